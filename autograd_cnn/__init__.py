@@ -1,0 +1,62 @@
+"""A tiny reverse-mode autograd engine on NumPy: write a model as forward code, call backward, look at the graph."""
+
+from autograd_cnn.engine.check import check_gradients
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.tape import enable_grad, no_grad
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.engine.transforms import checkpoint, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autograd_cnn.ops.activations import (
+    gelu,
+    leaky_relu,
+    log_softmax,
+    normal_cdf,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+)
+from autograd_cnn.ops.arithmetic import (
+    abs,
+    add,
+    astype,
+    clip,
+    cos,
+    divide,
+    exp,
+    expm1,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    power,
+    sin,
+    sqrt,
+    square,
+    subtract,
+    tanh,
+    where,
+)
+from autograd_cnn.ops.convolution import conv2d, conv2d_weight_gradient, conv_transpose2d
+from autograd_cnn.ops.linalg import einsum, linear, matmul
+from autograd_cnn.ops.losses import bce, bce_with_logits, cross_entropy, mse
+from autograd_cnn.ops.normalization import batch_norm, dropout
+from autograd_cnn.ops.pooling import avg_pool2d, avg_unpool2d, max_gather2d, max_pool2d, max_unpool2d
+from autograd_cnn.ops.reductions import logsumexp, max, mean, min, std, sum, var
+from autograd_cnn.ops.shapes import (
+    broadcast_to,
+    concatenate,
+    expand_dims,
+    flatten,
+    flip,
+    getitem,
+    pad,
+    reshape,
+    scatter,
+    squeeze,
+    stack,
+    take,
+    transpose,
+)

@@ -1,0 +1,101 @@
+"""Ten drawn shapes: a learnable set of the size and type of CIFAR-10 that needs no download.
+
+NumPy only. Each shape is a function of the plane, negative inside; an image is that function on a grid that was
+moved, turned and scaled at random, painted over a random texture. Class follows from outline alone: colours, place,
+size and direction are drawn alike for all classes, and the shape is as often darker as lighter than what it lies on.
+A linear classifier therefore stays near chance, and a convolutional network does not.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from autograd_cnn.data.dataset import Dataset
+
+Plane = NDArray[np.float32]
+
+
+def _box(u: Plane, v: Plane, width: float, height: float) -> Plane:
+    return np.maximum(abs(u) - width, abs(v) - height)
+
+
+def _triangle(u: Plane, v: Plane) -> Plane:
+    return np.maximum(-v, 0.5 * v + np.sqrt(0.75) * abs(u)) - 0.55
+
+
+def _star(u: Plane, v: Plane) -> Plane:
+    return np.hypot(u, v) - (0.68 + 0.32 * np.cos(5 * np.arctan2(v, u)))
+
+
+# Each negative inside, about a pixel's distance outside, and within the circle of radius 1.2.
+_SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
+    "disc": lambda u, v: np.hypot(u, v) - 0.95,
+    "ring": lambda u, v: abs(np.hypot(u, v) - 0.8) - 0.2,
+    "square": lambda u, v: _box(u, v, 0.82, 0.82),
+    "frame": lambda u, v: abs(_box(u, v, 0.7, 0.7)) - 0.18,
+    "triangle": _triangle,
+    "star": _star,
+    "cross": lambda u, v: np.minimum(_box(u, v, 1, 0.25), _box(u, v, 0.25, 1)),
+    "bars": lambda u, v: _box(u, abs(v) - 0.6, 1, 0.25),
+    "crescent": lambda u, v: np.maximum(np.hypot(u, v) - 1, 0.8 - np.hypot(u - 0.5, v)),
+    "hourglass": lambda u, v: np.maximum(abs(u) - abs(v) - 0.05, abs(v) - 0.9),
+}
+
+
+def load_shapes(train: int = 5000, test: int = 1000, seed: int = 0) -> Dataset:
+    """Draw a set of images of ten shapes; the same seed gives the same images.
+
+    Parameters
+    ----------
+    train, test : int
+        Number of images, the classes alike to within one. Test images come from a stream of their own: they do not
+        depend on `train`.
+    seed : int
+
+    Returns
+    -------
+    Dataset
+        Named "shapes (synthetic)"; images (N, 32, 32, 3) uint8, NHWC, labels (N,) int64.
+
+    Examples
+    --------
+    >>> load_shapes(train=200, test=100)
+    <shapes (synthetic): 200 training and 100 test images (32, 32, 3) uint8, 10 classes>
+    >>> load_shapes(train=200, test=100).classes[:3]
+    ('disc', 'ring', 'square')
+    """
+    train_images, train_labels = _draw(train, np.random.default_rng([seed, 0]))
+    test_images, test_labels = _draw(test, np.random.default_rng([seed, 1]))
+    return Dataset("shapes (synthetic)", tuple(_SHAPES), train_images, train_labels, test_images, test_labels)
+
+
+def _draw(count: int, rng: Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    labels = rng.permutation(np.arange(count, dtype=np.int64) % len(_SHAPES))
+    images = np.empty((count, 32, 32, 3), np.uint8)
+    for label, shape in enumerate(_SHAPES.values()):
+        chosen = np.flatnonzero(labels == label)
+        images[chosen] = _paint(shape, len(chosen), rng)
+    return images, labels
+
+
+def _paint(shape: Callable[[Plane, Plane], Plane], count: int, rng: Generator) -> NDArray[np.uint8]:
+    def uniform(low: float, high: float, channels: int = 1) -> NDArray[np.float32]:
+        return rng.uniform(low, high, (count, 1, 1, channels)).astype(np.float32)
+
+    y, x = np.mgrid[-15.5:16, -15.5:16].astype(np.float32)[..., None]  # the centres of the pixels, (32, 32, 1) each
+    radius, angle = uniform(8, 11), uniform(-0.5, 0.5)
+    dx, dy = x - uniform(-4, 4), y - uniform(-4, 4)
+    u = (np.cos(angle) * dx + np.sin(angle) * dy) / radius
+    v = (np.cos(angle) * dy - np.sin(angle) * dx) / radius
+    inside = np.clip(0.5 - shape(u, v) * radius, 0, 1)  # a soft edge, one pixel wide
+
+    ground = uniform(0.3, 0.7, 3)
+    paint = ground + uniform(0.25, 0.5, 3) * np.sign(uniform(-1, 1))
+    wave = np.sin(uniform(-0.5, 0.5) * x + uniform(-0.5, 0.5) * y + uniform(0, 2 * np.pi))
+    canvas = ground + uniform(-0.1, 0.1, 3) * wave
+    canvas += inside * (paint - canvas)
+    canvas += rng.normal(0, 0.04, canvas.shape).astype(np.float32)
+    return np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,263 @@
+"""Is a gradient right? Central differences in float64, and the conformance of one primitive.
+
+A smooth rule agrees with central differences to about 1e-9; a rule that is wrong by 0.1 % is off by 1e-3: the
+tolerance, 1e-6, lies far from both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine.transforms import grad, vjp
+
+FULL = 200  # elements up to which every derivative is checked; beyond, random directions
+
+
+def check_gradients(
+    f: Callable[..., Any],
+    *inputs: Any,
+    order: int = 1,
+    eps: float = 1e-6,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+) -> float:
+    """Compare the derivatives of `f` with central differences, in float64.
+
+    Parameters
+    ----------
+    f : callable
+        Tensors in, one Tensor of any shape out; it must give the same result twice.
+    *inputs : array_like
+        Floats are differentiated (as float64), integers and bools passed on.
+    order : int
+        2 checks the derivative of the derivative too.
+    eps : float
+        Step; 1 is exact for functions that are linear in each input.
+    rtol, atol : float
+        An error of ``atol + rtol * scale`` passes, where `scale` is the largest derivative.
+
+    Returns
+    -------
+    float
+        The largest error in units of the largest derivative.
+
+    Raises
+    ------
+    AssertionError
+        Where they differ: names the input, the element, both numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.check_gradients(lambda x: ag.exp(ag.sin(x)), np.linspace(0, 1, 5), order=2) < 1e-6
+    True
+    """
+    arrays = [np.asarray(a.data if isinstance(a, Tensor) else a) for a in inputs]
+    arrays = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
+    moving = [i for i, a in enumerate(arrays) if a.dtype.kind == "f" and a.size]
+    rng = np.random.default_rng(0)
+
+    def at(*variables: Any) -> Any:
+        full = list(arrays)
+        for i, v in zip(moving, variables, strict=True):
+            full[i] = v
+        return f(*full)
+
+    worst = _compare(at, [arrays[i] for i in moving], moving, getattr(f, "__name__", "f"), eps, rtol, atol, rng)
+    if order == 1:
+        return worst
+    shape = _plain(at(*[Tensor(arrays[i]) for i in moving])).shape
+    weights = rng.standard_normal(shape)
+
+    def slopes(*variables: Any) -> Any:
+        gradients = grad(lambda *v: registry["sum"](at(*v) * weights), tuple(range(len(moving))))(*variables)
+        return registry["concatenate"]([registry["reshape"](g, (-1,)) for g in gradients])
+
+    rest = [a for i, a in enumerate(arrays) if i in moving]
+    return max(worst, check_gradients(slopes, *rest, order=order - 1, eps=eps, rtol=rtol, atol=atol))
+
+
+def _plain(value: Any) -> np.ndarray:
+    return value.data if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _compare(
+    f: Callable[..., Any],
+    arrays: list[np.ndarray],
+    numbers: list[int],
+    name: str,
+    eps: float,
+    rtol: float,
+    atol: float,
+    rng: np.random.Generator,
+) -> float:
+    value, back = vjp(f, *arrays)
+    value = _plain(value)
+    if value.size <= FULL:
+        seeds = np.eye(value.size).reshape(-1, *value.shape)
+    else:
+        seeds = rng.standard_normal((3, *value.shape))
+    rules = [back(seed) for seed in seeds]
+    worst, failures, skipped, total = 0.0, [], 0, 0
+    for k, x in enumerate(arrays):
+        slopes = np.array([np.ravel(rule[k]) for rule in rules])  # (seeds, size of x)
+        if x.size <= FULL:
+            directions = np.eye(x.size)
+        else:
+            directions = rng.standard_normal((5, x.size)) / math.sqrt(x.size)
+        got = slopes @ directions.T
+        want = np.empty_like(got)
+        for j, direction in enumerate(directions):
+            want[:, j] = _difference(f, arrays, k, direction, eps, seeds)
+        scale = max(1e-300, float(np.abs(want).max(initial=0)), float(np.abs(got).max(initial=0)))
+        error = np.abs(got - want)
+        wrong = ~(error <= atol + rtol * scale)
+        total += wrong.size
+        for j in np.nonzero(wrong.any(axis=0))[0]:
+            if _kink(f, arrays, k, directions[j], eps, seeds):
+                skipped += int(wrong[:, j].sum())
+                wrong[:, j] = False
+            else:
+                finer = _difference(f, arrays, k, directions[j], eps * 10, seeds)
+                wrong[:, j] &= ~(np.abs(got[:, j] - finer) <= atol + rtol * scale)
+        worst = max(worst, float(error[~wrong].max(initial=0)) / scale)
+        for row, j in zip(*np.nonzero(wrong), strict=True):
+            place = list(np.unravel_index(j, x.shape)) if x.size <= FULL else f"direction {j}"
+            element = f"input {numbers[k]}" + (str([int(i) for i in place]) if isinstance(place, list) else f" {place}")
+            failures.append(
+                f"{name}, {element}: rule {got[row, j]:.6g}, differences {want[row, j]:.6g}, off by {error[row, j]:.1e}"
+            )
+    if failures:
+        raise AssertionError(f"{failures[0]}; {len(failures)} of {total} elements")
+    if skipped > 0.1 * total:
+        raise AssertionError(f"{name}: {skipped} of {total} elements lie on kinks. Choose other inputs")
+    return worst
+
+
+def _shifted(f: Any, arrays: list[np.ndarray], k: int, direction: np.ndarray, step: float) -> np.ndarray:
+    moved = list(arrays)
+    moved[k] = arrays[k] + step * direction.reshape(arrays[k].shape)
+    return _plain(f(*[Tensor(a) for a in moved])).astype(np.float64)
+
+
+def _difference(f: Any, arrays: Any, k: int, direction: np.ndarray, eps: float, seeds: np.ndarray) -> np.ndarray:
+    slope = (_shifted(f, arrays, k, direction, eps) - _shifted(f, arrays, k, direction, -eps)) / (2 * eps)
+    return seeds.reshape(len(seeds), -1) @ slope.ravel()
+
+
+def _kink(f: Any, arrays: Any, k: int, direction: np.ndarray, eps: float, seeds: np.ndarray) -> bool:
+    """Whether the slopes from the left and from the right differ."""
+    middle = _shifted(f, arrays, k, direction, 0.0)
+    right = _shifted(f, arrays, k, direction, eps / 10) - middle
+    left = middle - _shifted(f, arrays, k, direction, -eps / 10)
+    return bool(np.abs(right - left).max() > 1e-3 * eps / 10 * max(1.0, np.abs(right).max() / (eps / 10)))
+
+
+def examples_of(primitive: Primitive, rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Arguments on which a primitive is tried: its own, or standard normal arrays of shape (2, 3)."""
+    if primitive.examples is None:
+        required = [p for p in primitive.parameters if p not in primitive.defaults]
+        return [(tuple(rng.standard_normal((2, 3)) for _ in required), {})]
+    made = primitive.examples(rng)
+    return [e if len(e) == 2 and isinstance(e[1], dict) else (e, {}) for e in made]
+
+
+def split(primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Callable[..., Any], list[np.ndarray]]:
+    """One example as (function of its differentiable inputs, these inputs)."""
+    flat, elements = primitive._bind(args, dict(options))
+    names = primitive.flat_names(elements)
+    moving = [
+        i for i, (n, v) in enumerate(zip(names, flat, strict=True))
+        if n in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind == "f"
+    ]
+
+    def call(*variables: Any) -> Any:
+        full = list(flat)
+        for i, v in zip(moving, variables, strict=True):
+            full[i] = v
+        if not primitive.sequence:
+            return primitive(*full)
+        k = primitive.parameters.index(primitive.sequence)
+        middle = full[k : k + elements]
+        return primitive(*full[:k], *(middle if primitive.variadic else [middle]), *full[k + elements :])
+
+    call.__name__ = primitive.name
+    return call, [flat[i] for i in moving]
+
+
+def conformance(primitive: Primitive, seed: int = 0) -> int:
+    """Try a primitive on its examples; what every user of it relies on.
+
+    Value: recorded call = raw call, inputs untouched, any memory layout. Gradient: central differences, first and
+    second order; a zero comes back as zero; float32 stays float32; no rule writes into what it is given.
+
+    Returns
+    -------
+    int
+        How many examples were tried.
+
+    Raises
+    ------
+    AssertionError, TypeError, ValueError
+        At the first promise that is broken.
+    """
+    examples = examples_of(primitive, np.random.default_rng(seed))
+    for args, options in examples:
+        f, inputs = split(primitive, args, options)
+        _check_values(primitive.name, f, inputs)
+        for order in (1, 2):
+            check_gradients(f, *inputs, order=order)
+        _check_float32(primitive, f, inputs)
+        value, back = vjp(f, *inputs)
+        for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):
+            _require(not np.any(g), f"{primitive.name}: an incoming gradient of 0 comes back as {g.ravel()[:3]}, input {x.shape}")
+    return len(examples)
+
+
+def _require(condition: Any, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
+    before = [a.copy() for a in inputs]
+    raw = f(*inputs)
+    recorded = f(*[Tensor(a, requires_grad=True) for a in inputs])
+    _require(isinstance(recorded, Tensor) and recorded.requires_grad, f"{name}: a recorded call left no history")
+    _require(np.array_equal(raw, recorded.data, equal_nan=True), f"{name}: the raw call and the recorded call differ")
+    for layout in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a):
+        laid = [layout(a) for a in inputs]
+        for a in laid:
+            a.flags.writeable = False
+        _require(
+            np.allclose(raw, f(*laid), rtol=1e-12, atol=1e-12, equal_nan=True),
+            f"{name}: another memory layout or a read-only input changes the result",
+        )
+    _require(
+        all(np.array_equal(a, b) for a, b in zip(before, inputs, strict=True)),
+        f"{name}: writes into its inputs. Return a new array",
+    )
+
+
+def _check_float32(primitive: Primitive, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
+    leaves = [Tensor(a.astype(np.float32), requires_grad=True) for a in inputs]
+    out = f(*leaves)
+    if primitive.name != "astype":
+        _require(out.dtype == np.float32, f"{primitive.name}: float32 in, {out.dtype} out")
+    seed = np.ones(out.shape, out.dtype)
+    try:
+        out.backward(seed)
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise ValueError(f"{primitive.name}: a rule writes into g or what was saved. Return a new array") from error
+        raise
+    for leaf in leaves:
+        g = leaf.grad
+        _require(g is not None and g.dtype == leaf.dtype and g.shape == leaf.shape, f"{primitive.name}: gradient of {leaf}")

@@ -1,0 +1,105 @@
+"""Where the user is, and how the engine speaks to them.
+
+A message says what is wrong in the user's own numbers, names the operands, points at the user's line and ends
+with a cure. Nothing here runs unless something is said: the tape keeps a code object and an offset for every
+operation (never the frame, which would keep the user's arrays alive), and only a message resolves them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from types import CodeType, FrameType
+from typing import Any
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+Place = tuple[CodeType, int]
+"""A code object and an offset into its bytecode: a line of somebody's file, not resolved yet."""
+
+
+def user_frame() -> FrameType:
+    """The first frame outside the package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    return frame
+
+
+def here() -> Place:
+    """The user's line, as code object and offset."""
+    frame = user_frame()
+    return frame.f_code, frame.f_lasti
+
+
+def line_of(place: Place) -> int:
+    """The line number of a place."""
+    code, offset = place
+    for start, end, line in code.co_lines():
+        if start <= offset < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def spell(place: Place | None) -> str:
+    """``model.py:23``."""
+    return "an unknown line" if place is None else f"{os.path.basename(place[0].co_filename)}:{line_of(place)}"
+
+
+def describe(value: Any, label: str = "") -> str:
+    """``conv1.w (3, 3, 1, 16) float32``: the name if there is one, the shape, the dtype."""
+    name = getattr(value, "name", None)
+    kind = f"{value.shape} {value.dtype}" if hasattr(value, "dtype") else repr(value)[:40]
+    return " ".join(part for part in (label, name, kind) if part)
+
+
+def explain(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) -> Exception:
+    """The same kind of error, retold: operation, what is wrong, operands, the user's line, the cure.
+
+    The first line of the original text says what is wrong; what follows it is the cure.
+    """
+    if getattr(error, "explained", False) or not isinstance(error, (ValueError, TypeError, IndexError)):
+        return error
+    operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
+    wrong, _, cure = str(error).partition("\n")
+    if "could not be broadcast together" in wrong and len(operands) == 2:
+        wrong = " and ".join(_short(v, label) for label, v in operands) + " do not broadcast"
+        cure = _column_cure(*operands)
+    lines = [f"{name}: {wrong.removeprefix(name + ': ')}"]
+    if operands:
+        lines.append("  " + "    ".join(describe(v, label) for label, v in operands))
+    lines.append(f"  at {spell(here())}")
+    if cure:
+        lines.append(f"  {cure}")
+    kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))
+    told = kind("\n".join(lines))
+    told.explained = True  # type: ignore[attr-defined]
+    return told
+
+
+def _short(value: Any, label: str) -> str:
+    return f"{getattr(value, 'name', None) or label} {value.shape}"
+
+
+def _column_cure(first: tuple[str, Any], second: tuple[str, Any]) -> str:
+    """(64, 10) with (64,): the short one was meant as a column."""
+    (label, short), (_, long) = sorted((first, second), key=lambda pair: pair[1].ndim)
+    if short.ndim and short.ndim < long.ndim and long.shape[: short.ndim] == short.shape:
+        shape = short.shape + (1,) * (long.ndim - short.ndim)
+        return f"{getattr(short, 'name', None) or label}.reshape{shape}?"
+    return "Shapes are compared from the right; each pair must be equal or contain a 1."
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a line to an error on its way up (Python 3.10 has no notes and goes without)."""
+    if hasattr(error, "add_note"):
+        error.add_note(text)
+
+
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the user's line, once a line under Python's default filters."""
+    frame = user_frame()
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, registry=registry)

@@ -1,0 +1,601 @@
+"""Tensor: an array, its place on the tape, its gradient.
+
+Operators and methods look their primitive up by name in `registry`, so that an editor completes them and the engine
+imports no operation. NumPy's own functions arrive through ``__array_ufunc__`` and ``__array_function__`` and find
+the same primitives; one that has no derivative here is refused, never turned into an object array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograd_cnn.engine.messages import spell, warn
+from autograd_cnn.engine.tape import Leaf, Node, first_not_finite, landing, mode, walk
+
+if TYPE_CHECKING:
+    from autograd_cnn.graph.trace import Graph
+
+registry: dict[str, Callable[..., Any]] = {}
+"""Every recorded operation by name."""
+
+_SPELLED_OTHERWISE = {"absolute": "abs", "amax": "max", "amin": "min", "true_divide": "divide"}
+_CONSTANT = frozenset(
+    "equal not_equal less less_equal greater greater_equal isfinite isnan isinf signbit logical_and logical_or "
+    "logical_not logical_xor sign floor ceil rint trunc argmax argmin argsort all any count_nonzero array_equal "
+    "allclose isclose shape ndim size zeros_like ones_like full_like empty_like nonzero array_repr array_str "
+    "may_share_memory shares_memory result_type".split()
+)  # no derivative to lose: these see plain arrays
+
+
+class Tensor:
+    """An array that remembers how it was computed.
+
+    Parameters
+    ----------
+    data : array_like
+        Copied. float32 stays float32; Python numbers and lists become what NumPy makes of them.
+    requires_grad : bool
+        Whether `backward` shall leave d loss / d data in `grad`. Floats only.
+    name : str, optional
+        What messages and pictures call it.
+
+    Raises
+    ------
+    TypeError
+        Where a gradient of integers or bools is asked for, or `data` holds Tensors.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> x = ag.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    array([2., 4., 6.])
+    """
+
+    __slots__ = ("__weakref__", "_data", "_name", "_node")
+    __array_priority__ = 1000
+
+    def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
+        if isinstance(data, Tensor):
+            data = data._data
+        self._data = np.array(data)
+        self._name = name
+        self._node: Any = None
+        if self._data.dtype == object:
+            raise TypeError("Tensor: data is not an array of numbers. For a list of tensors: ag.stack([...])")
+        if requires_grad:
+            self.requires_grad = True
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("Tensor is final: hold one as an attribute, or write a function of tensors")
+
+    @classmethod
+    def _of(cls, array: np.ndarray, node: Node | Leaf | None) -> Tensor:
+        """A Tensor around `array` itself."""
+        tensor = cls.__new__(cls)
+        tensor._data = array
+        tensor._node = node
+        tensor._name = None
+        return tensor
+
+    # What it is
+
+    @property
+    def data(self) -> np.ndarray:
+        """The array itself. While a graph that has saved it is alive it is read-only."""
+        return self._data
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        array = np.asarray(array)
+        if array.shape != self.shape or array.dtype != self.dtype:
+            raise ValueError(
+                f"{self._label()}.data = ...: got {array.shape} {array.dtype}, it is {self.shape} {self.dtype}. "
+                "Another shape or dtype is another Tensor"
+            )
+        self._data = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extent of every axis."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the elements."""
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._data.size
+
+    @property
+    def T(self) -> Tensor:
+        """Axes reversed."""
+        return registry["transpose"](self)
+
+    @property
+    def name(self) -> str | None:
+        """What messages and pictures call it."""
+        return self._name if self._node is None else self._node.name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        if self._node is None:
+            self._name = name
+        else:
+            self._node.name = name
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether nothing recorded lies behind it."""
+        return not isinstance(self._node, Node)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to it. Setting it makes or unmakes a leaf."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if isinstance(self._node, Node):
+            raise RuntimeError(f"{self._label()} is the result of {self._node}: detach() gives one without history")
+        if wanted and self._data.dtype.kind != "f":
+            raise TypeError(
+                f"{self._name or 'data'} is {self.dtype}: only floats have a gradient. "
+                f"Tensor({self._name or 'data'}.astype(np.float32), requires_grad=True)"
+            )
+        if wanted == self.requires_grad:
+            return
+        name, self._name = self.name, self.name
+        self._node = Leaf(self.shape, self.dtype, name) if wanted else None
+
+    @property
+    def grad(self) -> Any:
+        """d loss / d self, summed over every `backward` since it was last set to None; None before the first.
+
+        An array of this Tensor's shape and dtype (after ``backward(create_graph=True)`` a Tensor); only leaves have
+        one. For any other tensor: ``loss.gradient(h)``.
+        """
+        return self._node.grad if isinstance(self._node, Leaf) else None
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if not isinstance(self._node, Leaf):
+            raise RuntimeError(f"{self._label()} is no leaf with requires_grad=True: it has no .grad to set")
+        if value is not None and (value.shape != self.shape or value.dtype != self.dtype):
+            raise ValueError(f"{self._label()}.grad = ...: got {value.shape} {value.dtype}, want {self.shape} {self.dtype}")
+        self._node.grad = value
+        self._node.use = ("walks", Leaf.walks)
+
+    def _label(self) -> str:
+        return self.name or "this tensor"
+
+    # Backward
+
+    def backward(self, grad: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Add d self / d leaf to the `grad` of every leaf behind this Tensor.
+
+        Gradients add up over calls (that is how several batches are accumulated): clear them once per step with
+        ``optimiser.zero_grad()``. All leaves change together at the end; an interrupted walk has changed none.
+
+        Parameters
+        ----------
+        grad : array_like, optional
+            d loss / d self, of this Tensor's shape. Default 1, for a Tensor of one number.
+        retain_graph : bool
+            Keep the saved arrays, so that the graph can be walked again.
+        create_graph : bool
+            Record the walk itself, so that gradients can be differentiated. Implies `retain_graph`.
+
+        Raises
+        ------
+        ValueError
+            Where nothing was recorded, or this is not one number and `grad` is not given.
+        RuntimeError
+            Where the graph was walked before and has let go of its arrays.
+        """
+        gradients = self._walk("backward", grad, retain_graph or create_graph, create_graph, None)
+        with landing:
+            summed = [
+                (leaf, g if leaf.grad is None else leaf.grad + g, leaf.grad is not None and leaf.use[0] == "used")
+                for leaf, g in gradients.items()
+            ]
+            Leaf.walks += 1
+            for leaf, g, again in summed:
+                leaf.grad = g
+                if again:
+                    leaf.use = ("stale", Leaf.walks)
+
+    def gradient(self, *targets: Tensor, create_graph: bool = False) -> Any:
+        """d self / d target for any tensors on the way here; touches no `grad`, keeps the graph.
+
+        Parameters
+        ----------
+        *targets : Tensor
+            Leaves or results that this Tensor was computed from.
+        create_graph : bool
+            Return Tensors that can be differentiated again.
+
+        Returns
+        -------
+        ndarray or Tensor, or a tuple of them
+            One for each target.
+
+        Raises
+        ------
+        ValueError
+            Where this Tensor does not depend on a target.
+
+        Examples
+        --------
+        >>> import autograd_cnn as ag
+        >>> x = ag.Tensor(3.0, requires_grad=True)
+        >>> h = x * x
+        >>> (h * x).gradient(h, x)
+        (array(3.), array(27.))
+        """
+        nodes = [t._node for t in targets]
+        found = self._walk("gradient", None, True, create_graph, {n for n in nodes if n is not None})
+        for target, node in zip(targets, nodes, strict=True):
+            if node not in found:
+                raise ValueError(
+                    f"gradient: {self._label()} does not depend on {target._label()} {target.shape}"
+                    + ("" if node is not None else ", which does not require a gradient")
+                )
+        results = tuple(found[node] for node in nodes)
+        return results[0] if len(results) == 1 else results
+
+    def _walk(self, who: str, grad: Any, retain: bool, create_graph: bool, targets: Any) -> dict[Any, Any]:
+        if self._node is None:
+            raise ValueError(
+                f"{who}: {self._label()} has no history. It was made under no_grad(), or detached, "
+                "or none of its inputs requires a gradient"
+            )
+        if grad is None:
+            if self.size != 1:
+                raise ValueError(
+                    f"{who}: starts from one number; {self._label()} {self.shape} has {self.size}. Reduce it: .mean() "
+                    f"or .sum(); or weigh it: backward(grad=array of shape {self.shape})"
+                )
+            if not np.isfinite(self._data).all() and isinstance(self._node, Node):
+                warn(f"{self._label()} is {self._data.item()}. {first_not_finite(self._node)}", RuntimeWarning)
+            seed: Any = np.ones(self.shape, self.dtype)
+        elif create_graph and isinstance(grad, Tensor):
+            seed = grad
+        else:
+            seed = np.array(grad._data if isinstance(grad, Tensor) else grad, self.dtype)
+        if seed.shape != self.shape:
+            raise ValueError(f"{who}: grad is {seed.shape}, {self._label()} is {self.shape}")
+        if not create_graph:
+            return walk(self._node, seed, retain=retain, targets=targets)
+        before, mode.recording = mode.recording, True
+        try:
+            seed = seed if isinstance(seed, Tensor) else Tensor._of(seed, None)
+            return walk(self._node, seed, retain=True, wrap=Tensor._of, targets=targets)
+        finally:
+            mode.recording = before
+
+    # Leaving the graph
+
+    def detach(self) -> Tensor:
+        """The same array without history."""
+        tensor = Tensor._of(self._data, None)
+        tensor._name = self.name
+        return tensor
+
+    def item(self) -> Any:
+        """The number in a Tensor of size 1, as a Python number."""
+        return self._data.item()
+
+    def numpy(self) -> np.ndarray:
+        """A writable copy of the array."""
+        return self._data.copy()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return self._data.tolist()
+
+    def graph(self) -> Graph:
+        """The computation behind this Tensor, to be drawn: see `autograd_cnn.Graph`."""
+        from autograd_cnn.graph.trace import graph_of
+
+        return graph_of(self)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self._node is not None:
+            raise TypeError(
+                f"np.asarray({self._label()}) would leave the graph: {self._label()}.data. "
+                "For a list of tensors: ag.stack([...])"
+            )
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __float__(self) -> float:
+        if isinstance(self._node, Node) and self._node.walked is None:
+            warn(f"float({self._label()}) leaves the graph; if meant: {self._label()}.item()")
+        return float(self._data.item())
+
+    def __int__(self) -> int:
+        return int(self._data.item())
+
+    def __index__(self) -> int:
+        return self._data.__index__()
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self._data
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if isinstance(self._node, Node):
+            raise TypeError(
+                f"deepcopy: {self._label()} is the result of {self._node} and owns a history. "
+                f"Copy {self._label()}.detach()"
+            )
+        tensor = Tensor(self._data, self.requires_grad, self.name)
+        if self.grad is not None:
+            tensor._node.grad = np.array(self.grad._data if isinstance(self.grad, Tensor) else self.grad)
+        return tensor
+
+    def __copy__(self) -> Tensor:
+        return self.__deepcopy__({})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        plain = self.__deepcopy__({})
+        return _restore, (plain._data, plain.requires_grad, plain.name, plain.grad)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self._data, separator=", ", prefix="Tensor(", threshold=100)
+        parts = [f"Tensor({body}", str(self.dtype)] + ([f"name={self.name!r}"] if self.name else [])
+        if isinstance(self._node, Node):
+            parts.append(f"from {self._node.plan.primitive.name}")
+        elif self._node is not None:
+            reached = "backward ran and did not reach it" if self._node.use[1] < Leaf.walks else "no backward yet"
+            parts.append(f"grad={'None (' + reached + ')' if self.grad is None else self.grad.shape}")
+        return ", ".join(parts) + ")"
+
+    __hash__ = object.__hash__
+
+    # NumPy's functions
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        name = _SPELLED_OTHERWISE.get(ufunc.__name__, ufunc.__name__)
+        if name in _CONSTANT:
+            return getattr(ufunc, method)(*map(_raw, inputs), **{k: _raw(v) for k, v in options.items()})
+        if method != "__call__" or options:
+            out = "out=" if "out" in options else f".{method}" if method != "__call__" else ", ".join(options)
+            raise TypeError(f"np.{ufunc.__name__} with {out} is not recorded. Use ag.{name}, or leave the graph: .data")
+        if name not in registry:
+            raise TypeError(_no_rule(ufunc.__name__))
+        return registry[name](*inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        name = _SPELLED_OTHERWISE.get(function.__name__, function.__name__)
+        if name in _CONSTANT:
+            return function(*_raw(args), **_raw(options))
+        if name not in registry or not function.__module__.startswith("numpy"):
+            raise TypeError(_no_rule(function.__name__))
+        return registry[name](*args, **options)
+
+    # Operators
+
+    def __add__(self, other: Any) -> Tensor:
+        return registry["add"](self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return registry["add"](other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return registry["subtract"](self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return registry["subtract"](other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return registry["multiply"](self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return registry["multiply"](other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return registry["divide"](self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return registry["divide"](other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return registry["power"](self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return registry["power"](other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return registry["matmul"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return registry["matmul"](other, self)
+
+    def __neg__(self) -> Tensor:
+        return registry["negative"](self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return registry["abs"](self)
+
+    def __eq__(self, other: object) -> Any:
+        return self._data == _raw(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self._data != _raw(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._data < _raw(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self._data <= _raw(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._data > _raw(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._data >= _raw(other)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return registry["getitem"](self, _raw(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self._node is not None:
+            what = f"what backward needs ({self._node})" if isinstance(self._node, Node) else "a parameter"
+            raise TypeError(
+                f"{self._label()}[...] = v would overwrite {what}. Build a new tensor: ag.where(mask, v, "
+                f"{self._label()}), ag.stack([...]), ag.concatenate([...])"
+            )
+        self._data[_raw(index)] = _raw(value)
+
+    def _in_place(self, other: Any, sign: str) -> None:
+        if isinstance(self._node, Leaf):
+            raise TypeError(
+                f"{self._label()} {sign} ... would replace the parameter by a result. Use optimiser.step(), "
+                f"or change its array: {self.name or 'w'}.data {sign} ..."
+            )
+
+    def __iadd__(self, other: Any) -> Tensor:
+        self._in_place(other, "+=")
+        if isinstance(other, Tensor) and isinstance(other._node, Node) and other._node.walked is not None:
+            warn(
+                f"total += {other._label()}: {other._label()} was walked by backward() already "
+                f"({spell(other._node.walked)}). For a running total: total += {other._label()}.item()"
+            )
+            return registry["add"](self, other.detach())
+        return registry["add"](self, other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        self._in_place(other, "-=")
+        return registry["subtract"](self, other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        self._in_place(other, "*=")
+        return registry["multiply"](self, other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        self._in_place(other, "/=")
+        return registry["divide"](self, other)
+
+    # NumPy's methods
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Sum over `axis`."""
+        return registry["sum"](self, axis, keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Mean over `axis`."""
+        return registry["mean"](self, axis, keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Maximum over `axis`."""
+        return registry["max"](self, axis, keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Minimum over `axis`."""
+        return registry["min"](self, axis, keepdims)
+
+    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+        """Variance over `axis`, divided by count - `ddof`."""
+        return registry["var"](self, axis, ddof, keepdims)
+
+    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+        """Standard deviation over `axis`."""
+        return registry["std"](self, axis, ddof, keepdims)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape; one extent may be -1."""
+        return registry["reshape"](self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """Axes in another order; reversed by default."""
+        return registry["transpose"](self, axes[0] if len(axes) == 1 else axes or None)
+
+    def flatten(self, start_axis: int = 0) -> Tensor:
+        """Axes from `start_axis` on joined into one."""
+        return registry["flatten"](self, start_axis)
+
+    def squeeze(self, axis: Any = None) -> Tensor:
+        """Axes of extent 1 removed."""
+        return registry["squeeze"](self, axis)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """Limited to [min, max]."""
+        return registry["clip"](self, min, max)
+
+    def take(self, indices: Any, axis: int | None = None) -> Tensor:
+        """Elements at integer `indices` along `axis`."""
+        return registry["take"](self, indices, axis)
+
+    def astype(self, dtype: Any) -> Tensor:
+        """In another float dtype; the gradient comes back in this one."""
+        if np.dtype(dtype).kind != "f":
+            return Tensor._of(self._data.astype(dtype), None)
+        return registry["astype"](self, dtype)
+
+    def argmax(self, axis: int | None = None) -> Any:
+        """Where the maximum is: a plain array."""
+        return self._data.argmax(axis)
+
+    def argmin(self, axis: int | None = None) -> Any:
+        """Where the minimum is: a plain array."""
+        return self._data.argmin(axis)
+
+    def copy(self) -> Tensor:
+        """A copy that keeps its history (a leaf's copy is a result)."""
+        return registry["multiply"](self, 1)
+
+    def __getattr__(self, name: str) -> Any:
+        """Every other registered operation as a method: ``t.relu()``."""
+        operation = registry.get(name)
+        if operation is None:
+            raise AttributeError(f"Tensor has no attribute {name!r}")
+        return partial(operation, self)
+
+
+def _raw(value: Any) -> Any:
+    """Tensors inside `value` as plain arrays."""
+    if isinstance(value, Tensor):
+        return value._data
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_raw, value))
+    if isinstance(value, dict):
+        return {k: _raw(v) for k, v in value.items()}
+    return value
+
+
+def _no_rule(name: str) -> str:
+    return (
+        f"np.{name}: no derivative here. Leave the graph: np.{name}(t.data, ...); or write it: @ag.primitive"
+    )
+
+
+def _restore(data: np.ndarray, requires_grad: bool, name: str | None, grad: Any) -> Tensor:
+    tensor = Tensor(data, requires_grad, name)
+    if grad is not None:
+        tensor._node.grad = grad
+    return tensor

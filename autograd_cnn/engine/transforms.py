@@ -1,0 +1,329 @@
+"""Functions of functions: every one a short composition of recording and walking.
+
+Arguments may be arrays, numbers, Tensors, or dicts, lists and tuples of them; a gradient has the structure of its
+argument. Arrays in, arrays out. An argument that requires a gradient already (inside another transform) gives
+Tensors that can be differentiated again: ``grad(grad(f))`` is the second derivative.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import Plan, Primitive, primitive
+from autograd_cnn.engine.tape import Constant, Leaf, Node, enable_grad, mode, parents, tape, walk
+from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine.messages import here
+
+
+@primitive
+def alias(x):
+    """`x` under a node of its own, so that one transform's variable is not another's."""
+    return x.view()
+
+
+alias.vjp(x=lambda g: g)
+
+
+def _map(f: Callable[[Any], Any], value: Any) -> Any:
+    """`f` over the arrays in nested dicts, lists and tuples."""
+    if isinstance(value, dict):
+        return {k: _map(f, v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_map(f, v) for v in value)
+    return f(value)
+
+
+class _Run:
+    """`f` evaluated on fresh variables in place of some arguments."""
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None) -> None:
+        self.variables: list[Tensor] = []
+        self.nested = False
+        fresh = list(args)
+        with enable_grad():
+            for i in argnums:
+                fresh[i] = _map(self._variable, fresh[i])
+            self.value = f(*fresh, **(options or {}))
+        self.arguments = [fresh[i] for i in argnums]
+        if not isinstance(self.value, Tensor):
+            if isinstance(self.value, (tuple, list, dict)) or self.value is None:
+                raise TypeError(f"{getattr(f, '__name__', 'f')}: returned {type(self.value).__name__}, want one tensor")
+            self.value = Tensor(self.value)
+
+    def _variable(self, value: Any) -> Tensor:
+        if isinstance(value, Tensor) and value.requires_grad:
+            self.nested = True
+            variable = alias(value)
+        else:
+            data = value.data if isinstance(value, Tensor) else np.asarray(value)
+            variable = Tensor(data, requires_grad=True)
+        self.variables.append(variable)
+        return variable
+
+    def back(self, seed: Any, create_graph: bool, retain: bool = False) -> list[Any]:
+        """The gradient of every variable for `seed` = d loss / d value; zeros where `f` is constant."""
+        nodes = [v._node for v in self.variables]
+        found: dict[Any, Any] = {}
+        if self.value._node is not None:
+            if create_graph:
+                with enable_grad():
+                    seed = seed if isinstance(seed, Tensor) else Tensor(seed)
+                    found = walk(self.value._node, seed, retain=True, wrap=Tensor._of, targets=set(nodes))
+            else:
+                found = walk(self.value._node, np.array(seed), retain=retain, targets=set(nodes))
+        zeros = [None if n in found else np.zeros(n.shape, n.dtype) for n in nodes]
+        return [found[n] if z is None else Tensor(z) if create_graph else z for n, z in zip(nodes, zeros, strict=True)]
+
+    def shaped(self, gradients: list[Any]) -> tuple[Any, ...]:
+        """Gradients in the structure of the arguments."""
+        supply = iter(gradients)
+        return tuple(_map(lambda _: next(supply), a) for a in self.arguments)
+
+    def out(self, value: Tensor) -> Any:
+        return value if self.nested else value.data
+
+
+def _tuple(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
+    return argnums if isinstance(argnums, tuple) else (argnums,)
+
+
+def _one_number(value: Tensor, who: str) -> np.ndarray:
+    if value.size != 1:
+        raise ValueError(f"{who}: f returned {value.shape}, want one number: .mean() or .sum(). For all of them: ag.jacobian")
+    return np.ones(value.shape, value.dtype)
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """A function that returns ``(f(*args), gradient)``.
+
+    Parameters
+    ----------
+    f : callable
+        Returns one number.
+    argnums : int or tuple of int
+        Which arguments to differentiate; a tuple gives a tuple of gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.value_and_grad(lambda p, x: ag.sum(p["w"] * x))({"w": np.array([1.0, 2.0])}, np.array([3.0, 4.0]))
+    (array(11.), {'w': array([3., 4.])})
+    """
+
+    @wraps(f)
+    def evaluate(*args: Any, **options: Any) -> Any:
+        run = _Run(f, args, _tuple(argnums), options)
+        gradients = run.shaped(run.back(_one_number(run.value, "grad"), run.nested))
+        return run.out(run.value), gradients if isinstance(argnums, tuple) else gradients[0]
+
+    return evaluate
+
+
+def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """The gradient of `f` as a function: see `value_and_grad`.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.grad(ag.grad(lambda x: x**3))(2.0)
+    array(12.)
+    """
+    evaluate = value_and_grad(f, argnums)
+    return wraps(f)(lambda *args, **options: evaluate(*args, **options)[1])
+
+
+def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """``f(*args)``, and the function that carries d loss / d f back to d loss / d args.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> y, back = ag.vjp(lambda x: x * x, np.array([1.0, 2.0]))
+    >>> back(np.array([1.0, 10.0]))
+    (array([ 2., 40.]),)
+    """
+    run = _Run(f, args, tuple(range(len(args))))
+
+    def back(g: Any) -> Any:
+        nested = run.nested or (isinstance(g, Tensor) and g.requires_grad)
+        seed = g if nested else np.asarray(g.data if isinstance(g, Tensor) else g, run.value.dtype)
+        if np.shape(seed) != run.value.shape:
+            raise ValueError(f"vjp: g is {np.shape(seed)}, f returned {run.value.shape}")
+        return run.shaped(run.back(seed, nested, retain=True))
+
+    return run.out(run.value), back
+
+
+def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    """``f(*args)``, and its derivative in the direction `tangents`: the vjp of a vjp.
+
+    A vjp is linear in `g`; differentiating it for `g` gives the Jacobian the other way round (J. Townsend, "A new
+    trick for calculating Jacobian vector products", 2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.jvp(ag.sqrt, (np.array([4.0, 9.0]),), (np.array([1.0, 0.0]),))
+    (array([2., 3.]), array([0.25, 0.  ]))
+    """
+    run = _Run(f, args, tuple(range(len(args))))
+    g = Tensor(np.zeros(run.value.shape, run.value.dtype), requires_grad=True)
+    flat: list[Any] = []
+    _map(flat.append, tangents)
+    with enable_grad():
+        products = [registry["sum"](gx * t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad]
+        total = sum(products[1:], products[0]) if products else Tensor(0.0)
+    if not total.requires_grad or g._node not in (found := _reach(total, g, run.nested)):
+        return run.out(run.value), run.out(Tensor(np.zeros(g.shape, g.dtype)))
+    return run.out(run.value), found[g._node]
+
+
+def _reach(total: Tensor, g: Tensor, nested: bool) -> dict[Any, Any]:
+    seed = np.ones(total.shape, total.dtype)
+    if not nested:
+        return walk(total._node, seed, targets={g._node})
+    with enable_grad():
+        return walk(total._node, Tensor(seed), retain=True, wrap=Tensor._of, targets={g._node})
+
+
+def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+    """The Hessian of `f` times `tangents`, at the cost of two gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.hvp(lambda x: ag.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
+    (array([ 6., 12.]),)
+    """
+    argnums = tuple(range(len(args)))
+    flat: list[Any] = []
+    _map(flat.append, tangents)
+
+    def slope(*inner: Any) -> Any:
+        gradients: list[Any] = []
+        _map(gradients.append, grad(f, argnums)(*inner))
+        products = [registry["sum"](g * t) for g, t in zip(gradients, flat, strict=True)]
+        return sum(products[1:], products[0])
+
+    return grad(slope, argnums)(*args)
+
+
+def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """All derivatives of `f`: a function that returns an array of shape ``f.shape + x.shape``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.jacobian(lambda x: x**2)(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [0., 4.]])
+    """
+
+    @wraps(f)
+    def evaluate(*args: Any, **options: Any) -> Any:
+        run = _Run(f, args, (argnums,), options)
+        if len(run.variables) != 1:
+            raise TypeError("jacobian: the argument is one array, not a dict or list of them")
+        rows = []
+        for i in range(run.value.size):
+            seed = np.zeros(run.value.size, run.value.dtype)
+            seed[i] = 1
+            rows.append(run.back(seed.reshape(run.value.shape), run.nested, retain=True)[0])
+        shape = run.value.shape + run.variables[0].shape
+        if run.nested:
+            return registry["reshape"](registry["stack"](rows), shape) if rows else Tensor(np.zeros(shape))
+        return np.reshape(np.stack(rows), shape) if rows else np.zeros(shape, run.value.dtype)
+
+    return evaluate
+
+
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """Second derivatives of `f`, which returns one number: shape ``x.shape + x.shape``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
+    array([[6., 2.],
+           [2., 0.]])
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
+    """``f(*args)`` without keeping what happened inside: backward runs `f` again.
+
+    Parameters of a model that `f` closes over receive their gradients too.
+
+    Parameters
+    ----------
+    f : callable
+        Tensors in, one Tensor out. It must compute the same bits when it is run again: no random draws inside.
+    *args : array_like or Tensor
+
+    Raises
+    ------
+    RuntimeError
+        In backward, where the second run gave another result.
+
+    References
+    ----------
+    T. Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> x = ag.Tensor([0.5, 1.0], requires_grad=True)
+    >>> ag.checkpoint(lambda t: ag.exp(ag.sin(t)), x).sum().backward()
+    >>> bool(abs(x.grad[0] - ag.exp(ag.sin(0.5)) * ag.cos(0.5)) < 1e-15)
+    True
+    """
+    if not mode.recording:
+        return f(*args)
+    before = Leaf((), np.dtype(float), None).birth  # everything older is outside
+    out = f(*args)
+    if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
+        return out
+    inside = [n for n in tape(out._node) if n.birth > before]
+    outside = list(dict.fromkeys(p for n in inside for p in parents(n) if p.birth < before))
+    guards = [n.guards for n in inside if isinstance(n, Node)]  # what is recomputed from stays read-only
+    inputs = [a.data if isinstance(a, Tensor) else a for a in args]
+    origins = [a._node if isinstance(a, Tensor) else None for a in args]
+    bits = zlib.crc32(np.ascontiguousarray(out.data))
+
+    def again(g: Any) -> Any:
+        fresh = [Tensor._of(a, n) if n is not None else a for a, n in zip(inputs, origins, strict=True)]
+        with enable_grad():
+            second = f(*fresh)
+        if zlib.crc32(np.ascontiguousarray(second.data)) != bits:
+            raise RuntimeError(
+                "checkpoint: f gave another result when it was run again. Does it draw random numbers, or did a "
+                "parameter change since? Draw outside, and pass what was drawn"
+            )
+        recorded = isinstance(g, Tensor)
+        found = walk(second._node, g, retain=recorded, wrap=Tensor._of if recorded else None, targets=set(outside))
+        results = [found[n] for n in outside]
+        return results if len(results) > 1 else results[0]
+
+    return _joined(again, f, outside, out.data, guards)
+
+
+def _joined(again: Callable[..., Any], f: Any, outside: list[Any], out: np.ndarray, guards: Any) -> Tensor:
+    """One node for a whole function: as many inputs as it has parents, one joint rule."""
+    step = Primitive(lambda *inputs: None)
+    step.name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"
+    names = tuple(f"x{i}" for i in range(len(outside)))
+    step.parameters, step.sequence = names, ""
+    step.vjp(**dict.fromkeys(names, again))
+    return Tensor._of(out, Node(Plan(step, (1 << len(names)) - 1, 0), list(outside), (), guards, out, here()))

@@ -1,0 +1,287 @@
+"""Convolution of images and its two gradients: raw arrays in, raw arrays out.
+
+A window of an image, laid out as a row of KH * KW * C numbers, times the weights, laid out as a matrix with a
+column for each output channel, is one pixel of the output. All windows are rows of one matrix (im2col;
+Chellapilla, Puri & Simard, 2006), so a convolution is a matrix product: y = columns(x) @ w. It is bilinear,
+and what it does to x, and what it does to w, each has an adjoint:
+
+    <conv2d(x, w), g>  =  <x, conv2d_input_gradient(g, w)>  =  <w, conv2d_weight_gradient(x, g)>
+
+for all x, w and g. Thus the gradient of w is columns(x).T @ g; that of x, also known as transposed convolution,
+gives every place back what it lent to each window: at stride 1 again a convolution, of g with the weights turned
+round. The three are each other's derivatives, to any order.
+
+Images are NHWC; weights are HWIO, (KH, KW, C // groups, O). Options come normalised: `stride` and `dilation`
+are (vertical, horizontal), `padding` is ((top, bottom), (left, right)). The inputs are only read, may have
+any strides and no images at all. The output has their common dtype, and its bits depend on their values only:
+tiles follow from the shapes, and partial sums are added in the tiles' order.
+
+Imports NumPy and `kernels.threads`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .threads import Result, map_tiles, scratch
+
+Array = NDArray[Any]
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+Shape = tuple[int, ...]
+Options = tuple[Pair, Padding, Pair, int]  # stride, padding, dilation, groups
+Place = tuple[slice, slice, slice]
+
+CACHE = 1 << 20  # bytes that a tile may fill: what a core's second-level cache holds
+PARTS = 16  # of a weight gradient that are summed on their own
+
+
+def output_size(size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1) -> int:
+    """Number of windows along one axis.
+
+    Examples
+    --------
+    >>> output_size(32, kernel=3, stride=2, before=1, after=1)
+    16
+    """
+    return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def taps(
+    size: Shape, windows: Shape, kernel: Shape, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> Iterator[tuple[Pair, Place, Place]]:
+    """For each tap of a kernel over images: the windows in which it meets the image, and the places it meets.
+
+    Parameters
+    ----------
+    size, windows, kernel
+        (height, width) of the image, of the output and of the kernel.
+
+    Yields
+    ------
+    tap, seen, met
+        (row, column) of the tap, an index of the output (N, height, width, ...) and one of the image, alike in
+        shape: window `seen[k]` has place `met[k]` under this tap. Taps that only meet padding are left out.
+
+    Examples
+    --------
+    >>> for tap, seen, met in taps((1, 4), (1, 3), (1, 3), (1, 2), ((0, 0), (1, 1))):
+    ...     print(tap, seen[2], met[2])
+    (0, 0) slice(1, 2, None) slice(1, 2, 2)
+    (0, 1) slice(0, 2, None) slice(0, 3, 2)
+    (0, 2) slice(0, 2, None) slice(1, 4, 2)
+    """
+    along = [_taps(*axis) for axis in zip(size, windows, kernel, stride, padding, dilation, strict=True)]
+    for i, seen_rows, met_rows in along[0]:
+        for j, seen, met in along[1]:
+            yield (i, j), (slice(None), seen_rows, seen), (slice(None), met_rows, met)
+
+
+def _taps(
+    size: int, windows: int, kernel: int, stride: int, padding: Pair, dilation: int
+) -> list[tuple[int, slice, slice]]:
+    found = []
+    for tap in range(kernel):
+        offset = tap * dilation - padding[0]  # window r has place r * stride + offset under this tap
+        first = max(0, -(offset // stride))
+        last = min(windows - 1, (size - 1 - offset) // stride)
+        if first <= last:
+            met = slice(first * stride + offset, last * stride + offset + 1, stride)
+            found.append((tap, slice(first, last + 1), met))
+    return found
+
+
+def tiles(images: int, rows: int, row_bytes: int) -> list[tuple[slice, slice]]:
+    """Blocks of whole images, or of rows of one image, that fit the cache: pairs (images, rows).
+
+    Examples
+    --------
+    >>> for block in tiles(images=3, rows=32, row_bytes=CACHE // 64):
+    ...     print(block)
+    (slice(0, 2, None), slice(0, 32, None))
+    (slice(2, 3, None), slice(0, 32, None))
+    """
+    fit = max(1, CACHE // max(1, row_bytes))
+    step, row_step = max(1, fit // rows), min(fit, rows)
+    return [
+        (slice(n, min(n + step, images)), slice(r, min(r + row_step, rows)))
+        for n in range(0, images, step)
+        for r in range(0, rows, row_step)
+    ]
+
+
+def map_images(function: Callable[..., Result], *arrays: Array) -> list[Result]:
+    """Results of `function(*blocks)`, the blocks being the same images of each array, which fit the cache."""
+    blocks = tiles(len(arrays[0]), 1, sum(a[:1].nbytes for a in arrays))
+    return map_tiles(lambda index: function(*(a[blocks[index][0]] for a in arrays)), len(blocks))
+
+
+def conv2d(
+    x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Array:
+    """Convolution of images with weights (as everywhere in this field a correlation: weights are not turned).
+
+    Parameters
+    ----------
+    x : array (N, H, W, C)
+    w : array (KH, KW, C // groups, O)
+    b : array (O,), or None
+
+    Returns
+    -------
+    array (N, OH, OW, O), OH and OW by `output_size`
+    """
+    options = stride, padding, dilation, groups
+    axes = zip(x.shape[1:3], w.shape, stride, padding, dilation)
+    height, width = (output_size(size, kernel, step, *edges, gap) for size, kernel, step, edges, gap in axes)
+    y = np.empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
+    matrices = _by_group(w, groups)
+    blocks = tiles(len(x), height, width * w[..., 0].size * groups * y.itemsize)
+
+    def by_matrices(index: int) -> None:
+        images, rows = blocks[index]
+        out = y[images, rows]
+        np.matmul(_columns(x, images, rows, w.shape, y, options), matrices, out=_by_group(out, groups))
+        if b is not None:
+            out += b
+
+    def by_channel(x: Array, out: Array) -> None:
+        out[...] = 0 if b is None else b
+        for tap, seen, met in _depthwise_taps(x.shape, y.shape, w.shape, options):
+            out[seen] += x[met] * w[tap]
+
+    if _is_depthwise(x.shape, groups):
+        map_images(by_channel, x, y)
+    else:
+        map_tiles(by_matrices, len(blocks))
+    return y
+
+
+def conv2d_input_gradient(
+    g: Array, w: Array, x_shape: Shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Array:
+    """Gradient of `conv2d` for `x`, also known as the transposed convolution of `g` with `w`.
+
+    Parameters
+    ----------
+    g : array (N, OH, OW, O)
+    w : array (KH, KW, C // groups, O)
+    x_shape : (N, H, W, C)
+
+    Returns
+    -------
+    array (N, H, W, C), exactly 0 in places that no window meets
+    """
+    if stride == (1, 1) and not _is_depthwise(x_shape, groups):
+        kh, kw, inputs, outputs = w.shape
+        turned = w[::-1, ::-1].reshape(kh, kw, inputs, groups, outputs // groups).transpose(0, 1, 4, 3, 2)
+        (top, bottom), (left, right) = padding
+        down, across = dilation[0] * (kh - 1), dilation[1] * (kw - 1)
+        edges = (down - top, down - bottom), (across - left, across - right)
+        return conv2d(g, turned.reshape(kh, kw, -1, x_shape[3]), None, stride, edges, dilation, groups)
+    gx = np.empty(x_shape, np.result_type(g, w))
+
+    def by_matrices(g: Array, out: Array) -> None:
+        out[...] = 0
+        share = scratch("share", (*g.shape[:3], x_shape[3]), gx.dtype)
+        for tap, seen, met in taps(x_shape[1:3], g.shape[1:3], w.shape[:2], stride, padding, dilation):
+            lent = _by_group(w[tap], groups).transpose(0, 2, 1)
+            np.matmul(_by_group(g, groups), lent, out=_by_group(share, groups))
+            out[met] += share[seen]
+
+    def by_channel(g: Array, out: Array) -> None:
+        out[...] = 0
+        for tap, seen, met in _depthwise_taps(x_shape, g.shape, w.shape, (stride, padding, dilation, groups)):
+            out[met] += g[seen] * w[tap]
+
+    map_images(by_channel if _is_depthwise(x_shape, groups) else by_matrices, g, gx)
+    return gx
+
+
+def conv2d_weight_gradient(
+    x: Array, g: Array, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Array:
+    """Gradient of `conv2d` for `w`.
+
+    Parameters
+    ----------
+    x : array (N, H, W, C)
+    g : array (N, OH, OW, O)
+    w_shape : (KH, KW, C // groups, O)
+
+    Returns
+    -------
+    array (KH, KW, C // groups, O)
+    """
+    options = stride, padding, dilation, groups
+    gw = np.zeros(w_shape, np.result_type(x, g))
+    blocks = tiles(len(g), g.shape[1], g.shape[2] * math.prod(w_shape[:3]) * groups * gw.itemsize)
+    parts = min(PARTS, len(blocks))
+
+    def by_matrices(part: int) -> Array:
+        total = np.zeros_like(gw)
+        for images, rows in blocks[part * len(blocks) // parts : (part + 1) * len(blocks) // parts]:
+            columns = _columns(x, images, rows, w_shape, g, options)
+            _by_group(total, groups)[...] += columns.transpose(0, 2, 1) @ _by_group(g[images, rows], groups)
+        return total
+
+    def by_channel(x: Array, g: Array) -> Array:
+        total = np.zeros_like(gw)
+        for tap, seen, met in _depthwise_taps(x.shape, g.shape, w_shape, options):
+            total[tap] = np.einsum("nhwc,nhwc->c", x[met], g[seen])
+        return total
+
+    for total in map_images(by_channel, x, g) if _is_depthwise(x.shape, groups) else map_tiles(by_matrices, parts):
+        gw += total
+    return gw
+
+
+def _columns(x: Array, images: slice, rows: slice, w_shape: Shape, y: Array, options: Options) -> Array:
+    """The windows under some rows of y, as rows of a matrix: (groups, windows, KH * KW * C // groups)."""
+    (kh, kw), (sh, sw), ((top, _), (left, right)), (dh, dw), groups = w_shape[:2], *options
+    if kh == kw == 1 and options[1] == ((0, 0), (0, 0)):
+        return _by_group(x[images, rows.start * sh : (rows.stop - 1) * sh + 1 : sh, ::sw], groups)
+    x = x[images]
+    dtype = np.result_type(x, y)
+    height, width, channels = rows.stop - rows.start, y.shape[2], x.shape[3] // groups
+    # The part of the images that these rows need, with its padding: what a kernel of one tap sees.
+    size = (height - 1) * sh + (kh - 1) * dh + 1, x.shape[2] + left + right
+    padded = scratch("padded", (len(x), *size, x.shape[3]), dtype)
+    padded[...] = 0
+    for _, inside, source in taps(x.shape[1:3], size, (1, 1), (1, 1), ((top - rows.start * sh, 0), (left, 0))):
+        padded[inside] = x[source]
+    # Neighbours in a row of a window are neighbours in memory too: NumPy moves them as one opaque item, a third
+    # faster than number by number.
+    together = kw if groups == dw == 1 else 1
+    shape = groups, len(x), height, width, kh, kw // together
+    item = np.dtype((np.void, together * channels * padded.itemsize))
+    image, row, place, number = padded.strides
+    steps = channels * number, image, row * sh, place * sw, row * dh, place * dw
+    columns = scratch("columns", (groups, len(x) * height * width, kh * kw * channels), dtype)
+    np.ndarray(shape, item, columns)[...] = np.ndarray(shape, item, padded, strides=steps)
+    return columns
+
+
+def _by_group(a: Array, groups: int) -> Array:
+    """Last axis cut into groups: (..., C) -> (groups, all the rest, C // groups), a view where that can be."""
+    return a.reshape(-1, groups, a.shape[-1] // groups).transpose(1, 0, 2)
+
+
+def _is_depthwise(x_shape: Shape, groups: int) -> bool:
+    """Whether every channel has weights of its own, so that matrices would be 1 wide."""
+    return 1 < groups == x_shape[3]
+
+
+def _depthwise_taps(
+    x_shape: Shape, y_shape: Shape, w_shape: Shape, options: Options
+) -> Iterator[tuple[tuple[Any, ...], tuple[slice, ...], Place]]:
+    """As `taps`, for each of the outputs that a channel has; `tap` and `seen` pick its channel too."""
+    outputs = w_shape[3] // x_shape[3]
+    for tap, seen, met in taps(x_shape[1:3], y_shape[1:3], w_shape[:2], *options[:3]):
+        for channel in (slice(k, None, outputs) for k in range(outputs)):
+            yield (*tap, 0, channel), (*seen, channel), met

@@ -1,0 +1,213 @@
+"""Pooling of images and its gradients: raw arrays in, raw arrays out.
+
+Both poolings reduce each window with an operation that is the same along rows and columns (maximum, addition), so
+they reduce along one axis, then along the other: KH + KW passes over a tile rather than KH * KW. Max pooling
+also says which place of each window it took. Once that is known it is a linear map that picks entries of x
+(`max_gather2d`), and its adjoint puts them back (`max_unpool2d`); average pooling is linear from the start, and
+its adjoint is `avg_unpool2d`. Each is the derivative of the other, to any order.
+
+Images are NHWC. Options come normalised: `kernel_size` and `stride` are (vertical, horizontal), `padding` is
+((top, bottom), (left, right)). The inputs are only read, may have any strides and no images at all.
+
+Imports NumPy and its neighbours `convolution` (windows and tiles) and `threads`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .convolution import Padding, Pair, Place, Shape, map_images, output_size, taps
+from .threads import scratch
+
+Array = NDArray[Any]
+
+
+def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> tuple[Array, Array]:
+    """Largest number of each window, and its place.
+
+    A tie goes to the first place in row-major order; NaN counts as larger than every number; padding is never
+    taken, not even where all else is -inf.
+
+    Parameters
+    ----------
+    x : array (N, H, W, C)
+
+    Returns
+    -------
+    y : array (N, OH, OW, C)
+    argmax : array (N, OH, OW, C) of uint8, or of uint16 if a window has more than 255 places
+        ``row * KW + column`` in the window.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 5.0], [5.0, 2.0]]).reshape(1, 2, 2, 1)
+    >>> y, argmax = max_pool2d(x, kernel_size=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)))
+    >>> y.item(), argmax.item()
+    (5.0, 1)
+    """
+    y = np.empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
+    places = kernel_size[0] * kernel_size[1]
+    argmax = np.empty(y.shape, np.uint8 if places <= 255 else np.uint16)
+
+    def tile(x: Array, y: Array, argmax: Array) -> None:
+        _reduce(np.maximum, -np.inf, x, y, kernel_size, stride, padding)
+        # A place that equals the maximum scores the more the earlier it stands. No score means that the maximum
+        # is NaN. Masks multiply instead of branching, which the processor could not predict (10 times slower).
+        argmax[...] = 0
+        for alike in np.equal, _both_nan:
+            for place, seen, met in _places(x.shape, y.shape, kernel_size, stride, padding):
+                score = alike(x[met], y[seen]).view(np.uint8) * argmax.dtype.type(places - place)
+                np.maximum(argmax[seen], score, out=argmax[seen])
+            if argmax.all():
+                break
+        np.subtract(places, argmax, out=argmax)
+
+    map_images(tile, x, y, argmax)
+    return y, argmax
+
+
+def max_unpool2d(
+    g: Array, argmax: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding
+) -> Array:
+    """Gradient of `max_pool2d`: every entry of `g` added to the place that its window took.
+
+    Parameters
+    ----------
+    g, argmax : array (N, OH, OW, C)
+    x_shape : (N, H, W, C)
+
+    Returns
+    -------
+    array (N, H, W, C)
+    """
+    gx = np.empty(x_shape, g.dtype)
+
+    def tile(g: Array, argmax: Array, gx: Array) -> None:
+        gx[...] = 0
+        for place, seen, met in _places(gx.shape, g.shape, kernel_size, stride, padding):
+            gx[met] += _where(argmax[seen] == place, g[seen])
+
+    map_images(tile, g, argmax, gx)
+    return gx
+
+
+def max_gather2d(x: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
+    """Entries of `x` in the places that `argmax` names: linear in `x`, and the adjoint of `max_unpool2d`.
+
+    Parameters
+    ----------
+    x : array (N, H, W, C)
+    argmax : array (N, OH, OW, C)
+
+    Returns
+    -------
+    array (N, OH, OW, C)
+    """
+    y = np.empty(argmax.shape, x.dtype)
+
+    def tile(x: Array, argmax: Array, y: Array) -> None:
+        y[...] = 0
+        for place, seen, met in _places(x.shape, y.shape, kernel_size, stride, padding):
+            y[seen] += _where(argmax[seen] == place, x[met])
+
+    map_images(tile, x, argmax, y)
+    return y
+
+
+def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
+    """Mean of each window; the zeros of the padding count.
+
+    Parameters
+    ----------
+    x : array (N, H, W, C)
+
+    Returns
+    -------
+    array (N, OH, OW, C)
+    """
+    y = np.empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
+
+    def tile(x: Array, y: Array) -> None:
+        _reduce(np.add, 0, x, y, kernel_size, stride, padding)
+        y /= kernel_size[0] * kernel_size[1]
+
+    map_images(tile, x, y)
+    return y
+
+
+def avg_unpool2d(g: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
+    """Gradient of `avg_pool2d`: every entry of `g` spread evenly over its window.
+
+    Parameters
+    ----------
+    g : array (N, OH, OW, C)
+    x_shape : (N, H, W, C)
+
+    Returns
+    -------
+    array (N, H, W, C)
+    """
+    gx = np.empty(x_shape, g.dtype)
+
+    def tile(g: Array, gx: Array) -> None:
+        down, across = _axes(gx.shape, g.shape, kernel_size, stride, padding)
+        share = g / (kernel_size[0] * kernel_size[1])
+        rows = scratch("rows", (len(gx), g.shape[1], *gx.shape[2:]), gx.dtype)
+        rows[...] = gx[...] = 0
+        for _, seen, met in taps(*across):
+            rows[met] += share[seen]
+        for _, seen, met in taps(*down):
+            gx[met] += rows[seen]
+
+    map_images(tile, g, gx)
+    return gx
+
+
+def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Shape:
+    rows, columns = (output_size(x_shape[a + 1], kernel_size[a], stride[a], *padding[a]) for a in (0, 1))
+    return x_shape[0], rows, columns, x_shape[3]
+
+
+def _reduce(
+    ufunc: np.ufunc, empty: float, x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding
+) -> None:
+    """Every window of x reduced into y."""
+    down, across = _axes(x.shape, y.shape, kernel_size, stride, padding)
+    rows = scratch("rows", (len(x), y.shape[1], *x.shape[2:]), y.dtype)
+    rows[...] = y[...] = empty
+    for _, seen, met in taps(*down):
+        ufunc(rows[seen], x[met], out=rows[seen])
+    for _, seen, met in taps(*across):
+        ufunc(y[seen], rows[met], out=y[seen])
+
+
+def _axes(
+    x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding
+) -> tuple[Any, Any]:
+    """A window in two steps, as arguments of `taps`: one column wide on x, then one row high on the result."""
+    (_, height, width, _), (_, rows, columns, _) = x_shape, y_shape
+    down = (height, width), (rows, width), (kernel_size[0], 1), (stride[0], 1), (padding[0], (0, 0))
+    across = (rows, width), (rows, columns), (1, kernel_size[1]), (1, stride[1]), ((0, 0), padding[1])
+    return down, across
+
+
+def _places(
+    x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding
+) -> Iterator[tuple[int, Place, Place]]:
+    """As `taps`, with the tap's number in row-major order."""
+    for (i, j), seen, met in taps(x_shape[1:3], y_shape[1:3], kernel_size, stride, padding):
+        yield i * kernel_size[1] + j, seen, met
+
+
+def _both_nan(a: Array, b: Array) -> Array:
+    return np.isnan(a) & np.isnan(b)
+
+
+def _where(condition: Array, a: Array) -> Array:
+    """`np.where(condition, a, 0)` by a mask of bits: no branch to mispredict (5 times as fast on real images)."""
+    mask = np.negative(condition.view(np.int8))
+    return (mask & a.view(f"i{a.itemsize}")).view(a.dtype)

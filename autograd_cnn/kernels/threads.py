@@ -1,0 +1,203 @@
+"""Tiles of a batch over a few threads: the one place that knows about threads, and about those of BLAS.
+
+NumPy lets go of the interpreter while it computes, so plain threads use all cores. Work is cut into tiles,
+each so small that every pass over it finds it in a core's cache, and the threads take tiles from one queue
+until it is empty. BLAS has threads of its own: while tiles run it is held to one, or the two kinds would
+crowd each other out. Neither the tiles nor the order in which their results are joined depend on the number
+of threads, so no bit of a result does.
+
+Imports NumPy, the standard library and, when the first tile runs, threadpoolctl.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from functools import cache
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Result = TypeVar("Result")
+
+KEPT = 1 << 24  # bytes of a scratch buffer that its thread keeps; more, for one huge image, is given back
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.in_tile = False
+        self.buffers: dict[str, NDArray[np.uint8]] = {}
+
+
+class _Shared:
+    """What the threads of a process share; a forked child, which has none of them, starts a new one."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads
+        self.lock = threading.Lock()
+        self.pool: ThreadPoolExecutor | None = None
+        self.holders = 0  # calls that hold BLAS to one thread
+        self.limit: Any = None  # while there are any: what gives BLAS its threads back
+
+
+_local = _Local()
+_shared = _Shared()
+
+
+def get_num_threads() -> int:
+    """Number of threads that compute tiles, the caller's own included.
+
+    Set by `set_num_threads`, else by the environment variable `AUTOGRAD_CNN_NUM_THREADS`, else one for each
+    core that this process may use.
+    """
+    if _shared.threads is None:
+        value = os.environ.get("AUTOGRAD_CNN_NUM_THREADS", "")
+        if value and not (value.isdecimal() and int(value)):
+            raise ValueError(f"AUTOGRAD_CNN_NUM_THREADS is {value!r}: give a number from 1 up, or unset it")
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        _shared.threads = int(value or cores or 1)
+    return _shared.threads
+
+
+def set_num_threads(n: int) -> None:
+    """Compute tiles on `n` threads from now on, the caller's own included. No bit of a result depends on it.
+
+    Raises
+    ------
+    ValueError
+        If `n` is less than 1.
+
+    Examples
+    --------
+    >>> before = get_num_threads()
+    >>> set_num_threads(3)
+    >>> get_num_threads()
+    3
+    >>> set_num_threads(before)
+    """
+    if n < 1:
+        raise ValueError(f"set_num_threads: n is {n}, and the caller's own thread counts: give 1 or more")
+    with _shared.lock:
+        pool, _shared.pool, _shared.threads = _shared.pool, None, int(n)
+    if pool:
+        pool.shutdown(wait=False)
+
+
+def map_tiles(function: Callable[[int], Result], count: int) -> list[Result]:
+    """Results of `function(0)`, ..., `function(count - 1)`, in that order, computed on all threads.
+
+    The caller's thread works too; alone if there is one tile, or if it is in a tile already. An exception in
+    a tile drops the tiles not yet begun, and is raised as itself when those under way have ended.
+
+    Examples
+    --------
+    >>> map_tiles(lambda tile: tile * tile, 4)
+    [0, 1, 4, 9]
+    """
+    if _local.in_tile:
+        return [function(tile) for tile in range(count)]
+    waiting = deque(range(count))
+    results: dict[int, Result] = {}
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        _local.in_tile = True
+        try:
+            while True:
+                try:
+                    tile = waiting.popleft()
+                except IndexError:
+                    return
+                results[tile] = function(tile)
+        except BaseException as error:
+            waiting.clear()
+            errors.append(error)
+        finally:
+            _local.in_tile = False
+
+    def help_out() -> None:
+        _limit_blas()  # here too: where BLAS runs on OpenMP, each thread has a limit of its own
+        work()
+
+    with _one_blas_thread():
+        helpers = []
+        with suppress(RuntimeError):  # no more threads to be had, or Python is ending: fewer will do
+            for _ in range(min(get_num_threads(), count) - 1):
+                # in a copy of the caller's context, because NumPy keeps `errstate` there
+                helpers.append(_pool().submit(copy_context().run, help_out))
+        work()
+        wait([helper for helper in helpers if not helper.cancel()])
+    try:
+        if errors:
+            raise errors[0]
+    finally:
+        errors.clear()  # error -> traceback -> this frame -> error would be a cycle
+    return [results[tile] for tile in range(count)]
+
+
+def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Array of this thread, not initialised, good until the thread asks for the same name again.
+
+    A fresh array costs more in page faults than the pass that fills it.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = _local.buffers.get(name)
+    if buffer is None or buffer.size < size:
+        buffer = np.empty(size, np.uint8)
+        if size <= KEPT:
+            _local.buffers[name] = buffer
+    return buffer[:size].view(dtype).reshape(shape)
+
+
+def _pool() -> ThreadPoolExecutor:
+    with _shared.lock:
+        if _shared.pool is None:
+            _shared.pool = ThreadPoolExecutor(max(1, get_num_threads() - 1), "autograd_cnn")
+        return _shared.pool
+
+
+@cache
+def _blas() -> Any:
+    try:
+        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # noqa: PLC0415
+    except ImportError:
+        return None
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _limit_blas() -> Any:
+    return _blas() and _blas().limit(limits=1)
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """BLAS on one thread until the last of all callers has left."""
+    shared = _shared
+    with shared.lock:
+        shared.limit = shared.limit if shared.holders else _limit_blas()
+        shared.holders += 1
+    try:
+        yield
+    finally:
+        with shared.lock:
+            shared.holders -= 1
+            if shared.limit and not shared.holders:
+                shared.limit.restore_original_limits()
+
+
+def _after_fork() -> None:
+    global _shared  # noqa: PLW0603
+    if _shared.limit and _shared.holders:
+        _shared.limit.restore_original_limits()
+    _shared = _Shared(_shared.threads)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

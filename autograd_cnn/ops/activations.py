@@ -1,0 +1,139 @@
+"""Activations, elementwise, and softmax over an axis: (...) -> (...)."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.ops.arithmetic import exp, where
+from autograd_cnn.ops.reductions import spread, sum
+
+
+@primitive
+def relu(x):
+    """``max(x, 0)``; gradient 0 at 0; a NaN stays a NaN and lets `g` pass.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.relu(ag.Tensor([-1.0, 0.0, 2.0]))
+    Tensor([0., 0., 2.], float64)
+    """
+    return np.maximum(x, 0)
+
+
+relu.vjp(x=lambda g, out: g * np.logical_not(out <= 0))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0.2)])
+def leaky_relu(x, negative_slope=0.01):
+    """`x` where positive, else ``negative_slope * x``; the gradient at 0 is the slope."""
+    return np.where(x > 0, x, negative_slope * x)
+
+
+leaky_relu.vjp(x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope))
+
+
+@primitive
+def sigmoid(x):
+    """Logistic function ``1 / (1 + exp(-x))``, exact and silent at ``|x| = 1000``.
+
+    In float32 it is 1, and flat, from 17 on: a loss on logits (`bce_with_logits`) keeps the gradient.
+    """
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
+
+
+@primitive
+def softplus(x):
+    """``log(1 + exp(x))``, exact and silent at ``|x| = 1000``."""
+    return np.logaddexp(x, 0)
+
+
+softplus.vjp(x=lambda g, x: g * sigmoid(x))
+
+
+@primitive
+def silu(x):
+    """``x * sigmoid(x)``, also called swish; NaN at -inf."""
+    return x * sigmoid(x)
+
+
+def _silu_slope(x):
+    s = sigmoid(x)
+    return s * (1 + x * (1 - s))
+
+
+silu.vjp(x=lambda g, x: g * _silu_slope(x))
+
+
+@lru_cache
+def _scaled_tail(degree):
+    """Chebyshev coefficients of ``log(erfc(z)) + z**2`` as a function of ``t = 2 / (2 + z) in [0.1, 1]``, z >= 0.
+
+    The scaled tail is smooth there, so interpolation converges geometrically (Trefethen, Approximation Theory and
+    Approximation Practice, chapter 8); the nodes come from `math.erfc`.
+    """
+
+    def tail(t):
+        z = 2 / t - 2
+        return np.array([math.log(math.erfc(v)) + v * v for v in z])
+
+    return np.polynomial.chebyshev.Chebyshev.interpolate(tail, degree, domain=[0.1, 1])
+
+
+@primitive
+def normal_cdf(x):
+    """Cumulative distribution of the standard normal, ``(1 + erf(x / sqrt 2)) / 2``."""
+    x = np.asarray(x)
+    z = np.minimum(np.abs(x), 25.0) * math.sqrt(0.5)
+    tail = 0.5 * np.exp(_scaled_tail(34 if x.dtype == np.float64 else 12)(2 / (2 + z)) - z * z)
+    return np.where(x >= 0, 1 - tail, np.where(x < 0, tail, x)).astype(x.dtype)
+
+
+def _normal_density(x):
+    return exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+
+
+normal_cdf.vjp(x=lambda g, x: g * _normal_density(x))
+
+
+@primitive
+def gelu(x):
+    """``x * normal_cdf(x)`` (Hendrycks and Gimpel, 2016); NaN at -inf."""
+    return x * normal_cdf(x)
+
+
+gelu.vjp(x=lambda g, x: g * (normal_cdf(x) + x * _normal_density(x)))
+
+
+def _rows(rng):
+    return [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0)]
+
+
+@primitive(examples=_rows)
+def softmax(x, axis=-1):
+    """``exp(x) / sum(exp(x))`` over `axis`, exact and silent at ``|x| = 1000``; a row of -inf is NaN."""
+    with np.errstate(invalid="ignore"):
+        e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+        return e / np.sum(e, axis=axis, keepdims=True)
+
+
+softmax.vjp(x=lambda g, out, axis: out * (g - sum(g * out, axis, keepdims=True)))
+
+
+@primitive(examples=_rows)
+def log_softmax(x, axis=-1):
+    """``log(softmax(x))`` over `axis`, exact and silent at ``|x| = 1000``."""
+    with np.errstate(invalid="ignore"):
+        shifted = x - np.max(x, axis=axis, keepdims=True)
+        return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * spread(sum(g, axis, keepdims=True), out.shape, axis, True))

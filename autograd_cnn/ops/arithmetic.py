@@ -1,0 +1,268 @@
+"""Elementwise arithmetic and functions: (...) -> (...), broadcasting like NumPy.
+
+Rules leave broadcasting to the walk. A rule is linear in `g`: an incoming zero gives exactly zero, even where the
+slope is infinite; `through` is the one place that sees to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import primitive
+
+
+def through(g: Any, slope: Any) -> Any:
+    """``g * slope``, and 0 where `g` is 0 and the slope is not finite.
+
+    Masking on ``g == 0`` alone would be wrong: the rule would no longer be differentiable in `g`, and a jvp made of
+    two vjps starts from ``g = 0``.
+    """
+    spoilt = np.logical_and(g == 0, np.logical_not(np.isfinite(slope)))
+    return g * where(spoilt, 0, slope) if spoilt.any() else g * slope
+
+
+@primitive
+def add(x, y):
+    """Sum ``x + y``.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> x = ag.Tensor([1.0, 2.0], requires_grad=True)
+    >>> ag.add(x, 1).sum().backward()
+    >>> x.grad
+    array([1., 1.])
+    """
+    return np.add(x, y)
+
+
+add.vjp(x=lambda g: g, y=lambda g: g)
+
+
+@primitive
+def subtract(x, y):
+    """Difference ``x - y``."""
+    return np.subtract(x, y)
+
+
+subtract.vjp(x=lambda g: g, y=lambda g: -g)
+
+
+@primitive
+def multiply(x, y):
+    """Product ``x * y``."""
+    return np.multiply(x, y)
+
+
+multiply.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
+
+
+@primitive
+def divide(x, y):
+    """Quotient ``x / y``; IEEE at 0, where the gradient is 0 for ``g = 0``."""
+    return np.divide(x, y)
+
+
+divide.vjp(
+    x=lambda g, y: through(g, divide(1, y)),
+    y=lambda g, x, y: through(g, -divide(x, y * y)),
+)
+
+
+@primitive
+def negative(x):
+    """``-x``."""
+    return np.negative(x)
+
+
+negative.vjp(x=lambda g: -g)
+
+
+def _exponent_slope(x, y):
+    """d x**y / d x, without a logarithm; 0 for y = 0 whatever x is."""
+    zero = np.equal(y, 0)
+    return where(zero, 0, y * power(x, where(zero, 1, y) - 1)) if np.any(zero) else y * power(x, y - 1)
+
+
+def _base_slope(x, y, out):
+    """d x**y / d y: 0 at x = 0 for y >= 0, NaN for x < 0."""
+    flat = np.logical_and(np.equal(x, 0), np.greater_equal(y, 0))
+    return where(flat, 0, out * log(where(flat, 1, x)))
+
+
+@primitive(examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), rng.normal(size=(2, 3))), (rng.normal(size=(2, 3)), 3)])
+def power(x, y):
+    """``x ** y``. For a constant `y` the gradient never computes ``log(x)``; d/dy is NaN for x < 0."""
+    return np.power(x, y)
+
+
+power.vjp(
+    x=lambda g, x, y: through(g, _exponent_slope(x, y)),
+    y=lambda g, x, y, out: through(g, _base_slope(x, y, out)),
+)
+
+
+@primitive
+def exp(x):
+    """e to the `x`."""
+    return np.exp(x)
+
+
+exp.vjp(x=lambda g, out: through(g, out))
+
+
+@primitive
+def expm1(x):
+    """``exp(x) - 1``, exact near 0."""
+    return np.expm1(x)
+
+
+expm1.vjp(x=lambda g, out: through(g, out + 1))
+
+
+def _positive(rng):
+    return [(rng.uniform(0.5, 2, (2, 3)),)]
+
+
+@primitive(examples=_positive)
+def log(x):
+    """Natural logarithm; -inf at 0, where the gradient is inf, and 0 for ``g = 0``."""
+    return np.log(x)
+
+
+log.vjp(x=lambda g, x: through(g, divide(1, x)))
+
+
+@primitive(examples=_positive)
+def log1p(x):
+    """``log(1 + x)``, exact near 0."""
+    return np.log1p(x)
+
+
+log1p.vjp(x=lambda g, x: through(g, divide(1, 1 + x)))
+
+
+@primitive(examples=_positive)
+def sqrt(x):
+    """Square root; the gradient at 0 is inf, and 0 for ``g = 0``.
+
+    ``sqrt(sum(x * x))`` has no derivative at 0 and gives NaN there: add 1e-12 inside.
+    """
+    return np.sqrt(x)
+
+
+sqrt.vjp(x=lambda g, out: through(g, divide(0.5, out)))
+
+
+@primitive
+def square(x):
+    """``x * x``."""
+    return np.square(x)
+
+
+square.vjp(x=lambda g, x: g * (2 * x))
+
+
+@primitive
+def abs(x):
+    """Absolute value; gradient 0 at 0."""
+    return np.abs(x)
+
+
+abs.vjp(x=lambda g, x: g * np.sign(x))
+
+
+@primitive
+def sin(x):
+    """Sine of `x` in radians."""
+    return np.sin(x)
+
+
+sin.vjp(x=lambda g, x: g * cos(x))
+
+
+@primitive
+def cos(x):
+    """Cosine of `x` in radians."""
+    return np.cos(x)
+
+
+cos.vjp(x=lambda g, x: -g * sin(x))
+
+
+@primitive
+def tanh(x):
+    """Hyperbolic tangent, exact at ``|x| = 1000``."""
+    return np.tanh(x)
+
+
+tanh.vjp(x=lambda g, out: g * (1 - out * out))
+
+
+def _share(wins, ties, x, y, dtype):
+    """1 where x wins, 1/2 at a tie, 1 where either is NaN: a NaN is never hidden."""
+    lost = np.logical_or(np.isnan(x), np.isnan(y))
+    return (np.logical_or(wins, lost) + 0.5 * ties).astype(dtype)
+
+
+@primitive
+def maximum(x, y):
+    """The larger of `x` and `y`, NaN if either is; half the gradient each where they are equal."""
+    return np.maximum(x, y)
+
+
+maximum.vjp(
+    x=lambda g, x, y: g * _share(x > y, x == y, x, y, g.dtype),
+    y=lambda g, x, y: g * _share(y > x, x == y, x, y, g.dtype),
+)
+
+
+@primitive
+def minimum(x, y):
+    """The smaller of `x` and `y`, NaN if either is; half the gradient each where they are equal."""
+    return np.minimum(x, y)
+
+
+minimum.vjp(
+    x=lambda g, x, y: g * _share(x < y, x == y, x, y, g.dtype),
+    y=lambda g, x, y: g * _share(y < x, x == y, x, y, g.dtype),
+)
+
+
+@primitive(examples=lambda rng: [(rng.random((2, 3)) < 0.5, rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
+def where(condition, x, y):
+    """`x` where `condition` holds, else `y`; the branch not taken receives exactly 0, whatever stands there."""
+    return np.where(condition, x, y)
+
+
+where.vjp(
+    x=lambda g, condition: where(condition, g, 0),
+    y=lambda g, condition: where(condition, 0, g),
+)
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), -0.5, 0.5)])
+def clip(x, min=None, max=None):
+    """`x` limited to [`min`, `max`]; the gradient is 1 on the bounds, 0 outside and at NaN."""
+    return np.clip(x, min, max)
+
+
+def _inside(x, min, max):
+    inside = np.logical_not(np.isnan(x))
+    if min is not None:
+        inside = np.logical_and(inside, x >= min)
+    return inside if max is None else np.logical_and(inside, x <= max)
+
+
+clip.vjp(x=lambda g, x, min, max: g * _inside(x, min, max))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
+def astype(x, dtype):
+    """`x` in another float dtype; the walk brings the gradient back to the dtype of `x`."""
+    return x.astype(dtype)
+
+
+astype.vjp(x=lambda g: g)

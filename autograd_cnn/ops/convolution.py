@@ -1,0 +1,242 @@
+"""Convolution, its input gradient and its weight gradient: three primitives whose rules are each other.
+
+Images are NHWC, weights HWIO. With ``y = conv(x, w)`` linear in each argument, ``gx = conv_transpose(g, w)`` and
+``gw = weight_gradient(x, g)`` are its two adjoints; each of the three is bilinear in the other two's arguments, so
+every order of derivative stays inside the family. The arithmetic is in `autograd_cnn.kernels.convolution`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.kernels import convolution as kernels
+
+
+def pair(value, name):
+    """An int, or a pair of ints, as a pair."""
+    if isinstance(value, (int, np.integer)):
+        return int(value), int(value)
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(v, (int, np.integer)) for v in value):
+        return int(value[0]), int(value[1])
+    raise TypeError(f"{name} is {value!r}\n{name} takes an int, or a pair of ints (height, width)")
+
+
+def margins(padding, kernel, stride, dilation):
+    """`padding` (int, pair, "same", or a (before, after) pair for each axis) as ((top, bottom), (left, right))."""
+    if isinstance(padding, str):
+        if padding != "same":
+            raise ValueError(f'padding is {padding!r}\npadding takes an int, a pair, or "same"')
+        if stride != (1, 1):
+            raise ValueError(f'padding="same" with stride {stride}\nThe output keeps its size only at stride 1')
+        total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        return tuple((t // 2, t - t // 2) for t in total)
+    if isinstance(padding, (tuple, list)) and len(padding) == 2 and all(isinstance(p, (tuple, list)) for p in padding):
+        result = tuple(pair(p, "padding") for p in padding)
+    else:
+        result = tuple((p, p) for p in pair(padding, "padding"))
+    if min(*result[0], *result[1]) < 0:
+        raise ValueError(f"padding is {padding!r}\npadding is 0 or more; to cut a margin off: x[:, 1:-1, 1:-1]")
+    return result
+
+
+def check_window(x, kernel, stride, padding, dilation):
+    """Raise unless `x` is a batch of images that the window fits into."""
+    if x.ndim != 4:
+        raise ValueError(f"x is {x.ndim}-dimensional, want (N, H, W, C)\nOne image: x[None]")
+    if min(stride) < 1 or min(dilation) < 1 or min(kernel) < 1:
+        raise ValueError(f"kernel {kernel}, stride {stride}, dilation {dilation}\nEach is 1 or more")
+    for axis, word in ((0, "height"), (1, "width")):
+        size, (before, after) = x.shape[1 + axis], padding[axis]
+        k, s, d = kernel[axis], stride[axis], dilation[axis]
+        room = size + before + after - d * (k - 1) - 1
+        if room < 0:
+            raise ValueError(
+                f"{word} {size} + {before} + {after} padding < kernel {k} (dilation {d})\nOutput ({size} + {before} + "
+                f"{after} - {d}*({k} - 1) - 1) // {s} + 1 = {room // s + 1}. More padding, or a smaller kernel"
+            )
+
+
+def _check(x, w, b, channels, outputs, groups):
+    """Channels of images, weights and bias against each other; all given as the convolution sees them."""
+    if w.ndim != 4:
+        raise ValueError(f"w is {w.ndim}-dimensional, want (KH, KW, C // groups, O), HWIO")
+    if channels % groups or outputs % groups:
+        raise ValueError(f"groups={groups} does not divide {channels} channels and {outputs} outputs")
+    if channels != w.shape[2] * groups:
+        nchw = f" For an NCHW array: x.transpose(0, 2, 3, 1)" if x.ndim == 4 and x.shape[1] == w.shape[2] * groups else ""
+        want = (*w.shape[:2], channels // groups, w.shape[3])
+        raise ValueError(
+            f"x has {channels} channels, w expects {w.shape[2] * groups}\n"
+            f"Channels are x's last axis (NHWC) and w's third (HWIO). Should w be {want}?{nchw}"
+        )
+    if b is not None and b.shape != (outputs,):
+        raise ValueError(f"b is {b.shape}, want ({outputs},): one number an output channel")
+
+
+def _geometry(kernel, stride, padding, dilation):
+    stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
+    return stride, margins(padding, kernel, stride, dilation), dilation
+
+
+def _convolutions(rng):
+    return [
+        (rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(3, 2, 3, 4)), rng.normal(size=4)),
+        ((rng.normal(size=(2, 6, 5, 2)), rng.normal(size=(2, 3, 2, 3))), {"stride": (2, 1), "padding": (1, 2)}),
+        ((rng.normal(size=(1, 6, 6, 4)), rng.normal(size=(3, 3, 2, 2))), {"padding": "same", "dilation": 2, "groups": 2}),
+    ]
+
+
+@primitive(strict=True, examples=_convolutions)
+def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
+    """Two-dimensional convolution (cross-correlation) of a batch of images.
+
+    The output has ``(H + padding - dilation * (KH - 1) - 1) // stride + 1`` rows, where `padding` counts both sides:
+    a stride that does not divide floors, and rows that no window sees get gradient 0.
+
+    Parameters
+    ----------
+    x : (N, H, W, C)
+    w : (KH, KW, C // groups, O)
+    b : (O,), optional
+    stride, dilation : int or pair
+    padding : int, pair, or "same"
+        Zeros around the image: on both sides of each axis, or ((top, bottom), (left, right)). "same" keeps the size
+        at stride 1; of an odd number the bottom and the right get the larger half.
+    groups : int
+        Groups of input channels that see only their own outputs.
+
+    Returns
+    -------
+    (N, H', W', O)
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit each other, or the kernel is larger than the padded image.
+    TypeError
+        Where `x` holds integers.
+
+    References
+    ----------
+    V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> images = np.ones((8, 32, 32, 3), np.float32)
+    >>> w = ag.Tensor(np.ones((3, 3, 3, 16), np.float32), requires_grad=True)
+    >>> ag.conv2d(images, w, padding=1).shape
+    (8, 32, 32, 16)
+    """
+    _check(x, w, b, x.shape[-1], w.shape[-1], groups)
+    stride, padding, dilation = _geometry(w.shape[:2], stride, padding, dilation)
+    check_window(x, w.shape[:2], stride, padding, dilation)
+    return kernels.conv2d(x, w, b, stride, padding, dilation, groups)
+
+
+def _transposed_size(shape, kernel, stride, padding, dilation, output_padding):
+    """(N, H, W) of a transposed convolution's result."""
+    size = [
+        (n - 1) * s - before - after + d * (k - 1) + 1 + extra
+        for n, k, s, (before, after), d, extra in zip(
+            shape[1:3], kernel, stride, padding, dilation, output_padding, strict=True
+        )
+    ]
+    return (shape[0], *size)
+
+
+def _transposed(rng):
+    return [
+        (rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(3, 2, 3, 4)), rng.normal(size=3)),
+        (
+            (rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(3, 2, 2, 4))),
+            {"stride": 2, "padding": (1, 0), "output_padding": (1, 0), "groups": 2},
+        ),
+    ]
+
+
+@primitive(strict=True, examples=_transposed)
+def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+    """Transposed convolution: the input gradient of `conv2d` with the same `w` and options.
+
+    Parameters
+    ----------
+    x : (N, H, W, O)
+    w : (KH, KW, C // groups, O)
+        As `conv2d` takes it from C to O channels; here they go from O to C.
+    b : (C,), optional
+    stride, padding, dilation, groups
+        Of that convolution.
+    output_padding : int or pair
+        Rows and columns added at the end, where a stride does not tell the size.
+
+    Returns
+    -------
+    (N, H', W', C)
+        With ``H' = (H - 1) * stride - padding + dilation * (KH - 1) + 1 + output_padding`` and `padding` of both sides.
+
+    Raises
+    ------
+    ValueError
+        Where shapes do not fit each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.conv_transpose2d(np.ones((1, 4, 4, 8)), np.ones((2, 2, 3, 8)), stride=2).shape
+    (1, 8, 8, 3)
+    """
+    if x.ndim != 4 or w.ndim != 4 or x.shape[-1] != w.shape[-1]:
+        raise ValueError(f"x {x.shape} and w {w.shape}\nThe last axis of both counts the channels that go in")
+    channels = w.shape[2] * groups
+    _check(x, w, None, channels, x.shape[-1], groups)
+    if b is not None and b.shape != (channels,):
+        raise ValueError(f"b is {b.shape}, want ({channels},): one number an output channel")
+    stride, padding, dilation = _geometry(w.shape[:2], stride, padding, dilation)
+    extra = pair(output_padding, "output_padding")
+    shape = (*_transposed_size(x.shape, w.shape[:2], stride, padding, dilation, extra), channels)
+    if min(shape[1:3]) < 1:
+        raise ValueError(f"the result would be {shape}\nLess padding, or a larger input")
+    out = kernels.conv2d_input_gradient(x, w, shape, stride, padding, dilation, groups)
+    return out if b is None else out + b
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4)), (3, 2, 3, 4), 1, 0, 1, 1)])
+def conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups):
+    """The gradient of `conv2d` for `w`: x (N, H, W, C), gy (N, H', W', O) -> `w_shape`."""
+    stride, padding, dilation = _geometry(w_shape[:2], stride, padding, dilation)
+    return kernels.conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups)
+
+
+def _input_gradient(g, w, x_shape, stride, padding, dilation, groups):
+    """`conv_transpose2d` to the very size of the image, rows that no window saw included."""
+    kernel = w.shape[:2]
+    s, p, d = _geometry(kernel, stride, padding, dilation)
+    _, height, width = _transposed_size(g.shape, kernel, s, p, d, (0, 0))
+    rest = (x_shape[1] - height, x_shape[2] - width)
+    return conv_transpose2d(g, w, None, stride, padding, rest, dilation, groups)
+
+
+conv2d.vjp(
+    x=_input_gradient,
+    w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
+        x, g, w_shape, stride, padding, dilation, groups
+    ),
+    b=lambda g: g,
+)
+conv_transpose2d.vjp(
+    x=lambda g, w, stride, padding, dilation, groups: conv2d(g, w, None, stride, padding, dilation, groups),
+    w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
+        g, x, w_shape, stride, padding, dilation, groups
+    ),
+    b=lambda g: g,
+)
+conv2d_weight_gradient.vjp(
+    x=lambda g, gy, x_shape, stride, padding, dilation, groups: _input_gradient(
+        gy, g, x_shape, stride, padding, dilation, groups
+    ),
+    gy=lambda g, x, stride, padding, dilation, groups: conv2d(x, g, None, stride, padding, dilation, groups),
+)

@@ -1,0 +1,165 @@
+"""Products of matrices."""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.ops.shapes import reshape, transpose
+
+
+def _swap(x):
+    """The last two axes exchanged."""
+    axes = tuple(range(len(x.shape)))
+    return transpose(x, (*axes[:-2], axes[-1], axes[-2]))
+
+
+def _column(x):
+    return reshape(x, (*x.shape, 1))
+
+
+def _row(x):
+    return reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
+
+
+def _as_matrices(g, x_ndim, y_ndim):
+    """`g` with the axes that NumPy drops for one-dimensional operands."""
+    if y_ndim == 1:
+        g = _column(g)
+    return _row(g) if x_ndim == 1 else g
+
+
+def _left(g, x_shape, y):
+    g = _as_matrices(g, len(x_shape), len(y.shape)) if len(x_shape) > 1 or len(y.shape) > 1 else reshape(g, (1, 1))
+    result = g @ _swap(_column(y) if len(y.shape) == 1 else y)
+    return reshape(result, (*result.shape[:-2], result.shape[-1])) if len(x_shape) == 1 else result
+
+
+def _right(g, x, y_shape):
+    g = _as_matrices(g, len(x.shape), len(y_shape)) if len(x.shape) > 1 or len(y_shape) > 1 else reshape(g, (1, 1))
+    result = _swap(_row(x) if len(x.shape) == 1 else x) @ g
+    return reshape(result, result.shape[:-1]) if len(y_shape) == 1 else result
+
+
+def _matrices(rng):
+    shapes = [((2, 3), (3, 4)), ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 1, 2, 3), (5, 3, 2)), ((3,), (5, 3, 2))]
+    return [(rng.normal(size=a), rng.normal(size=b)) for a, b in shapes]
+
+
+@primitive(strict=True, examples=_matrices)
+def matmul(x, y):
+    """Matrix product ``x @ y``, with NumPy's rules for vectors and stacks of matrices."""
+    if np.ndim(x) and np.ndim(y) and x.shape[-1] != y.shape[-min(y.ndim, 2)]:
+        raise ValueError(f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {y.shape[-min(y.ndim, 2)]}")
+    return np.matmul(x, y)
+
+
+matmul.vjp(x=_left, y=_right)
+
+
+def _flat(x):
+    """(..., n) -> (rows, n)."""
+    return x if len(x.shape) == 2 else reshape(x, (-1, x.shape[-1]))
+
+
+@primitive(
+    strict=True,
+    examples=lambda rng: [
+        (rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), rng.normal(size=4)),
+        (rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 4))),
+    ],
+)
+def linear(x, w, b=None):
+    """Affine map ``x @ w + b``.
+
+    Parameters
+    ----------
+    x : (..., in)
+    w : (in, out)
+    b : (out,), optional
+
+    Returns
+    -------
+    (..., out)
+
+    Raises
+    ------
+    ValueError
+        Where the shapes do not fit.
+    """
+    if w.ndim != 2 or x.shape[-1:] != w.shape[:1]:
+        raise ValueError(
+            f"x {x.shape} @ w {w.shape}: {x.shape[-1] if x.ndim else 'no axis'} is not {w.shape[0]}\n"
+            "x's last axis counts what w's first one does"
+        )
+    if b is not None and b.shape != w.shape[1:]:
+        raise ValueError(f"b is {b.shape}, w {w.shape} has {w.shape[1]} outputs\nb needs shape ({w.shape[1]},)")
+    y = x @ w
+    if b is None:
+        return y
+    return np.add(y, b, out=y) if y.dtype == np.result_type(y, b) else y + b
+
+
+linear.vjp(
+    x=lambda g, w: g @ transpose(w),
+    w=lambda g, x: transpose(_flat(x)) @ _flat(g),
+    b=lambda g: g,
+)
+
+
+def _letters(subscripts, shapes):
+    """Subscripts with the ellipsis spelled out: one string an operand, and the output's."""
+    inputs, arrow, output = subscripts.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(shapes):
+        raise ValueError(f"{subscripts!r} names {len(terms)} operands, got {len(shapes)}")
+    if not arrow:
+        plain = inputs.replace(",", "").replace(".", "")
+        output = ("..." if "..." in inputs else "") + "".join(c for c in sorted(set(plain)) if plain.count(c) == 1)
+    free = [c for c in string.ascii_letters if c not in subscripts]
+    spare = free[: max(len(s) - len(t.replace("...", "")) if "..." in t else 0 for t, s in zip(terms, shapes, strict=True))]
+    spelled = []
+    for term, shape in zip(terms, shapes, strict=True):
+        count = len(shape) - len(term.replace("...", ""))
+        spelled.append(term.replace("...", "".join(spare[len(spare) - count :])) if "..." in term else term)
+    return spelled, output.replace("...", "".join(spare))
+
+
+def _einsum_rule(g, position, operands, operands_shape, subscripts):
+    """Swap the operand for `g`: what is summed comes back, what was repeated meets an identity matrix."""
+    shapes = operands_shape
+    terms, output = _letters(subscripts, shapes)
+    extents: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        for letter, n in zip(term, shape, strict=True):
+            extents[letter] = max(n, extents.get(letter, 1))
+    factors = [(output, g)] + [(t, o) for i, (t, o) in enumerate(zip(terms, operands, strict=True)) if i != position]
+    free = iter([c for c in string.ascii_letters if c not in "".join((*terms, output))])
+    target = ""
+    for letter in terms[position]:
+        if letter in target:
+            twin = next(free)
+            factors.append((letter + twin, np.eye(extents[letter], dtype=g.dtype)))
+            letter = twin
+        target += letter
+    present = "".join(t for t, _ in factors)
+    factors += [(c, np.ones(extents[c], g.dtype)) for c in dict.fromkeys(terms[position]) if c not in present]
+    return einsum(",".join(t for t, _ in factors) + "->" + target, *(o for _, o in factors))
+
+
+@primitive(
+    examples=lambda rng: [
+        ("ij,jk->ik", rng.normal(size=(2, 3)), rng.normal(size=(3, 4))),
+        ("...ij,...jk", rng.normal(size=(5, 2, 3)), rng.normal(size=(3, 4))),
+        ("ii->i", rng.normal(size=(3, 3))),
+        ("ij,i->", rng.normal(size=(2, 3)), rng.normal(size=2)),
+    ]
+)
+def einsum(subscripts, *operands):
+    """Einstein summation, ``einsum("ij,jk->ik", x, y)``, with ellipsis and repeated indices."""
+    return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+
+
+einsum.vjp(operands=_einsum_rule)

@@ -1,0 +1,265 @@
+"""Losses: predictions and targets to one number, or with ``reduction="none"`` to one number an element.
+
+"mean" is over all elements (of `cross_entropy`: over the rows). Only the loss divides by the batch; optimisers never
+do. Predictions and targets have equal shapes: nothing is broadcast.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax
+from autograd_cnn.ops.arithmetic import log, maximum
+from autograd_cnn.ops.reductions import spread
+
+
+def _reduce(values: Any, reduction: str) -> Any:
+    if reduction == "mean":
+        return np.mean(values)
+    if reduction == "sum":
+        return np.sum(values)
+    if reduction == "none":
+        return values
+    raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
+
+
+def _unreduce(g: Any, shape: tuple[int, ...], reduction: str) -> Any:
+    """The adjoint of `_reduce`."""
+    if reduction == "none":
+        return g
+    return spread(g / max(math.prod(shape), 1) if reduction == "mean" else g, shape)
+
+
+def _same_shape(p: Any, y: Any) -> None:
+    if np.shape(p) != np.shape(y):
+        try:
+            wide = f" would broadcast to {np.broadcast_shapes(np.shape(p), np.shape(y))}"
+        except ValueError:
+            wide = ""
+        raise ValueError(
+            f"predictions {np.shape(p)} and targets {np.shape(y)}{wide or ' differ'}\n"
+            + (f"targets.reshape{np.shape(p)}?" if np.size(p) == np.size(y) else "They need equal shapes")
+        )
+
+
+def _binary_targets(y: Any, cure: str) -> None:
+    if np.size(y) and not (np.min(y) >= 0 and np.max(y) <= 1):
+        bad = np.max(y) if not np.max(y) <= 1 else np.min(y)
+        raise ValueError(
+            f"targets reach {bad:g}, must lie in [0, 1]\nClass ids: cross_entropy(logits, labels), "
+            f"or np.eye(10, dtype=np.float32)[labels]{cure}"
+        )
+
+
+def _pair_examples(rng: np.random.Generator) -> list[Any]:
+    p, y = rng.uniform(0.1, 0.9, (2, 3)), rng.uniform(0.1, 0.9, (2, 3))
+    return [(p, y), (p, y, "sum"), (p, y, "none")]
+
+
+@primitive(examples=_pair_examples)
+def bce(p, y, reduction="mean"):
+    """Binary cross-entropy ``-(y log p + (1 - y) log(1 - p))`` of probabilities.
+
+    Logarithms are kept above -100 and ``p (1 - p)`` in the gradient above 1e-12, so that 0 and 1 give finite numbers;
+    one warning says so. `bce_with_logits` needs neither.
+
+    Parameters
+    ----------
+    p, y : (...)
+        Probabilities and targets in [0, 1], of equal shape.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    () or (...)
+
+    Raises
+    ------
+    ValueError
+        Where shapes differ, or a number is outside [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> print(f"{ag.bce(np.array([0.5, 0.9]), np.array([1.0, 1.0])):.4f}")
+    0.3993
+    """
+    _same_shape(p, y)
+    p = np.asarray(p)
+    if p.size and not (p.min() >= 0 and p.max() <= 1) and not np.isnan(p).any():
+        raise ValueError(f"p runs from {p.min():g} to {p.max():g}, must lie in [0, 1]\nOf logits: bce_with_logits(z, y)")
+    _binary_targets(y, "")
+    sure = int(np.count_nonzero((p == 0) | (p == 1)))
+    if sure:
+        warn(
+            f"bce: {sure} of {p.size} probabilities are exactly 0 or 1; their gradient is clipped. "
+            "Keep the logits: bce_with_logits"
+        )
+    with np.errstate(divide="ignore"):
+        terms = y * np.maximum(np.log(p), -100) + (1 - y) * np.maximum(np.log1p(-p), -100)
+    return _reduce(-terms, reduction)
+
+
+bce.vjp(
+    p=lambda g, p, y, reduction: _unreduce(g, p.shape, reduction) * ((p - y) / maximum(p * (1 - p), 1e-12)),
+    y=lambda g, p, reduction: _unreduce(g, p.shape, reduction)
+    * (maximum(log(1 - p), -100) - maximum(log(p), -100)),
+)
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)), r) for r in ("mean", "sum", "none")])
+def bce_with_logits(z, y, reduction="mean"):
+    """Binary cross-entropy of logits, ``softplus(z) - z y``, exact and silent at ``|z| = 1000``.
+
+    Parameters
+    ----------
+    z, y : (...)
+        Logits, and targets in [0, 1], of equal shape.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    () or (...)
+
+    Raises
+    ------
+    ValueError
+        Where shapes differ, or a target is outside [0, 1].
+    """
+    _same_shape(z, y)
+    _binary_targets(y, "")
+    return _reduce(np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z))), reduction)
+
+
+bce_with_logits.vjp(
+    z=lambda g, z, y, reduction: _unreduce(g, z.shape, reduction) * (sigmoid(z) - y),
+    y=lambda g, z, reduction: _unreduce(g, z.shape, reduction) * -z,
+)
+
+
+def _check_labels(logits: Any, labels: Any) -> None:
+    rows, classes = logits.shape[:-1], logits.shape[-1]
+    if labels.dtype.kind in "iu":
+        if labels.shape != rows:
+            cure = "labels[:, 0]?" if labels.shape == (*rows, 1) else f"One integer a row: {rows}"
+            raise ValueError(f"labels {labels.shape}, logits {logits.shape}\n{cure}")
+        outside = (labels < 0) | (labels >= classes)
+        if outside.any():
+            where = tuple(int(i[0]) for i in np.nonzero(outside))
+            first = labels[where]
+            cure = "\nLabels that start at 1: labels - 1" if labels.min() >= 1 else ""
+            raise ValueError(f"label {first} at {list(where)}, but logits {logits.shape} have classes 0..{classes - 1}{cure}")
+    elif labels.shape != logits.shape:
+        raise ValueError(f"labels {labels.shape} {labels.dtype}\nIntegers {rows}, or probabilities {logits.shape}")
+
+
+def _target_rows(labels: Any, shape: tuple[int, ...], smoothing: float, dtype: Any) -> Any:
+    """Labels as one row of probabilities each."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind in "iu":
+        rows = np.zeros(shape, dtype)
+        np.put_along_axis(rows, labels[..., None], 1, -1)
+    else:
+        rows = labels.astype(dtype)
+    return rows if smoothing == 0 else rows * (1 - smoothing) + smoothing / shape[-1]
+
+
+def _rows_mean(g: Any, shape: tuple[int, ...], reduction: str) -> Any:
+    g = _unreduce(g, shape[:-1], reduction)
+    return g.reshape((*shape[:-1], 1))
+
+
+def _logits(rng: np.random.Generator) -> list[Any]:
+    z = rng.normal(size=(3, 4))
+    return [
+        (z, np.array([0, 3, 1])),
+        ((z, np.array([0, 3, 1])), {"reduction": "sum", "label_smoothing": 0.1}),
+        (z, rng.dirichlet(np.ones(4), 3), "none"),
+    ]
+
+
+@primitive(examples=_logits)
+def cross_entropy(logits, labels, reduction="mean", label_smoothing=0.0):
+    """Cross-entropy ``-log softmax(logits)[label]`` over the last axis.
+
+    Parameters
+    ----------
+    logits : (..., K)
+    labels : (...) of int, or (..., K)
+        Class ids 0..K-1, or probabilities.
+    reduction : {"mean", "sum", "none"}
+        Over the rows.
+    label_smoothing : float
+        Share of every target that is spread evenly over the classes.
+
+    Returns
+    -------
+    () or (...)
+
+    Raises
+    ------
+    ValueError
+        Where labels are out of range or of the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.cross_entropy(np.array([[-1000.0, 1000.0]]), np.array([0]))
+    np.float64(2000.0)
+    """
+    labels = np.asarray(labels)
+    _check_labels(logits, labels)
+    target = _target_rows(labels, logits.shape, label_smoothing, logits.dtype)
+    scores = log_softmax.raw(logits)
+    # 0 * -inf is 0 here: a class that is impossible and not the label costs nothing
+    return _reduce(-np.sum(np.multiply(target, scores, out=np.zeros_like(scores), where=target != 0), axis=-1), reduction)
+
+
+def _excess(logits: Any, labels: Any, smoothing: float) -> Any:
+    """softmax - target: how much more probability each class has than it should."""
+    target = _target_rows(labels, logits.shape, smoothing, logits.dtype)
+    p = softmax(logits)
+    total = target.sum(axis=-1, keepdims=True)
+    return p * total - target
+
+
+cross_entropy.vjp(  # labels, integers or not, are data: no rule
+    logits=lambda g, logits, labels, reduction, label_smoothing: _rows_mean(g, logits.shape, reduction)
+    * _excess(logits, labels, label_smoothing),
+)
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), r) for r in ("mean", "sum", "none")])
+def mse(p, y, reduction="mean"):
+    """Squared error ``(p - y)**2``.
+
+    Parameters
+    ----------
+    p, y : (...)
+        Predictions and targets, of equal shape.
+    reduction : {"mean", "sum", "none"}
+
+    Returns
+    -------
+    () or (...)
+
+    Raises
+    ------
+    ValueError
+        Where shapes differ.
+    """
+    _same_shape(p, y)
+    return _reduce(np.square(p - y), reduction)
+
+
+mse.vjp(
+    p=lambda g, p, y, reduction: _unreduce(g, p.shape, reduction) * (2 * (p - y)),
+    y=lambda g, p, y, reduction: _unreduce(g, p.shape, reduction) * (2 * (y - p)),
+)

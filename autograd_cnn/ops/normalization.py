@@ -1,0 +1,109 @@
+"""Batch normalisation and dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.ops.arithmetic import divide, multiply, sqrt
+from autograd_cnn.ops.reductions import mean, sum
+
+
+def _statistics(x: Any, eps: float) -> tuple[Any, Any]:
+    """Centred `x`, and 1 / its standard deviation, per channel (last axis)."""
+    axes = tuple(range(len(x.shape) - 1))
+    centred = x - mean(x, axes)
+    return centred, divide(1, sqrt(mean(centred * centred, axes) + eps))
+
+
+@primitive(
+    examples=lambda rng: [
+        (rng.normal(size=(4, 2, 3, 2)), rng.normal(size=2), rng.normal(size=2)),
+        (rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=3), 1e-3),
+    ]
+)
+def batch_norm(x, w, b, eps=1e-5):
+    """Each channel (last axis) brought to mean 0 and variance 1 over all other axes, then scaled and shifted.
+
+    Parameters
+    ----------
+    x : (..., C)
+    w, b : (C,)
+        Scale and shift.
+    eps : float
+        Added to the variance, inside the root: a constant channel gives the shift, and finite gradients.
+
+    Returns
+    -------
+    (..., C)
+
+    Raises
+    ------
+    ValueError
+        Where `w` or `b` is not (C,).
+
+    References
+    ----------
+    S. Ioffe, C. Szegedy, "Batch Normalization", 2015.
+    """
+    if w.shape != x.shape[-1:] or b.shape != x.shape[-1:]:
+        raise ValueError(f"x {x.shape} has {x.shape[-1]} channels, w is {w.shape}, b {b.shape}\nBoth want ({x.shape[-1]},)")
+    centred, scale = _statistics(x, eps)
+    return centred * (scale * w) + b
+
+
+def _batch_norm_rules(g, x, w, eps):
+    """Section 3 of the paper, with the sums that w and b need anyway."""
+    axes = tuple(range(len(x.shape) - 1))
+    centred, scale = _statistics(x, eps)
+    normal = centred * scale
+    gw, gb = sum(g * normal, axes), sum(g, axes)
+    count = max(x.size // max(x.shape[-1], 1), 1)
+    return (scale * w) * (g - gb / count - normal * (gw / count)), gw, gb
+
+
+batch_norm.vjp(x=_batch_norm_rules, w=_batch_norm_rules, b=_batch_norm_rules)
+
+
+def dropout(x: Any, p: float = 0.5, rng: np.random.Generator | None = None) -> Any:
+    """`x` with a share `p` of its elements set to 0 and the others scaled by 1 / (1 - p).
+
+    The mask is a constant of the graph, drawn once from `rng`: drawing it again needs the generator's state.
+
+    Parameters
+    ----------
+    x : (...)
+    p : float
+        Probability of dropping, in [0, 1].
+    rng : numpy.random.Generator
+        Where the mask comes from; not needed for ``p = 0``.
+
+    Returns
+    -------
+    (...)
+
+    Raises
+    ------
+    ValueError
+        Where `p` is not a probability, or `rng` is missing.
+
+    References
+    ----------
+    N. Srivastava et al., "Dropout", 2014.
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout: p is {p}, want a probability in [0, 1]")
+    if p == 0:
+        return multiply(x, 1)
+    if rng is None:
+        raise ValueError("dropout: rng is missing. Pass a generator: rng=np.random.default_rng(seed)")
+    dtype = x.dtype if isinstance(x, Tensor) else np.asarray(x).dtype
+    draws = rng.random(np.shape(x.data if isinstance(x, Tensor) else x), np.float32)
+    mask = (draws >= p).astype(dtype)
+    return multiply(x, Tensor._of(mask * dtype.type(1 / (1 - p) if p < 1 else 0), None))
+
+
+registry["dropout"] = dropout

@@ -1,0 +1,144 @@
+"""Pooling over windows of NHWC images: any kernel and stride, overlapping windows included.
+
+Maximum pooling gathers elements and its gradient scatters them back: `max_unpool2d` and `max_gather2d` are adjoints of
+each other. Average pooling is linear, and `avg_unpool2d` its adjoint. The arithmetic is in
+`autograd_cnn.kernels.pooling`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.kernels import pooling as kernels
+from autograd_cnn.ops.convolution import check_window, margins, pair
+
+
+def _window(kernel_size, stride, padding):
+    kernel = pair(kernel_size, "kernel_size")
+    stride = kernel if stride is None else pair(stride, "stride")
+    padding = margins(padding, kernel, stride, (1, 1))
+    for k, sides in zip(kernel, padding, strict=True):
+        if max(sides) >= k:
+            raise ValueError(f"padding {sides} is not less than the kernel {k}\nSome windows would see no pixel at all")
+    return kernel, stride, padding
+
+
+def _checked(x, kernel_size, stride, padding):
+    kernel, stride, padding = _window(kernel_size, stride, padding)
+    check_window(x, kernel, stride, padding, (1, 1))
+    return kernel, stride, padding
+
+
+def _pools(rng):
+    def distinct(shape):
+        return rng.permutation(np.prod(shape)).reshape(shape) * 0.1
+
+    return [
+        (distinct((2, 6, 4, 2)), 2),
+        (distinct((2, 5, 4, 2)), 3, 1, 1),
+        (distinct((1, 7, 5, 2)), (3, 2), (2, 1), (1, 0)),
+    ]
+
+
+@primitive(byproducts=("argmax",), examples=_pools)
+def max_pool2d(x, kernel_size, stride=None, padding=0):
+    """The largest element of every window.
+
+    Ties go to the first in row-major order, all of the gradient with them; a NaN wins; padding never does. Where
+    windows overlap, gradients add up.
+
+    Parameters
+    ----------
+    x : (N, H, W, C)
+    kernel_size : int or pair
+    stride : int or pair, optional
+        Default: `kernel_size`.
+    padding : int or pair
+        Less than the kernel.
+
+    Returns
+    -------
+    (N, H', W', C)
+        With ``H' = (H + padding - kernel) // stride + 1`` and `padding` of both sides.
+
+    Raises
+    ------
+    ValueError
+        Where the window is larger than the padded image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.max_pool2d(np.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0]
+    array([[ 5.,  7.],
+           [13., 15.]])
+    """
+    return kernels.max_pool2d(x, *_checked(x, kernel_size, stride, padding))
+
+
+def _argmax_examples(rng, shape, gradient):
+    def case(x, *window):
+        y, argmax = max_pool2d.raw(x, *window)
+        g = rng.normal(size=y.shape)
+        return (g, argmax, x.shape, *window) if gradient else (x, argmax, *window)
+
+    x = rng.normal(size=shape)
+    return [case(x, 2, None, 0), case(x, 3, 1, 1)]
+
+
+@primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), True))
+def max_unpool2d(x, argmax, shape, kernel_size, stride=None, padding=0):
+    """Zeros of `shape` (N, H, W, C) with `x` added where each window had its maximum."""
+    return kernels.max_unpool2d(x, argmax, shape, *_window(kernel_size, stride, padding))
+
+
+@primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), False))
+def max_gather2d(x, argmax, kernel_size, stride=None, padding=0):
+    """The element of every window of `x` that `argmax` points at."""
+    return kernels.max_gather2d(x, argmax, *_window(kernel_size, stride, padding))
+
+
+max_pool2d.vjp(
+    x=lambda g, argmax, x_shape, kernel_size, stride, padding: max_unpool2d(
+        g, argmax, x_shape, kernel_size, stride, padding
+    )
+)
+max_unpool2d.vjp(
+    x=lambda g, argmax, kernel_size, stride, padding: max_gather2d(g, argmax, kernel_size, stride, padding)
+)
+max_gather2d.vjp(
+    x=lambda g, argmax, x_shape, kernel_size, stride, padding: max_unpool2d(
+        g, argmax, x_shape, kernel_size, stride, padding
+    )
+)
+
+
+@primitive(examples=_pools)
+def avg_pool2d(x, kernel_size, stride=None, padding=0):
+    """The mean of every window; the zeros of the padding count in the divisor.
+
+    Parameters, result and errors as for `max_pool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.avg_pool2d(np.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0]
+    array([[ 2.5,  4.5],
+           [10.5, 12.5]])
+    """
+    return kernels.avg_pool2d(x, *_checked(x, kernel_size, stride, padding))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 2, 2, 2)), (2, 5, 4, 2), 2), (rng.normal(size=(2, 5, 4, 2)), (2, 5, 4, 2), 3, 1, 1)])
+def avg_unpool2d(x, shape, kernel_size, stride=None, padding=0):
+    """The adjoint of `avg_pool2d`: every element of `x` shared out evenly over its window, to `shape`."""
+    return kernels.avg_unpool2d(x, shape, *_window(kernel_size, stride, padding))
+
+
+avg_pool2d.vjp(
+    x=lambda g, x_shape, kernel_size, stride, padding: avg_unpool2d(g, x_shape, kernel_size, stride, padding)
+)
+avg_unpool2d.vjp(x=lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_size, stride, padding))

@@ -1,0 +1,149 @@
+"""Sums, means and their kin over axes, as NumPy has them: ``(x, axis=None, keepdims=False)``."""
+
+from __future__ import annotations
+
+import builtins
+import math
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.ops.arithmetic import exp, sqrt, where
+from autograd_cnn.ops.shapes import broadcast_to, reshape
+
+
+def _axes(axis, ndim):
+    """`axis` as a tuple of non-negative axes."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+def spread(g, shape, axis=None, keepdims=False):
+    """`g` repeated along the axes that a reduction of `shape` removed: the adjoint of `sum`."""
+    if not keepdims:
+        axes = _axes(axis, len(shape))
+        g = reshape(g, tuple(1 if i in axes else n for i, n in enumerate(shape)))
+    return broadcast_to(g, shape)
+
+
+def _count(shape, axis):
+    return math.prod(shape[a] for a in _axes(axis, len(shape)))
+
+
+def _examples(rng):
+    x = rng.normal(size=(2, 3, 4))
+    return [(x,), ((x, 1), {}), ((x, (0, -1)), {"keepdims": True})]
+
+
+@primitive(examples=_examples)
+def sum(x, axis=None, keepdims=False):
+    """Sum over `axis`; 0 of nothing.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> x = ag.Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> ag.sum(x, axis=0)
+    Tensor([4., 6.], float64, from sum)
+    """
+    return np.sum(x, axis=axis, keepdims=keepdims)
+
+
+sum.vjp(x=lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims))
+
+
+@primitive(examples=_examples)
+def mean(x, axis=None, keepdims=False):
+    """Mean over `axis`; NaN of nothing."""
+    return np.mean(x, axis=axis, keepdims=keepdims)
+
+
+mean.vjp(x=lambda g, x_shape, axis, keepdims: spread(g / builtins.max(_count(x_shape, axis), 1), x_shape, axis, keepdims))
+
+
+def _tied(x, extreme, axis, dtype):
+    """1 / (number of ties) at the extreme elements, 0 elsewhere, NaN where the extreme is NaN."""
+    ties = x == extreme
+    return (ties / ties.sum(axis=axis, keepdims=True)).astype(dtype)
+
+
+@primitive(examples=_examples)
+def max(x, axis=None, keepdims=False):
+    """Maximum over `axis`, NaN if one is there; ties share the gradient evenly.
+
+    Raises
+    ------
+    ValueError
+        For the maximum of nothing.
+    """
+    return np.max(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(examples=_examples)
+def min(x, axis=None, keepdims=False):
+    """Minimum over `axis`, NaN if one is there; ties share the gradient evenly.
+
+    Raises
+    ------
+    ValueError
+        For the minimum of nothing.
+    """
+    return np.min(x, axis=axis, keepdims=keepdims)
+
+
+for _extreme in (max, min):
+    _extreme.vjp(
+        x=lambda g, x, out, axis, keepdims: spread(g, x.shape, axis, keepdims)
+        * _tied(x, spread(out, x.shape, axis, keepdims), axis, g.dtype)
+    )
+
+
+def _freedom(shape, axis, ddof):
+    """1 / (count - ddof), inf if that is 0."""
+    return float(np.divide(1.0, _count(shape, axis) - ddof))
+
+
+@primitive(examples=_examples)
+def var(x, axis=None, ddof=0, keepdims=False):
+    """Variance over `axis`, divided by count - `ddof`; gradient 0 where all are equal."""
+    return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+var.vjp(
+    x=lambda g, x, axis, ddof, keepdims: spread(g, x.shape, axis, keepdims)
+    * (x - mean(x, axis, keepdims=True))
+    * (2 * _freedom(x.shape, axis, ddof))
+)
+
+
+@primitive(examples=_examples)
+def std(x, axis=None, ddof=0, keepdims=False):
+    """Standard deviation over `axis`; gradient 0 where all are equal."""
+    return np.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+def _std_slope(x, axis, ddof):
+    centred = x - mean(x, axis, keepdims=True)
+    variance = sum(centred * centred, axis, keepdims=True) * _freedom(x.shape, axis, ddof)
+    flat = variance == 0
+    return where(flat, 0, centred * _freedom(x.shape, axis, ddof) / sqrt(where(flat, 1, variance)))
+
+
+std.vjp(x=lambda g, x, axis, ddof, keepdims: spread(g, x.shape, axis, keepdims) * _std_slope(x, axis, ddof))
+
+
+@primitive(examples=_examples)
+def logsumexp(x, axis=None, keepdims=False):
+    """``log(sum(exp(x)))`` over `axis`, exact at ``|x| = 1000``; -inf beside numbers is ignored."""
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return out if keepdims else np.squeeze(out, axis)
+
+
+logsumexp.vjp(
+    x=lambda g, x, out, axis, keepdims: spread(g, x.shape, axis, keepdims)
+    * exp(x - spread(out, x.shape, axis, keepdims))
+)

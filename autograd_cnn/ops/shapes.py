@@ -1,0 +1,177 @@
+"""Shapes and indexing: the same elements elsewhere. All are linear; each rule puts elements back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import primitive
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 6)), (3, 4)), (rng.normal(size=(2, 6)), -1)])
+def reshape(x, shape):
+    """The same elements in another `shape`; one extent may be -1."""
+    return np.reshape(x, shape)
+
+
+reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), (1, 2, 0))])
+def transpose(x, axes=None):
+    """Axes in another order; reversed by default."""
+    return np.transpose(x, axes)
+
+
+transpose.vjp(x=lambda g, axes: transpose(g, None if axes is None else tuple(int(i) for i in np.argsort(axes))))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), 1)])
+def flatten(x, start_axis=0):
+    """Axes from `start_axis` on joined into one: ``flatten(images, 1)`` is (N, H * W * C)."""
+    return np.reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
+
+
+flatten.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 1, 3, 1)),), (rng.normal(size=(2, 1, 3, 1)), 1)])
+def squeeze(x, axis=None):
+    """Axes of extent 1 removed: all, or `axis`."""
+    return np.squeeze(x, axis)
+
+
+squeeze.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), 1), (rng.normal(size=(2, 3)), (0, -1))])
+def expand_dims(x, axis):
+    """New axes of extent 1 at `axis`."""
+    return np.expand_dims(x, axis)
+
+
+expand_dims.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))])
+def broadcast_to(x, shape):
+    """`x` repeated to `shape`; its derivative is the walk's own un-broadcasting."""
+    return np.broadcast_to(x, shape)
+
+
+broadcast_to.vjp(x=lambda g: g)
+
+
+@primitive(examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 1))], 1), ([rng.normal(size=(2, 3))] * 3,)])
+def concatenate(tensors, axis=0):
+    """Tensors joined along an axis they have."""
+    return np.concatenate(tensors, axis)
+
+
+def _slab(g, position, shapes, axis):
+    """The part of `g` that came from the tensor at `position`."""
+    if axis is None:
+        sizes = [int(np.prod(shape)) for shape in shapes]
+        start = int(np.sum(sizes[:position]))
+        return reshape(g[start : start + sizes[position]], shapes[position])
+    axis %= len(shapes[0])
+    start = int(np.sum([shape[axis] for shape in shapes[:position]]))
+    return g[(slice(None),) * axis + (slice(start, start + shapes[position][axis]),)]
+
+
+concatenate.vjp(tensors=lambda g, position, tensors_shape, axis: _slab(g, position, tensors_shape, axis))
+
+
+@primitive(examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))], -1), ([rng.normal(size=3)] * 2,)])
+def stack(tensors, axis=0):
+    """Tensors of one shape joined along a new axis."""
+    return np.stack(tensors, axis)
+
+
+stack.vjp(tensors=lambda g, position, axis: g[(slice(None),) * (axis % len(g.shape)) + (position,)])
+
+
+def _pairs(pad_width, ndim):
+    """NumPy's shorthand for padding as one (before, after) an axis."""
+    return [(int(before), int(after)) for before, after in np.broadcast_to(pad_width, (ndim, 2))]
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), ((1, 0), (2, 1))), (rng.normal(size=(2, 3)), 1, 0.5)])
+def pad(x, pad_width, constant_values=0):
+    """`x` with a margin of a constant: `pad_width` an int, one (before, after), or one pair an axis."""
+    return np.pad(x, _pairs(pad_width, x.ndim), constant_values=constant_values)
+
+
+def _crop(g, shape, pad_width):
+    return g[tuple(slice(before, before + n) for (before, _), n in zip(_pairs(pad_width, len(shape)), shape, strict=True))]
+
+
+pad.vjp(x=lambda g, x_shape, pad_width: _crop(g, x_shape, pad_width))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 1)])
+def flip(x, axis=None):
+    """Order reversed along `axis`; along all by default."""
+    return np.flip(x, axis)
+
+
+flip.vjp(x=lambda g, axis: flip(g, axis))
+
+
+def _indexing(rng):
+    x = rng.normal(size=(4, 5))
+    return [
+        (x, (slice(1, 3), slice(None, None, 2))),
+        (x, 2),
+        (x, (..., None, 1)),
+        (x, x > 0),
+        (x, (np.array([0, 2, 0]), np.array([1, 1, 1]))),
+    ]
+
+
+@primitive(examples=_indexing)
+def getitem(x, index):
+    """``x[index]``: basic, boolean and integer-array indexing; an element taken twice receives twice."""
+    return x[index]
+
+
+def _add_at(buffer, g, index):
+    """``buffer[index] += g``, adding up where an integer index repeats."""
+    basic = all(isinstance(i, (int, slice, type(None), type(...))) for i in (index if isinstance(index, tuple) else (index,)))
+    if basic:
+        buffer[index] += g
+    else:
+        np.add.at(buffer, index, g)
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=3), np.array([0, 2, 0]), (4,)), (rng.normal(size=3), 1, (2, 3))])
+def scatter(x, index, shape):
+    """Zeros of `shape` with `x` added at `index`: the adjoint of indexing."""
+    out = np.zeros(shape, x.dtype)
+    _add_at(out, x, index)
+    return out
+
+
+getitem.vjp(x=lambda g, index, x_shape: scatter(g, index, x_shape))
+getitem.into(x=lambda buffer, g, index, x_shape: _add_at(buffer, g, index))
+scatter.vjp(x=lambda g, index: getitem(g, index))
+
+
+def _along(indices, axis, ndim):
+    return (slice(None),) * (axis % ndim) + (np.asarray(indices),)
+
+
+@primitive(
+    examples=lambda rng: [(rng.normal(size=(3, 4)), np.array([[0, 2], [2, 2]]), 1), (rng.normal(size=(3, 4)), np.array([5, 0]))]
+)
+def take(x, indices, axis=None):
+    """Elements of `x` at integer `indices` along `axis`, or of the flattened `x`."""
+    return np.take(x, indices, axis)
+
+
+take.vjp(
+    x=lambda g, indices, axis, x_shape: (
+        reshape(scatter(g, np.asarray(indices), (int(np.prod(x_shape)),)), x_shape)
+        if axis is None
+        else scatter(g, _along(indices, axis, len(x_shape)), x_shape)
+    )
+)
