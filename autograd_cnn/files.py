@@ -1,10 +1,11 @@
 """Writing files so that no fault leaves half of one: everything the package saves goes through here.
 
-Standard library only. A file is replaced, never overwritten: the new bytes go to `NAME.part` beside it, reach the
-disk, and take the name in one step that file systems perform whole or not at all; then the folder, which holds the
-name, is flushed too. Without the first flush a power cut can leave the new name on an empty file (Pillai et al.,
-"All File Systems Are Not Created Equal", OSDI 2014). The `.part` has a fixed name, so what a killed process leaves
-behind is reclaimed by the next save, and a lock on it, which dies with its process, keeps a second writer out.
+Standard library only. A file is replaced, never overwritten: the new bytes go to `NAME.part` beside it, reach
+the disk, and take the name in one step that file systems perform whole or not at all; then the folder, which
+holds the name, is flushed too. Without the first flush a power cut can leave the new name on an empty file
+(Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014). The `.part` has a fixed name, so what a
+killed process leaves behind is reclaimed by the next save, and a lock on it, which dies with its process,
+keeps a second writer out.
 """
 from __future__ import annotations
 
@@ -32,16 +33,16 @@ def write_atomically(
     path : path
         The file; a symbolic link is followed. Its folder must exist.
     data : bytes or callable
-        The content, or a function that writes it into the binary file it is given. Whatever that function raises
-        is passed on, and counts as a failed write.
+        The content, or a function that writes it into the binary file it is given. Whatever that function
+        raises is passed on, and counts as a failed write.
     wait : bool
         What to do while somebody else writes the same path: raise, or wait until they have finished.
 
     Raises
     ------
     OSError
-        The disk is full, the folder cannot be written, somebody else writes this path. The old file is then as it
-        was, and no `.part` is left.
+        The disk is full, the folder cannot be written, somebody else writes this path. The old file is then
+        as it was, and no `.part` is left.
 
     Examples
     --------
@@ -73,9 +74,9 @@ def write_atomically(
 
 
 def _open_locked(part: Path, wait: bool) -> BinaryIO:
-    """`part`, open for writing and ours alone; not yet truncated."""
+    """`part`, open for writing and ours alone."""
     while True:
-        file = open(part, "w+b", opener=lambda name, flags: os.open(name, flags & ~os.O_TRUNC, 0o666))
+        file = open(part, "w+b", opener=_open_untruncated)  # noqa: SIM115
         try:
             if _lock(file) and _is_named(file, part):
                 return file
@@ -86,6 +87,11 @@ def _open_locked(part: Path, wait: bool) -> BinaryIO:
         if not wait:
             raise OSError(errno.EBUSY, "another process or thread is writing this file", str(part))
         time.sleep(0.1)
+
+
+def _open_untruncated(name: str, flags: int) -> int:
+    """For `open`: until the lock is ours, what is in the file may be somebody else's."""
+    return os.open(name, flags & ~os.O_TRUNC, 0o666)
 
 
 def _lock(file: BinaryIO) -> bool:
@@ -101,7 +107,7 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def _is_named(file: BinaryIO, part: Path) -> bool:
-    """Whether the open file still bears its name: between our open and our lock its owner may have renamed it."""
+    """Whether the file still bears its name: its owner may have renamed it between our open and our lock."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(part))
     except FileNotFoundError:
@@ -109,7 +115,7 @@ def _is_named(file: BinaryIO, part: Path) -> bool:
 
 
 def _close_on_windows(file: BinaryIO) -> None:
-    """Elsewhere the file stays open, and so locked, until it has its final name; Windows renames no open file."""
+    """Elsewhere the file stays open, so locked, until it has its final name; Windows renames no such file."""
     if sys.platform == "win32":
         file.close()
 

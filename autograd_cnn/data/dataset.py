@@ -1,7 +1,7 @@
 """A set of labelled images, and the explicit steps from what is stored to what a network takes.
 
-NumPy only. Images are stored as they come, uint8 in NHWC (image, row, column, colour); nothing converts them behind
-the user's back, because 255 shades in four times the memory should be somebody's decision.
+NumPy only. Images are stored as they come, uint8 in NHWC (image, row, column, colour). Nothing converts them
+behind the user's back: that the same shades take four times the memory should be somebody's decision.
 """
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ class Dataset:
 
     def __repr__(self) -> str:
         shape = self.train_images.shape[1:]
-        return (f"<{self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images "
-                f"{shape} {self.train_images.dtype}, {len(self.classes)} classes>")
+        return (
+            f"<{self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images "
+            f"{shape} {self.train_images.dtype}, {len(self.classes)} classes>"
+        )
 
     def take(self, train: int, test: int | None = None) -> Dataset:
         """The first `train` training images and the first `test` test images (all of them if not given).
@@ -55,9 +57,10 @@ class Dataset:
         <shapes (synthetic), first 32 + 50: 32 training and 50 test images (32, 32, 3) uint8, 10 classes>
         """
         test = len(self.test_images) if test is None else test
-        for wanted, images, kind in ((train, self.train_images, "training"), (test, self.test_images, "test")):
+        parts = (("training", train, self.train_images), ("test", test, self.test_images))
+        for part, wanted, images in parts:
             if not 0 <= wanted <= len(images):
-                raise ValueError(f"take: {wanted:,} {kind} images wanted, {self.name} has {len(images):,}")
+                raise ValueError(f"take: {wanted:,} {part} images wanted, {self.name} has {len(images):,}")
         return replace(
             self, name=f"{self.name}, first {train:,} + {test:,}",
             train_images=self.train_images[:train], train_labels=self.train_labels[:train],
@@ -131,7 +134,9 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], 
     return mean.astype(np.float32), np.sqrt(np.maximum(variance, 0)).astype(np.float32)
 
 
-def one_hot(labels: NDArray[np.integer[Any]], classes: int = 10, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+def one_hot(
+    labels: NDArray[np.integer[Any]], classes: int = 10, dtype: DTypeLike = np.float32
+) -> NDArray[Any]:
     """One row a label: 1 in the column of its class, 0 elsewhere; the targets of `bce`.
 
     Parameters
@@ -167,6 +172,8 @@ def one_hot(labels: NDArray[np.integer[Any]], classes: int = 10, dtype: DTypeLik
     outside = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(outside):
         at = outside[0]
-        raise ValueError(f"one_hot: label {labels[at]} at [{at}], but there are classes 0..{classes - 1}. "
-                         "Labels that start at 1: labels - 1")
+        raise ValueError(
+            f"one_hot: label {labels[at]} at [{at}], but classes are 0..{classes - 1}. "
+            "Labels that start at 1: labels - 1"
+        )
     return np.eye(classes, dtype=dtype)[labels]

@@ -1,7 +1,7 @@
 """One pass over a set of images in batches, and the random changes that make each pass a little different.
 
-NumPy only. All randomness comes from the generator that the caller gives, never from the global one, so that a run
-can be repeated, interrupted and resumed.
+NumPy only. All randomness comes from the generator that the caller gives, never from the global one, so that
+a run can be repeated, interrupted and resumed.
 """
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def batches(
     >>> [y.tolist() for x, y in batches(images, labels, 2)]
     [[0, 1], [2, 3], [4]]
     >>> [y.tolist() for x, y in batches(images, labels, 2, np.random.default_rng(0), drop_last=True)]
-    [[4, 2], [3, 1]]
+    [[2, 4], [3, 0]]
     """
     if len(images) != len(labels):
         raise ValueError(f"batches: {len(images):,} images, but {len(labels):,} labels")
     if batch_size < 1:
         raise ValueError(f"batches: batch_size {batch_size}, must be at least 1")
     if augment is not None and rng is None:
-        raise ValueError("batches: augment draws random numbers. Give it a generator: rng=np.random.default_rng(0)")
+        raise ValueError("batches: augment draws random numbers from rng: rng=np.random.default_rng(0)")
     order = None if rng is None else rng.permutation(len(images))
     stop = len(images) - len(images) % batch_size if drop_last else len(images)
     for start in range(0, stop, batch_size):
@@ -70,10 +70,11 @@ def batches(
 
 
 def augment(images: NDArray[Any], rng: Generator, shift: int = 4, flip: bool = True) -> NDArray[Any]:
-    """Move each image by up to `shift` pixels either way, filling with zeros, and mirror every other one.
+    """Move each image by up to `shift` pixels, filling with zeros, and mirror about every other one.
 
-    The usual augmentation for CIFAR-10 (He et al., "Deep Residual Learning", 2015, section 4.2). Zero is black in
-    stored images and the average in images normalised with their mean.
+    The usual augmentation for CIFAR-10 (He et al., "Deep Residual Learning for Image Recognition", 2015,
+    section 4.2). Zero is black in stored images, and the average in images that were normalised with their
+    mean.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def augment(images: NDArray[Any], rng: Generator, shift: int = 4, flip: bool = T
     >>> augment(np.repeat(row, 3, axis=0), np.random.default_rng(0), shift=0)[:, 0, :, 0]
     array([[1, 2, 3, 4],
            [4, 3, 2, 1],
-           [1, 2, 3, 4]], dtype=uint8)
+           [4, 3, 2, 1]], dtype=uint8)
     """
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)))

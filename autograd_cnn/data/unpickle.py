@@ -1,24 +1,27 @@
 """Reading the pickled CIFAR-10 batches without running them.
 
-Standard library only. A pickle is a program for a stack machine whose dangerous instructions are two: GLOBAL, which
-imports any name, and REDUCE, which calls it. The machine here has the instructions that batches are written in, by
-Python 2 and by Python 3 up to protocol 4, and no call among them: GLOBAL knows NumPy's array names only and leaves
-them names; REDUCE and BUILD note what was to be called with what. So nothing runs, nothing is imported, no NumPy
-object is built from a stranger's state, and what comes out is plain data. `pickletools`, the standard library's
-description of the machine, decodes the instructions and says what each takes from the stack.
+Standard library only. A pickle is a program for a stack machine whose dangerous instructions are GLOBAL,
+which imports any name, and REDUCE, which calls it. The machine here has the instructions that batches are
+written in, by Python 2 or in protocols 3 and 4, and no call among them: GLOBAL knows NumPy's array names only
+and leaves them names; REDUCE and BUILD note what was to be called with what. So nothing runs, nothing is
+imported, no NumPy object is built from a stranger's state, and what comes out is plain data. `pickletools`,
+the standard library's description of the machine, decodes the instructions and says what each takes from the
+stack.
 """
 from __future__ import annotations
 
 import pickletools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-GLOBALS = {"numpy.ndarray", "numpy.dtype", "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"}
+_RECONSTRUCT = {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"}
+GLOBALS = {"numpy.ndarray", "numpy.dtype", *_RECONSTRUCT}
 
 
 @dataclass
 class Unbuilt:
-    """An object that a pickle asks for: what was to be called, with what, and the state it was to be given."""
+    """An object that a pickle asks for: what to call, with what, and the state to give to the result."""
 
     function: str
     arguments: tuple[Any, ...]
@@ -31,7 +34,7 @@ def read_pickle(raw: bytes) -> Any:
     Parameters
     ----------
     raw : bytes
-        The pickle, protocol 2 to 4.
+        The pickle.
 
     Returns
     -------
@@ -41,7 +44,7 @@ def read_pickle(raw: bytes) -> Any:
     Raises
     ------
     ValueError
-        It asks for anything but NumPy's arrays. A damaged one raises what Python finds wrong first, of any class.
+        It asks for anything but arrays. A damaged one raises what Python finds wrong first, of any class.
 
     Examples
     --------
@@ -56,6 +59,7 @@ def read_pickle(raw: bytes) -> Any:
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
+    argument: Any
     for instruction, argument, _ in pickletools.genops(raw):
         name, taken = instruction.name, instruction.stack_before
         if name in _LITERALS:
@@ -84,6 +88,10 @@ def _allowed(module: str, name: str) -> str:
     return f"{module}.{name}"
 
 
+def _tuple(*items: Any) -> tuple[Any, ...]:
+    return items
+
+
 def _extend(target: list[Any], *items: Any) -> list[Any]:
     list.extend(target, items)
     return target
@@ -102,12 +110,15 @@ def _build(target: Unbuilt, state: Any) -> Unbuilt:
     return target
 
 
-_LITERALS = {"BININT", "BININT1", "BININT2", "SHORT_BINSTRING", "BINSTRING", "SHORT_BINBYTES", "BINBYTES",
-             "SHORT_BINUNICODE", "BINUNICODE"}
+_LITERALS = {
+    "BININT", "BININT1", "BININT2",
+    "SHORT_BINSTRING", "BINSTRING", "SHORT_BINBYTES", "BINBYTES", "SHORT_BINUNICODE", "BINUNICODE",
+}
 
-_EFFECTS = {"NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
-            "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple,
-            "TUPLE": lambda *items: items, "TUPLE1": lambda *items: items, "TUPLE2": lambda *items: items,
-            "TUPLE3": lambda *items: items,
-            "APPEND": _extend, "APPENDS": _extend, "SETITEM": _update, "SETITEMS": _update,
-            "STACK_GLOBAL": _allowed, "REDUCE": Unbuilt, "BUILD": _build}
+_EFFECTS: dict[str, Callable[..., Any]] = {
+    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
+    "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple,
+    "TUPLE": _tuple, "TUPLE1": _tuple, "TUPLE2": _tuple, "TUPLE3": _tuple,
+    "APPEND": _extend, "APPENDS": _extend, "SETITEM": _update, "SETITEMS": _update,
+    "STACK_GLOBAL": _allowed, "REDUCE": Unbuilt, "BUILD": _build,
+}

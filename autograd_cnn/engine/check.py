@@ -105,13 +105,11 @@ def _compare(
     else:
         seeds = rng.standard_normal((3, *value.shape))
     rules = [back(seed) for seed in seeds]
-    worst, failures, skipped, total = 0.0, [], 0, 0
+    worst, skipped, total = 0.0, 0, 0
+    failures: list[str] = []
     for k, x in enumerate(arrays):
         slopes = np.array([np.ravel(rule[k]) for rule in rules])  # (seeds, size of x)
-        if x.size <= FULL:
-            directions = np.eye(x.size)
-        else:
-            directions = rng.standard_normal((5, x.size)) / math.sqrt(x.size)
+        directions = np.eye(x.size) if x.size <= FULL else rng.standard_normal((5, x.size)) / math.sqrt(x.size)
         got = slopes @ directions.T
         want = np.empty_like(got)
         for j, direction in enumerate(directions):
@@ -129,8 +127,8 @@ def _compare(
                 wrong[:, j] &= ~(np.abs(got[:, j] - finer) <= atol + rtol * scale)
         worst = max(worst, float(error[~wrong].max(initial=0)) / scale)
         for row, j in zip(*np.nonzero(wrong), strict=True):
-            place = list(np.unravel_index(j, x.shape)) if x.size <= FULL else f"direction {j}"
-            element = f"input {numbers[k]}" + (str([int(i) for i in place]) if isinstance(place, list) else f" {place}")
+            place = str([int(i) for i in np.unravel_index(j, x.shape)]) if x.size <= FULL else f", direction {j}"
+            element = f"input {numbers[k]}{place}"
             failures.append(
                 f"{name}, {element}: rule {got[row, j]:.6g}, differences {want[row, j]:.6g}, off by {error[row, j]:.1e}"
             )
@@ -169,12 +167,15 @@ def examples_of(primitive: Primitive, rng: np.random.Generator) -> list[tuple[tu
     return [e if len(e) == 2 and isinstance(e[1], dict) else (e, {}) for e in made]
 
 
-def split(primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Callable[..., Any], list[np.ndarray]]:
+def split(
+    primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[Callable[..., Any], list[np.ndarray]]:
     """One example as (function of its differentiable inputs, these inputs)."""
     flat, elements = primitive._bind(args, dict(options))
     names = primitive.flat_names(elements)
     moving = [
-        i for i, (n, v) in enumerate(zip(names, flat, strict=True))
+        i
+        for i, (n, v) in enumerate(zip(names, flat, strict=True))
         if n in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind == "f"
     ]
 
@@ -217,7 +218,7 @@ def conformance(primitive: Primitive, seed: int = 0) -> int:
         _check_float32(primitive, f, inputs)
         value, back = vjp(f, *inputs)
         for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):
-            _require(not np.any(g), f"{primitive.name}: an incoming gradient of 0 comes back as {g.ravel()[:3]}, input {x.shape}")
+            _require(not np.any(g), f"{primitive.name}: a gradient of 0 comes back as {g.ravel()[:3]}, input {x.shape}")
     return len(examples)
 
 
@@ -260,4 +261,5 @@ def _check_float32(primitive: Primitive, f: Callable[..., Any], inputs: list[np.
         raise
     for leaf in leaves:
         g = leaf.grad
-        _require(g is not None and g.dtype == leaf.dtype and g.shape == leaf.shape, f"{primitive.name}: gradient of {leaf}")
+        fits = g is not None and g.dtype == leaf.dtype and g.shape == leaf.shape
+        _require(fits, f"{primitive.name}: gradient {g!r} of {leaf}")

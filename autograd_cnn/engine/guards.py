@@ -12,53 +12,64 @@ from __future__ import annotations
 
 import threading
 import weakref
+from typing import Any
 
 import numpy as np
 
-_guards: dict[int, weakref.ref[Guard]] = {}
-_lock = threading.RLock()  # reentrant: a Guard may be collected while another one is being made
-
 
 class Guard:
-    """Keeps one array, and the owner of its memory, read-only for as long as it lives."""
+    """A token: while somebody holds it, one array and the owner of its memory stay read-only."""
 
-    __slots__ = ("__weakref__", "array", "owner", "views", "writeable")
+    __slots__ = ("__weakref__",)
 
-    def __init__(self, array: np.ndarray, owner: Guard | None) -> None:
-        self.array = array
-        self.owner = owner
-        self.writeable = array.flags.writeable
-        self.views: list[weakref.ref[np.ndarray]] = []
-        array.flags.writeable = False
-        _guards[id(array)] = weakref.ref(self)
 
-    def __del__(self) -> None:
-        with _lock:
-            reference = _guards.get(id(self.array))
-            successor = reference() if reference is not None else None
-            if successor is not None:  # another thread has just taken over
-                successor.writeable |= self.writeable
-                return
-            _guards.pop(id(self.array), None)
-            if not self.writeable:
-                return
-            if self.owner is not None:  # a view cannot be writable before its owner is: hand it on
-                self.owner.views.append(weakref.ref(self.array))
-                return
-            for array in (self.array, *(view() for view in self.views)):
-                if array is not None:
-                    array.flags.writeable = True
+class _Lock(weakref.ref):  # type: ignore[type-arg]  # mypy takes the argument for the value
+    """What a guard locks. It runs `_release` once the guard is gone for good."""
+
+    array: np.ndarray
+    owner: Guard | None
+    writeable: bool
+    views: list[weakref.ref[np.ndarray]]
+
+
+_locks: dict[int, _Lock] = {}  # by id of the array, which its lock keeps alive
+_changing = threading.RLock()  # reentrant: a guard may die while another one is being made
 
 
 def guard(array: np.ndarray) -> Guard | None:
     """A guard for `array`, shared with whoever holds one already; None if it can never be written."""
-    reference = _guards.get(id(array))
-    if reference is None and array.base is None and not array.flags.writeable:
-        return None
-    with _lock:
-        reference = _guards.get(id(array))
-        held = reference() if reference is not None else None
-        if held is not None:
+    lock = _locks.get(id(array))
+    if lock is None:
+        if array.base is None and not array.flags.writeable:
+            return None
+    elif (held := lock()) is not None:
+        return held
+    with _changing:
+        lock = _locks.get(id(array))
+        if lock is not None and (held := lock()) is not None:
             return held
         owner = guard(array.base) if isinstance(array.base, np.ndarray) else None
-        return Guard(array, owner) if owner is not None or array.flags.writeable else None
+        if lock is None and owner is None and not array.flags.writeable:
+            return None
+        token = Guard()
+        made = _Lock(token, _release)
+        made.array, made.owner, made.views = array, owner, []
+        made.writeable = array.flags.writeable or (lock is not None and lock.writeable)
+        array.flags.writeable = False
+        _locks[id(array)] = made
+        return token
+
+
+def _release(lock: Any) -> None:
+    with _changing:
+        if _locks.get(id(lock.array)) is not lock:
+            return  # a new guard took over in the meantime
+        del _locks[id(lock.array)]
+        if not lock.writeable:
+            return
+        if lock.owner is not None:  # a view cannot be writable before its owner is: hand it on
+            _locks[id(lock.array.base)].views.append(weakref.ref(lock.array))
+            return
+        for array in (lock.array, *(view() for view in lock.views)):
+            if array is not None:
+                array.flags.writeable = True

@@ -20,10 +20,21 @@ Place = tuple[CodeType, int]
 """A code object and an offset into its bytecode: a line of somebody's file, not resolved yet."""
 
 
+class _Inside(dict[str, bool]):
+    """Whether a file is one of the package's: asked for every operation, so the answer is kept."""
+
+    def __missing__(self, filename: str) -> bool:
+        answer = self[filename] = filename.startswith(PACKAGE)
+        return answer
+
+
+inside = _Inside()
+
+
 def user_frame() -> FrameType:
     """The first frame outside the package."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    while frame.f_back is not None and inside[frame.f_code.co_filename]:
         frame = frame.f_back
     return frame
 
@@ -74,8 +85,8 @@ def explain(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) ->
     if cure:
         lines.append(f"  {cure}")
     kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))
-    told = kind("\n".join(lines))
-    told.explained = True  # type: ignore[attr-defined]
+    told: Any = kind("\n".join(lines))
+    told.explained = True
     return told
 
 

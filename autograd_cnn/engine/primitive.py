@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from collections.abc import Callable
 from functools import update_wrapper
 from operator import itemgetter
@@ -28,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.guards import guard
-from autograd_cnn.engine.messages import describe, explain, here, warn
+from autograd_cnn.engine.messages import describe, explain, inside, warn
 from autograd_cnn.engine.tape import Constant, Node, mode
 from autograd_cnn.engine.tensor import Tensor, registry
 
@@ -68,7 +69,7 @@ class Plan:
             if rule.joint and rule in done:
                 continue
             done.add(rule)
-            positions = (position,)
+            positions: tuple[int | None, ...] = (position,)
             if rule.joint:
                 positions = tuple(p if wanted >> (p := self.names.index(n)) & 1 else None for n in rule.inputs)
             self.steps.append((positions, rule, self._picker(rule, position)))
@@ -213,28 +214,26 @@ class Primitive:
         elements = 0
         if options or len(args) != self.arity:
             args, elements = self._bind(args, options)
-        values, inputs = [], []
-        wanted, bit = 0, 1
-        tensors = loose = False
+        values, inputs = [*args], [*args]
+        position = wanted = 0
+        tensors, loose = False, self.strict
         for a in args:
             kind = a.__class__
             if kind is Tensor:
                 tensors = True
-                values.append(a._data)
+                values[position] = a._data
                 if a._node is None:
-                    inputs.append(a)
                     loose = True
                 else:
-                    inputs.append(a._node)
-                    wanted |= bit
-            else:
-                values.append(a)
-                inputs.append(a)
-                if kind not in _plain:
-                    loose = True
-            bit += bit
+                    inputs[position] = a._node
+                    wanted |= 1 << position
+            elif kind is not ndarray:
+                loose = loose or kind not in _plain
+            elif not a.ndim or a.dtype.char not in "fd":
+                loose = True
+            position += 1  # noqa: SIM113  # enumerate costs a tuple an argument
         try:
-            if tensors and (loose or self.strict):
+            if loose and tensors:
                 self._settle(values, inputs, elements)
             out = self._grouped(values, elements) if self.sequence else self.raw(*values)
         except Exception as error:
@@ -250,12 +249,12 @@ class Primitive:
         plan = self.plans.get((wanted, elements) if elements else wanted) or self._plan(wanted, elements, args)
         if out is values[0]:
             out = out.view()
+        out.setflags(False)
         values.append(out)
-        out.flags.writeable = False
         if self.byproducts:
             values += extra
         saved = plan.keep(values)
-        guards = None
+        guards: Any = None
         for i in plan.guarded:
             if saved[i].__class__ is ndarray and (held := guard(saved[i])) is not None:
                 guards = (held, guards)
@@ -264,9 +263,12 @@ class Primitive:
             if a.__class__ is Tensor or a.__class__ is ndarray:
                 value = values[i]
                 inputs[i] = Constant(getattr(a, "name", None), value) if value.__class__ is ndarray else value
-        return _new_tensor(out, Node(plan, inputs, saved, guards, out, here()))
+        frame: Any = sys._getframe(1)
+        while inside[frame.f_code.co_filename]:
+            frame = frame.f_back
+        return _new_tensor(out, Node(plan, inputs, saved, guards, out, frame.f_code, frame.f_lasti))
 
-    def _bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[list[Any], int]:
+    def _bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, int]:
         """Flat arguments with defaults filled in, and the length of the sequence input."""
         fixed = list(args)
         if self.variadic:
@@ -337,7 +339,10 @@ class Primitive:
         if len(set(floats)) > 1:
             double = next(p for p in spots if isinstance(values[p], ndarray) and values[p].dtype == np.float64)
             label = getattr(inputs[double], "name", None) or self.parameters[double]
-            warn(f"{self.name}: {label} is float64 beside float32: computing in float64. {label}.astype(np.float32) is twice as fast")
+            warn(
+                f"{self.name}: {label} is float64 beside float32: computing in float64. "
+                f"{label}.astype(np.float32) is twice as fast"
+            )
 
     def _plan(self, wanted: int, elements: int, args: Any) -> Plan:
         for position, name in enumerate(self.flat_names(elements)):

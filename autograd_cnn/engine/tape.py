@@ -101,7 +101,9 @@ class Node:
 
     __slots__ = ("birth", "code", "dtype", "guards", "inputs", "name", "offset", "plan", "saved", "shape", "walked")
 
-    def __init__(self, plan: Plan, inputs: list[Any], saved: Any, guards: Any, out: np.ndarray, place: Place) -> None:
+    def __init__(
+        self, plan: Plan, inputs: list[Any], saved: Any, guards: Any, out: np.ndarray, code: Any, offset: int
+    ) -> None:
         self.birth = next_birth()
         self.plan = plan
         self.inputs = inputs  # flat arguments: nodes where a gradient flows, `Constant`s for arrays, else the value
@@ -109,7 +111,8 @@ class Node:
         self.guards = guards
         self.shape = out.shape
         self.dtype = out.dtype
-        self.code, self.offset = place
+        self.code = code
+        self.offset = offset
         self.name: str | None = None
         self.walked: Place | None = None
 
@@ -171,7 +174,12 @@ def walk(
     heap = [-root.birth]
 
     def receive(parent: Any, c: Any, node: Node, g: Any, label: str) -> None:
-        if c.__class__ is not ndarray or c.dtype is not g.dtype or c.shape != parent.shape or c.dtype is not parent.dtype:
+        if (
+            c.__class__ is not ndarray
+            or c.shape != parent.shape
+            or c.dtype is not g.dtype
+            or c.dtype is not parent.dtype
+        ):
             c = _fit(c, g, parent, node, label, wrap)
         entry = waiting.get(parent.birth)
         if entry is None:
@@ -193,7 +201,7 @@ def walk(
             if saved is None:
                 _refuse(node)
             if wrap is None:
-                g.flags.writeable = False
+                g.setflags(False)
             else:
                 saved = plan.wrapped(node, wrap)
             for positions, rule, pick in plan.steps:

@@ -58,6 +58,9 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "_name", "_node")
+    _data: np.ndarray
+    _name: str | None
+    _node: Any
     __array_priority__ = 1000
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
@@ -65,7 +68,7 @@ class Tensor:
             data = data._data
         self._data = np.array(data)
         self._name = name
-        self._node: Any = None
+        self._node = None
         if self._data.dtype == object:
             raise TypeError("Tensor: data is not an array of numbers. For a list of tensors: ag.stack([...])")
         if requires_grad:
@@ -175,7 +178,9 @@ class Tensor:
         if not isinstance(self._node, Leaf):
             raise RuntimeError(f"{self._label()} is no leaf with requires_grad=True: it has no .grad to set")
         if value is not None and (value.shape != self.shape or value.dtype != self.dtype):
-            raise ValueError(f"{self._label()}.grad = ...: got {value.shape} {value.dtype}, want {self.shape} {self.dtype}")
+            raise ValueError(
+                f"{self._label()}.grad = ...: got {value.shape} {value.dtype}, want {self.shape} {self.dtype}"
+            )
         self._node.grad = value
         self._node.use = ("walks", Leaf.walks)
 
@@ -589,9 +594,7 @@ def _raw(value: Any) -> Any:
 
 
 def _no_rule(name: str) -> str:
-    return (
-        f"np.{name}: no derivative here. Leave the graph: np.{name}(t.data, ...); or write it: @ag.primitive"
-    )
+    return f"np.{name}: no derivative here. Leave the graph: np.{name}(t.data, ...); or write it: @ag.primitive"
 
 
 def _restore(data: np.ndarray, requires_grad: bool, name: str | None, grad: Any) -> Tensor:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.primitive import Plan, Primitive, primitive
-from autograd_cnn.engine.tape import Constant, Leaf, Node, enable_grad, mode, parents, tape, walk
-from autograd_cnn.engine.tensor import Tensor, registry
 from autograd_cnn.engine.messages import here
+from autograd_cnn.engine.primitive import Plan, Primitive, primitive
+from autograd_cnn.engine.tape import Leaf, Node, enable_grad, mode, parents, tape, walk
+from autograd_cnn.engine.tensor import Tensor, registry
 
 
 @primitive
@@ -41,7 +41,9 @@ def _map(f: Callable[[Any], Any], value: Any) -> Any:
 class _Run:
     """`f` evaluated on fresh variables in place of some arguments."""
 
-    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None) -> None:
+    def __init__(
+        self, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None
+    ) -> None:
         self.variables: list[Tensor] = []
         self.nested = False
         fresh = list(args)
@@ -94,7 +96,9 @@ def _tuple(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
 
 def _one_number(value: Tensor, who: str) -> np.ndarray:
     if value.size != 1:
-        raise ValueError(f"{who}: f returned {value.shape}, want one number: .mean() or .sum(). For all of them: ag.jacobian")
+        raise ValueError(
+            f"{who}: f returned {value.shape}, want one number: .mean() or .sum(). For all of them: ag.jacobian"
+        )
     return np.ones(value.shape, value.dtype)
 
 
@@ -300,13 +304,13 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     guards = [n.guards for n in inside if isinstance(n, Node)]  # what is recomputed from stays read-only
     inputs = [a.data if isinstance(a, Tensor) else a for a in args]
     origins = [a._node if isinstance(a, Tensor) else None for a in args]
-    bits = zlib.crc32(np.ascontiguousarray(out.data))
+    bits = zlib.crc32(np.ascontiguousarray(out.data).data)
 
     def again(g: Any) -> Any:
         fresh = [Tensor._of(a, n) if n is not None else a for a, n in zip(inputs, origins, strict=True)]
         with enable_grad():
             second = f(*fresh)
-        if zlib.crc32(np.ascontiguousarray(second.data)) != bits:
+        if zlib.crc32(np.ascontiguousarray(second.data).data) != bits:
             raise RuntimeError(
                 "checkpoint: f gave another result when it was run again. Does it draw random numbers, or did a "
                 "parameter change since? Draw outside, and pass what was drawn"
@@ -326,4 +330,4 @@ def _joined(again: Callable[..., Any], f: Any, outside: list[Any], out: np.ndarr
     names = tuple(f"x{i}" for i in range(len(outside)))
     step.parameters, step.sequence = names, ""
     step.vjp(**dict.fromkeys(names, again))
-    return Tensor._of(out, Node(Plan(step, (1 << len(names)) - 1, 0), list(outside), (), guards, out, here()))
+    return Tensor._of(out, Node(Plan(step, (1 << len(names)) - 1, 0), list(outside), (), guards, out, *here()))

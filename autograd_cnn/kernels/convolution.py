@@ -37,7 +37,7 @@ Shape = tuple[int, ...]
 Options = tuple[Pair, Padding, Pair, int]  # stride, padding, dilation, groups
 Place = tuple[slice, slice, slice]
 
-CACHE = 1 << 20  # bytes that a tile may fill: what a core's second-level cache holds
+CACHE = 1 << 21  # bytes that a tile may fill: about what a core's second-level cache holds
 PARTS = 16  # of a weight gradient that are summed on their own
 
 

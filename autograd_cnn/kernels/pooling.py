@@ -85,11 +85,16 @@ def max_unpool2d(
     array (N, H, W, C)
     """
     gx = np.empty(x_shape, g.dtype)
+    apart = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]
 
     def tile(g: Array, argmax: Array, gx: Array) -> None:
         gx[...] = 0
         for place, seen, met in _places(gx.shape, g.shape, kernel_size, stride, padding):
-            gx[met] += _where(argmax[seen] == place, g[seen])
+            given = _where(argmax[seen] == place, g[seen])
+            if apart:  # a third faster
+                gx[met] = given
+            else:
+                gx[met] += given
 
     map_images(tile, g, argmax, gx)
     return gx
@@ -178,11 +183,15 @@ def _reduce(
     """Every window of x reduced into y."""
     down, across = _axes(x.shape, y.shape, kernel_size, stride, padding)
     rows = scratch("rows", (len(x), y.shape[1], *x.shape[2:]), y.dtype)
-    rows[...] = y[...] = empty
-    for _, seen, met in taps(*down):
-        ufunc(rows[seen], x[met], out=rows[seen])
-    for _, seen, met in taps(*across):
-        ufunc(y[seen], rows[met], out=y[seen])
+    for source, out, axis in (x, rows, down), (rows, y, across):
+        found = [(out[seen], source[met]) for _, seen, met in taps(*axis)]
+        whole = len(found) > 1 and found[0][0].shape == found[1][0].shape == out.shape
+        if whole:  # the first two at once: saves two passes
+            ufunc(found[0][1], found[1][1], out=out)
+        else:
+            out[...] = empty
+        for part, more in found[2 if whole else 0 :]:
+            ufunc(part, more, out=part)
 
 
 def _axes(

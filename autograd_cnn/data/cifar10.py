@@ -1,0 +1,342 @@
+"""CIFAR-10: found here or, on request, downloaded; checked before a byte is interpreted; never executed.
+
+NumPy and the standard library. The images are those of Krizhevsky, "Learning Multiple Layers of Features from
+Tiny Images" (2009), published at https://www.cs.toronto.edu/~kriz/cifar.html in two forms that hold the same
+pixels, one binary and one pickled.
+
+Everything rests on the sums in `VERSIONS`. A sum is taken of the very bytes that are then decoded, so what
+passes is what was published, wherever it came from. Archives are not extracted: six members are read by name,
+in memory.
+"""
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_cnn.data.dataset import Dataset
+from autograd_cnn.data.download import complaint_of, fetch
+from autograd_cnn.data.unpickle import read_pickle
+from autograd_cnn.files import write_atomically
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+RECORDS = 10_000  # images in each of the six files
+LARGEST = 40_000_000  # bytes; no file of either version comes near
+URLS = (
+    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
+)
+
+AnyPath = str | os.PathLike[str]
+Records = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+def _decode_binary(raw: bytes) -> Records:
+    """Records of 3073 bytes: the label, then 1024 reds, 1024 greens, 1024 blues, row by row."""
+    if not raw or len(raw) % 3073:
+        raise ValueError(f"{len(raw):,} bytes are no whole number of records of 3,073")
+    records = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
+    return _to_nhwc(records[:, 1:]), records[:, 0].astype(np.int64)
+
+
+def _decode_python(raw: bytes) -> Records:
+    """A pickled dict: "data", uint8 (N, 3072) in the order of the binary version; "labels", a list of int."""
+    try:
+        batch = read_pickle(raw)
+        _, shape, dtype, fortran_order, pixels = batch["data"].state
+        if dtype.arguments[0] not in ("u1", "|u1") or fortran_order:
+            raise ValueError("its pixels are not uint8 in C order")
+        pixels = pixels if isinstance(pixels, bytes) else pixels.encode("latin-1")
+        return _to_nhwc(np.frombuffer(pixels, np.uint8).reshape(shape)), np.array(batch["labels"], np.int64)
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        reason = error if isinstance(error, ValueError) else f"no batch of CIFAR-10 ({error!r})"
+        raise ValueError(f"{reason}. Use the binary version") from error
+
+
+def _to_nhwc(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+class Version(NamedTuple):
+    """One published form: an archive, and the folder in it, with five training files and a test file."""
+
+    archive: str
+    size: int
+    sha256: str
+    folder: str
+    file_size: int | None
+    algorithm: str
+    sums: dict[str, str]
+    decode: Callable[[bytes], Records]
+
+
+VERSIONS = {
+    "binary": Version(
+        archive="cifar-10-binary.tar.gz",
+        size=170_052_171,
+        sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        folder="cifar-10-batches-bin",
+        file_size=30_730_000,
+        algorithm="sha256",
+        sums={
+            "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+            "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+            "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+            "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+            "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+            "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+        },
+        decode=_decode_binary,
+    ),
+    "python": Version(
+        archive="cifar-10-python.tar.gz",
+        size=170_498_071,
+        sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        folder="cifar-10-batches-py",
+        file_size=None,
+        algorithm="md5",
+        sums={
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+        },
+        decode=_decode_python,
+    ),
+}
+
+# What may lie in a folder, the better first; the last three are Keras' names.
+NAMES = {
+    "cifar-10-batches-bin": "binary",
+    "cifar-10-binary.tar.gz": "binary",
+    "cifar-10-batches-py": "python",
+    "cifar-10-python.tar.gz": "python",
+    "cifar-10-batches-py-target/cifar-10-batches-py": "python",
+    "cifar-10-batches-py-target_archive": "python",
+    "cifar-10-batches-py.tar.gz": "python",
+}
+
+
+def load_cifar10(
+    path: AnyPath | None = None, download: bool = False, verify: bool = True, url: str | None = None
+) -> Dataset:
+    """The CIFAR-10 images: 50,000 for training, 10,000 for testing, ten classes.
+
+    Parameters
+    ----------
+    path : path, optional
+        A folder that has the images, its parent, or an archive; then nothing else is searched. Otherwise the
+        own cache (`cache_dir`), that of Keras (`$KERAS_HOME/datasets`, else `~/.keras/datasets`), `./data`
+        and `./`, in this order. In each, the binary version comes before the python version and the unpacked
+        before the archive. The first that is whole is taken.
+    download : bool
+        If nothing whole was found, fetch the binary version (170 MB) into `path`, else into the own cache.
+    verify : bool
+        False takes unpacked files whose sums are unknown, for a subset or a copy of one's own making, and
+        names the result "CIFAR-10 (unverified copy)". Archives and downloads are held to their sums all the
+        same.
+    url : str, optional
+        A mirror to download `cifar-10-binary.tar.gz` from. It is used as written: http serves too, since the
+        sum decides; https is neither retried over http nor spared the check of its certificate.
+
+    Returns
+    -------
+    Dataset
+        Images (N, 32, 32, 3) uint8, NHWC, colours red, green, blue; labels (N,) int64, 0..9.
+
+    Raises
+    ------
+    FileNotFoundError
+        Nothing was found; the message says what is in each place.
+    ValueError
+        What was found, or what a server sent, is damaged or something else.
+    OSError
+        A file cannot be read; the network or the disk failed.
+
+    References
+    ----------
+    A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+
+    Examples
+    --------
+    >>> load_cifar10("no/such/folder")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: CIFAR-10 not found. Looked in:
+      no/such/folder: does not exist
+    download=True fetches 170 MB. ...
+    """
+    damage: Exception | None = None
+    for place in _places(path):
+        for version, found in _candidates(place):
+            try:
+                return _load(version, found, verify)
+            except (ValueError, OSError) as error:
+                damage = damage or error
+    binary, folder = VERSIONS["binary"], _destination(path)
+    if download:
+        fetch(URLS if url is None else (url,), folder / binary.archive, binary.size, binary.sha256)
+        return _load(binary, folder / binary.archive, verify)
+    if damage is not None:
+        raise damage
+    looked_in = "".join(f"\n  {place}: {what}" for place, what in searched(path))
+    raise FileNotFoundError(
+        f"CIFAR-10 not found. Looked in:{looked_in}\n"
+        f"download=True fetches {binary.size / 1e6:.0f} MB. By hand: put {binary.archive} in {folder} "
+        f"({URLS[0]}, SHA-256 {binary.sha256}). Without it: ag.data.load_shapes()"
+    )
+
+
+def cache_dir() -> Path:
+    """The folder that downloads go to: `$AUTOGRAD_CNN_DATA`, else `autograd_cnn` in the user's cache."""
+    own = os.environ.get("AUTOGRAD_CNN_DATA")
+    base = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.path.expanduser(own or os.path.join(base, "autograd_cnn")))
+
+
+def searched(path: AnyPath | None = None) -> list[tuple[Path, str]]:
+    """Each place that `load_cifar10(path)` searches, in order, and what is there, going by names and sizes.
+
+    Examples
+    --------
+    >>> [(str(place), what) for place, what in searched("no/such/folder")]
+    [('no/such/folder', 'does not exist')]
+    """
+    return [(place, _describe(place)) for place in _places(path)]
+
+
+def _places(path: AnyPath | None) -> list[Path]:
+    if path is not None:
+        return [Path(os.path.expanduser(path))]
+    keras = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")
+    return [cache_dir(), Path(keras, "datasets"), Path("data"), Path()]
+
+
+def _destination(path: AnyPath | None) -> Path:
+    """The folder that a download goes to, also if `path` is an archive or is meant to become one."""
+    place = _places(path)[0]
+    return place.parent if os.path.isfile(place) or place.suffix == ".gz" else place
+
+
+def _candidates(place: Path) -> Iterator[tuple[Version, Path]]:
+    """What may be CIFAR-10 in a place, or be the place itself."""
+    if os.path.isfile(place):
+        fits = [version for version in VERSIONS.values() if version.size == os.path.getsize(place)]
+        yield fits[0] if fits else VERSIONS["python" if "py" in place.name else "binary"], place
+    for version in VERSIONS.values():
+        if os.path.isfile(place / next(iter(version.sums))):
+            yield version, place
+    for name, key in NAMES.items():
+        if os.path.isfile(place / name) or os.path.isdir(place / name):
+            yield VERSIONS[key], place / name
+
+
+def _describe(place: Path) -> str:
+    if not os.path.exists(place):
+        return "does not exist"
+    reports = [f"{found.name} ({_state(version, found)})" for version, found in _candidates(place)]
+    return ", ".join(reports) or "nothing of CIFAR-10"
+
+
+def _state(version: Version, found: Path) -> str:
+    unpacked = os.path.isdir(found)
+    size = version.file_size if unpacked else version.size
+    for file in [found / name for name in version.sums] if unpacked else [found]:
+        if not os.path.isfile(file):
+            return f"no {file.name}"
+        if size not in (None, os.path.getsize(file)):
+            return f"{file.name}: {os.path.getsize(file):,} bytes, want {size:,}"
+    return "sizes right" if size else "complete"
+
+
+def _load(version: Version, found: Path, verify: bool) -> Dataset:
+    """Read what was found. The name of the result says whether every sum was right."""
+    packed = os.path.isfile(found)
+    files = _unpack(version, found) if packed else _read_folder(version, found)
+    images, labels, known = [], [], True
+    for name, raw in files.items():
+        complaint = complaint_of(found / name, raw, version.file_size, version.sums[name], version.algorithm)
+        if complaint and (verify or packed):
+            raise ValueError(
+                f"{complaint}. Delete it, or download=True fetches the images anew; "
+                "verify=False takes it as it is, if it is of your own making"
+            )
+        known = known and not complaint
+        x, y = _decode(version, found / name, raw)
+        images.append(x)
+        labels.append(y)
+    train_images, train_labels = np.concatenate(images[:-1]), np.concatenate(labels[:-1])
+    for y, each in ((train_labels, RECORDS // 2), (labels[-1], RECORDS // 10)):
+        counts = np.bincount(y, minlength=len(CLASSES))
+        if known and (counts != each).any():
+            raise ValueError(f"{found}: {counts.tolist()} images of the classes, want {each:,} of each")
+    if packed and found.parent == cache_dir():
+        _keep(found.parent / version.folder, files)
+    name = "CIFAR-10" if known else "CIFAR-10 (unverified copy)"
+    return Dataset(name, CLASSES, train_images, train_labels, images[-1], labels[-1])
+
+
+def _decode(version: Version, source: Path, raw: bytes) -> Records:
+    try:
+        images, labels = version.decode(raw)
+        if labels.shape != (len(images),):
+            raise ValueError(f"{len(images):,} images, but labels of shape {labels.shape}")
+        outside = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
+        if len(outside):
+            raise ValueError(f"label {labels[outside[0]]} at [{outside[0]}], but classes are 0..9")
+        return images, labels
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+
+
+def _read_folder(version: Version, folder: Path) -> dict[str, bytes]:
+    return {name: _read(folder / name, LARGEST) for name in version.sums}
+
+
+def _unpack(version: Version, archive: Path) -> dict[str, bytes]:
+    """The six files of an archive, in the order of the table, chosen by exact name, kind and size."""
+    raw = _read(archive, version.size)
+    if complaint := complaint_of(archive, raw, version.size, version.sha256):
+        raise ValueError(f"{complaint}. Delete it, or download=True fetches the images anew")
+    wanted = {f"{version.folder}/{name}": name for name in version.sums}
+    found = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as tar:
+            for member in tar:
+                if member.size > LARGEST:
+                    raise ValueError(f"{archive}: {member.name} claims {member.size:,} bytes: refused")
+                if member.name in wanted and member.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
+                    found[wanted[member.name]] = tar.extractfile(member).read()  # type: ignore[union-attr]
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{archive}: no readable archive ({error})") from error
+    for member_name, name in wanted.items():
+        if name not in found:
+            raise ValueError(f"{archive}: has no regular file {member_name}")
+    return {name: found[name] for name in version.sums}
+
+
+def _read(path: Path, limit: int) -> bytes:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: missing, or no regular file")
+    if (size := os.path.getsize(path)) > limit:
+        raise ValueError(f"{path}: {size:,} bytes, want at most {limit:,}: not what was published")
+    return path.read_bytes()
+
+
+def _keep(folder: Path, files: dict[str, bytes]) -> None:
+    """Unpacked, they load several times faster; a cache that cannot be written is no error."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(exist_ok=True)
+        for name, raw in files.items():
+            write_atomically(folder / name, raw)
