@@ -250,22 +250,26 @@ def _describe(place: Path) -> str:
 
 
 def _state(version: Version, found: Path) -> str:
-    unpacked = os.path.isdir(found)
-    size = version.file_size if unpacked else version.size
-    for file in [found / name for name in version.sums] if unpacked else [found]:
-        if not os.path.isfile(file):
-            return f"no {file.name}"
-        if size not in (None, os.path.getsize(file)):
-            return f"{file.name}: {os.path.getsize(file):,} bytes, want {size:,}"
-    return "sizes right" if size else "complete"
+    """Whether the files of a candidate are there, and of the right size where that is known."""
+    if os.path.isfile(found):
+        size = os.path.getsize(found)
+        return "size right" if size == version.size else f"{size:,} bytes, want {version.size:,}"
+    for name in version.sums:
+        if not os.path.isfile(found / name):
+            return f"no {name}"
+        size = os.path.getsize(found / name)
+        if version.file_size not in (None, size):
+            return f"{name}: {size:,} bytes, want {version.file_size:,}"
+    return "all files" if version.file_size is None else "all sizes right"
 
 
 def _load(version: Version, found: Path, verify: bool) -> Dataset:
     """Read what was found. The name of the result says whether every sum was right."""
     packed = os.path.isfile(found)
-    files = _unpack(version, found) if packed else _read_folder(version, found)
+    members = _unpack(version, found) if packed else {}
     images, labels, known = [], [], True
-    for name, raw in files.items():
+    for name in version.sums:
+        raw = members[name] if packed else _read(found / name, LARGEST)
         complaint = complaint_of(found / name, raw, version.file_size, version.sums[name], version.algorithm)
         if complaint and (verify or packed):
             raise ValueError(
@@ -282,7 +286,7 @@ def _load(version: Version, found: Path, verify: bool) -> Dataset:
         if known and (counts != each).any():
             raise ValueError(f"{found}: {counts.tolist()} images of the classes, want {each:,} of each")
     if packed and found.parent == cache_dir():
-        _keep(found.parent / version.folder, files)
+        _keep(found.parent / version.folder, members)
     name = "CIFAR-10" if known else "CIFAR-10 (unverified copy)"
     return Dataset(name, CLASSES, train_images, train_labels, images[-1], labels[-1])
 
@@ -300,12 +304,8 @@ def _decode(version: Version, source: Path, raw: bytes) -> Records:
         raise ValueError(f"{source}: {error}") from error
 
 
-def _read_folder(version: Version, folder: Path) -> dict[str, bytes]:
-    return {name: _read(folder / name, LARGEST) for name in version.sums}
-
-
 def _unpack(version: Version, archive: Path) -> dict[str, bytes]:
-    """The six files of an archive, in the order of the table, chosen by exact name, kind and size."""
+    """The six files of an archive, chosen by exact name, kind and size."""
     raw = _read(archive, version.size)
     if complaint := complaint_of(archive, raw, version.size, version.sha256):
         raise ValueError(f"{complaint}. Delete it, or download=True fetches the images anew")
@@ -323,7 +323,7 @@ def _unpack(version: Version, archive: Path) -> dict[str, bytes]:
     for member_name, name in wanted.items():
         if name not in found:
             raise ValueError(f"{archive}: has no regular file {member_name}")
-    return {name: found[name] for name in version.sums}
+    return found
 
 
 def _read(path: Path, limit: int) -> bytes:
@@ -334,9 +334,9 @@ def _read(path: Path, limit: int) -> bytes:
     return path.read_bytes()
 
 
-def _keep(folder: Path, files: dict[str, bytes]) -> None:
+def _keep(folder: Path, members: dict[str, bytes]) -> None:
     """Unpacked, they load several times faster; a cache that cannot be written is no error."""
     with contextlib.suppress(OSError):
         folder.mkdir(exist_ok=True)
-        for name, raw in files.items():
+        for name, raw in members.items():
             write_atomically(folder / name, raw)

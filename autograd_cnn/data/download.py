@@ -7,6 +7,7 @@ do.
 """
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import hashlib
@@ -14,7 +15,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from autograd_cnn.files import write_atomically
 
@@ -105,31 +106,33 @@ class _Capped:
 
 def _receive(url: str, target: Path, size: int, sha256: str, file: BinaryIO) -> None:
     """Download into the open file and check what came."""
-    import pooch  # type: ignore[import-untyped]  # noqa: PLC0415 - only a download needs it
+    import pooch  # noqa: PLC0415 - only a download needs it
     import requests  # noqa: PLC0415 - what pooch rests on
 
     if os.path.isfile(target) and not complaint_of(target, target.read_bytes(), size, sha256):
         raise _Present
 
-    def inspect(response: Any, **_: object) -> None:
-        kind, length = (response.headers.get(name, "") for name in ("content-type", "content-length"))
-        if url.startswith("https:") and not response.url.startswith("https:"):
-            raise requests.ConnectionError(f"leads to {response.url}, which is not https")
-        if response.ok and not response.is_redirect and kind.startswith("text/html"):
-            raise ValueError(f"sent {kind}, {length or 'some'} bytes, not the archive")
-        # Some servers call a .tar.gz a gzipped .tar, which would be unzipped on the way.
-        response.raw.headers.pop("content-encoding", None)
+    with contextlib.ExitStack() as connections:
 
-    downloader = pooch.HTTPDownloader(
-        progressbar=bool(sys.stderr and sys.stderr.isatty()), chunk_size=1 << 16, timeout=TIMEOUT,
-        headers={"Accept-Encoding": "identity"}, hooks={"response": inspect},
-    )
-    try:
-        downloader(url, _Capped(file, size), None)
-    except requests.RequestException as error:
-        raise ConnectionError(f"{url}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{url}: {error}") from error
+        def inspect(response: requests.Response, **_: object) -> None:
+            connections.callback(response.close)  # pooch leaves this to the garbage collector
+            kind, length = (response.headers.get(name, "") for name in ("content-type", "content-length"))
+            if url.startswith("https:") and not response.url.startswith("https:"):
+                raise requests.ConnectionError(f"leads to {response.url}, which is not https")
+            if response.ok and not response.is_redirect and kind.startswith("text/html"):
+                raise ValueError(f"sent {kind}, {length or 'some'} bytes, not the archive")
+            # Some servers call a .tar.gz a gzipped .tar, which would be unzipped on the way.
+            response.raw.headers.pop("content-encoding", None)
+
+        try:
+            pooch.HTTPDownloader(
+                progressbar=bool(sys.stderr and sys.stderr.isatty()), chunk_size=1 << 16, timeout=TIMEOUT,
+                headers={"Accept-Encoding": "identity"}, hooks={"response": inspect},
+            )(url, _Capped(file, size), None)
+        except requests.RequestException as error:
+            raise ConnectionError(f"{url}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{url}: {error}") from error
     file.seek(0)
     if complaint := complaint_of(url, file.read(), size, sha256):
         raise ValueError(complaint)

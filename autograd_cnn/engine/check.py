@@ -118,7 +118,7 @@ def _compare(
         error = np.abs(got - want)
         wrong = ~(error <= atol + rtol * scale)
         total += wrong.size
-        for j in np.nonzero(wrong.any(axis=0))[0]:
+        for j in map(int, np.nonzero(wrong.any(axis=0))[0]):
             if _kink(f, arrays, k, directions[j], eps, seeds):
                 skipped += int(wrong[:, j].sum())
                 wrong[:, j] = False
@@ -126,12 +126,11 @@ def _compare(
                 finer = _difference(f, arrays, k, directions[j], eps * 10, seeds)
                 wrong[:, j] &= ~(np.abs(got[:, j] - finer) <= atol + rtol * scale)
         worst = max(worst, float(error[~wrong].max(initial=0)) / scale)
-        for row, j in zip(*np.nonzero(wrong), strict=True):
-            place = str([int(i) for i in np.unravel_index(j, x.shape)]) if x.size <= FULL else f", direction {j}"
-            element = f"input {numbers[k]}{place}"
-            failures.append(
-                f"{name}, {element}: rule {got[row, j]:.6g}, differences {want[row, j]:.6g}, off by {error[row, j]:.1e}"
-            )
+        for row, column in zip(*np.nonzero(wrong), strict=True):
+            element = [int(i) for i in np.unravel_index(int(column), x.shape)]
+            place = f"input {numbers[k]}{element}" if x.size <= FULL else f"input {numbers[k]}, direction {column}"
+            pair = f"rule {got[row, column]:.6g}, differences {want[row, column]:.6g}"
+            failures.append(f"{name}, {place}: {pair}, off by {error[row, column]:.1e}")
     if failures:
         raise AssertionError(f"{failures[0]}; {len(failures)} of {total} elements")
     if skipped > 0.1 * total:

@@ -23,7 +23,7 @@ class Guard:
     __slots__ = ("__weakref__",)
 
 
-class _Lock(weakref.ref):  # type: ignore[type-arg]  # mypy takes the argument for the value
+class _Lock(weakref.ref):
     """What a guard locks. It runs `_release` once the guard is gone for good."""
 
     array: np.ndarray
@@ -62,7 +62,8 @@ def guard(array: np.ndarray) -> Guard | None:
 
 def _release(lock: Any) -> None:
     with _changing:
-        if _locks.get(id(lock.array)) is not lock:
+        current: Any = _locks.get(id(lock.array))
+        if current is not lock:
             return  # a new guard took over in the meantime
         del _locks[id(lock.array)]
         if not lock.writeable:

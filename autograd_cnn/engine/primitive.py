@@ -253,6 +253,8 @@ class Primitive:
         values.append(out)
         if self.byproducts:
             values += extra
+            for array in extra:
+                array.setflags(False)
         saved = plan.keep(values)
         guards: Any = None
         for i in plan.guarded:

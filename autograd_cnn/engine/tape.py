@@ -188,7 +188,7 @@ def walk(
         elif wrap is None and entry[1].flags.writeable:
             entry[1] += c
         else:
-            entry[1] = entry[1] + c
+            entry[1] = _array(entry[1] + c)
 
     with np.errstate(all="ignore"):  # the forward pass has warned already
         while heap:
@@ -227,6 +227,11 @@ def walk(
                 node.saved = node.guards = None
                 node.walked = place
     return results
+
+
+def _array(value: Any) -> Any:
+    """NumPy gives a scalar for the sum of two 0-d arrays."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
 
 
 def _refuse(node: Node) -> None:

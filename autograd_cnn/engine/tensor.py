@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_cnn.engine.messages import spell, warn
-from autograd_cnn.engine.tape import Leaf, Node, first_not_finite, landing, mode, walk
+from autograd_cnn.engine.tape import Leaf, Node, _array, first_not_finite, landing, mode, walk
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.trace import Graph
@@ -214,7 +214,7 @@ class Tensor:
         gradients = self._walk("backward", grad, retain_graph or create_graph, create_graph, None)
         with landing:
             summed = [
-                (leaf, g if leaf.grad is None else leaf.grad + g, leaf.grad is not None and leaf.use[0] == "used")
+                (leaf, g if leaf.grad is None else _array(leaf.grad + g), leaf.grad is not None and leaf.use[0] == "used")
                 for leaf, g in gradients.items()
             ]
             Leaf.walks += 1

@@ -15,11 +15,12 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import cache
+from itertools import repeat
 from typing import Any, TypeVar
 
 import numpy as np
@@ -44,7 +45,7 @@ class _Shared:
         self.lock = threading.Lock()
         self.pool: ThreadPoolExecutor | None = None
         self.holders = 0  # calls that hold BLAS to one thread
-        self.limit: Any = None  # while there are any: what gives BLAS its threads back
+        self.blas_threads: list[int] = []  # of each library, when nobody holds it
 
 
 _local = _Local()
@@ -123,7 +124,7 @@ def map_tiles(function: Callable[[int], Result], count: int) -> list[Result]:
             _local.in_tile = False
 
     def help_out() -> None:
-        _limit_blas()  # here too: where BLAS runs on OpenMP, each thread has a limit of its own
+        _set_blas(repeat(1))  # in this thread too, for a BLAS that runs on OpenMP
         work()
 
     with _one_blas_thread():
@@ -163,39 +164,49 @@ def _pool() -> ThreadPoolExecutor:
         return _shared.pool
 
 
-@cache
-def _blas() -> Any:
-    try:
-        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # noqa: PLC0415
-    except ImportError:
-        return None
-    return ThreadpoolController().select(user_api="blas")
-
-
-def _limit_blas() -> Any:
-    return _blas() and _blas().limit(limits=1)
-
-
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
-    """BLAS on one thread until the last of all callers has left."""
+    """BLAS on one thread until the last of all callers has left; in 5 us."""
     shared = _shared
     with shared.lock:
-        shared.limit = shared.limit if shared.holders else _limit_blas()
+        if not shared.holders:
+            shared.blas_threads = [library.num_threads for library in _blas()]
         shared.holders += 1
+        _set_blas(repeat(1))
     try:
         yield
     finally:
         with shared.lock:
             shared.holders -= 1
-            if shared.limit and not shared.holders:
-                shared.limit.restore_original_limits()
+            _set_blas(shared.blas_threads, only_here=shared.holders > 0)
+
+
+def _set_blas(numbers: Iterable[int], only_here: bool = False) -> None:
+    """Set the number of threads of each library; with `only_here`, of those that count for each caller."""
+    for library, number in zip(_blas(), numbers, strict=False):
+        if only_here and getattr(library, "threading_layer", None) != "openmp":
+            continue
+        # From 3.8 on, threadpoolctl obeys the first thread that comes and, without a word, no other. Here the
+        # first to come may not be the last to leave, and the lock keeps order.
+        release = getattr(library, "clear_controlling_thread", lambda force: None)
+        release(force=True)
+        library.set_num_threads(number)
+        release(force=True)
+
+
+@cache
+def _blas() -> list[Any]:
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return []
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 def _after_fork() -> None:
     global _shared  # noqa: PLW0603
-    if _shared.limit and _shared.holders:
-        _shared.limit.restore_original_limits()
+    if _shared.holders:
+        _set_blas(_shared.blas_threads)
     _shared = _Shared(_shared.threads)
 
 

@@ -66,8 +66,8 @@ def divide(x, y):
 
 
 divide.vjp(
-    x=lambda g, y: through(g, divide(1, y)),
-    y=lambda g, x, y: through(g, -divide(x, y * y)),
+    x=lambda g, y: through(g, divide(g.dtype.type(1), y)),  # of a plain number y: not float64
+    y=lambda g, y, out: through(g, -divide(out, y)),  # y * y could underflow
 )
 
 
@@ -82,14 +82,14 @@ negative.vjp(x=lambda g: -g)
 
 def _exponent_slope(x, y):
     """d x**y / d x, without a logarithm; 0 for y = 0 whatever x is."""
-    zero = np.equal(y, 0)
-    return where(zero, 0, y * power(x, where(zero, 1, y) - 1)) if np.any(zero) else y * power(x, y - 1)
+    slope, zero = y * power(x, y - 1), np.equal(y, 0)
+    return where(zero, 0, slope) if np.any(zero) else slope
 
 
 def _base_slope(x, y, out):
     """d x**y / d y: 0 at x = 0 for y >= 0, NaN for x < 0."""
     flat = np.logical_and(np.equal(x, 0), np.greater_equal(y, 0))
-    return where(flat, 0, out * log(where(flat, 1, x)))
+    return where(flat, 0, out * log(where(flat, out.dtype.type(1), x)))  # of a plain number x: not float64
 
 
 @primitive(examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), rng.normal(size=(2, 3))), (rng.normal(size=(2, 3)), 3)])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine.tensor import registry
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt
 from autograd_cnn.ops.reductions import mean, sum
 
@@ -100,10 +100,8 @@ def dropout(x: Any, p: float = 0.5, rng: np.random.Generator | None = None) -> A
         return multiply(x, 1)
     if rng is None:
         raise ValueError("dropout: rng is missing. Pass a generator: rng=np.random.default_rng(seed)")
-    dtype = x.dtype if isinstance(x, Tensor) else np.asarray(x).dtype
-    draws = rng.random(np.shape(x.data if isinstance(x, Tensor) else x), np.float32)
-    mask = (draws >= p).astype(dtype)
-    return multiply(x, Tensor._of(mask * dtype.type(1 / (1 - p) if p < 1 else 0), None))
+    kept = rng.random(x.shape, np.float32) >= p
+    return multiply(x, kept * np.result_type(x.dtype, np.float32).type(1 / (1 - p) if p < 1 else 0))
 
 
 registry["dropout"] = dropout

@@ -99,6 +99,17 @@ for _extreme in (max, min):
     )
 
 
+def _shifted(x, axis):
+    """`x` less the first element along `axis`: the variance of equal numbers is then exactly 0."""
+    axes = _axes(axis, len(x.shape))
+    return x - x[tuple(slice(1) if i in axes else slice(None) for i in range(len(x.shape)))]
+
+
+def _centred(x, axis):
+    x = _shifted(x, axis)
+    return x - mean(x, axis, keepdims=True)
+
+
 def _freedom(shape, axis, ddof):
     """1 / (count - ddof), inf if that is 0."""
     return float(np.divide(1.0, _count(shape, axis) - ddof))
@@ -107,12 +118,12 @@ def _freedom(shape, axis, ddof):
 @primitive(examples=_examples)
 def var(x, axis=None, ddof=0, keepdims=False):
     """Variance over `axis`, divided by count - `ddof`; gradient 0 where all are equal."""
-    return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return np.var(_shifted(x, axis), axis=axis, ddof=ddof, keepdims=keepdims)
 
 
 var.vjp(
     x=lambda g, x, axis, ddof, keepdims: spread(g, x.shape, axis, keepdims)
-    * (x - mean(x, axis, keepdims=True))
+    * _centred(x, axis)
     * (2 * _freedom(x.shape, axis, ddof))
 )
 
@@ -120,11 +131,11 @@ var.vjp(
 @primitive(examples=_examples)
 def std(x, axis=None, ddof=0, keepdims=False):
     """Standard deviation over `axis`; gradient 0 where all are equal."""
-    return np.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return np.std(_shifted(x, axis), axis=axis, ddof=ddof, keepdims=keepdims)
 
 
 def _std_slope(x, axis, ddof):
-    centred = x - mean(x, axis, keepdims=True)
+    centred = _centred(x, axis)
     variance = sum(centred * centred, axis, keepdims=True) * _freedom(x.shape, axis, ddof)
     flat = variance == 0
     return where(flat, 0, centred * _freedom(x.shape, axis, ddof) / sqrt(where(flat, 1, variance)))

@@ -22,7 +22,12 @@ def transpose(x, axes=None):
     return np.transpose(x, axes)
 
 
-transpose.vjp(x=lambda g, axes: transpose(g, None if axes is None else tuple(int(i) for i in np.argsort(axes))))
+def _inverse(axes, ndim):
+    """The order of axes that undoes `axes`."""
+    return None if axes is None else tuple(np.argsort(np.ravel(axes) % ndim).tolist())
+
+
+transpose.vjp(x=lambda g, axes: transpose(g, _inverse(axes, len(g.shape))))
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), 1)])

@@ -1,0 +1,122 @@
+"""Arrays by name, and JSON beside them, in a safetensors file: what weights and checkpoints are kept in.
+
+Imports NumPy, safetensors and `autograd_cnn.files`. Any reader of safetensors opens such a file. Its metadata hold
+one entry, JSON with a SHA-256 of the whole file, computed with its own 64 digits read as zeros. Nothing is
+compressed, nothing is executed, nothing is mapped: what is read is a copy, and the file may be replaced at once.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.files import write_atomically
+
+KEY = "autograd_cnn"  # one entry, because the library writes several in an order of its own
+ZEROS = "0" * 64
+LONGEST_HEADER = 100_000_000
+
+
+class CheckpointError(ValueError):
+    """A file of arrays that is damaged, forged, or made for something else."""
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+    """Write `arrays` and `state` such that damage will be noticed; the same content gives the same bytes.
+
+    Parameters
+    ----------
+    path : path
+        Replaced as a whole or, on failure, left as it was.
+    arrays : dict of str to array
+        Bools, integers or floats.
+    state : dict
+        What JSON can hold; integers of any length. Infinities and NaN come back as strings that `float` takes.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_arrays(f"{folder}/run.safetensors", {"w": np.ones(2)}, {"step": 7})
+    ...     read_arrays(f"{folder}/run.safetensors")
+    ({'w': array([1., 1.])}, {'step': 7})
+    """
+    import safetensors.numpy  # noqa: PLC0415 - only who saves or loads pays for it
+
+    text = json.dumps({"sha256": ZEROS, **_spelled(state)}, allow_nan=False)
+    ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    raw = safetensors.numpy.save(ordered, {KEY: text})
+    digest = hashlib.sha256(raw).hexdigest()
+    write_atomically(path, raw.replace(ZEROS.encode(), digest.encode(), 1))  # metadata come first
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
+    """What `write_arrays` wrote, or the arrays of any other safetensors file.
+
+    Returns
+    -------
+    arrays : dict of str to array
+    state : dict, or None if the file is not one of ours and so has no sum
+
+    Raises
+    ------
+    CheckpointError
+        The file is not what was written, or no safetensors file at all.
+    OSError
+        It cannot be read.
+    """
+    import safetensors.numpy  # noqa: PLC0415
+
+    with open(path, "rb") as file:
+        raw = file.read(os.fstat(file.fileno()).st_size)  # a device has no size, and no end
+    try:
+        length = int.from_bytes(raw[:8], "little")
+        if length > min(len(raw) - 8, LONGEST_HEADER):
+            raise ValueError(f"{len(raw):,} bytes, of which the header claims {length:,}")
+        header = json.loads(raw[8 : 8 + length], object_pairs_hook=_without_duplicates)
+        text = header.get("__metadata__", {}).get(KEY)
+        state = None if text is None else json.loads(text, object_pairs_hook=_without_duplicates)
+        if state is not None:
+            digest = state.pop("sha256", "")
+            start = raw.find(digest.encode())
+            rest = memoryview(raw)
+            actual = hashlib.sha256(rest[:start])
+            actual.update(ZEROS.encode())
+            actual.update(rest[start + 64 :])
+            if len(digest) != len(ZEROS) or actual.hexdigest() != digest:
+                raise ValueError(f"SHA-256 is {actual.hexdigest()[:8]}..., want {digest[:8]}...")
+        return safetensors.numpy.load(raw), state
+    except KeyError as error:
+        raise CheckpointError(f"{path}: NumPy has no dtype {error}") from error
+    except (ValueError, AttributeError, TypeError, RecursionError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path}: damaged, or no safetensors file ({error})") from error
+
+
+def _spelled(value: Any) -> Any:
+    """JSON has no NaN and no infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_spelled(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _spelled(value.tolist())
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError("a name occurs twice")
+    return result

@@ -1,0 +1,132 @@
+"""What the user calls things: variable names, read from the source at the place that a node keeps.
+
+A node keeps a code object and an offset. From Python 3.11 on that gives the columns of the expression; before, its
+line, which will do if the operation stands there once. The file is parsed, and the expression's surroundings say
+which variable it is assigned to, and which variables it is given. Where there is no source there are no names.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from collections.abc import Iterator
+from itertools import islice, takewhile
+from typing import Any
+
+from autograd_cnn.engine.messages import line_of
+from autograd_cnn.engine.messages import Place as CodePlace
+
+_OPERATORS: dict[type, str] = {
+    ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.Pow: "power",
+    ast.MatMult: "matmul", ast.USub: "negative",
+}  # fmt: skip
+
+
+class Site:
+    """One expression that called a primitive: the variable that takes the result, and those that went in."""
+
+    def __init__(self, node: Any, parent: Any, modules: set[str]) -> None:
+        self.operation, self.operands, self.keywords = _taken_apart(node, modules)
+        self.target = None
+        if isinstance(node, ast.AugAssign):
+            self.target = _spelled(node.target)
+        elif isinstance(parent, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
+            self.target = _spelled(parent.targets[0] if isinstance(parent, ast.Assign) else parent.target)
+
+    def variables(self, primitive: Any, names: list[str]) -> dict[int, str]:
+        """Port -> variable, where the expression is a call of `primitive` itself."""
+        if self.operation != primitive.name:
+            return {}
+        given = dict(zip(primitive.parameters, self.operands, strict=False)) | self.keywords
+        if primitive.variadic:
+            k = primitive.parameters.index(primitive.sequence)
+            given[primitive.sequence] = ast.Tuple(self.operands[k:])
+        found = {}
+        for port, name in enumerate(names):
+            expression = given.get(name)
+            if name == primitive.sequence:
+                elements = getattr(expression, "elts", [])
+                place = port - names.index(name)
+                expression = elements[place] if len(elements) == names.count(name) else None
+            if (variable := _spelled(expression)) is not None:
+                found[port] = variable
+        return found
+
+
+class Source:
+    """The user's files, each parsed once."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, dict[tuple[int, int], list[tuple[Any, Any]]]] = {}
+        self.modules: dict[str, set[str]] = {}
+        self.sites: dict[tuple[CodePlace, str], Site | None] = {}
+
+    def site(self, place: CodePlace, operation: str) -> Site | None:
+        """The expression at `place`, if its source is at hand."""
+        key = (place, operation)
+        if key not in self.sites:
+            file = place[0].co_filename
+            if file not in self.files:
+                self._parse(file)
+            found = list(self._at(place, operation))
+            self.sites[key] = Site(*found[0], self.modules[file]) if len(found) == 1 else None
+        return self.sites[key]
+
+    def _parse(self, file: str) -> None:
+        self.files[file], self.modules[file] = {}, set()
+        try:
+            tree = ast.parse("".join(linecache.getlines(file)))
+        except (SyntaxError, ValueError, RecursionError):
+            return
+        for parent in ast.walk(tree):
+            if isinstance(parent, (ast.Import, ast.ImportFrom)):
+                self.modules[file] |= {(a.asname or a.name).partition(".")[0] for a in parent.names}
+            for node in ast.iter_child_nodes(parent):
+                if isinstance(node, (ast.Call, ast.BinOp, ast.UnaryOp, ast.Subscript, ast.AugAssign)):
+                    end = (node.end_lineno or 0, node.end_col_offset or 0)
+                    self.files[file].setdefault(end, []).append((node, parent))
+
+    def _at(self, place: CodePlace, operation: str) -> Iterator[tuple[Any, Any]]:
+        code, offset = place
+        positions = code.co_positions() if hasattr(code, "co_positions") else ()
+        line, end_line, column, end_column = next(islice(positions, offset // 2, None), (None,) * 4)
+        if end_line is not None and end_column is not None:
+            ending = self.files[code.co_filename].get((end_line, end_column), [])
+            exact = [s for s in ending if (s[0].lineno, s[0].col_offset) == (line, column)]
+            # a method call begins at its attribute for the code object, at its receiver for the tree
+            yield from exact or [s for s in ending if isinstance(s[0], ast.Call)]
+            return
+        line = line_of(place)
+        for sites in self.files[code.co_filename].values():
+            for node, parent in sites:
+                if node.lineno <= line <= node.end_lineno and _taken_apart(node, set())[0] == operation:
+                    yield node, parent
+
+
+def _taken_apart(node: Any, modules: set[str]) -> tuple[str | None, list[Any], dict[str | None, Any]]:
+    """The operation's name, its positional operands, its keyword operands."""
+    if isinstance(node, ast.BinOp):
+        return _OPERATORS.get(type(node.op)), [node.left, node.right], {}
+    if isinstance(node, ast.AugAssign):
+        return _OPERATORS.get(type(node.op)), [node.target, node.value], {}
+    if isinstance(node, ast.UnaryOp):
+        return _OPERATORS.get(type(node.op)), [node.operand], {}
+    if isinstance(node, ast.Subscript):
+        return "getitem", [node.value, node.slice], {}
+    arguments = list(takewhile(lambda a: not isinstance(a, ast.Starred), node.args))
+    keywords = {k.arg: k.value for k in node.keywords}
+    if isinstance(node.func, ast.Attribute):
+        receiver = node.func.value
+        method = not (isinstance(receiver, ast.Name) and receiver.id in modules)
+        return node.func.attr, [receiver, *arguments] if method else arguments, keywords
+    return getattr(node.func, "id", None), arguments, keywords
+
+
+def _spelled(expression: Any) -> str | None:
+    """``w1`` for w1, self.w1 and p["w1"]; ``conv1.w`` for self.conv1.w; None for anything that is no variable."""
+    if isinstance(expression, ast.Subscript) and isinstance(expression.slice, ast.Constant):
+        return expression.slice.value if isinstance(expression.slice.value, str) else None
+    base = expression
+    while isinstance(base, ast.Attribute):
+        base = base.value
+    return ast.unparse(expression).removeprefix("self.") if isinstance(base, ast.Name) else None

@@ -1,0 +1,205 @@
+"""A graph as plain records: what every renderer reads, and nothing else.
+
+Text and numbers, no arrays. Ids are ranks, operations ``n1...`` by birth, values ``t1...`` by first use; files go by
+their base name: the same run gives the same bytes. What is not known is absent, never 0. Edges are a list: ``x * x``
+has two. Imports nothing of the engine; the renderers only when they are asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.files import write_atomically
+
+
+@dataclass(slots=True)
+class Value:
+    """An array: `role` is input, target, parameter, constant, activation or loss."""
+
+    id: str
+    name: str
+    role: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements."""
+        return self.size * np.dtype(self.dtype).itemsize
+
+
+@dataclass(slots=True)
+class Place:
+    """A line of the user's."""
+
+    file: str
+    line: int
+    function: str
+
+
+@dataclass(slots=True)
+class Rule:
+    """One derivative rule: the inputs it serves, what it asks for beside `g`."""
+
+    inputs: tuple[str, ...]
+    asks: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Kept:
+    """An array that waits for backward: `first` is the operation that keeps the same memory already."""
+
+    label: str
+    value: str | None  # None: a by-product
+    nbytes: int
+    first: str | None
+
+
+@dataclass(slots=True)
+class Op:
+    """A recorded operation: `inputs` are edges (port, value), `rules` go by port, `kept` is None after the walk."""
+
+    id: str
+    name: str
+    options: dict[str, str]
+    ports: list[str]
+    inputs: list[tuple[int, str]]
+    output: str
+    place: Place
+    rules: dict[int, Rule]
+    kept: list[Kept] | None
+
+
+@dataclass(slots=True, repr=False)
+class Graph:
+    """A computation, to be drawn: made by `Tensor.graph` and `trace`.
+
+    Attributes
+    ----------
+    ops : list of Op
+        In the order in which they ran.
+    values : dict of str to Value
+        Everything that flows, by id.
+    result : str
+        Id of the value that the graph ends in.
+    loss : float or None
+        That value, where it is one number.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> w = ag.Tensor([1.0, 2.0], requires_grad=True, name="w")
+    >>> g = (w * w).sum().graph()
+    >>> g
+    Graph: 2 operations, 2 parameters, loss 5
+    >>> [(op.name, op.inputs) for op in g.ops]
+    [('multiply', [(0, 't1'), (1, 't1')]), ('sum', [(0, 't2')])]
+    """
+
+    ops: list[Op]
+    values: dict[str, Value]
+    result: str
+    loss: float | None
+
+    @property
+    def parameters(self) -> list[Value]:
+        """What the graph learns."""
+        return [v for v in self.values.values() if v.role == "parameter"]
+
+    @property
+    def kept_bytes(self) -> int | None:
+        """What the tape holds for backward, parameters aside; None once it has let go."""
+        total = 0
+        for op in self.ops:
+            if op.kept is None:
+                return None
+            total += sum(k.nbytes for k in op.kept if k.first is None and self._counted(k))
+        return total
+
+    def _counted(self, kept: Kept) -> bool:
+        return kept.value is None or self.values[kept.value].role != "parameter"
+
+    def svg(self) -> str:
+        """The picture as SVG text: one page, light and dark.
+
+        Raises
+        ------
+        ValueError
+            Above 1,000 operations, which nobody can read.
+        """
+        from autograd_cnn.graph.svg import svg
+
+        return svg(self)
+
+    def dot(self) -> str:
+        """The picture as Graphviz text, with our positions."""
+        from autograd_cnn.graph.dot import dot
+
+        return dot(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture; the suffix says how.
+
+        Parameters
+        ----------
+        path : path
+            ``.svg`` and ``.dot`` need nothing else; ``.png`` and ``.pdf`` are drawn by Graphviz.
+
+        Raises
+        ------
+        ValueError
+            For another suffix.
+        ImportError
+            For ``.png`` and ``.pdf`` where Graphviz is missing.
+        """
+        from autograd_cnn.graph.dot import rendered
+
+        suffix = Path(path).suffix.lower()
+        if suffix == ".svg":
+            data = self.svg().encode()
+        elif suffix == ".dot":
+            data = self.dot().encode()
+        elif suffix in (".png", ".pdf"):
+            data = rendered(self, suffix)
+        else:
+            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are .svg, .dot, .png and .pdf")
+        write_atomically(path, data)
+
+    def __repr__(self) -> str:
+        return f"Graph: {', '.join(self.summary())}"
+
+    def summary(self) -> list[str]:
+        """``15 operations``, ``620,362 parameters``, ``loss 0.6931``."""
+        parts = [_count(len(self.ops), "operation")]
+        if self.parameters:
+            parts.append(_count(sum(v.size for v in self.parameters), "parameter"))
+        result = self.values[self.result]
+        text = f"{result.name} {shape_text(result.shape)}" if self.loss is None else f"loss {self.loss:.4g}"
+        return [*parts, text]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        bundle = {"text/plain": repr(self)}
+        try:
+            return {"image/svg+xml": self.svg(), **bundle}
+        except ValueError:
+            return bundle
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """``(32,10)``, as narrow as it goes."""
+    return str(shape).replace(" ", "")

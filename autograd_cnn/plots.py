@@ -1,0 +1,192 @@
+"""Pictures of a training run: the loss curve, what the network says of single images, which classes it confuses.
+
+Imports NumPy, `autograd_cnn.files` and, when a picture is drawn, matplotlib: through its object interface, so that
+neither a display nor the user's own figures and backend are touched. Titles name the data, so a picture of made
+images says that they are made. The same numbers give the same bytes.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_cnn.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from autograd_cnn.training import History
+
+# Okabe and Ito's colours, told apart by all kinds of colour vision: https://jfly.uni-koeln.de/color/
+BLUE, GREEN, RED, GREY = "#0072B2", "#007A5A", "#D55E00", "#6B6B6B"
+SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # no clock, no version
+
+
+def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
+    """Draw the loss of every step and, where there are any, losses and accuracies of every epoch.
+
+    Parameters
+    ----------
+    history : History
+        What `fit` returned.
+    path : path
+        The picture, `.png`, `.svg` or `.pdf`.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is missing.
+    ValueError
+        Another suffix.
+    """
+    epochs = history.epochs
+    ends = [epoch.step for epoch in epochs]
+    scored = [epoch for epoch in epochs if epoch.accuracy is not None]
+    figure = _figure(9.6 if scored else 6.4, 4.2, path)
+    panels = figure.subplots(1, 2 if scored else 1, squeeze=False)[0]
+    steps, losses = np.arange(1, len(history.losses) + 1), np.array(history.losses)
+    window = max(1, len(losses) // 50)
+    few = len(losses) <= 30  # noqa: PLR2004
+    panels[0].plot(steps, losses, color=BLUE, lw=1.6 if few else 0.8, marker="o" if few else "", alpha=1 if few else 0.3,
+                   label="each step")
+    if window > 1:
+        smooth = np.convolve(losses, np.ones(window) / window, "valid")
+        panels[0].plot(steps[window - 1 :], smooth, color=BLUE, lw=1.8, label=f"mean of {window} steps")
+    if any(epoch.validation_loss is not None for epoch in epochs):
+        panels[0].plot(ends, [epoch.validation_loss for epoch in epochs], "s--", color=RED, label="validation")
+    panels[0].set(xlabel="step", ylabel="loss", ylim=(0, None) if losses.size and losses.min() >= 0 else None)
+    if scored:
+        panels[1].plot(ends, [100 * epoch.accuracy for epoch in scored], "o-", color=BLUE, label="training")
+        checked = [(e.step, 100 * e.validation_accuracy) for e in epochs if e.validation_accuracy is not None]
+        if checked:
+            panels[1].plot(*zip(*checked, strict=True), "s--", color=RED, label="validation")
+            panels[1].annotate(f"{checked[-1][1]:.1f} %", checked[-1], (0, 9), textcoords="offset points", color=RED,
+                               ha="right")
+        panels[1].set(xlabel="step", ylabel="accuracy, %", ylim=(0, 100), xlim=panels[0].get_xlim())
+    for panel in panels:
+        panel.grid(color="#E5E5E5")
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.legend(frameon=False)
+    figure.suptitle(f"Training on {history.name}" + (" (interrupted)" if history.interrupted else ""))
+    _save(figure, path)
+
+
+def predictions(
+    images: NDArray[Any],
+    labels: NDArray[np.integer[Any]],
+    outputs: NDArray[np.floating[Any]],
+    classes: Sequence[str],
+    path: str | os.PathLike[str],
+    name: str,
+    columns: int = 8,
+) -> None:
+    """Draw images, each with the class that the network gives it; where that is wrong, also with the right one.
+
+    Parameters
+    ----------
+    images : array, (N, H, W, 3) or (N, H, W, 1), NHWC
+        uint8, or floats in [0, 1]. All are drawn: give it a few dozen.
+    labels : array, (N,) integer
+    outputs : array, (N, K)
+        What the model gave for them; the largest of a row counts.
+    classes : sequence of str
+        The name of each label.
+    path : path
+        The picture, `.png`, `.svg` or `.pdf`.
+    name : str
+        What the images are; for the title.
+    columns : int
+        Images in a row.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is missing.
+    ValueError
+        Another suffix, or not as many labels and outputs as images.
+    """
+    if not len(images) == len(labels) == len(outputs):
+        raise ValueError(f"predictions: {len(images)} images, {len(labels)} labels, {len(outputs)} outputs")
+    predicted = outputs.argmax(-1)
+    rows = -(-len(images) // columns)
+    figure = _figure(1.25 * columns, 1.55 * rows + 0.6, path)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels:
+        panel.axis("off")
+    for panel, image, label, guess in zip(panels, images, labels, predicted, strict=False):
+        right = guess == label
+        panel.imshow(image.squeeze(), cmap="gray", interpolation="nearest")
+        panel.set_title(
+            f"{classes[guess]} ✓" if right else f"{classes[guess]} ✗\nis {classes[label]}",
+            color=GREEN if right else RED, fontsize=9, pad=3,
+        )
+    figure.suptitle(f"{name}: {np.count_nonzero(predicted == labels)} of {len(labels)} right")
+    _save(figure, path)
+
+
+def confusion_matrix(
+    matrix: NDArray[np.integer[Any]], classes: Sequence[str], path: str | os.PathLike[str], name: str
+) -> None:
+    """Draw how many images of each class (rows) were taken for each class (columns).
+
+    Parameters
+    ----------
+    matrix : array, (K, K) integer
+        As `Evaluation.confusion`.
+    classes : sequence of str
+        The name of each label.
+    path : path
+        The picture, `.png`, `.svg` or `.pdf`.
+    name : str
+        What the images are; for the title.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is missing.
+    ValueError
+        Another suffix.
+    """
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure = _figure(7, 6.6, path)
+    panel = figure.subplots()
+    panel.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(classes))
+    panel.set_xticks(ticks, classes, rotation=45, ha="right", rotation_mode="anchor")
+    panel.set_yticks(ticks, classes)
+    panel.set(xlabel="the network says", ylabel="the image shows")
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            dark = share[row, column] > 0.5  # noqa: PLR2004
+            panel.text(column, row, f"{count:,}", ha="center", va="center", fontsize=9,
+                       color="white" if dark else "black", weight="bold" if row == column else "normal")
+    accuracy = np.trace(matrix) / max(matrix.sum(), 1)
+    figure.suptitle(f"{name}: {accuracy:.1%} of {matrix.sum():,} images right")
+    _save(figure, path)
+
+
+def _figure(width: float, height: float, path: str | os.PathLike[str]) -> Figure:
+    """An empty figure, once it is clear that it can be saved."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: a picture is saved as {', '.join(SUFFIXES)}")
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError("autograd_cnn.plots needs matplotlib: pip install matplotlib") from error
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+
+def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    from matplotlib import rc_context  # noqa: PLC0415
+
+    suffix = Path(path).suffix.lower()
+    with rc_context({"svg.hashsalt": "autograd_cnn"}):  # identifiers in an SVG are random otherwise
+        write_atomically(path, lambda file: figure.savefig(file, format=suffix[1:], metadata=SUFFIXES[suffix]))

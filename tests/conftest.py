@@ -1,0 +1,70 @@
+"""What every test relies on: no network, a registry left as it was found, hypothesis that repeats itself."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from autograd_cnn.engine.tensor import registry
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=50)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def own_registry():
+    """Primitives that a test defines are gone when it ends."""
+    before = dict(registry)
+    yield
+    registry.clear()
+    registry.update(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network():
+    """No test connects to another machine."""
+    connect = socket.socket.connect
+
+    def near(self, address):
+        if self.family != getattr(socket, "AF_UNIX", None) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise OSError(f"the tests run without a network: {address}")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", near)
+        yield
+
+
+@pytest.fixture(scope="session")
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch, which the engine is compared with, is not installed")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Run a program in a process of its own, with warnings as errors; returns what it printed."""
+
+    def run(program, timeout=60):
+        script = tmp_path / "program.py"
+        script.write_text(program)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", str(script)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

@@ -1,0 +1,125 @@
+"""Batches cover every image once; augmentation moves and mirrors, and writes into nothing of the caller's."""
+import numpy as np
+import pytest
+
+from autograd_cnn.data import augment, batches
+
+
+@pytest.fixture
+def data():
+    """23 images, each filled with its label."""
+    labels = np.arange(23)
+    return np.broadcast_to(labels[:, None, None, None], (23, 2, 2, 1)).astype(np.uint8), labels
+
+
+def together(pairs):
+    images, labels = zip(*pairs, strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def test_without_a_generator_they_come_in_order_as_views(data):
+    pairs = list(batches(*data, batch_size=5))
+    assert [len(y) for _, y in pairs] == [5, 5, 5, 5, 3]
+    for whole, part in zip(data, together(pairs), strict=True):
+        np.testing.assert_array_equal(part, whole)
+    assert all(np.shares_memory(x, data[0]) and np.shares_memory(y, data[1]) for x, y in pairs)
+
+
+def test_shuffled_each_image_comes_once_with_its_own_label(data):
+    rng = np.random.default_rng(0)
+    first, second = (together(batches(*data, batch_size=5, rng=rng)) for _ in range(2))
+    for images, labels in (first, second):
+        np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
+        np.testing.assert_array_equal(np.sort(labels), data[1])
+    assert (first[1] != second[1]).any() and (first[1] != data[1]).any()
+    again = together(batches(*data, batch_size=5, rng=np.random.default_rng(0)))
+    np.testing.assert_array_equal(again[1], first[1])
+
+
+def test_drop_last_leaves_out_only_what_does_not_fill_a_batch(data):
+    assert [len(y) for _, y in batches(*data, batch_size=5, drop_last=True)] == [5, 5, 5, 5]
+    assert [len(y) for _, y in batches(*data, batch_size=23, drop_last=True)] == [23]
+    assert list(batches(*data, batch_size=24, drop_last=True)) == []
+    assert [len(y) for _, y in batches(*data, batch_size=24)] == [23]
+    assert list(batches(data[0][:0], data[1][:0], batch_size=5)) == []
+
+
+def test_augment_gets_each_batch_and_the_same_generator(data):
+    rng, seen = np.random.default_rng(0), []
+
+    def negate(images, generator):
+        assert generator is rng
+        seen.append(len(images))
+        return 255 - images
+
+    images, labels = together(batches(*data, batch_size=10, rng=rng, augment=negate))
+    assert seen == [10, 10, 3]
+    np.testing.assert_array_equal(images[:, 0, 0, 0], 255 - labels)
+
+
+def test_labels_may_be_rows(data):
+    targets = np.eye(23)
+    for x, y in batches(data[0], targets, batch_size=7, rng=np.random.default_rng(0)):
+        np.testing.assert_array_equal(y.argmax(axis=1), x[:, 0, 0, 0])
+
+
+def test_what_cannot_be_is_said(data):
+    with pytest.raises(ValueError, match="^batches: 23 images, but 22 labels$"):
+        next(batches(data[0], data[1][1:], 5))
+    with pytest.raises(ValueError, match="^batches: batch_size 0, must be at least 1$"):
+        next(batches(*data, batch_size=0))
+    with pytest.raises(ValueError, match="^batches: augment draws random numbers from rng"):
+        next(batches(*data, batch_size=5, augment=augment))
+
+
+def slow_augment(images, rng, shift, flip):
+    """An image at a time, a pixel at a time, from the same random numbers."""
+    count, height, width, _ = images.shape
+    top, left = rng.integers(0, 2 * shift + 1, size=(2, count))
+    mirrored = rng.random(count) < 0.5 if flip else np.zeros(count, bool)
+    result = np.zeros_like(images)
+    for n in range(count):
+        for row in range(height):
+            for column in range(width):
+                source_row, source_column = row + top[n] - shift, column + left[n] - shift
+                if 0 <= source_row < height and 0 <= source_column < width:
+                    target = width - 1 - column if mirrored[n] else column
+                    result[n, row, target] = images[n, source_row, source_column]
+    return result
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(("shift", "flip"), [(4, True), (2, False), (0, True), (0, False), (7, True)])
+def test_augment_is_its_definition(dtype, shift, flip):
+    images = np.random.default_rng(1).integers(1, 256, (12, 6, 5, 3)).astype(dtype)
+    images.flags.writeable = False
+    before = images.copy()
+    result = augment(images, np.random.default_rng(2), shift=shift, flip=flip)
+    np.testing.assert_array_equal(result, slow_augment(images, np.random.default_rng(2), shift, flip))
+    assert result.dtype == dtype and result.flags.c_contiguous and not np.shares_memory(result, images)
+    np.testing.assert_array_equal(images, before)
+
+
+def test_every_shift_and_both_directions_occur_equally_often():
+    """A single bright pixel tells where its image went."""
+    images = np.zeros((20_000, 5, 5, 1), np.uint8)
+    images[:, 2, 1] = 1
+    result = augment(images, np.random.default_rng(0), shift=1)
+    n, rows, columns, _ = np.nonzero(result)
+    assert len(n) == len(images)
+    counts = np.histogram2d(rows, columns, bins=[range(6), range(6)])[0]
+    # Rows 1..3; columns 0..2 if not mirrored and 2..4 if mirrored, so column 2 twice as often.
+    expected = np.outer([0, 1, 1, 1, 0], [1, 1, 2, 1, 1]) * 20_000 / 18
+    assert (abs(counts - expected) <= 5 * np.sqrt(expected)).all()
+
+
+def test_augment_reads_no_global_generator():
+    images = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), dtype=np.uint8)
+    state = np.random.get_state()[1].copy()
+    first, second = (augment(images, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+
+
+def test_augment_takes_an_empty_batch():
+    assert augment(np.zeros((0, 4, 4, 3), np.float32), np.random.default_rng(0)).shape == (0, 4, 4, 3)

@@ -1,0 +1,308 @@
+"""Tiles over threads: order, exceptions, nesting, many callers, what becomes of BLAS, and forks."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from autograd_cnn.kernels import threads
+from autograd_cnn.kernels.threads import get_num_threads, map_tiles, scratch, set_num_threads
+
+ROOT = Path(threads.__file__).parents[2]
+
+
+def blas_threads():
+    return {
+        library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"
+    }
+
+
+def run(script, **environment):
+    """Run a script in a fresh process; its output."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(params=[1, 2, 3])
+def n(request, num_threads):
+    num_threads(request.param)
+    return request.param
+
+
+def test_results_come_in_order_whatever_order_they_end_in(n):
+    assert map_tiles(lambda tile: tile * tile, 100) == [tile * tile for tile in range(100)]
+    assert map_tiles(str, 0) == []
+
+
+def test_tiles_run_at_the_same_time(num_threads):
+    num_threads(3)
+    together = threading.Barrier(3, timeout=30)
+    arrivals = map_tiles(lambda tile: (together.wait(), threading.get_ident()), 3)
+    assert len({who for _, who in arrivals}) == 3
+
+
+def test_one_tile_runs_in_the_callers_thread(num_threads):
+    num_threads(2)
+    assert map_tiles(lambda tile: threading.get_ident(), 1) == [threading.get_ident()]
+
+
+def test_one_thread_is_the_callers_own(num_threads):
+    num_threads(1)
+    assert set(map_tiles(lambda tile: threading.get_ident(), 20)) == {threading.get_ident()}
+
+
+def test_an_exception_in_a_tile_is_raised_as_itself_and_drops_the_rest(n):
+    error = KeyError("tile 3")
+    begun = []
+
+    def tile(index):
+        begun.append(index)
+        if index == 3:
+            raise error
+
+    with pytest.raises(KeyError) as caught:
+        map_tiles(tile, 10_000)
+    assert caught.value is error
+    assert len(begun) < 10_000
+    assert map_tiles(abs, 3) == [0, 1, 2]
+
+
+def test_tiles_under_way_end_before_an_exception_is_raised(num_threads):
+    num_threads(2)
+    failed, ended = threading.Event(), []
+
+    def tile(index):
+        if index == 0:
+            failed.set()
+            raise ValueError("tile 0")
+        assert failed.wait(30)
+        ended.append(index)
+
+    with pytest.raises(ValueError, match="tile 0"):
+        map_tiles(tile, 2)
+    assert ended in ([], [1])
+    before = list(ended)
+    map_tiles(abs, 2)
+    assert ended == before
+
+
+def test_an_interrupt_in_a_tile_is_raised_too(n):
+    def tile(index):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        map_tiles(tile, 8)
+    assert map_tiles(abs, 3) == [0, 1, 2]
+
+
+def test_an_exception_leaves_no_cycle(n):
+    def tile(index):
+        raise ValueError(index)
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(ValueError):  # noqa: PT011
+            map_tiles(tile, 4)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_tiles_inside_a_tile_run_in_its_thread(n):
+    def inner(_):
+        return threading.get_ident()
+
+    def outer(_):
+        return threading.get_ident(), set(map_tiles(inner, 5))
+
+    for who, inside in map_tiles(outer, 10):
+        assert inside == {who}
+
+
+def test_many_user_threads_at_once(n):
+    failures = []
+
+    def use(seed):
+        for count in range(40):
+            if map_tiles(lambda tile: (seed, tile), count) != [(seed, tile) for tile in range(count)]:  # noqa: B023
+                failures.append((seed, count))
+
+    users = [threading.Thread(target=use, args=(seed,)) for seed in range(8)]
+    before = blas_threads()
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    assert not failures
+    assert blas_threads() == before
+
+
+def test_blas_is_held_to_one_thread_until_the_last_caller_leaves(num_threads):
+    num_threads(2)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("threadpoolctl cannot set the threads of this BLAS")
+        inside, leave, done = threading.Event(), threading.Event(), []
+
+        def stay(_):
+            inside.set()
+            assert leave.wait(30)
+            done.append(blas_threads())
+
+        other = threading.Thread(target=map_tiles, args=(stay, 1))
+        other.start()
+        assert inside.wait(30)
+        assert map_tiles(lambda tile: blas_threads(), 4) == [{1}] * 4
+        assert blas_threads() == {1}  # the other caller is still inside
+        leave.set()
+        other.join()
+        assert done == [{1}]
+        assert blas_threads() == {2}
+        with pytest.raises(ZeroDivisionError):
+            map_tiles(lambda tile: 1 // tile, 4)
+        assert blas_threads() == {2}
+
+
+@pytest.mark.filterwarnings("error")
+def test_errstate_of_the_caller_holds_in_every_tile(n):
+    def tile(_):
+        return np.array([1.0]) / 0
+
+    with np.errstate(divide="ignore"):
+        assert np.isinf(map_tiles(tile, 50)).all()
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        map_tiles(tile, 50)
+
+
+def test_the_number_of_threads_can_change_while_others_compute():
+    before = get_num_threads()
+    stop, failures = threading.Event(), []
+
+    def use():
+        while not stop.is_set():
+            if map_tiles(abs, 20) != list(range(20)):
+                failures.append(1)
+
+    users = [threading.Thread(target=use) for _ in range(3)]
+    for user in users:
+        user.start()
+    for change in range(60):
+        set_num_threads(1 + change % 4)
+    set_num_threads(before)
+    stop.set()
+    for user in users:
+        user.join()
+    assert not failures
+
+
+@pytest.mark.parametrize("wrong", [0, -2])
+def test_less_than_one_thread(wrong):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        set_num_threads(wrong)
+    assert str(caught.value) == (
+        f"set_num_threads: n is {wrong}, and the caller's own thread counts: give 1 or more"
+    )
+
+
+ASK = "from autograd_cnn.kernels.threads import get_num_threads; print(get_num_threads())"
+
+
+def test_the_environment_sets_the_default():
+    assert run(ASK, AUTOGRAD_CNN_NUM_THREADS="5") == "5\n"
+
+
+@pytest.mark.parametrize("wrong", ["0", "two", "-1", "1.5"])
+def test_a_wrong_environment_is_named(wrong):
+    message = f"AUTOGRAD_CNN_NUM_THREADS is {wrong!r}: give a number from 1 up, or unset it"
+    assert run(ASK, AUTOGRAD_CNN_NUM_THREADS=wrong).endswith(f"ValueError: {message}\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
+def test_the_default_is_the_cores_this_process_may_use():
+    one_core = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
+    assert run(one_core + ASK, AUTOGRAD_CNN_NUM_THREADS="") == "1\n"
+
+
+FORK = """
+import os, sys, threading
+import numpy as np, threadpoolctl
+from autograd_cnn.kernels import convolution, threads
+
+threads.set_num_threads(3)
+x = np.random.default_rng(0).standard_normal((200, 16, 16, 8), np.float32)
+w = np.random.default_rng(1).standard_normal((3, 3, 8, 8), np.float32)
+same = ((1, 1), (1, 1))
+
+def compute():
+    return convolution.conv2d(x, w, None, (1, 1), same, (1, 1), 1).tobytes()
+
+def blas():
+    return [i["num_threads"] for i in threadpoolctl.threadpool_info() if i["user_api"] == "blas"]
+
+expected, free = compute(), blas()
+inside, leave = threading.Event(), threading.Event()
+other = threading.Thread(target=threads.map_tiles, args=(lambda tile: (inside.set(), leave.wait()), 1))
+other.start()
+inside.wait()  # another thread of the parent is in a tile, holding BLAS, when the process forks
+child = os.fork()
+if not child:
+    ok = blas() == free and compute() == expected and blas() == free and threading.active_count() == 3
+    os._exit(0 if ok else 1)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+leave.set()
+other.join()
+print(status, compute() == expected, blas() == free)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_makes_a_pool_of_its_own_and_gives_the_same_bits():
+    assert run("import warnings; warnings.simplefilter('ignore')" + FORK) == "0 True True\n"
+
+
+def test_it_runs_without_threadpoolctl():
+    script = (
+        "import sys; sys.modules['threadpoolctl'] = None;"
+        "from autograd_cnn.kernels.threads import *; set_num_threads(2); print(map_tiles(abs, 3))"
+    )
+    assert run(script) == "[0, 1, 2]\n"
+
+
+def test_tiles_while_python_is_ending():
+    script = (
+        "import atexit;"
+        "from autograd_cnn.kernels.threads import *; set_num_threads(3);"
+        "atexit.register(lambda: print(map_tiles(abs, 3))); map_tiles(abs, 9)"
+    )
+    assert run(script) == "[0, 1, 2]\n"
+
+
+def test_scratch_is_reused_by_name_and_not_shared_by_threads():
+    a = scratch("test", (10, 3), np.float64)
+    b = scratch("test", (7,), np.float32)
+    assert a.shape == (10, 3) and a.dtype == np.float64 and b.shape == (7,) and b.dtype == np.float32
+    assert np.shares_memory(a, b)
+    assert not np.shares_memory(scratch("other", (10, 3), np.float64), a)
+    elsewhere = []
+    thread = threading.Thread(target=lambda: elsewhere.append(scratch("test", (10, 3), np.float64)))
+    thread.start()
+    thread.join()
+    assert not np.shares_memory(elsewhere[0], a)
+
+
+def test_a_huge_scratch_array_is_given_back():
+    small = scratch("huge", (10,), np.float64)
+    huge = scratch("huge", (threads.KEPT + 1,), np.uint8)
+    assert not np.shares_memory(scratch("huge", (threads.KEPT + 1,), np.uint8), huge)
+    assert np.shares_memory(scratch("huge", (10,), np.float64), small)

@@ -1,0 +1,354 @@
+"""Every registered primitive keeps the promises that its users rely on, and computes what it is said to compute."""
+
+import inspect
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.check import check_gradients, conformance, examples_of, split
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.tape import unbroadcast
+from autograd_cnn.engine.tensor import Tensor, registry
+
+PRIMITIVES = {
+    name: p for name, p in registry.items() if isinstance(p, Primitive) and p.__module__.startswith("autograd_cnn.")
+}
+every_primitive = pytest.mark.parametrize("name", PRIMITIVES)
+
+PUBLIC = """
+    Tensor add subtract multiply divide negative power exp log log1p expm1 sqrt square abs sin cos tanh maximum minimum
+    where clip sum mean max min var std logsumexp reshape transpose flatten squeeze expand_dims broadcast_to
+    concatenate stack pad flip take matmul linear einsum relu leaky_relu gelu silu sigmoid softplus softmax log_softmax
+    conv2d conv_transpose2d max_pool2d avg_pool2d batch_norm dropout bce bce_with_logits cross_entropy mse
+    grad value_and_grad vjp jvp hvp jacobian hessian checkpoint check_gradients no_grad enable_grad primitive trace
+    nn optim data training plots interop
+"""
+
+
+@pytest.mark.parametrize("name", PUBLIC.split())
+def test_a_public_name_exists(name):
+    assert getattr(ag, name).__doc__
+
+
+FROZEN = """
+    conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1)
+    max_pool2d(x, kernel_size, stride=None, padding=0)
+    linear(x, w, b=None)
+    bce(p, y, reduction='mean')
+    pad(x, pad_width, constant_values=0)
+    concatenate(tensors, axis=0)
+"""
+
+
+@pytest.mark.parametrize("line", FROZEN.split("\n")[1:-1])
+def test_a_frozen_signature(line):
+    name, _, parameters = line.strip().partition("(")
+    assert str(inspect.signature(getattr(ag, name))) == "(" + parameters
+
+
+@every_primitive
+def test_conforms(name):
+    assert conformance(PRIMITIVES[name]) > 0
+
+
+@every_primitive
+def test_has_a_docstring_that_is_its_own(name):
+    assert PRIMITIVES[name].__doc__.strip().partition("\n")[0].endswith((".", "``", ")``"))
+
+
+def everything_recorded():
+    for name, p in PRIMITIVES.items():
+        args, options = examples_of(p, np.random.default_rng(0))[0]
+        f, inputs = split(p, args, options)
+        yield name, f, inputs
+    yield "dropout", lambda x: ag.dropout(x, 0.5, np.random.default_rng(0)), [np.ones((2, 3))]
+
+
+@pytest.mark.parametrize(("name", "f", "inputs"), list(everything_recorded()), ids=lambda v: v if isinstance(v, str) else "")
+def test_records_what_needs_a_gradient_and_nothing_else(name, f, inputs):
+    assert not isinstance(f(*inputs), Tensor)
+    assert not f(*map(Tensor, inputs)).requires_grad
+    for i in range(len(inputs)):  # one at a time, as the others may be constants
+        out = f(*(Tensor(x, requires_grad=i == k) for k, x in enumerate(inputs)))
+        assert out.requires_grad
+        assert not out.is_leaf
+    with ag.no_grad():
+        assert not f(*(Tensor(x, requires_grad=True) for x in inputs)).requires_grad
+
+
+def test_every_registered_operation_is_tried():
+    assert {name for name in registry if getattr(registry[name], "__module__", "").startswith("autograd_cnn.")} == {
+        name for name, _, _ in everything_recorded()
+    }
+
+
+# Values: against NumPy where it has the function, else against the textbook, one element or one loop at a time.
+
+
+def elementwise(formula):
+    return lambda x, *rest: np.vectorize(lambda v: formula(float(v), *rest), otypes=[float])(x)
+
+
+def along(formula):
+    return lambda x, axis=-1: np.apply_along_axis(formula, axis, x)
+
+
+def normal_cdf(v):
+    return math.erfc(-v / math.sqrt(2)) / 2
+
+
+def sigmoid(v):
+    return 1 / (1 + math.exp(-v))
+
+
+def logsumexp(x, axis=None, keepdims=False):
+    return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
+
+
+def reduced(loss):
+    def total(p, y, reduction="mean", **options):
+        values = loss(p, y, **options)
+        return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](values)
+
+    return total
+
+
+def cross_entropy(z, labels, label_smoothing=0.0):
+    rows = np.eye(z.shape[-1])[labels] if labels.dtype.kind == "i" else labels
+    rows = rows * (1 - label_smoothing) + label_smoothing / z.shape[-1]
+    return -np.sum(rows * np.log(np.exp(z) / np.exp(z).sum(-1, keepdims=True)), -1)
+
+
+def both(value):
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
+    """The definition: seven loops, images padded with zeros first."""
+    (kh, kw, inputs, outputs), (sh, sw), (dh, dw) = w.shape, both(stride), both(dilation)
+    (ph, pw) = (dh * (kh - 1) // 2, dw * (kw - 1) // 2) if padding == "same" else both(padding)
+    x = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    height = (x.shape[1] - dh * (kh - 1) - 1) // sh + 1
+    width = (x.shape[2] - dw * (kw - 1) - 1) // sw + 1
+    y = np.zeros((len(x), height, width, outputs))
+    for n, r, c, o in np.ndindex(y.shape):
+        first = o // (outputs // groups) * inputs
+        for i, j, k in np.ndindex(kh, kw, inputs):
+            y[n, r, c, o] += x[n, r * sh + i * dh, c * sw + j * dw, first + k] * w[i, j, k, o]
+    return y if b is None else y + b
+
+
+def adjoint(f, shape, g):
+    """<f(e), g> for every basis array e of `shape`: what the adjoint of a linear f makes of g."""
+    basis = np.eye(math.prod(shape)).reshape(-1, *shape)
+    return np.array([np.vdot(f(e), g) for e in basis]).reshape(shape)
+
+
+def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+    sizes = [
+        (n - 1) * s - 2 * p + d * (k - 1) + 1 + e
+        for n, k, s, p, d, e in zip(
+            x.shape[1:3], w.shape, both(stride), both(padding), both(dilation), both(output_padding), strict=False
+        )
+    ]
+    shape = (len(x), *sizes, w.shape[2] * groups)
+    y = adjoint(lambda e: conv2d(e, w, None, stride, padding, dilation, groups), shape, x)
+    return y if b is None else y + b
+
+
+def windows(x, kernel_size, stride=None, padding=0, empty=0.0):
+    """(N, H', W', KH * KW, C): the elements of every window in row-major order."""
+    (kh, kw), (ph, pw) = both(kernel_size), both(padding)
+    sh, sw = both(kernel_size if stride is None else stride)
+    x = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=empty)
+    rows, columns = range(0, x.shape[1] - kh + 1, sh), range(0, x.shape[2] - kw + 1, sw)
+    return np.array([[x[:, r : r + kh, c : c + kw].reshape(len(x), kh * kw, -1) for c in columns] for r in rows]
+                    ).transpose(2, 0, 1, 3, 4)  # fmt: skip
+
+
+def max_gather2d(x, argmax, *window):
+    return np.take_along_axis(windows(x, *window), argmax[..., None, :].astype(int), 3)[..., 0, :]
+
+
+def avg_pool2d(x, *window):
+    return windows(x, *window).mean(3)
+
+
+def batch_norm(x, w, b, eps=1e-5):
+    axes = tuple(range(x.ndim - 1))
+    return (x - x.mean(axes)) / np.sqrt(x.var(axes) + eps) * w + b
+
+
+def scatter(x, index, shape):
+    out = np.zeros(shape)
+    np.add.at(out, index, x)
+    return out
+
+
+TEXTBOOK = {
+    "alias": lambda x: x,
+    "astype": lambda x, dtype: x.astype(dtype),
+    "getitem": lambda x, index: x[index],
+    "scatter": scatter,
+    "flatten": lambda x, start_axis=0: x.reshape(*x.shape[:start_axis], -1),
+    "pad": lambda x, width, constant_values=0: np.pad(x, width, constant_values=constant_values),
+    "logsumexp": logsumexp,
+    "linear": lambda x, w, b=0.0: np.einsum("...i,io->...o", x, w) + b,
+    "relu": elementwise(lambda v: max(v, 0)),
+    "leaky_relu": elementwise(lambda v, slope=0.01: v if v > 0 else slope * v),
+    "sigmoid": elementwise(sigmoid),
+    "softplus": elementwise(lambda v: math.log(1 + math.exp(v))),
+    "silu": elementwise(lambda v: v * sigmoid(v)),
+    "normal_cdf": elementwise(normal_cdf),
+    "gelu": elementwise(lambda v: v * normal_cdf(v)),
+    "softmax": along(lambda v: np.exp(v) / np.exp(v).sum()),
+    "log_softmax": along(lambda v: np.log(np.exp(v) / np.exp(v).sum())),
+    "conv2d": conv2d,
+    "conv_transpose2d": conv_transpose2d,
+    "conv2d_weight_gradient": lambda x, gy, shape, *options: adjoint(
+        lambda e: conv2d(x, e, None, *options), shape, gy
+    ),
+    "max_pool2d": lambda x, *window: windows(x, *window, *(0,) * (3 - len(window)), -np.inf).max(3)
+    if len(window) == 3 else windows(x, *window).max(3),
+    "max_gather2d": max_gather2d,
+    "max_unpool2d": lambda x, argmax, shape, *window: adjoint(lambda e: max_gather2d(e, argmax, *window), shape, x),
+    "avg_pool2d": avg_pool2d,
+    "avg_unpool2d": lambda x, shape, *window: adjoint(lambda e: avg_pool2d(e, *window), shape, x),
+    "batch_norm": batch_norm,
+    "bce": reduced(lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))),
+    "bce_with_logits": reduced(lambda z, y: np.log(1 + np.exp(z)) - z * y),
+    "cross_entropy": reduced(cross_entropy),
+    "mse": reduced(lambda p, y: (p - y) ** 2),
+}  # fmt: skip
+
+
+@every_primitive
+def test_value(name):
+    reference = TEXTBOOK.get(name) or getattr(np, name)
+    for args, options in examples_of(PRIMITIVES[name], np.random.default_rng(1)):
+        out = PRIMITIVES[name].raw(*args, **options)
+        out = out[0] if PRIMITIVES[name].byproducts else out
+        want = reference(*args, **options)
+        assert np.shape(out) == np.shape(want)
+        np.testing.assert_allclose(out, want, rtol=1e-12, atol=1e-12)
+
+
+# Derivatives, more sharply than central differences can tell.
+
+BILINEAR = """
+    add subtract multiply negative alias sum mean reshape transpose flatten squeeze expand_dims broadcast_to
+    concatenate stack pad flip take getitem scatter matmul linear einsum conv2d conv_transpose2d conv2d_weight_gradient
+    avg_pool2d avg_unpool2d max_gather2d max_unpool2d
+""".split()  # linear in each input
+
+
+@pytest.mark.parametrize("name", BILINEAR)
+def test_a_linear_rule_is_exact(name):
+    for args, options in examples_of(PRIMITIVES[name], np.random.default_rng(2)):
+        f, inputs = split(PRIMITIVES[name], args, options)
+        assert check_gradients(f, *inputs, eps=1.0, rtol=1e-12, atol=1e-12) < 1e-12
+
+
+@pytest.mark.parametrize("name", BILINEAR)
+def test_a_linear_rule_is_the_adjoint(name, rng):
+    """<A x, g> = <x, A' g>: catches slips of stride, padding and dilation."""
+    for args, options in examples_of(PRIMITIVES[name], rng):
+        f, inputs = split(PRIMITIVES[name], args, options)
+        for i, x in enumerate(inputs):
+
+            def through(e, i=i):
+                return f(*inputs[:i], e, *inputs[i + 1 :])
+
+            constant = through(np.zeros_like(x))
+            g = rng.normal(size=np.shape(constant))
+            _, back = ag.vjp(through, x)
+            np.testing.assert_allclose(np.vdot(through(x) - constant, g), np.vdot(x, back(g)[0]), rtol=1e-12)
+
+
+ANALYTIC = {
+    **{name: getattr(np, name) for name in "exp expm1 log log1p sqrt square sin cos tanh".split()},
+    "divide": lambda x: 1 / x,
+    "power": lambda x: x**2.5,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softplus": lambda x: np.log(1 + np.exp(x)),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+}
+
+
+@pytest.mark.parametrize("name", ANALYTIC)
+def test_an_analytic_rule_agrees_with_the_complex_step(name):
+    """Im f(x + ih) / h has no cancellation (W. Squire, G. Trapp, 1998)."""
+    positive = name in ("log", "log1p", "sqrt", "power", "divide")
+    x = np.linspace(0.1, 20, 50) if positive else np.linspace(-20, 20, 51)
+    f = {"divide": lambda x: ag.divide(1, x), "power": lambda x: x**2.5}.get(name, getattr(ag, name))
+    want = np.imag(ANALYTIC[name](x + 1e-20j)) / 1e-20
+    np.testing.assert_allclose(ag.grad(lambda x: ag.sum(f(x)))(x), want, rtol=1e-12, atol=1e-12)
+
+
+@every_primitive
+def test_an_in_place_twin_adds_what_its_rule_returns(name):
+    primitive = PRIMITIVES[name]
+    twins = [n for n, rule in primitive.rules.items() if rule.into is not None]
+    for input_name, (args, options) in itertools.product(twins, examples_of(primitive, np.random.default_rng(3))):
+        rule = primitive.rules[input_name]
+        bound = primitive.signature.bind(*args, **options).arguments
+        x = bound[input_name]
+        asked = [np.shape(x) if ask == f"{input_name}_shape" else bound[ask] for ask in rule.asks]
+        g = np.random.default_rng(4).normal(size=np.shape(primitive(*args, **options)))
+        buffer = np.ones_like(x)
+        rule.into(buffer, g, *asked)
+        np.testing.assert_allclose(buffer, 1 + unbroadcast(rule.function(g, *asked), x.shape), rtol=1e-12)
+
+
+def inputs_of_numbers():
+    """(name, position) of inputs that can be 0-d, the others being plain numbers: where NumPy likes to return float64."""
+    for name, primitive in PRIMITIVES.items():
+        args, options = examples_of(primitive, np.random.default_rng(0))[0]
+        if name != "astype" and all(isinstance(a, float) or getattr(a, "shape", None) == (2, 3) for a in args) and not options:
+            yield from ((name, i) for i, p in enumerate(primitive.parameters[: len(args)]) if p in primitive.rules)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "position"), list(inputs_of_numbers()))
+def test_a_number_keeps_its_dtype(name, position, dtype):
+    primitive = PRIMITIVES[name]
+    args, _ = examples_of(primitive, np.random.default_rng(0))[0]
+    numbers = [0.75 if np.asarray(a).dtype.kind == "f" else True for a in args]
+    x = Tensor(dtype(0.5), requires_grad=True)
+    out = primitive(*numbers[:position], x, *numbers[position + 1 :])
+    slope = out.gradient(x, create_graph=True)
+    assert (out.dtype, out.shape, slope.dtype, slope.shape) == (dtype, (), dtype, ())
+    if slope.requires_grad:
+        slope.backward()
+        assert x.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("name", [name for name in PRIMITIVES if name != "astype"])
+def test_everything_that_a_float32_graph_holds_is_float32(name):
+    for args, options in examples_of(PRIMITIVES[name], np.random.default_rng(0)):
+        single = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float64 else a for a in args]
+        f, inputs = split(PRIMITIVES[name], single, options)
+        out = f(*(Tensor(x, requires_grad=True) for x in inputs))
+        kept = [v for _, v in out._node.plan.labelled(out._node.saved) if isinstance(v, np.ndarray)]
+        assert {a.dtype for a in [out, *kept] if a.dtype.kind == "f"} == {np.dtype(np.float32)}
+
+
+WITHOUT_IMAGES = """
+    conv2d conv_transpose2d max_pool2d avg_pool2d linear relu softmax log_softmax sum getitem concatenate
+""".split()
+
+
+@pytest.mark.parametrize("name", WITHOUT_IMAGES)
+def test_no_images_at_all(name):
+    x = Tensor(np.zeros((0, 4, 4, 3)), requires_grad=True)
+    w = {"conv2d": (2, 2, 3, 5), "conv_transpose2d": (2, 2, 5, 3), "linear": (3, 5)}.get(name)
+    w = None if w is None else Tensor(np.ones(w), requires_grad=True)
+    rest = {"max_pool2d": (2,), "avg_pool2d": (2,), "getitem": (slice(2),)}
+    f = getattr(ag, name)
+    out = f([x, x]) if name == "concatenate" else f(x, *([w] if w is not None else rest.get(name, ())))
+    out.backward(np.ones(out.shape))
+    assert x.grad.shape == x.shape
+    assert w is None or (w.grad.shape == w.shape and not w.grad.any())

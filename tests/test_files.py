@@ -1,0 +1,245 @@
+"""Atomic writes: the old file or the new one, never anything between, and no litter."""
+import errno
+import os
+import random
+import select
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from autograd_cnn import files
+from autograd_cnn.files import write_atomically
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX")
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"old")
+    return path
+
+
+def only(path, content):
+    """`path` has this content and is alone in its folder."""
+    assert path.read_bytes() == content and [path] == list(path.parent.iterdir())
+
+
+def test_bytes_and_functions_are_written(path):
+    write_atomically(path, b"new and longer")
+    only(path, b"new and longer")
+    write_atomically(str(path), lambda file: file.write(b"shorter"))
+    only(path, b"shorter")
+
+
+def test_a_function_may_seek(path):
+    def write(file):
+        file.write(b"length ???? ...")
+        file.seek(7)
+        file.write(b"0015")
+
+    write_atomically(path, write)
+    only(path, b"length 0015 ...")
+
+
+@posix
+def test_data_are_on_disk_before_the_name_and_the_name_before_the_return(path, monkeypatch):
+    steps = []
+    fsync, replace = os.fsync, os.replace
+
+    def logged_fsync(descriptor):
+        status = os.fstat(descriptor)
+        steps.append("fsync folder" if stat.S_ISDIR(status.st_mode) else f"fsync {status.st_size} bytes")
+        fsync(descriptor)
+
+    def logged_replace(source, target):
+        steps.append(f"replace {os.path.basename(target)} by {os.path.basename(source)}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", logged_fsync)
+    monkeypatch.setattr(os, "replace", logged_replace)
+    write_atomically(path, b"new")
+    assert steps == ["fsync 3 bytes", "replace model.bin by model.bin.part", "fsync folder"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "broken"), ValueError("wrong"), KeyboardInterrupt()])
+def test_a_failing_function_leaves_the_old_file(path, error):
+    def write(file):
+        file.write(b"half")
+        raise error
+
+    with pytest.raises(type(error)):
+        write_atomically(path, write)
+    only(path, b"old")
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_failing_step_leaves_the_old_file(path, monkeypatch, step):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(os, step, fail)
+        write_atomically(path, b"new")
+    only(path, b"old")
+    write_atomically(path, b"new")
+    only(path, b"new")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_device_leaves_the_old_file(path):
+    def write(file):
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, file.fileno())  # from here on the file is on a full device
+        os.close(full)
+        file.write(bytes(100_000))
+
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, write)
+    only(path, b"old")
+
+
+LIMITED = """
+import os, resource, sys
+from autograd_cnn.files import write_atomically
+for limit in (0, 1, 1000, 4096, 99_999):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        write_atomically(sys.argv[1], bytes(100_000))
+    except OSError as error:
+        print(limit, error.strerror, open(sys.argv[1], "rb").read(), os.listdir(os.path.dirname(sys.argv[1])))
+"""
+
+
+@posix
+def test_a_file_size_limit_leaves_the_old_file(path):
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(files.__file__))}
+    output = subprocess.check_output([sys.executable, "-c", LIMITED, str(path)], env=environment, text=True)
+    assert output.splitlines() == [
+        f"{limit} File too large b'old' ['model.bin']" for limit in (0, 1, 1000, 4096, 99_999)
+    ]
+    only(path, b"old")
+
+
+def test_a_missing_folder_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "no" / "folder", b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_what_is_no_file_is_left_alone(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(OSError, match="not a regular file"):
+            write_atomically(tmp_path / name, b"x")
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
+
+
+@posix
+def test_a_symbolic_link_is_followed(path, tmp_path):
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "latest.bin"
+    link.symlink_to(path)
+    write_atomically(link, b"new")
+    assert link.is_symlink() and path.read_bytes() == b"new"
+    assert os.listdir(tmp_path / "links") == ["latest.bin"]
+
+
+def test_a_second_writer_is_refused_and_the_first_succeeds(path):
+    def write(file):
+        file.write(b"first")
+        with pytest.raises(OSError, match="another process or thread is writing"):
+            write_atomically(path, b"second")
+
+    write_atomically(path, write)
+    only(path, b"first")
+
+
+def test_a_patient_second_writer_waits(path):
+    done, threads = [], []
+
+    def write(file):
+        threads.append(threading.Thread(target=second))
+        threads[0].start()
+        file.write(b"first")
+        done.append("first")
+
+    def second():
+        write_atomically(path, b"second", wait=True)
+        done.append("second")
+
+    write_atomically(path, write)
+    threads[0].join()
+    assert done == ["first", "second"]
+    only(path, b"second")
+
+
+@posix
+def test_a_part_renamed_between_open_and_lock_is_not_touched(path, monkeypatch):
+    """The second opens the first one's `.part`, which takes its final name before the second has the lock."""
+    lock = files._lock
+
+    def late(file):
+        if path.read_bytes() == b"old":
+            os.replace(f"{path}.part", path)  # what the first writer would do now
+        return lock(file)
+
+    monkeypatch.setattr(files, "_lock", late)
+    (path.parent / "model.bin.part").write_bytes(b"first")
+    with pytest.raises(OSError, match="another process"):
+        write_atomically(path, b"second")
+    only(path, b"first")
+
+
+def test_litter_is_reclaimed(path):
+    (path.parent / "model.bin.part").write_bytes(b"longer than what is written next")
+    write_atomically(path, b"new")
+    only(path, b"new")
+
+
+@posix
+def test_a_disk_without_locks_is_written_all_the_same(path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", no_locks)
+    write_atomically(path, b"new")
+    only(path, b"new")
+
+
+SAVE_FOR_EVER = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("files", sys.argv[1])
+files = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(files)
+for number in range(int(sys.argv[3]), 1 << 32):
+    files.write_atomically(sys.argv[2], number.to_bytes(4, "big") * 100_000)
+    print(number, flush=True)
+"""
+
+
+@posix
+@pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.slow)])
+def test_kill_loses_nothing_that_was_acknowledged(path, kills):
+    """A process saves number after number and is killed at random moments."""
+    rng = random.Random(0)
+    number = 0
+    for _ in range(kills):
+        command = [sys.executable, "-I", "-S", "-c", SAVE_FOR_EVER, files.__file__, str(path), str(number)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            number = int(process.stdout.readline())
+            select.select([], [], [], rng.uniform(0, 0.01))
+            process.kill()
+            acknowledged = [number, *map(int, process.stdout.read().split())]
+        raw = path.read_bytes()
+        number = int.from_bytes(raw[:4], "big")
+        assert number >= acknowledged[-1] and raw == number.to_bytes(4, "big") * 100_000
+        assert {entry.name for entry in path.parent.iterdir()} <= {"model.bin", "model.bin.part"}
+    write_atomically(path, b"the next save")
+    only(path, b"the next save")
