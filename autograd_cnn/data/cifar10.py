@@ -271,7 +271,7 @@ def _load(version: Version, found: Path, verify: bool) -> Dataset:
     for name in version.sums:
         raw = members[name] if packed else _read(found / name, LARGEST)
         complaint = complaint_of(found / name, raw, version.file_size, version.sums[name], version.algorithm)
-        if complaint and (verify or packed):
+        if complaint and verify:
             raise ValueError(
                 f"{complaint}. Delete it, or download=True fetches the images anew; "
                 "verify=False takes it as it is, if it is of your own making"

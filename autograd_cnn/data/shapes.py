@@ -3,8 +3,8 @@
 NumPy only. Each shape is a function of the plane, negative inside; an image is that function on a grid that
 was moved, turned and scaled at random, painted over a random texture. The outline alone tells the class:
 colours, place and size are drawn alike for all, and a shape is as often lighter than its ground as darker. So
-a linear classifier gets 14 to 20 % of the test images right, while a small convolutional network passes 90 % in
-four or five epochs of 5,000 images and reaches 98 %.
+a linear classifier gets 14 to 20 % of the test images right, while a small convolutional network passes 90 %
+in four or five epochs of 5,000 images and reaches 98 %.
 """
 from __future__ import annotations
 

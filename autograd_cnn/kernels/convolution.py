@@ -104,9 +104,10 @@ def tiles(images: int, rows: int, row_bytes: int) -> list[tuple[slice, slice]]:
 
     Examples
     --------
-    >>> for block in tiles(images=7, rows=32, row_bytes=CACHE // 64):
-    ...     print(block)
-    (slice(0, 1, None), slice(0, 32, None))
+    >>> tiles(images=9, rows=32, row_bytes=1000)[:2]  # of 288 000 bytes in all
+    [(slice(0, 8, None), slice(0, 32, None)), (slice(8, 9, None), slice(0, 32, None))]
+    >>> tiles(images=1, rows=32, row_bytes=CACHE // 12)[1]
+    (slice(0, 1, None), slice(8, 16, None))
     """
     block_bytes = min(CACHE, max(CACHE // 8, images * rows * row_bytes // 4))
     fit = max(1, block_bytes // max(1, row_bytes))
@@ -255,7 +256,7 @@ def _columns(x: Array, images: slice, rows: slice, w_shape: Shape, y: Array, opt
         return _by_group(x[images, rows.start * sh : (rows.stop - 1) * sh + 1 : sh, ::sw], groups)
     x, dtype = x[images], np.result_type(x, y)
     height, width, channels = rows.stop - rows.start, y.shape[2], x.shape[3] // groups
-    # What of the images these windows need, padded: shifted by `before`, it is what a kernel of one tap meets.
+    # What of the images these windows need, padded: as outputs, with one tap, that start `before` the image.
     size = (height - 1) * sh + (kh - 1) * dh + 1, x.shape[2] + sum(padding[1])
     before = ((padding[0][0] - rows.start * sh, 0), padding[1])
     padded = scratch("padded", (len(x), *size, x.shape[3]), dtype)
@@ -274,9 +275,9 @@ def _columns(x: Array, images: slice, rows: slice, w_shape: Shape, y: Array, opt
 
 
 def _by_group(a: Array, groups: int) -> Array:
-    """Last axis cut into groups: (..., C) -> (groups, all the rest, C // groups); a view if `a` is contiguous.
+    """Last axis cut into groups: (..., C) -> (groups, all the rest, C // groups), a view if it can be.
 
-    Whatever is not is copied: BLAS has other ways, that round otherwise, for matrices which lie otherwise.
+    What is not is copied: for matrices that lie otherwise BLAS has other ways, which round otherwise.
     """
     return np.ascontiguousarray(a).reshape(-1, groups, a.shape[-1] // groups).transpose(1, 0, 2)
 

@@ -59,9 +59,9 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> t
         # A place that equals the maximum scores the more the earlier it stands; no score: the maximum is NaN.
         # By arithmetic, because a branch on every number is mispredicted half of the time: 5 times slower.
         argmax[...] = 0
-        for alike in np.equal, _both_nan:
+        for takes in np.equal, lambda a, _: np.isnan(a):
             for place, seen, met in _places(x.shape, y.shape, kernel_size, stride, padding):
-                score = alike(x[met], y[seen]).view(np.uint8) * argmax.dtype.type(places - place)
+                score = takes(x[met], y[seen]).view(np.uint8) * argmax.dtype.type(places - place)
                 np.maximum(argmax[seen], score, out=argmax[seen])
             if argmax.all():
                 break
@@ -210,11 +210,7 @@ def _places(
         yield i * kernel_size[1] + j, seen, met
 
 
-def _both_nan(a: Array, b: Array) -> Array:
-    return np.isnan(a) & np.isnan(b)
-
-
 def _where(condition: Array, a: Array) -> Array:
-    """`np.where(condition, a, 0)`, by bits rather than branches: 5 times as fast; and 0 times infinity is 0."""
+    """`np.where(condition, a, 0)`, by bits rather than branches: 5 times as fast on random conditions."""
     mask = np.negative(condition.view(np.int8))
     return (mask & a.view(f"i{a.itemsize}")).view(a.dtype)

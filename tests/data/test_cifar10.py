@@ -191,7 +191,7 @@ def test_one_wrong_byte_in_an_archive_is_noticed(published, home, key):
     raw[len(raw) // 2] ^= 1
     archive.write_bytes(raw)
     for verify in (True, False):
-        message = rf"SHA-256 is \w{{8}}\.{{3}}, want \w{{8}}\.{{3}}; {len(raw):,} bytes, as expected: the content"
+        message = rf"SHA-256 is \w{{8}}\.{{3}}, want \w{{8}}\.{{3}}; {len(raw):,} bytes, as expected: "
         with pytest.raises(ValueError, match=message):
             load_cifar10(archive, verify=verify)
 
@@ -267,6 +267,21 @@ def test_a_subset_loads_unverified_and_says_so(published, home, key, as_binary, 
 
 def test_an_official_copy_keeps_its_name_without_verification(published, home):
     published.check(load_cifar10(published.write_folder("python", home), verify=False))
+
+
+def test_arrays_that_do_not_fit_a_batch_are_refused_even_unverified(published, home, as_python2_pickle):
+    folder = published.write_folder("python", home)
+    planes, labels = published.planes[0], published.labels[0].tolist()
+    for data, numbers, message in (
+        (planes, labels[:-1], r"20 images, but labels of shape \(19,\)"),
+        (np.asfortranarray(planes), labels, "its pixels are not uint8 in C order"),
+        (planes.astype(np.int16), labels, "its pixels are not uint8 in C order"),
+        (planes[:, :-1], labels, "cannot reshape"),
+        ("no array", labels, "no batch of CIFAR-10"),
+    ):
+        (folder / "test_batch").write_bytes(as_python2_pickle({"data": data, "labels": numbers}))
+        with pytest.raises(ValueError, match=f"test_batch: {message}"):
+            load_cifar10(folder, verify=False)
 
 
 def test_half_a_record_is_refused_even_unverified(published, home):

@@ -33,8 +33,9 @@ def test_the_seed_decides_and_nothing_else(shapes):
 def test_test_images_depend_on_no_training_image(shapes):
     fewer = load_shapes(train=7, test=500)
     np.testing.assert_array_equal(fewer.test_images, shapes.test_images)
-    training = {image.tobytes() for image in shapes.train_images}
-    assert training.isdisjoint(image.tobytes() for image in shapes.test_images)
+    alike = load_shapes(train=500, test=500)
+    training = {image.tobytes() for image in alike.train_images}
+    assert training.isdisjoint(image.tobytes() for image in alike.test_images)
 
 
 def test_any_number_can_be_drawn():
@@ -74,4 +75,4 @@ def test_outlines_tell_the_classes_apart(shapes):
     filters, images = (np.fft.rfft2(normalised(part)) for part in parts)
     match = abs(np.fft.irfft2(filters.conj() * images[:, None])).max(axis=(2, 3))
     right = shapes.train_labels[match.argmax(axis=1)] == shapes.test_labels[:100]
-    assert right.mean() > 0.9
+    assert right.mean() > 0.97

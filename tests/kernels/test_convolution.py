@@ -130,9 +130,8 @@ def test_the_output_has_the_common_dtype(naive, rng, wide):
     np.testing.assert_allclose(y, naive.conv2d(*(a.astype(float) for a in mixed), *options), rtol=1e-12)
 
 
-@pytest.mark.parametrize("geometry", ["groups", "depthwise", "1x1 kernel", "all sizes different", "padding 1"])
 def test_any_memory_layout_gives_the_same_bits_and_is_only_read(rng, geometry, disguises):
-    x, w, b, g, options = make(rng, GEOMETRIES[geometry], draw=rng.standard_normal)
+    x, w, b, g, options = make(rng, geometry, draw=rng.standard_normal)
     expected = all_three(x, w, b, g, options)
     for layout in disguises(x):
         disguised = [disguises(a)[layout] for a in (x, w, b, g)]
@@ -180,11 +179,13 @@ def test_the_number_of_threads_changes_no_bit(rng, name, small_tiles, num_thread
     assert len(results) == 1
 
 
-def test_a_deep_batch_equals_its_images_one_by_one(rng):
-    x, w, b, g, options = make(rng, GEOMETRIES["padding 1"], images=5000)
+def test_a_deep_batch_equals_its_images(rng, monkeypatch):
+    monkeypatch.setattr(convolution, "CACHE", 1 << 17)
+    x, w, b, g, options = make(rng, GEOMETRIES["padding 1"], images=3000)
     y, gx, gw = all_three(x, w, b, g, options)
-    assert len(convolution.tiles(len(x), y.shape[1], y.shape[2] * w[..., 0].size * 8)) > convolution.PARTS // 4
-    some = slice(4990, 4992)
+    row_bytes = y.shape[2] * w[..., 0].size * y.itemsize
+    assert len(convolution.tiles(len(x), y.shape[1], row_bytes)) > 5 * convolution.PARTS
+    some = slice(2990, 2992)
     np.testing.assert_array_equal(y[some], conv2d(x[some], w, b, *options))
     np.testing.assert_array_equal(gx[some], conv2d_input_gradient(g[some], w, x[some].shape, *options))
     halves = [conv2d_weight_gradient(x[i::2], g[i::2], w.shape, *options) for i in (0, 1)]

@@ -112,7 +112,7 @@ def test_an_exception_leaves_no_cycle(n):
     gc.collect()
     gc.disable()
     try:
-        with pytest.raises(ValueError):  # noqa: PT011
+        with pytest.raises(ValueError):
             map_tiles(tile, 4)
         assert gc.collect() == 0
     finally:
@@ -135,7 +135,7 @@ def test_many_user_threads_at_once(n):
 
     def use(seed):
         for count in range(40):
-            if map_tiles(lambda tile: (seed, tile), count) != [(seed, tile) for tile in range(count)]:  # noqa: B023
+            if map_tiles(lambda tile: (seed, tile), count) != [(seed, tile) for tile in range(count)]:
                 failures.append((seed, count))
 
     users = [threading.Thread(target=use, args=(seed,)) for seed in range(8)]
@@ -156,6 +156,7 @@ def test_blas_is_held_to_one_thread_until_the_last_caller_leaves(num_threads):
         inside, leave, done = threading.Event(), threading.Event(), []
 
         def stay(_):
+            done.append(blas_threads())
             inside.set()
             assert leave.wait(30)
             done.append(blas_threads())
@@ -167,14 +168,45 @@ def test_blas_is_held_to_one_thread_until_the_last_caller_leaves(num_threads):
         assert blas_threads() == {1}  # the other caller is still inside
         leave.set()
         other.join()
-        assert done == [{1}]
+        assert done == [{1}, {1}]
         assert blas_threads() == {2}
         with pytest.raises(ZeroDivisionError):
             map_tiles(lambda tile: 1 // tile, 4)
         assert blas_threads() == {2}
 
 
-@pytest.mark.filterwarnings("error")
+def test_blas_on_openmp_is_held_and_given_back_in_each_thread(num_threads, monkeypatch):
+    class OpenMP(threading.local):
+        threading_layer = "openmp"
+        num_threads = 4
+
+        def set_num_threads(self, number):
+            self.num_threads = number
+
+    library = OpenMP()
+    monkeypatch.setattr(threads, "_blas", lambda: [library])
+    num_threads(3)
+    inside, leave, seen = threading.Event(), threading.Event(), []
+
+    def stay(_):
+        inside.set()
+        assert leave.wait(30)
+
+    def other_caller():
+        map_tiles(stay, 1)
+        seen.append(library.num_threads)
+
+    other = threading.Thread(target=other_caller)
+    other.start()
+    assert inside.wait(30)
+    together = threading.Barrier(3, timeout=30)
+    assert map_tiles(lambda tile: (together.wait(), library.num_threads)[1], 3) == [1, 1, 1]
+    assert library.num_threads == 4  # though the other caller is still inside
+    leave.set()
+    other.join()
+    assert seen == [4]
+
+
 def test_errstate_of_the_caller_holds_in_every_tile(n):
     def tile(_):
         return np.array([1.0]) / 0
@@ -208,7 +240,7 @@ def test_the_number_of_threads_can_change_while_others_compute():
 
 @pytest.mark.parametrize("wrong", [0, -2])
 def test_less_than_one_thread(wrong):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError) as caught:
         set_num_threads(wrong)
     assert str(caught.value) == (
         f"set_num_threads: n is {wrong}, and the caller's own thread counts: give 1 or more"
