@@ -265,6 +265,8 @@ class Primitive:
             if a.__class__ is Tensor or a.__class__ is ndarray:
                 value = values[i]
                 inputs[i] = Constant(getattr(a, "name", None), value) if value.__class__ is ndarray else value
+            elif a.__class__ is tuple:  # an index: its arrays are let go of with what is saved
+                inputs[i] = tuple([Constant(None, v) if v.__class__ is ndarray else v for v in a])
         frame: Any = sys._getframe(1)
         while inside[frame.f_code.co_filename]:
             frame = frame.f_back

@@ -221,6 +221,11 @@ def walk(
                         if position is not None:
                             receive(node.inputs[position], c, node, g, rule.name)
                 except BaseException as error:
+                    if isinstance(error, ValueError) and "read-only" in str(error):
+                        raise ValueError(
+                            f"{plan.primitive.name}: the rule for {rule.name} writes into g or into what was saved. "
+                            "Return a new array"
+                        ) from error
                     note(error, f"while differentiating {node} for {rule.name}")
                     raise
             if not retain:
@@ -286,9 +291,8 @@ def first_not_finite(root: Node) -> str:
             if isinstance(array, ndarray) and array.dtype.kind == "f":
                 bad = array.size - int(np.isfinite(array).sum())
                 if label == "out" and bad:
-                    after = f", after {known_good}" if known_good else ""
-                    return f"First in {node}: {bad} of {array.size}{after}"
+                    return f"First in {node}: {bad} of {array.size}"
                 if bad:
                     return f"First seen in {label} of {node}: {bad} of {array.size}"
-                known_good = node
-    return f"It arose after {known_good}" if known_good else f"It arose in {root} or before"
+                known_good = f"after {node}" if label == "out" else f"in {node} or after it"
+    return f"It arose {known_good}" if known_good else f"It arose in {root} or before"

@@ -214,7 +214,11 @@ class Tensor:
         gradients = self._walk("backward", grad, retain_graph or create_graph, create_graph, None)
         with landing:
             summed = [
-                (leaf, g if leaf.grad is None else _array(leaf.grad + g), leaf.grad is not None and leaf.use[0] == "used")
+                (
+                    leaf,
+                    g if leaf.grad is None else _array(leaf.grad + g),
+                    leaf.grad is not None and leaf.use[0] == "used",
+                )
                 for leaf, g in gradients.items()
             ]
             Leaf.walks += 1
@@ -397,7 +401,7 @@ class Tensor:
         if name in _CONSTANT:
             return function(*_raw(args), **_raw(options))
         if name not in registry or not function.__module__.startswith("numpy"):
-            raise TypeError(_no_rule(function.__name__))
+            raise TypeError(_no_rule(f"{function.__module__}.{function.__name__}".removeprefix("numpy.")))
         return registry[name](*args, **options)
 
     # Operators
@@ -466,7 +470,7 @@ class Tensor:
         return self._data >= _raw(other)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return registry["getitem"](self, _raw(index))
+        return registry["getitem"](self, _frozen(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._node is not None:
@@ -591,6 +595,13 @@ def _raw(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _raw(v) for k, v in value.items()}
     return value
+
+
+def _frozen(index: Any) -> Any:
+    """An index whose arrays are copies: the walk will read them again."""
+    if isinstance(index, (tuple, list)):
+        return type(index)(map(_frozen, index))
+    return np.array(_raw(index)) if isinstance(index, (Tensor, np.ndarray)) else index
 
 
 def _no_rule(name: str) -> str:

@@ -92,8 +92,9 @@ def _scaled_tail(degree):
 def normal_cdf(x):
     """Cumulative distribution of the standard normal, ``(1 + erf(x / sqrt 2)) / 2``."""
     x = np.asarray(x)
-    z = np.minimum(np.abs(x), 25.0) * math.sqrt(0.5)
-    tail = 0.5 * np.exp(_scaled_tail(34 if x.dtype == np.float64 else 12)(2 / (2 + z)) - z * z)
+    z = np.minimum(np.abs(x), 100.0) * math.sqrt(0.5)
+    t = np.maximum(2 / (2 + z), 0.1)
+    tail = 0.5 * np.exp(_scaled_tail(34 if x.dtype == np.float64 else 20)(t) - z * z)
     return np.where(x >= 0, 1 - tail, np.where(x < 0, tail, x)).astype(x.dtype)
 
 

@@ -154,7 +154,12 @@ def logsumexp(x, axis=None, keepdims=False):
     return out if keepdims else np.squeeze(out, axis)
 
 
+def _shares(x, out, axis, keepdims):
+    """softmax of `x`; divided by its sum, since the rounding of a large `out` scales all of it."""
+    e = exp(x - spread(out, x.shape, axis, keepdims))
+    return e / sum(e, axis, keepdims=True)
+
+
 logsumexp.vjp(
-    x=lambda g, x, out, axis, keepdims: spread(g, x.shape, axis, keepdims)
-    * exp(x - spread(out, x.shape, axis, keepdims))
+    x=lambda g, x, out, axis, keepdims: spread(g, x.shape, axis, keepdims) * _shares(x, out, axis, keepdims)
 )

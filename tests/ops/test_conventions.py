@@ -1,0 +1,300 @@
+"""What happens at ties, kinks and infinities: one table, row by row.
+
+Warnings are errors here; a row that promises NumPy's own warning says so.
+"""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+
+inf, nan = np.inf, np.nan
+both_precisions = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def value_and_slope(f, x, dtype, g=None):
+    """f(x), and the gradient of its sum, or of its sum weighed by `g`."""
+    x = Tensor(np.array(x, dtype), requires_grad=True)
+    out = f(x)
+    out.backward(np.ones(out.shape) if g is None else g)
+    assert out.dtype == x.grad.dtype == dtype
+    return out.data, x.grad
+
+
+# (function, x, value, gradient)
+ROWS = {
+    "relu": (ag.relu, [0.0, -0.0, -inf, nan, 2], [0, 0, 0, nan, 2], [0, 0, 0, 1, 1]),
+    "leaky_relu": (lambda x: ag.leaky_relu(x, 0.25), [0.0, -0.0, 2, -2], [0, 0, 2, -0.5], [0.25, 0.25, 1, 0.25]),
+    "abs": (ag.abs, [0.0, -0.0, -2], [0, 0, 2], [0, 0, -1]),
+    "maximum, equal": (lambda x: ag.maximum(x, 2.0), [2, 1, 3], [2, 2, 3], [0.5, 0, 1]),
+    "minimum, equal": (lambda x: ag.minimum(x, 2.0), [2, 1, 3], [2, 1, 2], [0.5, 1, 0]),
+    "maximum, NaN": (lambda x: ag.maximum(x, 2.0), [nan], [nan], [1]),
+    "minimum, NaN": (lambda x: ag.minimum(x, 2.0), [nan], [nan], [1]),
+    "maximum beside NaN": (lambda x: ag.maximum(nan, x), [2.0], [nan], [1]),
+    "minimum beside NaN": (lambda x: ag.minimum(nan, x), [2.0], [nan], [1]),
+    "max, ties": (lambda x: ag.max(x, 1), [[1, 3, 3], [2, 2, 2]], [3, 2], [[0, 0.5, 0.5], [1 / 3] * 3]),
+    "min, ties": (lambda x: ag.min(x, 1), [[1, 1, 3], [2, 2, 2]], [1, 2], [[0.5, 0.5, 0], [1 / 3] * 3]),
+    "max, all -inf": (ag.max, [-inf, -inf], -inf, [0.5, 0.5]),
+    "min, all inf": (ag.min, [inf, inf], inf, [0.5, 0.5]),
+    "max with NaN": (ag.max, [1, nan, 2], nan, [nan] * 3),
+    "min with NaN": (lambda x: ag.min(x, 1), [[1, nan], [1, 2]], [nan, 1], [[nan, nan], [1, 0]]),
+    "clip": (lambda x: ag.clip(x, -1, 1), [-1, 1, -2, 2, 0, nan], [-1, 1, -1, 1, 0, nan], [1, 1, 0, 0, 1, 0]),
+    "clip, one bound": (lambda x: ag.clip(x, max=1), [1, -5, 2, nan], [1, -5, 1, nan], [1, 1, 0, 0]),
+    "sqrt": (ag.sqrt, [0, 4], [0, 2], [inf, 0.25]),
+    "x ** 0": (lambda x: x**0, [0, -2], [1, 1], [0, 0]),
+    "x ** 1": (lambda x: x**1, [0, -2], [0, -2], [1, 1]),
+    "x ** 2": (lambda x: x**2, [0, -2], [0, 4], [0, -4]),
+    "x ** 0.5": (lambda x: x**0.5, [0, 4], [0, 2], [inf, 0.25]),
+    "x ** 3, negative": (lambda x: x**3, [-2.0], [-8], [12]),
+    "0 ** y": (lambda y: 0.0**y, [0, 0.5, 2], [1, 0, 0], [0, 0, 0]),
+    "(-2) ** y": (lambda y: (-2.0) ** y, [0, 2], [1, 4], [nan, nan]),
+    "where": (lambda x: ag.where(x > 0, x, nan), [1, -1], [1, nan], [1, 0]),
+    "where, not taken": (lambda x: ag.where(x > 0, 3.0 * x, ag.sqrt(ag.abs(x))), [0, 1], [0, 3], [nan, 3]),
+    "where, infinite slope not taken": (lambda x: ag.where(x > 0, ag.sqrt(x), 0), [0, 4], [0, 2], [0, 0.25]),
+    "norm at 0": (lambda x: ag.sqrt(ag.sum(x * x)), [0, 0], 0, [nan, nan]),
+    "norm at 0, cured": (lambda x: ag.sqrt(ag.sum(x * x) + 1e-12), [0, 0], 1e-6, [0, 0]),
+    "var": (lambda x: ag.var(x, 0), [[3, 0.1], [3, 0.1], [3, 0.1]], [0, 0], np.zeros((3, 2))),
+    "std": (lambda x: ag.std(x, 0), [[3, 0.1], [3, 0.1], [3, 0.1]], [0, 0], np.zeros((3, 2))),
+    "std over everything": (ag.std, np.full((7, 3), 0.1), 0, np.zeros((7, 3))),
+    "sigmoid": (ag.sigmoid, [1000, -1000, 0, inf, -inf], [1, 0, 0.5, 1, 0], [0, 0, 0.25, 0, 0]),
+    "tanh": (ag.tanh, [1000, -1000, 0], [1, -1, 0], [0, 0, 1]),
+    "softplus": (ag.softplus, [1000, -1000, 0], [1000, 0, math.log(2)], [1, 0, 0.5]),
+    "silu": (ag.silu, [1000, -1000, 0], [1000, -0.0, 0], [1, 0, 0.5]),
+    "gelu": (ag.gelu, [1000, -1000], [1000, -0.0], [1, 0]),
+    "logsumexp, 1000s": (ag.logsumexp, [1000, 1000], 1000 + math.log(2), [0.5, 0.5]),
+    "logsumexp, -1000s": (ag.logsumexp, [-1000, -1000], -1000 + math.log(2), [0.5, 0.5]),
+    "logsumexp, -inf": (ag.logsumexp, [-inf, 3], 3, [0, 1]),
+    "logsumexp, all -inf": (ag.logsumexp, [-inf, -inf], -inf, [nan, nan]),
+    "softmax": (ag.softmax, [-1000, 0, 1000], [0, 0, 1], [0, 0, 0]),
+    "softmax, all -inf": (ag.softmax, [-inf, -inf], [nan, nan], [nan, nan]),
+    "log_softmax": (ag.log_softmax, [-1000, 0, 1000], [-2000, -1000, 0], [1, 1, -2]),
+    "log_softmax, all -inf": (ag.log_softmax, [-inf, -inf], [nan, nan], [nan, nan]),
+    "cross_entropy": (lambda z: ag.cross_entropy(z, np.array([0])), [[-1000, 1000]], 2000, [[-1, 1]]),
+    "cross_entropy, certain": (lambda z: ag.cross_entropy(z, np.array([1])), [[-1000, 1000]], 0, [[0, 0]]),
+    "cross_entropy, impossible class": (lambda z: ag.cross_entropy(z, np.array([1])), [[-inf, 1]], 0, [[0, 0]]),
+    "bce_with_logits against": (
+        lambda z: ag.bce_with_logits(z, np.array([0.0, 1.0], z.dtype), "none"),
+        [1000, -1000], [1000, 1000], [1, -1],
+    ),
+    "bce_with_logits at 0": (
+        lambda z: ag.bce_with_logits(z, np.array([0.0, 1.0], z.dtype), "none"),
+        [0, 0], [math.log(2)] * 2, [0.5, -0.5],
+    ),
+    "sum of nothing": (ag.sum, [], 0, []),
+    "batch_norm of a constant channel": (
+        lambda x: ag.batch_norm(x, np.ones(1, x.dtype), np.full(1, 3, x.dtype)), np.full((4, 1), 2), np.full((4, 1), 3),
+        np.zeros((4, 1)),
+    ),
+    "dropout, p = 0": (lambda x: ag.dropout(x, 0), [1, 2], [1, 2], [1, 1]),
+    "dropout, p = 1": (lambda x: ag.dropout(x, 1, np.random.default_rng(0)), [1, 2], [0, 0], [0, 0]),
+}  # fmt: skip
+
+
+@both_precisions
+@pytest.mark.parametrize("row", ROWS)
+def test_row(row, dtype):
+    f, x, value, slope = ROWS[row]
+    got, grad = value_and_slope(f, x, dtype)
+    tolerance = 1e-6 if dtype == np.float32 else 1e-14
+    np.testing.assert_allclose(got, np.array(value, dtype), rtol=tolerance, atol=0)
+    np.testing.assert_allclose(grad, np.array(slope, dtype), rtol=tolerance, atol=0)
+
+
+# As above, with one warning in the forward, as NumPy gives it, and none in the walk.
+LOUD = {
+    "log": (ag.log, [0, 1], [-inf, 0], [inf, 1]),
+    "log1p": (ag.log1p, [-1, 0], [-inf, 0], [inf, 1]),
+    "x / 0": (lambda x: x / 0, [1, -1], [inf, -inf], [inf, inf]),
+    "1 / y": (lambda y: 1 / y, [0, 2], [inf, 0.5], [-inf, -0.25]),
+    "exp": (ag.exp, [1000, 0], [inf, 1], [inf, 1]),
+    "expm1": (ag.expm1, [1000, 0], [inf, 0], [inf, 1]),
+    "x ** -1": (lambda x: x**-1, [0, 2], [inf, 0.5], [-inf, -0.25]),
+    "sqrt of less than 0": (ag.sqrt, [-1, 4], [nan, 2], [nan, 0.25]),
+    "silu, -inf": (ag.silu, [-inf], [nan], [nan]),
+    "gelu, -inf": (ag.gelu, [-inf], [nan], [nan]),
+    "where(x < 0, exp(x), x)": (lambda x: ag.where(x < 0, ag.exp(x), x), [1000, 0], [1000, 0], [1, 1]),
+    "where(x > 0, log(x), x)": (lambda x: ag.where(x > 0, ag.log(x), x), [0, 2], [0, math.log(2)], [1, 0.5]),
+    "where(x > 0, sqrt(x), x)": (lambda x: ag.where(x > 0, ag.sqrt(x), x), [-1, 4], [-1, 2], [1, 0.25]),
+    "where(x != 0, 1 / x, x)": (lambda x: ag.where(x != 0, 1 / x, x), [0, 2], [0, 0.5], [1, -0.25]),
+    "where(x != 0, x ** -2, x)": (lambda x: ag.where(x != 0, x**-2, x), [0, 2], [0, 0.25], [1, -0.25]),
+    "bce, p = 0, t = 1": (lambda p: ag.bce(p, np.ones(1, p.dtype)), [0.0], 100, [-1e12]),
+    "bce, p = 1, t = 0": (lambda p: ag.bce(p, np.zeros(1, p.dtype)), [1.0], 100, [1e12]),
+    "bce, p = t = 0": (lambda p: ag.bce(p, np.zeros(1, p.dtype)), [0.0], 0, [0]),
+    "bce, p = t = 1": (lambda p: ag.bce(p, np.ones(1, p.dtype)), [1.0], 0, [0]),
+}
+
+
+@both_precisions
+@pytest.mark.parametrize("row", LOUD)
+def test_row_that_warns(row, dtype):
+    f, x, value, slope = LOUD[row]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        got, grad = value_and_slope(f, x, dtype)
+    assert [w.category for w in told] == [UserWarning if row.startswith("bce") else RuntimeWarning]
+    np.testing.assert_allclose(got, np.array(value, dtype), rtol=1e-6)
+    np.testing.assert_allclose(grad, np.array(slope, dtype), rtol=1e-6)
+
+
+THROUGH = ("sqrt of less than 0", "(-2) ** y")  # NaN slopes of rules that answer zero with zero
+
+
+@both_precisions
+@pytest.mark.parametrize(
+    "row", [row for row, (*_, slope) in {**ROWS, **LOUD}.items() if row in THROUGH or not np.isnan(slope).any()]
+)
+def test_zero_comes_back_as_zero(row, dtype):
+    """A rule is linear in g, also where its slope is infinite."""
+    f, x, value, _ = {**ROWS, **LOUD}[row]
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, grad = value_and_slope(f, x, dtype, g=np.zeros(np.shape(value)))
+    assert not grad.any()
+
+
+def test_mean_and_max_of_nothing():
+    with pytest.warns(RuntimeWarning):
+        value, grad = value_and_slope(ag.mean, [], float)
+    assert np.isnan(value)
+    assert grad.shape == (0,)
+    for f in (ag.max, ag.min):
+        with pytest.raises(ValueError, match="zero-size array"):
+            f(Tensor([], requires_grad=True))
+
+
+def test_bce_outside_of_0_and_1():
+    for p in ([1.5], [-0.1]):
+        with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+            ag.bce(Tensor(p, requires_grad=True), np.ones(1))
+
+
+def test_sigmoid_is_flat_from_17_on_in_float32_and_37_in_float64():
+    for dtype, limit in ((np.float32, 17), (np.float64, 37)):
+        value, grad = value_and_slope(ag.sigmoid, [limit - 2, limit], dtype)
+        assert value[0] < 1 == value[1]
+        assert grad[0] > 0 == grad[1]
+
+
+def test_a_shared_gradient_sums_to_g(rng):
+    x = rng.integers(0, 3, (5, 7)).astype(float)
+    for f in (ag.max, ag.min):
+        for axis in (0, 1, None):
+            g = rng.normal(size=f(x, axis).shape)
+            _, grad = value_and_slope(lambda x, f=f, axis=axis: f(x, axis), x, float, g)
+            np.testing.assert_allclose(grad.sum(axis), g, rtol=1e-12)
+
+
+# Pooling
+
+
+def pooled(x, *window):
+    x = np.array(x, float)
+    value, grad = value_and_slope(lambda x: ag.max_pool2d(x, *window), x[None, ..., None], float)
+    return value[0, ..., 0].tolist(), grad[0, ..., 0]
+
+
+def test_max_pool_gives_a_tie_to_the_first_in_row_major_order():
+    for constant in (0.0, 5.0, -inf):
+        value, grad = pooled(np.full((4, 4), constant), 2)
+        assert value == [[constant] * 2] * 2
+        np.testing.assert_array_equal(grad, [[1, 0, 1, 0], [0] * 4, [1, 0, 1, 0], [0] * 4])
+    np.testing.assert_array_equal(pooled([[0, 7], [7, 7]], 2)[1], [[0, 1], [0, 0]])
+
+
+def test_max_pool_uses_no_tolerance():
+    np.testing.assert_array_equal(pooled([[1, np.nextafter(1, 2)], [1, 1]], 2)[1], [[0, 1], [0, 0]])
+
+
+def test_max_pool_lets_nan_win():
+    value, grad = pooled([[1, 9], [nan, 3]], 2)
+    assert np.isnan(value).all()
+    np.testing.assert_array_equal(grad, [[0, 0], [1, 0]])
+
+
+def test_max_pool_padding_never_wins():
+    value, grad = pooled(np.full((2, 2), -5.0), 3, 2, 1)
+    assert value == [[-5.0]]
+    np.testing.assert_array_equal(grad, [[1, 0], [0, 0]])
+    assert pooled(np.full((2, 2), -inf), 3, 2, 1)[1].sum() == 1
+
+
+def test_max_pool_adds_up_where_windows_overlap():
+    value, grad = pooled([[0, 0, 0], [0, 8, 0], [0, 0, 0]], 2, 1)
+    assert value == [[8, 8], [8, 8]]
+    np.testing.assert_array_equal(grad, [[0, 0, 0], [0, 4, 0], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("window", [(2, 1), (3, 2), (3, 1, 1), (2, 3), ((3, 2), (1, 2), (1, 0))])
+def test_pooling_keeps_the_sum_of_the_gradient(window, rng):
+    x = np.maximum(rng.normal(size=(2, 7, 8, 3)), 0)  # zeros, as after ReLU: ties
+    g = rng.normal(size=ag.max_pool2d(x, *window).shape)
+    _, grad = value_and_slope(lambda x: ag.max_pool2d(x, *window), x, float, g)
+    np.testing.assert_allclose(grad.sum(), g.sum(), rtol=1e-12)
+
+
+def test_avg_pool_counts_the_zeros_of_the_padding():
+    value, grad = value_and_slope(lambda x: ag.avg_pool2d(x, 3, 2, 1), np.full((1, 2, 2, 1), 9.0), float)
+    assert value.item() == 4
+    np.testing.assert_allclose(grad, np.full((1, 2, 2, 1), 1 / 9), rtol=1e-15)
+
+
+def test_rows_that_no_window_sees_get_exactly_zero(rng):
+    for f in (
+        lambda x: ag.conv2d(x, np.ones((2, 2, 1, 1)), stride=3),
+        lambda x: ag.max_pool2d(x, 2, 3),
+        lambda x: ag.avg_pool2d(x, 2, 3),
+    ):
+        value, grad = value_and_slope(f, rng.normal(size=(1, 7, 7, 1)), float)
+        assert value.shape == (1, 2, 2, 1)
+        assert not grad[:, [2, 5, 6]].any()
+        assert not grad[:, :, [2, 5, 6]].any()
+        assert grad[:, :2].any()
+
+
+# Differentiated in g: a jvp is a vjp of a vjp and starts from g = 0, so a rule that looks at g == 0 alone gives 0.
+
+SMOOTH = {
+    "sqrt": (ag.sqrt, lambda x: 0.5 / np.sqrt(x)),
+    "log": (ag.log, lambda x: 1 / x),
+    "log1p": (ag.log1p, lambda x: 1 / (1 + x)),
+    "exp": (ag.exp, np.exp),
+    "expm1": (ag.expm1, np.exp),
+    "x / y": (lambda x: x / 3, lambda x: np.full_like(x, 1 / 3)),
+    "1 / x": (lambda x: 1 / x, lambda x: -1 / x**2),
+    "x ** 3": (lambda x: x**3, lambda x: 3 * x**2),
+    "x ** 0.5": (lambda x: x**0.5, lambda x: 0.5 * x**-0.5),
+    "2 ** x": (lambda x: 2**x, lambda x: np.log(2) * 2**x),
+}
+
+
+@both_precisions
+@pytest.mark.parametrize("name", SMOOTH)
+def test_jvp_although_it_starts_from_zero(name, dtype):
+    f, slope = SMOOTH[name]
+    x, t = np.array([4.0, 0.5], dtype), np.array([1.0, -2.0], dtype)
+    value, tangent = ag.jvp(f, (x,), (t,))
+    np.testing.assert_allclose(value, f(x), rtol=1e-6)
+    np.testing.assert_allclose(tangent, slope(x) * t, rtol=1e-6)
+    assert tangent.dtype == dtype
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_jvp_inside_where(name):
+    f, slope = SMOOTH[name]
+    x = np.array([4.0, -0.5])
+    with np.errstate(all="ignore"):
+        _, tangent = ag.jvp(lambda x: ag.where(x > 0, f(x), 7 * x), (x,), (np.array([1.0, 2.0]),))
+        np.testing.assert_allclose(tangent, [slope(x)[0], 14], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["sqrt", "log", "1 / x", "x ** 0.5"])
+def test_jvp_inside_where_at_an_infinite_slope(name):
+    f, slope = SMOOTH[name]
+    x = np.array([4.0, 0.0])
+    with np.errstate(all="ignore"):
+        _, tangent = ag.jvp(lambda x: ag.where(x > 0, f(x), 7 * x), (x,), (np.array([1.0, 2.0]),))
+        np.testing.assert_allclose(tangent, [slope(x)[0], 14], rtol=1e-12)

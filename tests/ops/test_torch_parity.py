@@ -1,0 +1,283 @@
+"""Values and gradients beside PyTorch's, in both precisions and several geometries."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+
+TOLERANCE = {np.float32: {"rtol": 1.3e-6, "atol": 1e-5}, np.float64: {"rtol": 1e-7, "atol": 1e-7}}
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def compare(torch, request):
+    """compare(ours, theirs, *arrays): value and the gradient of every array of floats, for a random g."""
+    dtype = request.param
+
+    def run(ours, theirs, *arrays):
+        arrays = [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
+        floats = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
+        mine = [Tensor(a, requires_grad=True) if i in floats else a for i, a in enumerate(arrays)]
+        other = [torch.tensor(a, requires_grad=i in floats) for i, a in enumerate(arrays)]
+        value, expected = ours(*mine), theirs(*other)
+        np.testing.assert_allclose(value.data, expected.detach().numpy(), **TOLERANCE[dtype])
+        assert value.dtype == dtype
+        g = np.random.default_rng(9).normal(size=value.shape).astype(dtype)
+        value.backward(g)
+        expected.backward(torch.tensor(g))
+        for i in floats:
+            np.testing.assert_allclose(mine[i].grad, other[i].grad.numpy(), **TOLERANCE[dtype])
+
+    return run
+
+
+def nchw(x):
+    return x.permute(0, 3, 1, 2)
+
+
+def nhwc(x):
+    return x.permute(0, 2, 3, 1)
+
+
+def oihw(w):
+    return w.permute(3, 2, 0, 1)
+
+
+SAME_NAME = """
+    add subtract multiply divide maximum minimum negative exp log log1p expm1 sqrt square abs sin cos tanh sigmoid relu
+""".split()
+
+
+@pytest.mark.parametrize("name", SAME_NAME)
+@pytest.mark.parametrize("shapes", [((3, 4), (3, 4)), ((3, 1), (2, 1, 4)), ((), (3,))])
+def test_elementwise(compare, torch, name, shapes, rng):
+    two = name in ("add", "subtract", "multiply", "divide", "maximum", "minimum")
+    arrays = [rng.uniform(0.2, 2, shape) for shape in shapes[: 2 if two else 1]]
+    if not two and name not in ("log", "log1p", "sqrt"):
+        arrays = [rng.normal(size=shapes[0]) * 3]
+    compare(getattr(ag, name), getattr(torch, name), *arrays)
+
+
+def test_power(compare, rng):
+    x, y = rng.uniform(0.2, 2, (3, 4)), rng.normal(size=4)
+    compare(lambda x, y: x**y, lambda x, y: x**y, x, y)
+    compare(lambda y: 2**y, lambda y: 2**y, y)
+    for n in (0, 1, 2, 3, 0.5, -1, -2.5):
+        compare(lambda x, n=n: x**n, lambda x, n=n: x**n, x)
+    for n in (0, 1, 2, 3):
+        compare(lambda x, n=n: x**n, lambda x, n=n: x**n, np.array([-1.5, 0.0, 2.0]))
+
+
+def test_where_and_clip(compare, torch, rng):
+    x, y = rng.normal(size=(3, 4)), rng.normal(size=4)
+    compare(lambda x, y: ag.where(x > 0, x, y), lambda x, y: torch.where(x > 0, x, y), x, y)
+    for low, high in ((-0.5, 0.5), (None, 0.5), (-0.5, None)):
+        compare(
+            lambda x, low=low, high=high: ag.clip(x, low, high),
+            lambda x, low=low, high=high: torch.clip(x, low, high),
+            np.array([-2.0, -0.5, 0.0, 0.5, 2.0]),
+        )
+
+
+@pytest.mark.parametrize("axis", [0, -1, (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_reductions(compare, torch, axis, keepdims, rng):
+    x = rng.normal(size=(3, 4, 2))
+    for name, theirs in {
+        "sum": torch.sum, "mean": torch.mean, "logsumexp": torch.logsumexp, "max": torch.amax, "min": torch.amin,
+    }.items():  # fmt: skip
+        compare(
+            lambda x, name=name: getattr(ag, name)(x, axis, keepdims), lambda x, f=theirs: f(x, axis, keepdim=keepdims), x
+        )
+    for name in ("var", "std"):
+        for ddof in (0, 1):
+            compare(
+                lambda x, name=name, ddof=ddof: getattr(ag, name)(x, axis, ddof, keepdims),
+                lambda x, name=name, ddof=ddof: getattr(torch, name)(x, axis, correction=ddof, keepdim=keepdims),
+                x,
+            )
+
+
+def test_ties_of_max_and_min(compare, torch, rng):
+    x = rng.integers(0, 3, (4, 5)).astype(float)
+    compare(lambda x: ag.max(x, 1), lambda x: torch.amax(x, 1), x)
+    compare(lambda x: ag.min(x, 0), lambda x: torch.amin(x, 0), x)
+    compare(ag.maximum, torch.maximum, x, np.ones((4, 5)))
+
+
+def test_shapes(compare, torch, rng):
+    x, y = rng.normal(size=(3, 4, 2)), rng.normal(size=(3, 1, 2))
+    for ours, theirs in [
+        (lambda x: ag.reshape(x, (2, -1)), lambda x: x.reshape(2, -1)),
+        (lambda x: ag.transpose(x, (2, 0, 1)), lambda x: x.permute(2, 0, 1)),
+        (lambda x: ag.transpose(x, (-1, 0, 1)), lambda x: x.permute(-1, 0, 1)),
+        (lambda x: ag.flatten(x, 1), lambda x: torch.flatten(x, 1)),
+        (lambda x: ag.expand_dims(x, 1), lambda x: torch.unsqueeze(x, 1)),
+        (lambda x: ag.broadcast_to(x, (5, 3, 4, 2)), lambda x: torch.broadcast_to(x, (5, 3, 4, 2))),
+        (lambda x: ag.flip(x, (0, 2)), lambda x: torch.flip(x, (0, 2))),
+        (
+            lambda x: ag.pad(x, ((0, 0), (1, 2), (3, 0)), 0.5),
+            lambda x: torch.nn.functional.pad(x, (3, 0, 1, 2), value=0.5),
+        ),
+        (lambda x: x[1:, ::2], lambda x: x[1:, ::2]),
+        (lambda x: x[[0, 2, 0], [1, 1, 1]], lambda x: x[[0, 2, 0], [1, 1, 1]]),
+        (lambda x: x[..., None, -1], lambda x: x[..., None, -1]),
+        (lambda x: x[x > 0], lambda x: x[x > 0]),
+        (lambda x: ag.take(x, [1, 0, 1], 1), lambda x: torch.index_select(x, 1, torch.tensor([1, 0, 1]))),
+        (lambda x: ag.take(x, [[5, 0], [5, 7]]), lambda x: torch.take(x, torch.tensor([[5, 0], [5, 7]]))),
+    ]:
+        compare(ours, theirs, x)
+    compare(lambda y: ag.squeeze(y, 1), lambda y: torch.squeeze(y, 1), y)
+    compare(lambda x, y: ag.concatenate([x, y], 1), lambda x, y: torch.cat([x, y], 1), x, y)
+    compare(lambda x, y: ag.stack([x, y], -1), lambda x, y: torch.stack([x, y], -1), y, y + 1)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [((3, 4), (4, 5)), ((4,), (4,)), ((3, 4), (4,)), ((4,), (4, 5)), ((2, 3, 4), (4, 5)), ((4,), (2, 4, 5)),
+     ((2, 3, 4), (4,)), ((6, 1, 3, 4), (2, 4, 5))],
+)  # fmt: skip
+def test_matmul(compare, torch, shapes, rng):
+    compare(ag.matmul, torch.matmul, *(rng.normal(size=shape) for shape in shapes))
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "shapes"),
+    [("ij,jk->ik", ((3, 4), (4, 5))), ("bij,bjk->bik", ((2, 3, 4), (2, 4, 5))), ("ij->ji", ((3, 4),)),
+     ("ij->", ((3, 4),)), ("ii->i", ((3, 3),)), ("ii->", ((3, 3),)), ("i,j->ij", ((3,), (4,))),
+     ("...i,...i->...", ((2, 3), (3,))), ("ij,jk,kl->il", ((2, 3), (3, 4), (4, 2)))],
+)  # fmt: skip
+def test_einsum(compare, torch, subscripts, shapes, rng):
+    arrays = [rng.normal(size=shape) for shape in shapes]
+    compare(lambda *a: ag.einsum(subscripts, *a), lambda *a: torch.einsum(subscripts, *a), *arrays)
+
+
+@pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 3, 6)])
+def test_linear(compare, torch, shape, rng):
+    x, w, b = rng.normal(size=shape), rng.normal(size=(6, 4)), rng.normal(size=4)
+    compare(ag.linear, lambda x, w, b: torch.nn.functional.linear(x, w.T, b), x, w, b)
+    compare(ag.linear, lambda x, w: torch.nn.functional.linear(x, w.T), x, w)
+
+
+def test_activations(compare, torch, rng):
+    functional, x = torch.nn.functional, rng.normal(size=(4, 7)) * 4
+    for name in ("relu", "silu", "gelu", "softplus"):
+        compare(getattr(ag, name), getattr(functional, name), x)
+    compare(lambda x: ag.leaky_relu(x, 0.2), lambda x: functional.leaky_relu(x, 0.2), x)
+    for axis in (0, 1):
+        compare(lambda x, axis=axis: ag.softmax(x, axis), lambda x, axis=axis: functional.softmax(x, axis), x)
+        compare(lambda x, axis=axis: ag.log_softmax(x, axis), lambda x, axis=axis: functional.log_softmax(x, axis), x)
+
+
+CONVOLUTIONS = [
+    {},
+    {"padding": 1},
+    {"stride": 2},
+    {"stride": (2, 1), "padding": (0, 2)},
+    {"dilation": 2, "padding": 2},
+    {"dilation": (1, 2), "stride": (3, 2), "padding": (1, 2)},
+    {"groups": 2},
+    {"groups": 4, "stride": 2, "padding": 1},
+    {"padding": "same"},
+    {"padding": "same", "dilation": 2, "groups": 2},
+]
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # PyTorch copies x for it; we do not
+@pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (2, 3)])
+def test_conv2d(compare, torch, options, kernel, rng):
+    x = rng.normal(size=(2, 8, 9, 4))
+    w, b = rng.normal(size=(*kernel, 4 // options.get("groups", 1), 8)), rng.normal(size=8)
+
+    def theirs(x, w, b=None):
+        return nhwc(torch.nn.functional.conv2d(nchw(x), oihw(w), b, **options))
+
+    compare(lambda x, w, b: ag.conv2d(x, w, b, **options), theirs, x, w, b)
+    compare(lambda x, w: ag.conv2d(x, w, **options), theirs, x, w)
+
+
+TRANSPOSED = [
+    {},
+    {"stride": 2, "padding": 1},
+    {"stride": (2, 3), "output_padding": (1, 2)},
+    {"dilation": 2, "padding": 1},
+    {"groups": 2, "stride": 2},
+]
+
+
+@pytest.mark.parametrize("options", TRANSPOSED, ids=str)
+def test_conv_transpose2d(compare, torch, options, rng):
+    groups = options.get("groups", 1)
+    x, w, b = rng.normal(size=(2, 4, 5, 8)), rng.normal(size=(3, 2, 4 // groups, 8)), rng.normal(size=4)
+
+    def theirs(x, w, b):
+        return nhwc(torch.nn.functional.conv_transpose2d(nchw(x), oihw(w), b, **options))
+
+    compare(lambda x, w, b: ag.conv_transpose2d(x, w, b, **options), theirs, x, w, b)
+
+
+@pytest.mark.parametrize("window", [(2,), (3,), (3, 2), (3, 1, 1), (2, 3), ((3, 2), (2, 1), (1, 1))], ids=str)
+def test_pooling(compare, torch, window, rng):
+    x = rng.permutation(2 * 7 * 6 * 3).reshape(2, 7, 6, 3) * 0.01
+    for name in ("max_pool2d", "avg_pool2d"):
+        theirs = getattr(torch.nn.functional, name)
+        compare(lambda x, n=name: getattr(ag, n)(x, *window), lambda x, f=theirs: nhwc(f(nchw(x), *window)), x)
+    ties = np.maximum(rng.integers(-3, 3, (2, 7, 6, 3)), 0).astype(float)
+    compare(lambda x: ag.max_pool2d(x, *window), lambda x: nhwc(torch.nn.functional.max_pool2d(nchw(x), *window)), ties)
+
+
+def test_batch_norm(compare, torch, rng):
+    x, w, b = rng.normal(size=(4, 3, 5, 6)) * 3 + 2, rng.normal(size=6), rng.normal(size=6)
+
+    def theirs(x, w, b):
+        return nhwc(torch.nn.functional.batch_norm(nchw(x), None, None, w, b, training=True, eps=1e-3))
+
+    compare(lambda x, w, b: ag.batch_norm(x, w, b, 1e-3), theirs, x, w, b)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses(compare, torch, reduction, rng):
+    functional = torch.nn.functional
+    z, y, p = rng.normal(size=(5, 4)) * 3, rng.random((5, 4)), rng.uniform(0.05, 0.95, (5, 4))
+    labels, soft = np.array([0, 3, 1, 1, 2]), rng.dirichlet(np.ones(4), 5)
+    options = {"reduction": reduction}
+    compare(lambda p, y: ag.mse(p, y, **options), lambda p, y: functional.mse_loss(p, y, **options), z, y)
+    compare(
+        lambda z: ag.bce_with_logits(z, y.astype(z.dtype), **options),
+        lambda z: functional.binary_cross_entropy_with_logits(z, torch.tensor(y).to(z), **options),
+        z,
+    )
+    compare(
+        lambda p: ag.bce(p, y.astype(p.dtype), **options),
+        lambda p: functional.binary_cross_entropy(p, torch.tensor(y).to(p), **options),
+        p,
+    )
+    for smoothing in (0.0, 0.1):
+        compare(
+            lambda z, s=smoothing: ag.cross_entropy(z, labels, **options, label_smoothing=s),
+            lambda z, s=smoothing: functional.cross_entropy(z, torch.tensor(labels), **options, label_smoothing=s),
+            z,
+        )
+    compare(
+        lambda z: ag.cross_entropy(z, soft.astype(z.dtype), **options),
+        lambda z: functional.cross_entropy(z, torch.tensor(soft).to(z), **options),
+        z,
+    )
+
+
+def test_a_small_network(compare, torch, rng):
+    x, labels = rng.normal(size=(4, 12, 12, 3)), np.array([0, 2, 1, 2])
+    w1, b1 = rng.normal(size=(3, 3, 3, 8)) * 0.2, rng.normal(size=8)
+    w2, b2 = rng.normal(size=(6 * 6 * 8, 3)) * 0.1, rng.normal(size=3)
+
+    def ours(x, w1, b1, w2, b2):
+        h = ag.max_pool2d(ag.relu(ag.conv2d(x, w1, b1, padding=1)), 2)
+        return ag.cross_entropy(ag.linear(ag.flatten(h, 1), w2, b2), labels)
+
+    def theirs(x, w1, b1, w2, b2):
+        f = torch.nn.functional
+        h = nhwc(f.max_pool2d(f.relu(f.conv2d(nchw(x), oihw(w1), b1, padding=1)), 2))
+        return f.cross_entropy(torch.flatten(h, 1) @ w2 + b2, torch.tensor(labels))
+
+    compare(ours, theirs, x, w1, b1, w2, b2)
