@@ -1,10 +1,13 @@
 """A tiny reverse-mode autograd engine on NumPy: write a model as forward code, call backward, look at the graph."""
 
+from typing import TYPE_CHECKING
+
 from autograd_cnn.engine.check import check_gradients
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tape import enable_grad, no_grad
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import checkpoint, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autograd_cnn.kernels.threads import get_num_threads, set_num_threads
 from autograd_cnn.ops.activations import (
     gelu,
     leaky_relu,
@@ -60,3 +63,18 @@ from autograd_cnn.ops.shapes import (
     take,
     transpose,
 )
+
+if TYPE_CHECKING:
+    from autograd_cnn import data, interop, nn, optim, plots, training
+    from autograd_cnn.graph.trace import Graph, trace
+
+
+def __getattr__(name: str) -> object:
+    """The rooms above the engine, opened when they are asked for: ``import autograd_cnn`` stays quick."""
+    from importlib import import_module
+
+    if name in ("data", "interop", "nn", "optim", "plots", "training"):
+        return import_module(f"autograd_cnn.{name}")
+    if name in ("Graph", "trace"):
+        return getattr(import_module("autograd_cnn.graph.trace"), name)
+    raise AttributeError(f"autograd_cnn has no {name!r}")
