@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.files import write_atomically
+from autograd_cnn.graph.text import shape_text
 
 
 @dataclass(slots=True)
@@ -76,6 +77,7 @@ class Op:
     ports: list[str]
     inputs: list[tuple[int, str]]
     output: str
+    byproducts: list[str]
     place: Place
     rules: dict[int, Rule]
     kept: list[Kept] | None
@@ -124,10 +126,11 @@ class Graph:
         for op in self.ops:
             if op.kept is None:
                 return None
-            total += sum(k.nbytes for k in op.kept if k.first is None and self._counted(k))
+            total += sum(k.nbytes for k in op.kept if k.first is None and self.counted(k))
         return total
 
-    def _counted(self, kept: Kept) -> bool:
+    def counted(self, kept: Kept) -> bool:
+        """Whether `kept` costs memory: parameters exist anyway."""
         return kept.value is None or self.values[kept.value].role != "parameter"
 
     def svg(self) -> str:
@@ -198,8 +201,3 @@ class Graph:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """``(32,10)``, as narrow as it goes."""
-    return str(shape).replace(" ", "")

@@ -16,7 +16,8 @@ from autograd_cnn.engine.messages import line_of
 from autograd_cnn.engine.tape import Constant, Leaf, Node, enable_grad, tape
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.graph.names import Source
-from autograd_cnn.graph.records import Graph, Kept, Op, Place, Rule, Value, shape_text
+from autograd_cnn.graph.records import Graph, Kept, Op, Place, Rule, Value
+from autograd_cnn.graph.text import spelled
 
 
 def trace(f: Callable[..., Any], *args: Any) -> Graph:
@@ -44,8 +45,8 @@ def trace(f: Callable[..., Any], *args: Any) -> Graph:
 
     Examples
     --------
-    >>> from autograd_cnn.graph.trace import trace
-    >>> trace(lambda x: x * x + x, 3.0)
+    >>> import autograd_cnn as ag
+    >>> ag.trace(lambda x: x * x + x, 3.0)
     Graph: 2 operations, loss 12
     """
     if isinstance(f, Tensor):
@@ -169,7 +170,8 @@ class _Writer:
         rules = {p: Rule(r.inputs, tuple(r.asks)) for positions, r, _ in plan.steps for p in positions if p is not None}
         kept = None if node.saved is None else list(self.kept(f"n{rank}", plan, arrays, dict(inputs), output))
         where = Place(os.path.basename(node.code.co_filename), line_of(place), node.code.co_name)
-        return Op(f"n{rank}", primitive.name, options, plan.names, inputs, output.id, where, rules, kept)
+        byproducts = list(primitive.byproducts)
+        return Op(f"n{rank}", primitive.name, options, plan.names, inputs, output.id, byproducts, where, rules, kept)
 
     def input(self, node: Node, port: int, given: Any, variable: str | None, array: Any) -> Value:
         if isinstance(given, Node):
@@ -222,22 +224,3 @@ class _Writer:
             if first is None:
                 self.keepers[id(owner)] = (op, owner)  # holding the owner keeps its id its own
             yield Kept(label, value.id if value else None, owner.nbytes, first[0] if first else None)
-
-
-def spelled(value: Any) -> str:
-    """An option as text: the same in every run, so no address of an object."""
-    if isinstance(value, (tuple, list)):
-        inner = ", ".join(map(spelled, value))
-        return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' if len(value) == 1 else ''})"
-    if isinstance(value, slice):
-        start, stop, step = ("" if part is None else spelled(part) for part in (value.start, value.stop, value.step))
-        return f"{start}:{stop}" + (f":{step}" if step else "")
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is Ellipsis:
-        return "..."
-    if hasattr(value, "shape"):
-        return f"{shape_text(value.shape)} {value.dtype}"
-    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
-        return repr(value)
-    return str(getattr(value, "__name__", type(value).__name__))

@@ -1,0 +1,67 @@
+"""How names, options, shapes and byte counts are written in a picture: on one line, the same in every run."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import numpy as np
+
+LONGEST = 40  # characters of a label; the whole text is in its tooltip
+
+
+def plain(text: str) -> str:
+    """`text` on one line, with control characters, surrogates and direction overrides spelled out."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if unicodedata.category(c)[0] != "C" and c not in "\u2028\u2029" else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def clip(text: str, longest: int = LONGEST) -> str:
+    """`text`, plain, at most `longest` characters."""
+    text = plain(text)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def wide(text: str, size: float = TEXT) -> float:
+    """Width of `text` in points."""
+    return EM * size * (len(text) + sum(unicodedata.east_asian_width(c) in "WF" for c in text))
+
+
+def bytes_text(count: float) -> str:
+    """``2.1 MB``: two digits or three, 1 kB = 1000 B."""
+    if count < 1000:
+        return f"{count} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        count /= 1000
+        if count < 999.5:
+            break
+    return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """``(32,10)``, as narrow as it goes."""
+    return str(shape).replace(" ", "")
+
+
+def spelled(value: Any) -> str:
+    """An option as text: the same in every run, so no address of an object."""
+    if isinstance(value, (tuple, list)):
+        inner = ", ".join(map(spelled, value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' if len(value) == 1 else ''})"
+    if isinstance(value, slice):
+        start, stop, step = ("" if part is None else spelled(part) for part in (value.start, value.stop, value.step))
+        return f"{start}:{stop}" + (f":{step}" if step else "")
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is Ellipsis:
+        return "..."
+    if hasattr(value, "shape"):
+        return f"{shape_text(value.shape)} {value.dtype}"
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
+        return repr(value)
+    return str(getattr(value, "__name__", type(value).__name__))
