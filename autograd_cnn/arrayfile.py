@@ -4,6 +4,7 @@ Imports NumPy, safetensors and `autograd_cnn.files`. Any reader of safetensors o
 one entry, JSON with a SHA-256 of the whole file, computed with its own 64 digits read as zeros. Nothing is
 compressed, nothing is executed, nothing is mapped: what is read is a copy, and the file may be replaced at once.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -51,9 +52,9 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     ...     read_arrays(f"{folder}/run.safetensors")
     ({'w': array([1., 1.])}, {'step': 7})
     """
-    import safetensors.numpy  # noqa: PLC0415 - only who saves or loads pays for it
+    import safetensors.numpy
 
-    text = json.dumps({"sha256": ZEROS, **_spelled(state)}, allow_nan=False)
+    text = json.dumps({"sha256": ZEROS, **spelled(state)}, allow_nan=False)
     ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     raw = safetensors.numpy.save(ordered, {KEY: text})
     digest = hashlib.sha256(raw).hexdigest()
@@ -75,7 +76,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     OSError
         It cannot be read.
     """
-    import safetensors.numpy  # noqa: PLC0415
+    import safetensors.numpy
 
     with open(path, "rb") as file:
         raw = file.read(os.fstat(file.fileno()).st_size)  # a device has no size, and no end
@@ -102,16 +103,16 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         raise CheckpointError(f"{path}: damaged, or no safetensors file ({error})") from error
 
 
-def _spelled(value: Any) -> Any:
-    """JSON has no NaN and no infinities."""
+def spelled(value: Any) -> Any:
+    """`value` as JSON has it: arrays are lists, NaN and the infinities strings that `float` takes."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _spelled(item) for key, item in value.items()}
+        return {key: spelled(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_spelled(item) for item in value]
+        return [spelled(item) for item in value]
     if isinstance(value, (np.ndarray, np.generic)):
-        return _spelled(value.tolist())
+        return spelled(value.tolist())
     return value
 
 

@@ -1,7 +1,7 @@
 """Networks: modules that hold parameters, the usual layers, and how weights are first drawn.
 
-May import `autograd_cnn.ops` and the engine. A `Module` is a plain object: what is hung up in it is found by looking
-at its attributes, so there is nothing to register and no ``super().__init__()`` to forget.
+May import `autograd_cnn.ops` and the engine. A `Module` is a plain object: what is hung up in it is found by
+looking at its attributes, so there is nothing to register and no ``super().__init__()`` to forget.
 
 ============================================  ================================================================
 attribute                                     is
@@ -37,7 +37,7 @@ from autograd_cnn.ops.pooling import avg_pool2d, max_pool2d
 from autograd_cnn.ops.shapes import flatten
 
 Extent = int | tuple[int, int]
-Initialiser = Callable[[tuple[int, ...], Generator | None, DTypeLike], NDArray[Any]]
+Initialiser = Callable[[tuple[int, ...], Generator, Any], NDArray[Any]]
 Self = TypeVar("Self", bound="Module")
 
 
@@ -55,8 +55,11 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _parts(part: Any, path: str, owner: str, seen: set[int]) -> Iterator[tuple[str, str, Module | Tensor]]:
-    """(path, path of the owner, part) of every module and leaf Tensor, in the order of hanging up, each once."""
+def _parts(
+    part: Any, path: str = "", owner: str = "", seen: set[int] | None = None
+) -> Iterator[tuple[str, str, Module | Tensor]]:
+    """(path, path of the owner, part) of modules and leaf Tensors, in the order of hanging up, each once."""
+    seen = set() if seen is None else seen
     if isinstance(part, Module) or (isinstance(part, Tensor) and part.is_leaf):
         if id(part) in seen:
             return
@@ -113,8 +116,7 @@ def _table(rows: list[list[str]]) -> list[str]:
     """Rows as lines with aligned columns, the last one to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join([*(cell.ljust(w) for cell, w in zip(row[:-1], widths, strict=False)), row[-1].rjust(widths[-1])]).rstrip()
-        for row in rows
+        "  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]).rstrip() for row in rows
     ]
 
 
@@ -125,12 +127,12 @@ def _is_plain(value: Any) -> bool:
 class Module:
     """A function with parameters. Subclasses hang them up as attributes and write ``forward``.
 
-    A parameter is named after the place where it was hung up first, counted from the root: ``conv1.w``. A parameter
-    or a module that hangs in two places is shared: it counts once, under its first name. Every module has a `path`,
-    its place in the model ("" for the root), and `training`, True unless `eval` was called.
+    A parameter is named after the place where it was hung up first, counted from the root: ``conv1.w``. A
+    parameter or a module that hangs in two places is shared: it counts once, under its first name. Every
+    module has a `path`, its place in the model ("" for the root), and `training`, False after `eval`.
 
-    What `forward` wants to leave behind for a look it stores as an array, ``self.seen = h.data``: under `no_grad` a
-    Tensor would pass for a buffer.
+    What `forward` wants to leave behind for a look it stores as an array, ``self.seen = h.data``: a Tensor
+    made under `no_grad` would pass for a buffer.
 
     Examples
     --------
@@ -151,8 +153,8 @@ class Module:
     ['conv1.w', 'conv1.b', 'fc.w', 'fc.b']
     >>> model
     Net(): 20,714 parameters
-      conv1  Conv2d(padding=1)  w (3, 3, 3, 8), b (8,)      224
-      fc     Linear()           w (2048, 10), b (10,)    20,490
+      conv1  Conv2d(padding=1)  w (3, 3, 3, 8), b (8,)     224
+      fc     Linear()           w (2048, 10), b (10,)   20,490
     """
 
     forward: Callable[..., Any]
@@ -169,11 +171,11 @@ class Module:
     def _tensors(self) -> dict[str, Tensor]:
         """Parameters and buffers by path."""
         _adopt(self, self.path, self.path)  # an append to a list of modules went by unseen
-        return {path: part for path, _, part in _parts(self, "", "", set()) if isinstance(part, Tensor)}
+        return {path: part for path, _, part in _parts(self) if isinstance(part, Tensor)}
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
-        return (part for _, _, part in _parts(self, "", "", set()) if isinstance(part, Module))
+        return (part for _, _, part in _parts(self) if isinstance(part, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """(path from here, parameter), a shared one once."""
@@ -201,7 +203,7 @@ class Module:
         return {path: tensor.numpy() for path, tensor in self._tensors().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a copy of what `state_dict` gave, all or nothing. Graphs that are alive keep the old values.
+        """Take over a copy of what `state_dict` gave, all or nothing; a graph keeps the old values.
 
         Raises
         ------
@@ -225,7 +227,8 @@ class Module:
           w: (2, 4) float32, want (2, 3) float32
         """
         own = self._tensors()
-        check_state(f"{type(self).__name__}.load_state_dict", {path: t.data for path, t in own.items()}, state)
+        arrays = {path: tensor.data for path, tensor in own.items()}
+        check_state(f"{type(self).__name__}.load_state_dict", arrays, state)
         copies = [np.array(state[path], order="C") for path in own]
         for tensor, array in zip(own.values(), copies, strict=True):
             tensor.data = array
@@ -243,7 +246,7 @@ class Module:
     def _inventory(self) -> dict[str, tuple[Module, dict[str, Tensor]]]:
         """By path: every module, and the tensors that hang in it and in no module below it."""
         found: dict[str, tuple[Module, dict[str, Tensor]]] = {}
-        for path, owner, part in _parts(self, "", "", set()):
+        for path, owner, part in _parts(self):
             if isinstance(part, Module):
                 found[path] = (part, {})
             else:
@@ -276,16 +279,17 @@ class Module:
         >>> import numpy as np
         >>> from autograd_cnn import nn
         >>> rng = np.random.default_rng(0)
-        >>> conv = nn.Conv2d(3, 16, 3, padding=1, rng=rng)
-        >>> model = nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4096, 10, rng=rng))
+        >>> conv, fc = nn.Conv2d(3, 16, 3, padding=1, rng=rng), nn.Linear(4096, 10, rng=rng)
+        >>> model = nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), fc)
         >>> print(model.summary((100, 32, 32, 3)))
         layer  kind                      output             parameters
+               Sequential()              (100, 10)                   0
         0      Conv2d(padding=1)         (100, 32, 32, 16)         448
         1      ReLU()                    (100, 32, 32, 16)           0
         2      MaxPool2d(kernel_size=2)  (100, 16, 16, 16)           0
         3      Flatten()                 (100, 4096)                 0
         4      Linear()                  (100, 10)              40,970
-        total  Sequential()              (100, 10)              41,418
+        total                                                   41,418
         """
         rows: list[list[str]] = []
         waiting = self._inventory()
@@ -306,20 +310,20 @@ class Module:
         before = [(module, dict(vars(module))) for module in self.modules()]
         try:
             for path, (module, _) in waiting.items():
-                if path:
-                    module.forward = watched(path, module, module.forward)
+                module.forward = watched(path, module, module.forward)
             self.eval()
             with no_grad(), np.errstate(all="ignore"):
-                out = self(Tensor(np.zeros(input_shape, dtype)))
+                self(Tensor(np.zeros(input_shape, dtype)))
         finally:
             for module, attributes in before:
                 vars(module).clear()
                 vars(module).update(attributes)
-        waiting[""][1] and rows.append(["", "own parameters", "", f"{_count(waiting[''][1]):,}"])
-        for path, (module, own) in waiting.items():
-            if path and own:
-                rows.append([path, module._described(), "not called", f"{_count(own):,}"])
-        rows.append(["total", self._described(), _spelled_shape(out), f"{_count(tensors):,}"])
+        rows += [
+            [path, module._described(), "not called", f"{_count(own):,}"]
+            for path, (module, own) in waiting.items()
+            if own
+        ]
+        rows.append(["total", "", "", f"{_count(tensors):,}"])
         return "\n".join(_table([["layer", "kind", "output", "parameters"], *rows]))
 
 
@@ -331,3 +335,338 @@ def _spelled_shape(out: Any) -> str:
     if isinstance(out, (tuple, list)):
         return ", ".join(map(_spelled_shape, out))
     return str(out.shape) if hasattr(out, "shape") else type(out).__name__
+
+
+# Initialisers: (shape, rng, dtype) -> array
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Inputs that reach one output, and outputs that one input reaches, for (in, out) and HWIO."""
+    return max(math.prod(shape[:-1]), 1), math.prod(shape[:-2]) * shape[-1]
+
+
+def he_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
+    """Normal with variance ``2 / fan_in``: keeps the size of activations through layers with ReLU.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (in, out), or HWIO with ``fan_in = H * W * I``.
+    rng : numpy.random.Generator
+    dtype : float32 or float64
+
+    References
+    ----------
+    K. He et al., "Delving Deep into Rectifiers", 2015, equation 10.
+
+    Examples
+    --------
+    >>> w = he_normal((3, 3, 32, 64), np.random.default_rng(0))
+    >>> w.dtype, round(float(w.std()), 3), round(math.sqrt(2 / (3 * 3 * 32)), 3)
+    (dtype('float32'), 0.083, 0.083)
+    """
+    w = rng.standard_normal(shape, dtype)
+    w *= math.sqrt(2 / _fans(shape)[0])
+    return w
+
+
+def glorot_uniform(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
+    """Uniform within ``sqrt(6 / (fan_in + fan_out))`` of 0: for layers whose activation is near linear at 0.
+
+    Parameters as for `he_normal`; ``fan_out = H * W * O``.
+
+    References
+    ----------
+    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
+    equation 16.
+    """
+    limit = math.sqrt(6 / sum(_fans(shape)))
+    w = rng.random(shape, dtype)
+    w *= 2 * limit
+    w -= limit
+    return w
+
+
+def small_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
+    """Normal with standard deviation 0.01, whatever the shape: dies away in deep networks.
+
+    Parameters as for `he_normal`.
+    """
+    w = rng.standard_normal(shape, dtype)
+    w *= 0.01
+    return w
+
+
+# Layers
+
+
+def _generator(rng: Generator | None, who: str) -> Generator:
+    """`rng`, or an error. No default and no seed will do: a hidden generator makes runs depend on what was
+    built before, and layers that are each given the same seed start with the same weights."""
+    if not isinstance(rng, Generator):
+        raise TypeError(
+            f"{who}: rng is {'missing' if rng is None else repr(rng)}. One generator serves the whole model: "
+            f"rng = np.random.default_rng(0), then {who}(..., rng=rng)"
+        )
+    return rng
+
+
+def _parameter(array: NDArray[Any]) -> Tensor:
+    return Tensor(array, requires_grad=True)
+
+
+class Conv2d(Module):
+    """Convolution of images with learnt weights: (N, H, W, in_channels) -> (N, H', W', out_channels).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int or pair
+    stride, padding, dilation, groups
+        As for `autograd_cnn.conv2d`.
+    bias : bool
+        Whether to add `b`, which starts at 0.
+    init : callable
+        ``(shape, rng, dtype) -> array``.
+    rng : numpy.random.Generator
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    w : Tensor, (KH, KW, in_channels // groups, out_channels)
+    b : Tensor, (out_channels,), or None
+
+    Raises
+    ------
+    TypeError
+        Where `rng` is missing.
+    ValueError
+        Where `groups` does not divide the channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Extent,
+        stride: Extent = 1,
+        padding: Any = 0,
+        dilation: Extent = 1,
+        groups: int = 1,
+        bias: bool = True,
+        init: Initialiser = he_normal,
+        rng: Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"Conv2d: groups={groups} does not divide {in_channels} channels and {out_channels} outputs"
+            )
+        shape = (*pair(kernel_size, "kernel_size"), in_channels // groups, out_channels)
+        self.w = _parameter(init(shape, _generator(rng, "Conv2d"), dtype))
+        self.b = _parameter(np.zeros(out_channels, dtype)) if bias else None
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+
+    def forward(self, x: Any) -> Any:
+        return conv2d(x, self.w, self.b, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Linear(Module):
+    """Affine map ``x @ w + b`` with learnt weights: (..., in_features) -> (..., out_features).
+
+    Parameters and errors as for `Conv2d`.
+
+    Attributes
+    ----------
+    w : Tensor, (in_features, out_features)
+    b : Tensor, (out_features,), or None
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        init: Initialiser = he_normal,
+        rng: Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        self.w = _parameter(init((in_features, out_features), _generator(rng, "Linear"), dtype))
+        self.b = _parameter(np.zeros(out_features, dtype)) if bias else None
+
+    def forward(self, x: Any) -> Any:
+        return linear(x, self.w, self.b)
+
+
+class MaxPool2d(Module):
+    """The largest element of every window: see `autograd_cnn.max_pool2d`."""
+
+    def __init__(self, kernel_size: Extent, stride: Extent | None = None, padding: Extent = 0) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def forward(self, x: Any) -> Any:
+        return max_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class AvgPool2d(Module):
+    """The mean of every window: see `autograd_cnn.avg_pool2d`."""
+
+    def __init__(self, kernel_size: Extent, stride: Extent | None = None, padding: Extent = 0) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def forward(self, x: Any) -> Any:
+        return avg_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class BatchNorm2d(Module):
+    """Each channel brought to mean 0 and variance 1, then scaled and shifted: (N, H, W, C) -> the same.
+
+    In training by the statistics of the batch, which also move the running ones, ``running = (1 - momentum) *
+    running + momentum * batch``; in evaluation by the running ones. As in PyTorch, the batch is normalised by
+    its sum of squares over n, and the running variance takes it over n - 1.
+
+    Parameters
+    ----------
+    channels : int
+    eps : float
+        Added to the variance.
+    momentum : float
+        Weight of the new batch in the running statistics.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    w, b : Tensor, (channels,)
+        Scale and shift, from 1 and 0.
+    running_mean, running_var : Tensor, (channels,)
+        Buffers, from 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        In training, where a channel has only one value.
+
+    References
+    ----------
+    S. Ioffe, C. Szegedy, "Batch Normalization", 2015.
+    """
+
+    def __init__(
+        self, channels: int, eps: float = 1e-5, momentum: float = 0.1, dtype: DTypeLike = np.float32
+    ) -> None:
+        zeros, ones = np.zeros(channels, dtype), np.ones(channels, dtype)
+        self.w, self.b = _parameter(ones), _parameter(zeros)
+        self.running_mean, self.running_var = Tensor(zeros), Tensor(ones)
+        self.eps, self.momentum = eps, momentum
+
+    def forward(self, x: Any) -> Any:
+        if not self.training:
+            scale = self.w / sqrt(self.running_var + self.eps)
+            return x * scale + (self.b - self.running_mean * scale)
+        array = x.data if isinstance(x, Tensor) else np.asarray(x)
+        if array.size == array.shape[-1]:
+            raise ValueError(
+                f"BatchNorm2d: x {array.shape} has one value a channel, which has no variance. "
+                "A larger batch, or model.eval()"
+            )
+        out = batch_norm(x, self.w, self.b, self.eps)
+        axes = tuple(range(array.ndim - 1))
+        self._move(self.running_mean, array.mean(axes))
+        self._move(self.running_var, array.var(axes, ddof=1))
+        return out
+
+    def _move(self, running: Tensor, batch: NDArray[Any]) -> None:
+        """A new array each time: a graph from evaluation may still hold the old one."""
+        moved = (1 - self.momentum) * running.data + self.momentum * batch
+        running.data = moved.astype(running.dtype, copy=False)
+
+
+class Dropout(Module):
+    """In training a share `p` of the elements set to 0, the others scaled by 1 / (1 - p); else nothing.
+
+    Parameters
+    ----------
+    p : float
+        In [0, 1].
+    rng : numpy.random.Generator
+        Drawn from at every call in training. To resume a run bit for bit, save ``rng.bit_generator.state``.
+
+    Raises
+    ------
+    TypeError
+        Where `rng` is missing.
+    ValueError
+        Where `p` is not a probability.
+    """
+
+    def __init__(self, p: float = 0.5, rng: Generator | None = None) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: p is {p}, want a probability in [0, 1]")
+        self.p, self.rng = p, _generator(rng, "Dropout")
+
+    def forward(self, x: Any) -> Any:
+        return dropout(x, self.p, self.rng) if self.training else x
+
+
+class Flatten(Module):
+    """Each image as one row: (N, ...) -> (N, product of the rest)."""
+
+    def forward(self, x: Any) -> Any:
+        return flatten(x, 1)
+
+
+class ReLU(Module):
+    """``max(x, 0)``, elementwise."""
+
+    def forward(self, x: Any) -> Any:
+        return relu(x)
+
+
+class Sigmoid(Module):
+    """``1 / (1 + exp(-x))``, elementwise."""
+
+    def forward(self, x: Any) -> Any:
+        return sigmoid(x)
+
+
+class Sequential(Module):
+    """Layers one after the other; they are called ``0``, ``1``, ...
+
+    Raises
+    ------
+    TypeError
+        Where a layer is not a Module.
+
+    Examples
+    --------
+    >>> model = Sequential(Linear(2, 3, rng=np.random.default_rng(0)), ReLU(), Sigmoid())
+    >>> len(model), model[-1], model[0].w.name
+    (3, Sigmoid(): 0 parameters, '0.w')
+    >>> len(model[:2])
+    2
+    """
+
+    def __init__(self, *layers: Module) -> None:
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Module):
+                raise TypeError(f"Sequential: layer {i} is {layer!r}, want a Module. For ag.relu: nn.ReLU()")
+            setattr(self, str(i), layer)
+
+    def forward(self, x: Any) -> Any:
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def __iter__(self) -> Iterator[Module]:
+        return (layer for layer in vars(self).values() if isinstance(layer, Module))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Module:
+        layers = list(self)
+        return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]

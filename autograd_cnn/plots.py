@@ -4,6 +4,7 @@ Imports NumPy, `autograd_cnn.files` and, when a picture is drawn, matplotlib: th
 neither a display nor the user's own figures and backend are touched. Titles name the data, so a picture of made
 images says that they are made. The same numbers give the same bytes.
 """
+
 from __future__ import annotations
 
 import os
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from autograd_cnn.training import History
 
 # Okabe and Ito's colours, told apart by all kinds of colour vision: https://jfly.uni-koeln.de/color/
-BLUE, GREEN, RED, GREY = "#0072B2", "#007A5A", "#D55E00", "#6B6B6B"
+BLUE, GREEN, RED = "#0072B2", "#007A5A", "#D55E00"
+_FIGURES = ("accuracy", "validation_loss", "validation_accuracy")
 SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # no clock, no version
 
 
@@ -43,36 +45,34 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
     ValueError
         Another suffix.
     """
-    epochs = history.epochs
-    ends = [epoch.step for epoch in epochs]
-    scored = [epoch for epoch in epochs if epoch.accuracy is not None]
-    figure = _figure(9.6 if scored else 6.4, 4.2, path)
-    panels = figure.subplots(1, 2 if scored else 1, squeeze=False)[0]
     steps, losses = np.arange(1, len(history.losses) + 1), np.array(history.losses)
+    ends = [epoch.step for epoch in history.epochs]
+    columns = {name: [getattr(epoch, name) for epoch in history.epochs] for name in _FIGURES}
+    has_accuracy = not np.isnan(columns["accuracy"]).all()
+    figure = _figure(9.6 if has_accuracy else 6.4, 4.2, path)
+    panels = figure.subplots(1, 2 if has_accuracy else 1, squeeze=False)[0]
     window = max(1, len(losses) // 50)
-    few = len(losses) <= 30  # noqa: PLR2004
-    panels[0].plot(steps, losses, color=BLUE, lw=1.6 if few else 0.8, marker="o" if few else "", alpha=1 if few else 0.3,
-                   label="each step")
+    look = {"alpha": 0.3, "lw": 0.8} if window > 1 else {"marker": "o"}
+    panels[0].plot(steps, losses, color=BLUE, label="each step", **look)
     if window > 1:
-        smooth = np.convolve(losses, np.ones(window) / window, "valid")
+        smooth = np.convolve(losses, np.full(window, 1 / window), "valid")
         panels[0].plot(steps[window - 1 :], smooth, color=BLUE, lw=1.8, label=f"mean of {window} steps")
-    if any(epoch.validation_loss is not None for epoch in epochs):
-        panels[0].plot(ends, [epoch.validation_loss for epoch in epochs], "s--", color=RED, label="validation")
-    panels[0].set(xlabel="step", ylabel="loss", ylim=(0, None) if losses.size and losses.min() >= 0 else None)
-    if scored:
-        panels[1].plot(ends, [100 * epoch.accuracy for epoch in scored], "o-", color=BLUE, label="training")
-        checked = [(e.step, 100 * e.validation_accuracy) for e in epochs if e.validation_accuracy is not None]
-        if checked:
-            panels[1].plot(*zip(*checked, strict=True), "s--", color=RED, label="validation")
-            panels[1].annotate(f"{checked[-1][1]:.1f} %", checked[-1], (0, 9), textcoords="offset points", color=RED,
-                               ha="right")
-        panels[1].set(xlabel="step", ylabel="accuracy, %", ylim=(0, 100), xlim=panels[0].get_xlim())
+    panels[0].set(xlabel="step", ylabel="loss")
+    panels[0].ticklabel_format(axis="y", useOffset=False)
+    if losses.size and 0 <= losses.min() < losses.max() / 2:
+        panels[0].set_ylim(bottom=0)
+    if has_accuracy:
+        panels[1].plot(ends, np.multiply(100, columns["accuracy"]), "o-", color=BLUE, label="training")
+        panels[1].set(xlabel="step", ylabel="accuracy, %", ylim=(0, 102), xlim=panels[0].get_xlim())
+    for panel, name, unit in zip(panels, ("validation_loss", "validation_accuracy"), (1, 100), strict=False):
+        if not np.isnan(columns[name]).all():
+            panel.plot(ends, np.multiply(unit, columns[name]), "s--", color=RED, label="validation")
     for panel in panels:
         panel.grid(color="#E5E5E5")
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
         panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.legend(frameon=False)
+        panel.legend(frameon=False, loc="upper right" if panel is panels[0] else "center right")
     figure.suptitle(f"Training on {history.name}" + (" (interrupted)" if history.interrupted else ""))
     _save(figure, path)
 
@@ -124,7 +124,9 @@ def predictions(
         panel.imshow(image.squeeze(), cmap="gray", interpolation="nearest")
         panel.set_title(
             f"{classes[guess]} ✓" if right else f"{classes[guess]} ✗\nis {classes[label]}",
-            color=GREEN if right else RED, fontsize=9, pad=3,
+            color=GREEN if right else RED,
+            fontsize=9,
+            pad=3,
         )
     figure.suptitle(f"{name}: {np.count_nonzero(predicted == labels)} of {len(labels)} right")
     _save(figure, path)
@@ -165,9 +167,17 @@ def confusion_matrix(
     panel.spines[:].set_visible(False)
     for (row, column), count in np.ndenumerate(matrix):
         if count:
-            dark = share[row, column] > 0.5  # noqa: PLR2004
-            panel.text(column, row, f"{count:,}", ha="center", va="center", fontsize=9,
-                       color="white" if dark else "black", weight="bold" if row == column else "normal")
+            dark = share[row, column] > 0.5
+            panel.text(
+                column,
+                row,
+                f"{count:,}",
+                ha="center",
+                va="center",
+                fontsize=9,
+                color="white" if dark else "black",
+                weight="bold" if row == column else "normal",
+            )
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
     figure.suptitle(f"{name}: {accuracy:.1%} of {matrix.sum():,} images right")
     _save(figure, path)
@@ -178,14 +188,14 @@ def _figure(width: float, height: float, path: str | os.PathLike[str]) -> Figure
     if Path(path).suffix.lower() not in SUFFIXES:
         raise ValueError(f"{path}: a picture is saved as {', '.join(SUFFIXES)}")
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("autograd_cnn.plots needs matplotlib: pip install matplotlib") from error
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
 def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    from matplotlib import rc_context  # noqa: PLC0415
+    from matplotlib import rc_context
 
     suffix = Path(path).suffix.lower()
     with rc_context({"svg.hashsalt": "autograd_cnn"}):  # identifiers in an SVG are random otherwise

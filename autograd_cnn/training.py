@@ -5,6 +5,7 @@ is what a long run needs. A run may stop after any step and go on in another pro
 because all that decides the next step is kept: parameters and buffers, the state of the optimiser, the number of the
 step (hence the place in the schedule), the order of the images and the place in it, every random generator.
 """
+
 from __future__ import annotations
 
 import json
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -30,9 +31,18 @@ from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, first_not_finite, no_grad, tape
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.files import write_atomically
+from autograd_cnn.nn import Module, check_state
+from autograd_cnn.optim import Optimiser
 
 __all__ = [
-    "CheckpointError", "Epoch", "Evaluation", "History", "evaluate", "fit", "load_checkpoint", "predict",
+    "CheckpointError",
+    "Epoch",
+    "Evaluation",
+    "History",
+    "evaluate",
+    "fit",
+    "load_checkpoint",
+    "predict",
     "save_checkpoint",
 ]
 
@@ -57,9 +67,13 @@ class Epoch:
     seconds: float
 
     def __str__(self) -> str:
-        figures = {"loss": f"{self.loss:.4f}", "accuracy": f"{self.accuracy:.1%}",
-                   "validation loss": f"{self.validation_loss:.4f}",
-                   "validation accuracy": f"{self.validation_accuracy:.1%}", "time": f"{self.seconds:.1f} s"}
+        figures = {
+            "loss": f"{self.loss:.5f}",
+            "accuracy": f"{self.accuracy:.1%}",
+            "validation loss": f"{self.validation_loss:.5f}",
+            "validation accuracy": f"{self.validation_accuracy:.1%}",
+            "time": f"{self.seconds:.1f} s",
+        }
         return ", ".join(f"{name} {figure}" for name, figure in figures.items() if "nan" not in figure)
 
 
@@ -82,7 +96,7 @@ class History:
     --------
     >>> history = History("shapes (synthetic)", [0.7, 0.6], [Epoch(2, 0.65, 0.1, 0.6, 0.12, 1.5)])
     >>> print(history.epochs[-1])
-    loss 0.6500, accuracy 10.0%, validation loss 0.6000, validation accuracy 12.0%, time 1.5 s
+    loss 0.65000, accuracy 10.0%, validation loss 0.60000, validation accuracy 12.0%, time 1.5 s
     """
 
     name: str = ""
@@ -112,7 +126,7 @@ class History:
     @classmethod
     def _from(cls, record: Mapping[str, Any]) -> History:
         epochs = [
-            Epoch(**{name: int(x) if name == "step" else float(x) for name, x in epoch.items()})
+            Epoch(int(epoch["step"]), **{name: float(x) for name, x in epoch.items() if name != "step"})
             for epoch in record["epochs"]
         ]
         return cls(record["name"], [float(x) for x in record["losses"]], epochs, record["interrupted"])
@@ -143,7 +157,7 @@ class Evaluation:
 def fit(
     model: Model,
     loss: Loss,
-    optimiser: Any,
+    optimiser: Optimiser,
     images: Array,
     labels: Array,
     *,
@@ -187,10 +201,10 @@ def fit(
     validation : (images, labels), optional
         Evaluated after each pass.
     checkpoint : path, optional
-        Written as training goes on. If the file is there already, training goes on from it: give the same arguments.
-        The model must be a Module.
+        Written after each pass and at the end. If the file is there already, training goes on from it: give the same
+        arguments. A plain function that draws random numbers has to draw them from `rng`.
     every : int, optional
-        Steps from one checkpoint to the next; default, one after each pass. The last step always makes one.
+        Write the checkpoint also after each so many steps.
     name : str
         What the images are, for the History and the pictures.
     progress : bool
@@ -216,7 +230,8 @@ def fit(
     >>> x = rng.normal(size=(200, 2))
     >>> y = (x[:, 0] > x[:, 1]).astype(int)
     >>> w = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
-    >>> history = fit(lambda x: x @ w, ag.cross_entropy, ag.optim.SGD([w], lr=1), x, y, epochs=5, rng=rng, progress=False)
+    >>> sgd = ag.optim.SGD([w], lr=1)
+    >>> history = fit(lambda x: x @ w, ag.cross_entropy, sgd, x, y, rng=rng, epochs=5, progress=False)
     >>> history.epochs[-1].accuracy > 0.95
     True
     """
@@ -225,50 +240,374 @@ def fit(
     if augment is not None and rng is None:
         raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
     if not len(images) == len(labels) > 0:
-        raise ValueError(f"fit: {len(images):,} images, {len(labels):,} labels; want as many, and at least one")
-    per_epoch = math.ceil(len(images) / batch_size)
-    total = steps if steps is not None else (epochs or 0) * per_epoch
-    run = _Run(History(name), {"images": len(images), "batch_size": batch_size}, rng)
-    history, losses = run.history, run.history.losses
-
-    def seen(step: int) -> int:
-        """Images in the first `step` batches."""
-        return step // per_epoch * len(images) + step % per_epoch * batch_size
+        raise ValueError(f"fit: {len(images):,} images and {len(labels):,} labels; want as many, and at least one")
+    run = _Run(name, rng, len(images), batch_size)
+    total = steps if steps is not None else (epochs or 0) * run.steps_per_pass
+    say = _say if progress else lambda line: None
 
     def save() -> None:
         if checkpoint is not None:
             save_checkpoint(checkpoint, model, optimiser, run.generators, run.state())
 
-    say = _say if progress else lambda line: None
     if checkpoint is not None and os.path.exists(checkpoint):
-        run.restore(checkpoint, load_checkpoint(checkpoint, model, optimiser, run.generators))
-        history, losses = run.history, run.history.losses
-        say(f"going on after step {len(losses):,}, from {checkpoint}")
-    with _training(model, True), _ctrl_c() as asked, _bar(seen(len(losses)), seen(total), progress) as bar:
-        while run.start < total and not asked.is_set():
-            for x, y in islice(run.batches(images, labels), total - len(losses)):
+        state, apply = _read_checkpoint(checkpoint, model, optimiser, run.generators)
+        run.resume(state)
+        apply()
+        say(f"going on after step {run.step:,}, from {checkpoint}")
+    with _in_mode(model, training=True), _ctrl_c() as asked, _bar(run, total, progress) as bar:
+        while run.closed < total and not asked.is_set():
+            for x, y in islice(run.batches(images, labels), max(total - run.step, 0)):
                 began = time.perf_counter()
                 if schedule is not None:
-                    optimiser.lr = schedule(len(losses))
-                outputs, value = _forward(model, loss, x if augment is None or rng is None else augment(x, rng), y, run)
+                    optimiser.lr = schedule(run.step)
+                if augment is not None and rng is not None:
+                    x = augment(x, rng)  # noqa: PLW2901
                 optimiser.zero_grad()
+                outputs = model(_images(x))
+                value = loss(outputs, y)
+                _check(value, run)
                 value.backward()
                 optimiser.step()
-                losses.append(value.item())
-                run.right += _right(outputs.data, y)
-                run.seconds += time.perf_counter() - began
-                bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+                run.add(value.item(), _right(outputs.data, y), time.perf_counter() - began)
+                bar.set_postfix(loss=f"{value.item():.5f}", refresh=False)
                 bar.update(len(y))
                 if asked.is_set():
                     break
-                if every and len(losses) % every == 0 and len(losses) < total:
+                if every and run.step % every == 0:
                     save()
-            whole = len(losses) - run.start == per_epoch
+            whole = run.step % run.steps_per_pass == 0
             if not whole:
-                save()  # before the pass is closed: it will go on
-            run.close(validation and evaluate(model, loss, *validation, batch_size=batch_size))
-            say(f"epoch {math.ceil(run.start / per_epoch)}/{math.ceil(total / per_epoch)}: {history.epochs[-1]}")
-            if whole and (not every or run.start == total or asked.is_set()):
+                save()  # a pass that will go on is not closed yet
+            run.close(evaluate(model, loss, *validation, batch_size=batch_size) if validation else None)
+            if whole:
                 save()
-        history.interrupted = asked.is_set() and run.start < total
-    return history
+            say(f"epoch {len(run.history.epochs)}/{math.ceil(total / run.steps_per_pass)}: {run.history.epochs[-1]}")
+        run.history.interrupted = run.closed < total
+    return run.history
+
+
+def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
+    """Outputs of a model for any number of images, a batch at a time, nothing recorded.
+
+    A Module runs in evaluation mode and is afterwards as it was.
+
+    Parameters
+    ----------
+    model : callable
+        Images (Tensor) to outputs: a Module, or a plain function.
+    images : array, (N, H, W, C), NHWC
+        uint8 images are converted by `as_float32`; floats are taken as they are.
+    batch_size : int
+
+    Returns
+    -------
+    array, (N, ...)
+
+    Examples
+    --------
+    >>> predict(lambda x: x.sum(axis=1), np.ones((5, 3), np.float32), batch_size=2)
+    array([3., 3., 3., 3., 3.], dtype=float32)
+    """
+    with _in_mode(model, training=False), no_grad():
+        starts = range(0, max(len(images), 1), batch_size)
+        return np.concatenate([model(_images(images[i : i + batch_size])).data for i in starts])
+
+
+def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size: int = 100) -> Evaluation:
+    """Loss, accuracy and confusions of a model on a set of images.
+
+    Parameters
+    ----------
+    model, images, batch_size
+        As for `predict`.
+    loss : callable
+        As for `fit`; called once, with the outputs of the whole set.
+    labels : array, (N,) integer, or (N, ...)
+
+    Returns
+    -------
+    Evaluation
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> outputs = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
+    >>> result = evaluate(lambda x: x, ag.cross_entropy, outputs, np.array([0, 1, 1]))
+    >>> print(f"{result.accuracy:.2f}", result.confusion.tolist())
+    0.67 [[1, 0], [1, 1]]
+    """
+    outputs = predict(model, images, batch_size)
+    confusion = np.zeros((0, 0), np.int64)
+    if _name_classes(outputs, labels):
+        confusion = np.zeros((outputs.shape[1],) * 2, np.int64)
+        np.add.at(confusion, (labels, outputs.argmax(-1)), 1)
+    with no_grad():
+        value = loss(Tensor(outputs), labels).item()
+    return Evaluation(value, _right(outputs, labels) / len(labels), outputs, confusion)
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    model: Any,
+    optimiser: Optimiser,
+    generators: Mapping[str, Generator] | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> None:
+    """Keep all that a training run depends on, in one safetensors file that damage does not go unnoticed in.
+
+    Parameters
+    ----------
+    path : path
+        Replaced as a whole or, on failure, left as it was.
+    model : Module or callable
+        Of a Module its `state_dict` is kept, and every random generator in it (such as that of Dropout); of a plain
+        function the parameters that the optimiser holds.
+    optimiser : SGD, Adam, AdamW
+    generators : dict of str to numpy.random.Generator, optional
+        Others that the run draws from.
+    state : dict, optional
+        What else the run needs: anything that JSON can hold.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    write_arrays(path, _arrays(model, optimiser), {
+        "optimiser": _numbers(optimiser),
+        "generators": {name: g.bit_generator.state for name, g in _generators(model, generators).items()},
+        "state": state or {},
+    })  # fmt: skip
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str], model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None = None
+) -> dict[str, Any]:
+    """Put model, optimiser and generators into the state that `save_checkpoint` found them in; all or nothing.
+
+    Parameters
+    ----------
+    path : path
+    model, optimiser, generators
+        As for `save_checkpoint`, built the same way.
+
+    Returns
+    -------
+    dict
+        The `state` that was given to `save_checkpoint`.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged, or of another model, optimiser or kind of generator. Nothing has changed then.
+    OSError
+        The file cannot be read.
+    """
+    state, apply = _read_checkpoint(path, model, optimiser, generators)
+    apply()
+    return state
+
+
+def _read_checkpoint(
+    path: str | os.PathLike[str], model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None
+) -> tuple[dict[str, Any], Callable[[], None]]:
+    """The `state` in a checkpoint that was found to fit, and what puts the rest of it in place."""
+    arrays, record = read_arrays(path)
+    if record is None:
+        raise CheckpointError(
+            f"{path}: has no sum, so it is no checkpoint. Weights: ag.interop.load_weights(path, model)"
+        )
+    mine = _generators(model, generators)
+    try:
+        check_state("checkpoint", _arrays(model, optimiser), arrays)
+        check_state("checkpoint", _numbers(optimiser), record["optimiser"])
+        check_state("checkpoint", dict.fromkeys(mine, 0), dict.fromkeys(record["generators"], 0))
+        for name, generator in mine.items():  # tried on another one first
+            type(generator.bit_generator)().state = record["generators"][name]
+        state = dict(record["state"])
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+    def apply() -> None:
+        weights = {name.removeprefix("model."): x for name, x in arrays.items() if name.startswith("model.")}
+        slots = {name.removeprefix("optimiser."): x for name, x in arrays.items() if name.startswith("optimiser.")}
+        if isinstance(model, Module):
+            model.load_state_dict(weights)
+        else:
+            for i, parameter in enumerate(optimiser.parameters):
+                parameter.data = weights[str(i)]
+        optimiser.load_state_dict({**slots, **record["optimiser"]})
+        for name, generator in mine.items():
+            generator.bit_generator.state = record["generators"][name]
+
+    return state, apply
+
+
+class _Run:
+    """How far a run is: what the next step depends on, besides the model and the optimiser.
+
+    A pass that ended within is closed in the History that is returned but open in the checkpoint, so that it goes on.
+    """
+
+    def __init__(self, name: str, rng: Generator | None, images: int, batch_size: int) -> None:
+        self.history = History(name)
+        self.rng = rng
+        self.sizes = {"images": images, "batch_size": batch_size}
+        self.steps_per_pass = math.ceil(images / batch_size)
+        self.order: Any = None  # state of the generator that drew the order of this pass
+        self.right = self.seconds = 0.0  # in this pass
+
+    @property
+    def generators(self) -> dict[str, Generator]:
+        return {} if self.rng is None else {"fit": self.rng}
+
+    @property
+    def step(self) -> int:
+        return len(self.history.losses)
+
+    @property
+    def closed(self) -> int:
+        """Steps in the passes that are closed."""
+        return self.history.epochs[-1].step if self.history.epochs else 0
+
+    def images(self, step: int) -> int:
+        """How many images the first `step` steps see."""
+        passes, batches = divmod(step, self.steps_per_pass)
+        return passes * self.sizes["images"] + batches * self.sizes["batch_size"]
+
+    def batches(self, images: Array, labels: Array) -> Iterator[tuple[Array, Array]]:
+        """The batches of this pass that are still to come."""
+        done = self.step - self.closed
+        stream = batches(images, labels, self.sizes["batch_size"], self.rng)
+        if self.rng is None or not done:
+            self.order = None if self.rng is None else self.rng.bit_generator.state
+            yield from islice(stream, done, None)
+        else:
+            bits = self.rng.bit_generator
+            now, bits.state = bits.state, self.order  # the same order once more
+            next(islice(stream, done - 1, None))
+            bits.state = now
+            yield from stream
+
+    def add(self, loss: float, right: float, seconds: float) -> None:
+        self.history.losses.append(loss)
+        self.right += right
+        self.seconds += seconds
+
+    def close(self, validation: Evaluation | None) -> None:
+        losses = self.history.losses[self.closed :]
+        sizes = np.diff([self.images(step) for step in range(self.closed, self.step + 1)])
+        self.history.epochs.append(Epoch(
+            self.step, float(np.average(losses, weights=sizes)), self.right / int(sizes.sum()),
+            validation.loss if validation else math.nan, validation.accuracy if validation else math.nan, self.seconds,
+        ))  # fmt: skip
+        self.right = self.seconds = 0.0
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "history": asdict(self.history),
+            "sizes": self.sizes,
+            "order": self.order,
+            "right": self.right,
+            "seconds": self.seconds,
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        if state["sizes"] != self.sizes:
+            raise CheckpointError(f"fit: the checkpoint is of a run with {state['sizes']}, this one has {self.sizes}")
+        self.history = replace(History._from(state["history"]), name=self.history.name)
+        self.order, self.right, self.seconds = state["order"], float(state["right"]), float(state["seconds"])
+
+
+def _images(images: Array) -> Tensor:
+    return Tensor(as_float32(images) if images.dtype == np.uint8 else images, name="images")
+
+
+def _name_classes(outputs: Array, labels: Array) -> bool:
+    return outputs.ndim == 2 and labels.ndim == 1 and labels.dtype.kind in "iu"
+
+
+def _right(outputs: Array, labels: Array) -> float:
+    """How many labels have the largest output."""
+    return float(np.count_nonzero(outputs.argmax(-1) == labels)) if _name_classes(outputs, labels) else math.nan
+
+
+def _check(value: Tensor, run: _Run) -> None:
+    """Stop at a loss that is no number; warn, once a pass, of a layer that nothing passes any more."""
+    if not math.isfinite(value.item()):
+        culprit = f" {first_not_finite(value._node)}" if isinstance(value._node, Node) else ""
+        raise FloatingPointError(f"fit: loss is {value.item()} at step {run.step:,}.{culprit}")
+    if run.step == run.closed and isinstance(value._node, Node):
+        for node in tape(value._node):
+            out = dict(node.plan.labelled(node.saved or ())).get("out") if isinstance(node, Node) else None
+            if isinstance(node, Node) and out is not None and node.plan.primitive.name == "relu" and not out.any():
+                warn(f"{node}: all {out.size:,} outputs are 0 for all {len(out)} images; nothing behind it can learn. "
+                     "Lower the rate? He initialisation?", RuntimeWarning)  # fmt: skip
+
+
+def _generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str, Generator]:
+    """Every generator that a run draws from, by name; one in two places is listed twice, and restored alike."""
+    modules = model.modules() if isinstance(model, Module) else ()
+    found = {f"{m.path}.{name}": g for m in modules for name, g in vars(m).items() if isinstance(g, Generator)}
+    return {**found, **(others or {})}
+
+
+def _arrays(model: Any, optimiser: Optimiser) -> dict[str, Array]:
+    if isinstance(model, Module):
+        weights = model.state_dict()
+    else:
+        weights = {str(i): p.data for i, p in enumerate(optimiser.parameters)}
+    arrays = {f"model.{name}": x for name, x in weights.items()}
+    return arrays | {f"optimiser.{name}": x for name, x in optimiser.state_dict().items() if isinstance(x, np.ndarray)}
+
+
+def _numbers(optimiser: Optimiser) -> dict[str, Any]:
+    return {name: x for name, x in optimiser.state_dict().items() if not isinstance(x, np.ndarray)}
+
+
+@contextmanager
+def _in_mode(model: Any, training: bool) -> Iterator[None]:
+    """A Module in training or evaluation, and then each part of it as it was."""
+    before = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
+    try:
+        for module, _ in before:
+            module.training = training
+        yield
+    finally:
+        for module, was in before:
+            module.training = was
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets: steps stay whole. Only where Ctrl-C has its usual meaning."""
+    asked = threading.Event()
+
+    def ask(signum: int, frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ours = usual and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _bar(run: _Run, total: int, progress: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(initial=run.images(run.step), total=run.images(total), unit=" images", unit_scale=True,
+                disable=None if progress else True)  # fmt: skip
+
+
+def _say(line: str) -> None:
+    """A line above the bar."""
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)

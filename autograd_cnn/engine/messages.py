@@ -84,6 +84,7 @@ def explain(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) ->
     lines.append(f"  at {spell(here())}")
     if cure:
         lines.append(f"  {cure}")
+    lines += [f"  {origin}" for label, v in operands if (origin := _origin(v, label))]
     kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))
     told: Any = kind("\n".join(lines))
     told.explained = True
@@ -92,6 +93,16 @@ def explain(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) ->
 
 def _short(value: Any, label: str) -> str:
     return f"{getattr(value, 'name', None) or label} {value.shape}"
+
+
+def _origin(value: Any, label: str) -> str:
+    """Where a number like 400 comes from: ``x is flatten (model.py:31) of (64, 5, 5, 16), and 5*5*16 = 400``."""
+    node: Any = getattr(value, "_node", None)
+    if not hasattr(node, "plan") or node.plan.primitive.name != "flatten":
+        return ""
+    before = node.inputs[0].shape
+    joined = before[len(value.shape) - 1 :]
+    return f"{label} is {node} of {before}, and {'*'.join(map(str, joined))} = {value.shape[-1]}"
 
 
 def _column_cure(first: tuple[str, Any], second: tuple[str, Any]) -> str:

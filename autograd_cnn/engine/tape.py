@@ -19,6 +19,7 @@ import itertools
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ class Mode(threading.local):
     """What this thread does with operations; every thread starts by recording."""
 
     recording = True
+
+    def __init__(self) -> None:
+        self.variables: list[Leaf | Node] = []  # of the transforms (`grad`, ...) that this thread is inside
 
 
 mode = Mode()
@@ -136,32 +140,48 @@ def parents(node: Node | Leaf) -> list[Node | Leaf]:
     return [] if isinstance(node, Leaf) else [p for p in node.inputs if isinstance(p, (Node, Leaf))]
 
 
-def tape(root: Node | Leaf) -> list[Node | Leaf]:
-    """Everything that `root` was computed from, oldest first."""
+def tape(root: Node | Leaf, oldest: int = 0) -> list[Node | Leaf]:
+    """Everything that `root` was computed from, oldest first; nothing born before `oldest`."""
     found = {root.birth: root}
     stack = [root]
     while stack:
         for parent in parents(stack.pop()):
-            if parent.birth not in found:
+            if parent.birth not in found and parent.birth >= oldest:
                 found[parent.birth] = parent
                 stack.append(parent)
     return [found[birth] for birth in sorted(found)]
 
 
-def walk(
+def walk(root: Node | Leaf, seed: Any, **how: Any) -> dict[Node | Leaf, Any]:
+    """Carry `seed` = d loss / d root back to the leaves; return the gradient of each, in fresh arrays.
+
+    Nothing outside the graph changes: a walk that fails has changed no leaf.
+
+    Parameters
+    ----------
+    retain : bool
+        Keep what is saved, for another walk.
+    wrap : callable, optional
+        (array, node) -> Tensor: the rules run on Tensors, and are themselves recorded.
+    targets : collection of nodes, optional
+        Carry it to these only.
+    through : bool
+        Whether to go on behind a target that leads to another one.
+    """
+    # In a context of its own NumPy's errstate cannot leak, wherever an interrupt strikes.
+    return copy_context().run(_walk, root, seed, here(), **how)
+
+
+def _walk(
     root: Node | Leaf,
     seed: Any,
-    *,
+    place: Place,
     retain: bool = False,
     wrap: Callable[[Any, Any], Any] | None = None,
     targets: Collection[Node | Leaf] | None = None,
+    through: bool = True,
 ) -> dict[Node | Leaf, Any]:
-    """Carry `seed` = d loss / d root back to the leaves, or to `targets` only; return the gradient of each.
-
-    With `wrap` (array, node -> Tensor) the rules run on Tensors and are themselves recorded. Gradients returned are
-    fresh arrays. Nothing outside the graph changes: a walk that fails has changed no leaf.
-    """
-    place = here()
+    np.seterr(all="ignore")  # the forward pass has warned already
     if isinstance(root, Node):
         with landing:  # of two threads that walk the same graph, one is told
             if root.walked is not None:
@@ -183,6 +203,8 @@ def walk(
             c = _fit(c, g, parent, node, label, wrap)
         entry = waiting.get(parent.birth)
         if entry is None:
+            if parent.birth >= node.birth:
+                raise RuntimeError(f"backward: the graph has a cycle through {node}")
             waiting[parent.birth] = [parent, c]
             heappush(heap, -parent.birth)
         elif wrap is None and entry[1].flags.writeable:
@@ -190,47 +212,52 @@ def walk(
         else:
             entry[1] = _array(entry[1] + c)
 
-    with np.errstate(all="ignore"):  # the forward pass has warned already
-        while heap:
-            node, g = waiting.pop(-heappop(heap))
-            if node.__class__ is Leaf or (targets is not None and node in targets):
-                results[node] = g if wrap is not None or g.flags.writeable else g.copy()
-                if node.__class__ is Leaf:
+    while heap:
+        node, g = waiting.pop(-heappop(heap))
+        if node.__class__ is Leaf:
+            results[node] = g if wrap is not None or g.flags.writeable else g.copy()
+            continue
+        if targets is not None and node in targets:
+            results[node] = g if wrap is not None else g.copy()
+            if not through:
+                continue
+        plan, saved = node.plan, node.saved
+        if saved is None:
+            _refuse(node)
+        if wrap is None:
+            g.setflags(False)
+        else:
+            saved = plan.wrapped(node, wrap)
+        for wanted, rule, pick in plan.steps:
+            positions = wanted
+            if needed is not None:
+                positions = [p if p is not None and node.inputs[p] in needed else None for p in wanted]
+                if not any(p is not None for p in positions):
                     continue
-            plan, saved = node.plan, node.saved
-            if saved is None:
-                _refuse(node)
-            if wrap is None:
-                g.setflags(False)
-            else:
-                saved = plan.wrapped(node, wrap)
-            for positions, rule, pick in plan.steps:
-                if needed is not None and not any(p is not None and node.inputs[p] in needed for p in positions):
-                    continue
-                try:
-                    if rule.into is not None and wrap is None:
-                        entry = waiting.get(node.inputs[positions[0]].birth)
-                        if entry is not None and entry[1].flags.writeable:
-                            rule.into(entry[1], g, *pick(saved))
-                            continue
-                    result = rule.function(g, *pick(saved))
-                    if not rule.joint:
-                        receive(node.inputs[positions[0]], result, node, g, rule.name)
+            try:
+                if rule.into is not None and wrap is None:
+                    entry = waiting.get(node.inputs[positions[0]].birth)
+                    if entry is not None and entry[1].flags.writeable:
+                        rule.into(entry[1], g, *pick(saved))
                         continue
-                    for position, c in zip(positions, result, strict=True):
-                        if position is not None:
-                            receive(node.inputs[position], c, node, g, rule.name)
-                except BaseException as error:
-                    if isinstance(error, ValueError) and "read-only" in str(error):
-                        raise ValueError(
-                            f"{plan.primitive.name}: the rule for {rule.name} writes into g or into what was saved. "
-                            "Return a new array"
-                        ) from error
-                    note(error, f"while differentiating {node} for {rule.name}")
-                    raise
-            if not retain:
-                node.saved = node.guards = None
-                node.walked = place
+                result = rule.function(g, *pick(saved))
+                if not rule.joint:
+                    receive(node.inputs[positions[0]], result, node, g, rule.name)
+                    continue
+                for position, c in zip(positions, result, strict=True):
+                    if position is not None:
+                        receive(node.inputs[position], c, node, g, rule.name)
+            except BaseException as error:
+                if isinstance(error, ValueError) and "read-only" in str(error):
+                    raise ValueError(
+                        f"{plan.primitive.name}: the rule for {rule.name} writes into g or into what was saved. "
+                        "Return a new array"
+                    ) from error
+                note(error, f"while differentiating {node} for {rule.name}")
+                raise
+        if not retain:
+            node.saved = node.guards = None
+            node.walked = place
     return results
 
 
@@ -249,7 +276,7 @@ def _refuse(node: Node) -> None:
 def _leading_to(root: Node | Leaf, targets: Collection[Node | Leaf]) -> set[Node | Leaf]:
     """The nodes between `root` and `targets`, both included."""
     needed = set(targets)
-    for node in tape(root):
+    for node in tape(root, oldest=min((t.birth for t in targets), default=root.birth)):
         if any(parent in needed for parent in parents(node)):
             needed.add(node)
     return needed
@@ -268,31 +295,42 @@ def _fit(c: Any, g: Any, parent: Any, node: Node, label: str, wrap: Any) -> Any:
             "a NumPy scalar, or np.zeros without dtype?"
         )
     if c.shape != parent.shape:
-        c = unbroadcast(c, parent.shape, f"{name}: the rule for {label}")
+        step = next(rule for _, rule, _ in node.plan.steps if rule.name == label)
+        code = getattr(step.function, "__code__", None)
+        line = f" ({spell((code, 0))})" if code is not None else ""
+        c = unbroadcast(c, parent.shape, f"{name}: the rule for {label}{line}", label)
     return c if c.dtype == parent.dtype else c.astype(parent.dtype)
 
 
-def unbroadcast(c: Any, shape: tuple[int, ...], who: str = "unbroadcast") -> Any:
+def unbroadcast(c: Any, shape: tuple[int, ...], who: str = "unbroadcast", label: str = "x") -> Any:
     """Sum `c` over the axes along which `shape` was broadcast: the adjoint of broadcasting."""
     extra = len(c.shape) - len(shape)
     if extra < 0 or any(want not in (1, have) for want, have in zip(shape, c.shape[extra:], strict=True)):
-        raise ValueError(f"{who} returned {c.shape}, its input is {shape}")
+        raise ValueError(f"{who} returned {c.shape}, {label} is {shape}")
     axes = tuple(i for i, have in enumerate(c.shape) if i < extra or shape[i - extra] != have)
     return c.sum(axis=axes).reshape(shape)
 
 
 def first_not_finite(root: Node) -> str:
     """Name the operation in which a NaN or an infinity arose, from what the graph has kept."""
-    known_good = None
+    good: set[Any] = set()  # nodes known to be finite
+    last = None
     for node in tape(root):
         if isinstance(node, Leaf):
+            good.add(node)  # or a message about an operation's input will tell
             continue
         for label, array in node.plan.labelled(node.saved or ()):
-            if isinstance(array, ndarray) and array.dtype.kind == "f":
-                bad = array.size - int(np.isfinite(array).sum())
-                if label == "out" and bad:
-                    return f"First in {node}: {bad} of {array.size}"
-                if bad:
-                    return f"First seen in {label} of {node}: {bad} of {array.size}"
-                known_good = f"after {node}" if label == "out" else f"in {node} or after it"
-    return f"It arose {known_good}" if known_good else f"It arose in {root} or before"
+            if not isinstance(array, ndarray) or array.dtype.kind != "f":
+                continue
+            source = node if label == "out" else node.inputs[node.plan.names.index(label)]
+            bad = array.size - int(np.isfinite(array).sum())
+            if not bad:
+                good.add(source)
+                last = f"after {node}" if source is node else f"in {node} or after it"
+            elif label != "out":
+                return f"First seen in {label} of {node}: {bad} of {array.size}"
+            elif unseen := [p for p in parents(node) if p not in good]:
+                return f"First seen in {node}: {bad} of {array.size}; it may come from {unseen[-1]}"
+            else:
+                return f"First in {node}: {bad} of {array.size}"
+    return f"It arose {last}" if last else f"It arose in {root} or before"

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import spell, warn
+from autograd_cnn.engine.messages import here, spell, warn
 from autograd_cnn.engine.tape import Leaf, Node, _array, first_not_finite, landing, mode, walk
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.trace import Graph
+
+LONG = 100  # as many `+=` in a row look like a running total
 
 registry: dict[str, Callable[..., Any]] = {}
 """Every recorded operation by name."""
@@ -496,6 +498,14 @@ class Tensor:
                 f"({spell(other._node.walked)}). For a running total: total += {other._label()}.item()"
             )
             return registry["add"](self, other.detach())
+        node, length = self._node, 0
+        while length < LONG and isinstance(node, Node) and (node.code, node.offset) == here():
+            node, length = node.inputs[0], length + 1
+        if length == LONG:
+            warn(
+                f"total += {other._label()}: a sum of {LONG} losses keeps every graph alive. For a running "
+                f"total: total += {other._label()}.item()"
+            )
         return registry["add"](self, other)
 
     def __isub__(self, other: Any) -> Tensor:

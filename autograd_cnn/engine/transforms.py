@@ -47,15 +47,24 @@ class _Run:
         self.variables: list[Tensor] = []
         self.nested = False
         fresh = list(args)
+        outer = len(mode.variables)
         with enable_grad():
             for i in argnums:
                 fresh[i] = _map(self._variable, fresh[i])
-            self.value = f(*fresh, **(options or {}))
+            mode.variables += [v._node for v in self.variables]
+            try:
+                self.value = f(*fresh, **(options or {}))
+            finally:
+                del mode.variables[outer:]
         self.arguments = [fresh[i] for i in argnums]
         if not isinstance(self.value, Tensor):
             if isinstance(self.value, (tuple, list, dict)) or self.value is None:
                 raise TypeError(f"{getattr(f, '__name__', 'f')}: returned {type(self.value).__name__}, want one tensor")
             self.value = Tensor(self.value)
+        if outer and not self.nested and self.value._node is not None:
+            # `f` may close over the variable of a transform around this one
+            around = set(mode.variables)
+            self.nested = not around.isdisjoint(tape(self.value._node, min(n.birth for n in around)))
 
     def _variable(self, value: Any) -> Tensor:
         if isinstance(value, Tensor) and value.requires_grad:
@@ -316,7 +325,8 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
                 "parameter change since? Draw outside, and pass what was drawn"
             )
         recorded = isinstance(g, Tensor)
-        found = walk(second._node, g, retain=recorded, wrap=Tensor._of if recorded else None, targets=set(outside))
+        wrap = Tensor._of if recorded else None
+        found = walk(second._node, g, retain=recorded, wrap=wrap, targets=set(outside), through=False)
         results = [found[n] for n in outside]
         return results if len(results) > 1 else results[0]
 

@@ -1,4 +1,4 @@
-"""A tape made visible: traced into plain records, laid out, written as SVG or DOT. Reads the engine; nothing imports it.
+"""A tape made visible: read into plain records, laid out as a ladder, written as SVG or DOT.
 
-Nothing here is loaded before a picture is asked for: by ``t.graph()``, or by `trace`.
+Reads the engine; nothing below imports it. Loaded when a picture is asked for: by ``t.graph()`` or `trace`.
 """

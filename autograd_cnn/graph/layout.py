@@ -17,7 +17,8 @@ from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import bytes_text, clip, plain, shape_text
 
 TEXT, SMALL, EM = 12, 10, 0.62
-MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 20, 22, 10, 24
+MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 24
+TURN = 12  # below a box: where an edge forks, clear of both arrowheads
 
 Point = tuple[float, float]
 
@@ -32,8 +33,8 @@ class Box:
     y: float
     width: float
     height: float
-    text: str
     title: str
+    text: str
     beside: str = ""  # small, on the same line
     below: str = ""  # small, on a second line
     size: int = TEXT
@@ -61,6 +62,7 @@ class Picture:
     caption: str
     width: float
     height: float
+    headings: list[tuple[float, str]] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
     marks: list[tuple[float, float, bool]] = field(default_factory=list)
@@ -70,12 +72,21 @@ class Picture:
 class _Row:
     """A level of the ladder: an operation, or the value with which it begins or ends."""
 
-    output: Value
+    value: Value
     op: Op | None = None
     straight: list[int] = field(default_factory=list)  # ports fed from the row above
     slots: list[tuple[int, Value, bool]] = field(default_factory=list)  # the other ports: port, value, by a lane?
     height: float = HEIGHT
     y: float = 0
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Of the boxes left and right."""
+        return (self.op.id, f"r{self.op.id[1:]}") if self.op else (self.value.id, f"g_{self.value.id}")
+
+    @property
+    def bottom(self) -> float:
+        return self.y + self.height / 2
 
 
 def wide(text: str, size: float = TEXT) -> float:
@@ -95,15 +106,18 @@ class _Ladder:
         self.made: dict[str, int] = {}  # value -> its row
         self.rows = self._rows()
         self.uses = Counter(v.id for row in self.rows for _, v, lane in row.slots if not lane)
-        self.last = {v.id: (row, port) for row in self.rows for port, v, lane in row.slots if lane}
+        self.last = {v.id: (r, port) for r, row in enumerate(self.rows) for port, v, lane in row.slots if lane}
         self.lanes = self._lanes()
         self.learns = {v for op in graph.ops for p, v in op.inputs if p in op.rules} | {graph.result}
         self.unlabelled = {op.output for op in graph.ops[:-1]}
         self.picture = Picture(self._caption(), self._columns(), self._heights())
-        for row in self.rows:
-            self._draw(row)
+        if self.backward:
+            kept = (self.left + self.wide + self.right - self.rule) / 2
+            self.picture.headings = [(self.spine, "forward"), (kept, "kept"), (self.back, "backward")]
+        for index, row in enumerate(self.rows):
+            self._draw(index, row)
 
-    # Rows and lanes
+    # Rows, lanes, columns
 
     def _rows(self) -> list[_Row]:
         values, ops, rows = self.graph.values, self.graph.ops, []
@@ -133,7 +147,7 @@ class _Ladder:
             while busy and busy[0][0] <= self.made[value]:
                 heappush(free, heappop(busy)[1])
             lanes[value] = heappop(free) if free else len(busy)
-            heappush(busy, (self.made[self.last[value][0].output.id], lanes[value]))
+            heappush(busy, (self.last[value][0], lanes[value]))
         return lanes
 
     def _columns(self) -> float:
@@ -141,32 +155,32 @@ class _Ladder:
         ops, values = self.graph.ops, self.graph.values
         chips = [values[v] for v in self.uses]
         gutter = LANE * len(set(self.lanes.values())) + (GUTTER if chips or self.lanes else 0)
-        self.chip = max((wide(f"{clip(v.name)} {self._shape(v)}", SMALL) + 18 for v in chips), default=0)
+        chip = max((_chip_width(clip(v.name), self._shape(v)) for v in chips), default=0)
         inside = [wide(clip(op.name)) + wide(clip(_options(op)), SMALL) for op in ops]
-        inside += [wide(clip(row.output.name)) + wide(_type(row.output), SMALL) for row in self.rows if not row.op]
-        self.wide = max(110, *inside) + 24
-        content = self.chip + gutter + self.wide
+        inside += [wide(clip(row.value.name)) + wide(_type(row.value), SMALL) for row in self.rows if not row.op]
+        self.wide = max(110, *inside) + 22
+        content = chip + gutter + self.wide
+        self.rule = max([130, *(wide(clip(f"rule of {op.name}")) + 18 for op in ops)])
         if self.backward:
-            rung = max([60] + [wide(clip(self._kept(op)), SMALL) + 12 for op in ops])
-            self.rule = max(130, *(wide(clip(f"rule of {op.name}")) + 18 for op in ops))
-            pill = max((wide(clip(f"g_{v.name}"), SMALL) + 18 for v in chips if v.id in self.learns), default=0)
+            rung = max([60, *(wide(clip(self._kept(op)), SMALL) + 12 for op in ops)])
+            pill = max((_chip_width(clip(f"g_{v.name}")) for v in chips if v.id in self.learns), default=0)
             content += rung + self.rule + gutter + pill
         width = max(content, wide(self._caption()))
-        self.left = MARGIN + (width - content) / 2 + self.chip + gutter
-        self.chips = self.left - gutter
+        self.chips = MARGIN + (width - content) / 2 + chip
+        self.left = self.chips + gutter
         self.spine = self.left + self.wide / 2
-        if self.backward:
-            self.right = self.left + self.wide + rung + self.rule
-            self.back = self.right - self.rule / 2
+        self.right = self.left + self.wide + rung + self.rule if self.backward else 0
+        self.back = self.right - self.rule / 2
         return width + 2 * MARGIN
 
     def _heights(self) -> float:
         """Place the rows from the top down; return the height of the page."""
-        below = beside = MARGIN + TEXT + 14.0  # lower edge of the boxes so far, and of the chips beside them
+        # the lower edge of the boxes so far, and of the chips beside them
+        below = beside = MARGIN + TEXT + 14.0 + (SMALL + 6 if self.backward else 0)
         for row in self.rows:
             chips = SLOT * len(row.slots)
             row.y = max(below + row.height / 2, beside + chips / 2)
-            below, beside = row.y + row.height / 2 + GAP, row.y + chips / 2
+            below, beside = row.bottom + GAP, row.y + chips / 2
         return max(below - GAP, beside) + MARGIN
 
     # Texts
@@ -186,7 +200,8 @@ class _Ladder:
             asks = {a for rule in op.rules.values() for a in rule.asks}
             names = [values[v].name for port, v in op.inputs if op.ports[port] in asks]
             names += [values[op.output].name] if "out" in asks else []
-            return ", ".join(dict.fromkeys(names + [f"{b}_{values[op.output].name}" for b in op.byproducts if b in asks]))
+            names += [f"{b}_{values[op.output].name}" for b in op.byproducts if b in asks]
+            return ", ".join(dict.fromkeys(names))
         costs = ((k, "(shared)" if k.first else bytes_text(k.nbytes)) for k in op.kept)
         return ", ".join(f"{k.label} {cost}" if self.graph.counted(k) else k.label for k, cost in costs)
 
@@ -194,50 +209,135 @@ class _Ladder:
         used = self.uses[value.id]
         return shape_text(value.shape) + (f" used {used}×" if used > 1 else "")
 
-    def _edge_text(self, value: Value, back: bool) -> str:
-        """Half of the way between the columns is for a value's name and shape, half for its gradient's name."""
-        text = f"g_{value.name}" if back else f"{value.name} {shape_text(value.shape)}"
+    def _edge_text(self, text: str) -> str:
+        """Two texts share the way between the columns."""
         return clip(text, int((self.back - self.spine) / 2 / SMALL / EM) - 2 if self.backward else 40)
 
     # Drawing
 
-    # Drawing
-
-    def _draw(self, row: _Row) -> None:
-        if row.op is not None:
-            self._draw_op(row, row.op)
+    def _draw(self, index: int, row: _Row) -> None:
+        here = (self.spine, row.y, self.wide, row.height)
+        there = (self.back, row.y, self.rule, row.height)
+        if row.op:
+            self._draw_op(row, row.op, here, there)
         else:
-            self._draw_end(row)
-        left, right = self._ids(row)
-        for i, port in enumerate(row.straight):
-            above = self.rows[self.made[row.output.id] - (row.op is not None)]
-            x = self.spine + 16 * (i - (len(row.straight) - 1) / 2)
-            points = [(x, above.bottom), (x, row.y - row.height / 2)]
-            self._edge(self._ids(above), self._ids(row), above.output, points)
+            self._draw_end(row, here, there)
+        for i, _ in enumerate(row.straight):
+            above, x = self.rows[index - 1], self.spine + 16 * (i - (len(row.straight) - 1) / 2)
+            self._edge(above.ids, row.ids, above.value, [(x, above.bottom), (x, row.y - row.height / 2)])
         for i, (port, value, lane) in enumerate(row.slots):
             y = row.y + SLOT * (i - (len(row.slots) - 1) / 2)
             if lane:
-                self._draw_lane(row, port, value, y)
+                self._draw_lane(row, value, y, self.last[value.id] == (index, port))
             else:
-                self._draw_chip(row, port, value, y)
+                self._draw_chip(row, value, y, f"{value.id}_{row.ids[0]}_{port}")
 
-    def _edge(self, tail: tuple[str, str], head: tuple[str, str], value: Value, points: list[Point], tap: bool = False) -> None:
-        """One edge down, and its mirror image up; a tap ends at its lane."""
-        label, label_back, x, y = "", "", 0.0, 0.0
+    def _draw_end(self, row: _Row, here: Any, there: Any) -> None:
+        """The value with which the ladder begins, or the loss."""
+        value, title, (left, right) = row.value, _title(row.value), row.ids
+        gradient = clip(f"g_{value.name}", int(self.rule / TEXT / EM) - 5)
+        if not row.straight:
+            self._box(left, _kind(value), *here, title, clip(value.name), _type(value))
+            if self.backward and value.id in self.learns:
+                self._box(right, _kind(value), *there, f"gradient of {title}", gradient, back=True)
+        elif self.graph.loss is None:
+            self._box(left, "result", *here, title, clip(value.name), _type(value))
+        else:
+            self._box(left, "loss", *here, title, f"{clip(value.name)} {self.graph.loss:.4g}")
+            self._box(right, "rule", *there, title, f"{gradient} = 1", below="backward starts here", back=True)
+            ends = [(self.left + self.wide, row.y), (self.right - self.rule, row.y)]
+            self.picture.wires.append(Wire("backward", left, right, ends, "the way back begins"))
+
+    def _draw_op(self, row: _Row, op: Op, here: Any, there: Any) -> None:
+        y, (left, right) = row.y, row.ids
+        given = [f"{op.ports[p]}={self.graph.values[v].name}" for p, v in op.inputs]
+        given += [_options(op)] if op.options else []
+        place = f"{op.place.file}:{op.place.line}"
+        title = plain(f"{row.value.name} = {op.name}({', '.join(given)}), {place} in {op.place.function}")
+        self._box(left, "op", *here, title, clip(op.name), clip(_options(op)), clip(place))
+        if not self.backward:
+            return
+        served = ", ".join(self.graph.values[v].name for p, v in op.inputs if p in op.rules)
+        asks = ", ".join(dict.fromkeys(a for rule in op.rules.values() for a in rule.asks)) or "nothing but g"
+        below = clip(f"for {served}", int(self.rule / SMALL / EM) - 2)
+        title = plain(f"gradients for {served}; asks for {asks}")
+        self._box(right, "rule", *there, title, clip(f"rule of {op.name}"), below=below, back=True)
+        if kept := self._kept(op):
+            ends = [(self.left + self.wide, y), (self.right - self.rule, y)]
+            at = ((ends[0][0] + ends[1][0]) / 2, y - 5, "middle")
+            self.picture.wires.append(Wire("kept", left, right, ends, f"kept: {plain(kept)}", clip(kept), at, False))
+
+    def _draw_lane(self, row: _Row, value: Value, y: float, farthest: bool) -> None:
+        """From the value's row along its lane; a use on the way taps the lane."""
+        above, below = self.rows[self.made[value.id]], self.rows[self.made[value.id] + 1]
+        x, turn = self.left - 14 - LANE * self.lanes[value.id], above.bottom + TURN
+        out = self.spine - 8 * max(0, len(below.straight) - 1)
+        start = [(out, turn), (x, turn)]
+        if not farthest:
+            start, fork = [], (x, y)
+        elif below.straight:
+            fork = (out, turn)
+        else:
+            start.insert(0, (out, above.bottom))
+            fork = None
+        self._edge(above.ids, row.ids, value, [*start, (x, y), (self.left, y)], fork)
+
+    def _draw_chip(self, row: _Row, value: Value, y: float, chip: str) -> None:
+        kind, title, shape = _kind(value), _title(value), self._shape(value)
+        width = _chip_width(clip(value.name), shape)
+        box = (self.chips - width / 2, y, width, SLOT - 2, title, clip(value.name), shape)
+        self._box(chip, kind, *box, size=SMALL)
+        self._edge((chip, f"g_{chip}"), row.ids, value, [(self.chips, y), (self.left, y)])
+        if self.backward and value.id in self.learns:
+            text = clip(f"g_{value.name}")
+            width = _chip_width(text)
+            x = self._mirror((self.chips, y))[0] + width / 2
+            self._box(f"g_{chip}", kind, x, y, width, SLOT - 2, f"gradient of {title}", text, size=SMALL, back=True)
+
+    def _box(self, *args: Any, **options: Any) -> None:
+        self.picture.boxes.append(Box(*args, **options))
+
+    def _edge(
+        self, tail: tuple[str, str], head: tuple[str, str], value: Value, points: list[Point], fork: Point | None = None
+    ) -> None:
+        """One edge down and, if `value` learns, its mirror image up; from a fork, where the latter ends."""
+        texts, at = ("", ""), (0.0, 0.0)
         if value.id in self.unlabelled:
             self.unlabelled.discard(value.id)
             place = self.made[value.id]
-            label, label_back = self._edge_text(value, False), self._edge_text(value, True)
-            x, y = self.spine + 8 * max(1, len(self.rows[place + 1].straight)), self.rows[place].bottom + 13
+            texts = self._edge_text(f"{value.name} {shape_text(value.shape)}"), self._edge_text(f"g_{value.name}")
+            at = self.spine + 8 * max(1, len(self.rows[place + 1].straight)), self.rows[place].bottom + TURN + 2
         title = _title(value)
-        self.picture.wires.append(Wire("forward", tail[0], head[0], points, title, label, (x, y, "start")))
+        self.picture.wires.append(Wire("forward", tail[0], head[0], points, title, texts[0], (*at, "start")))
         if self.backward and value.id in self.learns:
-            mirrored = [self._mirror(p) for p in reversed(points)]
-            at = (*self._mirror((x, y)), "end")
-            self.picture.wires.append(
-                Wire("backward", head[1], tail[1], mirrored, f"gradient of {title}", label_back, at, not tap)
-            )
+            up = [self._mirror(point) for point in reversed(points)]
+            title, at = f"gradient of {title}", self._mirror(at)
+            self.picture.wires.append(Wire("backward", head[1], tail[1], up, title, texts[1], (*at, "end"), not fork))
+        if fork:
+            self.picture.marks.append((*fork, False))
+            if self.backward and value.id in self.learns:
+                self.picture.marks.append((*self._mirror(fork), True))
 
     def _mirror(self, point: Point) -> Point:
         x, y = point
         return (self.right + self.left - x if x <= self.left else self.back + self.spine - x), y
+
+
+def _chip_width(name: str, shape: str = "") -> float:
+    return wide(f"{name} {shape}".strip(), SMALL) + 18
+
+
+def _kind(value: Value) -> str:
+    return "parameter" if value.role == "parameter" else "input"
+
+
+def _type(value: Value) -> str:
+    return f"{shape_text(value.shape)} {value.dtype}"
+
+
+def _title(value: Value) -> str:
+    return plain(f"{value.role} {value.name} {value.shape} {value.dtype}, {value.size:,} elements")
+
+
+def _options(op: Op) -> str:
+    return ", ".join(f"{name}={value}" for name, value in op.options.items())

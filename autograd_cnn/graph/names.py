@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from itertools import islice, takewhile
 from typing import Any
 
-from autograd_cnn.engine.messages import line_of
-from autograd_cnn.engine.messages import Place as CodePlace
+from autograd_cnn.engine.messages import Place, line_of
 
 _OPERATORS: dict[type, str] = {
     ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.Pow: "power",
@@ -59,18 +58,14 @@ class Source:
     def __init__(self) -> None:
         self.files: dict[str, dict[tuple[int, int], list[tuple[Any, Any]]]] = {}
         self.modules: dict[str, set[str]] = {}
-        self.sites: dict[tuple[CodePlace, str], Site | None] = {}
 
-    def site(self, place: CodePlace, operation: str) -> Site | None:
+    def site(self, place: Place, operation: str) -> Site | None:
         """The expression at `place`, if its source is at hand."""
-        key = (place, operation)
-        if key not in self.sites:
-            file = place[0].co_filename
-            if file not in self.files:
-                self._parse(file)
-            found = list(self._at(place, operation))
-            self.sites[key] = Site(*found[0], self.modules[file]) if len(found) == 1 else None
-        return self.sites[key]
+        file = place[0].co_filename
+        if file not in self.files:
+            self._parse(file)
+        found = list(self._at(place, operation))
+        return Site(*found[0], self.modules[file]) if len(found) == 1 else None
 
     def _parse(self, file: str) -> None:
         self.files[file], self.modules[file] = {}, set()
@@ -86,7 +81,7 @@ class Source:
                     end = (node.end_lineno or 0, node.end_col_offset or 0)
                     self.files[file].setdefault(end, []).append((node, parent))
 
-    def _at(self, place: CodePlace, operation: str) -> Iterator[tuple[Any, Any]]:
+    def _at(self, place: Place, operation: str) -> Iterator[tuple[Any, Any]]:
         code, offset = place
         positions = code.co_positions() if hasattr(code, "co_positions") else ()
         line, end_line, column, end_column = next(islice(positions, offset // 2, None), (None,) * 4)

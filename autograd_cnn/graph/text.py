@@ -14,11 +14,8 @@ def plain(text: str) -> str:
     """`text` on one line, with control characters, surrogates and direction overrides spelled out."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if unicodedata.category(c)[0] != "C" and c not in "\u2028\u2029" else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+    hidden = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in hidden else c for c in text)
 
 
 def clip(text: str, longest: int = LONGEST) -> str:
@@ -27,20 +24,12 @@ def clip(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def wide(text: str, size: float = TEXT) -> float:
-    """Width of `text` in points."""
-    return EM * size * (len(text) + sum(unicodedata.east_asian_width(c) in "WF" for c in text))
-
-
 def bytes_text(count: float) -> str:
     """``2.1 MB``: two digits or three, 1 kB = 1000 B."""
-    if count < 1000:
-        return f"{count} B"
-    for unit in ("kB", "MB", "GB", "TB"):
-        count /= 1000
-        if count < 999.5:
-            break
-    return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while count >= 999.5 and len(units) > 1:
+        count, units = count / 1000, units[1:]
+    return f"{count:.1f} {units[0]}" if count < 9.95 and units[0] != "B" else f"{count:.0f} {units[0]}"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from autograd_cnn.engine.messages import line_of
 from autograd_cnn.engine.tape import Constant, Leaf, Node, enable_grad, tape
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.graph.names import Source
+from autograd_cnn.graph.names import Site, Source
 from autograd_cnn.graph.records import Graph, Kept, Op, Place, Rule, Value
 from autograd_cnn.graph.text import spelled
 
@@ -135,13 +135,14 @@ class _Writer:
         self.used: dict[str, int] = {}
         self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the memory's owner: the first keeper, the owner
         self.source = Source()
+        self.sites: dict[tuple[int, int, int], tuple[Site | None, dict[int, str], Place]] = {}
 
     def graph(self, nodes: list[Node | Leaf]) -> Graph:
         steps = [n for n in nodes if isinstance(n, Node)]
-        following = [(n.code, n.offset) for n in steps[1:]]
-        ops = [self.op(*pair, rank) for rank, pair in enumerate(zip(steps, [*following, None], strict=True), 1)]
-        if not ops:
+        if not steps:
             return Graph([], self.values, self.leaf(nodes[-1], "x", False).id, None)
+        following = [*((n.code, n.offset) for n in steps[1:]), None]
+        ops = [self.op(n, after, rank) for rank, (n, after) in enumerate(zip(steps, following, strict=True), 1)]
         result = self.known[nodes[-1]]
         if self.tensor.size != 1:
             return Graph(ops, self.values, result.id, None)
@@ -150,9 +151,7 @@ class _Writer:
 
     def op(self, node: Node, following: Any, rank: int) -> Op:
         plan, primitive = node.plan, node.plan.primitive
-        place = (node.code, node.offset)
-        site = self.source.site(place, primitive.name)
-        variables = site.variables(primitive, plan.names) if site else {}
+        site, variables, place = self.written(node)
         saved = node.saved or ()
         arrays = {p: saved[i] for (shape, p), i in plan.sources.items() if not shape} if saved else {}
         inputs, options = [], {}
@@ -163,15 +162,26 @@ class _Writer:
             elif name not in primitive.defaults or spelled(given) != spelled(primitive.defaults[name]):
                 options[name] = spelled(given)
         # of several operations under one of the user's calls, the last one made what the variable holds
-        target = site.target if site and (site.operation == primitive.name or following != place) else None
         last = node is self.tensor._node
-        name = node.name or target or ("loss" if last and self.tensor.size == 1 else primitive.name)
-        output = self.known[node] = self.value(name, "activation", node)
+        name = "loss" if last and self.tensor.size == 1 else primitive.name
+        if site and site.target and (site.operation == primitive.name or following != (node.code, node.offset)):
+            name = site.target
+        output = self.known[node] = self.value(node.name or name, "activation", node)
         rules = {p: Rule(r.inputs, tuple(r.asks)) for positions, r, _ in plan.steps for p in positions if p is not None}
         kept = None if node.saved is None else list(self.kept(f"n{rank}", plan, arrays, dict(inputs), output))
-        where = Place(os.path.basename(node.code.co_filename), line_of(place), node.code.co_name)
         byproducts = list(primitive.byproducts)
-        return Op(f"n{rank}", primitive.name, options, plan.names, inputs, output.id, byproducts, where, rules, kept)
+        return Op(f"n{rank}", primitive.name, options, plan.names, inputs, output.id, byproducts, place, rules, kept)
+
+    def written(self, node: Node) -> tuple[Site | None, dict[int, str], Place]:
+        """How the user wrote it: a loop asks for the same line again and again."""
+        key = (id(node.code), node.offset, id(node.plan))
+        if key not in self.sites:
+            line = (node.code, node.offset)
+            site = self.source.site(line, node.plan.primitive.name)
+            variables = site.variables(node.plan.primitive, node.plan.names) if site else {}
+            place = Place(os.path.basename(node.code.co_filename), line_of(line), node.code.co_name)
+            self.sites[key] = site, variables, place
+        return self.sites[key]
 
     def input(self, node: Node, port: int, given: Any, variable: str | None, array: Any) -> Value:
         if isinstance(given, Node):
@@ -202,7 +212,8 @@ class _Writer:
         while count > 1 and f"{name}_{count}" in self.used:
             count += 1
         unique = name if count == 1 else f"{name}_{count}"
-        self.used[name], self.used[unique] = count, self.used.get(unique, count)
+        self.used[name] = count
+        self.used.setdefault(unique, 1)
         value = Value(f"t{len(self.values) + 1}", unique, role, tuple(array.shape), str(array.dtype))
         self.values[value.id] = value
         return value

@@ -188,7 +188,7 @@ def test_what_would_leave_the_graph_is_refused(program):
 # A plain number is weak, whatever wraps it; so is an integer array.
 
 NUMBERS = [2, 2.0, True, np.float64(2), np.float32(2), np.int64(2), np.uint8(2), np.sqrt(2 / 3), np.array(2.0), np.array(3),
-           np.arange(1, 4), np.array([True, False, True]), [1.0, 2.0, 3.0], [1, 2, 3], Tensor(2.0), Tensor(np.arange(1, 4))]  # fmt: skip
+           np.arange(1, 4), np.array([True] * 3), [1.0, 2.0, 3.0], [1, 2, 3], Tensor(2.0), Tensor(np.arange(1, 4))]  # fmt: skip
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=repr)

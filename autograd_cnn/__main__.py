@@ -1,0 +1,111 @@
+"""``python -m autograd_cnn``: what runs where (`info`), and whether a primitive of one's own is right (`check`).
+
+May import everything. `info` never fails: what cannot be found out is said to be so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import runpy
+import shutil
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from autograd_cnn.data import cache_dir, searched
+from autograd_cnn.engine.check import conformance
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.tensor import registry
+from autograd_cnn.kernels.threads import get_num_threads
+
+PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm pooch numba".split()
+VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS".split()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("info", help="versions, threads, folders: what a bug report needs")
+    checking = commands.add_parser("check", help="try the primitives of a file of your own against finite differences")
+    checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
+    options = parser.parse_args(arguments)
+    return info() if options.command == "info" else check(options.file)
+
+
+def check(file: Path) -> int:
+    """Run a user's file and try every primitive it registers; 0 if all hold, 1 if one fails, 2 if there is none."""
+    if not file.is_file():
+        print(f"{file}: no such file", file=sys.stderr)
+        return 2
+    before = dict(registry)
+    sys.path.insert(0, str(file.parent))  # it may import its neighbours, as it would when run
+    runpy.run_path(str(file))
+    own = [p for name, p in registry.items() if isinstance(p, Primitive) and before.get(name) is not p]
+    if not own:
+        print(f"{file}: registers no primitive. @ag.primitive above a function does", file=sys.stderr)
+        return 2
+    failed = False
+    for primitive in own:
+        try:
+            print(f"ok    {primitive.name}: {conformance(primitive)} examples")
+        except Exception as error:
+            failed = True
+            print(f"FAIL  {error if primitive.name in str(error) else f'{primitive.name}: {error!r}'}")
+    return int(failed)
+
+
+def info() -> int:
+    """Print what runs where."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # paths may have letters that the terminal has not
+    say: dict[str, Callable[[], Any]] = {
+        "system": lambda: f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+        "packages": lambda: ", ".join(map(_version, PACKAGES)),
+        "Graphviz": lambda: shutil.which("dot") or "no dot here: .png and .pdf of graphs are drawn by matplotlib",
+        "cores": lambda: f"{os.cpu_count()}, tiles run on {get_num_threads()}",
+        "BLAS": _blas,
+        "kernels": lambda: "NumPy",
+        "CIFAR-10": lambda: "\n".join(f"{place}: {what}" for place, what in searched()),
+        "cache": _cache,
+        "variables": lambda: "\n".join(
+            f"{name}={value}"
+            for name, value in os.environ.items()
+            if name in VARIABLES or name.startswith("AUTOGRAD_CNN_")
+        ),
+    }
+    for title, find_out in say.items():
+        try:
+            text = find_out() or "none set"
+        except Exception as error:
+            text = f"not known ({error})"
+        print(f"{title:10}", text.replace("\n", f"\n{'':11}"))
+    return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return f"no {package}"
+
+
+def _blas() -> str:
+    import numpy  # noqa: F401 - loads what is to be found
+    from threadpoolctl import threadpool_info
+
+    found = [x for x in threadpool_info() if x["user_api"] == "blas"]
+    return ", ".join(f"{x['internal_api']} {x['version']}, {x['num_threads']} threads" for x in found) or "not known"
+
+
+def _cache() -> str:
+    files = [path for path in cache_dir().rglob("*") if path.is_file()]
+    return f"{cache_dir()}: {len(files)} files, {sum(path.stat().st_size for path in files) / 1e6:,.0f} MB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

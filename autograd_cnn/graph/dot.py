@@ -1,0 +1,107 @@
+"""The ladder as Graphviz text, and through Graphviz as PNG and PDF.
+
+The text carries our positions, since `dot` tangles edges that skip rows where rows must stay level, and asks Graphviz
+to keep them (``layout=nop2``; without that line `dot` lays the same graph out anew). Every edge is an edge of the text.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from autograd_cnn.graph.layout import SMALL, TEXT, Box, Point, Wire, ladder
+from autograd_cnn.graph.records import Graph
+from autograd_cnn.graph.svg import COLOURS, FONT_DOT, LIMIT, LINES, arrow
+from autograd_cnn.graph.text import clip
+
+_STYLES = {"forward": "solid", "backward": "dashed", "kept": "dotted"}
+
+
+def dot(graph: Graph) -> str:
+    """The picture of `graph` in the DOT language."""
+    picture = ladder(graph)
+    height = picture.height
+    lines = [
+        "digraph tape {",
+        f'graph [label={_quoted(picture.caption)}, labelloc=t, fontname="{FONT_DOT}", fontsize={TEXT}, '
+        f'bb="0,0,{_n(picture.width)},{_n(height)}", layout=nop2];',
+        f'node [fontname="{FONT_DOT}", fontsize={SMALL}, fixedsize=true];',
+        f'edge [fontname="{FONT_DOT}", fontsize={SMALL}, arrowsize=0.6];',
+        *(_node(box, height) for box in picture.boxes),
+        *(_edge(wire, height) for wire in picture.wires),
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _n(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _quoted(text: str) -> str:
+    """A DOT string that shows `text`: no escapes, no character entities, no end before its end."""
+    return '"' + text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _lines(*texts: str) -> str:
+    return '"' + "\\n".join(_quoted(text)[1:-1] for text in texts if text) + '"'
+
+
+def _node(box: Box, page: float) -> str:
+    fill, line = COLOURS[box.kind][:2]
+    style = "filled" if box.kind in ("input", "loss", "result") else "filled,rounded"
+    first = f"{box.text} {box.beside}".strip()
+    border = 8 if box.kind == "loss" else 0  # Graphviz draws the second border outside
+    width, height = (box.width - border) / 72, (box.height - border) / 72
+    parts = [
+        f"label={_lines(first, box.below)}",
+        f'shape=box, style="{style}{",dashed" if box.back else ""}", fillcolor="{fill}", color="{line}"',
+        f'pos="{_at((box.x, box.y), page)}", width={_n(width)}, height={_n(height)}',
+        f"tooltip={_quoted(clip(box.title, 400))}",
+    ]
+    if box.kind == "loss":
+        parts.append("peripheries=2")
+    return f'"{box.id}" [{", ".join(parts)}];'
+
+
+def _edge(wire: Wire, height: float) -> str:
+    line = LINES[wire.kind][0]
+    points, tip = list(wire.points), ""
+    if wire.arrow:
+        tip = f"e,{_at(points[-1], height)} "
+        points[-1] = arrow(*points[-2:])[0]
+    curve = [points[0]] + [p for a, b in pairwise(points) for p in (a, b, b)]  # straight Béziers
+    parts = [f'style={_STYLES[wire.kind]}, color="{line}"', f'pos="{tip}{" ".join(_at(p, height) for p in curve)}"']
+    if not wire.arrow:
+        parts.append("dir=none")
+    if wire.label:
+        x, y, anchor = wire.label_at
+        x += {"start": 0.5, "middle": 0, "end": -0.5}[anchor] * 0.6 * SMALL * len(wire.label)
+        parts.append(f'label={_quoted(wire.label)}, lp="{_at((x, y - 3), height)}"')
+    if wire.kind == "kept":
+        parts.append("constraint=false")
+    parts.append(f"tooltip={_quoted(clip(wire.title, 400))}")
+    return f'"{wire.tail}" -> "{wire.head}" [{", ".join(parts)}];'
+
+
+def _at(point: Point, height: float) -> str:
+    return f"{_n(point[0])},{_n(height - point[1])}"
+
+
+def rendered(graph: Graph, suffix: str) -> bytes:
+    """The picture as ``.png`` or ``.pdf``, drawn by Graphviz."""
+    if len(graph.ops) > LIMIT:
+        raise ValueError(f'graph: {len(graph.ops):,} operations are too many for {suffix}; .dot has no limit')
+    wanted = f'{suffix} needs Graphviz. It is not needed for loss.graph().save("g.svg"). '
+    try:
+        import graphviz
+    except ImportError as error:
+        cure = "The Python package graphviz is not here: pip install graphviz"
+        raise ImportError(wanted + cure) from error
+    try:
+        return graphviz.Source(dot(graph)).pipe(format=suffix[1:], quiet=True)
+    except graphviz.ExecutableNotFound as error:
+        cure = (
+            "The Python package graphviz is here, its program dot is not on PATH: "
+            "apt install graphviz (macOS: brew, Windows: winget)"
+        )
+        raise ImportError(wanted + cure) from error

@@ -1,0 +1,79 @@
+"""The weights of a model in a safetensors file, by the names they have in the model.
+
+May import everything but training and pictures. Arrays keep this package's layout: convolutions (KH, KW, in, out),
+linear layers (in, out).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.nn import Module, check_state
+
+Model = Module | Mapping[str, Tensor]
+
+
+def save_weights(path: str | os.PathLike[str], model: Model) -> None:
+    """Write every parameter and buffer of a model, with a sum that tells damage.
+
+    Parameters
+    ----------
+    path : path
+        Replaced as a whole or, on failure, left as it was.
+    model : Module, or dict of str to Tensor
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    write_arrays(path, _arrays(model), {})
+
+
+def load_weights(path: str | os.PathLike[str], model: Model) -> None:
+    """Give a model the weights that are in a file; all or nothing. The model holds copies.
+
+    Parameters
+    ----------
+    path : path
+        From `save_weights`, or a safetensors file from elsewhere.
+    model : Module, or dict of str to Tensor
+        Has the same names, shapes and dtypes.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged, or has other names, shapes or dtypes: every difference is listed.
+    OSError
+        The file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from autograd_cnn import nn
+    >>> model, twin = (nn.Linear(2, 3, rng=np.random.default_rng(seed)) for seed in (0, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(f"{folder}/weights.safetensors", model)
+    ...     load_weights(f"{folder}/weights.safetensors", twin)
+    >>> bool((twin.w == model.w).all())
+    True
+    """
+    arrays, _ = read_arrays(path)
+    try:
+        check_state("load_weights", _arrays(model), arrays)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if isinstance(model, Module):
+        model.load_state_dict(arrays)
+    else:
+        for name, tensor in model.items():
+            tensor.data = arrays[name]
+
+
+def _arrays(model: Model) -> dict[str, np.ndarray]:
+    return model.state_dict() if isinstance(model, Module) else {name: t.data for name, t in model.items()}

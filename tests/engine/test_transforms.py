@@ -1,0 +1,420 @@
+"""Functions of functions against formulas, against each other, and against PyTorch where it is installed."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+
+
+def close(got, want, rtol=1e-12):
+    np.testing.assert_allclose(got, want, rtol=rtol, atol=1e-12)
+
+
+# grad and value_and_grad
+
+
+def test_grad_of_several_arguments():
+    def f(x, y, z):
+        return ag.sum(x * y) + 3 * z
+
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    close(ag.grad(f)(x, y, 5.0), y)
+    close(ag.grad(f, 1)(x, y, 5.0), x)
+    gy, gz = ag.grad(f, (1, 2))(x, y, 5.0)
+    close(gy, x)
+    assert gz == 3
+    assert isinstance(gy, np.ndarray)
+
+
+def test_the_gradient_has_the_structure_of_its_argument():
+    parameters = {"conv": [np.ones(2), (np.full(3, 2.0),)], "scale": np.array(5.0)}
+
+    def f(p, x):
+        return p["scale"] * ag.sum(p["conv"][0]) * ag.sum(p["conv"][1][0] ** 2) + x
+
+    value, g = ag.value_and_grad(f)(parameters, 1.0)
+    assert value == 121
+    assert type(g["conv"][1]) is tuple
+    close(g["conv"][0], [60, 60])
+    close(g["conv"][1][0], [40, 40, 40])
+    assert g["scale"] == 24
+
+
+def test_keywords_pass_and_the_name_stays():
+    def loss(x, power=2):
+        """The loss."""
+        return ag.sum(x**power)
+
+    close(ag.grad(loss)(np.array([2.0]), power=3), [12])
+    assert (ag.grad(loss).__name__, ag.grad(loss).__doc__) == ("loss", "The loss.")
+
+
+def test_a_function_that_is_constant_has_gradient_zero():
+    close(ag.grad(lambda x: 3.0)(np.ones(2)), [0, 0])
+    close(ag.grad(lambda x, y: ag.sum(y), 0)(np.ones(2), np.ones(3)), [0, 0])
+    close(ag.grad(ag.grad(lambda x: 3 * x))(1.0), 0)
+    close(ag.hessian(lambda x: ag.sum(x))(np.ones(2)), np.zeros((2, 2)))
+    close(ag.jvp(lambda x: np.ones(3), (np.ones(2),), (np.ones(2),))[1], np.zeros(3))
+    close(ag.hvp(lambda x: ag.sum(x), (np.ones(2),), (np.ones(2),))[0], [0, 0])
+
+
+def test_f_must_return_one_number():
+    with pytest.raises(ValueError, match=r"grad: f returned \(2,\), want one number: .mean\(\) or .sum\(\)"):
+        ag.grad(lambda x: x)(np.ones(2))
+    with pytest.raises(TypeError, match="f: returned tuple, want one tensor"):
+
+        def f(x):
+            return x, x
+
+        ag.grad(f)(1.0)
+    assert ag.grad(lambda x: x * np.ones((1, 1)))(2.0) == 1  # size 1 is one number
+
+
+def test_transforms_work_under_no_grad_and_touch_no_gradient():
+    w = Tensor([2.0], requires_grad=True)
+    with ag.no_grad():
+        close(ag.grad(lambda x: ag.sum(x * x))(np.array([3.0])), [6])
+    close(ag.grad(lambda x: ag.sum(x * w))(np.array([3.0])), [2])
+    assert w.grad is None
+
+
+def test_float32_in_float32_out():
+    x = np.array([0.5, 1.0], np.float32)
+
+    def f(x):
+        return ag.sum(ag.tanh(x) ** 3)
+
+    value, g = ag.value_and_grad(f)(x)
+    results = [value, g, ag.hessian(f)(x), ag.jacobian(ag.sin)(x), ag.hvp(f, (x,), (x,))[0], *ag.jvp(ag.sin, (x,), (x,))]
+    assert {r.dtype for r in results} == {np.dtype(np.float32)}
+
+
+# Nesting
+
+
+def test_higher_derivatives():
+    f = ag.sin
+    for want in (np.cos, lambda x: -np.sin(x), lambda x: -np.cos(x), np.sin, np.cos):
+        f = ag.grad(f)
+        close(f(0.7), want(0.7))
+
+
+def test_perturbations_are_not_confused():
+    """J. Siskind, B. Pearlmutter, "Perturbation Confusion and Referential Transparency", 2005."""
+    close(ag.grad(lambda x: x * ag.grad(lambda y: x + y)(1.0))(1.0), 1)
+    close(ag.grad(lambda x: x * ag.grad(lambda y: x * y)(x))(3.0), 6)
+    close(ag.grad(lambda x: ag.grad(lambda y: x * y * y)(x))(3.0), 12)
+    close(ag.grad(lambda x: x * ag.jvp(lambda y: x * y, (2.0,), (1.0,))[1])(3.0), 6)
+
+
+def test_an_inner_transform_may_close_over_the_outer_variable():
+    close(ag.grad(lambda y: ag.grad(lambda x: x * y)(2.0))(3.0), 1)
+    close(ag.grad(lambda x: x * ag.grad(lambda y: x * y)(2.0))(3.0), 6)
+    close(ag.grad(lambda y: ag.jvp(lambda x: x * y * y, (2.0,), (1.0,))[1])(3.0), 6)
+    close(ag.grad(lambda y: ag.vjp(lambda x: x * y * y, 2.0)[1](1.0)[0])(3.0), 6)
+    close(ag.grad(lambda y: ag.sum(ag.jacobian(lambda x: x * y * y)(np.ones(2))))(3.0), 12)
+    close(ag.hessian(lambda y: ag.grad(lambda x: x * y**3)(2.0))(3.0), 18)
+
+
+def test_an_inner_transform_may_be_given_the_outer_variable_beside_its_own():
+    close(ag.grad(lambda y: ag.grad(lambda x, y: x * y * y)(2.0, y))(3.0), 6)
+
+
+def test_grad_of_grad_of_a_mixed_function():
+    def f(x, y):
+        return ag.sin(x * y) * y
+
+    x, y = 0.3, 0.8
+    close(ag.grad(lambda y: ag.grad(f)(x, y))(y), 2 * y * np.cos(x * y) - x * y**2 * np.sin(x * y))
+    close(ag.grad(ag.grad(f, 0), 1)(x, y), ag.grad(ag.grad(f, 1), 0)(x, y))
+
+
+def test_a_tensor_inside_a_recorded_graph_differentiates_through_grad():
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    inner = ag.grad(lambda v: ag.sum(v**3))(w)
+    ag.sum(inner).backward()
+    close(w.grad, 6 * w.data)
+
+
+def test_a_tensor_that_needs_no_gradient_gives_arrays():
+    g = ag.grad(lambda v: ag.sum(v**2))(Tensor([1.0, 2.0]))
+    assert isinstance(g, np.ndarray)
+    close(g, [2, 4])
+
+
+# vjp, jvp, hvp, jacobian, hessian
+
+
+A = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+X = np.array([0.5, -1.0, 2.0])
+V = np.array([1.0, 0.5, -0.25])
+
+
+def bent(x):
+    return ag.tanh(A @ x)
+
+
+BENT = (1 - np.tanh(A @ X) ** 2)[:, None] * A
+
+
+def test_vjp():
+    value, back = ag.vjp(bent, X)
+    close(value, np.tanh(A @ X))
+    for g in (np.array([1.0, 0.0]), np.array([-2.0, 3.0])):  # as often as one likes
+        (gx,) = back(g)
+        close(gx, g @ BENT)
+    with pytest.raises(ValueError, match=r"vjp: g is \(3,\), f returned \(2,\)"):
+        back(np.ones(3))
+    _, back = ag.vjp(lambda p, x: p["w"] * x, {"w": X}, V)
+    gp, gx = back(np.ones(3))
+    close(gp["w"], V)
+    close(gx, X)
+
+
+def test_jvp():
+    value, tangent = ag.jvp(bent, (X,), (V,))
+    close(value, np.tanh(A @ X))
+    close(tangent, BENT @ V)
+    _, tangent = ag.jvp(lambda x, y: x * y, (X, V), (V, X))
+    close(tangent, V * V + X * X)
+    _, tangent = ag.jvp(lambda x, y: x + 0 * y, (X, V), (V, X))
+    close(tangent, V)
+    _, tangent = ag.jvp(lambda p: p["a"] * p["b"], ({"a": X, "b": V},), ({"a": V, "b": X},))
+    close(tangent, V * V + X * X)
+
+
+def test_jvp_of_every_kind_of_rule(rng):
+    """Gather and scatter, pooling, convolution, joint rules: a jvp walks the walk of each."""
+    image, w, t = rng.normal(size=(2, 6, 6, 2)), rng.normal(size=(3, 3, 2, 4)), rng.normal(size=(2, 6, 6, 2))
+    scale, shift = rng.normal(size=4), rng.normal(size=4)
+
+    def f(x):
+        h = ag.batch_norm(ag.conv2d(x, w, padding=1), scale, shift)
+        h = ag.max_pool2d(ag.gelu(h), 2)
+        return ag.log_softmax(ag.concatenate([h[:, 0], h[:, [1, 1, 2]][..., 0, :]], 1))
+
+    _, tangent = ag.jvp(f, (image,), (t,))
+    close(tangent, (f(image + 1e-6 * t) - f(image - 1e-6 * t)) / 2e-6, rtol=1e-6)
+
+
+def test_jacobian():
+    close(ag.jacobian(bent)(X), BENT)
+    j = ag.jacobian(lambda x: ag.reshape(x, (2, 1, 3)) * np.ones((4, 1)))(np.arange(6.0).reshape(3, 2))
+    assert j.shape == (2, 4, 3, 3, 2)
+    assert ag.jacobian(lambda x: x[:0])(X).shape == (0, 3)
+    assert ag.jacobian(lambda x: ag.sum(x))(X).shape == (3,)
+    close(ag.jacobian(lambda x, y: x * y, 1)(X, V), np.diag(X))
+    with pytest.raises(TypeError, match="the argument is one array"):
+        ag.jacobian(lambda p: p["a"] + p["b"])({"a": X, "b": X})
+
+
+def quartic(x):
+    return ag.sum(x**2) ** 2 / 2 + ag.sum(A @ x)
+
+
+QUARTIC = 2 * (X @ X) * np.eye(3) + 4 * np.outer(X, X)
+
+
+def test_hessian():
+    close(ag.hessian(quartic)(X), QUARTIC)
+    close(ag.jacobian(ag.jacobian(bent))(X), -2 * (np.tanh(A @ X)[:, None, None] * BENT[:, :, None] * A[:, None, :]))
+
+
+def test_hvp():
+    (product,) = ag.hvp(quartic, (X,), (V,))
+    close(product, QUARTIC @ V)
+    gx, gy = ag.hvp(lambda x, y: ag.sum(x * x * y), (X, V), (V, X))
+    close(gx, 2 * V * V + 2 * X * X)
+    close(gy, 2 * X * V)
+
+
+def test_transforms_nest(rng):
+    close(ag.grad(lambda x: ag.sum(ag.jacobian(bent)(x) ** 2))(X), ag.jacobian(ag.jacobian(bent))(X).reshape(6, 3).T @ (2 * BENT.ravel()))
+    close(ag.grad(lambda x: ag.sum(ag.jvp(bent, (x,), (V,))[1]))(X), np.einsum("ijk,j->k", ag.jacobian(ag.jacobian(bent))(X), V))
+    close(ag.grad(lambda x: ag.sum(ag.vjp(bent, x)[1](np.ones(2))[0]))(X), ag.jacobian(ag.jacobian(bent))(X).sum((0, 1)))
+    close(ag.jvp(ag.grad(quartic), (X,), (V,))[1], QUARTIC @ V)  # forward over reverse
+    close(ag.grad(lambda x: ag.sum(ag.hvp(quartic, (x,), (V,))[0]))(X),
+          ag.jacobian(lambda x: ag.hessian(quartic)(x))(X).sum(0).T @ V)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's own, of its own
+def test_beside_torch(torch, rng):
+    func = torch.func
+    w, b = rng.normal(size=(4, 3)), rng.normal(size=4)
+    x, v = rng.normal(size=3), rng.normal(size=3)
+
+    def ours(x):
+        return ag.logsumexp(ag.tanh(w @ x + b) ** 2)
+
+    def theirs(x):
+        return torch.logsumexp(torch.tanh(torch.tensor(w) @ x + torch.tensor(b)) ** 2, 0)
+
+    def vector(x):
+        return ag.softmax(w @ x)
+
+    def their_vector(x):
+        return torch.softmax(torch.tensor(w) @ x, 0)
+
+    tx, tv = torch.tensor(x), torch.tensor(v)
+    close(ag.grad(ours)(x), func.grad(theirs)(tx), rtol=1e-10)
+    close(ag.hessian(ours)(x), func.hessian(theirs)(tx), rtol=1e-10)
+    close(ag.hvp(ours, (x,), (v,))[0], func.hessian(theirs)(tx) @ tv, rtol=1e-10)
+    close(ag.jacobian(vector)(x), func.jacrev(their_vector)(tx), rtol=1e-10)
+    close(ag.jvp(vector, (x,), (v,))[1], func.jvp(their_vector, (tx,), (tv,))[1], rtol=1e-10)
+    close(ag.vjp(vector, x)[1](b)[0], func.vjp(their_vector, tx)[1](torch.tensor(b))[0], rtol=1e-10)
+    third = ag.jacobian(ag.hessian(ours))(x)
+    close(third, func.jacrev(func.hessian(theirs))(tx), rtol=1e-9)
+
+
+# checkpoint
+
+
+@pytest.fixture
+def layers(rng):
+    x = Tensor(rng.normal(size=(5, 4)), requires_grad=True)
+    weights = [Tensor(rng.normal(size=(4, 4)), requires_grad=True) for _ in range(3)]
+    return x, weights
+
+
+def gradients(loss, tensors):
+    for t in tensors:
+        t.grad = None
+    loss.backward()
+    return [t.grad for t in tensors]
+
+
+def test_checkpoint_gives_the_same_bits(layers):
+    x, weights = layers
+
+    def block(h):
+        for w in weights:  # closed over: they receive their gradients too
+            h = ag.tanh(h @ w)
+        return h
+
+    plain = gradients(ag.sum(block(x) ** 2), [x, *weights])
+    saved = gradients(ag.sum(ag.checkpoint(block, x) ** 2), [x, *weights])
+    for a, b in zip(plain, saved, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_checkpoint_keeps_nothing_of_what_happened_inside(layers):
+    x, weights = layers
+
+    def block(h):
+        for w in weights:
+            h = ag.tanh(h @ w)
+        return h
+
+    out = ag.checkpoint(block, x)
+    assert out._node.saved == ()
+    assert {n.birth for n in out._node.inputs} == {t._node.birth for t in (x, *weights)}
+
+
+def test_checkpoints_nest_repeat_and_share(layers):
+    x, (w, *_) = layers
+
+    def block(h):
+        return ag.checkpoint(lambda h: ag.tanh(h @ w), ag.tanh(h @ w))
+
+    def plain(h):
+        return ag.tanh(ag.tanh(h @ w) @ w)
+
+    def twice(f):
+        return ag.sum(f(f(x)) * f(x))
+
+    for a, b in zip(gradients(twice(plain), [x, w]), gradients(twice(lambda h: ag.checkpoint(block, h)), [x, w]), strict=True):
+        close(a, b)
+
+
+def test_checkpoint_of_a_result(layers):
+    x, (w, *_) = layers
+
+    def f(h):
+        return ag.sum(ag.tanh(h @ w))
+
+    for a, b in zip(gradients(f(2 * x), [x, w]), gradients(ag.checkpoint(f, 2 * x), [x, w]), strict=True):
+        close(a, b)
+
+
+def test_checkpoint_of_a_result_and_of_what_it_was_made_of(layers):
+    """What lies behind an input is the outer walk's business, also where it leads to another input."""
+    x, _ = layers
+    h = 2 * x
+    loss = ag.sum(ag.checkpoint(lambda h: h * x, h))
+    loss.backward(retain_graph=True)
+    close(x.grad, 4 * x.data)
+    loss.backward()
+    close(x.grad, 8 * x.data)
+
+
+def test_checkpoint_is_differentiable_twice(layers):
+    _, (w, *_) = layers
+
+    def f(x):
+        return ag.sum(ag.tanh(ag.reshape(x, (1, 4)) @ w) ** 2)
+
+    x, v = np.arange(4.0), np.ones(4)
+    close(ag.hessian(lambda x: ag.checkpoint(f, x))(x), ag.hessian(f)(x))
+    close(ag.hvp(lambda x: ag.checkpoint(f, x), (x,), (v,))[0], ag.hvp(f, (x,), (v,))[0])
+    close(ag.jvp(lambda x: ag.checkpoint(f, x), (x,), (v,))[1], ag.jvp(f, (x,), (v,))[1])
+
+
+def test_checkpoint_runs_f_once_forward_and_once_more_backward(layers):
+    x, (w, *_) = layers
+    calls = []
+
+    def f(h):
+        calls.append(1)
+        return ag.tanh(h @ w)
+
+    out = ag.checkpoint(f, x)
+    assert len(calls) == 1
+    out.sum().backward()
+    assert len(calls) == 2
+    with ag.no_grad():
+        assert not ag.checkpoint(f, x).requires_grad
+    assert len(calls) == 3
+
+
+def test_checkpoint_of_arrays_and_of_nothing_recorded(layers):
+    x, (w, *_) = layers
+    out = ag.checkpoint(lambda a: a @ w, x.data)  # an array in: only what is closed over has a gradient
+    out.sum().backward()
+    close(w.grad, x.data.T @ np.ones((5, 4)))
+    assert not isinstance(ag.checkpoint(lambda a: a + 1, x.data), Tensor)
+    assert ag.checkpoint(lambda a: a, x) is x
+
+
+def test_checkpoint_refuses_a_result_that_changed(layers):
+    x, (w, *_) = layers
+    out = ag.checkpoint(lambda h: h @ w, x)
+    w.data = w.data + 1
+    with pytest.raises(RuntimeError, match="did a parameter change since"):
+        out.sum().backward()
+    assert x.grad is None
+    rng = np.random.default_rng(0)
+    with pytest.raises(RuntimeError, match="Does it draw random numbers"):
+        ag.checkpoint(lambda h: ag.dropout(h, 0.5, rng), x).sum().backward()
+
+
+def test_what_checkpoint_will_run_on_again_is_locked(layers):
+    x, (w, *_) = layers
+    out = ag.checkpoint(lambda h: ag.tanh(h @ w), x)
+    for t in (x, w):
+        with pytest.raises(ValueError, match="read-only"):
+            t.data[...] = 0
+    out.sum().backward()
+    for t in (x, w):
+        t.data[...] = 0
+
+
+def test_checkpoint_walks_once_unless_retained(layers):
+    x, (w, *_) = layers
+    loss = ag.checkpoint(lambda h: ag.tanh(h @ w), x).sum()
+    loss.backward(retain_graph=True)
+    once = x.grad.copy()
+    loss.backward()
+    close(x.grad, 2 * once)
+    with pytest.raises(RuntimeError, match="walked before"):
+        loss.backward()

@@ -1,0 +1,111 @@
+"""Networks to draw, written as plain forward code."""
+
+import re
+import shutil
+import subprocess
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+
+SHAPES = {
+    "w1": (3, 3, 3, 32), "b1": (32,), "w2": (3, 3, 32, 64), "b2": (64,), "w3": (3, 3, 64, 128), "b3": (128,),
+    "w4": (2048, 256), "b4": (256,), "w5": (256, 10), "b5": (10,),
+}  # fmt: skip
+
+
+def standard_cnn(p, x, y):
+    h = ag.conv2d(x, p["w1"], p["b1"], padding=1)
+    r = ag.relu(h)
+    m = ag.max_pool2d(r, 2)
+    h = ag.conv2d(m, p["w2"], p["b2"], padding=1)
+    r = ag.relu(h)
+    m = ag.max_pool2d(r, 2)
+    h = ag.conv2d(m, p["w3"], p["b3"], padding=1)
+    r = ag.relu(h)
+    m = ag.max_pool2d(r, 2)
+    f = ag.flatten(m, 1)
+    u = ag.linear(f, p["w4"], p["b4"])
+    v = ag.relu(u)
+    z = ag.linear(v, p["w5"], p["b5"])
+    q = ag.sigmoid(z)
+    return ag.bce(q, y)
+
+
+@pytest.fixture
+def cnn(rng):
+    """The loss of the standard CNN on four images."""
+    scale = 0.02
+    parameters = {
+        name: ag.Tensor((scale * rng.normal(size=shape)).astype(np.float32), requires_grad=True)
+        for name, shape in SHAPES.items()
+    }
+    images = rng.uniform(size=(4, 32, 32, 3)).astype(np.float32)
+    return standard_cnn(parameters, images, np.eye(10, dtype=np.float32)[[0, 1, 2, 3]])
+
+
+@pytest.fixture
+def weights(rng):
+    """A leaf of that shape."""
+    return lambda *shape, name=None: ag.Tensor(rng.normal(size=shape), requires_grad=True, name=name)
+
+
+@pytest.fixture
+def models(cnn, weights, rng):
+    """Graphs of different make, by name."""
+
+    def residual(x, w, y):
+        r = ag.relu(ag.conv2d(x, w, padding=1))
+        s = r + ag.conv2d(r, w, padding=1)
+        return ag.mse(ag.relu(s), y)
+
+    def hub(x, w):
+        h = x
+        for _ in range(5):
+            h = ag.tanh(h @ w) + x
+        return ag.sum(h)
+
+    def branches(x):
+        parts = [x * k for k in range(2, 8)]
+        return ag.concatenate(parts).sum()
+
+    image = rng.normal(size=(2, 6, 6, 4))
+    return {
+        "cnn": cnn.graph(),
+        "residual": ag.trace(residual, image, weights(3, 3, 4, 4), rng.normal(size=(2, 6, 6, 4))),
+        "hub": ag.trace(hub, rng.normal(size=(5, 8)), weights(8, 8)),
+        "branches": ag.trace(branches, rng.normal(size=3)),
+        "square": ag.trace(lambda x: x * x + x, 3.0),
+        "matrix": ag.trace(lambda x, w: x @ w, rng.normal(size=(2, 3)), weights(3, 4)),
+        "leaf": weights(3, name="w").graph(),
+        "many inputs": ag.trace(lambda *x: ag.stack(x).sum(), *rng.normal(size=(6, 2))),
+    }
+
+
+@pytest.fixture
+def drawn():
+    """An SVG text, parsed."""
+    return lambda text: ElementTree.fromstring(text.encode())
+
+
+@pytest.fixture
+def graphviz():
+    """Run Graphviz's `dot` on a text."""
+    program = shutil.which("dot")
+    if program is None:
+        pytest.skip("the program dot (Graphviz) is not on PATH")
+
+    def run(text, form):
+        done = subprocess.run([program, f"-T{form}"], input=text.encode(), capture_output=True, check=False)
+        assert done.returncode == 0 and not done.stderr, done.stderr.decode()
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def edges_of():
+    """(tail, head) of every edge in a DOT text of ours."""
+    return lambda text: re.findall(r'^"(\w+)" -> "(\w+)" \[style=(\w+)', text, re.M)

@@ -1,0 +1,351 @@
+"""The pictures: well-formed, true to the graph, legible, the same in every run, whatever things are called."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.graph import svg as svg_module
+from autograd_cnn.graph.layout import EM, ladder, wide
+from autograd_cnn.graph.text import bytes_text
+
+MODELS = ["cnn", "residual", "hub", "branches", "square", "matrix", "leaf", "many inputs"]
+HOSTILE = {
+    "quote": 'a"b', "apostrophe": "a'b", "backslash": "a\\", "escape": "\\N\\G\\l", "tag": "<b>bold</b>",
+    "cdata": "]]>", "script": "</script>", "record": "{a|b}", "newline": "a\nb", "nul": "a\0b",
+    "surrogate": "a\ud800b", "override": "a\u202eb", "emoji": "a🙂b", "entity": "&amp;&lt;&#65;", "long": "x" * 10_000,
+    "separator": "a\u2028b", "noncharacter": "a\uffffb", "wide": "\u4f60\u597d", "empty comment": "<!-- -->",
+}  # fmt: skip
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def wires(root, kind):
+    return [p for p in root.iter(f"{SVG}path") if p.get("class") == f"wire {kind}"]
+
+
+def texts(root):
+    return ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
+
+
+def edges_with_rule(graph):
+    return sum(port in op.rules for op in graph.ops for port, _ in op.inputs)
+
+
+@pytest.fixture(params=MODELS)
+def graph(request, models):
+    return models[request.param]
+
+
+# True to the graph
+
+
+def test_every_edge_is_a_wire_down_and_where_a_rule_runs_a_wire_up(graph, drawn):
+    root = drawn(graph.svg())
+    assert len(wires(root, "forward")) == sum(len(op.inputs) for op in graph.ops) + bool(graph.ops)
+    assert len(wires(root, "backward")) == (0 if graph.loss is None else edges_with_rule(graph) + 2)
+
+
+def test_dot_has_the_same_edges(graph, edges_of):
+    made = {op.output: op.id for op in graph.ops}
+    expected = [(made.get(v, v), op.id) for op in graph.ops for _, v in op.inputs]
+    expected += [(graph.ops[-1].id, graph.result)] if graph.ops else []
+    # a chip is called after its value, its operation and its port
+    found = [(tail.split("_")[0], head) for tail, head, style in edges_of(graph.dot()) if style == "solid"]
+    assert sorted(found) == sorted(expected)
+
+
+def test_a_square_shows_two_edges(models, edges_of):
+    edges = edges_of(models["square"].dot())
+    assert edges.count(("t1", "n1", "solid")) == 2
+    assert edges.count(("r1", "g_t1", "dashed")) == 2
+
+
+def test_a_shared_parameter_is_a_chip_at_every_use(models, drawn):
+    shown = texts(drawn(models["hub"].svg()))
+    assert shown.count("w (8,8) used 5×") == 5
+    assert shown.count("g_w") == 5
+
+
+def test_the_cnn_says_what_it_is(models, drawn):
+    graph = models["cnn"]
+    shown = texts(drawn(graph.svg()))
+    assert shown[0] == f"15 operations · 620,362 parameters · keeps 1.3 MB · loss {graph.loss:.4g}"
+    for text in (
+        "conv2d padding=1", "max_pool2d kernel_size=2", "x (4,32,32,3) float32", "w4 (2048,256)", "y (4,10)",
+        f"loss {graph.loss:.4g}", "rule of conv2d", "for w1, b1", "for m, w2, b2", "x 49 kB", "m 131 kB, w2",
+        "argmax_m 33 kB", "v (shared), w5", "q (shared), y 160 B", "g_loss = 1", "h (4,32,32,32)", "g_h",
+    ):  # fmt: skip
+        assert text in shown, text
+    assert "g_x" not in shown
+
+
+def test_after_the_walk_the_rungs_have_names_but_no_bytes(cnn, drawn):
+    cnn.backward()
+    shown = texts(drawn(cnn.graph().svg()))
+    assert "keeps" not in shown[0]
+    assert {"m, w2", "argmax_m", "v, w5", "q, y"} <= set(shown)
+    assert not [t for t in shown if t.endswith(" kB")]
+
+
+def test_a_result_of_many_numbers_is_forward_only(models, drawn):
+    root = drawn(models["matrix"].svg())
+    assert texts(root)[0] == "1 operation · 12 parameters · forward only: matmul (2,4) is not one number"
+    assert not wires(root, "backward") and not wires(root, "kept")
+
+
+def test_an_edge_that_forks_is_marked_and_its_gradients_are_summed(models):
+    marks = ladder(models["residual"]).marks
+    assert [summed for *_, summed in marks] == [False, True]
+    assert len(ladder(models["hub"]).marks) == 5  # x needs no gradient: four taps and the fork
+
+
+# Legible
+
+
+def boxes_and_edges(picture):
+    for box in picture.boxes:
+        x, y = box.width / 2, box.height / 2
+        yield box, (box.x - x, box.y - y, box.x + x, box.y + y)
+
+
+def test_boxes_do_not_overlap_and_stay_on_the_page(graph):
+    picture = ladder(graph)
+    found = list(boxes_and_edges(picture))
+    for i, (box, (left, top, right, bottom)) in enumerate(found):
+        assert left >= 0 and top >= 40 - 10 and right <= picture.width and bottom <= picture.height, box
+        for other, (l2, t2, r2, b2) in found[:i]:
+            assert right <= l2 or r2 <= left or bottom <= t2 or b2 <= top, (box, other)
+
+
+def test_no_wire_enters_a_box(graph):
+    picture = ladder(graph)
+    for wire in picture.wires:
+        for (x, y), (x2, y2) in zip(wire.points, wire.points[1:], strict=False):
+            assert x == x2 or y == y2  # level or upright
+            for box, (left, top, right, bottom) in boxes_and_edges(picture):
+                over_x = min(x, x2) < right - 0.01 and max(x, x2) > left + 0.01
+                over_y = min(y, y2) < bottom - 0.01 and max(y, y2) > top + 0.01
+                assert not (over_x and over_y), (wire, box)
+
+
+def test_text_fits_into_its_box(graph):
+    for box in ladder(graph).boxes:
+        small = f" {box.beside}" if box.beside else ""
+        assert wide(box.text, box.size) + EM * 10 * len(small) <= box.width, box
+        assert wide(box.below, 10) <= box.width, box
+
+
+def test_labels_of_edges_do_not_meet(graph):
+    picture = ladder(graph)
+    spans = []
+    for wire in picture.wires:
+        if wire.label:
+            x, y, anchor = wire.label_at
+            left = x - {"start": 0, "middle": 0.5, "end": 1}[anchor] * wide(wire.label, 10)
+            spans.append((left, y, left + wide(wire.label, 10), wire.label))
+    for i, (left, y, right, label) in enumerate(spans):
+        for l2, y2, r2, other in spans[:i]:
+            assert abs(y - y2) >= 10 or right <= l2 or r2 <= left, (label, other)
+
+
+def test_the_cnn_fits_one_page(models):
+    picture = ladder(models["cnn"])
+    assert picture.width <= 700 and picture.height <= 1000
+    assert len(models["cnn"].svg()) < 40_000
+
+
+def test_long_names_are_clipped_and_whole_in_the_tooltip(weights, drawn):
+    name = "encoder." * 20 + "w"
+    root = drawn((weights(2, name=name) * 2).sum().graph().svg())
+    assert any(t.startswith("encoder.") and "…" in t and len(t) < 60 for t in texts(root))
+    assert any(name in (t.text or "") for t in root.iter(f"{SVG}title"))
+
+
+def contrast(one, other):
+    def light(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((light(one), light(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [0, 1])
+def test_colours_have_contrast(dark):
+    page, text, quiet = svg_module.PAPER[dark]
+    for four in svg_module.COLOURS.values():
+        fill, line = four[2 * dark : 2 * dark + 2]
+        assert contrast(line, page) >= 5
+        assert contrast(text, fill) >= 9
+        assert contrast(quiet, fill) >= 7
+    assert all(contrast(two[dark], page) >= 5 for two in svg_module.LINES.values())
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2_097_152, "2.1 MB"), (393_216, "393 kB"), (9_999, "10 kB"), (999_600, "1.0 MB"), (3e15, "3000 TB")])  # fmt: skip
+def test_bytes(count, text):
+    assert bytes_text(count) == text
+
+
+# Whatever things are called
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_names_stay_text(kind, weights, drawn, graphviz):
+    name = HOSTILE[kind]
+    w = weights(2, 2, name=name)
+    h = w * np.ones((2, 2))
+    h.name = name
+    h = ag.reshape(h, (4,))
+    graph = ag.sum(h * ag.Tensor(np.ones(4), name=name)).graph()
+    shown = name.replace("\n", "\\n").replace("\0", "\\x00").replace("\ud800", "\\ud800").replace("\u202e", "\\u202e")
+    shown = shown.replace("\u2028", "\\u2028").replace("\uffff", "\\uffff")
+    root = drawn(graph.svg())
+    assert any(t.startswith(shown[:30]) for t in texts(root))
+    assert any(shown in (t.text or "") for t in root.iter(f"{SVG}title"))
+    assert {e.tag.removeprefix(SVG) for e in root.iter()} <= {"svg", "title", "style", "g", "rect", "path", "text", "tspan", "circle"}
+    canonical = graphviz(graph.dot(), "canon").decode()
+    assert canonical.count(" -> ") >= 2 * len(graph.ops)
+    picture = drawn(graphviz(graph.dot(), "svg").decode())
+    assert any(t.startswith(shown[:30]) for t in texts(picture))
+
+
+def test_a_hostile_file_and_operation(drawn, graphviz, weights):
+    scope = {"ag": ag, "w": weights(2)}
+    exec(compile("v = ag.exp(w)", 'folder/<a&"b\\N>.py', "exec"), scope)
+    v = scope["v"]
+
+    @ag.primitive
+    def odd(x, text="plain"):
+        return x * 1
+
+    odd.vjp(x=lambda g: g)
+    odd.name = '<i>"\\'
+    graph = odd(v, text="</svg>\n").sum().graph()
+    shown = texts(drawn(graph.svg()))
+    assert '<a&"b\\N>.py:1' in shown
+    assert any(t.startswith('<i>"\\ text=') for t in shown)
+    graphviz(graph.dot(), "canon")
+
+
+# The same in every run; nothing from outside
+
+
+PROGRAM = """
+import numpy as np, autograd_cnn as ag
+def f(p, x, y):
+    h = ag.tanh(x @ p["w"] + p["b"])
+    return ag.mse(h + x @ p["w"], y)
+g = ag.trace(f, {"w": np.eye(3), "b": np.ones(3)}, np.ones((2, 3)), np.zeros((2, 3)))
+print(g.svg(), g.dot())
+"""
+
+
+def test_two_processes_write_the_same_bytes(python, monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    first = python(PROGRAM)
+    monkeypatch.setenv("PYTHONHASHSEED", "2")
+    assert first == python(PROGRAM)
+    assert "0x" not in first
+
+
+def test_two_pictures_on_one_page_do_not_mix(models):
+    names = set()
+    for graph in models.values():
+        text = graph.svg()
+        (name,) = re.findall(r' id="(\w+)"', text)
+        style = text[text.index("<style>") + 7 : text.index("</style>")]
+        rules = [line for line in style.strip().splitlines() if not line.startswith(("@media", "}"))]
+        assert rules and all(line.startswith(f"#{name}") for line in rules)
+        names.add(name)
+    assert len(names) == len(models)
+
+
+def test_the_picture_asks_for_nothing(graph):
+    text = graph.svg().replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"http|href|url\(|@import|<script|<image|<use", text)
+
+
+# Files and notebooks
+
+
+def test_save_writes_by_suffix(models, tmp_path):
+    graph = models["square"]
+    graph.save(tmp_path / "g.svg")
+    graph.save(str(tmp_path / "g.DOT"))
+    assert (tmp_path / "g.svg").read_text(encoding="utf-8") == graph.svg()
+    assert (tmp_path / "g.DOT").read_text(encoding="utf-8") == graph.dot()
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])
+def test_graphviz_draws_png_and_pdf(models, tmp_path, graphviz, suffix, magic):
+    pytest.importorskip("graphviz")
+    models["cnn"].save(tmp_path / f"g{suffix}")
+    data = (tmp_path / f"g{suffix}").read_bytes()
+    assert data.startswith(magic) and len(data) > 5_000
+
+
+def test_graphviz_keeps_our_positions(models, graphviz):
+    picture = ladder(models["residual"])
+    placed = {}
+    for line in graphviz(models["residual"].dot(), "plain").decode().splitlines():
+        kind, name, *numbers = line.split(" ")[:4]
+        if kind == "node":
+            placed[name.strip('"')] = [72 * float(n) for n in numbers]
+    first = picture.boxes[0]
+    shift = placed[first.id][0] - first.x, placed[first.id][1] + first.y
+    for box in picture.boxes:
+        np.testing.assert_allclose(placed[box.id], (box.x + shift[0], shift[1] - box.y), atol=0.2)
+
+
+def test_an_unknown_suffix_says_what_there_is(models, tmp_path):
+    with pytest.raises(ValueError) as caught:
+        models["square"].save("net.jpeg")
+    assert str(caught.value) == "graph: 'net.jpeg' ends in '.jpeg'. There are .svg, .dot, .png and .pdf"
+
+
+def test_without_the_program_the_message_names_the_cure(models, tmp_path, monkeypatch):
+    pytest.importorskip("graphviz")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ImportError) as caught:
+        models["square"].save(tmp_path / "g.png")
+    assert str(caught.value) == (
+        '.png needs Graphviz. It is not needed for loss.graph().save("g.svg"). The Python package graphviz is here, '
+        "its program dot is not on PATH: apt install graphviz (macOS: brew, Windows: winget)"
+    )
+    models["square"].save(tmp_path / "g.svg")
+    assert [p.name for p in tmp_path.iterdir()] == ["g.svg"]
+
+
+def test_without_the_package_the_message_names_the_cure(models, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "graphviz", None)
+    with pytest.raises(ImportError) as caught:
+        models["square"].save(tmp_path / "g.pdf")
+    assert str(caught.value) == (
+        '.pdf needs Graphviz. It is not needed for loss.graph().save("g.svg"). '
+        "The Python package graphviz is not here: pip install graphviz"
+    )
+
+
+def test_a_picture_of_too_many_operations_is_refused_with_the_way_out(weights, tmp_path):
+    y = weights(1)
+    for _ in range(1001):
+        y = y + 1.0
+    graph = y.graph()
+    with pytest.raises(ValueError) as caught:
+        graph.svg()
+    assert str(caught.value) == (
+        "graph: 1,001 operations are too many for one picture (at most 1,000). Trace a part, one block or one step; "
+        'or graph.save("g.dot") for a program that draws large graphs'
+    )
+    with pytest.raises(ValueError, match=r"too many for \.png; \.dot has no limit"):
+        graph.save(tmp_path / "g.png")
+    assert graph._repr_mimebundle_() == {"text/plain": repr(graph)}
+    graph.save(tmp_path / "g.dot")
+
+
+def test_a_notebook_shows_the_picture(models):
+    graph = models["square"]
+    assert graph._repr_mimebundle_() == {"image/svg+xml": graph.svg(), "text/plain": "Graph: 2 operations, loss 12"}

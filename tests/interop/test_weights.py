@@ -1,0 +1,96 @@
+"""Weights in a file: all of them or none, by name, and of the model's own."""
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import autograd_cnn as ag
+from autograd_cnn.training import CheckpointError
+
+
+def net(seed, features=4):
+    rng = np.random.default_rng(seed)
+    return ag.nn.Sequential(ag.nn.Linear(3, features, rng=rng), ag.nn.BatchNorm2d(features), ag.nn.ReLU())
+
+
+def dictionary(seed):
+    rng = np.random.default_rng(seed)
+    return {name: ag.Tensor(rng.normal(size=(2, 3)), requires_grad=True, name=name) for name in ("w", "v.x")}
+
+
+def values(model):
+    tensors = model.state_dict() if isinstance(model, ag.nn.Module) else {k: t.data for k, t in model.items()}
+    return {name: array.tobytes() for name, array in tensors.items()}
+
+
+@pytest.mark.parametrize("make", [net, dictionary])
+def test_a_twin_takes_over_every_parameter_and_buffer(tmp_path, make):
+    model, twin = make(0), make(1)
+    assert values(model) != values(twin)
+    ag.interop.save_weights(tmp_path / "w.safetensors", model)
+    ag.interop.load_weights(tmp_path / "w.safetensors", twin)
+    assert values(model) == values(twin)
+
+
+def test_loaded_weights_train_and_leave_the_file_alone(tmp_path):
+    model = net(0)
+    ag.interop.save_weights(tmp_path / "w", model)
+    raw = (tmp_path / "w").read_bytes()
+    ag.interop.load_weights(tmp_path / "w", model)
+    optimiser = ag.optim.SGD(model.parameters(), lr=0.1)
+    before = values(model)
+    model(np.ones((5, 3), np.float32) * np.arange(5, dtype=np.float32)[:, None]).sum().backward()
+    optimiser.step()
+    assert values(model) != before
+    assert (tmp_path / "w").read_bytes() == raw
+
+
+@pytest.mark.parametrize("make", [net, dictionary])
+def test_what_does_not_fit_is_listed_and_nothing_is_loaded(tmp_path, make):
+    arrays = {
+        "extra": np.zeros(1),
+        **{k: np.zeros(np.frombuffer(v, np.uint8).shape) for k, v in values(make(0)).items()},
+    }
+    arrays.popitem()
+    safetensors.numpy.save_file(arrays, tmp_path / "w")
+    model = make(1)
+    before = values(model)
+    with pytest.raises(CheckpointError) as error:
+        ag.interop.load_weights(tmp_path / "w", model)
+    assert values(model) == before
+    first, *_, last = before
+    for part in (str(tmp_path / "w"), f"missing: {last}", "not known here: extra", f"{first}: ", "nothing was loaded"):
+        assert part in str(error.value)
+
+
+def test_another_dtype_is_refused(tmp_path):
+    model = net(0)
+    safetensors.numpy.save_file({k: v.astype(np.float64) for k, v in model.state_dict().items()}, tmp_path / "w")
+    with pytest.raises(CheckpointError, match=r"0\.w: \(3, 4\) float64, want \(3, 4\) float32"):
+        ag.interop.load_weights(tmp_path / "w", model)
+
+
+def test_a_file_from_elsewhere_loads(tmp_path):
+    model = net(0)
+    safetensors.numpy.save_file(model.state_dict(), tmp_path / "w")
+    twin = net(1)
+    ag.interop.load_weights(tmp_path / "w", twin)
+    assert values(model) == values(twin)
+
+
+def test_damage_is_refused(tmp_path):
+    model = net(0)
+    ag.interop.save_weights(tmp_path / "w", model)
+    raw = bytearray((tmp_path / "w").read_bytes())
+    raw[-1] ^= 1
+    (tmp_path / "w").write_bytes(raw)
+    before = values(model)
+    with pytest.raises(CheckpointError, match="SHA-256 is"):
+        ag.interop.load_weights(tmp_path / "w", model)
+    assert values(model) == before
+
+
+def test_saving_twice_gives_the_same_bytes(tmp_path):
+    for name in "ab":
+        ag.interop.save_weights(tmp_path / name, net(0))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

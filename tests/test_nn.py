@@ -1,0 +1,488 @@
+"""Modules: what hangs where under which name, saving and loading, the layers against PyTorch."""
+
+import copy
+import gc
+import itertools
+import pickle
+import re
+import weakref
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import nn, optim
+
+
+class Block(nn.Module):
+    def __init__(self, channels, rng):
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, rng=rng)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        return ag.relu(self.norm(self.conv1(x)))
+
+
+class Net(nn.Module):
+    def __init__(self, rng, width=4):
+        self.width = width
+        self.stem = nn.Conv2d(3, width, 3, padding=1, bias=False, rng=rng)
+        self.blocks = [Block(width, rng), Block(width, rng)]
+        self.heads = {"classes": nn.Linear(width, 10, rng=rng)}
+        self.scale = ag.Tensor(np.ones(10, np.float32), requires_grad=True)
+
+    def forward(self, x):
+        h = self.stem(x)
+        for block in self.blocks:
+            h = block(h)
+        return self.heads["classes"](h.mean((1, 2))) * self.scale
+
+
+@pytest.fixture
+def net(rng):
+    return Net(rng)
+
+
+@pytest.fixture
+def images(rng):
+    return rng.random((5, 8, 8, 3), np.float32)
+
+
+def perceptron(rng, dtype=np.float32):
+    return nn.Sequential(nn.Linear(4, 16, rng=rng, dtype=dtype), nn.ReLU(), nn.Linear(16, 3, rng=rng, dtype=dtype))
+
+
+# What hangs where
+
+
+def test_parameters_and_buffers_are_found_by_their_place(net):
+    assert [name for name, _ in net.named_parameters()] == [
+        "stem.w", "blocks.0.conv1.w", "blocks.0.conv1.b", "blocks.0.norm.w", "blocks.0.norm.b",
+        "blocks.1.conv1.w", "blocks.1.conv1.b", "blocks.1.norm.w", "blocks.1.norm.b",
+        "heads.classes.w", "heads.classes.b", "scale",
+    ]  # fmt: skip
+    buffers = {name for name in net.state_dict() if name not in dict(net.named_parameters())}
+    assert buffers == {f"blocks.{i}.norm.running_{what}" for i in (0, 1) for what in ("mean", "var")}
+    assert [id(p) for p in net.parameters()] == [id(p) for _, p in net.named_parameters()]
+
+
+def test_every_tensor_is_named_after_its_place_from_the_root(net):
+    assert [p.name for p in net.parameters()] == [name for name, _ in net.named_parameters()]
+    assert net.blocks[1].norm.running_mean.name == "blocks.1.norm.running_mean"
+    assert net.blocks[1].path == "blocks.1"
+    assert net.path == ""
+
+
+def test_a_tree_hung_deeper_later_is_renamed_as_a_whole(rng):
+    outer, middle, inner = nn.Sequential(), nn.Sequential(Block(2, rng)), nn.Sequential(nn.ReLU())
+    assert middle[0].conv1.w.name == "0.conv1.w"
+    inner.middle = middle
+    outer.inner = [inner]
+    assert middle[0].conv1.w.name == "inner.0.middle.0.conv1.w"
+    assert middle[0].norm.path == "inner.0.middle.0.norm"
+
+
+def test_a_name_given_by_hand_or_at_another_place_stays(rng):
+    a, b = nn.Linear(2, 2, rng=rng), nn.Linear(2, 2, rng=rng)
+    b.w = a.w  # both roots so far: w hangs in two places under one name
+    root, other = nn.Sequential(a, b), nn.Sequential()
+    other.borrowed = root[0]
+    assert (a.w.name, b.w.name, b.b.name) == ("0.w", "0.w", "1.b")
+    assert (a.path, a.b.name) == ("0", "0.b")
+    root.w = ag.Tensor([1.0], requires_grad=True, name="theta")
+    assert root.w.name == "theta"
+
+
+def test_modules_appended_to_a_list_are_named_when_the_parameters_are_asked_for(rng):
+    class Grown(nn.Module):
+        def __init__(self):
+            self.blocks = []
+            for _ in range(2):
+                self.blocks.append(Block(2, rng))
+
+    assert [p.name for p in Grown().parameters()][:5:4] == ["blocks.0.conv1.w", "blocks.1.conv1.w"]
+
+
+def test_a_shared_parameter_counts_once_and_sums_its_gradients(rng):
+    tied = nn.Sequential(nn.Linear(3, 3, rng=rng), nn.Linear(3, 3, rng=rng))
+    tied[1].w = tied[0].w
+    assert [name for name, _ in tied.named_parameters()] == ["0.w", "0.b", "1.b"]
+    assert "1.w" not in tied.state_dict()
+    assert repr(tied).startswith("Sequential(): 15 parameters")
+
+
+def test_a_module_called_twice_shares_its_parameters(rng):
+    layer = nn.Linear(3, 3, bias=False, rng=rng, dtype=np.float64)
+    model = nn.Sequential(layer, nn.Sigmoid(), layer)
+    x = rng.normal(size=(4, 3))
+    model(x).sum().backward()
+    once = layer.w.grad
+    w1, w2 = (ag.Tensor(layer.w.data, requires_grad=True) for _ in range(2))
+    ag.linear(ag.sigmoid(ag.linear(x, w1)), w2).sum().backward()
+    np.testing.assert_allclose(once, w1.grad + w2.grad, rtol=1e-12)
+    assert len(list(model.parameters())) == 1
+
+
+def test_results_of_operations_and_arrays_are_no_part_of_the_model(net, images):
+    before = set(net.state_dict())
+    net.seen = net(images)
+    net.palette = np.zeros(3)
+    net.sizes = [1, 2, 3]
+    assert set(net.state_dict()) == before
+    assert net.seen.name is None
+
+
+def test_a_frozen_parameter_is_saved_but_not_trained(net):
+    net.stem.w.requires_grad = False
+    assert "stem.w" not in dict(net.named_parameters())
+    assert "stem.w" in net.state_dict()
+    assert repr(net.stem) == "Conv2d(padding=1): 0 parameters, w (3, 3, 3, 4)"
+
+
+def test_train_and_eval_reach_every_module_and_return_the_model(net):
+    assert net.training
+    assert net.eval() is net
+    assert [m.training for m in net.modules()] == [False] * 9
+    assert all(m.training for m in net.train().modules())
+
+
+def test_a_model_is_freed_without_the_garbage_collector(rng):
+    net = Net(rng)
+    gone = weakref.ref(net.blocks[1].conv1.w)
+    gc.disable()
+    try:
+        del net
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+# Saving, loading, copying
+
+
+def test_state_goes_round(images, rng):
+    model, twin = Net(rng), Net(np.random.default_rng(1))
+    model(images)  # moves the running statistics
+    twin.load_state_dict(model.state_dict())
+    assert (twin.eval()(images).data == model.eval()(images).data).all()
+    assert not np.shares_memory(twin.stem.w.data, model.stem.w.data)
+    state = model.state_dict()
+    state["stem.w"][...] = 0
+    assert model.stem.w.data.any()
+
+
+def test_loading_is_all_or_nothing_and_lists_every_difference(net):
+    before, state = net.state_dict(), net.state_dict()
+    state["stem.w"] = np.zeros((3, 3, 1, 4), np.float32)
+    state["scale"] = np.ones(10)
+    state["blocks.0.conv1.w"] += 1
+    state["stem.b"], state["bias"] = state.pop("heads.classes.b"), np.float32(0)
+    del state["blocks.1.norm.running_var"]
+    with pytest.raises(ValueError, match="Net") as caught:
+        net.load_state_dict(state)
+    assert str(caught.value) == (
+        "Net.load_state_dict: the state of something else; nothing was loaded\n"
+        "  missing: blocks.1.norm.running_var, heads.classes.b\n"
+        "  not known here: stem.b, bias\n"
+        "  stem.w: (3, 3, 1, 4) float32, want (3, 3, 3, 4) float32\n"
+        "  scale: (10,) float64, want (10,) float32"
+    )
+    after = net.state_dict()
+    assert all((after[name] == before[name]).all() for name in before)
+
+
+def test_loading_under_a_live_graph_leaves_its_gradient_right(rng):
+    layer = nn.Linear(2, 1, bias=False, rng=rng, dtype=np.float64)
+    x = ag.Tensor(np.ones((1, 2)), requires_grad=True)
+    before = layer.w.numpy()
+    loss = layer(x).sum()
+    layer.load_state_dict({"w": np.zeros((2, 1))})
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, before.T)
+    assert not layer.w.data.any()
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copied_model_is_independent_and_whole(clone, rng):
+    model = nn.Sequential(nn.Linear(4, 4, rng=rng), nn.Dropout(0.5, rng=rng), nn.Linear(4, 4, rng=rng))
+    model[2].w = model[0].w
+    twin = clone(model)
+    assert twin[2].w is twin[0].w
+    assert [p.name for p in twin.parameters()] == [p.name for p in model.parameters()]
+    x = np.ones((8, 4), np.float32)
+    assert (twin(x).data == model(x).data).all()  # the generator was copied too, at its place
+    twin[0].w.data = np.zeros_like(twin[0].w.data)
+    assert model[0].w.data.any()
+
+
+# Pictures in text
+
+
+def test_repr_lists_shapes_and_counts(net):
+    assert repr(net).splitlines() == [
+        "Net(): 480 parameters",
+        "                  Net()              scale (10,)                                           10",
+        "  stem            Conv2d(padding=1)  w (3, 3, 3, 4)                                       108",
+        "  blocks.0        Block()",
+        "  blocks.0.conv1  Conv2d(padding=1)  w (3, 3, 4, 4), b (4,)                               148",
+        "  blocks.0.norm   BatchNorm2d()      w (4,), b (4,), running_mean (4,), running_var (4,)    8",
+        "  blocks.1        Block()",
+        "  blocks.1.conv1  Conv2d(padding=1)  w (3, 3, 4, 4), b (4,)                               148",
+        "  blocks.1.norm   BatchNorm2d()      w (4,), b (4,), running_mean (4,), running_var (4,)    8",
+        "  heads.classes   Linear()           w (4, 10), b (10,)                                    50",
+    ]
+    assert repr(net.heads["classes"]) == "Linear(): 50 parameters, w (4, 10), b (10,)"
+
+
+def test_summary_shows_shapes_in_the_order_of_the_calls(net):
+    net.stem, net.spare = net.stem, nn.Linear(2, 3, rng=np.random.default_rng(0))
+    assert net.summary((2, 8, 8, 3)) == "\n".join([
+        "layer           kind               output        parameters",
+        "                Net()              (2, 10)               10",
+        "stem            Conv2d(padding=1)  (2, 8, 8, 4)         108",
+        "blocks.0        Block()            (2, 8, 8, 4)           0",
+        "blocks.0.conv1  Conv2d(padding=1)  (2, 8, 8, 4)         148",
+        "blocks.0.norm   BatchNorm2d()      (2, 8, 8, 4)           8",
+        "blocks.1        Block()            (2, 8, 8, 4)           0",
+        "blocks.1.conv1  Conv2d(padding=1)  (2, 8, 8, 4)         148",
+        "blocks.1.norm   BatchNorm2d()      (2, 8, 8, 4)           8",
+        "heads.classes   Linear()           (2, 10)               50",
+        "spare           Linear()           not called             9",
+        "total                                                   489",
+    ])
+
+
+def test_summary_names_what_is_shared(rng):
+    layer = nn.Linear(3, 3, rng=rng)
+    text = nn.Sequential(layer, layer).summary((1, 3))
+    assert re.findall(r"Linear\(\) +\(1, 3\) +(\w+)", text) == ["12", "shared"]
+    assert text.endswith(" 12")
+
+
+def test_summary_leaves_no_trace_even_when_the_model_fails(rng):
+    class Counting(nn.Module):
+        def __init__(self):
+            self.calls = 0
+            self.norm, self.drop = nn.BatchNorm2d(3).eval(), nn.Dropout(0.5, rng=rng)
+
+        def forward(self, x):
+            self.calls += 1
+            return self.drop(self.norm(x)) @ x
+
+    model = Counting()
+    state, draws = model.state_dict(), rng.bit_generator.state
+    before = [dict(vars(module)) for module in model.modules()]
+    model.summary((3, 3))
+    with pytest.raises(ValueError, match="matmul"):
+        model.summary((2, 3))
+    assert [dict(vars(module)) for module in model.modules()] == before
+    assert all((state[name] == after).all() for name, after in model.state_dict().items())
+    assert rng.bit_generator.state == draws
+    assert model.training and not model.norm.training
+
+
+# Initialisers and layers
+
+
+@pytest.mark.parametrize(
+    ("shape", "fan_in", "fan_out"), [((400, 300), 400, 300), ((3, 5, 32, 64), 3 * 5 * 32, 3 * 5 * 64)]
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_initialisers_have_the_deviation_of_their_formula(shape, fan_in, fan_out, dtype, rng):
+    he, glorot, small = (f(shape, rng, dtype) for f in (nn.he_normal, nn.glorot_uniform, nn.small_normal))
+    limit = np.sqrt(6 / (fan_in + fan_out))
+    for w, deviation in ((he, np.sqrt(2 / fan_in)), (glorot, limit / np.sqrt(3)), (small, 0.01)):
+        assert w.shape == shape
+        assert w.dtype == dtype
+        assert abs(w.std() / deviation - 1) < 0.03
+        assert abs(w.mean()) < 0.03 * deviation
+    assert limit * 0.99 < np.abs(glorot).max() <= limit * (1 + 1e-6)
+    assert abs((he**4).mean() / (he**2).mean() ** 2 - 3) < 0.2  # normal, not uniform
+
+
+def test_layers_start_from_he_and_zero_biases_in_float32(rng):
+    conv, fc = nn.Conv2d(4, 6, (3, 1), groups=2, rng=rng), nn.Linear(5, 6, rng=rng)
+    again = np.random.default_rng(0)
+    np.testing.assert_array_equal(conv.w.data, nn.he_normal((3, 1, 2, 6), again))
+    np.testing.assert_array_equal(fc.w.data, nn.he_normal((5, 6), again))
+    assert not conv.b.data.any() and not fc.b.data.any()
+    assert {p.dtype for layer in (conv, fc) for p in layer.parameters()} == {np.dtype(np.float32)}
+    assert nn.Linear(2, 3, init=lambda shape, rng, dtype: np.ones(shape, dtype), rng=rng).w.data.all()
+    assert nn.Linear(2, 3, bias=False, rng=rng).b is None
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda rng: nn.Linear(2, 3),
+            "Linear: rng is missing. One generator serves the whole model: "
+            "rng = np.random.default_rng(0), then Linear(..., rng=rng)",
+        ),
+        (
+            lambda rng: nn.Conv2d(2, 3, 3, rng=7),
+            "Conv2d: rng is 7. One generator serves the whole model: "
+            "rng = np.random.default_rng(0), then Conv2d(..., rng=rng)",
+        ),
+        (
+            lambda rng: nn.Dropout(0.5),
+            "Dropout: rng is missing. One generator serves the whole model: "
+            "rng = np.random.default_rng(0), then Dropout(..., rng=rng)",
+        ),
+        (lambda rng: nn.Dropout(50, rng), "Dropout: p is 50, want a probability in [0, 1]"),
+        (
+            lambda rng: nn.Conv2d(3, 4, 3, groups=2, rng=rng),
+            "Conv2d: groups=2 does not divide 3 channels and 4 outputs",
+        ),
+        (
+            lambda rng: nn.Sequential(nn.ReLU(), len),
+            "Sequential: layer 1 is <built-in function len>, want a Module. For ag.relu: nn.ReLU()",
+        ),
+        (
+            lambda rng: nn.BatchNorm2d(3)(np.ones((1, 1, 1, 3), np.float32)),
+            "BatchNorm2d: x (1, 1, 1, 3) has one value a channel, which has no variance. "
+            "A larger batch, or model.eval()",
+        ),
+    ],
+)
+def test_messages(make, message, rng):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        make(rng)
+    assert str(caught.value) == message
+
+
+def test_errors_of_operations_name_the_parameter(net, images):
+    with pytest.raises(ValueError, match=r"w  ?stem\.w \(3, 3, 3, 4\) float32"):
+        net(images[..., :2])
+
+
+@pytest.mark.parametrize(
+    ("options", "channels"),
+    [({}, 4), ({"stride": 2, "padding": 1}, 4), ({"dilation": 2, "groups": 2, "padding": (2, 1)}, 4)],
+)
+def test_conv2d_is_pytorch_s(options, channels, rng, torch):
+    ours = nn.Conv2d(channels, 6, (3, 2), rng=rng, dtype=np.float64, **options)
+    theirs = torch.nn.Conv2d(channels, 6, (3, 2), dtype=torch.float64, **options)
+    ours.b.data[...] = rng.normal(size=6)
+    with torch.no_grad():
+        theirs.weight.copy_(torch.tensor(ours.w.data.transpose(3, 2, 0, 1)))
+        theirs.bias.copy_(torch.tensor(ours.b.data))
+    x = rng.normal(size=(2, 7, 8, channels))
+    want = theirs(torch.tensor(x.transpose(0, 3, 1, 2))).detach().numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(ours(x).data, want, rtol=1e-10, atol=1e-12)
+
+
+def test_layers_without_parameters_are_their_functions(rng):
+    x = ag.Tensor(rng.normal(size=(2, 6, 6, 3)))
+    for layer, function in [
+        (nn.MaxPool2d(3, 2, 1), lambda x: ag.max_pool2d(x, 3, 2, 1)),
+        (nn.MaxPool2d(2), lambda x: ag.max_pool2d(x, 2)),
+        (nn.AvgPool2d(2, 1), lambda x: ag.avg_pool2d(x, 2, 1)),
+        (nn.ReLU(), ag.relu),
+        (nn.Sigmoid(), ag.sigmoid),
+        (nn.Flatten(), lambda x: x.reshape(2, 108)),
+    ]:
+        np.testing.assert_array_equal(layer(x).data, function(x).data)
+        assert not list(layer.parameters())
+
+
+def test_sequential_is_a_sequence(rng):
+    model = perceptron(rng)
+    assert len(model) == 3
+    assert [type(layer).__name__ for layer in model] == ["Linear", "ReLU", "Linear"]
+    assert model[-1] is model[2]
+    x = np.ones((1, 4), np.float32)
+    np.testing.assert_array_equal(model[:2](x).data, model[1](model[0](x)).data)
+    assert model[0].w.name == "0.w"
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-10), ("float32", 2e-5)])
+def test_batch_norm_is_pytorch_s_in_training_and_evaluation(dtype, rtol, rng, torch):
+    ours = nn.BatchNorm2d(3, eps=1e-3, momentum=0.3, dtype=dtype)
+    theirs = torch.nn.BatchNorm2d(3, eps=1e-3, momentum=0.3, dtype=getattr(torch, dtype))
+    ours.w.data[...], ours.b.data[...] = (2, 0.5, -1), (0, 1, 3)
+    with torch.no_grad():
+        theirs.weight.copy_(torch.tensor(ours.w.data))
+        theirs.bias.copy_(torch.tensor(ours.b.data))
+    for training in (True, True, False, True):
+        ours.train() if training else ours.eval()
+        theirs.train(training)
+        x = (rng.normal(size=(4, 5, 6, 3)) * (1, 5, 0.1) + (0, 2, -1)).astype(dtype)
+        weights = rng.normal(size=x.shape).astype(dtype)
+        x1 = ag.Tensor(x, requires_grad=True)
+        x2 = torch.tensor(x.transpose(0, 3, 1, 2)).requires_grad_()
+        y1, y2 = ours(x1), theirs(x2)
+        ours.w.grad = ours.b.grad = None
+        theirs.zero_grad()
+        (y1 * weights).sum().backward()
+        (y2 * torch.tensor(weights.transpose(0, 3, 1, 2))).sum().backward()
+        for mine, other in [
+            (y1.data, y2.permute(0, 2, 3, 1)),
+            (x1.grad, x2.grad.permute(0, 2, 3, 1)),
+            (ours.w.grad, theirs.weight.grad),
+            (ours.b.grad, theirs.bias.grad),
+            (ours.running_mean.data, theirs.running_mean),
+            (ours.running_var.data, theirs.running_var),
+        ]:
+            want = other.detach().numpy()
+            assert mine.dtype == dtype
+            np.testing.assert_allclose(mine, want, rtol=rtol, atol=rtol * np.abs(want).max())
+
+
+def test_batch_norm_in_evaluation_changes_nothing_and_survives_the_next_training_step(rng):
+    norm = nn.BatchNorm2d(2, dtype=np.float64)
+    x = ag.Tensor(rng.normal(size=(4, 2)), requires_grad=True)
+    loss = norm.eval()(x).sum()
+    assert not norm.running_mean.data.any()
+    norm.train()(rng.normal(size=(4, 2)) + 7)
+    assert norm.running_mean.data.all()
+    loss.backward()
+    np.testing.assert_allclose(x.grad, np.full((4, 2), 1 / np.sqrt(1 + 1e-5)), rtol=1e-12)
+    assert norm.running_mean.grad is None
+
+
+def test_dropout_keeps_the_mean_and_drops_its_share(rng):
+    x = np.ones((400, 500), np.float32)
+    y = nn.Dropout(0.3, rng=rng)(ag.Tensor(x)).data
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(np.unique(y), [0, 1 / 0.7], rtol=1e-6)
+    assert abs((y == 0).mean() - 0.3) < 0.005  # 5 standard deviations
+
+
+def test_dropout_draws_from_its_generator_alone(rng):
+    x = ag.Tensor(np.ones((4, 5)))
+    drop, again = nn.Dropout(0.5, rng=rng), nn.Dropout(0.5, rng=np.random.default_rng(0))
+    first, second = drop(x).data, drop(x).data
+    assert (first != second).any()
+    np.testing.assert_array_equal(again(x).data, first)
+    drop.rng.bit_generator.state = again.rng.bit_generator.state  # as a checkpoint does
+    np.testing.assert_array_equal(drop(x).data, second)
+    assert drop.eval()(x) is x
+
+
+# Training
+
+
+def test_two_layers_learn(rng):
+    model = perceptron(rng)
+    x, labels = rng.normal(size=(64, 4)).astype(np.float32), rng.integers(0, 3, 64)
+    optimiser = optim.SGD(model.parameters(), lr=0.5)
+    losses = []
+    for _ in range(50):
+        optimiser.zero_grad()
+        loss = ag.cross_entropy(model(x), labels)
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+    assert sum(b < a for a, b in itertools.pairwise(losses)) > 45
+    assert {p.dtype for p in model.parameters()} == {np.dtype(np.float32)}
+
+
+def test_a_step_of_a_whole_cnn_stays_float32_and_reaches_every_parameter(net, images):
+    loss = ag.cross_entropy(net(images), np.arange(5))
+    loss.backward()
+    assert loss.dtype == np.float32
+    for p in net.parameters():
+        assert p.grad.dtype == np.float32
+        assert p.grad.any() or p.name.endswith("conv1.b")  # batch norm takes a bias away

@@ -1,0 +1,426 @@
+"""Optimisers against PyTorch, step for step; what they leave alone; schedules."""
+
+import copy
+import json
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import nn, optim
+
+SHAPES = [(), (3,), (4, 5), (2, 3, 4, 5), (0, 3)]
+
+RECIPES = {
+    "SGD": (optim.SGD, {"lr": 0.1}),
+    "SGD with decay": (optim.SGD, {"lr": 0.1, "weight_decay": 0.05}),
+    "SGD with momentum": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05}),
+    "SGD with Nesterov": (optim.SGD, {"lr": 0.1, "momentum": 0.8, "nesterov": True, "weight_decay": 0.05}),
+    "Adam": (optim.Adam, {}),
+    "Adam with all": (optim.Adam, {"lr": 0.03, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
+    "AdamW": (optim.AdamW, {}),
+    "AdamW with all": (optim.AdamW, {"lr": 0.03, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
+}
+recipes = pytest.mark.parametrize("recipe", RECIPES)
+
+
+def parameters(rng, dtype=np.float64, shapes=SHAPES):
+    return [
+        ag.Tensor(rng.normal(size=shape).astype(dtype), requires_grad=True, name=f"p{i}")
+        for i, shape in enumerate(shapes)
+    ]
+
+
+def give_gradients(ps, rng):
+    for p in ps:
+        p.grad = np.asarray(rng.normal(size=p.shape)).astype(p.dtype)
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Pieces that do not divide the parameters, so that their seams are met."""
+    monkeypatch.setattr(optim, "PIECE", 7)
+
+
+@recipes
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
+def test_twenty_steps_are_pytorch_s(recipe, dtype, tolerance, small_pieces, rng, torch):
+    make, options = RECIPES[recipe]
+    ours = parameters(rng, dtype)
+    theirs = [torch.tensor(p.data, requires_grad=True) for p in ours]
+    optimiser = make(ours, **options)
+    reference = getattr(torch.optim, make.__name__)(theirs, **options)
+    for step in range(20):
+        optimiser.lr = reference.param_groups[0]["lr"] = np.float64(0.1 / (1 + step))  # as a schedule may give it
+        optimiser.zero_grad()
+        reference.zero_grad()
+        for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+            if i == 2 and step % 3 == 1:
+                continue  # its moments and its count of steps stand still
+            p.grad = np.asarray(rng.normal(size=p.shape)).astype(dtype)
+            q.grad = torch.tensor(p.grad)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            optimiser.step()
+        reference.step()
+    for p, q in zip(ours, theirs, strict=True):
+        assert p.dtype == dtype
+        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=tolerance, atol=tolerance)
+    slots = [a for name, a in optimiser.state_dict().items() if "." in name]
+    assert {a.dtype for a in slots} <= {np.dtype(dtype)}
+
+
+def test_the_size_of_pieces_changes_no_bit(monkeypatch, rng):
+    results = []
+    for piece in (1, 7, 1 << 16):
+        monkeypatch.setattr(optim, "PIECE", piece)
+        draws = np.random.default_rng(1)
+        ps = parameters(draws, np.float32)
+        optimiser = optim.Adam(ps, weight_decay=0.1)
+        for _ in range(3):
+            give_gradients(ps, draws)
+            optimiser.step()
+        results.append([p.data for p in ps])
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@recipes
+def test_gradients_are_left_as_they_are(recipe, rng):
+    make, options = RECIPES[recipe]
+    ps = parameters(rng)
+    optimiser = make(ps, **{"lr": 0.1, **options})
+    for _ in range(2):
+        give_gradients(ps, rng)
+        grads = [p.grad.copy() for p in ps]
+        for p in ps:
+            p.grad.setflags(write=False)
+        optimiser.step()
+        for p, before in zip(ps, grads, strict=True):
+            np.testing.assert_array_equal(p.grad, before)
+
+
+# Where the arrays are
+
+
+def test_parameters_change_in_place(rng):
+    ps = parameters(rng)
+    arrays = [p.data for p in ps]
+    give_gradients(ps, rng)
+    optim.SGD(ps, lr=0.1).step()
+    assert all(p.data is array for p, array in zip(ps, arrays, strict=True))
+
+
+def test_a_parameter_locked_by_a_live_graph_gets_a_new_array(rng):
+    w = ag.Tensor([2.0], requires_grad=True)
+    x = ag.Tensor([5.0], requires_grad=True)
+    loss = (w * x).sum()  # keeps w for the gradient of x
+    w.grad = np.ones(1)
+    optim.SGD([w], lr=0.5).step()
+    assert w.data == [1.5]
+    loss.backward()
+    assert x.grad == [2.0]
+    array, w.grad = w.data, np.ones(1)
+    optim.SGD([w], lr=0.5).step()  # the graph is gone: in place again
+    assert w.data is array
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2]])
+def test_parameters_and_gradients_of_any_layout_are_stepped(layout, rng):
+    for as_parameter, as_gradient in [(layout, np.copy), (np.copy, layout), (layout, layout)]:
+        start, grad = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+        p = ag.Tensor(start, requires_grad=True)
+        p.data, p.grad = as_parameter(start), as_gradient(grad)
+        optim.SGD([p], lr=0.5, momentum=0.9).step()
+        np.testing.assert_array_equal(p.data, start - 0.5 * grad)
+
+
+@recipes
+def test_a_step_allocates_no_copy_of_a_parameter(recipe, rng):
+    make, options = RECIPES[recipe]
+    p = ag.Tensor(rng.random((1000, 1000), np.float32), requires_grad=True)
+    p.grad = rng.random((1000, 1000), np.float32)
+    optimiser = make([p], **{"lr": 0.1, **options})
+    tracemalloc.start()
+    try:
+        optimiser.step()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 50_000  # the parameter has 4 MB
+
+
+def test_a_step_is_not_recorded_and_takes_gradients_that_are(rng):
+    w = ag.Tensor(rng.normal(size=3), requires_grad=True)
+    before = w.numpy()
+    (w**3).sum().backward(create_graph=True)
+    assert isinstance(w.grad, ag.Tensor)
+    optim.Adam([w], lr=0.1).step()
+    assert isinstance(w.data, np.ndarray)
+    np.testing.assert_allclose(w.data, before - 0.1, atol=1e-6)
+
+
+def test_a_shared_parameter_is_stepped_once(rng):
+    w = ag.Tensor([1.0], requires_grad=True)
+    w.grad = np.ones(1)
+    optim.SGD([w, w], lr=0.25).step()
+    assert w.data == [0.75]
+
+
+# What it says
+
+
+@pytest.fixture
+def model(rng):
+    return nn.Sequential(*(nn.Linear(2, 2, rng=rng) for _ in range(4)))
+
+
+def test_zero_grad_forgets(model):
+    optimiser = optim.SGD(model.parameters(), lr=0.1)
+    model(np.ones((1, 2), np.float32)).sum().backward()
+    optimiser.zero_grad()
+    assert [p.grad for p in model.parameters()] == [None] * 8
+
+
+def test_step_skips_and_names_what_the_loss_does_not_depend_on(model):
+    optimiser = optim.Adam(model.parameters())
+    model[:3](np.ones((1, 2), np.float32)).sum().backward()
+    before = [p.numpy() for p in model.parameters()]
+    with pytest.warns(UserWarning) as caught:
+        optimiser.step()
+    assert [str(w.message) for w in caught] == [
+        "Adam.step: no gradient for 2 of 8 parameters (3.w, 3.b): the loss does not depend on them"
+    ]
+    assert caught[0].filename == __file__
+    same = [bool((p.data == b).all()) for p, b in zip(model.parameters(), before, strict=True)]
+    assert same == [False] * 6 + [True] * 2
+
+
+def test_step_warns_once_a_line(model):
+    optimiser = optim.SGD(model.parameters(), lr=0.1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            optimiser.zero_grad()
+            model[:3](np.ones((1, 2), np.float32)).sum().backward()
+            optimiser.step()
+    assert len(caught) == 1
+
+
+def test_step_before_backward_says_so(model):
+    with pytest.warns(UserWarning) as caught:
+        optim.SGD(model.parameters(), lr=0.1).step()
+    assert [str(w.message) for w in caught] == [
+        "SGD.step: none of 8 parameters has a gradient. Call loss.backward() before step()"
+    ]
+
+
+@pytest.mark.parametrize("layers", [4, 1])
+def test_step_warns_of_gradients_that_were_not_cleared(layers, model):
+    optimiser = optim.SGD(model.parameters(), lr=0.1)
+    x = np.ones((1, 2), np.float32)
+    model(x).sum().backward()
+    optimiser.step()
+    model[:layers](x).sum().backward()  # whether or not it was added to: what is there was used before
+    with pytest.warns(UserWarning) as caught:
+        optimiser.step()
+    assert [str(w.message) for w in caught] == [
+        "SGD.step: 8 of 8 gradients still hold the previous step (0.w, 0.b, 1.w, ...). "
+        "Call zero_grad() once per step(), before backward()"
+    ]
+
+
+def test_accumulating_several_batches_and_clearing_by_hand_are_silent(model):
+    optimiser = optim.SGD(model.parameters(), lr=0.1)
+    x = np.ones((1, 2), np.float32)
+    for _ in range(3):
+        for _ in range(2):
+            model(x).sum().backward()
+        optimiser.step()
+        for p in model.parameters():
+            p.grad = None
+
+
+def test_a_parameter_frozen_later_is_left_alone_silently(model):
+    optimiser = optim.SGD(model.parameters(), lr=0.1)
+    model[0].w.requires_grad = False
+    before = model[0].w.numpy()
+    model(np.ones((1, 2), np.float32)).sum().backward()
+    optimiser.step()
+    optimiser.zero_grad()
+    np.testing.assert_array_equal(model[0].w.data, before)
+
+
+W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda: optim.SGD(W, 0.1), TypeError, "SGD: parameters is w (3,) float64, want [w, b], or model.parameters()"),
+        (
+            lambda: optim.SGD(nn.ReLU(), 0.1),
+            TypeError,
+            "SGD: parameters is a ReLU, want [w, b], or model.parameters()",
+        ),
+        (
+            lambda: optim.Adam(nn.Sequential(nn.ReLU())),
+            TypeError,
+            "Adam: parameter 0 is a ReLU, want Tensor(..., requires_grad=True), as in model.parameters() "
+            "or the values() of a dict",
+        ),
+        (
+            lambda: optim.Adam({"w": W}),
+            TypeError,
+            "Adam: parameter 0 is a str, want Tensor(..., requires_grad=True), as in model.parameters() "
+            "or the values() of a dict",
+        ),
+        (
+            lambda: optim.SGD([W, W * 2], 0.1),
+            TypeError,
+            "SGD: parameter 1 is (3,) float64, a result, want Tensor(..., requires_grad=True), as in "
+            "model.parameters() or the values() of a dict",
+        ),
+        (
+            lambda: optim.SGD([ag.Tensor([1.0])], 0.1),
+            TypeError,
+            "SGD: parameter 0 is (1,) float64, requires_grad=False, want Tensor(..., requires_grad=True), as in "
+            "model.parameters() or the values() of a dict",
+        ),
+        (
+            lambda: optim.SGD(iter([]), 0.1),
+            TypeError,
+            "SGD: parameters is empty. A used generator is: call model.parameters() again",
+        ),
+        (lambda: optim.SGD([W], -0.1), ValueError, "SGD: lr is -0.1, want 0 or more"),
+        (lambda: optim.SGD([W], float("nan")), ValueError, "SGD: lr is nan, want 0 or more"),
+        (lambda: optim.SGD([W], 0.1, momentum=-1), ValueError, "SGD: momentum is -1, want 0 or more"),
+        (lambda: optim.AdamW([W], weight_decay=-1), ValueError, "AdamW: weight_decay is -1, want 0 or more"),
+        (lambda: optim.Adam([W], eps=-1), ValueError, "Adam: eps is -1, want 0 or more"),
+        (lambda: optim.Adam([W], betas=(0.9, 1)), ValueError, "Adam: betas are (0.9, 1), want both in [0, 1)"),
+        (
+            lambda: optim.SGD([W], 0.1, nesterov=True),
+            ValueError,
+            "SGD: nesterov=True looks ahead along the momentum, which is 0. momentum=0.9?",
+        ),
+        (lambda: optim.step_decay(0.1, 0), ValueError, "step_decay: every is 0, want 1 or more"),
+        (lambda: optim.cosine(0.1, 0), ValueError, "cosine: steps is 0, want 1 or more"),
+        (
+            lambda: optim.one_cycle(0.1, 10, warm_up=30),
+            ValueError,
+            "one_cycle: warm_up is 30, want a share of the steps in [0, 1]",
+        ),
+    ],
+)
+def test_messages(make, kind, message):
+    with pytest.raises(kind) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+# Stopping and going on
+
+
+@recipes
+def test_resuming_from_a_state_changes_no_bit(recipe, rng):
+    make, options = RECIPES[recipe]
+
+    def steps(optimiser, ps, first, last):
+        for step in range(first, last):
+            give_gradients(ps, np.random.default_rng(step))
+            optimiser.step()
+
+    ps = parameters(rng, np.float32)
+    optimiser = make(ps, **{"lr": 0.1, **options})
+    steps(optimiser, ps, 0, 3)
+    optimiser.lr = 0.05
+    later = copy.deepcopy(ps)
+    state = optimiser.state_dict()
+    numbers = json.loads(json.dumps({name: v for name, v in state.items() if not isinstance(v, np.ndarray)}))
+    arrays = {name: v.copy() for name, v in state.items() if isinstance(v, np.ndarray)}
+    resumed = make(later, **{"lr": 0.1, **options})
+    resumed.load_state_dict({**arrays, **numbers})
+    steps(optimiser, ps, 3, 6)
+    steps(resumed, later, 3, 6)
+    for p, q in zip(ps, later, strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+    assert resumed.lr == 0.05
+    assert all(name == "lr" or (arrays[name] == state[name]).all() for name in state)  # copies, both ways
+
+
+def test_loading_the_state_of_another_optimiser_is_refused_whole(rng):
+    adam = optim.Adam(parameters(rng, shapes=[(3,), (2, 2)]))
+    state = adam.state_dict()
+    state["steps"] += 7
+    state["mean.1"] = np.zeros((2, 2), np.float32)
+    state["momentum.0"] = state.pop("square.0")
+    with pytest.raises(ValueError, match="Adam") as caught:
+        adam.load_state_dict(state)
+    assert str(caught.value) == (
+        "Adam.load_state_dict: the state of something else; nothing was loaded\n"
+        "  missing: square.0\n"
+        "  not known here: momentum.0\n"
+        "  mean.1: (2, 2) float32, want (2, 2) float64"
+    )
+    assert adam.steps == [0, 0]
+
+
+# Schedules
+
+
+def rates(schedule, steps):
+    return [schedule(step) for step in range(steps)]
+
+
+def test_schedules_are_pytorch_s(torch):
+    def theirs(make, steps, lr):
+        optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
+        scheduler = make(optimiser)
+        result = []
+        for _ in range(steps):
+            result.append(optimiser.param_groups[0]["lr"])
+            optimiser.step()
+            scheduler.step()
+        return result
+
+    schedulers = torch.optim.lr_scheduler
+    for ours, make, steps in [
+        (optim.step_decay(0.5, 7, 0.3), lambda o: schedulers.StepLR(o, 7, 0.3), 40),
+        (optim.cosine(0.5, 30, 0.01), lambda o: schedulers.CosineAnnealingLR(o, 30, 0.01), 31),
+        (optim.one_cycle(0.5, 50), lambda o: schedulers.OneCycleLR(o, 0.5, 50, final_div_factor=400), 49),
+        (
+            optim.one_cycle(0.5, 50, 0.37, start=0.05, final=0.005),
+            lambda o: schedulers.OneCycleLR(o, 0.5, 50, pct_start=0.37, div_factor=10, final_div_factor=10),
+            49,
+        ),
+    ]:
+        np.testing.assert_allclose(rates(ours, steps), theirs(make, steps, 0.5), rtol=1e-10, atol=1e-15)
+
+
+def test_one_cycle_rises_falls_and_stays_down():
+    schedule = optim.one_cycle(1.0, 100, warm_up=0.2)
+    course = rates(schedule, 100)
+    assert course[0] == 1 / 25
+    assert course[19] == max(course) == 1
+    assert sorted(course[:20]) == course[:20]
+    assert sorted(course[19:], reverse=True) == course[19:]
+    assert course[-1] == 1e-4
+    assert schedule(500) == course[-1]
+
+
+@pytest.mark.parametrize("warm_up", [0, 0.3, 1])
+@pytest.mark.parametrize("steps", [1, 2, 10])
+def test_short_cycles_stay_between_their_ends(steps, warm_up):
+    course = rates(optim.one_cycle(1.0, steps, warm_up, start=0.1, final=0.01), steps + 3)
+    assert all(0.01 <= rate <= 1 for rate in course)
+    assert max(course) == 1
+
+
+def test_schedules_give_python_floats():
+    half = np.float64(0.5)
+    for schedule in (optim.constant(half), optim.step_decay(half, 3), optim.cosine(half, 3), optim.one_cycle(half, 10)):
+        assert {type(rate) for rate in rates(schedule, 12)} == {float}
+        assert max(rates(schedule, 12)) == 0.5

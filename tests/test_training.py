@@ -1,0 +1,546 @@
+"""The training loop: what it feeds, records and reports; how it stops; how it goes on without a bit's difference."""
+
+import hashlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import autograd_cnn as ag
+from autograd_cnn.training import (
+    CheckpointError,
+    Epoch,
+    History,
+    evaluate,
+    fit,
+    load_checkpoint,
+    predict,
+    save_checkpoint,
+)
+
+
+def points(count=60):
+    """Two classes, told apart by a line."""
+    x = np.random.default_rng(1).normal(size=(count, 2))
+    return x, (x[:, 0] > x[:, 1]).astype(np.int64)
+
+
+def line(optimiser=ag.optim.SGD, **options):
+    w = ag.Tensor(np.zeros((2, 2)), requires_grad=True, name="w")
+    return w, (lambda x: x @ w), optimiser([w], **{"lr": 1.0, **options})
+
+
+def train(model, optimiser, x, y, **options):
+    options = {"rng": np.random.default_rng(0), "progress": False, "batch_size": 20, **options}
+    return fit(model, options.pop("loss", ag.cross_entropy), optimiser, x, y, **options)
+
+
+# What it does
+
+
+def test_it_learns_and_says_how():
+    x, y = points()
+    w, model, optimiser = line()
+    history = train(model, optimiser, x, y, epochs=10, validation=(x, y), name="points")
+    assert history.name == "points" and not history.interrupted
+    assert len(history.losses) == 30 and [epoch.step for epoch in history.epochs] == list(range(3, 31, 3))
+    assert history.losses[0] == pytest.approx(math.log(2)) and history.losses[-1] < 0.3
+    last = history.epochs[-1]
+    assert last.accuracy > 0.9 and last.seconds > 0
+    result = evaluate(model, ag.cross_entropy, x, y)
+    assert (last.validation_loss, last.validation_accuracy) == (result.loss, result.accuracy)
+
+
+def test_figures_of_a_pass_are_means_over_its_images():
+    x, y = points(50)
+    seen = []
+
+    def loss(outputs, labels):
+        value = ag.cross_entropy(outputs, labels)
+        seen.append((value.item() * len(labels), np.count_nonzero(outputs.data.argmax(-1) == labels), len(labels)))
+        return value
+
+    history = train(*line()[1:], x, y, steps=5, loss=loss)  # batches of 20, 20, 10, 20, 20
+    for epoch, part in zip(history.epochs, (seen[:3], seen[3:]), strict=True):
+        losses, right, images = map(sum, zip(*part, strict=True))
+        assert epoch.loss == pytest.approx(losses / images) and epoch.accuracy == pytest.approx(right / images)
+    assert [epoch.step for epoch in history.epochs] == [3, 5]
+
+
+def test_batches_are_those_of_the_generator_and_augmented():
+    x, y = np.arange(20).reshape(10, 2) / 10, np.arange(10) % 2
+    seen = []
+
+    def augment(batch, rng):
+        seen.append((batch, rng))
+        return batch + rng.random()
+
+    rng = np.random.default_rng(3)
+    train(*line()[1:], x, y, epochs=2, batch_size=4, rng=rng, augment=augment)
+    again = np.random.default_rng(3)
+    want = [batch for _ in range(2) for batch, _ in ag.data.batches(x, y, 4, again, lambda b, g: (g.random(), b)[1])]
+    assert len(seen) == 6 and all(np.array_equal(a, b) and g is rng for (a, g), b in zip(seen, want, strict=True))
+
+
+def test_without_a_generator_images_keep_their_order():
+    x, y = points(5)
+    seen = []
+    train(*line()[1:], x, y, epochs=2, batch_size=2, rng=None, loss=lambda o, t: (seen.extend(t), (o * o).sum())[1])
+    assert seen == [*y, *y]
+
+
+def test_uint8_images_reach_the_model_as_floats_and_floats_as_they_are():
+    images = np.array([[0, 51], [255, 102]], np.uint8)
+    seen = []
+
+    def model(x):
+        seen.append(x)
+        return x @ w
+
+    w, _, _ = line()
+    optimiser = ag.optim.SGD([w], lr=0.1)
+    train(model, optimiser, images, np.array([0, 1]), steps=1, rng=None)
+    train(model, optimiser, images / 255, np.array([0, 1]), steps=1, rng=None)
+    np.testing.assert_array_equal(seen[0].data, np.array([[0, 0.2], [1, 0.4]], np.float32))
+    assert [(x.dtype, x.name) for x in seen] == [(np.float32, "images"), (np.float64, "images")]
+
+
+def test_the_schedule_counts_steps_from_0():
+    x, y = points()
+    rates = []
+    _, model, optimiser = line()
+    step = optimiser.step
+    optimiser.step = lambda: (rates.append(optimiser.lr), step())
+    train(model, optimiser, x, y, epochs=2, schedule=lambda step: 0.5**step)
+    assert rates == [0.5**step for step in range(6)]
+
+
+def test_targets_that_name_no_classes_have_no_accuracy():
+    x, _ = points()
+    w, model, optimiser = line(lr=0.1)
+    history = train(model, optimiser, x, 2 * x, epochs=20, loss=ag.mse)
+    np.testing.assert_allclose(w.data, 2 * np.eye(2), atol=0.1)
+    assert math.isnan(history.epochs[-1].accuracy) and "accuracy" not in str(history.epochs[-1])
+    result = evaluate(model, ag.mse, x, 2 * x)
+    assert math.isnan(result.accuracy) and result.confusion.shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "fit: how long\\? Give epochs= or steps=, one of them"),
+        ({"epochs": 1, "steps": 1}, "fit: how long\\? Give epochs= or steps=, one of them"),
+        ({"epochs": 1, "rng": None, "augment": ag.data.augment}, "augment draws random numbers from rng: rng=np"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(options, message):
+    x, y = points()
+    with pytest.raises((TypeError, ValueError), match=message):
+        train(*line()[1:], x, y, **options)
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_as_many_labels_as_images_are_wanted(count):
+    x, y = points()
+    with pytest.raises(ValueError, match=f"fit: {count} images and {len(y) if count else 0} labels"):
+        train(*line()[1:], x[:count], y if count else y[:0], epochs=1)
+
+
+# What it notices
+
+
+def test_a_loss_that_is_no_number_stops_it_before_the_weights_are_spoilt():
+    x, y = points()
+    w, model, optimiser = line()
+    calls = []
+
+    def loss(outputs, labels):
+        calls.append(1)
+        scale = np.inf if len(calls) == 3 else 1.0
+        return ag.exp(ag.cross_entropy(outputs, labels) * scale)
+
+    with pytest.raises(FloatingPointError, match=r"fit: loss is inf at step 2\. .*multiply \(test_training\.py:\d+\)"):
+        train(model, optimiser, x, y, epochs=1, loss=loss)
+    assert optimiser.steps == 2 and np.isfinite(w.data).all()
+
+
+def test_a_layer_that_is_dead_is_named():
+    x, y = points()
+    w = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
+    optimiser = ag.optim.SGD([w], lr=0.1)
+    with pytest.warns(RuntimeWarning, match=r"relu \(test_training\.py:\d+\): all 40 outputs are 0 for all 20 images"):
+        train(lambda x: ag.relu(x @ w - 1), optimiser, x, y, epochs=1)
+
+
+def test_a_bar_and_lines_on_stderr_or_nothing(capsys):
+    x, y = points()
+    train(*line()[1:], x, y, epochs=2, progress=True, validation=(x, y))
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == "" and len(lines) == 2  # no terminal: no bar
+    assert lines[1].startswith("epoch 2/2: loss 0.") and "validation accuracy 9" in lines[1] and lines[1].endswith(" s")
+    train(*line()[1:], x, y, epochs=2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_images_a_second_and_the_loss(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    x, y = points()
+    train(*line()[1:], x, y, steps=4, progress=True)
+    bar = capsys.readouterr().err.split("\r")[-1]
+    assert "80.0/80.0" in bar and "images/s" in bar and "loss=0." in bar
+
+
+# Evaluation
+
+
+def test_evaluation_counts():
+    outputs = np.array([[2.0, 0.0, 1.0], [0.0, 3.0, 1.0], [1.0, 0.0, 0.5], [0.0, 0.1, 0.2]])
+    labels = np.array([0, 1, 1, 2])
+    result = evaluate(lambda x: x, ag.cross_entropy, outputs, labels, batch_size=3)
+    assert result.loss == pytest.approx(float(ag.cross_entropy(outputs, labels)))
+    assert result.accuracy == 0.75 and result.confusion.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    np.testing.assert_array_equal(result.outputs, outputs)
+
+
+def test_modules_are_evaluated_unrecorded_and_left_as_they_were(rng):
+    class Probe(ag.nn.Module):
+        def __init__(self):
+            self.layer, self.drop = ag.nn.Linear(2, 2, rng=rng), ag.nn.Dropout(0.5, rng=rng)
+
+        def forward(self, x):
+            seen.append((self.training, self.layer.training, out := self.drop(self.layer(x))))
+            return out
+
+    seen, x = [], np.ones((5, 2), np.float32)
+    model = Probe()
+    model.layer.training = False  # frozen by the user
+    before = rng.bit_generator.state
+    outputs = predict(model, x, batch_size=2)
+    assert [(a, b, out.requires_grad) for a, b, out in seen] == 3 * [(False, False, False)]
+    assert (model.training, model.layer.training, model.drop.training) == (True, False, True)
+    assert rng.bit_generator.state == before  # no dropout
+    np.testing.assert_array_equal(outputs, x @ model.layer.w.data)
+    seen.clear()
+    model.eval()
+    train(model, ag.optim.SGD(model.parameters(), lr=0.1), x, np.zeros(5, int), steps=1)
+    assert [(a, b) for a, b, _ in seen] == [(True, True)] and not model.training and not model.drop.training
+
+
+def test_no_images_have_no_outputs():
+    assert predict(lambda x: x @ np.ones((2, 3)), np.zeros((0, 2))).shape == (0, 3)
+
+
+# History
+
+
+def test_a_history_comes_back_from_its_file(tmp_path):
+    history = History("naïve", [0.1, 1 / 3, math.inf], [Epoch(2, 0.1, 0.5, math.nan, math.nan, 1.25)], True)
+    history.save(tmp_path / "h.json")
+    assert repr(History.load(tmp_path / "h.json")) == repr(history)
+    assert json.loads((tmp_path / "h.json").read_text(encoding="utf-8"))["epochs"][0]["validation_loss"] == "nan"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"name": "", "losses": [[]], "epochs": [], "interrupted": 1}', "[" * 9**6]
+)
+def test_another_file_is_no_history(tmp_path, content):
+    (tmp_path / "h.json").write_text(content)
+    with pytest.raises(ValueError, match=r"h\.json: no saved History"):
+        History.load(tmp_path / "h.json")
+
+
+# Ctrl-C
+
+
+def interrupting(step, times=1):
+    calls = []
+
+    def loss(outputs, labels):
+        calls.append(1)
+        if len(calls) == step:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return ag.cross_entropy(outputs, labels)
+
+    return loss
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_ctrl_c_finishes_the_step_and_keeps_what_was_done(step):
+    x, y = points()
+    w, model, optimiser = line()
+    history = train(model, optimiser, x, y, epochs=3, loss=interrupting(step))
+    assert history.interrupted and len(history.losses) == optimiser.steps == history.epochs[-1].step == step
+    twin, model, optimiser = line()
+    train(model, optimiser, x, y, steps=step)
+    np.testing.assert_array_equal(w.data, twin.data)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_in_the_last_step_interrupts_nothing():
+    x, y = points()
+    assert not train(*line()[1:], x, y, steps=3, loss=interrupting(3)).interrupted
+
+
+def test_a_second_ctrl_c_ends_it_at_once():
+    x, y = points()
+    _, model, optimiser = line()
+    with pytest.raises(KeyboardInterrupt):
+        train(model, optimiser, x, y, epochs=3, loss=interrupting(2, times=2))
+    assert optimiser.steps == 1 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_handler_of_the_users_own_stays(monkeypatch):
+    seen = []
+    before = signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+    try:
+        x, y = points()
+        assert not train(*line()[1:], x, y, epochs=1, loss=interrupting(1)).interrupted and seen == [1]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_it_trains_in_any_thread():
+    x, y = points()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(train(*line()[1:], x, y, epochs=1)))
+    thread.start()
+    thread.join()
+    assert len(found[0].losses) == 3
+
+
+# Stopping and going on
+
+STEPS = 11  # passes of 4 steps: two whole ones and a part
+
+
+@pytest.fixture(scope="module")
+def job():
+    """A run in which everything that can be forgotten is at work; returns a digest of all that it leaves."""
+    images = np.random.default_rng(1).integers(0, 256, (23, 6, 6, 3), np.uint8)
+    labels = np.arange(23) % 3
+
+    def build(generator=np.random.PCG64, shared=False):
+        rng = np.random.Generator(generator(5))
+        dropping = rng if shared else np.random.Generator(generator(6))
+        model = ag.nn.Sequential(
+            ag.nn.Conv2d(3, 4, 3, rng=rng),
+            ag.nn.BatchNorm2d(4),
+            ag.nn.ReLU(),
+            ag.nn.Flatten(),
+            ag.nn.Dropout(0.5, rng=dropping),
+            ag.nn.Linear(64, 3, rng=rng),
+        )
+        return model, ag.optim.AdamW(model.parameters(), lr=1.0), rng
+
+    def run(parts, steps=STEPS, loss=ag.cross_entropy, **options):
+        model, optimiser, rng = parts
+        history = fit(
+            model,
+            loss,
+            optimiser,
+            images,
+            labels,
+            rng=rng,
+            steps=steps,
+            batch_size=6,
+            schedule=ag.optim.one_cycle(0.01, STEPS),
+            augment=lambda x, rng: ag.data.augment(x, rng, shift=1),
+            validation=(images, labels),
+            progress=False,
+            **options,
+        )
+        digest = hashlib.sha256()
+        for state in (model.state_dict(), optimiser.state_dict()):
+            for name, value in state.items():
+                digest.update(name.encode() + np.asarray(value).tobytes())
+        for generator in (rng, model[4].rng):
+            digest.update(repr(generator.bit_generator.state).encode())
+        for epoch in history.epochs:
+            epoch.seconds = 0.0  # the one thing that may differ
+        return digest.hexdigest(), history
+
+    run.build = build
+    return run
+
+
+@pytest.fixture(scope="module")
+def straight(job):
+    return job(job.build())
+
+
+@pytest.mark.parametrize("stop", range(1, STEPS + 1))
+def test_a_run_in_two_parts_is_the_run_in_one(job, straight, tmp_path, stop):
+    path = tmp_path / "run.safetensors"
+    job(job.build(), steps=stop, checkpoint=path)
+    assert job(job.build(), checkpoint=path) == straight
+    assert job(job.build(), checkpoint=path) == straight  # there is nothing left to do
+
+
+@pytest.mark.parametrize("stop", [2, 4, 7])
+def test_an_interrupted_run_goes_on(job, straight, tmp_path, stop):
+    path = tmp_path / "run.safetensors"
+    _, history = job(job.build(), loss=interrupting(stop), checkpoint=path)
+    assert history.interrupted and len(history.losses) == stop
+    assert job(job.build(), checkpoint=path) == straight
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, None])
+@pytest.mark.parametrize("stop", [2, 5, 10])
+def test_a_run_that_fails_goes_on_from_the_last_checkpoint(job, straight, tmp_path, every, stop):
+    path = tmp_path / "run.safetensors"
+
+    def failing(outputs, labels):
+        if next(calls) == stop:
+            raise ZeroDivisionError
+        return ag.cross_entropy(outputs, labels)
+
+    calls = iter(step for step in range(100) for _ in range(2 if step in (4, 8) else 1))  # 4, 8: validation too
+    with pytest.raises(ZeroDivisionError):
+        job(job.build(), loss=failing, checkpoint=path, every=every)
+    assert path.exists() == (every in (1, 2) or stop >= 4)
+    assert job(job.build(), checkpoint=path) == straight
+
+
+@pytest.mark.parametrize("generator", [np.random.MT19937, np.random.Philox, np.random.SFC64])
+@pytest.mark.parametrize("shared", [False, True])
+def test_every_kind_of_generator_is_kept_shared_or_not(job, tmp_path, generator, shared):
+    path = tmp_path / "run.safetensors"
+    straight = job(job.build(generator, shared))
+    job(job.build(generator, shared), steps=6, checkpoint=path)
+    assert job(job.build(generator, shared), checkpoint=path) == straight
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+import autograd_cnn as ag
+
+path, stop = sys.argv[1], int(sys.argv[2])
+rng = np.random.default_rng(0)
+images, labels = rng.integers(0, 256, (50, 8, 8, 3), np.uint8), rng.integers(0, 3, 50)
+model = ag.nn.Sequential(ag.nn.Flatten(), ag.nn.Dropout(0.2, rng=rng), ag.nn.Linear(192, 3, rng=rng))
+optimiser = ag.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+steps = []
+
+def loss(outputs, labels):
+    steps.append(1)
+    if len(steps) == stop:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ag.cross_entropy(outputs, labels)
+
+history = ag.training.fit(
+    model, loss, optimiser, images, labels, rng=rng, epochs=3, batch_size=10, augment=ag.data.augment,
+    checkpoint=path, every=2, progress=False,
+)
+print(repr(history.losses), model[2].w.data.tobytes().hex())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no kill -9")
+@pytest.mark.parametrize("stop", [pytest.param(s, marks=[] if s == 8 else pytest.mark.slow) for s in range(1, 16)])
+def test_a_run_that_is_killed_goes_on_in_another_process(tmp_path, stop):
+    def run(path, stop):
+        command = [sys.executable, "-W", "error", "-c", KILLED, tmp_path / path, str(stop)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert run("run.safetensors", stop).returncode == -signal.SIGKILL
+    resumed, straight = run("run.safetensors", 0), run("other.safetensors", 0)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout == straight.stdout
+    assert sorted(os.listdir(tmp_path)) == ["other.safetensors", "run.safetensors"]
+
+
+def test_a_plain_function_goes_on_too(tmp_path):
+    x, y = points()
+
+    def run(steps, **options):
+        w, model, optimiser = line(ag.optim.Adam)
+        history = train(model, optimiser, x, y, steps=steps, **options)
+        return w.data.tobytes(), history.losses
+
+    run(5, checkpoint=tmp_path / "c")
+    assert run(10, checkpoint=tmp_path / "c") == run(10)
+
+
+def test_a_loop_of_ones_own_can_keep_its_state(tmp_path, rng):
+    w, _, optimiser = line(momentum=0.9)
+    w.grad = np.ones((2, 2))
+    optimiser.step()
+    save_checkpoint(tmp_path / "c", None, optimiser, {"mine": rng}, {"epoch": 3})
+    drawn = rng.random(3)
+    twin, _, other = line(momentum=0.9)
+    fresh = np.random.default_rng(9)
+    assert load_checkpoint(tmp_path / "c", None, other, {"mine": fresh}) == {"epoch": 3}
+    assert (fresh.random(3) == drawn).all() and (twin.data == w.data).all() and other.steps == 1
+    assert (other.state[0]["momentum"] == optimiser.state[0]["momentum"]).all()
+
+
+def test_going_on_is_announced(tmp_path, capsys):
+    x, y = points()
+    for steps in (3, 6):
+        train(*line()[1:], x, y, steps=steps, checkpoint=tmp_path / "c", progress=True)
+    assert f"going on after step 3, from {tmp_path / 'c'}\nepoch 2/2: " in capsys.readouterr().err
+
+
+def others():
+    """What a checkpoint of `line()` does not fit, and what the message says."""
+    w = ag.Tensor(np.zeros((2, 3)), requires_grad=True)
+    v = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
+    yield "shape", lambda x: x @ w, [w], ag.optim.SGD, {}, r"model\.0: \(2, 2\) float64, want \(2, 3\) float64"
+    yield "number", lambda x: x @ v, [v, w], ag.optim.SGD, {}, r"missing: model\.1"
+    yield "slots", lambda x: x @ v, [v], ag.optim.Adam, {}, r"missing: optimiser\.0\.first, optimiser\.0\.second"
+    yield "batches", lambda x: x @ v, [v], ag.optim.SGD, {"batch_size": 7}, "'batch_size': 20.*'batch_size': 7"
+    yield "order", lambda x: x @ v, [v], ag.optim.SGD, {"rng": None}, "not known here: fit"
+    mersenne = np.random.Generator(np.random.MT19937(0))
+    yield "generator", lambda x: x @ v, [v], ag.optim.SGD, {"rng": mersenne}, "MT19937"
+
+
+@pytest.mark.parametrize("case", list(others()), ids=lambda case: case[0])
+def test_a_checkpoint_of_another_run_is_refused_and_nothing_changes(tmp_path, case):
+    _, model, parameters, kind, options, message = case
+    x, y = points()
+    train(*line()[1:], x, y, steps=4, checkpoint=tmp_path / "c")
+    optimiser = kind(parameters, lr=1.0)
+    options = {"rng": np.random.default_rng(3), **options}
+    with pytest.raises(CheckpointError, match=message):
+        train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c", **options)
+    assert not any(p.data.any() for p in parameters) and optimiser.steps == 0
+    if (
+        isinstance(options["rng"], np.random.Generator)
+        and options["rng"].bit_generator.state["bit_generator"] == "PCG64"
+    ):
+        assert options["rng"].bit_generator.state == np.random.default_rng(3).bit_generator.state
+
+
+def test_weights_alone_are_no_checkpoint(tmp_path):
+    w, model, optimiser = line()
+    safetensors.numpy.save_file({"model.0": np.ones((2, 2))}, tmp_path / "c")
+    with pytest.raises(
+        CheckpointError, match=r"has no sum, so it is no checkpoint\. Weights: ag\.interop\.load_weights"
+    ):
+        load_checkpoint(tmp_path / "c", model, optimiser)
+    ag.interop.save_weights(tmp_path / "c", {"model.0": w})
+    with pytest.raises(CheckpointError, match="optimiser"):
+        load_checkpoint(tmp_path / "c", model, optimiser)
+
+
+def test_damage_is_noticed_and_nothing_changes(tmp_path):
+    x, y = points()
+    train(*line(momentum=0.9)[1:], x, y, steps=4, checkpoint=tmp_path / "c")
+    raw = (tmp_path / "c").read_bytes()
+    w, model, optimiser = line(momentum=0.9)
+    for position in range(0, len(raw), 13):
+        for wrong in (raw[:position], raw[:position] + bytes([raw[position] ^ 64]) + raw[position + 1 :]):
+            (tmp_path / "c").write_bytes(wrong)
+            with pytest.raises(CheckpointError):
+                train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
+    assert not w.data.any() and optimiser.steps == 0
