@@ -89,6 +89,19 @@ def test_the_size_of_pieces_changes_no_bit(monkeypatch, rng):
 
 
 @recipes
+def test_a_rate_in_float64_changes_no_bit_of_a_float32_step(recipe, rng):
+    make, options = RECIPES[recipe]
+    twins = parameters(np.random.default_rng(1), np.float32), parameters(np.random.default_rng(1), np.float32)
+    for ps, lr in zip(twins, (0.1, np.float64(0.1)), strict=True):
+        optimiser = make(ps, **{"lr": 1, **options})
+        optimiser.lr = lr
+        give_gradients(ps, np.random.default_rng(2))
+        optimiser.step()
+    for p, q in zip(*twins, strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+@recipes
 def test_gradients_are_left_as_they_are(recipe, rng):
     make, options = RECIPES[recipe]
     ps = parameters(rng)
@@ -159,6 +172,7 @@ def test_a_step_is_not_recorded_and_takes_gradients_that_are(rng):
     (w**3).sum().backward(create_graph=True)
     assert isinstance(w.grad, ag.Tensor)
     optim.Adam([w], lr=0.1).step()
+    assert w.is_leaf
     assert isinstance(w.data, np.ndarray)
     np.testing.assert_allclose(w.data, before - 0.1, atol=1e-6)
 

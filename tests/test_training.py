@@ -47,7 +47,7 @@ def train(model, optimiser, x, y, **options):
 
 def test_it_learns_and_says_how():
     x, y = points()
-    w, model, optimiser = line()
+    _, model, optimiser = line()
     history = train(model, optimiser, x, y, epochs=10, validation=(x, y), name="points")
     assert history.name == "points" and not history.interrupted
     assert len(history.losses) == 30 and [epoch.step for epoch in history.epochs] == list(range(3, 31, 3))
@@ -99,15 +99,10 @@ def test_without_a_generator_images_keep_their_order():
 def test_uint8_images_reach_the_model_as_floats_and_floats_as_they_are():
     images = np.array([[0, 51], [255, 102]], np.uint8)
     seen = []
-
-    def model(x):
-        seen.append(x)
-        return x @ w
-
-    w, _, _ = line()
-    optimiser = ag.optim.SGD([w], lr=0.1)
-    train(model, optimiser, images, np.array([0, 1]), steps=1, rng=None)
-    train(model, optimiser, images / 255, np.array([0, 1]), steps=1, rng=None)
+    for stored, dtype in ((images, np.float32), (images / 255, np.float64)):
+        w = ag.Tensor(np.zeros((2, 2), dtype), requires_grad=True)
+        model = lambda x: (seen.append(x), x @ w)[1]  # noqa: E731
+        train(model, ag.optim.SGD([w], lr=0.1), stored, np.array([0, 1]), steps=1, rng=None)
     np.testing.assert_array_equal(seen[0].data, np.array([[0, 0.2], [1, 0.4]], np.float32))
     assert [(x.dtype, x.name) for x in seen] == [(np.float32, "images"), (np.float64, "images")]
 
@@ -168,7 +163,7 @@ def test_a_loss_that_is_no_number_stops_it_before_the_weights_are_spoilt():
 
     with pytest.raises(FloatingPointError, match=r"fit: loss is inf at step 2\. .*multiply \(test_training\.py:\d+\)"):
         train(model, optimiser, x, y, epochs=1, loss=loss)
-    assert optimiser.steps == 2 and np.isfinite(w.data).all()
+    assert optimiser.steps == [2] and np.isfinite(w.data).all()
 
 
 def test_a_layer_that_is_dead_is_named():
@@ -278,7 +273,7 @@ def test_ctrl_c_finishes_the_step_and_keeps_what_was_done(step):
     x, y = points()
     w, model, optimiser = line()
     history = train(model, optimiser, x, y, epochs=3, loss=interrupting(step))
-    assert history.interrupted and len(history.losses) == optimiser.steps == history.epochs[-1].step == step
+    assert history.interrupted and len(history.losses) == history.epochs[-1].step == step and optimiser.steps == [step]
     twin, model, optimiser = line()
     train(model, optimiser, x, y, steps=step)
     np.testing.assert_array_equal(w.data, twin.data)
@@ -295,7 +290,7 @@ def test_a_second_ctrl_c_ends_it_at_once():
     _, model, optimiser = line()
     with pytest.raises(KeyboardInterrupt):
         train(model, optimiser, x, y, epochs=3, loss=interrupting(2, times=2))
-    assert optimiser.steps == 1 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert optimiser.steps == [1] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_handler_of_the_users_own_stays(monkeypatch):
@@ -385,11 +380,11 @@ def test_a_run_in_two_parts_is_the_run_in_one(job, straight, tmp_path, stop):
     assert job(job.build(), checkpoint=path) == straight  # there is nothing left to do
 
 
-@pytest.mark.parametrize("stop", [2, 4, 7])
-def test_an_interrupted_run_goes_on(job, straight, tmp_path, stop):
+@pytest.mark.parametrize(("call", "steps"), [(2, 2), (4, 4), (5, 4), (7, 6)])  # the fifth is in the validation
+def test_an_interrupted_run_goes_on(job, straight, tmp_path, call, steps):
     path = tmp_path / "run.safetensors"
-    _, history = job(job.build(), loss=interrupting(stop), checkpoint=path)
-    assert history.interrupted and len(history.losses) == stop
+    _, history = job(job.build(), loss=interrupting(call), checkpoint=path)
+    assert history.interrupted and len(history.losses) == steps
     assert job(job.build(), checkpoint=path) == straight
 
 
@@ -403,7 +398,7 @@ def test_a_run_that_fails_goes_on_from_the_last_checkpoint(job, straight, tmp_pa
             raise ZeroDivisionError
         return ag.cross_entropy(outputs, labels)
 
-    calls = iter(step for step in range(100) for _ in range(2 if step in (4, 8) else 1))  # 4, 8: validation too
+    calls = iter([0, 1, 2, 3, -1, 4, 5, 6, 7, -1, 8, 9, 10])  # -1: validation
     with pytest.raises(ZeroDivisionError):
         job(job.build(), loss=failing, checkpoint=path, every=every)
     assert path.exists() == (every in (1, 2) or stop >= 4)
@@ -480,8 +475,8 @@ def test_a_loop_of_ones_own_can_keep_its_state(tmp_path, rng):
     twin, _, other = line(momentum=0.9)
     fresh = np.random.default_rng(9)
     assert load_checkpoint(tmp_path / "c", None, other, {"mine": fresh}) == {"epoch": 3}
-    assert (fresh.random(3) == drawn).all() and (twin.data == w.data).all() and other.steps == 1
-    assert (other.state[0]["momentum"] == optimiser.state[0]["momentum"]).all()
+    assert (fresh.random(3) == drawn).all() and (twin.data == w.data).all() and other.steps == [1]
+    assert (other.state_dict()["momentum.0"] == 1).all()
 
 
 def test_going_on_is_announced(tmp_path, capsys):
@@ -497,7 +492,7 @@ def others():
     v = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
     yield "shape", lambda x: x @ w, [w], ag.optim.SGD, {}, r"model\.0: \(2, 2\) float64, want \(2, 3\) float64"
     yield "number", lambda x: x @ v, [v, w], ag.optim.SGD, {}, r"missing: model\.1"
-    yield "slots", lambda x: x @ v, [v], ag.optim.Adam, {}, r"missing: optimiser\.0\.first, optimiser\.0\.second"
+    yield "slots", lambda x: x @ v, [v], ag.optim.Adam, {}, r"missing: optimiser\.mean\.0, optimiser\.square\.0"
     yield "batches", lambda x: x @ v, [v], ag.optim.SGD, {"batch_size": 7}, "'batch_size': 20.*'batch_size': 7"
     yield "order", lambda x: x @ v, [v], ag.optim.SGD, {"rng": None}, "not known here: fit"
     mersenne = np.random.Generator(np.random.MT19937(0))
@@ -513,7 +508,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_nothing_changes(tmp_path, ca
     options = {"rng": np.random.default_rng(3), **options}
     with pytest.raises(CheckpointError, match=message):
         train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c", **options)
-    assert not any(p.data.any() for p in parameters) and optimiser.steps == 0
+    assert not any(p.data.any() for p in parameters) and not any(optimiser.steps)
     if (
         isinstance(options["rng"], np.random.Generator)
         and options["rng"].bit_generator.state["bit_generator"] == "PCG64"
@@ -543,4 +538,4 @@ def test_damage_is_noticed_and_nothing_changes(tmp_path):
             (tmp_path / "c").write_bytes(wrong)
             with pytest.raises(CheckpointError):
                 train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
-    assert not w.data.any() and optimiser.steps == 0
+    assert not w.data.any() and optimiser.steps == [0]

@@ -64,7 +64,9 @@ def _check(x, w, b, channels, outputs, groups):
     if channels % groups or outputs % groups:
         raise ValueError(f"groups={groups} does not divide {channels} channels and {outputs} outputs")
     if channels != w.shape[2] * groups:
-        nchw = f" For an NCHW array: x.transpose(0, 2, 3, 1)" if x.ndim == 4 and x.shape[1] == w.shape[2] * groups else ""
+        nchw = (
+            " For an NCHW array: x.transpose(0, 2, 3, 1)" if x.ndim == 4 and x.shape[1] == w.shape[2] * groups else ""
+        )
         want = (*w.shape[:2], channels // groups, w.shape[3])
         raise ValueError(
             f"x has {channels} channels, w expects {w.shape[2] * groups}\n"
@@ -83,7 +85,10 @@ def _convolutions(rng):
     return [
         (rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(3, 2, 3, 4)), rng.normal(size=4)),
         ((rng.normal(size=(2, 6, 5, 2)), rng.normal(size=(2, 3, 2, 3))), {"stride": (2, 1), "padding": (1, 2)}),
-        ((rng.normal(size=(1, 6, 6, 4)), rng.normal(size=(3, 3, 2, 2))), {"padding": "same", "dilation": 2, "groups": 2}),
+        (
+            (rng.normal(size=(1, 6, 6, 4)), rng.normal(size=(3, 3, 2, 2))),
+            {"padding": "same", "dilation": 2, "groups": 2},
+        ),
     ]
 
 
@@ -204,7 +209,9 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilati
     return out if b is None else out + b
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4)), (3, 2, 3, 4), 1, 0, 1, 1)])
+@primitive(
+    examples=lambda rng: [(rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4)), (3, 2, 3, 4), 1, 0, 1, 1)]
+)
 def conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups):
     """The gradient of `conv2d` for `w`: x (N, H, W, C), gy (N, H', W', O) -> `w_shape`."""
     stride, padding, dilation = _geometry(w_shape[:2], stride, padding, dilation)

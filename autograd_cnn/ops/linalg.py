@@ -32,19 +32,27 @@ def _as_matrices(g, x_ndim, y_ndim):
 
 
 def _left(g, x_shape, y):
-    g = _as_matrices(g, len(x_shape), len(y.shape)) if len(x_shape) > 1 or len(y.shape) > 1 else reshape(g, (1, 1))
+    g = _as_matrices(g, len(x_shape), len(y.shape))
     result = g @ _swap(_column(y) if len(y.shape) == 1 else y)
     return reshape(result, (*result.shape[:-2], result.shape[-1])) if len(x_shape) == 1 else result
 
 
 def _right(g, x, y_shape):
-    g = _as_matrices(g, len(x.shape), len(y_shape)) if len(x.shape) > 1 or len(y_shape) > 1 else reshape(g, (1, 1))
+    g = _as_matrices(g, len(x.shape), len(y_shape))
     result = _swap(_row(x) if len(x.shape) == 1 else x) @ g
     return reshape(result, result.shape[:-1]) if len(y_shape) == 1 else result
 
 
 def _matrices(rng):
-    shapes = [((2, 3), (3, 4)), ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 1, 2, 3), (5, 3, 2)), ((3,), (5, 3, 2))]
+    shapes = [
+        ((2, 3), (3, 4)),
+        ((3,), (3,)),
+        ((2, 3), (3,)),
+        ((3,), (3, 4)),
+        ((5, 2, 3), (3, 4)),
+        ((2, 1, 2, 3), (5, 3, 2)),
+        ((3,), (5, 3, 2)),
+    ]
     return [(rng.normal(size=a), rng.normal(size=b)) for a, b in shapes]
 
 
@@ -119,12 +127,10 @@ def _letters(subscripts, shapes):
         plain = inputs.replace(",", "").replace(".", "")
         output = ("..." if "..." in inputs else "") + "".join(c for c in sorted(set(plain)) if plain.count(c) == 1)
     free = [c for c in string.ascii_letters if c not in subscripts]
-    spare = free[: max(len(s) - len(t.replace("...", "")) if "..." in t else 0 for t, s in zip(terms, shapes, strict=True))]
-    spelled = []
-    for term, shape in zip(terms, shapes, strict=True):
-        count = len(shape) - len(term.replace("...", ""))
-        spelled.append(term.replace("...", "".join(spare[len(spare) - count :])) if "..." in term else term)
-    return spelled, output.replace("...", "".join(spare))
+    hidden = [len(s) - len(t.replace("...", "")) if "..." in t else 0 for t, s in zip(terms, shapes, strict=True)]
+    spare = "".join(free[: max(hidden)])
+    spelled = [t.replace("...", spare[len(spare) - n :]) for t, n in zip(terms, hidden, strict=True)]
+    return spelled, output.replace("...", spare)
 
 
 def _einsum_rule(g, position, operands, operands_shape, subscripts):
@@ -139,11 +145,11 @@ def _einsum_rule(g, position, operands, operands_shape, subscripts):
     free = iter([c for c in string.ascii_letters if c not in "".join((*terms, output))])
     target = ""
     for letter in terms[position]:
+        twin = letter
         if letter in target:
             twin = next(free)
             factors.append((letter + twin, np.eye(extents[letter], dtype=g.dtype)))
-            letter = twin
-        target += letter
+        target += twin
     present = "".join(t for t, _ in factors)
     factors += [(c, np.ones(extents[c], g.dtype)) for c in dict.fromkeys(terms[position]) if c not in present]
     return einsum(",".join(t for t, _ in factors) + "->" + target, *(o for _, o in factors))

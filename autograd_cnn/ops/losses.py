@@ -93,7 +93,9 @@ def bce(p, y, reduction="mean"):
     _same_shape(p, y)
     p = np.asarray(p)
     if p.size and not (p.min() >= 0 and p.max() <= 1) and not np.isnan(p).any():
-        raise ValueError(f"p runs from {p.min():g} to {p.max():g}, must lie in [0, 1]\nOf logits: bce_with_logits(z, y)")
+        raise ValueError(
+            f"p runs from {p.min():g} to {p.max():g}, must lie in [0, 1]\nOf logits: bce_with_logits(z, y)"
+        )
     _binary_targets(y, "")
     sure = int(np.count_nonzero((p == 0) | (p == 1)))
     if sure:
@@ -108,8 +110,7 @@ def bce(p, y, reduction="mean"):
 
 bce.vjp(
     p=lambda g, p, y, reduction: _unreduce(g, p.shape, reduction) * ((p - y) / maximum(p * (1 - p), 1e-12)),
-    y=lambda g, p, reduction: _unreduce(g, p.shape, reduction)
-    * (maximum(log(1 - p), -100) - maximum(log(p), -100)),
+    y=lambda g, p, reduction: _unreduce(g, p.shape, reduction) * (maximum(log(1 - p), -100) - maximum(log(p), -100)),
 )
 
 
@@ -154,7 +155,9 @@ def _check_labels(logits: Any, labels: Any) -> None:
             where = tuple(int(i[0]) for i in np.nonzero(outside))
             first = labels[where]
             cure = "\nLabels that start at 1: labels - 1" if labels.min() >= 1 else ""
-            raise ValueError(f"label {first} at {list(where)}, but logits {logits.shape} have classes 0..{classes - 1}{cure}")
+            raise ValueError(
+                f"label {first} at {list(where)}, but logits {logits.shape} have classes 0..{classes - 1}{cure}"
+            )
     elif labels.shape != logits.shape:
         raise ValueError(f"labels {labels.shape} {labels.dtype}\nIntegers {rows}, or probabilities {logits.shape}")
 
@@ -219,7 +222,9 @@ def cross_entropy(logits, labels, reduction="mean", label_smoothing=0.0):
     target = _target_rows(labels, logits.shape, label_smoothing, logits.dtype)
     scores = log_softmax.raw(logits)
     # 0 * -inf is 0 here: a class that is impossible and not the label costs nothing
-    return _reduce(-np.sum(np.multiply(target, scores, out=np.zeros_like(scores), where=target != 0), axis=-1), reduction)
+    return _reduce(
+        -np.sum(np.multiply(target, scores, out=np.zeros_like(scores), where=target != 0), axis=-1), reduction
+    )
 
 
 def _excess(logits: Any, labels: Any, smoothing: float) -> Any:
@@ -231,12 +236,15 @@ def _excess(logits: Any, labels: Any, smoothing: float) -> Any:
 
 
 cross_entropy.vjp(  # labels, integers or not, are data: no rule
-    logits=lambda g, logits, labels, reduction, label_smoothing: _rows_mean(g, logits.shape, reduction)
-    * _excess(logits, labels, label_smoothing),
+    logits=lambda g, logits, labels, reduction, label_smoothing: (
+        _rows_mean(g, logits.shape, reduction) * _excess(logits, labels, label_smoothing)
+    ),
 )
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), r) for r in ("mean", "sum", "none")])
+@primitive(
+    examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), r) for r in ("mean", "sum", "none")]
+)
 def mse(p, y, reduction="mean"):
     """Squared error ``(p - y)**2``.
 

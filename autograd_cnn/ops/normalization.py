@@ -50,7 +50,9 @@ def batch_norm(x, w, b, eps=1e-5):
     S. Ioffe, C. Szegedy, "Batch Normalization", 2015.
     """
     if w.shape != x.shape[-1:] or b.shape != x.shape[-1:]:
-        raise ValueError(f"x {x.shape} has {x.shape[-1]} channels, w is {w.shape}, b {b.shape}\nBoth want ({x.shape[-1]},)")
+        raise ValueError(
+            f"x {x.shape} has {x.shape[-1]} channels, w is {w.shape}, b {b.shape}\nBoth want ({x.shape[-1]},)"
+        )
     centred, scale = _statistics(x, eps)
     return centred * (scale * w) + b
 

@@ -132,7 +132,12 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0):
     return kernels.avg_pool2d(x, *_checked(x, kernel_size, stride, padding))
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 2, 2, 2)), (2, 5, 4, 2), 2), (rng.normal(size=(2, 5, 4, 2)), (2, 5, 4, 2), 3, 1, 1)])
+@primitive(
+    examples=lambda rng: [
+        (rng.normal(size=(2, 2, 2, 2)), (2, 5, 4, 2), 2),
+        (rng.normal(size=(2, 5, 4, 2)), (2, 5, 4, 2), 3, 1, 1),
+    ]
+)
 def avg_unpool2d(x, shape, kernel_size, stride=None, padding=0):
     """The adjoint of `avg_pool2d`: every element of `x` shared out evenly over its window, to `shape`."""
     return kernels.avg_unpool2d(x, shape, *_window(kernel_size, stride, padding))

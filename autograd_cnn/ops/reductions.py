@@ -59,7 +59,9 @@ def mean(x, axis=None, keepdims=False):
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
-mean.vjp(x=lambda g, x_shape, axis, keepdims: spread(g / builtins.max(_count(x_shape, axis), 1), x_shape, axis, keepdims))
+mean.vjp(
+    x=lambda g, x_shape, axis, keepdims: spread(g / builtins.max(_count(x_shape, axis), 1), x_shape, axis, keepdims)
+)
 
 
 def _tied(x, extreme, axis, dtype):
@@ -94,8 +96,9 @@ def min(x, axis=None, keepdims=False):
 
 for _extreme in (max, min):
     _extreme.vjp(
-        x=lambda g, x, out, axis, keepdims: spread(g, x.shape, axis, keepdims)
-        * _tied(x, spread(out, x.shape, axis, keepdims), axis, g.dtype)
+        x=lambda g, x, out, axis, keepdims: (
+            spread(g, x.shape, axis, keepdims) * _tied(x, spread(out, x.shape, axis, keepdims), axis, g.dtype)
+        )
     )
 
 
@@ -122,9 +125,9 @@ def var(x, axis=None, ddof=0, keepdims=False):
 
 
 var.vjp(
-    x=lambda g, x, axis, ddof, keepdims: spread(g, x.shape, axis, keepdims)
-    * _centred(x, axis)
-    * (2 * _freedom(x.shape, axis, ddof))
+    x=lambda g, x, axis, ddof, keepdims: (
+        spread(g, x.shape, axis, keepdims) * _centred(x, axis) * (2 * _freedom(x.shape, axis, ddof))
+    )
 )
 
 
@@ -160,6 +163,4 @@ def _shares(x, out, axis, keepdims):
     return e / sum(e, axis, keepdims=True)
 
 
-logsumexp.vjp(
-    x=lambda g, x, out, axis, keepdims: spread(g, x.shape, axis, keepdims) * _shares(x, out, axis, keepdims)
-)
+logsumexp.vjp(x=lambda g, x, out, axis, keepdims: spread(g, x.shape, axis, keepdims) * _shares(x, out, axis, keepdims))

@@ -66,7 +66,9 @@ def broadcast_to(x, shape):
 broadcast_to.vjp(x=lambda g: g)
 
 
-@primitive(examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 1))], 1), ([rng.normal(size=(2, 3))] * 3,)])
+@primitive(
+    examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 1))], 1), ([rng.normal(size=(2, 3))] * 3,)]
+)
 def concatenate(tensors, axis=0):
     """Tensors joined along an axis they have."""
     return np.concatenate(tensors, axis)
@@ -107,7 +109,9 @@ def pad(x, pad_width, constant_values=0):
 
 
 def _crop(g, shape, pad_width):
-    return g[tuple(slice(before, before + n) for (before, _), n in zip(_pairs(pad_width, len(shape)), shape, strict=True))]
+    return g[
+        tuple(slice(before, before + n) for (before, _), n in zip(_pairs(pad_width, len(shape)), shape, strict=True))
+    ]
 
 
 pad.vjp(x=lambda g, x_shape, pad_width: _crop(g, x_shape, pad_width))
@@ -141,7 +145,9 @@ def getitem(x, index):
 
 def _add_at(buffer, g, index):
     """``buffer[index] += g``, adding up where an integer index repeats."""
-    basic = all(isinstance(i, (int, slice, type(None), type(...))) for i in (index if isinstance(index, tuple) else (index,)))
+    basic = all(
+        isinstance(i, (int, slice, type(None), type(...))) for i in (index if isinstance(index, tuple) else (index,))
+    )
     if basic:
         buffer[index] += g
     else:
@@ -166,7 +172,10 @@ def _along(indices, axis, ndim):
 
 
 @primitive(
-    examples=lambda rng: [(rng.normal(size=(3, 4)), np.array([[0, 2], [2, 2]]), 1), (rng.normal(size=(3, 4)), np.array([5, 0]))]
+    examples=lambda rng: [
+        (rng.normal(size=(3, 4)), np.array([[0, 2], [2, 2]]), 1),
+        (rng.normal(size=(3, 4)), np.array([5, 0])),
+    ]
 )
 def take(x, indices, axis=None):
     """Elements of `x` at integer `indices` along `axis`, or of the flattened `x`."""

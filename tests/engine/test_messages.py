@@ -94,7 +94,8 @@ def test_backward_of_many_numbers():
 
 @says(
     ValueError,
-    "backward: loss has no history. It was made under no_grad(), or detached, or none of its inputs requires a gradient",
+    "backward: loss has no history. It was made under no_grad(), or detached, or none of its inputs requires a "
+    "gradient",
 )
 def test_backward_where_nothing_was_recorded():
     with ag.no_grad():
@@ -414,7 +415,7 @@ def test_a_column_against_a_row():
 @pytest.mark.parametrize("loss", [ag.mse, ag.bce, ag.bce_with_logits])
 def test_every_loss_wants_equal_shapes(loss):
     for shape in ((1, 4), (4, 1), (), (3,)):
-        with pytest.raises(ValueError, match="predictions .* and targets"):
+        with pytest.raises(ValueError, match=r"predictions .* and targets"):
             loss(leaf(4), np.ones(shape, np.float32))
 
 

@@ -34,16 +34,19 @@ def standard_cnn(p, x, y):
     return ag.bce(q, y)
 
 
-@pytest.fixture
-def cnn(rng):
-    """The loss of the standard CNN on four images."""
-    scale = 0.02
+def cnn_loss(rng):
     parameters = {
-        name: ag.Tensor((scale * rng.normal(size=shape)).astype(np.float32), requires_grad=True)
+        name: ag.Tensor((0.02 * rng.normal(size=shape)).astype(np.float32), requires_grad=True)
         for name, shape in SHAPES.items()
     }
     images = rng.uniform(size=(4, 32, 32, 3)).astype(np.float32)
     return standard_cnn(parameters, images, np.eye(10, dtype=np.float32)[[0, 1, 2, 3]])
+
+
+@pytest.fixture
+def cnn(rng):
+    """The loss of the standard CNN on four images."""
+    return cnn_loss(rng)
 
 
 @pytest.fixture
@@ -52,9 +55,13 @@ def weights(rng):
     return lambda *shape, name=None: ag.Tensor(rng.normal(size=shape), requires_grad=True, name=name)
 
 
-@pytest.fixture
-def models(cnn, weights, rng):
-    """Graphs of different make, by name."""
+@pytest.fixture(scope="session")
+def models():
+    """Graphs of different make, by name; not to be changed."""
+    rng = np.random.default_rng(0)
+
+    def weights(*shape, name=None):
+        return ag.Tensor(rng.normal(size=shape), requires_grad=True, name=name)
 
     def residual(x, w, y):
         r = ag.relu(ag.conv2d(x, w, padding=1))
@@ -73,7 +80,7 @@ def models(cnn, weights, rng):
 
     image = rng.normal(size=(2, 6, 6, 4))
     return {
-        "cnn": cnn.graph(),
+        "cnn": cnn_loss(rng).graph(),
         "residual": ag.trace(residual, image, weights(3, 3, 4, 4), rng.normal(size=(2, 6, 6, 4))),
         "hub": ag.trace(hub, rng.normal(size=(5, 8)), weights(8, 8)),
         "branches": ag.trace(branches, rng.normal(size=3)),

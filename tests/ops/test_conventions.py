@@ -55,6 +55,8 @@ ROWS = {
     "where": (lambda x: ag.where(x > 0, x, nan), [1, -1], [1, nan], [1, 0]),
     "where, not taken": (lambda x: ag.where(x > 0, 3.0 * x, ag.sqrt(ag.abs(x))), [0, 1], [0, 3], [nan, 3]),
     "where, infinite slope not taken": (lambda x: ag.where(x > 0, ag.sqrt(x), 0), [0, 4], [0, 2], [0, 0.25]),
+    "where under an infinite g": (lambda x: ag.sqrt(ag.where(x > 0, x, 0)), [0, 4], [0, 2], [0, 0.25]),
+    "where under an infinite g, mirrored": (lambda x: ag.sqrt(ag.where(x <= 0, 0, x)), [0, 4], [0, 2], [0, 0.25]),
     "norm at 0": (lambda x: ag.sqrt(ag.sum(x * x)), [0, 0], 0, [nan, nan]),
     "norm at 0, cured": (lambda x: ag.sqrt(ag.sum(x * x) + 1e-12), [0, 0], 1e-6, [0, 0]),
     "var": (lambda x: ag.var(x, 0), [[3, 0.1], [3, 0.1], [3, 0.1]], [0, 0], np.zeros((3, 2))),

@@ -69,9 +69,7 @@ SMOOTH = tuple(name for name in PROGRAM if name not in ("maximum", "relu"))
 
 def programs(names):
     """Lists of (operation, places of its operands among all values so far)."""
-    return st.lists(
-        st.tuples(st.sampled_from(names), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=10
-    )
+    return st.lists(st.tuples(st.sampled_from(names), st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=10)
 
 
 def run(program, leaves, which):
@@ -280,20 +278,22 @@ def test_einsum(inputs, data):
         arrays.append(rng.normal(size=(*(lead or ()), *(LETTERS[c] for c in term))))
     dots = "..." if any("..." in term for term in spelled) else ""
     subscripts = ",".join(spelled) + (f"->{dots}{output}" if explicit else "")
-    np.testing.assert_allclose(
-        ag.einsum(subscripts, *arrays), np.einsum(subscripts, *arrays), rtol=1e-12, atol=1e-12
-    )
+    np.testing.assert_allclose(ag.einsum(subscripts, *arrays), np.einsum(subscripts, *arrays), rtol=1e-12, atol=1e-12)
     ag.check_gradients(lambda *a: ag.einsum(subscripts, *a), *arrays, eps=1.0, rtol=1e-11, atol=1e-11)
 
 
 # Convolution and pooling
 
-sides = st.tuples(st.integers(1, 7), st.integers(1, 7))
-steps = st.tuples(st.integers(1, 3), st.integers(1, 3))
-margins = st.one_of(st.integers(0, 3), st.tuples(*[st.integers(0, 3)] * 2), st.tuples(*[st.tuples(*[st.integers(0, 2)] * 2)] * 2))
+
+def pairs(least, most):
+    return st.tuples(st.integers(least, most), st.integers(least, most))
 
 
-@given(st.integers(0, 2), sides, st.tuples(*[st.integers(1, 4)] * 2), steps, margins, steps, st.integers(1, 3), st.data())
+sides, kernels, steps = pairs(1, 7), pairs(1, 4), pairs(1, 3)
+margins = st.one_of(st.integers(0, 3), pairs(0, 3), st.tuples(pairs(0, 2), pairs(0, 2)))
+
+
+@given(st.integers(0, 2), sides, kernels, steps, margins, steps, st.integers(1, 3), st.data())
 def test_a_convolution_is_adjoint_to_its_gradients(n, size, kernel, stride, padding, dilation, groups, data):
     inputs, outputs = groups * data.draw(st.integers(1, 2)), groups * data.draw(st.integers(1, 2))
     rng = np.random.default_rng(11)
@@ -311,7 +311,7 @@ def test_a_convolution_is_adjoint_to_its_gradients(n, size, kernel, stride, padd
         ag.check_gradients(lambda x, w: ag.conv2d(x, w, **options), x, w, order=2, eps=1.0, rtol=1e-10, atol=1e-10)
 
 
-@given(sides, st.tuples(*[st.integers(1, 4)] * 2), steps, st.booleans())
+@given(sides, kernels, steps, st.booleans())
 def test_pooling_of_any_window(size, kernel, stride, padded):
     padding = tuple(k // 2 for k in kernel) if padded else 0
     assume(all(n + 2 * (k // 2 if padded else 0) >= k for n, k in zip(size, kernel, strict=True)))
