@@ -42,10 +42,10 @@ def check(file: Path) -> int:
     if not file.is_file():
         print(f"{file}: no such file", file=sys.stderr)
         return 2
-    before = dict(registry)
+    ours = set(registry)
     sys.path.insert(0, str(file.parent))  # it may import its neighbours, as it would when run
     runpy.run_path(str(file))
-    own = [p for name, p in registry.items() if isinstance(p, Primitive) and before.get(name) is not p]
+    own = [p for name, p in registry.items() if isinstance(p, Primitive) and name not in ours]
     if not own:
         print(f"{file}: registers no primitive. @ag.primitive above a function does", file=sys.stderr)
         return 2

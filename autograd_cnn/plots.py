@@ -72,9 +72,8 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
         panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.legend(
-            frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0
-        )  # never on a line
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}  # never on a line
+        panel.legend(frameon=False, ncols=3, columnspacing=1.2, handlelength=1.6, **above)
     figure.suptitle(f"Training on {history.name}" + (", interrupted" if history.interrupted else ""))
     _save(figure, path)
 

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from autograd_cnn.graph.records import Graph, Op, Value
-from autograd_cnn.graph.text import bytes_text, clip, plain, shape_text
+from autograd_cnn.graph.text import LONGEST, bytes_text, clip, plain, shape_text
 
 TEXT, SMALL, EM = 12, 10, 0.62
 MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 24
@@ -111,11 +111,12 @@ class _Ladder:
         self.learns = {v for op in graph.ops for p, v in op.inputs if p in op.rules} | {graph.result}
         self.unlabelled = {op.output for op in graph.ops[:-1]}
         self.picture = Picture(self._caption(), self._columns(), self._heights())
-        if self.backward:
-            kept = (self.left + self.wide + self.right - self.rule) / 2
-            self.picture.headings = [(self.spine, "forward"), (kept, "kept"), (self.back, "backward")]
         for index, row in enumerate(self.rows):
             self._draw(index, row)
+        if self.backward:
+            self.picture.headings = [(self.spine, "forward"), (self.back, "backward")]
+        if any(wire.kind == "kept" for wire in self.picture.wires):
+            self.picture.headings.append(((self.left + self.wide + self.right - self.rule) / 2, "kept"))
 
     # Rows, lanes, columns
 
@@ -175,13 +176,11 @@ class _Ladder:
 
     def _heights(self) -> float:
         """Place the rows from the top down; return the height of the page."""
-        # the lower edge of the boxes so far, and of the chips beside them
-        below = beside = MARGIN + TEXT + 14.0 + (SMALL + 6 if self.backward else 0)
+        bottom = MARGIN + TEXT + 14.0 - GAP + (SMALL + 6 if self.backward else 0)
         for row in self.rows:
-            chips = SLOT * len(row.slots)
-            row.y = max(below + row.height / 2, beside + chips / 2)
-            below, beside = row.bottom + GAP, row.y + chips / 2
-        return max(below - GAP, beside) + MARGIN
+            row.y = bottom + GAP + row.height / 2
+            bottom = row.bottom
+        return bottom + MARGIN
 
     # Texts
 
@@ -209,9 +208,11 @@ class _Ladder:
         used = self.uses[value.id]
         return shape_text(value.shape) + (f" used {used}×" if used > 1 else "")
 
-    def _edge_text(self, text: str) -> str:
-        """Two texts share the way between the columns."""
-        return clip(text, int((self.back - self.spine) / 2 / SMALL / EM) - 2 if self.backward else 40)
+    def _edge_texts(self, value: Value) -> tuple[str, str]:
+        """What flows down and what comes up share the way between the columns."""
+        room = int((self.back - self.spine) / SMALL / EM) - 6 if self.backward else 2 * LONGEST
+        gradient = clip(f"g_{value.name}", min(room // 2, LONGEST))
+        return clip(f"{value.name} {shape_text(value.shape)}", min(room - len(gradient), LONGEST)), gradient
 
     # Drawing
 
@@ -305,7 +306,7 @@ class _Ladder:
         if value.id in self.unlabelled:
             self.unlabelled.discard(value.id)
             place = self.made[value.id]
-            texts = self._edge_text(f"{value.name} {shape_text(value.shape)}"), self._edge_text(f"g_{value.name}")
+            texts = self._edge_texts(value)
             at = self.spine + 8 * max(1, len(self.rows[place + 1].straight)), self.rows[place].bottom + TURN + 2
         title = _title(value)
         self.picture.wires.append(Wire("forward", tail[0], head[0], points, title, texts[0], (*at, "start")))

@@ -79,7 +79,7 @@ def _kind(value: Any) -> str:
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
     try:
-        parameters = list(inspect.signature(f).parameters.values())
+        parameters = list(inspect.signature(getattr(f, "forward", f)).parameters.values())  # a Module's
     except (TypeError, ValueError):  # some builtins have none
         parameters = []
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
@@ -195,9 +195,9 @@ class _Writer:
         if key is None:
             key = id(array) if isinstance(array, np.ndarray) else (node.birth, port)
         if key not in self.known:
-            named = given.name or variable
+            named = given.name or variable or (name if target else None)
             role = "target" if target else "input" if named else "constant"
-            self.known[key] = self.value(named or name, role, given)
+            self.known[key] = self.value(named or "constant", role, given)
         return self.known[key]
 
     def leaf(self, leaf: Any, variable: str, target: bool) -> Value:

@@ -78,12 +78,20 @@ def models():
         parts = [x * k for k in range(2, 8)]
         return ag.concatenate(parts).sum()
 
+    def dense(x):
+        a = x + 1.0
+        b = ag.exp(a)
+        c = ag.sin(b)
+        d = ag.tanh(a + c)
+        return ag.sum(ag.exp(b * d) * c + d)
+
     image = rng.normal(size=(2, 6, 6, 4))
     return {
         "cnn": cnn_loss(rng).graph(),
         "residual": ag.trace(residual, image, weights(3, 3, 4, 4), rng.normal(size=(2, 6, 6, 4))),
         "hub": ag.trace(hub, rng.normal(size=(5, 8)), weights(8, 8)),
         "branches": ag.trace(branches, rng.normal(size=3)),
+        "dense": ag.trace(dense, rng.normal(size=3)),
         "square": ag.trace(lambda x: x * x + x, 3.0),
         "matrix": ag.trace(lambda x, w: x @ w, rng.normal(size=(2, 3)), weights(3, 4)),
         "leaf": weights(3, name="w").graph(),

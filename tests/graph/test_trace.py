@@ -169,7 +169,7 @@ def test_a_value_is_named_after_its_tensor_then_the_variable_then_the_operation(
     hidden.name = "code"
     squashed = ag.tanh(hidden)
     graph = ag.sum(ag.exp(squashed)).graph()
-    assert names(graph) == ["x", "kernel", "layer.bias", "code", "squashed", "exp", "loss"]
+    assert names(graph) == ["constant", "kernel", "layer.bias", "code", "squashed", "exp", "loss"]
 
 
 def test_names_are_given_once(weights):
@@ -205,7 +205,7 @@ def test_names_need_neither_keyword_order_nor_positional_operands(weights):
     out = ag.linear(b=offset, w=kernel, x=np.ones((2, 3)))
     joined = ag.concatenate([first, out, second])
     assert edges(joined.graph()) == [
-        ("linear", [("x", "x"), ("w", "kernel"), ("b", "offset")]),
+        ("linear", [("x", "constant"), ("w", "kernel"), ("b", "offset")]),
         ("concatenate", [("tensors", "first"), ("tensors", "out"), ("tensors", "second")]),
     ]
 
@@ -220,6 +220,25 @@ def test_attributes_are_names_without_self(weights):
             return self.out
 
     assert names(Net().run(np.ones((1, 2))).graph()) == ["x", "w", "out"]
+
+
+@columns
+def test_of_several_operations_under_one_call_the_last_takes_the_variables_name(weights, rng):
+    layers = ag.nn.Sequential(ag.nn.Linear(3, 4, rng=rng, dtype=np.float64), ag.nn.ReLU())
+    hidden = layers(weights(2, 3))
+    thinned = ag.dropout(hidden, 0.5, rng)
+    assert names(thinned.sum().graph(), "activation") == ["linear", "hidden", "thinned"]
+
+
+def test_an_array_without_a_name_is_a_constant(weights):
+    graph = ag.mse(weights(3) * np.ones(3), np.zeros(3)).graph()
+    assert names(graph, "constant") == ["constant"]
+    assert names(graph, "target") == ["y"]
+
+
+def test_a_modules_arguments_are_named_after_forwards(rng):
+    graph = ag.trace(ag.nn.Linear(3, 4, rng=rng), np.ones((2, 3), np.float32))
+    assert names(graph, "input", "parameter") == ["x", "w", "b"]
 
 
 def test_without_source_the_operations_give_the_names(weights):

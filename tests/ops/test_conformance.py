@@ -341,6 +341,56 @@ def test_everything_that_a_float32_graph_holds_is_float32(name):
         assert {a.dtype for a in [out, *kept] if a.dtype.kind == "f"} == {np.dtype(np.float32)}
 
 
+def test_probabilities_that_do_not_sum_to_one(rng):
+    """As targets of a cross-entropy they weigh their rows."""
+    z, weights = rng.normal(size=(3, 4)), rng.uniform(0, 2, (3, 4))
+    want = -np.sum(weights * np.log(np.exp(z) / np.exp(z).sum(-1, keepdims=True)))
+    np.testing.assert_allclose(ag.cross_entropy(z, weights, "sum"), want, rtol=1e-12)
+    assert check_gradients(lambda z: ag.cross_entropy(z, weights), z, order=2) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dropout(dtype):
+    x = Tensor(np.full((100, 100), 3, dtype), requires_grad=True)
+    out = ag.dropout(x, 0.25, np.random.default_rng(0))
+    kept = out.data != 0
+    assert abs(kept.mean() - 0.75) < 0.02
+    np.testing.assert_allclose(out.data, np.where(kept, 4, 0), rtol=1e-6)
+    out.backward(np.full(out.shape, 6, dtype))
+    np.testing.assert_allclose(x.grad, np.where(kept, 8, 0), rtol=1e-6)
+    assert out.dtype == x.grad.dtype == dtype
+    again = ag.dropout(x.data, 0.25, np.random.default_rng(0))  # raw in, raw out; one seed, one mask
+    np.testing.assert_array_equal(again, out.data)
+
+
+REFUSED = [
+    (lambda x: ag.conv2d(x[0], np.ones((2, 2, 3, 4))), r"x is 3-dimensional, want \(N, H, W, C\)"),
+    (lambda x: ag.conv2d(x, np.ones((2, 3, 4))), r"w is 3-dimensional, want \(KH, KW, C // groups, O\)"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), np.ones(3)), r"b is \(3,\), want \(4,\)"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding=-1), r"padding is 0 or more"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="valid"), r'padding takes an int, a pair, or "same"'),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=0), r"Each is 1 or more"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=2, padding="same"), r"keeps its size only at stride 1"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=1.5), r"stride takes an int, or a pair of ints"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 3, 4))), r"The last axis of both counts the channels"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((1, 1, 2, 3)), padding=9), r"the result would be"),
+    (lambda x: ag.max_pool2d(x, 2, padding=2), r"Some windows would see no pixel at all"),
+    (lambda x: ag.max_pool2d(x, 9), r"height 4 \+ 0 \+ 0 padding < kernel 9"),
+    (lambda x: ag.avg_pool2d(x, (2, 9)), r"width 5 \+ 0 \+ 0 padding < kernel 9"),
+    (lambda x: ag.batch_norm(x, np.ones(2), np.ones(3)), r"has 3 channels, w is \(2,\)"),
+    (lambda x: ag.linear(x, np.ones((3, 2)), np.ones(3)), r"b needs shape \(2,\)"),
+    (lambda x: ag.mse(x, x, "average"), r"reduction is \'average\'"),
+    (lambda x: ag.dropout(x, 1.5), r"p is 1.5, want a probability"),
+    (lambda x: ag.dropout(x, 0.5), r"rng is missing"),
+]
+
+
+@pytest.mark.parametrize(("program", "message"), REFUSED)
+def test_a_wrong_argument_is_named(program, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        program(Tensor(np.ones((2, 4, 5, 3)), requires_grad=True))
+
+
 WITHOUT_IMAGES = """
     conv2d conv_transpose2d max_pool2d avg_pool2d linear relu softmax log_softmax sum getitem concatenate
 """.split()

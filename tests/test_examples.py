@@ -1,0 +1,140 @@
+"""The examples run as printed; the CNN is the same network written either way."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(name, *arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-W", "error", EXAMPLES / name, *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path), "KERAS_HOME": str(tmp_path), **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def models():
+    spec = importlib.util.spec_from_file_location("cifar10_models", EXAMPLES / "cifar10_models.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+RESULTS = ["confusion.png", "graph.svg", "history.json", "loss.png", "predictions.png", "weights.safetensors"]
+
+
+def test_ten_lines_learn(run, tmp_path):
+    done = run("ten_lines.py")
+    assert done.returncode == 0, done.stderr
+    losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert losses == sorted(losses, reverse=True) and losses[-1] < 0.5 * losses[0]
+    assert "conv2d" in (tmp_path / "graph.svg").read_text(encoding="utf-8")
+
+
+def test_the_main_job_leaves_its_results(run, tmp_path, models):
+    done = run("train_cifar10.py", "--images", 96, "--steps", 3, "--batch-size", 32, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(tmp_path / "out")) == RESULTS
+    for part in ("<shapes (synthetic), first 96 + 1,000:", "conv3   Conv2d(padding=1)", "620,362", "test loss"):
+        assert part in done.stdout
+    assert "epoch 1/1: loss" in done.stderr
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    assert history["name"].startswith("shapes (synthetic)") and len(history["losses"]) == 3
+    p = models.parameters("standard", np.random.default_rng(1))
+    ag.interop.load_weights(tmp_path / "out" / "weights.safetensors", p)  # into the model written the other way
+    data = ag.data.load_shapes(test=1000)
+    result = ag.training.evaluate(
+        lambda x: models.forward(p, x, "standard"),
+        lambda y, labels: ag.bce(y, ag.data.one_hot(labels)),
+        data.test_images,
+        data.test_labels,
+        batch_size=32,
+    )
+    assert f"test loss {result.loss:.4f}, accuracy {result.accuracy:.1%}" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_run_of_the_hand_written_code(run, tmp_path):
+    options = "--model original --images 100 --steps 2 --optimizer sgd --lr 0.001"
+    done = run("train_cifar10.py", *options.split())
+    assert done.returncode == 0, done.stderr
+    assert "22,151,424" in done.stdout
+    out = tmp_path / "runs" / "shapes-original"
+    assert sorted(os.listdir(out)) == RESULTS
+    first, second = json.loads((out / "history.json").read_text())["losses"]
+    assert abs(first - np.log(2)) < 1e-3 and second < first
+
+
+def test_missing_images_are_a_message_and_exit_code_2(run):
+    done = run("train_cifar10.py", "--data", "cifar10", "--data-dir", "no/where")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("CIFAR-10 not found. Looked in:\n  no/where: does not exist\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_help_is_a_page(run):
+    done = run("train_cifar10.py", "--help")
+    assert done.returncode == 0 and "--model original --images 100 --steps 2" in done.stdout
+
+
+@pytest.mark.parametrize("version", ["standard", "original"])
+def test_functions_and_modules_are_one_network(models, version, rng):
+    p = models.parameters(version, np.random.default_rng(0))
+    model = models.CNN(version, np.random.default_rng(0))
+    x, y = rng.random((2, 32, 32, 3), np.float32), np.eye(10, dtype=np.float32)[[3, 7]]
+    outputs = [models.forward(p, ag.Tensor(x), version), model(ag.Tensor(x))]
+    assert outputs[0].data.tobytes() == outputs[1].data.tobytes()
+    for out in outputs:
+        ag.bce(out, y).backward()
+    twins = dict(model.named_parameters())
+    assert list(twins) == list(p)
+    for name, tensor in p.items():
+        assert tensor.grad.any() and tensor.grad.tobytes() == twins[name].grad.tobytes(), name
+
+
+def test_the_networks_are_those_of_the_design(models, rng):
+    for version, flat, weights in (("standard", 2048, 620_362), ("original", 86528, 22_247_242)):
+        p = models.parameters(version, rng)
+        assert sum(tensor.size for tensor in p.values()) == weights
+        out = models.forward(p, ag.Tensor(rng.random((1, 32, 32, 3), np.float32)), version)
+        assert p["dense1.w"].shape == (flat, 256) and out.shape == (1, 10)
+        assert out.data.min() > 0 and out.data.max() < 1
+
+
+@pytest.mark.slow
+def test_the_main_job_learns_the_shapes(run, tmp_path):
+    done = run("train_cifar10.py", "--epochs", 3, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    epochs = json.loads((tmp_path / "out" / "history.json").read_text())["epochs"]
+    assert epochs[-1]["validation_accuracy"] > 0.8
+
+
+@pytest.mark.cifar10
+@pytest.mark.slow
+def test_the_main_job_learns_from_real_images(run, tmp_path):
+    if "CIFAR10_ROOT" not in os.environ:
+        pytest.skip("needs the real images: CIFAR10_ROOT names their folder")
+    place = ["--data", "cifar10", "--data-dir", os.environ["CIFAR10_ROOT"], "--no-verify"]
+    done = run("train_cifar10.py", *place, "--steps", 100, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    assert history["name"].startswith("CIFAR-10") and history["epochs"][-1]["validation_accuracy"] > 0.25

@@ -1,0 +1,120 @@
+"""`python -m autograd_cnn`: info never fails, check tells right primitives from wrong ones."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from autograd_cnn.__main__ import main
+
+RIGHT = """
+import numpy as np
+import autograd_cnn as ag
+
+@ag.primitive
+def swish(x):
+    return x / (1 + np.exp(-x))
+
+swish.vjp(x=lambda g, x, out: g * (out + ag.sigmoid(x) * (1 - out)))
+"""
+WRONG = RIGHT.replace("g * (out", "g * 1.001 * (out").replace("swish", "slip")
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-m", "autograd_cnn", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def test_info_says_what_a_bug_report_needs(run, tmp_path):
+    done = run("info", AUTOGRAD_CNN_DATA=str(tmp_path / "some where"), AUTOGRAD_CNN_NUM_THREADS="3")
+    assert done.returncode == 0 and done.stderr == ""
+    version = ".".join(map(str, sys.version_info[:3]))
+    for part in (
+        f"Python {version}",
+        f"numpy {np.__version__}",
+        "tiles run on 3",
+        f"{tmp_path / 'some where'}: does not exist",
+        f"AUTOGRAD_CNN_DATA={tmp_path / 'some where'}",
+        "BLAS",
+        "matplotlib",
+    ):
+        assert part in done.stdout
+
+
+def test_info_looks_at_the_images_and_the_cache(run, tmp_path):
+    folder = tmp_path / "data"
+    (folder / "cifar-10-batches-bin").mkdir(parents=True)
+    (folder / "cifar-10-batches-bin" / "data_batch_1.bin").write_bytes(bytes(3_000_000))
+    done = run("info", AUTOGRAD_CNN_DATA=str(folder))
+    assert f"{folder}: cifar-10-batches-bin (data_batch_1.bin: 3,000,000 bytes, want 30,730,000)" in done.stdout
+    assert f"{folder}: 1 files, 3 MB" in done.stdout
+
+
+def test_info_survives_odd_places(run, tmp_path):
+    odd = str(tmp_path / "Übung 1")
+    done = run("info", AUTOGRAD_CNN_NUM_THREADS="many", XDG_CACHE_HOME=odd, HOME="/nowhere", PATH="", LC_ALL="C")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "not known (AUTOGRAD_CNN_NUM_THREADS is 'many'" in done.stdout and "no dot here" in done.stdout
+
+
+def test_info_leaves_what_is_heavy_alone(python):
+    assert (
+        python("""
+import contextlib, io, sys
+from autograd_cnn.__main__ import main
+with contextlib.redirect_stdout(io.StringIO()):
+    main(["info"])
+print(sorted({"matplotlib", "numba", "torch", "tqdm", "pooch", "safetensors"} & sys.modules.keys()))
+""")
+        == "[]\n"
+    )
+
+
+def test_check_lists_right_primitives(run, tmp_path):
+    (tmp_path / "my_ops.py").write_text(RIGHT + RIGHT.replace("swish", "twin"))
+    done = run("check", "my_ops.py")
+    assert (done.returncode, done.stdout) == (0, "ok    swish: 1 examples\nok    twin: 1 examples\n"), done.stderr
+
+
+def test_check_fails_on_an_error_of_a_thousandth(run, tmp_path):
+    (tmp_path / "my_ops.py").write_text(RIGHT + WRONG)
+    done = run("check", tmp_path / "my_ops.py")
+    assert done.returncode == 1
+    right, wrong = done.stdout.splitlines()
+    assert right == "ok    swish: 1 examples"
+    assert wrong.startswith("FAIL  slip, input 0[0, 0]: rule ") and wrong.endswith("6 of 36 elements")
+
+
+def test_check_shows_an_error_in_the_file_itself(run, tmp_path):
+    (tmp_path / "my_ops.py").write_text(RIGHT.replace("x, out: g", "x, ouput: g"))
+    done = run("check", "my_ops.py")
+    assert done.returncode == 1 and "swish.vjp(x): asks for 'ouput'" in done.stderr
+
+
+def test_check_finds_the_neighbours_of_the_file(run, tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "formulas.py").write_text(RIGHT)
+    (tmp_path / "deep" / "my_ops.py").write_text("import formulas")
+    assert run("check", "deep/my_ops.py").stdout == "ok    swish: 1 examples\n"
+
+
+def test_check_wants_primitives(tmp_path, capsys):
+    (tmp_path / "empty.py").write_text("")
+    assert main(["check", str(tmp_path / "empty.py")]) == 2
+    assert main(["check", str(tmp_path / "absent.py")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith("empty.py: registers no primitive. @ag.primitive above a function does")
+    assert said[1].endswith("absent.py: no such file")

@@ -1,0 +1,185 @@
+"""Pictures of training: they say what the data is, show what happened, and leave the user's matplotlib alone."""
+
+import builtins
+import math
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.training import Epoch, History
+
+CLASSES = ("disc", "ring", "square")
+
+
+def history(steps=120, epochs=3, validation=True, name="shapes (synthetic)"):
+    each = steps // epochs
+    return History(
+        name,
+        list(np.linspace(0.7, 0.1, steps)),
+        [
+            Epoch(
+                each * i,
+                0.5 / i,
+                0.2 * i,
+                0.6 / i if validation else math.nan,
+                0.25 * i if validation else math.nan,
+                1.0,
+            )
+            for i in range(1, epochs + 1)
+        ],
+    )
+
+
+def draw_loss(path):
+    ag.plots.loss_curve(history(), path)
+
+
+def draw_predictions(path):
+    images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), np.uint8)
+    outputs = np.eye(3)[np.arange(10) % 3]
+    ag.plots.predictions(
+        images, (np.arange(10) + (np.arange(10) == 9)) % 3, outputs, CLASSES, path, "shapes (synthetic)"
+    )
+
+
+def draw_confusion(path):
+    ag.plots.confusion_matrix(np.array([[9, 1, 0], [0, 10, 0], [2, 0, 8]]), CLASSES, path, "shapes (synthetic)")
+
+
+DRAWN = {"loss": draw_loss, "predictions": draw_predictions, "confusion": draw_confusion}
+each_picture = pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
+
+
+@pytest.fixture
+def words(tmp_path):
+    """The text in a picture."""
+    from matplotlib import rc_context
+
+    def read(draw):
+        with rc_context({"svg.fonttype": "none"}):  # text as text, not as outlines
+            draw(tmp_path / "words.svg")
+        return re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "words.svg").read_text(encoding="utf-8"))
+
+    return read
+
+
+@each_picture
+def test_the_title_says_what_the_images_are(draw, words):
+    assert any("shapes (synthetic)" in text for text in words(draw))
+
+
+@each_picture
+@pytest.mark.parametrize(
+    ("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF"), ("PNG", b"\x89PNG")]
+)
+def test_the_suffix_chooses_the_format(draw, tmp_path, suffix, start):
+    draw(tmp_path / f"a b ü.{suffix}")
+    assert (tmp_path / f"a b ü.{suffix}").read_bytes().startswith(start)
+    assert len(list(tmp_path.iterdir())) == 1  # nothing is left beside it
+
+
+@each_picture
+def test_another_suffix_is_refused_before_anything_is_written(draw, tmp_path):
+    with pytest.raises(ValueError, match=r"a\.gif: a picture is saved as \.png, \.svg, \.pdf"):
+        draw(tmp_path / "a.gif")
+    assert not list(tmp_path.iterdir())
+
+
+@each_picture
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_the_same_numbers_give_the_same_bytes(draw, tmp_path, suffix):
+    for name in "ab":
+        draw(tmp_path / f"{name}.{suffix}")
+    assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+
+
+def test_the_users_matplotlib_is_left_alone(python, tmp_path):
+    assert (
+        python(f"""
+import sys
+import autograd_cnn as ag
+assert "matplotlib" not in sys.modules
+ag.plots
+assert "matplotlib" not in sys.modules, "not before a picture is drawn"
+import matplotlib
+before = list(dict.items(matplotlib.rcParams))  # asking it for its backend would open pyplot
+ag.plots.loss_curve(ag.training.History("", [0.5, 0.4]), {str(tmp_path / "a.svg")!r})
+assert list(dict.items(matplotlib.rcParams)) == before and "matplotlib.pyplot" not in sys.modules
+print("well")
+""")
+        == "well\n"
+    )
+
+
+@each_picture
+def test_without_matplotlib_the_message_says_how_to_get_it(draw, tmp_path, monkeypatch):
+    load = builtins.__import__
+
+    def without(name, *rest):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return load(name, *rest)
+
+    for name in [name for name in sys.modules if name.startswith("matplotlib")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"autograd_cnn\.plots needs matplotlib: pip install matplotlib"):
+        draw(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("validation", "legend"), [(True, ["validation", "validation"]), (False, [])])
+def test_the_loss_curve_shows_what_there_is(words, validation, legend):
+    texts = words(lambda path: ag.plots.loss_curve(history(validation=validation), path))
+    assert [text for text in texts if text == "validation"] == legend
+    assert {"each step", "mean of 2 steps", "training", "loss", "accuracy, %"} <= set(texts)
+
+
+def test_the_loss_curve_of_a_regression_has_one_panel(words):
+    plain = history()
+    for epoch in plain.epochs:
+        epoch.accuracy = epoch.validation_accuracy = math.nan
+    texts = words(lambda path: ag.plots.loss_curve(plain, path))
+    assert "accuracy, %" not in texts and texts.count("validation") == 1
+
+
+def test_an_interrupted_run_is_said_to_be(words):
+    stopped = History("shapes (synthetic)", [0.5], [], interrupted=True)
+    assert "Training on shapes (synthetic), interrupted" in words(lambda path: ag.plots.loss_curve(stopped, path))
+
+
+def test_a_run_of_no_steps_has_a_picture_too(tmp_path):
+    ag.plots.loss_curve(History("nothing"), tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_predictions_tell_right_from_wrong(words):
+    texts = words(draw_predictions)
+    assert "shapes (synthetic): 9 of 10 right" in texts
+    assert texts.count("disc ✓") == 3 and texts.count("disc ✗") == 1 and texts.count("is ring") == 1
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 5, 1), (3, 5, 5, 3)])
+def test_grey_images_and_floats_are_drawn(tmp_path, shape):
+    images = np.random.default_rng(0).random(shape, np.float32)
+    ag.plots.predictions(images, np.arange(3), np.eye(3), CLASSES, tmp_path / "a.png", "noise")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_predictions_want_as_many_of_each():
+    with pytest.raises(ValueError, match="predictions: 2 images, 3 labels, 3 outputs"):
+        ag.plots.predictions(np.zeros((2, 4, 4, 3)), np.arange(3), np.eye(3), CLASSES, "a.png", "noise")
+
+
+def test_the_confusion_matrix_counts(words):
+    texts = words(draw_confusion)
+    assert "shapes (synthetic): 90.0% of 30 images right" in texts
+    assert sorted(text for text in texts if text.isdigit()) == ["1", "10", "2", "8", "9"]  # no zeros
+    assert [texts.count(name) for name in CLASSES] == [2, 2, 2]
+
+
+def test_a_class_without_images_is_no_trouble(tmp_path):
+    ag.plots.confusion_matrix(np.zeros((3, 3), int), CLASSES, tmp_path / "a.png", "nothing")
+    assert (tmp_path / "a.png").stat().st_size > 1000
