@@ -96,7 +96,7 @@ def test_help_is_a_page(run):
     assert done.returncode == 0 and "--model original --images 100 --steps 2" in done.stdout
 
 
-@pytest.mark.parametrize("version", ["standard", "original"])
+@pytest.mark.parametrize("version", ["standard", pytest.param("original", marks=pytest.mark.slow)])
 def test_functions_and_modules_are_one_network(models, version, rng):
     p = models.parameters(version, np.random.default_rng(0))
     model = models.CNN(version, np.random.default_rng(0))
