@@ -7,6 +7,7 @@ holds the name, is flushed too. Without the first flush a power cut can leave th
 killed process leaves behind is reclaimed by the next save, and a lock on it, which dies with its process,
 keeps a second writer out.
 """
+
 from __future__ import annotations
 
 import errno

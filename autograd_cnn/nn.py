@@ -115,9 +115,7 @@ def check_state(who: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> N
 def _table(rows: list[list[str]]) -> list[str]:
     """Rows as lines with aligned columns, the last one to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]).rstrip() for row in rows
-    ]
+    return ["  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]).rstrip() for row in rows]
 
 
 def _is_plain(value: Any) -> bool:
@@ -551,9 +549,7 @@ class BatchNorm2d(Module):
     S. Ioffe, C. Szegedy, "Batch Normalization", 2015.
     """
 
-    def __init__(
-        self, channels: int, eps: float = 1e-5, momentum: float = 0.1, dtype: DTypeLike = np.float32
-    ) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, dtype: DTypeLike = np.float32) -> None:
         zeros, ones = np.zeros(channels, dtype), np.ones(channels, dtype)
         self.w, self.b = _parameter(ones), _parameter(zeros)
         self.running_mean, self.running_var = Tensor(zeros), Tensor(ones)

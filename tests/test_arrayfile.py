@@ -168,3 +168,10 @@ def test_a_file_from_elsewhere_has_no_state(tmp_path):
 def test_a_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_arrays(tmp_path / "a")
+
+
+@pytest.mark.parametrize("kind", ["header longer than the file", "header longer than any file"])
+def test_a_header_is_measured_before_it_is_read(tmp_path, kind):
+    (tmp_path / "a").write_bytes(HOSTILE[kind])
+    with pytest.raises(CheckpointError, match=r"10 bytes, of which the header claims (3|18,446,744,073,709,551,615)\)"):
+        read_arrays(tmp_path / "a")

@@ -1,4 +1,5 @@
 """Atomic writes: the old file or the new one, never anything between, and no litter."""
+
 import errno
 import os
 import random

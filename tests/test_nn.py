@@ -236,20 +236,22 @@ def test_repr_lists_shapes_and_counts(net):
 
 def test_summary_shows_shapes_in_the_order_of_the_calls(net):
     net.stem, net.spare = net.stem, nn.Linear(2, 3, rng=np.random.default_rng(0))
-    assert net.summary((2, 8, 8, 3)) == "\n".join([
-        "layer           kind               output        parameters",
-        "                Net()              (2, 10)               10",
-        "stem            Conv2d(padding=1)  (2, 8, 8, 4)         108",
-        "blocks.0        Block()            (2, 8, 8, 4)           0",
-        "blocks.0.conv1  Conv2d(padding=1)  (2, 8, 8, 4)         148",
-        "blocks.0.norm   BatchNorm2d()      (2, 8, 8, 4)           8",
-        "blocks.1        Block()            (2, 8, 8, 4)           0",
-        "blocks.1.conv1  Conv2d(padding=1)  (2, 8, 8, 4)         148",
-        "blocks.1.norm   BatchNorm2d()      (2, 8, 8, 4)           8",
-        "heads.classes   Linear()           (2, 10)               50",
-        "spare           Linear()           not called             9",
-        "total                                                   489",
-    ])
+    assert net.summary((2, 8, 8, 3)) == "\n".join(
+        [
+            "layer           kind               output        parameters",
+            "                Net()              (2, 10)               10",
+            "stem            Conv2d(padding=1)  (2, 8, 8, 4)         108",
+            "blocks.0        Block()            (2, 8, 8, 4)           0",
+            "blocks.0.conv1  Conv2d(padding=1)  (2, 8, 8, 4)         148",
+            "blocks.0.norm   BatchNorm2d()      (2, 8, 8, 4)           8",
+            "blocks.1        Block()            (2, 8, 8, 4)           0",
+            "blocks.1.conv1  Conv2d(padding=1)  (2, 8, 8, 4)         148",
+            "blocks.1.norm   BatchNorm2d()      (2, 8, 8, 4)           8",
+            "heads.classes   Linear()           (2, 10)               50",
+            "spare           Linear()           not called             9",
+            "total                                                   489",
+        ]
+    )
 
 
 def test_summary_names_what_is_shared(rng):

@@ -14,6 +14,7 @@ import pytest
 import safetensors.numpy
 
 import autograd_cnn as ag
+from autograd_cnn.arrayfile import read_arrays
 from autograd_cnn.training import (
     CheckpointError,
     Epoch,
@@ -376,6 +377,7 @@ def straight(job):
 def test_a_run_in_two_parts_is_the_run_in_one(job, straight, tmp_path, stop):
     path = tmp_path / "run.safetensors"
     job(job.build(), steps=stop, checkpoint=path)
+    assert len(read_arrays(path)[1]["state"]["history"]["losses"]) == stop
     assert job(job.build(), checkpoint=path) == straight
     assert job(job.build(), checkpoint=path) == straight  # there is nothing left to do
 

@@ -2,12 +2,21 @@
 
 Imports NumPy and `autograd_cnn.files`; knows nothing of tensors or networks.
 """
+
 from autograd_cnn.data.cifar10 import cache_dir, load_cifar10, searched
 from autograd_cnn.data.dataset import Dataset, as_float32, channel_statistics, one_hot
 from autograd_cnn.data.minibatches import augment, batches
 from autograd_cnn.data.shapes import load_shapes
 
 __all__ = [
-    "Dataset", "as_float32", "augment", "batches", "cache_dir", "channel_statistics", "load_cifar10",
-    "load_shapes", "one_hot", "searched",
+    "Dataset",
+    "as_float32",
+    "augment",
+    "batches",
+    "cache_dir",
+    "channel_statistics",
+    "load_cifar10",
+    "load_shapes",
+    "one_hot",
+    "searched",
 ]

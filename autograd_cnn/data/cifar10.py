@@ -8,6 +8,7 @@ Everything rests on the sums in `VERSIONS`. A sum is taken of the very bytes tha
 passes is what was published, wherever it came from. Archives are not extracted: six members are read by name,
 in memory.
 """
+
 from __future__ import annotations
 
 import contextlib

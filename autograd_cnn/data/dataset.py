@@ -3,6 +3,7 @@
 NumPy only. Images are stored as they come, uint8 in NHWC (image, row, column, colour). Nothing converts them
 behind the user's back: that the same shades take four times the memory should be somebody's decision.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -62,9 +63,12 @@ class Dataset:
             if not 0 <= wanted <= len(images):
                 raise ValueError(f"take: {wanted:,} {part} images wanted, {self.name} has {len(images):,}")
         return replace(
-            self, name=f"{self.name}, first {train:,} + {test:,}",
-            train_images=self.train_images[:train], train_labels=self.train_labels[:train],
-            test_images=self.test_images[:test], test_labels=self.test_labels[:test],
+            self,
+            name=f"{self.name}, first {train:,} + {test:,}",
+            train_images=self.train_images[:train],
+            train_labels=self.train_labels[:train],
+            test_images=self.test_images[:test],
+            test_labels=self.test_labels[:test],
         )
 
 
@@ -134,9 +138,7 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], 
     return mean.astype(np.float32), np.sqrt(np.maximum(variance, 0)).astype(np.float32)
 
 
-def one_hot(
-    labels: NDArray[np.integer[Any]], classes: int = 10, dtype: DTypeLike = np.float32
-) -> NDArray[Any]:
+def one_hot(labels: NDArray[np.integer[Any]], classes: int = 10, dtype: DTypeLike = np.float32) -> NDArray[Any]:
     """One row a label: 1 in the column of its class, 0 elsewhere; the targets of `bce`.
 
     Parameters

@@ -5,6 +5,7 @@ hold whatever the server does: the bytes go to a locked `.part` that takes the n
 right (see `autograd_cnn.files`), their number is bounded, and a failure says what came instead and what to
 do.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -22,9 +23,7 @@ from autograd_cnn.files import write_atomically
 TIMEOUT = 30  # seconds that a host may be silent
 
 
-def complaint_of(
-    source: Path | str, raw: bytes, size: int | None, want: str, algorithm: str = "sha256"
-) -> str:
+def complaint_of(source: Path | str, raw: bytes, size: int | None, want: str, algorithm: str = "sha256") -> str:
     """What is wrong with the bytes of a file: their number, if `size` is given, or their sum; else nothing.
 
     Examples
@@ -41,8 +40,9 @@ def complaint_of(
         return ""
     kind = {"sha256": "SHA-256", "md5": "MD5"}[algorithm]
     as_expected = "" if size is None else ", as expected"
-    return (f"{source}: {kind} is {digest[:8]}..., want {want[:8]}...; {len(raw):,} bytes{as_expected}: "
-            "the content differs")
+    return (
+        f"{source}: {kind} is {digest[:8]}..., want {want[:8]}...; {len(raw):,} bytes{as_expected}: the content differs"
+    )
 
 
 def fetch(urls: tuple[str, ...], target: Path, size: int, sha256: str) -> None:
@@ -106,8 +106,8 @@ class _Capped:
 
 def _receive(url: str, target: Path, size: int, sha256: str, file: BinaryIO) -> None:
     """Download into the open file and check what came."""
-    import pooch  # noqa: PLC0415 - only a download needs it
-    import requests  # noqa: PLC0415 - what pooch rests on
+    import pooch
+    import requests
 
     if os.path.isfile(target) and not complaint_of(target, target.read_bytes(), size, sha256):
         raise _Present
@@ -126,8 +126,11 @@ def _receive(url: str, target: Path, size: int, sha256: str, file: BinaryIO) -> 
 
         try:
             pooch.HTTPDownloader(
-                progressbar=bool(sys.stderr and sys.stderr.isatty()), chunk_size=1 << 16, timeout=TIMEOUT,
-                headers={"Accept-Encoding": "identity"}, hooks={"response": inspect},
+                progressbar=bool(sys.stderr and sys.stderr.isatty()),
+                chunk_size=1 << 16,
+                timeout=TIMEOUT,
+                headers={"Accept-Encoding": "identity"},
+                hooks={"response": inspect},
             )(url, _Capped(file, size), None)
         except requests.RequestException as error:
             raise ConnectionError(f"{url}: {error}") from error

@@ -3,6 +3,7 @@
 NumPy only. All randomness comes from the generator that the caller gives, never from the global one, so that
 a run can be repeated, interrupted and resumed.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

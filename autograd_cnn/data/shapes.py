@@ -6,6 +6,7 @@ colours, place and size are drawn alike for all, and a shape is as often lighter
 a linear classifier gets 14 to 20 % of the test images right, while a small convolutional network passes 90 %
 in four or five epochs of 5,000 images and reaches 98 %.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -8,6 +8,7 @@ imported, no NumPy object is built from a stranger's state, and what comes out i
 the standard library's description of the machine, decodes the instructions and says what each takes from the
 stack.
 """
+
 from __future__ import annotations
 
 import pickletools
@@ -111,14 +112,33 @@ def _build(target: Unbuilt, state: Any) -> Unbuilt:
 
 
 _LITERALS = {
-    "BININT", "BININT1", "BININT2",
-    "SHORT_BINSTRING", "BINSTRING", "SHORT_BINBYTES", "BINBYTES", "SHORT_BINUNICODE", "BINUNICODE",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "SHORT_BINSTRING",
+    "BINSTRING",
+    "SHORT_BINBYTES",
+    "BINBYTES",
+    "SHORT_BINUNICODE",
+    "BINUNICODE",
 }
 
 _EFFECTS: dict[str, Callable[..., Any]] = {
-    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
-    "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple,
-    "TUPLE": _tuple, "TUPLE1": _tuple, "TUPLE2": _tuple, "TUPLE3": _tuple,
-    "APPEND": _extend, "APPENDS": _extend, "SETITEM": _update, "SETITEMS": _update,
-    "STACK_GLOBAL": _allowed, "REDUCE": Unbuilt, "BUILD": _build,
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_TUPLE": tuple,
+    "TUPLE": _tuple,
+    "TUPLE1": _tuple,
+    "TUPLE2": _tuple,
+    "TUPLE3": _tuple,
+    "APPEND": _extend,
+    "APPENDS": _extend,
+    "SETITEM": _update,
+    "SETITEMS": _update,
+    "STACK_GLOBAL": _allowed,
+    "REDUCE": Unbuilt,
+    "BUILD": _build,
 }

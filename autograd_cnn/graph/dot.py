@@ -90,7 +90,7 @@ def _at(point: Point, height: float) -> str:
 def rendered(graph: Graph, suffix: str) -> bytes:
     """The picture as ``.png`` or ``.pdf``, drawn by Graphviz."""
     if len(graph.ops) > LIMIT:
-        raise ValueError(f'graph: {len(graph.ops):,} operations are too many for {suffix}; .dot has no limit')
+        raise ValueError(f"graph: {len(graph.ops):,} operations are too many for {suffix}; .dot has no limit")
     wanted = f'{suffix} needs Graphviz. It is not needed for loss.graph().save("g.svg"). '
     try:
         import graphviz

@@ -126,9 +126,7 @@ def map_images(function: Callable[..., Result], *arrays: Array) -> list[Result]:
     return map_tiles(lambda index: function(*(a[blocks[index][0]] for a in arrays)), len(blocks))
 
 
-def conv2d(
-    x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int
-) -> Array:
+def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
     """Convolution of images with weights (as everywhere in this field a correlation: weights are not turned).
 
     Parameters
@@ -142,9 +140,7 @@ def conv2d(
     array (N, OH, OW, O), OH and OW by `output_size`
     """
     options = stride, padding, dilation, groups
-    height, width = (
-        output_size(x.shape[a + 1], w.shape[a], stride[a], *padding[a], dilation[a]) for a in (0, 1)
-    )
+    height, width = (output_size(x.shape[a + 1], w.shape[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
     y = np.empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
     matrices = _by_group(w, groups)
     blocks = tiles(len(x), height, width * w[..., 0].size * groups * y.itemsize)

@@ -71,9 +71,7 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> t
     return y, argmax
 
 
-def max_unpool2d(
-    g: Array, argmax: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding
-) -> Array:
+def max_unpool2d(g: Array, argmax: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
     """Gradient of `max_pool2d`: every entry of `g` added to the place that its window took.
 
     Parameters

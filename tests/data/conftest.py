@@ -1,4 +1,5 @@
 """CIFAR-10 in small: both layouts, 20 images a file, with their sums in the place of the published ones."""
+
 import hashlib
 import io
 import pickle
@@ -38,8 +39,14 @@ def binary_file(planes, labels):
 
 
 def python_file(planes, labels):
-    return python2_pickle({"batch_label": "a batch", "labels": labels.tolist(), "data": planes,
-                           "filenames": [f"{k}.png" for k in range(len(labels))]})
+    return python2_pickle(
+        {
+            "batch_label": "a batch",
+            "labels": labels.tolist(),
+            "data": planes,
+            "filenames": [f"{k}.png" for k in range(len(labels))],
+        }
+    )
 
 
 def pack(members):
@@ -74,11 +81,16 @@ class Published:
             archive = pack((f"{version.folder}/{name}", raw) for name, raw in self.files[key].items())
         self.archives[key] = archive
         sums = [hashlib.new(version.algorithm, raw).hexdigest() for raw in contents]
-        self.monkeypatch.setitem(cifar10.VERSIONS, key, version._replace(
-            size=len(archive), sha256=hashlib.sha256(archive).hexdigest(),
-            file_size=version.file_size and len(contents[0]),
-            sums=dict(zip(version.sums, sums, strict=True)),
-        ))
+        self.monkeypatch.setitem(
+            cifar10.VERSIONS,
+            key,
+            version._replace(
+                size=len(archive),
+                sha256=hashlib.sha256(archive).hexdigest(),
+                file_size=version.file_size and len(contents[0]),
+                sums=dict(zip(version.sums, sums, strict=True)),
+            ),
+        )
 
     def write_folder(self, key, parent):
         folder = parent / cifar10.VERSIONS[key].folder

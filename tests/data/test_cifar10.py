@@ -1,4 +1,5 @@
 """Finding and reading CIFAR-10: what is whole is right; what is not is refused with its own message."""
+
 import gzip
 import os
 import pickle
@@ -49,10 +50,13 @@ def test_folder_parent_and_archive_give_the_same_arrays(published, home, key):
 
 @pytest.mark.parametrize("protocol", [3, 4])
 def test_batches_pickled_by_python_3_load(published, home, protocol):
-    published.publish("python", [
-        pickle.dumps({b"data": planes, "labels": labels.tolist()}, protocol)
-        for planes, labels in zip(published.planes, published.labels, strict=True)
-    ])
+    published.publish(
+        "python",
+        [
+            pickle.dumps({b"data": planes, "labels": labels.tolist()}, protocol)
+            for planes, labels in zip(published.planes, published.labels, strict=True)
+        ],
+    )
     published.check(load_cifar10(published.write_folder("python", home)))
 
 
@@ -151,18 +155,28 @@ def test_searched_tells_sizes_right_from_wrong(published, home):
     folder = published.write_folder("binary", home)
     archive = published.write_archive("binary", home)
     published.write_folder("python", home)
-    assert searched(home) == [(home, (
-        "cifar-10-batches-bin (all sizes right), cifar-10-binary.tar.gz (size right), "
-        "cifar-10-batches-py (all files)"
-    ))]
+    assert searched(home) == [
+        (
+            home,
+            (
+                "cifar-10-batches-bin (all sizes right), cifar-10-binary.tar.gz (size right), "
+                "cifar-10-batches-py (all files)"
+            ),
+        )
+    ]
     (folder / "data_batch_2.bin").write_bytes(b"12")
     archive.write_bytes(b"123")
     (home / "cifar-10-batches-py" / "test_batch").unlink()
     size, file_size = len(published.archives["binary"]), len(published.files["binary"]["test_batch.bin"])
-    assert searched(home) == [(home, (
-        f"cifar-10-batches-bin (data_batch_2.bin: 2 bytes, want {file_size:,}), "
-        f"cifar-10-binary.tar.gz (3 bytes, want {size:,}), cifar-10-batches-py (no test_batch)"
-    ))]
+    assert searched(home) == [
+        (
+            home,
+            (
+                f"cifar-10-batches-bin (data_batch_2.bin: 2 bytes, want {file_size:,}), "
+                f"cifar-10-binary.tar.gz (3 bytes, want {size:,}), cifar-10-batches-py (no test_batch)"
+            ),
+        )
+    ]
 
 
 # Damage
@@ -174,8 +188,9 @@ def test_a_short_archive_and_a_web_page_are_told_by_their_size(published, home):
     archive.write_bytes(published.archives["binary"][:-10])
     with pytest.raises(ValueError) as caught:
         load_cifar10(archive)
-    assert str(caught.value) == (f"{archive}: {size - 10:,} bytes, want {size:,}: cut short. "
-                                 "Delete it, or download=True fetches the images anew")
+    assert str(caught.value) == (
+        f"{archive}: {size - 10:,} bytes, want {size:,}: cut short. Delete it, or download=True fetches the images anew"
+    )
     archive.write_bytes(b"<!doctype html><title>Sign in</title>")
     with pytest.raises(ValueError, match=f": 37 bytes, want {size:,}: a web page. "):
         load_cifar10(home)
@@ -231,10 +246,13 @@ def test_pipes_and_devices_are_not_opened(published, home):
 
 def test_classes_are_counted(published, home):
     published.labels[2, :] = 4
-    published.publish("binary", [
-        np.concatenate([labels.astype(np.uint8)[:, None], planes], axis=1).tobytes()
-        for planes, labels in zip(published.planes, published.labels, strict=True)
-    ])
+    published.publish(
+        "binary",
+        [
+            np.concatenate([labels.astype(np.uint8)[:, None], planes], axis=1).tobytes()
+            for planes, labels in zip(published.planes, published.labels, strict=True)
+        ],
+    )
     folder = published.write_folder("binary", home)
     with pytest.raises(ValueError, match=r"\[8, 8, 8, 8, 28, .* images of the classes, want 10 of each"):
         load_cifar10(folder)
@@ -316,17 +334,19 @@ def special(name, kind, target="", size=0):
     return member
 
 
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE]
-)
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
 def test_links_and_devices_in_an_archive_are_no_files(published, home, pack_archive, kind):
     (home / "secret").parent.mkdir(exist_ok=True)
     (home / "secret").write_bytes(published.files["binary"]["test_batch.bin"])
     members = [(f"cifar-10-batches-bin/{name}", raw) for name, raw in published.files["binary"].items()]
     for target in (str(home / "secret"), "cifar-10-batches-bin/data_batch_1.bin", "nowhere"):
         link = special("cifar-10-batches-bin/test_batch.bin", kind, target)
-        refused(published, home, pack_archive([*members[:5], (link, b"")]),
-                "has no regular file cifar-10-batches-bin/test_batch.bin")
+        refused(
+            published,
+            home,
+            pack_archive([*members[:5], (link, b"")]),
+            "has no regular file cifar-10-batches-bin/test_batch.bin",
+        )
 
 
 @pytest.mark.parametrize("prefix", ["/", "../", "cifar-10-batches-bin/../", "./", "", "other/"])
@@ -344,7 +364,8 @@ def test_strangers_in_an_archive_are_never_written(published, home, pack_archive
     published.write_archive("binary", cache_dir())
     published.check(load_cifar10())
     assert {path.name for path in cache_dir().rglob("*") if path.is_file()} == {
-        "cifar-10-binary.tar.gz", *published.files["binary"]
+        "cifar-10-binary.tar.gz",
+        *published.files["binary"],
     }
 
 

@@ -1,4 +1,5 @@
 """From stored images and labels to numbers for a network; no step happens unasked."""
+
 import numpy as np
 import pytest
 
@@ -11,9 +12,7 @@ def shapes():
 
 
 def test_repr_is_short_and_says_what_it_is(shapes):
-    assert repr(shapes) == (
-        "<shapes (synthetic): 60 training and 30 test images (32, 32, 3) uint8, 10 classes>"
-    )
+    assert repr(shapes) == ("<shapes (synthetic): 60 training and 30 test images (32, 32, 3) uint8, 10 classes>")
 
 
 def test_a_dataset_is_frozen(shapes):
@@ -99,9 +98,7 @@ def test_one_hot_says_which_label_is_wrong():
     labels[17] = 10
     with pytest.raises(ValueError) as caught:
         one_hot(labels)
-    assert str(caught.value) == (
-        "one_hot: label 10 at [17], but classes are 0..9. Labels that start at 1: labels - 1"
-    )
+    assert str(caught.value) == ("one_hot: label 10 at [17], but classes are 0..9. Labels that start at 1: labels - 1")
     with pytest.raises(ValueError, match=r"label -1 at \[0\], but classes are 0\.\.2"):
         one_hot(np.array([-1, 3]), classes=3)
 

@@ -1,4 +1,5 @@
 """Downloading, from a server here that does all that servers do: only the right bytes are kept."""
+
 import functools
 import json
 import os
@@ -80,9 +81,28 @@ def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     files = folder / "cert.pem", folder / "key.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2",
-         "-out", files[0], "-keyout", files[1]], check=True, capture_output=True,
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-days",
+            "2",
+            "-out",
+            files[0],
+            "-keyout",
+            files[1],
+        ],
+        check=True,
+        capture_output=True,
     )
     return files
 
@@ -150,8 +170,12 @@ def test_a_redirect_is_followed(published, server, archive):
 
 
 def test_addresses_are_tried_in_order(published, server, archive, monkeypatch):
-    answers = {"/1": sends(b"gone", 404), "/2": sends(b"<html>", Content_Type="text/html"),
-               "/3": sends(archive), "/4": sends(archive)}
+    answers = {
+        "/1": sends(b"gone", 404),
+        "/2": sends(b"<html>", Content_Type="text/html"),
+        "/3": sends(archive),
+        "/4": sends(archive),
+    }
     monkeypatch.setattr(cifar10, "URLS", tuple(server.answer(*pair) for pair in answers.items()))
     published.check(load_cifar10(download=True))
     assert server.asked == ["/1", "/2", "/3"]
@@ -164,8 +188,7 @@ def test_when_all_fail_each_is_named(published, server):
     lines = str(caught.value).split("\n")
     assert lines[0].startswith(f"{first}: 404") and lines[1] == f"{second}: 5 bytes, want 10: cut short"
     assert lines[2] == (
-        f"Kept nothing. In a browser: download {first}, put it in {cache_dir()}, SHA-256 c4a3. "
-        "Mirror: url=..."
+        f"Kept nothing. In a browser: download {first}, put it in {cache_dir()}, SHA-256 c4a3. Mirror: url=..."
     )
 
 
@@ -177,8 +200,12 @@ def test_a_gzipped_label_does_not_unzip_the_archive(published, server, archive):
 def test_a_web_page_is_told_by_its_type(published, server):
     page = b"<!doctype html>" + b" " * 985
     url = server.answer("/a", sends(page, Content_Type="text/html; charset=utf-8"))
-    fails(ValueError, url, f"{url}: sent text/html; charset=utf-8, 1000 bytes, not the archive\nKept nothing",
-          "Mirror: url=")
+    fails(
+        ValueError,
+        url,
+        f"{url}: sent text/html; charset=utf-8, 1000 bytes, not the archive\nKept nothing",
+        "Mirror: url=",
+    )
 
 
 def test_wrong_length_and_wrong_sum_are_refused(published, server, archive):
@@ -187,8 +214,12 @@ def test_wrong_length_and_wrong_sum_are_refused(published, server, archive):
     long = server.answer("/long", sends(archive + b"more"))
     fails(ValueError, short, f"{short}: {size - 7:,} bytes, want {size:,}: cut short")
     fails(ValueError, long, f"{long}: more bytes than wanted")
-    fails(ValueError, server.answer("/other", sends(other)), "SHA-256 is ",
-          f"{size:,} bytes, as expected: the content differs")
+    fails(
+        ValueError,
+        server.answer("/other", sends(other)),
+        "SHA-256 is ",
+        f"{size:,} bytes, as expected: the content differs",
+    )
 
 
 def test_after_an_early_close_the_next_call_recovers(published, server, archive):
@@ -259,9 +290,12 @@ def test_https_does_not_lead_to_http(published, server, tls_server, certificate,
 def test_a_full_disk_is_noticed_before_the_download(published, server, archive, monkeypatch):
     usage = shutil.disk_usage(".")._replace(free=len(archive) - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    fails(OSError, server.answer("/a", sends(archive)),
-          f"{cache_dir()}: 0 MB needed, 0 MB free (No space left on device). ",
-          "AUTOGRAD_CNN_DATA or path= points elsewhere")
+    fails(
+        OSError,
+        server.answer("/a", sends(archive)),
+        f"{cache_dir()}: 0 MB needed, 0 MB free (No space left on device). ",
+        "AUTOGRAD_CNN_DATA or path= points elsewhere",
+    )
     assert server.asked == []
 
 
@@ -302,8 +336,12 @@ def test_of_two_processes_the_second_waits_and_finds_the_file(published, server,
 
     version = cifar10.VERSIONS["binary"]
     table = {name: getattr(version, name) for name in ("size", "sha256", "file_size", "sums")}
-    command = [sys.executable, "-c", LOAD_IN_ANOTHER_PROCESS,
-               json.dumps([table, cifar10.RECORDS, server.answer("/a", answer)])]
+    command = [
+        sys.executable,
+        "-c",
+        LOAD_IN_ANOTHER_PROCESS,
+        json.dumps([table, cifar10.RECORDS, server.answer("/a", answer)]),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE_FOLDER), "AUTOGRAD_CNN_DATA": str(cache_dir())}
     start = functools.partial(subprocess.Popen, command, env=environment, stdout=subprocess.PIPE, text=True)
     with start() as first:

@@ -1,4 +1,5 @@
 """Batches cover every image once; augmentation moves and mirrors, and writes into nothing of the caller's."""
+
 import numpy as np
 import pytest
 

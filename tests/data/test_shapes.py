@@ -1,4 +1,5 @@
 """The drawn images: right form, repeatable, no class betrayed by anything but its outline."""
+
 import numpy as np
 import pytest
 
@@ -12,8 +13,10 @@ def shapes():
 
 def test_form_is_that_of_cifar10(shapes):
     assert shapes.name == "shapes (synthetic)" and len(set(shapes.classes)) == 10
-    for images, labels, count in ((shapes.train_images, shapes.train_labels, 2000),
-                                  (shapes.test_images, shapes.test_labels, 500)):
+    for images, labels, count in (
+        (shapes.train_images, shapes.train_labels, 2000),
+        (shapes.test_images, shapes.test_labels, 500),
+    ):
         assert images.shape == (count, 32, 32, 3) and images.dtype == np.uint8 and images.flags.c_contiguous
         assert labels.shape == (count,) and labels.dtype == np.int64
         assert np.bincount(labels).tolist() == [count // 10] * 10

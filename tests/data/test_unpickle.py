@@ -1,4 +1,5 @@
 """Reading pickles: data come out as written, everything else is refused, nothing runs, nothing hangs."""
+
 import builtins
 import os
 import pickle
@@ -12,8 +13,12 @@ from autograd_cnn.data import cifar10
 from autograd_cnn.data.unpickle import GLOBALS, read_pickle
 
 BATCH = {
-    "labels": [3, 255, 256, 70_000, -1], "names": ["a", "b" * 300], "flags": (True, False, None, ()),
-    "tuples": [(1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)], "empty": [], "one": ["x"],
+    "labels": [3, 255, 256, 70_000, -1],
+    "names": ["a", "b" * 300],
+    "flags": (True, False, None, ()),
+    "tuples": [(1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)],
+    "empty": [],
+    "one": ["x"],
 }
 
 

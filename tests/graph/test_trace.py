@@ -183,10 +183,12 @@ def test_names_are_given_once(weights):
 @columns
 def test_the_expression_itself_is_found_among_others_on_its_line(weights):
     w = {"first": weights(3), "second": weights(3)}
+    # fmt: off
     a = w["first"] + 1.0; b = ag.exp(a) * w["second"]; b *= a  # noqa: E702
     c = (b
          .reshape(3, 1)
-         .sum(axis=0))  # fmt: skip
+         .sum(axis=0))
+    # fmt: on
     assert edges((c * 2).sum().graph()) == [
         ("add", [("x", "first")]),
         ("exp", [("x", "a")]),

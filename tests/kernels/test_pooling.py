@@ -145,9 +145,7 @@ def test_special_values_reach_the_chosen_places_only(special, stride):
     np.testing.assert_array_equal(max_gather2d(np.where(chosen, 5, special), argmax, (2, 2), stride, NONE), 5)
 
 
-@pytest.mark.parametrize(
-    "window, dtype", [((15, 17), np.uint8), ((16, 16), np.uint16), ((1, 300), np.uint16)]
-)
+@pytest.mark.parametrize("window, dtype", [((15, 17), np.uint8), ((16, 16), np.uint16), ((1, 300), np.uint16)])
 def test_argmax_of_the_last_place_of_large_windows(window, dtype):
     places = window[0] * window[1]
     x = np.zeros((places + 1, *window, 1))

@@ -20,9 +20,7 @@ ROOT = Path(threads.__file__).parents[2]
 
 
 def blas_threads():
-    return {
-        library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"
-    }
+    return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
 
 
 def run(script, **environment):
@@ -242,9 +240,7 @@ def test_the_number_of_threads_can_change_while_others_compute():
 def test_less_than_one_thread(wrong):
     with pytest.raises(ValueError) as caught:
         set_num_threads(wrong)
-    assert str(caught.value) == (
-        f"set_num_threads: n is {wrong}, and the caller's own thread counts: give 1 or more"
-    )
+    assert str(caught.value) == (f"set_num_threads: n is {wrong}, and the caller's own thread counts: give 1 or more")
 
 
 ASK = "from autograd_cnn.kernels.threads import get_num_threads; print(get_num_threads())"
