@@ -180,7 +180,8 @@ def fit(
     Parameters
     ----------
     model : callable
-        Images (Tensor) to outputs: a Module, or a plain function.
+        Images (Tensor) to outputs: a Module, or a plain function. A function around a Module hides it: its mode and
+        its buffers are then its own affair.
     loss : callable
         ``loss(outputs, labels)``, with the labels of the batch as they were given, to a Tensor of one number.
     optimiser : SGD, Adam, AdamW
@@ -373,11 +374,15 @@ def save_checkpoint(
     OSError
         The file cannot be written.
     """
-    write_arrays(path, _arrays(model, optimiser), {
-        "optimiser": _numbers(optimiser),
-        "generators": {name: g.bit_generator.state for name, g in _generators(model, generators).items()},
-        "state": state or {},
-    })  # fmt: skip
+    write_arrays(
+        path,
+        _arrays(model, optimiser),
+        {
+            "optimiser": _numbers(optimiser),
+            "generators": {name: g.bit_generator.state for name, g in _generators(model, generators).items()},
+            "state": state or {},
+        },
+    )
 
 
 def load_checkpoint(
@@ -453,7 +458,7 @@ class _Run:
         self.history = History(name)
         self.rng = rng
         self.sizes = {"images": images, "batch_size": batch_size}
-        self.steps_per_pass = math.ceil(images / batch_size)
+        self.steps_per_pass = math.ceil(images / max(batch_size, 1))  # `batches` refuses less than 1
         self.order: Any = None  # state of the generator that drew the order of this pass
         self.right = self.seconds = 0.0  # in this pass
 
@@ -497,10 +502,16 @@ class _Run:
     def close(self, validation: Evaluation | None) -> None:
         losses = self.history.losses[self.closed :]
         sizes = np.diff([self.images(step) for step in range(self.closed, self.step + 1)])
-        self.history.epochs.append(Epoch(
-            self.step, float(np.average(losses, weights=sizes)), self.right / int(sizes.sum()),
-            validation.loss if validation else math.nan, validation.accuracy if validation else math.nan, self.seconds,
-        ))  # fmt: skip
+        self.history.epochs.append(
+            Epoch(
+                self.step,
+                float(np.average(losses, weights=sizes)),
+                self.right / int(sizes.sum()),
+                validation.loss if validation else math.nan,
+                validation.accuracy if validation else math.nan,
+                self.seconds,
+            )
+        )
         self.right = self.seconds = 0.0
 
     def state(self) -> dict[str, Any]:
@@ -513,8 +524,8 @@ class _Run:
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        if state["sizes"] != self.sizes:
-            raise CheckpointError(f"fit: the checkpoint is of a run with {state['sizes']}, this one has {self.sizes}")
+        if state.get("sizes") != self.sizes:
+            raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, this has {self.sizes}")
         self.history = replace(History._from(state["history"]), name=self.history.name)
         self.order, self.right, self.seconds = state["order"], float(state["right"]), float(state["seconds"])
 
@@ -537,12 +548,15 @@ def _check(value: Tensor, run: _Run) -> None:
     if not math.isfinite(value.item()):
         culprit = f" {first_not_finite(value._node)}" if isinstance(value._node, Node) else ""
         raise FloatingPointError(f"fit: loss is {value.item()} at step {run.step:,}.{culprit}")
-    if run.step == run.closed and isinstance(value._node, Node):
-        for node in tape(value._node):
-            out = dict(node.plan.labelled(node.saved or ())).get("out") if isinstance(node, Node) else None
-            if isinstance(node, Node) and out is not None and node.plan.primitive.name == "relu" and not out.any():
-                warn(f"{node}: all {out.size:,} outputs are 0 for all {len(out)} images; nothing behind it can learn. "
-                     "Lower the rate? He initialisation?", RuntimeWarning)  # fmt: skip
+    for node in tape(value._node) if run.step == run.closed and isinstance(value._node, Node) else ():
+        if isinstance(node, Node) and node.plan.primitive.name == "relu":
+            out = dict(node.plan.labelled(node.saved)).get("out")
+            if out is not None and not out.any():
+                warn(
+                    f"{node}: all {out.size:,} outputs are 0 for all {len(out)} images; nothing behind it can learn. "
+                    "Lower the rate? He initialisation?",
+                    RuntimeWarning,
+                )
 
 
 def _generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str, Generator]:
@@ -602,8 +616,13 @@ def _ctrl_c() -> Iterator[threading.Event]:
 def _bar(run: _Run, total: int, progress: bool) -> Any:
     from tqdm import tqdm
 
-    return tqdm(initial=run.images(run.step), total=run.images(total), unit=" images", unit_scale=True,
-                disable=None if progress else True)  # fmt: skip
+    return tqdm(
+        initial=run.images(run.step),
+        total=run.images(total),
+        unit=" images",
+        unit_scale=True,
+        disable=None if progress else True,
+    )
 
 
 def _say(line: str) -> None:

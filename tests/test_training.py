@@ -133,6 +133,7 @@ def test_targets_that_name_no_classes_have_no_accuracy():
     [
         ({}, "fit: how long\\? Give epochs= or steps=, one of them"),
         ({"epochs": 1, "steps": 1}, "fit: how long\\? Give epochs= or steps=, one of them"),
+        ({"epochs": 1, "batch_size": 0}, "batch_size 0, must be at least 1"),
         ({"epochs": 1, "rng": None, "augment": ag.data.augment}, "augment draws random numbers from rng: rng=np"),
     ],
 )
@@ -479,6 +480,15 @@ def test_a_loop_of_ones_own_can_keep_its_state(tmp_path, rng):
     assert load_checkpoint(tmp_path / "c", None, other, {"mine": fresh}) == {"epoch": 3}
     assert (fresh.random(3) == drawn).all() and (twin.data == w.data).all() and other.steps == [1]
     assert (other.state_dict()["momentum.0"] == 1).all()
+
+
+def test_a_checkpoint_of_such_a_loop_is_none_of_fit(tmp_path):
+    x, y = points()
+    _, model, optimiser = line()
+    rng = np.random.default_rng(0)
+    save_checkpoint(tmp_path / "c", model, optimiser, {"fit": rng}, {"epoch": 3})
+    with pytest.raises(CheckpointError, match="of a run with None, this has {'images': 60, 'batch_size': 20}"):
+        train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
 
 
 def test_going_on_is_announced(tmp_path, capsys):
