@@ -1,5 +1,6 @@
 """A tiny reverse-mode autograd engine on NumPy: write a model as forward code, call backward, look at the graph."""
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from autograd_cnn.engine.check import check_gradients
@@ -68,13 +69,21 @@ if TYPE_CHECKING:
     from autograd_cnn import data, interop, nn, optim, plots, training
     from autograd_cnn.graph.trace import Graph, trace
 
+_ROOMS = ("data", "interop", "nn", "optim", "plots", "training")
+_PICTURES = ("Graph", "trace")
+
 
 def __getattr__(name: str) -> object:
     """The rooms above the engine, opened when they are asked for: ``import autograd_cnn`` stays quick."""
     from importlib import import_module
 
-    if name in ("data", "interop", "nn", "optim", "plots", "training"):
+    if name in _ROOMS:
         return import_module(f"autograd_cnn.{name}")
-    if name in ("Graph", "trace"):
+    if name in _PICTURES:
         return getattr(import_module("autograd_cnn.graph.trace"), name)
-    raise AttributeError(f"autograd_cnn has no {name!r}")
+    close = get_close_matches(name, __dir__(), 1)
+    raise AttributeError(f"autograd_cnn has no {name!r}" + (f". Did you mean {close[0]!r}?" if close else ""))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS, *_PICTURES})

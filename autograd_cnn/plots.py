@@ -62,7 +62,9 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
     if losses.size and 0 <= losses.min() < losses.max() / 2:
         panels[0].set_ylim(bottom=0)
     if has_accuracy:
-        panels[1].plot(ends, np.multiply(100, columns["accuracy"]), "o-", color=BLUE, label="training")
+        panels[1].plot(
+            ends, np.multiply(100, columns["accuracy"]), "o-", color=BLUE, label="training, mean over the pass"
+        )
         panels[1].set(xlabel="step", ylabel="accuracy, %", ylim=(0, 102), xlim=panels[0].get_xlim())
     for panel, name, unit in zip(panels, ("validation_loss", "validation_accuracy"), (1, 100), strict=False):
         if not np.isnan(columns[name]).all():

@@ -32,7 +32,7 @@ CHANCE = -(0.1 * math.log(0.1) + 0.9 * math.log(0.9))  # the loss of answering 1
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--data", choices=EPOCHS, default="shapes", help="drawn shapes, or the real images (default: shapes)")
+    add("--data", choices=EPOCHS, help="drawn shapes, or the real images (default: shapes)")
     add("--data-dir", metavar="PATH", help="folder or archive that has CIFAR-10 (default: the usual places)")
     add("--no-verify", action="store_true", help="take a copy of CIFAR-10 whose checksums are unknown")
     add("--download", action="store_true", help="fetch CIFAR-10 (170 MB) if it is not there")
@@ -46,7 +46,17 @@ def arguments() -> argparse.Namespace:
     add("--seed", type=int, default=0, metavar="N", help="of weights, order and augmentation (default: 0)")
     add("--checkpoint", metavar="FILE", help="kept up to date; with the same arguments the run goes on from it")
     add("--out", type=Path, metavar="FOLDER", help="where the results go (default: runs/DATA-MODEL)")
-    return parser.parse_args()
+    args = parser.parse_args()
+    real = args.data_dir or args.no_verify or args.download
+    if args.data == "shapes" and real:
+        parser.error("--data-dir, --no-verify and --download are about the real images: --data cifar10")
+    args.data = args.data or ("cifar10" if real else "shapes")
+    if args.steps and args.epochs:
+        parser.error("--steps and --epochs say the same thing twice: give one of them")
+    for name in ("images", "lr", "epochs", "steps", "batch_size"):
+        if getattr(args, name) is not None and not getattr(args, name) > 0:
+            parser.error(f"--{name.replace('_', '-')} is {getattr(args, name)}, must be more than 0")
+    return args
 
 
 def loss_of(probabilities: ag.Tensor, labels: np.ndarray) -> ag.Tensor:
@@ -59,7 +69,10 @@ def overfit(images: np.ndarray, labels: np.ndarray, seed: int) -> None:
     model = CNN("standard", np.random.default_rng(seed))
     optimiser = ag.optim.AdamW(model.parameters(), lr=1e-3)
     losses = ag.training.fit(model, loss_of, optimiser, images, labels, rng=None, steps=40, progress=False).losses
-    print(f"{len(images)} images by heart: loss {losses[0]:.3f} to {losses[-1]:.3f} in 40 steps. Chance: {CHANCE:.3f}")
+    print(
+        f"Can a fresh model learn {len(images)} images by heart? Loss {losses[0]:.3f} to {losses[-1]:.3f} in 40 steps "
+        f"({CHANCE:.3f} is guessing)"
+    )
 
 
 def main() -> int:
@@ -105,7 +118,7 @@ def main() -> int:
     )
 
     result = ag.training.evaluate(model, loss_of, data.test_images, data.test_labels, args.batch_size)
-    print(f"{data.name}: test loss {result.loss:.4f}, accuracy {result.accuracy:.1%} (chance {CHANCE:.4f}, 10.0%)")
+    print(f"{data.name}: test loss {result.loss:.4f}, accuracy {result.accuracy:.1%} (guessing: {CHANCE:.4f}, 10.0%)")
     ag.plots.loss_curve(history, out / "loss.png")
     some = slice(32)
     ag.plots.predictions(

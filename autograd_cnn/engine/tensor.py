@@ -8,6 +8,7 @@ the same primitives; one that has no derivative here is refused, never turned in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -333,7 +334,7 @@ class Tensor:
         return np.array(self._data, dtype=dtype, copy=copy)
 
     def __float__(self) -> float:
-        if isinstance(self._node, Node) and self._node.walked is None:
+        if self._node is not None and getattr(self._node, "walked", None) is None:
             warn(f"float({self._label()}) leaves the graph; if meant: {self._label()}.item()")
         return float(self._data.item())
 
@@ -592,7 +593,10 @@ class Tensor:
         """Every other registered operation as a method: ``t.relu()``."""
         operation = registry.get(name)
         if operation is None:
-            raise AttributeError(f"Tensor has no attribute {name!r}")
+            close = get_close_matches(name, [*registry, *vars(Tensor)], 1)
+            raise AttributeError(
+                f"Tensor has no attribute {name!r}" + (f". Did you mean {close[0]!r}?" if close else "")
+            )
         return partial(operation, self)
 
 

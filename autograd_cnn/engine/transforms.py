@@ -72,6 +72,9 @@ class _Run:
             variable = alias(value)
         else:
             data = value.data if isinstance(value, Tensor) else np.asarray(value)
+            if data.dtype.kind != "f":
+                cure = f"pass {value}.0" if isinstance(value, int) else "pass it .astype(np.float32)"
+                raise TypeError(f"an argument to differentiate is {data.dtype}: only floats have a gradient, {cure}")
             variable = Tensor(data, requires_grad=True)
         self.variables.append(variable)
         return variable

@@ -66,9 +66,9 @@ def trace(f: Callable[..., Any], *args: Any) -> Graph:
             result = f(*tensors)
         while isinstance(result, (tuple, list)) and result:
             result = result[0]
-        if not isinstance(result, Tensor):
+        if not isinstance(result, Tensor) and (requires_grad or not isinstance(result, (np.ndarray, np.generic))):
             raise TypeError(f"trace: {getattr(f, '__name__', 'f')} returned {_kind(result)}, want a Tensor")
-        if result.requires_grad:
+        if isinstance(result, Tensor) and result.requires_grad:
             break
     return graph_of(result, arguments)
 

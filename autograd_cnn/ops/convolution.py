@@ -64,13 +64,12 @@ def _check(x, w, b, channels, outputs, groups):
     if channels % groups or outputs % groups:
         raise ValueError(f"groups={groups} does not divide {channels} channels and {outputs} outputs")
     if channels != w.shape[2] * groups:
-        nchw = (
-            " For an NCHW array: x.transpose(0, 2, 3, 1)" if x.ndim == 4 and x.shape[1] == w.shape[2] * groups else ""
-        )
+        looks_nchw = x.ndim == 4 and x.shape[1] == w.shape[2] * groups
         want = (*w.shape[:2], channels // groups, w.shape[3])
         raise ValueError(
             f"x has {channels} channels, w expects {w.shape[2] * groups}\n"
-            f"Channels are x's last axis (NHWC) and w's third (HWIO). Should w be {want}?{nchw}"
+            "Channels are x's last axis (NHWC) and w's third (HWIO). "
+            + ("x looks like NCHW: x.transpose(0, 2, 3, 1)" if looks_nchw else f"Should w be {want}?")
         )
     if b is not None and b.shape != (outputs,):
         raise ValueError(f"b is {b.shape}, want ({outputs},): one number an output channel")

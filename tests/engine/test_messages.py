@@ -7,6 +7,7 @@ as ``{here}``.
 import copy
 import functools
 import inspect
+import math
 import pickle
 import re
 import warnings
@@ -328,6 +329,11 @@ def test_float_of_a_live_tensor():
     assert float(loss) == 1.0  # here
 
 
+@warns(UserWarning, "float(w) leaves the graph; if meant: w.item()", cure=lambda: leaf().item())
+def test_float_of_a_variable():
+    math.sin(leaf(name="w"))  # here
+
+
 @warns(UserWarning, "float(loss) leaves the graph; if meant: loss.item()")
 def test_an_element_set_to_a_live_tensor():
     history = np.zeros(2)
@@ -527,8 +533,7 @@ def test_channels_that_differ():
     conv2d: x has 32 channels, w expects 3
       x (8, 3, 32, 32) float32    w (3, 3, 3, 16) float32
       at {here}
-      Channels are x's last axis (NHWC) and w's third (HWIO). Should w be (3, 3, 32, 16)? For an NCHW array: """
-    """x.transpose(0, 2, 3, 1)
+      Channels are x's last axis (NHWC) and w's third (HWIO). x looks like NCHW: x.transpose(0, 2, 3, 1)
     """,
     cure=lambda: ag.conv2d(leaf(8, 3, 32, 32).transpose(0, 2, 3, 1), leaf(3, 3, 3, 16)),
 )

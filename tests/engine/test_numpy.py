@@ -71,7 +71,7 @@ def test_python_functions():
     recorded(first + second)
     assert max(a.tolist()) == 2
     assert 2.0 in a
-    assert (float(leaf(2.5)), int(leaf(2.5)), bool(leaf(0.0))) == (2.5, 2, False)
+    assert (float(Tensor(2.5)), int(leaf(2.5)), bool(leaf(0.0))) == (2.5, 2, False)
     assert list(range(5))[Tensor(3)] == 3
     assert {a: 1}[a] == 1
 
