@@ -237,7 +237,10 @@ class Primitive:
                 self._settle(values, inputs, elements)
             out = self._grouped(values, elements) if self.sequence else self.raw(*values)
         except Exception as error:
-            raise explain(error, self.name, zip(self.flat_names(elements), args, strict=False)) from error
+            told = explain(error, self.name, zip(self.flat_names(elements), args, strict=False))
+            if told is error:  # told already by an operation inside this one, or not about operands
+                raise
+            raise told from error
         if self.byproducts:
             out, *extra = out
         if not tensors:

@@ -48,12 +48,12 @@ def _same_shape(p: Any, y: Any) -> None:
         )
 
 
-def _binary_targets(y: Any, cure: str) -> None:
+def _binary_targets(y: Any) -> None:
     if np.size(y) and not (np.min(y) >= 0 and np.max(y) <= 1):
         bad = np.max(y) if not np.max(y) <= 1 else np.min(y)
         raise ValueError(
             f"targets reach {bad:g}, must lie in [0, 1]\nClass ids: cross_entropy(logits, labels), "
-            f"or np.eye(10, dtype=np.float32)[labels]{cure}"
+            "or np.eye(10, dtype=np.float32)[labels]"
         )
 
 
@@ -97,7 +97,7 @@ def bce(p, y, reduction="mean"):
         raise ValueError(
             f"p runs from {p.min():g} to {p.max():g}, must lie in [0, 1]\nOf logits: bce_with_logits(z, y)"
         )
-    _binary_targets(y, "")
+    _binary_targets(y)
     sure = int(np.count_nonzero((p == 0) | (p == 1)))
     if sure and mode.recording:
         warn(
@@ -135,7 +135,7 @@ def bce_with_logits(z, y, reduction="mean"):
         Where shapes differ, or a target is outside [0, 1].
     """
     _same_shape(z, y)
-    _binary_targets(y, "")
+    _binary_targets(y)
     return _reduce(np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z))), reduction)
 
 
