@@ -16,7 +16,7 @@ Images are NHWC, weights HWIO: (KH, KW, C // groups, O). Options come normalised
 strides, and no images at all. The output has their common dtype, and the same bits from run to run: tiles
 follow from shapes alone, and partial sums are added in the order of the tiles.
 
-Imports NumPy and its neighbour `threads`.
+Imports NumPy and its neighbours `memory`, `threads` and `winograd`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .threads import Result, map_tiles, scratch
+from . import winograd
+from .memory import empty, scratch
+from .threads import Result, map_tiles
+from .twins import kernel_set
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -141,16 +144,19 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
     """
     options = stride, padding, dilation, groups
     height, width = (output_size(x.shape[a + 1], w.shape[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
-    y = np.empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
+    y = empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
+    if _suits_winograd(y, w.shape, stride, dilation, groups):
+        _conv2d_by_winograd(x, w, b, y, padding)
+        return y
     matrices = _by_group(w, groups)
+    if b is not None:  # the weight of a number that is always 1
+        matrices = np.concatenate([matrices, _by_group(b, groups)], axis=1)
     blocks = tiles(len(x), height, width * w[..., 0].size * groups * y.itemsize)
 
     def by_matrices(index: int) -> None:
         images, rows = blocks[index]
-        out = y[images, rows]
-        np.matmul(_columns(x, images, rows, w.shape, y, options), matrices, out=_by_group(out, groups))
-        if b is not None:
-            out += b
+        columns = _columns(x, images, rows, w.shape, y, options, ones=b is not None)
+        np.matmul(columns, matrices, out=_by_group(y[images, rows], groups))
 
     def by_channel(x: Array, out: Array) -> None:
         out[...] = 0 if b is None else b
@@ -186,7 +192,7 @@ def conv2d_input_gradient(
         down, across = dilation[0] * (kh - 1), dilation[1] * (kw - 1)
         edges = (down - top, down - bottom), (across - left, across - right)
         return conv2d(g, turned.reshape(kh, kw, -1, x_shape[3]), None, stride, edges, dilation, groups)
-    gx = np.empty(x_shape, np.result_type(g, w))
+    gx = empty(x_shape, np.result_type(g, w))
 
     def by_matrices(g: Array, out: Array) -> None:
         out[...] = 0
@@ -221,6 +227,8 @@ def conv2d_weight_gradient(
     array (KH, KW, C // groups, O)
     """
     options = stride, padding, dilation, groups
+    if _suits_winograd(g, w_shape, stride, dilation, groups):
+        return _weight_gradient_by_winograd(x, g, w_shape, padding)
     gw = np.zeros(w_shape, np.result_type(x, g))
     blocks = tiles(len(g), g.shape[1], g.shape[2] * math.prod(w_shape[:3]) * groups * gw.itemsize)
     parts = min(PARTS, len(blocks))
@@ -245,10 +253,76 @@ def conv2d_weight_gradient(
     return gw
 
 
-def _columns(x: Array, images: slice, rows: slice, w_shape: Shape, y: Array, options: Options) -> Array:
-    """Windows, for some rows of y, as rows of matrices: (groups, windows, KH * KW * C // groups)."""
+def _suits_winograd(y: Array, w_shape: Shape, stride: Pair, dilation: Pair, groups: int) -> bool:
+    """Whether there is a faster way, and enough to do for it to pay."""
+    if w_shape[:2] != (3, 3) or not stride == dilation == (1, 1) or groups > 1 or y.dtype.char not in "fd":
+        return False
+    enough = 256 if kernel_set() == "numba" else 4096  # products of channels, below which transforms cost too much
+    return min(w_shape[2:]) >= 16 and math.prod(w_shape[2:]) >= enough and math.prod(y.shape[:3]) >= 256
+
+
+def _conv2d_by_winograd(x: Array, w: Array, b: Array | None, y: Array, padding: Padding) -> None:
+    x, w = np.ascontiguousarray(x, y.dtype), w.astype(y.dtype, copy=False)
+    bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
+    (inputs, outputs), across = w.shape[2:], -(-y.shape[2] // 2)
+    u = winograd.transform_weights(w)
+    blocks = tiles(len(x), -(-y.shape[1] // 2), across * 16 * (inputs + outputs) * y.itemsize)
+
+    def tile(index: int) -> None:
+        images, rows = blocks[index]
+        out = y[images, 2 * rows.start : 2 * rows.stop]
+        v = _transformed_images(x[images], rows, across, padding)
+        m = winograd.matrices("m", len(out) * (rows.stop - rows.start) * across, outputs, y.dtype)
+        np.matmul(v, u, out=m[:, : v.shape[1]])
+        winograd.collect_images(m, bias, out, rows.stop - rows.start, across)
+
+    map_tiles(tile, len(blocks))
+
+
+def _weight_gradient_by_winograd(x: Array, g: Array, w_shape: Shape, padding: Padding) -> Array:
+    dtype = np.result_type(x, g)
+    x, g = np.ascontiguousarray(x, dtype), np.ascontiguousarray(g, dtype)
+    (inputs, outputs), across = w_shape[2:], -(-g.shape[2] // 2)
+    blocks = tiles(len(x), -(-g.shape[1] // 2), across * 16 * (inputs + outputs) * dtype.itemsize)
+    parts = min(PARTS, len(blocks))
+
+    def part(index: int) -> Array:
+        total = np.empty((16, inputs, outputs), dtype)
+        product = total
+        for images, rows in blocks[index * len(blocks) // parts : (index + 1) * len(blocks) // parts]:
+            v = _transformed_images(x[images], rows, across, padding)
+            m = winograd.matrices("m", v.shape[1], outputs, dtype)
+            given = g[images, 2 * rows.start : 2 * rows.stop]
+            winograd.transform_gradients(given, m, rows.stop - rows.start, across)
+            np.matmul(v.transpose(0, 2, 1), m[:, : v.shape[1]], out=product)
+            if product is not total:
+                total += product
+            product = scratch("product", total.shape, dtype)
+        return total
+
+    total, *rest = map_tiles(part, parts)
+
+    def join(entry: int) -> None:
+        for other in rest:
+            total[entry] += other[entry]
+
+    map_tiles(join, len(total))
+    return winograd.collect_weights(total)
+
+
+def _transformed_images(x: Array, rows: slice, across: int, padding: Padding) -> Array:
+    down, channels = rows.stop - rows.start, x.shape[3]
+    v = winograd.matrices("v", len(x) * down * across, channels, x.dtype)
+    winograd.transform_images(x, v, padding[0][0] - 2 * rows.start, padding[1][0], down, across)
+    return v[:, : len(x) * down * across]
+
+
+def _columns(
+    x: Array, images: slice, rows: slice, w_shape: Shape, y: Array, options: Options, ones: bool = False
+) -> Array:
+    """Windows, for some rows of y, as rows of matrices (groups, windows, KH * KW * C // groups), then a 1 if wanted."""
     (kh, kw), ((sh, sw), padding, (dh, dw), groups) = w_shape[:2], options
-    if kh == kw == 1 and padding == ((0, 0), (0, 0)):
+    if kh == kw == 1 and padding == ((0, 0), (0, 0)) and not ones:
         return _by_group(x[images, rows.start * sh : (rows.stop - 1) * sh + 1 : sh, ::sw], groups)
     x, dtype = x[images], np.result_type(x, y)
     height, width, channels = rows.stop - rows.start, y.shape[2], x.shape[3] // groups
@@ -265,8 +339,12 @@ def _columns(x: Array, images: slice, rows: slice, w_shape: Shape, y: Array, opt
     shape = groups, len(x), height, width, kh, kw // together
     image, row, place, number = padded.strides
     strides = channels * number, image, row * sh, place * sw, row * dh, place * dw
-    columns = scratch("columns", (groups, len(x) * height * width, kh * kw * channels), dtype)
-    np.ndarray(shape, item, columns)[...] = np.ndarray(shape, item, padded, strides=strides)
+    columns = scratch("columns", (groups, len(x) * height * width, kh * kw * channels + ones), dtype)
+    group, window, _ = columns.strides
+    out_strides = group, height * width * window, width * window, window, kw // together * item.itemsize, item.itemsize
+    np.ndarray(shape, item, columns, strides=out_strides)[...] = np.ndarray(shape, item, padded, strides=strides)
+    if ones:
+        columns[..., -1] = 1
     return columns
 
 

@@ -10,19 +10,22 @@ Images are NHWC. Options come normalised: `kernel_size` and `stride` are (vertic
 ((top, bottom), (left, right)). Inputs are only read; they may have any strides, and no images at all. Outputs
 have their dtype: float16, float32 or float64.
 
-Imports NumPy and its neighbours `convolution` (windows and tiles) and `threads`.
+Imports NumPy and its neighbours `convolution` (windows and tiles), `elementwise`, `memory` and `twins`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .convolution import Padding, Pair, Place, Shape, map_images, output_size, taps
-from .threads import scratch
+from .elementwise import select
+from .memory import empty, scratch
+from .twins import twin
 
 Array = NDArray[Any]
 
@@ -50,25 +53,27 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> t
     >>> y.item(), argmax.item()
     (5.0, 1)
     """
-    y = np.empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
-    places = kernel_size[0] * kernel_size[1]
-    argmax = np.empty(y.shape, np.uint8 if places <= 255 else np.uint16)
-
-    def tile(x: Array, y: Array, argmax: Array) -> None:
-        _reduce(np.maximum, -np.inf, x, y, kernel_size, stride, padding)
-        # A place that equals the maximum scores the more the earlier it stands; no score: the maximum is NaN.
-        # By arithmetic, because a branch on every number is mispredicted half of the time: 5 times slower.
-        argmax[...] = 0
-        for takes in np.equal, lambda a, _: np.isnan(a):
-            for place, seen, met in _places(x.shape, y.shape, kernel_size, stride, padding):
-                score = takes(x[met], y[seen]).view(np.uint8) * argmax.dtype.type(places - place)
-                np.maximum(argmax[seen], score, out=argmax[seen])
-            if argmax.all():
-                break
-        np.subtract(places, argmax, out=argmax)
-
-    map_images(tile, x, y, argmax)
+    y = empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
+    argmax = empty(y.shape, np.uint8 if kernel_size[0] * kernel_size[1] <= 255 else np.uint16)
+    tile = partial(_max_tile, kernel_size=kernel_size, stride=stride, padding=padding)
+    map_images(tile, np.ascontiguousarray(x), y, argmax)
     return y, argmax
+
+
+@twin("y", "argmax")
+def _max_tile(x: Array, y: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+    _reduce(np.maximum, -np.inf, x, y, kernel_size, stride, padding)
+    # A place that equals the maximum scores the more the earlier it stands; no score: the maximum is NaN.
+    # By arithmetic, because a branch on every number is mispredicted half of the time: 5 times slower.
+    argmax[...] = 0
+    places = kernel_size[0] * kernel_size[1]
+    for takes in np.equal, lambda a, _: np.isnan(a):
+        for place, seen, met in _places(x.shape, y.shape, kernel_size, stride, padding):
+            score = takes(x[met], y[seen]).view(np.uint8) * argmax.dtype.type(places - place)
+            np.maximum(argmax[seen], score, out=argmax[seen])
+        if argmax.all():
+            break
+    np.subtract(places, argmax, out=argmax)
 
 
 def max_unpool2d(g: Array, argmax: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
@@ -83,20 +88,22 @@ def max_unpool2d(g: Array, argmax: Array, x_shape: Shape, kernel_size: Pair, str
     -------
     array (N, H, W, C)
     """
-    gx = np.empty(x_shape, g.dtype)
-    apart = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]
-
-    def tile(g: Array, argmax: Array, gx: Array) -> None:
-        gx[...] = 0
-        for place, seen, met in _places(gx.shape, g.shape, kernel_size, stride, padding):
-            given = _where(argmax[seen] == place, g[seen])
-            if apart:  # a third faster
-                gx[met] = given
-            else:
-                gx[met] += given
-
-    map_images(tile, g, argmax, gx)
+    gx = empty(x_shape, g.dtype)
+    tile = partial(_unpool_tile, kernel_size=kernel_size, stride=stride, padding=padding)
+    map_images(tile, np.ascontiguousarray(g), np.ascontiguousarray(argmax), gx)
     return gx
+
+
+@twin("gx")
+def _unpool_tile(g: Array, argmax: Array, gx: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+    apart = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]
+    gx[...] = 0
+    for place, seen, met in _places(gx.shape, g.shape, kernel_size, stride, padding):
+        given = select(argmax[seen] == place, g[seen])
+        if apart:  # a third faster
+            gx[met] = given
+        else:
+            gx[met] += given
 
 
 def max_gather2d(x: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
@@ -111,12 +118,12 @@ def max_gather2d(x: Array, argmax: Array, kernel_size: Pair, stride: Pair, paddi
     -------
     array (N, OH, OW, C)
     """
-    y = np.empty(argmax.shape, x.dtype)
+    y = empty(argmax.shape, x.dtype)
 
     def tile(x: Array, argmax: Array, y: Array) -> None:
         y[...] = 0
         for place, seen, met in _places(x.shape, y.shape, kernel_size, stride, padding):
-            y[seen] += _where(argmax[seen] == place, x[met])
+            y[seen] += select(argmax[seen] == place, x[met])
 
     map_images(tile, x, argmax, y)
     return y
@@ -133,14 +140,16 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> A
     -------
     array (N, OH, OW, C)
     """
-    y = np.empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
-
-    def tile(x: Array, y: Array) -> None:
-        _reduce(np.add, 0, x, y, kernel_size, stride, padding)
-        y /= kernel_size[0] * kernel_size[1]
-
-    map_images(tile, x, y)
+    y = empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
+    tile = partial(_mean_tile, kernel_size=kernel_size, stride=stride, padding=padding)
+    map_images(tile, np.ascontiguousarray(x), y)
     return y
+
+
+@twin("y")
+def _mean_tile(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+    _reduce(np.add, 0, x, y, kernel_size, stride, padding)
+    y /= kernel_size[0] * kernel_size[1]
 
 
 def avg_unpool2d(g: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
@@ -155,20 +164,22 @@ def avg_unpool2d(g: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padd
     -------
     array (N, H, W, C)
     """
-    gx = np.empty(x_shape, g.dtype)
-
-    def tile(g: Array, gx: Array) -> None:
-        down, across = _axes(gx.shape, g.shape, kernel_size, stride, padding)
-        share = g / (kernel_size[0] * kernel_size[1])
-        rows = scratch("rows", (len(gx), g.shape[1], *gx.shape[2:]), gx.dtype)
-        rows[...] = gx[...] = 0
-        for _, seen, met in taps(*across):
-            rows[met] += share[seen]
-        for _, seen, met in taps(*down):
-            gx[met] += rows[seen]
-
-    map_images(tile, g, gx)
+    gx = empty(x_shape, g.dtype)
+    tile = partial(_spread_tile, kernel_size=kernel_size, stride=stride, padding=padding)
+    map_images(tile, np.ascontiguousarray(g), gx)
     return gx
+
+
+@twin("gx")
+def _spread_tile(g: Array, gx: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+    down, across = _axes(gx.shape, g.shape, kernel_size, stride, padding)
+    share = g / (kernel_size[0] * kernel_size[1])
+    rows = scratch("rows", (len(gx), g.shape[1], *gx.shape[2:]), gx.dtype)
+    rows[...] = gx[...] = 0
+    for _, seen, met in taps(*across):
+        rows[met] += share[seen]
+    for _, seen, met in taps(*down):
+        gx[met] += rows[seen]
 
 
 def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Shape:
@@ -206,9 +217,3 @@ def _places(
     """As `taps`, with the tap's number in row-major order."""
     for (i, j), seen, met in taps(x_shape[1:3], y_shape[1:3], kernel_size, stride, padding):
         yield i * kernel_size[1] + j, seen, met
-
-
-def _where(condition: Array, a: Array) -> Array:
-    """`np.where(condition, a, 0)`, by bits rather than branches: 5 times as fast on random conditions."""
-    mask = np.negative(condition.view(np.int8))
-    return (mask & a.view(f"i{a.itemsize}")).view(a.dtype)

@@ -11,7 +11,6 @@ Imports NumPy, the standard library and, when the first tile runs, threadpoolctl
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections import deque
@@ -23,18 +22,12 @@ from functools import cache
 from itertools import repeat
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
 Result = TypeVar("Result")
-
-KEPT = 1 << 24  # bytes of a scratch buffer that its thread keeps; more, for one huge image, is given back
 
 
 class _Local(threading.local):
     def __init__(self) -> None:
         self.in_tile = False
-        self.buffers: dict[str, NDArray[np.uint8]] = {}
 
 
 class _Shared:
@@ -141,20 +134,6 @@ def map_tiles(function: Callable[[int], Result], count: int) -> list[Result]:
     finally:
         errors.clear()  # error -> traceback -> this frame -> error would be a cycle
     return [results[tile] for tile in range(count)]
-
-
-def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Array of this thread, not initialised, good until the thread asks for the same name again.
-
-    A fresh array costs more in page faults than the pass that fills it.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    buffer = _local.buffers.get(name)
-    if buffer is None or buffer.size < size:
-        buffer = np.empty(size, np.uint8)
-        if size <= KEPT:
-            _local.buffers[name] = buffer
-    return buffer[:size].view(dtype).reshape(shape)
 
 
 def _pool() -> ThreadPoolExecutor:

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.kernels import elementwise
 from autograd_cnn.ops.arithmetic import exp, where
 from autograd_cnn.ops.reductions import spread, sum
 
@@ -22,10 +23,17 @@ def relu(x):
     >>> ag.relu(ag.Tensor([-1.0, 0.0, 2.0]))
     Tensor([0., 0., 2.], float64)
     """
-    return np.maximum(x, 0)
+    return elementwise.relu(x)
 
 
-relu.vjp(x=lambda g, out: g * np.logical_not(out <= 0))
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
+def relu_gradient(x, y):
+    """`x` where `y`, a result of `relu`, is more than 0; else 0."""
+    return elementwise.relu_gradient(x, y)
+
+
+relu.vjp(x=lambda g, out: relu_gradient(g, out))
+relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0.2)])

@@ -11,6 +11,7 @@ import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.kernels import convolution as kernels
+from autograd_cnn.ops.reductions import sum
 
 
 def pair(value, name):
@@ -231,14 +232,14 @@ conv2d.vjp(
     w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
         x, g, w_shape, stride, padding, dilation, groups
     ),
-    b=lambda g: g,
+    b=lambda g: sum(g, axis=(0, 1, 2)),
 )
 conv_transpose2d.vjp(
     x=lambda g, w, stride, padding, dilation, groups: conv2d(g, w, None, stride, padding, dilation, groups),
     w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
         g, x, w_shape, stride, padding, dilation, groups
     ),
-    b=lambda g: g,
+    b=lambda g: sum(g, axis=(0, 1, 2)),
 )
 conv2d_weight_gradient.vjp(
     x=lambda g, gy, x_shape, stride, padding, dilation, groups: _input_gradient(

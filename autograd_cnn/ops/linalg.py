@@ -7,6 +7,7 @@ import string
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import reshape, transpose
 
 
@@ -113,7 +114,7 @@ def linear(x, w, b=None):
 linear.vjp(
     x=lambda g, w: g @ transpose(w),
     w=lambda g, x: transpose(_flat(x)) @ _flat(g),
-    b=lambda g: g,
+    b=lambda g: sum(g, axis=tuple(range(len(g.shape) - 1))),
 )
 
 

@@ -18,6 +18,7 @@ RULES = {
     for inputs in dict.fromkeys(rule.inputs for rule in primitive.rules.values())  # a joint rule once
 }
 every_rule = pytest.mark.parametrize("rule", RULES)
+every_rule_but_zero = pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "relu_gradient.y"])
 
 
 def mutant(name, change):
@@ -48,12 +49,12 @@ def test_an_unchanged_copy_passes(rule):
     assert conformance(mutant(rule, lambda g: g)) > 0
 
 
-@every_rule
+@every_rule_but_zero
 def test_an_error_of_a_thousandth_is_caught(rule):
     assert "off by" in rejected(mutant(rule, lambda g: g * 1.001))
 
 
-@every_rule
+@every_rule_but_zero
 def test_a_wrong_sign_is_caught(rule):
     rejected(mutant(rule, lambda g: -g))
 

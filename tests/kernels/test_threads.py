@@ -14,7 +14,7 @@ import pytest
 import threadpoolctl
 
 from autograd_cnn.kernels import threads
-from autograd_cnn.kernels.threads import get_num_threads, map_tiles, scratch, set_num_threads
+from autograd_cnn.kernels.threads import get_num_threads, map_tiles, set_num_threads
 
 ROOT = Path(threads.__file__).parents[2]
 
@@ -314,23 +314,3 @@ def test_tiles_while_python_is_ending():
         "atexit.register(lambda: print(map_tiles(abs, 3))); map_tiles(abs, 9)"
     )
     assert run(script) == "[0, 1, 2]\n"
-
-
-def test_scratch_is_reused_by_name_and_not_shared_by_threads():
-    a = scratch("test", (10, 3), np.float64)
-    b = scratch("test", (7,), np.float32)
-    assert a.shape == (10, 3) and a.dtype == np.float64 and b.shape == (7,) and b.dtype == np.float32
-    assert np.shares_memory(a, b)
-    assert not np.shares_memory(scratch("other", (10, 3), np.float64), a)
-    elsewhere = []
-    thread = threading.Thread(target=lambda: elsewhere.append(scratch("test", (10, 3), np.float64)))
-    thread.start()
-    thread.join()
-    assert not np.shares_memory(elsewhere[0], a)
-
-
-def test_a_huge_scratch_array_is_given_back():
-    small = scratch("huge", (10,), np.float64)
-    huge = scratch("huge", (threads.KEPT + 1,), np.uint8)
-    assert not np.shares_memory(scratch("huge", (threads.KEPT + 1,), np.uint8), huge)
-    assert np.shares_memory(scratch("huge", (10,), np.float64), small)

@@ -214,6 +214,7 @@ TEXTBOOK = {
     if len(window) == 3 else windows(x, *window).max(3),
     "max_gather2d": max_gather2d,
     "max_unpool2d": lambda x, argmax, shape, *window: adjoint(lambda e: max_gather2d(e, argmax, *window), shape, x),
+    "relu_gradient": lambda x, y: np.where(y > 0, x, 0),
     "avg_pool2d": avg_pool2d,
     "avg_unpool2d": lambda x, shape, *window: adjoint(lambda e: avg_pool2d(e, *window), shape, x),
     "batch_norm": batch_norm,

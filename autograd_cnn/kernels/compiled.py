@@ -1,0 +1,233 @@
+"""Compiled twins of the passes of this folder: the same names, arguments and results, as plain loops.
+
+Innermost loops run over channels, which lie side by side, and keep no sum across them: the compiler makes vector
+instructions of them. They let go of the interpreter, so that tiles run on all cores.
+
+Imports Numba and NumPy; only `twins` imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+
+def kernel(function: Callable[..., None]) -> Any:
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that could keep it
+        return numba.njit(**options)(function)
+
+
+@kernel
+def transform_images(x, v, top, left, down, across):
+    n, height, width, channels = x.shape
+    first, last = max(0, -left), min(width, 2 * across + 2 - left)
+    nothing = np.zeros((width, channels), x.dtype)
+    rows = np.zeros((4, 2 * across + 2, channels), x.dtype)
+    t = 0
+    for image in range(n):
+        for tile_row in range(down):
+            r = 2 * tile_row - top
+            a = x[image, r] if 0 <= r < height else nothing
+            b = x[image, r + 1] if 0 <= r + 1 < height else nothing
+            c = x[image, r + 2] if 0 <= r + 2 < height else nothing
+            d = x[image, r + 3] if 0 <= r + 3 < height else nothing
+            for w in range(first, last):
+                for k in range(channels):
+                    rows[0, w + left, k] = a[w, k] - c[w, k]
+                    rows[1, w + left, k] = b[w, k] + c[w, k]
+                    rows[2, w + left, k] = c[w, k] - b[w, k]
+                    rows[3, w + left, k] = b[w, k] - d[w, k]
+            for i in range(4):
+                for tile in range(across):
+                    w = 2 * tile
+                    for k in range(channels):
+                        p, q, s, u = rows[i, w, k], rows[i, w + 1, k], rows[i, w + 2, k], rows[i, w + 3, k]
+                        v[4 * i, t + tile, k] = p - s
+                        v[4 * i + 1, t + tile, k] = q + s
+                        v[4 * i + 2, t + tile, k] = s - q
+                        v[4 * i + 3, t + tile, k] = q - u
+            t += across
+
+
+@kernel
+def collect_images(m, b, y, down, across):
+    n, height, width, channels = y.shape
+    half = np.empty((2, 4, across, channels), y.dtype)
+    t = 0
+    for image in range(n):
+        for tile_row in range(down):
+            for j in range(4):
+                for tile in range(across):
+                    for k in range(channels):
+                        p, q = m[4 + j, t + tile, k], m[8 + j, t + tile, k]
+                        half[0, j, tile, k] = m[j, t + tile, k] + p + q
+                        half[1, j, tile, k] = p - q - m[12 + j, t + tile, k]
+            for i in range(2):
+                for tile in range(across):
+                    for k in range(channels):
+                        half[i, 1, tile, k] += b[k]  # the entry that all four pixels share
+            for i in range(min(2, height - 2 * tile_row)):
+                row = y[image, 2 * tile_row + i]
+                for tile in range(across):
+                    for k in range(channels):
+                        row[2 * tile, k] = half[i, 0, tile, k] + half[i, 1, tile, k] + half[i, 2, tile, k]
+                    if 2 * tile + 1 < width:
+                        for k in range(channels):
+                            row[2 * tile + 1, k] = half[i, 1, tile, k] - half[i, 2, tile, k] - half[i, 3, tile, k]
+            t += across
+
+
+@kernel
+def transform_gradients(g, v, down, across):
+    n, height, width, channels = g.shape
+    nothing = np.zeros((width, channels), g.dtype)
+    half = np.zeros((4, 2 * across, channels), g.dtype)
+    t = 0
+    for image in range(n):
+        for tile_row in range(down):
+            upper = g[image, 2 * tile_row]
+            lower = g[image, 2 * tile_row + 1] if 2 * tile_row + 1 < height else nothing
+            for w in range(width):
+                for k in range(channels):
+                    p, q = upper[w, k], lower[w, k]
+                    half[0, w, k] = p
+                    half[1, w, k] = p + q
+                    half[2, w, k] = p - q
+                    half[3, w, k] = -q
+            for i in range(4):
+                for tile in range(across):
+                    for k in range(channels):
+                        p, q = half[i, 2 * tile, k], half[i, 2 * tile + 1, k]
+                        v[4 * i, t + tile, k] = p
+                        v[4 * i + 1, t + tile, k] = p + q
+                        v[4 * i + 2, t + tile, k] = p - q
+                        v[4 * i + 3, t + tile, k] = -q
+            t += across
+
+
+@numba.njit(inline="always")
+def _stays(best, more):
+    """Whether a window keeps its maximum: the first of equals, and of NaNs."""
+    return more <= best or np.isnan(best)
+
+
+@kernel
+def _max_tile(x, y, argmax, kernel_size, stride, padding):
+    n, height, _, channels = x.shape
+    (kh, kw), wide = kernel_size, y.shape[2]
+    # Maxima of single rows of windows, and their columns: windows that overlap share them.
+    maxima = np.empty((kh, wide, channels), x.dtype)
+    columns = np.empty((kh, wide, channels), argmax.dtype)
+    for image in range(n):
+        done = -1
+        for r in range(y.shape[1]):
+            top = r * stride[0] - padding[0][0]
+            first, last = max(0, top), min(top + kh, height)
+            for row in range(max(first, done + 1), last):
+                _max_of_row(x[image, row], maxima[row % kh], columns[row % kh], kw, stride[1], padding[1][0])
+            done = last - 1
+            best, place = y[image, r].reshape(-1), argmax[image, r].reshape(-1)
+            best[:] = maxima[first % kh].reshape(-1)
+            place[:] = columns[first % kh].reshape(-1) + (first - top) * kw
+            for row in range(first + 1, last):
+                more, column = maxima[row % kh].reshape(-1), columns[row % kh].reshape(-1)
+                before = (row - top) * kw
+                for k in range(best.size):
+                    stays = _stays(best[k], more[k])
+                    best[k] = best[k] if stays else more[k]
+                    place[k] = place[k] if stays else column[k] + before
+
+
+@kernel
+def _max_of_row(x, best, place, kw, stride, before):
+    width, channels = x.shape
+    for c in range(len(best)):
+        left = c * stride - before
+        first, last = max(0, -left), min(kw, width - left)
+        seen = x[left + first]
+        if first + 1 == last:
+            best[c] = seen
+            place[c] = first
+            continue
+        more = x[left + first + 1]
+        for k in range(channels):
+            stays = _stays(seen[k], more[k])
+            best[c, k] = seen[k] if stays else more[k]
+            place[c, k] = first if stays else first + 1
+        for j in range(first + 2, last):
+            more = x[left + j]
+            for k in range(channels):
+                stays = _stays(best[c, k], more[k])
+                best[c, k] = best[c, k] if stays else more[k]
+                place[c, k] = place[c, k] if stays else j
+
+
+@kernel
+def _unpool_tile(g, argmax, gx, kernel_size, stride, padding):
+    n, height, width, channels = gx.shape
+    gx[:] = 0
+    for image in range(n):
+        for r in range(g.shape[1]):
+            top = r * stride[0] - padding[0][0]
+            for c in range(g.shape[2]):
+                left = c * stride[1] - padding[1][0]
+                given, places = g[image, r, c], argmax[image, r, c]
+                for i in range(max(0, -top), min(kernel_size[0], height - top)):
+                    for j in range(max(0, -left), min(kernel_size[1], width - left)):
+                        out, place = gx[image, top + i, left + j], i * kernel_size[1] + j
+                        for k in range(channels):
+                            out[k] += given[k] if places[k] == place else 0
+
+
+@kernel
+def _mean_tile(x, y, kernel_size, stride, padding):
+    n, height, width, channels = x.shape
+    count = kernel_size[0] * kernel_size[1]
+    for image in range(n):
+        for r in range(y.shape[1]):
+            top = r * stride[0] - padding[0][0]
+            for c in range(y.shape[2]):
+                left = c * stride[1] - padding[1][0]
+                out = y[image, r, c]
+                out[:] = 0
+                for i in range(max(0, top), min(top + kernel_size[0], height)):
+                    for j in range(max(0, left), min(left + kernel_size[1], width)):
+                        for k in range(channels):
+                            out[k] += x[image, i, j, k]
+                for k in range(channels):
+                    out[k] /= count
+
+
+@kernel
+def _spread_tile(g, gx, kernel_size, stride, padding):
+    n, height, width, channels = gx.shape
+    count = kernel_size[0] * kernel_size[1]
+    gx[:] = 0
+    for image in range(n):
+        for r in range(g.shape[1]):
+            top = r * stride[0] - padding[0][0]
+            for c in range(g.shape[2]):
+                left = c * stride[1] - padding[1][0]
+                for i in range(max(0, top), min(top + kernel_size[0], height)):
+                    for j in range(max(0, left), min(left + kernel_size[1], width)):
+                        for k in range(channels):
+                            gx[image, i, j, k] += g[image, r, c, k] / count
+
+
+@kernel
+def _rectify(x, y):
+    for i in range(x.size):
+        v = x[i]
+        y[i] = 0 if v <= 0 else v
+
+
+@kernel
+def _let_through(g, y, out):
+    for i in range(g.size):
+        out[i] = 0 if y[i] <= 0 else g[i]

@@ -1,0 +1,70 @@
+"""Passes over every number of an array, in tiles: large arrays by all threads, into memory that is used again.
+
+Inputs may have any shape and strides; what comes out is in C order.
+
+Imports NumPy and its neighbours `memory`, `threads` and `twins`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .memory import empty
+from .threads import map_tiles
+from .twins import twin
+
+Array = NDArray[Any]
+
+SMALL = 1 << 14  # numbers that one thread passes over before another could begin
+TILE = 1 << 16
+
+
+def relu(x: Array) -> Array:
+    """``max(x, 0)``, NaN where `x` is."""
+    return np.maximum(x, 0) if np.size(x) < SMALL else _map(_rectify, x)
+
+
+def relu_gradient(g: Array, y: Array) -> Array:
+    """`g` where ``y = relu(x)`` is not 0; g and y have one shape and dtype."""
+    if np.size(g) < SMALL:
+        return np.multiply(g, np.logical_not(np.less_equal(y, 0)), dtype=np.result_type(g, y))
+    return _map(_let_through, g, y)
+
+
+def sum_rows(x: Array) -> Array:
+    """Sum over all axes but the last: (..., C) -> (C,)."""
+    rows = x.reshape(-1, x.shape[-1])
+    step = max(1, TILE // x.shape[-1])
+
+    def part(index: int) -> Array:  # a product with ones is several times as fast as a sum
+        tile = rows[index * step : (index + 1) * step]
+        return np.ones(len(tile), x.dtype) @ tile
+
+    return np.sum(map_tiles(part, -(-len(rows) // step)), axis=0, dtype=x.dtype)
+
+
+def _map(function: Callable[..., None], *arrays: Array) -> Array:
+    out = empty(arrays[0].shape, arrays[0].dtype)
+    flat = [np.ascontiguousarray(a).reshape(-1) for a in (*arrays, out)]
+    map_tiles(lambda index: function(*(a[index * TILE : (index + 1) * TILE] for a in flat)), -(-out.size // TILE))
+    return out
+
+
+@twin("y")
+def _rectify(x: Array, y: Array) -> None:
+    np.maximum(x, 0, out=y)
+
+
+@twin("out")
+def _let_through(g: Array, y: Array, out: Array) -> None:
+    out[...] = select(np.logical_not(y <= 0), g)  # a NaN in y lets g pass
+
+
+def select(condition: Array, a: Array) -> Array:
+    """`np.where(condition, a, 0)`, by bits rather than branches: 5 times as fast on random conditions."""
+    mask = np.negative(condition.view(np.int8))
+    return (mask & a.view(f"i{a.itemsize}")).view(a.dtype)

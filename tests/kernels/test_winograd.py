@@ -1,0 +1,97 @@
+"""Convolution by Winograd's transforms against explicit loops, in every place where tiles can end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autograd_cnn.kernels import convolution, winograd
+from autograd_cnn.kernels.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+
+ONE = ((1, 1), (1, 1))
+# image, (C, O), padding
+GEOMETRIES = {
+    "even": ((6, 4), (2, 3), ONE),
+    "odd": ((5, 7), (3, 2), ONE),
+    "no padding": ((6, 5), (2, 2), ((0, 0), (0, 0))),
+    "uneven padding": ((4, 5), (2, 3), ((2, 0), (0, 1))),
+    "more padding than tile": ((3, 4), (1, 2), ((5, 4), (3, 6))),
+    "one output": ((3, 3), (2, 2), ((0, 0), (0, 0))),
+    "one pixel": ((1, 1), (2, 2), ONE),
+    "margins cut off": ((8, 9), (2, 2), ((-1, -2), (-3, 0))),
+}
+
+
+@pytest.fixture(params=GEOMETRIES.values(), ids=GEOMETRIES.keys())
+def case(request, rng, monkeypatch):
+    (height, width), (inputs, outputs), padding = request.param
+    monkeypatch.setattr(convolution, "_suits_winograd", lambda y, shape, *_: shape[:2] == (3, 3))
+    x = rng.integers(-8, 9, (5, height, width, inputs)).astype(float)
+    w = 4.0 * rng.integers(-8, 9, (3, 3, inputs, outputs))  # a quarter of it is whole
+    b = rng.integers(-8, 9, outputs).astype(float)
+    return x, w, b, ((1, 1), padding, (1, 1), 1)
+
+
+def padded(x, padding):
+    """The image with zeros around it; less than none cuts off."""
+    (top, bottom), (left, right) = padding
+    x = np.pad(x, [(0, 0), *((max(a, 0), max(b, 0)) for a, b in padding), (0, 0)])
+    return x[:, max(-top, 0) : x.shape[1] - max(-bottom, 0), max(-left, 0) : x.shape[2] - max(-right, 0)]
+
+
+@pytest.mark.parametrize("cache", [convolution.CACHE, 2000], ids=["large tiles", "small tiles"])
+def test_all_three_equal_explicit_loops(case, naive, rng, monkeypatch, cache):
+    x, w, b, options = case
+    monkeypatch.setattr(convolution, "CACHE", cache)
+    plain = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    y = conv2d(x, w, b, *options)
+    np.testing.assert_array_equal(y, naive.conv2d(padded(x, options[1]), w, b, *plain))
+    g = rng.integers(-8, 9, y.shape).astype(float)
+    np.testing.assert_array_equal(
+        conv2d_weight_gradient(x, 4 * g, w.shape, *options),
+        4 * naive.conv2d_weight_gradient(padded(x, options[1]), g, w.shape, *plain),
+    )
+    if min(min(sides) for sides in options[1]) >= 0:
+        np.testing.assert_array_equal(
+            conv2d_input_gradient(g, w, x.shape, *options),
+            naive.conv2d_input_gradient(g, w, x.shape, *options),
+        )
+
+
+def test_it_is_chosen_for_wide_layers_and_agrees_with_matrices_in_float32(rng, monkeypatch):
+    x = rng.standard_normal((4, 16, 16, 64), np.float32)
+    w = rng.standard_normal((3, 3, 64, 64), np.float32)
+    g = rng.standard_normal((4, 16, 16, 64), np.float32)
+    options = (1, 1), ONE, (1, 1), 1
+    calls = []
+    transform = winograd.transform_weights
+    monkeypatch.setattr(winograd, "transform_weights", lambda w: calls.append(1) or transform(w))
+
+    def all_three(x, w, g):
+        return (
+            conv2d(x, w, None, *options),
+            conv2d_input_gradient(g, w, x.shape, *options),
+            conv2d_weight_gradient(x, g, w.shape, *options),
+        )
+
+    fast = all_three(x, w, g)
+    assert len(calls) == 2
+    monkeypatch.setattr(convolution, "_suits_winograd", lambda *_: False)
+    exact = all_three(*(a.astype(float) for a in (x, w, g)))
+    plain = all_three(x, w, g)
+    for result, other, truth in zip(fast, plain, exact, strict=True):
+        scale = np.abs(truth).max()
+        assert result.dtype == np.float32
+        assert np.abs(result - truth).max() / scale < 1e-6
+        assert np.abs(result - truth).max() < 3 * np.abs(other - truth).max()
+
+
+def test_float16_and_few_channels_take_matrices(rng):
+    y = np.empty((4, 16, 16, 64), np.float16)
+    stride = dilation = (1, 1)
+    assert not convolution._suits_winograd(y, (3, 3, 64, 64), stride, dilation, 1)
+    assert convolution._suits_winograd(y.astype(np.float32), (3, 3, 64, 64), stride, dilation, 1)
+    assert not convolution._suits_winograd(y.astype(np.float32), (3, 3, 3, 64), stride, dilation, 1)
+    assert not convolution._suits_winograd(y.astype(np.float32), (3, 3, 64, 64), (2, 1), dilation, 1)
+    assert not convolution._suits_winograd(y.astype(np.float32), (3, 3, 64, 64), stride, (1, 2), 1)
+    assert not convolution._suits_winograd(y.astype(np.float32), (3, 3, 32, 64), stride, dilation, 2)
