@@ -22,8 +22,8 @@ SPARE = 1 << 29  # bytes that may wait for another use
 LINE = 64  # bytes of a line of the cache
 KEPT = 1 << 24  # bytes of a scratch buffer that its thread keeps; more, for one huge image, is given back
 
-_spare: dict[int, list[NDArray[np.uint8]]] = {}  # blocks of each size
-_lent: dict[int, tuple[Any, NDArray[np.uint8]]] = {}  # by the id of a weak reference: it, and its array's block
+_spare: dict[int, list[Any]] = {}  # blocks of each size
+_lent: dict[int, tuple[Any, Any]] = {}  # by the id of a weak reference: it, and its array's block
 
 
 class _Local(threading.local):
@@ -50,6 +50,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         return np.empty(shape, dtype)
     step = 1 << max(0, size.bit_length() - 4)
     size = -(-size // step) * step  # nearly equal sizes, of the last batch say, share blocks
+    block: Any
     try:
         block = _spare[size].pop()
     except (KeyError, IndexError):
@@ -57,7 +58,8 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         start = -memory.ctypes.data % LINE
         block = memory[start : start + size]
     # Wrapped, or views of views would refer to `block` itself, and not to the array whose death is awaited.
-    array: NDArray[Any] = np.ndarray(shape, dtype, PickleBuffer(block))
+    lent: Any = PickleBuffer(block)
+    array: NDArray[Any] = np.ndarray(shape, dtype, lent)
     loan = weakref.ref(array, _take_back)
     _lent[id(loan)] = loan, block
     return array

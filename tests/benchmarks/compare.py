@@ -1,142 +1,299 @@
-"""Side by side with PyTorch, in one process, in turn: A, B, A, B, ...  Nothing here passes or fails on a clock.
+"""All that is claimed of speed and memory, in one command, beside PyTorch, MyGrad and HIPS autograd where installed.
 
-    python tests/benchmarks/compare.py [--rounds 15] [--original] [--json FILE]
+    python tests/benchmarks/compare.py [--runs 3] [--kernels numpy,numba] [--json FILE] [--chart FILE]
+    python tests/benchmarks/compare.py --quick --only chain pooling
 
-Prints the median and the least time of each work, and the median of the ratios round by round: machines drift, ratios
-hardly. PyTorch runs in its best layout (channels_last) and in its default, with as many threads as ours.
+Nothing here passes or fails on a clock: machines are shared and drift, so works that are compared take turns, A, B,
+A, B, ..., and ratios count. Every measurement has a process of its own (`measure.py`); before it is timed, each work
+(`works.py`) must give the gradients that PyTorch gives. A ratio is the median of those round by round, over the
+fastest of PyTorch's layouts. The exit code is 1 only where something could not be measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-import numpy as np
-import torch
-from torch import nn
+from works import CONTESTS, LAYERS, LAYOUTS, OURS
 
-import autograd_cnn as ag
-from autograd_cnn.kernels.threads import get_num_threads
+Figures = dict[str, list[float]]
 
-
-def images(batch: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    return rng.random((batch, 32, 32, 3), np.float32), np.eye(10, dtype=np.float32)[rng.integers(0, 10, batch)]
-
-
-def our_step(batch: int, pool: tuple[int, int], flat: int) -> Callable[[], None]:
-    """One training step of the CNN as plain functions: zero gradients, forward, backward, update."""
-    x, y = images(batch)
-    rng = np.random.default_rng(0)
-    shapes = {
-        "w1": (3, 3, 3, 32), "b1": (32,), "w2": (3, 3, 32, 64), "b2": (64,), "w3": (3, 3, 64, 128), "b3": (128,),
-        "w4": (flat, 256), "b4": (256,), "w5": (256, 10), "b5": (10,),
-    }  # fmt: skip
-    p = {k: ag.Tensor(0.01 * rng.standard_normal(s, np.float32), requires_grad=True, name=k) for k, s in shapes.items()}
-    optimiser = ag.optim.SGD(p.values(), lr=0.01)
-
-    def step() -> None:
-        optimiser.zero_grad()
-        h = ag.max_pool2d(ag.relu(ag.conv2d(x, p["w1"], p["b1"], padding=1)), *pool)
-        h = ag.max_pool2d(ag.relu(ag.conv2d(h, p["w2"], p["b2"], padding=1)), *pool)
-        h = ag.max_pool2d(ag.relu(ag.conv2d(h, p["w3"], p["b3"], padding=1)), *pool)
-        h = ag.relu(ag.linear(ag.flatten(h, 1), p["w4"], p["b4"]))
-        loss = ag.bce(ag.sigmoid(ag.linear(h, p["w5"], p["b5"])), y)
-        loss.backward()
-        optimiser.step()
-
-    return step
+PROCESSES = 3  # that a work which runs alone is measured in: one may be unlucky with its memory
+THREADS = int(
+    os.environ.get("AUTOGRAD_CNN_NUM_THREADS")
+    or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+)
+VARIABLES = (
+    "AUTOGRAD_CNN_NUM_THREADS OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS VECLIB_MAXIMUM_THREADS".split()
+)
 
 
-def torch_step(batch: int, pool: tuple[int, int], flat: int, layout: torch.memory_format) -> Callable[[], None]:
-    """The same in PyTorch."""
-    x, y = images(batch)
-    model = nn.Sequential(
-        nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(*pool),
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(*pool),
-        nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(), nn.MaxPool2d(*pool),
-        nn.Flatten(), nn.Linear(flat, 256), nn.ReLU(), nn.Linear(256, 10), nn.Sigmoid(),
-    ).to(memory_format=layout)  # fmt: skip
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
-    images_, targets = torch.tensor(x.transpose(0, 3, 1, 2)).contiguous(memory_format=layout), torch.tensor(y)
-    loss_of = nn.BCELoss()
+@dataclass
+class Bench:
+    """Measures, with one set of kernels.
 
-    def step() -> None:
-        optimiser.zero_grad()
-        loss_of(model(images_), targets).backward()
-        optimiser.step()
+    Parameters
+    ----------
+    kernels : str
+        As in AUTOGRAD_CNN_KERNELS; "" is the default.
+    rounds : int
+    processes : int
+        For what runs alone.
+    """
 
-    return step
+    kernels: str
+    rounds: int
+    processes: int
 
+    def __post_init__(self) -> None:
+        self.found: dict[tuple[str, str], Figures] = {}  # several rows may come from one measurement
 
-def our_chain() -> None:
-    x = ag.Tensor(np.ones(10, np.float32), requires_grad=True)
-    c = np.full(10, 0.999, np.float32)
-    y = x
-    for _ in range(1000):
-        y = y * c + x
-    y.sum().backward()
+    def figures(self, kind: str, contest: str) -> Figures:
+        """What the method `kind` finds, measured once."""
+        if (kind, contest) not in self.found:
+            self.found[kind, contest] = getattr(self, kind)(contest)
+        return self.found[kind, contest]
 
+    def child(self, *arguments: object, threads: int = THREADS) -> Any:
+        """What `measure.py` prints; RuntimeError with its last line where it fails."""
+        command = [sys.executable, str(Path(__file__).with_name("measure.py")), *map(str, arguments)]
+        environment = {**os.environ, "AUTOGRAD_CNN_KERNELS": self.kernels, **dict.fromkeys(VARIABLES, str(threads))}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError((done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1])
+        return json.loads(done.stdout)
 
-def torch_chain() -> None:
-    x = torch.ones(10, requires_grad=True)
-    c = torch.full((10,), 0.999)
-    y = x
-    for _ in range(1000):
-        y = y * c + x
-    y.sum().backward()
+    def race(self, contest: str) -> Figures:
+        """All of a contest in one process, in turn."""
+        found: Figures = self.child("race", contest, self.rounds)
+        return found
 
+    def alone(self, contest: str, threads: tuple[int, ...] = (THREADS,)) -> Figures:
+        """Each of a contest in processes of its own, which take turns; names say the threads where these vary."""
+        figures: Figures = {}
+        for _ in range(self.processes):
+            for name in CONTESTS[contest]:
+                for n in threads:
+                    label = name if len(threads) == 1 else f"{name}, {_threads(n)}"
+                    rounds = -(-self.rounds // self.processes)
+                    times = self.child("race", contest, rounds, name, threads=n).get(name, [])
+                    figures.setdefault(label, []).extend(times)
+        return {name: times for name, times in figures.items() if times}
 
-def race(works: dict[str, Callable[[], None]], rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds of each, run in turn; ratios of the first to each of the others, round by round."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for i in range(rounds + 2):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            if i >= 2:  # two rounds to warm up
-                times[name].append(1e3 * (time.perf_counter() - start))
-    first = np.array(next(iter(times.values())))
-    return {
-        name: {
-            "median_ms": float(np.median(t)),
-            "least_ms": float(np.min(t)),
-            "ours_over_it": float(np.median(first / np.array(t))),
+    def scaling(self, contest: str) -> Figures:
+        """Each alone, on one thread and on all."""
+        return self.alone(contest, (1, THREADS))
+
+    def memory(self, contest: str) -> Figures:
+        """MB that each needs, in a new process each time."""
+        found = {
+            name: [size for _ in range(self.processes) for size in self.child("memory", contest, name)]
+            for name in CONTESTS[contest]
         }
-        for name, t in times.items()
+        return {name: sizes for name, sizes in found.items() if sizes}
+
+    def start(self, _: str) -> Figures:
+        """Seconds that imports take beyond that of NumPy, and what we allow ourselves."""
+        ours, theirs = (self.child("start", module, min(self.rounds, 7)) for module in ("autograd_cnn", "torch"))
+        return {OURS: ours, "100 ms": [0.1] * len(ours), **({"PyTorch": theirs} if theirs else {})}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One ratio of the table: the slowest whose name begins with `ours` / the fastest that begins with `over`.
+
+    Parameters
+    ----------
+    group, title : str
+    kind : {"race", "alone", "scaling", "memory", "start"}
+    contest : str
+        Of `works.CONTESTS`.
+    targets : pair of float or None
+        With compiled kernels, and with NumPy only; None: it is only reported.
+    unit : {"s", "MB"}
+    at_least : bool
+        More is better.
+    """
+
+    group: str
+    title: str
+    kind: str
+    contest: str
+    targets: tuple[float | None, float | None] = (None, None)
+    ours: str = OURS
+    over: str = "PyTorch"
+    unit: str = "s"
+    at_least: bool = False
+
+    def result(self, bench: Bench) -> dict[str, Any]:
+        """Measure: what the JSON says of this row and run."""
+        figures = {
+            name: values
+            for name, values in bench.figures(self.kind, self.contest).items()
+            if name.startswith((self.ours, self.over))
+        }
+        mine = [name for name in figures if name.startswith(self.ours)]
+        theirs = [name for name in figures if name.startswith(self.over)]
+        found: dict[str, Any] = {
+            "rounds": min(map(len, figures.values()), default=0),
+            "figures": {name: {"median": median(x), "least": min(x)} for name, x in figures.items()},
+        }
+        if not theirs:
+            return {**found, "note": f"{self.over} is not installed"}
+        worst, best = max(mine, key=lambda name: median(figures[name])), min(theirs, key=lambda n: median(figures[n]))
+        ratios = [a / b for a, b in zip(figures[worst], figures[best], strict=True)]
+        return {**found, "ours": worst, "over": best, "ratio": median(ratios)}
+
+
+def _threads(n: int) -> str:
+    return "1 thread" if n == 1 else f"{n} threads"
+
+
+STANDARD, ORIGINAL, LAYER, MEMORY, CHAIN = (0.75, 1.1), (0.7, 0.95), (1.0, 1.5), (0.8, 1.0), (0.25, 0.25)
+ROWS = [
+    Row("Training step", "standard CNN, in turn", "race", "standard step", STANDARD),
+    Row("Training step", "standard CNN, each alone", "alone", "standard step", STANDARD),
+    Row("Training step", "original CNN, in turn", "race", "original step", ORIGINAL),
+    Row("Training step", "original CNN, each alone", "alone", "original step", ORIGINAL),
+    *(Row("Inference", f"standard CNN, batch {n}", "race", f"inference {n}", (0.8, None)) for n in (1, 100, 1000)),
+    *(Row("Layer, forward and backward", name, "race", name, LAYER) for name in LAYERS),
+    Row("Layer, forward and backward", "Adam, update of 1 M parameters", "race", "Adam, 1 M parameters", LAYER),
+    Row("Operation of a chain", "PyTorch", "race", "chain", (0.7, 0.7)),
+    Row("Operation of a chain", "MyGrad", "race", "chain", CHAIN, over="MyGrad"),
+    Row("Operation of a chain", "HIPS autograd", "race", "chain", CHAIN, over="HIPS"),
+    Row("Growth of memory, 3 steps", "standard CNN, batch 100", "memory", "memory standard 100", MEMORY, unit="MB"),
+    Row("Growth of memory, 3 steps", "standard CNN, batch 500", "memory", "memory standard 500", MEMORY, unit="MB"),
+    Row("Growth of memory, 3 steps", "original CNN, batch 100", "memory", "memory original 100", MEMORY, unit="MB"),
+    Row("Own limits", "standard step / its products at sgemm speed", "race", "limit", (1.7, 2.6), over="sgemm"),
+    Row("Own limits", "standard step / its products alone", "race", "limit", over="products"),
+    Row("Own limits", "operation of a chain / NumPy, forward only", "race", "chain", over="NumPy"),
+    Row("Own limits", "time an image, slowest / fastest batch size", "race", "batches", (1.15, 1.15), "batch", "batch"),
+    *(
+        Row("Own limits", f"{name}, 1 thread / {THREADS}", "scaling", "standard step", targets,
+            f"{name}, 1 ", f"{name}, {THREADS} ", at_least=True)
+        for name, targets in ((OURS, (1.7, 1.7)), *((name, (None, None)) for name in LAYOUTS))
+        if THREADS > 1
+    ),
+    Row("Own limits", "import beyond NumPy's / 100 ms", "start", "", (1.0, 1.0), over="100 ms"),
+    Row("Own limits", "import beyond NumPy's / PyTorch's", "start", ""),
+]  # fmt: skip
+
+
+def merged(row: Row, kernels: str, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row of the JSON: medians over the runs, least times of all of them."""
+    measured = [r for r in results if "ratio" in r]
+    found: dict[str, Any] = {"group": row.group, "title": row.title, "kernels": kernels, "unit": row.unit}
+    if not measured:
+        return {**found, **results[0]}
+    ratios = [r["ratio"] for r in measured]
+    ratio, target = median(ratios), row.targets[kernels == "numpy"]
+    names = measured[0]["figures"]
+    return {
+        **found,
+        "ratio": ratio,
+        "ratios": ratios,
+        "target": target,
+        "at_least": row.at_least,
+        "met": None if target is None else ratio >= target if row.at_least else ratio <= target,
+        "rounds": sum(r["rounds"] for r in measured),
+        "ours": measured[0]["ours"],
+        "over": measured[0]["over"],
+        "figures": {
+            name: {
+                "median": median(r["figures"][name]["median"] for r in measured),
+                "least": min(r["figures"][name]["least"] for r in measured),
+            }
+            for name in names
+        },
     }
 
 
-def main() -> None:
+def spelled(value: float, unit: str) -> str:
+    """A size or time to three digits.
+
+    Examples
+    --------
+    >>> spelled(0.04567, "s"), spelled(4.5e-6, "s"), spelled(166, "MB")
+    ('45.7 ms', '4.50 us', '166 MB')
+    """
+    if unit == "s":
+        scale, unit = next((x for x in ((1, "s"), (1e3, "ms")) if value * x[0] >= 1), (1e6, "us"))
+        value *= scale
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
+
+
+def told(row: dict[str, Any]) -> str:
+    """A line of the table: ratio, target, and everybody's median, with the least in brackets."""
+    if "ratio" not in row:
+        return f"  {row['title']:44} not measured: {row['note']}"
+    target, sign = row["target"], ">" if row["at_least"] else "<"
+    goal = f"{sign} {target:4.2f} {'met' if row['met'] else 'missed'}" if target is not None else ""
+    each = (
+        f"{name} {spelled(f['median'], row['unit'])} ({spelled(f['least'], row['unit'])})"
+        for name, f in row["figures"].items()
+    )
+    return f"  {row['title']:44}{row['ratio']:7.2f}  {goal:14} {', '.join(each)}"
+
+
+def main() -> int:
+    """Measure, print, write; 1 where something could not be measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--original", action="store_true", help="the original CNN too (some GB of memory, a minute)")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    torch.set_num_threads(get_num_threads())
-    layouts = {"PyTorch channels_last": torch.channels_last, "PyTorch default": torch.contiguous_format}
-    cnns = {"standard CNN step, batch 100": ((2, 2), 2048)}
-    if args.original:
-        cnns["original CNN step, batch 100"] = ((3, 1), 86528)
-    table = {}
-    for title, (pool, flat) in cnns.items():
-        works = {"autograd_cnn": our_step(100, pool, flat)}
-        works |= {name: torch_step(100, pool, flat, layout) for name, layout in layouts.items()}
-        table[title] = race(works, args.rounds)
-    table["chain of 2 000 operations"] = race({"autograd_cnn": our_chain, "PyTorch": torch_chain}, args.rounds)
-    print(f"{platform.machine()}, {get_num_threads()} threads, Python {platform.python_version()}, ", end="")
-    print(f"NumPy {np.__version__}, PyTorch {torch.__version__}, {args.rounds} rounds in turn")
-    for title, rows in table.items():
-        print(title)
-        for name, row in rows.items():
-            print(f"  {name:24}", *(f"{key.replace('_', ' ')} {value:9.2f}" for key, value in row.items()))
-    if args.json:
-        args.json.write_text(json.dumps(table, indent=1))
+    parser.add_argument("--rounds", type=int, default=15, help="that are counted in each measurement")
+    parser.add_argument("--runs", type=int, default=1, help="of the whole table; medians of their ratios count")
+    parser.add_argument(
+        "--kernels", default=os.environ.get("AUTOGRAD_CNN_KERNELS", ""), help="numpy, numba, or both: numpy,numba"
+    )
+    parser.add_argument("--only", nargs="+", default=[""], help="rows whose group or title has one of these words")
+    parser.add_argument("--quick", action="store_true", help="two rounds, one process: does it run?")
+    parser.add_argument("--json", type=Path, help="write the table there")
+    parser.add_argument("--chart", type=Path, help="draw it there, as .png and .svg")
+    options = parser.parse_args()
+    rounds, processes = (2, 1) if options.quick else (options.rounds, PROCESSES)
+    rows = [r for r in ROWS if any(word.lower() in f"{r.group}: {r.title}".lower() for word in options.only)]
+    if not rows:
+        parser.error(f"--only {' '.join(options.only)}: no row has that in its group or title")
+    results: dict[tuple[str, Row], list[dict[str, Any]]] = {}
+    machine, failed = {}, False
+    for run in range(options.runs):
+        for kernels in options.kernels.split(","):
+            bench = Bench(kernels, rounds, processes)
+            machine = bench.child("machine")
+            kernel_set = machine.pop("kernels")
+            for number, row in enumerate(rows, 1):
+                if sys.stderr.isatty():
+                    print(f"\rrun {run + 1}, {kernel_set}, row {number} of {len(rows)} ", end="", file=sys.stderr)
+                try:
+                    result = row.result(bench)
+                except RuntimeError as error:
+                    result, failed = {"note": str(error)}, True
+                results.setdefault((kernel_set, row), []).append(result)
+    table = [merged(row, kernels, found) for (kernels, row), found in results.items()]
+    print("\r" + ", ".join(f"{name} {value}" for name, value in machine.items()))
+    print(
+        f"{rounds} rounds a measurement, {options.runs} runs; medians, least in brackets; ratio: ours / best of theirs"
+    )
+    for kernels in dict.fromkeys(row["kernels"] for row in table):
+        for group in dict.fromkeys(row.group for row in rows):
+            print(f"{group} ({kernels} kernels)")
+            print(*(told(row) for row in table if (row["group"], row["kernels"]) == (group, kernels)), sep="\n")
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    document = {"machine": machine, "day": today, "rounds": rounds, "runs": options.runs, "rows": table}
+    if options.json:
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if options.chart:
+        from chart import draw  # late: on Linux, the peak memory of a child begins at its parent's size
+
+        draw(document, options.chart)
+    return int(failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
