@@ -265,7 +265,7 @@ def _conv2d_by_winograd(x: Array, w: Array, b: Array | None, y: Array, padding: 
     x, w = np.ascontiguousarray(x, y.dtype), w.astype(y.dtype, copy=False)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
     (inputs, outputs), across = w.shape[2:], -(-y.shape[2] // 2)
-    u = winograd.transform_weights(w)
+    (u,) = map_tiles(lambda _: winograd.transform_weights(w), 1)
     blocks = tiles(len(x), -(-y.shape[1] // 2), across * 16 * (inputs + outputs) * y.itemsize)
 
     def tile(index: int) -> None:
@@ -307,7 +307,7 @@ def _weight_gradient_by_winograd(x: Array, g: Array, w_shape: Shape, padding: Pa
             total[entry] += other[entry]
 
     map_tiles(join, len(total))
-    return winograd.collect_weights(total)
+    return map_tiles(lambda _: winograd.collect_weights(total), 1)[0]
 
 
 def _transformed_images(x: Array, rows: slice, across: int, padding: Padding) -> Array:

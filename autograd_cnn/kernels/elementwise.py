@@ -20,7 +20,7 @@ from .twins import twin
 Array = NDArray[Any]
 
 SMALL = 1 << 14  # numbers that one thread passes over before another could begin
-TILE = 1 << 16
+TILE = 1 << 17
 
 
 def relu(x: Array) -> Array:

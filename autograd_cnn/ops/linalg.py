@@ -7,6 +7,7 @@ import string
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.kernels import matrices as kernels
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import reshape, transpose
 
@@ -34,13 +35,13 @@ def _as_matrices(g, x_ndim, y_ndim):
 
 def _left(g, x_shape, y):
     g = _as_matrices(g, len(x_shape), len(y.shape))
-    result = g @ _swap(_column(y) if len(y.shape) == 1 else y)
+    result = matmul(g, _swap(_column(y) if len(y.shape) == 1 else y))
     return reshape(result, (*result.shape[:-2], result.shape[-1])) if len(x_shape) == 1 else result
 
 
 def _right(g, x, y_shape):
     g = _as_matrices(g, len(x.shape), len(y_shape))
-    result = _swap(_row(x) if len(x.shape) == 1 else x) @ g
+    result = matmul(_swap(_row(x) if len(x.shape) == 1 else x), g)
     return reshape(result, result.shape[:-1]) if len(y_shape) == 1 else result
 
 
@@ -62,7 +63,7 @@ def matmul(x, y):
     """Matrix product ``x @ y``, with NumPy's rules for vectors and stacks of matrices."""
     if np.ndim(x) and np.ndim(y) and x.shape[-1] != y.shape[-min(y.ndim, 2)]:
         raise ValueError(f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {y.shape[-min(y.ndim, 2)]}")
-    return np.matmul(x, y)
+    return kernels.matmul(np.asarray(x), np.asarray(y))
 
 
 matmul.vjp(x=_left, y=_right)
@@ -105,15 +106,15 @@ def linear(x, w, b=None):
         )
     if b is not None and b.shape != w.shape[1:]:
         raise ValueError(f"b is {b.shape}, w {w.shape} has {w.shape[1]} outputs\nb needs shape ({w.shape[1]},)")
-    y = x @ w
+    y = kernels.matmul(x.reshape(-1, len(w)), w).reshape(*x.shape[:-1], w.shape[1])
     if b is None:
         return y
     return np.add(y, b, out=y) if y.dtype == np.result_type(y, b) else y + b
 
 
 linear.vjp(
-    x=lambda g, w: g @ transpose(w),
-    w=lambda g, x: transpose(_flat(x)) @ _flat(g),
+    x=lambda g, w: linear(g, transpose(w)),
+    w=lambda g, x: matmul(transpose(_flat(x)), _flat(g)),
     b=lambda g: sum(g, axis=tuple(range(len(g.shape) - 1))),
 )
 
