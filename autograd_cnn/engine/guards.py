@@ -16,11 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.tape import Constant
+
 
 class Guard:
     """A token: while somebody holds it, one array and the owner of its memory stay read-only."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "constant")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.constant = Constant(None, array)  # for every node that holds it
 
 
 class _Lock(weakref.ref):
@@ -51,7 +56,7 @@ def guard(array: np.ndarray) -> Guard | None:
         owner = guard(array.base) if isinstance(array.base, np.ndarray) else None
         if lock is None and owner is None and not array.flags.writeable:
             return None
-        token = Guard()
+        token = Guard(array)
         made = _Lock(token, _release)
         made.array, made.owner, made.views = array, owner, []
         made.writeable = array.flags.writeable or (lock is not None and lock.writeable)

@@ -30,11 +30,12 @@ import numpy as np
 
 from autograd_cnn.engine.guards import guard
 from autograd_cnn.engine.messages import describe, explain, inside, warn
-from autograd_cnn.engine.tape import Constant, Node, mode
+from autograd_cnn.engine.tape import Constant, Node, mode, next_birth
 from autograd_cnn.engine.tensor import Tensor, registry
 
 ndarray = np.ndarray
-_new_tensor = Tensor._of
+float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
+_new = object.__new__
 
 
 class Rule:
@@ -75,8 +76,7 @@ class Plan:
             self.steps.append((positions, rule, self._picker(rule, position)))
         self.others = [p for p in range(len(self.names)) if not wanted >> p & 1]
         self.keep = self._keeper()
-        inputs = [i for (shape, p), i in self.sources.items() if not shape and p < len(self.names)]
-        self.guarded = inputs + [i for (shape, p), i in self.sources.items() if not shape and p == len(self.names)]
+        self.guarded = [(i, p) for (shape, p), i in self.sources.items() if not shape and p <= len(self.names)]
 
     def _picker(self, rule: Rule, position: int) -> Callable[[Any], Any]:
         """saved -> the arguments `rule` asks for."""
@@ -222,16 +222,17 @@ class Primitive:
             if kind is Tensor:
                 tensors = True
                 values[position] = a._data
-                if a._node is None:
+                if (node := a._node) is None:
                     loose = True
                 else:
-                    inputs[position] = a._node
+                    inputs[position] = node
                     wanted |= 1 << position
-            elif kind is not ndarray:
-                loose = loose or kind not in _plain
-            elif not a.ndim or a.dtype.char not in "fd":
+            elif kind is ndarray:
+                if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
+                    loose = True
+            elif kind not in _plain:
                 loose = True
-            position += 1  # noqa: SIM113  # enumerate costs a tuple an argument
+            position += 1  # enumerate costs a tuple an argument
         try:
             if loose and tensors:
                 self._settle(values, inputs, elements)
@@ -247,22 +248,36 @@ class Primitive:
             return out
         if out.__class__ is not ndarray:
             out = np.asarray(out)
+        tensor = _new(Tensor)
+        tensor._data = out
+        tensor._node = tensor._name = None
         if not wanted or not mode.recording:
-            return _new_tensor(out, None)
+            return tensor
         plan = self.plans.get((wanted, elements) if elements else wanted) or self._plan(wanted, elements, args)
         if out is values[0]:
-            out = out.view()
+            tensor._data = out = out.view()
         out.setflags(False)
         values.append(out)
         if self.byproducts:
             values += extra
             for array in extra:
                 array.setflags(False)
-        saved = plan.keep(values)
-        guards: Any = None
-        for i in plan.guarded:
-            if saved[i].__class__ is ndarray and (held := guard(saved[i])) is not None:
-                guards = (held, guards)
+        node = tensor._node = _new(Node)  # what Node's constructor does, without the cost of a call
+        node.birth = next_birth()
+        node.plan = plan
+        node.inputs = inputs
+        node.saved = saved = plan.keep(values)
+        node.shape = out.shape
+        node.dtype = out.dtype
+        node.guards = node.name = node.walked = None
+        for i, p in plan.guarded:
+            a, source = saved[i], inputs[p] if p < position else node
+            if a.__class__ is not ndarray or (a.base is None and source.__class__ is Node):
+                continue  # a result has memory of its own, read-only for good
+            if (held := guard(a)) is not None:
+                node.guards = (held, node.guards)
+                if source is a:
+                    inputs[p] = held.constant
         for i in plan.others:
             a = inputs[i]
             if a.__class__ is Tensor or a.__class__ is ndarray:
@@ -273,7 +288,9 @@ class Primitive:
         frame: Any = sys._getframe(1)
         while inside[frame.f_code.co_filename]:
             frame = frame.f_back
-        return _new_tensor(out, Node(plan, inputs, saved, guards, out, frame.f_code, frame.f_lasti))
+        node.code = frame.f_code
+        node.offset = frame.f_lasti
+        return tensor
 
     def _bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, int]:
         """Flat arguments with defaults filled in, and the length of the sequence input."""

@@ -164,14 +164,14 @@ ROWS = [
     Row("Training step", "original CNN, in turn", "race", "original step", ORIGINAL),
     Row("Training step", "original CNN, each alone", "alone", "original step", ORIGINAL),
     *(Row("Inference", f"standard CNN, batch {n}", "race", f"inference {n}", (0.8, None)) for n in (1, 100, 1000)),
-    *(Row("Layer, forward and backward", name, "race", name, LAYER) for name in LAYERS),
-    Row("Layer, forward and backward", "Adam, update of 1 M parameters", "race", "Adam, 1 M parameters", LAYER),
-    Row("Operation of a chain", "PyTorch", "race", "chain", (0.7, 0.7)),
-    Row("Operation of a chain", "MyGrad", "race", "chain", CHAIN, over="MyGrad"),
-    Row("Operation of a chain", "HIPS autograd", "race", "chain", CHAIN, over="HIPS"),
-    Row("Growth of memory, 3 steps", "standard CNN, batch 100", "memory", "memory standard 100", MEMORY, unit="MB"),
-    Row("Growth of memory, 3 steps", "standard CNN, batch 500", "memory", "memory standard 500", MEMORY, unit="MB"),
-    Row("Growth of memory, 3 steps", "original CNN, batch 100", "memory", "memory original 100", MEMORY, unit="MB"),
+    *(Row("Layer, forward + backward", name, "race", name, LAYER) for name in LAYERS),
+    Row("Layer, forward + backward", "Adam, update of 1 M parameters", "race", "Adam, 1 M parameters", LAYER),
+    Row("Engine, one operation", "PyTorch", "race", "chain", (0.7, 0.7)),
+    Row("Engine, one operation", "MyGrad", "race", "chain", CHAIN, over="MyGrad"),
+    Row("Engine, one operation", "HIPS autograd", "race", "chain", CHAIN, over="HIPS"),
+    Row("Growth of memory", "standard CNN, batch 100", "memory", "memory standard 100", MEMORY, unit="MB"),
+    Row("Growth of memory", "standard CNN, batch 500", "memory", "memory standard 500", MEMORY, unit="MB"),
+    Row("Growth of memory", "original CNN, batch 100", "memory", "memory original 100", MEMORY, unit="MB"),
     Row("Own limits", "standard step / its products at sgemm speed", "race", "limit", (1.7, 2.6), over="sgemm"),
     Row("Own limits", "standard step / its products alone", "race", "limit", over="products"),
     Row("Own limits", "operation of a chain / NumPy, forward only", "race", "chain", over="NumPy"),
@@ -232,15 +232,16 @@ def spelled(value: float, unit: str) -> str:
 
 def told(row: dict[str, Any]) -> str:
     """A line of the table: ratio, target, and everybody's median, with the least in brackets."""
+    title = f"{row['group']}: {row['title']}"
     if "ratio" not in row:
-        return f"  {row['title']:44} not measured: {row['note']}"
+        return f"{title:64} not measured: {row['note']}"
     target, sign = row["target"], ">" if row["at_least"] else "<"
     goal = f"{sign} {target:4.2f} {'met' if row['met'] else 'missed'}" if target is not None else ""
     each = (
         f"{name} {spelled(f['median'], row['unit'])} ({spelled(f['least'], row['unit'])})"
         for name, f in row["figures"].items()
     )
-    return f"  {row['title']:44}{row['ratio']:7.2f}  {goal:14} {', '.join(each)}"
+    return f"{title:64}{row['ratio']:7.2f}  {goal:14} {', '.join(each)}"
 
 
 def main() -> int:
@@ -261,33 +262,32 @@ def main() -> int:
     if not rows:
         parser.error(f"--only {' '.join(options.only)}: no row has that in its group or title")
     results: dict[tuple[str, Row], list[dict[str, Any]]] = {}
-    machine, failed = {}, False
+    document: dict[str, Any] = {}
+    failed = False
+    print(f"{rounds} rounds a measurement; medians, least in brackets; ratio: ours / the best of theirs")
     for run in range(options.runs):
         for kernels in options.kernels.split(","):
             bench = Bench(kernels, rounds, processes)
             machine = bench.child("machine")
             kernel_set = machine.pop("kernels")
-            for number, row in enumerate(rows, 1):
-                if sys.stderr.isatty():
-                    print(f"\rrun {run + 1}, {kernel_set}, row {number} of {len(rows)} ", end="", file=sys.stderr)
+            if not results:
+                print(", ".join(f"{name} {value}" for name, value in machine.items()))
+            print(f"Run {run + 1} of {options.runs}, {kernel_set} kernels")
+            for row in rows:
                 try:
                     result = row.result(bench)
                 except RuntimeError as error:
                     result, failed = {"note": str(error)}, True
                 results.setdefault((kernel_set, row), []).append(result)
-    table = [merged(row, kernels, found) for (kernels, row), found in results.items()]
-    print("\r" + ", ".join(f"{name} {value}" for name, value in machine.items()))
-    print(
-        f"{rounds} rounds a measurement, {options.runs} runs; medians, least in brackets; ratio: ours / best of theirs"
-    )
-    for kernels in dict.fromkeys(row["kernels"] for row in table):
-        for group in dict.fromkeys(row.group for row in rows):
-            print(f"{group} ({kernels} kernels)")
-            print(*(told(row) for row in table if (row["group"], row["kernels"]) == (group, kernels)), sep="\n")
-    today = time.strftime("%Y-%m-%d", time.gmtime())
-    document = {"machine": machine, "day": today, "rounds": rounds, "runs": options.runs, "rows": table}
-    if options.json:
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
+                print(told(merged(row, kernel_set, [result])), flush=True)
+        table = [merged(row, kernels, found) for (kernels, row), found in results.items()]
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        document = {"machine": machine, "day": today, "rounds": rounds, "runs": run + 1, "rows": table}
+        if options.json:  # after each run: they are long
+            options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if options.runs > 1:
+        print(f"Medians of {options.runs} runs")
+        print(*(f"{row['kernels']}: {told(row)}" for row in document["rows"]), sep="\n")
     if options.chart:
         from chart import draw  # late: on Linux, the peak memory of a child begins at its parent's size
 

@@ -1,0 +1,133 @@
+"""The table as bars: one for each ratio, on a logarithmic axis around 1, with its target as a tick.
+
+    python tests/benchmarks/chart.py FILE.json CHART     draws again what `compare.py --json` has written
+
+Imports matplotlib.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
+
+# Okabe and Ito's colours, told apart by all kinds of colour vision: https://jfly.uni-koeln.de/color/
+FASTER, SLOWER, OWN = "#0072B2", "#D55E00", "#8A8A8A"
+OWN_GROUP = "Own limits"  # ratios to ourselves, not to others
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+HEADING = 1.3  # height of a group's heading, in rows
+
+
+def draw(document: dict[str, Any], path: Path) -> None:
+    """Write `path` with suffixes .png and .svg.
+
+    Parameters
+    ----------
+    document : dict
+        As `compare.py --json` writes it.
+    path : path
+        Its own suffix does not matter.
+    """
+    rows = [r for r in document["rows"] if "ratio" in r and (r["group"] != OWN_GROUP or r["target"])]
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    longest = max(groups, key=lambda group: len(_titles(rows, group)))  # has a panel of its own
+    others = [group for group in groups if group != longest]
+    panels = [part for part in (others, [longest]) if part]
+    height = max(sum(len(_titles(rows, group)) + HEADING for group in part) for part in panels)
+    figure = Figure(figsize=(6.4 * len(panels), 1.6 + 0.27 * height), dpi=150, layout="constrained")
+    for panel, part in zip(figure.subplots(1, len(panels), squeeze=False, sharex=True)[0], panels, strict=True):
+        _panel(panel, [row for row in rows if row["group"] in part], height)
+    ratios = [value for row in rows for value in (*row["ratios"], row["target"] or 1)]
+    low, high = min(0.5, *ratios) / 1.8, max(2, *ratios) * 1.8
+    ticks = [tick for tick in TICKS if low <= tick <= high]
+    panel.set(xscale="log", xlim=(low, high))  # shared by all
+    panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    panel.xaxis.set_minor_locator(NullLocator())
+    kernels = sorted({row["kernels"] for row in rows})
+    handles = [
+        Patch(color=FASTER, label="ours needs less"),
+        Patch(color=SLOWER, label="ours needs more"),
+        Patch(color=OWN, label="our own limits"),
+        Line2D([], [], color="black", lw=2, marker="|", ls="", ms=11, mew=2, label="target"),
+    ]
+    if len(kernels) > 1:
+        handles += [
+            Patch(fc="#444444", ec="none", alpha=_alpha(i), label=f"{k} kernels") for i, k in enumerate(kernels)
+        ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    machine = document["machine"]
+    figure.suptitle(
+        "autograd_cnn / PyTorch (or whom the row names), time or memory, logarithmic: shorter to the left is better\n"
+        f"{machine['processor']}, threads: {machine['threads']}, float32, Python {machine['Python']}, "
+        f"NumPy {machine['NumPy']}, PyTorch {machine['PyTorch']}, {document['day']}",
+        fontsize=10,
+    )
+    with rc_context({"svg.hashsalt": "autograd_cnn"}):  # the same bytes each time
+        figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+
+
+def _titles(rows: list[dict[str, Any]], group: str) -> list[str]:
+    return list(dict.fromkeys(row["title"] for row in rows if row["group"] == group))
+
+
+def _alpha(kernel_set: int) -> float:
+    return (1, 0.45)[kernel_set % 2]
+
+
+def _panel(panel: Axes, rows: list[dict[str, Any]], height: float) -> None:
+    """Groups below each other, each title with a bar for every set of kernels."""
+    kernels = sorted({row["kernels"] for row in rows})
+    thick = 0.72 / len(kernels)
+    places, names, y = [], [], 0.0
+    for group in dict.fromkeys(row["group"] for row in rows):
+        y += HEADING
+        look: dict[str, Any] = {
+            "weight": "bold",
+            "va": "center",
+            "fontsize": 9,
+            "bbox": {"fc": "white", "ec": "none", "pad": 2},
+        }
+        panel.text(0, y - 0.8, group, transform=panel.get_yaxis_transform(), **look)
+        for title in _titles(rows, group):
+            for row in (row for row in rows if (row["group"], row["title"]) == (group, title)):
+                place = kernels.index(row["kernels"])
+                _bar(panel, row, y + thick * (place - (len(kernels) - 1) / 2), thick, _alpha(place))
+            places.append(y)
+            names.append(title + " (more is better)" * row["at_least"])
+            y += 1
+    panel.set_ylim(height - 0.4, 0)
+    panel.set_yticks(places, names, fontsize=9)
+    panel.axvline(1, color="black", lw=0.8)
+    panel.grid(axis="x", color="#E5E5E5")
+    panel.set_axisbelow(True)
+    panel.tick_params(axis="y", length=0)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _bar(panel: Axes, row: dict[str, Any], y: float, thick: float, alpha: float) -> None:
+    """From 1 to the ratio; its runs as a thin line, its target as a tick."""
+    ratio, target = row["ratio"], row["target"]
+    colour = OWN if row["group"] == OWN_GROUP else FASTER if ratio <= 1 else SLOWER
+    panel.barh(y, ratio - 1, thick * 0.92, left=1, color=colour, alpha=alpha)
+    if len(row["ratios"]) > 1:
+        panel.hlines(y, min(row["ratios"]), max(row["ratios"]), color="#444444", lw=0.8)
+    if target is not None:
+        panel.vlines(target, y - thick / 2, y + thick / 2, color="black", lw=2)
+    marks = [*row["ratios"], target or ratio]
+    outer, offset, side = (min(marks), -4, "right") if ratio <= 1 else (max(marks), 4, "left")
+    panel.annotate(
+        f"{ratio:.2f}", (outer, y), (offset, 0), textcoords="offset points", ha=side, va="center", fontsize=8
+    )
+
+
+if __name__ == "__main__":
+    draw(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))

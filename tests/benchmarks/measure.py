@@ -1,0 +1,145 @@
+"""One measurement in a process of its own: started by `compare.py`, prints what it found as one line of JSON.
+
+    python tests/benchmarks/measure.py race CONTEST ROUNDS [NAME ...]
+    python tests/benchmarks/measure.py memory CONTEST NAME
+    python tests/benchmarks/measure.py start MODULE ROUNDS
+    python tests/benchmarks/measure.py machine
+
+Times are in seconds a unit of work, memory in MB; lists, of a race one for each name. Threads and kernels are those
+of the environment.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from works import CONTESTS, OURS, Work
+
+Figures = dict[str, list[float]]
+
+MODULES = {"PyTorch": "torch", "MyGrad": "mygrad", "HIPS": "autograd"}  # by the first word of a name
+WARM_UP = 2  # rounds that are not counted
+SAMPLE = 0.05  # seconds that quick works are repeated for, to be timed as one
+TOLERANCE = 1e-3  # of the norm of each result, in float32: sums run in another order
+
+
+def build(contest: str, names: list[str]) -> dict[str, Work]:
+    """The works of those who are here, on as many threads as ours."""
+    works = {}
+    for name, builder in CONTESTS[contest].items():
+        module = MODULES.get(name.split()[0])
+        if (names and name not in names) or (module and not find_spec(module)):
+            continue
+        if module == "torch":
+            import torch
+
+            torch.set_num_threads(int(os.environ["AUTOGRAD_CNN_NUM_THREADS"]))
+        works[name] = builder()
+    return works
+
+
+def check(works: dict[str, Work]) -> None:
+    """Do every job once, and raise ValueError where somebody's results differ from ours."""
+    results = {name: work.results() for name, work in works.items() if work.results}
+    for name, theirs in results.items():
+        for i, (a, b) in enumerate(zip(results[OURS], theirs, strict=True)):
+            if a.shape != b.shape or not np.linalg.norm(a - b) <= TOLERANCE * np.linalg.norm(b):
+                raise ValueError(f"{name} does another job: result {i}, {a.shape} of ours and {b.shape} differ")
+
+
+def race(works: dict[str, Work], rounds: int) -> Figures:
+    """Time the works in turn: A, B, A, B, ..."""
+    repeats = {}
+    for name, work in works.items():
+        work.run()  # compiles, and allocates
+        start = time.perf_counter()
+        work.run()
+        repeats[name] = max(1, round(SAMPLE / (time.perf_counter() - start)))
+    gc.freeze()  # what is alive now need not be looked at each time
+    figures: Figures = {name: [] for name in works}
+    for i in range(WARM_UP + rounds):
+        for name, work in works.items():
+            gc.collect()  # or the next one would clear up after this one
+            start = time.perf_counter()
+            for _ in range(repeats[name]):
+                work.run()
+            if i >= WARM_UP:
+                figures[name].append((time.perf_counter() - start) / repeats[name] / work.per)
+    return figures
+
+
+def growth(work: Work, steps: int = 3) -> float:
+    """MB by which the largest size of this process grows over some runs, the first and what it loads included."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(steps):
+        work.run()
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return grown / 2 ** (20 if sys.platform == "darwin" else 10)
+
+
+def start(module: str, rounds: int) -> list[float]:
+    """Seconds that the import of a module takes beyond that of NumPy, each time in a new process."""
+    code = f"import numpy, time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    command = [sys.executable, "-c", code]
+    return [
+        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(rounds + 1)
+    ][1:]  # the first one reads the disk
+
+
+def machine() -> dict[str, Any]:
+    """What runs here: processor, versions, threads, kernels."""
+    from threadpoolctl import threadpool_info
+
+    from autograd_cnn.kernels.twins import kernel_set
+
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    packages = {"NumPy": "numpy", "Numba": "numba", "PyTorch": "torch", "MyGrad": "mygrad", "HIPS autograd": "autograd"}
+    return {
+        "processor": f"{models[0] if models else platform.processor()}, {platform.machine()}",
+        "cores": os.cpu_count(),
+        "threads": int(os.environ["AUTOGRAD_CNN_NUM_THREADS"]),
+        "system": platform.system(),
+        "Python": platform.python_version(),
+        **{name: version(package) if find_spec(package) else "not installed" for name, package in packages.items()},
+        "BLAS": ", ".join(f"{b['internal_api']} {b['version']} {b.get('architecture', '')}" for b in blas),
+        "kernels": kernel_set(),
+    }
+
+
+def main(kind: str, *arguments: str) -> None:
+    found: object
+    if kind == "race":
+        contest, rounds, *names = arguments
+        works = build(contest, names)
+        if OURS in works:
+            check(works)
+        found = race(works, int(rounds))
+    elif kind == "memory":
+        contest, name = arguments
+        found = [growth(work) for work in build(contest, [name]).values()]
+    elif kind == "start":
+        module, rounds = arguments
+        found = start(module, int(rounds)) if find_spec(module) else []
+    else:
+        found = machine()
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
