@@ -30,7 +30,7 @@ import numpy as np
 
 from autograd_cnn.engine.guards import guard
 from autograd_cnn.engine.messages import describe, explain, inside, warn
-from autograd_cnn.engine.tape import Constant, Node, mode, next_birth
+from autograd_cnn.engine.tape import Constant, Leaf, Node, mode, next_birth
 from autograd_cnn.engine.tensor import Tensor, registry
 
 ndarray = np.ndarray
@@ -114,7 +114,7 @@ class Plan:
         result = list(node.saved)
         for (shape, p), i in self.sources.items():
             origin = node if p == len(self.names) else node.inputs[p] if p < len(self.names) else None
-            if not shape and (origin is node or hasattr(origin, "birth")):
+            if not shape and (origin is node or isinstance(origin, (Node, Leaf))):
                 result[i] = wrap(result[i], origin)
         return result
 
@@ -221,12 +221,12 @@ class Primitive:
             kind = a.__class__
             if kind is Tensor:
                 tensors = True
-                values[position] = a._data
-                if (node := a._node) is None:
-                    loose = True
-                else:
+                values[position] = data = a._data
+                if (node := a._node) is not None:
                     inputs[position] = node
                     wanted |= 1 << position
+                elif ((dtype := data.dtype) is not float32 and dtype is not float64) or not data.shape:
+                    loose = True
             elif kind is ndarray:
                 if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
                     loose = True
@@ -332,7 +332,7 @@ class Primitive:
         """A plain number is weak, whatever wraps it, and so is an integer array: float32 stays float32."""
         spots = [p for p, name in enumerate(self.flat_names(elements)) if name in self.rules]
         arrays = [(p, values[p]) for p in spots if isinstance(values[p], (ndarray, np.generic))]
-        floats = [v.dtype for p, v in arrays if v.dtype.kind == "f" and (v.ndim or hasattr(inputs[p], "birth"))]
+        floats = [v.dtype for p, v in arrays if v.dtype.kind == "f" and (v.ndim or isinstance(inputs[p], (Node, Leaf)))]
         if self.strict:
             self._check_floats(values, inputs, spots, floats)
         if not floats:
@@ -340,7 +340,7 @@ class Primitive:
         anchor = np.result_type(*floats)
         for p in spots:
             value = values[p]
-            if hasattr(inputs[p], "birth"):
+            if isinstance(inputs[p], (Node, Leaf)):
                 continue
             if isinstance(value, list):
                 value = values[p] = np.asarray(value)

@@ -287,7 +287,8 @@ class Tensor:
         elif create_graph and isinstance(grad, Tensor):
             seed = grad
         else:
-            seed = np.array(grad._data if isinstance(grad, Tensor) else grad, self.dtype)
+            seed = np.asarray(grad._data if isinstance(grad, Tensor) else grad, self.dtype).view()
+            seed.setflags(False)  # somebody else's: the walk adds nothing into it
         if seed.shape != self.shape:
             raise ValueError(f"{who}: grad is {seed.shape}, {self._label()} is {self.shape}")
         if not create_graph:

@@ -112,7 +112,7 @@ def tiles(images: int, rows: int, row_bytes: int) -> list[tuple[slice, slice]]:
     >>> tiles(images=1, rows=32, row_bytes=CACHE // 12)[1]
     (slice(0, 1, None), slice(8, 16, None))
     """
-    block_bytes = min(CACHE, max(CACHE // 8, images * rows * row_bytes // 4))
+    block_bytes = min(CACHE, max(CACHE // 2, images * rows * row_bytes // 4))
     fit = max(1, block_bytes // max(1, row_bytes))
     step, row_step = max(1, fit // rows), min(fit, rows)
     return [
@@ -122,11 +122,11 @@ def tiles(images: int, rows: int, row_bytes: int) -> list[tuple[slice, slice]]:
     ]
 
 
-def map_images(function: Callable[..., Result], *arrays: Array) -> list[Result]:
-    """Results of `function(*blocks)`, the blocks being the same few images of each array."""
+def map_images(function: Callable[..., Result], *arrays: Array, products: bool = False) -> list[Result]:
+    """Results of `function(*blocks)`, the blocks being the same few images of each array; see `map_tiles`."""
     # Twice the cache: passes over them are short, and between two a thread may wait for the interpreter.
     blocks = tiles(len(arrays[0]), 1, sum(a[:1].nbytes for a in arrays) // 2)
-    return map_tiles(lambda index: function(*(a[blocks[index][0]] for a in arrays)), len(blocks))
+    return map_tiles(lambda index: function(*(a[blocks[index][0]] for a in arrays)), len(blocks), products)
 
 
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
@@ -207,7 +207,7 @@ def conv2d_input_gradient(
         for tap, seen, met in _depthwise_taps(x_shape, g.shape, w.shape, (stride, padding, dilation, groups)):
             out[met] += g[seen] * w[tap]
 
-    map_images(by_channel if _is_depthwise(x_shape, groups) else by_matrices, g, gx)
+    map_images(by_channel if _is_depthwise(x_shape, groups) else by_matrices, g, gx, products=True)
     return gx
 
 
@@ -248,7 +248,7 @@ def conv2d_weight_gradient(
         return total
 
     depthwise = _is_depthwise(x.shape, groups)
-    for total in map_images(by_channel, x, g) if depthwise else map_tiles(by_matrices, parts):
+    for total in map_images(by_channel, x, g, products=True) if depthwise else map_tiles(by_matrices, parts):
         gw += total
     return gw
 
@@ -258,7 +258,7 @@ def _suits_winograd(y: Array, w_shape: Shape, stride: Pair, dilation: Pair, grou
     if w_shape[:2] != (3, 3) or not stride == dilation == (1, 1) or groups > 1 or y.dtype.char not in "fd":
         return False
     enough = 256 if kernel_set() == "numba" else 4096  # products of channels, below which transforms cost too much
-    return min(w_shape[2:]) >= 16 and math.prod(w_shape[2:]) >= enough and math.prod(y.shape[:3]) >= 256
+    return min(w_shape[2:]) >= 16 and math.prod(w_shape[2:]) >= enough and math.prod(y.shape[:3]) >= 1024
 
 
 def _conv2d_by_winograd(x: Array, w: Array, b: Array | None, y: Array, padding: Padding) -> None:

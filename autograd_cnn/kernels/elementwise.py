@@ -19,7 +19,7 @@ from .twins import twin
 
 Array = NDArray[Any]
 
-SMALL = 1 << 14  # numbers that one thread passes over before another could begin
+SMALL = 1 << 14  # numbers that NumPy passes over sooner than anything here
 TILE = 1 << 17
 
 
@@ -50,7 +50,11 @@ def sum_rows(x: Array) -> Array:
 def _map(function: Callable[..., None], *arrays: Array) -> Array:
     out = empty(arrays[0].shape, arrays[0].dtype)
     flat = [np.ascontiguousarray(a).reshape(-1) for a in (*arrays, out)]
-    map_tiles(lambda index: function(*(a[index * TILE : (index + 1) * TILE] for a in flat)), -(-out.size // TILE))
+
+    def tile(index: int) -> None:
+        function(*(a[index * TILE : (index + 1) * TILE] for a in flat))
+
+    map_tiles(tile, -(-out.size // TILE), products=False)
     return out
 
 

@@ -36,7 +36,7 @@ def matmul(x: Array, y: Array) -> Array:
         return np.matmul(x, y)
     out = empty((len(x), y.shape[1]), np.result_type(x, y))
     longest = max(out.shape)
-    step = max(NARROW, -(-longest // BLOCKS))
+    step = max(NARROW, -(-longest // BLOCKS)) if min(out.shape) > 1 else longest
 
     def block(index: int) -> None:
         part = slice(index * step, (index + 1) * step)

@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from functools import cache
 from itertools import repeat
@@ -84,11 +84,12 @@ def set_num_threads(n: int) -> None:
         pool.shutdown(wait=False)
 
 
-def map_tiles(function: Callable[[int], Result], count: int) -> list[Result]:
+def map_tiles(function: Callable[[int], Result], count: int, products: bool = True) -> list[Result]:
     """Results of `function(0)`, ..., `function(count - 1)`, in that order, computed on all threads.
 
     The caller's thread works too; alone if there is one tile, or if it is in a tile already. An exception in
-    a tile drops the tiles not yet begun, and is raised as itself when those under way have ended.
+    a tile drops the tiles not yet begun, and is raised as itself when those under way have ended. With
+    ``products=False``, for tiles that multiply no matrices, BLAS is left alone.
 
     Examples
     --------
@@ -117,17 +118,19 @@ def map_tiles(function: Callable[[int], Result], count: int) -> list[Result]:
             _local.in_tile = False
 
     def help_out() -> None:
-        _set_blas(repeat(1))  # in this thread too, for a BLAS that runs on OpenMP
+        if products:
+            _set_blas(repeat(1))  # in this thread too, for a BLAS that runs on OpenMP
         work()
 
-    with _one_blas_thread():
+    with _one_blas_thread() if products else nullcontext():
         helpers = []
         with suppress(RuntimeError):  # no more threads to be had, or Python is ending: fewer will do
             for _ in range(min(get_num_threads(), count) - 1):
                 # in a copy of the caller's context, because NumPy keeps `errstate` there
                 helpers.append(_pool().submit(copy_context().run, help_out))
         work()
-        wait([helper for helper in helpers if not helper.cancel()])
+        if helpers:
+            wait([helper for helper in helpers if not helper.cancel()])
     try:
         if errors:
             raise errors[0]
