@@ -28,6 +28,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from autograd_cnn.engine.tape import no_grad
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.kernels.normalization import moments
 from autograd_cnn.ops.activations import relu, sigmoid
 from autograd_cnn.ops.arithmetic import sqrt
 from autograd_cnn.ops.convolution import conv2d, pair
@@ -566,9 +567,10 @@ class BatchNorm2d(Module):
                 "A larger batch, or model.eval()"
             )
         out = batch_norm(x, self.w, self.b, self.eps)
-        axes = tuple(range(array.ndim - 1))
-        self._move(self.running_mean, array.mean(axes))
-        self._move(self.running_var, array.var(axes, ddof=1))
+        mean, variance = moments(array)
+        count = array.size // array.shape[-1]
+        self._move(self.running_mean, mean)
+        self._move(self.running_var, variance * (count / (count - 1)))
         return out
 
     def _move(self, running: Tensor, batch: NDArray[Any]) -> None:

@@ -175,14 +175,24 @@ def _unpool_tile(g, argmax, gx, kernel_size, stride, padding):
     for image in range(n):
         for r in range(g.shape[1]):
             top = r * stride[0] - padding[0][0]
-            for c in range(g.shape[2]):
-                left = c * stride[1] - padding[1][0]
-                given, places = g[image, r, c], argmax[image, r, c]
-                for i in range(max(0, -top), min(kernel_size[0], height - top)):
-                    for j in range(max(0, -left), min(kernel_size[1], width - left)):
-                        out, place = gx[image, top + i, left + j], i * kernel_size[1] + j
-                        for k in range(channels):
-                            out[k] += given[k] if places[k] == place else 0
+            for i in range(max(0, -top), min(kernel_size[0], height - top)):
+                out = gx[image, top + i]
+                for j in range(kernel_size[1]):
+                    place = i * kernel_size[1] + j
+                    left = j - padding[1][0]  # of the image's columns, that of window 0
+                    if stride[1] == 1:  # windows side by side meet columns side by side: one run of numbers
+                        first, last = max(0, -left), min(g.shape[2], width - left)
+                        to = out[first + left : max(first, last) + left].reshape(-1)
+                        given = g[image, r, first : max(first, last)].reshape(-1)
+                        places = argmax[image, r, first : max(first, last)].reshape(-1)
+                        for k in range(to.size):
+                            to[k] += given[k] if places[k] == place else 0
+                        continue
+                    for c in range(g.shape[2]):
+                        column = c * stride[1] + left
+                        if 0 <= column < width:
+                            for k in range(channels):
+                                out[column, k] += g[image, r, c, k] if argmax[image, r, c, k] == place else 0
 
 
 @kernel
@@ -231,3 +241,139 @@ def _rectify(x, y):
 def _let_through(g, y, out):
     for i in range(g.size):
         out[i] = 0 if y[i] <= 0 else g[i]
+
+
+@kernel
+def _moments(x, mean, squares):
+    n, channels = x.shape
+    mean[:] = 0
+    squares[:] = 0
+    for i in range(n):
+        for k in range(channels):
+            mean[k] += x[i, k]
+    for k in range(channels):
+        mean[k] /= n
+    for i in range(n):
+        for k in range(channels):
+            d = x[i, k] - mean[k]
+            squares[k] += d * d
+
+
+@kernel
+def _normalise(x, y, mean, scale, shift):
+    n, channels = x.shape
+    for i in range(n):
+        for k in range(channels):
+            y[i, k] = (x[i, k] - mean[k]) * scale[k] + shift[k]
+
+
+@kernel
+def _project(g, x, sums, mean):
+    n, channels = x.shape
+    plain, weighted = sums[0], sums[1]
+    sums[:] = 0
+    for i in range(n):
+        for k in range(channels):
+            plain[k] += g[i, k]
+            weighted[k] += (x[i, k] - mean[k]) * g[i, k]
+
+
+@kernel
+def _pull_back(g, x, gx, mean, slope, bend, shift):
+    n, channels = x.shape
+    for i in range(n):
+        for k in range(channels):
+            gx[i, k] = (x[i, k] - mean[k]) * bend[k] + shift[k] + g[i, k] * slope[k]
+
+
+@kernel
+def adam(p, g, m, v, numbers):
+    shrink, decay, fresh1, beta2 = numbers[0], numbers[1], numbers[2], numbers[3]
+    fresh2, root, eps, rate = numbers[4], numbers[5], numbers[6], numbers[7]
+    for i in range(p.size):
+        old = p[i] * shrink
+        slope = g[i] + old * decay if decay != 0 else g[i]
+        m[i] += (slope - m[i]) * fresh1
+        v[i] = v[i] * beta2 + slope * slope * fresh2
+        p[i] = old - m[i] / (np.sqrt(v[i]) * root + eps) * rate
+
+
+@kernel
+def _depthwise(x, w, b, y, stride, padding, dilation):
+    n, height, width, channels = x.shape
+    outputs = w.shape[3] // channels
+    for image in range(n):
+        for r in range(y.shape[1]):
+            for c in range(y.shape[2]):
+                out = y[image, r, c]
+                out[:] = b
+                for i in range(w.shape[0]):
+                    row = r * stride[0] - padding[0][0] + i * dilation[0]
+                    if not 0 <= row < height:
+                        continue
+                    for j in range(w.shape[1]):
+                        column = c * stride[1] - padding[1][0] + j * dilation[1]
+                        if not 0 <= column < width:
+                            continue
+                        seen, weight = x[image, row, column], w[i, j, 0]
+                        if outputs == 1:
+                            for k in range(channels):
+                                out[k] += seen[k] * weight[k]
+                        else:
+                            for k in range(channels):
+                                for q in range(k * outputs, (k + 1) * outputs):
+                                    out[q] += seen[k] * weight[q]
+
+
+@kernel
+def _depthwise_input(g, w, gx, stride, padding, dilation):
+    n, height, width, channels = gx.shape
+    outputs = w.shape[3] // channels
+    gx[:] = 0
+    for image in range(n):
+        for r in range(g.shape[1]):
+            for c in range(g.shape[2]):
+                given = g[image, r, c]
+                for i in range(w.shape[0]):
+                    row = r * stride[0] - padding[0][0] + i * dilation[0]
+                    if not 0 <= row < height:
+                        continue
+                    for j in range(w.shape[1]):
+                        column = c * stride[1] - padding[1][0] + j * dilation[1]
+                        if not 0 <= column < width:
+                            continue
+                        out, weight = gx[image, row, column], w[i, j, 0]
+                        if outputs == 1:
+                            for k in range(channels):
+                                out[k] += given[k] * weight[k]
+                        else:
+                            for k in range(channels):
+                                for q in range(k * outputs, (k + 1) * outputs):
+                                    out[k] += given[q] * weight[q]
+
+
+@kernel
+def _depthwise_weights(x, g, total, stride, padding, dilation):
+    n, height, width, channels = x.shape
+    outputs = total.shape[3] // channels
+    total[:] = 0
+    for image in range(n):
+        for r in range(g.shape[1]):
+            for c in range(g.shape[2]):
+                given = g[image, r, c]
+                for i in range(total.shape[0]):
+                    row = r * stride[0] - padding[0][0] + i * dilation[0]
+                    if not 0 <= row < height:
+                        continue
+                    for j in range(total.shape[1]):
+                        column = c * stride[1] - padding[1][0] + j * dilation[1]
+                        if not 0 <= column < width:
+                            continue
+                        seen, out = x[image, row, column], total[i, j, 0]
+                        if outputs == 1:
+                            for k in range(channels):
+                                out[k] += seen[k] * given[k]
+                        else:
+                            for k in range(channels):
+                                for q in range(k * outputs, (k + 1) * outputs):
+                                    out[q] += seen[k] * given[q]

@@ -21,6 +21,7 @@ Imports NumPy and its neighbours `memory`, `threads` and `winograd`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 from . import winograd
 from .memory import empty, scratch
 from .threads import Result, map_tiles
-from .twins import kernel_set
+from .twins import kernel_set, twin
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -107,8 +108,8 @@ def tiles(images: int, rows: int, row_bytes: int) -> list[tuple[slice, slice]]:
 
     Examples
     --------
-    >>> tiles(images=9, rows=32, row_bytes=1000)[:2]  # of 288 000 bytes in all
-    [(slice(0, 8, None), slice(0, 32, None)), (slice(8, 9, None), slice(0, 32, None))]
+    >>> tiles(images=90, rows=32, row_bytes=1000)[:2]  # of 2 880 000 bytes in all
+    [(slice(0, 32, None), slice(0, 32, None)), (slice(32, 64, None), slice(0, 32, None))]
     >>> tiles(images=1, rows=32, row_bytes=CACHE // 12)[1]
     (slice(0, 1, None), slice(8, 16, None))
     """
@@ -158,13 +159,10 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
         columns = _columns(x, images, rows, w.shape, y, options, ones=b is not None)
         np.matmul(columns, matrices, out=_by_group(y[images, rows], groups))
 
-    def by_channel(x: Array, out: Array) -> None:
-        out[...] = 0 if b is None else b
-        for tap, seen, met in _depthwise_taps(x.shape, y.shape, w.shape, options):
-            out[seen] += x[met] * w[tap]
-
     if _is_depthwise(x.shape, groups):
-        map_images(by_channel, x, y)
+        x, w = np.ascontiguousarray(x, y.dtype), np.ascontiguousarray(w, y.dtype)
+        shift = np.zeros(y.shape[3], y.dtype) if b is None else np.ascontiguousarray(b, y.dtype)
+        map_images(lambda x, y: _depthwise(x, w, shift, y, stride, padding, dilation), x, y)
     else:
         map_tiles(by_matrices, len(blocks))
     return y
@@ -185,30 +183,84 @@ def conv2d_input_gradient(
     -------
     array (N, H, W, C), exactly 0 in places that no window meets
     """
-    if stride == (1, 1) and not _is_depthwise(x_shape, groups):
-        kh, kw, inputs, outputs = w.shape
-        turned = w[::-1, ::-1].reshape(kh, kw, inputs, groups, outputs // groups).transpose(0, 1, 4, 3, 2)
+    if _is_depthwise(x_shape, groups):
+        gx = empty(x_shape, np.result_type(g, w))
+        g, w = np.ascontiguousarray(g, gx.dtype), np.ascontiguousarray(w, gx.dtype)
+        map_images(lambda g, gx: _depthwise_input(g, w, gx, stride, padding, dilation), g, gx)
+        return gx
+    if stride == (1, 1):
+        turned = _turned(w, groups)
+        down, across = dilation[0] * (w.shape[0] - 1), dilation[1] * (w.shape[1] - 1)
         (top, bottom), (left, right) = padding
-        down, across = dilation[0] * (kh - 1), dilation[1] * (kw - 1)
-        edges = (down - top, down - bottom), (across - left, across - right)
-        return conv2d(g, turned.reshape(kh, kw, -1, x_shape[3]), None, stride, edges, dilation, groups)
+        return conv2d(
+            g, turned, None, stride, ((down - top, down - bottom), (across - left, across - right)), dilation, groups
+        )
     gx = empty(x_shape, np.result_type(g, w))
+    axes = zip(x_shape[1:3], g.shape[1:3], w.shape[:2], stride, padding, dilation, strict=True)
+    phases = list(itertools.product(*(_phases(*axis) for axis in axes)))
+    if len(phases) < stride[0] * stride[1]:
+        gx[...] = 0
+    if not phases:
+        return gx
+    turned_parts = [_turned(w[down[0], across[0]], groups) for down, across in phases]
+    pixels = -(-math.prod(x_shape[1:3]) // len(phases))
+    blocks = tiles(len(g), 1, pixels * gx.itemsize * max(part[..., 0].size for part in turned_parts))
 
-    def by_matrices(g: Array, out: Array) -> None:
-        out[...] = 0
-        share = scratch("share", (*g.shape[:3], x_shape[3]), gx.dtype)
-        for tap, seen, met in taps(x_shape[1:3], g.shape[1:3], w.shape[:2], stride, padding, dilation):
-            matrices = _by_group(w[tap], groups).transpose(0, 2, 1)
-            np.matmul(_by_group(g, groups), matrices, out=_by_group(share, groups))
-            out[met] += share[seen]
+    def by_matrices(index: int) -> None:
+        given, out = g[blocks[index][0]], gx[blocks[index][0]]
+        for part, ((_, rows, down, high), (_, columns, across, wide)) in zip(turned_parts, phases, strict=True):
+            phase = out[:, rows, columns]
+            options = (1, 1), (high, wide), (down, across), groups
+            windows = _columns(given, slice(None), slice(0, phase.shape[1]), part.shape, phase, options)
+            product = scratch("product", phase.shape, phase.dtype)
+            np.matmul(windows, _by_group(part, groups), out=_by_group(product, groups))
+            phase[...] = product
 
-    def by_channel(g: Array, out: Array) -> None:
-        out[...] = 0
-        for tap, seen, met in _depthwise_taps(x_shape, g.shape, w.shape, (stride, padding, dilation, groups)):
-            out[met] += g[seen] * w[tap]
-
-    map_images(by_channel if _is_depthwise(x_shape, groups) else by_matrices, g, gx, products=True)
+    map_tiles(by_matrices, len(blocks))
     return gx
+
+
+def _turned(w: Array, groups: int) -> Array:
+    """Weights of the convolution that is the input gradient of one with weights `w`, at stride 1."""
+    kh, kw, inputs, outputs = w.shape
+    turned = w[::-1, ::-1].reshape(kh, kw, inputs, groups, outputs // groups).transpose(0, 1, 4, 3, 2)
+    return turned.reshape(kh, kw, outputs // groups, groups * inputs)
+
+
+def _phases(
+    size: int, windows: int, kernel: int, stride: int, padding: Pair, dilation: int
+) -> Iterator[tuple[slice, slice, int, Pair]]:
+    """Places of an image a stride apart, which meet the same taps: for them a gradient is one at stride 1.
+
+    Yields
+    ------
+    taps, places : slice
+    dilation : int
+        Of these taps, counted in these places.
+    edges : (before, after)
+        Padding of the output, with which the convolution with the turned taps covers the places.
+
+    Examples
+    --------
+    >>> for phase in _phases(size=8, windows=4, kernel=3, stride=2, padding=(1, 1), dilation=1):
+    ...     print(*phase)
+    slice(0, None, 2) slice(1, None, 2) 1 (0, 1)
+    slice(1, None, 2) slice(0, None, 2) 1 (0, 0)
+    """
+    apart = stride // math.gcd(stride, dilation)
+    step = dilation // math.gcd(stride, dilation)
+    for first in range(min(apart, kernel)):
+        earlier, offset = divmod(first * dilation - padding[0], stride)  # the place that window 0 meets by this tap
+        places = len(range(offset, size, stride))
+        reach = step * (len(range(first, kernel, apart)) - 1)
+        if places:
+            before = reach + earlier
+            yield (
+                slice(first, None, apart),
+                slice(offset, None, stride),
+                step,
+                (before, places + reach - windows - before),
+            )
 
 
 def conv2d_weight_gradient(
@@ -241,14 +293,16 @@ def conv2d_weight_gradient(
         return total
 
     def by_channel(x: Array, g: Array) -> Array:
-        total = np.zeros_like(gw)
-        for tap, seen, met in _depthwise_taps(x.shape, g.shape, w_shape, options):
-            product = np.multiply(x[met], g[seen], order="C").reshape(-1, x.shape[3])
-            total[tap] = np.ones(len(product), product.dtype) @ product  # four times as fast as a sum
+        total = np.empty_like(gw)
+        _depthwise_weights(x, g, total, stride, padding, dilation)
         return total
 
-    depthwise = _is_depthwise(x.shape, groups)
-    for total in map_images(by_channel, x, g, products=True) if depthwise else map_tiles(by_matrices, parts):
+    if _is_depthwise(x.shape, groups):
+        x, g = np.ascontiguousarray(x, gw.dtype), np.ascontiguousarray(g, gw.dtype)
+        totals = map_images(by_channel, x, g, products=True)
+    else:
+        totals = map_tiles(by_matrices, parts)
+    for total in totals:
         gw += total
     return gw
 
@@ -361,11 +415,33 @@ def _is_depthwise(x_shape: Shape, groups: int) -> bool:
     return 1 < groups == x_shape[3]
 
 
+@twin("y")
+def _depthwise(x: Array, w: Array, b: Array, y: Array, stride: Pair, padding: Padding, dilation: Pair) -> None:
+    y[...] = b
+    for tap, seen, met in _depthwise_taps(x.shape, y.shape, w.shape, stride, padding, dilation):
+        y[seen] += x[met] * w[tap]
+
+
+@twin("gx")
+def _depthwise_input(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding, dilation: Pair) -> None:
+    gx[...] = 0
+    for tap, seen, met in _depthwise_taps(gx.shape, g.shape, w.shape, stride, padding, dilation):
+        gx[met] += g[seen] * w[tap]
+
+
+@twin("total")
+def _depthwise_weights(x: Array, g: Array, total: Array, stride: Pair, padding: Padding, dilation: Pair) -> None:
+    total[...] = 0
+    for tap, seen, met in _depthwise_taps(x.shape, g.shape, total.shape, stride, padding, dilation):
+        product = np.multiply(x[met], g[seen], order="C").reshape(-1, x.shape[3])
+        total[tap] = np.ones(len(product), product.dtype) @ product  # four times as fast as a sum
+
+
 def _depthwise_taps(
-    x_shape: Shape, y_shape: Shape, w_shape: Shape, options: Options
+    x_shape: Shape, y_shape: Shape, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair
 ) -> Iterator[tuple[tuple[Any, ...], tuple[slice, ...], Place]]:
     """As `taps`, for each of the outputs that a channel has; `tap` and `seen` pick its channel too."""
     outputs = w_shape[3] // x_shape[3]
-    for tap, seen, met in taps(x_shape[1:3], y_shape[1:3], w_shape[:2], *options[:3]):
+    for tap, seen, met in taps(x_shape[1:3], y_shape[1:3], w_shape[:2], stride, padding, dilation):
         for channel in (slice(k, None, outputs) for k in range(outputs)):
             yield (*tap, 0, channel), (*seen, channel), met

@@ -8,6 +8,7 @@ import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import registry
+from autograd_cnn.kernels import normalization as kernels
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt
 from autograd_cnn.ops.reductions import mean, sum
 
@@ -19,11 +20,18 @@ def _statistics(x: Any, eps: float) -> tuple[Any, Any]:
     return centred, divide(1, sqrt(mean(centred * centred, axes) + eps))
 
 
+def _common(*arrays: Any) -> list[Any]:
+    """Arrays in their common dtype."""
+    dtype = np.result_type(*arrays)
+    return [a.astype(dtype, copy=False) for a in arrays]
+
+
 @primitive(
+    byproducts=("mean_x", "scale"),
     examples=lambda rng: [
         (rng.normal(size=(4, 2, 3, 2)), rng.normal(size=2), rng.normal(size=2)),
         (rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=3), 1e-3),
-    ]
+    ],
 )
 def batch_norm(x, w, b, eps=1e-5):
     """Each channel (last axis) brought to mean 0 and variance 1 over all other axes, then scaled and shifted.
@@ -53,12 +61,17 @@ def batch_norm(x, w, b, eps=1e-5):
         raise ValueError(
             f"x {x.shape} has {x.shape[-1]} channels, w is {w.shape}, b {b.shape}\nBoth want ({x.shape[-1]},)"
         )
-    centred, scale = _statistics(x, eps)
-    return centred * (scale * w) + b
+    x, w, b = _common(x, w, b)
+    mean, variance = kernels.moments(x)
+    scale = 1 / np.sqrt(variance + x.dtype.type(eps))
+    return kernels.normalise(x, mean, scale * w, b), mean, scale
 
 
-def _batch_norm_rules(g, x, w, eps):
+def _batch_norm_rules(g, x, w, eps, mean_x, scale):
     """Section 3 of the paper, with the sums that w and b need anyway."""
+    if isinstance(g, np.ndarray):
+        return kernels.gradient(*_common(g, x, mean_x, scale, w))
+    # Recorded, for derivatives of derivatives: mean and scale have a history of their own.
     axes = tuple(range(len(x.shape) - 1))
     centred, scale = _statistics(x, eps)
     normal = centred * scale

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from autograd_cnn.kernels import elementwise, pooling, twins, winograd
+from autograd_cnn.kernels import convolution, elementwise, normalization, pooling, twins, updates, winograd
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
 POOL = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
@@ -34,6 +34,9 @@ def special(shape):
 
 
 IMAGES, POOLED = (2, 6, 5, 3), (2, 3, 5, 3)
+IMAGE, ROWS = numbers(IMAGES), numbers((8, 3))
+CONV = (3, 2), ((1, 0), (0, 2)), (2, 3)
+STEP = np.array([1, 0, 0.25, 0.5, 0.5, 2, 0.5, 0.25], np.float32)
 CASES = {
     "transform_images": (winograd.transform_images, (numbers((2, 5, 4, 3)), empty_like((16, 13, 3)), 1, -1, 3, 2)),
     "collect_images": (winograd.collect_images, (numbers((16, 13, 3)), numbers(3), empty_like((2, 5, 3, 3)), 3, 2)),
@@ -42,6 +45,28 @@ CASES = {
     "unpool": (pooling._unpool_tile, (numbers(POOLED), numbers(POOLED).astype(np.uint8) % 6, empty_like(IMAGES))),
     "mean": (pooling._mean_tile, (6 * numbers(IMAGES), empty_like(POOLED))),
     "spread": (pooling._spread_tile, (6 * numbers(POOLED), empty_like(IMAGES))),
+    "depthwise": (convolution._depthwise, (IMAGE, numbers((3, 2, 1, 3)), numbers(3), empty_like((2, 2, 3, 3)), *CONV)),
+    "depthwise, 2 outputs": (
+        convolution._depthwise,
+        (IMAGE, numbers((3, 2, 1, 6)), numbers(6), empty_like((2, 2, 3, 6)), *CONV),
+    ),
+    "depthwise input": (
+        convolution._depthwise_input,
+        (numbers((2, 2, 3, 6)), numbers((3, 2, 1, 6)), empty_like(IMAGES), *CONV),
+    ),
+    "depthwise weights": (
+        convolution._depthwise_weights,
+        (IMAGE, numbers((2, 2, 3, 6)), empty_like((3, 2, 1, 6)), *CONV),
+    ),
+    "moments": (normalization._moments, (4 * numbers((8, 3)), empty_like(3), empty_like(3))),
+    "normalise": (normalization._normalise, (ROWS, empty_like((8, 3)), numbers(3), numbers(3), numbers(3))),
+    "project": (normalization._project, (ROWS, ROWS[::-1].copy(), empty_like((2, 3)), numbers(3))),
+    "pull back": (
+        normalization._pull_back,
+        (ROWS, ROWS[::-1].copy(), empty_like((8, 3)), *numbers((4, 3))),
+    ),
+    "Adam": (updates.adam, (numbers(50), numbers(50), numbers(50), numbers(50) ** 2, STEP)),
+    "Adam, decay": (updates.adam, (numbers(50), numbers(50), numbers(50), numbers(50) ** 2, 0.5 * STEP)),
     "relu": (elementwise._rectify, (special(100), empty_like(100))),
     "relu gradient": (elementwise._let_through, (special(100), np.roll(special(100), 3), empty_like(100))),
 }
@@ -69,7 +94,7 @@ def test_every_twin_has_the_parameters_of_its_function_and_a_test():
 
     passes = {
         f.__name__: f
-        for room in (elementwise, pooling, winograd)
+        for room in (convolution, elementwise, normalization, pooling, updates, winograd)
         for f in vars(room).values()
         if inspect.isfunction(f) and hasattr(f, "__wrapped__")
     }

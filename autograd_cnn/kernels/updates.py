@@ -1,0 +1,48 @@
+"""Steps of optimisers, in place: a pass reads and writes a piece of a parameter and of its slots once.
+
+Imports NumPy and its neighbours `memory` and `twins`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .memory import scratch
+from .twins import twin
+
+Array = NDArray[Any]
+
+
+@twin("p", "m", "v")
+def adam(p: Array, g: Array, m: Array, v: Array, numbers: Array) -> None:
+    """Move `p` against `g`, scaled by the running moments `m` and `v`.
+
+    Parameters
+    ----------
+    p, g, m, v : array (n,)
+    numbers : array (8,)
+        Of their dtype: what `p` is multiplied by first, share of `p` that joins `g`, 1 - beta1, beta2, 1 - beta2,
+        ``1 / sqrt(1 - beta2**step)``, eps and ``lr / (1 - beta1**step)``.
+    """
+    shrink, decay, fresh1, beta2, fresh2, root, eps, rate = numbers
+    s, t = scratch("update", (2, len(p)), p.dtype)
+    if shrink != 1:
+        p *= shrink
+    if decay:
+        g = np.add(g, np.multiply(p, decay, out=s), out=s)
+    np.subtract(g, m, out=t)
+    t *= fresh1
+    m += t
+    np.multiply(g, g, out=t)
+    t *= fresh2
+    v *= beta2
+    v += t
+    np.sqrt(v, out=t)
+    t *= root
+    t += eps
+    np.divide(m, t, out=t)
+    t *= rate
+    p -= t
