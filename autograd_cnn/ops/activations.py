@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.kernels import elementwise
+from autograd_cnn.kernels import elementwise, rows
 from autograd_cnn.ops.arithmetic import exp, where
 from autograd_cnn.ops.reductions import spread, sum
 
@@ -122,6 +122,11 @@ def gelu(x):
 gelu.vjp(x=lambda g, x: g * (normal_cdf(x) + x * _normal_density(x)))
 
 
+def _in_rows(x, axis):
+    """Whether `axis` is the last, and enough work for kernels."""
+    return np.size(x) >= elementwise.SMALL and axis in (-1, x.ndim - 1) and x.ndim > 1 and x.dtype.char in "fd"
+
+
 def _rows(rng):
     return [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0)]
 
@@ -130,17 +135,27 @@ def _rows(rng):
 def softmax(x, axis=-1):
     """``exp(x) / sum(exp(x))`` over `axis`, exact and silent at ``|x| = 1000``; a row of -inf is NaN."""
     with np.errstate(invalid="ignore"):
+        if _in_rows(x, axis):
+            return rows.softmax(x)
         e = np.exp(x - np.max(x, axis=axis, keepdims=True))
         return e / np.sum(e, axis=axis, keepdims=True)
 
 
-softmax.vjp(x=lambda g, out, axis: out * (g - sum(g * out, axis, keepdims=True)))
+def _softmax_rule(g, out, axis):
+    if isinstance(g, np.ndarray) and _in_rows(g, axis):
+        return rows.softmax_gradient(g, out)
+    return out * (g - sum(g * out, axis, keepdims=True))
+
+
+softmax.vjp(x=_softmax_rule)
 
 
 @primitive(examples=_rows)
 def log_softmax(x, axis=-1):
     """``log(softmax(x))`` over `axis`, exact and silent at ``|x| = 1000``."""
     with np.errstate(invalid="ignore"):
+        if _in_rows(x, axis):
+            return rows.log_softmax(x)
         shifted = x - np.max(x, axis=axis, keepdims=True)
         return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 

@@ -220,8 +220,10 @@ def cross_entropy(logits, labels, reduction="mean", label_smoothing=0.0):
     """
     labels = np.asarray(labels)
     _check_labels(logits, labels)
-    target = _target_rows(labels, logits.shape, label_smoothing, logits.dtype)
     scores = log_softmax.raw(logits)
+    if labels.dtype.kind in "iu" and not label_smoothing:
+        return _reduce(-np.take_along_axis(scores, labels[..., None], -1)[..., 0], reduction)
+    target = _target_rows(labels, logits.shape, label_smoothing, logits.dtype)
     # 0 * -inf is 0 here: a class that is impossible and not the label costs nothing
     return _reduce(
         -np.sum(np.multiply(target, scores, out=np.zeros_like(scores), where=target != 0), axis=-1), reduction
