@@ -68,9 +68,10 @@ from autograd_cnn.ops.shapes import (
 if TYPE_CHECKING:
     from autograd_cnn import data, interop, nn, optim, plots, training
     from autograd_cnn.graph.trace import Graph, trace
+    from autograd_cnn.profiler import profile
 
 _ROOMS = ("data", "interop", "nn", "optim", "plots", "training")
-_PICTURES = ("Graph", "trace")
+_ELSEWHERE = {"Graph": "graph.trace", "trace": "graph.trace", "profile": "profiler"}
 
 
 def __getattr__(name: str) -> object:
@@ -79,11 +80,11 @@ def __getattr__(name: str) -> object:
 
     if name in _ROOMS:
         return import_module(f"autograd_cnn.{name}")
-    if name in _PICTURES:
-        return getattr(import_module("autograd_cnn.graph.trace"), name)
+    if name in _ELSEWHERE:
+        return getattr(import_module(f"autograd_cnn.{_ELSEWHERE[name]}"), name)
     close = get_close_matches(name, __dir__(), 1)
     raise AttributeError(f"autograd_cnn has no {name!r}" + (f". Did you mean {close[0]!r}?" if close else ""))
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS, *_PICTURES})
+    return sorted({*globals(), *_ROOMS, *_ELSEWHERE})

@@ -20,7 +20,9 @@ from autograd_cnn.data import cache_dir, searched
 from autograd_cnn.engine.check import conformance
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tensor import registry
+from autograd_cnn.kernels import convolution, memory
 from autograd_cnn.kernels.threads import get_num_threads
+from autograd_cnn.kernels.twins import kernel_set
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm pooch numba".split()
 VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS".split()
@@ -67,9 +69,9 @@ def info() -> int:
         "system": lambda: f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
         "packages": lambda: ", ".join(map(_version, PACKAGES)),
         "Graphviz": lambda: shutil.which("dot") or "no dot here: .png and .pdf of graphs are drawn by matplotlib",
-        "cores": lambda: f"{os.cpu_count()}, tiles run on {get_num_threads()}",
+        "cores": lambda: f"{os.cpu_count()}, tiles run on {get_num_threads()} threads",
         "BLAS": _blas,
-        "kernels": lambda: "NumPy",
+        "kernels": _kernels,
         "CIFAR-10": lambda: "\n".join(f"{place}: {what}" for place, what in searched()),
         "cache": _cache,
         "variables": lambda: "\n".join(
@@ -100,6 +102,22 @@ def _blas() -> str:
 
     found = [x for x in threadpool_info() if x["user_api"] == "blas"]
     return ", ".join(f"{x['internal_api']} {x['version']}, {x['num_threads']} threads" for x in found) or "not known"
+
+
+def _kernels() -> str:
+    return (
+        f"{kernel_set()}, in tiles of {convolution.CACHE >> 20} MB"
+        + ("" if kernel_set() == "numba" else '; compiled ones with pip install "autograd_cnn[fast]"')
+        + f"\nmemory kept for the next step: up to {memory.SPARE >> 20} MB"
+        + f"\ncaches of a core: {_core_caches() or 'not known'}"
+    )
+
+
+def _core_caches() -> str:
+    """What Linux says of the first core's caches."""
+    folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
+    found = [[(f / name).read_text().strip() for name in ("level", "type", "size")] for f in folders]
+    return ", ".join(f"L{level} {size}" for level, kind, size in found if kind != "Instruction")
 
 
 def _cache() -> str:

@@ -293,7 +293,8 @@ class Adam(Optimiser):
         shrink, decay = (1 - lr * self.weight_decay, 0) if self.decoupled else (1, self.weight_decay)
         root, rate = 1 / math.sqrt(1 - beta2**step), lr / (1 - beta1**step)
         numbers = shrink, decay, 1 - beta1, beta2, 1 - beta2, root, self.eps, rate
-        adam(*arrays, np.array(numbers, arrays[0].dtype))
+        p, g, m, v = arrays
+        adam(p, g, m, v, np.array(numbers, p.dtype))
 
 
 class AdamW(Adam):

@@ -47,6 +47,7 @@ class Rule:
         self.name = ", ".join(inputs)
         self.joint = len(inputs) > 1
         self.into: Callable[..., None] | None = None
+        self.over: Callable[..., Any] | None = None
         self.asks = [p for p in inspect.signature(function).parameters if p != "g"]
 
 
@@ -74,6 +75,7 @@ class Plan:
             if rule.joint:
                 positions = tuple(p if wanted >> (p := self.names.index(n)) & 1 else None for n in rule.inputs)
             self.steps.append((positions, rule, self._picker(rule, position)))
+        self.over = self.steps[0][1].over if len(self.steps) == 1 else None
         self.others = [p for p in range(len(self.names)) if not wanted >> p & 1]
         self.keep = self._keeper()
         self.guarded = [(i, p) for (shape, p), i in self.sources.items() if not shape and p <= len(self.names)]
@@ -205,6 +207,15 @@ class Primitive:
         """
         for name, function in functions.items():
             self.rules[name].into = function
+
+    def over(self, **functions: Callable[..., Any]) -> None:
+        """Register twins of rules, ``name=lambda g, ...``, that write the gradient into `g` and return it.
+
+        The walk uses one where `g` is its own and the node has no other rule; same parameters as the rule's.
+        """
+        for name, function in functions.items():
+            self.rules[name].over = function
+        self.plans.clear()
 
     def flat_names(self, elements: int) -> list[str]:
         """The parameters, the sequence input once an element."""

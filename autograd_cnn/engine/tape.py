@@ -10,7 +10,8 @@ contributions to the same node add up.
 
 The walk, and only the walk, accumulates, undoes broadcasting, and checks shapes and dtypes. It makes `g` read-only
 before a rule sees it, and what is saved is read-only already: hence a *writable* contribution is a fresh array, ours
-to add into; anything else is somebody's array passed on, and is added into a new one.
+to add into, or for a rule's twin to write over; anything else is somebody's array passed on, and is added into a new
+one.
 """
 
 from __future__ import annotations
@@ -224,10 +225,13 @@ def _walk(
         plan, saved = node.plan, node.saved
         if saved is None:
             _refuse(node)
-        if wrap is None:
-            g.setflags(False)
-        else:
+        over = None
+        if wrap is not None:
             saved = plan.wrapped(node, wrap)
+        elif plan.over is not None and g.flags.writeable:
+            over = plan.over
+        else:
+            g.setflags(False)
         for wanted, rule, pick in plan.steps:
             positions = wanted
             if needed is not None:
@@ -240,7 +244,7 @@ def _walk(
                     if entry is not None and entry[1].flags.writeable:
                         rule.into(entry[1], g, *pick(saved))
                         continue
-                result = rule.function(g, *pick(saved))
+                result = (over or rule.function)(g, *pick(saved))
                 if not rule.joint:
                     receive(node.inputs[positions[0]], result, node, g, rule.name)
                     continue

@@ -238,9 +238,9 @@ def _rectify(x, y):
 
 
 @kernel
-def _let_through(g, y, out):
-    for i in range(g.size):
-        out[i] = 0 if y[i] <= 0 else g[i]
+def _mask(y, out):
+    for i in range(out.size):
+        out[i] = 0 if y[i] <= 0 else out[i]
 
 
 @kernel

@@ -28,11 +28,11 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0) if np.size(x) < SMALL else _map(_rectify, x)
 
 
-def relu_gradient(g: Array, y: Array) -> Array:
-    """`g` where ``y = relu(x)`` is not 0; g and y have one shape and dtype."""
-    if np.size(g) < SMALL:
-        return np.multiply(g, np.logical_not(np.less_equal(y, 0)), dtype=np.result_type(g, y))
-    return _map(_let_through, g, y)
+def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
+    """`g` where ``y = relu(x)`` is not 0; g and y have one shape and dtype, and so has `into`, which may be g."""
+    if np.size(g) < SMALL or (into is not None and not into.flags.c_contiguous):
+        return np.multiply(g, np.logical_not(np.less_equal(y, 0)), out=into, dtype=np.result_type(g, y))
+    return _map(_let_through, y, g, into=into)
 
 
 def sum_rows(x: Array) -> Array:
@@ -47,8 +47,8 @@ def sum_rows(x: Array) -> Array:
     return np.sum(map_tiles(part, -(-len(rows) // step)), axis=0, dtype=x.dtype)
 
 
-def _map(function: Callable[..., None], *arrays: Array) -> Array:
-    out = empty(arrays[0].shape, arrays[0].dtype)
+def _map(function: Callable[..., None], *arrays: Array, into: Array | None = None) -> Array:
+    out = empty(arrays[0].shape, arrays[0].dtype) if into is None else into
     flat = [np.ascontiguousarray(a).reshape(-1) for a in (*arrays, out)]
 
     def tile(index: int) -> None:
@@ -63,9 +63,15 @@ def _rectify(x: Array, y: Array) -> None:
     np.maximum(x, 0, out=y)
 
 
+def _let_through(y: Array, g: Array, out: Array) -> None:
+    if not np.may_share_memory(out, g):
+        out[...] = g
+    _mask(y, out)
+
+
 @twin("out")
-def _let_through(g: Array, y: Array, out: Array) -> None:
-    out[...] = select(np.logical_not(y <= 0), g)  # a NaN in y lets g pass
+def _mask(y: Array, out: Array) -> None:
+    out[...] = select(np.logical_not(y <= 0), out)  # a NaN in y lets it pass
 
 
 def select(condition: Array, a: Array) -> Array:

@@ -9,6 +9,7 @@ Imports NumPy, the standard library and, when the first pass runs, `compiled`.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from functools import cache, wraps
 from importlib.util import find_spec
@@ -22,22 +23,28 @@ Pass = TypeVar("Pass", bound=Callable[..., None])
 
 @cache
 def kernel_set() -> str:
-    """What runs: ``"numba"`` where it is installed, else ``"numpy"``; or what AUTOGRAD_CNN_KERNELS says.
+    """What runs: ``"numba"`` where it can be imported, else ``"numpy"``; or what AUTOGRAD_CNN_KERNELS says.
 
     Raises
     ------
     ValueError
         If it says something else.
     ImportError
-        If it asks for Numba where there is none.
+        If it asks for Numba where there is none that works.
     """
     value = os.environ.get("AUTOGRAD_CNN_KERNELS", "")
     if value not in ("", "numpy", "numba"):
         raise ValueError(f"AUTOGRAD_CNN_KERNELS is {value!r}: set it to numpy or to numba, or unset it")
-    found = find_spec("numba") is not None
-    if value == "numba" and not found:
-        raise ImportError('AUTOGRAD_CNN_KERNELS is numba, which is not installed: pip install "autograd_cnn[fast]"')
-    return value or ("numba" if found else "numpy")
+    if value == "numpy" or (not value and find_spec("numba") is None):
+        return "numpy"
+    try:
+        from . import compiled  # noqa: F401
+    except ImportError as error:
+        if value:
+            raise ImportError(f'AUTOGRAD_CNN_KERNELS is numba: {error}. pip install "autograd_cnn[fast]"') from error
+        warnings.warn(f"Numba is here, but {error}. NumPy's kernels run instead", stacklevel=2)
+        return "numpy"
+    return "numba"
 
 
 def twin(*written: str) -> Callable[[Pass], Pass]:

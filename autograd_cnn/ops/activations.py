@@ -33,6 +33,7 @@ def relu_gradient(x, y):
 
 
 relu.vjp(x=lambda g, out: relu_gradient(g, out))
+relu.over(x=lambda g, out: elementwise.relu_gradient(g, out, into=g))
 relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 

@@ -30,7 +30,7 @@ Figures = dict[str, list[float]]
 
 MODULES = {"PyTorch": "torch", "MyGrad": "mygrad", "HIPS": "autograd"}  # by the first word of a name
 WARM_UP = 2  # rounds that are not counted
-SAMPLE = 0.05  # seconds that quick works are repeated for, to be timed as one
+SAMPLE = 0.2  # seconds that quick works are repeated for, to be timed as one
 TOLERANCE = 1e-3  # of the norm of each result, in float32: sums run in another order
 
 
@@ -71,6 +71,7 @@ def race(works: dict[str, Work], rounds: int) -> Figures:
     for i in range(WARM_UP + rounds):
         for name, work in works.items():
             gc.collect()  # or the next one would clear up after this one
+            work.run()  # and find the caches, and perhaps the cores, full of the other's
             start = time.perf_counter()
             for _ in range(repeats[name]):
                 work.run()
@@ -80,7 +81,7 @@ def race(works: dict[str, Work], rounds: int) -> Figures:
 
 
 def growth(work: Work, steps: int = 3) -> float:
-    """MB by which the largest size of this process grows over some runs, the first and what it loads included."""
+    """MB by which the largest size of this process grows over some runs."""
     import resource
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -132,6 +133,8 @@ def main(kind: str, *arguments: str) -> None:
         found = race(works, int(rounds))
     elif kind == "memory":
         contest, name = arguments
+        for work in build(f"{contest.rpartition(' ')[0]} 8", [name]).values():
+            work.run()  # what is loaded and compiled with a first step is not a step's
         found = [growth(work) for work in build(contest, [name]).values()]
     elif kind == "start":
         module, rounds = arguments

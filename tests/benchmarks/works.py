@@ -532,6 +532,8 @@ CONTESTS: dict[str, dict[str, Builder]] = {
         "HIPS autograd": hips_chain,
         "NumPy": numpy_chain,
     },
+    "memory standard 8": _steps(STANDARD, 8, same_numbers=False),
+    "memory original 8": _steps(ORIGINAL, 8, same_numbers=False),
     "memory standard 100": _steps(STANDARD, 100, same_numbers=False),
     "memory standard 500": _steps(STANDARD, 500, same_numbers=False),
     "memory original 100": _steps(ORIGINAL, 100, same_numbers=False),

@@ -1,0 +1,133 @@
+"""Where the time goes: for each primitive its calls, milliseconds forward and backward, and the bytes that it made.
+
+Nothing is measured, and nothing costs, unless a `profile` is open: it puts clocks around the functions and rules of
+all primitives, and takes them off at its end.
+
+May import the engine.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.tensor import registry
+
+_open = threading.Lock()
+
+
+@dataclass
+class Cost:
+    """Of one primitive: calls, seconds and bytes of results, forward and backward."""
+
+    name: str
+    calls: int = 0
+    forward: float = 0.0
+    backward: float = 0.0
+    forward_bytes: int = 0
+    backward_bytes: int = 0
+
+
+class profile:
+    """Context manager that times every primitive which this thread runs inside it.
+
+    What a rule calls counts as that rule's. One profile can be open at a time.
+
+    Attributes
+    ----------
+    costs : dict of str to Cost
+        By name of the primitive.
+    seconds : float
+        Of the whole block.
+
+    Raises
+    ------
+    RuntimeError
+        Where another profile is open.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> x = ag.Tensor(np.ones((10, 10)), requires_grad=True)
+    >>> with ag.profile() as p:
+    ...     ag.sum(ag.exp(x)).backward()
+    >>> p.costs["exp"].calls, p.costs["exp"].forward_bytes
+    (1, 800)
+    >>> print(p)  # doctest: +ELLIPSIS
+    primitive                calls   forward  backward     share      made
+    ...
+    """
+
+    def __init__(self) -> None:
+        self.costs: dict[str, Cost] = {}
+        self.seconds = 0.0
+
+    def __enter__(self) -> profile:
+        if not _open.acquire(blocking=False):
+            raise RuntimeError("profile: another one is open. Open one around both")
+        self._thread, self._busy = threading.get_ident(), False
+        self._taken: list[tuple[Any, str, Any]] = []
+        for primitive in {p for p in registry.values() if isinstance(p, Primitive)}:
+            self._put_clock(primitive, "raw", primitive.name, "forward")
+            for rule in set(primitive.rules.values()):
+                for kind in ("function", "into", "over"):
+                    if getattr(rule, kind) is not None:
+                        self._put_clock(rule, kind, primitive.name, "backward")
+            primitive.plans.clear()  # they know the rules as they were
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._start
+        for owner, attribute, function in self._taken:
+            setattr(owner, attribute, function)
+            if isinstance(owner, Primitive):
+                owner.plans.clear()
+        _open.release()
+
+    def _put_clock(self, owner: Any, attribute: str, name: str, way: str) -> None:
+        function: Callable[..., Any] = getattr(owner, attribute)
+
+        def timed(*args: Any, **options: Any) -> Any:
+            if self._busy or threading.get_ident() != self._thread:
+                return function(*args, **options)
+            self._busy, start = True, time.perf_counter()
+            try:
+                result = function(*args, **options)
+            finally:
+                self._busy = False
+            cost = self.costs.setdefault(name, Cost(name))
+            cost.calls += way == "forward"
+            setattr(cost, way, getattr(cost, way) + time.perf_counter() - start)
+            results = result if isinstance(result, tuple) else (result,)
+            made = sum(np.asarray(r).nbytes for r in results if r is not None and r is not args[0])  # not g passed on
+            setattr(cost, f"{way}_bytes", getattr(cost, f"{way}_bytes") + made)
+            return result
+
+        self._taken.append((owner, attribute, function))
+        setattr(owner, attribute, timed)
+
+    def __str__(self) -> str:
+        head = f"{'primitive':22}{'calls':>8}{'forward':>10}{'backward':>10}{'share':>10}{'made':>10}"
+        lines, rest = [head], self.seconds
+        for cost in sorted(self.costs.values(), key=lambda c: -c.forward - c.backward):
+            spent = cost.forward + cost.backward
+            rest -= spent
+            lines.append(
+                f"{cost.name:22}{cost.calls:8}{_ms(cost.forward)}{_ms(cost.backward)}"
+                f"{spent / self.seconds:10.1%}{(cost.forward_bytes + cost.backward_bytes) / 1e6:7.1f} MB"
+            )
+        lines.append(f"{'all else':22}{'':28}{rest / self.seconds:10.1%}")
+        lines.append(f"{'in all':22}{'':8}{_ms(self.seconds)}")
+        return "\n".join(lines)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:7.2f} ms" if seconds else f"{'':10}"

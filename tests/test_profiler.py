@@ -1,0 +1,71 @@
+"""Clocks around primitives: what they count, that they come off, and who may open them."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import registry
+
+
+def network(x, w):
+    return ag.sum(ag.relu(x @ w) * 2.0)
+
+
+@pytest.fixture
+def x():
+    return np.ones((4, 3), np.float32)
+
+
+@pytest.fixture
+def w():
+    return ag.Tensor(np.ones((3, 5), np.float32), requires_grad=True)
+
+
+def test_it_counts_calls_and_bytes_both_ways(x, w):
+    with ag.profile() as p:
+        for _ in range(3):
+            network(x, w).backward()
+    assert {name: cost.calls for name, cost in p.costs.items()} == {"matmul": 3, "relu": 3, "multiply": 3, "sum": 3}
+    assert p.costs["multiply"].forward_bytes == p.costs["multiply"].backward_bytes == 3 * 80
+    assert p.costs["relu"].backward_bytes == 0  # written over the gradient that came
+    assert p.costs["matmul"].backward_bytes == 3 * 60
+    assert 0 < p.costs["relu"].forward < p.seconds
+    assert "matmul" in str(p)
+
+
+def test_gradients_are_those_without_it(x, w):
+    network(x, w).backward()
+    plain, w.grad = w.grad, None
+    with ag.profile():
+        network(x, w).backward()
+    np.testing.assert_array_equal(w.grad, plain)
+
+
+def test_clocks_come_off_even_after_an_error(x, w):
+    raws = {name: getattr(p, "raw", None) for name, p in registry.items()}
+    rules = {rule: rule.function for p in registry.values() for rule in getattr(p, "rules", {}).values()}
+    with pytest.raises(ValueError, match="matmul"), ag.profile():
+        network(x[:, :2], w)
+    assert {name: getattr(p, "raw", None) for name, p in registry.items()} == raws
+    assert all(rule.function is function for rule, function in rules.items())
+    with ag.profile() as p:
+        pass
+    network(x, w).backward()
+    assert not p.costs
+
+
+def test_other_threads_are_not_counted_and_open_none(x, w):
+    def work():
+        network(x, w)
+        with pytest.raises(RuntimeError, match="another one is open"), ag.profile():
+            pass
+
+    with ag.profile() as p:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert not p.costs
