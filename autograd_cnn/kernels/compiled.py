@@ -145,6 +145,30 @@ def _max_tile(x, y, argmax, kernel_size, stride, padding):
 
 
 @kernel
+def _max_values(x, y, kernel_size, stride, padding):
+    n, height, width, channels = x.shape
+    column = np.empty((width, channels), x.dtype)  # maxima of windows one column wide
+    for image in range(n):
+        for r in range(y.shape[1]):
+            top = r * stride[0] - padding[0][0]
+            first, last = max(0, top), min(top + kernel_size[0], height)
+            best = column.reshape(-1)
+            best[:] = x[image, first].reshape(-1)
+            for row in range(first + 1, last):
+                more = x[image, row].reshape(-1)
+                for k in range(best.size):
+                    best[k] = best[k] if _stays(best[k], more[k]) else more[k]
+            for c in range(y.shape[2]):
+                left = c * stride[1] - padding[1][0]
+                first, last = max(0, left), min(left + kernel_size[1], width)
+                out = y[image, r, c]
+                out[:] = column[first]
+                for j in range(first + 1, last):
+                    for k in range(channels):
+                        out[k] = out[k] if _stays(out[k], column[j, k]) else column[j, k]
+
+
+@kernel
 def _max_of_row(x, best, place, kw, stride, before):
     width, channels = x.shape
     for c in range(len(best)):

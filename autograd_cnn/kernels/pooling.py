@@ -30,7 +30,9 @@ from .twins import twin
 Array = NDArray[Any]
 
 
-def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> tuple[Array, Array]:
+def max_pool2d(
+    x: Array, kernel_size: Pair, stride: Pair, padding: Padding, places: bool = True
+) -> tuple[Array, Array | None]:
     """Largest number of each window, and its place.
 
     A tie goes to the first place in row-major order; NaN counts as larger than every number; padding is never
@@ -39,11 +41,13 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> t
     Parameters
     ----------
     x : array (N, H, W, C)
+    places : bool
+        Whether they are wanted: without them it takes half as long.
 
     Returns
     -------
     y : array (N, OH, OW, C)
-    argmax : array (N, OH, OW, C) of uint8, or of uint16 if a window has more than 255 places
+    argmax : array (N, OH, OW, C) of uint8, or of uint16 if a window has more than 255 places; or None
         ``row * KW + column`` in the window.
 
     Examples
@@ -54,10 +58,19 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> t
     (5.0, 1)
     """
     y = empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
+    if not places:
+        tile = partial(_max_values, kernel_size=kernel_size, stride=stride, padding=padding)
+        map_images(tile, np.ascontiguousarray(x), y)
+        return y, None
     argmax = empty(y.shape, np.uint8 if kernel_size[0] * kernel_size[1] <= 255 else np.uint16)
     tile = partial(_max_tile, kernel_size=kernel_size, stride=stride, padding=padding)
     map_images(tile, np.ascontiguousarray(x), y, argmax)
     return y, argmax
+
+
+@twin("y")
+def _max_values(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+    _reduce(np.maximum, -np.inf, x, y, kernel_size, stride, padding)
 
 
 @twin("y", "argmax")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.tape import mode
 from autograd_cnn.kernels import pooling as kernels
 from autograd_cnn.ops.convolution import check_window, margins, pair
 
@@ -75,7 +76,8 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
     array([[ 5.,  7.],
            [13., 15.]])
     """
-    return kernels.max_pool2d(x, *_checked(x, kernel_size, stride, padding))
+    kernel, stride, padding = _checked(x, kernel_size, stride, padding)
+    return kernels.max_pool2d(x, kernel, stride, padding, places=mode.recording)
 
 
 def _argmax_examples(rng, shape, gradient):

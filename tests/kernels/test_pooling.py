@@ -192,6 +192,14 @@ def test_the_dtype_is_kept(rng, geometry, dtype):
     np.testing.assert_array_equal(y, max_pool2d(x, *options)[0])
 
 
+def test_values_are_the_same_without_places(rng, geometry):
+    x, options = make(rng, geometry)
+    x.reshape(-1)[::7] = np.nan
+    y, argmax = max_pool2d(x, *options, places=False)
+    assert argmax is None
+    np.testing.assert_array_equal(y, max_pool2d(x, *options)[0])
+
+
 def test_no_images(geometry):
     x, options = make(np.random.default_rng(0), geometry, images=0)
     y, argmax, gx, picked, mean, spread = all_five(x, max_pool2d(x, *options)[0], options)

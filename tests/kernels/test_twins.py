@@ -41,6 +41,7 @@ CASES = {
     "transform_images": (winograd.transform_images, (numbers((2, 5, 4, 3)), empty_like((16, 13, 3)), 1, -1, 3, 2)),
     "collect_images": (winograd.collect_images, (numbers((16, 13, 3)), numbers(3), empty_like((2, 5, 3, 3)), 3, 2)),
     "transform_gradients": (winograd.transform_gradients, (numbers((2, 5, 3, 3)), empty_like((16, 13, 3)), 3, 2)),
+    "max alone": (pooling._max_values, (special(IMAGES), empty_like(POOLED))),
     "max": (pooling._max_tile, (special(IMAGES), empty_like(POOLED), empty_like(POOLED, np.uint8))),
     "unpool": (pooling._unpool_tile, (numbers(POOLED), numbers(POOLED).astype(np.uint8) % 6, empty_like(IMAGES))),
     "mean": (pooling._mean_tile, (6 * numbers(IMAGES), empty_like(POOLED))),
