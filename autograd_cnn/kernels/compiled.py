@@ -270,16 +270,17 @@ def _mask(y, out):
 @kernel
 def _moments(x, mean, squares):
     n, channels = x.shape
-    mean[:] = 0
+    first, rest = x[0], np.zeros(channels, x.dtype)  # sums around a row lose fewer digits than around 0
     squares[:] = 0
     for i in range(n):
         for k in range(channels):
-            mean[k] += x[i, k]
+            rest[k] += x[i, k] - first[k]
     for k in range(channels):
-        mean[k] /= n
+        rest[k] /= n
+        mean[k] = first[k] + rest[k]
     for i in range(n):
         for k in range(channels):
-            d = x[i, k] - mean[k]
+            d = x[i, k] - first[k] - rest[k]
             squares[k] += d * d
 
 

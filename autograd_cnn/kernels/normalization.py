@@ -31,11 +31,11 @@ def moments(x: Array) -> tuple[Array, Array]:
         return len(x), mean, squares
 
     parts = _map_rows(tile, x)
-    counts = np.array([count for count, _, _ in parts], x.dtype)
-    means = np.array([mean for _, mean, _ in parts])
+    counts = np.array([count for count, _, _ in parts], float)
+    means = np.array([mean for _, mean, _ in parts], float)
     mean = counts @ means / counts.sum()
-    squares = np.sum([squares for _, _, squares in parts], axis=0) + counts @ (means - mean) ** 2
-    return mean, squares / counts.sum()
+    squares = np.sum([squares for _, _, squares in parts], axis=0, dtype=float) + counts @ (means - mean) ** 2
+    return mean.astype(x.dtype), (squares / counts.sum()).astype(x.dtype)
 
 
 def normalise(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
@@ -80,8 +80,10 @@ def _map_rows(function: Callable[..., Any], *arrays: Array) -> list[Any]:
 @twin("mean", "squares")
 def _moments(x: Array, mean: Array, squares: Array) -> None:
     ones = np.ones(len(x), x.dtype)  # products with ones are several times as fast as sums
-    np.divide(ones @ x, len(x), out=mean)
-    centred = np.subtract(x, mean, out=scratch("centred", x.shape, x.dtype))
+    centred = np.subtract(x, x[0], out=scratch("centred", x.shape, x.dtype))
+    rest = ones @ centred / x.dtype.type(len(x))
+    np.add(x[0], rest, out=mean)
+    centred -= rest
     squares[...] = ones @ np.square(centred, out=centred)
 
 

@@ -134,9 +134,11 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
     try:
         if errors:
             raise errors[0]
+        return [results[tile] for tile in range(count)]
     finally:
         errors.clear()  # error -> traceback -> this frame -> error would be a cycle
-    return [results[tile] for tile in range(count)]
+        results.clear()
+        function = None  # type: ignore[assignment]  # a thread may hold on to `work` for a moment: not to arrays
 
 
 def _pool() -> ThreadPoolExecutor:
