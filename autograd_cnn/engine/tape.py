@@ -248,6 +248,8 @@ def _walk(
                 if not rule.joint:
                     receive(node.inputs[positions[0]], result, node, g, rule.name)
                     continue
+                if len(set(map(id, result))) < len(result):  # one array for two inputs is not one's own
+                    result = [c.copy() if c.__class__ is ndarray else c for c in result]
                 for position, c in zip(positions, result, strict=True):
                     if position is not None:
                         receive(node.inputs[position], c, node, g, rule.name)

@@ -10,6 +10,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine import tape
+from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tensor import Tensor
 
 
@@ -609,3 +610,68 @@ def test_of_two_threads_that_walk_one_graph_one_is_told(hectic):
         in_threads(2, work)
         assert sorted(outcomes) == ["told", "walked"]
         np.testing.assert_array_equal(x.grad, np.full(3, 2.0**20))
+
+
+@pytest.fixture
+def doubled():
+    """A primitive whose rule has a twin that writes over g, and the calls of the twin."""
+    calls = []
+
+    def write_over(g):
+        calls.append(g)
+        g *= 2
+        return g
+
+    double = Primitive(lambda x: x * 2)
+    double.name = "double"
+    double.vjp(x=lambda g: g * 2)
+    double.over(x=write_over)
+    return double, calls
+
+
+def test_a_twin_writes_over_a_gradient_that_is_the_walks_own(doubled):
+    double, calls = doubled
+    x = leaf(np.array([1.0, 2.0]))
+    ag.sum(double(x) * np.array([3.0, 5.0])).backward()
+    np.testing.assert_array_equal(x.grad, [6.0, 10.0])
+    assert len(calls) == 1
+
+
+def test_what_is_somebody_elses_is_not_written_over(doubled):
+    double, calls = doubled
+    x, seed = leaf(np.array([1.0, 2.0])), np.array([3.0, 5.0])
+    double(x).backward(seed)  # the user's
+    np.testing.assert_array_equal(x.grad, [6.0, 10.0])
+    np.testing.assert_array_equal(seed, [3.0, 5.0])
+    y = leaf(np.array([1.0, 2.0]))
+    x.grad = None
+    (double(x) + double(y)).backward(seed)  # passed on to two
+    np.testing.assert_array_equal([x.grad, y.grad], [[6.0, 10.0]] * 2)
+    assert not calls
+
+
+def test_a_gradient_that_was_asked_for_is_not_written_over(doubled):
+    double, calls = doubled
+    x = leaf(np.array([1.0, 2.0]))
+    h = double(x)
+    at_h, at_x = ag.sum(h * np.array([3.0, 5.0])).gradient(h, x)
+    np.testing.assert_array_equal([at_h.data, at_x.data], [[3.0, 5.0], [6.0, 10.0]])
+    assert len(calls) == 1
+    slope = ag.sum(double(x) * x).gradient(x, create_graph=True)
+    np.testing.assert_array_equal(ag.sum(slope).gradient(x).data, [4.0, 4.0])
+
+
+def test_one_array_for_two_inputs_is_not_written_over(doubled):
+    double, calls = doubled
+
+    def rule(g):
+        both = g * 3
+        return both, both
+
+    add = Primitive(lambda x, y: 3 * (x + y))
+    add.name = "add3"
+    add.vjp(x=rule, y=rule)
+    x, y = leaf(np.array([1.0, 2.0])), leaf(np.array([1.0, 2.0]))
+    ag.sum(add(double(x), double(y)) * np.array([3.0, 5.0])).backward()
+    np.testing.assert_array_equal([x.grad, y.grad], [[18.0, 30.0]] * 2)
+    assert len(calls) == 2
