@@ -218,7 +218,7 @@ def conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups):
     return kernels.conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups)
 
 
-def _input_gradient(g, w, x_shape, stride, padding, dilation, groups):
+def conv2d_input_gradient(g, w, x_shape, stride, padding, dilation, groups):
     """`conv_transpose2d` to the very size of the image, rows that no window saw included."""
     kernel = w.shape[:2]
     s, p, d = _geometry(kernel, stride, padding, dilation)
@@ -228,22 +228,28 @@ def _input_gradient(g, w, x_shape, stride, padding, dilation, groups):
 
 
 conv2d.vjp(
-    x=_input_gradient,
+    x=lambda g, w, x_shape, stride, padding, dilation, groups: conv2d_input_gradient(
+        g, w, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+    ),
     w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
-        x, g, w_shape, stride, padding, dilation, groups
+        x, g, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
     ),
     b=lambda g: sum(g, axis=(0, 1, 2)),
 )
 conv_transpose2d.vjp(
-    x=lambda g, w, stride, padding, dilation, groups: conv2d(g, w, None, stride, padding, dilation, groups),
+    x=lambda g, w, stride, padding, dilation, groups: conv2d(
+        g, w, stride=stride, padding=padding, dilation=dilation, groups=groups
+    ),
     w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
-        g, x, w_shape, stride, padding, dilation, groups
+        g, x, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
     ),
     b=lambda g: sum(g, axis=(0, 1, 2)),
 )
 conv2d_weight_gradient.vjp(
-    x=lambda g, gy, x_shape, stride, padding, dilation, groups: _input_gradient(
-        gy, g, x_shape, stride, padding, dilation, groups
+    x=lambda g, gy, x_shape, stride, padding, dilation, groups: conv2d_input_gradient(
+        gy, g, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
     ),
-    gy=lambda g, x, stride, padding, dilation, groups: conv2d(x, g, None, stride, padding, dilation, groups),
+    gy=lambda g, x, stride, padding, dilation, groups: conv2d(
+        x, g, stride=stride, padding=padding, dilation=dilation, groups=groups
+    ),
 )

@@ -66,12 +66,15 @@ def matmul(x, y):
     return kernels.matmul(np.asarray(x), np.asarray(y))
 
 
-matmul.vjp(x=_left, y=_right)
+matmul.vjp(
+    x=lambda g, x_shape, y: matmul(g, transpose(y)) if len(x_shape) == len(y.shape) == 2 else _left(g, x_shape, y),
+    y=lambda g, x, y_shape: matmul(transpose(x), g) if len(x.shape) == len(y_shape) == 2 else _right(g, x, y_shape),
+)
 
 
 def _flat(x):
     """(..., n) -> (rows, n)."""
-    return x if len(x.shape) == 2 else reshape(x, (-1, x.shape[-1]))
+    return reshape(x, (-1, x.shape[-1]))
 
 
 @primitive(
@@ -114,7 +117,7 @@ def linear(x, w, b=None):
 
 linear.vjp(
     x=lambda g, w: linear(g, transpose(w)),
-    w=lambda g, x: matmul(transpose(_flat(x)), _flat(g)),
+    w=lambda g, x: matmul(transpose(x), g) if len(x.shape) == 2 else matmul(transpose(_flat(x)), _flat(g)),
     b=lambda g: sum(g, axis=tuple(range(len(g.shape) - 1))),
 )
 

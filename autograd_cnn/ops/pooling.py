@@ -104,15 +104,17 @@ def max_gather2d(x, argmax, kernel_size, stride=None, padding=0):
 
 max_pool2d.vjp(
     x=lambda g, argmax, x_shape, kernel_size, stride, padding: max_unpool2d(
-        g, argmax, x_shape, kernel_size, stride, padding
+        g, argmax, x_shape, kernel_size=kernel_size, stride=stride, padding=padding
     )
 )
 max_unpool2d.vjp(
-    x=lambda g, argmax, kernel_size, stride, padding: max_gather2d(g, argmax, kernel_size, stride, padding)
+    x=lambda g, argmax, kernel_size, stride, padding: max_gather2d(
+        g, argmax, kernel_size=kernel_size, stride=stride, padding=padding
+    )
 )
 max_gather2d.vjp(
     x=lambda g, argmax, x_shape, kernel_size, stride, padding: max_unpool2d(
-        g, argmax, x_shape, kernel_size, stride, padding
+        g, argmax, x_shape, kernel_size=kernel_size, stride=stride, padding=padding
     )
 )
 
@@ -146,6 +148,10 @@ def avg_unpool2d(x, shape, kernel_size, stride=None, padding=0):
 
 
 avg_pool2d.vjp(
-    x=lambda g, x_shape, kernel_size, stride, padding: avg_unpool2d(g, x_shape, kernel_size, stride, padding)
+    x=lambda g, x_shape, kernel_size, stride, padding: avg_unpool2d(
+        g, x_shape, kernel_size=kernel_size, stride=stride, padding=padding
+    )
 )
-avg_unpool2d.vjp(x=lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_size, stride, padding))
+avg_unpool2d.vjp(
+    x=lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_size=kernel_size, stride=stride, padding=padding)
+)
