@@ -318,7 +318,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     origins = [a._node if isinstance(a, Tensor) else None for a in args]
     bits = zlib.crc32(np.ascontiguousarray(out.data).data)
 
-    def again(g: Any) -> Any:
+    def second() -> Tensor:
         fresh = [Tensor._of(a, n) if n is not None else a for a, n in zip(inputs, origins, strict=True)]
         with enable_grad():
             second = f(*fresh)
@@ -327,18 +327,25 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
                 "checkpoint: f gave another result when it was run again. Does it draw random numbers, or did a "
                 "parameter change since? Draw outside, and pass what was drawn"
             )
+        return second
+
+    def again(g: Any) -> Any:
         recorded = isinstance(g, Tensor)
         wrap = Tensor._of if recorded else None
-        found = walk(second._node, g, retain=recorded, wrap=wrap, targets=set(outside), through=False)
+        found = walk(second()._node, g, retain=recorded, wrap=wrap, targets=set(outside), through=False)
         results = [found[n] for n in outside]
         return results if len(results) > 1 else results[0]
 
-    return _joined(again, f, outside, out.data, guards)
+    return _joined(second, again, f, outside, out.data, guards)
 
 
-def _joined(again: Callable[..., Any], f: Any, outside: list[Any], out: np.ndarray, guards: Any) -> Tensor:
+class Checkpoint(Primitive):
+    """A whole function as one operation; `raw` runs it again."""
+
+
+def _joined(second: Any, again: Any, f: Any, outside: list[Any], out: np.ndarray, guards: Any) -> Tensor:
     """One node for a whole function: as many inputs as it has parents, one joint rule."""
-    step = Primitive(lambda *inputs: None)
+    step = Checkpoint(second)
     step.name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"
     names = tuple(f"x{i}" for i in range(len(outside)))
     step.parameters, step.sequence = names, ""

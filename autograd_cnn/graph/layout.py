@@ -163,7 +163,7 @@ class _Ladder:
         content = chip + gutter + self.wide
         self.rule = max([130, *(wide(clip(f"rule of {op.name}")) + 18 for op in ops)])
         if self.backward:
-            rung = max([60, *(wide(clip(self._kept(op)), SMALL) + 12 for op in ops)])
+            rung = max([60, *(wide(clip(self.graph.kept(op)), SMALL) + 12 for op in ops)])
             pill = max((_chip_width(clip(f"g_{v.name}")) for v in chips if v.id in self.learns), default=0)
             content += rung + self.rule + gutter + pill
         width = max(content, wide(self._caption()))
@@ -191,18 +191,6 @@ class _Ladder:
         elif self.graph.kept_bytes:
             parts.insert(-1, f"keeps {bytes_text(self.graph.kept_bytes)}")
         return plain(" · ".join(parts))
-
-    def _kept(self, op: Op) -> str:
-        """What `op` keeps, with bytes; after the walk what it kept, without."""
-        values = self.graph.values
-        if op.kept is None:
-            asks = {a for rule in op.rules.values() for a in rule.asks}
-            names = [values[v].name for port, v in op.inputs if op.ports[port] in asks]
-            names += [values[op.output].name] if "out" in asks else []
-            names += [f"{b}_{values[op.output].name}" for b in op.byproducts if b in asks]
-            return ", ".join(dict.fromkeys(names))
-        costs = ((k, "(shared)" if k.first else bytes_text(k.nbytes)) for k in op.kept)
-        return ", ".join(f"{k.label} {cost}" if self.graph.counted(k) else k.label for k, cost in costs)
 
     def _shape(self, value: Value) -> str:
         used = self.uses[value.id]
@@ -256,14 +244,14 @@ class _Ladder:
         place = f"{op.place.file}:{op.place.line}"
         title = plain(f"{row.value.name} = {op.name}({', '.join(given)}), {place} in {op.place.function}")
         self._box(left, "op", *here, title, clip(op.name), clip(_options(op)), clip(place))
-        if not self.backward:
+        if not self.backward or not op.rules:
             return
         served = ", ".join(self.graph.values[v].name for p, v in op.inputs if p in op.rules)
         asks = ", ".join(dict.fromkeys(a for rule in op.rules.values() for a in rule.asks)) or "nothing but g"
         below = clip(f"for {served}", int(self.rule / SMALL / EM) - 2)
         title = plain(f"gradients for {served}; asks for {asks}")
         self._box(right, "rule", *there, title, clip(f"rule of {op.name}"), below=below, back=True)
-        if kept := self._kept(op):
+        if kept := self.graph.kept(op):
             ends = [(self.left + self.wide, y), (self.right - self.rule, y)]
             at = ((ends[0][0] + ends[1][0]) / 2, y - 5, "middle")
             self.picture.wires.append(Wire("kept", left, right, ends, f"kept: {plain(kept)}", clip(kept), at, False))

@@ -1,22 +1,26 @@
 """A graph as plain records: what every renderer reads, and nothing else.
 
-Text and numbers, no arrays. Ids are ranks, operations ``n1...`` by birth, values ``t1...`` by first use; files go by
-their base name: the same run gives the same bytes. What is not known is absent, never 0. Edges are a list: ``x * x``
-has two. Imports nothing of the engine; the renderers only when they are asked for.
+Text and numbers; what only the program needs, a `Call` with its arrays, is marked so. Ids are ranks, operations
+``n1...`` by birth, values ``t1...`` by first use; files go by their base name: the same run gives the same bytes. What
+is not known is absent, never 0. Edges are a list: ``x * x`` has two. Imports nothing of the engine; the renderers only
+when they are asked for.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_cnn.files import write_atomically
-from autograd_cnn.graph.text import shape_text
+from autograd_cnn.graph.text import bytes_text, shape_text
+
+if TYPE_CHECKING:
+    from autograd_cnn.graph.program import Program
 
 
 @dataclass(slots=True)
@@ -68,6 +72,29 @@ class Kept:
 
 
 @dataclass(slots=True)
+class Use:
+    """An array as an argument: `cast` is "item" or the dtype that a weak operand was brought to, "" for neither."""
+
+    value: Value
+    cast: str
+
+
+@dataclass(slots=True)
+class Call:
+    """For the program, how an operation was called: flat `arguments`, a `Use` where an array went in.
+
+    `steps` are (ports, rule) in the order of the walk; `node` has what the rules ask for, where no trace has; `inside`
+    is what a checkpoint runs again.
+    """
+
+    primitive: Any
+    arguments: list[Any]
+    steps: list[tuple[tuple[int | None, ...], Any]]
+    node: Any
+    inside: Graph | None
+
+
+@dataclass(slots=True)
 class Op:
     """A recorded operation: `inputs` are edges (port, value), `rules` go by port, `kept` is None after the walk."""
 
@@ -81,6 +108,7 @@ class Op:
     place: Place
     rules: dict[int, Rule]
     kept: list[Kept] | None
+    call: Call = field(repr=False, compare=False)
 
 
 @dataclass(slots=True, repr=False)
@@ -97,6 +125,8 @@ class Graph:
         Id of the value that the graph ends in.
     loss : float or None
         That value, where it is one number.
+    arrays : dict of str to ndarray, or None
+        Copies of what the graph begins with, by id; None unless `trace` made it.
 
     Examples
     --------
@@ -113,6 +143,7 @@ class Graph:
     values: dict[str, Value]
     result: str
     loss: float | None
+    arrays: dict[str, Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def parameters(self) -> list[Value]:
@@ -133,6 +164,23 @@ class Graph:
         """Whether `kept` costs memory: parameters exist anyway."""
         return kept.value is None or self.values[kept.value].role != "parameter"
 
+    def kept(self, op: Op) -> str:
+        """What `op` keeps, with bytes; after the walk what it kept, without."""
+        if op.kept is None:
+            asks = {a for rule in op.rules.values() for a in rule.asks}
+            names = [self.values[v].name for port, v in op.inputs if op.ports[port] in asks]
+            names += [self.values[op.output].name] if "out" in asks else []
+            names += [f"{b}_{self.values[op.output].name}" for b in op.byproducts if b in asks]
+            return ", ".join(dict.fromkeys(names))
+        costs = ((k, "(shared)" if k.first else bytes_text(k.nbytes)) for k in op.kept)
+        return ", ".join(f"{k.label} {cost}" if self.counted(k) else k.label for k, cost in costs)
+
+    def program(self) -> Program:
+        """The backward pass as code: see `autograd_cnn.graph.program.Program`."""
+        from autograd_cnn.graph.program import write
+
+        return write(self)
+
     def svg(self) -> str:
         """The picture as SVG text: one page, light and dark.
 
@@ -152,12 +200,12 @@ class Graph:
         return dot(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture; the suffix says how.
+        """Write the picture, or the program; the suffix says how.
 
         Parameters
         ----------
         path : path
-            ``.svg`` and ``.dot`` need nothing else; ``.png`` and ``.pdf`` are drawn by Graphviz.
+            ``.svg``, ``.dot`` and ``.py`` (the program) need nothing else; ``.png`` and ``.pdf`` are drawn by Graphviz.
 
         Raises
         ------
@@ -173,10 +221,12 @@ class Graph:
             data = self.svg().encode()
         elif suffix == ".dot":
             data = self.dot().encode()
+        elif suffix == ".py":
+            data = self.program().source.encode()
         elif suffix in (".png", ".pdf"):
             data = rendered(self, suffix)
         else:
-            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are .svg, .dot, .png and .pdf")
+            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are .svg, .dot, .py, .png and .pdf")
         write_atomically(path, data)
 
     def __repr__(self) -> str:

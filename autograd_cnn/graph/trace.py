@@ -7,17 +7,114 @@ from __future__ import annotations
 
 import inspect
 import os
+import threading
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import line_of
+from autograd_cnn.engine.messages import here, line_of
+from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import Constant, Leaf, Node, enable_grad, tape
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.engine.transforms import Checkpoint
 from autograd_cnn.graph.names import Site, Source
-from autograd_cnn.graph.records import Graph, Kept, Op, Place, Rule, Value
+from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Use, Value
 from autograd_cnn.graph.text import spelled
+
+_tracing = threading.RLock()
+
+
+@dataclass(slots=True, eq=False)
+class _Step:
+    """An operation as it was called (`given`, `values`: flat arguments before and after settling), or off the tape."""
+
+    primitive: Primitive
+    names: list[str]
+    given: list[Any]
+    values: list[Any]
+    code: Any
+    offset: int
+    name: str | None
+    out: Any
+    node: Node | None
+
+    @classmethod
+    def of(cls, node: Node) -> _Step:
+        plan, values = node.plan, list(node.inputs)
+        for i, (name, value) in enumerate(zip(plan.names, values, strict=True)):  # weak operands, as settled
+            if name in plan.primitive.rules and isinstance(value, (np.generic, list)):
+                values[i] = value.item() if isinstance(value, np.generic) else np.asarray(value, node.dtype)
+        return cls(plan.primitive, plan.names, values, values, node.code, node.offset, node.name, node, node)
+
+
+class _Heard:
+    """What `listening` has heard: the calls, and copies of the arrays with which they began."""
+
+    def __init__(self) -> None:
+        self.steps: list[_Step] = []
+        self.copies: dict[int, np.ndarray] = {}  # by id of the array, which `steps` keep alive
+        self.made: dict[int, _Step] = {}
+
+    def call(self, primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], out: Tensor) -> None:
+        given, elements = primitive._bind(args, dict(options))
+        values = [a._data if isinstance(a, Tensor) else a for a in given]
+        nodes = [a._node if isinstance(a, Tensor) and a._node is not None else a for a in given]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the call itself has warned
+            primitive._settle(values, nodes, elements)
+        for a in given:
+            for b in a if isinstance(a, tuple) else (a,):
+                array = _array(b)
+                if array is not None and id(array) not in self.made:
+                    self.copies.setdefault(id(array), _copied(array))
+        node = out._node
+        code, offset = (node.code, node.offset) if node is not None else here()
+        names = primitive.flat_names(elements)
+        step = _Step(primitive, names, list(given), values, code, offset, out.name, out, node)
+        self.steps.append(step)
+        self.made[id(out._data)] = step
+
+
+@contextmanager
+def listening() -> Iterator[_Heard]:
+    """Every call of a primitive with Tensors in this thread is written down; ordinary calls meet no test for it."""
+    heard, thread = _Heard(), threading.get_ident()
+    with _tracing:
+        plain = Primitive.__call__
+
+        def call(self: Primitive, *args: Any, **options: Any) -> Any:
+            out = plain(self, *args, **options)
+            if isinstance(out, Tensor) and threading.get_ident() == thread:
+                heard.call(self, args, options, out)
+            return out
+
+        Primitive.__call__ = call  # type: ignore[method-assign]
+        try:
+            yield heard
+        finally:
+            Primitive.__call__ = plain  # type: ignore[method-assign]
+
+
+def _copied(array: np.ndarray) -> np.ndarray:
+    """A copy with the same strides: sums of another layout round differently."""
+    low, high = np.lib.array_utils.byte_bounds(array)
+    start = array.__array_interface__["data"][0] - low
+    copy = np.ndarray(array.shape, array.dtype, np.empty(high - low, np.uint8), start, array.strides)
+    copy[...] = array
+    return copy
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (Node, Leaf, Constant, Tensor, np.ndarray))
+
+
+def _array(value: Any) -> np.ndarray | None:
+    value = value._data if isinstance(value, Tensor) else value
+    return value if isinstance(value, np.ndarray) else None
 
 
 def trace(f: Callable[..., Any], *args: Any) -> Graph:
@@ -62,7 +159,7 @@ def trace(f: Callable[..., Any], *args: Any) -> Graph:
     for requires_grad in (False, True):
         arguments: dict[Any, tuple[str, str]] = {}
         tensors = [_as_tensors(a, n, requires_grad, arguments, "input") for a, n in zip(args, names, strict=True)]
-        with enable_grad():
+        with enable_grad(), listening() as heard:
             result = f(*tensors)
         while isinstance(result, (tuple, list)) and result:
             result = result[0]
@@ -70,7 +167,7 @@ def trace(f: Callable[..., Any], *args: Any) -> Graph:
             raise TypeError(f"trace: {getattr(f, '__name__', 'f')} returned {_kind(result)}, want a Tensor")
         if isinstance(result, Tensor) and result.requires_grad:
             break
-    return graph_of(result, arguments)
+    return graph_of(result, arguments, heard)
 
 
 def _kind(value: Any) -> str:
@@ -110,10 +207,10 @@ def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any,
     return value
 
 
-def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None) -> Graph:
+def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None, heard: _Heard | None = None) -> Graph:
     """The graph behind `tensor`, before or after the backward walk.
 
-    `arguments`: name and role of leaves that somebody knows better.
+    `arguments`: name and role of leaves that somebody knows better; `heard`: the calls that made it.
     """
     root = tensor._node
     if root is None:
@@ -121,81 +218,163 @@ def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None
             f"graph: {tensor._label()} has no history. It was made under no_grad(), or detached, "
             "or none of its inputs requires a gradient"
         )
-    return _Writer(arguments or {}, tensor).graph(tape(root))
+    return _Writer(arguments or {}, tensor, heard).graph(tape(root))
 
 
 class _Writer:
     """Nodes into records, oldest first."""
 
-    def __init__(self, arguments: dict[Any, tuple[str, str]], tensor: Tensor) -> None:
+    def __init__(self, arguments: dict[Any, tuple[str, str]], tensor: Tensor, heard: _Heard | None) -> None:
         self.arguments = arguments
         self.tensor = tensor
+        self.heard = heard
         self.values: dict[str, Value] = {}
+        self.arrays: dict[str, Any] = {}
         self.known: dict[Any, Value] = {}  # by node, or by what identifies an array that has none
         self.used: dict[str, int] = {}
         self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the memory's owner: the first keeper, the owner
         self.source = Source()
-        self.sites: dict[tuple[int, int, int], tuple[Site | None, dict[int, str], Place]] = {}
+        self.sites: dict[Any, tuple[Site | None, dict[int, str], Place]] = {}
 
     def graph(self, nodes: list[Node | Leaf]) -> Graph:
-        steps = [n for n in nodes if isinstance(n, Node)]
+        steps = self.steps(nodes)
         if not steps:
-            return Graph([], self.values, self.leaf(nodes[-1], "x", False).id, None)
-        following = [*((n.code, n.offset) for n in steps[1:]), None]
-        ops = [self.op(n, after, rank) for rank, (n, after) in enumerate(zip(steps, following, strict=True), 1)]
+            result = self.leaf(nodes[-1], "x", False)
+            self.remember(result, self.tensor)
+            return Graph([], self.values, result.id, None, self.arrays)
+        ops = self.ops(steps, "n")
         result = self.known[nodes[-1]]
-        if self.tensor.size != 1:
-            return Graph(ops, self.values, result.id, None)
-        result.role = "loss"
-        return Graph(ops, self.values, result.id, float(self.tensor.item()))
+        loss = None
+        if self.tensor.size == 1:
+            result.role = "loss"
+            loss = float(self.tensor.item())
+        return Graph(ops, self.values, result.id, loss, None if self.heard is None else self.arrays)
 
-    def op(self, node: Node, following: Any, rank: int) -> Op:
-        plan, primitive = node.plan, node.plan.primitive
-        site, variables, place = self.written(node)
-        saved = node.saved or ()
-        arrays = {p: saved[i] for (shape, p), i in plan.sources.items() if not shape} if saved else {}
+    def steps(self, nodes: list[Node | Leaf]) -> list[_Step]:
+        """The operations, in order; of a trace also those that need no gradient but lead to one that does."""
+        self.tape = {n for n in nodes if isinstance(n, Node)}
+        if self.heard is None:
+            return [_Step.of(n) for n in nodes if isinstance(n, Node)]
+        order: dict[_Step, tuple[int, int]] = {}
+        birth = 0
+        for i, step in enumerate(self.heard.steps):
+            birth = step.node.birth if step.node else birth
+            order[step] = birth, i
+        called = {s.node: s for s in order}
+        found = {called.get(n) or _Step.of(n): None for n in nodes if isinstance(n, Node)}
+        waiting = list(found)
+        while waiting:
+            for given in waiting.pop().given:
+                if not isinstance(given, Tensor) or given._node not in self.tape:
+                    maker = self.heard.made.get(id(_array(given)))
+                    if maker is not None and maker not in found:
+                        found[maker] = None
+                        waiting.append(maker)
+        return sorted(found, key=lambda s: order.get(s) or (s.node.birth, -1))  # type: ignore[union-attr]
+
+    def ops(self, steps: list[_Step], prefix: str) -> list[Op]:
+        following = [*((s.code, s.offset) for s in steps[1:]), None]
+        return [self.op(s, after, f"{prefix}{i}") for i, (s, after) in enumerate(zip(steps, following, strict=True), 1)]
+
+    def inside(self, checkpoint: Checkpoint, prefix: str) -> Graph:
+        """What a checkpoint runs again."""
+        outer = self.heard, self.tape, self.tensor
+        oldest = Leaf((), np.dtype(float), None).birth
+        with enable_grad(), listening() as self.heard:
+            self.tensor = checkpoint.raw()
+        ops = self.ops(self.steps(tape(self.tensor._node, oldest)), prefix)
+        result = self.known[self.tensor._node]
+        self.heard, self.tape, self.tensor = outer
+        return Graph(ops, self.values, result.id, None)
+
+    def op(self, step: _Step, following: Any, rank: str) -> Op:
+        primitive, node = step.primitive, step.node if step.node in self.tape else None
+        site, variables, place = self.written(step)
+        saved = node.saved or () if node else ()
+        arrays = {p: saved[i] for (shape, p), i in node.plan.sources.items() if not shape} if node and saved else {}
         inputs, options = [], {}
-        for port, (name, given) in enumerate(zip(plan.names, node.inputs, strict=True)):
-            if isinstance(given, (Node, Leaf, Constant)):
-                value = self.input(node, port, given, variables.get(port), arrays.get(port))
-                inputs.append((port, value.id))
-            elif name not in primitive.defaults or spelled(given) != spelled(primitive.defaults[name]):
+        arguments: list[Any] = []
+        for port, (name, given, value) in enumerate(zip(step.names, step.given, step.values, strict=True)):
+            if _is_array(given):
+                use = self.use(step, port, given, value, variables.get(port), arrays.get(port))
+                inputs.append((port, use.value.id))
+                arguments.append(use)
+                continue
+            if name not in primitive.defaults or spelled(given) != spelled(primitive.defaults[name]):
                 options[name] = spelled(given)
+            if isinstance(value, tuple):  # an index, maybe of arrays
+                parts = arrays.get(port, value)
+                indices = zip(value, parts, strict=True)
+                arguments.append(
+                    tuple([self.use(step, port, v, v, name, part) if _is_array(v) else v for v, part in indices])
+                )
+            else:
+                arguments.append(value)
         # of several operations under one of the user's calls, the last one made what the variable holds
         last = node is self.tensor._node
         name = "loss" if last and self.tensor.size == 1 else primitive.name
-        if site and site.target and (site.operation == primitive.name or following != (node.code, node.offset)):
+        if site and site.target and (site.operation == primitive.name or following != (step.code, step.offset)):
             name = site.target
-        output = self.known[node] = self.value(node.name or name, "activation", node)
-        rules = {p: Rule(r.inputs, tuple(r.asks)) for positions, r, _ in plan.steps for p in positions if p is not None}
-        kept = None if node.saved is None else list(self.kept(f"n{rank}", plan, arrays, dict(inputs), output))
+        output = self.value(step.name or name, "activation", step.out)
+        self.known[node] = output
+        if self.heard is not None:
+            self.known[id(_array(step.out))] = output
+        steps = node.plan.steps if node else []
+        rules = {p: Rule(r.inputs, tuple(r.asks)) for positions, r, _ in steps for p in positions if p is not None}
+        kept = None if node and node.saved is None else list(self.kept(rank, node, arrays, dict(inputs), output))
+        inside = (
+            self.inside(primitive, f"{rank}_") if isinstance(primitive, Checkpoint) and self.heard and node else None
+        )
+        call = Call(primitive, arguments, [(p, r) for p, r, _ in steps], node if step.out is node else None, inside)
         byproducts = list(primitive.byproducts)
-        return Op(f"n{rank}", primitive.name, options, plan.names, inputs, output.id, byproducts, place, rules, kept)
+        return Op(rank, primitive.name, options, step.names, inputs, output.id, byproducts, place, rules, kept, call)
 
-    def written(self, node: Node) -> tuple[Site | None, dict[int, str], Place]:
+    def written(self, step: _Step) -> tuple[Site | None, dict[int, str], Place]:
         """How the user wrote it: a loop asks for the same line again and again."""
-        key = (id(node.code), node.offset, id(node.plan))
+        key = (step.code, step.offset, step.primitive.name, len(step.names))
         if key not in self.sites:
-            line = (node.code, node.offset)
-            site = self.source.site(line, node.plan.primitive.name)
-            variables = site.variables(node.plan.primitive, node.plan.names) if site else {}
-            place = Place(os.path.basename(node.code.co_filename), line_of(line), node.code.co_name)
+            line = (step.code, step.offset)
+            site = self.source.site(line, step.primitive.name)
+            variables = site.variables(step.primitive, step.names) if site else {}
+            place = Place(os.path.basename(step.code.co_filename), line_of(line), step.code.co_name)
             self.sites[key] = site, variables, place
         return self.sites[key]
 
-    def input(self, node: Node, port: int, given: Any, variable: str | None, array: Any) -> Value:
-        if isinstance(given, Node):
-            return self.known[given]
-        name = node.plan.names[port]
-        target = port > 0 and "reduction" in node.plan.primitive.parameters
-        if isinstance(given, Leaf):
-            return self.leaf(given, variable or name, target)
+    def use(self, step: _Step, port: int, given: Any, settled: Any, variable: str | None, saved: Any) -> Use:
+        """An array that went in, and what became of it if it is weak."""
+        value = self.input(step, port, given, variable, saved)
+        self.remember(value, given)
+        cast = ""
+        if isinstance(given, (Tensor, np.ndarray)) and settled is not _array(given) and settled is not given:
+            cast = str(settled.dtype) if isinstance(settled, np.ndarray) else "item"
+        return Use(value, cast)
+
+    def remember(self, value: Value, given: Any) -> None:
+        """Keep the array with which the graph begins."""
+        array = _array(given)
+        if array is not None and value.role != "activation":
+            self.known.setdefault(id(array), value)
+            if value.id not in self.arrays:
+                copies = self.heard.copies if self.heard else {}
+                self.arrays[value.id] = copies[id(array)] if id(array) in copies else np.array(array)
+
+    def input(self, step: _Step, port: int, given: Any, variable: str | None, saved: Any) -> Value:
+        node = given._node if isinstance(given, Tensor) else given
+        if isinstance(node, Node) and node in self.known:
+            return self.known[node]
+        name = step.names[port]
+        target = port > 0 and "reduction" in step.primitive.parameters
+        if isinstance(node, Leaf):
+            return self.leaf(node, variable or name, target)
         # The tape forgets which array a constant was: its name tells, or where it is still saved its identity.
-        key: Any = (given.name, given.shape, given.dtype) if given.name else None
+        label = getattr(given, "name", None)
+        key: Any = id(array) if (array := _array(given)) is not None else None
         if key is None:
-            key = id(array) if isinstance(array, np.ndarray) else (node.birth, port)
+            key = (label, given.shape, given.dtype) if label else None
+        if key is None:
+            key = id(saved) if isinstance(saved, np.ndarray) else (step, port)
         if key not in self.known:
-            named = given.name or variable or (name if target else None)
+            named = label or variable or (name if target else None)
             role = "target" if target else "input" if named else "constant"
             self.known[key] = self.value(named or "constant", role, given)
         return self.known[key]
@@ -218,9 +397,11 @@ class _Writer:
         self.values[value.id] = value
         return value
 
-    def kept(self, op: str, plan: Any, arrays: dict[int, Any], inputs: dict[int, str], output: Value) -> Iterator[Kept]:
-        out = len(plan.names)
-        stored = [*plan.names, "out", *plan.primitive.byproducts]
+    def kept(self, op: str, node: Any, arrays: dict[int, Any], inputs: dict[int, str], output: Value) -> Iterator[Kept]:
+        if node is None:
+            return
+        out = len(node.plan.names)
+        stored = [*node.plan.names, "out", *node.plan.primitive.byproducts]
         seen = set()
         for position, array in sorted(arrays.items()):
             value = self.values[inputs[position]] if position in inputs else output if position == out else None

@@ -34,13 +34,24 @@ def standard_cnn(p, x, y):
     return ag.bce(q, y)
 
 
-def cnn_loss(rng):
+def cnn_arguments(rng):
     parameters = {
         name: ag.Tensor((0.02 * rng.normal(size=shape)).astype(np.float32), requires_grad=True)
         for name, shape in SHAPES.items()
     }
     images = rng.uniform(size=(4, 32, 32, 3)).astype(np.float32)
-    return standard_cnn(parameters, images, np.eye(10, dtype=np.float32)[[0, 1, 2, 3]])
+    return parameters, images, np.eye(10, dtype=np.float32)[[0, 1, 2, 3]]
+
+
+def cnn_loss(rng):
+    return standard_cnn(*cnn_arguments(rng))
+
+
+@pytest.fixture(name="standard_cnn")
+def standard_cnn_fixture():
+    """The standard CNN as a function, with `arguments` to call it on."""
+    standard_cnn.arguments = cnn_arguments
+    return standard_cnn
 
 
 @pytest.fixture
@@ -85,6 +96,9 @@ def models():
         d = ag.tanh(a + c)
         return ag.sum(ag.exp(b * d) * c + d)
 
+    def scaled(w, x):
+        return ag.sum(ag.tanh(x * 2.0 - 1.0) * w + x)
+
     image = rng.normal(size=(2, 6, 6, 4))
     return {
         "cnn": cnn_loss(rng).graph(),
@@ -94,6 +108,7 @@ def models():
         "dense": ag.trace(dense, rng.normal(size=3)),
         "square": ag.trace(lambda x: x * x + x, 3.0),
         "matrix": ag.trace(lambda x, w: x @ w, rng.normal(size=(2, 3)), weights(3, 4)),
+        "data first": ag.trace(scaled, weights(3), rng.normal(size=3)),
         "leaf": weights(3, name="w").graph(),
         "many inputs": ag.trace(lambda *x: ag.stack(x).sum(), *rng.normal(size=(6, 2))),
     }

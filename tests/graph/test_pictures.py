@@ -12,7 +12,7 @@ from autograd_cnn.graph import svg as svg_module
 from autograd_cnn.graph.layout import EM, ladder, wide
 from autograd_cnn.graph.text import bytes_text
 
-MODELS = ["cnn", "residual", "hub", "branches", "dense", "square", "matrix", "leaf", "many inputs"]
+MODELS = ["cnn", "residual", "hub", "branches", "dense", "square", "matrix", "data first", "leaf", "many inputs"]
 HOSTILE = {
     "quote": 'a"b', "apostrophe": "a'b", "backslash": "a\\", "escape": "\\N\\G\\l", "tag": "<b>bold</b>",
     "cdata": "]]>", "script": "</script>", "record": "{a|b}", "newline": "a\nb", "nul": "a\0b",
@@ -339,7 +339,7 @@ def test_graphviz_keeps_our_positions(models, graphviz):
 def test_an_unknown_suffix_says_what_there_is(models, tmp_path):
     with pytest.raises(ValueError) as caught:
         models["square"].save("net.jpeg")
-    assert str(caught.value) == "graph: 'net.jpeg' ends in '.jpeg'. There are .svg, .dot, .png and .pdf"
+    assert str(caught.value) == "graph: 'net.jpeg' ends in '.jpeg'. There are .svg, .dot, .py, .png and .pdf"
 
 
 def test_without_the_program_the_message_names_the_cure(models, tmp_path, monkeypatch):

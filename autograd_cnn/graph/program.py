@@ -1,0 +1,494 @@
+"""The derived backward program: forward lines in the user's names, beside them the lines that the rules give.
+
+A line *is* its rule: its source with the names of what the walk passes for its parameters; statements of a `def` are
+written out. Where that cannot be, the line calls the rule itself: same bits.
+
+The program is written by running it. Every line is executed as it is written, on the copied leaves of a trace or on
+what the tape has saved, and what it gives decides what the walk would do next: undo broadcasting, bring to a dtype,
+add in place or into a new array. So the text has the same functions on the same arrays in the same order as the walk,
+and gives the same bits.
+
+Reads records, and the engine's registry. Earlier programs of the kind: Tangent (derived from source), JAX's
+``make_jaxpr``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import keyword
+import re
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Iterator
+from itertools import zip_longest
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tape import no_grad, unbroadcast
+from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine.transforms import Checkpoint
+from autograd_cnn.graph.records import Graph, Op, Use, Value
+from autograd_cnn.graph.sources import NoSource, literal, sequence, spelled, tidy
+from autograd_cnn.graph.text import bytes_text, clip, shape_text
+from autograd_cnn.graph.text import spelled as between
+
+OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@"}
+LONGEST = 40  # characters of an identifier
+COLUMN, WIDTH = 56, 72  # of the listing: left, right
+
+Line = tuple[str, "float | None"]  # text, and the rms of what it contributes
+
+
+class Program:
+    """A forward and a backward pass as code; made by `Graph.program`.
+
+    ``print`` shows them side by side: the left column is read down, the right one up.
+
+    Attributes
+    ----------
+    source : str
+        A module with one function, ``step(leaf, ...)``, which returns the result and a dict of gradients by name.
+    inputs : list of str
+        What the program begins with, in the order of ``step``'s parameters.
+    leaves : dict of str to ndarray
+        Copies of these, as far as they are at hand: all of them after `trace`.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> def f(x, y):
+    ...     h = x * y
+    ...     return ag.sin(h) + x
+    >>> program = ag.trace(f, 2.0, 3.0).program()
+    >>> print(program.source.partition("def ")[2])
+    step(x, y):
+        h = x * y
+        sin = ag.sin(h)
+        loss = sin + x
+    <BLANKLINE>
+        g_loss = np.ones_like(loss)
+        g_sin = g_loss
+        g_x = g_loss
+        g_h = g_sin * ag.cos(h)
+        g_x = g_x + g_h * y
+        g_y = g_h * x
+        return loss, {"x": g_x, "y": g_y}
+    <BLANKLINE>
+    >>> loss, gradients = program.run(y=0.0)
+    >>> gradients["x"], gradients["y"]
+    (array(1.), array(2.))
+    """
+
+    def __init__(self, source: str, listing: str, inputs: list[str], leaves: dict[str, Any]) -> None:
+        self.source = source
+        self.listing = listing
+        self.inputs = inputs
+        self.leaves = leaves
+
+    def run(self, **leaves: Any) -> tuple[Any, dict[str, np.ndarray]]:
+        """Execute the program.
+
+        Parameters
+        ----------
+        **leaves : array_like
+            By name, in place of those at hand.
+
+        Returns
+        -------
+        loss : ndarray or number
+        gradients : dict of str to ndarray
+            By the name of the leaf.
+
+        Raises
+        ------
+        TypeError
+            Where a leaf is unknown, or neither at hand nor given.
+        """
+        for name in leaves:
+            if name not in self.inputs:
+                raise TypeError(f"program: has no {clip(name)}. It begins with {', '.join(map(clip, self.inputs))}")
+        given = {**self.leaves, **leaves}
+        missing = [clip(name) for name in self.inputs if name not in given]
+        if missing:
+            raise TypeError(
+                f"program: {', '.join(missing)} not at hand. ag.trace(f, ...) keeps copies; or run({missing[0]}=array)"
+            )
+        namespace: dict[str, Any] = {}
+        exec(compile(self.source, "<program>", "exec"), namespace)
+        with no_grad():  # the operations have warned when they were recorded
+            result, gradients = namespace["step"](*(_plain(given[name]) for name in self.inputs))
+        return result, {name: np.asarray(g) for name, g in gradients.items()}
+
+    def __str__(self) -> str:
+        return self.listing
+
+    def __repr__(self) -> str:
+        lines = self.listing.splitlines()
+        return "\n".join(lines if len(lines) <= 42 else [*lines[:20], f"... {len(lines) - 40} lines", *lines[-20:]])
+
+
+def _plain(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else np.asarray(value) if isinstance(value, (float, list)) else value
+
+
+def write(graph: Graph) -> Program:
+    """The program of `graph`."""
+    with np.errstate(all="ignore"), no_grad():
+        return _Author(graph).program()
+
+
+class _Author:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
+        self.taken = {"np", "ag", "step", "registry", "_", *keyword.kwlist, *dir(builtins)}
+        self.imports: dict[str, None] = {}
+        self.scope: dict[str, Any] = {"np": np, "ag": ag}
+        self.inputs: dict[str, str] = {}  # identifier -> name
+        self.received: set[str] = set()  # gradients that have begun
+        self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
+        self.lines: list[Line] = []
+        self.made = {op.output for op in _every(graph.ops)}
+
+    def program(self) -> Program:
+        graph, result = self.graph, self.graph.values[self.graph.result]
+        for op in _every(graph.ops):  # functions have the first choice of names
+            if not isinstance(op.call.primitive, Checkpoint):
+                self.text(op.call.primitive, op.name)
+        begin = [v for v in graph.values.values() if v.id not in self.made]
+        for value in begin:
+            self.inputs[self.name(value)] = value.name
+            if graph.arrays and value.id in graph.arrays:
+                self.scope[self.name(value)] = graph.arrays[value.id]
+        forward = [self.forward(op) for op in graph.ops]
+        copied = copy.copy if graph.arrays is None else lambda array: array  # a trace has copied already
+        leaves = {name: copied(self.scope[i]) for i, name in self.inputs.items() if i in self.scope}
+        g = f"g_{self.name(result)}"
+        seed = "" if graph.loss is None else f"{g} = np.ones_like({self.name(result)})"
+        if graph.loss is None:
+            self.inputs[g] = f"g_{result.name}"
+        self.scope[g] = np.ones(result.shape, result.dtype)
+        self.received.add(g)
+        backward = [self.backward(op) for op in reversed(graph.ops)]
+        learnt = [v for v in begin if self.gradient(v) in self.received]
+        body = ["", *forward, "", seed, *(text for lines in backward for text, _ in lines)]
+        body.append(
+            f"return {self.name(result)}, {{{', '.join(f'{_quoted(v.name)}: {self.returned(v)}' for v in learnt)}}}"
+        )
+        source = "\n".join(
+            [
+                f"# {', '.join(graph.summary())}",
+                "import numpy as np\n\nimport autograd_cnn as ag",
+                *self.imports,
+                '\n\n@np.errstate(all="ignore")',
+                f"def step({', '.join(self.inputs)}):"
+                + textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n"), "    "),
+                "",
+            ]
+        )
+        return Program(source, _listing(graph, forward, backward[::-1], seed), list(self.inputs.values()), leaves)
+
+    def returned(self, value: Value) -> str:
+        """A gradient as the walk hands it over: in an array of its own."""
+        return (name := self.gradient(value)) + ("" if _ours(self.scope[name]) else ".copy()")
+
+    # Names
+
+    def name(self, value: Value) -> str:
+        """`value` as an identifier, such that ``g_`` and it can be its gradient."""
+        return self.named(value.id, value.name, "g_")
+
+    def gradient(self, value: Value) -> str:
+        return self.inner.get(value.id) or f"g_{self.name(value)}"
+
+    def named(self, key: Any, wish: str, companion: str = "") -> str:
+        """The identifier of whatever `key` is, like `wish` and nobody else's."""
+        if key not in self.names:
+            wish = re.sub(r"\W", "_", unicodedata.normalize("NFKC", wish))[:LONGEST]
+            wish = found = wish if wish.isidentifier() else f"v_{wish}"
+            count = 1
+            while found in self.taken or companion + found in self.taken:
+                count += 1
+                found = f"{wish}_{count}"
+            self.taken |= {found, companion + found}
+            self.names[key] = found
+        return self.names[key]
+
+    def known(self, thing: Any, wish: str) -> str:
+        """An expression for a function, module or constant, imported at the head where need be."""
+        if not callable(thing) and not isinstance(thing, ModuleType):
+            return literal(thing)
+        name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
+        for module, short in ((ag, "ag"), (np, "np")):
+            if thing is module or vars(module).get(name) is thing:
+                return short if thing is module else f"{short}.{name}"
+        if vars(builtins).get(name) is thing:
+            return name
+        if isinstance(thing, ModuleType):
+            line = f"import {name}"
+        elif name.isidentifier() and getattr(sys.modules.get(str(home)), name, None) is thing:
+            line, wish = f"from {home} import {name}", name.lstrip("_")
+        elif (key := getattr(thing, "name", "")) and registry.get(key) is thing:
+            self.imports["from autograd_cnn.engine.tensor import registry"] = None
+            self.scope["registry"] = registry
+            return f"registry[{key!r}]"
+        else:
+            raise NoSource
+        alias = self.named(line, wish)
+        self.imports[line if alias == name else f"{line} as {alias}"] = None
+        self.scope[alias] = thing
+        return alias
+
+    def text(self, value: Any, wish: str) -> str:
+        """An argument as an expression; an object that has none becomes an input of the program."""
+        if isinstance(value, Use):
+            name = self.name(value.value)
+            return (
+                f"{name}.item()" if value.cast == "item" else f"{name}.astype(np.{value.cast})" if value.cast else name
+            )
+        if isinstance(value, tuple):
+            return sequence(value, (self.text(v, wish) for v in value))
+        try:
+            return self.known(value, wish)
+        except NoSource:
+            name = self.named(id(value), wish)
+            self.inputs[name], self.scope[name] = wish, value
+            return name
+
+    # Forward
+
+    def forward(self, op: Op) -> str:
+        """The line of `op`, executed."""
+        name = self.name(self.graph.values[op.output])
+        if op.call.inside:
+            lines = [f"# {clip(op.name)}: backward runs this again", *map(self.forward, op.call.inside.ops)]
+            lines.append(f"{name} = {self.name(self.graph.values[op.call.inside.result])}")
+            exec(lines[-1], self.scope)
+            return "\n".join(lines)
+        if isinstance(op.call.primitive, Checkpoint):
+            raise ValueError(f"program: {clip(op.name)} keeps nothing to write it from. ag.trace(f, ...) runs it again")
+        targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts)]
+        line = f"{', '.join(targets)} = {tidy(self.call(op))}"
+        if all(self.name(self.graph.values[v]) in self.scope for _, v in op.inputs):
+            exec(line, self.scope)
+            for target in targets:
+                _freeze(self.scope[target])
+        elif op.call.node is not None:
+            self.recall(op, targets)
+        return line
+
+    def call(self, op: Op) -> str:
+        """As the user would write it: operators; options by name, and only where they differ from the default."""
+        primitive, arguments = op.call.primitive, op.call.arguments
+        texts = [self.text(a, n) for a, n in zip(arguments, op.ports, strict=True)]
+        public = vars(ag).get(primitive.name) is primitive
+        if public and primitive.name in OPERATORS:
+            return f"({texts[0]}) {OPERATORS[primitive.name]} ({texts[1]})"
+        if public and primitive.name == "negative":
+            return f"-({texts[0]})"
+        if public and primitive.name == "getitem":
+            parts = arguments[1] if isinstance(arguments[1], tuple) and arguments[1] else arguments[1:]
+            slices = [between(p) if isinstance(p, slice) else self.text(p, "index") for p in parts]
+            return f"{texts[0]}[{', '.join(slices)}]"
+        given, by_name = [], False
+        for name in primitive.parameters:
+            ports = [p for p, n in enumerate(op.ports) if n == name]
+            if name == primitive.sequence:
+                given += [texts[p] for p in ports] if primitive.variadic else [sequence([], (texts[p] for p in ports))]
+                continue
+            value, text = arguments[ports[0]], texts[ports[0]]
+            option = name in primitive.defaults and not isinstance(value, Use)
+            by_name = by_name or option
+            if not option or repr(value) != repr(primitive.defaults[name]):
+                given.append(f"{name}={text}" if by_name else text)
+        raw = ".raw" if op.byproducts else ""
+        return f"{self.text(primitive, primitive.name)}{raw}({', '.join(given)})"
+
+    def recall(self, op: Op, targets: list[str]) -> None:
+        """What the tape has saved, in place of running the line."""
+        node = op.call.node
+        if node.saved is None:
+            raise RuntimeError(
+                f"program: {node} has let go of its arrays. Take it before backward(), or from ag.trace(f, ...)"
+            )
+        places = [*op.call.arguments, *targets]
+        for (shape, p), i in node.plan.sources.items():
+            index = isinstance(places[p], tuple)
+            for place, array in zip(
+                *((places[p], node.saved[i]) if index else ([places[p]], [node.saved[i]])), strict=True
+            ):
+                if not shape and (p >= len(op.ports) or isinstance(place, Use)):
+                    self.scope[self.name(place.value) if isinstance(place, Use) else place] = array
+
+    # Backward
+
+    def backward(self, op: Op) -> list[Line]:
+        """The lines of the rules of `op`, executed."""
+        start = len(self.lines)
+        if op.call.steps:
+            _freeze(self.scope[self.gradient(self.graph.values[op.output])])
+        rule: Any
+        for positions, rule in op.call.steps:
+            parents: list[Any] = [None if p is None else op.call.arguments[p].value for p in positions]
+            if op.call.inside:
+                self.again(op, op.call.inside, parents)
+            elif rule.joint:
+                self.joint(op, rule, positions, parents)
+            elif rule.into and (name := self.gradient(parents[0])) in self.received and _ours(self.scope[name]):
+                if isinstance(self.scope[name], np.generic):
+                    self.line(f"{name} = np.asarray({name})")
+                self.line(self.rule(op, rule, rule.into, positions, name))
+            else:
+                self.receive(parents[0], self.rule(op, rule, rule.function, positions))
+        return self.lines[start:]
+
+    def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> str:
+        """What `function` returns for what the walk passes it; statements that go before become lines."""
+        port = next(p for p in positions if p is not None)
+        given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
+        try:
+            *statements, result = spelled(
+                function, given, self.known, lambda n: self.named((op.id, "local", n), f"{n.lstrip('_')}_{op.id}")
+            )
+            for statement in statements:
+                self.line(statement)
+            return result
+        except NoSource:
+            pass
+        try:
+            called = self.known(function, "rule")
+        except NoSource:
+            called = f"{self.text(op.call.primitive, op.name)}.rules[{rule.inputs[0]!r}]"
+            called += ".into" if buffer else ".function"
+            self.lines.append((f"# {op.name}: source not available", None))
+        return tidy(f"{called}({', '.join(given)})")
+
+    def asked(self, op: Op, ask: str, port: int) -> str:
+        """What a rule gets under the name `ask`: the plan's reading of it, as an expression."""
+        several, output = op.call.primitive.sequence, self.graph.values[op.output]
+        if ask == "position":
+            return repr(port - op.ports.index(several))
+        if ask == "out":
+            return self.name(output)
+        if ask in op.byproducts:
+            return self.names[op.id, ask]
+        if ask == "out_shape":
+            return literal(output.shape)
+        whole = ask in op.ports or ask == several
+        name = ask if whole else ask.removesuffix("_shape")
+        arguments = [a for a, n in zip(op.call.arguments, op.ports, strict=True) if n == name]
+        if whole:
+            texts = [self.text(a, ask) for a in arguments]
+        else:
+            texts = [literal(a.value.shape if isinstance(a, Use) else np.shape(a)) for a in arguments]
+        return sequence([], texts) if name == several else texts[0]
+
+    def receive(self, value: Value, text: str) -> None:
+        """A contribution fitted and added as the walk does it."""
+        c = eval(text, self.scope)
+        if np.shape(c) != value.shape:
+            extra = np.ndim(c) - len(value.shape)
+            axes = tuple(i for i, n in enumerate(c.shape) if i < extra or value.shape[i - extra] != n)
+            text = f"({text}).sum(axis={axes[0] if len(axes) == 1 else axes})"
+            text += f".reshape({value.shape})" if len(axes) != extra else ""
+            c = unbroadcast(np.asarray(c), value.shape)
+        if c.dtype != value.dtype:
+            text, c = f"({text}).astype(np.{value.dtype})", c.astype(value.dtype)
+        name = self.gradient(value)
+        if name not in self.received:
+            self.received.add(name)
+            self.scope[name], line = c, f"{name} = {tidy(text)}"
+        elif _ours(self.scope[name]):
+            self.scope[name] += c
+            line = f"{name} += {tidy(text)}"
+        else:
+            self.scope[name] = self.scope[name] + c
+            line = f"{name} = {tidy(f'{name} + ({text})')}"
+        self.lines.append((line, _rms(c)))
+
+    def joint(self, op: Op, rule: Any, positions: Any, parents: list[Any]) -> None:
+        """One tuple assignment; what does not fit, or is not the first, is added afterwards."""
+        result = self.rule(op, rule, rule.function, positions)
+        targets, later = [], []
+        for value, name, c in zip(parents, rule.inputs, eval(result, self.scope), strict=True):
+            target = "_" if value is None else self.gradient(value)
+            if target in self.received or (value and (np.shape(c), c.dtype) != (value.shape, value.dtype)):
+                target = self.named((op.id, "g", name), f"g_{name}_{op.id}")
+                later.append((value, target))
+            elif value:
+                self.received.add(target)
+            targets.append(target)
+            self.scope[target] = c
+        self.lines.append((f"{', '.join(targets)} = {result}", None))
+        for value, target in later:
+            self.receive(value, target)
+
+    def again(self, op: Op, inside: Graph, parents: list[Any]) -> None:
+        """The walk inside a checkpoint: gradients of what lies outside are summed here first, then handed over."""
+        g, outer = self.gradient(self.graph.values[op.output]), self.inner
+        self.inner = {v.id: self.named((op.id, v.id), f"g_{v.name}_{op.id}") for v in parents}
+        name = self.gradient(self.graph.values[inside.result])
+        self.line(f"{name} = {g}")
+        self.received.add(name)
+        for inner in reversed(inside.ops):
+            self.backward(inner)
+        sums = [(v, self.gradient(v) + ".copy()" if v.id in self.made else self.returned(v)) for v in parents]
+        self.inner = outer
+        for value, text in sums:
+            self.receive(value, text)
+
+    def line(self, text: str) -> None:
+        exec(text, self.scope)
+        self.lines.append((text, None))
+
+
+def _every(ops: list[Op]) -> Iterator[Op]:
+    """Those inside checkpoints too."""
+    for op in ops:
+        yield op
+        yield from _every(op.call.inside.ops if op.call.inside else [])
+
+
+def _ours(array: Any) -> bool:
+    """Whether the walk would add into `array`: a NumPy scalar stands for a fresh array."""
+    return isinstance(array, np.generic) or array.flags.writeable
+
+
+def _freeze(array: Any) -> None:
+    if isinstance(array, np.ndarray):
+        array.flags.writeable = False
+
+
+def _rms(array: Any) -> float | None:
+    return float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if np.size(array) else None
+
+
+def _quoted(name: str) -> str:
+    return '"' + repr('"' + name)[2:-1].replace('"', '\\"') + '"'
+
+
+def _listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: str) -> str:
+    """Both passes side by side; the right column is read up, so lines stand in reverse."""
+    digits = len(str(len(graph.ops))) + 1
+    rows = [f"{'#':>{digits}}  {'forward: read down':<{COLUMN}} | {'backward: read up':<{WIDTH}} rms"]
+    for i, (op, line, lines) in enumerate(zip(graph.ops, forward, backward, strict=True), 1):
+        shape, kept = shape_text(graph.values[op.output].shape), graph.kept(op)
+        detail = f"{op.place.file}:{op.place.line}  {shape}" + (f"  keeps {kept}" if kept else "")
+        left, right = _wrapped(f"{line}\n{clip(detail, 2 * COLUMN)}", COLUMN), []
+        for text, rms in reversed(lines):
+            first, *rest = _wrapped(text, WIDTH)
+            right += [f"{first:<{WIDTH}} {'' if rms is None else f'{rms:.1e}'}", *rest]
+        for k, (a, b) in enumerate(zip_longest(left, right, fillvalue="")):
+            rows.append(f"{'' if k else i:>{digits}}  {a:<{COLUMN}} | {b}")
+    total = f"keeps {bytes_text(graph.kept_bytes)} in all" if graph.kept_bytes else ""
+    rows.append(f"{'':>{digits}}  {total:<{COLUMN}} | {seed or 'the gradient of the result is given'}    start here")
+    return "\n".join(row.rstrip() for row in rows)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return [part for row in text.split("\n") for part in textwrap.wrap(row, width, subsequent_indent="    ")]

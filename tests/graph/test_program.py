@@ -1,0 +1,494 @@
+"""The derived program: run as printed, it gives what the walk gives, bit for bit, for every primitive and network."""
+
+import linecache
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.check import examples_of, split
+from autograd_cnn.engine.tensor import registry
+
+PRIMITIVES = sorted(n for n, p in registry.items() if hasattr(p, "rules") and p.rules)
+
+
+def same(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def check(f, *leaves, graph=None):
+    """The program of `f` gives the value of `f` and, in `grad` of every leaf, what `backward` leaves there."""
+    program = (graph or ag.trace(f, *leaves)).program()
+    value, gradients = program.run()
+    loss = f(*leaves)
+    loss.backward()
+    assert same(value, loss.data)
+    wanted = {t.name: t.grad for t in leaves if isinstance(t, ag.Tensor) and t.grad is not None}
+    assert list(gradients) == [n for n in program.inputs if n in wanted] and len(gradients) == len(wanted)
+    for name, grad in wanted.items():
+        assert same(gradients[name], grad), name
+    return program
+
+
+def leaf(data, name):
+    return ag.Tensor(data, requires_grad=True, name=name)
+
+
+# Every primitive
+
+
+def cases(name, dtype):
+    primitive = registry[name]
+    for args, options in examples_of(primitive, np.random.default_rng(0)):
+        f, inputs = split(primitive, args, options)
+        yield f, [leaf(a.astype(dtype), f"v{i}") for i, a in enumerate(inputs)]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_the_program_of_a_primitive_is_its_walk(name, dtype):
+    for f, leaves in cases(name, dtype):
+        weights = np.random.default_rng(1).normal(size=f(*leaves).shape).astype(dtype)
+        program = check(lambda *v, f=f, w=weights: ag.sum(f(*v) * w), *leaves)
+        assert "source not available" not in program.source and "rules[" not in program.source
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_of_one_input_that_learns_only_its_rule_is_printed(name):
+    for f, leaves in cases(name, np.float64):
+        for i in range(len(leaves)):
+            given = [leaf(v.data, "v") if i == j else v.data for j, v in enumerate(leaves)]
+            program = check(lambda *v, f=f: ag.sum(ag.square(f(*v))), *given)
+            assert re.findall(r'"(\w+)": g_', program.source) == ["v"]
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_the_program_of_the_second_derivative_is_its_walk(name):
+    for f, leaves in cases(name, np.float64):
+
+        def slope(*v, f=f):
+            out = ag.sum(ag.exp(0.1 * f(*v)))
+            gradients = out.gradient(*v, create_graph=True)
+            gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+            products = [ag.sum(ag.sin(g)) for g in gradients]
+            return sum(products[1:], products[0])
+
+        check(slope, *leaves)
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_the_other_door_gives_the_same_program(name):
+    for f, leaves in cases(name, np.float64):
+        weights = np.ones(f(*leaves).shape)
+        loss = ag.sum(f(*leaves) * weights)
+        program = loss.graph().program()
+        given = {**{t.name: t.data for t in leaves}, **program.leaves}
+        given |= {n: weights for n in program.inputs if n not in given}
+        value, gradients = program.run(**given)
+        loss.backward()
+        assert same(value, loss.data)
+        assert all(same(gradients[t.name], t.grad) for t in leaves)
+
+
+def test_a_result_of_many_numbers_takes_its_gradient():
+    for name in PRIMITIVES:
+        for f, leaves in cases(name, np.float64):
+            program = ag.trace(f, *leaves).program()
+            out = f(*leaves)
+            if out.size == 1:
+                continue
+            seed = np.random.default_rng(2).normal(size=out.shape)
+            _, gradients = program.run(**{program.inputs[-1]: seed})
+            out.backward(seed)
+            assert all(same(gradients[t.name], t.grad) for t in leaves), name
+
+
+# Networks
+
+
+@pytest.fixture
+def w(rng):
+    """A named leaf of that shape."""
+    return lambda name, *shape: leaf(rng.normal(size=shape), name)
+
+
+def test_a_scalar():
+    x, y = leaf(2.0, "x"), leaf(3.0, "y")
+
+    def f(x, y):
+        h = x * y
+        return ag.sin(h) + x
+
+    program = check(f, x, y)
+    assert program.source.partition("def ")[2] == (
+        "step(x, y):\n    h = x * y\n    sin = ag.sin(h)\n    loss = sin + x\n\n    g_loss = np.ones_like(loss)\n"
+        "    g_sin = g_loss\n    g_x = g_loss\n    g_h = g_sin * ag.cos(h)\n    g_x = g_x + g_h * y\n"
+        "    g_y = g_h * x\n"
+        '    return loss, {"x": g_x, "y": g_y}\n'
+    )
+
+
+def test_the_standard_cnn(rng, standard_cnn):
+    p, images, labels = standard_cnn.arguments(rng)
+    for name, tensor in p.items():
+        tensor.name = name
+    program = check(lambda *ws: standard_cnn(dict(zip(p, ws, strict=True)), images, labels), *p.values())
+    body = program.source.partition("g_loss")[2]
+    for line in (
+        "g_z = g_q * (q * (1 - q))",
+        "g_v = g_z @ ag.transpose(w5)",
+        "g_w5 = ag.transpose(v) @ g_z",
+        "g_b5 = g_z.sum(axis=0)",
+        "g_u = g_v * np.logical_not(v <= 0)",
+        "g_m_3 = ag.reshape(g_f, (4, 4, 4, 128))",
+        "g_r = ag.max_unpool2d(g_m, argmax_m, (4, 32, 32, 32), kernel_size=2, stride=None, padding=0)",
+        "g_w1 = ag.conv2d_weight_gradient(x, g_h, (3, 3, 3, 32), stride=1, padding=1, dilation=1, groups=1)",
+        "g_b1 = g_h.sum(axis=(0, 1, 2))",
+    ):
+        assert f"\n    {line}\n" in body, line
+    assert "g_x" not in body  # the images need no gradient: that rule is neither printed nor run
+
+
+def test_modules_with_batch_norm_in_training_and_in_evaluation(rng):
+    layers = [ag.nn.Conv2d(3, 4, 3, padding=1, rng=rng), ag.nn.BatchNorm2d(4), ag.nn.ReLU(), ag.nn.Flatten()]
+    model = ag.nn.Sequential(*layers, ag.nn.Linear(4 * 36, 5, rng=rng))
+    x, y = rng.normal(size=(2, 6, 6, 3)).astype(np.float32), np.array([3, 1])
+    for training in (True, False):
+        model.train() if training else model.eval()
+        program = ag.trace(lambda x: ag.cross_entropy(model(x), y), x).program()
+        value, gradients = program.run()
+        loss = ag.cross_entropy(model(ag.Tensor(x)), y)
+        for p in model.parameters():
+            p.grad = None
+        loss.backward()
+        assert same(value, loss.data)
+        assert all(same(gradients[n], p.grad) for n, p in zip(gradients, model.parameters(), strict=True))
+    assert "ag.sqrt(" in program.source  # operations that need no gradient are there too
+
+
+def test_shared_weights_and_fan_out(w, rng):
+    x = rng.normal(size=(5, 8))
+
+    def f(u, b):
+        h = x
+        for _ in range(4):
+            h = ag.tanh(h @ u + b) + h
+        return ag.sum(h * h * h)
+
+    source = check(f, w("u", 8, 8), w("b", 8)).source
+    assert source.count("    g_u += ") == 3 and source.count("    g_u = ") == 1
+    assert re.search(r"    (g_\w+) = \1 \+ ", source)  # the first contribution is somebody else's array
+
+
+def test_buffers_that_are_added_into(w):
+    def f(x):
+        total = x[0] * 2
+        for i in (1, 2, 1):
+            total = total + x[i] * x[i, 0]
+        return ag.sum(total[np.array([0, 0, 1])])
+
+    source = check(f, w("x", 4, 3)).source
+    assert source.count("add_at(g_x, ") == 6
+    check(lambda s: s[()] * s[()] + s, w("s"))
+
+
+def test_weak_operands(rng):
+    x = leaf(rng.normal(size=3).astype(np.float32), "x")
+    counts, half, scale = np.array([1, 2, 3]), np.float64(0.5), ag.Tensor(np.array(2.0), name="scale")
+    source = check(lambda x: ag.sum((x * counts + half) * scale - [1.0, 2.0, 3.0]), x).source
+    assert "scale.item()" in source and ".astype(np.float32)" in source
+
+
+def test_joint_rules_that_share_an_input(w):
+    x, s = w("x", 4, 3), w("s", 3)
+    check(lambda x, s: ag.sum(ag.batch_norm(x, s, s) * ag.batch_norm(x, s, s * 2)), x, s)
+
+
+def test_sequences(w):
+    def f(x, y):
+        joined = ag.concatenate([x, y, x], axis=1)
+        piled = ag.stack([joined, joined * 2])
+        return ag.sum(ag.einsum("kij,lij->kl", piled, ag.sin(piled)))
+
+    check(f, w("x", 2, 3), w("y", 2, 1))
+
+
+def test_dropout(w):
+    program = check(lambda x: ag.sum(ag.dropout(x, 0.5, np.random.default_rng(3)) * x), w("x", 4, 5))
+    assert "random" not in program.source  # the mask is an input
+
+
+def test_checkpoints_within_each_other(w):
+    u, b = w("u", 4, 4), w("b", 4)
+
+    def inner(h):
+        return ag.sin(h @ u) * h
+
+    def block(h):
+        return ag.checkpoint(inner, h + b) + h * h
+
+    def f(u, b):
+        h = u @ b
+        c = ag.checkpoint(block, h)
+        return ag.sum(ag.checkpoint(block, c) * h + c)
+
+    assert "# checkpoint of block: backward runs this again" in check(f, u, b).source
+
+
+def test_what_has_no_gradient_is_computed_too(w, rng):
+    x = rng.normal(size=(6, 3))
+
+    def f(u, x):
+        with ag.no_grad():
+            scale = ag.std(x, axis=0) + ag.mean(u)
+        h = (x / scale) * u
+        return ag.sum(h * h.detach())
+
+    program = check(f, w("u", 3), ag.Tensor(x, name="x"))
+    assert program.inputs == ["x", "u"]
+    moved = leaf(rng.normal(size=3), "u")
+    f(moved, ag.Tensor(2 * x)).backward()
+    assert same(program.run(u=moved, x=2 * x)[1]["u"], moved.grad)
+
+
+def test_second_derivatives(w, rng):
+    x, v = rng.normal(size=5), rng.normal(size=5)
+    f = lambda x: ag.sum(ag.sin(x) * x * x)  # noqa: E731
+    for g in (ag.grad(lambda x: ag.sum(ag.grad(f)(x) * v)), lambda x: ag.hvp(f, (x,), (v,))[0], ag.grad(f)):
+        program = ag.trace(lambda x, g=g: ag.sum(g(x) * v), x).program()
+        moved = leaf(rng.normal(size=5), "x")
+        loss = ag.sum(g(moved) * v)
+        loss.backward()
+        value, gradients = program.run(x=moved)
+        assert same(value, loss.data) and same(gradients["x"], moved.grad)
+
+    def penalty(u, b):
+        h = ag.conv2d(image, u, b, padding=1)
+        loss = ag.mean(ag.square(ag.tanh(h)))
+        return ag.sum(ag.square(loss.gradient(u, create_graph=True))) + loss
+
+    image = rng.normal(size=(2, 5, 5, 3))
+    check(penalty, w("u", 3, 3, 3, 2), w("b", 2))
+
+
+def test_what_was_computed_before_the_trace(w):
+    u, b = w("u", 3), w("b", 3)
+    h = ag.tanh(u) + b
+    program = ag.trace(lambda b: ag.sum(h * h * b), b).program()
+    value, gradients = program.run(u=u)
+    loss = ag.sum(h * h * b)
+    loss.backward()
+    assert same(value, loss.data) and same(gradients["u"], u.grad) and same(gradients["b"], b.grad)
+
+
+def test_layouts_are_kept(w, rng):
+    x, y = rng.normal(size=(7, 65))[:, ::2], np.asfortranarray(rng.normal(size=(7, 33)))
+    shifted = rng.normal(size=(33, 5))[::-1]
+    check(lambda u: ag.sum((x + y + u) @ shifted) + ag.sum(u @ shifted), w("u", 7, 33))
+
+
+def test_it_is_silent(w):
+    u = w("u", 3)
+    with pytest.warns(UserWarning, match="exactly 0 or 1"):
+        graph = ag.trace(lambda u: ag.bce(ag.sigmoid(u * 1000), np.ones(3)), u)
+    graph.program().run()
+
+
+def test_leaves_are_copied(w):
+    u = w("u", 3)
+    program = ag.trace(lambda u: ag.sum(u * u), u).program()
+    before = u.data.copy()
+    u.data[:] = 0  # no lock is left
+    assert same(program.run()[1]["u"], 2 * before)
+
+
+def test_gradients_share_no_memory(w):
+    gradients = check(lambda x, y: ag.sum(x + y), w("x", 3), w("y", 3)).run()[1]
+    assert not np.shares_memory(gradients["x"], gradients["y"])
+
+
+def test_a_leaf_alone(w):
+    value, gradients = ag.trace(lambda x: x, w("x", 3)).program().run(g_x=np.ones(3))
+    assert list(gradients) == ["x"] and value.shape == (3,)
+
+
+# Names
+
+HOSTILE = {
+    "quote": 'a"b', "apostrophe": "a'b",
+    "both": """'"'\\""", "backslash": "a\\", "keyword": "lambda", "import": "import os",
+    "numpy": "np", "package": "ag", "function": "step", "builtin": "len", "gradient": "g_y", "soft": "match",
+    "newline": "a\nimport os\n", "nul": "a\0b", "surrogate": "a\ud800b", "override": "a\u202eb", "emoji": "🙂",
+    "digit": "1x", "ligature": "ﬁ", "greek": "α", "long": "x" * 10_000, "brace": "{x}", "wide": "你好",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+def test_names_stay_text(name, tmp_path):
+    x, y = leaf(np.array([2.0, 3.0]), name), leaf(np.array([5.0, 7.0]), "y")
+    g_y = x * y
+    g_y.name = name
+    graph = (g_y * x[0] * 2).sum().graph()
+    program = graph.program()
+    _, gradients = program.run(**{name: x, "y": y})
+    assert same(gradients["y"], x.data * 4) and same(gradients[name], np.array([82.0, 28.0]))
+    graph.save(tmp_path / "net.py")
+    assert (tmp_path / "net.py").read_text(encoding="utf-8") == program.source
+    assert len(str(program)) < 100_000 and all(len(line) < 250 for line in str(program).splitlines())
+
+
+def test_names_that_become_the_same_identifier_stay_apart():
+    leaves = [leaf(float(i), name) for i, name in enumerate(("a.b", "a_b", "a b", "ﬁ", "fi"))]
+    check(lambda *xs: xs[0] * xs[1] + xs[2] * xs[3] + xs[4], *leaves)
+
+
+# Where there is no source
+
+
+def test_without_source_the_rule_itself_is_called(w):
+    scope = {"ag": ag}
+    exec("@ag.primitive\ndef swish3(x):\n    return x * x\nswish3.vjp(x=lambda g, x: g * 2 * x)", scope)
+    try:
+        source = check(lambda x: ag.sum(scope["swish3"](x)), w("x", 3)).source
+        assert "# swish3: source not available" in source
+        assert "registry['swish3'].rules['x'].function(g_swish3, x)" in source
+    finally:
+        del registry["swish3"]
+
+
+def test_a_closure_and_a_file_that_changed_are_not_believed(w, tmp_path, monkeypatch):
+    path = tmp_path / "my_ops.py"
+    text = """
+import autograd_cnn as ag
+
+@ag.primitive
+def cubed(x):
+    return x**3
+
+@ag.primitive
+def scaled(x):
+    return x * 2
+
+def times(k):
+    return lambda g: g * k
+
+cubed.vjp(x=lambda g, x: g * 3 * x**2); scaled.vjp(x=times(2))
+"""
+    path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    import my_ops
+
+    try:
+        f = lambda x: ag.sum(my_ops.cubed(x) + my_ops.scaled(x))  # noqa: E731
+        source = check(f, w("x", 3)).source
+        assert "from my_ops import cubed\n" in source and "g_x += g_cubed_2 * 3 * x ** 2" in source
+        assert "scaled.rules['x'].function(g_scaled_2)" in source
+        path.write_text(text.replace("g * 3", "g * 4"))
+        linecache.checkcache(str(path))
+        assert "cubed.rules['x'].function(g_cubed_2, x)" in check(f, w("x", 3)).source
+    finally:
+        del sys.modules["my_ops"], registry["cubed"], registry["scaled"]
+
+
+def test_objects_that_cannot_be_spelled_are_inputs(w):
+    @ag.primitive
+    def applied(x, by):
+        return by(x)
+
+    applied.vjp(x=lambda g, x, by: g * by.slope(x))
+    by = type("By", (), {"__call__": lambda self, x: x * x, "slope": lambda self, x: 2 * x})()
+    try:
+        assert check(lambda x: ag.sum(applied(x, by)), w("x", 3)).inputs[-1] == "by"
+    finally:
+        del registry["applied"]
+
+
+# The same text everywhere
+
+SCRIPT = """
+import sys
+sys.path.insert(0, FOLDER)
+import numpy as np
+import autograd_cnn as ag
+rng = np.random.default_rng(0)
+w = ag.Tensor(rng.normal(size=(3, 3, 2, 4)), requires_grad=True, name="w")
+v = ag.Tensor(rng.normal(size=(4, 2)), requires_grad=True, name="v")
+def f(x, y):
+    h = ag.relu(ag.conv2d(x, w, padding=1)).mean(axis=(1, 2))
+    return ag.cross_entropy(ag.linear(h, v), y)
+graph = ag.trace(f, rng.normal(size=(3, 5, 5, 2)), np.array([0, 1, 1]))
+graph.save(FOLDER + "/backward.py")
+program = graph.program()
+import backward
+loss, gradients = backward.step(*program.leaves.values())
+assert loss == graph.loss and all((gradients[n] == g).all() for n, g in program.run()[1].items())
+print(program)
+print(program.source)
+"""
+
+
+def test_the_file_runs_and_every_run_gives_the_same_bytes(python, tmp_path, monkeypatch):
+    outputs = set()
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        outputs.add(python(SCRIPT.replace("FOLDER", repr(str(folder)))))
+    (text,) = outputs
+    assert str(tmp_path) not in text and " 0x" not in text
+    assert "def step(x, w, v, y):" in text
+
+
+def test_writing_it_changes_nothing(cnn):
+    graph = cnn.graph()
+    before = [n.saved for n in ag.engine.tape.tape(cnn._node) if hasattr(n, "plan")]
+    first = graph.program()
+    assert [n.saved for n in ag.engine.tape.tape(cnn._node) if hasattr(n, "plan")] == before
+    assert graph.program().source == first.source and str(graph.program()) == str(first)
+    cnn.backward()
+
+
+def test_the_listing():
+    def f(x, y):
+        h = ag.sin(x)
+        return h * y
+
+    listing = str(ag.trace(f, 2.0, 3.0).program())
+    listing = re.sub(r"py:\d+", "py:LINE", listing).replace("|", " ")
+    assert [re.split(r"  +", line.strip()) for line in listing.splitlines()] == [
+        ["#", "forward: read down", "backward: read up", "rms"],
+        ["1", "h = ag.sin(x)", "g_x = g_h * ag.cos(x)", "1.2e+00"],
+        ["test_program.py:LINE", "()", "keeps x 8 B"],
+        ["2", "loss = h * y", "g_y = g_loss * h", "9.1e-01"],
+        ["test_program.py:LINE", "()", "keeps h 8 B, y 8 B", "g_h = g_loss * y", "3.0e+00"],
+        ["keeps 24 B in all", "g_loss = np.ones_like(loss)", "start here"],
+    ]
+
+
+def test_messages(w):
+    x, y = w("x", 3), w("y", 3)
+    loss = ag.sum(x + y)
+    program = loss.graph().program()
+    loss.backward()
+    for call, text in (
+        (lambda: program.run(z=1), "program: has no z. It begins with x, y"),
+        (
+            lambda: program.run(x=x),
+            "program: y not at hand. ag.trace(f, ...) keeps copies; or run(y=array)",
+        ),
+        (
+            lambda: ag.checkpoint(ag.sin, x).graph().program(),
+            "program: checkpoint of sin keeps nothing to write it from. ag.trace(f, ...) runs it again",
+        ),
+        (
+            lambda: loss.graph().program(),
+            "program: add (test_program.py:LINE) has let go of its arrays. "
+            "Take it before backward(), or from ag.trace(f, ...)",
+        ),
+    ):
+        with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:
+            call()
+        assert re.sub(r":\d+", ":LINE", str(caught.value)) == text
