@@ -353,7 +353,11 @@ class _Author:
         given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
         try:
             *statements, result = spelled(
-                function, given, self.known, lambda n: self.named((op.id, "local", n), f"{n.lstrip('_')}_{op.id}")
+                function,
+                given,
+                self.known,
+                lambda n: self.named((op.id, "local", n), f"{n.lstrip('_')}_{op.id}"),
+                self.scope,
             )
             for statement in statements:
                 self.line(statement)

@@ -13,6 +13,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -25,12 +26,16 @@ class NoSource(Exception):
 
 
 def spelled(
-    function: Any, given: list[str], known: Callable[[Any, str], str], local: Callable[[str], str]
+    function: Any,
+    given: list[str],
+    known: Callable[[Any, str], str],
+    local: Callable[[str], str],
+    scope: dict[str, Any],
 ) -> list[str]:
     """The statements of `function`, and at the end its result.
 
     Parameters become what is `given`, globals what `known` makes of an object and its name there, variables what
-    `local` makes of their name.
+    `local` makes of their name. `scope` has the arrays of that `given`: what their shapes decide, is decided.
     """
     code = getattr(function, "__code__", None)
     if code is None or code.co_freevars or function.__defaults__ or function.__kwdefaults__:
@@ -51,7 +56,8 @@ def spelled(
     names = dict(zip((a.arg for a in node.args.args), given, strict=True))
     moved = [f"{local(n)} = {names[n]}" for n in names if n in stored]  # a parameter that changes is a variable
     names |= {n: local(n) for n in sorted(stored)}
-    spelling = _Spelling(names, function.__globals__, known)
+    arrays = {n: scope[n] for n in given if hasattr(scope.get(n), "shape")}
+    spelling = _Spelling(names, function.__globals__, known, arrays)
     return moved + [ast.unparse(ast.fix_missing_locations(spelling.visit(copy.deepcopy(p)))) for p in parts]
 
 
@@ -85,10 +91,13 @@ def _same(node: Any, code: CodeType, imports: list[ast.stmt]) -> bool:
 
 
 class _Spelling(ast.NodeTransformer):
-    def __init__(self, names: dict[str, str], outside: dict[str, Any], known: Callable[[Any, str], str]) -> None:
+    def __init__(
+        self, names: dict[str, str], outside: dict[str, Any], known: Callable[[Any, str], str], arrays: dict[str, Any]
+    ) -> None:
         self.names = names
         self.outside = outside
         self.known = known
+        self.arrays = arrays
 
     def visit_Name(self, node: ast.Name) -> Any:
         if node.id in self.names:
@@ -96,13 +105,30 @@ class _Spelling(ast.NodeTransformer):
         return _parsed(self.known(self.outside[node.id], node.id)) if node.id in self.outside else node
 
     def visit_IfExp(self, node: ast.IfExp) -> Any:
-        """What options and shapes alone decide, is decided."""
+        test = self.visit(node.test)
+        if self.open(test):
+            return ast.IfExp(test, self.visit(node.body), self.visit(node.orelse))
+        return self.visit(node.body if self.value(test) else node.orelse)
+
+    def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
-        if {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)} - {"len"}:
-            return node
+        if isinstance(node.func, ast.Name) and node.func.id in ("len", "tuple") and not self.open(node):
+            with suppress(Exception):  # ``len(None)``, where a condition around it rules it out
+                return _parsed(literal(self.value(node)))
+        return node
+
+    def open(self, node: ast.AST) -> bool:
+        """Whether it takes more than options and shapes to know what `node` is."""
+        if isinstance(node, ast.Attribute) and node.attr == "shape" and isinstance(node.value, ast.Name):
+            return node.value.id not in self.arrays
+        if isinstance(node, ast.Name):
+            return node.id not in ("len", "range", "tuple")
+        return any(self.open(n) for n in ast.iter_child_nodes(node))
+
+    def value(self, node: ast.AST) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # ``1 is None``
-            return node.body if eval(ast.unparse(node.test)) else node.orelse
+            return eval(ast.unparse(node), dict(self.arrays))
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         return self.visit(ast.Assign([node.target], node.value)) if node.value else ast.Pass()
