@@ -14,34 +14,25 @@ Reads records, and the engine's registry. Earlier programs of the kind: Tangent 
 
 from __future__ import annotations
 
-import builtins
 import copy
-import keyword
-import re
-import sys
 import textwrap
-import unicodedata
 from collections.abc import Iterator
-from itertools import zip_longest
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tape import no_grad, unbroadcast
-from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
+from autograd_cnn.graph.listing import Line, listing
+from autograd_cnn.graph.namespace import Namespace
 from autograd_cnn.graph.records import Graph, Op, Use, Value
 from autograd_cnn.graph.sources import NoSource, literal, sequence, spelled, tidy
-from autograd_cnn.graph.text import bytes_text, clip, shape_text
+from autograd_cnn.graph.text import clip
 from autograd_cnn.graph.text import spelled as between
 
 OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@"}
-LONGEST = 40  # characters of an identifier
-COLUMN, WIDTH = 56, 72  # of the listing: left, right
-
-Line = tuple[str, "float | None"]  # text, and the rms of what it contributes
 
 
 class Program:
@@ -115,9 +106,8 @@ class Program:
         given = {**self.leaves, **leaves}
         missing = [clip(name) for name in self.inputs if name not in given]
         if missing:
-            raise TypeError(
-                f"program: {', '.join(missing)} not at hand. ag.trace(f, ...) keeps copies; or run({missing[0]}=array)"
-            )
+            cure = f"ag.trace(f, ...) keeps copies; or run({missing[0]}=array)"
+            raise TypeError(f"program: {', '.join(missing)} not at hand. {cure}")
         namespace: dict[str, Any] = {}
         exec(compile(self.source, "<program>", "exec"), namespace)
         with no_grad():  # the operations have warned when they were recorded
@@ -142,13 +132,10 @@ def write(graph: Graph) -> Program:
         return _Author(graph).program()
 
 
-class _Author:
+class _Author(Namespace):
     def __init__(self, graph: Graph) -> None:
+        super().__init__()
         self.graph = graph
-        self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
-        self.taken = {"np", "ag", "step", "registry", "_", *keyword.kwlist, *dir(builtins)}
-        self.imports: dict[str, None] = {}
-        self.scope: dict[str, Any] = {"np": np, "ag": ag}
         self.inputs: dict[str, str] = {}  # identifier -> name
         self.received: set[str] = set()  # gradients that have begun
         self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
@@ -176,22 +163,14 @@ class _Author:
         self.received.add(g)
         backward = [self.backward(op) for op in reversed(graph.ops)]
         learnt = [v for v in begin if self.gradient(v) in self.received]
-        body = ["", *forward, "", seed, *(text for lines in backward for text, _ in lines)]
-        body.append(
-            f"return {self.name(result)}, {{{', '.join(f'{_quoted(v.name)}: {self.returned(v)}' for v in learnt)}}}"
-        )
-        source = "\n".join(
-            [
-                f"# {', '.join(graph.summary())}",
-                "import numpy as np\n\nimport autograd_cnn as ag",
-                *self.imports,
-                '\n\n@np.errstate(all="ignore")',
-                f"def step({', '.join(self.inputs)}):"
-                + textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n"), "    "),
-                "",
-            ]
-        )
-        return Program(source, _listing(graph, forward, backward[::-1], seed), list(self.inputs.values()), leaves)
+        gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in learnt)
+        body = [*forward, "", seed, *(text for lines in backward for text, _ in lines)]
+        body.append(f"return {self.name(result)}, {{{gradients}}}")
+        head = [f"# {', '.join(graph.summary())}", "import numpy as np", "", "import autograd_cnn as ag", *self.imports]
+        head += ["", "", '@np.errstate(all="ignore")', f"def step({', '.join(self.inputs)}):"]
+        step = textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n").lstrip(), "    ")
+        source = "\n".join([*head, step, ""])
+        return Program(source, listing(graph, forward, backward[::-1], seed), list(self.inputs.values()), leaves)
 
     def returned(self, value: Value) -> str:
         """A gradient as the walk hands it over: in an array of its own."""
@@ -206,51 +185,11 @@ class _Author:
     def gradient(self, value: Value) -> str:
         return self.inner.get(value.id) or f"g_{self.name(value)}"
 
-    def named(self, key: Any, wish: str, companion: str = "") -> str:
-        """The identifier of whatever `key` is, like `wish` and nobody else's."""
-        if key not in self.names:
-            wish = re.sub(r"\W", "_", unicodedata.normalize("NFKC", wish))[:LONGEST]
-            wish = found = wish if wish.isidentifier() else f"v_{wish}"
-            count = 1
-            while found in self.taken or companion + found in self.taken:
-                count += 1
-                found = f"{wish}_{count}"
-            self.taken |= {found, companion + found}
-            self.names[key] = found
-        return self.names[key]
-
-    def known(self, thing: Any, wish: str) -> str:
-        """An expression for a function, module or constant, imported at the head where need be."""
-        if not callable(thing) and not isinstance(thing, ModuleType):
-            return literal(thing)
-        name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
-        for module, short in ((ag, "ag"), (np, "np")):
-            if thing is module or vars(module).get(name) is thing:
-                return short if thing is module else f"{short}.{name}"
-        if vars(builtins).get(name) is thing:
-            return name
-        if isinstance(thing, ModuleType):
-            line = f"import {name}"
-        elif name.isidentifier() and getattr(sys.modules.get(str(home)), name, None) is thing:
-            line, wish = f"from {home} import {name}", name.lstrip("_")
-        elif (key := getattr(thing, "name", "")) and registry.get(key) is thing:
-            self.imports["from autograd_cnn.engine.tensor import registry"] = None
-            self.scope["registry"] = registry
-            return f"registry[{key!r}]"
-        else:
-            raise NoSource
-        alias = self.named(line, wish)
-        self.imports[line if alias == name else f"{line} as {alias}"] = None
-        self.scope[alias] = thing
-        return alias
-
     def text(self, value: Any, wish: str) -> str:
         """An argument as an expression; an object that has none becomes an input of the program."""
         if isinstance(value, Use):
-            name = self.name(value.value)
-            return (
-                f"{name}.item()" if value.cast == "item" else f"{name}.astype(np.{value.cast})" if value.cast else name
-            )
+            cast = ".item()" if value.cast == "item" else f".astype(np.{value.cast})" if value.cast else ""
+            return self.name(value.value) + cast
         if isinstance(value, tuple):
             return sequence(value, (self.text(v, wish) for v in value))
         try:
@@ -319,9 +258,8 @@ class _Author:
         places = [*op.call.arguments, *targets]
         for (shape, p), i in node.plan.sources.items():
             index = isinstance(places[p], tuple)
-            for place, array in zip(
-                *((places[p], node.saved[i]) if index else ([places[p]], [node.saved[i]])), strict=True
-            ):
+            pairs = zip(places[p], node.saved[i], strict=True) if index else [(places[p], node.saved[i])]
+            for place, array in pairs:
                 if not shape and (p >= len(op.ports) or isinstance(place, Use)):
                     self.scope[self.name(place.value) if isinstance(place, Use) else place] = array
 
@@ -351,14 +289,12 @@ class _Author:
         """What `function` returns for what the walk passes it; statements that go before become lines."""
         port = next(p for p in positions if p is not None)
         given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
+
+        def local(name: str) -> str:
+            return self.named((op.id, "local", name), f"{name.lstrip('_')}_{op.id}")
+
         try:
-            *statements, result = spelled(
-                function,
-                given,
-                self.known,
-                lambda n: self.named((op.id, "local", n), f"{n.lstrip('_')}_{op.id}"),
-                self.scope,
-            )
+            *statements, result = spelled(function, given, self.known, local, self.scope)
             for statement in statements:
                 self.line(statement)
             return result
@@ -474,25 +410,3 @@ def _rms(array: Any) -> float | None:
 
 def _quoted(name: str) -> str:
     return '"' + repr('"' + name)[2:-1].replace('"', '\\"') + '"'
-
-
-def _listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: str) -> str:
-    """Both passes side by side; the right column is read up, so lines stand in reverse."""
-    digits = len(str(len(graph.ops))) + 1
-    rows = [f"{'#':>{digits}}  {'forward: read down':<{COLUMN}} | {'backward: read up':<{WIDTH}} rms"]
-    for i, (op, line, lines) in enumerate(zip(graph.ops, forward, backward, strict=True), 1):
-        shape, kept = shape_text(graph.values[op.output].shape), graph.kept(op)
-        detail = f"{op.place.file}:{op.place.line}  {shape}" + (f"  keeps {kept}" if kept else "")
-        left, right = _wrapped(f"{line}\n{clip(detail, 2 * COLUMN)}", COLUMN), []
-        for text, rms in reversed(lines):
-            first, *rest = _wrapped(text, WIDTH)
-            right += [f"{first:<{WIDTH}} {'' if rms is None else f'{rms:.1e}'}", *rest]
-        for k, (a, b) in enumerate(zip_longest(left, right, fillvalue="")):
-            rows.append(f"{'' if k else i:>{digits}}  {a:<{COLUMN}} | {b}")
-    total = f"keeps {bytes_text(graph.kept_bytes)} in all" if graph.kept_bytes else ""
-    rows.append(f"{'':>{digits}}  {total:<{COLUMN}} | {seed or 'the gradient of the result is given'}    start here")
-    return "\n".join(row.rstrip() for row in rows)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return [part for row in text.split("\n") for part in textwrap.wrap(row, width, subsequent_indent="    ")]

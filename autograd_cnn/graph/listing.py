@@ -1,0 +1,35 @@
+"""A program as it is printed: both passes side by side."""
+
+from __future__ import annotations
+
+import textwrap
+from itertools import zip_longest
+
+from autograd_cnn.graph.records import Graph
+from autograd_cnn.graph.text import bytes_text, clip, shape_text
+
+COLUMN, WIDTH = 56, 72  # left, right
+
+Line = tuple[str, "float | None"]  # text, and the rms of what it contributes
+
+
+def listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: str) -> str:
+    """The right column is read up, so lines stand in reverse."""
+    digits = len(str(len(graph.ops))) + 1
+    rows = [f"{'#':>{digits}}  {'forward: read down':<{COLUMN}} | {'backward: read up':<{WIDTH}} rms"]
+    for i, (op, line, lines) in enumerate(zip(graph.ops, forward, backward, strict=True), 1):
+        shape, kept = shape_text(graph.values[op.output].shape), graph.kept(op)
+        detail = f"{op.place.file}:{op.place.line}  {shape}" + (f"  keeps {kept}" if kept else "")
+        left, right = _wrapped(f"{line}\n{clip(detail, 2 * COLUMN)}", COLUMN), []
+        for text, rms in reversed(lines):
+            first, *rest = _wrapped(text, WIDTH)
+            right += [f"{first:<{WIDTH}} {'' if rms is None else f'{rms:.1e}'}", *rest]
+        for k, (a, b) in enumerate(zip_longest(left, right, fillvalue="")):
+            rows.append(f"{'' if k else i:>{digits}}  {a:<{COLUMN}} | {b}")
+    total = f"keeps {bytes_text(graph.kept_bytes)} in all" if graph.kept_bytes else ""
+    rows.append(f"{'':>{digits}}  {total:<{COLUMN}} | {seed or 'the gradient of the result is given'}    start here")
+    return "\n".join(row.rstrip() for row in rows)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return [part for row in text.split("\n") for part in textwrap.wrap(row, width, subsequent_indent="    ")]

@@ -1,0 +1,67 @@
+"""What things are called in a program, the imports at its head, and what each name stands for."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+import sys
+import unicodedata
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import registry
+from autograd_cnn.graph.sources import NoSource, literal
+
+LONGEST = 40  # characters of an identifier
+
+
+class Namespace:
+    """Identifiers given out once each; lines of the program run in `scope`."""
+
+    def __init__(self) -> None:
+        self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
+        self.taken = {"np", "ag", "step", "registry", "_", *keyword.kwlist, *dir(builtins)}
+        self.imports: dict[str, None] = {}
+        self.scope: dict[str, Any] = {"np": np, "ag": ag}
+
+    def named(self, key: Any, wish: str, companion: str = "") -> str:
+        """The identifier of whatever `key` is, like `wish` and nobody else's."""
+        if key not in self.names:
+            wish = re.sub(r"\W", "_", unicodedata.normalize("NFKC", wish))[:LONGEST]
+            wish = found = wish if wish.isidentifier() else f"v_{wish}"
+            count = 1
+            while found in self.taken or companion + found in self.taken:
+                count += 1
+                found = f"{wish}_{count}"
+            self.taken |= {found, companion + found}
+            self.names[key] = found
+        return self.names[key]
+
+    def known(self, thing: Any, wish: str) -> str:
+        """An expression for a function, module or constant, imported at the head where need be."""
+        if not callable(thing) and not isinstance(thing, ModuleType):
+            return literal(thing)
+        name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
+        for module, short in ((ag, "ag"), (np, "np")):
+            if thing is module or vars(module).get(name) is thing:
+                return short if thing is module else f"{short}.{name}"
+        if vars(builtins).get(name) is thing:
+            return name
+        if isinstance(thing, ModuleType):
+            line = f"import {name}"
+        elif name.isidentifier() and getattr(sys.modules.get(str(home)), name, None) is thing:
+            line, wish = f"from {home} import {name}", name.lstrip("_")
+        elif (key := getattr(thing, "name", "")) and registry.get(key) is thing:
+            self.imports["from autograd_cnn.engine.tensor import registry"] = None
+            self.scope["registry"] = registry
+            return f"registry[{key!r}]"
+        else:
+            raise NoSource
+        alias = self.named(line, wish)
+        self.imports[line if alias == name else f"{line} as {alias}"] = None
+        self.scope[alias] = thing
+        return alias
