@@ -33,7 +33,8 @@ def relu_gradient(x, y):
 
 
 relu.vjp(x=lambda g, out: relu_gradient(g, out))
-relu.over(x=lambda g, out: elementwise.relu_gradient(g, out, into=g))
+# Over a transposed g the result would have another layout than the rule's, and sums of it other last bits.
+relu.over(x=lambda g, out: elementwise.relu_gradient(g, out, into=g if g.flags.c_contiguous else None))
 relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 
