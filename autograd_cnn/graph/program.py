@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import copy
 import textwrap
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.engine.tape import no_grad, unbroadcast
+from autograd_cnn.engine.tape import enable_grad, unbroadcast
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
 from autograd_cnn.graph.listing import Line, listing
@@ -110,7 +112,7 @@ class Program:
             raise TypeError(f"program: {', '.join(missing)} not at hand. {cure}")
         namespace: dict[str, Any] = {}
         exec(compile(self.source, "<program>", "exec"), namespace)
-        with no_grad():  # the operations have warned when they were recorded
+        with _as_recorded():
             result, gradients = namespace["step"](*(_plain(given[name]) for name in self.inputs))
         return result, {name: np.asarray(g) for name, g in gradients.items()}
 
@@ -128,8 +130,16 @@ def _plain(value: Any) -> Any:
 
 def write(graph: Graph) -> Program:
     """The program of `graph`."""
-    with np.errstate(all="ignore"), no_grad():
+    with _as_recorded():
         return _Author(graph).program()
+
+
+@contextmanager
+def _as_recorded() -> Iterator[None]:
+    """By-products are made only where gradients are wanted; the operations have warned when they were recorded."""
+    with np.errstate(all="ignore"), warnings.catch_warnings(), enable_grad():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class _Author(Namespace):
@@ -354,8 +364,8 @@ class _Author(Namespace):
     def joint(self, op: Op, rule: Any, positions: Any, parents: list[Any]) -> None:
         """One tuple assignment; what does not fit, or is not the first, is added afterwards."""
         result = self.rule(op, rule, rule.function, positions)
-        targets, later = [], []
-        for value, name, c in zip(parents, rule.inputs, eval(result, self.scope), strict=True):
+        targets, later, given = [], [], eval(result, self.scope)
+        for value, name, c in zip(parents, rule.inputs, given, strict=True):
             target = "_" if value is None else self.gradient(value)
             if target in self.received or (value and (np.shape(c), c.dtype) != (value.shape, value.dtype)):
                 target = self.named((op.id, "g", name), f"g_{name}_{op.id}")
@@ -365,6 +375,10 @@ class _Author(Namespace):
             targets.append(target)
             self.scope[target] = c
         self.lines.append((f"{', '.join(targets)} = {result}", None))
+        if len(set(map(id, given))) < len(given):  # one array for two inputs
+            for target in targets:
+                if target != "_" and isinstance(self.scope[target], np.ndarray):
+                    self.line(f"{target} = {target}.copy()")
         for value, target in later:
             self.receive(value, target)
 

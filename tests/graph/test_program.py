@@ -208,6 +208,20 @@ def test_joint_rules_that_share_an_input(w):
     check(lambda x, s: ag.sum(ag.batch_norm(x, s, s) * ag.batch_norm(x, s, s * 2)), x, s)
 
 
+def test_joint_rules_that_give_one_array_twice(w):
+    both = lambda g: (g * 3,) * 2  # noqa: E731
+
+    @ag.primitive
+    def add3(x, y):
+        return 3 * (x + y)
+
+    add3.vjp(x=both, y=both)
+    try:
+        check(lambda x, y: ag.sum(x * x + add3(x, y) * 2), w("x", 3), w("y", 3))
+    finally:
+        del registry["add3"]
+
+
 def test_sequences(w):
     def f(x, y):
         joined = ag.concatenate([x, y, x], axis=1)
@@ -289,6 +303,16 @@ def test_layouts_are_kept(w, rng):
     x, y = rng.normal(size=(7, 65))[:, ::2], np.asfortranarray(rng.normal(size=(7, 33)))
     shifted = rng.normal(size=(33, 5))[::-1]
     check(lambda u: ag.sum((x + y + u) @ shifted) + ag.sum(u @ shifted), w("u", 7, 33))
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (40, 30), (201, 101)])
+@pytest.mark.parametrize("columns", ["gradient", "image", "both"])
+def test_what_the_walk_writes_over_has_the_layout_of_the_rule(w, rng, shape, columns):
+    x, y = (
+        np.asarray(rng.normal(size=shape), order="F" if columns in (name, "both") else "C")
+        for name in ("image", "gradient")
+    )
+    check(lambda b: ag.sum(ag.relu(x + b) * y), w("b", shape[1]))
 
 
 def test_it_is_silent(w):
