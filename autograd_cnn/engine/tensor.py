@@ -385,6 +385,11 @@ class Tensor:
             parts.append(f"grad={'None (' + reached + ')' if self.grad is None else self.grad.shape}")
         return ", ".join(parts) + ")"
 
+    def _repr_html_(self) -> str:
+        from autograd_cnn.graph.looks import html
+
+        return html(self)
+
     __hash__ = object.__hash__
 
     # NumPy's functions

@@ -131,7 +131,7 @@ def _plain(value: Any) -> Any:
 def write(graph: Graph) -> Program:
     """The program of `graph`."""
     with _as_recorded():
-        return _Author(graph).program()
+        return Author(graph).program()
 
 
 @contextmanager
@@ -142,7 +142,9 @@ def _as_recorded() -> Iterator[None]:
         yield
 
 
-class _Author(Namespace):
+class Author(Namespace):
+    """Writes a program by running it: `scope` has every value and gradient by its identifier when it is done."""
+
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
@@ -150,6 +152,8 @@ class _Author(Namespace):
         self.received: set[str] = set()  # gradients that have begun
         self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
         self.lines: list[Line] = []
+        self.downwards: list[str] = []  # the text of every operation
+        self.upwards: list[list[Line]] = []  # of its rules, last operation first
         self.made = {op.output for op in _every(graph.ops)}
 
     def program(self) -> Program:
@@ -162,7 +166,7 @@ class _Author(Namespace):
             self.inputs[self.name(value)] = value.name
             if graph.arrays and value.id in graph.arrays:
                 self.scope[self.name(value)] = graph.arrays[value.id]
-        forward = [self.forward(op) for op in graph.ops]
+        forward = self.downwards = [self.forward(op) for op in graph.ops]
         copied = copy.copy if graph.arrays is None else lambda array: array  # a trace has copied already
         leaves = {name: copied(self.scope[i]) for i, name in self.inputs.items() if i in self.scope}
         g = f"g_{self.name(result)}"
@@ -171,7 +175,7 @@ class _Author(Namespace):
             self.inputs[g] = f"g_{result.name}"
         self.scope[g] = np.ones(result.shape, result.dtype)
         self.received.add(g)
-        backward = [self.backward(op) for op in reversed(graph.ops)]
+        backward = self.upwards = [self.backward(op) for op in reversed(graph.ops)]
         learnt = [v for v in begin if self.gradient(v) in self.received]
         gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in learnt)
         body = [*forward, "", seed, *(text for lines in backward for text, _ in lines)]
@@ -290,7 +294,7 @@ class _Author(Namespace):
             elif rule.into and (name := self.gradient(parents[0])) in self.received and _ours(self.scope[name]):
                 if isinstance(self.scope[name], np.generic):
                     self.line(f"{name} = np.asarray({name})")
-                self.line(self.rule(op, rule, rule.into, positions, name))
+                self.into(parents[0], self.rule(op, rule, rule.into, positions, name))
             else:
                 self.receive(parents[0], self.rule(op, rule, rule.function, positions))
         return self.lines[start:]
@@ -360,11 +364,19 @@ class _Author(Namespace):
             self.scope[name] = self.scope[name] + c
             line = f"{name} = {tidy(f'{name} + ({text})')}"
         self.lines.append((line, _rms(c)))
+        self.look(value, c)
+
+    def into(self, value: Value, text: str) -> None:
+        """A rule's twin adds to what is there."""
+        self.line(text)
+
+    def look(self, value: Value, contribution: Any) -> None:
+        """For who watches: called when a contribution to the gradient of `value` has been added."""
 
     def joint(self, op: Op, rule: Any, positions: Any, parents: list[Any]) -> None:
         """One tuple assignment; what does not fit, or is not the first, is added afterwards."""
         result = self.rule(op, rule, rule.function, positions)
-        targets, later, given = [], [], eval(result, self.scope)
+        targets, later, first, given = [], [], [], eval(result, self.scope)
         for value, name, c in zip(parents, rule.inputs, given, strict=True):
             target = "_" if value is None else self.gradient(value)
             if target in self.received or (value and (np.shape(c), c.dtype) != (value.shape, value.dtype)):
@@ -372,6 +384,7 @@ class _Author(Namespace):
                 later.append((value, target))
             elif value:
                 self.received.add(target)
+                first.append((value, c))
             targets.append(target)
             self.scope[target] = c
         self.lines.append((f"{', '.join(targets)} = {result}", None))
@@ -379,6 +392,8 @@ class _Author(Namespace):
             for target in targets:
                 if target != "_" and isinstance(self.scope[target], np.ndarray):
                     self.line(f"{target} = {target}.copy()")
+        for value, c in first:
+            self.look(value, c)
         for value, target in later:
             self.receive(value, target)
 

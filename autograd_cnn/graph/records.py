@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,11 +47,12 @@ class Value:
 
 @dataclass(slots=True)
 class Place:
-    """A line of the user's."""
+    """A line of the user's; `code`, where its source is found, has the whole path."""
 
     file: str
     line: int
     function: str
+    code: Any = field(repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -181,6 +183,31 @@ class Graph:
 
         return write(self)
 
+    def page(self, frames: Sequence[tuple[str, Graph]] = ()) -> str:
+        """The backprop player as HTML text: one file, to step through this network forward and back.
+
+        Parameters
+        ----------
+        frames : sequence of (str, Graph)
+            The same network at other moments of its training, each with a label; the page has a slider for them.
+
+        Raises
+        ------
+        ValueError
+            Where a frame is of another structure, or there are too many operations.
+        RuntimeError
+            After ``backward()``, when the arrays are gone: ``ag.trace(f, ...)`` keeps them.
+        """
+        from autograd_cnn.graph.page import page
+
+        return page(self, frames)
+
+    def show(self) -> Any:
+        """The player: in a notebook below the cell, elsewhere in the browser."""
+        from autograd_cnn.graph.page import show
+
+        return show(self.page())
+
     def svg(self) -> str:
         """The picture as SVG text: one page, light and dark.
 
@@ -205,7 +232,8 @@ class Graph:
         Parameters
         ----------
         path : path
-            ``.svg``, ``.dot`` and ``.py`` (the program) need nothing else; ``.png`` and ``.pdf`` are drawn by Graphviz.
+            ``.html`` (the player), ``.svg``, ``.dot`` and ``.py`` (the program) need nothing else; ``.png`` and ``.pdf``
+            are drawn by Graphviz.
 
         Raises
         ------
@@ -223,10 +251,12 @@ class Graph:
             data = self.dot().encode()
         elif suffix == ".py":
             data = self.program().source.encode()
+        elif suffix == ".html":
+            data = self.page().encode()
         elif suffix in (".png", ".pdf"):
             data = rendered(self, suffix)
         else:
-            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are .svg, .dot, .py, .png and .pdf")
+            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are .html, .svg, .dot, .py, .png and .pdf")
         write_atomically(path, data)
 
     def __repr__(self) -> str:

@@ -336,7 +336,7 @@ class _Writer:
             line = (step.code, step.offset)
             site = self.source.site(line, step.primitive.name)
             variables = site.variables(step.primitive, step.names) if site else {}
-            place = Place(os.path.basename(step.code.co_filename), line_of(line), step.code.co_name)
+            place = Place(os.path.basename(step.code.co_filename), line_of(line), step.code.co_name, step.code)
             self.sites[key] = site, variables, place
         return self.sites[key]
 

@@ -1,0 +1,276 @@
+"""What the player says: every value, contribution, line and sentence of a network's way forward and back.
+
+The facts are found by watching the derived program being written, which runs it line by line. Every number and every
+sentence is text before it reaches the page, so that page, listing and `.grad` agree.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.tape import no_grad
+from autograd_cnn.graph.broken import trial
+from autograd_cnn.graph.looks import look, share
+from autograd_cnn.graph.program import Author, Line
+from autograd_cnn.graph.records import Graph, Op, Value
+from autograd_cnn.graph.text import bytes_text, clip, plain, shape_text
+
+WHOLE = 300  # operations up to which there are images and trials
+CONTEXT = 6  # lines of the user's around those that are marked
+
+
+def facts_of(graph: Graph) -> dict[str, Any]:
+    """Everything the page says of `graph`, as text and numbers."""
+    with np.errstate(all="ignore"), no_grad():
+        return _Watch(graph).facts()
+
+
+class _Watch(Author):
+    """An author that notes what every line contributes."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph)
+        self.whole = len(graph.ops) <= WHOLE
+        self.now: Op | None = None
+        self.parts: dict[str, list[dict[str, Any]]] = {}  # value -> its contributions, in order
+        self.rules: dict[str, list[Line]] = {}  # operation -> its lines
+        self.started = 0
+
+    # While the program is written
+
+    def backward(self, op: Op) -> list[Line]:
+        if not self.inner:
+            self.now, self.started = op, len(self.lines)
+        lines = super().backward(op)
+        self.rules[op.id] = lines
+        return lines
+
+    def look(self, value: Value, contribution: Any) -> None:
+        if self.inner or self.now is None:  # inside a checkpoint
+            return
+        parts = self.parts.setdefault(value.id, [])
+        part = {"op": self.now.id, "line": len(self.lines) - 1 - self.started}
+        part["look"] = look(contribution, value.role, True, self.whole)
+        part["sum"] = str(self.scope[self.gradient(value)]) if not value.shape else ""
+        part["numbers"] = self.numbers(value, str(parts[-1]["sum"]) if parts else "")
+        parts.append(part)
+
+    def into(self, value: Value, text: str) -> None:
+        name = self.gradient(value)
+        before = self.scope[name].copy()
+        super().into(value, text)
+        self.look(value, self.scope[name] - before)
+
+    def numbers(self, value: Value, before: str) -> str:
+        """The last line with numbers for its names, where all are numbers: ``g_x = 0.5 * 1.64 = 0.82``."""
+        text, name = self.lines[-1][0], self.gradient(value)
+        tree = ast.parse(text).body[0]
+        if value.shape or not isinstance(tree, (ast.Assign, ast.AugAssign)):
+            return ""
+        filled = _Numbers(self.scope, name, before)
+        written = ast.unparse(filled.visit(tree.value))
+        if not filled.all or isinstance(tree.value, (ast.Name, ast.Constant)):
+            return ""
+        plus = f"{before} + " if isinstance(tree, ast.AugAssign) else ""
+        return f"{name} = {plus}{written} = {self.scope[name]}"
+
+    # Once it is written
+
+    def facts(self) -> dict[str, Any]:
+        self.program()
+        graph = self.graph
+        outside = {v for op in graph.ops for v in (op.output, *(i for _, i in op.inputs))} | {graph.result}
+        return {
+            "summary": plain(" · ".join(graph.summary())),
+            "steps": self.steps(),
+            "ops": [self.operation(op, line) for op, line in zip(graph.ops, self.downwards, strict=True)],
+            "values": {v.id: self.value(v) for v in graph.values.values() if v.id in outside},
+            "functions": _functions(graph),
+            "result": graph.result,
+        }
+
+    def value(self, value: Value) -> dict[str, Any]:
+        name, gradient = self.name(value), self.gradient(value)
+        fact: dict[str, Any] = {
+            "name": clip(value.name),
+            "code": name,
+            "role": value.role,
+            "type": f"{shape_text(value.shape)} {value.dtype}",
+            "shape": list(value.shape),
+        }
+        if plain(value.name) != fact["name"]:
+            fact["full"] = plain(value.name)
+        if name in self.scope:
+            fact["v"] = look(self.scope[name], value.role, False, self.whole)
+        if gradient in self.received:
+            fact["g"] = look(self.scope[gradient], value.role, True, self.whole)
+        if parts := self.parts.get(value.id):
+            if len(parts) == 1:
+                parts[0].pop("look")  # the gradient itself
+            fact["parts"] = parts
+        return fact
+
+    def operation(self, op: Op, line: str) -> dict[str, Any]:
+        lines = self.rules[op.id]
+        doc = (inspect.getdoc(op.call.primitive) or "").partition("\n")[0]
+        fact: dict[str, Any] = {
+            "id": op.id,
+            "name": clip(op.name),
+            "doc": plain(doc),
+            "place": clip(f"{op.place.file}:{op.place.line}"),
+            "line": op.place.line,
+            "function": clip(f"{op.place.file} {op.place.function}", 200),
+            "in": list(dict.fromkeys(v for _, v in op.inputs)),
+            "out": op.output,
+            "learns": list(dict.fromkeys(v for p, v in op.inputs if p in op.rules)),
+            "kept": clip(self.graph.kept(op), 200),
+            "forward": line,
+            "rules": [[text, "" if rms is None else f"{rms:.1e}"] for text, rms in lines],
+        }
+        if self.whole:
+            fact["trial"] = trial(self, op, line, [text for text, _ in lines])
+        return fact
+
+    def steps(self) -> list[dict[str, Any]]:
+        """In the order of the walk: what is done, a sentence about it, bytes held after it."""
+        graph, held = self.graph, 0
+        count = len(graph.ops)
+        known = graph.kept_bytes is not None
+        peak = bytes_text(graph.kept_bytes or 0)
+        learnt = [v for v in graph.values.values() if v.id not in self.made and self.gradient(v) in self.received]
+        names = ", ".join(clip(v.name) for v in learnt[:6]) + (f" and {len(learnt) - 6} more" if len(learnt) > 6 else "")
+        steps: list[dict[str, Any]] = []
+
+        def step(kind: str, sentence: str, op: int = -1) -> None:
+            fact = {"kind": kind, "op": op, "say": sentence, "held": held if known else None}
+            steps.append({**fact, "holds": f"{bytes_text(held)} of {peak}" if known else ""})
+
+        step("begin", f"The start. {_count(count, 'operation')} will run; a gradient is wanted for {names}.")
+        for i, op in enumerate(graph.ops):
+            mine = self.bytes(op)
+            held += mine
+            step("forward", f"Forward {i + 1} of {count}. {self.forward_sentence(op, mine)}", i)
+        result = graph.values[graph.result]
+        name = clip(result.name)
+        if graph.loss is None:
+            step("loss", f"The way back begins at {name}. It is not one number: its sum is differentiated, so g_{name} is 1.")
+        else:
+            step("loss", f"The loss is {graph.loss:.6g}. The way back begins: g_{name}, d {name} / d {name}, is 1.")
+        back = [i for i in reversed(range(count)) if self.rules[graph.ops[i].id]]
+        for number, i in enumerate(back, 1):
+            op = graph.ops[i]
+            held -= self.bytes(op)
+            step("backward", f"Backward {number} of {len(back)}. {self.backward_sentence(op)}", i)
+        step("end", f"The end. The gradients of {names} are complete: these are the numbers in .grad.")
+        return steps
+
+    def bytes(self, op: Op) -> int:
+        """What `op` is the first to keep."""
+        return sum(k.nbytes for k in op.kept or () if k.first is None and self.graph.counted(k))
+
+    def forward_sentence(self, op: Op, kept: int) -> str:
+        values = self.graph.values
+        out = values[op.output]
+        given = _and([clip(values[v].name) for v in dict.fromkeys(v for _, v in op.inputs)])
+        words = [f"{clip(op.name)} makes {clip(out.name)} {shape_text(out.shape)} from {given}."]
+        if kept:
+            words.append(f"It keeps {bytes_text(kept)} for the way back.")
+        elif op.kept == [] and op.rules:
+            words.append("It keeps nothing for the way back.")
+        elif not op.rules:
+            words.append("Nothing before it learns, so it has no step on the way back.")
+        return " ".join([*words, *self.notes(out, self.name(out), clip(out.name))])
+
+    def backward_sentence(self, op: Op) -> str:
+        values = self.graph.values
+        out = values[op.output]
+        served = [values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
+        words = [f"The rule of {clip(op.name)} turns g_{clip(out.name)} into {_and([f'g_{clip(v.name)}' for v in served])}."]
+        if uses := self.graph.kept(op):
+            words.append(f"It uses what was kept: {clip(uses, 120)}.")
+        for v in served:
+            name = f"g_{clip(v.name)}"
+            ours = [i for i, part in enumerate(self.parts.get(v.id, [])) if part["op"] == op.id]
+            total = len(self.parts.get(v.id, []))
+            if total > 1:
+                words.append(f"{clip(v.name)} was used {total} times: {_and([f'number {i + 1}' for i in ours])} of {total}"
+                             f" contributions to {name}{', now complete' if total - 1 in ours else ''}.")
+            if v.size < out.size and ".sum(" in "".join(text for text, _ in self.rules[op.id]) and v.role == "parameter":
+                words.append(f"{clip(v.name)} served every item, so {name} is a sum over them.")
+            words += self.notes(v, self.gradient(v), name)
+        rest = [clip(values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
+        if rest:
+            words.append(f"{_and(rest)} {'needs' if len(rest) == 1 else 'need'} no gradient: no rule runs.")
+        return " ".join(words)
+
+    def notes(self, value: Value, code: str, name: str) -> list[str]:
+        """What stands out in an array."""
+        a = self.scope.get(code)
+        if a is None or value.size < 2 or np.asarray(a).dtype.kind not in "fc":
+            return []
+        zeros, bad = np.mean(a == 0), int(np.size(a) - np.count_nonzero(np.isfinite(a)))
+        found = [f"{share(zeros)} of {name} is zero."] if zeros >= 0.05 else []
+        return found + ([f"{bad:,} of its elements are not finite!"] if bad else [])
+
+
+class _Numbers(ast.NodeTransformer):
+    """Names become the numbers they stand for; `all` is whether all could."""
+
+    def __init__(self, scope: dict[str, Any], target: str, before: str) -> None:
+        self.scope = scope
+        self.target = target
+        self.before = before
+        self.all = True
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        value = self.scope.get(node.id)
+        if not isinstance(value, (np.ndarray, np.generic, float, int)):
+            return node  # a module or a function
+        if np.ndim(value):
+            self.all = False
+            return node
+        text = self.before if node.id == self.target else str(value)
+        text = text if len(text) <= 8 else f"{float(text):.6g}"
+        return ast.Name(f"({text})" if text.startswith("-") else text)
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        if isinstance(node.value, ast.Name) and isinstance(self.scope.get(node.value.id), (np.ndarray, np.generic)):
+            self.all = False
+        return node
+
+
+def _functions(graph: Graph) -> dict[str, Any]:
+    """The user's lines, by function: the first line's number, and the text around those that are marked."""
+    marked: dict[Any, list[int]] = {}
+    for op in graph.ops:
+        marked.setdefault(op.place.code, []).append(op.place.line)
+    found = {}
+    for op in graph.ops:
+        if (lines := marked.pop(op.place.code, None)) is None:
+            continue
+        try:
+            source, first = inspect.getsourcelines(op.place.code)
+        except (OSError, TypeError, SyntaxError):
+            continue
+        first = first or 1
+        start = max(first, min(lines) - CONTEXT)
+        text = textwrap.dedent("".join(line.expandtabs(4) for line in source[start - first : max(lines) - first + CONTEXT + 1]))
+        name = clip(f"{op.place.file} {op.place.function}", 200)
+        found[name] = {"first": start, "lines": [clip(line, 400) for line in text.rstrip().split("\n")]}
+    return found
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _and(names: list[str]) -> str:
+    """``a, b and c``; of many the first."""
+    if len(names) > 8:
+        names = [*names[:6], f"{len(names) - 6} more"]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "nothing"

@@ -1,0 +1,143 @@
+"""What an array looks like: numbers as text, a histogram, a picture; for the player's page and for notebooks.
+
+Numbers are written here once and shown as they are. Pictures are PNG files inside the page: values from black to
+white, gradients from blue through white, which is 0, to vermilion, images in their colours. Reads arrays.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.graph.text import clip, shape_text
+
+EXACT, CHANNELS, SIDE, BINS, WIDTH = 64, 16, 64, 32, 256
+_RAMP = np.arange(256)[:, None] / 255
+GREYS = np.rint(255 * _RAMP.repeat(3, 1)).astype(np.uint8)
+BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
+SIGNED = np.rint(
+    255 - np.abs(2 * _RAMP - 1) ** 0.7 * (255 - np.where(_RAMP < 0.5, BLUE, VERMILION))  # small ones show
+).astype(np.uint8)
+
+
+def look(array: Any, role: str, gradient: bool = False, whole: bool = True) -> dict[str, Any]:
+    """Statistics, elements, histogram and picture of an array; the latter two only of a `whole` look.
+
+    `role` is the value's: the channels of a parameter (HWIO) are its filters, those of anything else (NHWC) its maps.
+    """
+    a = np.asarray(array)
+    finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
+    found: dict[str, Any] = {"n": int(a.size), "x": [str(x) for x in a.reshape(-1)[: EXACT if whole else 4]]}
+    if finite.size > 1 and a.dtype.kind in "fiu":
+        f = finite.astype(np.float64)
+        found["s"] = [_short(s) for s in (f.min(), f.mean(), np.sqrt(np.mean(f * f)), f.max())]
+        found["z"] = share(np.mean(a == 0))
+        if whole and finite.size > 8 and f.min() < f.max():
+            counts = np.histogram(f, BINS)[0]
+            found["h"] = [int(n) for n in np.ceil(99 * counts / counts.max())]
+    if finite.size < a.size:
+        found["bad"] = a.size - finite.size
+    if whole and a.size > 1 and (tiles := _tiles(a, role)) is not None:
+        found["i"] = _picture(*tiles, gradient, role)
+    return found
+
+
+def _short(number: Any) -> str:
+    return f"{float(number):.4g}"
+
+
+def share(part: Any) -> str:
+    """``81 %``; nothing but all is 100 %, nothing but none 0 %."""
+    percent = 100 * float(part)
+    if percent in (0, 100):
+        return f"{percent:.0f} %"
+    return "under 1 %" if percent < 1 else f"{min(percent, 99):.0f} %"
+
+
+def _tiles(a: np.ndarray, role: str) -> tuple[np.ndarray, str] | None:
+    """Maps (count, height, width) out of an array of any shape, and which they are."""
+    while a.ndim > 4:
+        a = a[0] if a.shape[0] else a.reshape(-1)
+    if not a.size or a.dtype.kind not in "fiub":
+        return None
+    if a.ndim == 4:
+        count, what = a.shape[-1], "filters" if role == "parameter" else "channels"
+        which = "input channel 0, " if role == "parameter" else "item 0, "
+        maps = np.moveaxis(a[:, :, 0] if role == "parameter" else a[0], -1, 0)[:CHANNELS]
+        words = f"{which}{len(maps)} of {count} {what}" if count > len(maps) else f"{which}{count} {what}"
+    else:
+        maps, words = (a[:1] if a.ndim == 3 else a.reshape(1, -1, a.shape[-1])), "item 0" if a.ndim == 3 else ""
+        if (cut := maps[:, :SIDE, : 2 * SIDE]).shape != maps.shape:
+            maps, words = cut, f"the first {cut.shape[1]} × {cut.shape[2]}"
+    skip = max(1, -(-max(maps.shape[1:]) // (2 * SIDE)))
+    return maps[:, ::skip, ::skip].astype(np.float64), words
+
+
+def _picture(maps: np.ndarray, words: str, gradient: bool, role: str) -> list[Any]:
+    """Address, width, height as shown, and what black and white (or the two hues) stand for."""
+    count, height, width = maps.shape
+    finite = np.where(np.isfinite(maps), maps, 0)
+    low, high = float(finite.min()), float(finite.max())
+    if gradient:
+        high = max(-low, high)
+        low = -high
+    levels = np.rint(254 * (finite - low) / (high - low if high > low else 1)).astype(np.uint8) + 1
+    if role == "input" and count == 3 and not gradient:
+        pixels, words = np.moveaxis(levels, 0, -1), "item 0, in colour"
+    else:
+        columns = int(np.ceil(np.sqrt(count)))
+        rows = -(-count // columns)
+        sheet = np.zeros((rows, columns, height + 1, width + 1), np.uint8)  # level 0 is see-through
+        sheet.reshape(-1, height + 1, width + 1)[:count, :height, :width] = levels
+        pixels = sheet.swapaxes(1, 2).reshape(rows * (height + 1), -1)[:-1, :-1]
+        ends = f"blue {_short(low)}, vermilion {_short(high)}" if gradient else f"black {_short(low)}, white {_short(high)}"
+        words = ", ".join(filter(None, [words, ends if high > low else f"all {_short(low)}"]))
+    scale = max(1, WIDTH // pixels.shape[1])
+    tall = 20 if pixels.shape[0] == 1 else scale * pixels.shape[0]
+    return [png(pixels, SIGNED if gradient else GREYS), scale * pixels.shape[1], tall, words]
+
+
+def png(pixels: np.ndarray, palette: np.ndarray) -> str:
+    """Levels (height, width), 0 see-through, or colours (height, width, 3), as the address of an image."""
+    height, width = pixels.shape[:2]
+    colour = pixels.ndim == 3
+    rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # a row begins with its filter: none
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2 if colour else 3, 0, 0, 0))]
+    if not colour:
+        used = palette[: int(pixels.max()) + 1]
+        chunks += [(b"PLTE", used.tobytes()), (b"tRNS", b"\0")]
+    chunks += [(b"IDAT", zlib.compress(rows.astype(np.uint8).tobytes(), 9)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def html(tensor: Any) -> str:
+    """A Tensor for a notebook: name, shape, dtype, numbers, a picture, and beside it its gradient."""
+    role = "parameter" if tensor.requires_grad and tensor.grad is not None else "input"
+    cells = [_cell(tensor.name or "Tensor", tensor.data, role, False)]
+    if tensor.grad is not None:
+        cells.append(_cell("gradient", tensor.grad, role, True))
+    return f'<div style="display:flex;flex-wrap:wrap;gap:1.5em;font-family:monospace">{"".join(cells)}</div>'
+
+
+def _cell(name: str, array: Any, role: str, gradient: bool) -> str:
+    array = getattr(array, "data", array) if not isinstance(array, np.ndarray) else array
+    found = look(array, role, gradient)
+    lines = [f"<b>{escape(clip(name))}</b> {escape(shape_text(array.shape))} {escape(str(array.dtype))}"]
+    if "s" in found:
+        low, mean, rms, high = found["s"]
+        lines.append(f"min {low} &nbsp;mean {mean} &nbsp;rms {rms} &nbsp;max {high} &nbsp;zeros {found['z']}")
+    if array.size <= EXACT // 2:
+        lines.append(escape(np.array2string(array, separator=", ")).replace("\n", "<br>"))
+    elif "i" in found:
+        address, width, height, words = found["i"]
+        size = f'width="{width}" height="{height}" style="image-rendering:pixelated"'
+        lines += [f'<img src="{address}" {size} alt="{escape(words)}">', escape(words)]
+    return f"<div>{'<br>'.join(lines)}</div>"
