@@ -1,4 +1,5 @@
-"""``python -m autograd_cnn``: what runs where (`info`), and whether a primitive of one's own is right (`check`).
+"""``python -m autograd_cnn``: pages to play with (`demo`), what runs where (`info`), whether a primitive of one's own is
+right (`check`).
 
 May import everything. `info` never fails: what cannot be found out is said to be so.
 """
@@ -11,6 +12,7 @@ import platform
 import runpy
 import shutil
 import sys
+import webbrowser
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -32,11 +34,30 @@ def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
     commands = parser.add_subparsers(dest="command", required=True)
+    showing = commands.add_parser("demo", help="three networks to step through: chain rule, MLP, CIFAR-10 CNN")
+    showing.add_argument("--out", type=Path, default=Path("autograd_cnn_demo"), help="folder for scripts and pages")
+    showing.add_argument("--no-open", action="store_true", help="write them only")
     commands.add_parser("info", help="versions, threads, folders: what a bug report needs")
     checking = commands.add_parser("check", help="try the primitives of a file of your own against finite differences")
     checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
     options = parser.parse_args(arguments)
+    if options.command == "demo":
+        return demo(options.out, not options.no_open)
     return info() if options.command == "info" else check(options.file)
+
+
+def demo(folder: Path, show: bool = True) -> int:
+    """Write three small scripts into `folder`, run them, and open the pages that they write."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sorted((Path(__file__).parent / "graph" / "demos").glob("*.py")):
+        script = folder / source.name
+        shutil.copyfile(source, script)
+        runpy.run_path(str(script), run_name="__main__")
+        page = script.with_suffix(".html").resolve()
+        print(page)
+        if show:
+            webbrowser.open(page.as_uri())
+    return 0
 
 
 def check(file: Path) -> int:

@@ -17,15 +17,15 @@ import numpy as np
 from autograd_cnn.graph.program import Author
 from autograd_cnn.graph.records import Op
 
-ENTRIES, SLIPS, STEP = 3, 3, 1e-6
+ENTRIES, SLIPS, STEP = 3, 4, 1e-6
 LARGEST = 300_000  # elements that go in or come out: beyond, differences take too long
 
 
 def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, Any] | None:
     """The lines of `op`'s rules against differences, and broken ones; None where that cannot be tried.
 
-    `tried`: per input its identifier, elements, differences, what the rule says, whether they agree. `slips`: which
-    line, how it reads when broken, what is wrong with it, whose gradient it spoils, what it says, how far off it is.
+    `tried`: per input its name, elements, differences, what the rule says, whether they agree. `slips`: which line, how
+    it reads when broken, what is wrong with it, and the same of the input whose gradient it spoils.
     """
     values = [author.graph.values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
     output = author.graph.values[op.output]
@@ -41,27 +41,31 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
     try:
         exec(program, scope)
         right = _run(lines, scope, names)
-        tried = [_tried(scope, program, author.name(output), n, right[n]) for n in names]
+        tests = [_Test(scope, program, author.name(output), n, right[n]) for n in names]
     except Exception:  # a rule of the user's that cannot do with float64
         return None
-    found: list[dict[str, Any]] = []
+    slips: list[dict[str, Any]] = []
     for k, line in enumerate(lines):
+        most = len(slips) + (SLIPS - 1 if len(lines) == 1 else SLIPS // 2)
         for text, what in _slips(line):
-            if len(found) == SLIPS:
+            if len(slips) == min(most, SLIPS):
                 break
             try:
                 wrong = _run([*lines[:k], text, *lines[k + 1 :]], scope, names)
-                spoilt = next(i for i, n in enumerate(names) if _differ(wrong[n], right[n]))
-                said = wrong[names[spoilt]].reshape(-1)[tried[spoilt]["flat"]]
-            except Exception:  # it does not even run, or differs nowhere
+            except Exception:  # it does not even run
                 continue
-            if all(text != f["text"] for f in found) and wrong[names[spoilt]].shape == right[names[spoilt]].shape:
-                off = _how_far(said, np.array(tried[spoilt]["fd"]))
-                found.append({"line": k, "text": text, "what": what, "of": spoilt, "rule": _spelled(said), "off": off})
-    for t in tried:
-        t["fd"] = _spelled(t["fd"])
-        del t["flat"]
-    return {"tried": tried, "slips": found}
+            spoilt = next((i for i, n in enumerate(names) if _differ(wrong[n], right[n])), None)
+            if spoilt is None or any(text == s["text"] for s in slips):
+                continue
+            w, r, test = wrong[names[spoilt]], right[names[spoilt]], tests[spoilt]
+            if w.shape != r.shape:
+                continue
+            worst = int(np.argmax(np.abs(np.nan_to_num(w - r))))
+            flat = [worst, *(i for i in test.flat if i != worst)][:ENTRIES]
+            said = w.reshape(-1)[flat]
+            slopes = np.array([test.slope(i)[0] for i in flat])
+            slips.append({"line": k, "text": text, "what": what, **test.table(flat, said), "off": _how_far(said, slopes)})
+    return {"tried": [{**t.table(t.flat, right[t.name].reshape(-1)[t.flat]), "ok": t.agrees()} for t in tests], "slips": slips}
 
 
 def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
@@ -72,33 +76,50 @@ def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str,
     return {n: np.asarray(inner[f"g_{n}"], np.float64) for n in names}
 
 
-def _tried(scope: dict[str, Any], program: Any, output: str, name: str, gradient: np.ndarray) -> dict[str, Any]:
-    """Differences at the largest element of the gradient and at two of middling size."""
-    x, g = scope[name], scope[f"g_{output}"]
-    order = np.argsort(-np.abs(gradient), axis=None, kind="stable")
-    nonzero = max(1, np.count_nonzero(gradient))
-    flat = sorted({int(order[nonzero * i // ENTRIES]) for i in range(ENTRIES)})
-    slopes, ok = [], True
-    for i in flat:
-        step = STEP * max(1.0, abs(float(x.reshape(-1)[i])))
+class _Test:
+    """Differences of one input: at the largest element of its gradient, and at two of middling size."""
 
-        def at(move: float, i: int = i) -> Any:
-            moved = x.copy()
-            moved.reshape(-1)[i] += move
-            inner = {**scope, name: moved}
-            exec(program, inner)
-            return inner[output]
+    def __init__(self, scope: dict[str, Any], program: Any, output: str, name: str, gradient: np.ndarray) -> None:
+        self.scope = scope
+        self.program = program
+        self.output = output
+        self.name = name
+        self.gradient = gradient
+        order = np.argsort(-np.abs(gradient), axis=None, kind="stable")
+        nonzero = max(1, np.count_nonzero(gradient))
+        self.flat = sorted({int(order[nonzero * i // ENTRIES]) for i in range(ENTRIES)})
+        self.slopes: dict[int, tuple[float, bool]] = {}
+        for i in self.flat:
+            self.slope(i)
 
-        up, here, down = at(step), at(0.0), at(-step)
-        slope, left, right = (
-            float(np.sum(g * d)) / w for d, w in ((up - down, 2 * step), (here - down, step), (up - here, step))
-        )
-        rule = gradient.reshape(-1)[i]
-        kink = abs(left - right) > 1e-2 * max(abs(left), abs(right))
-        slopes.append(slope)
-        ok &= kink or abs(slope - rule) <= 1e-4 * max(abs(slope), abs(rule)) + 1e-9
-    at_ = [str(list(map(int, np.unravel_index(i, x.shape)))) for i in flat]
-    return {"name": name, "at": at_, "fd": slopes, "rule": _spelled(gradient.reshape(-1)[flat]), "ok": bool(ok), "flat": flat}
+    def slope(self, i: int) -> tuple[float, bool]:
+        """The derivative for element `i`, and whether there is a kink."""
+        if i not in self.slopes:
+            step = STEP * max(1.0, abs(float(self.scope[self.name].reshape(-1)[i])))
+            up, here, down = (self.at(i, move) for move in (step, 0.0, -step))
+            g = self.scope[f"g_{self.output}"]
+            left, right = float(np.sum(g * (here - down))) / step, float(np.sum(g * (up - here))) / step
+            both = float(np.sum(g * (up - down))) / (2 * step)
+            self.slopes[i] = both, abs(left - right) > 1e-2 * max(abs(left), abs(right))
+        return self.slopes[i]
+
+    def at(self, i: int, move: float) -> Any:
+        """The output after a move of element `i`."""
+        moved = self.scope[self.name].copy()
+        moved.reshape(-1)[i] += move
+        inner = {**self.scope, self.name: moved}
+        exec(self.program, inner)
+        return inner[self.output]
+
+    def agrees(self) -> bool:
+        """Whether the rule is right where there is no kink."""
+        pairs = [(self.slope(i), float(self.gradient.reshape(-1)[i])) for i in self.flat]
+        return all(kink or abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9 for (d, kink), r in pairs)
+
+    def table(self, flat: list[int], said: Any) -> dict[str, Any]:
+        """Elements, differences, and what a rule says."""
+        at = [str(list(map(int, np.unravel_index(i, self.gradient.shape)))) for i in flat]
+        return {"name": self.name, "at": at, "fd": _spelled([self.slope(i)[0] for i in flat]), "rule": _spelled(said)}
 
 
 def _spelled(numbers: Any) -> list[str]:
@@ -115,8 +136,6 @@ def _how_far(said: np.ndarray, want: np.ndarray) -> str:
     ratio = said / np.where(want == 0, np.nan, want)
     if np.nanmax(np.abs(ratio - np.nanmean(ratio)), initial=0) < 1e-3 * abs(np.nanmean(ratio)):
         r = float(np.nanmean(ratio))
-        if abs(r - 1) < 1e-3:
-            return "right at these three, wrong elsewhere"
         return "the sign is wrong" if abs(r + 1) < 1e-3 else f"off by a factor of {r:.4g}"
     return f"off by up to {float(np.max(np.abs(said - want))):.2g}"
 
@@ -171,6 +190,10 @@ def _changes(node: Any) -> Iterator[tuple[str, Callable[[Any], Any]]]:
             yield "the mask is inverted", lambda n: n.args[0]
         if called == "transpose" and len(node.args) == 1:
             yield "a transpose is missing", lambda n: n.args[0]
+        if called.startswith("conv2d_input") or called == "conv2d":
+            yield "the kernel is turned by 180°", lambda n: ast.Call(
+                n.func, [n.args[0], ast.parse(f"({ast.unparse(n.args[1])})[::-1, ::-1]", mode="eval").body, *n.args[2:]], n.keywords
+            )
         if called in ("sum", "cos", "sin"):
             other = {"sum": "mean", "cos": "sin", "sin": "cos"}[called]
             yield (

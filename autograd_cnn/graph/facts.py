@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -39,25 +38,28 @@ class _Watch(Author):
         self.now: Op | None = None
         self.parts: dict[str, list[dict[str, Any]]] = {}  # value -> its contributions, in order
         self.rules: dict[str, list[Line]] = {}  # operation -> its lines
-        self.started = 0
+        self.sums: dict[str, str] = {}  # value -> what its gradient, a number, has come to
+        self.orders: dict[tuple[str, str], list[int]] = {}  # operation, value -> which of its contributions
 
     # While the program is written
 
     def backward(self, op: Op) -> list[Line]:
         if not self.inner:
-            self.now, self.started = op, len(self.lines)
+            self.now = op
         lines = super().backward(op)
         self.rules[op.id] = lines
         return lines
 
     def look(self, value: Value, contribution: Any) -> None:
-        if self.inner or self.now is None:  # inside a checkpoint
+        if self.inner or not (op := self.now):  # inside a checkpoint
             return
         parts = self.parts.setdefault(value.id, [])
-        part = {"op": self.now.id, "line": len(self.lines) - 1 - self.started}
-        part["look"] = look(contribution, value.role, True, self.whole)
-        part["sum"] = str(self.scope[self.gradient(value)]) if not value.shape else ""
-        part["numbers"] = self.numbers(value, str(parts[-1]["sum"]) if parts else "")
+        part = {"op": op.id, "look": look(contribution, value.role, True, self.whole)}
+        if not value.shape and (numbers := self.numbers(value, self.sums.get(value.id, ""))):
+            part["numbers"] = numbers
+        if not value.shape:
+            self.sums[value.id] = str(self.scope[self.gradient(value)])
+        self.orders.setdefault((op.id, value.id), []).append(len(parts))
         parts.append(part)
 
     def into(self, value: Value, text: str) -> None:
@@ -84,25 +86,35 @@ class _Watch(Author):
     def facts(self) -> dict[str, Any]:
         self.program()
         graph = self.graph
+        texts, places = _functions(graph)
+        numbers = {key: i for i, key in enumerate(places)}
         outside = {v for op in graph.ops for v in (op.output, *(i for _, i in op.inputs))} | {graph.result}
+        ops = []
+        for op, line in zip(graph.ops, self.downwards, strict=True):
+            key = op.place.code, op.place.line, op.place.columns
+            ops.append({**self.operation(op, line), "place": numbers[key]})
+        result = graph.values[graph.result]
+        docs = {clip(op.name): inspect.getdoc(op.call.primitive) or "" for op in graph.ops}
         return {
-            "summary": plain(" · ".join(graph.summary())),
             "steps": self.steps(),
-            "ops": [self.operation(op, line) for op, line in zip(graph.ops, self.downwards, strict=True)],
+            "ops": ops,
             "values": {v.id: self.value(v) for v in graph.values.values() if v.id in outside},
-            "functions": _functions(graph),
+            "docs": {name: plain(doc.partition("\n")[0]) for name, doc in docs.items()},
+            "functions": texts,
+            "places": list(places.values()),
             "result": graph.result,
+            "seed": f"{self.gradient(result)} = np.ones_like({self.name(result)})",
         }
 
     def value(self, value: Value) -> dict[str, Any]:
         name, gradient = self.name(value), self.gradient(value)
         fact: dict[str, Any] = {
             "name": clip(value.name),
-            "code": name,
             "role": value.role,
             "type": f"{shape_text(value.shape)} {value.dtype}",
-            "shape": list(value.shape),
         }
+        if name != fact["name"]:
+            fact["code"] = name
         if plain(value.name) != fact["name"]:
             fact["full"] = plain(value.name)
         if name in self.scope:
@@ -117,14 +129,9 @@ class _Watch(Author):
 
     def operation(self, op: Op, line: str) -> dict[str, Any]:
         lines = self.rules[op.id]
-        doc = (inspect.getdoc(op.call.primitive) or "").partition("\n")[0]
         fact: dict[str, Any] = {
             "id": op.id,
             "name": clip(op.name),
-            "doc": plain(doc),
-            "place": clip(f"{op.place.file}:{op.place.line}"),
-            "line": op.place.line,
-            "function": clip(f"{op.place.file} {op.place.function}", 200),
             "in": list(dict.fromkeys(v for _, v in op.inputs)),
             "out": op.output,
             "learns": list(dict.fromkeys(v for p, v in op.inputs if p in op.rules)),
@@ -195,14 +202,19 @@ class _Watch(Author):
             words.append(f"It uses what was kept: {clip(uses, 120)}.")
         for v in served:
             name = f"g_{clip(v.name)}"
-            ours = [i for i, part in enumerate(self.parts.get(v.id, [])) if part["op"] == op.id]
+            ours = self.orders.get((op.id, v.id), [])
             total = len(self.parts.get(v.id, []))
             if total > 1:
-                words.append(f"{clip(v.name)} was used {total} times: {_and([f'number {i + 1}' for i in ours])} of {total}"
-                             f" contributions to {name}{', now complete' if total - 1 in ours else ''}.")
-            if v.size < out.size and ".sum(" in "".join(text for text, _ in self.rules[op.id]) and v.role == "parameter":
-                words.append(f"{clip(v.name)} served every item, so {name} is a sum over them.")
+                these = "this is contribution" if len(ours) == 1 else "these are contributions"
+                done = ", and completes it" if total - 1 in ours else ""
+                words.append(
+                    f"{clip(v.name)} was used {total} times; {these} {_and([str(i + 1) for i in ours])} of {total} "
+                    f"to {name}{done}."
+                )
             words += self.notes(v, self.gradient(v), name)
+        shared = [clip(v.name) for v in served if v.role == "parameter" and v.size < out.size]
+        if shared:
+            words.append(f"{_and(shared)} served every item: {'its gradient is a sum' if len(shared) == 1 else 'their gradients are sums'} over them.")
         rest = [clip(values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
         if rest:
             words.append(f"{_and(rest)} {'needs' if len(rest) == 1 else 'need'} no gradient: no rule runs.")
@@ -214,7 +226,7 @@ class _Watch(Author):
         if a is None or value.size < 2 or np.asarray(a).dtype.kind not in "fc":
             return []
         zeros, bad = np.mean(a == 0), int(np.size(a) - np.count_nonzero(np.isfinite(a)))
-        found = [f"{share(zeros)} of {name} is zero."] if zeros >= 0.05 else []
+        found = [f"{share(zeros)} of {name} is zero."] if zeros >= 0.2 else []
         return found + ([f"{bad:,} of its elements are not finite!"] if bad else [])
 
 
@@ -244,25 +256,43 @@ class _Numbers(ast.NodeTransformer):
         return node
 
 
-def _functions(graph: Graph) -> dict[str, Any]:
-    """The user's lines, by function: the first line's number, and the text around those that are marked."""
-    marked: dict[Any, list[int]] = {}
+def _functions(graph: Graph) -> tuple[dict[str, Any], dict[Any, Any]]:
+    """The user's functions, each the first line's number and the text around the lines that are marked; and the places.
+
+    A place says its function, its line, and of the line what stands before the expression, the expression, the rest.
+    """
+    used: dict[Any, list[int]] = {}
     for op in graph.ops:
-        marked.setdefault(op.place.code, []).append(op.place.line)
-    found = {}
-    for op in graph.ops:
-        if (lines := marked.pop(op.place.code, None)) is None:
-            continue
+        used.setdefault(op.place.code, []).append(op.place.line)
+    texts: dict[str, Any] = {}
+    sources: dict[Any, Any] = {}
+    for code, lines in used.items():
         try:
-            source, first = inspect.getsourcelines(op.place.code)
+            source, first = inspect.getsourcelines(code)
         except (OSError, TypeError, SyntaxError):
             continue
         first = first or 1
         start = max(first, min(lines) - CONTEXT)
-        text = textwrap.dedent("".join(line.expandtabs(4) for line in source[start - first : max(lines) - first + CONTEXT + 1]))
-        name = clip(f"{op.place.file} {op.place.function}", 200)
-        found[name] = {"first": start, "lines": [clip(line, 400) for line in text.rstrip().split("\n")]}
-    return found
+        text = [line.rstrip("\n") for line in source[start - first : max(lines) - first + CONTEXT + 1]]
+        margin = min((len(line) - len(line.lstrip()) for line in text if line.strip()), default=0)
+        name = f"{len(texts)}"
+        texts[name] = {"first": start, "lines": [plain(line[margin:])[:400] for line in text]}
+        sources[code] = name, first, source, margin
+    places: dict[Any, Any] = {}
+    for op in graph.ops:
+        if (key := (op.place.code, op.place.line, op.place.columns)) in places:
+            continue
+        name, first, source, margin = sources.get(op.place.code, ("", 0, (), 0))
+        place: dict[str, Any] = {"at": clip(f"{op.place.file}:{op.place.line}"), "function": name, "line": op.place.line}
+        if name and op.place.columns and 0 <= op.place.line - first < len(source):
+            line = source[op.place.line - first].encode()
+            start, end = op.place.columns
+            parts = line[:start], line[start:end], line[end:].rstrip(b"\n")
+            before, marked, after = (plain(part.decode(errors="replace")) for part in parts)
+            if len(before + marked + after) <= 400:
+                place["marked"] = [before[margin:], marked, after]
+        places[key] = place
+    return texts, places
 
 
 def _count(number: int, noun: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd_cnn.graph.text import clip, shape_text
 
-EXACT, CHANNELS, SIDE, BINS, WIDTH = 64, 16, 64, 32, 256
+EXACT, FEW, CHANNELS, SIDE, BINS, WIDTH = 64, 12, 16, 64, 32, 256
 _RAMP = np.arange(256)[:, None] / 255
 GREYS = np.rint(255 * _RAMP.repeat(3, 1)).astype(np.uint8)
 BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
@@ -32,17 +32,17 @@ def look(array: Any, role: str, gradient: bool = False, whole: bool = True) -> d
     """
     a = np.asarray(array)
     finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
-    found: dict[str, Any] = {"n": int(a.size), "x": [str(x) for x in a.reshape(-1)[: EXACT if whole else 4]]}
+    found: dict[str, Any] = {"n": int(a.size), "x": [str(x) for x in a.reshape(-1)[: EXACT if whole else 2]]}
     if finite.size > 1 and a.dtype.kind in "fiu":
         f = finite.astype(np.float64)
         found["s"] = [_short(s) for s in (f.min(), f.mean(), np.sqrt(np.mean(f * f)), f.max())]
         found["z"] = share(np.mean(a == 0))
-        if whole and finite.size > 8 and f.min() < f.max():
+        if whole and finite.size > FEW and f.min() < f.max():
             counts = np.histogram(f, BINS)[0]
             found["h"] = [int(n) for n in np.ceil(99 * counts / counts.max())]
     if finite.size < a.size:
         found["bad"] = a.size - finite.size
-    if whole and a.size > 1 and (tiles := _tiles(a, role)) is not None:
+    if whole and a.size > FEW and (tiles := _tiles(a, role)) is not None:
         found["i"] = _picture(*tiles, gradient, role)
     return found
 
@@ -97,9 +97,9 @@ def _picture(maps: np.ndarray, words: str, gradient: bool, role: str) -> list[An
         pixels = sheet.swapaxes(1, 2).reshape(rows * (height + 1), -1)[:-1, :-1]
         ends = f"blue {_short(low)}, vermilion {_short(high)}" if gradient else f"black {_short(low)}, white {_short(high)}"
         words = ", ".join(filter(None, [words, ends if high > low else f"all {_short(low)}"]))
-    scale = max(1, WIDTH // pixels.shape[1])
-    tall = 20 if pixels.shape[0] == 1 else scale * pixels.shape[0]
-    return [png(pixels, SIGNED if gradient else GREYS), scale * pixels.shape[1], tall, words]
+    scale = max(1, min(24, round(WIDTH / max(pixels.shape[:2]))))
+    wide, tall = scale * pixels.shape[1], max(scale * pixels.shape[0], 24 if len(pixels) == 1 else 0)
+    return [png(pixels, SIGNED if gradient else GREYS), wide, tall, words]
 
 
 def png(pixels: np.ndarray, palette: np.ndarray) -> str:

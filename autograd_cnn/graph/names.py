@@ -52,6 +52,13 @@ class Site:
         return found
 
 
+def positions(place: Place) -> tuple[int | None, ...]:
+    """Line, last line, column, last column of an expression, as far as Python tells."""
+    code, offset = place
+    known = code.co_positions() if hasattr(code, "co_positions") else ()
+    return next(islice(known, offset // 2, None), (None,) * 4)
+
+
 class Source:
     """The user's files, each parsed once."""
 
@@ -82,9 +89,8 @@ class Source:
                     self.files[file].setdefault(end, []).append((node, parent))
 
     def _at(self, place: Place, operation: str) -> Iterator[tuple[Any, Any]]:
-        code, offset = place
-        positions = code.co_positions() if hasattr(code, "co_positions") else ()
-        line, end_line, column, end_column = next(islice(positions, offset // 2, None), (None,) * 4)
+        code, _ = place
+        line, end_line, column, end_column = positions(place)
         if end_line is not None and end_column is not None:
             ending = self.files[code.co_filename].get((end_line, end_column), [])
             exact = [s for s in ending if (s[0].lineno, s[0].col_offset) == (line, column)]

@@ -41,12 +41,12 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
         if _structure(other) != shape:
             raise ValueError(f"graph: the frame {clip(label)} is another network. Trace the same function each time")
     facts = [facts_of(g) for g in (graph, *(g for _, g in frames))]
-    data = {"frames": facts, "labels": ["as traced", *(plain(label) for label, _ in frames)]}
+    data = {"frames": facts, "labels": ["at the start", *(plain(label) for label, _ in frames)]}
     picture, style = "", ""
     if 0 < len(graph.ops) <= DRAWN:
         drawn = ladder(graph)
         data["boxes"] = [[b.id, round(b.y / drawn.height, 4)] for b in drawn.boxes]
-        data["wires"] = [[w.tail, w.head] for w in drawn.wires]
+        data["wires"] = [[w.tail, w.head, int(bool(w.label))] for w in drawn.wires]
         picture = svg(graph)
         style = "\n".join(re.findall(r"<style>(.*?)</style>", picture, re.DOTALL))
     files = {name: _part(name) for name in ("player.js", "player.css")}

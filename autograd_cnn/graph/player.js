@@ -40,7 +40,7 @@ function show(number, quiet) {
   $("twin").disabled = twin() < 0;
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), asks ? asks.text : step.say);
-  fill($("doc"), (step.kind === "forward" && op(step).doc) || "");
+  fill($("doc"), step.kind === "forward" ? facts.docs[op(step).name] : "");
   fill($("code"), ...code(step));
   fill($("tensors"), ...tensors(step));
   trial(step);
@@ -70,13 +70,14 @@ function twin() {
 // Your line, beside it the derived line
 
 function code(step) {
+  if (step.kind === "loss") return [make("section", { "aria-label": "Derived line" }, make("h3", {}, "backward, derived"), make("pre", { tabindex: 0 }, line(facts.seed, true)))];
   if (step.op < 0) return [];
   const o = op(step);
   const back = step.kind === "backward";
   const rules = o.rules.map(([text, rms]) => line(text, back, rms && `rms ${rms}`));
   const numbers = back ? contributions(o).map((part) => part.numbers).filter(Boolean) : [];
   return [
-    make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${o.place}`), source(o)),
+    make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${facts.places[o.place].at}`), source(o)),
     make(
       "section",
       { "aria-label": "Derived line" },
@@ -96,15 +97,17 @@ function line(text, now, note) {
 }
 
 function source(o) {
-  const text = facts.functions[o.function];
+  const place = facts.places[o.place];
+  const text = facts.functions[place.function];
   if (!text) return make("p", {}, "The source is not at hand.");
-  const here = o.line - text.first;
-  const from = Math.max(0, Math.min(here - 4, text.lines.length - 9));
-  const lines = text.lines.slice(from, from + 9).map((words, i) => {
-    const tag = from + i === here ? "mark" : "span";
-    return make("span", { class: "line" }, make("small", {}, String(text.first + from + i).padStart(4)), make(tag, {}, words || " "), "\n");
+  const here = place.line - text.first;
+  const from = Math.max(0, Math.min(here - 2, text.lines.length - 5));
+  const lines = text.lines.slice(from, from + 5).map((words, i) => {
+    const [before, marked, after] = from + i !== here ? [words || " ", "", ""] : place.marked || ["", words, ""];
+    const parts = make("span", {}, before, marked ? make("mark", {}, marked) : null, after);
+    return make("span", { class: "line" }, make("small", {}, String(text.first + from + i)), parts, "\n");
   });
-  return make("pre", { tabindex: 0 }, ...lines);
+  return make("pre", { class: "source", tabindex: 0 }, ...lines);
 }
 
 const contributions = (o) => o.learns.flatMap((id) => (value(id).parts || []).filter((part) => part.op === o.id));
@@ -123,11 +126,14 @@ function tensors(step) {
   const o = op(step);
   if (step.kind === "forward") return [row("In", ...few(o.in, (id) => card(id))), row("Out", card(o.out))];
   const words = new Set(o.rules.flatMap(([text]) => text.match(/[\p{L}\p{N}_]+/gu)));
-  const uses = [...o.in, o.out].filter((id) => words.has(value(id).code));
+  const uses = [...o.in, o.out].filter((id) => words.has(value(id).code || value(id).name));
+  const several = o.learns.filter((id) => (value(id).parts || []).length > 1);
+  const single = o.learns.filter((id) => !several.includes(id));
   return [
     row("Comes in", card(o.out, "g")),
     uses.length ? row("Is used", ...few(uses, (id) => card(id))) : null,
-    ...o.learns.map((id) => sum(id, o)),
+    single.length ? row("Goes out", ...few(single, (id) => card(id, "g"))) : null,
+    ...several.map((id) => sum(id, o)),
   ].filter(Boolean);
 }
 
@@ -144,11 +150,13 @@ function row(heading, ...cards) {
 // A gradient: each contribution before the sum
 function sum(id, o) {
   const parts = value(id).parts || [];
-  if (parts.length < 2) return row("Goes out", card(id, "g"));
   const cards = [];
   const last = parts.findLastIndex((part) => part.op === o.id);
-  parts.slice(0, last + 1).forEach((part, i) => {
-    const from = facts.ops.find((other) => other.id === part.op);
+  const first = Math.max(0, last - 5); // of many, those before are counted
+  if (first) cards.push(make("b", { class: "sign" }, `${first} before`));
+  parts.slice(first, last + 1).forEach((part, k) => {
+    const i = first + k;
+    const from = facts.ops[part.op.slice(1) - 1];
     if (i) cards.push(make("b", { class: "sign" }, "+"));
     const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.out).name}`;
     cards.push(figure(part.look, name, value(id).type, "gradient" + (part.op === o.id ? " fresh" : "")));
@@ -173,14 +181,14 @@ function figure(look, name, type, role, full) {
   const parts = [caption];
   if (!look) parts.push(make("p", {}, "not at hand"));
   else {
-    if (look.n <= look.x.length) parts.push(numbers(look.x, type));
-    if (look.i && look.n > 4) {
+    if (look.i) {
       const [src, width, height, words] = look.i;
       parts.push(make("img", { src, width, height, alt: `${name}: ${words}` }), make("small", { class: "key" }, words));
     }
     if (look.h) parts.push(histogram(look, name));
     if (look.s) parts.push(statistics(look));
-    if (look.n > look.x.length) parts.push(make("p", { class: "begins" }, "begins ", make("code", {}, look.x.slice(0, 4).join(" "))));
+    if (look.n <= look.x.length) parts.push(numbers(look.x, type));
+    else parts.push(make("p", { class: "begins" }, "begins ", make("code", {}, look.x.slice(0, 4).join(" "))));
     if (look.bad) parts.push(make("p", { class: "bad" }, `${look.bad} not finite`));
   }
   return make("figure", { class: role }, ...parts);
@@ -234,15 +242,15 @@ function trial(step) {
 
 function verdict(tests, slip) {
   const broken = slip.rule !== undefined;
-  const shown = broken ? [tests.tried[slip.of]] : tests.tried;
+  const shown = broken ? [slip] : tests.tried;
   const rows = shown.flatMap((t) =>
     t.at.map((place, i) => {
-      const says = broken ? slip.rule[i] : t.rule[i];
+      const says = t.rule[i];
       return make("tr", {}, make("th", { scope: "row" }, `g_${t.name}${place === "[]" ? "" : place}`), make("td", {}, t.fd[i]), make("td", { class: says === t.fd[i] ? "" : "far" }, says));
     }),
   );
   const good = !broken && shown.every((t) => t.ok);
-  const words = good ? "They agree: the rule is right here." : broken ? `Wrong: ${slip.what}. At these elements: ${slip.off}.` : "They do not agree: the rule is wrong.";
+  const words = good ? "They agree: the rule is right here." : broken ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.` : "They do not agree: the rule is wrong.";
   const head = make("tr", {}, make("th", { scope: "col" }, "element"), make("th", { scope: "col" }, "finite differences"), make("th", { scope: "col" }, broken ? "broken rule" : "rule"));
   const box = make("div", {}, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)), make("p", { class: good ? "good" : "bad", role: "status" }, words));
   return box;
@@ -313,53 +321,54 @@ function answer(asks, text, box) {
 // Memory and picture
 
 function memory(step) {
-  const held = facts.steps.map((s) => s.held);
-  if (step.held === null) return fill($("memory"), make("p", {}, "What was kept is not known: the tape was walked."));
-  const peak = Math.max(1, ...held);
-  const wide = 1000 / held.length;
-  const shape = held.map((bytes, i) => `H${(wide * i).toFixed(1)}V${(40 - (38 * bytes) / peak).toFixed(1)}`).join("");
-  const drawing = make("svg", { viewBox: "0 0 1000 40", preserveAspectRatio: "none", "aria-hidden": "true" });
-  drawing.append(make("path", { d: `M0 40${shape}H1000V40z` }), make("rect", { x: (wide * at).toFixed(1), y: 0, width: Math.max(wide, 3).toFixed(1), height: 40 }));
-  fill($("memory"), make("p", {}, `Kept for the way back: ${step.holds}`), drawing);
+  const [words, drawing] = $("memory").children;
+  const wide = 1000 / facts.steps.length;
+  if (!drawing.firstChild) {
+    const peak = Math.max(1, facts.steps.reduce((most, s) => Math.max(most, s.held), 0));
+    const shape = facts.steps.map((s, i) => `H${(wide * i).toFixed(1)}V${(40 - (38 * s.held) / peak).toFixed(1)}`).join("");
+    drawing.append(make("path", { d: `M0 40${shape}H1000V40z` }), make("rect", { y: 0, width: Math.max(wide, 3).toFixed(1), height: 40 }));
+  }
+  words.textContent = `Kept for the way back: ${step.holds || "not known"}`;
+  drawing.lastChild.setAttribute("x", (wide * at).toFixed(1));
 }
 
+// The picture's groups are its wires, then its boxes, in the order of the lists in DATA.
 const groups = [...$("picture").querySelectorAll("svg > g")];
-const wires = (DATA.wires || []).map(([tail, head], i) => ({ tail, head, group: groups[i] }));
-const boxes = (DATA.boxes || []).map(([id, y], i) => ({ id, y, group: groups[groups.length - DATA.boxes.length + i] }));
+const labels = [...$("picture").querySelectorAll("svg > text.label")];
+const moments = { n: [], r: [] }; // operation -> step, forward and backward
+facts.steps.forEach((step, i) => step.op >= 0 && (moments[step.kind === "forward" ? "n" : "r"][op(step).id.slice(1)] = i));
+const lossStep = facts.steps.findIndex((step) => step.kind === "loss");
+
+function moment(id) {
+  if (id === facts.result || id === "g_" + facts.result) return lossStep;
+  const [, way, number] = /^([nr])(\d+)$/.exec(id) || /^(g_).*_n(\d+)_\d+$/.exec(id) || [];
+  if (way) return moments[way === "g_" ? "r" : way][number] ?? facts.steps.length;
+  return id.startsWith("g_") ? facts.steps.length - 1 : 0;
+}
+
+const boxes = (DATA.boxes || []).map(([id, y], i) => ({ id, y, from: moment(id), group: groups[groups.length - DATA.boxes.length + i] }));
+const wires = (DATA.wires || []).map(([tail, head, labelled], i) => ({ tail, head, from: moment(tail), group: groups[i], label: labelled ? labels.shift() : null }));
 
 function picture(step) {
-  if (!boxes.length) return;
-  const back = step.kind === "backward";
-  const now = step.op < 0 ? "" : (back ? "r" : "n") + op(step).id.slice(1);
-  const reached = new Set();
-  facts.steps.slice(0, at + 1).forEach((s) => s.op >= 0 && reached.add((s.kind === "backward" ? "r" : "n") + op(s).id.slice(1)));
-  const turned = at >= facts.steps.findIndex((s) => s.kind === "loss");
-  const seed = `g_${facts.result}`;
-  const done = (id) => reached.has(id) || (id === facts.result || id === seed ? turned : id.startsWith("g_") ? reached.has(id.replace(/^g_(?:.*_)?n(\d+)_\d+$/, "r$1")) || step.kind === "end" : !/^[nr]\d/.test(id));
-  for (const box of boxes) {
-    const lit = box.id === now || (step.kind === "loss" && (box.id === facts.result || box.id === seed));
-    box.group.classList.toggle("now", lit);
-    box.group.classList.toggle("later", !done(box.id));
-    if (lit) scroll(box.y);
+  const now = step.op < 0 ? "" : (step.kind === "backward" ? "r" : "n") + op(step).id.slice(1);
+  if (!at) scroll(0);
+  for (const { id, y, from, group } of boxes) {
+    const lit = id === now || (step.kind === "loss" && from === at);
+    group.classList.toggle("now", lit);
+    group.classList.toggle("later", from > at);
+    if (lit) scroll(y);
   }
-  for (const wire of wires) {
-    const lit = now && (wire.tail === now || wire.head === now);
-    wire.group.classList.toggle("lit", Boolean(lit));
-    wire.group.classList.toggle("later", !done(wire.tail) && !lit);
+  for (const { tail, head, from, group, label } of wires) {
+    const lit = now !== "" && (tail === now || head === now);
+    group.classList.toggle("lit", lit);
+    group.classList.toggle("later", from > at && !lit);
+    label?.classList.toggle("later", from > at && !lit);
   }
-  if (step.kind === "begin") scroll(0);
 }
 
 function scroll(part) {
   const pane = $("picture");
   pane.scrollTop = part * pane.scrollHeight - pane.clientHeight / 2;
-}
-
-function visit(id) {
-  const way = id[0] === "n" ? "forward" : "backward";
-  const found = facts.steps.findIndex((s) => s.op >= 0 && s.kind === way && op(s).id.slice(1) === id.slice(1));
-  const end = id === facts.result || id === `g_${facts.result}` ? "loss" : id.startsWith("g_") ? "end" : "begin";
-  show(/^[nr]\d/.test(id) ? (found < 0 ? at : found) : facts.steps.findIndex((s) => s.kind === end));
 }
 
 // All steps as a table: also what is printed
@@ -392,7 +401,7 @@ const actions = {
   back: () => show(at - 1),
   next: () => show(quiz.open >= 0 ? (quiz.seen.add(at), at) : at + 1),
   last: () => show(facts.steps.length - 1),
-  loss: () => show(facts.steps.findIndex((step) => step.kind === "loss")),
+  loss: () => show(lossStep),
   twin: () => twin() >= 0 && show(twin()),
   play: () => play(!timer),
   quiz: () => {
@@ -437,7 +446,7 @@ $("frame").addEventListener("input", () => {
   if ($("all").open) table();
   show(at);
 });
-boxes.forEach((box) => box.group.addEventListener("click", () => visit(box.id)));
+boxes.forEach((box) => box.group.addEventListener("click", () => show(box.from)));
 $("all").addEventListener("toggle", () => $("all").open && table());
 window.addEventListener("beforeprint", () => {
   table();

@@ -47,11 +47,12 @@ class Value:
 
 @dataclass(slots=True)
 class Place:
-    """A line of the user's; `code`, where its source is found, has the whole path."""
+    """A line of the user's, in bytes of it the expression where known; `code` leads to the source."""
 
     file: str
     line: int
     function: str
+    columns: tuple[int, int] | None = field(repr=False, compare=False)
     code: Any = field(repr=False, compare=False)
 
 
@@ -189,7 +190,7 @@ class Graph:
         Parameters
         ----------
         frames : sequence of (str, Graph)
-            The same network at other moments of its training, each with a label; the page has a slider for them.
+            The same network at later moments of its training, each with a label: the page has a slider for them.
 
         Raises
         ------

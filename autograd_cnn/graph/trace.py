@@ -21,7 +21,7 @@ from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import Constant, Leaf, Node, enable_grad, tape
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
-from autograd_cnn.graph.names import Site, Source
+from autograd_cnn.graph.names import Site, Source, positions
 from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Use, Value
 from autograd_cnn.graph.text import spelled
 
@@ -336,7 +336,10 @@ class _Writer:
             line = (step.code, step.offset)
             site = self.source.site(line, step.primitive.name)
             variables = site.variables(step.primitive, step.names) if site else {}
-            place = Place(os.path.basename(step.code.co_filename), line_of(line), step.code.co_name, step.code)
+            first, last, start, end = positions(line)
+            columns = (start, end) if first == last and start is not None and end is not None else None
+            file = os.path.basename(step.code.co_filename)
+            place = Place(file, line_of(line), step.code.co_name, columns, step.code)
             self.sites[key] = site, variables, place
         return self.sites[key]
 

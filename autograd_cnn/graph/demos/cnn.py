@@ -1,0 +1,50 @@
+"""The CIFAR-10 CNN on drawn shapes, before and after some training: writes cnn.html beside this file."""
+
+from pathlib import Path
+
+import numpy as np
+
+import autograd_cnn as ag
+
+rng = np.random.default_rng(0)
+
+
+def parameters():
+    shapes = {
+        "conv1": (3, 3, 3, 32), "conv2": (3, 3, 32, 64), "conv3": (3, 3, 64, 128), "dense1": (2048, 256),
+        "dense2": (256, 10),
+    }  # fmt: skip
+    p = {}
+    for layer, shape in shapes.items():
+        w = ag.nn.he_normal(shape, rng, np.float32)
+        p[f"{layer}.w"] = ag.Tensor(w, requires_grad=True, name=f"{layer}.w")
+        p[f"{layer}.b"] = ag.Tensor(np.zeros(shape[-1], np.float32), requires_grad=True, name=f"{layer}.b")
+    return p
+
+
+def loss_of(p, x, y):
+    h1 = ag.conv2d(x, p["conv1.w"], p["conv1.b"], padding=1)
+    m1 = ag.max_pool2d(ag.relu(h1), 2)
+    h2 = ag.conv2d(m1, p["conv2.w"], p["conv2.b"], padding=1)
+    m2 = ag.max_pool2d(ag.relu(h2), 2)
+    h3 = ag.conv2d(m2, p["conv3.w"], p["conv3.b"], padding=1)
+    m3 = ag.max_pool2d(ag.relu(h3), 2)
+    u = ag.linear(ag.flatten(m3, 1), p["dense1.w"], p["dense1.b"])
+    z = ag.linear(ag.relu(u), p["dense2.w"], p["dense2.b"])
+    q = ag.sigmoid(z)
+    return ag.bce(q, y)
+
+
+if __name__ == "__main__":
+    data = ag.data.load_shapes(train=320, test=1)
+    x, y = ag.data.as_float32(data.train_images), ag.data.one_hot(data.train_labels)
+    p = parameters()
+    few = p, x[:4], y[:4]
+    before = ag.trace(loss_of, *few)
+    optimiser = ag.optim.Adam(p.values(), lr=1e-3)
+    for start in range(0, 320, 16):
+        optimiser.zero_grad()
+        loss_of(p, x[start : start + 16], y[start : start + 16]).backward()
+        optimiser.step()
+    page = before.page([("after 20 steps", ag.trace(loss_of, *few))])
+    Path(__file__).with_suffix(".html").write_text(page, encoding="utf-8")
