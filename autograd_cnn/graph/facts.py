@@ -208,7 +208,7 @@ class _Watch(Author):
                 these = "this is contribution" if len(ours) == 1 else "these are contributions"
                 done = ", and completes it" if total - 1 in ours else ""
                 words.append(
-                    f"{clip(v.name)} was used {total} times; {these} {_and([str(i + 1) for i in ours])} of {total} "
+                    f"{clip(v.name)} was used {total:,} times; {these} {_and([f'{i + 1:,}' for i in ours])} of {total:,} "
                     f"to {name}{done}."
                 )
             words += self.notes(v, self.gradient(v), name)

@@ -17,12 +17,10 @@ import numpy as np
 from autograd_cnn.graph.text import clip, shape_text
 
 EXACT, FEW, CHANNELS, SIDE, BINS, WIDTH = 64, 12, 16, 64, 32, 256
-_RAMP = np.arange(256)[:, None] / 255
-GREYS = np.rint(255 * _RAMP.repeat(3, 1)).astype(np.uint8)
 BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
-SIGNED = np.rint(
-    255 - np.abs(2 * _RAMP - 1) ** 0.7 * (255 - np.where(_RAMP < 0.5, BLUE, VERMILION))  # small ones show
-).astype(np.uint8)
+_LEVELS = np.clip((np.arange(256) - 128) / 127, -1, 1)[:, None]  # level 0 is see-through, 128 the middle
+GREYS = np.rint(127.5 * (1 + _LEVELS).repeat(3, 1)).astype(np.uint8)
+SIGNED = np.rint(255 - np.abs(_LEVELS) ** 0.7 * (255 - np.where(_LEVELS < 0, BLUE, VERMILION))).astype(np.uint8)
 
 
 def look(array: Any, role: str, gradient: bool = False, whole: bool = True) -> dict[str, Any]:

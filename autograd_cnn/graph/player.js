@@ -119,7 +119,7 @@ function tensors(step) {
   const made = new Set(facts.ops.map((o) => o.out));
   const begun = all.filter((id) => !made.has(id));
   if (step.kind === "begin") return [row("What goes in", ...few(begun, (id) => card(id)))];
-  if (step.kind === "loss") return [row("", card(facts.result), card(facts.result, "g"))];
+  if (step.kind === "loss") return [row("The way back begins", card(facts.result), card(facts.result, "g"))];
   if (step.kind === "end") {
     return few(begun.filter((id) => value(id).g), (id) => row(value(id).name, card(id), card(id, "g")));
   }
@@ -144,7 +144,7 @@ function few(ids, draw) {
 }
 
 function row(heading, ...cards) {
-  return make("section", { class: "row", "aria-label": heading || "Loss" }, make("h3", {}, heading), make("div", { class: "cards" }, ...cards));
+  return make("section", { class: "row", "aria-label": heading }, make("h3", {}, heading), make("div", { class: "cards" }, ...cards));
 }
 
 // A gradient: each contribution before the sum

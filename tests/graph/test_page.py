@@ -1,0 +1,417 @@
+"""The player's page without a browser: what it says is what was computed, whatever things are called."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import zlib
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.graph import page as page_module
+from autograd_cnn.graph.looks import GREYS, look, png
+
+
+class Parsed(HTMLParser):
+    """Elements of a page with their attributes and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements = []
+        self.open = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs), ""))
+        self.open = True
+
+    def handle_endtag(self, tag):
+        self.open = False
+
+    def handle_data(self, data):
+        if self.open:
+            tag, attributes, text = self.elements[-1]
+            self.elements[-1] = tag, attributes, text + data
+
+    def all(self, tag):
+        return [(attributes, text) for t, attributes, text in self.elements if t == tag]
+
+
+def facts_of(text):
+    (data,) = (text for attributes, text in Parsed(text).all("script") if attributes.get("id") == "facts")
+    return json.loads(data)
+
+
+def tanh_net(w, v, x, y):
+    h = ag.tanh(x @ w)
+    r = h + ag.relu(h @ v)
+    s = r * h
+    return ag.mse(s, y)
+
+
+@pytest.fixture
+def net(rng):
+    """A traced network in which h is used three times, and its parameters after a backward of their own."""
+    w, v = (ag.Tensor(rng.normal(size=shape).astype(np.float32), True, name) for name, shape in NAMES.items())
+    x, y = (rng.normal(size=shape).astype(np.float32) for shape in ((4, 3), (4, 5)))
+    tanh_net(w, v, x, y).backward()
+    return ag.trace(tanh_net, w, v, x, y), w, v
+
+
+NAMES = {"w": (3, 5), "v": (5, 5)}
+
+
+def by_name(facts):
+    return {value["name"]: value for value in facts["values"].values()}
+
+
+def numbers(texts, dtype):
+    return np.array([dtype(t) for t in texts])
+
+
+def test_every_element_of_a_small_gradient_is_that_of_grad(net):
+    graph, w, v = net
+    values = by_name(facts_of(graph.page())["frames"][0])
+    for p in (w, v):
+        assert np.array_equal(numbers(values[p.name]["g"]["x"], np.float32), p.grad.ravel())
+
+
+def test_statistics_of_a_large_gradient_are_those_of_grad(standard_cnn, rng):
+    p, x, y = standard_cnn.arguments(rng)
+    text = ag.trace(standard_cnn, p, x, y).page()
+    values = by_name(facts_of(text)["frames"][0])
+    standard_cnn(p, x, y).backward()
+    for name, parameter in p.items():
+        g = parameter.grad.astype(np.float64)
+        want = [f"{s:.4g}" for s in (g.min(), g.mean(), np.sqrt(np.mean(g * g)), g.max())]
+        assert values[f"p.{name}"]["g"]["s"] == want
+    assert len(text) < 1.5e6
+
+
+def test_contributions_add_up_to_the_gradient_in_the_order_of_the_walk(net):
+    value = by_name(facts_of(net[0].page())["frames"][0])["h"]
+    c = [numbers(part["look"]["x"], np.float32) for part in value["parts"]]
+    assert len(c) == 3
+    assert np.array_equal(c[0] + c[1] + c[2], numbers(value["g"]["x"], np.float32))
+
+
+def test_a_twin_that_adds_in_place_and_a_joint_rule_contribute_too(rng):
+    def f(x, scale, shift):
+        n = ag.batch_norm(x, scale, shift)
+        return ag.sum(n[1:3] * n[0:2]) + ag.sum(n[2] * scale)
+
+    scale, shift = (ag.Tensor(rng.normal(size=2), True, name) for name in ("scale", "shift"))
+    x = rng.normal(size=(4, 2))
+    values = by_name(facts_of(ag.trace(f, x, scale, shift).page())["frames"][0])
+    f(x, scale, shift).backward()
+    for p in (scale, shift):
+        assert np.array_equal(numbers(values[p.name]["g"]["x"], float), p.grad)
+    (normed,) = (v for v in values.values() if len(v.get("parts", [])) == 3)
+    total = sum(numbers(part["look"]["x"], float) for part in normed["parts"])
+    np.testing.assert_allclose(total, numbers(normed["g"]["x"], float), rtol=1e-12)
+
+
+def test_a_checkpoint_is_one_step_with_the_contributions_that_leave_it(rng):
+    w = ag.Tensor(rng.normal(size=3), True, "w")
+
+    def f(x):
+        return ag.sum(ag.checkpoint(lambda x: ag.tanh(x * w) * w, x))
+
+    x = rng.normal(size=3)
+    facts = facts_of(ag.trace(f, x).page())["frames"][0]
+    f(x).backward()
+    assert np.array_equal(numbers(by_name(facts)["w"]["g"]["x"], float), w.grad)
+    assert [step["kind"] for step in facts["steps"]].count("backward") == 2
+
+
+def test_a_scalar_has_a_line_with_the_numbers_in():
+    facts = facts_of(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page())["frames"][0]
+    (first, second) = by_name(facts)["x"]["parts"]
+    assert "numbers" not in first  # g_x = g_loss needs no filling in
+    g_h = float(np.cos(6.0))
+    assert second["numbers"] == f"g_x = 1.0 + {g_h:.6g} * 3.0 = {1 + g_h * 3.0}"
+
+
+def test_memory_rises_going_down_and_falls_to_nothing_going_up(models):
+    graph = models["residual"]
+    steps = facts_of(graph.page())["frames"][0]["steps"]
+    held = [step["held"] for step in steps]
+    turn = [step["kind"] for step in steps].index("loss")
+    assert held[0] == held[-1] == 0 and held[turn] == graph.kept_bytes > 0
+    assert sorted(held[:turn]) == held[:turn] and sorted(held[turn:], reverse=True) == held[turn:]
+
+
+def test_the_expression_is_marked_in_the_users_line(net):
+    if sys.version_info < (3, 11):
+        pytest.skip("Python tells columns from 3.11 on")
+    facts = facts_of(net[0].page())["frames"][0]
+    marked = [facts["places"][op["place"]]["marked"] for op in facts["ops"]]
+    assert [m[1] for m in marked] == ["x @ w", "ag.tanh(x @ w)", "h @ v", "ag.relu(h @ v)", "h + ag.relu(h @ v)",
+                                     "r * h", "ag.mse(s, y)"]  # fmt: skip
+    function = facts["functions"][facts["places"][0]["function"]]
+    assert function["lines"][0] == "def tanh_net(w, v, x, y):"
+    line = function["lines"][facts["places"][facts["ops"][0]["place"]]["line"] - function["first"]]
+    assert "".join(marked[0]) == line == "    h = ag.tanh(x @ w)"
+
+
+# Is the rule right?
+
+
+@pytest.mark.parametrize("name", ["cnn", "residual", "hub", "branches", "dense", "square", "matrix"])
+def test_every_rule_agrees_with_differences_and_every_slip_is_found(models, name):
+    facts = facts_of(models[name].page())["frames"][0]
+    trials = [op["trial"] for op in facts["ops"] if op["trial"]]
+    assert trials
+    for trial in trials:
+        assert all(t["ok"] for t in trial["tried"])
+        for slip in trial["slips"]:
+            pairs = [(float(r), float(d)) for r, d in zip(slip["rule"], slip["fd"], strict=True)]
+            assert any(not np.isclose(r, d, rtol=1e-3, atol=1e-12) for r, d in pairs), slip
+
+
+def test_a_wrong_rule_is_told(rng):
+    @ag.primitive
+    def cube(x):
+        return x**3
+
+    cube.vjp(x=lambda g, x: g * 2 * x**2)
+    facts = facts_of(ag.trace(lambda x: ag.sum(ag.tanh(cube(x))), rng.normal(size=4)).page())["frames"][0]
+    assert [op["trial"]["tried"][0]["ok"] for op in facts["ops"]] == [False, True, True]
+
+
+def test_a_kink_is_no_error():
+    facts = facts_of(ag.trace(lambda x: ag.sum(ag.relu(x)), np.array([0.0, 1.0, -1.0])).page())["frames"][0]
+    assert facts["ops"][0]["trial"]["tried"][0]["ok"]
+
+
+def test_slips_of_a_product_lose_a_factor():
+    facts = facts_of(ag.trace(lambda x, y: ag.sin(x * y), 2.0, 3.0).page())["frames"][0]
+    slips = {slip["text"]: slip["what"] for slip in facts["ops"][0]["trial"]["slips"]}
+    assert list(slips.values())[:2] == ["a factor is missing"] * 2 and {"g_x = g_multiply", "g_x = y"} <= slips.keys()
+    assert "off by a factor of 0.3333" in [slip["off"] for slip in facts["ops"][0]["trial"]["slips"]]
+
+
+# The file
+
+
+def test_the_page_asks_for_nothing_and_lets_nothing_else_run(net):
+    text = net[0].page()
+    page = Parsed(text)
+    assert set(re.findall(r"https?://[\w./]+", text)) == {"http://www.w3.org/2000/svg"}
+    used = {name for _, attributes, _ in page.elements for name in attributes if name in ("src", "href", "style")}
+    assert not used and not any(name.startswith("on") for _, attributes, _ in page.elements for name in attributes)
+    policy = next(a["content"] for a, _ in page.all("meta") if "http-equiv" in a)
+    rules = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"
+
+    def digest(text):
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    scripts = [text for attributes, text in page.all("script") if "type" not in attributes]
+    assert [digest(text) for text in scripts] == rules["script-src"].split()
+    assert [digest(text) for _, text in page.all("style")] == rules["style-src"].split()
+
+
+def test_the_script_knows_no_way_to_make_text_markup():
+    script = page_module._part("player.js")
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "getBBox"):
+        assert word not in script
+
+
+HOSTILE = {
+    "quotes": "\"'`",
+    "tags": "</script><script>alert(1)</script><!--<b>",
+    "backslashes": "\\u003c\\N{BULLET}\\",
+    "braces": "${title} $title {a|b}",
+    "emoji": "🦆 ümläut",
+    "hidden": "a\n\0\ud800\u202e\u2028",
+    "long": "n" * 10_000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_names_stay_text(kind, weights):
+    name = HOSTILE[kind]
+    h = weights(2, 2, name=name) * np.ones((2, 2))
+    h.name = name
+    text = ag.sum(h * 2.0).graph().page()
+    page = Parsed(text)
+    assert [a.get("type") for a, _ in page.all("script")] == ["application/json", None] and not page.all("b")
+    shown = name
+    for hidden in "\n\0\ud800\u202e\u2028":
+        shown = shown.replace(hidden, hidden.encode("unicode_escape").decode())
+    values = facts_of(text)["frames"][0]["values"].values()
+    assert {v.get("full", v["name"]) for v in values if v["role"] == "parameter"} == {shown}
+    assert len(text) < 400_000
+
+
+PROGRAM = """
+import numpy as np, autograd_cnn as ag
+def f(p, x, y):
+    h = ag.tanh(x @ p["w"] + p["b"])
+    return ag.mse(h + x @ p["w"], y)
+g = ag.trace(f, {"w": np.eye(3), "b": np.ones(3)}, np.ones((2, 3)), np.zeros((2, 3)))
+print(g.page([("later", g)]))
+"""
+
+
+def test_two_processes_write_the_same_bytes(python, monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    first = python(PROGRAM)
+    monkeypatch.setenv("PYTHONHASHSEED", "2")
+    assert first == python(PROGRAM)
+    assert " at 0x" not in first
+
+
+def test_nothing_of_the_users_changes(rng):
+    w = ag.Tensor(rng.normal(size=3), True, "w")
+    w.grad = np.ones(3)
+    before, state = w.data.copy(), np.random.get_state()[1].copy()
+    ag.trace(lambda x: ag.sum(ag.tanh(x * w)), rng.normal(size=3)).page()
+    assert np.array_equal(w.grad, np.ones(3)) and np.array_equal(w.data, before)
+    assert np.array_equal(np.random.get_state()[1], state)
+    w.data[0] = 5  # still the user's to write
+
+
+def test_frames_are_of_one_network(net, models):
+    graph = net[0]
+    data = facts_of(graph.page([("epoch <1>", graph)]))
+    assert data["labels"] == ["at the start", "epoch <1>"] and data["frames"][0] == data["frames"][1]
+    with pytest.raises(ValueError, match="frame epoch 2 is another network"):
+        graph.page([("epoch 2", models["square"])])
+
+
+def test_a_result_of_many_numbers_is_summed(models):
+    facts = facts_of(models["matrix"].page())["frames"][0]
+    assert "its sum is differentiated" in next(s["say"] for s in facts["steps"] if s["kind"] == "loss")
+
+
+def test_a_leaf_alone_has_a_page(models):
+    assert [s["kind"] for s in facts_of(models["leaf"].page())["frames"][0]["steps"]] == ["begin", "loss", "end"]
+
+
+def test_a_tape_has_a_page_until_it_is_walked(weights):
+    w = weights(3, name="w")
+    loss = ag.sum(ag.exp(w))
+    facts = facts_of(loss.graph().page())["frames"][0]
+    loss.backward()
+    assert np.array_equal(numbers(by_name(facts)["w"]["g"]["x"], float), w.grad)
+    with pytest.raises(RuntimeError, match=r"Take it before backward\(\), or from ag.trace"):
+        loss.graph().page()
+
+
+def test_large_graphs_are_lean_and_larger_ones_refused(monkeypatch):
+    def chain(x):
+        for _ in range(1200):
+            x = ag.tanh(x)
+        return ag.sum(x)
+
+    graph = ag.trace(chain, np.ones(3))
+    text = graph.page()
+    assert len(text) < 1_200_000 and not Parsed(text).all("svg")[1:]  # no picture, only that of the memory
+    monkeypatch.setattr(page_module, "LIMIT", 1000)
+    with pytest.raises(ValueError, match=r"1,201 operations are too many to step through \(at most 1,000\)"):
+        graph.page()
+
+
+def test_save_and_show_write_the_page(models, tmp_path, monkeypatch):
+    graph = models["square"]
+    graph.save(tmp_path / "net.html")
+    assert (tmp_path / "net.html").read_text(encoding="utf-8") == graph.page()
+    opened = []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    graph.show()
+    (address,) = opened
+    assert address.startswith("file://") and address.endswith(".html")
+
+
+# Looks
+
+
+def decoded(address):
+    """Pixels and palette of one of our images."""
+    data, chunks, at = base64.b64decode(address.partition(",")[2]), {}, 8
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        kind, body = data[at + 4 : at + 8].decode(), data[at + 8 : at + 8 + size]
+        assert zlib.crc32(kind.encode() + body) == int.from_bytes(data[at + 8 + size : at + 12 + size], "big")
+        chunks[kind], at = body, at + 12 + size
+    width, height = (int.from_bytes(chunks["IHDR"][i : i + 4], "big") for i in (0, 4))
+    rows = np.frombuffer(zlib.decompress(chunks["IDAT"]), np.uint8).reshape(height, -1)
+    assert not rows[:, 0].any()
+    return rows[:, 1:].reshape(height, width, -1), chunks.get("PLTE")
+
+
+def test_an_image_is_its_pixels(rng):
+    levels = rng.integers(1, 256, (3, 5)).astype(np.uint8)
+    pixels, palette = decoded(png(levels, GREYS))
+    assert np.array_equal(pixels[..., 0], levels) and palette == GREYS[: levels.max() + 1].tobytes()
+    colours = rng.integers(0, 256, (2, 4, 3)).astype(np.uint8)
+    pixels, palette = decoded(png(colours, GREYS))
+    assert np.array_equal(pixels, colours) and palette is None
+
+
+def test_zero_is_white_in_a_gradient_and_signs_are_hues():
+    address = look(np.linspace(-1, 1, 21), "activation", True)["i"][0]
+    pixels, palette = decoded(address)
+    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3)[pixels[0, :, 0]].astype(int)
+    assert (colours[10] == 255).all() and colours[0].argmax() == 2 and colours[-1].argmax() == 0
+
+
+def test_maps_of_an_activation_are_its_channels_and_of_a_parameter_its_filters(rng):
+    a = rng.normal(size=(2, 3, 4, 5))
+    pixels, _ = decoded(look(a, "activation")["i"][0])
+    assert pixels.shape[:2] == (2 * 4 - 1, 3 * 5 - 1) and not pixels[3].any()
+    scaled = np.rint(254 * (a[0] - a[0].min()) / np.ptp(a[0])) + 1
+    assert np.array_equal(pixels[:3, 5:9, 0], scaled[..., 1])
+    assert look(a, "parameter")["i"][3].startswith("input channel 0, 5 filters")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((0, 3)), np.float32(2), np.ones(20, bool), np.arange(20), np.full(20, np.nan), np.zeros((2, 0, 3, 3)),
+     np.ones((2, 2, 2, 2, 3)), np.array([np.inf] + [1.0] * 20), np.ones((3, 4, 5)), 1j * np.ones(20)],
+    ids=str,
+)  # fmt: skip
+def test_every_array_has_a_look(array):
+    found = look(array, "activation", True)
+    json.dumps(found)
+    assert found["n"] == np.size(array)
+    if np.size(array) and not np.isfinite(array).all():
+        assert found["bad"] == np.size(array) - np.count_nonzero(np.isfinite(array))
+
+
+def test_a_notebook_shows_a_tensor_with_its_gradient_and_its_name_as_text():
+    w = ag.Tensor(np.arange(60.0).reshape(6, 10), True, "<b>w</b>")
+    assert w._repr_html_().count("<img") == 1
+    ag.sum(w * w).backward()
+    html = w._repr_html_()
+    assert html.count("<img") == 2 and "&lt;b&gt;w&lt;/b&gt;" in html and "<b>w</b>" not in html
+    assert ag.Tensor(3.0)._repr_html_() and ag.Tensor(np.zeros((0, 3)))._repr_html_()
+
+
+# The demo
+
+
+def test_the_demo_writes_three_pages(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "autograd_cnn", "demo", "--out", str(tmp_path / "out"), "--no-open"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "cnn", "mlp")]
+    assert done.stdout.split() == [str(path) for path in pages]
+    counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages]
+    assert counts == [1, 2, 4]

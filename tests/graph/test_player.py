@@ -1,0 +1,387 @@
+"""The player in a browser: every step by keyboard, numbers equal to `.grad`, and nothing asked of the network."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.graph.looks import SIGNED
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright, which drives the browser, is not installed")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    pytest.skip("no chromium on PATH (apt install chromium, or CHROMIUM=path)", allow_module_level=True)
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Open a page's text from a file; afterwards nothing else was asked for, and nothing complained."""
+    contexts, asked, said = [], [], []
+
+    def open_(text, fragment="", width=1280, **options):
+        path = tmp_path / f"page{len(contexts)}.html"
+        path.write_text(text, encoding="utf-8")
+        contexts.append(browser.new_context(viewport={"width": width, "height": 800}, offline=True, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(120_000)  # other work may go on beside the tests
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path.as_uri() + fragment)
+        page.wait_for_selector("body.ready")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    asked = [url for url in asked if not url.startswith("data:image/png")]
+    assert len(asked) == len(contexts) and all(url.startswith("file:") for url in asked) and not said
+
+
+def net(x, w, v, y):
+    h = ag.tanh(x @ w)
+    r = h + ag.relu(h @ v)
+    s = r * h
+    return ag.mse(s, y)
+
+
+@pytest.fixture
+def small(rng):
+    """A page of a network in which h is used three times, and the network's parameters with their gradients."""
+    w, v = (ag.Tensor(rng.normal(size=s).astype(np.float32), True, n) for n, s in (("w", (3, 5)), ("v", (5, 5))))
+    x, y = (rng.normal(size=s).astype(np.float32) for s in ((4, 3), (4, 5)))
+    net(x, w, v, y).backward()
+    return ag.trace(net, x, w, v, y).page(), w, v
+
+
+@pytest.fixture(scope="module")
+def cnn_page():
+    """The standard CNN with its arguments, and its page."""
+    rng = np.random.default_rng(0)
+    w = {
+        "w1": (3, 3, 3, 32), "b1": (32,), "w2": (3, 3, 32, 64), "b2": (64,), "w3": (1024 * 4, 10),
+    }  # fmt: skip
+    p = {n: ag.Tensor((0.1 * rng.normal(size=s)).astype(np.float32), True, n) for n, s in w.items()}
+    x, y = rng.uniform(size=(4, 32, 32, 3)).astype(np.float32), np.arange(4)
+
+    def loss_of(p, x, y):
+        r1 = ag.relu(ag.conv2d(x, p["w1"], p["b1"], padding=1))
+        r2 = ag.relu(ag.conv2d(ag.max_pool2d(r1, 2), p["w2"], p["b2"], padding=1))
+        return ag.cross_entropy(ag.flatten(ag.max_pool2d(r2, 2), 1) @ p["w3"], y)
+
+    return p, (lambda: loss_of(p, x, y)), ag.trace(loss_of, p, x, y).page()
+
+
+def cards(page, name):
+    """Figures whose caption begins with `name`."""
+    return page.locator("figure").filter(has=page.locator("figcaption > b", has_text=name))
+
+
+def card(page, name):
+    (found,) = [f for f in cards(page, name).all() if f.locator("figcaption > b").inner_text() == name]
+    return found
+
+
+def elements(figure):
+    return np.array(figure.locator(".numbers").inner_text().split(), np.float32)
+
+
+def statistics(figure):
+    return dict(zip(*(figure.locator(tag).all_inner_texts() for tag in ("dt", "dd")), strict=True))
+
+
+def test_every_step_by_keyboard_forward_and_back(opened, cnn_page):
+    page = opened(cnn_page[2])
+    steps = page.evaluate("facts.steps.map((step) => step.say)")
+    seen = [page.inner_text("#sentence")]
+    for _ in steps[1:]:
+        page.keyboard.press("ArrowRight")
+        seen.append(page.inner_text("#sentence"))
+        assert page.evaluate("[...document.images].every((image) => image.alt)")
+    assert seen == steps and page.url.endswith(f"#step={len(steps) - 1}")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#sentence") == steps[-1]
+    for sentence in steps[-2::-1]:
+        page.keyboard.press("ArrowLeft")
+        assert page.inner_text("#sentence") == sentence
+
+
+def test_the_numbers_at_the_end_are_those_of_grad(opened, small):
+    text, w, v = small
+    page = opened(text)
+    page.keyboard.press("End")
+    for p in (w, v):
+        assert np.array_equal(elements(card(page, f"g_{p.name}")), p.grad.ravel())
+
+
+def test_the_statistics_of_the_cnn_are_those_of_grad(opened, cnn_page):
+    p, loss_of, text = cnn_page
+    for parameter in p.values():
+        parameter.grad = None
+    loss_of().backward()
+    page = opened(text)
+    page.keyboard.press("End")
+    for name, parameter in p.items():
+        rms = np.sqrt(np.mean(parameter.grad.astype(np.float64) ** 2))
+        assert statistics(card(page, f"g_{name}"))["rms"] == f"{rms:.4g}"
+
+
+def test_contributions_stand_before_their_sum(opened, small):
+    page = opened(small[0])
+    page.keyboard.press("End")
+    while cards(page, "contribution 3 of 3").count() == 0:
+        page.keyboard.press("ArrowLeft")
+    parts = [elements(cards(page, f"contribution {i} of 3").first) for i in (1, 2, 3)]
+    assert np.array_equal(parts[0] + parts[1] + parts[2], elements(card(page, "g_h")))
+    assert page.locator(".sign").all_inner_texts() == ["+", "+", "="]
+    assert "h was used 3 times" in page.inner_text("#sentence")
+
+
+def test_an_image_shows_the_colours_of_its_array(opened, cnn_page):
+    p, loss_of, text = cnn_page
+    p["w1"].grad = None
+    loss_of().backward()
+    page = opened(text)
+    page.keyboard.press("End")
+    rows = card(page, "g_w1").locator("img").evaluate(
+        """image => { const c = document.createElement("canvas"); c.width = image.naturalWidth;
+        c.height = image.naturalHeight; const g = c.getContext("2d"); g.drawImage(image, 0, 0);
+        const d = [...g.getImageData(0, 0, c.width, c.height).data];
+        return Array.from({length: c.height}, (_, y) => d.slice(4 * y * c.width, 4 * (y + 1) * c.width)); }"""
+    )
+    pixels = np.array(rows).reshape(len(rows), -1, 4)
+    maps = p["w1"].grad[:, :, 0, :16].astype(np.float64)
+    level = np.rint(127 + 127 * maps / np.abs(maps).max()).astype(int) + 1
+    assert pixels.shape[:2] == (15, 15) and not pixels[3].any()
+    for k in (0, 5, 15):
+        tile = pixels[4 * (k // 4) :, 4 * (k % 4) :][:3, :3]
+        np.testing.assert_allclose(tile[..., :3], SIGNED[level[..., k]], atol=4)  # half a level may go either way
+
+
+def test_your_expression_is_marked_beside_the_derived_line(opened, small):
+    page = opened(small[0], "#step=4")
+    assert page.inner_text("#sentence").startswith("Forward 4 of 7. relu makes")
+    yours, derived = page.locator("#code > section").all()
+    assert "    r = h + ag.relu(h @ v)" in yours.inner_text()
+    assert yours.locator("mark").inner_text() in ("ag.relu(h @ v)", "    r = h + ag.relu(h @ v)")
+    assert derived.locator("mark").inner_text() == "relu = ag.relu(matmul_2)"
+    page.keyboard.press("b")
+    assert derived.locator("mark").count() == 0 or "g_matmul_2 =" in page.locator("#code mark").last.inner_text()
+
+
+def test_keys_links_slider_and_buttons_lead_to_the_same_steps(opened, small):
+    page = opened(small[0], "#step=9")
+    count = int(page.get_attribute("#slider", "max"))
+    assert page.input_value("#slider") == "9"
+    page.keyboard.press("l")
+    assert page.inner_text("#where") == "Loss"
+    page.keyboard.press("Home")
+    assert page.inner_text("#where") == "Start" and page.is_disabled("#back")
+    page.click("#last")
+    assert page.inner_text("#where") == "End" and page.is_disabled("#next")
+    page.focus("#slider")
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#where").startswith("rule of matmul") and page.url.endswith(f"#step={count - 1}")
+    page.evaluate("location.hash = '#step=2'")
+    page.wait_for_function("document.getElementById('slider').value === '2'")
+    page.evaluate("document.activeElement.blur(); document.getElementById('letters').checked = false")
+    page.keyboard.press("l")
+    assert page.input_value("#slider") == "2"
+    page.click("#picture svg > g:last-of-type")
+    assert page.inner_text("#where") in ("Loss", "End") or page.inner_text("#where").startswith("rule of")
+
+
+def test_playing_walks_to_the_end_in_silence(opened, small):
+    page = opened(small[0], "#step=14")
+    page.clock.install()
+    page.click("#play")
+    assert page.get_attribute("#play", "aria-pressed") == "true"
+    page.clock.run_for(1000)
+    assert page.get_attribute("#sentence", "aria-live") == "off" and page.input_value("#slider") == "15"
+    page.clock.run_for(5000)
+    assert page.inner_text("#where") == "End" and page.get_attribute("#play", "aria-pressed") == "false"
+
+
+def test_the_quiz_asks_before_it_shows(opened, small):
+    page = opened(small[0])
+    page.keyboard.press("q")
+    asked = 0
+    for number in range(1, int(page.get_attribute("#slider", "max")) + 1):
+        page.keyboard.press("ArrowRight")
+        step = page.evaluate("facts.steps[at]")
+        if page.is_hidden("#ask"):
+            assert step["op"] < 0
+            continue
+        asked += 1
+        assert page.inner_text("#sentence").startswith(("Next:", "Which")) and not page.is_visible("#tensors")
+        options = page.locator("#ask button code").all_inner_texts()
+        assert len(set(options)) == len(options) >= 2
+        op = page.evaluate("facts.ops[facts.steps[at].op]")
+        if step["kind"] == "forward":
+            right = page.evaluate("id => value(id).type.split(' ')[0]", op["out"])
+        else:
+            lines = [line for line, _ in op["rules"]]
+            right = next(o for o in options if o in lines or o == page.evaluate("title(facts.steps[at])"))
+        page.keyboard.press(str(options.index(right) + 1))
+        assert page.inner_text("#sentence").startswith(f"Right. {asked} of {asked}.") and page.is_visible("#tensors")
+        assert step["say"] in page.inner_text("#sentence") and number == int(page.input_value("#slider"))
+    assert asked >= 10
+
+
+def test_a_wrong_answer_is_told_and_a_question_can_be_skipped(opened, small):
+    page = opened(small[0])
+    page.click("#quiz")
+    page.click("#next")
+    right = page.evaluate("question(1).right")
+    page.locator("#ask button").filter(has_not_text=right).first.click()
+    assert page.inner_text("#sentence").startswith(f"No: {right}. 0 of 1.")
+    page.click("#next")
+    assert page.is_visible("#ask")
+    page.click("#next")
+    assert page.is_hidden("#ask") and page.input_value("#slider") == "2" and page.is_visible("#tensors")
+
+
+def test_a_broken_rule_is_found_by_differences(opened, small):
+    page = opened(small[0], "#step=10")
+    page.click("#trial summary")
+    assert page.inner_text("#trial [role=status]") == "They agree: the rule is right here."
+    radios = page.locator("#trial input")
+    assert radios.count() >= 3
+    for i in range(1, radios.count()):
+        radios.nth(i).check()
+        assert page.inner_text("#trial [role=status]").startswith("Wrong: ")
+        rows = page.locator("#trial tbody tr").all()
+        assert any(np.diff([float(cell) for cell in row.locator("td").all_inner_texts()])[0] for row in rows)
+
+
+def test_training_is_scrubbed(opened, rng):
+    w = ag.Tensor([1.0, 2.0], True, "w")
+    graphs = []
+    for scale in (1, 3):
+        w.data[...] = [scale, 2.0]
+        graphs.append(ag.trace(lambda x: ag.sum(x * w * w), np.ones(2)))
+    page = opened(graphs[0].page([("later", graphs[1])]), "#step=8")
+    first = elements(card(page, "g_w"))
+    page.focus("#frame")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#moment") == "later" and page.inner_text("#where") == "End"
+    assert np.array_equal(first, [2, 4]) and np.array_equal(elements(card(page, "g_w")), [6, 4])
+
+
+# For everyone
+
+
+def test_dark_and_light_follow_the_system(opened, small):
+    colours = [
+        opened(small[0], color_scheme=scheme).evaluate("getComputedStyle(document.body).backgroundColor")
+        for scheme in ("light", "dark")
+    ]
+    assert colours == ["rgb(255, 255, 255)", "rgb(22, 24, 28)"]
+
+
+@pytest.mark.parametrize("width", [320, 390, 800])
+def test_no_sideways_scroll(opened, cnn_page, width):
+    page = opened(cnn_page[2], width=width)
+    for step in page.evaluate("facts.steps.keys().toArray()"):
+        page.evaluate("step => show(step)", step)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, step
+    if width < 640:
+        box = page.locator("#transport").bounding_box()
+        assert box["y"] + box["height"] == 800
+        assert page.evaluate("getComputedStyle(document.getElementById('code')).gridTemplateColumns.split(' ').length") == 1
+
+
+def test_print_has_the_picture_and_the_table(opened, small):
+    page = opened(small[0], "#step=3")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.is_hidden("#transport") and page.is_visible("#picture svg")
+    rows = page.locator("#all tbody tr")
+    assert rows.count() == page.evaluate("facts.steps.length")
+    assert page.pdf()[:4] == b"%PDF"
+
+
+def test_reduced_motion_stops_what_travels(opened, small):
+    names = []
+    for motion in ("no-preference", "reduce"):
+        page = opened(small[0], "#step=3", reduced_motion=motion)
+        names.append(page.evaluate("getComputedStyle(document.querySelector('#picture .lit path.forward')).animationName"))
+    assert names == ["travel", "none"]
+
+
+def test_everything_has_a_name_and_room_for_a_finger(opened, small):
+    page = opened(small[0], "#step=11")
+    assert page.get_attribute("html", "lang") == "en" and page.get_attribute("#sentence", "aria-live") == "polite"
+    assert page.locator("h1").count() == 1
+    for button in page.locator("button").all():
+        if button.is_visible():
+            box = button.bounding_box()
+            assert button.inner_text().strip() and min(box["width"], box["height"]) >= 24
+    for image in page.locator("figure img").all():
+        assert image.get_attribute("alt")
+    assert page.evaluate("[...document.querySelectorAll('input')].every(i => i.labels.length || i.ariaLabel)")
+    page.keyboard.press("Tab")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert page.evaluate("document.activeElement !== document.body") and outline == "solid"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [380, 1280])
+def test_axe_finds_nothing(opened, small, scheme, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page = opened(small[0], "#step=11", width, color_scheme=scheme, bypass_csp=True)
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    page.wait_for_selector("#all table")
+    for step in (0, 3, 8, 11):
+        page.evaluate("step => show(step)", step)
+        found = axe.Axe().run(page).response["violations"]
+        assert not found, [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found]
+
+
+def test_hostile_names_stay_text(opened):
+    name = "</script><script>document.body.id='taken'</script><b>\"'\\u003c🦆" + "n" * 10_000
+    w = ag.Tensor(np.ones((2, 2)), True, name)
+    page = opened(ag.sum(w * w).graph().page(), width=390)
+    for step in page.evaluate("facts.steps.keys().toArray()"):
+        page.evaluate("step => show(step)", step)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate("document.body.id") == "" and page.locator("#content b b").count() == 0
+    assert card(page, f"g_{name[:39]}…").locator("figcaption").get_attribute("title") == name
+
+
+def test_it_plays_in_the_sandbox_of_a_notebook(browser, small, tmp_path):
+    context = browser.new_context()
+    page = context.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_content('<iframe sandbox="allow-scripts" width="900" height="700"></iframe>')
+    page.evaluate("text => { document.querySelector('iframe').srcdoc = text; }", small[0])
+    frame = page.frame_locator("iframe")
+    frame.locator("#next").click()
+    assert frame.locator("#sentence").inner_text().startswith("Forward 1 of 7.") and not errors
+    context.close()
+
+
+def test_five_thousand_operations_open_and_step(opened):
+    def chain(x, w):
+        for _ in range(2500):
+            x = ag.tanh(x) * w
+        return ag.sum(x)
+
+    page = opened(ag.trace(chain, np.ones(3), ag.Tensor(np.ones(3), True, "w")).page())
+    page.keyboard.press("End")
+    assert page.inner_text("#where") == "End" and page.is_hidden("#picture")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("figure").count() < 20
+    assert "w was used 2,500 times; this is contribution 2,500 of 2,500 to g_w" in page.inner_text("#sentence")
