@@ -1,5 +1,5 @@
-"""``python -m autograd_cnn``: pages to play with (`demo`), what runs where (`info`), whether a primitive of one's own is
-right (`check`).
+"""``python -m autograd_cnn``: pages to play with (`demo`), what runs where (`info`), whether a primitive of one's own
+is right (`check`).
 
 May import everything. `info` never fails: what cannot be found out is said to be so.
 """

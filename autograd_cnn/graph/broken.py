@@ -64,8 +64,13 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
             flat = [worst, *(i for i in test.flat if i != worst)][:ENTRIES]
             said = w.reshape(-1)[flat]
             slopes = np.array([test.slope(i)[0] for i in flat])
-            slips.append({"line": k, "text": text, "what": what, **test.table(flat, said), "off": _how_far(said, slopes)})
-    return {"tried": [{**t.table(t.flat, right[t.name].reshape(-1)[t.flat]), "ok": t.agrees()} for t in tests], "slips": slips}
+            slips.append(
+                {"line": k, "text": text, "what": what, **test.table(flat, said), "off": _how_far(said, slopes)}
+            )
+    return {
+        "tried": [{**t.table(t.flat, right[t.name].reshape(-1)[t.flat]), "ok": t.agrees()} for t in tests],
+        "slips": slips,
+    }
 
 
 def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
@@ -86,7 +91,7 @@ class _Test:
         self.name = name
         self.gradient = gradient
         order = np.argsort(-np.abs(gradient), axis=None, kind="stable")
-        nonzero = max(1, np.count_nonzero(gradient))
+        nonzero = max(1, int(np.count_nonzero(gradient)))
         self.flat = sorted({int(order[nonzero * i // ENTRIES]) for i in range(ENTRIES)})
         self.slopes: dict[int, tuple[float, bool]] = {}
         for i in self.flat:
@@ -133,20 +138,19 @@ def _differ(a: np.ndarray, b: np.ndarray) -> bool:
 def _how_far(said: np.ndarray, want: np.ndarray) -> str:
     if not np.any(said):
         return "it is 0"
-    ratio = said / np.where(want == 0, np.nan, want)
-    if np.nanmax(np.abs(ratio - np.nanmean(ratio)), initial=0) < 1e-3 * abs(np.nanmean(ratio)):
-        r = float(np.nanmean(ratio))
-        return "the sign is wrong" if abs(r + 1) < 1e-3 else f"off by a factor of {r:.4g}"
+    ratio = said[want != 0] / want[want != 0]
+    if len(ratio) == len(said) and np.ptp(ratio) < 1e-3 * abs(ratio[0]):
+        return "the sign is wrong" if abs(ratio[0] + 1) < 1e-3 else f"off by a factor of {ratio[0]:.4g}"
     return f"off by up to {float(np.max(np.abs(said - want))):.2g}"
 
 
 def _slips(line: str) -> Iterator[tuple[str, str]]:
     """`line` with one thing wrong, the subtle ones first."""
-    tree = ast.parse(line).body[0]
+    tree: Any = ast.parse(line).body[0]
     if not isinstance(tree, (ast.Assign, ast.AugAssign)):
         return
-    begun = isinstance(tree, ast.Assign) and isinstance(tree.value, ast.BinOp) and isinstance(tree.value.op, ast.Add)
-    begun = begun and ast.unparse(tree.value.left) == ast.unparse(tree.targets[0])  # g = g + ...: the sum stays
+    # of ``g = g + ...`` the sum stays
+    begun = isinstance(tree, ast.Assign) and line.startswith(f"{(name := ast.unparse(tree.targets[0]))} = {name} + ")
 
     def contribution(root: Any) -> Any:
         return root.value.right if begun else root.value
@@ -154,13 +158,7 @@ def _slips(line: str) -> Iterator[tuple[str, str]]:
     def changed(index: int, change: Callable[[Any], Any]) -> str:
         root = copy.deepcopy(tree)
         target = list(ast.walk(contribution(root)))[index]
-        parent, field = next((p, f) for p in ast.walk(root) for f, c in ast.iter_fields(p) if c is target or _in(target, c))
-        child = getattr(parent, field)
-        if child is target:
-            setattr(parent, field, change(target))
-        else:
-            child[next(k for k, c in enumerate(child) if c is target)] = change(target)
-        return ast.unparse(ast.fix_missing_locations(root))
+        return ast.unparse(ast.fix_missing_locations(_Change(target, change).visit(root)))
 
     for i, node in enumerate(ast.walk(contribution(tree))):
         for what, change in _changes(node):
@@ -170,8 +168,15 @@ def _slips(line: str) -> Iterator[tuple[str, str]]:
         yield changed(0, lambda n: ast.BinOp(ast.Constant(2), ast.Mult(), n)), "counted twice"
 
 
-def _in(target: Any, children: Any) -> bool:
-    return isinstance(children, list) and any(c is target for c in children)
+class _Change(ast.NodeTransformer):
+    """One node becomes another."""
+
+    def __init__(self, target: Any, change: Callable[[Any], Any]) -> None:
+        self.target = target
+        self.change = change
+
+    def visit(self, node: Any) -> Any:
+        return self.change(node) if node is self.target else self.generic_visit(node)
 
 
 def _changes(node: Any) -> Iterator[tuple[str, Callable[[Any], Any]]]:
@@ -191,12 +196,19 @@ def _changes(node: Any) -> Iterator[tuple[str, Callable[[Any], Any]]]:
         if called == "transpose" and len(node.args) == 1:
             yield "a transpose is missing", lambda n: n.args[0]
         if called.startswith("conv2d_input") or called == "conv2d":
-            yield "the kernel is turned by 180°", lambda n: ast.Call(
-                n.func, [n.args[0], ast.parse(f"({ast.unparse(n.args[1])})[::-1, ::-1]", mode="eval").body, *n.args[2:]], n.keywords
+            yield (
+                "the kernel is turned by 180°",
+                lambda n: ast.Call(
+                    n.func,
+                    [n.args[0], ast.parse(f"({ast.unparse(n.args[1])})[::-1, ::-1]", mode="eval").body, *n.args[2:]],
+                    n.keywords,
+                ),
             )
         if called in ("sum", "cos", "sin"):
             other = {"sum": "mean", "cos": "sin", "sin": "cos"}[called]
             yield (
                 f"{other} in place of {called}",
-                lambda n: ast.Call(ast.parse(ast.unparse(n.func)[: -len(called)] + other, mode="eval").body, n.args, n.keywords),
+                lambda n: ast.Call(
+                    ast.parse(ast.unparse(n.func)[: -len(called)] + other, mode="eval").body, n.args, n.keywords
+                ),
             )

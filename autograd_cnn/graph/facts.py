@@ -99,7 +99,7 @@ class _Watch(Author):
             "steps": self.steps(),
             "ops": ops,
             "values": {v.id: self.value(v) for v in graph.values.values() if v.id in outside},
-            "docs": {name: plain(doc.partition("\n")[0]) for name, doc in docs.items()},
+            "docs": {name: plain(doc.partition("\n")[0].replace("`", "")) for name, doc in docs.items()},
             "functions": texts,
             "places": list(places.values()),
             "result": graph.result,
@@ -150,7 +150,9 @@ class _Watch(Author):
         known = graph.kept_bytes is not None
         peak = bytes_text(graph.kept_bytes or 0)
         learnt = [v for v in graph.values.values() if v.id not in self.made and self.gradient(v) in self.received]
-        names = ", ".join(clip(v.name) for v in learnt[:6]) + (f" and {len(learnt) - 6} more" if len(learnt) > 6 else "")
+        names = ", ".join(clip(v.name) for v in learnt[:6]) + (
+            f" and {len(learnt) - 6} more" if len(learnt) > 6 else ""
+        )
         steps: list[dict[str, Any]] = []
 
         def step(kind: str, sentence: str, op: int = -1) -> None:
@@ -165,7 +167,10 @@ class _Watch(Author):
         result = graph.values[graph.result]
         name = clip(result.name)
         if graph.loss is None:
-            step("loss", f"The way back begins at {name}. It is not one number: its sum is differentiated, so g_{name} is 1.")
+            step(
+                "loss",
+                f"The way back begins at {name}. It is not one number: its sum is differentiated, so g_{name} is 1.",
+            )
         else:
             step("loss", f"The loss is {graph.loss:.6g}. The way back begins: g_{name}, d {name} / d {name}, is 1.")
         back = [i for i in reversed(range(count)) if self.rules[graph.ops[i].id]]
@@ -197,7 +202,9 @@ class _Watch(Author):
         values = self.graph.values
         out = values[op.output]
         served = [values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
-        words = [f"The rule of {clip(op.name)} turns g_{clip(out.name)} into {_and([f'g_{clip(v.name)}' for v in served])}."]
+        words = [
+            f"The rule of {clip(op.name)} turns g_{clip(out.name)} into {_and([f'g_{clip(v.name)}' for v in served])}."
+        ]
         if uses := self.graph.kept(op):
             words.append(f"It uses what was kept: {clip(uses, 120)}.")
         for v in served:
@@ -206,15 +213,16 @@ class _Watch(Author):
             total = len(self.parts.get(v.id, []))
             if total > 1:
                 these = "this is contribution" if len(ours) == 1 else "these are contributions"
+                numbers = _and([f"{i + 1:,}" for i in ours])
                 done = ", and completes it" if total - 1 in ours else ""
                 words.append(
-                    f"{clip(v.name)} was used {total:,} times; {these} {_and([f'{i + 1:,}' for i in ours])} of {total:,} "
-                    f"to {name}{done}."
+                    f"{clip(v.name)} was used {total:,} times; {these} {numbers} of {total:,} to {name}{done}."
                 )
             words += self.notes(v, self.gradient(v), name)
         shared = [clip(v.name) for v in served if v.role == "parameter" and v.size < out.size]
         if shared:
-            words.append(f"{_and(shared)} served every item: {'its gradient is a sum' if len(shared) == 1 else 'their gradients are sums'} over them.")
+            sums = "its gradient is a sum" if len(shared) == 1 else "their gradients are sums"
+            words.append(f"{_and(shared)} served every item: {sums} over them.")
         rest = [clip(values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
         if rest:
             words.append(f"{_and(rest)} {'needs' if len(rest) == 1 else 'need'} no gradient: no rule runs.")
@@ -283,7 +291,11 @@ def _functions(graph: Graph) -> tuple[dict[str, Any], dict[Any, Any]]:
         if (key := (op.place.code, op.place.line, op.place.columns)) in places:
             continue
         name, first, source, margin = sources.get(op.place.code, ("", 0, (), 0))
-        place: dict[str, Any] = {"at": clip(f"{op.place.file}:{op.place.line}"), "function": name, "line": op.place.line}
+        place: dict[str, Any] = {
+            "at": clip(f"{op.place.file}:{op.place.line}"),
+            "function": name,
+            "line": op.place.line,
+        }
         if name and op.place.columns and 0 <= op.place.line - first < len(source):
             line = source[op.place.line - first].encode()
             start, end = op.place.columns

@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd_cnn.graph.text import clip, shape_text
 
-EXACT, FEW, CHANNELS, SIDE, BINS, WIDTH = 64, 12, 16, 64, 32, 256
+EXACT, FEW, CHANNELS, SIDE, BINS, WIDTH, THIN = 64, 12, 16, 64, 32, 256, 48
 BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
 _LEVELS = np.clip((np.arange(256) - 128) / 127, -1, 1)[:, None]  # level 0 is see-through, 128 the middle
 GREYS = np.rint(127.5 * (1 + _LEVELS).repeat(3, 1)).astype(np.uint8)
@@ -93,10 +93,14 @@ def _picture(maps: np.ndarray, words: str, gradient: bool, role: str) -> list[An
         sheet = np.zeros((rows, columns, height + 1, width + 1), np.uint8)  # level 0 is see-through
         sheet.reshape(-1, height + 1, width + 1)[:count, :height, :width] = levels
         pixels = sheet.swapaxes(1, 2).reshape(rows * (height + 1), -1)[:-1, :-1]
-        ends = f"blue {_short(low)}, vermilion {_short(high)}" if gradient else f"black {_short(low)}, white {_short(high)}"
+        ends = (
+            f"blue {_short(low)}, vermilion {_short(high)}"
+            if gradient
+            else f"black {_short(low)}, white {_short(high)}"
+        )
         words = ", ".join(filter(None, [words, ends if high > low else f"all {_short(low)}"]))
     scale = max(1, min(24, round(WIDTH / max(pixels.shape[:2]))))
-    wide, tall = scale * pixels.shape[1], max(scale * pixels.shape[0], 24 if len(pixels) == 1 else 0)
+    tall, wide = (max(scale * n, min(24 * n, THIN)) for n in pixels.shape[:2])  # a strip is not too thin to see
     return [png(pixels, SIGNED if gradient else GREYS), wide, tall, words]
 
 

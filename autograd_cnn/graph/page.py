@@ -1,7 +1,7 @@
 """The backprop player: one HTML file that steps through a network, forward and back.
 
-It is its template, style and script, the ladder, and the facts as JSON. Its policy lets nothing else run, and nothing be
-asked for. Text enters the page as text: escaped here, and by ``textContent`` in the script.
+It is its template, style and script, the ladder, and the facts as JSON. Its policy lets nothing else run, and nothing
+be asked for. Text enters the page as text: escaped here, as text nodes in the script.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import webbrowser
 from collections.abc import Sequence
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -50,9 +51,9 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
         picture = svg(graph)
         style = "\n".join(re.findall(r"<style>(.*?)</style>", picture, re.DOTALL))
     files = {name: _part(name) for name in ("player.js", "player.css")}
-    hashes = [_hash(files["player.css"]), *([_hash(style)] if style else [])]
+    script, *styles = (_hash(text) for text in (files["player.js"], files["player.css"], style) if text)
     return Template(_part("page.html")).substitute(
-        policy=f"default-src 'none'; script-src {_hash(files['player.js'])}; style-src {' '.join(hashes)}; img-src data:; "
+        policy=f"default-src 'none'; script-src {script}; style-src {' '.join(styles)}; img-src data:; "
         "base-uri 'none'; form-action 'none'",
         title=escape(plain(", ".join(graph.summary()))),
         style=files["player.css"],
@@ -64,13 +65,9 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
 
 def show(text: str) -> Any:
     """`text` as a page: below the cell of a notebook, in its own frame, or in the browser."""
-    if "IPython" in sys.modules:
-        from IPython import get_ipython
-        from IPython.display import HTML
-
-        if getattr(get_ipython(), "kernel", None):
-            frame = 'sandbox="allow-scripts" width="100%" height="800" style="border:0"'
-            return HTML(f'<iframe {frame} srcdoc="{escape(text)}"></iframe>')
+    if (ipython := sys.modules.get("IPython")) and getattr(ipython.get_ipython(), "kernel", None):
+        frame = 'sandbox="allow-scripts" width="100%" height="800" style="border:0"'
+        return import_module("IPython.display").HTML(f'<iframe {frame} srcdoc="{escape(text)}"></iframe>')
     path = Path(tempfile.mkdtemp(prefix="autograd_cnn_")) / "player.html"
     path.write_text(text, encoding="utf-8")
     webbrowser.open(path.as_uri())
@@ -86,4 +83,6 @@ def _hash(text: str) -> str:
 
 
 def _structure(graph: Graph) -> Any:
-    return [(op.name, op.inputs, op.output) for op in graph.ops], [(v.id, v.shape, v.dtype) for v in graph.values.values()]
+    return [(op.name, op.inputs, op.output) for op in graph.ops], [
+        (v.id, v.shape, v.dtype) for v in graph.values.values()
+    ]

@@ -118,23 +118,31 @@ function tensors(step) {
   const all = Object.keys(facts.values);
   const made = new Set(facts.ops.map((o) => o.out));
   const begun = all.filter((id) => !made.has(id));
-  if (step.kind === "begin") return [row("What goes in", ...few(begun, (id) => card(id)))];
-  if (step.kind === "loss") return [row("The way back begins", card(facts.result), card(facts.result, "g"))];
+  if (step.kind === "begin") return tagged("goes in", begun);
+  if (step.kind === "loss") return [...tagged("result", [facts.result]), ...tagged("its gradient", [facts.result], "g")];
   if (step.kind === "end") {
     return few(begun.filter((id) => value(id).g), (id) => row(value(id).name, card(id), card(id, "g")));
   }
   const o = op(step);
-  if (step.kind === "forward") return [row("In", ...few(o.in, (id) => card(id))), row("Out", card(o.out))];
+  if (step.kind === "forward") return [...tagged("in", o.in), ...tagged("out", [o.out])];
   const words = new Set(o.rules.flatMap(([text]) => text.match(/[\p{L}\p{N}_]+/gu)));
   const uses = [...o.in, o.out].filter((id) => words.has(value(id).code || value(id).name));
   const several = o.learns.filter((id) => (value(id).parts || []).length > 1);
   const single = o.learns.filter((id) => !several.includes(id));
   return [
-    row("Comes in", card(o.out, "g")),
-    uses.length ? row("Is used", ...few(uses, (id) => card(id))) : null,
-    single.length ? row("Goes out", ...few(single, (id) => card(id, "g"))) : null,
+    ...tagged("comes in", [o.out], "g"),
+    ...tagged("is used", uses),
+    ...tagged("goes out", single, "g"),
     ...several.map((id) => sum(id, o)),
-  ].filter(Boolean);
+  ];
+}
+
+function tagged(heading, ids, gradient) {
+  return few(ids, (id) => {
+    const figure = card(id, gradient);
+    figure.firstChild.prepend(make("h3", {}, heading));
+    return figure;
+  });
 }
 
 function few(ids, draw) {
@@ -167,7 +175,7 @@ function sum(id, o) {
   } else {
     cards.push(make("b", { class: "sign" }, "="), card(id, "g"));
   }
-  return row(`Goes out: ${gradientOf(id)} is a sum`, ...cards);
+  return row(`goes out: ${gradientOf(id)} is a sum`, ...cards);
 }
 
 function card(id, gradient) {
@@ -278,8 +286,8 @@ function question(number) {
   } else {
     const last = facts.steps[number - 1].op;
     right = title(step);
-    const near = facts.steps.filter((s) => s.kind === "backward" && s.op !== step.op && s.op !== last).map(title);
-    wrong = others(near.reverse().slice(-(facts.steps.length - number)).concat(near), right);
+    const near = [1, 2, 3, 4, -1, -2, -3].map((far) => facts.steps[number + far]);
+    wrong = others(near.filter((s) => s && s.kind === "backward" && s.op !== last).map(title), right);
     text = "Which rule comes next on the way back?";
   }
   if (!wrong.length) return null;

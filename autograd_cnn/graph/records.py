@@ -233,8 +233,8 @@ class Graph:
         Parameters
         ----------
         path : path
-            ``.html`` (the player), ``.svg``, ``.dot`` and ``.py`` (the program) need nothing else; ``.png`` and ``.pdf``
-            are drawn by Graphviz.
+            ``.html`` (the player), ``.svg``, ``.dot`` and ``.py`` (the program) need nothing else; ``.png`` and
+            ``.pdf`` are drawn by Graphviz.
 
         Raises
         ------
@@ -257,7 +257,9 @@ class Graph:
         elif suffix in (".png", ".pdf"):
             data = rendered(self, suffix)
         else:
-            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are .html, .svg, .dot, .py, .png and .pdf")
+            raise ValueError(
+                f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are .html, .svg, .dot, .py, .png and .pdf"
+            )
         write_atomically(path, data)
 
     def __repr__(self) -> str:

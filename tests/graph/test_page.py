@@ -147,9 +147,8 @@ def test_memory_rises_going_down_and_falls_to_nothing_going_up(models):
     assert sorted(held[:turn]) == held[:turn] and sorted(held[turn:], reverse=True) == held[turn:]
 
 
+@pytest.mark.skipif(not hasattr(tanh_net.__code__, "co_positions"), reason="Python tells columns from 3.11 on")
 def test_the_expression_is_marked_in_the_users_line(net):
-    if sys.version_info < (3, 11):
-        pytest.skip("Python tells columns from 3.11 on")
     facts = facts_of(net[0].page())["frames"][0]
     marked = [facts["places"][op["place"]]["marked"] for op in facts["ops"]]
     assert [m[1] for m in marked] == ["x @ w", "ag.tanh(x @ w)", "h @ v", "ag.relu(h @ v)", "h + ag.relu(h @ v)",
@@ -222,6 +221,27 @@ def test_the_script_knows_no_way_to_make_text_markup():
     script = page_module._part("player.js")
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "getBBox"):
         assert word not in script
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_colours_have_contrast(dark):
+    blocks = re.findall(r":root \{(.*?)\}", page_module._part("player.css"), re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#\w+);", blocks[dark]))
+
+    def luminance(name):
+        digits = colours[name][1:]
+        digits = digits if len(digits) == 6 else "".join(2 * d for d in digits)
+        c = np.array([int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)])
+        return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    def contrast(a, b):
+        low, high = sorted([luminance(a), luminance(b)])
+        return (high + 0.05) / (low + 0.05)
+
+    for paper in ("page", "panel"):
+        assert all(contrast(ink, paper) >= 4.5 for ink in ("text", "quiet", "forward", "backward", "good", "bad"))
+    assert contrast("text", "mark") >= 7
+    assert all(contrast("on", way) >= 4.5 for way in ("forward", "backward"))
 
 
 HOSTILE = {

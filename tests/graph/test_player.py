@@ -154,11 +154,15 @@ def test_an_image_shows_the_colours_of_its_array(opened, cnn_page):
     loss_of().backward()
     page = opened(text)
     page.keyboard.press("End")
-    rows = card(page, "g_w1").locator("img").evaluate(
-        """image => { const c = document.createElement("canvas"); c.width = image.naturalWidth;
+    rows = (
+        card(page, "g_w1")
+        .locator("img")
+        .evaluate(
+            """image => { const c = document.createElement("canvas"); c.width = image.naturalWidth;
         c.height = image.naturalHeight; const g = c.getContext("2d"); g.drawImage(image, 0, 0);
         const d = [...g.getImageData(0, 0, c.width, c.height).data];
         return Array.from({length: c.height}, (_, y) => d.slice(4 * y * c.width, 4 * (y + 1) * c.width)); }"""
+        )
     )
     pixels = np.array(rows).reshape(len(rows), -1, 4)
     maps = p["w1"].grad[:, :, 0, :16].astype(np.float64)
@@ -299,7 +303,10 @@ def test_no_sideways_scroll(opened, cnn_page, width):
     if width < 640:
         box = page.locator("#transport").bounding_box()
         assert box["y"] + box["height"] == 800
-        assert page.evaluate("getComputedStyle(document.getElementById('code')).gridTemplateColumns.split(' ').length") == 1
+        assert (
+            page.evaluate("getComputedStyle(document.getElementById('code')).gridTemplateColumns.split(' ').length")
+            == 1
+        )
 
 
 def test_print_has_the_picture_and_the_table(opened, small):
@@ -316,7 +323,9 @@ def test_reduced_motion_stops_what_travels(opened, small):
     names = []
     for motion in ("no-preference", "reduce"):
         page = opened(small[0], "#step=3", reduced_motion=motion)
-        names.append(page.evaluate("getComputedStyle(document.querySelector('#picture .lit path.forward')).animationName"))
+        names.append(
+            page.evaluate("getComputedStyle(document.querySelector('#picture .lit path.forward')).animationName")
+        )
     assert names == ["travel", "none"]
 
 
