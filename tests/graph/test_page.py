@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zlib
 from html.parser import HTMLParser
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -350,6 +351,16 @@ def test_save_and_show_write_the_page(models, tmp_path, monkeypatch):
     graph.show()
     (address,) = opened
     assert address.startswith("file://") and address.endswith(".html")
+
+
+def test_a_notebook_shows_the_page_in_a_frame_of_its_own(models, monkeypatch):
+    notebook, display = ModuleType("IPython"), ModuleType("IPython.display")
+    notebook.get_ipython = lambda: SimpleNamespace(kernel=object())
+    display.HTML = str
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    (frame,) = Parsed(models["square"].show()).all("iframe")
+    assert frame[0]["srcdoc"] == models["square"].page() and frame[0]["sandbox"] == "allow-scripts"
 
 
 # Looks
