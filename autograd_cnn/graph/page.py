@@ -27,7 +27,7 @@ from autograd_cnn.graph.svg import LIMIT as DRAWN
 from autograd_cnn.graph.svg import svg
 from autograd_cnn.graph.text import clip, plain
 
-LIMIT = 20_000  # operations
+LIMIT = 10_000  # operations
 
 
 def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:

@@ -35,9 +35,9 @@ function show(number, quiet) {
   $("slider").setAttribute("aria-valuetext", `${at} of ${steps.length - 1}, ${title(step)}`);
   fill($("where"), title(step));
   for (const way of ["begin", "forward", "loss", "backward", "end"]) document.body.classList.toggle(way, way === step.kind);
-  $("first").disabled = $("back").disabled = at === 0;
-  $("last").disabled = $("next").disabled = at === steps.length - 1;
-  $("twin").disabled = twin() < 0;
+  // not `disabled`: a button that has the focus would take the keys with it
+  const idle = { first: at === 0, back: at === 0, last: at === steps.length - 1, next: at === steps.length - 1, twin: twin() < 0 };
+  for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), asks ? asks.text : step.say);
   fill($("doc"), step.kind === "forward" ? facts.docs[op(step).name] : "");
@@ -70,7 +70,7 @@ function twin() {
 // Your line, beside it the derived line
 
 function code(step) {
-  if (step.kind === "loss") return [make("section", { "aria-label": "Derived line" }, make("h3", {}, "backward, derived"), make("pre", { tabindex: 0 }, line(facts.seed, true)))];
+  if (step.kind === "loss") return [make("section", { "aria-label": "Derived line" }, make("h3", {}, "backward, derived"), make("pre", {}, line(facts.seed, true)))];
   if (step.op < 0) return [];
   const o = op(step);
   const back = step.kind === "backward";
@@ -82,11 +82,11 @@ function code(step) {
       "section",
       { "aria-label": "Derived line" },
       make("h3", {}, "forward"),
-      make("pre", { tabindex: 0 }, ...o.forward.split("\n").map((text) => line(text, !back))),
+      make("pre", {}, ...o.forward.split("\n").map((text) => line(text, !back))),
       make("h3", {}, "backward, derived"),
-      rules.length ? make("pre", { tabindex: 0 }, ...rules) : make("p", {}, "no rule runs"),
+      rules.length ? make("pre", {}, ...rules) : make("p", {}, "no rule runs"),
       numbers.length ? make("h3", {}, "with the numbers in") : null,
-      numbers.length ? make("pre", { tabindex: 0 }, ...numbers.map((text) => line(text, true))) : null,
+      numbers.length ? make("pre", {}, ...numbers.map((text) => line(text, true))) : null,
     ),
   ];
 }
@@ -107,7 +107,7 @@ function source(o) {
     const parts = make("span", {}, before, marked ? make("mark", {}, marked) : null, after);
     return make("span", { class: "line" }, make("small", {}, String(text.first + from + i)), parts, "\n");
   });
-  return make("pre", { class: "source", tabindex: 0 }, ...lines);
+  return make("pre", { class: "source" }, ...lines);
 }
 
 const contributions = (o) => o.learns.flatMap((id) => (value(id).parts || []).filter((part) => part.op === o.id));
@@ -428,7 +428,7 @@ for (const [id, action] of Object.entries(actions)) {
 }
 
 document.addEventListener("keydown", (event) => {
-  const busy = event.target.closest("input, pre, .scroll, .numbers") || (event.key === " " && event.target.closest("button, summary, a"));
+  const busy = event.target.closest("input") || (event.key === " " && event.target.closest("button, summary, a"));
   const letter = event.key.length === 1 && event.key !== " ";
   if (busy || event.ctrlKey || event.altKey || event.metaKey || (letter && !$("letters").checked)) return;
   const choice = $("ask").querySelectorAll("button")[Number(event.key) - 1];
