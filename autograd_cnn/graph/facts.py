@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.tape import no_grad
 from autograd_cnn.graph.broken import trial
 from autograd_cnn.graph.looks import look, share
-from autograd_cnn.graph.program import Author, Line
+from autograd_cnn.graph.program import Author, Line, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import bytes_text, clip, plain, shape_text
 
@@ -25,7 +24,7 @@ CONTEXT = 6  # lines of the user's around those that are marked
 
 def facts_of(graph: Graph) -> dict[str, Any]:
     """Everything the page says of `graph`, as text and numbers."""
-    with np.errstate(all="ignore"), no_grad():
+    with as_recorded():
         return _Watch(graph).facts()
 
 

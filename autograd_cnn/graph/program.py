@@ -112,7 +112,7 @@ class Program:
             raise TypeError(f"program: {', '.join(missing)} not at hand. {cure}")
         namespace: dict[str, Any] = {}
         exec(compile(self.source, "<program>", "exec"), namespace)
-        with _as_recorded():
+        with as_recorded():
             result, gradients = namespace["step"](*(_plain(given[name]) for name in self.inputs))
         return result, {name: np.asarray(g) for name, g in gradients.items()}
 
@@ -130,12 +130,12 @@ def _plain(value: Any) -> Any:
 
 def write(graph: Graph) -> Program:
     """The program of `graph`."""
-    with _as_recorded():
+    with as_recorded():
         return Author(graph).program()
 
 
 @contextmanager
-def _as_recorded() -> Iterator[None]:
+def as_recorded() -> Iterator[None]:
     """By-products are made only where gradients are wanted; the operations have warned when they were recorded."""
     with np.errstate(all="ignore"), warnings.catch_warnings(), enable_grad():
         warnings.simplefilter("ignore")
