@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from autograd_cnn.engine.check import check_gradients
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.tape import enable_grad, no_grad
+from autograd_cnn.engine.tape import enable_grad, no_grad, scope
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import checkpoint, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_cnn.kernels.threads import get_num_threads, set_num_threads

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
-from autograd_cnn.engine.tape import no_grad
+from autograd_cnn.engine.tape import no_grad, scope
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.normalization import moments
 from autograd_cnn.ops.activations import relu, sigmoid
@@ -165,7 +165,10 @@ class Module:
         _adopt(value, _join(self.path, name))
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return self.forward(*args, **options)
+        if not self.path:
+            return self.forward(*args, **options)
+        with scope(self.path):
+            return self.forward(*args, **options)
 
     def _tensors(self) -> dict[str, Tensor]:
         """Parameters and buffers by path."""

@@ -40,6 +40,7 @@ class Mode(threading.local):
     """What this thread does with operations; every thread starts by recording."""
 
     recording = True
+    scope: Any = None  # where in the model: (name, scope around it), a new tuple whenever it is entered
 
     def __init__(self) -> None:
         self.variables: list[Leaf | Node] = []  # of the transforms (`grad`, ...) that this thread is inside
@@ -86,6 +87,27 @@ def enable_grad() -> Any:
     return _recording(True)
 
 
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Context manager whose operations a picture draws in one frame, called `name`; a Module opens its own.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> w = ag.Tensor([1.0, 2.0], requires_grad=True, name="w")
+    >>> with ag.scope("encoder"):
+    ...     h = ag.tanh(w * w)
+    >>> [[s.path for s in op.scopes] for op in ag.sum(h).graph().ops]
+    [['encoder'], ['encoder'], []]
+    """
+    before = mode.scope
+    mode.scope = (name, before)
+    try:
+        yield
+    finally:
+        mode.scope = before
+
+
 class Leaf:
     """Where a gradient ends: the part of a Tensor with ``requires_grad=True`` that the tape holds on to."""
 
@@ -104,7 +126,9 @@ class Leaf:
 class Node:
     """One recorded operation: structure that can be drawn, and saved arrays that go as the walk passes."""
 
-    __slots__ = ("birth", "code", "dtype", "guards", "inputs", "name", "offset", "plan", "saved", "shape", "walked")
+    __slots__ = (
+        "birth", "code", "dtype", "guards", "inputs", "name", "offset", "plan", "saved", "scope", "shape", "walked",
+    )  # fmt: skip
 
     def __init__(
         self, plan: Plan, inputs: list[Any], saved: Any, guards: Any, out: np.ndarray, code: Any, offset: int
@@ -118,6 +142,7 @@ class Node:
         self.dtype = out.dtype
         self.code = code
         self.offset = offset
+        self.scope = mode.scope
         self.name: str | None = None
         self.walked: Place | None = None
 

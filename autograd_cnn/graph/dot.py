@@ -1,4 +1,4 @@
-"""The ladder as Graphviz text, and through Graphviz as PNG and PDF.
+"""The ladder as Graphviz text, and through Graphviz, or where that is missing through matplotlib, as PNG and PDF.
 
 The text carries our positions, since `dot` tangles edges that skip rows where rows must stay level, and asks Graphviz
 to keep them (``layout=nop2``; without that line `dot` lays the same graph out anew). Every edge is an edge of the text.
@@ -6,19 +6,23 @@ to keep them (``layout=nop2``; without that line `dot` lays the same graph out a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from autograd_cnn.graph.layout import SMALL, TEXT, Box, Point, Wire, ladder
+from autograd_cnn.graph.layout import SMALL, TEXT, Box, Picture, Point, Wire, ladder, wide
 from autograd_cnn.graph.records import Graph
-from autograd_cnn.graph.svg import COLOURS, FONT_DOT, LIMIT, LINES, arrow
+from autograd_cnn.graph.svg import COLOURS, FONT_DOT, FRAME, LINES, RAMP, arrow, heat
 from autograd_cnn.graph.text import clip
 
 _STYLES = {"forward": "solid", "backward": "dashed", "kept": "dotted"}
 
 
-def dot(graph: Graph) -> str:
+def dot(graph: Graph, depth: int | None = None, overlay: str | None = None) -> str:
     """The picture of `graph` in the DOT language."""
-    picture = ladder(graph)
+    return _dot(ladder(graph, depth, overlay))
+
+
+def _dot(picture: Picture) -> str:
     height = picture.height
     lines = [
         "digraph tape {",
@@ -26,6 +30,7 @@ def dot(graph: Graph) -> str:
         f'bb="0,0,{_n(picture.width)},{_n(height)}", layout=nop2];',
         f'node [fontname="{FONT_DOT}", fontsize={SMALL}, fixedsize=true];',
         f'edge [fontname="{FONT_DOT}", fontsize={SMALL}, arrowsize=0.6];',
+        *framed(picture, _cluster(height), '"{}";'.format, "}"),
         *(_node(box, height) for box in picture.boxes),
         *(_edge(wire, height) for wire in picture.wires),
         "}",
@@ -46,8 +51,38 @@ def _lines(*texts: str) -> str:
     return '"' + "\\n".join(_quoted(text)[1:-1] for text in texts if text) + '"'
 
 
+def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[str], str], end: str) -> Iterator[str]:
+    """Lines that put boxes into their frames, and frames into frames."""
+    inside: dict[int, list[str]] = {}
+    for box in picture.boxes:
+        inside.setdefault(box.frame, []).append(name(box.id))
+    stack: list[int] = []
+    for i, frame in enumerate(picture.frames):
+        while stack and stack[-1] != frame.frame:
+            stack.pop()
+            yield end
+        stack.append(i)
+        yield begin(i, frame)
+        yield from inside.get(i, ())
+    yield from [end] * len(stack)
+
+
+def _cluster(height: float) -> Callable[[int, Box], str]:
+    def begin(i: int, frame: Box) -> str:
+        left, right = frame.x - frame.width / 2, frame.x + frame.width / 2
+        bottom, top = height - frame.y - frame.height / 2, height - frame.y + frame.height / 2
+        return (
+            f'subgraph "cluster_{i}" {{\nlabel={_quoted(frame.text)}; labeljust=l; style=rounded; '
+            f'color="{FRAME[0]}"; fontsize={SMALL}; bb="{_n(left)},{_n(bottom)},{_n(right)},{_n(top)}"; '
+            f'lp="{_n(left + 8 + wide(frame.text, SMALL) / 2)},{_n(top - 9)}";'
+        )
+
+    return begin
+
+
 def _node(box: Box, page: float) -> str:
     fill, line = COLOURS[box.kind][:2]
+    fill = fill if box.bar is None else RAMP[0][heat(box)]
     style = "filled" if box.kind in ("input", "loss", "result") else "filled,rounded"
     first = f"{box.text} {box.beside}".strip()
     border = 8 if box.kind == "loss" else 0  # Graphviz draws the second border outside
@@ -87,21 +122,23 @@ def _at(point: Point, height: float) -> str:
     return f"{_n(point[0])},{_n(height - point[1])}"
 
 
-def rendered(graph: Graph, suffix: str) -> bytes:
-    """The picture as ``.png`` or ``.pdf``, drawn by Graphviz."""
-    if len(graph.ops) > LIMIT:
-        raise ValueError(f"graph: {len(graph.ops):,} operations are too many for {suffix}; .dot has no limit")
-    wanted = f'{suffix} needs Graphviz. It is not needed for loss.graph().save("g.svg"). '
+def rendered(graph: Graph, suffix: str, depth: int | None = None, overlay: str | None = None) -> bytes:
+    """The picture as ``.png`` or ``.pdf``, drawn by Graphviz, or by matplotlib."""
+    picture = ladder(graph, depth, overlay, suffix)
     try:
         import graphviz
-    except ImportError as error:
-        cure = "The Python package graphviz is not here: pip install graphviz"
-        raise ImportError(wanted + cure) from error
+
+        try:
+            return graphviz.Source(_dot(picture)).pipe(format=suffix[1:], quiet=True)
+        except graphviz.ExecutableNotFound:
+            missing = "The Python package graphviz is here, its program dot is not on PATH"
+    except ImportError:
+        missing = "The Python package graphviz is not here"
     try:
-        return graphviz.Source(dot(graph)).pipe(format=suffix[1:], quiet=True)
-    except graphviz.ExecutableNotFound as error:
-        cure = (
-            "The Python package graphviz is here, its program dot is not on PATH: "
-            "apt install graphviz (macOS: brew, Windows: winget)"
-        )
-        raise ImportError(wanted + cure) from error
+        from autograd_cnn.graph.paint import paint
+    except ImportError as error:
+        raise ImportError(
+            f'{suffix} needs matplotlib or Graphviz. Neither is needed for loss.graph().save("g.svg"). {missing}: '
+            "apt install graphviz (macOS: brew, Windows: winget) and pip install graphviz. Or: pip install matplotlib"
+        ) from error
+    return paint(picture, suffix)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 import linecache
 from collections.abc import Iterator
-from itertools import islice, takewhile
+from itertools import takewhile
+from types import CodeType
 from typing import Any
 
 from autograd_cnn.engine.messages import Place, line_of
@@ -52,19 +53,26 @@ class Site:
         return found
 
 
-def positions(place: Place) -> tuple[int | None, ...]:
-    """Line, last line, column, last column of an expression, as far as Python tells."""
-    code, offset = place
-    known = code.co_positions() if hasattr(code, "co_positions") else ()
-    return next(islice(known, offset // 2, None), (None,) * 4)
-
-
 class Source:
     """The user's files, each parsed once."""
 
     def __init__(self) -> None:
         self.files: dict[str, dict[tuple[int, int], list[tuple[Any, Any]]]] = {}
         self.modules: dict[str, set[str]] = {}
+        self.positions: dict[CodeType, list[Any]] = {}
+
+    def position(self, place: Place) -> tuple[int, int | None, int, int]:
+        """First line, last line, first and last column of an expression.
+
+        Before Python 3.11 there are lines only; for columns the offset, which tells expressions apart as well.
+        """
+        code, offset = place
+        if not hasattr(code, "co_positions"):
+            return line_of(place), None, offset, offset
+        if code not in self.positions:
+            self.positions[code] = list(code.co_positions())
+        line, end_line, column, end_column = self.positions[code][offset // 2]
+        return line or line_of(place), end_line, column or 0, end_column or 0
 
     def site(self, place: Place, operation: str) -> Site | None:
         """The expression at `place`, if its source is at hand."""
@@ -89,16 +97,15 @@ class Source:
                     self.files[file].setdefault(end, []).append((node, parent))
 
     def _at(self, place: Place, operation: str) -> Iterator[tuple[Any, Any]]:
-        code, _ = place
-        line, end_line, column, end_column = positions(place)
-        if end_line is not None and end_column is not None:
-            ending = self.files[code.co_filename].get((end_line, end_column), [])
+        file = place[0].co_filename
+        line, end_line, column, end_column = self.position(place)
+        if end_line is not None:
+            ending = self.files[file].get((end_line, end_column), [])
             exact = [s for s in ending if (s[0].lineno, s[0].col_offset) == (line, column)]
             # a method call begins at its attribute for the code object, at its receiver for the tree
             yield from exact or [s for s in ending if isinstance(s[0], ast.Call)]
             return
-        line = line_of(place)
-        for sites in self.files[code.co_filename].values():
+        for sites in self.files[file].values():
             for node, parent in sites:
                 if node.lineno <= line <= node.end_lineno and _taken_apart(node, set())[0] == operation:
                     yield node, parent

@@ -21,9 +21,9 @@ from string import Template
 from typing import Any
 
 from autograd_cnn.graph.facts import facts_of
+from autograd_cnn.graph.fold import LIMIT as DRAWN
 from autograd_cnn.graph.layout import ladder
 from autograd_cnn.graph.records import Graph
-from autograd_cnn.graph.svg import LIMIT as DRAWN
 from autograd_cnn.graph.svg import svg
 from autograd_cnn.graph.text import clip, plain
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +55,14 @@ class Place:
     function: str
     columns: tuple[int, int] | None = field(repr=False, compare=False)
     code: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A module's path, or a name given to `autograd_cnn.scope`; `instance` counts how often it was entered."""
+
+    path: str
+    instance: int
 
 
 @dataclass(slots=True)
@@ -99,7 +108,10 @@ class Call:
 
 @dataclass(slots=True)
 class Op:
-    """A recorded operation: `inputs` are edges (port, value), `rules` go by port, `kept` is None after the walk."""
+    """A recorded operation: `inputs` are edges (port, value), `rules` go by port, `kept` is None after the walk.
+
+    In a folded graph an operation may stand for others, its `parts`; then it may have more outputs than one.
+    """
 
     id: str
     name: str
@@ -112,6 +124,9 @@ class Op:
     rules: dict[int, Rule]
     kept: list[Kept] | None
     call: Call = field(repr=False, compare=False)
+    scopes: tuple[Scope, ...] = ()
+    parts: tuple[Op, ...] = field(default=(), repr=False)
+    others: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, repr=False)
@@ -147,6 +162,7 @@ class Graph:
     result: str
     loss: float | None
     arrays: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    measured: Any = field(default=None, repr=False, compare=False)  # `Measures`, once they are asked for
 
     @property
     def parameters(self) -> list[Value]:
@@ -167,16 +183,21 @@ class Graph:
         """Whether `kept` costs memory: parameters exist anyway."""
         return kept.value is None or self.values[kept.value].role != "parameter"
 
-    def kept(self, op: Op) -> str:
-        """What `op` keeps, with bytes; after the walk what it kept, without."""
+    def kept(self, op: Op, names: Mapping[str, str] = MappingProxyType({})) -> str:
+        """What `op` keeps, with bytes; after the walk what it kept, without. `names` are shorter ones, by value."""
+
+        def name(value: str) -> str:
+            return names.get(value, self.values[value].name)
+
         if op.kept is None:
             asks = {a for rule in op.rules.values() for a in rule.asks}
-            names = [self.values[v].name for port, v in op.inputs if op.ports[port] in asks]
-            names += [self.values[op.output].name] if "out" in asks else []
-            names += [f"{b}_{self.values[op.output].name}" for b in op.byproducts if b in asks]
-            return ", ".join(dict.fromkeys(names))
+            kept = [name(v) for port, v in op.inputs if op.ports[port] in asks]
+            kept += [name(op.output)] if "out" in asks else []
+            kept += [f"{b}_{name(op.output)}" for b in op.byproducts if b in asks]
+            return ", ".join(dict.fromkeys(kept))
         costs = ((k, "(shared)" if k.first else bytes_text(k.nbytes)) for k in op.kept)
-        return ", ".join(f"{k.label} {cost}" if self.counted(k) else k.label for k, cost in costs)
+        labels = ((k, name(k.value) if k.value else k.label, cost) for k, cost in costs)
+        return ", ".join(f"{label} {cost}" if self.counted(k) else label for k, label, cost in labels)
 
     def program(self) -> Program:
         """The backward pass as code: see `autograd_cnn.graph.program.Program`."""
@@ -209,56 +230,65 @@ class Graph:
 
         return show(self.page())
 
-    def svg(self) -> str:
-        """The picture as SVG text: one page, light and dark.
-
-        Raises
-        ------
-        ValueError
-            Above 1,000 operations, which nobody can read.
-        """
+    def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
+        """The picture as SVG text: one page, light and dark. See `save`."""
         from autograd_cnn.graph.svg import svg
 
-        return svg(self)
+        return svg(self, depth, overlay)
 
-    def dot(self) -> str:
-        """The picture as Graphviz text, with our positions."""
+    def dot(self, depth: int | None = None, overlay: str | None = None) -> str:
+        """The picture as Graphviz text, with our positions. See `save`."""
         from autograd_cnn.graph.dot import dot
 
-        return dot(self)
+        return dot(self, depth, overlay)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def mermaid(self, depth: int | None = None) -> str:
+        """The picture as Mermaid text, to be pasted into Markdown. See `save`."""
+        from autograd_cnn.graph.mermaid import mermaid
+
+        return mermaid(self, depth)
+
+    def save(self, path: str | os.PathLike[str], depth: int | None = None, overlay: str | None = None) -> None:
         """Write the picture, or the program; the suffix says how.
 
         Parameters
         ----------
         path : path
-            ``.html`` (the player), ``.svg``, ``.dot`` and ``.py`` (the program) need nothing else; ``.png`` and
-            ``.pdf`` are drawn by Graphviz.
+            ``.html`` (the player), ``.svg``, ``.dot``, ``.mmd`` and ``.py`` (the program) need nothing else; ``.png``
+            and ``.pdf`` are drawn by Graphviz, or where it is missing by matplotlib.
+        depth : int, optional
+            How many levels of modules and loops are open: at 0 each is one row; of what recurs, the first round is
+            drawn, and all of them only at the depth that the caption names. Default: what fits into 40 rows.
+        overlay : str, optional
+            A number and a bar in every row: "time" (of ``trace(f, *args, repeat=3)``), "flops", "bytes" (kept),
+            "gradient" (root mean square) or "zeros" (and dead channels). The last two need a graph from `trace`.
 
         Raises
         ------
         ValueError
-            For another suffix.
+            For another suffix or overlay; where the numbers of an overlay are not at hand; where `depth` asks for a
+            picture that nobody can read: more than 1,000 rows (``.dot`` has no limit), as Mermaid 400 edges.
         ImportError
-            For ``.png`` and ``.pdf`` where Graphviz is missing.
+            For ``.png`` and ``.pdf`` where both Graphviz and matplotlib are missing.
         """
-        from autograd_cnn.graph.dot import rendered
-
         suffix = Path(path).suffix.lower()
         if suffix == ".svg":
-            data = self.svg().encode()
+            data = self.svg(depth, overlay).encode()
         elif suffix == ".dot":
-            data = self.dot().encode()
+            data = self.dot(depth, overlay).encode()
+        elif suffix == ".mmd":
+            data = self.mermaid(depth).encode()
         elif suffix == ".py":
             data = self.program().source.encode()
         elif suffix == ".html":
             data = self.page().encode()
         elif suffix in (".png", ".pdf"):
-            data = rendered(self, suffix)
+            from autograd_cnn.graph.dot import rendered
+
+            data = rendered(self, suffix, depth, overlay)
         else:
             raise ValueError(
-                f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are .html, .svg, .dot, .py, .png and .pdf"
+                f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are .html, .svg, .dot, .mmd, .py, .png and .pdf"
             )
         write_atomically(path, data)
 
@@ -275,11 +305,7 @@ class Graph:
         return [*parts, text]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        bundle = {"text/plain": repr(self)}
-        try:
-            return {"image/svg+xml": self.svg(), **bundle}
-        except ValueError:
-            return bundle
+        return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
 
 
 def _count(number: int, noun: str) -> str:

@@ -12,8 +12,6 @@ from html import escape
 from autograd_cnn.graph.layout import SMALL, Box, Point, Wire, ladder
 from autograd_cnn.graph.records import Graph
 
-LIMIT = 1000  # operations: 50,000 points of paper
-
 # Okabe and Ito's hues, darkened so that lines have 5:1 and text 9:1. Fill and line, light; fill and line, dark.
 COLOURS = {
     "input": ("#CDE7F5", "#0072B2", "#12354A", "#56B4E9"),
@@ -24,22 +22,24 @@ COLOURS = {
     "result": ("#F6D7E6", "#A34E7E", "#4A2038", "#E29AC1"),
 }
 LINES = {"forward": ("#333333", "#B8BCC4"), "backward": ("#B45000", "#FF8A3D"), "kept": ("#8A5F00", "#F0B429")}
+FRAME = ("#5F6368", "#9AA0A6")
+RAMP = (  # of an overlay, from little to much
+    ("#F6F9FC", "#DCE9F6", "#BDD8F0", "#9BC4E9", "#7DB1E4"),
+    ("#1B222B", "#1E2E3F", "#213E59", "#254E74", "#295E8E"),
+)
 PAPER = (("#FFFFFF", "#1B1B1B", "#404040"), ("#16181C", "#F2F2F2", "#D2D6DC"))  # page, text, small text
 FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
 FONT_DOT = "DejaVu Sans Mono"
 
 
-def svg(graph: Graph) -> str:
+def svg(graph: Graph, depth: int | None = None, overlay: str | None = None) -> str:
     """The picture of `graph` as an SVG document."""
-    if len(graph.ops) > LIMIT:
-        raise ValueError(
-            f"graph: {len(graph.ops):,} operations are too many for one picture (at most {LIMIT:,}). "
-            'Trace a part, one block or one step; or graph.save("g.dot") for a program that draws large graphs'
-        )
-    picture = ladder(graph)
+    picture = ladder(graph, depth, overlay, ".svg")
     body = [f'<rect class="page" width="{_n(picture.width)}" height="{_n(picture.height)}"/>']
     body.append(_text(picture.width / 2, 26, picture.caption, "middle", "caption"))
     body += [_text(x, 48, heading, "middle", "small quiet") for x, heading in picture.headings]
+    for frame in picture.frames:
+        body += _box(frame)
     for wire in picture.wires:
         body += _wire(wire)
     for x, y, summed in picture.marks:
@@ -63,6 +63,11 @@ def svg(graph: Graph) -> str:
     )
 
 
+def heat(box: Box) -> int:
+    """The step of the ramp, 0 to 4."""
+    return min(4, int(5 * (box.bar or 0)))
+
+
 def _style(scope: str) -> str:
     def colours(dark: bool) -> list[str]:
         page, text, quiet = PAPER[dark]
@@ -73,6 +78,9 @@ def _style(scope: str) -> str:
         for kind, two in LINES.items():
             line = two[dark]
             rules += [f"path.{kind}{{stroke:{line}}}", f".{kind}-head{{fill:{line}}}"]
+        rules.append(f".frame{{fill:none;stroke:{FRAME[dark]}}}")
+        rules += [f".heat{i}{{fill:{fill}}}" for i, fill in enumerate(RAMP[dark])]
+        rules.append(f".bar{{fill:{COLOURS['input'][2 * dark + 1]}}}")
         line = LINES["backward"][dark]
         rules += [f".fork{{fill:{LINES['forward'][dark]}}}", f".sum{{fill:{page};stroke:{line}}}"]
         return [f"{scope} {rule}" for rule in rules]
@@ -80,9 +88,10 @@ def _style(scope: str) -> str:
     shapes = [
         f"{scope}{{font-family:{FONT};font-size:12px}}",
         f"{scope} .small{{font-size:{SMALL}px}}",
-        f"{scope} .caption{{font-weight:600}}",
+        f"{scope} .caption,{scope} .frame-name{{font-weight:600}}",
         f"{scope} .label{{stroke-width:4px;paint-order:stroke;stroke-linejoin:round}}",
         f"{scope} .shape{{stroke-width:1.3}}",
+        f"{scope} .frame{{stroke-width:0.8}}",
         f"{scope} .back{{stroke-dasharray:5 3}}",
         f"{scope} .wire{{fill:none;stroke-width:1.3;stroke-linejoin:round}}",
         f"{scope} path.backward{{stroke-dasharray:5 3}}",
@@ -131,17 +140,23 @@ def _sum(x: float, y: float) -> str:
 
 
 def _box(box: Box) -> list[str]:
-    radius = {"parameter": box.height / 2, "op": 6, "rule": 6}.get(box.kind, 0)
-    kind = f"{box.kind}{' back' if box.back else ''}"
+    radius = {"parameter": box.height / 2, "op": 6, "rule": 6, "frame": 8}.get(box.kind, 0)
+    kind = f"{box.kind}{' back' if box.back else ''}{'' if box.bar is None else f' heat{heat(box)}'}"
     drawn = ["<g>", f"<title>{escape(box.title, quote=False)}</title>", _rect(box, kind, radius, 0)]
+    if box.kind == "frame":
+        x, y = box.x - box.width / 2 + 8, box.y - box.height / 2 + 13
+        return [*drawn, _text(x, y, box.text, "start", "small label frame-name"), "</g>"]
     if box.kind == "loss":
         drawn.append(_rect(box, kind, radius, 3))
+    if box.bar and box.bar * (box.width - 12) >= 1:
+        x, y = box.x - box.width / 2 + 6, box.y + box.height / 2 - 2
+        drawn.append(f'<path class="bar" d="M{_n(x)} {_n(y)}h{_n(box.bar * (box.width - 12))}v3H{_n(x)}z"/>')
     small = f' <tspan class="small quiet">{escape(box.beside, quote=False)}</tspan>' if box.beside else ""
     style = "small" if box.size == SMALL else ""
-    y = box.y - 2 if box.below else box.y + 4
+    y = box.y + 4 - (6 if box.below else 0) - (1 if box.bar else 0)
     drawn.append(_text(box.x, y, box.text, "middle", style, small))
     if box.below:
-        drawn.append(_text(box.x, box.y + 10, box.below, "middle", "small quiet"))
+        drawn.append(_text(box.x, box.y + 10 - (1 if box.bar else 0), box.below, "middle", "small quiet"))
     return [*drawn, "</g>"]
 
 

@@ -9,6 +9,7 @@ import inspect
 import os
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import here, line_of
+from autograd_cnn.engine.messages import here
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.tape import Constant, Leaf, Node, enable_grad, tape
+from autograd_cnn.engine.tape import Constant, Leaf, Node, enable_grad, mode, tape
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
-from autograd_cnn.graph.names import Site, Source, positions
-from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Use, Value
+from autograd_cnn.graph.names import Site, Source
+from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Scope, Use, Value
 from autograd_cnn.graph.text import spelled
 
 _tracing = threading.RLock()
@@ -38,6 +39,7 @@ class _Step:
     values: list[Any]
     code: Any
     offset: int
+    scope: Any
     name: str | None
     out: Any
     node: Node | None
@@ -48,7 +50,9 @@ class _Step:
         for i, (name, value) in enumerate(zip(plan.names, values, strict=True)):  # weak operands, as settled
             if name in plan.primitive.rules and isinstance(value, (np.generic, list)):
                 values[i] = value.item() if isinstance(value, np.generic) else np.asarray(value, node.dtype)
-        return cls(plan.primitive, plan.names, values, values, node.code, node.offset, node.name, node, node)
+        return cls(
+            plan.primitive, plan.names, values, values, node.code, node.offset, node.scope, node.name, node, node
+        )
 
 
 class _Heard:
@@ -74,7 +78,7 @@ class _Heard:
         node = out._node
         code, offset = (node.code, node.offset) if node is not None else here()
         names = primitive.flat_names(elements)
-        step = _Step(primitive, names, list(given), values, code, offset, out.name, out, node)
+        step = _Step(primitive, names, list(given), values, code, offset, mode.scope, out.name, out, node)
         self.steps.append(step)
         self.made[id(out._data)] = step
 
@@ -117,7 +121,7 @@ def _array(value: Any) -> np.ndarray | None:
     return value if isinstance(value, np.ndarray) else None
 
 
-def trace(f: Callable[..., Any], *args: Any) -> Graph:
+def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
     """Run ``f(*args)`` and return its graph.
 
     Parameters
@@ -128,6 +132,8 @@ def trace(f: Callable[..., Any], *args: Any) -> Graph:
         Arrays and floats, also inside dicts, lists and tuples, become Tensors named after the parameters of `f`;
         Tensors stay what they are; everything else is passed on. If the result depends on nothing that requires a
         gradient, `f` runs a second time with all floating arguments requiring one.
+    repeat : int
+        Run every operation and every rule so many times more, and note the shortest time for ``overlay="time"``.
 
     Returns
     -------
@@ -167,7 +173,12 @@ def trace(f: Callable[..., Any], *args: Any) -> Graph:
             raise TypeError(f"trace: {getattr(f, '__name__', 'f')} returned {_kind(result)}, want a Tensor")
         if isinstance(result, Tensor) and result.requires_grad:
             break
-    return graph_of(result, arguments, heard)
+    graph = graph_of(result, arguments, heard)
+    if repeat:
+        from autograd_cnn.graph.measure import measure
+
+        graph.measured = measure(graph, repeat)
+    return graph
 
 
 def _kind(value: Any) -> str:
@@ -235,6 +246,8 @@ class _Writer:
         self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the memory's owner: the first keeper, the owner
         self.source = Source()
         self.sites: dict[Any, tuple[Site | None, dict[int, str], Place]] = {}
+        self.scopes: dict[int, tuple[Any, tuple[Scope, ...]]] = {}  # by id of what the tape has, which is held here
+        self.entered: Counter[str] = Counter()
 
     def graph(self, nodes: list[Node | Leaf]) -> Graph:
         steps = self.steps(nodes)
@@ -327,7 +340,20 @@ class _Writer:
         )
         call = Call(primitive, arguments, [(p, r) for p, r, _ in steps], node if step.out is node else None, inside)
         byproducts = list(primitive.byproducts)
-        return Op(rank, primitive.name, options, step.names, inputs, output.id, byproducts, place, rules, kept, call)
+        scopes = self.within(step.scope)
+        return Op(
+            rank, primitive.name, options, step.names, inputs, output.id, byproducts, place, rules, kept, call, scopes
+        )
+
+    def within(self, scope: Any) -> tuple[Scope, ...]:
+        """The scopes around an operation, outermost first."""
+        if scope is None:
+            return ()
+        if id(scope) not in self.scopes:
+            outside = self.within(scope[1])
+            self.entered[scope[0]] += 1
+            self.scopes[id(scope)] = scope, (*outside, Scope(scope[0], self.entered[scope[0]]))
+        return self.scopes[id(scope)][1]
 
     def written(self, step: _Step) -> tuple[Site | None, dict[int, str], Place]:
         """How the user wrote it: a loop asks for the same line again and again."""
@@ -336,10 +362,10 @@ class _Writer:
             line = (step.code, step.offset)
             site = self.source.site(line, step.primitive.name)
             variables = site.variables(step.primitive, step.names) if site else {}
-            first, last, start, end = positions(line)
-            columns = (start, end) if first == last and start is not None and end is not None else None
+            first, last, start, end = self.source.position(line)
+            columns = (start, end) if first == last else None
             file = os.path.basename(step.code.co_filename)
-            place = Place(file, line_of(line), step.code.co_name, columns, step.code)
+            place = Place(file, first, step.code.co_name, columns, step.code)
             self.sites[key] = site, variables, place
         return self.sites[key]
 

@@ -1,0 +1,328 @@
+"""Folding: of a graph too long to read, a shorter one, in which an operation may stand for many.
+
+What ran in one scope is a group. So is what recurs with a period, the same lines with the same shapes and the same
+wiring: the rounds of a loop, the blocks of one class. A group is open, in a frame, or closed, one row. `depth` says how
+many levels are open; of what recurs, the first round is drawn, and only one level further all of them. Reads records,
+gives records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from autograd_cnn.graph.records import Graph, Kept, Op, Rule, Scope, Value
+
+READABLE = 40  # rows; more are folded unless `depth` says otherwise
+LIMIT = 1000  # rows: 50,000 points of paper
+OUTPUTS = 8  # of one row; more are drawn as one
+
+
+@dataclass(slots=True)
+class Group:
+    """`rounds` of the same items, drawn as the first one; without recurrence there is one round."""
+
+    rounds: list[list[Op | Group]]
+    key: int = 0
+    scopes: list[Scope] = field(default_factory=list)  # one a round, if each is a scope
+    elided: bool = False
+
+    def ops(self) -> Iterator[Op]:
+        """All operations, of all rounds."""
+        return (op for items in self.rounds for item in items for op in _ops(item))
+
+
+@dataclass(slots=True)
+class Frame:
+    """An open group: rows `first` to `last`, inside `level` other frames; `path` if it is a scope."""
+
+    label: str
+    path: str
+    first: int
+    last: int
+    level: int
+
+
+@dataclass(slots=True)
+class View:
+    """The folded graph, its frames, and at which depth there would be nothing folded."""
+
+    graph: Graph
+    frames: list[Frame]
+    all_at: int
+
+
+def fold(graph: Graph, depth: int | None = None) -> View:
+    """`graph` in at most 40 rows, if its scopes and loops allow it; or with `depth` levels open."""
+    items = _Reader(graph).items
+    all_at = max((_height(i) for i in items), default=0) + 1
+    if depth is None:
+        depth = next((d for d in range(all_at, -1, -1) if _rows(items, d, all_at) <= READABLE), 0)
+        if _rows(items, depth, all_at) > LIMIT:
+            items = [*items[:19], Group([items[19:-20]], elided=True), *items[-20:]]
+    elif depth < 0:
+        raise ValueError(f"graph: depth is {depth}, want 0 (everything closed) to {all_at} (all operations)")
+    return _Folder(graph, items, depth, all_at).view
+
+
+def _ops(item: Op | Group) -> Iterator[Op]:
+    if isinstance(item, Op):
+        yield item
+    else:
+        yield from item.ops()
+
+
+def _height(item: Op | Group) -> int:
+    return 0 if isinstance(item, Op) else 1 + max(_height(i) for items in item.rounds for i in items)
+
+
+def _rows(items: list[Op | Group], depth: int, all_at: int) -> int:
+    if depth >= all_at:
+        return sum(1 for item in items for _ in _ops(item))
+    return sum(1 if isinstance(i, Op) or not depth else _rows(i.rounds[0], depth - 1, all_at) for i in items)
+
+
+class _Reader:
+    """From operations in scopes to groups."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.keys: dict[object, int] = {}
+        root: Group = Group([[]])
+        stack: list[tuple[Scope | None, Group]] = [(None, root)]
+        for op in graph.ops:
+            known = [scope for scope, _ in stack[1:]]
+            same = next((i for i, (a, b) in enumerate(zip(known, op.scopes, strict=False)) if a != b), None)
+            del stack[1 + (min(len(known), len(op.scopes)) if same is None else same) :]
+            for scope in op.scopes[len(stack) - 1 :]:
+                group = Group([[]], scopes=[scope])
+                stack[-1][1].rounds[0].append(group)
+                stack.append((scope, group))
+            stack[-1][1].rounds[0].append(op)
+        self.items = self.grouped(root.rounds[0])
+
+    def grouped(self, items: list[Op | Group]) -> list[Op | Group]:
+        """A scope around one operation is part of its name; what recurs becomes a group."""
+        found: list[Op | Group] = []
+        for item in items:
+            if isinstance(item, Group):
+                item.rounds = [self.grouped(item.rounds[0])]
+                item.key = self.key("scope", *map(self.of, item.rounds[0]))
+                inside = item.rounds[0]
+                found.append(inside[0] if len(inside) == 1 and isinstance(inside[0], Op) else item)
+            else:
+                found.append(item)
+        keys = [self.of(item) for item in found]
+        while runs := self.recurring(found, keys):
+            shorter, end = [], 0
+            for start, rounds in runs:
+                shorter += [*found[end:start], self.repeat(rounds)]
+                end = start + len(rounds) * len(rounds[0])
+            found = shorter + found[end:]
+            keys = [self.of(item) for item in found]
+        return found
+
+    def key(self, *parts: object) -> int:
+        return self.keys.setdefault(parts, len(self.keys))
+
+    def of(self, item: Op | Group) -> int:
+        """Equal for what may be two rounds of the same."""
+        if isinstance(item, Group):
+            return item.key
+        value, place = self.graph.values[item.output], item.place
+        line = place.file, place.line, place.columns
+        return self.key(item.name, value.shape, value.dtype, line, len(item.inputs), tuple(item.rules))
+
+    def recurring(self, items: list[Op | Group], keys: list[int]) -> list[tuple[int, list[list[Op | Group]]]]:
+        """(start, rounds) of what recurs: inner loops first, they make the period of the outer one short."""
+        after: dict[int, int] = {}
+        distance = [0] * len(keys)  # to where the same key comes again; 0: nowhere
+        for i in range(len(keys) - 1, -1, -1):
+            distance[i] = after.get(keys[i], i) - i
+            after[keys[i]] = i
+        shorter, longest = 0, 1
+        while shorter < len(keys):
+            found = []
+            done = before = end = 0
+            for i in [i for i, period in enumerate(distance) if shorter < period <= longest]:
+                period = distance[i]
+                end = max(end, i) if period == before else i  # what was equal for the start before, still is
+                before = period
+                while end + period < len(keys) and keys[end] == keys[end + period]:
+                    end += 1
+                times = (end - i) // period + 1
+                if i >= done and times > 1:
+                    rounds = [items[k : k + period] for k in range(i, i + times * period, period)]
+                    if (times := self.alike(rounds)) > 1:
+                        found.append((i, rounds[:times]))
+                        done = i + times * period
+            if found:
+                return found
+            shorter, longest = longest, 2 * longest
+        return []
+
+    def repeat(self, rounds: list[list[Op | Group]]) -> Group:
+        only = [items[0] for items in rounds if len(items) == 1]
+        blocks = [b for b in only if isinstance(b, Group) and len(b.rounds) == 1]
+        if len(blocks) == len(rounds):  # the frame of the block says how often
+            rounds = [b.rounds[0] for b in blocks]
+        group = Group(rounds, scopes=[b.scopes[0] for b in blocks if b.scopes])
+        group.key = self.key("rounds", len(rounds), *map(self.of, rounds[0]))
+        return group
+
+    def alike(self, rounds: list[list[Op | Group]]) -> int:
+        """How many of `rounds`, from the first on, are wired alike."""
+        made: dict[str, int] = {}
+        before: dict[str, int] = {}
+        first = second = former = None
+        for count, items in enumerate(rounds):
+            before, made = made, {}
+            inputs: list[str] = []
+            wiring = []
+            for op in (op for item in items for op in _ops(item)):
+                for _, v in op.inputs:
+                    here, there = made.get(v), before.get(v)
+                    shared = former is not None and len(inputs) < len(former) and former[len(inputs)] == v
+                    wiring.append((here, there, here is None and there is None and shared))
+                    inputs.append(v)
+                made[op.output] = len(made)
+            if first is None:
+                first = [w[0] for w in wiring]
+            elif second is None:
+                second = wiring
+                if [w[0] for w in wiring] != first:
+                    return 1
+            elif wiring != second:
+                return count
+            former = inputs
+        return len(rounds)
+
+
+class _Folder:
+    """From groups to a graph and its frames."""
+
+    def __init__(self, graph: Graph, items: list[Op | Group], depth: int, all_at: int) -> None:
+        self.graph = graph
+        self.values = graph.values
+        self.all = depth >= all_at
+        self.ops: list[Op] = []
+        self.frames: list[Frame] = []
+        self.stands: dict[str, str] = {}  # value -> the one that is drawn in its place
+        self.last = {v: i for i, op in enumerate(graph.ops) for _, v in op.inputs} | {graph.result: len(graph.ops)}
+        self.rank = {op.id: i for i, op in enumerate(graph.ops)}
+        self.made = {op.output for op in graph.ops}
+        self.emit(items, depth, [])
+        result = self.drawn(graph.result)
+        self.view = View(replace(graph, ops=self.ops, values=self.values, result=result), self.frames, all_at)
+
+    def emit(self, items: list[Op | Group], depth: int, around: list[str]) -> None:
+        for item in items:
+            if isinstance(item, Op):
+                inputs = self.inputs([item])
+                self.ops.append(item if inputs == item.inputs else replace(item, inputs=inputs))
+            elif self.all and not item.scopes:
+                for one in item.rounds:
+                    self.emit(one, depth, around)
+            elif self.all:
+                for scope, one in zip(item.scopes, item.rounds, strict=True):
+                    self.framed([scope], 1, one, depth, around)
+            elif depth:
+                self.framed(item.scopes, len(item.rounds), item.rounds[0], depth - 1, around)
+                first = [op for i in item.rounds[0] for op in _ops(i)]
+                for one in item.rounds[1:]:
+                    others = (op for i in one for op in _ops(i))
+                    self.stands |= {b.output: a.output for a, b in zip(first, others, strict=True)}
+            else:
+                self.ops.append(self.closed(item, around))
+
+    def framed(self, scopes: list[Scope], times: int, items: list[Op | Group], depth: int, around: list[str]) -> None:
+        ops = [op for i in items for op in _ops(i)]
+        frame = Frame(
+            _label(scopes, times, ops, around), scopes[0].path if scopes else "", len(self.ops), 0, len(around)
+        )
+        self.frames.append(frame)
+        self.emit(items, depth, [*around, frame.path])
+        frame.last = len(self.ops) - 1
+
+    def drawn(self, value: str) -> str:
+        while value in self.stands:
+            value = self.stands[value]
+        return value
+
+    def inputs(self, ops: list[Op]) -> list[tuple[int, str]]:
+        """The edges of one operation, those that have become one drawn once."""
+        found: dict[str, str] = {}
+        edges = []
+        for port, v in ops[0].inputs:
+            value = self.drawn(v)
+            if found.setdefault(value, v) == v:
+                edges.append((port, value))
+        return edges
+
+    def closed(self, group: Group, around: list[str]) -> Op:
+        """One operation for the whole group: its parameters are one, and so is what it keeps."""
+        ops = list(group.ops())
+        made = {op.output for op in ops}
+        end = self.rank[ops[-1].id]
+        outputs = [op.output for op in ops if self.last.get(op.output, -1) > end] or [ops[-1].output]
+        if len(group.rounds) > 1 or len(outputs) > OUTPUTS:
+            self.stands |= dict.fromkeys(outputs[:-1], outputs[-1])
+            outputs = outputs[-1:]
+        outside = list(dict.fromkeys(self.drawn(v) for op in ops for _, v in op.inputs if v not in made))
+        learnt = {self.drawn(v) for op in ops for p, v in op.inputs if p in op.rules}
+        first = ops[0]
+        leaves = [self.values[v] for v in outside if v not in self.made]
+        outside = self.merged(f"p{first.id[1:]}", "parameter", 1, leaves, outside, learnt)
+        outside = self.merged(f"i{first.id[1:]}", "input", 4, leaves, outside, learnt)
+        names = [self.values[v].name for v in outside]
+        rules = {p: Rule((names[p],), ()) for p, v in enumerate(outside) if v in learnt}
+        own = [k for op in ops for k in op.kept or () if k.first is None and self.graph.counted(k)]
+        total = sum(k.nbytes for k in own)
+        kept = [Kept(f"{len(own)} array{'s' * (len(own) > 1)}", None, total, None)] if own else []
+        return Op(
+            first.id, _label(group.scopes, len(group.rounds), ops, around, group.elided), {}, names,
+            list(enumerate(outside)), outputs[-1], [], first.place, rules, None if first.kept is None else kept,
+            first.call, first.scopes, tuple(ops), tuple(outputs[:-1]),
+        )  # fmt: skip
+
+    def merged(
+        self, key: str, role: str, most: int, leaves: list[Value], outside: list[str], learnt: set[str]
+    ) -> list[str]:
+        """`outside` with its parameters, or its other leaves, as one value if there are more than `most`."""
+        several = [v for v in leaves if (v.role == "parameter") == (role == "parameter")]
+        if len(several) <= most:
+            return outside
+        value = Value(key, f"{len(several)} {role}s", role, (sum(v.size for v in several),), several[0].dtype)
+        self.values = {**self.values, key: value}
+        if any(v.id in learnt for v in several):
+            learnt.add(key)
+        gone = {v.id for v in several}
+        return [*(v for v in outside if v not in gone), key]
+
+
+def _label(scopes: list[Scope], times: int, ops: list[Op], around: list[str], elided: bool = False) -> str:
+    """``blocks.0-2 ×3``, ``encoder``, ``net.py:14-16 ×400``."""
+    if elided:
+        return f"… {len(ops):,} operations"
+    if not scopes:
+        places = [op.place for op in ops]
+        lines = sorted({p.line for p in places if p.file == places[0].file})
+        through = f"-{lines[-1]}" if len(lines) > 1 else ""
+        label = f"loop {places[0].file}:{lines[0]}{through}"
+    else:
+        label = within(scopes[0].path, around)
+        ends = [re.fullmatch(r"(.*\D|)(\d+)", s.path) for s in (scopes[0], scopes[-1])]
+        if ends[0] and ends[1] and scopes[0].path != scopes[-1].path and ends[0][1] == ends[1][1]:
+            label += f"-{ends[1][2]}"
+        elif scopes[0].instance > 1:
+            label += f" ({scopes[0].instance})"
+    return f"{label} ×{times:,}" if times > 1 else label
+
+
+def within(path: str, around: list[str]) -> str:
+    """`path` as it is called inside the innermost frame that it belongs to."""
+    for outer in reversed(around):
+        if outer and path.startswith(f"{outer}."):
+            return path[len(outer) + 1 :]
+    return path

@@ -1,0 +1,186 @@
+"""What every operation and every rule costs and yields: the trace run again, on copies of what it began with.
+
+Forward in the order of birth, backward in reverse, as the walk does it. Operations and rules are pure functions, so
+each can be called again for its time. Reads records and the engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import Plan
+from autograd_cnn.engine.tape import no_grad, unbroadcast
+from autograd_cnn.graph.records import Graph, Op, Use
+from autograd_cnn.ops.linalg import _letters
+
+
+@dataclass(slots=True)
+class Stats:
+    """Of a whole array; `dead` of `channels`, its last axis, are 0 everywhere."""
+
+    rms: float
+    zeros: float
+    bad: int
+    dead: int
+    channels: int
+
+    @classmethod
+    def of(cls, array: Any) -> Stats:
+        array = np.asarray(array)
+        size = max(array.size, 1)
+        alive = np.count_nonzero(array, axis=tuple(range(array.ndim - 1))) if array.ndim > 1 and array.size else None
+        return cls(
+            math.sqrt(np.sum(np.square(array, dtype=np.float64)) / size),
+            1 - np.count_nonzero(array) / size,
+            int(array.size - np.count_nonzero(np.isfinite(array))),
+            0 if alive is None else int(np.sum(alive == 0)),
+            0 if alive is None else alive.size,
+        )
+
+
+@dataclass(slots=True)
+class Measures:
+    """By operation: ms forward, ms of each rule; by value: what it is, what its gradient is."""
+
+    forward: dict[str, float] = field(default_factory=dict)
+    rules: dict[str, dict[str, float]] = field(default_factory=dict)
+    values: dict[str, Stats] = field(default_factory=dict)
+    gradients: dict[str, Stats] = field(default_factory=dict)
+
+
+def measure(graph: Graph, repeat: int = 0) -> Measures:
+    """Run `graph` again; times are the least of `repeat`, none for 0.
+
+    Raises
+    ------
+    ValueError
+        Where the arrays are gone: `graph` is not from `trace`.
+    """
+    if graph.arrays is None:
+        raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
+    with no_grad(), np.errstate(all="ignore"):
+        return _Runner(graph, repeat).measures
+
+
+class _Runner:
+    def __init__(self, graph: Graph, repeat: int) -> None:
+        self.repeat = repeat
+        self.measures = Measures()
+        self.arrays: dict[str, Any] = dict(graph.arrays or {})
+        self.saved: dict[str, list[Any]] = {}
+        self.g: dict[str, Any] = {}
+        for op in graph.ops:
+            self.measures.forward[op.id] = self.forward(op)
+        if graph.loss is not None:
+            self.g[graph.result] = np.ones_like(self.arrays[graph.result])
+            for op in reversed(graph.ops):
+                self.measures.rules[op.id] = self.backward(op)
+        self.measures.values = {v: Stats.of(array) for v, array in self.arrays.items()}
+        self.measures.gradients |= {v: Stats.of(g) for v, g in self.g.items()}
+
+    def timed(self, function: Callable[..., Any], *args: Any) -> tuple[Any, float]:
+        result, least = function(*args), math.inf
+        for _ in range(self.repeat):
+            start = perf_counter()
+            function(*args)
+            least = min(least, perf_counter() - start)
+        return result, 1000 * least
+
+    def forward(self, op: Op) -> float:
+        if op.call.inside:
+            spent = sum(map(self.forward, op.call.inside.ops))
+            self.arrays[op.output] = self.arrays[op.call.inside.result]
+            return spent
+        primitive = op.call.primitive
+        values = [self.argument(a) for a in op.call.arguments]
+        if primitive.sequence:
+            out, ms = self.timed(primitive._grouped, values, op.ports.count(primitive.sequence))
+        else:
+            out, ms = self.timed(primitive.raw, *values)
+        out, *byproducts = out if primitive.byproducts else (out,)
+        self.arrays[op.output] = np.asarray(out)
+        self.saved[op.id] = [*values, self.arrays[op.output], *byproducts]
+        return ms
+
+    def argument(self, value: Any) -> Any:
+        if isinstance(value, Use):
+            array = self.arrays[value.value.id]
+            return array.item() if value.cast == "item" else array.astype(value.cast) if value.cast else array
+        return tuple(map(self.argument, value)) if isinstance(value, tuple) else value
+
+    def backward(self, op: Op) -> dict[str, float]:
+        """Add the contributions of the rules of `op`; what they took, by input."""
+        if op.output not in self.g or not op.rules:
+            return {}
+        g = self.g.pop(op.output)
+        self.measures.gradients[op.output] = Stats.of(g)
+        if op.call.inside:  # run again, and walked
+            self.g[op.call.inside.result] = g
+            walked = [ms for inner in reversed(op.call.inside.ops) for ms in self.backward(inner).values()]
+            return {"again": sum(map(self.forward, op.call.inside.ops)), "walked": sum(walked)}
+        primitive = op.call.primitive
+        spent: dict[str, float] = {}
+        elements = op.ports.count(primitive.sequence) if primitive.sequence else 0
+        plan = Plan(primitive, sum(1 << port for port in op.rules), elements)
+        saved = plan.keep(self.saved[op.id])
+        for positions, rule, pick in plan.steps:
+            result, ms = self.timed(rule.function, g, *pick(saved))
+            spent[rule.name] = spent.get(rule.name, 0) + ms
+            for position, c in zip(positions, result if rule.joint else [result], strict=True):
+                if position is not None:
+                    self.receive(op.call.arguments[position].value, c)
+        return spent
+
+    def receive(self, value: Any, c: Any) -> None:
+        c = np.asarray(c)
+        c = (c if c.shape == value.shape else unbroadcast(c, value.shape)).astype(value.dtype, copy=False)
+        self.g[value.id] = self.g[value.id] + c if value.id in self.g else c
+
+
+def _einsum(op: Op, out: Any, shapes: Any) -> int:
+    operands = [shape for name, shape in shapes if name == "operands"]
+    terms, _ = _letters(op.call.arguments[0], operands)
+    return math.prod(dict(zip("".join(terms), (n for shape in operands for n in shape), strict=True)).values())
+
+
+# Multiplications of a product, by the shapes of its output and of its inputs.
+PRODUCTS: dict[str, Callable[[Op, Any, Any], int]] = {
+    "conv2d": lambda op, out, shapes: math.prod((*out, *dict(shapes)["w"][:-1])),
+    "conv_transpose2d": lambda op, out, shapes: math.prod((*dict(shapes)["x"], *dict(shapes)["w"][:-1])),
+    "conv2d_weight_gradient": lambda op, out, shapes: math.prod((*dict(shapes)["gy"], *out[:-1])),
+    "matmul": lambda op, out, shapes: math.prod((*out, dict(shapes)["x"][-1])),
+    "linear": lambda op, out, shapes: math.prod((*out, dict(shapes)["x"][-1])),
+    "einsum": _einsum,
+}
+MOVES = {
+    "broadcast_to", "concatenate", "expand_dims", "flatten", "flip", "getitem", "pad", "reshape", "squeeze", "stack",
+    "take", "transpose",
+}  # fmt: skip
+
+
+def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
+    """Floating-point operations of `op` and of its rules, a multiplication with its addition as 2.
+
+    Products of matrices and convolutions are counted, and each of their rules is a product of the same size; what
+    moves elements has none; anything else is taken for one operation an element.
+    """
+    if parts := op.parts or (op.call.inside.ops if op.call.inside else ()):
+        counts = [flops(graph, part) for part in parts]
+        return sum(count for count, _ in counts), {"": sum(sum(rules.values()) for _, rules in counts)}
+    shapes = [(op.ports[p], graph.values[v].shape) for p, v in op.inputs]
+    out = graph.values[op.output]
+    product = 2 * PRODUCTS[op.name](op, out.shape, shapes) if op.name in PRODUCTS else 0
+    elements = 0 if op.name in MOVES else max(out.size, *(math.prod(shape) for _, shape in shapes))
+    rules: dict[str, float] = {}
+    for port, rule in op.rules.items():
+        name = ", ".join(rule.inputs)
+        if len(rule.inputs) == 1 or name not in rules:  # a joint rule runs once
+            cost = elements if not product else out.size if op.ports[port] == "b" else product
+            rules[name] = rules.get(name, 0) + cost
+    return product or elements, rules
