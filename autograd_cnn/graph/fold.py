@@ -56,10 +56,12 @@ class View:
 def fold(graph: Graph, depth: int | None = None) -> View:
     """`graph` in at most 40 rows, if its scopes and loops allow it; or with `depth` levels open."""
     items = _Reader(graph).items
-    all_at = max((_height(i) for i in items), default=0) + 1
+    highest = max((_height(i) for i in items), default=0) + 1
+    rows = [_rows(items, d, highest) for d in range(highest + 1)]
+    all_at = rows.index(len(graph.ops))
     if depth is None:
-        depth = next((d for d in range(all_at, -1, -1) if _rows(items, d, all_at) <= READABLE), 0)
-        if _rows(items, depth, all_at) > LIMIT:
+        depth = next((d for d in range(all_at, -1, -1) if rows[d] <= READABLE), 0)
+        if rows[depth] > LIMIT:
             items = [*items[:19], Group([items[19:-20]], elided=True), *items[-20:]]
     elif depth < 0:
         raise ValueError(f"graph: depth is {depth}, want 0 (everything closed) to {all_at} (all operations)")
@@ -77,10 +79,10 @@ def _height(item: Op | Group) -> int:
     return 0 if isinstance(item, Op) else 1 + max(_height(i) for items in item.rounds for i in items)
 
 
-def _rows(items: list[Op | Group], depth: int, all_at: int) -> int:
-    if depth >= all_at:
+def _rows(items: list[Op | Group], depth: int, highest: int) -> int:
+    if depth == highest:
         return sum(1 for item in items for _ in _ops(item))
-    return sum(1 if isinstance(i, Op) or not depth else _rows(i.rounds[0], depth - 1, all_at) for i in items)
+    return sum(1 if isinstance(i, Op) or not depth else _rows(i.rounds[0], depth - 1, -1) for i in items)
 
 
 class _Reader:
@@ -153,10 +155,11 @@ class _Reader:
                     end += 1
                 times = (end - i) // period + 1
                 if i >= done and times > 1:
-                    rounds = [items[k : k + period] for k in range(i, i + times * period, period)]
+                    start = i + (end - i) % period  # rather the first round is cut than the last one
+                    rounds = [items[k : k + period] for k in range(start, start + times * period, period)]
                     if (times := self.alike(rounds)) > 1:
-                        found.append((i, rounds[:times]))
-                        done = i + times * period
+                        found.append((start, rounds[:times]))
+                        done = start + times * period
             if found:
                 return found
             shorter, longest = longest, 2 * longest

@@ -424,7 +424,9 @@ class _Ladder:
             box.y, box.height = (box.y + bottom) / 2, bottom - box.y
 
     def _box(self, *args: Any, **options: Any) -> None:
-        self.picture.boxes.append(Box(*args, frame=self.frame, **options))
+        box = Box(*args, **options)
+        box.frame = self.frame
+        self.picture.boxes.append(box)
 
     def _edge(
         self, tail: tuple[str, str], head: tuple[str, str], value: Value, points: list[Point], fork: Point | None = None

@@ -99,6 +99,62 @@ def models():
     def scaled(w, x):
         return ag.sum(ag.tanh(x * 2.0 - 1.0) * w + x)
 
+    class Block(ag.nn.Module):
+        def __init__(self):
+            self.conv1 = ag.nn.Conv2d(4, 4, 3, padding=1, rng=rng)
+            self.conv2 = ag.nn.Conv2d(4, 4, 3, padding=1, rng=rng)
+
+        def forward(self, x):
+            return ag.relu(self.conv2(ag.relu(self.conv1(x))) + x)
+
+    class Residual(ag.nn.Module):
+        def __init__(self):
+            self.stem = ag.nn.Conv2d(4, 4, 3, padding=1, rng=rng)
+            self.blocks = [Block() for _ in range(3)]
+            self.fc = ag.nn.Linear(4, 3, rng=rng)
+
+        def forward(self, x):
+            x = self.stem(x)
+            for block in self.blocks:
+                x = block(x)
+            return self.fc(x.mean(axis=(1, 2)))
+
+    class Cell(ag.nn.Module):
+        def __init__(self):
+            self.inner = ag.nn.Linear(3, 3, rng=rng)
+
+        def forward(self, x, h):
+            return ag.tanh(self.inner(h) + x)
+
+    class Recurrent(ag.nn.Module):
+        def __init__(self):
+            self.cell = Cell()
+            self.start = ag.Tensor(rng.normal(size=(2, 3)).astype("f"), requires_grad=True)
+
+        def forward(self, x):
+            h, states = self.start, []
+            for t in range(12):
+                h = self.cell(x[t], h)
+                states.append(h)
+            return ag.stack(states).mean()
+
+    def nested(w, v):
+        for _ in range(3):
+            for _ in range(5):
+                w = ag.tanh(w @ v)
+            w = ag.relu(w)
+        return w.mean()
+
+    def two_ways_out(w, x):
+        with ag.scope("encoder"):
+            h = ag.tanh(w * x)
+            k = ag.sin(h)
+        with ag.scope("decoder"), ag.scope("inner"):
+            u = ag.exp(h) + k
+        return ag.sum(u * h * k)
+
+    blocks = Residual()
+    recurrent = Recurrent()
     image = rng.normal(size=(2, 6, 6, 4))
     return {
         "cnn": cnn_loss(rng).graph(),
@@ -110,6 +166,10 @@ def models():
         "matrix": ag.trace(lambda x, w: x @ w, rng.normal(size=(2, 3)), weights(3, 4)),
         "data first": ag.trace(scaled, weights(3), rng.normal(size=3)),
         "leaf": weights(3, name="w").graph(),
+        "blocks": ag.trace(lambda x, y: ag.mse(blocks(x), y), image.astype("f"), np.ones((2, 3), "f")),
+        "recurrent": ag.trace(lambda x: recurrent(x), rng.normal(size=(12, 2, 3)).astype("f")),
+        "nested": ag.trace(nested, weights(2, 3), weights(3, 3)),
+        "two ways out": ag.trace(two_ways_out, weights(3), rng.normal(size=3)),
         "many inputs": ag.trace(lambda *x: ag.stack(x).sum(), *rng.normal(size=(6, 2))),
     }
 

@@ -13,6 +13,12 @@ from autograd_cnn.graph.layout import EM, ladder, wide
 from autograd_cnn.graph.text import bytes_text
 
 MODELS = ["cnn", "residual", "hub", "branches", "dense", "square", "matrix", "data first", "leaf", "many inputs"]
+FOLDED = [
+    *((name, None, None) for name in MODELS), ("blocks", None, None), ("blocks", 0, None), ("blocks", 1, None),
+    ("blocks", 1, "gradient"), ("recurrent", None, None), ("recurrent", 0, None), ("recurrent", 9, None),
+    ("nested", None, None), ("nested", 1, None), ("two ways out", 0, None), ("two ways out", None, "flops"),
+    ("cnn", None, "bytes"),
+]  # fmt: skip
 HOSTILE = {
     "quote": 'a"b', "apostrophe": "a'b", "backslash": "a\\", "escape": "\\N\\G\\l", "tag": "<b>bold</b>",
     "cdata": "]]>", "script": "</script>", "record": "{a|b}", "newline": "a\nb", "nul": "a\0b",
@@ -30,6 +36,10 @@ def texts(root):
     return ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
 
 
+def every_title(root):
+    return [t.text or "" for t in root.iter(f"{SVG}title")]
+
+
 def edges_with_rule(graph):
     return sum(port in op.rules for op in graph.ops for port, _ in op.inputs)
 
@@ -37,6 +47,12 @@ def edges_with_rule(graph):
 @pytest.fixture(params=MODELS)
 def graph(request, models):
     return models[request.param]
+
+
+@pytest.fixture(params=FOLDED, ids="{0[0]}-{0[1]}-{0[2]}".format)
+def picture(request, models):
+    name, *how = request.param
+    return ladder(models[name], *how)
 
 
 # True to the graph
@@ -111,8 +127,7 @@ def boxes_and_edges(picture):
         yield box, (box.x - x, box.y - y, box.x + x, box.y + y)
 
 
-def test_boxes_do_not_overlap_and_stay_on_the_page(graph):
-    picture = ladder(graph)
+def test_boxes_do_not_overlap_and_stay_on_the_page(picture):
     found = list(boxes_and_edges(picture))
     for i, (box, (left, top, right, bottom)) in enumerate(found):
         assert left >= 0 and top >= 40 - 10 and right <= picture.width and bottom <= picture.height, box
@@ -120,8 +135,7 @@ def test_boxes_do_not_overlap_and_stay_on_the_page(graph):
             assert right <= l2 or r2 <= left or bottom <= t2 or b2 <= top, (box, other)
 
 
-def test_no_wire_enters_a_box(graph):
-    picture = ladder(graph)
+def test_no_wire_enters_a_box(picture):
     for wire in picture.wires:
         for (x, y), (x2, y2) in pairwise(wire.points):
             assert x == x2 or y == y2  # level or upright
@@ -131,9 +145,9 @@ def test_no_wire_enters_a_box(graph):
                 assert not (over_x and over_y), (wire, box)
 
 
-def test_wires_of_different_values_do_not_run_on_each_other(graph):
+def test_wires_of_different_values_do_not_run_on_each_other(picture):
     upright = []
-    for wire in ladder(graph).wires:
+    for wire in picture.wires:
         value = wire.title.removeprefix("gradient of ")
         for (x, y), (x2, y2) in pairwise(wire.points):
             if x == x2:
@@ -143,15 +157,29 @@ def test_wires_of_different_values_do_not_run_on_each_other(graph):
             assert x != x2 or value == other or bottom <= top2 or bottom2 <= top, (value, other)
 
 
-def test_text_fits_into_its_box(graph):
-    for box in ladder(graph).boxes:
+def test_text_fits_into_its_box(picture):
+    for box in picture.boxes:
         small = f" {box.beside}" if box.beside else ""
         assert wide(box.text, box.size) + EM * 10 * len(small) <= box.width, box
         assert wide(box.below, 10) <= box.width, box
 
 
-def test_labels_of_edges_do_not_meet(graph):
-    picture = ladder(graph)
+def test_frames_hold_their_boxes_whole_and_no_others_and_their_names_stand_free(picture):
+    for i, frame in enumerate(picture.frames):
+        inside = {i} | {j for j, f in enumerate(picture.frames) if f.frame == i}
+        inside |= {j for j, f in enumerate(picture.frames) if f.frame in inside}
+        x, y, name = frame.width / 2, frame.height / 2, (frame.x - frame.width / 2 + 8, frame.y - frame.height / 2)
+        assert frame.x - x >= 0 and frame.x + x <= picture.width and name[0] + wide(frame.text, 10) <= picture.width
+        for box, (left, top, right, bottom) in boxes_and_edges(picture):
+            held = frame.x - x <= left and right <= frame.x + x and frame.y - y <= top and bottom <= frame.y + y
+            assert held == (box.frame in inside)
+            assert held or bottom < frame.y - y or top > frame.y + y
+            free = top >= name[1] + 15 or bottom <= name[1] or left >= name[0] + wide(frame.text, 10)
+            assert free, (frame, box)
+    assert any(f.text for f in picture.frames) == bool(picture.frames)
+
+
+def test_labels_of_edges_do_not_meet(picture):
     spans = []
     for wire in picture.wires:
         if wire.label:
@@ -194,7 +222,9 @@ def test_colours_have_contrast(dark):
         assert contrast(line, page) >= 5
         assert contrast(text, fill) >= 9
         assert contrast(quiet, fill) >= 7
-    assert all(contrast(two[dark], page) >= 5 for two in svg_module.LINES.values())
+    assert all(contrast(two[dark], page) >= 5 for two in (*svg_module.LINES.values(), svg_module.FRAME))
+    for fill in svg_module.RAMP[dark]:
+        assert contrast(text, fill) >= 4.5 and contrast(quiet, fill) >= 4.5
 
 
 @pytest.mark.parametrize(
@@ -339,47 +369,63 @@ def test_graphviz_keeps_our_positions(models, graphviz):
 def test_an_unknown_suffix_says_what_there_is(models, tmp_path):
     with pytest.raises(ValueError) as caught:
         models["square"].save("net.jpeg")
-    assert str(caught.value) == "graph: 'net.jpeg' ends in '.jpeg'. There are .html, .svg, .dot, .py, .png and .pdf"
+    assert str(caught.value) == "graph: 'net.jpeg' ends in '.jpeg'. There are .html, .svg, .dot, .mmd, .py, .png and .pdf"
 
 
-def test_without_the_program_the_message_names_the_cure(models, tmp_path, monkeypatch):
+WITHOUT = (
+    '.png needs matplotlib or Graphviz. Neither is needed for loss.graph().save("g.svg"). {}: apt install graphviz '
+    "(macOS: brew, Windows: winget) and pip install graphviz. Or: pip install matplotlib"
+)
+
+
+@pytest.fixture(params=["program", "package"])
+def no_graphviz(request, tmp_path, monkeypatch):
+    """Graphviz is missing; what the message says of it."""
+    if request.param == "package":
+        monkeypatch.setitem(sys.modules, "graphviz", None)
+        return "The Python package graphviz is not here"
     pytest.importorskip("graphviz")
     monkeypatch.setenv("PATH", str(tmp_path))
+    return "The Python package graphviz is here, its program dot is not on PATH"
+
+
+def test_without_graphviz_and_matplotlib_the_message_names_the_cure(models, tmp_path, monkeypatch, no_graphviz):
+    monkeypatch.setitem(sys.modules, "autograd_cnn.graph.paint", None)
     with pytest.raises(ImportError) as caught:
         models["square"].save(tmp_path / "g.png")
-    assert str(caught.value) == (
-        '.png needs Graphviz. It is not needed for loss.graph().save("g.svg"). The Python package graphviz is here, '
-        "its program dot is not on PATH: apt install graphviz (macOS: brew, Windows: winget)"
-    )
+    assert str(caught.value) == WITHOUT.format(no_graphviz)
     models["square"].save(tmp_path / "g.svg")
     assert [p.name for p in tmp_path.iterdir()] == ["g.svg"]
 
 
-def test_without_the_package_the_message_names_the_cure(models, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "graphviz", None)
-    with pytest.raises(ImportError) as caught:
-        models["square"].save(tmp_path / "g.pdf")
-    assert str(caught.value) == (
-        '.pdf needs Graphviz. It is not needed for loss.graph().save("g.svg"). '
-        "The Python package graphviz is not here: pip install graphviz"
-    )
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])
+def test_without_graphviz_matplotlib_draws(models, weights, tmp_path, no_graphviz, suffix, magic):
+    pytest.importorskip("matplotlib")
+    for name in ("cnn", "blocks"):
+        path = tmp_path / f"{name}{suffix}"
+        models[name].save(path, depth=0, overlay="flops")
+        data = path.read_bytes()
+        assert data.startswith(magic) and len(data) > 5_000
+        models[name].save(path, depth=0, overlay="flops")
+        assert path.read_bytes() == data
+    (weights(2, name="$\\frac{a$ <b>") * 2).sum().graph().save(tmp_path / f"odd{suffix}")  # is no formula
 
 
-def test_a_picture_of_too_many_operations_is_refused_with_the_way_out(weights, tmp_path):
+def test_a_picture_of_too_many_rows_is_refused_with_the_way_out(weights, tmp_path):
     y = weights(1)
     for _ in range(1001):
         y = y + 1.0
     graph = y.graph()
-    with pytest.raises(ValueError) as caught:
-        graph.svg()
-    assert str(caught.value) == (
-        "graph: 1,001 operations are too many for one picture (at most 1,000). Trace a part, one block or one step; "
-        'or graph.save("g.dot") for a program that draws large graphs'
-    )
-    with pytest.raises(ValueError, match=r"too many for \.png; \.dot has no limit"):
-        graph.save(tmp_path / "g.png")
-    assert graph._repr_mimebundle_() == {"text/plain": repr(graph)}
-    graph.save(tmp_path / "g.dot")
+    for suffix in (".svg", ".png", ".mmd"):
+        with pytest.raises(ValueError) as caught:
+            graph.save(tmp_path / f"g{suffix}", depth=2)
+        assert str(caught.value) == (
+            f"graph: 1,001 rows are too many for {suffix} (at most 1,000). Without depth=2 what recurs is drawn once; "
+            ".dot has no limit"
+        )
+    graph.save(tmp_path / "g.dot", depth=2)
+    graph.save(tmp_path / "g.svg")
+    assert "1,001 operations in 1 rows" in (tmp_path / "g.svg").read_text(encoding="utf-8")
 
 
 def test_a_notebook_shows_the_picture(models):

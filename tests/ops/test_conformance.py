@@ -22,7 +22,8 @@ PUBLIC = """
     where clip sum mean max min var std logsumexp reshape transpose flatten squeeze expand_dims broadcast_to
     concatenate stack pad flip take matmul linear einsum relu leaky_relu gelu silu sigmoid softplus softmax log_softmax
     conv2d conv_transpose2d max_pool2d avg_pool2d batch_norm dropout bce bce_with_logits cross_entropy mse
-    grad value_and_grad vjp jvp hvp jacobian hessian checkpoint check_gradients no_grad enable_grad scope primitive trace
+    grad value_and_grad vjp jvp hvp jacobian hessian checkpoint check_gradients no_grad enable_grad scope primitive
+    trace
     nn optim data training plots interop
 """
 

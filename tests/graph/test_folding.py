@@ -1,0 +1,222 @@
+"""Scopes, folding and depth: what is drawn once stands for what really recurs, and nothing is lost."""
+
+import re
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.tape import mode
+from autograd_cnn.graph.fold import READABLE, fold
+from autograd_cnn.graph.layout import ladder
+
+FOLDABLE = ["cnn", "blocks", "recurrent", "nested", "two ways out", "residual", "hub"]
+
+
+def paths(graph):
+    return [".".join(f"{s.path}#{s.instance}" for s in op.scopes) for op in graph.ops]
+
+
+def labels(graph, depth=None):
+    return [frame.label for frame in fold(graph, depth).frames]
+
+
+def rows(graph, depth=None):
+    return [op.name for op in fold(graph, depth).graph.ops]
+
+
+# Scopes
+
+
+class Twice(ag.nn.Module):
+    def __init__(self, rng):
+        self.layer = ag.nn.Linear(3, 3, rng=rng)
+
+    def forward(self, x):
+        return self.layer(self.layer(x) * 2)
+
+
+@pytest.mark.parametrize("door", ["graph", "trace"])
+def test_a_module_is_a_scope_and_a_module_called_twice_is_two(rng, door):
+    model, x = Twice(rng), np.ones((2, 3), np.float32)
+    graph = model(x).sum().graph() if door == "graph" else ag.trace(lambda x: model(x).sum(), x)
+    assert paths(graph) == ["layer#1", "", "layer#2", ""]
+
+
+def test_scopes_nest_and_a_failing_one_is_left(weights):
+    w = weights(3)
+    with ag.scope("outer"):
+        with pytest.raises(KeyError), ag.scope("inner"):
+            raise KeyError("mine")
+        h = w * 2
+        with ag.scope("inner"):
+            h = ag.tanh(h)
+    assert mode.scope is None
+    assert paths((h * 1).sum().graph()) == ["outer#1", "outer#1.inner#1", "", ""]
+
+
+def test_a_module_that_fails_under_trace_fails_with_its_own_error_and_leaves_no_scope(rng):
+    class Faulty(ag.nn.Module):
+        def __init__(self):
+            self.inner = Twice(rng)
+
+        def forward(self, x):
+            return self.inner(x)
+
+    model, plain = Faulty(), Primitive.__call__
+    with pytest.raises(ValueError, match=r"linear: .*\(2, 4\)"):
+        ag.trace(model, np.ones((2, 4), np.float32))
+    assert mode.scope is None and mode.recording and Primitive.__call__ is plain
+
+
+def test_operations_without_a_gradient_have_scopes_too(weights):
+    def f(x, w):
+        with ag.scope("ready"):
+            x = ag.exp(x)
+        return ag.sum(x * w)
+
+    assert paths(ag.trace(f, np.ones(3), weights(3))) == ["ready#1", "", ""]
+
+
+# What recurs
+
+
+def test_blocks_of_one_class_are_drawn_once_and_counted(models):
+    graph = models["blocks"]
+    assert rows(graph) == [op.name for op in graph.ops]  # short enough
+    assert labels(graph) == ["blocks.0", "blocks.1", "blocks.2"]
+    assert labels(graph, 1) == ["blocks.0-2 ×3"]
+    assert rows(graph, 1) == ["conv2d", "conv2d", "relu", "conv2d", "add", "relu", "mean", "linear", "mse"]
+    assert rows(graph, 0) == ["conv2d", "blocks.0-2 ×3", "mean", "linear", "mse"]
+    assert fold(graph).all_at == 2
+
+
+def test_a_loop_is_drawn_once_and_counted(models):
+    graph = models["recurrent"]
+    loop, *others = rows(graph, 0)
+    assert re.fullmatch(r"loop conftest.py:\d+-\d+ ×12", loop) and others == ["stack", "mean"]
+    assert labels(graph, 1) == [loop]
+    assert labels(graph, 2) == [loop, "cell"]
+    assert labels(graph, 3) == ["cell", *(f"cell ({i})" for i in range(2, 13))]
+
+
+def test_inner_loops_are_folded_inside_outer_ones(models):
+    loops = [re.sub(r"\S+:\S+ ", "", label) for label in labels(models["nested"], 2)]
+    assert loops == ["loop ×3", "loop ×5"]
+
+
+def test_the_first_round_stands_apart_where_it_gives_no_gradient(weights):
+    w = weights(3, 3)
+
+    def f(x):
+        for _ in range(6):
+            x = ag.tanh(x @ w)
+        return ag.sum(x)
+
+    found = rows(ag.trace(f, np.ones((2, 3))), 0)
+    assert [re.sub(r"\S+:\S+ ", "", name) for name in found] == ["matmul", "tanh", "loop ×5", "sum"]
+
+
+@pytest.mark.parametrize("other", ["line", "shape", "wiring"])
+def test_what_differs_is_not_folded(weights, other):
+    w = weights(4, 4)
+    h = [w]
+    if other == "line":
+        h.append(ag.exp(h[-1]))
+        h.append(ag.exp(h[-1]))
+        h.append(ag.exp(h[-1]))
+    elif other == "shape":
+        for size in (4, 3, 2):
+            h.append(h[-1][:size])
+    else:
+        for i in range(2):
+            h.append(ag.exp(h[-1]))
+            h.append(ag.sin(h[-1] if i else h[-2]))
+    graph = h[-1].sum().graph()
+    assert rows(graph, 0) == [op.name for op in graph.ops]
+
+
+def test_two_operations_on_one_line_are_no_loop(weights):
+    a, b, c = weights(2), weights(2), weights(2)
+    assert rows((a + b + c).sum().graph(), 0) == ["add", "add", "sum"]
+
+
+# Nothing is lost
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+@pytest.mark.parametrize("name", FOLDABLE)
+def test_closed_rows_add_up_to_the_whole(models, name, depth):
+    graph, view = models[name], fold(models[name], depth)
+    made = {v for op in view.graph.ops for v in (op.output, *op.others)}
+    for op in view.graph.ops:
+        for port, v in op.inputs:
+            assert v in view.graph.values and port < len(op.ports)
+            assert v in made or v[0] in "pi" or v not in {o.output for o in graph.ops}, "made nowhere"
+        kept = [k.nbytes for o in op.parts for k in o.kept if k.first is None and graph.counted(k)]
+        assert not op.parts or sum(k.nbytes for k in op.kept) == sum(kept)
+        several = [graph.values[v] for o in op.parts for _, v in o.inputs if graph.values[v].role == "parameter"]
+        sizes = {v.id: v.size for v in several}
+        assert not op.parts or sum(sizes.values()) == sum(
+            view.graph.values[v].size for _, v in op.inputs if view.graph.values[v].role == "parameter"
+        )
+    if depth == 0 and name != "hub":  # every operation is in one row
+        assert sum(len(op.parts) or 1 for op in view.graph.ops) == len(graph.ops)
+    assert view.graph.result in made
+
+
+def test_all_operations_are_drawn_at_the_depth_that_the_caption_names(models):
+    for name in FOLDABLE:
+        graph = models[name]
+        short = ladder(graph, 0).caption
+        if found := re.search(r"in (\d+) rows, depth=(\d+) draws all", short):
+            assert len(fold(graph, 0).graph.ops) == int(found[1])
+            assert [op.id for op in fold(graph, int(found[2])).graph.ops] == [op.id for op in graph.ops]
+            assert len(fold(graph, int(found[2]) - 1).graph.ops) < len(graph.ops)
+        else:
+            assert len(fold(graph, 0).graph.ops) == len(graph.ops)
+
+
+def test_parameters_are_called_as_in_their_frame_and_by_their_whole_name_in_the_tooltip(models):
+    boxes = ladder(models["blocks"]).boxes
+    chips = [(box.text, box.title) for box in boxes if box.kind == "parameter" and not box.back]
+    assert [text for text, _ in chips if text.endswith("w")] == ["stem.w", *["conv1.w", "conv2.w"] * 3, "fc.w"]
+    assert "parameter blocks.2.conv2.w (3, 3, 4, 4) float32, 144 elements" in [title for _, title in chips]
+
+
+def test_a_closed_scope_with_two_results_has_two_ways_out(models):
+    view = fold(models["two ways out"], 0)
+    encoder = view.graph.ops[0]
+    assert [view.graph.values[v].name for v in (encoder.output, *encoder.others)] == ["k", "h"]
+
+
+def test_the_edges_of_unrolled_steps_become_one(models):
+    stack = next(op for op in fold(models["recurrent"], 0).graph.ops if op.name == "stack")
+    assert len(stack.inputs) == 1
+
+
+def test_a_long_straight_program_is_shown_from_both_ends(weights, rng):
+    y = weights(2)
+    for i in rng.integers(0, 4, size=3000):  # no period
+        y = ag.tanh(y) if i == 0 else ag.sin(y) if i == 1 else ag.cos(y) if i == 2 else y * 2.0
+    graph = y.sum().graph()
+    found = rows(graph)
+    assert len(found) == READABLE and re.fullmatch(r"… 2,9\d\d operations", found[19])
+    assert len(graph.svg()) < 200_000
+
+
+def test_an_unrolled_network_of_400_steps_is_one_page_and_all_of_it_has_a_chip_a_use(weights):
+    w, h = weights(3, 3, name="w"), weights(2, 3)
+    for _ in range(400):
+        h = ag.tanh(h @ w)
+    graph = h.sum().graph()
+    assert len(ladder(graph).boxes) < 15
+    chips = [box for box in ladder(graph, 2).boxes if box.text == "w"]
+    assert len(chips) == 400 and {box.beside for box in chips} == {"(3,3) used 400×"}
+
+
+def test_a_depth_below_zero_is_refused(models):
+    with pytest.raises(ValueError) as caught:
+        models["blocks"].svg(depth=-1)
+    assert str(caught.value) == "graph: depth is -1, want 0 (everything closed) to 2 (all operations)"

@@ -1,0 +1,165 @@
+"""Overlays: every number is the one that NumPy, or a separate backward pass, gives."""
+
+import math
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.graph.layout import ladder
+from autograd_cnn.graph.measure import flops, measure
+
+TRACED = [
+    "residual",
+    "hub",
+    "branches",
+    "dense",
+    "square",
+    "data first",
+    "many inputs",
+    "blocks",
+    "recurrent",
+    "nested",
+]
+
+
+def rms(array):
+    return math.sqrt(np.mean(np.square(np.asarray(array, np.float64))))
+
+
+def below(graph, overlay, depth=None):
+    """Second lines of the boxes, forward and backward."""
+    boxes = ladder(graph, depth, overlay).boxes
+    return tuple([b.below for b in boxes if b.kind == kind and b.id[0] in "nr"] for kind in ("op", "rule"))
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_gradients_are_those_of_the_program(models, name):
+    graph = models[name]
+    found, (_, gradients) = measure(graph), graph.program().run()
+    leaves = {v.name: v.id for v in graph.values.values()}
+    assert gradients
+    for leaf, g in gradients.items():
+        assert found.gradients[leaves[leaf]].rms == pytest.approx(rms(g), rel=1e-6)
+
+
+def test_values_and_gradients_of_a_small_network_by_hand():
+    x, w = np.array([[1.0, -2.0], [3.0, -4.0]]), np.array([1.0, 1.0])
+    graph = ag.trace(lambda x, w: ag.sum(ag.relu(x * w)), x, w)
+    assert below(graph, "zeros")[0] == ["0 % zero", "50 % zero, 1 of 2 dead", "0 % zero"]
+    assert below(graph, "zeros")[1] == ["50 % of g zero", "0 % of g zero", "0 % of g zero"]
+    assert below(graph, "gradient")[1] == ["rms of g 7.1e-01", "rms of g 1.0e+00", "rms of g 1.0e+00"]
+    pictured = ladder(graph, overlay="gradient")
+    assert [b.beside for b in pictured.boxes if b.text == "g_w"] == ["2.8e+00"]  # of (4, 0)
+    assert ladder(graph, overlay="zeros").caption.endswith("1 dead channels (0 in the whole batch)")
+
+
+def test_a_checkpoint_is_measured_as_what_it_runs_again(weights):
+    w, x = weights(3, name="w"), np.ones(3)
+
+    def f(x, inside):
+        block = lambda h: ag.tanh(h * w) * w  # noqa: E731
+        return ag.sum(ag.checkpoint(block, w * x) if inside else block(w * x))
+
+    one, two = (measure(ag.trace(f, x, inside), 1) for inside in (True, False))
+    assert one.gradients["t1"].rms == pytest.approx(two.gradients["t1"].rms)
+    assert all(math.isfinite(ms) for ms in one.forward.values())
+
+
+def test_operations_of_a_convolution_are_counted(models):
+    graph = models["cnn"]
+    forward, rules = flops(graph, graph.ops[3])
+    product = 2 * (4 * 16 * 16 * 64) * (3 * 3 * 32)
+    assert (forward, rules) == (product, {"x": product, "w": product, "b": 4 * 16 * 16 * 64})
+    assert "for m" not in below(graph, "flops")[1][3]
+    assert below(graph, "flops")[0][3] == "37.7 MFLOP"
+    assert below(graph, "flops")[1][3] == "75.6 MFLOP: x 37.7 M, w 37.7 M"
+
+
+@pytest.mark.parametrize(
+    ("f", "shapes", "count"),
+    [
+        (lambda x, y: x @ y, [(2, 3), (3, 4)], 2 * 2 * 3 * 4),
+        (lambda x, y: ag.linear(x, y), [(5, 2, 3), (3, 4)], 2 * 5 * 2 * 3 * 4),
+        (lambda x, y: ag.einsum("bij,bjk->bik", x, y), [(5, 2, 3), (5, 3, 4)], 2 * 5 * 2 * 3 * 4),
+        (lambda x, w: ag.conv2d(x, w, groups=2), [(1, 5, 5, 4), (3, 3, 2, 6)], 2 * 9 * 6 * 18),
+        (lambda x, w: ag.conv_transpose2d(x, w), [(1, 3, 3, 6), (3, 3, 4, 6)], 2 * 9 * 6 * 9 * 4),
+        (lambda x, y: x + y, [(2, 3), (3,)], 6),
+        (lambda x, y: ag.stack([x, y]), [(2,), (2,)], 0),
+        (lambda x, y: ag.sum(x), [(2, 3), (1,)], 6),
+    ],
+)
+def test_operations_by_hand(rng, f, shapes, count):
+    graph = ag.trace(f, *(rng.normal(size=shape) for shape in shapes))
+    forward, rules = flops(graph, graph.ops[0])
+    assert forward == count
+    assert sum(rules.values()) == count * len(graph.ops[0].rules)
+
+
+def test_a_closed_row_has_the_sum_of_its_operations(models):
+    graph = models["blocks"]
+    whole = sum(flops(graph, op)[0] for op in graph.ops)
+    overlaid = ladder(graph, 0, "flops")
+    assert f"forward {whole / 1000:.3g} kFLOP" in overlaid.caption
+    blocks = next(box for box in overlaid.boxes if box.text == "blocks.0-2 ×3")
+    parts = sum(flops(graph, op)[0] for op in graph.ops if op.scopes and "blocks" in op.scopes[0].path)
+    assert blocks.below == f"{parts / 1000:.3g} kFLOP"
+
+
+def test_bytes_are_those_of_the_rungs(models):
+    forward, _ = below(models["cnn"], "bytes")
+    assert forward[:4] == ["keeps 49 kB", "keeps 524 kB", "keeps 33 kB", "keeps 131 kB"]
+    assert forward[9] == "keeps nothing new"
+
+
+def test_time_is_taken_once_and_drawn_the_same_ever_after(rng):
+    graph = ag.trace(lambda x, w: ag.sum(ag.tanh(x @ w)), np.ones((2, 3)), rng.normal(size=(3, 4)), repeat=2)
+    assert graph.svg(overlay="time") == graph.svg(overlay="time")
+    forward, backward = below(graph, "time")
+    assert all(text.endswith(" ms") for text in forward) and all(" ms" in text for text in backward)
+    assert all(0 <= box.bar <= 1 for box in ladder(graph, overlay="time").boxes if box.bar is not None)
+
+
+def test_the_first_nan_is_named():
+    with np.errstate(invalid="ignore"):
+        graph = ag.trace(lambda x: ag.sum(ag.log(x - 1.0) * 2.0), np.array([0.0, 2.0, 3.0]))
+    assert "first nan or inf in log, test_overlays.py" in ladder(graph, overlay="gradient").caption
+    assert below(graph, "zeros")[0][1:] == ["1 nan or inf", "1 nan or inf", "1 nan or inf"]
+
+
+def test_measuring_touches_nothing(weights):
+    w = weights(3, name="w")
+    w.sum().backward()
+    before, values, state = w.grad.copy(), w.data.copy(), np.random.get_state()[1].copy()
+    graph = ag.trace(lambda x: ag.sum(ag.tanh(w) * x), np.ones(3), repeat=1)
+    plain = graph.svg()
+    for overlay in ("time", "flops", "bytes", "gradient", "zeros"):
+        assert graph.svg(overlay=overlay) != plain
+    np.testing.assert_array_equal(w.grad, before)
+    np.testing.assert_array_equal(w.data, values)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    assert graph.svg() == plain
+
+
+@pytest.mark.parametrize(
+    ("overlay", "text"),
+    [
+        ("heat", "graph: overlay is 'heat'. There are time, flops, bytes, gradient, zeros"),
+        ("time", "graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest"),
+        (
+            "gradient",
+            "graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them",
+        ),
+    ],
+)
+def test_messages(weights, overlay, text):
+    with pytest.raises(ValueError) as caught:
+        ag.sum(weights(3) * 2).graph().svg(overlay=overlay)
+    assert str(caught.value) == text
+
+
+def test_after_the_walk_there_are_no_bytes_to_show(weights):
+    loss = ag.sum(ag.tanh(weights(3)))
+    loss.backward()
+    with pytest.raises(ValueError, match=r"Take the graph before backward\(\)"):
+        loss.graph().svg(overlay="bytes")
