@@ -228,13 +228,15 @@ class _Ladder:
         self.rule = max([130, *(wide(clip(f"rule of {op.name}")) + 18 for op in self.graph.ops)])
         if self.backward:
             below = [wide(self._below(row, row.op)[1], SMALL) + 14 for row in self.rows if row.op]
-            self.rule = max(self.rule, min(240 if self.overlay else 190, max(below, default=0)))
+            self.rule = max(self.rule, min(240 if self.overlay else 210, max(below, default=0)))
             rung = max([60, *(wide(self._kept(op), SMALL) + 12 for op in self.graph.ops)])
             beside = self.overlay.leaves if self.overlay else {}
             pills = [_chip_width(self._gradient(v), beside.get(v.id, "")) for v in chips if v.id in self.learns]
             pill = max(pills, default=0)
             content += rung + self.rule + gutter + pill
-        margin = MARGIN + INSET * max((f.level for f in frames), default=0)
+        around = INSET * max((f.level for f in frames), default=0)
+        margin = MARGIN + around
+        self.framed = content + 2 * (8 + around)
         width = max(content, wide(self._caption()))
         self.chips = margin + (width - content) / 2 + left - gutter
         self.left = self.chips + gutter
@@ -257,7 +259,7 @@ class _Ladder:
         graph = self.whole
         parts = graph.summary()
         if len(self.graph.ops) < len(graph.ops):
-            parts[0] += f" in {len(self.graph.ops)} rows"
+            parts[0] += f" in {len(self.graph.ops)} row{'s' * (len(self.graph.ops) > 1)}"
             if len(graph.ops) <= LIMIT:
                 parts[0] += f", depth={self.all_at} draws all"
         if graph.ops and not self.backward:
@@ -412,7 +414,7 @@ class _Ladder:
             top = row.top - ABOVE * (row.starts - opened[frame.first])
             opened[frame.first] += 1
             del stack[frame.level :]
-            width = self.picture.width - 2 * (MARGIN - 8 + INSET * frame.level)
+            width = self.framed - 2 * INSET * frame.level
             title, text, outer = plain(frame.label), clip(frame.label), stack[-1] if stack else -1
             box = Box("", "frame", self.picture.width / 2, top, width, 0, title, text, frame=outer)
             self.picture.frames.append(box)

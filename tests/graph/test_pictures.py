@@ -36,10 +36,6 @@ def texts(root):
     return ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
 
 
-def every_title(root):
-    return [t.text or "" for t in root.iter(f"{SVG}title")]
-
-
 def edges_with_rule(graph):
     return sum(port in op.rules for op in graph.ops for port, _ in op.inputs)
 
@@ -242,9 +238,10 @@ def test_bytes(count, text):
 def hostile(request, weights):
     """A graph in which everything has one hostile name, and how that name is to be shown."""
     name = HOSTILE[request.param]
-    h = weights(2, 2, name=name) * np.ones((2, 2))
-    h.name = name
-    h = ag.reshape(h, (4,))
+    with ag.scope(name):
+        h = weights(2, 2, name=name) * np.ones((2, 2))
+        h.name = name
+        h = ag.reshape(h, (4,))
     graph = ag.sum(h * ag.Tensor(np.ones(4), name=name)).graph()
     for hidden in "\n\0\ud800\u202e\u2028\uffff":
         name = name.replace(hidden, hidden.encode("unicode_escape").decode())
@@ -256,6 +253,7 @@ def test_hostile_names_stay_text_in_svg(hostile, drawn):
     root = drawn(graph.svg())
     assert any(t.startswith(shown[:30]) for t in texts(root))
     assert any(shown in (t.text or "") for t in root.iter(f"{SVG}title"))
+    assert [t.get("class") for t in root.iter(f"{SVG}text")].count("small label frame-name") == 1
     ours = {"svg", "title", "style", "g", "rect", "path", "text", "tspan", "circle"}
     assert {e.tag.removeprefix(SVG) for e in root.iter()} <= ours
 
@@ -425,7 +423,7 @@ def test_a_picture_of_too_many_rows_is_refused_with_the_way_out(weights, tmp_pat
         )
     graph.save(tmp_path / "g.dot", depth=2)
     graph.save(tmp_path / "g.svg")
-    assert "1,001 operations in 1 rows" in (tmp_path / "g.svg").read_text(encoding="utf-8")
+    assert "1,001 operations in 1 row ·" in (tmp_path / "g.svg").read_text(encoding="utf-8")
 
 
 def test_a_notebook_shows_the_picture(models):
