@@ -281,6 +281,7 @@ class Primitive:
         node.shape = out.shape
         node.dtype = out.dtype
         node.guards = node.name = node.walked = None
+        node.scope = mode.scope
         for i, p in plan.guarded:
             a, source = saved[i], inputs[p] if p < position else node
             if a.__class__ is not ndarray or (a.base is None and source.__class__ is Node):

@@ -367,7 +367,9 @@ def test_graphviz_keeps_our_positions(models, graphviz):
 def test_an_unknown_suffix_says_what_there_is(models, tmp_path):
     with pytest.raises(ValueError) as caught:
         models["square"].save("net.jpeg")
-    assert str(caught.value) == "graph: 'net.jpeg' ends in '.jpeg'. There are .html, .svg, .dot, .mmd, .py, .png and .pdf"
+    assert (
+        str(caught.value) == "graph: 'net.jpeg' ends in '.jpeg'. There are .html, .svg, .dot, .mmd, .py, .png and .pdf"
+    )
 
 
 WITHOUT = (
