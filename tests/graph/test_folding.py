@@ -137,6 +137,14 @@ def test_what_differs_is_not_folded(weights, other):
     assert rows(graph, 0) == [op.name for op in graph.ops]
 
 
+def test_a_loop_ends_where_its_wiring_changes(weights):
+    h = [weights(3)]
+    for i in range(4):
+        h.append(ag.exp(h[-1] if i < 3 else h[0]))
+    found = rows((h[-1] + h[-2]).sum().graph(), 0)
+    assert re.sub(r"\S+:\S+ ", "", found[0]) == "loop ×3" and found[1:] == ["exp", "add", "sum"]
+
+
 def test_two_operations_on_one_line_are_no_loop(weights):
     a, b, c = weights(2), weights(2), weights(2)
     assert rows((a + b + c).sum().graph(), 0) == ["add", "add", "sum"]

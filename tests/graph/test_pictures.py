@@ -142,15 +142,15 @@ def test_no_wire_enters_a_box(picture):
 
 
 def test_wires_of_different_values_do_not_run_on_each_other(picture):
-    upright = []
+    segments = []
     for wire in picture.wires:
         value = wire.title.removeprefix("gradient of ")
         for (x, y), (x2, y2) in pairwise(wire.points):
-            if x == x2:
-                upright.append((x, min(y, y2), max(y, y2), value))
-    for i, (x, top, bottom, value) in enumerate(upright):
-        for x2, top2, bottom2, other in upright[:i]:
-            assert x != x2 or value == other or bottom <= top2 or bottom2 <= top, (value, other)
+            segments.append(("|", x, *sorted((y, y2)), value) if x == x2 else ("-", y, *sorted((x, x2)), value))
+    for i, (way, place, start, end, value) in enumerate(segments):
+        for way2, place2, start2, end2, other in segments[:i]:
+            apart = way != way2 or place != place2 or end <= start2 or end2 <= start
+            assert apart or value == other, (value, other)
 
 
 def test_text_fits_into_its_box(picture):
