@@ -62,7 +62,7 @@ def fold(graph: Graph, depth: int | None = None) -> View:
     if depth is None:
         depth = next((d for d in range(all_at, -1, -1) if rows[d] <= READABLE), 0)
         if rows[depth] > LIMIT:
-            items = [*items[:19], Group([items[19:-20]], elided=True), *items[-20:]]
+            items, all_at = [*items[:19], Group([items[19:-20]], elided=True), *items[-20:]], max(1, all_at)
     elif depth < 0:
         raise ValueError(f"graph: depth is {depth}, want 0 (everything closed) to {all_at} (all operations)")
     return _Folder(graph, items, depth, all_at).view

@@ -214,6 +214,16 @@ def test_a_long_straight_program_is_shown_from_both_ends(weights, rng):
     assert len(graph.svg()) < 200_000
 
 
+def test_so_is_one_in_which_nothing_recurs(weights):
+    scope = {"y": weights(2), "ag": ag}
+    exec(compile("y = ag.tanh(y)\n" * 1200, "generated.py", "exec"), scope)
+    graph = scope["y"].sum().graph()
+    found = rows(graph)
+    assert len(found) == READABLE and found[19] == "… 1,162 operations"
+    with pytest.raises(ValueError, match=r"1,201 rows are too many for \.svg"):
+        graph.svg(depth=0)
+
+
 def test_an_unrolled_network_of_400_steps_is_one_page_and_all_of_it_has_a_chip_a_use(weights):
     w, h = weights(3, 3, name="w"), weights(2, 3)
     for _ in range(400):
