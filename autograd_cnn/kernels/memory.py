@@ -1,7 +1,8 @@
 """Memory that is used again: the first touch of a fresh page costs more than the pass that fills it.
 
-`empty` makes arrays whose memory comes back when the last view of them is gone, and goes to the next that asks:
-a training step lives in what the step before has left. `scratch` is what a tile needs while it computes.
+`empty` cuts arrays out of large regions. When the last view of one is gone its part is free, joins what is free
+beside it, and goes to the next that asks: a training step lives in what the step before has left, in little more
+than the memory it has in use at once. `scratch` is what a tile needs while it computes.
 
 Imports NumPy and the standard library.
 """
@@ -9,8 +10,11 @@ Imports NumPy and the standard library.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import weakref
+from bisect import bisect
+from collections import deque
 from pickle import PickleBuffer
 from typing import Any
 
@@ -18,12 +22,32 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 SMALLEST = 1 << 17  # bytes that are worth it: malloc itself keeps what is smaller
+REGION = 1 << 28  # bytes that are reserved at once: a page costs nothing before it is touched
 SPARE = 1 << 29  # bytes that may wait for another use
 LINE = 64  # bytes of a line of the cache
 KEPT = 1 << 24  # bytes of a scratch buffer that its thread keeps; more, for one huge image, is given back
 
-_spare: dict[int, list[Any]] = {}  # blocks of each size
-_lent: dict[int, tuple[Any, Any]] = {}  # by the id of a weak reference: it, and its array's block
+
+class _Region:
+    """Memory, and the parts of it that are free: pairs (start, stop) in order, never side by side."""
+
+    def __init__(self, size: int) -> None:
+        memory = np.empty(size + LINE, np.uint8)
+        start = -memory.ctypes.data % LINE
+        self.memory: Any = memory[start : start + size]
+        self.free = [(0, size)]
+
+    def is_idle(self) -> bool:
+        return self.free == [(0, self.memory.size)]
+
+    def give_back(self, start: int, stop: int) -> None:
+        at = bisect(self.free, (start, stop))
+        if at < len(self.free) and self.free[at][0] == stop:
+            stop = self.free.pop(at)[1]
+        if at and self.free[at - 1][1] == start:
+            at -= 1
+            start = self.free.pop(at)[0]
+        self.free.insert(at, (start, stop))
 
 
 class _Local(threading.local):
@@ -32,10 +56,16 @@ class _Local(threading.local):
 
 
 _local = _Local()
+_regions: list[_Region] = []
+_lent: dict[int, tuple[Any, _Region, int, int]] = {}  # by the id of a weak reference: it, and where its array is
+_returned: deque[tuple[_Region, int, int]] = deque()  # and not yet free
+_lock = threading.Lock()  # for `_regions` and what is in them
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Array, not initialised, in memory that an earlier one has given back.
+    """Array, not initialised, in memory that earlier ones have given back.
 
     Examples
     --------
@@ -48,28 +78,44 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < SMALLEST:
         return np.empty(shape, dtype)
-    step = 1 << max(0, size.bit_length() - 4)
-    size = -(-size // step) * step  # nearly equal sizes, of the last batch say, share blocks
-    block: Any
-    try:
-        block = _spare[size].pop()
-    except (KeyError, IndexError):
-        memory = np.empty(size + LINE, np.uint8)
-        start = -memory.ctypes.data % LINE
-        block = memory[start : start + size]
-    # Wrapped, or views of views would refer to `block` itself, and not to the array whose death is awaited.
-    lent: Any = PickleBuffer(block)
+    size = -(-size // LINE) * LINE
+    with _lock:
+        region, start = _take(size)
+    # Wrapped, or views of views would refer to the region, and not to the array whose death is awaited.
+    lent: Any = PickleBuffer(region.memory[start : start + size])
     array: NDArray[Any] = np.ndarray(shape, dtype, lent)
     loan = weakref.ref(array, _take_back)
-    _lent[id(loan)] = loan, block
+    _lent[id(loan)] = loan, region, start, start + size
     return array
+
+
+def _take(size: int) -> tuple[_Region, int]:
+    """The smallest part that is large enough; a new region where there is none."""
+    while _returned:
+        region, start, stop = _returned.popleft()
+        region.give_back(start, stop)
+        if region.is_idle() and sum(stop - start for r in _regions for start, stop in r.free) > SPARE:
+            _regions.remove(region)
+    fits = [
+        (stop - start, i, k)
+        for i, region in enumerate(_regions)
+        for k, (start, stop) in enumerate(region.free)
+        if stop - start >= size
+    ]
+    if not fits:
+        _regions.append(_Region(max(size, REGION)))
+        fits = [(0, len(_regions) - 1, 0)]
+    _, i, k = min(fits)
+    region = _regions[i]
+    start, stop = region.free[k]
+    region.free[k : k + 1] = [(start + size, stop)] if start + size < stop else []
+    return region, start
 
 
 def _take_back(loan: Any) -> None:
     # Runs wherever an array dies, in the middle of anything: no lock, and only steps that are atomic.
-    _, block = _lent.pop(id(loan))
-    if block.size + sum(size * len(blocks) for size, blocks in list(_spare.items())) <= SPARE:
-        _spare.setdefault(block.size, []).append(block)
+    _, region, start, stop = _lent.pop(id(loan))
+    _returned.append((region, start, stop))
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

@@ -87,7 +87,7 @@ def test_moments_of_numbers_far_from_zero():
 
 
 def test_a_steady_loop_takes_no_new_memory(monkeypatch):
-    monkeypatch.setattr(memory, "_spare", {})
+    monkeypatch.setattr(memory, "_regions", [])
     x = numbers(700, 900)
     places = set()
     for _ in range(5):

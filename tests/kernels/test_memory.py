@@ -14,8 +14,8 @@ SHAPE = 300, 400  # large enough to be kept
 
 
 @pytest.fixture(autouse=True)
-def no_blocks(monkeypatch):
-    monkeypatch.setattr(memory, "_spare", {})
+def no_regions(monkeypatch):
+    monkeypatch.setattr(memory, "_regions", [])
 
 
 def place(array):
@@ -50,24 +50,51 @@ def test_read_only_arrays_come_back_writable():
     empty(SHAPE, np.float32)[...] = 1
 
 
-def test_sizes_that_nearly_agree_share_a_block():
-    a = empty((100, 1000), np.float64)
-    at = place(a)
-    del a
-    assert place(empty((105, 1000), np.float64)) == at
-    assert place(empty((50, 1000), np.float64)) != at
+def test_what_was_given_back_is_cut_up_and_joined_again():
+    large = empty((800, 1000), np.float32)
+    at = place(large)
+    del large
+    parts = [empty(SHAPE, np.float32) for _ in range(6)]
+    assert sorted(map(place, parts)) == list(range(at, at + 6 * 480_000, 480_000))
+    for i in (2, 0, 5, 1, 4, 3):  # whichever neighbour goes first
+        parts[i] = None
+    assert place(empty((800, 1000), np.float32)) == at
 
 
-def test_no_more_than_a_limit_waits(monkeypatch):
-    monkeypatch.setattr(memory, "SPARE", 3 * 8 * 120_000)
+def test_the_smallest_part_that_is_large_enough_is_taken():
+    arrays = [empty(shape, np.float64) for shape in ((200, 200), SHAPE, (170, 200), SHAPE, (190, 200), SHAPE)]
+    at = [place(array) for array in arrays]
+    arrays[0] = arrays[2] = arrays[4] = None
+    assert place(empty((180, 200), np.float64)) == at[4]
+    assert place(empty((170, 200), np.float64)) == at[2]
+
+
+def test_parts_never_overlap():
+    rng = np.random.default_rng(0)
+    held = {}
+    for number in range(3000):
+        if len(held) > 20:
+            old = list(held)[rng.integers(len(held))]
+            assert np.all(held.pop(old) == old % 251)
+        held[number] = empty((int(rng.integers(131_072, 400_000)),), np.uint8)
+        held[number][...] = number % 251
+    assert len(memory._regions) == 1  # of which little was ever touched
+
+
+def test_regions_that_nobody_uses_are_let_go_of_beyond_a_limit(monkeypatch):
+    monkeypatch.setattr(memory, "REGION", 1 << 20)
+    monkeypatch.setattr(memory, "SPARE", 3 << 20)
     arrays = [empty(SHAPE, np.float64) for _ in range(9)]
+    assert len(memory._regions) == 9
     del arrays
-    assert 1 <= sum(len(blocks) for blocks in memory._spare.values()) <= 3
+    a = empty(SHAPE, np.float64)
+    assert 1 <= len(memory._regions) <= 3
+    assert any(np.shares_memory(a, region.memory) for region in memory._regions)
 
 
 def test_small_arrays_are_of_no_interest():
     empty((10, 10), np.float64)
-    assert not memory._spare
+    assert not memory._regions
 
 
 def test_many_threads_never_share():
