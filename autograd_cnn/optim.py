@@ -26,7 +26,7 @@ from autograd_cnn.nn import check_state
 Array = NDArray[Any]
 Schedule = Callable[[int], float]
 
-PIECE = 1 << 16
+PIECE = 1 << 17  # numbers that a thread updates at a time
 
 
 def _told(value: Any) -> str:

@@ -267,21 +267,30 @@ def _mask(y, out):
         out[i] = 0 if y[i] <= 0 else out[i]
 
 
+BLOCK = 256  # rows that are summed up one by one, in float32 too: sums of sums lose fewer digits
+
+
 @kernel
 def _moments(x, mean, squares):
     n, channels = x.shape
-    first, rest = x[0], np.zeros(channels, x.dtype)  # sums around a row lose fewer digits than around 0
-    squares[:] = 0
-    for i in range(n):
-        for k in range(channels):
-            rest[k] += x[i, k] - first[k]
+    first, rest, part = x[0], np.zeros(channels, x.dtype), np.empty(channels, x.dtype)
+    for start in range(0, n, BLOCK):
+        part[:] = 0
+        for i in range(start, min(start + BLOCK, n)):
+            for k in range(channels):
+                part[k] += x[i, k] - first[k]  # around a row, not around 0: fewer digits again
+        rest += part
     for k in range(channels):
         rest[k] /= n
         mean[k] = first[k] + rest[k]
-    for i in range(n):
-        for k in range(channels):
-            d = x[i, k] - first[k] - rest[k]
-            squares[k] += d * d
+    squares[:] = 0
+    for start in range(0, n, BLOCK):
+        part[:] = 0
+        for i in range(start, min(start + BLOCK, n)):
+            for k in range(channels):
+                d = x[i, k] - first[k] - rest[k]
+                part[k] += d * d
+        squares += part
 
 
 @kernel
@@ -295,12 +304,16 @@ def _normalise(x, y, mean, scale, shift):
 @kernel
 def _project(g, x, sums, mean):
     n, channels = x.shape
-    plain, weighted = sums[0], sums[1]
     sums[:] = 0
-    for i in range(n):
-        for k in range(channels):
-            plain[k] += g[i, k]
-            weighted[k] += (x[i, k] - mean[k]) * g[i, k]
+    parts = np.empty_like(sums)
+    plain, weighted = parts[0], parts[1]
+    for start in range(0, n, BLOCK):
+        parts[:] = 0
+        for i in range(start, min(start + BLOCK, n)):
+            for k in range(channels):
+                plain[k] += g[i, k]
+                weighted[k] += (x[i, k] - mean[k]) * g[i, k]
+        sums += parts
 
 
 @kernel
@@ -318,9 +331,12 @@ def adam(p, g, m, v, numbers):
     for i in range(p.size):
         old = p[i] * shrink
         slope = g[i] + old * decay if decay != 0 else g[i]
-        m[i] += (slope - m[i]) * fresh1
-        v[i] = v[i] * beta2 + slope * slope * fresh2
-        p[i] = old - m[i] / (np.sqrt(v[i]) * root + eps) * rate
+        # by names, not read again from what was written: the compiler makes no vectors of that
+        first = m[i] + (slope - m[i]) * fresh1
+        second = v[i] * beta2 + slope * slope * fresh2
+        m[i] = first
+        v[i] = second
+        p[i] = old - first / (np.sqrt(second) * root + eps) * rate
 
 
 @kernel

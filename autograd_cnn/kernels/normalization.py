@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .elementwise import TILE
+from .elementwise import tile_size
 from .memory import empty, scratch
 from .threads import map_tiles
 from .twins import twin
@@ -69,7 +69,7 @@ def gradient(g: Array, x: Array, mean: Array, scale: Array, w: Array) -> tuple[A
 def _map_rows(function: Callable[..., Any], *arrays: Array) -> list[Any]:
     channels = arrays[0].shape[-1]
     flat = [np.ascontiguousarray(a).reshape(-1, channels) for a in arrays]
-    step = max(1, TILE // channels)
+    step = max(1, tile_size(arrays[0].size) // channels)
 
     def tile(index: int) -> Any:
         return function(*(a[index * step : (index + 1) * step] for a in flat))

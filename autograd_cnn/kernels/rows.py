@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .elementwise import TILE
+from .elementwise import tile_size
 from .memory import empty, scratch
 from .threads import map_tiles
 
@@ -39,7 +39,7 @@ def softmax_gradient(g: Array, y: Array) -> Array:
 def _map_rows(function: Callable[..., None], *arrays: Array) -> Array:
     out = empty(arrays[0].shape, arrays[0].dtype)
     flat = [np.ascontiguousarray(a).reshape(-1, out.shape[-1]) for a in (*arrays, out)]
-    step = max(1, TILE // out.shape[-1])
+    step = max(1, tile_size(out.size) // out.shape[-1])
 
     def tile(index: int) -> None:
         function(*(a[index * step : (index + 1) * step] for a in flat))
