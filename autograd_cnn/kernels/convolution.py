@@ -183,12 +183,7 @@ def conv2d_input_gradient(
     -------
     array (N, H, W, C), exactly 0 in places that no window meets
     """
-    if _is_depthwise(x_shape, groups):
-        gx = empty(x_shape, np.result_type(g, w))
-        g, w = np.ascontiguousarray(g, gx.dtype), np.ascontiguousarray(w, gx.dtype)
-        map_images(lambda g, gx: _depthwise_input(g, w, gx, stride, padding, dilation), g, gx)
-        return gx
-    if stride == (1, 1):
+    if stride == (1, 1) and (groups < x_shape[3] or g.shape[3] == x_shape[3]):
         turned = _turned(w, groups)
         down, across = dilation[0] * (w.shape[0] - 1), dilation[1] * (w.shape[1] - 1)
         (top, bottom), (left, right) = padding
@@ -196,6 +191,10 @@ def conv2d_input_gradient(
             g, turned, None, stride, ((down - top, down - bottom), (across - left, across - right)), dilation, groups
         )
     gx = empty(x_shape, np.result_type(g, w))
+    if _is_depthwise(x_shape, groups):
+        g, w = np.ascontiguousarray(g, gx.dtype), np.ascontiguousarray(w, gx.dtype)
+        map_images(lambda g, gx: _depthwise_input(g, w, gx, stride, padding, dilation), g, gx)
+        return gx
     axes = zip(x_shape[1:3], g.shape[1:3], w.shape[:2], stride, padding, dilation, strict=True)
     phases = list(itertools.product(*(_phases(*axis) for axis in axes)))
     if len(phases) < stride[0] * stride[1]:
