@@ -146,18 +146,22 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
     options = stride, padding, dilation, groups
     height, width = (output_size(x.shape[a + 1], w.shape[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
     y = empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
-    if _suits_winograd(y, w.shape, stride, dilation, groups):
-        _conv2d_by_winograd(x, w, b, y, padding)
+    if _suits_winograd(y, w.shape, stride, groups):
+        _conv2d_by_winograd(x, w, b, y, padding, dilation, groups)
         return y
     matrices = _by_group(w, groups)
-    if b is not None:  # the weight of a number that is always 1
+    ones = w.shape[:2] != (1, 1)  # 1x1 windows are no copies that a 1 could be put beside
+    if b is not None and ones:  # the bias is the weight of a number that is always 1
         matrices = np.concatenate([matrices, _by_group(b, groups)], axis=1)
     blocks = tiles(len(x), height, width * w[..., 0].size * groups * y.itemsize)
 
     def by_matrices(index: int) -> None:
         images, rows = blocks[index]
-        columns = _columns(x, images, rows, w.shape, y, options, ones=b is not None)
-        np.matmul(columns, matrices, out=_by_group(y[images, rows], groups))
+        columns = _columns(x, images, rows, w.shape, y, options, ones=b is not None and ones)
+        out = y[images, rows]
+        np.matmul(columns, matrices, out=_by_group(out, groups))
+        if b is not None and not ones:
+            out += b
 
     if _is_depthwise(x.shape, groups):
         x, w = np.ascontiguousarray(x, y.dtype), np.ascontiguousarray(w, y.dtype)
@@ -278,8 +282,8 @@ def conv2d_weight_gradient(
     array (KH, KW, C // groups, O)
     """
     options = stride, padding, dilation, groups
-    if _suits_winograd(g, w_shape, stride, dilation, groups):
-        return _weight_gradient_by_winograd(x, g, w_shape, padding)
+    if _suits_winograd(g, w_shape, stride, groups):
+        return _weight_gradient_by_winograd(x, g, w_shape, padding, dilation, groups)
     gw = np.zeros(w_shape, np.result_type(x, g))
     blocks = tiles(len(g), g.shape[1], g.shape[2] * math.prod(w_shape[:3]) * groups * gw.itemsize)
     parts = min(PARTS, len(blocks))
@@ -306,48 +310,53 @@ def conv2d_weight_gradient(
     return gw
 
 
-def _suits_winograd(y: Array, w_shape: Shape, stride: Pair, dilation: Pair, groups: int) -> bool:
+def _suits_winograd(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
     """Whether there is a faster way, and enough to do for it to pay."""
-    if w_shape[:2] != (3, 3) or not stride == dilation == (1, 1) or groups > 1 or y.dtype.char not in "fd":
+    if w_shape[:2] != (3, 3) or stride != (1, 1) or y.dtype.char not in "fd":
         return False
+    inputs, outputs = w_shape[2], w_shape[3] // groups
     enough = 256 if kernel_set() == "numba" else 4096  # products of channels, below which transforms cost too much
-    return min(w_shape[2:]) >= 16 and math.prod(w_shape[2:]) >= enough and math.prod(y.shape[:3]) >= 1024
+    return min(inputs, outputs) >= 16 and inputs * outputs >= enough and math.prod(y.shape[:3]) >= 1024
 
 
-def _conv2d_by_winograd(x: Array, w: Array, b: Array | None, y: Array, padding: Padding) -> None:
-    x, w = np.ascontiguousarray(x, y.dtype), w.astype(y.dtype, copy=False)
+def _conv2d_by_winograd(
+    x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair, groups: int
+) -> None:
+    w = w.astype(y.dtype, copy=False)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
-    (inputs, outputs), across = w.shape[2:], -(-y.shape[2] // 2)
-    (u,) = map_tiles(lambda _: winograd.transform_weights(w), 1)
-    blocks = tiles(len(x), -(-y.shape[1] // 2), across * 16 * (inputs + outputs) * y.itemsize)
+    (u,) = map_tiles(lambda _: np.ascontiguousarray(_grouped(winograd.transform_weights(w), groups)), 1)
+    work = _winograd_tiles(x, y, padding, dilation)
 
     def tile(index: int) -> None:
-        images, rows = blocks[index]
-        out = y[images, 2 * rows.start : 2 * rows.stop]
-        v = _transformed_images(x[images], rows, across, padding)
-        m = winograd.matrices("m", len(out) * (rows.stop - rows.start) * across, outputs, y.dtype)
-        np.matmul(v, u, out=m[:, : v.shape[1]])
-        winograd.collect_images(m, bias, out, rows.stop - rows.start, across)
+        seen, top, left, out, (down, across) = work[index]
+        v = _transformed_images(seen, top, left, down, across, y.dtype)
+        m = winograd.matrices("m", len(out) * down * across, y.shape[3], y.dtype)
+        np.matmul(_grouped(v, groups), u, out=_grouped(m[:, : v.shape[1]], groups))
+        whole = out if out.flags.c_contiguous else scratch("out", out.shape, out.dtype)
+        winograd.collect_images(m, bias, whole, down, across)
+        if whole is not out:
+            out[...] = whole
 
-    map_tiles(tile, len(blocks))
+    map_tiles(tile, len(work))
 
 
-def _weight_gradient_by_winograd(x: Array, g: Array, w_shape: Shape, padding: Padding) -> Array:
+def _weight_gradient_by_winograd(
+    x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, groups: int
+) -> Array:
     dtype = np.result_type(x, g)
-    x, g = np.ascontiguousarray(x, dtype), np.ascontiguousarray(g, dtype)
-    (inputs, outputs), across = w_shape[2:], -(-g.shape[2] // 2)
-    blocks = tiles(len(x), -(-g.shape[1] // 2), across * 16 * (inputs + outputs) * dtype.itemsize)
-    parts = min(PARTS, len(blocks))
+    work = _winograd_tiles(x, g, padding, dilation)
+    parts = min(PARTS, len(work))
 
     def part(index: int) -> Array:
-        total = np.empty((16, inputs, outputs), dtype)
+        total = np.empty((16, groups, w_shape[2], w_shape[3] // groups), dtype)
         product = total
-        for images, rows in blocks[index * len(blocks) // parts : (index + 1) * len(blocks) // parts]:
-            v = _transformed_images(x[images], rows, across, padding)
-            m = winograd.matrices("m", v.shape[1], outputs, dtype)
-            given = g[images, 2 * rows.start : 2 * rows.stop]
-            winograd.transform_gradients(given, m, rows.stop - rows.start, across)
-            np.matmul(v.transpose(0, 2, 1), m[:, : v.shape[1]], out=product)
+        for seen, top, left, given, (down, across) in work[
+            index * len(work) // parts : (index + 1) * len(work) // parts
+        ]:
+            v = _transformed_images(seen, top, left, down, across, dtype)
+            m = winograd.matrices("m", v.shape[1], w_shape[3], dtype)
+            winograd.transform_gradients(np.ascontiguousarray(given, dtype), m, down, across)
+            np.matmul(_grouped(v, groups).swapaxes(2, 3), _grouped(m[:, : v.shape[1]], groups), out=product)
             if product is not total:
                 total += product
             product = scratch("product", total.shape, dtype)
@@ -360,14 +369,46 @@ def _weight_gradient_by_winograd(x: Array, g: Array, w_shape: Shape, padding: Pa
             total[entry] += other[entry]
 
     map_tiles(join, len(total))
-    return map_tiles(lambda _: winograd.collect_weights(total), 1)[0]
+    u = total.transpose(0, 2, 1, 3).reshape(16, *w_shape[2:])
+    return map_tiles(lambda _: winograd.collect_weights(u), 1)[0]
 
 
-def _transformed_images(x: Array, rows: slice, across: int, padding: Padding) -> Array:
-    down, channels = rows.stop - rows.start, x.shape[3]
-    v = winograd.matrices("v", len(x) * down * across, channels, x.dtype)
-    winograd.transform_images(x, v, padding[0][0] - 2 * rows.start, padding[1][0], down, across)
-    return v[:, : len(x) * down * across]
+def _winograd_tiles(
+    x: Array, y: Array, padding: Padding, dilation: Pair
+) -> list[tuple[Array, int, int, Array, tuple[int, int]]]:
+    """Tiles of the work: what of the images is seen, zeros before it, the outputs, and their 2x2 tiles down and across.
+
+    Outputs that are `dilation` apart see places that are as far apart: for them it is a convolution without it.
+    """
+    found = []
+    for phase in itertools.product(*map(range, dilation)):
+        down, across = (
+            (slice((i - before) % d, None, d), slice(i, None, d), -((i - before) // d))
+            for i, d, (before, _) in zip(phase, dilation, padding, strict=True)
+        )
+        seen, out, top = x[:, down[0], across[0]], y[:, down[1], across[1]], down[2]
+        if not out.size:
+            continue
+        wide = -(-out.shape[2] // 2)
+        bytes_of_row = wide * 16 * (x.shape[3] + y.shape[3]) * y.itemsize
+        for images, rows in tiles(len(out), -(-out.shape[1] // 2), bytes_of_row):
+            first = max(0, 2 * rows.start - top)
+            band = seen[images, first : max(first, 2 * rows.stop + 2 - top)]
+            part = out[images, 2 * rows.start : 2 * rows.stop]
+            found.append((band, top - 2 * rows.start + first, across[2], part, (rows.stop - rows.start, wide)))
+    return found
+
+
+def _transformed_images(x: Array, top: int, left: int, down: int, across: int, dtype: Any) -> Array:
+    count = len(x) * down * across
+    v = winograd.matrices("v", count, x.shape[3], dtype)
+    winograd.transform_images(np.ascontiguousarray(x, dtype), v, top, left, down, across)
+    return v[:, :count]
+
+
+def _grouped(a: Array, groups: int) -> Array:
+    """Matrices of each group: (16, n, C) -> (16, groups, n, C // groups)."""
+    return a.reshape(*a.shape[:2], groups, a.shape[2] // groups).swapaxes(1, 2)
 
 
 def _columns(

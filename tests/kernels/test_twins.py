@@ -51,6 +51,18 @@ CASES = {
         convolution._depthwise,
         (IMAGE, numbers((3, 2, 1, 6)), numbers(6), empty_like((2, 2, 3, 6)), *CONV),
     ),
+    "depthwise, whole rows": (
+        convolution._depthwise,
+        (IMAGE, numbers((3, 4, 1, 3)), numbers(3), empty_like((2, 3, 4, 3)), (2, 1), ((1, 0), (0, 2)), (1, 1)),
+    ),
+    "depthwise, whole rows cut off": (
+        convolution._depthwise,
+        (IMAGE, numbers((2, 2, 1, 3)), numbers(3), empty_like((2, 5, 3, 3)), (1, 1), ((-1, 1), (2, -3)), (1, 1)),
+    ),
+    "depthwise weights, whole rows": (
+        convolution._depthwise_weights,
+        (IMAGE, numbers((2, 3, 4, 3)), empty_like((3, 4, 1, 3)), (2, 1), ((1, 0), (0, 2)), (1, 1)),
+    ),
     "depthwise input": (
         convolution._depthwise_input,
         (numbers((2, 2, 3, 6)), numbers((3, 2, 1, 6)), empty_like(IMAGES), *CONV),

@@ -9,7 +9,7 @@ from autograd_cnn.kernels import convolution, winograd
 from autograd_cnn.kernels.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 
 ONE = ((1, 1), (1, 1))
-# image, (C, O), padding
+# image, (C, O), padding, and where they are not 1: dilation, groups
 GEOMETRIES = {
     "even": ((6, 4), (2, 3), ONE),
     "odd": ((5, 7), (3, 2), ONE),
@@ -19,17 +19,25 @@ GEOMETRIES = {
     "one output": ((3, 3), (2, 2), ((0, 0), (0, 0))),
     "one pixel": ((1, 1), (2, 2), ONE),
     "margins cut off": ((8, 9), (2, 2), ((-1, -2), (-3, 0))),
+    "groups": ((5, 6), (6, 4), ONE, (1, 1), 2),
+    "dilation": ((7, 9), (2, 3), ((2, 2), (3, 3)), (2, 3)),
+    "dilation, uneven": ((8, 5), (2, 2), ((1, 2), (0, 4)), (3, 2)),
+    "dilation larger than the image": ((3, 4), (1, 2), ((5, 5), (6, 6)), (5, 6)),
+    "dilation and groups": ((6, 6), (4, 4), ONE, (2, 2), 2),
 }
 
 
 @pytest.fixture(params=GEOMETRIES.values(), ids=GEOMETRIES.keys())
 def case(request, rng, monkeypatch):
-    (height, width), (inputs, outputs), padding = request.param
+    (height, width), (inputs, outputs), padding, dilation, groups = (
+        *request.param,
+        *((1, 1), 1)[len(request.param) - 3 :],
+    )
     monkeypatch.setattr(convolution, "_suits_winograd", lambda y, shape, *_: shape[:2] == (3, 3))
     x = rng.integers(-8, 9, (5, height, width, inputs)).astype(float)
-    w = 4.0 * rng.integers(-8, 9, (3, 3, inputs, outputs))  # a quarter of it is whole
+    w = 4.0 * rng.integers(-8, 9, (3, 3, inputs // groups, outputs))  # a quarter of it is whole
     b = rng.integers(-8, 9, outputs).astype(float)
-    return x, w, b, ((1, 1), padding, (1, 1), 1)
+    return x, w, b, ((1, 1), padding, dilation, groups)
 
 
 def padded(x, padding):
@@ -43,7 +51,7 @@ def padded(x, padding):
 def test_all_three_equal_explicit_loops(case, naive, rng, monkeypatch, cache):
     x, w, b, options = case
     monkeypatch.setattr(convolution, "CACHE", cache)
-    plain = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    plain = ((1, 1), ((0, 0), (0, 0)), *options[2:])
     y = conv2d(x, w, b, *options)
     np.testing.assert_array_equal(y, naive.conv2d(padded(x, options[1]), w, b, *plain))
     g = rng.integers(-8, 9, y.shape).astype(float)
@@ -88,10 +96,9 @@ def test_it_is_chosen_for_wide_layers_and_agrees_with_matrices_in_float32(rng, m
 
 def test_float16_and_few_channels_take_matrices(rng):
     y = np.empty((4, 16, 16, 64), np.float16)
-    stride = dilation = (1, 1)
-    assert not convolution._suits_winograd(y, (3, 3, 64, 64), stride, dilation, 1)
-    assert convolution._suits_winograd(y.astype(np.float32), (3, 3, 64, 64), stride, dilation, 1)
-    assert not convolution._suits_winograd(y.astype(np.float32), (3, 3, 3, 64), stride, dilation, 1)
-    assert not convolution._suits_winograd(y.astype(np.float32), (3, 3, 64, 64), (2, 1), dilation, 1)
-    assert not convolution._suits_winograd(y.astype(np.float32), (3, 3, 64, 64), stride, (1, 2), 1)
-    assert not convolution._suits_winograd(y.astype(np.float32), (3, 3, 32, 64), stride, dilation, 2)
+    assert not convolution._suits_winograd(y, (3, 3, 64, 64), (1, 1), 1)
+    y = y.astype(np.float32)
+    assert convolution._suits_winograd(y, (3, 3, 64, 64), (1, 1), 1)
+    assert not convolution._suits_winograd(y, (3, 3, 3, 64), (1, 1), 1)
+    assert not convolution._suits_winograd(y, (3, 3, 64, 64), (2, 1), 1)
+    assert not convolution._suits_winograd(y, (3, 3, 8, 64), (1, 1), 8)
