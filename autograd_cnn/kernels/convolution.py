@@ -104,21 +104,25 @@ def _taps(
 def tiles(images: int, rows: int, row_bytes: int) -> list[tuple[slice, slice]]:
     """Blocks of whole images, or of rows of one image: pairs (images, rows).
 
-    Each fits the cache, and is a quarter of the whole where that makes blocks worth a thread's while.
+    Each fits the cache, and is a quarter of the whole where that makes blocks worth a thread's while. Of images they
+    are of one size, nearly, and a multiple of four if there are several, or the last thread would work alone.
 
     Examples
     --------
-    >>> tiles(images=90, rows=32, row_bytes=1000)[:2]  # of 2 880 000 bytes in all
-    [(slice(0, 32, None), slice(0, 32, None)), (slice(32, 64, None), slice(0, 32, None))]
+    >>> [block.stop for block, _ in tiles(images=90, rows=32, row_bytes=1000)]  # of 2 880 000 bytes in all
+    [22, 45, 67, 90]
     >>> tiles(images=1, rows=32, row_bytes=CACHE // 12)[1]
     (slice(0, 1, None), slice(8, 16, None))
     """
     block_bytes = min(CACHE, max(CACHE // 2, images * rows * row_bytes // 4))
     fit = max(1, block_bytes // max(1, row_bytes))
-    step, row_step = max(1, fit // rows), min(fit, rows)
+    count, row_step = images, min(fit, rows)
+    if fit >= rows:
+        count = -(-images // (fit // rows))
+        count = min(images, -(-count // 4) * 4 if count > 1 else 1)
     return [
-        (slice(n, min(n + step, images)), slice(r, min(r + row_step, rows)))
-        for n in range(0, images, step)
+        (slice(images * n // count, images * (n + 1) // count), slice(r, min(r + row_step, rows)))
+        for n in range(count)
         for r in range(0, rows, row_step)
     ]
 
@@ -347,9 +351,10 @@ def _weight_gradient_by_winograd(
     work = _winograd_tiles(x, g, padding, dilation)
     parts = min(PARTS, len(work))
 
-    def part(index: int) -> Array:
-        total = np.empty((16, groups, w_shape[2], w_shape[3] // groups), dtype)
-        product = total
+    totals = empty((parts, 16, groups, w_shape[2], w_shape[3] // groups), dtype)
+
+    def part(index: int) -> None:
+        total = product = totals[index]
         for seen, top, left, given, (down, across) in work[
             index * len(work) // parts : (index + 1) * len(work) // parts
         ]:
@@ -360,15 +365,10 @@ def _weight_gradient_by_winograd(
             if product is not total:
                 total += product
             product = scratch("product", total.shape, dtype)
-        return total
 
-    total, *rest = map_tiles(part, parts)
-
-    def join(entry: int) -> None:
-        for other in rest:
-            total[entry] += other[entry]
-
-    map_tiles(join, len(total))
+    map_tiles(part, parts)
+    # Entry by entry, each in one call: between two, threads wait for the interpreter.
+    total = np.stack(map_tiles(lambda entry: np.add.reduce(totals[:, entry]), 16))
     u = total.transpose(0, 2, 1, 3).reshape(16, *w_shape[2:])
     return map_tiles(lambda _: winograd.collect_weights(u), 1)[0]
 
