@@ -24,6 +24,12 @@ def kernel(function: Callable[..., None]) -> Any:
 
 
 @kernel
+def _copy(run, out):
+    for k in range(out.size):
+        out[k] = run[k]
+
+
+@kernel
 def transform_images(x, v, top, left, down, across):
     n, height, width, channels = x.shape
     first, last = max(0, -left), min(width, 2 * across + 2 - left)
@@ -133,8 +139,10 @@ def _max_tile(x, y, argmax, kernel_size, stride, padding):
                 _max_of_row(x[image, row], maxima[row % kh], columns[row % kh], kw, stride[1], padding[1][0])
             done = last - 1
             best, place = y[image, r].reshape(-1), argmax[image, r].reshape(-1)
-            best[:] = maxima[first % kh].reshape(-1)
-            place[:] = columns[first % kh].reshape(-1) + (first - top) * kw
+            _copy(maxima[first % kh].reshape(-1), best)
+            column, before = columns[first % kh].reshape(-1), (first - top) * kw
+            for k in range(best.size):
+                place[k] = column[k] + before
             for row in range(first + 1, last):
                 more, column = maxima[row % kh].reshape(-1), columns[row % kh].reshape(-1)
                 before = (row - top) * kw
@@ -171,7 +179,20 @@ def _max_values(x, y, kernel_size, stride, padding):
 @kernel
 def _max_of_row(x, best, place, kw, stride, before):
     width, channels = x.shape
+    inside = len(best), len(best)  # windows that lie on the image and are one run of numbers
+    if stride == 1 and kw > 1 and before + width >= kw:
+        inside = max(0, before), max(0, before) + max(0, min(len(best), before + width - kw + 1) - max(0, before))
+        at = inside[0] - before
+        _max_of_run(
+            x[at:].reshape(-1),
+            channels,
+            best[inside[0] : inside[1]].reshape(-1),
+            place[inside[0] : inside[1]].reshape(-1),
+            kw,
+        )
     for c in range(len(best)):
+        if inside[0] <= c < inside[1]:
+            continue
         left = c * stride - before
         first, last = max(0, -left), min(kw, width - left)
         seen = x[left + first]
@@ -193,30 +214,72 @@ def _max_of_row(x, best, place, kw, stride, before):
 
 
 @kernel
+def _max_of_run(x, channels, best, place, kw):
+    more = x[channels:]
+    for k in range(best.size):
+        stays = _stays(x[k], more[k])
+        best[k] = x[k] if stays else more[k]
+        place[k] = 0 if stays else 1
+    for j in range(2, kw):
+        more = x[j * channels :]
+        for k in range(best.size):
+            stays = _stays(best[k], more[k])
+            best[k] = best[k] if stays else more[k]
+            place[k] = place[k] if stays else j
+
+
+@kernel
 def _unpool_tile(g, argmax, gx, kernel_size, stride, padding):
     n, height, width, channels = gx.shape
+    (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
+    # At stride 1 windows side by side meet columns side by side: with zeros around them, runs of numbers.
+    given = np.zeros((windows + 2 * kw - 2) * channels, g.dtype)
+    places = np.zeros(given.size, argmax.dtype)
+    inner = slice((kw - 1) * channels, (kw - 1 + windows) * channels)
     gx[:] = 0
     for image in range(n):
         for r in range(g.shape[1]):
             top = r * stride[0] - padding[0][0]
-            for i in range(max(0, -top), min(kernel_size[0], height - top)):
-                out = gx[image, top + i]
-                for j in range(kernel_size[1]):
-                    place = i * kernel_size[1] + j
-                    left = j - padding[1][0]  # of the image's columns, that of window 0
-                    if stride[1] == 1:  # windows side by side meet columns side by side: one run of numbers
-                        first, last = max(0, -left), min(g.shape[2], width - left)
-                        to = out[first + left : max(first, last) + left].reshape(-1)
-                        given = g[image, r, first : max(first, last)].reshape(-1)
-                        places = argmax[image, r, first : max(first, last)].reshape(-1)
-                        for k in range(to.size):
-                            to[k] += given[k] if places[k] == place else 0
-                        continue
-                    for c in range(g.shape[2]):
-                        column = c * stride[1] + left
+            if stride[1] == 1:
+                _copy(g[image, r].reshape(-1), given[inner])
+                _copy(argmax[image, r].reshape(-1), places[inner])
+            for i in range(max(0, -top), min(kh, height - top)):
+                if stride[1] == 1:
+                    out = gx[image, top + i].reshape(-1)
+                    for j in range(kw):
+                        at = (kw - 1 + before - j) * channels  # the window that has column 0 under tap j
+                        if j % 3 == 0 and j + 3 <= kw:
+                            at -= 2 * channels
+                            _unpool_three(given[at:], places[at:], out, channels, i * kw + j)
+                        elif j >= kw - kw % 3:
+                            _unpool_one(given[at:], places[at:], out, i * kw + j)
+                    continue
+                for j in range(kw):
+                    for c in range(windows):
+                        column = c * stride[1] + j - before
                         if 0 <= column < width:
                             for k in range(channels):
-                                out[column, k] += g[image, r, c, k] if argmax[image, r, c, k] == place else 0
+                                taken = argmax[image, r, c, k] == i * kw + j
+                                gx[image, top + i, column, k] += g[image, r, c, k] if taken else 0
+
+
+@kernel
+def _unpool_one(g, argmax, out, place):
+    wanted = argmax.dtype.type(place)
+    for k in range(out.size):
+        out[k] += g[k] if argmax[k] == wanted else 0
+
+
+@kernel
+def _unpool_three(g, argmax, out, channels, place):
+    a, b, c = g[2 * channels :], g[channels:], g
+    p, q, r = argmax[2 * channels :], argmax[channels:], argmax
+    # of the type they are compared with: a wider one makes narrow vectors
+    first, second, third = argmax.dtype.type(place), argmax.dtype.type(place + 1), argmax.dtype.type(place + 2)
+    for k in range(out.size):
+        out[k] = (
+            out[k] + (a[k] if p[k] == first else 0) + (b[k] if q[k] == second else 0) + (c[k] if r[k] == third else 0)
+        )
 
 
 @kernel
@@ -342,12 +405,6 @@ def adam(p, g, m, v, numbers):
 # Depthwise. At stride 1, what a tap meets in a row of a padded image and the outputs it goes into are two runs of
 # numbers, with weights repeated as often: loops over the channels of one pixel at a time are short, and spend their
 # time on being set up. For the same reason runs are copied by loops, not by slices.
-
-
-@kernel
-def _copy(run, out):
-    for k in range(out.size):
-        out[k] = run[k]
 
 
 @kernel
