@@ -171,6 +171,8 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
         x, w = np.ascontiguousarray(x, y.dtype), np.ascontiguousarray(w, y.dtype)
         shift = np.zeros(y.shape[3], y.dtype) if b is None else np.ascontiguousarray(b, y.dtype)
         map_images(lambda x, y: _depthwise(x, w, shift, y, stride, padding, dilation), x, y)
+    elif len(blocks) == 1:  # too little to share, but for BLAS
+        by_matrices(0)
     else:
         map_tiles(by_matrices, len(blocks))
     return y
