@@ -154,14 +154,14 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
         _conv2d_by_winograd(x, w, b, y, padding, dilation, groups)
         return y
     matrices = _by_group(w, groups)
-    ones = w.shape[:2] != (1, 1)  # 1x1 windows are no copies that a 1 could be put beside
-    if b is not None and ones:  # the bias is the weight of a number that is always 1
-        matrices = np.concatenate([matrices, _by_group(b, groups)], axis=1)
     blocks = tiles(len(x), height, width * w[..., 0].size * groups * y.itemsize)
+    ones = b is not None and len(blocks) > 1 and w.shape[:2] != (1, 1)
+    if b is not None and ones:  # the bias is the weight of a number that is always 1: no pass over the output
+        matrices = np.concatenate([matrices, _by_group(b, groups)], axis=1)
 
     def by_matrices(index: int) -> None:
         images, rows = blocks[index]
-        columns = _columns(x, images, rows, w.shape, y, options, ones=b is not None and ones)
+        columns = _columns(x, images, rows, w.shape, y, options, ones)
         out = y[images, rows]
         np.matmul(columns, matrices, out=_by_group(out, groups))
         if b is not None and not ones:
