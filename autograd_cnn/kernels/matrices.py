@@ -32,7 +32,7 @@ def matmul(x: Array, y: Array) -> Array:
     >>> np.array_equal(matmul(x, y), x @ y)
     True
     """
-    if not (x.ndim == y.ndim == 2) or len(x) * y.size < SMALL:
+    if not (x.ndim == y.ndim == 2) or len(x) == 1 or len(x) * y.size < SMALL:
         return np.matmul(x, y)
     out = empty((len(x), y.shape[1]), np.result_type(x, y))
     longest = max(out.shape)
