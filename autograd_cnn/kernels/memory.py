@@ -95,7 +95,7 @@ def _take(size: int) -> tuple[_Region, int]:
         region, start, stop = _returned.popleft()
         region.give_back(start, stop)
         if region.is_idle() and sum(stop - start for r in _regions for start, stop in r.free) > SPARE:
-            _regions.remove(region)
+            _regions[:] = [r for r in _regions if r is not region]
     fits = [
         (stop - start, i, k)
         for i, region in enumerate(_regions)
