@@ -30,6 +30,18 @@ def _copy(run, out):
 
 
 @kernel
+def _fill(out, number):
+    for k in range(out.size):
+        out[k] = number
+
+
+@kernel
+def _accumulate(run, out):
+    for k in range(out.size):
+        out[k] += run[k]
+
+
+@kernel
 def transform_images(x, v, top, left, down, across):
     n, height, width, channels = x.shape
     first, last = max(0, -left), min(width, 2 * across + 2 - left)
@@ -161,7 +173,7 @@ def _max_values(x, y, kernel_size, stride, padding):
             top = r * stride[0] - padding[0][0]
             first, last = max(0, top), min(top + kernel_size[0], height)
             best = column.reshape(-1)
-            best[:] = x[image, first].reshape(-1)
+            _copy(x[image, first].reshape(-1), best)
             for row in range(first + 1, last):
                 more = x[image, row].reshape(-1)
                 for k in range(best.size):
@@ -170,7 +182,7 @@ def _max_values(x, y, kernel_size, stride, padding):
                 left = c * stride[1] - padding[1][0]
                 first, last = max(0, left), min(left + kernel_size[1], width)
                 out = y[image, r, c]
-                out[:] = column[first]
+                _copy(column[first], out)
                 for j in range(first + 1, last):
                     for k in range(channels):
                         out[k] = out[k] if _stays(out[k], column[j, k]) else column[j, k]
@@ -285,36 +297,59 @@ def _unpool_three(g, argmax, out, channels, place):
 @kernel
 def _mean_tile(x, y, kernel_size, stride, padding):
     n, height, width, channels = x.shape
-    count = kernel_size[0] * kernel_size[1]
+    (kh, kw), (before, after) = kernel_size, padding[1]
+    line = np.zeros((before + width + after, channels), x.dtype)  # sums of windows one column wide, and padding
+    sums, seen = line[before : before + width].reshape(-1), line.reshape(-1)
     for image in range(n):
         for r in range(y.shape[1]):
             top = r * stride[0] - padding[0][0]
-            for c in range(y.shape[2]):
-                left = c * stride[1] - padding[1][0]
-                out = y[image, r, c]
-                out[:] = 0
-                for i in range(max(0, top), min(top + kernel_size[0], height)):
-                    for j in range(max(0, left), min(left + kernel_size[1], width)):
+            _fill(sums, 0)
+            for row in range(max(0, top), min(top + kh, height)):
+                _accumulate(x[image, row].reshape(-1), sums)
+            out = y[image, r].reshape(-1)
+            if stride[1] == 1:
+                _copy(seen, out)
+                for j in range(1, kw):
+                    _accumulate(seen[j * channels :], out)
+            else:
+                for c in range(y.shape[2]):
+                    at = c * stride[1]
+                    for k in range(channels):
+                        y[image, r, c, k] = line[at, k]
+                    for j in range(at + 1, at + kw):
                         for k in range(channels):
-                            out[k] += x[image, i, j, k]
-                for k in range(channels):
-                    out[k] /= count
+                            y[image, r, c, k] += line[j, k]
+            for k in range(out.size):
+                out[k] /= kh * kw
 
 
 @kernel
 def _spread_tile(g, gx, kernel_size, stride, padding):
     n, height, width, channels = gx.shape
-    count = kernel_size[0] * kernel_size[1]
+    (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
+    given = np.zeros((windows + 2 * kw - 2, channels), g.dtype)  # a share of each window, and zeros around them
+    shares = given[kw - 1 : kw - 1 + windows].reshape(-1)
+    line = np.empty((width, channels), g.dtype)  # what each place of a row receives
+    sums = line.reshape(-1)
     gx[:] = 0
     for image in range(n):
         for r in range(g.shape[1]):
-            top = r * stride[0] - padding[0][0]
-            for c in range(g.shape[2]):
-                left = c * stride[1] - padding[1][0]
-                for i in range(max(0, top), min(top + kernel_size[0], height)):
-                    for j in range(max(0, left), min(left + kernel_size[1], width)):
+            _copy(g[image, r].reshape(-1), shares)
+            for k in range(shares.size):
+                shares[k] /= kh * kw
+            _fill(sums, 0)
+            for j in range(kw):
+                if stride[1] == 1:
+                    _accumulate(given[kw - 1 + before - j :].reshape(-1), sums)
+                    continue
+                for c in range(windows):
+                    column = c * stride[1] + j - before
+                    if 0 <= column < width:
                         for k in range(channels):
-                            gx[image, i, j, k] += g[image, r, c, k] / count
+                            line[column, k] += given[kw - 1 + c, k]
+            top = r * stride[0] - padding[0][0]
+            for row in range(max(0, top), min(top + kh, height)):
+                _accumulate(sums, gx[image, row].reshape(-1))
 
 
 @kernel
