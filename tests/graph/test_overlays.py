@@ -54,6 +54,16 @@ def test_values_and_gradients_of_a_small_network_by_hand():
     assert ladder(graph, overlay="zeros").caption.endswith("1 dead channels (0 in the whole batch)")
 
 
+def test_a_maximum_pool_is_measured_with_the_by_product_that_it_was_recorded_with(rng, weights):
+    w = weights(3, 3, 1, 2, name="w")
+    graph = ag.trace(lambda x: ag.sum(ag.max_pool2d(ag.conv2d(x, w), 2)), rng.normal(size=(2, 6, 6, 1)))
+    with ag.no_grad():
+        found = measure(graph, 1)
+    _, gradients = graph.program().run()
+    assert found.gradients[graph.ops[0].inputs[1][1]].rms == pytest.approx(rms(gradients["w"]))
+    assert sum(ms > 0 for ms in found.forward.values()) == 3
+
+
 def test_a_checkpoint_is_measured_as_what_it_runs_again(weights):
     w, x = weights(3, name="w"), np.ones(3)
 
