@@ -9,7 +9,7 @@ gives records.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from autograd_cnn.graph.records import Graph, Kept, Op, Rule, Scope, Value
@@ -323,7 +323,7 @@ def _label(scopes: list[Scope], times: int, ops: list[Op], around: list[str], el
     return f"{label} ×{times:,}" if times > 1 else label
 
 
-def within(path: str, around: list[str]) -> str:
+def within(path: str, around: Sequence[str]) -> str:
     """`path` as it is called inside the innermost frame that it belongs to."""
     for outer in reversed(around):
         if outer and path.startswith(f"{outer}."):

@@ -20,7 +20,7 @@ Reading = tuple[str, "float | None"]  # text, length of the bar
 class Overlay:
     """Readings by operation, for its box on the way there and on the way back; texts for gradients of leaves."""
 
-    caption: str
+    caption: str = ""
     forward: dict[str, Reading] = field(default_factory=dict)
     backward: dict[str, Reading] = field(default_factory=dict)
     leaves: dict[str, str] = field(default_factory=dict)

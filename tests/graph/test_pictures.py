@@ -12,7 +12,19 @@ from autograd_cnn.graph import svg as svg_module
 from autograd_cnn.graph.layout import EM, ladder, wide
 from autograd_cnn.graph.text import bytes_text
 
-MODELS = ["cnn", "residual", "hub", "branches", "dense", "square", "matrix", "data first", "leaf", "many inputs"]
+MODELS = [
+    "cnn",
+    "residual",
+    "hub",
+    "branches",
+    "dense",
+    "square",
+    "matrix",
+    "data first",
+    "leaf",
+    "many inputs",
+    "detached",
+]
 FOLDED = [
     *((name, None, None) for name in MODELS), ("blocks", None, None), ("blocks", 0, None), ("blocks", 1, None),
     ("blocks", 1, "gradient"), ("recurrent", None, None), ("recurrent", 0, None), ("recurrent", 9, None),
@@ -112,6 +124,30 @@ def test_an_edge_that_forks_is_marked_and_its_gradients_are_summed(models):
     marks = ladder(models["residual"]).marks
     assert [summed for *_, summed in marks] == [False, True]
     assert len(ladder(models["hub"]).marks) == 5  # x needs no gradient: four taps and the fork
+
+
+def test_no_gradient_comes_back_where_no_rule_runs(models):
+    graph, picture = models["detached"], ladder(models["detached"])
+    boxes = {box.id: box for box in picture.boxes}
+    back = [wire for wire in picture.wires if wire.kind == "backward"]
+    assert all(wire.tail in boxes and wire.head in boxes for wire in back)
+    rules = {(f"r{op.id[1:]}", v) for op in graph.ops for port, v in op.inputs if port in op.rules}
+    made = {op.output: f"r{op.id[1:]}" for op in graph.ops}
+    assert {(w.tail, w.head) for w in back if w.head in made.values()} == {
+        *((rule, made[v]) for rule, v in rules if v in made), (f"g_{graph.result}", made[graph.result])
+    }  # fmt: skip
+    for x, y, summed in picture.marks:  # where gradients are summed two come in, and one goes on
+        ends = sum(wire.points[-1] == (x, y) for wire in back)
+        through = [on(x, y, wire) for wire in back if wire.points[-1] != (x, y)]
+        assert not summed or (ends == 1 and sum(through) == 1)
+    for wire in back:
+        if not wire.arrow:
+            assert (*wire.points[-1], True) in picture.marks
+
+
+def on(x, y, wire):
+    """Whether a wire runs over a point."""
+    return any(min(a, c) <= x <= max(a, c) and min(b, d) <= y <= max(b, d) for (a, b), (c, d) in pairwise(wire.points))
 
 
 # Legible
