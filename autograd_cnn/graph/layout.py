@@ -19,7 +19,7 @@ from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import LONGEST, bytes_text, clip, plain, shape_text
 
 TEXT, SMALL, EM = 12, 10, 0.62
-MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 24
+MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 20
 ABOVE, BELOW, INSET = 24, 6, 6  # room for a frame over, under and beside what it holds
 TURN = 12  # below a box: where an edge forks, clear of both arrowheads
 
@@ -141,6 +141,7 @@ def ladder(graph: Graph, depth: int | None = None, overlay: str | None = None, l
 class _Ladder:
     def __init__(self, whole: Graph, view: View, overlay: Overlay) -> None:
         self.graph = view.graph
+        self.used = Counter(v for op in whole.ops for _, v in op.inputs)
         self.overlay = overlay
         self.backward = whole.loss is not None
         self.picture = Picture(_caption(whole, view, overlay))
@@ -223,8 +224,8 @@ class _Ladder:
     def _chips(self) -> dict[str, list[tuple[str, str, float]]]:
         """Of what stands beside its uses, the value and its gradient: text, small text, width."""
         chips = {}
-        for v, used in Counter(v.id for row in self.rows for _, v, lane in row.slots if not lane).items():
-            value, several = self.graph.values[v], v[0] != "t"
+        for v in dict.fromkeys(v.id for row in self.rows for _, v, lane in row.slots if not lane):
+            value, several, used = self.graph.values[v], v[0] != "t", self.used[v]
             name = self.names.get(v, value.name)
             shape = f"{value.size:,}" if several else shape_text(value.shape)
             shape += f" used {used}×" if used > 1 else ""
@@ -286,7 +287,8 @@ class _Ladder:
     def _columns(self, frames: list[Frame]) -> None:
         """Place the columns by what stands in them."""
         gutter = LANE * len(set(self.lanes.values())) + (GUTTER if self.chips or self.lanes else 0)
-        chip = max((there[2] for there, _ in self.chips.values()), default=0)
+        title = "parameters" if any(self.graph.values[v].role == "parameter" for v in self.chips) else "inputs"
+        chip = max([wide(title, SMALL), *(there[2] for there, _ in self.chips.values())]) if self.chips else 0
         names = [wide(b.text, SMALL) + INSET * f.level + 12 for f, b in zip(frames, self.picture.frames, strict=True)]
         left = max([chip + gutter, *names])
         self.wide = _column([row.left for row in self.rows])
@@ -295,7 +297,8 @@ class _Ladder:
             self.rule = _column([row.right for row in self.rows if row.right])
             rung = max([60, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
             learn = {v.id for row in self.rows for port, v, lane in row.slots if not lane and row.learns(port)}
-            content += rung + self.rule + gutter + max((self.chips[v][1][2] for v in learn), default=0)
+            pill = max([wide("gradients", SMALL), *(self.chips[v][1][2] for v in learn)]) if learn else 0
+            content += rung + self.rule + gutter + pill
         around = INSET * max((f.level for f in frames), default=0)
         margin = MARGIN + around
         self.framed = content + 2 * (8 + around)
@@ -307,9 +310,13 @@ class _Ladder:
         if self.backward:
             self.right = self.left + self.wide + rung + self.rule
             self.back = self.right - self.rule / 2
-            self.picture.headings = [(self.spine, "forward"), (self.back, "backward")]
+            self.picture.headings = [(self.spine, "forward: read down"), (self.back, "backward: read up")]
             if any(row.kept[0] for row in self.rows):
                 self.picture.headings.append((self.left + self.wide + rung / 2, "kept"))
+            if self.chips:
+                self.picture.headings.append((self.beside - chip / 2, title))
+            if learn:
+                self.picture.headings.append((self.right + gutter + pill / 2, "gradients"))
 
     def _heights(self, frames: list[Frame]) -> None:
         """Place the rows from the top down, and the frames round them."""
@@ -320,7 +327,7 @@ class _Ladder:
         self.picture.height = bottom + MARGIN
         for frame, box in zip(frames, self.picture.frames, strict=True):
             rows = self._inside(frame)
-            top, bottom = rows[0].top - ABOVE * rows[0].starts, rows[-1].bottom + GAP - 4 + BELOW * (rows[-1].ends - 1)
+            top, bottom = rows[0].top - ABOVE * rows[0].starts, rows[-1].bottom + GAP - 2 + BELOW * (rows[-1].ends - 1)
             rows[0].starts -= 1  # those inside begin below it, and end above it
             rows[-1].ends -= 1
             box.x, box.width = self.picture.width / 2, self.framed - 2 * INSET * frame.level
@@ -355,11 +362,11 @@ class _Ladder:
         chip, kind, title = f"{value.id}_{row.ids[0]}_{port}", _kind(value), self.titles[value.id]
         (text, small, width), (g_text, g_small, g_width) = self.chips[value.id]
         box = Box(chip, kind, title, text, small, size=SMALL)
-        self._place(row, box, self.beside - width / 2, y, width, SLOT - 2)
+        self._place(row, box, self.beside - width / 2, y, width, SLOT - 4)
         self._edge((chip, f"g_{chip}"), row, port, value, [(self.beside, y), (self.left, y)])
         if self.backward and row.learns(port):
             box = Box(f"g_{chip}", kind, f"gradient of {title}", g_text, g_small, size=SMALL, back=True)
-            self._place(row, box, self._mirror((self.beside, y))[0] + g_width / 2, y, g_width, SLOT - 2)
+            self._place(row, box, self._mirror((self.beside, y))[0] + g_width / 2, y, g_width, SLOT - 4)
 
     def _draw_lane(self, index: int, port: int, value: Value, y: float) -> None:
         """From the value's row along its lane; a use on the way taps the lane."""
