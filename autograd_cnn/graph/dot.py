@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from autograd_cnn.graph.layout import SMALL, TEXT, Box, Picture, Wire, ladder, wide
 from autograd_cnn.graph.records import Graph
-from autograd_cnn.graph.svg import COLOURS, FONT_DOT, FRAME, LINES, RAMP, arrow, heat
+from autograd_cnn.graph.svg import COLOURS, FONT_DOT, FRAME, LINES, PAPER, RAMP, arrow, heat
 from autograd_cnn.graph.text import clip
 
 _STYLES = {"forward": "solid", "backward": "dashed", "kept": "dotted"}
@@ -22,7 +22,8 @@ def dot(graph: Graph, depth: int | None = None, overlay: str | None = None) -> s
     return _dot(ladder(graph, depth, overlay))
 
 
-def _dot(picture: Picture) -> str:
+def _dot(picture: Picture, notes: bool = False) -> str:
+    """`notes`: with headings, forks and sums, which are no part of the graph, as nodes."""
     font = f'fontname="{FONT_DOT}", fontsize'
     width, height = _n(picture.width), _n(-picture.height)
     lines = [
@@ -33,6 +34,7 @@ def _dot(picture: Picture) -> str:
         *framed(picture, _cluster, '"{}";'.format, "}"),
         *map(_node, picture.boxes),
         *map(_edge, picture.wires),
+        *(_notes(picture) if notes else ()),
         "}",
     ]
     return "\n".join(lines) + "\n"
@@ -95,6 +97,16 @@ def _node(box: Box) -> str:
     return f'"{box.id}" [{", ".join(parts)}];'
 
 
+def _notes(picture: Picture) -> Iterator[str]:
+    page, fork, line = PAPER[0][0], LINES["forward"][0], LINES["backward"][0]
+    point = f'label="", shape=point, width=0.07, color="{fork}"'
+    plus = f'label="+", shape=circle, fixedsize=shape, width=0.12, height=0.12, style=filled, fillcolor="{page}", color="{line}"'
+    for i, (x, heading) in enumerate(picture.headings):
+        yield f'"heading_{i}" [label={_quoted(heading)}, shape=plaintext, fixedsize=shape, pos="{_at(x, 45)}"];'
+    for i, (x, y, summed) in enumerate(picture.marks):
+        yield f'"mark_{i}" [{plus if summed else point}, pos="{_at(x, y)}"];'
+
+
 def _edge(wire: Wire) -> str:
     points, tip = list(wire.points), ""
     if wire.arrow:
@@ -122,7 +134,7 @@ def rendered(graph: Graph, suffix: str, depth: int | None = None, overlay: str |
         import graphviz
 
         try:
-            return graphviz.Source(_dot(picture)).pipe(format=suffix[1:], quiet=True)
+            return graphviz.Source(_dot(picture, notes=True)).pipe(format=suffix[1:], quiet=True)
         except graphviz.ExecutableNotFound:
             missing = "The Python package graphviz is here, its program dot is not on PATH"
     except ImportError:

@@ -173,6 +173,7 @@ def models():
         "matrix": ag.trace(lambda x, w: x @ w, rng.normal(size=(2, 3)), weights(3, 4)),
         "data first": ag.trace(scaled, weights(3), rng.normal(size=3)),
         "detached": ag.trace(detached, rng.normal(size=3), weights(3, name="w")),
+        "second derivative": ag.trace(ag.grad(ag.grad(lambda x: ag.sin(x) * x)), 1.3),
         "leaf": weights(3, name="w").graph(),
         "blocks": ag.trace(lambda x, y: ag.mse(blocks(x), y), image.astype("f"), np.ones((2, 3), "f")),
         "recurrent": ag.trace(lambda x: recurrent(x), rng.normal(size=(12, 2, 3)).astype("f")),

@@ -1,30 +1,25 @@
 """The pictures: well-formed, true to the graph, legible, the same in every run, whatever things are called."""
 
 import re
+import runpy
 import sys
 from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.graph import dot as dot_module
 from autograd_cnn.graph import svg as svg_module
 from autograd_cnn.graph.layout import EM, ladder, wide
 from autograd_cnn.graph.text import bytes_text
 
 MODELS = [
-    "cnn",
-    "residual",
-    "hub",
-    "branches",
-    "dense",
-    "square",
-    "matrix",
-    "data first",
-    "leaf",
-    "many inputs",
-    "detached",
-]
+    "cnn", "residual", "hub", "branches", "dense", "square", "matrix", "data first", "leaf", "many inputs", "detached",
+    "second derivative",
+]  # fmt: skip
 FOLDED = [
     *((name, None, None) for name in MODELS), ("blocks", None, None), ("blocks", 0, None), ("blocks", 1, None),
     ("blocks", 1, "gradient"), ("recurrent", None, None), ("recurrent", 0, None), ("recurrent", 9, None),
@@ -104,6 +99,16 @@ def test_the_cnn_says_what_it_is(models, drawn):
     ):  # fmt: skip
         assert text in shown, text
     assert "g_x" not in shown
+
+
+def test_the_columns_have_headings(models, drawn):
+    assert texts(drawn(models["cnn"].svg()))[1:6] == [
+        "forward: read down", "backward: read up", "kept", "parameters", "gradients",
+    ]  # fmt: skip
+    assert texts(drawn(models["second derivative"].svg()))[1:5] == [
+        "forward: read down", "backward: read up", "kept", "inputs",
+    ]  # fmt: skip
+    assert "read down" not in models["matrix"].svg()
 
 
 def test_after_the_walk_the_rungs_have_names_but_no_bytes(cnn, drawn):
@@ -400,6 +405,15 @@ def test_graphviz_keeps_our_positions(models, graphviz):
         np.testing.assert_allclose(placed[box.id], (box.x + shift[0], shift[1] - box.y), atol=0.2)
 
 
+def test_graphviz_draws_headings_forks_and_sums_too_but_the_text_has_the_graph_only(models, graphviz, drawn):
+    graph, picture = models["residual"], ladder(models["residual"])
+    root = drawn(graphviz(dot_module._dot(picture, notes=True), "svg").decode())
+    shown = ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
+    assert {"parameters", "forward: read down", "kept", "backward: read up", "gradients", "+"} <= set(shown)
+    assert len(list(root.iter(f"{SVG}ellipse"))) == len(picture.marks) == 2
+    assert "heading" not in graph.dot() and "mark" not in graph.dot()
+
+
 def test_an_unknown_suffix_says_what_there_is(models, tmp_path):
     with pytest.raises(ValueError) as caught:
         models["square"].save("net.jpeg")
@@ -462,6 +476,23 @@ def test_a_picture_of_too_many_rows_is_refused_with_the_way_out(weights, tmp_pat
     graph.save(tmp_path / "g.dot", depth=2)
     graph.save(tmp_path / "g.svg")
     assert "1,001 operations in 1 row ·" in (tmp_path / "g.svg").read_text(encoding="utf-8")
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_pictures_of_the_documentation_are_those_that_its_script_draws(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def texts_of(text):  # machines differ in the last digits of a loss
+        return [
+            re.sub(r"loss \S+", "loss", "".join(t.itertext())) for t in ElementTree.fromstring(text).iter(f"{SVG}text")
+        ]
+
+    graphs = runpy.run_path(str(DOCS / "draw.py"))["graphs"]()
+    assert set(graphs) == {"cnn.svg", "residual.svg"}
+    for name, graph in graphs.items():
+        assert texts_of((DOCS / name).read_text(encoding="utf-8")) == texts_of(graph.svg(depth=1))
 
 
 def test_a_notebook_shows_the_picture(models):
