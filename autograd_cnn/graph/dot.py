@@ -100,11 +100,11 @@ def _node(box: Box) -> str:
 def _notes(picture: Picture) -> Iterator[str]:
     page, fork, line = PAPER[0][0], LINES["forward"][0], LINES["backward"][0]
     point = f'label="", shape=point, width=0.07, color="{fork}"'
-    plus = f'label="+", shape=circle, fixedsize=shape, width=0.12, height=0.12, style=filled, fillcolor="{page}", color="{line}"'
+    plus = f'label="+", shape=circle, width=0.12, height=0.12, style=filled, fillcolor="{page}", color="{line}"'
     for i, (x, heading) in enumerate(picture.headings):
         yield f'"heading_{i}" [label={_quoted(heading)}, shape=plaintext, fixedsize=shape, pos="{_at(x, 45)}"];'
     for i, (x, y, summed) in enumerate(picture.marks):
-        yield f'"mark_{i}" [{plus if summed else point}, pos="{_at(x, y)}"];'
+        yield f'"mark_{i}" [{plus if summed else point}, fixedsize=shape, pos="{_at(x, y)}"];'
 
 
 def _edge(wire: Wire) -> str:
