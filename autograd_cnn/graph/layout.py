@@ -239,17 +239,14 @@ class _Ladder:
         if row.op:
             self._write_op(row, row.op)
             return
-        value, kind, title, (left, right) = row.value, _kind(row.value), self.titles[row.value.id], row.ids
-        name, gradient, dtype = (
-            clip(value.name),
-            clip(f"g_{value.name}", 12),
-            f"{shape_text(value.shape)} {value.dtype}",
-        )
+        value, title, (left, right) = row.value, self.titles[row.value.id], row.ids
+        name, gradient = clip(value.name), clip(f"g_{value.name}", 24)
         if row.straight and self.backward:
             row.left = Box(left, "loss", title, f"{name} {self.graph.loss:.4g}")
             row.right = Box(right, "rule", title, f"{gradient} = 1", below="backward starts here", back=True)
             return
-        row.left = Box(left, "result" if row.straight else kind, title, name, dtype)
+        kind, dtype = "result" if row.straight else _kind(value), f"{shape_text(value.shape)} {value.dtype}"
+        row.left = Box(left, kind, title, name, dtype)
         edges = [port in op.rules for op in self.graph.ops for port, v in op.inputs if v == value.id]
         if self.backward and (any(edges) or not edges):
             row.right = Box(right, kind, f"gradient of {title}", gradient, back=True)
@@ -271,10 +268,10 @@ class _Ladder:
         if not self.backward or not op.rules:
             return
         served = [v for p, v in op.inputs if p in op.rules]
-        asks = ", ".join(dict.fromkeys(a for rule in op.rules.values() for a in rule.asks)) or "nothing but g"
-        title = f"gradients for {', '.join(values[v].name for v in served)}" + (
-            "" if op.parts else f"; asks for {asks}"
-        )
+        title = f"gradients for {', '.join(values[v].name for v in served)}"
+        if not op.parts:
+            asks = dict.fromkeys(a for rule in op.rules.values() for a in rule.asks)
+            title += f"; asks for {', '.join(asks) or 'nothing but g'}"
         below = clip(f"for {', '.join(self.names.get(v, values[v].name) for v in served)}", 31)
         below, bar = self.overlay.backward.get(op.id, (below, None))
         name = clip(op.name if op.parts else f"rule of {op.name}")
