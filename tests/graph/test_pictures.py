@@ -155,6 +155,15 @@ def on(x, y, wire):
     return any(min(a, c) <= x <= max(a, c) and min(b, d) <= y <= max(b, d) for (a, b), (c, d) in pairwise(wire.points))
 
 
+def test_a_lane_is_free_again_where_its_value_was_used_last(weights):
+    y = weights(2)
+    for _ in range(4):
+        y = y + ag.tanh(ag.sin(y))
+    picture = ladder(y.sum().graph(), 2)
+    upright = {a[0] for wire in picture.wires if len(wire.points) > 2 for a, b in pairwise(wire.points) if a[0] == b[0]}
+    assert len({x for x in upright if x < picture.boxes[0].x - picture.boxes[0].width / 2}) == 1
+
+
 # Legible
 
 
