@@ -24,6 +24,7 @@ ABOVE, BELOW, INSET = 24, 6, 6  # room for a frame over, under and beside what i
 TURN = 12  # below a box: where an edge forks, clear of both arrowheads
 
 Point = tuple[float, float]
+Route = tuple[list[Point], "Point | None"]  # of an edge down; and where it leaves another one of the same value
 
 
 @dataclass(slots=True)
@@ -152,7 +153,7 @@ class _Ladder:
         self.titles = {v: _title(value) for v, value in self.graph.values.items()}
         self.chips = self._chips()
         self.lanes = self._lanes()
-        self.unlabelled = {op.output for op in self.graph.ops[:-1]}
+        self.unlabelled = {(op.output, back) for op in self.graph.ops[:-1] for back in (False, True)}
         for row in self.rows:
             self._write(row)
         self._columns(view.frames)
@@ -247,8 +248,7 @@ class _Ladder:
             return
         kind, dtype = "result" if row.straight else _kind(value), f"{shape_text(value.shape)} {value.dtype}"
         row.left = Box(left, kind, title, name, dtype)
-        edges = [port in op.rules for op in self.graph.ops for port, v in op.inputs if v == value.id]
-        if self.backward and (any(edges) or not edges):
+        if self.backward and any(v == value.id and port in op.rules for op in self.graph.ops for port, v in op.inputs):
             row.right = Box(right, kind, f"gradient of {title}", gradient, back=True)
 
     def _write_op(self, row: _Row, op: Op) -> None:
@@ -344,7 +344,8 @@ class _Ladder:
             self.picture.wires.append(Wire("kept", *row.ids, ends, f"kept: {row.kept[1]}", row.kept[0], at, False))
         for i, port in enumerate(row.straight):
             above, x = self.rows[index - 1], self.spine + 16 * (i - (len(row.straight) - 1) / 2)
-            self._edge(above.ids, row, port, above.value, [(x, above.bottom), (x, row.top)])
+            way: Route = [(x, above.bottom), (x, row.top)], None
+            self._edge(above.ids, row, port, above.value, way, way)
         for i, (port, value, lane) in enumerate(row.slots):
             if lane:
                 self._draw_lane(index, port, value, row.slot(i))
@@ -360,7 +361,8 @@ class _Ladder:
         (text, small, width), (g_text, g_small, g_width) = self.chips[value.id]
         box = Box(chip, kind, title, text, small, size=SMALL)
         self._place(row, box, self.beside - width / 2, y, width, SLOT - 4)
-        self._edge((chip, f"g_{chip}"), row, port, value, [(self.beside, y), (self.left, y)])
+        way: Route = [(self.beside, y), (self.left, y)], None
+        self._edge((chip, f"g_{chip}"), row, port, value, way, way)
         if self.backward and row.learns(port):
             box = Box(f"g_{chip}", kind, f"gradient of {title}", g_text, g_small, size=SMALL, back=True)
             self._place(row, box, self._mirror((self.beside, y))[0] + g_width / 2, y, g_width, SLOT - 4)
@@ -371,8 +373,7 @@ class _Ladder:
         x, turn = self.left - 14 - LANE * self.lanes[value.id], above.bottom + TURN
         out = self.spine - 8 * max(0, len(below.straight) - 1)
 
-        def route(farthest: bool, straight: bool) -> tuple[list[Point], Point | None]:
-            """The points, and where they leave another edge of the value."""
+        def route(farthest: bool, straight: bool) -> Route:
             end = [(x, y), (self.left, y)]
             if not farthest:
                 return end, end[0]
@@ -384,37 +385,33 @@ class _Ladder:
 
         there = route(self.last[value.id] == (index, port), bool(below.straight))
         back = route(self.last_back.get(value.id) == (index, port), any(map(below.learns, below.straight)))
-        self._edge(above.ids, self.rows[index], port, value, *there, *back)
+        self._edge(above.ids, self.rows[index], port, value, there, back)
 
-    def _edge(
-        self, tail: tuple[str, str], row: _Row, port: int, value: Value, points: list[Point], fork: Point | None = None,
-        back: list[Point] | None = None, meets: Point | None = None,
-    ) -> None:  # fmt: skip
-        """One edge down and, where a rule runs, its mirror image up, or that of `back`; from a fork, to a sum."""
-        texts, at = ("", ""), (0.0, 0.0)
-        if value.id in self.unlabelled:
-            self.unlabelled.discard(value.id)
-            place = self.made[value.id]
-            texts = self._edge_texts(value)
-            at = self.spine + 8 * max(1, len(self.rows[place + 1].straight)), self.rows[place].bottom + TURN + 2
-        title = self.titles[value.id]
-        self.picture.wires.append(Wire("forward", tail[0], row.ids[0], points, title, texts[0], (*at, "start")))
+    def _edge(self, tail: tuple[str, str], row: _Row, port: int, value: Value, there: Route, back: Route) -> None:
+        """One edge down and, where a rule runs, the mirror image of `back` up: from a fork, to a sum."""
+        (points, fork), title = there, self.titles[value.id]
+        self.picture.wires.append(Wire("forward", tail[0], row.ids[0], points, title, *self._label(value, False)))
         if fork:
             self.picture.marks.append((*fork, False))
         if self.backward and row.learns(port):
-            up = [self._mirror(point) for point in reversed(back or points)]
-            title, at = f"gradient of {title}", self._mirror(at)
-            self.picture.wires.append(
-                Wire("backward", row.ids[1], tail[1], up, title, texts[1], (*at, "end"), not meets)
-            )
-            if meets:
-                self.picture.marks.append((*self._mirror(meets), True))
+            (points, fork), title = back, f"gradient of {title}"
+            up, label = [self._mirror(point) for point in reversed(points)], self._label(value, True)
+            self.picture.wires.append(Wire("backward", row.ids[1], tail[1], up, title, *label, not fork))
+            if fork:
+                self.picture.marks.append((*up[-1], True))
 
-    def _edge_texts(self, value: Value) -> tuple[str, str]:
-        """What flows down and what comes up share the way between the columns."""
+    def _label(self, value: Value, back: bool) -> tuple[str, tuple[float, float, str]]:
+        """What flows, at the first edge that it takes; down and up share the way between the columns."""
+        if (value.id, back) not in self.unlabelled:
+            return "", (0, 0, "middle")
+        self.unlabelled.discard((value.id, back))
+        row = self.made[value.id]
+        at = self.spine + 8 * max(1, len(self.rows[row + 1].straight)), self.rows[row].bottom + TURN + 2
         room = int((self.back - self.spine) / SMALL / EM) - 6 if self.backward else 2 * LONGEST
         gradient = clip(f"g_{value.name}", min(room // 2, LONGEST))
-        return clip(f"{value.name} {shape_text(value.shape)}", min(room - len(gradient), LONGEST)), gradient
+        if back:
+            return gradient, (*self._mirror(at), "end")
+        return clip(f"{value.name} {shape_text(value.shape)}", min(room - len(gradient), LONGEST)), (*at, "start")
 
     def _mirror(self, point: Point) -> Point:
         x, y = point

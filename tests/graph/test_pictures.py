@@ -86,6 +86,7 @@ def test_a_shared_parameter_is_a_chip_at_every_use(models, drawn):
     shown = texts(drawn(models["hub"].svg()))
     assert shown.count("w (8,8) used 5×") == 5
     assert shown.count("g_w") == 5
+    assert texts(drawn(models["residual"].svg())).count("w (3,3,4,4) used 2×") == 2
 
 
 def test_the_cnn_says_what_it_is(models, drawn):
@@ -148,6 +149,8 @@ def test_no_gradient_comes_back_where_no_rule_runs(models):
     for wire in back:
         if not wire.arrow:
             assert (*wire.points[-1], True) in picture.marks
+    labels = sorted(wire.label for wire in back if wire.label)
+    assert labels == sorted(f"g_{graph.values[op.output].name}" for op in graph.ops[:-1] if op.rules)
 
 
 def on(x, y, wire):
