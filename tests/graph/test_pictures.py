@@ -142,20 +142,25 @@ def test_no_gradient_comes_back_where_no_rule_runs(models):
     assert {(w.tail, w.head) for w in back if w.head in made.values()} == {
         *((rule, made[v]) for rule, v in rules if v in made), (f"g_{graph.result}", made[graph.result])
     }  # fmt: skip
-    for x, y, summed in picture.marks:  # where gradients are summed two come in, and one goes on
-        ends = sum(wire.points[-1] == (x, y) for wire in back)
-        through = [on(x, y, wire) for wire in back if wire.points[-1] != (x, y)]
-        assert not summed or (ends == 1 and sum(through) == 1)
-    for wire in back:
-        if not wire.arrow:
-            assert (*wire.points[-1], True) in picture.marks
     labels = sorted(wire.label for wire in back if wire.label)
     assert labels == sorted(f"g_{graph.values[op.output].name}" for op in graph.ops[:-1] if op.rules)
 
 
-def on(x, y, wire):
-    """Whether a wire runs over a point."""
-    return any(min(a, c) <= x <= max(a, c) and min(b, d) <= y <= max(b, d) for (a, b), (c, d) in pairwise(wire.points))
+def on(point, wire):
+    """Whether `wire` runs over `point`, but does not begin or end there."""
+    x, y = point
+    over = any(min(a, c) <= x <= max(a, c) and min(b, d) <= y <= max(b, d) for (a, b), (c, d) in pairwise(wire.points))
+    return over and point not in (wire.points[0], wire.points[-1])
+
+
+def test_where_an_edge_leaves_or_joins_another_of_its_value_is_a_mark(picture):
+    for x, y, summed in picture.marks:
+        wires = [wire for wire in picture.wires if wire.kind == ("backward" if summed else "forward")]
+        (one,) = [wire for wire in wires if (x, y) == wire.points[-1 if summed else 0]]
+        assert [wire.title for wire in wires if on((x, y), wire)] == [one.title]
+        assert one.arrow != summed
+    sums = {(x, y) for x, y, summed in picture.marks if summed}
+    assert sums == {wire.points[-1] for wire in picture.wires if wire.kind == "backward" and not wire.arrow}
 
 
 def test_a_lane_is_free_again_where_its_value_was_used_last(weights):
@@ -226,6 +231,25 @@ def test_frames_hold_their_boxes_whole_and_no_others_and_their_names_stand_free(
             free = top >= name[1] + 15 or bottom <= name[1] or left >= name[0] + wide(frame.text, 10)
             assert free, (frame, box)
     assert any(f.text for f in picture.frames) == bool(picture.frames)
+
+
+def test_frames_stand_inside_each_other_or_apart(picture):
+    def edges(frame):
+        x, y = frame.width / 2, frame.height / 2
+        return frame.x - x, frame.y - y, frame.x + x, frame.y + y
+
+    for i, frame in enumerate(picture.frames):
+        around, outer = set(), frame.frame
+        while outer >= 0:
+            around.add(outer)
+            outer = picture.frames[outer].frame
+        left, top, right, bottom = edges(frame)
+        for j, other in enumerate(picture.frames[:i]):
+            l2, t2, r2, b2 = edges(other)
+            if j in around:
+                assert l2 + 5 <= left and t2 + 15 <= top and right <= r2 - 5 and bottom <= b2 - 5
+            else:
+                assert b2 + 5 <= top
 
 
 def test_labels_of_edges_do_not_meet(picture):
