@@ -254,7 +254,7 @@ class _Ladder:
     def _write_op(self, row: _Row, op: Op) -> None:
         values, (left, right) = self.graph.values, row.ids
         options = ", ".join(f"{name}={value}" for name, value in op.options.items())
-        place, scope = f"{op.place.file}:{op.place.line}", op.scopes[-1].path if op.scopes else ""
+        place, scope = f"{op.place.file}:{op.place.line}", op.scopes[-1].path if op.scopes and not op.parts else ""
         if op.parts:
             called = f"{len(op.parts):,} operations from"
             below = place if "operations" in op.name else f"{len(op.parts):,} operations"
@@ -442,4 +442,6 @@ def _kind(value: Value) -> str:
 
 
 def _title(value: Value) -> str:
+    if value.id[0] != "t":  # several as one
+        return f"{value.name}, {value.size:,} elements"
     return plain(f"{value.role} {value.name} {value.shape} {value.dtype}, {value.size:,} elements")

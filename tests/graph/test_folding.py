@@ -247,6 +247,7 @@ def test_so_is_one_in_which_nothing_recurs(weights):
     graph = scope["y"].sum().graph()
     found = rows(graph)
     assert len(found) == READABLE and found[19] == "… 1,162 operations"
+    assert [box.below for box in ladder(graph).boxes if box.text == found[19]] == ["generated.py:20", "for tanh_19"]
     with pytest.raises(ValueError, match=r"1,201 rows are too many for \.svg"):
         graph.svg(depth=0)
 

@@ -102,6 +102,20 @@ def test_the_cnn_says_what_it_is(models, drawn):
     assert "g_x" not in shown
 
 
+def test_tooltips_say_it_in_full(models):
+    titles = {box.id: re.sub(r":\d+", "", box.title) for box in ladder(models["cnn"]).boxes}
+    assert titles["t1"] == "input x (4, 32, 32, 3) float32, 12,288 elements"
+    assert titles["n4"] == "h_2 = conv2d(x=m, w=w2, b=b2, padding=1), conftest.py in standard_cnn"
+    assert titles["r4"] == "gradients for m, w2, b2; asks for w, x_shape, stride, padding, dilation, groups, x, w_shape"
+    assert titles["g_t3_n1_2"] == "gradient of parameter b1 (32,) float32, 32 elements"
+    titles = {box.id: re.sub(r":\d+", "", box.title) for box in ladder(models["blocks"], 0).boxes}
+    assert titles["n1"] == "x_2 = conv2d(x=x, w=stem.w, b=stem.b, padding=1), conftest.py in forward, stem"
+    assert titles["n2"] == "relu_6 = 15 operations from conftest.py in forward"
+    assert titles["r2"] == "gradients for x_2, 12 parameters"
+    assert titles["g_p2_n2_1"] == "gradient of 12 parameters, 888 elements"
+    assert "gradients for multiply_2; asks for nothing but g" in [b.title for b in ladder(models["data first"]).boxes]
+
+
 def test_the_columns_have_headings(models, drawn):
     assert texts(drawn(models["cnn"].svg()))[1:6] == [
         "forward: read down", "backward: read up", "kept", "parameters", "gradients",
@@ -118,6 +132,10 @@ def test_after_the_walk_the_rungs_have_names_but_no_bytes(cnn, drawn):
     assert "keeps" not in shown[0]
     assert {"m, w2", "argmax_m", "v, w5", "q, y"} <= set(shown)
     assert not [t for t in shown if t.endswith(" kB")]
+
+
+def test_what_keeps_nothing_does_not_say_so(models):
+    assert ladder(models["branches"]).caption.startswith("8 operations · loss ")
 
 
 def test_a_result_of_many_numbers_is_forward_only(models, drawn):
