@@ -226,6 +226,22 @@ def test_a_closed_scope_with_two_results_has_two_ways_out(models):
     assert [view.graph.values[v].name for v in (encoder.output, *encoder.others)] == ["k", "h"]
 
 
+@pytest.mark.parametrize(("count", "others"), [(8, 7), (9, 0)])
+def test_a_closed_scope_with_more_than_eight_results_has_one_way_out(weights, count, others):
+    w = weights(2)
+    with ag.scope("many"):
+        results = [ag.sin(w * k) for k in range(count)]
+    view = fold(ag.stack(results).sum().graph(), 0)
+    assert len(view.graph.ops[0].others) == others
+    assert len(view.graph.ops[1].inputs) == 1 + others
+
+
+def test_what_does_not_recur_is_drawn_as_long_as_it_can_be(weights):
+    scope = {"y": weights(2), "ag": ag}
+    exec(compile("y = ag.tanh(y)\n" * 100, "generated.py", "exec"), scope)
+    assert rows(scope["y"].sum().graph()) == ["tanh"] * 100 + ["sum"]
+
+
 def test_the_edges_of_unrolled_steps_become_one(models):
     stack = next(op for op in fold(models["recurrent"], 0).graph.ops if op.name == "stack")
     assert len(stack.inputs) == 1
