@@ -410,6 +410,10 @@ def test_two_processes_write_the_same_bytes(python, monkeypatch):
     assert "0x" not in first
 
 
+def test_a_wide_picture_is_scaled_to_the_page(graph):
+    assert "max-width:100%;height:auto" in graph.svg()
+
+
 def test_two_pictures_on_one_page_do_not_mix(models):
     names = set()
     for graph in models.values():
@@ -466,6 +470,31 @@ def test_graphviz_draws_headings_forks_and_sums_too_but_the_text_has_the_graph_o
     assert {"parameters", "forward: read down", "kept", "backward: read up", "gradients", "+"} <= set(shown)
     assert len(list(root.iter(f"{SVG}ellipse"))) == len(picture.marks) == 2
     assert "heading" not in graph.dot() and "mark" not in graph.dot()
+
+
+def test_png_has_them(models, tmp_path, monkeypatch):
+    graphviz = pytest.importorskip("graphviz")
+    given = []
+
+    class Source:
+        def __init__(self, text):
+            given.append(text)
+
+        def pipe(self, **options):
+            return b"PNG"
+
+    monkeypatch.setattr(graphviz, "Source", Source)
+    models["residual"].save(tmp_path / "g.png")
+    assert "heading_4" in given[0] and "mark_1" in given[0]
+
+
+def test_dot_says_what_has_no_arrow_and_where_the_outer_border_is(models):
+    text, picture = models["residual"].dot(), ladder(models["residual"])
+    bare = re.findall(r'^"(\w+)" -> "(\w+)" .*dir=none', text, re.M)
+    assert bare == [(wire.tail, wire.head) for wire in picture.wires if not wire.arrow]
+    (size,) = re.findall(r"width=(\S+), height=(\S+), .*peripheries=2", text)
+    (loss,) = [box for box in picture.boxes if box.kind == "loss"]
+    assert [float(n) for n in size] == pytest.approx([(loss.width - 8) / 72, (loss.height - 8) / 72], abs=0.01)
 
 
 def test_an_unknown_suffix_says_what_there_is(models, tmp_path):
