@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from autograd_cnn.graph.layout import SMALL, TEXT, Box, Picture, Point, Wire, ladder, wide
+from autograd_cnn.graph.layout import SMALL, TEXT, Box, Picture, Wire, ladder, wide
 from autograd_cnn.graph.records import Graph
-from autograd_cnn.graph.svg import COLOURS, FONT_DOT, FRAME, LINES, RAMP, arrow, heat
+from autograd_cnn.graph.svg import COLOURS, FONT_DOT, FRAME, LINES, PAPER, RAMP, arrow, heat
 from autograd_cnn.graph.text import clip
 
 _STYLES = {"forward": "solid", "backward": "dashed", "kept": "dotted"}
@@ -22,17 +22,19 @@ def dot(graph: Graph, depth: int | None = None, overlay: str | None = None) -> s
     return _dot(ladder(graph, depth, overlay))
 
 
-def _dot(picture: Picture) -> str:
-    height = picture.height
+def _dot(picture: Picture, notes: bool = False) -> str:
+    """`notes`: with headings, forks and sums, which are no part of the graph, as nodes."""
+    font = f'fontname="{FONT_DOT}", fontsize'
+    width, height = _n(picture.width), _n(-picture.height)
     lines = [
         "digraph tape {",
-        f'graph [label={_quoted(picture.caption)}, labelloc=t, fontname="{FONT_DOT}", fontsize={TEXT}, '
-        f'bb="0,0,{_n(picture.width)},{_n(height)}", layout=nop2];',
-        f'node [fontname="{FONT_DOT}", fontsize={SMALL}, fixedsize=true];',
-        f'edge [fontname="{FONT_DOT}", fontsize={SMALL}, arrowsize=0.6];',
-        *framed(picture, _cluster(height), '"{}";'.format, "}"),
-        *(_node(box, height) for box in picture.boxes),
-        *(_edge(wire, height) for wire in picture.wires),
+        f'graph [label={_quoted(picture.caption)}, labelloc=t, {font}={TEXT}, bb="0,{height},{width},0", layout=nop2];',
+        f"node [{font}={SMALL}, fixedsize=true];",
+        f"edge [{font}={SMALL}, arrowsize=0.6];",
+        *framed(picture, _cluster, '"{}";'.format, "}"),
+        *map(_node, picture.boxes),
+        *map(_edge, picture.wires),
+        *(_notes(picture) if notes else ()),
         "}",
     ]
     return "\n".join(lines) + "\n"
@@ -42,13 +44,15 @@ def _n(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _quoted(text: str) -> str:
-    """A DOT string that shows `text`: no escapes, no character entities, no end before its end."""
-    return '"' + text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _at(*point: float) -> str:
+    """Graphviz counts upwards: the page lies below 0."""
+    return f"{_n(point[0])},{_n(-point[1])}"
 
 
-def _lines(*texts: str) -> str:
-    return '"' + "\\n".join(_quoted(text)[1:-1] for text in texts if text) + '"'
+def _quoted(*texts: str) -> str:
+    """A DOT string that shows `texts`, line by line: no escapes, no character entities, no end before its end."""
+    escaped = (t.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') for t in texts if t)
+    return '"' + "\\n".join(escaped) + '"'
 
 
 def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[str], str], end: str) -> Iterator[str]:
@@ -67,59 +71,60 @@ def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[s
     yield from [end] * len(stack)
 
 
-def _cluster(height: float) -> Callable[[int, Box], str]:
-    def begin(i: int, frame: Box) -> str:
-        left, right = frame.x - frame.width / 2, frame.x + frame.width / 2
-        bottom, top = height - frame.y - frame.height / 2, height - frame.y + frame.height / 2
-        return (
-            f'subgraph "cluster_{i}" {{\nlabel={_quoted(frame.text)}; labeljust=l; style=rounded; '
-            f'color="{FRAME[0]}"; fontsize={SMALL}; bb="{_n(left)},{_n(bottom)},{_n(right)},{_n(top)}"; '
-            f'lp="{_n(left + 8 + wide(frame.text, SMALL) / 2)},{_n(top - 9)}";'
-        )
-
-    return begin
+def _cluster(i: int, frame: Box) -> str:
+    left, top = frame.x - frame.width / 2, frame.y - frame.height / 2
+    ends = f"{_at(left, top + frame.height)},{_at(left + frame.width, top)}"
+    name = _at(left + 8 + wide(frame.text, SMALL) / 2, top + 9)
+    return (
+        f'subgraph "cluster_{i}" {{\nlabel={_quoted(frame.text)}; labeljust=l; style=rounded; '
+        f'color="{FRAME[0]}"; fontsize={SMALL}; bb="{ends}"; lp="{name}";'
+    )
 
 
-def _node(box: Box, page: float) -> str:
+def _node(box: Box) -> str:
     fill, line = COLOURS[box.kind][:2]
     fill = fill if box.bar is None else RAMP[0][heat(box)]
     style = "filled" if box.kind in ("input", "loss", "result") else "filled,rounded"
-    first = f"{box.text} {box.beside}".strip()
     border = 8 if box.kind == "loss" else 0  # Graphviz draws the second border outside
-    width, height = (box.width - border) / 72, (box.height - border) / 72
     parts = [
-        f"label={_lines(first, box.below)}",
+        f"label={_quoted(f'{box.text} {box.beside}'.strip(), box.below)}",
         f'shape=box, style="{style}{",dashed" if box.back else ""}", fillcolor="{fill}", color="{line}"',
-        f'pos="{_at((box.x, box.y), page)}", width={_n(width)}, height={_n(height)}',
+        f'pos="{_at(box.x, box.y)}", width={_n((box.width - border) / 72)}, height={_n((box.height - border) / 72)}',
         f"tooltip={_quoted(clip(box.title, 400))}",
     ]
-    if box.kind == "loss":
+    if border:
         parts.append("peripheries=2")
     return f'"{box.id}" [{", ".join(parts)}];'
 
 
-def _edge(wire: Wire, height: float) -> str:
-    line = LINES[wire.kind][0]
+def _notes(picture: Picture) -> Iterator[str]:
+    page, fork, line = PAPER[0][0], LINES["forward"][0], LINES["backward"][0]
+    point = f'label="", shape=point, width=0.07, color="{fork}"'
+    plus = f'label="+", shape=circle, width=0.12, height=0.12, style=filled, fillcolor="{page}", color="{line}"'
+    for i, (x, heading) in enumerate(picture.headings):
+        yield f'"heading_{i}" [label={_quoted(heading)}, shape=plaintext, fixedsize=shape, pos="{_at(x, 45)}"];'
+    for i, (x, y, summed) in enumerate(picture.marks):
+        yield f'"mark_{i}" [{plus if summed else point}, fixedsize=shape, pos="{_at(x, y)}"];'
+
+
+def _edge(wire: Wire) -> str:
     points, tip = list(wire.points), ""
     if wire.arrow:
-        tip = f"e,{_at(points[-1], height)} "
+        tip = f"e,{_at(*points[-1])} "
         points[-1] = arrow(*points[-2:])[0]
     curve = [points[0]] + [p for a, b in pairwise(points) for p in (a, b, b)]  # straight Béziers
-    parts = [f'style={_STYLES[wire.kind]}, color="{line}"', f'pos="{tip}{" ".join(_at(p, height) for p in curve)}"']
+    parts = [f'style={_STYLES[wire.kind]}, color="{LINES[wire.kind][0]}"']
+    parts.append(f'pos="{tip}{" ".join(_at(*point) for point in curve)}"')
     if not wire.arrow:
         parts.append("dir=none")
     if wire.label:
         x, y, anchor = wire.label_at
         x += {"start": 0.5, "middle": 0, "end": -0.5}[anchor] * 0.6 * SMALL * len(wire.label)
-        parts.append(f'label={_quoted(wire.label)}, lp="{_at((x, y - 3), height)}"')
+        parts.append(f'label={_quoted(wire.label)}, lp="{_at(x, y - 3)}"')
     if wire.kind == "kept":
         parts.append("constraint=false")
     parts.append(f"tooltip={_quoted(clip(wire.title, 400))}")
     return f'"{wire.tail}" -> "{wire.head}" [{", ".join(parts)}];'
-
-
-def _at(point: Point, height: float) -> str:
-    return f"{_n(point[0])},{_n(height - point[1])}"
 
 
 def rendered(graph: Graph, suffix: str, depth: int | None = None, overlay: str | None = None) -> bytes:
@@ -129,7 +134,7 @@ def rendered(graph: Graph, suffix: str, depth: int | None = None, overlay: str |
         import graphviz
 
         try:
-            return graphviz.Source(_dot(picture)).pipe(format=suffix[1:], quiet=True)
+            return graphviz.Source(_dot(picture, notes=True)).pipe(format=suffix[1:], quiet=True)
         except graphviz.ExecutableNotFound:
             missing = "The Python package graphviz is here, its program dot is not on PATH"
     except ImportError:

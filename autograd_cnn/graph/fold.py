@@ -9,8 +9,9 @@ gives records.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from autograd_cnn.graph.records import Graph, Kept, Op, Rule, Scope, Value
 
@@ -55,9 +56,9 @@ class View:
 
 def fold(graph: Graph, depth: int | None = None) -> View:
     """`graph` in at most 40 rows, if its scopes and loops allow it; or with `depth` levels open."""
-    items = _Reader(graph).items
-    highest = max((_height(i) for i in items), default=0) + 1
-    rows = [_rows(items, d, highest) for d in range(highest + 1)]
+    items = _Reader(graph).scoped(graph.ops)
+    highest = max(map(_height, items), default=0)
+    rows = [*(_rows(items, d) for d in range(highest + 1)), len(graph.ops)]
     all_at = rows.index(len(graph.ops))
     if depth is None:
         depth = next((d for d in range(all_at, -1, -1) if rows[d] <= READABLE), 0)
@@ -79,10 +80,8 @@ def _height(item: Op | Group) -> int:
     return 0 if isinstance(item, Op) else 1 + max(_height(i) for items in item.rounds for i in items)
 
 
-def _rows(items: list[Op | Group], depth: int, highest: int) -> int:
-    if depth == highest:
-        return sum(1 for item in items for _ in _ops(item))
-    return sum(1 if isinstance(i, Op) or not depth else _rows(i.rounds[0], depth - 1, -1) for i in items)
+def _rows(items: list[Op | Group], depth: int) -> int:
+    return sum(1 if isinstance(i, Op) or not depth else _rows(i.rounds[0], depth - 1) for i in items)
 
 
 class _Reader:
@@ -91,30 +90,17 @@ class _Reader:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.keys: dict[object, int] = {}
-        root: Group = Group([[]])
-        stack: list[tuple[Scope | None, Group]] = [(None, root)]
-        for op in graph.ops:
-            known = [scope for scope, _ in stack[1:]]
-            same = next((i for i, (a, b) in enumerate(zip(known, op.scopes, strict=False)) if a != b), None)
-            del stack[1 + (min(len(known), len(op.scopes)) if same is None else same) :]
-            for scope in op.scopes[len(stack) - 1 :]:
-                group = Group([[]], scopes=[scope])
-                stack[-1][1].rounds[0].append(group)
-                stack.append((scope, group))
-            stack[-1][1].rounds[0].append(op)
-        self.items = self.grouped(root.rounds[0])
 
-    def grouped(self, items: list[Op | Group]) -> list[Op | Group]:
+    def scoped(self, ops: Iterable[Op], level: int = 0) -> list[Op | Group]:
         """A scope around one operation is part of its name; what recurs becomes a group."""
         found: list[Op | Group] = []
-        for item in items:
-            if isinstance(item, Group):
-                item.rounds = [self.grouped(item.rounds[0])]
-                item.key = self.key("scope", *map(self.of, item.rounds[0]))
-                inside = item.rounds[0]
-                found.append(inside[0] if len(inside) == 1 and isinstance(inside[0], Op) else item)
+        for scope, run in groupby(ops, lambda op: op.scopes[level] if level < len(op.scopes) else None):
+            inside = list(run)
+            if scope is None or len(inside) == 1:
+                found += inside
             else:
-                found.append(item)
+                items = self.scoped(inside, level + 1)
+                found.append(Group([items], self.key("scope", *map(self.of, items)), [scope]))
         keys = [self.of(item) for item in found]
         while runs := self.recurring(found, keys):
             shorter, end = [], 0
@@ -170,9 +156,8 @@ class _Reader:
         blocks = [b for b in only if isinstance(b, Group) and len(b.rounds) == 1]
         if len(blocks) == len(rounds):  # the frame of the block says how often
             rounds = [b.rounds[0] for b in blocks]
-        group = Group(rounds, scopes=[b.scopes[0] for b in blocks if b.scopes])
-        group.key = self.key("rounds", len(rounds), *map(self.of, rounds[0]))
-        return group
+        key = self.key("rounds", len(rounds), *map(self.of, rounds[0]))
+        return Group(rounds, key, [b.scopes[0] for b in blocks if b.scopes])
 
     def alike(self, rounds: list[list[Op | Group]]) -> int:
         """How many of `rounds`, from the first on, are wired alike."""
@@ -222,8 +207,7 @@ class _Folder:
     def emit(self, items: list[Op | Group], depth: int, around: list[str]) -> None:
         for item in items:
             if isinstance(item, Op):
-                inputs = self.inputs([item])
-                self.ops.append(item if inputs == item.inputs else replace(item, inputs=inputs))
+                self.ops.append(self.open(item))
             elif self.all and not item.scopes:
                 for one in item.rounds:
                     self.emit(one, depth, around)
@@ -253,15 +237,14 @@ class _Folder:
             value = self.stands[value]
         return value
 
-    def inputs(self, ops: list[Op]) -> list[tuple[int, str]]:
-        """The edges of one operation, those that have become one drawn once."""
-        found: dict[str, str] = {}
-        edges = []
-        for port, v in ops[0].inputs:
-            value = self.drawn(v)
-            if found.setdefault(value, v) == v:
-                edges.append((port, value))
-        return edges
+    def open(self, op: Op) -> Op:
+        """`op` between values that are drawn; of its edges that have become one, one."""
+        first: dict[str, str] = {}
+        inputs = [(port, value) for port, v in op.inputs if first.setdefault(value := self.drawn(v), v) == v]
+        if inputs == op.inputs:
+            return op
+        kept = op.kept and [replace(k, value=k.value and self.drawn(k.value)) for k in op.kept]
+        return replace(op, inputs=inputs, kept=kept)
 
     def closed(self, group: Group, around: list[str]) -> Op:
         """One operation for the whole group: its parameters are one, and so is what it keeps."""
@@ -323,7 +306,7 @@ def _label(scopes: list[Scope], times: int, ops: list[Op], around: list[str], el
     return f"{label} ×{times:,}" if times > 1 else label
 
 
-def within(path: str, around: list[str]) -> str:
+def within(path: str, around: Sequence[str]) -> str:
     """`path` as it is called inside the innermost frame that it belongs to."""
     for outer in reversed(around):
         if outer and path.startswith(f"{outer}."):

@@ -12,7 +12,6 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Any
 
 from autograd_cnn.graph.fold import LIMIT, Frame, View, fold, within
 from autograd_cnn.graph.overlays import Overlay, overlay_of
@@ -20,11 +19,12 @@ from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import LONGEST, bytes_text, clip, plain, shape_text
 
 TEXT, SMALL, EM = 12, 10, 0.62
-MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 24
+MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 20
 ABOVE, BELOW, INSET = 24, 6, 6  # room for a frame over, under and beside what it holds
 TURN = 12  # below a box: where an edge forks, clear of both arrowheads
 
 Point = tuple[float, float]
+Route = tuple[list[Point], "Point | None"]  # of an edge down; and where it leaves another one of the same value
 
 
 @dataclass(slots=True)
@@ -33,10 +33,6 @@ class Box:
 
     id: str
     kind: str
-    x: float
-    y: float
-    width: float
-    height: float
     title: str
     text: str
     beside: str = ""  # small, on the same line
@@ -45,6 +41,10 @@ class Box:
     back: bool = False  # on the way back
     bar: float | None = None  # length of an overlay's bar, 0 to 1
     frame: int = -1  # index of the innermost frame around it
+    x: float = 0
+    y: float = 0
+    width: float = 0
+    height: float = 0
 
 
 @dataclass(slots=True)
@@ -66,8 +66,8 @@ class Picture:
     """What there is to draw; a mark is where an edge forks, or (the flag) where gradients are summed."""
 
     caption: str
-    width: float
-    height: float
+    width: float = 0
+    height: float = 0
     headings: list[tuple[float, str]] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
@@ -83,17 +83,24 @@ class _Row:
     op: Op | None = None
     straight: list[int] = field(default_factory=list)  # ports fed from the row above
     slots: list[tuple[int, Value, bool]] = field(default_factory=list)  # the other ports: port, value, by a lane?
-    around: list[str] = field(default_factory=list)  # paths of the frames, outermost first
+    around: tuple[str, ...] = ()  # paths of the frames, outermost first
     frame: int = -1
     starts: int = 0
     ends: int = 0
     height: float = HEIGHT
     y: float = 0
+    left: Box = field(init=False)
+    right: Box | None = None
+    kept: tuple[str, str] = ("", "")  # short, whole
 
     @property
     def ids(self) -> tuple[str, str]:
         """Of the boxes left and right."""
         return (self.op.id, f"r{self.op.id[1:]}") if self.op else (self.value.id, f"g_{self.value.id}")
+
+    def learns(self, port: int) -> bool:
+        """Whether on the way back a gradient leaves where on the way there the value at `port` came in."""
+        return self.op is None or port in self.op.rules
 
     @property
     def top(self) -> float:
@@ -129,38 +136,32 @@ def ladder(graph: Graph, depth: int | None = None, overlay: str | None = None, l
             f"graph: {rows:,} rows are too many for {limited} (at most {LIMIT:,}). Without depth={depth} what recurs "
             "is drawn once; .dot has no limit"
         )
-    return _Ladder(graph, view, overlay_of(graph, view.graph.ops, overlay)).picture
+    return _Ladder(graph, view, overlay_of(graph, view.graph.ops, overlay) or Overlay()).picture
 
 
 class _Ladder:
-    def __init__(self, whole: Graph, view: View, overlay: Overlay | None) -> None:
-        self.whole = whole
+    def __init__(self, whole: Graph, view: View, overlay: Overlay) -> None:
         self.graph = view.graph
-        self.all_at = view.all_at
+        self.used = Counter(v for op in whole.ops for _, v in op.inputs)
         self.overlay = overlay
         self.backward = whole.loss is not None
+        self.picture = Picture(_caption(whole, view, overlay))
         self.made: dict[str, int] = {}  # value -> its row
         self.rows = self._rows()
-        self.kept: dict[str, str] = {}
         self._frame(view.frames)
         self.names = self._names()
         self.titles = {v: _title(value) for v, value in self.graph.values.items()}
-        self.uses = Counter(v.id for row in self.rows for _, v, lane in row.slots if not lane)
-        self.last = {v.id: (r, port) for r, row in enumerate(self.rows) for port, v, lane in row.slots if lane}
+        self.chips = self._chips()
         self.lanes = self._lanes()
-        self.learns = {v for op in self.graph.ops for p, v in op.inputs if p in op.rules} | {whole.result}
-        self.learns |= {self.graph.result}
-        self.unlabelled = {op.output for op in self.graph.ops[:-1]}
-        self.picture = Picture(self._caption(), self._columns(view.frames), self._heights())
+        self.unlabelled = {(op.output, back) for op in self.graph.ops[:-1] for back in (False, True)}
+        for row in self.rows:
+            self._write(row)
+        self._columns(view.frames)
+        self._heights(view.frames)
         for index, row in enumerate(self.rows):
             self._draw(index, row)
-        self._draw_frames(view.frames)
-        if self.backward:
-            self.picture.headings = [(self.spine, "forward"), (self.back, "backward")]
-        if any(wire.kind == "kept" for wire in self.picture.wires):
-            self.picture.headings.append(((self.left + self.wide + self.right - self.rule) / 2, "kept"))
 
-    # Rows, lanes, columns
+    # Rows and lanes
 
     def _rows(self) -> list[_Row]:
         values, ops, rows = self.graph.values, self.graph.ops, []
@@ -182,14 +183,18 @@ class _Ladder:
         return [*rows, _Row(values[self.graph.result], straight=[0])] if ops else rows
 
     def _frame(self, frames: list[Frame]) -> None:
-        self.before = len(self.rows) - len(self.graph.ops) - 1  # rows before the first operation
-        for i, frame in enumerate(frames):
-            rows = self.rows[self.before + frame.first : self.before + frame.last + 1]
+        for i, frame in enumerate(frames):  # an outer one comes before those inside
+            rows = self._inside(frame)
+            self.picture.frames.append(Box("", "frame", plain(frame.label), clip(frame.label), frame=rows[0].frame))
             rows[0].starts += 1
             rows[-1].ends += 1
             for row in rows:
-                row.around.append(frame.path)
+                row.around += (frame.path,)
                 row.frame = i
+
+    def _inside(self, frame: Frame) -> list[_Row]:
+        before = len(self.rows) - len(self.graph.ops) - 1  # rows before the first operation
+        return self.rows[before + frame.first : before + frame.last + 1]
 
     def _names(self) -> dict[str, str]:
         """Parameters are called as in their frame, unless they stand in several."""
@@ -202,6 +207,9 @@ class _Ladder:
 
     def _lanes(self) -> dict[str, int]:
         """A lane for every value that skips rows, free again below its last use."""
+        uses = [(v.id, index, port) for index, row in enumerate(self.rows) for port, v, lane in row.slots if lane]
+        self.last = {v: (index, port) for v, index, port in uses}
+        self.last_back = {v: (index, port) for v, index, port in uses if self.rows[index].learns(port)}
         lanes: dict[str, int] = {}
         free: list[int] = []
         busy: list[tuple[int, int]] = []
@@ -212,265 +220,228 @@ class _Ladder:
             heappush(busy, (self.last[value][0], lanes[value]))
         return lanes
 
-    def _columns(self, frames: list[Frame]) -> float:
-        """Place the columns by what stands in them; return the width of the page."""
-        values = self.graph.values
-        chips = [values[v] for v in self.uses]
-        gutter = LANE * len(set(self.lanes.values())) + (GUTTER if chips or self.lanes else 0)
-        chip = max((_chip_width(self._name(v), self._shape(v)) for v in chips), default=0)
-        inside = [wide(clip(op.name)) + wide(clip(_options(op)), SMALL) for op in self.graph.ops]
-        inside += [wide(self._below(row, row.op)[0], SMALL) for row in self.rows if row.op]
-        inside += [wide(clip(row.value.name)) + wide(_type(row.value), SMALL) for row in self.rows if not row.op]
-        self.wide = max(110, *inside) + 22
-        labels = max((wide(clip(f.label), SMALL) + INSET * f.level + 12 for f in frames), default=0)
-        left = max(chip + gutter, labels)
-        content = left + self.wide
-        self.rule = max([130, *(wide(clip(f"rule of {op.name}")) + 18 for op in self.graph.ops)])
+    # What stands in the boxes
+
+    def _chips(self) -> dict[str, list[tuple[str, str, float]]]:
+        """Of what stands beside its uses, the value and its gradient: text, small text, width."""
+        chips = {}
+        for v in dict.fromkeys(v.id for row in self.rows for _, v, lane in row.slots if not lane):
+            value, several, used = self.graph.values[v], v[0] != "t", self.used[v]
+            name = self.names.get(v, value.name)
+            shape = f"{value.size:,}" if several else shape_text(value.shape)
+            shape += f" used {used}×" if used > 1 else ""
+            gradient = value.name.replace("parameter", "gradient") if several else f"g_{name}"
+            texts = (clip(name), shape), (clip(gradient), self.overlay.leaves.get(v, ""))
+            chips[v] = [(text, small, wide(f"{text} {small}".strip(), SMALL) + 18) for text, small in texts]
+        return chips
+
+    def _write(self, row: _Row) -> None:
+        """Give a row its boxes, yet without their places."""
+        if row.op:
+            self._write_op(row, row.op)
+            return
+        value, title, (left, right) = row.value, self.titles[row.value.id], row.ids
+        name, gradient = clip(value.name), clip(f"g_{value.name}", 24)
+        if row.straight and self.backward:
+            row.left = Box(left, "loss", title, f"{name} {self.graph.loss:.4g}")
+            row.right = Box(right, "rule", title, f"{gradient} = 1", below="backward starts here", back=True)
+            return
+        kind, dtype = "result" if row.straight else _kind(value), f"{shape_text(value.shape)} {value.dtype}"
+        row.left = Box(left, kind, title, name, dtype)
+        if self.backward and any(v == value.id and port in op.rules for op in self.graph.ops for port, v in op.inputs):
+            row.right = Box(right, kind, f"gradient of {title}", gradient, back=True)
+
+    def _write_op(self, row: _Row, op: Op) -> None:
+        values, (left, right) = self.graph.values, row.ids
+        options = ", ".join(f"{name}={value}" for name, value in op.options.items())
+        place, scope = f"{op.place.file}:{op.place.line}", op.scopes[-1].path if op.scopes and not op.parts else ""
+        if op.parts:
+            called = f"{len(op.parts):,} operations from"
+            below = place if "operations" in op.name else f"{len(op.parts):,} operations"
+        else:
+            given = [f"{op.ports[p]}={values[v].name}" for p, v in op.inputs] + [options] * bool(options)
+            called = f"{op.name}({', '.join(given)}),"
+            below = f"{within(scope, row.around)} · {place}" if scope and scope not in row.around else place
+        below, bar = self.overlay.forward.get(op.id, (below, None))
+        title = f"{row.value.name} = {called} {place} in {op.place.function}{scope and f', {scope}'}"
+        row.left = Box(left, "op", plain(title), clip(op.name), clip(options), clip(below), bar=bar)
+        if not self.backward or not op.rules:
+            return
+        served = [v for p, v in op.inputs if p in op.rules]
+        title = f"gradients for {', '.join(values[v].name for v in served)}"
+        if not op.parts:
+            asks = dict.fromkeys(a for rule in op.rules.values() for a in rule.asks)
+            title += f"; asks for {', '.join(asks) or 'nothing but g'}"
+        below = clip(f"for {', '.join(self.names.get(v, values[v].name) for v in served)}", 31)
+        below, bar = self.overlay.backward.get(op.id, (below, None))
+        name = clip(op.name if op.parts else f"rule of {op.name}")
+        row.right = Box(right, "rule", plain(title), name, below=clip(below), back=True, bar=bar)
+        if kept := self.graph.kept(op):
+            row.kept = clip(self.graph.kept(op, self.names) if self.names else kept), plain(kept)
+
+    # Columns and heights
+
+    def _columns(self, frames: list[Frame]) -> None:
+        """Place the columns by what stands in them."""
+        gutter = LANE * len(set(self.lanes.values())) + (GUTTER if self.chips or self.lanes else 0)
+        title = "parameters" if any(self.graph.values[v].role == "parameter" for v in self.chips) else "inputs"
+        chip = max([wide(title, SMALL), *(there[2] for there, _ in self.chips.values())]) if self.chips else 0
+        names = [wide(b.text, SMALL) + INSET * f.level + 12 for f, b in zip(frames, self.picture.frames, strict=True)]
+        left = max([chip + gutter, *names])
+        self.wide = _column([row.left for row in self.rows])
+        content, rung = left + self.wide, 0.0
         if self.backward:
-            below = [wide(self._below(row, row.op)[1], SMALL) + 14 for row in self.rows if row.op]
-            self.rule = max(self.rule, min(240 if self.overlay else 210, max(below, default=0)))
-            rung = max([60, *(wide(self._kept(op), SMALL) + 12 for op in self.graph.ops)])
-            beside = self.overlay.leaves if self.overlay else {}
-            pills = [_chip_width(self._gradient(v), beside.get(v.id, "")) for v in chips if v.id in self.learns]
-            pill = max(pills, default=0)
+            self.rule = _column([row.right for row in self.rows if row.right])
+            rung = max([60, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
+            learn = {v.id for row in self.rows for port, v, lane in row.slots if not lane and row.learns(port)}
+            pill = max([wide("gradients", SMALL), *(self.chips[v][1][2] for v in learn)]) if learn else 0
             content += rung + self.rule + gutter + pill
         around = INSET * max((f.level for f in frames), default=0)
         margin = MARGIN + around
         self.framed = content + 2 * (8 + around)
-        width = max(content, wide(self._caption()))
-        self.chips = margin + (width - content) / 2 + left - gutter
-        self.left = self.chips + gutter
+        width = max(content, wide(self.picture.caption))
+        self.picture.width = width + 2 * margin
+        self.beside = margin + (width - content) / 2 + left - gutter  # where chips end
+        self.left = self.beside + gutter
         self.spine = self.left + self.wide / 2
-        self.right = self.left + self.wide + rung + self.rule if self.backward else 0
-        self.back = self.right - self.rule / 2
-        return width + 2 * margin
+        if self.backward:
+            self.right = self.left + self.wide + rung + self.rule
+            self.back = self.right - self.rule / 2
+            self.picture.headings = [(self.spine, "forward: read down"), (self.back, "backward: read up")]
+            if any(row.kept[0] for row in self.rows):
+                self.picture.headings.append((self.left + self.wide + rung / 2, "kept"))
+            if self.chips:
+                self.picture.headings.append((self.beside - chip / 2, title))
+            if learn:
+                self.picture.headings.append((self.right + gutter + pill / 2, "gradients"))
 
-    def _heights(self) -> float:
-        """Place the rows from the top down; return the height of the page."""
+    def _heights(self, frames: list[Frame]) -> None:
+        """Place the rows from the top down, and the frames round them."""
         bottom = MARGIN + TEXT + 14.0 - GAP + (SMALL + 6 if self.backward else 0)
         for row in self.rows:
             row.y = bottom + GAP + ABOVE * row.starts + row.height / 2
             bottom = row.bottom + BELOW * row.ends
-        return bottom + MARGIN
-
-    # Texts
-
-    def _caption(self) -> str:
-        graph = self.whole
-        parts = graph.summary()
-        if len(self.graph.ops) < len(graph.ops):
-            parts[0] += f" in {len(self.graph.ops)} row{'s' * (len(self.graph.ops) > 1)}"
-            if len(graph.ops) <= LIMIT:
-                parts[0] += f", depth={self.all_at} draws all"
-        if graph.ops and not self.backward:
-            parts[-1] = f"forward only: {parts[-1]} is not one number"
-        elif graph.kept_bytes:
-            parts.insert(-1, f"keeps {bytes_text(graph.kept_bytes)}")
-        return plain(" · ".join(parts + ([self.overlay.caption] if self.overlay else [])))
-
-    def _name(self, value: Value) -> str:
-        return clip(self.names.get(value.id, value.name))
-
-    def _gradient(self, value: Value) -> str:
-        if value.id[0] != "t":  # several parameters as one
-            return value.name.replace("parameter", "gradient")
-        return clip(f"g_{self.names.get(value.id, value.name)}")
-
-    def _shape(self, value: Value) -> str:
-        used = self.uses[value.id]
-        shape = shape_text(value.shape) if value.id[0] == "t" else f"{value.size:,}"
-        return shape + (f" used {used}×" if used > 1 else "")
-
-    def _kept(self, op: Op) -> str:
-        if op.id not in self.kept:
-            self.kept[op.id] = clip(self.graph.kept(op, self.names))
-        return self.kept[op.id]
-
-    def _below(self, row: _Row, op: Op) -> tuple[str, str]:
-        """The second lines of both boxes."""
-        place = f"{op.place.file}:{op.place.line}"
-        if op.parts and "operations" not in op.name:
-            left = f"{len(op.parts):,} operations"
-        elif op.scopes and op.scopes[-1].path not in row.around:
-            left = f"{within(op.scopes[-1].path, row.around)} · {place}"
-        else:
-            left = place
-        values = self.graph.values
-        served = ", ".join(self.names.get(v, values[v].name) for p, v in op.inputs if p in op.rules)
-        right = f"for {served}" if served else ""
-        if self.overlay:
-            left, right = self.overlay.forward.get(op.id, (left, 0))[0], self.overlay.backward.get(op.id, (right, 0))[0]
-        return clip(left), clip(right)
-
-    def _edge_texts(self, value: Value) -> tuple[str, str]:
-        """What flows down and what comes up share the way between the columns."""
-        room = int((self.back - self.spine) / SMALL / EM) - 6 if self.backward else 2 * LONGEST
-        gradient = clip(f"g_{value.name}", min(room // 2, LONGEST))
-        return clip(f"{value.name} {shape_text(value.shape)}", min(room - len(gradient), LONGEST)), gradient
+        self.picture.height = bottom + MARGIN
+        for frame, box in zip(frames, self.picture.frames, strict=True):
+            rows = self._inside(frame)
+            top, bottom = rows[0].top - ABOVE * rows[0].starts, rows[-1].bottom + GAP - 2 + BELOW * (rows[-1].ends - 1)
+            rows[0].starts -= 1  # those inside begin below it, and end above it
+            rows[-1].ends -= 1
+            box.x, box.width = self.picture.width / 2, self.framed - 2 * INSET * frame.level
+            box.y, box.height = (top + bottom) / 2, bottom - top
 
     # Drawing
 
     def _draw(self, index: int, row: _Row) -> None:
-        self.frame = row.frame
-        here = (self.spine, row.y, self.wide, row.height)
-        there = (self.back, row.y, self.rule, row.height)
-        if row.op:
-            self._draw_op(row, row.op, here, there)
-        else:
-            self._draw_end(row, here, there)
-        for i, _ in enumerate(row.straight):
+        self._place(row, row.left, self.spine, row.y, self.wide, row.height)
+        if row.right:
+            self._place(row, row.right, self.back, row.y, self.rule, row.height)
+        ends = [(self.left + self.wide, row.y), (self.right - self.rule, row.y)] if row.right else []
+        if row.left.kind == "loss":
+            self.picture.wires.append(Wire("backward", *row.ids, ends, "the way back begins"))
+        elif row.kept[0]:
+            at = ((ends[0][0] + ends[1][0]) / 2, row.y - 5, "middle")
+            self.picture.wires.append(Wire("kept", *row.ids, ends, f"kept: {row.kept[1]}", row.kept[0], at, False))
+        for i, port in enumerate(row.straight):
             above, x = self.rows[index - 1], self.spine + 16 * (i - (len(row.straight) - 1) / 2)
-            self._edge(above.ids, row.ids, above.value, [(x, above.bottom), (x, row.top)])
+            way: Route = [(x, above.bottom), (x, row.top)], None
+            self._edge(above.ids, row, port, above.value, way, way)
         for i, (port, value, lane) in enumerate(row.slots):
-            y = row.slot(i)
             if lane:
-                self._draw_lane(row, value, y, self.last[value.id] == (index, port))
+                self._draw_lane(index, port, value, row.slot(i))
             else:
-                self._draw_chip(row, value, y, f"{value.id}_{row.ids[0]}_{port}")
+                self._draw_chip(row, port, value, row.slot(i))
 
-    def _draw_end(self, row: _Row, here: Any, there: Any) -> None:
-        """The value with which the ladder begins, or the loss."""
-        value, title, (left, right) = row.value, self.titles[row.value.id], row.ids
-        gradient = clip(f"g_{value.name}", int(self.rule / TEXT / EM) - 5)
-        if not row.straight:
-            self._box(left, _kind(value), *here, title, clip(value.name), _type(value))
-            if self.backward and value.id in self.learns:
-                self._box(right, _kind(value), *there, f"gradient of {title}", gradient, back=True)
-        elif self.graph.loss is None:
-            self._box(left, "result", *here, title, clip(value.name), _type(value))
-        else:
-            self._box(left, "loss", *here, title, f"{clip(value.name)} {self.graph.loss:.4g}")
-            self._box(right, "rule", *there, title, f"{gradient} = 1", below="backward starts here", back=True)
-            ends = [(self.left + self.wide, row.y), (self.right - self.rule, row.y)]
-            self.picture.wires.append(Wire("backward", left, right, ends, "the way back begins"))
+    def _place(self, row: _Row, box: Box, x: float, y: float, width: float, height: float) -> None:
+        box.x, box.y, box.width, box.height, box.frame = x, y, width, height, row.frame
+        self.picture.boxes.append(box)
 
-    def _draw_op(self, row: _Row, op: Op, here: Any, there: Any) -> None:
-        y, (left, right) = row.y, row.ids
-        given = [f"{op.ports[p]}={self.graph.values[v].name}" for p, v in op.inputs]
-        given += [_options(op)] if op.options else []
-        place = f"{op.place.file}:{op.place.line} in {op.place.function}"
-        inside = f", {op.scopes[-1].path}" if op.scopes else ""
-        called = f"{len(op.parts):,} operations from" if op.parts else f"{op.name}({', '.join(given)}),"
-        title = plain(f"{row.value.name} = {called} {place}{inside}")
-        left_below, right_below = self._below(row, op)
-        read = self.overlay or Overlay("", {}, {})
-        bars = read.forward.get(op.id), read.backward.get(op.id)
-        self._box(left, "op", *here, title, clip(op.name), clip(_options(op)), left_below, bar=bars[0] and bars[0][1])
-        if not self.backward or not op.rules:
-            return
-        served = ", ".join(self.graph.values[v].name for p, v in op.inputs if p in op.rules)
-        asks = ", ".join(dict.fromkeys(a for rule in op.rules.values() for a in rule.asks)) or "nothing but g"
-        below = clip(right_below, int(self.rule / SMALL / EM) - 2)
-        title = plain(f"gradients for {served}" + ("" if op.parts else f"; asks for {asks}"))
-        name = clip(op.name if op.parts else f"rule of {op.name}")
-        self._box(right, "rule", *there, title, name, below=below, back=True, bar=bars[1] and bars[1][1])
-        if kept := self._kept(op):
-            ends = [(self.left + self.wide, y), (self.right - self.rule, y)]
-            at = ((ends[0][0] + ends[1][0]) / 2, y - 5, "middle")
-            title = f"kept: {plain(self.graph.kept(op))}"
-            self.picture.wires.append(Wire("kept", left, right, ends, title, kept, at, False))
+    def _draw_chip(self, row: _Row, port: int, value: Value, y: float) -> None:
+        chip, kind, title = f"{value.id}_{row.ids[0]}_{port}", _kind(value), self.titles[value.id]
+        (text, small, width), (g_text, g_small, g_width) = self.chips[value.id]
+        box = Box(chip, kind, title, text, small, size=SMALL)
+        self._place(row, box, self.beside - width / 2, y, width, SLOT - 4)
+        way: Route = [(self.beside, y), (self.left, y)], None
+        self._edge((chip, f"g_{chip}"), row, port, value, way, way)
+        if self.backward and row.learns(port):
+            box = Box(f"g_{chip}", kind, f"gradient of {title}", g_text, g_small, size=SMALL, back=True)
+            self._place(row, box, self._mirror((self.beside, y))[0] + g_width / 2, y, g_width, SLOT - 4)
 
-    def _draw_lane(self, row: _Row, value: Value, y: float, farthest: bool) -> None:
+    def _draw_lane(self, index: int, port: int, value: Value, y: float) -> None:
         """From the value's row along its lane; a use on the way taps the lane."""
         above, below = self.rows[self.made[value.id]], self.rows[self.made[value.id] + 1]
         x, turn = self.left - 14 - LANE * self.lanes[value.id], above.bottom + TURN
         out = self.spine - 8 * max(0, len(below.straight) - 1)
-        start = [(out, turn), (x, turn)]
-        aside = above.op.others.index(value.id) if above.op and value.id in above.op.others else None
-        if aside is not None:
-            leaves = above.slot(len(above.slots) + aside)
-            start = [(self.left, leaves), (x, leaves)]
-        if not farthest:
-            start, fork = [], (x, y)
-        elif aside is not None:
-            fork = None
-        elif below.straight:
+
+        def route(farthest: bool, straight: bool) -> Route:
+            end = [(x, y), (self.left, y)]
+            if not farthest:
+                return end, end[0]
+            if above.op and value.id in above.op.others:
+                leaves = above.slot(len(above.slots) + above.op.others.index(value.id))
+                return [(self.left, leaves), (x, leaves), *end], None
             fork = (out, turn)
-        else:
-            start.insert(0, (out, above.bottom))
-            fork = None
-        self._edge(above.ids, row.ids, value, [*start, (x, y), (self.left, y)], fork)
+            return ([fork, (x, turn), *end], fork) if straight else ([(out, above.bottom), fork, (x, turn), *end], None)
 
-    def _draw_chip(self, row: _Row, value: Value, y: float, chip: str) -> None:
-        kind, title, shape = _kind(value), self.titles[value.id], self._shape(value)
-        width = _chip_width(self._name(value), shape)
-        box = (self.chips - width / 2, y, width, SLOT - 2, title, self._name(value), shape)
-        self._box(chip, kind, *box, size=SMALL)
-        self._edge((chip, f"g_{chip}"), row.ids, value, [(self.chips, y), (self.left, y)])
-        if self.backward and value.id in self.learns:
-            text, beside = self._gradient(value), self.overlay.leaves.get(value.id, "") if self.overlay else ""
-            width = _chip_width(text, beside)
-            x = self._mirror((self.chips, y))[0] + width / 2
-            self._box(
-                f"g_{chip}", kind, x, y, width, SLOT - 2, f"gradient of {title}", text, beside, size=SMALL, back=True
-            )
+        there = route(self.last[value.id] == (index, port), bool(below.straight))
+        back = route(self.last_back.get(value.id) == (index, port), any(map(below.learns, below.straight)))
+        self._edge(above.ids, self.rows[index], port, value, there, back)
 
-    def _draw_frames(self, frames: list[Frame]) -> None:
-        opened: Counter[int] = Counter()
-        closed: Counter[int] = Counter()
-        stack: list[int] = []
-        for i, frame in enumerate(frames):  # an outer one comes before those inside
-            row = self.rows[self.before + frame.first]
-            top = row.top - ABOVE * (row.starts - opened[frame.first])
-            opened[frame.first] += 1
-            del stack[frame.level :]
-            width = self.framed - 2 * INSET * frame.level
-            title, text, outer = plain(frame.label), clip(frame.label), stack[-1] if stack else -1
-            box = Box("", "frame", self.picture.width / 2, top, width, 0, title, text, frame=outer)
-            self.picture.frames.append(box)
-            stack.append(i)
-        for frame, box in zip(reversed(frames), reversed(self.picture.frames), strict=True):
-            row = self.rows[self.before + frame.last]
-            bottom = row.bottom + GAP - 4 + BELOW * closed[frame.last]
-            closed[frame.last] += 1
-            box.y, box.height = (box.y + bottom) / 2, bottom - box.y
-
-    def _box(self, *args: Any, **options: Any) -> None:
-        box = Box(*args, **options)
-        box.frame = self.frame
-        self.picture.boxes.append(box)
-
-    def _edge(
-        self, tail: tuple[str, str], head: tuple[str, str], value: Value, points: list[Point], fork: Point | None = None
-    ) -> None:
-        """One edge down and, if `value` learns, its mirror image up; from a fork, where the latter ends."""
-        texts, at = ("", ""), (0.0, 0.0)
-        if value.id in self.unlabelled:
-            self.unlabelled.discard(value.id)
-            place = self.made[value.id]
-            texts = self._edge_texts(value)
-            at = self.spine + 8 * max(1, len(self.rows[place + 1].straight)), self.rows[place].bottom + TURN + 2
-        title = self.titles[value.id]
-        self.picture.wires.append(Wire("forward", tail[0], head[0], points, title, texts[0], (*at, "start")))
-        if self.backward and value.id in self.learns:
-            up = [self._mirror(point) for point in reversed(points)]
-            title, at = f"gradient of {title}", self._mirror(at)
-            self.picture.wires.append(Wire("backward", head[1], tail[1], up, title, texts[1], (*at, "end"), not fork))
+    def _edge(self, tail: tuple[str, str], row: _Row, port: int, value: Value, there: Route, back: Route) -> None:
+        """One edge down and, where a rule runs, the mirror image of `back` up: from a fork, to a sum."""
+        (points, fork), title = there, self.titles[value.id]
+        self.picture.wires.append(Wire("forward", tail[0], row.ids[0], points, title, *self._label(value, False)))
         if fork:
             self.picture.marks.append((*fork, False))
-            if self.backward and value.id in self.learns:
-                self.picture.marks.append((*self._mirror(fork), True))
+        if self.backward and row.learns(port):
+            (points, fork), title = back, f"gradient of {title}"
+            up, label = [self._mirror(point) for point in reversed(points)], self._label(value, True)
+            self.picture.wires.append(Wire("backward", row.ids[1], tail[1], up, title, *label, not fork))
+            if fork:
+                self.picture.marks.append((*up[-1], True))
+
+    def _label(self, value: Value, back: bool) -> tuple[str, tuple[float, float, str]]:
+        """What flows, at the first edge that it takes; down and up share the way between the columns."""
+        if (value.id, back) not in self.unlabelled:
+            return "", (0, 0, "middle")
+        self.unlabelled.discard((value.id, back))
+        row = self.made[value.id]
+        at = self.spine + 8 * max(1, len(self.rows[row + 1].straight)), self.rows[row].bottom + TURN + 2
+        room = int((self.back - self.spine) / SMALL / EM) - 6 if self.backward else 2 * LONGEST
+        gradient = clip(f"g_{value.name}", min(room // 2, LONGEST))
+        if back:
+            return gradient, (*self._mirror(at), "end")
+        return clip(f"{value.name} {shape_text(value.shape)}", min(room - len(gradient), LONGEST)), (*at, "start")
 
     def _mirror(self, point: Point) -> Point:
         x, y = point
         return (self.right + self.left - x if x <= self.left else self.back + self.spine - x), y
 
 
-def _chip_width(name: str, shape: str = "") -> float:
-    return wide(f"{name} {shape}".strip(), SMALL) + 18
+def _caption(graph: Graph, view: View, overlay: Overlay) -> str:
+    parts, rows = graph.summary(), len(view.graph.ops)
+    if rows < len(graph.ops):
+        parts[0] += f" in {rows} row{'s' * (rows > 1)}"
+        if len(graph.ops) <= LIMIT:
+            parts[0] += f", depth={view.all_at} draws all"
+    if graph.ops and graph.loss is None:
+        parts[-1] = f"forward only: {parts[-1]} is not one number"
+    elif graph.kept_bytes:
+        parts.insert(-1, f"keeps {bytes_text(graph.kept_bytes)}")
+    return plain(" · ".join([*parts, overlay.caption] if overlay.caption else parts))
+
+
+def _column(boxes: list[Box]) -> float:
+    """Width for what stands in `boxes`."""
+    texts = [wide(box.text) + wide(f" {box.beside}" if box.beside else "", SMALL) for box in boxes]
+    return max([110, *texts, *(wide(box.below, SMALL) for box in boxes)]) + 16
 
 
 def _kind(value: Value) -> str:
     return "parameter" if value.role == "parameter" else "input"
 
 
-def _type(value: Value) -> str:
-    return f"{shape_text(value.shape)} {value.dtype}"
-
-
 def _title(value: Value) -> str:
+    if value.id[0] != "t":  # several as one
+        return f"{value.name}, {value.size:,} elements"
     return plain(f"{value.role} {value.name} {value.shape} {value.dtype}, {value.size:,} elements")
-
-
-def _options(op: Op) -> str:
-    return ", ".join(f"{name}={value}" for name, value in op.options.items())

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.primitive import Plan
-from autograd_cnn.engine.tape import no_grad, unbroadcast
+from autograd_cnn.engine.tape import enable_grad, unbroadcast
 from autograd_cnn.graph.records import Graph, Op, Use
 from autograd_cnn.ops.linalg import _letters
 
@@ -64,7 +64,7 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
     """
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
-    with no_grad(), np.errstate(all="ignore"):
+    with enable_grad(), np.errstate(all="ignore"):  # as recorded: by-products are asked for
         return _Runner(graph, repeat).measures
 
 

@@ -6,7 +6,7 @@ Reads records and what `measure` finds; gives texts and lengths of bars.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autograd_cnn.graph.measure import Measures, Stats, flops, measure
@@ -20,7 +20,7 @@ Reading = tuple[str, "float | None"]  # text, length of the bar
 class Overlay:
     """Readings by operation, for its box on the way there and on the way back; texts for gradients of leaves."""
 
-    caption: str
+    caption: str = ""
     forward: dict[str, Reading] = field(default_factory=dict)
     backward: dict[str, Reading] = field(default_factory=dict)
     leaves: dict[str, str] = field(default_factory=dict)
@@ -35,45 +35,29 @@ def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:
     return OVERLAYS[name](graph, ops)
 
 
-def _parts(op: Op) -> Iterator[Op]:
-    yield from op.parts or (op,)
-
-
 def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, float]]) -> dict[str, Reading]:
     """Lengths as shares of the largest there is."""
     most = max((n for r in (readings, *others) for _, n in r.values()), default=0) or 1
     return {op: (text, n / most) for op, (text, n) in readings.items()}
 
 
-def _split(shares: dict[str, float], write: Callable[[float], str], brief: Callable[[float], str]) -> str:
+def _split(shares: dict[str, float], write: Callable[[float], str], unit: str) -> str:
     """``5.4 ms: x 3.1, w 2.2``; what is less than a twentieth goes unsaid."""
     total = sum(shares.values())
-    said = [f"{name} {brief(share)}" for name, share in shares.items() if share >= 0.05 * total]
-    return f"{write(total)}: {', '.join(said)}" if len(said) > 1 else write(total)
-
-
-def _metric(number: float, unit: str) -> str:
-    """``2.4 M``, in front of `unit`."""
-    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= 0.9995 * scale:
-            return f"{number / scale:.3g} {prefix}{unit}"
-    return f"{number:.3g} {unit}"
-
-
-def _brief_ms(number: float) -> str:
-    return f"{number:.2g}" if number < 10 else f"{number:.0f}"
+    brief = {name: write(share).removesuffix(unit).rstrip() for name, share in shares.items() if share >= 0.05 * total}
+    return f"{write(total)}: {', '.join(map(' '.join, brief.items()))}" if len(brief) > 1 else write(total)
 
 
 def _ms(number: float) -> str:
-    return f"{_brief_ms(number)} ms"
+    return f"{number:#.2g} ms" if number < 9.95 else f"{number:.0f} ms"
 
 
 def _flop(number: float) -> str:
-    return _metric(number, "FLOP")
-
-
-def _brief(number: float) -> str:
-    return _metric(number, "").rstrip()
+    """``2.4 MFLOP``."""
+    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= 0.9995 * scale:
+            return f"{number / scale:.3g} {prefix}FLOP"
+    return f"{number:.3g} FLOP"
 
 
 def _time(graph: Graph, ops: list[Op]) -> Overlay:
@@ -82,11 +66,11 @@ def _time(graph: Graph, ops: list[Op]) -> Overlay:
         raise ValueError("graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest")
     forward, backward = {}, {}
     for op in ops:
-        ms = sum(found.forward[o.id] for o in _parts(op))
+        ms = sum(found.forward[o.id] for o in op.parts or (op,))
         forward[op.id] = _ms(ms), ms
         if op.rules:
-            ms = sum(sum(found.rules[o.id].values()) for o in _parts(op))
-            backward[op.id] = _split({"": ms} if op.parts else found.rules[op.id], _ms, _brief_ms), ms
+            ms = sum(sum(found.rules[o.id].values()) for o in op.parts or (op,))
+            backward[op.id] = _split({"": ms} if op.parts else found.rules[op.id], _ms, "ms"), ms
     there, back = sum(found.forward.values()), sum(sum(r.values()) for r in found.rules.values())
     caption = f"forward {_ms(there)}, backward {_ms(back)}"
     return Overlay(caption, _bars(forward, backward), _bars(backward, forward))
@@ -98,7 +82,7 @@ def _flops(graph: Graph, ops: list[Op]) -> Overlay:
     for op in ops:
         there, rules = flops(graph, op)
         forward[op.id] = _flop(there), float(there)
-        backward[op.id] = _split(rules, _flop, _brief), float(sum(rules.values()))
+        backward[op.id] = _split(rules, _flop, "FLOP"), float(sum(rules.values()))
     counts = [flops(graph, op) for op in graph.ops]
     there, back = sum(c for c, _ in counts), sum(sum(r.values()) for _, r in counts)
     caption = f"forward {_flop(there)}, backward {_flop(back)}"
@@ -108,8 +92,7 @@ def _flops(graph: Graph, ops: list[Op]) -> Overlay:
 def _bytes(graph: Graph, ops: list[Op]) -> Overlay:
     forward = {}
     for op in ops:
-        kept = [k for o in _parts(op) for k in o.kept or () if k.first is None and graph.counted(k)]
-        total = sum(k.nbytes for k in kept)
+        total = sum(k.nbytes for k in op.kept or () if k.first is None and graph.counted(k))
         forward[op.id] = f"keeps {bytes_text(total)}" if total else "keeps nothing new", float(total)
     if graph.kept_bytes is None:
         raise ValueError("graph: the walk has let go of what was kept. Take the graph before backward()")

@@ -86,7 +86,7 @@ def _style(scope: str) -> str:
         return [f"{scope} {rule}" for rule in rules]
 
     shapes = [
-        f"{scope}{{font-family:{FONT};font-size:12px}}",
+        f"{scope}{{font-family:{FONT};font-size:12px;max-width:100%;height:auto}}",
         f"{scope} .small{{font-size:{SMALL}px}}",
         f"{scope} .caption,{scope} .frame-name{{font-weight:600}}",
         f"{scope} .label{{stroke-width:4px;paint-order:stroke;stroke-linejoin:round}}",

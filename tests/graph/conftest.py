@@ -99,6 +99,13 @@ def models():
     def scaled(w, x):
         return ag.sum(ag.tanh(x * 2.0 - 1.0) * w + x)
 
+    def detached(x, w):
+        h = ag.tanh(w * x)
+        one = h * ag.exp(h.detach())
+        two = ag.sin(one)
+        three = two * ag.cos(one) + one
+        return ag.sum(three * ag.exp(one.detach()))
+
     class Block(ag.nn.Module):
         def __init__(self):
             self.conv1 = ag.nn.Conv2d(4, 4, 3, padding=1, rng=rng)
@@ -165,6 +172,8 @@ def models():
         "square": ag.trace(lambda x: x * x + x, 3.0),
         "matrix": ag.trace(lambda x, w: x @ w, rng.normal(size=(2, 3)), weights(3, 4)),
         "data first": ag.trace(scaled, weights(3), rng.normal(size=3)),
+        "detached": ag.trace(detached, rng.normal(size=3), weights(3, name="w")),
+        "second derivative": ag.trace(ag.grad(ag.grad(lambda x: ag.sin(x) * x)), 1.3),
         "leaf": weights(3, name="w").graph(),
         "blocks": ag.trace(lambda x, y: ag.mse(blocks(x), y), image.astype("f"), np.ones((2, 3), "f")),
         "recurrent": ag.trace(lambda x: recurrent(x), rng.normal(size=(12, 2, 3)).astype("f")),

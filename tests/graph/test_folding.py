@@ -193,10 +193,53 @@ def test_parameters_are_called_as_in_their_frame_and_by_their_whole_name_in_the_
     assert "parameter blocks.2.conv2.w (3, 3, 4, 4) float32, 144 elements" in [title for _, title in chips]
 
 
+def test_a_parameter_of_several_frames_keeps_its_whole_name(weights):
+    names = [f"encoder.{letter}" for letter in "abcdefgh"]
+    tied, y = [weights(2, name=name) for name in names], weights(2, name="y")
+    for scope in ("encoder", "decoder"):
+        with ag.scope(scope):
+            for w in tied:
+                y = y * w
+    chips = [box.text for box in ladder(y.sum().graph()).boxes if box.kind == "parameter" and not box.back]
+    assert chips == ["y", *names, *names]
+
+
+def test_uses_are_counted_that_are_not_drawn(models):
+    chips = {box.text: box.beside for box in ladder(models["nested"], 2).boxes if box.kind == "parameter"}
+    assert chips["v"] == "(3,3) used 15×"
+
+
+def test_what_is_kept_is_called_as_it_is_drawn(weights):
+    w, h = weights(3, 3, name="w"), weights(2, 3, name="h")
+    for _ in range(6):
+        h = ag.tanh(h @ w)
+    graph = (h * h).sum().graph()
+    drawn = fold(graph, 1).graph
+    product = drawn.ops[-2]
+    assert {drawn.values[v].name for _, v in product.inputs} == {"h_2"}
+    assert [wire.label for wire in ladder(graph, 1).wires if wire.kind == "kept"][-1] == "h_2 (shared)"
+
+
 def test_a_closed_scope_with_two_results_has_two_ways_out(models):
     view = fold(models["two ways out"], 0)
     encoder = view.graph.ops[0]
     assert [view.graph.values[v].name for v in (encoder.output, *encoder.others)] == ["k", "h"]
+
+
+@pytest.mark.parametrize(("count", "others"), [(8, 7), (9, 0)])
+def test_a_closed_scope_with_more_than_eight_results_has_one_way_out(weights, count, others):
+    w = weights(2)
+    with ag.scope("many"):
+        results = [ag.sin(w * k) for k in range(count)]
+    view = fold(ag.stack(results).sum().graph(), 0)
+    assert len(view.graph.ops[0].others) == others
+    assert len(view.graph.ops[1].inputs) == 1 + others
+
+
+def test_what_does_not_recur_is_drawn_as_long_as_it_can_be(weights):
+    scope = {"y": weights(2), "ag": ag}
+    exec(compile("y = ag.tanh(y)\n" * 100, "generated.py", "exec"), scope)
+    assert rows(scope["y"].sum().graph()) == ["tanh"] * 100 + ["sum"]
 
 
 def test_the_edges_of_unrolled_steps_become_one(models):
@@ -220,6 +263,7 @@ def test_so_is_one_in_which_nothing_recurs(weights):
     graph = scope["y"].sum().graph()
     found = rows(graph)
     assert len(found) == READABLE and found[19] == "… 1,162 operations"
+    assert [box.below for box in ladder(graph).boxes if box.text == found[19]] == ["generated.py:20", "for tanh_19"]
     with pytest.raises(ValueError, match=r"1,201 rows are too many for \.svg"):
         graph.svg(depth=0)
 

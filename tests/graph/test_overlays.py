@@ -1,26 +1,22 @@
 """Overlays: every number is the one that NumPy, or a separate backward pass, gives."""
 
+import itertools
 import math
+import re
+from io import BytesIO
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.graph import overlays, svg
 from autograd_cnn.graph.layout import ladder
-from autograd_cnn.graph.measure import flops, measure
+from autograd_cnn.graph.measure import Measures, flops, measure
 
 TRACED = [
-    "residual",
-    "hub",
-    "branches",
-    "dense",
-    "square",
-    "data first",
-    "many inputs",
-    "blocks",
-    "recurrent",
-    "nested",
-]
+    "residual", "hub", "branches", "dense", "square", "data first", "many inputs", "blocks", "recurrent", "nested",
+    "detached", "second derivative",
+]  # fmt: skip
 
 
 def rms(array):
@@ -52,6 +48,16 @@ def test_values_and_gradients_of_a_small_network_by_hand():
     pictured = ladder(graph, overlay="gradient")
     assert [b.beside for b in pictured.boxes if b.text == "g_w"] == ["2.8e+00"]  # of (4, 0)
     assert ladder(graph, overlay="zeros").caption.endswith("1 dead channels (0 in the whole batch)")
+
+
+def test_a_maximum_pool_is_measured_with_the_by_product_that_it_was_recorded_with(rng, weights):
+    w = weights(3, 3, 1, 2, name="w")
+    graph = ag.trace(lambda x: ag.sum(ag.max_pool2d(ag.conv2d(x, w), 2)), rng.normal(size=(2, 6, 6, 1)))
+    with ag.no_grad():
+        found = measure(graph, 1)
+    _, gradients = graph.program().run()
+    assert found.gradients[graph.ops[0].inputs[1][1]].rms == pytest.approx(rms(gradients["w"]))
+    assert sum(ms > 0 for ms in found.forward.values()) == 3
 
 
 def test_a_checkpoint_is_measured_as_what_it_runs_again(weights):
@@ -120,11 +126,103 @@ def test_time_is_taken_once_and_drawn_the_same_ever_after(rng):
     assert all(0 <= box.bar <= 1 for box in ladder(graph, overlay="time").boxes if box.bar is not None)
 
 
+def test_bars_of_both_ways_have_one_scale():
+    graph = ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3))
+    for there, back in (2.0, 8.0), (8.0, 2.0):
+        graph.measured = Measures({"n1": there, "n2": 1.0}, {"n1": {"x": back}, "n2": {"x": 4.0}})
+        picture = ladder(graph, overlay="time")
+        found = {box.id: (box.below, box.bar) for box in picture.boxes if box.bar is not None}
+        assert found["n1"] == (f"{there} ms", there / 8) and found["r1"] == (f"{back} ms", back / 8)
+        assert found["n2"] == ("1.0 ms", 0.125) and found["r2"] == ("4.0 ms", 0.5)
+    assert picture.caption.endswith("forward 9.0 ms, backward 6.0 ms")
+
+
+def test_the_shortest_time_counts(monkeypatch):
+    ticks = itertools.cycle([0, 5, 5, 8, 8, 12])  # three calls: 5, 3 and 4 s
+    monkeypatch.setattr("autograd_cnn.graph.measure.perf_counter", lambda: next(ticks))
+    found = measure(ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3)), 3)
+    assert found.forward == {"n1": 3000, "n2": 3000} and found.rules == {"n1": {"x": 3000}, "n2": {"x": 3000}}
+
+
+def test_a_checkpoint_takes_the_time_of_what_runs_again_and_of_what_is_walked(weights, monkeypatch):
+    w = weights(3, name="w")
+    monkeypatch.setattr("autograd_cnn.graph.measure.perf_counter", itertools.count().__next__)  # a second each
+    found = measure(ag.trace(lambda x: ag.sum(ag.checkpoint(lambda h: ag.tanh(h * w), x * w)), np.ones(3)), 1)
+    assert found.forward == {"n1": 1000, "n2": 2000, "n3": 1000}
+    assert found.rules["n2"] == {"again": 2000, "walked": 3000}
+
+
+@pytest.mark.parametrize(
+    ("write", "number", "text"),
+    [
+        ("_ms", 0.0041, "0.0041 ms"), ("_ms", 5, "5.0 ms"), ("_ms", 9.96, "10 ms"), ("_ms", 28.4, "28 ms"),
+        ("_flop", 0, "0 FLOP"), ("_flop", 999, "999 FLOP"), ("_flop", 999_600, "1 MFLOP"),
+        ("_flop", 2.5e9, "2.5 GFLOP"),
+    ],
+)  # fmt: skip
+def test_numbers_are_short(write, number, text):
+    assert getattr(overlays, write)(number) == text
+
+
+def test_a_joint_rule_is_counted_once(rng, weights):
+    w, b = weights(3, name="w"), weights(3, name="b")
+    graph = ag.trace(lambda x: ag.sum(ag.batch_norm(x, w, b)), rng.normal(size=(8, 3)))
+    norm = next(op for op in graph.ops if op.name == "batch_norm")
+    assert flops(graph, norm) == (24, {"x, w, b": 24})
+
+
+def test_only_what_cuts_has_dead_channels():
+    graph = ag.trace(lambda x: ag.sum(ag.tanh(x)), np.array([[1.0, 0.0], [2.0, 0.0]]))
+    assert below(graph, "zeros")[0][0] == "50 % zero"
+    assert ladder(graph, overlay="zeros").caption.endswith("0 dead channels (0 in the whole batch)")
+
+
+def test_the_first_infinite_gradient_is_the_first_on_the_way_back():
+    graph = ag.trace(lambda x: ag.sum(ag.sqrt(x * 2.0) * 3.0), np.array([0.0, 1.0]))
+    picture = ladder(graph, overlay="gradient")
+    assert picture.caption.endswith("first nan or inf in the gradient of multiply")
+    assert [(box.below, box.bar) for box in picture.boxes if box.id == "r1"] == [("1 nan or inf", 1.0)]
+
+
 def test_the_first_nan_is_named():
     with np.errstate(invalid="ignore"):
         graph = ag.trace(lambda x: ag.sum(ag.log(x - 1.0) * 2.0), np.array([0.0, 2.0, 3.0]))
     assert "first nan or inf in log, test_overlays.py" in ladder(graph, overlay="gradient").caption
     assert below(graph, "zeros")[0][1:] == ["1 nan or inf", "1 nan or inf", "1 nan or inf"]
+
+
+@pytest.fixture
+def overlaid(models):
+    """The boxes of an overlay with all steps of the ramp, and its graph."""
+    graph = models["cnn"]
+    picture = ladder(graph, overlay="flops")
+    assert {0, 4} < {svg.heat(box) for box in picture.boxes if box.bar is not None}
+    return graph, [box for box in picture.boxes if box.bar is not None]
+
+
+def test_svg_draws_the_ramp_and_bars_that_can_be_seen(overlaid, drawn):
+    graph, boxes = overlaid
+    found = [e.get("class") for e in drawn(graph.svg(overlay="flops")).iter() if e.get("class")]
+    assert [kind.split()[-1] for kind in found if "heat" in kind] == [f"heat{svg.heat(box)}" for box in boxes]
+    assert found.count("bar") == sum(box.bar * (box.width - 12) >= 1 for box in boxes) < len(boxes)
+
+
+def test_dot_draws_the_ramp(overlaid):
+    graph, boxes = overlaid
+    fills = dict(re.findall(r'^"(\w+)" \[.*fillcolor="(#\w+)"', graph.dot(overlay="flops"), re.M))
+    assert [fills[box.id] for box in boxes] == [svg.RAMP[0][svg.heat(box)] for box in boxes]
+
+
+def test_matplotlib_draws_the_ramp(overlaid):
+    paint = pytest.importorskip("autograd_cnn.graph.paint").paint
+    from matplotlib.image import imread
+
+    graph, boxes = overlaid
+    pixels = np.rint(255 * imread(BytesIO(paint(ladder(graph, overlay="flops"), ".png")))[..., :3]).astype(int)
+    there = set(map(tuple, pixels.reshape(-1, 3)))
+    for box in boxes:
+        fill = svg.RAMP[0][svg.heat(box)]
+        assert tuple(int(fill[i : i + 2], 16) for i in (1, 3, 5)) in there
 
 
 def test_measuring_touches_nothing(weights):

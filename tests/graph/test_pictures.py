@@ -1,18 +1,25 @@
 """The pictures: well-formed, true to the graph, legible, the same in every run, whatever things are called."""
 
 import re
+import runpy
 import sys
 from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.graph import dot as dot_module
 from autograd_cnn.graph import svg as svg_module
 from autograd_cnn.graph.layout import EM, ladder, wide
 from autograd_cnn.graph.text import bytes_text
 
-MODELS = ["cnn", "residual", "hub", "branches", "dense", "square", "matrix", "data first", "leaf", "many inputs"]
+MODELS = [
+    "cnn", "residual", "hub", "branches", "dense", "square", "matrix", "data first", "leaf", "many inputs", "detached",
+    "second derivative",
+]  # fmt: skip
 FOLDED = [
     *((name, None, None) for name in MODELS), ("blocks", None, None), ("blocks", 0, None), ("blocks", 1, None),
     ("blocks", 1, "gradient"), ("recurrent", None, None), ("recurrent", 0, None), ("recurrent", 9, None),
@@ -79,6 +86,7 @@ def test_a_shared_parameter_is_a_chip_at_every_use(models, drawn):
     shown = texts(drawn(models["hub"].svg()))
     assert shown.count("w (8,8) used 5×") == 5
     assert shown.count("g_w") == 5
+    assert texts(drawn(models["residual"].svg())).count("w (3,3,4,4) used 2×") == 2
 
 
 def test_the_cnn_says_what_it_is(models, drawn):
@@ -94,12 +102,40 @@ def test_the_cnn_says_what_it_is(models, drawn):
     assert "g_x" not in shown
 
 
+def test_tooltips_say_it_in_full(models):
+    titles = {box.id: re.sub(r":\d+", "", box.title) for box in ladder(models["cnn"]).boxes}
+    assert titles["t1"] == "input x (4, 32, 32, 3) float32, 12,288 elements"
+    assert titles["n4"] == "h_2 = conv2d(x=m, w=w2, b=b2, padding=1), conftest.py in standard_cnn"
+    assert titles["r4"] == "gradients for m, w2, b2; asks for w, x_shape, stride, padding, dilation, groups, x, w_shape"
+    assert titles["g_t3_n1_2"] == "gradient of parameter b1 (32,) float32, 32 elements"
+    titles = {box.id: re.sub(r":\d+", "", box.title) for box in ladder(models["blocks"], 0).boxes}
+    assert titles["n1"] == "x_2 = conv2d(x=x, w=stem.w, b=stem.b, padding=1), conftest.py in forward, stem"
+    assert titles["n2"] == "relu_6 = 15 operations from conftest.py in forward"
+    assert titles["r2"] == "gradients for x_2, 12 parameters"
+    assert titles["g_p2_n2_1"] == "gradient of 12 parameters, 888 elements"
+    assert "gradients for multiply_2; asks for nothing but g" in [b.title for b in ladder(models["data first"]).boxes]
+
+
+def test_the_columns_have_headings(models, drawn):
+    assert texts(drawn(models["cnn"].svg()))[1:6] == [
+        "forward: read down", "backward: read up", "kept", "parameters", "gradients",
+    ]  # fmt: skip
+    assert texts(drawn(models["second derivative"].svg()))[1:5] == [
+        "forward: read down", "backward: read up", "kept", "inputs",
+    ]  # fmt: skip
+    assert "read down" not in models["matrix"].svg()
+
+
 def test_after_the_walk_the_rungs_have_names_but_no_bytes(cnn, drawn):
     cnn.backward()
     shown = texts(drawn(cnn.graph().svg()))
     assert "keeps" not in shown[0]
     assert {"m, w2", "argmax_m", "v, w5", "q, y"} <= set(shown)
     assert not [t for t in shown if t.endswith(" kB")]
+
+
+def test_what_keeps_nothing_does_not_say_so(models):
+    assert ladder(models["branches"]).caption.startswith("8 operations · loss ")
 
 
 def test_a_result_of_many_numbers_is_forward_only(models, drawn):
@@ -112,6 +148,46 @@ def test_an_edge_that_forks_is_marked_and_its_gradients_are_summed(models):
     marks = ladder(models["residual"]).marks
     assert [summed for *_, summed in marks] == [False, True]
     assert len(ladder(models["hub"]).marks) == 5  # x needs no gradient: four taps and the fork
+
+
+def test_no_gradient_comes_back_where_no_rule_runs(models):
+    graph, picture = models["detached"], ladder(models["detached"])
+    boxes = {box.id: box for box in picture.boxes}
+    back = [wire for wire in picture.wires if wire.kind == "backward"]
+    assert all(wire.tail in boxes and wire.head in boxes for wire in back)
+    rules = {(f"r{op.id[1:]}", v) for op in graph.ops for port, v in op.inputs if port in op.rules}
+    made = {op.output: f"r{op.id[1:]}" for op in graph.ops}
+    assert {(w.tail, w.head) for w in back if w.head in made.values()} == {
+        *((rule, made[v]) for rule, v in rules if v in made), (f"g_{graph.result}", made[graph.result])
+    }  # fmt: skip
+    labels = sorted(wire.label for wire in back if wire.label)
+    assert labels == sorted(f"g_{graph.values[op.output].name}" for op in graph.ops[:-1] if op.rules)
+
+
+def on(point, wire):
+    """Whether `wire` runs over `point`, but does not begin or end there."""
+    x, y = point
+    over = any(min(a, c) <= x <= max(a, c) and min(b, d) <= y <= max(b, d) for (a, b), (c, d) in pairwise(wire.points))
+    return over and point not in (wire.points[0], wire.points[-1])
+
+
+def test_where_an_edge_leaves_or_joins_another_of_its_value_is_a_mark(picture):
+    for x, y, summed in picture.marks:
+        wires = [wire for wire in picture.wires if wire.kind == ("backward" if summed else "forward")]
+        (one,) = [wire for wire in wires if (x, y) == wire.points[-1 if summed else 0]]
+        assert [wire.title for wire in wires if on((x, y), wire)] == [one.title]
+        assert one.arrow != summed
+    sums = {(x, y) for x, y, summed in picture.marks if summed}
+    assert sums == {wire.points[-1] for wire in picture.wires if wire.kind == "backward" and not wire.arrow}
+
+
+def test_a_lane_is_free_again_where_its_value_was_used_last(weights):
+    y = weights(2)
+    for _ in range(4):
+        y = y + ag.tanh(ag.sin(y))
+    picture = ladder(y.sum().graph(), 2)
+    upright = {a[0] for wire in picture.wires if len(wire.points) > 2 for a, b in pairwise(wire.points) if a[0] == b[0]}
+    assert len({x for x in upright if x < picture.boxes[0].x - picture.boxes[0].width / 2}) == 1
 
 
 # Legible
@@ -173,6 +249,25 @@ def test_frames_hold_their_boxes_whole_and_no_others_and_their_names_stand_free(
             free = top >= name[1] + 15 or bottom <= name[1] or left >= name[0] + wide(frame.text, 10)
             assert free, (frame, box)
     assert any(f.text for f in picture.frames) == bool(picture.frames)
+
+
+def test_frames_stand_inside_each_other_or_apart(picture):
+    def edges(frame):
+        x, y = frame.width / 2, frame.height / 2
+        return frame.x - x, frame.y - y, frame.x + x, frame.y + y
+
+    for i, frame in enumerate(picture.frames):
+        around, outer = set(), frame.frame
+        while outer >= 0:
+            around.add(outer)
+            outer = picture.frames[outer].frame
+        left, top, right, bottom = edges(frame)
+        for j, other in enumerate(picture.frames[:i]):
+            l2, t2, r2, b2 = edges(other)
+            if j in around:
+                assert l2 + 5 <= left and t2 + 15 <= top and right <= r2 - 5 and bottom <= b2 - 5
+            else:
+                assert b2 + 5 <= top
 
 
 def test_labels_of_edges_do_not_meet(picture):
@@ -315,6 +410,10 @@ def test_two_processes_write_the_same_bytes(python, monkeypatch):
     assert "0x" not in first
 
 
+def test_a_wide_picture_is_scaled_to_the_page(graph):
+    assert "max-width:100%;height:auto" in graph.svg()
+
+
 def test_two_pictures_on_one_page_do_not_mix(models):
     names = set()
     for graph in models.values():
@@ -362,6 +461,40 @@ def test_graphviz_keeps_our_positions(models, graphviz):
     shift = placed[first.id][0] - first.x, placed[first.id][1] + first.y
     for box in picture.boxes:
         np.testing.assert_allclose(placed[box.id], (box.x + shift[0], shift[1] - box.y), atol=0.2)
+
+
+def test_graphviz_draws_headings_forks_and_sums_too_but_the_text_has_the_graph_only(models, graphviz, drawn):
+    graph, picture = models["residual"], ladder(models["residual"])
+    root = drawn(graphviz(dot_module._dot(picture, notes=True), "svg").decode())
+    shown = ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
+    assert {"parameters", "forward: read down", "kept", "backward: read up", "gradients", "+"} <= set(shown)
+    assert len(list(root.iter(f"{SVG}ellipse"))) == len(picture.marks) == 2
+    assert "heading" not in graph.dot() and "mark" not in graph.dot()
+
+
+def test_png_has_them(models, tmp_path, monkeypatch):
+    graphviz = pytest.importorskip("graphviz")
+    given = []
+
+    class Source:
+        def __init__(self, text):
+            given.append(text)
+
+        def pipe(self, **options):
+            return b"PNG"
+
+    monkeypatch.setattr(graphviz, "Source", Source)
+    models["residual"].save(tmp_path / "g.png")
+    assert "heading_4" in given[0] and "mark_1" in given[0]
+
+
+def test_dot_says_what_has_no_arrow_and_where_the_outer_border_is(models):
+    text, picture = models["residual"].dot(), ladder(models["residual"])
+    bare = re.findall(r'^"(\w+)" -> "(\w+)" .*dir=none', text, re.M)
+    assert bare == [(wire.tail, wire.head) for wire in picture.wires if not wire.arrow]
+    (size,) = re.findall(r"width=(\S+), height=(\S+), .*peripheries=2", text)
+    (loss,) = [box for box in picture.boxes if box.kind == "loss"]
+    assert [float(n) for n in size] == pytest.approx([(loss.width - 8) / 72, (loss.height - 8) / 72], abs=0.01)
 
 
 def test_an_unknown_suffix_says_what_there_is(models, tmp_path):
@@ -426,6 +559,23 @@ def test_a_picture_of_too_many_rows_is_refused_with_the_way_out(weights, tmp_pat
     graph.save(tmp_path / "g.dot", depth=2)
     graph.save(tmp_path / "g.svg")
     assert "1,001 operations in 1 row ·" in (tmp_path / "g.svg").read_text(encoding="utf-8")
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_pictures_of_the_documentation_are_those_that_its_script_draws(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def texts_of(text):  # machines differ in the last digits of a loss
+        return [
+            re.sub(r"loss \S+", "loss", "".join(t.itertext())) for t in ElementTree.fromstring(text).iter(f"{SVG}text")
+        ]
+
+    graphs = runpy.run_path(str(DOCS / "draw.py"))["graphs"]()
+    assert set(graphs) == {"cnn.svg", "residual.svg"}
+    for name, graph in graphs.items():
+        assert texts_of((DOCS / name).read_text(encoding="utf-8")) == texts_of(graph.svg(depth=1))
 
 
 def test_a_notebook_shows_the_picture(models):
