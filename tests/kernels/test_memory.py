@@ -112,7 +112,7 @@ def test_many_threads_never_share():
     for worker in workers:
         worker.join()
     assert not wrong
-    assert not memory._lent or all(loan() is not None for loan, _ in memory._lent.values())
+    assert not memory._lent or all(loan() is not None for loan, *_ in memory._lent.values())
 
 
 def test_scratch_is_reused_by_name_and_not_shared_by_threads():
