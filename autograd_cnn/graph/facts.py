@@ -53,12 +53,20 @@ class _Watch(Author):
         if self.inner or not (op := self.now):  # inside a checkpoint
             return
         parts = self.parts.setdefault(value.id, [])
-        part = {"op": op.id, "look": look(contribution, value.role, True, self.whole)}
+        orders = self.orders.setdefault((op.id, value.id), [])
+        ports = [op.ports[p] for step, _ in op.call.steps for p in step if p is not None and _given(op, p) == value.id]
+        part = {
+            "op": op.id,
+            "port": ports[len(orders)],
+            "line": self.lines[-1][0],
+            "rms": _rms(contribution),
+            "look": look(contribution, value.role, True, self.whole),
+        }
         if not value.shape and (numbers := self.numbers(value, self.sums.get(value.id, ""))):
             part["numbers"] = numbers
         if not value.shape:
             self.sums[value.id] = str(self.scope[self.gradient(value)])
-        self.orders.setdefault((op.id, value.id), []).append(len(parts))
+        orders.append(len(parts))
         parts.append(part)
 
     def into(self, value: Value, text: str) -> None:
@@ -120,9 +128,10 @@ class _Watch(Author):
             fact["v"] = look(self.scope[name], value.role, False, self.whole)
         if gradient in self.received:
             fact["g"] = look(self.scope[gradient], value.role, True, self.whole)
+            fact["rms"] = _rms(self.scope[gradient])
         if parts := self.parts.get(value.id):
             if len(parts) == 1:
-                parts[0].pop("look")  # the gradient itself
+                parts[0] = {k: text for k, text in parts[0].items() if k in ("op", "numbers")}  # the gradient itself
             fact["parts"] = parts
         return fact
 
@@ -135,6 +144,7 @@ class _Watch(Author):
             "out": op.output,
             "learns": list(dict.fromkeys(v for p, v in op.inputs if p in op.rules)),
             "kept": clip(self.graph.kept(op), 200),
+            "scope": "/".join(f"{plain(s.path)}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes),
             "forward": line,
             "rules": [[text, "" if rms is None else f"{rms:.1e}"] for text, rms in lines],
         }
@@ -304,6 +314,17 @@ def _functions(graph: Graph) -> tuple[dict[str, Any], dict[Any, Any]]:
                 place["marked"] = [before[margin:], marked, after]
         places[key] = place
     return texts, places
+
+
+def _given(op: Op, position: int) -> str:
+    """The value that went in there."""
+    value: str = op.call.arguments[position].value.id
+    return value
+
+
+def _rms(array: Any) -> str:
+    """As the listing writes it."""
+    return f"{np.sqrt(np.mean(np.square(array, dtype=np.float64))):.1e}" if np.size(array) else ""
 
 
 def _count(number: int, noun: str) -> str:
