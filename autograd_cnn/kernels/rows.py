@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .elementwise import tile_size
+from .elementwise import SMALL, tile_size
 from .memory import empty, scratch
 from .threads import map_tiles
 
@@ -37,8 +37,12 @@ def softmax_gradient(g: Array, y: Array) -> Array:
 
 
 def _map_rows(function: Callable[..., None], *arrays: Array) -> Array:
-    out = empty(arrays[0].shape, arrays[0].dtype)
+    small = arrays[0].size < SMALL
+    out = (np.empty if small else empty)(arrays[0].shape, arrays[0].dtype)
     flat = [np.ascontiguousarray(a).reshape(-1, out.shape[-1]) for a in (*arrays, out)]
+    if small:  # the tiles alone would cost as much
+        function(*flat)
+        return out
     step = max(1, tile_size(out.size) // out.shape[-1])
 
     def tile(index: int) -> None:

@@ -125,8 +125,8 @@ gelu.vjp(x=lambda g, x: g * (normal_cdf(x) + x * _normal_density(x)))
 
 
 def _in_rows(x, axis):
-    """Whether `axis` is the last, and enough work for kernels."""
-    return np.size(x) >= elementwise.SMALL and axis in (-1, x.ndim - 1) and x.ndim > 1 and x.dtype.char in "fd"
+    """Whether `axis` is the last, of more than one, and the kernels know the dtype."""
+    return axis in (-1, x.ndim - 1) and x.ndim > 1 and x.size and x.dtype.char in "fd"
 
 
 def _rows(rng):
@@ -144,7 +144,7 @@ def softmax(x, axis=-1):
 
 
 def _softmax_rule(g, out, axis):
-    if isinstance(g, np.ndarray) and _in_rows(g, axis):
+    if isinstance(g, np.ndarray) and g.size >= elementwise.SMALL and _in_rows(g, axis):
         return rows.softmax_gradient(g, out)
     return out * (g - sum(g * out, axis, keepdims=True))
 

@@ -16,7 +16,6 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tape import mode
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax
 from autograd_cnn.ops.arithmetic import log, maximum
-from autograd_cnn.ops.reductions import spread
 
 
 def _reduce(values: Any, reduction: str) -> Any:
@@ -29,11 +28,9 @@ def _reduce(values: Any, reduction: str) -> Any:
     raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
 
 
-def _unreduce(g: Any, shape: tuple[int, ...], reduction: str) -> Any:
-    """The adjoint of `_reduce`."""
-    if reduction == "none":
-        return g
-    return spread(g / max(math.prod(shape), 1) if reduction == "mean" else g, shape)
+def _divided(g: Any, count: int, reduction: str) -> Any:
+    """The adjoint of `_reduce`, but for the repeating, which is left to broadcasting."""
+    return g / max(count, 1) if reduction == "mean" else g
 
 
 def _same_shape(p: Any, y: Any) -> None:
@@ -110,8 +107,10 @@ def bce(p, y, reduction="mean"):
 
 
 bce.vjp(
-    p=lambda g, p, y, reduction: _unreduce(g, p.shape, reduction) * ((p - y) / maximum(p * (1 - p), 1e-12)),
-    y=lambda g, p, reduction: _unreduce(g, p.shape, reduction) * (maximum(log(1 - p), -100) - maximum(log(p), -100)),
+    p=lambda g, p, y, reduction: _divided(g, math.prod(p.shape), reduction) * ((p - y) / maximum(p * (1 - p), 1e-12)),
+    y=lambda g, p, reduction: (
+        _divided(g, math.prod(p.shape), reduction) * (maximum(log(1 - p), -100) - maximum(log(p), -100))
+    ),
 )
 
 
@@ -140,43 +139,41 @@ def bce_with_logits(z, y, reduction="mean"):
 
 
 bce_with_logits.vjp(
-    z=lambda g, z, y, reduction: _unreduce(g, z.shape, reduction) * (sigmoid(z) - y),
-    y=lambda g, z, reduction: _unreduce(g, z.shape, reduction) * -z,
+    z=lambda g, z, y, reduction: _divided(g, math.prod(z.shape), reduction) * (sigmoid(z) - y),
+    y=lambda g, z, reduction: _divided(g, math.prod(z.shape), reduction) * -z,
 )
+
+
+def _one_hot(labels: Any, classes: int) -> Any:
+    """True where a class is the label: (...) -> (..., classes)."""
+    return np.equal.outer(labels, np.arange(classes))
 
 
 def _check_labels(logits: Any, labels: Any) -> None:
     rows, classes = logits.shape[:-1], logits.shape[-1]
-    if labels.dtype.kind in "iu":
-        if labels.shape != rows:
-            cure = "labels[:, 0]?" if labels.shape == (*rows, 1) else f"One integer a row: {rows}"
-            raise ValueError(f"labels {labels.shape}, logits {logits.shape}\n{cure}")
-        outside = (labels < 0) | (labels >= classes)
-        if outside.any():
-            where = tuple(int(i[0]) for i in np.nonzero(outside))
-            first = labels[where]
-            cure = "\nLabels that start at 1: labels - 1" if labels.min() >= 1 else ""
-            raise ValueError(
-                f"label {first} at {list(where)}, but logits {logits.shape} have classes 0..{classes - 1}{cure}"
-            )
-    elif labels.shape != logits.shape:
-        raise ValueError(f"labels {labels.shape} {labels.dtype}\nIntegers {rows}, or probabilities {logits.shape}")
+    if labels.dtype.kind not in "iu":
+        if labels.shape != logits.shape:
+            raise ValueError(f"labels {labels.shape} {labels.dtype}\nIntegers {rows}, or probabilities {logits.shape}")
+    elif labels.shape != rows:
+        cure = "labels[:, 0]?" if labels.shape == (*rows, 1) else f"One integer a row: {rows}"
+        raise ValueError(f"labels {labels.shape}, logits {logits.shape}\n{cure}")
+    elif labels.size and (labels.min() < 0 or labels.max() >= classes):
+        where = tuple(int(i[0]) for i in np.nonzero((labels < 0) | (labels >= classes)))
+        cure = "\nLabels that start at 1: labels - 1" if labels.min() >= 1 else ""
+        raise ValueError(
+            f"label {labels[where]} at {list(where)}, but logits {logits.shape} have classes 0..{classes - 1}{cure}"
+        )
 
 
-def _target_rows(labels: Any, shape: tuple[int, ...], smoothing: float, dtype: Any) -> Any:
-    """Labels as one row of probabilities each."""
-    labels = np.asarray(labels)
-    if labels.dtype.kind in "iu":
-        rows = np.zeros(shape, dtype)
-        np.put_along_axis(rows, labels[..., None], 1, -1)
-    else:
-        rows = labels.astype(dtype)
-    return rows if smoothing == 0 else rows * (1 - smoothing) + smoothing / shape[-1]
+def _classes(labels: Any) -> bool:
+    """Whether `labels` are integers, not probabilities."""
+    return np.asarray(labels).dtype.kind in "iu"
 
 
-def _rows_mean(g: Any, shape: tuple[int, ...], reduction: str) -> Any:
-    g = _unreduce(g, shape[:-1], reduction)
-    return g.reshape((*shape[:-1], 1))
+def _target(logits: Any, labels: Any, smoothing: float) -> Any:
+    """What softmax should be: a row of probabilities for each label, or of truth values where that is as good."""
+    rows = _one_hot(labels, logits.shape[-1]) if _classes(labels) else np.asarray(labels, logits.dtype)
+    return rows if smoothing == 0 else rows.astype(logits.dtype) * (1 - smoothing) + smoothing / logits.shape[-1]
 
 
 def _logits(rng: np.random.Generator) -> list[Any]:
@@ -221,9 +218,10 @@ def cross_entropy(logits, labels, reduction="mean", label_smoothing=0.0):
     labels = np.asarray(labels)
     _check_labels(logits, labels)
     scores = log_softmax.raw(logits)
-    if labels.dtype.kind in "iu" and not label_smoothing:
-        return _reduce(-np.take_along_axis(scores, labels[..., None], -1)[..., 0], reduction)
-    target = _target_rows(labels, logits.shape, label_smoothing, logits.dtype)
+    if label_smoothing == 0 and _classes(labels):
+        rows = scores.reshape(-1, scores.shape[-1])
+        return _reduce(-rows[np.arange(len(rows)), labels.ravel()].reshape(labels.shape), reduction)
+    target = _target(logits, labels, label_smoothing)
     # 0 * -inf is 0 here: a class that is impossible and not the label costs nothing
     return _reduce(
         -np.sum(np.multiply(target, scores, out=np.zeros_like(scores), where=target != 0), axis=-1), reduction
@@ -231,18 +229,21 @@ def cross_entropy(logits, labels, reduction="mean", label_smoothing=0.0):
 
 
 def _excess(logits: Any, labels: Any, smoothing: float) -> Any:
-    """softmax - target: how much more probability each class has than it should."""
-    target = _target_rows(labels, logits.shape, smoothing, logits.dtype)
-    p = softmax(logits)
-    total = target.sum(axis=-1, keepdims=True)
-    return p * total - target
+    """How much more probability each class has than it should, in rows whose target need not sum to 1."""
+    target = _target(logits, labels, smoothing)
+    return (
+        softmax(logits) - target
+        if _classes(labels)
+        else softmax(logits) * np.sum(target, axis=-1, keepdims=True) - target
+    )
 
 
-cross_entropy.vjp(  # labels, integers or not, are data: no rule
-    logits=lambda g, logits, labels, reduction, label_smoothing: (
-        _rows_mean(g, logits.shape, reduction) * _excess(logits, labels, label_smoothing)
-    ),
-)
+def _cross_entropy_rule(g: Any, logits: Any, labels: Any, reduction: str, label_smoothing: float) -> Any:
+    g = _divided(g, math.prod(logits.shape[:-1]), reduction)
+    return (g[..., None] if reduction == "none" else g) * _excess(logits, labels, label_smoothing)
+
+
+cross_entropy.vjp(logits=_cross_entropy_rule)  # labels, integers or not, are data: no rule
 
 
 @primitive(
@@ -271,6 +272,6 @@ def mse(p, y, reduction="mean"):
 
 
 mse.vjp(
-    p=lambda g, p, y, reduction: _unreduce(g, p.shape, reduction) * (2 * (p - y)),
-    y=lambda g, p, y, reduction: _unreduce(g, p.shape, reduction) * (2 * (y - p)),
+    p=lambda g, p, y, reduction: _divided(g, math.prod(p.shape), reduction) * (2 * (p - y)),
+    y=lambda g, p, y, reduction: _divided(g, math.prod(p.shape), reduction) * (2 * (y - p)),
 )
