@@ -16,14 +16,13 @@ import numpy as np
 
 from autograd_cnn.graph.text import clip, shape_text
 
-EXACT, BEGIN, FEW, CHANNELS, SIDE, BINS, WIDTH, THIN = 64, 4, 12, 16, 64, 32, 256, 48
+EXACT, BEGIN, FEW, CHANNELS, SIDE, BINS, WIDTH, THIN = 64, 4, 12, 16, 64, 32, 208, 48
 BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
 _LEVELS = np.clip((np.arange(256) - 128) / 127, -1, 1)[:, None]  # level 0 is see-through, 128 the middle
-GREYS = np.rint(127.5 * (1 + _LEVELS).repeat(3, 1)).astype(np.uint8)
 SIGNED = np.rint(255 - np.abs(_LEVELS) ** 0.7 * (255 - np.where(_LEVELS < 0, BLUE, VERMILION))).astype(np.uint8)
 
 
-def look(array: Any, role: str, gradient: bool = False, whole: bool = True) -> dict[str, Any]:
+def look(array: Any, role: str, gradient: bool = False, whole: bool = True, channels: int = CHANNELS) -> dict[str, Any]:
     """Statistics, elements, histogram and picture of an array; the latter two only of a `whole` look.
 
     `role` is the value's: the channels of a parameter (HWIO) are its filters, those of anything else (NHWC) its maps.
@@ -41,7 +40,7 @@ def look(array: Any, role: str, gradient: bool = False, whole: bool = True) -> d
             found["h"] = [int(n) for n in np.ceil(99 * counts / counts.max())]
     if finite.size < a.size:
         found["bad"] = a.size - finite.size
-    if whole and a.size > FEW and (tiles := _tiles(a, role)) is not None:
+    if whole and a.size > FEW and (tiles := _tiles(a, role, channels)) is not None:
         found["i"], found["m"] = _picture(*tiles, gradient, role)
     return found
 
@@ -58,7 +57,7 @@ def share(part: Any) -> str:
     return "under 1 %" if percent < 1 else f"{min(percent, 99):.0f} %"
 
 
-def _tiles(a: np.ndarray, role: str) -> tuple[np.ndarray, str, str, int] | None:
+def _tiles(a: np.ndarray, role: str, channels: int) -> tuple[np.ndarray, str, str, int] | None:
     """Maps (count, height, width) out of an array of any shape; which, their index, the step between pixels."""
     if not a.size or a.dtype.kind not in "fiub":
         return None
@@ -68,7 +67,7 @@ def _tiles(a: np.ndarray, role: str) -> tuple[np.ndarray, str, str, int] | None:
         index += "y, x, 0, c" if role == "parameter" else "0, y, x, c"
         count, what = a.shape[-1], "filters" if role == "parameter" else "channels"
         which = "input channel 0, " if role == "parameter" else "item 0, "
-        maps = np.moveaxis(a[:, :, 0] if role == "parameter" else a[0], -1, 0)[:CHANNELS]
+        maps = np.moveaxis(a[:, :, 0] if role == "parameter" else a[0], -1, 0)[:channels]
         words = f"{which}{len(maps)} of {count} {what}" if count > len(maps) else f"{which}{count} {what}"
     else:
         index = ["x", "x", "y, x", "0, y, x"][a.ndim]
@@ -116,18 +115,21 @@ def _picture(
         "ends": [float(f"{end:.6g}") for end in (low, high)],
         "maps": [count, height, width, columns],
     }
-    return [png(pixels, SIGNED if gradient else GREYS), wide, tall, words], read
+    return [png(pixels, SIGNED if gradient else None), wide, tall, words], read
 
 
-def png(pixels: np.ndarray, palette: np.ndarray) -> str:
-    """Levels (height, width), 0 see-through, or colours (height, width, 3), as the address of an image."""
+def png(pixels: np.ndarray, palette: np.ndarray | None = None) -> str:
+    """Levels (height, width), 0 see-through, grey or of a palette, or colours (height, width, 3), as an address."""
     height, width = pixels.shape[:2]
     colour = pixels.ndim == 3
     rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # a row begins with its filter: none
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2 if colour else 3, 0, 0, 0))]
-    if not colour:
-        used = palette[: int(pixels.max()) + 1]
-        chunks += [(b"PLTE", used.tobytes()), (b"tRNS", b"\0")]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2 if colour else 0 if palette is None else 3, 0, 0, 0))
+    ]
+    if palette is not None:
+        chunks += [(b"PLTE", palette[: int(pixels.max()) + 1].tobytes()), (b"tRNS", b"\0")]
+    elif not colour:
+        chunks.append((b"tRNS", b"\0\0"))
     chunks += [(b"IDAT", zlib.compress(rows.astype(np.uint8).tobytes(), 9)), (b"IEND", b"")]
     data = b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks

@@ -1,8 +1,8 @@
 """The backprop player: one HTML file that steps through a network, forward and back.
 
-It is its template, style and script, the ladder at every depth at which it can be read, and the facts as JSON, of a
-long graph compressed. Its policy lets nothing else run, and nothing be asked for. Text enters the page as text: escaped
-here, as text nodes in the script.
+It is its template, style and script, the ladder at every depth at which it can be read, and the facts as JSON,
+compressed where they are long. Its policy lets nothing else run, and nothing be asked for. Text enters the page as
+text: escaped here, as text nodes in the script.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from autograd_cnn.graph.facts import WHOLE, facts_of
+from autograd_cnn.graph.facts import facts_of
 from autograd_cnn.graph.fold import READABLE, View, fold
 from autograd_cnn.graph.layout import ladder
+from autograd_cnn.graph.looks import CHANNELS
 from autograd_cnn.graph.overlays import OVERLAYS
 from autograd_cnn.graph.records import Graph, Op
 from autograd_cnn.graph.svg import svg
@@ -32,6 +33,7 @@ from autograd_cnn.graph.text import clip, plain
 
 LIMIT = 10_000  # operations
 DRAWN = 100  # rows of a picture; the page lists all of them too
+PLAIN = 250_000  # characters of facts; more are compressed
 
 
 def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
@@ -45,9 +47,10 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
     for label, other in frames:
         if _structure(other) != shape:
             raise ValueError(f"graph: the frame {clip(label)} is another network. Trace the same function each time")
-    views = _views(graph)
+    views, channels = _views(graph), CHANNELS // 2 if frames else CHANNELS
+    moments = [graph, *(g for _, g in frames)]
     data = {
-        "frames": [{**facts_of(g), "overlays": _overlays(g, list(views))} for g in (graph, *(g for _, g in frames))],
+        "frames": [{**facts_of(g, channels), "overlays": _overlays(g, list(views))} for g in moments],
         "labels": ["at the start", *(plain(label) for label, _ in frames)],
         "pictures": [_picture(graph, depth, view) for depth, view in views.items()],
         "usual": sum(len(view.graph.ops) <= READABLE for view in views.values()) - 1,
@@ -55,7 +58,8 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
     pictures = [svg(graph, depth).replace('role="img"', 'role="group"', 1) for depth in views]
     files = {name: _part(name) for name in ("player.js", "player.css")}
     styles = [files["player.css"], *re.findall(r"<style>(.*?)</style>", "".join(pictures), re.DOTALL)]
-    text, long = json.dumps(data, separators=(",", ":")), len(graph.ops) > WHOLE
+    text = json.dumps(data, separators=(",", ":"))
+    long = len(text) > PLAIN
     return Template(_part("page.html")).substitute(
         policy=f"default-src 'none'; script-src {_hash(files['player.js'])}; style-src {' '.join(map(_hash, styles))}; "
         "img-src data:; base-uri 'none'; form-action 'none'",

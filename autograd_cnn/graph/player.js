@@ -138,7 +138,7 @@ function tensors(step) {
   }
   const o = op(step);
   if (step.kind === "forward") return [...tagged("in", o.in), ...tagged("out", [o.out])];
-  const words = new Set(o.rules.flatMap(([text]) => text.match(/[\p{L}\p{N}_]+/gu)));
+  const words = new Set(o.rules.flatMap(([text]) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu))); // no functions
   const uses = [...o.in, o.out].filter((id) => words.has(value(id).code || value(id).name));
   const several = o.learns.filter((id) => (value(id).parts || []).length > 1);
   const single = o.learns.filter((id) => !several.includes(id));
@@ -193,8 +193,7 @@ function sum(id, o) {
 }
 
 function term(sign, through, text, rms, fresh) {
-  const line = make("code", {}, text);
-  return make("tr", {}, make("td", {}, sign), make("td", {}, through), make("td", {}, fresh ? make("mark", {}, line) : line), make("td", {}, make("code", {}, rms)));
+  return make("tr", fresh ? { class: "fresh" } : {}, make("td", {}, sign), make("td", {}, through), make("td", {}, make("code", {}, text)), make("td", {}, make("code", {}, rms)));
 }
 
 function card(id, gradient) {
@@ -223,6 +222,7 @@ function image(look, name, signed) {
   const [src, width, height, words] = look.i;
   const [count, tall, wide, columns] = look.m.maps;
   const picture = make("img", { src, width, height, alt: `${name}: ${words}` });
+  picture.style.aspectRatio = width / height;
   const one = make("canvas", { width: wide, height: tall, role: "img", hidden: "" });
   const reading = make("small", { class: "reading" }, " ");
   let channel = -1;
@@ -254,13 +254,13 @@ function image(look, name, signed) {
   return [picture, one, several ? choice : null, make("small", { class: "key" }, words), reading];
 }
 
-// What a pixel stands for: the palettes of looks.py, read backwards
+// What a pixel stands for: the levels and the palette of looks.py, read backwards
 function pixel(target, x, y, [low, high], signed) {
   const dot = make("canvas", { width: 1, height: 1 }).getContext("2d");
   dot.drawImage(target, -x, -y);
   const [r, g, b] = dot.getImageData(0, 0, 1, 1).data;
   if (signed) return (high * (r >= b ? 1 : -1) * ((255 - Math.min(r, b)) / 255) ** (1 / 0.7)).toPrecision(3);
-  return [...new Set([r, g, b])].map((level) => (low + (level / 255) * (high - low)).toPrecision(3)).join(", ");
+  return [...new Set([r, g, b])].map((level) => (low + ((level - 1) / 254) * (high - low)).toPrecision(3)).join(", ");
 }
 
 const ROLES = { input: 1, target: 1, parameter: 1, constant: 1 };
@@ -395,7 +395,7 @@ function memory(step) {
   if (!drawing.firstChild) {
     const peak = Math.max(1, facts.steps.reduce((most, s) => Math.max(most, s.held), 0));
     const shape = facts.steps.map((s, i) => `H${(wide * i).toFixed(1)}V${(40 - (38 * s.held) / peak).toFixed(1)}`).join("");
-    drawing.append(make("path", { d: `M0 40${shape}H1000V40z` }), make("rect", { y: 0, width: Math.max(wide, 3).toFixed(1), height: 40 }));
+    drawing.append(make("path", { d: `M0 40${shape}H1000V40z` }), make("path", { class: "peak", d: "M0 2H1000" }), make("rect", { y: 0, width: Math.max(wide, 3).toFixed(1), height: 40 }));
   }
   words.textContent = `Kept for the way back: ${step.holds || "not known"}`;
   drawing.lastChild.setAttribute("x", (wide * at).toFixed(1));
@@ -482,8 +482,12 @@ function mark(step) {
     cell.classList.add(now ? "now" : step.op < 0 ? "near" : "twin");
     if (now || step.op < 0) cell.tabIndex = 0;
   }
-  const pane = $("rows");
-  if (marked.length) pane.scrollTop = marked[0].parentNode.offsetTop - pane.clientHeight / 2;
+  if (marked.length) {
+    const pane = $("rows");
+    const below = (element) => element.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
+    pane.scrollTop += below(marked[0].closest("ol")); // so that its part is laid out
+    pane.scrollTop += below(marked[0]);
+  }
 }
 
 function list(on) {
@@ -493,7 +497,9 @@ function list(on) {
       const cell = (text, step) => step === undefined ? null : Object.assign(make("button", { type: "button", tabindex: -1, class: step < lossStep ? "forward" : "backward" }, text), { step });
       return [cell(`${i + 1} ${o.name} → ${value(o.out).name}`, moments.n[i]), cell(`rule of ${o.name}`, moments.r[i])];
     });
-    $("rows").append(...listed.map((pair) => make("li", {}, ...pair)));
+    for (let i = 0; i < listed.length; i += 50) { // a part out of sight costs nothing
+      $("rows").append(make("ol", {}, ...listed.slice(i, i + 50).map((pair) => make("li", {}, ...pair))));
+    }
     $("rows").addEventListener("click", (event) => event.target.step !== undefined && show(event.target.step));
   }
   $("rows").hidden = !on;
@@ -540,6 +546,7 @@ function paint() {
     box.below.setAttribute("lengthAdjust", "spacingAndGlyphs");
     box.bar?.remove();
     box.shape.classList.remove("heat0", "heat1", "heat2", "heat3", "heat4");
+    box.below.setAttribute("y", y + height - (bar ? 6 : 5));
     if (bar === null) continue;
     box.shape.classList.add(`heat${Math.min(4, Math.floor(5 * bar))}`);
     box.bar = make("path", { class: "bar", d: `M${x + 6} ${y + height - 3}h${bar * (width - 12)}v3H${x + 6}z` });
