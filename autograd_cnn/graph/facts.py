@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.graph.broken import trial
-from autograd_cnn.graph.looks import look, share
+from autograd_cnn.graph.looks import CHANNELS, look, share
+from autograd_cnn.graph.measure import PRODUCTS
 from autograd_cnn.graph.program import Author, Line, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import bytes_text, clip, plain, shape_text
@@ -22,17 +23,18 @@ WHOLE = 300  # operations up to which there are images and trials
 CONTEXT = 6  # lines of the user's around those that are marked
 
 
-def facts_of(graph: Graph) -> dict[str, Any]:
-    """Everything the page says of `graph`, as text and numbers."""
+def facts_of(graph: Graph, channels: int = CHANNELS) -> dict[str, Any]:
+    """Everything the page says of `graph`, as text and numbers; of an array so many `channels`."""
     with as_recorded():
-        return _Watch(graph).facts()
+        return _Watch(graph, channels).facts()
 
 
 class _Watch(Author):
     """An author that notes what every line contributes."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, channels: int) -> None:
         super().__init__(graph)
+        self.channels = channels
         self.whole = len(graph.ops) <= WHOLE
         self.now: Op | None = None
         self.parts: dict[str, list[dict[str, Any]]] = {}  # value -> its contributions, in order
@@ -53,12 +55,20 @@ class _Watch(Author):
         if self.inner or not (op := self.now):  # inside a checkpoint
             return
         parts = self.parts.setdefault(value.id, [])
-        part = {"op": op.id, "look": look(contribution, value.role, True, self.whole)}
+        orders = self.orders.setdefault((op.id, value.id), [])
+        ports = [op.ports[p] for step, _ in op.call.steps for p in step if p is not None and _given(op, p) == value.id]
+        part = {
+            "op": op.id,
+            "port": ports[len(orders)],
+            "line": self.lines[-1][0],
+            "rms": _rms(contribution),
+            "look": self.looked(contribution, value, True),
+        }
         if not value.shape and (numbers := self.numbers(value, self.sums.get(value.id, ""))):
             part["numbers"] = numbers
         if not value.shape:
             self.sums[value.id] = str(self.scope[self.gradient(value)])
-        self.orders.setdefault((op.id, value.id), []).append(len(parts))
+        orders.append(len(parts))
         parts.append(part)
 
     def into(self, value: Value, texts: list[str]) -> None:
@@ -79,6 +89,9 @@ class _Watch(Author):
             return ""
         plus = f"{before} + " if isinstance(tree, ast.AugAssign) else ""
         return f"{name} = {plus}{written} = {self.scope[name]}"
+
+    def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
+        return look(array, value.role, gradient, self.whole, self.channels)
 
     # Once it is written
 
@@ -117,12 +130,13 @@ class _Watch(Author):
         if plain(value.name) != fact["name"]:
             fact["full"] = plain(value.name)
         if name in self.scope:
-            fact["v"] = look(self.scope[name], value.role, False, self.whole)
+            fact["v"] = self.looked(self.scope[name], value, False)
         if gradient in self.received:
-            fact["g"] = look(self.scope[gradient], value.role, True, self.whole)
+            fact["g"] = self.looked(self.scope[gradient], value, True)
+            fact["rms"] = _rms(self.scope[gradient])
         if parts := self.parts.get(value.id):
             if len(parts) == 1:
-                parts[0].pop("look")  # the gradient itself
+                parts[0] = {k: text for k, text in parts[0].items() if k in ("op", "numbers")}  # the gradient itself
             fact["parts"] = parts
         return fact
 
@@ -135,6 +149,7 @@ class _Watch(Author):
             "out": op.output,
             "learns": list(dict.fromkeys(v for p, v in op.inputs if p in op.rules)),
             "kept": clip(self.graph.kept(op), 200),
+            "scope": "/".join(f"{plain(s.path)}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes),
             "forward": line,
             "rules": [[text, "" if rms is None else f"{rms:.1e}"] for text, rms in lines],
         }
@@ -191,6 +206,8 @@ class _Watch(Author):
         words = [f"{clip(op.name)} makes {clip(out.name)} {shape_text(out.shape)} from {given}."]
         if kept:
             words.append(f"It keeps {bytes_text(kept)} for the way back.")
+        elif op.kept:
+            words.append(f"It keeps nothing new: {clip(self.graph.kept(op), 120)}.")
         elif op.kept == [] and op.rules:
             words.append("It keeps nothing for the way back.")
         elif not op.rules:
@@ -218,7 +235,8 @@ class _Watch(Author):
                     f"{clip(v.name)} was used {total:,} times; {these} {numbers} of {total:,} to {name}{done}."
                 )
             words += self.notes(v, self.gradient(v), name)
-        shared = [clip(v.name) for v in served if v.role == "parameter" and v.size < out.size]
+        parameters = [v for v in served if v.role == "parameter" and out.shape]
+        shared = [clip(v.name) for v in parameters if v.size < out.size or op.name in PRODUCTS]
         if shared:
             sums = "its gradient is a sum" if len(shared) == 1 else "their gradients are sums"
             words.append(f"{_and(shared)} served every item: {sums} over them.")
@@ -304,6 +322,17 @@ def _functions(graph: Graph) -> tuple[dict[str, Any], dict[Any, Any]]:
                 place["marked"] = [before[margin:], marked, after]
         places[key] = place
     return texts, places
+
+
+def _given(op: Op, position: int) -> str:
+    """The value that went in there."""
+    value: str = op.call.arguments[position].value.id
+    return value
+
+
+def _rms(array: Any) -> str:
+    """As the listing writes it."""
+    return f"{np.sqrt(np.mean(np.square(array, dtype=np.float64))):.1e}" if np.size(array) else ""
 
 
 def _count(number: int, noun: str) -> str:

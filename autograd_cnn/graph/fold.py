@@ -47,11 +47,23 @@ class Frame:
 
 @dataclass(slots=True)
 class View:
-    """The folded graph, its frames, and at which depth there would be nothing folded."""
+    """The folded graph, its frames, at which depth there would be nothing folded, and what is drawn for a value."""
 
     graph: Graph
     frames: list[Frame]
     all_at: int
+    stands: dict[str, str]
+
+    def rows(self, whole: Graph) -> list[str]:
+        """For every operation of the `whole` graph, in its order, the id of the one drawn for it."""
+        made = {part.output: op.id for op in self.graph.ops for part in op.parts or (op,)}
+
+        def row(value: str) -> str:
+            while value not in made:
+                value = self.stands[value]
+            return made[value]
+
+        return [row(op.output) for op in whole.ops]
 
 
 def fold(graph: Graph, depth: int | None = None) -> View:
@@ -202,7 +214,9 @@ class _Folder:
         self.made = {op.output for op in graph.ops}
         self.emit(items, depth, [])
         result = self.drawn(graph.result)
-        self.view = View(replace(graph, ops=self.ops, values=self.values, result=result), self.frames, all_at)
+        self.view = View(
+            replace(graph, ops=self.ops, values=self.values, result=result), self.frames, all_at, self.stands
+        )
 
     def emit(self, items: list[Op | Group], depth: int, around: list[str]) -> None:
         for item in items:

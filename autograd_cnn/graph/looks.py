@@ -16,21 +16,21 @@ import numpy as np
 
 from autograd_cnn.graph.text import clip, shape_text
 
-EXACT, FEW, CHANNELS, SIDE, BINS, WIDTH, THIN = 64, 12, 16, 64, 32, 256, 48
+EXACT, BEGIN, FEW, CHANNELS, SIDE, BINS, WIDTH, THIN = 64, 4, 12, 16, 64, 32, 208, 48
 BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
 _LEVELS = np.clip((np.arange(256) - 128) / 127, -1, 1)[:, None]  # level 0 is see-through, 128 the middle
-GREYS = np.rint(127.5 * (1 + _LEVELS).repeat(3, 1)).astype(np.uint8)
 SIGNED = np.rint(255 - np.abs(_LEVELS) ** 0.7 * (255 - np.where(_LEVELS < 0, BLUE, VERMILION))).astype(np.uint8)
 
 
-def look(array: Any, role: str, gradient: bool = False, whole: bool = True) -> dict[str, Any]:
+def look(array: Any, role: str, gradient: bool = False, whole: bool = True, channels: int = CHANNELS) -> dict[str, Any]:
     """Statistics, elements, histogram and picture of an array; the latter two only of a `whole` look.
 
     `role` is the value's: the channels of a parameter (HWIO) are its filters, those of anything else (NHWC) its maps.
     """
     a = np.asarray(array)
     finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
-    found: dict[str, Any] = {"n": int(a.size), "x": [str(x) for x in a.reshape(-1)[: EXACT if whole else 2]]}
+    exact = 2 if not whole else BEGIN if a.size > EXACT else EXACT
+    found: dict[str, Any] = {"n": int(a.size), "x": [str(x) for x in a.reshape(-1)[:exact]]}
     if finite.size > 1 and a.dtype.kind in "fiu":
         f = finite.astype(np.float64)
         found["s"] = [_short(s) for s in (f.min(), f.mean(), np.sqrt(np.mean(f * f)), f.max())]
@@ -40,8 +40,8 @@ def look(array: Any, role: str, gradient: bool = False, whole: bool = True) -> d
             found["h"] = [int(n) for n in np.ceil(99 * counts / counts.max())]
     if finite.size < a.size:
         found["bad"] = a.size - finite.size
-    if whole and a.size > FEW and (tiles := _tiles(a, role)) is not None:
-        found["i"] = _picture(*tiles, gradient, role)
+    if whole and a.size > FEW and (tiles := _tiles(a, role, channels)) is not None:
+        found["i"], found["m"] = _picture(*tiles, gradient, role)
     return found
 
 
@@ -57,27 +57,35 @@ def share(part: Any) -> str:
     return "under 1 %" if percent < 1 else f"{min(percent, 99):.0f} %"
 
 
-def _tiles(a: np.ndarray, role: str) -> tuple[np.ndarray, str] | None:
-    """Maps (count, height, width) out of an array of any shape, and which they are."""
-    while a.ndim > 4:
-        a = a[0] if a.shape[0] else a.reshape(-1)
+def _tiles(a: np.ndarray, role: str, channels: int) -> tuple[np.ndarray, str, str, int] | None:
+    """Maps (count, height, width) out of an array of any shape; which, their index, the step between pixels."""
     if not a.size or a.dtype.kind not in "fiub":
         return None
+    index = "0, " * (a.ndim - 4)
+    a = a[(0,) * (a.ndim - 4)]
     if a.ndim == 4:
+        index += "y, x, 0, c" if role == "parameter" else "0, y, x, c"
         count, what = a.shape[-1], "filters" if role == "parameter" else "channels"
         which = "input channel 0, " if role == "parameter" else "item 0, "
-        maps = np.moveaxis(a[:, :, 0] if role == "parameter" else a[0], -1, 0)[:CHANNELS]
+        maps = np.moveaxis(a[:, :, 0] if role == "parameter" else a[0], -1, 0)[:channels]
         words = f"{which}{len(maps)} of {count} {what}" if count > len(maps) else f"{which}{count} {what}"
     else:
+        index = ["x", "x", "y, x", "0, y, x"][a.ndim]
         maps, words = (a[:1] if a.ndim == 3 else a.reshape(1, -1, a.shape[-1])), "item 0" if a.ndim == 3 else ""
         if (cut := maps[:, :SIDE, : 2 * SIDE]).shape != maps.shape:
             maps, words = cut, f"the first {cut.shape[1]} × {cut.shape[2]}"
     skip = max(1, -(-max(maps.shape[1:]) // (2 * SIDE)))
-    return maps[:, ::skip, ::skip].astype(np.float64), words
+    return maps[:, ::skip, ::skip].astype(np.float64), words, index, skip
 
 
-def _picture(maps: np.ndarray, words: str, gradient: bool, role: str) -> list[Any]:
-    """Address, width, height as shown, and what black and white (or the two hues) stand for."""
+def _picture(
+    maps: np.ndarray, words: str, index: str, skip: int, gradient: bool, role: str
+) -> tuple[list[Any], dict[str, Any]]:
+    """Address, width, height as shown, what black and white (or the two hues) stand for; and how to read a pixel.
+
+    To read it: the array's index, the step between pixels, what the darkest and the lightest level stand for; how many
+    maps of which size lie in how many columns, none if colours are three maps.
+    """
     count, height, width = maps.shape
     finite = np.where(np.isfinite(maps), maps, 0)
     low, high = float(finite.min()), float(finite.max())
@@ -85,10 +93,10 @@ def _picture(maps: np.ndarray, words: str, gradient: bool, role: str) -> list[An
         high = max(-low, high)
         low = -high
     levels = np.rint(254 * (finite - low) / (high - low if high > low else 1)).astype(np.uint8) + 1
+    columns = int(np.ceil(np.sqrt(count)))
     if role == "input" and count == 3 and not gradient:
-        pixels, words = np.moveaxis(levels, 0, -1), "item 0, in colour"
+        columns, pixels, words = 0, np.moveaxis(levels, 0, -1), "item 0, in colour"
     else:
-        columns = int(np.ceil(np.sqrt(count)))
         rows = -(-count // columns)
         sheet = np.zeros((rows, columns, height + 1, width + 1), np.uint8)  # level 0 is see-through
         sheet.reshape(-1, height + 1, width + 1)[:count, :height, :width] = levels
@@ -101,18 +109,27 @@ def _picture(maps: np.ndarray, words: str, gradient: bool, role: str) -> list[An
         words = ", ".join(filter(None, [words, ends if high > low else f"all {_short(low)}"]))
     scale = max(1, min(24, round(WIDTH / max(pixels.shape[:2]))))
     tall, wide = (max(scale * n, min(24 * n, THIN)) for n in pixels.shape[:2])  # a strip is not too thin to see
-    return [png(pixels, SIGNED if gradient else GREYS), wide, tall, words]
+    read = {
+        "at": index,
+        "step": skip,
+        "ends": [float(f"{end:.6g}") for end in (low, high)],
+        "maps": [count, height, width, columns],
+    }
+    return [png(pixels, SIGNED if gradient else None), wide, tall, words], read
 
 
-def png(pixels: np.ndarray, palette: np.ndarray) -> str:
-    """Levels (height, width), 0 see-through, or colours (height, width, 3), as the address of an image."""
+def png(pixels: np.ndarray, palette: np.ndarray | None = None) -> str:
+    """Levels (height, width), 0 see-through, grey or of a palette, or colours (height, width, 3), as an address."""
     height, width = pixels.shape[:2]
     colour = pixels.ndim == 3
     rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # a row begins with its filter: none
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2 if colour else 3, 0, 0, 0))]
-    if not colour:
-        used = palette[: int(pixels.max()) + 1]
-        chunks += [(b"PLTE", used.tobytes()), (b"tRNS", b"\0")]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2 if colour else 0 if palette is None else 3, 0, 0, 0))
+    ]
+    if palette is not None:
+        chunks += [(b"PLTE", palette[: int(pixels.max()) + 1].tobytes()), (b"tRNS", b"\0")]
+    elif not colour:
+        chunks.append((b"tRNS", b"\0\0"))
     chunks += [(b"IDAT", zlib.compress(rows.astype(np.uint8).tobytes(), 9)), (b"IEND", b"")]
     data = b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks

@@ -1,7 +1,8 @@
 """The backprop player: one HTML file that steps through a network, forward and back.
 
-It is its template, style and script, the ladder, and the facts as JSON. Its policy lets nothing else run, and nothing
-be asked for. Text enters the page as text: escaped here, as text nodes in the script.
+It is its template, style and script, the ladder at every depth at which it can be read, and the facts as JSON,
+compressed where they are long. Its policy lets nothing else run, and nothing be asked for. Text enters the page as
+text: escaped here, as text nodes in the script.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import sys
 import tempfile
 import webbrowser
+import zlib
 from collections.abc import Sequence
 from html import escape
 from importlib import import_module
@@ -21,13 +23,17 @@ from string import Template
 from typing import Any
 
 from autograd_cnn.graph.facts import facts_of
-from autograd_cnn.graph.fold import LIMIT as DRAWN
+from autograd_cnn.graph.fold import READABLE, View, fold
 from autograd_cnn.graph.layout import ladder
-from autograd_cnn.graph.records import Graph
+from autograd_cnn.graph.looks import CHANNELS
+from autograd_cnn.graph.overlays import OVERLAYS
+from autograd_cnn.graph.records import Graph, Op
 from autograd_cnn.graph.svg import svg
 from autograd_cnn.graph.text import clip, plain
 
 LIMIT = 10_000  # operations
+DRAWN = 100  # rows of a picture; the page lists all of them too
+PLAIN = 250_000  # characters of facts; more are compressed
 
 
 def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
@@ -41,26 +47,68 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
     for label, other in frames:
         if _structure(other) != shape:
             raise ValueError(f"graph: the frame {clip(label)} is another network. Trace the same function each time")
-    facts = [facts_of(g) for g in (graph, *(g for _, g in frames))]
-    data = {"frames": facts, "labels": ["at the start", *(plain(label) for label, _ in frames)]}
-    picture, style = "", ""
-    if 0 < len(graph.ops) <= DRAWN:
-        drawn = ladder(graph)
-        data["boxes"] = [[b.id, round(b.y / drawn.height, 4)] for b in drawn.boxes]
-        data["wires"] = [[w.tail, w.head, int(bool(w.label))] for w in drawn.wires]
-        picture = svg(graph)
-        style = "\n".join(re.findall(r"<style>(.*?)</style>", picture, re.DOTALL))
+    views, channels = _views(graph), CHANNELS // 2 if frames else CHANNELS
+    moments = [graph, *(g for _, g in frames)]
+    data = {
+        "frames": [{**facts_of(g, channels), "overlays": _overlays(g, list(views))} for g in moments],
+        "labels": ["at the start", *(plain(label) for label, _ in frames)],
+        "pictures": [_picture(graph, depth, view) for depth, view in views.items()],
+        "usual": sum(len(view.graph.ops) <= READABLE for view in views.values()) - 1,
+    }
+    pictures = [svg(graph, depth).replace('role="img"', 'role="group"', 1) for depth in views]
     files = {name: _part(name) for name in ("player.js", "player.css")}
-    script, *styles = (_hash(text) for text in (files["player.js"], files["player.css"], style) if text)
+    styles = [files["player.css"], *re.findall(r"<style>(.*?)</style>", "".join(pictures), re.DOTALL)]
+    text = json.dumps(data, separators=(",", ":"))
+    long = len(text) > PLAIN
     return Template(_part("page.html")).substitute(
-        policy=f"default-src 'none'; script-src {script}; style-src {' '.join(styles)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
+        policy=f"default-src 'none'; script-src {_hash(files['player.js'])}; style-src {' '.join(map(_hash, styles))}; "
+        "img-src data:; base-uri 'none'; form-action 'none'",
         title=escape(plain(", ".join(graph.summary()))),
         style=files["player.css"],
         script=files["player.js"],
-        picture=picture,
-        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        picture="".join(pictures),
+        kind="octet-stream" if long else "json",
+        data=base64.b64encode(zlib.compress(text.encode())).decode() if long else text.replace("<", "\\u003c"),
     )
+
+
+def _views(graph: Graph) -> dict[int, View]:
+    """The depths at which the picture can be read, one at least if there is any."""
+    if not graph.ops:
+        return {}
+    views = {depth: fold(graph, depth) for depth in range(fold(graph, 0).all_at + 1)}
+    return {depth: view for depth, view in views.items() if len(view.graph.ops) <= DRAWN}
+
+
+def _picture(graph: Graph, depth: int, view: View) -> dict[str, Any]:
+    """Where boxes are, by share of the height, what wires join, and the row of every operation."""
+    drawn = ladder(graph, depth)
+    return {
+        "depth": depth,
+        "boxes": [[b.id, round(b.y / drawn.height, 4)] for b in drawn.boxes],
+        "wires": [[w.tail, w.head, int(bool(w.label))] for w in drawn.wires],
+        "rows": [int(row[1:]) for row in view.rows(graph)],
+        "result": view.graph.result,
+    }
+
+
+def _overlays(graph: Graph, depths: list[int]) -> dict[str, Any]:
+    """Readings of all operations, by box, and of the rows at each depth that has others; or why there are none."""
+    levels = [fold(graph, depth).graph.ops for depth in depths]
+
+    def readings(ops: list[Op], name: str) -> dict[str, Any]:
+        found = OVERLAYS[name](graph, ops)
+        boxes = [*found.forward.items(), *((f"r{op[1:]}", reading) for op, reading in found.backward.items())]
+        return {"caption": plain(found.caption), "boxes": {box: (t, b and round(b, 3)) for box, (t, b) in boxes}}
+
+    overlays: dict[str, Any] = {}
+    for name in OVERLAYS:
+        try:
+            folded = [readings(ops, name)["boxes"] if any(op.parts for op in ops) else None for ops in levels]
+            overlays[name] = {**readings(graph.ops, name), "folded": folded}
+        except ValueError as missing:
+            overlays[name] = {"missing": plain(str(missing).removeprefix("graph: "))}
+    return overlays
 
 
 def show(text: str) -> Any:

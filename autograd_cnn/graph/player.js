@@ -1,10 +1,10 @@
 "use strict";
 // Steps through what the page's JSON says. Every number and sentence was written in Python; text enters as text.
 
-const DATA = JSON.parse(document.getElementById("facts").textContent);
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-let facts = DATA.frames[0];
+let DATA; // all there is
+let facts; // of the moment of training that is shown
 let at = -1; // the step that is shown
 let timer = 0;
 const quiz = { on: false, open: -1, seen: new Set(), right: 0, asked: 0 };
@@ -36,7 +36,8 @@ function show(number, quiet) {
   fill($("where"), title(step));
   for (const way of ["begin", "forward", "loss", "backward", "end"]) document.body.classList.toggle(way, way === step.kind);
   // not `disabled`: a button that has the focus would take the keys with it
-  const idle = { first: at === 0, back: at === 0, last: at === steps.length - 1, next: at === steps.length - 1, twin: twin() < 0 };
+  const [begins, ends] = [at === 0, at === steps.length - 1];
+  const idle = { first: begins, back: begins, before: begins, last: ends, next: ends, after: ends, twin: twin() < 0 };
   for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), asks ? asks.text : step.say);
@@ -47,12 +48,15 @@ function show(number, quiet) {
   memory(step);
   picture(step);
   ask(asks);
-  if (!quiet) {
-    try {
-      history.replaceState(null, "", "#step=" + at);
-    } catch {
-      // a sandboxed frame has no history of its own
-    }
+  if (!quiet) remember();
+}
+
+function remember() {
+  const link = "#step=" + at + (lens ? "&overlay=" + lens : "") + (shown === usual() ? "" : "&depth=" + pictures[shown].depth);
+  try {
+    history.replaceState(null, "", link);
+  } catch {
+    // a sandboxed frame has no history of its own
   }
 }
 
@@ -64,7 +68,16 @@ function title(step) {
 
 function twin() {
   const step = facts.steps[at];
-  return step.op < 0 ? -1 : facts.steps.findIndex((s) => s.op === step.op && s !== step);
+  return step.op < 0 ? -1 : (step.kind === "forward" ? moments.r : moments.n)[step.op] ?? -1;
+}
+
+// The first step on or back of another module
+function module(way) {
+  const where = (i) => (facts.steps[i].op < 0 ? facts.steps[i].kind : facts.steps[i].kind + op(facts.steps[i]).scope);
+  const end = way > 0 ? facts.steps.length - 1 : 0;
+  let i = at;
+  while (i !== end && where(i) === where(at)) i += way;
+  return i;
 }
 
 // Your line, beside it the derived line
@@ -125,7 +138,7 @@ function tensors(step) {
   }
   const o = op(step);
   if (step.kind === "forward") return [...tagged("in", o.in), ...tagged("out", [o.out])];
-  const words = new Set(o.rules.flatMap(([text]) => text.match(/[\p{L}\p{N}_]+/gu)));
+  const words = new Set(o.rules.flatMap(([text]) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu))); // no functions
   const uses = [...o.in, o.out].filter((id) => words.has(value(id).code || value(id).name));
   const several = o.learns.filter((id) => (value(id).parts || []).length > 1);
   const single = o.learns.filter((id) => !several.includes(id));
@@ -155,27 +168,32 @@ function row(heading, ...cards) {
   return make("section", { class: "row", "aria-label": heading }, make("h3", {}, heading), make("div", { class: "cards" }, ...cards));
 }
 
-// A gradient: each contribution before the sum
+// A gradient: each contribution before the sum, in words and as arrays
 function sum(id, o) {
-  const parts = value(id).parts || [];
-  const cards = [];
+  const { parts, type, g, rms } = value(id);
   const last = parts.findLastIndex((part) => part.op === o.id);
   const first = Math.max(0, last - 5); // of many, those before are counted
-  if (first) cards.push(make("b", { class: "sign" }, `${first} before`));
+  const complete = last === parts.length - 1;
+  const lines = first ? [term("", `${first} before`, "", "")] : [];
+  const cards = first ? [make("b", { class: "sign" }, `${first} before`)] : [];
   parts.slice(first, last + 1).forEach((part, k) => {
     const i = first + k;
     const from = facts.ops[part.op.slice(1) - 1];
+    lines.push(term(i ? "+" : "", `${part.port} of ${from.name} → ${value(from.out).name}`, part.line, part.rms, part.op === o.id));
     if (i) cards.push(make("b", { class: "sign" }, "+"));
     const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.out).name}`;
-    cards.push(figure(part.look, name, value(id).type, "gradient" + (part.op === o.id ? " fresh" : "")));
+    cards.push(figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : "")));
   });
-  if (last + 1 < parts.length) {
-    const more = parts.length - last - 1;
-    cards.push(make("b", { class: "sign" }, `+ ${more} more to come`));
-  } else {
-    cards.push(make("b", { class: "sign" }, "="), card(id, "g"));
-  }
-  return row(`goes out: ${gradientOf(id)} is a sum`, ...cards);
+  const more = `${parts.length - last - 1} more to come`;
+  lines.push(complete ? term("=", gradientOf(id), "", rms) : term("+", more, "", ""));
+  cards.push(make("b", { class: "sign" }, complete ? "=" : `+ ${more}`), complete ? figure(g, gradientOf(id), type, "gradient") : null);
+  const heads = ["", "through", "derived line", "rms"].map((text) => make(text ? "th" : "td", text ? { scope: "col" } : {}, text));
+  const list = make("table", { class: "terms" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...lines));
+  return row(`goes out: ${gradientOf(id)} is a sum`, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Contributions" }, list), ...cards.filter(Boolean));
+}
+
+function term(sign, through, text, rms, fresh) {
+  return make("tr", fresh ? { class: "fresh" } : {}, make("td", {}, sign), make("td", {}, through), make("td", {}, make("code", {}, text)), make("td", {}, make("code", {}, rms)));
 }
 
 function card(id, gradient) {
@@ -189,10 +207,7 @@ function figure(look, name, type, role, full) {
   const parts = [caption];
   if (!look) parts.push(make("p", {}, "not at hand"));
   else {
-    if (look.i) {
-      const [src, width, height, words] = look.i;
-      parts.push(make("img", { src, width, height, alt: `${name}: ${words}` }), make("small", { class: "key" }, words));
-    }
+    if (look.i) parts.push(...image(look, name, role.startsWith("gradient")).filter(Boolean));
     if (look.h) parts.push(histogram(look, name));
     if (look.s) parts.push(statistics(look));
     if (look.n <= look.x.length) parts.push(numbers(look.x, type));
@@ -200,6 +215,52 @@ function figure(look, name, type, role, full) {
     if (look.bad) parts.push(make("p", { class: "bad" }, `${look.bad} not finite`));
   }
   return make("figure", { class: role }, ...parts);
+}
+
+// A picture: a channel can be picked, and a pixel be read
+function image(look, name, signed) {
+  const [src, width, height, words] = look.i;
+  const [count, tall, wide, columns] = look.m.maps;
+  const picture = make("img", { src, width, height, alt: `${name}: ${words}` });
+  picture.style.aspectRatio = width / height;
+  const one = make("canvas", { width: wide, height: tall, role: "img", hidden: "" });
+  const reading = make("small", { class: "reading" }, " ");
+  let channel = -1;
+  const pick = (k) => {
+    channel = k;
+    picture.hidden = k >= 0;
+    one.hidden = k < 0;
+    if (k < 0) return;
+    one.setAttribute("aria-label", `${name}, channel ${k}`);
+    one.getContext("2d").drawImage(picture, -(k % columns) * (wide + 1), -Math.floor(k / columns) * (tall + 1));
+  };
+  const choice = make("select", { "aria-label": `channel of ${name}` });
+  const several = columns && count > 1;
+  if (several) {
+    for (let k = -1; k < count; k++) choice.append(make("option", { value: k }, k < 0 ? `all ${count}` : `channel ${k}`));
+    choice.addEventListener("change", () => pick(Number(choice.value)));
+  }
+  const read = (event) => {
+    const shape = event.target === one ? [wide, tall] : [picture.naturalWidth, picture.naturalHeight];
+    const [px, py] = [event.offsetX / event.target.clientWidth, event.offsetY / event.target.clientHeight].map((part, i) => Math.min(shape[i] - 1, Math.max(0, Math.floor(part * shape[i]))));
+    const [x, y] = [px % (wide + 1), py % (tall + 1)];
+    const c = channel >= 0 ? channel : columns * Math.floor(py / (tall + 1)) + Math.floor(px / (wide + 1));
+    reading.textContent = x === wide || y === tall || (columns && c >= count) ? " " : `≈ ${pixel(event.target, px, py, look.m.ends, signed)} at [${look.m.at.replace(/[xyc]/g, (axis) => ({ x: x * look.m.step, y: y * look.m.step, c: columns ? c : ":" })[axis])}]`;
+  };
+  for (const target of [picture, one]) {
+    target.addEventListener("pointermove", read);
+    target.addEventListener("pointerleave", () => (reading.textContent = " "));
+  }
+  return [picture, one, several ? choice : null, make("small", { class: "key" }, words), reading];
+}
+
+// What a pixel stands for: the levels and the palette of looks.py, read backwards
+function pixel(target, x, y, [low, high], signed) {
+  const dot = make("canvas", { width: 1, height: 1 }).getContext("2d");
+  dot.drawImage(target, -x, -y);
+  const [r, g, b] = dot.getImageData(0, 0, 1, 1).data;
+  if (signed) return (high * (r >= b ? 1 : -1) * ((255 - Math.min(r, b)) / 255) ** (1 / 0.7)).toPrecision(3);
+  return [...new Set([r, g, b])].map((level) => (low + ((level - 1) / 254) * (high - low)).toPrecision(3)).join(", ");
 }
 
 const ROLES = { input: 1, target: 1, parameter: 1, constant: 1 };
@@ -334,36 +395,66 @@ function memory(step) {
   if (!drawing.firstChild) {
     const peak = Math.max(1, facts.steps.reduce((most, s) => Math.max(most, s.held), 0));
     const shape = facts.steps.map((s, i) => `H${(wide * i).toFixed(1)}V${(40 - (38 * s.held) / peak).toFixed(1)}`).join("");
-    drawing.append(make("path", { d: `M0 40${shape}H1000V40z` }), make("rect", { y: 0, width: Math.max(wide, 3).toFixed(1), height: 40 }));
+    drawing.append(make("path", { d: `M0 40${shape}H1000V40z` }), make("path", { class: "peak", d: "M0 2H1000" }), make("rect", { y: 0, width: Math.max(wide, 3).toFixed(1), height: 40 }));
   }
   words.textContent = `Kept for the way back: ${step.holds || "not known"}`;
   drawing.lastChild.setAttribute("x", (wide * at).toFixed(1));
 }
 
-// The picture's groups are its wires, then its boxes, in the order of the lists in DATA.
-const groups = [...$("picture").querySelectorAll("svg > g")];
-const labels = [...$("picture").querySelectorAll("svg > text.label")];
-const moments = { n: [], r: [] }; // operation -> step, forward and backward
-facts.steps.forEach((step, i) => step.op >= 0 && (moments[step.kind === "forward" ? "n" : "r"][op(step).id.slice(1)] = i));
-const lossStep = facts.steps.findIndex((step) => step.kind === "loss");
+// The network: a picture at some depths, and all operations as rows
 
-function moment(id) {
-  if (id === facts.result || id === "g_" + facts.result) return lossStep;
-  const [, way, number] = /^([nr])(\d+)$/.exec(id) || /^(g_).*_n(\d+)_\d+$/.exec(id) || [];
-  if (way) return moments[way === "g_" ? "r" : way][number] ?? facts.steps.length;
-  return id.startsWith("g_") ? facts.steps.length - 1 : 0;
+let pictures = [];
+let shown = 0; // which of them
+let lens = ""; // the overlay
+const moments = { n: [], r: [] }; // operation -> its step, forward and backward
+let lossStep = 0;
+let listed = null; // the rows, once they are wanted: [forward, backward], each a button
+const usual = () => Math.max(0, DATA.usual);
+const cells = () => ($("rows").hidden ? pictures[shown].cells : listed.filter(([there]) => !there.parentNode.hidden));
+
+// The groups of a drawing are its frames and wires, then its boxes, in the order of the lists in DATA.
+function read({ depth, boxes, wires, rows, result }, k) {
+  const svg = $("picture").children[k];
+  const groups = [...svg.querySelectorAll(":scope > g")];
+  const labels = [...svg.querySelectorAll(":scope > text.label")];
+  const first = { n: {}, r: {} }; // row -> the first step of its operations
+  for (const way of "nr") moments[way].forEach((step, i) => (first[way][rows[i]] = Math.min(step, first[way][rows[i]] ?? Infinity)));
+  const moment = (id) => {
+    if (id === result || id === "g_" + result) return lossStep;
+    const [, way, number] = /^([nr])(\d+)$/.exec(id) || /^(g_).*_n(\d+)_\d+$/.exec(id) || [];
+    if (way) return first[way === "g_" ? "r" : way][number] ?? facts.steps.length;
+    return id.startsWith("g_") ? facts.steps.length - 1 : 0;
+  };
+  const wired = groups.slice(groups.findIndex((group) => group.querySelector("path.wire")));
+  const own = boxes.map(([id, y], i) => {
+    const group = groups[groups.length - boxes.length + i];
+    const [shape, text] = [group.querySelector(".shape"), group.querySelectorAll("text")];
+    const from = moment(id);
+    group.setAttribute("role", "button");
+    group.setAttribute("tabindex", -1);
+    group.setAttribute("aria-label", [...text].map((t) => t.textContent).join(", "));
+    group.addEventListener("click", () => show(from));
+    return { id, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null };
+  });
+  const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
+  const pairs = own.filter(({ id }) => /^n\d+$/.test(id)).map(({ id }) => [by[id], by["r" + id.slice(1)]]);
+  return {
+    depth, svg, rows, boxes: own, cells: pairs,
+    wires: wires.map(([tail, head, labelled], i) => ({ tail, head, from: moment(tail), group: wired[i], label: labelled ? labels.shift() : null })),
+  };
 }
 
-const boxes = (DATA.boxes || []).map(([id, y], i) => ({ id, y, from: moment(id), group: groups[groups.length - DATA.boxes.length + i] }));
-const wires = (DATA.wires || []).map(([tail, head, labelled], i) => ({ tail, head, from: moment(tail), group: groups[i], label: labelled ? labels.shift() : null }));
-
 function picture(step) {
-  const now = step.op < 0 ? "" : (step.kind === "backward" ? "r" : "n") + op(step).id.slice(1);
+  const way = step.kind === "backward" ? "r" : "n";
+  if (!$("rows").hidden) return mark(step);
+  const { boxes, wires, rows } = pictures[shown];
+  const now = step.op < 0 ? "" : way + rows[step.op];
   if (!at) scroll(0);
   for (const { id, y, from, group } of boxes) {
     const lit = id === now || (step.kind === "loss" && from === at);
     group.classList.toggle("now", lit);
-    group.classList.toggle("later", from > at);
+    group.classList.toggle("later", from > at && !lit);
+    group.setAttribute("tabindex", lit ? 0 : -1);
     if (lit) scroll(y);
   }
   for (const { tail, head, from, group, label } of wires) {
@@ -377,6 +468,133 @@ function picture(step) {
 function scroll(part) {
   const pane = $("picture");
   pane.scrollTop = part * pane.scrollHeight - pane.clientHeight / 2;
+}
+
+let marked = [];
+function mark(step) {
+  for (const cell of marked) {
+    cell.classList.remove("now", "twin");
+    cell.tabIndex = -1;
+  }
+  marked = step.op < 0 ? [listed[step.kind === "begin" ? 0 : listed.length - 1]?.[0]].filter(Boolean) : listed[step.op].filter(Boolean);
+  for (const cell of marked) {
+    const now = step.op >= 0 && cell.step === at;
+    cell.classList.add(now ? "now" : step.op < 0 ? "near" : "twin");
+    if (now || step.op < 0) cell.tabIndex = 0;
+  }
+  if (marked.length) {
+    const pane = $("rows");
+    const below = (element) => element.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
+    pane.scrollTop += below(marked[0].closest("ol")); // so that its part is laid out
+    pane.scrollTop += below(marked[0]);
+  }
+}
+
+function list(on) {
+  if (!on && !pictures.length) return;
+  if (on && !listed) {
+    listed = facts.ops.map((o, i) => {
+      const cell = (text, step) => step === undefined ? null : Object.assign(make("button", { type: "button", tabindex: -1, class: step < lossStep ? "forward" : "backward" }, text), { step });
+      return [cell(`${i + 1} ${o.name} → ${value(o.out).name}`, moments.n[i]), cell(`rule of ${o.name}`, moments.r[i])];
+    });
+    for (let i = 0; i < listed.length; i += 50) { // a part out of sight costs nothing
+      $("rows").append(make("ol", {}, ...listed.slice(i, i + 50).map((pair) => make("li", {}, ...pair))));
+    }
+    $("rows").addEventListener("click", (event) => event.target.step !== undefined && show(event.target.step));
+  }
+  $("rows").hidden = !on;
+  $("picture").hidden = on;
+  $("list").setAttribute("aria-pressed", String(on));
+  $("fold").setAttribute("aria-disabled", on || !shown);
+  $("unfold").setAttribute("aria-disabled", on || shown >= pictures.length - 1);
+  pictures.forEach(({ svg }, k) => svg.toggleAttribute("hidden", k !== shown));
+  paint();
+  if (at >= 0) picture(facts.steps[at]);
+}
+
+function depth(change) {
+  shown = Math.max(0, Math.min(pictures.length - 1, shown + change));
+  list($("picture").hidden);
+  remember();
+}
+
+// The overlay's numbers and bars
+
+function paint() {
+  const found = facts.overlays[lens];
+  $("overlay").value = lens;
+  fill($("caption"), found ? found.caption : "");
+  if (!$("rows").hidden) {
+    listed.forEach((pair, i) => pair.forEach((cell, back) => {
+      const [text, bar] = found?.boxes["nr"[back] + (i + 1)] || ["", null];
+      if (!cell || (cell.dataset.reading || "") === text) return;
+      cell.dataset.reading = text;
+      cell.dataset.heat = bar === null ? "" : Math.min(4, Math.floor(5 * bar));
+      cell.style.setProperty("--bar", bar || 0);
+    }));
+    return;
+  }
+  const boxes = found?.folded[shown] || found?.boxes;
+  for (const box of pictures[shown].boxes) {
+    if (!/^[nr]\d/.test(box.id)) continue;
+    const [text, bar] = boxes?.[box.id] || [box.words, null];
+    const [x, y, width, height] = ["x", "y", "width", "height"].map((name) => Number(box.shape.getAttribute(name)));
+    box.below.textContent = text;
+    box.group.setAttribute("aria-label", `${box.group.querySelector("text").textContent}, ${text}`);
+    if (boxes && 6.2 * text.length > width - 8) box.below.setAttribute("textLength", width - 8);
+    else box.below.removeAttribute("textLength");
+    box.below.setAttribute("lengthAdjust", "spacingAndGlyphs");
+    box.bar?.remove();
+    box.shape.classList.remove("heat0", "heat1", "heat2", "heat3", "heat4");
+    box.below.setAttribute("y", y + height - (bar ? 6 : 5));
+    if (bar === null) continue;
+    box.shape.classList.add(`heat${Math.min(4, Math.floor(5 * bar))}`);
+    box.bar = make("path", { class: "bar", d: `M${x + 6} ${y + height - 3}h${bar * (width - 12)}v3H${x + 6}z` });
+    if (bar) box.group.append(box.bar);
+  }
+}
+
+function overlay(name) {
+  lens = name;
+  paint();
+  remember();
+}
+
+function another() {
+  const there = ["", ...Object.keys(facts.overlays).filter((name) => !facts.overlays[name].missing)];
+  overlay(there[(there.indexOf(lens) + 1) % there.length]);
+}
+
+// Rows by keyboard and by what is searched
+
+function move(way) {
+  const all = cells();
+  const step = facts.steps[at];
+  const here = document.activeElement.closest("#rows button, #picture g");
+  let back = Number(step.kind === "backward");
+  let i = all.findIndex((pair) => pair.includes(here));
+  if (i >= 0) back = all[i].indexOf(here);
+  else i = all.findIndex((pair) => pair.some((cell) => cell?.classList.contains("now") || cell?.classList.contains("near")));
+  const pair = all[Math.max(0, Math.min(all.length - 1, i + way))];
+  if (!pair) return;
+  all[i]?.forEach((cell) => cell?.setAttribute("tabindex", -1));
+  const cell = pair[back] || pair[0];
+  cell.setAttribute("tabindex", 0);
+  cell.focus();
+}
+
+function search(words) {
+  const wanted = words.toLowerCase().trim();
+  if (wanted) list(true);
+  let found = 0;
+  listed?.forEach(([there], i) => {
+    const o = facts.ops[i];
+    const v = value(o.out);
+    const text = [v.name, o.name, v.type, facts.places[o.place].at, o.scope].join(" ").toLowerCase();
+    found += !(there.parentNode.hidden = Boolean(wanted) && !text.includes(wanted));
+  });
+  if (wanted) fill($("caption"), `${found} of ${facts.ops.length} operations`);
+  else if (listed) paint();
 }
 
 // All steps as a table: also what is printed
@@ -400,8 +618,21 @@ function table() {
 
 function play(on) {
   clearInterval(timer);
-  timer = on ? setInterval(() => (at < facts.steps.length - 1 ? show(at + 1) : play(false)), 1000) : 0;
+  timer = on ? setInterval(() => (at < facts.steps.length - 1 ? show(at + 1) : play(false)), 1000 / $("speed").value) : 0;
   $("play").setAttribute("aria-pressed", String(Boolean(timer)));
+}
+
+function details(id) {
+  $(id).open = !$(id).open;
+  $(id).firstElementChild.focus();
+}
+
+function escape() {
+  if ($("search").value) search(($("search").value = ""));
+  else if (quiz.on) actions.quiz();
+  else if ($("help").open) details("help");
+  else if ($("all").open) details("all");
+  else document.activeElement.blur();
 }
 
 const actions = {
@@ -411,57 +642,112 @@ const actions = {
   last: () => show(facts.steps.length - 1),
   loss: () => show(lossStep),
   twin: () => twin() >= 0 && show(twin()),
+  before: () => show(module(-1)),
+  after: () => show(module(1)),
   play: () => play(!timer),
   quiz: () => {
     quiz.on = !quiz.on;
     $("quiz").setAttribute("aria-pressed", String(quiz.on));
     show(at);
   },
+  keys: () => details("help"),
+  list: () => list($("rows").hidden),
+  fold: () => depth(-1),
+  unfold: () => depth(1),
+  up: () => move(-1),
+  down: () => move(1),
 };
-const KEYS = { ArrowRight: "next", ArrowLeft: "back", Home: "first", End: "last", l: "loss", b: "twin", " ": "play", q: "quiz" };
-
-for (const [id, action] of Object.entries(actions)) {
-  $(id).addEventListener("click", () => {
-    if (id !== "play") play(false);
-    action();
-  });
-}
+const KEYS = {
+  ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
+  Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
+  q: actions.quiz, "?": actions.keys, t: () => details("all"), "/": () => $("search").focus(), r: actions.list,
+  "[": actions.fold, "]": actions.unfold, o: another,
+};
 
 document.addEventListener("keydown", (event) => {
-  const busy = event.target.closest("input") || (event.key === " " && event.target.closest("button, summary, a"));
-  const letter = event.key.length === 1 && event.key !== " ";
-  if (busy || event.ctrlKey || event.altKey || event.metaKey || (letter && !$("letters").checked)) return;
-  const choice = $("ask").querySelectorAll("button")[Number(event.key) - 1];
+  const { target, key } = event;
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (target === $("search") && (key === "Enter" || key === "Escape")) {
+    if (key === "Escape") escape();
+    else cells()[0]?.[0].focus();
+    return event.preventDefault();
+  }
+  const letter = key.length === 1 && key !== " ";
+  const busy = target.closest("input, select") || (key === " " && target.closest("button, summary, a, [role=button]"));
+  if (target.closest("#picture g") && (key === "Enter" || key === " ")) target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+  if (busy || (letter && !$("letters").checked)) return;
+  const choice = $("ask").querySelectorAll("button")[Number(key) - 1];
   if (choice && quiz.open >= 0) choice.click();
-  const action = KEYS[letter ? event.key.toLowerCase() : event.key];
+  const rows = target.closest("#picture, #rows") && { ArrowUp: actions.up, ArrowDown: actions.down }[key];
+  const action = rows || KEYS[letter ? key.toLowerCase() : event.shiftKey && key.startsWith("Arrow") ? "Shift+" + key : key];
   if (!action) return;
   event.preventDefault();
-  if (action !== "play") play(false);
-  actions[action]();
+  if (action !== actions.play) play(false);
+  action();
 });
 
-$("slider").max = facts.steps.length - 1;
-$("slider").addEventListener("input", () => show(Number($("slider").value)));
-$("frame").max = DATA.frames.length - 1;
-$("frames").hidden = DATA.frames.length < 2;
-$("moment").textContent = DATA.labels[0];
-$("frame").addEventListener("input", () => {
-  const k = Number($("frame").value);
-  facts = DATA.frames[k];
-  $("moment").textContent = DATA.labels[k];
-  $("frame").setAttribute("aria-valuetext", DATA.labels[k]);
-  $("all").querySelector(".scroll")?.remove();
-  if ($("all").open) table();
-  show(at);
-});
-boxes.forEach((box) => box.group.addEventListener("click", () => show(box.from)));
-$("all").addEventListener("toggle", () => $("all").open && table());
-window.addEventListener("beforeprint", () => {
-  table();
-  $("all").open = true;
-});
-const linked = () => Number((/^#step=(\d+)$/.exec(location.hash) || [0, at < 0 ? 0 : at])[1]);
-window.addEventListener("hashchange", () => show(linked()));
-$("picture").hidden = !boxes.length;
-show(linked(), true);
-document.body.classList.add("ready");
+function linked() {
+  const link = new URLSearchParams(location.hash.slice(1));
+  const k = pictures.findIndex((p) => p.depth === Number(link.get("depth") ?? -1));
+  if (k >= 0) shown = k;
+  if (facts.overlays[link.get("overlay")]?.boxes) lens = link.get("overlay");
+  return Number(link.get("step") ?? Math.max(0, at));
+}
+
+async function unpack(block) {
+  if (block.type === "application/json") return block.textContent;
+  const bytes = Uint8Array.from(atob(block.textContent), (c) => c.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+}
+
+function begin(text) {
+  DATA = JSON.parse(text);
+  facts = DATA.frames[0];
+  facts.steps.forEach((step, i) => step.op >= 0 && (moments[step.kind === "forward" ? "n" : "r"][step.op] = i));
+  lossStep = facts.steps.findIndex((step) => step.kind === "loss");
+  pictures = DATA.pictures.map(read);
+  shown = usual();
+  for (const [id, action] of Object.entries(actions)) {
+    $(id).addEventListener("click", () => {
+      if (id !== "play") play(false);
+      action();
+    });
+  }
+  $("overlay").append(make("option", { value: "" }, "none"));
+  for (const [name, { missing }] of Object.entries(facts.overlays)) $("overlay").append(make("option", { value: name, ...(missing ? { disabled: "", title: missing } : {}) }, missing ? `${name} (not at hand)` : name));
+  $("overlay").addEventListener("change", () => overlay($("overlay").value));
+  $("search").addEventListener("input", () => search($("search").value));
+  $("speed").addEventListener("change", () => timer && play(true));
+  $("slider").max = facts.steps.length - 1;
+  $("slider").addEventListener("input", () => show(Number($("slider").value)));
+  $("frame").max = DATA.frames.length - 1;
+  $("frames").hidden = DATA.frames.length < 2;
+  $("moment").textContent = DATA.labels[0];
+  $("frame").addEventListener("input", () => {
+    const k = Number($("frame").value);
+    facts = DATA.frames[k];
+    $("moment").textContent = DATA.labels[k];
+    $("frame").setAttribute("aria-valuetext", DATA.labels[k]);
+    $("all").querySelector(".scroll")?.remove();
+    if ($("all").open) table();
+    paint();
+    show(at);
+  });
+  $("all").addEventListener("toggle", () => $("all").open && table());
+  window.addEventListener("beforeprint", () => {
+    table();
+    $("all").open = true;
+  });
+  window.addEventListener("hashchange", () => {
+    const step = linked();
+    list($("picture").hidden);
+    show(step);
+  });
+  const step = linked();
+  list(!pictures.length);
+  for (const id of ["list", "fold", "unfold"]) $(id).hidden = !pictures.length || (id !== "list" && pictures.length < 2);
+  show(step, true);
+  document.body.classList.add("ready");
+}
+
+unpack($("facts")).then(begin, () => fill($("sentence"), "This page is packed, and this browser cannot unpack it: it has no DecompressionStream."));

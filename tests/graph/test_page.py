@@ -16,7 +16,8 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.graph import page as page_module
-from autograd_cnn.graph.looks import GREYS, look, png
+from autograd_cnn.graph.looks import SIGNED, look, png
+from autograd_cnn.graph.svg import RAMP
 
 
 class Parsed(HTMLParser):
@@ -45,8 +46,8 @@ class Parsed(HTMLParser):
 
 
 def facts_of(text):
-    (data,) = (text for attributes, text in Parsed(text).all("script") if attributes.get("id") == "facts")
-    return json.loads(data)
+    ((kind, data),) = ((a["type"], text) for a, text in Parsed(text).all("script") if a.get("id") == "facts")
+    return json.loads(data if kind == "application/json" else zlib.decompress(base64.b64decode(data)))
 
 
 def tanh_net(w, v, x, y):
@@ -92,7 +93,15 @@ def test_statistics_of_a_large_gradient_are_those_of_grad(standard_cnn, rng):
         g = parameter.grad.astype(np.float64)
         want = [f"{s:.4g}" for s in (g.min(), g.mean(), np.sqrt(np.mean(g * g)), g.max())]
         assert values[f"p.{name}"]["g"]["s"] == want
-    assert len(text) < 1.5e6
+
+
+def test_pages_are_small(standard_cnn, rng):
+    graph = ag.trace(standard_cnn, *standard_cnn.arguments(rng))
+    assert len(graph.page()) < 300_000
+    assert len(graph.page([(f"epoch {i}", graph) for i in range(7)])) < 1_000_000
+    assert len(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page()) < 120_000
+    files = ("player.js", "player.css", "page.html")
+    assert sum(len(page_module._part(name)) for name in files) < 60_000
 
 
 def test_contributions_add_up_to_the_gradient_in_the_order_of_the_walk(net):
@@ -243,6 +252,8 @@ def test_colours_have_contrast(dark):
     for paper in ("page", "panel"):
         assert all(contrast(ink, paper) >= 4.5 for ink in ("text", "quiet", "forward", "backward", "good", "bad"))
     assert contrast("text", "mark") >= 7
+    assert all(contrast("text", f"heat{i}") >= 4.5 for i in range(5))
+    assert [colours[f"heat{i}"].upper() for i in range(5)] == list(RAMP[dark])  # as in the static picture
     assert all(contrast("on", way) >= 4.5 for way in ("forward", "backward"))
 
 
@@ -336,7 +347,9 @@ def test_large_graphs_are_lean_and_larger_ones_refused(monkeypatch):
 
     graph = ag.trace(chain, np.ones(3))
     text = graph.page()
-    assert len(text) < 1_200_000 and not Parsed(text).all("svg")[1:]  # no picture, only that of the memory
+    assert len(text) < 400_000 and Parsed(text).all("script")[0][0]["type"] == "application/octet-stream"
+    data = facts_of(text)
+    assert len(data["frames"][0]["ops"]) == 1201 and [len(p["boxes"]) for p in data["pictures"]] == [8, 8]
     monkeypatch.setattr(page_module, "LIMIT", 1000)
     with pytest.raises(ValueError, match=r"1,201 operations are too many to step through \(at most 1,000\)"):
         graph.page()
@@ -383,10 +396,12 @@ def decoded(address):
 
 def test_an_image_is_its_pixels(rng):
     levels = rng.integers(1, 256, (3, 5)).astype(np.uint8)
-    pixels, palette = decoded(png(levels, GREYS))
-    assert np.array_equal(pixels[..., 0], levels) and palette == GREYS[: levels.max() + 1].tobytes()
+    for palette in (None, SIGNED):
+        pixels, used = decoded(png(levels, palette))
+        assert np.array_equal(pixels[..., 0], levels)
+        assert used == (None if palette is None else SIGNED[: levels.max() + 1].tobytes())
     colours = rng.integers(0, 256, (2, 4, 3)).astype(np.uint8)
-    pixels, palette = decoded(png(colours, GREYS))
+    pixels, palette = decoded(png(colours))
     assert np.array_equal(pixels, colours) and palette is None
 
 

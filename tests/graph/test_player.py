@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.graph.looks import SIGNED
+from autograd_cnn.graph.overlays import OVERLAYS
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright, which drives the browser, is not installed")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -63,6 +65,31 @@ def small(rng):
     x, y = (rng.normal(size=s).astype(np.float32) for s in ((4, 3), (4, 5)))
     net(x, w, v, y).backward()
     return ag.trace(net, x, w, v, y).page(), w, v
+
+
+class Block(ag.nn.Module):
+    def __init__(self, rng):
+        self.a, self.b = ag.nn.Linear(4, 4, rng=rng), ag.nn.Linear(4, 4, rng=rng)
+
+    def forward(self, x):
+        return ag.tanh(self.b(ag.relu(self.a(x)))) + x
+
+
+class Blocks(ag.nn.Module):
+    def __init__(self, rng):
+        self.blocks = [Block(rng) for _ in range(3)]
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return ag.sum(x * x)
+
+
+@pytest.fixture
+def blocks(rng):
+    """Three equal modules of five operations, traced, with times."""
+    model = Blocks(rng)
+    return ag.trace(lambda x: model(x), rng.normal(size=(2, 4)).astype(np.float32), repeat=1)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +172,13 @@ def test_contributions_stand_before_their_sum(opened, small):
     assert np.array_equal(parts[0] + parts[1] + parts[2], elements(card(page, "g_h")))
     assert page.locator(".sign").all_inner_texts() == ["+", "+", "="]
     assert "h was used 3 times" in page.inner_text("#sentence")
+    lines = [row.locator("td").all_inner_texts() for row in page.locator(".terms tbody tr").all()]
+    assert [line[:2] for line in lines] == [
+        ["", "y of multiply → s"], ["+", "x of add → r"], ["+", "x of matmul → matmul_2"], ["=", "g_h"],
+    ]  # fmt: skip
+    assert all("g_h" in line[2] for line in lines[:3])
+    arrays = [*parts, elements(card(page, "g_h"))]
+    assert [line[3] for line in lines] == [f"{np.sqrt(np.mean(a.astype(float) ** 2)):.1e}" for a in arrays]
 
 
 def test_an_image_shows_the_colours_of_its_array(opened, cnn_page):
@@ -170,6 +204,144 @@ def test_an_image_shows_the_colours_of_its_array(opened, cnn_page):
     for k in (0, 5, 15):
         tile = pixels[4 * (k // 4) :, 4 * (k % 4) :][:3, :3]
         np.testing.assert_allclose(tile[..., :3], SIGNED[level[..., k]], atol=4)  # half a level may go either way
+
+
+def test_a_pixel_is_read_and_a_channel_picked(opened, cnn_page):
+    p, loss_of, text = cnn_page
+    p["w1"].grad = None
+    loss_of().backward()
+    page = opened(text, width=1400)
+    page.keyboard.press("End")
+    for name, array, error in (("w1", p["w1"].data, 1e-2), ("g_w1", p["w1"].grad, 1e-2)):
+        figure, largest = card(page, name), np.abs(array).max()
+        image = figure.locator("img")
+        box = image.bounding_box()
+        for y, x, c in ((0, 0, 0), (1, 2, 5), (2, 1, 15)):
+            image.scroll_into_view_if_needed()
+            at = 4 * (c % 4) + x + 0.5, 4 * (c // 4) + y + 0.5
+            image.hover(position={"x": at[0] * box["width"] / 15, "y": at[1] * box["height"] / 15})
+            number, place = figure.locator(".reading").inner_text().removeprefix("≈ ").split(" at ")
+            assert place == f"[{y}, {x}, 0, {c}]"
+            assert abs(float(number) - array[y, x, 0, c]) < error * largest
+        image.hover(position={"x": 3.5 * box["width"] / 15, "y": 1})  # between two maps
+        assert figure.locator(".reading").inner_text().strip() == ""
+        figure.locator("select").select_option("7")
+        one = figure.locator("canvas")
+        assert image.is_hidden() and one.get_attribute("aria-label") == f"{name}, channel 7"
+        one.hover(position={"x": 200, "y": 100})
+        number, place = figure.locator(".reading").inner_text().removeprefix("≈ ").split(" at ")
+        assert place == "[1, 2, 0, 7]" and abs(float(number) - array[1, 2, 0, 7]) < error * largest
+        figure.locator("select").select_option("-1")
+        assert image.is_visible() and one.is_hidden()
+
+
+def test_overlays_show_the_numbers_of_the_static_picture(opened, blocks):
+    page = opened(blocks.page())
+    for name, readings in OVERLAYS.items():
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("o")
+        want = readings(blocks, blocks.ops)
+        assert page.input_value("#overlay") == name and page.inner_text("#caption") == want.caption
+        assert page.url.endswith(f"&overlay={name}")
+        boxes = {b["id"]: b for b in page.evaluate("""pictures[shown].boxes.map(({id, below, bar, shape}) =>
+            ({id, text: below?.textContent, long: bar?.getBBox().width, wide: shape.getBBox().width}))""")}  # fmt: skip
+        page.keyboard.press("r")
+        cells = page.evaluate("""listed.map((pair) => pair.map((c) => c &&
+            [c.dataset.reading, c.style.getPropertyValue("--bar")]))""")  # fmt: skip
+        page.keyboard.press("r")
+        for side, way, found in (0, "n", want.forward), (1, "r", want.backward):
+            for i, op in enumerate(blocks.ops):
+                text, bar = found.get(op.id, (None, None))
+                if text is None:
+                    continue
+                box = boxes[f"{way}{op.id[1:]}"]
+                assert box["text"] == text == cells[i][side][0]
+                assert float(cells[i][side][1]) == pytest.approx(bar or 0, abs=1e-3)
+                assert (box["long"] or 0) == pytest.approx((bar or 0) * (box["wide"] - 12), abs=0.2)
+    page.keyboard.press("o")
+    assert page.inner_text("#caption") == "" and page.locator("#picture .bar").count() == 0
+
+
+def test_an_overlay_without_numbers_is_not_offered(opened, small):
+    page = opened(small[0], "#step=1&overlay=time")
+    assert page.locator("#overlay option:disabled").all_inner_texts() == ["time (not at hand)"]
+    assert page.input_value("#overlay") == ""
+
+
+def test_modules_are_stepped_over_and_folded(opened, blocks):
+    page = opened(blocks.page(), "#step=2")
+    assert page.evaluate("op(facts.steps[at]).scope").startswith("blocks.0")
+    scopes = []
+    for _ in range(30):
+        page.keyboard.press("Shift+ArrowRight")
+        scopes.append(page.evaluate("facts.steps[at].op < 0 ? facts.steps[at].kind : op(facts.steps[at]).scope"))
+        if scopes[-1] == "end":
+            break
+    assert scopes.index("blocks.1/blocks.1.a") < scopes.index("loss") < len(scopes) - 1
+    assert all(a != b for a, b in pairwise(scopes))
+    page.keyboard.press("Shift+ArrowLeft")
+    assert page.evaluate("op(facts.steps[at]).scope.startsWith('blocks.0')")
+    every = page.evaluate("pictures[shown].cells.length")
+    page.click("#fold")
+    assert page.evaluate("pictures[shown].cells.length") < every == len(blocks.ops)
+    while page.get_attribute("#fold", "aria-disabled") != "true":
+        page.keyboard.press("[")
+    assert page.locator("#picture svg:not([hidden])").count() == 1 and "&depth=0" in page.url
+    page.keyboard.press("]")
+    assert page.evaluate("pictures[shown].depth") == 1
+    lit = []
+    for step in (7, 12):  # of the second module, and of the third, which is not drawn
+        page.evaluate("step => show(step)", step)
+        lit.append(
+            page.locator("#picture svg:not([hidden]) .now").evaluate(
+                "(box) => [...box.parentNode.children].indexOf(box)"
+            )
+        )
+    assert lit[0] == lit[1] and page.inner_text("#where").startswith("relu → ")
+
+
+def test_rows_are_chosen_by_arrows_and_found_by_search(opened, blocks):
+    page = opened(blocks.page(), "#step=2")
+    page.focus("#picture .now")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.input_value("#slider") == "2"
+    page.keyboard.press("Enter")
+    assert page.input_value("#slider") == "4"
+    page.click("#up")
+    assert page.evaluate("document.activeElement === pictures[shown].cells[2][0]")
+    page.keyboard.press("/")
+    page.keyboard.type("blocks.1 ")
+    assert page.inner_text("#caption") == f"5 of {len(blocks.ops)} operations"
+    page.fill("#search", "RELU")
+    assert page.inner_text("#caption") == f"3 of {len(blocks.ops)} operations"
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#where").startswith("relu →") and page.input_value("#slider") == "7"
+    assert page.locator("#rows .now").inner_text().startswith("7 relu")
+    page.keyboard.press("Escape")
+    assert page.input_value("#search") == "" and page.locator("#rows li:visible").count() == len(blocks.ops)
+
+
+def test_help_and_table_open_and_close_by_keys(opened, small):
+    page = opened(small[0])
+    for key, panel in (("?", "#help"), ("t", "#all")):
+        page.keyboard.press(key)
+        assert page.get_attribute(panel, "open") == ""
+        page.keyboard.press("Escape")
+        assert page.get_attribute(panel, "open") is None
+    page.keyboard.press("?")
+    page.uncheck("#letters")
+    page.evaluate("document.activeElement.blur()")
+    for key in "torq/[]":
+        page.keyboard.press(key)
+    assert page.get_attribute("#all", "open") is None and page.is_hidden("#rows") and page.input_value("#overlay") == ""
+    assert page.evaluate("!quiz.on && document.activeElement === document.body")
+    told = page.inner_text("#help")
+    for button in page.locator("[aria-keyshortcuts]").all():
+        key = button.get_attribute("aria-keyshortcuts").removeprefix("Shift+").removeprefix("Arrow")
+        assert {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓"}.get(key, key) in told
 
 
 def test_your_expression_is_marked_beside_the_derived_line(opened, small):
@@ -211,6 +383,13 @@ def test_keys_links_slider_and_buttons_lead_to_the_same_steps(opened, small):
 def test_playing_walks_to_the_end_in_silence(opened, small):
     page = opened(small[0], "#step=14")
     page.clock.install()
+    page.select_option("#speed", "2")
+    page.keyboard.press("Tab")
+    page.click("#play")
+    page.clock.run_for(500)
+    assert page.input_value("#slider") == "15"
+    page.keyboard.press("ArrowLeft")  # stops it
+    page.select_option("#speed", "1")
     page.click("#play")
     assert page.get_attribute("#play", "aria-pressed") == "true"
     page.clock.run_for(1000)
@@ -331,14 +510,51 @@ def test_reduced_motion_stops_what_travels(opened, small):
     assert names == ["travel", "none"]
 
 
+def test_forced_colours_keep_the_mark_and_the_dashes(opened, small):
+    page = opened(small[0], "#step=11", forced_colors="active")
+    ground, mark, border = page.evaluate("""[getComputedStyle(document.body).backgroundColor,
+        getComputedStyle(document.querySelector("#code mark")).backgroundColor,
+        getComputedStyle(document.querySelector("figure.gradient")).borderTopStyle]""")
+    assert mark != ground and border == "dashed"
+    page.keyboard.press("r")
+    assert page.evaluate("getComputedStyle(document.querySelector('#rows .backward')).borderTopStyle") == "dashed"
+
+
+def test_a_planted_image_is_refused(browser, small, tmp_path):
+    (tmp_path / "page.html").write_text(small[0].replace("<main>", '<main><img src="http://example.invalid/x.png">'))
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector("body.ready")
+    assert len(said) == 1 and "violates the following Content Security Policy directive" in said[0]
+    context.close()
+
+
+def test_without_decompression_a_plain_page_plays_and_a_packed_one_says_why_not(browser, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("autograd_cnn.graph.page.PLAIN", 0)
+    packed = ag.trace(lambda x: x * x, 3.0).page()
+    context = browser.new_context()
+    context.add_init_script("delete window.DecompressionStream")
+    for text, said in ((small[0], "The start. 7 operations"), (packed, "This page is packed, and this browser cannot")):
+        (tmp_path / "page.html").write_text(text, encoding="utf-8")
+        page = context.new_page()
+        page.goto((tmp_path / "page.html").as_uri())
+        page.wait_for_function("document.getElementById('sentence').textContent")
+        assert page.inner_text("#sentence").startswith(said)
+    context.close()
+
+
 def test_everything_has_a_name_and_room_for_a_finger(opened, small):
     page = opened(small[0], "#step=11")
     assert page.get_attribute("html", "lang") == "en" and page.get_attribute("#sentence", "aria-live") == "polite"
     assert page.locator("h1").count() == 1
-    for button in page.locator("button").all():
+    for button in page.locator("button, select, summary, [type=search], [type=range]").all():
         if button.is_visible():
             box = button.bounding_box()
-            assert button.inner_text().strip() and min(box["width"], box["height"]) >= 24
+            assert min(box["width"], box["height"]) >= 24
+            assert button.inner_text().strip() or button.get_attribute("aria-label") or button.get_attribute("id")
     for image in page.locator("figure img").all():
         assert image.get_attribute("alt")
     assert page.evaluate("[...document.querySelectorAll('input')].every(i => i.labels.length || i.ariaLabel)")
@@ -356,6 +572,11 @@ def test_axe_finds_nothing(opened, small, scheme, width):
     page.wait_for_selector("#all table")
     for step in (0, 3, 8, 11):
         page.evaluate("step => show(step)", step)
+        if step == 8:
+            page.evaluate("overlay('zeros'); list(true)")
+        if step == 11:
+            page.evaluate("list(false); quiz.on = true; show(10); show(11)")
+            assert page.is_visible("#ask")
         found = axe.Axe().run(page).response["violations"]
         assert not found, [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found]
 
@@ -391,8 +612,10 @@ def test_five_thousand_operations_open_and_step(opened):
         return ag.sum(x)
 
     page = opened(ag.trace(chain, np.ones(3), ag.Tensor(np.ones(3), True, "w")).page())
+    page.keyboard.press("r")
+    assert page.locator("#rows li").count() == 5001 and page.locator("*").count() < 16_000
     page.keyboard.press("End")
-    assert page.inner_text("#where") == "End" and page.is_hidden("#picture")
+    assert page.inner_text("#where") == "End"
     page.keyboard.press("ArrowLeft")
     assert page.locator("figure").count() < 20
     assert "w was used 2,500 times; this is contribution 2,500 of 2,500 to g_w" in page.inner_text("#sentence")
