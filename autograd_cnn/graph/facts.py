@@ -115,6 +115,7 @@ class _Watch(Author):
             "functions": texts,
             "places": list(places.values()),
             "result": graph.result,
+            "summary": [plain(text) for text in graph.summary()],
             "seed": f"{self.gradient(result)} = np.ones_like({self.name(result)})",
         }
 

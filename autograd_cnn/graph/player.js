@@ -175,21 +175,22 @@ function sum(id, o) {
   const first = Math.max(0, last - 5); // of many, those before are counted
   const complete = last === parts.length - 1;
   const lines = first ? [term("", `${first} before`, "", "")] : [];
-  const cards = first ? [make("b", { class: "sign" }, `${first} before`)] : [];
+  const signed = (text, ...figures) => make("div", { class: "part" }, make("b", { class: "sign" }, text), ...figures); // wrapped as one
+  const cards = first ? [signed(`${first} before`)] : [];
   parts.slice(first, last + 1).forEach((part, k) => {
     const i = first + k;
     const from = facts.ops[part.op.slice(1) - 1];
     lines.push(term(i ? "+" : "", `${part.port} of ${from.name} → ${value(from.out).name}`, part.line, part.rms, part.op === o.id));
-    if (i) cards.push(make("b", { class: "sign" }, "+"));
     const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.out).name}`;
-    cards.push(figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : "")));
+    const one = figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : ""));
+    cards.push(i ? signed("+", one) : one);
   });
   const more = `${parts.length - last - 1} more to come`;
   lines.push(complete ? term("=", gradientOf(id), "", rms) : term("+", more, "", ""));
-  cards.push(make("b", { class: "sign" }, complete ? "=" : `+ ${more}`), complete ? figure(g, gradientOf(id), type, "gradient") : null);
+  cards.push(complete ? signed("=", figure(g, gradientOf(id), type, "gradient")) : signed(`+ ${more}`));
   const heads = ["", "through, by the derived line", "rms"].map((text) => make(text ? "th" : "td", text ? { scope: "col" } : {}, text));
   const list = make("table", { class: "terms" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...lines));
-  return row(`goes out: ${gradientOf(id)} is a sum`, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Contributions" }, list), ...cards.filter(Boolean));
+  return row(`goes out: ${gradientOf(id)} is a sum`, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Contributions" }, list), ...cards);
 }
 
 function term(sign, through, text, rms, fresh) {
@@ -452,7 +453,7 @@ function picture(step) {
   if (!$("rows").hidden) return mark(step);
   const { boxes, wires, rows } = pictures[shown];
   const now = step.op < 0 ? "" : way + rows[step.op];
-  if (!at) scroll(0.5, 0);
+  if (!at) scroll(0, 0);
   for (const { id, x, y, from, group } of boxes) {
     const lit = id === now || (step.kind === "loss" && from === at);
     group.classList.toggle("now", lit);
@@ -514,6 +515,15 @@ function list(on) {
   pictures.forEach(({ svg }, k) => svg.toggleAttribute("hidden", k !== shown));
   paint();
   if (at >= 0) picture(facts.steps[at]);
+}
+
+// The pictures are of the first moment: their loss is another now
+function told(now, before) {
+  const [loss, old] = [now, before].map((text) => text.split(" ").at(-1));
+  for (const text of $("picture").querySelectorAll("text")) {
+    const tells = text.matches(".caption") || text.parentNode.querySelector(".loss");
+    if (tells && text.textContent.endsWith(" " + old)) text.textContent = text.textContent.slice(0, -old.length) + loss;
+  }
 }
 
 function depth(change) {
@@ -729,7 +739,9 @@ function begin(text) {
   $("moment").textContent = DATA.labels[0];
   $("frame").addEventListener("input", () => {
     const k = Number($("frame").value);
+    told(DATA.frames[k].summary.at(-1), facts.summary.at(-1));
     facts = DATA.frames[k];
+    fill($("summary"), facts.summary.join(", "));
     $("moment").textContent = DATA.labels[k];
     $("frame").setAttribute("aria-valuetext", DATA.labels[k]);
     $("all").querySelector(".scroll")?.remove();

@@ -463,6 +463,10 @@ def test_training_is_scrubbed(opened, rng):
     page.keyboard.press("ArrowRight")
     assert page.inner_text("#moment") == "later" and page.inner_text("#where") == "End"
     assert np.array_equal(first, [2, 4]) and np.array_equal(elements(card(page, "g_w")), [6, 4])
+    assert page.inner_text("#summary").endswith("loss 13") and page.inner_text("#sentence").startswith("The end.")
+    shown = page.locator("#picture text").all_text_contents()
+    assert any(text.endswith(" · loss 13") for text in shown) and any(text.endswith(" 13") for text in shown[1:])
+    assert not any(text.endswith((" 5", "loss 5")) for text in shown)
 
 
 # For everyone
@@ -489,6 +493,14 @@ def test_no_sideways_scroll(opened, cnn_page, width):
             page.evaluate("getComputedStyle(document.getElementById('code')).gridTemplateColumns.split(' ').length")
             == 1
         )
+
+
+def test_the_picture_stays_beside_its_step_and_covers_no_table(opened, small):
+    page = opened(small[0], "#step=8")
+    page.keyboard.press("t")
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    edges = page.evaluate("['view', 'all'].map((id) => document.getElementById(id).getBoundingClientRect())")
+    assert edges[0]["bottom"] <= edges[1]["top"]
 
 
 def test_print_has_the_picture_and_the_table(opened, small):
