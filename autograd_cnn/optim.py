@@ -26,7 +26,8 @@ from autograd_cnn.nn import check_state
 Array = NDArray[Any]
 Schedule = Callable[[int], float]
 
-PIECE = 1 << 17  # numbers that a thread updates at a time
+PIECE = 1 << 17  # numbers of a parameter that are updated at a time
+SHARE = 1 << 20  # numbers that are worth a thread's while: a hand-over costs as much as 100 000
 
 
 def _told(value: Any) -> str:
@@ -96,7 +97,13 @@ class Optimiser:
             for start in range(0, p.size, PIECE):
                 work.append((self.steps[i], tuple(a[start : start + PIECE] for a in flat)))
             moved.append((p, array))
-        map_tiles(lambda index: self._update(lr, *work[index]), len(work), products=False)
+        count = max(1, sum(a.size for _, arrays in work for a in arrays) // SHARE)
+
+        def tile(index: int) -> None:
+            for step, arrays in work[index::count]:
+                self._update(lr, step, arrays)
+
+        map_tiles(tile, count, products=False)
         for p, array in moved:
             if array is not p.data:
                 p.data = array

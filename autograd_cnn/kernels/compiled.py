@@ -42,34 +42,41 @@ def _accumulate(run, out):
 
 
 @kernel
-def transform_images(x, v, top, left, down, across):
+def transform_images(x, v, top, left, down, across, parts):
     n, height, width, channels = x.shape
-    first, last = max(0, -left), min(width, 2 * across + 2 - left)
+    high, wide = parts
+    broad = 2 * across + 3 * wide - 1
+    seen = max(0, -left), min(width, broad - left)
     nothing = np.zeros((width, channels), x.dtype)
-    rows = np.zeros((4, 2 * across + 2, channels), x.dtype)
+    rows = np.zeros((4, broad, channels), x.dtype)
     t = 0
     for image in range(n):
         for tile_row in range(down):
-            r = 2 * tile_row - top
-            a = x[image, r] if 0 <= r < height else nothing
-            b = x[image, r + 1] if 0 <= r + 1 < height else nothing
-            c = x[image, r + 2] if 0 <= r + 2 < height else nothing
-            d = x[image, r + 3] if 0 <= r + 3 < height else nothing
-            for w in range(first, last):
-                for k in range(channels):
-                    rows[0, w + left, k] = a[w, k] - c[w, k]
-                    rows[1, w + left, k] = b[w, k] + c[w, k]
-                    rows[2, w + left, k] = c[w, k] - b[w, k]
-                    rows[3, w + left, k] = b[w, k] - d[w, k]
-            for i in range(4):
-                for tile in range(across):
-                    w = 2 * tile
+            for part_row in range(high):
+                r = 2 * tile_row + 3 * part_row - top
+                a = x[image, r] if 0 <= r < height else nothing
+                b = x[image, r + 1] if 0 <= r + 1 < height else nothing
+                c = x[image, r + 2] if 0 <= r + 2 < height else nothing
+                d = x[image, r + 3] if 0 <= r + 3 < height else nothing
+                for w in range(seen[0], seen[1]):
                     for k in range(channels):
-                        p, q, s, u = rows[i, w, k], rows[i, w + 1, k], rows[i, w + 2, k], rows[i, w + 3, k]
-                        v[4 * i, t + tile, k] = p - s
-                        v[4 * i + 1, t + tile, k] = q + s
-                        v[4 * i + 2, t + tile, k] = s - q
-                        v[4 * i + 3, t + tile, k] = q - u
+                        rows[0, w + left, k] = a[w, k] - c[w, k]
+                        rows[1, w + left, k] = b[w, k] + c[w, k]
+                        rows[2, w + left, k] = c[w, k] - b[w, k]
+                        rows[3, w + left, k] = b[w, k] - d[w, k]
+                for i in range(4):
+                    for part in range(wide):
+                        at = (part_row * wide + part) * channels
+                        for tile in range(across):
+                            w = 2 * tile + 3 * part
+                            first, second = v[4 * i, t + tile, at:], v[4 * i + 1, t + tile, at:]
+                            third, fourth = v[4 * i + 2, t + tile, at:], v[4 * i + 3, t + tile, at:]
+                            for k in range(channels):
+                                p, q, s, u = rows[i, w, k], rows[i, w + 1, k], rows[i, w + 2, k], rows[i, w + 3, k]
+                                first[k] = p - s
+                                second[k] = q + s
+                                third[k] = s - q
+                                fourth[k] = q - u
             t += across
 
 
@@ -127,6 +134,31 @@ def transform_gradients(g, v, down, across):
                         v[4 * i + 2, t + tile, k] = p - q
                         v[4 * i + 3, t + tile, k] = -q
             t += across
+
+
+@kernel
+def _give_back(columns, gx, windows, kernel, stride, padding, dilation):
+    groups, (_, height, width, channels), (kh, kw) = len(columns), gx.shape, kernel
+    some, together = channels // groups, groups == dilation[1] == 1  # then a row of a window is one run of numbers
+    for group in range(groups):
+        for window in range(columns.shape[1]):
+            image, place = divmod(window, windows[0] * windows[1])
+            r, c = divmod(place, windows[1])
+            left = c * stride[1] - padding[1][0]
+            inside = together and left >= 0 and left + kw <= width
+            for i in range(kh):
+                row = r * stride[0] - padding[0][0] + i * dilation[0]
+                if not 0 <= row < height:
+                    continue
+                given, at = columns[group, window, i * kw * some :], gx[image, row].reshape(-1)
+                if inside:
+                    _accumulate(given, at[left * channels : (left + kw) * channels])
+                    continue
+                for j in range(kw):
+                    column = left + j * dilation[1]
+                    if 0 <= column < width:
+                        first = column * channels + group * some
+                        _accumulate(given[j * some :], at[first : first + some])
 
 
 @numba.njit(inline="always")

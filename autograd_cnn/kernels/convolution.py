@@ -205,27 +205,21 @@ def conv2d_input_gradient(
         g, w = np.ascontiguousarray(g, gx.dtype), np.ascontiguousarray(w, gx.dtype)
         map_images(lambda g, gx: _depthwise_input(g, w, gx, stride, padding, dilation), g, gx)
         return gx
-    axes = zip(x_shape[1:3], g.shape[1:3], w.shape[:2], stride, padding, dilation, strict=True)
-    phases = list(itertools.product(*(_phases(*axis) for axis in axes)))
-    if len(phases) < stride[0] * stride[1]:
-        gx[...] = 0
-    if not phases:
-        return gx
-    turned_parts = [_turned(w[down[0], across[0]], groups) for down, across in phases]
-    pixels = -(-math.prod(x_shape[1:3]) // len(phases))
-    blocks = tiles(len(g), 1, pixels * gx.itemsize * max(part[..., 0].size for part in turned_parts))
+    matrices = _by_group(w, groups).transpose(0, 2, 1)
+    blocks = tiles(len(g), g.shape[1], g.shape[2] * w[..., 0].size * groups * gx.itemsize)
+    parts = [list(part) for _, part in itertools.groupby(blocks, lambda block: block[0].start)]
 
     def by_matrices(index: int) -> None:
-        given, out = g[blocks[index][0]], gx[blocks[index][0]]
-        for part, ((_, rows, down, high), (_, columns, across, wide)) in zip(turned_parts, phases, strict=True):
-            phase = out[:, rows, columns]
-            options = (1, 1), (high, wide), (down, across), groups
-            windows = _columns(given, slice(None), slice(0, phase.shape[1]), part.shape, phase, options)
-            product = scratch("product", phase.shape, phase.dtype)
-            np.matmul(windows, _by_group(part, groups), out=_by_group(product, groups))
-            phase[...] = product
+        gx[parts[index][0][0]] = 0
+        for images, rows in parts[index]:
+            given = np.ascontiguousarray(g[images, rows])
+            columns = scratch("columns", (groups, given[..., 0].size, matrices.shape[2]), gx.dtype)
+            np.matmul(_by_group(given, groups), matrices, out=columns)
+            (top, bottom), across = padding
+            places = w.shape[:2], stride, ((top - rows.start * stride[0], bottom), across), dilation
+            _give_back(columns, gx[images], given.shape[1:3], *places)
 
-    map_tiles(by_matrices, len(blocks))
+    map_tiles(by_matrices, len(parts))
     return gx
 
 
@@ -234,42 +228,6 @@ def _turned(w: Array, groups: int) -> Array:
     kh, kw, inputs, outputs = w.shape
     turned = w[::-1, ::-1].reshape(kh, kw, inputs, groups, outputs // groups).transpose(0, 1, 4, 3, 2)
     return turned.reshape(kh, kw, outputs // groups, groups * inputs)
-
-
-def _phases(
-    size: int, windows: int, kernel: int, stride: int, padding: Pair, dilation: int
-) -> Iterator[tuple[slice, slice, int, Pair]]:
-    """Places of an image a stride apart, which meet the same taps: for them a gradient is one at stride 1.
-
-    Yields
-    ------
-    taps, places : slice
-    dilation : int
-        Of these taps, counted in these places.
-    edges : (before, after)
-        Padding of the output, with which the convolution with the turned taps covers the places.
-
-    Examples
-    --------
-    >>> for phase in _phases(size=8, windows=4, kernel=3, stride=2, padding=(1, 1), dilation=1):
-    ...     print(*phase)
-    slice(0, None, 2) slice(1, None, 2) 1 (0, 1)
-    slice(1, None, 2) slice(0, None, 2) 1 (0, 0)
-    """
-    apart = stride // math.gcd(stride, dilation)
-    step = dilation // math.gcd(stride, dilation)
-    for first in range(min(apart, kernel)):
-        earlier, offset = divmod(first * dilation - padding[0], stride)  # the place that window 0 meets by this tap
-        places = len(range(offset, size, stride))
-        reach = step * (len(range(first, kernel, apart)) - 1)
-        if places:
-            before = reach + earlier
-            yield (
-                slice(first, None, apart),
-                slice(offset, None, stride),
-                step,
-                (before, places + reach - windows - before),
-            )
 
 
 def conv2d_weight_gradient(
@@ -318,11 +276,13 @@ def conv2d_weight_gradient(
 
 def _suits_winograd(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
     """Whether there is a faster way, and enough to do for it to pay."""
-    if w_shape[:2] != (3, 3) or stride != (1, 1) or y.dtype.char not in "fd":
+    (kh, kw), parts = w_shape[:2], math.prod(winograd.parts(w_shape))
+    if min(kh, kw) < 3 or 4 * kh * kw < 20 * parts or stride != (1, 1) or y.dtype.char not in "fd":
         return False
     inputs, outputs = w_shape[2], w_shape[3] // groups
     enough = 256 if kernel_set() == "numba" else 4096  # products of channels, below which transforms cost too much
-    return min(inputs, outputs) >= 16 and inputs * outputs >= enough and math.prod(y.shape[:3]) >= 1024
+    suits = min(inputs, outputs) >= 16 and inputs * outputs >= enough and math.prod(y.shape[:3]) >= 1024
+    return suits and (parts == 1 or groups == 1)
 
 
 def _conv2d_by_winograd(
@@ -331,11 +291,11 @@ def _conv2d_by_winograd(
     w = w.astype(y.dtype, copy=False)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
     (u,) = map_tiles(lambda _: np.ascontiguousarray(_grouped(winograd.transform_weights(w), groups)), 1)
-    work = _winograd_tiles(x, y, padding, dilation)
+    work = _winograd_tiles(x, y, w.shape, padding, dilation)
 
     def tile(index: int) -> None:
         seen, top, left, out, (down, across) = work[index]
-        v = _transformed_images(seen, top, left, down, across, y.dtype)
+        v = _transformed_images(seen, w.shape, top, left, down, across, y.dtype)
         m = winograd.matrices("m", len(out) * down * across, y.shape[3], y.dtype)
         np.matmul(_grouped(v, groups), u, out=_grouped(m[:, : v.shape[1]], groups))
         whole = out if out.flags.c_contiguous else scratch("out", out.shape, out.dtype)
@@ -350,18 +310,18 @@ def _weight_gradient_by_winograd(
     x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, groups: int
 ) -> Array:
     dtype = np.result_type(x, g)
-    work = _winograd_tiles(x, g, padding, dilation)
+    work = _winograd_tiles(x, g, w_shape, padding, dilation)
     parts = min(PARTS, len(work))
-
-    totals = empty((parts, 16, groups, w_shape[2], w_shape[3] // groups), dtype)
+    inputs, outputs = w_shape[2] * math.prod(winograd.parts(w_shape)), w_shape[3]
+    totals = empty((parts, 16, groups, inputs, outputs // groups), dtype)
 
     def part(index: int) -> None:
         total = product = totals[index]
         for seen, top, left, given, (down, across) in work[
             index * len(work) // parts : (index + 1) * len(work) // parts
         ]:
-            v = _transformed_images(seen, top, left, down, across, dtype)
-            m = winograd.matrices("m", v.shape[1], w_shape[3], dtype)
+            v = _transformed_images(seen, w_shape, top, left, down, across, dtype)
+            m = winograd.matrices("m", v.shape[1], outputs, dtype)
             winograd.transform_gradients(np.ascontiguousarray(given, dtype), m, down, across)
             np.matmul(_grouped(v, groups).swapaxes(2, 3), _grouped(m[:, : v.shape[1]], groups), out=product)
             if product is not total:
@@ -371,18 +331,20 @@ def _weight_gradient_by_winograd(
     map_tiles(part, parts)
     # Entry by entry, each in one call: between two, threads wait for the interpreter.
     total = np.stack(map_tiles(lambda entry: np.add.reduce(totals[:, entry]), 16))
-    u = total.transpose(0, 2, 1, 3).reshape(16, *w_shape[2:])
-    return map_tiles(lambda _: winograd.collect_weights(u), 1)[0]
+    u = total.transpose(0, 2, 1, 3).reshape(16, inputs, outputs)
+    return map_tiles(lambda _: winograd.collect_weights(u, w_shape), 1)[0]
 
 
 def _winograd_tiles(
-    x: Array, y: Array, padding: Padding, dilation: Pair
+    x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair
 ) -> list[tuple[Array, int, int, Array, tuple[int, int]]]:
     """Tiles of the work: what of the images is seen, zeros before it, the outputs, and their 2x2 tiles down and across.
 
     Outputs that are `dilation` apart see places that are as far apart: for them it is a convolution without it.
     """
     found = []
+    parts = winograd.parts(w_shape)
+    below = 3 * parts[0] - 1  # rows that a tile sees below its own
     for phase in itertools.product(*map(range, dilation)):
         down, across = (
             (slice((i - before) % d, None, d), slice(i, None, d), -((i - before) // d))
@@ -392,19 +354,19 @@ def _winograd_tiles(
         if not out.size:
             continue
         wide = -(-out.shape[2] // 2)
-        bytes_of_row = wide * 16 * (x.shape[3] + y.shape[3]) * y.itemsize
+        bytes_of_row = wide * 16 * (x.shape[3] * math.prod(parts) + y.shape[3]) * y.itemsize
         for images, rows in tiles(len(out), -(-out.shape[1] // 2), bytes_of_row):
             first = max(0, 2 * rows.start - top)
-            band = seen[images, first : max(first, 2 * rows.stop + 2 - top)]
+            band = seen[images, first : max(first, 2 * rows.stop + below - top)]
             part = out[images, 2 * rows.start : 2 * rows.stop]
             found.append((band, top - 2 * rows.start + first, across[2], part, (rows.stop - rows.start, wide)))
     return found
 
 
-def _transformed_images(x: Array, top: int, left: int, down: int, across: int, dtype: Any) -> Array:
-    count = len(x) * down * across
-    v = winograd.matrices("v", count, x.shape[3], dtype)
-    winograd.transform_images(np.ascontiguousarray(x, dtype), v, top, left, down, across)
+def _transformed_images(x: Array, w_shape: Shape, top: int, left: int, down: int, across: int, dtype: Any) -> Array:
+    count, parts = len(x) * down * across, winograd.parts(w_shape)
+    v = winograd.matrices("v", count, math.prod(parts) * x.shape[3], dtype)
+    winograd.transform_images(np.ascontiguousarray(x, dtype), v, top, left, down, across, parts)
     return v[:, :count]
 
 
@@ -442,6 +404,18 @@ def _columns(
     if ones:
         columns[..., -1] = 1
     return columns
+
+
+@twin("gx")
+def _give_back(
+    columns: Array, gx: Array, windows: Shape, kernel: Shape, stride: Pair, padding: Padding, dilation: Pair
+) -> None:
+    """The adjoint of `_columns`: adds to each place of `gx` what the windows, (height, width) of them, have of it."""
+    groups = len(columns)
+    given = columns.reshape(groups, len(gx), *windows, *kernel, -1).transpose(4, 5, 1, 2, 3, 0, 6)
+    apart = gx.reshape(*gx.shape[:3], groups, -1)
+    for tap, seen, met in taps(gx.shape[1:3], windows, kernel, stride, padding, dilation):
+        apart[met] += given[tap][seen]
 
 
 def _by_group(a: Array, groups: int) -> Array:

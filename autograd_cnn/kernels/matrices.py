@@ -19,6 +19,7 @@ from .threads import map_tiles
 Array = NDArray[Any]
 
 SMALL = 1 << 18  # multiplications that BLAS does on one thread anyway
+LARGE = 1 << 23  # that are worth a second thread
 NARROW = 64  # rows or columns, below which a block costs more than it saves
 BLOCKS = 16
 
@@ -32,11 +33,12 @@ def matmul(x: Array, y: Array) -> Array:
     >>> np.array_equal(matmul(x, y), x @ y)
     True
     """
-    if not (x.ndim == y.ndim == 2) or len(x) == 1 or len(x) * y.size < SMALL:
+    work = len(x) * y.size
+    if not (x.ndim == y.ndim == 2) or len(x) == 1 or work < SMALL:
         return np.matmul(x, y)
     out = empty((len(x), y.shape[1]), np.result_type(x, y))
     longest = max(out.shape)
-    step = max(NARROW, -(-longest // BLOCKS)) if min(out.shape) > 1 else longest
+    step = max(NARROW, -(-longest // BLOCKS)) if min(out.shape) > 1 and work >= LARGE else longest
 
     def block(index: int) -> None:
         part = slice(index * step, (index + 1) * step)

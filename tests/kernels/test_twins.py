@@ -38,7 +38,14 @@ IMAGE, ROWS = numbers(IMAGES), numbers((8, 3))
 CONV = (3, 2), ((1, 0), (0, 2)), (2, 3)
 STEP = np.array([1, 0, 0.25, 0.5, 0.5, 2, 0.5, 0.25], np.float32)
 CASES = {
-    "transform_images": (winograd.transform_images, (numbers((2, 5, 4, 3)), empty_like((16, 13, 3)), 1, -1, 3, 2)),
+    "transform_images": (
+        winograd.transform_images,
+        (numbers((2, 5, 4, 3)), empty_like((16, 13, 3)), 1, -1, 3, 2, (1, 1)),
+    ),
+    "transform_images, parts": (
+        winograd.transform_images,
+        (numbers((2, 5, 4, 3)), empty_like((16, 13, 12)), -1, 1, 3, 2, (2, 2)),
+    ),
     "collect_images": (winograd.collect_images, (numbers((16, 13, 3)), numbers(3), empty_like((2, 5, 3, 3)), 3, 2)),
     "transform_gradients": (winograd.transform_gradients, (numbers((2, 5, 3, 3)), empty_like((16, 13, 3)), 3, 2)),
     "max alone": (pooling._max_values, (special(IMAGES), empty_like(POOLED))),
@@ -46,6 +53,15 @@ CASES = {
     "unpool": (pooling._unpool_tile, (numbers(POOLED), numbers(POOLED).astype(np.uint8) % 6, empty_like(IMAGES))),
     "mean": (pooling._mean_tile, (6 * numbers(IMAGES), empty_like(POOLED))),
     "spread": (pooling._spread_tile, (6 * numbers(POOLED), empty_like(IMAGES))),
+    "give back": (convolution._give_back, (numbers((1, 12, 18)), empty_like(IMAGES), (2, 3), (2, 3), *CONV)),
+    "give back, whole rows": (
+        convolution._give_back,
+        (numbers((1, 12, 18)), empty_like(IMAGES), (2, 3), (2, 3), (3, 2), ((1, 0), (2, 0)), (2, 1)),
+    ),
+    "give back, groups": (
+        convolution._give_back,
+        (numbers((3, 12, 6)), empty_like(IMAGES), (2, 3), (3, 2), (2, 2), ((1, 0), (2, 0)), (2, 1)),
+    ),
     "depthwise": (convolution._depthwise, (IMAGE, numbers((3, 2, 1, 3)), numbers(3), empty_like((2, 2, 3, 3)), *CONV)),
     "depthwise, 2 outputs": (
         convolution._depthwise,

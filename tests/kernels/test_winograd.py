@@ -9,7 +9,7 @@ from autograd_cnn.kernels import convolution, winograd
 from autograd_cnn.kernels.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 
 ONE = ((1, 1), (1, 1))
-# image, (C, O), padding, and where they are not 1: dilation, groups
+# image, (C, O), padding, and where they are not 1: dilation, groups; and not 3x3: the kernel
 GEOMETRIES = {
     "even": ((6, 4), (2, 3), ONE),
     "odd": ((5, 7), (3, 2), ONE),
@@ -24,18 +24,21 @@ GEOMETRIES = {
     "dilation, uneven": ((8, 5), (2, 2), ((1, 2), (0, 4)), (3, 2)),
     "dilation larger than the image": ((3, 4), (1, 2), ((5, 5), (6, 6)), (5, 6)),
     "dilation and groups": ((6, 6), (4, 4), ONE, (2, 2), 2),
+    "5x5": ((7, 8), (2, 3), ((2, 2), (2, 2)), (1, 1), 1, (5, 5)),
+    "5x3, margins cut off": ((9, 6), (2, 2), ((-1, 1), (0, -1)), (1, 1), 1, (5, 3)),
+    "3x7, dilation": ((6, 15), (1, 2), ((2, 0), (1, 9)), (2, 2), 1, (3, 7)),
 }
 
 
 @pytest.fixture(params=GEOMETRIES.values(), ids=GEOMETRIES.keys())
 def case(request, rng, monkeypatch):
-    (height, width), (inputs, outputs), padding, dilation, groups = (
+    (height, width), (inputs, outputs), padding, dilation, groups, kernel = (
         *request.param,
-        *((1, 1), 1)[len(request.param) - 3 :],
+        *((1, 1), 1, (3, 3))[len(request.param) - 3 :],
     )
-    monkeypatch.setattr(convolution, "_suits_winograd", lambda y, shape, *_: shape[:2] == (3, 3))
+    monkeypatch.setattr(convolution, "_suits_winograd", lambda y, shape, *_: shape[:2] == kernel)
     x = rng.integers(-8, 9, (5, height, width, inputs)).astype(float)
-    w = 4.0 * rng.integers(-8, 9, (3, 3, inputs // groups, outputs))  # a quarter of it is whole
+    w = 4.0 * rng.integers(-8, 9, (*kernel, inputs // groups, outputs))  # a quarter of it is whole
     b = rng.integers(-8, 9, outputs).astype(float)
     return x, w, b, ((1, 1), padding, dilation, groups)
 
@@ -66,11 +69,12 @@ def test_all_three_equal_explicit_loops(case, naive, rng, monkeypatch, cache):
         )
 
 
-def test_it_is_chosen_for_wide_layers_and_agrees_with_matrices_in_float32(rng, monkeypatch):
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_it_is_chosen_for_wide_layers_and_agrees_with_matrices_in_float32(rng, monkeypatch, kernel):
     x = rng.standard_normal((4, 16, 16, 64), np.float32)
-    w = rng.standard_normal((3, 3, 64, 64), np.float32)
+    w = rng.standard_normal((kernel, kernel, 64, 64), np.float32)
     g = rng.standard_normal((4, 16, 16, 64), np.float32)
-    options = (1, 1), ONE, (1, 1), 1
+    options = (1, 1), ((kernel // 2,) * 2,) * 2, (1, 1), 1
     calls = []
     transform = winograd.transform_weights
     monkeypatch.setattr(winograd, "transform_weights", lambda w: calls.append(1) or transform(w))
@@ -102,3 +106,5 @@ def test_float16_and_few_channels_take_matrices(rng):
     assert not convolution._suits_winograd(y, (3, 3, 3, 64), (1, 1), 1)
     assert not convolution._suits_winograd(y, (3, 3, 64, 64), (2, 1), 1)
     assert not convolution._suits_winograd(y, (3, 3, 8, 64), (1, 1), 8)
+    assert not convolution._suits_winograd(y, (5, 5, 32, 64), (1, 1), 2)
+    assert not convolution._suits_winograd(y, (4, 4, 64, 64), (1, 1), 1)  # of 6x6, more than half is nothing
