@@ -115,6 +115,7 @@ class _Watch(Author):
             "functions": texts,
             "places": list(places.values()),
             "result": graph.result,
+            "summary": [plain(text) for text in graph.summary()],
             "seed": f"{self.gradient(result)} = np.ones_like({self.name(result)})",
         }
 
@@ -232,14 +233,15 @@ class _Watch(Author):
                 numbers = _and([f"{i + 1:,}" for i in ours])
                 done = ", and completes it" if total - 1 in ours else ""
                 words.append(
-                    f"{clip(v.name)} was used {total:,} times; {these} {numbers} of {total:,} to {name}{done}."
+                    f"{name} is a sum, for {clip(v.name)} was used {total:,} times: "
+                    f"{these} {numbers} of {total:,}{done}."
                 )
             words += self.notes(v, self.gradient(v), name)
         parameters = [v for v in served if v.role == "parameter" and out.shape]
-        shared = [clip(v.name) for v in parameters if v.size < out.size or op.name in PRODUCTS]
+        shared = [f"g_{clip(v.name)}" for v in parameters if v.size < out.size or op.name in PRODUCTS]
         if shared:
-            sums = "its gradient is a sum" if len(shared) == 1 else "their gradients are sums"
-            words.append(f"{_and(shared)} served every item: {sums} over them.")
+            sums = "is a sum" if len(shared) == 1 else "are sums"
+            words.append(f"{_and(shared)} {sums} over all items.")
         rest = [clip(values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
         if rest:
             words.append(f"{_and(rest)} {'needs' if len(rest) == 1 else 'need'} no gradient: no rule runs.")

@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd_cnn.graph.text import clip, shape_text
 
-EXACT, BEGIN, FEW, CHANNELS, SIDE, BINS, WIDTH, THIN = 64, 4, 12, 16, 64, 32, 208, 48
+EXACT, BEGIN, FEW, CHANNELS, SIDE, BINS, WIDTH, THIN = 64, 4, 12, 16, 52, 32, 208, 48
 BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
 _LEVELS = np.clip((np.arange(256) - 128) / 127, -1, 1)[:, None]  # level 0 is see-through, 128 the middle
 SIGNED = np.rint(255 - np.abs(_LEVELS) ** 0.7 * (255 - np.where(_LEVELS < 0, BLUE, VERMILION))).astype(np.uint8)

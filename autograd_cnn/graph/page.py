@@ -81,11 +81,11 @@ def _views(graph: Graph) -> dict[int, View]:
 
 
 def _picture(graph: Graph, depth: int, view: View) -> dict[str, Any]:
-    """Where boxes are, by share of the height, what wires join, and the row of every operation."""
+    """Where boxes are, by share of width and height, what wires join, and the row of every operation."""
     drawn = ladder(graph, depth)
     return {
         "depth": depth,
-        "boxes": [[b.id, round(b.y / drawn.height, 4)] for b in drawn.boxes],
+        "boxes": [[b.id, round(b.x / drawn.width, 4), round(b.y / drawn.height, 4)] for b in drawn.boxes],
         "wires": [[w.tail, w.head, int(bool(w.label))] for w in drawn.wires],
         "rows": [int(row[1:]) for row in view.rows(graph)],
         "result": view.graph.result,

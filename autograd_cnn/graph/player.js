@@ -175,25 +175,26 @@ function sum(id, o) {
   const first = Math.max(0, last - 5); // of many, those before are counted
   const complete = last === parts.length - 1;
   const lines = first ? [term("", `${first} before`, "", "")] : [];
-  const cards = first ? [make("b", { class: "sign" }, `${first} before`)] : [];
+  const signed = (text, ...figures) => make("div", { class: "part" }, make("b", { class: "sign" }, text), ...figures); // wrapped as one
+  const cards = first ? [signed(`${first} before`)] : [];
   parts.slice(first, last + 1).forEach((part, k) => {
     const i = first + k;
     const from = facts.ops[part.op.slice(1) - 1];
     lines.push(term(i ? "+" : "", `${part.port} of ${from.name} → ${value(from.out).name}`, part.line, part.rms, part.op === o.id));
-    if (i) cards.push(make("b", { class: "sign" }, "+"));
     const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.out).name}`;
-    cards.push(figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : "")));
+    const one = figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : ""));
+    cards.push(i ? signed("+", one) : one);
   });
   const more = `${parts.length - last - 1} more to come`;
   lines.push(complete ? term("=", gradientOf(id), "", rms) : term("+", more, "", ""));
-  cards.push(make("b", { class: "sign" }, complete ? "=" : `+ ${more}`), complete ? figure(g, gradientOf(id), type, "gradient") : null);
-  const heads = ["", "through", "derived line", "rms"].map((text) => make(text ? "th" : "td", text ? { scope: "col" } : {}, text));
+  cards.push(complete ? signed("=", figure(g, gradientOf(id), type, "gradient")) : signed(`+ ${more}`));
+  const heads = ["", "through, by the derived line", "rms"].map((text) => make(text ? "th" : "td", text ? { scope: "col" } : {}, text));
   const list = make("table", { class: "terms" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...lines));
-  return row(`goes out: ${gradientOf(id)} is a sum`, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Contributions" }, list), ...cards.filter(Boolean));
+  return row(`goes out: ${gradientOf(id)} is a sum`, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Contributions" }, list), ...cards);
 }
 
 function term(sign, through, text, rms, fresh) {
-  return make("tr", fresh ? { class: "fresh" } : {}, make("td", {}, sign), make("td", {}, through), make("td", {}, make("code", {}, text)), make("td", {}, make("code", {}, rms)));
+  return make("tr", fresh ? { class: "fresh" } : {}, make("td", {}, sign), make("td", {}, through, text ? make("code", {}, text) : null), make("td", {}, make("code", {}, rms)));
 }
 
 function card(id, gradient) {
@@ -204,17 +205,18 @@ function card(id, gradient) {
 function figure(look, name, type, role, full) {
   const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", {}, type), role in ROLES ? make("small", {}, " " + role) : null);
   if (full) caption.title = full;
-  const parts = [caption];
+  const parts = [];
+  let drawn = null;
   if (!look) parts.push(make("p", {}, "not at hand"));
   else {
-    if (look.i) parts.push(...image(look, name, role.startsWith("gradient")).filter(Boolean));
+    if (look.i) drawn = make("div", {}, ...image(look, name, role.startsWith("gradient")));
     if (look.h) parts.push(histogram(look, name));
     if (look.s) parts.push(statistics(look));
     if (look.n <= look.x.length) parts.push(numbers(look.x, type));
     else parts.push(make("p", { class: "begins" }, "begins ", make("code", {}, look.x.slice(0, 4).join(" "))));
     if (look.bad) parts.push(make("p", { class: "bad" }, `${look.bad} not finite`));
   }
-  return make("figure", { class: role }, ...parts);
+  return make("figure", { class: role }, caption, drawn, make("div", { class: "told" }, ...parts));
 }
 
 // A picture: a channel can be picked, and a pixel be read
@@ -224,7 +226,7 @@ function image(look, name, signed) {
   const picture = make("img", { src, width, height, alt: `${name}: ${words}` });
   picture.style.aspectRatio = width / height;
   const one = make("canvas", { width: wide, height: tall, role: "img", hidden: "" });
-  const reading = make("small", { class: "reading" }, " ");
+  const key = make("small", { class: "key" }, words);
   let channel = -1;
   const pick = (k) => {
     channel = k;
@@ -245,13 +247,14 @@ function image(look, name, signed) {
     const [px, py] = [event.offsetX / event.target.clientWidth, event.offsetY / event.target.clientHeight].map((part, i) => Math.min(shape[i] - 1, Math.max(0, Math.floor(part * shape[i]))));
     const [x, y] = [px % (wide + 1), py % (tall + 1)];
     const c = channel >= 0 ? channel : columns * Math.floor(py / (tall + 1)) + Math.floor(px / (wide + 1));
-    reading.textContent = x === wide || y === tall || (columns && c >= count) ? " " : `≈ ${pixel(event.target, px, py, look.m.ends, signed)} at [${look.m.at.replace(/[xyc]/g, (axis) => ({ x: x * look.m.step, y: y * look.m.step, c: columns ? c : ":" })[axis])}]`;
+    key.textContent = x === wide || y === tall || (columns && c >= count) ? words : `≈ ${pixel(event.target, px, py, look.m.ends, signed)} at [${look.m.at.replace(/[xyc]/g, (axis) => ({ x: x * look.m.step, y: y * look.m.step, c: columns ? c : ":" })[axis])}]`;
   };
   for (const target of [picture, one]) {
+    target.addEventListener("pointerenter", () => (key.style.minHeight = key.offsetHeight + "px")); // nothing jumps
     target.addEventListener("pointermove", read);
-    target.addEventListener("pointerleave", () => (reading.textContent = " "));
+    target.addEventListener("pointerleave", () => (key.textContent = words));
   }
-  return [picture, one, several ? choice : null, make("small", { class: "key" }, words), reading];
+  return [picture, one, several ? choice : null, key];
 }
 
 // What a pixel stands for: the levels and the palette of looks.py, read backwards
@@ -266,8 +269,9 @@ function pixel(target, x, y, [low, high], signed) {
 const ROLES = { input: 1, target: 1, parameter: 1, constant: 1 };
 
 function numbers(texts, type) {
-  const shape = type.match(/\d+/g) || [];
-  const columns = type.startsWith("()") ? 1 : Math.min(8, Number(type.slice(1, type.indexOf(")")).split(",").filter(Boolean).at(-1) || shape[0]));
+  const last = Number(type.slice(1, type.indexOf(")")).split(",").filter(Boolean).at(-1) || 1);
+  const longest = Math.max(...texts.map((text) => text.length));
+  const columns = last <= 8 ? last : Math.max(1, Math.min(8, Math.floor(28 / (longest + 2)))); // long rows are broken to fit
   const table = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": "all elements" });
   for (let i = 0; i < texts.length; i += columns) table.append(make("code", {}, texts.slice(i, i + columns).join("  ")));
   return table;
@@ -426,7 +430,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
     return id.startsWith("g_") ? facts.steps.length - 1 : 0;
   };
   const wired = groups.slice(groups.findIndex((group) => group.querySelector("path.wire")));
-  const own = boxes.map(([id, y], i) => {
+  const own = boxes.map(([id, x, y], i) => {
     const group = groups[groups.length - boxes.length + i];
     const [shape, text] = [group.querySelector(".shape"), group.querySelectorAll("text")];
     const from = moment(id);
@@ -434,7 +438,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
     group.setAttribute("tabindex", -1);
     group.setAttribute("aria-label", [...text].map((t) => t.textContent).join(", "));
     group.addEventListener("click", () => show(from));
-    return { id, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null };
+    return { id, x, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null };
   });
   const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
   const pairs = own.filter(({ id }) => /^n\d+$/.test(id)).map(({ id }) => [by[id], by["r" + id.slice(1)]]);
@@ -449,13 +453,13 @@ function picture(step) {
   if (!$("rows").hidden) return mark(step);
   const { boxes, wires, rows } = pictures[shown];
   const now = step.op < 0 ? "" : way + rows[step.op];
-  if (!at) scroll(0);
-  for (const { id, y, from, group } of boxes) {
+  if (!at) scroll(0, 0);
+  for (const { id, x, y, from, group } of boxes) {
     const lit = id === now || (step.kind === "loss" && from === at);
     group.classList.toggle("now", lit);
     group.classList.toggle("later", from > at && !lit);
     group.setAttribute("tabindex", lit ? 0 : -1);
-    if (lit) scroll(y);
+    if (lit) scroll(x, y);
   }
   for (const { tail, head, from, group, label } of wires) {
     const lit = now !== "" && (tail === now || head === now);
@@ -465,9 +469,10 @@ function picture(step) {
   }
 }
 
-function scroll(part) {
+function scroll(x, y) {
   const pane = $("picture");
-  pane.scrollTop = part * pane.scrollHeight - pane.clientHeight / 2;
+  pane.scrollLeft = x * pane.scrollWidth - pane.clientWidth / 2;
+  pane.scrollTop = y * pane.scrollHeight - pane.clientHeight / 2;
 }
 
 let marked = [];
@@ -510,6 +515,15 @@ function list(on) {
   pictures.forEach(({ svg }, k) => svg.toggleAttribute("hidden", k !== shown));
   paint();
   if (at >= 0) picture(facts.steps[at]);
+}
+
+// The pictures are of the first moment: their loss is another now
+function told(now, before) {
+  const [loss, old] = [now, before].map((text) => text.split(" ").at(-1));
+  for (const text of $("picture").querySelectorAll("text")) {
+    const tells = text.matches(".caption") || text.parentNode.querySelector(".loss");
+    if (tells && text.textContent.endsWith(" " + old)) text.textContent = text.textContent.slice(0, -old.length) + loss;
+  }
 }
 
 function depth(change) {
@@ -725,7 +739,9 @@ function begin(text) {
   $("moment").textContent = DATA.labels[0];
   $("frame").addEventListener("input", () => {
     const k = Number($("frame").value);
+    told(DATA.frames[k].summary.at(-1), facts.summary.at(-1));
     facts = DATA.frames[k];
+    fill($("summary"), facts.summary.join(", "));
     $("moment").textContent = DATA.labels[k];
     $("frame").setAttribute("aria-valuetext", DATA.labels[k]);
     $("all").querySelector(".scroll")?.remove();

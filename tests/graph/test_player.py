@@ -173,12 +173,13 @@ def test_contributions_stand_before_their_sum(opened, small):
     assert page.locator(".sign").all_inner_texts() == ["+", "+", "="]
     assert "h was used 3 times" in page.inner_text("#sentence")
     lines = [row.locator("td").all_inner_texts() for row in page.locator(".terms tbody tr").all()]
-    assert [line[:2] for line in lines] == [
-        ["", "y of multiply → s"], ["+", "x of add → r"], ["+", "x of matmul → matmul_2"], ["=", "g_h"],
+    through = [line[1].split("\n") for line in lines]
+    assert [(line[0], words[0]) for line, words in zip(lines, through, strict=True)] == [
+        ("", "y of multiply → s"), ("+", "x of add → r"), ("+", "x of matmul → matmul_2"), ("=", "g_h"),
     ]  # fmt: skip
-    assert all("g_h" in line[2] for line in lines[:3])
+    assert all("g_h" in words[1] for words in through[:3])
     arrays = [*parts, elements(card(page, "g_h"))]
-    assert [line[3] for line in lines] == [f"{np.sqrt(np.mean(a.astype(float) ** 2)):.1e}" for a in arrays]
+    assert [line[2] for line in lines] == [f"{np.sqrt(np.mean(a.astype(float) ** 2)):.1e}" for a in arrays]
 
 
 def test_an_image_shows_the_colours_of_its_array(opened, cnn_page):
@@ -220,16 +221,16 @@ def test_a_pixel_is_read_and_a_channel_picked(opened, cnn_page):
             image.scroll_into_view_if_needed()
             at = 4 * (c % 4) + x + 0.5, 4 * (c // 4) + y + 0.5
             image.hover(position={"x": at[0] * box["width"] / 15, "y": at[1] * box["height"] / 15})
-            number, place = figure.locator(".reading").inner_text().removeprefix("≈ ").split(" at ")
+            number, place = figure.locator(".key").inner_text().removeprefix("≈ ").split(" at ")
             assert place == f"[{y}, {x}, 0, {c}]"
             assert abs(float(number) - array[y, x, 0, c]) < error * largest
         image.hover(position={"x": 3.5 * box["width"] / 15, "y": 1})  # between two maps
-        assert figure.locator(".reading").inner_text().strip() == ""
+        assert figure.locator(".key").inner_text().startswith("input channel 0, 16 of 32 filters")
         figure.locator("select").select_option("7")
         one = figure.locator("canvas")
         assert image.is_hidden() and one.get_attribute("aria-label") == f"{name}, channel 7"
         one.hover(position={"x": 200, "y": 100})
-        number, place = figure.locator(".reading").inner_text().removeprefix("≈ ").split(" at ")
+        number, place = figure.locator(".key").inner_text().removeprefix("≈ ").split(" at ")
         assert place == "[1, 2, 0, 7]" and abs(float(number) - array[1, 2, 0, 7]) < error * largest
         figure.locator("select").select_option("-1")
         assert image.is_visible() and one.is_hidden()
@@ -462,6 +463,10 @@ def test_training_is_scrubbed(opened, rng):
     page.keyboard.press("ArrowRight")
     assert page.inner_text("#moment") == "later" and page.inner_text("#where") == "End"
     assert np.array_equal(first, [2, 4]) and np.array_equal(elements(card(page, "g_w")), [6, 4])
+    assert page.inner_text("#summary").endswith("loss 13") and page.inner_text("#sentence").startswith("The end.")
+    shown = page.locator("#picture text").all_text_contents()
+    assert any(text.endswith(" · loss 13") for text in shown) and any(text.endswith(" 13") for text in shown[1:])
+    assert not any(text.endswith((" 5", "loss 5")) for text in shown)
 
 
 # For everyone
@@ -488,6 +493,14 @@ def test_no_sideways_scroll(opened, cnn_page, width):
             page.evaluate("getComputedStyle(document.getElementById('code')).gridTemplateColumns.split(' ').length")
             == 1
         )
+
+
+def test_the_picture_stays_beside_its_step_and_covers_no_table(opened, small):
+    page = opened(small[0], "#step=8")
+    page.keyboard.press("t")
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    edges = page.evaluate("['view', 'all'].map((id) => document.getElementById(id).getBoundingClientRect())")
+    assert edges[0]["bottom"] <= edges[1]["top"]
 
 
 def test_print_has_the_picture_and_the_table(opened, small):
@@ -618,4 +631,6 @@ def test_five_thousand_operations_open_and_step(opened):
     assert page.inner_text("#where") == "End"
     page.keyboard.press("ArrowLeft")
     assert page.locator("figure").count() < 20
-    assert "w was used 2,500 times; this is contribution 2,500 of 2,500 to g_w" in page.inner_text("#sentence")
+    assert "g_w is a sum, for w was used 2,500 times: this is contribution 2,500 of 2,500, and" in page.inner_text(
+        "#sentence"
+    )
