@@ -10,6 +10,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.check import examples_of, split
 from autograd_cnn.engine.tensor import registry
+from autograd_cnn.graph.program import Author
 
 PRIMITIVES = sorted(n for n, p in registry.items() if hasattr(p, "rules") and p.rules)
 
@@ -297,6 +298,7 @@ def test_buffers_that_are_added_into(w):
 
     source = check(f, w("x", 4, 3)).source
     assert len(re.findall(r"\n    g_x\[[^]]+\] \+= ", source)) == 6 and "add_at" not in source
+    assert "None" not in source
     check(lambda s: s[()] * s[()] + s, w("s"))
 
 
@@ -538,6 +540,10 @@ def _twice(a, times=2):
     return a * times
 
 
+def _cubed(a):
+    return a * a * a
+
+
 def _scaled(a, x):
     scale = a + x.shape[0]
     former = scale
@@ -565,6 +571,9 @@ def rules():
         "scale = g * x + 3", "former = scale", "scale = scale * scale", "(former + scale) * 2"
     ]  # fmt: skip
     yield lambda g: _twice(g, 1) + np.sum(_twice(g), axis=0), ["g * 1 + np.sum(g * 2, axis=0)"]
+    yield lambda g, n: _scaled(g * n, g) + _cubed(g + n), [
+        "scale = g * 2 + 3", "former = scale", "scale = scale * scale", "a = g + 2", "former + scale + a * a * a"
+    ]  # fmt: skip
     yield lambda g, n: _pairs([g], (1, 2)) if n > 1 else g, ["pairs([g], (1, 2))"]
     yield lambda g: _kept_positive(g), ["kept_positive(g)"]
     yield lambda g: g * 2 if g.min() > 0 else g, ["g * 2 if g.min() > 0 else g"]
@@ -579,7 +588,7 @@ def rules():
     yield lambda g, x: g * sum(i * x for i in range(2)), ["g * sum((i * x for i in range(2)))"]
 
 
-@pytest.mark.parametrize(("rule", "said"), list(rules()), ids=range(15))
+@pytest.mark.parametrize(("rule", "said"), list(rules()), ids=range(16))
 def test_what_is_printed_of_a_rule(rule, said, w):
     def doubled(x, n=2):
         return x * 2
@@ -635,6 +644,12 @@ def test_without_rules_by_products_are_not_asked_for(w, rng):
     image = ag.Tensor(rng.normal(size=(1, 4, 4, 1)), name="image")
     source = check(lambda image, u: ag.sum(ag.max_pool2d(image, 2) * u), image, w("u", 1)).source
     assert "max_pool2d = ag.max_pool2d(image, 2)\n" in source
+
+
+def test_what_a_rule_was_read_with_is_put_away(w):
+    author = Author(ag.trace(lambda x: ag.std(x * 2), w("x", 3)))
+    author.program()
+    assert all(name.isidentifier() for name in author.scope)
 
 
 def test_other_shapes_are_refused(w):

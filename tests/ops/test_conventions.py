@@ -300,3 +300,9 @@ def test_jvp_inside_where_at_an_infinite_slope(name):
     with np.errstate(all="ignore"):
         _, tangent = ag.jvp(lambda x: ag.where(x > 0, f(x), 7 * x), (x,), (np.array([1.0, 2.0]),))
         np.testing.assert_allclose(tangent, [slope(x)[0], 14], rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [4, 1 << 15])
+def test_the_recorded_gradient_of_relu_is_zero_at_zero(size):
+    y = np.tile([0.0, 2.0], size // 2)
+    np.testing.assert_array_equal(ag.relu_gradient(np.full(size, 3.0), y), 1.5 * y)
