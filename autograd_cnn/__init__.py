@@ -15,6 +15,7 @@ from autograd_cnn.ops.activations import (
     log_softmax,
     normal_cdf,
     relu,
+    relu_gradient,
     sigmoid,
     silu,
     softmax,

@@ -146,8 +146,8 @@ def _how_far(said: np.ndarray, want: np.ndarray) -> str:
 
 def _slips(line: str) -> Iterator[tuple[str, str]]:
     """`line` with one thing wrong, the subtle ones first."""
-    tree: Any = ast.parse(line).body[0]
-    if not isinstance(tree, (ast.Assign, ast.AugAssign)):
+    tree: Any = next(iter(ast.parse(line).body), None)
+    if not isinstance(tree, (ast.Assign, ast.AugAssign)):  # a comment
         return
     # of ``g = g + ...`` the sum stays
     begun = isinstance(tree, ast.Assign) and line.startswith(f"{(name := ast.unparse(tree.targets[0]))} = {name} + ")
@@ -189,6 +189,8 @@ def _changes(node: Any) -> Iterator[tuple[str, Callable[[Any], Any]]]:
             yield "operands are swapped", lambda n: ast.BinOp(n.right, n.op, n.left)
     if isinstance(node, ast.Compare):
         yield "the mask is inverted", lambda n: ast.Call(ast.parse("np.logical_not", mode="eval").body, [n], [])
+    if isinstance(node, ast.Attribute) and node.attr == "T":
+        yield "a transpose is missing", lambda n: n.value
     if isinstance(node, ast.Call):
         called = ast.unparse(node.func).rpartition(".")[2]
         if called == "logical_not":

@@ -71,10 +71,10 @@ class _Watch(Author):
         orders.append(len(parts))
         parts.append(part)
 
-    def into(self, value: Value, text: str) -> None:
+    def into(self, value: Value, texts: list[str]) -> None:
         name = self.gradient(value)
         before = self.scope[name].copy()
-        super().into(value, text)
+        super().into(value, texts)
         self.look(value, self.scope[name] - before)
 
     def numbers(self, value: Value, before: str) -> str:

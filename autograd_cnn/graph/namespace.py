@@ -31,8 +31,9 @@ class Namespace:
     def named(self, key: Any, wish: str, companion: str = "") -> str:
         """The identifier of whatever `key` is, like `wish` and nobody else's."""
         if key not in self.names:
+            layer = re.match(r"\d+\.", wish)
             wish = re.sub(r"\W", "_", unicodedata.normalize("NFKC", wish))[:LONGEST]
-            wish = found = wish if wish.isidentifier() else f"v_{wish}"
+            wish = found = wish if wish.isidentifier() else f"{'layer' if layer else 'v_'}{wish}"
             count = 1
             while found in self.taken or companion + found in self.taken:
                 count += 1

@@ -15,10 +15,11 @@ Reads records, and the engine's registry. Earlier programs of the kind: Tangent 
 from __future__ import annotations
 
 import copy
+import inspect
 import textwrap
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,9 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
 from autograd_cnn.graph.listing import Line, listing
 from autograd_cnn.graph.namespace import Namespace
+from autograd_cnn.graph.reading import read
 from autograd_cnn.graph.records import Graph, Op, Use, Value
-from autograd_cnn.graph.sources import NoSource, literal, sequence, spelled, tidy
+from autograd_cnn.graph.sources import NoSource, literal, sequence, tidy
 from autograd_cnn.graph.text import clip
 from autograd_cnn.graph.text import spelled as between
 
@@ -50,6 +52,8 @@ class Program:
         What the program begins with, in the order of ``step``'s parameters.
     leaves : dict of str to ndarray
         Copies of these, as far as they are at hand: all of them after `trace`.
+    shapes : dict of str to tuple
+        What they have to be: shapes, and what follows from them, stand in the text as numbers.
 
     Examples
     --------
@@ -77,11 +81,14 @@ class Program:
     (array(1.), array(2.))
     """
 
-    def __init__(self, source: str, listing: str, inputs: list[str], leaves: dict[str, Any]) -> None:
+    def __init__(
+        self, source: str, listing: str, inputs: list[str], leaves: dict[str, Any], shapes: dict[str, tuple[int, ...]]
+    ) -> None:
         self.source = source
         self.listing = listing
         self.inputs = inputs
         self.leaves = leaves
+        self.shapes = shapes
 
     def run(self, **leaves: Any) -> tuple[Any, dict[str, np.ndarray]]:
         """Execute the program.
@@ -101,6 +108,8 @@ class Program:
         ------
         TypeError
             Where a leaf is unknown, or neither at hand nor given.
+        ValueError
+            Where a leaf has another shape than the one that the program was written for.
         """
         for name in leaves:
             if name not in self.inputs:
@@ -110,10 +119,15 @@ class Program:
         if missing:
             cure = f"ag.trace(f, ...) keeps copies; or run({missing[0]}=array)"
             raise TypeError(f"program: {', '.join(missing)} not at hand. {cure}")
+        arrays = {name: _plain(given[name]) for name in self.inputs}
+        for name, shape in self.shapes.items():
+            if np.shape(arrays[name]) != shape:
+                cure = "Its lines are for these shapes: ag.trace(f, ...) with yours writes others"
+                raise ValueError(f"program: {clip(name)} is {np.shape(arrays[name])}, was {shape}. {cure}")
         namespace: dict[str, Any] = {}
         exec(compile(self.source, "<program>", "exec"), namespace)
         with as_recorded():
-            result, gradients = namespace["step"](*(_plain(given[name]) for name in self.inputs))
+            result, gradients = namespace["step"](*arrays.values())
         return result, {name: np.asarray(g) for name, g in gradients.items()}
 
     def __str__(self) -> str:
@@ -176,6 +190,7 @@ class Author(Namespace):
         self.scope[g] = np.ones(result.shape, result.dtype)
         self.received.add(g)
         backward = self.upwards = [self.backward(op) for op in reversed(graph.ops)]
+        shapes = {v.name: v.shape for v in begin} | ({self.inputs[g]: result.shape} if graph.loss is None else {})
         learnt = [v for v in begin if self.gradient(v) in self.received]
         gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in learnt)
         body = [*forward, "", seed, *(text for lines in backward for text, _ in lines)]
@@ -184,7 +199,9 @@ class Author(Namespace):
         head += ["", "", '@np.errstate(all="ignore")', f"def step({', '.join(self.inputs)}):"]
         step = textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n").lstrip(), "    ")
         source = "\n".join([*head, step, ""])
-        return Program(source, listing(graph, forward, backward[::-1], seed), list(self.inputs.values()), leaves)
+        return Program(
+            source, listing(graph, forward, backward[::-1], seed), list(self.inputs.values()), leaves, shapes
+        )
 
     def returned(self, value: Value) -> str:
         """A gradient as the walk hands it over: in an array of its own."""
@@ -204,11 +221,11 @@ class Author(Namespace):
         if isinstance(value, Use):
             cast = ".item()" if value.cast == "item" else f".astype(np.{value.cast})" if value.cast else ""
             return self.name(value.value) + cast
-        if isinstance(value, tuple):
-            return sequence(value, (self.text(v, wish) for v in value))
         try:
             return self.known(value, wish)
         except NoSource:
+            if isinstance(value, tuple):
+                return sequence(value, (self.text(v, wish) for v in value))
             name = self.named(id(value), wish)
             self.inputs[name], self.scope[name] = wish, value
             return name
@@ -296,31 +313,35 @@ class Author(Namespace):
                     self.line(f"{name} = np.asarray({name})")
                 self.into(parents[0], self.rule(op, rule, rule.into, positions, name))
             else:
-                self.receive(parents[0], self.rule(op, rule, rule.function, positions))
+                self.receive(parents[0], self.result(self.rule(op, rule, rule.function, positions)))
         return self.lines[start:]
 
-    def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> str:
-        """What `function` returns for what the walk passes it; statements that go before become lines."""
+    def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> list[str]:
+        """Statements, and at the end what `function` returns for what the walk passes it."""
         port = next(p for p in positions if p is not None)
         given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
 
-        def local(name: str) -> str:
-            return self.named((op.id, "local", name), f"{name.lstrip('_')}_{op.id}")
+        def local(name: str, frame: int) -> str:
+            return self.named((op.id, "local", frame, name), f"{name.lstrip('_')}_{op.id}")
 
-        try:
-            *statements, result = spelled(function, given, self.known, local, self.scope)
-            for statement in statements:
-                self.line(statement)
-            return result
-        except NoSource:
-            pass
+        said = inspect.getdoc(function) if function.__name__ != "<lambda>" else None
+        with suppress(NoSource):
+            comment = [f"# {line}" for line in (said or "").partition("\n\n")[0].splitlines()]
+            return comment + read(function, given, self.known, local, self.scope)
         try:
             called = self.known(function, "rule")
         except NoSource:
             called = f"{self.text(op.call.primitive, op.name)}.rules[{rule.inputs[0]!r}]"
             called += ".into" if buffer else ".function"
             self.lines.append((f"# {op.name}: source not available", None))
-        return tidy(f"{called}({', '.join(given)})")
+        return [tidy(f"{called}({', '.join(given)})")]
+
+    def result(self, texts: list[str]) -> str:
+        """The last of them, after the others."""
+        *statements, result = texts
+        for statement in statements:
+            self.line(statement)
+        return result
 
     def asked(self, op: Op, ask: str, port: int) -> str:
         """What a rule gets under the name `ask`: the plan's reading of it, as an expression."""
@@ -366,16 +387,17 @@ class Author(Namespace):
         self.lines.append((line, _rms(c)))
         self.look(value, c)
 
-    def into(self, value: Value, text: str) -> None:
+    def into(self, value: Value, texts: list[str]) -> None:
         """A rule's twin adds to what is there."""
-        self.line(text)
+        if (last := self.result(texts)) != "None":
+            self.line(last)
 
     def look(self, value: Value, contribution: Any) -> None:
         """For who watches: called when a contribution to the gradient of `value` has been added."""
 
     def joint(self, op: Op, rule: Any, positions: Any, parents: list[Any]) -> None:
         """One tuple assignment; what does not fit, or is not the first, is added afterwards."""
-        result = self.rule(op, rule, rule.function, positions)
+        result = self.result(self.rule(op, rule, rule.function, positions))
         targets, later, first, given = [], [], [], eval(result, self.scope)
         for value, name, c in zip(parents, rule.inputs, given, strict=True):
             target = "_" if value is None else self.gradient(value)

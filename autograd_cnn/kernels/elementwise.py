@@ -36,7 +36,11 @@ def relu(x: Array) -> Array:
 def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
     """`g` where ``y = relu(x)`` is not 0; g and y have one shape and dtype, and so has `into`, which may be g."""
     if np.size(g) < SMALL or (into is not None and not into.flags.c_contiguous):
-        return np.multiply(g, np.logical_not(np.less_equal(y, 0)), out=into, dtype=np.result_type(g, y))
+        if into is None:
+            return np.where(y <= 0, 0, g).astype(np.result_type(g, y), copy=False)
+        np.copyto(into, g)
+        into[y <= 0] = 0
+        return into
     return _map(_let_through, y, g, into=into)
 
 

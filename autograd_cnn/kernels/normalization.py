@@ -45,7 +45,7 @@ def normalise(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
     return y
 
 
-def gradient(g: Array, x: Array, mean: Array, scale: Array, w: Array) -> tuple[Array, Array, Array]:
+def batch_norm_gradient(g: Array, x: Array, mean: Array, scale: Array, w: Array) -> tuple[Array, Array, Array]:
     """Gradients for x, w and b of ``(x - mean) * (scale * w) + b``, where `mean` and `scale` follow from x.
 
     Section 3 of Ioffe and Szegedy, with the sums that w and b need anyway.

@@ -10,7 +10,7 @@ import numpy as np
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.kernels import elementwise, rows
 from autograd_cnn.ops.arithmetic import exp, where
-from autograd_cnn.ops.reductions import spread, sum
+from autograd_cnn.ops.reductions import sum
 
 
 @primitive
@@ -32,7 +32,8 @@ def relu_gradient(x, y):
     return elementwise.relu_gradient(x, y)
 
 
-relu.vjp(x=lambda g, out: relu_gradient(g, out))
+# Recorded, the mask has to follow `out`.
+relu.vjp(x=lambda g, out: where(out <= 0, 0, g) if isinstance(g, np.ndarray) else relu_gradient(g, out))
 # Over a transposed g the result would have another layout than the rule's, and sums of it other last bits.
 relu.over(x=lambda g, out: elementwise.relu_gradient(g, out, into=g if g.flags.c_contiguous else None))
 relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
@@ -124,9 +125,9 @@ def gelu(x):
 gelu.vjp(x=lambda g, x: g * (normal_cdf(x) + x * _normal_density(x)))
 
 
-def _in_rows(x, axis):
+def _in_rows(shape, dtype, axis):
     """Whether `axis` is the last, of more than one, and the kernels know the dtype."""
-    return axis in (-1, x.ndim - 1) and x.ndim > 1 and x.size and x.dtype.char in "fd"
+    return axis in (-1, len(shape) - 1) and len(shape) > 1 and math.prod(shape) > 0 and dtype.char in "fd"
 
 
 def _rows(rng):
@@ -137,14 +138,14 @@ def _rows(rng):
 def softmax(x, axis=-1):
     """``exp(x) / sum(exp(x))`` over `axis`, exact and silent at ``|x| = 1000``; a row of -inf is NaN."""
     with np.errstate(invalid="ignore"):
-        if _in_rows(x, axis):
+        if _in_rows(x.shape, x.dtype, axis):
             return rows.softmax(x)
         e = np.exp(x - np.max(x, axis=axis, keepdims=True))
         return e / np.sum(e, axis=axis, keepdims=True)
 
 
 def _softmax_rule(g, out, axis):
-    if isinstance(g, np.ndarray) and g.size >= elementwise.SMALL and _in_rows(g, axis):
+    if isinstance(g, np.ndarray) and g.size >= elementwise.SMALL and _in_rows(g.shape, g.dtype, axis):
         return rows.softmax_gradient(g, out)
     return out * (g - sum(g * out, axis, keepdims=True))
 
@@ -156,10 +157,10 @@ softmax.vjp(x=_softmax_rule)
 def log_softmax(x, axis=-1):
     """``log(softmax(x))`` over `axis`, exact and silent at ``|x| = 1000``."""
     with np.errstate(invalid="ignore"):
-        if _in_rows(x, axis):
+        if _in_rows(x.shape, x.dtype, axis):
             return rows.log_softmax(x)
         shifted = x - np.max(x, axis=axis, keepdims=True)
         return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
-log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * spread(sum(g, axis, keepdims=True), out.shape, axis, True))
+log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum(g, axis, keepdims=True))

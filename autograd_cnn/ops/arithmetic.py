@@ -80,13 +80,13 @@ def negative(x):
 negative.vjp(x=lambda g: -g)
 
 
-def _exponent_slope(x, y):
+def exponent_slope(x, y):
     """d x**y / d x, without a logarithm; 0 for y = 0 whatever x is."""
     slope, zero = y * power(x, y - 1), np.equal(y, 0)
     return where(zero, 0, slope) if np.any(zero) else slope
 
 
-def _base_slope(x, y, out):
+def base_slope(x, y, out):
     """d x**y / d y: 0 at x = 0 for y >= 0, NaN for x < 0."""
     flat = np.logical_and(np.equal(x, 0), np.greater_equal(y, 0))
     return where(flat, 0, out * log(where(flat, out.dtype.type(1), x)))  # of a plain number x: not float64
@@ -99,8 +99,8 @@ def power(x, y):
 
 
 power.vjp(
-    x=lambda g, x, y: through(g, _exponent_slope(x, y)),
-    y=lambda g, x, y, out: through(g, _base_slope(x, y, out)),
+    x=lambda g, x, y: through(g, exponent_slope(x, y)),
+    y=lambda g, x, y, out: through(g, base_slope(x, y, out)),
 )
 
 

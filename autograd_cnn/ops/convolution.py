@@ -212,7 +212,7 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilati
 @primitive(
     examples=lambda rng: [(rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4)), (3, 2, 3, 4), 1, 0, 1, 1)]
 )
-def conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups):
+def conv2d_weight_gradient(x, gy, w_shape, stride=1, padding=0, dilation=1, groups=1):
     """The gradient of `conv2d` for `w`: x (N, H, W, C), gy (N, H', W', O) -> `w_shape`."""
     stride, padding, dilation = _geometry(w_shape[:2], stride, padding, dilation)
     return kernels.conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups)
@@ -224,7 +224,7 @@ def conv2d_input_gradient(g, w, x_shape, stride, padding, dilation, groups):
     s, p, d = _geometry(kernel, stride, padding, dilation)
     _, height, width = _transposed_size(g.shape, kernel, s, p, d, (0, 0))
     rest = (x_shape[1] - height, x_shape[2] - width)
-    return conv_transpose2d(g, w, None, stride, padding, rest, dilation, groups)
+    return conv_transpose2d(g, w, None, stride, padding, rest if any(rest) else 0, dilation, groups)
 
 
 conv2d.vjp(

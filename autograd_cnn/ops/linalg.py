@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 
 import numpy as np
@@ -67,14 +68,14 @@ def matmul(x, y):
 
 
 matmul.vjp(
-    x=lambda g, x_shape, y: matmul(g, transpose(y)) if len(x_shape) == len(y.shape) == 2 else _left(g, x_shape, y),
-    y=lambda g, x, y_shape: matmul(transpose(x), g) if len(x.shape) == len(y_shape) == 2 else _right(g, x, y_shape),
+    x=lambda g, x_shape, y: matmul(g, y.T) if len(x_shape) == len(y.shape) == 2 else _left(g, x_shape, y),
+    y=lambda g, x, y_shape: matmul(x.T, g) if len(x.shape) == len(y_shape) == 2 else _right(g, x, y_shape),
 )
 
 
 def _flat(x):
     """(..., n) -> (rows, n)."""
-    return reshape(x, (-1, x.shape[-1]))
+    return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 @primitive(
@@ -116,9 +117,9 @@ def linear(x, w, b=None):
 
 
 linear.vjp(
-    x=lambda g, w: linear(g, transpose(w)),
-    w=lambda g, x: matmul(transpose(x), g) if len(x.shape) == 2 else matmul(transpose(_flat(x)), _flat(g)),
-    b=lambda g: sum(g, axis=tuple(range(len(g.shape) - 1))),
+    x=lambda g, w: matmul(g, w.T) if len(g.shape) == 2 else linear(g, w.T),
+    w=lambda g, x: matmul(x.T, g) if len(x.shape) == 2 else matmul(_flat(x).T, _flat(g)),
+    b=lambda g: sum(g, axis=0 if len(g.shape) == 2 else tuple(range(len(g.shape) - 1))),
 )
 
 
@@ -138,26 +139,32 @@ def _letters(subscripts, shapes):
     return spelled, output.replace("...", spare)
 
 
-def _einsum_rule(g, position, operands, operands_shape, subscripts):
-    """Swap the operand for `g`: what is summed comes back, what was repeated meets an identity matrix."""
-    shapes = operands_shape
+def _swapped(subscripts, shapes, position):
+    """The subscripts of a rule: the operand at `position` swapped for `g`, which comes first.
+
+    What is summed comes back. A letter that the operand repeats meets an identity matrix, one that only it has meets
+    ones: the extents of both follow.
+    """
     terms, output = _letters(subscripts, shapes)
-    extents: dict[str, int] = {}
-    for term, shape in zip(terms, shapes, strict=True):
-        for letter, n in zip(term, shape, strict=True):
-            extents[letter] = max(n, extents.get(letter, 1))
-    factors = [(output, g)] + [(t, o) for i, (t, o) in enumerate(zip(terms, operands, strict=True)) if i != position]
+    pairs = [p for term, shape in zip(terms, shapes, strict=True) for p in zip(term, shape, strict=True)]
+    extents = dict(sorted(pairs, key=lambda pair: pair[1]))  # the largest stays
+    others = [output, *terms[:position], *terms[position + 1 :]]
     free = iter([c for c in string.ascii_letters if c not in "".join((*terms, output))])
-    target = ""
+    target, repeated = "", []
     for letter in terms[position]:
-        twin = letter
-        if letter in target:
-            twin = next(free)
-            factors.append((letter + twin, np.eye(extents[letter], dtype=g.dtype)))
-        target += twin
-    present = "".join(t for t, _ in factors)
-    factors += [(c, np.ones(extents[c], g.dtype)) for c in dict.fromkeys(terms[position]) if c not in present]
-    return einsum(",".join(t for t, _ in factors) + "->" + target, *(o for _, o in factors))
+        target += next(free) if letter in target else letter
+        if target[-1] != letter:
+            repeated.append(letter + target[-1])
+    alone = [c for c in dict.fromkeys(target) if c not in "".join((*others, *repeated))]
+    sizes = tuple(extents[pair[0]] for pair in repeated), tuple(extents[c] for c in alone)
+    return ",".join((*others, *repeated, *alone)) + "->" + target, *sizes
+
+
+def _einsum_rule(g, position, operands, operands_shape, subscripts):
+    swapped, repeated, alone = _swapped(subscripts, operands_shape, position)
+    others = (*operands[:position], *operands[position + 1 :])
+    constants = *[np.eye(n, dtype=g.dtype) for n in repeated], *[np.ones(n, g.dtype) for n in alone]
+    return einsum(swapped, g, *others, *constants)
 
 
 @primitive(

@@ -146,7 +146,7 @@ bce_with_logits.vjp(
 
 def _one_hot(labels: Any, classes: int) -> Any:
     """True where a class is the label: (...) -> (..., classes)."""
-    return np.equal.outer(labels, np.arange(classes))
+    return np.asarray(labels)[..., None] == np.arange(classes)
 
 
 def _check_labels(logits: Any, labels: Any) -> None:
@@ -172,8 +172,9 @@ def _classes(labels: Any) -> bool:
 
 def _target(logits: Any, labels: Any, smoothing: float) -> Any:
     """What softmax should be: a row of probabilities for each label, or of truth values where that is as good."""
-    rows = _one_hot(labels, logits.shape[-1]) if _classes(labels) else np.asarray(labels, logits.dtype)
-    return rows if smoothing == 0 else rows.astype(logits.dtype) * (1 - smoothing) + smoothing / logits.shape[-1]
+    if smoothing == 0:
+        return _one_hot(labels, logits.shape[-1]) if _classes(labels) else np.asarray(labels).astype(logits.dtype)
+    return _target(logits, labels, 0).astype(logits.dtype) * (1 - smoothing) + smoothing / logits.shape[-1]
 
 
 def _logits(rng: np.random.Generator) -> list[Any]:
@@ -230,20 +231,18 @@ def cross_entropy(logits, labels, reduction="mean", label_smoothing=0.0):
 
 def _excess(logits: Any, labels: Any, smoothing: float) -> Any:
     """How much more probability each class has than it should, in rows whose target need not sum to 1."""
+    if _classes(labels):
+        return softmax(logits) - _target(logits, labels, smoothing)
     target = _target(logits, labels, smoothing)
-    return (
-        softmax(logits) - target
-        if _classes(labels)
-        else softmax(logits) * np.sum(target, axis=-1, keepdims=True) - target
+    return softmax(logits) * np.sum(target, axis=-1, keepdims=True) - target
+
+
+cross_entropy.vjp(  # labels, integers or not, are data: no rule
+    logits=lambda g, logits, labels, reduction, label_smoothing: (
+        (g[..., None] if reduction == "none" else _divided(g, math.prod(logits.shape[:-1]), reduction))
+        * _excess(logits, labels, label_smoothing)
     )
-
-
-def _cross_entropy_rule(g: Any, logits: Any, labels: Any, reduction: str, label_smoothing: float) -> Any:
-    g = _divided(g, math.prod(logits.shape[:-1]), reduction)
-    return (g[..., None] if reduction == "none" else g) * _excess(logits, labels, label_smoothing)
-
-
-cross_entropy.vjp(logits=_cross_entropy_rule)  # labels, integers or not, are data: no rule
+)
 
 
 @primitive(

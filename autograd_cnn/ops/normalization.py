@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.tensor import registry
+from autograd_cnn.engine.tensor import Tensor, registry
 from autograd_cnn.kernels import normalization as kernels
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt
 from autograd_cnn.ops.reductions import mean, sum
@@ -68,9 +68,9 @@ def batch_norm(x, w, b, eps=1e-5):
 
 
 def _batch_norm_rules(g, x, w, eps, mean_x, scale):
-    """Section 3 of the paper, with the sums that w and b need anyway."""
-    if isinstance(g, np.ndarray):
-        return kernels.gradient(*_common(g, x, mean_x, scale, w))
+    """n = (x - mean) * scale, gw = sum(g * n), gb = sum(g), gx = w * scale * (g - mean(g) - n * mean(g * n))"""
+    if isinstance(g, np.ndarray) and g.dtype == x.dtype == scale.dtype == w.dtype:
+        return kernels.batch_norm_gradient(g, x, mean_x, scale, w)
     # Recorded, for derivatives of derivatives: mean and scale have a history of their own.
     axes = tuple(range(len(x.shape) - 1))
     centred, scale = _statistics(x, eps)
@@ -116,7 +116,8 @@ def dropout(x: Any, p: float = 0.5, rng: np.random.Generator | None = None) -> A
     if rng is None:
         raise ValueError("dropout: rng is missing. Pass a generator: rng=np.random.default_rng(seed)")
     kept = rng.random(x.shape, np.float32) >= p
-    return multiply(x, kept * np.result_type(x.dtype, np.float32).type(1 / (1 - p) if p < 1 else 0))
+    mask = kept * np.result_type(x.dtype, np.float32).type(1 / (1 - p) if p < 1 else 0)
+    return multiply(x, Tensor(mask, name="mask") if isinstance(x, Tensor) else mask)
 
 
 registry["dropout"] = dropout

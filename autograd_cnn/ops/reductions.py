@@ -20,12 +20,15 @@ def _axes(axis, ndim):
     return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
+def _kept(shape, axis):
+    """`shape` with 1 for each axis in `axis`."""
+    axes = _axes(axis, len(shape))
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
 def spread(g, shape, axis=None, keepdims=False):
     """`g` repeated along the axes that a reduction of `shape` removed: the adjoint of `sum`."""
-    if not keepdims:
-        axes = _axes(axis, len(shape))
-        g = reshape(g, tuple(1 if i in axes else n for i, n in enumerate(shape)))
-    return broadcast_to(g, shape)
+    return broadcast_to(g if keepdims or axis is None else reshape(g, _kept(shape, axis)), shape)
 
 
 def _count(shape, axis):
@@ -48,7 +51,8 @@ def sum(x, axis=None, keepdims=False):
     >>> ag.sum(x, axis=0)
     Tensor([4., 6.], float64, from sum)
     """
-    if np.size(x) >= elementwise.SMALL and axis == tuple(range(x.ndim - 1)) and x.dtype.char in "fd" and not keepdims:
+    large = np.size(x) >= elementwise.SMALL and x.dtype.char in "fd"
+    if large and not keepdims and _axes(axis, x.ndim) == tuple(range(x.ndim - 1)):
         return elementwise.sum_rows(x)
     return np.sum(x, axis=axis, keepdims=keepdims)
 

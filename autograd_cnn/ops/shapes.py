@@ -164,11 +164,11 @@ def scatter(x, index, shape):
 
 getitem.vjp(x=lambda g, index, x_shape: scatter(g, index, x_shape))
 getitem.into(x=lambda buffer, g, index, x_shape: _add_at(buffer, g, index))
-scatter.vjp(x=lambda g, index: getitem(g, index))
+scatter.vjp(x=lambda g, index: g[index])
 
 
 def _along(indices, axis, ndim):
-    return (slice(None),) * (axis % ndim) + (np.asarray(indices),)
+    return (*(slice(None),) * (axis % ndim), np.asarray(indices))
 
 
 @primitive(

@@ -139,13 +139,13 @@ def test_the_standard_cnn(rng, standard_cnn):
     body = program.source.partition("g_loss")[2]
     for line in (
         "g_z = g_q * (q * (1 - q))",
-        "g_v = ag.linear(g_z, ag.transpose(w5))",
-        "g_w5 = ag.matmul(ag.transpose(v), g_z)",
-        "g_b5 = ag.sum(g_z, axis=(0,))",
-        "g_u = relu_gradient(g_v, v)",
+        "g_v = ag.matmul(g_z, w5.T)",
+        "g_w5 = ag.matmul(v.T, g_z)",
+        "g_b5 = ag.sum(g_z, axis=0)",
+        "g_u = ag.where(v <= 0, 0, g_v)",
         "g_m_3 = ag.reshape(g_f, (4, 4, 4, 128))",
-        "g_r = ag.max_unpool2d(g_m, argmax_m, (4, 32, 32, 32), kernel_size=2, stride=None, padding=0)",
-        "g_w1 = ag.conv2d_weight_gradient(x, g_h, (3, 3, 3, 32), stride=1, padding=1, dilation=1, groups=1)",
+        "g_r = ag.max_unpool2d(g_m, argmax_m, (4, 32, 32, 32), kernel_size=2)",
+        "g_w1 = ag.conv2d_weight_gradient(x, g_h, (3, 3, 3, 32), padding=1)",
         "g_b1 = ag.sum(g_h, axis=(0, 1, 2))",
     ):
         assert f"\n    {line}\n" in body, line
@@ -192,7 +192,7 @@ def test_buffers_that_are_added_into(w):
         return ag.sum(total[np.array([0, 0, 1])])
 
     source = check(f, w("x", 4, 3)).source
-    assert source.count("add_at(g_x, ") == 6
+    assert len(re.findall(r"\n    g_x\[[^]]+\] \+= ", source)) == 6 and "add_at" not in source
     check(lambda s: s[()] * s[()] + s, w("s"))
 
 
