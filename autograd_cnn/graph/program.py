@@ -242,7 +242,7 @@ class Author(Namespace):
             return "\n".join(lines)
         if isinstance(op.call.primitive, Checkpoint):
             raise ValueError(f"program: {clip(op.name)} keeps nothing to write it from. ag.trace(f, ...) runs it again")
-        targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts)]
+        targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts if op.call.steps)]
         line = f"{', '.join(targets)} = {tidy(self.call(op))}"
         if all(self.name(self.graph.values[v]) in self.scope for _, v in op.inputs):
             exec(line, self.scope)
@@ -276,7 +276,7 @@ class Author(Namespace):
             by_name = by_name or option
             if not option or repr(value) != repr(primitive.defaults[name]):
                 given.append(f"{name}={text}" if by_name else text)
-        raw = ".raw" if op.byproducts else ""
+        raw = ".raw" if op.byproducts and op.call.steps else ""  # which only rules want
         return f"{self.text(primitive, primitive.name)}{raw}({', '.join(given)})"
 
     def recall(self, op: Op, targets: list[str]) -> None:

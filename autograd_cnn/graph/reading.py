@@ -258,8 +258,10 @@ class _Frame(ast.NodeTransformer):
         node.value = self.visit(node.value)
         if isinstance(node.value, ast.Name):
             value = self.reading.scope.get(node.value.id)
-            if isinstance(value, ModuleType) and value.__name__.startswith(f"{self.home}."):
-                return self.reading.thing(getattr(value, node.attr), node.attr, decided=False)
+            if isinstance(value, ModuleType):
+                part = getattr(value, node.attr)
+                if value.__name__.startswith(f"{self.home}.") or hasattr(part, "raw"):
+                    return self.reading.thing(part, node.attr, decided=False)
             if node.attr in ("shape", "ndim", "size", "dtype") and _is_array(value):
                 return self.reading.thing(getattr(value, node.attr))
         return node

@@ -153,6 +153,110 @@ def test_the_standard_cnn(rng, standard_cnn):
     assert "g_x" not in body  # the images need no gradient: that rule is neither printed nor run
 
 
+def test_the_whole_text_of_a_cnn(rng):
+    def net(x, W1, b1, W2, b2, y):
+        h = ag.conv2d(x, W1, b1, padding=1)
+        r = ag.relu(h)
+        p = ag.max_pool2d(r, kernel_size=2)
+        f = ag.flatten(p, start_axis=1)
+        u = ag.linear(f, W2, b2)
+        q = ag.sigmoid(u)
+        return ag.bce(q, y)
+
+    shapes = {"W1": (3, 3, 3, 16), "b1": (16,), "W2": (256, 10), "b2": (10,)}
+    leaves = [leaf((0.1 * rng.normal(size=shape)).astype(np.float32), name) for name, shape in shapes.items()]
+    x, y = rng.random((4, 8, 8, 3), np.float32), np.eye(10, dtype=np.float32)[[3, 1, 4, 1]]
+    program = check(net, ag.Tensor(x, name="x"), *leaves, ag.Tensor(y, name="y"))
+    assert (
+        re.sub("loss .*", "loss LOSS", program.source, count=1)
+        == """\
+# 7 operations, 3,018 parameters, loss LOSS
+import numpy as np
+
+import autograd_cnn as ag
+
+
+@np.errstate(all="ignore")
+def step(x, W1, b1, W2, b2, y):
+    h = ag.conv2d(x, W1, b1, padding=1)
+    r = ag.relu(h)
+    p, argmax_p = ag.max_pool2d.raw(r, 2)
+    f = ag.flatten(p, start_axis=1)
+    u = ag.linear(f, W2, b2)
+    q = ag.sigmoid(u)
+    loss = ag.bce(q, y)
+
+    g_loss = np.ones_like(loss)
+    g_q = g_loss / 40 * ((q - y) / ag.maximum(q * (1 - q), 1e-12))
+    g_u = g_q * (q * (1 - q))
+    g_f = ag.matmul(g_u, W2.T)
+    g_W2 = ag.matmul(f.T, g_u)
+    g_b2 = ag.sum(g_u, axis=0)
+    g_p = ag.reshape(g_f, (4, 4, 4, 16))
+    g_r = ag.max_unpool2d(g_p, argmax_p, (4, 8, 8, 16), kernel_size=2)
+    g_h = ag.where(r <= 0, 0, g_r)
+    g_W1 = ag.conv2d_weight_gradient(x, g_h, (3, 3, 3, 16), padding=1)
+    g_b1 = ag.sum(g_h, axis=(0, 1, 2))
+    return loss, {"W1": g_W1, "b1": g_b1, "W2": g_W2, "b2": g_b2}
+"""
+    )
+
+
+def test_the_whole_text_of_modules(rng):
+    nn = ag.nn
+    body = [nn.Conv2d(3, 4, 3, padding=1, rng=rng), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2, rng=rng)]
+    model = nn.Sequential(*body, nn.Flatten(), nn.Dropout(0.5, rng=rng), nn.Linear(36, 10, rng=rng))
+
+    def loss_of(x, y):
+        z = model(x)
+        return ag.cross_entropy(z, y)
+
+    source = ag.trace(loss_of, rng.random((2, 8, 8, 3), np.float32), np.array([3, 1])).program().source
+    assert (
+        re.sub("loss .*", "loss LOSS", source, count=1)
+        == """\
+# 8 operations, 638 parameters, loss LOSS
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn.kernels.normalization import batch_norm_gradient
+
+
+@np.errstate(all="ignore")
+def step(x, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask, layer6_w, layer6_b, y):
+    conv2d = ag.conv2d(x, layer0_w, layer0_b, padding=1)
+    batch_norm, mean_x_batch_norm, scale_batch_norm = ag.batch_norm.raw(conv2d, layer1_w, layer1_b)
+    relu = ag.relu(batch_norm)
+    conv2d_2 = ag.conv2d(relu, layer3_w, layer3_b, stride=2)
+    flatten = ag.flatten(conv2d_2, start_axis=1)
+    multiply = flatten * mask
+    z = ag.linear(multiply, layer6_w, layer6_b)
+    loss = ag.cross_entropy(z, y)
+
+    g_loss = np.ones_like(loss)
+    g_z = g_loss / 2 * (ag.softmax(z) - (y[..., None] == np.arange(10)))
+    g_multiply = ag.matmul(g_z, layer6_w.T)
+    g_layer6_w = ag.matmul(multiply.T, g_z)
+    g_layer6_b = ag.sum(g_z, axis=0)
+    g_flatten = g_multiply * mask
+    g_conv2d_2 = ag.reshape(g_flatten, (2, 3, 3, 4))
+    g_relu = ag.conv_transpose2d(g_conv2d_2, layer3_w, stride=2, output_padding=(1, 1))
+    g_layer3_w = ag.conv2d_weight_gradient(relu, g_conv2d_2, (3, 3, 4, 4), stride=2)
+    g_layer3_b = ag.sum(g_conv2d_2, axis=(0, 1, 2))
+    g_batch_norm = ag.where(relu <= 0, 0, g_relu)
+    # n = (x - mean) * scale, gw = sum(g * n), gb = sum(g), gx = w * scale * (g - mean(g) - n * mean(g * n))
+    g_conv2d, g_layer1_w, g_layer1_b = """
+        + """\
+batch_norm_gradient(g_batch_norm, conv2d, mean_x_batch_norm, scale_batch_norm, layer1_w)
+    g_layer0_w = ag.conv2d_weight_gradient(x, g_conv2d, (3, 3, 3, 4), padding=1)
+    g_layer0_b = ag.sum(g_conv2d, axis=(0, 1, 2))
+    return loss, {"0.w": g_layer0_w, "0.b": g_layer0_b, "1.w": g_layer1_w, "1.b": g_layer1_b, "3.w": g_layer3_w, """
+        + """\
+"3.b": g_layer3_b, "6.w": g_layer6_w, "6.b": g_layer6_b}
+"""
+    )
+
+
 def test_modules_with_batch_norm_in_training_and_in_evaluation(rng):
     layers = [ag.nn.Conv2d(3, 4, 3, padding=1, rng=rng), ag.nn.BatchNorm2d(4), ag.nn.ReLU(), ag.nn.Flatten()]
     model = ag.nn.Sequential(*layers, ag.nn.Linear(4 * 36, 5, rng=rng))
@@ -428,6 +532,117 @@ def test_what_options_and_shapes_decide_is_decided(w):
         assert "\n    g_v = g_loss * 2\n" in check(lambda v: chosen(v), w("v")).source
     finally:
         del registry["chosen"]
+
+
+def _twice(a, times=2):
+    return a * times
+
+
+def _scaled(a, x):
+    scale = a + x.shape[0]
+    former = scale
+    scale = scale * scale
+    return former + scale
+
+
+def _pairs(items, sizes):
+    total = 0
+    for size in sizes:
+        total = total + size
+    return items[0] * total
+
+
+def _kept_positive(a):
+    return a if a.min() > 0 else a * 0
+
+
+def rules():
+    """What a rule says, and what is printed of it for ``x`` of shape (3, 2), ``out`` of the same, ``g`` and ``n=2``."""
+    yield lambda g, n: _twice(g) * n, ["g * 2 * 2"]
+    yield lambda g, n: _twice(g + n, times=n + 1), ["(g + 2) * 3"]
+    yield lambda g, x: _scaled(g, x), ["scale = g + 3", "former = scale", "scale = scale * scale", "former + scale"]
+    yield lambda g, x: _scaled(g * x, x) * len(x.shape), [
+        "scale = g * x + 3", "former = scale", "scale = scale * scale", "(former + scale) * 2"
+    ]  # fmt: skip
+    yield lambda g: _twice(g, 1) + np.sum(_twice(g), axis=0), ["g * 1 + np.sum(g * 2, axis=0)"]
+    yield lambda g, n: _pairs([g], (1, 2)) if n > 1 else g, ["pairs([g], (1, 2))"]
+    yield lambda g: _kept_positive(g), ["kept_positive(g)"]
+    yield lambda g: g * 2 if g.min() > 0 else g, ["g * 2 if g.min() > 0 else g"]
+    yield lambda g, x: g * (ag.sum(g, -1, True) + ag.sum(x, axis=None)), [
+        "g * (ag.sum(g, axis=-1, keepdims=True) + ag.sum(x))"
+    ]  # fmt: skip
+    yield lambda g, x, n: g[tuple(slice(n) if i else slice(None) for i in range(x.ndim))] * 1, ["g[:, :2] * 1"]
+    yield lambda g, x: g.astype(x.dtype) * x.dtype.type(2), ["g.astype(np.float64) * np.float64(2.0)"]
+    yield lambda g, x: g * np.asarray(x) * isinstance(g, np.ndarray), ["g * x * True"]
+    yield lambda g, n: g * (1 / 3) * (n / 4), ["g * (1 / 3) * 0.5"]
+    yield lambda g, n: g * sum(i * n for i in range(n)), ["g * 2"]
+    yield lambda g, x: g * sum(i * x for i in range(2)), ["g * sum((i * x for i in range(2)))"]
+
+
+@pytest.mark.parametrize(("rule", "said"), list(rules()), ids=range(15))
+def test_what_is_printed_of_a_rule(rule, said, w):
+    def doubled(x, n=2):
+        return x * 2
+
+    made = ag.primitive(doubled)
+    made.vjp(x=rule)
+    try:
+        program = ag.trace(lambda x: doubled_of(x, made), w("x", 3, 2)).program()
+        _, gradients = program.run(g_doubled=np.full((3, 2), 1.5))
+        lines = program.source.partition("\n\n    ")[2].splitlines()[:-1]
+        texts = [re.sub(r"g_doubled\b", "g", re.sub(r"_n1\b", "", line.strip())) for line in lines]
+        assert [*texts[:-1], texts[-1].removeprefix("g_x = ")] == said
+        x = w("x", 3, 2)
+        x.data = program.leaves["x"]
+        made(x).backward(np.full((3, 2), 1.5))
+        assert same(gradients["x"], x.grad)
+    finally:
+        del registry["doubled"]
+
+
+def doubled_of(x, made):
+    doubled = made(x)
+    return doubled
+
+
+def test_conditions_of_a_def_are_decided_and_its_docstring_is_a_comment(w):
+    def rule(g, x, n):
+        """Twice or thrice.
+
+        Not this.
+        """
+        if n is None:
+            return g
+        if x.ndim > 5:
+            g = g.no_such_thing()
+        elif n == 2:
+            g = g * 2
+        return g * len(x.shape)
+
+    @ag.primitive
+    def several(x, n=2):
+        return x * 4
+
+    several.vjp(x=rule)
+    try:
+        source = check(lambda x: ag.sum(several(x)), w("x", 3, 2)).source
+        assert "    # Twice or thrice.\n    g_n1 = g_several * 2\n    g_x = g_n1 * 2\n" in source
+    finally:
+        del registry["several"]
+
+
+def test_without_rules_by_products_are_not_asked_for(w, rng):
+    image = ag.Tensor(rng.normal(size=(1, 4, 4, 1)), name="image")
+    source = check(lambda image, u: ag.sum(ag.max_pool2d(image, 2) * u), image, w("u", 1)).source
+    assert "max_pool2d = ag.max_pool2d(image, 2)\n" in source
+
+
+def test_other_shapes_are_refused(w):
+    program = ag.trace(lambda x: ag.mean(x * 2), w("x", 3)).program()
+    with pytest.raises(ValueError, match=re.escape(
+        "program: x is (4,), was (3,). Its lines are for these shapes: ag.trace(f, ...) with yours writes others"
+    )):  # fmt: skip
+        program.run(x=np.ones(4))
 
 
 def test_objects_that_cannot_be_spelled_are_inputs(w):
