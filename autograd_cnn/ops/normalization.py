@@ -68,9 +68,7 @@ def batch_norm(x, w, b, eps=1e-5):
 
 
 def _batch_norm_rules(g, x, w, eps, mean_x, variance_x):
-    """s = 1 / sqrt(variance + eps), n = (x - mean) * s, gw = sum(g * n), gb = sum(g),
-    gx = w * s * (g - mean(g) - n * mean(g * n))
-    """
+    """gx = w * s * (g - mean(g) - n * mean(g * n)), where n = (x - mean) * s, s = 1 / sqrt(variance + eps)"""
     if isinstance(g, np.ndarray) and g.dtype == x.dtype == variance_x.dtype == w.dtype:
         return kernels.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
     # Recorded, for derivatives of derivatives: mean and scale have a history of their own.
