@@ -35,14 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
     commands = parser.add_subparsers(dest="command", required=True)
     showing = commands.add_parser("demo", help="three networks to step through: chain rule, MLP, CIFAR-10 CNN")
-    showing.add_argument("--out", type=Path, default=Path("autograd_cnn_demo"), help="folder for scripts and pages")
+    showing.add_argument(
+        "folder", type=Path, nargs="?", default=Path("autograd_cnn_demo"), help="for scripts and pages"
+    )
     showing.add_argument("--no-open", action="store_true", help="write them only")
     commands.add_parser("info", help="versions, threads, folders: what a bug report needs")
     checking = commands.add_parser("check", help="try the primitives of a file of your own against finite differences")
     checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
     options = parser.parse_args(arguments)
     if options.command == "demo":
-        return demo(options.out, not options.no_open)
+        return demo(options.folder, not options.no_open)
     return info() if options.command == "info" else check(options.file)
 
 

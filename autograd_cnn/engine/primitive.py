@@ -209,9 +209,9 @@ class Primitive:
             self.rules[name].into = function
 
     def over(self, **functions: Callable[..., Any]) -> None:
-        """Register twins of rules, ``name=lambda g, ...``, that write the gradient into `g` and return it.
+        """Register twins of rules, ``name=lambda g, ...``, that may write the gradient into `g` where it is writable.
 
-        The walk uses one where `g` is its own and the node has no other rule; same parameters as the rule's.
+        The walk uses one where the node has no other rule; same parameters and results as the rule's.
         """
         for name, function in functions.items():
             self.rules[name].over = function

@@ -253,7 +253,7 @@ def _walk(
         over = None
         if wrap is not None:
             saved = plan.wrapped(node, wrap)
-        elif plan.over is not None and g.flags.writeable:
+        elif plan.over is not None:
             over = plan.over
         else:
             g.setflags(False)

@@ -138,16 +138,20 @@ function tensors(step) {
   }
   const o = op(step);
   if (step.kind === "forward") return [...tagged("in", o.in), ...tagged("out", [o.out])];
-  const words = new Set(o.rules.flatMap(([text]) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu))); // no functions
-  const uses = [...o.in, o.out].filter((id) => words.has(value(id).code || value(id).name));
   const several = o.learns.filter((id) => (value(id).parts || []).length > 1);
   const single = o.learns.filter((id) => !several.includes(id));
   return [
     ...tagged("comes in", [o.out], "g"),
-    ...tagged("is used", uses),
+    ...tagged("is used", used(o)),
     ...tagged("goes out", single, "g"),
     ...several.map((id) => sum(id, o)),
   ];
+}
+
+// What the lines of a rule name beside gradients and functions
+function used(o) {
+  const words = new Set(o.rules.flatMap(([text]) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu)));
+  return [...o.in, o.out].filter((id) => words.has(value(id).code || value(id).name));
 }
 
 function tagged(heading, ids, gradient) {
@@ -337,12 +341,23 @@ function question(number) {
   const o = op(step);
   const others = (list, right) => [...new Set(list)].filter((text) => text !== right).slice(0, 3);
   let right, wrong, text;
+  const sums = step.kind === "backward" ? o.learns.filter((id) => (value(id).parts || []).length > 1) : [];
+  const needs = (ids) => ids.map((id) => value(id).name).join(" and ") || "nothing else";
   if (step.kind === "forward") {
     right = value(o.out).type.split(" ")[0];
     const shapes = [...o.in].reverse().concat(Object.keys(facts.values)).map((id) => value(id).type.split(" ")[0]);
     wrong = others(shapes, right);
     const given = o.in.map((id) => `${value(id).name} ${value(id).type.split(" ")[0]}`).join(", ");
     text = `Next: ${o.name} of ${given}. Which shape has ${value(o.out).name}?`;
+  } else if (sums.length && number % 2) {
+    const count = value(sums[0]).parts.length;
+    right = String(count);
+    wrong = [count - 1, count + 1, count + 2].map(String);
+    text = `Next: the rule of ${o.name}. ${gradientOf(sums[0])} is a sum of how many contributions?`;
+  } else if (number % 3 === 1) {
+    right = needs(used(o));
+    wrong = others([o.in, [o.out], [], [...o.in, o.out], o.in.slice(0, 1)].map(needs), right);
+    text = `Next: the rule of ${o.name}. What does it need beside ${gradientOf(o.out)}?`;
   } else if (o.trial && o.trial.slips.length && number % 3) {
     const where = o.trial.slips[0].line;
     right = o.rules[where][0];

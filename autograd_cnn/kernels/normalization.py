@@ -45,8 +45,10 @@ def normalise(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
     return y
 
 
-def batch_norm_gradient(g: Array, x: Array, mean: Array, scale: Array, w: Array) -> tuple[Array, Array, Array]:
-    """Gradients for x, w and b of ``(x - mean) * (scale * w) + b``, where `mean` and `scale` follow from x.
+def batch_norm_gradient(
+    g: Array, x: Array, mean: Array, variance: Array, w: Array, eps: float
+) -> tuple[Array, Array, Array]:
+    """Gradients for x, w and b of ``(x - mean) / sqrt(variance + eps) * w + b``, whose mean and variance are x's own.
 
     Section 3 of Ioffe and Szegedy, with the sums that w and b need anyway.
     """
@@ -56,6 +58,7 @@ def batch_norm_gradient(g: Array, x: Array, mean: Array, scale: Array, w: Array)
         _project(g, x, sums, mean)
         return sums
 
+    scale = 1 / np.sqrt(variance + x.dtype.type(eps))
     gb, gw = np.sum(_map_rows(tile, g, x), axis=0)
     gw *= scale
     count = x.size // x.shape[-1]

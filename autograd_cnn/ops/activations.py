@@ -34,8 +34,14 @@ def relu_gradient(x, y):
 
 # Recorded, the mask has to follow `out`.
 relu.vjp(x=lambda g, out: where(out <= 0, 0, g) if isinstance(g, np.ndarray) else relu_gradient(g, out))
-# Over a transposed g the result would have another layout than the rule's, and sums of it other last bits.
-relu.over(x=lambda g, out: elementwise.relu_gradient(g, out, into=g if g.flags.c_contiguous else None))
+# Of a transposed g the kernel's result would have another layout than the rule's, and sums of it other last bits.
+relu.over(
+    x=lambda g, out: (
+        elementwise.relu_gradient(g, out, into=g if g.flags.writeable else None)
+        if g.flags.c_contiguous
+        else where(out <= 0, 0, g)
+    )
+)
 relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 

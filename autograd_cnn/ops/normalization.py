@@ -27,7 +27,7 @@ def _common(*arrays: Any) -> list[Any]:
 
 
 @primitive(
-    byproducts=("mean_x", "scale"),
+    byproducts=("mean_x", "variance_x"),
     examples=lambda rng: [
         (rng.normal(size=(4, 2, 3, 2)), rng.normal(size=2), rng.normal(size=2)),
         (rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=3), 1e-3),
@@ -64,13 +64,13 @@ def batch_norm(x, w, b, eps=1e-5):
     x, w, b = _common(x, w, b)
     mean, variance = kernels.moments(x)
     scale = 1 / np.sqrt(variance + x.dtype.type(eps))
-    return kernels.normalise(x, mean, scale * w, b), mean, scale
+    return kernels.normalise(x, mean, scale * w, b), mean, variance
 
 
-def _batch_norm_rules(g, x, w, eps, mean_x, scale):
-    """n = (x - mean) * scale, gw = sum(g * n), gb = sum(g), gx = w * scale * (g - mean(g) - n * mean(g * n))"""
-    if isinstance(g, np.ndarray) and g.dtype == x.dtype == scale.dtype == w.dtype:
-        return kernels.batch_norm_gradient(g, x, mean_x, scale, w)
+def _batch_norm_rules(g, x, w, eps, mean_x, variance_x):
+    """gx = w * s * (g - mean(g) - n * mean(g * n)), where n = (x - mean) * s, s = 1 / sqrt(variance + eps)"""
+    if isinstance(g, np.ndarray) and g.dtype == x.dtype == variance_x.dtype == w.dtype:
+        return kernels.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
     # Recorded, for derivatives of derivatives: mean and scale have a history of their own.
     axes = tuple(range(len(x.shape) - 1))
     centred, scale = _statistics(x, eps)

@@ -450,7 +450,7 @@ def test_a_notebook_shows_a_tensor_with_its_gradient_and_its_name_as_text():
 
 def test_the_demo_writes_three_pages(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "autograd_cnn", "demo", "--out", str(tmp_path / "out"), "--no-open"],
+        [sys.executable, "-W", "error", "-m", "autograd_cnn", "demo", str(tmp_path / "out"), "--no-open"],
         cwd=tmp_path,
         env={**os.environ, "PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,

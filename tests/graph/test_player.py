@@ -399,10 +399,16 @@ def test_playing_walks_to_the_end_in_silence(opened, small):
     assert page.inner_text("#where") == "End" and page.get_attribute("#play", "aria-pressed") == "false"
 
 
+NEEDS = {
+    ("mse", "loss"): "s and y", ("multiply", "s"): "r and h", ("add", "r"): "nothing else", ("relu", "relu"): "relu",
+    ("matmul", "matmul_2"): "h and v", ("tanh", "h"): "h", ("matmul", "matmul"): "x",
+}  # fmt: skip
+
+
 def test_the_quiz_asks_before_it_shows(opened, small):
     page = opened(small[0])
     page.keyboard.press("q")
-    asked = 0
+    asked, kinds = 0, set()
     for number in range(1, int(page.get_attribute("#slider", "max")) + 1):
         page.keyboard.press("ArrowRight")
         step = page.evaluate("facts.steps[at]")
@@ -410,19 +416,24 @@ def test_the_quiz_asks_before_it_shows(opened, small):
             assert step["op"] < 0
             continue
         asked += 1
+        kinds.add(page.inner_text("#sentence").split(". ")[-1].split()[0])
         assert page.inner_text("#sentence").startswith(("Next:", "Which")) and not page.is_visible("#tensors")
         options = page.locator("#ask button code").all_inner_texts()
         assert len(set(options)) == len(options) >= 2
         op = page.evaluate("facts.ops[facts.steps[at].op]")
         if step["kind"] == "forward":
             right = page.evaluate("id => value(id).type.split(' ')[0]", op["out"])
+        elif "how many contributions" in page.inner_text("#sentence"):
+            right = "3"  # of h
+        elif "What does it need" in page.inner_text("#sentence"):
+            right = NEEDS[op["name"], page.evaluate("id => value(id).name", op["out"])]
         else:
             lines = [line for line, _ in op["rules"]]
             right = next(o for o in options if o in lines or o == page.evaluate("title(facts.steps[at])"))
         page.keyboard.press(str(options.index(right) + 1))
         assert page.inner_text("#sentence").startswith(f"Right. {asked} of {asked}.") and page.is_visible("#tensors")
         assert step["say"] in page.inner_text("#sentence") and number == int(page.input_value("#slider"))
-    assert asked >= 10
+    assert asked >= 10 and kinds >= {"Which", "What", "g_h"}
 
 
 def test_a_wrong_answer_is_told_and_a_question_can_be_skipped(opened, small):
