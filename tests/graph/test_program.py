@@ -226,7 +226,7 @@ from autograd_cnn.kernels.normalization import batch_norm_gradient
 @np.errstate(all="ignore")
 def step(x, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask, layer6_w, layer6_b, y):
     conv2d = ag.conv2d(x, layer0_w, layer0_b, padding=1)
-    batch_norm, mean_x_batch_norm, scale_batch_norm = ag.batch_norm.raw(conv2d, layer1_w, layer1_b)
+    batch_norm, mean_x_batch_norm, variance_x_batch_norm = ag.batch_norm.raw(conv2d, layer1_w, layer1_b)
     relu = ag.relu(batch_norm)
     conv2d_2 = ag.conv2d(relu, layer3_w, layer3_b, stride=2)
     flatten = ag.flatten(conv2d_2, start_axis=1)
@@ -245,10 +245,10 @@ def step(x, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask, la
     g_layer3_w = ag.conv2d_weight_gradient(relu, g_conv2d_2, (3, 3, 4, 4), stride=2)
     g_layer3_b = ag.sum(g_conv2d_2, axis=(0, 1, 2))
     g_batch_norm = ag.where(relu <= 0, 0, g_relu)
-    # n = (x - mean) * scale, gw = sum(g * n), gb = sum(g), gx = w * scale * (g - mean(g) - n * mean(g * n))
+    # gx = w * s * (g - mean(g) - n * mean(g * n)), where n = (x - mean) * s, s = 1 / sqrt(variance + eps)
     g_conv2d, g_layer1_w, g_layer1_b = """
         + """\
-batch_norm_gradient(g_batch_norm, conv2d, mean_x_batch_norm, scale_batch_norm, layer1_w)
+batch_norm_gradient(g_batch_norm, conv2d, mean_x_batch_norm, variance_x_batch_norm, layer1_w, 1e-05)
     g_layer0_w = ag.conv2d_weight_gradient(x, g_conv2d, (3, 3, 3, 4), padding=1)
     g_layer0_b = ag.sum(g_conv2d, axis=(0, 1, 2))
     return loss, {"0.w": g_layer0_w, "0.b": g_layer0_b, "1.w": g_layer1_w, "1.b": g_layer1_b, "3.w": g_layer3_w, """
