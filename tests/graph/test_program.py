@@ -209,8 +209,7 @@ def test_the_whole_text_of_modules(rng):
     model = nn.Sequential(*body, nn.Flatten(), nn.Dropout(0.5, rng=rng), nn.Linear(36, 10, rng=rng))
 
     def loss_of(x, y):
-        z = model(x)
-        return ag.cross_entropy(z, y)
+        return ag.cross_entropy(model(x), y)
 
     source = ag.trace(loss_of, rng.random((2, 8, 8, 3), np.float32), np.array([3, 1])).program().source
     assert (
@@ -231,14 +230,14 @@ def step(x, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask, la
     conv2d_2 = ag.conv2d(relu, layer3_w, layer3_b, stride=2)
     flatten = ag.flatten(conv2d_2, start_axis=1)
     multiply = flatten * mask
-    z = ag.linear(multiply, layer6_w, layer6_b)
-    loss = ag.cross_entropy(z, y)
+    linear = ag.linear(multiply, layer6_w, layer6_b)
+    loss = ag.cross_entropy(linear, y)
 
     g_loss = np.ones_like(loss)
-    g_z = g_loss / 2 * (ag.softmax(z) - (y[..., None] == np.arange(10)))
-    g_multiply = ag.matmul(g_z, layer6_w.T)
-    g_layer6_w = ag.matmul(multiply.T, g_z)
-    g_layer6_b = ag.sum(g_z, axis=0)
+    g_linear = g_loss / 2 * (ag.softmax(linear) - (y[..., None] == np.arange(10)))
+    g_multiply = ag.matmul(g_linear, layer6_w.T)
+    g_layer6_w = ag.matmul(multiply.T, g_linear)
+    g_layer6_b = ag.sum(g_linear, axis=0)
     g_flatten = g_multiply * mask
     g_conv2d_2 = ag.reshape(g_flatten, (2, 3, 3, 4))
     g_relu = ag.conv_transpose2d(g_conv2d_2, layer3_w, stride=2, output_padding=(1, 1))
@@ -562,33 +561,37 @@ def _kept_positive(a):
     return a if a.min() > 0 else a * 0
 
 
-def rules():
-    """What a rule says, and what is printed of it for ``x`` of shape (3, 2), ``out`` of the same, ``g`` and ``n=2``."""
-    yield lambda g, n: _twice(g) * n, ["g * 2 * 2"]
-    yield lambda g, n: _twice(g + n, times=n + 1), ["(g + 2) * 3"]
-    yield lambda g, x: _scaled(g, x), ["scale = g + 3", "former = scale", "scale = scale * scale", "former + scale"]
-    yield lambda g, x: _scaled(g * x, x) * len(x.shape), [
-        "scale = g * x + 3", "former = scale", "scale = scale * scale", "(former + scale) * 2"
-    ]  # fmt: skip
-    yield lambda g: _twice(g, 1) + np.sum(_twice(g), axis=0), ["g * 1 + np.sum(g * 2, axis=0)"]
-    yield lambda g, n: _scaled(g * n, g) + _cubed(g + n), [
-        "scale = g * 2 + 3", "former = scale", "scale = scale * scale", "a = g + 2", "former + scale + a * a * a"
-    ]  # fmt: skip
-    yield lambda g, n: _pairs([g], (1, 2)) if n > 1 else g, ["pairs([g], (1, 2))"]
-    yield lambda g: _kept_positive(g), ["kept_positive(g)"]
-    yield lambda g: g * 2 if g.min() > 0 else g, ["g * 2 if g.min() > 0 else g"]
-    yield lambda g, x: g * (ag.sum(g, -1, True) + ag.sum(x, axis=None)), [
-        "g * (ag.sum(g, axis=-1, keepdims=True) + ag.sum(x))"
-    ]  # fmt: skip
-    yield lambda g, x, n: g[tuple(slice(n) if i else slice(None) for i in range(x.ndim))] * 1, ["g[:, :2] * 1"]
-    yield lambda g, x: g.astype(x.dtype) * x.dtype.type(2), ["g.astype(np.float64) * np.float64(2.0)"]
-    yield lambda g, x: g * np.asarray(x) * isinstance(g, np.ndarray), ["g * x * True"]
-    yield lambda g, n: g * (1 / 3) * (n / 4), ["g * (1 / 3) * 0.5"]
-    yield lambda g, n: g * sum(i * n for i in range(n)), ["g * 2"]
-    yield lambda g, x: g * sum(i * x for i in range(2)), ["g * sum((i * x for i in range(2)))"]
+# What a rule says, and what is printed of it for ``x`` of shape (3, 2), ``out`` of the same, ``g`` and ``n=2``.
+RULES = [
+    (lambda g, n: _twice(g) * n, ["g * 2 * 2"]),
+    (lambda g, n: _twice(g + n, times=n + 1), ["(g + 2) * 3"]),
+    (lambda g, x: _scaled(g, x), ["scale = g + 3", "former = scale", "scale = scale * scale", "former + scale"]),
+    (
+        lambda g, x: _scaled(g * x, x) * len(x.shape),
+        ["scale = g * x + 3", "former = scale", "scale = scale * scale", "(former + scale) * 2"],
+    ),
+    (lambda g: _twice(g, 1) + np.sum(_twice(g), axis=0), ["g * 1 + np.sum(g * 2, axis=0)"]),
+    (
+        lambda g, n: _scaled(g * n, g) + _cubed(g + n),
+        ["scale = g * 2 + 3", "former = scale", "scale = scale * scale", "a = g + 2", "former + scale + a * a * a"],
+    ),
+    (lambda g, n: _pairs([g], (1, 2)) if n > 1 else g, ["pairs([g], (1, 2))"]),
+    (lambda g: _kept_positive(g), ["kept_positive(g)"]),
+    (lambda g: g * 2 if g.min() > 0 else g, ["g * 2 if g.min() > 0 else g"]),
+    (
+        lambda g, x: g * (ag.sum(g, -1, True) + ag.sum(x, axis=None)),
+        ["g * (ag.sum(g, axis=-1, keepdims=True) + ag.sum(x))"],
+    ),
+    (lambda g, x, n: g[tuple(slice(n) if i else slice(None) for i in range(x.ndim))] * 1, ["g[:, :2] * 1"]),
+    (lambda g, x: g.astype(x.dtype) * x.dtype.type(2), ["g.astype(np.float64) * np.float64(2.0)"]),
+    (lambda g, x: g * np.asarray(x) * isinstance(g, np.ndarray), ["g * x * True"]),
+    (lambda g, n: g * (1 / 3) * (n / 4), ["g * (1 / 3) * 0.5"]),
+    (lambda g, n: g * sum(i * n for i in range(n)), ["g * 2"]),
+    (lambda g, x: g * sum(i * x for i in range(2)), ["g * sum((i * x for i in range(2)))"]),
+]
 
 
-@pytest.mark.parametrize(("rule", "said"), list(rules()), ids=range(16))
+@pytest.mark.parametrize(("rule", "said"), RULES, ids=range(len(RULES)))
 def test_what_is_printed_of_a_rule(rule, said, w):
     def doubled(x, n=2):
         return x * 2
