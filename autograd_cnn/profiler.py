@@ -68,6 +68,7 @@ class profile:
     def __init__(self) -> None:
         self.costs: dict[str, Cost] = {}
         self.seconds = 0.0
+        self._start = time.perf_counter()
 
     def __enter__(self) -> profile:
         if not _open.acquire(blocking=False):
@@ -116,16 +117,17 @@ class profile:
 
     def __str__(self) -> str:
         head = f"{'primitive':22}{'calls':>8}{'forward':>10}{'backward':>10}{'share':>10}{'made':>10}"
-        lines, rest = [head], self.seconds
+        total = self.seconds or time.perf_counter() - self._start  # inside the block: so far
+        lines, rest = [head], total
         for cost in sorted(self.costs.values(), key=lambda c: -c.forward - c.backward):
             spent = cost.forward + cost.backward
             rest -= spent
             lines.append(
                 f"{cost.name:22}{cost.calls:8}{_ms(cost.forward)}{_ms(cost.backward)}"
-                f"{spent / self.seconds:10.1%}{(cost.forward_bytes + cost.backward_bytes) / 1e6:7.1f} MB"
+                f"{spent / total:10.1%}{(cost.forward_bytes + cost.backward_bytes) / 1e6:7.1f} MB"
             )
-        lines.append(f"{'all else':22}{'':28}{rest / self.seconds:10.1%}")
-        lines.append(f"{'in all':22}{'':8}{_ms(self.seconds)}")
+        lines.append(f"{'all else':22}{'':28}{rest / total:10.1%}")
+        lines.append(f"{'in all':22}{'':8}{_ms(total)}")
         return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """What every test relies on: no network, a registry left as it was found, hypothesis that repeats itself."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,12 @@ def own_registry():
     yield
     registry.clear()
     registry.update(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c():
+    """It interrupts, also where the tests run in the background of a shell, which would have it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -69,3 +69,9 @@ def test_other_threads_are_not_counted_and_open_none(x, w):
         thread.start()
         thread.join()
     assert not p.costs
+
+
+def test_it_can_be_printed_inside_its_block():
+    with ag.profile() as p:
+        ag.exp(ag.Tensor(np.ones(3)))
+        assert "exp" in str(p)

@@ -22,6 +22,8 @@ from functools import cache
 from itertools import repeat
 from typing import Any, TypeVar
 
+import numpy as np
+
 Result = TypeVar("Result")
 
 
@@ -65,6 +67,8 @@ def set_num_threads(n: int) -> None:
 
     Raises
     ------
+    TypeError
+        If `n` is no whole number.
     ValueError
         If `n` is less than 1.
 
@@ -76,6 +80,8 @@ def set_num_threads(n: int) -> None:
     3
     >>> set_num_threads(before)
     """
+    if not isinstance(n, (int, np.integer)):
+        raise TypeError(f"set_num_threads: n is {n!r}, want a whole number")
     if n < 1:
         raise ValueError(f"set_num_threads: n is {n}, and the caller's own thread counts: give 1 or more")
     with _shared.lock:

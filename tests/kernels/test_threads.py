@@ -243,6 +243,12 @@ def test_less_than_one_thread(wrong):
     assert str(caught.value) == (f"set_num_threads: n is {wrong}, and the caller's own thread counts: give 1 or more")
 
 
+@pytest.mark.parametrize("wrong", ["2", 2.5, None])
+def test_no_whole_number_of_threads(wrong):
+    with pytest.raises(TypeError, match="want a whole number"):
+        set_num_threads(wrong)
+
+
 ASK = "from autograd_cnn.kernels.threads import get_num_threads; print(get_num_threads())"
 
 
