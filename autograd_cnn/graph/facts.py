@@ -244,9 +244,8 @@ class _Watch(Author):
             words.append(f"{_and(shared)} {sums} over all items.")
         rest = [clip(values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
         if rest:
-            words.append(
-                f"{_and(rest)} {'needs' if len(rest) == 1 else 'need'} no gradient: no rule runs for {'it' if len(rest) == 1 else 'them'}."
-            )
+            needs, them = ("needs", "it") if len(rest) == 1 else ("need", "them")
+            words.append(f"{_and(rest)} {needs} no gradient: no rule runs for {them}.")
         return " ".join(words)
 
     def notes(self, value: Value, code: str, name: str) -> list[str]:
