@@ -206,7 +206,7 @@ def conv2d_input_gradient(
         map_images(lambda g, gx: _depthwise_input(g, w, gx, stride, padding, dilation), g, gx)
         return gx
     matrices = _by_group(w, groups).transpose(0, 2, 1)
-    blocks = tiles(len(g), g.shape[1], g.shape[2] * w[..., 0].size * groups * gx.itemsize)
+    blocks = tiles(len(g), max(1, g.shape[1]), g.shape[2] * w[..., 0].size * groups * gx.itemsize)
     parts = [list(part) for _, part in itertools.groupby(blocks, lambda block: block[0].start)]
 
     def by_matrices(index: int) -> None:
@@ -277,7 +277,8 @@ def conv2d_weight_gradient(
 def _suits_winograd(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
     """Whether there is a faster way, and enough to do for it to pay."""
     (kh, kw), parts = w_shape[:2], math.prod(winograd.parts(w_shape))
-    if min(kh, kw) < 3 or 4 * kh * kw < 20 * parts or stride != (1, 1) or y.dtype.char not in "fd":
+    worth = min(kh, kw) >= 3 and 4 * kh * kw >= 20 * parts  # products for 4 pixels; each part takes 16, and transforms
+    if not worth or stride != (1, 1) or y.dtype.char not in "fd":
         return False
     inputs, outputs = w_shape[2], w_shape[3] // groups
     enough = 256 if kernel_set() == "numba" else 4096  # products of channels, below which transforms cost too much

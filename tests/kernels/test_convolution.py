@@ -190,3 +190,10 @@ def test_a_deep_batch_equals_its_images(rng, monkeypatch):
     np.testing.assert_array_equal(gx[some], conv2d_input_gradient(g[some], w, x[some].shape, *options))
     halves = [conv2d_weight_gradient(x[i::2], g[i::2], w.shape, *options) for i in (0, 1)]
     np.testing.assert_array_equal(gw, sum(halves))
+
+
+@pytest.mark.parametrize(("stride", "width"), [((1, 1), 4), ((2, 2), 7)])
+def test_no_windows_give_nothing_back(stride, width):
+    g, w = np.ones((2, 0, 3, 4)), np.ones((2, 2, 5, 4))
+    gx = conv2d_input_gradient(g, w, (2, 1, width, 5), stride, ((0, 0), (0, 0)), (1, 1), 1)
+    np.testing.assert_array_equal(gx, np.zeros((2, 1, width, 5)))
