@@ -413,8 +413,9 @@ def _give_back(
 ) -> None:
     """The adjoint of `_columns`: adds to each place of `gx` what the windows, (height, width) of them, have of it."""
     groups = len(columns)
-    given = columns.reshape(groups, len(gx), *windows, *kernel, -1).transpose(4, 5, 1, 2, 3, 0, 6)
-    apart = gx.reshape(*gx.shape[:3], groups, -1)
+    channels = gx.shape[3] // groups
+    given = columns.reshape(groups, len(gx), *windows, *kernel, channels).transpose(4, 5, 1, 2, 3, 0, 6)
+    apart = gx.reshape(*gx.shape[:3], groups, channels)
     for tap, seen, met in taps(gx.shape[1:3], windows, kernel, stride, padding, dilation):
         apart[met] += given[tap][seen]
 
