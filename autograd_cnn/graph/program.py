@@ -30,7 +30,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
 from autograd_cnn.graph.listing import Line, listing
 from autograd_cnn.graph.namespace import Namespace
-from autograd_cnn.graph.reading import read
+from autograd_cnn.graph.reading import Reader
 from autograd_cnn.graph.records import Graph, Op, Use, Value
 from autograd_cnn.graph.sources import NoSource, literal, sequence, tidy
 from autograd_cnn.graph.text import clip
@@ -162,6 +162,7 @@ class Author(Namespace):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
+        self.reader = Reader(self.known, self.scope)
         self.inputs: dict[str, str] = {}  # identifier -> name
         self.received: set[str] = set()  # gradients that have begun
         self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
@@ -327,7 +328,7 @@ class Author(Namespace):
         said = inspect.getdoc(function) if function.__name__ != "<lambda>" else None
         with suppress(NoSource):
             comment = [f"# {line}" for line in (said or "").partition("\n\n")[0].splitlines()]
-            return comment + read(function, given, self.known, local, self.scope)
+            return comment + self.reader.read(function, given, local)
         try:
             called = self.known(function, "rule")
         except NoSource:
