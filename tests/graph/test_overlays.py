@@ -155,7 +155,8 @@ def test_a_checkpoint_takes_the_time_of_what_runs_again_and_of_what_is_walked(we
 @pytest.mark.parametrize(
     ("write", "number", "text"),
     [
-        ("_ms", 0.0041, "4.1 us"), ("_ms", 0.012, "0.012 ms"), ("_ms", 5, "5.0 ms"), ("_ms", 9.96, "10 ms"), ("_ms", 28.4, "28 ms"),
+        ("_ms", 0.0041, "4.1 us"), ("_ms", 0.012, "0.012 ms"), ("_ms", 5, "5.0 ms"),
+        ("_ms", 9.96, "10 ms"), ("_ms", 28.4, "28 ms"),
         ("_flop", 0, "0 FLOP"), ("_flop", 999, "999 FLOP"), ("_flop", 999_600, "1 MFLOP"),
         ("_flop", 2.5e9, "2.5 GFLOP"),
     ],
