@@ -30,7 +30,7 @@ def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:
     """The readings of `ops`, rows of the folded `graph`."""
     if name is None:
         return None
-    if name not in OVERLAYS:
+    if name not in list(OVERLAYS):  # whatever it is: a list has no hash
         raise ValueError(f"graph: overlay is {name!r}. There are {', '.join(OVERLAYS)}")
     return OVERLAYS[name](graph, ops)
 

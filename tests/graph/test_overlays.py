@@ -263,6 +263,7 @@ def test_measuring_touches_nothing(weights):
     ("overlay", "text"),
     [
         ("heat", "graph: overlay is 'heat'. There are time, flops, bytes, gradient, zeros"),
+        (["time"], "graph: overlay is ['time']. There are time, flops, bytes, gradient, zeros"),
         ("time", "graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest"),
         (
             "gradient",
