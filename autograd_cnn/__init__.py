@@ -1,6 +1,5 @@
 """A tiny reverse-mode autograd engine on NumPy: write a model as forward code, call backward, look at the graph."""
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from autograd_cnn.engine.check import check_gradients
@@ -79,12 +78,13 @@ def __getattr__(name: str) -> object:
     """The rooms above the engine, opened when they are asked for: ``import autograd_cnn`` stays quick."""
     from importlib import import_module
 
+    from autograd_cnn.engine.messages import missing
+
     if name in _ROOMS:
         return import_module(f"autograd_cnn.{name}")
     if name in _ELSEWHERE:
         return getattr(import_module(f"autograd_cnn.{_ELSEWHERE[name]}"), name)
-    close = get_close_matches(name, __dir__(), 1)
-    raise AttributeError(f"autograd_cnn has no {name!r}" + (f". Did you mean {close[0]!r}?" if close else ""))
+    raise AttributeError(missing(name, "autograd_cnn", __dir__()))
 
 
 def __dir__() -> list[str]:

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     showing = commands.add_parser("demo", help="three networks to step through: chain rule, MLP, CIFAR-10 CNN")
     showing.add_argument(
-        "folder", type=Path, nargs="?", default=Path("autograd_cnn_demo"), help="for scripts and pages"
+        "folder", type=Path, nargs="?", default=Path("autograd_cnn_demo"), help="for scripts and pages [%(default)s]"
     )
     showing.add_argument("--no-open", action="store_true", help="write them only")
     commands.add_parser("info", help="versions, threads, folders: what a bug report needs")
@@ -50,7 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def demo(folder: Path, show: bool = True) -> int:
     """Write three small scripts into `folder`, run them, and open the pages that they write."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"{folder}: {error.strerror}", file=sys.stderr)
+        return 2
     for source in sorted((Path(__file__).parent / "graph" / "demos").glob("*.py")):
         script = folder / source.name
         shutil.copyfile(source, script)
@@ -65,7 +69,7 @@ def demo(folder: Path, show: bool = True) -> int:
 def check(file: Path) -> int:
     """Run a user's file and try every primitive it registers; 0 if all hold, 1 if one fails, 2 if there is none."""
     if not file.is_file():
-        print(f"{file}: no such file", file=sys.stderr)
+        print(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}", file=sys.stderr)
         return 2
     ours = set(registry)
     sys.path.insert(0, str(file.parent))  # it may import its neighbours, as it would when run
@@ -77,7 +81,8 @@ def check(file: Path) -> int:
     failed = False
     for primitive in own:
         try:
-            print(f"ok    {primitive.name}: {conformance(primitive)} examples")
+            count = conformance(primitive)
+            print(f"ok    {primitive.name}: {count} example{'s' if count > 1 else ''}")
         except Exception as error:
             failed = True
             print(f"FAIL  {error if primitive.name in str(error) else f'{primitive.name}: {error!r}'}")

@@ -59,7 +59,7 @@ def write_atomically(
     if path.exists() and not path.is_file():  # replacing /dev/null would be a success of the worst kind
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     part = path.with_name(path.name + ".part")
-    with _open_locked(part, wait) as file:
+    with _open_locked(path, part, wait) as file:
         try:
             file.truncate()
             data(file) if callable(data) else file.write(data)
@@ -74,10 +74,16 @@ def write_atomically(
     _sync_folder(path.parent)
 
 
-def _open_locked(part: Path, wait: bool) -> BinaryIO:
+def _open_locked(path: Path, part: Path, wait: bool) -> BinaryIO:
     """`part`, open for writing and ours alone."""
     while True:
-        file = open(part, "w+b", opener=_open_untruncated)  # noqa: SIM115
+        try:
+            file = open(part, "w+b", opener=_open_untruncated)  # noqa: SIM115
+        except OSError as error:  # told in the user's names: they know of no `.part`
+            error.filename = str(path)
+            if error.errno == errno.ENOENT:
+                error.strerror, error.filename = "no such folder; os.makedirs makes it", str(path.parent)
+            raise
         try:
             if _lock(file) and _is_named(file, part):
                 return file
@@ -86,7 +92,7 @@ def _open_locked(part: Path, wait: bool) -> BinaryIO:
             raise
         file.close()
         if not wait:
-            raise OSError(errno.EBUSY, "another process or thread is writing this file", str(part))
+            raise OSError(errno.EBUSY, "another process or thread is writing this file", str(path))
         time.sleep(0.1)
 
 

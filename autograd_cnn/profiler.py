@@ -55,11 +55,16 @@ class profile:
     --------
     >>> import numpy as np
     >>> import autograd_cnn as ag
-    >>> x = ag.Tensor(np.ones((10, 10)), requires_grad=True)
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(200, 2)).astype(np.float32), rng.integers(0, 2, 200)
+    >>> model = ag.nn.Sequential(ag.nn.Linear(2, 16, rng=rng), ag.nn.ReLU(), ag.nn.Linear(16, 2, rng=rng))
+    >>> sgd = ag.optim.SGD(model.parameters(), lr=0.1)
     >>> with ag.profile() as p:
-    ...     ag.sum(ag.exp(x)).backward()
-    >>> p.costs["exp"].calls, p.costs["exp"].forward_bytes
-    (1, 800)
+    ...     history = ag.training.fit(model, ag.cross_entropy, sgd, x, y, rng=rng, epochs=1, progress=False)
+    >>> p.costs["linear"].calls, p.costs["linear"].forward_bytes  # two layers, two batches
+    (4, 14400)
+    >>> p  # doctest: +ELLIPSIS
+    profile: primitives 3, calls 8, time ... ms. print(...) tells each
     >>> print(p)  # doctest: +ELLIPSIS
     primitive                calls   forward  backward     share      made
     ...
@@ -68,7 +73,7 @@ class profile:
     def __init__(self) -> None:
         self.costs: dict[str, Cost] = {}
         self.seconds = 0.0
-        self._start = time.perf_counter()
+        self._start: float | None = None
 
     def __enter__(self) -> profile:
         if not _open.acquire(blocking=False):
@@ -86,7 +91,7 @@ class profile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._start
+        self.seconds, self._start = self._spent(), None
         for owner, attribute, function in self._taken:
             setattr(owner, attribute, function)
             if isinstance(owner, Primitive):
@@ -115,9 +120,18 @@ class profile:
         self._taken.append((owner, attribute, function))
         setattr(owner, attribute, timed)
 
+    def _spent(self) -> float:
+        """Seconds, inside the block those so far."""
+        return self.seconds + (0.0 if self._start is None else time.perf_counter() - self._start)
+
+    def __repr__(self) -> str:
+        calls, state = sum(c.calls for c in self.costs.values()), "" if self._start is None else ", open"
+        spent = _ms(self._spent()).strip() or "0 ms"
+        return f"profile{state}: primitives {len(self.costs)}, calls {calls:,}, time {spent}. print(...) tells each"
+
     def __str__(self) -> str:
         head = f"{'primitive':22}{'calls':>8}{'forward':>10}{'backward':>10}{'share':>10}{'made':>10}"
-        total = self.seconds or time.perf_counter() - self._start  # inside the block: so far
+        total = self._spent()
         lines, rest = [head], total
         for cost in sorted(self.costs.values(), key=lambda c: -c.forward - c.backward):
             spent = cost.forward + cost.backward
@@ -126,7 +140,7 @@ class profile:
                 f"{cost.name:22}{cost.calls:8}{_ms(cost.forward)}{_ms(cost.backward)}"
                 f"{spent / total:10.1%}{(cost.forward_bytes + cost.backward_bytes) / 1e6:7.1f} MB"
             )
-        lines.append(f"{'all else':22}{'':28}{rest / total:10.1%}")
+        lines.append(f"{'all else':22}{'':28}{rest / (total or 1):10.1%}")
         lines.append(f"{'in all':22}{'':8}{_ms(total)}")
         return "\n".join(lines)
 

@@ -126,9 +126,17 @@ def test_a_file_size_limit_leaves_the_old_file(path):
 
 
 def test_a_missing_folder_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no such folder; os.makedirs makes it") as caught:
         write_atomically(tmp_path / "no" / "folder", b"x")
+    assert caught.value.filename == str(tmp_path / "no")
     assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_errors_name_the_file_that_the_user_named(path):
+    with pytest.raises(NotADirectoryError) as caught:
+        write_atomically(path / "inside", b"x")
+    assert caught.value.filename == str(path / "inside")
 
 
 @posix
@@ -155,8 +163,9 @@ def test_a_symbolic_link_is_followed(path, tmp_path):
 def test_a_second_writer_is_refused_and_the_first_succeeds(path):
     def write(file):
         file.write(b"first")
-        with pytest.raises(OSError, match="another process or thread is writing"):
+        with pytest.raises(OSError, match="another process or thread is writing") as caught:
             write_atomically(path, b"second")
+        assert caught.value.filename == str(path)
 
     write_atomically(path, write)
     only(path, b"first")

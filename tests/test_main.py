@@ -86,7 +86,7 @@ print(sorted({"matplotlib", "torch", "tqdm", "pooch", "safetensors"} & sys.modul
 def test_check_lists_right_primitives(run, tmp_path):
     (tmp_path / "my_ops.py").write_text(RIGHT + RIGHT.replace("swish", "twin"))
     done = run("check", "my_ops.py")
-    assert (done.returncode, done.stdout) == (0, "ok    swish: 1 examples\nok    twin: 1 examples\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "ok    swish: 1 example\nok    twin: 1 example\n"), done.stderr
 
 
 def test_check_fails_on_an_error_of_a_thousandth(run, tmp_path):
@@ -94,7 +94,7 @@ def test_check_fails_on_an_error_of_a_thousandth(run, tmp_path):
     done = run("check", tmp_path / "my_ops.py")
     assert done.returncode == 1
     right, wrong = done.stdout.splitlines()
-    assert right == "ok    swish: 1 examples"
+    assert right == "ok    swish: 1 example"
     assert wrong.startswith("FAIL  slip, input 0[0, 0]: rule ") and wrong.endswith("6 of 36 elements")
 
 
@@ -108,13 +108,21 @@ def test_check_finds_the_neighbours_of_the_file(run, tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "formulas.py").write_text(RIGHT)
     (tmp_path / "deep" / "my_ops.py").write_text("import formulas")
-    assert run("check", "deep/my_ops.py").stdout == "ok    swish: 1 examples\n"
+    assert run("check", "deep/my_ops.py").stdout == "ok    swish: 1 example\n"
+
+
+def test_demo_wants_a_folder(tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    assert main(["demo", str(tmp_path / "taken"), "--no-open"]) == 2
+    assert capsys.readouterr().err == f"{tmp_path / 'taken'}: File exists\n"
 
 
 def test_check_wants_primitives(tmp_path, capsys):
     (tmp_path / "empty.py").write_text("")
     assert main(["check", str(tmp_path / "empty.py")]) == 2
     assert main(["check", str(tmp_path / "absent.py")]) == 2
+    assert main(["check", str(tmp_path)]) == 2
     said = capsys.readouterr().err.splitlines()
     assert said[0].endswith("empty.py: registers no primitive. @ag.primitive above a function does")
     assert said[1].endswith("absent.py: no such file")
+    assert said[2] == f"{tmp_path}: is a folder"

@@ -11,8 +11,11 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable
+from difflib import get_close_matches
 from types import CodeType, FrameType
 from typing import Any
+
+import numpy as np
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -112,6 +115,58 @@ def _column_cure(first: tuple[str, Any], second: tuple[str, Any]) -> str:
         shape = short.shape + (1,) * (long.ndim - short.ndim)
         return f"{getattr(short, 'name', None) or label}.reshape{shape}?"
     return "Shapes are compared from the right; each pair must be equal or contain a 1."
+
+
+HERE = {
+    name: here
+    for names, here in {
+        "view resize": "ag.reshape(x, shape)",
+        "permute swapaxes moveaxis": "ag.transpose(x, axes)",
+        "t mT": "x.T",
+        "ravel": "ag.flatten(x)",
+        "unsqueeze": "ag.expand_dims(x, axis)",
+        "expand": "ag.broadcast_to(x, shape)",
+        "cat concat hstack vstack": "ag.concatenate([x, y], axis)",
+        "repeat tile": "ag.concatenate([x, x], axis)",
+        "split chunk": "slices, x[:n] and x[n:]",
+        "gather index_select": "ag.take(x, indices, axis)",
+        "masked_fill": "ag.where(mask, value, x)",
+        "clamp": "ag.clip(x, low, high)",
+        "sub mul div neg pow eq gt lt": "operators: x - y, x ** y, x == y",
+        "dot mm bmm": "x @ y",
+        "norm": "ag.sqrt((x * x).sum())",
+        "numel": "x.size",
+        "dim": "x.ndim",
+        "to type float double half long": "x.astype(np.float32)",
+        "cpu cuda device is_cuda": "nothing to do, arrays are NumPy's; x.data is one",
+        "contiguous": "nothing to do, operations lay out their arrays themselves",
+        "zero_grad": "x.grad = None, or optimiser.zero_grad()",
+        "requires_grad_": "x.requires_grad = True",
+        "retain_grad register_hook": "loss.gradient(x)",
+        "grad_fn": "x.graph()",
+        "zeros ones empty full eye arange rand randn": "an array first, ag.Tensor(np.zeros(shape))",
+        "tensor array Parameter from_numpy": "ag.Tensor(array, requires_grad=True)",
+        "seed manual_seed": "rng = np.random.default_rng(0), given to whatever draws",
+    }.items()
+    for name in names.split()
+}
+"""What users of PyTorch and NumPy type, and how it is said here."""
+
+
+def missing(name: str, owner: str, known: Iterable[str]) -> str:
+    """``Tensor has no 'view'. Here: ag.reshape(x, shape)``."""
+    told = f"{owner} has no {name!r}"
+    if name in HERE:
+        return f"{told}. Here: {HERE[name]}"
+    if name.startswith("_"):  # NumPy, pickle and notebooks ask for much
+        return told
+    if name.endswith("_"):
+        return f"{told}. Nothing works in place; outside a graph: x.data[...] = values"
+    if hasattr(np, name) or hasattr(np.ndarray, name):
+        called = f"x.data.{name}" if hasattr(np.ndarray, name) else f"np.{name}(x.data)"
+        return f"{told}. NumPy's, outside the graph: {called}"
+    close = get_close_matches(name, known, 1)
+    return f"{told}. Did you mean {close[0]!r}?" if close else told
 
 
 def note(error: BaseException, text: str) -> None:

@@ -8,13 +8,12 @@ the same primitives; one that has no derivative here is refused, never turned in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import here, spell, warn
+from autograd_cnn.engine.messages import HERE, here, missing, spell, warn
 from autograd_cnn.engine.tape import Leaf, Node, _array, first_not_finite, landing, mode, walk
 
 if TYPE_CHECKING:
@@ -310,7 +309,17 @@ class Tensor:
 
     def item(self) -> Any:
         """The number in a Tensor of size 1, as a Python number."""
-        return self._data.item()
+        return self._number("item")
+
+    def _number(self, who: str) -> Any:
+        try:
+            return self._data.item()
+        except ValueError as error:
+            first = f"[{', '.join('0' * self.ndim)}]"
+            cure = ".data.any() or .data.all()" if who == "bool" else f".mean() or .sum(); or take one: {first}"
+            raise ValueError(
+                f"{who}: wants one number; {self._label()} {self.shape} has {self.size}. Reduce it: {cure}"
+            ) from error
 
     def numpy(self) -> np.ndarray:
         """A writable copy of the array."""
@@ -335,18 +344,22 @@ class Tensor:
         return np.array(self._data, dtype=dtype, copy=copy)
 
     def __float__(self) -> float:
+        number = self._number("float")
         if self._node is not None and getattr(self._node, "walked", None) is None:
             warn(f"float({self._label()}) leaves the graph; if meant: {self._label()}.item()")
-        return float(self._data.item())
+        return float(number)
 
     def __int__(self) -> int:
-        return int(self._data.item())
+        return int(self._number("int"))
 
     def __index__(self) -> int:
         return self._data.__index__()
 
     def __bool__(self) -> bool:
-        return bool(self._data)
+        return bool(self._number("bool"))
+
+    def __format__(self, spec: str) -> str:
+        return format(self._number("format"), spec) if spec else str(self)
 
     def __len__(self) -> int:
         return len(self._data)
@@ -599,10 +612,7 @@ class Tensor:
         """Every other registered operation as a method: ``t.relu()``."""
         operation = registry.get(name)
         if operation is None:
-            close = get_close_matches(name, [*registry, *vars(Tensor)], 1)
-            raise AttributeError(
-                f"Tensor has no attribute {name!r}" + (f". Did you mean {close[0]!r}?" if close else "")
-            )
+            raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]))
         return partial(operation, self)
 
 
@@ -625,6 +635,8 @@ def _frozen(index: Any) -> Any:
 
 
 def _no_rule(name: str) -> str:
+    if name in HERE:
+        return f"np.{name} is not recorded. Here: {HERE[name]}"
     return f"np.{name}: no derivative here. Leave the graph: np.{name}(t.data, ...); or write it: @ag.primitive"
 
 

@@ -76,8 +76,8 @@ def fold(graph: Graph, depth: int | None = None) -> View:
         depth = next((d for d in range(all_at, -1, -1) if rows[d] <= READABLE), 0)
         if rows[depth] > LIMIT:
             items, all_at = [*items[:19], Group([items[19:-20]], elided=True), *items[-20:]], max(1, all_at)
-    elif depth < 0:
-        raise ValueError(f"graph: depth is {depth}, want 0 (everything closed) to {all_at} (all operations)")
+    elif not hasattr(depth, "__index__") or depth < 0:
+        raise ValueError(f"graph: depth is {depth!r}, want 0 (everything closed) to {all_at} (all operations)")
     return _Folder(graph, items, depth, all_at).view
 
 

@@ -134,13 +134,17 @@ class _Runner:
             spent[rule.name] = spent.get(rule.name, 0) + ms
             for position, c in zip(positions, result if rule.joint else [result], strict=True):
                 if position is not None:
-                    self.receive(op.call.arguments[position].value, c)
+                    spent[rule.name] += self.receive(op.call.arguments[position].value, c)
         return spent
 
-    def receive(self, value: Any, c: Any) -> None:
-        c = np.asarray(c)
-        c = (c if c.shape == value.shape else unbroadcast(c, value.shape)).astype(value.dtype, copy=False)
+    def receive(self, value: Any, c: Any) -> float:
+        """Add a contribution; what it took to undo its broadcasting."""
+        c, ms = np.asarray(c), 0.0
+        if c.shape != value.shape:
+            c, ms = self.timed(unbroadcast, c, value.shape)
+        c = c.astype(value.dtype, copy=False)
         self.g[value.id] = self.g[value.id] + c if value.id in self.g else c
+        return ms
 
 
 def _einsum(op: Op, out: Any, shapes: Any) -> int:

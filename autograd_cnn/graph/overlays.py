@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from autograd_cnn.graph.measure import Measures, Stats, flops, measure
 from autograd_cnn.graph.records import Graph, Op
-from autograd_cnn.graph.text import bytes_text
+from autograd_cnn.graph.text import bytes_text, clip
 
 Reading = tuple[str, "float | None"]  # text, length of the bar
 
@@ -30,7 +30,7 @@ def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:
     """The readings of `ops`, rows of the folded `graph`."""
     if name is None:
         return None
-    if name not in OVERLAYS:
+    if name not in list(OVERLAYS):  # whatever it is: a list has no hash
         raise ValueError(f"graph: overlay is {name!r}. There are {', '.join(OVERLAYS)}")
     return OVERLAYS[name](graph, ops)
 
@@ -41,14 +41,30 @@ def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, 
     return {op: (text, n / most) for op, (text, n) in readings.items()}
 
 
+def _learnt(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, float]:
+    """What the `rules` of `op` cost, by the gradients that they give."""
+    given: dict[str, list[str]] = {}
+    for port, v in op.inputs:
+        if port in op.rules:
+            name = ".".join(graph.values[v].name.split(".")[-2:])  # of a parameter its layer's name is enough
+            given.setdefault(", ".join(op.rules[port].inputs), []).append(f"g_{clip(name, 16)}")
+    costs: dict[str, float] = {}
+    for rule, cost in rules.items():
+        name = ", ".join(dict.fromkeys(given.get(rule, [rule])))
+        costs[name] = costs.get(name, 0) + cost
+    return costs
+
+
 def _split(shares: dict[str, float], write: Callable[[float], str], unit: str) -> str:
-    """``5.4 ms: x 3.1, w 2.2``; what is less than a twentieth goes unsaid."""
+    """``5.4 ms: g_x 3.1, g_w 2.2``; what is less than a twentieth goes unsaid."""
     total = sum(shares.values())
     brief = {name: write(share).removesuffix(unit).rstrip() for name, share in shares.items() if share >= 0.05 * total}
     return f"{write(total)}: {', '.join(map(' '.join, brief.items()))}" if len(brief) > 1 else write(total)
 
 
 def _ms(number: float) -> str:
+    if number < 0.00995:
+        return f"{1000 * number:.2g} us"
     return f"{number:#.2g} ms" if number < 9.95 else f"{number:.0f} ms"
 
 
@@ -70,7 +86,8 @@ def _time(graph: Graph, ops: list[Op]) -> Overlay:
         forward[op.id] = _ms(ms), ms
         if op.rules:
             ms = sum(sum(found.rules[o.id].values()) for o in op.parts or (op,))
-            backward[op.id] = _split({"": ms} if op.parts else found.rules[op.id], _ms, "ms"), ms
+            shares = {"": ms} if op.parts else _learnt(graph, op, found.rules[op.id])
+            backward[op.id] = _split(shares, _ms, "us" if ms < 0.00995 else "ms"), ms
     there, back = sum(found.forward.values()), sum(sum(r.values()) for r in found.rules.values())
     caption = f"forward {_ms(there)}, backward {_ms(back)}"
     return Overlay(caption, _bars(forward, backward), _bars(backward, forward))
@@ -82,7 +99,8 @@ def _flops(graph: Graph, ops: list[Op]) -> Overlay:
     for op in ops:
         there, rules = flops(graph, op)
         forward[op.id] = _flop(there), float(there)
-        backward[op.id] = _split(rules, _flop, "FLOP"), float(sum(rules.values()))
+        shares = rules if op.parts else _learnt(graph, op, rules)
+        backward[op.id] = _split(shares, _flop, "FLOP"), float(sum(rules.values()))
     counts = [flops(graph, op) for op in graph.ops]
     there, back = sum(c for c, _ in counts), sum(sum(r.values()) for _, r in counts)
     caption = f"forward {_flop(there)}, backward {_flop(back)}"

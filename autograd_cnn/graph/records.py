@@ -272,6 +272,9 @@ class Graph:
             For ``.png`` and ``.pdf`` where both Graphviz and matplotlib are missing.
         """
         suffix = Path(path).suffix.lower()
+        for option, value in (("depth", depth), ("overlay", overlay)):
+            if value is not None and suffix in (".py", ".html", ".mmd")[: 3 if option == "overlay" else 2]:
+                raise ValueError(f"graph: {suffix} takes no {option}; .svg, .dot, .png and .pdf do")
         if suffix == ".svg":
             data = self.svg(depth, overlay).encode()
         elif suffix == ".dot":

@@ -161,6 +161,8 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
         )
     if not callable(f):
         raise TypeError(f"trace draws what a function does to tensors; you passed {f!r:.40}: ag.trace(loss_of, x, y)")
+    if not hasattr(repeat, "__index__") or repeat < 0:
+        raise ValueError(f"trace: repeat is {repeat!r}, want how often each operation shall run again: repeat=3")
     names = _argument_names(f, len(args))
     for requires_grad in (False, True):
         arguments: dict[Any, tuple[str, str]] = {}
@@ -170,7 +172,8 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
         while isinstance(result, (tuple, list)) and result:
             result = result[0]
         if not isinstance(result, Tensor) and (requires_grad or not isinstance(result, (np.ndarray, np.generic))):
-            raise TypeError(f"trace: {getattr(f, '__name__', 'f')} returned {_kind(result)}, want a Tensor")
+            whole = next((f". Integers have no gradient: pass {a}.0" for a in args if type(a) is int), "")
+            raise TypeError(f"trace: {getattr(f, '__name__', 'f')} returned {_kind(result)}, want a Tensor{whole}")
         if isinstance(result, Tensor) and result.requires_grad:
             break
     graph = graph_of(result, arguments, heard)

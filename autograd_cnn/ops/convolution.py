@@ -58,6 +58,16 @@ def check_window(x, kernel, stride, padding, dilation):
             )
 
 
+def _other_order(x, w, groups):
+    """What to do about images in NCHW, weights in OIHW, or both, where the shapes look like that; else ""."""
+    x_cure, w_cure = "x looks like NCHW: x.transpose(0, 2, 3, 1)", "w looks like OIHW: w.transpose(2, 3, 1, 0)"
+    oihw = w.shape[2] == w.shape[3] and w.shape[0] != w.shape[1]  # the kernel is square in that order only
+    first = x.shape[1] if x.ndim == 4 else 0
+    if oihw and w.shape[1] * groups in (first, x.shape[-1]):
+        return w_cure if w.shape[1] * groups == x.shape[-1] else f"{x_cure}; {w_cure}"
+    return x_cure if first == w.shape[2] * groups else ""
+
+
 def _check(x, w, b, channels, outputs, groups):
     """Channels of images, weights and bias against each other; all given as the convolution sees them."""
     if w.ndim != 4:
@@ -65,15 +75,15 @@ def _check(x, w, b, channels, outputs, groups):
     if channels % groups or outputs % groups:
         raise ValueError(f"groups={groups} does not divide {channels} channels and {outputs} outputs")
     if channels != w.shape[2] * groups:
-        looks_nchw = x.ndim == 4 and x.shape[1] == w.shape[2] * groups
         want = (*w.shape[:2], channels // groups, w.shape[3])
         raise ValueError(
             f"x has {channels} channels, w expects {w.shape[2] * groups}\n"
             "Channels are x's last axis (NHWC) and w's third (HWIO). "
-            + ("x looks like NCHW: x.transpose(0, 2, 3, 1)" if looks_nchw else f"Should w be {want}?")
+            + (_other_order(x, w, groups) or f"Should w be {want}?")
         )
     if b is not None and b.shape != (outputs,):
-        raise ValueError(f"b is {b.shape}, want ({outputs},): one number an output channel")
+        cure = _other_order(x, w, groups) if b.shape == w.shape[:1] else ""
+        raise ValueError(f"b is {b.shape}, want ({outputs},): one number an output channel\n{cure}")
 
 
 def _geometry(kernel, stride, padding, dilation):

@@ -107,6 +107,7 @@ def linear(x, w, b=None):
         raise ValueError(
             f"x {x.shape} @ w {w.shape}: {x.shape[-1] if x.ndim else 'no axis'} is not {w.shape[0]}\n"
             "x's last axis counts what w's first one does"
+            + (". w looks like (out, in): w.T" if x.ndim and x.shape[-1:] == w.shape[1:] else "")
         )
     if b is not None and b.shape != w.shape[1:]:
         raise ValueError(f"b is {b.shape}, w {w.shape} has {w.shape[1]} outputs\nb needs shape ({w.shape[1]},)")

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.engine.messages import HERE
+from autograd_cnn.engine.tensor import Tensor, registry
 
 FILE = "test_messages.py"
 
@@ -341,6 +342,56 @@ def test_an_element_set_to_a_live_tensor():
     assert history[1] == 1
 
 
+@pytest.mark.parametrize("kind", [float, int, bool, Tensor.item, "{:.3f}".format])
+def test_of_many_numbers_none_is_chosen(kind):
+    who = getattr(kind, "__name__", "")
+    cure = ".data.any() or .data.all()" if kind is bool else ".mean() or .sum(); or take one: [0, 0]"
+
+    @says(ValueError, f"{who}: wants one number; h (2, 3) has 6. Reduce it: {cure}")
+    def program():
+        kind(named(leaf(2, 3) * 2, "h"))
+
+    program()
+    assert kind(Tensor([[2.5]])) == kind(2.5) if kind is not Tensor.item else Tensor([[2.5]]).item() == 2.5
+
+
+def test_a_tensor_without_a_format_is_its_repr():
+    t = Tensor([1.0, 2.0])
+    assert f"{t}" == repr(t)
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("view", ". Here: ag.reshape(x, shape)"),
+        ("permute", ". Here: ag.transpose(x, axes)"),
+        ("zero_grad", ". Here: x.grad = None, or optimiser.zero_grad()"),
+        ("add_", ". Nothing works in place; outside a graph: x.data[...] = values"),
+        ("prod", ". NumPy's, outside the graph: x.data.prod"),
+        ("tril", ". NumPy's, outside the graph: np.tril(x.data)"),
+        ("reluu", ". Did you mean 'relu'?"),
+        ("_repr_png_", ""),
+    ],
+)
+@pytest.mark.parametrize(("owner", "it"), [("Tensor", leaf(2)), ("autograd_cnn", ag)])
+def test_names_of_other_packages(owner, it, name, rest):
+    with pytest.raises(AttributeError) as caught:
+        getattr(it, name)
+    assert str(caught.value) == f"{owner} has no {name!r}{rest}"
+
+
+def test_what_is_said_of_a_missing_name_exists():
+    for name, cure in HERE.items():
+        assert name not in [*registry, *vars(Tensor)]
+        assert all(hasattr(ag, known) for known in re.findall(r"\bag\.(\w+)", cure)), cure
+        assert all(hasattr(Tensor, known) for known in re.findall(r"\bx\.(\w+)", cure)), cure
+
+
+@says(TypeError, "np.hstack is not recorded. Here: ag.concatenate([x, y], axis)")
+def test_a_function_that_is_called_otherwise_here():
+    np.hstack([leaf(2), leaf(2)])
+
+
 @says(
     TypeError,
     "labels is int64: only floats have a gradient. Tensor(labels.astype(np.float32), requires_grad=True)",
@@ -539,6 +590,53 @@ def test_channels_that_differ():
 )
 def test_images_with_their_channels_first():
     ag.conv2d(leaf(8, 3, 32, 32), leaf(3, 3, 3, 16))  # here
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "cure"),
+    [
+        ((8, 32, 32, 3), (16, 3, 5, 5), "w looks like OIHW: w.transpose(2, 3, 1, 0)"),
+        (
+            (8, 3, 32, 32),
+            (16, 3, 3, 3),
+            "x looks like NCHW: x.transpose(0, 2, 3, 1); w looks like OIHW: w.transpose(2, 3, 1, 0)",
+        ),
+        ((8, 32, 32, 3), (3, 3, 16, 16), "Should w be (3, 3, 3, 16)?"),  # its first axes are a square kernel
+        ((8, 32, 32, 3), (5, 3, 4, 16), "Should w be (5, 3, 3, 16)?"),
+    ],
+)
+def test_weights_in_another_order(x, w, cure):
+    with pytest.raises(ValueError, match="conv2d: x has") as caught:
+        ag.conv2d(leaf(*x), leaf(*w))
+    assert str(caught.value).endswith(f"(HWIO). {cure}")
+
+
+@says(
+    ValueError,
+    """
+    conv2d: b is (16,), want (3,): one number an output channel
+      x (8, 32, 32, 3) float32    w (16, 3, 3, 3) float32    b (16,) float32
+      at {here}
+      w looks like OIHW: w.transpose(2, 3, 1, 0)
+    """,
+    cure=lambda: ag.conv2d(leaf(8, 32, 32, 3), leaf(16, 3, 3, 3).transpose(2, 3, 1, 0), leaf(16)),
+)
+def test_weights_whose_other_order_only_the_bias_betrays():
+    ag.conv2d(leaf(8, 32, 32, 3), leaf(16, 3, 3, 3), leaf(16))  # here
+
+
+@says(
+    ValueError,
+    """
+    linear: x (4, 3) @ w (10, 3): 3 is not 10
+      x (4, 3) float32    w (10, 3) float32
+      at {here}
+      x's last axis counts what w's first one does. w looks like (out, in): w.T
+    """,
+    cure=lambda: ag.linear(leaf(4, 3), leaf(10, 3).T),
+)
+def test_weights_of_a_linear_layer_in_another_order():
+    ag.linear(leaf(4, 3), leaf(10, 3))  # here
 
 
 @says(

@@ -280,7 +280,8 @@ def test_an_unrolled_network_of_400_steps_is_one_page_and_all_of_it_has_a_chip_a
     assert len(chips) == 400 and {box.beside for box in chips} == {"(3,3) used 400×"}
 
 
-def test_a_depth_below_zero_is_refused(models):
+@pytest.mark.parametrize("depth", [-1, "a", 1.5])
+def test_a_depth_that_is_no_number_of_levels_is_refused(models, depth):
     with pytest.raises(ValueError) as caught:
-        models["blocks"].svg(depth=-1)
-    assert str(caught.value) == "graph: depth is -1, want 0 (everything closed) to 2 (all operations)"
+        models["blocks"].svg(depth)
+    assert str(caught.value) == f"graph: depth is {depth!r}, want 0 (everything closed) to 2 (all operations)"

@@ -79,7 +79,7 @@ def test_operations_of_a_convolution_are_counted(models):
     assert (forward, rules) == (product, {"x": product, "w": product, "b": 4 * 16 * 16 * 64})
     assert "for m" not in below(graph, "flops")[1][3]
     assert below(graph, "flops")[0][3] == "37.7 MFLOP"
-    assert below(graph, "flops")[1][3] == "75.6 MFLOP: x 37.7 M, w 37.7 M"
+    assert below(graph, "flops")[1][3] == "75.6 MFLOP: g_m 37.7 M, g_w2 37.7 M"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_time_is_taken_once_and_drawn_the_same_ever_after(rng):
     graph = ag.trace(lambda x, w: ag.sum(ag.tanh(x @ w)), np.ones((2, 3)), rng.normal(size=(3, 4)), repeat=2)
     assert graph.svg(overlay="time") == graph.svg(overlay="time")
     forward, backward = below(graph, "time")
-    assert all(text.endswith(" ms") for text in forward) and all(" ms" in text for text in backward)
+    assert all(re.match(r"[\d.]+ [um]s", text) for text in (*forward, *backward))
     assert all(0 <= box.bar <= 1 for box in ladder(graph, overlay="time").boxes if box.bar is not None)
 
 
@@ -155,13 +155,33 @@ def test_a_checkpoint_takes_the_time_of_what_runs_again_and_of_what_is_walked(we
 @pytest.mark.parametrize(
     ("write", "number", "text"),
     [
-        ("_ms", 0.0041, "0.0041 ms"), ("_ms", 5, "5.0 ms"), ("_ms", 9.96, "10 ms"), ("_ms", 28.4, "28 ms"),
+        ("_ms", 0.0041, "4.1 us"), ("_ms", 0.012, "0.012 ms"), ("_ms", 5, "5.0 ms"),
+        ("_ms", 9.96, "10 ms"), ("_ms", 28.4, "28 ms"),
         ("_flop", 0, "0 FLOP"), ("_flop", 999, "999 FLOP"), ("_flop", 999_600, "1 MFLOP"),
         ("_flop", 2.5e9, "2.5 GFLOP"),
     ],
 )  # fmt: skip
 def test_numbers_are_short(write, number, text):
     assert getattr(overlays, write)(number) == text
+
+
+def test_times_of_rules_are_told_by_the_gradients_that_they_give(rng, weights):
+    v, w = weights(2, 2, name="v"), weights(2, name="blocks.0.conv1.w")
+    graph = ag.trace(lambda x: ag.sum((x * w) @ v + v @ v), rng.normal(size=(2, 2)))
+    product, matmul, square, *rest = (op.id for op in graph.ops)
+    rules = {product: {"y": 1.0}, matmul: {"x": 2.0, "y": 1.5}, square: {"x": 2.0, "y": 0.5}}
+    graph.measured = Measures(dict.fromkeys(rules, 1.0) | dict.fromkeys(rest, 1.0), rules | {op: {} for op in rest})
+    assert below(graph, "time")[1][:3] == ["1.0 ms", "3.5 ms: g_multiply 2.0, g_v 1.5", "2.5 ms"]
+    graph = ag.trace(lambda x: ag.sum(x * w), weights(2, 2, name="h"))
+    graph.measured = Measures({"n1": 1.0, "n2": 1.0}, {"n1": {"x": 0.004, "y": 0.002}, "n2": {"x": 1.0}})
+    assert below(graph, "time")[1][0] == "6 us: g_h 4, g_conv1.w 2"
+
+
+def test_undoing_broadcasting_is_time_of_its_rule(monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr("autograd_cnn.graph.measure.perf_counter", ticks.__next__)  # a second each
+    graph = ag.trace(lambda x, b: ag.sum(x + b), np.ones((4, 3)), np.ones(3))
+    assert measure(graph, 1).rules["n1"] == {"x": 1000, "y": 2000}
 
 
 def test_a_joint_rule_is_counted_once(rng, weights):
@@ -243,6 +263,7 @@ def test_measuring_touches_nothing(weights):
     ("overlay", "text"),
     [
         ("heat", "graph: overlay is 'heat'. There are time, flops, bytes, gradient, zeros"),
+        (["time"], "graph: overlay is ['time']. There are time, flops, bytes, gradient, zeros"),
         ("time", "graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest"),
         (
             "gradient",

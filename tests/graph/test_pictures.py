@@ -497,6 +497,15 @@ def test_dot_says_what_has_no_arrow_and_where_the_outer_border_is(models):
     assert [float(n) for n in size] == pytest.approx([(loss.width - 8) / 72, (loss.height - 8) / 72], abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "option"), [(".py", "depth"), (".py", "overlay"), (".html", "depth"), (".mmd", "overlay")]
+)
+def test_an_option_that_a_suffix_has_not_is_refused(models, tmp_path, suffix, option):
+    with pytest.raises(ValueError) as caught:
+        models["square"].save(tmp_path / f"net{suffix}", **{option: 1})
+    assert str(caught.value) == f"graph: {suffix} takes no {option}; .svg, .dot, .png and .pdf do"
+
+
 def test_an_unknown_suffix_says_what_there_is(models, tmp_path):
     with pytest.raises(ValueError) as caught:
         models["square"].save("net.jpeg")

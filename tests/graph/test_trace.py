@@ -349,6 +349,19 @@ def test_graph_touches_nothing(cnn):
         (lambda: ag.trace(float, 3.0), TypeError, "trace: float returned float 3.0, want a Tensor"),
         (lambda: ag.trace(lambda x: None, 3.0), TypeError, "trace: <lambda> returned None, want a Tensor"),
         (
+            lambda: ag.trace(lambda x: x * x, 3),
+            TypeError,
+            "trace: <lambda> returned int 9, want a Tensor. Integers have no gradient: pass 3.0",
+        ),
+        *(
+            (
+                lambda repeat=repeat: ag.trace(lambda x: x * x, 3.0, repeat=repeat),
+                ValueError,
+                f"trace: repeat is {repeat!r}, want how often each operation shall run again: repeat=3",
+            )
+            for repeat in (-1, 1.5, "time")
+        ),
+        (
             lambda: ag.trace(lambda x: x * 2, np.arange(3)),
             ValueError,
             "graph: this tensor has no history. It was made under no_grad(), or detached, or none of its inputs "
