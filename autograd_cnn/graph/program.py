@@ -15,7 +15,6 @@ Reads records, and the engine's registry. Earlier programs of the kind: Tangent 
 from __future__ import annotations
 
 import copy
-import inspect
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -325,10 +324,8 @@ class Author(Namespace):
         def local(name: str, frame: int) -> str:
             return self.named((op.id, "local", frame, name), f"{name.lstrip('_')}_{op.id}")
 
-        said = inspect.getdoc(function) if function.__name__ != "<lambda>" else None
         with suppress(NoSource):
-            comment = [f"# {line}" for line in (said or "").partition("\n\n")[0].splitlines()]
-            return comment + self.reader.read(function, given, local)
+            return self.reader.read(function, given, local)
         try:
             called = self.known(function, "rule")
         except NoSource:

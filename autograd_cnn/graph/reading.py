@@ -38,7 +38,7 @@ class Reader:
         self.templates: dict[Any, _Template | None] = {}
 
     def read(self, function: Any, given: list[str], local: Callable[[str, int], str]) -> list[str]:
-        """The statements of `function`, and at the end its result.
+        """What the docstring of `function` says first, its statements, and at the end its result.
 
         Parameters become what is `given`, globals what `known` makes of an object and its name there, variables what
         `local` makes of their name and the number of the function. `scope` has the arrays of what is given.
@@ -47,11 +47,11 @@ class Reader:
         given = [numbered(text, names) for text in given]
         values = [self.scope.get(name, getattr(builtins, name, None)) for name in names]
         key = id(function), *given, *map(_kind, values)
-        if key in self.templates:
-            template = self.templates[key]
-        else:
-            template = _Reading(dict(zip(names.values(), values, strict=True))).template(function, given)
-            if template is None or template.lasting:
+        template = self.templates.get(key)
+        if key not in self.templates:
+            reading = _Reading(dict(zip(names.values(), values, strict=True)))
+            template = reading.template(function, given)
+            if reading.lasting:
                 self.templates[key] = template
         if template is None:
             raise NoSource
@@ -65,15 +65,11 @@ def _kind(value: Any) -> Any:
 
 @dataclass(slots=True)
 class _Template:
-    """What a rule says, with marks for names: of its arguments, of `variables`, of `things` that are known.
-
-    It is not `lasting` where the numbers of an array have given another one its shape.
-    """
+    """What a rule says, with marks for names: of its arguments, of `variables`, of `things` that are known."""
 
     texts: list[str]
     variables: dict[str, tuple[str, int]]
     things: dict[str, tuple[Any, str]]
-    lasting: bool
 
     def filled(
         self, names: dict[str, str], known: Callable[[Any, str], str], local: Callable[[str, int], str]
@@ -89,7 +85,7 @@ class _Reading:
     def __init__(self, scope: dict[str, Any]) -> None:
         self.scope = scope
         self.given = set(scope)
-        self.lasting = True
+        self.lasting = True  # until the shape of what a line has made matters: numbers may have decided it
         self.variables: dict[str, tuple[str, int]] = {}
         self.things: dict[str, str] = {}  # names of what is known -> what it is called in the source
         self.decided: set[str] = set()  # of these, what is no constant of the source
@@ -103,7 +99,9 @@ class _Reading:
             texts = [ast.unparse(ast.fix_missing_locations(spelling.visit(n))) for n in (*self.statements, result)]
         except NoSource:
             return None
-        return _Template(texts, self.variables, spelling.things, self.lasting)
+        said = inspect.getdoc(function) if function.__name__ != "<lambda>" else None
+        texts[:0] = [f"# {line}" for line in (said or "").partition("\n\n")[0].splitlines()]
+        return _Template(texts, self.variables, spelling.things)
 
     def place(self, value: Any) -> ast.Name:
         self.scope[name := f"{len(self.scope)} place"] = value  # no identifier, so nobody else's name

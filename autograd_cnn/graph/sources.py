@@ -20,7 +20,6 @@ import numpy as np
 
 from autograd_cnn.graph.text import spelled as between
 
-
 _NAME = re.compile(r"""(b?'(?:\\.|[^'\\])*'|b?"(?:\\.|[^"\\])*")|(?<![\w.])[^\W\d]\w*""")  # or a string; no attribute
 
 
@@ -103,7 +102,8 @@ def numbered(text: str, names: dict[str, str]) -> str:
 
 def tidy(text: str) -> str:
     """An expression without parentheses that change nothing."""
-    pattern = _tidied(numbered(text, names := {}))
+    names: dict[str, str] = {}
+    pattern = _tidied(numbered(text, names))
     back = {number: name for name, number in names.items()}
     return renamed(pattern, back.__getitem__)
 
