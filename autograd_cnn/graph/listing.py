@@ -14,18 +14,22 @@ Line = tuple[str, "float | None"]  # text, and the rms of what it contributes
 
 
 def listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: str) -> str:
-    """The right column is read up, so lines stand in reverse."""
+    """The right column is read up, so lines stand in reverse; one that is wrapped is read down, and bracketed."""
     digits = len(str(len(graph.ops))) + 1
-    rows = [f"{'#':>{digits}}  {'forward: read down':<{COLUMN}} | {'backward: read up':<{WIDTH}} rms"]
+    rows, wrapped = [], False
     for i, (op, line, lines) in enumerate(zip(graph.ops, forward, backward, strict=True), 1):
         shape, kept = shape_text(graph.values[op.output].shape), graph.kept(op)
         detail = f"{op.place.file}:{op.place.line}  {shape}" + (f"  keeps {kept}" if kept else "")
-        left, right = _wrapped(f"{line}\n{clip(detail, 2 * COLUMN)}", COLUMN), []
+        left, right, rule = _wrapped(f"{line}\n{clip(detail, 2 * COLUMN)}", COLUMN), [], ""
         for text, rms in reversed(lines):
             first, *rest = _wrapped(text, WIDTH)
             right += [f"{first:<{WIDTH}} {'' if rms is None else f'{rms:.1e}'}", *rest]
-        for k, (a, b) in enumerate(zip_longest(left, right, fillvalue="")):
-            rows.append(f"{'' if k else i:>{digits}}  {a:<{COLUMN}} | {b}")
+            rule += "/" + "|" * (len(rest) - 1) + "\\" if rest else "|"
+            wrapped = wrapped or bool(rest)
+        for k, (a, bar, b) in enumerate(zip_longest(left, rule, right, fillvalue="")):
+            rows.append(f"{'' if k else i:>{digits}}  {a:<{COLUMN}} {bar or '|'} {b}")
+    up = "backward: read up" + (", from / to \\ down" if wrapped else "")
+    rows.insert(0, f"{'#':>{digits}}  {'forward: read down':<{COLUMN}} | {up:<{WIDTH}} rms")
     total = f"keeps {bytes_text(graph.kept_bytes)} in all" if graph.kept_bytes else ""
     rows.append(f"{'':>{digits}}  {total:<{COLUMN}} | {seed or 'the gradient of the result is given'}    start here")
     return "\n".join(row.rstrip() for row in rows)

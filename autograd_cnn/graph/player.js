@@ -32,8 +32,6 @@ function show(number, quiet) {
   at = number;
   const step = steps[at];
   $("slider").value = at;
-  $("slider").setAttribute("aria-valuetext", `${at} of ${steps.length - 1}, ${title(step)}`);
-  fill($("where"), title(step));
   for (const way of ["begin", "forward", "loss", "backward", "end"]) document.body.classList.toggle(way, way === step.kind);
   // not `disabled`: a button that has the focus would take the keys with it
   const [begins, ends] = [at === 0, at === steps.length - 1];
@@ -46,9 +44,19 @@ function show(number, quiet) {
   fill($("tensors"), ...tensors(step));
   trial(step);
   memory(step);
-  picture(step);
   ask(asks);
+  locate(asks);
   if (!quiet) remember();
+}
+
+// Where we are; while something is asked, where we were
+function locate(asks) {
+  const step = facts.steps[at];
+  const called = asks ? "What comes next?" : title(step);
+  fill($("where"), called);
+  $("slider").setAttribute("aria-valuetext", `${at} of ${facts.steps.length - 1}, ${called}`);
+  document.body.classList.toggle("asking", Boolean(asks));
+  picture(asks ? at - 1 : at);
 }
 
 function remember() {
@@ -83,11 +91,11 @@ function module(way) {
 // Your line, beside it the derived line
 
 function code(step) {
-  if (step.kind === "loss") return [make("section", { "aria-label": "Derived line" }, make("h3", {}, "backward, derived"), make("pre", {}, line(facts.seed, true)))];
+  if (step.kind === "loss") return [make("section", { "aria-label": "Derived line" }, make("h3", {}, "backward, derived"), make("pre", {}, line(facts.seed, "back", true)))];
   if (step.op < 0) return [];
   const o = op(step);
   const back = step.kind === "backward";
-  const rules = o.rules.map(([text, rms]) => line(text, back, rms && `rms ${rms}`));
+  const rules = o.rules.map(([text, rms]) => line(text, "back", back, rms && `rms ${rms}`));
   const numbers = back ? contributions(o).map((part) => part.numbers).filter(Boolean) : [];
   return [
     make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${facts.places[o.place].at}`), source(o)),
@@ -95,18 +103,18 @@ function code(step) {
       "section",
       { "aria-label": "Derived line" },
       make("h3", {}, "forward"),
-      make("pre", {}, ...o.forward.split("\n").map((text) => line(text, !back))),
+      make("pre", {}, ...o.forward.split("\n").map((text) => line(text, "", !back))),
       make("h3", {}, "backward, derived"),
       rules.length ? make("pre", {}, ...rules) : make("p", {}, "no rule runs"),
       numbers.length ? make("h3", {}, "with the numbers in") : null,
-      numbers.length ? make("pre", {}, ...numbers.map((text) => line(text, true))) : null,
+      numbers.length ? make("pre", {}, ...numbers.map((text) => line(text, "back", true))) : null,
     ),
   ];
 }
 
-function line(text, now, note) {
+function line(text, way, now, note) {
   const tag = now ? "mark" : "span";
-  return make("span", { class: "line" }, make(tag, {}, text), note ? make("small", {}, note) : null, "\n");
+  return make("span", { class: `line ${way}` }, make(tag, {}, text), " ", note ? make("small", {}, note) : null, "\n");
 }
 
 function source(o) {
@@ -149,9 +157,10 @@ function tensors(step) {
 }
 
 // What the lines of a rule name beside gradients and functions
+const words = (o) => new Set(o.rules.flatMap(([text]) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu)));
 function used(o) {
-  const words = new Set(o.rules.flatMap(([text]) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu)));
-  return [...o.in, o.out].filter((id) => words.has(value(id).code || value(id).name));
+  const said = words(o);
+  return [...o.in, o.out].filter((id) => said.has(value(id).code || value(id).name));
 }
 
 function tagged(heading, ids, gradient) {
@@ -210,17 +219,17 @@ function figure(look, name, type, role, full) {
   const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", {}, type), role in ROLES ? make("small", {}, " " + role) : null);
   if (full) caption.title = full;
   const parts = [];
-  let drawn = null;
+  let [drawn, exact] = [null, null];
   if (!look) parts.push(make("p", {}, "not at hand"));
   else {
     if (look.i) drawn = make("div", {}, ...image(look, name, role.startsWith("gradient")));
     if (look.h) parts.push(histogram(look, name));
     if (look.s) parts.push(statistics(look));
-    if (look.n <= look.x.length) parts.push(numbers(look.x, type));
+    if (look.n <= look.x.length) exact = numbers(look.x, type);
     else parts.push(make("p", { class: "begins" }, "begins ", make("code", {}, look.x.slice(0, 4).join(" "))));
     if (look.bad) parts.push(make("p", { class: "bad" }, `${look.bad} not finite`));
   }
-  return make("figure", { class: role }, caption, drawn, make("div", { class: "told" }, ...parts));
+  return make("figure", { class: role }, caption, drawn, make("div", { class: "told" }, ...parts), exact);
 }
 
 // A picture: a channel can be picked, and a pixel be read
@@ -272,12 +281,15 @@ function pixel(target, x, y, [low, high], signed) {
 
 const ROLES = { input: 1, target: 1, parameter: 1, constant: 1 };
 
+// A block for each row of the last axis; what is too long for the card is wrapped, its columns kept
 function numbers(texts, type) {
   const last = Number(type.slice(1, type.indexOf(")")).split(",").filter(Boolean).at(-1) || 1);
   const longest = Math.max(...texts.map((text) => text.length));
-  const columns = last <= 8 ? last : Math.max(1, Math.min(8, Math.floor(28 / (longest + 2)))); // long rows are broken to fit
   const table = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": "all elements" });
-  for (let i = 0; i < texts.length; i += columns) table.append(make("code", {}, texts.slice(i, i + columns).join("  ")));
+  for (let i = 0; i < texts.length; i += last) {
+    const row = texts.slice(i, i + last).map((text) => text.padStart(longest).replaceAll(" ", "\u00a0"));
+    table.append(make("code", {}, row.join(" ")));
+  }
   return table;
 }
 
@@ -342,7 +354,7 @@ function question(number) {
   const others = (list, right) => [...new Set(list)].filter((text) => text !== right).slice(0, 3);
   let right, wrong, text;
   const sums = step.kind === "backward" ? o.learns.filter((id) => (value(id).parts || []).length > 1) : [];
-  const needs = (ids) => ids.map((id) => value(id).name).join(" and ") || "nothing else";
+  const needs = (ids, byproducts = []) => [...ids.map((id) => value(id).name), ...byproducts].join(" and ") || "nothing else";
   if (step.kind === "forward") {
     right = value(o.out).type.split(" ")[0];
     const shapes = [...o.in].reverse().concat(Object.keys(facts.values)).map((id) => value(id).type.split(" ")[0]);
@@ -355,8 +367,9 @@ function question(number) {
     wrong = [count - 1, count + 1, count + 2].map(String);
     text = `Next: the rule of ${o.name}. ${gradientOf(sums[0])} is a sum of how many contributions?`;
   } else if (number % 3 === 1) {
-    right = needs(used(o));
-    wrong = others([o.in, [o.out], [], [...o.in, o.out], o.in.slice(0, 1)].map(needs), right);
+    const byproducts = o.forward.split(" = ")[0].split(", ").slice(1).filter((name) => words(o).has(name));
+    right = needs(used(o), byproducts);
+    wrong = others([o.in, [o.out], [], [...o.in, o.out], o.in.slice(0, 1)].map((ids) => needs(ids)), right);
     text = `Next: the rule of ${o.name}. What does it need beside ${gradientOf(o.out)}?`;
   } else if (o.trial && o.trial.slips.length && number % 3) {
     const where = o.trial.slips[0].line;
@@ -380,7 +393,6 @@ function ask(asks) {
   const box = $("ask");
   box.hidden = !asks;
   quiz.open = asks ? asks.number : -1;
-  document.body.classList.toggle("asking", Boolean(asks));
   if (!asks) return;
   fill(box, ...asks.options.map((text, i) => {
     const button = make("button", { type: "button" }, make("kbd", {}, String(i + 1)), " ", make("code", {}, text));
@@ -401,7 +413,7 @@ function answer(asks, text, box) {
     else if (asks.options[i] === text) button.className = "bad";
   });
   const said = text === asks.right ? "Right." : `No: ${asks.right}.`;
-  document.body.classList.remove("asking");
+  locate();
   fill($("sentence"), make("b", {}, `${said} ${quiz.right} of ${quiz.asked}. `), facts.steps[asks.number].say);
   $("next").focus();
 }
@@ -459,28 +471,31 @@ function read({ depth, boxes, wires, rows, result }, k) {
   const pairs = own.filter(({ id }) => /^n\d+$/.test(id)).map(({ id }) => [by[id], by["r" + id.slice(1)]]);
   return {
     depth, svg, rows, boxes: own, cells: pairs,
-    wires: wires.map(([tail, head, labelled], i) => ({ tail, head, from: moment(tail), group: wired[i], label: labelled ? labels.shift() : null })),
+    wires: wires.map(([tail, head, labelled], i) => ({ tail, head, from: moment(tail), to: moment(head), group: wired[i], label: labelled ? labels.shift() : null })),
   };
 }
 
-function picture(step) {
+function picture(number) {
+  const step = facts.steps[number];
   const way = step.kind === "backward" ? "r" : "n";
-  if (!$("rows").hidden) return mark(step);
+  if (!$("rows").hidden) return mark(number);
   const { boxes, wires, rows } = pictures[shown];
   const now = step.op < 0 ? "" : way + rows[step.op];
-  if (!at) scroll(0, 0);
+  if (!number) scroll(0, 0);
   for (const { id, x, y, from, group } of boxes) {
-    const lit = id === now || (step.kind === "loss" && from === at);
+    const lit = id === now || (step.kind === "loss" && from === number);
     group.classList.toggle("now", lit);
-    group.classList.toggle("later", from > at && !lit);
+    group.classList.toggle("later", from > number && !lit);
     group.setAttribute("tabindex", lit ? 0 : -1);
     if (lit) scroll(x, y);
   }
-  for (const { tail, head, from, group, label } of wires) {
+  for (const { tail, head, from, to, group, label } of wires) {
     const lit = now !== "" && (tail === now || head === now);
     group.classList.toggle("lit", lit);
-    group.classList.toggle("later", from > at && !lit);
-    label?.classList.toggle("later", from > at && !lit);
+    for (const part of label ? [group, label] : [group]) {
+      part.classList.toggle("later", from > number && !lit);
+      part.classList.toggle("ahead", to > number); // a rung says what a rule will need
+    }
   }
 }
 
@@ -491,14 +506,15 @@ function scroll(x, y) {
 }
 
 let marked = [];
-function mark(step) {
+function mark(number) {
+  const step = facts.steps[number];
   for (const cell of marked) {
     cell.classList.remove("now", "twin");
     cell.tabIndex = -1;
   }
   marked = step.op < 0 ? [listed[step.kind === "begin" ? 0 : listed.length - 1]?.[0]].filter(Boolean) : listed[step.op].filter(Boolean);
   for (const cell of marked) {
-    const now = step.op >= 0 && cell.step === at;
+    const now = step.op >= 0 && cell.step === number;
     cell.classList.add(now ? "now" : step.op < 0 ? "near" : "twin");
     if (now || step.op < 0) cell.tabIndex = 0;
   }
@@ -529,7 +545,7 @@ function list(on) {
   $("unfold").setAttribute("aria-disabled", on || shown >= pictures.length - 1);
   pictures.forEach(({ svg }, k) => svg.toggleAttribute("hidden", k !== shown));
   paint();
-  if (at >= 0) picture(facts.steps[at]);
+  if (at >= 0) picture(quiz.open < 0 ? at : at - 1);
 }
 
 // The pictures are of the first moment: their loss is another now
@@ -689,7 +705,7 @@ const actions = {
 const KEYS = {
   ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
   Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
-  q: actions.quiz, "?": actions.keys, t: () => details("all"), "/": () => $("search").focus(), r: actions.list,
+  q: actions.quiz, "?": actions.keys, t: () => quiz.open < 0 && details("all"), "/": () => $("search").focus(), r: actions.list,
   "[": actions.fold, "]": actions.unfold, o: another,
 };
 

@@ -436,6 +436,40 @@ def test_the_quiz_asks_before_it_shows(opened, small):
     assert asked >= 10 and kinds >= {"Which", "What", "g_h"}
 
 
+def test_while_it_asks_nothing_answers(opened, small):
+    page = opened(small[0])
+    page.keyboard.press("t")
+    page.keyboard.press("q")
+    page.evaluate("show(11); show(12)")
+    op = page.evaluate("op(facts.steps[at])")
+    right = page.evaluate("question(12).right")
+    assert page.is_hidden("#all") and page.inner_text("#where") == "What comes next?"
+    assert page.get_attribute("#slider", "aria-valuetext").endswith("What comes next?")
+    boxes = page.evaluate("pictures[shown].boxes.map(({ id, group }) => [id, getComputedStyle(group).visibility])")
+    seen = {id for id, visibility in boxes if visibility == "visible"}
+    back = op["id"].replace("n", "r")
+    assert op["id"] in seen and back not in seen and f"r{int(op['id'][1:]) + 1}" in seen
+    rungs = page.evaluate("""pictures[shown].wires.filter(({ tail, head }) => /^n/.test(tail) && /^r/.test(head))
+        .map(({ head, group, label }) => [head, [group, label].map((part) => getComputedStyle(part).visibility)])""")
+    assert [looks for head, looks in rungs if head == back] == [["hidden", "hidden"]]
+    assert all(set(looks) == {"visible"} for head, looks in rungs if int(head[1:]) > int(back[1:]))
+    page.keyboard.press("t")
+    page.keyboard.press("r")
+    assert page.is_hidden("#rows .backward") and page.is_visible("#rows .forward")
+    page.keyboard.press("r")
+    page.locator("#ask button").filter(has_text=right).first.click()
+    assert page.is_visible("#all table") and page.inner_text("#where").startswith("rule of ")
+    assert page.locator("#picture .now").evaluate("(box) => getComputedStyle(box).visibility") == "visible"
+
+
+def test_a_by_product_counts_as_needed(opened, rng):
+    w = ag.Tensor(rng.normal(size=(2, 4, 4, 1)), True, "w")
+    page = opened(ag.trace(lambda x: ag.sum(ag.max_pool2d(w, 2) * x), rng.normal(size=(2, 2, 2, 1))).page())
+    asked = [page.evaluate("n => question(n)", n) for n in page.evaluate("facts.steps.keys().toArray()")]
+    (needs,) = [q for q in asked if q and q["text"].startswith("Next: the rule of max_pool2d. What does it need")]
+    assert needs["right"] == "argmax_max_pool2d"
+
+
 def test_a_wrong_answer_is_told_and_a_question_can_be_skipped(opened, small):
     page = opened(small[0])
     page.click("#quiz")
@@ -504,6 +538,29 @@ def test_no_sideways_scroll(opened, cnn_page, width):
             page.evaluate("getComputedStyle(document.getElementById('code')).gridTemplateColumns.split(' ').length")
             == 1
         )
+
+
+@pytest.mark.parametrize("width", [320, 800, 1280])
+def test_numbers_are_wrapped_and_not_cut(opened, small, width):
+    page = opened(small[0], "#step=11", width=width)
+    assert page.locator(".numbers").count() >= 4
+    for numbers in page.locator(".numbers").all():
+        assert numbers.evaluate("(box) => box.scrollWidth <= box.clientWidth")
+        rows = numbers.locator("code").all_inner_texts()
+        assert len({len(row.split()) for row in rows}) == 1
+
+
+def test_a_wrapped_line_is_one_block(opened, cnn_page):
+    page = opened(cnn_page[2], width=320)
+    page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'conv2d'))")
+    lines = page.locator("#code .line.back")
+    assert lines.count() == page.evaluate("op(facts.steps[at]).rules.length")
+    heights = [box["height"] for box in (line.bounding_box() for line in lines.all())]
+    assert max(heights) > 30 and lines.first.evaluate("(line) => getComputedStyle(line).borderLeftStyle") == "dashed"
+    assert (
+        page.evaluate("op(facts.steps[at]).rules.map(([text]) => text)")
+        == page.locator(".line.back mark").all_inner_texts()
+    )
 
 
 def test_the_picture_stays_beside_its_step_and_covers_no_table(opened, small):

@@ -721,6 +721,22 @@ def test_writing_it_changes_nothing(cnn):
     cnn.backward()
 
 
+def test_a_wrapped_line_is_bracketed_and_read_down(rng):
+    x, w = rng.normal(size=(1, 4, 4, 1)), rng.normal(size=(3, 3, 1, 2))
+
+    def f(picture, the_first_weights):
+        h = ag.conv2d(picture, the_first_weights, padding=(1, 1), stride=2)
+        return ag.sum(h)
+
+    head, *rows = str(ag.trace(f, x, w).program()).splitlines()
+    assert "backward: read up, from / to \\ down" in head
+    marks, texts = zip(*((row[61], row[63:]) for row in rows), strict=True)
+    start = marks.index("/")
+    assert texts[start].startswith("g_the_first_weights = ag.conv2d_weight_gradient(")
+    assert marks[start + 1] == "\\" and texts[start + 1].startswith("    ")
+    assert "from /" not in str(ag.trace(lambda x: x * x, 2.0).program())
+
+
 def test_the_listing():
     def f(x, y):
         h = ag.sin(x)
