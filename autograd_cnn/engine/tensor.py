@@ -294,7 +294,7 @@ class Tensor:
             return walk(self._node, seed, retain=retain, targets=targets)
         before, mode.recording = mode.recording, True
         try:
-            seed = seed if isinstance(seed, Tensor) else Tensor._of(seed, None)
+            seed = seed if isinstance(seed, Tensor) else Tensor(seed, name="seed")
             return walk(self._node, seed, retain=True, wrap=Tensor._of, targets=targets)
         finally:
             mode.recording = before

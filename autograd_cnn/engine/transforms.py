@@ -86,7 +86,7 @@ class _Run:
         if self.value._node is not None:
             if create_graph:
                 with enable_grad():
-                    seed = seed if isinstance(seed, Tensor) else Tensor(seed)
+                    seed = seed if isinstance(seed, Tensor) else Tensor(seed, name="seed")
                     found = walk(self.value._node, seed, retain=True, wrap=Tensor._of, targets=set(nodes))
             else:
                 found = walk(self.value._node, np.array(seed), retain=retain, targets=set(nodes))
@@ -207,7 +207,7 @@ def _reach(total: Tensor, g: Tensor, nested: bool) -> dict[Any, Any]:
     if not nested:
         return walk(total._node, seed, targets={g._node})
     with enable_grad():
-        return walk(total._node, Tensor(seed), retain=True, wrap=Tensor._of, targets={g._node})
+        return walk(total._node, Tensor(seed, name="seed"), retain=True, wrap=Tensor._of, targets={g._node})
 
 
 def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:

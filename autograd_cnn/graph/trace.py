@@ -21,7 +21,7 @@ from autograd_cnn.engine.messages import here
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import Constant, Leaf, Node, enable_grad, mode, tape
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.engine.transforms import Checkpoint
+from autograd_cnn.engine.transforms import Checkpoint, alias
 from autograd_cnn.graph.names import Site, Source
 from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Scope, Use, Value
 from autograd_cnn.graph.text import spelled
@@ -329,6 +329,7 @@ class _Writer:
         # of several operations under one of the user's calls, the last one made what the variable holds
         last = node is self.tensor._node
         name = "loss" if last and self.tensor.size == 1 else primitive.name
+        name = self.values[inputs[0][1]].name if primitive is alias else name
         if site and site.target and (site.operation == primitive.name or following != (step.code, step.offset)):
             name = site.target
         output = self.value(step.name or name, "activation", step.out)

@@ -392,6 +392,13 @@ def test_a_checkpoint_is_one_operation(weights):
     assert [op.name for op in graph.ops] == ["checkpoint of <lambda>", "sum"]
 
 
+def test_a_transform_s_variable_is_called_as_the_argument_and_its_seed_seed():
+    graph = ag.trace(ag.grad(ag.grad(lambda x: ag.sin(x) * x)), 1.3)
+    assert [op.name for op in graph.ops[:2]] == ["alias", "alias"]
+    assert [graph.values[op.output].name for op in graph.ops[:2]] == ["x_2", "x_2_2"]
+    assert names(graph, "input") == ["x", "seed", "seed_2"]
+
+
 def test_a_recorded_walk_can_be_drawn(weights):
     w = weights(3)
     g = (w**3).sum().gradient(w, create_graph=True)
