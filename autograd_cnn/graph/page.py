@@ -36,7 +36,7 @@ DRAWN = 100  # rows of a picture; the page lists all of them too
 PLAIN = 250_000  # characters of facts; more are compressed
 
 
-def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
+def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = False, source: bool = True) -> str:
     """The page of `graph`; the first of several frames is `graph` itself."""
     if len(graph.ops) > LIMIT:
         raise ValueError(
@@ -52,9 +52,10 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
     views, channels = _views(graph), CHANNELS // 2 if frames else CHANNELS
     moments = [graph, *(g for _, g in frames)]
     data = {
-        "frames": [{**facts_of(g, channels), "overlays": _overlays(g, list(views))} for g in moments],
+        "frames": [{**facts_of(g, channels, source), "overlays": _overlays(g, list(views))} for g in moments],
         "labels": ["at the start", *(plain(label) for label, _ in frames)],
         "pictures": [_picture(graph, depth, view) for depth, view in views.items()],
+        "quiz": quiz,
         "usual": sum(len(view.graph.ops) <= READABLE for view in views.values()) - 1,
     }
     pictures = [svg(graph, depth).replace('role="img"', 'role="group"', 1) for depth in views]

@@ -15,7 +15,6 @@ Reads records, and the engine's registry. Earlier programs of the kind: Tangent 
 from __future__ import annotations
 
 import copy
-import inspect
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
 from autograd_cnn.graph.listing import Line, listing
 from autograd_cnn.graph.namespace import Namespace
-from autograd_cnn.graph.reading import read
+from autograd_cnn.graph.reading import Reader
 from autograd_cnn.graph.records import Graph, Op, Use, Value
 from autograd_cnn.graph.sources import NoSource, literal, sequence, tidy
 from autograd_cnn.graph.text import clip
@@ -162,6 +161,7 @@ class Author(Namespace):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
+        self.reader = Reader(self.known, self.scope)
         self.inputs: dict[str, str] = {}  # identifier -> name
         self.received: set[str] = set()  # gradients that have begun
         self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
@@ -324,10 +324,8 @@ class Author(Namespace):
         def local(name: str, frame: int) -> str:
             return self.named((op.id, "local", frame, name), f"{name.lstrip('_')}_{op.id}")
 
-        said = inspect.getdoc(function) if function.__name__ != "<lambda>" else None
         with suppress(NoSource):
-            comment = [f"# {line}" for line in (said or "").partition("\n\n")[0].splitlines()]
-            return comment + read(function, given, self.known, local, self.scope)
+            return self.reader.read(function, given, local)
         try:
             called = self.known(function, "rule")
         except NoSource:

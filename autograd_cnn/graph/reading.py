@@ -13,62 +13,103 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 import inspect
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import count
 from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.graph.sources import NoSource, literal, parsed, source
+from autograd_cnn.graph.sources import NoSource, Rewriter, literal, numbered, parsed, source
 from autograd_cnn.graph.text import spelled as between
 
 
-def read(
-    function: Any,
-    given: list[str],
-    known: Callable[[Any, str], str],
-    local: Callable[[str, int], str],
-    scope: dict[str, Any],
-) -> list[str]:
-    """The statements of `function`, and at the end its result.
+class Reader:
+    """Reads a rule once for arguments of the same shapes and dtypes; for others only names change."""
 
-    Parameters become what is `given`, globals what `known` makes of an object and its name there, variables what
-    `local` makes of their name and the number of the function. `scope` has the arrays of what is given; variables are
-    left there.
-    """
-    reading = _Reading(known, local, scope)
-    try:
-        result = reading.function(function, [reading.expression(text) for text in given])
-        return [reading.text(node) for node in (*reading.statements, result)]
-    finally:
-        for name in reading.places:
-            del scope[name]
+    def __init__(self, known: Callable[[Any, str], str], scope: dict[str, Any]) -> None:
+        self.known = known
+        self.scope = scope
+        self.templates: dict[Any, _Template | None] = {}
+
+    def read(self, function: Any, given: list[str], local: Callable[[str, int], str]) -> list[str]:
+        """What the docstring of `function` says first, its statements, and at the end its result.
+
+        Parameters become what is `given`, globals what `known` makes of an object and its name there, variables what
+        `local` makes of their name and the number of the function. `scope` has the arrays of what is given.
+        """
+        names: dict[str, str] = {}
+        given = [numbered(text, names) for text in given]
+        values = [self.scope.get(name, getattr(builtins, name, None)) for name in names]
+        key = id(function), *given, *map(_kind, values)
+        template = self.templates.get(key)
+        if key not in self.templates:
+            reading = _Reading(dict(zip(names.values(), values, strict=True)))
+            template = reading.template(function, given)
+            if reading.lasting:
+                self.templates[key] = template
+        if template is None:
+            raise NoSource
+        return template.filled(dict(zip(names.values(), names, strict=True)), self.known, local)
+
+
+def _kind(value: Any) -> Any:
+    """What of an argument may decide."""
+    return (value.shape, value.dtype) if _is_array(value) else id(value)
+
+
+@dataclass(slots=True)
+class _Template:
+    """What a rule says, with marks for names: of its arguments, of `variables`, of `things` that are known."""
+
+    texts: list[str]
+    variables: dict[str, tuple[str, int]]
+    things: dict[str, tuple[Any, str]]
+
+    def filled(
+        self, names: dict[str, str], known: Callable[[Any, str], str], local: Callable[[str, int], str]
+    ) -> list[str]:
+        names |= {mark: local(*variable) for mark, variable in self.variables.items()}
+        names |= {mark: known(*thing) for mark, thing in self.things.items()}
+        return [re.sub("\0(.*?)\0", lambda mark: names[mark[1]], text) for text in self.texts]
 
 
 class _Reading:
     """What is known stands in the tree under a name of its own, and in the scope; so do arguments of helpers."""
 
-    def __init__(
-        self, known: Callable[[Any, str], str], local: Callable[[str, int], str], scope: dict[str, Any]
-    ) -> None:
-        self.known = known
-        self.local = local
+    def __init__(self, scope: dict[str, Any]) -> None:
         self.scope = scope
-        self.places: list[str] = []
+        self.given = set(scope)
+        self.lasting = True  # until the shape of what a line has made matters: numbers may have decided it
+        self.variables: dict[str, tuple[str, int]] = {}
         self.things: dict[str, str] = {}  # names of what is known -> what it is called in the source
         self.decided: set[str] = set()  # of these, what is no constant of the source
         self.statements: list[ast.stmt] = []
         self.numbers = count(1)
 
+    def template(self, function: Any, given: list[str]) -> _Template | None:
+        try:
+            result = self.function(function, [self.expression(text) for text in given])
+            spelling = _Spelling(self)
+            texts = [ast.unparse(ast.fix_missing_locations(spelling.visit(n))) for n in (*self.statements, result)]
+        except NoSource:
+            return None
+        said = inspect.getdoc(function) if function.__name__ != "<lambda>" else None
+        texts[:0] = [f"# {line}" for line in (said or "").partition("\n\n")[0].splitlines()]
+        return _Template(texts, self.variables, spelling.things)
+
     def place(self, value: Any) -> ast.Name:
-        self.places.append(name := f"{len(self.places)} place")  # no identifier, so nobody else's name
-        self.scope[name] = value
+        self.scope[name := f"{len(self.scope)} place"] = value  # no identifier, so nobody else's name
         return ast.Name(name, ast.Load())
+
+    def variable(self, name: str, frame: int) -> ast.Name:
+        self.variables[f"{name} {frame}"] = name, frame
+        return ast.Name(f"{name} {frame}", ast.Load())
 
     def thing(self, value: Any, wish: str = "", decided: bool = True) -> ast.Name:
         node = self.place(value)
@@ -90,29 +131,9 @@ class _Reading:
     def expression(self, text: str) -> Any:
         """What is given: known, unless arrays are in it."""
         node = parsed(text)
-        if {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} <= {"np", "ag"}:
+        if all(isinstance(self.scope[n.id], ModuleType) for n in ast.walk(node) if isinstance(n, ast.Name)):
             return self.thing(eval(text, self.scope))
         return node
-
-    def text(self, node: Any) -> str:
-        reading = self
-
-        class Spelling(ast.NodeTransformer):
-            def visit_Name(self, node: ast.Name) -> Any:
-                return (
-                    parsed(reading.known(reading.scope[node.id], reading.things[node.id]))
-                    if reading.is_known(node)
-                    else node
-                )
-
-            def visit_Subscript(self, node: ast.Subscript) -> Any:
-                index = reading.value_of(node.slice)
-                if isinstance(index, (slice, tuple)) and index:
-                    parts = map(between, index if isinstance(index, tuple) else [index])
-                    node.slice = parsed(f"_[{', '.join(parts)}]").slice
-                return self.generic_visit(node)
-
-        return ast.unparse(ast.fix_missing_locations(Spelling().visit(copy.deepcopy(node))))
 
     def function(self, function: Any, given: list[Any]) -> Any:
         """The result of `function`; statements that go before are added to `statements`."""
@@ -127,9 +148,10 @@ class _Reading:
 
     def decide(self, node: Any) -> Any:
         """The value that options, shapes and dtypes alone give to `node`; else `node`."""
-        names = {n.id: n.ctx for n in ast.walk(node) if isinstance(n, ast.Name)}
-        free = {n for n in names if n not in self.bound(node)}
-        if self.is_known(node) or not free & self.decided or not free <= self.things.keys():
+        if isinstance(node, ast.Name):
+            return node
+        free = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} - self.bound(node)
+        if not free <= self.things.keys() or not free & self.decided:
             return node
         with suppress(Exception), warnings.catch_warnings():  # ``len(None)``, where a condition around it rules it out
             warnings.simplefilter("ignore")
@@ -143,7 +165,30 @@ class _Reading:
         return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
-class _Frame(ast.NodeTransformer):
+class _Spelling(Rewriter):
+    """Constants as they are, marks for other names; `things` are those that are left."""
+
+    def __init__(self, reading: _Reading) -> None:
+        self.reading = reading
+        self.things: dict[str, tuple[Any, str]] = {}
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        if self.reading.is_known(node):
+            value = self.reading.scope[node.id]
+            if not callable(value) and not isinstance(value, ModuleType):
+                return parsed(literal(value))
+            self.things[node.id] = value, self.reading.things[node.id]
+        return ast.Name(f"\0{node.id}\0", node.ctx)
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        index, value = self.reading.value_of(node.slice), self.visit(node.value)
+        if isinstance(index, (slice, tuple)) and index:
+            parts = map(between, index if isinstance(index, tuple) else [index])
+            return ast.Subscript(value, parsed(f"_[{', '.join(parts)}]").slice, node.ctx)
+        return ast.Subscript(value, self.visit(node.slice), node.ctx)
+
+
+class _Frame(Rewriter):
     """One function that is read: its names, and what they stand for."""
 
     def __init__(self, reading: _Reading, number: int, names: dict[str, Any], function: Any) -> None:
@@ -197,8 +242,8 @@ class _Frame(ast.NodeTransformer):
                 self.assign(part, self.reading.thing(v))
             return
         for name in self.reading.bound(target):
-            self.own.add(variable := self.reading.local(name, self.number))
-            self.names[name] = ast.Name(variable, ast.Load())
+            self.names[name] = self.reading.variable(name, self.number)
+            self.own.add(self.names[name].id)
         made = ast.Assign([self.visit(target)], value)
         self.reading.statements.append(made)
         exec(_compiled(ast.Module([made], [])), self.reading.scope)
@@ -224,7 +269,7 @@ class _Frame(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> Any:
         if node.id in self.names:
             found = self.names[node.id]
-            return ast.Name(found.id, node.ctx) if isinstance(found, ast.Name) else copy.deepcopy(found)
+            return ast.Name(found.id, node.ctx) if isinstance(found, ast.Name) else found
         if node.id not in self.outside and not hasattr(builtins, node.id):
             raise NoSource
         value = self.outside[node.id] if node.id in self.outside else getattr(builtins, node.id)
@@ -255,29 +300,28 @@ class _Frame(ast.NodeTransformer):
             raise NoSource
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
-        node.value = self.visit(node.value)
-        if isinstance(node.value, ast.Name):
-            value = self.reading.scope.get(node.value.id)
+        of = self.visit(node.value)
+        if isinstance(of, ast.Name):
+            value = self.reading.scope.get(of.id)
             if isinstance(value, ModuleType):
                 part = getattr(value, node.attr)
                 if value.__name__.startswith(f"{self.home}.") or hasattr(part, "raw"):
                     return self.reading.thing(part, node.attr, decided=False)
             if node.attr in ("shape", "ndim", "size", "dtype") and _is_array(value):
+                self.reading.lasting &= of.id in self.reading.given
                 return self.reading.thing(getattr(value, node.attr))
-        return node
+        return ast.Attribute(of, node.attr, node.ctx)
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
-        node.value, node.slice = self.visit(node.value), self.visit(node.slice)
-        if isinstance(node.value, (ast.List, ast.Tuple)):  # of arrays: which of them is known
-            elements = self.reading.place(node.value.elts)
-            found = self.reading.value(ast.Subscript(elements, node.slice, ast.Load()))
-            return type(node.value)(found, ast.Load()) if isinstance(found, list) else found
-        return node
+        of, index = self.visit(node.value), self.visit(node.slice)
+        if isinstance(of, (ast.List, ast.Tuple)):  # of arrays: which of them is known
+            elements = self.reading.place(of.elts)
+            found = self.reading.value(ast.Subscript(elements, index, ast.Load()))
+            return type(of)(found, ast.Load()) if isinstance(found, list) else found
+        return ast.Subscript(of, index, node.ctx)
 
     def visit_Tuple(self, node: Any) -> Any:
-        self.generic_visit(node)
-        node.elts = self.flat(node.elts)
-        return node
+        return type(node)(self.flat([self.visit(e) for e in node.elts]), node.ctx)
 
     visit_List = visit_Tuple
 
@@ -297,19 +341,21 @@ class _Frame(ast.NodeTransformer):
     def comprehension(self, node: Any) -> Any:
         before = dict(self.names)
         for name in self.reading.bound(node):
-            self.names[name] = ast.Name(self.reading.local(name, self.number), ast.Load())
+            self.names[name] = self.reading.variable(name, self.number)
         self.comprehensions += 1
-        self.generic_visit(node)
+        made = self.generic_visit(node)
         self.comprehensions -= 1
         self.names = before
-        return node
+        return made
 
     visit_ListComp = visit_GeneratorExp = visit_SetComp = visit_DictComp = comprehension
 
     def visit_Call(self, node: ast.Call) -> Any:
-        node.func = self.visit(node.func)
-        node.args = self.flat([self.visit(a) for a in node.args])
-        node.keywords = [ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords]
+        node = ast.Call(
+            self.visit(node.func),
+            self.flat([self.visit(a) for a in node.args]),
+            [ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords],
+        )
         if (array := self.about_an_array(node)) is not None:
             return array
         if (decided := self.reading.decide(node)) is not node:
@@ -363,12 +409,12 @@ class _Frame(ast.NodeTransformer):
         later = [*self.reading.statements[start:], result]
         uses = [n for part in later for n in ast.walk(part) if isinstance(n, ast.Name) and n.id == place]
         if len(uses) > 1:
-            variable = ast.Name(self.reading.local(wish, next(self.reading.numbers)), ast.Store())
+            variable = self.reading.variable(wish, next(self.reading.numbers))
             self.reading.scope[variable.id] = self.reading.scope[place]
-            later = [ast.Assign([variable], argument), *later]
-            argument = ast.Name(variable.id, ast.Load())
+            later = [ast.Assign([ast.Name(variable.id, ast.Store())], argument), *later]
+            argument = variable
 
-        class Put(ast.NodeTransformer):
+        class Put(Rewriter):
             def visit_Name(self, node: ast.Name) -> Any:
                 return argument if node.id == place else node
 
@@ -405,4 +451,4 @@ def _is_array(value: Any) -> bool:
 
 def _compiled(tree: Any) -> Any:
     mode = "eval" if isinstance(tree, ast.Expression) else "exec"
-    return compile(ast.fix_missing_locations(copy.deepcopy(tree)), "<rule>", mode)
+    return compile(ast.fix_missing_locations(tree), "<rule>", mode)

@@ -7,10 +7,11 @@ object that runs. Expressions are text here; `tidy` gives them the parentheses t
 from __future__ import annotations
 
 import ast
-import copy
+import keyword
 import linecache
 import math
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -19,17 +20,32 @@ import numpy as np
 
 from autograd_cnn.graph.text import spelled as between
 
+_NAME = re.compile(r"""(b?'(?:\\.|[^'\\])*'|b?"(?:\\.|[^"\\])*")|(?<![\w.])[^\W\d]\w*""")  # or a string; no attribute
+
 
 class NoSource(Exception):
     """Nothing in a source file could stand for this."""
 
 
+class Rewriter(ast.NodeVisitor):
+    """A `NodeTransformer` that makes new nodes; what was there may be shared, and stays as it is."""
+
+    def generic_visit(self, node: ast.AST) -> Any:
+        fields = dict(ast.iter_fields(node))
+        for name, value in fields.items():
+            if isinstance(value, ast.AST):
+                fields[name] = self.visit(value)
+            elif isinstance(value, list):
+                fields[name] = [self.visit(v) if isinstance(v, ast.AST) else v for v in value]
+        return type(node)(**fields)
+
+
 def source(function: Any) -> Any:
-    """The `lambda` or `def` that `function` was made from."""
+    """The `lambda` or `def` that `function` was made from; not to be changed."""
     code = getattr(function, "__code__", None)
     if code is None or code.co_freevars:
         raise NoSource
-    return copy.deepcopy(_found(code, "".join(linecache.getlines(code.co_filename))))
+    return _found(code, "".join(linecache.getlines(code.co_filename)))
 
 
 @lru_cache(maxsize=1024)
@@ -74,9 +90,27 @@ def parsed(text: str) -> Any:
     return ast.parse(text, mode="eval").body
 
 
+def renamed(text: str, new: Callable[[str], str]) -> str:
+    """An expression with other names."""
+    return _NAME.sub(lambda found: found[0] if found[1] or keyword.iskeyword(found[0]) else new(found[0]), text)
+
+
+def numbered(text: str, names: dict[str, str]) -> str:
+    """An expression with numbers for its names, which go into `names`: ``x * np.exp(x)`` is ``_0 * _1.exp(_0)``."""
+    return renamed(text, lambda name: names.setdefault(name, f"_{len(names)}"))
+
+
 def tidy(text: str) -> str:
     """An expression without parentheses that change nothing."""
-    return ast.unparse(parsed(text))
+    names: dict[str, str] = {}
+    pattern = _tidied(numbered(text, names))
+    back = {number: name for name, number in names.items()}
+    return renamed(pattern, back.__getitem__)
+
+
+@lru_cache(maxsize=1024)
+def _tidied(pattern: str) -> str:
+    return ast.unparse(parsed(pattern))
 
 
 def literal(value: Any) -> str:

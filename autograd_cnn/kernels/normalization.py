@@ -8,6 +8,7 @@ Imports NumPy and its neighbours `elementwise`, `memory`, `threads` and `twins`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ from .threads import map_tiles
 from .twins import twin
 
 Array = NDArray[Any]
+
+LONG = 1024  # numbers in a row
 
 
 def moments(x: Array) -> tuple[Array, Array]:
@@ -82,16 +85,17 @@ def _map_rows(function: Callable[..., Any], *arrays: Array) -> list[Any]:
 
 @twin("mean", "squares")
 def _moments(x: Array, mean: Array, squares: Array) -> None:
-    ones = np.ones(len(x), x.dtype)  # products with ones are several times as fast as sums
-    centred = np.subtract(x, x[0], out=scratch("centred", x.shape, x.dtype))
-    rest = ones @ centred / x.dtype.type(len(x))
-    np.add(x[0], rest, out=mean)
-    centred -= rest
-    squares[...] = ones @ np.square(centred, out=centred)
+    channels = len(mean)
+    rough = np.ones(len(x), x.dtype) @ x / x.dtype.type(len(x))
+    wide, middle = _side_by_side(x, rough)
+    centred = np.subtract(wide, middle, out=scratch("centred", wide.shape, x.dtype))
+    np.add(rough, _sum(centred, channels) / x.dtype.type(len(x)), out=mean)
+    squares[...] = _sum(np.square(centred, out=centred), channels)
 
 
 @twin("y")
 def _normalise(x: Array, y: Array, mean: Array, scale: Array, shift: Array) -> None:
+    x, y, mean, scale, shift = _side_by_side(x, y, mean, scale, shift)
     np.subtract(x, mean, out=y)
     y *= scale
     y += shift
@@ -100,15 +104,29 @@ def _normalise(x: Array, y: Array, mean: Array, scale: Array, shift: Array) -> N
 @twin("sums")
 def _project(g: Array, x: Array, sums: Array, mean: Array) -> None:
     """Sums of g, and of g times x around its mean."""
-    ones = np.ones(len(x), x.dtype)
+    channels = len(mean)
+    g, x, mean = _side_by_side(g, x, mean)
     centred = np.subtract(x, mean, out=scratch("centred", x.shape, x.dtype))
-    sums[0] = ones @ g
-    sums[1] = ones @ np.multiply(centred, g, out=centred)
+    sums[0] = _sum(g, channels)
+    sums[1] = _sum(np.multiply(centred, g, out=centred), channels)
 
 
 @twin("gx")
 def _pull_back(g: Array, x: Array, gx: Array, mean: Array, slope: Array, bend: Array, shift: Array) -> None:
-    np.subtract(x, mean, out=gx)
-    gx *= bend
-    gx += shift
+    g, x, gx, slope, bend, shift = _side_by_side(g, x, gx, slope, bend, shift - mean * bend)
+    np.multiply(x, bend, out=gx)
     gx += np.multiply(g, slope, out=scratch("centred", x.shape, x.dtype))
+    gx += shift
+
+
+def _side_by_side(x: Array, *others: Array) -> tuple[Array, ...]:
+    """Rows of matrices joined to longer ones, and vectors repeated as often: NumPy begins anew with each row."""
+    rows, channels = x.shape
+    times = math.gcd(rows, max(1, LONG // channels))
+    return tuple(a.reshape(-1, times * channels) if a.ndim == 2 else np.tile(a, times) for a in (x, *others))
+
+
+def _sum(x: Array, channels: int) -> Array:
+    ones = np.ones(len(x), x.dtype)  # products with ones are several times as fast as sums
+    total: Array = (ones @ x).reshape(-1, channels).sum(axis=0)
+    return total

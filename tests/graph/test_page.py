@@ -370,6 +370,17 @@ def test_save_and_show_write_the_page(models, tmp_path, monkeypatch):
     assert address.startswith("file://") and address.endswith(".html")
 
 
+def test_without_source_none_of_the_users_code_is_in_the_page(net, tmp_path):
+    graph, _, _ = net
+    for source, there in (True, True), (False, False):
+        graph.save(tmp_path / "net.html", source=source)
+        text = (tmp_path / "net.html").read_text(encoding="utf-8")
+        (facts,) = facts_of(text)["frames"]
+        assert bool(facts["functions"]) == there == any("marked" in place for place in facts["places"])
+        assert all(place["at"].startswith("test_page.py:") for place in facts["places"])
+        assert ("return ag.mse(s, y)" in text) == there
+
+
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own(models, monkeypatch):
     notebook, display = ModuleType("IPython"), ModuleType("IPython.display")
     notebook.get_ipython = lambda: SimpleNamespace(kernel=object())

@@ -617,6 +617,37 @@ def doubled_of(x, made):
     return doubled
 
 
+def test_a_rule_is_read_once_for_all_arguments_of_the_same_shapes_and_dtypes(w):
+    def f(x, y):
+        for k in range(1, 50):
+            x = ag.tanh(x * y) if k % 2 else ag.sum(x, axis=0, keepdims=True) + y
+        return ag.sum(x)
+
+    graph = ag.trace(f, w("x", 3, 2), w("y", 3, 2))
+    author = Author(graph)
+    author.program()
+    assert len(graph.ops) == 99 and len(author.reader.templates) == 7
+    check(f, w("x", 3, 2), w("y", 3, 2))
+
+
+def test_a_rule_is_read_anew_where_numbers_decide_a_shape(w):
+    def rule(g, x):
+        large = x[x > 0]
+        return g * large.size
+
+    @ag.primitive
+    def counted(x):
+        return x * 1
+
+    counted.vjp(x=rule)
+    try:
+        x = ag.Tensor([1.0, -1.0, 2.0], requires_grad=True, name="x")
+        source = check(lambda x: ag.sum(counted(counted(x) - 1.5)), x).source
+        assert "large_n1 = x[x > 0]\n    g_x = g_counted * 2\n" in source and "g_subtract = g_counted_2 * 1\n" in source
+    finally:
+        del registry["counted"]
+
+
 def test_conditions_of_a_def_are_decided_and_its_docstring_is_a_comment(w):
     def rule(g, x, n):
         """Twice or thrice.
