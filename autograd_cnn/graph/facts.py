@@ -23,10 +23,10 @@ WHOLE = 300  # operations up to which there are images and trials
 CONTEXT = 6  # lines of the user's around those that are marked
 
 
-def facts_of(graph: Graph, channels: int = CHANNELS) -> dict[str, Any]:
-    """Everything the page says of `graph`, as text and numbers; of an array so many `channels`."""
+def facts_of(graph: Graph, channels: int = CHANNELS, source: bool = True) -> dict[str, Any]:
+    """Everything the page says of `graph`, as text and numbers; of an array so many `channels`; and the `source`."""
     with as_recorded():
-        return _Watch(graph, channels).facts()
+        return _Watch(graph, channels).facts(source)
 
 
 class _Watch(Author):
@@ -95,10 +95,10 @@ class _Watch(Author):
 
     # Once it is written
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, source: bool) -> dict[str, Any]:
         self.write()
         graph = self.graph
-        texts, places = _functions(graph)
+        texts, places = _functions(graph, source)
         numbers = {key: i for i, key in enumerate(places)}
         outside = {v for op in graph.ops for v in (op.output, *(i for _, i in op.inputs))} | {graph.result}
         ops = []
@@ -284,13 +284,14 @@ class _Numbers(ast.NodeTransformer):
         return node
 
 
-def _functions(graph: Graph) -> tuple[dict[str, Any], dict[Any, Any]]:
-    """The user's functions, each the first line's number and the text around the lines that are marked; and the places.
+def _functions(graph: Graph, told: bool) -> tuple[dict[str, Any], dict[Any, Any]]:
+    """The user's functions, if they are `told`, each the first line's number and the text around the lines that are
+    marked; and the places.
 
     A place says its function, its line, and of the line what stands before the expression, the expression, the rest.
     """
     used: dict[Any, list[int]] = {}
-    for op in graph.ops:
+    for op in graph.ops if told else ():
         used.setdefault(op.place.code, []).append(op.place.line)
     texts: dict[str, Any] = {}
     sources: dict[Any, Any] = {}

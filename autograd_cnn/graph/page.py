@@ -36,7 +36,7 @@ DRAWN = 100  # rows of a picture; the page lists all of them too
 PLAIN = 250_000  # characters of facts; more are compressed
 
 
-def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
+def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = False, source: bool = True) -> str:
     """The page of `graph`; the first of several frames is `graph` itself."""
     if len(graph.ops) > LIMIT:
         raise ValueError(
@@ -44,6 +44,8 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
             'Trace a part, one block or one step; or graph.save("backward.py") for the whole as code'
         )
     shape = _structure(graph)
+    if not all(isinstance(frame, (tuple, list)) and len(frame) == 2 for frame in frames):
+        raise TypeError('graph: frames are pairs: page([("after 100 steps", ag.trace(f, ...)), ...])')
     for label, other in frames:
         if _structure(other) != shape:
             raise ValueError(f"graph: the frame {clip(label)} is another network. Trace the same function each time")
@@ -53,9 +55,10 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = ()) -> str:
     pictures = [drawn(graph, view) for view in views]
     moments = [graph, *(g for _, g in frames)]
     data = {
-        "frames": [{**facts_of(g, channels), "overlays": _overlays(g, views)} for g in moments],
+        "frames": [{**facts_of(g, channels, source), "overlays": _overlays(g, views)} for g in moments],
         "labels": ["at the start", *(plain(label) for label, _ in frames)],
         "pictures": [{"depth": d, **_picture(graph, v, p)} for d, v, p in zip(depths, views, pictures, strict=True)],
+        "quiz": quiz,
         "usual": sum(len(view.graph.ops) <= READABLE for view in views) - 1,
     }
     drawings = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)

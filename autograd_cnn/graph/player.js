@@ -120,7 +120,7 @@ function line(text, way, now, note) {
 function source(o) {
   const place = facts.places[o.place];
   const text = facts.functions[place.function];
-  if (!text) return make("p", {}, "The source is not at hand.");
+  if (!text) return make("p", {}, "The code of this line is not in this page.");
   const here = place.line - text.first;
   const from = Math.max(0, Math.min(here - 2, text.lines.length - 5));
   const lines = text.lines.slice(from, from + 5).map((words, i) => {
@@ -521,6 +521,7 @@ function mark(number) {
   if (marked.length) {
     const pane = $("rows");
     const below = (element) => element.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 2;
+    if (Math.abs(below(marked[0])) < pane.clientHeight / 3) return; // the list stands still while it can
     pane.scrollTop += below(marked[0].closest("ol")); // so that its part is laid out
     pane.scrollTop += below(marked[0]);
   }
@@ -794,6 +795,8 @@ function begin(text) {
   list(!pictures.length);
   for (const id of ["list", "fold", "unfold"]) $(id).hidden = !pictures.length || (id !== "list" && pictures.length < 2);
   show(step, true);
+  quiz.on = DATA.quiz;
+  $("quiz").setAttribute("aria-pressed", String(quiz.on));
   document.body.classList.add("ready");
 }
 

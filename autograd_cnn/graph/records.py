@@ -24,6 +24,14 @@ from autograd_cnn.graph.text import bytes_text, shape_text
 if TYPE_CHECKING:
     from autograd_cnn.graph.program import Program
 
+SUFFIXES = (".html", ".svg", ".dot", ".mmd", ".py", ".png", ".pdf")
+OPTIONS = {  # of `Graph.save`, and for which suffixes they are
+    "depth": (".svg", ".dot", ".mmd", ".png", ".pdf"),
+    "overlay": (".svg", ".dot", ".png", ".pdf"),
+    "quiz": (".html",),
+    "source": (".html",),
+}
+
 
 @dataclass(slots=True)
 class Value:
@@ -205,13 +213,15 @@ class Graph:
 
         return write(self)
 
-    def page(self, frames: Sequence[tuple[str, Graph]] = ()) -> str:
+    def page(self, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = False, source: bool = True) -> str:
         """The backprop player as HTML text: one file, to step through this network forward and back.
 
         Parameters
         ----------
         frames : sequence of (str, Graph)
             The same network at later moments of its training, each with a label: the page has a slider for them.
+        quiz, source : bool
+            See `save`.
 
         Raises
         ------
@@ -222,7 +232,7 @@ class Graph:
         """
         from autograd_cnn.graph.page import page
 
-        return page(self, frames)
+        return page(self, frames, quiz, source)
 
     def show(self) -> Any:
         """The player: in a notebook below the cell, elsewhere in the browser."""
@@ -248,7 +258,14 @@ class Graph:
 
         return mermaid(self, depth)
 
-    def save(self, path: str | os.PathLike[str], depth: int | None = None, overlay: str | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        depth: int | None = None,
+        overlay: str | None = None,
+        quiz: bool = False,
+        source: bool = True,
+    ) -> None:
         """Write the picture, or the program; the suffix says how.
 
         Parameters
@@ -262,19 +279,26 @@ class Graph:
         overlay : str, optional
             A number and a bar in every row: "time" (of ``trace(f, *args, repeat=3)``), "flops", "bytes" (kept),
             "gradient" (root mean square) or "zeros" (and dead channels). The last two need a graph from `trace`.
+        quiz : bool
+            The player begins with its quiz on: it asks before it shows a step.
+        source : bool
+            Whether the player shows your code. Without it there are names, the numbers of lines, and the derived
+            program, in which a rule of your own is the rule as you wrote it.
 
         Raises
         ------
         ValueError
-            For another suffix or overlay; where the numbers of an overlay are not at hand; where `depth` asks for a
-            picture that nobody can read: more than 1,000 rows (``.dot`` has no limit), as Mermaid 400 edges.
+            For another suffix or overlay; for an option that the suffix does not take; where the numbers of an overlay
+            are not at hand; where `depth` asks for a picture that nobody can read: more than 1,000 rows (``.dot`` has
+            no limit), as Mermaid 400 edges.
         ImportError
             For ``.png`` and ``.pdf`` where both Graphviz and matplotlib are missing.
         """
         suffix = Path(path).suffix.lower()
-        for option, value in (("depth", depth), ("overlay", overlay)):
-            if value is not None and suffix in (".py", ".html", ".mmd")[: 3 if option == "overlay" else 2]:
-                raise ValueError(f"graph: {suffix} takes no {option}; .svg, .dot, .png and .pdf do")
+        given = {"depth": depth is not None, "overlay": overlay is not None, "quiz": quiz, "source": not source}
+        for option, takers in OPTIONS.items():
+            if given[option] and suffix in SUFFIXES and suffix not in takers:
+                raise ValueError(f"graph: {suffix} takes no {option}; {_and(takers)} {'do' if takers[1:] else 'does'}")
         if suffix == ".svg":
             data = self.svg(depth, overlay).encode()
         elif suffix == ".dot":
@@ -284,15 +308,13 @@ class Graph:
         elif suffix == ".py":
             data = self.program().source.encode()
         elif suffix == ".html":
-            data = self.page().encode()
+            data = self.page(quiz=quiz, source=source).encode()
         elif suffix in (".png", ".pdf"):
             from autograd_cnn.graph.dot import rendered
 
             data = rendered(self, suffix, depth, overlay)
         else:
-            raise ValueError(
-                f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are .html, .svg, .dot, .mmd, .py, .png and .pdf"
-            )
+            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are {_and(SUFFIXES)}")
         write_atomically(path, data)
 
     def __repr__(self) -> str:
@@ -309,6 +331,10 @@ class Graph:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _count(number: int, noun: str) -> str:

@@ -318,6 +318,9 @@ def test_frames_are_of_one_network(net, models):
     assert data["labels"] == ["at the start", "epoch <1>"] and data["frames"][0] == data["frames"][1]
     with pytest.raises(ValueError, match="frame epoch 2 is another network"):
         graph.page([("epoch 2", models["square"])])
+    for frames in ([graph], "later", [("a", graph, 1)]):
+        with pytest.raises(TypeError, match=r'frames are pairs: page\(\[\("after 100 steps", ag.trace'):
+            graph.page(frames)
 
 
 def test_a_result_of_many_numbers_is_summed(models):
@@ -365,6 +368,17 @@ def test_save_and_show_write_the_page(models, tmp_path, monkeypatch):
     graph.show()
     (address,) = opened
     assert address.startswith("file://") and address.endswith(".html")
+
+
+def test_without_source_none_of_the_users_code_is_in_the_page(net, tmp_path):
+    graph, _, _ = net
+    for source, there in (True, True), (False, False):
+        graph.save(tmp_path / "net.html", source=source)
+        text = (tmp_path / "net.html").read_text(encoding="utf-8")
+        (facts,) = facts_of(text)["frames"]
+        assert bool(facts["functions"]) == there == any("marked" in place for place in facts["places"])
+        assert all(place["at"].startswith("test_page.py:") for place in facts["places"])
+        assert ("return ag.mse(s, y)" in text) == there
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own(models, monkeypatch):

@@ -498,12 +498,20 @@ def test_dot_says_what_has_no_arrow_and_where_the_outer_border_is(models):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "option"), [(".py", "depth"), (".py", "overlay"), (".html", "depth"), (".mmd", "overlay")]
+    ("suffix", "option", "others"),
+    [
+        (".py", {"depth": 0}, "depth; .svg, .dot, .mmd, .png and .pdf do"),
+        (".html", {"depth": 1}, "depth; .svg, .dot, .mmd, .png and .pdf do"),
+        (".py", {"overlay": "flops"}, "overlay; .svg, .dot, .png and .pdf do"),
+        (".mmd", {"overlay": "flops"}, "overlay; .svg, .dot, .png and .pdf do"),
+        (".svg", {"quiz": True}, "quiz; .html does"),
+        (".py", {"source": False}, "source; .html does"),
+    ],
 )
-def test_an_option_that_a_suffix_has_not_is_refused(models, tmp_path, suffix, option):
+def test_an_option_that_a_suffix_has_not_is_refused(models, tmp_path, suffix, option, others):
     with pytest.raises(ValueError) as caught:
-        models["square"].save(tmp_path / f"net{suffix}", **{option: 1})
-    assert str(caught.value) == f"graph: {suffix} takes no {option}; .svg, .dot, .png and .pdf do"
+        models["square"].save(tmp_path / f"net{suffix}", **option)
+    assert str(caught.value) == f"graph: {suffix} takes no {others}" and not any(tmp_path.iterdir())
 
 
 def test_an_unknown_suffix_says_what_there_is(models, tmp_path):

@@ -436,6 +436,20 @@ def test_the_quiz_asks_before_it_shows(opened, small):
     assert asked >= 10 and kinds >= {"Which", "What", "g_h"}
 
 
+def test_a_page_can_begin_with_the_quiz(opened):
+    page = opened(ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3)).page(quiz=True))
+    assert page.get_attribute("#quiz", "aria-pressed") == "true" and page.is_hidden("#ask")
+    page.keyboard.press("ArrowRight")
+    assert page.is_visible("#ask") and page.inner_text("#where") == "What comes next?"
+
+
+def test_without_source_a_step_says_so_and_has_its_derived_line(opened, rng):
+    page = opened(ag.trace(lambda x: ag.sum(ag.tanh(x)), rng.normal(size=3)).page(source=False), "#step=5")
+    yours, derived = page.locator("#code > section").all()
+    assert yours.inner_text().endswith("The code of this line is not in this page.")
+    assert derived.locator("mark").inner_text() == "g_x = g_tanh * (1 - tanh * tanh)"
+
+
 def test_while_it_asks_nothing_answers(opened, small):
     page = opened(small[0])
     page.keyboard.press("t")
