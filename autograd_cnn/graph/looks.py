@@ -34,7 +34,7 @@ def look(array: Any, role: str, gradient: bool = False, whole: bool = True, chan
     if finite.size > 1 and a.dtype.kind in "fiu":
         f = finite.astype(np.float64)
         found["s"] = [_short(s) for s in (f.min(), f.mean(), np.sqrt(np.mean(f * f)), f.max())]
-        found["z"] = share(np.mean(a == 0))
+        found["z"] = share((a.size - np.count_nonzero(a)) / a.size)
         if whole and finite.size > FEW and f.min() < f.max():
             counts = np.histogram(f, BINS)[0]
             found["h"] = [int(n) for n in np.ceil(99 * counts / counts.max())]
