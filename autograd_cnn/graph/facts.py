@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.graph.broken import trial
-from autograd_cnn.graph.looks import CHANNELS, look, share
+from autograd_cnn.graph.looks import CHANNELS, look, rms, share
 from autograd_cnn.graph.measure import PRODUCTS
 from autograd_cnn.graph.program import Author, Line, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
@@ -61,8 +61,8 @@ class _Watch(Author):
         ports = [op.ports[p] for p in _learning(op) if _given(op, p) == value.id]
         part: dict[str, Any] = {"op": op.id}
         if self.counts[value.id] > 1:  # else it is the gradient itself
-            rms, look = _rms(contribution), self.looked(contribution, value, True)
-            part |= {"port": ports[len(orders)], "line": self.lines[-1][0], "rms": rms, "look": look}
+            part |= {"port": ports[len(orders)], "line": self.lines[-1][0], "rms": _rms(contribution)}
+            part["look"] = self.looked(contribution, value, True)
         if not value.shape and (numbers := self.numbers(value, self.sums.get(value.id, ""))):
             part["numbers"] = numbers
         if not value.shape:
@@ -338,7 +338,7 @@ def _given(op: Op, position: int) -> str:
 
 def _rms(array: Any) -> str:
     """As the listing writes it."""
-    return f"{np.sqrt(np.mean(np.square(array, dtype=np.float64))):.1e}" if np.size(array) else ""
+    return f"{rms(array):.1e}" if np.size(array) else ""
 
 
 def _count(number: int, noun: str) -> str:
