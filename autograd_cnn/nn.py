@@ -100,6 +100,10 @@ def check_state(who: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> N
     def form(value: Any) -> str:
         return f"{np.shape(value)} {np.asarray(value).dtype}"
 
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"{who}: of a {type(state).__name__}; want a dict. From a file: ag.interop.load_weights(path, model)"
+        )
     missing = [name for name in own if name not in state]
     extra = [name for name in state if name not in own]
     lines = [f"  missing: {', '.join(missing)}"] if missing else []

@@ -65,8 +65,8 @@ class Optimiser:
                     "model.parameters() or the values() of a dict"
                 )
         for name, value in {"lr": lr, **settings}.items():
-            if not value >= 0:
-                raise ValueError(f"{who}: {name} is {value}, want 0 or more")
+            if not isinstance(value, (int, float, np.number)) or not value >= 0:
+                raise ValueError(f"{who}: {name} is {value!r}, want 0 or more")
         self.lr = float(lr)
         self.steps = [0] * len(self.parameters)
         self._slots = {name: [np.zeros(p.shape, p.dtype) for p in self.parameters] for name in self.slots}
@@ -289,7 +289,7 @@ class Adam(Optimiser):
         eps: float = 1e-8,
         weight_decay: float = 0,
     ) -> None:
-        if not all(0 <= beta < 1 for beta in betas):
+        if np.shape(betas) != (2,) or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{type(self).__name__}: betas are {betas}, want both in [0, 1)")
         super().__init__(parameters, lr, eps=eps, weight_decay=weight_decay)
         self.betas = float(betas[0]), float(betas[1])

@@ -238,6 +238,25 @@ def fit(
     """
     if (epochs is None) == (steps is None):
         raise TypeError("fit: how long? Give epochs= or steps=, one of them")
+    whole = steps if epochs is None else epochs
+    for argument, given, fits, want in (
+        ("model", model, callable(model), "a Module, or a function of images"),
+        ("loss", loss, callable(loss), "a function such as ag.cross_entropy"),
+        ("optimiser", optimiser, isinstance(optimiser, Optimiser), "one, as ag.optim.Adam(model.parameters())"),
+        ("images", images, isinstance(images, np.ndarray), "an array"),
+        ("labels", labels, isinstance(labels, np.ndarray), "an array"),
+        ("rng", rng, rng is None or isinstance(rng, Generator), "np.random.default_rng(0)"),
+        ("epochs or steps", whole, isinstance(whole, (int, np.integer)), "an int"),
+        (
+            "schedule",
+            schedule,
+            schedule is None or callable(schedule),
+            "a function of the step; else the optimiser's lr",
+        ),
+        ("validation", validation, validation is None or isinstance(validation, (tuple, list)), "(images, labels)"),
+    ):
+        if not fits:
+            raise TypeError(f"fit: {argument} is {type(given).__name__}, want {want}")
     if augment is not None and rng is None:
         raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
     if not len(images) == len(labels) > 0:
@@ -545,6 +564,11 @@ def _right(outputs: Array, labels: Array) -> float:
 
 def _check(value: Tensor, run: _Run) -> None:
     """Stop at a loss that is no number; warn, once a pass, of a layer that nothing passes any more."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"fit: the loss is {type(value).__name__}, want a Tensor: model and loss must not leave the graph, "
+            "as by .data or .item()"
+        )
     if not math.isfinite(value.item()):
         culprit = f" {first_not_finite(value._node)}" if isinstance(value._node, Node) else ""
         raise FloatingPointError(f"fit: loss is {value.item()} at step {run.step:,}.{culprit}")

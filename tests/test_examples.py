@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,26 @@ def models():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize(
+    "page", ["docs/pictures.md", "docs/own_primitive.md", pytest.param("README.md", marks=pytest.mark.slow)]
+)
+def test_the_code_of_the_docs_runs(tmp_path, page):
+    text = (EXAMPLES.parent / page).read_text(encoding="utf-8")
+    (tmp_path / "page.py").write_text(
+        "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)), encoding="utf-8"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "page.py"],
+        cwd=tmp_path,
+        env={**os.environ, "BROWSER": "true"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 RESULTS = ["confusion.png", "graph.svg", "history.json", "loss.png", "predictions.png", "weights.safetensors"]

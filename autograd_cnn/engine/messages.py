@@ -66,7 +66,7 @@ def describe(value: Any, label: str = "") -> str:
     """``conv1.w (3, 3, 1, 16) float32``: the name if there is one, the shape, the dtype."""
     name = getattr(value, "name", None)
     kind = f"{value.shape} {value.dtype}" if hasattr(value, "dtype") else repr(value)[:40]
-    return " ".join(part for part in (label, name, kind) if part)
+    return " ".join(part for part in (label, name if name != label else "", kind) if part)
 
 
 def explain(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) -> Exception:

@@ -44,6 +44,8 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
             'Trace a part, one block or one step; or graph.save("backward.py") for the whole as code'
         )
     shape = _structure(graph)
+    if not all(isinstance(frame, (tuple, list)) and len(frame) == 2 for frame in frames):
+        raise TypeError('graph: frames are pairs: page([("after 100 steps", ag.trace(f, ...)), ...])')
     for label, other in frames:
         if _structure(other) != shape:
             raise ValueError(f"graph: the frame {clip(label)} is another network. Trace the same function each time")

@@ -116,7 +116,7 @@ class Program:
         given = {**self.leaves, **leaves}
         missing = [clip(name) for name in self.inputs if name not in given]
         if missing:
-            cure = f"ag.trace(f, ...) keeps copies; or run({missing[0]}=array)"
+            cure = f"run({missing[0]}=array) takes it; of what goes in, ag.trace(f, ...) keeps copies"
             raise TypeError(f"program: {', '.join(missing)} not at hand. {cure}")
         arrays = {name: _plain(given[name]) for name in self.inputs}
         for name, shape in self.shapes.items():

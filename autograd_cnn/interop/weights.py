@@ -76,4 +76,6 @@ def load_weights(path: str | os.PathLike[str], model: Model) -> None:
 
 
 def _arrays(model: Model) -> dict[str, np.ndarray]:
+    if not isinstance(model, (Module, Mapping)):
+        raise TypeError(f"weights: of a {type(model).__name__}; want a Module, or a dict of names to Tensors")
     return model.state_dict() if isinstance(model, Module) else {name: t.data for name, t in model.items()}

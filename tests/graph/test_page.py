@@ -318,6 +318,9 @@ def test_frames_are_of_one_network(net, models):
     assert data["labels"] == ["at the start", "epoch <1>"] and data["frames"][0] == data["frames"][1]
     with pytest.raises(ValueError, match="frame epoch 2 is another network"):
         graph.page([("epoch 2", models["square"])])
+    for frames in ([graph], "later", [("a", graph, 1)]):
+        with pytest.raises(TypeError, match=r'frames are pairs: page\(\[\("after 100 steps", ag.trace'):
+            graph.page(frames)
 
 
 def test_a_result_of_many_numbers_is_summed(models):

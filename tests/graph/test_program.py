@@ -794,7 +794,7 @@ def test_messages(w):
         (lambda: program.run(z=1), "program: has no z. It begins with x, y"),
         (
             lambda: program.run(x=x),
-            "program: y not at hand. ag.trace(f, ...) keeps copies; or run(y=array)",
+            "program: y not at hand. run(y=array) takes it; of what goes in, ag.trace(f, ...) keeps copies",
         ),
         (
             lambda: ag.checkpoint(ag.sin, x).graph().program(),

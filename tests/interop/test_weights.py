@@ -90,6 +90,20 @@ def test_damage_is_refused(tmp_path):
     assert values(model) == before
 
 
+def test_what_is_no_model_is_refused(tmp_path):
+    parameters = net(0).parameters()
+    for wrong in (ag.interop.save_weights, ag.interop.load_weights):
+        ag.interop.save_weights(tmp_path / "w", net(0))
+        with pytest.raises(TypeError) as caught:
+            wrong(tmp_path / "w", parameters)
+        assert str(caught.value) == "weights: of a generator; want a Module, or a dict of names to Tensors"
+    with pytest.raises(TypeError) as caught:
+        net(0).load_state_dict(str(tmp_path / "w"))
+    assert str(caught.value) == (
+        "Sequential.load_state_dict: of a str; want a dict. From a file: ag.interop.load_weights(path, model)"
+    )
+
+
 def test_saving_twice_gives_the_same_bytes(tmp_path):
     for name in "ab":
         ag.interop.save_weights(tmp_path / name, net(0))
