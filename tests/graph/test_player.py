@@ -245,7 +245,8 @@ def test_overlays_show_the_numbers_of_the_static_picture(opened, blocks):
         assert page.input_value("#overlay") == name and page.inner_text("#caption") == want.caption
         assert page.url.endswith(f"&overlay={name}")
         boxes = {b["id"]: b for b in page.evaluate("""pictures[shown].boxes.map(({id, group, below, bar, shape}) =>
-            ({id, text: below?.textContent, told: group.ariaLabel, long: bar?.getBBox().width, wide: shape.getBBox().width}))""")}  # fmt: skip
+            ({id, text: below?.textContent, told: group.ariaLabel,
+            long: bar?.getBBox().width, wide: shape.getBBox().width}))""")}  # fmt: skip
         page.keyboard.press("r")
         cells = page.evaluate("""listed.map((pair) => pair.map((c) => c &&
             [c.dataset.reading, c.style.getPropertyValue("--bar")]))""")  # fmt: skip
@@ -262,7 +263,8 @@ def test_overlays_show_the_numbers_of_the_static_picture(opened, blocks):
     page.evaluate("show(facts.steps.length - 2)")
     assert page.inner_text("#reading") == f"{name}: {want.backward['n1'][0]}"
     page.keyboard.press("o")
-    assert page.inner_text("#reading") == page.inner_text("#caption") == "" and page.locator("#picture .bar").count() == 0
+    assert page.inner_text("#reading") == page.inner_text("#caption") == ""
+    assert page.locator("#picture .bar").count() == 0
 
 
 def test_an_overlay_without_numbers_is_not_offered(opened, small):
