@@ -82,7 +82,9 @@ def _let_through(y: Array, g: Array, out: Array) -> None:
 
 @twin("out")
 def _mask(y: Array, out: Array) -> None:
-    out[...] = select(np.logical_not(y <= 0), out)  # a NaN in y lets it pass
+    passing = np.subtract((y <= 0).view(np.int8), 1)  # every bit, or none; a NaN in y lets it pass
+    bits = out.view(f"i{out.itemsize}")
+    np.bitwise_and(bits, passing, out=bits)
 
 
 def select(condition: Array, a: Array) -> Array:
