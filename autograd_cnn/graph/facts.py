@@ -96,7 +96,7 @@ class _Watch(Author):
     # Once it is written
 
     def facts(self, source: bool) -> dict[str, Any]:
-        self.program()
+        self.write()
         graph = self.graph
         texts, places = _functions(graph, source)
         numbers = {key: i for i, key in enumerate(places)}
@@ -164,7 +164,7 @@ class _Watch(Author):
         count = len(graph.ops)
         known = graph.kept_bytes is not None
         peak = bytes_text(graph.kept_bytes or 0)
-        learnt = [v for v in graph.values.values() if v.id not in self.made and self.gradient(v) in self.received]
+        learnt = self.learnt()
         names = ", ".join(clip(v.name) for v in learnt[:6]) + (
             f" and {len(learnt) - 6} more" if len(learnt) > 6 else ""
         )

@@ -68,17 +68,29 @@ class View:
 
 def fold(graph: Graph, depth: int | None = None) -> View:
     """`graph` in at most 40 rows, if its scopes and loops allow it; or with `depth` levels open."""
-    items = _Reader(graph).scoped(graph.ops)
-    highest = max(map(_height, items), default=0)
-    rows = [*(_rows(items, d) for d in range(highest + 1)), len(graph.ops)]
-    all_at = rows.index(len(graph.ops))
-    if depth is None:
-        depth = next((d for d in range(all_at, -1, -1) if rows[d] <= READABLE), 0)
-        if rows[depth] > LIMIT:
-            items, all_at = [*items[:19], Group([items[19:-20]], elided=True), *items[-20:]], max(1, all_at)
-    elif not hasattr(depth, "__index__") or depth < 0:
-        raise ValueError(f"graph: depth is {depth!r}, want 0 (everything closed) to {all_at} (all operations)")
-    return _Folder(graph, items, depth, all_at).view
+    return Folding(graph).view(depth)
+
+
+class Folding:
+    """`graph` in groups, to be viewed: `rows` says how many there are at every depth, up to where all are open."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.items = _Reader(graph).scoped(graph.ops)
+        highest = max(map(_height, self.items), default=0)
+        rows = [*(_rows(self.items, d) for d in range(highest + 1)), len(graph.ops)]
+        self.rows = rows[: rows.index(len(graph.ops)) + 1]
+
+    def view(self, depth: int | None = None) -> View:
+        """See `fold`."""
+        items, rows, all_at = self.items, self.rows, len(self.rows) - 1
+        if depth is None:
+            depth = next((d for d in range(all_at, -1, -1) if rows[d] <= READABLE), 0)
+            if rows[depth] > LIMIT:
+                items, all_at = [*items[:19], Group([items[19:-20]], elided=True), *items[-20:]], max(1, all_at)
+        elif not hasattr(depth, "__index__") or depth < 0:
+            raise ValueError(f"graph: depth is {depth!r}, want 0 (everything closed) to {all_at} (all operations)")
+        return _Folder(self.graph, items, depth, all_at).view
 
 
 def _ops(item: Op | Group) -> Iterator[Op]:

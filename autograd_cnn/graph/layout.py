@@ -136,7 +136,12 @@ def ladder(graph: Graph, depth: int | None = None, overlay: str | None = None, l
             f"graph: {rows:,} rows are too many for {limited} (at most {LIMIT:,}). Without depth={depth} what recurs "
             "is drawn once; .dot has no limit"
         )
-    return _Ladder(graph, view, overlay_of(graph, view.graph.ops, overlay) or Overlay()).picture
+    return drawn(graph, view, overlay_of(graph, view.graph.ops, overlay))
+
+
+def drawn(graph: Graph, view: View, overlay: Overlay | None = None) -> Picture:
+    """The picture of a `view` of `graph`."""
+    return _Ladder(graph, view, overlay or Overlay()).picture
 
 
 class _Ladder:

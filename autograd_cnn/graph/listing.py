@@ -36,4 +36,5 @@ def listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: 
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return [part for row in text.split("\n") for part in textwrap.wrap(row, width, subsequent_indent="    ")]
+    rows = text.split("\n")
+    return [p for r in rows for p in ([r] if len(r) <= width else textwrap.wrap(r, width, subsequent_indent="    "))]

@@ -23,12 +23,12 @@ from string import Template
 from typing import Any
 
 from autograd_cnn.graph.facts import facts_of
-from autograd_cnn.graph.fold import READABLE, View, fold
-from autograd_cnn.graph.layout import ladder
+from autograd_cnn.graph.fold import READABLE, Folding, View
+from autograd_cnn.graph.layout import Picture, drawn
 from autograd_cnn.graph.looks import CHANNELS
 from autograd_cnn.graph.overlays import OVERLAYS
 from autograd_cnn.graph.records import Graph, Op
-from autograd_cnn.graph.svg import svg
+from autograd_cnn.graph.svg import written
 from autograd_cnn.graph.text import clip, plain
 
 LIMIT = 10_000  # operations
@@ -49,18 +49,21 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
     for label, other in frames:
         if _structure(other) != shape:
             raise ValueError(f"graph: the frame {clip(label)} is another network. Trace the same function each time")
-    views, channels = _views(graph), CHANNELS // 2 if frames else CHANNELS
+    folding, channels = Folding(graph), CHANNELS // 2 if frames else CHANNELS
+    depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # at which a picture can be read
+    views = [folding.view(depth) for depth in depths]
+    pictures = [drawn(graph, view) for view in views]
     moments = [graph, *(g for _, g in frames)]
     data = {
-        "frames": [{**facts_of(g, channels, source), "overlays": _overlays(g, list(views))} for g in moments],
+        "frames": [{**facts_of(g, channels, source), "overlays": _overlays(g, views)} for g in moments],
         "labels": ["at the start", *(plain(label) for label, _ in frames)],
-        "pictures": [_picture(graph, depth, view) for depth, view in views.items()],
+        "pictures": [{"depth": d, **_picture(graph, v, p)} for d, v, p in zip(depths, views, pictures, strict=True)],
         "quiz": quiz,
-        "usual": sum(len(view.graph.ops) <= READABLE for view in views.values()) - 1,
+        "usual": sum(len(view.graph.ops) <= READABLE for view in views) - 1,
     }
-    pictures = [svg(graph, depth).replace('role="img"', 'role="group"', 1) for depth in views]
+    drawings = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
     files = {name: _part(name) for name in ("player.js", "player.css")}
-    styles = [files["player.css"], *re.findall(r"<style>(.*?)</style>", "".join(pictures), re.DOTALL)]
+    styles = [files["player.css"], *re.findall(r"<style>(.*?)</style>", drawings, re.DOTALL)]
     text = json.dumps(data, separators=(",", ":"))
     long = len(text) > PLAIN
     return Template(_part("page.html")).substitute(
@@ -69,35 +72,24 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
         title=escape(plain(", ".join(graph.summary()))),
         style=files["player.css"],
         script=files["player.js"],
-        picture="".join(pictures),
+        picture=drawings,
         kind="octet-stream" if long else "json",
         data=base64.b64encode(zlib.compress(text.encode())).decode() if long else text.replace("<", "\\u003c"),
     )
 
 
-def _views(graph: Graph) -> dict[int, View]:
-    """The depths at which the picture can be read, one at least if there is any."""
-    if not graph.ops:
-        return {}
-    views = {depth: fold(graph, depth) for depth in range(fold(graph, 0).all_at + 1)}
-    return {depth: view for depth, view in views.items() if len(view.graph.ops) <= DRAWN}
-
-
-def _picture(graph: Graph, depth: int, view: View) -> dict[str, Any]:
+def _picture(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
     """Where boxes are, by share of width and height, what wires join, and the row of every operation."""
-    drawn = ladder(graph, depth)
     return {
-        "depth": depth,
-        "boxes": [[b.id, round(b.x / drawn.width, 4), round(b.y / drawn.height, 4)] for b in drawn.boxes],
-        "wires": [[w.tail, w.head, int(bool(w.label))] for w in drawn.wires],
+        "boxes": [[b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)] for b in picture.boxes],
+        "wires": [[w.tail, w.head, int(bool(w.label))] for w in picture.wires],
         "rows": [int(row[1:]) for row in view.rows(graph)],
         "result": view.graph.result,
     }
 
 
-def _overlays(graph: Graph, depths: list[int]) -> dict[str, Any]:
+def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
     """Readings of all operations, by box, and of the rows at each depth that has others; or why there are none."""
-    levels = [fold(graph, depth).graph.ops for depth in depths]
 
     def readings(ops: list[Op], name: str) -> dict[str, Any]:
         found = OVERLAYS[name](graph, ops)
@@ -107,6 +99,7 @@ def _overlays(graph: Graph, depths: list[int]) -> dict[str, Any]:
     overlays: dict[str, Any] = {}
     for name in OVERLAYS:
         try:
+            levels = [view.graph.ops for view in views]
             folded = [readings(ops, name)["boxes"] if any(op.parts for op in ops) else None for ops in levels]
             overlays[name] = {**readings(graph.ops, name), "folded": folded}
         except ValueError as missing:

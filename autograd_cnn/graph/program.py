@@ -167,41 +167,53 @@ class Author(Namespace):
         self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
         self.lines: list[Line] = []
         self.downwards: list[str] = []  # the text of every operation
+        self.seed = ""
         self.upwards: list[list[Line]] = []  # of its rules, last operation first
         self.made = {op.output for op in _every(graph.ops)}
+        self.begin = [v for v in graph.values.values() if v.id not in self.made]
 
-    def program(self) -> Program:
+    def write(self) -> None:
+        """Both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
         for op in _every(graph.ops):  # functions have the first choice of names
             if not isinstance(op.call.primitive, Checkpoint):
                 self.text(op.call.primitive, op.name)
-        begin = [v for v in graph.values.values() if v.id not in self.made]
-        for value in begin:
+        for value in self.begin:
             self.inputs[self.name(value)] = value.name
             if graph.arrays and value.id in graph.arrays:
                 self.scope[self.name(value)] = graph.arrays[value.id]
-        forward = self.downwards = [self.forward(op) for op in graph.ops]
+        self.downwards = [self.forward(op) for op in graph.ops]
         copied = copy.copy if graph.arrays is None else lambda array: array  # a trace has copied already
-        leaves = {name: copied(self.scope[i]) for i, name in self.inputs.items() if i in self.scope}
-        g = f"g_{self.name(result)}"
-        seed = "" if graph.loss is None else f"{g} = np.ones_like({self.name(result)})"
+        self.leaves = {name: copied(self.scope[i]) for i, name in self.inputs.items() if i in self.scope}
+        self.scope[g := self.gradient(result)] = np.ones(result.shape, result.dtype)
+        self.received.add(g)
         if graph.loss is None:
             self.inputs[g] = f"g_{result.name}"
-        self.scope[g] = np.ones(result.shape, result.dtype)
-        self.received.add(g)
-        backward = self.upwards = [self.backward(op) for op in reversed(graph.ops)]
-        shapes = {v.name: v.shape for v in begin} | ({self.inputs[g]: result.shape} if graph.loss is None else {})
-        learnt = [v for v in begin if self.gradient(v) in self.received]
-        gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in learnt)
-        body = [*forward, "", seed, *(text for lines in backward for text, _ in lines)]
+        else:
+            self.seed = f"{g} = np.ones_like({self.name(result)})"
+        self.upwards = [self.backward(op) for op in reversed(graph.ops)]
+
+    def program(self) -> Program:
+        self.write()
+        graph, result = self.graph, self.graph.values[self.graph.result]
+        given = {} if self.seed else {self.inputs[self.gradient(result)]: result.shape}
+        gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in self.learnt())
+        body = [*self.downwards, "", self.seed, *(text for lines in self.upwards for text, _ in lines)]
         body.append(f"return {self.name(result)}, {{{gradients}}}")
         head = [f"# {', '.join(graph.summary())}", "import numpy as np", "", "import autograd_cnn as ag", *self.imports]
         head += ["", "", '@np.errstate(all="ignore")', f"def step({', '.join(self.inputs)}):"]
         step = textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n").lstrip(), "    ")
-        source = "\n".join([*head, step, ""])
         return Program(
-            source, listing(graph, forward, backward[::-1], seed), list(self.inputs.values()), leaves, shapes
+            "\n".join([*head, step, ""]),
+            listing(graph, self.downwards, self.upwards[::-1], self.seed),
+            list(self.inputs.values()),
+            self.leaves,
+            {v.name: v.shape for v in self.begin} | given,
         )
+
+    def learnt(self) -> list[Value]:
+        """What gradients are returned for."""
+        return [v for v in self.begin if self.gradient(v) in self.received]
 
     def returned(self, value: Value) -> str:
         """A gradient as the walk hands it over: in an array of its own."""

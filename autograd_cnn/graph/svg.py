@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from html import escape
 
-from autograd_cnn.graph.layout import SMALL, Box, Point, Wire, ladder
+from autograd_cnn.graph.layout import SMALL, Box, Picture, Point, Wire, ladder
 from autograd_cnn.graph.records import Graph
 
 # Okabe and Ito's hues, darkened so that lines have 5:1 and text 9:1. Fill and line, light; fill and line, dark.
@@ -34,7 +34,11 @@ FONT_DOT = "DejaVu Sans Mono"
 
 def svg(graph: Graph, depth: int | None = None, overlay: str | None = None) -> str:
     """The picture of `graph` as an SVG document."""
-    picture = ladder(graph, depth, overlay, ".svg")
+    return written(ladder(graph, depth, overlay, ".svg"))
+
+
+def written(picture: Picture) -> str:
+    """A `picture` as an SVG document."""
     body = [f'<rect class="page" width="{_n(picture.width)}" height="{_n(picture.height)}"/>']
     body.append(_text(picture.width / 2, 26, picture.caption, "middle", "caption"))
     body += [_text(x, 48, heading, "middle", "small quiet") for x, heading in picture.headings]

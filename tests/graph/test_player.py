@@ -58,9 +58,10 @@ def net(x, w, v, y):
     return ag.mse(s, y)
 
 
-@pytest.fixture
-def small(rng):
+@pytest.fixture(scope="module")
+def small():
     """A page of a network in which h is used three times, and the network's parameters with their gradients."""
+    rng = np.random.default_rng(0)
     w, v = (ag.Tensor(rng.normal(size=s).astype(np.float32), True, n) for n, s in (("w", (3, 5)), ("v", (5, 5))))
     x, y = (rng.normal(size=s).astype(np.float32) for s in ((4, 3), (4, 5)))
     net(x, w, v, y).backward()
@@ -85,9 +86,10 @@ class Blocks(ag.nn.Module):
         return ag.sum(x * x)
 
 
-@pytest.fixture
-def blocks(rng):
+@pytest.fixture(scope="module")
+def blocks():
     """Three equal modules of five operations, traced, with times."""
+    rng = np.random.default_rng(0)
     model = Blocks(rng)
     return ag.trace(lambda x: model(x), rng.normal(size=(2, 4)).astype(np.float32), repeat=1)
 
