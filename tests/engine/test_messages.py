@@ -879,6 +879,13 @@ def test_a_rule_that_returns_another_shape():
     my_softplus(leaf(4, 3)).sum().backward()
 
 
+@says(TypeError, "my_softplus: the rule for x returned None: is there a return?")
+def test_a_rule_that_returns_nothing():
+    my_softplus = softplus_of_ones_own()
+    my_softplus.vjp(x=lambda g, x: None)
+    my_softplus(leaf(2)).sum().backward()
+
+
 @says(
     TypeError,
     "my_softplus: the rule for x returned float64 for a float32 gradient: a NumPy scalar, or np.zeros without dtype?",
