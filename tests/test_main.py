@@ -98,6 +98,16 @@ def test_check_fails_on_an_error_of_a_thousandth(run, tmp_path):
     assert wrong.startswith("FAIL  slip, input 0[0, 0]: rule ") and wrong.endswith("6 of 36 elements")
 
 
+def test_check_says_on_what_a_primitive_failed(run, tmp_path):
+    (tmp_path / "my_ops.py").write_text(RIGHT.replace("x / (1 + np.exp(-x))", "np.linalg.inv(x)"))
+    done = run("check", "my_ops.py")
+    assert (done.returncode, done.stdout) == (
+        1,
+        "FAIL  swish: Last 2 dimensions of the array must be square\n"
+        "      on arrays of shape (2, 3); for others: @ag.primitive(examples=lambda rng: [(x, ...)])\n",
+    )
+
+
 def test_check_shows_an_error_in_the_file_itself(run, tmp_path):
     (tmp_path / "my_ops.py").write_text(RIGHT.replace("x, out: g", "x, ouput: g"))
     done = run("check", "my_ops.py")

@@ -164,6 +164,10 @@ def examples_of(primitive: Primitive, rng: np.random.Generator) -> list[tuple[tu
         required = [p for p in primitive.parameters if p not in primitive.defaults]
         return [(tuple(rng.standard_normal((2, 3)) for _ in required), {})]
     made = primitive.examples(rng)
+    _require(
+        made and all(isinstance(e, tuple) for e in made),
+        f"{primitive.name}: examples makes a list of the arguments of calls: [(x, w), ((x, w), {{'stride': 2}})]",
+    )
     return [e if len(e) == 2 and isinstance(e[1], dict) else (e, {}) for e in made]
 
 
@@ -209,6 +213,7 @@ def conformance(primitive: Primitive, seed: int = 0) -> int:
     AssertionError, TypeError, ValueError
         At the first promise that is broken.
     """
+    _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
     examples = examples_of(primitive, np.random.default_rng(seed))
     for args, options in examples:
         f, inputs = split(primitive, args, options)
@@ -230,6 +235,7 @@ def _require(condition: Any, message: str) -> None:
 def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
     before = [a.copy() for a in inputs]
     raw = f(*inputs)
+    _require(raw is not None, f"{name}: returns None")
     _require(
         all(np.array_equal(a, b) for a, b in zip(before, inputs, strict=True)),
         f"{name}: writes into its inputs. Return a new array",

@@ -78,7 +78,7 @@ def explain(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) ->
         return error
     operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
     wrong, _, cure = str(error).partition("\n")
-    if "could not be broadcast together" in wrong and len(operands) == 2:
+    if "could not be broadcast together with shapes" in wrong and len(operands) == 2:
         wrong = " and ".join(_short(v, label) for label, v in operands) + " do not broadcast"
         cure = _column_cure(*operands)
     lines = [f"{name}: {wrong.removeprefix(name + ': ')}"]

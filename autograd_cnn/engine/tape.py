@@ -316,6 +316,8 @@ def _leading_to(root: Node | Leaf, targets: Collection[Node | Leaf]) -> set[Node
 def _fit(c: Any, g: Any, parent: Any, node: Node, label: str, wrap: Any) -> Any:
     """A contribution brought to its parent's shape and dtype, or an error that names the rule."""
     name = node.plan.primitive.name
+    if c is None:
+        raise TypeError(f"{name}: the rule for {label} returned None: is there a return?")
     if not hasattr(c, "dtype") or isinstance(c, np.generic):
         c = np.asarray(c)
     if wrap is not None and isinstance(c, ndarray):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import HERE, here, missing, spell, warn
+from autograd_cnn.engine.messages import HERE, describe, here, missing, spell, warn
 from autograd_cnn.engine.tape import Leaf, Node, _array, first_not_finite, landing, mode, walk
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Tensor:
         self._data = np.array(data)
         self._name = name
         self._node = None
-        if self._data.dtype == object:
+        if self._data.dtype.kind in "OSU":
             raise TypeError("Tensor: data is not an array of numbers. For a list of tensors: ag.stack([...])")
         if requires_grad:
             self.requires_grad = True
@@ -159,7 +159,7 @@ class Tensor:
         if wanted and self._data.dtype.kind != "f":
             raise TypeError(
                 f"{self._name or 'data'} is {self.dtype}: only floats have a gradient. "
-                f"Tensor({self._name or 'data'}.astype(np.float32), requires_grad=True)"
+                f"Tensor(np.float32({self._name or 'data'}), requires_grad=True)"
             )
         if wanted == self.requires_grad:
             return
@@ -179,9 +179,10 @@ class Tensor:
     def grad(self, value: Any) -> None:
         if not isinstance(self._node, Leaf):
             raise RuntimeError(f"{self._label()} is no leaf with requires_grad=True: it has no .grad to set")
-        if value is not None and (value.shape != self.shape or value.dtype != self.dtype):
+        if value is not None and (np.shape(value) != self.shape or getattr(value, "dtype", None) != self.dtype):
             raise ValueError(
-                f"{self._label()}.grad = ...: got {value.shape} {value.dtype}, want {self.shape} {self.dtype}"
+                f"{self._label()}.grad = ...: got {describe(value)}, want {self.shape} {self.dtype}, "
+                "or None to clear it"
             )
         self._node.grad = value
         self._node.use = ("walks", Leaf.walks)
@@ -257,6 +258,8 @@ class Tensor:
         >>> (h * x).gradient(h, x)
         (array(3.), array(27.))
         """
+        if not all(isinstance(t, Tensor) for t in targets):
+            raise TypeError(f"gradient: wants Tensors on the way to {self._label()}: h, or model.conv1.w")
         nodes = [t._node for t in targets]
         found = self._walk("gradient", None, True, create_graph, {n for n in nodes if n is not None})
         for target, node in zip(targets, nodes, strict=True):

@@ -48,6 +48,11 @@ class _Run:
         self.nested = False
         fresh = list(args)
         outer = len(mode.variables)
+        if max(argnums, default=-1) >= len(args):
+            raise TypeError(
+                f"{getattr(f, '__name__', 'f')}: argument {max(argnums)}, counted from 0, is to be differentiated, and "
+                f"{len(args)} were given; arguments by keyword are constants"
+            )
         with enable_grad():
             for i in argnums:
                 fresh[i] = _map(self._variable, fresh[i])
@@ -177,6 +182,11 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
     return run.out(run.value), back
 
 
+def _check_tangents(who: str, args: Any, tangents: Any) -> None:
+    if not (isinstance(args, (tuple, list)) and isinstance(tangents, (tuple, list)) and len(args) == len(tangents)):
+        raise TypeError(f"{who}: wants as many tangents as arguments, both in tuples: ag.{who}(f, (x,), (dx,))")
+
+
 def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
     """``f(*args)``, and its derivative in the direction `tangents`: the vjp of a vjp.
 
@@ -190,6 +200,7 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     >>> ag.jvp(ag.sqrt, (np.array([4.0, 9.0]),), (np.array([1.0, 0.0]),))
     (array([2., 3.]), array([0.25, 0.  ]))
     """
+    _check_tangents("jvp", args, tangents)
     run = _Run(f, args, tuple(range(len(args))))
     g = Tensor(np.zeros(run.value.shape, run.value.dtype), requires_grad=True)
     flat: list[Any] = []
@@ -220,6 +231,7 @@ def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     >>> ag.hvp(lambda x: ag.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
     (array([ 6., 12.]),)
     """
+    _check_tangents("hvp", args, tangents)
     argnums = tuple(range(len(args)))
     flat: list[Any] = []
     _map(flat.append, tangents)

@@ -40,6 +40,7 @@ function show(number, quiet) {
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), asks ? asks.text : step.say);
   fill($("doc"), step.kind === "forward" ? facts.docs[op(step).name] : "");
+  reading();
   fill($("code"), ...code(step));
   fill($("tensors"), ...tensors(step));
   trial(step);
@@ -142,7 +143,7 @@ function tensors(step) {
   if (step.kind === "begin") return tagged("goes in", begun);
   if (step.kind === "loss") return [...tagged("result", [facts.result]), ...tagged("its gradient", [facts.result], "g")];
   if (step.kind === "end") {
-    return few(begun.filter((id) => value(id).g), (id) => row(value(id).name, card(id), card(id, "g")));
+    return few(begun.filter((id) => value(id).g), (id) => row(headed(value(id).name, id), card(id), card(id, "g")));
   }
   const o = op(step);
   if (step.kind === "forward") return [...tagged("in", o.in), ...tagged("out", [o.out])];
@@ -166,10 +167,14 @@ function used(o) {
 function tagged(heading, ids, gradient) {
   return few(ids, (id) => {
     const figure = card(id, gradient);
-    figure.firstChild.prepend(make("h3", {}, heading));
+    figure.firstChild.prepend(make("h3", {}, gradient ? heading : headed(heading, id)));
     return figure;
   });
 }
+
+// With what it is to the network
+const headed = (heading, id) => (ROLES.has(value(id).role) ? `${heading} · ${value(id).role}` : heading);
+const ROLES = new Set(["input", "target", "parameter", "constant"]);
 
 function few(ids, draw) {
   const cards = ids.slice(0, 24).map(draw);
@@ -216,7 +221,7 @@ function card(id, gradient) {
 }
 
 function figure(look, name, type, role, full) {
-  const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", {}, type), role in ROLES ? make("small", {}, " " + role) : null);
+  const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", {}, type));
   if (full) caption.title = full;
   const parts = [];
   let [drawn, exact] = [null, null];
@@ -226,7 +231,7 @@ function figure(look, name, type, role, full) {
     if (look.h) parts.push(histogram(look, name));
     if (look.s) parts.push(statistics(look));
     if (look.n <= look.x.length) exact = numbers(look.x, type);
-    else parts.push(make("p", { class: "begins" }, "begins ", make("code", {}, look.x.slice(0, 4).join(" "))));
+    else parts.push(make("p", { class: "begins" }, "begins ", ...apart(look.x.slice(0, 4))));
     if (look.bad) parts.push(make("p", { class: "bad" }, `${look.bad} not finite`));
   }
   return make("figure", { class: role }, caption, drawn, make("div", { class: "told" }, ...parts), exact);
@@ -279,8 +284,6 @@ function pixel(target, x, y, [low, high], signed) {
   return [...new Set([r, g, b])].map((level) => (low + ((level - 1) / 254) * (high - low)).toPrecision(3)).join(", ");
 }
 
-const ROLES = { input: 1, target: 1, parameter: 1, constant: 1 };
-
 // A block for each row of the last axis; what is too long for the card is wrapped, its columns kept
 function numbers(texts, type) {
   const last = Number(type.slice(1, type.indexOf(")")).split(",").filter(Boolean).at(-1) || 1);
@@ -288,10 +291,12 @@ function numbers(texts, type) {
   const table = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": "all elements" });
   for (let i = 0; i < texts.length; i += last) {
     const row = texts.slice(i, i + last).map((text) => text.padStart(longest).replaceAll(" ", "\u00a0"));
-    table.append(make("code", {}, row.join(" ")));
+    table.append(make("div", {}, ...apart(row)));
   }
   return table;
 }
+
+const apart = (texts) => texts.flatMap((text) => [make("code", {}, text), " "]);
 
 function statistics(look) {
   const [low, mean, rms, high] = look.s;
@@ -585,9 +590,10 @@ function paint() {
     if (!/^[nr]\d/.test(box.id)) continue;
     const [text, bar] = boxes?.[box.id] || [box.words, null];
     const [x, y, width, height] = ["x", "y", "width", "height"].map((name) => Number(box.shape.getAttribute(name)));
-    box.below.textContent = text;
+    const long = boxes ? (6.2 * text.length) / (width - 8) : 0;
+    box.below.textContent = long > 1.3 ? text.split(":")[0] : text; // the whole is told beside its step
     box.group.setAttribute("aria-label", `${box.group.querySelector("text").textContent}, ${text}`);
-    if (boxes && 6.2 * text.length > width - 8) box.below.setAttribute("textLength", width - 8);
+    if (6.2 * box.below.textContent.length > width - 8 && boxes) box.below.setAttribute("textLength", width - 8);
     else box.below.removeAttribute("textLength");
     box.below.setAttribute("lengthAdjust", "spacingAndGlyphs");
     box.bar?.remove();
@@ -600,9 +606,17 @@ function paint() {
   }
 }
 
+// The overlay's words for this step, which its box may have no room for
+function reading() {
+  const { kind, op } = facts.steps[at];
+  const found = facts.overlays[lens]?.boxes[(kind === "backward" ? "r" : "n") + (op + 1)];
+  fill($("reading"), found ? `${lens}: ${found[0]}` : "");
+}
+
 function overlay(name) {
   lens = name;
   paint();
+  reading();
   remember();
 }
 

@@ -177,12 +177,28 @@ def float64_out(x):
         (changing, "changing: writes into its inputs. Return a new array"),
         (not_the_same_twice(), "shifting: the raw call and the recorded call differ"),
         (lambda x: x * np.ones(1), "<lambda>: float32 in, float64 out"),
+        (lambda x: None, "<lambda>: returns None"),
     ],
 )
 def test_a_wrong_forward_function_is_rejected(function, message):
     with pytest.raises(AssertionError) as caught:
         conformance(one(function, x=lambda g: g))
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("examples", [lambda rng: [], lambda rng: [rng.normal(size=3)], lambda rng: [3]])
+def test_examples_that_are_none_are_rejected(examples):
+    with pytest.raises(AssertionError) as caught:
+        conformance(one(np.negative, examples=examples, x=lambda g: -g))
+    assert str(caught.value) == (
+        "negative: examples makes a list of the arguments of calls: [(x, w), ((x, w), {'stride': 2})]"
+    )
+
+
+def test_a_primitive_without_a_rule_is_rejected():
+    with pytest.raises(AssertionError) as caught:
+        conformance(one(lambda x: x * 2.0))
+    assert str(caught.value) == "<lambda>: has no rule. <lambda>.vjp(x=lambda g, ...: ...)"
 
 
 def test_the_element_that_is_wrong_is_named():

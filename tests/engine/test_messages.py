@@ -148,6 +148,13 @@ def test_gradient_of_what_the_loss_does_not_use():
     named(leaf(3).sum(), "loss").gradient(leaf(2, name="w"))
 
 
+@pytest.mark.parametrize("target", ["w", np.ones(2)])
+def test_gradient_of_what_is_no_tensor(target):
+    with pytest.raises(TypeError) as caught:
+        named(leaf(3).sum(), "loss").gradient(target)
+    assert str(caught.value) == "gradient: wants Tensors on the way to loss: h, or model.conv1.w"
+
+
 @says(ValueError, "gradient: loss does not depend on x (2,), which does not require a gradient")
 def test_gradient_of_what_requires_none():
     x = Tensor([1.0, 2.0], name="x")
@@ -233,7 +240,16 @@ def test_data_of_another_shape():
     leaf(2, name="w").data = np.ones(3, np.float32)
 
 
-@says(ValueError, "w.grad = ...: got (2,) float64, want (2,) float32")
+@pytest.mark.parametrize(("grad", "told"), [(0, "0"), ([0, 0], "[0, 0]"), (np.zeros(3), "(3,) float64")])
+def test_gradient_of_something_else(grad, told):
+    @says(ValueError, f"w.grad = ...: got {told}, want (2,) float32, or None to clear it")
+    def program():
+        leaf(2, name="w").grad = grad
+
+    program()
+
+
+@says(ValueError, "w.grad = ...: got (2,) float64, want (2,) float32, or None to clear it")
 def test_gradient_of_another_dtype():
     leaf(2, name="w").grad = np.ones(2)
 
@@ -319,9 +335,13 @@ def test_an_array_of_tensors():
     np.array([leaf(2, name="a"), leaf(2, name="b")])
 
 
-@says(TypeError, "Tensor: data is not an array of numbers. For a list of tensors: ag.stack([...])")
-def test_a_tensor_of_objects():
-    Tensor([None])
+@pytest.mark.parametrize("data", [[None], "abc", b"abc"])
+def test_a_tensor_of_objects(data):
+    @says(TypeError, "Tensor: data is not an array of numbers. For a list of tensors: ag.stack([...])")
+    def program():
+        Tensor(data)
+
+    program()
 
 
 @warns(UserWarning, "float(loss) leaves the graph; if meant: loss.item()", cure=lambda: leaf().item())
@@ -394,8 +414,10 @@ def test_a_function_that_is_called_otherwise_here():
 
 @says(
     TypeError,
-    "labels is int64: only floats have a gradient. Tensor(labels.astype(np.float32), requires_grad=True)",
-    cure=lambda: Tensor(np.arange(3).astype(np.float32), requires_grad=True),
+    "labels is int64: only floats have a gradient. Tensor(np.float32(labels), requires_grad=True)",
+    cure=lambda: [
+        Tensor(np.float32(labels), requires_grad=True) for labels in (np.arange(3), Tensor([1, 2]), [1, 2], 3)
+    ],
 )
 def test_gradient_of_integers():
     Tensor(np.arange(3, dtype=np.int64), requires_grad=True, name="labels")
@@ -750,6 +772,34 @@ def test_messages_find_the_line_through_layers_of_the_package():
         program()
 
 
+def test_einsum_is_told_in_numpy_s_words():
+    with pytest.raises(ValueError, match="einsum: operands could not be broadcast together with remapped shapes"):
+        ag.einsum("ij,jk", leaf(2, 3), leaf(2, 3))
+
+
+@says(
+    TypeError,
+    "f: argument 1, counted from 0, is to be differentiated, and 1 were given; arguments by keyword are constants",
+)
+def test_an_argument_that_was_not_given():
+    def f(x, y):
+        return x * y
+
+    ag.grad(f, 1)(2.0, y=3.0)
+
+
+@pytest.mark.parametrize("transform", [ag.jvp, ag.hvp])
+@pytest.mark.parametrize(("args", "tangents"), [(1.0, 1.0), ((1.0,), ()), (np.ones(2), np.ones(2))])
+def test_tangents_come_in_a_tuple(transform, args, tangents):
+    who = transform.__name__
+
+    @says(TypeError, f"{who}: wants as many tangents as arguments, both in tuples: ag.{who}(f, (x,), (dx,))")
+    def program():
+        transform(lambda x: x * x, args, tangents)
+
+    program()
+
+
 # Numbers
 
 
@@ -827,6 +877,13 @@ def test_a_rule_that_returns_another_shape():
     my_softplus = softplus_of_ones_own()
     my_softplus.vjp(x=lambda g, x: g[0])  # rule
     my_softplus(leaf(4, 3)).sum().backward()
+
+
+@says(TypeError, "my_softplus: the rule for x returned None: is there a return?")
+def test_a_rule_that_returns_nothing():
+    my_softplus = softplus_of_ones_own()
+    my_softplus.vjp(x=lambda g, x: None)
+    my_softplus(leaf(2)).sum().backward()
 
 
 @says(
