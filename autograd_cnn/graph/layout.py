@@ -155,7 +155,8 @@ class _Ladder:
         self.rows = self._rows()
         self._frame(view.frames)
         self.names = self._names()
-        self.titles = {v: _title(value) for v, value in self.graph.values.items()}
+        shown = {value.id: value for row in self.rows for value in (row.value, *(v for _, v, _ in row.slots))}
+        self.titles = {v: _title(value) for v, value in shown.items()}
         self.chips = self._chips()
         self.lanes = self._lanes()
         self.unlabelled = {(op.output, back) for op in self.graph.ops[:-1] for back in (False, True)}

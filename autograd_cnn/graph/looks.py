@@ -48,7 +48,8 @@ def look(array: Any, role: str, gradient: bool = False, whole: bool = True, chan
 
 def rms(array: Any) -> float:
     """Root mean square, summed in float64."""
-    return math.sqrt(np.sum(np.square(array, dtype=np.float64)) / max(np.size(array), 1))
+    squares = np.square(array, dtype=np.float64)
+    return math.sqrt(squares.sum() / max(squares.size, 1))
 
 
 def _short(number: Any) -> str:

@@ -34,15 +34,11 @@ class Stats:
     @classmethod
     def of(cls, array: Any) -> Stats:
         array = np.asarray(array)
-        size = max(array.size, 1)
-        alive = np.count_nonzero(array, axis=tuple(range(array.ndim - 1))) if array.ndim > 1 and array.size else None
-        return cls(
-            rms(array),
-            1 - np.count_nonzero(array) / size,
-            int(array.size - np.count_nonzero(np.isfinite(array))),
-            0 if alive is None else int(np.sum(alive == 0)),
-            0 if alive is None else alive.size,
-        )
+        nonzero, channels, dead = np.count_nonzero(array), array.shape[-1] if array.ndim > 1 and array.size else 0, 0
+        if channels and nonzero < array.size:
+            dead = channels - np.count_nonzero(array.any(axis=tuple(range(array.ndim - 1))))
+        bad = array.size - np.count_nonzero(np.isfinite(array))
+        return cls(rms(array), 1 - nonzero / max(array.size, 1), int(bad), int(dead), channels)
 
 
 @dataclass(slots=True)

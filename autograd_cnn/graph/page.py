@@ -43,11 +43,10 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
             f"graph: {len(graph.ops):,} operations are too many to step through (at most {LIMIT:,}). "
             'Trace a part, one block or one step; or graph.save("backward.py") for the whole as code'
         )
-    shape = _structure(graph)
     if not all(isinstance(frame, (tuple, list)) and len(frame) == 2 for frame in frames):
         raise TypeError('graph: frames are pairs: page([("after 100 steps", ag.trace(f, ...)), ...])')
     for label, other in frames:
-        if _structure(other) != shape:
+        if _structure(other) != _structure(graph):
             raise ValueError(f"graph: the frame {clip(label)} is another network. Trace the same function each time")
     folding, channels = Folding(graph), CHANNELS // 2 if frames else CHANNELS
     depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # at which a picture can be read

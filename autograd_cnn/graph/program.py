@@ -176,9 +176,9 @@ class Author(Namespace):
     def write(self) -> None:
         """Both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
-        for op in _every(graph.ops):  # functions have the first choice of names
-            if not isinstance(op.call.primitive, Checkpoint):
-                self.text(op.call.primitive, op.name)
+        for primitive in dict.fromkeys(op.call.primitive for op in _every(graph.ops)):  # they choose names first
+            if not isinstance(primitive, Checkpoint):
+                self.text(primitive, primitive.name)
         for value in self.begin:
             self.inputs[self.name(value)] = value.name
             if graph.arrays and value.id in graph.arrays:
