@@ -49,13 +49,13 @@ class Reader:
         key = id(function), *given, *map(_kind, values)
         template = self.templates.get(key)
         if key not in self.templates:
-            reading = _Reading(dict(zip(names.values(), values, strict=True)))
+            reading = _Reading(self.known, dict(zip(names.values(), values, strict=True)))
             template = reading.template(function, given)
             if reading.lasting:
                 self.templates[key] = template
         if template is None:
             raise NoSource
-        return template.filled(dict(zip(names.values(), names, strict=True)), self.known, local)
+        return template.filled(dict(zip(names.values(), names, strict=True)), local)
 
 
 def _kind(value: Any) -> Any:
@@ -65,24 +65,21 @@ def _kind(value: Any) -> Any:
 
 @dataclass(slots=True)
 class _Template:
-    """What a rule says, with marks for names: of its arguments, of `variables`, of `things` that are known."""
+    """What a rule says, with marks for the names of its arguments and of its `variables`."""
 
     texts: list[str]
     variables: dict[str, tuple[str, int]]
-    things: dict[str, tuple[Any, str]]
 
-    def filled(
-        self, names: dict[str, str], known: Callable[[Any, str], str], local: Callable[[str, int], str]
-    ) -> list[str]:
+    def filled(self, names: dict[str, str], local: Callable[[str, int], str]) -> list[str]:
         names |= {mark: local(*variable) for mark, variable in self.variables.items()}
-        names |= {mark: known(*thing) for mark, thing in self.things.items()}
         return [re.sub("\0(.*?)\0", lambda mark: names[mark[1]], text) for text in self.texts]
 
 
 class _Reading:
     """What is known stands in the tree under a name of its own, and in the scope; so do arguments of helpers."""
 
-    def __init__(self, scope: dict[str, Any]) -> None:
+    def __init__(self, known: Callable[[Any, str], str], scope: dict[str, Any]) -> None:
+        self.known = known
         self.scope = scope
         self.given = set(scope)
         self.lasting = True  # until the shape of what a line has made matters: numbers may have decided it
@@ -95,13 +92,13 @@ class _Reading:
     def template(self, function: Any, given: list[str]) -> _Template | None:
         try:
             result = self.function(function, [self.expression(text) for text in given])
-            spelling = _Spelling(self)
-            texts = [ast.unparse(ast.fix_missing_locations(spelling.visit(n))) for n in (*self.statements, result)]
+            nodes = map(_Spelling(self).visit, (*self.statements, result))
+            texts = [ast.unparse(ast.fix_missing_locations(node)) for node in nodes]
         except NoSource:
             return None
         said = inspect.getdoc(function) if function.__name__ != "<lambda>" else None
         texts[:0] = [f"# {line}" for line in (said or "").partition("\n\n")[0].splitlines()]
-        return _Template(texts, self.variables, spelling.things)
+        return _Template(texts, self.variables)
 
     def place(self, value: Any) -> ast.Name:
         self.scope[name := f"{len(self.scope)} place"] = value  # no identifier, so nobody else's name
@@ -166,18 +163,14 @@ class _Reading:
 
 
 class _Spelling(Rewriter):
-    """Constants as they are, marks for other names; `things` are those that are left."""
+    """What is known as it is called, marks for other names."""
 
     def __init__(self, reading: _Reading) -> None:
         self.reading = reading
-        self.things: dict[str, tuple[Any, str]] = {}
 
     def visit_Name(self, node: ast.Name) -> Any:
         if self.reading.is_known(node):
-            value = self.reading.scope[node.id]
-            if not callable(value) and not isinstance(value, ModuleType):
-                return parsed(literal(value))
-            self.things[node.id] = value, self.reading.things[node.id]
+            return parsed(self.reading.known(self.reading.scope[node.id], self.reading.things[node.id]))
         return ast.Name(f"\0{node.id}\0", node.ctx)
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
