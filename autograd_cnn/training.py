@@ -247,12 +247,7 @@ def fit(
         ("labels", labels, isinstance(labels, np.ndarray), "an array"),
         ("rng", rng, rng is None or isinstance(rng, Generator), "np.random.default_rng(0)"),
         ("epochs or steps", whole, isinstance(whole, (int, np.integer)), "an int"),
-        (
-            "schedule",
-            schedule,
-            schedule is None or callable(schedule),
-            "a function of the step; else the optimiser's lr",
-        ),
+        ("schedule", schedule, schedule is None or callable(schedule), "a function of the number of a step"),
         ("validation", validation, validation is None or isinstance(validation, (tuple, list)), "(images, labels)"),
     ):
         if not fits:

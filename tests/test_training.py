@@ -138,7 +138,7 @@ def test_targets_that_name_no_classes_have_no_accuracy():
         ({"epochs": 1, "rng": 0}, "fit: rng is int, want np.random.default_rng\\(0\\)"),
         (
             {"epochs": 1, "schedule": 0.1},
-            "fit: schedule is float, want a function of the step; else the optimiser's lr",
+            "fit: schedule is float, want a function of the number of a step",
         ),
         ({"epochs": 1, "validation": np.ones(3)}, "fit: validation is ndarray, want \\(images, labels\\)"),
         ({"epochs": 1, "loss": "mse"}, "fit: loss is str, want a function such as ag.cross_entropy"),

@@ -8,14 +8,14 @@ and the recorded gradient; by running the lines of the program, so that nothing 
 from __future__ import annotations
 
 import ast
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.graph.program import Author
 from autograd_cnn.graph.records import Op
+from autograd_cnn.graph.sources import Rewriter, parsed
 
 ENTRIES, SLIPS, STEP = 3, 4, 1e-6
 LARGEST = 300_000  # elements that go in or come out: beyond, differences take too long
@@ -101,7 +101,7 @@ class _Test:
         """The derivative for element `i`, and whether there is a kink."""
         if i not in self.slopes:
             step = STEP * max(1.0, abs(float(self.scope[self.name].reshape(-1)[i])))
-            up, here, down = (self.at(i, move) for move in (step, 0.0, -step))
+            up, here, down = self.at(i, step), self.scope[self.output], self.at(i, -step)
             g = self.scope[f"g_{self.output}"]
             left, right = float(np.sum(g * (here - down))) / step, float(np.sum(g * (up - here))) / step
             both = float(np.sum(g * (up - down))) / (2 * step)
@@ -151,66 +151,54 @@ def _slips(line: str) -> Iterator[tuple[str, str]]:
         return
     # of ``g = g + ...`` the sum stays
     begun = isinstance(tree, ast.Assign) and line.startswith(f"{(name := ast.unparse(tree.targets[0]))} = {name} + ")
+    value: Any = tree.value
+    contribution = value.right if begun else value
 
-    def contribution(root: Any) -> Any:
-        return root.value.right if begun else root.value
+    def changed(target: Any, new: Any) -> str:
+        return ast.unparse(ast.fix_missing_locations(_Change(target, new).visit(tree)))
 
-    def changed(index: int, change: Callable[[Any], Any]) -> str:
-        root = copy.deepcopy(tree)
-        target = list(ast.walk(contribution(root)))[index]
-        return ast.unparse(ast.fix_missing_locations(_Change(target, change).visit(root)))
-
-    for i, node in enumerate(ast.walk(contribution(tree))):
-        for what, change in _changes(node):
-            yield changed(i, change), what
-    if not isinstance(contribution(tree), ast.Tuple):
-        yield changed(0, lambda n: ast.UnaryOp(ast.USub(), n)), "the sign is wrong"
-        yield changed(0, lambda n: ast.BinOp(ast.Constant(2), ast.Mult(), n)), "counted twice"
+    for node in ast.walk(contribution):
+        for what, new in _changes(node):
+            yield changed(node, new), what
+    if not isinstance(contribution, ast.Tuple):
+        yield changed(contribution, ast.UnaryOp(ast.USub(), contribution)), "the sign is wrong"
+        yield changed(contribution, ast.BinOp(ast.Constant(2), ast.Mult(), contribution)), "counted twice"
 
 
-class _Change(ast.NodeTransformer):
+class _Change(Rewriter):
     """One node becomes another."""
 
-    def __init__(self, target: Any, change: Callable[[Any], Any]) -> None:
+    def __init__(self, target: Any, new: Any) -> None:
         self.target = target
-        self.change = change
+        self.new = new
 
     def visit(self, node: Any) -> Any:
-        return self.change(node) if node is self.target else self.generic_visit(node)
+        return self.new if node is self.target else self.generic_visit(node)
 
 
-def _changes(node: Any) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    if isinstance(node, ast.BinOp):
-        if isinstance(node.op, (ast.Mult, ast.Div)):
-            yield "a factor is missing", lambda n: n.left
-        if isinstance(node.op, ast.Mult):
-            yield "a factor is missing", lambda n: n.right
-        if isinstance(node.op, (ast.Sub, ast.MatMult)):
-            yield "operands are swapped", lambda n: ast.BinOp(n.right, n.op, n.left)
-    if isinstance(node, ast.Compare):
-        yield "the mask is inverted", lambda n: ast.Call(ast.parse("np.logical_not", mode="eval").body, [n], [])
-    if isinstance(node, ast.Attribute) and node.attr == "T":
-        yield "a transpose is missing", lambda n: n.value
-    if isinstance(node, ast.Call):
-        called = ast.unparse(node.func).rpartition(".")[2]
+def _changes(n: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(n, ast.BinOp):
+        if isinstance(n.op, (ast.Mult, ast.Div)):
+            yield "a factor is missing", n.left
+        if isinstance(n.op, ast.Mult):
+            yield "a factor is missing", n.right
+        if isinstance(n.op, (ast.Sub, ast.MatMult)):
+            yield "operands are swapped", ast.BinOp(n.right, n.op, n.left)
+    if isinstance(n, ast.Compare):
+        yield "the mask is inverted", ast.Call(parsed("np.logical_not"), [n], [])
+    if isinstance(n, ast.Attribute) and n.attr == "T":
+        yield "a transpose is missing", n.value
+    if isinstance(n, ast.Call):
+        function = ast.unparse(n.func)
+        called = function.rpartition(".")[2]
         if called == "logical_not":
-            yield "the mask is inverted", lambda n: n.args[0]
-        if called == "transpose" and len(node.args) == 1:
-            yield "a transpose is missing", lambda n: n.args[0]
+            yield "the mask is inverted", n.args[0]
+        if called == "transpose" and len(n.args) == 1:
+            yield "a transpose is missing", n.args[0]
         if called.startswith("conv2d_input") or called == "conv2d":
-            yield (
-                "the kernel is turned by 180°",
-                lambda n: ast.Call(
-                    n.func,
-                    [n.args[0], ast.parse(f"({ast.unparse(n.args[1])})[::-1, ::-1]", mode="eval").body, *n.args[2:]],
-                    n.keywords,
-                ),
-            )
+            turned = parsed(f"({ast.unparse(n.args[1])})[::-1, ::-1]")
+            yield "the kernel is turned by 180°", ast.Call(n.func, [n.args[0], turned, *n.args[2:]], n.keywords)
         if called in ("sum", "cos", "sin"):
             other = {"sum": "mean", "cos": "sin", "sin": "cos"}[called]
-            yield (
-                f"{other} in place of {called}",
-                lambda n: ast.Call(
-                    ast.parse(ast.unparse(n.func)[: -len(called)] + other, mode="eval").body, n.args, n.keywords
-                ),
-            )
+            function = parsed(function[: -len(called)] + other)
+            yield f"{other} in place of {called}", ast.Call(function, n.args, n.keywords)

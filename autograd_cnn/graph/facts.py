@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.graph.broken import trial
-from autograd_cnn.graph.looks import CHANNELS, look, share
+from autograd_cnn.graph.looks import CHANNELS, look, rms, share
 from autograd_cnn.graph.measure import PRODUCTS
 from autograd_cnn.graph.program import Author, Line, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
@@ -41,6 +42,7 @@ class _Watch(Author):
         self.rules: dict[str, list[Line]] = {}  # operation -> its lines
         self.sums: dict[str, str] = {}  # value -> what its gradient, a number, has come to
         self.orders: dict[tuple[str, str], list[int]] = {}  # operation, value -> which of its contributions
+        self.counts = Counter(_given(op, p) for op in graph.ops for p in _learning(op))  # how many it will have
 
     # While the program is written
 
@@ -56,14 +58,11 @@ class _Watch(Author):
             return
         parts = self.parts.setdefault(value.id, [])
         orders = self.orders.setdefault((op.id, value.id), [])
-        ports = [op.ports[p] for step, _ in op.call.steps for p in step if p is not None and _given(op, p) == value.id]
-        part = {
-            "op": op.id,
-            "port": ports[len(orders)],
-            "line": self.lines[-1][0],
-            "rms": _rms(contribution),
-            "look": self.looked(contribution, value, True),
-        }
+        ports = [op.ports[p] for p in _learning(op) if _given(op, p) == value.id]
+        part: dict[str, Any] = {"op": op.id}
+        if self.counts[value.id] > 1:  # else it is the gradient itself
+            part |= {"port": ports[len(orders)], "line": self.lines[-1][0], "rms": _rms(contribution)}
+            part["look"] = self.looked(contribution, value, True)
         if not value.shape and (numbers := self.numbers(value, self.sums.get(value.id, ""))):
             part["numbers"] = numbers
         if not value.shape:
@@ -135,10 +134,8 @@ class _Watch(Author):
         if gradient in self.received:
             fact["g"] = self.looked(self.scope[gradient], value, True)
             fact["rms"] = _rms(self.scope[gradient])
-        if parts := self.parts.get(value.id):
-            if len(parts) == 1:
-                parts[0] = {k: text for k, text in parts[0].items() if k in ("op", "numbers")}  # the gradient itself
-            fact["parts"] = parts
+        if value.id in self.parts:
+            fact["parts"] = self.parts[value.id]
         return fact
 
     def operation(self, op: Op, line: str) -> dict[str, Any]:
@@ -253,7 +250,7 @@ class _Watch(Author):
         a = self.scope.get(code)
         if a is None or value.size < 2 or np.asarray(a).dtype.kind not in "fc":
             return []
-        zeros, bad = np.mean(a == 0), int(np.size(a) - np.count_nonzero(np.isfinite(a)))
+        zeros, bad = (value.size - np.count_nonzero(a)) / value.size, value.size - np.count_nonzero(np.isfinite(a))
         found = [f"{share(zeros)} of {name} is zero."] if zeros >= 0.2 else []
         return found + ([f"{bad:,} of its elements are not finite!"] if bad else [])
 
@@ -328,6 +325,11 @@ def _functions(graph: Graph, told: bool) -> tuple[dict[str, Any], dict[Any, Any]
     return texts, places
 
 
+def _learning(op: Op) -> list[int]:
+    """The ports that rules serve, in the order of the walk."""
+    return [p for positions, _ in op.call.steps for p in positions if p is not None]
+
+
 def _given(op: Op, position: int) -> str:
     """The value that went in there."""
     value: str = op.call.arguments[position].value.id
@@ -336,7 +338,7 @@ def _given(op: Op, position: int) -> str:
 
 def _rms(array: Any) -> str:
     """As the listing writes it."""
-    return f"{np.sqrt(np.mean(np.square(array, dtype=np.float64))):.1e}" if np.size(array) else ""
+    return f"{rms(array):.1e}" if np.size(array) else ""
 
 
 def _count(number: int, noun: str) -> str:

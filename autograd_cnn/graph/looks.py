@@ -7,6 +7,7 @@ white, gradients from blue through white, which is 0, to vermilion, images in th
 from __future__ import annotations
 
 import base64
+import math
 import struct
 import zlib
 from html import escape
@@ -33,8 +34,8 @@ def look(array: Any, role: str, gradient: bool = False, whole: bool = True, chan
     found: dict[str, Any] = {"n": int(a.size), "x": [str(x) for x in a.reshape(-1)[:exact]]}
     if finite.size > 1 and a.dtype.kind in "fiu":
         f = finite.astype(np.float64)
-        found["s"] = [_short(s) for s in (f.min(), f.mean(), np.sqrt(np.mean(f * f)), f.max())]
-        found["z"] = share(np.mean(a == 0))
+        found["s"] = [_short(s) for s in (f.min(), f.sum() / f.size, rms(f), f.max())]
+        found["z"] = share((a.size - np.count_nonzero(a)) / a.size)
         if whole and finite.size > FEW and f.min() < f.max():
             counts = np.histogram(f, BINS)[0]
             found["h"] = [int(n) for n in np.ceil(99 * counts / counts.max())]
@@ -43,6 +44,11 @@ def look(array: Any, role: str, gradient: bool = False, whole: bool = True, chan
     if whole and a.size > FEW and (tiles := _tiles(a, role, channels)) is not None:
         found["i"], found["m"] = _picture(*tiles, gradient, role)
     return found
+
+
+def rms(array: Any) -> float:
+    """Root mean square, summed in float64."""
+    return math.sqrt(np.sum(np.square(array, dtype=np.float64)) / max(np.size(array), 1))
 
 
 def _short(number: Any) -> str:

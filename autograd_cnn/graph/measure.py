@@ -16,6 +16,7 @@ import numpy as np
 
 from autograd_cnn.engine.primitive import Plan
 from autograd_cnn.engine.tape import enable_grad, unbroadcast
+from autograd_cnn.graph.looks import rms
 from autograd_cnn.graph.records import Graph, Op, Use
 from autograd_cnn.ops.linalg import _letters
 
@@ -36,7 +37,7 @@ class Stats:
         size = max(array.size, 1)
         alive = np.count_nonzero(array, axis=tuple(range(array.ndim - 1))) if array.ndim > 1 and array.size else None
         return cls(
-            math.sqrt(np.sum(np.square(array, dtype=np.float64)) / size),
+            rms(array),
             1 - np.count_nonzero(array) / size,
             int(array.size - np.count_nonzero(np.isfinite(array))),
             0 if alive is None else int(np.sum(alive == 0)),

@@ -28,6 +28,7 @@ from autograd_cnn.engine.tape import enable_grad, unbroadcast
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
 from autograd_cnn.graph.listing import Line, listing
+from autograd_cnn.graph.looks import rms
 from autograd_cnn.graph.namespace import Namespace
 from autograd_cnn.graph.reading import Reader
 from autograd_cnn.graph.records import Graph, Op, Use, Value
@@ -379,22 +380,22 @@ class Author(Namespace):
         if np.shape(c) != value.shape:
             extra = np.ndim(c) - len(value.shape)
             axes = tuple(i for i, n in enumerate(c.shape) if i < extra or value.shape[i - extra] != n)
-            text = f"({text}).sum(axis={axes[0] if len(axes) == 1 else axes})"
+            text = tidy(f"({text}).sum(axis={axes[0] if len(axes) == 1 else axes})")
             text += f".reshape({value.shape})" if len(axes) != extra else ""
             c = unbroadcast(np.asarray(c), value.shape)
         if c.dtype != value.dtype:
-            text, c = f"({text}).astype(np.{value.dtype})", c.astype(value.dtype)
+            text, c = tidy(f"({text}).astype(np.{value.dtype})"), c.astype(value.dtype)
         name = self.gradient(value)
         if name not in self.received:
             self.received.add(name)
-            self.scope[name], line = c, f"{name} = {tidy(text)}"
+            self.scope[name], line = c, f"{name} = {text}"
         elif _ours(self.scope[name]):
             self.scope[name] += c
-            line = f"{name} += {tidy(text)}"
+            line = f"{name} += {text}"
         else:
             self.scope[name] = self.scope[name] + c
             line = f"{name} = {tidy(f'{name} + ({text})')}"
-        self.lines.append((line, _rms(c)))
+        self.lines.append((line, rms(c) if np.size(c) else None))
         self.look(value, c)
 
     def into(self, value: Value, texts: list[str]) -> None:
@@ -463,10 +464,6 @@ def _ours(array: Any) -> bool:
 def _freeze(array: Any) -> None:
     if isinstance(array, np.ndarray):
         array.flags.writeable = False
-
-
-def _rms(array: Any) -> float | None:
-    return float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if np.size(array) else None
 
 
 def _quoted(name: str) -> str:

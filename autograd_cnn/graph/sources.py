@@ -11,7 +11,7 @@ import keyword
 import linecache
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -50,30 +50,36 @@ def source(function: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _found(code: CodeType, text: str) -> Any:
-    imports, functions = _functions(text)
-    for node in functions.get(code.co_firstlineno, []):
+    tree = _tree(text)
+    simple = (ast.FunctionDef, ast.ClassDef, ast.Assign, ast.Expr)
+    compound = (n for n in tree.body if not isinstance(n, simple))
+    imports: list[ast.stmt] = [
+        n for node in compound for n in ast.walk(node) if isinstance(n, (ast.Import, ast.ImportFrom))
+    ]
+    for node in _beginning(tree, code.co_firstlineno):
         if _same(node, code, imports):
             return node
     raise NoSource
 
 
 @lru_cache
-def _functions(text: str) -> tuple[list[ast.stmt], dict[int, list[Any]]]:
-    """The imports of a file, and its functions by their first line."""
-    imports: list[ast.stmt] = []
-    found: dict[int, list[Any]] = {}
+def _tree(text: str) -> ast.Module:
     try:
-        tree = ast.parse(text)
+        return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
-        return imports, found
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Lambda, ast.FunctionDef)):
-            first = (*getattr(node, "decorator_list", ()), node)[0]
-            found.setdefault(first.lineno, []).append(node)
-    for node in tree.body:
-        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            imports += [n for n in ast.walk(node) if isinstance(n, (ast.Import, ast.ImportFrom))]
-    return imports, found
+        return ast.Module([], [])
+
+
+def _beginning(tree: ast.AST, line: int) -> Iterator[Any]:
+    """The functions that begin on `line`."""
+    waiting = [tree]
+    while waiting:
+        for node in ast.iter_child_nodes(waiting.pop()):
+            first: Any = (*getattr(node, "decorator_list", ()), node)[0]
+            if getattr(first, "lineno", line) <= line <= getattr(node, "end_lineno", line):
+                waiting.append(node)
+                if isinstance(node, (ast.Lambda, ast.FunctionDef)) and first.lineno == line:
+                    yield node
 
 
 def _same(node: Any, code: CodeType, imports: list[ast.stmt]) -> bool:
