@@ -56,9 +56,9 @@ def _learnt(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, float]:
 
 
 def _split(shares: dict[str, float], write: Callable[[float], str], unit: str) -> str:
-    """``5.4 ms: g_x 3.1, g_w 2.2``; what is less than a twentieth goes unsaid."""
+    """``5.4 ms: g_x 3.1, g_w 2.2``; what is less than a tenth goes unsaid."""
     total = sum(shares.values())
-    brief = {name: write(share).removesuffix(unit).rstrip() for name, share in shares.items() if share >= 0.05 * total}
+    brief = {name: write(share).removesuffix(unit).rstrip() for name, share in shares.items() if share >= 0.1 * total}
     return f"{write(total)}: {', '.join(map(' '.join, brief.items()))}" if len(brief) > 1 else write(total)
 
 

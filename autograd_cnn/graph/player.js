@@ -231,7 +231,7 @@ function figure(look, name, type, role, full) {
     if (look.h) parts.push(histogram(look, name));
     if (look.s) parts.push(statistics(look));
     if (look.n <= look.x.length) exact = numbers(look.x, type);
-    else parts.push(make("p", { class: "begins" }, "begins ", ...apart(look.x.slice(0, 4))));
+    else exact = make("p", { class: "begins" }, "begins ", ...apart(look.x.slice(0, 4)));
     if (look.bad) parts.push(make("p", { class: "bad" }, `${look.bad} not finite`));
   }
   return make("figure", { class: role }, caption, drawn, make("div", { class: "told" }, ...parts), exact);

@@ -570,6 +570,24 @@ def test_numbers_are_wrapped_and_not_cut(opened, small, width):
         assert len({len(row.split()) for row in rows}) == 1
 
 
+def test_rows_have_two_equal_columns(opened, blocks):
+    page = opened(blocks.page(), "#step=9", width=320)
+    page.keyboard.press("r")
+    cells = page.locator("#rows button")
+    assert cells.count() == 2 * len(blocks.ops)
+    boxes = [cell.bounding_box() for cell in cells.all()]
+    assert len({round(box["width"]) for box in boxes}) == 1
+
+
+def test_no_number_is_broken_at_its_minus(opened, rng):
+    page = opened(ag.trace(lambda x: ag.sum(x * x[0]), 1e-7 * rng.normal(size=(9, 9))).page(), "#step=1")
+    texts = page.locator("figure code")
+    assert texts.count() > 9 and "e-08" in "".join(texts.all_inner_texts())
+    for width in range(320, 440, 8):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert texts.evaluate_all("(all) => all.every((text) => text.getClientRects().length === 1)")
+
+
 def test_a_wrapped_line_is_one_block(opened, cnn_page):
     page = opened(cnn_page[2], width=320)
     page.evaluate("show(facts.steps.findIndex((s) => s.kind === 'backward' && op(s).name === 'conv2d'))")
