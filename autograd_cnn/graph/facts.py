@@ -18,7 +18,7 @@ from autograd_cnn.graph.looks import CHANNELS, look, rms, share
 from autograd_cnn.graph.measure import PRODUCTS
 from autograd_cnn.graph.program import Author, Line, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
-from autograd_cnn.graph.text import bytes_text, clip, plain, shape_text
+from autograd_cnn.graph.text import bytes_text, clip, count_text, plain, shape_text
 
 WHOLE = 300  # operations up to which there are images and trials
 CONTEXT = 6  # lines of the user's around those that are marked
@@ -171,7 +171,7 @@ class _Watch(Author):
             fact = {"kind": kind, "op": op, "say": sentence, "held": held if known else None}
             steps.append({**fact, "holds": f"{bytes_text(held)} of {peak}" if known else ""})
 
-        step("begin", f"The start. {_count(count, 'operation')} will run; a gradient is wanted for {names}.")
+        step("begin", f"The start. {count_text(count, 'operation')} will run; a gradient is wanted for {names}.")
         for i, op in enumerate(graph.ops):
             mine = self.bytes(op)
             held += mine
@@ -339,10 +339,6 @@ def _given(op: Op, position: int) -> str:
 def _rms(array: Any) -> str:
     """As the listing writes it."""
     return f"{rms(array):.1e}" if np.size(array) else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _and(names: list[str]) -> str:

@@ -7,6 +7,9 @@ returns; a call that stays loses the options that are the default.
 
 The rest stays as the rule has it, operand for operand, so that it gives the same bits. What cannot be told in this way,
 a loop, a condition on numbers in an array, raises `NoSource`: then the function is called by its name.
+
+So what is read depends on shapes and dtypes, not on numbers, and holds for every call that has the same; there only
+names are put in.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_cnn.files import write_atomically
-from autograd_cnn.graph.text import bytes_text, shape_text
+from autograd_cnn.graph.text import bytes_text, count_text, shape_text
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.program import Program
@@ -322,9 +322,9 @@ class Graph:
 
     def summary(self) -> list[str]:
         """``15 operations``, ``620,362 parameters``, ``loss 0.6931``."""
-        parts = [_count(len(self.ops), "operation")]
+        parts = [count_text(len(self.ops), "operation")]
         if self.parameters:
-            parts.append(_count(sum(v.size for v in self.parameters), "parameter"))
+            parts.append(count_text(sum(v.size for v in self.parameters), "parameter"))
         result = self.values[self.result]
         text = f"{result.name} {shape_text(result.shape)}" if self.loss is None else f"loss {self.loss:.4g}"
         return [*parts, text]
@@ -335,7 +335,3 @@ class Graph:
 
 def _and(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -32,6 +32,11 @@ def bytes_text(count: float) -> str:
     return f"{count:.1f} {units[0]}" if count < 9.95 and units[0] != "B" else f"{count:.0f} {units[0]}"
 
 
+def count_text(number: int, noun: str) -> str:
+    """``1 operation``, ``2,000 operations``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shape_text(shape: tuple[int, ...]) -> str:
     """``(32,10)``, as narrow as it goes."""
     return str(shape).replace(" ", "")
