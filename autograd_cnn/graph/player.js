@@ -7,6 +7,7 @@ let DATA; // all there is
 let facts; // of the moment of training that is shown
 let at = -1; // the step that is shown
 let timer = 0;
+let remembering = 0;
 const quiz = { on: false, open: -1, seen: new Set(), right: 0, asked: 0 };
 
 // Elements
@@ -61,12 +62,15 @@ function locate(asks) {
 }
 
 function remember() {
-  const link = "#step=" + at + (lens ? "&overlay=" + lens : "") + (shown === usual() ? "" : "&depth=" + pictures[shown].depth);
-  try {
-    history.replaceState(null, "", link);
-  } catch {
-    // a sandboxed frame has no history of its own
-  }
+  clearTimeout(remembering);
+  remembering = setTimeout(() => {  // once a key rests: browsers refuse some hundred changes in half a minute
+    const depth = shown === usual() ? "" : "&depth=" + pictures[shown].depth;
+    try {
+      history.replaceState(null, "", "#step=" + at + (lens ? "&overlay=" + lens : "") + depth);
+    } catch {
+      // a sandboxed frame has no history of its own
+    }
+  }, 200);
 }
 
 function title(step) {

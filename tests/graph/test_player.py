@@ -138,7 +138,8 @@ def test_every_step_by_keyboard_forward_and_back(opened, cnn_page):
         page.keyboard.press("ArrowRight")
         seen.append(page.inner_text("#sentence"))
         assert page.evaluate("[...document.images].every((image) => image.alt)")
-    assert seen == steps and page.url.endswith(f"#step={len(steps) - 1}")
+    assert seen == steps
+    page.wait_for_url(f"**#step={len(steps) - 1}")
     page.keyboard.press("ArrowRight")
     assert page.inner_text("#sentence") == steps[-1]
     for sentence in steps[-2::-1]:
@@ -245,7 +246,7 @@ def test_overlays_show_the_numbers_of_the_static_picture(opened, blocks):
         page.keyboard.press("o")
         want = readings(blocks, blocks.ops)
         assert page.input_value("#overlay") == name and page.inner_text("#caption") == want.caption
-        assert page.url.endswith(f"&overlay={name}")
+        page.wait_for_url(f"**&overlay={name}")
         boxes = {b["id"]: b for b in page.evaluate("""pictures[shown].boxes.map(({id, group, below, bar, shape}) =>
             ({id, text: below?.textContent, told: group.ariaLabel,
             long: bar?.getBBox().width, wide: shape.getBBox().width}))""")}  # fmt: skip
@@ -293,7 +294,8 @@ def test_modules_are_stepped_over_and_folded(opened, blocks):
     assert page.evaluate("pictures[shown].cells.length") < every == len(blocks.ops)
     while page.get_attribute("#fold", "aria-disabled") != "true":
         page.keyboard.press("[")
-    assert page.locator("#picture svg:not([hidden])").count() == 1 and "&depth=0" in page.url
+    assert page.locator("#picture svg:not([hidden])").count() == 1
+    page.wait_for_url("**&depth=0")
     page.keyboard.press("]")
     assert page.evaluate("pictures[shown].depth") == 1
     lit = []
@@ -377,7 +379,8 @@ def test_keys_links_slider_and_buttons_lead_to_the_same_steps(opened, small):
     page.keyboard.press("ArrowRight")
     page.focus("#slider")
     page.keyboard.press("ArrowLeft")
-    assert page.inner_text("#where").startswith("rule of matmul") and page.url.endswith(f"#step={count - 1}")
+    assert page.inner_text("#where").startswith("rule of matmul")
+    page.wait_for_url(f"**#step={count - 1}")
     page.evaluate("location.hash = '#step=2'")
     page.wait_for_function("document.getElementById('slider').value === '2'")
     page.evaluate("document.activeElement.blur(); document.getElementById('letters').checked = false")
@@ -385,6 +388,17 @@ def test_keys_links_slider_and_buttons_lead_to_the_same_steps(opened, small):
     assert page.input_value("#slider") == "2"
     page.click("#picture svg > g:last-of-type")
     assert page.inner_text("#where") in ("Loss", "End") or page.inner_text("#where").startswith("rule of")
+
+
+def test_the_link_follows_once_a_held_key_rests(opened, small):
+    page = opened(small[0], "#step=1")
+    page.clock.install()
+    page.evaluate("() => { window.links = []; history.replaceState = (_, __, link) => window.links.push(link); }")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        page.clock.run_for(30)
+    page.clock.run_for(1000)
+    assert page.evaluate("window.links") == ["#step=4"]
 
 
 def test_playing_walks_to_the_end_in_silence(opened, small):
