@@ -12,7 +12,7 @@ LONGEST = 40  # characters of a label; the whole text is in its tooltip
 
 def plain(text: str) -> str:
     """`text` on one line, with control characters, surrogates and direction overrides spelled out."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     hidden = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
     return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in hidden else c for c in text)
