@@ -377,7 +377,7 @@ def test_without_source_none_of_the_users_code_is_in_the_page(net, tmp_path):
         text = (tmp_path / "net.html").read_text(encoding="utf-8")
         (facts,) = facts_of(text)["frames"]
         assert bool(facts["functions"]) == there
-        if sys.version_info >= (3, 11):  # which tells columns
+        if hasattr(tanh_net.__code__, "co_positions"):
             assert there == any("marked" in place for place in facts["places"])
         assert all(place["at"].startswith("test_page.py:") for place in facts["places"])
         assert ("return ag.mse(s, y)" in text) == there
