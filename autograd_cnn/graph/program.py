@@ -162,7 +162,7 @@ class Author(Namespace):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
-        self.reader = Reader(self.known, self.scope)
+        self.reader = Reader(self.scope)
         self.inputs: dict[str, str] = {}  # identifier -> name
         self.received: set[str] = set()  # gradients that have begun
         self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
@@ -338,7 +338,7 @@ class Author(Namespace):
             return self.named((op.id, "local", frame, name), f"{name.lstrip('_')}_{op.id}")
 
         with suppress(NoSource):
-            return self.reader.read(function, given, local)
+            return self.reader.read(function, given, self.known, local)
         try:
             called = self.known(function, "rule")
         except NoSource:

@@ -35,12 +35,13 @@ from autograd_cnn.graph.text import spelled as between
 class Reader:
     """Reads a rule once for arguments of the same shapes and dtypes; for others only names change."""
 
-    def __init__(self, known: Callable[[Any, str], str], scope: dict[str, Any]) -> None:
-        self.known = known
+    def __init__(self, scope: dict[str, Any]) -> None:
         self.scope = scope
         self.templates: dict[Any, _Template | None] = {}
 
-    def read(self, function: Any, given: list[str], local: Callable[[str, int], str]) -> list[str]:
+    def read(
+        self, function: Any, given: list[str], known: Callable[[Any, str], str], local: Callable[[str, int], str]
+    ) -> list[str]:
         """What the docstring of `function` says first, its statements, and at the end its result.
 
         Parameters become what is `given`, globals what `known` makes of an object and its name there, variables what
@@ -52,7 +53,7 @@ class Reader:
         key = id(function), *given, *map(_kind, values)
         template = self.templates.get(key)
         if key not in self.templates:
-            reading = _Reading(self.known, dict(zip(names.values(), values, strict=True)))
+            reading = _Reading(known, dict(zip(names.values(), values, strict=True)))
             template = reading.template(function, given)
             if reading.lasting:
                 self.templates[key] = template

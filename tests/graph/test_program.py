@@ -3,6 +3,7 @@
 import linecache
 import re
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -627,6 +628,9 @@ def test_a_rule_is_read_once_for_all_arguments_of_the_same_shapes_and_dtypes(w):
     author = Author(graph)
     author.program()
     assert len(graph.ops) == 99 and len(author.reader.templates) == 7
+    held = weakref.ref(author)
+    del author
+    assert held() is None  # and so are its arrays, without garbage collection
     check(f, w("x", 3, 2), w("y", 3, 2))
 
 
