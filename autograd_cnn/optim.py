@@ -114,7 +114,10 @@ class Optimiser:
         missing = [i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
         stale = [i for i, p in enumerate(self.parameters) if p.grad is not None and p._node.use[0] != "walks"]
         if len(missing) == total:
-            warn(f"{who}: none of {total} parameters has a gradient. Call loss.backward() before step()")
+            warn(
+                f"{who}: none of {total} parameters has a gradient. Call loss.backward() before step(); or are these "
+                "not the parameters of the model that made the loss?"
+            )
         elif missing:
             warn(
                 f"{who}: no gradient for {len(missing)} of {total} parameters ({self._names(missing)}): "
