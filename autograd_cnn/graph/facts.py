@@ -86,8 +86,9 @@ class _Watch(Author):
         written = ast.unparse(filled.visit(tree.value))
         if not filled.all or isinstance(tree.value, (ast.Name, ast.Constant)):
             return ""
-        plus = f"{before} + " if isinstance(tree, ast.AugAssign) else ""
-        return f"{name} = {plus}{written} = {self.scope[name]}"
+        plus = f"{filled.short(before)} + " if isinstance(tree, ast.AugAssign) else ""
+        result = filled.short(str(self.scope[name]))
+        return f"{name} = {plus}{written} {'≈' if filled.rounded else '='} {result}"
 
     def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
         return look(array, value.role, gradient, self.whole, self.channels)
@@ -256,13 +257,21 @@ class _Watch(Author):
 
 
 class _Numbers(ast.NodeTransformer):
-    """Names become the numbers they stand for; `all` is whether all could."""
+    """Names become the numbers they stand for; `all` is whether all could, `rounded` whether any lost digits."""
 
     def __init__(self, scope: dict[str, Any], target: str, before: str) -> None:
         self.scope = scope
         self.target = target
         self.before = before
         self.all = True
+        self.rounded = False
+
+    def short(self, text: str) -> str:
+        if len(text) <= 8:
+            return text
+        short = f"{float(text):.6g}"
+        self.rounded |= float(short) != float(text)
+        return short
 
     def visit_Name(self, node: ast.Name) -> Any:
         value = self.scope.get(node.id)
@@ -271,8 +280,7 @@ class _Numbers(ast.NodeTransformer):
         if np.ndim(value):
             self.all = False
             return node
-        text = self.before if node.id == self.target else str(value)
-        text = text if len(text) <= 8 else f"{float(text):.6g}"
+        text = self.short(self.before if node.id == self.target else str(value))
         return ast.Name(f"({text})" if text.startswith("-") else text)
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
