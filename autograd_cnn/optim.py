@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.engine.messages import describe, warn
+from autograd_cnn.engine.messages import describe, missing, warn
 from autograd_cnn.engine.tape import Leaf
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.memory import scratch
@@ -28,6 +28,12 @@ Schedule = Callable[[int], float]
 
 PIECE = 1 << 17  # numbers of a parameter that are updated at a time
 SHARE = 1 << 20  # numbers that are worth a thread's while: a hand-over costs as much as 100 000
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(missing(name, __name__, globals()))
 
 
 def _told(value: Any) -> str:

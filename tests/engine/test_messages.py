@@ -400,6 +400,44 @@ def test_names_of_other_packages(owner, it, name, rest):
     assert str(caught.value) == f"{owner} has no {name!r}{rest}"
 
 
+class Empty(ag.nn.Module):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("it", "text"),
+    [
+        (ag, "autograd_cnn has no 'mse_loss'. Did you mean 'mse'?"),
+        (ag, "autograd_cnn has no 'Conv2d'. Here: ag.nn has it"),
+        (ag.nn, "autograd_cnn.nn has no 'CrossEntropyLoss'. Did you mean 'ag.cross_entropy'?"),
+        (ag.nn, "autograd_cnn.nn has no 'LogSoftmax'. Did you mean 'ag.log_softmax'?"),
+        (ag.nn, "autograd_cnn.nn has no 'Conv2D'. Did you mean 'Conv2d'?"),
+        (
+            ag.nn,
+            "autograd_cnn.nn has no 'functional'. "
+            "Here: functions are ag's own, as ag.relu(x) and ag.cross_entropy(logits, labels)",
+        ),
+        (
+            ag.optim,
+            "autograd_cnn.optim has no 'lr_scheduler'. "
+            "Here: schedule = ag.optim.cosine(lr, steps), then optimiser.lr = schedule(step)",
+        ),
+        (Empty(), "Empty has no 'weight'. Here: layer.w"),
+        (Empty(), "Empty has no 'copy'"),
+        (Empty(), "Empty has no 'state_dic'. Did you mean 'state_dict'?"),
+    ],
+)
+def test_names_of_layers_losses_and_schedules(it, text):
+    with pytest.raises(AttributeError) as caught:
+        getattr(it, text.split("'")[1])
+    assert str(caught.value) == text
+
+
+@says(AttributeError, "Empty has no 'forward'. Here: the class computes with def forward(self, x): ...")
+def test_a_module_without_forward():
+    Empty()(1)
+
+
 def test_what_is_said_of_a_missing_name_exists():
     for name, cure in HERE.items():
         assert name not in [*registry, *vars(Tensor)]
