@@ -15,6 +15,7 @@ import sys
 import webbrowser
 from collections.abc import Callable
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +137,12 @@ def _blas() -> str:
 
 
 def _kernels() -> str:
+    cure = 'compiled ones with pip install "autograd_cnn[fast]"'
+    if os.environ.get("AUTOGRAD_CNN_KERNELS") == "numpy" and find_spec("numba"):
+        cure = "Numba is installed, and turned off by AUTOGRAD_CNN_KERNELS"
     return (
         f"{kernel_set()}, in tiles of {convolution.CACHE >> 20} MB"
-        + ("" if kernel_set() == "numba" else '; compiled ones with pip install "autograd_cnn[fast]"')
+        + ("" if kernel_set() == "numba" else f"; {cure}")
         + f"\nmemory kept for the next step: up to {memory.SPARE >> 20} MB"
         + f"\ncaches of a core: {_core_caches() or 'not known'}"
     )
@@ -157,4 +161,10 @@ def _cache() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `info | head` has read enough; Python flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1
+    sys.exit(code)

@@ -20,14 +20,15 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
+from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.tape import no_grad, scope
-from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.engine.tensor import Tensor, registry
 from autograd_cnn.kernels.normalization import moments
 from autograd_cnn.ops.activations import relu, sigmoid
 from autograd_cnn.ops.arithmetic import sqrt
@@ -40,6 +41,13 @@ from autograd_cnn.ops.shapes import flatten
 Extent = int | tuple[int, int]
 Initialiser = Callable[[tuple[int, ...], Generator, Any], NDArray[Any]]
 Self = TypeVar("Self", bound="Module")
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        own = [n for n in globals() if n not in registry]
+        raise AttributeError(missing(name, __name__, [*own, *(f"ag.{n}" for n in registry)]))
 
 
 def _children(part: Any) -> Iterator[tuple[str, Any]]:
@@ -163,6 +171,11 @@ class Module:
     forward: Callable[..., Any]
     path = ""
     training = True
+
+    if not TYPE_CHECKING:  # a checker is to find what is not there
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(missing(name, type(self).__name__, [*vars(self), *dir(type(self))]))
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

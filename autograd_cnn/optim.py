@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.engine.messages import describe, warn
+from autograd_cnn.engine.messages import describe, missing, warn
 from autograd_cnn.engine.tape import Leaf
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.memory import scratch
@@ -28,6 +28,12 @@ Schedule = Callable[[int], float]
 
 PIECE = 1 << 17  # numbers of a parameter that are updated at a time
 SHARE = 1 << 20  # numbers that are worth a thread's while: a hand-over costs as much as 100 000
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(missing(name, __name__, globals()))
 
 
 def _told(value: Any) -> str:
@@ -114,7 +120,10 @@ class Optimiser:
         missing = [i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
         stale = [i for i, p in enumerate(self.parameters) if p.grad is not None and p._node.use[0] != "walks"]
         if len(missing) == total:
-            warn(f"{who}: none of {total} parameters has a gradient. Call loss.backward() before step()")
+            warn(
+                f"{who}: none of {total} parameters has a gradient. Call loss.backward() before step(); or are these "
+                "not the parameters of the model that made the loss?"
+            )
         elif missing:
             warn(
                 f"{who}: no gradient for {len(missing)} of {total} parameters ({self._names(missing)}): "

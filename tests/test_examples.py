@@ -63,8 +63,8 @@ def test_the_code_of_the_docs_runs(tmp_path, page):
 RESULTS = ["confusion.png", "graph.svg", "history.json", "loss.png", "predictions.png", "weights.safetensors"]
 
 
-def test_ten_lines_learn(run, tmp_path):
-    done = run("ten_lines.py")
+def test_a_loop_by_hand_learns(run, tmp_path):
+    done = run("by_hand.py")
     assert done.returncode == 0, done.stderr
     losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
     assert losses == sorted(losses, reverse=True) and losses[-1] < 0.5 * losses[0]

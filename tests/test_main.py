@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -68,6 +69,24 @@ def test_info_survives_odd_places(run, tmp_path):
     done = run("info", AUTOGRAD_CNN_NUM_THREADS="many", XDG_CACHE_HOME=odd, HOME="/nowhere", PATH="", LC_ALL="C")
     assert done.returncode == 0 and done.stderr == ""
     assert "not known (AUTOGRAD_CNN_NUM_THREADS is 'many'" in done.stdout and "no dot here" in done.stdout
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
+def test_info_knows_kernels_that_are_turned_off(run):
+    done = run("info", AUTOGRAD_CNN_KERNELS="numpy")
+    assert "MB; Numba is installed, and turned off by AUTOGRAD_CNN_KERNELS\n" in done.stdout
+    assert "pip install" not in done.stdout
+
+
+def test_info_stops_quietly_where_nobody_reads_on():
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        command = [sys.executable, "-m", "autograd_cnn", "info"]
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
+    finally:
+        os.close(writing)
+    assert done.stderr == b""
 
 
 def test_info_leaves_what_is_heavy_alone(python):

@@ -233,7 +233,8 @@ def test_step_before_backward_says_so(model):
     with pytest.warns(UserWarning) as caught:
         optim.SGD(model.parameters(), lr=0.1).step()
     assert [str(w.message) for w in caught] == [
-        "SGD.step: none of 8 parameters has a gradient. Call loss.backward() before step()"
+        "SGD.step: none of 8 parameters has a gradient. Call loss.backward() before step(); or are these not the "
+        "parameters of the model that made the loss?"
     ]
 
 

@@ -137,7 +137,7 @@ HERE = {
         "norm": "ag.sqrt((x * x).sum())",
         "numel": "x.size",
         "dim": "x.ndim",
-        "to type float double half long": "x.astype(np.float32)",
+        "to type float double half long": "x.astype(np.float32); there are no devices",
         "cpu cuda device is_cuda": "nothing to do, arrays are NumPy's; x.data is one",
         "contiguous": "nothing to do, operations lay out their arrays themselves",
         "zero_grad": "x.grad = None, or optimiser.zero_grad()",
@@ -147,6 +147,23 @@ HERE = {
         "zeros ones empty full eye arange rand randn": "an array first, ag.Tensor(np.zeros(shape))",
         "tensor array Parameter from_numpy": "ag.Tensor(array, requires_grad=True)",
         "seed manual_seed": "rng = np.random.default_rng(0), given to whatever draws",
+        "functional": "functions are ag's own, as ag.relu(x) and ag.cross_entropy(logits, labels)",
+        "Module Sequential Linear Conv2d MaxPool2d AvgPool2d BatchNorm2d Dropout Flatten ReLU Sigmoid": "ag.nn has it",
+        "SGD Adam AdamW": "ag.optim has it",
+        "binary_cross_entropy": "ag.bce(p, y)",
+        "binary_cross_entropy_with_logits": "ag.bce_with_logits(z, y)",
+        "NLLLoss nll_loss": "ag.cross_entropy(logits, labels), without a softmax before it",
+        "L1Loss l1_loss": "ag.abs(x - y).mean()",
+        "forward": "the class computes with def forward(self, x): ...",
+        "weight": "layer.w",
+        "bias": "layer.b",
+        "children named_children named_modules apply": "model.modules(), where each has its path",
+        "ModuleList ModuleDict add_module register_module register_buffer register_parameter": (
+            "plain attributes, lists and dicts of the model"
+        ),
+        "lr_scheduler StepLR CosineAnnealingLR OneCycleLR": (
+            "schedule = ag.optim.cosine(lr, steps), then optimiser.lr = schedule(step)"
+        ),
     }.items()
     for name in names.split()
 }
@@ -162,11 +179,17 @@ def missing(name: str, owner: str, known: Iterable[str]) -> str:
         return told
     if name.endswith("_"):
         return f"{told}. Nothing works in place; outside a graph: x.data[...] = values"
-    if hasattr(np, name) or hasattr(np.ndarray, name):
+    known = [*known]
+    if "sum" in known and (hasattr(np, name) or hasattr(np.ndarray, name)):  # of what has NumPy's names
         called = f"x.data.{name}" if hasattr(np.ndarray, name) else f"np.{name}(x.data)"
         return f"{told}. NumPy's, outside the graph: {called}"
-    close = get_close_matches(name, known, 1)
+    close = [k for k in known if _bare(k) == _bare(name)] or get_close_matches(name, known, 1)
     return f"{told}. Did you mean {close[0]!r}?" if close else told
+
+
+def _bare(name: str) -> str:
+    """What is common to ``ag.log_softmax`` and LogSoftmax, to MSELoss and mse_loss."""
+    return name.removeprefix("ag.").replace("_", "").lower().removesuffix("loss")
 
 
 def note(error: BaseException, text: str) -> None:

@@ -245,7 +245,7 @@ class Primitive:
                 loose = True
             position += 1  # enumerate costs a tuple an argument
         try:
-            if loose and tensors:
+            if loose and (tensors or list in map(type, args)):
                 self._settle(values, inputs, elements)
             out = self._grouped(values, elements) if self.sequence else self.raw(*values)
         except Exception as error:
@@ -347,17 +347,15 @@ class Primitive:
         floats = [v.dtype for p, v in arrays if v.dtype.kind == "f" and (v.ndim or isinstance(inputs[p], (Node, Leaf)))]
         if self.strict:
             self._check_floats(values, inputs, spots, floats)
-        if not floats:
-            return
-        anchor = np.result_type(*floats)
+        anchor = np.result_type(*floats) if floats else None
         for p in spots:
             value = values[p]
-            if isinstance(inputs[p], (Node, Leaf)):
-                continue
             if isinstance(value, list):
                 value = values[p] = np.asarray(value)
-                if value.dtype.kind == "f":
+                if anchor and value.dtype.kind == "f":
                     values[p] = value.astype(anchor)
+            if anchor is None or isinstance(inputs[p], (Node, Leaf)):
+                continue
             if isinstance(value, (ndarray, np.generic)):
                 if value.ndim == 0 and value.dtype.kind in "fiub":
                     values[p] = value.item()
@@ -369,9 +367,10 @@ class Primitive:
         for p in spots:
             if isinstance(values[p], ndarray) and values[p].dtype.kind in "iub":
                 label = getattr(inputs[p], "name", None) or self.parameters[p]
-                what = f"{label} is {values[p].dtype}" + (" (0..255)" if values[p].dtype == np.uint8 else "")
-                cure = f"Convert once: ag.data.as_float32({label}), or {label}.astype(np.float32) / 255"
-                raise TypeError(f"{what}\n{cure}")
+                told = f"{label} is {values[p].dtype}\nConvert once: {label}.astype(np.float32)"
+                if values[p].dtype == np.uint8:
+                    told = told.replace("\n", " (0..255)\n") + f" / 255, or ag.data.as_float32({label})"
+                raise TypeError(told)
         if len(set(floats)) > 1:
             double = next(p for p in spots if isinstance(values[p], ndarray) and values[p].dtype == np.float64)
             label = getattr(inputs[double], "name", None) or self.parameters[double]

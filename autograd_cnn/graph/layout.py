@@ -293,7 +293,7 @@ class _Ladder:
         title = "parameters" if any(self.graph.values[v].role == "parameter" for v in self.chips) else "inputs"
         chip = max([wide(title, SMALL), *(there[2] for there, _ in self.chips.values())]) if self.chips else 0
         names = [wide(b.text, SMALL) + INSET * f.level + 12 for f, b in zip(frames, self.picture.frames, strict=True)]
-        left = max([chip + gutter, *names])
+        left = max([chip, *names]) + gutter
         self.wide = _column([row.left for row in self.rows])
         content, rung = left + self.wide, 0.0
         if self.backward:

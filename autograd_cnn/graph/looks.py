@@ -146,7 +146,7 @@ def png(pixels: np.ndarray, palette: np.ndarray | None = None) -> str:
 
 def html(tensor: Any) -> str:
     """A Tensor for a notebook: name, shape, dtype, numbers, a picture, and beside it its gradient."""
-    role = "parameter" if tensor.requires_grad and tensor.grad is not None else "input"
+    role = "activation" if not tensor.is_leaf else "parameter" if tensor.requires_grad else "input"
     cells = [_cell(tensor.name or "Tensor", tensor.data, role, False)]
     if tensor.grad is not None:
         cells.append(_cell("gradient", tensor.grad, role, True))
@@ -164,6 +164,8 @@ def _cell(name: str, array: Any, role: str, gradient: bool) -> str:
         lines.append(escape(np.array2string(array, separator=", ")).replace("\n", "<br>"))
     elif "i" in found:
         address, width, height, words = found["i"]
-        size = f'width="{width}" height="{height}" style="image-rendering:pixelated"'
+        between = "silver" if gradient else "lightblue"  # the maps: no level, so that what is white has an edge
+        style = f"image-rendering:pixelated;outline:1px solid gray;background:{between}"
+        size = f'width="{width}" height="{height}" style="{style}"'
         lines += [f'<img src="{address}" {size} alt="{escape(words)}">', escape(words)]
     return f"<div>{'<br>'.join(lines)}</div>"

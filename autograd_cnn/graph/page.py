@@ -110,7 +110,8 @@ def show(text: str) -> Any:
     """`text` as a page: below the cell of a notebook, in its own frame, or in the browser."""
     if (ipython := sys.modules.get("IPython")) and getattr(ipython.get_ipython(), "kernel", None):
         frame = 'sandbox="allow-scripts" width="100%" height="800" style="border:0"'
-        return import_module("IPython.display").HTML(f'<iframe {frame} srcdoc="{escape(text)}"></iframe>')
+        framed = f'<div><iframe {frame} srcdoc="{escape(text)}"></iframe></div>'  # IPython warns of a bare iframe
+        return import_module("IPython.display").HTML(framed)
     path = Path(tempfile.mkdtemp(prefix="autograd_cnn_")) / "player.html"
     path.write_text(text, encoding="utf-8")
     webbrowser.open(path.as_uri())

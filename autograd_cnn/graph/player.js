@@ -755,7 +755,8 @@ function linked() {
   const k = pictures.findIndex((p) => p.depth === Number(link.get("depth") ?? -1));
   if (k >= 0) shown = k;
   if (facts.overlays[link.get("overlay")]?.boxes) lens = link.get("overlay");
-  return Number(link.get("step") ?? Math.max(0, at));
+  const step = link.get("step");
+  return /^\d+$/.test(step) ? Number(step) : Math.max(0, at);
 }
 
 async function unpack(block) {

@@ -83,7 +83,7 @@ class Rule:
 
 @dataclass(slots=True)
 class Kept:
-    """An array that waits for backward: `first` is the operation that keeps the same memory already."""
+    """An array that waits for backward: `first` has the same memory already: an operation or a parameter."""
 
     label: str
     value: str | None  # None: a by-product

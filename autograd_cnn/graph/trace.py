@@ -27,6 +27,7 @@ from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Scope
 from autograd_cnn.graph.text import spelled
 
 _tracing = threading.RLock()
+VIEWS = {"broadcast_to", "expand_dims", "flatten", "flip", "getitem", "reshape", "squeeze", "transpose"}  # as a rule
 
 
 @dataclass(slots=True, eq=False)
@@ -246,7 +247,7 @@ class _Writer:
         self.arrays: dict[str, Any] = {}
         self.known: dict[Any, Value] = {}  # by node, or by what identifies an array that has none
         self.used: dict[str, int] = {}
-        self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the memory's owner: the first keeper, the owner
+        self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the owner of memory: whose it is first, the owner
         self.source = Source()
         self.sites: dict[Any, tuple[Site | None, dict[int, str], Place]] = {}
         self.scopes: dict[int, tuple[Any, tuple[Scope, ...]]] = {}  # by id of what the tape has, which is held here
@@ -445,7 +446,25 @@ class _Writer:
             owner = array
             while isinstance(owner.base, np.ndarray):
                 owner = owner.base
-            first = self.keepers.get(id(owner))
+            first = self.keepers[id(owner)][0] if id(owner) in self.keepers else None
             if first is None:
-                self.keepers[id(owner)] = (op, owner)  # holding the owner keeps its id its own
-            yield Kept(label, value.id if value else None, owner.nbytes, first[0] if first else None)
+                first = self.lender(node.inputs[position]) if position < out and owner is not array else None
+                self.keepers[id(owner)] = first or op, owner  # holding the owner keeps its id its own
+            yield Kept(label, value.id if value else None, owner.nbytes, first)
+
+    def lender(self, node: Any) -> str | None:
+        """The parameter of which the output of `node` is a view: the same is done to other memory of its shape."""
+        chain = []
+        while isinstance(node, Node) and node.plan.primitive.name in VIEWS:
+            chain.append(node)
+            node = node.inputs[0]
+        if not isinstance(node, Leaf) or self.known[node].role != "parameter":
+            return None
+        whole = view = np.empty(node.shape, node.dtype)
+        for made in reversed(chain):
+            if any(
+                _is_array(a) for given in made.inputs[1:] for a in (given if isinstance(given, tuple) else (given,))
+            ):
+                return None
+            view = made.plan.primitive.raw(view, *made.inputs[1:])
+        return self.known[node].id if np.may_share_memory(whole, view) else None

@@ -156,6 +156,10 @@ def _check_labels(logits: Any, labels: Any) -> None:
             raise ValueError(f"labels {labels.shape} {labels.dtype}\nIntegers {rows}, or probabilities {logits.shape}")
     elif labels.shape != rows:
         cure = "labels[:, 0]?" if labels.shape == (*rows, 1) else f"One integer a row: {rows}"
+        if labels.shape == logits.shape:
+            cure += ", labels.argmax(-1); or probabilities, labels.astype(np.float32)"
+        elif labels.shape == rows[:1]:
+            cure += ". One an image: ag.flatten(x, 1) before the last layer"
         raise ValueError(f"labels {labels.shape}, logits {logits.shape}\n{cure}")
     elif labels.size and (labels.min() < 0 or labels.max() >= classes):
         where = tuple(int(i[0]) for i in np.nonzero((labels < 0) | (labels >= classes)))

@@ -400,6 +400,44 @@ def test_names_of_other_packages(owner, it, name, rest):
     assert str(caught.value) == f"{owner} has no {name!r}{rest}"
 
 
+class Empty(ag.nn.Module):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("it", "text"),
+    [
+        (ag, "autograd_cnn has no 'mse_loss'. Did you mean 'mse'?"),
+        (ag, "autograd_cnn has no 'Conv2d'. Here: ag.nn has it"),
+        (ag.nn, "autograd_cnn.nn has no 'CrossEntropyLoss'. Did you mean 'ag.cross_entropy'?"),
+        (ag.nn, "autograd_cnn.nn has no 'LogSoftmax'. Did you mean 'ag.log_softmax'?"),
+        (ag.nn, "autograd_cnn.nn has no 'Conv2D'. Did you mean 'Conv2d'?"),
+        (
+            ag.nn,
+            "autograd_cnn.nn has no 'functional'. "
+            "Here: functions are ag's own, as ag.relu(x) and ag.cross_entropy(logits, labels)",
+        ),
+        (
+            ag.optim,
+            "autograd_cnn.optim has no 'lr_scheduler'. "
+            "Here: schedule = ag.optim.cosine(lr, steps), then optimiser.lr = schedule(step)",
+        ),
+        (Empty(), "Empty has no 'weight'. Here: layer.w"),
+        (Empty(), "Empty has no 'copy'"),
+        (Empty(), "Empty has no 'state_dic'. Did you mean 'state_dict'?"),
+    ],
+)
+def test_names_of_layers_losses_and_schedules(it, text):
+    with pytest.raises(AttributeError) as caught:
+        getattr(it, text.split("'")[1])
+    assert str(caught.value) == text
+
+
+@says(AttributeError, "Empty has no 'forward'. Here: the class computes with def forward(self, x): ...")
+def test_a_module_without_forward():
+    Empty()(1)
+
+
 def test_what_is_said_of_a_missing_name_exists():
     for name, cure in HERE.items():
         assert name not in [*registry, *vars(Tensor)]
@@ -429,7 +467,7 @@ def test_gradient_of_integers():
     conv2d: images is uint8 (0..255)
       x images (2, 4, 4, 3) uint8    w (3, 3, 3, 8) float32
       at {here}
-      Convert once: ag.data.as_float32(images), or images.astype(np.float32) / 255
+      Convert once: images.astype(np.float32) / 255, or ag.data.as_float32(images)
     """,
     cure=lambda: ag.conv2d(np.zeros((2, 4, 4, 3), np.uint8).astype(np.float32) / 255, leaf(3, 3, 3, 8)),
 )
@@ -444,8 +482,9 @@ def test_bytes_into_a_convolution():
     linear: x is int64
       x (2, 3) int64    w (3, 2) float32
       at {here}
-      Convert once: ag.data.as_float32(x), or x.astype(np.float32) / 255
+      Convert once: x.astype(np.float32)
     """,
+    cure=lambda: ag.linear(np.zeros((2, 3), np.int64).astype(np.float32), leaf(3, 2)),
 )
 def test_integers_into_linear():
     ag.linear(np.zeros((2, 3), np.int64), leaf(3, 2))  # here
@@ -536,6 +575,42 @@ def test_a_label_below_0():
 )
 def test_labels_in_a_column():
     ag.cross_entropy(leaf(4, 10), np.zeros((4, 1), np.int64))  # here
+
+
+@says(
+    ValueError,
+    """
+    cross_entropy: labels (3, 3), logits (3, 3)
+      logits (3, 3) float32    labels (3, 3) int64
+      at {here}
+      One integer a row: (3,), labels.argmax(-1); or probabilities, labels.astype(np.float32)
+    """,
+    cure=lambda: [ag.cross_entropy(leaf(3, 3), y) for y in (np.eye(3).argmax(-1), np.eye(3).astype(np.float32))],
+)
+def test_one_hot_labels_of_integers():
+    ag.cross_entropy(leaf(3, 3), np.eye(3, dtype=np.int64))  # here
+
+
+@says(
+    ValueError,
+    """
+    cross_entropy: labels (2,), logits (2, 8, 8, 3)
+      logits (2, 8, 8, 3) float32    labels (2,) int64
+      at {here}
+      One integer a row: (2, 8, 8). One an image: ag.flatten(x, 1) before the last layer
+    """,
+    cure=lambda: ag.cross_entropy(ag.flatten(leaf(2, 8, 8, 3), 1), np.zeros(2, np.int64)),
+)
+def test_labels_of_images_that_nobody_flattened():
+    ag.cross_entropy(leaf(2, 8, 8, 3), np.zeros(2, np.int64))  # here
+
+
+def test_lists_are_arrays_with_and_without_a_tensor():
+    expected = ag.cross_entropy(np.array([[1.0, 2.0]]), np.array([0]))
+    assert ag.cross_entropy([[1.0, 2.0]], [0]) == expected
+    assert (ag.add([1, 2], [3, 4]) == [4, 6]).all()
+    assert (ag.concatenate([[1.0, 2.0], [3.0]]) == [1, 2, 3]).all()
+    assert ag.multiply([1.0, 2.0], leaf(2)).dtype == np.float32
 
 
 @says(

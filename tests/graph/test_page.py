@@ -389,7 +389,9 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own(models, monkeypatch):
     display.HTML = str
     monkeypatch.setitem(sys.modules, "IPython", notebook)
     monkeypatch.setitem(sys.modules, "IPython.display", display)
-    (frame,) = Parsed(models["square"].show()).all("iframe")
+    text = models["square"].show()
+    assert not text.startswith("<iframe")  # IPython warns of it
+    (frame,) = Parsed(text).all("iframe")
     assert frame[0]["srcdoc"] == models["square"].page() and frame[0]["sandbox"] == "allow-scripts"
 
 
@@ -459,6 +461,17 @@ def test_a_notebook_shows_a_tensor_with_its_gradient_and_its_name_as_text():
     html = w._repr_html_()
     assert html.count("<img") == 2 and "&lt;b&gt;w&lt;/b&gt;" in html and "<b>w</b>" not in html
     assert ag.Tensor(3.0)._repr_html_() and ag.Tensor(np.zeros((0, 3)))._repr_html_()
+
+
+@pytest.mark.parametrize("walked", [False, True])
+def test_a_notebook_reads_a_tensor_as_the_player_does_and_gives_its_picture_an_edge(rng, walked):
+    w = ag.Tensor(rng.normal(size=(3, 3, 3, 32)), requires_grad=True)
+    h = ag.conv2d(rng.normal(size=(1, 5, 5, 3)), w)
+    if walked:
+        ag.sum(h).backward()
+    assert look(w.data, "parameter")["i"][0] in w._repr_html_()
+    assert "input channel 0, 16 of 32 filters" in w._repr_html_() and "outline:1px" in w._repr_html_()
+    assert "item 0, 16 of 32 channels" in h._repr_html_()
 
 
 # The demo

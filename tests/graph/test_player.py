@@ -390,6 +390,16 @@ def test_keys_links_slider_and_buttons_lead_to_the_same_steps(opened, small):
     assert page.inner_text("#where") in ("Loss", "End") or page.inner_text("#where").startswith("rule of")
 
 
+@pytest.mark.parametrize("step", ["abc", "1.5", "-3", ""])
+def test_a_link_to_no_whole_number_is_ignored(opened, small, step):
+    page = opened(small[0], f"#step={step}")
+    assert page.inner_text("#where") == "Start"
+    page.keyboard.press("End")
+    page.evaluate("step => { location.hash = '#overlay=zeros&step=' + step; }", step)
+    page.wait_for_function("document.getElementById('overlay').value === 'zeros'")
+    assert page.inner_text("#where") == "End"
+
+
 def test_the_link_follows_once_a_held_key_rests(opened, small):
     page = opened(small[0], "#step=1")
     page.clock.install()
@@ -582,6 +592,23 @@ def test_numbers_are_wrapped_and_not_cut(opened, small, width):
         assert numbers.evaluate("(box) => box.scrollWidth <= box.clientWidth")
         rows = numbers.locator("div").all_inner_texts()
         assert len({len(row.split()) for row in rows}) == 1
+
+
+@pytest.mark.parametrize("width", [380, 1280])
+def test_a_row_of_a_matrix_is_one_line_where_it_fits(opened, rng, width):
+    x = rng.normal(size=(4, 3))
+    w = ag.Tensor(rng.normal(size=(3, 2)), True, "w")
+    v = ag.Tensor(rng.normal(size=(2, 16)), True, "v")
+    page = opened(ag.trace(lambda x: ag.sum(x @ w @ v), x).page(), width=width)
+    for name, fits in ("x", width > 1000), ("w", True), ("v", False):
+        box = card(page, name).locator(".numbers")
+        line = box.evaluate("(box) => parseFloat(getComputedStyle(box).lineHeight)")
+        heights = [row.bounding_box()["height"] for row in box.locator("div").all()]
+        assert (max(heights) == line) == fits
+        assert box.bounding_box()["height"] % line == 0
+        assert box.evaluate("(box) => box.scrollWidth <= box.clientWidth")
+        lefts = [code.bounding_box()["x"] for code in box.locator("div").first.locator("code").all()]
+        assert fits or (lefts.count(lefts[0]) == 1 and min(lefts) == lefts[0])  # what is wrapped hangs
 
 
 def test_rows_have_two_equal_columns(opened, blocks):

@@ -1,4 +1,4 @@
-"""The whole idea in ten lines: forward code as NumPy has it, `backward`, a falling loss, a picture of the graph."""
+"""The whole idea: forward code as NumPy has it, `backward`, a falling loss, a picture of the graph."""
 
 import numpy as np
 
