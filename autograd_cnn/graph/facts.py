@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.graph.broken import trial
+from autograd_cnn.graph.listing import Line, shown
 from autograd_cnn.graph.looks import CHANNELS, look, rms, share
 from autograd_cnn.graph.measure import PRODUCTS
-from autograd_cnn.graph.program import Author, Line, as_recorded
+from autograd_cnn.graph.program import Author, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import bytes_text, clip, count_text, plain, shape_text
 
@@ -50,7 +51,7 @@ class _Watch(Author):
         if not self.inner:
             self.now = op
         lines = super().backward(op)
-        self.rules[op.id] = lines
+        self.rules[op.id] = shown(lines)
         return lines
 
     def look(self, value: Value, contribution: Any) -> None:
