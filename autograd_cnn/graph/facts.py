@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.graph.broken import trial
+from autograd_cnn.graph.listing import Line, shown
 from autograd_cnn.graph.looks import CHANNELS, look, rms, share
 from autograd_cnn.graph.measure import PRODUCTS
-from autograd_cnn.graph.program import Author, Line, as_recorded
+from autograd_cnn.graph.program import Author, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import bytes_text, clip, count_text, plain, shape_text
 
@@ -50,7 +51,7 @@ class _Watch(Author):
         if not self.inner:
             self.now = op
         lines = super().backward(op)
-        self.rules[op.id] = lines
+        self.rules[op.id] = shown(lines)
         return lines
 
     def look(self, value: Value, contribution: Any) -> None:
@@ -86,8 +87,9 @@ class _Watch(Author):
         written = ast.unparse(filled.visit(tree.value))
         if not filled.all or isinstance(tree.value, (ast.Name, ast.Constant)):
             return ""
-        plus = f"{before} + " if isinstance(tree, ast.AugAssign) else ""
-        return f"{name} = {plus}{written} = {self.scope[name]}"
+        plus = f"{filled.short(before)} + " if isinstance(tree, ast.AugAssign) else ""
+        result = filled.short(str(self.scope[name]))
+        return f"{name} = {plus}{written} {'≈' if filled.rounded else '='} {result}"
 
     def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
         return look(array, value.role, gradient, self.whole, self.channels)
@@ -256,13 +258,21 @@ class _Watch(Author):
 
 
 class _Numbers(ast.NodeTransformer):
-    """Names become the numbers they stand for; `all` is whether all could."""
+    """Names become the numbers they stand for; `all` is whether all could, `rounded` whether any lost digits."""
 
     def __init__(self, scope: dict[str, Any], target: str, before: str) -> None:
         self.scope = scope
         self.target = target
         self.before = before
         self.all = True
+        self.rounded = False
+
+    def short(self, text: str) -> str:
+        if len(text) <= 8:
+            return text
+        short = f"{float(text):.6g}"
+        self.rounded |= float(short) != float(text)
+        return short
 
     def visit_Name(self, node: ast.Name) -> Any:
         value = self.scope.get(node.id)
@@ -271,8 +281,7 @@ class _Numbers(ast.NodeTransformer):
         if np.ndim(value):
             self.all = False
             return node
-        text = self.before if node.id == self.target else str(value)
-        text = text if len(text) <= 8 else f"{float(text):.6g}"
+        text = self.short(self.before if node.id == self.target else str(value))
         return ast.Name(f"({text})" if text.startswith("-") else text)
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:

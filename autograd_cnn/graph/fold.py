@@ -216,11 +216,12 @@ class _Folder:
 
     def __init__(self, graph: Graph, items: list[Op | Group], depth: int, all_at: int) -> None:
         self.graph = graph
-        self.values = graph.values
+        self.values = dict(graph.values)
         self.all = depth >= all_at
         self.ops: list[Op] = []
         self.frames: list[Frame] = []
         self.stands: dict[str, str] = {}  # value -> the one that is drawn in its place
+        self.differ: dict[str, set[str]] = {}  # by operation, the options that are others in other rounds
         self.last = {v: i for i, op in enumerate(graph.ops) for _, v in op.inputs} | {graph.result: len(graph.ops)}
         self.rank = {op.id: i for i, op in enumerate(graph.ops)}
         self.made = {op.output for op in graph.ops}
@@ -241,15 +242,19 @@ class _Folder:
                 for scope, one in zip(item.scopes, item.rounds, strict=True):
                     self.framed([scope], 1, one, depth, around)
             elif depth:
-                self.framed(item.scopes, len(item.rounds), item.rounds[0], depth - 1, around)
-                first = [op for i in item.rounds[0] for op in _ops(i)]
-                for one in item.rounds[1:]:
-                    others = (op for i in one for op in _ops(i))
-                    self.stands |= {b.output: a.output for a, b in zip(first, others, strict=True)}
+                rounds = [[op for i in one for op in _ops(i)] for one in item.rounds]
+                for first, *others in zip(*rounds, strict=True):
+                    for other in others:
+                        options = first.options.items() ^ other.options.items()
+                        self.differ.setdefault(first.id, set()).update(name for name, _ in options)
+                frame = self.framed(item.scopes, len(item.rounds), item.rounds[0], depth - 1, around)
+                for same in zip(*rounds, strict=True):
+                    self.stands |= {b.output: same[0].output for b in same[1:]}
+                    self.leave(same, self.rank[rounds[-1][-1].id], frame)
             else:
                 self.ops.append(self.closed(item, around))
 
-    def framed(self, scopes: list[Scope], times: int, items: list[Op | Group], depth: int, around: list[str]) -> None:
+    def framed(self, scopes: list[Scope], times: int, items: list[Op | Group], depth: int, around: list[str]) -> Frame:
         ops = [op for i in items for op in _ops(i)]
         frame = Frame(
             _label(scopes, times, ops, around), scopes[0].path if scopes else "", len(self.ops), 0, len(around)
@@ -257,6 +262,17 @@ class _Folder:
         self.frames.append(frame)
         self.emit(items, depth, [*around, frame.path])
         frame.last = len(self.ops) - 1
+        return frame
+
+    def leave(self, same: tuple[Op, ...], end: int, frame: Frame) -> None:
+        """What is used after the last round is called as there, though the first round is drawn; the frame says so."""
+        names = [self.graph.values[op.output].name for op in same]
+        used = [name for name, op in zip(names, same, strict=True) if self.last.get(op.output, -1) > end]
+        if used and used != names[:1]:
+            drawn = self.drawn(same[0].output)
+            self.values[drawn] = replace(self.values[drawn], name=_through(used))
+            if len(used) == 1 and not frame.path:
+                frame.label += f": {_through(names)}"
 
     def drawn(self, value: str) -> str:
         while value in self.stands:
@@ -267,6 +283,8 @@ class _Folder:
         """`op` between values that are drawn; of its edges that have become one, one."""
         first: dict[str, str] = {}
         inputs = [(port, value) for port, v in op.inputs if first.setdefault(value := self.drawn(v), v) == v]
+        if differ := self.differ.get(op.id):
+            op = replace(op, options=op.options | dict.fromkeys(sorted(differ), "…"))
         if inputs == op.inputs:
             return op
         kept = op.kept and [replace(k, value=k.value and self.drawn(k.value)) for k in op.kept]
@@ -280,7 +298,9 @@ class _Folder:
         outputs = [op.output for op in ops if self.last.get(op.output, -1) > end] or [ops[-1].output]
         if len(group.rounds) > 1 or len(outputs) > OUTPUTS:
             self.stands |= dict.fromkeys(outputs[:-1], outputs[-1])
+            name = _through([self.values[v].name for v in outputs])
             outputs = outputs[-1:]
+            self.values[outputs[0]] = replace(self.values[outputs[0]], name=name)
         outside = list(dict.fromkeys(self.drawn(v) for op in ops for _, v in op.inputs if v not in made))
         learnt = {self.drawn(v) for op in ops for p, v in op.inputs if p in op.rules}
         first = ops[0]
@@ -306,11 +326,15 @@ class _Folder:
         if len(several) <= most:
             return outside
         value = Value(key, f"{len(several)} {role}s", role, (sum(v.size for v in several),), several[0].dtype)
-        self.values = {**self.values, key: value}
+        self.values[key] = value
         if any(v.id in learnt for v in several):
             learnt.add(key)
         gone = {v.id for v in several}
         return [*(v for v in outside if v not in gone), key]
+
+
+def _through(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
 
 
 def _label(scopes: list[Scope], times: int, ops: list[Op], around: list[str], elided: bool = False) -> str:

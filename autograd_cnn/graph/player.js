@@ -36,7 +36,7 @@ function show(number, quiet) {
   for (const way of ["begin", "forward", "loss", "backward", "end"]) document.body.classList.toggle(way, way === step.kind);
   // not `disabled`: a button that has the focus would take the keys with it
   const [begins, ends] = [at === 0, at === steps.length - 1];
-  const idle = { first: begins, back: begins, before: begins, last: ends, next: ends, after: ends, twin: twin() < 0 };
+  const idle = { first: begins, back: begins, before: module(-1) === at, last: ends, next: ends, after: module(1) === at, twin: twin() < 0 };
   for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), asks ? asks.text : step.say);
@@ -84,12 +84,14 @@ function twin() {
   return step.op < 0 ? -1 : (step.kind === "forward" ? moments.r : moments.n)[step.op] ?? -1;
 }
 
-// The first step on or back of another module
+// The first step on or back of another module; one that is drawn closed is a row
 function module(way) {
-  const where = (i) => (facts.steps[i].op < 0 ? facts.steps[i].kind : facts.steps[i].kind + op(facts.steps[i]).scope);
+  if (!facts.ops.some((o) => o.scope)) return at;
+  const rows = $("rows").hidden ? pictures[shown].rows : [];
+  const joined = (a, b) => a.kind === b.kind && a.op >= 0 && (op(a).scope === op(b).scope || (rows[a.op] ?? -1) === rows[b.op]);
   const end = way > 0 ? facts.steps.length - 1 : 0;
   let i = at;
-  while (i !== end && where(i) === where(at)) i += way;
+  while (i !== end) if (!joined(facts.steps[i], facts.steps[(i += way)])) break;
   return i;
 }
 
@@ -332,6 +334,7 @@ function trial(step) {
   const options = choices.map((slip, i) => {
     const radio = make("input", { type: "radio", name: "slip", value: i, ...(i ? {} : { checked: "" }) });
     radio.addEventListener("change", () => fill(table, verdict(tests, slip)));
+    radio.addEventListener("click", () => radio.matches(":focus-visible") || radio.blur()); // after the mouse, arrows step
     return make("label", { class: "slip" }, radio, i ? make("code", {}, slip.text) : o.rules.length > 1 ? "the rules as written" : "the rule as written", i ? make("small", {}, slip.what) : null);
   });
   fill(table, verdict(tests, choices[0]));
@@ -340,11 +343,13 @@ function trial(step) {
 
 function verdict(tests, slip) {
   const broken = slip.rule !== undefined;
+  const o = op(facts.steps[at]);
+  const shared = o.learns.filter((id) => value(id).parts?.some((part) => part.op !== o.id)).map((id) => value(id).code || value(id).name);
   const shown = broken ? [slip] : tests.tried;
   const rows = shown.flatMap((t) =>
     t.at.map((place, i) => {
       const says = t.rule[i];
-      return make("tr", {}, make("th", { scope: "row" }, `g_${t.name}${place === "[]" ? "" : place}`), make("td", {}, t.fd[i]), make("td", { class: says === t.fd[i] ? "" : "far" }, says));
+      return make("tr", {}, make("th", { scope: "row" }, `g_${t.name}${place === "[]" ? "" : place}${shared.includes(t.name) ? ", this rule's part" : ""}`), make("td", {}, t.fd[i]), make("td", { class: says === t.fd[i] ? "" : "far" }, says));
     }),
   );
   const good = !broken && shown.every((t) => t.ok);
@@ -362,19 +367,20 @@ function question(number) {
   const o = op(step);
   const others = (list, right) => [...new Set(list)].filter((text) => text !== right).slice(0, 3);
   let right, wrong, text;
-  const sums = step.kind === "backward" ? o.learns.filter((id) => (value(id).parts || []).length > 1) : [];
+  const begun = o.learns.find((id) => value(id).parts?.length > 1 && value(id).parts[0].op === o.id); // a sum, asked of once
   const needs = (ids, byproducts = []) => [...ids.map((id) => value(id).name), ...byproducts].join(" and ") || "nothing else";
   if (step.kind === "forward") {
     right = value(o.out).type.split(" ")[0];
-    const shapes = [...o.in].reverse().concat(Object.keys(facts.values)).map((id) => value(id).type.split(" ")[0]);
-    wrong = others(shapes, right);
-    const given = o.in.map((id) => `${value(id).name} ${value(id).type.split(" ")[0]}`).join(", ");
-    text = `Next: ${o.name} of ${given}. Which shape has ${value(o.out).name}?`;
-  } else if (sums.length && number % 2) {
-    const count = value(sums[0]).parts.length;
+    const shape = (id) => value(id).type.split(" ")[0];
+    if (o.in.some((id) => shape(id) === right)) return null; // the question would tell it
+    wrong = others([...o.in].reverse().concat(Object.keys(facts.values)).map(shape), right);
+    const given = o.in.map((id) => `${value(id).name} ${shape(id)}`).join(", ");
+    text = `Next: ${o.name} of ${given}. Which shape does the result of ${o.name} have?`;
+  } else if (step.kind === "backward" && begun) {
+    const count = value(begun).parts.length;
     right = String(count);
     wrong = [count - 1, count + 1, count + 2].map(String);
-    text = `Next: the rule of ${o.name}. ${gradientOf(sums[0])} is a sum of how many contributions?`;
+    text = `Next: the rule of ${o.name}. ${gradientOf(begun)} is a sum of how many contributions?`;
   } else if (number % 3 === 1) {
     const byproducts = o.forward.split(" = ")[0].split(", ").slice(1).filter((name) => words(o).has(name));
     right = needs(used(o), byproducts);
@@ -404,7 +410,7 @@ function ask(asks) {
   quiz.open = asks ? asks.number : -1;
   if (!asks) return;
   fill(box, ...asks.options.map((text, i) => {
-    const button = make("button", { type: "button" }, make("kbd", {}, String(i + 1)), " ", make("code", {}, text));
+    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make("code", {}, text));
     button.addEventListener("click", () => answer(asks, text, box));
     return button;
   }));
@@ -683,7 +689,8 @@ function table() {
 function play(on) {
   clearInterval(timer);
   timer = on ? setInterval(() => (at < facts.steps.length - 1 ? show(at + 1) : play(false)), 1000 / $("speed").value) : 0;
-  $("play").setAttribute("aria-pressed", String(Boolean(timer)));
+  $("play").textContent = on ? "pause" : "play";
+  $("play").title = on ? "Pause (Space)" : "Play (Space)";
 }
 
 function details(id) {
@@ -740,8 +747,8 @@ document.addEventListener("keydown", (event) => {
   const busy = target.closest("input, select") || (key === " " && target.closest("button, summary, a, [role=button]"));
   if (target.closest("#picture g") && (key === "Enter" || key === " ")) target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
   if (busy || (letter && !$("letters").checked)) return;
-  const choice = $("ask").querySelectorAll("button")[Number(key) - 1];
-  if (choice && quiz.open >= 0) choice.click();
+  const choice = quiz.open >= 0 && $("ask").querySelectorAll("button")[letter ? "abcd".indexOf(key.toLowerCase()) : -1];
+  if (choice) return choice.click();
   const rows = target.closest("#picture, #rows") && { ArrowUp: actions.up, ArrowDown: actions.down }[key];
   const action = rows || KEYS[letter ? key.toLowerCase() : event.shiftKey && key.startsWith("Arrow") ? "Shift+" + key : key];
   if (!action) return;

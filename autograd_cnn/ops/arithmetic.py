@@ -19,8 +19,7 @@ def through(g: Any, slope: Any) -> Any:
     Masking on ``g == 0`` alone would be wrong: the rule would no longer be differentiable in `g`, and a jvp made of
     two vjps starts from ``g = 0``.
     """
-    spoilt = np.logical_and(g == 0, np.logical_not(np.isfinite(slope)))
-    return g * where(spoilt, 0, slope) if spoilt.any() else g * slope
+    return g * slope if np.isfinite(slope).all() else g * where(np.logical_and(g == 0, ~np.isfinite(slope)), 0, slope)
 
 
 @primitive
@@ -85,8 +84,7 @@ negative.vjp(x=lambda g: -g)
 
 def exponent_slope(x, y):
     """d x**y / d x, without a logarithm; 0 for y = 0 whatever x is."""
-    slope, zero = y * power(x, y - 1), np.equal(y, 0)
-    return where(zero, 0, slope) if np.any(zero) else slope
+    return y * power(x, y - 1) if np.all(y) else where(np.equal(y, 0), 0, y * power(x, y - 1))
 
 
 def base_slope(x, y, out):

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import autograd_cnn as ag
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import mode
 from autograd_cnn.graph.fold import READABLE, fold
-from autograd_cnn.graph.layout import ladder
+from autograd_cnn.graph.layout import SMALL, ladder, wide
 
 FOLDABLE = ["cnn", "blocks", "recurrent", "nested", "two ways out", "residual", "hub"]
 
@@ -103,8 +104,8 @@ def test_a_loop_is_drawn_once_and_counted(models):
 
 
 def test_inner_loops_are_folded_inside_outer_ones(models):
-    loops = [re.sub(r"\S+:\S+ ", "", label) for label in labels(models["nested"], 2)]
-    assert loops == ["loop ×3", "loop ×5"]
+    loops = [re.sub(r"\S+:\d\S+ ", "", label) for label in labels(models["nested"], 2)]
+    assert loops == ["loop ×3: w_7 … w_19", "loop ×5: w_2 … w_6"]
 
 
 def test_the_first_round_stands_apart_where_it_gives_no_gradient(weights):
@@ -218,8 +219,45 @@ def test_what_is_kept_is_called_as_it_is_drawn(weights):
     graph = (h * h).sum().graph()
     drawn = fold(graph, 1).graph
     product = drawn.ops[-2]
-    assert {drawn.values[v].name for _, v in product.inputs} == {"h_2"}
-    assert [wire.label for wire in ladder(graph, 1).wires if wire.kind == "kept"][-1] == "h_2 (shared)"
+    assert {drawn.values[v].name for _, v in product.inputs} == {"h_7"}
+    assert [wire.label for wire in ladder(graph, 1).wires if wire.kind == "kept"][-1] == "h_7 (shared)"
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_what_leaves_a_loop_is_called_as_in_its_last_round(weights, depth):
+    w, x = weights(3, 3, name="w"), weights(6, 2, 3, name="x")
+    h, states = weights(2, 3, name="h"), []
+    for t in range(6):
+        h = ag.tanh(x[t] + h @ w)
+        states.append(h)
+
+    def inputs(result):
+        view = fold(result.sum().graph(), depth)
+        whole = [view.graph.values[v].name for _, v in view.graph.ops[-2].inputs]
+        return whole, [frame.label.partition(": ")[2] for frame in view.frames], view.graph.ops[0]
+
+    last, frames, first = inputs(h * 2)
+    assert last == ["h_7"] and frames == ["h_2 … h_7"] * depth
+    assert first.options == ({"index": "…"} if depth else {})
+    assert inputs(ag.stack(states))[:2] == (["h_2 … h_7"], [""] * depth)
+    assert inputs(h + states[2])[0] == ["h_4 … h_7"]
+
+
+def test_no_wire_runs_through_what_a_frame_says(weights):
+    w, x, h = weights(3, 3), weights(6, 2, 3), weights(2, 3)
+    for t in range(6):
+        h = ag.tanh(x[t] + h @ w)
+    picture = ladder(h.sum().graph(), 1)
+    (frame,) = picture.frames
+    end = frame.x - frame.width / 2 + 8 + wide(frame.text, SMALL)
+    assert end < min(x for wire in picture.wires for (x, _), (after, _) in pairwise(wire.points) if x == after)
+
+
+def test_an_option_that_is_the_same_in_all_rounds_is_shown(weights):
+    h = weights(2, 3)
+    for t in range(4):
+        h = ag.flip(h, axis=1) * t
+    assert fold(h.sum().graph(), 1).graph.ops[0].options == {"axis": "1"}
 
 
 def test_a_closed_scope_with_two_results_has_two_ways_out(models):

@@ -146,7 +146,9 @@ def test_a_scalar_has_a_line_with_the_numbers_in():
     (first, second) = by_name(facts)["x"]["parts"]
     assert "numbers" not in first  # g_x = g_loss needs no filling in
     g_h = float(np.cos(6.0))
-    assert second["numbers"] == f"g_x = 1.0 + {g_h:.6g} * 3.0 = {1 + g_h * 3.0}"
+    assert second["numbers"] == f"g_x = 1.0 + {g_h:.6g} * 3.0 ≈ {1 + g_h * 3.0:.6g}"
+    exact = by_name(facts_of(ag.trace(lambda x, y: x * y + x, 0.1, -3.0).page())["frames"][0])["x"]["parts"]
+    assert exact[1]["numbers"] == "g_x = 1.0 + 1.0 * (-3.0) = -2.0"
 
 
 def test_memory_rises_going_down_and_falls_to_nothing_going_up(models):

@@ -309,6 +309,26 @@ def test_modules_are_stepped_over_and_folded(opened, blocks):
     assert lit[0] == lit[1] and page.inner_text("#where").startswith("relu → ")
 
 
+def test_a_module_that_is_drawn_closed_is_stepped_over_whole(opened, blocks):
+    page = opened(blocks.page(), "#step=1&depth=0")  # drawn are the first block, the two like it, multiply, sum
+    for key, steps in ("ArrowRight", ["6", "16", "18"]), ("ArrowLeft", ["17", "15", "5", "0"]):
+        for step in steps:
+            page.keyboard.press(f"Shift+{key}")
+            assert page.input_value("#slider") == step
+    page.click("#unfold")
+    for step in "1", "2", "3", "4", "6":
+        page.keyboard.press("Shift+ArrowRight")
+        assert page.input_value("#slider") == step
+
+
+def test_without_modules_there_is_none_to_step_over(opened, small):
+    page = opened(small[0], "#step=3")
+    assert page.get_attribute("#after", "aria-disabled") == page.get_attribute("#before", "aria-disabled") == "true"
+    page.keyboard.press("Shift+ArrowRight")
+    page.click("#before", force=True)
+    assert page.input_value("#slider") == "3"
+
+
 def test_rows_are_chosen_by_arrows_and_found_by_search(opened, blocks):
     page = opened(blocks.page(), "#step=2")
     page.focus("#picture .now")
@@ -419,14 +439,16 @@ def test_playing_walks_to_the_end_in_silence(opened, small):
     page.click("#play")
     page.clock.run_for(500)
     assert page.input_value("#slider") == "15"
+    assert page.inner_text("#play") == "pause"
     page.keyboard.press("ArrowLeft")  # stops it
     page.select_option("#speed", "1")
+    assert page.inner_text("#play") == "play"
     page.click("#play")
-    assert page.get_attribute("#play", "aria-pressed") == "true"
+    assert page.get_attribute("#play", "title") == "Pause (Space)"
     page.clock.run_for(1000)
     assert page.get_attribute("#sentence", "aria-live") == "off" and page.input_value("#slider") == "15"
     page.clock.run_for(5000)
-    assert page.inner_text("#where") == "End" and page.get_attribute("#play", "aria-pressed") == "false"
+    assert page.inner_text("#where") == "End" and page.inner_text("#play") == "play"
 
 
 NEEDS = {
@@ -438,21 +460,26 @@ NEEDS = {
 def test_the_quiz_asks_before_it_shows(opened, small):
     page = opened(small[0])
     page.keyboard.press("q")
-    asked, kinds = 0, set()
+    asked, kinds, asks = 0, set(), []
+    ops = page.evaluate("facts.ops")
     for number in range(1, int(page.get_attribute("#slider", "max")) + 1):
         page.keyboard.press("ArrowRight")
         step = page.evaluate("facts.steps[at]")
         if page.is_hidden("#ask"):
-            assert step["op"] < 0
+            if step["op"] >= 0:  # the question would tell it
+                *given, out = page.evaluate("o => [...o.in, o.out].map((id) => value(id).type)", ops[step["op"]])
+                assert out in given
             continue
         asked += 1
         kinds.add(page.inner_text("#sentence").split(". ")[-1].split()[0])
         assert page.inner_text("#sentence").startswith(("Next:", "Which")) and not page.is_visible("#tensors")
         options = page.locator("#ask button code").all_inner_texts()
         assert len(set(options)) == len(options) >= 2
-        op = page.evaluate("facts.ops[facts.steps[at].op]")
+        op = ops[step["op"]]
         if step["kind"] == "forward":
             right = page.evaluate("id => value(id).type.split(' ')[0]", op["out"])
+            assert right not in page.inner_text("#sentence")
+            assert page.inner_text("#sentence").endswith(f"Which shape does the result of {op['name']} have?")
         elif "how many contributions" in page.inner_text("#sentence"):
             right = "3"  # of h
         elif "What does it need" in page.inner_text("#sentence"):
@@ -460,15 +487,19 @@ def test_the_quiz_asks_before_it_shows(opened, small):
         else:
             lines = [line for line, _ in op["rules"]]
             right = next(o for o in options if o in lines or o == page.evaluate("title(facts.steps[at])"))
-        page.keyboard.press(str(options.index(right) + 1))
+        assert page.locator("#ask kbd").all_inner_texts() == list("abcd"[: len(options)])
+        asks.append(page.inner_text("#sentence"))
+        page.keyboard.press("abcd"[options.index(right)])
         assert page.inner_text("#sentence").startswith(f"Right. {asked} of {asked}.") and page.is_visible("#tensors")
         assert step["say"] in page.inner_text("#sentence") and number == int(page.input_value("#slider"))
-    assert asked >= 10 and kinds >= {"Which", "What", "g_h"}
+    assert sum("g_h is a sum of how many contributions?" in text for text in asks) == 1
+    assert asked == 9 and kinds >= {"Which", "What", "g_h"}
 
 
 def test_a_page_can_begin_with_the_quiz(opened):
     page = opened(ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3)).page(quiz=True))
     assert page.get_attribute("#quiz", "aria-pressed") == "true" and page.is_hidden("#ask")
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert page.is_visible("#ask") and page.inner_text("#where") == "What comes next?"
 
@@ -522,9 +553,12 @@ def test_a_wrong_answer_is_told_and_a_question_can_be_skipped(opened, small):
     page.locator("#ask button").filter(has_not_text=right).first.click()
     assert page.inner_text("#sentence").startswith(f"No: {right}. 0 of 1.")
     page.click("#next")
+    assert page.is_hidden("#ask")  # tanh keeps the shape
+    page.evaluate("show(6)")
+    page.click("#next")
     assert page.is_visible("#ask")
     page.click("#next")
-    assert page.is_hidden("#ask") and page.input_value("#slider") == "2" and page.is_visible("#tensors")
+    assert page.is_hidden("#ask") and page.input_value("#slider") == "7" and page.is_visible("#tensors")
 
 
 def test_a_broken_rule_is_found_by_differences(opened, small):
@@ -538,6 +572,33 @@ def test_a_broken_rule_is_found_by_differences(opened, small):
         assert page.inner_text("#trial [role=status]").startswith("Wrong: ")
         rows = page.locator("#trial tbody tr").all()
         assert any(np.diff([float(cell) for cell in row.locator("td").all_inner_texts()])[0] for row in rows)
+
+
+def test_after_a_choice_by_mouse_arrows_step_again(opened, small):
+    page = opened(small[0], "#step=10")
+    page.click("#trial summary")
+    for place in "#trial .slip code", "#trial input >> nth=0":  # a label, the radio itself
+        page.locator(place).first.click()
+        page.keyboard.press("ArrowLeft")
+        assert page.input_value("#slider") == "9"
+        page.keyboard.press("ArrowRight")
+        assert page.input_value("#slider") == "10"
+    page.focus("#trial summary")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#trial input").nth(2).is_checked() and page.input_value("#slider") == "10"
+
+
+def test_a_rule_that_is_tried_says_that_it_is_a_part_of_a_sum(opened, small):
+    page = opened(small[0], "#step=10")  # the first of three that give to h
+    page.click("#trial summary")
+    elements = page.locator("#trial tbody th")
+    told = elements.all_inner_texts()
+    assert {text.partition("[")[0] for text in told} == {"g_h", "g_r"}
+    assert all(text.endswith("], this rule's part") == text.startswith("g_h") for text in told)
+    page.evaluate("show(14)")  # of w there is one
+    assert elements.all_inner_texts() and "part" not in "".join(elements.all_inner_texts())
 
 
 def test_training_is_scrubbed(opened, rng):
