@@ -303,10 +303,11 @@ def _functions(graph: Graph, told: bool) -> tuple[dict[str, Any], dict[Any, Any]
     sources: dict[Any, Any] = {}
     for code, lines in used.items():
         try:
-            source, first = inspect.getsourcelines(code)
+            # Of a script's own code Python would give the first statement only
+            whole = code.co_name == "<module>"
+            source, first = (inspect.findsource(code)[0], 1) if whole else inspect.getsourcelines(code)
         except (OSError, TypeError, SyntaxError):
             continue
-        first = first or 1
         start = max(first, min(lines) - CONTEXT)
         text = [line.rstrip("\n") for line in source[start - first : max(lines) - first + CONTEXT + 1]]
         margin = min((len(line) - len(line.lstrip()) for line in text if line.strip()), default=0)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import zlib
@@ -170,6 +171,17 @@ def test_the_expression_is_marked_in_the_users_line(net):
     assert function["lines"][0] == "def tanh_net(w, v, x, y):"
     line = function["lines"][facts["places"][facts["ops"][0]["place"]]["line"] - function["first"]]
     assert "".join(marked[0]) == line == "    h = ag.tanh(x @ w)"
+
+
+def test_a_script_without_functions_is_shown_around_its_operations(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        '"""A script."""\nimport autograd_cnn as ag\n\nx = ag.Tensor(2.0, requires_grad=True)\nh = ag.sin(x)\n'
+    )
+    facts = facts_of(runpy.run_path(str(script))["h"].graph().page())["frames"][0]
+    (place,) = facts["places"]
+    function = facts["functions"][place["function"]]
+    assert function["lines"][place["line"] - function["first"]] == "h = ag.sin(x)"
 
 
 # Is the rule right?
