@@ -22,7 +22,7 @@ from autograd_cnn.engine.tensor import Tensor, registry
 
 @primitive
 def alias(x):
-    """`x` under a node of its own, so that one transform's variable is not another's."""
+    """Gives `x` a node of its own, so that one transform's variable is not another's."""
     return x.view()
 
 

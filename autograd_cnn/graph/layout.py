@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 from autograd_cnn.graph.fold import LIMIT, Frame, View, fold, within
 from autograd_cnn.graph.overlays import Overlay, overlay_of
 from autograd_cnn.graph.records import Graph, Op, Value
-from autograd_cnn.graph.text import LONGEST, bytes_text, clip, plain, shape_text
+from autograd_cnn.graph.text import LONGEST, bytes_text, clip, clip_names, plain, shape_text
 
 TEXT, SMALL, EM = 12, 10, 0.62
 MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 20
@@ -278,12 +278,12 @@ class _Ladder:
         if not op.parts:
             asks = dict.fromkeys(a for rule in op.rules.values() for a in rule.asks)
             title += f"; asks for {', '.join(asks) or 'nothing but g'}"
-        below = clip(f"for {', '.join(self.names.get(v, values[v].name) for v in served)}", 31)
+        below = clip_names(f"for {', '.join(self.names.get(v, values[v].name) for v in served)}", 31)
         below, bar = self.overlay.backward.get(op.id, (below, None))
         name = clip(op.name if op.parts else f"rule of {op.name}")
         row.right = Box(right, "rule", plain(title), name, below=clip(below), back=True, bar=bar)
         if kept := self.graph.kept(op):
-            row.kept = clip(self.graph.kept(op, self.names) if self.names else kept), plain(kept)
+            row.kept = clip_names(self.graph.kept(op, self.names) if self.names else kept), plain(kept)
 
     # Columns and heights
 

@@ -13,6 +13,11 @@ COLUMN, WIDTH = 56, 72  # left, right
 Line = tuple[str, "float | None"]  # text, and the rms of what it contributes
 
 
+def shown(lines: list[Line]) -> list[Line]:
+    """Those that compute: not what says which numbers they are for."""
+    return [line for line in lines if not line[0].startswith("assert ")]
+
+
 def listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: str) -> str:
     """The right column is read up, so lines stand in reverse; one that is wrapped is read down, and bracketed."""
     digits = len(str(len(graph.ops))) + 1
@@ -21,7 +26,7 @@ def listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: 
         shape, kept = shape_text(graph.values[op.output].shape), graph.kept(op)
         detail = f"{op.place.file}:{op.place.line}  {shape}" + (f"  keeps {kept}" if kept else "")
         left, right, rule = _wrapped(f"{line}\n{clip(detail, 2 * COLUMN)}", COLUMN), [], ""
-        for text, rms in reversed(lines):
+        for text, rms in reversed(shown(lines)):
             first, *rest = _wrapped(text, WIDTH)
             right += [f"{first:<{WIDTH}} {'' if rms is None else f'{rms:.1e}'}", *rest]
             rule += "/" + "|" * (len(rest) - 1) + "\\" if rest else "|"

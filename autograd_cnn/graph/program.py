@@ -109,7 +109,8 @@ class Program:
         TypeError
             Where a leaf is unknown, or neither at hand nor given.
         ValueError
-            Where a leaf has another shape than the one that the program was written for.
+            Where a leaf has another shape than the one that the program was written for, or numbers for which the
+            walk goes another way.
         """
         for name in leaves:
             if name not in self.inputs:
@@ -126,8 +127,12 @@ class Program:
                 raise ValueError(f"program: {clip(name)} is {np.shape(arrays[name])}, was {shape}. {cure}")
         namespace: dict[str, Any] = {}
         exec(compile(self.source, "<program>", "exec"), namespace)
-        with as_recorded():
-            result, gradients = namespace["step"](*arrays.values())
+        try:
+            with as_recorded():
+                result, gradients = namespace["step"](*arrays.values())
+        except AssertionError as error:
+            cure = "ag.trace(f, ...) with yours writes another"
+            raise ValueError(f"program: it asserts what does not hold for these leaves. {cure}") from error
         return result, {name: np.asarray(g) for name, g in gradients.items()}
 
     def __str__(self) -> str:

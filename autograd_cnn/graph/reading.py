@@ -28,8 +28,11 @@ from typing import Any
 
 import numpy as np
 
+import autograd_cnn as ag
 from autograd_cnn.graph.sources import NoSource, Rewriter, literal, numbered, parsed, source
 from autograd_cnn.graph.text import spelled as between
+
+OPERATORS = {"add": ast.Add(), "subtract": ast.Sub(), "multiply": ast.Mult(), "divide": ast.Div()}  # of arrays
 
 
 class Reader:
@@ -279,10 +282,22 @@ class _Frame(Rewriter):
         test = self.visit(node.test)
         if self.reading.is_known(test):
             return self.visit(node.body if self.reading.value_of(test) else node.orelse)
-        if self.number > 1 and not self.comprehensions:  # the name of such a helper says more than its text
-            raise NoSource
+        if self.number > 1 and not self.comprehensions:
+            return self.visit(node.body if self.went(test) else node.orelse)
         with self.nothing_before():
             return ast.IfExp(test, self.visit(node.body), self.visit(node.orelse))
+
+    def went(self, test: Any) -> bool:
+        """Which way an edge case of ours goes with the numbers at hand; a statement says on what it depends."""
+        if self.home != ag.__name__:  # whose name says more than its text
+            raise NoSource
+        try:
+            yes = bool(self.reading.value(test))
+        except Exception as error:
+            raise NoSource from error
+        self.reading.lasting = False
+        self.reading.statements.append(ast.Assert(test if yes else ast.UnaryOp(ast.Not(), test)))
+        return yes
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
         with self.nothing_before():
@@ -361,6 +376,11 @@ class _Frame(Rewriter):
         if isinstance(function, FunctionType) and _package(function) == self.home and not self.comprehensions:
             with suppress(NoSource):
                 return self.written_out(function, node)
+        name = getattr(function, "name", "")
+        if name in OPERATORS and function is vars(ag)[name]:
+            x, y = node.args
+            if any(isinstance(a, ast.Name) and _is_array(self.reading.scope.get(a.id)) for a in (x, y)):
+                return ast.BinOp(x, OPERATORS[name], y)
         if hasattr(function, "raw") or isinstance(function, FunctionType):
             self.leave_out_defaults(function, node)
         return node
@@ -404,7 +424,8 @@ class _Frame(Rewriter):
     def put(self, argument: Any, place: str, wish: str, result: Any, start: int) -> Any:
         """`argument` at its place; as a variable if there are several."""
         later = [*self.reading.statements[start:], result]
-        uses = [n for part in later for n in ast.walk(part) if isinstance(n, ast.Name) and n.id == place]
+        lines = [part for part in later if not isinstance(part, ast.Assert)]
+        uses = [n for part in lines for n in ast.walk(part) if isinstance(n, ast.Name) and n.id == place]
         if len(uses) > 1:
             variable = self.reading.variable(wish, next(self.reading.numbers))
             self.reading.scope[variable.id] = self.reading.scope[place]

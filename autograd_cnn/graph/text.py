@@ -24,6 +24,16 @@ def clip(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def clip_names(text: str, longest: int = LONGEST) -> str:
+    """Of the names in `text` as many as fit, whole: ``conv2d_2 18 kB and 2 more``."""
+    names = plain(text).split(", ")
+    kept, end = len(names), ""
+    while kept > 1 and len(", ".join(names[:kept]) + end) > longest:
+        kept -= 1
+        end = f" and {len(names) - kept:,} more"
+    return clip(", ".join(names[:kept]), longest - len(end)) + end
+
+
 def bytes_text(count: float) -> str:
     """``2.1 MB``: two digits or three, 1 kB = 1000 B."""
     units = ["B", "kB", "MB", "GB", "TB"]

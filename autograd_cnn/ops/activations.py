@@ -15,7 +15,9 @@ from autograd_cnn.ops.reductions import sum
 
 @primitive
 def relu(x):
-    """``max(x, 0)``; gradient 0 at 0; a NaN stays a NaN and lets `g` pass.
+    """Keeps what is positive and makes the rest 0: ``max(x, 0)``.
+
+    The gradient at 0 is 0. A NaN stays a NaN and lets `g` pass.
 
     Examples
     --------
@@ -28,7 +30,7 @@ def relu(x):
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
 def relu_gradient(x, y):
-    """`x` where `y`, a result of `relu`, is more than 0; else 0."""
+    """Keeps `x` where `y`, a result of `relu`, is positive, and makes the rest 0."""
     return elementwise.relu_gradient(x, y)
 
 
@@ -47,7 +49,10 @@ relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0.2)])
 def leaky_relu(x, negative_slope=0.01):
-    """`x` where positive, else ``negative_slope * x``; the gradient at 0 is the slope."""
+    """Keeps what is positive and multiplies the rest by `negative_slope`.
+
+    The gradient at 0 is the slope.
+    """
     return np.where(x > 0, x, negative_slope * x)
 
 
@@ -56,9 +61,10 @@ leaky_relu.vjp(x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope
 
 @primitive
 def sigmoid(x):
-    """Logistic function ``1 / (1 + exp(-x))``, exact and silent at ``|x| = 1000``.
+    """Squeezes every number in between 0 and 1, along an S: ``1 / (1 + exp(-x))``.
 
-    In float32 it is 1, and flat, from 17 on: a loss on logits (`bce_with_logits`) keeps the gradient.
+    The logistic function, exact and silent at ``|x| = 1000``. In float32 it is 1, and flat, from 17 on: a loss on
+    logits (`bce_with_logits`) keeps the gradient.
     """
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
@@ -69,7 +75,10 @@ sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
 
 @primitive
 def softplus(x):
-    """``log(1 + exp(x))``, exact and silent at ``|x| = 1000``."""
+    """Rounds the corner of `relu`: ``log(1 + exp(x))``.
+
+    Exact and silent at ``|x| = 1000``.
+    """
     return np.logaddexp(x, 0)
 
 
@@ -78,7 +87,10 @@ softplus.vjp(x=lambda g, x: g * sigmoid(x))
 
 @primitive
 def silu(x):
-    """``x * sigmoid(x)``, also called swish; NaN at -inf."""
+    """Multiplies every number by its own sigmoid: ``x * sigmoid(x)``.
+
+    Also called swish; NaN at -inf.
+    """
     return x * sigmoid(x)
 
 
@@ -107,7 +119,7 @@ def _scaled_tail(degree):
 
 @primitive
 def normal_cdf(x):
-    """Cumulative distribution of the standard normal, ``(1 + erf(x / sqrt 2)) / 2``."""
+    """Says how likely a standard normal number is to be less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
     x = np.asarray(x)
     z = np.minimum(np.abs(x), 100.0) * math.sqrt(0.5)
     t = np.maximum(2 / (2 + z), 0.1)
@@ -124,7 +136,10 @@ normal_cdf.vjp(x=lambda g, x: g * _normal_density(x))
 
 @primitive
 def gelu(x):
-    """``x * normal_cdf(x)`` (Hendrycks and Gimpel, 2016); NaN at -inf."""
+    """Multiplies every number by its `normal_cdf`: ``x * normal_cdf(x)``.
+
+    Hendrycks and Gimpel, 2016; NaN at -inf.
+    """
     return x * normal_cdf(x)
 
 
@@ -142,7 +157,10 @@ def _rows(rng):
 
 @primitive(examples=_rows)
 def softmax(x, axis=-1):
-    """``exp(x) / sum(exp(x))`` over `axis`, exact and silent at ``|x| = 1000``; a row of -inf is NaN."""
+    """Turns scores into probabilities that sum to 1 over `axis`: ``exp(x) / sum(exp(x))``.
+
+    Exact and silent at ``|x| = 1000``; a row of -inf is NaN.
+    """
     with np.errstate(invalid="ignore"):
         if _in_rows(x.shape, x.dtype, axis):
             return rows.softmax(x)
@@ -161,7 +179,10 @@ softmax.vjp(x=_softmax_rule)
 
 @primitive(examples=_rows)
 def log_softmax(x, axis=-1):
-    """``log(softmax(x))`` over `axis`, exact and silent at ``|x| = 1000``."""
+    """Turns scores into logarithms of probabilities over `axis`: ``log(softmax(x))``.
+
+    Exact and silent at ``|x| = 1000``.
+    """
     with np.errstate(invalid="ignore"):
         if _in_rows(x.shape, x.dtype, axis):
             return rows.log_softmax(x)

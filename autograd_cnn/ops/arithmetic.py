@@ -19,13 +19,12 @@ def through(g: Any, slope: Any) -> Any:
     Masking on ``g == 0`` alone would be wrong: the rule would no longer be differentiable in `g`, and a jvp made of
     two vjps starts from ``g = 0``.
     """
-    spoilt = np.logical_and(g == 0, np.logical_not(np.isfinite(slope)))
-    return g * where(spoilt, 0, slope) if spoilt.any() else g * slope
+    return g * slope if np.isfinite(slope).all() else g * where(np.logical_and(g == 0, ~np.isfinite(slope)), 0, slope)
 
 
 @primitive
 def add(x, y):
-    """Sum ``x + y``.
+    """Adds, element by element: ``x + y``.
 
     Examples
     --------
@@ -43,7 +42,7 @@ add.vjp(x=lambda g: g, y=lambda g: g)
 
 @primitive
 def subtract(x, y):
-    """Difference ``x - y``."""
+    """Subtracts, element by element: ``x - y``."""
     return np.subtract(x, y)
 
 
@@ -52,7 +51,7 @@ subtract.vjp(x=lambda g: g, y=lambda g: -g)
 
 @primitive
 def multiply(x, y):
-    """Product ``x * y``."""
+    """Multiplies, element by element: ``x * y``."""
     return np.multiply(x, y)
 
 
@@ -61,7 +60,10 @@ multiply.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
 
 @primitive
 def divide(x, y):
-    """Quotient ``x / y``; IEEE at 0, where the gradient is 0 for ``g = 0``."""
+    """Divides, element by element: ``x / y``.
+
+    IEEE at 0, where the gradient is 0 for ``g = 0``.
+    """
     return np.divide(x, y)
 
 
@@ -73,7 +75,7 @@ divide.vjp(
 
 @primitive
 def negative(x):
-    """``-x``."""
+    """Changes the sign: ``-x``."""
     return np.negative(x)
 
 
@@ -82,8 +84,7 @@ negative.vjp(x=lambda g: -g)
 
 def exponent_slope(x, y):
     """d x**y / d x, without a logarithm; 0 for y = 0 whatever x is."""
-    slope, zero = y * power(x, y - 1), np.equal(y, 0)
-    return where(zero, 0, slope) if np.any(zero) else slope
+    return y * power(x, y - 1) if np.all(y) else where(np.equal(y, 0), 0, y * power(x, y - 1))
 
 
 def base_slope(x, y, out):
@@ -94,7 +95,10 @@ def base_slope(x, y, out):
 
 @primitive(examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), rng.normal(size=(2, 3))), (rng.normal(size=(2, 3)), 3)])
 def power(x, y):
-    """``x ** y``. For a constant `y` the gradient never computes ``log(x)``; d/dy is NaN for x < 0."""
+    """Raises `x` to the power `y`: ``x ** y``.
+
+    For a constant `y` the gradient never computes ``log(x)``; d/dy is NaN for x < 0.
+    """
     return np.power(x, y)
 
 
@@ -106,7 +110,7 @@ power.vjp(
 
 @primitive
 def exp(x):
-    """e to the `x`."""
+    """Raises e, 2.718..., to the power `x`."""
     return np.exp(x)
 
 
@@ -115,7 +119,7 @@ exp.vjp(x=lambda g, out: through(g, out))
 
 @primitive
 def expm1(x):
-    """``exp(x) - 1``, exact near 0."""
+    """Computes ``exp(x) - 1``, and loses no digits near 0."""
     return np.expm1(x)
 
 
@@ -128,7 +132,10 @@ def _positive(rng):
 
 @primitive(examples=_positive)
 def log(x):
-    """Natural logarithm; -inf at 0, where the gradient is inf, and 0 for ``g = 0``."""
+    """Takes the natural logarithm: to which power e gives `x`.
+
+    It is -inf at 0, where the gradient is inf, and 0 for ``g = 0``.
+    """
     return np.log(x)
 
 
@@ -137,7 +144,7 @@ log.vjp(x=lambda g, x: through(g, divide(1, x)))
 
 @primitive(examples=_positive)
 def log1p(x):
-    """``log(1 + x)``, exact near 0."""
+    """Computes ``log(1 + x)``, and loses no digits near 0."""
     return np.log1p(x)
 
 
@@ -146,7 +153,9 @@ log1p.vjp(x=lambda g, x: through(g, divide(1, 1 + x)))
 
 @primitive(examples=_positive)
 def sqrt(x):
-    """Square root; the gradient at 0 is inf, and 0 for ``g = 0``.
+    """Takes the square root.
+
+    The gradient at 0 is inf, and 0 for ``g = 0``.
 
     ``sqrt(sum(x * x))`` has no derivative at 0 and gives NaN there: add 1e-12 inside.
     """
@@ -158,7 +167,7 @@ sqrt.vjp(x=lambda g, out: through(g, divide(0.5, out)))
 
 @primitive
 def square(x):
-    """``x * x``."""
+    """Multiplies every number by itself: ``x * x``."""
     return np.square(x)
 
 
@@ -167,7 +176,10 @@ square.vjp(x=lambda g, x: g * (2 * x))
 
 @primitive
 def abs(x):
-    """Absolute value; gradient 0 at 0."""
+    """Drops the sign: ``|x|``.
+
+    The gradient at 0 is 0.
+    """
     return np.abs(x)
 
 
@@ -176,7 +188,7 @@ abs.vjp(x=lambda g, x: g * np.sign(x))
 
 @primitive
 def sin(x):
-    """Sine of `x` in radians."""
+    """Takes the sine of an angle in radians."""
     return np.sin(x)
 
 
@@ -185,7 +197,7 @@ sin.vjp(x=lambda g, x: g * cos(x))
 
 @primitive
 def cos(x):
-    """Cosine of `x` in radians."""
+    """Takes the cosine of an angle in radians."""
     return np.cos(x)
 
 
@@ -194,7 +206,10 @@ cos.vjp(x=lambda g, x: -g * sin(x))
 
 @primitive
 def tanh(x):
-    """Hyperbolic tangent, exact at ``|x| = 1000``."""
+    """Squeezes every number in between -1 and 1, along an S: the hyperbolic tangent.
+
+    Exact at ``|x| = 1000``.
+    """
     return np.tanh(x)
 
 
@@ -209,7 +224,10 @@ def _share(wins, ties, x, y, dtype):
 
 @primitive
 def maximum(x, y):
-    """The larger of `x` and `y`, NaN if either is; half the gradient each where they are equal."""
+    """Takes the larger of `x` and `y`, element by element.
+
+    NaN if either is; half the gradient each where they are equal.
+    """
     return np.maximum(x, y)
 
 
@@ -221,7 +239,10 @@ maximum.vjp(
 
 @primitive
 def minimum(x, y):
-    """The smaller of `x` and `y`, NaN if either is; half the gradient each where they are equal."""
+    """Takes the smaller of `x` and `y`, element by element.
+
+    NaN if either is; half the gradient each where they are equal.
+    """
     return np.minimum(x, y)
 
 
@@ -233,7 +254,10 @@ minimum.vjp(
 
 @primitive(examples=lambda rng: [(rng.random((2, 3)) < 0.5, rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
 def where(condition, x, y):
-    """`x` where `condition` holds, else `y`; the branch not taken receives exactly 0, whatever stands there."""
+    """Takes `x` where `condition` holds, else `y`.
+
+    The branch not taken receives exactly 0, whatever stands there.
+    """
     return np.where(condition, x, y)
 
 
@@ -245,7 +269,10 @@ where.vjp(
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), -0.5, 0.5)])
 def clip(x, min=None, max=None):
-    """`x` limited to [`min`, `max`]; the gradient is 1 on the bounds, 0 outside and at NaN."""
+    """Limits every number to at least `min` and at most `max`.
+
+    The gradient is 1 on the bounds, 0 outside and at NaN.
+    """
     return np.clip(x, min, max)
 
 
@@ -261,7 +288,10 @@ clip.vjp(x=lambda g, x, min, max: g * _inside(x, min, max))
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
 def astype(x, dtype):
-    """`x` in another float dtype; the walk brings the gradient back to the dtype of `x`."""
+    """Keeps the numbers in another float dtype.
+
+    The walk brings the gradient back to the dtype of `x`.
+    """
     return x.astype(dtype)
 
 

@@ -104,7 +104,9 @@ def _convolutions(rng):
 
 @primitive(strict=True, examples=_convolutions)
 def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
-    """Two-dimensional convolution (cross-correlation) of a batch of images.
+    """Slides small weights over a batch of images and sums the products under them: a convolution.
+
+    Two-dimensional; strictly a cross-correlation, as the weights are not flipped.
 
     The output has ``(H + padding - dilation * (KH - 1) - 1) // stride + 1`` rows, where `padding` counts both sides:
     a stride that does not divide floors, and rows that no window sees get gradient 0.
@@ -174,7 +176,7 @@ def _transposed(rng):
 
 @primitive(strict=True, examples=_transposed)
 def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
-    """Transposed convolution: the input gradient of `conv2d` with the same `w` and options.
+    """Spreads every number over a window, by weights: the input gradient of `conv2d`, same `w` and options.
 
     Parameters
     ----------
@@ -223,7 +225,10 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilati
     examples=lambda rng: [(rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4)), (3, 2, 3, 4), 1, 0, 1, 1)]
 )
 def conv2d_weight_gradient(x, gy, w_shape, stride=1, padding=0, dilation=1, groups=1):
-    """The gradient of `conv2d` for `w`: x (N, H, W, C), gy (N, H', W', O) -> `w_shape`."""
+    """Computes the gradient of `conv2d` for `w`.
+
+    From x (N, H, W, C) and gy (N, H', W', O) to `w_shape`.
+    """
     stride, padding, dilation = _geometry(w_shape[:2], stride, padding, dilation)
     return kernels.conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups)
 

@@ -61,7 +61,10 @@ def _matrices(rng):
 
 @primitive(strict=True, examples=_matrices)
 def matmul(x, y):
-    """Matrix product ``x @ y``, with NumPy's rules for vectors and stacks of matrices."""
+    """Multiplies matrices, rows by columns: ``x @ y``.
+
+    With NumPy's rules for vectors and stacks of matrices.
+    """
     if np.ndim(x) and np.ndim(y) and x.shape[-1] != y.shape[-min(y.ndim, 2)]:
         raise ValueError(f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {y.shape[-min(y.ndim, 2)]}")
     return kernels.matmul(np.asarray(x), np.asarray(y))
@@ -86,7 +89,7 @@ def _flat(x):
     ],
 )
 def linear(x, w, b=None):
-    """Affine map ``x @ w + b``.
+    """Multiplies by weights and adds a bias: ``x @ w + b``.
 
     Parameters
     ----------
@@ -177,7 +180,10 @@ def _einsum_rule(g, position, operands, operands_shape, subscripts):
     ]
 )
 def einsum(subscripts, *operands):
-    """Einstein summation, ``einsum("ij,jk->ik", x, y)``, with ellipsis and repeated indices."""
+    """Multiplies, and sums along axes called by letters: ``einsum("ij,jk->ik", x, y)`` is ``x @ y``.
+
+    Einstein summation, with ellipsis and repeated indices.
+    """
     return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
 
 

@@ -61,10 +61,10 @@ def _pair_examples(rng: np.random.Generator) -> list[Any]:
 
 @primitive(examples=_pair_examples)
 def bce(p, y, reduction="mean"):
-    """Binary cross-entropy ``-(y log p + (1 - y) log(1 - p))`` of probabilities.
+    """Measures how far probabilities are from their targets: ``-(y log p + (1 - y) log(1 - p))``.
 
-    Logarithms are kept above -100 and ``p (1 - p)`` in the gradient above 1e-12, so that 0 and 1 give finite numbers;
-    one warning says so. `bce_with_logits` needs neither.
+    Binary cross-entropy. Logarithms are kept above -100 and ``p (1 - p)`` in the gradient above 1e-12, so that 0
+    and 1 give finite numbers; one warning says so. `bce_with_logits` needs neither.
 
     Parameters
     ----------
@@ -116,7 +116,9 @@ bce.vjp(
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)), r) for r in ("mean", "sum", "none")])
 def bce_with_logits(z, y, reduction="mean"):
-    """Binary cross-entropy of logits, ``softplus(z) - z y``, exact and silent at ``|z| = 1000``.
+    """Measures how far ``sigmoid(z)`` is from its targets: ``softplus(z) - z y``.
+
+    Binary cross-entropy of logits, exact and silent at ``|z| = 1000``.
 
     Parameters
     ----------
@@ -192,7 +194,9 @@ def _logits(rng: np.random.Generator) -> list[Any]:
 
 @primitive(examples=_logits)
 def cross_entropy(logits, labels, reduction="mean", label_smoothing=0.0):
-    """Cross-entropy ``-log softmax(logits)[label]`` over the last axis.
+    """Measures how little probability the right class has: ``-log softmax(logits)[label]``.
+
+    Cross-entropy over the last axis.
 
     Parameters
     ----------
@@ -253,7 +257,9 @@ cross_entropy.vjp(  # labels, integers or not, are data: no rule
     examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), r) for r in ("mean", "sum", "none")]
 )
 def mse(p, y, reduction="mean"):
-    """Squared error ``(p - y)**2``.
+    """Measures how far predictions are from their targets: ``(p - y)**2``.
+
+    Mean squared error.
 
     Parameters
     ----------

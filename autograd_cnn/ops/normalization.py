@@ -34,7 +34,9 @@ def _common(*arrays: Any) -> list[Any]:
     ],
 )
 def batch_norm(x, w, b, eps=1e-5):
-    """Each channel (last axis) brought to mean 0 and variance 1 over all other axes, then scaled and shifted.
+    """Brings each channel to mean 0 and variance 1, then scales and shifts it.
+
+    Channels are the last axis; mean and variance are over all others.
 
     Parameters
     ----------

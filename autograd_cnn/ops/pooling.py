@@ -44,7 +44,7 @@ def _pools(rng):
 
 @primitive(byproducts=("argmax",), examples=_pools)
 def max_pool2d(x, kernel_size, stride=None, padding=0):
-    """The largest element of every window.
+    """Takes the largest number of every window.
 
     Ties go to the first in row-major order, all of the gradient with them; a NaN wins; padding never does. Where
     windows overlap, gradients add up.
@@ -92,13 +92,16 @@ def _argmax_examples(rng, shape, gradient):
 
 @primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), True))
 def max_unpool2d(x, argmax, shape, kernel_size, stride=None, padding=0):
-    """Zeros of `shape` (N, H, W, C) with `x` added where each window had its maximum."""
+    """Puts each number where its window had its maximum, and 0 elsewhere.
+
+    Zeros of `shape` (N, H, W, C), to which `x` is added.
+    """
     return kernels.max_unpool2d(x, argmax, shape, *_window(kernel_size, stride, padding))
 
 
 @primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), False))
 def max_gather2d(x, argmax, kernel_size, stride=None, padding=0):
-    """The element of every window of `x` that `argmax` points at."""
+    """Takes the number of every window of `x` that `argmax` points at."""
     return kernels.max_gather2d(x, argmax, *_window(kernel_size, stride, padding))
 
 
@@ -121,7 +124,9 @@ max_gather2d.vjp(
 
 @primitive(examples=_pools)
 def avg_pool2d(x, kernel_size, stride=None, padding=0):
-    """The mean of every window; the zeros of the padding count in the divisor.
+    """Takes the mean of every window.
+
+    The zeros of the padding count in the divisor.
 
     Parameters, result and errors as for `max_pool2d`.
 
@@ -143,7 +148,10 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0):
     ]
 )
 def avg_unpool2d(x, shape, kernel_size, stride=None, padding=0):
-    """The adjoint of `avg_pool2d`: every element of `x` shared out evenly over its window, to `shape`."""
+    """Shares every number out evenly over its window, to `shape`.
+
+    The adjoint of `avg_pool2d`.
+    """
     return kernels.avg_unpool2d(x, shape, *_window(kernel_size, stride, padding))
 
 

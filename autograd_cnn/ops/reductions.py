@@ -42,7 +42,9 @@ def _examples(rng):
 
 @primitive(examples=_examples)
 def sum(x, axis=None, keepdims=False):
-    """Sum over `axis`; 0 of nothing.
+    """Adds up the numbers along `axis`, or all of them.
+
+    The sum of nothing is 0.
 
     Examples
     --------
@@ -62,7 +64,10 @@ sum.vjp(x=lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims))
 
 @primitive(examples=_examples)
 def mean(x, axis=None, keepdims=False):
-    """Mean over `axis`; NaN of nothing."""
+    """Takes the mean of the numbers along `axis`, or of all of them.
+
+    The mean of nothing is NaN.
+    """
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
@@ -79,7 +84,9 @@ def _tied(x, extreme, axis, dtype):
 
 @primitive(examples=_examples)
 def max(x, axis=None, keepdims=False):
-    """Maximum over `axis`, NaN if one is there; ties share the gradient evenly.
+    """Takes the largest number along `axis`, or of all.
+
+    NaN if one is there; ties share the gradient evenly.
 
     Raises
     ------
@@ -91,7 +98,9 @@ def max(x, axis=None, keepdims=False):
 
 @primitive(examples=_examples)
 def min(x, axis=None, keepdims=False):
-    """Minimum over `axis`, NaN if one is there; ties share the gradient evenly.
+    """Takes the smallest number along `axis`, or of all.
+
+    NaN if one is there; ties share the gradient evenly.
 
     Raises
     ------
@@ -127,7 +136,10 @@ def _freedom(shape, axis, ddof):
 
 @primitive(examples=_examples)
 def var(x, axis=None, ddof=0, keepdims=False):
-    """Variance over `axis`, divided by count - `ddof`; gradient 0 where all are equal."""
+    """Measures the spread along `axis`: the mean square of the distances from the mean.
+
+    Divided by count - `ddof`; gradient 0 where all are equal.
+    """
     return np.var(_shifted(x, axis), axis=axis, ddof=ddof, keepdims=keepdims)
 
 
@@ -140,7 +152,10 @@ var.vjp(
 
 @primitive(examples=_examples)
 def std(x, axis=None, ddof=0, keepdims=False):
-    """Standard deviation over `axis`; gradient 0 where all are equal."""
+    """Measures the spread along `axis`: the square root of `var`.
+
+    Gradient 0 where all are equal.
+    """
     return np.std(_shifted(x, axis), axis=axis, ddof=ddof, keepdims=keepdims)
 
 
@@ -156,7 +171,10 @@ std.vjp(x=lambda g, x, axis, ddof, keepdims: spread(g, x.shape, axis, keepdims) 
 
 @primitive(examples=_examples)
 def logsumexp(x, axis=None, keepdims=False):
-    """``log(sum(exp(x)))`` over `axis`, exact at ``|x| = 1000``; -inf beside numbers is ignored."""
+    """Rounds the corners of the maximum over `axis`: ``log(sum(exp(x)))``.
+
+    Exact at ``|x| = 1000``; -inf beside numbers is ignored.
+    """
     top = np.max(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):

@@ -9,7 +9,10 @@ from autograd_cnn.engine.primitive import primitive
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 6)), (3, 4)), (rng.normal(size=(2, 6)), -1)])
 def reshape(x, shape):
-    """The same elements in another `shape`; one extent may be -1."""
+    """Arranges the same numbers in another `shape`.
+
+    One extent may be -1.
+    """
     return np.reshape(x, shape)
 
 
@@ -18,7 +21,7 @@ reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), (1, 2, 0))])
 def transpose(x, axes=None):
-    """Axes in another order; reversed by default."""
+    """Puts the axes in another order, reversed by default."""
     return np.transpose(x, axes)
 
 
@@ -32,7 +35,7 @@ transpose.vjp(x=lambda g, axes: transpose(g, _inverse(axes, len(g.shape))))
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), 1)])
 def flatten(x, start_axis=0):
-    """Axes from `start_axis` on joined into one: ``flatten(images, 1)`` is (N, H * W * C)."""
+    """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` is (N, H * W * C)."""
     return np.reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
 
 
@@ -41,7 +44,7 @@ flatten.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 1, 3, 1)),), (rng.normal(size=(2, 1, 3, 1)), 1)])
 def squeeze(x, axis=None):
-    """Axes of extent 1 removed: all, or `axis`."""
+    """Drops axes of extent 1: all, or `axis`."""
     return np.squeeze(x, axis)
 
 
@@ -50,7 +53,7 @@ squeeze.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), 1), (rng.normal(size=(2, 3)), (0, -1))])
 def expand_dims(x, axis):
-    """New axes of extent 1 at `axis`."""
+    """Adds new axes of extent 1 at `axis`."""
     return np.expand_dims(x, axis)
 
 
@@ -59,7 +62,10 @@ expand_dims.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 @primitive(examples=lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))])
 def broadcast_to(x, shape):
-    """`x` repeated to `shape`; its derivative is the walk's own un-broadcasting."""
+    """Repeats `x` until it has `shape`.
+
+    Its derivative is the walk's own un-broadcasting.
+    """
     return np.broadcast_to(x, shape)
 
 
@@ -70,7 +76,7 @@ broadcast_to.vjp(x=lambda g: g)
     examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 1))], 1), ([rng.normal(size=(2, 3))] * 3,)]
 )
 def concatenate(tensors, axis=0):
-    """Tensors joined along an axis they have."""
+    """Joins tensors along an axis they have."""
     return np.concatenate(tensors, axis)
 
 
@@ -90,7 +96,7 @@ concatenate.vjp(tensors=lambda g, position, tensors_shape, axis: _slab(g, positi
 
 @primitive(examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))], -1), ([rng.normal(size=3)] * 2,)])
 def stack(tensors, axis=0):
-    """Tensors of one shape joined along a new axis."""
+    """Joins tensors of one shape along a new axis."""
     return np.stack(tensors, axis)
 
 
@@ -104,7 +110,10 @@ def _pairs(pad_width, ndim):
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), ((1, 0), (2, 1))), (rng.normal(size=(2, 3)), 1, 0.5)])
 def pad(x, pad_width, constant_values=0):
-    """`x` with a margin of a constant: `pad_width` an int, one (before, after), or one pair an axis."""
+    """Puts a margin of a constant around `x`.
+
+    `pad_width` is an int, one (before, after), or one pair an axis.
+    """
     return np.pad(x, _pairs(pad_width, x.ndim), constant_values=constant_values)
 
 
@@ -119,7 +128,7 @@ pad.vjp(x=lambda g, x_shape, pad_width: _crop(g, x_shape, pad_width))
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 1)])
 def flip(x, axis=None):
-    """Order reversed along `axis`; along all by default."""
+    """Turns the order round along `axis`, or along all axes."""
     return np.flip(x, axis)
 
 
@@ -139,7 +148,10 @@ def _indexing(rng):
 
 @primitive(examples=_indexing)
 def getitem(x, index):
-    """``x[index]``: basic, boolean and integer-array indexing; an element taken twice receives twice."""
+    """Picks elements: ``x[index]``.
+
+    Basic, boolean and integer-array indexing; an element taken twice receives twice.
+    """
     return x[index]
 
 
@@ -156,7 +168,10 @@ def _add_at(buffer, g, index):
 
 @primitive(examples=lambda rng: [(rng.normal(size=3), np.array([0, 2, 0]), (4,)), (rng.normal(size=3), 1, (2, 3))])
 def scatter(x, index, shape):
-    """Zeros of `shape` with `x` added at `index`: the adjoint of indexing."""
+    """Adds `x` to zeros of `shape`, at `index`.
+
+    The adjoint of indexing.
+    """
     out = np.zeros(shape, x.dtype)
     _add_at(out, x, index)
     return out
@@ -178,7 +193,7 @@ def _along(indices, axis, ndim):
     ]
 )
 def take(x, indices, axis=None):
-    """Elements of `x` at integer `indices` along `axis`, or of the flattened `x`."""
+    """Picks elements at integer `indices` along `axis`, or of the flattened `x`."""
     return np.take(x, indices, axis)
 
 

@@ -735,6 +735,34 @@ print(program.source)
 """
 
 
+SLOPES = [
+    (lambda x: ag.exp(x), "g_loss * loss"),
+    (lambda x: ag.log(x), "g_loss * (1 / x)"),
+    (lambda x: ag.sqrt(x), "g_loss * (0.5 / loss)"),
+    (lambda x: 1 / x, "g_loss * -(loss / x)"),
+    (lambda x: x / 2.0, "g_loss * np.float64(0.5)"),
+    (lambda x: x**3, "g_loss * (3 * ag.power(x, 2))"),
+]
+
+
+@pytest.mark.parametrize(("f", "line"), SLOPES, ids=range(len(SLOPES)))
+def test_a_finite_slope_is_a_factor(f, line):
+    program = ag.trace(f, 2.0).program()
+    assert f"\n    g_x = {line}\n" in program.source and "assert" not in program.listing
+    assert program.run(x=3.0)[1]["x"] == ag.grad(f)(3.0)
+
+
+def test_a_slope_that_is_not_finite_is_asserted():
+    def f(x):
+        return ag.sum(ag.where(x > 0, ag.sqrt(x), 0.0))
+
+    at_0, elsewhere = np.array([0.0, 4.0]), np.array([1.0, 4.0])
+    _, gradients = ag.trace(f, at_0).program().run()
+    np.testing.assert_array_equal(gradients["x"], [0.0, 0.25])
+    with pytest.raises(ValueError, match="program: it asserts what does not hold for these leaves. ag.trace"):
+        ag.trace(f, elsewhere).program().run(x=at_0)
+
+
 def test_the_file_runs_and_every_run_gives_the_same_bytes(python, tmp_path, monkeypatch):
     outputs = set()
     for seed in ("1", "2"):
