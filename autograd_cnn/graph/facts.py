@@ -9,13 +9,14 @@ from __future__ import annotations
 import ast
 import inspect
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.graph.broken import trial
 from autograd_cnn.graph.listing import Line, shown
-from autograd_cnn.graph.looks import CHANNELS, look, rms, share
+from autograd_cnn.graph.looks import look, rms, share
 from autograd_cnn.graph.measure import PRODUCTS
 from autograd_cnn.graph.program import Author, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
@@ -25,18 +26,22 @@ WHOLE = 300  # operations up to which there are images and trials
 CONTEXT = 6  # lines of the user's around those that are marked
 
 
-def facts_of(graph: Graph, channels: int = CHANNELS, source: bool = True) -> dict[str, Any]:
-    """Everything the page says of `graph`, as text and numbers; of an array so many `channels`; and the `source`."""
+def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str]) -> dict[str, Any]:
+    """Everything the page says of `graph`, as text and numbers; of an array so many `channels`; and the `source`.
+
+    `rounds`: of an operation in a loop, by id, which round it is.
+    """
     with as_recorded():
-        return _Watch(graph, channels).facts(source)
+        return _Watch(graph, channels, rounds).facts(source)
 
 
 class _Watch(Author):
     """An author that notes what every line contributes."""
 
-    def __init__(self, graph: Graph, channels: int) -> None:
+    def __init__(self, graph: Graph, channels: int, rounds: Mapping[str, str]) -> None:
         super().__init__(graph)
         self.channels = channels
+        self.rounds = rounds
         self.whole = len(graph.ops) <= WHOLE
         self.now: Op | None = None
         self.parts: dict[str, list[dict[str, Any]]] = {}  # value -> its contributions, in order
@@ -177,7 +182,7 @@ class _Watch(Author):
         for i, op in enumerate(graph.ops):
             mine = self.bytes(op)
             held += mine
-            step("forward", f"Forward {i + 1} of {count}. {self.forward_sentence(op, mine)}", i)
+            step("forward", f"Forward {i + 1} of {count}{self.round(op)}. {self.forward_sentence(op, mine)}", i)
         result = graph.values[graph.result]
         name = clip(result.name)
         if graph.loss is None:
@@ -191,9 +196,12 @@ class _Watch(Author):
         for number, i in enumerate(back, 1):
             op = graph.ops[i]
             held -= self.bytes(op)
-            step("backward", f"Backward {number} of {len(back)}. {self.backward_sentence(op)}", i)
+            step("backward", f"Backward {number} of {len(back)}{self.round(op)}. {self.backward_sentence(op)}", i)
         step("end", f"The end. The gradients of {names} are complete: these are the numbers in .grad.")
         return steps
+
+    def round(self, op: Op) -> str:
+        return f", {self.rounds[op.id]}" if op.id in self.rounds else ""
 
     def bytes(self, op: Op) -> int:
         """What `op` is the first to keep."""

@@ -81,6 +81,22 @@ class Folding:
         rows = [*(_rows(self.items, d) for d in range(highest + 1)), len(graph.ops)]
         self.rows = rows[: rows.index(len(graph.ops)) + 1]
 
+    def rounds(self) -> dict[str, str]:
+        """Which round an operation in a loop is, by id; of nested loops the outer first: ``round 2 of 3, 18 of 49``."""
+        found: dict[str, str] = {}
+
+        def note(items: list[Op | Group], said: list[str]) -> None:
+            for item in items:
+                if isinstance(item, Group):
+                    loop = len(item.rounds) if not item.scopes else 1
+                    for k, inside in enumerate(item.rounds, 1):
+                        note(inside, [*said, f"{k:,} of {loop:,}"] if loop > 1 else said)
+                elif said:
+                    found[item.id] = f"round {', '.join(said)}"
+
+        note(self.items, [])
+        return found
+
     def view(self, depth: int | None = None) -> View:
         """See `fold`."""
         items, rows, all_at = self.items, self.rows, len(self.rows) - 1

@@ -52,9 +52,10 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
     depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # at which a picture can be read
     views = [folding.view(depth) for depth in depths]
     pictures = [drawn(graph, view) for view in views]
+    rounds = folding.rounds()
     moments = [graph, *(g for _, g in frames)]
     data = {
-        "frames": [{**facts_of(g, channels, source), "overlays": _overlays(g, views)} for g in moments],
+        "frames": [{**facts_of(g, channels, source, rounds), "overlays": _overlays(g, views)} for g in moments],
         "labels": ["at the start", *(plain(label) for label, _ in frames)],
         "pictures": [{"depth": d, **_picture(graph, v, p)} for d, v, p in zip(depths, views, pictures, strict=True)],
         "quiz": quiz,

@@ -10,7 +10,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import mode
-from autograd_cnn.graph.fold import READABLE, fold
+from autograd_cnn.graph.fold import READABLE, Folding, fold
 from autograd_cnn.graph.layout import SMALL, ladder, wide
 
 FOLDABLE = ["cnn", "blocks", "recurrent", "nested", "two ways out", "residual", "hub"]
@@ -241,6 +241,22 @@ def test_what_leaves_a_loop_is_called_as_in_its_last_round(weights, depth):
     assert first.options == ({"index": "…"} if depth else {})
     assert inputs(ag.stack(states))[:2] == (["h_2 … h_7"], [""] * depth)
     assert inputs(h + states[2])[0] == ["h_4 … h_7"]
+
+
+def test_every_operation_of_a_loop_knows_its_round(models, weights):
+    w, h = weights(3, 3), weights(2, 3)
+    for _ in range(12):
+        h = ag.tanh(h @ w)
+    graph = ag.mean(h).graph()
+    said = Folding(graph).rounds()
+    assert [said.get(op.id) for op in graph.ops[:3]] == ["round 1 of 12", "round 1 of 12", "round 2 of 12"]
+    assert [said.get(op.id) for op in graph.ops[-2:]] == ["round 12 of 12", None]
+    assert "round 3 of 3, 5 of 5" in Folding(models["nested"]).rounds().values()
+    assert not Folding(models["blocks"]).rounds()
+    sentences = graph.page()
+    assert "Forward 4 of 25, round 2 of 12. tanh makes" in sentences
+    assert "Backward 22 of 25, round 2 of 12. The rule of tanh" in sentences
+    assert "Forward 25 of 25. mean makes" in sentences
 
 
 def test_no_wire_runs_through_what_a_frame_says(weights):
