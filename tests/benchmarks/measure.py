@@ -45,6 +45,7 @@ def build(contest: str, names: list[str]) -> dict[str, Work]:
             import torch
 
             torch.set_num_threads(int(os.environ["AUTOGRAD_CNN_NUM_THREADS"]))
+            torch.manual_seed(0)  # dropout draws other masks than ours: whether they are alike must not be chance
         works[name] = builder()
     return works
 
