@@ -443,7 +443,7 @@ function memory(step) {
     const shape = facts.steps.map((s, i) => `H${(wide * i).toFixed(1)}V${(40 - (38 * s.held) / peak).toFixed(1)}`).join("");
     drawing.append(make("path", { d: `M0 40${shape}H1000V40z` }), make("path", { class: "peak", d: "M0 2H1000" }), make("rect", { y: 0, width: Math.max(wide, 3).toFixed(1), height: 40 }));
   }
-  words.textContent = `Kept for the way back: ${step.holds || "not known"}`;
+  words.textContent = `Kept for the way back, after this step: ${step.holds || "not known"}`;
   drawing.lastChild.setAttribute("x", (wide * at).toFixed(1));
 }
 
