@@ -78,7 +78,7 @@ def _open_locked(path: Path, part: Path, wait: bool) -> BinaryIO:
     """`part`, open for writing and ours alone."""
     while True:
         try:
-            file = open(part, "w+b", opener=_open_untruncated)  # noqa: SIM115
+            file = open(part, "w+b", opener=_open_untruncated)  # noqa: SIM115  (is handed over open)
         except OSError as error:  # told in the user's names: they know of no `.part`
             error.filename = str(path)
             if error.errno == errno.ENOENT:

@@ -20,7 +20,7 @@ from autograd_cnn.graph.looks import look, rms, share
 from autograd_cnn.graph.measure import PRODUCTS
 from autograd_cnn.graph.program import Author, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
-from autograd_cnn.graph.text import bytes_text, clip, count_text, plain, shape_text
+from autograd_cnn.graph.text import bytes_text, clip, count_text, listed, plain, shape_text
 
 WHOLE = 300  # operations up to which there are images and trials
 CONTEXT = 6  # lines of the user's around those that are marked
@@ -210,7 +210,7 @@ class _Watch(Author):
     def forward_sentence(self, op: Op, kept: int) -> str:
         values = self.graph.values
         out = values[op.output]
-        given = _and([clip(values[v].name) for v in dict.fromkeys(v for _, v in op.inputs)])
+        given = listed([clip(values[v].name) for v in dict.fromkeys(v for _, v in op.inputs)])
         words = [f"{clip(op.name)} makes {clip(out.name)} {shape_text(out.shape)} from {given}."]
         if kept:
             words.append(f"It keeps {bytes_text(kept)} for the way back.")
@@ -226,9 +226,8 @@ class _Watch(Author):
         values = self.graph.values
         out = values[op.output]
         served = [values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
-        words = [
-            f"The rule of {clip(op.name)} turns g_{clip(out.name)} into {_and([f'g_{clip(v.name)}' for v in served])}."
-        ]
+        given = listed([f"g_{clip(v.name)}" for v in served])
+        words = [f"The rule of {clip(op.name)} turns g_{clip(out.name)} into {given}."]
         if uses := self.graph.kept(op):
             words.append(f"It uses what was kept: {clip(uses, 120)}.")
         for v in served:
@@ -237,7 +236,7 @@ class _Watch(Author):
             total = len(self.parts.get(v.id, []))
             if total > 1:
                 these = "this is contribution" if len(ours) == 1 else "these are contributions"
-                numbers = _and([f"{i + 1:,}" for i in ours])
+                numbers = listed([f"{i + 1:,}" for i in ours])
                 done = ", and completes it" if total - 1 in ours else ""
                 words.append(
                     f"{name} is a sum, for {clip(v.name)} was used {total:,} times: "
@@ -248,11 +247,11 @@ class _Watch(Author):
         shared = [f"g_{clip(v.name)}" for v in parameters if v.size < out.size or op.name in PRODUCTS]
         if shared:
             sums = "is a sum" if len(shared) == 1 else "are sums"
-            words.append(f"{_and(shared)} {sums} over all items.")
+            words.append(f"{listed(shared)} {sums} over all items.")
         rest = [clip(values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
         if rest:
             needs, them = ("needs", "it") if len(rest) == 1 else ("need", "them")
-            words.append(f"{_and(rest)} {needs} no gradient: no rule runs for {them}.")
+            words.append(f"{listed(rest)} {needs} no gradient: no rule runs for {them}.")
         return " ".join(words)
 
     def notes(self, value: Value, code: str, name: str) -> list[str]:
@@ -357,10 +356,3 @@ def _given(op: Op, position: int) -> str:
 def _rms(array: Any) -> str:
     """As the listing writes it."""
     return f"{rms(array):.1e}" if np.size(array) else ""
-
-
-def _and(names: list[str]) -> str:
-    """``a, b and c``; of many the first."""
-    if len(names) > 8:
-        names = [*names[:6], f"{len(names) - 6} more"]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "nothing"

@@ -126,7 +126,7 @@ class Program:
                 cure = "Its lines are for these shapes: ag.trace(f, ...) with yours writes others"
                 raise ValueError(f"program: {clip(name)} is {np.shape(arrays[name])}, was {shape}. {cure}")
         namespace: dict[str, Any] = {}
-        exec(compile(self.source, "<program>", "exec"), namespace)
+        exec(compile(self.source, "<program>", "exec", optimize=0), namespace)  # python -O keeps asserts
         try:
             with as_recorded():
                 result, gradients = namespace["step"](*arrays.values())

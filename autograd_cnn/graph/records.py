@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_cnn.files import write_atomically
-from autograd_cnn.graph.text import bytes_text, count_text, shape_text
+from autograd_cnn.graph.text import bytes_text, count_text, listed, shape_text
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.program import Program
@@ -298,7 +298,8 @@ class Graph:
         given = {"depth": depth is not None, "overlay": overlay is not None, "quiz": quiz, "source": not source}
         for option, takers in OPTIONS.items():
             if given[option] and suffix in SUFFIXES and suffix not in takers:
-                raise ValueError(f"graph: {suffix} takes no {option}; {_and(takers)} {'do' if takers[1:] else 'does'}")
+                do = "do" if takers[1:] else "does"
+                raise ValueError(f"graph: {suffix} takes no {option}; {listed(takers)} {do}")
         if suffix == ".svg":
             data = self.svg(depth, overlay).encode()
         elif suffix == ".dot":
@@ -314,7 +315,7 @@ class Graph:
 
             data = rendered(self, suffix, depth, overlay)
         else:
-            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are {_and(SUFFIXES)}")
+            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are {listed(SUFFIXES)}")
         write_atomically(path, data)
 
     def __repr__(self) -> str:
@@ -331,7 +332,3 @@ class Graph:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -127,6 +127,7 @@ def _side_by_side(x: Array, *others: Array) -> tuple[Array, ...]:
 
 
 def _sum(x: Array, channels: int) -> Array:
+    """As `sum_rows`, in fewer calls, between which threads wait for the interpreter: a tenth of the whole."""
     ones = np.ones(len(x), x.dtype)  # products with ones are several times as fast as sums
     total: Array = (ones @ x).reshape(-1, channels).sum(axis=0)
     return total
