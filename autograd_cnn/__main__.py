@@ -56,7 +56,7 @@ def demo(folder: Path, show: bool = True) -> int:
     except OSError as error:
         print(f"{folder}: {error.strerror}", file=sys.stderr)
         return 2
-    for source in sorted((Path(__file__).parent / "graph" / "demos").glob("*.py")):
+    for source in sorted((Path(__file__).parent / "graph" / "player" / "demos").glob("*.py")):
         script = folder / source.name
         shutil.copyfile(source, script)
         runpy.run_path(str(script), run_name="__main__")

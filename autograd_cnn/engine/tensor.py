@@ -402,7 +402,7 @@ class Tensor:
         return ", ".join(parts) + ")"
 
     def _repr_html_(self) -> str:
-        from autograd_cnn.graph.looks import html
+        from autograd_cnn.graph.player.looks import html
 
         return html(self)
 

@@ -22,7 +22,7 @@ from autograd_cnn.files import write_atomically
 from autograd_cnn.graph.text import bytes_text, count_text, listed, shape_text
 
 if TYPE_CHECKING:
-    from autograd_cnn.graph.program import Program
+    from autograd_cnn.graph.program.write import Program
 
 SUFFIXES = (".html", ".svg", ".dot", ".mmd", ".py", ".png", ".pdf")
 OPTIONS = {  # of `Graph.save`, and for which suffixes they are
@@ -208,8 +208,8 @@ class Graph:
         return ", ".join(f"{label} {cost}" if self.counted(k) else label for k, label, cost in labels)
 
     def program(self) -> Program:
-        """The backward pass as code: see `autograd_cnn.graph.program.Program`."""
-        from autograd_cnn.graph.program import write
+        """The backward pass as code: see `autograd_cnn.graph.program.write.Program`."""
+        from autograd_cnn.graph.program.write import write
 
         return write(self)
 
@@ -230,31 +230,31 @@ class Graph:
         RuntimeError
             After ``backward()``, when the arrays are gone: ``ag.trace(f, ...)`` keeps them.
         """
-        from autograd_cnn.graph.page import page
+        from autograd_cnn.graph.player.page import page
 
         return page(self, frames, quiz, source)
 
     def show(self) -> Any:
         """The player: in a notebook below the cell, elsewhere in the browser."""
-        from autograd_cnn.graph.page import show
+        from autograd_cnn.graph.player.page import show
 
         return show(self.page())
 
     def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
         """The picture as SVG text: one page, light and dark. See `save`."""
-        from autograd_cnn.graph.svg import svg
+        from autograd_cnn.graph.picture.svg import svg
 
         return svg(self, depth, overlay)
 
     def dot(self, depth: int | None = None, overlay: str | None = None) -> str:
         """The picture as Graphviz text, with our positions. See `save`."""
-        from autograd_cnn.graph.dot import dot
+        from autograd_cnn.graph.picture.dot import dot
 
         return dot(self, depth, overlay)
 
     def mermaid(self, depth: int | None = None) -> str:
         """The picture as Mermaid text, to be pasted into Markdown. See `save`."""
-        from autograd_cnn.graph.mermaid import mermaid
+        from autograd_cnn.graph.picture.mermaid import mermaid
 
         return mermaid(self, depth)
 
@@ -311,7 +311,7 @@ class Graph:
         elif suffix == ".html":
             data = self.page(quiz=quiz, source=source).encode()
         elif suffix in (".png", ".pdf"):
-            from autograd_cnn.graph.dot import rendered
+            from autograd_cnn.graph.picture.dot import rendered
 
             data = rendered(self, suffix, depth, overlay)
         else:

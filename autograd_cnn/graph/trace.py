@@ -179,7 +179,7 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
             break
     graph = graph_of(result, arguments, heard)
     if repeat:
-        from autograd_cnn.graph.measure import measure
+        from autograd_cnn.graph.picture.measure import measure
 
         graph.measured = measure(graph, repeat)
     return graph

@@ -10,8 +10,8 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import mode
-from autograd_cnn.graph.fold import READABLE, Folding, fold
-from autograd_cnn.graph.layout import SMALL, ladder, wide
+from autograd_cnn.graph.picture.fold import READABLE, Folding, fold
+from autograd_cnn.graph.picture.layout import SMALL, ladder, wide
 
 FOLDABLE = ["cnn", "blocks", "recurrent", "nested", "two ways out", "residual", "hub"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.graph import overlays, svg
-from autograd_cnn.graph.layout import ladder
-from autograd_cnn.graph.measure import Measures, flops, measure
+from autograd_cnn.graph.picture import overlays, svg
+from autograd_cnn.graph.picture.layout import ladder
+from autograd_cnn.graph.picture.measure import Measures, flops, measure
 
 TRACED = [
     "residual", "hub", "branches", "dense", "square", "data first", "many inputs", "blocks", "recurrent", "nested",
@@ -139,14 +139,14 @@ def test_bars_of_both_ways_have_one_scale():
 
 def test_the_shortest_time_counts(monkeypatch):
     ticks = itertools.cycle([0, 5, 5, 8, 8, 12])  # three calls: 5, 3 and 4 s
-    monkeypatch.setattr("autograd_cnn.graph.measure.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("autograd_cnn.graph.picture.measure.perf_counter", lambda: next(ticks))
     found = measure(ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3)), 3)
     assert found.forward == {"n1": 3000, "n2": 3000} and found.rules == {"n1": {"x": 3000}, "n2": {"x": 3000}}
 
 
 def test_a_checkpoint_takes_the_time_of_what_runs_again_and_of_what_is_walked(weights, monkeypatch):
     w = weights(3, name="w")
-    monkeypatch.setattr("autograd_cnn.graph.measure.perf_counter", itertools.count().__next__)  # a second each
+    monkeypatch.setattr("autograd_cnn.graph.picture.measure.perf_counter", itertools.count().__next__)  # a second each
     found = measure(ag.trace(lambda x: ag.sum(ag.checkpoint(lambda h: ag.tanh(h * w), x * w)), np.ones(3)), 1)
     assert found.forward == {"n1": 1000, "n2": 2000, "n3": 1000}
     assert found.rules["n2"] == {"again": 2000, "walked": 3000}
@@ -179,7 +179,7 @@ def test_times_of_rules_are_told_by_the_gradients_that_they_give(rng, weights):
 
 def test_undoing_broadcasting_is_time_of_its_rule(monkeypatch):
     ticks = itertools.count()
-    monkeypatch.setattr("autograd_cnn.graph.measure.perf_counter", ticks.__next__)  # a second each
+    monkeypatch.setattr("autograd_cnn.graph.picture.measure.perf_counter", ticks.__next__)  # a second each
     graph = ag.trace(lambda x, b: ag.sum(x + b), np.ones((4, 3)), np.ones(3))
     assert measure(graph, 1).rules["n1"] == {"x": 1000, "y": 2000}
 
@@ -234,7 +234,7 @@ def test_dot_draws_the_ramp(overlaid):
 
 
 def test_matplotlib_draws_the_ramp(overlaid):
-    paint = pytest.importorskip("autograd_cnn.graph.paint").paint
+    paint = pytest.importorskip("autograd_cnn.graph.picture.paint").paint
     from matplotlib.image import imread
 
     graph, boxes = overlaid

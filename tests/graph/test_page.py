@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.graph import page as page_module
-from autograd_cnn.graph.looks import SIGNED, look, png
-from autograd_cnn.graph.svg import RAMP
+from autograd_cnn.graph.picture.svg import RAMP
+from autograd_cnn.graph.player import page as page_module
+from autograd_cnn.graph.player.looks import SIGNED, look, png
 
 
 class Parsed(HTMLParser):

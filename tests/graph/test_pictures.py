@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.graph import dot as dot_module
-from autograd_cnn.graph import svg as svg_module
-from autograd_cnn.graph.layout import EM, ladder, wide
+from autograd_cnn.graph.picture import dot as dot_module
+from autograd_cnn.graph.picture import svg as svg_module
+from autograd_cnn.graph.picture.layout import EM, ladder, wide
 from autograd_cnn.graph.text import bytes_text, clip_names
 
 MODELS = [
@@ -541,7 +541,7 @@ def no_graphviz(request, tmp_path, monkeypatch):
 
 
 def test_without_graphviz_and_matplotlib_the_message_names_the_cure(models, tmp_path, monkeypatch, no_graphviz):
-    monkeypatch.setitem(sys.modules, "autograd_cnn.graph.paint", None)
+    monkeypatch.setitem(sys.modules, "autograd_cnn.graph.picture.paint", None)
     with pytest.raises(ImportError) as caught:
         models["square"].save(tmp_path / "g.png")
     assert str(caught.value) == WITHOUT.format(no_graphviz)

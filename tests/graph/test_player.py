@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.graph.looks import SIGNED
-from autograd_cnn.graph.overlays import OVERLAYS
+from autograd_cnn.graph.picture.overlays import OVERLAYS
+from autograd_cnn.graph.player.looks import SIGNED
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright, which drives the browser, is not installed")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -759,7 +759,7 @@ def test_a_planted_image_is_refused(browser, small, tmp_path):
 
 
 def test_without_decompression_a_plain_page_plays_and_a_packed_one_says_why_not(browser, small, tmp_path, monkeypatch):
-    monkeypatch.setattr("autograd_cnn.graph.page.PLAIN", 0)
+    monkeypatch.setattr("autograd_cnn.graph.player.page.PLAIN", 0)
     packed = ag.trace(lambda x: x * x, 3.0).page()
     context = browser.new_context()
     context.add_init_script("delete window.DecompressionStream")

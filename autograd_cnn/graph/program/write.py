@@ -27,12 +27,12 @@ import autograd_cnn as ag
 from autograd_cnn.engine.tape import enable_grad, unbroadcast
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
-from autograd_cnn.graph.listing import Line, listing
-from autograd_cnn.graph.looks import rms
-from autograd_cnn.graph.namespace import Namespace
-from autograd_cnn.graph.reading import Reader
+from autograd_cnn.graph.player.looks import rms
+from autograd_cnn.graph.program.listing import Line, listing
+from autograd_cnn.graph.program.namespace import Namespace
+from autograd_cnn.graph.program.read import Reader
+from autograd_cnn.graph.program.sources import NoSource, literal, sequence, tidy
 from autograd_cnn.graph.records import Graph, Op, Use, Value
-from autograd_cnn.graph.sources import NoSource, literal, sequence, tidy
 from autograd_cnn.graph.text import clip
 from autograd_cnn.graph.text import spelled as between
 

@@ -22,13 +22,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from autograd_cnn.graph.facts import facts_of
-from autograd_cnn.graph.fold import READABLE, Folding, View
-from autograd_cnn.graph.layout import Picture, drawn
-from autograd_cnn.graph.looks import CHANNELS
-from autograd_cnn.graph.overlays import OVERLAYS
+from autograd_cnn.graph.picture.fold import READABLE, Folding, View
+from autograd_cnn.graph.picture.layout import Picture, drawn
+from autograd_cnn.graph.picture.overlays import OVERLAYS
+from autograd_cnn.graph.picture.svg import written
+from autograd_cnn.graph.player.facts import facts_of
+from autograd_cnn.graph.player.looks import CHANNELS
 from autograd_cnn.graph.records import Graph, Op
-from autograd_cnn.graph.svg import written
 from autograd_cnn.graph.text import clip, plain
 
 LIMIT = 10_000  # operations

@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd_cnn.engine.primitive import Plan
 from autograd_cnn.engine.tape import enable_grad, unbroadcast
-from autograd_cnn.graph.looks import rms
+from autograd_cnn.graph.player.looks import rms
 from autograd_cnn.graph.records import Graph, Op, Use
 from autograd_cnn.ops.linalg import _letters
 

@@ -11,8 +11,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Polygon
 
-from autograd_cnn.graph.layout import SMALL, TEXT, Box, Picture
-from autograd_cnn.graph.svg import COLOURS, FONT_DOT, FRAME, LINES, PAPER, RAMP, arrow, heat
+from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture
+from autograd_cnn.graph.picture.svg import COLOURS, FONT_DOT, FRAME, LINES, PAPER, RAMP, arrow, heat
 
 _DASHES: dict[str, Any] = {"forward": "solid", "backward": (0, (4, 2.5)), "kept": (0, (1, 2))}
 _ANCHORS: dict[str, Any] = {"start": "left", "middle": "center", "end": "right"}

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.graph.broken import trial
-from autograd_cnn.graph.listing import Line, shown
-from autograd_cnn.graph.looks import look, rms, share
-from autograd_cnn.graph.measure import PRODUCTS
-from autograd_cnn.graph.program import Author, as_recorded
+from autograd_cnn.graph.picture.measure import PRODUCTS
+from autograd_cnn.graph.player.broken import trial
+from autograd_cnn.graph.player.looks import look, rms, share
+from autograd_cnn.graph.program.listing import Line, shown
+from autograd_cnn.graph.program.write import Author, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import bytes_text, clip, count_text, listed, plain, shape_text
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from autograd_cnn.graph.layout import SMALL, TEXT, Box, Picture, Wire, ladder, wide
+from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture, Wire, ladder, wide
+from autograd_cnn.graph.picture.svg import COLOURS, FONT_DOT, FRAME, LINES, PAPER, RAMP, arrow, heat
 from autograd_cnn.graph.records import Graph
-from autograd_cnn.graph.svg import COLOURS, FONT_DOT, FRAME, LINES, PAPER, RAMP, arrow, heat
 from autograd_cnn.graph.text import clip
 
 _STYLES = {"forward": "solid", "backward": "dashed", "kept": "dotted"}
@@ -140,7 +140,7 @@ def rendered(graph: Graph, suffix: str, depth: int | None = None, overlay: str |
     except ImportError:
         missing = "The Python package graphviz is not here"
     try:
-        from autograd_cnn.graph.paint import paint
+        from autograd_cnn.graph.picture.paint import paint
     except ImportError as error:
         raise ImportError(
             f'{suffix} needs matplotlib or Graphviz. Neither is needed for loss.graph().save("g.svg"). {missing}: '

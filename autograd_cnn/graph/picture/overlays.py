@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from autograd_cnn.graph.measure import Measures, Stats, flops, measure
+from autograd_cnn.graph.picture.measure import Measures, Stats, flops, measure
 from autograd_cnn.graph.records import Graph, Op
 from autograd_cnn.graph.text import bytes_text, clip
 

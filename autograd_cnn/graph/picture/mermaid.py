@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from autograd_cnn.graph.dot import framed
-from autograd_cnn.graph.layout import Box, ladder
+from autograd_cnn.graph.picture.dot import framed
+from autograd_cnn.graph.picture.layout import Box, ladder
+from autograd_cnn.graph.picture.svg import COLOURS
 from autograd_cnn.graph.records import Graph
-from autograd_cnn.graph.svg import COLOURS
 
 LIMIT = 400  # edges: Mermaid itself refuses more than 500
 _ARROWS = {"forward": "-->", "backward": "-.->", "kept": "-.-"}

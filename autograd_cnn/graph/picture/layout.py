@@ -13,8 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from autograd_cnn.graph.fold import LIMIT, Frame, View, fold, within
-from autograd_cnn.graph.overlays import Overlay, overlay_of
+from autograd_cnn.graph.picture.fold import LIMIT, Frame, View, fold, within
+from autograd_cnn.graph.picture.overlays import Overlay, overlay_of
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import LONGEST, bytes_text, clip, clip_names, plain, shape_text
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.graph.program import Author
+from autograd_cnn.graph.program.sources import Rewriter, parsed
+from autograd_cnn.graph.program.write import Author
 from autograd_cnn.graph.records import Op
-from autograd_cnn.graph.sources import Rewriter, parsed
 
 ENTRIES, SLIPS, STEP = 3, 4, 1e-6
 LARGEST = 300_000  # elements that go in or come out: beyond, differences take too long

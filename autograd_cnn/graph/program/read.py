@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.graph.sources import NoSource, Rewriter, literal, numbered, parsed, source
+from autograd_cnn.graph.program.sources import NoSource, Rewriter, literal, numbered, parsed, source
 from autograd_cnn.graph.text import spelled as between
 
 OPERATORS = {"add": ast.Add(), "subtract": ast.Sub(), "multiply": ast.Mult(), "divide": ast.Div()}  # of arrays
