@@ -148,6 +148,10 @@ class Primitive:
         byproducts: tuple[str, ...] = (),
         strict: bool = False,
         examples: Callable[[np.random.Generator], list[Any]] | None = None,
+        symbol: str = "",
+        moves: bool = False,
+        rectifies: bool = False,
+        flops: Callable[..., int] | None = None,
     ) -> None:
         update_wrapper(self, function)
         self.raw = function
@@ -155,6 +159,10 @@ class Primitive:
         self.byproducts = byproducts
         self.strict = strict
         self.examples = examples
+        self.symbol = symbol
+        self.moves = moves
+        self.rectifies = rectifies
+        self.flops = flops
         self.signature = inspect.signature(function)
         parameters = self.signature.parameters.values()
         self.parameters = tuple(p.name for p in parameters)
@@ -397,6 +405,10 @@ def primitive(
     byproducts: tuple[str, ...] = (),
     strict: bool = False,
     examples: Callable[[np.random.Generator], list[Any]] | None = None,
+    symbol: str = "",
+    moves: bool = False,
+    rectifies: bool = False,
+    flops: Callable[..., int] | None = None,
 ) -> Any:
     """Make a plain NumPy function a recorded operation.
 
@@ -411,6 +423,15 @@ def primitive(
     examples : callable, optional
         ``rng -> [args, ...]`` where each `args` is a tuple of arguments, or a pair of it and a dict of options: inputs
         on which the conformance suite tries the primitive. Default: arrays of shape (2, 3), standard normal.
+    symbol : str
+        Python's operator for it, ``"+"``, or ``"[]"`` for an index: the derived program uses it.
+    moves : bool
+        Whether it only moves elements: it has no floating-point operations, and its result may be a view.
+    rectifies : bool
+        Whether it cuts numbers off at 0, so that a channel that is 0 everywhere is dead.
+    flops : callable, optional
+        ``(out_shape, w_shape, ...) -> int``: floating-point operations, from what its parameters name, as in a rule.
+        Its rules count as many each. Default: one an element.
 
     Returns
     -------
@@ -437,7 +458,7 @@ def primitive(
     """
 
     def register(f: Callable[..., Any]) -> Primitive:
-        made = Primitive(f, byproducts, strict, examples)
+        made = Primitive(f, byproducts, strict, examples, symbol, moves, rectifies, flops)
         known = registry.get(made.name)
         if known is not None and known.__module__.startswith("autograd_cnn.") and f.__module__ != known.__module__:
             raise ValueError(f"primitive: {made.name} is one of the package's own operations. Choose another name")

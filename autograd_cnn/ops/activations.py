@@ -13,7 +13,7 @@ from autograd_cnn.ops.arithmetic import exp, where
 from autograd_cnn.ops.reductions import sum
 
 
-@primitive
+@primitive(rectifies=True)
 def relu(x):
     """Keeps what is positive and makes the rest 0: ``max(x, 0)``.
 

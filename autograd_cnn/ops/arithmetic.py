@@ -22,7 +22,7 @@ def through(g: Any, slope: Any) -> Any:
     return g * slope if np.isfinite(slope).all() else g * where(np.logical_and(g == 0, ~np.isfinite(slope)), 0, slope)
 
 
-@primitive
+@primitive(symbol="+")
 def add(x, y):
     """Adds, element by element: ``x + y``.
 
@@ -40,7 +40,7 @@ def add(x, y):
 add.vjp(x=lambda g: g, y=lambda g: g)
 
 
-@primitive
+@primitive(symbol="-")
 def subtract(x, y):
     """Subtracts, element by element: ``x - y``."""
     return np.subtract(x, y)
@@ -49,7 +49,7 @@ def subtract(x, y):
 subtract.vjp(x=lambda g: g, y=lambda g: -g)
 
 
-@primitive
+@primitive(symbol="*")
 def multiply(x, y):
     """Multiplies, element by element: ``x * y``."""
     return np.multiply(x, y)
@@ -58,7 +58,7 @@ def multiply(x, y):
 multiply.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
 
 
-@primitive
+@primitive(symbol="/")
 def divide(x, y):
     """Divides, element by element: ``x / y``.
 
@@ -73,7 +73,7 @@ divide.vjp(
 )
 
 
-@primitive
+@primitive(symbol="-")
 def negative(x):
     """Changes the sign: ``-x``."""
     return np.negative(x)
@@ -93,7 +93,10 @@ def base_slope(x, y, out):
     return where(flat, 0, out * log(where(flat, out.dtype.type(1), x)))  # of a plain number x: not float64
 
 
-@primitive(examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), rng.normal(size=(2, 3))), (rng.normal(size=(2, 3)), 3)])
+@primitive(
+    symbol="**",
+    examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), rng.normal(size=(2, 3))), (rng.normal(size=(2, 3)), 3)],
+)
 def power(x, y):
     """Raises `x` to the power `y`: ``x ** y``.
 
@@ -222,7 +225,7 @@ def _share(wins, ties, x, y, dtype):
     return (np.logical_or(wins, lost) + 0.5 * ties).astype(dtype)
 
 
-@primitive
+@primitive(rectifies=True)
 def maximum(x, y):
     """Takes the larger of `x` and `y`, element by element.
 

@@ -7,6 +7,8 @@ every order of derivative stays inside the family. The arithmetic is in `autogra
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
@@ -102,7 +104,11 @@ def _convolutions(rng):
     ]
 
 
-@primitive(strict=True, examples=_convolutions)
+@primitive(
+    strict=True,
+    examples=_convolutions,
+    flops=lambda out_shape, w_shape: 2 * math.prod((*out_shape, *w_shape[:-1])),
+)
 def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     """Slides small weights over a batch of images and sums the products under them: a convolution.
 
@@ -174,7 +180,11 @@ def _transposed(rng):
     ]
 
 
-@primitive(strict=True, examples=_transposed)
+@primitive(
+    strict=True,
+    examples=_transposed,
+    flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),
+)
 def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
     """Spreads every number over a window, by weights: the input gradient of `conv2d`, same `w` and options.
 
@@ -222,7 +232,8 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilati
 
 
 @primitive(
-    examples=lambda rng: [(rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4)), (3, 2, 3, 4), 1, 0, 1, 1)]
+    examples=lambda rng: [(rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4)), (3, 2, 3, 4), 1, 0, 1, 1)],
+    flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),
 )
 def conv2d_weight_gradient(x, gy, w_shape, stride=1, padding=0, dilation=1, groups=1):
     """Computes the gradient of `conv2d` for `w`.

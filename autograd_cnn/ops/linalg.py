@@ -59,7 +59,12 @@ def _matrices(rng):
     return [(rng.normal(size=a), rng.normal(size=b)) for a, b in shapes]
 
 
-@primitive(strict=True, examples=_matrices)
+@primitive(
+    symbol="@",
+    strict=True,
+    examples=_matrices,
+    flops=lambda out_shape, x_shape: 2 * math.prod((*out_shape, x_shape[-1])),
+)
 def matmul(x, y):
     """Multiplies matrices, rows by columns: ``x @ y``.
 
@@ -83,6 +88,7 @@ def _flat(x):
 
 @primitive(
     strict=True,
+    flops=lambda out_shape, x_shape: 2 * math.prod((*out_shape, x_shape[-1])),
     examples=lambda rng: [
         (rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), rng.normal(size=4)),
         (rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 4))),
@@ -171,13 +177,22 @@ def _einsum_rule(g, position, operands, operands_shape, subscripts):
     return einsum(swapped, g, *others, *constants)
 
 
+def _einsum_flops(subscripts, operands_shape):
+    """A multiplication and an addition for every combination of the letters."""
+    terms, _ = _letters(subscripts, operands_shape)
+    letters = zip(terms, operands_shape, strict=True)
+    extents = {letter: n for term, shape in letters for letter, n in zip(term, shape, strict=True)}
+    return 2 * math.prod(extents.values())
+
+
 @primitive(
     examples=lambda rng: [
         ("ij,jk->ik", rng.normal(size=(2, 3)), rng.normal(size=(3, 4))),
         ("...ij,...jk", rng.normal(size=(5, 2, 3)), rng.normal(size=(3, 4))),
         ("ii->i", rng.normal(size=(3, 3))),
         ("ij,i->", rng.normal(size=(2, 3)), rng.normal(size=2)),
-    ]
+    ],
+    flops=_einsum_flops,
 )
 def einsum(subscripts, *operands):
     """Multiplies, and sums along axes called by letters: ``einsum("ij,jk->ik", x, y)`` is ``x @ y``.

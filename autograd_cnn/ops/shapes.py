@@ -7,7 +7,7 @@ import numpy as np
 from autograd_cnn.engine.primitive import primitive
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 6)), (3, 4)), (rng.normal(size=(2, 6)), -1)])
+@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 6)), (3, 4)), (rng.normal(size=(2, 6)), -1)])
 def reshape(x, shape):
     """Arranges the same numbers in another `shape`.
 
@@ -19,7 +19,7 @@ def reshape(x, shape):
 reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), (1, 2, 0))])
+@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), (1, 2, 0))])
 def transpose(x, axes=None):
     """Puts the axes in another order, reversed by default."""
     return np.transpose(x, axes)
@@ -33,7 +33,7 @@ def _inverse(axes, ndim):
 transpose.vjp(x=lambda g, axes: transpose(g, _inverse(axes, len(g.shape))))
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), 1)])
+@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), 1)])
 def flatten(x, start_axis=0):
     """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` is (N, H * W * C)."""
     return np.reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
@@ -42,7 +42,7 @@ def flatten(x, start_axis=0):
 flatten.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 1, 3, 1)),), (rng.normal(size=(2, 1, 3, 1)), 1)])
+@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 1, 3, 1)),), (rng.normal(size=(2, 1, 3, 1)), 1)])
 def squeeze(x, axis=None):
     """Drops axes of extent 1: all, or `axis`."""
     return np.squeeze(x, axis)
@@ -51,7 +51,7 @@ def squeeze(x, axis=None):
 squeeze.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), 1), (rng.normal(size=(2, 3)), (0, -1))])
+@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)), 1), (rng.normal(size=(2, 3)), (0, -1))])
 def expand_dims(x, axis):
     """Adds new axes of extent 1 at `axis`."""
     return np.expand_dims(x, axis)
@@ -60,7 +60,7 @@ def expand_dims(x, axis):
 expand_dims.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))])
+@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))])
 def broadcast_to(x, shape):
     """Repeats `x` until it has `shape`.
 
@@ -73,7 +73,8 @@ broadcast_to.vjp(x=lambda g: g)
 
 
 @primitive(
-    examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 1))], 1), ([rng.normal(size=(2, 3))] * 3,)]
+    moves=True,
+    examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 1))], 1), ([rng.normal(size=(2, 3))] * 3,)],
 )
 def concatenate(tensors, axis=0):
     """Joins tensors along an axis they have."""
@@ -94,7 +95,10 @@ def _slab(g, position, shapes, axis):
 concatenate.vjp(tensors=lambda g, position, tensors_shape, axis: _slab(g, position, tensors_shape, axis))
 
 
-@primitive(examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))], -1), ([rng.normal(size=3)] * 2,)])
+@primitive(
+    moves=True,
+    examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))], -1), ([rng.normal(size=3)] * 2,)],
+)
 def stack(tensors, axis=0):
     """Joins tensors of one shape along a new axis."""
     return np.stack(tensors, axis)
@@ -108,7 +112,9 @@ def _pairs(pad_width, ndim):
     return [(int(before), int(after)) for before, after in np.broadcast_to(pad_width, (ndim, 2))]
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), ((1, 0), (2, 1))), (rng.normal(size=(2, 3)), 1, 0.5)])
+@primitive(
+    moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)), ((1, 0), (2, 1))), (rng.normal(size=(2, 3)), 1, 0.5)]
+)
 def pad(x, pad_width, constant_values=0):
     """Puts a margin of a constant around `x`.
 
@@ -126,7 +132,7 @@ def _crop(g, shape, pad_width):
 pad.vjp(x=lambda g, x_shape, pad_width: _crop(g, x_shape, pad_width))
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 1)])
+@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 1)])
 def flip(x, axis=None):
     """Turns the order round along `axis`, or along all axes."""
     return np.flip(x, axis)
@@ -146,7 +152,7 @@ def _indexing(rng):
     ]
 
 
-@primitive(examples=_indexing)
+@primitive(moves=True, symbol="[]", examples=_indexing)
 def getitem(x, index):
     """Picks elements: ``x[index]``.
 
@@ -187,10 +193,11 @@ def _along(indices, axis, ndim):
 
 
 @primitive(
+    moves=True,
     examples=lambda rng: [
         (rng.normal(size=(3, 4)), np.array([[0, 2], [2, 2]]), 1),
         (rng.normal(size=(3, 4)), np.array([5, 0])),
-    ]
+    ],
 )
 def take(x, indices, axis=None):
     """Picks elements at integer `indices` along `axis`, or of the flattened `x`."""
