@@ -1,12 +1,17 @@
 """A tiny reverse-mode autograd engine on NumPy: write a model as forward code, call backward, look at the graph."""
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+from autograd_cnn.elsewhere import ADVICE
+from autograd_cnn.engine import registry
 from autograd_cnn.engine.check import check_gradients
+from autograd_cnn.engine.checkpoint import checkpoint
+from autograd_cnn.engine.messages import missing
+from autograd_cnn.engine.mode import enable_grad, no_grad, scope
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.tape import enable_grad, no_grad, scope
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.engine.transforms import checkpoint, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autograd_cnn.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_cnn.kernels.threads import get_num_threads, set_num_threads
 from autograd_cnn.ops.activations import (
     gelu,
@@ -71,21 +76,28 @@ if TYPE_CHECKING:
     from autograd_cnn.profiler import profile
 
 _ROOMS = ("data", "interop", "nn", "optim", "plots", "training")
-_ELSEWHERE = {"Graph": "graph.trace", "trace": "graph.trace", "profile": "profiler"}
+_LATER = {"Graph": "graph.trace", "trace": "graph.trace", "profile": "profiler"}
+
+
+def _open(place: str, name: str) -> Any:
+    """A name of a room above the engine, imported when it is asked for: ``import autograd_cnn`` stays quick."""
+    return getattr(import_module(f"autograd_cnn.{place}"), name)
+
+
+registry.advice.update(ADVICE)
+registry.doors.update(
+    graph=lambda tensor: _open("graph.trace", "graph_of")(tensor),
+    html=lambda tensor: _open("graph.player.looks", "html")(tensor),
+)
 
 
 def __getattr__(name: str) -> object:
-    """The rooms above the engine, opened when they are asked for: ``import autograd_cnn`` stays quick."""
-    from importlib import import_module
-
-    from autograd_cnn.engine.messages import missing
-
     if name in _ROOMS:
         return import_module(f"autograd_cnn.{name}")
-    if name in _ELSEWHERE:
-        return getattr(import_module(f"autograd_cnn.{_ELSEWHERE[name]}"), name)
+    if name in _LATER:
+        return _open(_LATER[name], name)
     raise AttributeError(missing(name, "autograd_cnn", __dir__()))
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS, *_ELSEWHERE})
+    return sorted({*globals(), *_ROOMS, *_LATER})

@@ -22,7 +22,7 @@ from typing import Any
 from autograd_cnn.data import cache_dir, searched
 from autograd_cnn.engine.check import conformance
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.tensor import registry
+from autograd_cnn.engine.registry import registry
 from autograd_cnn.kernels import convolution, memory
 from autograd_cnn.kernels.threads import get_num_threads
 from autograd_cnn.kernels.twins import kernel_set

@@ -27,8 +27,9 @@ from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
 from autograd_cnn.engine.messages import missing
-from autograd_cnn.engine.tape import no_grad, scope
-from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine.mode import no_grad, scope
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.normalization import moments
 from autograd_cnn.ops.activations import relu, sigmoid
 from autograd_cnn.ops.arithmetic import sqrt
@@ -587,9 +588,10 @@ class BatchNorm2d(Module):
                 "A larger batch, or model.eval()"
             )
         out = batch_norm(x, self.w, self.b, self.eps)
-        node = out._node  # which keeps the moments
-        kept = {} if node is None else dict(node.plan.labelled(node.saved))
-        mean, variance = (kept["mean_x"], kept["variance_x"]) if "mean_x" in kept else moments(array)
+        node = out._node
+        mean, variance = (node.kept("mean_x"), node.kept("variance_x")) if node is not None else (None, None)
+        if mean is None or variance is None:
+            mean, variance = moments(array)
         count = array.size // array.shape[-1]
         self._move(self.running_mean, mean)
         self._move(self.running_var, variance * (count / (count - 1)))

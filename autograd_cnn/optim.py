@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.engine.messages import describe, missing, warn
-from autograd_cnn.engine.tape import Leaf
+from autograd_cnn.engine.tape import next_birth
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.memory import scratch
 from autograd_cnn.kernels.threads import map_tiles
@@ -75,6 +75,7 @@ class Optimiser:
                 raise ValueError(f"{who}: {name} is {value!r}, want 0 or more")
         self.lr = float(lr)
         self.steps = [0] * len(self.parameters)
+        self._stepped = 0  # the time of the latest step: gradients that began before have been used
         self._slots = {name: [np.zeros(p.shape, p.dtype) for p in self.parameters] for name in self.slots}
 
     def _update(self, lr: float, step: int, arrays: tuple[Array, ...]) -> None:
@@ -113,12 +114,12 @@ class Optimiser:
         for p, array in moved:
             if array is not p.data:
                 p.data = array
-            p._node.use = ("used", Leaf.walks)
+        self._stepped = next_birth()
 
     def _check_gradients(self) -> None:
         who, total = f"{type(self).__name__}.step", len(self.parameters)
         missing = [i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
-        stale = [i for i, p in enumerate(self.parameters) if p.grad is not None and p._node.use[0] != "walks"]
+        stale = [i for i, p in enumerate(self.parameters) if p.grad is not None and p._node.began < self._stepped]
         if len(missing) == total:
             warn(
                 f"{who}: none of {total} parameters has a gradient. Call loss.backward() before step(); or are these "

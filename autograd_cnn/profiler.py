@@ -1,25 +1,23 @@
 """Where the time goes: for each primitive its calls, milliseconds forward and backward, and the bytes that it made.
 
-Nothing is measured, and nothing costs, unless a `profile` is open: it puts clocks around the functions and rules of
-all primitives, and takes them off at its end.
+An open `profile` observes the calls and rules of its context; nothing else is measured, or costs.
 
 May import the engine.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.tensor import registry
-
-_open = threading.Lock()
+from autograd_cnn.engine.mode import Mode, current, in_mode
+from autograd_cnn.engine.plan import Rule
+from autograd_cnn.engine.tensor import Tensor
 
 
 @dataclass
@@ -76,49 +74,56 @@ class profile:
         self._start: float | None = None
 
     def __enter__(self) -> profile:
-        if not _open.acquire(blocking=False):
+        mode = current.get()
+        if mode.steps is not None:
             raise RuntimeError("profile: another one is open. Open one around both")
-        self._thread, self._busy = threading.get_ident(), False
-        self._taken: list[tuple[Any, str, Any]] = []
-        for primitive in {p for p in registry.values() if isinstance(p, Primitive)}:
-            self._put_clock(primitive, "raw", primitive.name, "forward")
-            for rule in set(primitive.rules.values()):
-                for kind in ("function", "into", "over"):
-                    if getattr(rule, kind) is not None:
-                        self._put_clock(rule, kind, primitive.name, "backward")
-            primitive.plans.clear()  # they know the rules as they were
+        self._plain, self._busy = mode.call, False
+        self._rules: dict[Rule, Rule] = {}  # each with clocks around its functions
+        self._open = in_mode(call=self._call, steps=self._steps)
+        self._open.__enter__()
         self._start = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.seconds, self._start = self._spent(), None
-        for owner, attribute, function in self._taken:
-            setattr(owner, attribute, function)
-            if isinstance(owner, Primitive):
-                owner.plans.clear()
-        _open.release()
+        self._open.__exit__(None, None, None)
 
-    def _put_clock(self, owner: Any, attribute: str, name: str, way: str) -> None:
-        function: Callable[..., Any] = getattr(owner, attribute)
+    def _call(self, primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
+        """Run a call of a primitive, `Mode.call`."""
+        result = self._timed(primitive.name, "forward", self._plain, primitive, args, options, mode)
+        if isinstance(result, Tensor) and result._node is not None and not self._busy:
+            made = [result._node.kept(name) for name in primitive.byproducts]
+            self.costs[primitive.name].forward_bytes += sum(a.nbytes for a in made if a is not None)
+        return result
 
-        def timed(*args: Any, **options: Any) -> Any:
-            if self._busy or threading.get_ident() != self._thread:
-                return function(*args, **options)
-            self._busy, start = True, time.perf_counter()
-            try:
-                result = function(*args, **options)
-            finally:
-                self._busy = False
-            cost = self.costs.setdefault(name, Cost(name))
-            cost.calls += way == "forward"
-            setattr(cost, way, getattr(cost, way) + time.perf_counter() - start)
-            results = result if isinstance(result, tuple) else (result,)
-            made = sum(np.asarray(r).nbytes for r in results if r is not None and r is not args[0])  # not g passed on
-            setattr(cost, f"{way}_bytes", getattr(cost, f"{way}_bytes") + made)
-            return result
+    def _steps(self, node: Any) -> list[Any]:
+        """The rules of a node, with clocks, `Mode.steps`."""
+        return [(ports, self._clocked(rule, node.plan.primitive.name), pick) for ports, rule, pick in node.plan.steps]
 
-        self._taken.append((owner, attribute, function))
-        setattr(owner, attribute, timed)
+    def _clocked(self, rule: Rule, name: str) -> Rule:
+        if rule not in self._rules:
+            self._rules[rule] = clocked = copy(rule)
+            for kind in ("function", "into", "over"):
+                if (function := getattr(rule, kind)) is not None:
+                    setattr(clocked, kind, lambda *args, f=function: self._timed(name, "backward", f, *args))
+        return self._rules[rule]
+
+    def _timed(self, name: str, way: str, function: Callable[..., Any], *args: Any) -> Any:
+        if self._busy:
+            return function(*args)
+        self._busy, start = True, time.perf_counter()
+        try:
+            result = function(*args)
+        finally:
+            self._busy = False
+        cost = self.costs.setdefault(name, Cost(name))
+        cost.calls += way == "forward"
+        setattr(cost, way, getattr(cost, way) + time.perf_counter() - start)
+        results = result if isinstance(result, tuple) else (result,)
+        arrays = [r._data if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
+        made = sum(a.nbytes for a in arrays if a is not args[0])  # not g passed on
+        setattr(cost, f"{way}_bytes", getattr(cost, f"{way}_bytes") + made)
+        return result
 
     def _spent(self) -> float:
         """Seconds, inside the block those so far."""

@@ -27,8 +27,10 @@ from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, spelled, write_arrays
 from autograd_cnn.data import as_float32, batches
+from autograd_cnn.engine.errors import first_not_finite
 from autograd_cnn.engine.messages import warn
-from autograd_cnn.engine.tape import Node, first_not_finite, no_grad, tape
+from autograd_cnn.engine.mode import no_grad
+from autograd_cnn.engine.tape import Node, tape
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.files import write_atomically
 from autograd_cnn.nn import Module, check_state
@@ -569,7 +571,7 @@ def _check(value: Tensor, run: _Run) -> None:
         raise FloatingPointError(f"fit: loss is {value.item()} at step {run.step:,}.{culprit}")
     for node in tape(value._node) if run.step == run.closed and isinstance(value._node, Node) else ():
         if isinstance(node, Node) and node.plan.primitive.name == "relu":
-            out = dict(node.plan.labelled(node.saved)).get("out")
+            out = node.kept("out")
             if out is not None and not out.any():
                 warn(
                     f"{node}: all {out.size:,} outputs are 0 for all {len(out)} images; nothing behind it can learn. "

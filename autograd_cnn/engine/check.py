@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import grad, vjp
 
 FULL = 200  # elements up to which every derivative is checked; beyond, random directions
@@ -175,7 +176,7 @@ def split(
     primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[Callable[..., Any], list[np.ndarray]]:
     """One example as (function of its differentiable inputs, these inputs)."""
-    flat, elements = primitive._bind(args, dict(options))
+    flat, elements = primitive.bind(args, dict(options))
     names = primitive.flat_names(elements)
     moving = [
         i
@@ -187,11 +188,7 @@ def split(
         full = list(flat)
         for i, v in zip(moving, variables, strict=True):
             full[i] = v
-        if not primitive.sequence:
-            return primitive(*full)
-        k = primitive.parameters.index(primitive.sequence)
-        middle = full[k : k + elements]
-        return primitive(*full[:k], *(middle if primitive.variadic else [middle]), *full[k + elements :])
+        return primitive(*primitive.grouped(full, elements))
 
     call.__name__ = primitive.name
     return call, [flat[i] for i in moving]

@@ -1,81 +1,67 @@
-"""What a live graph has saved is read-only.
+"""Arrays that a live graph has saved are read-only.
 
 An array that a rule will read must not change between forward and backward, or the gradient would be silently
-wrong. Outputs of recorded operations are read-only for good. Arrays that belong to the user (a leaf's data, a
-raw operand, and whatever owns their memory) are locked while a node holds a `Guard` on them and writable again
-when the last node lets go: Python's own reference count is the counter.
+wrong. Outputs of recorded operations are read-only for good. Arrays that belong to the user (a leaf's data, a raw
+operand, and the owner of their memory) are locked while a node holds a `Guard` on them, and writable again when the
+last node lets go: Python's own reference count is the counter.
+
+No Python code runs when a guard dies, only C functions, and there is no lock. So an interrupt is not lost there,
+threads and forked processes cannot block each other, and a signal handler may run backward at any moment.
 
 One hole, by NumPy's design: a writable view that the user took before the forward pass ran stays writable.
 """
 
 from __future__ import annotations
 
-import threading
 import weakref
+from functools import partial
+from itertools import chain
+from operator import countOf, methodcaller
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.tape import Constant
-
 
 class Guard:
-    """A token: while somebody holds it, one array and the owner of its memory stay read-only."""
+    """A token: while somebody holds it, the memory of one array, and its locked views, stay read-only."""
 
-    __slots__ = ("__weakref__", "constant")
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.constant = Constant(None, array)  # for every node that holds it
+    __slots__ = ("__weakref__",)
 
 
-class _Lock(weakref.ref):
-    """What a guard locks. It runs `_release` once the guard is gone for good."""
+class _Lock:
+    """The arrays that became read-only with one guard, the owner of the memory first; `token` leads to the guard."""
 
-    array: np.ndarray
-    owner: Guard | None
-    writeable: bool
-    views: list[weakref.ref[np.ndarray]]
+    __slots__ = ("arrays", "token")
+
+    def __init__(self, owner: np.ndarray, fresh: Guard) -> None:
+        self.arrays: list[np.ndarray] = []
+        forgotten = map(_locks.pop, [id(owner)])
+        unlocked = map(methodcaller("setflags", write=True), self.arrays)
+        # It is called with the dead reference, which equals nothing: the count only drives the two maps, in C.
+        self.token = weakref.ref(fresh, partial(countOf, chain(forgotten, unlocked)))
+
+    def add(self, array: np.ndarray) -> None:
+        if array.flags.writeable:
+            self.arrays.append(array)
+            array.setflags(write=False)
 
 
-_locks: dict[int, _Lock] = {}  # by id of the array, which its lock keeps alive
-_changing = threading.RLock()  # reentrant: a guard may die while another one is being made
+_locks: dict[int, _Lock] = {}  # by id of the owner of the memory, which its lock keeps alive
 
 
 def guard(array: np.ndarray) -> Guard | None:
-    """A guard for `array`, shared with whoever holds one already; None if it can never be written."""
-    lock = _locks.get(id(array))
+    """A guard for `array`, shared by all views of its memory; None if it can never be written."""
+    owner: Any = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    lock = _locks.get(id(owner))
     if lock is None:
-        if array.base is None and not array.flags.writeable:
+        if not (owner.flags.writeable or array.flags.writeable or id(owner) in _locks):
             return None
-    elif (held := lock()) is not None:
-        return held
-    with _changing:
-        lock = _locks.get(id(array))
-        if lock is not None and (held := lock()) is not None:
-            return held
-        owner = guard(array.base) if isinstance(array.base, np.ndarray) else None
-        if lock is None and owner is None and not array.flags.writeable:
-            return None
-        token = Guard(array)
-        made = _Lock(token, _release)
-        made.array, made.owner, made.views = array, owner, []
-        made.writeable = array.flags.writeable or (lock is not None and lock.writeable)
-        array.flags.writeable = False
-        _locks[id(array)] = made
-        return token
-
-
-def _release(lock: Any) -> None:
-    with _changing:
-        current: Any = _locks.get(id(lock.array))
-        if current is not lock:
-            return  # a new guard took over in the meantime
-        del _locks[id(lock.array)]
-        if not lock.writeable:
-            return
-        if lock.owner is not None:  # a view cannot be writable before its owner is: hand it on
-            _locks[id(lock.array.base)].views.append(weakref.ref(lock.array))
-            return
-        for array in (lock.array, *(view() for view in lock.views)):
-            if array is not None:
-                array.flags.writeable = True
+        fresh = Guard()
+        lock = _locks.setdefault(id(owner), _Lock(owner, fresh))  # another thread may have been first
+        lock.add(owner)
+    token = lock.token()
+    if array is not owner:
+        lock.add(array)
+    return token

@@ -7,6 +7,7 @@ operation (never the frame, which would keep the user's arrays alive), and only 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import warnings
@@ -16,6 +17,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
+
+from autograd_cnn.engine.registry import advice
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -62,6 +65,11 @@ def spell(place: Place | None) -> str:
     return "an unknown line" if place is None else f"{os.path.basename(place[0].co_filename)}:{line_of(place)}"
 
 
+def label_of(tensor: Any) -> str:
+    """What a message calls a Tensor."""
+    return tensor.name or "this tensor"
+
+
 def describe(value: Any, label: str = "") -> str:
     """``conv1.w (3, 3, 1, 16) float32``: the name if there is one, the shape, the dtype."""
     name = getattr(value, "name", None)
@@ -69,13 +77,16 @@ def describe(value: Any, label: str = "") -> str:
     return " ".join(part for part in (label, name if name != label else "", kind) if part)
 
 
-def explain(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) -> Exception:
+def is_explained(error: Exception) -> bool:
+    """Whether `error` needs no retelling: an operation inside this one has done it, or it is not about operands."""
+    return getattr(error, "explained", False) or not isinstance(error, (ValueError, TypeError, IndexError))
+
+
+def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) -> Exception:
     """The same kind of error, retold: operation, what is wrong, operands, the user's line, the cure.
 
     The first line of the original text says what is wrong; what follows it is the cure.
     """
-    if getattr(error, "explained", False) or not isinstance(error, (ValueError, TypeError, IndexError)):
-        return error
     operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
     wrong, _, cure = str(error).partition("\n")
     if "could not be broadcast together with shapes" in wrong and len(operands) == 2:
@@ -88,10 +99,9 @@ def explain(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) ->
     if cure:
         lines.append(f"  {cure}")
     lines += [f"  {origin}" for label, v in operands if (origin := _origin(v, label))]
-    kind = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))
-    told: Any = kind("\n".join(lines))
-    told.explained = True
-    return told
+    retold: Any = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))("\n".join(lines))
+    retold.explained = True
+    return retold
 
 
 def _short(value: Any, label: str) -> str:
@@ -101,10 +111,12 @@ def _short(value: Any, label: str) -> str:
 def _origin(value: Any, label: str) -> str:
     """Where a number like 400 comes from: ``x is flatten (model.py:31) of (64, 5, 5, 16), and 5*5*16 = 400``."""
     node: Any = getattr(value, "_node", None)
-    if not hasattr(node, "plan") or node.plan.primitive.name != "flatten":
+    if not hasattr(node, "plan") or not node.plan.primitive.moves:
         return ""
     before = node.inputs[0].shape
     joined = before[len(value.shape) - 1 :]
+    if len(joined) < 2 or (*before[: len(value.shape) - 1], math.prod(joined)) != value.shape:
+        return ""
     return f"{label} is {node} of {before}, and {'*'.join(map(str, joined))} = {value.shape[-1]}"
 
 
@@ -117,74 +129,28 @@ def _column_cure(first: tuple[str, Any], second: tuple[str, Any]) -> str:
     return "Shapes are compared from the right; each pair must be equal or contain a 1."
 
 
-HERE = {
-    name: here
-    for names, here in {
-        "view resize": "ag.reshape(x, shape)",
-        "permute swapaxes moveaxis": "ag.transpose(x, axes)",
-        "t mT": "x.T",
-        "ravel": "ag.flatten(x)",
-        "unsqueeze": "ag.expand_dims(x, axis)",
-        "expand": "ag.broadcast_to(x, shape)",
-        "cat concat hstack vstack": "ag.concatenate([x, y], axis)",
-        "repeat tile": "ag.concatenate([x, x], axis)",
-        "split chunk": "slices, x[:n] and x[n:]",
-        "gather index_select": "ag.take(x, indices, axis)",
-        "masked_fill": "ag.where(mask, value, x)",
-        "clamp": "ag.clip(x, low, high)",
-        "sub mul div neg pow eq gt lt": "operators: x - y, x ** y, x == y",
-        "dot mm bmm": "x @ y",
-        "norm": "ag.sqrt((x * x).sum())",
-        "numel": "x.size",
-        "dim": "x.ndim",
-        "to type float double half long": "x.astype(np.float32); there are no devices",
-        "cpu cuda device is_cuda": "nothing to do, arrays are NumPy's; x.data is one",
-        "contiguous": "nothing to do, operations lay out their arrays themselves",
-        "zero_grad": "x.grad = None, or optimiser.zero_grad()",
-        "requires_grad_": "x.requires_grad = True",
-        "retain_grad register_hook": "loss.gradient(x)",
-        "grad_fn": "x.graph()",
-        "zeros ones empty full eye arange rand randn": "an array first, ag.Tensor(np.zeros(shape))",
-        "tensor array Parameter from_numpy": "ag.Tensor(array, requires_grad=True)",
-        "seed manual_seed": "rng = np.random.default_rng(0), given to whatever draws",
-        "functional": "functions are ag's own, as ag.relu(x) and ag.cross_entropy(logits, labels)",
-        "Module Sequential Linear Conv2d MaxPool2d AvgPool2d BatchNorm2d Dropout Flatten ReLU Sigmoid": "ag.nn has it",
-        "SGD Adam AdamW": "ag.optim has it",
-        "binary_cross_entropy": "ag.bce(p, y)",
-        "binary_cross_entropy_with_logits": "ag.bce_with_logits(z, y)",
-        "NLLLoss nll_loss": "ag.cross_entropy(logits, labels), without a softmax before it",
-        "L1Loss l1_loss": "ag.abs(x - y).mean()",
-        "forward": "the class computes with def forward(self, x): ...",
-        "weight": "layer.w",
-        "bias": "layer.b",
-        "children named_children named_modules apply": "model.modules(), where each has its path",
-        "ModuleList ModuleDict add_module register_module register_buffer register_parameter": (
-            "plain attributes, lists and dicts of the model"
-        ),
-        "lr_scheduler StepLR CosineAnnealingLR OneCycleLR": (
-            "schedule = ag.optim.cosine(lr, steps), then optimiser.lr = schedule(step)"
-        ),
-    }.items()
-    for name in names.split()
-}
-"""What users of PyTorch and NumPy type, and how it is said here."""
-
-
 def missing(name: str, owner: str, known: Iterable[str]) -> str:
     """``Tensor has no 'view'. Here: ag.reshape(x, shape)``."""
-    told = f"{owner} has no {name!r}"
-    if name in HERE:
-        return f"{told}. Here: {HERE[name]}"
+    text = f"{owner} has no {name!r}"
+    if name in advice:
+        return f"{text}. Here: {advice[name]}"
     if name.startswith("_"):  # NumPy, pickle and notebooks ask for much
-        return told
+        return text
     if name.endswith("_"):
-        return f"{told}. Nothing works in place; outside a graph: x.data[...] = values"
+        return f"{text}. Nothing works in place; outside a graph: x.data[...] = values"
     known = [*known]
-    if "sum" in known and (hasattr(np, name) or hasattr(np.ndarray, name)):  # of what has NumPy's names
+    if "sum" in known and (hasattr(np, name) or hasattr(np.ndarray, name)):  # an owner with NumPy's names
         called = f"x.data.{name}" if hasattr(np.ndarray, name) else f"np.{name}(x.data)"
-        return f"{told}. NumPy's, outside the graph: {called}"
-    close = [k for k in known if _bare(k) == _bare(name)] or get_close_matches(name, known, 1)
-    return f"{told}. Did you mean {close[0]!r}?" if close else told
+        return f"{text}. NumPy's, outside the graph: {called}"
+    same = [k for k in known if _bare(k) == _bare(name)]
+    return f"{text}.{did_you_mean(name, same or known)}".removesuffix(".")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'out'?``, or nothing."""
+    known = [*known]
+    close = get_close_matches(name, known, 1) or (known if len(known) == 1 and _bare(known[0]) == _bare(name) else [])
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _bare(name: str) -> str:

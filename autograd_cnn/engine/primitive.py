@@ -18,123 +18,26 @@ no rule asks for is not kept.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import sys
 from collections.abc import Callable
 from functools import update_wrapper
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.guards import guard
-from autograd_cnn.engine.messages import describe, explain, inside, warn
-from autograd_cnn.engine.tape import Constant, Leaf, Node, mode, next_birth
-from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.messages import describe, explained, is_explained
+from autograd_cnn.engine.mode import Mode, current, ordinary
+from autograd_cnn.engine.plan import Plan, Rule
+from autograd_cnn.engine.promotion import settle
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
 
 ndarray = np.ndarray
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
-_new = object.__new__
-
-
-class Rule:
-    """One derivative rule: the function, the input (a joint rule: the inputs) it serves, what it asks for."""
-
-    def __init__(self, function: Callable[..., Any], inputs: tuple[str, ...]) -> None:
-        self.function = function
-        self.inputs = inputs
-        self.name = ", ".join(inputs)
-        self.joint = len(inputs) > 1
-        self.into: Callable[..., None] | None = None
-        self.over: Callable[..., Any] | None = None
-        self.asks = [p for p in inspect.signature(function).parameters if p != "g"]
-
-
-class Plan:
-    """What to keep, and which rules to run, for one set of inputs that need a gradient.
-
-    Positions count the flat arguments (a sequence input is spread out), then `out`, then the by-products.
-    """
-
-    def __init__(self, primitive: Primitive, wanted: int, elements: int) -> None:
-        self.primitive = primitive
-        self.names = primitive.flat_names(elements)
-        self.places = {name: i for i, name in enumerate((*self.names, "out", *primitive.byproducts))}
-        self.sources: dict[tuple[bool, int], int] = {}  # (shape only?, position) -> place in node.saved
-        self.steps = []  # (positions or None, one an input of the rule; the rule; saved -> its arguments)
-        done = set()
-        for position, name in enumerate(self.names):
-            if not wanted >> position & 1:
-                continue
-            rule = primitive.rules[name]
-            if rule.joint and rule in done:
-                continue
-            done.add(rule)
-            positions: tuple[int | None, ...] = (position,)
-            if rule.joint:
-                positions = tuple(p if wanted >> (p := self.names.index(n)) & 1 else None for n in rule.inputs)
-            self.steps.append((positions, rule, self._picker(rule, position)))
-        self.over = self.steps[0][1].over if len(self.steps) == 1 else None
-        self.others = [p for p in range(len(self.names)) if not wanted >> p & 1]
-        self.keep = self._keeper()
-        self.guarded = [(i, p) for (shape, p), i in self.sources.items() if not shape and p <= len(self.names)]
-
-    def _picker(self, rule: Rule, position: int) -> Callable[[Any], Any]:
-        """saved -> the arguments `rule` asks for."""
-        sequence = self.primitive.sequence
-        wants: list[Any] = []
-        for ask in rule.asks:
-            shape = ask not in self.places and ask != sequence and ask.endswith("_shape")
-            name = ask.removesuffix("_shape") if shape else ask
-            if name == "position":
-                wants.append([position - self.names.index(sequence)])
-            elif name == sequence:
-                wants.append([self._source(shape, p) for p, n in enumerate(self.names) if n == name])
-            else:
-                wants.append(self._source(shape, self.places[name]))
-        if not any(isinstance(want, list) for want in wants):
-            return _getter(wants)
-        last = rule.asks.index("position") if "position" in rule.asks else None
-        return lambda saved: [
-            want[0] if i == last else [saved[p] for p in want] if isinstance(want, list) else saved[want]
-            for i, want in enumerate(wants)
-        ]
-
-    def _source(self, shape: bool, position: int) -> int:
-        return self.sources.setdefault((shape, position), len(self.sources))
-
-    def _keeper(self) -> Callable[[list[Any]], Any]:
-        """Values of a call -> what the node saves."""
-        if not any(shape for shape, _ in self.sources):
-            return _getter([p for _, p in self.sources])
-        sources = tuple(self.sources)
-        return lambda values: tuple([np.shape(values[p]) if shape else values[p] for shape, p in sources])
-
-    def wrapped(self, node: Node, wrap: Callable[[Any, Any], Any]) -> list[Any]:
-        """What `node` saved, with its history: for rules that are themselves recorded."""
-        result = list(node.saved)
-        for (shape, p), i in self.sources.items():
-            origin = node if p == len(self.names) else node.inputs[p] if p < len(self.names) else None
-            if not shape and (origin is node or isinstance(origin, (Node, Leaf))):
-                result[i] = wrap(result[i], origin)
-        return result
-
-    def labelled(self, saved: Any) -> list[tuple[str, Any]]:
-        """(name, value) of what was saved."""
-        names = (*self.names, "out", *self.primitive.byproducts)
-        return [(names[p], saved[i]) for (shape, p), i in self.sources.items() if not shape and i < len(saved)]
-
-
-def _getter(indices: list[int]) -> Callable[[Any], Any]:
-    if not indices:
-        return lambda values: ()
-    if len(indices) == 1:
-        return itemgetter(slice(indices[0], indices[0] + 1))
-    return itemgetter(*indices)
-
-
 _plain = frozenset({int, float, bool, str, tuple, slice, type(None)})
+_new = object.__new__
 
 
 class Primitive:
@@ -189,7 +92,7 @@ class Primitive:
         """
         for name, function in rules.items():
             if name not in self.parameters:
-                raise TypeError(f"{self.name}.vjp: {name} is not an input. It has {', '.join(self.parameters)}")
+                raise errors.unknown_input(self, name)
             inputs = tuple(n for n, f in rules.items() if f is function)
             rule = next((self.rules[n] for n in inputs if n in self.rules and self.rules[n].function is function), None)
             self.rules[name] = rule or Rule(function, inputs)
@@ -201,11 +104,7 @@ class Primitive:
         for name in rules:
             for ask in self.rules[name].asks:
                 if ask not in allowed:
-                    close = difflib.get_close_matches(ask, allowed, 1)
-                    raise TypeError(
-                        f"{self.name}.vjp({name}): asks for {ask!r}. It can have g, {', '.join(allowed)}."
-                        + (f" Did you mean {close[0]!r}?" if close else "")
-                    )
+                    raise errors.unknown_ask(self, name, ask, allowed)
         self.plans.clear()
 
     def into(self, **functions: Callable[..., None]) -> None:
@@ -230,9 +129,14 @@ class Primitive:
         return [n for p in self.parameters for n in [p] * (elements if p == self.sequence else 1)]
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        mode = current.get()
+        return mode.call(self, args, options, mode)
+
+    def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
+        """Take the arrays out of the Tensors, compute, and record: `Mode.call`, unless somebody observes."""
         elements = 0
         if options or len(args) != self.arity:
-            args, elements = self._bind(args, options)
+            args, elements = self.bind(args, options)
         values, inputs = [*args], [*args]
         position = wanted = 0
         tensors, loose = False, self.strict
@@ -251,69 +155,39 @@ class Primitive:
                     loose = True
             elif kind not in _plain:
                 loose = True
-            position += 1  # enumerate costs a tuple an argument
+            position += 1  # noqa: SIM113 - enumerate makes a tuple for every argument
         try:
             if loose and (tensors or list in map(type, args)):
-                self._settle(values, inputs, elements)
-            out = self._grouped(values, elements) if self.sequence else self.raw(*values)
+                settle(self, values, inputs, elements)
+            out = self.compute(values, elements) if self.sequence else self.raw(*values)
         except Exception as error:
-            told = explain(error, self.name, zip(self.flat_names(elements), args, strict=False))
-            if told is error:  # told already by an operation inside this one, or not about operands
+            if is_explained(error):
                 raise
-            raise told from error
+            raise explained(error, self.name, zip(self.flat_names(elements), args, strict=False)) from error
+        byproducts: Any = ()
         if self.byproducts:
-            out, *extra = out
+            out, *byproducts = out
         if not tensors:
             return out
         if out.__class__ is not ndarray:
             out = np.asarray(out)
         tensor = _new(Tensor)
-        tensor._data = out
-        tensor._node = tensor._name = None
-        if not wanted or not mode.recording:
-            return tensor
-        plan = self.plans.get((wanted, elements) if elements else wanted) or self._plan(wanted, elements, args)
-        if out is values[0]:
-            tensor._data = out = out.view()
-        out.setflags(False)
-        values.append(out)
-        if self.byproducts:
-            values += extra
-            for array in extra:
+        tensor._name = tensor._node = None
+        if wanted and mode.recording:
+            plan = self.plans.get((wanted, elements) if elements else wanted) or self._plan(wanted, elements, args)
+            if out is values[0]:
+                out = out.view()
+            out.setflags(False)
+            values.append(out)
+            for array in byproducts:
                 array.setflags(False)
-        node = tensor._node = _new(Node)  # what Node's constructor does, without the cost of a call
-        node.birth = next_birth()
-        node.plan = plan
-        node.inputs = inputs
-        node.saved = saved = plan.keep(values)
-        node.shape = out.shape
-        node.dtype = out.dtype
-        node.guards = node.name = node.walked = None
-        node.scope = mode.scope
-        for i, p in plan.guarded:
-            a, source = saved[i], inputs[p] if p < position else node
-            if a.__class__ is not ndarray or (a.base is None and source.__class__ is Node):
-                continue  # a result has memory of its own, read-only for good
-            if (held := guard(a)) is not None:
-                node.guards = (held, node.guards)
-                if source is a:
-                    inputs[p] = held.constant
-        for i in plan.others:
-            a = inputs[i]
-            if a.__class__ is Tensor or a.__class__ is ndarray:
-                value = values[i]
-                inputs[i] = Constant(getattr(a, "name", None), value) if value.__class__ is ndarray else value
-            elif a.__class__ is tuple:  # an index: its arrays are let go of with what is saved
-                inputs[i] = tuple([Constant(None, v) if v.__class__ is ndarray else v for v in a])
-        frame: Any = sys._getframe(1)
-        while inside[frame.f_code.co_filename]:
-            frame = frame.f_back
-        node.code = frame.f_code
-        node.offset = frame.f_lasti
+                values.append(array)
+            tensor._node = plan.record(values, inputs, mode, sys._getframe(2))
+        tensor._data = out
         return tensor
 
-    def _bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, int]:
-        """Flat arguments with defaults filled in, and the length of the sequence input."""
+    def bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, int]:
+        """Flat arguments with defaults filled in, and the length of the sequence input; empties `options`."""
         fixed = list(args)
         if self.variadic:
             k = self.parameters.index(self.sequence)
@@ -323,7 +197,7 @@ class Primitive:
                 break
             fixed.append(options.pop(name) if name in options else self.defaults[name])
         if options or len(fixed) != len(self.parameters):
-            self._reject(args, options)
+            raise errors.wrong_arguments(self, args, options)
         if not self.sequence:
             return fixed, 0
         k = self.parameters.index(self.sequence)
@@ -331,72 +205,26 @@ class Primitive:
             raise TypeError(f"{self.name}: {self.sequence} is a list of tensors, not {describe(fixed[k])}")
         return [*fixed[:k], *fixed[k], *fixed[k + 1 :]], len(fixed[k])
 
-    def _reject(self, args: tuple[Any, ...], options: dict[str, Any]) -> None:
-        for name in options:
-            if name not in self.parameters:
-                close = difflib.get_close_matches(name, self.parameters, 1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
-                raise TypeError(f"{self.name}: has no parameter {name!r}, only {self.signature}.{hint}")
-        try:
-            self.signature.bind(*args, **options)
-        except TypeError as error:
-            raise TypeError(f"{self.name}: {error}; its parameters are {self.signature}") from None
-        raise TypeError(f"{self.name}: got too many or repeated arguments for {self.signature}")
+    def compute(self, values: list[Any], elements: int) -> Any:
+        """The plain function on flat arguments."""
+        return self.raw(*self.grouped(values, elements))
 
-    def _grouped(self, values: list[Any], elements: int) -> Any:
+    def grouped(self, values: list[Any], elements: int) -> list[Any]:
+        """Flat arguments as the function takes them: those of the sequence input in a list, unless it is variadic."""
+        if self.variadic or not self.sequence:
+            return values
         k = self.parameters.index(self.sequence)
-        middle = values[k : k + elements]
-        return self.raw(*values[:k], *(middle if self.variadic else [middle]), *values[k + elements :])
-
-    def _settle(self, values: list[Any], inputs: list[Any], elements: int) -> None:
-        """A plain number is weak, whatever wraps it, and so is an integer array: float32 stays float32."""
-        spots = [p for p, name in enumerate(self.flat_names(elements)) if name in self.rules]
-        arrays = [(p, values[p]) for p in spots if isinstance(values[p], (ndarray, np.generic))]
-        floats = [v.dtype for p, v in arrays if v.dtype.kind == "f" and (v.ndim or isinstance(inputs[p], (Node, Leaf)))]
-        if self.strict:
-            self._check_floats(values, inputs, spots, floats)
-        anchor = np.result_type(*floats) if floats else None
-        for p in spots:
-            value = values[p]
-            if isinstance(value, list):
-                value = values[p] = np.asarray(value)
-                if anchor and value.dtype.kind == "f":
-                    values[p] = value.astype(anchor)
-            if anchor is None or isinstance(inputs[p], (Node, Leaf)):
-                continue
-            if isinstance(value, (ndarray, np.generic)):
-                if value.ndim == 0 and value.dtype.kind in "fiub":
-                    values[p] = value.item()
-                elif value.dtype.kind in "iub":
-                    values[p] = value.astype(anchor)
-
-    def _check_floats(self, values: list[Any], inputs: list[Any], spots: list[int], floats: list[np.dtype]) -> None:
-        """For the heavy operations: integers are refused, float64 beside float32 is said."""
-        for p in spots:
-            if isinstance(values[p], ndarray) and values[p].dtype.kind in "iub":
-                label = getattr(inputs[p], "name", None) or self.parameters[p]
-                told = f"{label} is {values[p].dtype}\nConvert once: {label}.astype(np.float32)"
-                if values[p].dtype == np.uint8:
-                    told = told.replace("\n", " (0..255)\n") + f" / 255, or ag.data.as_float32({label})"
-                raise TypeError(told)
-        if len(set(floats)) > 1:
-            double = next(p for p in spots if isinstance(values[p], ndarray) and values[p].dtype == np.float64)
-            label = getattr(inputs[double], "name", None) or self.parameters[double]
-            warn(
-                f"{self.name}: {label} is float64 beside float32: computing in float64. "
-                f"{label}.astype(np.float32) is twice as fast"
-            )
+        return [*values[:k], values[k : k + elements], *values[k + elements :]]
 
     def _plan(self, wanted: int, elements: int, args: Any) -> Plan:
         for position, name in enumerate(self.flat_names(elements)):
             if wanted >> position & 1 and name not in self.rules:
-                label = args[position].name or name
-                raise TypeError(
-                    f"{self.name}: no rule for {label}, which requires a gradient. "
-                    f"{self.name}.vjp({name}=lambda g, ...: ...), or pass {label}.detach()"
-                )
+                raise errors.no_rule(self, name, args[position])
         plan = self.plans[(wanted, elements) if elements else wanted] = Plan(self, wanted, elements)
         return plan
+
+
+ordinary.call = Primitive.run
 
 
 def primitive(

@@ -1,36 +1,31 @@
 """Tensor: an array, its place on the tape, its gradient.
 
 Operators and methods look their primitive up by name in `registry`, so that an editor completes them and the engine
-imports no operation. NumPy's own functions arrive through ``__array_ufunc__`` and ``__array_function__`` and find
-the same primitives; one that has no derivative here is refused, never turned into an object array.
+imports no operation. NumPy's own functions find the same primitives, see `numpy_calls`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import HERE, describe, here, missing, spell, warn
-from autograd_cnn.engine.tape import Leaf, Node, _array, first_not_finite, landing, mode, walk
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.fitting import as_array
+from autograd_cnn.engine.messages import describe, here, label_of, missing, spell, warn
+from autograd_cnn.engine.numpy_calls import array_function, array_ufunc, frozen, plain
+from autograd_cnn.engine.registry import doors, registry
+from autograd_cnn.engine.tape import Leaf, Node, next_birth
+from autograd_cnn.engine.walk import landing, walk
 
 if TYPE_CHECKING:
-    from autograd_cnn.graph.trace import Graph
+    from autograd_cnn.graph.records import Graph
 
+_set_grad: Any = vars(Leaf)["grad"].__set__
 LONG = 100  # as many `+=` in a row look like a running total
-
-registry: dict[str, Callable[..., Any]] = {}
-"""Every recorded operation by name."""
-
-_SPELLED_OTHERWISE = {"absolute": "abs", "amax": "max", "amin": "min", "true_divide": "divide"}
-_CONSTANT = frozenset(
-    "equal not_equal less less_equal greater greater_equal isfinite isnan isinf signbit logical_and logical_or "
-    "logical_not logical_xor sign floor ceil rint trunc argmax argmin argsort all any count_nonzero array_equal "
-    "allclose isclose shape ndim size zeros_like ones_like full_like empty_like nonzero array_repr array_str "
-    "may_share_memory shares_memory result_type".split()
-)  # no derivative to lose: these see plain arrays
 
 
 class Tensor:
@@ -100,7 +95,7 @@ class Tensor:
         array = np.asarray(array)
         if array.shape != self.shape or array.dtype != self.dtype:
             raise ValueError(
-                f"{self._label()}.data = ...: got {array.shape} {array.dtype}, it is {self.shape} {self.dtype}. "
+                f"{label_of(self)}.data = ...: got {array.shape} {array.dtype}, it is {self.shape} {self.dtype}. "
                 "Another shape or dtype is another Tensor"
             )
         self._data = array
@@ -155,12 +150,9 @@ class Tensor:
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         if isinstance(self._node, Node):
-            raise RuntimeError(f"{self._label()} is the result of {self._node}: detach() gives one without history")
+            raise RuntimeError(f"{label_of(self)} is the result of {self._node}: detach() gives one without history")
         if wanted and self._data.dtype.kind != "f":
-            raise TypeError(
-                f"{self._name or 'data'} is {self.dtype}: only floats have a gradient. "
-                f"Tensor(np.float32({self._name or 'data'}), requires_grad=True)"
-            )
+            raise errors.no_gradient_of(self)
         if wanted == self.requires_grad:
             return
         name, self._name = self.name, self.name
@@ -178,17 +170,14 @@ class Tensor:
     @grad.setter
     def grad(self, value: Any) -> None:
         if not isinstance(self._node, Leaf):
-            raise RuntimeError(f"{self._label()} is no leaf with requires_grad=True: it has no .grad to set")
+            raise RuntimeError(f"{label_of(self)} is no leaf with requires_grad=True: it has no .grad to set")
         if value is not None and (np.shape(value) != self.shape or getattr(value, "dtype", None) != self.dtype):
             raise ValueError(
-                f"{self._label()}.grad = ...: got {describe(value)}, want {self.shape} {self.dtype}, "
+                f"{label_of(self)}.grad = ...: got {describe(value)}, want {self.shape} {self.dtype}, "
                 "or None to clear it"
             )
         self._node.grad = value
-        self._node.use = ("walks", Leaf.walks)
-
-    def _label(self) -> str:
-        return self.name or "this tensor"
+        self._node.began = next_birth()
 
     # Backward
 
@@ -215,20 +204,14 @@ class Tensor:
             Where the graph was walked before and has let go of its arrays.
         """
         gradients = self._walk("backward", grad, retain_graph or create_graph, create_graph, None)
-        with landing:
-            summed = [
-                (
-                    leaf,
-                    g if leaf.grad is None else _array(leaf.grad + g),
-                    leaf.grad is not None and leaf.use[0] == "used",
-                )
-                for leaf, g in gradients.items()
-            ]
-            Leaf.walks += 1
-            for leaf, g, again in summed:
-                leaf.grad = g
-                if again:
-                    leaf.use = ("stale", Leaf.walks)
+        leaves: Any = [*gradients]
+        with landing.lock:
+            before = [leaf.grad for leaf in leaves]  # and alive until all have changed: no finaliser runs meanwhile
+            sums = [g if b is None else as_array(b + g) for b, g in zip(before, gradients.values(), strict=True)]
+            Leaf.latest = next_birth()
+            for leaf, b in zip(leaves, before, strict=True):
+                leaf.began = Leaf.latest if b is None else leaf.began
+            deque(map(_set_grad, leaves, sums), maxlen=0)  # one call in C, which no interrupt divides
 
     def gradient(self, *targets: Tensor, create_graph: bool = False) -> Any:
         """d self / d target for any tensors on the way here; touches no `grad`, keeps the graph.
@@ -259,48 +242,36 @@ class Tensor:
         (array(3.), array(27.))
         """
         if not all(isinstance(t, Tensor) for t in targets):
-            raise TypeError(f"gradient: wants Tensors on the way to {self._label()}: h, or model.conv1.w")
+            raise TypeError(f"gradient: wants Tensors on the way to {label_of(self)}: h, or model.conv1.w")
         nodes = [t._node for t in targets]
         found = self._walk("gradient", None, True, create_graph, {n for n in nodes if n is not None})
         for target, node in zip(targets, nodes, strict=True):
             if node not in found:
-                raise ValueError(
-                    f"gradient: {self._label()} does not depend on {target._label()} {target.shape}"
-                    + ("" if node is not None else ", which does not require a gradient")
-                )
+                raise errors.does_not_depend(self, target)
         results = tuple(found[node] for node in nodes)
         return results[0] if len(results) == 1 else results
 
     def _walk(self, who: str, grad: Any, retain: bool, create_graph: bool, targets: Any) -> dict[Any, Any]:
         if self._node is None:
-            raise ValueError(
-                f"{who}: {self._label()} has no history. It was made under no_grad(), or detached, "
-                "or none of its inputs requires a gradient"
-            )
+            raise errors.no_history(who, self)
         if grad is None:
             if self.size != 1:
-                raise ValueError(
-                    f"{who}: starts from one number; {self._label()} {self.shape} has {self.size}. Reduce it: .mean() "
-                    f"or .sum(); or weigh it: backward(grad=array of shape {self.shape})"
-                )
+                raise errors.many_numbers(who, self)
             if not np.isfinite(self._data).all() and isinstance(self._node, Node):
-                warn(f"{self._label()} is {self._data.item()}. {first_not_finite(self._node)}", RuntimeWarning)
+                culprit = errors.first_not_finite(self._node)
+                warn(f"{label_of(self)} is {self._data.item()}. {culprit}", RuntimeWarning)
             seed: Any = np.ones(self.shape, self.dtype)
         elif create_graph and isinstance(grad, Tensor):
             seed = grad
         else:
-            seed = np.asarray(grad._data if isinstance(grad, Tensor) else grad, self.dtype).view()
+            seed = np.asarray(plain(grad), self.dtype).view()
             seed.setflags(False)  # somebody else's: the walk adds nothing into it
         if seed.shape != self.shape:
-            raise ValueError(f"{who}: grad is {seed.shape}, {self._label()} is {self.shape}")
+            raise ValueError(f"{who}: grad is {seed.shape}, {label_of(self)} is {self.shape}")
         if not create_graph:
             return walk(self._node, seed, retain=retain, targets=targets)
-        before, mode.recording = mode.recording, True
-        try:
-            seed = seed if isinstance(seed, Tensor) else Tensor(seed, name="seed")
-            return walk(self._node, seed, retain=True, wrap=Tensor._of, targets=targets)
-        finally:
-            mode.recording = before
+        seed = seed if isinstance(seed, Tensor) else Tensor(seed, name="seed")
+        return walk(self._node, seed, retain=True, wrap=Tensor._of, targets=targets)
 
     # Leaving the graph
 
@@ -315,14 +286,9 @@ class Tensor:
         return self._number("item")
 
     def _number(self, who: str) -> Any:
-        try:
-            return self._data.item()
-        except ValueError as error:
-            first = f"[{', '.join('0' * self.ndim)}]"
-            cure = ".data.any() or .data.all()" if who == "bool" else f".mean() or .sum(); or take one: {first}"
-            raise ValueError(
-                f"{who}: wants one number; {self._label()} {self.shape} has {self.size}. Reduce it: {cure}"
-            ) from error
+        if self.size != 1:
+            raise errors.not_one_number(who, self)
+        return self._data.item()
 
     def numpy(self) -> np.ndarray:
         """A writable copy of the array."""
@@ -334,22 +300,17 @@ class Tensor:
 
     def graph(self) -> Graph:
         """The computation behind this Tensor, to be drawn: see `autograd_cnn.Graph`."""
-        from autograd_cnn.graph.trace import graph_of
-
-        return graph_of(self)
+        return doors["graph"](self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self._node is not None:
-            raise TypeError(
-                f"np.asarray({self._label()}) would leave the graph: {self._label()}.data. "
-                "For a list of tensors: ag.stack([...])"
-            )
+            raise errors.leaves_graph(self)
         return np.array(self._data, dtype=dtype, copy=copy)
 
     def __float__(self) -> float:
         number = self._number("float")
         if self._node is not None and getattr(self._node, "walked", None) is None:
-            warn(f"float({self._label()}) leaves the graph; if meant: {self._label()}.item()")
+            warn(f"float({label_of(self)}) leaves the graph; if meant: {label_of(self)}.item()")
         return float(number)
 
     def __int__(self) -> int:
@@ -375,13 +336,10 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if isinstance(self._node, Node):
-            raise TypeError(
-                f"deepcopy: {self._label()} is the result of {self._node} and owns a history. "
-                f"Copy {self._label()}.detach()"
-            )
+            raise errors.owns_history(self, self._node)
         tensor = Tensor(self._data, self.requires_grad, self.name)
         if self.grad is not None:
-            tensor._node.grad = np.array(self.grad._data if isinstance(self.grad, Tensor) else self.grad)
+            tensor._node.grad = np.array(plain(self.grad))
         return tensor
 
     def __copy__(self) -> Tensor:
@@ -397,37 +355,17 @@ class Tensor:
         if isinstance(self._node, Node):
             parts.append(f"from {self._node.plan.primitive.name}")
         elif self._node is not None:
-            reached = "backward ran and did not reach it" if self._node.use[1] < Leaf.walks else "no backward yet"
+            reached = "backward ran and did not reach it" if self._node.began < Leaf.latest else "no backward yet"
             parts.append(f"grad={'None (' + reached + ')' if self.grad is None else self.grad.shape}")
         return ", ".join(parts) + ")"
 
     def _repr_html_(self) -> str:
-        from autograd_cnn.graph.player.looks import html
-
-        return html(self)
+        return doors["html"](self)
 
     __hash__ = object.__hash__
 
-    # NumPy's functions
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        name = _SPELLED_OTHERWISE.get(ufunc.__name__, ufunc.__name__)
-        if name in _CONSTANT:
-            return getattr(ufunc, method)(*map(_raw, inputs), **{k: _raw(v) for k, v in options.items()})
-        if method != "__call__" or options:
-            out = "out=" if "out" in options else f".{method}" if method != "__call__" else ", ".join(options)
-            raise TypeError(f"np.{ufunc.__name__} with {out} is not recorded. Use ag.{name}, or leave the graph: .data")
-        if name not in registry:
-            raise TypeError(_no_rule(ufunc.__name__))
-        return registry[name](*inputs)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        name = _SPELLED_OTHERWISE.get(function.__name__, function.__name__)
-        if name in _CONSTANT:
-            return function(*_raw(args), **_raw(options))
-        if name not in registry or not function.__module__.startswith("numpy"):
-            raise TypeError(_no_rule(f"{function.__module__}.{function.__name__}".removeprefix("numpy.")))
-        return registry[name](*args, **options)
+    __array_ufunc__ = array_ufunc
+    __array_function__ = array_function
 
     # Operators
 
@@ -477,58 +415,46 @@ class Tensor:
         return registry["abs"](self)
 
     def __eq__(self, other: object) -> Any:
-        return self._data == _raw(other)
+        return self._data == plain(other)
 
     def __ne__(self, other: object) -> Any:
-        return self._data != _raw(other)
+        return self._data != plain(other)
 
     def __lt__(self, other: Any) -> Any:
-        return self._data < _raw(other)
+        return self._data < plain(other)
 
     def __le__(self, other: Any) -> Any:
-        return self._data <= _raw(other)
+        return self._data <= plain(other)
 
     def __gt__(self, other: Any) -> Any:
-        return self._data > _raw(other)
+        return self._data > plain(other)
 
     def __ge__(self, other: Any) -> Any:
-        return self._data >= _raw(other)
+        return self._data >= plain(other)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return registry["getitem"](self, _frozen(index))
+        return registry["getitem"](self, frozen(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._node is not None:
-            what = f"what backward needs ({self._node})" if isinstance(self._node, Node) else "a parameter"
-            raise TypeError(
-                f"{self._label()}[...] = v would overwrite {what}. Build a new tensor: ag.where(mask, v, "
-                f"{self._label()}), ag.stack([...]), ag.concatenate([...])"
-            )
-        self._data[_raw(index)] = _raw(value)
+            raise errors.overwrites(self, self._node)
+        self._data[plain(index)] = plain(value)
 
     def _in_place(self, other: Any, sign: str) -> None:
         if isinstance(self._node, Leaf):
-            raise TypeError(
-                f"{self._label()} {sign} ... would replace the parameter by a result. Use optimiser.step(), "
-                f"or change its array: {self.name or 'w'}.data {sign} ..."
-            )
+            raise errors.replaces(self, sign)
 
     def __iadd__(self, other: Any) -> Tensor:
         self._in_place(other, "+=")
         if isinstance(other, Tensor) and isinstance(other._node, Node) and other._node.walked is not None:
-            warn(
-                f"total += {other._label()}: {other._label()} was walked by backward() already "
-                f"({spell(other._node.walked)}). For a running total: total += {other._label()}.item()"
-            )
+            why = f"{label_of(other)} was walked by backward() already ({spell(other._node.walked)})"
+            warn(errors.running_total(other, why))
             return registry["add"](self, other.detach())
         node, length = self._node, 0
         while length < LONG and isinstance(node, Node) and (node.code, node.offset) == here():
             node, length = node.inputs[0], length + 1
         if length == LONG:
-            warn(
-                f"total += {other._label()}: a sum of {LONG} losses keeps every graph alive. For a running "
-                f"total: total += {other._label()}.item()"
-            )
+            warn(errors.running_total(other, f"a sum of {LONG} losses keeps every graph alive"))
         return registry["add"](self, other)
 
     def __isub__(self, other: Any) -> Tensor:
@@ -617,30 +543,6 @@ class Tensor:
         if operation is None:
             raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]))
         return partial(operation, self)
-
-
-def _raw(value: Any) -> Any:
-    """Tensors inside `value` as plain arrays."""
-    if isinstance(value, Tensor):
-        return value._data
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(_raw, value))
-    if isinstance(value, dict):
-        return {k: _raw(v) for k, v in value.items()}
-    return value
-
-
-def _frozen(index: Any) -> Any:
-    """An index whose arrays are copies: the walk will read them again."""
-    if isinstance(index, (tuple, list)):
-        return type(index)(map(_frozen, index))
-    return np.array(_raw(index)) if isinstance(index, (Tensor, np.ndarray)) else index
-
-
-def _no_rule(name: str) -> str:
-    if name in HERE:
-        return f"np.{name} is not recorded. Here: {HERE[name]}"
-    return f"np.{name}: no derivative here. Leave the graph: np.{name}(t.data, ...); or write it: @ag.primitive"
 
 
 def _restore(data: np.ndarray, requires_grad: bool, name: str | None, grad: Any) -> Tensor:

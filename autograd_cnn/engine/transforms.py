@@ -7,17 +7,18 @@ Tensors that can be differentiated again: ``grad(grad(f))`` is the second deriva
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import here
-from autograd_cnn.engine.primitive import Plan, Primitive, primitive
-from autograd_cnn.engine.tape import Leaf, Node, enable_grad, mode, parents, tape, walk
-from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine.mode import current, enable_grad, in_mode
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tape import tape
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.engine.walk import walk
 
 
 @primitive
@@ -47,7 +48,7 @@ class _Run:
         self.variables: list[Tensor] = []
         self.nested = False
         fresh = list(args)
-        outer = len(mode.variables)
+        outer = current.get().variables
         if max(argnums, default=-1) >= len(args):
             raise TypeError(
                 f"{getattr(f, '__name__', 'f')}: argument {max(argnums)}, counted from 0, is to be differentiated, and "
@@ -56,11 +57,8 @@ class _Run:
         with enable_grad():
             for i in argnums:
                 fresh[i] = _map(self._variable, fresh[i])
-            mode.variables += [v._node for v in self.variables]
-            try:
+            with in_mode(variables=(*outer, *(v._node for v in self.variables))):
                 self.value = f(*fresh, **(options or {}))
-            finally:
-                del mode.variables[outer:]
         self.arguments = [fresh[i] for i in argnums]
         if not isinstance(self.value, Tensor):
             if isinstance(self.value, (tuple, list, dict)) or self.value is None:
@@ -68,7 +66,7 @@ class _Run:
             self.value = Tensor(self.value)
         if outer and not self.nested and self.value._node is not None:
             # `f` may close over the variable of a transform around this one
-            around = set(mode.variables)
+            around = set(outer)
             self.nested = not around.isdisjoint(tape(self.value._node, min(n.birth for n in around)))
 
     def _variable(self, value: Any) -> Tensor:
@@ -90,9 +88,8 @@ class _Run:
         found: dict[Any, Any] = {}
         if self.value._node is not None:
             if create_graph:
-                with enable_grad():
-                    seed = seed if isinstance(seed, Tensor) else Tensor(seed, name="seed")
-                    found = walk(self.value._node, seed, retain=True, wrap=Tensor._of, targets=set(nodes))
+                seed = seed if isinstance(seed, Tensor) else Tensor(seed, name="seed")
+                found = walk(self.value._node, seed, retain=True, wrap=Tensor._of, targets=set(nodes))
             else:
                 found = walk(self.value._node, np.array(seed), retain=retain, targets=set(nodes))
         zeros = [None if n in found else np.zeros(n.shape, n.dtype) for n in nodes]
@@ -217,8 +214,7 @@ def _reach(total: Tensor, g: Tensor, nested: bool) -> dict[Any, Any]:
     seed = np.ones(total.shape, total.dtype)
     if not nested:
         return walk(total._node, seed, targets={g._node})
-    with enable_grad():
-        return walk(total._node, Tensor(seed, name="seed"), retain=True, wrap=Tensor._of, targets={g._node})
+    return walk(total._node, Tensor(seed, name="seed"), retain=True, wrap=Tensor._of, targets={g._node})
 
 
 def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
@@ -287,79 +283,3 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
            [2., 0.]])
     """
     return jacobian(grad(f, argnums), argnums)
-
-
-def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
-    """``f(*args)`` without keeping what happened inside: backward runs `f` again.
-
-    Parameters of a model that `f` closes over receive their gradients too.
-
-    Parameters
-    ----------
-    f : callable
-        Tensors in, one Tensor out. It must compute the same bits when it is run again: no random draws inside.
-    *args : array_like or Tensor
-
-    Raises
-    ------
-    RuntimeError
-        In backward, where the second run gave another result.
-
-    References
-    ----------
-    T. Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
-
-    Examples
-    --------
-    >>> import autograd_cnn as ag
-    >>> x = ag.Tensor([0.5, 1.0], requires_grad=True)
-    >>> ag.checkpoint(lambda t: ag.exp(ag.sin(t)), x).sum().backward()
-    >>> bool(abs(x.grad[0] - ag.exp(ag.sin(0.5)) * ag.cos(0.5)) < 1e-15)
-    True
-    """
-    if not mode.recording:
-        return f(*args)
-    before = Leaf((), np.dtype(float), None).birth  # everything older is outside
-    out = f(*args)
-    if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
-        return out
-    inside = [n for n in tape(out._node) if n.birth > before]
-    outside = list(dict.fromkeys(p for n in inside for p in parents(n) if p.birth < before))
-    guards = [n.guards for n in inside if isinstance(n, Node)]  # what is recomputed from stays read-only
-    inputs = [a.data if isinstance(a, Tensor) else a for a in args]
-    origins = [a._node if isinstance(a, Tensor) else None for a in args]
-    bits = zlib.crc32(np.ascontiguousarray(out.data).data)
-
-    def second() -> Tensor:
-        fresh = [Tensor._of(a, n) if n is not None else a for a, n in zip(inputs, origins, strict=True)]
-        with enable_grad():
-            second = f(*fresh)
-        if zlib.crc32(np.ascontiguousarray(second.data).data) != bits:
-            raise RuntimeError(
-                "checkpoint: f gave another result when it was run again. Does it draw random numbers, or did a "
-                "parameter change since? Draw outside, and pass what was drawn"
-            )
-        return second
-
-    def again(g: Any) -> Any:
-        recorded = isinstance(g, Tensor)
-        wrap = Tensor._of if recorded else None
-        found = walk(second()._node, g, retain=recorded, wrap=wrap, targets=set(outside), through=False)
-        results = [found[n] for n in outside]
-        return results if len(results) > 1 else results[0]
-
-    return _joined(second, again, f, outside, out.data, guards)
-
-
-class Checkpoint(Primitive):
-    """A whole function as one operation; `raw` runs it again."""
-
-
-def _joined(second: Any, again: Any, f: Any, outside: list[Any], out: np.ndarray, guards: Any) -> Tensor:
-    """One node for a whole function: as many inputs as it has parents, one joint rule."""
-    step = Checkpoint(second)
-    step.name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"
-    names = tuple(f"x{i}" for i in range(len(outside)))
-    step.parameters, step.sequence = names, ""
-    step.vjp(**dict.fromkeys(names, again))
-    return Tensor._of(out, Node(Plan(step, (1 << len(names)) - 1, 0), list(outside), (), guards, out, *here()))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,16 +16,19 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.checkpoint import Checkpoint
+from autograd_cnn.engine.errors import no_history
 from autograd_cnn.engine.messages import here
+from autograd_cnn.engine.mode import current, enable_grad, in_mode
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.tape import Constant, Leaf, Node, enable_grad, mode, tape
+from autograd_cnn.engine.promotion import settle
+from autograd_cnn.engine.tape import Constant, Leaf, Node, tape
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.engine.transforms import Checkpoint, alias
+from autograd_cnn.engine.transforms import alias
 from autograd_cnn.graph.names import Site, Source
 from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Scope, Use, Value
 from autograd_cnn.graph.text import spelled
 
-_tracing = threading.RLock()
 VIEWS = {"broadcast_to", "expand_dims", "flatten", "flip", "getitem", "reshape", "squeeze", "transpose"}  # as a rule
 
 
@@ -65,12 +67,12 @@ class _Heard:
         self.made: dict[int, _Step] = {}
 
     def call(self, primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], out: Tensor) -> None:
-        given, elements = primitive._bind(args, dict(options))
+        given, elements = primitive.bind(args, options)
         values = [a._data if isinstance(a, Tensor) else a for a in given]
         nodes = [a._node if isinstance(a, Tensor) and a._node is not None else a for a in given]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the call itself has warned
-            primitive._settle(values, nodes, elements)
+            settle(primitive, values, nodes, elements)
         for a in given:
             for b in a if isinstance(a, tuple) else (a,):
                 array = _array(b)
@@ -79,29 +81,24 @@ class _Heard:
         node = out._node
         code, offset = (node.code, node.offset) if node is not None else here()
         names = primitive.flat_names(elements)
-        step = _Step(primitive, names, list(given), values, code, offset, mode.scope, out.name, out, node)
+        step = _Step(primitive, names, list(given), values, code, offset, current.get().scope, out.name, out, node)
         self.steps.append(step)
         self.made[id(out._data)] = step
 
 
 @contextmanager
 def listening() -> Iterator[_Heard]:
-    """Every call of a primitive with Tensors in this thread is written down; ordinary calls meet no test for it."""
-    heard, thread = _Heard(), threading.get_ident()
-    with _tracing:
-        plain = Primitive.__call__
+    """Context manager that notes every call of a primitive with Tensors."""
+    heard, plain = _Heard(), current.get().call
 
-        def call(self: Primitive, *args: Any, **options: Any) -> Any:
-            out = plain(self, *args, **options)
-            if isinstance(out, Tensor) and threading.get_ident() == thread:
-                heard.call(self, args, options, out)
-            return out
+    def call(primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], mode: Any) -> Any:
+        out = plain(primitive, args, dict(options), mode)
+        if isinstance(out, Tensor):
+            heard.call(primitive, args, options, out)
+        return out
 
-        Primitive.__call__ = call  # type: ignore[method-assign]
-        try:
-            yield heard
-        finally:
-            Primitive.__call__ = plain  # type: ignore[method-assign]
+    with in_mode(call=call):
+        yield heard
 
 
 def _copied(array: np.ndarray) -> np.ndarray:
@@ -229,10 +226,7 @@ def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None
     """
     root = tensor._node
     if root is None:
-        raise ValueError(
-            f"graph: {tensor._label()} has no history. It was made under no_grad(), or detached, "
-            "or none of its inputs requires a gradient"
-        )
+        raise no_history("graph", tensor)
     return _Writer(arguments or {}, tensor, heard).graph(tape(root))
 
 

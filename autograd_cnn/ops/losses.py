@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.tape import mode
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax
 from autograd_cnn.ops.arithmetic import log, maximum
 
@@ -96,7 +96,7 @@ def bce(p, y, reduction="mean"):
         )
     _binary_targets(y)
     sure = int(np.count_nonzero((p == 0) | (p == 1)))
-    if sure and mode.recording:
+    if sure and is_recording():
         warn(
             f"bce: {sure} of {p.size} probabilities are exactly 0 or 1; their gradient is clipped. "
             "Keep the logits: bce_with_logits"

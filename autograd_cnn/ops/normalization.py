@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels import normalization as kernels
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt
 from autograd_cnn.ops.reductions import mean, sum

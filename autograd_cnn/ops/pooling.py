@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.tape import mode
 from autograd_cnn.kernels import pooling as kernels
 from autograd_cnn.ops.convolution import check_window, margins, pair
 
@@ -77,7 +77,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
            [13., 15.]])
     """
     kernel, stride, padding = _checked(x, kernel_size, stride, padding)
-    return kernels.max_pool2d(x, kernel, stride, padding, places=mode.recording)
+    return kernels.max_pool2d(x, kernel, stride, padding, places=is_recording())
 
 
 def _argmax_examples(rng, shape, gradient):

@@ -4,12 +4,13 @@ import copy
 import pickle
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine import tape
+from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tensor import Tensor
 
@@ -260,7 +261,7 @@ def test_a_walk_that_fails_changes_no_leaf(error):
 def test_an_interrupt_at_any_moment_leaves_every_gradient_old_or_new():
     """Ctrl-C between any two lines, landing included: a trace function raises there."""
     rng = np.random.default_rng(0)
-    package = tape.__file__.removesuffix("tape.py")
+    package = str(Path(ag.__file__).parent / "engine")
 
     def interrupted_after(lines):
         """`loss.backward()`, stopped at that line of the engine; how many there were."""
@@ -294,8 +295,7 @@ def test_an_interrupt_at_any_moment_leaves_every_gradient_old_or_new():
         with np.errstate(), pytest.raises(KeyboardInterrupt):  # Python may miss the end of a `with` block
             interrupted_after(moment)
         assert all((w.grad == 7).all() or (w.grad == n).all() for w, n in zip(leaves, new, strict=True))
-        assert not tape.landing.locked()
-        assert tape.mode.recording
+        assert is_recording()
 
 
 def test_recording_is_restored_after_an_interrupted_create_graph():
@@ -306,7 +306,7 @@ def test_recording_is_restored_after_an_interrupted_create_graph():
     with ag.no_grad():
         with pytest.raises(KeyboardInterrupt):
             loss.backward(create_graph=True)
-        assert not tape.mode.recording
+        assert not is_recording()
 
 
 # Copies
@@ -676,4 +676,4 @@ def test_one_array_for_two_inputs_is_not_written_over(doubled):
     x, y = leaf(np.array([1.0, 2.0])), leaf(np.array([1.0, 2.0]))
     ag.sum(add(double(x), double(y)) * np.array([3.0, 5.0])).backward()
     np.testing.assert_array_equal([x.grad, y.grad], [[18.0, 30.0]] * 2)
-    assert len(calls) == 2
+    assert not calls

@@ -9,7 +9,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.check import check_gradients, conformance
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.tensor import registry
+from autograd_cnn.engine.registry import registry
 
 RULES = {
     f"{name}.{'+'.join(inputs)}": (primitive, inputs)

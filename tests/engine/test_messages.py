@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.messages import HERE
-from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.elsewhere import ADVICE
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
 
 FILE = "test_messages.py"
 
@@ -439,7 +440,7 @@ def test_a_module_without_forward():
 
 
 def test_what_is_said_of_a_missing_name_exists():
-    for name, cure in HERE.items():
+    for name, cure in ADVICE.items():
         assert name not in [*registry, *vars(Tensor)]
         assert all(hasattr(ag, known) for known in re.findall(r"\bag\.(\w+)", cure)), cure
         assert all(hasattr(Tensor, known) for known in re.findall(r"\bx\.(\w+)", cure)), cure

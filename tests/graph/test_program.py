@@ -10,7 +10,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.check import examples_of, split
-from autograd_cnn.engine.tensor import registry
+from autograd_cnn.engine.registry import registry
 from autograd_cnn.graph.program.write import Author
 
 PRIMITIVES = sorted(n for n, p in registry.items() if hasattr(p, "rules") and p.rules)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.tape import mode
+from autograd_cnn.engine.mode import in_mode, is_recording
 
 columns = pytest.mark.skipif(sys.version_info < (3, 11), reason="code objects have no columns before Python 3.11")
 
@@ -333,16 +333,13 @@ def test_trace_touches_nothing(weights, fails):
         return y
 
     for recording in (True, False):
-        mode.recording = recording
-        try:
+        with in_mode(recording=recording):
             if fails:
                 with pytest.raises(KeyError, match="mine"):
                     ag.trace(f, x)
             else:
                 assert len(ag.trace(f, x).ops) == 2
-            assert mode.recording is recording
-        finally:
-            mode.recording = True
+            assert is_recording() is recording
     assert w.grad is before
     np.testing.assert_array_equal(w.data, values)
     assert w.name is None and x.name is None and not x.requires_grad

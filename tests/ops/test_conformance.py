@@ -11,7 +11,8 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.check import check_gradients, conformance, examples_of, split
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.tensor import Tensor, registry
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
 
 PRIMITIVES = {
     name: p for name, p in registry.items() if isinstance(p, Primitive) and p.__module__.startswith("autograd_cnn.")

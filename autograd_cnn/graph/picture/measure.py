@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.primitive import Plan
-from autograd_cnn.engine.tape import enable_grad, unbroadcast
+from autograd_cnn.engine.fitting import unbroadcast
+from autograd_cnn.engine.mode import enable_grad
+from autograd_cnn.engine.plan import Plan
 from autograd_cnn.graph.player.looks import rms
 from autograd_cnn.graph.records import Graph, Op, Use
 from autograd_cnn.ops.linalg import _letters
@@ -97,7 +98,7 @@ class _Runner:
         primitive = op.call.primitive
         values = [self.argument(a) for a in op.call.arguments]
         if primitive.sequence:
-            out, ms = self.timed(primitive._grouped, values, op.ports.count(primitive.sequence))
+            out, ms = self.timed(primitive.compute, values, op.ports.count(primitive.sequence))
         else:
             out, ms = self.timed(primitive.raw, *values)
         out, *byproducts = out if primitive.byproducts else (out,)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.engine.tensor import registry
+from autograd_cnn.engine.registry import registry
 from autograd_cnn.graph.program.sources import NoSource, literal
 
 LONGEST = 40  # characters of an identifier
@@ -57,7 +57,7 @@ class Namespace:
         elif name.isidentifier() and getattr(sys.modules.get(str(home)), name, None) is thing:
             line, wish = f"from {home} import {name}", name.lstrip("_")
         elif (key := getattr(thing, "name", "")) and registry.get(key) is thing:
-            self.imports["from autograd_cnn.engine.tensor import registry"] = None
+            self.imports["from autograd_cnn.engine.registry import registry"] = None
             self.scope["registry"] = registry
             return f"registry[{key!r}]"
         else:

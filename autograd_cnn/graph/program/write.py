@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.engine.tape import enable_grad, unbroadcast
+from autograd_cnn.engine.checkpoint import Checkpoint
+from autograd_cnn.engine.fitting import unbroadcast
+from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.engine.transforms import Checkpoint
 from autograd_cnn.graph.player.looks import rms
 from autograd_cnn.graph.program.listing import Line, listing
 from autograd_cnn.graph.program.namespace import Namespace

@@ -1,0 +1,55 @@
+"""How users of PyTorch and NumPy find what they type: the name there, the code here.
+
+The face registers the table with the engine, whose errors about missing names quote it.
+"""
+
+ADVICE = {
+    name: here
+    for names, here in {
+        "view resize": "ag.reshape(x, shape)",
+        "permute swapaxes moveaxis": "ag.transpose(x, axes)",
+        "t mT": "x.T",
+        "ravel": "ag.flatten(x)",
+        "unsqueeze": "ag.expand_dims(x, axis)",
+        "expand": "ag.broadcast_to(x, shape)",
+        "cat concat hstack vstack": "ag.concatenate([x, y], axis)",
+        "repeat tile": "ag.concatenate([x, x], axis)",
+        "split chunk": "slices, x[:n] and x[n:]",
+        "gather index_select": "ag.take(x, indices, axis)",
+        "masked_fill": "ag.where(mask, value, x)",
+        "clamp": "ag.clip(x, low, high)",
+        "sub mul div neg pow eq gt lt": "operators: x - y, x ** y, x == y",
+        "dot mm bmm": "x @ y",
+        "norm": "ag.sqrt((x * x).sum())",
+        "numel": "x.size",
+        "dim": "x.ndim",
+        "to type float double half long": "x.astype(np.float32); there are no devices",
+        "cpu cuda device is_cuda": "nothing to do, arrays are NumPy's; x.data is one",
+        "contiguous": "nothing to do, operations lay out their arrays themselves",
+        "zero_grad": "x.grad = None, or optimiser.zero_grad()",
+        "requires_grad_": "x.requires_grad = True",
+        "retain_grad register_hook": "loss.gradient(x)",
+        "grad_fn": "x.graph()",
+        "zeros ones empty full eye arange rand randn": "an array first, ag.Tensor(np.zeros(shape))",
+        "tensor array Parameter from_numpy": "ag.Tensor(array, requires_grad=True)",
+        "seed manual_seed": "rng = np.random.default_rng(0), given to whatever draws",
+        "functional": "functions are ag's own, as ag.relu(x) and ag.cross_entropy(logits, labels)",
+        "Module Sequential Linear Conv2d MaxPool2d AvgPool2d BatchNorm2d Dropout Flatten ReLU Sigmoid": "ag.nn has it",
+        "SGD Adam AdamW": "ag.optim has it",
+        "binary_cross_entropy": "ag.bce(p, y)",
+        "binary_cross_entropy_with_logits": "ag.bce_with_logits(z, y)",
+        "NLLLoss nll_loss": "ag.cross_entropy(logits, labels), without a softmax before it",
+        "L1Loss l1_loss": "ag.abs(x - y).mean()",
+        "forward": "the class computes with def forward(self, x): ...",
+        "weight": "layer.w",
+        "bias": "layer.b",
+        "children named_children named_modules apply": "model.modules(), where each has its path",
+        "ModuleList ModuleDict add_module register_module register_buffer register_parameter": (
+            "plain attributes, lists and dicts of the model"
+        ),
+        "lr_scheduler StepLR CosineAnnealingLR OneCycleLR": (
+            "schedule = ag.optim.cosine(lr, steps), then optimiser.lr = schedule(step)"
+        ),
+    }.items()
+    for name in names.split()
+}

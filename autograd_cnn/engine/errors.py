@@ -1,0 +1,184 @@
+"""The texts of the engine's errors, each made only when it is raised.
+
+A function returns the error and its caller raises it. A text says what is wrong in the user's numbers, names the
+operation and the user's line, and ends with a cure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.messages import did_you_mean, label_of, spell
+from autograd_cnn.engine.tape import Leaf, Node, parents, tape
+
+# Of the walk
+
+
+def walked_before(node: Node) -> RuntimeError:
+    return RuntimeError(
+        f"backward: this graph was walked before ({spell(node.walked)}) and {node} has let go of its arrays. "
+        "Run the forward code again, or keep them: backward(retain_graph=True)"
+    )
+
+
+def cycle(node: Node) -> RuntimeError:
+    return RuntimeError(f"backward: the graph has a cycle through {node}")
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether `error` is NumPy's, about a write into a read-only array."""
+    return isinstance(error, ValueError) and "read-only" in str(error)
+
+
+def wrote(node: Node, rule: Any) -> ValueError:
+    return ValueError(
+        f"{node.plan.primitive.name}: the rule for {rule.name} writes into g or into what was saved. Return a new array"
+    )
+
+
+def returned_nothing(node: Node, rule: Any) -> TypeError:
+    return TypeError(f"{node.plan.primitive.name}: the rule for {rule.name} returned None: is there a return?")
+
+
+def returned_dtype(node: Node, rule: Any, dtype: Any, want: Any) -> TypeError:
+    return TypeError(
+        f"{node.plan.primitive.name}: the rule for {rule.name} returned {dtype} for a {want} gradient: "
+        "a NumPy scalar, or np.zeros without dtype?"
+    )
+
+
+def returned_shape(node: Node, rule: Any, shape: tuple[int, ...], want: tuple[int, ...]) -> ValueError:
+    code = getattr(rule.function, "__code__", None)
+    line = f" ({spell((code, 0))})" if code is not None else ""
+    return ValueError(
+        f"{node.plan.primitive.name}: the rule for {rule.name}{line} returned {shape}, {rule.name} is {want}"
+    )
+
+
+# Of a primitive
+
+
+def unknown_input(primitive: Any, name: str) -> TypeError:
+    return TypeError(f"{primitive.name}.vjp: {name} is not an input. It has {', '.join(primitive.parameters)}")
+
+
+def unknown_ask(primitive: Any, name: str, ask: str, allowed: list[str]) -> TypeError:
+    return TypeError(
+        f"{primitive.name}.vjp({name}): asks for {ask!r}. It can have g, {', '.join(allowed)}."
+        + did_you_mean(ask, allowed)
+    )
+
+
+def no_rule(primitive: Any, name: str, tensor: Any) -> TypeError:
+    label = tensor.name or name
+    return TypeError(
+        f"{primitive.name}: no rule for {label}, which requires a gradient. "
+        f"{primitive.name}.vjp({name}=lambda g, ...: ...), or pass {label}.detach()"
+    )
+
+
+def wrong_arguments(primitive: Any, args: tuple[Any, ...], options: dict[str, Any]) -> TypeError:
+    for name in options:
+        if name not in primitive.parameters:
+            hint = did_you_mean(name, primitive.parameters)
+            return TypeError(f"{primitive.name}: has no parameter {name!r}, only {primitive.signature}.{hint}")
+    try:
+        primitive.signature.bind(*args, **options)
+    except TypeError as error:
+        return TypeError(f"{primitive.name}: {error}; its parameters are {primitive.signature}")
+    return TypeError(f"{primitive.name}: got too many or repeated arguments for {primitive.signature}")
+
+
+# Of a Tensor
+
+
+def no_history(who: str, tensor: Any) -> ValueError:
+    return ValueError(
+        f"{who}: {label_of(tensor)} has no history. It was made under no_grad(), or detached, "
+        "or none of its inputs requires a gradient"
+    )
+
+
+def many_numbers(who: str, tensor: Any) -> ValueError:
+    return ValueError(
+        f"{who}: starts from one number; {label_of(tensor)} {tensor.shape} has {tensor.size}. Reduce it: .mean() "
+        f"or .sum(); or weigh it: backward(grad=array of shape {tensor.shape})"
+    )
+
+
+def not_one_number(who: str, tensor: Any) -> ValueError:
+    first, label = f"[{', '.join('0' * tensor.ndim)}]", label_of(tensor)
+    cure = ".data.any() or .data.all()" if who == "bool" else f".mean() or .sum(); or take one: {first}"
+    return ValueError(f"{who}: wants one number; {label} {tensor.shape} has {tensor.size}. Reduce it: {cure}")
+
+
+def does_not_depend(tensor: Any, target: Any) -> ValueError:
+    return ValueError(
+        f"gradient: {label_of(tensor)} does not depend on {label_of(target)} {target.shape}"
+        + ("" if target.requires_grad else ", which does not require a gradient")
+    )
+
+
+def no_gradient_of(tensor: Any) -> TypeError:
+    name = tensor.name or "data"
+    return TypeError(
+        f"{name} is {tensor.dtype}: only floats have a gradient. Tensor(np.float32({name}), requires_grad=True)"
+    )
+
+
+def overwrites(tensor: Any, node: Any) -> TypeError:
+    label, what = label_of(tensor), f"what backward needs ({node})" if isinstance(node, Node) else "a parameter"
+    return TypeError(
+        f"{label}[...] = v would overwrite {what}. Build a new tensor: ag.where(mask, v, {label}), "
+        "ag.stack([...]), ag.concatenate([...])"
+    )
+
+
+def replaces(tensor: Any, sign: str) -> TypeError:
+    return TypeError(
+        f"{label_of(tensor)} {sign} ... would replace the parameter by a result. Use optimiser.step(), "
+        f"or change its array: {tensor.name or 'w'}.data {sign} ..."
+    )
+
+
+def owns_history(tensor: Any, node: Node) -> TypeError:
+    return TypeError(
+        f"deepcopy: {label_of(tensor)} is the result of {node} and owns a history. Copy {label_of(tensor)}.detach()"
+    )
+
+
+def leaves_graph(tensor: Any) -> TypeError:
+    label = label_of(tensor)
+    return TypeError(f"np.asarray({label}) would leave the graph: {label}.data. For a list of tensors: ag.stack([...])")
+
+
+def running_total(tensor: Any, why: str) -> str:
+    """The warning about ``total += loss``."""
+    return f"total += {label_of(tensor)}: {why}. For a running total: total += {label_of(tensor)}.item()"
+
+
+def first_not_finite(root: Node) -> str:
+    """Name the operation in which a NaN or an infinity arose, from what the graph has kept."""
+    good: set[Any] = set()  # nodes known to be finite
+    last = None
+    for node in tape(root):
+        if isinstance(node, Leaf):
+            good.add(node)  # or a message about an operation's input will tell
+            continue
+        for label, array in node.plan.labelled(node.saved or ()):
+            if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+                continue
+            source = node if label == "out" else node.inputs[node.plan.names.index(label)]
+            bad = array.size - int(np.isfinite(array).sum())
+            if not bad:
+                good.add(source)
+                last = f"after {node}" if source is node else f"in {node} or after it"
+            elif label != "out":
+                return f"First seen in {label} of {node}: {bad} of {array.size}"
+            elif unseen := [p for p in parents(node) if p not in good]:
+                return f"First seen in {node}: {bad} of {array.size}; it may come from {unseen[-1]}"
+            else:
+                return f"First in {node}: {bad} of {array.size}"
+    return f"It arose {last}" if last else f"It arose in {root} or before"

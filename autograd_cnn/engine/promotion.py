@@ -1,0 +1,61 @@
+"""Dtypes of operands: float32 stays float32.
+
+When an operation is recorded, a plain number is weak, whatever wraps it (`np.float64(2)`, a 0-d array), and so is an
+integer array. The heavy operations refuse integers, and warn where float64 meets float32.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.tape import Leaf, Node
+
+if TYPE_CHECKING:
+    from autograd_cnn.engine.primitive import Primitive
+
+
+def settle(primitive: Primitive, values: list[Any], inputs: list[Any], elements: int) -> None:
+    """Bring weak operands in `values` to the dtype of the others, in place; `inputs` has the nodes among them."""
+    ports = [p for p, name in enumerate(primitive.flat_names(elements)) if name in primitive.rules]
+    arrays = [(p, values[p]) for p in ports if isinstance(values[p], (np.ndarray, np.generic))]
+    floats = [v.dtype for p, v in arrays if v.dtype.kind == "f" and (v.ndim or isinstance(inputs[p], (Node, Leaf)))]
+    if primitive.strict:
+        _check_floats(primitive, values, inputs, ports, floats)
+    anchor = np.result_type(*floats) if floats else None
+    for p in ports:
+        value = values[p]
+        if isinstance(value, list):
+            value = values[p] = np.asarray(value)
+            if anchor and value.dtype.kind == "f":
+                values[p] = value.astype(anchor)
+        if anchor is None or isinstance(inputs[p], (Node, Leaf)):
+            continue
+        if isinstance(value, (np.ndarray, np.generic)):
+            if value.ndim == 0 and value.dtype.kind in "fiub":
+                values[p] = value.item()
+            elif value.dtype.kind in "iub":
+                values[p] = value.astype(anchor)
+
+
+def _check_floats(
+    primitive: Primitive, values: list[Any], inputs: list[Any], ports: list[int], floats: list[np.dtype]
+) -> None:
+    def label(port: int) -> str:
+        return getattr(inputs[port], "name", None) or primitive.parameters[port]
+
+    for p in ports:
+        if isinstance(values[p], np.ndarray) and values[p].dtype.kind in "iub":
+            name, kind = label(p), values[p].dtype
+            bytes_ = (" (0..255)", f" / 255, or ag.data.as_float32({name})") if kind == np.uint8 else ("", "")
+            raise TypeError(f"{name} is {kind}{bytes_[0]}\nConvert once: {name}.astype(np.float32){bytes_[1]}")
+    widest = np.result_type(*floats) if floats else np.dtype(np.float32)
+    narrower = [dtype for dtype in floats if dtype.itemsize < widest.itemsize]
+    if narrower and widest.itemsize >= 8:
+        name = label(next(p for p in ports if isinstance(values[p], np.ndarray) and values[p].dtype == widest))
+        warn(
+            f"{primitive.name}: {name} is {widest} beside {narrower[0]}: computing in {widest}. "
+            f"{name}.astype(np.float32) is twice as fast"
+        )

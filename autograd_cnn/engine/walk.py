@@ -1,0 +1,198 @@
+"""The backward walk: carries gradients from a result to the leaves, over the tape.
+
+Reverse mode in one line: with ``g = d loss / d out`` of a node, each rule turns `g` into ``g * d out / d input``, and
+contributions to the same node add up. Nodes wait in a heap and the youngest comes first, so all contributions to a
+node have arrived when its turn comes.
+
+The walk, and only the walk, adds up, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only,
+and it makes `g` read-only before a rule sees it. So a *writable* contribution that nobody else refers to is a fresh
+array: the walk may add into it, and hand it to a leaf without a copy. Any other contribution is somebody's array.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection
+from contextvars import copy_context
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.fitting import as_array, fit
+from autograd_cnn.engine.messages import Place, here, note
+from autograd_cnn.engine.mode import current
+from autograd_cnn.engine.ownership import is_ours
+from autograd_cnn.engine.tape import Leaf, Node, parents, tape
+
+ndarray = np.ndarray
+Wrap = Callable[[Any, Any], Any]
+
+
+class _Landing:
+    """The lock under which graphs are claimed and leaf gradients change, in all threads."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that another thread holds
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.lock = threading.RLock()  # a signal handler may run backward while its thread holds the lock
+
+
+landing = _Landing()
+
+
+def walk(root: Node | Leaf, seed: Any, **how: Any) -> dict[Node | Leaf, Any]:
+    """Carry `seed` = d loss / d root back to the leaves; return the gradient of each, in fresh arrays.
+
+    Nothing outside the graph changes: a walk that fails has changed no leaf.
+
+    Parameters
+    ----------
+    retain : bool
+        Keep what is saved, for another walk.
+    wrap : callable, optional
+        (array, node) -> Tensor: the rules run on Tensors, and are themselves recorded.
+    targets : collection of nodes, optional
+        Carry it to these only.
+    through : bool
+        Whether to go on behind a target that leads to another one.
+    """
+    # In a context of its own neither NumPy's errstate nor the mode can leak, wherever an interrupt strikes.
+    return copy_context().run(_walk, root, seed, here(), **how)
+
+
+def _walk(
+    root: Node | Leaf,
+    seed: Any,
+    place: Place,
+    retain: bool = False,
+    wrap: Wrap | None = None,
+    targets: Collection[Node | Leaf] | None = None,
+    through: bool = True,
+) -> dict[Node | Leaf, Any]:
+    np.seterr(all="ignore")  # the forward pass has warned already
+    if wrap is not None:
+        current.set(current.get().but(recording=True))
+    _claim(root, None if retain else place)
+    steps_of = _chosen(root, targets)
+    results: dict[Node | Leaf, Any] = {}
+    sums = _Sums(root, seed, wrap)
+    while sums.heap:
+        node, g, ours = sums.pop()
+        if node.__class__ is Leaf or (targets is not None and node in targets):
+            ends = node.__class__ is Leaf or not through
+            results[node] = g if wrap is not None or (ends and (ours or is_ours(g))) else g.copy()
+            if ends:
+                continue
+        plan, saved = node.plan, node.saved
+        if saved is None:
+            raise errors.walked_before(node)
+        if wrap is not None:
+            saved = plan.wrapped(node, wrap)
+        elif plan.over is None or not (ours or is_ours(g)):
+            g.setflags(False)
+        for ports, rule, pick in plan.steps if steps_of is None else steps_of(node):
+            try:
+                if rule.into is not None and (buffer := sums.buffer(node.inputs[ports[0]])) is not None:
+                    rule.into(buffer, g, *pick(saved))
+                    continue
+                function = rule.function if plan.over is None or wrap is not None else rule.over
+                if rule.joint:
+                    sums.add_all(ports, function(g, *pick(saved)), g, node, rule)
+                else:  # no name here for what a rule returns: `is_ours` counts references
+                    sums.add(node.inputs[ports[0]], function(g, *pick(saved)), g, node, rule)
+            except BaseException as error:
+                if errors.is_read_only(error):
+                    raise errors.wrote(node, rule) from error
+                note(error, f"while differentiating {node} for {rule.name}")
+                raise
+        if not retain:
+            node.saved = node.guards = None
+            node.walked = place
+    return results
+
+
+class _Sums:
+    """The gradients that have begun to arrive, by birth of their node: entries ``[node, sum, whether it is ours]``."""
+
+    __slots__ = ("entries", "heap", "wrap")
+
+    def __init__(self, root: Node | Leaf, seed: Any, wrap: Wrap | None) -> None:
+        self.entries: dict[int, list[Any]] = {root.birth: [root, seed, False]}
+        self.heap = [-root.birth]
+        self.wrap = wrap
+
+    def pop(self) -> list[Any]:
+        """The entry of the youngest node."""
+        return self.entries.pop(-heappop(self.heap))
+
+    def add(self, parent: Any, c: Any, g: Any, node: Node, rule: Any) -> None:
+        """Add the contribution `c` that `rule` made of `g` to the sum of `parent`."""
+        if (
+            c.__class__ is not ndarray
+            or c.shape != parent.shape
+            or c.dtype is not g.dtype
+            or c.dtype is not parent.dtype
+        ):
+            c = fit(c, g, parent, node, rule, self.wrap)
+        entry = self.entries.get(parent.birth)
+        if entry is None:
+            if parent.birth >= node.birth:
+                raise errors.cycle(node)
+            self.entries[parent.birth] = [parent, c, False]
+            heappush(self.heap, -parent.birth)
+        elif entry[2] or (self.wrap is None and is_ours(entry[1])):
+            entry[1] += c
+            entry[2] = True
+        else:
+            entry[1] = as_array(entry[1] + c)
+            entry[2] = self.wrap is None
+
+    def add_all(self, ports: Any, contributions: Any, g: Any, node: Node, rule: Any) -> None:
+        """Add what a joint rule returned, where it is wanted."""
+        for port, c in zip(ports, contributions, strict=True):
+            if port is not None:
+                self.add(node.inputs[port], c, g, node, rule)
+
+    def buffer(self, parent: Any) -> ndarray | None:
+        """The sum of `parent`, where a rule may add into it."""
+        entry = self.entries.get(parent.birth)
+        if entry is None or self.wrap is not None or not (entry[2] or is_ours(entry[1])):
+            return None
+        entry[2] = True
+        return entry[1]
+
+
+def _claim(root: Node | Leaf, place: Place | None) -> None:
+    """Mark `root` as walked at `place`; of two threads that walk the same graph, the second gets an error."""
+    if isinstance(root, Node):
+        with landing.lock:
+            if root.walked is not None:
+                raise errors.walked_before(root)
+            root.walked = place
+
+
+def _chosen(root: Node | Leaf, targets: Collection[Node | Leaf] | None) -> Callable[[Node], Any] | None:
+    """``node -> steps`` that lead to the targets, as an observer wants them; None for all of every plan."""
+    observed = current.get().steps
+    if targets is None:
+        return observed
+    needed = set(targets)
+    for node in tape(root, oldest=min((t.birth for t in targets), default=root.birth)):
+        if any(parent in needed for parent in parents(node)):
+            needed.add(node)
+
+    def steps(node: Node) -> list[Any]:
+        chosen = []
+        for ports, rule, pick in observed(node) if observed else node.plan.steps:
+            leading = [p if p is not None and node.inputs[p] in needed else None for p in ports]
+            if any(p is not None for p in leading):
+                chosen.append((leading, rule, pick))
+        return chosen
+
+    return steps
