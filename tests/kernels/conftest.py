@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from autograd_cnn.kernels import convolution, threads
+from autograd_cnn.kernels import threads, tiles
 
 
 def output_size(size, kernel, stride, edges, dilation=1):
@@ -148,7 +148,7 @@ def num_threads():
 @pytest.fixture
 def small_tiles(monkeypatch):
     """So little cache that images of a few pixels are cut into many tiles, and into rows."""
-    monkeypatch.setattr(convolution, "CACHE", 1000)
+    monkeypatch.setattr(tiles, "CACHE", 1000)
 
 
 @pytest.fixture(scope="session")
