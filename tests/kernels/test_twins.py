@@ -229,6 +229,17 @@ def kernel_set(value):
     return (done.stdout + done.stderr).splitlines()[-1]
 
 
+def test_numba_is_imported_with_the_first_pass_and_not_before(python):
+    python(
+        "import sys, numpy as np, autograd_cnn as ag\n"
+        "from autograd_cnn.kernels import convolution, elementwise, twins\n"
+        "ag.nn, ag.optim\n"
+        "assert 'numba' not in sys.modules\n"
+        "elementwise.relu(np.ones(100_000))\n"
+        "assert ('numba' in sys.modules) == (twins.kernel_set() == 'numba')\n"
+    )
+
+
 def test_the_environment_chooses():
     assert kernel_set("numpy") == "numpy"
     assert kernel_set("") == ("numba" if find_spec("numba") else "numpy")

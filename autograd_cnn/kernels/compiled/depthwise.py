@@ -19,15 +19,15 @@ def _copy(run, out):
 
 
 @kernel
-def _add(seen, weights, out):
+def _add(pixels, weights, out):
     for k in range(out.size):
-        out[k] += seen[k] * weights[k]
+        out[k] += pixels[k] * weights[k]
 
 
 @kernel
-def _add_three(seen, step, weights, out):
-    """Three taps of a row: saves two of three loads and stores of the sums."""
-    p, q, r = seen, seen[step:], seen[2 * step :]
+def _add_three(pixels, step, weights, out):
+    """Add three taps of a row at once, which saves two of three loads and stores of the sums."""
+    p, q, r = pixels, pixels[step:], pixels[2 * step :]
     u, v, w = weights[0], weights[1], weights[2]
     for k in range(out.size):
         out[k] = out[k] + p[k] * u[k] + q[k] * v[k] + r[k] * w[k]
@@ -35,7 +35,7 @@ def _add_three(seen, step, weights, out):
 
 @kernel
 def _pad(image, out, padding):
-    """Into the middle of zeros; less padding than none leaves rows or columns out."""
+    """Copy an image into zeros, at the place that padding gives it; padding less than 0 cuts rows or columns off."""
     (top, _), (left, _) = padding
     first, last = max(0, -left), min(image.shape[1], out.shape[1] - left)
     for row in range(max(0, -top), min(image.shape[0], out.shape[0] - top)):
@@ -43,11 +43,11 @@ def _pad(image, out, padding):
 
 
 @kernel
-def _room(x, windows, kernel_size, stride, dilation):
-    """Zeros of the size that these windows cover."""
-    high = (windows[0] - 1) * stride[0] + (kernel_size[0] - 1) * dilation[0] + 1
-    wide = (windows[1] - 1) * stride[1] + (kernel_size[1] - 1) * dilation[1] + 1
-    return np.zeros((high, wide, x.shape[3]), x.dtype)
+def _zeros(x, windows, kernel_size, stride, dilation):
+    """Zeros of the size that the windows of an image cover."""
+    height = (windows[0] - 1) * stride[0] + (kernel_size[0] - 1) * dilation[0] + 1
+    width = (windows[1] - 1) * stride[1] + (kernel_size[1] - 1) * dilation[1] + 1
+    return np.zeros((height, width, x.shape[3]), x.dtype)
 
 
 @kernel
@@ -59,34 +59,34 @@ def _output_runs(x, w, b, y, stride, padding, dilation):
         for i in range(kh):
             for j in range(kw):
                 _copy(w[i, j, 0], rows[i, j, c])
-    padded, step = _room(x, y.shape[1:3], (kh, kw), stride, dilation), dilation[1] * channels
+    padded, step = _zeros(x, y.shape[1:3], (kh, kw), stride, dilation), dilation[1] * channels
     for image in range(len(x)):
         _pad(x[image], padded, padding)
         for r in range(y.shape[1]):
             out = y[image, r].reshape(-1)
             _copy(shift.reshape(-1), out)
             for i in range(kh):
-                seen = padded[r * stride[0] + i * dilation[0]].reshape(-1)
+                pixels = padded[r * stride[0] + i * dilation[0]].reshape(-1)
                 weights = rows[i].reshape(kw, -1)
                 for j in range(0, kw - kw % 3, 3):
-                    _add_three(seen[j * step :], step, weights[j : j + 3], out)
+                    _add_three(pixels[j * step :], step, weights[j : j + 3], out)
                 for j in range(kw - kw % 3, kw):
-                    _add(seen[j * step :], weights[j], out)
+                    _add(pixels[j * step :], weights[j], out)
 
 
 @kernel
 def _weight_gradient_runs(x, g, gw, stride, padding, dilation):
     kh, kw, _, channels = gw.shape
     rows, step = np.zeros((kh, kw, g.shape[2] * channels), x.dtype), dilation[1] * channels
-    padded = _room(x, g.shape[1:3], (kh, kw), stride, dilation)
+    padded = _zeros(x, g.shape[1:3], (kh, kw), stride, dilation)
     for image in range(len(x)):
         _pad(x[image], padded, padding)
         for r in range(g.shape[1]):
-            given = g[image, r].reshape(-1)
+            gradient = g[image, r].reshape(-1)
             for i in range(kh):
-                seen = padded[r * stride[0] + i * dilation[0]].reshape(-1)
+                pixels = padded[r * stride[0] + i * dilation[0]].reshape(-1)
                 for j in range(kw):
-                    _add(seen[j * step :], given, rows[i, j])
+                    _add(pixels[j * step :], gradient, rows[i, j])
     gw[:] = 0
     for i in range(kh):
         for j in range(kw):
@@ -115,14 +115,14 @@ def output_tile(x, w, b, y, stride, padding, dilation):
                         column = c * stride[1] - padding[1][0] + j * dilation[1]
                         if not 0 <= column < width:
                             continue
-                        seen, weight = x[image, row, column], w[i, j, 0]
+                        pixels, weight = x[image, row, column], w[i, j, 0]
                         if outputs == 1:
                             for k in range(channels):
-                                out[k] += seen[k] * weight[k]
+                                out[k] += pixels[k] * weight[k]
                         else:
                             for k in range(channels):
                                 for q in range(k * outputs, (k + 1) * outputs):
-                                    out[q] += seen[k] * weight[q]
+                                    out[q] += pixels[k] * weight[q]
 
 
 @kernel
@@ -133,7 +133,7 @@ def input_gradient_tile(g, w, gx, stride, padding, dilation):
     for image in range(n):
         for r in range(g.shape[1]):
             for c in range(g.shape[2]):
-                given = g[image, r, c]
+                gradient = g[image, r, c]
                 for i in range(w.shape[0]):
                     row = r * stride[0] - padding[0][0] + i * dilation[0]
                     if not 0 <= row < height:
@@ -145,11 +145,11 @@ def input_gradient_tile(g, w, gx, stride, padding, dilation):
                         out, weight = gx[image, row, column], w[i, j, 0]
                         if outputs == 1:
                             for k in range(channels):
-                                out[k] += given[k] * weight[k]
+                                out[k] += gradient[k] * weight[k]
                         else:
                             for k in range(channels):
                                 for q in range(k * outputs, (k + 1) * outputs):
-                                    out[k] += given[q] * weight[q]
+                                    out[k] += gradient[q] * weight[q]
 
 
 @kernel
@@ -163,7 +163,7 @@ def weight_gradient_tile(x, g, gw, stride, padding, dilation):
     for image in range(n):
         for r in range(g.shape[1]):
             for c in range(g.shape[2]):
-                given = g[image, r, c]
+                gradient = g[image, r, c]
                 for i in range(gw.shape[0]):
                     row = r * stride[0] - padding[0][0] + i * dilation[0]
                     if not 0 <= row < height:
@@ -172,11 +172,11 @@ def weight_gradient_tile(x, g, gw, stride, padding, dilation):
                         column = c * stride[1] - padding[1][0] + j * dilation[1]
                         if not 0 <= column < width:
                             continue
-                        seen, out = x[image, row, column], gw[i, j, 0]
+                        pixels, out = x[image, row, column], gw[i, j, 0]
                         if outputs == 1:
                             for k in range(channels):
-                                out[k] += seen[k] * given[k]
+                                out[k] += pixels[k] * gradient[k]
                         else:
                             for k in range(channels):
                                 for q in range(k * outputs, (k + 1) * outputs):
-                                    out[q] += seen[k] * given[q]
+                                    out[q] += pixels[k] * gradient[q]

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import kernel
 
-BLOCK = 256  # rows that are summed up one by one, in float32 too: sums of sums lose fewer digits
+BLOCK = 256  # rows in a partial sum: sums of partial sums lose fewer digits
 
 
 @kernel
@@ -17,7 +17,7 @@ def moments_tile(x, mean, squares):
         part[:] = 0
         for i in range(start, min(start + BLOCK, n)):
             for k in range(channels):
-                part[k] += x[i, k] - first[k]  # around a row, not around 0: fewer digits again
+                part[k] += x[i, k] - first[k]  # around a row rather than 0: this too loses fewer digits
         rest += part
     for k in range(channels):
         rest[k] /= n

@@ -15,9 +15,9 @@ def _copy(run, out):
 
 
 @kernel
-def _fill(out, number):
+def _fill(out, value):
     for k in range(out.size):
-        out[k] = number
+        out[k] = value
 
 
 @kernel
@@ -28,7 +28,7 @@ def _accumulate(run, out):
 
 @numba.njit(inline="always")
 def _stays(best, more):
-    """Whether a window keeps its maximum: the first of equals, and of NaNs."""
+    """Whether a maximum stays when a later number comes: the first of equals wins, and the first NaN."""
     return more <= best or np.isnan(best)
 
 
@@ -36,7 +36,7 @@ def _stays(best, more):
 def max_argmax_tile(x, y, argmax, kernel_size, stride, padding):
     n, height, _, channels = x.shape
     (kh, kw), wide = kernel_size, y.shape[2]
-    # Maxima of single rows of windows, and their columns: windows that overlap share them.
+    # Maxima of single rows of windows, and their columns, which overlapping windows share.
     maxima = np.empty((kh, wide, channels), x.dtype)
     columns = np.empty((kh, wide, channels), argmax.dtype)
     for image in range(n):
@@ -64,7 +64,7 @@ def max_argmax_tile(x, y, argmax, kernel_size, stride, padding):
 @kernel
 def max_tile(x, y, kernel_size, stride, padding):
     n, height, width, channels = x.shape
-    column = np.empty((width, channels), x.dtype)  # maxima of windows one column wide
+    column = np.empty((width, channels), x.dtype)  # maxima of columns, over the rows of a window
     for image in range(n):
         for r in range(y.shape[1]):
             top = r * stride[0] - padding[0][0]
@@ -88,7 +88,7 @@ def max_tile(x, y, kernel_size, stride, padding):
 @kernel
 def _max_of_row(x, best, place, kw, stride, before):
     width, channels = x.shape
-    inside = len(best), len(best)  # windows that lie on the image and are one run of numbers
+    inside = len(best), len(best)  # windows that lie on the image, and whose numbers are adjacent from one to the next
     if stride == 1 and kw > 1 and before + width >= kw:
         inside = max(0, before), max(0, before) + max(0, min(len(best), before + width - kw + 1) - max(0, before))
         at = inside[0] - before
@@ -104,15 +104,15 @@ def _max_of_row(x, best, place, kw, stride, before):
             continue
         left = c * stride - before
         first, last = max(0, -left), min(kw, width - left)
-        seen = x[left + first]
+        start = x[left + first]
         if first + 1 == last:
-            best[c] = seen
+            best[c] = start
             place[c] = first
             continue
         more = x[left + first + 1]
         for k in range(channels):
-            stays = _stays(seen[k], more[k])
-            best[c, k] = seen[k] if stays else more[k]
+            stays = _stays(start[k], more[k])
+            best[c, k] = start[k] if stays else more[k]
             place[c, k] = first if stays else first + 1
         for j in range(first + 2, last):
             more = x[left + j]
@@ -141,35 +141,36 @@ def _max_of_run(x, channels, best, place, kw):
 def max_unpool_tile(g, argmax, gx, kernel_size, stride, padding):
     n, height, width, channels = gx.shape
     (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
-    # At stride 1 windows side by side meet columns side by side: with zeros around them, runs of numbers.
-    given = np.zeros((windows + 2 * kw - 2) * channels, g.dtype)
-    places = np.zeros(given.size, argmax.dtype)
+    # At stride 1 a tap of adjacent windows lies on adjacent columns. With zeros around them, rows of windows and of
+    # columns are runs of the same length.
+    padded = np.zeros((windows + 2 * kw - 2) * channels, g.dtype)
+    places = np.zeros(padded.size, argmax.dtype)
     inner = slice((kw - 1) * channels, (kw - 1 + windows) * channels)
     gx[:] = 0
     for image in range(n):
         for r in range(g.shape[1]):
             top = r * stride[0] - padding[0][0]
             if stride[1] == 1:
-                _copy(g[image, r].reshape(-1), given[inner])
+                _copy(g[image, r].reshape(-1), padded[inner])
                 _copy(argmax[image, r].reshape(-1), places[inner])
             for i in range(max(0, -top), min(kh, height - top)):
                 if stride[1] == 1:
                     out = gx[image, top + i].reshape(-1)
                     for j in range(kw):
-                        at = (kw - 1 + before - j) * channels  # the window that has column 0 under tap j
+                        at = (kw - 1 + before - j) * channels  # the window whose tap j lies on column 0
                         if j % 3 == 0 and j + 3 <= kw:
                             at -= 2 * channels
-                            _unpool_three(given[at:], places[at:], out, channels, i * kw + j)
+                            _unpool_three(padded[at:], places[at:], out, channels, i * kw + j)
                         elif j >= kw - kw % 3:
-                            _unpool_one(given[at:], places[at:], out, i * kw + j)
+                            _unpool_one(padded[at:], places[at:], out, i * kw + j)
                     continue
                 for j in range(kw):
                     for c in range(windows):
                         column = c * stride[1] + j - before
                         if 0 <= column < width:
                             for k in range(channels):
-                                taken = argmax[image, r, c, k] == i * kw + j
-                                gx[image, top + i, column, k] += g[image, r, c, k] if taken else 0
+                                chosen = argmax[image, r, c, k] == i * kw + j
+                                gx[image, top + i, column, k] += g[image, r, c, k] if chosen else 0
 
 
 @kernel
@@ -183,7 +184,7 @@ def _unpool_one(g, argmax, out, place):
 def _unpool_three(g, argmax, out, channels, place):
     a, b, c = g[2 * channels :], g[channels:], g
     p, q, r = argmax[2 * channels :], argmax[channels:], argmax
-    # of the type they are compared with: a wider one makes narrow vectors
+    # In the dtype that they are compared with: a wider one would make vectors of fewer numbers.
     first, second, third = argmax.dtype.type(place), argmax.dtype.type(place + 1), argmax.dtype.type(place + 2)
     for k in range(out.size):
         out[k] = (
@@ -195,8 +196,8 @@ def _unpool_three(g, argmax, out, channels, place):
 def avg_tile(x, y, kernel_size, stride, padding):
     n, height, width, channels = x.shape
     (kh, kw), (before, after) = kernel_size, padding[1]
-    line = np.zeros((before + width + after, channels), x.dtype)  # sums of windows one column wide, and padding
-    sums, seen = line[before : before + width].reshape(-1), line.reshape(-1)
+    line = np.zeros((before + width + after, channels), x.dtype)  # sums of columns, between the padding
+    sums, padded = line[before : before + width].reshape(-1), line.reshape(-1)
     for image in range(n):
         for r in range(y.shape[1]):
             top = r * stride[0] - padding[0][0]
@@ -205,9 +206,9 @@ def avg_tile(x, y, kernel_size, stride, padding):
                 _accumulate(x[image, row].reshape(-1), sums)
             out = y[image, r].reshape(-1)
             if stride[1] == 1:
-                _copy(seen, out)
+                _copy(padded, out)
                 for j in range(1, kw):
-                    _accumulate(seen[j * channels :], out)
+                    _accumulate(padded[j * channels :], out)
             else:
                 for c in range(y.shape[2]):
                     at = c * stride[1]
@@ -224,9 +225,9 @@ def avg_tile(x, y, kernel_size, stride, padding):
 def avg_unpool_tile(g, gx, kernel_size, stride, padding):
     n, height, width, channels = gx.shape
     (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
-    given = np.zeros((windows + 2 * kw - 2, channels), g.dtype)  # a share of each window, and zeros around them
-    shares = given[kw - 1 : kw - 1 + windows].reshape(-1)
-    line = np.empty((width, channels), g.dtype)  # what each place of a row receives
+    padded = np.zeros((windows + 2 * kw - 2, channels), g.dtype)  # a pixel's share of each window, and zeros around
+    shares = padded[kw - 1 : kw - 1 + windows].reshape(-1)
+    line = np.empty((width, channels), g.dtype)  # what each pixel of a row receives
     sums = line.reshape(-1)
     gx[:] = 0
     for image in range(n):
@@ -237,13 +238,13 @@ def avg_unpool_tile(g, gx, kernel_size, stride, padding):
             _fill(sums, 0)
             for j in range(kw):
                 if stride[1] == 1:
-                    _accumulate(given[kw - 1 + before - j :].reshape(-1), sums)
+                    _accumulate(padded[kw - 1 + before - j :].reshape(-1), sums)
                     continue
                 for c in range(windows):
                     column = c * stride[1] + j - before
                     if 0 <= column < width:
                         for k in range(channels):
-                            line[column, k] += given[kw - 1 + c, k]
+                            line[column, k] += padded[kw - 1 + c, k]
             top = r * stride[0] - padding[0][0]
             for row in range(max(0, top), min(top + kh, height)):
                 _accumulate(sums, gx[image, row].reshape(-1))

@@ -11,20 +11,20 @@ from . import kernel
 def transform_images(x, v, top, left, down, across, parts):
     n, height, width, channels = x.shape
     high, wide = parts
-    broad = 2 * across + 3 * wide - 1
-    seen = max(0, -left), min(width, broad - left)
-    nothing = np.zeros((width, channels), x.dtype)
-    rows = np.zeros((4, broad, channels), x.dtype)
+    padded_width = 2 * across + 3 * wide - 1
+    first_column, stop = max(0, -left), min(width, padded_width - left)
+    zeros = np.zeros((width, channels), x.dtype)
+    rows = np.zeros((4, padded_width, channels), x.dtype)
     t = 0
     for image in range(n):
         for tile_row in range(down):
             for part_row in range(high):
                 r = 2 * tile_row + 3 * part_row - top
-                a = x[image, r] if 0 <= r < height else nothing
-                b = x[image, r + 1] if 0 <= r + 1 < height else nothing
-                c = x[image, r + 2] if 0 <= r + 2 < height else nothing
-                d = x[image, r + 3] if 0 <= r + 3 < height else nothing
-                for w in range(seen[0], seen[1]):
+                a = x[image, r] if 0 <= r < height else zeros
+                b = x[image, r + 1] if 0 <= r + 1 < height else zeros
+                c = x[image, r + 2] if 0 <= r + 2 < height else zeros
+                d = x[image, r + 3] if 0 <= r + 3 < height else zeros
+                for w in range(first_column, stop):
                     for k in range(channels):
                         rows[0, w + left, k] = a[w, k] - c[w, k]
                         rows[1, w + left, k] = b[w, k] + c[w, k]
@@ -62,7 +62,7 @@ def collect_images(m, b, y, down, across):
             for i in range(2):
                 for tile in range(across):
                     for k in range(channels):
-                        half[i, 1, tile, k] += b[k]  # the entry that all four pixels share
+                        half[i, 1, tile, k] += b[k]  # this entry goes into all four pixels with factor 1
             for i in range(min(2, height - 2 * tile_row)):
                 row = y[image, 2 * tile_row + i]
                 for tile in range(across):
@@ -77,13 +77,13 @@ def collect_images(m, b, y, down, across):
 @kernel
 def transform_gradients(g, v, down, across):
     n, height, width, channels = g.shape
-    nothing = np.zeros((width, channels), g.dtype)
+    zeros = np.zeros((width, channels), g.dtype)
     half = np.zeros((4, 2 * across, channels), g.dtype)
     t = 0
     for image in range(n):
         for tile_row in range(down):
             upper = g[image, 2 * tile_row]
-            lower = g[image, 2 * tile_row + 1] if 2 * tile_row + 1 < height else nothing
+            lower = g[image, 2 * tile_row + 1] if 2 * tile_row + 1 < height else zeros
             for w in range(width):
                 for k in range(channels):
                     p, q = upper[w, k], lower[w, k]
