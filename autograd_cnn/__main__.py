@@ -23,7 +23,7 @@ from autograd_cnn.data import cache_dir, searched
 from autograd_cnn.engine.check import conformance
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
-from autograd_cnn.kernels import convolution, memory
+from autograd_cnn.kernels import memory, tiles
 from autograd_cnn.kernels.threads import get_num_threads
 from autograd_cnn.kernels.twins import kernel_set
 
@@ -141,7 +141,7 @@ def _kernels() -> str:
     if os.environ.get("AUTOGRAD_CNN_KERNELS") == "numpy" and find_spec("numba"):
         cure = "Numba is installed, and turned off by AUTOGRAD_CNN_KERNELS"
     return (
-        f"{kernel_set()}, in tiles of {convolution.CACHE >> 20} MB"
+        f"{kernel_set()}, in tiles of {tiles.CACHE >> 20} MB"
         + ("" if kernel_set() == "numba" else f"; {cure}")
         + f"\nmemory kept for the next step: up to {memory.SPARE >> 20} MB"
         + f"\ncaches of a core: {_core_caches() or 'not known'}"

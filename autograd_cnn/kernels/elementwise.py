@@ -1,8 +1,8 @@
-"""Passes over every number of an array, in tiles: large arrays by all threads, into memory that is used again.
+"""Passes over every number of an array: large arrays in tiles, on all threads, into reused memory.
 
-Inputs may have any shape and strides; what comes out is in C order.
+Inputs may have any shape and strides; outputs are in C order.
 
-Imports NumPy and its neighbours `memory`, `threads` and `twins`.
+Imports NumPy and its neighbours `memory`, `threads`, `tiles` and `twins`.
 """
 
 from __future__ import annotations
@@ -15,33 +15,36 @@ from numpy.typing import NDArray
 
 from .memory import empty
 from .threads import map_tiles
+from .tiles import SMALL, tile_size
 from .twins import twin
 
 Array = NDArray[Any]
 
-SMALL = 1 << 14  # numbers that NumPy passes over sooner than anything here
-SUMMED = 1 << 17  # numbers that are summed up at once: sums of sums lose fewer digits
-
-
-def tile_size(size: int) -> int:
-    """Numbers in a tile of `size` for a single pass, which needs no cache: a quarter, if that is worth a hand-over."""
-    return min(1 << 19, max(1 << 17, -(-size // 4)))
+SUMMED = 1 << 17  # numbers in a partial sum: sums of partial sums lose fewer digits
 
 
 def relu(x: Array) -> Array:
-    """``max(x, 0)``, NaN where `x` is."""
-    return np.maximum(x, 0) if np.size(x) < SMALL else _map(_rectify, x)
+    """``max(x, 0)``; NaN stays NaN."""
+    return np.maximum(x, 0) if np.size(x) < SMALL else _map(relu_tile, x)
 
 
 def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
-    """`g` where ``y = relu(x)`` is not 0; g and y have one shape and dtype, and so has `into`, which may be g."""
+    """`g` where ``y = relu(x)`` is not 0, else 0.
+
+    Parameters
+    ----------
+    g, y : array
+        Of one shape and dtype.
+    into : array, optional
+        Receives the result. Of the same shape and dtype; it may be `g`.
+    """
     if np.size(g) < SMALL or (into is not None and not into.flags.c_contiguous):
         if into is None:
             return np.where(y <= 0, 0, g).astype(np.result_type(g, y), copy=False)
         np.copyto(into, g)
         into[y <= 0] = 0
         return into
-    return _map(_let_through, y, g, into=into)
+    return _map(_relu_gradient_tile, y, g, into=into)
 
 
 def sum_rows(x: Array) -> Array:
@@ -49,17 +52,17 @@ def sum_rows(x: Array) -> Array:
     rows = x.reshape(-1, x.shape[-1])
     step = max(1, SUMMED // x.shape[-1])
 
-    def parts(_: int) -> list[Array]:  # a product with ones is several times as fast as a sum
-        ones = np.ones(min(step, len(rows)), x.dtype)
+    def parts(_: int) -> list[Array]:
+        ones = np.ones(min(step, len(rows)), x.dtype)  # a product with ones is several times as fast as a sum
         return [ones[: len(rows) - i] @ rows[i : i + step] for i in range(0, len(rows), step)]
 
-    return np.sum(map_tiles(parts, 1)[0], axis=0, dtype=x.dtype)  # on one thread: two read no faster
+    return np.sum(map_tiles(parts, 1)[0], axis=0, dtype=x.dtype)  # one thread reads as fast as two
 
 
 def _map(function: Callable[..., None], *arrays: Array, into: Array | None = None) -> Array:
+    """Array, new or `into`, into which ``function(*arrays, out)`` writes tile by tile."""
     out = empty(arrays[0].shape, arrays[0].dtype) if into is None else into
     flat = [np.ascontiguousarray(a).reshape(-1) for a in (*arrays, out)]
-
     step = tile_size(out.size)
 
     def tile(index: int) -> None:
@@ -69,25 +72,32 @@ def _map(function: Callable[..., None], *arrays: Array, into: Array | None = Non
     return out
 
 
-@twin("y")
-def _rectify(x: Array, y: Array) -> None:
+@twin("elementwise.relu_tile", writes=("y",))
+def relu_tile(x: Array, y: Array) -> None:
+    """Write `relu` of a tile into `y`."""
     np.maximum(x, 0, out=y)
 
 
-def _let_through(y: Array, g: Array, out: Array) -> None:
+def _relu_gradient_tile(y: Array, g: Array, out: Array) -> None:
     if not np.may_share_memory(out, g):
         out[...] = g
-    _mask(y, out)
+    mask_tile(y, out)
 
 
-@twin("out")
-def _mask(y: Array, out: Array) -> None:
-    passing = np.subtract((y <= 0).view(np.int8), 1)  # every bit, or none; a NaN in y lets it pass
+@twin("elementwise.mask_tile", writes=("out",))
+def mask_tile(y: Array, out: Array) -> None:
+    """Set `out` to 0 where `y` is not positive; where y is NaN it stays."""
+    if out.itemsize > 8:
+        out[y <= 0] = 0
+        return
+    mask = np.subtract((y <= 0).view(np.int8), 1)  # all bits set, or none
     bits = out.view(f"i{out.itemsize}")
-    np.bitwise_and(bits, passing, out=bits)
+    np.bitwise_and(bits, mask, out=bits)
 
 
 def select(condition: Array, a: Array) -> Array:
-    """`np.where(condition, a, 0)`, by bits rather than branches: 5 times as fast on random conditions."""
+    """``np.where(condition, a, 0)`` by bits rather than branches: 5 times as fast on random conditions."""
+    if a.itemsize > 8:  # there are no integers as wide
+        return np.where(condition, a, 0)
     mask = np.negative(condition.view(np.int8))
     return (mask & a.view(f"i{a.itemsize}")).view(a.dtype)

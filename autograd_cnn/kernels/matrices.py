@@ -1,7 +1,7 @@
-"""Products of large matrices, in blocks, by the threads of `threads`.
+"""Products of large matrices, in blocks, on the threads of `threads`.
 
-Not by the threads of BLAS: after a product those stay awake for some milliseconds in case another follows, on the
-cores that the tiles of the next operation need. A training step took half as long again.
+BLAS has threads of its own, but after a product these stay awake for some milliseconds in case another follows, on the
+cores that the tiles of the next operation need: with them a training step took half as long again.
 
 Imports NumPy and its neighbours `memory` and `threads`.
 """
@@ -18,10 +18,10 @@ from .threads import map_tiles
 
 Array = NDArray[Any]
 
-SMALL = 1 << 18  # multiplications that BLAS does on one thread anyway
-LARGE = 1 << 23  # that are worth a second thread
+SMALL = 1 << 18  # multiplications, below which BLAS uses one thread anyway
+LARGE = 1 << 23  # multiplications, from which on a second thread pays
 NARROW = 64  # rows or columns, below which a block costs more than it saves
-BLOCKS = 16
+BLOCKS = 16  # most blocks of one product
 
 
 def matmul(x: Array, y: Array) -> Array:

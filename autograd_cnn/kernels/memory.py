@@ -1,8 +1,8 @@
-"""Memory that is used again: the first touch of a fresh page costs more than the pass that fills it.
+"""Reuses memory: the first touch of a fresh page costs more than the pass that fills it.
 
-`empty` cuts arrays out of large regions. When the last view of one is gone its part is free, joins what is free
-beside it, and goes to the next that asks: a training step lives in what the step before has left, in little more
-than the memory it has in use at once. `scratch` is what a tile needs while it computes.
+`empty` cuts arrays out of large regions. When the last view of an array is gone, its part of the region is free again,
+merges with free parts beside it, and serves a later array. So a training step runs in the memory that the step before
+has left, which is little more than what it uses at any one time. `scratch` gives a tile its temporary arrays.
 
 Imports NumPy and the standard library.
 """
@@ -21,15 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-SMALLEST = 1 << 17  # bytes that are worth it: malloc itself keeps what is smaller
+SMALLEST = 1 << 17  # bytes of an array; malloc itself reuses smaller ones
 REGION = 1 << 28  # bytes that are reserved at once: a page costs nothing before it is touched
-SPARE = 1 << 29  # bytes that may wait for another use
-LINE = 64  # bytes of a line of the cache
-KEPT = 1 << 24  # bytes of a scratch buffer that its thread keeps; more, for one huge image, is given back
+SPARE = 1 << 29  # bytes that may stay free; beyond this, idle regions are released
+LINE = 64  # bytes of a cache line
+KEPT = 1 << 24  # bytes of a scratch buffer that its thread keeps; a larger one, for a huge image, is released
 
 
 class _Region:
-    """Memory, and the parts of it that are free: pairs (start, stop) in order, never side by side."""
+    """Memory, and its free parts: pairs (start, stop), in order and never adjacent."""
 
     def __init__(self, size: int) -> None:
         memory = np.empty(size + LINE, np.uint8)
@@ -40,7 +40,7 @@ class _Region:
     def is_idle(self) -> bool:
         return self.free == [(0, self.memory.size)]
 
-    def give_back(self, start: int, stop: int) -> None:
+    def release(self, start: int, stop: int) -> None:
         at = bisect(self.free, (start, stop))
         if at < len(self.free) and self.free[at][0] == stop:
             stop = self.free.pop(at)[1]
@@ -57,15 +57,15 @@ class _Local(threading.local):
 
 _local = _Local()
 _regions: list[_Region] = []
-_lent: dict[int, tuple[Any, _Region, int, int]] = {}  # by the id of a weak reference: it, and where its array is
-_returned: deque[tuple[_Region, int, int]] = deque()  # and not yet free
-_lock = threading.Lock()  # for `_regions` and what is in them
+_lent: dict[int, tuple[Any, _Region, int, int]] = {}  # id(weak reference) -> the reference, and its array's place
+_returned: deque[tuple[_Region, int, int]] = deque()  # places of dead arrays that are not yet marked as free
+_lock = threading.Lock()  # guards `_regions` and the free parts in them
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Array, not initialised, in memory that earlier ones have given back.
+    """Array, not initialised, in memory that earlier arrays have left.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     size = -(-size // LINE) * LINE
     with _lock:
         region, start = _take(size)
-    # Wrapped, or views of views would refer to the region, and not to the array whose death is awaited.
+    # Wrapped: otherwise views of the array would have the region as their base, and outlive the array unnoticed.
     lent: Any = PickleBuffer(region.memory[start : start + size])
     array: NDArray[Any] = np.ndarray(shape, dtype, lent)
     loan = weakref.ref(array, _take_back)
@@ -90,10 +90,10 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 
 def _take(size: int) -> tuple[_Region, int]:
-    """The smallest part that is large enough; a new region where there is none."""
+    """Take memory from the smallest free part that is large enough, or from a new region."""
     while _returned:
         region, start, stop = _returned.popleft()
-        region.give_back(start, stop)
+        region.release(start, stop)
         if region.is_idle() and sum(stop - start for r in _regions for start, stop in r.free) > SPARE:
             _regions[:] = [r for r in _regions if r is not region]
     fits = [
@@ -113,13 +113,13 @@ def _take(size: int) -> tuple[_Region, int]:
 
 
 def _take_back(loan: Any) -> None:
-    # Runs wherever an array dies, in the middle of anything: no lock, and only steps that are atomic.
+    # Runs wherever an array dies, perhaps while this thread holds the lock: takes none, and only does atomic steps.
     _, region, start, stop = _lent.pop(id(loan))
     _returned.append((region, start, stop))
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Array of this thread, not initialised, good until the thread asks for the same name again."""
+    """Array of this thread, not initialised, valid until the thread asks for the same name again."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = _local.buffers.get(name)
     if buffer is None or buffer.size < size:

@@ -1,16 +1,15 @@
 """Pooling of images and its gradients: raw arrays in, raw arrays out.
 
-A window is reduced by a maximum or a sum, which may as well be taken along its columns first, then along what
-is left of its rows: KH + KW passes over a tile rather than KH * KW. Max pooling says too which place of each
-window it took. With that known it is a linear map, which picks entries of x (`max_gather2d`), and its adjoint
-puts them back (`max_unpool2d`). Average pooling is linear from the start, and `avg_unpool2d` is its adjoint.
-So each of a pair is the derivative of the other, to any order.
+A maximum or a sum over a window can be taken down its columns first, then along the row that they leave: KH + KW
+passes over a tile rather than KH * KW. Max pooling also returns which place of each window holds the maximum. Given
+the places it is a linear map, which picks entries of x (`max_gather2d`), and its adjoint puts them back
+(`max_unpool2d`). Average pooling is linear as it is, and `avg_unpool2d` is its adjoint. In both pairs each is the
+derivative of the other, to any order.
 
-Images are NHWC. Options come normalised: `kernel_size` and `stride` are (vertical, horizontal), `padding` is
-((top, bottom), (left, right)). Inputs are only read; they may have any strides, and no images at all. Outputs
-have their dtype: float16, float32 or float64.
+Images are NHWC. Options come normalised, as in `windows`. Inputs are only read; they may have any strides, and there
+may be no images at all. Outputs have the dtype of the input.
 
-Imports NumPy and its neighbours `convolution` (windows and tiles), `elementwise`, `memory` and `twins`.
+Imports NumPy and its neighbours `elementwise`, `memory`, `tiles`, `twins` and `windows`.
 """
 
 from __future__ import annotations
@@ -22,10 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .convolution import Padding, Pair, Place, Shape, map_images, output_size, taps
 from .elementwise import select
 from .memory import empty, scratch
+from .tiles import map_images
 from .twins import twin
+from .windows import Index, Padding, Pair, Shape, output_size, taps
 
 Array = NDArray[Any]
 
@@ -36,13 +36,13 @@ def max_pool2d(
     """Largest number of each window, and its place.
 
     A tie goes to the first place in row-major order; NaN counts as larger than every number; padding is never
-    taken, not even where all else is -inf.
+    taken, not even where everything else is -inf.
 
     Parameters
     ----------
     x : array (N, H, W, C)
     places : bool
-        Whether they are wanted: without them it takes half as long.
+        Whether to return the places: without them it takes half as long.
 
     Returns
     -------
@@ -59,38 +59,40 @@ def max_pool2d(
     """
     y = empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
     if not places:
-        tile = partial(_max_values, kernel_size=kernel_size, stride=stride, padding=padding)
+        tile = partial(max_tile, kernel_size=kernel_size, stride=stride, padding=padding)
         map_images(tile, np.ascontiguousarray(x), y)
         return y, None
     argmax = empty(y.shape, np.uint8 if kernel_size[0] * kernel_size[1] <= 255 else np.uint16)
-    tile = partial(_max_tile, kernel_size=kernel_size, stride=stride, padding=padding)
+    tile = partial(max_argmax_tile, kernel_size=kernel_size, stride=stride, padding=padding)
     map_images(tile, np.ascontiguousarray(x), y, argmax)
     return y, argmax
 
 
-@twin("y")
-def _max_values(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+@twin("pooling.max_tile", writes=("y",))
+def max_tile(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+    """Write the maxima of a few images into `y`."""
     _reduce(np.maximum, -np.inf, x, y, kernel_size, stride, padding)
 
 
-@twin("y", "argmax")
-def _max_tile(x: Array, y: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+@twin("pooling.max_argmax_tile", writes=("y", "argmax"))
+def max_argmax_tile(x: Array, y: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+    """Write the maxima of a few images into `y`, and their places into `argmax`."""
     _reduce(np.maximum, -np.inf, x, y, kernel_size, stride, padding)
-    # A place that equals the maximum scores the more the earlier it stands; no score: the maximum is NaN.
+    # Places that equal the maximum score, and the first scores highest. A score of 0 means that the maximum is NaN.
     # By arithmetic, because a branch on every number is mispredicted half of the time: 5 times slower.
     argmax[...] = 0
     places = kernel_size[0] * kernel_size[1]
-    for takes in np.equal, lambda a, _: np.isnan(a):
-        for place, seen, met in _places(x.shape, y.shape, kernel_size, stride, padding):
-            score = takes(x[met], y[seen]).view(np.uint8) * argmax.dtype.type(places - place)
-            np.maximum(argmax[seen], score, out=argmax[seen])
+    for is_maximum in np.equal, lambda a, _: np.isnan(a):
+        for place, windows, pixels in _places(x.shape, y.shape, kernel_size, stride, padding):
+            score = is_maximum(x[pixels], y[windows]).view(np.uint8) * argmax.dtype.type(places - place)
+            np.maximum(argmax[windows], score, out=argmax[windows])
         if argmax.all():
             break
     np.subtract(places, argmax, out=argmax)
 
 
 def max_unpool2d(g: Array, argmax: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
-    """Gradient of `max_pool2d`: every entry of `g` added to the place that its window took.
+    """Gradient of `max_pool2d`: adds every entry of `g` to the pixel that was the maximum of its window.
 
     Parameters
     ----------
@@ -102,25 +104,26 @@ def max_unpool2d(g: Array, argmax: Array, x_shape: Shape, kernel_size: Pair, str
     array (N, H, W, C)
     """
     gx = empty(x_shape, g.dtype)
-    tile = partial(_unpool_tile, kernel_size=kernel_size, stride=stride, padding=padding)
+    tile = partial(max_unpool_tile, kernel_size=kernel_size, stride=stride, padding=padding)
     map_images(tile, np.ascontiguousarray(g), np.ascontiguousarray(argmax), gx)
     return gx
 
 
-@twin("gx")
-def _unpool_tile(g: Array, argmax: Array, gx: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
-    apart = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]
+@twin("pooling.max_unpool_tile", writes=("gx",))
+def max_unpool_tile(g: Array, argmax: Array, gx: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+    """Write `max_unpool2d` of a few images into `gx`."""
+    disjoint = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]
     gx[...] = 0
-    for place, seen, met in _places(gx.shape, g.shape, kernel_size, stride, padding):
-        given = select(argmax[seen] == place, g[seen])
-        if apart:  # a third faster
-            gx[met] = given
+    for place, windows, pixels in _places(gx.shape, g.shape, kernel_size, stride, padding):
+        chosen = select(argmax[windows] == place, g[windows])
+        if disjoint:  # a third faster
+            gx[pixels] = chosen
         else:
-            gx[met] += given
+            gx[pixels] += chosen
 
 
 def max_gather2d(x: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
-    """Entries of `x` in the places that `argmax` names: linear in `x`, and the adjoint of `max_unpool2d`.
+    """Entries of `x` at the places `argmax`: linear in `x`, and the adjoint of `max_unpool2d`.
 
     Parameters
     ----------
@@ -135,8 +138,8 @@ def max_gather2d(x: Array, argmax: Array, kernel_size: Pair, stride: Pair, paddi
 
     def tile(x: Array, argmax: Array, y: Array) -> None:
         y[...] = 0
-        for place, seen, met in _places(x.shape, y.shape, kernel_size, stride, padding):
-            y[seen] += select(argmax[seen] == place, x[met])
+        for place, windows, pixels in _places(x.shape, y.shape, kernel_size, stride, padding):
+            y[windows] += select(argmax[windows] == place, x[pixels])
 
     map_images(tile, x, argmax, y)
     return y
@@ -154,19 +157,20 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> A
     array (N, OH, OW, C)
     """
     y = empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
-    tile = partial(_mean_tile, kernel_size=kernel_size, stride=stride, padding=padding)
+    tile = partial(avg_tile, kernel_size=kernel_size, stride=stride, padding=padding)
     map_images(tile, np.ascontiguousarray(x), y)
     return y
 
 
-@twin("y")
-def _mean_tile(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+@twin("pooling.avg_tile", writes=("y",))
+def avg_tile(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+    """Write the means of a few images into `y`."""
     _reduce(np.add, 0, x, y, kernel_size, stride, padding)
     y /= kernel_size[0] * kernel_size[1]
 
 
 def avg_unpool2d(g: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
-    """Gradient of `avg_pool2d`: every entry of `g` spread evenly over its window.
+    """Gradient of `avg_pool2d`: spreads every entry of `g` evenly over its window.
 
     Parameters
     ----------
@@ -178,21 +182,22 @@ def avg_unpool2d(g: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padd
     array (N, H, W, C)
     """
     gx = empty(x_shape, g.dtype)
-    tile = partial(_spread_tile, kernel_size=kernel_size, stride=stride, padding=padding)
+    tile = partial(avg_unpool_tile, kernel_size=kernel_size, stride=stride, padding=padding)
     map_images(tile, np.ascontiguousarray(g), gx)
     return gx
 
 
-@twin("gx")
-def _spread_tile(g: Array, gx: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+@twin("pooling.avg_unpool_tile", writes=("gx",))
+def avg_unpool_tile(g: Array, gx: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
+    """Write `avg_unpool2d` of a few images into `gx`."""
     down, across = _axes(gx.shape, g.shape, kernel_size, stride, padding)
     share = g / (kernel_size[0] * kernel_size[1])
     rows = scratch("rows", (len(gx), g.shape[1], *gx.shape[2:]), gx.dtype)
     rows[...] = gx[...] = 0
-    for _, seen, met in taps(*across):
-        rows[met] += share[seen]
-    for _, seen, met in taps(*down):
-        gx[met] += rows[seen]
+    for _, windows, pixels in taps(*across):
+        rows[pixels] += share[windows]
+    for _, windows, pixels in taps(*down):
+        gx[pixels] += rows[windows]
 
 
 def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Shape:
@@ -203,13 +208,13 @@ def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padd
 def _reduce(
     ufunc: np.ufunc, empty: float, x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding
 ) -> None:
-    """Every window of x reduced into y."""
+    """Reduce every window of `x` into `y`; `empty` is the result for no numbers."""
     down, across = _axes(x.shape, y.shape, kernel_size, stride, padding)
     rows = scratch("rows", (len(x), y.shape[1], *x.shape[2:]), y.dtype)
     for source, out, axis in (x, rows, down), (rows, y, across):
-        steps = [(out[seen], source[met]) for _, seen, met in taps(*axis)]
+        steps = [(out[windows], source[pixels]) for _, windows, pixels in taps(*axis)]
         if len(steps) > 1 and steps[0][0].shape == steps[1][0].shape == out.shape:
-            ufunc(steps.pop(0)[1], steps.pop(0)[1], out=out)  # rather than fill, and read it again for each
+            ufunc(steps.pop(0)[1], steps.pop(0)[1], out=out)  # saves filling `out`, and reading it twice
         else:
             out[...] = empty
         for part, more in steps:
@@ -217,7 +222,7 @@ def _reduce(
 
 
 def _axes(x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Any:
-    """Arguments of `taps` for windows of x one column wide, and for windows of their results one row high."""
+    """Arguments of `taps` for windows one column wide, and for windows one row high over their results."""
     (_, height, width, _), (_, rows, columns, _) = x_shape, y_shape
     down = (height, width), (rows, width), (kernel_size[0], 1), (stride[0], 1), (padding[0], (0, 0))
     across = (rows, width), (rows, columns), (1, kernel_size[1]), (1, stride[1]), ((0, 0), padding[1])
@@ -226,7 +231,7 @@ def _axes(x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, paddi
 
 def _places(
     x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding
-) -> Iterator[tuple[int, Place, Place]]:
-    """As `taps`, with the tap's number in row-major order."""
-    for (i, j), seen, met in taps(x_shape[1:3], y_shape[1:3], kernel_size, stride, padding):
-        yield i * kernel_size[1] + j, seen, met
+) -> Iterator[tuple[int, Index, Index]]:
+    """As `taps`, with each tap as its place in row-major order."""
+    for (i, j), windows, pixels in taps(x_shape[1:3], y_shape[1:3], kernel_size, stride, padding):
+        yield i * kernel_size[1] + j, windows, pixels

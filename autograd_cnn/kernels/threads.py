@@ -1,10 +1,10 @@
-"""Tiles of a batch over a few threads: the one place that knows about threads, and about those of BLAS.
+"""Computes tiles on several threads, and keeps the threads of BLAS out of their way.
 
-NumPy lets go of the interpreter while it computes, so plain threads use all cores. Work is cut into tiles,
-each so small that every pass over it finds it in a core's cache, and the threads take tiles from one queue
-until it is empty. BLAS has threads of its own: while tiles run it is held to one, or the two kinds would
-crowd each other out. Neither the tiles nor the order in which their results are joined depend on the number
-of threads, so no bit of a result does.
+NumPy releases the interpreter's lock while it computes, so Python threads use all cores. Work is cut into tiles, each
+small enough to stay in a core's cache over several passes, and the threads take tiles from one queue until it is
+empty. BLAS has threads of its own, which would compete for the same cores: while tiles run it is limited to one.
+Neither the tiles nor the order in which their results are joined depend on the number of threads, so no bit of a result
+does.
 
 Imports NumPy, the standard library and, when the first tile runs, threadpoolctl.
 """
@@ -33,14 +33,14 @@ class _Local(threading.local):
 
 
 class _Shared:
-    """What the threads of a process share; a forked child, which has none of them, starts a new one."""
+    """State that the threads of a process share; a forked child, which has none of the threads, starts anew."""
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads
         self.lock = threading.Lock()
         self.pool: ThreadPoolExecutor | None = None
-        self.holders = 0  # calls that hold BLAS to one thread
-        self.blas_threads: list[int] = []  # of each library, when nobody holds it
+        self.holders = 0  # calls under way that limit BLAS to one thread
+        self.blas_threads: list[int] = []  # of each library, when no call limits it
 
 
 _local = _Local()
@@ -48,7 +48,7 @@ _shared = _Shared()
 
 
 def get_num_threads() -> int:
-    """Number of threads that compute tiles, the caller's own included.
+    """Number of threads that compute tiles, including the caller's own.
 
     Set by `set_num_threads`, else by the environment variable `AUTOGRAD_CNN_NUM_THREADS`, else one for each
     core that this process may use.
@@ -63,7 +63,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Compute tiles on `n` threads from now on, the caller's own included. No bit of a result depends on it.
+    """Compute tiles on `n` threads from now on, including the caller's own. No bit of a result depends on it.
 
     Raises
     ------
@@ -91,11 +91,11 @@ def set_num_threads(n: int) -> None:
 
 
 def map_tiles(function: Callable[[int], Result], count: int, products: bool = True) -> list[Result]:
-    """Results of `function(0)`, ..., `function(count - 1)`, in that order, computed on all threads.
+    """Compute ``function(0)``, ..., ``function(count - 1)`` on all threads, and return the results in this order.
 
-    The caller's thread works too; alone if there is one tile, or if it is in a tile already. An exception in
-    a tile drops the tiles not yet begun, and is raised as itself when those under way have ended. With
-    ``products=False``, for tiles that multiply no matrices, BLAS is left alone.
+    The caller's thread takes part; it works alone if there is one tile, or if it is computing a tile already. An
+    exception in a tile drops the tiles not yet begun, and is raised unchanged when those under way have ended.
+    With ``products=False``, for tiles that multiply no matrices, the threads of BLAS are not touched.
 
     Examples
     --------
@@ -130,9 +130,9 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
 
     with _one_blas_thread() if products else nullcontext():
         helpers = []
-        with suppress(RuntimeError):  # no more threads to be had, or Python is ending: fewer will do
+        with suppress(RuntimeError):  # no more threads can be started, or Python is shutting down: fewer will do
             for _ in range(min(get_num_threads(), count) - 1):
-                # in a copy of the caller's context, because NumPy keeps `errstate` there
+                # In a copy of the caller's context, where NumPy keeps `errstate`.
                 helpers.append(_pool().submit(copy_context().run, help_out))
         work()
         if helpers:
@@ -144,7 +144,7 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
     finally:
         errors.clear()  # error -> traceback -> this frame -> error would be a cycle
         results.clear()
-        function = None  # type: ignore[assignment]  # a thread may hold on to `work` for a moment: not to arrays
+        function = None  # type: ignore[assignment]  # a thread may keep `work` a moment longer, but not its arrays
 
 
 def _pool() -> ThreadPoolExecutor:
@@ -156,7 +156,7 @@ def _pool() -> ThreadPoolExecutor:
 
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
-    """BLAS on one thread until the last of all callers has left; in 5 us."""
+    """Limit BLAS to one thread until the last concurrent caller leaves; takes 5 us."""
     shared = _shared
     with shared.lock:
         if not shared.holders:
@@ -171,16 +171,16 @@ def _one_blas_thread() -> Iterator[None]:
             _set_blas(shared.blas_threads, only_here=shared.holders > 0)
 
 
-def _set_blas(numbers: Iterable[int], only_here: bool = False) -> None:
-    """Set the number of threads of each library; with `only_here`, of those that count for each caller."""
-    for library, number in zip(_blas(), numbers, strict=False):
+def _set_blas(counts: Iterable[int], only_here: bool = False) -> None:
+    """Set the threads of each library; with `only_here`, of those that keep a number for each calling thread."""
+    for library, count in zip(_blas(), counts, strict=False):
         if only_here and getattr(library, "threading_layer", None) != "openmp":
             continue
-        # From 3.8 on, threadpoolctl obeys the first thread that comes and, without a word, no other. Here the
-        # first to come may not be the last to leave, and the lock keeps order.
+        # From 3.8 on, threadpoolctl obeys only the first thread that sets a number, and silently ignores others. Here
+        # the first caller may not be the last to leave; the lock of `_Shared` keeps them in order.
         release = getattr(library, "clear_controlling_thread", lambda force: None)
         release(force=True)
-        library.set_num_threads(number)
+        library.set_num_threads(count)
         release(force=True)
 
 

@@ -1,7 +1,7 @@
-"""Of a pass over a tile, which of two runs: the NumPy function, or its compiled twin of the same name.
+"""Chooses, per call, the NumPy pass over a tile or its compiled twin.
 
-The twins are in `compiled`, and need Numba (``pip install "autograd_cnn[fast]"``). They are compiled when first
-called and kept on disk. ``AUTOGRAD_CNN_KERNELS=numpy`` turns them off; ``numba`` insists on them.
+The twins are in the package `compiled`, and need Numba (``pip install "autograd_cnn[fast]"``). Numba compiles each when
+it is first called, and keeps it on disk. ``AUTOGRAD_CNN_KERNELS=numpy`` turns the twins off; ``numba`` requires them.
 
 Imports NumPy, the standard library and, when the first pass runs, `compiled`.
 """
@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Callable
 from functools import cache, wraps
+from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
 from typing import Any, TypeVar
@@ -23,14 +24,16 @@ Pass = TypeVar("Pass", bound=Callable[..., None])
 
 @cache
 def kernel_set() -> str:
-    """What runs: ``"numba"`` where it can be imported, else ``"numpy"``; or what AUTOGRAD_CNN_KERNELS says.
+    """Which passes run: ``"numba"`` where Numba can be imported, else ``"numpy"``.
+
+    The environment variable AUTOGRAD_CNN_KERNELS overrides this.
 
     Raises
     ------
     ValueError
-        If it says something else.
+        If the variable has another value than these two.
     ImportError
-        If it asks for Numba where there is none that works.
+        If it is ``numba`` and Numba cannot be imported.
     """
     value = os.environ.get("AUTOGRAD_CNN_KERNELS", "")
     if value not in ("", "numpy", "numba"):
@@ -47,17 +50,22 @@ def kernel_set() -> str:
     return "numba"
 
 
-def twin(*written: str) -> Callable[[Pass], Pass]:
-    """Run the compiled twin of a pass instead, if there is one and the arrays suit it: C order, one real dtype.
+def twin(name: str, *, writes: tuple[str, ...]) -> Callable[[Pass], Pass]:
+    """Run the compiled twin of a pass instead, where the arrays suit it.
+
+    They suit it if they are in C order, in the machine's byte order, and all of one dtype, float32 or float64, apart
+    from places in a window, which are uint8 or uint16. Other arrays go to the NumPy function.
 
     Parameters
     ----------
-    written : str
+    name : str
+        ``"file.function"``, the twin's place in `compiled`.
+    writes : tuple of str
         The parameters that the pass writes into; it only reads the others.
     """
 
     def decorate(function: Pass) -> Pass:
-        reads = [name not in written for name in signature(function).parameters]
+        reads = [parameter not in writes for parameter in signature(function).parameters]
 
         @wraps(function)
         def run(*args: Any, **options: Any) -> None:
@@ -69,13 +77,14 @@ def twin(*written: str) -> Callable[[Pass], Pass]:
                 if not isinstance(a, np.ndarray):
                     continue
                 kind = a.dtype.char
-                if not a.flags.c_contiguous or kind not in "fdBH" or (kind in "fd" and real not in ("", kind)):
+                suits = a.flags.c_contiguous and kind in "fdBH" and a.dtype.isnative
+                if not suits or (kind in "fd" and real not in ("", kind)):
                     return function(*args, **options)
                 real = kind if kind in "fd" else real
-                if reads[i] and a.flags.writeable:  # or it would be compiled for both kinds
+                if reads[i] and a.flags.writeable:  # Numba would compile again for each mix of read-only arguments
                     passed[i] = a.view()
                     passed[i].setflags(write=False)
-            return _compiled(function.__name__)(*passed, **options)
+            return compiled_pass(name)(*passed, **options)
 
         return run  # type: ignore[return-value]
 
@@ -83,7 +92,7 @@ def twin(*written: str) -> Callable[[Pass], Pass]:
 
 
 @cache
-def _compiled(name: str) -> Callable[..., None]:
-    from . import compiled
-
-    return getattr(compiled, name)
+def compiled_pass(name: str) -> Callable[..., None]:
+    """The function of `compiled` that `twin` names."""
+    file, function = name.split(".")
+    return getattr(import_module(f"{__package__}.compiled.{file}"), function)

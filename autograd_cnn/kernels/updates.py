@@ -1,4 +1,4 @@
-"""Steps of optimisers, in place: a pass reads and writes a piece of a parameter and of its slots once.
+"""Steps of optimisers, in place: a pass reads and writes each piece of a parameter and of its moments once.
 
 Imports NumPy and its neighbours `memory` and `twins`.
 """
@@ -16,18 +16,18 @@ from .twins import twin
 Array = NDArray[Any]
 
 
-@twin("p", "m", "v")
-def adam(p: Array, g: Array, m: Array, v: Array, numbers: Array) -> None:
+@twin("updates.adam", writes=("p", "m", "v"))
+def adam(p: Array, g: Array, m: Array, v: Array, coefficients: Array) -> None:
     """Move `p` against `g`, scaled by the running moments `m` and `v`.
 
     Parameters
     ----------
     p, g, m, v : array (n,)
-    numbers : array (8,)
-        Of their dtype: what `p` is multiplied by first, share of `p` that joins `g`, 1 - beta1, beta2, 1 - beta2,
-        ``1 / sqrt(1 - beta2**step)``, eps and ``lr / (1 - beta1**step)``.
+    coefficients : array (8,)
+        In the dtype of `p`: the factor that `p` is multiplied by first, the multiple of `p` that is added to `g`,
+        1 - beta1, beta2, 1 - beta2, ``1 / sqrt(1 - beta2**step)``, eps and ``lr / (1 - beta1**step)``.
     """
-    shrink, decay, fresh1, beta2, fresh2, root, eps, rate = numbers
+    shrink, decay, fresh1, beta2, fresh2, root, eps, rate = coefficients
     s, t = scratch("update", (2, len(p)), p.dtype)
     if shrink != 1:
         p *= shrink

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from autograd_cnn.kernels import convolution, threads
+from autograd_cnn.kernels import threads, tiles
 
 
 def output_size(size, kernel, stride, edges, dilation=1):
@@ -146,9 +146,35 @@ def num_threads():
 
 
 @pytest.fixture
+def same_on_any_number_of_threads(num_threads):
+    """Check a function of float32 arrays against another; the same bits on 1, 2 and 3 threads; arguments only read."""
+
+    def check(function, plain, *args):
+        before = [a.copy() for a in args]
+        results = []
+        for n in 1, 2, 3:
+            num_threads(n)
+            results.append(function(*args))
+        np.testing.assert_allclose(results[0], plain(*args), rtol=1e-5, atol=1e-5)
+        assert results[0].dtype == np.float32
+        for result in results[1:]:
+            np.testing.assert_array_equal(result, results[0])
+        for array, copy in zip(args, before, strict=True):
+            np.testing.assert_array_equal(array, copy)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def normal():
+    """Normal numbers of float32, by shape and seed."""
+    return lambda *shape, seed=0: np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+@pytest.fixture
 def small_tiles(monkeypatch):
     """So little cache that images of a few pixels are cut into many tiles, and into rows."""
-    monkeypatch.setattr(convolution, "CACHE", 1000)
+    monkeypatch.setattr(tiles, "CACHE", 1000)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograd_cnn.kernels import convolution
+from autograd_cnn.kernels import tiles
 from autograd_cnn.kernels.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 
 NONE = ((0, 0), (0, 0))
@@ -79,12 +79,6 @@ def test_the_three_equal_explicit_loops(naive, rng, geometry):
 
 def test_the_three_equal_explicit_loops_in_small_tiles(naive, rng, geometry, small_tiles):
     check_against_loops(naive, *make(rng, geometry, images=3))
-
-
-def test_small_tiles_cut_images_into_rows(small_tiles):
-    assert convolution.tiles(images=2, rows=5, row_bytes=400)[:3] == [
-        (slice(0, 1), slice(0, 2)), (slice(0, 1), slice(2, 4)), (slice(0, 1), slice(4, 5)),
-    ]  # fmt: skip
 
 
 edges = st.tuples(st.integers(0, 3), st.integers(0, 3))
@@ -180,11 +174,11 @@ def test_the_number_of_threads_changes_no_bit(rng, name, small_tiles, num_thread
 
 
 def test_a_deep_batch_equals_its_images(rng, monkeypatch):
-    monkeypatch.setattr(convolution, "CACHE", 1 << 17)
+    monkeypatch.setattr(tiles, "CACHE", 1 << 17)
     x, w, b, g, options = make(rng, GEOMETRIES["padding 1"], images=3000)
     y, gx, gw = all_three(x, w, b, g, options)
     row_bytes = y.shape[2] * w[..., 0].size * y.itemsize
-    assert len(convolution.tiles(len(x), y.shape[1], row_bytes)) > 5 * convolution.PARTS
+    assert len(tiles.tiles(len(x), y.shape[1], row_bytes)) > 5 * tiles.PARTS
     some = slice(2990, 2992)
     np.testing.assert_array_equal(y[some], conv2d(x[some], w, b, *options))
     np.testing.assert_array_equal(gx[some], conv2d_input_gradient(g[some], w, x[some].shape, *options))

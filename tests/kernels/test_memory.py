@@ -1,4 +1,4 @@
-"""Memory that is used again: who gets whose, and when never."""
+"""Reused memory: which part an array gets, when a part is free again, and that no two arrays share one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from autograd_cnn.kernels import memory
+from autograd_cnn.kernels import elementwise, memory
 from autograd_cnn.kernels.memory import empty, scratch
 
 SHAPE = 300, 400  # large enough to be kept
@@ -50,7 +50,7 @@ def test_read_only_arrays_come_back_writable():
     empty(SHAPE, np.float32)[...] = 1
 
 
-def test_what_was_given_back_is_cut_up_and_joined_again():
+def test_free_memory_is_cut_up_and_merged_again():
     large = empty((800, 1000), np.float32)
     at = place(large)
     del large
@@ -81,7 +81,7 @@ def test_parts_never_overlap():
     assert len(memory._regions) == 1  # of which little was ever touched
 
 
-def test_regions_that_nobody_uses_are_let_go_of_beyond_a_limit(monkeypatch):
+def test_idle_regions_are_released_beyond_a_limit(monkeypatch):
     monkeypatch.setattr(memory, "REGION", 1 << 20)
     monkeypatch.setattr(memory, "SPARE", 3 << 20)
     arrays = [empty(SHAPE, np.float64) for _ in range(9)]
@@ -92,9 +92,19 @@ def test_regions_that_nobody_uses_are_let_go_of_beyond_a_limit(monkeypatch):
     assert any(np.shares_memory(a, region.memory) for region in memory._regions)
 
 
-def test_small_arrays_are_of_no_interest():
+def test_small_arrays_take_no_region():
     empty((10, 10), np.float64)
     assert not memory._regions
+
+
+def test_a_steady_loop_takes_no_new_memory():
+    x = np.random.default_rng(0).standard_normal((700, 900), np.float32)
+    places = set()
+    for _ in range(5):
+        y = elementwise.relu(x)
+        places.add(place(y))
+        del y
+    assert len(places) == 1
 
 
 def test_many_threads_never_share():
@@ -128,7 +138,7 @@ def test_scratch_is_reused_by_name_and_not_shared_by_threads():
     assert not np.shares_memory(elsewhere[0], a)
 
 
-def test_a_huge_scratch_array_is_given_back():
+def test_a_huge_scratch_array_is_not_kept():
     small = scratch("huge", (10,), np.float64)
     huge = scratch("huge", (memory.KEPT + 1,), np.uint8)
     assert not np.shares_memory(scratch("huge", (memory.KEPT + 1,), np.uint8), huge)

@@ -1,23 +1,25 @@
-"""Compiled passes against the NumPy functions that they stand for, and which of the two runs."""
+"""Compiled twins: each exists, and does what its NumPy function does, bit for bit; and which of the two runs."""
 
 from __future__ import annotations
 
-import inspect
+import ast
 import os
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from autograd_cnn.kernels import convolution, elementwise, normalization, pooling, twins, updates, winograd
+from autograd_cnn.kernels import elementwise, pooling, twins
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
 POOL = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
 
 
-def numbers(shape, dtype=np.float32):
+def whole(shape, dtype=np.float32):
     """Whole numbers with ties: sums are exact in any order."""
     return np.random.default_rng(0).integers(-3, 4, shape).astype(dtype)
 
@@ -27,121 +29,197 @@ def empty_like(shape, dtype=np.float32):
 
 
 def special(shape):
-    x = numbers(shape)
+    x = whole(shape)
     x.reshape(-1)[::5] = np.nan
     x.reshape(-1)[1::7] = np.inf
     return x
 
 
 IMAGES, POOLED = (2, 6, 5, 3), (2, 3, 5, 3)
-IMAGE, ROWS = numbers(IMAGES), numbers((8, 3))
+IMAGE, ROWS = whole(IMAGES), whole((8, 3))
 CONV = (3, 2), ((1, 0), (0, 2)), (2, 3)
 STEP = np.array([1, 0, 0.25, 0.5, 0.5, 2, 0.5, 0.25], np.float32)
 CASES = {
     "transform_images": (
-        winograd.transform_images,
-        (numbers((2, 5, 4, 3)), empty_like((16, 13, 3)), 1, -1, 3, 2, (1, 1)),
+        "winograd.transform_images",
+        (whole((2, 5, 4, 3)), empty_like((16, 13, 3)), 1, -1, 3, 2, (1, 1)),
     ),
     "transform_images, parts": (
-        winograd.transform_images,
-        (numbers((2, 5, 4, 3)), empty_like((16, 13, 12)), -1, 1, 3, 2, (2, 2)),
+        "winograd.transform_images",
+        (whole((2, 5, 4, 3)), empty_like((16, 13, 12)), -1, 1, 3, 2, (2, 2)),
     ),
-    "collect_images": (winograd.collect_images, (numbers((16, 13, 3)), numbers(3), empty_like((2, 5, 3, 3)), 3, 2)),
-    "transform_gradients": (winograd.transform_gradients, (numbers((2, 5, 3, 3)), empty_like((16, 13, 3)), 3, 2)),
-    "max alone": (pooling._max_values, (special(IMAGES), empty_like(POOLED))),
-    "max": (pooling._max_tile, (special(IMAGES), empty_like(POOLED), empty_like(POOLED, np.uint8))),
-    "unpool": (pooling._unpool_tile, (numbers(POOLED), numbers(POOLED).astype(np.uint8) % 6, empty_like(IMAGES))),
-    "mean": (pooling._mean_tile, (6 * numbers(IMAGES), empty_like(POOLED))),
-    "spread": (pooling._spread_tile, (6 * numbers(POOLED), empty_like(IMAGES))),
-    "give back": (convolution._give_back, (numbers((1, 12, 18)), empty_like(IMAGES), (2, 3), (2, 3), *CONV)),
-    "give back, whole rows": (
-        convolution._give_back,
-        (numbers((1, 12, 18)), empty_like(IMAGES), (2, 3), (2, 3), (3, 2), ((1, 0), (2, 0)), (2, 1)),
+    "collect_images": ("winograd.collect_images", (whole((16, 13, 3)), whole(3), empty_like((2, 5, 3, 3)), 3, 2)),
+    "transform_gradients": ("winograd.transform_gradients", (whole((2, 5, 3, 3)), empty_like((16, 13, 3)), 3, 2)),
+    "max": ("pooling.max_tile", (special(IMAGES), empty_like(POOLED))),
+    "max and places": ("pooling.max_argmax_tile", (special(IMAGES), empty_like(POOLED), empty_like(POOLED, np.uint8))),
+    "max unpool": ("pooling.max_unpool_tile", (whole(POOLED), whole(POOLED).astype(np.uint8) % 6, empty_like(IMAGES))),
+    "average": ("pooling.avg_tile", (6 * whole(IMAGES), empty_like(POOLED))),
+    "average unpool": ("pooling.avg_unpool_tile", (6 * whole(POOLED), empty_like(IMAGES))),
+    "col2im": ("columns.col2im", (whole((1, 12, 18)), empty_like(IMAGES), (2, 3), (2, 3), *CONV)),
+    "col2im, whole rows": (
+        "columns.col2im",
+        (whole((1, 12, 18)), empty_like(IMAGES), (2, 3), (2, 3), (3, 2), ((1, 0), (2, 0)), (2, 1)),
     ),
-    "give back, groups": (
-        convolution._give_back,
-        (numbers((3, 12, 6)), empty_like(IMAGES), (2, 3), (3, 2), (2, 2), ((1, 0), (2, 0)), (2, 1)),
+    "col2im, groups": (
+        "columns.col2im",
+        (whole((3, 12, 6)), empty_like(IMAGES), (2, 3), (3, 2), (2, 2), ((1, 0), (2, 0)), (2, 1)),
     ),
-    "depthwise": (convolution._depthwise, (IMAGE, numbers((3, 2, 1, 3)), numbers(3), empty_like((2, 2, 3, 3)), *CONV)),
+    "depthwise": ("depthwise.output_tile", (IMAGE, whole((3, 2, 1, 3)), whole(3), empty_like((2, 2, 3, 3)), *CONV)),
     "depthwise, 2 outputs": (
-        convolution._depthwise,
-        (IMAGE, numbers((3, 2, 1, 6)), numbers(6), empty_like((2, 2, 3, 6)), *CONV),
+        "depthwise.output_tile",
+        (IMAGE, whole((3, 2, 1, 6)), whole(6), empty_like((2, 2, 3, 6)), *CONV),
     ),
     "depthwise, whole rows": (
-        convolution._depthwise,
-        (IMAGE, numbers((3, 4, 1, 3)), numbers(3), empty_like((2, 3, 4, 3)), (2, 1), ((1, 0), (0, 2)), (1, 1)),
+        "depthwise.output_tile",
+        (IMAGE, whole((3, 4, 1, 3)), whole(3), empty_like((2, 3, 4, 3)), (2, 1), ((1, 0), (0, 2)), (1, 1)),
     ),
-    "depthwise, whole rows cut off": (
-        convolution._depthwise,
-        (IMAGE, numbers((2, 2, 1, 3)), numbers(3), empty_like((2, 5, 3, 3)), (1, 1), ((-1, 1), (2, -3)), (1, 1)),
+    "depthwise, whole rows, cut off": (
+        "depthwise.output_tile",
+        (IMAGE, whole((2, 2, 1, 3)), whole(3), empty_like((2, 5, 3, 3)), (1, 1), ((-1, 1), (2, -3)), (1, 1)),
     ),
     "depthwise weights, whole rows": (
-        convolution._depthwise_weights,
-        (IMAGE, numbers((2, 3, 4, 3)), empty_like((3, 4, 1, 3)), (2, 1), ((1, 0), (0, 2)), (1, 1)),
+        "depthwise.weight_gradient_tile",
+        (IMAGE, whole((2, 3, 4, 3)), empty_like((3, 4, 1, 3)), (2, 1), ((1, 0), (0, 2)), (1, 1)),
     ),
     "depthwise input": (
-        convolution._depthwise_input,
-        (numbers((2, 2, 3, 6)), numbers((3, 2, 1, 6)), empty_like(IMAGES), *CONV),
+        "depthwise.input_gradient_tile",
+        (whole((2, 2, 3, 6)), whole((3, 2, 1, 6)), empty_like(IMAGES), *CONV),
     ),
     "depthwise weights": (
-        convolution._depthwise_weights,
-        (IMAGE, numbers((2, 2, 3, 6)), empty_like((3, 2, 1, 6)), *CONV),
+        "depthwise.weight_gradient_tile",
+        (IMAGE, whole((2, 2, 3, 6)), empty_like((3, 2, 1, 6)), *CONV),
     ),
-    "moments": (normalization._moments, (4 * numbers((8, 3)), empty_like(3), empty_like(3))),
-    "normalise": (normalization._normalise, (ROWS, empty_like((8, 3)), numbers(3), numbers(3), numbers(3))),
-    "project": (normalization._project, (ROWS, ROWS[::-1].copy(), empty_like((2, 3)), numbers(3))),
-    "pull back": (
-        normalization._pull_back,
-        (ROWS, ROWS[::-1].copy(), empty_like((8, 3)), *numbers((4, 3))),
+    "moments": ("normalization.moments_tile", (4 * whole((8, 3)), empty_like(3), empty_like(3))),
+    "normalise": ("normalization.normalise_tile", (ROWS, empty_like((8, 3)), whole(3), whole(3), whole(3))),
+    "sums of the gradient": (
+        "normalization.gradient_sums_tile",
+        (ROWS, ROWS[::-1].copy(), empty_like((2, 3)), whole(3)),
     ),
-    "Adam": (updates.adam, (numbers(50), numbers(50), numbers(50), numbers(50) ** 2, STEP)),
-    "Adam, decay": (updates.adam, (numbers(50), numbers(50), numbers(50), numbers(50) ** 2, 0.5 * STEP)),
-    "relu": (elementwise._rectify, (special(100), empty_like(100))),
-    "relu gradient": (elementwise._mask, (special(100), np.roll(special(100), 3))),
+    "gradient": (
+        "normalization.input_gradient_tile",
+        (ROWS, ROWS[::-1].copy(), empty_like((8, 3)), *whole((4, 3))),
+    ),
+    "Adam": ("updates.adam", (whole(50), whole(50), whole(50), whole(50) ** 2, STEP)),
+    "Adam, decay": ("updates.adam", (whole(50), whole(50), whole(50), whole(50) ** 2, 0.5 * STEP)),
+    "relu": ("elementwise.relu_tile", (special(100), empty_like(100))),
+    "mask": ("elementwise.mask_tile", (special(100), np.roll(special(100), 3))),
 }
+
+
+KERNELS = Path(twins.__file__).parent
+
+
+def functions(path):
+    """Functions of a file that have parameters and decorators: pairs (name, parameters, decorators)."""
+    found = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+    return [(f.name, [a.arg for a in f.args.args], f.decorator_list) for f in found]
+
+
+def declared_twins():
+    """Parameters of each NumPy function that has a twin, by the name that it gives the twin."""
+    found = {}
+    for path in KERNELS.glob("*.py"):
+        for name, parameters, decorators in functions(path):
+            for decorator in decorators:
+                if isinstance(decorator, ast.Call) and decorator.func.id == "twin":
+                    twin = decorator.args[0].value
+                    assert twin == f"{path.stem}.{name}" and twin not in found
+                    found[twin] = parameters
+    return found
+
+
+def compiled_passes():
+    """Parameters of each public compiled function, by file and name; read without Numba."""
+    return {
+        f"{path.stem}.{name}": parameters
+        for path in (KERNELS / "compiled").glob("*.py")
+        for name, parameters, decorators in functions(path)
+        if decorators and not name.startswith("_")
+    }
+
+
+def test_every_twin_exists_with_the_parameters_of_its_function_and_has_a_test():
+    assert declared_twins() == compiled_passes()
+    assert set(declared_twins()) == {name for name, _ in CASES.values()}
+
+
+def test_no_compiled_file_calls_another():
+    """Numba would not notice a change of the other, and keep old code on disk."""
+    for path in (KERNELS / "compiled").glob("*.py"):
+        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        names = {alias.name for node in imports if node.level for alias in node.names}
+        assert names <= {"kernel"}, path.name
+
+
+def numpy_pass(name):
+    file, function = name.split(".")
+    return getattr(import_module(f"autograd_cnn.kernels.{file}"), function)
+
+
+def results(run, name, args, change):
+    """The arrays of a case, changed and then given to a pass."""
+    own = [change(a) if isinstance(a, np.ndarray) else a for a in args]
+    run(*own, **(POOL if name.startswith("pooling.") else {}))
+    return [a for a in own if isinstance(a, np.ndarray)]
 
 
 @needs_numba
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("function", "args"), CASES.values(), ids=CASES.keys())
-def test_a_twin_does_the_same_bit_for_bit(function, args, dtype):
-    from autograd_cnn.kernels import compiled
+@pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
+def test_a_twin_does_the_same_bit_for_bit(name, args, dtype):
+    def change(a):
+        return a.astype(dtype if a.dtype.kind == "f" else a.dtype)
 
-    options = POOL if function.__module__ == pooling.__name__ else {}
-    results = []
-    for run in function.__wrapped__, getattr(compiled, function.__name__):
-        own = [a.astype(dtype if a.dtype.kind == "f" else a.dtype) if isinstance(a, np.ndarray) else a for a in args]
-        run(*own, **options)
-        results.append(own)
-    for slow, fast in zip(*results, strict=True):
+    plain = results(numpy_pass(name).__wrapped__, name, args, change)
+    for slow, fast in zip(plain, results(twins.compiled_pass(name), name, args, change), strict=True):
         np.testing.assert_array_equal(slow, fast)
 
 
+FOREIGN = {
+    "other byte order": lambda a: a.astype(a.dtype.newbyteorder()),
+    "float16": lambda a: a.astype(np.float16 if a.dtype.kind == "f" else a.dtype),
+    "longdouble": lambda a: a.astype(np.longdouble if a.dtype.kind == "f" else a.dtype),
+    "wide places": lambda a: a.astype(a.dtype if a.dtype.kind == "f" else np.int64),
+    "Fortran order": lambda a: np.asfortranarray(a.copy()),
+}
+
+
+@pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN.keys())
+@pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
+def test_what_does_not_suit_a_twin_runs_in_numpy(name, args, change):
+    plain = results(numpy_pass(name).__wrapped__, name, args, change)
+    for expected, result in zip(plain, results(numpy_pass(name), name, args, change), strict=True):
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f4", np.float16, np.longdouble])
+def test_large_relu_and_pooling_know_every_real_dtype(dtype):
+    x = whole((20, 30, 31, 8), dtype)
+    y, g = elementwise.relu(x), whole(x.shape, dtype)
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    np.testing.assert_array_equal(elementwise.relu_gradient(g, y), np.where(x > 0, g, 0))
+    window = (2, 3), (2, 3), ((0, 0), (0, 2))
+    y, argmax = pooling.max_pool2d(x, *window)
+    expected, places = pooling.max_pool2d(x.astype(float), *window)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(argmax, places)
+    np.testing.assert_array_equal(
+        pooling.max_unpool2d(y, argmax, x.shape, *window),
+        pooling.max_unpool2d(expected, places, x.shape, *window),
+    )
+
+
 @needs_numba
-def test_every_twin_has_the_parameters_of_its_function_and_a_test():
-    from autograd_cnn.kernels import compiled
-
-    passes = {
-        f.__name__: f
-        for room in (convolution, elementwise, normalization, pooling, updates, winograd)
-        for f in vars(room).values()
-        if inspect.isfunction(f) and hasattr(f, "__wrapped__")
-    }
-    for name, function in passes.items():
-        theirs = inspect.signature(getattr(compiled, name).py_func).parameters
-        assert list(theirs) == list(inspect.signature(function.__wrapped__).parameters), name
-    assert set(passes) == {function.__name__ for function, _ in CASES.values()}
-
-
-@needs_numba
-def test_what_does_not_suit_goes_to_numpy(monkeypatch):
+def test_only_what_suits_is_given_to_a_twin(monkeypatch):
     ran = []
-    monkeypatch.setattr(twins, "_compiled", lambda name: lambda *args: ran.append(name))
+    monkeypatch.setattr(twins, "compiled_pass", lambda name: lambda *args: ran.append(name))
     monkeypatch.setattr(twins, "kernel_set", lambda: "numba")
     x, y = np.ones(10, np.float32), np.empty(10, np.float32)
-    for args, count in [((x, y), 1), ((x[::2], y[::2]), 1), ((x.astype(np.float16), y), 1), ((x.astype(float), y), 1)]:
-        elementwise._rectify(*args)
-        assert len(ran) == count
+    elementwise.relu_tile(x, y)
+    assert ran == ["elementwise.relu_tile"]
+    for other in x[::2], x.astype(np.float16), x.astype(float), x.astype(">f4"):
+        elementwise.relu_tile(other, y[: len(other)])
+    assert len(ran) == 1
 
 
 def kernel_set(value):
@@ -149,6 +227,17 @@ def kernel_set(value):
     environment = {**os.environ, "AUTOGRAD_CNN_KERNELS": value}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).splitlines()[-1]
+
+
+def test_numba_is_imported_with_the_first_pass_and_not_before(python):
+    python(
+        "import sys, numpy as np, autograd_cnn as ag\n"
+        "from autograd_cnn.kernels import convolution, elementwise, twins\n"
+        "ag.nn, ag.optim\n"
+        "assert 'numba' not in sys.modules\n"
+        "elementwise.relu(np.ones(100_000))\n"
+        "assert ('numba' in sys.modules) == (twins.kernel_set() == 'numba')\n"
+    )
 
 
 def test_the_environment_chooses():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograd_cnn.kernels import convolution, winograd
+from autograd_cnn.kernels import convolution, tiles, winograd
 from autograd_cnn.kernels.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 
 ONE = ((1, 1), (1, 1))
@@ -36,7 +36,7 @@ def case(request, rng, monkeypatch):
         *request.param,
         *((1, 1), 1, (3, 3))[len(request.param) - 3 :],
     )
-    monkeypatch.setattr(convolution, "_suits_winograd", lambda y, shape, *_: shape[:2] == kernel)
+    monkeypatch.setattr(convolution, "suits_winograd", lambda y, shape, *_: shape[:2] == kernel)
     x = rng.integers(-8, 9, (5, height, width, inputs)).astype(float)
     w = 4.0 * rng.integers(-8, 9, (*kernel, inputs // groups, outputs))  # a quarter of it is whole
     b = rng.integers(-8, 9, outputs).astype(float)
@@ -50,10 +50,10 @@ def padded(x, padding):
     return x[:, max(-top, 0) : x.shape[1] - max(-bottom, 0), max(-left, 0) : x.shape[2] - max(-right, 0)]
 
 
-@pytest.mark.parametrize("cache", [convolution.CACHE, 2000], ids=["large tiles", "small tiles"])
+@pytest.mark.parametrize("cache", [tiles.CACHE, 2000], ids=["large tiles", "small tiles"])
 def test_all_three_equal_explicit_loops(case, naive, rng, monkeypatch, cache):
     x, w, b, options = case
-    monkeypatch.setattr(convolution, "CACHE", cache)
+    monkeypatch.setattr(tiles, "CACHE", cache)
     plain = ((1, 1), ((0, 0), (0, 0)), *options[2:])
     y = conv2d(x, w, b, *options)
     np.testing.assert_array_equal(y, naive.conv2d(padded(x, options[1]), w, b, *plain))
@@ -88,7 +88,7 @@ def test_it_is_chosen_for_wide_layers_and_agrees_with_matrices_in_float32(rng, m
 
     fast = all_three(x, w, g)
     assert len(calls) == 2
-    monkeypatch.setattr(convolution, "_suits_winograd", lambda *_: False)
+    monkeypatch.setattr(convolution, "suits_winograd", lambda *_: False)
     exact = all_three(*(a.astype(float) for a in (x, w, g)))
     plain = all_three(x, w, g)
     for result, other, truth in zip(fast, plain, exact, strict=True):
@@ -100,11 +100,11 @@ def test_it_is_chosen_for_wide_layers_and_agrees_with_matrices_in_float32(rng, m
 
 def test_float16_and_few_channels_take_matrices(rng):
     y = np.empty((4, 16, 16, 64), np.float16)
-    assert not convolution._suits_winograd(y, (3, 3, 64, 64), (1, 1), 1)
+    assert not convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), 1)
     y = y.astype(np.float32)
-    assert convolution._suits_winograd(y, (3, 3, 64, 64), (1, 1), 1)
-    assert not convolution._suits_winograd(y, (3, 3, 3, 64), (1, 1), 1)
-    assert not convolution._suits_winograd(y, (3, 3, 64, 64), (2, 1), 1)
-    assert not convolution._suits_winograd(y, (3, 3, 8, 64), (1, 1), 8)
-    assert not convolution._suits_winograd(y, (5, 5, 32, 64), (1, 1), 2)
-    assert not convolution._suits_winograd(y, (4, 4, 64, 64), (1, 1), 1)  # of 6x6, more than half is nothing
+    assert convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), 1)
+    assert not convolution.suits_winograd(y, (3, 3, 3, 64), (1, 1), 1)
+    assert not convolution.suits_winograd(y, (3, 3, 64, 64), (2, 1), 1)
+    assert not convolution.suits_winograd(y, (3, 3, 8, 64), (1, 1), 8)
+    assert not convolution.suits_winograd(y, (5, 5, 32, 64), (1, 1), 2)
+    assert not convolution.suits_winograd(y, (4, 4, 64, 64), (1, 1), 1)  # of 6x6, more than half is nothing

@@ -1,0 +1,22 @@
+"""Compiled twin of `kernels.updates.adam`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import kernel
+
+
+@kernel
+def adam(p, g, m, v, coefficients):
+    shrink, decay, fresh1, beta2 = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    fresh2, root, eps, rate = coefficients[4], coefficients[5], coefficients[6], coefficients[7]
+    for i in range(p.size):
+        old = p[i] * shrink
+        slope = g[i] + old * decay if decay != 0 else g[i]
+        # In variables: the compiler does not vectorise a loop that reads from the array what it wrote.
+        first = m[i] + (slope - m[i]) * fresh1
+        second = v[i] * beta2 + slope * slope * fresh2
+        m[i] = first
+        v[i] = second
+        p[i] = old - first / (np.sqrt(second) * root + eps) * rate
