@@ -21,7 +21,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.memory import scratch
 from autograd_cnn.kernels.threads import map_tiles
 from autograd_cnn.kernels.updates import adam
-from autograd_cnn.nn import check_state
+from autograd_cnn.state import check_state
 
 Array = NDArray[Any]
 Schedule = Callable[[int], float]

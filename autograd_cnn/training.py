@@ -31,8 +31,9 @@ from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, first_not_finite, no_grad, tape
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.files import write_atomically
-from autograd_cnn.nn import Module, check_state
+from autograd_cnn.nn import Module
 from autograd_cnn.optim import Optimiser
+from autograd_cnn.state import check_state
 
 __all__ = [
     "CheckpointError",

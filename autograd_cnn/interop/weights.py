@@ -13,7 +13,8 @@ import numpy as np
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.nn import Module, check_state
+from autograd_cnn.nn import Module
+from autograd_cnn.state import check_state
 
 Model = Module | Mapping[str, Tensor]
 

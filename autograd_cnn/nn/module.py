@@ -18,36 +18,18 @@ Images are NHWC, weights of convolutions HWIO and of linear layers (in, out).
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
-from numpy.random import Generator
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.tape import no_grad, scope
-from autograd_cnn.engine.tensor import Tensor, registry
-from autograd_cnn.kernels.normalization import moments
-from autograd_cnn.ops.activations import relu, sigmoid
-from autograd_cnn.ops.arithmetic import sqrt
-from autograd_cnn.ops.convolution import conv2d, pair
-from autograd_cnn.ops.linalg import linear
-from autograd_cnn.ops.normalization import batch_norm, dropout
-from autograd_cnn.ops.pooling import avg_pool2d, max_pool2d
-from autograd_cnn.ops.shapes import flatten
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.state import check_state
 
-Extent = int | tuple[int, int]
-Initialiser = Callable[[tuple[int, ...], Generator, Any], NDArray[Any]]
 Self = TypeVar("Self", bound="Module")
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        own = [n for n in globals() if n not in registry]
-        raise AttributeError(missing(name, __name__, [*own, *(f"ag.{n}" for n in registry)]))
 
 
 def _children(part: Any) -> Iterator[tuple[str, Any]]:
@@ -95,34 +77,6 @@ def _adopt(part: Any, path: str, before: str = "") -> None:
         before, part.path = part.path, path
     for name, child in _children(part):
         _adopt(child, _join(path, name), _join(before, name))
-
-
-def check_state(who: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Raise unless `state` has the names, shapes and dtypes of `own`; the message lists every difference.
-
-    Raises
-    ------
-    ValueError
-    """
-
-    def form(value: Any) -> str:
-        return f"{np.shape(value)} {np.asarray(value).dtype}"
-
-    if not isinstance(state, Mapping):
-        raise TypeError(
-            f"{who}: of a {type(state).__name__}; want a dict. From a file: ag.interop.load_weights(path, model)"
-        )
-    missing = [name for name in own if name not in state]
-    extra = [name for name in state if name not in own]
-    lines = [f"  missing: {', '.join(missing)}"] if missing else []
-    lines += [f"  not known here: {', '.join(extra)}"] if extra else []
-    lines += [
-        f"  {name}: {form(state[name])}, want {form(value)}"
-        for name, value in own.items()
-        if name in state and form(state[name]) != form(value)
-    ]
-    if lines:
-        raise ValueError("\n".join([f"{who}: the state of something else; nothing was loaded", *lines]))
 
 
 def _table(rows: list[list[str]]) -> list[str]:
@@ -356,299 +310,6 @@ def _spelled_shape(out: Any) -> str:
     return str(out.shape) if hasattr(out, "shape") else type(out).__name__
 
 
-# Initialisers: (shape, rng, dtype) -> array
-
-
-def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Inputs that reach one output, and outputs that one input reaches, for (in, out) and HWIO."""
-    return max(math.prod(shape[:-1]), 1), math.prod(shape[:-2]) * shape[-1]
-
-
-def he_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
-    """Normal with variance ``2 / fan_in``: keeps the size of activations through layers with ReLU.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (in, out), or HWIO with ``fan_in = H * W * I``.
-    rng : numpy.random.Generator
-    dtype : float32 or float64
-
-    References
-    ----------
-    K. He et al., "Delving Deep into Rectifiers", 2015, equation 10.
-
-    Examples
-    --------
-    >>> w = he_normal((3, 3, 32, 64), np.random.default_rng(0))
-    >>> w.dtype, round(float(w.std()), 3), round(math.sqrt(2 / (3 * 3 * 32)), 3)
-    (dtype('float32'), 0.083, 0.083)
-    """
-    w = rng.standard_normal(shape, dtype)
-    w *= math.sqrt(2 / _fans(shape)[0])
-    return w
-
-
-def glorot_uniform(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
-    """Uniform within ``sqrt(6 / (fan_in + fan_out))`` of 0: for layers whose activation is near linear at 0.
-
-    Parameters as for `he_normal`; ``fan_out = H * W * O``.
-
-    References
-    ----------
-    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
-    equation 16.
-    """
-    limit = math.sqrt(6 / sum(_fans(shape)))
-    w = rng.random(shape, dtype)
-    w *= 2 * limit
-    w -= limit
-    return w
-
-
-def small_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
-    """Normal with standard deviation 0.01, whatever the shape: dies away in deep networks.
-
-    Parameters as for `he_normal`.
-    """
-    w = rng.standard_normal(shape, dtype)
-    w *= 0.01
-    return w
-
-
-# Layers
-
-
-def _generator(rng: Generator | None, who: str) -> Generator:
-    """`rng`, or an error. No default and no seed will do: a hidden generator makes runs depend on what was
-    built before, and layers that are each given the same seed start with the same weights."""
-    if not isinstance(rng, Generator):
-        raise TypeError(
-            f"{who}: rng is {'missing' if rng is None else repr(rng)}. One generator serves the whole model: "
-            f"rng = np.random.default_rng(0), then {who}(..., rng=rng)"
-        )
-    return rng
-
-
-def _parameter(array: NDArray[Any]) -> Tensor:
-    return Tensor(array, requires_grad=True)
-
-
-class Conv2d(Module):
-    """Convolution of images with learnt weights: (N, H, W, in_channels) -> (N, H', W', out_channels).
-
-    Parameters
-    ----------
-    in_channels, out_channels : int
-    kernel_size : int or pair
-    stride, padding, dilation, groups
-        As for `autograd_cnn.conv2d`.
-    bias : bool
-        Whether to add `b`, which starts at 0.
-    init : callable
-        ``(shape, rng, dtype) -> array``.
-    rng : numpy.random.Generator
-    dtype : float32 or float64
-
-    Attributes
-    ----------
-    w : Tensor, (KH, KW, in_channels // groups, out_channels)
-    b : Tensor, (out_channels,), or None
-
-    Raises
-    ------
-    TypeError
-        Where `rng` is missing.
-    ValueError
-        Where `groups` does not divide the channels.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Extent,
-        stride: Extent = 1,
-        padding: Any = 0,
-        dilation: Extent = 1,
-        groups: int = 1,
-        bias: bool = True,
-        init: Initialiser = he_normal,
-        rng: Generator | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"Conv2d: groups={groups} does not divide {in_channels} channels and {out_channels} outputs"
-            )
-        shape = (*pair(kernel_size, "kernel_size"), in_channels // groups, out_channels)
-        self.w = _parameter(init(shape, _generator(rng, "Conv2d"), dtype))
-        self.b = _parameter(np.zeros(out_channels, dtype)) if bias else None
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-
-    def forward(self, x: Any) -> Any:
-        return conv2d(x, self.w, self.b, self.stride, self.padding, self.dilation, self.groups)
-
-
-class Linear(Module):
-    """Affine map ``x @ w + b`` with learnt weights: (..., in_features) -> (..., out_features).
-
-    Parameters and errors as for `Conv2d`.
-
-    Attributes
-    ----------
-    w : Tensor, (in_features, out_features)
-    b : Tensor, (out_features,), or None
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        init: Initialiser = he_normal,
-        rng: Generator | None = None,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
-        self.w = _parameter(init((in_features, out_features), _generator(rng, "Linear"), dtype))
-        self.b = _parameter(np.zeros(out_features, dtype)) if bias else None
-
-    def forward(self, x: Any) -> Any:
-        return linear(x, self.w, self.b)
-
-
-class MaxPool2d(Module):
-    """The largest element of every window: see `autograd_cnn.max_pool2d`."""
-
-    def __init__(self, kernel_size: Extent, stride: Extent | None = None, padding: Extent = 0) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-
-    def forward(self, x: Any) -> Any:
-        return max_pool2d(x, self.kernel_size, self.stride, self.padding)
-
-
-class AvgPool2d(Module):
-    """The mean of every window: see `autograd_cnn.avg_pool2d`."""
-
-    def __init__(self, kernel_size: Extent, stride: Extent | None = None, padding: Extent = 0) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-
-    def forward(self, x: Any) -> Any:
-        return avg_pool2d(x, self.kernel_size, self.stride, self.padding)
-
-
-class BatchNorm2d(Module):
-    """Each channel brought to mean 0 and variance 1, then scaled and shifted: (N, H, W, C) -> the same.
-
-    In training by the statistics of the batch, which also move the running ones, ``running = (1 - momentum) *
-    running + momentum * batch``; in evaluation by the running ones. As in PyTorch, the batch is normalised by
-    its sum of squares over n, and the running variance takes it over n - 1.
-
-    Parameters
-    ----------
-    channels : int
-    eps : float
-        Added to the variance.
-    momentum : float
-        Weight of the new batch in the running statistics.
-    dtype : float32 or float64
-
-    Attributes
-    ----------
-    w, b : Tensor, (channels,)
-        Scale and shift, from 1 and 0.
-    running_mean, running_var : Tensor, (channels,)
-        Buffers, from 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        In training, where a channel has only one value.
-
-    References
-    ----------
-    S. Ioffe, C. Szegedy, "Batch Normalization", 2015.
-    """
-
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, dtype: DTypeLike = np.float32) -> None:
-        zeros, ones = np.zeros(channels, dtype), np.ones(channels, dtype)
-        self.w, self.b = _parameter(ones), _parameter(zeros)
-        self.running_mean, self.running_var = Tensor(zeros), Tensor(ones)
-        self.eps, self.momentum = eps, momentum
-
-    def forward(self, x: Any) -> Any:
-        if not self.training:
-            scale = self.w / sqrt(self.running_var + self.eps)
-            return x * scale + (self.b - self.running_mean * scale)
-        array = x.data if isinstance(x, Tensor) else np.asarray(x)
-        if array.size == array.shape[-1]:
-            raise ValueError(
-                f"BatchNorm2d: x {array.shape} has one value a channel, which has no variance. "
-                "A larger batch, or model.eval()"
-            )
-        out = batch_norm(x, self.w, self.b, self.eps)
-        node = out._node  # which keeps the moments
-        kept = {} if node is None else dict(node.plan.labelled(node.saved))
-        mean, variance = (kept["mean_x"], kept["variance_x"]) if "mean_x" in kept else moments(array)
-        count = array.size // array.shape[-1]
-        self._move(self.running_mean, mean)
-        self._move(self.running_var, variance * (count / (count - 1)))
-        return out
-
-    def _move(self, running: Tensor, batch: NDArray[Any]) -> None:
-        """A new array each time: a graph from evaluation may still hold the old one."""
-        moved = (1 - self.momentum) * running.data + self.momentum * batch
-        running.data = moved.astype(running.dtype, copy=False)
-
-
-class Dropout(Module):
-    """In training a share `p` of the elements set to 0, the others scaled by 1 / (1 - p); else nothing.
-
-    Parameters
-    ----------
-    p : float
-        In [0, 1].
-    rng : numpy.random.Generator
-        Drawn from at every call in training. To resume a run bit for bit, save ``rng.bit_generator.state``.
-
-    Raises
-    ------
-    TypeError
-        Where `rng` is missing.
-    ValueError
-        Where `p` is not a probability.
-    """
-
-    def __init__(self, p: float = 0.5, rng: Generator | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p is {p}, want a probability in [0, 1]")
-        self.p, self.rng = p, _generator(rng, "Dropout")
-
-    def forward(self, x: Any) -> Any:
-        return dropout(x, self.p, self.rng) if self.training else x
-
-
-class Flatten(Module):
-    """Each image as one row: (N, ...) -> (N, product of the rest)."""
-
-    def forward(self, x: Any) -> Any:
-        return flatten(x, 1)
-
-
-class ReLU(Module):
-    """``max(x, 0)``, elementwise."""
-
-    def forward(self, x: Any) -> Any:
-        return relu(x)
-
-
-class Sigmoid(Module):
-    """``1 / (1 + exp(-x))``, elementwise."""
-
-    def forward(self, x: Any) -> Any:
-        return sigmoid(x)
-
-
 class Sequential(Module):
     """Layers one after the other; they are called ``0``, ``1``, ...
 
@@ -659,7 +320,8 @@ class Sequential(Module):
 
     Examples
     --------
-    >>> model = Sequential(Linear(2, 3, rng=np.random.default_rng(0)), ReLU(), Sigmoid())
+    >>> from autograd_cnn import nn
+    >>> model = nn.Sequential(nn.Linear(2, 3, rng=np.random.default_rng(0)), nn.ReLU(), nn.Sigmoid())
     >>> len(model), model[-1], model[0].w.name
     (3, Sigmoid(): 0 parameters, '0.w')
     >>> len(model[:2])

@@ -1,0 +1,36 @@
+"""Networks: modules that hold parameters, the usual layers, and initialisers."""
+
+from typing import TYPE_CHECKING, Any
+
+from autograd_cnn.engine.messages import missing
+from autograd_cnn.engine.tensor import registry
+from autograd_cnn.nn.init import glorot_uniform, he_normal, small_normal
+from autograd_cnn.nn.layers import AvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sigmoid
+from autograd_cnn.nn.module import Module, Sequential
+
+__all__ = [
+    "AvgPool2d",
+    "BatchNorm2d",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "Linear",
+    "MaxPool2d",
+    "Module",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "glorot_uniform",
+    "he_normal",
+    "small_normal",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(missing(name, __name__, [*__all__, *(f"ag.{n}" for n in registry)]))

@@ -1,0 +1,39 @@
+"""State by name, and whether it fits: what modules, optimisers, checkpoints and weight files load.
+
+Imports NumPy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def check_state(who: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Raise unless `state` has the names, shapes and dtypes of `own`; the message lists every difference.
+
+    Raises
+    ------
+    ValueError
+    """
+
+    def form(value: Any) -> str:
+        return f"{np.shape(value)} {np.asarray(value).dtype}"
+
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"{who}: of a {type(state).__name__}; want a dict. From a file: ag.interop.load_weights(path, model)"
+        )
+    missing = [name for name in own if name not in state]
+    extra = [name for name in state if name not in own]
+    lines = [f"  missing: {', '.join(missing)}"] if missing else []
+    lines += [f"  not known here: {', '.join(extra)}"] if extra else []
+    lines += [
+        f"  {name}: {form(state[name])}, want {form(value)}"
+        for name, value in own.items()
+        if name in state and form(state[name]) != form(value)
+    ]
+    if lines:
+        raise ValueError("\n".join([f"{who}: the state of something else; nothing was loaded", *lines]))
