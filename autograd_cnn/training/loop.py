@@ -8,16 +8,15 @@ step (hence the place in the schedule), the order of the images and the place in
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -25,112 +24,19 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from autograd_cnn.arrayfile import CheckpointError, read_arrays, spelled, write_arrays
+from autograd_cnn.arrayfile import CheckpointError
 from autograd_cnn.data import as_float32, batches
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, first_not_finite, no_grad, tape
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.files import write_atomically
 from autograd_cnn.nn import Module
 from autograd_cnn.optim import Optimiser
-from autograd_cnn.state import check_state
-
-__all__ = [
-    "CheckpointError",
-    "Epoch",
-    "Evaluation",
-    "History",
-    "evaluate",
-    "fit",
-    "load_checkpoint",
-    "predict",
-    "save_checkpoint",
-]
+from autograd_cnn.training.checkpoint import read_checkpoint, save_checkpoint
+from autograd_cnn.training.history import Epoch, History
 
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Any], Tensor]
 Array = NDArray[Any]
-
-
-@dataclass
-class Epoch:
-    """What one pass over the images came to.
-
-    `loss` and `accuracy` are means over the pass, while the model was changing; accuracies are shares of the images.
-    What was not asked for is NaN: validation, or accuracy where outputs or labels name no classes.
-    """
-
-    step: int
-    loss: float
-    accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    seconds: float
-
-    def __str__(self) -> str:
-        figures = {
-            "loss": f"{self.loss:.5f}",
-            "accuracy": f"{self.accuracy:.1%}",
-            "validation loss": f"{self.validation_loss:.5f}",
-            "validation accuracy": f"{self.validation_accuracy:.1%}",
-            "time": f"{self.seconds:.1f} s",
-        }
-        return ", ".join(f"{name} {figure}" for name, figure in figures.items() if "nan" not in figure)
-
-
-@dataclass
-class History:
-    """The course of a training run.
-
-    Attributes
-    ----------
-    name : str
-        What the images are.
-    losses : list of float
-        One a step.
-    epochs : list of Epoch
-        One a pass; the last is shorter where the run ended within a pass.
-    interrupted : bool
-        Ctrl-C ended it.
-
-    Examples
-    --------
-    >>> history = History("shapes (synthetic)", [0.7, 0.6], [Epoch(2, 0.65, 0.1, 0.6, 0.12, 1.5)])
-    >>> print(history.epochs[-1])
-    loss 0.65000, accuracy 10.0%, validation loss 0.60000, validation accuracy 12.0%, time 1.5 s
-    """
-
-    name: str = ""
-    losses: list[float] = field(default_factory=list)
-    epochs: list[Epoch] = field(default_factory=list)
-    interrupted: bool = False
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as JSON."""
-        write_atomically(path, json.dumps(spelled(asdict(self)), indent=1).encode())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> History:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        ValueError
-            The file holds something else.
-        """
-        with open(path, "rb") as file:
-            try:
-                return cls._from(json.load(file))
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
-                raise ValueError(f"{path}: no saved History ({error!r})") from error
-
-    @classmethod
-    def _from(cls, record: Mapping[str, Any]) -> History:
-        epochs = [
-            Epoch(int(epoch["step"]), **{name: float(x) for name, x in epoch.items() if name != "step"})
-            for epoch in record["epochs"]
-        ]
-        return cls(record["name"], [float(x) for x in record["losses"]], epochs, record["interrupted"])
 
 
 @dataclass
@@ -266,7 +172,7 @@ def fit(
             save_checkpoint(checkpoint, model, optimiser, run.generators, run.state())
 
     if checkpoint is not None and os.path.exists(checkpoint):
-        state, apply = _read_checkpoint(checkpoint, model, optimiser, run.generators)
+        state, apply = read_checkpoint(checkpoint, model, optimiser, run.generators)
         run.resume(state)
         apply()
         say(f"going on after step {run.step:,}, from {checkpoint}")
@@ -360,107 +266,6 @@ def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size:
     with no_grad():
         value = loss(Tensor(outputs), labels).item()
     return Evaluation(value, _right(outputs, labels) / len(labels), outputs, confusion)
-
-
-def save_checkpoint(
-    path: str | os.PathLike[str],
-    model: Any,
-    optimiser: Optimiser,
-    generators: Mapping[str, Generator] | None = None,
-    state: Mapping[str, Any] | None = None,
-) -> None:
-    """Keep all that a training run depends on, in one safetensors file that damage does not go unnoticed in.
-
-    Parameters
-    ----------
-    path : path
-        Replaced as a whole or, on failure, left as it was.
-    model : Module or callable
-        Of a Module its `state_dict` is kept, and every random generator in it (such as that of Dropout); of a plain
-        function the parameters that the optimiser holds.
-    optimiser : SGD, Adam, AdamW
-    generators : dict of str to numpy.random.Generator, optional
-        Others that the run draws from.
-    state : dict, optional
-        What else the run needs: anything that JSON can hold.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written.
-    """
-    write_arrays(
-        path,
-        _arrays(model, optimiser),
-        {
-            "optimiser": _numbers(optimiser),
-            "generators": {name: g.bit_generator.state for name, g in _generators(model, generators).items()},
-            "state": state or {},
-        },
-    )
-
-
-def load_checkpoint(
-    path: str | os.PathLike[str], model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None = None
-) -> dict[str, Any]:
-    """Put model, optimiser and generators into the state that `save_checkpoint` found them in; all or nothing.
-
-    Parameters
-    ----------
-    path : path
-    model, optimiser, generators
-        As for `save_checkpoint`, built the same way.
-
-    Returns
-    -------
-    dict
-        The `state` that was given to `save_checkpoint`.
-
-    Raises
-    ------
-    CheckpointError
-        The file is damaged, or of another model, optimiser or kind of generator. Nothing has changed then.
-    OSError
-        The file cannot be read.
-    """
-    state, apply = _read_checkpoint(path, model, optimiser, generators)
-    apply()
-    return state
-
-
-def _read_checkpoint(
-    path: str | os.PathLike[str], model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None
-) -> tuple[dict[str, Any], Callable[[], None]]:
-    """The `state` in a checkpoint that was found to fit, and what puts the rest of it in place."""
-    arrays, record = read_arrays(path)
-    if record is None:
-        raise CheckpointError(
-            f"{path}: has no sum, so it is no checkpoint. Weights: ag.interop.load_weights(path, model)"
-        )
-    mine = _generators(model, generators)
-    try:
-        check_state("checkpoint", _arrays(model, optimiser), arrays)
-        check_state("checkpoint", _numbers(optimiser), record["optimiser"])
-        check_state("checkpoint", dict.fromkeys(mine, 0), dict.fromkeys(record["generators"], 0))
-        for name, generator in mine.items():  # tried on another one first
-            type(generator.bit_generator)().state = record["generators"][name]
-        state = dict(record["state"])
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-    def apply() -> None:
-        weights = {name.removeprefix("model."): x for name, x in arrays.items() if name.startswith("model.")}
-        slots = {name.removeprefix("optimiser."): x for name, x in arrays.items() if name.startswith("optimiser.")}
-        if isinstance(model, Module):
-            model.load_state_dict(weights)
-        else:
-            for i, parameter in enumerate(optimiser.parameters):
-                parameter.data = weights[str(i)]
-        optimiser.load_state_dict({**slots, **record["optimiser"]})
-        for name, generator in mine.items():
-            generator.bit_generator.state = record["generators"][name]
-
-    return state, apply
 
 
 class _Run:
@@ -577,26 +382,6 @@ def _check(value: Tensor, run: _Run) -> None:
                     "Lower the rate? He initialisation?",
                     RuntimeWarning,
                 )
-
-
-def _generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str, Generator]:
-    """Every generator that a run draws from, by name; one in two places is listed twice, and restored alike."""
-    modules = model.modules() if isinstance(model, Module) else ()
-    found = {f"{m.path}.{name}": g for m in modules for name, g in vars(m).items() if isinstance(g, Generator)}
-    return {**found, **(others or {})}
-
-
-def _arrays(model: Any, optimiser: Optimiser) -> dict[str, Array]:
-    if isinstance(model, Module):
-        weights = model.state_dict()
-    else:
-        weights = {str(i): p.data for i, p in enumerate(optimiser.parameters)}
-    arrays = {f"model.{name}": x for name, x in weights.items()}
-    return arrays | {f"optimiser.{name}": x for name, x in optimiser.state_dict().items() if isinstance(x, np.ndarray)}
-
-
-def _numbers(optimiser: Optimiser) -> dict[str, Any]:
-    return {name: x for name, x in optimiser.state_dict().items() if not isinstance(x, np.ndarray)}
 
 
 @contextmanager
