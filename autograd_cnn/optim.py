@@ -165,7 +165,7 @@ class Optimiser:
         Raises
         ------
         ValueError
-            Where a name is missing or unknown, or a shape or dtype differs: every one is listed.
+            A name is missing or unexpected, or a shape or dtype differs. The message lists every difference.
         """
         check_state(f"{type(self).__name__}.load_state_dict", self.state_dict(), state)
         slots = {

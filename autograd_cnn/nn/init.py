@@ -1,7 +1,4 @@
-"""Initialisers: (shape, rng, dtype) -> array.
-
-Imports NumPy only.
-"""
+"""Initialisers, which draw the first weights of a layer: (shape, rng, dtype) -> array. Imports NumPy only."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ Initialiser = Callable[[tuple[int, ...], Generator, Any], NDArray[Any]]
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Inputs that reach one output, and outputs that one input reaches, for (in, out) and HWIO."""
+    """Count the inputs that one output depends on, and the outputs that depend on one input, for (in, out) and HWIO."""
     return max(math.prod(shape[:-1]), 1), math.prod(shape[:-2]) * shape[-1]
 
 
 def he_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
-    """Normal with variance ``2 / fan_in``: keeps the size of activations through layers with ReLU.
+    """Draw from a normal distribution with variance ``2 / fan_in``: layers with ReLU keep the size of activations.
 
     Parameters
     ----------
@@ -47,7 +44,7 @@ def he_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -
 
 
 def glorot_uniform(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
-    """Uniform within ``sqrt(6 / (fan_in + fan_out))`` of 0: for layers whose activation is near linear at 0.
+    """Draw evenly from within ``sqrt(6 / (fan_in + fan_out))`` of 0: for activations that are linear near 0.
 
     Parameters as for `he_normal`; ``fan_out = H * W * O``.
 
@@ -64,7 +61,7 @@ def glorot_uniform(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float
 
 
 def small_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
-    """Normal with standard deviation 0.01, whatever the shape: dies away in deep networks.
+    """Draw from a normal distribution with deviation 0.01, for any shape: activations vanish in deep networks.
 
     Parameters as for `he_normal`.
     """

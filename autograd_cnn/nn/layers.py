@@ -1,4 +1,8 @@
-"""The usual layers. Images are NHWC, weights of convolutions HWIO and of linear layers (in, out)."""
+"""The usual layers.
+
+Imports `autograd_cnn.ops`, the engine and kernels. Images are NHWC, weights of convolutions HWIO and of linear layers
+(in, out).
+"""
 
 from __future__ import annotations
 
@@ -24,8 +28,11 @@ Extent = int | tuple[int, int]
 
 
 def _generator(rng: Generator | None, who: str) -> Generator:
-    """`rng`, or an error. No default and no seed will do: a hidden generator makes runs depend on what was
-    built before, and layers that are each given the same seed start with the same weights."""
+    """Return `rng` if it is a generator, else raise.
+
+    There is no default, and a seed is refused: with a hidden generator, a layer's first weights depend on the layers
+    built before it, and layers that are each given the same seed start with the same weights.
+    """
     if not isinstance(rng, Generator):
         raise TypeError(
             f"{who}: rng is {'missing' if rng is None else repr(rng)}. One generator serves the whole model: "
@@ -39,7 +46,7 @@ def _parameter(array: NDArray[Any]) -> Tensor:
 
 
 class Conv2d(Module):
-    """Convolution of images with learnt weights: (N, H, W, in_channels) -> (N, H', W', out_channels).
+    """Convolves images with learnt weights: (N, H, W, in_channels) -> (N, H', W', out_channels).
 
     Parameters
     ----------
@@ -62,9 +69,9 @@ class Conv2d(Module):
     Raises
     ------
     TypeError
-        Where `rng` is missing.
+        `rng` is missing.
     ValueError
-        Where `groups` does not divide the channels.
+        `groups` does not divide the channels.
     """
 
     def __init__(
@@ -95,7 +102,7 @@ class Conv2d(Module):
 
 
 class Linear(Module):
-    """Affine map ``x @ w + b`` with learnt weights: (..., in_features) -> (..., out_features).
+    """Computes ``x @ w + b`` with learnt weights: (..., in_features) -> (..., out_features).
 
     Parameters and errors as for `Conv2d`.
 
@@ -122,7 +129,7 @@ class Linear(Module):
 
 
 class MaxPool2d(Module):
-    """The largest element of every window: see `autograd_cnn.max_pool2d`."""
+    """Takes the largest element of every window: see `autograd_cnn.max_pool2d`."""
 
     def __init__(self, kernel_size: Extent, stride: Extent | None = None, padding: Extent = 0) -> None:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
@@ -132,7 +139,7 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
-    """The mean of every window: see `autograd_cnn.avg_pool2d`."""
+    """Takes the mean of every window: see `autograd_cnn.avg_pool2d`."""
 
     def __init__(self, kernel_size: Extent, stride: Extent | None = None, padding: Extent = 0) -> None:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
@@ -142,11 +149,11 @@ class AvgPool2d(Module):
 
 
 class BatchNorm2d(Module):
-    """Each channel brought to mean 0 and variance 1, then scaled and shifted: (N, H, W, C) -> the same.
+    """Brings each channel to mean 0 and variance 1, then scales and shifts it: (N, H, W, C) -> the same.
 
-    In training by the statistics of the batch, which also move the running ones, ``running = (1 - momentum) *
-    running + momentum * batch``; in evaluation by the running ones. As in PyTorch, the batch is normalised by
-    its sum of squares over n, and the running variance takes it over n - 1.
+    Training uses the mean and variance of the batch, and moves the running ones towards them, ``running = (1 -
+    momentum) * running + momentum * batch``. Evaluation uses the running ones. As in PyTorch, the variance that
+    normalises a batch divides by n, and the one that moves the running variance by n - 1.
 
     Parameters
     ----------
@@ -160,14 +167,14 @@ class BatchNorm2d(Module):
     Attributes
     ----------
     w, b : Tensor, (channels,)
-        Scale and shift, from 1 and 0.
+        Scale and shift, which start at 1 and 0.
     running_mean, running_var : Tensor, (channels,)
-        Buffers, from 0 and 1.
+        Buffers, which start at 0 and 1.
 
     Raises
     ------
     ValueError
-        In training, where a channel has only one value.
+        A channel has only one value, in training.
 
     References
     ----------
@@ -187,40 +194,46 @@ class BatchNorm2d(Module):
         array = x.data if isinstance(x, Tensor) else np.asarray(x)
         if array.size == array.shape[-1]:
             raise ValueError(
-                f"BatchNorm2d: x {array.shape} has one value a channel, which has no variance. "
-                "A larger batch, or model.eval()"
+                f"BatchNorm2d: x {array.shape} has one value per channel, which has no variance. "
+                "Use a larger batch, or model.eval()"
             )
         out = batch_norm(x, self.w, self.b, self.eps)
-        node = out._node  # which keeps the moments
-        kept = {} if node is None else dict(node.plan.labelled(node.saved))
-        mean, variance = (kept["mean_x"], kept["variance_x"]) if "mean_x" in kept else moments(array)
+        mean, variance = _moments(out, array)
         count = array.size // array.shape[-1]
         self._move(self.running_mean, mean)
         self._move(self.running_var, variance * (count / (count - 1)))
         return out
 
     def _move(self, running: Tensor, batch: NDArray[Any]) -> None:
-        """A new array each time: a graph from evaluation may still hold the old one."""
+        """Move a running statistic. It gets a new array, because a graph from evaluation may hold the old one."""
         moved = (1 - self.momentum) * running.data + self.momentum * batch
         running.data = moved.astype(running.dtype, copy=False)
 
 
+def _moments(out: Tensor, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean and variance of each channel of `x`, read from the tape if it saved them with ``batch_norm(x)``."""
+    node = out._node
+    saved = {} if node is None else dict(node.plan.labelled(node.saved))
+    return (saved["mean_x"], saved["variance_x"]) if "mean_x" in saved else moments(x)
+
+
 class Dropout(Module):
-    """In training a share `p` of the elements set to 0, the others scaled by 1 / (1 - p); else nothing.
+    """In training, sets a share `p` of the elements to 0 and scales the others by 1 / (1 - p).
 
     Parameters
     ----------
     p : float
         In [0, 1].
     rng : numpy.random.Generator
-        Drawn from at every call in training. To resume a run bit for bit, save ``rng.bit_generator.state``.
+        Draws the mask of every call in training. To resume a run with the same bits, save
+        ``rng.bit_generator.state``.
 
     Raises
     ------
     TypeError
-        Where `rng` is missing.
+        `rng` is missing.
     ValueError
-        Where `p` is not a probability.
+        `p` is not a probability.
     """
 
     def __init__(self, p: float = 0.5, rng: Generator | None = None) -> None:
@@ -233,21 +246,21 @@ class Dropout(Module):
 
 
 class Flatten(Module):
-    """Each image as one row: (N, ...) -> (N, product of the rest)."""
+    """Lays out each image as one row: (N, ...) -> (N, product of the rest)."""
 
     def forward(self, x: Any) -> Any:
         return flatten(x, 1)
 
 
 class ReLU(Module):
-    """``max(x, 0)``, elementwise."""
+    """Computes ``max(x, 0)``, elementwise."""
 
     def forward(self, x: Any) -> Any:
         return relu(x)
 
 
 class Sigmoid(Module):
-    """``1 / (1 + exp(-x))``, elementwise."""
+    """Computes ``1 / (1 + exp(-x))``, elementwise."""
 
     def forward(self, x: Any) -> Any:
         return sigmoid(x)

@@ -1,7 +1,7 @@
-"""Networks: modules that hold parameters, the usual layers, and how weights are first drawn.
+"""Modules: functions that hold parameters, and sequences of them.
 
-May import `autograd_cnn.ops` and the engine. A `Module` is a plain object: what is hung up in it is found by
-looking at its attributes, so there is nothing to register and no ``super().__init__()`` to forget.
+Imports the engine and `autograd_cnn.state`. A `Module` is a plain object whose parts are found by looking at its
+attributes, so there is nothing to register and no ``super().__init__()`` to forget.
 
 ============================================  ================================================================
 attribute                                     is
@@ -9,16 +9,15 @@ attribute                                     is
 Tensor with ``requires_grad=True``            a parameter
 Tensor without                                a buffer, or a frozen parameter: saved and loaded, not trained
 Module, or list, tuple, dict of these         a part of the model: ``blocks.0.conv1.w``
-anything else, results of operations, arrays  the user's own affair
+anything else, results of operations, arrays  not a part of the model: neither saved nor trained
 ============================================  ================================================================
-
-Images are NHWC, weights of convolutions HWIO and of linear layers (in, out).
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -29,75 +28,65 @@ from autograd_cnn.engine.tape import no_grad, scope
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.state import check_state
 
+Part = tuple[str, "Module | None", str, Any]
+"""Path, the module that holds it and under which key, and the part itself: a module or a leaf Tensor."""
+
 Self = TypeVar("Self", bound="Module")
 
 
-def _children(part: Any) -> Iterator[tuple[str, Any]]:
-    """(name, value) of what hangs directly in a module or a container."""
-    if isinstance(part, Module):
-        part = vars(part)
-    if isinstance(part, Mapping):
-        yield from ((str(name), child) for name, child in part.items())
-    elif isinstance(part, (list, tuple)):
-        yield from ((str(i), child) for i, child in enumerate(part))
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _parts(
-    part: Any, path: str = "", owner: str = "", seen: set[int] | None = None
-) -> Iterator[tuple[str, str, Module | Tensor]]:
-    """(path, path of the owner, part) of modules and leaf Tensors, in the order of hanging up, each once."""
-    seen = set() if seen is None else seen
-    if isinstance(part, Module) or (isinstance(part, Tensor) and part.is_leaf):
-        if id(part) in seen:
+def _walk(
+    value: Any, path: str = "", owner: Module | None = None, key: str = "", visited: set[int] | None = None
+) -> Iterator[Part]:
+    """Yield the modules and leaf Tensors in a value, in order of assignment, a shared one once."""
+    visited = set() if visited is None else visited
+    if isinstance(value, Module) or (isinstance(value, Tensor) and value.is_leaf):
+        if id(value) in visited:
             return
-        seen.add(id(part))
-        yield path, owner, part
-    if isinstance(part, Module):
-        owner = path
-    for name, child in _children(part):
-        yield from _parts(child, _join(path, name), owner, seen)
+        visited.add(id(value))
+        yield path, owner, key, value
+    if isinstance(value, Module):
+        value, owner, key = vars(value), value, ""
+    elif isinstance(value, (list, tuple)):
+        value = dict(enumerate(value))
+    if isinstance(value, Mapping):
+        for name, child in value.items():
+            yield from _walk(child, _join(path, name), owner, _join(key, name), visited)
 
 
-def _adopt(part: Any, path: str, before: str = "") -> None:
-    """Call a part, and what hangs below it, by its place. What got a name at another place keeps it.
-
-    `before` is what the part was called as long as what it hangs in was a tree of its own.
-    """
-    if isinstance(part, Tensor):
-        if part.is_leaf and part.name in (None, before):
-            part.name = path
-        return
-    if isinstance(part, Module):
-        if part.path not in ("", before):
-            return
-        before, part.path = part.path, path
-    for name, child in _children(part):
-        _adopt(child, _join(path, name), _join(before, name))
+def _join(path: str, name: object) -> str:
+    return f"{path}.{name}" if path else str(name)
 
 
-def _table(rows: list[list[str]]) -> list[str]:
-    """Rows as lines with aligned columns, the last one to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]).rstrip() for row in rows]
+def _name(parts: Iterable[Part]) -> None:
+    """Name parts after their places. A part that was named by hand, or at another place, keeps its name."""
+    former: dict[int, str] = {}  # the paths that modules had before, which their parts may be named after
+    for _, owner, key, value in parts:
+        if owner is None:
+            continue
+        place, before = _join(owner.path, key), _join(former.get(id(owner), owner.path), key)
+        if isinstance(value, Module):
+            if value.path in ("", before):
+                former[id(value)], value.path = value.path, place
+        elif value.name in (None, before):
+            value.name = place
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (int, float, str)) or (isinstance(value, tuple) and all(map(_is_plain, value)))
+class _Thread(threading.local):
+    calls: Any = None  # while `Module.summary` runs, a list of [module, text of its output's shape]
+
+
+_thread = _Thread()
 
 
 class Module:
-    """A function with parameters. Subclasses hang them up as attributes and write ``forward``.
+    """A function with parameters. Subclasses assign them to attributes and write ``forward``.
 
-    A parameter is named after the place where it was hung up first, counted from the root: ``conv1.w``. A
-    parameter or a module that hangs in two places is shared: it counts once, under its first name. Every
-    module has a `path`, its place in the model ("" for the root), and `training`, False after `eval`.
+    A parameter is named after the place where it was assigned first, counted from the root: ``conv1.w``. A
+    parameter or a module in two places is shared: it counts once, under its first name. Every module has a
+    `path`, its place in the model ("" for the root), and `training`, False after `eval`.
 
-    What `forward` wants to leave behind for a look it stores as an array, ``self.seen = h.data``: a Tensor
-    made under `no_grad` would pass for a buffer.
+    To keep a value of `forward` for inspection, store its array, ``self.hidden = h.data``: a Tensor made under
+    `no_grad` would count as a buffer.
 
     Examples
     --------
@@ -133,55 +122,72 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        _adopt(value, _join(self.path, name))
+        _name(_walk(value, owner=self, key=name))
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        forward = self.forward if _thread.calls is None else self._listed_forward
         if not self.path:
-            return self.forward(*args, **options)
+            return forward(*args, **options)
         with scope(self.path):
-            return self.forward(*args, **options)
+            return forward(*args, **options)
+
+    def _listed_forward(self, *args: Any, **options: Any) -> Any:
+        """Call `forward`, and list the call for `summary`."""
+        call = [self, ""]
+        _thread.calls.append(call)  # before the modules that `forward` calls
+        out = self.forward(*args, **options)
+        call[1] = _shape_text(out)
+        return out
 
     def _tensors(self) -> dict[str, Tensor]:
         """Parameters and buffers by path."""
-        _adopt(self, self.path, self.path)  # an append to a list of modules went by unseen
-        return {path: part for path, _, part in _parts(self) if isinstance(part, Tensor)}
+        parts = list(_walk(self))
+        _name(parts)  # appending to a list of modules assigns no attribute
+        return {path: value for path, _, _, value in parts if isinstance(value, Tensor)}
+
+    def _inventory(self) -> dict[int, tuple[str, Module, dict[str, Tensor]]]:
+        """By id of a module: its path, itself, and the tensors that it holds directly."""
+        found: dict[int, tuple[str, Module, dict[str, Tensor]]] = {}
+        for path, owner, key, value in _walk(self):
+            if isinstance(value, Module):
+                found[id(value)] = path, value, {}
+            else:
+                found[id(owner)][2][key] = value
+        return found
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
-        return (part for _, _, part in _parts(self) if isinstance(part, Module))
+        return (value for _, _, _, value in _walk(self) if isinstance(value, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """(path from here, parameter), a shared one once."""
         return ((path, t) for path, t in self._tensors().items() if t.requires_grad)
 
     def parameters(self) -> Iterator[Tensor]:
-        """What an optimiser takes: every Tensor below with ``requires_grad=True``, a shared one once."""
+        """Every Tensor below with ``requires_grad=True``, a shared one once, as an optimiser takes them."""
         return (t for _, t in self.named_parameters())
 
-    def train(self: Self) -> Self:
+    def train(self: Self, training: bool = True) -> Self:
         """Switch this module and all below it to training; return it."""
-        return self._switch(True)
-
-    def eval(self: Self) -> Self:
-        """Switch to evaluation: batch norm uses its running statistics, dropout drops nothing; return it."""
-        return self._switch(False)
-
-    def _switch(self: Self, training: bool) -> Self:
         for module in self.modules():
             module.training = training
         return self
+
+    def eval(self: Self) -> Self:
+        """Switch to evaluation: batch norm uses its running statistics, dropout drops nothing; return it."""
+        return self.train(False)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """A copy of every parameter and buffer by its path from here, a shared one once."""
         return {path: tensor.numpy() for path, tensor in self._tensors().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a copy of what `state_dict` gave, all or nothing; a graph keeps the old values.
+        """Replace every parameter and buffer by a copy from `state`, or none; a live graph keeps the old values.
 
         Raises
         ------
         ValueError
-            Where a name is missing or unknown, or a shape or dtype differs: every one is listed.
+            A name is missing or unexpected, or a shape or dtype differs. The message lists every difference.
 
         Examples
         --------
@@ -194,9 +200,9 @@ class Module:
         >>> twin.load_state_dict({"w": np.zeros((2, 4), np.float32), "bias": np.zeros(3)})
         Traceback (most recent call last):
             ...
-        ValueError: Linear.load_state_dict: the state of something else; nothing was loaded
+        ValueError: Linear.load_state_dict: the state does not fit; nothing was loaded
           missing: b
-          not known here: bias
+          unexpected: bias
           w: (2, 4) float32, want (2, 3) float32
         """
         own = self._tensors()
@@ -207,38 +213,27 @@ class Module:
             tensor.data = array
 
     def _described(self) -> str:
-        """``Conv2d(padding=1)``: the arguments of the constructor that were kept and are not the defaults."""
-        kept = vars(self)
+        """``Conv2d(padding=1)``: the constructor's arguments that are attributes and differ from the defaults."""
+        attributes = vars(self)
         options = [
-            f"{name}={kept[name]!r}"
+            f"{name}={attributes[name]!r}"
             for name, parameter in inspect.signature(type(self)).parameters.items()
-            if name in kept and _is_plain(kept[name]) and kept[name] != parameter.default
+            if name in attributes and _is_plain(attributes[name]) and attributes[name] != parameter.default
         ]
         return f"{type(self).__name__}({', '.join(options)})"
 
-    def _inventory(self) -> dict[str, tuple[Module, dict[str, Tensor]]]:
-        """By path: every module, and the tensors that hang in it and in no module below it."""
-        found: dict[str, tuple[Module, dict[str, Tensor]]] = {}
-        for path, owner, part in _parts(self):
-            if isinstance(part, Module):
-                found[path] = (part, {})
-            else:
-                found[owner][1][path.removeprefix(f"{owner}.")] = part
-        return found
-
     def __repr__(self) -> str:
         rows = []
-        for path, (module, tensors) in self._inventory().items():
-            shapes = ", ".join(f"{name} {t.shape}" for name, t in tensors.items())
-            rows.append([path, module._described(), shapes, f"{_count(tensors):,}" if tensors else ""])
+        for path, module, own in self._inventory().values():
+            shapes = ", ".join(f"{name} {t.shape}" for name, t in own.items())
+            rows.append([path, module._described(), shapes, f"{_count(own):,}" if own else ""])
         total = f"{self._described()}: {_count(self._tensors()):,} parameters"
         if len(rows) == 1:
             return ", ".join(filter(None, [total, rows[0][2]]))
-        lines = _table(rows if rows[0][2] else rows[1:])
-        return "\n".join([total, *(f"  {line}" for line in lines)])
+        return "\n".join([total, *(f"  {line}" for line in _aligned(rows if rows[0][2] else rows[1:]))])
 
     def summary(self, input_shape: tuple[int, ...]) -> str:
-        """A table of what happens to an input of this shape: layer, kind, output shape, parameters.
+        """Tabulate the calls of modules for an input of this shape: layer, kind, output shape, parameters.
 
         Runs `forward` on zeros, in evaluation mode and unrecorded, and leaves every attribute as it was.
 
@@ -264,50 +259,54 @@ class Module:
         4      Linear()                  (100, 10)              40,970
         total                                                   41,418
         """
-        rows: list[list[str]] = []
-        waiting = self._inventory()
-
-        def watched(path: str, module: Module, forward: Callable[..., Any]) -> Callable[..., Any]:
-            def run(*args: Any, **options: Any) -> Any:
-                count = f"{_count(waiting.pop(path)[1]):,}" if path in waiting else "shared"
-                row = [path, module._described(), "", count]
-                rows.append(row)
-                out = forward(*args, **options)
-                row[2] = _spelled_shape(out)
-                return out
-
-            return run
-
-        tensors = self._tensors()
+        inventory, tensors = self._inventory(), self._tensors()
         dtype = next((t.dtype for t in tensors.values()), np.float32)
-        before = [(module, dict(vars(module))) for module in self.modules()]
+        attributes = [(module, dict(vars(module))) for _, module, _ in inventory.values()]
+        calls: list[list[Any]] = []
         try:
-            for path, (module, _) in waiting.items():
-                module.forward = watched(path, module, module.forward)
+            _thread.calls = calls
             self.eval()
             with no_grad(), np.errstate(all="ignore"):
                 self(Tensor(np.zeros(input_shape, dtype)))
         finally:
-            for module, attributes in before:
+            _thread.calls = None
+            for module, before in attributes:
                 vars(module).clear()
-                vars(module).update(attributes)
+                vars(module).update(before)
+        rows = [["layer", "kind", "output", "parameters"]]
+        waiting = dict(inventory)
+        for module, output in calls:
+            if id(module) in inventory:  # else `forward` made it
+                path, _, own = inventory[id(module)]
+                count = f"{_count(own):,}" if waiting.pop(id(module), None) else "shared"
+                rows.append([path, module._described(), output, count])
         rows += [
             [path, module._described(), "not called", f"{_count(own):,}"]
-            for path, (module, own) in waiting.items()
+            for path, module, own in waiting.values()
             if own
         ]
         rows.append(["total", "", "", f"{_count(tensors):,}"])
-        return "\n".join(_table([["layer", "kind", "output", "parameters"], *rows]))
+        return "\n".join(_aligned(rows))
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (int, float, str)) or (isinstance(value, tuple) and all(map(_is_plain, value)))
 
 
 def _count(tensors: Mapping[str, Tensor]) -> int:
     return sum(t.size for t in tensors.values() if t.requires_grad)
 
 
-def _spelled_shape(out: Any) -> str:
+def _shape_text(out: Any) -> str:
     if isinstance(out, (tuple, list)):
-        return ", ".join(map(_spelled_shape, out))
+        return ", ".join(map(_shape_text, out))
     return str(out.shape) if hasattr(out, "shape") else type(out).__name__
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Rows as lines with aligned columns, the last column to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]).rstrip() for row in rows]
 
 
 class Sequential(Module):

@@ -47,8 +47,8 @@ def test_layers_start_from_he_and_zero_biases_in_float32(rng):
         ),
         (
             lambda rng: nn.BatchNorm2d(3)(np.ones((1, 1, 1, 3), np.float32)),
-            "BatchNorm2d: x (1, 1, 1, 3) has one value a channel, which has no variance. "
-            "A larger batch, or model.eval()",
+            "BatchNorm2d: x (1, 1, 1, 3) has one value per channel, which has no variance. "
+            "Use a larger batch, or model.eval()",
         ),
     ],
 )

@@ -52,7 +52,7 @@ def perceptron(rng, dtype=np.float32):
     return nn.Sequential(nn.Linear(4, 16, rng=rng, dtype=dtype), nn.ReLU(), nn.Linear(16, 3, rng=rng, dtype=dtype))
 
 
-# What hangs where
+# Parts and names
 
 
 def test_parameters_and_buffers_are_found_by_their_place(net):
@@ -86,7 +86,7 @@ def test_a_name_given_by_hand_or_at_another_place_stays(rng):
     a, b = nn.Linear(2, 2, rng=rng), nn.Linear(2, 2, rng=rng)
     b.w = a.w  # both roots so far: w hangs in two places under one name
     root, other = nn.Sequential(a, b), nn.Sequential()
-    other.borrowed = root[0]
+    other.borrowed, other.listed = root[0], [root[0]]
     assert (a.w.name, b.w.name, b.b.name) == ("0.w", "0.w", "1.b")
     assert (a.path, a.b.name) == ("0", "0.b")
     root.w = ag.Tensor([1.0], requires_grad=True, name="theta")
@@ -157,6 +157,11 @@ def test_a_model_is_freed_without_the_garbage_collector(rng):
         gc.enable()
 
 
+def test_completion_offers_the_public_names():
+    assert dir(nn) == sorted(nn.__all__)
+    assert all(getattr(nn, name).__doc__ for name in dir(nn))
+
+
 # Saving, loading, copying
 
 
@@ -181,9 +186,9 @@ def test_loading_is_all_or_nothing_and_lists_every_difference(net):
     with pytest.raises(ValueError, match="Net") as caught:
         net.load_state_dict(state)
     assert str(caught.value) == (
-        "Net.load_state_dict: the state of something else; nothing was loaded\n"
+        "Net.load_state_dict: the state does not fit; nothing was loaded\n"
         "  missing: blocks.1.norm.running_var, heads.classes.b\n"
-        "  not known here: stem.b, bias\n"
+        "  unexpected: stem.b, bias\n"
         "  stem.w: (3, 3, 1, 4) float32, want (3, 3, 3, 4) float32\n"
         "  scale: (10,) float64, want (10,) float32"
     )
@@ -215,7 +220,7 @@ def test_a_copied_model_is_independent_and_whole(clone, rng):
     assert model[0].w.data.any()
 
 
-# Pictures in text
+# Texts
 
 
 def test_repr_lists_shapes_and_counts(net):
@@ -259,6 +264,19 @@ def test_summary_names_what_is_shared(rng):
     text = nn.Sequential(layer, layer).summary((1, 3))
     assert re.findall(r"Linear\(\) +\(1, 3\) +(\w+)", text) == ["12", "shared"]
     assert text.endswith(" 12")
+
+
+def test_summary_lists_the_modules_of_the_model_alone_and_replaces_no_forward():
+    class Model(nn.Module):
+        def __init__(self):
+            self.relu = nn.ReLU()
+
+        def forward(self, x):
+            assert "forward" not in vars(self) and "forward" not in vars(self.relu)
+            return nn.Sigmoid()(self.relu(x))
+
+    model = Model()
+    assert [line.split()[0] for line in model.summary((1, 3)).splitlines()] == ["layer", "Model()", "relu", "total"]
 
 
 def test_summary_leaves_no_trace_even_when_the_model_fails(rng):

@@ -207,7 +207,7 @@ def others():
     yield "number", lambda x: x @ v, [v, w], ag.optim.SGD, {}, r"missing: model\.1"
     yield "slots", lambda x: x @ v, [v], ag.optim.Adam, {}, r"missing: optimiser\.mean\.0, optimiser\.square\.0"
     yield "batches", lambda x: x @ v, [v], ag.optim.SGD, {"batch_size": 7}, "'batch_size': 20.*'batch_size': 7"
-    yield "order", lambda x: x @ v, [v], ag.optim.SGD, {"rng": None}, "not known here: fit"
+    yield "order", lambda x: x @ v, [v], ag.optim.SGD, {"rng": None}, "unexpected: fit"
     mersenne = np.random.Generator(np.random.MT19937(0))
     yield "generator", lambda x: x @ v, [v], ag.optim.SGD, {"rng": mersenne}, "MT19937"
 
