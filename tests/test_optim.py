@@ -447,3 +447,7 @@ def test_schedules_give_python_floats():
     for schedule in (optim.constant(half), optim.step_decay(half, 3), optim.cosine(half, 3), optim.one_cycle(half, 10)):
         assert {type(rate) for rate in rates(schedule, 12)} == {float}
         assert max(rates(schedule, 12)) == 0.5
+
+
+def test_completion_offers_the_public_names():
+    assert dir(optim) == sorted(optim.__all__)
