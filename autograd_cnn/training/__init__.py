@@ -2,8 +2,8 @@
 
 from autograd_cnn.arrayfile import CheckpointError
 from autograd_cnn.training.checkpoint import load_checkpoint, save_checkpoint
-from autograd_cnn.training.history import Epoch, History
-from autograd_cnn.training.loop import Evaluation, evaluate, fit, predict
+from autograd_cnn.training.history import Epoch, Evaluation, History
+from autograd_cnn.training.loop import evaluate, fit, predict
 
 __all__ = [
     "CheckpointError",

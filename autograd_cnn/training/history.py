@@ -1,4 +1,4 @@
-"""The course of a training run: losses by step, figures by pass."""
+"""The results of training and of evaluation. Imports NumPy, `autograd_cnn.files` and `autograd_cnn.arrayfile`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from autograd_cnn.arrayfile import spelled
 from autograd_cnn.files import write_atomically
 
 
 @dataclass
 class Epoch:
-    """What one pass over the images came to.
+    """The figures of one pass over the images.
 
     `loss` and `accuracy` are means over the pass, while the model was changing; accuracies are shares of the images.
-    What was not asked for is NaN: validation, or accuracy where outputs or labels name no classes.
+    Figures that were not computed are NaN: of validation without validation images, accuracies where outputs or
+    labels name no classes.
     """
 
     step: int
@@ -45,13 +49,13 @@ class History:
     Attributes
     ----------
     name : str
-        What the images are.
+        Describes the images.
     losses : list of float
-        One a step.
+        One per step.
     epochs : list of Epoch
-        One a pass; the last is shorter where the run ended within a pass.
+        One per pass. If the run ended within a pass, the last one covers a part of it.
     interrupted : bool
-        Ctrl-C ended it.
+        Whether Ctrl-C ended the run.
 
     Examples
     --------
@@ -66,28 +70,51 @@ class History:
     interrupted: bool = False
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as JSON."""
+        """Write the History as JSON."""
         write_atomically(path, json.dumps(spelled(asdict(self)), indent=1).encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:
-        """Read what `save` wrote.
+        """Read a History that `save` wrote.
 
         Raises
         ------
         ValueError
-            The file holds something else.
+            The file holds no History.
         """
         with open(path, "rb") as file:
             try:
-                return cls._from(json.load(file))
+                return cls.from_record(json.load(file))
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise ValueError(f"{path}: no saved History ({error!r})") from error
 
     @classmethod
-    def _from(cls, record: Mapping[str, Any]) -> History:
+    def from_record(cls, record: Mapping[str, Any]) -> History:
+        """Build a History from what `dataclasses.asdict` made of one, and JSON of that."""
         epochs = [
             Epoch(int(epoch["step"]), **{name: float(x) for name, x in epoch.items() if name != "step"})
             for epoch in record["epochs"]
         ]
         return cls(record["name"], [float(x) for x in record["losses"]], epochs, record["interrupted"])
+
+
+@dataclass
+class Evaluation:
+    """The results of a model on a set of images.
+
+    Attributes
+    ----------
+    loss : float
+        Of the whole set.
+    accuracy : float
+        Share of the images whose label has the largest output; NaN where outputs or labels name no classes.
+    outputs : array, (N, ...)
+        Of the model.
+    confusion : array, (K, K) int64
+        Number of images of each class (rows) that the model took for each class (columns); empty without classes.
+    """
+
+    loss: float
+    accuracy: float
+    outputs: NDArray[Any]
+    confusion: NDArray[np.int64]

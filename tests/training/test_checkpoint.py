@@ -196,7 +196,7 @@ def test_going_on_is_announced(tmp_path, capsys):
     x, y = points()
     for steps in (3, 6):
         train(*line()[1:], x, y, steps=steps, checkpoint=tmp_path / "c", progress=True)
-    assert f"going on after step 3, from {tmp_path / 'c'}\nepoch 2/2: " in capsys.readouterr().err
+    assert f"resuming after step 3, from {tmp_path / 'c'}\nepoch 2/2: " in capsys.readouterr().err
 
 
 def others():
@@ -233,7 +233,7 @@ def test_weights_alone_are_no_checkpoint(tmp_path):
     w, model, optimiser = line()
     safetensors.numpy.save_file({"model.0": np.ones((2, 2))}, tmp_path / "c")
     with pytest.raises(
-        CheckpointError, match=r"has no sum, so it is no checkpoint\. Weights: ag\.interop\.load_weights"
+        CheckpointError, match=r"has no checksum, so it is no checkpoint\. For weights: ag\.interop\.load_weights"
     ):
         load_checkpoint(tmp_path / "c", model, optimiser)
     ag.interop.save_weights(tmp_path / "c", {"model.0": w})

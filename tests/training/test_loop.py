@@ -100,10 +100,10 @@ def test_targets_that_name_no_classes_have_no_accuracy():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "fit: how long\\? Give epochs= or steps=, one of them"),
-        ({"epochs": 1, "steps": 1}, "fit: how long\\? Give epochs= or steps=, one of them"),
-        ({"epochs": 1.5}, "fit: epochs or steps is float, want an int"),
-        ({"steps": "2"}, "fit: epochs or steps is str, want an int"),
+        ({}, "fit: give one of epochs= and steps="),
+        ({"epochs": 1, "steps": 1}, "fit: give one of epochs= and steps="),
+        ({"epochs": 1.5}, "fit: epochs is float, want an int"),
+        ({"steps": "2"}, "fit: steps is str, want an int"),
         ({"epochs": 1, "rng": 0}, "fit: rng is int, want np.random.default_rng\\(0\\)"),
         (
             {"epochs": 1, "schedule": 0.1},
@@ -113,7 +113,7 @@ def test_targets_that_name_no_classes_have_no_accuracy():
         ({"epochs": 1, "loss": "mse"}, "fit: loss is str, want a function such as ag.cross_entropy"),
         (
             {"epochs": 1, "loss": lambda outputs, y: ag.cross_entropy(outputs.data, y)},
-            "fit: the loss is float64, want a Tensor: model and loss must not leave the graph, as by .data or .item()",
+            "fit: the loss is float64, want a Tensor: model and loss must not leave the graph, as",
         ),
         ({"epochs": 1, "batch_size": 0}, "batch_size 0, must be at least 1"),
         ({"epochs": 1, "rng": None, "augment": ag.data.augment}, "augment draws random numbers from rng: rng=np"),
@@ -130,7 +130,7 @@ def test_arguments_in_another_order_are_refused():
     _, model, optimiser = line()
     for wrong, message in (
         ((model, optimiser, ag.cross_entropy, x, y), "fit: loss is SGD, want a function"),
-        ((model, ag.cross_entropy, type(optimiser), x, y), "fit: optimiser is type, want one, as ag.optim.Adam"),
+        ((model, ag.cross_entropy, type(optimiser), x, y), "fit: optimiser is type, want one such as ag.optim.Adam"),
         (("model", ag.cross_entropy, optimiser, x, y), "fit: model is str, want a Module, or a function of images"),
         ((model, ag.cross_entropy, optimiser, ag.Tensor(x), y), "fit: images is Tensor, want an array"),
         ((model, ag.cross_entropy, optimiser, x, y.tolist()), "fit: labels is list, want an array"),
