@@ -1,4 +1,19 @@
-"""Networks: modules that hold parameters, the usual layers, and initialisers."""
+"""Networks: modules that hold parameters, the usual layers, and initialisers.
+
+A `Module` is a plain object whose parts are found by looking at its attributes, so there is nothing to register and no
+``super().__init__()`` to forget.
+
+============================================  ================================================================
+attribute                                     is
+============================================  ================================================================
+Tensor with ``requires_grad=True``            a parameter
+Tensor without                                a buffer, or a frozen parameter: saved and loaded, not trained
+Module, or list, tuple, dict of these         a part of the model: ``blocks.0.conv1.w``
+anything else, results of operations, arrays  not a part of the model: neither saved nor trained
+============================================  ================================================================
+
+Images are NHWC, weights of convolutions HWIO and of linear layers (in, out).
+"""
 
 from typing import TYPE_CHECKING, Any
 

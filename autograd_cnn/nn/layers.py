@@ -1,8 +1,4 @@
-"""The usual layers.
-
-Imports `autograd_cnn.ops`, the engine and kernels. Images are NHWC, weights of convolutions HWIO and of linear layers
-(in, out).
-"""
+"""The usual layers. Imports its neighbours, `autograd_cnn.ops`, the engine and kernels."""
 
 from __future__ import annotations
 

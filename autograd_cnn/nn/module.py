@@ -1,16 +1,6 @@
-"""Modules: functions that hold parameters, and sequences of them.
+"""Modules: functions that hold parameters, and sequences of them. Imports the engine and `autograd_cnn.state`.
 
-Imports the engine and `autograd_cnn.state`. A `Module` is a plain object whose parts are found by looking at its
-attributes, so there is nothing to register and no ``super().__init__()`` to forget.
-
-============================================  ================================================================
-attribute                                     is
-============================================  ================================================================
-Tensor with ``requires_grad=True``            a parameter
-Tensor without                                a buffer, or a frozen parameter: saved and loaded, not trained
-Module, or list, tuple, dict of these         a part of the model: ``blocks.0.conv1.w``
-anything else, results of operations, arrays  not a part of the model: neither saved nor trained
-============================================  ================================================================
+One function, `_walk`, finds the parts of a module; everything else is built on it.
 """
 
 from __future__ import annotations
@@ -140,13 +130,13 @@ class Module:
         return out
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Parameters and buffers by path."""
+        """Return parameters and buffers by path, and name those that have no name yet."""
         parts = list(_walk(self))
         _name(parts)  # appending to a list of modules assigns no attribute
         return {path: value for path, _, _, value in parts if isinstance(value, Tensor)}
 
     def _inventory(self) -> dict[int, tuple[str, Module, dict[str, Tensor]]]:
-        """By id of a module: its path, itself, and the tensors that it holds directly."""
+        """Return, by id of each module, its path, the module, and the tensors that it holds directly."""
         found: dict[int, tuple[str, Module, dict[str, Tensor]]] = {}
         for path, owner, key, value in _walk(self):
             if isinstance(value, Module):
@@ -156,15 +146,15 @@ class Module:
         return found
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
+        """Iterate over this module and all below it, each once."""
         return (value for _, _, _, value in _walk(self) if isinstance(value, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """(path from here, parameter), a shared one once."""
+        """Iterate over pairs of a path from here and a parameter, a shared one once."""
         return ((path, t) for path, t in self._tensors().items() if t.requires_grad)
 
     def parameters(self) -> Iterator[Tensor]:
-        """Every Tensor below with ``requires_grad=True``, a shared one once, as an optimiser takes them."""
+        """Iterate over the parameters, a shared one once, as an optimiser takes them."""
         return (t for _, t in self.named_parameters())
 
     def train(self: Self, training: bool = True) -> Self:
@@ -178,7 +168,7 @@ class Module:
         return self.train(False)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """A copy of every parameter and buffer by its path from here, a shared one once."""
+        """Copy every parameter and buffer, by its path from here, a shared one once."""
         return {path: tensor.numpy() for path, tensor in self._tensors().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -310,12 +300,12 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 class Sequential(Module):
-    """Layers one after the other; they are called ``0``, ``1``, ...
+    """Calls layers one after the other. Their names are ``0``, ``1``, ...
 
     Raises
     ------
     TypeError
-        Where a layer is not a Module.
+        A layer is not a Module.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From a model, a loss and an optimiser to a trained model: one loop, its History, its checkpoints."""
+"""Training of a model: one loop, its History, and checkpoints from which a run resumes with the same bits."""
 
 from autograd_cnn.arrayfile import CheckpointError
 from autograd_cnn.training.checkpoint import load_checkpoint, save_checkpoint
