@@ -1,9 +1,9 @@
-"""Optimisers, which change parameters by their gradients, and schedules, which say how fast.
+"""Optimisers, which change parameters by their gradients, and schedules, which set the learning rate.
 
-May import `autograd_cnn.nn`, the engine and kernels. The formulas, and the order of their operations, are PyTorch's.
-Updates happen in place and outside recording: a graph never holds training state. Each passes over its arrays
-in pieces that stay in the cache together, on all threads, so that main memory is read and written once and the
-scratch space is two pieces a thread, not two more copies of the parameters.
+Imports the engine, kernels and `autograd_cnn.state`. The formulas, and the order of their operations, are PyTorch's.
+Updates happen in place and outside recording: a graph never holds training state. A step updates parameters in pieces
+that fit the cache together with their gradients and slots, on all threads. So main memory is read and written once,
+and the scratch space is two pieces a thread, not two more copies of the parameters.
 """
 
 from __future__ import annotations
@@ -21,23 +21,29 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.memory import scratch
 from autograd_cnn.kernels.threads import map_tiles
 from autograd_cnn.kernels.updates import adam
-from autograd_cnn.nn import check_state
+from autograd_cnn.state import check_state
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimiser", "constant", "cosine", "one_cycle", "step_decay"]
 
 Array = NDArray[Any]
 Schedule = Callable[[int], float]
 
-PIECE = 1 << 17  # numbers of a parameter that are updated at a time
-SHARE = 1 << 20  # numbers that are worth a thread's while: a hand-over costs as much as 100 000
+PIECE = 1 << 17  # elements of a parameter that are updated at a time
+SHARE = 1 << 20  # elements per thread at least: handing work over costs as much as updating 100 000
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        raise AttributeError(missing(name, __name__, globals()))
+        raise AttributeError(missing(name, __name__, __all__))
 
 
-def _told(value: Any) -> str:
-    """What the user gave, for an error."""
+def _describe(value: Any) -> str:
+    """Describe for an error what was given as a parameter."""
     if not isinstance(value, Tensor):
         return f"a {type(value).__name__}"
     if not value.is_leaf:
@@ -46,13 +52,27 @@ def _told(value: Any) -> str:
 
 
 class Optimiser:
-    """What optimisers share. Each names its `slots`, arrays kept for every parameter, and writes `_update`.
+    """Base of all optimisers. Each names its `slots`, arrays that it keeps for every parameter, and has an `_update`.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+        Leaves with ``requires_grad=True``.
+    lr : float
+        The learning rate.
 
     Attributes
     ----------
     parameters : list of Tensor
     lr : float
         The learning rate of the next step; schedules set it.
+
+    Raises
+    ------
+    TypeError
+        `parameters` is empty or holds anything else.
+    ValueError
+        A setting is out of range.
     """
 
     slots: tuple[str, ...] = ()
@@ -60,14 +80,14 @@ class Optimiser:
     def __init__(self, parameters: Iterable[Tensor], lr: float, **settings: float) -> None:
         who = type(self).__name__
         if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
-            raise TypeError(f"{who}: parameters is {_told(parameters)}, want [w, b], or model.parameters()")
+            raise TypeError(f"{who}: parameters is {_describe(parameters)}, want [w, b], or model.parameters()")
         self.parameters = list({id(p): p for p in parameters}.values())  # a shared one is stepped once
         if not self.parameters:
             raise TypeError(f"{who}: parameters is empty. A used generator is: call model.parameters() again")
         for i, p in enumerate(self.parameters):
             if not (isinstance(p, Tensor) and p.is_leaf and p.requires_grad):
                 raise TypeError(
-                    f"{who}: parameter {i} is {_told(p)}, want Tensor(..., requires_grad=True), as in "
+                    f"{who}: parameter {i} is {_describe(p)}, want Tensor(..., requires_grad=True), as in "
                     "model.parameters() or the values() of a dict"
                 )
         for name, value in {"lr": lr, **settings}.items():
@@ -79,9 +99,9 @@ class Optimiser:
         self._slots = {name: [np.zeros(p.shape, p.dtype) for p in self.parameters] for name in self.slots}
 
     def _update(self, lr: float, step: int, arrays: tuple[Array, ...]) -> None:
-        """Change, in place, pieces of the parameter and its slots: `arrays` = parameter, gradient, slots.
+        """Change pieces of a parameter and its slots in place: `arrays` = parameter, gradient, slots.
 
-        `step` counts the steps of this parameter from 1. The gradient is the user's: not to be written into.
+        `step` counts the steps of this parameter from 1. The gradient belongs to the user, so it is not written into.
         """
         raise NotImplementedError
 
@@ -92,18 +112,18 @@ class Optimiser:
         """
         self._check_gradients()
         lr = float(self.lr)  # a schedule may give np.float64, which would turn float32 into float64
-        work, moved = [], []
+        work, changed = [], []
         for i, p in enumerate(self.parameters):
             if p.grad is None:
                 continue
             self.steps[i] += 1
-            # Locked by a graph that is alive, or not contiguous: the parameter gets a new array
+            # If a live graph has locked the array, or it is not contiguous, the parameter gets a new one
             array = p.data if p.data.flags.carray else p.data.copy()
             grad = p.grad.data if isinstance(p.grad, Tensor) else p.grad
             flat = [a.reshape(-1) for a in (array, grad, *(slot[i] for slot in self._slots.values()))]
             for start in range(0, p.size, PIECE):
                 work.append((self.steps[i], tuple(a[start : start + PIECE] for a in flat)))
-            moved.append((p, array))
+            changed.append((p, array))
         count = max(1, sum(a.size for _, arrays in work for a in arrays) // SHARE)
 
         def tile(index: int) -> None:
@@ -111,23 +131,23 @@ class Optimiser:
                 self._update(lr, step, arrays)
 
         map_tiles(tile, count, products=False)
-        for p, array in moved:
+        for p, array in changed:
             if array is not p.data:
                 p.data = array
         self._stepped = next_birth()
 
     def _check_gradients(self) -> None:
         who, total = f"{type(self).__name__}.step", len(self.parameters)
-        missing = [i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
+        without = [i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
         stale = [i for i, p in enumerate(self.parameters) if p.grad is not None and p._node.began < self._stepped]
-        if len(missing) == total:
+        if len(without) == total:
             warn(
                 f"{who}: none of {total} parameters has a gradient. Call loss.backward() before step(); or are these "
                 "not the parameters of the model that made the loss?"
             )
-        elif missing:
+        elif without:
             warn(
-                f"{who}: no gradient for {len(missing)} of {total} parameters ({self._names(missing)}): "
+                f"{who}: no gradient for {len(without)} of {total} parameters ({self._names(without)}): "
                 "the loss does not depend on them"
             )
         if stale:
@@ -141,19 +161,19 @@ class Optimiser:
         return ", ".join(names[:3] + ["..."] * (len(names) > 3))
 
     def zero_grad(self) -> None:
-        """Forget all gradients: each `grad` becomes None. Once per step, before `backward`."""
+        """Set the `grad` of every parameter to None. Call it once per step, before `backward`."""
         for p in self.parameters:
             if p.requires_grad:
                 p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next step depends on beside parameters and the constructor's arguments.
+        """Copy the state that the next step depends on, besides parameters and the constructor's arguments.
 
         Returns
         -------
         dict
-            `lr` (float), `steps` (int64, one a parameter), and a copy of every slot, ``momentum.0``: the
-            number is the parameter's place in the list.
+            `lr` (float), `steps` (int64, one per parameter), and a copy of every slot, such as ``momentum.0``, numbered
+            as `parameters` are.
         """
         state: dict[str, Any] = {"lr": float(self.lr), "steps": np.array(self.steps, np.int64)}
         for name, arrays in self._slots.items():
@@ -161,12 +181,12 @@ class Optimiser:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a copy of what `state_dict` gave, all or nothing.
+        """Replace the state by a copy of one from `state_dict`, or leave it as it is.
 
         Raises
         ------
         ValueError
-            Where a name is missing or unknown, or a shape or dtype differs: every one is listed.
+            A name is missing or unexpected, or a shape or dtype differs. The message lists every difference.
         """
         check_state(f"{type(self).__name__}.load_state_dict", self.state_dict(), state)
         slots = {
@@ -186,21 +206,13 @@ class SGD(Optimiser):
 
     Parameters
     ----------
-    parameters : iterable of Tensor
-        Leaves with ``requires_grad=True``.
-    lr : float
+    parameters, lr
+        As for `Optimiser`, and the same errors.
     momentum : float
     nesterov : bool
-        Look ahead along the momentum.
+        Look ahead along the momentum, which then must not be 0.
     weight_decay : float
         Adds ``weight_decay * p`` to `g`.
-
-    Raises
-    ------
-    TypeError
-        Where `parameters` is empty or holds anything else.
-    ValueError
-        Where a number is negative, or `nesterov` has no momentum.
 
     References
     ----------
@@ -248,29 +260,20 @@ class SGD(Optimiser):
 
 
 class Adam(Optimiser):
-    """Steps scaled by running moments of the gradient, each element by its own.
+    """Scales the step of each element by running moments of its gradient: ``p -= lr * m' / (sqrt(v') + eps)``.
 
-    ``m = beta1 * m + (1 - beta1) * g`` and ``v = beta2 * v + (1 - beta2) * g**2`` estimate its mean and mean
-    square; both start at 0, and ``m' = m / (1 - beta1**step)`` makes up for it, as does v':
-    ``p -= lr * m' / (sqrt(v') + eps)``.
+    ``m = beta1 * m + (1 - beta1) * g`` and ``v = beta2 * v + (1 - beta2) * g**2`` estimate the mean and the mean
+    square of `g`. Both start at 0, which ``m' = m / (1 - beta1**step)`` and ``v' = v / (1 - beta2**step)`` correct.
 
     Parameters
     ----------
-    parameters : iterable of Tensor
-        Leaves with ``requires_grad=True``.
-    lr : float
+    parameters, lr
+        As for `Optimiser`, and the same errors.
     betas : pair of float
-        Memory of the two moments, in [0, 1).
+        Weights of the old moments, in [0, 1).
     eps : float
     weight_decay : float
-        Adds ``weight_decay * p`` to `g`.
-
-    Raises
-    ------
-    TypeError
-        Where `parameters` is empty or holds anything else.
-    ValueError
-        Where a number is out of range.
+        Adds ``weight_decay * p`` to `g`. Default: 0, for `AdamW` 0.01.
 
     References
     ----------
@@ -290,6 +293,7 @@ class Adam(Optimiser):
 
     slots = ("mean", "square")
     decoupled = False
+    weight_decay = 0.0
 
     def __init__(
         self,
@@ -297,10 +301,11 @@ class Adam(Optimiser):
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0,
+        weight_decay: float | None = None,
     ) -> None:
         if np.shape(betas) != (2,) or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{type(self).__name__}: betas are {betas}, want both in [0, 1)")
+        weight_decay = type(self).weight_decay if weight_decay is None else weight_decay
         super().__init__(parameters, lr, eps=eps, weight_decay=weight_decay)
         self.betas = float(betas[0]), float(betas[1])
         self.eps, self.weight_decay = float(eps), float(weight_decay)
@@ -309,13 +314,13 @@ class Adam(Optimiser):
         beta1, beta2 = self.betas
         shrink, decay = (1 - lr * self.weight_decay, 0) if self.decoupled else (1, self.weight_decay)
         root, rate = 1 / math.sqrt(1 - beta2**step), lr / (1 - beta1**step)
-        numbers = shrink, decay, 1 - beta1, beta2, 1 - beta2, root, self.eps, rate
+        coefficients = shrink, decay, 1 - beta1, beta2, 1 - beta2, root, self.eps, rate
         p, g, m, v = arrays
-        adam(p, g, m, v, np.array(numbers, p.dtype))
+        adam(p, g, m, v, np.array(coefficients, p.dtype))
 
 
 class AdamW(Adam):
-    """Adam whose weight decay is not scaled by the moments: ``p *= 1 - lr * weight_decay`` before each step.
+    """`Adam` with a weight decay that the moments do not scale: ``p *= 1 - lr * weight_decay`` before each step.
 
     Parameters and errors as for `Adam`.
 
@@ -325,19 +330,10 @@ class AdamW(Adam):
     """
 
     decoupled = True
-
-    def __init__(
-        self,
-        parameters: Iterable[Tensor],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
-    ) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay)
+    weight_decay = 0.01
 
 
-# Schedules: step, counted from 0, -> learning rate; used as ``optimiser.lr = schedule(step)``
+# Schedules are functions of the step, counted from 0: ``optimiser.lr = schedule(step)``
 
 
 def _check_steps(who: str, name: str, value: int) -> None:
@@ -346,13 +342,13 @@ def _check_steps(who: str, name: str, value: int) -> None:
 
 
 def _half_cosine(start: float, end: float, share: float) -> float:
-    """From `start` at 0 to `end` at 1, flat and exact at both."""
+    """Go from `start` at share 0 to `end` at share 1, flat and exact at both."""
     weight = (1 + math.cos(math.pi * min(share, 1))) / 2
     return float(weight * start + (1 - weight) * end)
 
 
 def constant(lr: float) -> Schedule:
-    """`lr` at every step.
+    """Keep `lr` at every step.
 
     Examples
     --------
@@ -364,12 +360,12 @@ def constant(lr: float) -> Schedule:
 
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
-    """`lr`, multiplied by `factor` after each `every` steps.
+    """Start at `lr` and multiply by `factor` after each `every` steps.
 
     Raises
     ------
     ValueError
-        Where `every` is less than 1.
+        `every` is less than 1.
 
     Examples
     --------
@@ -382,12 +378,12 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
 
 
 def cosine(lr: float, steps: int, final: float = 0) -> Schedule:
-    """From `lr` down to `final` at step `steps`, along half a cosine; `final` from there on.
+    """Fall from `lr` to `final` at step `steps`, along half a cosine, and stay there.
 
     Raises
     ------
     ValueError
-        Where `steps` is less than 1.
+        `steps` is less than 1.
 
     References
     ----------
@@ -406,22 +402,22 @@ def cosine(lr: float, steps: int, final: float = 0) -> Schedule:
 def one_cycle(
     peak: float, steps: int, warm_up: float = 0.3, start: float | None = None, final: float | None = None
 ) -> Schedule:
-    """Up from `start` to `peak`, then down to `final` at the last of `steps` steps, both along half a cosine.
+    """Rise from `start` to `peak`, then fall to `final` at the last of `steps` steps, both along half a cosine.
 
     Parameters
     ----------
     peak : float
     steps : int
-        Of the whole training: images / batch * epochs.
+        Steps of the whole training: images / batch * epochs.
     warm_up : float
-        Share of the steps that go up, in [0, 1].
+        Share of the steps in which the rate rises, in [0, 1].
     start, final : float, optional
         Default: ``peak / 25`` and ``peak / 10_000``.
 
     Raises
     ------
     ValueError
-        Where `steps` is less than 1, or `warm_up` is not a share.
+        `steps` is less than 1, or `warm_up` is not in [0, 1].
 
     References
     ----------
@@ -438,7 +434,7 @@ def one_cycle(
         raise ValueError(f"one_cycle: warm_up is {warm_up}, want a share of the steps in [0, 1]")
     start = peak / 25 if start is None else start
     final = peak / 10_000 if final is None else final
-    top = max(warm_up * steps - 1, 0)  # counted as in PyTorch: the step that is the last of the warm-up
+    top = max(warm_up * steps - 1, 0)  # as in PyTorch: the last step of the warm-up has the peak
 
     def schedule(step: int) -> float:
         if step < top:

@@ -383,9 +383,9 @@ def test_loading_the_state_of_another_optimiser_is_refused_whole(rng):
     with pytest.raises(ValueError, match="Adam") as caught:
         adam.load_state_dict(state)
     assert str(caught.value) == (
-        "Adam.load_state_dict: the state of something else; nothing was loaded\n"
+        "Adam.load_state_dict: the state does not fit; nothing was loaded\n"
         "  missing: square.0\n"
-        "  not known here: momentum.0\n"
+        "  unexpected: momentum.0\n"
         "  mean.1: (2, 2) float32, want (2, 2) float64"
     )
     assert adam.steps == [0, 0]
@@ -447,3 +447,7 @@ def test_schedules_give_python_floats():
     for schedule in (optim.constant(half), optim.step_decay(half, 3), optim.cosine(half, 3), optim.one_cycle(half, 10)):
         assert {type(rate) for rate in rates(schedule, 12)} == {float}
         assert max(rates(schedule, 12)) == 0.5
+
+
+def test_completion_offers_the_public_names():
+    assert dir(optim) == sorted(optim.__all__)

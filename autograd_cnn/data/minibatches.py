@@ -1,12 +1,12 @@
-"""One pass over a set of images in batches, and the random changes that make each pass a little different.
+"""Batches of one pass over a set of images, and random changes that make each pass a little different.
 
-NumPy only. All randomness comes from the generator that the caller gives, never from the global one, so that
-a run can be repeated, interrupted and resumed.
+Imports NumPy only. All random numbers come from the caller's generator, never from the global one, so that a run can
+be repeated, interrupted and resumed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,9 @@ from numpy.typing import NDArray
 
 
 def batches(
-    images: NDArray[Any],
-    labels: NDArray[Any],
-    batch_size: int,
-    rng: Generator | None = None,
-    augment: Callable[[NDArray[Any], Generator], NDArray[Any]] | None = None,
-    drop_last: bool = False,
+    images: NDArray[Any], labels: NDArray[Any], batch_size: int, rng: Generator | None = None
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Go through all images once, a batch at a time.
+    """Yield all images once, a batch at a time.
 
     Parameters
     ----------
@@ -31,13 +26,9 @@ def batches(
     labels : array, (N, ...)
         Any array with a row for each image: classes (N,), targets (N, 10).
     batch_size : int
-        Images in a batch; the last one has what is left over.
+        Images in a batch; the last one may be smaller.
     rng : numpy.random.Generator, optional
         Shuffles. Without it the images come in order, as views.
-    augment : callable, optional
-        `augment(images, rng)` on each batch; needs `rng`.
-    drop_last : bool
-        Leave out a last batch that is not full.
 
     Yields
     ------
@@ -46,32 +37,28 @@ def batches(
     Raises
     ------
     ValueError
-        As many labels as images are wanted, a batch of at least one image, a generator for `augment`.
+        The numbers of images and labels differ, or `batch_size` is less than 1.
 
     Examples
     --------
     >>> images, labels = np.arange(10).reshape(5, 2), np.arange(5)
     >>> [y.tolist() for x, y in batches(images, labels, 2)]
     [[0, 1], [2, 3], [4]]
-    >>> [y.tolist() for x, y in batches(images, labels, 2, np.random.default_rng(0), drop_last=True)]
-    [[2, 4], [3, 0]]
+    >>> [y.tolist() for x, y in batches(images, labels, 2, np.random.default_rng(0))]
+    [[2, 4], [3, 0], [1]]
     """
     if len(images) != len(labels):
         raise ValueError(f"batches: {len(images):,} images, but {len(labels):,} labels")
     if batch_size < 1:
         raise ValueError(f"batches: batch_size {batch_size}, must be at least 1")
-    if augment is not None and rng is None:
-        raise ValueError("batches: augment draws random numbers from rng: rng=np.random.default_rng(0)")
     order = None if rng is None else rng.permutation(len(images))
-    stop = len(images) - len(images) % batch_size if drop_last else len(images)
-    for start in range(0, stop, batch_size):
+    for start in range(0, len(images), batch_size):
         chosen = slice(start, start + batch_size) if order is None else order[start : start + batch_size]
-        batch = images[chosen]
-        yield (batch if augment is None or rng is None else augment(batch, rng)), labels[chosen]
+        yield images[chosen], labels[chosen]
 
 
 def augment(images: NDArray[Any], rng: Generator, shift: int = 4, flip: bool = True) -> NDArray[Any]:
-    """Move each image by up to `shift` pixels, filling with zeros, and mirror about every other one.
+    """Shift each image by up to `shift` pixels, fill with zeros, and mirror it with probability 1/2.
 
     The usual augmentation for CIFAR-10 (He et al., "Deep Residual Learning for Image Recognition", 2015,
     section 4.2). Zero is black in stored images, and the average in images that were normalised with their
@@ -80,13 +67,13 @@ def augment(images: NDArray[Any], rng: Generator, shift: int = 4, flip: bool = T
     Parameters
     ----------
     images : array, (N, H, W, C), NHWC, any dtype
-        Left as it is.
+        Not changed.
     rng : numpy.random.Generator
-        Decides for each image by itself.
+        Draws shift and mirroring for each image.
     shift : int
-        Largest move, in pixels, of rows and of columns.
+        Largest shift, in pixels, of rows and of columns.
     flip : bool
-        Whether to mirror left and right, with probability 1/2.
+        Whether to mirror images, left to right.
 
     Returns
     -------

@@ -13,13 +13,14 @@ import numpy as np
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.nn import Module, check_state
+from autograd_cnn.nn import Module
+from autograd_cnn.state import check_state
 
 Model = Module | Mapping[str, Tensor]
 
 
 def save_weights(path: str | os.PathLike[str], model: Model) -> None:
-    """Write every parameter and buffer of a model, with a sum that tells damage.
+    """Write every parameter and buffer of a model to one checksummed file.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def save_weights(path: str | os.PathLike[str], model: Model) -> None:
 
 
 def load_weights(path: str | os.PathLike[str], model: Model) -> None:
-    """Give a model the weights that are in a file; all or nothing. The model holds copies.
+    """Load all weights of a model from a file, or none. The model holds copies.
 
     Parameters
     ----------
@@ -77,5 +78,5 @@ def load_weights(path: str | os.PathLike[str], model: Model) -> None:
 
 def _arrays(model: Model) -> dict[str, np.ndarray]:
     if not isinstance(model, (Module, Mapping)):
-        raise TypeError(f"weights: of a {type(model).__name__}; want a Module, or a dict of names to Tensors")
+        raise TypeError(f"weights: the model is a {type(model).__name__}, want a Module, or a dict of names to Tensors")
     return model.state_dict() if isinstance(model, Module) else {name: t.data for name, t in model.items()}

@@ -37,25 +37,10 @@ def test_shuffled_each_image_comes_once_with_its_own_label(data):
     np.testing.assert_array_equal(again[1], first[1])
 
 
-def test_drop_last_leaves_out_only_what_does_not_fill_a_batch(data):
-    assert [len(y) for _, y in batches(*data, batch_size=5, drop_last=True)] == [5, 5, 5, 5]
-    assert [len(y) for _, y in batches(*data, batch_size=23, drop_last=True)] == [23]
-    assert list(batches(*data, batch_size=24, drop_last=True)) == []
+def test_the_last_batch_has_the_remainder(data):
+    assert [len(y) for _, y in batches(*data, batch_size=23)] == [23]
     assert [len(y) for _, y in batches(*data, batch_size=24)] == [23]
     assert list(batches(data[0][:0], data[1][:0], batch_size=5)) == []
-
-
-def test_augment_gets_each_batch_and_the_same_generator(data):
-    rng, seen = np.random.default_rng(0), []
-
-    def negate(images, generator):
-        assert generator is rng
-        seen.append(len(images))
-        return 255 - images
-
-    images, labels = together(batches(*data, batch_size=10, rng=rng, augment=negate))
-    assert seen == [10, 10, 3]
-    np.testing.assert_array_equal(images[:, 0, 0, 0], 255 - labels)
 
 
 def test_labels_may_be_rows(data):
@@ -69,8 +54,6 @@ def test_what_cannot_be_is_said(data):
         next(batches(data[0], data[1][1:], 5))
     with pytest.raises(ValueError, match="^batches: batch_size 0, must be at least 1$"):
         next(batches(*data, batch_size=0))
-    with pytest.raises(ValueError, match="^batches: augment draws random numbers from rng"):
-        next(batches(*data, batch_size=5, augment=augment))
 
 
 def slow_augment(images, rng, shift, flip):

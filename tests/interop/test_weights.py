@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_loaded(tmp_path, make):
         ag.interop.load_weights(tmp_path / "w", model)
     assert values(model) == before
     first, *_, last = before
-    for part in (str(tmp_path / "w"), f"missing: {last}", "not known here: extra", f"{first}: ", "nothing was loaded"):
+    for part in (str(tmp_path / "w"), f"missing: {last}", "unexpected: extra", f"{first}: ", "nothing was loaded"):
         assert part in str(error.value)
 
 
@@ -96,11 +96,11 @@ def test_what_is_no_model_is_refused(tmp_path):
         ag.interop.save_weights(tmp_path / "w", net(0))
         with pytest.raises(TypeError) as caught:
             wrong(tmp_path / "w", parameters)
-        assert str(caught.value) == "weights: of a generator; want a Module, or a dict of names to Tensors"
+        assert str(caught.value) == "weights: the model is a generator, want a Module, or a dict of names to Tensors"
     with pytest.raises(TypeError) as caught:
         net(0).load_state_dict(str(tmp_path / "w"))
     assert str(caught.value) == (
-        "Sequential.load_state_dict: of a str; want a dict. From a file: ag.interop.load_weights(path, model)"
+        "Sequential.load_state_dict: the state is a str, want a dict. From a file: ag.interop.load_weights(path, model)"
     )
 
 

@@ -1,0 +1,51 @@
+"""Networks: modules that hold parameters, the usual layers, and initialisers.
+
+A `Module` is a plain object whose parts are found by looking at its attributes, so there is nothing to register and no
+``super().__init__()`` to forget.
+
+============================================  ================================================================
+attribute                                     is
+============================================  ================================================================
+Tensor with ``requires_grad=True``            a parameter
+Tensor without                                a buffer, or a frozen parameter: saved and loaded, not trained
+Module, or list, tuple, dict of these         a part of the model: ``blocks.0.conv1.w``
+anything else, results of operations, arrays  not a part of the model: neither saved nor trained
+============================================  ================================================================
+
+Images are NHWC, weights of convolutions HWIO and of linear layers (in, out).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from autograd_cnn.engine.messages import missing
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.nn.init import glorot_uniform, he_normal, small_normal
+from autograd_cnn.nn.layers import AvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sigmoid
+from autograd_cnn.nn.module import Module, Sequential
+
+__all__ = [
+    "AvgPool2d",
+    "BatchNorm2d",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "Linear",
+    "MaxPool2d",
+    "Module",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "glorot_uniform",
+    "he_normal",
+    "small_normal",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(missing(name, __name__, [*__all__, *(f"ag.{n}" for n in registry)]))

@@ -1,0 +1,343 @@
+"""Modules: functions that hold parameters, and sequences of them. Imports the engine and `autograd_cnn.state`.
+
+One function, `_walk`, finds the parts of a module; everything else is built on it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_cnn.engine.messages import missing
+from autograd_cnn.engine.mode import no_grad, scope
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.state import check_state
+
+Part = tuple[str, "Module | None", str, Any]
+"""Path, the module that holds it and under which key, and the part itself: a module or a leaf Tensor."""
+
+Self = TypeVar("Self", bound="Module")
+
+
+def _walk(
+    value: Any, path: str = "", owner: Module | None = None, key: str = "", visited: set[int] | None = None
+) -> Iterator[Part]:
+    """Yield the modules and leaf Tensors in a value, in order of assignment, a shared one once."""
+    visited = set() if visited is None else visited
+    if isinstance(value, Module) or (isinstance(value, Tensor) and value.is_leaf):
+        if id(value) in visited:
+            return
+        visited.add(id(value))
+        yield path, owner, key, value
+    if isinstance(value, Module):
+        value, owner, key = vars(value), value, ""
+    elif isinstance(value, (list, tuple)):
+        value = dict(enumerate(value))
+    if isinstance(value, Mapping):
+        for name, child in value.items():
+            yield from _walk(child, _join(path, name), owner, _join(key, name), visited)
+
+
+def _join(path: str, name: object) -> str:
+    return f"{path}.{name}" if path else str(name)
+
+
+def _name(parts: Iterable[Part]) -> None:
+    """Name parts after their places. A part that was named by hand, or at another place, keeps its name."""
+    former: dict[int, str] = {}  # the paths that modules had before, which their parts may be named after
+    for _, owner, key, value in parts:
+        if owner is None:
+            continue
+        place, before = _join(owner.path, key), _join(former.get(id(owner), owner.path), key)
+        if isinstance(value, Module):
+            if value.path in ("", before):
+                former[id(value)], value.path = value.path, place
+        elif value.name in (None, before):
+            value.name = place
+
+
+class _Thread(threading.local):
+    calls: Any = None  # while `Module.summary` runs, a list of [module, text of its output's shape]
+
+
+_thread = _Thread()
+
+
+class Module:
+    """A function with parameters. Subclasses assign them to attributes and write ``forward``.
+
+    A parameter is named after the place where it was assigned first, counted from the root: ``conv1.w``. A
+    parameter or a module in two places is shared: it counts once, under its first name. Every module has a
+    `path`, its place in the model ("" for the root), and `training`, False after `eval`.
+
+    To keep a value of `forward` for inspection, store its array, ``self.hidden = h.data``: a Tensor made under
+    `no_grad` would count as a buffer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> from autograd_cnn import nn
+    >>> class Net(nn.Module):
+    ...     def __init__(self, rng):
+    ...         self.conv1 = nn.Conv2d(3, 8, 3, padding=1, rng=rng)
+    ...         self.fc = nn.Linear(2048, 10, rng=rng)
+    ...     def forward(self, x):
+    ...         h = ag.max_pool2d(ag.relu(self.conv1(x)), 2)
+    ...         return self.fc(ag.flatten(h, 1))
+    >>> model = Net(np.random.default_rng(0))
+    >>> model(np.zeros((5, 32, 32, 3), np.float32)).shape
+    (5, 10)
+    >>> [name for name, _ in model.named_parameters()]
+    ['conv1.w', 'conv1.b', 'fc.w', 'fc.b']
+    >>> model
+    Net(): 20,714 parameters
+      conv1  Conv2d(padding=1)  w (3, 3, 3, 8), b (8,)     224
+      fc     Linear()           w (2048, 10), b (10,)   20,490
+    """
+
+    forward: Callable[..., Any]
+    path = ""
+    training = True
+
+    if not TYPE_CHECKING:  # a checker is to find what is not there
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(missing(name, type(self).__name__, [*vars(self), *dir(type(self))]))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        _name(_walk(value, owner=self, key=name))
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        forward = self.forward if _thread.calls is None else self._listed_forward
+        if not self.path:
+            return forward(*args, **options)
+        with scope(self.path):
+            return forward(*args, **options)
+
+    def _listed_forward(self, *args: Any, **options: Any) -> Any:
+        """Call `forward`, and list the call for `summary`."""
+        call = [self, ""]
+        _thread.calls.append(call)  # before the modules that `forward` calls
+        out = self.forward(*args, **options)
+        call[1] = _shape_text(out)
+        return out
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return parameters and buffers by path, and name those that have no name yet."""
+        parts = list(_walk(self))
+        _name(parts)  # appending to a list of modules assigns no attribute
+        return {path: value for path, _, _, value in parts if isinstance(value, Tensor)}
+
+    def _inventory(self) -> dict[int, tuple[str, Module, dict[str, Tensor]]]:
+        """Return, by id of each module, its path, the module, and the tensors that it holds directly."""
+        found: dict[int, tuple[str, Module, dict[str, Tensor]]] = {}
+        for path, owner, key, value in _walk(self):
+            if isinstance(value, Module):
+                found[id(value)] = path, value, {}
+            else:
+                found[id(owner)][2][key] = value
+        return found
+
+    def modules(self) -> Iterator[Module]:
+        """Iterate over this module and all below it, each once."""
+        return (value for _, _, _, value in _walk(self) if isinstance(value, Module))
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Iterate over pairs of a path from here and a parameter, a shared one once."""
+        return ((path, t) for path, t in self._tensors().items() if t.requires_grad)
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Iterate over the parameters, a shared one once, as an optimiser takes them."""
+        return (t for _, t in self.named_parameters())
+
+    def train(self: Self, training: bool = True) -> Self:
+        """Switch this module and all below it to training; return it."""
+        for module in self.modules():
+            module.training = training
+        return self
+
+    def eval(self: Self) -> Self:
+        """Switch to evaluation: batch norm uses its running statistics, dropout drops nothing; return it."""
+        return self.train(False)
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Copy every parameter and buffer, by its path from here, a shared one once."""
+        return {path: tensor.numpy() for path, tensor in self._tensors().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Replace every parameter and buffer by a copy from `state`, or none; a live graph keeps the old values.
+
+        Raises
+        ------
+        ValueError
+            A name is missing or unexpected, or a shape or dtype differs. The message lists every difference.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autograd_cnn import nn
+        >>> model, twin = (nn.Linear(2, 3, rng=np.random.default_rng(seed)) for seed in (0, 1))
+        >>> twin.load_state_dict(model.state_dict())
+        >>> bool((twin.w == model.w).all())
+        True
+        >>> twin.load_state_dict({"w": np.zeros((2, 4), np.float32), "bias": np.zeros(3)})
+        Traceback (most recent call last):
+            ...
+        ValueError: Linear.load_state_dict: the state does not fit; nothing was loaded
+          missing: b
+          unexpected: bias
+          w: (2, 4) float32, want (2, 3) float32
+        """
+        own = self._tensors()
+        arrays = {path: tensor.data for path, tensor in own.items()}
+        check_state(f"{type(self).__name__}.load_state_dict", arrays, state)
+        copies = [np.array(state[path], order="C") for path in own]
+        for tensor, array in zip(own.values(), copies, strict=True):
+            tensor.data = array
+
+    def _described(self) -> str:
+        """``Conv2d(padding=1)``: the constructor's arguments that are attributes and differ from the defaults."""
+        attributes = vars(self)
+        options = [
+            f"{name}={attributes[name]!r}"
+            for name, parameter in inspect.signature(type(self)).parameters.items()
+            if name in attributes and _is_plain(attributes[name]) and attributes[name] != parameter.default
+        ]
+        return f"{type(self).__name__}({', '.join(options)})"
+
+    def __repr__(self) -> str:
+        rows = []
+        for path, module, own in self._inventory().values():
+            shapes = ", ".join(f"{name} {t.shape}" for name, t in own.items())
+            rows.append([path, module._described(), shapes, f"{_count(own):,}" if own else ""])
+        total = f"{self._described()}: {_count(self._tensors()):,} parameters"
+        if len(rows) == 1:
+            return ", ".join(filter(None, [total, rows[0][2]]))
+        return "\n".join([total, *(f"  {line}" for line in _aligned(rows if rows[0][2] else rows[1:]))])
+
+    def summary(self, input_shape: tuple[int, ...]) -> str:
+        """Tabulate the calls of modules for an input of this shape: layer, kind, output shape, parameters.
+
+        Runs `forward` on zeros, in evaluation mode and unrecorded, and leaves every attribute as it was.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            With the batch: (N, H, W, C).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autograd_cnn import nn
+        >>> rng = np.random.default_rng(0)
+        >>> conv, fc = nn.Conv2d(3, 16, 3, padding=1, rng=rng), nn.Linear(4096, 10, rng=rng)
+        >>> model = nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), fc)
+        >>> print(model.summary((100, 32, 32, 3)))
+        layer  kind                      output             parameters
+               Sequential()              (100, 10)                   0
+        0      Conv2d(padding=1)         (100, 32, 32, 16)         448
+        1      ReLU()                    (100, 32, 32, 16)           0
+        2      MaxPool2d(kernel_size=2)  (100, 16, 16, 16)           0
+        3      Flatten()                 (100, 4096)                 0
+        4      Linear()                  (100, 10)              40,970
+        total                                                   41,418
+        """
+        inventory, tensors = self._inventory(), self._tensors()
+        dtype = next((t.dtype for t in tensors.values()), np.float32)
+        attributes = [(module, dict(vars(module))) for _, module, _ in inventory.values()]
+        calls: list[list[Any]] = []
+        try:
+            _thread.calls = calls
+            self.eval()
+            with no_grad(), np.errstate(all="ignore"):
+                self(Tensor(np.zeros(input_shape, dtype)))
+        finally:
+            _thread.calls = None
+            for module, before in attributes:
+                vars(module).clear()
+                vars(module).update(before)
+        rows = [["layer", "kind", "output", "parameters"]]
+        waiting = dict(inventory)
+        for module, output in calls:
+            if id(module) in inventory:  # else `forward` made it
+                path, _, own = inventory[id(module)]
+                count = f"{_count(own):,}" if waiting.pop(id(module), None) else "shared"
+                rows.append([path, module._described(), output, count])
+        rows += [
+            [path, module._described(), "not called", f"{_count(own):,}"]
+            for path, module, own in waiting.values()
+            if own
+        ]
+        rows.append(["total", "", "", f"{_count(tensors):,}"])
+        return "\n".join(_aligned(rows))
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (int, float, str)) or (isinstance(value, tuple) and all(map(_is_plain, value)))
+
+
+def _count(tensors: Mapping[str, Tensor]) -> int:
+    return sum(t.size for t in tensors.values() if t.requires_grad)
+
+
+def _shape_text(out: Any) -> str:
+    if isinstance(out, (tuple, list)):
+        return ", ".join(map(_shape_text, out))
+    return str(out.shape) if hasattr(out, "shape") else type(out).__name__
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Rows as lines with aligned columns, the last column to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]).rstrip() for row in rows]
+
+
+class Sequential(Module):
+    """Calls layers one after the other. Their names are ``0``, ``1``, ...
+
+    Raises
+    ------
+    TypeError
+        A layer is not a Module.
+
+    Examples
+    --------
+    >>> from autograd_cnn import nn
+    >>> model = nn.Sequential(nn.Linear(2, 3, rng=np.random.default_rng(0)), nn.ReLU(), nn.Sigmoid())
+    >>> len(model), model[-1], model[0].w.name
+    (3, Sigmoid(): 0 parameters, '0.w')
+    >>> len(model[:2])
+    2
+    """
+
+    def __init__(self, *layers: Module) -> None:
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Module):
+                raise TypeError(f"Sequential: layer {i} is {layer!r}, want a Module. For ag.relu: nn.ReLU()")
+            setattr(self, str(i), layer)
+
+    def forward(self, x: Any) -> Any:
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def __iter__(self) -> Iterator[Module]:
+        return (layer for layer in vars(self).values() if isinstance(layer, Module))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Module:
+        layers = list(self)
+        return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]

@@ -1,0 +1,18 @@
+"""Training of a model: one loop, its History, and checkpoints from which a run resumes with the same bits."""
+
+from autograd_cnn.arrayfile import CheckpointError
+from autograd_cnn.training.checkpoint import load_checkpoint, save_checkpoint
+from autograd_cnn.training.history import Epoch, Evaluation, History
+from autograd_cnn.training.loop import evaluate, fit, predict
+
+__all__ = [
+    "CheckpointError",
+    "Epoch",
+    "Evaluation",
+    "History",
+    "evaluate",
+    "fit",
+    "load_checkpoint",
+    "predict",
+    "save_checkpoint",
+]

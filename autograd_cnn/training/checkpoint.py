@@ -1,0 +1,230 @@
+"""Checkpoints: a run may stop after any step and resume in another process, and ends with the same bits.
+
+One checksummed safetensors file holds all that decides the next step: parameters and buffers, the state of the
+optimiser, the number of the step (hence the place in the schedule), the order of the images and the place in it, and
+the state of every random generator. Imports its neighbour `history`, `nn`, `optim`, `data` and `arrayfile`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
+from autograd_cnn.data import batches
+from autograd_cnn.nn import Module
+from autograd_cnn.optim import Optimiser
+from autograd_cnn.state import check_state
+from autograd_cnn.training.history import Epoch, Evaluation, History
+
+Array = NDArray[Any]
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    model: Any,
+    optimiser: Optimiser,
+    generators: Mapping[str, Generator] | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> None:
+    """Write all that a training run depends on to one checksummed safetensors file.
+
+    Parameters
+    ----------
+    path : path
+        Replaced as a whole or, on failure, left as it was.
+    model : Module or callable
+        A Module is saved with its `state_dict` and the state of every random generator in it, such as that of Dropout;
+        a plain function with the parameters that the optimiser holds.
+    optimiser : SGD, Adam, AdamW
+    generators : dict of str to numpy.random.Generator, optional
+        Other generators that the run draws from.
+    state : dict, optional
+        Anything else that the run needs and JSON can hold.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    arrays, settings = _split(model, optimiser)
+    bits = {name: g.bit_generator.state for name, g in _generators(model, generators).items()}
+    write_arrays(path, arrays, {"optimiser": settings, "generators": bits, "state": state or {}})
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str], model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None = None
+) -> dict[str, Any]:
+    """Restore the model, the optimiser and the generators that `save_checkpoint` saved, or change nothing.
+
+    Parameters
+    ----------
+    path : path
+    model, optimiser, generators
+        As for `save_checkpoint`, and built the same way.
+
+    Returns
+    -------
+    dict
+        The `state` that was given to `save_checkpoint`.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged, or belongs to another model, optimiser or kind of generator.
+    OSError
+        The file cannot be read.
+    """
+    state, restore = _read_checkpoint(path, model, optimiser, generators)
+    restore()
+    return state
+
+
+def _read_checkpoint(
+    path: str | os.PathLike[str], model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None
+) -> tuple[dict[str, Any], Callable[[], None]]:
+    """Check a checkpoint. Return the `state` in it, and a function that restores the rest."""
+    arrays, record = read_arrays(path)
+    if record is None:
+        raise CheckpointError(
+            f"{path}: has no checksum, so it is no checkpoint. For weights: ag.interop.load_weights(path, model)"
+        )
+    own_arrays, own_settings = _split(model, optimiser)
+    own_generators = _generators(model, generators)
+    try:
+        check_state("checkpoint", own_arrays, arrays)
+        check_state("checkpoint", own_settings, record["optimiser"])
+        check_state("checkpoint", dict.fromkeys(own_generators, 0), dict.fromkeys(record["generators"], 0))
+        for name, generator in own_generators.items():  # a fresh generator of the same kind takes the state, or raises
+            type(generator.bit_generator)().state = record["generators"][name]
+        state = dict(record["state"])
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+    def restore() -> None:
+        weights = {name.removeprefix("model."): x for name, x in arrays.items() if name.startswith("model.")}
+        slots = {name.removeprefix("optimiser."): x for name, x in arrays.items() if name.startswith("optimiser.")}
+        if isinstance(model, Module):
+            model.load_state_dict(weights)
+        else:
+            for i, parameter in enumerate(optimiser.parameters):
+                parameter.data = weights[str(i)]
+        optimiser.load_state_dict({**slots, **record["optimiser"]})
+        for name, generator in own_generators.items():
+            generator.bit_generator.state = record["generators"][name]
+
+    return state, restore
+
+
+def _split(model: Any, optimiser: Optimiser) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays of a model and its optimiser, by name, and the settings of the optimiser."""
+    if isinstance(model, Module):
+        weights = model.state_dict()
+    else:
+        weights = {str(i): p.data for i, p in enumerate(optimiser.parameters)}
+    state = optimiser.state_dict()
+    arrays = {f"model.{name}": x for name, x in weights.items()}
+    arrays |= {f"optimiser.{name}": x for name, x in state.items() if isinstance(x, np.ndarray)}
+    return arrays, {name: x for name, x in state.items() if not isinstance(x, np.ndarray)}
+
+
+def _generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str, Generator]:
+    """Every generator that a run draws from, by name. A shared one has two names, and one state under both."""
+    modules = model.modules() if isinstance(model, Module) else ()
+    found = {f"{m.path}.{name}": g for m in modules for name, g in vars(m).items() if isinstance(g, Generator)}
+    return {**found, **(others or {})}
+
+
+class Run:
+    """The state of a run of `fit`, besides the model and the optimiser.
+
+    A partial pass gets its Epoch in the returned History; the checkpoint still counts it as unfinished.
+    """
+
+    def __init__(self, name: str, rng: Generator | None, images: int, batch_size: int) -> None:
+        self.history = History(name)
+        self.rng = rng
+        self.sizes = {"images": images, "batch_size": batch_size}
+        self.steps_per_pass = math.ceil(images / max(batch_size, 1))  # `batches` raises for less than 1
+        self.order: Any = None  # state of the generator before it drew the order of this pass
+        self.correct = self.seconds = 0.0  # labels and time in this pass
+
+    @property
+    def generators(self) -> dict[str, Generator]:
+        return {} if self.rng is None else {"fit": self.rng}
+
+    @property
+    def step(self) -> int:
+        return len(self.history.losses)
+
+    @property
+    def closed(self) -> int:
+        """Number of steps in the passes that have an Epoch."""
+        return self.history.epochs[-1].step if self.history.epochs else 0
+
+    def images(self, step: int) -> int:
+        """Number of images in the first `step` steps."""
+        passes, batches = divmod(step, self.steps_per_pass)
+        return passes * self.sizes["images"] + batches * self.sizes["batch_size"]
+
+    def batches(self, images: Array, labels: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield the batches of this pass that remain."""
+        done = self.step - self.closed
+        remaining = batches(images, labels, self.sizes["batch_size"], self.rng)
+        if self.rng is None or not done:
+            self.order = None if self.rng is None else self.rng.bit_generator.state
+            yield from islice(remaining, done, None)
+        else:
+            bits = self.rng.bit_generator
+            now, bits.state = bits.state, self.order  # draws the order of the interrupted pass again
+            next(islice(remaining, done - 1, None))
+            bits.state = now
+            yield from remaining
+
+    def add(self, loss: float, correct: float, seconds: float) -> None:
+        self.history.losses.append(loss)
+        self.correct += correct
+        self.seconds += seconds
+
+    def close(self, validation: Evaluation | None) -> None:
+        """Append the Epoch of this pass."""
+        sizes = np.diff([self.images(step) for step in range(self.closed, self.step + 1)])
+        loss = float(np.average(self.history.losses[self.closed :], weights=sizes))
+        figures = (validation.loss, validation.accuracy) if validation else (math.nan, math.nan)
+        epoch = Epoch(self.step, loss, self.correct / int(sizes.sum()), *figures, self.seconds)
+        self.history.epochs.append(epoch)
+        self.correct = self.seconds = 0.0
+
+    def save(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
+        """Write a checkpoint."""
+        state = {
+            "history": asdict(self.history),
+            "sizes": self.sizes,
+            "order": self.order,
+            "right": self.correct,
+            "seconds": self.seconds,
+        }
+        save_checkpoint(path, model, optimiser, self.generators, state)
+
+    def resume(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
+        """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.
+
+        Raises
+        ------
+        CheckpointError
+            The checkpoint does not fit.
+        """
+        state, restore = _read_checkpoint(path, model, optimiser, self.generators)
+        if state.get("sizes") != self.sizes:
+            raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, this has {self.sizes}")
+        self.history = replace(History.from_record(state["history"]), name=self.history.name)
+        self.order, self.correct, self.seconds = state["order"], float(state["right"]), float(state["seconds"])
+        restore()

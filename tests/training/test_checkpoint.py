@@ -1,0 +1,254 @@
+"""Checkpoints: a run that stops and resumes ends with the same bits; other files are refused."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from runs import interrupting, line, points, train
+
+import autograd_cnn as ag
+from autograd_cnn.arrayfile import read_arrays
+from autograd_cnn.training import CheckpointError, fit, load_checkpoint, save_checkpoint
+
+# Stopping and going on
+
+STEPS = 11  # passes of 4 steps: two whole ones and a part
+
+
+@pytest.fixture(scope="module")
+def job():
+    """A run in which everything that can be forgotten is at work; returns a digest of all that it leaves."""
+    images = np.random.default_rng(1).integers(0, 256, (23, 6, 6, 3), np.uint8)
+    labels = np.arange(23) % 3
+
+    def build(generator=np.random.PCG64, shared=False):
+        rng = np.random.Generator(generator(5))
+        dropping = rng if shared else np.random.Generator(generator(6))
+        model = ag.nn.Sequential(
+            ag.nn.Conv2d(3, 4, 3, rng=rng),
+            ag.nn.BatchNorm2d(4),
+            ag.nn.ReLU(),
+            ag.nn.Flatten(),
+            ag.nn.Dropout(0.5, rng=dropping),
+            ag.nn.Linear(64, 3, rng=rng),
+        )
+        return model, ag.optim.AdamW(model.parameters(), lr=1.0), rng
+
+    def run(parts, steps=STEPS, loss=ag.cross_entropy, **options):
+        model, optimiser, rng = parts
+        history = fit(
+            model,
+            loss,
+            optimiser,
+            images,
+            labels,
+            rng=rng,
+            steps=steps,
+            batch_size=6,
+            schedule=ag.optim.one_cycle(0.01, STEPS),
+            augment=lambda x, rng: ag.data.augment(x, rng, shift=1),
+            validation=(images, labels),
+            progress=False,
+            **options,
+        )
+        digest = hashlib.sha256()
+        for state in (model.state_dict(), optimiser.state_dict()):
+            for name, value in state.items():
+                digest.update(name.encode() + np.asarray(value).tobytes())
+        for generator in (rng, model[4].rng):
+            digest.update(repr(generator.bit_generator.state).encode())
+        for epoch in history.epochs:
+            epoch.seconds = 0.0  # the one thing that may differ
+        return digest.hexdigest(), history
+
+    run.build = build
+    return run
+
+
+@pytest.fixture(scope="module")
+def straight(job):
+    return job(job.build())
+
+
+@pytest.mark.parametrize("stop", range(1, STEPS + 1))
+def test_a_run_in_two_parts_is_the_run_in_one(job, straight, tmp_path, stop):
+    path = tmp_path / "run.safetensors"
+    job(job.build(), steps=stop, checkpoint=path)
+    assert len(read_arrays(path)[1]["state"]["history"]["losses"]) == stop
+    assert job(job.build(), checkpoint=path) == straight
+    assert job(job.build(), checkpoint=path) == straight  # there is nothing left to do
+
+
+@pytest.mark.parametrize(("call", "steps"), [(2, 2), (4, 4), (5, 4), (7, 6)])  # the fifth is in the validation
+def test_an_interrupted_run_goes_on(job, straight, tmp_path, call, steps):
+    path = tmp_path / "run.safetensors"
+    _, history = job(job.build(), loss=interrupting(call), checkpoint=path)
+    assert history.interrupted and len(history.losses) == steps
+    assert job(job.build(), checkpoint=path) == straight
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, None])
+@pytest.mark.parametrize("stop", [2, 5, 10])
+def test_a_run_that_fails_goes_on_from_the_last_checkpoint(job, straight, tmp_path, every, stop):
+    path = tmp_path / "run.safetensors"
+
+    def failing(outputs, labels):
+        if next(calls) == stop:
+            raise ZeroDivisionError
+        return ag.cross_entropy(outputs, labels)
+
+    calls = iter([0, 1, 2, 3, -1, 4, 5, 6, 7, -1, 8, 9, 10])  # -1: validation
+    with pytest.raises(ZeroDivisionError):
+        job(job.build(), loss=failing, checkpoint=path, every=every)
+    assert path.exists() == (every in (1, 2) or stop >= 4)
+    assert job(job.build(), checkpoint=path) == straight
+
+
+@pytest.mark.parametrize("generator", [np.random.MT19937, np.random.Philox, np.random.SFC64])
+@pytest.mark.parametrize("shared", [False, True])
+def test_every_kind_of_generator_is_kept_shared_or_not(job, tmp_path, generator, shared):
+    path = tmp_path / "run.safetensors"
+    straight = job(job.build(generator, shared))
+    job(job.build(generator, shared), steps=6, checkpoint=path)
+    assert job(job.build(generator, shared), checkpoint=path) == straight
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+import autograd_cnn as ag
+
+path, stop = sys.argv[1], int(sys.argv[2])
+rng = np.random.default_rng(0)
+images, labels = rng.integers(0, 256, (50, 8, 8, 3), np.uint8), rng.integers(0, 3, 50)
+model = ag.nn.Sequential(ag.nn.Flatten(), ag.nn.Dropout(0.2, rng=rng), ag.nn.Linear(192, 3, rng=rng))
+optimiser = ag.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+steps = []
+
+def loss(outputs, labels):
+    steps.append(1)
+    if len(steps) == stop:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ag.cross_entropy(outputs, labels)
+
+history = ag.training.fit(
+    model, loss, optimiser, images, labels, rng=rng, epochs=3, batch_size=10, augment=ag.data.augment,
+    checkpoint=path, every=2, progress=False,
+)
+print(repr(history.losses), model[2].w.data.tobytes().hex())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no kill -9")
+@pytest.mark.parametrize("stop", [pytest.param(s, marks=[] if s == 8 else pytest.mark.slow) for s in range(1, 16)])
+def test_a_run_that_is_killed_goes_on_in_another_process(tmp_path, stop):
+    def run(path, stop):
+        command = [sys.executable, "-W", "error", "-c", KILLED, tmp_path / path, str(stop)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert run("run.safetensors", stop).returncode == -signal.SIGKILL
+    resumed, straight = run("run.safetensors", 0), run("other.safetensors", 0)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout == straight.stdout
+    assert sorted(os.listdir(tmp_path)) == ["other.safetensors", "run.safetensors"]
+
+
+def test_a_plain_function_goes_on_too(tmp_path):
+    x, y = points()
+
+    def run(steps, **options):
+        w, model, optimiser = line(ag.optim.Adam)
+        history = train(model, optimiser, x, y, steps=steps, **options)
+        return w.data.tobytes(), history.losses
+
+    run(5, checkpoint=tmp_path / "c")
+    assert run(10, checkpoint=tmp_path / "c") == run(10)
+
+
+def test_a_loop_of_ones_own_can_keep_its_state(tmp_path, rng):
+    w, _, optimiser = line(momentum=0.9)
+    w.grad = np.ones((2, 2))
+    optimiser.step()
+    save_checkpoint(tmp_path / "c", None, optimiser, {"mine": rng}, {"epoch": 3})
+    drawn = rng.random(3)
+    twin, _, other = line(momentum=0.9)
+    fresh = np.random.default_rng(9)
+    assert load_checkpoint(tmp_path / "c", None, other, {"mine": fresh}) == {"epoch": 3}
+    assert (fresh.random(3) == drawn).all() and (twin.data == w.data).all() and other.steps == [1]
+    assert (other.state_dict()["momentum.0"] == 1).all()
+
+
+def test_a_checkpoint_of_such_a_loop_is_none_of_fit(tmp_path):
+    x, y = points()
+    _, model, optimiser = line()
+    rng = np.random.default_rng(0)
+    save_checkpoint(tmp_path / "c", model, optimiser, {"fit": rng}, {"epoch": 3})
+    with pytest.raises(CheckpointError, match="of a run with None, this has {'images': 60, 'batch_size': 20}"):
+        train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
+
+
+def test_going_on_is_announced(tmp_path, capsys):
+    x, y = points()
+    for steps in (3, 6):
+        train(*line()[1:], x, y, steps=steps, checkpoint=tmp_path / "c", progress=True)
+    assert f"resuming after step 3, from {tmp_path / 'c'}\nepoch 2/2: " in capsys.readouterr().err
+
+
+def others():
+    """What a checkpoint of `line()` does not fit, and what the message says."""
+    w = ag.Tensor(np.zeros((2, 3)), requires_grad=True)
+    v = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
+    yield "shape", lambda x: x @ w, [w], ag.optim.SGD, {}, r"model\.0: \(2, 2\) float64, want \(2, 3\) float64"
+    yield "number", lambda x: x @ v, [v, w], ag.optim.SGD, {}, r"missing: model\.1"
+    yield "slots", lambda x: x @ v, [v], ag.optim.Adam, {}, r"missing: optimiser\.mean\.0, optimiser\.square\.0"
+    yield "batches", lambda x: x @ v, [v], ag.optim.SGD, {"batch_size": 7}, "'batch_size': 20.*'batch_size': 7"
+    yield "order", lambda x: x @ v, [v], ag.optim.SGD, {"rng": None}, "unexpected: fit"
+    mersenne = np.random.Generator(np.random.MT19937(0))
+    yield "generator", lambda x: x @ v, [v], ag.optim.SGD, {"rng": mersenne}, "MT19937"
+
+
+@pytest.mark.parametrize("case", list(others()), ids=lambda case: case[0])
+def test_a_checkpoint_of_another_run_is_refused_and_nothing_changes(tmp_path, case):
+    _, model, parameters, kind, options, message = case
+    x, y = points()
+    train(*line()[1:], x, y, steps=4, checkpoint=tmp_path / "c")
+    optimiser = kind(parameters, lr=1.0)
+    options = {"rng": np.random.default_rng(3), **options}
+    with pytest.raises(CheckpointError, match=message):
+        train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c", **options)
+    assert not any(p.data.any() for p in parameters) and not any(optimiser.steps)
+    if (
+        isinstance(options["rng"], np.random.Generator)
+        and options["rng"].bit_generator.state["bit_generator"] == "PCG64"
+    ):
+        assert options["rng"].bit_generator.state == np.random.default_rng(3).bit_generator.state
+
+
+def test_weights_alone_are_no_checkpoint(tmp_path):
+    w, model, optimiser = line()
+    safetensors.numpy.save_file({"model.0": np.ones((2, 2))}, tmp_path / "c")
+    with pytest.raises(
+        CheckpointError, match=r"has no checksum, so it is no checkpoint\. For weights: ag\.interop\.load_weights"
+    ):
+        load_checkpoint(tmp_path / "c", model, optimiser)
+    ag.interop.save_weights(tmp_path / "c", {"model.0": w})
+    with pytest.raises(CheckpointError, match="optimiser"):
+        load_checkpoint(tmp_path / "c", model, optimiser)
+
+
+def test_damage_is_noticed_and_nothing_changes(tmp_path):
+    x, y = points()
+    train(*line(momentum=0.9)[1:], x, y, steps=4, checkpoint=tmp_path / "c")
+    raw = (tmp_path / "c").read_bytes()
+    w, model, optimiser = line(momentum=0.9)
+    for position in range(0, len(raw), 13):
+        for wrong in (raw[:position], raw[:position] + bytes([raw[position] ^ 64]) + raw[position + 1 :]):
+            (tmp_path / "c").write_bytes(wrong)
+            with pytest.raises(CheckpointError):
+                train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
+    assert not w.data.any() and optimiser.steps == [0]

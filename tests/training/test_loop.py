@@ -1,0 +1,278 @@
+"""The training loop: batches, figures, messages, Ctrl-C; evaluation."""
+
+import math
+import signal
+import sys
+import threading
+
+import numpy as np
+import pytest
+from runs import interrupting, line, points, train
+
+import autograd_cnn as ag
+from autograd_cnn.training import evaluate, predict
+
+# What it does
+
+
+def test_it_learns_and_says_how():
+    x, y = points()
+    _, model, optimiser = line()
+    history = train(model, optimiser, x, y, epochs=10, validation=(x, y), name="points")
+    assert history.name == "points" and not history.interrupted
+    assert len(history.losses) == 30 and [epoch.step for epoch in history.epochs] == list(range(3, 31, 3))
+    assert history.losses[0] == pytest.approx(math.log(2)) and history.losses[-1] < 0.3
+    last = history.epochs[-1]
+    assert last.accuracy > 0.9 and last.seconds > 0
+    result = evaluate(model, ag.cross_entropy, x, y)
+    assert (last.validation_loss, last.validation_accuracy) == (result.loss, result.accuracy)
+
+
+def test_figures_of_a_pass_are_means_over_its_images():
+    x, y = points(50)
+    seen = []
+
+    def loss(outputs, labels):
+        value = ag.cross_entropy(outputs, labels)
+        seen.append((value.item() * len(labels), np.count_nonzero(outputs.data.argmax(-1) == labels), len(labels)))
+        return value
+
+    history = train(*line()[1:], x, y, steps=5, loss=loss)  # batches of 20, 20, 10, 20, 20
+    for epoch, part in zip(history.epochs, (seen[:3], seen[3:]), strict=True):
+        losses, right, images = map(sum, zip(*part, strict=True))
+        assert epoch.loss == pytest.approx(losses / images) and epoch.accuracy == pytest.approx(right / images)
+    assert [epoch.step for epoch in history.epochs] == [3, 5]
+
+
+def test_batches_are_those_of_the_generator_and_augmented():
+    x, y = np.arange(20).reshape(10, 2) / 10, np.arange(10) % 2
+    seen = []
+
+    def augment(batch, rng):
+        seen.append((batch, rng))
+        return batch + rng.random()
+
+    rng = np.random.default_rng(3)
+    train(*line()[1:], x, y, epochs=2, batch_size=4, rng=rng, augment=augment)
+    again = np.random.default_rng(3)
+    want = [(batch, again.random())[0] for _ in range(2) for batch, _ in ag.data.batches(x, y, 4, again)]
+    assert len(seen) == 6 and all(np.array_equal(a, b) and g is rng for (a, g), b in zip(seen, want, strict=True))
+
+
+def test_without_a_generator_images_keep_their_order():
+    x, y = points(5)
+    seen = []
+    train(*line()[1:], x, y, epochs=2, batch_size=2, rng=None, loss=lambda o, t: (seen.extend(t), (o * o).sum())[1])
+    assert seen == [*y, *y]
+
+
+def test_uint8_images_reach_the_model_as_floats_and_floats_as_they_are():
+    images = np.array([[0, 51], [255, 102]], np.uint8)
+    seen = []
+    for stored, dtype in ((images, np.float32), (images / 255, np.float64)):
+        w = ag.Tensor(np.zeros((2, 2), dtype), requires_grad=True)
+        model = lambda x: (seen.append(x), x @ w)[1]  # noqa: E731
+        train(model, ag.optim.SGD([w], lr=0.1), stored, np.array([0, 1]), steps=1, rng=None)
+    np.testing.assert_array_equal(seen[0].data, np.array([[0, 0.2], [1, 0.4]], np.float32))
+    assert [(x.dtype, x.name) for x in seen] == [(np.float32, "images"), (np.float64, "images")]
+
+
+def test_the_schedule_counts_steps_from_0():
+    x, y = points()
+    rates = []
+    _, model, optimiser = line()
+    step = optimiser.step
+    optimiser.step = lambda: (rates.append(optimiser.lr), step())
+    train(model, optimiser, x, y, epochs=2, schedule=lambda step: 0.5**step)
+    assert rates == [0.5**step for step in range(6)]
+
+
+def test_targets_that_name_no_classes_have_no_accuracy():
+    x, _ = points()
+    w, model, optimiser = line(lr=0.1)
+    history = train(model, optimiser, x, 2 * x, epochs=20, loss=ag.mse)
+    np.testing.assert_allclose(w.data, 2 * np.eye(2), atol=0.1)
+    assert math.isnan(history.epochs[-1].accuracy) and "accuracy" not in str(history.epochs[-1])
+    result = evaluate(model, ag.mse, x, 2 * x)
+    assert math.isnan(result.accuracy) and result.confusion.shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "fit: give one of epochs= and steps="),
+        ({"epochs": 1, "steps": 1}, "fit: give one of epochs= and steps="),
+        ({"epochs": 1.5}, "fit: epochs is float, want an int"),
+        ({"steps": "2"}, "fit: steps is str, want an int"),
+        ({"epochs": 1, "rng": 0}, "fit: rng is int, want np.random.default_rng\\(0\\)"),
+        (
+            {"epochs": 1, "schedule": 0.1},
+            "fit: schedule is float, want a function of the number of a step",
+        ),
+        ({"epochs": 1, "validation": np.ones(3)}, "fit: validation is ndarray, want \\(images, labels\\)"),
+        ({"epochs": 1, "loss": "mse"}, "fit: loss is str, want a function such as ag.cross_entropy"),
+        (
+            {"epochs": 1, "loss": lambda outputs, y: ag.cross_entropy(outputs.data, y)},
+            "fit: the loss is float64, want a Tensor: model and loss must not leave the graph, as",
+        ),
+        ({"epochs": 1, "batch_size": 0}, "batch_size 0, must be at least 1"),
+        ({"epochs": 1, "rng": None, "augment": ag.data.augment}, "augment draws random numbers from rng: rng=np"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(options, message):
+    x, y = points()
+    with pytest.raises((TypeError, ValueError), match=message):
+        train(*line()[1:], x, y, **options)
+
+
+def test_arguments_in_another_order_are_refused():
+    x, y = points()
+    _, model, optimiser = line()
+    for wrong, message in (
+        ((model, optimiser, ag.cross_entropy, x, y), "fit: loss is SGD, want a function"),
+        ((model, ag.cross_entropy, type(optimiser), x, y), "fit: optimiser is type, want one such as ag.optim.Adam"),
+        (("model", ag.cross_entropy, optimiser, x, y), "fit: model is str, want a Module, or a function of images"),
+        ((model, ag.cross_entropy, optimiser, ag.Tensor(x), y), "fit: images is Tensor, want an array"),
+        ((model, ag.cross_entropy, optimiser, x, y.tolist()), "fit: labels is list, want an array"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            ag.training.fit(*wrong, rng=None, epochs=1)
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_as_many_labels_as_images_are_wanted(count):
+    x, y = points()
+    with pytest.raises(ValueError, match=f"fit: {count} images and {len(y) if count else 0} labels"):
+        train(*line()[1:], x[:count], y if count else y[:0], epochs=1)
+
+
+# What it notices
+
+
+def test_a_loss_that_is_no_number_stops_it_before_the_weights_are_spoilt():
+    x, y = points()
+    w, model, optimiser = line()
+    calls = []
+
+    def loss(outputs, labels):
+        calls.append(1)
+        scale = np.inf if len(calls) == 3 else 1.0
+        return ag.exp(ag.cross_entropy(outputs, labels) * scale)
+
+    with pytest.raises(FloatingPointError, match=r"fit: loss is inf at step 2\. .*multiply \(test_loop\.py:\d+\)"):
+        train(model, optimiser, x, y, epochs=1, loss=loss)
+    assert optimiser.steps == [2] and np.isfinite(w.data).all()
+
+
+def test_a_layer_that_is_dead_is_named():
+    x, y = points()
+    w = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
+    optimiser = ag.optim.SGD([w], lr=0.1)
+    with pytest.warns(RuntimeWarning, match=r"relu \(test_loop\.py:\d+\): all 40 outputs are 0 for all 20 images"):
+        train(lambda x: ag.relu(x @ w - 1), optimiser, x, y, epochs=1)
+
+
+def test_a_bar_and_lines_on_stderr_or_nothing(capsys):
+    x, y = points()
+    train(*line()[1:], x, y, epochs=2, progress=True, validation=(x, y))
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == "" and len(lines) == 2  # no terminal: no bar
+    assert lines[1].startswith("epoch 2/2: loss 0.") and "validation accuracy 9" in lines[1] and lines[1].endswith(" s")
+    train(*line()[1:], x, y, epochs=2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_images_a_second_and_the_loss(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    x, y = points()
+    train(*line()[1:], x, y, steps=4, progress=True)
+    bar = capsys.readouterr().err.split("\r")[-1]
+    assert "80.0/80.0" in bar and "images/s" in bar and "loss=0." in bar
+
+
+# Evaluation
+
+
+def test_evaluation_counts():
+    outputs = np.array([[2.0, 0.0, 1.0], [0.0, 3.0, 1.0], [1.0, 0.0, 0.5], [0.0, 0.1, 0.2]])
+    labels = np.array([0, 1, 1, 2])
+    result = evaluate(lambda x: x, ag.cross_entropy, outputs, labels, batch_size=3)
+    assert result.loss == pytest.approx(float(ag.cross_entropy(outputs, labels)))
+    assert result.accuracy == 0.75 and result.confusion.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    np.testing.assert_array_equal(result.outputs, outputs)
+
+
+def test_modules_are_evaluated_unrecorded_and_left_as_they_were(rng):
+    class Probe(ag.nn.Module):
+        def __init__(self):
+            self.layer, self.drop = ag.nn.Linear(2, 2, rng=rng), ag.nn.Dropout(0.5, rng=rng)
+
+        def forward(self, x):
+            seen.append((self.training, self.layer.training, out := self.drop(self.layer(x))))
+            return out
+
+    seen, x = [], np.ones((5, 2), np.float32)
+    model = Probe()
+    model.layer.training = False  # frozen by the user
+    before = rng.bit_generator.state
+    outputs = predict(model, x, batch_size=2)
+    assert [(a, b, out.requires_grad) for a, b, out in seen] == 3 * [(False, False, False)]
+    assert (model.training, model.layer.training, model.drop.training) == (True, False, True)
+    assert rng.bit_generator.state == before  # no dropout
+    np.testing.assert_array_equal(outputs, x @ model.layer.w.data)
+    seen.clear()
+    model.eval()
+    train(model, ag.optim.SGD(model.parameters(), lr=0.1), x, np.zeros(5, int), steps=1)
+    assert [(a, b) for a, b, _ in seen] == [(True, True)] and not model.training and not model.drop.training
+
+
+def test_no_images_have_no_outputs():
+    assert predict(lambda x: x @ np.ones((2, 3)), np.zeros((0, 2))).shape == (0, 3)
+
+
+# Ctrl-C
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_ctrl_c_finishes_the_step_and_keeps_what_was_done(step):
+    x, y = points()
+    w, model, optimiser = line()
+    history = train(model, optimiser, x, y, epochs=3, loss=interrupting(step))
+    assert history.interrupted and len(history.losses) == history.epochs[-1].step == step and optimiser.steps == [step]
+    twin, model, optimiser = line()
+    train(model, optimiser, x, y, steps=step)
+    np.testing.assert_array_equal(w.data, twin.data)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_in_the_last_step_interrupts_nothing():
+    x, y = points()
+    assert not train(*line()[1:], x, y, steps=3, loss=interrupting(3)).interrupted
+
+
+def test_a_second_ctrl_c_ends_it_at_once():
+    x, y = points()
+    _, model, optimiser = line()
+    with pytest.raises(KeyboardInterrupt):
+        train(model, optimiser, x, y, epochs=3, loss=interrupting(2, times=2))
+    assert optimiser.steps == [1] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_handler_of_the_users_own_stays(monkeypatch):
+    seen = []
+    before = signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+    try:
+        x, y = points()
+        assert not train(*line()[1:], x, y, epochs=1, loss=interrupting(1)).interrupted and seen == [1]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_it_trains_in_any_thread():
+    x, y = points()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(train(*line()[1:], x, y, epochs=1)))
+    thread.start()
+    thread.join()
+    assert len(found[0].losses) == 3
