@@ -79,8 +79,12 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     if size < SMALLEST:
         return np.empty(shape, dtype)
     size = -(-size // LINE) * LINE
-    with _lock:
+    if not _lock.acquire(timeout=0.01):  # held by this very thread, in which a signal handler computes
+        return np.empty(shape, dtype)
+    try:
         region, start = _take(size)
+    finally:
+        _lock.release()
     # Wrapped: otherwise views of the array would have the region as their base, and outlive the array unnoticed.
     lent: Any = PickleBuffer(region.memory[start : start + size])
     array: NDArray[Any] = np.ndarray(shape, dtype, lent)

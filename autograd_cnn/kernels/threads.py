@@ -14,9 +14,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
 from itertools import repeat
@@ -37,9 +37,9 @@ class _Shared:
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler may compute while its thread holds the lock
         self.pool: ThreadPoolExecutor | None = None
-        self.holders = 0  # calls under way that limit BLAS to one thread
+        self.holders: set[int] = set()  # the threads whose call of `map_tiles` limits BLAS to one thread
         self.blas_threads: list[int] = []  # of each library, when no call limits it
 
 
@@ -125,18 +125,27 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
 
     def help_out() -> None:
         if products:
-            _set_blas(repeat(1))  # in this thread too, for a BLAS that runs on OpenMP
+            _set_blas(repeat(1), only_here=True)  # a BLAS on OpenMP keeps a number for each thread
         work()
 
-    with _one_blas_thread() if products else nullcontext():
-        helpers = []
-        with suppress(RuntimeError):  # no more threads can be started, or Python is shutting down: fewer will do
-            for _ in range(min(get_num_threads(), count) - 1):
-                # In a copy of the caller's context, where NumPy keeps `errstate`.
-                helpers.append(_pool().submit(copy_context().run, help_out))
+    interrupt: BaseException | None = None
+    try:
+        if products:
+            _limit_blas()
+        helpers = _submitted(help_out, min(get_num_threads(), count) - 1)
         work()
         if helpers:
             wait([helper for helper in helpers if not helper.cancel()])
+    finally:
+        while products:  # Ctrl-C must not leave BLAS on one thread
+            try:
+                _free_blas()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None:
+            errors.append(interrupt)
+            interrupt = None
     try:
         if errors:
             raise errors[0]
@@ -147,6 +156,15 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
         function = None  # type: ignore[assignment]  # a thread may keep `work` a moment longer, but not its arrays
 
 
+def _submitted(function: Callable[[], None], times: int) -> list[Any]:
+    helpers = []
+    with suppress(RuntimeError):  # no more threads can be started, or Python is shutting down: fewer will do
+        for _ in range(times):
+            # In a copy of the caller's context, where NumPy keeps `errstate`.
+            helpers.append(_pool().submit(copy_context().run, function))
+    return helpers
+
+
 def _pool() -> ThreadPoolExecutor:
     with _shared.lock:
         if _shared.pool is None:
@@ -154,21 +172,19 @@ def _pool() -> ThreadPoolExecutor:
         return _shared.pool
 
 
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Limit BLAS to one thread until the last concurrent caller leaves; takes 5 us."""
-    shared = _shared
-    with shared.lock:
-        if not shared.holders:
-            shared.blas_threads = [library.num_threads for library in _blas()]
-        shared.holders += 1
+def _limit_blas() -> None:
+    """Limit BLAS to one thread until the last concurrent caller has called `_free_blas`; both take 5 us."""
+    with _shared.lock:
+        if not _shared.holders:
+            _shared.blas_threads = [library.num_threads for library in _blas()]
+        _shared.holders.add(threading.get_ident())
         _set_blas(repeat(1))
-    try:
-        yield
-    finally:
-        with shared.lock:
-            shared.holders -= 1
-            _set_blas(shared.blas_threads, only_here=shared.holders > 0)
+
+
+def _free_blas() -> None:
+    with _shared.lock:
+        _shared.holders.discard(threading.get_ident())
+        _set_blas(_shared.blas_threads, only_here=bool(_shared.holders))
 
 
 def _set_blas(counts: Iterable[int], only_here: bool = False) -> None:
