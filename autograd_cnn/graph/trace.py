@@ -27,7 +27,6 @@ from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Scope
 from autograd_cnn.graph.text import spelled
 
 _tracing = threading.RLock()
-VIEWS = {"broadcast_to", "expand_dims", "flatten", "flip", "getitem", "reshape", "squeeze", "transpose"}  # as a rule
 
 
 @dataclass(slots=True, eq=False)
@@ -455,7 +454,7 @@ class _Writer:
     def lender(self, node: Any) -> str | None:
         """The parameter of which the output of `node` is a view: the same is done to other memory of its shape."""
         chain = []
-        while isinstance(node, Node) and node.plan.primitive.name in VIEWS:
+        while isinstance(node, Node) and (p := node.plan.primitive).moves and not p.sequence:
             chain.append(node)
             node = node.inputs[0]
         if not isinstance(node, Leaf) or self.known[node].role != "parameter":

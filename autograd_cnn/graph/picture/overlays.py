@@ -163,7 +163,7 @@ def _zeros(graph: Graph, ops: list[Op]) -> Overlay:
     for op in ops:
         value, g = found.values[op.output], found.gradients.get(op.output)
         text = f"{100 * value.zeros:.0f} % zero"
-        if value.dead and op.name in ("relu", "maximum"):
+        if value.dead and op.call.primitive.rectifies and not op.parts:
             dead += value.dead
             text += f", {value.dead:,} of {value.channels:,} dead"
         forward[op.id] = _said(value, text), value.zeros
