@@ -7,6 +7,7 @@ to keep them (``layout=nop2``; without that line `dot` lays the same graph out a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 
 from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture, Wire, ladder, wide
@@ -127,7 +128,7 @@ def _edge(wire: Wire) -> str:
     return f'"{wire.tail}" -> "{wire.head}" [{", ".join(parts)}];'
 
 
-def rendered(graph: Graph, suffix: str, depth: int | None = None, overlay: str | None = None) -> bytes:
+def _rendered(suffix: str, graph: Graph, depth: int | None = None, overlay: str | None = None) -> bytes:
     """The picture as ``.png`` or ``.pdf``, drawn by Graphviz, or by matplotlib."""
     picture = ladder(graph, depth, overlay, suffix)
     try:
@@ -147,3 +148,6 @@ def rendered(graph: Graph, suffix: str, depth: int | None = None, overlay: str |
             "apt install graphviz (macOS: brew, Windows: winget) and pip install graphviz. Or: pip install matplotlib"
         ) from error
     return paint(picture, suffix)
+
+
+png, pdf = partial(_rendered, ".png"), partial(_rendered, ".pdf")
