@@ -11,7 +11,8 @@ import autograd_cnn as ag
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import mode
 from autograd_cnn.graph.picture.fold import READABLE, Folding, fold
-from autograd_cnn.graph.picture.layout import SMALL, ladder, wide
+from autograd_cnn.graph.picture.ladder import ladder
+from autograd_cnn.graph.picture.layout import SMALL, wide
 
 FOLDABLE = ["cnn", "blocks", "recurrent", "nested", "two ways out", "residual", "hub"]
 

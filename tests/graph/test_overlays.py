@@ -10,7 +10,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.graph.picture import overlays, svg
-from autograd_cnn.graph.picture.layout import ladder
+from autograd_cnn.graph.picture.ladder import ladder
 from autograd_cnn.graph.picture.measure import Measures, flops, measure
 
 TRACED = [

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 
-from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture, Wire, ladder, wide
+from autograd_cnn.graph.picture.ladder import ladder
+from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture, Wire, wide
 from autograd_cnn.graph.picture.svg import COLOURS, FONT_DOT, FRAME, LINES, PAPER, RAMP, arrow, heat
 from autograd_cnn.graph.records import Graph
 from autograd_cnn.graph.text import clip

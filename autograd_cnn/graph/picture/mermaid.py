@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 from autograd_cnn.graph.picture.dot import framed
-from autograd_cnn.graph.picture.layout import Box, ladder
+from autograd_cnn.graph.picture.ladder import ladder
+from autograd_cnn.graph.picture.layout import Box
 from autograd_cnn.graph.picture.svg import COLOURS
 from autograd_cnn.graph.records import Graph
 

@@ -7,23 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from autograd_cnn.graph.picture.layout import Overlay, Reading
 from autograd_cnn.graph.picture.measure import Measures, Stats, flops, measure
 from autograd_cnn.graph.records import Graph, Op
 from autograd_cnn.graph.text import bytes_text, clip
-
-Reading = tuple[str, "float | None"]  # text, length of the bar
-
-
-@dataclass(slots=True)
-class Overlay:
-    """Readings by operation, for its box on the way there and on the way back; texts for gradients of leaves."""
-
-    caption: str = ""
-    forward: dict[str, Reading] = field(default_factory=dict)
-    backward: dict[str, Reading] = field(default_factory=dict)
-    leaves: dict[str, str] = field(default_factory=dict)
 
 
 def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:

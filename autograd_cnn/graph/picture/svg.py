@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from html import escape
 
-from autograd_cnn.graph.picture.layout import SMALL, Box, Picture, Point, Wire, ladder
+from autograd_cnn.graph.picture.ladder import ladder
+from autograd_cnn.graph.picture.layout import SMALL, Box, Picture, Point, Wire
 from autograd_cnn.graph.records import Graph
 
 # Okabe and Ito's hues, darkened so that lines have 5:1 and text 9:1. Fill and line, light; fill and line, dark.
