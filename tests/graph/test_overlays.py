@@ -192,6 +192,12 @@ def test_time_is_taken_once_and_drawn_the_same_ever_after(rng):
     assert all(0 <= box.bar <= 1 for box in ladder(graph, overlay="time").boxes if box.bar is not None)
 
 
+def test_what_runs_forward_only_has_times_too(weights):
+    graph = ag.trace(lambda x, w: x @ w, np.ones((2, 3)), weights(3, 4), repeat=1)
+    assert re.fullmatch(r"[\d.]+ [um]s", below(graph, "time")[0][0])
+    assert ladder(graph, overlay="time").caption.endswith(", backward 0 us")
+
+
 def test_bars_of_both_ways_have_one_scale():
     graph = ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3))
     for there, back in (2.0, 8.0), (8.0, 2.0):
