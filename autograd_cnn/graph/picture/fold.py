@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby, takewhile
+from itertools import groupby, takewhile, zip_longest
 
 from autograd_cnn.graph.records import Graph, Kept, Op, Rule, Scope, Value
 
@@ -72,9 +72,12 @@ class Folding:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.items = _Reader(graph).scoped(graph.ops)
-        highest = max(map(_height, self.items), default=0)
-        rows = [*(_rows(self.items, d) for d in range(highest + 1)), len(graph.ops)]
-        self.rows = rows[: rows.index(len(graph.ops)) + 1]
+        self.rows, items = [len(self.items)], self.items
+        while self.rows[-1] < len(graph.ops) and any(isinstance(item, Group) for item in items):
+            items = [inner for item in items for inner in (item.rounds[0] if isinstance(item, Group) else [item])]
+            self.rows.append(len(items))
+        if self.rows[-1] < len(graph.ops):  # of repeated rounds only the first is open
+            self.rows.append(len(graph.ops))
 
     def rounds(self) -> dict[str, str]:
         """Number the rounds of loops, by operation, those of outer loops first: ``round 2 of 3, 18 of 49``."""
@@ -112,14 +115,6 @@ def _ops(items: Iterable[Op | Group]) -> Iterator[Op]:
         else:
             for one in item.rounds:
                 yield from _ops(one)
-
-
-def _height(item: Op | Group) -> int:
-    return 0 if isinstance(item, Op) else 1 + max(_height(i) for items in item.rounds for i in items)
-
-
-def _rows(items: list[Op | Group], depth: int) -> int:
-    return sum(1 if isinstance(i, Op) or not depth else _rows(i.rounds[0], depth - 1) for i in items)
 
 
 class _Reader:
@@ -238,12 +233,12 @@ class _Folder:
         for item in items:
             if isinstance(item, Op):
                 self.ops.append(self.open(item))
-            elif self.all and item.scopes:
-                for scope, one in zip(item.scopes, item.rounds, strict=True):
-                    self.framed(Group([one], scopes=[scope]), depth, around)
             elif self.all:
-                for one in item.rounds:
-                    self.emit(one, depth, around)
+                for one, scope in zip_longest(item.rounds, item.scopes):
+                    if scope:
+                        self.framed(Group([one], scopes=[scope]), depth, around)
+                    else:
+                        self.emit(one, depth, around)
             elif depth:
                 self.first_round(item, depth - 1, around)
             else:

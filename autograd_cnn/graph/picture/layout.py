@@ -275,9 +275,7 @@ class _Ladder:
         title = "parameters" if any(v.role == "parameter" for _, _, v in self.leaves) else "inputs"
         gutter = LANE * len(set(self.lanes.values())) + (GUTTER if self.chips or self.lanes else 0)
         chip = _widest(title, [there[2] for there, _ in self.chips.values()])
-        inset = [INSET * level for level, _, _ in self.frames]
-        left = max([chip, *(wide(box.text, SMALL) + x + 12 for (_, box, _), x in zip(self.frames, inset, strict=True))])
-        left += gutter
+        left = max([chip, *(wide(box.text, SMALL) + INSET * level + 12 for level, box, _ in self.frames)]) + gutter
         self.wide = _column([row.left for row in self.rows])
         content, rung, pill = left + self.wide, 0.0, 0.0
         if self.backward:
@@ -285,8 +283,9 @@ class _Ladder:
             rung = max([60, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
             pill = _widest("gradients", [self.chips[v.id][1][2] for row, port, v in self.leaves if row.learns(port)])
             content += rung + self.rule + gutter + pill
-        margin = MARGIN + max(inset, default=0)
-        self.framed = content + 2 * (margin - MARGIN + 8)
+        around = INSET * max((level for level, _, _ in self.frames), default=0)
+        margin = MARGIN + around
+        self.framed = content + 2 * (8 + around)
         width = max(content, wide(self.picture.caption))
         self.picture.width = width + 2 * margin
         self.beside = margin + (width - content) / 2 + left - gutter  # right end of the chips

@@ -1,7 +1,7 @@
-"""What every operation and every rule costs and yields: the trace run again, on copies of what it began with.
+"""Measure what every operation and rule costs and yields, by running a trace again on copies of its arrays.
 
-Forward in the order of birth, backward in reverse, as the walk does it. Operations and rules are pure functions, so
-each can be called again for its time. Reads records and the engine.
+Operations and rules are pure functions, so each can be called again for its time: operations in order of birth, rules
+in reverse, as in the walk. Reads records and the engine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from autograd_cnn.graph.records import Graph, Op, Use
 
 @dataclass(slots=True)
 class Stats:
-    """Of a whole array; `dead` of `channels`, its last axis, are 0 everywhere."""
+    """Statistics of an array; `dead` of its `channels`, the last axis, are 0 everywhere."""
 
     rms: float
     zeros: float
@@ -43,7 +43,7 @@ class Stats:
 
 @dataclass(slots=True)
 class Measures:
-    """By operation: ms forward, ms of each rule; by value: what it is, what its gradient is."""
+    """Milliseconds by operation, forward and for each rule; statistics of values and of their gradients, by value."""
 
     forward: dict[str, float] = field(default_factory=dict)
     rules: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -52,12 +52,12 @@ class Measures:
 
 
 def measure(graph: Graph, repeat: int = 0) -> Measures:
-    """Run `graph` again; times are the least of `repeat`, none for 0.
+    """Run `graph` again; each time is the shortest of `repeat` runs, infinite for none.
 
     Raises
     ------
     ValueError
-        Where the arrays are gone: `graph` is not from `trace`.
+        If `graph` has no arrays: `trace` keeps them.
     """
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
