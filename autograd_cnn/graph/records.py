@@ -1,9 +1,9 @@
-"""A graph as plain records: what every renderer reads, and nothing else.
+"""A recorded computation as plain records, which every renderer reads.
 
-Text and numbers; what only the program needs, a `Call` with its arrays, is marked so. Ids are ranks, operations
-``n1...`` by birth, values ``t1...`` by first use; files go by their base name: the same run gives the same bytes. What
-is not known is absent, never 0. Edges are a list: ``x * x`` has two. Imports nothing of the engine; the renderers only
-when they are asked for.
+Records hold text and numbers; only a `Call`, for the program, holds arrays and functions. Ids are ranks: operations
+``n1...`` in order of birth, values ``t1...`` in order of first use. Files have their base name. So the same run gives
+the same bytes. A fact that is unknown is absent, never 0. Edges are a list: ``x * x`` has two. Nothing here imports the
+engine, and `renderers` loads a renderer when it is called.
 """
 
 from __future__ import annotations
@@ -12,30 +12,22 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_cnn.files import write_atomically
-from autograd_cnn.graph.text import bytes_text, count_text, listed, shape_text
+from autograd_cnn.graph.renderers import data, load, text
+from autograd_cnn.graph.text import bytes_text, count_text, shape_text
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.program.write import Program
 
-SUFFIXES = (".html", ".svg", ".dot", ".mmd", ".py", ".png", ".pdf")
-OPTIONS = {  # of `Graph.save`, and for which suffixes they are
-    "depth": (".svg", ".dot", ".mmd", ".png", ".pdf"),
-    "overlay": (".svg", ".dot", ".png", ".pdf"),
-    "quiz": (".html",),
-    "source": (".html",),
-}
-
 
 @dataclass(slots=True)
 class Value:
-    """An array: `role` is input, target, parameter, constant, activation or loss."""
+    """An array; `role` is input, target, parameter, constant, activation or loss."""
 
     id: str
     name: str
@@ -50,13 +42,13 @@ class Value:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the elements."""
+        """Number of bytes."""
         return self.size * np.dtype(self.dtype).itemsize
 
 
 @dataclass(slots=True)
 class Place:
-    """A line of the user's, in bytes of it the expression where known; `code` leads to the source."""
+    """A source line, and the byte range of the expression if known; `code` is its code object."""
 
     file: str
     line: int
@@ -67,7 +59,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A module's path, or a name given to `autograd_cnn.scope`; `instance` counts how often it was entered."""
+    """A module's path, or a name from `autograd_cnn.scope`; `instance` counts from 1 how often it was entered."""
 
     path: str
     instance: int
@@ -75,7 +67,7 @@ class Scope:
 
 @dataclass(slots=True)
 class Rule:
-    """One derivative rule: the inputs it serves, what it asks for beside `g`."""
+    """A derivative rule: the inputs it serves, and the parameters it has beside `g`."""
 
     inputs: tuple[str, ...]
     asks: tuple[str, ...]
@@ -83,17 +75,17 @@ class Rule:
 
 @dataclass(slots=True)
 class Kept:
-    """An array that waits for backward: `first` has the same memory already: an operation or a parameter."""
+    """An array that is saved for backward; `first` is the operation or parameter that holds the same memory already."""
 
     label: str
-    value: str | None  # None: a by-product
+    value: str | None  # None for a by-product
     nbytes: int
     first: str | None
 
 
 @dataclass(slots=True)
 class Use:
-    """An array as an argument: `cast` is "item" or the dtype that a weak operand was brought to, "" for neither."""
+    """An array as an argument; `cast` is the dtype, or "item", to which a weak operand was converted, else ""."""
 
     value: Value
     cast: str
@@ -101,10 +93,10 @@ class Use:
 
 @dataclass(slots=True)
 class Call:
-    """For the program, how an operation was called: flat `arguments`, a `Use` where an array went in.
+    """How an operation was called, for the program: flat `arguments`, with a `Use` for each array.
 
-    `steps` are (ports, rule) in the order of the walk; `node` has what the rules ask for, where no trace has; `inside`
-    is what a checkpoint runs again.
+    `steps` are (ports, rule) in the order of the walk. Without a trace, `node` has the arrays that the rules ask for.
+    `inside` is the computation that a checkpoint runs again.
     """
 
     primitive: Any
@@ -116,9 +108,9 @@ class Call:
 
 @dataclass(slots=True)
 class Op:
-    """A recorded operation: `inputs` are edges (port, value), `rules` go by port, `kept` is None after the walk.
+    """A recorded operation: `inputs` are edges (port, value), `rules` are by port, `kept` is None after the walk.
 
-    In a folded graph an operation may stand for others, its `parts`; then it may have more outputs than one.
+    In a folded graph an operation may stand for others, its `parts`, and then have further outputs, `others`.
     """
 
     id: str
@@ -139,20 +131,20 @@ class Op:
 
 @dataclass(slots=True, repr=False)
 class Graph:
-    """A computation, to be drawn: made by `Tensor.graph` and `trace`.
+    """A recorded computation, to be drawn; made by `Tensor.graph` and `trace`.
 
     Attributes
     ----------
     ops : list of Op
         In the order in which they ran.
     values : dict of str to Value
-        Everything that flows, by id.
+        All arrays, by id.
     result : str
-        Id of the value that the graph ends in.
+        Id of the last value.
     loss : float or None
-        That value, where it is one number.
+        That value, if it is one number.
     arrays : dict of str to ndarray, or None
-        Copies of what the graph begins with, by id; None unless `trace` made it.
+        Copies of the arrays that no operation made, by id; None unless `trace` made the graph.
 
     Examples
     --------
@@ -170,29 +162,30 @@ class Graph:
     result: str
     loss: float | None
     arrays: dict[str, Any] | None = field(default=None, repr=False, compare=False)
-    measured: Any = field(default=None, repr=False, compare=False)  # `Measures`, once they are asked for
+    measured: Any = field(default=None, repr=False, compare=False)  # `Measures`, once an overlay needs them
 
     @property
     def parameters(self) -> list[Value]:
-        """What the graph learns."""
+        """The values that the graph learns."""
         return [v for v in self.values.values() if v.role == "parameter"]
 
     @property
     def kept_bytes(self) -> int | None:
-        """What the tape holds for backward, parameters aside; None once it has let go."""
-        total = 0
-        for op in self.ops:
-            if op.kept is None:
-                return None
-            total += sum(k.nbytes for k in op.kept if k.first is None and self.counted(k))
-        return total
+        """Bytes that the tape keeps for backward, without parameters; None after the walk has freed them."""
+        if any(op.kept is None for op in self.ops):
+            return None
+        return sum(k.nbytes for op in self.ops for k in self.added(op))
 
     def counted(self, kept: Kept) -> bool:
         """Whether `kept` costs memory: parameters exist anyway."""
         return kept.value is None or self.values[kept.value].role != "parameter"
 
+    def added(self, op: Op) -> list[Kept]:
+        """The arrays that stay in memory because `op` keeps them, and for no other reason."""
+        return [k for k in op.kept or () if k.first is None and self.counted(k)]
+
     def kept(self, op: Op, names: Mapping[str, str] = MappingProxyType({})) -> str:
-        """What `op` keeps, with bytes; after the walk what it kept, without. `names` are shorter ones, by value."""
+        """Name the arrays that `op` keeps, with their bytes; after the walk without. `names` are shorter, by value."""
 
         def name(value: str) -> str:
             return names.get(value, self.values[value].name)
@@ -200,63 +193,53 @@ class Graph:
         if op.kept is None:
             asks = {a for rule in op.rules.values() for a in rule.asks}
             kept = [name(v) for port, v in op.inputs if op.ports[port] in asks]
-            kept += [name(op.output)] if "out" in asks else []
+            kept += [name(op.output)] * ("out" in asks)
             kept += [f"{b}_{name(op.output)}" for b in op.byproducts if b in asks]
             return ", ".join(dict.fromkeys(kept))
-        costs = ((k, "(shared)" if k.first else bytes_text(k.nbytes)) for k in op.kept)
-        labels = ((k, name(k.value) if k.value else k.label, cost) for k, cost in costs)
-        return ", ".join(f"{label} {cost}" if self.counted(k) else label for k, label, cost in labels)
+        costs = ["(shared)" if k.first else bytes_text(k.nbytes) for k in op.kept]
+        labels = [name(k.value) if k.value else k.label for k in op.kept]
+        each = zip(op.kept, labels, costs, strict=True)
+        return ", ".join(f"{label} {cost}" if self.counted(k) else label for k, label, cost in each)
 
     def program(self) -> Program:
-        """The backward pass as code: see `autograd_cnn.graph.program.write.Program`."""
-        from autograd_cnn.graph.program.write import write
-
-        return write(self)
+        """Both passes as code: see `autograd_cnn.graph.program.write.Program`."""
+        program: Program = load("program.write:write")(self)
+        return program
 
     def page(self, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = False, source: bool = True) -> str:
-        """The backprop player as HTML text: one file, to step through this network forward and back.
+        """The backprop player as HTML text: one file, to step through this network forward and backward.
 
         Parameters
         ----------
         frames : sequence of (str, Graph)
-            The same network at later moments of its training, each with a label: the page has a slider for them.
+            The same network at later moments of its training, each with a label; the page has a slider for them.
         quiz, source : bool
             See `save`.
 
         Raises
         ------
         ValueError
-            Where a frame is of another structure, or there are too many operations.
+            If a frame has another structure, or there are too many operations.
         RuntimeError
-            After ``backward()``, when the arrays are gone: ``ag.trace(f, ...)`` keeps them.
+            After ``backward()``, which frees the arrays; ``ag.trace(f, ...)`` keeps copies.
         """
-        from autograd_cnn.graph.player.page import page
-
-        return page(self, frames, quiz, source)
+        return text(self, ".html", frames=frames, quiz=quiz, source=source)
 
     def show(self) -> Any:
-        """The player: in a notebook below the cell, elsewhere in the browser."""
-        from autograd_cnn.graph.player.page import show
-
-        return show(self.page())
+        """Open the player: in a notebook below the cell, elsewhere in the browser."""
+        return load("player.page:show")(self.page())
 
     def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
         """The picture as SVG text: one page, light and dark. See `save`."""
-        from autograd_cnn.graph.picture.svg import svg
-
-        return svg(self, depth, overlay)
+        return text(self, ".svg", depth=depth, overlay=overlay)
 
     def dot(self, depth: int | None = None, overlay: str | None = None) -> str:
-        """The picture as Graphviz text, with our positions. See `save`."""
-        from autograd_cnn.graph.picture.dot import dot
-
-        return dot(self, depth, overlay)
+        """The picture as Graphviz text, with positions. See `save`."""
+        return text(self, ".dot", depth=depth, overlay=overlay)
 
     def mermaid(self, depth: int | None = None) -> str:
-        """The picture as Mermaid text, to be pasted into Markdown. See `save`."""
-        from autograd_cnn.graph.picture.mermaid import mermaid
-
-        return mermaid(self, depth)
+        """The picture as Mermaid text, for Markdown. See `save`."""
+        return text(self, ".mmd", depth=depth)
 
     def save(
         self,
@@ -266,57 +249,38 @@ class Graph:
         quiz: bool = False,
         source: bool = True,
     ) -> None:
-        """Write the picture, or the program; the suffix says how.
+        """Write a picture, the player or the program; the suffix of `path` names the format.
 
         Parameters
         ----------
         path : path
-            ``.html`` (the player), ``.svg``, ``.dot``, ``.mmd`` and ``.py`` (the program) need nothing else; ``.png``
-            and ``.pdf`` are drawn by Graphviz, or where it is missing by matplotlib.
+            ``.html`` (the player), ``.svg``, ``.dot``, ``.mmd`` (Mermaid) and ``.py`` (the program) need nothing else.
+            ``.png`` and ``.pdf`` are drawn by Graphviz, or by matplotlib if Graphviz is missing.
         depth : int, optional
-            How many levels of modules and loops are open: at 0 each is one row; of what recurs, the first round is
-            drawn, and all of them only at the depth that the caption names. Default: what fits into 40 rows.
+            How many levels of modules and loops are open. At 0 each is one row. Of repeated rounds only the first is
+            drawn, except at the depth that the caption names, which draws all. Default: the most that fit into 40 rows.
         overlay : str, optional
-            A number and a bar in every row: "time" (of ``trace(f, *args, repeat=3)``), "flops", "bytes" (kept),
+            A number and a bar in every row: "time" (needs ``trace(f, *args, repeat=3)``), "flops", "bytes" (kept),
             "gradient" (root mean square) or "zeros" (and dead channels). The last two need a graph from `trace`.
         quiz : bool
-            The player begins with its quiz on: it asks before it shows a step.
+            Whether the player begins with its quiz on, which asks before it shows a step.
         source : bool
-            Whether the player shows your code. Without it there are names, the numbers of lines, and the derived
-            program, in which a rule of your own is the rule as you wrote it.
+            Whether the player shows your code. Without it, it shows names, line numbers and the derived program, in
+            which your own rules appear as you wrote them.
 
         Raises
         ------
         ValueError
-            For another suffix or overlay; for an option that the suffix does not take; where the numbers of an overlay
-            are not at hand; where `depth` asks for a picture that nobody can read: more than 1,000 rows (``.dot`` has
-            no limit), as Mermaid 400 edges.
+            For an unknown suffix or overlay; for an option that the format does not take; if the numbers for an
+            overlay are missing; if `depth` makes the picture unreadable: more than 1,000 rows (``.dot`` has no limit),
+            or as Mermaid more than 400 edges.
         ImportError
-            For ``.png`` and ``.pdf`` where both Graphviz and matplotlib are missing.
+            For ``.png`` and ``.pdf`` if both Graphviz and matplotlib are missing.
         """
-        suffix = Path(path).suffix.lower()
-        given = {"depth": depth is not None, "overlay": overlay is not None, "quiz": quiz, "source": not source}
-        for option, takers in OPTIONS.items():
-            if given[option] and suffix in SUFFIXES and suffix not in takers:
-                do = "do" if takers[1:] else "does"
-                raise ValueError(f"graph: {suffix} takes no {option}; {listed(takers)} {do}")
-        if suffix == ".svg":
-            data = self.svg(depth, overlay).encode()
-        elif suffix == ".dot":
-            data = self.dot(depth, overlay).encode()
-        elif suffix == ".mmd":
-            data = self.mermaid(depth).encode()
-        elif suffix == ".py":
-            data = self.program().source.encode()
-        elif suffix == ".html":
-            data = self.page(quiz=quiz, source=source).encode()
-        elif suffix in (".png", ".pdf"):
-            from autograd_cnn.graph.picture.dot import rendered
-
-            data = rendered(self, suffix, depth, overlay)
-        else:
-            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are {listed(SUFFIXES)}")
-        write_atomically(path, data)
+        options = {"depth": depth, "overlay": overlay, "quiz": quiz, "source": source}
+        defaults = {"depth": None, "overlay": None, "quiz": False, "source": True}
+        given = {name: option for name, option in options.items() if option != defaults[name]}
+        write_atomically(path, data(self, path, given))
 
     def __repr__(self) -> str:
         return f"Graph: {', '.join(self.summary())}"
@@ -327,8 +291,8 @@ class Graph:
         if self.parameters:
             parts.append(count_text(sum(v.size for v in self.parameters), "parameter"))
         result = self.values[self.result]
-        text = f"{result.name} {shape_text(result.shape)}" if self.loss is None else f"loss {self.loss:.4g}"
-        return [*parts, text]
+        end = f"{result.name} {shape_text(result.shape)}" if self.loss is None else f"loss {self.loss:.4g}"
+        return [*parts, end]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg(), "text/plain": repr(self)}

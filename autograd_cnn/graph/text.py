@@ -1,4 +1,4 @@
-"""How names, options, shapes and byte counts are written in a picture: on one line, the same in every run."""
+"""Write names, options, shapes and byte counts on one line, the same in every run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-LONGEST = 40  # characters of a label; the whole text is in its tooltip
+LONGEST = 40  # characters of a label; its tooltip has the whole text
 
 
 def plain(text: str) -> str:
@@ -20,13 +20,13 @@ def plain(text: str) -> str:
 
 
 def clip(text: str, longest: int = LONGEST) -> str:
-    """`text`, plain, at most `longest` characters."""
+    """`text` as `plain` has it, cut to `longest` characters."""
     text = plain(text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def clip_names(text: str, longest: int = LONGEST) -> str:
-    """Of the names in `text` as many as fit, whole: ``conv2d_2 18 kB and 2 more``."""
+    """As many of the names in `text` as fit, uncut: ``conv2d_2 18 kB and 2 more``."""
     names = plain(text).split(", ")
     kept, end = len(names), ""
     while kept > 1 and len(", ".join(names[:kept]) + end) > longest:
@@ -36,7 +36,7 @@ def clip_names(text: str, longest: int = LONGEST) -> str:
 
 
 def bytes_text(count: float) -> str:
-    """``2.1 MB``: two digits or three, 1 kB = 1000 B."""
+    """``2.1 MB``: two or three digits, 1 kB = 1000 B."""
     units = ["B", "kB", "MB", "GB", "TB"]
     while count >= 999.5 and len(units) > 1:
         count, units = count / 1000, units[1:]
@@ -44,7 +44,7 @@ def bytes_text(count: float) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """``a, b and c``; of many the first."""
+    """``a, b and c``; of more than eight the first six."""
     if len(names) > 8:
         names = [*names[:6], f"{len(names) - 6} more"]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "nothing"
@@ -56,12 +56,12 @@ def count_text(number: int, noun: str) -> str:
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
-    """``(32,10)``, as narrow as it goes."""
+    """``(32,10)``, without spaces."""
     return str(shape).replace(" ", "")
 
 
 def spelled(value: Any) -> str:
-    """An option as text: the same in every run, so no address of an object."""
+    """An option as text, without addresses of objects: the same in every run."""
     if isinstance(value, (tuple, list)):
         inner = ", ".join(map(spelled, value))
         return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' if len(value) == 1 else ''})"

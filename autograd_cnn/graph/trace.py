@@ -29,8 +29,6 @@ from autograd_cnn.graph.names import Site, Source
 from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Scope, Use, Value
 from autograd_cnn.graph.text import spelled
 
-VIEWS = {"broadcast_to", "expand_dims", "flatten", "flip", "getitem", "reshape", "squeeze", "transpose"}  # as a rule
-
 
 @dataclass(slots=True, eq=False)
 class _Step:
@@ -449,7 +447,7 @@ class _Writer:
     def lender(self, node: Any) -> str | None:
         """The parameter of which the output of `node` is a view: the same is done to other memory of its shape."""
         chain = []
-        while isinstance(node, Node) and node.plan.primitive.name in VIEWS:
+        while isinstance(node, Node) and (p := node.plan.primitive).moves and not p.sequence:
             chain.append(node)
             node = node.inputs[0]
         if not isinstance(node, Leaf) or self.known[node].role != "parameter":

@@ -10,7 +10,8 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.mode import current, ordinary
 from autograd_cnn.graph.picture.fold import READABLE, Folding, fold
-from autograd_cnn.graph.picture.layout import SMALL, ladder, wide
+from autograd_cnn.graph.picture.ladder import ladder
+from autograd_cnn.graph.picture.layout import SMALL, wide
 
 FOLDABLE = ["cnn", "blocks", "recurrent", "nested", "two ways out", "residual", "hub"]
 

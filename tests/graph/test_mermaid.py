@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.graph.picture.layout import ladder
+from autograd_cnn.graph.picture.ladder import ladder
 
 LINE = re.compile(
     r"""---|flowchart\ TD|end|title:\ "[^"\\]*"|[a-z]\w*

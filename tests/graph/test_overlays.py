@@ -10,7 +10,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.graph.picture import overlays, svg
-from autograd_cnn.graph.picture.layout import ladder
+from autograd_cnn.graph.picture.ladder import ladder
 from autograd_cnn.graph.picture.measure import Measures, flops, measure
 
 TRACED = [
@@ -102,6 +102,72 @@ def test_operations_by_hand(rng, f, shapes, count):
     assert sum(rules.values()) == count * len(graph.ops[0].rules)
 
 
+def test_a_primitive_of_the_user_is_counted_as_it_declares(weights):
+    @ag.primitive(
+        flops=lambda out_shape, parts_shape, x_shape, times: times * sum(map(len, parts_shape)) + len(x_shape)
+    )
+    def mixed(x, parts, times=5):
+        return x * times + sum(parts)
+
+    mixed.vjp(x=lambda g, parts: g, parts=lambda g, position: g)
+    x, parts = weights(4, 3), [weights(4, 3), np.ones(3)]
+    graph = ag.sum(mixed(x, parts, times=7)).graph()
+    count = 7 * (2 + 1) + 2
+    assert flops(graph, graph.ops[0]) == (count, {"x": count, "parts": 12})  # `parts` only adds: its rule passes g on
+    assert below(graph, "flops")[0][0] == "23 FLOP"
+
+
+def test_each_rule_of_a_declared_count_costs_as_much_where_none_asks_for_another_input(weights):
+    @ag.primitive(flops=lambda x_shape: 100)
+    def wave(x):
+        return np.fft.ifft(np.fft.fft(x)).real
+
+    wave.vjp(x=lambda g: g)
+    graph = ag.sum(wave(weights(8))).graph()
+    assert flops(graph, graph.ops[0]) == (100, {"x": 100})
+
+
+def test_a_primitive_of_the_user_that_moves_elements_has_no_operations_and_lends_memory(weights):
+    @ag.primitive(moves=True)
+    def turned(x):
+        return x[::-1]
+
+    turned.vjp(x=lambda g: g[::-1])
+    w = weights(3, name="w")
+    graph = (turned(w) * ag.Tensor(np.ones(3), requires_grad=True)).sum().graph()
+    assert flops(graph, graph.ops[0]) == (0, {"x": 0})
+    assert below(graph, "flops")[0][0] == "0 FLOP"
+    (lent,) = [k for k in graph.ops[1].kept if k.label == "turned"]
+    assert lent.first == graph.ops[0].inputs[0][1]
+
+
+def test_joined_parameters_have_memory_of_their_own(weights):
+    w = weights(3, name="w")
+    graph = (ag.concatenate([w]).reshape(3, 1) ** 2).sum().graph()
+    assert [(k.label, k.first) for k in graph.ops[2].kept] == [("reshape", None)]
+
+
+def test_a_primitive_of_the_user_that_rectifies_has_dead_channels():
+    @ag.primitive(rectifies=True)
+    def cut(x):
+        return x * (x > 0)
+
+    cut.vjp(x=lambda g, out: g * (out > 0))
+    graph = ag.trace(lambda x: ag.sum(cut(x * 1.0)), np.array([[1.0, -2.0], [3.0, -4.0]]))
+    assert below(graph, "zeros")[0][1] == "50 % zero, 1 of 2 dead"
+    assert ladder(graph, overlay="zeros").caption.endswith("1 dead channels (0 in the whole batch)")
+
+
+def test_a_module_that_is_called_relu_has_no_dead_channels_while_it_is_closed():
+    def f(x):
+        with ag.scope("relu"):
+            h = ag.tanh(x) * 1.0
+        return ag.sum(ag.relu(h))
+
+    graph = ag.trace(f, np.array([[1.0, 0.0], [2.0, 0.0]]))
+    assert below(graph, "zeros", 0)[0][:2] == ["50 % zero", "50 % zero, 1 of 2 dead"]
+
+
 def test_a_closed_row_has_the_sum_of_its_operations(models):
     graph = models["blocks"]
     whole = sum(flops(graph, op)[0] for op in graph.ops)
@@ -124,6 +190,12 @@ def test_time_is_taken_once_and_drawn_the_same_ever_after(rng):
     forward, backward = below(graph, "time")
     assert all(re.match(r"[\d.]+ [um]s", text) for text in (*forward, *backward))
     assert all(0 <= box.bar <= 1 for box in ladder(graph, overlay="time").boxes if box.bar is not None)
+
+
+def test_what_runs_forward_only_has_times_too(weights):
+    graph = ag.trace(lambda x, w: x @ w, np.ones((2, 3)), weights(3, 4), repeat=1)
+    assert re.fullmatch(r"[\d.]+ [um]s", below(graph, "time")[0][0])
+    assert ladder(graph, overlay="time").caption.endswith(", backward 0 us")
 
 
 def test_bars_of_both_ways_have_one_scale():

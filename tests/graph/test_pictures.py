@@ -13,7 +13,8 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.graph.picture import dot as dot_module
 from autograd_cnn.graph.picture import svg as svg_module
-from autograd_cnn.graph.picture.layout import EM, ladder, wide
+from autograd_cnn.graph.picture.ladder import ladder
+from autograd_cnn.graph.picture.layout import EM, wide
 from autograd_cnn.graph.text import bytes_text, clip_names
 
 MODELS = [

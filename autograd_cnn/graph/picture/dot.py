@@ -1,16 +1,18 @@
-"""The ladder as Graphviz text, and through Graphviz, or where that is missing through matplotlib, as PNG and PDF.
+"""The ladder as Graphviz text, and as PNG and PDF, drawn by Graphviz or, if that is missing, by matplotlib.
 
-The text carries our positions, since `dot` tangles edges that skip rows where rows must stay level, and asks Graphviz
-to keep them (``layout=nop2``; without that line `dot` lays the same graph out anew). Every edge is an edge of the text.
+The text has the positions of the ladder, which ``layout=nop2`` tells Graphviz to keep: its own layout would tangle
+edges that skip rows. Without that line `dot` lays out the same graph anew. Every edge is an edge of the text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 
-from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture, Wire, ladder, wide
-from autograd_cnn.graph.picture.svg import COLOURS, FONT_DOT, FRAME, LINES, PAPER, RAMP, arrow, heat
+from autograd_cnn.graph.picture.ladder import ladder
+from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture, Wire, wide
+from autograd_cnn.graph.picture.svg import FONT_DOT, FRAME, LINES, PAPER, light, shaft
 from autograd_cnn.graph.records import Graph
 from autograd_cnn.graph.text import clip
 
@@ -23,7 +25,7 @@ def dot(graph: Graph, depth: int | None = None, overlay: str | None = None) -> s
 
 
 def _dot(picture: Picture, notes: bool = False) -> str:
-    """`notes`: with headings, forks and sums, which are no part of the graph, as nodes."""
+    """With `notes`, headings, forks and sums, which are no part of the graph, are nodes too."""
     font = f'fontname="{FONT_DOT}", fontsize'
     width, height = _n(picture.width), _n(-picture.height)
     lines = [
@@ -45,12 +47,12 @@ def _n(value: float) -> str:
 
 
 def _at(*point: float) -> str:
-    """Graphviz counts upwards: the page lies below 0."""
+    """A position; Graphviz counts upwards, so that the page lies below 0."""
     return f"{_n(point[0])},{_n(-point[1])}"
 
 
 def _quoted(*texts: str) -> str:
-    """A DOT string that shows `texts`, line by line: no escapes, no character entities, no end before its end."""
+    """A DOT string that shows `texts`, line by line, whatever characters they have."""
     escaped = (t.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') for t in texts if t)
     return '"' + "\\n".join(escaped) + '"'
 
@@ -82,18 +84,16 @@ def _cluster(i: int, frame: Box) -> str:
 
 
 def _node(box: Box) -> str:
-    fill, line = COLOURS[box.kind][:2]
-    fill = fill if box.bar is None else RAMP[0][heat(box)]
-    style = "filled" if box.kind in ("input", "loss", "result") else "filled,rounded"
+    fill, line = light(box)
+    style = "filled" + ",rounded" * (box.kind not in ("input", "loss", "result")) + ",dashed" * box.back
     border = 8 if box.kind == "loss" else 0  # Graphviz draws the second border outside
     parts = [
         f"label={_quoted(f'{box.text} {box.beside}'.strip(), box.below)}",
-        f'shape=box, style="{style}{",dashed" if box.back else ""}", fillcolor="{fill}", color="{line}"',
+        f'shape=box, style="{style}", fillcolor="{fill}", color="{line}"',
         f'pos="{_at(box.x, box.y)}", width={_n((box.width - border) / 72)}, height={_n((box.height - border) / 72)}',
         f"tooltip={_quoted(clip(box.title, 400))}",
+        *["peripheries=2"] * bool(border),
     ]
-    if border:
-        parts.append("peripheries=2")
     return f'"{box.id}" [{", ".join(parts)}];'
 
 
@@ -108,27 +108,23 @@ def _notes(picture: Picture) -> Iterator[str]:
 
 
 def _edge(wire: Wire) -> str:
-    points, tip = list(wire.points), ""
-    if wire.arrow:
-        tip = f"e,{_at(*points[-1])} "
-        points[-1] = arrow(*points[-2:])[0]
-    curve = [points[0]] + [p for a, b in pairwise(points) for p in (a, b, b)]  # straight Béziers
+    line, head = shaft(wire)
+    tip = f"e,{_at(*head[0])} " if head else ""
+    curve = [line[0]] + [p for a, b in pairwise(line) for p in (a, b, b)]  # straight Béziers
     parts = [f'style={_STYLES[wire.kind]}, color="{LINES[wire.kind][0]}"']
     parts.append(f'pos="{tip}{" ".join(_at(*point) for point in curve)}"')
-    if not wire.arrow:
-        parts.append("dir=none")
+    parts += ["dir=none"] * (not wire.arrow)
     if wire.label:
         x, y, anchor = wire.label_at
         x += {"start": 0.5, "middle": 0, "end": -0.5}[anchor] * 0.6 * SMALL * len(wire.label)
         parts.append(f'label={_quoted(wire.label)}, lp="{_at(x, y - 3)}"')
-    if wire.kind == "kept":
-        parts.append("constraint=false")
+    parts += ["constraint=false"] * (wire.kind == "kept")
     parts.append(f"tooltip={_quoted(clip(wire.title, 400))}")
     return f'"{wire.tail}" -> "{wire.head}" [{", ".join(parts)}];'
 
 
-def rendered(graph: Graph, suffix: str, depth: int | None = None, overlay: str | None = None) -> bytes:
-    """The picture as ``.png`` or ``.pdf``, drawn by Graphviz, or by matplotlib."""
+def _rendered(suffix: str, graph: Graph, depth: int | None = None, overlay: str | None = None) -> bytes:
+    """The picture as ``.png`` or ``.pdf``."""
     picture = ladder(graph, depth, overlay, suffix)
     try:
         import graphviz
@@ -147,3 +143,6 @@ def rendered(graph: Graph, suffix: str, depth: int | None = None, overlay: str |
             "apt install graphviz (macOS: brew, Windows: winget) and pip install graphviz. Or: pip install matplotlib"
         ) from error
     return paint(picture, suffix)
+
+
+png, pdf = partial(_rendered, ".png"), partial(_rendered, ".pdf")

@@ -1,17 +1,16 @@
-"""Folding: of a graph too long to read, a shorter one, in which an operation may stand for many.
+"""Folding: a shorter graph for one that is too long to read, in which an operation may stand for many.
 
-What ran in one scope is a group. So is what recurs with a period, the same lines with the same shapes and the same
-wiring: the rounds of a loop, the blocks of one class. A group is open, in a frame, or closed, one row. `depth` says how
-many levels are open; of what recurs, the first round is drawn, and only one level further all of them. Reads records,
-gives records.
+The operations of one scope are a group. So are operations that recur with a period, from the same lines with the same
+shapes and the same wiring: the rounds of a loop, the blocks of one class. A group is open, with a frame, or closed, as
+one row. `depth` is the number of levels that are open. Of repeated rounds only the first is drawn, until all levels are
+open. Reads records, gives records.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, takewhile, zip_longest
 
 from autograd_cnn.graph.records import Graph, Kept, Op, Rule, Scope, Value
 
@@ -22,21 +21,17 @@ OUTPUTS = 8  # of one row; more are drawn as one
 
 @dataclass(slots=True)
 class Group:
-    """`rounds` of the same items, drawn as the first one; without recurrence there is one round."""
+    """Rounds of the same items, drawn as the first one; items that do not recur are one round."""
 
     rounds: list[list[Op | Group]]
     key: int = 0
     scopes: list[Scope] = field(default_factory=list)  # one a round, if each is a scope
     elided: bool = False
 
-    def ops(self) -> Iterator[Op]:
-        """All operations, of all rounds."""
-        return (op for items in self.rounds for item in items for op in _ops(item))
-
 
 @dataclass(slots=True)
 class Frame:
-    """An open group: rows `first` to `last`, inside `level` other frames; `path` if it is a scope."""
+    """An open group: rows `first` to `last`, inside `level` other frames; `path` is that of its scope, or empty."""
 
     label: str
     path: str
@@ -47,7 +42,7 @@ class Frame:
 
 @dataclass(slots=True)
 class View:
-    """The folded graph, its frames, at which depth there would be nothing folded, and what is drawn for a value."""
+    """The folded graph and its frames; `all_at` is the depth that folds nothing, `stands` maps values to drawn ones."""
 
     graph: Graph
     frames: list[Frame]
@@ -55,7 +50,7 @@ class View:
     stands: dict[str, str]
 
     def rows(self, whole: Graph) -> list[str]:
-        """For every operation of the `whole` graph, in its order, the id of the one drawn for it."""
+        """For every operation of the `whole` graph, in order, the id of the one that is drawn for it."""
         made = {part.output: op.id for op in self.graph.ops for part in op.parts or (op,)}
 
         def row(value: str) -> str:
@@ -67,34 +62,37 @@ class View:
 
 
 def fold(graph: Graph, depth: int | None = None) -> View:
-    """`graph` in at most 40 rows, if its scopes and loops allow it; or with `depth` levels open."""
+    """Fold `graph` into at most 40 rows, if its scopes and loops allow it; or with `depth` levels open."""
     return Folding(graph).view(depth)
 
 
 class Folding:
-    """`graph` in groups, to be viewed: `rows` says how many there are at every depth, up to where all are open."""
+    """A graph in groups, to be viewed at any depth; `rows` counts the rows at each, up to the depth that opens all."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.items = _Reader(graph).scoped(graph.ops)
-        highest = max(map(_height, self.items), default=0)
-        rows = [*(_rows(self.items, d) for d in range(highest + 1)), len(graph.ops)]
-        self.rows = rows[: rows.index(len(graph.ops)) + 1]
+        self.rows, items = [len(self.items)], self.items
+        while self.rows[-1] < len(graph.ops) and any(isinstance(item, Group) for item in items):
+            items = [inner for item in items for inner in (item.rounds[0] if isinstance(item, Group) else [item])]
+            self.rows.append(len(items))
+        if self.rows[-1] < len(graph.ops):  # of repeated rounds only the first is open
+            self.rows.append(len(graph.ops))
 
     def rounds(self) -> dict[str, str]:
-        """Which round an operation in a loop is, by id; of nested loops the outer first: ``round 2 of 3, 18 of 49``."""
+        """Number the rounds of loops, by operation, those of outer loops first: ``round 2 of 3, 18 of 49``."""
         found: dict[str, str] = {}
 
-        def note(items: list[Op | Group], said: list[str]) -> None:
+        def number(items: list[Op | Group], around: list[str]) -> None:
             for item in items:
                 if isinstance(item, Group):
                     loop = len(item.rounds) if not item.scopes else 1
                     for k, inside in enumerate(item.rounds, 1):
-                        note(inside, [*said, f"{k:,} of {loop:,}"] if loop > 1 else said)
-                elif said:
-                    found[item.id] = f"round {', '.join(said)}"
+                        number(inside, [*around, f"{k:,} of {loop:,}"] if loop > 1 else around)
+                elif around:
+                    found[item.id] = f"round {', '.join(around)}"
 
-        note(self.items, [])
+        number(self.items, [])
         return found
 
     def view(self, depth: int | None = None) -> View:
@@ -109,19 +107,14 @@ class Folding:
         return _Folder(self.graph, items, depth, all_at).view
 
 
-def _ops(item: Op | Group) -> Iterator[Op]:
-    if isinstance(item, Op):
-        yield item
-    else:
-        yield from item.ops()
-
-
-def _height(item: Op | Group) -> int:
-    return 0 if isinstance(item, Op) else 1 + max(_height(i) for items in item.rounds for i in items)
-
-
-def _rows(items: list[Op | Group], depth: int) -> int:
-    return sum(1 if isinstance(i, Op) or not depth else _rows(i.rounds[0], depth - 1) for i in items)
+def _ops(items: Iterable[Op | Group]) -> Iterator[Op]:
+    """All operations in `items`, of all rounds."""
+    for item in items:
+        if isinstance(item, Op):
+            yield item
+        else:
+            for one in item.rounds:
+                yield from _ops(one)
 
 
 class _Reader:
@@ -132,7 +125,7 @@ class _Reader:
         self.keys: dict[object, int] = {}
 
     def scoped(self, ops: Iterable[Op], level: int = 0) -> list[Op | Group]:
-        """A scope around one operation is part of its name; what recurs becomes a group."""
+        """Group the operations of each scope, except of one operation, and then whatever recurs."""
         found: list[Op | Group] = []
         for scope, run in groupby(ops, lambda op: op.scopes[level] if level < len(op.scopes) else None):
             inside = list(run)
@@ -141,90 +134,81 @@ class _Reader:
             else:
                 items = self.scoped(inside, level + 1)
                 found.append(Group([items], self.key("scope", *map(self.of, items)), [scope]))
-        keys = [self.of(item) for item in found]
-        while runs := self.recurring(found, keys):
-            shorter, end = [], 0
-            for start, rounds in runs:
-                shorter += [*found[end:start], self.repeat(rounds)]
-                end = start + len(rounds) * len(rounds[0])
-            found = shorter + found[end:]
-            keys = [self.of(item) for item in found]
+        while runs := self.recurring(found):
+            for start, rounds in reversed(runs):
+                found[start : start + sum(map(len, rounds))] = [self.repeat(rounds)]
         return found
 
     def key(self, *parts: object) -> int:
         return self.keys.setdefault(parts, len(self.keys))
 
     def of(self, item: Op | Group) -> int:
-        """Equal for what may be two rounds of the same."""
+        """A number that is equal for items that may be two rounds of the same."""
         if isinstance(item, Group):
             return item.key
         value, place = self.graph.values[item.output], item.place
         line = place.file, place.line, place.columns
         return self.key(item.name, value.shape, value.dtype, line, len(item.inputs), tuple(item.rules))
 
-    def recurring(self, items: list[Op | Group], keys: list[int]) -> list[tuple[int, list[list[Op | Group]]]]:
-        """(start, rounds) of what recurs: inner loops first, they make the period of the outer one short."""
+    def recurring(self, items: list[Op | Group]) -> list[tuple[int, list[list[Op | Group]]]]:
+        """Find (start, rounds) of what recurs, short periods first: a folded inner loop shortens the outer one."""
+        keys = [self.of(item) for item in items]
         after: dict[int, int] = {}
-        distance = [0] * len(keys)  # to where the same key comes again; 0: nowhere
-        for i in range(len(keys) - 1, -1, -1):
-            distance[i] = after.get(keys[i], i) - i
+        octaves: dict[int, list[tuple[int, int]]] = {}  # by power of two: places, and how far on their key comes again
+        for i in reversed(range(len(keys))):
+            if period := after.get(keys[i], i) - i:
+                octaves.setdefault((period - 1).bit_length(), []).append((i, period))
             after[keys[i]] = i
-        shorter, longest = 0, 1
-        while shorter < len(keys):
-            found = []
-            done = before = end = 0
-            for i in [i for i, period in enumerate(distance) if shorter < period <= longest]:
-                period = distance[i]
-                end = max(end, i) if period == before else i  # what was equal for the start before, still is
-                before = period
-                while end + period < len(keys) and keys[end] == keys[end + period]:
-                    end += 1
-                times = (end - i) // period + 1
-                if i >= done and times > 1:
-                    start = i + (end - i) % period  # rather the first round is cut than the last one
-                    rounds = [items[k : k + period] for k in range(start, start + times * period, period)]
-                    if (times := self.alike(rounds)) > 1:
-                        found.append((start, rounds[:times]))
-                        done = start + times * period
-            if found:
-                return found
-            shorter, longest = longest, 2 * longest
-        return []
+        found = (self.runs(items, keys, octaves[octave][::-1]) for octave in sorted(octaves))
+        return next(filter(None, found), [])
+
+    def runs(
+        self, items: list[Op | Group], keys: list[int], places: list[tuple[int, int]]
+    ) -> list[tuple[int, list[list[Op | Group]]]]:
+        found = []
+        done = before = end = 0
+        for i, period in places:
+            end = max(end, i) if period == before else i  # keys that were equal for the place before, still are
+            before = period
+            while end + period < len(keys) and keys[end] == keys[end + period]:
+                end += 1
+            if i >= done and end - i >= period:
+                start = i + (end - i) % period  # cut the first round rather than the last one
+                rounds = [items[k : k + period] for k in range(start, end + period, period)]
+                if (times := self.alike(rounds)) > 1:
+                    found.append((start, rounds[:times]))
+                    done = start + times * period
+        return found
 
     def repeat(self, rounds: list[list[Op | Group]]) -> Group:
-        only = [items[0] for items in rounds if len(items) == 1]
+        only = [item for items in rounds for item in items if len(items) == 1]
         blocks = [b for b in only if isinstance(b, Group) and len(b.rounds) == 1]
-        if len(blocks) == len(rounds):  # the frame of the block says how often
+        if blocks:  # the frame of the block has the number of rounds
             rounds = [b.rounds[0] for b in blocks]
         key = self.key("rounds", len(rounds), *map(self.of, rounds[0]))
-        return Group(rounds, key, [b.scopes[0] for b in blocks if b.scopes])
+        return Group(rounds, key, [b.scopes[0] for b in blocks])
 
     def alike(self, rounds: list[list[Op | Group]]) -> int:
-        """How many of `rounds`, from the first on, are wired alike."""
+        """How many of the two or more `rounds`, from the first on, are wired alike."""
+        wirings = self.wirings(rounds)
+        first, second = next(wirings), next(wirings)
+        if [here for here, *_ in first] != [here for here, *_ in second]:
+            return 1
+        return 2 + sum(1 for _ in takewhile(second.__eq__, wirings))
+
+    def wirings(self, rounds: list[list[Op | Group]]) -> Iterator[list[tuple[int | None, int | None, bool]]]:
+        """For each input in a round: which operation of this round made it, which of the last, is it used as there?"""
         made: dict[str, int] = {}
-        before: dict[str, int] = {}
-        first = second = former = None
-        for count, items in enumerate(rounds):
-            before, made = made, {}
-            inputs: list[str] = []
-            wiring = []
-            for op in (op for item in items for op in _ops(item)):
+        inputs: list[str] = []
+        for items in rounds:
+            before, former, made, inputs, wiring = made, inputs, {}, [], []
+            for op in _ops(items):
                 for _, v in op.inputs:
                     here, there = made.get(v), before.get(v)
-                    shared = former is not None and len(inputs) < len(former) and former[len(inputs)] == v
-                    wiring.append((here, there, here is None and there is None and shared))
+                    wiring.append((here, there, here is there is None and former[len(inputs) : len(inputs) + 1] == [v]))
                     inputs.append(v)
                 made[op.output] = len(made)
-            if first is None:
-                first = [w[0] for w in wiring]
-            elif second is None:
-                second = wiring
-                if [w[0] for w in wiring] != first:
-                    return 1
-            elif wiring != second:
-                return count
-            former = inputs
-        return len(rounds)
+            yield wiring
 
 
 class _Folder:
@@ -237,58 +221,59 @@ class _Folder:
         self.ops: list[Op] = []
         self.frames: list[Frame] = []
         self.stands: dict[str, str] = {}  # value -> the one that is drawn in its place
-        self.differ: dict[str, set[str]] = {}  # by operation, the options that are others in other rounds
+        self.differ: dict[str, set[str]] = {}  # operation -> its options that differ between rounds
         self.last = {v: i for i, op in enumerate(graph.ops) for _, v in op.inputs} | {graph.result: len(graph.ops)}
         self.rank = {op.id: i for i, op in enumerate(graph.ops)}
         self.made = {op.output for op in graph.ops}
         self.emit(items, depth, [])
-        result = self.drawn(graph.result)
-        self.view = View(
-            replace(graph, ops=self.ops, values=self.values, result=result), self.frames, all_at, self.stands
-        )
+        folded = replace(graph, ops=self.ops, values=self.values, result=self.drawn(graph.result))
+        self.view = View(folded, self.frames, all_at, self.stands)
 
     def emit(self, items: list[Op | Group], depth: int, around: list[str]) -> None:
         for item in items:
             if isinstance(item, Op):
                 self.ops.append(self.open(item))
-            elif self.all and not item.scopes:
-                for one in item.rounds:
-                    self.emit(one, depth, around)
             elif self.all:
-                for scope, one in zip(item.scopes, item.rounds, strict=True):
-                    self.framed([scope], 1, one, depth, around)
+                for one, scope in zip_longest(item.rounds, item.scopes):
+                    if scope:
+                        self.framed(Group([one], scopes=[scope]), depth, around)
+                    else:
+                        self.emit(one, depth, around)
             elif depth:
-                rounds = [[op for i in one for op in _ops(i)] for one in item.rounds]
-                for first, *others in zip(*rounds, strict=True):
-                    for other in others:
-                        options = first.options.items() ^ other.options.items()
-                        self.differ.setdefault(first.id, set()).update(name for name, _ in options)
-                frame = self.framed(item.scopes, len(item.rounds), item.rounds[0], depth - 1, around)
-                for same in zip(*rounds, strict=True):
-                    self.stands |= {b.output: same[0].output for b in same[1:]}
-                    self.leave(same, self.rank[rounds[-1][-1].id], frame)
+                self.first_round(item, depth - 1, around)
             else:
                 self.ops.append(self.closed(item, around))
 
-    def framed(self, scopes: list[Scope], times: int, items: list[Op | Group], depth: int, around: list[str]) -> Frame:
-        ops = [op for i in items for op in _ops(i)]
-        frame = Frame(
-            _label(scopes, times, ops, around), scopes[0].path if scopes else "", len(self.ops), 0, len(around)
-        )
+    def framed(self, group: Group, depth: int, around: list[str]) -> Frame:
+        """Emit the first round of `group` in a frame."""
+        path = group.scopes[0].path if group.scopes else ""
+        frame = Frame(_label(group, around), path, len(self.ops), 0, len(around))
         self.frames.append(frame)
-        self.emit(items, depth, [*around, frame.path])
+        self.emit(group.rounds[0], depth, [*around, path])
         frame.last = len(self.ops) - 1
         return frame
 
-    def leave(self, same: tuple[Op, ...], end: int, frame: Frame) -> None:
-        """What is used after the last round is called as there, though the first round is drawn; the frame says so."""
-        names = [self.graph.values[op.output].name for op in same]
-        used = [name for name, op in zip(names, same, strict=True) if self.last.get(op.output, -1) > end]
-        if used and used != names[:1]:
-            drawn = self.drawn(same[0].output)
-            self.values[drawn] = replace(self.values[drawn], name=_through(used))
-            if len(used) == 1 and not frame.path:
-                frame.label += f": {_through(names)}"
+    def first_round(self, group: Group, depth: int, around: list[str]) -> None:
+        """Emit the first round for all; values that are used after the loop are named as in its last round."""
+        alike = list(zip(*map(_ops, group.rounds), strict=True))
+        for first, *others in alike:
+            differ = (first.options.items() ^ other.options.items() for other in others)
+            self.differ.setdefault(first.id, set()).update(name for options in differ for name, _ in options)
+        frame = self.framed(group, depth, around)
+        end = self.rank[alike[-1][-1].id]
+        for same in alike:
+            self.stands |= {op.output: same[0].output for op in same[1:]}
+            names = [self.graph.values[op.output].name for op in same]
+            used = [self.graph.values[v].name for v in self.used_after(end, same)]
+            if used and used != names[:1]:
+                drawn = self.drawn(same[0].output)
+                self.values[drawn] = replace(self.values[drawn], name=_through(used))
+                if len(used) == 1 and not frame.path:
+                    frame.label += f": {_through(names)}"
+
+    def used_after(self, end: int, ops: Iterable[Op]) -> list[str]:
+        """Outputs of `ops` that are used after the operation of rank `end`."""
+        return [op.output for op in ops if self.last.get(op.output, -1) > end]
 
     def drawn(self, value: str) -> str:
         while value in self.stands:
@@ -296,7 +281,7 @@ class _Folder:
         return value
 
     def open(self, op: Op) -> Op:
-        """`op` between values that are drawn; of its edges that have become one, one."""
+        """`op` with edges from the values that are drawn; edges of several values that are drawn as one become one."""
         first: dict[str, str] = {}
         inputs = [(port, value) for port, v in op.inputs if first.setdefault(value := self.drawn(v), v) == v]
         if differ := self.differ.get(op.id):
@@ -307,73 +292,66 @@ class _Folder:
         return replace(op, inputs=inputs, kept=kept)
 
     def closed(self, group: Group, around: list[str]) -> Op:
-        """One operation for the whole group: its parameters are one, and so is what it keeps."""
-        ops = list(group.ops())
-        made = {op.output for op in ops}
-        end = self.rank[ops[-1].id]
-        outputs = [op.output for op in ops if self.last.get(op.output, -1) > end] or [ops[-1].output]
+        """One operation for the whole group, with its parameters as one, and the arrays that it keeps as one."""
+        ops = list(_ops([group]))
+        first, made = ops[0], {op.output for op in ops}
+        outputs = self.used_after(self.rank[ops[-1].id], ops) or [ops[-1].output]
         if len(group.rounds) > 1 or len(outputs) > OUTPUTS:
-            self.stands |= dict.fromkeys(outputs[:-1], outputs[-1])
-            name = _through([self.values[v].name for v in outputs])
-            outputs = outputs[-1:]
-            self.values[outputs[0]] = replace(self.values[outputs[0]], name=name)
+            *others, last = outputs
+            self.stands |= dict.fromkeys(others, last)
+            self.values[last] = replace(self.values[last], name=_through([self.values[v].name for v in outputs]))
+            outputs = [last]
         outside = list(dict.fromkeys(self.drawn(v) for op in ops for _, v in op.inputs if v not in made))
         learnt = {self.drawn(v) for op in ops for p, v in op.inputs if p in op.rules}
-        first = ops[0]
-        leaves = [self.values[v] for v in outside if v not in self.made]
-        outside = self.merged(f"p{first.id[1:]}", "parameter", 1, leaves, outside, learnt)
-        outside = self.merged(f"i{first.id[1:]}", "input", 4, leaves, outside, learnt)
+        outside = self.merged(outside, learnt, "parameter", 1, f"p{first.id[1:]}")
+        outside = self.merged(outside, learnt, "input", 4, f"i{first.id[1:]}")
         names = [self.values[v].name for v in outside]
         rules = {p: Rule((names[p],), ()) for p, v in enumerate(outside) if v in learnt}
-        own = [k for op in ops for k in op.kept or () if k.first is None and self.graph.counted(k)]
-        total = sum(k.nbytes for k in own)
-        kept = [Kept(f"{len(own)} array{'s' * (len(own) > 1)}", None, total, None)] if own else []
+        own = [k for op in ops for k in self.graph.added(op)]
+        kept = [Kept(f"{len(own)} array{'s' * (len(own) > 1)}", None, sum(k.nbytes for k in own), None)] if own else []
         return Op(
-            first.id, _label(group.scopes, len(group.rounds), ops, around, group.elided), {}, names,
-            list(enumerate(outside)), outputs[-1], [], first.place, rules, None if first.kept is None else kept,
-            first.call, first.scopes, tuple(ops), tuple(outputs[:-1]),
+            first.id, _label(group, around), {}, names, list(enumerate(outside)), outputs[-1], [], first.place, rules,
+            None if first.kept is None else kept, first.call, first.scopes, tuple(ops), tuple(outputs[:-1]),
         )  # fmt: skip
 
-    def merged(
-        self, key: str, role: str, most: int, leaves: list[Value], outside: list[str], learnt: set[str]
-    ) -> list[str]:
-        """`outside` with its parameters, or its other leaves, as one value if there are more than `most`."""
-        several = [v for v in leaves if (v.role == "parameter") == (role == "parameter")]
+    def merged(self, outside: list[str], learnt: set[str], role: str, most: int, key: str) -> list[str]:
+        """`outside` with its parameters, or its other leaves, as one value `key` if there are more than `most`."""
+        leaves = [self.values[v] for v in outside if v not in self.made]
+        several = {v.id: v for v in leaves if (v.role == "parameter") == (role == "parameter")}
         if len(several) <= most:
             return outside
-        value = Value(key, f"{len(several)} {role}s", role, (sum(v.size for v in several),), several[0].dtype)
-        self.values[key] = value
-        if any(v.id in learnt for v in several):
+        size, dtype = sum(v.size for v in several.values()), next(iter(several.values())).dtype
+        self.values[key] = Value(key, f"{len(several)} {role}s", role, (size,), dtype)
+        if not learnt.isdisjoint(several):
             learnt.add(key)
-        gone = {v.id for v in several}
-        return [*(v for v in outside if v not in gone), key]
+        return [*(v for v in outside if v not in several), key]
 
 
 def _through(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
 
 
-def _label(scopes: list[Scope], times: int, ops: list[Op], around: list[str], elided: bool = False) -> str:
+def _label(group: Group, around: list[str]) -> str:
     """``blocks.0-2 ×3``, ``encoder``, ``net.py:14-16 ×400``."""
-    if elided:
-        return f"… {len(ops):,} operations"
-    if not scopes:
-        places = [op.place for op in ops]
-        lines = sorted({p.line for p in places if p.file == places[0].file})
-        through = f"-{lines[-1]}" if len(lines) > 1 else ""
-        label = f"loop {places[0].file}:{lines[0]}{through}"
+    places = [op.place for op in _ops([group])]
+    if group.elided:
+        return f"… {len(places):,} operations"
+    if group.scopes:
+        first, last = group.scopes[0].path, group.scopes[-1].path
+        stem = first.rstrip("0123456789")
+        label = within(first, around)
+        if stem == last.rstrip("0123456789") and len({stem, first, last}) == 3:
+            label += f"-{last[len(stem) :]}"
+        elif group.scopes[0].instance > 1:
+            label += f" ({group.scopes[0].instance})"
     else:
-        label = within(scopes[0].path, around)
-        ends = [re.fullmatch(r"(.*\D|)(\d+)", s.path) for s in (scopes[0], scopes[-1])]
-        if ends[0] and ends[1] and scopes[0].path != scopes[-1].path and ends[0][1] == ends[1][1]:
-            label += f"-{ends[1][2]}"
-        elif scopes[0].instance > 1:
-            label += f" ({scopes[0].instance})"
-    return f"{label} ×{times:,}" if times > 1 else label
+        lines = {place.line for place in places if place.file == places[0].file}
+        label = f"loop {places[0].file}:{min(lines)}" + (f"-{max(lines)}" if len(lines) > 1 else "")
+    return label + (f" ×{len(group.rounds):,}" if len(group.rounds) > 1 else "")
 
 
 def within(path: str, around: Sequence[str]) -> str:
-    """`path` as it is called inside the innermost frame that it belongs to."""
+    """`path` relative to the innermost frame that it belongs to."""
     for outer in reversed(around):
         if outer and path.startswith(f"{outer}."):
             return path[len(outer) + 1 :]

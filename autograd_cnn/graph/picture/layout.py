@@ -1,9 +1,9 @@
-"""The ladder: one row an operation, forward down the left column, backward up the right one, between them what is kept.
+"""The ladder: one row an operation, forward down the left column, backward up the right one, kept arrays between.
 
-Activations are edges. One that skips rows runs in a gutter lane, one lane a value, with a tap to each use. The way
-back mirrors the way forward, arrows turned round: where an edge forks, gradients are summed. Widths are counted, not
-measured: monospace at 0.62 em. What is open in the folded graph, a module or a loop, has a frame round its rows. Reads
-records; gives boxes, wires and marks, in points, y downwards, to be drawn.
+Activations are edges. An edge that skips rows runs in a lane of the gutter, one lane a value, with a tap to each use.
+The way back mirrors the way forward with the arrows reversed; where an edge forks, gradients are summed. Text is
+monospace at 0.62 em, so that widths are counted, not measured. A module or loop that is open in the folded graph has a
+frame around its rows. Reads records; gives boxes, wires and marks in points, with y downwards.
 """
 
 from __future__ import annotations
@@ -13,23 +13,33 @@ from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from autograd_cnn.graph.picture.fold import LIMIT, Frame, View, fold, within
-from autograd_cnn.graph.picture.overlays import Overlay, overlay_of
+from autograd_cnn.graph.picture.fold import LIMIT, Frame, View, within
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import LONGEST, bytes_text, clip, clip_names, plain, shape_text
 
 TEXT, SMALL, EM = 12, 10, 0.62
 MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 20
-ABOVE, BELOW, INSET = 24, 6, 6  # room for a frame over, under and beside what it holds
+ABOVE, BELOW, INSET = 24, 6, 6  # room for a frame above, below and beside its rows
 TURN = 12  # below a box: where an edge forks, clear of both arrowheads
 
 Point = tuple[float, float]
-Route = tuple[list[Point], "Point | None"]  # of an edge down; and where it leaves another one of the same value
+Route = tuple[list[Point], bool]  # of an edge down; whether it forks from another edge of the same value
+Reading = tuple[str, "float | None"]  # text, length of the bar
+
+
+@dataclass(slots=True)
+class Overlay:
+    """Readings by operation, for its boxes on the way forward and on the way back; texts for gradients of leaves."""
+
+    caption: str = ""
+    forward: dict[str, Reading] = field(default_factory=dict)
+    backward: dict[str, Reading] = field(default_factory=dict)
+    leaves: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Box:
-    """`kind` gives shape and colour: input, parameter, op, rule, loss, result, frame; x and y are its centre."""
+    """A box with its centre at x, y; `kind` is input, parameter, op, rule, loss, result or frame."""
 
     id: str
     kind: str
@@ -49,7 +59,7 @@ class Box:
 
 @dataclass(slots=True)
 class Wire:
-    """`kind` is forward, backward or kept; the arrow is at the last point."""
+    """An edge; `kind` is forward, backward or kept, and the arrow is at the last point."""
 
     kind: str
     tail: str
@@ -63,7 +73,7 @@ class Wire:
 
 @dataclass(slots=True)
 class Picture:
-    """What there is to draw; a mark is where an edge forks, or (the flag) where gradients are summed."""
+    """Everything to draw; a mark is where an edge forks, or, with the flag, where gradients are summed."""
 
     caption: str
     width: float = 0
@@ -77,17 +87,17 @@ class Picture:
 
 @dataclass(slots=True)
 class _Row:
-    """A level of the ladder: an operation, or the value with which it begins or ends."""
+    """A level of the ladder: an operation, or the value at the start or the end."""
 
+    index: int
     value: Value
     op: Op | None = None
     straight: list[int] = field(default_factory=list)  # ports fed from the row above
-    slots: list[tuple[int, Value, bool]] = field(default_factory=list)  # the other ports: port, value, by a lane?
+    slots: list[tuple[int, Value]] = field(default_factory=list)  # the other ports
     around: tuple[str, ...] = ()  # paths of the frames, outermost first
     frame: int = -1
     starts: int = 0
     ends: int = 0
-    height: float = HEIGHT
     y: float = 0
     left: Box = field(init=False)
     right: Box | None = None
@@ -95,12 +105,21 @@ class _Row:
 
     @property
     def ids(self) -> tuple[str, str]:
-        """Of the boxes left and right."""
+        """Ids of the left and the right box."""
         return (self.op.id, f"r{self.op.id[1:]}") if self.op else (self.value.id, f"g_{self.value.id}")
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Ids of the values that begin here, first the one below the box, then those on its outer side."""
+        return (self.value.id, *self.op.others) if self.op else (self.value.id,)
+
     def learns(self, port: int) -> bool:
-        """Whether on the way back a gradient leaves where on the way there the value at `port` came in."""
+        """Whether a gradient goes back to the value at `port`."""
         return self.op is None or port in self.op.rules
+
+    @property
+    def height(self) -> float:
+        return max(HEIGHT, SLOT * (len(self.slots) + len(self.outputs) - 2) + 8)
 
     @property
     def top(self) -> float:
@@ -111,32 +130,14 @@ class _Row:
         return self.y + self.height / 2
 
     def slot(self, i: int) -> float:
-        """Height of the i-th wire on the outer side: what comes in, then what goes out."""
-        others = len(self.op.others) if self.op else 0
-        return self.y + SLOT * (i - (len(self.slots) + others - 1) / 2)
+        """Height of the i-th wire on the outer side: inputs, then outputs."""
+        return self.y + SLOT * (i - (len(self.slots) + len(self.outputs) - 2) / 2)
 
 
 def wide(text: str, size: float = TEXT) -> float:
     """Width of `text` in points."""
-    if text.isascii():
-        return EM * size * len(text)
-    return EM * size * (len(text) + sum(unicodedata.east_asian_width(c) in "WF" for c in text))
-
-
-def ladder(graph: Graph, depth: int | None = None, overlay: str | None = None, limited: str = "") -> Picture:
-    """The picture of `graph`: see `Graph.save` for `depth` and `overlay`; a `limited` suffix refuses what is too long.
-
-    Raises
-    ------
-    ValueError
-    """
-    view = fold(graph, depth)
-    if limited and (rows := len(view.graph.ops)) > LIMIT:
-        raise ValueError(
-            f"graph: {rows:,} rows are too many for {limited} (at most {LIMIT:,}). Without depth={depth} what recurs "
-            "is drawn once; .dot has no limit"
-        )
-    return drawn(graph, view, overlay_of(graph, view.graph.ops, overlay))
+    double = 0 if text.isascii() else sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return EM * size * (len(text) + double)
 
 
 def drawn(graph: Graph, view: View, overlay: Overlay | None = None) -> Picture:
@@ -146,126 +147,109 @@ def drawn(graph: Graph, view: View, overlay: Overlay | None = None) -> Picture:
 
 class _Ladder:
     def __init__(self, whole: Graph, view: View, overlay: Overlay) -> None:
-        self.graph = view.graph
-        self.used = Counter(v for op in whole.ops for _, v in op.inputs)
-        self.overlay = overlay
+        self.graph, self.overlay = view.graph, overlay
         self.backward = whole.loss is not None
         self.picture = Picture(_caption(whole, view, overlay))
-        self.made: dict[str, int] = {}  # value -> its row
         self.rows = self._rows()
-        self._frame(view.frames)
+        self.made = {v: row for row in self.rows[: len(self.rows) - bool(self.graph.ops)] for v in row.outputs}
+        self.frames = [self._frame(i, frame) for i, frame in enumerate(view.frames)]  # outer ones come first
+        uses = [(row, port, value) for row in self.rows for port, value in row.slots]
+        self.leaves = [use for use in uses if use[2].id not in self.made]
         self.names = self._names()
-        shown = {value.id: value for row in self.rows for value in (row.value, *(v for _, v, _ in row.slots))}
-        self.titles = {v: _title(value) for v, value in shown.items()}
-        self.chips = self._chips()
+        used = Counter(v for op in whole.ops for _, v in op.inputs)
+        self.chips = {v.id: self._chip(v, used[v.id]) for v in {v.id: v for _, _, v in self.leaves}.values()}
+        skips = [(v.id, row, port) for row, port, v in uses if v.id in self.made]
+        self.last = {v: (row.index, port) for v, row, port in skips}
+        self.last_back = {v: (row.index, port) for v, row, port in skips if row.learns(port)}
         self.lanes = self._lanes()
         self.unlabelled = {(op.output, back) for op in self.graph.ops[:-1] for back in (False, True)}
         for row in self.rows:
             self._write(row)
-        self._columns(view.frames)
-        self._heights(view.frames)
-        for index, row in enumerate(self.rows):
-            self._draw(index, row)
+        self._columns()
+        self._heights()
+        for row in self.rows:
+            self._draw(row)
 
     # Rows and lanes
 
     def _rows(self) -> list[_Row]:
-        values, ops, rows = self.graph.values, self.graph.ops, []
+        values, ops = self.graph.values, self.graph.ops
         first = [v for _, v in ops[0].inputs if values[v].role != "parameter"] if ops else [self.graph.result]
-        if first:
-            rows.append(_Row(values[first[0]]))
-            self.made[first[0]] = 0
+        rows = [_Row(0, values[v]) for v in first[:1]]
         for op in ops:
-            row = _Row(values[op.output], op)
-            for port, value in op.inputs:
-                at = self.made.get(value)
-                if at == len(rows) - 1 and value == rows[at].value.id:
-                    row.straight.append(port)
-                else:
-                    row.slots.append((port, values[value], at is not None))
-            row.height = max(HEIGHT, SLOT * (len(row.slots) + len(op.others) - 1) + 8)
-            self.made |= dict.fromkeys((op.output, *op.others), len(rows))
-            rows.append(row)
-        return [*rows, _Row(values[self.graph.result], straight=[0])] if ops else rows
+            above = rows[-1].value.id if rows else None
+            straight = [port for port, v in op.inputs if v == above]
+            slots = [(port, values[v]) for port, v in op.inputs if v != above]
+            rows.append(_Row(len(rows), values[op.output], op, straight, slots))
+        return [*rows, _Row(len(rows), values[self.graph.result], straight=[0])] if ops else rows
 
-    def _frame(self, frames: list[Frame]) -> None:
-        for i, frame in enumerate(frames):  # an outer one comes before those inside
-            rows = self._inside(frame)
-            self.picture.frames.append(Box("", "frame", plain(frame.label), clip(frame.label), frame=rows[0].frame))
-            rows[0].starts += 1
-            rows[-1].ends += 1
-            for row in rows:
-                row.around += (frame.path,)
-                row.frame = i
-
-    def _inside(self, frame: Frame) -> list[_Row]:
+    def _frame(self, i: int, frame: Frame) -> tuple[int, Box, list[_Row]]:
         before = len(self.rows) - len(self.graph.ops) - 1  # rows before the first operation
-        return self.rows[before + frame.first : before + frame.last + 1]
+        rows = self.rows[before + frame.first : before + frame.last + 1]
+        box = Box("", "frame", plain(frame.label), clip(frame.label), frame=rows[0].frame)
+        self.picture.frames.append(box)
+        rows[0].starts += 1
+        rows[-1].ends += 1
+        for row in rows:
+            row.around += (frame.path,)
+            row.frame = i
+        return frame.level, box, rows
 
     def _names(self) -> dict[str, str]:
-        """Parameters are called as in their frame, unless they stand in several."""
+        """Names of parameters inside their frame, unless they are used in several."""
         found: dict[str, set[str]] = {}
-        for row in self.rows:
-            for _, value, lane in row.slots if any(row.around) else ():
-                if not lane:
-                    found.setdefault(value.id, set()).add(within(value.name, row.around))
+        for row, _, value in self.leaves:
+            if any(row.around):
+                found.setdefault(value.id, set()).add(within(value.name, row.around))
         return {v: names.pop() for v, names in found.items() if len(names) == 1}
 
     def _lanes(self) -> dict[str, int]:
-        """A lane for every value that skips rows, free again below its last use."""
-        uses = [(v.id, index, port) for index, row in enumerate(self.rows) for port, v, lane in row.slots if lane]
-        self.last = {v: (index, port) for v, index, port in uses}
-        self.last_back = {v: (index, port) for v, index, port in uses if self.rows[index].learns(port)}
+        """Give every value that skips rows a lane, which is free again below its last use."""
         lanes: dict[str, int] = {}
         free: list[int] = []
         busy: list[tuple[int, int]] = []
-        for value in sorted(self.last, key=self.made.__getitem__):
-            while busy and busy[0][0] <= self.made[value]:
+        for value in sorted(self.last, key=lambda v: self.made[v].index):
+            while busy and busy[0][0] <= self.made[value].index:
                 heappush(free, heappop(busy)[1])
             lanes[value] = heappop(free) if free else len(busy)
             heappush(busy, (self.last[value][0], lanes[value]))
         return lanes
 
-    # What stands in the boxes
+    # Texts of the boxes
 
-    def _chips(self) -> dict[str, list[tuple[str, str, float]]]:
-        """Of what stands beside its uses, the value and its gradient: text, small text, width."""
-        chips = {}
-        for v in dict.fromkeys(v.id for row in self.rows for _, v, lane in row.slots if not lane):
-            value, several, used = self.graph.values[v], v[0] != "t", self.used[v]
-            name = self.names.get(v, value.name)
-            shape = f"{value.size:,}" if several else shape_text(value.shape)
-            shape += f" used {used}×" if used > 1 else ""
-            gradient = value.name.replace("parameter", "gradient") if several else f"g_{name}"
-            texts = (clip(name), shape), (clip(gradient), self.overlay.leaves.get(v, ""))
-            chips[v] = [(text, small, wide(f"{text} {small}".strip(), SMALL) + 18) for text, small in texts]
-        return chips
+    def _chip(self, value: Value, used: int) -> list[tuple[str, str, float]]:
+        """Text, small text and width of the chip beside a use of `value`, and of the one of its gradient."""
+        several, name = value.id[0] != "t", self.names.get(value.id, value.name)
+        shape = (f"{value.size:,}" if several else shape_text(value.shape)) + (f" used {used}×" if used > 1 else "")
+        gradient = value.name.replace("parameter", "gradient") if several else f"g_{name}"
+        texts = (clip(name), shape), (clip(gradient), self.overlay.leaves.get(value.id, ""))
+        return [(text, small, wide(f"{text} {small}".strip(), SMALL) + 18) for text, small in texts]
 
     def _write(self, row: _Row) -> None:
-        """Give a row its boxes, yet without their places."""
+        """Give a row its boxes, without their places."""
         if row.op:
             self._write_op(row, row.op)
             return
-        value, title, (left, right) = row.value, self.titles[row.value.id], row.ids
+        value, title, (left, right) = row.value, _title(row.value), row.ids
         name, gradient = clip(value.name), clip(f"g_{value.name}", 24)
         if row.straight and self.backward:
             row.left = Box(left, "loss", title, f"{name} {self.graph.loss:.4g}")
             row.right = Box(right, "rule", title, f"{gradient} = 1", below="backward starts here", back=True)
             return
-        kind, dtype = "result" if row.straight else _kind(value), f"{shape_text(value.shape)} {value.dtype}"
-        row.left = Box(left, kind, title, name, dtype)
+        kind = "result" if row.straight else _kind(value)
+        row.left = Box(left, kind, title, name, f"{shape_text(value.shape)} {value.dtype}")
         if self.backward and any(v == value.id and port in op.rules for op in self.graph.ops for port, v in op.inputs):
             row.right = Box(right, kind, f"gradient of {title}", gradient, back=True)
 
     def _write_op(self, row: _Row, op: Op) -> None:
-        values, (left, right) = self.graph.values, row.ids
+        names, (left, right) = {v: self.graph.values[v].name for _, v in op.inputs}, row.ids
         options = ", ".join(f"{name}={value}" for name, value in op.options.items())
         place, scope = f"{op.place.file}:{op.place.line}", op.scopes[-1].path if op.scopes and not op.parts else ""
         if op.parts:
-            called = f"{len(op.parts):,} operations from"
-            below = place if "operations" in op.name else f"{len(op.parts):,} operations"
+            count = f"{len(op.parts):,} operations"
+            called, below = f"{count} from", place if "operations" in op.name else count
         else:
-            given = [f"{op.ports[p]}={values[v].name}" for p, v in op.inputs] + [options] * bool(options)
+            given = [f"{op.ports[port]}={names[v]}" for port, v in op.inputs] + [options] * bool(options)
             called = f"{op.name}({', '.join(given)}),"
             below = f"{within(scope, row.around)} · {place}" if scope and scope not in row.around else place
         below, bar = self.overlay.forward.get(op.id, (below, None))
@@ -273,146 +257,139 @@ class _Ladder:
         row.left = Box(left, "op", plain(title), clip(op.name), clip(options), clip(below), bar=bar)
         if not self.backward or not op.rules:
             return
-        served = [v for p, v in op.inputs if p in op.rules]
-        title = f"gradients for {', '.join(values[v].name for v in served)}"
+        served = [v for port, v in op.inputs if port in op.rules]
+        title = f"gradients for {', '.join(names[v] for v in served)}"
         if not op.parts:
             asks = dict.fromkeys(a for rule in op.rules.values() for a in rule.asks)
             title += f"; asks for {', '.join(asks) or 'nothing but g'}"
-        below = clip_names(f"for {', '.join(self.names.get(v, values[v].name) for v in served)}", 31)
+        below = clip_names(f"for {', '.join(self.names.get(v, names[v]) for v in served)}", 31)
         below, bar = self.overlay.backward.get(op.id, (below, None))
         name = clip(op.name if op.parts else f"rule of {op.name}")
         row.right = Box(right, "rule", plain(title), name, below=clip(below), back=True, bar=bar)
-        if kept := self.graph.kept(op):
-            row.kept = clip_names(self.graph.kept(op, self.names) if self.names else kept), plain(kept)
+        row.kept = clip_names(self.graph.kept(op, self.names)), plain(self.graph.kept(op))
 
     # Columns and heights
 
-    def _columns(self, frames: list[Frame]) -> None:
-        """Place the columns by what stands in them."""
+    def _columns(self) -> None:
+        """Place the columns, each as wide as its widest text."""
+        title = "parameters" if any(v.role == "parameter" for _, _, v in self.leaves) else "inputs"
         gutter = LANE * len(set(self.lanes.values())) + (GUTTER if self.chips or self.lanes else 0)
-        title = "parameters" if any(self.graph.values[v].role == "parameter" for v in self.chips) else "inputs"
-        chip = max([wide(title, SMALL), *(there[2] for there, _ in self.chips.values())]) if self.chips else 0
-        names = [wide(b.text, SMALL) + INSET * f.level + 12 for f, b in zip(frames, self.picture.frames, strict=True)]
-        left = max([chip, *names]) + gutter
+        chip = _widest(title, [there[2] for there, _ in self.chips.values()])
+        left = max([chip, *(wide(box.text, SMALL) + INSET * level + 12 for level, box, _ in self.frames)]) + gutter
         self.wide = _column([row.left for row in self.rows])
-        content, rung = left + self.wide, 0.0
+        content, rung, pill = left + self.wide, 0.0, 0.0
         if self.backward:
             self.rule = _column([row.right for row in self.rows if row.right])
             rung = max([60, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
-            learn = {v.id for row in self.rows for port, v, lane in row.slots if not lane and row.learns(port)}
-            pill = max([wide("gradients", SMALL), *(self.chips[v][1][2] for v in learn)]) if learn else 0
+            pill = _widest("gradients", [self.chips[v.id][1][2] for row, port, v in self.leaves if row.learns(port)])
             content += rung + self.rule + gutter + pill
-        around = INSET * max((f.level for f in frames), default=0)
+        around = INSET * max((level for level, _, _ in self.frames), default=0)
         margin = MARGIN + around
         self.framed = content + 2 * (8 + around)
         width = max(content, wide(self.picture.caption))
         self.picture.width = width + 2 * margin
-        self.beside = margin + (width - content) / 2 + left - gutter  # where chips end
+        self.beside = margin + (width - content) / 2 + left - gutter  # right end of the chips
         self.left = self.beside + gutter
         self.spine = self.left + self.wide / 2
         if self.backward:
             self.right = self.left + self.wide + rung + self.rule
             self.back = self.right - self.rule / 2
-            self.picture.headings = [(self.spine, "forward: read down"), (self.back, "backward: read up")]
-            if any(row.kept[0] for row in self.rows):
-                self.picture.headings.append((self.left + self.wide + rung / 2, "kept"))
-            if self.chips:
-                self.picture.headings.append((self.beside - chip / 2, title))
-            if learn:
-                self.picture.headings.append((self.right + gutter + pill / 2, "gradients"))
+            headings = [
+                (self.spine, "forward: read down", True),
+                (self.back, "backward: read up", True),
+                (self.left + self.wide + rung / 2, "kept", any(row.kept[0] for row in self.rows)),
+                (self.beside - chip / 2, title, chip),
+                (self.right + gutter + pill / 2, "gradients", pill),
+            ]
+            self.picture.headings = [(x, heading) for x, heading, there in headings if there]
 
-    def _heights(self, frames: list[Frame]) -> None:
-        """Place the rows from the top down, and the frames round them."""
+    def _heights(self) -> None:
+        """Place the rows from the top down, and the frames around them."""
         bottom = MARGIN + TEXT + 14.0 - GAP + (SMALL + 6 if self.backward else 0)
         for row in self.rows:
             row.y = bottom + GAP + ABOVE * row.starts + row.height / 2
             bottom = row.bottom + BELOW * row.ends
         self.picture.height = bottom + MARGIN
-        for frame, box in zip(frames, self.picture.frames, strict=True):
-            rows = self._inside(frame)
-            top, bottom = rows[0].top - ABOVE * rows[0].starts, rows[-1].bottom + GAP - 2 + BELOW * (rows[-1].ends - 1)
-            rows[0].starts -= 1  # those inside begin below it, and end above it
-            rows[-1].ends -= 1
-            box.x, box.width = self.picture.width / 2, self.framed - 2 * INSET * frame.level
+        for level, box, rows in self.frames:
+            first, last = rows[0], rows[-1]
+            top, bottom = first.top - ABOVE * first.starts, last.bottom + GAP - 2 + BELOW * (last.ends - 1)
+            first.starts -= 1  # frames inside begin below this one, and end above it
+            last.ends -= 1
+            box.x, box.width = self.picture.width / 2, self.framed - 2 * INSET * level
             box.y, box.height = (top + bottom) / 2, bottom - top
 
     # Drawing
 
-    def _draw(self, index: int, row: _Row) -> None:
+    def _draw(self, row: _Row) -> None:
         self._place(row, row.left, self.spine, row.y, self.wide, row.height)
         if row.right:
             self._place(row, row.right, self.back, row.y, self.rule, row.height)
-        ends = [(self.left + self.wide, row.y), (self.right - self.rule, row.y)] if row.right else []
-        if row.left.kind == "loss":
-            self.picture.wires.append(Wire("backward", *row.ids, ends, "the way back begins"))
-        elif row.kept[0]:
-            at = ((ends[0][0] + ends[1][0]) / 2, row.y - 5, "middle")
-            self.picture.wires.append(Wire("kept", *row.ids, ends, f"kept: {row.kept[1]}", row.kept[0], at, False))
+            ends = [(self.left + self.wide, row.y), (self.right - self.rule, row.y)]
+            if row.left.kind == "loss":
+                self.picture.wires.append(Wire("backward", *row.ids, ends, "the way back begins"))
+            elif row.kept[0]:
+                at = ((ends[0][0] + ends[1][0]) / 2, row.y - 5, "middle")
+                self.picture.wires.append(Wire("kept", *row.ids, ends, f"kept: {row.kept[1]}", row.kept[0], at, False))
         for i, port in enumerate(row.straight):
-            above, x = self.rows[index - 1], self.spine + 16 * (i - (len(row.straight) - 1) / 2)
-            way: Route = [(x, above.bottom), (x, row.top)], None
+            above, x = self.rows[row.index - 1], self.spine + 16 * (i - (len(row.straight) - 1) / 2)
+            way = [(x, above.bottom), (x, row.top)], False
             self._edge(above.ids, row, port, above.value, way, way)
-        for i, (port, value, lane) in enumerate(row.slots):
-            if lane:
-                self._draw_lane(index, port, value, row.slot(i))
-            else:
-                self._draw_chip(row, port, value, row.slot(i))
+        for i, (port, value) in enumerate(row.slots):
+            draw = self._draw_lane if value.id in self.made else self._draw_chip
+            draw(row, port, value, row.slot(i))
 
     def _place(self, row: _Row, box: Box, x: float, y: float, width: float, height: float) -> None:
         box.x, box.y, box.width, box.height, box.frame = x, y, width, height, row.frame
         self.picture.boxes.append(box)
 
     def _draw_chip(self, row: _Row, port: int, value: Value, y: float) -> None:
-        chip, kind, title = f"{value.id}_{row.ids[0]}_{port}", _kind(value), self.titles[value.id]
+        chip, kind, title = f"{value.id}_{row.ids[0]}_{port}", _kind(value), _title(value)
         (text, small, width), (g_text, g_small, g_width) = self.chips[value.id]
         box = Box(chip, kind, title, text, small, size=SMALL)
         self._place(row, box, self.beside - width / 2, y, width, SLOT - 4)
-        way: Route = [(self.beside, y), (self.left, y)], None
+        way = [(self.beside, y), (self.left, y)], False
         self._edge((chip, f"g_{chip}"), row, port, value, way, way)
         if self.backward and row.learns(port):
             box = Box(f"g_{chip}", kind, f"gradient of {title}", g_text, g_small, size=SMALL, back=True)
             self._place(row, box, self._mirror((self.beside, y))[0] + g_width / 2, y, g_width, SLOT - 4)
 
-    def _draw_lane(self, index: int, port: int, value: Value, y: float) -> None:
-        """From the value's row along its lane; a use on the way taps the lane."""
-        above, below = self.rows[self.made[value.id]], self.rows[self.made[value.id] + 1]
-        x, turn = self.left - 14 - LANE * self.lanes[value.id], above.bottom + TURN
-        out = self.spine - 8 * max(0, len(below.straight) - 1)
+    def _draw_lane(self, row: _Row, port: int, value: Value, y: float) -> None:
+        """Draw an edge from the row of `value` along its lane; all but the last use tap the lane."""
+        above = self.made[value.id]
+        below, x = self.rows[above.index + 1], self.left - 14 - LANE * self.lanes[value.id]
+        out, turn = self.spine - 8 * max(0, len(below.straight) - 1), above.bottom + TURN
 
         def route(farthest: bool, straight: bool) -> Route:
             end = [(x, y), (self.left, y)]
             if not farthest:
-                return end, end[0]
-            if above.op and value.id in above.op.others:
-                leaves = above.slot(len(above.slots) + above.op.others.index(value.id))
-                return [(self.left, leaves), (x, leaves), *end], None
-            fork = (out, turn)
-            return ([fork, (x, turn), *end], fork) if straight else ([(out, above.bottom), fork, (x, turn), *end], None)
+                return end, True
+            if side := above.outputs.index(value.id):
+                leaves = above.slot(len(above.slots) + side - 1)
+                return [(self.left, leaves), (x, leaves), *end], False
+            return [(out, above.bottom)] * (not straight) + [(out, turn), (x, turn), *end], straight
 
-        there = route(self.last[value.id] == (index, port), bool(below.straight))
-        back = route(self.last_back.get(value.id) == (index, port), any(map(below.learns, below.straight)))
-        self._edge(above.ids, self.rows[index], port, value, there, back)
+        there = route(self.last[value.id] == (row.index, port), bool(below.straight))
+        back = route(self.last_back.get(value.id) == (row.index, port), any(map(below.learns, below.straight)))
+        self._edge(above.ids, row, port, value, there, back)
 
     def _edge(self, tail: tuple[str, str], row: _Row, port: int, value: Value, there: Route, back: Route) -> None:
-        """One edge down and, where a rule runs, the mirror image of `back` up: from a fork, to a sum."""
-        (points, fork), title = there, self.titles[value.id]
+        """Draw an edge down and, if a rule runs, the mirror image of `back` up: from a fork, to a sum."""
+        (points, forks), title = there, _title(value)
         self.picture.wires.append(Wire("forward", tail[0], row.ids[0], points, title, *self._label(value, False)))
-        if fork:
-            self.picture.marks.append((*fork, False))
+        self.picture.marks += [(*points[0], False)] * forks
         if self.backward and row.learns(port):
-            (points, fork), title = back, f"gradient of {title}"
+            (points, forks), title = back, f"gradient of {title}"
             up, label = [self._mirror(point) for point in reversed(points)], self._label(value, True)
-            self.picture.wires.append(Wire("backward", row.ids[1], tail[1], up, title, *label, not fork))
-            if fork:
-                self.picture.marks.append((*up[-1], True))
+            self.picture.wires.append(Wire("backward", row.ids[1], tail[1], up, title, *label, not forks))
+            self.picture.marks += [(*up[-1], True)] * forks
 
     def _label(self, value: Value, back: bool) -> tuple[str, tuple[float, float, str]]:
-        """What flows, at the first edge that it takes; down and up share the way between the columns."""
+        """Name the value at its first edge only; down and up share the space between the columns."""
         if (value.id, back) not in self.unlabelled:
             return "", (0, 0, "middle")
         self.unlabelled.discard((value.id, back))
         row = self.made[value.id]
-        at = self.spine + 8 * max(1, len(self.rows[row + 1].straight)), self.rows[row].bottom + TURN + 2
+        at = self.spine + 8 * max(1, len(self.rows[row.index + 1].straight)), row.bottom + TURN + 2
         room = int((self.back - self.spine) / SMALL / EM) - 6 if self.backward else 2 * LONGEST
         gradient = clip(f"g_{value.name}", min(room // 2, LONGEST))
         if back:
@@ -437,8 +414,13 @@ def _caption(graph: Graph, view: View, overlay: Overlay) -> str:
     return plain(" · ".join([*parts, overlay.caption] if overlay.caption else parts))
 
 
+def _widest(title: str, widths: list[float]) -> float:
+    """Width of a column with `title`; 0 for an empty one."""
+    return max(wide(title, SMALL), *widths) if widths else 0.0
+
+
 def _column(boxes: list[Box]) -> float:
-    """Width for what stands in `boxes`."""
+    """Width for the texts of `boxes`."""
     texts = [wide(box.text) + wide(f" {box.beside}" if box.beside else "", SMALL) for box in boxes]
     return max([110, *texts, *(wide(box.below, SMALL) for box in boxes)]) + 16
 
@@ -448,6 +430,6 @@ def _kind(value: Value) -> str:
 
 
 def _title(value: Value) -> str:
-    if value.id[0] != "t":  # several as one
+    if value.id[0] != "t":  # several, drawn as one
         return f"{value.name}, {value.size:,} elements"
     return plain(f"{value.role} {value.name} {value.shape} {value.dtype}, {value.size:,} elements")

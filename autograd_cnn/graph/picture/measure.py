@@ -1,11 +1,12 @@
-"""What every operation and every rule costs and yields: the trace run again, on copies of what it began with.
+"""Measure what every operation and rule costs and yields, by running a trace again on copies of its arrays.
 
-Forward in the order of birth, backward in reverse, as the walk does it. Operations and rules are pure functions, so
-each can be called again for its time. Reads records and the engine.
+Operations and rules are pure functions, so each can be called again for its time: operations in order of birth, rules
+in reverse, as in the walk. Reads records and the engine.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,12 +20,11 @@ from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.graph.player.looks import rms
 from autograd_cnn.graph.records import Graph, Op, Use
-from autograd_cnn.ops.linalg import _letters
 
 
 @dataclass(slots=True)
 class Stats:
-    """Of a whole array; `dead` of `channels`, its last axis, are 0 everywhere."""
+    """Statistics of an array; `dead` of its `channels`, the last axis, are 0 everywhere."""
 
     rms: float
     zeros: float
@@ -44,7 +44,7 @@ class Stats:
 
 @dataclass(slots=True)
 class Measures:
-    """By operation: ms forward, ms of each rule; by value: what it is, what its gradient is."""
+    """Milliseconds by operation, forward and for each rule; statistics of values and of their gradients, by value."""
 
     forward: dict[str, float] = field(default_factory=dict)
     rules: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -53,12 +53,12 @@ class Measures:
 
 
 def measure(graph: Graph, repeat: int = 0) -> Measures:
-    """Run `graph` again; times are the least of `repeat`, none for 0.
+    """Run `graph` again; each time is the shortest of `repeat` runs, infinite for none.
 
     Raises
     ------
     ValueError
-        Where the arrays are gone: `graph` is not from `trace`.
+        If `graph` has no arrays: `trace` keeps them.
     """
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
@@ -145,44 +145,38 @@ class _Runner:
         return ms
 
 
-def _einsum(op: Op, out: Any, shapes: Any) -> int:
-    operands = [shape for name, shape in shapes if name == "operands"]
-    terms, _ = _letters(op.call.arguments[0], operands)
-    return math.prod(dict(zip("".join(terms), (n for shape in operands for n in shape), strict=True)).values())
-
-
-# Multiplications of a product, by the shapes of its output and of its inputs.
-PRODUCTS: dict[str, Callable[[Op, Any, Any], int]] = {
-    "conv2d": lambda op, out, shapes: math.prod((*out, *dict(shapes)["w"][:-1])),
-    "conv_transpose2d": lambda op, out, shapes: math.prod((*dict(shapes)["x"], *dict(shapes)["w"][:-1])),
-    "conv2d_weight_gradient": lambda op, out, shapes: math.prod((*dict(shapes)["gy"], *out[:-1])),
-    "matmul": lambda op, out, shapes: math.prod((*out, dict(shapes)["x"][-1])),
-    "linear": lambda op, out, shapes: math.prod((*out, dict(shapes)["x"][-1])),
-    "einsum": _einsum,
-}
-MOVES = {
-    "broadcast_to", "concatenate", "expand_dims", "flatten", "flip", "getitem", "pad", "reshape", "squeeze", "stack",
-    "take", "transpose",
-}  # fmt: skip
-
-
 def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
-    """Floating-point operations of `op` and of its rules, a multiplication with its addition as 2.
+    """Count the floating-point operations of `op` and of each of its rules, by input.
 
-    Products of matrices and convolutions are counted, and each of their rules is a product of the same size; what
-    moves elements has none; anything else is taken for one operation an element.
+    The primitive declares its count, and each of its rules costs as much; only the rule of an addend (a bias), which
+    asks for no input where others do, sums `g`. A primitive that moves elements has none; any other has one an element.
     """
     if parts := op.parts or (op.call.inside.ops if op.call.inside else ()):
         counts = [flops(graph, part) for part in parts]
         return sum(count for count, _ in counts), {"": sum(sum(rules.values()) for _, rules in counts)}
-    shapes = [(op.ports[p], graph.values[v].shape) for p, v in op.inputs]
-    out = graph.values[op.output]
-    product = 2 * PRODUCTS[op.name](op, out.shape, shapes) if op.name in PRODUCTS else 0
-    elements = 0 if op.name in MOVES else max(out.size, *(math.prod(shape) for _, shape in shapes))
+    primitive, out = op.call.primitive, graph.values[op.output]
+    declared = _declared(op, out.shape) if primitive.flops else 0
+    elements = 0 if primitive.moves else max(out.size, *(graph.values[v].size for _, v in op.inputs))
+    factors = [name for name, rule in primitive.rules.items() if not primitive.rules.keys().isdisjoint(rule.asks)]
     rules: dict[str, float] = {}
     for port, rule in op.rules.items():
         name = ", ".join(rule.inputs)
         if len(rule.inputs) == 1 or name not in rules:  # a joint rule runs once
-            cost = elements if not product else out.size if op.ports[port] == "b" else product
-            rules[name] = rules.get(name, 0) + cost
-    return product or elements, rules
+            addend = factors and op.ports[port] not in factors
+            rules[name] = rules.get(name, 0) + (elements if not declared else out.size if addend else declared)
+    return declared or elements, rules
+
+
+def _declared(op: Op, out_shape: tuple[int, ...]) -> int:
+    """Call the primitive's `flops` with what its parameters name: options, and shapes of inputs and of the output."""
+
+    def named(ask: str) -> Any:
+        name = ask if ask in op.ports else ask.removesuffix("_shape")
+        found = [a for port, a in zip(op.ports, op.call.arguments, strict=True) if port == name]
+        if name != ask:
+            found = [a.value.shape if isinstance(a, Use) else np.shape(a) for a in found]
+        return out_shape if name == "out" else found if name == primitive.sequence else found[0]
+
+    primitive = op.call.primitive
+    count: int = primitive.flops(**{ask: named(ask) for ask in inspect.signature(primitive.flops).parameters})
+    return count

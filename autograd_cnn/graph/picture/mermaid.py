@@ -1,6 +1,7 @@
-"""The ladder as Mermaid text, for Markdown that draws it: GitHub, GitLab, notebooks of documentation.
+"""The ladder as Mermaid text, which GitHub, GitLab and many documentation tools draw in Markdown.
 
-Mermaid lays out anew; boxes, edges and frames are ours. Whatever could mean something to it is a character code.
+Mermaid gets the boxes, edges and frames, and lays them out itself. Characters with a meaning in its syntax are written
+as character codes.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import re
 
 from autograd_cnn.graph.picture.dot import framed
-from autograd_cnn.graph.picture.layout import Box, ladder
+from autograd_cnn.graph.picture.ladder import ladder
+from autograd_cnn.graph.picture.layout import Box
 from autograd_cnn.graph.picture.svg import COLOURS
 from autograd_cnn.graph.records import Graph
 
@@ -25,28 +27,24 @@ def mermaid(graph: Graph, depth: int | None = None) -> str:
             f"graph: {len(picture.wires):,} edges are too many for Mermaid (at most {LIMIT}). A smaller depth draws "
             "fewer; .svg and .dot take more"
         )
-    lines = ["---", f"title: {_quoted(picture.caption)}", "---", "flowchart TD"]
-    lines += [f"{box.id}{_label(box)}:::{box.kind}{'back' * box.back}" for box in picture.boxes]
+    lines = ["---", f"title: {_quoted(picture.caption)}", "---", "flowchart TD", *map(_node, picture.boxes)]
     lines += framed(picture, lambda i, frame: f"subgraph f{i} [{_quoted(frame.text)}]", str, "end")
     for wire in picture.wires:
         label = f"|{_quoted(wire.label)}|" if wire.label else ""
         lines.append(f"{wire.tail} {_ARROWS[wire.kind]}{label} {wire.head}")
     for kind, (fill, line, *_) in COLOURS.items():
-        lines.append(f"classDef {kind} fill:{fill},stroke:{line},color:#1B1B1B")
-        lines.append(f"classDef {kind}back fill:{fill},stroke:{line},color:#1B1B1B,stroke-dasharray:5 3")
+        for back, dashes in ("", ""), ("back", ",stroke-dasharray:5 3"):
+            lines.append(f"classDef {kind}{back} fill:{fill},stroke:{line},color:#1B1B1B{dashes}")
     return "\n".join(lines) + "\n"
 
 
-def _label(box: Box) -> str:
+def _node(box: Box) -> str:
     left, right = _SHAPES.get(box.kind, ("[", "]"))
-    text = f"{box.text} {box.beside}".strip()
-    return f"{left}{_quoted(text, box.below)}{right}"
+    text = _quoted(f"{box.text} {box.beside}".strip(), box.below)
+    return f"{box.id}{left}{text}{right}:::{box.kind}{'back' * box.back}"
 
 
 def _quoted(*texts: str) -> str:
-    """Letters, digits and what is harmless stay; the rest are character codes, ``#34;``."""
-    return '"' + "<br>".join(re.sub(r"[^\w .,:=()/×·-]", _code, t) for t in texts if t) + '"'
-
-
-def _code(found: re.Match[str]) -> str:
-    return f"#{ord(found[0])};"
+    """A string of harmless characters, with the others as codes, ``#34;``."""
+    codes = (re.sub(r"[^\w .,:=()/×·-]", lambda found: f"#{ord(found[0])};", text) for text in texts if text)
+    return f'"{"<br>".join(codes)}"'

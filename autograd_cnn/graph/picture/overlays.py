@@ -1,65 +1,73 @@
-"""Overlays: in every row of a picture one number and its bar, time, operations, bytes, gradients or zeros.
+"""Overlays: in every row of a picture a number and its bar, for time, operations, bytes, gradients or zeros.
 
-Reads records and what `measure` finds; gives texts and lengths of bars.
+Reads records and measurements; gives texts and lengths of bars.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 
+from autograd_cnn.graph.picture.layout import Overlay, Reading
 from autograd_cnn.graph.picture.measure import Measures, Stats, flops, measure
 from autograd_cnn.graph.records import Graph, Op
 from autograd_cnn.graph.text import bytes_text, clip
 
-Reading = tuple[str, "float | None"]  # text, length of the bar
-
-
-@dataclass(slots=True)
-class Overlay:
-    """Readings by operation, for its box on the way there and on the way back; texts for gradients of leaves."""
-
-    caption: str = ""
-    forward: dict[str, Reading] = field(default_factory=dict)
-    backward: dict[str, Reading] = field(default_factory=dict)
-    leaves: dict[str, str] = field(default_factory=dict)
-
 
 def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:
-    """The readings of `ops`, rows of the folded `graph`."""
+    """The readings of `ops`, which are the rows of the folded `graph`."""
     if name is None:
         return None
-    if name not in list(OVERLAYS):  # whatever it is: a list has no hash
+    if name not in list(OVERLAYS):  # not in the dict: a list has no hash
         raise ValueError(f"graph: overlay is {name!r}. There are {', '.join(OVERLAYS)}")
     return OVERLAYS[name](graph, ops)
 
 
 def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, float]]) -> dict[str, Reading]:
-    """Lengths as shares of the largest there is."""
+    """Divide the numbers by the largest of all."""
     most = max((n for r in (readings, *others) for _, n in r.values()), default=0) or 1
     return {op: (text, n / most) for op, (text, n) in readings.items()}
 
 
-def _learnt(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, float]:
-    """What the `rules` of `op` cost, by the gradients that they give."""
-    given: dict[str, list[str]] = {}
+def _costs(
+    graph: Graph, ops: list[Op], cost: Callable[[Op], tuple[float, dict[str, float]]], write: Callable[[float], str]
+) -> Overlay:
+    """Readings of a `cost`, operation -> its own and those of its rules, by input."""
+    forward, backward = {}, {}
+    for op in ops:
+        there, rules = cost(op)
+        forward[op.id] = write(there), there
+        if op.rules:
+            shares = rules if op.parts else _by_gradient(graph, op, rules)
+            backward[op.id] = _split(shares, write), sum(rules.values())
+    costs = [cost(op) for op in graph.ops]
+    there, back = sum(there for there, _ in costs), sum(sum(rules.values()) for _, rules in costs)
+    caption = f"forward {write(there)}, backward {write(back)}"
+    return Overlay(caption, _bars(forward, backward), _bars(backward, forward))
+
+
+def _by_gradient(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, float]:
+    """The costs of the `rules` of `op` by the names of the gradients that they make."""
+    made: dict[str, list[str]] = {}
     for port, v in op.inputs:
         if port in op.rules:
-            name = ".".join(graph.values[v].name.split(".")[-2:])  # of a parameter its layer's name is enough
-            given.setdefault(", ".join(op.rules[port].inputs), []).append(f"g_{clip(name, 16)}")
+            name = ".".join(graph.values[v].name.split(".")[-2:])  # of a parameter the name of its layer is enough
+            made.setdefault(", ".join(op.rules[port].inputs), []).append(f"g_{clip(name, 16)}")
     costs: dict[str, float] = {}
     for rule, cost in rules.items():
-        name = ", ".join(dict.fromkeys(given.get(rule, [rule])))
+        name = ", ".join(dict.fromkeys(made.get(rule, [rule])))
         costs[name] = costs.get(name, 0) + cost
     return costs
 
 
-def _split(shares: dict[str, float], write: Callable[[float], str], unit: str) -> str:
-    """``5.4 ms: g_x 3.1, g_w 2.2``; what is less than a tenth goes unsaid."""
+def _split(shares: dict[str, float], write: Callable[[float], str]) -> str:
+    """``5.4 ms: g_x 3.1, g_w 2.2``, without shares below a tenth."""
     total = sum(shares.values())
+    text = write(total)
+    unit = next(unit for unit in ("FLOP", "ms", "us") if text.endswith(unit))
     brief = {name: write(share).removesuffix(unit).rstrip() for name, share in shares.items() if share >= 0.1 * total}
-    return f"{write(total)}: {', '.join(map(' '.join, brief.items()))}" if len(brief) > 1 else write(total)
+    return f"{text}: {', '.join(map(' '.join, brief.items()))}" if len(brief) > 1 else text
 
 
 def _ms(number: float) -> str:
@@ -80,41 +88,25 @@ def _time(graph: Graph, ops: list[Op]) -> Overlay:
     found: Measures | None = graph.measured
     if found is None or math.inf in found.forward.values():
         raise ValueError("graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest")
-    forward, backward = {}, {}
-    for op in ops:
-        ms = sum(found.forward[o.id] for o in op.parts or (op,))
-        forward[op.id] = _ms(ms), ms
-        if op.rules:
-            ms = sum(sum(found.rules[o.id].values()) for o in op.parts or (op,))
-            shares = {"": ms} if op.parts else _learnt(graph, op, found.rules[op.id])
-            backward[op.id] = _split(shares, _ms, "us" if ms < 0.00995 else "ms"), ms
-    there, back = sum(found.forward.values()), sum(sum(r.values()) for r in found.rules.values())
-    caption = f"forward {_ms(there)}, backward {_ms(back)}"
-    return Overlay(caption, _bars(forward, backward), _bars(backward, forward))
+
+    def cost(op: Op) -> tuple[float, dict[str, float]]:
+        rules = [found.rules.get(part.id, {}) for part in op.parts or (op,)]  # none where no rule ran
+        forward = sum(found.forward[part.id] for part in op.parts or (op,))
+        return forward, {"": sum(sum(r.values()) for r in rules)} if op.parts else rules[0]
+
+    return _costs(graph, ops, cost, _ms)
 
 
 def _flops(graph: Graph, ops: list[Op]) -> Overlay:
-    forward: dict[str, tuple[str, float]] = {}
-    backward: dict[str, tuple[str, float]] = {}
-    for op in ops:
-        there, rules = flops(graph, op)
-        forward[op.id] = _flop(there), float(there)
-        shares = rules if op.parts else _learnt(graph, op, rules)
-        backward[op.id] = _split(shares, _flop, "FLOP"), float(sum(rules.values()))
-    counts = [flops(graph, op) for op in graph.ops]
-    there, back = sum(c for c, _ in counts), sum(sum(r.values()) for _, r in counts)
-    caption = f"forward {_flop(there)}, backward {_flop(back)}"
-    return Overlay(caption, _bars(forward, backward), _bars(backward, forward))
+    return _costs(graph, ops, partial(flops, graph), _flop)
 
 
 def _bytes(graph: Graph, ops: list[Op]) -> Overlay:
-    forward = {}
-    for op in ops:
-        total = sum(k.nbytes for k in op.kept or () if k.first is None and graph.counted(k))
-        forward[op.id] = f"keeps {bytes_text(total)}" if total else "keeps nothing new", float(total)
     if graph.kept_bytes is None:
         raise ValueError("graph: the walk has let go of what was kept. Take the graph before backward()")
-    return Overlay("bars: bytes kept", _bars(forward))
+    totals = {op.id: sum(k.nbytes for k in graph.added(op)) for op in ops}
+    texts = {op: f"keeps {bytes_text(total) if total else 'nothing new'}" for op, total in totals.items()}
+    return Overlay("bars: bytes kept", _bars({op: (texts[op], total) for op, total in totals.items()}))
 
 
 def _numbers(graph: Graph) -> Measures:
@@ -124,7 +116,7 @@ def _numbers(graph: Graph) -> Measures:
 
 
 def _faults(graph: Graph, found: Measures) -> str:
-    """Where the first nan or infinity is."""
+    """Name the place of the first nan or infinity, if there is one."""
     for op in graph.ops:
         if found.values[op.output].bad:
             return f"first nan or inf in {op.name}, {op.place.file}:{op.place.line}"
@@ -135,12 +127,12 @@ def _faults(graph: Graph, found: Measures) -> str:
     return ""
 
 
-def _said(stats: Stats, text: str) -> str:
+def _or_fault(stats: Stats, text: str) -> str:
     return f"{stats.bad:,} nan or inf" if stats.bad else text
 
 
 def _gradient(graph: Graph, ops: list[Op]) -> Overlay:
-    """Root mean square of what arrives at a rule, on a scale of eight decades."""
+    """Root mean square of the gradient that a rule gets, on a scale of eight decades."""
     found = _numbers(graph)
     every = [s.rms for s in found.gradients.values() if 0 < s.rms < math.inf]
     most = max(every, default=1)
@@ -148,27 +140,26 @@ def _gradient(graph: Graph, ops: list[Op]) -> Overlay:
     def bar(stats: Stats) -> float:
         return 1.0 if stats.bad else max(0.02, 1 + math.log10(stats.rms / most) / 8) if stats.rms > 0 else 0.0
 
-    arriving = {op.id: found.gradients[op.output] for op in ops if op.rules and op.output in found.gradients}
+    incoming = {op.id: found.gradients[op.output] for op in ops if op.rules and op.output in found.gradients}
     caption = f"rms of gradients, {min(every, default=0):.1e} to {most:.1e}"
-    leaves = {v: _said(s, f"{s.rms:.1e}") for v, s in found.gradients.items()}
-    backward: dict[str, Reading] = {op: (_said(s, f"rms of g {s.rms:.1e}"), bar(s)) for op, s in arriving.items()}
+    leaves = {v: _or_fault(s, f"{s.rms:.1e}") for v, s in found.gradients.items()}
+    backward: dict[str, Reading] = {op: (_or_fault(s, f"rms of g {s.rms:.1e}"), bar(s)) for op, s in incoming.items()}
     return Overlay(_faults(graph, found) or caption, {}, backward, leaves)
 
 
 def _zeros(graph: Graph, ops: list[Op]) -> Overlay:
-    found = _numbers(graph)
+    found, dead = _numbers(graph), 0
     forward: dict[str, Reading] = {}
     backward: dict[str, Reading] = {}
-    dead = 0
     for op in ops:
         value, g = found.values[op.output], found.gradients.get(op.output)
         text = f"{100 * value.zeros:.0f} % zero"
-        if value.dead and op.name in ("relu", "maximum"):
+        if value.dead and op.call.primitive.rectifies and not op.parts:
             dead += value.dead
             text += f", {value.dead:,} of {value.channels:,} dead"
-        forward[op.id] = _said(value, text), value.zeros
+        forward[op.id] = _or_fault(value, text), value.zeros
         if g and op.rules:
-            backward[op.id] = _said(g, f"{100 * g.zeros:.0f} % of g zero"), g.zeros
+            backward[op.id] = _or_fault(g, f"{100 * g.zeros:.0f} % of g zero"), g.zeros
     caption = f"{dead:,} dead channels (0 in the whole batch)"
     return Overlay(_faults(graph, found) or caption, forward, backward)
 

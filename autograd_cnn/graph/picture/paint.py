@@ -1,6 +1,6 @@
-"""The ladder drawn by matplotlib, where Graphviz is missing: same boxes, same wires, as PNG or PDF.
+"""The ladder as PNG or PDF, drawn by matplotlib if Graphviz is missing.
 
-Through matplotlib's object interface: neither a display nor the user's own figures are touched.
+Drawn with matplotlib's object interface, which needs no display and leaves the user's figures alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Polygon
 
 from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture
-from autograd_cnn.graph.picture.svg import COLOURS, FONT_DOT, FRAME, LINES, PAPER, RAMP, arrow, heat
+from autograd_cnn.graph.picture.svg import FONT_DOT, FRAME, LINES, PAPER, light, shaft
 
 _DASHES: dict[str, Any] = {"forward": "solid", "backward": (0, (4, 2.5)), "kept": (0, (1, 2))}
 _ANCHORS: dict[str, Any] = {"start": "left", "middle": "center", "end": "right"}
@@ -20,7 +20,7 @@ _CLOCK = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}  # no cloc
 
 
 def paint(picture: Picture, suffix: str) -> bytes:
-    """`picture` as a file; a point of ours is a point on paper."""
+    """`picture` as a file, one point on paper a unit."""
     page, text, quiet = PAPER[0]
     figure = Figure((picture.width / 72, picture.height / 72), facecolor=page)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -28,9 +28,9 @@ def paint(picture: Picture, suffix: str) -> bytes:
     axes.set_xlim(0, picture.width)
     axes.set_ylim(picture.height, 0)
 
-    def write(x: float, y: float, said: str, size: float = SMALL, anchor: str = "middle", colour: str = text) -> None:
-        given: dict[str, Any] = {"ha": _ANCHORS[anchor], "va": "baseline", "family": FONT_DOT, "parse_math": False}
-        axes.text(x, y, said, size=size, color=colour, **given)
+    def write(x: float, y: float, words: str, size: float = SMALL, anchor: str = "middle", colour: str = text) -> None:
+        style: dict[str, Any] = {"ha": _ANCHORS[anchor], "va": "baseline", "family": FONT_DOT, "parse_math": False}
+        axes.text(x, y, words, size=size, color=colour, **style)
 
     write(picture.width / 2, 26, picture.caption, TEXT)
     for x, heading in picture.headings:
@@ -39,11 +39,10 @@ def paint(picture: Picture, suffix: str) -> bytes:
         axes.add_patch(_shape(frame, "none", FRAME[0], 8))
         write(frame.x - frame.width / 2 + 8, frame.y - frame.height / 2 + 13, frame.text, anchor="start")
     for wire in picture.wires:
-        points, colour = list(wire.points), LINES[wire.kind][0]
-        if wire.arrow:
-            points[-1], head = arrow(*points[-2:])
+        (line, head), colour = shaft(wire), LINES[wire.kind][0]
+        if head:
             axes.add_patch(Polygon(head, color=colour, linewidth=0))
-        axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3, linestyle=_DASHES[wire.kind])
+        axes.plot(*zip(*line, strict=True), color=colour, linewidth=1.3, linestyle=_DASHES[wire.kind])
         if wire.label:
             write(*wire.label_at[:2], wire.label, anchor=wire.label_at[2])
     for x, y, summed in picture.marks:
@@ -51,10 +50,10 @@ def paint(picture: Picture, suffix: str) -> bytes:
         if summed:
             axes.plot([x], [y], marker="+", markersize=4, color=page)
     for box in picture.boxes:
-        fill, line = COLOURS[box.kind][:2]
-        axes.add_patch(_shape(box, fill if box.bar is None else RAMP[0][heat(box)], line, 6 if box.back else 3))
+        fill, colour = light(box)
+        axes.add_patch(_shape(box, fill, colour, 6 if box.back else 3))
         if box.kind == "loss":
-            axes.add_patch(_shape(box, "none", line, 0, 3))
+            axes.add_patch(_shape(box, "none", colour, 0, 3))
         write(box.x, box.y - 2 if box.below else box.y + 4, f"{box.text} {box.beside}".strip(), SMALL)
         if box.below:
             write(box.x, box.y + 10, box.below, colour=quiet)

@@ -1,7 +1,7 @@
-"""The ladder as SVG: one page of text, for light and dark, that needs nothing and asks nothing of the network.
+"""The ladder as SVG: one page for light and dark, which loads nothing.
 
-Styles are confined to the picture by an id made from its content, so that two pictures in one notebook do not mix.
-Text is text: everything of the user's is escaped, and what XML cannot hold is spelled out.
+Styles apply to this picture only, by an id made from its content: two pictures in one notebook do not mix. Names from
+the user are escaped, and characters that XML cannot hold are spelled out.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from html import escape
 
-from autograd_cnn.graph.picture.layout import SMALL, Box, Picture, Point, Wire, ladder
+from autograd_cnn.graph.picture.ladder import ladder
+from autograd_cnn.graph.picture.layout import SMALL, Box, Picture, Point, Wire
 from autograd_cnn.graph.records import Graph
 
-# Okabe and Ito's hues, darkened so that lines have 5:1 and text 9:1. Fill and line, light; fill and line, dark.
+# Okabe and Ito's hues, darkened for a contrast of 5:1 (lines), 9:1 (text). Fill and line, light; fill and line, dark.
 COLOURS = {
     "input": ("#CDE7F5", "#0072B2", "#12354A", "#56B4E9"),
     "parameter": ("#FFE9A8", "#8A5F00", "#4A3A00", "#F0B429"),
@@ -39,30 +40,21 @@ def svg(graph: Graph, depth: int | None = None, overlay: str | None = None) -> s
 
 def written(picture: Picture) -> str:
     """A `picture` as an SVG document."""
-    body = [f'<rect class="page" width="{_n(picture.width)}" height="{_n(picture.height)}"/>']
+    width, height, caption = _n(picture.width), _n(picture.height), escape(picture.caption)
+    body = [f'<rect class="page" width="{width}" height="{height}"/>']
     body.append(_text(picture.width / 2, 26, picture.caption, "middle", "caption"))
     body += [_text(x, 48, heading, "middle", "small quiet") for x, heading in picture.headings]
-    for frame in picture.frames:
-        body += _box(frame)
-    for wire in picture.wires:
-        body += _wire(wire)
-    for x, y, summed in picture.marks:
-        body.append(_sum(x, y) if summed else f'<circle class="fork" cx="{_n(x)}" cy="{_n(y)}" r="2.5"/>')
-    for box in picture.boxes:
-        body += _box(box)
-    body += [
-        _text(*wire.label_at[:2], wire.label, wire.label_at[2], f"small label {wire.kind}")
-        for wire in picture.wires
-        if wire.label
-    ]
+    body += map(_box, picture.frames)
+    body += map(_wire, picture.wires)
+    body += [_mark(*mark) for mark in picture.marks]
+    body += map(_box, picture.boxes)
+    labelled = [wire for wire in picture.wires if wire.label]
+    body += [_text(*w.label_at[:2], w.label, w.label_at[2], f"small label {w.kind}") for w in labelled]
     drawn = "\n".join(body)
     name = "g" + hashlib.sha256(drawn.encode()).hexdigest()[:8]
-    size = f"{_n(picture.width)} {_n(picture.height)}"
-    width, height = size.split()
-    caption = escape(picture.caption)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" id="{name}" width="{width}" height="{height}" '
-        f'viewBox="0 0 {size}" role="img" aria-label="{caption}">\n<title>{caption}</title>\n'
+        f'viewBox="0 0 {width} {height}" role="img" aria-label="{caption}">\n<title>{caption}</title>\n'
         f"<style>\n{_style('#' + name)}\n</style>\n{drawn}\n</svg>\n"
     )
 
@@ -72,21 +64,34 @@ def heat(box: Box) -> int:
     return min(4, int(5 * (box.bar or 0)))
 
 
+def light(box: Box) -> tuple[str, str]:
+    """Fill and line of a box on white paper."""
+    fill, line = COLOURS[box.kind][:2]
+    return (fill if box.bar is None else RAMP[0][heat(box)]), line
+
+
+def shaft(wire: Wire) -> tuple[list[Point], list[Point]]:
+    """The line of a wire as far as its arrowhead, and the arrowhead: a triangle, tip first, or nothing."""
+    if not wire.arrow:
+        return wire.points, []
+    (x, y), (x1, y1), size, half = wire.points[-2], wire.points[-1], 7, 3.5
+    dx, dy = (x1 > x) - (x1 < x), (y1 > y) - (y1 < y)  # the end of a wire is level or upright
+    x, y = x1 - size * dx, y1 - size * dy
+    return [*wire.points[:-1], (x, y)], [(x1, y1), (x - half * dy, y + half * dx), (x + half * dy, y - half * dx)]
+
+
 def _style(scope: str) -> str:
     def colours(dark: bool) -> list[str]:
         page, text, quiet = PAPER[dark]
         rules = [f".page{{fill:{page}}}", f"text{{fill:{text}}}", f".quiet{{fill:{quiet}}}", f".label{{stroke:{page}}}"]
         for kind, four in COLOURS.items():
-            fill, line = four[2:] if dark else four[:2]
-            rules.append(f".{kind}{{fill:{fill};stroke:{line}}}")
+            rules.append(f".{kind}{{fill:{four[2 * dark]};stroke:{four[2 * dark + 1]}}}")
         for kind, two in LINES.items():
-            line = two[dark]
-            rules += [f"path.{kind}{{stroke:{line}}}", f".{kind}-head{{fill:{line}}}"]
+            rules += [f"path.{kind}{{stroke:{two[dark]}}}", f".{kind}-head{{fill:{two[dark]}}}"]
         rules.append(f".frame{{fill:none;stroke:{FRAME[dark]}}}")
         rules += [f".heat{i}{{fill:{fill}}}" for i, fill in enumerate(RAMP[dark])]
-        rules.append(f".bar{{fill:{COLOURS['input'][2 * dark + 1]}}}")
-        line = LINES["backward"][dark]
-        rules += [f".fork{{fill:{LINES['forward'][dark]}}}", f".sum{{fill:{page};stroke:{line}}}"]
+        rules += [f".bar{{fill:{COLOURS['input'][2 * dark + 1]}}}", f".fork{{fill:{LINES['forward'][dark]}}}"]
+        rules.append(f".sum{{fill:{page};stroke:{LINES['backward'][dark]}}}")
         return [f"{scope} {rule}" for rule in rules]
 
     shapes = [
@@ -102,8 +107,7 @@ def _style(scope: str) -> str:
         f"{scope} path.kept{{stroke-dasharray:1.5 3.5;stroke-width:1.6;stroke-linecap:round}}",
         f"{scope} .sum{{stroke-width:1.3}}",
     ]
-    dark = "\n".join(colours(True))
-    return "\n".join([*shapes, *colours(False), f"@media (prefers-color-scheme:dark){{\n{dark}\n}}"])
+    return "\n".join([*shapes, *colours(False), "@media (prefers-color-scheme:dark){", *colours(True), "}"])
 
 
 def _n(value: float) -> str:
@@ -115,53 +119,46 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str, more: str = "")
     return f"<text {where}>{escape(text, quote=False)}{more}</text>"
 
 
-def _wire(wire: Wire) -> list[str]:
-    points = list(wire.points)
-    head = []
-    if wire.arrow:
-        points[-1], triangle = arrow(*points[-2:])
-        head = [f'<path class="{wire.kind}-head" d="{_path(triangle)}z"/>']
-    line = f'<path class="wire {wire.kind}" d="{_path(points)}"/>'
-    return ["<g>", f"<title>{escape(wire.title, quote=False)}</title>", line, *head, "</g>"]
+def _titled(title: str, *parts: str) -> str:
+    return "\n".join(["<g>", f"<title>{escape(title, quote=False)}</title>", *parts, "</g>"])
+
+
+def _wire(wire: Wire) -> str:
+    line, head = shaft(wire)
+    arrow = [f'<path class="{wire.kind}-head" d="{_path(head)}z"/>'] if head else []
+    return _titled(wire.title, f'<path class="wire {wire.kind}" d="{_path(line)}"/>', *arrow)
 
 
 def _path(points: list[Point]) -> str:
     return "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in points)
 
 
-def arrow(before: Point, tip: Point) -> tuple[Point, list[Point]]:
-    """Where the line of a level or upright wire ends, and the triangle that ends it."""
-    (x, y), size, half = tip, 7, 3.5
-    dx, dy = (x > before[0]) - (x < before[0]), (y > before[1]) - (y < before[1])
-    base = x - size * dx, y - size * dy
-    return base, [tip, (base[0] - half * dy, base[1] + half * dx), (base[0] + half * dy, base[1] - half * dx)]
-
-
-def _sum(x: float, y: float) -> str:
+def _mark(x: float, y: float, summed: bool) -> str:
+    if not summed:
+        return f'<circle class="fork" cx="{_n(x)}" cy="{_n(y)}" r="2.5"/>'
     cross = f"M{_n(x - 2)} {_n(y)}h4M{_n(x)} {_n(y - 2)}v4"
     circle = f'<circle class="sum" cx="{_n(x)}" cy="{_n(y)}" r="4"/>'
     return f'<g><title>contributions are summed</title>{circle}<path class="sum" d="{cross}"/></g>'
 
 
-def _box(box: Box) -> list[str]:
+def _box(box: Box) -> str:
     radius = {"parameter": box.height / 2, "op": 6, "rule": 6, "frame": 8}.get(box.kind, 0)
-    kind = f"{box.kind}{' back' if box.back else ''}{'' if box.bar is None else f' heat{heat(box)}'}"
-    drawn = ["<g>", f"<title>{escape(box.title, quote=False)}</title>", _rect(box, kind, radius, 0)]
+    kind = f"{box.kind}{' back' * box.back}{'' if box.bar is None else f' heat{heat(box)}'}"
+    parts = [_rect(box, kind, radius, 0)]
     if box.kind == "frame":
         x, y = box.x - box.width / 2 + 8, box.y - box.height / 2 + 13
-        return [*drawn, _text(x, y, box.text, "start", "small label frame-name"), "</g>"]
+        return _titled(box.title, *parts, _text(x, y, box.text, "start", "small label frame-name"))
     if box.kind == "loss":
-        drawn.append(_rect(box, kind, radius, 3))
-    if box.bar and box.bar * (box.width - 12) >= 1:
+        parts.append(_rect(box, kind, radius, 3))
+    if box.bar and (length := box.bar * (box.width - 12)) >= 1:
         x, y = box.x - box.width / 2 + 6, box.y + box.height / 2 - 2
-        drawn.append(f'<path class="bar" d="M{_n(x)} {_n(y)}h{_n(box.bar * (box.width - 12))}v3H{_n(x)}z"/>')
+        parts.append(f'<path class="bar" d="M{_n(x)} {_n(y)}h{_n(length)}v3H{_n(x)}z"/>')
     small = f' <tspan class="small quiet">{escape(box.beside, quote=False)}</tspan>' if box.beside else ""
-    style = "small" if box.size == SMALL else ""
-    y = box.y + 4 - (6 if box.below else 0) - (1 if box.bar else 0)
-    drawn.append(_text(box.x, y, box.text, "middle", style, small))
+    y = box.y - (1 if box.bar else 0)  # clear of the bar
+    parts.append(_text(box.x, y - 2 if box.below else y + 4, box.text, "middle", "small" * (box.size == SMALL), small))
     if box.below:
-        drawn.append(_text(box.x, box.y + 10 - (1 if box.bar else 0), box.below, "middle", "small quiet"))
-    return [*drawn, "</g>"]
+        parts.append(_text(box.x, y + 10, box.below, "middle", "small quiet"))
+    return _titled(box.title, *parts)
 
 
 def _rect(box: Box, kind: str, radius: float, inset: float) -> str:

@@ -154,6 +154,11 @@ def write(graph: Graph) -> Program:
         return Author(graph).program()
 
 
+def source(graph: Graph) -> str:
+    """The text of that program, for a file."""
+    return write(graph).source
+
+
 @contextmanager
 def as_recorded() -> Iterator[None]:
     """By-products are made only where gradients are wanted; the operations have warned when they were recorded."""

@@ -1,0 +1,56 @@
+"""One table of the formats of `Graph.save`: the function that writes each, and the options that it takes.
+
+Functions are named, and imported when they are first called: renderers import the records, not the other way round,
+and a picture does not load the player.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from autograd_cnn.graph.text import listed
+
+RENDERERS = {  # by suffix: module and function, graph -> str or bytes; the options of `Graph.save` that it takes
+    ".html": ("player.page:page", ("quiz", "source")),
+    ".svg": ("picture.svg:svg", ("depth", "overlay")),
+    ".dot": ("picture.dot:dot", ("depth", "overlay")),
+    ".mmd": ("picture.mermaid:mermaid", ("depth",)),
+    ".py": ("program.write:source", ()),
+    ".png": ("picture.dot:png", ("depth", "overlay")),
+    ".pdf": ("picture.dot:pdf", ("depth", "overlay")),
+}
+
+
+def load(name: str) -> Any:
+    """Import the function ``"module:function"`` of this package."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(f"autograd_cnn.graph.{module}"), function)
+
+
+def text(graph: Any, suffix: str, **options: Any) -> str:
+    """Render `graph` in the text format of `suffix`."""
+    rendered: str = load(RENDERERS[suffix][0])(graph, **options)
+    return rendered
+
+
+def data(graph: Any, path: str | os.PathLike[str], options: dict[str, Any]) -> bytes:
+    """Render `graph` in the format that the suffix of `path` names; `options` are those that differ from the default.
+
+    Raises
+    ------
+    ValueError
+        For an unknown suffix, or an option that its format does not take.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in RENDERERS:
+        raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are {listed(list(RENDERERS))}")
+    name, taken = RENDERERS[suffix]
+    for option in options:
+        if option not in taken:
+            takers = [other for other, (_, taken) in RENDERERS.items() if option in taken]
+            raise ValueError(f"graph: {suffix} takes no {option}; {listed(takers)} {'do' if takers[1:] else 'does'}")
+    rendered: str | bytes = load(name)(graph, **options)
+    return rendered.encode() if isinstance(rendered, str) else rendered
