@@ -41,7 +41,8 @@ def models():
 
 
 @pytest.mark.parametrize(
-    "page", ["docs/pictures.md", "docs/own_primitive.md", pytest.param("README.md", marks=pytest.mark.slow)]
+    "page",
+    ["docs/pictures.md", "docs/own_primitive.md", "docs/engine.md", pytest.param("README.md", marks=pytest.mark.slow)],
 )
 def test_the_code_of_the_docs_runs(tmp_path, page):
     text = (EXAMPLES.parent / page).read_text(encoding="utf-8")
