@@ -12,7 +12,7 @@ import numpy as np
 from autograd_cnn.engine.mode import current, enable_grad, is_recording
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.tape import Leaf, Node, parents, tape
+from autograd_cnn.engine.tape import Leaf, Node, history, parents
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.walk import walk
 
@@ -51,7 +51,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     out = f(*args)
     if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
         return out
-    inside = [n for n in tape(out._node) if n.birth > before]
+    inside = [n for n in history(out._node) if n.birth > before]
     outside = list(dict.fromkeys(p for n in inside for p in parents(n) if p.birth < before))
     guards = [n.guards for n in inside if isinstance(n, Node)]  # what is recomputed from stays read-only
     inputs = [a.data if isinstance(a, Tensor) else a for a in args]

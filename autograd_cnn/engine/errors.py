@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.messages import did_you_mean, label_of, spell
-from autograd_cnn.engine.tape import Leaf, Node, parents, tape
+from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
 # Of the walk
 
@@ -163,7 +163,7 @@ def first_not_finite(root: Node) -> str:
     """Name the operation in which a NaN or an infinity arose, from what the graph has kept."""
     good: set[Any] = set()  # nodes known to be finite
     last = None
-    for node in tape(root):
+    for node in history(root):
         if isinstance(node, Leaf):
             good.add(node)  # or a message about an operation's input will tell
             continue

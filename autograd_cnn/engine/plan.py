@@ -78,23 +78,20 @@ class Plan:
     def _picker(self, rule: Rule, position: int) -> Callable[[Any], Any]:
         """saved -> the arguments `rule` asks for."""
         sequence = self.primitive.sequence
-        wants: list[Any] = []
+        wants: list[Any] = []  # places in `saved`, or functions of it
         for ask in rule.asks:
             shape = ask not in self.places and ask != sequence and ask.endswith("_shape")
             name = ask.removesuffix("_shape") if shape else ask
             if name == "position":
-                wants.append([position - self.names.index(sequence)])
+                wants.append(lambda _, index=position - self.names.index(sequence): index)
             elif name == sequence:
-                wants.append([self._source(shape, p) for p, n in enumerate(self.names) if n == name])
+                places = [self._source(shape, p) for p, n in enumerate(self.names) if n == name]
+                wants.append(lambda saved, places=places: [saved[p] for p in places])
             else:
                 wants.append(self._source(shape, self.places[name]))
-        if not any(isinstance(want, list) for want in wants):
+        if not any(map(callable, wants)):
             return _getter(wants)
-        last = rule.asks.index("position") if "position" in rule.asks else None
-        return lambda saved: [
-            want[0] if i == last else [saved[p] for p in want] if isinstance(want, list) else saved[want]
-            for i, want in enumerate(wants)
-        ]
+        return lambda saved: [want(saved) if callable(want) else saved[want] for want in wants]
 
     def _source(self, shape: bool, position: int) -> int:
         return self.sources.setdefault((shape, position), len(self.sources))

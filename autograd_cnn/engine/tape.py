@@ -84,7 +84,7 @@ def parents(node: Node | Leaf) -> list[Node | Leaf]:
     return [] if isinstance(node, Leaf) else [p for p in node.inputs if isinstance(p, (Node, Leaf))]
 
 
-def tape(root: Node | Leaf, oldest: int = 0) -> list[Node | Leaf]:
+def history(root: Node | Leaf, oldest: int = 0) -> list[Node | Leaf]:
     """Everything that `root` was computed from, oldest first; nothing born before `oldest`."""
     found = {root.birth: root}
     stack = [root]

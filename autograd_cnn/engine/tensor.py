@@ -203,7 +203,7 @@ class Tensor:
         RuntimeError
             Where the graph was walked before and has let go of its arrays.
         """
-        gradients = self._walk("backward", grad, retain_graph or create_graph, create_graph, None)
+        gradients = self._gradients("backward", grad, retain_graph or create_graph, create_graph, None)
         leaves: Any = [*gradients]
         with landing.lock:
             before = [leaf.grad for leaf in leaves]  # and alive until all have changed: no finaliser runs meanwhile
@@ -244,14 +244,14 @@ class Tensor:
         if not all(isinstance(t, Tensor) for t in targets):
             raise TypeError(f"gradient: wants Tensors on the way to {label_of(self)}: h, or model.conv1.w")
         nodes = [t._node for t in targets]
-        found = self._walk("gradient", None, True, create_graph, {n for n in nodes if n is not None})
+        found = self._gradients("gradient", None, True, create_graph, {n for n in nodes if n is not None})
         for target, node in zip(targets, nodes, strict=True):
             if node not in found:
                 raise errors.does_not_depend(self, target)
         results = tuple(found[node] for node in nodes)
         return results[0] if len(results) == 1 else results
 
-    def _walk(self, who: str, grad: Any, retain: bool, create_graph: bool, targets: Any) -> dict[Any, Any]:
+    def _gradients(self, who: str, grad: Any, retain: bool, create_graph: bool, targets: Any) -> dict[Any, Any]:
         if self._node is None:
             raise errors.no_history(who, self)
         if grad is None:

@@ -16,7 +16,7 @@ import numpy as np
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import registry
-from autograd_cnn.engine.tape import tape
+from autograd_cnn.engine.tape import history
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.walk import walk
 
@@ -67,7 +67,7 @@ class _Run:
         if outer and not self.nested and self.value._node is not None:
             # `f` may close over the variable of a transform around this one
             around = set(outer)
-            self.nested = not around.isdisjoint(tape(self.value._node, min(n.birth for n in around)))
+            self.nested = not around.isdisjoint(history(self.value._node, min(n.birth for n in around)))
 
     def _variable(self, value: Any) -> Tensor:
         if isinstance(value, Tensor) and value.requires_grad:

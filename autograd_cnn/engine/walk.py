@@ -25,7 +25,7 @@ from autograd_cnn.engine.fitting import as_array, fit
 from autograd_cnn.engine.messages import Place, here, note
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.ownership import is_ours
-from autograd_cnn.engine.tape import Leaf, Node, parents, tape
+from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
 ndarray = np.ndarray
 Wrap = Callable[[Any, Any], Any]
@@ -183,7 +183,7 @@ def _chosen(root: Node | Leaf, targets: Collection[Node | Leaf] | None) -> Calla
     if targets is None:
         return observed
     needed = set(targets)
-    for node in tape(root, oldest=min((t.birth for t in targets), default=root.birth)):
+    for node in history(root, oldest=min((t.birth for t in targets), default=root.birth)):
         if any(parent in needed for parent in parents(node)):
             needed.add(node)
 

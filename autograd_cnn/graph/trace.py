@@ -22,7 +22,7 @@ from autograd_cnn.engine.messages import here
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.promotion import settle
-from autograd_cnn.engine.tape import Constant, Leaf, Node, tape
+from autograd_cnn.engine.tape import Constant, Leaf, Node, history
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import alias
 from autograd_cnn.graph.names import Site, Source
@@ -225,7 +225,7 @@ def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None
     root = tensor._node
     if root is None:
         raise no_history("graph", tensor)
-    return _Writer(arguments or {}, tensor, heard).graph(tape(root))
+    return _Writer(arguments or {}, tensor, heard).graph(history(root))
 
 
 class _Writer:
@@ -291,7 +291,7 @@ class _Writer:
         oldest = Leaf((), np.dtype(float), None).birth
         with enable_grad(), listening() as self.heard:
             self.tensor = checkpoint.raw()
-        ops = self.ops(self.steps(tape(self.tensor._node, oldest)), prefix)
+        ops = self.ops(self.steps(history(self.tensor._node, oldest)), prefix)
         result = self.known[self.tensor._node]
         self.heard, self.tape, self.tensor = outer
         return Graph(ops, self.values, result.id, None)

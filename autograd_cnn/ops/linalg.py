@@ -180,9 +180,8 @@ def _einsum_rule(g, position, operands, operands_shape, subscripts):
 def _einsum_flops(subscripts, operands_shape):
     """A multiplication and an addition for every combination of the letters."""
     terms, _ = _letters(subscripts, operands_shape)
-    letters = zip(terms, operands_shape, strict=True)
-    extents = {letter: n for term, shape in letters for letter, n in zip(term, shape, strict=True)}
-    return 2 * math.prod(extents.values())
+    letters = [p for term, shape in zip(terms, operands_shape, strict=True) for p in zip(term, shape, strict=True)]
+    return 2 * math.prod(dict(sorted(letters, key=lambda pair: pair[1])).values())  # the largest extent stays
 
 
 @primitive(

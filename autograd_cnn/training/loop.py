@@ -24,7 +24,7 @@ from autograd_cnn.data import as_float32
 from autograd_cnn.engine.errors import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import no_grad
-from autograd_cnn.engine.tape import Node, tape
+from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
 from autograd_cnn.optim import Optimiser, Schedule
@@ -212,7 +212,7 @@ def _check_loss(value: Any, run: Run) -> None:
 
 
 def _warn_of_dead_layers(root: Node) -> None:
-    for node in tape(root):
+    for node in history(root):
         if isinstance(node, Node) and node.plan.primitive.rectifies:
             out = node.kept("out")
             if out is not None and not out.any():
