@@ -83,7 +83,8 @@ class Plan:
             shape = ask not in self.places and ask != sequence and ask.endswith("_shape")
             name = ask.removesuffix("_shape") if shape else ask
             if name == "position":
-                wants.append(lambda _, index=position - self.names.index(sequence): index)
+                index = position - self.names.index(sequence)
+                wants.append(lambda _, index=index: index)
             elif name == sequence:
                 places = [self._source(shape, p) for p, n in enumerate(self.names) if n == name]
                 wants.append(lambda saved, places=places: [saved[p] for p in places])

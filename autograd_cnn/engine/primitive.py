@@ -177,9 +177,7 @@ class Primitive:
             plan = self.plans.get((wanted, elements) if elements else wanted) or self._plan(wanted, elements, args)
             if out is values[0]:
                 out = out.view()
-            out.setflags(False)
-            values.append(out)
-            for array in byproducts:
+            for array in (out, *byproducts):
                 array.setflags(False)
                 values.append(array)
             tensor._node = plan.record(values, inputs, mode, sys._getframe(2))

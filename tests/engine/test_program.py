@@ -40,7 +40,7 @@ h.sum().backward()                          # recorded and walked
 assert (x.grad == 1).all(), x.grad
 del h                                       # freed, walked
 h = chain(200_000)
-assert len(ag.engine.tape.tape(h._node)) == 200_001
+assert len(ag.engine.tape.history(h._node)) == 200_001
 del h                                       # freed, not walked
 h = chain(200_000)
 assert (h.sum().gradient(x) == 1).all()     # retained
@@ -298,7 +298,7 @@ def test_the_user_frames_arrays_are_not_kept():
 def test_a_node_is_older_than_its_children():
     x = leaf(1.0)
     y = ag.exp(x) * x
-    for node in tape.tape(y._node):
+    for node in tape.history(y._node):
         assert all(parent.birth < node.birth for parent in tape.parents(node))
 
 
@@ -326,10 +326,10 @@ def test_a_forged_cycle_raises_and_does_not_loop(retain_graph):
 def test_structure_outlives_the_walk():
     x = leaf(np.ones((2, 3)), name="x")
     loss = ag.sum(ag.tanh(x) * 2.0)
-    before = [(type(n), n.birth, n.shape) for n in tape.tape(loss._node)]
+    before = [(type(n), n.birth, n.shape) for n in tape.history(loss._node)]
     loss.backward()
-    assert [(type(n), n.birth, n.shape) for n in tape.tape(loss._node)] == before
-    assert all(n.saved is None for n in tape.tape(loss._node) if isinstance(n, Node))
+    assert [(type(n), n.birth, n.shape) for n in tape.history(loss._node)] == before
+    assert all(n.saved is None for n in tape.history(loss._node) if isinstance(n, Node))
 
 
 # Determinism and processes
