@@ -217,6 +217,7 @@ def conformance(primitive: Primitive, seed: int = 0) -> int:
         _check_values(primitive.name, f, inputs)
         for order in (1, 2):
             check_gradients(f, *inputs, order=order)
+        _check_rules(primitive.name, f, inputs)
         _check_float32(primitive, f, inputs)
         value, back = vjp(f, *inputs)
         for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):
@@ -248,6 +249,18 @@ def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) ->
             np.allclose(raw, f(*laid), rtol=1e-12, atol=1e-12, equal_nan=True),
             f"{name}: another memory layout or a read-only input changes the result",
         )
+
+
+def _check_rules(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
+    """The walk may still need what a rule has returned when it calls the rule again."""
+    out = f(*[Tensor(a, requires_grad=True) for a in inputs])
+    node, g = out._node, np.random.default_rng(0).standard_normal(out.shape)
+    for _, rule, pick in node.plan.steps:
+        results = rule.function(g, *pick(node.saved))
+        copies = [np.array(c) for c in (results if rule.joint else (results,))]
+        rule.function(2 * g, *pick(node.saved))
+        kept = all(map(np.array_equal, copies, results if rule.joint else (results,)))
+        _require(kept, f"{name}: the rule for {rule.name} overwrites what it returned before. Return a new array")
 
 
 def _check_float32(primitive: Primitive, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
