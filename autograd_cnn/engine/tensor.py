@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import as_array
@@ -423,16 +422,16 @@ class Tensor:
     def __ne__(self, other: object) -> Any:
         return self._data != plain(other)
 
-    def __lt__(self, other: Any) -> NDArray[np.bool_]:
+    def __lt__(self, other: Any) -> np.ndarray:
         return self._data < plain(other)
 
-    def __le__(self, other: Any) -> NDArray[np.bool_]:
+    def __le__(self, other: Any) -> np.ndarray:
         return self._data <= plain(other)
 
-    def __gt__(self, other: Any) -> NDArray[np.bool_]:
+    def __gt__(self, other: Any) -> np.ndarray:
         return self._data > plain(other)
 
-    def __ge__(self, other: Any) -> NDArray[np.bool_]:
+    def __ge__(self, other: Any) -> np.ndarray:
         return self._data >= plain(other)
 
     def __getitem__(self, index: Any) -> Tensor:
