@@ -72,8 +72,22 @@ from autograd_cnn.ops.shapes import (
 
 if TYPE_CHECKING:
     from autograd_cnn import data, interop, nn, optim, plots, training
-    from autograd_cnn.graph.trace import Graph, trace
+    from autograd_cnn.graph.records import Graph
+    from autograd_cnn.graph.trace import trace
     from autograd_cnn.profiler import profile
+
+__all__ = [
+    "Graph", "Tensor", "abs", "add", "astype", "avg_pool2d", "avg_unpool2d", "batch_norm", "bce", "bce_with_logits",
+    "broadcast_to", "check_gradients", "checkpoint", "clip", "concatenate", "conv2d", "conv2d_weight_gradient",
+    "conv_transpose2d", "cos", "cross_entropy", "data", "divide", "dropout", "einsum", "enable_grad", "exp",
+    "expand_dims", "expm1", "flatten", "flip", "gelu", "get_num_threads", "getitem", "grad", "hessian", "hvp",
+    "interop", "jacobian", "jvp", "leaky_relu", "linear", "log", "log1p", "log_softmax", "logsumexp", "matmul", "max",
+    "max_gather2d", "max_pool2d", "max_unpool2d", "maximum", "mean", "min", "minimum", "mse", "multiply", "negative",
+    "nn", "no_grad", "normal_cdf", "optim", "pad", "plots", "power", "primitive", "profile", "relu", "relu_gradient",
+    "reshape", "scatter", "scope", "set_num_threads", "sigmoid", "silu", "sin", "softmax", "softplus", "sqrt", "square",
+    "squeeze", "stack", "std", "subtract", "sum", "take", "tanh", "trace", "training", "transpose", "value_and_grad",
+    "var", "vjp", "where",
+]  # fmt: skip
 
 _ROOMS = ("data", "interop", "nn", "optim", "plots", "training")
 _LATER = {"Graph": "graph.trace", "trace": "graph.trace", "profile": "profiler"}
@@ -91,12 +105,14 @@ registry.doors.update(
 )
 
 
-def __getattr__(name: str) -> object:
-    if name in _ROOMS:
-        return import_module(f"autograd_cnn.{name}")
-    if name in _LATER:
-        return _open(_LATER[name], name)
-    raise AttributeError(missing(name, "autograd_cnn", __dir__()))
+if not TYPE_CHECKING:  # a checker is to find what is not there
+
+    def __getattr__(name: str) -> object:
+        if name in _ROOMS:
+            return import_module(f"autograd_cnn.{name}")
+        if name in _LATER:
+            return _open(_LATER[name], name)
+        raise AttributeError(missing(name, "autograd_cnn", __dir__()))
 
 
 def __dir__() -> list[str]:

@@ -159,7 +159,7 @@ def _kink(f: Any, arrays: Any, k: int, direction: np.ndarray, eps: float, seeds:
     return bool(np.abs(right - left).max() > 1e-3 * eps / 10 * max(1.0, np.abs(right).max() / (eps / 10)))
 
 
-def examples_of(primitive: Primitive, rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Arguments on which a primitive is tried: its own, or standard normal arrays of shape (2, 3)."""
     if primitive.examples is None:
         required = [p for p in primitive.parameters if p not in primitive.defaults]
@@ -173,7 +173,7 @@ def examples_of(primitive: Primitive, rng: np.random.Generator) -> list[tuple[tu
 
 
 def split(
-    primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any]
+    primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[Callable[..., Any], list[np.ndarray]]:
     """One example as (function of its differentiable inputs, these inputs)."""
     flat, elements = primitive.bind(args, dict(options))
@@ -194,7 +194,7 @@ def split(
     return call, [flat[i] for i in moving]
 
 
-def conformance(primitive: Primitive, seed: int = 0) -> int:
+def conformance(primitive: Primitive[...], seed: int = 0) -> int:
     """Try a primitive on its examples; what every user of it relies on.
 
     Value: recorded call = raw call, inputs untouched, any memory layout. Gradient: central differences, first and
@@ -241,7 +241,11 @@ def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) ->
     recorded = f(*[Tensor(a, requires_grad=True) for a in inputs])
     _require(isinstance(recorded, Tensor) and recorded.requires_grad, f"{name}: a recorded call left no history")
     _require(np.array_equal(raw, recorded.data, equal_nan=True), f"{name}: the raw call and the recorded call differ")
-    for layout in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a):
+    layouts: list[Callable[[Any], Any]] = [
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a,
+    ]
+    for layout in layouts:
         laid = [layout(a) for a in inputs]
         for a in laid:
             a.flags.writeable = False
@@ -263,7 +267,7 @@ def _check_rules(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> 
         _require(kept, f"{name}: the rule for {rule.name} overwrites what it returned before. Return a new array")
 
 
-def _check_float32(primitive: Primitive, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
+def _check_float32(primitive: Primitive[...], f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
     leaves = [Tensor(a.astype(np.float32), requires_grad=True) for a in inputs]
     out = f(*leaves)
     if primitive.name != "astype":

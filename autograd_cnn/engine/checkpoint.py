@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from autograd_cnn.engine.tape import Leaf, Node, history, parents
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.walk import walk
 
+Result = TypeVar("Result")
 
-def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
+
+def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     """``f(*args)`` without keeping what happened inside: backward runs `f` again.
 
     Parameters of a model that `f` closes over receive their gradients too.
@@ -48,7 +50,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     if not is_recording():
         return f(*args)
     before = Leaf((), np.dtype(float), None).birth  # everything older is outside
-    out = f(*args)
+    out: Any = f(*args)
     if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
         return out
     inside = [n for n in history(out._node) if n.birth > before]
@@ -58,10 +60,10 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     origins = [a._node if isinstance(a, Tensor) else None for a in args]
     bits = zlib.crc32(np.ascontiguousarray(out.data).data)
 
-    def second() -> Tensor:
+    def second() -> Any:
         fresh = [Tensor._of(a, n) if n is not None else a for a, n in zip(inputs, origins, strict=True)]
         with enable_grad():
-            second = f(*fresh)
+            second: Any = f(*fresh)
         if zlib.crc32(np.ascontiguousarray(second.data).data) != bits:
             raise RuntimeError(
                 "checkpoint: f gave another result when it was run again. Does it draw random numbers, or did a "
@@ -79,11 +81,11 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     return _joined(second, again, f, outside, out.data, guards)
 
 
-class Checkpoint(Primitive):
+class Checkpoint(Primitive[...]):
     """A whole function as one operation; `raw` runs it again."""
 
 
-def _joined(second: Any, again: Any, f: Any, outside: list[Any], out: np.ndarray, guards: Any) -> Tensor:
+def _joined(second: Any, again: Any, f: Any, outside: list[Any], out: np.ndarray, guards: Any) -> Any:
     """One node for a whole function: as many inputs as it has parents, one joint rule."""
     step = Checkpoint(second)
     step.name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"

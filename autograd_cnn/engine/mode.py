@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contextlib import _GeneratorContextManager as Context
 
 
 class Mode:
@@ -65,7 +68,7 @@ def is_recording() -> bool:
     return current.get().recording
 
 
-def no_grad() -> Any:
+def no_grad() -> Context[None]:
     """Context manager (and decorator) under which nothing is recorded in this thread.
 
     Examples
@@ -79,7 +82,7 @@ def no_grad() -> Any:
     return in_mode(recording=False)
 
 
-def enable_grad() -> Any:
+def enable_grad() -> Context[None]:
     """Context manager (and decorator) that records again inside `no_grad`.
 
     Examples

@@ -54,7 +54,7 @@ class Plan:
         and a function from `saved` to its arguments.
     """
 
-    def __init__(self, primitive: Primitive, wanted: int, elements: int) -> None:
+    def __init__(self, primitive: Primitive[...], wanted: int, elements: int) -> None:
         self.primitive = primitive
         self.names = primitive.flat_names(elements)
         self.places = {name: i for i, name in enumerate((*self.names, "out", *primitive.byproducts))}

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import update_wrapper
-from typing import Any
+from typing import Any, Concatenate, Generic, ParamSpec, overload
 
 import numpy as np
 
@@ -39,15 +39,18 @@ float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 _plain = frozenset({int, float, bool, str, tuple, slice, type(None)})
 _new = object.__new__
 
+P = ParamSpec("P")
+Q = ParamSpec("Q")
 
-class Primitive:
+
+class Primitive(Generic[P]):
     """A recorded operation; made by `primitive`, given its derivative by `vjp`."""
 
     __name__: str
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[P, Any],
         byproducts: tuple[str, ...] = (),
         strict: bool = False,
         examples: Callable[[np.random.Generator], list[Any]] | None = None,
@@ -57,7 +60,7 @@ class Primitive:
         flops: Callable[..., int] | None = None,
     ) -> None:
         update_wrapper(self, function)
-        self.raw = function
+        self.raw: Callable[..., Any] = function
         self.name = function.__name__
         self.byproducts = byproducts
         self.strict = strict
@@ -66,8 +69,8 @@ class Primitive:
         self.moves = moves
         self.rectifies = rectifies
         self.flops = flops
-        self.signature = inspect.signature(function)
-        parameters = self.signature.parameters.values()
+        parameters = [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
+        self.signature = self.__signature__ = inspect.Signature(parameters)  # messages and `help` show no types
         self.parameters = tuple(p.name for p in parameters)
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
@@ -128,7 +131,27 @@ class Primitive:
         """The parameters, the sequence input once an element."""
         return [n for p in self.parameters for n in [p] * (elements if p == self.sequence else 1)]
 
-    def __call__(self, *args: Any, **options: Any) -> Any:
+    # For type checkers: a Tensor in one of the first three places makes the result a Tensor; else it may be an array.
+
+    @overload
+    def __call__(
+        self: Primitive[Concatenate[Any, Q]], x: Tensor | Sequence[Tensor], /, *args: Q.args, **options: Q.kwargs
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self: Primitive[Concatenate[Any, Any, Q]], x: Any, y: Tensor, /, *args: Q.args, **options: Q.kwargs
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self: Primitive[Concatenate[Any, Any, Any, Q]], x: Any, y: Any, z: Tensor, /, *args: Q.args, **options: Q.kwargs
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(self, *args: P.args, **options: P.kwargs) -> Any: ...
+
+    def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
         mode = current.get()
         return mode.call(self, args, options, mode)
 
@@ -225,6 +248,23 @@ class Primitive:
 ordinary.call = Primitive.run
 
 
+@overload
+def primitive(function: Callable[P, Any], /) -> Primitive[P]: ...
+
+
+@overload
+def primitive(
+    *,
+    byproducts: tuple[str, ...] = (),
+    strict: bool = False,
+    examples: Callable[[np.random.Generator], list[Any]] | None = None,
+    symbol: str = "",
+    moves: bool = False,
+    rectifies: bool = False,
+    flops: Callable[..., int] | None = None,
+) -> Callable[[Callable[P, Any]], Primitive[P]]: ...
+
+
 def primitive(
     function: Callable[..., Any] | None = None,
     *,
@@ -262,7 +302,8 @@ def primitive(
     Returns
     -------
     Primitive
-        Callable like `function`; give it its derivative with ``.vjp(...)``.
+        Callable like `function`; give it its derivative with ``.vjp(...)``. Type checkers know its parameters, and
+        that a Tensor among the first three positional arguments makes the result a Tensor.
 
     Raises
     ------
@@ -283,7 +324,7 @@ def primitive(
     array(12.)
     """
 
-    def register(f: Callable[..., Any]) -> Primitive:
+    def register(f: Callable[P, Any]) -> Primitive[P]:
         made = Primitive(f, byproducts, strict, examples, symbol, moves, rectifies, flops)
         known = registry.get(made.name)
         if known is not None and known.__module__.startswith("autograd_cnn.") and f.__module__ != known.__module__:

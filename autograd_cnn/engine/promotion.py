@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from autograd_cnn.engine.primitive import Primitive
 
 
-def settle(primitive: Primitive, values: list[Any], inputs: list[Any], elements: int) -> None:
+def settle(primitive: Primitive[...], values: list[Any], inputs: list[Any], elements: int) -> None:
     """Bring weak operands in `values` to the dtype of the others, in place; `inputs` has the nodes among them."""
     ports = [p for p, name in enumerate(primitive.flat_names(elements)) if name in primitive.rules]
     arrays = [(p, values[p]) for p in ports if isinstance(values[p], (np.ndarray, np.generic))]
@@ -41,7 +41,7 @@ def settle(primitive: Primitive, values: list[Any], inputs: list[Any], elements:
 
 
 def _check_floats(
-    primitive: Primitive, values: list[Any], inputs: list[Any], ports: list[int], floats: list[np.dtype]
+    primitive: Primitive[...], values: list[Any], inputs: list[Any], ports: list[int], floats: list[np.dtype]
 ) -> None:
     def label(port: int) -> str:
         return getattr(inputs[port], "name", None) or primitive.parameters[port]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-registry: dict[str, Callable[..., Any]] = {}
-"""Every operation: `primitive` adds it, Tensor's operators and methods and NumPy's functions find it."""
+if TYPE_CHECKING:
+    from autograd_cnn.engine.tensor import Tensor
+
+registry: dict[str, Callable[..., Tensor]] = {}
+"""Every operation: `primitive` adds it, Tensor's operators and methods and NumPy's functions find it.
+
+All of them look it up for a Tensor, so the result is one.
+"""
 
 doors: dict[str, Callable[..., Any]] = {}
 """What a Tensor opens in rooms above: ``graph`` (Tensor -> Graph) and ``html`` (Tensor -> text for a notebook)."""

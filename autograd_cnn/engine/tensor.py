@@ -7,7 +7,7 @@ imports no operation. NumPy's own functions find the same primitives, see `numpy
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -302,10 +302,12 @@ class Tensor:
         """The computation behind this Tensor, to be drawn: see `autograd_cnn.Graph`."""
         return doors["graph"](self)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self._node is not None:
-            raise errors.leaves_graph(self)
-        return np.array(self._data, dtype=dtype, copy=copy)
+    if not TYPE_CHECKING:  # with it, a checker takes ``array * tensor`` for an array
+
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+            if self._node is not None:
+                raise errors.leaves_graph(self)
+            return np.array(self._data, dtype=dtype, copy=copy)
 
     def __float__(self) -> float:
         number = self._number("float")
@@ -420,16 +422,16 @@ class Tensor:
     def __ne__(self, other: object) -> Any:
         return self._data != plain(other)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: Any) -> np.ndarray:
         return self._data < plain(other)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: Any) -> np.ndarray:
         return self._data <= plain(other)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: Any) -> np.ndarray:
         return self._data > plain(other)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: Any) -> np.ndarray:
         return self._data >= plain(other)
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -537,7 +539,7 @@ class Tensor:
         """A copy that keeps its history (a leaf's copy is a result)."""
         return registry["multiply"](self, 1)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Callable[..., Tensor]:
         """Every other registered operation as a method: ``t.relu()``."""
         operation = registry.get(name)
         if operation is None:

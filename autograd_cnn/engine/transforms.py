@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 
@@ -20,9 +20,25 @@ from autograd_cnn.engine.tape import history
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.walk import walk
 
+Result_co = TypeVar("Result_co", covariant=True)
+Plain = np.ndarray | np.generic | float
+
+
+class Transformed(Protocol[Result_co]):
+    """The types of a function that a transform returns: arrays in, arrays out.
+
+    Any other arguments give Any: gradients have their structure, and are Tensors inside another transform.
+    """
+
+    @overload
+    def __call__(self, *args: Plain, **options: Any) -> Result_co: ...
+
+    @overload
+    def __call__(self, *args: object, **options: Any) -> Any: ...
+
 
 @primitive
-def alias(x):
+def alias(x: Any) -> Any:
     """Gives `x` a node of its own, so that one transform's variable is not another's."""
     return x.view()
 
@@ -116,7 +132,17 @@ def _one_number(value: Tensor, who: str) -> np.ndarray:
     return np.ones(value.shape, value.dtype)
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+@overload
+def value_and_grad(f: Callable[..., Any], argnums: int = 0) -> Transformed[tuple[np.ndarray, np.ndarray]]: ...
+
+
+@overload
+def value_and_grad(
+    f: Callable[..., Any], argnums: tuple[int, ...]
+) -> Transformed[tuple[np.ndarray, tuple[np.ndarray, ...]]]: ...
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
     """A function that returns ``(f(*args), gradient)``.
 
     Parameters
@@ -143,7 +169,15 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     return evaluate
 
 
-def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+@overload
+def grad(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]: ...
+
+
+@overload
+def grad(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[np.ndarray, ...]]: ...
+
+
+def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
     """The gradient of `f` as a function: see `value_and_grad`.
 
     Examples
@@ -152,11 +186,19 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
     >>> ag.grad(ag.grad(lambda x: x**3))(2.0)
     array(12.)
     """
-    evaluate = value_and_grad(f, argnums)
+    evaluate: Callable[..., Any] = value_and_grad(f, argnums)
     return wraps(f)(lambda *args, **options: evaluate(*args, **options)[1])
 
 
-def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
+@overload
+def vjp(f: Callable[..., Any], *args: Plain) -> tuple[np.ndarray, Callable[[Any], tuple[Any, ...]]]: ...
+
+
+@overload
+def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]: ...
+
+
+def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """``f(*args)``, and the function that carries d loss / d f back to d loss / d args.
 
     Examples
@@ -169,7 +211,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
     """
     run = _Run(f, args, tuple(range(len(args))))
 
-    def back(g: Any) -> Any:
+    def back(g: Any) -> tuple[Any, ...]:
         nested = run.nested or (isinstance(g, Tensor) and g.requires_grad)
         seed = g if nested else np.asarray(g.data if isinstance(g, Tensor) else g, run.value.dtype)
         if np.shape(seed) != run.value.shape:
@@ -182,6 +224,14 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
 def _check_tangents(who: str, args: Any, tangents: Any) -> None:
     if not (isinstance(args, (tuple, list)) and isinstance(tangents, (tuple, list)) and len(args) == len(tangents)):
         raise TypeError(f"{who}: wants as many tangents as arguments, both in tuples: ag.{who}(f, (x,), (dx,))")
+
+
+@overload
+def jvp(f: Callable[..., Any], args: tuple[Plain, ...], tangents: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@overload
+def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]: ...
 
 
 def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -217,7 +267,7 @@ def _reach(total: Tensor, g: Tensor, nested: bool) -> dict[Any, Any]:
     return walk(total._node, Tensor(seed, name="seed"), retain=True, wrap=Tensor._of, targets={g._node})
 
 
-def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
     """The Hessian of `f` times `tangents`, at the cost of two gradients.
 
     Examples
@@ -241,7 +291,7 @@ def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     return grad(slope, argnums)(*args)
 
 
-def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+def jacobian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]:
     """All derivatives of `f`: a function that returns an array of shape ``f.shape + x.shape``.
 
     Examples
@@ -271,7 +321,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     return evaluate
 
 
-def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]:
     """Second derivatives of `f`, which returns one number: shape ``x.shape + x.shape``.
 
     Examples

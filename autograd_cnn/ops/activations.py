@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.kernels import elementwise, rows
+from autograd_cnn.kernels.tiles import SMALL
 from autograd_cnn.ops.arithmetic import exp, where
 from autograd_cnn.ops.reductions import sum
+from autograd_cnn.ops.shapes import Axis
 
 
 @primitive(rectifies=True)
-def relu(x):
+def relu(x: Any) -> Any:
     """Keeps what is positive and makes the rest 0: ``max(x, 0)``.
 
     The gradient at 0 is 0. A NaN stays a NaN and lets `g` pass.
@@ -29,7 +32,7 @@ def relu(x):
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
-def relu_gradient(x, y):
+def relu_gradient(x: Any, y: Any) -> Any:
     """Keeps `x` where `y`, a result of `relu`, is positive, and makes the rest 0."""
     return elementwise.relu_gradient(x, y)
 
@@ -48,7 +51,7 @@ relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0.2)])
-def leaky_relu(x, negative_slope=0.01):
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     """Keeps what is positive and multiplies the rest by `negative_slope`.
 
     The gradient at 0 is the slope.
@@ -60,7 +63,7 @@ leaky_relu.vjp(x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope
 
 
 @primitive
-def sigmoid(x):
+def sigmoid(x: Any) -> Any:
     """Squeezes every number in between 0 and 1, along an S: ``1 / (1 + exp(-x))``.
 
     The logistic function, exact and silent at ``|x| = 1000``. In float32 it is 1, and flat, from 17 on: a loss on
@@ -74,7 +77,7 @@ sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
 
 
 @primitive
-def softplus(x):
+def softplus(x: Any) -> Any:
     """Rounds the corner of `relu`: ``log(1 + exp(x))``.
 
     Exact and silent at ``|x| = 1000``.
@@ -86,7 +89,7 @@ softplus.vjp(x=lambda g, x: g * sigmoid(x))
 
 
 @primitive
-def silu(x):
+def silu(x: Any) -> Any:
     """Multiplies every number by its own sigmoid: ``x * sigmoid(x)``.
 
     Also called swish; NaN at -inf.
@@ -94,7 +97,7 @@ def silu(x):
     return x * sigmoid(x)
 
 
-def _silu_slope(x):
+def _silu_slope(x: Any) -> Any:
     s = sigmoid(x)
     return s * (1 + x * (1 - s))
 
@@ -103,14 +106,14 @@ silu.vjp(x=lambda g, x: g * _silu_slope(x))
 
 
 @lru_cache
-def _scaled_tail(degree):
+def _scaled_tail(degree: int) -> Any:
     """Chebyshev coefficients of ``log(erfc(z)) + z**2`` as a function of ``t = 2 / (2 + z) in [0.1, 1]``, z >= 0.
 
     The scaled tail is smooth there, so interpolation converges geometrically (Trefethen, Approximation Theory and
     Approximation Practice, chapter 8); the nodes come from `math.erfc`.
     """
 
-    def tail(t):
+    def tail(t: Any) -> Any:
         z = 2 / t - 2
         return np.array([math.log(math.erfc(v)) + v * v for v in z])
 
@@ -118,7 +121,7 @@ def _scaled_tail(degree):
 
 
 @primitive
-def normal_cdf(x):
+def normal_cdf(x: Any) -> Any:
     """Says how likely a standard normal number is to be less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
     x = np.asarray(x)
     z = np.minimum(np.abs(x), 100.0) * math.sqrt(0.5)
@@ -127,7 +130,7 @@ def normal_cdf(x):
     return np.where(x >= 0, 1 - tail, np.where(x < 0, tail, x)).astype(x.dtype)
 
 
-def _normal_density(x):
+def _normal_density(x: Any) -> Any:
     return exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
 
 
@@ -135,7 +138,7 @@ normal_cdf.vjp(x=lambda g, x: g * _normal_density(x))
 
 
 @primitive
-def gelu(x):
+def gelu(x: Any) -> Any:
     """Multiplies every number by its `normal_cdf`: ``x * normal_cdf(x)``.
 
     Hendrycks and Gimpel, 2016; NaN at -inf.
@@ -146,17 +149,17 @@ def gelu(x):
 gelu.vjp(x=lambda g, x: g * (normal_cdf(x) + x * _normal_density(x)))
 
 
-def _in_rows(shape, dtype, axis):
+def _in_rows(shape: tuple[int, ...], dtype: Any, axis: Axis) -> bool:
     """Whether `axis` is the last, of more than one, and the kernels know the dtype."""
     return axis in (-1, len(shape) - 1) and len(shape) > 1 and math.prod(shape) > 0 and dtype.char in "fd"
 
 
-def _rows(rng):
+def _rows(rng: np.random.Generator) -> list[Any]:
     return [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0)]
 
 
 @primitive(examples=_rows)
-def softmax(x, axis=-1):
+def softmax(x: Any, axis: Axis = -1) -> Any:
     """Turns scores into probabilities that sum to 1 over `axis`: ``exp(x) / sum(exp(x))``.
 
     Exact and silent at ``|x| = 1000``; a row of -inf is NaN.
@@ -168,8 +171,8 @@ def softmax(x, axis=-1):
         return e / np.sum(e, axis=axis, keepdims=True)
 
 
-def _softmax_rule(g, out, axis):
-    if isinstance(g, np.ndarray) and g.size >= elementwise.SMALL and _in_rows(g.shape, g.dtype, axis):
+def _softmax_rule(g: Any, out: Any, axis: Axis) -> Any:
+    if isinstance(g, np.ndarray) and g.size >= SMALL and _in_rows(g.shape, g.dtype, axis):
         return rows.softmax_gradient(g, out)
     return out * (g - sum(g * out, axis, keepdims=True))
 
@@ -178,7 +181,7 @@ softmax.vjp(x=_softmax_rule)
 
 
 @primitive(examples=_rows)
-def log_softmax(x, axis=-1):
+def log_softmax(x: Any, axis: Axis = -1) -> Any:
     """Turns scores into logarithms of probabilities over `axis`: ``log(softmax(x))``.
 
     Exact and silent at ``|x| = 1000``.

@@ -23,7 +23,7 @@ def through(g: Any, slope: Any) -> Any:
 
 
 @primitive(symbol="+")
-def add(x, y):
+def add(x: Any, y: Any) -> Any:
     """Adds, element by element: ``x + y``.
 
     Examples
@@ -41,7 +41,7 @@ add.vjp(x=lambda g: g, y=lambda g: g)
 
 
 @primitive(symbol="-")
-def subtract(x, y):
+def subtract(x: Any, y: Any) -> Any:
     """Subtracts, element by element: ``x - y``."""
     return np.subtract(x, y)
 
@@ -50,7 +50,7 @@ subtract.vjp(x=lambda g: g, y=lambda g: -g)
 
 
 @primitive(symbol="*")
-def multiply(x, y):
+def multiply(x: Any, y: Any) -> Any:
     """Multiplies, element by element: ``x * y``."""
     return np.multiply(x, y)
 
@@ -59,7 +59,7 @@ multiply.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
 
 
 @primitive(symbol="/")
-def divide(x, y):
+def divide(x: Any, y: Any) -> Any:
     """Divides, element by element: ``x / y``.
 
     IEEE at 0, where the gradient is 0 for ``g = 0``.
@@ -74,7 +74,7 @@ divide.vjp(
 
 
 @primitive(symbol="-")
-def negative(x):
+def negative(x: Any) -> Any:
     """Changes the sign: ``-x``."""
     return np.negative(x)
 
@@ -82,12 +82,12 @@ def negative(x):
 negative.vjp(x=lambda g: -g)
 
 
-def exponent_slope(x, y):
+def exponent_slope(x: Any, y: Any) -> Any:
     """d x**y / d x, without a logarithm; 0 for y = 0 whatever x is."""
     return y * power(x, y - 1) if np.all(y) else where(np.equal(y, 0), 0, y * power(x, y - 1))
 
 
-def base_slope(x, y, out):
+def base_slope(x: Any, y: Any, out: Any) -> Any:
     """d x**y / d y: 0 at x = 0 for y >= 0, NaN for x < 0."""
     flat = np.logical_and(np.equal(x, 0), np.greater_equal(y, 0))
     return where(flat, 0, out * log(where(flat, out.dtype.type(1), x)))  # of a plain number x: not float64
@@ -97,7 +97,7 @@ def base_slope(x, y, out):
     symbol="**",
     examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), rng.normal(size=(2, 3))), (rng.normal(size=(2, 3)), 3)],
 )
-def power(x, y):
+def power(x: Any, y: Any) -> Any:
     """Raises `x` to the power `y`: ``x ** y``.
 
     For a constant `y` the gradient never computes ``log(x)``; d/dy is NaN for x < 0.
@@ -112,7 +112,7 @@ power.vjp(
 
 
 @primitive
-def exp(x):
+def exp(x: Any) -> Any:
     """Raises e, 2.718..., to the power `x`."""
     return np.exp(x)
 
@@ -121,7 +121,7 @@ exp.vjp(x=lambda g, out: through(g, out))
 
 
 @primitive
-def expm1(x):
+def expm1(x: Any) -> Any:
     """Computes ``exp(x) - 1``, and loses no digits near 0."""
     return np.expm1(x)
 
@@ -129,12 +129,12 @@ def expm1(x):
 expm1.vjp(x=lambda g, out: through(g, out + 1))
 
 
-def _positive(rng):
+def _positive(rng: np.random.Generator) -> list[Any]:
     return [(rng.uniform(0.5, 2, (2, 3)),)]
 
 
 @primitive(examples=_positive)
-def log(x):
+def log(x: Any) -> Any:
     """Takes the natural logarithm: to which power e gives `x`.
 
     It is -inf at 0, where the gradient is inf, and 0 for ``g = 0``.
@@ -146,7 +146,7 @@ log.vjp(x=lambda g, x: through(g, divide(1, x)))
 
 
 @primitive(examples=_positive)
-def log1p(x):
+def log1p(x: Any) -> Any:
     """Computes ``log(1 + x)``, and loses no digits near 0."""
     return np.log1p(x)
 
@@ -155,7 +155,7 @@ log1p.vjp(x=lambda g, x: through(g, divide(1, 1 + x)))
 
 
 @primitive(examples=_positive)
-def sqrt(x):
+def sqrt(x: Any) -> Any:
     """Takes the square root.
 
     The gradient at 0 is inf, and 0 for ``g = 0``.
@@ -169,7 +169,7 @@ sqrt.vjp(x=lambda g, out: through(g, divide(0.5, out)))
 
 
 @primitive
-def square(x):
+def square(x: Any) -> Any:
     """Multiplies every number by itself: ``x * x``."""
     return np.square(x)
 
@@ -178,7 +178,7 @@ square.vjp(x=lambda g, x: g * (2 * x))
 
 
 @primitive
-def abs(x):
+def abs(x: Any) -> Any:
     """Drops the sign: ``|x|``.
 
     The gradient at 0 is 0.
@@ -190,25 +190,23 @@ abs.vjp(x=lambda g, x: g * np.sign(x))
 
 
 @primitive
-def sin(x):
+def sin(x: Any) -> Any:
     """Takes the sine of an angle in radians."""
     return np.sin(x)
 
 
-sin.vjp(x=lambda g, x: g * cos(x))
-
-
 @primitive
-def cos(x):
+def cos(x: Any) -> Any:
     """Takes the cosine of an angle in radians."""
     return np.cos(x)
 
 
+sin.vjp(x=lambda g, x: g * cos(x))
 cos.vjp(x=lambda g, x: -g * sin(x))
 
 
 @primitive
-def tanh(x):
+def tanh(x: Any) -> Any:
     """Squeezes every number in between -1 and 1, along an S: the hyperbolic tangent.
 
     Exact at ``|x| = 1000``.
@@ -219,14 +217,14 @@ def tanh(x):
 tanh.vjp(x=lambda g, out: g * (1 - out * out))
 
 
-def _share(wins, ties, x, y, dtype):
+def _share(wins: Any, ties: Any, x: Any, y: Any, dtype: Any) -> Any:
     """1 where x wins, 1/2 at a tie, 1 where either is NaN: a NaN is never hidden."""
     lost = np.logical_or(np.isnan(x), np.isnan(y))
     return (np.logical_or(wins, lost) + 0.5 * ties).astype(dtype)
 
 
 @primitive(rectifies=True)
-def maximum(x, y):
+def maximum(x: Any, y: Any) -> Any:
     """Takes the larger of `x` and `y`, element by element.
 
     NaN if either is; half the gradient each where they are equal.
@@ -241,7 +239,7 @@ maximum.vjp(
 
 
 @primitive
-def minimum(x, y):
+def minimum(x: Any, y: Any) -> Any:
     """Takes the smaller of `x` and `y`, element by element.
 
     NaN if either is; half the gradient each where they are equal.
@@ -256,7 +254,7 @@ minimum.vjp(
 
 
 @primitive(examples=lambda rng: [(rng.random((2, 3)) < 0.5, rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
-def where(condition, x, y):
+def where(condition: Any, x: Any, y: Any) -> Any:
     """Takes `x` where `condition` holds, else `y`.
 
     The branch not taken receives exactly 0, whatever stands there.
@@ -271,7 +269,7 @@ where.vjp(
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), -0.5, 0.5)])
-def clip(x, min=None, max=None):
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """Limits every number to at least `min` and at most `max`.
 
     The gradient is 1 on the bounds, 0 outside and at NaN.
@@ -279,7 +277,7 @@ def clip(x, min=None, max=None):
     return np.clip(x, min, max)
 
 
-def _inside(x, min, max):
+def _inside(x: Any, min: Any, max: Any) -> Any:
     inside = np.logical_not(np.isnan(x))
     if min is not None:
         inside = np.logical_and(inside, x >= min)
@@ -290,7 +288,7 @@ clip.vjp(x=lambda g, x, min, max: g * _inside(x, min, max))
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
-def astype(x, dtype):
+def astype(x: Any, dtype: Any) -> Any:
     """Keeps the numbers in another float dtype.
 
     The walk brings the gradient back to the dtype of `x`.

@@ -8,15 +8,20 @@ every order of derivative stays inside the family. The arithmetic is in `autogra
 from __future__ import annotations
 
 import math
+from typing import Any, Literal
 
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.kernels import convolution as kernels
+from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.reductions import sum
 
+Extent = int | Pair
+Margins = Extent | Literal["same"] | Padding
 
-def pair(value, name):
+
+def pair(value: Any, name: str) -> Pair:
     """An int, or a pair of ints, as a pair."""
     if isinstance(value, (int, np.integer)):
         return int(value), int(value)
@@ -25,25 +30,26 @@ def pair(value, name):
     raise TypeError(f"{name} is {value!r}\n{name} takes an int, or a pair of ints (height, width)")
 
 
-def margins(padding, kernel, stride, dilation):
+def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
     """`padding` (int, pair, "same", or a (before, after) pair for each axis) as ((top, bottom), (left, right))."""
     if isinstance(padding, str):
         if padding != "same":
             raise ValueError(f'padding is {padding!r}\npadding takes an int, a pair, or "same"')
         if stride != (1, 1):
             raise ValueError(f'padding="same" with stride {stride}\nThe output keeps its size only at stride 1')
-        total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-        return tuple((t // 2, t - t // 2) for t in total)
+        high, wide = (d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
+        return (high // 2, high - high // 2), (wide // 2, wide - wide // 2)
     if isinstance(padding, (tuple, list)) and len(padding) == 2 and all(isinstance(p, (tuple, list)) for p in padding):
-        result = tuple(pair(p, "padding") for p in padding)
+        result = pair(padding[0], "padding"), pair(padding[1], "padding")
     else:
-        result = tuple((p, p) for p in pair(padding, "padding"))
+        rows, columns = pair(padding, "padding")
+        result = (rows, rows), (columns, columns)
     if min(*result[0], *result[1]) < 0:
         raise ValueError(f"padding is {padding!r}\npadding is 0 or more; to cut a margin off: x[:, 1:-1, 1:-1]")
     return result
 
 
-def check_window(x, kernel, stride, padding, dilation):
+def check_window(x: Any, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair) -> None:
     """Raise unless `x` is a batch of images that the window fits into."""
     if x.ndim != 4:
         raise ValueError(f"x is {x.ndim}-dimensional, want (N, H, W, C)\nOne image: x[None]")
@@ -60,7 +66,7 @@ def check_window(x, kernel, stride, padding, dilation):
             )
 
 
-def _other_order(x, w, groups):
+def _other_order(x: Any, w: Any, groups: int) -> str:
     """What to do about images in NCHW, weights in OIHW, or both, where the shapes look like that; else ""."""
     x_cure, w_cure = "x looks like NCHW: x.transpose(0, 2, 3, 1)", "w looks like OIHW: w.transpose(2, 3, 1, 0)"
     oihw = w.shape[2] == w.shape[3] and w.shape[0] != w.shape[1]  # the kernel is square in that order only
@@ -70,7 +76,7 @@ def _other_order(x, w, groups):
     return x_cure if first == w.shape[2] * groups else ""
 
 
-def _check(x, w, b, channels, outputs, groups):
+def _check(x: Any, w: Any, b: Any, channels: int, outputs: int, groups: int) -> None:
     """Channels of images, weights and bias against each other; all given as the convolution sees them."""
     if w.ndim != 4:
         raise ValueError(f"w is {w.ndim}-dimensional, want (KH, KW, C // groups, O), HWIO")
@@ -88,12 +94,12 @@ def _check(x, w, b, channels, outputs, groups):
         raise ValueError(f"b is {b.shape}, want ({outputs},): one number an output channel\n{cure}")
 
 
-def _geometry(kernel, stride, padding, dilation):
+def _geometry(kernel: Pair, stride: Extent, padding: Margins, dilation: Extent) -> tuple[Pair, Padding, Pair]:
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
     return stride, margins(padding, kernel, stride, dilation), dilation
 
 
-def _convolutions(rng):
+def _convolutions(rng: np.random.Generator) -> list[Any]:
     return [
         (rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(3, 2, 3, 4)), rng.normal(size=4)),
         ((rng.normal(size=(2, 6, 5, 2)), rng.normal(size=(2, 3, 2, 3))), {"stride": (2, 1), "padding": (1, 2)}),
@@ -109,7 +115,9 @@ def _convolutions(rng):
     examples=_convolutions,
     flops=lambda out_shape, w_shape: 2 * math.prod((*out_shape, *w_shape[:-1])),
 )
-def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(
+    x: Any, w: Any, b: Any = None, stride: Extent = 1, padding: Margins = 0, dilation: Extent = 1, groups: int = 1
+) -> Any:
     """Slides small weights over a batch of images and sums the products under them: a convolution.
 
     Two-dimensional; strictly a cross-correlation, as the weights are not flipped.
@@ -159,7 +167,9 @@ def conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     return kernels.conv2d(x, w, b, stride, padding, dilation, groups)
 
 
-def _transposed_size(shape, kernel, stride, padding, dilation, output_padding):
+def _transposed_size(
+    shape: Shape, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, output_padding: Pair
+) -> tuple[int, int, int]:
     """(N, H, W) of a transposed convolution's result."""
     size = [
         (n - 1) * s - before - after + d * (k - 1) + 1 + extra
@@ -170,7 +180,7 @@ def _transposed_size(shape, kernel, stride, padding, dilation, output_padding):
     return (shape[0], *size)
 
 
-def _transposed(rng):
+def _transposed(rng: np.random.Generator) -> list[Any]:
     return [
         (rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(3, 2, 3, 4)), rng.normal(size=3)),
         (
@@ -185,7 +195,16 @@ def _transposed(rng):
     examples=_transposed,
     flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),
 )
-def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+def conv_transpose2d(
+    x: Any,
+    w: Any,
+    b: Any = None,
+    stride: Extent = 1,
+    padding: Margins = 0,
+    output_padding: Extent = 0,
+    dilation: Extent = 1,
+    groups: int = 1,
+) -> Any:
     """Spreads every number over a window, by weights: the input gradient of `conv2d`, same `w` and options.
 
     Parameters
@@ -235,7 +254,15 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilati
     examples=lambda rng: [(rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4)), (3, 2, 3, 4), 1, 0, 1, 1)],
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),
 )
-def conv2d_weight_gradient(x, gy, w_shape, stride=1, padding=0, dilation=1, groups=1):
+def conv2d_weight_gradient(
+    x: Any,
+    gy: Any,
+    w_shape: tuple[int, int, int, int],
+    stride: Extent = 1,
+    padding: Margins = 0,
+    dilation: Extent = 1,
+    groups: int = 1,
+) -> Any:
     """Computes the gradient of `conv2d` for `w`.
 
     From x (N, H, W, C) and gy (N, H', W', O) to `w_shape`.
@@ -244,7 +271,9 @@ def conv2d_weight_gradient(x, gy, w_shape, stride=1, padding=0, dilation=1, grou
     return kernels.conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups)
 
 
-def conv2d_input_gradient(g, w, x_shape, stride, padding, dilation, groups):
+def conv2d_input_gradient(
+    g: Any, w: Any, x_shape: Shape, stride: Extent, padding: Margins, dilation: Extent, groups: int
+) -> Any:
     """`conv_transpose2d` to the very size of the image, rows that no window saw included."""
     kernel = w.shape[:2]
     s, p, d = _geometry(kernel, stride, padding, dilation)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import string
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,40 +15,40 @@ from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import reshape, transpose
 
 
-def _swap(x):
+def _swap(x: Any) -> Any:
     """The last two axes exchanged."""
     axes = tuple(range(len(x.shape)))
     return transpose(x, (*axes[:-2], axes[-1], axes[-2]))
 
 
-def _column(x):
+def _column(x: Any) -> Any:
     return reshape(x, (*x.shape, 1))
 
 
-def _row(x):
+def _row(x: Any) -> Any:
     return reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
 
 
-def _as_matrices(g, x_ndim, y_ndim):
+def _as_matrices(g: Any, x_ndim: int, y_ndim: int) -> Any:
     """`g` with the axes that NumPy drops for one-dimensional operands."""
     if y_ndim == 1:
         g = _column(g)
     return _row(g) if x_ndim == 1 else g
 
 
-def _left(g, x_shape, y):
+def _left(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
     g = _as_matrices(g, len(x_shape), len(y.shape))
     result = matmul(g, _swap(_column(y) if len(y.shape) == 1 else y))
     return reshape(result, (*result.shape[:-2], result.shape[-1])) if len(x_shape) == 1 else result
 
 
-def _right(g, x, y_shape):
+def _right(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     g = _as_matrices(g, len(x.shape), len(y_shape))
     result = matmul(_swap(_row(x) if len(x.shape) == 1 else x), g)
     return reshape(result, result.shape[:-1]) if len(y_shape) == 1 else result
 
 
-def _matrices(rng):
+def _matrices(rng: np.random.Generator) -> list[Any]:
     shapes = [
         ((2, 3), (3, 4)),
         ((3,), (3,)),
@@ -65,7 +67,7 @@ def _matrices(rng):
     examples=_matrices,
     flops=lambda out_shape, x_shape: 2 * math.prod((*out_shape, x_shape[-1])),
 )
-def matmul(x, y):
+def matmul(x: Any, y: Any) -> Any:
     """Multiplies matrices, rows by columns: ``x @ y``.
 
     With NumPy's rules for vectors and stacks of matrices.
@@ -81,7 +83,7 @@ matmul.vjp(
 )
 
 
-def _flat(x):
+def _flat(x: Any) -> Any:
     """(..., n) -> (rows, n)."""
     return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
@@ -94,7 +96,7 @@ def _flat(x):
         (rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 4))),
     ],
 )
-def linear(x, w, b=None):
+def linear(x: Any, w: Any, b: Any = None) -> Any:
     """Multiplies by weights and adds a bias: ``x @ w + b``.
 
     Parameters
@@ -133,7 +135,7 @@ linear.vjp(
 )
 
 
-def _letters(subscripts, shapes):
+def _letters(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[str], str]:
     """Subscripts with the ellipsis spelled out: one string an operand, and the output's."""
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     terms = inputs.split(",")
@@ -149,7 +151,9 @@ def _letters(subscripts, shapes):
     return spelled, output.replace("...", spare)
 
 
-def _swapped(subscripts, shapes, position):
+def _swapped(
+    subscripts: str, shapes: Sequence[tuple[int, ...]], position: int
+) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
     """The subscripts of a rule: the operand at `position` swapped for `g`, which comes first.
 
     What is summed comes back. A letter that the operand repeats meets an identity matrix, one that only it has meets
@@ -170,14 +174,16 @@ def _swapped(subscripts, shapes, position):
     return ",".join((*others, *repeated, *alone)) + "->" + target, *sizes
 
 
-def _einsum_rule(g, position, operands, operands_shape, subscripts):
+def _einsum_rule(
+    g: Any, position: int, operands: Sequence[Any], operands_shape: Sequence[tuple[int, ...]], subscripts: str
+) -> Any:
     swapped, repeated, alone = _swapped(subscripts, operands_shape, position)
     others = (*operands[:position], *operands[position + 1 :])
     constants = *[np.eye(n, dtype=g.dtype) for n in repeated], *[np.ones(n, g.dtype) for n in alone]
     return einsum(swapped, g, *others, *constants)
 
 
-def _einsum_flops(subscripts, operands_shape):
+def _einsum_flops(subscripts: str, operands_shape: Sequence[tuple[int, ...]]) -> int:
     """A multiplication and an addition for every combination of the letters."""
     terms, _ = _letters(subscripts, operands_shape)
     letters = [p for term, shape in zip(terms, operands_shape, strict=True) for p in zip(term, shape, strict=True)]
@@ -193,7 +199,7 @@ def _einsum_flops(subscripts, operands_shape):
     ],
     flops=_einsum_flops,
 )
-def einsum(subscripts, *operands):
+def einsum(subscripts: str, *operands: Any) -> Any:
     """Multiplies, and sums along axes called by letters: ``einsum("ij,jk->ik", x, y)`` is ``x @ y``.
 
     Einstein summation, with ellipsis and repeated indices.

@@ -7,7 +7,7 @@ do. Predictions and targets have equal shapes: nothing is broadcast.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax
 from autograd_cnn.ops.arithmetic import log, maximum
 
+Reduction = Literal["mean", "sum", "none"]
 
-def _reduce(values: Any, reduction: str) -> Any:
+
+def _reduce(values: Any, reduction: Reduction) -> Any:
     if reduction == "mean":
         return np.mean(values)
     if reduction == "sum":
@@ -28,7 +30,7 @@ def _reduce(values: Any, reduction: str) -> Any:
     raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
 
 
-def _divided(g: Any, count: int, reduction: str) -> Any:
+def _divided(g: Any, count: int, reduction: Reduction) -> Any:
     """The adjoint of `_reduce`, but for the repeating, which is left to broadcasting."""
     return g / max(count, 1) if reduction == "mean" else g
 
@@ -60,7 +62,7 @@ def _pair_examples(rng: np.random.Generator) -> list[Any]:
 
 
 @primitive(examples=_pair_examples)
-def bce(p, y, reduction="mean"):
+def bce(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far probabilities are from their targets: ``-(y log p + (1 - y) log(1 - p))``.
 
     Binary cross-entropy. Logarithms are kept above -100 and ``p (1 - p)`` in the gradient above 1e-12, so that 0
@@ -115,7 +117,7 @@ bce.vjp(
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)), r) for r in ("mean", "sum", "none")])
-def bce_with_logits(z, y, reduction="mean"):
+def bce_with_logits(z: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far ``sigmoid(z)`` is from its targets: ``softplus(z) - z y``.
 
     Binary cross-entropy of logits, exact and silent at ``|z| = 1000``.
@@ -193,7 +195,7 @@ def _logits(rng: np.random.Generator) -> list[Any]:
 
 
 @primitive(examples=_logits)
-def cross_entropy(logits, labels, reduction="mean", label_smoothing=0.0):
+def cross_entropy(logits: Any, labels: Any, reduction: Reduction = "mean", label_smoothing: float = 0.0) -> Any:
     """Measures how little probability the right class has: ``-log softmax(logits)[label]``.
 
     Cross-entropy over the last axis.
@@ -256,7 +258,7 @@ cross_entropy.vjp(  # labels, integers or not, are data: no rule
 @primitive(
     examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), r) for r in ("mean", "sum", "none")]
 )
-def mse(p, y, reduction="mean"):
+def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far predictions are from their targets: ``(p - y)**2``.
 
     Mean squared error.

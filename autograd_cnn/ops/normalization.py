@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels import normalization as kernels
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt
 from autograd_cnn.ops.reductions import mean, sum
+
+X = TypeVar("X", bound=Any)
 
 
 def _statistics(x: Any, eps: float) -> tuple[Any, Any]:
@@ -34,7 +36,7 @@ def _common(*arrays: Any) -> list[Any]:
         (rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=3), 1e-3),
     ],
 )
-def batch_norm(x, w, b, eps=1e-5):
+def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5) -> Any:
     """Brings each channel to mean 0 and variance 1, then scales and shifts it.
 
     Channels are the last axis; mean and variance are over all others.
@@ -70,7 +72,7 @@ def batch_norm(x, w, b, eps=1e-5):
     return kernels.normalise(x, mean, scale * w, b), mean, variance
 
 
-def _batch_norm_rules(g, x, w, eps, mean_x, variance_x):
+def _batch_norm_rules(g: Any, x: Any, w: Any, eps: float, mean_x: Any, variance_x: Any) -> tuple[Any, Any, Any]:
     """gx = w * s * (g - mean(g) - n * mean(g * n)), where n = (x - mean) * s, s = 1 / sqrt(variance + eps)"""
     if isinstance(g, np.ndarray) and g.dtype == x.dtype == variance_x.dtype == w.dtype:
         return kernels.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
@@ -86,7 +88,7 @@ def _batch_norm_rules(g, x, w, eps, mean_x, variance_x):
 batch_norm.vjp(x=_batch_norm_rules, w=_batch_norm_rules, b=_batch_norm_rules)
 
 
-def dropout(x: Any, p: float = 0.5, rng: np.random.Generator | None = None) -> Any:
+def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
     """`x` with a share `p` of its elements set to 0 and the others scaled by 1 / (1 - p).
 
     The mask is a constant of the graph, drawn once from `rng`: drawing it again needs the generator's state.

@@ -7,15 +7,18 @@ each other. Average pooling is linear, and `avg_unpool2d` its adjoint. The arith
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.kernels import pooling as kernels
-from autograd_cnn.ops.convolution import check_window, margins, pair
+from autograd_cnn.kernels.windows import Padding, Pair, Shape
+from autograd_cnn.ops.convolution import Extent, check_window, margins, pair
 
 
-def _window(kernel_size, stride, padding):
+def _window(kernel_size: Extent, stride: Extent | None, padding: Extent | Padding) -> tuple[Pair, Pair, Padding]:
     kernel = pair(kernel_size, "kernel_size")
     stride = kernel if stride is None else pair(stride, "stride")
     padding = margins(padding, kernel, stride, (1, 1))
@@ -25,14 +28,16 @@ def _window(kernel_size, stride, padding):
     return kernel, stride, padding
 
 
-def _checked(x, kernel_size, stride, padding):
+def _checked(
+    x: Any, kernel_size: Extent, stride: Extent | None, padding: Extent | Padding
+) -> tuple[Pair, Pair, Padding]:
     kernel, stride, padding = _window(kernel_size, stride, padding)
     check_window(x, kernel, stride, padding, (1, 1))
     return kernel, stride, padding
 
 
-def _pools(rng):
-    def distinct(shape):
+def _pools(rng: np.random.Generator) -> list[Any]:
+    def distinct(shape: Shape) -> Any:
         return rng.permutation(np.prod(shape)).reshape(shape) * 0.1
 
     return [
@@ -43,7 +48,7 @@ def _pools(rng):
 
 
 @primitive(byproducts=("argmax",), examples=_pools)
-def max_pool2d(x, kernel_size, stride=None, padding=0):
+def max_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0) -> Any:
     """Takes the largest number of every window.
 
     Ties go to the first in row-major order, all of the gradient with them; a NaN wins; padding never does. Where
@@ -80,8 +85,8 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
     return kernels.max_pool2d(x, kernel, stride, padding, places=is_recording())
 
 
-def _argmax_examples(rng, shape, gradient):
-    def case(x, *window):
+def _argmax_examples(rng: np.random.Generator, shape: Shape, gradient: bool) -> list[Any]:
+    def case(x: Any, *window: Any) -> Any:
         y, argmax = max_pool2d.raw(x, *window)
         g = rng.normal(size=y.shape)
         return (g, argmax, x.shape, *window) if gradient else (x, argmax, *window)
@@ -91,7 +96,9 @@ def _argmax_examples(rng, shape, gradient):
 
 
 @primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), True))
-def max_unpool2d(x, argmax, shape, kernel_size, stride=None, padding=0):
+def max_unpool2d(
+    x: Any, argmax: Any, shape: Shape, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0
+) -> Any:
     """Puts each number where its window had its maximum, and 0 elsewhere.
 
     Zeros of `shape` (N, H, W, C), to which `x` is added.
@@ -100,7 +107,9 @@ def max_unpool2d(x, argmax, shape, kernel_size, stride=None, padding=0):
 
 
 @primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), False))
-def max_gather2d(x, argmax, kernel_size, stride=None, padding=0):
+def max_gather2d(
+    x: Any, argmax: Any, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0
+) -> Any:
     """Takes the number of every window of `x` that `argmax` points at."""
     return kernels.max_gather2d(x, argmax, *_window(kernel_size, stride, padding))
 
@@ -123,7 +132,7 @@ max_gather2d.vjp(
 
 
 @primitive(examples=_pools)
-def avg_pool2d(x, kernel_size, stride=None, padding=0):
+def avg_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0) -> Any:
     """Takes the mean of every window.
 
     The zeros of the padding count in the divisor.
@@ -147,7 +156,9 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0):
         (rng.normal(size=(2, 5, 4, 2)), (2, 5, 4, 2), 3, 1, 1),
     ]
 )
-def avg_unpool2d(x, shape, kernel_size, stride=None, padding=0):
+def avg_unpool2d(
+    x: Any, shape: Shape, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0
+) -> Any:
     """Shares every number out evenly over its window, to `shape`.
 
     The adjoint of `avg_pool2d`.

@@ -4,44 +4,46 @@ from __future__ import annotations
 
 import builtins
 import math
+from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.kernels import elementwise
+from autograd_cnn.kernels.tiles import SMALL
 from autograd_cnn.ops.arithmetic import exp, sqrt, where
-from autograd_cnn.ops.shapes import broadcast_to, reshape
+from autograd_cnn.ops.shapes import Axis, broadcast_to, reshape
 
 
-def _axes(axis, ndim):
+def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     """`axis` as a tuple of non-negative axes."""
     if axis is None:
         return tuple(range(ndim))
     return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
-def _kept(shape, axis):
+def _kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
     """`shape` with 1 for each axis in `axis`."""
     axes = _axes(axis, len(shape))
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
-def spread(g, shape, axis=None, keepdims=False):
+def spread(g: Any, shape: tuple[int, ...], axis: Axis = None, keepdims: bool = False) -> Any:
     """`g` repeated along the axes that a reduction of `shape` removed: the adjoint of `sum`."""
     return broadcast_to(g if keepdims or axis is None else reshape(g, _kept(shape, axis)), shape)
 
 
-def _count(shape, axis):
+def _count(shape: tuple[int, ...], axis: Axis) -> int:
     return math.prod(shape[a] for a in _axes(axis, len(shape)))
 
 
-def _examples(rng):
+def _examples(rng: np.random.Generator) -> list[Any]:
     x = rng.normal(size=(2, 3, 4))
     return [(x,), ((x, 1), {}), ((x, (0, -1)), {"keepdims": True})]
 
 
 @primitive(examples=_examples)
-def sum(x, axis=None, keepdims=False):
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Adds up the numbers along `axis`, or all of them.
 
     The sum of nothing is 0.
@@ -53,7 +55,7 @@ def sum(x, axis=None, keepdims=False):
     >>> ag.sum(x, axis=0)
     Tensor([4., 6.], float64, from sum)
     """
-    large = np.size(x) >= elementwise.SMALL and x.dtype.char in "fd"
+    large = np.size(x) >= SMALL and x.dtype.char in "fd"
     if large and not keepdims and _axes(axis, x.ndim) == tuple(range(x.ndim - 1)):
         return elementwise.sum_rows(x)
     return np.sum(x, axis=axis, keepdims=keepdims)
@@ -63,7 +65,7 @@ sum.vjp(x=lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims))
 
 
 @primitive(examples=_examples)
-def mean(x, axis=None, keepdims=False):
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Takes the mean of the numbers along `axis`, or of all of them.
 
     The mean of nothing is NaN.
@@ -76,14 +78,14 @@ mean.vjp(
 )
 
 
-def _tied(x, extreme, axis, dtype):
+def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any) -> Any:
     """1 / (number of ties) at the extreme elements, 0 elsewhere, NaN where the extreme is NaN."""
     ties = x == extreme
     return (ties / ties.sum(axis=axis, keepdims=True)).astype(dtype)
 
 
 @primitive(examples=_examples)
-def max(x, axis=None, keepdims=False):
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Takes the largest number along `axis`, or of all.
 
     NaN if one is there; ties share the gradient evenly.
@@ -97,7 +99,7 @@ def max(x, axis=None, keepdims=False):
 
 
 @primitive(examples=_examples)
-def min(x, axis=None, keepdims=False):
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Takes the smallest number along `axis`, or of all.
 
     NaN if one is there; ties share the gradient evenly.
@@ -118,24 +120,24 @@ for _extreme in (max, min):
     )
 
 
-def _shifted(x, axis):
+def _shifted(x: Any, axis: Axis) -> Any:
     """`x` less the first element along `axis`: the variance of equal numbers is then exactly 0."""
     axes = _axes(axis, len(x.shape))
     return x - x[tuple(slice(1) if i in axes else slice(None) for i in range(len(x.shape)))]
 
 
-def _centred(x, axis):
+def _centred(x: Any, axis: Axis) -> Any:
     x = _shifted(x, axis)
     return x - mean(x, axis, keepdims=True)
 
 
-def _freedom(shape, axis, ddof):
+def _freedom(shape: tuple[int, ...], axis: Axis, ddof: int) -> float:
     """1 / (count - ddof), inf if that is 0."""
     return float(np.divide(1.0, _count(shape, axis) - ddof))
 
 
 @primitive(examples=_examples)
-def var(x, axis=None, ddof=0, keepdims=False):
+def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Measures the spread along `axis`: the mean square of the distances from the mean.
 
     Divided by count - `ddof`; gradient 0 where all are equal.
@@ -151,7 +153,7 @@ var.vjp(
 
 
 @primitive(examples=_examples)
-def std(x, axis=None, ddof=0, keepdims=False):
+def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Measures the spread along `axis`: the square root of `var`.
 
     Gradient 0 where all are equal.
@@ -159,7 +161,7 @@ def std(x, axis=None, ddof=0, keepdims=False):
     return np.std(_shifted(x, axis), axis=axis, ddof=ddof, keepdims=keepdims)
 
 
-def _std_slope(x, axis, ddof):
+def _std_slope(x: Any, axis: Axis, ddof: int) -> Any:
     centred = _centred(x, axis)
     variance = sum(centred * centred, axis, keepdims=True) * _freedom(x.shape, axis, ddof)
     flat = variance == 0
@@ -170,7 +172,7 @@ std.vjp(x=lambda g, x, axis, ddof, keepdims: spread(g, x.shape, axis, keepdims) 
 
 
 @primitive(examples=_examples)
-def logsumexp(x, axis=None, keepdims=False):
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Rounds the corners of the maximum over `axis`: ``log(sum(exp(x)))``.
 
     Exact at ``|x| = 1000``; -inf beside numbers is ignored.
@@ -182,7 +184,7 @@ def logsumexp(x, axis=None, keepdims=False):
     return out if keepdims else np.squeeze(out, axis)
 
 
-def _shares(x, out, axis, keepdims):
+def _shares(x: Any, out: Any, axis: Axis, keepdims: bool) -> Any:
     """softmax of `x`; divided by its sum, since the rounding of a large `out` scales all of it."""
     e = exp(x - spread(out, x.shape, axis, keepdims))
     return e / sum(e, axis, keepdims=True)

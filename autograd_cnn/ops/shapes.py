@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 
+Axis = int | tuple[int, ...] | None
+
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 6)), (3, 4)), (rng.normal(size=(2, 6)), -1)])
-def reshape(x, shape):
+def reshape(x: Any, shape: int | Sequence[int]) -> Any:
     """Arranges the same numbers in another `shape`.
 
     One extent may be -1.
@@ -20,12 +25,12 @@ reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), (1, 2, 0))])
-def transpose(x, axes=None):
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Puts the axes in another order, reversed by default."""
     return np.transpose(x, axes)
 
 
-def _inverse(axes, ndim):
+def _inverse(axes: Sequence[int] | None, ndim: int) -> tuple[int, ...] | None:
     """The order of axes that undoes `axes`."""
     return None if axes is None else tuple(np.argsort(np.ravel(axes) % ndim).tolist())
 
@@ -34,7 +39,7 @@ transpose.vjp(x=lambda g, axes: transpose(g, _inverse(axes, len(g.shape))))
 
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), 1)])
-def flatten(x, start_axis=0):
+def flatten(x: Any, start_axis: int = 0) -> Any:
     """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` is (N, H * W * C)."""
     return np.reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
 
@@ -43,7 +48,7 @@ flatten.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 1, 3, 1)),), (rng.normal(size=(2, 1, 3, 1)), 1)])
-def squeeze(x, axis=None):
+def squeeze(x: Any, axis: Axis = None) -> Any:
     """Drops axes of extent 1: all, or `axis`."""
     return np.squeeze(x, axis)
 
@@ -52,7 +57,7 @@ squeeze.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)), 1), (rng.normal(size=(2, 3)), (0, -1))])
-def expand_dims(x, axis):
+def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     """Adds new axes of extent 1 at `axis`."""
     return np.expand_dims(x, axis)
 
@@ -61,7 +66,7 @@ expand_dims.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))])
-def broadcast_to(x, shape):
+def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
     """Repeats `x` until it has `shape`.
 
     Its derivative is the walk's own un-broadcasting.
@@ -76,12 +81,12 @@ broadcast_to.vjp(x=lambda g: g)
     moves=True,
     examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 1))], 1), ([rng.normal(size=(2, 3))] * 3,)],
 )
-def concatenate(tensors, axis=0):
+def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Any:
     """Joins tensors along an axis they have."""
     return np.concatenate(tensors, axis)
 
 
-def _slab(g, position, shapes, axis):
+def _slab(g: Any, position: int, shapes: Sequence[tuple[int, ...]], axis: int | None) -> Any:
     """The part of `g` that came from the tensor at `position`."""
     if axis is None:
         sizes = [int(np.prod(shape)) for shape in shapes]
@@ -99,7 +104,7 @@ concatenate.vjp(tensors=lambda g, position, tensors_shape, axis: _slab(g, positi
     moves=True,
     examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))], -1), ([rng.normal(size=3)] * 2,)],
 )
-def stack(tensors, axis=0):
+def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     """Joins tensors of one shape along a new axis."""
     return np.stack(tensors, axis)
 
@@ -107,7 +112,7 @@ def stack(tensors, axis=0):
 stack.vjp(tensors=lambda g, position, axis: g[(slice(None),) * (axis % len(g.shape)) + (position,)])
 
 
-def _pairs(pad_width, ndim):
+def _pairs(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
     """NumPy's shorthand for padding as one (before, after) an axis."""
     return [(int(before), int(after)) for before, after in np.broadcast_to(pad_width, (ndim, 2))]
 
@@ -115,7 +120,7 @@ def _pairs(pad_width, ndim):
 @primitive(
     moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)), ((1, 0), (2, 1))), (rng.normal(size=(2, 3)), 1, 0.5)]
 )
-def pad(x, pad_width, constant_values=0):
+def pad(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
     """Puts a margin of a constant around `x`.
 
     `pad_width` is an int, one (before, after), or one pair an axis.
@@ -123,7 +128,7 @@ def pad(x, pad_width, constant_values=0):
     return np.pad(x, _pairs(pad_width, x.ndim), constant_values=constant_values)
 
 
-def _crop(g, shape, pad_width):
+def _crop(g: Any, shape: tuple[int, ...], pad_width: Any) -> Any:
     return g[
         tuple(slice(before, before + n) for (before, _), n in zip(_pairs(pad_width, len(shape)), shape, strict=True))
     ]
@@ -133,7 +138,7 @@ pad.vjp(x=lambda g, x_shape, pad_width: _crop(g, x_shape, pad_width))
 
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 1)])
-def flip(x, axis=None):
+def flip(x: Any, axis: Axis = None) -> Any:
     """Turns the order round along `axis`, or along all axes."""
     return np.flip(x, axis)
 
@@ -141,7 +146,7 @@ def flip(x, axis=None):
 flip.vjp(x=lambda g, axis: flip(g, axis))
 
 
-def _indexing(rng):
+def _indexing(rng: np.random.Generator) -> list[Any]:
     x = rng.normal(size=(4, 5))
     return [
         (x, (slice(1, 3), slice(None, None, 2))),
@@ -153,7 +158,7 @@ def _indexing(rng):
 
 
 @primitive(moves=True, symbol="[]", examples=_indexing)
-def getitem(x, index):
+def getitem(x: Any, index: Any) -> Any:
     """Picks elements: ``x[index]``.
 
     Basic, boolean and integer-array indexing; an element taken twice receives twice.
@@ -161,7 +166,7 @@ def getitem(x, index):
     return x[index]
 
 
-def _add_at(buffer, g, index):
+def _add_at(buffer: Any, g: Any, index: Any) -> None:
     """``buffer[index] += g``, adding up where an integer index repeats."""
     basic = all(
         isinstance(i, (int, slice, type(None), type(...))) for i in (index if isinstance(index, tuple) else (index,))
@@ -173,7 +178,7 @@ def _add_at(buffer, g, index):
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=3), np.array([0, 2, 0]), (4,)), (rng.normal(size=3), 1, (2, 3))])
-def scatter(x, index, shape):
+def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Adds `x` to zeros of `shape`, at `index`.
 
     The adjoint of indexing.
@@ -188,7 +193,7 @@ getitem.into(x=lambda buffer, g, index, x_shape: _add_at(buffer, g, index))
 scatter.vjp(x=lambda g, index: g[index])
 
 
-def _along(indices, axis, ndim):
+def _along(indices: Any, axis: int, ndim: int) -> tuple[Any, ...]:
     return (*(slice(None),) * (axis % ndim), np.asarray(indices))
 
 
@@ -199,7 +204,7 @@ def _along(indices, axis, ndim):
         (rng.normal(size=(3, 4)), np.array([5, 0])),
     ],
 )
-def take(x, indices, axis=None):
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Picks elements at integer `indices` along `axis`, or of the flattened `x`."""
     return np.take(x, indices, axis)
 

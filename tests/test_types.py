@@ -1,0 +1,278 @@
+"""Type checkers know the package: mypy, and pyright where it is installed, read the program below.
+
+A line that ends in ``#: type`` is an expression of that type, one that ends in ``#: error`` is a mistake, and no other
+line is wrong.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.primitive import Primitive
+
+PROGRAM = """
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn import nn
+
+t = ag.Tensor(np.ones((2, 3)), requires_grad=True)
+a = np.ones((2, 3))
+
+# Operators, methods
+t * 2  #: Tensor
+2 * t  #: Tensor
+a * t  #: Tensor
+a @ t  #: Tensor
+np.float32(2) * t  #: Tensor
+np.exp(t)  #: Any
+t + t  #: Tensor
+1 - t  #: Tensor
+t / 2  #: Tensor
+t**2  #: Tensor
+t @ t  #: Tensor
+-t  #: Tensor
+abs(t)  #: Tensor
+t[0]  #: Tensor
+t[:, None]  #: Tensor
+t > 0  #: ndarray
+t.T  #: Tensor
+t.sum()  #: Tensor
+t.mean(axis=0)  #: Tensor
+t.reshape(3, 2)  #: Tensor
+t.relu()  #: Tensor
+t.softmax(axis=0)  #: Tensor
+t.detach()  #: Tensor
+t.data  #: ndarray
+t.shape  #: tuple[int, ...]
+t.backward()  #: None
+t.sum(axes=0)  #: error
+
+# Operations
+ag.abs(t)  #: Tensor
+ag.add(t, 1)  #: Tensor
+ag.add(1, t)  #: Tensor
+ag.add(a, t)  #: Tensor
+ag.astype(t, np.float32)  #: Tensor
+ag.avg_pool2d(t, 2)  #: Tensor
+ag.avg_unpool2d(t, (1, 2, 2, 1), 2)  #: Tensor
+ag.batch_norm(t, t, t)  #: Tensor
+ag.bce(t, a)  #: Tensor
+ag.bce_with_logits(t, a, reduction="sum")  #: Tensor
+ag.broadcast_to(t, (2, 2, 3))  #: Tensor
+ag.clip(t, 0, 1)  #: Tensor
+ag.clip(t, max=1)  #: Tensor
+ag.concatenate([t, t], axis=1)  #: Tensor
+ag.concatenate((t, t))  #: Tensor
+ag.conv2d(t, t)  #: Tensor
+ag.conv2d(a, t)  #: Tensor
+ag.conv2d(t, t, t, stride=(2, 1), padding="same", groups=3)  #: Tensor
+ag.conv2d(t, t, b=t, padding=((0, 1), (1, 0)))  #: Tensor
+ag.conv2d_weight_gradient(t, t, (3, 3, 1, 1))  #: Tensor
+ag.conv_transpose2d(t, t, output_padding=1)  #: Tensor
+ag.cos(t)  #: Tensor
+ag.cross_entropy(t, a, label_smoothing=0.1)  #: Tensor
+ag.divide(1, t)  #: Tensor
+ag.dropout(t, 0.5, np.random.default_rng(0))  #: Tensor
+ag.einsum("ij,ij->", t, t)  #: Tensor
+ag.einsum("ij,ij->", a, t)  #: Tensor
+ag.exp(t)  #: Tensor
+ag.expand_dims(t, 0)  #: Tensor
+ag.expm1(t)  #: Tensor
+ag.flatten(t, 1)  #: Tensor
+ag.flip(t, (0, 1))  #: Tensor
+ag.gelu(t)  #: Tensor
+ag.getitem(t, 0)  #: Tensor
+ag.leaky_relu(t, 0.2)  #: Tensor
+ag.linear(a, t, t)  #: Tensor
+ag.log(t)  #: Tensor
+ag.log1p(t)  #: Tensor
+ag.log_softmax(t, axis=-1)  #: Tensor
+ag.logsumexp(t)  #: Tensor
+ag.matmul(t, t)  #: Tensor
+ag.max(t, 0)  #: Tensor
+ag.max_gather2d(t, a, 2)  #: Tensor
+ag.max_pool2d(t, 2, stride=1)  #: Tensor
+ag.max_unpool2d(t, a, (1, 2, 2, 1), 2)  #: Tensor
+ag.maximum(t, 0)  #: Tensor
+ag.mean(t)  #: Tensor
+ag.min(t)  #: Tensor
+ag.minimum(0, t)  #: Tensor
+ag.mse(t, a)  #: Tensor
+ag.multiply(t, t)  #: Tensor
+ag.negative(t)  #: Tensor
+ag.normal_cdf(t)  #: Tensor
+ag.pad(t, ((1, 0), (2, 1)))  #: Tensor
+ag.power(2, t)  #: Tensor
+ag.relu(t)  #: Tensor
+ag.relu_gradient(t, t)  #: Tensor
+ag.reshape(t, (3, 2))  #: Tensor
+ag.scatter(t, 0, (4,))  #: Tensor
+ag.sigmoid(t)  #: Tensor
+ag.silu(t)  #: Tensor
+ag.sin(t)  #: Tensor
+ag.softmax(t)  #: Tensor
+ag.softplus(t)  #: Tensor
+ag.sqrt(t)  #: Tensor
+ag.square(t)  #: Tensor
+ag.squeeze(t)  #: Tensor
+ag.stack([t, t])  #: Tensor
+ag.std(t, ddof=1)  #: Tensor
+ag.subtract(t, t)  #: Tensor
+ag.sum(t, axis=(0, 1), keepdims=True)  #: Tensor
+ag.take(t, [0, 1], axis=0)  #: Tensor
+ag.tanh(t)  #: Tensor
+ag.transpose(t, (1, 0))  #: Tensor
+ag.var(t)  #: Tensor
+ag.where(t > 0, t, 0)  #: Tensor
+ag.where(a > 0, 0, t)  #: Tensor
+ag.relu(a)  #: Any
+ag.linear(a, a, b=a)  #: Any
+ag.rleu(t)  #: error
+ag.relu()  #: error
+ag.relu(t, 1)  #: error
+ag.conv2d(t)  #: error
+ag.conv2d(t, t, nonsense=4)  #: error
+ag.conv2d(t, t, stride="a")  #: error
+ag.conv2d(t, t, padding="smae")  #: error
+ag.sum(t, dim=0)  #: error
+ag.mse(t, a, reduction="avg")  #: error
+ag.max_pool2d(a)  #: error
+
+
+# Your own
+@ag.primitive
+def swish(x, beta=1.0):
+    return x / (1 + np.exp(-beta * x))
+
+
+@ag.primitive(examples=lambda rng: [(rng.normal(size=3),)], symbol="~")
+def swoosh(x: np.ndarray, beta: float = 1.0) -> np.ndarray:
+    return x * beta
+
+
+swish.vjp(x=lambda g, x, out, beta: g * (beta * out + ag.sigmoid(beta * x) * (1 - beta * out)))
+swoosh.into(x=lambda buffer, g: None)
+swoosh.over(x=lambda g: g)
+swish(t)  #: Tensor
+swish(t, beta=2.0)  #: Tensor
+swish(t, 2.0)  #: Tensor
+swoosh(t)  #: Tensor
+swoosh(t, beta=2.0)  #: Tensor
+swoosh(a)  #: Any
+swish()  #: error
+swish(t, gamma=1.0)  #: error
+swoosh(t, beta="x")  #: error
+swoosh.vjp(x=4)  #: error
+ag.primitive(smybol="+")  #: error
+
+
+# Functions of functions
+def f(x: ag.Tensor, y: Any = 1.0) -> ag.Tensor:
+    return ag.sum(x * y)
+
+
+ag.grad(f)(a)  #: ndarray
+ag.grad(f)(2.0)  #: ndarray
+ag.grad(f)(t)  #: Any
+ag.grad(f)({"w": a})  #: Any
+ag.grad(ag.grad(f))(a)  #: ndarray
+ag.grad(f, argnums=(0, 1))(a, a)  #: tuple[ndarray, ...]
+ag.value_and_grad(f)(a, y=2.0)  #: tuple[ndarray, ndarray]
+ag.value_and_grad(f, (0, 1))(a, a)  #: tuple[ndarray, tuple[ndarray, ...]]
+ag.jacobian(f)(a)  #: ndarray
+ag.hessian(f)(a)  #: ndarray
+ag.vjp(f, a)[0]  #: ndarray
+ag.vjp(f, a)[1](1.0)  #: tuple[Any, ...]
+ag.jvp(f, (a,), (a,))  #: tuple[ndarray, ndarray]
+ag.hvp(f, (a,), (a,))  #: tuple[Any, ...]
+ag.checkpoint(f, t)  #: Tensor
+ag.check_gradients(f, a)  #: float
+ag.grad(4)  #: error
+ag.grad(f, argnum=1)  #: error
+
+
+@ag.no_grad()
+def predict(x: ag.Tensor) -> ag.Tensor:
+    return x * 2
+
+
+predict(t)  #: Tensor
+predict()  #: error
+with ag.no_grad(), ag.enable_grad(), ag.scope("encoder"):
+    t * 2  #: Tensor
+nn.Linear(2, 3, rng=np.random.default_rng(0)).w  #: Tensor
+"""
+
+LINES = PROGRAM.split("\n")
+WANTED = {i: line.rpartition("#: ")[2] for i, line in enumerate(LINES, 1) if "#: " in line}
+SOURCES = str(Path(ag.__file__).parents[1])
+
+
+@pytest.fixture
+def program(tmp_path):
+    """The program in a file, each expression of known type in ``reveal_type``."""
+    path = tmp_path / "program.py"
+    path.write_text(re.sub(r"^( *)(.*?)  #: (?!error).*", r"\1reveal_type(\2)", PROGRAM, flags=re.MULTILINE))
+    return path
+
+
+def run(*command):
+    offline = {"HTTPS_PROXY": "http://127.0.0.1:9", "MYPYPATH": SOURCES}
+    return subprocess.run(
+        command, env={**os.environ, **offline}, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def short(revealed):
+    """A type without modules, and without the parameters of arrays."""
+    name = re.sub(r"\b[a-z_]\w*\.", "", revealed)
+    parameters = r"\[(?:[^\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])*\]"
+    return re.sub("ndarray" + parameters, "ndarray", name)
+
+
+def compare(reports):
+    """Compare what a checker reports, (line, severity, message), with the program's comments."""
+    found = {}
+    for line, severity, message in reports:
+        if severity == "error":
+            found[line] = "error"
+        elif revealed := re.search(r'[Tt]ype .*is "([^"]*)"$', message):
+            found.setdefault(line, short(revealed[1]))
+    for i, line in enumerate(LINES, 1):
+        assert (i, found.get(i)) == (i, WANTED.get(i)), line
+
+
+def test_the_program_has_every_operation():
+    operations = {name for name, value in vars(ag).items() if isinstance(value, Primitive)}
+    assert operations <= set(re.findall(r"^ag\.(\w+)\(.*#: Tensor$", PROGRAM, re.MULTILINE))
+
+
+def test_mypy(program, tmp_path):
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    done = run(sys.executable, "-m", "mypy", "--config-file=", f"--cache-dir={tmp_path}", "--output=json", str(program))
+    assert not done.stderr
+    reports = map(json.loads, done.stdout.splitlines())
+    compare([(r["line"], r["severity"], r["message"]) for r in reports if r["file"].endswith("program.py")])
+
+
+def test_pyright(program, tmp_path):
+    command = shutil.which("pyright", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
+    if command is None:
+        pytest.skip("pyright is not installed")
+    settings = {"extraPaths": [SOURCES], "reportUnusedExpression": False}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    done = run(command, "--outputjson", f"--pythonpath={sys.executable}", "-p", str(tmp_path))
+    if not done.stdout.startswith("{"):
+        pytest.skip(f"pyright does not start without a network: {done.stderr[-200:]}")
+    reports = json.loads(done.stdout)["generalDiagnostics"]
+    compare([(r["range"]["start"]["line"] + 1, r["severity"], r["message"]) for r in reports])
