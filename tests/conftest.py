@@ -12,6 +12,8 @@ from hypothesis import settings
 
 from autograd_cnn.engine.registry import registry
 
+pytest.register_assert_rewrite("wording")
+
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("repeatable")
 
