@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.tensor import registry
+from autograd_cnn.engine.registry import registry
 
 PUBLIC = """
     Tensor add subtract multiply divide negative power exp log log1p expm1 sqrt square abs sin cos tanh maximum minimum
