@@ -74,7 +74,7 @@ def test_a_module_without_forward():
     Empty()(1)
 
 
-def test_what_is_said_of_a_missing_name_exists():
+def test_the_recommended_names_exist():
     for name, cure in ADVICE.items():
         assert name not in [*registry, *vars(Tensor)]
         assert all(hasattr(ag, known) for known in re.findall(r"\bag\.(\w+)", cure)), cure

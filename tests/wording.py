@@ -26,7 +26,7 @@ def spelled(text, case):
 
 
 def says(kind, text, cure=None):
-    """The decorated program ends in an error of exactly this kind and text; the cure does not."""
+    """The decorated program raises an error of exactly this type and text; the cure raises none."""
 
     def decorate(case):
         @functools.wraps(case)
@@ -44,17 +44,17 @@ def says(kind, text, cure=None):
 
 
 def warns(category, text, cure=None):
-    """The program warns exactly once however often it runs, at the line marked ``# here``; the cure does not."""
+    """The decorated program, run three times, warns once, at the line marked ``# here``; the cure does not warn."""
 
     def decorate(case):
         @functools.wraps(case)
         def test():
-            with warnings.catch_warnings(record=True) as told:
+            with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("default")
                 for _ in range(3):
                     case()
-            assert [str(w.message) for w in told] == [spelled(text, case)]
-            assert [(w.category, w.filename, w.lineno) for w in told] == [
+            assert [str(w.message) for w in caught] == [spelled(text, case)]
+            assert [(w.category, w.filename, w.lineno) for w in caught] == [
                 (category, case.__code__.co_filename, lines_of(case)["here"])
             ]
             if cure is not None:

@@ -140,7 +140,7 @@ def test_checkpoint_refuses_a_result_that_changed(layers):
         ag.checkpoint(lambda h: ag.dropout(h, 0.5, rng), x).sum().backward()
 
 
-def test_what_checkpoint_will_run_on_again_is_locked(layers):
+def test_checkpoint_locks_the_arrays_that_it_will_use_again(layers):
     x, (w, *_) = layers
     out = ag.checkpoint(lambda h: ag.tanh(h @ w), x)
     for t in (x, w):

@@ -157,9 +157,9 @@ def test_data_of_another_shape():
     leaf(2, name="w").data = np.ones(3, np.float32)
 
 
-@pytest.mark.parametrize(("grad", "told"), [(0, "0"), ([0, 0], "[0, 0]"), (np.zeros(3), "(3,) float64")])
-def test_gradient_of_something_else(grad, told):
-    @says(ValueError, f"w.grad = ...: got {told}, want (2,) float32, or None to clear it")
+@pytest.mark.parametrize(("grad", "description"), [(0, "0"), ([0, 0], "[0, 0]"), (np.zeros(3), "(3,) float64")])
+def test_gradient_of_something_else(grad, description):
+    @says(ValueError, f"w.grad = ...: got {description}, want (2,) float32, or None to clear it")
     def program():
         leaf(2, name="w").grad = grad
 
@@ -206,7 +206,7 @@ def test_a_tensor_of_objects(data):
 
 
 @pytest.mark.parametrize("kind", [float, int, bool, Tensor.item, "{:.3f}".format])
-def test_of_many_numbers_none_is_chosen(kind):
+def test_a_tensor_of_many_numbers_is_not_one_number(kind):
     who = getattr(kind, "__name__", "")
     cure = ".data.any() or .data.all()" if kind is bool else ".mean() or .sum(); or take one: [0, 0]"
 

@@ -63,7 +63,7 @@ def test_the_error_of_numpy_is_kept_as_the_cause():
 
 
 def test_messages_find_the_line_through_layers_of_the_package():
-    """`mean` calls what is inside the package; the line named is the user's."""
+    """The error arises inside the package; the message names the user's line."""
 
     def program():
         return ag.jacobian(lambda x: x @ np.ones((4, 2)))(np.ones(3))  # here
@@ -72,7 +72,7 @@ def test_messages_find_the_line_through_layers_of_the_package():
         program()
 
 
-def test_einsum_is_told_in_numpy_s_words():
+def test_einsum_raises_with_numpys_message():
     with pytest.raises(ValueError, match="einsum: operands could not be broadcast together with remapped shapes"):
         ag.einsum("ij,jk", leaf(2, 3), leaf(2, 3))
 
@@ -105,7 +105,7 @@ def test_an_error_inside_a_rule_says_where_it_was():
     assert getattr(caught.value, "__notes__", [note]) == [note]  # Python 3.10 has none
 
 
-def softplus_of_ones_own():
+def user_softplus():
     @ag.primitive
     def my_softplus(x):
         return np.log1p(np.exp(x))
@@ -116,18 +116,18 @@ def softplus_of_ones_own():
 @says(
     TypeError,
     "my_softplus.vjp(x): asks for 'ouput'. It can have g, out, x, x_shape, out_shape. Did you mean 'out'?",
-    cure=lambda: softplus_of_ones_own().vjp(x=lambda g, out: g * (1 - np.exp(-out))),
+    cure=lambda: user_softplus().vjp(x=lambda g, out: g * (1 - np.exp(-out))),
 )
 def test_a_rule_that_asks_for_an_unknown_name():
-    softplus_of_ones_own().vjp(x=lambda g, ouput: g)
+    user_softplus().vjp(x=lambda g, ouput: g)
 
 
 @says(TypeError, "my_softplus.vjp: y is not an input. It has x")
 def test_a_rule_for_an_unknown_input():
-    softplus_of_ones_own().vjp(y=lambda g: g)
+    user_softplus().vjp(y=lambda g: g)
 
 
-def blur_of_ones_own():
+def user_blur():
     @ag.primitive
     def blur(x, sigma):
         return x * sigma
@@ -139,22 +139,22 @@ def blur_of_ones_own():
 @says(
     TypeError,
     "blur: no rule for sigma, which requires a gradient. blur.vjp(sigma=lambda g, ...: ...), or pass sigma.detach()",
-    cure=lambda: blur_of_ones_own()(leaf(2), leaf(2).detach()).sum().backward(),
+    cure=lambda: user_blur()(leaf(2), leaf(2).detach()).sum().backward(),
 )
 def test_an_input_without_a_rule():
-    blur_of_ones_own()(leaf(2), leaf(2, name="sigma"))
+    user_blur()(leaf(2), leaf(2, name="sigma"))
 
 
 @says(ValueError, "my_softplus: the rule for x ({rule}) returned (3,), x is (4, 3)")
 def test_a_rule_that_returns_another_shape():
-    my_softplus = softplus_of_ones_own()
+    my_softplus = user_softplus()
     my_softplus.vjp(x=lambda g, x: g[0])  # rule
     my_softplus(leaf(4, 3)).sum().backward()
 
 
 @says(TypeError, "my_softplus: the rule for x returned None: is there a return?")
 def test_a_rule_that_returns_nothing():
-    my_softplus = softplus_of_ones_own()
+    my_softplus = user_softplus()
     my_softplus.vjp(x=lambda g, x: None)
     my_softplus(leaf(2)).sum().backward()
 
@@ -164,7 +164,7 @@ def test_a_rule_that_returns_nothing():
     "my_softplus: the rule for x returned float64 for a float32 gradient: a NumPy scalar, or np.zeros without dtype?",
 )
 def test_a_rule_that_returns_another_dtype():
-    my_softplus = softplus_of_ones_own()
+    my_softplus = user_softplus()
     my_softplus.vjp(x=lambda g, x: np.zeros(2))
     my_softplus(leaf(2)).sum().backward()
 

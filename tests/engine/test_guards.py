@@ -41,7 +41,7 @@ def test_a_leaf_is_free_once_the_graph_is_dropped():
     assert not refused(x.data)
 
 
-def test_what_is_not_saved_is_not_locked():
+def test_an_array_that_is_not_saved_is_not_locked():
     x, batch = leaf([1.0, 2.0]), np.ones(2)
     loss = (x + batch).sum()
     assert not refused(batch)

@@ -75,7 +75,7 @@ def test_a_function_is_recorded(name):
 # Plain arrays
 
 
-def test_what_has_no_derivative_to_lose_is_a_plain_array():
+def test_functions_without_a_derivative_return_plain_arrays():
     x, y = leaf([1.0, -2.0]), leaf([1.0, 3.0])
     for out in (
         x > 0, x == y, x != 1, x <= y, np.array([0.0, 0.0]) < x, np.isfinite(x), np.greater(x, y), np.sign(x),
@@ -88,7 +88,7 @@ def test_what_has_no_derivative_to_lose_is_a_plain_array():
     np.testing.assert_array_equal(np.zeros_like(x), [0, 0])
 
 
-def test_what_was_not_recorded_is_a_plain_array_to_numpy():
+def test_numpy_converts_a_tensor_without_history():
     x = Tensor([1.0, 2.0])
     np.testing.assert_array_equal(np.asarray(x), [1, 2])
     np.testing.assert_array_equal(np.array([x, x]), [[1, 2], [1, 2]])
@@ -120,6 +120,6 @@ def test_what_was_not_recorded_is_a_plain_array_to_numpy():
         lambda t: np.mean(t, dtype=np.float32),
     ],
 )
-def test_what_would_leave_the_graph_is_refused(program):
+def test_a_call_that_would_leave_the_graph_raises(program):
     with pytest.raises(TypeError):
         program(leaf([1.0, 2.0]) * 1)

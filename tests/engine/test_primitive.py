@@ -15,7 +15,7 @@ def leaf(data, **options):
 # Recording
 
 
-def test_nothing_flows_into_what_needs_no_gradient():
+def test_no_rule_runs_for_an_input_that_needs_no_gradient():
     """No rule is evaluated for the image batch, nor for frozen weights."""
     calls = []
 
@@ -29,7 +29,7 @@ def test_nothing_flows_into_what_needs_no_gradient():
     assert calls == ["w", "x"]
 
 
-def test_what_no_rule_asks_for_is_not_kept():
+def test_a_node_keeps_only_what_its_rules_ask_for():
     def kept(out):
         return [a.shape for a in out._node.saved if isinstance(a, np.ndarray)]
 
@@ -41,7 +41,7 @@ def test_what_no_rule_asks_for_is_not_kept():
     assert kept(x @ w.data) == [(3, 4)]
 
 
-def test_each_rule_of_a_joint_one_is_called_once():
+def test_a_joint_rule_is_called_once():
     calls = []
 
     @ag.primitive
@@ -82,7 +82,7 @@ def doubled():
     return double, calls
 
 
-def test_a_twin_writes_over_a_gradient_that_is_the_walks_own(doubled):
+def test_a_twin_writes_over_a_gradient_that_the_walk_owns(doubled):
     double, calls = doubled
     x = leaf(np.array([1.0, 2.0]))
     ag.sum(double(x) * np.array([3.0, 5.0])).backward()
@@ -90,7 +90,7 @@ def test_a_twin_writes_over_a_gradient_that_is_the_walks_own(doubled):
     assert len(calls) == 1
 
 
-def test_what_is_somebody_elses_is_not_written_over(doubled):
+def test_a_twin_does_not_write_over_the_users_gradient(doubled):
     double, calls = doubled
     x, seed = leaf(np.array([1.0, 2.0])), np.array([3.0, 5.0])
     double(x).backward(seed)  # the user's
@@ -103,7 +103,7 @@ def test_what_is_somebody_elses_is_not_written_over(doubled):
     assert not calls
 
 
-def test_a_gradient_that_was_asked_for_is_not_written_over(doubled):
+def test_a_twin_does_not_write_over_a_gradient_that_is_returned(doubled):
     double, calls = doubled
     x = leaf(np.array([1.0, 2.0]))
     h = double(x)
@@ -114,7 +114,7 @@ def test_a_gradient_that_was_asked_for_is_not_written_over(doubled):
     np.testing.assert_array_equal(ag.sum(slope).gradient(x).data, [4.0, 4.0])
 
 
-def test_one_array_for_two_inputs_is_not_written_over(doubled):
+def test_a_twin_does_not_write_over_one_array_for_two_inputs(doubled):
     double, calls = doubled
 
     def rule(g):

@@ -100,11 +100,11 @@ def test_a_network_in_float32_holds_nothing_else(rng):
     z = ag.gelu(ag.linear(ag.flatten(h, 1), w2, b2) * np.sqrt(2 / 64))
     loss = ag.cross_entropy(z, np.arange(4), label_smoothing=0.1) + 1e-4 * ag.sum(w1 * w1) / 2
 
-    seen, arrays, nodes = set(), [], [loss._node]
+    visited, arrays, nodes = set(), [], [loss._node]
     while nodes:
         node = nodes.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
+        if id(node) not in visited:
+            visited.add(id(node))
             arrays += [a for a in getattr(node, "saved", None) or () if isinstance(a, np.ndarray)]
             nodes += [n for n in getattr(node, "inputs", ()) if hasattr(n, "birth")]
     kinds = {a.dtype for a in arrays if a.dtype.kind == "f"}

@@ -96,7 +96,7 @@ def test_interior_gradients():
     assert x.grad == 27
 
 
-def test_gradient_goes_only_where_it_is_asked():
+def test_gradient_runs_only_the_rules_on_the_way_to_its_targets():
     calls = []
 
     @ag.primitive

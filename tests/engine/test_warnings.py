@@ -91,9 +91,9 @@ def test_float64_beside_float32():
     ("f", "x"), [(ag.log, 0.0), (ag.exp, 1000.0), (lambda x: x / 0, 1.0), (lambda x: x**-1, 0.0), (ag.sqrt, -1.0)]
 )
 def test_numpy_warns_once_in_the_forward_and_the_walk_is_silent(f, x):
-    with pytest.warns(RuntimeWarning, match="encountered") as told:
+    with pytest.warns(RuntimeWarning, match="encountered") as caught:
         out = f(Tensor([x], requires_grad=True))
-    assert len(told) == 1
+    assert len(caught) == 1
     out.backward(np.ones(1))
 
 
@@ -112,12 +112,12 @@ def test_nan_is_bracketed_where_it_was_not_saved():
 
 
 def test_an_operation_is_not_blamed_for_a_nan_that_it_was_given():
-    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning) as told:
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning) as caught:
         ag.exp(ag.log(Tensor([-1.0], requires_grad=True))).sum().backward()
-    assert "log" in str(told[0].message)
-    assert "First in exp" not in str(told[0].message)
+    assert "log" in str(caught[0].message)
+    assert "First in exp" not in str(caught[0].message)
 
 
-def test_nothing_is_said_of_nan_with_an_explicit_gradient():
+def test_no_warning_about_nan_with_an_explicit_gradient():
     with np.errstate(all="ignore"):
         ag.sqrt(Tensor([-1.0], requires_grad=True)).backward(np.ones(1))

@@ -1,4 +1,4 @@
-"""Every registered primitive keeps the promises that its users rely on, and computes what it is said to compute."""
+"""Every registered primitive passes `conformance` and equals the textbook's formula."""
 
 import itertools
 import math
@@ -58,7 +58,7 @@ def test_every_registered_operation_is_tried():
     }
 
 
-# Values: against NumPy where it has the function, else against the textbook, one element or one loop at a time.
+# Values: against NumPy where it has the function, else against the textbook's formula or loops.
 
 
 def elementwise(formula):
@@ -191,7 +191,7 @@ def test_value(name):
         np.testing.assert_allclose(out, want, rtol=1e-12, atol=1e-12)
 
 
-# Derivatives, more sharply than central differences can tell.
+# Derivatives, more precisely than central differences.
 
 BILINEAR = """
     add subtract multiply negative alias sum mean reshape transpose flatten squeeze expand_dims broadcast_to
@@ -353,7 +353,7 @@ WITHOUT_IMAGES = """
 
 
 @pytest.mark.parametrize("name", WITHOUT_IMAGES)
-def test_no_images_at_all(name):
+def test_a_batch_without_images(name):
     x = Tensor(np.zeros((0, 4, 4, 3)), requires_grad=True)
     w = {"conv2d": (2, 2, 3, 5), "conv_transpose2d": (2, 2, 5, 3), "linear": (3, 5)}.get(name)
     w = None if w is None else Tensor(np.ones(w), requires_grad=True)

@@ -132,7 +132,7 @@ def test_one_hot_labels_of_integers():
     """,
     cure=lambda: ag.cross_entropy(ag.flatten(leaf(2, 8, 8, 3), 1), np.zeros(2, np.int64)),
 )
-def test_labels_of_images_that_nobody_flattened():
+def test_labels_of_images_that_are_not_flattened():
     ag.cross_entropy(leaf(2, 8, 8, 3), np.zeros(2, np.int64))  # here
 
 
@@ -244,7 +244,7 @@ def test_weights_in_another_order(x, w, cure):
     """,
     cure=lambda: ag.conv2d(leaf(8, 32, 32, 3), leaf(16, 3, 3, 3).transpose(2, 3, 1, 0), leaf(16)),
 )
-def test_weights_whose_other_order_only_the_bias_betrays():
+def test_weights_in_another_order_that_only_the_bias_shows():
     ag.conv2d(leaf(8, 32, 32, 3), leaf(16, 3, 3, 3), leaf(16))  # here
 
 
