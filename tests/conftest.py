@@ -1,4 +1,4 @@
-"""What every test relies on: no network, a registry left as it was found, hypothesis that repeats itself."""
+"""Fixtures for every test: no network, a registry restored after each test, repeatable hypothesis."""
 
 import os
 import signal
@@ -12,13 +12,15 @@ from hypothesis import settings
 
 from autograd_cnn.engine.registry import registry
 
+pytest.register_assert_rewrite("wording")
+
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)
 def own_registry():
-    """Primitives that a test defines are gone when it ends."""
+    """Remove the primitives that a test defines when it ends."""
     before = dict(registry)
     yield
     registry.clear()
@@ -27,7 +29,7 @@ def own_registry():
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c():
-    """It interrupts, also where the tests run in the background of a shell, which would have it ignored."""
+    """Ctrl-C interrupts, also in a background job, where a shell has it ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

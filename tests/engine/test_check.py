@@ -1,4 +1,4 @@
-"""The suite that judges rules is judged here: it must accept the right ones and reject every wrong one."""
+"""`check_gradients` and `conformance` accept right rules and reject wrong ones."""
 
 import copy
 import functools
@@ -187,7 +187,7 @@ def test_a_wrong_forward_function_is_rejected(function, message):
 
 
 @pytest.mark.parametrize("examples", [lambda rng: [], lambda rng: [rng.normal(size=3)], lambda rng: [3]])
-def test_examples_that_are_none_are_rejected(examples):
+def test_malformed_examples_are_rejected(examples):
     with pytest.raises(AssertionError) as caught:
         conformance(one(lambda x: -x, examples=examples, x=lambda g: -g))
     assert str(caught.value) == (
@@ -214,7 +214,7 @@ def test_the_element_that_is_wrong_is_named():
     assert str(caught.value) == "f, input 0[2]: rule 6.006, differences 6, off by 6.0e-03; 1 of 9 elements"
 
 
-def test_a_single_wrong_element_of_many_is_caught(rng):
+def test_one_wrong_element_of_many_is_caught(rng):
     """Beyond 200 elements random directions are tried: each of them sees every element."""
     factor = np.ones(1000)
     factor[617] = 1.001
@@ -223,12 +223,12 @@ def test_a_single_wrong_element_of_many_is_caught(rng):
         check_gradients(f, rng.normal(size=1000))
 
 
-def test_kinks_are_skipped_and_too_many_refused():
+def test_kinks_are_skipped_and_too_many_are_rejected():
     assert check_gradients(ag.relu, np.array([0.0, *np.linspace(1, 2, 10)])) < 1e-6
     with pytest.raises(AssertionError, match=r"relu: 1 of 2 elements lie on kinks\. Choose other inputs"):
         check_gradients(ag.relu, np.array([0.0, 1.0]))
 
 
-def test_integers_pass_and_second_order_is_asked_for(rng):
+def test_integers_are_not_differentiated_in_second_order(rng):
     logits, labels = rng.normal(size=(4, 3)), np.array([0, 1, 2, 2])
     assert check_gradients(ag.cross_entropy, logits, labels, order=2) < 1e-6

@@ -134,10 +134,10 @@ LOUD = {
 @pytest.mark.parametrize("row", LOUD)
 def test_row_that_warns(row, dtype):
     f, x, value, slope = LOUD[row]
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         got, grad = value_and_slope(f, x, dtype)
-    assert [w.category for w in told] == [UserWarning if row.startswith("bce") else RuntimeWarning]
+    assert [w.category for w in caught] == [UserWarning if row.startswith("bce") else RuntimeWarning]
     np.testing.assert_allclose(got, np.array(value, dtype), rtol=1e-6)
     np.testing.assert_allclose(grad, np.array(slope, dtype), rtol=1e-6)
 

@@ -164,7 +164,7 @@ def test_broadcast_pair(name, first, second, rng):
 
 
 @given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, min_side=0, max_side=3))
-def test_what_broadcasting_repeats_is_summed(shapes):
+def test_the_gradient_of_broadcasting_sums_over_the_copies(shapes):
     x, y = (Tensor(np.ones(shape), requires_grad=True) for shape in shapes.input_shapes)
     out = x + y
     assert out.shape == shapes.result_shape
@@ -190,7 +190,7 @@ indices = st.one_of(
 
 
 @given(indices, indices)
-def test_an_index_puts_back_what_it_took(first, second):
+def test_the_gradient_of_an_index_goes_back_to_the_indexed_elements(first, second):
     rng = np.random.default_rng(3)
     data = rng.normal(size=SHAPE)
     x = Tensor(data, requires_grad=True)
@@ -218,7 +218,7 @@ def test_indexing_is_differentiable_twice(index):
 
 @given(st.sampled_from([0, 1, 2, -1, -2, None]), hnp.arrays(np.int64, hnp.array_shapes(max_dims=2, max_side=4),
                                                             elements=st.integers(-2, 1)))  # fmt: skip
-def test_take_puts_back_what_it_took(axis, where):
+def test_the_gradient_of_take_goes_back_to_the_taken_elements(axis, where):
     data = np.random.default_rng(5).normal(size=SHAPE)
     ag.check_gradients(lambda x: ag.take(x, where, axis), data, eps=1.0, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(ag.take(Tensor(data), where, axis).data, np.take(data, where, axis))

@@ -9,11 +9,11 @@ import sys
 import numpy as np
 import pytest
 import safetensors.numpy
-from runs import interrupting, line, points, train
 
 import autograd_cnn as ag
 from autograd_cnn.arrayfile import read_arrays
 from autograd_cnn.training import CheckpointError, fit, load_checkpoint, save_checkpoint
+from runs import interrupting, line, points, train
 
 # Stopping and going on
 

@@ -7,10 +7,10 @@ import threading
 
 import numpy as np
 import pytest
-from runs import interrupting, line, points, train
 
 import autograd_cnn as ag
 from autograd_cnn.training import evaluate, predict
+from runs import interrupting, line, points, train
 
 # What it does
 

@@ -1,0 +1,162 @@
+"""Checkpoints: the same bits as without, and nothing kept of what happened inside."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+
+
+def close(got, want, rtol=1e-12):
+    np.testing.assert_allclose(got, want, rtol=rtol, atol=1e-12)
+
+
+@pytest.fixture
+def layers(rng):
+    x = Tensor(rng.normal(size=(5, 4)), requires_grad=True)
+    weights = [Tensor(rng.normal(size=(4, 4)), requires_grad=True) for _ in range(3)]
+    return x, weights
+
+
+def gradients(loss, tensors):
+    for t in tensors:
+        t.grad = None
+    loss.backward()
+    return [t.grad for t in tensors]
+
+
+def test_checkpoint_gives_the_same_bits(layers):
+    x, weights = layers
+
+    def block(h):
+        for w in weights:  # closed over: they receive their gradients too
+            h = ag.tanh(h @ w)
+        return h
+
+    plain = gradients(ag.sum(block(x) ** 2), [x, *weights])
+    saved = gradients(ag.sum(ag.checkpoint(block, x) ** 2), [x, *weights])
+    for a, b in zip(plain, saved, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_checkpoint_keeps_nothing_of_what_happened_inside(layers):
+    x, weights = layers
+
+    def block(h):
+        for w in weights:
+            h = ag.tanh(h @ w)
+        return h
+
+    out = ag.checkpoint(block, x)
+    assert out._node.saved == ()
+    assert {n.birth for n in out._node.inputs} == {t._node.birth for t in (x, *weights)}
+
+
+def test_checkpoints_nest_repeat_and_share(layers):
+    x, (w, *_) = layers
+
+    def block(h):
+        return ag.checkpoint(lambda h: ag.tanh(h @ w), ag.tanh(h @ w))
+
+    def plain(h):
+        return ag.tanh(ag.tanh(h @ w) @ w)
+
+    def twice(f):
+        return ag.sum(f(f(x)) * f(x))
+
+    want = gradients(twice(plain), [x, w])
+    for a, b in zip(want, gradients(twice(lambda h: ag.checkpoint(block, h)), [x, w]), strict=True):
+        close(a, b)
+
+
+def test_checkpoint_of_a_result(layers):
+    x, (w, *_) = layers
+
+    def f(h):
+        return ag.sum(ag.tanh(h @ w))
+
+    for a, b in zip(gradients(f(2 * x), [x, w]), gradients(ag.checkpoint(f, 2 * x), [x, w]), strict=True):
+        close(a, b)
+
+
+def test_checkpoint_of_a_result_and_of_what_it_was_made_of(layers):
+    """What lies behind an input is the outer walk's business, also where it leads to another input."""
+    x, _ = layers
+    h = 2 * x
+    loss = ag.sum(ag.checkpoint(lambda h: h * x, h))
+    loss.backward(retain_graph=True)
+    close(x.grad, 4 * x.data)
+    loss.backward()
+    close(x.grad, 8 * x.data)
+
+
+def test_checkpoint_is_differentiable_twice(layers):
+    _, (w, *_) = layers
+
+    def f(x):
+        return ag.sum(ag.tanh(ag.reshape(x, (1, 4)) @ w) ** 2)
+
+    x, v = np.arange(4.0), np.ones(4)
+    close(ag.hessian(lambda x: ag.checkpoint(f, x))(x), ag.hessian(f)(x))
+    close(ag.hvp(lambda x: ag.checkpoint(f, x), (x,), (v,))[0], ag.hvp(f, (x,), (v,))[0])
+    close(ag.jvp(lambda x: ag.checkpoint(f, x), (x,), (v,))[1], ag.jvp(f, (x,), (v,))[1])
+
+
+def test_checkpoint_runs_f_once_forward_and_once_more_backward(layers):
+    x, (w, *_) = layers
+    calls = []
+
+    def f(h):
+        calls.append(1)
+        return ag.tanh(h @ w)
+
+    out = ag.checkpoint(f, x)
+    assert len(calls) == 1
+    out.sum().backward()
+    assert len(calls) == 2
+    with ag.no_grad():
+        assert not ag.checkpoint(f, x).requires_grad
+    assert len(calls) == 3
+
+
+def test_checkpoint_of_arrays_and_of_nothing_recorded(layers):
+    x, (w, *_) = layers
+    out = ag.checkpoint(lambda a: a @ w, x.data)  # an array in: only what is closed over has a gradient
+    out.sum().backward()
+    close(w.grad, x.data.T @ np.ones((5, 4)))
+    assert not isinstance(ag.checkpoint(lambda a: a + 1, x.data), Tensor)
+    assert ag.checkpoint(lambda a: a, x) is x
+
+
+def test_checkpoint_refuses_a_result_that_changed(layers):
+    x, (w, *_) = layers
+    out = ag.checkpoint(lambda h: h @ w, x)
+    w.data = w.data + 1
+    with pytest.raises(RuntimeError, match="did a parameter change since"):
+        out.sum().backward()
+    assert x.grad is None
+    rng = np.random.default_rng(0)
+    with pytest.raises(RuntimeError, match="Does it draw random numbers"):
+        ag.checkpoint(lambda h: ag.dropout(h, 0.5, rng), x).sum().backward()
+
+
+def test_checkpoint_locks_the_arrays_that_it_will_use_again(layers):
+    x, (w, *_) = layers
+    out = ag.checkpoint(lambda h: ag.tanh(h @ w), x)
+    for t in (x, w):
+        with pytest.raises(ValueError, match="read-only"):
+            t.data[...] = 0
+    out.sum().backward()
+    for t in (x, w):
+        t.data[...] = 0
+
+
+def test_checkpoint_walks_once_unless_retained(layers):
+    x, (w, *_) = layers
+    loss = ag.checkpoint(lambda h: ag.tanh(h @ w), x).sum()
+    loss.backward(retain_graph=True)
+    once = x.grad.copy()
+    loss.backward()
+    close(x.grad, 2 * once)
+    with pytest.raises(RuntimeError, match="walked before"):
+        loss.backward()

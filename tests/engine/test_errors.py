@@ -1,0 +1,320 @@
+"""The engine's errors, word for word, with the user's numbers, names and lines; and that their cures work."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+from wording import says
+
+
+def leaf(*shape, name=None, dtype=np.float32):
+    return Tensor(np.full(shape, 0.5, dtype), requires_grad=True, name=name)
+
+
+def named(tensor, name):
+    tensor.name = name
+    return tensor
+
+
+# Backward and gradient
+
+
+@says(
+    ValueError,
+    "backward: starts from one number; probs (64, 1) has 64. Reduce it: .mean() or .sum(); or weigh it: "
+    "backward(grad=array of shape (64, 1))",
+    cure=lambda: ((leaf(64, 1) * 2).mean().backward(), (leaf(64, 1) * 2).backward(grad=np.ones((64, 1)))),
+)
+def test_backward_of_many_numbers():
+    named(leaf(64, 1) * 2, "probs").backward()
+
+
+@says(
+    ValueError,
+    "backward: loss has no history. It was made under no_grad(), or detached, or none of its inputs requires a "
+    "gradient",
+)
+def test_backward_where_nothing_was_recorded():
+    with ag.no_grad():
+        loss = named(leaf(3).sum(), "loss")
+    loss.backward()
+
+
+@says(ValueError, "backward: grad is (2,), h is (3,)")
+def test_backward_with_a_weight_of_another_shape():
+    named(leaf(3) * 2, "h").backward(np.ones(2))
+
+
+@says(
+    RuntimeError,
+    "backward: this graph was walked before ({earlier}) and sum ({forward}) has let go of its arrays. "
+    "Run the forward code again, or keep them: backward(retain_graph=True)",
+)
+def test_backward_twice():
+    loss = (leaf(3) ** 2).sum()  # forward
+    loss.backward()  # earlier
+    loss.backward()
+
+
+@says(
+    RuntimeError,
+    "backward: this graph was walked before ({earlier}) and add ({forward}) has let go of its arrays. "
+    "Run the forward code again, or keep them: backward(retain_graph=True)",
+)
+def test_backward_twice_although_nothing_was_saved():
+    loss = leaf() + leaf()  # forward
+    loss.backward()  # earlier
+    loss.backward()
+
+
+@says(
+    RuntimeError,
+    "backward: this graph was walked before ({earlier}) and multiply ({forward}) has let go of its arrays. "
+    "Run the forward code again, or keep them: backward(retain_graph=True)",
+)
+def test_backward_of_a_fresh_loss_joined_with_a_walked_one():
+    h = leaf() * 2  # forward
+    h.backward()  # earlier
+    (h + leaf()).backward()
+
+
+@says(ValueError, "gradient: loss does not depend on w (2,)")
+def test_gradient_of_what_the_loss_does_not_use():
+    named(leaf(3).sum(), "loss").gradient(leaf(2, name="w"))
+
+
+@pytest.mark.parametrize("target", ["w", np.ones(2)])
+def test_gradient_of_what_is_no_tensor(target):
+    with pytest.raises(TypeError) as caught:
+        named(leaf(3).sum(), "loss").gradient(target)
+    assert str(caught.value) == "gradient: wants Tensors on the way to loss: h, or model.conv1.w"
+
+
+@says(ValueError, "gradient: loss does not depend on x (2,), which does not require a gradient")
+def test_gradient_of_what_requires_none():
+    x = Tensor([1.0, 2.0], name="x")
+    named((leaf(2, dtype=float) * x).sum(), "loss").gradient(x)
+
+
+def test_repr_says_why_there_is_no_gradient():
+    used, unused = leaf(2), leaf(2)
+    assert "grad=None (no backward yet)" in repr(used)
+    h = used * 2
+    h.sum().backward()
+    assert "grad=(2,)" in repr(used)
+    assert "grad=None (backward ran and did not reach it)" in repr(unused)
+    assert repr(h) == "Tensor([1., 1.], float32, from multiply)"
+    assert "grad" not in repr(Tensor([1.0]))
+
+
+# Assignment, copies
+
+
+@says(
+    TypeError,
+    "h[...] = v would overwrite what backward needs (relu ({forward})). Build a new tensor: ag.where(mask, v, h), "
+    "ag.stack([...]), ag.concatenate([...])",
+    cure=lambda: ag.where(np.array([True, False]), 0.0, ag.relu(leaf(2))).sum().backward(),
+)
+def test_assignment_into_a_result():
+    h = named(ag.relu(leaf(2)), "h")  # forward
+    h[0] = 0.0
+
+
+@says(
+    TypeError,
+    "w[...] = v would overwrite a parameter. Build a new tensor: ag.where(mask, v, w), ag.stack([...]), "
+    "ag.concatenate([...])",
+)
+def test_assignment_into_a_parameter():
+    leaf(2, name="w")[0] = 0.0
+
+
+def cured_step():
+    w = leaf(2)
+    (w * w).sum().backward()
+    w.data -= 0.1 * w.grad
+    assert w.requires_grad
+    np.testing.assert_allclose(w.data, 0.4, rtol=1e-6)
+
+
+@says(
+    TypeError,
+    "w -= ... would replace the parameter by a result. Use optimiser.step(), or change its array: w.data -= ...",
+    cure=cured_step,
+)
+def test_a_step_in_place():
+    w = leaf(2, name="w")
+    w -= 0.1 * np.ones(2, np.float32)
+
+
+@says(ValueError, "w.data = ...: got (3,) float32, it is (2,) float32. Another shape or dtype is another Tensor")
+def test_data_of_another_shape():
+    leaf(2, name="w").data = np.ones(3, np.float32)
+
+
+@pytest.mark.parametrize(("grad", "description"), [(0, "0"), ([0, 0], "[0, 0]"), (np.zeros(3), "(3,) float64")])
+def test_gradient_of_something_else(grad, description):
+    @says(ValueError, f"w.grad = ...: got {description}, want (2,) float32, or None to clear it")
+    def program():
+        leaf(2, name="w").grad = grad
+
+    program()
+
+
+@says(ValueError, "w.grad = ...: got (2,) float64, want (2,) float32, or None to clear it")
+def test_gradient_of_another_dtype():
+    leaf(2, name="w").grad = np.ones(2)
+
+
+@pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_result_is_not_copied_with_its_history(copying):
+    @says(
+        TypeError,
+        "deepcopy: h is the result of relu ({forward}) and owns a history. Copy h.detach()",
+        cure=lambda: copying(ag.relu(leaf(2)).detach()),
+    )
+    def program():
+        h = named(ag.relu(leaf(2)), "h")  # forward
+        copying(h)
+
+    program()
+
+
+@says(
+    TypeError,
+    "labels is int64: only floats have a gradient. Tensor(np.float32(labels), requires_grad=True)",
+    cure=lambda: [
+        Tensor(np.float32(labels), requires_grad=True) for labels in (np.arange(3), Tensor([1, 2]), [1, 2], 3)
+    ],
+)
+def test_gradient_of_integers():
+    Tensor(np.arange(3, dtype=np.int64), requires_grad=True, name="labels")
+
+
+@pytest.mark.parametrize("data", [[None], "abc", b"abc"])
+def test_a_tensor_of_objects(data):
+    @says(TypeError, "Tensor: data is not an array of numbers. For a list of tensors: ag.stack([...])")
+    def program():
+        Tensor(data)
+
+    program()
+
+
+@pytest.mark.parametrize("kind", [float, int, bool, Tensor.item, "{:.3f}".format])
+def test_a_tensor_of_many_numbers_is_not_one_number(kind):
+    who = getattr(kind, "__name__", "")
+    cure = ".data.any() or .data.all()" if kind is bool else ".mean() or .sum(); or take one: [0, 0]"
+
+    @says(ValueError, f"{who}: wants one number; h (2, 3) has 6. Reduce it: {cure}")
+    def program():
+        kind(named(leaf(2, 3) * 2, "h"))
+
+    program()
+    assert kind(Tensor([[2.5]])) == kind(2.5) if kind is not Tensor.item else Tensor([[2.5]]).item() == 2.5
+
+
+def test_a_tensor_without_a_format_is_its_repr():
+    t = Tensor([1.0, 2.0])
+    assert f"{t}" == repr(t)
+
+
+@says(TypeError, "Tensor is final: hold one as an attribute, or write a function of tensors")
+def test_a_subclass():
+    class Parameter(Tensor):
+        pass
+
+
+# NumPy
+
+
+@says(
+    TypeError,
+    "np.arctan2: no derivative here. Leave the graph: np.arctan2(t.data, ...); or write it: @ag.primitive",
+    cure=lambda: np.arctan2(leaf(2).data, 1.0),
+)
+def test_a_ufunc_without_a_rule():
+    np.arctan2(leaf(2), 1.0)
+
+
+@says(
+    TypeError,
+    "np.linalg.norm: no derivative here. Leave the graph: np.linalg.norm(t.data, ...); or write it: @ag.primitive",
+    cure=lambda: np.linalg.norm(leaf(2).data),
+)
+def test_a_function_without_a_rule():
+    np.linalg.norm(leaf(2))
+
+
+@says(TypeError, "np.hstack is not recorded. Here: ag.concatenate([x, y], axis)")
+def test_a_function_that_is_called_otherwise_here():
+    np.hstack([leaf(2), leaf(2)])
+
+
+@says(TypeError, "np.add with .reduce is not recorded. Use ag.add, or leave the graph: .data")
+def test_a_method_of_a_ufunc():
+    np.add.reduce(leaf(2))
+
+
+@says(TypeError, "np.multiply with out= is not recorded. Use ag.multiply, or leave the graph: .data")
+def test_an_array_times_equals_a_tensor():
+    array = np.ones(2, np.float32)
+    array *= leaf(2)
+
+
+@says(
+    TypeError,
+    "np.asarray(loss) would leave the graph: loss.data. For a list of tensors: ag.stack([...])",
+    cure=lambda: np.asarray(leaf(2).data),
+)
+def test_asarray_of_a_result():
+    np.asarray(named(leaf(2) * 2, "loss"))
+
+
+@says(
+    TypeError,
+    "np.asarray(a) would leave the graph: a.data. For a list of tensors: ag.stack([...])",
+    cure=lambda: ag.stack([leaf(2), leaf(2)]).sum().backward(),
+)
+def test_an_array_of_tensors():
+    np.array([leaf(2, name="a"), leaf(2, name="b")])
+
+
+# Transforms
+
+
+@says(
+    TypeError,
+    "f: argument 1, counted from 0, is to be differentiated, and 1 were given; arguments by keyword are constants",
+)
+def test_an_argument_that_was_not_given():
+    def f(x, y):
+        return x * y
+
+    ag.grad(f, 1)(2.0, y=3.0)
+
+
+@pytest.mark.parametrize("transform", [ag.jvp, ag.hvp])
+@pytest.mark.parametrize(("args", "tangents"), [(1.0, 1.0), ((1.0,), ()), (np.ones(2), np.ones(2))])
+def test_tangents_come_in_a_tuple(transform, args, tangents):
+    who = transform.__name__
+
+    @says(TypeError, f"{who}: wants as many tangents as arguments, both in tuples: ag.{who}(f, (x,), (dx,))")
+    def program():
+        transform(lambda x: x * x, args, tangents)
+
+    program()
+
+
+@says(
+    RuntimeError,
+    "checkpoint: f gave another result when it was run again. Does it draw random numbers, or did a parameter change "
+    "since? Draw outside, and pass what was drawn",
+)
+def test_checkpoint_of_something_random():
+    rng = np.random.default_rng(0)
+    ag.checkpoint(lambda x: x * rng.normal(size=2), leaf(2)).sum().backward()

@@ -1,0 +1,176 @@
+"""The errors of calls and rules, the user's own included, word for word."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+from wording import says, spelled
+
+
+def leaf(*shape, name=None, dtype=np.float32):
+    return Tensor(np.full(shape, 0.5, dtype), requires_grad=True, name=name)
+
+
+# Calls
+
+
+@says(
+    ValueError,
+    """
+    add: x (2,) and y (3,) do not broadcast
+      x (2,) float32    y (3,) float32
+      at {here}
+      Shapes are compared from the right; each pair must be equal or contain a 1.
+    """,
+)
+def test_shapes_that_do_not_broadcast():
+    leaf(2) + leaf(3)  # here
+
+
+@says(
+    ValueError,
+    """
+    add: h (64, 10) and b (64,) do not broadcast
+      x h (64, 10) float32    y b (64,) float32
+      at {here}
+      b.reshape(64, 1)?
+    """,
+    cure=lambda: leaf(64, 10) + leaf(64).reshape(64, 1),
+)
+def test_a_column_meant_and_a_row_given():
+    leaf(64, 10, name="h") + leaf(64, name="b")  # here
+
+
+@says(
+    TypeError,
+    "conv2d: has no parameter 'strid', only (x, w, b=None, stride=1, padding=0, dilation=1, groups=1). "
+    "Did you mean 'stride'?",
+)
+def test_an_option_misspelled():
+    ag.conv2d(leaf(1, 4, 4, 3), leaf(1, 1, 3, 4), strid=2)
+
+
+@says(TypeError, "concatenate: tensors is a list of tensors, not (2,) float32")
+def test_concatenate_of_one_tensor():
+    ag.concatenate(leaf(2))
+
+
+def test_the_error_of_numpy_is_kept_as_the_cause():
+    with pytest.raises(ValueError, match="do not broadcast") as caught:
+        leaf(2) + leaf(3)
+    assert "could not be broadcast" in str(caught.value.__cause__)
+
+
+def test_messages_find_the_line_through_layers_of_the_package():
+    """The error arises inside the package; the message names the user's line."""
+
+    def program():
+        return ag.jacobian(lambda x: x @ np.ones((4, 2)))(np.ones(3))  # here
+
+    with pytest.raises(ValueError, match=spelled("{here}", program)):
+        program()
+
+
+def test_einsum_raises_with_numpys_message():
+    with pytest.raises(ValueError, match="einsum: operands could not be broadcast together with remapped shapes"):
+        ag.einsum("ij,jk", leaf(2, 3), leaf(2, 3))
+
+
+def test_lists_are_arrays_with_and_without_a_tensor():
+    expected = ag.cross_entropy(np.array([[1.0, 2.0]]), np.array([0]))
+    assert ag.cross_entropy([[1.0, 2.0]], [0]) == expected
+    assert (ag.add([1, 2], [3, 4]) == [4, 6]).all()
+    assert (ag.concatenate([[1.0, 2.0], [3.0]]) == [1, 2, 3]).all()
+    assert ag.multiply([1.0, 2.0], leaf(2)).dtype == np.float32
+
+
+# Rules
+
+
+def test_an_error_inside_a_rule_says_where_it_was():
+    @ag.primitive
+    def faulty(x):
+        return x * 1
+
+    faulty.vjp(x=lambda g: g.no_such_attribute)
+
+    def program():
+        h = faulty(leaf(2))  # forward
+        h.sum().backward()
+
+    with pytest.raises(AttributeError) as caught:
+        program()
+    note = spelled("while differentiating faulty ({forward}) for x", program)
+    assert getattr(caught.value, "__notes__", [note]) == [note]  # Python 3.10 has none
+
+
+def user_softplus():
+    @ag.primitive
+    def my_softplus(x):
+        return np.log1p(np.exp(x))
+
+    return my_softplus
+
+
+@says(
+    TypeError,
+    "my_softplus.vjp(x): asks for 'ouput'. It can have g, out, x, x_shape, out_shape. Did you mean 'out'?",
+    cure=lambda: user_softplus().vjp(x=lambda g, out: g * (1 - np.exp(-out))),
+)
+def test_a_rule_that_asks_for_an_unknown_name():
+    user_softplus().vjp(x=lambda g, ouput: g)
+
+
+@says(TypeError, "my_softplus.vjp: y is not an input. It has x")
+def test_a_rule_for_an_unknown_input():
+    user_softplus().vjp(y=lambda g: g)
+
+
+def user_blur():
+    @ag.primitive
+    def blur(x, sigma):
+        return x * sigma
+
+    blur.vjp(x=lambda g, sigma: g * sigma)
+    return blur
+
+
+@says(
+    TypeError,
+    "blur: no rule for sigma, which requires a gradient. blur.vjp(sigma=lambda g, ...: ...), or pass sigma.detach()",
+    cure=lambda: user_blur()(leaf(2), leaf(2).detach()).sum().backward(),
+)
+def test_an_input_without_a_rule():
+    user_blur()(leaf(2), leaf(2, name="sigma"))
+
+
+@says(ValueError, "my_softplus: the rule for x ({rule}) returned (3,), x is (4, 3)")
+def test_a_rule_that_returns_another_shape():
+    my_softplus = user_softplus()
+    my_softplus.vjp(x=lambda g, x: g[0])  # rule
+    my_softplus(leaf(4, 3)).sum().backward()
+
+
+@says(TypeError, "my_softplus: the rule for x returned None: is there a return?")
+def test_a_rule_that_returns_nothing():
+    my_softplus = user_softplus()
+    my_softplus.vjp(x=lambda g, x: None)
+    my_softplus(leaf(2)).sum().backward()
+
+
+@says(
+    TypeError,
+    "my_softplus: the rule for x returned float64 for a float32 gradient: a NumPy scalar, or np.zeros without dtype?",
+)
+def test_a_rule_that_returns_another_dtype():
+    my_softplus = user_softplus()
+    my_softplus.vjp(x=lambda g, x: np.zeros(2))
+    my_softplus(leaf(2)).sum().backward()
+
+
+@says(ValueError, "primitive: relu is one of the package's own operations. Choose another name")
+def test_a_name_that_is_taken():
+    @ag.primitive
+    def relu(x):
+        return x

@@ -1,0 +1,137 @@
+"""What a live graph has saved is read-only, and writable again once the graph is gone."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+
+
+def leaf(data, **options):
+    return Tensor(data, requires_grad=True, **options)
+
+
+def refused(array):
+    try:
+        array[...] = 5
+    except ValueError as error:
+        assert str(error) == "assignment destination is read-only"
+        return True
+    return False
+
+
+def test_a_leaf_is_locked_between_forward_and_backward():
+    x = leaf([1.0, 2.0])
+    assert not refused(x.data)
+    loss = (x * x).sum()
+    assert refused(x.data)
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, [10, 10])
+    assert not refused(x.data)
+
+
+def test_a_leaf_is_free_once_the_graph_is_dropped():
+    x = leaf([1.0, 2.0])
+    first, second = (x * x).sum(), (x**2).sum()
+    del first
+    assert refused(x.data)
+    del second
+    assert not refused(x.data)
+
+
+def test_an_array_that_is_not_saved_is_not_locked():
+    x, batch = leaf([1.0, 2.0]), np.ones(2)
+    loss = (x + batch).sum()
+    assert not refused(batch)
+    assert not refused(x.data)
+    loss.backward()
+
+
+def test_a_batch_buffer_is_free_again_after_backward():
+    buffer = np.ones((8, 3), np.float32)
+    w = leaf(np.ones((3, 2), np.float32))
+    for step in range(3):
+        buffer[...] = step  # refused in the second round, were it still locked
+        loss = ag.linear(buffer[2:6], w).sum()
+        assert refused(buffer)
+        loss.backward()
+        np.testing.assert_array_equal(w.grad, np.full((3, 2), 4 * step))
+        w.grad = None
+
+
+def test_a_view_locks_its_owner_and_both_are_freed():
+    owner = np.arange(6.0)
+    view = owner[1:4]
+    w = leaf(np.ones(3))
+    loss = (w * view).sum()
+    assert refused(view)
+    assert refused(owner)
+    loss.backward()
+    np.testing.assert_array_equal(w.grad, [1, 2, 3])
+    assert not refused(view)
+    assert not refused(owner)
+
+
+def test_views_let_go_in_any_order():
+    owner = np.arange(6.0)
+    views = [owner[:3], owner[3:], owner]
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        losses = [(leaf(np.ones(len(v))) * v).sum() for v in views]
+        for i in order:
+            assert refused(owner)
+            losses[i].backward()
+        assert not any(map(refused, views))
+
+
+def test_a_read_only_array_stays_so():
+    array = np.ones(2)
+    array.flags.writeable = False
+    (leaf([1.0, 2.0]) * array).sum().backward()
+    assert refused(array)
+
+
+def test_a_result_is_read_only_for_good():
+    h = leaf([1.0, 2.0]) * 2
+    assert refused(h.data)
+    h.sum().backward()
+    assert refused(h.data)
+    with ag.no_grad():
+        free = leaf([1.0]) * 2
+    assert not refused(free.data)
+
+
+def test_retain_graph_keeps_the_lock():
+    x = leaf([1.0, 2.0])
+    loss = (x * x).sum()
+    loss.backward(retain_graph=True)
+    assert refused(x.data)
+    loss.backward()
+    assert not refused(x.data)
+
+
+def test_rebinding_data_while_a_graph_lives_keeps_the_old_gradient_exact():
+    """What an optimiser does when it meets a locked parameter."""
+    x = leaf([1.0, 2.0])
+    loss = (x * x).sum()
+    x.data = np.array([100.0, 200.0])
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, [2, 4])
+
+
+@pytest.mark.parametrize("index", [lambda i: i, lambda i: (i, 0), lambda i: (slice(None), i), lambda i: i.tolist()])
+def test_an_index_that_is_written_into_changes_no_gradient(index):
+    rows = np.array([0, 1, 2])
+    x = leaf(np.ones((3, 3)))
+    at = index(rows)
+    want = np.zeros((3, 3))
+    np.add.at(want, copy.deepcopy(at), 1)
+    loss = x[at].sum()
+    for part in [at, *(at if isinstance(at, (tuple, list)) else [])]:
+        if isinstance(part, np.ndarray) and part.flags.writeable:
+            part[...] = 0
+        elif isinstance(part, list):
+            part[:] = [0, 0, 0]
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, want)

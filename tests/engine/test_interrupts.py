@@ -1,0 +1,184 @@
+"""Errors and interrupts in the middle of a backward walk."""
+
+import dis
+import itertools
+import os
+import sys
+import threading
+from functools import cache
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+
+PACKAGE = os.path.dirname(ag.__file__) + os.sep
+
+
+def leaf(data, **options):
+    return Tensor(data, requires_grad=True, **options)
+
+
+def parameters_and_loss(hook):
+    """A graph of 20 leaves in which `hook` is called at every step of the walk."""
+
+    @ag.primitive
+    def step(x, w):
+        return x * w
+
+    def rule_of_x(g, w):
+        hook()
+        return g * w
+
+    def rule_of_w(g, x):
+        hook()
+        return g * x
+
+    step.vjp(x=rule_of_x, w=rule_of_w)
+    leaves = [leaf(np.full(3, 1.0 + i / 10)) for i in range(20)]
+    h = leaves[0]
+    for w in leaves[1:]:
+        h = step(h, w)
+    return leaves, step(h.sum(), 1.0)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_walk_that_fails_changes_no_leaf(error):
+    for moment in range(39):
+        count = iter(range(100))
+
+        def hook(count=count, moment=moment):
+            if next(count) == moment:
+                raise error
+
+        leaves, loss = parameters_and_loss(hook)
+        for w in leaves:
+            w.grad = np.full(3, 7.0)
+        with pytest.raises(error):
+            loss.backward()
+        assert all((w.grad == 7).all() for w in leaves)
+        with pytest.raises(RuntimeError, match="was walked before"):  # the graph counts as walked
+            loss.backward()
+
+
+class Step:
+    """One step of training: the batch is a view, there are three parameters, and one result is used four times."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.images = rng.normal(size=(3, 3))
+        self.parameters = [leaf(rng.normal(size=shape)) for shape in ((3, 2), (2,), (2, 2))]
+
+    def loss(self):
+        w, b, v = self.parameters
+        h = ag.tanh(self.images[1:] @ w + b)
+        return (h[0] * h[1]).sum() + ag.mean((h @ v) * h)
+
+    def gradients(self):
+        return [p.grad for p in self.parameters]
+
+    def clear(self, value=None):
+        for p in self.parameters:
+            p.grad = None if value is None else np.full(p.shape, value)
+
+    def read_only(self):
+        return [a for a in (self.images, *(p.data for p in self.parameters)) if not a.flags.writeable]
+
+
+@cache
+def serves_signals(code):
+    """Whether CPython looks for signals after the instruction, for every offset into the bytecode."""
+    names = map(dis.opname.__getitem__, code.co_code)
+    return [name.startswith("CALL") or name in ("RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE") for name in names]
+
+
+def interrupted(run, moment):
+    """Call `run` and raise KeyboardInterrupt at one moment inside the package; return the line, None after the last.
+
+    A moment is the beginning of a function, or comes after a call or a jump back: CPython looks for signals only there.
+    At other lines no code could be safe: between a ``with`` block and its end, or just before a ``finally`` begins.
+    """
+    count, place = 0, None
+
+    def enter(frame, *_):
+        code, served = frame.f_code, True
+        if not code.co_filename.startswith(PACKAGE):
+            return None
+        frame.f_trace_opcodes = True
+
+        def step(frame, event, _):
+            nonlocal count, place, served
+            if event == "opcode":
+                count += served
+                if served and count == moment:
+                    place = f"{os.path.relpath(code.co_filename, PACKAGE)}:{frame.f_lineno}"
+                    raise KeyboardInterrupt
+                served = serves_signals(code)[frame.f_lasti]
+            return step
+
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(enter)
+    try:
+        run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    return place
+
+
+def same(gradients, others):
+    return all(np.array_equal(g, other) for g, other in zip(gradients, others, strict=True))
+
+
+def broken_promises(step, right, errstate):
+    """Compare the state after an interrupt, and the gradients of the next step, with what they must be."""
+    old = [np.full_like(g, 7) for g in right]
+    if not same(step.gradients(), old) and not same(step.gradients(), [7 + g for g in right]):
+        yield "some gradients are new, others old"
+    if step.read_only():
+        yield "an array stays read-only"
+    if np.geterr() != errstate:
+        yield "NumPy's errstate changed"
+    if not (step.parameters[0] * 1).requires_grad:
+        yield "nothing is recorded any more"
+    step.clear()
+    step.loss().backward()
+    if not same(step.gradients(), right):
+        yield "the next gradients are wrong"
+
+
+def test_an_interrupt_at_any_moment_leaves_nothing_half_done():
+    """Ctrl-C at every moment of a step: forward, backward, and while the graph is freed."""
+    step, errstate = Step(), np.geterr()
+    step.loss().backward()
+    right, found = step.gradients(), {}
+    for moment in itertools.count(1):
+        step = Step()
+        step.clear(7.0)
+        place = interrupted(lambda step=step: step.loss().backward(), moment)
+        if place is None:
+            break
+        for promise in broken_promises(step, right, errstate):
+            found.setdefault(promise, set()).add(place)
+    assert moment > 600
+    assert found == {}
+    other = threading.Thread(target=lambda: step.loss().backward(), daemon=True)
+    other.start()
+    other.join(10)
+    assert not other.is_alive(), "another thread waits for a lock that was never released"
+
+
+def test_recording_is_restored_after_an_interrupted_create_graph():
+    def stop():
+        raise KeyboardInterrupt
+
+    _, loss = parameters_and_loss(stop)
+    with ag.no_grad():
+        with pytest.raises(KeyboardInterrupt):
+            loss.backward(create_graph=True)
+        assert not (leaf(1.0) * 2).requires_grad
+    assert (leaf(1.0) * 2).requires_grad

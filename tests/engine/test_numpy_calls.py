@@ -1,0 +1,125 @@
+"""NumPy's functions around a Tensor: recorded, or refused, never an object array."""
+
+import operator
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+
+
+def leaf(data, dtype=None):
+    return Tensor(np.array(data, dtype), requires_grad=True)
+
+
+def recorded(out):
+    assert type(out) is Tensor
+    assert out.requires_grad
+    assert out.dtype.kind == "f"
+    return out
+
+
+# Recorded
+
+
+UFUNCS = "negative exp log log1p expm1 sqrt square absolute abs sin cos tanh".split()
+
+
+UFUNCS_OF_TWO = "add subtract multiply divide true_divide power maximum minimum".split()
+
+
+@pytest.mark.parametrize("name", UFUNCS + UFUNCS_OF_TWO)
+def test_a_ufunc_is_recorded(name):
+    f, x = getattr(np, name), [0.5, 1.5]
+    cases = [(leaf(x),)] if name in UFUNCS else [(leaf(x), [2.0, 1.0]), (np.array([2.0, 1.0]), leaf(x)), (leaf(x), 1)]
+    for args in cases:
+        out = recorded(f(*args))
+        np.testing.assert_array_equal(out.data, f(*(a.data if isinstance(a, Tensor) else a for a in args)))
+
+
+IMAGE = np.arange(24.0).reshape(2, 3, 4)
+
+
+FUNCTIONS = {
+    "sum": lambda x: np.sum(x, axis=1, keepdims=True),
+    "mean": lambda x: np.mean(x, (0, 1)),
+    "max": lambda x: np.max(x, axis=-1),
+    "amin": lambda x: np.amin(x),
+    "var": lambda x: np.var(x, axis=0, ddof=1),
+    "std": lambda x: np.std(x, 1),
+    "reshape": lambda x: np.reshape(x, (4, -1)),
+    "transpose": lambda x: np.transpose(x, (2, 0, 1)),
+    "squeeze": lambda x: np.squeeze(x[:, :1], 1),
+    "expand_dims": lambda x: np.expand_dims(x, 1),
+    "broadcast_to": lambda x: np.broadcast_to(x, (5, 2, 3, 4)),
+    "concatenate": lambda x: np.concatenate([x, x], axis=1),
+    "stack": lambda x: np.stack([x, 2 * x]),
+    "pad": lambda x: np.pad(x, 1),
+    "flip": lambda x: np.flip(x, 0),
+    "take": lambda x: np.take(x, [0, 2], axis=1),
+    "where": lambda x: np.where(np.greater(x, 5), x, 0.0),
+    "clip": lambda x: np.clip(x, 3, 9),
+    "matmul": lambda x: np.matmul(x, np.ones((4, 2))),
+    "einsum": lambda x: np.einsum("ijk->ki", x),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_recorded(name):
+    out = recorded(FUNCTIONS[name](leaf(IMAGE)))
+    np.testing.assert_array_equal(out.data, FUNCTIONS[name](IMAGE))
+    ag.sum(out).backward()
+
+
+# Plain arrays
+
+
+def test_functions_without_a_derivative_return_plain_arrays():
+    x, y = leaf([1.0, -2.0]), leaf([1.0, 3.0])
+    for out in (
+        x > 0, x == y, x != 1, x <= y, np.array([0.0, 0.0]) < x, np.isfinite(x), np.greater(x, y), np.sign(x),
+        np.floor(x), np.argmax(x), np.argsort(x), x.argmax(), x.argmin(), np.any(x > 0), np.isclose(x, y), np.shape(x),
+        np.zeros_like(x), np.logical_not(x), np.array_equal(x, y),
+    ):  # fmt: skip
+        assert not isinstance(out, Tensor)
+        assert np.asarray(out).dtype != object
+    np.testing.assert_array_equal(x == y, [True, False])
+    np.testing.assert_array_equal(np.zeros_like(x), [0, 0])
+
+
+def test_numpy_converts_a_tensor_without_history():
+    x = Tensor([1.0, 2.0])
+    np.testing.assert_array_equal(np.asarray(x), [1, 2])
+    np.testing.assert_array_equal(np.array([x, x]), [[1, 2], [1, 2]])
+    np.testing.assert_array_equal(np.asarray((leaf([1.0]) * 2).detach()), [2])
+    assert np.asarray(x, dtype=np.float32).dtype == np.float32
+
+
+# Refused
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda t: np.asarray(t),
+        lambda t: np.array([t, t]),
+        lambda t: np.arctan2(t, 1.0),
+        lambda t: np.linalg.norm(t),
+        lambda t: np.cumsum(t),
+        lambda t: np.dot(t, t),
+        lambda t: np.add.reduce(t),
+        lambda t: np.multiply.outer(t, t),
+        lambda t: np.add(np.ones(2), t, out=np.zeros(2)),
+        lambda t: np.exp(t, where=np.array([True, False])),
+        lambda t: np.add(t, 1, dtype=np.float32),
+        lambda t: operator.imul(np.ones(2), t),
+        lambda t: operator.iadd(np.ones(2), t),
+        lambda t: np.copyto(np.zeros(2), t),
+        lambda t: np.vectorize(float)(t),
+        lambda t: np.mean(t, dtype=np.float32),
+    ],
+)
+def test_a_call_that_would_leave_the_graph_raises(program):
+    with pytest.raises(TypeError):
+        program(leaf([1.0, 2.0]) * 1)

@@ -1,0 +1,123 @@
+"""The engine's warnings, word for word: running totals, numbers that leave the graph, float64, NaN."""
+
+import math
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+from wording import warns
+
+
+def leaf(*shape, name=None, dtype=np.float32):
+    return Tensor(np.full(shape, 0.5, dtype), requires_grad=True, name=name)
+
+
+def named(tensor, name):
+    tensor.name = name
+    return tensor
+
+
+# Running totals
+
+
+@warns(
+    UserWarning,
+    "total += loss: loss was walked by backward() already ({earlier}). For a running total: total += loss.item()",
+    cure=lambda: 0.0 + leaf().item(),
+)
+def test_a_running_total_of_walked_losses():
+    total = Tensor(0.0)
+    for _ in range(3):
+        loss = named(leaf(3).sum(), "loss")
+        loss.backward()  # earlier
+        total += loss  # here
+    assert total.item() == 4.5
+    assert not total.requires_grad
+
+
+@warns(
+    UserWarning,
+    "total += loss: a sum of 100 losses keeps every graph alive. For a running total: total += loss.item()",
+)
+def test_a_running_total_that_is_never_walked():
+    total = Tensor(0.0)
+    for _ in range(150):
+        total += named(leaf(3).sum(), "loss")  # here
+
+
+# Numbers that leave the graph
+
+
+@warns(UserWarning, "float(loss) leaves the graph; if meant: loss.item()", cure=lambda: leaf().item())
+def test_float_of_a_live_tensor():
+    loss = named(leaf(2).sum(), "loss")
+    assert float(loss) == 1.0  # here
+
+
+@warns(UserWarning, "float(w) leaves the graph; if meant: w.item()", cure=lambda: leaf().item())
+def test_float_of_a_variable():
+    math.sin(leaf(name="w"))  # here
+
+
+@warns(UserWarning, "float(loss) leaves the graph; if meant: loss.item()")
+def test_an_element_set_to_a_live_tensor():
+    history = np.zeros(2)
+    history[1] = named(leaf(2).sum(), "loss")  # here
+    assert history[1] == 1
+
+
+# float64
+
+
+@warns(
+    UserWarning,
+    "linear: x is float64 beside float32: computing in float64. x.astype(np.float32) is twice as fast",
+    cure=lambda: ag.linear(np.ones((2, 3)).astype(np.float32), leaf(3, 2)),
+)
+def test_float64_beside_float32():
+    w = leaf(3, 2)
+    out = ag.linear(np.ones((2, 3)), w)  # here
+    out.sum().backward()
+    assert out.dtype == np.float64
+    assert w.grad.dtype == np.float32
+
+
+# NaN and infinity
+
+
+@pytest.mark.parametrize(
+    ("f", "x"), [(ag.log, 0.0), (ag.exp, 1000.0), (lambda x: x / 0, 1.0), (lambda x: x**-1, 0.0), (ag.sqrt, -1.0)]
+)
+def test_numpy_warns_once_in_the_forward_and_the_walk_is_silent(f, x):
+    with pytest.warns(RuntimeWarning, match="encountered") as caught:
+        out = f(Tensor([x], requires_grad=True))
+    assert len(caught) == 1
+    out.backward(np.ones(1))
+
+
+@warns(RuntimeWarning, "loss is nan. First in sqrt ({forward}): 1 of 3")
+def test_nan_is_traced_to_the_operation_that_saved_it():
+    with np.errstate(all="ignore"):
+        loss = named(ag.sqrt(Tensor([-1.0, 1.0, 4.0], requires_grad=True)).sum(), "loss")  # forward
+    loss.backward()  # here
+
+
+@warns(RuntimeWarning, "loss is nan. It arose in log ({forward}) or after it")
+def test_nan_is_bracketed_where_it_was_not_saved():
+    with np.errstate(all="ignore"):
+        loss = named(ag.log(Tensor([-1.0, 1.0, 4.0], requires_grad=True)).sum(), "loss")  # forward
+    loss.backward()  # here
+
+
+def test_an_operation_is_not_blamed_for_a_nan_that_it_was_given():
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning) as caught:
+        ag.exp(ag.log(Tensor([-1.0], requires_grad=True))).sum().backward()
+    assert "log" in str(caught[0].message)
+    assert "First in exp" not in str(caught[0].message)
+
+
+def test_no_warning_about_nan_with_an_explicit_gradient():
+    with np.errstate(all="ignore"):
+        ag.sqrt(Tensor([-1.0], requires_grad=True)).backward(np.ones(1))

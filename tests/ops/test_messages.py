@@ -1,0 +1,316 @@
+"""The errors and warnings of operations, word for word: shapes, layouts, labels, dtypes; and that their cures work."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+from wording import says, warns
+
+
+def leaf(*shape, name=None, dtype=np.float32):
+    return Tensor(np.full(shape, 0.5, dtype), requires_grad=True, name=name)
+
+
+# Integers
+
+
+@says(
+    TypeError,
+    """
+    conv2d: images is uint8 (0..255)
+      x images (2, 4, 4, 3) uint8    w (3, 3, 3, 8) float32
+      at {here}
+      Convert once: images.astype(np.float32) / 255, or ag.data.as_float32(images)
+    """,
+    cure=lambda: ag.conv2d(np.zeros((2, 4, 4, 3), np.uint8).astype(np.float32) / 255, leaf(3, 3, 3, 8)),
+)
+def test_bytes_into_a_convolution():
+    images = Tensor(np.zeros((2, 4, 4, 3), np.uint8), name="images")
+    ag.conv2d(images, leaf(3, 3, 3, 8))  # here
+
+
+@says(
+    TypeError,
+    """
+    linear: x is int64
+      x (2, 3) int64    w (3, 2) float32
+      at {here}
+      Convert once: x.astype(np.float32)
+    """,
+    cure=lambda: ag.linear(np.zeros((2, 3), np.int64).astype(np.float32), leaf(3, 2)),
+)
+def test_integers_into_linear():
+    ag.linear(np.zeros((2, 3), np.int64), leaf(3, 2))  # here
+
+
+# Labels and targets
+
+
+@says(
+    ValueError,
+    """
+    mse: predictions (64, 1) and targets (64,) would broadcast to (64, 64)
+      p (64, 1) float32    y targets (64,) float32
+      at {here}
+      targets.reshape(64, 1)?
+    """,
+    cure=lambda: ag.mse(leaf(64, 1), np.ones(64, np.float32).reshape(64, 1)),
+)
+def test_a_column_against_a_row():
+    ag.mse(leaf(64, 1), Tensor(np.ones(64, np.float32), name="targets"))  # here
+
+
+@pytest.mark.parametrize("loss", [ag.mse, ag.bce, ag.bce_with_logits])
+def test_every_loss_wants_equal_shapes(loss):
+    for shape in ((1, 4), (4, 1), (), (3,)):
+        with pytest.raises(ValueError, match=r"predictions .* and targets"):
+            loss(leaf(4), np.ones(shape, np.float32))
+
+
+@says(
+    ValueError,
+    """
+    cross_entropy: label 10 at [1], but logits (3, 10) have classes 0..9
+      logits (3, 10) float32    labels (3,) int64
+      at {here}
+      Labels that start at 1: labels - 1
+    """,
+    cure=lambda: ag.cross_entropy(leaf(3, 10), np.array([1, 10, 3]) - 1),
+)
+def test_labels_that_start_at_1():
+    ag.cross_entropy(leaf(3, 10), np.array([1, 10, 3]))  # here
+
+
+@says(
+    ValueError,
+    """
+    cross_entropy: label -1 at [2], but logits (3, 10) have classes 0..9
+      logits (3, 10) float32    labels (3,) int64
+      at {here}
+    """,
+)
+def test_a_label_below_0():
+    ag.cross_entropy(leaf(3, 10), np.array([0, 9, -1]))  # here
+
+
+@says(
+    ValueError,
+    """
+    cross_entropy: labels (4, 1), logits (4, 10)
+      logits (4, 10) float32    labels (4, 1) int64
+      at {here}
+      labels[:, 0]?
+    """,
+    cure=lambda: ag.cross_entropy(leaf(4, 10), np.zeros((4, 1), np.int64)[:, 0]),
+)
+def test_labels_in_a_column():
+    ag.cross_entropy(leaf(4, 10), np.zeros((4, 1), np.int64))  # here
+
+
+@says(
+    ValueError,
+    """
+    cross_entropy: labels (3, 3), logits (3, 3)
+      logits (3, 3) float32    labels (3, 3) int64
+      at {here}
+      One integer a row: (3,), labels.argmax(-1); or probabilities, labels.astype(np.float32)
+    """,
+    cure=lambda: [ag.cross_entropy(leaf(3, 3), y) for y in (np.eye(3).argmax(-1), np.eye(3).astype(np.float32))],
+)
+def test_one_hot_labels_of_integers():
+    ag.cross_entropy(leaf(3, 3), np.eye(3, dtype=np.int64))  # here
+
+
+@says(
+    ValueError,
+    """
+    cross_entropy: labels (2,), logits (2, 8, 8, 3)
+      logits (2, 8, 8, 3) float32    labels (2,) int64
+      at {here}
+      One integer a row: (2, 8, 8). One an image: ag.flatten(x, 1) before the last layer
+    """,
+    cure=lambda: ag.cross_entropy(ag.flatten(leaf(2, 8, 8, 3), 1), np.zeros(2, np.int64)),
+)
+def test_labels_of_images_that_are_not_flattened():
+    ag.cross_entropy(leaf(2, 8, 8, 3), np.zeros(2, np.int64))  # here
+
+
+@says(
+    ValueError,
+    """
+    cross_entropy: labels (4,) float32
+      logits (4, 10) float32    labels (4,) float32
+      at {here}
+      Integers (4,), or probabilities (4, 10)
+    """,
+)
+def test_labels_of_floats():
+    ag.cross_entropy(leaf(4, 10), np.zeros(4, np.float32))  # here
+
+
+@says(
+    ValueError,
+    """
+    bce_with_logits: targets reach 9, must lie in [0, 1]
+      z (2,) float32    y (2,) int64
+      at {here}
+      Class ids: cross_entropy(logits, labels), or np.eye(10, dtype=np.float32)[labels]
+    """,
+    cure=lambda: ag.bce_with_logits(leaf(2, 10), np.eye(10, dtype=np.float32)[np.array([9, 1])]),
+)
+def test_class_ids_into_a_binary_loss():
+    ag.bce_with_logits(leaf(2), np.array([9, 1]))  # here
+
+
+@says(
+    ValueError,
+    """
+    bce: p runs from 0.5 to 1.5, must lie in [0, 1]
+      p (2,) float64    y (2,) float64
+      at {here}
+      Of logits: bce_with_logits(z, y)
+    """,
+)
+def test_logits_into_a_loss_of_probabilities():
+    ag.bce(Tensor([0.5, 1.5], requires_grad=True), np.ones(2))  # here
+
+
+@warns(
+    UserWarning,
+    "bce: 1 of 2 probabilities are exactly 0 or 1; their gradient is clipped. Keep the logits: bce_with_logits",
+)
+def test_a_probability_of_exactly_1():
+    ag.bce(Tensor([0.5, 1.0], requires_grad=True), np.ones(2))  # here
+
+
+# Shapes
+
+
+@says(
+    ValueError,
+    """
+    conv2d: x has 3 channels, w expects 1
+      x images (8, 32, 32, 3) float32    w conv1.w (3, 3, 1, 16) float32
+      at {here}
+      Channels are x's last axis (NHWC) and w's third (HWIO). Should w be (3, 3, 3, 16)?
+    """,
+    cure=lambda: ag.conv2d(leaf(8, 32, 32, 3), leaf(3, 3, 3, 16)),
+)
+def test_channels_that_differ():
+    ag.conv2d(leaf(8, 32, 32, 3, name="images"), leaf(3, 3, 1, 16, name="conv1.w"))  # here
+
+
+@says(
+    ValueError,
+    """
+    conv2d: x has 32 channels, w expects 3
+      x (8, 3, 32, 32) float32    w (3, 3, 3, 16) float32
+      at {here}
+      Channels are x's last axis (NHWC) and w's third (HWIO). x looks like NCHW: x.transpose(0, 2, 3, 1)
+    """,
+    cure=lambda: ag.conv2d(leaf(8, 3, 32, 32).transpose(0, 2, 3, 1), leaf(3, 3, 3, 16)),
+)
+def test_images_with_their_channels_first():
+    ag.conv2d(leaf(8, 3, 32, 32), leaf(3, 3, 3, 16))  # here
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "cure"),
+    [
+        ((8, 32, 32, 3), (16, 3, 5, 5), "w looks like OIHW: w.transpose(2, 3, 1, 0)"),
+        (
+            (8, 3, 32, 32),
+            (16, 3, 3, 3),
+            "x looks like NCHW: x.transpose(0, 2, 3, 1); w looks like OIHW: w.transpose(2, 3, 1, 0)",
+        ),
+        ((8, 32, 32, 3), (3, 3, 16, 16), "Should w be (3, 3, 3, 16)?"),  # its first axes are a square kernel
+        ((8, 32, 32, 3), (5, 3, 4, 16), "Should w be (5, 3, 3, 16)?"),
+    ],
+)
+def test_weights_in_another_order(x, w, cure):
+    with pytest.raises(ValueError, match="conv2d: x has") as caught:
+        ag.conv2d(leaf(*x), leaf(*w))
+    assert str(caught.value).endswith(f"(HWIO). {cure}")
+
+
+@says(
+    ValueError,
+    """
+    conv2d: b is (16,), want (3,): one number an output channel
+      x (8, 32, 32, 3) float32    w (16, 3, 3, 3) float32    b (16,) float32
+      at {here}
+      w looks like OIHW: w.transpose(2, 3, 1, 0)
+    """,
+    cure=lambda: ag.conv2d(leaf(8, 32, 32, 3), leaf(16, 3, 3, 3).transpose(2, 3, 1, 0), leaf(16)),
+)
+def test_weights_in_another_order_that_only_the_bias_shows():
+    ag.conv2d(leaf(8, 32, 32, 3), leaf(16, 3, 3, 3), leaf(16))  # here
+
+
+@says(
+    ValueError,
+    """
+    linear: x (4, 3) @ w (10, 3): 3 is not 10
+      x (4, 3) float32    w (10, 3) float32
+      at {here}
+      x's last axis counts what w's first one does. w looks like (out, in): w.T
+    """,
+    cure=lambda: ag.linear(leaf(4, 3), leaf(10, 3).T),
+)
+def test_weights_of_a_linear_layer_in_another_order():
+    ag.linear(leaf(4, 3), leaf(10, 3))  # here
+
+
+@says(
+    ValueError,
+    """
+    conv2d: groups=2 does not divide 3 channels and 4 outputs
+      x (1, 4, 4, 3) float32    w (1, 1, 1, 4) float32
+      at {here}
+    """,
+)
+def test_groups_that_do_not_divide():
+    ag.conv2d(leaf(1, 4, 4, 3), leaf(1, 1, 1, 4), groups=2)  # here
+
+
+@says(
+    ValueError,
+    """
+    conv2d: height 3 + 0 + 0 padding < kernel 5 (dilation 1)
+      x (1, 3, 3, 1) float32    w (5, 5, 1, 1) float32
+      at {here}
+      Output (3 + 0 + 0 - 1*(5 - 1) - 1) // 1 + 1 = -1. More padding, or a smaller kernel
+    """,
+    cure=lambda: ag.conv2d(leaf(1, 3, 3, 1), leaf(5, 5, 1, 1), padding=1),
+)
+def test_a_kernel_larger_than_the_image():
+    ag.conv2d(leaf(1, 3, 3, 1), leaf(5, 5, 1, 1))  # here
+
+
+@says(
+    ValueError,
+    """
+    linear: x (64, 400) @ w (512, 10): 400 is not 512
+      x (64, 400) float32    w fc.w (512, 10) float32
+      at {here}
+      x's last axis counts what w's first one does
+      x is flatten ({flat}) of (64, 5, 5, 16), and 5*5*16 = 400
+    """,
+    cure=lambda: ag.linear(leaf(64, 5, 5, 16).flatten(1), leaf(400, 10)),
+)
+def test_linear_after_flatten():
+    x = leaf(64, 5, 5, 16).flatten(1)  # flat
+    ag.linear(x, leaf(512, 10, name="fc.w"))  # here
+
+
+@says(
+    ValueError,
+    """
+    matmul: (4, 3) @ (4, 3): 3 is not 4
+      x (4, 3) float32    y (4, 3) float32
+      at {here}
+    """,
+)
+def test_matrices_that_do_not_fit():
+    leaf(4, 3) @ leaf(4, 3)  # here

@@ -1,0 +1,81 @@
+"""Names of PyTorch and NumPy that the package does not have, and what the errors recommend instead."""
+
+import re
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.elsewhere import ADVICE
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
+from wording import says
+
+
+def leaf(*shape, name=None, dtype=np.float32):
+    return Tensor(np.full(shape, 0.5, dtype), requires_grad=True, name=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("view", ". Here: ag.reshape(x, shape)"),
+        ("permute", ". Here: ag.transpose(x, axes)"),
+        ("zero_grad", ". Here: x.grad = None, or optimiser.zero_grad()"),
+        ("add_", ". Nothing works in place; outside a graph: x.data[...] = values"),
+        ("prod", ". NumPy's, outside the graph: x.data.prod"),
+        ("tril", ". NumPy's, outside the graph: np.tril(x.data)"),
+        ("reluu", ". Did you mean 'relu'?"),
+        ("_repr_png_", ""),
+    ],
+)
+@pytest.mark.parametrize(("owner", "it"), [("Tensor", leaf(2)), ("autograd_cnn", ag)])
+def test_names_of_other_packages(owner, it, name, rest):
+    with pytest.raises(AttributeError) as caught:
+        getattr(it, name)
+    assert str(caught.value) == f"{owner} has no {name!r}{rest}"
+
+
+class Empty(ag.nn.Module):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("it", "text"),
+    [
+        (ag, "autograd_cnn has no 'mse_loss'. Did you mean 'mse'?"),
+        (ag, "autograd_cnn has no 'Conv2d'. Here: ag.nn has it"),
+        (ag.nn, "autograd_cnn.nn has no 'CrossEntropyLoss'. Did you mean 'ag.cross_entropy'?"),
+        (ag.nn, "autograd_cnn.nn has no 'LogSoftmax'. Did you mean 'ag.log_softmax'?"),
+        (ag.nn, "autograd_cnn.nn has no 'Conv2D'. Did you mean 'Conv2d'?"),
+        (
+            ag.nn,
+            "autograd_cnn.nn has no 'functional'. "
+            "Here: functions are ag's own, as ag.relu(x) and ag.cross_entropy(logits, labels)",
+        ),
+        (
+            ag.optim,
+            "autograd_cnn.optim has no 'lr_scheduler'. "
+            "Here: schedule = ag.optim.cosine(lr, steps), then optimiser.lr = schedule(step)",
+        ),
+        (Empty(), "Empty has no 'weight'. Here: layer.w"),
+        (Empty(), "Empty has no 'copy'"),
+        (Empty(), "Empty has no 'state_dic'. Did you mean 'state_dict'?"),
+    ],
+)
+def test_names_of_layers_losses_and_schedules(it, text):
+    with pytest.raises(AttributeError) as caught:
+        getattr(it, text.split("'")[1])
+    assert str(caught.value) == text
+
+
+@says(AttributeError, "Empty has no 'forward'. Here: the class computes with def forward(self, x): ...")
+def test_a_module_without_forward():
+    Empty()(1)
+
+
+def test_the_recommended_names_exist():
+    for name, cure in ADVICE.items():
+        assert name not in [*registry, *vars(Tensor)]
+        assert all(hasattr(ag, known) for known in re.findall(r"\bag\.(\w+)", cure)), cure
+        assert all(hasattr(Tensor, known) for known in re.findall(r"\bx\.(\w+)", cure)), cure

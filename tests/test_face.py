@@ -1,0 +1,54 @@
+"""The face of the package: the names that ``import autograd_cnn as ag`` offers."""
+
+import inspect
+
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.registry import registry
+
+PUBLIC = """
+    Tensor add subtract multiply divide negative power exp log log1p expm1 sqrt square abs sin cos tanh maximum minimum
+    where clip sum mean max min var std logsumexp reshape transpose flatten squeeze expand_dims broadcast_to
+    concatenate stack pad flip take matmul linear einsum relu leaky_relu gelu silu sigmoid softplus softmax log_softmax
+    conv2d conv_transpose2d max_pool2d avg_pool2d batch_norm dropout bce bce_with_logits cross_entropy mse
+    grad value_and_grad vjp jvp hvp jacobian hessian checkpoint check_gradients no_grad enable_grad scope primitive
+    trace
+    nn optim data training plots interop
+"""
+
+
+@pytest.mark.parametrize("name", PUBLIC.split())
+def test_a_public_name_exists(name):
+    assert getattr(ag, name).__doc__
+
+
+FROZEN = """
+    conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1)
+    max_pool2d(x, kernel_size, stride=None, padding=0)
+    linear(x, w, b=None)
+    bce(p, y, reduction='mean')
+    pad(x, pad_width, constant_values=0)
+    concatenate(tensors, axis=0)
+"""
+
+
+@pytest.mark.parametrize("line", FROZEN.split("\n")[1:-1])
+def test_a_frozen_signature(line):
+    name, _, parameters = line.strip().partition("(")
+    assert str(inspect.signature(getattr(ag, name))) == "(" + parameters
+
+
+OPERATIONS = [name for name, f in registry.items() if getattr(f, "__module__", "").startswith("autograd_cnn.ops.")]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_is_on_the_face(name):
+    """Also those that only derivatives use: the programs that a graph prints call them as ``ag.name``."""
+    assert vars(ag).get(name) is registry[name]
+
+
+def test_the_only_operation_that_is_not_on_the_face_belongs_to_the_transforms():
+    """`alias` gives a transform's variable a node of its own; nobody calls it."""
+    own = {name for name, f in registry.items() if getattr(f, "__module__", "").startswith("autograd_cnn.")}
+    assert own - set(OPERATIONS) == {"alias"}

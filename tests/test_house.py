@@ -1,0 +1,205 @@
+"""Which file may import which: the rooms in their order, no circles, no private names, nothing heavy at the start.
+
+An import inside a function counts like any other; only the blocks under ``if TYPE_CHECKING`` do not, since they never
+run. A file goes by its dotted name inside the package, as ``engine.tensor``; the face is ``autograd_cnn`` itself.
+"""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import autograd_cnn as ag
+
+PACKAGE = Path(ag.__file__).parent
+FACE = "autograd_cnn"
+
+ROOMS = {  # a folder or a file at the top, and the rooms that its files may import besides their own
+    "files": "",
+    "arrayfile": "files",
+    "state": "",
+    "engine": "",
+    "elsewhere": "engine",
+    "kernels": "",
+    "ops": "engine kernels",
+    "nn": "engine kernels ops state",
+    "optim": "engine kernels state",
+    "data": "engine files",
+    "training": "engine kernels ops nn optim data state arrayfile files",
+    "interop": "engine nn state arrayfile files",
+    "graph": f"engine ops files {FACE}",  # the programs that it writes call the face
+    "plots": "files",
+    "profiler": "engine files",
+    FACE: "engine kernels ops elsewhere nn optim data training interop graph plots profiler",
+    "__main__": f"{FACE} engine kernels ops nn optim data training interop graph plots profiler",
+}
+PROGRAMS = "graph.player.demos"  # a user's programs, shipped to be played: they import the face and nothing else
+
+HEAVY = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "pooch", "safetensors", "playwright"}
+FOR_HEAVY = {"kernels.compiled", "graph.picture.paint"}  # exist for it, and are imported when they are asked for
+
+
+def private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+class Imports(ast.NodeVisitor):
+    """The imports of one file of `folder`: (dotted name, whether it waits until a function runs)."""
+
+    def __init__(self, source, folder):
+        self.found, self.inside, self.names, self.folder = [], False, {}, folder
+        self.visit(ast.parse(source))
+
+    def add(self, name):
+        self.found.append((name, self.inside))
+
+    def visit_Import(self, node):
+        for alias in node.names:
+            self.add(alias.name)
+
+    def visit_ImportFrom(self, node):
+        above = self.folder[: len(self.folder) + 1 - node.level] if node.level else []
+        module = ".".join([*above, *filter(None, [node.module])])
+        for alias in node.names:
+            self.add(f"{module}.{alias.name}")
+            self.names[alias.asname or alias.name] = f"{module}.{alias.name}"
+
+    def visit_Attribute(self, node):
+        """``kernels._name`` is an import of `_name`, where `kernels` was imported."""
+        if isinstance(node.value, ast.Name) and node.value.id in self.names and private(node.attr):
+            self.add(f"{self.names[node.value.id]}.{node.attr}")
+        self.generic_visit(node)
+
+    def visit_If(self, node):
+        never = "TYPE_CHECKING" in (getattr(node.test, "id", ""), getattr(node.test, "attr", ""))
+        for child in node.orelse if never else [node.test, *node.body, *node.orelse]:
+            self.visit(child)
+
+    def visit_FunctionDef(self, node):
+        outside, self.inside = self.inside, True
+        self.generic_visit(node)
+        self.inside = outside
+
+    visit_AsyncFunctionDef = visit_Lambda = visit_FunctionDef
+
+
+class House:
+    """The files of a package and what they import."""
+
+    def __init__(self, package):
+        self.files = {self.dotted(path.relative_to(package)): path for path in package.rglob("*.py")}
+        self.edges, self.privates, self.heavy = set(), set(), set()
+        for file, path in self.files.items():
+            folder = [FACE, *path.relative_to(package).parts[:-1]]
+            for name, waits in Imports(path.read_text(encoding="utf-8"), folder).found:
+                first, _, rest = name.partition(".")
+                if first == FACE:
+                    self.add(file, rest)
+                elif first in HEAVY and not waits:
+                    self.heavy.add((file, first))
+
+    @staticmethod
+    def dotted(path):
+        parts = path.with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or FACE
+
+    def add(self, file, name):
+        """`file` imports a module called `name`, or a name from the module that it begins with."""
+        module = name
+        while module and module not in self.files:
+            module = module.rpartition(".")[0]
+        self.edges.add((file, module or FACE))
+        if private(name.removeprefix(module).removeprefix(".")):
+            self.privates.add((file, name))
+
+    def strangers(self):
+        """Imports that the table of rooms does not allow."""
+        for file, imported in self.edges:
+            here, there = file.split(".")[0], imported.split(".")[0]
+            below = FACE if file.startswith(PROGRAMS) else f"{here} {ROOMS.get(here, '')}"
+            if there not in below.split():
+                yield file, imported
+
+    def circle(self):
+        """Files that import each other in a ring, or an empty list."""
+        order = TopologicalSorter({file: set() for file in self.files})
+        for file, imported in self.edges:
+            if file != imported:
+                order.add(file, imported)
+        try:
+            order.prepare()
+        except CycleError as error:
+            return error.args[1][::-1]
+        return []
+
+
+@pytest.fixture(scope="module")
+def house():
+    return House(PACKAGE)
+
+
+def test_every_room_has_its_place(house):
+    rooms = {file.split(".")[0] for file in house.files}
+    assert rooms <= set(ROOMS)
+
+
+def test_a_room_imports_only_the_rooms_below_it(house):
+    assert set(house.strangers()) == set()
+
+
+def test_no_files_import_each_other_in_a_circle(house):
+    assert house.circle() == []
+
+
+def test_no_file_imports_the_private_name_of_another(house):
+    assert house.privates == set()
+
+
+def test_nothing_heavy_is_imported_before_a_function_needs_it(house):
+    assert {(file, name) for file, name in house.heavy if not file.startswith(tuple(FOR_HEAVY))} == set()
+
+
+def test_the_house_is_searched_to_the_last_corner(tmp_path):
+    """A package with one mistake of each kind: every one of them is found."""
+    for file, source in {
+        "__init__.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n",
+        "engine/tape.py": "def f():\n    if f:\n        from autograd_cnn.graph.trace import trace\n",
+        "graph/trace.py": "import autograd_cnn.graph.records\nfrom autograd_cnn.engine.tape import _hidden\n",
+        "graph/records.py": "class Graph:\n    async def f(self):\n        from autograd_cnn.graph import trace\n",
+        "ops/linalg.py": "from autograd_cnn.kernels import tiles\ntiles._cut\n",
+        "kernels/tiles.py": "from . import memory\nfrom .memory import _free\nif memory:\n    import numba\n",
+        "kernels/memory.py": "from ..kernels.tiles import tile\n",
+        "plots.py": "def f():\n    import matplotlib\n",
+    }.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(source)
+    house = House(tmp_path)
+    assert set(house.strangers()) == {("engine.tape", "graph.trace")}
+    assert house.privates == {
+        ("graph.trace", "engine.tape._hidden"),
+        ("ops.linalg", "kernels.tiles._cut"),
+        ("kernels.tiles", "kernels.memory._free"),
+    }
+    assert house.heavy == {("kernels.tiles", "numba")}
+    assert len(house.circle()) > 2
+    for circle in ("graph.records", "graph.trace"), ("kernels.memory", "kernels.tiles"):
+        house.edges = {circle, circle[::-1]}
+        assert set(house.circle()) == set(circle)
+    house.edges.pop()
+    assert house.circle() == []
+
+
+IMPORTED = """
+import sys
+before = set(sys.modules)
+import autograd_cnn as ag
+heavy = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "pooch", "safetensors"} & (set(sys.modules) - before)
+assert not heavy, heavy
+ag.conv2d, ag.Tensor
+print("light")
+"""
+
+
+def test_importing_brings_in_nothing_heavy(python):
+    assert python(IMPORTED) == "light\n"

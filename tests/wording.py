@@ -1,0 +1,65 @@
+"""Programs of users who stumble, and the exact text of the error or warning that each must end in.
+
+A comment such as ``# here`` marks the line that a message must name, as ``{here}``.
+"""
+
+import functools
+import inspect
+import os
+import re
+import warnings
+
+import pytest
+
+
+def lines_of(case):
+    """{mark: line number} of the comments in a function."""
+    source, first = inspect.getsourcelines(case)
+    marks = ((re.search(r"# (\w+)$", line.rstrip()), first + i) for i, line in enumerate(source))
+    return {found[1]: number for found, number in marks if found}
+
+
+def spelled(text, case):
+    file = os.path.basename(case.__code__.co_filename)
+    places = {mark: f"{file}:{number}" for mark, number in lines_of(case).items()}
+    return inspect.cleandoc(text).format(**places)
+
+
+def says(kind, text, cure=None):
+    """The decorated program raises an error of exactly this type and text; the cure raises none."""
+
+    def decorate(case):
+        @functools.wraps(case)
+        def test():
+            with pytest.raises(kind) as caught:
+                case()
+            assert str(caught.value) == spelled(text, case)
+            assert type(caught.value) is kind
+            if cure is not None:
+                cure()
+
+        return test
+
+    return decorate
+
+
+def warns(category, text, cure=None):
+    """The decorated program, run three times, warns once, at the line marked ``# here``; the cure does not warn."""
+
+    def decorate(case):
+        @functools.wraps(case)
+        def test():
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("default")
+                for _ in range(3):
+                    case()
+            assert [str(w.message) for w in caught] == [spelled(text, case)]
+            assert [(w.category, w.filename, w.lineno) for w in caught] == [
+                (category, case.__code__.co_filename, lines_of(case)["here"])
+            ]
+            if cure is not None:
+                cure()  # under warnings as errors
+
+        return test
+
+    return decorate
