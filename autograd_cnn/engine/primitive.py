@@ -18,17 +18,16 @@ no rule asks for is not kept.
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable, Sequence
-from functools import update_wrapper
-from typing import Any, Concatenate, Generic, ParamSpec, overload
+from collections.abc import Callable
+from typing import Any, overload
 
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.messages import describe, explained, is_explained
-from autograd_cnn.engine.mode import Mode, current, ordinary
+from autograd_cnn.engine.arguments import Arguments, P
+from autograd_cnn.engine.messages import explained, is_explained
+from autograd_cnn.engine.mode import Mode, ordinary
 from autograd_cnn.engine.plan import Plan, Rule
 from autograd_cnn.engine.promotion import settle
 from autograd_cnn.engine.registry import registry
@@ -39,14 +38,9 @@ float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 _plain = frozenset({int, float, bool, str, tuple, slice, type(None)})
 _new = object.__new__
 
-P = ParamSpec("P")
-Q = ParamSpec("Q")
 
-
-class Primitive(Generic[P]):
+class Primitive(Arguments[P]):
     """A recorded operation; made by `primitive`, given its derivative by `vjp`."""
-
-    __name__: str
 
     def __init__(
         self,
@@ -59,9 +53,8 @@ class Primitive(Generic[P]):
         rectifies: bool = False,
         flops: Callable[..., int] | None = None,
     ) -> None:
-        update_wrapper(self, function)
+        super().__init__(function)
         self.raw: Callable[..., Any] = function
-        self.name = function.__name__
         self.byproducts = byproducts
         self.strict = strict
         self.examples = examples
@@ -69,18 +62,8 @@ class Primitive(Generic[P]):
         self.moves = moves
         self.rectifies = rectifies
         self.flops = flops
-        parameters = [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
-        self.signature = self.__signature__ = inspect.Signature(parameters)  # messages and `help` show no types
-        self.parameters = tuple(p.name for p in parameters)
-        self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.sequence: str = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
-        self.arity = -1 if self.sequence else len(self.parameters)
         self.rules: dict[str, Rule] = {}
         self.plans: dict[Any, Plan] = {}
-
-    def __repr__(self) -> str:
-        return f"<primitive {self.name}{self.signature}>"
 
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Register one rule per input, ``name=lambda g, ...: gradient``.
@@ -126,34 +109,6 @@ class Primitive(Generic[P]):
         for name, function in functions.items():
             self.rules[name].over = function
         self.plans.clear()
-
-    def flat_names(self, elements: int) -> list[str]:
-        """The parameters, the sequence input once an element."""
-        return [n for p in self.parameters for n in [p] * (elements if p == self.sequence else 1)]
-
-    # For type checkers: a Tensor in one of the first three places makes the result a Tensor; else it may be an array.
-
-    @overload
-    def __call__(
-        self: Primitive[Concatenate[Any, Q]], x: Tensor | Sequence[Tensor], /, *args: Q.args, **options: Q.kwargs
-    ) -> Tensor: ...
-
-    @overload
-    def __call__(
-        self: Primitive[Concatenate[Any, Any, Q]], x: Any, y: Tensor, /, *args: Q.args, **options: Q.kwargs
-    ) -> Tensor: ...
-
-    @overload
-    def __call__(
-        self: Primitive[Concatenate[Any, Any, Any, Q]], x: Any, y: Any, z: Tensor, /, *args: Q.args, **options: Q.kwargs
-    ) -> Tensor: ...
-
-    @overload
-    def __call__(self, *args: P.args, **options: P.kwargs) -> Any: ...
-
-    def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
-        mode = current.get()
-        return mode.call(self, args, options, mode)
 
     def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
         """Take the arrays out of the Tensors, compute, and record: `Mode.call`, unless somebody observes."""
@@ -207,35 +162,9 @@ class Primitive(Generic[P]):
         tensor._data = out
         return tensor
 
-    def bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, int]:
-        """Flat arguments with defaults filled in, and the length of the sequence input; empties `options`."""
-        fixed = list(args)
-        if self.variadic:
-            k = self.parameters.index(self.sequence)
-            fixed = [*args[:k], args[k:]]
-        for name in self.parameters[len(fixed) :]:
-            if name not in options and name not in self.defaults:
-                break
-            fixed.append(options.pop(name) if name in options else self.defaults[name])
-        if options or len(fixed) != len(self.parameters):
-            raise errors.wrong_arguments(self, args, options)
-        if not self.sequence:
-            return fixed, 0
-        k = self.parameters.index(self.sequence)
-        if isinstance(fixed[k], (Tensor, str)) or not hasattr(fixed[k], "__len__"):
-            raise TypeError(f"{self.name}: {self.sequence} is a list of tensors, not {describe(fixed[k])}")
-        return [*fixed[:k], *fixed[k], *fixed[k + 1 :]], len(fixed[k])
-
     def compute(self, values: list[Any], elements: int) -> Any:
         """The plain function on flat arguments."""
         return self.raw(*self.grouped(values, elements))
-
-    def grouped(self, values: list[Any], elements: int) -> list[Any]:
-        """Flat arguments as the function takes them: those of the sequence input in a list, unless it is variadic."""
-        if self.variadic or not self.sequence:
-            return values
-        k = self.parameters.index(self.sequence)
-        return [*values[:k], values[k : k + elements], *values[k + elements :]]
 
     def _plan(self, wanted: int, elements: int, args: Any) -> Plan:
         for position, name in enumerate(self.flat_names(elements)):

@@ -777,9 +777,9 @@ def test_the_file_runs_and_every_run_gives_the_same_bytes(python, tmp_path, monk
 
 def test_writing_it_changes_nothing(cnn):
     graph = cnn.graph()
-    before = [n.saved for n in ag.engine.tape.tape(cnn._node) if hasattr(n, "plan")]
+    before = [n.saved for n in ag.engine.tape.history(cnn._node) if hasattr(n, "plan")]
     first = graph.program()
-    assert [n.saved for n in ag.engine.tape.tape(cnn._node) if hasattr(n, "plan")] == before
+    assert [n.saved for n in ag.engine.tape.history(cnn._node) if hasattr(n, "plan")] == before
     assert graph.program().source == first.source and str(graph.program()) == str(first)
     cnn.backward()
 

@@ -1,0 +1,104 @@
+"""How a primitive is called: its parameters, and the flat arguments of a call.
+
+Flat arguments are in the order of the parameters, with defaults filled in; those of a sequence input
+(``concatenate([x, y])``, ``einsum("ij,jk", x, y)``) stand one after the other.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import update_wrapper
+from typing import Any, Concatenate, Generic, ParamSpec, overload
+
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.messages import describe
+from autograd_cnn.engine.mode import current
+from autograd_cnn.engine.tensor import Tensor
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+
+
+class Arguments(Generic[P]):
+    """The parameters of a function.
+
+    Attributes
+    ----------
+    parameters : tuple of str
+        Their names; `defaults` has the defaults.
+    sequence : str
+        The one that takes several arrays, or ``""``; `variadic` says whether it is ``*operands`` rather than a list.
+    arity : int
+        The number of parameters; -1 with a sequence input, whose calls are never flat already.
+    """
+
+    __name__: str
+
+    def __init__(self, function: Callable[P, Any]) -> None:
+        update_wrapper(self, function)
+        self.name = function.__name__
+        parameters = [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
+        self.signature = self.__signature__ = inspect.Signature(parameters)  # messages and `help` show no types
+        self.parameters = tuple(p.name for p in parameters)
+        self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.sequence: str = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+        self.arity = -1 if self.sequence else len(self.parameters)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}{self.signature}>"
+
+    # For type checkers: a Tensor in one of the first three places makes the result a Tensor; else it may be an array.
+
+    @overload
+    def __call__(
+        self: Arguments[Concatenate[Any, Q]], x: Tensor | Sequence[Tensor], /, *args: Q.args, **options: Q.kwargs
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self: Arguments[Concatenate[Any, Any, Q]], x: Any, y: Tensor, /, *args: Q.args, **options: Q.kwargs
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self: Arguments[Concatenate[Any, Any, Any, Q]], x: Any, y: Any, z: Tensor, /, *args: Q.args, **options: Q.kwargs
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(self, *args: P.args, **options: P.kwargs) -> Any: ...
+
+    def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
+        mode = current.get()
+        return mode.call(self, args, options, mode)
+
+    def flat_names(self, elements: int) -> list[str]:
+        """The parameters, the sequence input once an element."""
+        return [n for p in self.parameters for n in [p] * (elements if p == self.sequence else 1)]
+
+    def bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, int]:
+        """Flat arguments with defaults filled in, and the length of the sequence input; empties `options`."""
+        fixed = list(args)
+        if self.variadic:
+            k = self.parameters.index(self.sequence)
+            fixed = [*args[:k], args[k:]]
+        for name in self.parameters[len(fixed) :]:
+            if name not in options and name not in self.defaults:
+                break
+            fixed.append(options.pop(name) if name in options else self.defaults[name])
+        if options or len(fixed) != len(self.parameters):
+            raise errors.wrong_arguments(self, args, options)
+        if not self.sequence:
+            return fixed, 0
+        k = self.parameters.index(self.sequence)
+        if isinstance(fixed[k], (Tensor, str)) or not hasattr(fixed[k], "__len__"):
+            raise TypeError(f"{self.name}: {self.sequence} is a list of tensors, not {describe(fixed[k])}")
+        return [*fixed[:k], *fixed[k], *fixed[k + 1 :]], len(fixed[k])
+
+    def grouped(self, values: list[Any], elements: int) -> list[Any]:
+        """Flat arguments as the function takes them: those of the sequence input in a list, unless it is variadic."""
+        if self.variadic or not self.sequence:
+            return values
+        k = self.parameters.index(self.sequence)
+        return [*values[:k], values[k : k + elements], *values[k + elements :]]
