@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.graph.picture.measure import PRODUCTS
 from autograd_cnn.graph.player.broken import trial
 from autograd_cnn.graph.player.looks import look, rms, share
 from autograd_cnn.graph.program.listing import Line, shown
@@ -244,7 +243,7 @@ class _Watch(Author):
                 )
             words += self.notes(v, self.gradient(v), name)
         parameters = [v for v in served if v.role == "parameter" and out.shape]
-        shared = [f"g_{clip(v.name)}" for v in parameters if v.size < out.size or op.name in PRODUCTS]
+        shared = [f"g_{clip(v.name)}" for v in parameters if v.size < out.size or op.call.primitive.flops]
         if shared:
             sums = "is a sum" if len(shared) == 1 else "are sums"
             words.append(f"{listed(shared)} {sums} over all items.")

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-import autograd_cnn as ag
 from autograd_cnn.engine.tape import enable_grad, unbroadcast
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
@@ -36,7 +35,7 @@ from autograd_cnn.graph.records import Graph, Op, Use, Value
 from autograd_cnn.graph.text import clip
 from autograd_cnn.graph.text import spelled as between
 
-OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@"}
+OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy has short cuts for some exponents, which np.power has not
 
 
 class Program:
@@ -274,12 +273,10 @@ class Author(Namespace):
         """As the user would write it: operators; options by name, and only where they differ from the default."""
         primitive, arguments = op.call.primitive, op.call.arguments
         texts = [self.text(a, n) for a, n in zip(arguments, op.ports, strict=True)]
-        public = vars(ag).get(primitive.name) is primitive
-        if public and primitive.name in OPERATORS:
-            return f"({texts[0]}) {OPERATORS[primitive.name]} ({texts[1]})"
-        if public and primitive.name == "negative":
-            return f"-({texts[0]})"
-        if public and primitive.name == "getitem":
+        symbol = primitive.symbol
+        if symbol in OPERATORS:
+            return f"({texts[0]}) {symbol} ({texts[1]})" if len(texts) == 2 else f"{symbol}({texts[0]})"
+        if symbol == "[]":
             parts = arguments[1] if isinstance(arguments[1], tuple) and arguments[1] else arguments[1:]
             slices = [between(p) if isinstance(p, slice) else self.text(p, "index") for p in parts]
             return f"{texts[0]}[{', '.join(slices)}]"
@@ -339,8 +336,8 @@ class Author(Namespace):
         port = next(p for p in positions if p is not None)
         given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
 
-        def local(name: str, frame: int) -> str:
-            return self.named((op.id, "local", frame, name), f"{name.lstrip('_')}_{op.id}")
+        def local(name: str, identifier: str) -> str:
+            return self.named((op.id, identifier), f"{name.lstrip('_')}_{op.id}")
 
         with suppress(NoSource):
             return self.reader.read(function, given, self.known, local)
