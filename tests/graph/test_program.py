@@ -446,6 +446,19 @@ def test_a_leaf_alone(w):
     assert list(gradients) == ["x"] and value.shape == (3,)
 
 
+def test_a_primitive_with_a_symbol_is_written_as_an_operator(w):
+    @ag.primitive(symbol="*")
+    def product(x, y):
+        return x * y
+
+    product.vjp(x=lambda g, y: product(g, y), y=lambda g, x: g * x)
+    try:
+        source = check(lambda x, y: ag.sum(product(x, y)), w("x", 3), w("y", 3)).source
+        assert "    product = x * y\n" in source and "    g_x = g_product * y\n" in source
+    finally:
+        del registry["product"]
+
+
 # Names
 
 HOSTILE = {
@@ -566,18 +579,18 @@ def _kept_positive(a):
 RULES = [
     (lambda g, n: _twice(g) * n, ["g * 2 * 2"]),
     (lambda g, n: _twice(g + n, times=n + 1), ["(g + 2) * 3"]),
-    (lambda g, x: _scaled(g, x), ["scale = g + 3", "former = scale", "scale = scale * scale", "former + scale"]),
+    (lambda g, x: _scaled(g, x), ["scale = g + 3", "scale + scale * scale"]),
     (
         lambda g, x: _scaled(g * x, x) * len(x.shape),
-        ["scale = g * x + 3", "former = scale", "scale = scale * scale", "(former + scale) * 2"],
+        ["scale = g * x + 3", "(scale + scale * scale) * 2"],
     ),
     (lambda g: _twice(g, 1) + np.sum(_twice(g), axis=0), ["g * 1 + np.sum(g * 2, axis=0)"]),
     (
         lambda g, n: _scaled(g * n, g) + _cubed(g + n),
-        ["scale = g * 2 + 3", "former = scale", "scale = scale * scale", "a = g + 2", "former + scale + a * a * a"],
+        ["scale = g * 2 + 3", "a = g + 2", "scale + scale * scale + a * a * a"],
     ),
     (lambda g, n: _pairs([g], (1, 2)) if n > 1 else g, ["pairs([g], (1, 2))"]),
-    (lambda g: _kept_positive(g), ["kept_positive(g)"]),
+    (lambda g: _kept_positive(g), ["g if g.min() > 0 else g * 0"]),
     (lambda g: g * 2 if g.min() > 0 else g, ["g * 2 if g.min() > 0 else g"]),
     (
         lambda g, x: g * (ag.sum(g, -1, True) + ag.sum(x, axis=None)),
@@ -647,7 +660,7 @@ def test_a_rule_is_read_anew_where_numbers_decide_a_shape(w):
     try:
         x = ag.Tensor([1.0, -1.0, 2.0], requires_grad=True, name="x")
         source = check(lambda x: ag.sum(counted(counted(x) - 1.5)), x).source
-        assert "large_n1 = x[x > 0]\n    g_x = g_counted * 2\n" in source and "g_subtract = g_counted_2 * 1\n" in source
+        assert "g_x = g_counted * 2\n" in source and "g_subtract = g_counted_2 * 1\n" in source
     finally:
         del registry["counted"]
 
@@ -673,7 +686,7 @@ def test_conditions_of_a_def_are_decided_and_its_docstring_is_a_comment(w):
     several.vjp(x=rule)
     try:
         source = check(lambda x: ag.sum(several(x)), w("x", 3, 2)).source
-        assert "    # Twice or thrice.\n    g_n1 = g_several * 2\n    g_x = g_n1 * 2\n" in source
+        assert "    # Twice or thrice.\n    g_x = g_several * 2 * 2\n" in source
     finally:
         del registry["several"]
 
