@@ -451,7 +451,7 @@ def test_a_primitive_with_a_symbol_is_written_as_an_operator(w):
     def product(x, y):
         return x * y
 
-    product.vjp(x=lambda g, y: product(g, y), y=lambda g, x: g * x)
+    product.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
     try:
         source = check(lambda x, y: ag.sum(product(x, y)), w("x", 3), w("y", 3)).source
         assert "    product = x * y\n" in source and "    g_x = g_product * y\n" in source

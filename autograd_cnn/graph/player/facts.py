@@ -9,14 +9,14 @@ from __future__ import annotations
 import ast
 import inspect
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.graph.player.broken import trial
-from autograd_cnn.graph.player.looks import look, rms, share
-from autograd_cnn.graph.program.listing import Line, shown
+from autograd_cnn.graph.player.looks import look, share
+from autograd_cnn.graph.program.listing import Line, rms, shown
 from autograd_cnn.graph.program.write import Author, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import bytes_text, clip, count_text, listed, plain, shape_text
@@ -42,24 +42,16 @@ class _Watch(Author):
         self.channels = channels
         self.rounds = rounds
         self.whole = len(graph.ops) <= WHOLE
-        self.now: Op | None = None
         self.parts: dict[str, list[dict[str, Any]]] = {}  # value -> its contributions, in order
-        self.rules: dict[str, list[Line]] = {}  # operation -> its lines
+        self.rules: dict[str, list[Line]] = {}  # operation -> its lines, once written
         self.sums: dict[str, str] = {}  # value -> what its gradient, a number, has come to
         self.orders: dict[tuple[str, str], list[int]] = {}  # operation, value -> which of its contributions
         self.counts = Counter(_given(op, p) for op in graph.ops for p in _learning(op))  # how many it will have
 
     # While the program is written
 
-    def backward(self, op: Op) -> list[Line]:
-        if not self.inner:
-            self.now = op
-        lines = super().backward(op)
-        self.rules[op.id] = shown(lines)
-        return lines
-
-    def look(self, value: Value, contribution: Any) -> None:
-        if self.inner or not (op := self.now):  # inside a checkpoint
+    def contributed(self, op: Op, value: Value, contribution: Any) -> None:
+        if self.inner:  # inside a checkpoint
             return
         parts = self.parts.setdefault(value.id, [])
         orders = self.orders.setdefault((op.id, value.id), [])
@@ -75,11 +67,12 @@ class _Watch(Author):
         orders.append(len(parts))
         parts.append(part)
 
-    def into(self, value: Value, texts: list[str]) -> None:
+    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
         name = self.gradient(value)
         before = self.scope[name].copy()
-        super().into(value, texts)
-        self.look(value, self.scope[name] - before)
+        run = super().into(op, rule, value, texts)
+        self.contributed(op, value, self.scope[name] - before)
+        return run
 
     def numbers(self, value: Value, before: str) -> str:
         """The last line with numbers for its names, where all are numbers: ``g_x = 0.5 * 1.64 = 0.82``."""
@@ -103,6 +96,7 @@ class _Watch(Author):
     def facts(self, source: bool) -> dict[str, Any]:
         self.write()
         graph = self.graph
+        self.rules = {op.id: shown(lines) for op, lines in zip(graph.ops, reversed(self.upwards), strict=True)}
         texts, places = _functions(graph, source)
         numbers = {key: i for i, key in enumerate(places)}
         outside = {v for op in graph.ops for v in (op.output, *(i for _, i in op.inputs))} | {graph.result}

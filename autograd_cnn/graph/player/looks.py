@@ -7,7 +7,6 @@ white, gradients from blue through white, which is 0, to vermilion, images in th
 from __future__ import annotations
 
 import base64
-import math
 import struct
 import zlib
 from html import escape
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.graph.program.listing import rms
 from autograd_cnn.graph.text import clip, shape_text
 
 EXACT, BEGIN, FEW, CHANNELS, SIDE, BINS, WIDTH, THIN = 64, 4, 12, 16, 52, 32, 208, 48
@@ -44,12 +44,6 @@ def look(array: Any, role: str, gradient: bool = False, whole: bool = True, chan
     if whole and a.size > FEW and (tiles := _tiles(a, role, channels)) is not None:
         found["i"], found["m"] = _picture(*tiles, gradient, role)
     return found
-
-
-def rms(array: Any) -> float:
-    """Root mean square, summed in float64."""
-    squares = np.square(array, dtype=np.float64)
-    return math.sqrt(squares.sum() / max(squares.size, 1))
 
 
 def _short(number: Any) -> str:

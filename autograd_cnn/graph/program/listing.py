@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from itertools import zip_longest
+from typing import Any
+
+import numpy as np
 
 from autograd_cnn.graph.records import Graph
 from autograd_cnn.graph.text import bytes_text, clip, shape_text
@@ -16,6 +20,12 @@ Line = tuple[str, "float | None"]  # text, and the rms of what it contributes
 def shown(lines: list[Line]) -> list[Line]:
     """Those that compute: not what says which numbers they are for."""
     return [line for line in lines if not line[0].startswith("assert ")]
+
+
+def rms(array: Any) -> float:
+    """Root mean square, summed in float64."""
+    squares = np.square(array, dtype=np.float64)
+    return math.sqrt(squares.sum() / max(squares.size, 1))
 
 
 def listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: str) -> str:

@@ -17,8 +17,9 @@ from __future__ import annotations
 import copy
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,7 @@ import numpy as np
 from autograd_cnn.engine.tape import enable_grad, unbroadcast
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import Checkpoint
-from autograd_cnn.graph.player.looks import rms
-from autograd_cnn.graph.program.listing import Line, listing
+from autograd_cnn.graph.program.listing import Line, listing, rms
 from autograd_cnn.graph.program.namespace import Namespace
 from autograd_cnn.graph.program.read import Reader
 from autograd_cnn.graph.program.sources import NoSource, literal, sequence, tidy
@@ -38,6 +38,7 @@ from autograd_cnn.graph.text import spelled as between
 OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy has short cuts for some exponents, which np.power has not
 
 
+@dataclass(slots=True, repr=False, eq=False)
 class Program:
     """A forward and a backward pass as code; made by `Graph.program`.
 
@@ -80,14 +81,11 @@ class Program:
     (array(1.), array(2.))
     """
 
-    def __init__(
-        self, source: str, listing: str, inputs: list[str], leaves: dict[str, Any], shapes: dict[str, tuple[int, ...]]
-    ) -> None:
-        self.source = source
-        self.listing = listing
-        self.inputs = inputs
-        self.leaves = leaves
-        self.shapes = shapes
+    source: str
+    listing: str
+    inputs: list[str]
+    leaves: dict[str, Any]
+    shapes: dict[str, tuple[int, ...]]
 
     def run(self, **leaves: Any) -> tuple[Any, dict[str, np.ndarray]]:
         """Execute the program.
@@ -174,13 +172,13 @@ class Author(Namespace):
         self.downwards: list[str] = []  # the text of every operation
         self.seed = ""
         self.upwards: list[list[Line]] = []  # of its rules, last operation first
-        self.made = {op.output for op in _every(graph.ops)}
+        self.made = {op.output for op in every(graph.ops)}
         self.begin = [v for v in graph.values.values() if v.id not in self.made]
 
     def write(self) -> None:
         """Both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
-        for primitive in dict.fromkeys(op.call.primitive for op in _every(graph.ops)):  # they choose names first
+        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # they choose names first
             if not isinstance(primitive, Checkpoint):
                 self.text(primitive, primitive.name)
         for value in self.begin:
@@ -260,14 +258,15 @@ class Author(Namespace):
         if isinstance(op.call.primitive, Checkpoint):
             raise ValueError(f"program: {clip(op.name)} keeps nothing to write it from. ag.trace(f, ...) runs it again")
         targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts if op.call.steps)]
-        line = f"{', '.join(targets)} = {tidy(self.call(op))}"
+        text = tidy(self.call(op))
         if all(self.name(self.graph.values[v]) in self.scope for _, v in op.inputs):
-            exec(line, self.scope)
-            for target in targets:
-                _freeze(self.scope[target])
+            run = self.compiled([text])
+            for target, array in zip(targets, run() if targets[1:] else [run()], strict=True):
+                self.scope[target] = _frozen(array)
+            self.ran(op, None, run)
         elif op.call.node is not None:
             self.recall(op, targets)
-        return line
+        return f"{', '.join(targets)} = {text}"
 
     def call(self, op: Op) -> str:
         """As the user would write it: operators; options by name, and only where they differ from the default."""
@@ -315,20 +314,25 @@ class Author(Namespace):
         """The lines of the rules of `op`, executed."""
         start = len(self.lines)
         if op.call.steps:
-            _freeze(self.scope[self.gradient(self.graph.values[op.output])])
+            _frozen(self.scope[self.gradient(self.graph.values[op.output])])
         rule: Any
         for positions, rule in op.call.steps:
             parents: list[Any] = [None if p is None else op.call.arguments[p].value for p in positions]
+            buffer = self.gradient(parents[0]) if rule.into else ""
             if op.call.inside:
-                self.again(op, op.call.inside, parents)
-            elif rule.joint:
-                self.joint(op, rule, positions, parents)
-            elif rule.into and (name := self.gradient(parents[0])) in self.received and _ours(self.scope[name]):
-                if isinstance(self.scope[name], np.generic):
-                    self.line(f"{name} = np.asarray({name})")
-                self.into(parents[0], self.rule(op, rule, rule.into, positions, name))
+                self.walk_inside(op, rule, parents)
+            elif buffer in self.received and _ours(self.scope[buffer]):
+                self.into(op, rule, parents[0], self.rule(op, rule, rule.into, positions, buffer))
             else:
-                self.receive(parents[0], self.result(self.rule(op, rule, rule.function, positions)))
+                *statements, text = self.rule(op, rule, rule.function, positions)
+                run = self.compiled([*statements, text])
+                self.lines += [(statement, None) for statement in statements]
+                result = run()
+                self.ran(op, rule, run)
+                if rule.joint:
+                    self.joint(op, rule, parents, text, result)
+                else:
+                    self.receive(op, rule, parents[0], text, result)
         return self.lines[start:]
 
     def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> list[str]:
@@ -348,13 +352,6 @@ class Author(Namespace):
             called += ".into" if buffer else ".function"
             self.lines.append((f"# {op.name}: source not available", None))
         return [tidy(f"{called}({', '.join(given)})")]
-
-    def result(self, texts: list[str]) -> str:
-        """The last of them, after the others."""
-        *statements, result = texts
-        for statement in statements:
-            self.line(statement)
-        return result
 
     def asked(self, op: Op, ask: str, port: int) -> str:
         """What a rule gets under the name `ask`: the plan's reading of it, as an expression."""
@@ -376,15 +373,15 @@ class Author(Namespace):
             texts = [literal(a.value.shape if isinstance(a, Use) else np.shape(a)) for a in arguments]
         return sequence([], texts) if name == several else texts[0]
 
-    def receive(self, value: Value, text: str) -> None:
-        """A contribution fitted and added as the walk does it."""
-        c = eval(text, self.scope)
+    def receive(self, op: Op, rule: Any, value: Value, text: str, c: Any) -> None:
+        """Fit a contribution to `value` and add it, as the walk does."""
         if np.shape(c) != value.shape:
-            extra = np.ndim(c) - len(value.shape)
-            axes = tuple(i for i, n in enumerate(c.shape) if i < extra or value.shape[i - extra] != n)
+            whole, extra = np.asarray(c), np.ndim(c) - len(value.shape)
+            axes = tuple(i for i, n in enumerate(whole.shape) if i < extra or value.shape[i - extra] != n)
             text = tidy(f"({text}).sum(axis={axes[0] if len(axes) == 1 else axes})")
             text += f".reshape({value.shape})" if len(axes) != extra else ""
-            c = unbroadcast(np.asarray(c), value.shape)
+            c = unbroadcast(whole, value.shape)
+            self.ran(op, rule, lambda: unbroadcast(whole, value.shape))
         if c.dtype != value.dtype:
             text, c = tidy(f"({text}).astype(np.{value.dtype})"), c.astype(value.dtype)
         name = self.gradient(value)
@@ -398,43 +395,45 @@ class Author(Namespace):
             self.scope[name] = self.scope[name] + c
             line = f"{name} = {tidy(f'{name} + ({text})')}"
         self.lines.append((line, rms(c) if np.size(c) else None))
-        self.look(value, c)
+        self.contributed(op, value, c)
 
-    def into(self, value: Value, texts: list[str]) -> None:
-        """A rule's twin adds to what is there."""
-        if (last := self.result(texts)) != "None":
-            self.line(last)
-
-    def look(self, value: Value, contribution: Any) -> None:
-        """For who watches: called when a contribution to the gradient of `value` has been added."""
-
-    def joint(self, op: Op, rule: Any, positions: Any, parents: list[Any]) -> None:
-        """One tuple assignment; what does not fit, or is not the first, is added afterwards."""
-        result = self.result(self.rule(op, rule, rule.function, positions))
-        targets, later, first, given = [], [], [], eval(result, self.scope)
-        for value, name, c in zip(parents, rule.inputs, given, strict=True):
+    def joint(self, op: Op, rule: Any, parents: list[Any], text: str, result: Any) -> None:
+        """One tuple assignment; contributions that do not fit, or are not the first, are added afterwards."""
+        pairs, targets = [], []
+        for value, name, c in zip(parents, rule.inputs, result, strict=True):
             target = "_" if value is None else self.gradient(value)
             if target in self.received or (value and (np.shape(c), c.dtype) != (value.shape, value.dtype)):
                 target = self.named((op.id, "g", name), f"g_{name}_{op.id}")
-                later.append((value, target))
             elif value:
                 self.received.add(target)
-                first.append((value, c))
             targets.append(target)
+            pairs += [(value, target)] if value else []
             self.scope[target] = c
-        self.lines.append((f"{', '.join(targets)} = {result}", None))
-        if len(set(map(id, given))) < len(given):  # one array for two inputs
-            for target in targets:
-                if target != "_" and isinstance(self.scope[target], np.ndarray):
+        self.lines.append((f"{', '.join(targets)} = {text}", None))
+        if len(set(map(id, result))) < len(result):  # one array for two inputs
+            for _, target in pairs:
+                if isinstance(self.scope[target], np.ndarray):
                     self.line(f"{target} = {target}.copy()")
-        for value, c in first:
-            self.look(value, c)
-        for value, target in later:
-            self.receive(value, target)
+        for value, target in pairs:
+            if target == self.gradient(value):
+                self.contributed(op, value, self.scope[target])
+        for value, target in pairs:
+            if target != self.gradient(value):
+                self.receive(op, rule, value, target, self.scope[target])
 
-    def again(self, op: Op, inside: Graph, parents: list[Any]) -> None:
-        """The walk inside a checkpoint: gradients of what lies outside are summed here first, then handed over."""
-        g, outer = self.gradient(self.graph.values[op.output]), self.inner
+    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
+        """Run the twin of a rule, which adds to the gradient of `value`; return a function that adds the same again."""
+        name = self.gradient(value)
+        if isinstance(self.scope[name], np.generic):
+            self.line(f"{name} = np.asarray({name})")
+        run = self.compiled(texts)
+        run()
+        self.lines += [(text, None) for text in texts if text != "None"]
+        return run
+
+    def walk_inside(self, op: Op, rule: Any, parents: list[Any]) -> None:
+        """The walk inside a checkpoint: gradients of values outside are summed here first, then handed over."""
+        g, outer, inside = self.gradient(self.graph.values[op.output]), self.inner, op.call.inside
         self.inner = {v.id: self.named((op.id, v.id), f"g_{v.name}_{op.id}") for v in parents}
         name = self.gradient(self.graph.values[inside.result])
         self.line(f"{name} = {g}")
@@ -444,18 +443,37 @@ class Author(Namespace):
         sums = [(v, self.gradient(v) + ".copy()" if v.id in self.made else self.returned(v)) for v in parents]
         self.inner = outer
         for value, text in sums:
-            self.receive(value, text)
+            self.receive(op, rule, value, text, eval(text, self.scope))
 
     def line(self, text: str) -> None:
         exec(text, self.scope)
         self.lines.append((text, None))
 
+    def compiled(self, texts: list[str]) -> Callable[[], Any]:
+        """A function that runs the lines and returns the value of the last."""
+        *statements, result = texts
+        first, last = compile("\n".join(statements), "<program>", "exec"), compile(result, "<program>", "eval")
 
-def _every(ops: list[Op]) -> Iterator[Op]:
+        def run() -> Any:
+            exec(first, self.scope)
+            return eval(last, self.scope)
+
+        return run
+
+    # For observers
+
+    def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
+        """Called when `op` has run, or a `rule` of it, or a part of that; `again` repeats it, and changes nothing."""
+
+    def contributed(self, op: Op, value: Value, contribution: Any) -> None:
+        """Called when the last line has added `contribution` to the gradient of `value`."""
+
+
+def every(ops: list[Op]) -> Iterator[Op]:
     """Those inside checkpoints too."""
     for op in ops:
         yield op
-        yield from _every(op.call.inside.ops if op.call.inside else [])
+        yield from every(op.call.inside.ops if op.call.inside else [])
 
 
 def _ours(array: Any) -> bool:
@@ -463,9 +481,10 @@ def _ours(array: Any) -> bool:
     return isinstance(array, np.generic) or array.flags.writeable
 
 
-def _freeze(array: Any) -> None:
+def _frozen(array: Any) -> Any:
     if isinstance(array, np.ndarray):
         array.flags.writeable = False
+    return array
 
 
 def _quoted(name: str) -> str:
