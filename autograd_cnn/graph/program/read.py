@@ -1,10 +1,11 @@
-"""Reads a derivative rule for one call: its own text, with the arguments of that call in place of its parameters.
+"""Reads a derivative rule for one call: its own source, with the arguments of the call in place of its parameters.
 
 Options, shapes and dtypes are known before any array is. An expression of these alone becomes its value, a condition
-on these alone the branch that is taken. A helper from the rule's own package becomes what it returns; another call
-loses the options that have their default. The rest stays as it is written, operand for operand: the same bits.
+on these alone the branch that is taken. A call of a helper in the rule's own package becomes what the helper returns;
+any other call loses the options that have their default. The rest stays as it is written, operand for operand, so that
+it gives the same bits.
 
-A loop, a condition on numbers and the like raise `NoSource`: then the helper, or the whole rule, is called by its name.
+A loop, or a condition on numbers, raises `NoSource`; then the helper, or the whole rule, is called by its name.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SHORT = 2  # operations of an expression that stands inside another, not on a li
 
 
 class Reader:
-    """Reads a rule once for arguments of the same shapes and dtypes: for others only names change.
+    """Reads a rule once for all arguments of the same shapes and dtypes, and puts in the names of each call.
 
     `scope` has the arrays that the arguments name.
     """
@@ -40,14 +41,14 @@ class Reader:
     def read(
         self, function: Any, given: list[str], known: Callable[[Any, str], str], local: Callable[[str, str], str]
     ) -> list[str]:
-        """The head of the docstring of `function` as comments, its statements, and last its result.
+        """The first paragraph of the docstring of `function` as comments, its statements, and last its result.
 
-        Its parameters become the expressions in `given`. `known` spells a value or an object, which has such a name in
-        the source; `local` a variable, from its name and an identifier.
+        The expressions in `given` replace its parameters. `known` spells an object that has this name in the source,
+        `local` a variable that has this name and identifier.
         """
         names: dict[str, str] = {}
         given = [numbered(text, names) for text in given]
-        values = {number: self.scope.get(name, getattr(builtins, name, None)) for name, number in names.items()}
+        values = {n: _read_only(self.scope.get(name, getattr(builtins, name, None))) for name, n in names.items()}
         key = id(function), *given, *((v.shape, v.dtype) if _is_array(v) else id(v) for v in values.values())
         template = self.templates.get(key)
         if key not in self.templates:
@@ -62,7 +63,7 @@ class Reader:
 
 
 class _Known(ast.Name):
-    """A name for a value: `decided` by the call, unless the source has a name for it."""
+    """A name for a known value, `decided` by the call; otherwise `wish` is its name in the source."""
 
     value: Any
     wish: str
@@ -82,7 +83,7 @@ class _Renaming(Rewriter):
 
 
 class _Reading(Rewriter):
-    """One rule, and in turn each of its helpers. `scope` has a value for every name: parts can be evaluated."""
+    """Reads one rule, and its helpers in turn. `scope` has a value for every name, so that parts can be evaluated."""
 
     def __init__(self, known: Callable[[Any, str], str], scope: dict[str, Any]) -> None:
         self.known = known
@@ -156,7 +157,7 @@ class _Reading(Rewriter):
         return node
 
     def holds(self, test: Any) -> bool:
-        """Whether a condition holds. One on numbers, an edge case in a rule of ours, the program asserts."""
+        """Whether a condition holds. A condition on numbers, an edge case in a rule of ours, is asserted."""
         holds = bool(self.value(test))
         if not self.is_known(test):
             if _package(self.function) != ag.__name__:
@@ -188,7 +189,8 @@ class _Reading(Rewriter):
 
     def bind(self, name: str, node: Any) -> None:
         """Let `name` stand for `node`, by a variable if that is more than a name."""
-        if not all(isinstance(part, (ast.Name, ast.Constant, ast.Starred)) for part in getattr(node, "elts", [node])):
+        parts = node.elts if isinstance(node, ast.Tuple) else [node]  # a list may be changed
+        if not all(isinstance(part, (ast.Name, ast.Constant, ast.Starred)) for part in parts):
             variable = self.variable(name)
             self.scope[variable.id] = self.value(node)
             self.statements.append(ast.Assign([ast.Name(variable.id, ast.Store())], node))
@@ -228,17 +230,15 @@ class _Reading(Rewriter):
 
     def change(self, statement: Any, value: Any) -> None:
         """A statement that may write into an array."""
-        if isinstance(statement, ast.Expr):
-            if not isinstance(value, ast.Constant):  # of a helper that returns nothing
-                self.statements.append(ast.Expr(value))
-            return
-        target = self.visit(statement.target)
+        target = self.visit(statement.target) if isinstance(statement, ast.AugAssign) else None
         if isinstance(target, _Known):
             self.bind(statement.target.id, self.folded(ast.BinOp(target, statement.op, value)))
         elif isinstance(target, ast.Subscript):
             self.statements.append(ast.AugAssign(target, statement.op, value))
-        else:
+        elif target or any(isinstance(n, ast.List) for n in ast.walk(value)):  # it may change a variable or a list
             raise NoSource
+        elif not self.is_known(value):
+            self.statements.append(ast.Expr(value))
 
     # Expressions
 
@@ -357,6 +357,14 @@ def _free(node: Any) -> list[Any]:
 
 def _package(function: Any) -> str:
     return str(function.__module__).partition(".")[0]
+
+
+def _read_only(value: Any) -> Any:
+    """A view of an array that nothing can write into while parts are evaluated."""
+    if isinstance(value, np.ndarray):
+        value = value.view()
+        value.flags.writeable = False
+    return value
 
 
 def _is_array(value: Any) -> bool:

@@ -1,12 +1,12 @@
-"""The derived backward program: forward lines in the user's names, beside them the lines that the rules give.
+"""Writes the derived backward program: forward lines in the user's names, and the lines of the rules.
 
-A line *is* its rule: its source with the names of what the walk passes for its parameters; statements of a `def` are
-written out. Where that cannot be, the line calls the rule itself: same bits.
+A line of the backward pass is the source of a rule, with the arguments of the call in place of its parameters. A rule
+that cannot be read is called by its name.
 
 The program is written by running it. Every line is executed as it is written, on the copied leaves of a trace or on
-what the tape has saved, and what it gives decides what the walk would do next: undo broadcasting, bring to a dtype,
-add in place or into a new array. So the text has the same functions on the same arrays in the same order as the walk,
-and gives the same bits.
+the arrays that the tape has saved. Its result decides what the walk would do next: undo broadcasting, convert to a
+dtype, add in place or into a new array. So the program calls the same functions on the same arrays in the same order
+as the walk, and gives the same bits.
 
 Reads records, and the engine's registry. Earlier programs of the kind: Tangent (derived from source), JAX's
 ``make_jaxpr``.
@@ -318,7 +318,7 @@ class Author(Namespace):
         rule: Any
         for positions, rule in op.call.steps:
             parents: list[Any] = [None if p is None else op.call.arguments[p].value for p in positions]
-            buffer = self.gradient(parents[0]) if rule.into else ""
+            buffer = self.gradient(parents[0]) if rule.into and not rule.joint else ""
             if op.call.inside:
                 self.walk_inside(op, rule, parents)
             elif buffer in self.received and _ours(self.scope[buffer]):
@@ -336,7 +336,7 @@ class Author(Namespace):
         return self.lines[start:]
 
     def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> list[str]:
-        """Statements, and at the end what `function` returns for what the walk passes it."""
+        """Statements, and last what `function` returns for the arguments that the walk passes."""
         port = next(p for p in positions if p is not None)
         given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
 
@@ -354,24 +354,17 @@ class Author(Namespace):
         return [tidy(f"{called}({', '.join(given)})")]
 
     def asked(self, op: Op, ask: str, port: int) -> str:
-        """What a rule gets under the name `ask`: the plan's reading of it, as an expression."""
-        several, output = op.call.primitive.sequence, self.graph.values[op.output]
+        """The expression for what a rule asks for by the name `ask`."""
+        several = op.call.primitive.sequence
         if ask == "position":
             return repr(port - op.ports.index(several))
-        if ask == "out":
-            return self.name(output)
         if ask in op.byproducts:
             return self.names[op.id, ask]
-        if ask == "out_shape":
-            return literal(output.shape)
-        whole = ask in op.ports or ask == several
-        name = ask if whole else ask.removesuffix("_shape")
-        arguments = [a for a, n in zip(op.call.arguments, op.ports, strict=True) if n == name]
-        if whole:
-            texts = [self.text(a, ask) for a in arguments]
-        else:
-            texts = [literal(a.value.shape if isinstance(a, Use) else np.shape(a)) for a in arguments]
-        return sequence([], texts) if name == several else texts[0]
+        given = [*zip(op.ports, op.call.arguments, strict=True), ("out", Use(self.graph.values[op.output], ""))]
+        texts = [self.text(a, ask) for name, a in given if name == ask] or [
+            literal(a.value.shape if isinstance(a, Use) else np.shape(a)) for name, a in given if f"{name}_shape" == ask
+        ]
+        return sequence([], texts) if several and ask in (several, f"{several}_shape") else texts[0]
 
     def receive(self, op: Op, rule: Any, value: Value, text: str, c: Any) -> None:
         """Fit a contribution to `value` and add it, as the walk does."""
