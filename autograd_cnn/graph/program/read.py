@@ -117,15 +117,15 @@ class _Reading(Rewriter):
         lines = [*self.statements, result]
         if any(isinstance(line, (ast.Expr, ast.AugAssign)) for line in lines):  # it may write into a variable
             return lines
-        for variable in [line.targets[0].id for line in lines if isinstance(line, ast.Assign)]:
-            made = next(n for n in lines if isinstance(n, ast.Assign) and n.targets[0].id == variable)
+        for variable in self.variables:
+            made = next((n for n in lines if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == variable), None)
             others = [line for line in lines if line is not made]
             nodes = [n for line in others if not isinstance(line, ast.Assert) for n in ast.walk(line)]
             uses = sum(isinstance(n, ast.Name) and n.id == variable for n in nodes)
-            operations = sum(isinstance(n, (ast.Call, ast.BinOp, ast.Compare)) for n in ast.walk(made.value))
-            alone = getattr(others[-1], "id", None) == variable
-            if not uses or (uses == 1 and (operations <= SHORT or alone)):
-                lines = list(map(_Renaming({variable: made.value}).visit, others))
+            if made and uses < 2:
+                operations = sum(isinstance(n, (ast.Call, ast.BinOp, ast.Compare)) for n in ast.walk(made.value))
+                if not uses or operations <= SHORT or getattr(others[-1], "id", None) == variable:
+                    lines = list(map(_Renaming({variable: made.value}).visit, others))
         return lines
 
     # Values
@@ -343,7 +343,7 @@ class _Reading(Rewriter):
             default = parameters[name].default
             if default is inspect.Parameter.empty and node in call.args:
                 args.append(node)
-            elif isinstance(node, ast.AST) and not (self.is_known(node) and repr(self.value(node)) == repr(default)):
+            elif isinstance(node, ast.expr) and not (self.is_known(node) and repr(self.value(node)) == repr(default)):
                 keywords.append(ast.keyword(name, node))
         return ast.Call(call.func, args, keywords)
 

@@ -426,7 +426,8 @@ class Author(Namespace):
 
     def walk_inside(self, op: Op, rule: Any, parents: list[Any]) -> None:
         """The walk inside a checkpoint: gradients of values outside are summed here first, then handed over."""
-        g, outer, inside = self.gradient(self.graph.values[op.output]), self.inner, op.call.inside
+        g, outer = self.gradient(self.graph.values[op.output]), self.inner
+        inside: Any = op.call.inside
         self.inner = {v.id: self.named((op.id, v.id), f"g_{v.name}_{op.id}") for v in parents}
         name = self.gradient(self.graph.values[inside.result])
         self.line(f"{name} = {g}")
