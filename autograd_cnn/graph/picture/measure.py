@@ -22,7 +22,7 @@ from autograd_cnn.ops.linalg import _letters
 
 @dataclass(slots=True)
 class Stats:
-    """Of a whole array; `dead` of `channels`, its last axis, are 0 everywhere."""
+    """Statistics of an array; `dead` of its `channels`, the last axis, are 0 everywhere."""
 
     rms: float
     zeros: float
@@ -42,7 +42,7 @@ class Stats:
 
 @dataclass(slots=True)
 class Measures:
-    """By operation: ms forward, ms of each rule; by value: what it is, what its gradient is."""
+    """Milliseconds by operation, forward and for each rule; statistics of values and of their gradients, by value."""
 
     forward: dict[str, float] = field(default_factory=dict)
     rules: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -51,12 +51,12 @@ class Measures:
 
 
 def measure(graph: Graph, repeat: int = 0) -> Measures:
-    """Run the program of `graph`; times are the shortest of `repeat` runs, none for 0.
+    """Run `graph` again; each time is the shortest of `repeat` runs, infinite for none.
 
     Raises
     ------
     ValueError
-        Where the arrays are gone: `graph` is not from `trace`.
+        If `graph` has no arrays: `trace` keeps them.
     """
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")

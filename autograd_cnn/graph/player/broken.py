@@ -62,7 +62,7 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
 
 
 def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
-    """What `lines` contribute to the gradients of `names`, by name."""
+    """The gradients of `names` that `lines` contribute."""
     inner = {**scope, **{f"g_{n}": np.zeros(scope[n].shape) for n in names}}
     for line in lines:
         exec(line, inner)

@@ -46,7 +46,7 @@ class _Watch(Author):
         self.whole = len(graph.ops) <= WHOLE
         self.parts: dict[str, list[dict[str, Any]]] = {}  # value -> its contributions, in order
         self.rules: dict[str, list[Line]] = {}  # operation -> its lines, once written
-        self.sums: dict[str, str] = {}  # value -> what its gradient, a number, has come to
+        self.sums: dict[str, str] = {}  # value -> its gradient so far, where that is a number
         self.orders: dict[tuple[str, str], list[int]] = {}  # operation, value -> which of its contributions
         self.counts = Counter(_given(op, p) for op in graph.ops for p in _served(op))  # how many it will have
 
@@ -114,12 +114,12 @@ class _Watch(Author):
     def facts(self, source: bool) -> dict[str, Any]:
         self.write()
         graph = self.graph
-        self.rules = {op.id: shown(lines) for op, lines in zip(graph.ops, reversed(self.upwards), strict=True)}
+        self.rules = {op.id: shown(lines) for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)}
         texts, places = _functions(graph, source)
         numbers = {key: i for i, key in enumerate(places)}
         outside = {v for op in graph.ops for v in (op.output, *(i for _, i in op.inputs))} | {graph.result}
         ops = []
-        for op, line in zip(graph.ops, self.downwards, strict=True):
+        for op, line in zip(graph.ops, self.forward_lines, strict=True):
             key = op.place.code, op.place.line, op.place.columns
             ops.append({**self.operation(op, line), "place": numbers[key]})
         result = graph.values[graph.result]
@@ -202,7 +202,7 @@ class _Watch(Author):
         return f", {self.rounds[op.id]}" if op.id in self.rounds else ""
 
     def bytes(self, op: Op) -> int:
-        """What `op` is the first to keep."""
+        """The bytes of the arrays that `op` is the first to keep."""
         return sum(k.nbytes for k in op.kept or () if k.first is None and self.graph.counted(k))
 
     def forward_sentence(self, op: Op) -> str:
@@ -253,7 +253,7 @@ class _Watch(Author):
         return " ".join(words)
 
     def notes(self, value: Value, code: str, name: str) -> list[str]:
-        """What stands out in an array."""
+        """Remarks on zeros and infinities in an array."""
         a = self.scope.get(code)
         if a is None or value.size < 2 or np.asarray(a).dtype.kind not in "fc":
             return []

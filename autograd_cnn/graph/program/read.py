@@ -203,7 +203,7 @@ class _Reading(Rewriter):
         return ast.Name(variable, ast.Load())
 
     def run(self, body: list[Any]) -> Any:
-        """What is returned; None where the end is reached."""
+        """The value that is returned; None at the end of `body`."""
         for statement in body:
             result = None
             if isinstance(statement, ast.Return):

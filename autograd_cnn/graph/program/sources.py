@@ -1,7 +1,7 @@
-"""What a rule says: its source, with the names of the place where it is to stand.
+"""Finds the source of a function, and rewrites expressions.
 
-A function is found in its file by its first line, and believed only if compiling what was found gives the very code
-object that runs. Expressions are text here; `tidy` gives them the parentheses they need and no more.
+A function is found in its file by its first line, and only accepted if it compiles to the code object that runs.
+Expressions are text here; `tidy` leaves only the parentheses that they need.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _NAME = re.compile(r"""(b?'(?:\\.|[^'\\])*'|b?"(?:\\.|[^"\\])*")|(?<![\w.])[^\W\
 
 
 class NoSource(Exception):
-    """Nothing in a source file could stand for this."""
+    """There is no source text for this."""
 
 
 class Rewriter(ast.NodeVisitor):
-    """A `NodeTransformer` that makes new nodes; what was there may be shared, and stays as it is."""
+    """A `NodeTransformer` that makes new nodes: the old ones may be shared, and do not change."""
 
     def generic_visit(self, node: ast.AST) -> Any:
         fields = dict(ast.iter_fields(node))
@@ -83,9 +83,9 @@ def _beginning(tree: ast.AST, line: int) -> Iterator[Any]:
 
 
 def _same(node: Any, code: CodeType, imports: list[ast.stmt]) -> bool:
-    """Whether `node` compiles to `code`: not where it is a closure, nor where the file has changed since.
+    """Whether `node` compiles to `code`: not if it is a closure, nor if the file has changed since.
 
-    The compiler treats attributes of imported modules differently, so it is shown the imports too.
+    The compiler treats attributes of imported modules differently, so the imports are compiled too.
     """
     tree: Any = ast.Module([*imports, ast.Expr(node) if isinstance(node, ast.Lambda) else node], [])
     compiled = compile(ast.fix_missing_locations(tree), code.co_filename, "exec", dont_inherit=True)

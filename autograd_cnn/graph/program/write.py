@@ -49,11 +49,11 @@ class Program:
     source : str
         A module with one function, ``step(leaf, ...)``, which returns the result and a dict of gradients by name.
     inputs : list of str
-        What the program begins with, in the order of ``step``'s parameters.
+        The names of the arrays with which the program begins, in the order of ``step``'s parameters.
     leaves : dict of str to ndarray
-        Copies of these, as far as they are at hand: all of them after `trace`.
+        Copies of these arrays, as far as they are available: after `trace` all of them.
     shapes : dict of str to tuple
-        What they have to be: shapes, and what follows from them, stand in the text as numbers.
+        Their shapes, which are fixed: they are part of the text.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Program:
         Parameters
         ----------
         **leaves : array_like
-            By name, in place of those at hand.
+            Arrays by name, in place of `leaves`.
 
         Returns
         -------
@@ -104,10 +104,10 @@ class Program:
         Raises
         ------
         TypeError
-            Where a leaf is unknown, or neither at hand nor given.
+            If a leaf is unknown, or neither available nor given.
         ValueError
-            Where a leaf has another shape than the one that the program was written for, or numbers for which the
-            walk goes another way.
+            If a leaf has not the shape for which the program was written, or numbers for which it asserts something
+            else.
         """
         for name in leaves:
             if name not in self.inputs:
@@ -169,14 +169,14 @@ class Author(Namespace):
         self.received: set[str] = set()  # gradients that have begun
         self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
         self.lines: list[Line] = []
-        self.downwards: list[str] = []  # the text of every operation
+        self.forward_lines: list[str] = []  # one of every operation
         self.seed = ""
-        self.upwards: list[list[Line]] = []  # of its rules, last operation first
+        self.backward_lines: list[list[Line]] = []  # of the rules of every operation, the last one first
         self.made = {op.output for op in every(graph.ops)}
         self.begin = [v for v in graph.values.values() if v.id not in self.made]
 
     def write(self) -> None:
-        """Both passes, line by line."""
+        """Write both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
         for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # they choose names first
             if not isinstance(primitive, Checkpoint):
@@ -185,8 +185,8 @@ class Author(Namespace):
             self.inputs[self.name(value)] = value.name
             if graph.arrays and value.id in graph.arrays:
                 self.scope[self.name(value)] = graph.arrays[value.id]
-        self.downwards = [self.forward(op) for op in graph.ops]
-        copied = copy.copy if graph.arrays is None else lambda array: array  # a trace has copied already
+        self.forward_lines = [self.forward(op) for op in graph.ops]
+        copied = copy.copy if graph.arrays is None else lambda array: array  # a trace has copied them already
         self.leaves = {name: copied(self.scope[i]) for i, name in self.inputs.items() if i in self.scope}
         self.scope[g := self.gradient(result)] = np.ones(result.shape, result.dtype)
         self.received.add(g)
@@ -194,32 +194,32 @@ class Author(Namespace):
             self.inputs[g] = f"g_{result.name}"
         else:
             self.seed = f"{g} = np.ones_like({self.name(result)})"
-        self.upwards = [self.backward(op) for op in reversed(graph.ops)]
+        self.backward_lines = [self.backward(op) for op in reversed(graph.ops)]
 
     def program(self) -> Program:
         self.write()
         graph, result = self.graph, self.graph.values[self.graph.result]
         given = {} if self.seed else {self.inputs[self.gradient(result)]: result.shape}
         gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in self.learnt())
-        body = [*self.downwards, "", self.seed, *(text for lines in self.upwards for text, _ in lines)]
+        body = [*self.forward_lines, "", self.seed, *(text for lines in self.backward_lines for text, _ in lines)]
         body.append(f"return {self.name(result)}, {{{gradients}}}")
         head = [f"# {', '.join(graph.summary())}", "import numpy as np", "", "import autograd_cnn as ag", *self.imports]
         head += ["", "", '@np.errstate(all="ignore")', f"def step({', '.join(self.inputs)}):"]
         step = textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n").lstrip(), "    ")
         return Program(
             "\n".join([*head, step, ""]),
-            listing(graph, self.downwards, self.upwards[::-1], self.seed),
+            listing(graph, self.forward_lines, self.backward_lines[::-1], self.seed),
             list(self.inputs.values()),
             self.leaves,
             {v.name: v.shape for v in self.begin} | given,
         )
 
     def learnt(self) -> list[Value]:
-        """What gradients are returned for."""
+        """The values whose gradients are returned."""
         return [v for v in self.begin if self.gradient(v) in self.received]
 
     def returned(self, value: Value) -> str:
-        """A gradient as the walk hands it over: in an array of its own."""
+        """A gradient as the walk returns it: in an array of its own."""
         return (name := self.gradient(value)) + ("" if _ours(self.scope[name]) else ".copy()")
 
     # Names
@@ -269,7 +269,7 @@ class Author(Namespace):
         return f"{', '.join(targets)} = {text}"
 
     def call(self, op: Op) -> str:
-        """As the user would write it: operators; options by name, and only where they differ from the default."""
+        """The call as a user would write it: operators; options by name, and only if they differ from the default."""
         primitive, arguments = op.call.primitive, op.call.arguments
         texts = [self.text(a, n) for a, n in zip(arguments, op.ports, strict=True)]
         symbol = primitive.symbol
@@ -294,7 +294,7 @@ class Author(Namespace):
         return f"{self.text(primitive, primitive.name)}{raw}({', '.join(given)})"
 
     def recall(self, op: Op, targets: list[str]) -> None:
-        """What the tape has saved, in place of running the line."""
+        """Take the arrays that the tape has saved, in place of running the line."""
         node = op.call.node
         if node.saved is None:
             raise RuntimeError(
@@ -425,7 +425,7 @@ class Author(Namespace):
         return run
 
     def walk_inside(self, op: Op, rule: Any, parents: list[Any]) -> None:
-        """The walk inside a checkpoint: gradients of values outside are summed here first, then handed over."""
+        """The walk inside a checkpoint: gradients of values outside it are summed here first."""
         g, outer = self.gradient(self.graph.values[op.output]), self.inner
         inside: Any = op.call.inside
         self.inner = {v.id: self.named((op.id, v.id), f"g_{v.name}_{op.id}") for v in parents}
@@ -464,7 +464,7 @@ class Author(Namespace):
 
 
 def every(ops: list[Op]) -> Iterator[Op]:
-    """Those inside checkpoints too."""
+    """The operations, also those inside checkpoints."""
     for op in ops:
         yield op
         yield from every(op.call.inside.ops if op.call.inside else [])
