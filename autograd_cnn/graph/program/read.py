@@ -92,6 +92,7 @@ class _Reading(Rewriter):
         self.lasting = True  # until a number in an array decides something
         self.statements: list[Any] = []
         self.variables: dict[str, str] = {}  # identifier -> name in the source
+        self.spare: list[str] = []  # parameters, and variables of ours: users may write into theirs
         self.function: Any = None
         self.names: dict[str, Any] = {}  # what the parameters and variables of the function stand for
 
@@ -113,11 +114,11 @@ class _Reading(Rewriter):
         return self.put(self.value(node)) if modules else node
 
     def merged(self, result: Any) -> list[Any]:
-        """The statements and the result, without variables that are short and used once."""
+        """The statements and the result, without the spare variables that are short and used once."""
         lines = [*self.statements, result]
         if any(isinstance(line, (ast.Expr, ast.AugAssign)) for line in lines):  # it may write into a variable
             return lines
-        for variable in self.variables:
+        for variable in self.spare:
             made = next((n for n in lines if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == variable), None)
             others = [line for line in lines if line is not made]
             nodes = [n for line in others if not isinstance(line, ast.Assert) for n in ast.walk(line)]
@@ -177,7 +178,7 @@ class _Reading(Rewriter):
         self.function, self.names = function, dict(zip(parameters, given, strict=True))
         try:
             for name in parameters if outer[0] else ():
-                self.bind(name, self.names[name])
+                self.bind(name, self.names[name], spare=True)
             if isinstance(node, ast.Lambda):
                 return self.visit(node.body)
             return self.run(node.body[ast.get_docstring(node) is not None :]) or ast.Constant(None)
@@ -187,11 +188,12 @@ class _Reading(Rewriter):
         finally:
             self.function, self.names = outer
 
-    def bind(self, name: str, node: Any) -> None:
+    def bind(self, name: str, node: Any, spare: bool) -> None:
         """Let `name` stand for `node`, by a variable if that is more than a name."""
         parts = node.elts if isinstance(node, ast.Tuple) else [node]  # a list may be changed
         if not all(isinstance(part, (ast.Name, ast.Constant, ast.Starred)) for part in parts):
             variable = self.variable(name)
+            self.spare += [variable.id] if spare else []
             self.scope[variable.id] = self.value(node)
             self.statements.append(ast.Assign([ast.Name(variable.id, ast.Store())], node))
             node = variable
@@ -222,7 +224,7 @@ class _Reading(Rewriter):
 
     def assign(self, target: Any, value: Any) -> None:
         if isinstance(target, ast.Name):
-            self.bind(target.id, value)
+            self.bind(target.id, value, spare=_package(self.function) == ag.__name__)
             return
         parts = map(self.put, value.value) if isinstance(value, _Known) else value.elts
         for part, v in zip(target.elts, parts, strict=True):
@@ -232,7 +234,7 @@ class _Reading(Rewriter):
         """A statement that may write into an array."""
         target = self.visit(statement.target) if isinstance(statement, ast.AugAssign) else None
         if isinstance(target, _Known):
-            self.bind(statement.target.id, self.folded(ast.BinOp(target, statement.op, value)))
+            self.assign(statement.target, self.folded(ast.BinOp(target, statement.op, value)))
         elif isinstance(target, ast.Subscript):
             self.statements.append(ast.AugAssign(target, statement.op, value))
         elif target or any(isinstance(n, ast.List) for n in ast.walk(value)):  # it may change a variable or a list
