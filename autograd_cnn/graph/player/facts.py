@@ -84,7 +84,9 @@ class _Watch(Author):
 
         def short(number: str) -> str:
             nonlocal rounded
-            digits = number if len(number) <= 8 else f"{float(number):.6g}"
+            if len(number) <= 8:
+                return number
+            digits = f"{float(number):.6g}"
             rounded |= float(digits) != float(number)
             return digits
 
@@ -262,14 +264,14 @@ class _Watch(Author):
         return found + ([f"{bad:,} of its elements are not finite!"] if bad else [])
 
 
-def _functions(graph: Graph, shown: bool) -> tuple[dict[str, Any], dict[Any, Any]]:
-    """The user's functions, if they are `shown`, and the places of the operations.
+def _functions(graph: Graph, visible: bool) -> tuple[dict[str, Any], dict[Any, Any]]:
+    """The user's functions, if they are `visible`, and the places of the operations.
 
     A function has the number of its first line, and the text around the lines that are marked. A place has its
     function, its line, and this line in three parts: before the expression, the expression, the rest.
     """
     used: dict[Any, list[int]] = {}
-    for op in graph.ops if shown else ():
+    for op in graph.ops if visible else ():
         used.setdefault(op.place.code, []).append(op.place.line)
     texts: dict[str, Any] = {}
     sources: dict[Any, Any] = {}

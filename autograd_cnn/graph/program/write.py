@@ -173,7 +173,7 @@ class Author(Namespace):
         self.seed = ""
         self.backward_lines: list[list[Line]] = []  # of the rules of every operation, the last one first
         self.made = {op.output for op in every(graph.ops)}
-        self.begin = [v for v in graph.values.values() if v.id not in self.made]
+        self.initial = [v for v in graph.values.values() if v.id not in self.made]
 
     def write(self) -> None:
         """Write both passes, line by line."""
@@ -181,7 +181,7 @@ class Author(Namespace):
         for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # they choose names first
             if not isinstance(primitive, Checkpoint):
                 self.text(primitive, primitive.name)
-        for value in self.begin:
+        for value in self.initial:
             self.inputs[self.name(value)] = value.name
             if graph.arrays and value.id in graph.arrays:
                 self.scope[self.name(value)] = graph.arrays[value.id]
@@ -211,12 +211,12 @@ class Author(Namespace):
             listing(graph, self.forward_lines, self.backward_lines[::-1], self.seed),
             list(self.inputs.values()),
             self.leaves,
-            {v.name: v.shape for v in self.begin} | given,
+            {v.name: v.shape for v in self.initial} | given,
         )
 
     def learnt(self) -> list[Value]:
         """The values whose gradients are returned."""
-        return [v for v in self.begin if self.gradient(v) in self.received]
+        return [v for v in self.initial if self.gradient(v) in self.received]
 
     def returned(self, value: Value) -> str:
         """A gradient as the walk returns it: in an array of its own."""
