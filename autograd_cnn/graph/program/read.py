@@ -116,8 +116,9 @@ class _Reading(Rewriter):
     def merged(self, result: Any) -> list[Any]:
         """The statements and the result, without the spare variables that are short and used once."""
         lines = [*self.statements, result]
-        if any(isinstance(line, (ast.Expr, ast.AugAssign)) for line in lines):  # it may write into a variable
-            return lines
+        nodes = [n for line in lines for n in ast.walk(line)]
+        if any(isinstance(n, (ast.Expr, ast.AugAssign)) or getattr(n, "arg", "") == "out" for n in nodes):
+            return lines  # it may write into a variable
         for variable in self.spare:
             made = next((n for n in lines if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == variable), None)
             others = [line for line in lines if line is not made]
