@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from operator import attrgetter
 from time import perf_counter
 from typing import Any
 
@@ -71,7 +70,7 @@ class _Watch(Author):
         super().__init__(graph)
         self.repeat = repeat
         self.whole = {part.id: op.id for op in graph.ops for part in every([op])}  # of a checkpoint's operation
-        self.forward_ms = dict.fromkeys(map(attrgetter("id"), graph.ops), 0.0)
+        self.forward_ms = {op.id: 0.0 for op in graph.ops}
         self.rules_ms: dict[str, dict[str, float]] = {op.id: {} for op in graph.ops}
 
     def measured(self) -> Measures:
