@@ -75,13 +75,15 @@ class _Watch(Author):
 
     def measured(self) -> Measures:
         self.write()
+        values = self.graph.values.values()
+        known = {v.id: Stats.of(self.scope[name]) for v in values if (name := self.name(v)) in self.scope}
+        if self.graph.loss is None:  # forward only: nobody has given the gradient of the result
+            return Measures(self.forward_ms, {op.id: {} for op in self.graph.ops}, known)
         for op in self.graph.ops:
             if op.call.inside and op.rules:
                 self.rules_ms[op.id]["again"] = self.forward_ms[op.id]
-        values = self.graph.values.values()
-        known = {v.id: Stats.of(self.scope[name]) for v in values if (name := self.name(v)) in self.scope}
         gradients = {v.id: Stats.of(self.scope[g]) for v in values if (g := self.gradient(v)) in self.received}
-        return Measures(self.forward_ms, self.rules_ms, known, {} if self.graph.loss is None else gradients)
+        return Measures(self.forward_ms, self.rules_ms, known, gradients)
 
     def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
         least = math.inf
