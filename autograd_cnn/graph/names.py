@@ -1,8 +1,9 @@
-"""What the user calls things: variable names, read from the source at the place that a node keeps.
+"""Variable names of the user, read from the source at the place that a node keeps.
 
-A node keeps a code object and an offset. From Python 3.11 on that gives the columns of the expression; before, its
-line, which will do if the operation stands there once. The file is parsed, and the expression's surroundings say
-which variable it is assigned to, and which variables it is given. Where there is no source there are no names.
+A node keeps a code object and an offset. From Python 3.11 on these give the columns of the expression. Before, they
+give its line, which is enough if the operation stands there once. The file is parsed; the statement around the
+expression has the variable that takes the result, the expression itself the variables that went in. Without source
+there are no names.
 """
 
 from __future__ import annotations
@@ -16,26 +17,33 @@ from typing import Any
 
 from autograd_cnn.engine.messages import Place, line_of
 
-_OPERATORS: dict[type, str] = {
-    ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide", ast.Pow: "power",
-    ast.MatMult: "matmul", ast.USub: "negative",
+_SYMBOLS: dict[type, str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.MatMult: "@", ast.USub: "-",
 }  # fmt: skip
 
 
 class Site:
-    """One expression that called a primitive: the variable that takes the result, and those that went in."""
+    """One expression that called a primitive: the variable that takes the result, and those that went in.
+
+    `operation` is the name of the function, or the symbol of the operator.
+    """
 
     def __init__(self, node: Any, parent: Any, modules: set[str]) -> None:
         self.operation, self.operands, self.keywords = _taken_apart(node, modules)
         self.target = None
         if isinstance(node, ast.AugAssign):
-            self.target = _spelled(node.target)
+            self.target = _variable(node.target)
         elif isinstance(parent, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
-            self.target = _spelled(parent.targets[0] if isinstance(parent, ast.Assign) else parent.target)
+            self.target = _variable(parent.targets[0] if isinstance(parent, ast.Assign) else parent.target)
+
+    def calls(self, primitive: Any) -> bool:
+        """Whether the expression is a call of `primitive` itself, not of a function that calls it."""
+        operator = self.operation == primitive.symbol and len(self.operands) == len(primitive.parameters)
+        return operator or self.operation == primitive.name
 
     def variables(self, primitive: Any, names: list[str]) -> dict[int, str]:
         """Port -> variable, where the expression is a call of `primitive` itself."""
-        if self.operation != primitive.name:
+        if not self.calls(primitive):
             return {}
         given = dict(zip(primitive.parameters, self.operands, strict=False)) | self.keywords
         if primitive.variadic:
@@ -48,7 +56,7 @@ class Site:
                 elements = getattr(expression, "elts", [])
                 place = port - names.index(name)
                 expression = elements[place] if len(elements) == names.count(name) else None
-            if (variable := _spelled(expression)) is not None:
+            if (variable := _variable(expression)) is not None:
                 found[port] = variable
         return found
 
@@ -64,7 +72,8 @@ class Source:
     def position(self, place: Place) -> tuple[int, int | None, int, int]:
         """First line, last line, first and last column of an expression.
 
-        Before Python 3.11 there are lines only; for columns the offset, which tells expressions apart as well.
+        Before Python 3.11 there are lines only; the offset stands for the columns, and tells expressions apart as
+        well.
         """
         code, offset = place
         if not hasattr(code, "co_positions"):
@@ -74,12 +83,12 @@ class Source:
         line, end_line, column, end_column = self.positions[code][offset // 2]
         return line or line_of(place), end_line, column or 0, end_column or 0
 
-    def site(self, place: Place, operation: str) -> Site | None:
-        """The expression at `place`, if its source is at hand."""
+    def site(self, place: Place, primitive: Any) -> Site | None:
+        """The expression at `place`, if its source is available."""
         file = place[0].co_filename
         if file not in self.files:
             self._parse(file)
-        found = list(self._at(place, operation))
+        found = list(self._at(place, primitive))
         return Site(*found[0], self.modules[file]) if len(found) == 1 else None
 
     def _parse(self, file: str) -> None:
@@ -96,7 +105,7 @@ class Source:
                     end = (node.end_lineno or 0, node.end_col_offset or 0)
                     self.files[file].setdefault(end, []).append((node, parent))
 
-    def _at(self, place: Place, operation: str) -> Iterator[tuple[Any, Any]]:
+    def _at(self, place: Place, primitive: Any) -> Iterator[tuple[Any, Any]]:
         file = place[0].co_filename
         line, end_line, column, end_column = self.position(place)
         if end_line is not None:
@@ -107,20 +116,20 @@ class Source:
             return
         for sites in self.files[file].values():
             for node, parent in sites:
-                if node.lineno <= line <= node.end_lineno and _taken_apart(node, set())[0] == operation:
+                if node.lineno <= line <= node.end_lineno and Site(node, parent, set()).calls(primitive):
                     yield node, parent
 
 
 def _taken_apart(node: Any, modules: set[str]) -> tuple[str | None, list[Any], dict[str | None, Any]]:
-    """The operation's name, its positional operands, its keyword operands."""
+    """The name or symbol of the operation, its positional operands, its keyword operands."""
     if isinstance(node, ast.BinOp):
-        return _OPERATORS.get(type(node.op)), [node.left, node.right], {}
+        return _SYMBOLS.get(type(node.op)), [node.left, node.right], {}
     if isinstance(node, ast.AugAssign):
-        return _OPERATORS.get(type(node.op)), [node.target, node.value], {}
+        return _SYMBOLS.get(type(node.op)), [node.target, node.value], {}
     if isinstance(node, ast.UnaryOp):
-        return _OPERATORS.get(type(node.op)), [node.operand], {}
+        return _SYMBOLS.get(type(node.op)), [node.operand], {}
     if isinstance(node, ast.Subscript):
-        return "getitem", [node.value, node.slice], {}
+        return "[]", [node.value, node.slice], {}
     arguments = list(takewhile(lambda a: not isinstance(a, ast.Starred), node.args))
     keywords = {k.arg: k.value for k in node.keywords}
     if isinstance(node.func, ast.Attribute):
@@ -130,7 +139,7 @@ def _taken_apart(node: Any, modules: set[str]) -> tuple[str | None, list[Any], d
     return getattr(node.func, "id", None), arguments, keywords
 
 
-def _spelled(expression: Any) -> str | None:
+def _variable(expression: Any) -> str | None:
     """``w1`` for w1, self.w1 and p["w1"]; ``conv1.w`` for self.conv1.w; None for anything that is no variable."""
     if isinstance(expression, ast.Subscript) and isinstance(expression.slice, ast.Constant):
         return expression.slice.value if isinstance(expression.slice.value, str) else None

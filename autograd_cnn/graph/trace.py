@@ -323,7 +323,7 @@ class _Writer:
         last = node is self.tensor._node
         name = "loss" if last and self.tensor.size == 1 else primitive.name
         name = self.values[inputs[0][1]].name if primitive is alias else name
-        if site and site.target and (site.operation == primitive.name or following != (step.code, step.offset)):
+        if site and site.target and (site.calls(primitive) or following != (step.code, step.offset)):
             name = site.target
         output = self.value(step.name or name, "activation", step.out)
         self.known[node] = output
@@ -357,7 +357,7 @@ class _Writer:
         key = (step.code, step.offset, step.primitive.name, len(step.names))
         if key not in self.sites:
             line = (step.code, step.offset)
-            site = self.source.site(line, step.primitive.name)
+            site = self.source.site(line, step.primitive)
             variables = site.variables(step.primitive, step.names) if site else {}
             first, last, start, end = self.source.position(line)
             columns = (start, end) if first == last else None

@@ -1,7 +1,6 @@
-"""Measure what every operation and rule costs and yields, by running a trace again on copies of its arrays.
+"""Measures what every operation and rule costs and yields, by running the derived program of a trace.
 
-Operations and rules are pure functions, so each can be called again for its time: operations in order of birth, rules
-in reverse, as in the walk. Reads records and the engine.
+Operations and rules are pure functions, so each can be run again for its time. Reads records and the program.
 """
 
 from __future__ import annotations
@@ -15,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.fitting import unbroadcast
-from autograd_cnn.engine.mode import enable_grad
-from autograd_cnn.engine.plan import Plan
-from autograd_cnn.graph.player.looks import rms
-from autograd_cnn.graph.records import Graph, Op, Use
+from autograd_cnn.graph.program.listing import rms
+from autograd_cnn.graph.program.write import Author, as_recorded, every
+from autograd_cnn.graph.records import Graph, Op, Use, Value
 
 
 @dataclass(slots=True)
@@ -62,87 +59,51 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
     """
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
-    with enable_grad(), np.errstate(all="ignore"):  # as recorded: by-products are asked for
-        return _Runner(graph, repeat).measures
+    with as_recorded():
+        return _Watch(graph, repeat).measured()
 
 
-class _Runner:
+class _Watch(Author):
+    """Takes the time of every operation and rule while the program is written, and then reads the arrays."""
+
     def __init__(self, graph: Graph, repeat: int) -> None:
+        super().__init__(graph)
         self.repeat = repeat
-        self.measures = Measures()
-        self.arrays: dict[str, Any] = dict(graph.arrays or {})
-        self.saved: dict[str, list[Any]] = {}
-        self.g: dict[str, Any] = {}
-        for op in graph.ops:
-            self.measures.forward[op.id] = self.forward(op)
-        if graph.loss is not None:
-            self.g[graph.result] = np.ones_like(self.arrays[graph.result])
-            for op in reversed(graph.ops):
-                self.measures.rules[op.id] = self.backward(op)
-        self.measures.values = {v: Stats.of(array) for v, array in self.arrays.items()}
-        self.measures.gradients |= {v: Stats.of(g) for v, g in self.g.items()}
+        self.whole = {part.id: op.id for op in graph.ops for part in every([op])}  # of a checkpoint's operation
+        self.forward_ms = {op.id: 0.0 for op in graph.ops}
+        self.rules_ms: dict[str, dict[str, float]] = {op.id: {} for op in graph.ops}
 
-    def timed(self, function: Callable[..., Any], *args: Any) -> tuple[Any, float]:
-        result, least = function(*args), math.inf
+    def measured(self) -> Measures:
+        self.write()
+        values = self.graph.values.values()
+        known = {v.id: Stats.of(self.scope[name]) for v in values if (name := self.name(v)) in self.scope}
+        if self.graph.loss is None:  # forward only: nobody has given the gradient of the result
+            return Measures(self.forward_ms, {op.id: {} for op in self.graph.ops}, known)
+        for op in self.graph.ops:
+            if op.call.inside and op.rules:
+                self.rules_ms[op.id]["again"] = self.forward_ms[op.id]
+        gradients = {v.id: Stats.of(self.scope[g]) for v in values if (g := self.gradient(v)) in self.received}
+        return Measures(self.forward_ms, self.rules_ms, known, gradients)
+
+    def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
+        least = math.inf
         for _ in range(self.repeat):
             start = perf_counter()
-            function(*args)
+            again()
             least = min(least, perf_counter() - start)
-        return result, 1000 * least
-
-    def forward(self, op: Op) -> float:
-        if op.call.inside:
-            spent = sum(map(self.forward, op.call.inside.ops))
-            self.arrays[op.output] = self.arrays[op.call.inside.result]
-            return spent
-        primitive = op.call.primitive
-        values = [self.argument(a) for a in op.call.arguments]
-        if primitive.sequence:
-            out, ms = self.timed(primitive.compute, values, op.ports.count(primitive.sequence))
+        whole = self.whole[op.id]
+        if rule is None:
+            self.forward_ms[whole] += 1000 * least
         else:
-            out, ms = self.timed(primitive.raw, *values)
-        out, *byproducts = out if primitive.byproducts else (out,)
-        self.arrays[op.output] = np.asarray(out)
-        self.saved[op.id] = [*values, self.arrays[op.output], *byproducts]
-        return ms
+            name = rule.name if whole == op.id else "walked"
+            self.rules_ms[whole][name] = self.rules_ms[whole].get(name, 0) + 1000 * least
 
-    def argument(self, value: Any) -> Any:
-        if isinstance(value, Use):
-            array = self.arrays[value.value.id]
-            return array.item() if value.cast == "item" else array.astype(value.cast) if value.cast else array
-        return tuple(map(self.argument, value)) if isinstance(value, tuple) else value
-
-    def backward(self, op: Op) -> dict[str, float]:
-        """Add the contributions of the rules of `op`; what they took, by input."""
-        if op.output not in self.g or not op.rules:
-            return {}
-        g = self.g.pop(op.output)
-        self.measures.gradients[op.output] = Stats.of(g)
-        if op.call.inside:  # run again, and walked
-            self.g[op.call.inside.result] = g
-            walked = [ms for inner in reversed(op.call.inside.ops) for ms in self.backward(inner).values()]
-            return {"again": sum(map(self.forward, op.call.inside.ops)), "walked": sum(walked)}
-        primitive = op.call.primitive
-        spent: dict[str, float] = {}
-        elements = op.ports.count(primitive.sequence) if primitive.sequence else 0
-        plan = Plan(primitive, sum(1 << port for port in op.rules), elements)
-        saved = plan.keep(self.saved[op.id])
-        for positions, rule, pick in plan.steps:
-            result, ms = self.timed(rule.function, g, *pick(saved))
-            spent[rule.name] = spent.get(rule.name, 0) + ms
-            for position, c in zip(positions, result if rule.joint else [result], strict=True):
-                if position is not None:
-                    spent[rule.name] += self.receive(op.call.arguments[position].value, c)
-        return spent
-
-    def receive(self, value: Any, c: Any) -> float:
-        """Add a contribution; what it took to undo its broadcasting."""
-        c, ms = np.asarray(c), 0.0
-        if c.shape != value.shape:
-            c, ms = self.timed(unbroadcast, c, value.shape)
-        c = c.astype(value.dtype, copy=False)
-        self.g[value.id] = self.g[value.id] + c if value.id in self.g else c
-        return ms
+    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
+        again, name = super().into(op, rule, value, texts), self.gradient(value)
+        gradient, self.scope[name] = self.scope[name], self.scope[name].copy()
+        self.ran(op, rule, again)
+        self.scope[name] = gradient
+        return again
 
 
 def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:

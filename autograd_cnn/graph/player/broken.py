@@ -1,8 +1,8 @@
-"""Is the rule right? Every derived line against central differences, and beside it lines that are nearly right.
+"""Compares every rule, and lines that are nearly right, with central differences.
 
-A nearly right line is the rule's own with one slip: a factor lost, operands swapped, a transpose forgotten, a mask
-inverted, a wrong sign. It is run first, and kept only if its gradient differs. All in float64, at the recorded inputs
-and the recorded gradient; by running the lines of the program, so that nothing is said twice.
+A nearly right line is a line of the rule with one slip: a factor lost, operands swapped, a transpose forgotten, a mask
+inverted, a wrong sign. It is kept only if its gradient differs. The lines are those of the program; they run in
+float64, at the recorded inputs and the recorded gradient.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from autograd_cnn.graph.program.write import Author
 from autograd_cnn.graph.records import Op
 
 ENTRIES, SLIPS, STEP = 3, 4, 1e-6
-LARGEST = 300_000  # elements that go in or come out: beyond, differences take too long
+LARGEST = 300_000  # elements of an input or output, beyond which differences take too long
 
 
 def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, Any] | None:
-    """The lines of `op`'s rules against differences, and broken ones; None where that cannot be tried.
+    """Test the `lines` of the rules of `op`, and broken ones, against differences; None where that is not possible.
 
-    `tried`: per input its name, elements, differences, what the rule says, whether they agree. `slips`: which line, how
-    it reads when broken, what is wrong with it, and the same of the input whose gradient it spoils.
+    `tried` has for each input its name, elements, differences, the gradient of the rule, and whether they agree.
+    `slips` has for each broken line its number, its text, its mistake, and the same of the first input whose gradient
+    is wrong.
     """
     values = [author.graph.values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
     output = author.graph.values[op.output]
     if not lines or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
         return None
-    names = [author.name(v) for v in values]
-    scope = dict(author.scope)
+    names, scope = [author.name(v) for v in values], dict(author.scope)
     for name in [*names, f"g_{author.name(output)}"]:
         if name not in scope or np.asarray(scope[name]).dtype.kind != "f":
             return None
@@ -42,39 +42,27 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
         exec(program, scope)
         right = _run(lines, scope, names)
         tests = [_Test(scope, program, author.name(output), n, right[n]) for n in names]
-    except Exception:  # a rule of the user's that cannot do with float64
+    except Exception:  # a user's rule that does not work in float64
         return None
     slips: list[dict[str, Any]] = []
     for k, line in enumerate(lines):
-        most = len(slips) + (SLIPS - 1 if len(lines) == 1 else SLIPS // 2)
+        most = min(SLIPS, len(slips) + (SLIPS - 1 if len(lines) == 1 else SLIPS // 2))
         for text, what in _slips(line):
-            if len(slips) == min(most, SLIPS):
+            if len(slips) == most:
                 break
             try:
                 wrong = _run([*lines[:k], text, *lines[k + 1 :]], scope, names)
             except Exception:  # it does not even run
                 continue
-            spoilt = next((i for i, n in enumerate(names) if _differ(wrong[n], right[n])), None)
-            if spoilt is None or any(text == s["text"] for s in slips):
-                continue
-            w, r, test = wrong[names[spoilt]], right[names[spoilt]], tests[spoilt]
-            if w.shape != r.shape:
-                continue
-            worst = int(np.argmax(np.abs(np.nan_to_num(w - r))))
-            flat = [worst, *(i for i in test.flat if i != worst)][:ENTRIES]
-            said = w.reshape(-1)[flat]
-            slopes = np.array([test.slope(i)[0] for i in flat])
-            slips.append(
-                {"line": k, "text": text, "what": what, **test.table(flat, said), "off": _how_far(said, slopes)}
-            )
-    return {
-        "tried": [{**t.table(t.flat, right[t.name].reshape(-1)[t.flat]), "ok": t.agrees()} for t in tests],
-        "slips": slips,
-    }
+            test = next((t for t in tests if t.differs(wrong[t.name])), None)
+            if test and test.gradient.shape == wrong[test.name].shape and text not in [s["text"] for s in slips]:
+                slips.append({"line": k, "text": text, "what": what, **test.slip(wrong[test.name])})
+    tried = [{**t.table(t.flat, t.gradient), "ok": t.agrees()} for t in tests]
+    return {"tried": tried, "slips": slips}
 
 
 def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
-    """What `lines` contribute to the gradients of `names`, by name."""
+    """The gradients of `names` that `lines` contribute."""
     inner = {**scope, **{f"g_{n}": np.zeros(scope[n].shape) for n in names}}
     for line in lines:
         exec(line, inner)
@@ -121,27 +109,32 @@ class _Test:
         pairs = [(self.slope(i), float(self.gradient.reshape(-1)[i])) for i in self.flat]
         return all(kink or abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9 for (d, kink), r in pairs)
 
-    def table(self, flat: list[int], said: Any) -> dict[str, Any]:
-        """Elements, differences, and what a rule says."""
-        at = [str(list(map(int, np.unravel_index(i, self.gradient.shape)))) for i in flat]
-        return {"name": self.name, "at": at, "fd": _spelled([self.slope(i)[0] for i in flat]), "rule": _spelled(said)}
+    def differs(self, wrong: np.ndarray) -> bool:
+        right = self.gradient
+        return wrong.shape != right.shape or not np.allclose(wrong, right, rtol=1e-3, atol=1e-12, equal_nan=True)
+
+    def slip(self, wrong: np.ndarray) -> dict[str, Any]:
+        """The table of a wrong gradient, its worst element first, and how far it is off."""
+        worst = int(np.argmax(np.abs(np.nan_to_num(wrong - self.gradient))))
+        flat = [worst, *(i for i in self.flat if i != worst)][:ENTRIES]
+        slopes = np.array([self.slope(i)[0] for i in flat])
+        return {**self.table(flat, wrong), "off": _how_far(wrong.reshape(-1)[flat], slopes)}
+
+    def table(self, flat: list[int], gradient: np.ndarray) -> dict[str, Any]:
+        """Indices of elements, their differences, and their gradient."""
+        at = [str(list(map(int, np.unravel_index(i, gradient.shape)))) for i in flat]
+        numbers = [self.slope(i)[0] for i in flat], gradient.reshape(-1)[flat]
+        slopes, rule = ([f"{float(x):.6g}" for x in column] for column in numbers)
+        return {"name": self.name, "at": at, "fd": slopes, "rule": rule}
 
 
-def _spelled(numbers: Any) -> list[str]:
-    return [f"{float(x):.6g}" for x in numbers]
-
-
-def _differ(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape != b.shape or not np.allclose(a, b, rtol=1e-3, atol=1e-12, equal_nan=True)
-
-
-def _how_far(said: np.ndarray, want: np.ndarray) -> str:
-    if not np.any(said):
+def _how_far(found: np.ndarray, want: np.ndarray) -> str:
+    if not np.any(found):
         return "it is 0"
-    ratio = said[want != 0] / want[want != 0]
-    if len(ratio) == len(said) and np.ptp(ratio) < 1e-3 * abs(ratio[0]):
+    ratio = found[want != 0] / want[want != 0]
+    if len(ratio) == len(found) and np.ptp(ratio) < 1e-3 * abs(ratio[0]):
         return "the sign is wrong" if abs(ratio[0] + 1) < 1e-3 else f"off by a factor of {ratio[0]:.4g}"
-    return f"off by up to {float(np.max(np.abs(said - want))):.2g}"
+    return f"off by up to {float(np.max(np.abs(found - want))):.2g}"
 
 
 def _slips(line: str) -> Iterator[tuple[str, str]]:
@@ -195,7 +188,7 @@ def _changes(n: Any) -> Iterator[tuple[str, Any]]:
             yield "the mask is inverted", n.args[0]
         if called == "transpose" and len(n.args) == 1:
             yield "a transpose is missing", n.args[0]
-        if called.startswith("conv2d_input") or called == "conv2d":
+        if called in ("conv2d", "conv_transpose2d"):
             turned = parsed(f"({ast.unparse(n.args[1])})[::-1, ::-1]")
             yield "the kernel is turned by 180°", ast.Call(n.func, [n.args[0], turned, *n.args[2:]], n.keywords)
         if called in ("sum", "cos", "sin"):

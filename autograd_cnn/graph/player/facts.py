@@ -1,22 +1,23 @@
-"""What the player says: every value, contribution, line and sentence of a network's way forward and back.
+"""The facts that the player shows: every value, contribution, line and sentence of a network, forward and back.
 
-The facts are found by watching the derived program being written, which runs it line by line. Every number and every
-sentence is text before it reaches the page, so that page, listing and `.grad` agree.
+They are collected while the derived program is written, which runs it line by line. Numbers and sentences are text
+before they reach the page, so that page, listing and `.grad` agree.
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.graph.player.broken import trial
-from autograd_cnn.graph.player.looks import look, rms, share
-from autograd_cnn.graph.program.listing import Line, shown
+from autograd_cnn.graph.player.looks import look, share
+from autograd_cnn.graph.program.listing import Line, rms, shown
+from autograd_cnn.graph.program.sources import renamed
 from autograd_cnn.graph.program.write import Author, as_recorded
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import bytes_text, clip, count_text, listed, plain, shape_text
@@ -26,44 +27,37 @@ CONTEXT = 6  # lines of the user's around those that are marked
 
 
 def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str]) -> dict[str, Any]:
-    """Everything the page says of `graph`, as text and numbers; of an array so many `channels`; and the `source`.
+    """Everything that the page shows of `graph`, as text and numbers.
 
-    `rounds`: of an operation in a loop, by id, which round it is.
+    Of an array at most `channels` are drawn; `source` adds the user's code; `rounds` says by id in which round of its
+    loop an operation is.
     """
     with as_recorded():
         return _Watch(graph, channels, rounds).facts(source)
 
 
 class _Watch(Author):
-    """An author that notes what every line contributes."""
+    """Collects what every line contributes, while the program is written."""
 
     def __init__(self, graph: Graph, channels: int, rounds: Mapping[str, str]) -> None:
         super().__init__(graph)
         self.channels = channels
         self.rounds = rounds
         self.whole = len(graph.ops) <= WHOLE
-        self.now: Op | None = None
         self.parts: dict[str, list[dict[str, Any]]] = {}  # value -> its contributions, in order
-        self.rules: dict[str, list[Line]] = {}  # operation -> its lines
-        self.sums: dict[str, str] = {}  # value -> what its gradient, a number, has come to
+        self.rules: dict[str, list[Line]] = {}  # operation -> its lines, once written
+        self.sums: dict[str, str] = {}  # value -> its gradient so far, where that is a number
         self.orders: dict[tuple[str, str], list[int]] = {}  # operation, value -> which of its contributions
-        self.counts = Counter(_given(op, p) for op in graph.ops for p in _learning(op))  # how many it will have
+        self.counts = Counter(_given(op, p) for op in graph.ops for p in _served(op))  # how many it will have
 
     # While the program is written
 
-    def backward(self, op: Op) -> list[Line]:
-        if not self.inner:
-            self.now = op
-        lines = super().backward(op)
-        self.rules[op.id] = shown(lines)
-        return lines
-
-    def look(self, value: Value, contribution: Any) -> None:
-        if self.inner or not (op := self.now):  # inside a checkpoint
+    def contributed(self, op: Op, value: Value, contribution: Any) -> None:
+        if self.inner:  # inside a checkpoint
             return
         parts = self.parts.setdefault(value.id, [])
         orders = self.orders.setdefault((op.id, value.id), [])
-        ports = [op.ports[p] for p in _learning(op) if _given(op, p) == value.id]
+        ports = [op.ports[p] for p in _served(op) if _given(op, p) == value.id]
         part: dict[str, Any] = {"op": op.id}
         if self.counts[value.id] > 1:  # else it is the gradient itself
             part |= {"port": ports[len(orders)], "line": self.lines[-1][0], "rms": _rms(contribution)}
@@ -75,25 +69,44 @@ class _Watch(Author):
         orders.append(len(parts))
         parts.append(part)
 
-    def into(self, value: Value, texts: list[str]) -> None:
+    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
         name = self.gradient(value)
         before = self.scope[name].copy()
-        super().into(value, texts)
-        self.look(value, self.scope[name] - before)
+        run = super().into(op, rule, value, texts)
+        self.contributed(op, value, self.scope[name] - before)
+        return run
 
     def numbers(self, value: Value, before: str) -> str:
         """The last line with numbers for its names, where all are numbers: ``g_x = 0.5 * 1.64 = 0.82``."""
-        text, name = self.lines[-1][0], self.gradient(value)
-        tree = ast.parse(text).body[0]
-        if value.shape or not isinstance(tree, (ast.Assign, ast.AugAssign)):
+        line, name = self.lines[-1][0], self.gradient(value)
+        text = line.removeprefix(f"{name} = ").removeprefix(f"{name} += ")
+        rounded = False
+
+        def short(number: str) -> str:
+            nonlocal rounded
+            if len(number) <= 8:
+                return number
+            digits = f"{float(number):.6g}"
+            rounded |= float(digits) != float(number)
+            return digits
+
+        def filled(n: str) -> str:
+            number = self.scope.get(n)
+            if not isinstance(number, (np.ndarray, np.generic, float, int)):
+                return n  # a module or a function
+            if np.ndim(number) or re.search(rf"\b{n}\.", text):
+                raise ValueError
+            digits = short(before if n == name else str(number))
+            return f"({digits})" if digits.startswith("-") else digits
+
+        if text == line or re.fullmatch(r"[\w.]+", text):  # nothing to compute
             return ""
-        filled = _Numbers(self.scope, name, before)
-        written = ast.unparse(filled.visit(tree.value))
-        if not filled.all or isinstance(tree.value, (ast.Name, ast.Constant)):
+        try:
+            written = renamed(text, filled)
+        except ValueError:
             return ""
-        plus = f"{filled.short(before)} + " if isinstance(tree, ast.AugAssign) else ""
-        result = filled.short(str(self.scope[name]))
-        return f"{name} = {plus}{written} {'≈' if filled.rounded else '='} {result}"
+        plus, result = f"{short(before)} + " if " += " in line else "", short(str(self.scope[name]))
+        return f"{name} = {plus}{written} {'≈' if rounded else '='} {result}"
 
     def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
         return look(array, value.role, gradient, self.whole, self.channels)
@@ -103,11 +116,12 @@ class _Watch(Author):
     def facts(self, source: bool) -> dict[str, Any]:
         self.write()
         graph = self.graph
+        self.rules = {op.id: shown(lines) for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)}
         texts, places = _functions(graph, source)
         numbers = {key: i for i, key in enumerate(places)}
         outside = {v for op in graph.ops for v in (op.output, *(i for _, i in op.inputs))} | {graph.result}
         ops = []
-        for op, line in zip(graph.ops, self.downwards, strict=True):
+        for op, line in zip(graph.ops, self.forward_lines, strict=True):
             key = op.place.code, op.place.line, op.place.columns
             ops.append({**self.operation(op, line), "place": numbers[key]})
         result = graph.values[graph.result]
@@ -126,11 +140,8 @@ class _Watch(Author):
 
     def value(self, value: Value) -> dict[str, Any]:
         name, gradient = self.name(value), self.gradient(value)
-        fact: dict[str, Any] = {
-            "name": clip(value.name),
-            "role": value.role,
-            "type": f"{shape_text(value.shape)} {value.dtype}",
-        }
+        kind = f"{shape_text(value.shape)} {value.dtype}"
+        fact: dict[str, Any] = {"name": clip(value.name), "role": value.role, "type": kind}
         if name != fact["name"]:
             fact["code"] = name
         if plain(value.name) != fact["name"]:
@@ -149,9 +160,9 @@ class _Watch(Author):
         fact: dict[str, Any] = {
             "id": op.id,
             "name": clip(op.name),
-            "in": list(dict.fromkeys(v for _, v in op.inputs)),
+            "in": _inputs(op),
             "out": op.output,
-            "learns": list(dict.fromkeys(v for p, v in op.inputs if p in op.rules)),
+            "learns": _learning(op),
             "kept": clip(self.graph.kept(op), 200),
             "scope": "/".join(f"{plain(s.path)}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes),
             "forward": line,
@@ -164,13 +175,8 @@ class _Watch(Author):
     def steps(self) -> list[dict[str, Any]]:
         """In the order of the walk: what is done, a sentence about it, bytes held after it."""
         graph, held = self.graph, 0
-        count = len(graph.ops)
-        known = graph.kept_bytes is not None
-        peak = bytes_text(graph.kept_bytes or 0)
-        learnt = self.learnt()
-        names = ", ".join(clip(v.name) for v in learnt[:6]) + (
-            f" and {len(learnt) - 6} more" if len(learnt) > 6 else ""
-        )
+        count, known, peak = len(graph.ops), graph.kept_bytes is not None, bytes_text(graph.kept_bytes or 0)
+        names = listed([clip(v.name) for v in self.learnt()])
         steps: list[dict[str, Any]] = []
 
         def step(kind: str, sentence: str, op: int = -1) -> None:
@@ -179,18 +185,13 @@ class _Watch(Author):
 
         step("begin", f"The start. {count_text(count, 'operation')} will run; a gradient is wanted for {names}.")
         for i, op in enumerate(graph.ops):
-            mine = self.bytes(op)
-            held += mine
-            step("forward", f"Forward {i + 1} of {count}{self.round(op)}. {self.forward_sentence(op, mine)}", i)
-        result = graph.values[graph.result]
-        name = clip(result.name)
-        if graph.loss is None:
-            step(
-                "loss",
-                f"The way back begins at {name}. It is not one number: its sum is differentiated, so g_{name} is 1.",
-            )
-        else:
-            step("loss", f"The loss is {graph.loss:.6g}. The way back begins: g_{name}, d {name} / d {name}, is 1.")
+            held += self.bytes(op)
+            step("forward", f"Forward {i + 1} of {count}{self.round(op)}. {self.forward_sentence(op)}", i)
+        name = clip(graph.values[graph.result].name)
+        start = f"The way back begins at {name}. It is not one number: its sum is differentiated, so g_{name} is 1."
+        if graph.loss is not None:
+            start = f"The loss is {graph.loss:.6g}. The way back begins: g_{name}, d {name} / d {name}, is 1."
+        step("loss", start)
         back = [i for i in reversed(range(count)) if self.rules[graph.ops[i].id]]
         for number, i in enumerate(back, 1):
             op = graph.ops[i]
@@ -203,13 +204,13 @@ class _Watch(Author):
         return f", {self.rounds[op.id]}" if op.id in self.rounds else ""
 
     def bytes(self, op: Op) -> int:
-        """What `op` is the first to keep."""
+        """The bytes of the arrays that `op` is the first to keep."""
         return sum(k.nbytes for k in op.kept or () if k.first is None and self.graph.counted(k))
 
-    def forward_sentence(self, op: Op, kept: int) -> str:
-        values = self.graph.values
+    def forward_sentence(self, op: Op) -> str:
+        values, kept = self.graph.values, self.bytes(op)
         out = values[op.output]
-        given = listed([clip(values[v].name) for v in dict.fromkeys(v for _, v in op.inputs)])
+        given = listed([clip(values[v].name) for v in _inputs(op)])
         words = [f"{clip(op.name)} makes {clip(out.name)} {shape_text(out.shape)} from {given}."]
         if kept:
             words.append(f"It keeps {bytes_text(kept)} for the way back.")
@@ -224,7 +225,7 @@ class _Watch(Author):
     def backward_sentence(self, op: Op) -> str:
         values = self.graph.values
         out = values[op.output]
-        served = [values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
+        served = [values[v] for v in _learning(op)]
         given = listed([f"g_{clip(v.name)}" for v in served])
         words = [f"The rule of {clip(op.name)} turns g_{clip(out.name)} into {given}."]
         if uses := self.graph.kept(op):
@@ -254,7 +255,7 @@ class _Watch(Author):
         return " ".join(words)
 
     def notes(self, value: Value, code: str, name: str) -> list[str]:
-        """What stands out in an array."""
+        """Remarks on zeros and infinities in an array."""
         a = self.scope.get(code)
         if a is None or value.size < 2 or np.asarray(a).dtype.kind not in "fc":
             return []
@@ -263,47 +264,14 @@ class _Watch(Author):
         return found + ([f"{bad:,} of its elements are not finite!"] if bad else [])
 
 
-class _Numbers(ast.NodeTransformer):
-    """Names become the numbers they stand for; `all` is whether all could, `rounded` whether any lost digits."""
+def _functions(graph: Graph, visible: bool) -> tuple[dict[str, Any], dict[Any, Any]]:
+    """The user's functions, if they are `visible`, and the places of the operations.
 
-    def __init__(self, scope: dict[str, Any], target: str, before: str) -> None:
-        self.scope = scope
-        self.target = target
-        self.before = before
-        self.all = True
-        self.rounded = False
-
-    def short(self, text: str) -> str:
-        if len(text) <= 8:
-            return text
-        short = f"{float(text):.6g}"
-        self.rounded |= float(short) != float(text)
-        return short
-
-    def visit_Name(self, node: ast.Name) -> Any:
-        value = self.scope.get(node.id)
-        if not isinstance(value, (np.ndarray, np.generic, float, int)):
-            return node  # a module or a function
-        if np.ndim(value):
-            self.all = False
-            return node
-        text = self.short(self.before if node.id == self.target else str(value))
-        return ast.Name(f"({text})" if text.startswith("-") else text)
-
-    def visit_Attribute(self, node: ast.Attribute) -> Any:
-        if isinstance(node.value, ast.Name) and isinstance(self.scope.get(node.value.id), (np.ndarray, np.generic)):
-            self.all = False
-        return node
-
-
-def _functions(graph: Graph, told: bool) -> tuple[dict[str, Any], dict[Any, Any]]:
-    """The user's functions, if they are `told`, each the first line's number and the text around the lines that are
-    marked; and the places.
-
-    A place says its function, its line, and of the line what stands before the expression, the expression, the rest.
+    A function has the number of its first line, and the text around the lines that are marked. A place has its
+    function, its line, and this line in three parts: before the expression, the expression, the rest.
     """
     used: dict[Any, list[int]] = {}
-    for op in graph.ops if told else ():
+    for op in graph.ops if visible else ():
         used.setdefault(op.place.code, []).append(op.place.line)
     texts: dict[str, Any] = {}
     sources: dict[Any, Any] = {}
@@ -325,11 +293,8 @@ def _functions(graph: Graph, told: bool) -> tuple[dict[str, Any], dict[Any, Any]
         if (key := (op.place.code, op.place.line, op.place.columns)) in places:
             continue
         name, first, source, margin = sources.get(op.place.code, ("", 0, (), 0))
-        place: dict[str, Any] = {
-            "at": clip(f"{op.place.file}:{op.place.line}"),
-            "function": name,
-            "line": op.place.line,
-        }
+        at = clip(f"{op.place.file}:{op.place.line}")
+        place: dict[str, Any] = {"at": at, "function": name, "line": op.place.line}
         if name and op.place.columns and 0 <= op.place.line - first < len(source):
             line = source[op.place.line - first].encode()
             start, end = op.place.columns
@@ -341,7 +306,16 @@ def _functions(graph: Graph, told: bool) -> tuple[dict[str, Any], dict[Any, Any]
     return texts, places
 
 
-def _learning(op: Op) -> list[int]:
+def _inputs(op: Op) -> list[str]:
+    return list(dict.fromkeys(v for _, v in op.inputs))
+
+
+def _learning(op: Op) -> list[str]:
+    """The inputs that get a gradient."""
+    return list(dict.fromkeys(v for p, v in op.inputs if p in op.rules))
+
+
+def _served(op: Op) -> list[int]:
     """The ports that rules serve, in the order of the walk."""
     return [p for positions, _ in op.call.steps for p in positions if p is not None]
 

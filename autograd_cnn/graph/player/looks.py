@@ -1,13 +1,12 @@
-"""What an array looks like: numbers as text, a histogram, a picture; for the player's page and for notebooks.
+"""Shows an array as text, a histogram and a picture, in the player's page and in notebooks.
 
-Numbers are written here once and shown as they are. Pictures are PNG files inside the page: values from black to
-white, gradients from blue through white, which is 0, to vermilion, images in their colours. Reads arrays.
+Pictures are PNG files inside the page: values from black to white; gradients from blue through white, which is 0, to
+vermilion; images in their colours. Reads arrays.
 """
 
 from __future__ import annotations
 
 import base64
-import math
 import struct
 import zlib
 from html import escape
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.graph.program.listing import rms
 from autograd_cnn.graph.text import clip, shape_text
 
 EXACT, BEGIN, FEW, CHANNELS, SIDE, BINS, WIDTH, THIN = 64, 4, 12, 16, 52, 32, 208, 48
@@ -24,9 +24,9 @@ SIGNED = np.rint(255 - np.abs(_LEVELS) ** 0.7 * (255 - np.where(_LEVELS < 0, BLU
 
 
 def look(array: Any, role: str, gradient: bool = False, whole: bool = True, channels: int = CHANNELS) -> dict[str, Any]:
-    """Statistics, elements, histogram and picture of an array; the latter two only of a `whole` look.
+    """Statistics and elements of an array, and if `whole` its histogram and picture.
 
-    `role` is the value's: the channels of a parameter (HWIO) are its filters, those of anything else (NHWC) its maps.
+    `role` is that of the value: the channels of a parameter (HWIO) are its filters, of anything else (NHWC) its maps.
     """
     a = np.asarray(array)
     finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
@@ -46,18 +46,12 @@ def look(array: Any, role: str, gradient: bool = False, whole: bool = True, chan
     return found
 
 
-def rms(array: Any) -> float:
-    """Root mean square, summed in float64."""
-    squares = np.square(array, dtype=np.float64)
-    return math.sqrt(squares.sum() / max(squares.size, 1))
-
-
 def _short(number: Any) -> str:
     return f"{float(number):.4g}"
 
 
 def share(part: Any) -> str:
-    """``81 %``; nothing but all is 100 %, nothing but none 0 %."""
+    """``81 %``; only all is 100 %, and only none 0 %."""
     percent = 100 * float(part)
     if percent in (0, 100):
         return f"{percent:.0f} %"
@@ -65,7 +59,7 @@ def share(part: Any) -> str:
 
 
 def _tiles(a: np.ndarray, role: str, channels: int) -> tuple[np.ndarray, str, str, int] | None:
-    """Maps (count, height, width) out of an array of any shape; which, their index, the step between pixels."""
+    """Maps (count, height, width) from an array of any shape; their description, index, and the step between pixels."""
     if not a.size or a.dtype.kind not in "fiub":
         return None
     index = "0, " * (a.ndim - 4)
@@ -108,20 +102,13 @@ def _picture(
         sheet = np.zeros((rows, columns, height + 1, width + 1), np.uint8)  # level 0 is see-through
         sheet.reshape(-1, height + 1, width + 1)[:count, :height, :width] = levels
         pixels = sheet.swapaxes(1, 2).reshape(rows * (height + 1), -1)[:-1, :-1]
-        ends = (
-            f"blue {_short(low)}, vermilion {_short(high)}"
-            if gradient
-            else f"black {_short(low)}, white {_short(high)}"
-        )
-        words = ", ".join(filter(None, [words, ends if high > low else f"all {_short(low)}"]))
+        dark, light = ("blue", "vermilion") if gradient else ("black", "white")
+        ends = f"{dark} {_short(low)}, {light} {_short(high)}" if high > low else f"all {_short(low)}"
+        words = ", ".join(filter(None, [words, ends]))
     scale = max(1, min(24, round(WIDTH / max(pixels.shape[:2]))))
     tall, wide = (max(scale * n, min(24 * n, THIN)) for n in pixels.shape[:2])  # a strip is not too thin to see
-    read = {
-        "at": index,
-        "step": skip,
-        "ends": [float(f"{end:.6g}") for end in (low, high)],
-        "maps": [count, height, width, columns],
-    }
+    ends_read = [float(f"{end:.6g}") for end in (low, high)]
+    read = {"at": index, "step": skip, "ends": ends_read, "maps": [count, height, width, columns]}
     return [png(pixels, SIGNED if gradient else None), wide, tall, words], read
 
 
@@ -130,17 +117,16 @@ def png(pixels: np.ndarray, palette: np.ndarray | None = None) -> str:
     height, width = pixels.shape[:2]
     colour = pixels.ndim == 3
     rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # a row begins with its filter: none
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2 if colour else 0 if palette is None else 3, 0, 0, 0))
-    ]
+    kind = 2 if colour else 0 if palette is None else 3
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
     if palette is not None:
         chunks += [(b"PLTE", palette[: int(pixels.max()) + 1].tobytes()), (b"tRNS", b"\0")]
     elif not colour:
         chunks.append((b"tRNS", b"\0\0"))
     chunks += [(b"IDAT", zlib.compress(rows.astype(np.uint8).tobytes(), 9)), (b"IEND", b"")]
-    data = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
-    )
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, body in chunks:
+        data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 

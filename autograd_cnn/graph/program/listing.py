@@ -1,34 +1,44 @@
-"""A program as it is printed: both passes side by side."""
+"""Prints a program: both passes side by side."""
 
 from __future__ import annotations
 
+import math
 import textwrap
 from itertools import zip_longest
+from typing import Any
+
+import numpy as np
 
 from autograd_cnn.graph.records import Graph
 from autograd_cnn.graph.text import bytes_text, clip, shape_text
 
 COLUMN, WIDTH = 56, 72  # left, right
 
-Line = tuple[str, "float | None"]  # text, and the rms of what it contributes
+Line = tuple[str, "float | None"]  # text, and the rms of its contribution
 
 
 def shown(lines: list[Line]) -> list[Line]:
-    """Those that compute: not what says which numbers they are for."""
+    """The lines that compute something, without assertions."""
     return [line for line in lines if not line[0].startswith("assert ")]
 
 
+def rms(array: Any) -> float:
+    """Root mean square, summed in float64."""
+    squares = np.square(array, dtype=np.float64)
+    return math.sqrt(squares.sum() / max(squares.size, 1))
+
+
 def listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: str) -> str:
-    """The right column is read up, so lines stand in reverse; one that is wrapped is read down, and bracketed."""
+    """Both columns; the right one is read up, except for wrapped lines, which are bracketed and read down."""
     digits = len(str(len(graph.ops))) + 1
     rows, wrapped = [], False
     for i, (op, line, lines) in enumerate(zip(graph.ops, forward, backward, strict=True), 1):
         shape, kept = shape_text(graph.values[op.output].shape), graph.kept(op)
         detail = f"{op.place.file}:{op.place.line}  {shape}" + (f"  keeps {kept}" if kept else "")
         left, right, rule = _wrapped(f"{line}\n{clip(detail, 2 * COLUMN)}", COLUMN), [], ""
-        for text, rms in reversed(shown(lines)):
+        for text, size in reversed(shown(lines)):
             first, *rest = _wrapped(text, WIDTH)
-            right += [f"{first:<{WIDTH}} {'' if rms is None else f'{rms:.1e}'}", *rest]
+            right += [f"{first:<{WIDTH}} {'' if size is None else f'{size:.1e}'}", *rest]
             rule += "/" + "|" * (len(rest) - 1) + "\\" if rest else "|"
             wrapped = wrapped or bool(rest)
         for k, (a, bar, b) in enumerate(zip_longest(left, rule, right, fillvalue="")):

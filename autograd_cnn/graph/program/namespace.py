@@ -1,4 +1,4 @@
-"""What things are called in a program, the imports at its head, and what each name stands for."""
+"""The names in a program, the imports that they need, and their values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST = 40  # characters of an identifier
 
 
 class Namespace:
-    """Identifiers given out once each; lines of the program run in `scope`."""
+    """Gives every thing an identifier of its own; the lines of the program run in `scope`."""
 
     def __init__(self) -> None:
         self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
@@ -29,7 +29,7 @@ class Namespace:
         self.scope: dict[str, Any] = {"np": np, "ag": ag}
 
     def named(self, key: Any, wish: str, companion: str = "") -> str:
-        """The identifier of whatever `key` is, like `wish` and nobody else's."""
+        """The identifier of `key`, as like `wish` as possible; free, and so is `companion` followed by it."""
         if key not in self.names:
             layer = re.match(r"\d+\.", wish)
             wish = re.sub(r"\W", "_", unicodedata.normalize("NFKC", wish))[:LONGEST]
@@ -43,7 +43,7 @@ class Namespace:
         return self.names[key]
 
     def known(self, thing: Any, wish: str) -> str:
-        """An expression for a function, module or constant, imported at the head where need be."""
+        """An expression for a function, module or constant; it is imported if need be."""
         if not callable(thing) and not isinstance(thing, ModuleType):
             return literal(thing)
         name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)

@@ -1,15 +1,11 @@
-"""A rule read for one call: what options, shapes and dtypes decide is decided, what helps it is written out.
+"""Reads a derivative rule for one call: its own source, with the arguments of the call in place of its parameters.
 
-Partial evaluation of one expression, or of a few statements. Three things are known before any array is: literals, the
-rule's globals, and the shapes and dtypes of arrays. An expression of these alone is replaced by its value, a condition
-of these alone by the branch that is taken. A call of a function of the rule's own package becomes what that function
-returns; a call that stays loses the options that are the default.
+Options, shapes and dtypes are known before any array is. An expression of these alone becomes its value, a condition
+on these alone the branch that is taken. A call of a helper in the rule's own package becomes what the helper returns;
+any other call loses the options that have their default. The rest stays as it is written, operand for operand, so that
+it gives the same bits.
 
-The rest stays as the rule has it, operand for operand, so that it gives the same bits. What cannot be told in this way,
-a loop, a condition on numbers in an array, raises `NoSource`: then the function is called by its name.
-
-So what is read depends on shapes and dtypes, not on numbers, and holds for every call that has the same; there only
-names are put in.
+A loop, or a condition on numbers, raises `NoSource`; then the helper, or the whole rule, is called by its name.
 """
 
 from __future__ import annotations
@@ -17,456 +13,362 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
-import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable
+from contextlib import suppress
 from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.graph.program.sources import NoSource, Rewriter, literal, numbered, parsed, source
+from autograd_cnn.graph.program.sources import NoSource, Rewriter, literal, numbered, parsed, renamed, source
 from autograd_cnn.graph.text import spelled as between
 
-OPERATORS = {"add": ast.Add(), "subtract": ast.Sub(), "multiply": ast.Mult(), "divide": ast.Div()}  # of arrays
+SHORT = 2  # operations of an expression that stands inside another, not on a line of its own
 
 
 class Reader:
-    """Reads a rule once for arguments of the same shapes and dtypes; for others only names change."""
+    """Reads a rule once for all arguments of the same shapes and dtypes, and puts in the names of each call.
+
+    `scope` has the arrays that the arguments name.
+    """
 
     def __init__(self, scope: dict[str, Any]) -> None:
         self.scope = scope
-        self.templates: dict[Any, _Template | None] = {}
+        self.templates: dict[Any, tuple[list[str], dict[str, str]] | None] = {}
 
     def read(
-        self, function: Any, given: list[str], known: Callable[[Any, str], str], local: Callable[[str, int], str]
+        self, function: Any, given: list[str], known: Callable[[Any, str], str], local: Callable[[str, str], str]
     ) -> list[str]:
-        """What the docstring of `function` says first, its statements, and at the end its result.
+        """The first paragraph of the docstring of `function` as comments, its statements, and last its result.
 
-        Parameters become what is `given`, globals what `known` makes of an object and its name there, variables what
-        `local` makes of their name and the number of the function. `scope` has the arrays of what is given.
+        The expressions in `given` replace its parameters. `known` spells an object that has this name in the source,
+        `local` a variable that has this name and identifier.
         """
         names: dict[str, str] = {}
         given = [numbered(text, names) for text in given]
-        values = [self.scope.get(name, getattr(builtins, name, None)) for name in names]
-        key = id(function), *given, *map(_kind, values)
+        values = {n: _read_only(self.scope.get(name, getattr(builtins, name, None))) for name, n in names.items()}
+        key = id(function), *given, *((v.shape, v.dtype) if _is_array(v) else id(v) for v in values.values())
         template = self.templates.get(key)
         if key not in self.templates:
-            reading = _Reading(known, dict(zip(names.values(), values, strict=True)))
-            template = reading.template(function, given)
+            reading = _Reading(known, values)
+            template = reading.texts(function, given)
             if reading.lasting:
                 self.templates[key] = template
         if template is None:
             raise NoSource
-        return template.filled(dict(zip(names.values(), names, strict=True)), local)
+        new = {number: name for name, number in names.items()} | {v: local(n, v) for v, n in template[1].items()}
+        return [text if text[0] == "#" else renamed(text, lambda name: new.get(name, name)) for text in template[0]]
 
 
-def _kind(value: Any) -> Any:
-    """What of an argument may decide."""
-    return (value.shape, value.dtype) if _is_array(value) else id(value)
+class _Known(ast.Name):
+    """A name for a known value, `decided` by the call; otherwise `wish` is its name in the source."""
+
+    value: Any
+    wish: str
+    decided: bool
 
 
-@dataclass(slots=True)
-class _Template:
-    """What a rule says, with marks for the names of its arguments and of its `variables`."""
+class _Renaming(Rewriter):
+    """Puts nodes in place of names."""
 
-    texts: list[str]
-    variables: dict[str, tuple[str, int]]
+    def __init__(self, new: dict[str, Any]) -> None:
+        self.new = new
 
-    def filled(self, names: dict[str, str], local: Callable[[str, int], str]) -> list[str]:
-        names |= {mark: local(*variable) for mark, variable in self.variables.items()}
-        return [re.sub("\0(.*?)\0", lambda mark: names[mark[1]], text) for text in self.texts]
+    def visit_Name(self, node: ast.Name) -> Any:
+        return self.new.get(node.id, node)
+
+    visit__Known = visit_Name
 
 
-class _Reading:
-    """What is known stands in the tree under a name of its own, and in the scope; so do arguments of helpers."""
+class _Reading(Rewriter):
+    """Reads one rule, and its helpers in turn. `scope` has a value for every name, so that parts can be evaluated."""
 
     def __init__(self, known: Callable[[Any, str], str], scope: dict[str, Any]) -> None:
         self.known = known
         self.scope = scope
         self.given = set(scope)
-        self.lasting = True  # until the shape of what a line has made matters: numbers may have decided it
-        self.variables: dict[str, tuple[str, int]] = {}
-        self.things: dict[str, str] = {}  # names of what is known -> what it is called in the source
-        self.decided: set[str] = set()  # of these, what is no constant of the source
-        self.statements: list[ast.stmt] = []
-        self.numbers = count(1)
+        self.lasting = True  # until a number in an array decides something
+        self.statements: list[Any] = []
+        self.variables: dict[str, str] = {}  # identifier -> name in the source
+        self.spare: list[str] = []  # parameters, and variables of ours: users may write into theirs
+        self.function: Any = None
+        self.names: dict[str, Any] = {}  # what the parameters and variables of the function stand for
 
-    def template(self, function: Any, given: list[str]) -> _Template | None:
+    def texts(self, function: Any, given: list[str]) -> tuple[list[str], dict[str, str]] | None:
+        """The lines, and those of their names that are variables."""
         try:
-            result = self.function(function, [self.expression(text) for text in given])
-            nodes = map(_Spelling(self).visit, (*self.statements, result))
-            texts = [ast.unparse(ast.fix_missing_locations(node)) for node in nodes]
+            lines = self.merged(self.result(function, [self.argument(parsed(text)) for text in given]))
+            known = [n for line in lines for n in ast.walk(line) if isinstance(n, _Known)]
+            spelling = _Renaming({n.id: parsed(self.known(n.value, n.wish)) for n in known})
         except NoSource:
             return None
-        said = inspect.getdoc(function) if function.__name__ != "<lambda>" else None
-        texts[:0] = [f"# {line}" for line in (said or "").partition("\n\n")[0].splitlines()]
-        return _Template(texts, self.variables)
+        comment = inspect.getdoc(function) if function.__name__ != "<lambda>" else None
+        texts = [f"# {line}" for line in (comment or "").partition("\n\n")[0].splitlines()]
+        texts += [ast.unparse(ast.fix_missing_locations(spelling.visit(line))) for line in lines]
+        return texts, {v: name for v, name in self.variables.items() if any(v in text for text in texts)}
 
-    def place(self, value: Any) -> ast.Name:
-        self.scope[name := f"{len(self.scope)} place"] = value  # no identifier, so nobody else's name
-        return ast.Name(name, ast.Load())
+    def argument(self, node: Any) -> Any:
+        modules = all(isinstance(self.scope[name.id], ModuleType) for name in _free(node))
+        return self.put(self.value(node)) if modules else node
 
-    def variable(self, name: str, frame: int) -> ast.Name:
-        self.variables[f"{name} {frame}"] = name, frame
-        return ast.Name(f"{name} {frame}", ast.Load())
+    def merged(self, result: Any) -> list[Any]:
+        """The statements and the result, without the spare variables that are short and used once."""
+        lines = [*self.statements, result]
+        nodes = [n for line in lines for n in ast.walk(line)]
+        if any(isinstance(n, (ast.Expr, ast.AugAssign)) or getattr(n, "arg", "") == "out" for n in nodes):
+            return lines  # it may write into a variable
+        for variable in self.spare:
+            made = next((n for n in lines if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == variable), None)
+            others = [line for line in lines if line is not made]
+            nodes = [n for line in others if not isinstance(line, ast.Assert) for n in ast.walk(line)]
+            uses = sum(isinstance(n, ast.Name) and n.id == variable for n in nodes)
+            if made and uses < 2:
+                operations = sum(isinstance(n, (ast.Call, ast.BinOp, ast.Compare)) for n in ast.walk(made.value))
+                if not uses or operations <= SHORT or getattr(others[-1], "id", None) == variable:
+                    lines = list(map(_Renaming({variable: made.value}).visit, others))
+        return lines
 
-    def thing(self, value: Any, wish: str = "", decided: bool = True) -> ast.Name:
-        node = self.place(value)
-        self.things[node.id] = wish
-        if decided:
-            self.decided.add(node.id)
+    # Values
+
+    def put(self, value: Any, wish: str = "", decided: bool = True) -> _Known:
+        node = _Known(f"{len(self.scope)} known", ast.Load())  # no identifier, so no other name is equal
+        self.scope[node.id] = node.value = value
+        node.wish, node.decided = wish, decided
         return node
-
-    def is_known(self, node: Any) -> bool:
-        return isinstance(node, ast.Name) and node.id in self.things
 
     def value(self, node: Any) -> Any:
-        return eval(_compiled(ast.Expression(node)), self.scope)
+        return eval(compile(ast.fix_missing_locations(ast.Expression(node)), "<rule>", "eval"), self.scope)
 
-    def value_of(self, node: Any) -> Any:
-        """The value of what is known; of the rest the node."""
-        return self.scope[node.id] if self.is_known(node) else node
+    def array(self, node: Any) -> Any:
+        """The array that a name stands for; None for anything else."""
+        value = self.scope.get(node.id) if type(node) is ast.Name else None
+        return value if _is_array(value) else None
 
-    def expression(self, text: str) -> Any:
-        """What is given: known, unless arrays are in it."""
-        node = parsed(text)
-        if all(isinstance(self.scope[n.id], ModuleType) for n in ast.walk(node) if isinstance(n, ast.Name)):
-            return self.thing(eval(text, self.scope))
+    def is_known(self, node: Any) -> bool:
+        return all(isinstance(name, _Known) for name in _free(node))
+
+    def folded(self, node: Any) -> Any:
+        """The value of `node` where it is known, and more than a constant of the source."""
+        if not isinstance(node, ast.Name) and self.is_known(node) and any(name.decided for name in _free(node)):
+            with suppress(Exception), warnings.catch_warnings():  # of a branch that is not taken: ``len(None)``
+                warnings.simplefilter("ignore")
+                literal(value := self.value(node))
+                return self.put(value)
         return node
 
-    def function(self, function: Any, given: list[Any]) -> Any:
-        """The result of `function`; statements that go before are added to `statements`."""
-        node = source(function)
+    def holds(self, test: Any) -> bool:
+        """Whether a condition holds. A condition on numbers, an edge case in a rule of ours, is asserted."""
+        holds = bool(self.value(test))
+        if not self.is_known(test):
+            if _package(self.function) != ag.__name__:
+                raise NoSource
+            self.lasting = False
+            self.statements.append(ast.Assert(test if holds else ast.UnaryOp(ast.Not(), test)))
+        return holds
+
+    # Functions
+
+    def result(self, function: Any, given: list[Any]) -> Any:
+        """What `function` returns for these nodes; its statements are added to the others."""
+        node, outer, start = source(function), (self.function, self.names), len(self.statements)
         parameters = [a.arg for a in node.args.args]
         if len(parameters) != len(given) or node.args.vararg or node.args.kwonlyargs:
             raise NoSource
-        frame = _Frame(self, next(self.numbers), dict(zip(parameters, given, strict=True)), function)
-        if isinstance(node, ast.Lambda):
-            return frame.visit(node.body)
-        return frame.run(node.body[ast.get_docstring(node) is not None :]) or self.thing(None)
+        self.function, self.names = function, dict(zip(parameters, given, strict=True))
+        try:
+            for name in parameters if outer[0] else ():
+                self.bind(name, self.names[name], spare=True)
+            if isinstance(node, ast.Lambda):
+                return self.visit(node.body)
+            return self.run(node.body[ast.get_docstring(node) is not None :]) or ast.Constant(None)
+        except Exception as error:  # also of a part that is evaluated
+            del self.statements[start:]
+            raise NoSource from error
+        finally:
+            self.function, self.names = outer
 
-    def decide(self, node: Any) -> Any:
-        """The value that options, shapes and dtypes alone give to `node`; else `node`."""
-        if isinstance(node, ast.Name):
-            return node
-        free = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} - self.bound(node)
-        if not free <= self.things.keys() or not free & self.decided:
-            return node
-        with suppress(Exception), warnings.catch_warnings():  # ``len(None)``, where a condition around it rules it out
-            warnings.simplefilter("ignore")
-            literal(value := self.value(node))
-            return self.thing(value)
-        return node
+    def bind(self, name: str, node: Any, spare: bool) -> None:
+        """Let `name` stand for `node`, by a variable if that is more than a name."""
+        parts = node.elts if isinstance(node, ast.Tuple) else [node]  # a list may be changed
+        if not all(isinstance(part, (ast.Name, ast.Constant, ast.Starred)) for part in parts):
+            variable = self.variable(name)
+            self.spare += [variable.id] if spare else []
+            self.scope[variable.id] = self.value(node)
+            self.statements.append(ast.Assign([ast.Name(variable.id, ast.Store())], node))
+            node = variable
+        self.names[name] = node
 
-    @staticmethod
-    def bound(node: Any) -> set[str]:
-        """The variables of comprehensions."""
-        return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-
-
-class _Spelling(Rewriter):
-    """What is known as it is called, marks for other names."""
-
-    def __init__(self, reading: _Reading) -> None:
-        self.reading = reading
-
-    def visit_Name(self, node: ast.Name) -> Any:
-        if self.reading.is_known(node):
-            return parsed(self.reading.known(self.reading.scope[node.id], self.reading.things[node.id]))
-        return ast.Name(f"\0{node.id}\0", node.ctx)
-
-    def visit_Subscript(self, node: ast.Subscript) -> Any:
-        index, value = self.reading.value_of(node.slice), self.visit(node.value)
-        if isinstance(index, (slice, tuple)) and index:
-            parts = map(between, index if isinstance(index, tuple) else [index])
-            return ast.Subscript(value, parsed(f"_[{', '.join(parts)}]").slice, node.ctx)
-        return ast.Subscript(value, self.visit(node.slice), node.ctx)
-
-
-class _Frame(Rewriter):
-    """One function that is read: its names, and what they stand for."""
-
-    def __init__(self, reading: _Reading, number: int, names: dict[str, Any], function: Any) -> None:
-        self.reading = reading
-        self.number = number
-        self.names = names
-        self.own: set[str] = set()  # its variables
-        self.comprehensions = 0  # that are open
-        self.outside = function.__globals__
-        self.home = _package(function)
-
-    # Statements
+    def variable(self, name: str) -> ast.Name:
+        variable = f"_{name}_{[*self.variables.values()].count(name)}"
+        self.variables[variable] = name
+        return ast.Name(variable, ast.Load())
 
     def run(self, body: list[Any]) -> Any:
-        """What is returned; None where the end is reached."""
+        """The value that is returned; None at the end of `body`."""
         for statement in body:
+            result = None
             if isinstance(statement, ast.Return):
-                return self.visit(statement.value or ast.Constant(None))
-            if isinstance(statement, ast.If):
-                test = self.visit(statement.test)
-                if not self.reading.is_known(test):
-                    raise NoSource
-                if (
-                    result := self.run(statement.body if self.reading.value_of(test) else statement.orelse)
-                ) is not None:
-                    return result
-            elif isinstance(statement, ast.Expr):
-                value = self.visit(statement.value)
-                if not self.reading.is_known(value):
-                    self.reading.statements.append(ast.Expr(value))
-            elif isinstance(statement, ast.AugAssign):
-                self.change(statement)
+                result = self.visit(statement.value or ast.Constant(None))
+            elif isinstance(statement, ast.If):
+                result = self.run(statement.body if self.holds(self.visit(statement.test)) else statement.orelse)
             elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
                 self.assign(statement.targets[0], self.visit(statement.value))
-            elif isinstance(statement, ast.AnnAssign) and statement.value:
-                self.assign(statement.target, self.visit(statement.value))
-            elif not isinstance(statement, ast.Pass):
+            elif isinstance(statement, (ast.AugAssign, ast.Expr)):
+                self.change(statement, self.visit(statement.value))
+            else:
                 raise NoSource
+            if result is not None:
+                return result
         return None
 
     def assign(self, target: Any, value: Any) -> None:
-        """A name for what has one already; else a statement, run for the shapes of what it makes."""
-        known = self.reading.value_of(value)
         if isinstance(target, ast.Name):
-            names = value.elts if isinstance(value, ast.Tuple) else [value]
-            if all(isinstance(n, ast.Name) and n.id not in self.own for n in names) and not isinstance(known, list):
-                self.names[target.id] = value
-                return
-        elif isinstance(target, ast.Tuple) and isinstance(known, tuple):
-            for part, v in zip(target.elts, known, strict=True):
-                self.assign(part, self.reading.thing(v))
+            self.bind(target.id, value, spare=_package(self.function) == ag.__name__)
             return
-        for name in self.reading.bound(target):
-            self.names[name] = self.reading.variable(name, self.number)
-            self.own.add(self.names[name].id)
-        made = ast.Assign([self.visit(target)], value)
-        self.reading.statements.append(made)
-        exec(_compiled(ast.Module([made], [])), self.reading.scope)
+        parts = map(self.put, value.value) if isinstance(value, _Known) else value.elts
+        for part, v in zip(target.elts, parts, strict=True):
+            self.assign(part, v)
 
-    def change(self, statement: ast.AugAssign) -> None:
-        target, value = self.visit(statement.target), self.visit(statement.value)
-        if self.reading.is_known(target):
-            before = ast.Name(target.id, ast.Load())
-            self.assign(statement.target, self.reading.decide(ast.BinOp(before, statement.op, value)))
-            return
-        if isinstance(target, ast.Name) and target.id not in self.own:
-            raise NoSource  # into somebody else's array
-        self.reading.statements.append(ast.AugAssign(target, statement.op, value))
+    def change(self, statement: Any, value: Any) -> None:
+        """A statement that may write into an array."""
+        target = self.visit(statement.target) if isinstance(statement, ast.AugAssign) else None
+        if isinstance(target, _Known):
+            self.assign(statement.target, self.folded(ast.BinOp(target, statement.op, value)))
+        elif isinstance(target, ast.Subscript):
+            self.statements.append(ast.AugAssign(target, statement.op, value))
+        elif target or any(isinstance(n, ast.List) for n in ast.walk(value)):  # it may change a variable or a list
+            raise NoSource
+        elif not self.is_known(value):
+            self.statements.append(ast.Expr(value))
 
     # Expressions
 
     def visit(self, node: Any) -> Any:
         if isinstance(node, (ast.Lambda, ast.NamedExpr, ast.JoinedStr)):
             raise NoSource
-        node = super().visit(node)
-        return self.reading.decide(node) if isinstance(node, ast.expr) and not isinstance(node, ast.Starred) else node
+        made = super().visit(node)
+        return self.folded(made) if isinstance(made, ast.expr) else made
 
     def visit_Name(self, node: ast.Name) -> Any:
         if node.id in self.names:
             found = self.names[node.id]
-            return ast.Name(found.id, node.ctx) if isinstance(found, ast.Name) else found
-        if node.id not in self.outside and not hasattr(builtins, node.id):
-            raise NoSource
-        value = self.outside[node.id] if node.id in self.outside else getattr(builtins, node.id)
-        return self.reading.thing(value, node.id, decided=False)
-
-    def visit_Constant(self, node: ast.Constant) -> Any:
-        return self.reading.thing(node.value, decided=False)
+            return ast.Name(found.id, node.ctx) if type(found) is ast.Name else found
+        return self.put({**vars(builtins), **self.function.__globals__}[node.id], node.id, decided=False)
 
     def visit_IfExp(self, node: ast.IfExp) -> Any:
-        test = self.visit(node.test)
-        if self.reading.is_known(test):
-            return self.visit(node.body if self.reading.value_of(test) else node.orelse)
-        if self.number > 1 and not self.comprehensions:
-            return self.visit(node.body if self.went(test) else node.orelse)
-        with self.nothing_before():
-            return ast.IfExp(test, self.visit(node.body), self.visit(node.orelse))
-
-    def went(self, test: Any) -> bool:
-        """Which way an edge case of ours goes with the numbers at hand; a statement says on what it depends."""
-        if self.home != ag.__name__:  # whose name says more than its text
+        test, before = self.visit(node.test), len(self.statements)
+        with suppress(NoSource, NameError):
+            return self.visit(node.body if self.holds(test) else node.orelse)
+        made = ast.IfExp(test, self.visit(node.body), self.visit(node.orelse))
+        if len(self.statements) > before:  # they would be executed for both
             raise NoSource
-        try:
-            yes = bool(self.reading.value(test))
-        except Exception as error:
-            raise NoSource from error
-        self.reading.lasting = False
-        self.reading.statements.append(ast.Assert(test if yes else ast.UnaryOp(ast.Not(), test)))
-        return yes
+        return made
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> Any:
-        with self.nothing_before():
-            return self.generic_visit(node)
+    def visit_ListComp(self, node: Any) -> Any:
+        before, names = self.names, [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+        self.names = before | {n.id: self.variable(n.id) for n in names if isinstance(n.ctx, ast.Store)}
+        made = self.generic_visit(node)
+        self.names = before
+        return made
 
-    @contextmanager
-    def nothing_before(self) -> Iterator[None]:
-        """For what is evaluated only sometimes: its statements would be executed always."""
-        before = len(self.reading.statements)
-        yield
-        if len(self.reading.statements) > before:
-            raise NoSource
+    visit_GeneratorExp = visit_SetComp = visit_DictComp = visit_ListComp
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
         of = self.visit(node.value)
-        if isinstance(of, ast.Name):
-            value = self.reading.scope.get(of.id)
-            if isinstance(value, ModuleType):
-                part = getattr(value, node.attr)
-                if value.__name__.startswith(f"{self.home}.") or hasattr(part, "raw"):
-                    return self.reading.thing(part, node.attr, decided=False)
-            if node.attr in ("shape", "ndim", "size", "dtype") and _is_array(value):
-                self.reading.lasting &= of.id in self.reading.given
-                return self.reading.thing(getattr(value, node.attr))
+        if isinstance(of, _Known) and isinstance(of.value, ModuleType):
+            part = getattr(of.value, node.attr)
+            if hasattr(part, "raw") or of.value.__name__.startswith(f"{_package(self.function)}."):
+                return self.put(part, node.attr, decided=False)
+        elif node.attr in ("shape", "ndim", "size", "dtype") and (array := self.array(of)) is not None:
+            self.lasting &= of.id in self.given
+            return self.put(getattr(array, node.attr))
         return ast.Attribute(of, node.attr, node.ctx)
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
         of, index = self.visit(node.value), self.visit(node.slice)
-        if isinstance(of, (ast.List, ast.Tuple)):  # of arrays: which of them is known
-            elements = self.reading.place(of.elts)
-            found = self.reading.value(ast.Subscript(elements, index, ast.Load()))
+        if isinstance(of, (ast.List, ast.Tuple)):  # of arrays
+            found = self.value(ast.Subscript(self.put(of.elts), index, ast.Load()))
             return type(of)(found, ast.Load()) if isinstance(found, list) else found
+        if isinstance(index, _Known) and index.value and isinstance(index.value, (slice, tuple)):
+            parts = index.value if isinstance(index.value, tuple) else [index.value]
+            index = parsed(f"_[{', '.join(map(between, parts))}]").slice
         return ast.Subscript(of, index, node.ctx)
 
     def visit_Tuple(self, node: Any) -> Any:
-        return type(node)(self.flat([self.visit(e) for e in node.elts]), node.ctx)
+        return type(node)(self.flat(node.elts), node.ctx)
 
     visit_List = visit_Tuple
 
     def flat(self, nodes: list[Any]) -> list[Any]:
-        """What is starred, element by element, where it is known how many there are."""
+        """These, visited; a starred list element by element where its length is known."""
         found: list[Any] = []
-        for node in nodes:
+        for node in map(self.visit, nodes):
             inner = node.value if isinstance(node, ast.Starred) else None
             if isinstance(inner, (ast.List, ast.Tuple)):
                 found += inner.elts
-            elif isinstance(value := self.reading.value_of(inner), (list, tuple)):
-                found += [self.reading.thing(v) for v in value]
+            elif isinstance(inner, _Known):
+                found += map(self.put, inner.value)
             else:
                 found.append(node)
         return found
 
-    def comprehension(self, node: Any) -> Any:
-        before = dict(self.names)
-        for name in self.reading.bound(node):
-            self.names[name] = self.reading.variable(name, self.number)
-        self.comprehensions += 1
-        made = self.generic_visit(node)
-        self.comprehensions -= 1
-        self.names = before
-        return made
-
-    visit_ListComp = visit_GeneratorExp = visit_SetComp = visit_DictComp = comprehension
-
     def visit_Call(self, node: ast.Call) -> Any:
-        node = ast.Call(
-            self.visit(node.func),
-            self.flat([self.visit(a) for a in node.args]),
-            [ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords],
-        )
-        if (array := self.about_an_array(node)) is not None:
-            return array
-        if (decided := self.reading.decide(node)) is not node:
-            return decided
-        function = self.reading.value_of(node.func)
-        if isinstance(function, FunctionType) and _package(function) == self.home and not self.comprehensions:
+        keywords = [ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords]
+        call = ast.Call(self.visit(node.func), self.flat(node.args), keywords)
+        if self.is_known(call) or not self.is_known(call.func):
+            return call
+        function, args = self.value(call.func), call.args
+        if function is isinstance and self.array(args[0]) is not None:
+            return self.put(issubclass(np.ndarray, self.value(args[1])))
+        if function is np.asarray and self.array(args[0]) is not None and len(args) == 1 and not keywords:
+            return args[0]
+        raw = getattr(function, "raw", function)
+        if not isinstance(raw, FunctionType) or any(isinstance(a, ast.Starred) for a in args):
+            return call
+        given = inspect.signature(raw).bind(*args, **{str(k.arg): k.value for k in keywords})
+        if raw is function and _package(function) == _package(self.function):
             with suppress(NoSource):
-                return self.written_out(function, node)
-        name = getattr(function, "name", "")
-        if name in OPERATORS and function is vars(ag)[name]:
-            x, y = node.args
-            if any(isinstance(a, ast.Name) and _is_array(self.reading.scope.get(a.id)) for a in (x, y)):
-                return ast.BinOp(x, OPERATORS[name], y)
-        if hasattr(function, "raw") or isinstance(function, FunctionType):
-            self.leave_out_defaults(function, node)
-        return node
+                given.apply_defaults()
+                nodes = [a if isinstance(a, ast.AST) else self.put(a) for a in given.arguments.values()]
+                return self.result(function, nodes)
+        if len(args) == 2 and getattr(function, "symbol", "") in [*"+-*/"]:
+            return ast.BinOp(args[0], parsed(f"_ {function.symbol} _").op, args[1])
+        return self.plain(call, given)
 
-    def about_an_array(self, node: ast.Call) -> Any:
-        """``isinstance`` of an array is known, and ``np.asarray`` leaves it as it is."""
-        first = node.args[0] if node.args else None
-        if not isinstance(first, ast.Name) or not _is_array(self.reading.scope.get(first.id)):
-            return None
-        if self.reading.value_of(node.func) is isinstance:
-            with suppress(NameError, TypeError):
-                return self.reading.thing(issubclass(np.ndarray, self.reading.value(node.args[1])))
-        if isinstance(node.func, ast.Attribute) and self.reading.value_of(node.func.value) is np:
-            return first if node.func.attr == "asarray" and len(node.args) == 1 and not node.keywords else None
-        return None
+    def plain(self, call: ast.Call, given: inspect.BoundArguments) -> ast.Call:
+        """`call` with options by name, and only those that differ from the default."""
+        parameters, args, keywords = given.signature.parameters, [], []
+        if any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in parameters.values()):
+            return call
+        for name, node in given.arguments.items():
+            default = parameters[name].default
+            if default is inspect.Parameter.empty and node in call.args:
+                args.append(node)
+            elif isinstance(node, ast.expr) and not (self.is_known(node) and repr(self.value(node)) == repr(default)):
+                keywords.append(ast.keyword(name, node))
+        return ast.Call(call.func, args, keywords)
 
-    def written_out(self, function: Any, node: ast.Call) -> Any:
-        """What a helper of the rule's gives for these arguments."""
-        start = len(self.reading.statements)
-        places: dict[str, tuple[str, Any]] = {}
-        try:
-            bound = inspect.signature(function).bind(*node.args, **{str(k.arg): k.value for k in node.keywords})
-            given = []
-            for name, parameter in bound.signature.parameters.items():
-                argument = bound.arguments.get(name, parameter.default)
-                if not isinstance(argument, ast.AST) or self.reading.is_known(argument):
-                    argument = self.reading.thing(self.reading.value_of(argument))
-                elif not isinstance(argument, (ast.Name, ast.List, ast.Tuple)):  # nobody knows yet how often it is used
-                    place = self.reading.place(self.reading.value(argument))
-                    places[place.id] = name, argument
-                    argument = place
-                given.append(argument)
-            result = self.reading.function(function, given)
-        except (NoSource, TypeError):
-            del self.reading.statements[start:]
-            raise NoSource from None
-        for place_id, (name, argument) in places.items():
-            result = self.put(argument, place_id, name, result, start)
-        return result
 
-    def put(self, argument: Any, place: str, wish: str, result: Any, start: int) -> Any:
-        """`argument` at its place; as a variable if there are several."""
-        later = [*self.reading.statements[start:], result]
-        lines = [part for part in later if not isinstance(part, ast.Assert)]
-        uses = [n for part in lines for n in ast.walk(part) if isinstance(n, ast.Name) and n.id == place]
-        if len(uses) > 1:
-            variable = self.reading.variable(wish, next(self.reading.numbers))
-            self.reading.scope[variable.id] = self.reading.scope[place]
-            later = [ast.Assign([ast.Name(variable.id, ast.Store())], argument), *later]
-            argument = variable
-
-        class Put(Rewriter):
-            def visit_Name(self, node: ast.Name) -> Any:
-                return argument if node.id == place else node
-
-        *self.reading.statements[start:], result = map(Put().visit, later)
-        return result
-
-    def leave_out_defaults(self, function: Any, node: ast.Call) -> None:
-        """Options by name, and only where they differ from the default."""
-        parameters = inspect.signature(getattr(function, "raw", function)).parameters
-        plain = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values()) and all(
-            k.arg for k in node.keywords
-        )
-        if not plain or any(isinstance(a, ast.Starred) for a in node.args):
-            return
-        given = dict(zip(parameters, node.args, strict=False))
-        node.args = [a for name, a in given.items() if parameters[name].default is inspect.Parameter.empty]
-        given = dict(list(given.items())[len(node.args) :]) | {str(k.arg): k.value for k in node.keywords}
-        node.keywords = []
-        for name, value in given.items():
-            free = {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}
-            if not free <= self.reading.things.keys() or repr(self.reading.value(value)) != repr(
-                parameters[name].default
-            ):
-                node.keywords.append(ast.keyword(name, value))
+def _free(node: Any) -> list[Any]:
+    """The names in `node` but for the variables of comprehensions."""
+    names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+    bound = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+    return [n for n in names if n.id not in bound]
 
 
 def _package(function: Any) -> str:
     return str(function.__module__).partition(".")[0]
 
 
+def _read_only(value: Any) -> Any:
+    """A view of an array that nothing can write into while parts are evaluated."""
+    if isinstance(value, np.ndarray):
+        value = value.view()
+        value.flags.writeable = False
+    return value
+
+
 def _is_array(value: Any) -> bool:
     return isinstance(value, (np.ndarray, np.generic))
-
-
-def _compiled(tree: Any) -> Any:
-    mode = "eval" if isinstance(tree, ast.Expression) else "exec"
-    return compile(ast.fix_missing_locations(tree), "<rule>", mode)

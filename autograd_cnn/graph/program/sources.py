@@ -1,7 +1,7 @@
-"""What a rule says: its source, with the names of the place where it is to stand.
+"""Finds the source of a function, and rewrites expressions.
 
-A function is found in its file by its first line, and believed only if compiling what was found gives the very code
-object that runs. Expressions are text here; `tidy` gives them the parentheses they need and no more.
+A function is found in its file by its first line, and only accepted if it compiles to the code object that runs.
+Expressions are text here; `tidy` leaves only the parentheses that they need.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import keyword
 import linecache
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -24,11 +24,11 @@ _NAME = re.compile(r"""(b?'(?:\\.|[^'\\])*'|b?"(?:\\.|[^"\\])*")|(?<![\w.])[^\W\
 
 
 class NoSource(Exception):
-    """Nothing in a source file could stand for this."""
+    """There is no source text for this."""
 
 
 class Rewriter(ast.NodeVisitor):
-    """A `NodeTransformer` that makes new nodes; what was there may be shared, and stays as it is."""
+    """A `NodeTransformer` that makes new nodes: the old ones may be shared, and do not change."""
 
     def generic_visit(self, node: ast.AST) -> Any:
         fields = dict(ast.iter_fields(node))
@@ -50,42 +50,33 @@ def source(function: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def _found(code: CodeType, text: str) -> Any:
-    tree = _tree(text)
-    simple = (ast.FunctionDef, ast.ClassDef, ast.Assign, ast.Expr)
-    compound = (n for n in tree.body if not isinstance(n, simple))
-    imports: list[ast.stmt] = [
-        n for node in compound for n in ast.walk(node) if isinstance(n, (ast.Import, ast.ImportFrom))
-    ]
-    for node in _beginning(tree, code.co_firstlineno):
+    functions, imports = _functions(text)
+    for node in functions.get(code.co_firstlineno, ()):
         if _same(node, code, imports):
             return node
     raise NoSource
 
 
 @lru_cache
-def _tree(text: str) -> ast.Module:
+def _functions(text: str) -> tuple[dict[int, list[Any]], list[ast.stmt]]:
+    """The functions in a file, by their first line, and the imports of its module."""
     try:
-        return ast.parse(text)
+        tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
-        return ast.Module([], [])
-
-
-def _beginning(tree: ast.AST, line: int) -> Iterator[Any]:
-    """The functions that begin on `line`."""
-    waiting = [tree]
-    while waiting:
-        for node in ast.iter_child_nodes(waiting.pop()):
+        return {}, []
+    found: dict[int, list[Any]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Lambda, ast.FunctionDef)):
             first: Any = (*getattr(node, "decorator_list", ()), node)[0]
-            if getattr(first, "lineno", line) <= line <= getattr(node, "end_lineno", line):
-                waiting.append(node)
-                if isinstance(node, (ast.Lambda, ast.FunctionDef)) and first.lineno == line:
-                    yield node
+            found.setdefault(first.lineno, []).append(node)
+    outside = [n for n in tree.body if not isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.Assign, ast.Expr))]
+    return found, [n for o in outside for n in ast.walk(o) if isinstance(n, (ast.Import, ast.ImportFrom))]
 
 
 def _same(node: Any, code: CodeType, imports: list[ast.stmt]) -> bool:
-    """Whether `node` compiles to `code`: not where it is a closure, nor where the file has changed since.
+    """Whether `node` compiles to `code`: not if it is a closure, nor if the file has changed since.
 
-    The compiler treats attributes of imported modules differently, so it is shown the imports too.
+    The compiler treats attributes of imported modules differently, so the imports are compiled too.
     """
     tree: Any = ast.Module([*imports, ast.Expr(node) if isinstance(node, ast.Lambda) else node], [])
     compiled = compile(ast.fix_missing_locations(tree), code.co_filename, "exec", dont_inherit=True)

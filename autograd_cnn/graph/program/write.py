@@ -1,12 +1,12 @@
-"""The derived backward program: forward lines in the user's names, beside them the lines that the rules give.
+"""Writes the derived backward program: forward lines in the user's names, and the lines of the rules.
 
-A line *is* its rule: its source with the names of what the walk passes for its parameters; statements of a `def` are
-written out. Where that cannot be, the line calls the rule itself: same bits.
+A line of the backward pass is the source of a rule, with the arguments of the call in place of its parameters. A rule
+that cannot be read is called by its name.
 
 The program is written by running it. Every line is executed as it is written, on the copied leaves of a trace or on
-what the tape has saved, and what it gives decides what the walk would do next: undo broadcasting, bring to a dtype,
-add in place or into a new array. So the text has the same functions on the same arrays in the same order as the walk,
-and gives the same bits.
+the arrays that the tape has saved. Its result decides what the walk would do next: undo broadcasting, convert to a
+dtype, add in place or into a new array. So the program calls the same functions on the same arrays in the same order
+as the walk, and gives the same bits.
 
 Reads records, and the engine's registry. Earlier programs of the kind: Tangent (derived from source), JAX's
 ``make_jaxpr``.
@@ -17,19 +17,18 @@ from __future__ import annotations
 import copy
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-import autograd_cnn as ag
 from autograd_cnn.engine.checkpoint import Checkpoint
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.graph.player.looks import rms
-from autograd_cnn.graph.program.listing import Line, listing
+from autograd_cnn.graph.program.listing import Line, listing, rms
 from autograd_cnn.graph.program.namespace import Namespace
 from autograd_cnn.graph.program.read import Reader
 from autograd_cnn.graph.program.sources import NoSource, literal, sequence, tidy
@@ -37,9 +36,10 @@ from autograd_cnn.graph.records import Graph, Op, Use, Value
 from autograd_cnn.graph.text import clip
 from autograd_cnn.graph.text import spelled as between
 
-OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "matmul": "@"}
+OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy has short cuts for some exponents, which np.power has not
 
 
+@dataclass(slots=True, repr=False, eq=False)
 class Program:
     """A forward and a backward pass as code; made by `Graph.program`.
 
@@ -50,11 +50,11 @@ class Program:
     source : str
         A module with one function, ``step(leaf, ...)``, which returns the result and a dict of gradients by name.
     inputs : list of str
-        What the program begins with, in the order of ``step``'s parameters.
+        The names of the arrays with which the program begins, in the order of ``step``'s parameters.
     leaves : dict of str to ndarray
-        Copies of these, as far as they are at hand: all of them after `trace`.
+        Copies of these arrays, as far as they are available: after `trace` all of them.
     shapes : dict of str to tuple
-        What they have to be: shapes, and what follows from them, stand in the text as numbers.
+        Their shapes, which are fixed: they are part of the text.
 
     Examples
     --------
@@ -82,14 +82,11 @@ class Program:
     (array(1.), array(2.))
     """
 
-    def __init__(
-        self, source: str, listing: str, inputs: list[str], leaves: dict[str, Any], shapes: dict[str, tuple[int, ...]]
-    ) -> None:
-        self.source = source
-        self.listing = listing
-        self.inputs = inputs
-        self.leaves = leaves
-        self.shapes = shapes
+    source: str
+    listing: str
+    inputs: list[str]
+    leaves: dict[str, Any]
+    shapes: dict[str, tuple[int, ...]]
 
     def run(self, **leaves: Any) -> tuple[Any, dict[str, np.ndarray]]:
         """Execute the program.
@@ -97,7 +94,7 @@ class Program:
         Parameters
         ----------
         **leaves : array_like
-            By name, in place of those at hand.
+            Arrays by name, in place of `leaves`.
 
         Returns
         -------
@@ -108,10 +105,10 @@ class Program:
         Raises
         ------
         TypeError
-            Where a leaf is unknown, or neither at hand nor given.
+            If a leaf is unknown, or neither available nor given.
         ValueError
-            Where a leaf has another shape than the one that the program was written for, or numbers for which the
-            walk goes another way.
+            If a leaf has not the shape for which the program was written, or numbers for which it asserts something
+            else.
         """
         for name in leaves:
             if name not in self.inputs:
@@ -178,24 +175,24 @@ class Author(Namespace):
         self.received: set[str] = set()  # gradients that have begun
         self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
         self.lines: list[Line] = []
-        self.downwards: list[str] = []  # the text of every operation
+        self.forward_lines: list[str] = []  # one of every operation
         self.seed = ""
-        self.upwards: list[list[Line]] = []  # of its rules, last operation first
-        self.made = {op.output for op in _every(graph.ops)}
-        self.begin = [v for v in graph.values.values() if v.id not in self.made]
+        self.backward_lines: list[list[Line]] = []  # of the rules of every operation, the last one first
+        self.made = {op.output for op in every(graph.ops)}
+        self.initial = [v for v in graph.values.values() if v.id not in self.made]
 
     def write(self) -> None:
-        """Both passes, line by line."""
+        """Write both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
-        for primitive in dict.fromkeys(op.call.primitive for op in _every(graph.ops)):  # they choose names first
+        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # they choose names first
             if not isinstance(primitive, Checkpoint):
                 self.text(primitive, primitive.name)
-        for value in self.begin:
+        for value in self.initial:
             self.inputs[self.name(value)] = value.name
             if graph.arrays and value.id in graph.arrays:
                 self.scope[self.name(value)] = graph.arrays[value.id]
-        self.downwards = [self.forward(op) for op in graph.ops]
-        copied = copy.copy if graph.arrays is None else lambda array: array  # a trace has copied already
+        self.forward_lines = [self.forward(op) for op in graph.ops]
+        copied = copy.copy if graph.arrays is None else lambda array: array  # a trace has copied them already
         self.leaves = {name: copied(self.scope[i]) for i, name in self.inputs.items() if i in self.scope}
         self.scope[g := self.gradient(result)] = np.ones(result.shape, result.dtype)
         self.received.add(g)
@@ -203,32 +200,32 @@ class Author(Namespace):
             self.inputs[g] = f"g_{result.name}"
         else:
             self.seed = f"{g} = np.ones_like({self.name(result)})"
-        self.upwards = [self.backward(op) for op in reversed(graph.ops)]
+        self.backward_lines = [self.backward(op) for op in reversed(graph.ops)]
 
     def program(self) -> Program:
         self.write()
         graph, result = self.graph, self.graph.values[self.graph.result]
         given = {} if self.seed else {self.inputs[self.gradient(result)]: result.shape}
         gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in self.learnt())
-        body = [*self.downwards, "", self.seed, *(text for lines in self.upwards for text, _ in lines)]
+        body = [*self.forward_lines, "", self.seed, *(text for lines in self.backward_lines for text, _ in lines)]
         body.append(f"return {self.name(result)}, {{{gradients}}}")
         head = [f"# {', '.join(graph.summary())}", "import numpy as np", "", "import autograd_cnn as ag", *self.imports]
         head += ["", "", '@np.errstate(all="ignore")', f"def step({', '.join(self.inputs)}):"]
         step = textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n").lstrip(), "    ")
         return Program(
             "\n".join([*head, step, ""]),
-            listing(graph, self.downwards, self.upwards[::-1], self.seed),
+            listing(graph, self.forward_lines, self.backward_lines[::-1], self.seed),
             list(self.inputs.values()),
             self.leaves,
-            {v.name: v.shape for v in self.begin} | given,
+            {v.name: v.shape for v in self.initial} | given,
         )
 
     def learnt(self) -> list[Value]:
-        """What gradients are returned for."""
-        return [v for v in self.begin if self.gradient(v) in self.received]
+        """The values whose gradients are returned."""
+        return [v for v in self.initial if self.gradient(v) in self.received]
 
     def returned(self, value: Value) -> str:
-        """A gradient as the walk hands it over: in an array of its own."""
+        """A gradient as the walk returns it: in an array of its own."""
         return (name := self.gradient(value)) + ("" if _ours(self.scope[name]) else ".copy()")
 
     # Names
@@ -267,25 +264,24 @@ class Author(Namespace):
         if isinstance(op.call.primitive, Checkpoint):
             raise ValueError(f"program: {clip(op.name)} keeps nothing to write it from. ag.trace(f, ...) runs it again")
         targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts if op.call.steps)]
-        line = f"{', '.join(targets)} = {tidy(self.call(op))}"
+        text = tidy(self.call(op))
         if all(self.name(self.graph.values[v]) in self.scope for _, v in op.inputs):
-            exec(line, self.scope)
-            for target in targets:
-                _freeze(self.scope[target])
+            run = self.compiled([text])
+            for target, array in zip(targets, run() if targets[1:] else [run()], strict=True):
+                self.scope[target] = _frozen(array)
+            self.ran(op, None, run)
         elif op.call.node is not None:
             self.recall(op, targets)
-        return line
+        return f"{', '.join(targets)} = {text}"
 
     def call(self, op: Op) -> str:
-        """As the user would write it: operators; options by name, and only where they differ from the default."""
+        """The call as a user would write it: operators; options by name, and only if they differ from the default."""
         primitive, arguments = op.call.primitive, op.call.arguments
         texts = [self.text(a, n) for a, n in zip(arguments, op.ports, strict=True)]
-        public = vars(ag).get(primitive.name) is primitive
-        if public and primitive.name in OPERATORS:
-            return f"({texts[0]}) {OPERATORS[primitive.name]} ({texts[1]})"
-        if public and primitive.name == "negative":
-            return f"-({texts[0]})"
-        if public and primitive.name == "getitem":
+        symbol = primitive.symbol
+        if symbol in OPERATORS:
+            return f"({texts[0]}) {symbol} ({texts[1]})" if len(texts) == 2 else f"{symbol}({texts[0]})"
+        if symbol == "[]":
             parts = arguments[1] if isinstance(arguments[1], tuple) and arguments[1] else arguments[1:]
             slices = [between(p) if isinstance(p, slice) else self.text(p, "index") for p in parts]
             return f"{texts[0]}[{', '.join(slices)}]"
@@ -304,7 +300,7 @@ class Author(Namespace):
         return f"{self.text(primitive, primitive.name)}{raw}({', '.join(given)})"
 
     def recall(self, op: Op, targets: list[str]) -> None:
-        """What the tape has saved, in place of running the line."""
+        """Take the arrays that the tape has saved, in place of running the line."""
         node = op.call.node
         if node.saved is None:
             raise RuntimeError(
@@ -324,29 +320,34 @@ class Author(Namespace):
         """The lines of the rules of `op`, executed."""
         start = len(self.lines)
         if op.call.steps:
-            _freeze(self.scope[self.gradient(self.graph.values[op.output])])
+            _frozen(self.scope[self.gradient(self.graph.values[op.output])])
         rule: Any
         for positions, rule in op.call.steps:
             parents: list[Any] = [None if p is None else op.call.arguments[p].value for p in positions]
+            buffer = self.gradient(parents[0]) if rule.into and not rule.joint else ""
             if op.call.inside:
-                self.again(op, op.call.inside, parents)
-            elif rule.joint:
-                self.joint(op, rule, positions, parents)
-            elif rule.into and (name := self.gradient(parents[0])) in self.received and _ours(self.scope[name]):
-                if isinstance(self.scope[name], np.generic):
-                    self.line(f"{name} = np.asarray({name})")
-                self.into(parents[0], self.rule(op, rule, rule.into, positions, name))
+                self.walk_inside(op, rule, parents)
+            elif buffer in self.received and _ours(self.scope[buffer]):
+                self.into(op, rule, parents[0], self.rule(op, rule, rule.into, positions, buffer))
             else:
-                self.receive(parents[0], self.result(self.rule(op, rule, rule.function, positions)))
+                *statements, text = self.rule(op, rule, rule.function, positions)
+                run = self.compiled([*statements, text])
+                self.lines += [(statement, None) for statement in statements]
+                result = run()
+                self.ran(op, rule, run)
+                if rule.joint:
+                    self.joint(op, rule, parents, text, result)
+                else:
+                    self.receive(op, rule, parents[0], text, result)
         return self.lines[start:]
 
     def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> list[str]:
-        """Statements, and at the end what `function` returns for what the walk passes it."""
+        """Statements, and last what `function` returns for the arguments that the walk passes."""
         port = next(p for p in positions if p is not None)
         given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
 
-        def local(name: str, frame: int) -> str:
-            return self.named((op.id, "local", frame, name), f"{name.lstrip('_')}_{op.id}")
+        def local(name: str, identifier: str) -> str:
+            return self.named((op.id, identifier), f"{name.lstrip('_')}_{op.id}")
 
         with suppress(NoSource):
             return self.reader.read(function, given, self.known, local)
@@ -358,42 +359,28 @@ class Author(Namespace):
             self.lines.append((f"# {op.name}: source not available", None))
         return [tidy(f"{called}({', '.join(given)})")]
 
-    def result(self, texts: list[str]) -> str:
-        """The last of them, after the others."""
-        *statements, result = texts
-        for statement in statements:
-            self.line(statement)
-        return result
-
     def asked(self, op: Op, ask: str, port: int) -> str:
-        """What a rule gets under the name `ask`: the plan's reading of it, as an expression."""
-        several, output = op.call.primitive.sequence, self.graph.values[op.output]
+        """The expression for what a rule asks for by the name `ask`."""
+        several = op.call.primitive.sequence
         if ask == "position":
             return repr(port - op.ports.index(several))
-        if ask == "out":
-            return self.name(output)
         if ask in op.byproducts:
             return self.names[op.id, ask]
-        if ask == "out_shape":
-            return literal(output.shape)
-        whole = ask in op.ports or ask == several
-        name = ask if whole else ask.removesuffix("_shape")
-        arguments = [a for a, n in zip(op.call.arguments, op.ports, strict=True) if n == name]
-        if whole:
-            texts = [self.text(a, ask) for a in arguments]
-        else:
-            texts = [literal(a.value.shape if isinstance(a, Use) else np.shape(a)) for a in arguments]
-        return sequence([], texts) if name == several else texts[0]
+        given = [*zip(op.ports, op.call.arguments, strict=True), ("out", Use(self.graph.values[op.output], ""))]
+        texts = [self.text(a, ask) for name, a in given if name == ask] or [
+            literal(a.value.shape if isinstance(a, Use) else np.shape(a)) for name, a in given if f"{name}_shape" == ask
+        ]
+        return sequence([], texts) if several and ask in (several, f"{several}_shape") else texts[0]
 
-    def receive(self, value: Value, text: str) -> None:
-        """A contribution fitted and added as the walk does it."""
-        c = eval(text, self.scope)
+    def receive(self, op: Op, rule: Any, value: Value, text: str, c: Any) -> None:
+        """Fit a contribution to `value` and add it, as the walk does."""
         if np.shape(c) != value.shape:
-            extra = np.ndim(c) - len(value.shape)
-            axes = tuple(i for i, n in enumerate(c.shape) if i < extra or value.shape[i - extra] != n)
+            whole, extra = np.asarray(c), np.ndim(c) - len(value.shape)
+            axes = tuple(i for i, n in enumerate(whole.shape) if i < extra or value.shape[i - extra] != n)
             text = tidy(f"({text}).sum(axis={axes[0] if len(axes) == 1 else axes})")
             text += f".reshape({value.shape})" if len(axes) != extra else ""
-            c = unbroadcast(np.asarray(c), value.shape)
+            c = unbroadcast(whole, value.shape)
+            self.ran(op, rule, lambda: unbroadcast(whole, value.shape))
         if c.dtype != value.dtype:
             text, c = tidy(f"({text}).astype(np.{value.dtype})"), c.astype(value.dtype)
         name = self.gradient(value)
@@ -407,43 +394,46 @@ class Author(Namespace):
             self.scope[name] = self.scope[name] + c
             line = f"{name} = {tidy(f'{name} + ({text})')}"
         self.lines.append((line, rms(c) if np.size(c) else None))
-        self.look(value, c)
+        self.contributed(op, value, c)
 
-    def into(self, value: Value, texts: list[str]) -> None:
-        """A rule's twin adds to what is there."""
-        if (last := self.result(texts)) != "None":
-            self.line(last)
-
-    def look(self, value: Value, contribution: Any) -> None:
-        """For who watches: called when a contribution to the gradient of `value` has been added."""
-
-    def joint(self, op: Op, rule: Any, positions: Any, parents: list[Any]) -> None:
-        """One tuple assignment; what does not fit, or is not the first, is added afterwards."""
-        result = self.result(self.rule(op, rule, rule.function, positions))
-        targets, later, first, given = [], [], [], eval(result, self.scope)
-        for value, name, c in zip(parents, rule.inputs, given, strict=True):
+    def joint(self, op: Op, rule: Any, parents: list[Any], text: str, result: Any) -> None:
+        """One tuple assignment; contributions that do not fit, or are not the first, are added afterwards."""
+        pairs, targets = [], []
+        for value, name, c in zip(parents, rule.inputs, result, strict=True):
             target = "_" if value is None else self.gradient(value)
             if target in self.received or (value and (np.shape(c), c.dtype) != (value.shape, value.dtype)):
                 target = self.named((op.id, "g", name), f"g_{name}_{op.id}")
-                later.append((value, target))
             elif value:
                 self.received.add(target)
-                first.append((value, c))
             targets.append(target)
+            pairs += [(value, target)] if value else []
             self.scope[target] = c
-        self.lines.append((f"{', '.join(targets)} = {result}", None))
-        if len(set(map(id, given))) < len(given):  # one array for two inputs
-            for target in targets:
-                if target != "_" and isinstance(self.scope[target], np.ndarray):
+        self.lines.append((f"{', '.join(targets)} = {text}", None))
+        if len(set(map(id, result))) < len(result):  # one array for two inputs
+            for _, target in pairs:
+                if isinstance(self.scope[target], np.ndarray):
                     self.line(f"{target} = {target}.copy()")
-        for value, c in first:
-            self.look(value, c)
-        for value, target in later:
-            self.receive(value, target)
+        for value, target in pairs:
+            if target == self.gradient(value):
+                self.contributed(op, value, self.scope[target])
+        for value, target in pairs:
+            if target != self.gradient(value):
+                self.receive(op, rule, value, target, self.scope[target])
 
-    def again(self, op: Op, inside: Graph, parents: list[Any]) -> None:
-        """The walk inside a checkpoint: gradients of what lies outside are summed here first, then handed over."""
+    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
+        """Run the twin of a rule, which adds to the gradient of `value`; return a function that adds the same again."""
+        name = self.gradient(value)
+        if isinstance(self.scope[name], np.generic):
+            self.line(f"{name} = np.asarray({name})")
+        run = self.compiled(texts)
+        run()
+        self.lines += [(text, None) for text in texts if text != "None"]
+        return run
+
+    def walk_inside(self, op: Op, rule: Any, parents: list[Any]) -> None:
+        """The walk inside a checkpoint: gradients of values outside it are summed here first."""
         g, outer = self.gradient(self.graph.values[op.output]), self.inner
+        inside: Any = op.call.inside
         self.inner = {v.id: self.named((op.id, v.id), f"g_{v.name}_{op.id}") for v in parents}
         name = self.gradient(self.graph.values[inside.result])
         self.line(f"{name} = {g}")
@@ -453,18 +443,37 @@ class Author(Namespace):
         sums = [(v, self.gradient(v) + ".copy()" if v.id in self.made else self.returned(v)) for v in parents]
         self.inner = outer
         for value, text in sums:
-            self.receive(value, text)
+            self.receive(op, rule, value, text, eval(text, self.scope))
 
     def line(self, text: str) -> None:
         exec(text, self.scope)
         self.lines.append((text, None))
 
+    def compiled(self, texts: list[str]) -> Callable[[], Any]:
+        """A function that runs the lines and returns the value of the last."""
+        *statements, result = texts
+        first, last = compile("\n".join(statements), "<program>", "exec"), compile(result, "<program>", "eval")
 
-def _every(ops: list[Op]) -> Iterator[Op]:
-    """Those inside checkpoints too."""
+        def run() -> Any:
+            exec(first, self.scope)
+            return eval(last, self.scope)
+
+        return run
+
+    # For observers
+
+    def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
+        """Called when `op` has run, or a `rule` of it, or a part of that; `again` repeats it, and changes nothing."""
+
+    def contributed(self, op: Op, value: Value, contribution: Any) -> None:
+        """Called when the last line has added `contribution` to the gradient of `value`."""
+
+
+def every(ops: list[Op]) -> Iterator[Op]:
+    """The operations, also those inside checkpoints."""
     for op in ops:
         yield op
-        yield from _every(op.call.inside.ops if op.call.inside else [])
+        yield from every(op.call.inside.ops if op.call.inside else [])
 
 
 def _ours(array: Any) -> bool:
@@ -472,9 +481,10 @@ def _ours(array: Any) -> bool:
     return isinstance(array, np.generic) or array.flags.writeable
 
 
-def _freeze(array: Any) -> None:
+def _frozen(array: Any) -> Any:
     if isinstance(array, np.ndarray):
         array.flags.writeable = False
+    return array
 
 
 def _quoted(name: str) -> str:
