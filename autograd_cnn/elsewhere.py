@@ -24,7 +24,7 @@ ADVICE = {
         "numel": "x.size",
         "dim": "x.ndim",
         "to type float double half long": "x.astype(np.float32); there are no devices",
-        "cpu cuda device is_cuda": "nothing to do: arrays are NumPy's, as x.data is",
+        "cpu cuda device is_cuda": "nothing to do: x.data is a NumPy array",
         "contiguous": "nothing to do: operations lay out their arrays themselves",
         "zero_grad": "x.grad = None, or optimiser.zero_grad()",
         "requires_grad_": "x.requires_grad = True",

@@ -209,7 +209,7 @@ def conformance(primitive: Primitive[...], seed: int = 0) -> int:
     Raises
     ------
     AssertionError, TypeError, ValueError
-        At the first of these that does not hold.
+        If one of these does not hold.
     """
     _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
     examples = examples_of(primitive, np.random.default_rng(seed))

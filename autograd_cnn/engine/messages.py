@@ -73,8 +73,8 @@ def label_of(tensor: Any) -> str:
 def describe(value: Any, label: str = "") -> str:
     """Describe a value as ``conv1.w (3, 3, 1, 16) float32``: name, if it has one, shape and dtype."""
     name = getattr(value, "name", None)
-    kind = f"{value.shape} {value.dtype}" if hasattr(value, "dtype") else repr(value)[:40]
-    return " ".join(part for part in (label, name if name != label else "", kind) if part)
+    form = f"{value.shape} {value.dtype}" if hasattr(value, "dtype") else repr(value)[:40]
+    return " ".join(part for part in (label, name if name != label else "", form) if part)
 
 
 def is_explained(error: Exception) -> bool:

@@ -9,11 +9,11 @@
     multiply.vjp(x=lambda g, y: g * y,
                  y=lambda g, x: g * x)
 
-Called with arrays, a primitive is the plain function. Called with a Tensor, it computes with the Tensor's array and
-records a node on the tape. A rule (vjp, vector-Jacobian product) turns the incoming gradient `g` into the gradient of
-one input. The names of its other parameters determine which values the tape saves: an input, the output (`out`), a
-by-product or an option by its name, and by ``x_shape`` only the shape of the input `x`. The names are read once, when
-the rule is registered. The tape saves no other values.
+Called with arrays, a primitive is the plain function. Called with a Tensor, it computes with the Tensor's array, and
+records a node on the tape if an argument requires a gradient. A rule (vjp, vector-Jacobian product) turns the incoming
+gradient `g` into the gradient of one input. The names of its other parameters determine which values the tape saves: an
+input, the output (`out`), a by-product or an option by its name, and by ``x_shape`` only the shape of the input `x`.
+The names are read once, when the rule is registered. The tape saves no other values.
 """
 
 from __future__ import annotations

@@ -48,9 +48,9 @@ def _check_floats(
 
     for p in ports:
         if isinstance(values[p], np.ndarray) and values[p].dtype.kind in "iub":
-            name, kind = label(p), values[p].dtype
-            bytes_ = (" (0..255)", f" / 255, or ag.data.as_float32({name})") if kind == np.uint8 else ("", "")
-            raise TypeError(f"{name} is {kind}{bytes_[0]}\nConvert once: {name}.astype(np.float32){bytes_[1]}")
+            name, dtype = label(p), values[p].dtype
+            bytes_ = (" (0..255)", f" / 255, or ag.data.as_float32({name})") if dtype == np.uint8 else ("", "")
+            raise TypeError(f"{name} is {dtype}{bytes_[0]}\nConvert once: {name}.astype(np.float32){bytes_[1]}")
     widest = np.result_type(*floats) if floats else np.dtype(np.float32)
     narrower = [dtype for dtype in floats if dtype.itemsize < widest.itemsize]
     if narrower and widest.itemsize >= 8:

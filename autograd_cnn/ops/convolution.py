@@ -216,12 +216,12 @@ def conv_transpose2d(
     stride, padding, dilation, groups
         Those of that `conv2d`.
     output_padding : int or pair
-        Rows and columns to add at the end: with a stride, images of several sizes have outputs of one size.
+        Rows and columns to add at the end: with a stride, `conv2d` maps images of several sizes to one size.
 
     Returns
     -------
     (N, H', W', C)
-        With ``H' = (H - 1) * stride - padding + dilation * (KH - 1) + 1 + output_padding``. `padding` is of both sides.
+        With ``H' = (H - 1) * stride - padding + dilation * (KH - 1) + 1 + output_padding``. `padding` sums both sides.
 
     Raises
     ------

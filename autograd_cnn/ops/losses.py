@@ -206,7 +206,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: Reduction = "mean", label
     labels : (...) of int, or (..., K)
         Class ids 0..K-1, or probabilities.
     reduction : {"mean", "sum", "none"}
-        Of the rows.
+        How to combine the losses of the rows.
     label_smoothing : float
         The share of every target that is spread evenly over all classes.
 

@@ -174,7 +174,7 @@ def _check_arguments(arguments: Mapping[str, Any]) -> None:
     """Raise an error unless the arguments of `fit`, by name, have the right types and match each other."""
     if (arguments["epochs"] is None) == (arguments["steps"] is None):
         raise TypeError("fit: pass one of epochs= and steps=")
-    kinds: dict[str, tuple[Any, str]] = {
+    types: dict[str, tuple[Any, str]] = {
         "model": (Callable, "a Module, or a function of images"),
         "loss": (Callable, "a function such as ag.cross_entropy"),
         "optimiser": (Optimiser, "one such as ag.optim.Adam(model.parameters())"),
@@ -186,8 +186,8 @@ def _check_arguments(arguments: Mapping[str, Any]) -> None:
         "schedule": (Callable | None, "a function of the number of a step"),
         "validation": (tuple | list | None, "(images, labels)"),
     }
-    for name, (kind, want) in kinds.items():
-        if not isinstance(arguments[name], kind):
+    for name, (expected, want) in types.items():
+        if not isinstance(arguments[name], expected):
             raise TypeError(f"fit: {name} is {type(arguments[name]).__name__}, want {want}")
     if arguments["augment"] is not None and arguments["rng"] is None:
         raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
