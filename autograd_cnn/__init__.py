@@ -94,7 +94,7 @@ _LATER = {"Graph": "graph.trace", "trace": "graph.trace", "profile": "profiler"}
 
 
 def _open(place: str, name: str) -> Any:
-    """A name of a room above the engine, imported when it is asked for: ``import autograd_cnn`` stays quick."""
+    """Import a name from a room above the engine when it is first used, so that ``import autograd_cnn`` is fast."""
     return getattr(import_module(f"autograd_cnn.{place}"), name)
 
 
@@ -105,7 +105,7 @@ registry.doors.update(
 )
 
 
-if not TYPE_CHECKING:  # a checker is to find what is not there
+if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing names
 
     def __getattr__(name: str) -> object:
         if name in _ROOMS:

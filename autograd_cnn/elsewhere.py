@@ -1,6 +1,6 @@
-"""How users of PyTorch and NumPy find what they type: the name there, the code here.
+"""Advice for users of PyTorch and NumPy: for each name there, the code that does the same here.
 
-The face registers the table with the engine, whose errors about missing names quote it.
+The package registers the table with the engine, whose errors about missing names quote it.
 """
 
 ADVICE = {
@@ -24,31 +24,31 @@ ADVICE = {
         "numel": "x.size",
         "dim": "x.ndim",
         "to type float double half long": "x.astype(np.float32); there are no devices",
-        "cpu cuda device is_cuda": "nothing to do, arrays are NumPy's; x.data is one",
-        "contiguous": "nothing to do, operations lay out their arrays themselves",
+        "cpu cuda device is_cuda": "nothing to do: x.data is a NumPy array",
+        "contiguous": "nothing to do: operations lay out their arrays themselves",
         "zero_grad": "x.grad = None, or optimiser.zero_grad()",
         "requires_grad_": "x.requires_grad = True",
         "retain_grad register_hook": "loss.gradient(x)",
         "grad_fn": "x.graph()",
-        "zeros ones empty full eye arange rand randn": "an array first, ag.Tensor(np.zeros(shape))",
+        "zeros ones empty full eye arange rand randn": "make an array first: ag.Tensor(np.zeros(shape))",
         "tensor array Parameter from_numpy": "ag.Tensor(array, requires_grad=True)",
-        "seed manual_seed": "rng = np.random.default_rng(0), given to whatever draws",
-        "functional": "functions are ag's own, as ag.relu(x) and ag.cross_entropy(logits, labels)",
+        "seed manual_seed": "rng = np.random.default_rng(0), passed to layers and functions",
+        "functional": "functions are in ag: ag.relu(x), ag.cross_entropy(logits, labels)",
         "Module Sequential Linear Conv2d MaxPool2d AvgPool2d BatchNorm2d Dropout Flatten ReLU Sigmoid": "ag.nn has it",
         "SGD Adam AdamW": "ag.optim has it",
         "binary_cross_entropy": "ag.bce(p, y)",
         "binary_cross_entropy_with_logits": "ag.bce_with_logits(z, y)",
         "NLLLoss nll_loss": "ag.cross_entropy(logits, labels), without a softmax before it",
         "L1Loss l1_loss": "ag.abs(x - y).mean()",
-        "forward": "the class computes with def forward(self, x): ...",
+        "forward": "define it in the class: def forward(self, x): ...",
         "weight": "layer.w",
         "bias": "layer.b",
-        "children named_children named_modules apply": "model.modules(), where each has its path",
+        "children named_children named_modules apply": "model.modules(); each module has a path",
         "ModuleList ModuleDict add_module register_module register_buffer register_parameter": (
             "plain attributes, lists and dicts of the model"
         ),
         "lr_scheduler StepLR CosineAnnealingLR OneCycleLR": (
-            "schedule = ag.optim.cosine(lr, steps), then optimiser.lr = schedule(step)"
+            "schedule = ag.optim.cosine(lr, steps); optimiser.lr = schedule(step)"
         ),
     }.items()
     for name in names.split()

@@ -1,9 +1,9 @@
 """Optimisers, which change parameters by their gradients, and schedules, which set the learning rate.
 
 Imports the engine, kernels and `autograd_cnn.state`. The formulas, and the order of their operations, are PyTorch's.
-Updates happen in place and outside recording: a graph never holds training state. A step updates parameters in pieces
-that fit the cache together with their gradients and slots, on all threads. So main memory is read and written once,
-and the scratch space is two pieces a thread, not two more copies of the parameters.
+Updates happen in place and are not recorded, so a graph never holds training state. A step updates parameters in pieces
+that fit the cache together with their gradients and slots, on all threads. So main memory is read and written once, and
+each thread needs scratch space for two pieces only, not for two copies of the parameters.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimiser", "constant", "cosine", "one_cycle
 Array = NDArray[Any]
 Schedule = Callable[[int], float]
 
-PIECE = 1 << 17  # elements of a parameter that are updated at a time
-SHARE = 1 << 20  # elements per thread at least: handing work over costs as much as updating 100 000
+PIECE = 1 << 17  # elements of a parameter in one update
+SHARE = 1 << 20  # least elements per thread: starting one costs as much as updating 100 000
 
 
 def __dir__() -> list[str]:
@@ -43,7 +43,7 @@ if not TYPE_CHECKING:
 
 
 def _describe(value: Any) -> str:
-    """Describe for an error what was given as a parameter."""
+    """Describe a value that was passed as a parameter, for an error."""
     if not isinstance(value, Tensor):
         return f"a {type(value).__name__}"
     if not value.is_leaf:
@@ -52,7 +52,7 @@ def _describe(value: Any) -> str:
 
 
 class Optimiser:
-    """Base of all optimisers. Each names its `slots`, arrays that it keeps for every parameter, and has an `_update`.
+    """Base of all optimisers. A subclass names its `slots`, arrays kept for every parameter, and defines `_update`.
 
     Parameters
     ----------
@@ -70,32 +70,32 @@ class Optimiser:
     Raises
     ------
     TypeError
-        `parameters` is empty or holds anything else.
+        If `parameters` is empty or holds anything else.
     ValueError
-        A setting is out of range.
+        If a setting is out of range.
     """
 
     slots: tuple[str, ...] = ()
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, **settings: float) -> None:
-        who = type(self).__name__
+        optimiser = type(self).__name__
         if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
-            raise TypeError(f"{who}: parameters is {_describe(parameters)}, want [w, b], or model.parameters()")
-        self.parameters = list({id(p): p for p in parameters}.values())  # a shared one is stepped once
+            raise TypeError(f"{optimiser}: parameters is {_describe(parameters)}, want [w, b], or model.parameters()")
+        self.parameters = list({id(p): p for p in parameters}.values())  # a shared parameter takes one step
         if not self.parameters:
-            raise TypeError(f"{who}: parameters is empty. A used generator is: call model.parameters() again")
+            raise TypeError(f"{optimiser}: parameters is empty. Is it a used generator? Call model.parameters() again")
         for i, p in enumerate(self.parameters):
             if not (isinstance(p, Tensor) and p.is_leaf and p.requires_grad):
                 raise TypeError(
-                    f"{who}: parameter {i} is {_describe(p)}, want Tensor(..., requires_grad=True), as in "
+                    f"{optimiser}: parameter {i} is {_describe(p)}, want Tensor(..., requires_grad=True), as in "
                     "model.parameters() or the values() of a dict"
                 )
         for name, value in {"lr": lr, **settings}.items():
             if not isinstance(value, (int, float, np.number)) or not value >= 0:
-                raise ValueError(f"{who}: {name} is {value!r}, want 0 or more")
+                raise ValueError(f"{optimiser}: {name} is {value!r}, want 0 or more")
         self.lr = float(lr)
         self.steps = [0] * len(self.parameters)
-        self._stepped = 0  # the time of the latest step: gradients that began before have been used
+        self._stepped = 0  # the time of the latest step, which used all gradients that began before
         self._slots = {name: [np.zeros(p.shape, p.dtype) for p in self.parameters] for name in self.slots}
 
     def _update(self, lr: float, step: int, arrays: tuple[Array, ...]) -> None:
@@ -108,10 +108,10 @@ class Optimiser:
     def step(self) -> None:
         """Move every parameter that has a gradient by one step.
 
-        Warns where a parameter has none, and where a gradient still holds the previous step.
+        Warns if a parameter has none, or if a gradient was not cleared since the previous step.
         """
         self._check_gradients()
-        lr = float(self.lr)  # a schedule may give np.float64, which would turn float32 into float64
+        lr = float(self.lr)  # a schedule may return np.float64, which would turn float32 into float64
         work, changed = [], []
         for i, p in enumerate(self.parameters):
             if p.grad is None:
@@ -137,22 +137,22 @@ class Optimiser:
         self._stepped = next_birth()
 
     def _check_gradients(self) -> None:
-        who, total = f"{type(self).__name__}.step", len(self.parameters)
+        caller, total = f"{type(self).__name__}.step", len(self.parameters)
         without = [i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
         stale = [i for i, p in enumerate(self.parameters) if p.grad is not None and p._node.began < self._stepped]
         if len(without) == total:
             warn(
-                f"{who}: none of {total} parameters has a gradient. Call loss.backward() before step(); or are these "
-                "not the parameters of the model that made the loss?"
+                f"{caller}: none of {total} parameters has a gradient. Call loss.backward() before step(); or are "
+                "these not the parameters of the model that made the loss?"
             )
         elif without:
             warn(
-                f"{who}: no gradient for {len(without)} of {total} parameters ({self._names(without)}): "
+                f"{caller}: no gradient for {len(without)} of {total} parameters ({self._names(without)}): "
                 "the loss does not depend on them"
             )
         if stale:
             warn(
-                f"{who}: {len(stale)} of {total} gradients still hold the previous step "
+                f"{caller}: {len(stale)} of {total} gradients were not cleared since the previous step "
                 f"({self._names(stale)}). Call zero_grad() once per step(), before backward()"
             )
 
@@ -167,7 +167,7 @@ class Optimiser:
                 p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Copy the state that the next step depends on, besides parameters and the constructor's arguments.
+        """Return a copy of the state that the next step depends on, besides parameters and the constructor's arguments.
 
         Returns
         -------
@@ -181,12 +181,12 @@ class Optimiser:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace the state by a copy of one from `state_dict`, or leave it as it is.
+        """Load a copy of a state from `state_dict`, or change nothing if it does not match.
 
         Raises
         ------
         ValueError
-            A name is missing or unexpected, or a shape or dtype differs. The message lists every difference.
+            If a name is missing or unexpected, or a shape or dtype differs. The message lists every difference.
         """
         check_state(f"{type(self).__name__}.load_state_dict", self.state_dict(), state)
         slots = {
@@ -202,7 +202,7 @@ class Optimiser:
 class SGD(Optimiser):
     """Stochastic gradient descent: ``p -= lr * g``.
 
-    With momentum, ``v = momentum * v + g`` takes the place of `g`, with `nesterov` ``g + momentum * v``.
+    With momentum, ``v = momentum * v + g`` takes the place of `g`; with `nesterov`, ``g + momentum * v`` does.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ class SGD(Optimiser):
         As for `Optimiser`, and the same errors.
     momentum : float
     nesterov : bool
-        Look ahead along the momentum, which then must not be 0.
+        Whether to look ahead along the momentum, which must not be 0 then.
     weight_decay : float
         Adds ``weight_decay * p`` to `g`.
 
@@ -281,7 +281,7 @@ class Adam(Optimiser):
 
     Examples
     --------
-    The first step is `lr` long, whatever the gradient:
+    In the first step every element moves by `lr`, whatever its gradient is:
 
     >>> import autograd_cnn as ag
     >>> w = ag.Tensor([1.0, -200.0], requires_grad=True)
@@ -336,9 +336,9 @@ class AdamW(Adam):
 # Schedules are functions of the step, counted from 0: ``optimiser.lr = schedule(step)``
 
 
-def _check_steps(who: str, name: str, value: int) -> None:
+def _check_steps(schedule: str, name: str, value: int) -> None:
     if value < 1:
-        raise ValueError(f"{who}: {name} is {value}, want 1 or more")
+        raise ValueError(f"{schedule}: {name} is {value}, want 1 or more")
 
 
 def _half_cosine(start: float, end: float, share: float) -> float:
@@ -365,7 +365,7 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     Raises
     ------
     ValueError
-        `every` is less than 1.
+        If `every` is less than 1.
 
     Examples
     --------
@@ -383,7 +383,7 @@ def cosine(lr: float, steps: int, final: float = 0) -> Schedule:
     Raises
     ------
     ValueError
-        `steps` is less than 1.
+        If `steps` is less than 1.
 
     References
     ----------
@@ -417,7 +417,7 @@ def one_cycle(
     Raises
     ------
     ValueError
-        `steps` is less than 1, or `warm_up` is not in [0, 1].
+        If `steps` is less than 1, or `warm_up` is not in [0, 1].
 
     References
     ----------

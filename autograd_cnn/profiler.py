@@ -1,8 +1,8 @@
-"""Where the time goes: for each primitive its calls, milliseconds forward and backward, and the bytes that it made.
+"""Measures calls, milliseconds and bytes of results of each primitive, forward and backward.
 
-An open `profile` observes the calls and rules of its context; nothing else is measured, or costs.
+An open `profile` observes the calls and rules of its context. It neither measures nor slows down anything else.
 
-May import the engine.
+Imports the engine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from autograd_cnn.engine.tensor import Tensor
 
 @dataclass
 class Cost:
-    """Of one primitive: calls, seconds and bytes of results, forward and backward."""
+    """The calls, seconds and bytes of results of one primitive, forward and backward."""
 
     name: str
     calls: int = 0
@@ -33,21 +33,21 @@ class Cost:
 
 
 class profile:
-    """Context manager that times every primitive which this thread runs inside it.
+    """Context manager that times every primitive that this thread runs inside it.
 
-    What a rule calls counts as that rule's. One profile can be open at a time.
+    If a rule calls primitives, their time counts for the rule. Only one profile can be open at a time.
 
     Attributes
     ----------
     costs : dict of str to Cost
-        By name of the primitive.
+        The costs by name of the primitive.
     seconds : float
-        Of the whole block.
+        The time of the whole block.
 
     Raises
     ------
     RuntimeError
-        Where another profile is open.
+        If another profile is open.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class profile:
     >>> p.costs["linear"].calls, p.costs["linear"].forward_bytes  # two layers, two batches
     (4, 14400)
     >>> p  # doctest: +ELLIPSIS
-    profile: primitives 3, calls 8, time ... ms. print(...) tells each
+    profile: primitives 3, calls 8, time ... ms. print(...) lists them
     >>> print(p)  # doctest: +ELLIPSIS
     primitive                calls   forward  backward     share      made
     ...
@@ -78,7 +78,7 @@ class profile:
         if mode.steps is not None:
             raise RuntimeError("profile: another one is open. Open one around both")
         self._plain, self._busy = mode.call, False
-        self._rules: dict[Rule, Rule] = {}  # each with clocks around its functions
+        self._rules: dict[Rule, Rule] = {}  # copies of rules, with clocks around their functions
         self._open = in_mode(call=self._call, steps=self._steps)
         self._open.__enter__()
         self._start = time.perf_counter()
@@ -89,7 +89,7 @@ class profile:
         self._open.__exit__(None, None, None)
 
     def _call(self, primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
-        """Run a call of a primitive, `Mode.call`."""
+        """Run a call of a primitive with a clock. Used as `Mode.call`."""
         result = self._timed(primitive.name, "forward", self._plain, primitive, args, options, mode)
         if isinstance(result, Tensor) and result._node is not None and not self._busy:
             made = [result._node.kept(name) for name in primitive.byproducts]
@@ -97,18 +97,18 @@ class profile:
         return result
 
     def _steps(self, node: Any) -> list[Any]:
-        """The rules of a node, with clocks, `Mode.steps`."""
+        """Return the steps of a node, with clocks around the rules. Used as `Mode.steps`."""
         return [(ports, self._clocked(rule, node.plan.primitive.name), pick) for ports, rule, pick in node.plan.steps]
 
     def _clocked(self, rule: Rule, name: str) -> Rule:
         if rule not in self._rules:
             self._rules[rule] = clocked = copy(rule)
-            for kind in ("function", "into", "over"):
-                if (function := getattr(rule, kind)) is not None:
-                    setattr(clocked, kind, lambda *args, f=function: self._timed(name, "backward", f, *args))
+            for attribute in ("function", "into", "over"):
+                if (function := getattr(rule, attribute)) is not None:
+                    setattr(clocked, attribute, lambda *args, f=function: self._timed(name, "backward", f, *args))
         return self._rules[rule]
 
-    def _timed(self, name: str, way: str, function: Callable[..., Any], *args: Any) -> Any:
+    def _timed(self, name: str, phase: str, function: Callable[..., Any], *args: Any) -> Any:
         if self._busy:
             return function(*args)
         self._busy, start = True, time.perf_counter()
@@ -117,22 +117,22 @@ class profile:
         finally:
             self._busy = False
         cost = self.costs.setdefault(name, Cost(name))
-        cost.calls += way == "forward"
-        setattr(cost, way, getattr(cost, way) + time.perf_counter() - start)
+        cost.calls += phase == "forward"
+        setattr(cost, phase, getattr(cost, phase) + time.perf_counter() - start)
         results = result if isinstance(result, tuple) else (result,)
         arrays = [r._data if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
-        made = sum(a.nbytes for a in arrays if a is not args[0])  # not g passed on
-        setattr(cost, f"{way}_bytes", getattr(cost, f"{way}_bytes") + made)
+        made = sum(a.nbytes for a in arrays if a is not args[0])  # a rule that returns g itself made nothing
+        setattr(cost, f"{phase}_bytes", getattr(cost, f"{phase}_bytes") + made)
         return result
 
     def _spent(self) -> float:
-        """Seconds, inside the block those so far."""
+        """Return the seconds of the block, or those so far while it is open."""
         return self.seconds + (0.0 if self._start is None else time.perf_counter() - self._start)
 
     def __repr__(self) -> str:
         calls, state = sum(c.calls for c in self.costs.values()), "" if self._start is None else ", open"
         spent = _ms(self._spent()).strip() or "0 ms"
-        return f"profile{state}: primitives {len(self.costs)}, calls {calls:,}, time {spent}. print(...) tells each"
+        return f"profile{state}: primitives {len(self.costs)}, calls {calls:,}, time {spent}. print(...) lists them"
 
     def __str__(self) -> str:
         head = f"{'primitive':22}{'calls':>8}{'forward':>10}{'backward':>10}{'share':>10}{'made':>10}"

@@ -1,4 +1,4 @@
-"""Check a state, values by name, before a module, an optimiser or a file of arrays loads it. Imports NumPy only."""
+"""Checks a state (a dict of values) before a module, an optimiser or a file of arrays loads it. Imports NumPy only."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 
-def check_state(who: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Raise unless `state` has the names, shapes and dtypes of `own`.
+def check_state(caller: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Raise an error unless `state` has the names, shapes and dtypes of `own`.
 
     Parameters
     ----------
-    who : str
-        Begins the message.
+    caller : str
+        The first word of the message.
     own, state : dict of str to array or number
 
     Raises
     ------
     TypeError
-        `state` is not a dict.
+        If `state` is not a dict.
     ValueError
-        The two differ. The message lists every difference.
+        If the two differ. The message lists every difference.
     """
 
     def form(value: Any) -> str:
@@ -30,7 +30,7 @@ def check_state(who: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> N
 
     if not isinstance(state, Mapping):
         raise TypeError(
-            f"{who}: the state is a {type(state).__name__}, want a dict. From a file: "
+            f"{caller}: the state is a {type(state).__name__}, want a dict. From a file: "
             "ag.interop.load_weights(path, model)"
         )
     missing = [name for name in own if name not in state]
@@ -43,4 +43,4 @@ def check_state(who: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> N
         if name in state and form(state[name]) != form(value)
     ]
     if lines:
-        raise ValueError("\n".join([f"{who}: the state does not fit; nothing was loaded", *lines]))
+        raise ValueError("\n".join([f"{caller}: the state does not fit; nothing was loaded", *lines]))

@@ -51,12 +51,12 @@ class Empty(ag.nn.Module):
         (
             ag.nn,
             "autograd_cnn.nn has no 'functional'. "
-            "Here: functions are ag's own, as ag.relu(x) and ag.cross_entropy(logits, labels)",
+            "Here: functions are in ag: ag.relu(x), ag.cross_entropy(logits, labels)",
         ),
         (
             ag.optim,
             "autograd_cnn.optim has no 'lr_scheduler'. "
-            "Here: schedule = ag.optim.cosine(lr, steps), then optimiser.lr = schedule(step)",
+            "Here: schedule = ag.optim.cosine(lr, steps); optimiser.lr = schedule(step)",
         ),
         (Empty(), "Empty has no 'weight'. Here: layer.w"),
         (Empty(), "Empty has no 'copy'"),
@@ -69,7 +69,7 @@ def test_names_of_layers_losses_and_schedules(it, text):
     assert str(caught.value) == text
 
 
-@says(AttributeError, "Empty has no 'forward'. Here: the class computes with def forward(self, x): ...")
+@says(AttributeError, "Empty has no 'forward'. Here: define it in the class: def forward(self, x): ...")
 def test_a_module_without_forward():
     Empty()(1)
 

@@ -130,7 +130,7 @@ def test_check_says_on_what_a_primitive_failed(run, tmp_path):
 def test_check_shows_an_error_in_the_file_itself(run, tmp_path):
     (tmp_path / "my_ops.py").write_text(RIGHT.replace("x, out: g", "x, ouput: g"))
     done = run("check", "my_ops.py")
-    assert done.returncode == 1 and "swish.vjp(x): asks for 'ouput'" in done.stderr
+    assert done.returncode == 1 and "swish.vjp(x): the rule has an unknown parameter 'ouput'" in done.stderr
 
 
 def test_check_finds_the_neighbours_of_the_file(run, tmp_path):

@@ -248,7 +248,7 @@ def test_step_warns_of_gradients_that_were_not_cleared(layers, model):
     with pytest.warns(UserWarning) as caught:
         optimiser.step()
     assert [str(w.message) for w in caught] == [
-        "SGD.step: 8 of 8 gradients still hold the previous step (0.w, 0.b, 1.w, ...). "
+        "SGD.step: 8 of 8 gradients were not cleared since the previous step (0.w, 0.b, 1.w, ...). "
         "Call zero_grad() once per step(), before backward()"
     ]
 
@@ -313,7 +313,7 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
         (
             lambda: optim.SGD(iter([]), 0.1),
             TypeError,
-            "SGD: parameters is empty. A used generator is: call model.parameters() again",
+            "SGD: parameters is empty. Is it a used generator? Call model.parameters() again",
         ),
         (lambda: optim.SGD([W], -0.1), ValueError, "SGD: lr is -0.1, want 0 or more"),
         (lambda: optim.SGD([W], "0.1"), ValueError, "SGD: lr is '0.1', want 0 or more"),

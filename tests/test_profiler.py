@@ -79,10 +79,10 @@ def test_every_thread_has_profiles_of_its_own(x, w):
 
 def test_it_can_be_printed_before_inside_and_after_its_block():
     p = ag.profile()
-    assert repr(p) == "profile: primitives 0, calls 0, time 0 ms. print(...) tells each"
+    assert repr(p) == "profile: primitives 0, calls 0, time 0 ms. print(...) lists them"
     assert str(p).startswith("primitive")
     with p:
         ag.exp(ag.Tensor(np.ones(3)))
         assert repr(p).startswith("profile, open: primitives 1, calls 1, time ")
         assert "exp" in str(p)
-    assert repr(p) == f"profile: primitives 1, calls 1, time {p.seconds * 1e3:.2f} ms. print(...) tells each"
+    assert repr(p) == f"profile: primitives 1, calls 1, time {p.seconds * 1e3:.2f} ms. print(...) lists them"

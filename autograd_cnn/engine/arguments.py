@@ -1,7 +1,7 @@
 """How a primitive is called: its parameters, and the flat arguments of a call.
 
-Flat arguments are in the order of the parameters, with defaults filled in; those of a sequence input
-(``concatenate([x, y])``, ``einsum("ij,jk", x, y)``) stand one after the other.
+Flat arguments are in the order of the parameters, with defaults filled in. The arrays of a sequence input
+(``concatenate([x, y])``, ``einsum("ij,jk", x, y)``) are separate flat arguments, one after the other.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ Q = ParamSpec("Q")
 
 
 class Arguments(Generic[P]):
-    """The parameters of a function.
+    """The parameters of a primitive, and the binding of arguments to them.
 
     Attributes
     ----------
     parameters : tuple of str
-        Their names; `defaults` has the defaults.
+        The names of the parameters. `defaults` maps names to default values.
     sequence : str
-        The one that takes several arrays, or ``""``; `variadic` says whether it is ``*operands`` rather than a list.
+        The name of the parameter that takes several arrays, or ``""``. `variadic` is True for ``*operands``, and False
+        for a list.
     arity : int
-        The number of parameters; -1 with a sequence input, whose calls are never flat already.
+        The number of parameters, or -1 with a sequence input: then the arguments of a call are never flat as they are.
     """
 
     __name__: str
@@ -39,7 +40,7 @@ class Arguments(Generic[P]):
         update_wrapper(self, function)
         self.name = function.__name__
         parameters = [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
-        self.signature = self.__signature__ = inspect.Signature(parameters)  # messages and `help` show no types
+        self.signature = self.__signature__ = inspect.Signature(parameters)  # for messages and `help`, without types
         self.parameters = tuple(p.name for p in parameters)
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
@@ -49,7 +50,7 @@ class Arguments(Generic[P]):
     def __repr__(self) -> str:
         return f"<primitive {self.name}{self.signature}>"
 
-    # For type checkers: a Tensor in one of the first three places makes the result a Tensor; else it may be an array.
+    # For type checkers: if one of the first three arguments is a Tensor, so is the result; else it may be an array.
 
     @overload
     def __call__(
@@ -74,11 +75,11 @@ class Arguments(Generic[P]):
         return mode.call(self, args, options, mode)
 
     def flat_names(self, elements: int) -> list[str]:
-        """The parameters, the sequence input once an element."""
+        """Return the parameter of each flat argument, for a sequence input of `elements` arrays."""
         return [n for p in self.parameters for n in [p] * (elements if p == self.sequence else 1)]
 
     def bind(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, int]:
-        """Flat arguments with defaults filled in, and the length of the sequence input; empties `options`."""
+        """Return the flat arguments, and the length of the sequence input or 0. Remove the used `options`."""
         fixed = list(args)
         if self.variadic:
             k = self.parameters.index(self.sequence)
@@ -97,7 +98,7 @@ class Arguments(Generic[P]):
         return [*fixed[:k], *fixed[k], *fixed[k + 1 :]], len(fixed[k])
 
     def grouped(self, values: list[Any], elements: int) -> list[Any]:
-        """Flat arguments as the function takes them: those of the sequence input in a list, unless it is variadic."""
+        """Return the arguments as the function takes them, with the arrays of a list input in one list."""
         if self.variadic or not self.sequence:
             return values
         k = self.parameters.index(self.sequence)

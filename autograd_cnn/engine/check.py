@@ -1,7 +1,7 @@
-"""Is a gradient right? Central differences in float64, and the conformance of one primitive.
+"""Checks gradients against central differences in float64, and the conformance of primitives.
 
-A smooth rule agrees with central differences to about 1e-9; a rule that is wrong by 0.1 % is off by 1e-3: the
-tolerance, 1e-6, lies far from both.
+A correct rule of a smooth function agrees with central differences to about 1e-9, and a rule that is wrong by 0.1 %
+differs by 1e-3. The tolerance, 1e-6, is far from both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import grad, vjp
 
-FULL = 200  # elements up to which every derivative is checked; beyond, random directions
+FULL = 200  # up to so many elements every derivative is checked, beyond that random directions
 
 
 def check_gradients(
@@ -33,25 +33,25 @@ def check_gradients(
     Parameters
     ----------
     f : callable
-        Tensors in, one Tensor of any shape out; it must give the same result twice.
+        Takes Tensors and returns one Tensor of any shape. It must give the same result in every call.
     *inputs : array_like
-        Floats are differentiated (as float64), integers and bools passed on.
+        Floats are converted to float64 and differentiated; integers and bools are passed on.
     order : int
-        2 checks the derivative of the derivative too.
+        2 also checks the derivative of the derivative.
     eps : float
-        Step; 1 is exact for functions that are linear in each input.
+        The step of the differences; 1 is exact for functions that are linear in each input.
     rtol, atol : float
         An error of ``atol + rtol * scale`` passes, where `scale` is the largest derivative.
 
     Returns
     -------
     float
-        The largest error in units of the largest derivative.
+        The largest error, divided by the largest derivative.
 
     Raises
     ------
     AssertionError
-        Where they differ: names the input, the element, both numbers.
+        If they differ. The message names the input and the element, and shows both numbers.
 
     Examples
     --------
@@ -62,26 +62,26 @@ def check_gradients(
     """
     arrays = [np.asarray(a.data if isinstance(a, Tensor) else a) for a in inputs]
     arrays = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
-    moving = [i for i, a in enumerate(arrays) if a.dtype.kind == "f" and a.size]
+    varied = [i for i, a in enumerate(arrays) if a.dtype.kind == "f" and a.size]
     rng = np.random.default_rng(0)
 
     def at(*variables: Any) -> Any:
         full = list(arrays)
-        for i, v in zip(moving, variables, strict=True):
+        for i, v in zip(varied, variables, strict=True):
             full[i] = v
         return f(*full)
 
-    worst = _compare(at, [arrays[i] for i in moving], moving, getattr(f, "__name__", "f"), eps, rtol, atol, rng)
+    worst = _compare(at, [arrays[i] for i in varied], varied, getattr(f, "__name__", "f"), eps, rtol, atol, rng)
     if order == 1:
         return worst
-    shape = _plain(at(*[Tensor(arrays[i]) for i in moving])).shape
+    shape = _plain(at(*[Tensor(arrays[i]) for i in varied])).shape
     weights = rng.standard_normal(shape)
 
     def slopes(*variables: Any) -> Any:
-        gradients = grad(lambda *v: registry["sum"](at(*v) * weights), tuple(range(len(moving))))(*variables)
+        gradients = grad(lambda *v: registry["sum"](at(*v) * weights), tuple(range(len(varied))))(*variables)
         return registry["concatenate"]([registry["reshape"](g, (-1,)) for g in gradients])
 
-    rest = [a for i, a in enumerate(arrays) if i in moving]
+    rest = [a for i, a in enumerate(arrays) if i in varied]
     return max(worst, check_gradients(slopes, *rest, order=order - 1, eps=eps, rtol=rtol, atol=atol))
 
 
@@ -92,7 +92,7 @@ def _plain(value: Any) -> np.ndarray:
 def _compare(
     f: Callable[..., Any],
     arrays: list[np.ndarray],
-    numbers: list[int],
+    positions: list[int],
     name: str,
     eps: float,
     rtol: float,
@@ -130,7 +130,7 @@ def _compare(
         worst = max(worst, float(error[~wrong].max(initial=0)) / scale)
         for row, column in zip(*np.nonzero(wrong), strict=True):
             element = [int(i) for i in np.unravel_index(int(column), x.shape)]
-            place = f"input {numbers[k]}{element}" if x.size <= FULL else f"input {numbers[k]}, direction {column}"
+            place = f"input {positions[k]}{element}" if x.size <= FULL else f"input {positions[k]}, direction {column}"
             pair = f"rule {got[row, column]:.6g}, differences {want[row, column]:.6g}"
             failures.append(f"{name}, {place}: {pair}, off by {error[row, column]:.1e}")
     if failures:
@@ -152,7 +152,7 @@ def _difference(f: Any, arrays: Any, k: int, direction: np.ndarray, eps: float, 
 
 
 def _kink(f: Any, arrays: Any, k: int, direction: np.ndarray, eps: float, seeds: np.ndarray) -> bool:
-    """Whether the slopes from the left and from the right differ."""
+    """Return whether the slopes from the left and from the right differ."""
     middle = _shifted(f, arrays, k, direction, 0.0)
     right = _shifted(f, arrays, k, direction, eps / 10) - middle
     left = middle - _shifted(f, arrays, k, direction, -eps / 10)
@@ -160,14 +160,14 @@ def _kink(f: Any, arrays: Any, k: int, direction: np.ndarray, eps: float, seeds:
 
 
 def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Arguments on which a primitive is tried: its own, or standard normal arrays of shape (2, 3)."""
+    """Return arguments to try a primitive on: its own examples, or standard normal arrays of shape (2, 3)."""
     if primitive.examples is None:
         required = [p for p in primitive.parameters if p not in primitive.defaults]
         return [(tuple(rng.standard_normal((2, 3)) for _ in required), {})]
     made = primitive.examples(rng)
     _require(
         made and all(isinstance(e, tuple) for e in made),
-        f"{primitive.name}: examples makes a list of the arguments of calls: [(x, w), ((x, w), {{'stride': 2}})]",
+        f"{primitive.name}: examples must return a list of arguments of calls: [(x, w), ((x, w), {{'stride': 2}})]",
     )
     return [e if len(e) == 2 and isinstance(e[1], dict) else (e, {}) for e in made]
 
@@ -175,10 +175,10 @@ def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tup
 def split(
     primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[Callable[..., Any], list[np.ndarray]]:
-    """One example as (function of its differentiable inputs, these inputs)."""
+    """Split an example into a function of its differentiable inputs, and these inputs."""
     flat, elements = primitive.bind(args, dict(options))
     names = primitive.flat_names(elements)
-    moving = [
+    varied = [
         i
         for i, (n, v) in enumerate(zip(names, flat, strict=True))
         if n in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind == "f"
@@ -186,29 +186,30 @@ def split(
 
     def call(*variables: Any) -> Any:
         full = list(flat)
-        for i, v in zip(moving, variables, strict=True):
+        for i, v in zip(varied, variables, strict=True):
             full[i] = v
         return primitive(*primitive.grouped(full, elements))
 
     call.__name__ = primitive.name
-    return call, [flat[i] for i in moving]
+    return call, [flat[i] for i in varied]
 
 
 def conformance(primitive: Primitive[...], seed: int = 0) -> int:
-    """Try a primitive on its examples; what every user of it relies on.
+    """Check on its examples that a primitive does what its users rely on.
 
-    Value: recorded call = raw call, inputs untouched, any memory layout. Gradient: central differences, first and
-    second order; a zero comes back as zero; float32 stays float32; no rule writes into what it is given.
+    A recorded call gives the same values as the raw call, leaves its inputs unchanged, and accepts any memory layout.
+    Gradients agree with central differences in first and second order. A gradient of 0 gives 0. float32 stays float32.
+    No rule writes into its arguments.
 
     Returns
     -------
     int
-        How many examples were tried.
+        The number of examples.
 
     Raises
     ------
     AssertionError, TypeError, ValueError
-        At the first promise that is broken.
+        If one of these does not hold.
     """
     _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
     examples = examples_of(primitive, np.random.default_rng(seed))
@@ -221,7 +222,7 @@ def conformance(primitive: Primitive[...], seed: int = 0) -> int:
         _check_float32(primitive, f, inputs)
         value, back = vjp(f, *inputs)
         for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):
-            _require(not np.any(g), f"{primitive.name}: a gradient of 0 comes back as {g.ravel()[:3]}, input {x.shape}")
+            _require(not np.any(g), f"{primitive.name}: a gradient of 0 gives {g.ravel()[:3]}, input {x.shape}")
     return len(examples)
 
 
@@ -256,7 +257,7 @@ def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) ->
 
 
 def _check_rules(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
-    """The walk may still need what a rule has returned when it calls the rule again."""
+    """Check that a rule does not overwrite an earlier result, which the walk may still need."""
     out = f(*[Tensor(a, requires_grad=True) for a in inputs])
     node, g = out._node, np.random.default_rng(0).standard_normal(out.shape)
     for _, rule, pick in node.plan.steps:

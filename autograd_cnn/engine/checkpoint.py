@@ -1,4 +1,4 @@
-"""Checkpoints: memory for time. A function as one operation, which backward runs again."""
+"""Checkpoints trade time for memory: they record a function as one operation, and backward runs it again."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Result = TypeVar("Result")
 
 
 def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
-    """``f(*args)`` without keeping what happened inside: backward runs `f` again.
+    """Compute ``f(*args)`` without keeping the arrays inside `f`: backward runs `f` again.
 
-    Parameters of a model that `f` closes over receive their gradients too.
+    If `f` uses the parameters of a model, they receive their gradients too.
 
     Parameters
     ----------
     f : callable
-        Tensors in, one Tensor out. It must compute the same bits when it is run again: no random draws inside.
+        Takes Tensors and returns one Tensor. A second run must give the same bits, so it must not draw random numbers.
     *args : array_like or Tensor
 
     Raises
     ------
     RuntimeError
-        In backward, where the second run gave another result.
+        In backward, if the second run gives another result.
 
     References
     ----------
@@ -49,50 +49,50 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     """
     if not is_recording():
         return f(*args)
-    before = Leaf((), np.dtype(float), None).birth  # everything older is outside
+    before = Leaf((), np.dtype(float), None).birth  # older nodes are outside `f`
     out: Any = f(*args)
     if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
         return out
     inside = [n for n in history(out._node) if n.birth > before]
     outside = list(dict.fromkeys(p for n in inside for p in parents(n) if p.birth < before))
-    guards = [n.guards for n in inside if isinstance(n, Node)]  # what is recomputed from stays read-only
+    guards = [n.guards for n in inside if isinstance(n, Node)]  # the second run needs these arrays unchanged
     inputs = [a.data if isinstance(a, Tensor) else a for a in args]
     origins = [a._node if isinstance(a, Tensor) else None for a in args]
-    bits = zlib.crc32(np.ascontiguousarray(out.data).data)
+    checksum = zlib.crc32(np.ascontiguousarray(out.data).data)
 
-    def second() -> Any:
+    def run_again() -> Any:
         fresh = [Tensor._of(a, n) if n is not None else a for a, n in zip(inputs, origins, strict=True)]
         with enable_grad():
-            second: Any = f(*fresh)
-        if zlib.crc32(np.ascontiguousarray(second.data).data) != bits:
+            result: Any = f(*fresh)
+        if zlib.crc32(np.ascontiguousarray(result.data).data) != checksum:
             raise RuntimeError(
-                "checkpoint: f gave another result when it was run again. Does it draw random numbers, or did a "
-                "parameter change since? Draw outside, and pass what was drawn"
+                "checkpoint: f gave another result when backward ran it again. Does it draw random numbers, or did a "
+                "parameter change? Draw outside f, and pass the numbers as an argument"
             )
-        return second
+        return result
 
-    def again(g: Any) -> Any:
+    def rule(g: Any) -> Any:
         recorded = isinstance(g, Tensor)
         wrap = Tensor._of if recorded else None
-        found = walk(second()._node, g, retain=recorded, wrap=wrap, targets=set(outside), through=False)
+        found = walk(run_again()._node, g, retain=recorded, wrap=wrap, targets=set(outside), through=False)
         results = [found[n] for n in outside]
         return results if len(results) > 1 else results[0]
 
-    return _joined(second, again, f, outside, out.data, guards)
+    return _joined(run_again, rule, f, outside, out.data, guards)
 
 
 class Checkpoint(Primitive[...]):
-    """A whole function as one operation; `raw` runs it again."""
+    """A function as one operation; `raw` runs the function again."""
 
 
-def _joined(second: Any, again: Any, f: Any, outside: list[Any], out: np.ndarray, guards: Any) -> Any:
-    """One node for a whole function: as many inputs as it has parents, one joint rule."""
-    step = Checkpoint(second)
-    step.name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"
+def _joined(run_again: Any, rule: Any, f: Any, outside: list[Any], out: np.ndarray, guards: Any) -> Any:
+    """Record one node for a function. Its inputs are the nodes `outside`, and it has one joint rule."""
+    operation = Checkpoint(run_again)
+    operation.name = f"checkpoint of {getattr(f, '__name__', type(f).__name__)}"
     names = tuple(f"x{i}" for i in range(len(outside)))
-    step.parameters, step.sequence = names, ""
-    step.vjp(**dict.fromkeys(names, again))
-    plan = Plan(step, (1 << len(names)) - 1, 0)
+    operation.parameters, operation.sequence = names, ""
+    operation.vjp(**dict.fromkeys(names, rule))
+    plan = Plan(operation, (1 << len(names)) - 1, 0)
     node = plan.record([*outside, out], list(outside), current.get(), sys._getframe(2))
     node.guards = guards
     return Tensor._of(out, node)

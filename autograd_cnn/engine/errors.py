@@ -1,6 +1,6 @@
 """The texts of the engine's errors, each made only when it is raised.
 
-A function returns the error and its caller raises it. A text says what is wrong in the user's numbers, names the
+A function returns the error and its caller raises it. A text describes the problem with the user's numbers, names the
 operation and the user's line, and ends with a cure.
 """
 
@@ -13,12 +13,12 @@ import numpy as np
 from autograd_cnn.engine.messages import did_you_mean, label_of, spell
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
-# Of the walk
+# Errors of the walk
 
 
 def walked_before(node: Node) -> RuntimeError:
     return RuntimeError(
-        f"backward: this graph was walked before ({spell(node.walked)}) and {node} has let go of its arrays. "
+        f"backward: this graph was walked before ({spell(node.walked)}), and the arrays of {node} were freed. "
         "Run the forward code again, or keep them: backward(retain_graph=True)"
     )
 
@@ -28,13 +28,13 @@ def cycle(node: Node) -> RuntimeError:
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether `error` is NumPy's, about a write into a read-only array."""
+    """Return whether `error` is NumPy's error about writing into a read-only array."""
     return isinstance(error, ValueError) and "read-only" in str(error)
 
 
 def wrote(node: Node, rule: Any) -> ValueError:
     return ValueError(
-        f"{node.plan.primitive.name}: the rule for {rule.name} writes into g or into what was saved. Return a new array"
+        f"{node.plan.primitive.name}: the rule for {rule.name} writes into g or into a saved array. Return a new array"
     )
 
 
@@ -57,17 +57,17 @@ def returned_shape(node: Node, rule: Any, shape: tuple[int, ...], want: tuple[in
     )
 
 
-# Of a primitive
+# Errors of a primitive
 
 
 def unknown_input(primitive: Any, name: str) -> TypeError:
     return TypeError(f"{primitive.name}.vjp: {name} is not an input. It has {', '.join(primitive.parameters)}")
 
 
-def unknown_ask(primitive: Any, name: str, ask: str, allowed: list[str]) -> TypeError:
+def unknown_parameter(primitive: Any, name: str, unknown: str, allowed: list[str]) -> TypeError:
     return TypeError(
-        f"{primitive.name}.vjp({name}): asks for {ask!r}. It can have g, {', '.join(allowed)}."
-        + did_you_mean(ask, allowed)
+        f"{primitive.name}.vjp({name}): the rule has an unknown parameter {unknown!r}. "
+        f"It can have g, {', '.join(allowed)}.{did_you_mean(unknown, allowed)}"
     )
 
 
@@ -91,27 +91,27 @@ def wrong_arguments(primitive: Any, args: tuple[Any, ...], options: dict[str, An
     return TypeError(f"{primitive.name}: got too many or repeated arguments for {primitive.signature}")
 
 
-# Of a Tensor
+# Errors of a Tensor
 
 
-def no_history(who: str, tensor: Any) -> ValueError:
+def no_history(caller: str, tensor: Any) -> ValueError:
     return ValueError(
-        f"{who}: {label_of(tensor)} has no history. It was made under no_grad(), or detached, "
+        f"{caller}: {label_of(tensor)} has no history. It was made under no_grad(), or detached, "
         "or none of its inputs requires a gradient"
     )
 
 
-def many_numbers(who: str, tensor: Any) -> ValueError:
+def many_numbers(caller: str, tensor: Any) -> ValueError:
     return ValueError(
-        f"{who}: starts from one number; {label_of(tensor)} {tensor.shape} has {tensor.size}. Reduce it: .mean() "
-        f"or .sum(); or weigh it: backward(grad=array of shape {tensor.shape})"
+        f"{caller}: {label_of(tensor)} {tensor.shape} has {tensor.size} numbers, want one. Reduce it: .mean() "
+        f"or .sum(); or pass weights: backward(grad=array of shape {tensor.shape})"
     )
 
 
-def not_one_number(who: str, tensor: Any) -> ValueError:
+def not_one_number(caller: str, tensor: Any) -> ValueError:
     first, label = f"[{', '.join('0' * tensor.ndim)}]", label_of(tensor)
-    cure = ".data.any() or .data.all()" if who == "bool" else f".mean() or .sum(); or take one: {first}"
-    return ValueError(f"{who}: wants one number; {label} {tensor.shape} has {tensor.size}. Reduce it: {cure}")
+    cure = ".data.any() or .data.all()" if caller == "bool" else f".mean() or .sum(); or take one: {first}"
+    return ValueError(f"{caller}: {label} {tensor.shape} has {tensor.size} numbers, want one. Reduce it: {cure}")
 
 
 def does_not_depend(tensor: Any, target: Any) -> ValueError:
@@ -129,9 +129,9 @@ def no_gradient_of(tensor: Any) -> TypeError:
 
 
 def overwrites(tensor: Any, node: Any) -> TypeError:
-    label, what = label_of(tensor), f"what backward needs ({node})" if isinstance(node, Node) else "a parameter"
+    label, target = label_of(tensor), f"data that backward needs ({node})" if isinstance(node, Node) else "a parameter"
     return TypeError(
-        f"{label}[...] = v would overwrite {what}. Build a new tensor: ag.where(mask, v, {label}), "
+        f"{label}[...] = v would overwrite {target}. Build a new tensor: ag.where(mask, v, {label}), "
         "ag.stack([...]), ag.concatenate([...])"
     )
 
@@ -145,27 +145,27 @@ def replaces(tensor: Any, sign: str) -> TypeError:
 
 def owns_history(tensor: Any, node: Node) -> TypeError:
     return TypeError(
-        f"deepcopy: {label_of(tensor)} is the result of {node} and owns a history. Copy {label_of(tensor)}.detach()"
+        f"deepcopy: {label_of(tensor)} is the result of {node} and has a history. Copy {label_of(tensor)}.detach()"
     )
 
 
 def leaves_graph(tensor: Any) -> TypeError:
     label = label_of(tensor)
-    return TypeError(f"np.asarray({label}) would leave the graph: {label}.data. For a list of tensors: ag.stack([...])")
+    return TypeError(f"np.asarray({label}) would leave the graph. Use {label}.data, or to join tensors ag.stack([...])")
 
 
 def running_total(tensor: Any, why: str) -> str:
-    """The warning about ``total += loss``."""
+    """Return the text of the warning about ``total += loss``."""
     return f"total += {label_of(tensor)}: {why}. For a running total: total += {label_of(tensor)}.item()"
 
 
 def first_not_finite(root: Node) -> str:
-    """Name the operation in which a NaN or an infinity arose, from what the graph has kept."""
-    good: set[Any] = set()  # nodes known to be finite
-    last = None
+    """Name the first operation that gave a NaN or an infinity, as far as the saved arrays show it."""
+    finite: set[Any] = set()  # nodes known to be finite
+    bound = None
     for node in history(root):
         if isinstance(node, Leaf):
-            good.add(node)  # or a message about an operation's input will tell
+            finite.add(node)  # if it is not, it is reported as an operation's input
             continue
         for label, array in node.plan.labelled(node.saved or ()):
             if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
@@ -173,12 +173,12 @@ def first_not_finite(root: Node) -> str:
             source = node if label == "out" else node.inputs[node.plan.names.index(label)]
             bad = array.size - int(np.isfinite(array).sum())
             if not bad:
-                good.add(source)
-                last = f"after {node}" if source is node else f"in {node} or after it"
+                finite.add(source)
+                bound = f"after {node}" if source is node else f"in {node} or after it"
             elif label != "out":
                 return f"First seen in {label} of {node}: {bad} of {array.size}"
-            elif unseen := [p for p in parents(node) if p not in good]:
+            elif unseen := [p for p in parents(node) if p not in finite]:
                 return f"First seen in {node}: {bad} of {array.size}; it may come from {unseen[-1]}"
             else:
                 return f"First in {node}: {bad} of {array.size}"
-    return f"It arose {last}" if last else f"It arose in {root} or before"
+    return f"It arose {bound}" if bound else f"It arose in {root} or before"

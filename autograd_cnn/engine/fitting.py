@@ -1,4 +1,4 @@
-"""Contributions to a gradient, brought to the shape and the dtype of what they are a gradient of."""
+"""Converts contributions to a gradient to the shape and the dtype of the input that they are for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autograd_cnn.engine.tape import Node
 
 
 def as_array(value: Any) -> Any:
-    """NumPy gives a scalar for the sum of two 0-d arrays."""
+    """Return a NumPy scalar, such as the sum of two 0-d arrays, as an array, and any other value as it is."""
     return np.asarray(value) if isinstance(value, np.generic) else value
 
 
@@ -39,7 +39,7 @@ def unbroadcast(c: Any, shape: tuple[int, ...]) -> Any:
     Raises
     ------
     ValueError
-        Where `shape` does not broadcast to that of `c`.
+        If `shape` does not broadcast to that of `c`.
     """
     extra = len(c.shape) - len(shape)
     if extra < 0 or any(want not in (1, have) for want, have in zip(shape, c.shape[extra:], strict=True)):

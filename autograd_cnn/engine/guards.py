@@ -3,7 +3,7 @@
 An array that a rule will read must not change between forward and backward, or the gradient would be silently
 wrong. Outputs of recorded operations are read-only for good. Arrays that belong to the user (a leaf's data, a raw
 operand, and the owner of their memory) are locked while a node holds a `Guard` on them, and writable again when the
-last node lets go: Python's own reference count is the counter.
+last of these nodes dies: Python's own reference count is the counter.
 
 No Python code runs when a guard dies, only C functions, and there is no lock. So an interrupt is not lost there,
 threads and forked processes cannot block each other, and a signal handler may run backward at any moment.
@@ -23,13 +23,16 @@ import numpy as np
 
 
 class Guard:
-    """A token: while somebody holds it, the memory of one array, and its locked views, stay read-only."""
+    """A token that keeps the memory of one array, and its locked views, read-only while a node holds it."""
 
     __slots__ = ("__weakref__",)
 
 
 class _Lock:
-    """The arrays that became read-only with one guard, the owner of the memory first; `token` leads to the guard."""
+    """The arrays that became read-only with one guard, the owner of the memory first.
+
+    `token` is a weak reference to the guard.
+    """
 
     __slots__ = ("arrays", "token")
 
@@ -37,7 +40,7 @@ class _Lock:
         self.arrays: list[np.ndarray] = []
         forgotten = map(_locks.pop, [id(owner)])
         unlocked = map(methodcaller("setflags", write=True), self.arrays)
-        # It is called with the dead reference, which equals nothing: the count only drives the two maps, in C.
+        # Python calls `countOf` with the dead reference, which equals no element: it only drives the two maps, in C.
         self.token = weakref.ref(fresh, partial(countOf, chain(forgotten, unlocked)))
 
     def add(self, array: np.ndarray) -> None:
@@ -50,7 +53,7 @@ _locks: dict[int, _Lock] = {}  # by id of the owner of the memory, which its loc
 
 
 def guard(array: np.ndarray) -> Guard | None:
-    """A guard for `array`, shared by all views of its memory; None if it can never be written."""
+    """Return the guard that all views of the memory of `array` share, or None if that can never be written."""
     owner: Any = array
     while isinstance(owner.base, np.ndarray):
         owner = owner.base

@@ -1,8 +1,8 @@
-"""Where the user is, and how the engine speaks to them.
+"""Finds the user's line, and formats messages.
 
-A message says what is wrong in the user's own numbers, names the operands, points at the user's line and ends
-with a cure. Nothing here runs unless something is said: the tape keeps a code object and an offset for every
-operation (never the frame, which would keep the user's arrays alive), and only a message resolves them.
+A message describes the problem with the user's own numbers, names the operands, points at the user's line and ends with
+a cure. The tape keeps only a code object and an offset for every operation, never the frame, which would keep the
+user's arrays alive. They are resolved when a message is made.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from autograd_cnn.engine.registry import advice
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 Place = tuple[CodeType, int]
-"""A code object and an offset into its bytecode: a line of somebody's file, not resolved yet."""
+"""A code object and an offset into its bytecode, which determine a file and a line."""
 
 
 class _Inside(dict[str, bool]):
-    """Whether a file is one of the package's: asked for every operation, so the answer is kept."""
+    """Caches whether a file belongs to the package, since every recorded operation looks it up."""
 
     def __missing__(self, filename: str) -> bool:
         answer = self[filename] = filename.startswith(PACKAGE)
@@ -38,7 +38,7 @@ inside = _Inside()
 
 
 def user_frame() -> FrameType:
-    """The first frame outside the package."""
+    """Return the innermost frame outside the package."""
     frame = sys._getframe(1)
     while frame.f_back is not None and inside[frame.f_code.co_filename]:
         frame = frame.f_back
@@ -46,13 +46,13 @@ def user_frame() -> FrameType:
 
 
 def here() -> Place:
-    """The user's line, as code object and offset."""
+    """Return the user's line, as code object and offset."""
     frame = user_frame()
     return frame.f_code, frame.f_lasti
 
 
 def line_of(place: Place) -> int:
-    """The line number of a place."""
+    """Return the line number of a place."""
     code, offset = place
     for start, end, line in code.co_lines():
         if start <= offset < end and line is not None:
@@ -61,47 +61,47 @@ def line_of(place: Place) -> int:
 
 
 def spell(place: Place | None) -> str:
-    """``model.py:23``."""
+    """Format a place as ``model.py:23``."""
     return "an unknown line" if place is None else f"{os.path.basename(place[0].co_filename)}:{line_of(place)}"
 
 
 def label_of(tensor: Any) -> str:
-    """What a message calls a Tensor."""
+    """Return the name of a Tensor in a message."""
     return tensor.name or "this tensor"
 
 
 def describe(value: Any, label: str = "") -> str:
-    """``conv1.w (3, 3, 1, 16) float32``: the name if there is one, the shape, the dtype."""
+    """Describe a value as ``conv1.w (3, 3, 1, 16) float32``: name, if it has one, shape and dtype."""
     name = getattr(value, "name", None)
-    kind = f"{value.shape} {value.dtype}" if hasattr(value, "dtype") else repr(value)[:40]
-    return " ".join(part for part in (label, name if name != label else "", kind) if part)
+    form = f"{value.shape} {value.dtype}" if hasattr(value, "dtype") else repr(value)[:40]
+    return " ".join(part for part in (label, name if name != label else "", form) if part)
 
 
 def is_explained(error: Exception) -> bool:
-    """Whether `error` needs no retelling: an operation inside this one has done it, or it is not about operands."""
+    """Return whether `error` needs no explanation: an inner operation explained it, or it is not about operands."""
     return getattr(error, "explained", False) or not isinstance(error, (ValueError, TypeError, IndexError))
 
 
 def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) -> Exception:
-    """The same kind of error, retold: operation, what is wrong, operands, the user's line, the cure.
+    """Return an error of the same kind that names the operation, the problem, operands, the user's line and the cure.
 
-    The first line of the original text says what is wrong; what follows it is the cure.
+    The first line of the original text is the problem, and the rest is the cure.
     """
     operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
-    wrong, _, cure = str(error).partition("\n")
-    if "could not be broadcast together with shapes" in wrong and len(operands) == 2:
-        wrong = " and ".join(_short(v, label) for label, v in operands) + " do not broadcast"
+    problem, _, cure = str(error).partition("\n")
+    if "could not be broadcast together with shapes" in problem and len(operands) == 2:
+        problem = " and ".join(_short(v, label) for label, v in operands) + " do not broadcast"
         cure = _column_cure(*operands)
-    lines = [f"{name}: {wrong.removeprefix(name + ': ')}"]
+    lines = [f"{name}: {problem.removeprefix(name + ': ')}"]
     if operands:
         lines.append("  " + "    ".join(describe(v, label) for label, v in operands))
     lines.append(f"  at {spell(here())}")
     if cure:
         lines.append(f"  {cure}")
     lines += [f"  {origin}" for label, v in operands if (origin := _origin(v, label))]
-    retold: Any = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))("\n".join(lines))
-    retold.explained = True
-    return retold
+    explanation: Any = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))("\n".join(lines))
+    explanation.explained = True
+    return explanation
 
 
 def _short(value: Any, label: str) -> str:
@@ -109,7 +109,7 @@ def _short(value: Any, label: str) -> str:
 
 
 def _origin(value: Any, label: str) -> str:
-    """Where a number like 400 comes from: ``x is flatten (model.py:31) of (64, 5, 5, 16), and 5*5*16 = 400``."""
+    """Explain a number such as 400: ``x is flatten (model.py:31) of (64, 5, 5, 16), and 5*5*16 = 400``."""
     node: Any = getattr(value, "_node", None)
     if not hasattr(node, "plan") or not node.plan.primitive.moves:
         return ""
@@ -121,7 +121,7 @@ def _origin(value: Any, label: str) -> str:
 
 
 def _column_cure(first: tuple[str, Any], second: tuple[str, Any]) -> str:
-    """(64, 10) with (64,): the short one was meant as a column."""
+    """Suggest a column if the shapes are such as (64, 10) and (64,), else state NumPy's rule."""
     (label, short), (_, long) = sorted((first, second), key=lambda pair: pair[1].ndim)
     if short.ndim and short.ndim < long.ndim and long.shape[: short.ndim] == short.shape:
         shape = short.shape + (1,) * (long.ndim - short.ndim)
@@ -130,42 +130,42 @@ def _column_cure(first: tuple[str, Any], second: tuple[str, Any]) -> str:
 
 
 def missing(name: str, owner: str, known: Iterable[str]) -> str:
-    """``Tensor has no 'view'. Here: ag.reshape(x, shape)``."""
+    """Return the text of an error, ``Tensor has no 'view'. Here: ag.reshape(x, shape)``."""
     text = f"{owner} has no {name!r}"
     if name in advice:
         return f"{text}. Here: {advice[name]}"
-    if name.startswith("_"):  # NumPy, pickle and notebooks ask for much
+    if name.startswith("_"):  # NumPy, pickle and notebooks look for many private names
         return text
     if name.endswith("_"):
         return f"{text}. Nothing works in place; outside a graph: x.data[...] = values"
     known = [*known]
-    if "sum" in known and (hasattr(np, name) or hasattr(np.ndarray, name)):  # an owner with NumPy's names
+    if "sum" in known and (hasattr(np, name) or hasattr(np.ndarray, name)):  # `owner` uses NumPy's names
         called = f"x.data.{name}" if hasattr(np.ndarray, name) else f"np.{name}(x.data)"
         return f"{text}. NumPy's, outside the graph: {called}"
-    same = [k for k in known if _bare(k) == _bare(name)]
-    return f"{text}.{did_you_mean(name, same or known)}".removesuffix(".")
+    equivalent = [k for k in known if _bare(k) == _bare(name)]
+    return f"{text}.{did_you_mean(name, equivalent or known)}".removesuffix(".")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'out'?``, or nothing."""
+    """Return `` Did you mean 'out'?`` if a known name is similar, else an empty string."""
     known = [*known]
     close = get_close_matches(name, known, 1) or (known if len(known) == 1 and _bare(known[0]) == _bare(name) else [])
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _bare(name: str) -> str:
-    """What is common to ``ag.log_softmax`` and LogSoftmax, to MSELoss and mse_loss."""
+    """Return what ``ag.log_softmax`` and LogSoftmax, or MSELoss and mse_loss, have in common."""
     return name.removeprefix("ag.").replace("_", "").lower().removesuffix("loss")
 
 
 def note(error: BaseException, text: str) -> None:
-    """Add a line to an error on its way up (Python 3.10 has no notes and goes without)."""
+    """Add a note to an error, except in Python 3.10, which has no notes."""
     if hasattr(error, "add_note"):
         error.add_note(text)
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the user's line, once a line under Python's default filters."""
+    """Warn at the user's line. Python's default filters show the warning once per line."""
     frame = user_frame()
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, registry=registry)

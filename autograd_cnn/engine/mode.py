@@ -1,4 +1,4 @@
-"""What happens to operations in a context: they are recorded, only computed, or observed as well.
+"""The mode of a context: whether operations in it are recorded, and who observes them.
 
 The mode is a context variable, so every thread and every asynchronous task has its own.
 """
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 class Mode:
-    """What happens to operations in this context; a Mode never changes, another one takes its place.
+    """Determines what happens to operations in a context. A Mode is immutable; `but` makes a changed copy.
 
     Attributes
     ----------
     call : callable
-        ``(primitive, args, options, mode) -> result``: runs every call. It is `Primitive.run`, unless an observer
-        (`autograd_cnn.trace`, `autograd_cnn.profile`) has put its own around it.
+        ``(primitive, args, options, mode) -> result``, which runs every call. It is `Primitive.run`, or the function of
+        an observer (`autograd_cnn.trace`, `autograd_cnn.profile`), which calls the one that it replaced.
     steps : callable, optional
-        ``node -> steps``: the steps of a node's plan as an observer wants a walk to take them.
+        ``node -> steps``. An observer sets it to replace the steps of a node's plan during a walk.
     recording : bool
         False under `no_grad`.
     scope : (str, scope) or None
-        The place in the model: a name, and the scope around it. Each entry makes a new tuple.
+        The place in the model: a name, and the enclosing scope. Entering a scope makes a new tuple.
     variables : tuple of nodes
-        The variables of the transforms (`grad`, ...) that are being evaluated.
+        The nodes of the variables of all transforms (`grad`, ...) that are running.
     """
 
     __slots__ = ("call", "recording", "scope", "steps", "variables")
@@ -40,7 +40,7 @@ class Mode:
     variables: tuple[Any, ...]
 
     def but(self, **changes: Any) -> Mode:
-        """This mode with some attributes changed."""
+        """Return a copy of this mode with some attributes changed."""
         mode = Mode()
         for name in Mode.__slots__:
             setattr(mode, name, changes.get(name, getattr(self, name)))
@@ -54,7 +54,7 @@ current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
 @contextmanager
 def in_mode(**changes: Any) -> Iterator[None]:
-    """Context manager under which the mode has `changes`."""
+    """Context manager that changes attributes of the mode."""
     before = current.get()
     current.set(before.but(**changes))
     try:
@@ -64,12 +64,12 @@ def in_mode(**changes: Any) -> Iterator[None]:
 
 
 def is_recording() -> bool:
-    """Whether operations are recorded here."""
+    """Return whether operations are recorded in this context."""
     return current.get().recording
 
 
 def no_grad() -> Context[None]:
-    """Context manager (and decorator) under which nothing is recorded in this thread.
+    """Context manager (and decorator) that turns recording off in this thread.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def no_grad() -> Context[None]:
 
 
 def enable_grad() -> Context[None]:
-    """Context manager (and decorator) that records again inside `no_grad`.
+    """Context manager (and decorator) that turns recording on again inside `no_grad`.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def enable_grad() -> Context[None]:
 
 @contextmanager
 def scope(name: str) -> Iterator[None]:
-    """Context manager whose operations a picture draws in one frame, called `name`; a Module opens its own.
+    """Context manager that groups operations into a frame of a picture, called `name`. A Module opens its own.
 
     Examples
     --------

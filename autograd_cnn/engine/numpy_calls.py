@@ -1,6 +1,6 @@
-"""NumPy's functions on Tensors: each finds its primitive by name, or is refused with the cure.
+"""NumPy's functions on Tensors: each calls the primitive of its name, or raises an error with the cure.
 
-A function without a derivative to lose (a comparison, `argmax`, ...) sees plain arrays. Nothing ever becomes an
+Functions that have no gradient anyway (comparisons, `argmax`, ...) receive plain arrays. A Tensor never becomes an
 object array.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from autograd_cnn.engine.registry import advice, registry
 
-_SPELLED_OTHERWISE = {"absolute": "abs", "amax": "max", "amin": "min", "true_divide": "divide"}
+_OTHER_NAMES = {"absolute": "abs", "amax": "max", "amin": "min", "true_divide": "divide"}
 _CONSTANT = frozenset(
     "equal not_equal less less_equal greater greater_equal isfinite isnan isinf signbit logical_and logical_or "
     "logical_not logical_xor sign floor ceil rint trunc argmax argmin argsort all any count_nonzero array_equal "
@@ -22,21 +22,21 @@ _CONSTANT = frozenset(
 
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-    """Tensor's ``__array_ufunc__``."""
-    name = _SPELLED_OTHERWISE.get(ufunc.__name__, ufunc.__name__)
+    """Implement ``Tensor.__array_ufunc__``."""
+    name = _OTHER_NAMES.get(ufunc.__name__, ufunc.__name__)
     if name in _CONSTANT:
         return getattr(ufunc, method)(*map(plain, inputs), **plain(options))
     if method != "__call__" or options:
-        use = "out=" if "out" in options else f".{method}" if method != "__call__" else ", ".join(options)
-        raise TypeError(f"np.{ufunc.__name__} with {use} is not recorded. Use ag.{name}, or leave the graph: .data")
+        feature = "out=" if "out" in options else f".{method}" if method != "__call__" else ", ".join(options)
+        raise TypeError(f"np.{ufunc.__name__} with {feature} is not recorded. Use ag.{name}, or leave the graph: .data")
     if name not in registry:
         raise TypeError(_no_rule(ufunc.__name__))
     return registry[name](*inputs)
 
 
 def array_function(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
-    """Tensor's ``__array_function__``."""
-    name = _SPELLED_OTHERWISE.get(function.__name__, function.__name__)
+    """Implement ``Tensor.__array_function__``."""
+    name = _OTHER_NAMES.get(function.__name__, function.__name__)
     if name in _CONSTANT:
         return function(*plain(args), **plain(options))
     if name not in registry or not function.__module__.startswith("numpy"):
@@ -47,11 +47,11 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
 def _no_rule(name: str) -> str:
     if name in advice:
         return f"np.{name} is not recorded. Here: {advice[name]}"
-    return f"np.{name}: no derivative here. Leave the graph: np.{name}(t.data, ...); or write it: @ag.primitive"
+    return f"np.{name} has no derivative here. Leave the graph: np.{name}(t.data, ...); or write it: @ag.primitive"
 
 
 def plain(value: Any) -> Any:
-    """Tensors inside `value` as plain arrays."""
+    """Return `value` with plain arrays in place of the Tensors in it."""
     if getattr(type(value), "__array_function__", None) is array_function:
         return value.data
     if isinstance(value, (tuple, list)):
@@ -62,7 +62,7 @@ def plain(value: Any) -> Any:
 
 
 def frozen(index: Any) -> Any:
-    """An index with copies of its arrays: the walk will read them again."""
+    """Return an index with copies of its arrays, which the walk reads again."""
     if isinstance(index, (tuple, list)):
         return type(index)(map(frozen, index))
     array = plain(index)

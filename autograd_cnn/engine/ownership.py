@@ -1,4 +1,4 @@
-"""Which arrays the walk may write into: fresh ones, that nobody else refers to."""
+"""Decides whether the walk may write into an array: it must be writable, and nobody else may refer to it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 
 
 def is_ours(array: Any) -> bool:
-    """Whether only the caller's one reference leads to the memory of `array`, and the memory is writable.
+    """Return whether `array` is writable and its memory has no reference but the caller's.
 
-    A rule may return a view of an array that it keeps, or two views of one array: their owner has other references.
+    A rule may return a view of an array that it keeps, or two views of one array. Then the owner of the memory has
+    other references.
     """
     if getrefcount(array) > _OURS or not array.flags.writeable:
         return False
@@ -25,7 +26,7 @@ def _references(array: Any) -> tuple[int, int]:
 
 
 def _least_references() -> tuple[int, int]:
-    """The references that `is_ours` counts for a view, and for its owner, that nobody else has: Pythons differ."""
+    """Count the references that `is_ours` finds for a view and its owner if nobody else has one. Pythons differ."""
     entry, local = [np.empty(1)[:]], np.empty(1)[:]
     one, other = _references(entry[0]), _references(local)
     return min(one[0], other[0]), min(one[1], other[1])

@@ -1,7 +1,7 @@
-"""What one way of calling a primitive keeps, and which rules it will run: a `Plan`, worked out once.
+"""A `Plan` determines which values a call of a primitive saves, and which rules the walk runs for it.
 
-Everything follows from the names of the rules' parameters and from which inputs need a gradient, so a plan is made
-once for each combination. Recording an operation then picks values by position.
+Both follow from the names of the rules' parameters and from the inputs that need a gradient. So a plan is made once for
+each combination of such inputs, and recording a call only picks values by position.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _new = object.__new__
 
 
 class Rule:
-    """One derivative rule: the function, the inputs it serves (a joint rule: several), the names it asks for."""
+    """A derivative rule: its function, the inputs that it serves (several for a joint rule), and its parameters.
+
+    `asks` has the names of all parameters but `g`: the values that the rule asks the tape to save.
+    """
 
     def __init__(self, function: Callable[..., Any], inputs: tuple[str, ...]) -> None:
         self.function = function
@@ -39,25 +42,25 @@ class Rule:
 
 
 class Plan:
-    """What to keep, and which rules to run, for one set of inputs that need a gradient.
+    """The values to save and the rules to run, for one set of inputs that need a gradient.
 
-    Positions count the flat arguments (a sequence input is spread out), then `out`, then the by-products.
+    Positions count the flat arguments (with a sequence input spread out), then `out`, then the by-products.
 
     Attributes
     ----------
     names : list of str
-        The parameter that each flat argument belongs to.
+        The name of the parameter that each flat argument belongs to.
     sources : dict of (bool, int) to int
-        Where `saved` has a value: by whether only its shape is kept, and its position.
+        The index of each saved value in `saved`, by ``(whether only the shape is saved, position)``.
     steps : list of (ports, rule, pick)
-        The rules to run: the positions that each contributes to (None where no gradient is wanted), the rule,
-        and a function from `saved` to its arguments.
+        The rules to run: the positions of the inputs that a rule contributes to (None for an input that needs no
+        gradient), the rule, and a function that picks its arguments from `saved`.
     """
 
     def __init__(self, primitive: Primitive[...], wanted: int, elements: int) -> None:
         self.primitive = primitive
         self.names = primitive.flat_names(elements)
-        self.places = {name: i for i, name in enumerate((*self.names, "out", *primitive.byproducts))}
+        self.positions = {name: i for i, name in enumerate((*self.names, "out", *primitive.byproducts))}
         self.sources: dict[tuple[bool, int], int] = {}
         self.steps: list[tuple[tuple[int | None, ...], Rule, Callable[[Any], Any]]] = []
         for position, name in enumerate(self.names):
@@ -71,34 +74,34 @@ class Plan:
                 ports = tuple(p if wanted >> (p := self.names.index(n)) & 1 else None for n in rule.inputs)
             self.steps.append((ports, rule, self._picker(rule, position)))
         self.over = self.steps[0][1].over if len(self.steps) == 1 else None
-        self.others = [p for p in range(len(self.names)) if not wanted >> p & 1]
+        self.constants = [p for p in range(len(self.names)) if not wanted >> p & 1]
         self.keep = self._keeper()
         self.guarded = [(i, p) for (shape, p), i in self.sources.items() if not shape and p <= len(self.names)]
 
     def _picker(self, rule: Rule, position: int) -> Callable[[Any], Any]:
-        """saved -> the arguments `rule` asks for."""
+        """Return a function that picks the arguments of `rule` from `saved`."""
         sequence = self.primitive.sequence
-        wants: list[Any] = []  # places in `saved`, or functions of it
+        getters: list[Any] = []  # indices into `saved`, or functions of it
         for ask in rule.asks:
-            shape = ask not in self.places and ask != sequence and ask.endswith("_shape")
+            shape = ask not in self.positions and ask != sequence and ask.endswith("_shape")
             name = ask.removesuffix("_shape") if shape else ask
             if name == "position":
                 index = position - self.names.index(sequence)
-                wants.append(lambda _, index=index: index)
+                getters.append(lambda _, index=index: index)
             elif name == sequence:
-                places = [self._source(shape, p) for p, n in enumerate(self.names) if n == name]
-                wants.append(lambda saved, places=places: [saved[p] for p in places])
+                indices = [self._source(shape, p) for p, n in enumerate(self.names) if n == name]
+                getters.append(lambda saved, indices=indices: [saved[i] for i in indices])
             else:
-                wants.append(self._source(shape, self.places[name]))
-        if not any(map(callable, wants)):
-            return _getter(wants)
-        return lambda saved: [want(saved) if callable(want) else saved[want] for want in wants]
+                getters.append(self._source(shape, self.positions[name]))
+        if not any(map(callable, getters)):
+            return _getter(getters)
+        return lambda saved: [get(saved) if callable(get) else saved[get] for get in getters]
 
     def _source(self, shape: bool, position: int) -> int:
         return self.sources.setdefault((shape, position), len(self.sources))
 
     def _keeper(self) -> Callable[[list[Any]], Any]:
-        """Values of a call -> what the node saves."""
+        """Return a function that picks the values to save from all values of a call."""
         if not any(shape for shape, _ in self.sources):
             return _getter([p for _, p in self.sources])
         sources = tuple(self.sources)
@@ -107,10 +110,11 @@ class Plan:
     def record(self, values: list[Any], inputs: list[Any], mode: Mode, frame: Any) -> Node:
         """Make the node of a call.
 
-        `values` are the flat arguments, the output and the by-products, as arrays; `inputs` the same arguments with
-        nodes where there are any; the first frame from `frame` on that is outside the package is the user's.
+        `values` are the flat arguments, the output and the by-products, as arrays. `inputs` are the arguments again,
+        with the node in place of each Tensor that has one. The user's frame is the first one, from `frame` on, that is
+        outside the package.
         """
-        node: Any = _new(Node)  # attribute by attribute: a constructor would cost a call
+        node: Any = _new(Node)  # set attribute by attribute, since a constructor would cost a call
         node.birth = next_birth()
         node.plan = self
         node.inputs = inputs
@@ -124,12 +128,12 @@ class Plan:
         for i, p in self.guarded:
             a = saved[i]
             if a.__class__ is not ndarray or (a.base is None and (p == arguments or inputs[p].__class__ is Node)):
-                continue  # a result has memory of its own, read-only for good
+                continue  # a result owns its memory, which is read-only for good
             if (token := guard(a)) is not None:
                 node.guards = (token, node.guards)
-        for p in self.others:
+        for p in self.constants:
             value = values[p]
-            if value.__class__ is tuple:  # an index: its arrays are freed with what is saved
+            if value.__class__ is tuple:  # an index; its arrays are to be freed with `saved`
                 inputs[p] = tuple([Constant(None, v) if v.__class__ is ndarray else v for v in value])
             elif value.__class__ is not ndarray:
                 inputs[p] = value
@@ -142,7 +146,7 @@ class Plan:
         return node
 
     def wrapped(self, node: Node, wrap: Callable[[Any, Any], Any]) -> list[Any]:
-        """What `node` saved, with its history: for rules that are themselves recorded."""
+        """Return the saved values of `node`, as Tensors if they have a history, for rules that are recorded."""
         result = list(node.saved)
         for (shape, p), i in self.sources.items():
             origin = node if p == len(self.names) else node.inputs[p] if p < len(self.names) else None
@@ -151,7 +155,7 @@ class Plan:
         return result
 
     def labelled(self, saved: Any) -> list[tuple[str, Any]]:
-        """(name, value) of what was saved."""
+        """Return the (name, value) pairs of the saved arrays and options."""
         names = (*self.names, "out", *self.primitive.byproducts)
         return [(names[p], saved[i]) for (shape, p), i in self.sources.items() if not shape and i < len(saved)]
 

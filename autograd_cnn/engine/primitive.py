@@ -9,11 +9,11 @@
     multiply.vjp(x=lambda g, y: g * y,
                  y=lambda g, x: g * x)
 
-Called with arrays it is the plain function. Called with a Tensor it unwraps, computes, and leaves a node on the tape.
-A rule (vjp, vector-Jacobian product) turns the incoming gradient `g` into the gradient of one input. The names of its
-parameters say what the tape keeps: an input's name the input, ``x_shape`` its shape only, `out` the output, a
-by-product's name the by-product, an option's name the option. They are read once, when the rule is registered; what
-no rule asks for is not kept.
+Called with arrays, a primitive is the plain function. Called with a Tensor, it computes with the Tensor's array, and
+records a node on the tape if an argument requires a gradient. A rule (vjp, vector-Jacobian product) turns the incoming
+gradient `g` into the gradient of one input. The names of its other parameters determine which values the tape saves: an
+input, the output (`out`), a by-product or an option by its name, and by ``x_shape`` only the shape of the input `x`.
+The names are read once, when the rule is registered. The tape saves no other values.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _new = object.__new__
 
 
 class Primitive(Arguments[P]):
-    """A recorded operation; made by `primitive`, given its derivative by `vjp`."""
+    """A recorded operation, which `primitive` makes and whose rules `vjp` registers."""
 
     def __init__(
         self,
@@ -68,13 +68,14 @@ class Primitive(Arguments[P]):
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Register one rule per input, ``name=lambda g, ...: gradient``.
 
-        A function given for several inputs is a joint rule: called once, it returns a gradient for each of them, in
-        the order given here. A rule that asks for `position` makes its input a sequence of Tensors (`concatenate`).
+        A function that is passed for several inputs is a joint rule: it is called once, and returns a gradient for each
+        of them, in the same order. A rule with a parameter `position` makes its input a sequence of Tensors, as in
+        `concatenate`.
 
         Raises
         ------
         TypeError
-            Where a rule is for an unknown input, or asks for an unknown name.
+            If a rule is for an unknown input, or has an unknown parameter.
         """
         for name, function in rules.items():
             if name not in self.parameters:
@@ -90,52 +91,52 @@ class Primitive(Arguments[P]):
         for name in rules:
             for ask in self.rules[name].asks:
                 if ask not in allowed:
-                    raise errors.unknown_ask(self, name, ask, allowed)
+                    raise errors.unknown_parameter(self, name, ask, allowed)
         self.plans.clear()
 
     def into(self, **functions: Callable[..., None]) -> None:
-        """Register in-place twins of rules, ``name=lambda buffer, g, ...``: add the gradient to `buffer`.
+        """Register in-place twins of rules, ``name=lambda buffer, g, ...``, which add the gradient to `buffer`.
 
-        The walk uses one where it owns a buffer already; same further parameters as the rule's.
+        The walk calls a twin if it owns a sum for that input already. The other parameters are those of the rule.
         """
         for name, function in functions.items():
             self.rules[name].into = function
 
     def over(self, **functions: Callable[..., Any]) -> None:
-        """Register twins of rules, ``name=lambda g, ...``, that may write the gradient into `g` where it is writable.
+        """Register twins of rules, ``name=lambda g, ...``, which may write the gradient into `g` if it is writable.
 
-        The walk uses one where the node has no other rule; same parameters and results as the rule's.
+        The walk calls a twin if the node has no other rule. Parameters and results are those of the rule.
         """
         for name, function in functions.items():
             self.rules[name].over = function
         self.plans.clear()
 
     def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
-        """Take the arrays out of the Tensors, compute, and record: `Mode.call`, unless somebody observes."""
+        """Take the arrays out of the Tensors, compute, and record. Without observers, this is `Mode.call`."""
         elements = 0
         if options or len(args) != self.arity:
             args, elements = self.bind(args, options)
         values, inputs = [*args], [*args]
         position = wanted = 0
-        tensors, loose = False, self.strict
+        tensors, promote = False, self.strict
         for a in args:
-            kind = a.__class__
-            if kind is Tensor:
+            cls = a.__class__
+            if cls is Tensor:
                 tensors = True
                 values[position] = data = a._data
                 if (node := a._node) is not None:
                     inputs[position] = node
                     wanted |= 1 << position
                 elif ((dtype := data.dtype) is not float32 and dtype is not float64) or not data.shape:
-                    loose = True
-            elif kind is ndarray:
+                    promote = True
+            elif cls is ndarray:
                 if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
-                    loose = True
-            elif kind not in _plain:
-                loose = True
+                    promote = True
+            elif cls not in _plain:
+                promote = True
             position += 1  # noqa: SIM113 - enumerate makes a tuple for every argument
         try:
-            if loose and (tensors or list in map(type, args)):
+            if promote and (tensors or list in map(type, args)):
                 settle(self, values, inputs, elements)
             out = self.compute(values, elements) if self.sequence else self.raw(*values)
         except Exception as error:
@@ -163,7 +164,7 @@ class Primitive(Arguments[P]):
         return tensor
 
     def compute(self, values: list[Any], elements: int) -> Any:
-        """The plain function on flat arguments."""
+        """Call the plain function with flat arguments."""
         return self.raw(*self.grouped(values, elements))
 
     def _plan(self, wanted: int, elements: int, args: Any) -> Plan:
@@ -205,39 +206,39 @@ def primitive(
     rectifies: bool = False,
     flops: Callable[..., int] | None = None,
 ) -> Any:
-    """Make a plain NumPy function a recorded operation.
+    """Turn a plain NumPy function into a recorded operation.
 
     Parameters
     ----------
     function : callable
-        Arrays in, one array out; it must not write into its inputs, nor return one of them.
+        Takes arrays, and returns one array. It must neither write into its inputs nor return one of them.
     byproducts : tuple of str
-        Names of what the function returns beside its result, ``return out, argmax``, for its rules to ask for.
+        Names of further results, as in ``return out, argmax``. Rules may have them as parameters.
     strict : bool
-        Refuse integer operands, and warn where float64 meets float32.
+        Refuse integer operands, and warn if float64 meets float32.
     examples : callable, optional
-        ``rng -> [args, ...]`` where each `args` is a tuple of arguments, or a pair of it and a dict of options: inputs
-        on which the conformance suite tries the primitive. Default: arrays of shape (2, 3), standard normal.
+        ``rng -> [args, ...]``: inputs for the conformance suite. Each `args` is a tuple of arguments, or a pair of such
+        a tuple and a dict of options. Default: standard normal arrays of shape (2, 3).
     symbol : str
-        Python's operator for it, ``"+"``, or ``"[]"`` for an index: the derived program uses it.
+        Python's operator for it, such as ``"+"``, or ``"[]"`` for an index. The derived program uses it.
     moves : bool
-        Whether it only moves elements: it has no floating-point operations, and its result may be a view.
+        Whether it only moves elements. Then it has no floating-point operations, and its result may be a view.
     rectifies : bool
-        Whether it cuts numbers off at 0, so that a channel that is 0 everywhere is dead.
+        Whether it cuts numbers off at 0. Then a channel that is 0 everywhere is dead.
     flops : callable, optional
-        ``(out_shape, w_shape, ...) -> int``: floating-point operations, from what its parameters name, as in a rule.
-        Its rules count as many each. Default: one an element.
+        ``(out_shape, w_shape, ...) -> int``: the number of floating-point operations, from parameters named as in a
+        rule. Each rule counts as many again. Default: one per element.
 
     Returns
     -------
     Primitive
-        Callable like `function`; give it its derivative with ``.vjp(...)``. Type checkers know its parameters, and
-        that a Tensor among the first three positional arguments makes the result a Tensor.
+        Callable like `function`. Register its derivative with ``.vjp(...)``. Type checkers know its parameters, and
+        that the result is a Tensor if one of the first three positional arguments is a Tensor.
 
     Raises
     ------
     ValueError
-        Where the name belongs to one of the package's own operations.
+        If the name belongs to one of the package's own operations.
 
     Examples
     --------

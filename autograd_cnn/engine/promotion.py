@@ -1,7 +1,7 @@
 """Dtypes of operands: float32 stays float32.
 
-When an operation is recorded, a plain number is weak, whatever wraps it (`np.float64(2)`, a 0-d array), and so is an
-integer array. The heavy operations refuse integers, and warn where float64 meets float32.
+When an operation is recorded, plain numbers, even as `np.float64(2)` or a 0-d array, and integer arrays are weak: they
+take the dtype of the other operands. Strict operations refuse integers, and warn if float64 meets float32.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 
 def settle(primitive: Primitive[...], values: list[Any], inputs: list[Any], elements: int) -> None:
-    """Bring weak operands in `values` to the dtype of the others, in place; `inputs` has the nodes among them."""
+    """Convert weak operands in `values`, in place, to the dtype of the others. `inputs` has the nodes of operands."""
     ports = [p for p, name in enumerate(primitive.flat_names(elements)) if name in primitive.rules]
     arrays = [(p, values[p]) for p in ports if isinstance(values[p], (np.ndarray, np.generic))]
     floats = [v.dtype for p, v in arrays if v.dtype.kind == "f" and (v.ndim or isinstance(inputs[p], (Node, Leaf)))]
     if primitive.strict:
         _check_floats(primitive, values, inputs, ports, floats)
-    anchor = np.result_type(*floats) if floats else None
+    common = np.result_type(*floats) if floats else None
     for p in ports:
         value = values[p]
         if isinstance(value, list):
             value = values[p] = np.asarray(value)
-            if anchor and value.dtype.kind == "f":
-                values[p] = value.astype(anchor)
-        if anchor is None or isinstance(inputs[p], (Node, Leaf)):
+            if common and value.dtype.kind == "f":
+                values[p] = value.astype(common)
+        if common is None or isinstance(inputs[p], (Node, Leaf)):
             continue
         if isinstance(value, (np.ndarray, np.generic)):
             if value.ndim == 0 and value.dtype.kind in "fiub":
                 values[p] = value.item()
             elif value.dtype.kind in "iub":
-                values[p] = value.astype(anchor)
+                values[p] = value.astype(common)
 
 
 def _check_floats(
@@ -48,9 +48,9 @@ def _check_floats(
 
     for p in ports:
         if isinstance(values[p], np.ndarray) and values[p].dtype.kind in "iub":
-            name, kind = label(p), values[p].dtype
-            bytes_ = (" (0..255)", f" / 255, or ag.data.as_float32({name})") if kind == np.uint8 else ("", "")
-            raise TypeError(f"{name} is {kind}{bytes_[0]}\nConvert once: {name}.astype(np.float32){bytes_[1]}")
+            name, dtype = label(p), values[p].dtype
+            bytes_ = (" (0..255)", f" / 255, or ag.data.as_float32({name})") if dtype == np.uint8 else ("", "")
+            raise TypeError(f"{name} is {dtype}{bytes_[0]}\nConvert once: {name}.astype(np.float32){bytes_[1]}")
     widest = np.result_type(*floats) if floats else np.dtype(np.float32)
     narrower = [dtype for dtype in floats if dtype.itemsize < widest.itemsize]
     if narrower and widest.itemsize >= 8:

@@ -1,4 +1,4 @@
-"""What other rooms register with the engine, by name: the engine looks it up here and imports none of them."""
+"""Tables in which other rooms register things by name, so that the engine can use them without an import."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from autograd_cnn.engine.tensor import Tensor
 
 registry: dict[str, Callable[..., Tensor]] = {}
-"""Every operation: `primitive` adds it, Tensor's operators and methods and NumPy's functions find it.
+"""Every operation by name. `primitive` adds it; Tensor's operators and methods and NumPy's functions look it up.
 
-All of them look it up for a Tensor, so the result is one.
+All of them call it with a Tensor, so the result is a Tensor.
 """
 
 doors: dict[str, Callable[..., Any]] = {}
-"""What a Tensor opens in rooms above: ``graph`` (Tensor -> Graph) and ``html`` (Tensor -> text for a notebook)."""
+"""Functions of rooms above that a Tensor calls: ``graph`` returns its Graph, ``html`` its view in a notebook."""
 
 advice: dict[str, str] = {}
-"""For a name of another library, how the same is written here: added to the errors about names that are missing."""
+"""For names of other libraries, the code that does the same here. Errors about missing names quote it."""

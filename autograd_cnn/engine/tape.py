@@ -1,9 +1,9 @@
-"""The tape: nodes that remember operations.
+"""The tape: one node for every recorded operation.
 
-Every recorded operation leaves a `Node`. A node knows its parent *nodes*, never Tensors: so there are no reference
-cycles, and an activation is freed when the user lets go of it. It also holds the arrays that its rules ask for, and
-the user's line. A counter stamps each node at birth. Parents are older than their children, so birth order is a
-topological order: no traversal needs recursion or a sort.
+A node refers to its parent *nodes*, never to Tensors. So there are no reference cycles, and an activation is freed with
+the last variable that names it, unless a rule needs it. A node also holds the arrays that its rules need, and the
+user's line. A counter numbers the nodes as they are made. Parents are older than their children, so birth order is a
+topological order, and sorting by birth takes the place of recursion.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ next_birth = itertools.count(1).__next__
 
 
 class Leaf:
-    """Where a gradient ends: the part of a Tensor with ``requires_grad=True`` that the tape holds on to.
+    """The part of a Tensor with ``requires_grad=True`` that nodes refer to. It stores the gradient.
 
-    `began` is the time, on the counter of births, at which `grad` was cleared, set or begun by a walk.
+    `began` is the time, on the counter of births, when `grad` was last cleared or assigned, or first set by a walk.
     """
 
     __slots__ = ("began", "birth", "dtype", "grad", "name", "shape")
@@ -39,9 +39,10 @@ class Leaf:
 
 
 class Node:
-    """One recorded operation, made by `Plan.record`: structure that can be drawn, and saved arrays that the walk frees.
+    """A recorded operation: its structure, which pictures show, and its saved arrays, which the walk frees.
 
-    `inputs` are the flat arguments: a node where a gradient flows, a `Constant` for an array, else the value.
+    `Plan.record` makes it. `inputs` has one entry per flat argument: a node if a gradient flows to the argument, a
+    `Constant` for any other array, else the value itself.
     """
 
     __slots__ = (
@@ -64,12 +65,12 @@ class Node:
         return f"{self.plan.primitive.name} ({spell((self.code, self.offset))})"
 
     def kept(self, name: str) -> Any:
-        """The array saved under `name`: an input's, ``out``, or a by-product's; None where there is none."""
+        """Return the array saved under `name` (an input, ``out`` or a by-product), or None."""
         return dict(self.plan.labelled(self.saved or ())).get(name)
 
 
 class Constant:
-    """What the tape remembers of an array operand that needs no gradient."""
+    """The name, shape and dtype of an array operand that needs no gradient."""
 
     __slots__ = ("dtype", "name", "shape")
 
@@ -80,12 +81,12 @@ class Constant:
 
 
 def parents(node: Node | Leaf) -> list[Node | Leaf]:
-    """The nodes whose gradient this one contributes to, one entry an edge."""
+    """Return the nodes to whose gradients this node contributes, one entry per edge."""
     return [] if isinstance(node, Leaf) else [p for p in node.inputs if isinstance(p, (Node, Leaf))]
 
 
 def history(root: Node | Leaf, oldest: int = 0) -> list[Node | Leaf]:
-    """Everything that `root` was computed from, oldest first; nothing born before `oldest`."""
+    """Return `root` and all nodes that it was computed from, oldest first; leave out those born before `oldest`."""
     found = {root.birth: root}
     stack = [root]
     while stack:

@@ -1,7 +1,7 @@
-"""Tensor: an array, its place on the tape, its gradient.
+"""Tensor: an array, its node on the tape, and its gradient.
 
-Operators and methods look their primitive up by name in `registry`, so that an editor completes them and the engine
-imports no operation. NumPy's own functions find the same primitives, see `numpy_calls`.
+Operators and methods are written out, so that editors complete them. They look up their primitive by name in
+`registry`, so that the engine imports no operation. NumPy's functions find the same primitives: see `numpy_calls`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from autograd_cnn.engine.messages import describe, here, label_of, missing, spel
 from autograd_cnn.engine.numpy_calls import array_function, array_ufunc, frozen, plain
 from autograd_cnn.engine.registry import doors, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
-from autograd_cnn.engine.walk import landing, walk
+from autograd_cnn.engine.walk import exclusive, walk
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.records import Graph
 
 _set_grad: Any = vars(Leaf)["grad"].__set__
-LONG = 100  # as many `+=` in a row look like a running total
+LONG = 100  # a sum of this many `+=` looks like a running total
 
 
 class Tensor:
@@ -34,16 +34,16 @@ class Tensor:
     Parameters
     ----------
     data : array_like
-        Copied. float32 stays float32; Python numbers and lists become what NumPy makes of them.
+        Copied. float32 stays float32; Python numbers and lists get NumPy's default dtype.
     requires_grad : bool
-        Whether `backward` shall leave d loss / d data in `grad`. Floats only.
+        Whether `backward` stores d loss / d data in `grad`. For floats only.
     name : str, optional
-        What messages and pictures call it.
+        The name in messages and pictures.
 
     Raises
     ------
     TypeError
-        Where a gradient of integers or bools is asked for, or `data` holds Tensors.
+        If `requires_grad` is set for integers or bools, or if `data` is a list of Tensors.
 
     Examples
     --------
@@ -76,18 +76,18 @@ class Tensor:
 
     @classmethod
     def _of(cls, array: np.ndarray, node: Node | Leaf | None) -> Tensor:
-        """A Tensor around `array` itself."""
+        """Return a Tensor of `array` itself, not of a copy."""
         tensor = cls.__new__(cls)
         tensor._data = array
         tensor._node = node
         tensor._name = None
         return tensor
 
-    # What it is
+    # Attributes
 
     @property
     def data(self) -> np.ndarray:
-        """The array itself. While a graph that has saved it is alive it is read-only."""
+        """The array itself, not a copy. It is read-only while a graph that saved it is alive."""
         return self._data
 
     @data.setter
@@ -95,14 +95,14 @@ class Tensor:
         array = np.asarray(array)
         if array.shape != self.shape or array.dtype != self.dtype:
             raise ValueError(
-                f"{label_of(self)}.data = ...: got {array.shape} {array.dtype}, it is {self.shape} {self.dtype}. "
-                "Another shape or dtype is another Tensor"
+                f"{label_of(self)}.data = ...: got {array.shape} {array.dtype}, want {self.shape} {self.dtype}. "
+                "For another shape or dtype, make a new Tensor"
             )
         self._data = array
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Extent of every axis."""
+        """Length of every axis."""
         return self._data.shape
 
     @property
@@ -122,12 +122,12 @@ class Tensor:
 
     @property
     def T(self) -> Tensor:
-        """Axes reversed."""
+        """This Tensor with its axes reversed."""
         return registry["transpose"](self)
 
     @property
     def name(self) -> str | None:
-        """What messages and pictures call it."""
+        """The name in messages and pictures."""
         return self._name if self._node is None else self._node.name
 
     @name.setter
@@ -139,12 +139,12 @@ class Tensor:
 
     @property
     def is_leaf(self) -> bool:
-        """Whether nothing recorded lies behind it."""
+        """Whether it is not the result of a recorded operation."""
         return not isinstance(self._node, Node)
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow to it. Setting it makes or unmakes a leaf."""
+        """Whether gradients flow to it. It can be set, except for results of recorded operations."""
         return self._node is not None
 
     @requires_grad.setter
@@ -162,15 +162,15 @@ class Tensor:
     def grad(self) -> Any:
         """d loss / d self, summed over every `backward` since it was last set to None; None before the first.
 
-        An array of this Tensor's shape and dtype (after ``backward(create_graph=True)`` a Tensor); only leaves have
-        one. For any other tensor: ``loss.gradient(h)``.
+        An array of this Tensor's shape and dtype, or a Tensor after ``backward(create_graph=True)``. Only leaves have
+        one; for other tensors call ``loss.gradient(h)``.
         """
         return self._node.grad if isinstance(self._node, Leaf) else None
 
     @grad.setter
     def grad(self, value: Any) -> None:
         if not isinstance(self._node, Leaf):
-            raise RuntimeError(f"{label_of(self)} is no leaf with requires_grad=True: it has no .grad to set")
+            raise RuntimeError(f"{label_of(self)} is not a leaf with requires_grad=True: it has no .grad to set")
         if value is not None and (np.shape(value) != self.shape or getattr(value, "dtype", None) != self.dtype):
             raise ValueError(
                 f"{label_of(self)}.grad = ...: got {describe(value)}, want {self.shape} {self.dtype}, "
@@ -184,13 +184,13 @@ class Tensor:
     def backward(self, grad: Any = None, retain_graph: bool = False, create_graph: bool = False) -> None:
         """Add d self / d leaf to the `grad` of every leaf behind this Tensor.
 
-        Gradients add up over calls (that is how several batches are accumulated): clear them once per step with
-        ``optimiser.zero_grad()``. All leaves change together at the end; an interrupted walk has changed none.
+        Gradients add up over calls, so that several batches can be accumulated: clear them once per step with
+        ``optimiser.zero_grad()``. All leaves change together at the end; an interrupted walk changes none.
 
         Parameters
         ----------
         grad : array_like, optional
-            d loss / d self, of this Tensor's shape. Default 1, for a Tensor of one number.
+            d loss / d self, of this Tensor's shape. Default: 1, for a Tensor of one number.
         retain_graph : bool
             Keep the saved arrays, so that the graph can be walked again.
         create_graph : bool
@@ -199,14 +199,14 @@ class Tensor:
         Raises
         ------
         ValueError
-            Where nothing was recorded, or this is not one number and `grad` is not given.
+            If nothing was recorded, or if `grad` is missing and this Tensor is not one number.
         RuntimeError
-            Where the graph was walked before and has let go of its arrays.
+            If the graph was walked before and its saved arrays were freed.
         """
         gradients = self._gradients("backward", grad, retain_graph or create_graph, create_graph, None)
         leaves: Any = [*gradients]
-        with landing.lock:
-            before = [leaf.grad for leaf in leaves]  # and alive until all have changed: no finaliser runs meanwhile
+        with exclusive.lock:
+            before = [leaf.grad for leaf in leaves]  # kept alive, so that no finaliser runs amid the changes
             sums = [g if b is None else as_array(b + g) for b, g in zip(before, gradients.values(), strict=True)]
             Leaf.latest = next_birth()
             for leaf, b in zip(leaves, before, strict=True):
@@ -214,7 +214,9 @@ class Tensor:
             deque(map(_set_grad, leaves, sums), maxlen=0)  # one call in C, which no interrupt divides
 
     def gradient(self, *targets: Tensor, create_graph: bool = False) -> Any:
-        """d self / d target for any tensors on the way here; touches no `grad`, keeps the graph.
+        """Return d self / d target for leaves or results that this Tensor was computed from, and keep the graph.
+
+        It changes no `grad`.
 
         Parameters
         ----------
@@ -231,7 +233,7 @@ class Tensor:
         Raises
         ------
         ValueError
-            Where this Tensor does not depend on a target.
+            If this Tensor does not depend on a target.
 
         Examples
         --------
@@ -242,7 +244,7 @@ class Tensor:
         (array(3.), array(27.))
         """
         if not all(isinstance(t, Tensor) for t in targets):
-            raise TypeError(f"gradient: wants Tensors on the way to {label_of(self)}: h, or model.conv1.w")
+            raise TypeError(f"gradient: want Tensors that {label_of(self)} was computed from, such as model.conv1.w")
         nodes = [t._node for t in targets]
         found = self._gradients("gradient", None, True, create_graph, {n for n in nodes if n is not None})
         for target, node in zip(targets, nodes, strict=True):
@@ -251,12 +253,12 @@ class Tensor:
         results = tuple(found[node] for node in nodes)
         return results[0] if len(results) == 1 else results
 
-    def _gradients(self, who: str, grad: Any, retain: bool, create_graph: bool, targets: Any) -> dict[Any, Any]:
+    def _gradients(self, caller: str, grad: Any, retain: bool, create_graph: bool, targets: Any) -> dict[Any, Any]:
         if self._node is None:
-            raise errors.no_history(who, self)
+            raise errors.no_history(caller, self)
         if grad is None:
             if self.size != 1:
-                raise errors.many_numbers(who, self)
+                raise errors.many_numbers(caller, self)
             if not np.isfinite(self._data).all() and isinstance(self._node, Node):
                 culprit = errors.first_not_finite(self._node)
                 warn(f"{label_of(self)} is {self._data.item()}. {culprit}", RuntimeWarning)
@@ -265,9 +267,9 @@ class Tensor:
             seed = grad
         else:
             seed = np.asarray(plain(grad), self.dtype).view()
-            seed.setflags(False)  # somebody else's: the walk adds nothing into it
+            seed.setflags(False)  # so that the walk does not add into the caller's array
         if seed.shape != self.shape:
-            raise ValueError(f"{who}: grad is {seed.shape}, {label_of(self)} is {self.shape}")
+            raise ValueError(f"{caller}: grad is {seed.shape}, {label_of(self)} is {self.shape}")
         if not create_graph:
             return walk(self._node, seed, retain=retain, targets=targets)
         seed = seed if isinstance(seed, Tensor) else Tensor(seed, name="seed")
@@ -276,33 +278,33 @@ class Tensor:
     # Leaving the graph
 
     def detach(self) -> Tensor:
-        """The same array without history."""
+        """Return a Tensor of the same array without history."""
         tensor = Tensor._of(self._data, None)
         tensor._name = self.name
         return tensor
 
     def item(self) -> Any:
-        """The number in a Tensor of size 1, as a Python number."""
+        """Return the number in a Tensor of size 1, as a Python number."""
         return self._number("item")
 
-    def _number(self, who: str) -> Any:
+    def _number(self, caller: str) -> Any:
         if self.size != 1:
-            raise errors.not_one_number(who, self)
+            raise errors.not_one_number(caller, self)
         return self._data.item()
 
     def numpy(self) -> np.ndarray:
-        """A writable copy of the array."""
+        """Return a writable copy of the array."""
         return self._data.copy()
 
     def tolist(self) -> Any:
-        """The values as nested Python lists."""
+        """Return the values as nested Python lists."""
         return self._data.tolist()
 
     def graph(self) -> Graph:
-        """The computation behind this Tensor, to be drawn: see `autograd_cnn.Graph`."""
+        """Return the computation of this Tensor as an `autograd_cnn.Graph`, which can be drawn."""
         return doors["graph"](self)
 
-    if not TYPE_CHECKING:  # with it, a checker takes ``array * tensor`` for an array
+    if not TYPE_CHECKING:  # hidden from type checkers, which would take ``array * tensor`` for an array
 
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
             if self._node is not None:
@@ -312,7 +314,7 @@ class Tensor:
     def __float__(self) -> float:
         number = self._number("float")
         if self._node is not None and getattr(self._node, "walked", None) is None:
-            warn(f"float({label_of(self)}) leaves the graph; if meant: {label_of(self)}.item()")
+            warn(f"float({label_of(self)}) leaves the graph. If that is intended: {label_of(self)}.item()")
         return float(number)
 
     def __int__(self) -> int:
@@ -348,8 +350,8 @@ class Tensor:
         return self.__deepcopy__({})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        plain = self.__deepcopy__({})
-        return _restore, (plain._data, plain.requires_grad, plain.name, plain.grad)
+        copied = self.__deepcopy__({})
+        return _restore, (copied._data, copied.requires_grad, copied.name, copied.grad)
 
     def __repr__(self) -> str:
         body = np.array2string(self._data, separator=", ", prefix="Tensor(", threshold=100)
@@ -474,73 +476,73 @@ class Tensor:
     # NumPy's methods
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Sum over `axis`."""
+        """Return the sum over `axis`."""
         return registry["sum"](self, axis, keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Mean over `axis`."""
+        """Return the mean over `axis`."""
         return registry["mean"](self, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Maximum over `axis`."""
+        """Return the maximum over `axis`."""
         return registry["max"](self, axis, keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Minimum over `axis`."""
+        """Return the minimum over `axis`."""
         return registry["min"](self, axis, keepdims)
 
     def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        """Variance over `axis`, divided by count - `ddof`."""
+        """Return the variance over `axis`: the sum of squares divided by count - `ddof`."""
         return registry["var"](self, axis, ddof, keepdims)
 
     def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        """Standard deviation over `axis`."""
+        """Return the standard deviation over `axis`."""
         return registry["std"](self, axis, ddof, keepdims)
 
     def reshape(self, *shape: Any) -> Tensor:
-        """The same elements in another shape; one extent may be -1."""
+        """Return the same elements in another shape; one length may be -1."""
         return registry["reshape"](self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Tensor:
-        """Axes in another order; reversed by default."""
+        """Return this Tensor with its axes in another order, by default reversed."""
         return registry["transpose"](self, axes[0] if len(axes) == 1 else axes or None)
 
     def flatten(self, start_axis: int = 0) -> Tensor:
-        """Axes from `start_axis` on joined into one."""
+        """Join the axes from `start_axis` on into one."""
         return registry["flatten"](self, start_axis)
 
     def squeeze(self, axis: Any = None) -> Tensor:
-        """Axes of extent 1 removed."""
+        """Remove axes of length 1."""
         return registry["squeeze"](self, axis)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
-        """Limited to [min, max]."""
+        """Limit every number to [min, max]."""
         return registry["clip"](self, min, max)
 
     def take(self, indices: Any, axis: int | None = None) -> Tensor:
-        """Elements at integer `indices` along `axis`."""
+        """Pick elements at integer `indices` along `axis`."""
         return registry["take"](self, indices, axis)
 
     def astype(self, dtype: Any) -> Tensor:
-        """In another float dtype; the gradient comes back in this one."""
+        """Convert to another dtype. If it is a float dtype, the gradient is converted back."""
         if np.dtype(dtype).kind != "f":
             return Tensor._of(self._data.astype(dtype), None)
         return registry["astype"](self, dtype)
 
     def argmax(self, axis: int | None = None) -> Any:
-        """Where the maximum is: a plain array."""
+        """Return the index of the maximum, as a plain array."""
         return self._data.argmax(axis)
 
     def argmin(self, axis: int | None = None) -> Any:
-        """Where the minimum is: a plain array."""
+        """Return the index of the minimum, as a plain array."""
         return self._data.argmin(axis)
 
     def copy(self) -> Tensor:
-        """A copy that keeps its history (a leaf's copy is a result)."""
+        """Return a copy with its history. The copy of a leaf is a result."""
         return registry["multiply"](self, 1)
 
     def __getattr__(self, name: str) -> Callable[..., Tensor]:
-        """Every other registered operation as a method: ``t.relu()``."""
+        """Make every other registered operation a method: ``t.relu()``."""
         operation = registry.get(name)
         if operation is None:
             raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]))

@@ -1,7 +1,7 @@
-"""Functions of functions: every one a short composition of recording and walking.
+"""Transforms of functions, such as `grad` and `jacobian`: each is a short composition of recording and walking.
 
-Arguments may be arrays, numbers, Tensors, or dicts, lists and tuples of them; a gradient has the structure of its
-argument. Arrays in, arrays out. An argument that requires a gradient already (inside another transform) gives
+Arguments may be arrays, numbers, Tensors, or dicts, lists and tuples of them, and a gradient has the structure of its
+argument. The results are arrays. If an argument requires a gradient already, as inside another transform, they are
 Tensors that can be differentiated again: ``grad(grad(f))`` is the second derivative.
 """
 
@@ -25,9 +25,9 @@ Plain = np.ndarray | np.generic | float
 
 
 class Transformed(Protocol[Result_co]):
-    """The types of a function that a transform returns: arrays in, arrays out.
+    """The type of a function that a transform returns: for arrays, its result is an array.
 
-    Any other arguments give Any: gradients have their structure, and are Tensors inside another transform.
+    For other arguments its result is Any: gradients have their structure, and are Tensors inside another transform.
     """
 
     @overload
@@ -39,7 +39,7 @@ class Transformed(Protocol[Result_co]):
 
 @primitive
 def alias(x: Any) -> Any:
-    """Gives `x` a node of its own, so that one transform's variable is not another's."""
+    """Gives `x` a node of its own, so that nested transforms do not share a variable."""
     return x.view()
 
 
@@ -47,7 +47,7 @@ alias.vjp(x=lambda g: g)
 
 
 def _map(f: Callable[[Any], Any], value: Any) -> Any:
-    """`f` over the arrays in nested dicts, lists and tuples."""
+    """Apply `f` to every array in nested dicts, lists and tuples."""
     if isinstance(value, dict):
         return {k: _map(f, v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -56,7 +56,7 @@ def _map(f: Callable[[Any], Any], value: Any) -> Any:
 
 
 class _Run:
-    """`f` evaluated on fresh variables in place of some arguments."""
+    """An evaluation of `f`, with new variables in place of the arguments to differentiate."""
 
     def __init__(
         self, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None
@@ -67,8 +67,8 @@ class _Run:
         outer = current.get().variables
         if max(argnums, default=-1) >= len(args):
             raise TypeError(
-                f"{getattr(f, '__name__', 'f')}: argument {max(argnums)}, counted from 0, is to be differentiated, and "
-                f"{len(args)} were given; arguments by keyword are constants"
+                f"{getattr(f, '__name__', 'f')}: cannot differentiate argument {max(argnums)}, counted from 0: "
+                f"{len(args)} positional arguments were passed. Arguments by keyword are constants"
             )
         with enable_grad():
             for i in argnums:
@@ -99,7 +99,7 @@ class _Run:
         return variable
 
     def back(self, seed: Any, create_graph: bool, retain: bool = False) -> list[Any]:
-        """The gradient of every variable for `seed` = d loss / d value; zeros where `f` is constant."""
+        """Return the gradient of every variable for `seed` = d loss / d value: zeros if `f` does not depend on it."""
         nodes = [v._node for v in self.variables]
         found: dict[Any, Any] = {}
         if self.value._node is not None:
@@ -112,7 +112,7 @@ class _Run:
         return [found[n] if z is None else Tensor(z) if create_graph else z for n, z in zip(nodes, zeros, strict=True)]
 
     def shaped(self, gradients: list[Any]) -> tuple[Any, ...]:
-        """Gradients in the structure of the arguments."""
+        """Return gradients in the structure of the arguments."""
         supply = iter(gradients)
         return tuple(_map(lambda _: next(supply), a) for a in self.arguments)
 
@@ -124,10 +124,10 @@ def _tuple(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
     return argnums if isinstance(argnums, tuple) else (argnums,)
 
 
-def _one_number(value: Tensor, who: str) -> np.ndarray:
+def _one_number(value: Tensor, caller: str) -> np.ndarray:
     if value.size != 1:
         raise ValueError(
-            f"{who}: f returned {value.shape}, want one number: .mean() or .sum(). For all of them: ag.jacobian"
+            f"{caller}: f returned {value.shape}, want one number: .mean() or .sum(). For all of them: ag.jacobian"
         )
     return np.ones(value.shape, value.dtype)
 
@@ -143,12 +143,12 @@ def value_and_grad(
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
-    """A function that returns ``(f(*args), gradient)``.
+    """Return a function that computes ``(f(*args), gradient)``.
 
     Parameters
     ----------
     f : callable
-        Returns one number.
+        A function that returns one number.
     argnums : int or tuple of int
         Which arguments to differentiate; a tuple gives a tuple of gradients.
 
@@ -178,7 +178,7 @@ def grad(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[n
 
 
 def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
-    """The gradient of `f` as a function: see `value_and_grad`.
+    """Return a function that computes the gradient of `f`. Parameters as for `value_and_grad`.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[A
 
 
 def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """``f(*args)``, and the function that carries d loss / d f back to d loss / d args.
+    """Return ``f(*args)``, and a function that carries d loss / d f back to d loss / d args.
 
     Examples
     --------
@@ -221,9 +221,9 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[A
     return run.out(run.value), back
 
 
-def _check_tangents(who: str, args: Any, tangents: Any) -> None:
+def _check_tangents(caller: str, args: Any, tangents: Any) -> None:
     if not (isinstance(args, (tuple, list)) and isinstance(tangents, (tuple, list)) and len(args) == len(tangents)):
-        raise TypeError(f"{who}: wants as many tangents as arguments, both in tuples: ag.{who}(f, (x,), (dx,))")
+        raise TypeError(f"{caller}: want as many tangents as arguments, both in tuples: ag.{caller}(f, (x,), (dx,))")
 
 
 @overload
@@ -235,10 +235,10 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
 
 
 def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
-    """``f(*args)``, and its derivative in the direction `tangents`: the vjp of a vjp.
+    """Return ``f(*args)`` and its derivative in the direction `tangents`, as the vjp of a vjp.
 
-    A vjp is linear in `g`; differentiating it for `g` gives the Jacobian the other way round (J. Townsend, "A new
-    trick for calculating Jacobian vector products", 2017).
+    A vjp multiplies by the transposed Jacobian and is linear in `g`, so its own vjp multiplies by the Jacobian
+    (J. Townsend, "A new trick for calculating Jacobian vector products", 2017).
 
     Examples
     --------
@@ -268,7 +268,7 @@ def _reach(total: Tensor, g: Tensor, nested: bool) -> dict[Any, Any]:
 
 
 def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The Hessian of `f` times `tangents`, at the cost of two gradients.
+    """Multiply the Hessian of `f` by `tangents`, at the cost of two gradients.
 
     Examples
     --------
@@ -292,7 +292,7 @@ def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
 
 
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]:
-    """All derivatives of `f`: a function that returns an array of shape ``f.shape + x.shape``.
+    """Return a function that computes all derivatives of `f`, as an array of shape ``f.shape + x.shape``.
 
     Examples
     --------
@@ -322,7 +322,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]
 
 
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]:
-    """Second derivatives of `f`, which returns one number: shape ``x.shape + x.shape``.
+    """Return a function that computes the second derivatives of a scalar `f`, of shape ``x.shape + x.shape``.
 
     Examples
     --------

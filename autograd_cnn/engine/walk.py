@@ -1,12 +1,13 @@
-"""The backward walk: carries gradients from a result to the leaves, over the tape.
+"""The backward walk, which carries gradients over the tape from a result to the leaves.
 
-Reverse mode in one line: with ``g = d loss / d out`` of a node, each rule turns `g` into ``g * d out / d input``, and
-contributions to the same node add up. Nodes wait in a heap and the youngest comes first, so all contributions to a
-node have arrived when its turn comes.
+In reverse mode, each rule of a node turns ``g = d loss / d out`` into ``g * d out / d input``, and contributions to the
+same node are added. Nodes wait in a heap that returns the youngest first. Contributions come from younger nodes only,
+so all contributions to a node have arrived when its turn comes.
 
-The walk, and only the walk, adds up, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only,
-and it makes `g` read-only before a rule sees it. So a *writable* contribution that nobody else refers to is a fresh
-array: the walk may add into it, and hand it to a leaf without a copy. Any other contribution is somebody's array.
+Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
+walk makes `g` read-only before a rule receives it, unless the rule may write into it (`Primitive.over`). So if a
+contribution is *writable* and nobody else refers to it, it is a fresh array: the walk may add into it, and pass it to a
+leaf without a copy. Any other contribution may be in use elsewhere.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ ndarray = np.ndarray
 Wrap = Callable[[Any, Any], Any]
 
 
-class _Landing:
-    """The lock under which graphs are claimed and leaf gradients change, in all threads."""
+class _Exclusive:
+    """Holds the lock that a thread takes to claim a graph, or to change the gradients of leaves."""
 
     def __init__(self) -> None:
         self.renew()
@@ -43,27 +44,27 @@ class _Landing:
         self.lock = threading.RLock()  # a signal handler may run backward while its thread holds the lock
 
 
-landing = _Landing()
+exclusive = _Exclusive()
 
 
-def walk(root: Node | Leaf, seed: Any, **how: Any) -> dict[Node | Leaf, Any]:
-    """Carry `seed` = d loss / d root back to the leaves; return the gradient of each, in fresh arrays.
+def walk(root: Node | Leaf, seed: Any, **options: Any) -> dict[Node | Leaf, Any]:
+    """Carry `seed` = d loss / d root back to the leaves, and return the gradient of each in a fresh array.
 
-    Nothing outside the graph changes: a walk that fails has changed no leaf.
+    The walk changes nothing outside the graph, so a walk that fails changes no leaf.
 
     Parameters
     ----------
     retain : bool
-        Keep what is saved, for another walk.
+        Keep the saved arrays, for another walk.
     wrap : callable, optional
-        (array, node) -> Tensor: the rules run on Tensors, and are themselves recorded.
+        ``(array, node) -> Tensor``. If given, the rules run on Tensors, and the operations in them are recorded.
     targets : collection of nodes, optional
-        Carry it to these only.
+        Carry `seed` to these nodes only.
     through : bool
-        Whether to go on behind a target that leads to another one.
+        Whether to continue behind a target, to further targets that it was computed from.
     """
-    # In a context of its own neither NumPy's errstate nor the mode can leak, wherever an interrupt strikes.
-    return copy_context().run(_walk, root, seed, here(), **how)
+    # The walk runs in a copy of the context, so an interrupt cannot leave NumPy's errstate or the mode changed.
+    return copy_context().run(_walk, root, seed, here(), **options)
 
 
 def _walk(
@@ -104,7 +105,7 @@ def _walk(
                 function = rule.function if plan.over is None or wrap is not None else rule.over
                 if rule.joint:
                     sums.add_all(ports, function(g, *pick(saved)), g, node, rule)
-                else:  # no name here for what a rule returns: `is_ours` counts references
+                else:  # a name for the result would be one more reference, and `is_ours` counts them
                     sums.add(node.inputs[ports[0]], function(g, *pick(saved)), g, node, rule)
             except BaseException as error:
                 if errors.is_read_only(error):
@@ -118,7 +119,7 @@ def _walk(
 
 
 class _Sums:
-    """The gradients that have begun to arrive, by birth of their node: entries ``[node, sum, whether it is ours]``."""
+    """The partial sums of gradients, by birth of their node: entries ``[node, sum, whether the walk owns the sum]``."""
 
     __slots__ = ("entries", "heap", "wrap")
 
@@ -128,11 +129,11 @@ class _Sums:
         self.wrap = wrap
 
     def pop(self) -> list[Any]:
-        """The entry of the youngest node."""
+        """Remove and return the entry of the youngest node."""
         return self.entries.pop(-heappop(self.heap))
 
     def add(self, parent: Any, c: Any, g: Any, node: Node, rule: Any) -> None:
-        """Add the contribution `c` that `rule` made of `g` to the sum of `parent`."""
+        """Add `c`, the contribution that `rule` computed from `g`, to the sum of `parent`."""
         if (
             c.__class__ is not ndarray
             or c.shape != parent.shape
@@ -154,13 +155,13 @@ class _Sums:
             entry[2] = self.wrap is None
 
     def add_all(self, ports: Any, contributions: Any, g: Any, node: Node, rule: Any) -> None:
-        """Add what a joint rule returned, where it is wanted."""
+        """Add the contributions of a joint rule to the sums of the parents that need them."""
         for port, c in zip(ports, contributions, strict=True):
             if port is not None:
                 self.add(node.inputs[port], c, g, node, rule)
 
     def buffer(self, parent: Any) -> ndarray | None:
-        """The sum of `parent`, where a rule may add into it."""
+        """Return the sum of `parent` if a rule may add into it, else None."""
         entry = self.entries.get(parent.birth)
         if entry is None or self.wrap is not None or not (entry[2] or is_ours(entry[1])):
             return None
@@ -169,16 +170,19 @@ class _Sums:
 
 
 def _claim(root: Node | Leaf, place: Place | None) -> None:
-    """Mark `root` as walked at `place`; of two threads that walk the same graph, the second gets an error."""
+    """Mark `root` as walked at `place`. If two threads walk the same graph, the second raises an error."""
     if isinstance(root, Node):
-        with landing.lock:
+        with exclusive.lock:
             if root.walked is not None:
                 raise errors.walked_before(root)
             root.walked = place
 
 
 def _chosen(root: Node | Leaf, targets: Collection[Node | Leaf] | None) -> Callable[[Node], Any] | None:
-    """``node -> steps`` that lead to the targets, as an observer wants them; None for all of every plan."""
+    """Return the function ``node -> steps`` that chooses the steps of the walk, or None for all steps of every plan.
+
+    It chooses the steps that lead to the targets, and takes them from the observer if there is one.
+    """
     observed = current.get().steps
     if targets is None:
         return observed

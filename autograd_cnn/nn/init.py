@@ -1,4 +1,4 @@
-"""Initialisers, which draw the first weights of a layer: (shape, rng, dtype) -> array. Imports NumPy only."""
+"""Initialisers, which draw the initial weights of a layer: (shape, rng, dtype) -> array. Imports NumPy only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def he_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
-    """Draw from a normal distribution with variance ``2 / fan_in``: layers with ReLU keep the size of activations.
+    """Draw from a normal distribution with variance ``2 / fan_in``, so that ReLU layers keep the size of activations.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def he_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -
 
 
 def glorot_uniform(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
-    """Draw evenly from within ``sqrt(6 / (fan_in + fan_out))`` of 0: for activations that are linear near 0.
+    """Draw uniformly within ``sqrt(6 / (fan_in + fan_out))`` of 0, for activations that are linear near 0.
 
     Parameters as for `he_normal`; ``fan_out = H * W * O``.
 
@@ -61,7 +61,7 @@ def glorot_uniform(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float
 
 
 def small_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
-    """Draw from a normal distribution with deviation 0.01, for any shape: activations vanish in deep networks.
+    """Draw from a normal distribution with deviation 0.01, for any shape. In deep networks, activations then vanish.
 
     Parameters as for `he_normal`.
     """

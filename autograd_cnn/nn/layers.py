@@ -23,16 +23,16 @@ from autograd_cnn.ops.shapes import flatten
 Extent = int | tuple[int, int]
 
 
-def _generator(rng: Generator | None, who: str) -> Generator:
-    """Return `rng` if it is a generator, else raise.
+def _generator(rng: Generator | None, layer: str) -> Generator:
+    """Return `rng` if it is a generator, else raise an error.
 
     There is no default, and a seed is refused: with a hidden generator, a layer's first weights depend on the layers
     built before it, and layers that are each given the same seed start with the same weights.
     """
     if not isinstance(rng, Generator):
         raise TypeError(
-            f"{who}: rng is {'missing' if rng is None else repr(rng)}. One generator serves the whole model: "
-            f"rng = np.random.default_rng(0), then {who}(..., rng=rng)"
+            f"{layer}: rng is {'missing' if rng is None else repr(rng)}. One generator serves the whole model: "
+            f"rng = np.random.default_rng(0), then {layer}(..., rng=rng)"
         )
     return rng
 
@@ -65,9 +65,9 @@ class Conv2d(Module):
     Raises
     ------
     TypeError
-        `rng` is missing.
+        If `rng` is missing.
     ValueError
-        `groups` does not divide the channels.
+        If `groups` does not divide the channels.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class BatchNorm2d(Module):
 
     Training uses the mean and variance of the batch, and moves the running ones towards them, ``running = (1 -
     momentum) * running + momentum * batch``. Evaluation uses the running ones. As in PyTorch, the variance that
-    normalises a batch divides by n, and the one that moves the running variance by n - 1.
+    normalises a batch divides by n, and the one that enters the running variance by n - 1.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class BatchNorm2d(Module):
     Raises
     ------
     ValueError
-        A channel has only one value, in training.
+        In training, if a channel has only one value.
 
     References
     ----------
@@ -201,13 +201,13 @@ class BatchNorm2d(Module):
         return out
 
     def _move(self, running: Tensor, batch: NDArray[Any]) -> None:
-        """Move a running statistic. It gets a new array, because a graph from evaluation may hold the old one."""
+        """Move a running statistic. The buffer gets a new array, since a graph from evaluation may hold the old one."""
         moved = (1 - self.momentum) * running.data + self.momentum * batch
         running.data = moved.astype(running.dtype, copy=False)
 
 
 def _moments(out: Tensor, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean and variance of each channel of `x`, read from the tape if it saved them with ``batch_norm(x)``."""
+    """Return mean and variance of each channel of `x`, from the tape if the node of `out` saved them."""
     node = out._node
     mean = None if node is None else node.kept("mean_x")
     return moments(x) if mean is None else (mean, node.kept("variance_x"))
@@ -227,9 +227,9 @@ class Dropout(Module):
     Raises
     ------
     TypeError
-        `rng` is missing.
+        If `rng` is missing.
     ValueError
-        `p` is not a probability.
+        If `p` is not a probability.
     """
 
     def __init__(self, p: float = 0.5, rng: Generator | None = None) -> None:

@@ -19,7 +19,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.state import check_state
 
 Part = tuple[str, "Module | None", str, Any]
-"""Path, the module that holds it and under which key, and the part itself: a module or a leaf Tensor."""
+"""Path, owning module, key in that module, and the part itself, which is a module or a leaf Tensor."""
 
 Self = TypeVar("Self", bound="Module")
 
@@ -27,7 +27,7 @@ Self = TypeVar("Self", bound="Module")
 def _walk(
     value: Any, path: str = "", owner: Module | None = None, key: str = "", visited: set[int] | None = None
 ) -> Iterator[Part]:
-    """Yield the modules and leaf Tensors in a value, in order of assignment, a shared one once."""
+    """Yield the modules and leaf Tensors in a value, in order of assignment, each once."""
     visited = set() if visited is None else visited
     if isinstance(value, Module) or (isinstance(value, Tensor) and value.is_leaf):
         if id(value) in visited:
@@ -48,8 +48,8 @@ def _join(path: str, name: object) -> str:
 
 
 def _name(parts: Iterable[Part]) -> None:
-    """Name parts after their places. A part that was named by hand, or at another place, keeps its name."""
-    former: dict[int, str] = {}  # the paths that modules had before, which their parts may be named after
+    """Name parts after their places. A part that the user named, or that has another place, keeps its name."""
+    former: dict[int, str] = {}  # earlier paths of modules, after which their parts may be named
     for _, owner, key, value in parts:
         if owner is None:
             continue
@@ -105,7 +105,7 @@ class Module:
     path = ""
     training = True
 
-    if not TYPE_CHECKING:  # a checker is to find what is not there
+    if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing attributes
 
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(missing(name, type(self).__name__, [*vars(self), *dir(type(self))]))
@@ -124,7 +124,7 @@ class Module:
     def _listed_forward(self, *args: Any, **options: Any) -> Any:
         """Call `forward`, and list the call for `summary`."""
         call = [self, ""]
-        _thread.calls.append(call)  # before the modules that `forward` calls
+        _thread.calls.append(call)  # listed before the modules that `forward` calls
         out = self.forward(*args, **options)
         call[1] = _shape_text(out)
         return out
@@ -136,7 +136,7 @@ class Module:
         return {path: value for path, _, _, value in parts if isinstance(value, Tensor)}
 
     def _inventory(self) -> dict[int, tuple[str, Module, dict[str, Tensor]]]:
-        """Return, by id of each module, its path, the module, and the tensors that it holds directly."""
+        """Return path, module and the tensors that it holds directly, by id of the module."""
         found: dict[int, tuple[str, Module, dict[str, Tensor]]] = {}
         for path, owner, key, value in _walk(self):
             if isinstance(value, Module):
@@ -150,34 +150,34 @@ class Module:
         return (value for _, _, _, value in _walk(self) if isinstance(value, Module))
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Iterate over pairs of a path from here and a parameter, a shared one once."""
+        """Iterate over pairs of a path from here and a parameter, each parameter once."""
         return ((path, t) for path, t in self._tensors().items() if t.requires_grad)
 
     def parameters(self) -> Iterator[Tensor]:
-        """Iterate over the parameters, a shared one once, as an optimiser takes them."""
+        """Iterate over the parameters, each once, for an optimiser."""
         return (t for _, t in self.named_parameters())
 
     def train(self: Self, training: bool = True) -> Self:
-        """Switch this module and all below it to training; return it."""
+        """Switch this module and all below it to training, and return it."""
         for module in self.modules():
             module.training = training
         return self
 
     def eval(self: Self) -> Self:
-        """Switch to evaluation: batch norm uses its running statistics, dropout drops nothing; return it."""
+        """Switch to evaluation, and return it: batch norm uses its running statistics, and dropout drops nothing."""
         return self.train(False)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """Copy every parameter and buffer, by its path from here, a shared one once."""
+        """Return copies of all parameters and buffers by their paths from here, each once."""
         return {path: tensor.numpy() for path, tensor in self._tensors().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace every parameter and buffer by a copy from `state`, or none; a live graph keeps the old values.
+        """Load every parameter and buffer from `state`, or none if one does not match. Live graphs keep the old arrays.
 
         Raises
         ------
         ValueError
-            A name is missing or unexpected, or a shape or dtype differs. The message lists every difference.
+            If a name is missing or unexpected, or a shape or dtype differs. The message lists every difference.
 
         Examples
         --------
@@ -203,7 +203,7 @@ class Module:
             tensor.data = array
 
     def _described(self) -> str:
-        """``Conv2d(padding=1)``: the constructor's arguments that are attributes and differ from the defaults."""
+        """Format as ``Conv2d(padding=1)``, with the constructor's arguments that are attributes and no defaults."""
         attributes = vars(self)
         options = [
             f"{name}={attributes[name]!r}"
@@ -266,7 +266,7 @@ class Module:
         rows = [["layer", "kind", "output", "parameters"]]
         waiting = dict(inventory)
         for module, output in calls:
-            if id(module) in inventory:  # else `forward` made it
+            if id(module) in inventory:  # else `forward` created the module
                 path, _, own = inventory[id(module)]
                 count = f"{_count(own):,}" if waiting.pop(id(module), None) else "shared"
                 rows.append([path, module._described(), output, count])
@@ -294,7 +294,7 @@ def _shape_text(out: Any) -> str:
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
-    """Rows as lines with aligned columns, the last column to the right."""
+    """Format rows as lines with aligned columns, the last one flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]).rstrip() for row in rows]
 
@@ -305,7 +305,7 @@ class Sequential(Module):
     Raises
     ------
     TypeError
-        A layer is not a Module.
+        If a layer is not a Module.
 
     Examples
     --------

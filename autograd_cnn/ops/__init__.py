@@ -1,1 +1,1 @@
-"""Every primitive and its rules, one file a family. Imports kernels and the engine, nothing above."""
+"""Every primitive and its rules, one file per family. Imports kernels and the engine only."""

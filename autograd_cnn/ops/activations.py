@@ -1,4 +1,4 @@
-"""Activations, elementwise, and softmax over an axis: (...) -> (...)."""
+"""Elementwise activations, and softmax over an axis: (...) -> (...)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from autograd_cnn.ops.shapes import Axis
 
 @primitive(rectifies=True)
 def relu(x: Any) -> Any:
-    """Keeps what is positive and makes the rest 0: ``max(x, 0)``.
+    """Keeps positive numbers and sets the rest to 0: ``max(x, 0)``.
 
-    The gradient at 0 is 0. A NaN stays a NaN and lets `g` pass.
+    The gradient at 0 is 0. A NaN stays a NaN and passes `g` on.
 
     Examples
     --------
@@ -33,13 +33,13 @@ def relu(x: Any) -> Any:
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
 def relu_gradient(x: Any, y: Any) -> Any:
-    """Keeps `x` where `y`, a result of `relu`, is positive, and makes the rest 0."""
+    """Keeps `x` where `y`, a result of `relu`, is positive, and sets the rest to 0."""
     return elementwise.relu_gradient(x, y)
 
 
-# Recorded, the mask has to follow `out`.
+# While the walk is recorded, `out` must be an operand, since a plain mask would be a constant.
 relu.vjp(x=lambda g, out: where(out <= 0, 0, g) if isinstance(g, np.ndarray) else relu_gradient(g, out))
-# Of a transposed g the kernel's result would have another layout than the rule's, and sums of it other last bits.
+# For a transposed g, the kernel's result would differ from the rule's in layout, and sums over it in the last bits.
 relu.over(
     x=lambda g, out: (
         elementwise.relu_gradient(g, out, into=g if g.flags.writeable else None)
@@ -52,9 +52,9 @@ relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0.2)])
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """Keeps what is positive and multiplies the rest by `negative_slope`.
+    """Keeps positive numbers and multiplies the rest by `negative_slope`.
 
-    The gradient at 0 is the slope.
+    The gradient at 0 is `negative_slope`.
     """
     return np.where(x > 0, x, negative_slope * x)
 
@@ -64,10 +64,10 @@ leaky_relu.vjp(x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope
 
 @primitive
 def sigmoid(x: Any) -> Any:
-    """Squeezes every number in between 0 and 1, along an S: ``1 / (1 + exp(-x))``.
+    """Squeezes every number into the range from 0 to 1, along an S-curve: ``1 / (1 + exp(-x))``.
 
-    The logistic function, exact and silent at ``|x| = 1000``. In float32 it is 1, and flat, from 17 on: a loss on
-    logits (`bce_with_logits`) keeps the gradient.
+    This is the logistic function, exact and without warnings at ``|x| = 1000``. From 17 on, its float32 value is 1 and
+    its gradient 0. A loss on logits (`bce_with_logits`) keeps the gradient.
     """
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
@@ -80,7 +80,7 @@ sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
 def softplus(x: Any) -> Any:
     """Rounds the corner of `relu`: ``log(1 + exp(x))``.
 
-    Exact and silent at ``|x| = 1000``.
+    It is exact and without warnings at ``|x| = 1000``.
     """
     return np.logaddexp(x, 0)
 
@@ -92,7 +92,7 @@ softplus.vjp(x=lambda g, x: g * sigmoid(x))
 def silu(x: Any) -> Any:
     """Multiplies every number by its own sigmoid: ``x * sigmoid(x)``.
 
-    Also called swish; NaN at -inf.
+    It is also called swish. At -inf it is NaN.
     """
     return x * sigmoid(x)
 
@@ -107,10 +107,10 @@ silu.vjp(x=lambda g, x: g * _silu_slope(x))
 
 @lru_cache
 def _scaled_tail(degree: int) -> Any:
-    """Chebyshev coefficients of ``log(erfc(z)) + z**2`` as a function of ``t = 2 / (2 + z) in [0.1, 1]``, z >= 0.
+    """Interpolates ``log(erfc(z)) + z**2``, z >= 0, by a Chebyshev series in ``t = 2 / (2 + z)`` from 0.1 to 1.
 
-    The scaled tail is smooth there, so interpolation converges geometrically (Trefethen, Approximation Theory and
-    Approximation Practice, chapter 8); the nodes come from `math.erfc`.
+    This function of t is smooth, so the interpolation converges geometrically (Trefethen, Approximation Theory and
+    Approximation Practice, chapter 8). The values to interpolate come from `math.erfc`.
     """
 
     def tail(t: Any) -> Any:
@@ -122,7 +122,7 @@ def _scaled_tail(degree: int) -> Any:
 
 @primitive
 def normal_cdf(x: Any) -> Any:
-    """Says how likely a standard normal number is to be less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
+    """Computes the probability that a standard normal number is less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
     x = np.asarray(x)
     z = np.minimum(np.abs(x), 100.0) * math.sqrt(0.5)
     t = np.maximum(2 / (2 + z), 0.1)
@@ -141,7 +141,7 @@ normal_cdf.vjp(x=lambda g, x: g * _normal_density(x))
 def gelu(x: Any) -> Any:
     """Multiplies every number by its `normal_cdf`: ``x * normal_cdf(x)``.
 
-    Hendrycks and Gimpel, 2016; NaN at -inf.
+    At -inf it is NaN (D. Hendrycks, K. Gimpel, 2016).
     """
     return x * normal_cdf(x)
 
@@ -150,7 +150,7 @@ gelu.vjp(x=lambda g, x: g * (normal_cdf(x) + x * _normal_density(x)))
 
 
 def _in_rows(shape: tuple[int, ...], dtype: Any, axis: Axis) -> bool:
-    """Whether `axis` is the last, of more than one, and the kernels know the dtype."""
+    """Returns whether `axis` is the last of several axes, and the kernels support the shape and the dtype."""
     return axis in (-1, len(shape) - 1) and len(shape) > 1 and math.prod(shape) > 0 and dtype.char in "fd"
 
 
@@ -162,7 +162,7 @@ def _rows(rng: np.random.Generator) -> list[Any]:
 def softmax(x: Any, axis: Axis = -1) -> Any:
     """Turns scores into probabilities that sum to 1 over `axis`: ``exp(x) / sum(exp(x))``.
 
-    Exact and silent at ``|x| = 1000``; a row of -inf is NaN.
+    It is exact and without warnings at ``|x| = 1000``. A row of -inf gives NaN.
     """
     with np.errstate(invalid="ignore"):
         if _in_rows(x.shape, x.dtype, axis):
@@ -182,9 +182,9 @@ softmax.vjp(x=_softmax_rule)
 
 @primitive(examples=_rows)
 def log_softmax(x: Any, axis: Axis = -1) -> Any:
-    """Turns scores into logarithms of probabilities over `axis`: ``log(softmax(x))``.
+    """Turns scores into logarithms of probabilities, over `axis`: ``log(softmax(x))``.
 
-    Exact and silent at ``|x| = 1000``.
+    It is exact and without warnings at ``|x| = 1000``.
     """
     with np.errstate(invalid="ignore"):
         if _in_rows(x.shape, x.dtype, axis):

@@ -1,7 +1,7 @@
 """Elementwise arithmetic and functions: (...) -> (...), broadcasting like NumPy.
 
-Rules leave broadcasting to the walk. A rule is linear in `g`: an incoming zero gives exactly zero, even where the
-slope is infinite; `through` is the one place that sees to it.
+Rules leave broadcasting to the walk. Every rule is linear in `g`: an incoming zero gives exactly zero, even where the
+slope is infinite. `through` alone ensures this.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from autograd_cnn.engine.primitive import primitive
 
 
 def through(g: Any, slope: Any) -> Any:
-    """``g * slope``, and 0 where `g` is 0 and the slope is not finite.
+    """Returns ``g * slope``, but 0 where `g` is 0 and the slope is not finite.
 
     Masking on ``g == 0`` alone would be wrong: the rule would no longer be differentiable in `g`, and a jvp made of
     two vjps starts from ``g = 0``.
@@ -62,14 +62,14 @@ multiply.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
 def divide(x: Any, y: Any) -> Any:
     """Divides, element by element: ``x / y``.
 
-    IEEE at 0, where the gradient is 0 for ``g = 0``.
+    Division by 0 follows IEEE 754. Its gradient is 0 for ``g = 0``.
     """
     return np.divide(x, y)
 
 
 divide.vjp(
-    x=lambda g, y: through(g, divide(g.dtype.type(1), y)),  # of a plain number y: not float64
-    y=lambda g, y, out: through(g, -divide(out, y)),  # y * y could underflow
+    x=lambda g, y: through(g, divide(g.dtype.type(1), y)),  # 1 in g's dtype: 1 / (a plain y) would be float64
+    y=lambda g, y, out: through(g, -divide(out, y)),  # not x / (y * y), since y * y could underflow
 )
 
 
@@ -83,14 +83,14 @@ negative.vjp(x=lambda g: -g)
 
 
 def exponent_slope(x: Any, y: Any) -> Any:
-    """d x**y / d x, without a logarithm; 0 for y = 0 whatever x is."""
+    """Computes d x**y / d x without a logarithm: 0 where y = 0, for every x."""
     return y * power(x, y - 1) if np.all(y) else where(np.equal(y, 0), 0, y * power(x, y - 1))
 
 
 def base_slope(x: Any, y: Any, out: Any) -> Any:
-    """d x**y / d y: 0 at x = 0 for y >= 0, NaN for x < 0."""
+    """Computes d x**y / d y: 0 at x = 0 for y >= 0, NaN for x < 0."""
     flat = np.logical_and(np.equal(x, 0), np.greater_equal(y, 0))
-    return where(flat, 0, out * log(where(flat, out.dtype.type(1), x)))  # of a plain number x: not float64
+    return where(flat, 0, out * log(where(flat, out.dtype.type(1), x)))  # 1 in out's dtype: log(1) would be float64
 
 
 @primitive(
@@ -100,7 +100,7 @@ def base_slope(x: Any, y: Any, out: Any) -> Any:
 def power(x: Any, y: Any) -> Any:
     """Raises `x` to the power `y`: ``x ** y``.
 
-    For a constant `y` the gradient never computes ``log(x)``; d/dy is NaN for x < 0.
+    If `y` is a constant, the gradient does not need ``log(x)``. d/dy is NaN for x < 0.
     """
     return np.power(x, y)
 
@@ -113,7 +113,7 @@ power.vjp(
 
 @primitive
 def exp(x: Any) -> Any:
-    """Raises e, 2.718..., to the power `x`."""
+    """Raises e = 2.718... to the power `x`."""
     return np.exp(x)
 
 
@@ -122,7 +122,7 @@ exp.vjp(x=lambda g, out: through(g, out))
 
 @primitive
 def expm1(x: Any) -> Any:
-    """Computes ``exp(x) - 1``, and loses no digits near 0."""
+    """Computes ``exp(x) - 1`` without loss of digits near 0."""
     return np.expm1(x)
 
 
@@ -135,9 +135,9 @@ def _positive(rng: np.random.Generator) -> list[Any]:
 
 @primitive(examples=_positive)
 def log(x: Any) -> Any:
-    """Takes the natural logarithm: to which power e gives `x`.
+    """Takes the natural logarithm: the power to which e must be raised to give `x`.
 
-    It is -inf at 0, where the gradient is inf, and 0 for ``g = 0``.
+    At 0 the logarithm is -inf, and the gradient is inf, or 0 for ``g = 0``.
     """
     return np.log(x)
 
@@ -147,7 +147,7 @@ log.vjp(x=lambda g, x: through(g, divide(1, x)))
 
 @primitive(examples=_positive)
 def log1p(x: Any) -> Any:
-    """Computes ``log(1 + x)``, and loses no digits near 0."""
+    """Computes ``log(1 + x)`` without loss of digits near 0."""
     return np.log1p(x)
 
 
@@ -158,9 +158,9 @@ log1p.vjp(x=lambda g, x: through(g, divide(1, 1 + x)))
 def sqrt(x: Any) -> Any:
     """Takes the square root.
 
-    The gradient at 0 is inf, and 0 for ``g = 0``.
+    The gradient at 0 is inf, or 0 for ``g = 0``.
 
-    ``sqrt(sum(x * x))`` has no derivative at 0 and gives NaN there: add 1e-12 inside.
+    ``sqrt(sum(x * x))`` has no derivative at 0, and its gradient there is NaN: add 1e-12 under the root.
     """
     return np.sqrt(x)
 
@@ -207,7 +207,7 @@ cos.vjp(x=lambda g, x: -g * sin(x))
 
 @primitive
 def tanh(x: Any) -> Any:
-    """Squeezes every number in between -1 and 1, along an S: the hyperbolic tangent.
+    """Squeezes every number into the range from -1 to 1, along an S-curve: the hyperbolic tangent.
 
     Exact at ``|x| = 1000``.
     """
@@ -218,7 +218,7 @@ tanh.vjp(x=lambda g, out: g * (1 - out * out))
 
 
 def _share(wins: Any, ties: Any, x: Any, y: Any, dtype: Any) -> Any:
-    """1 where x wins, 1/2 at a tie, 1 where either is NaN: a NaN is never hidden."""
+    """Returns the share of the gradient for `x`: 1 where it wins, 1/2 at a tie, and 1 at a NaN, which stays visible."""
     lost = np.logical_or(np.isnan(x), np.isnan(y))
     return (np.logical_or(wins, lost) + 0.5 * ties).astype(dtype)
 
@@ -227,7 +227,7 @@ def _share(wins: Any, ties: Any, x: Any, y: Any, dtype: Any) -> Any:
 def maximum(x: Any, y: Any) -> Any:
     """Takes the larger of `x` and `y`, element by element.
 
-    NaN if either is; half the gradient each where they are equal.
+    The result is NaN where either is NaN. Where they are equal, each receives half of the gradient.
     """
     return np.maximum(x, y)
 
@@ -242,7 +242,7 @@ maximum.vjp(
 def minimum(x: Any, y: Any) -> Any:
     """Takes the smaller of `x` and `y`, element by element.
 
-    NaN if either is; half the gradient each where they are equal.
+    The result is NaN where either is NaN. Where they are equal, each receives half of the gradient.
     """
     return np.minimum(x, y)
 
@@ -257,7 +257,7 @@ minimum.vjp(
 def where(condition: Any, x: Any, y: Any) -> Any:
     """Takes `x` where `condition` holds, else `y`.
 
-    The branch not taken receives exactly 0, whatever stands there.
+    The branch that is not taken receives exactly 0, even if it is NaN or inf.
     """
     return np.where(condition, x, y)
 
@@ -272,7 +272,7 @@ where.vjp(
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """Limits every number to at least `min` and at most `max`.
 
-    The gradient is 1 on the bounds, 0 outside and at NaN.
+    The gradient is 1 inside and on the bounds, 0 outside and at NaN.
     """
     return np.clip(x, min, max)
 
@@ -289,9 +289,9 @@ clip.vjp(x=lambda g, x, min, max: g * _inside(x, min, max))
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
 def astype(x: Any, dtype: Any) -> Any:
-    """Keeps the numbers in another float dtype.
+    """Converts the numbers to another float dtype.
 
-    The walk brings the gradient back to the dtype of `x`.
+    The walk converts the gradient back to the dtype of `x`.
     """
     return x.astype(dtype)
 

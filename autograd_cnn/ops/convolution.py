@@ -1,8 +1,8 @@
-"""Convolution, its input gradient and its weight gradient: three primitives whose rules are each other.
+"""Convolution, its input gradient and its weight gradient: three primitives that are each other's rules.
 
-Images are NHWC, weights HWIO. With ``y = conv(x, w)`` linear in each argument, ``gx = conv_transpose(g, w)`` and
-``gw = weight_gradient(x, g)`` are its two adjoints; each of the three is bilinear in the other two's arguments, so
-every order of derivative stays inside the family. The arithmetic is in `autograd_cnn.kernels.convolution`.
+Images are NHWC, weights HWIO. ``y = conv(x, w)`` is linear in each argument, and its two adjoints are
+``gx = conv_transpose(g, w)`` and ``gw = weight_gradient(x, g)``. Each of the three is bilinear, with the other two as
+its adjoints, so derivatives of every order stay in the family. The arithmetic is in `autograd_cnn.kernels.convolution`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Margins = Extent | Literal["same"] | Padding
 
 
 def pair(value: Any, name: str) -> Pair:
-    """An int, or a pair of ints, as a pair."""
+    """Returns an int, or a pair of ints, as a pair."""
     if isinstance(value, (int, np.integer)):
         return int(value), int(value)
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(v, (int, np.integer)) for v in value):
@@ -31,7 +31,7 @@ def pair(value: Any, name: str) -> Pair:
 
 
 def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
-    """`padding` (int, pair, "same", or a (before, after) pair for each axis) as ((top, bottom), (left, right))."""
+    """Turns `padding` (int, pair, "same", or a (before, after) pair per axis) into ((top, bottom), (left, right))."""
     if isinstance(padding, str):
         if padding != "same":
             raise ValueError(f'padding is {padding!r}\npadding takes an int, a pair, or "same"')
@@ -45,12 +45,12 @@ def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair) -> Pad
         rows, columns = pair(padding, "padding")
         result = (rows, rows), (columns, columns)
     if min(*result[0], *result[1]) < 0:
-        raise ValueError(f"padding is {padding!r}\npadding is 0 or more; to cut a margin off: x[:, 1:-1, 1:-1]")
+        raise ValueError(f"padding is {padding!r}\npadding is 0 or more. To cut off a margin: x[:, 1:-1, 1:-1]")
     return result
 
 
 def check_window(x: Any, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair) -> None:
-    """Raise unless `x` is a batch of images that the window fits into."""
+    """Raises an error unless `x` is a batch of images that the window fits into."""
     if x.ndim != 4:
         raise ValueError(f"x is {x.ndim}-dimensional, want (N, H, W, C)\nOne image: x[None]")
     if min(stride) < 1 or min(dilation) < 1 or min(kernel) < 1:
@@ -67,17 +67,17 @@ def check_window(x: Any, kernel: Pair, stride: Pair, padding: Padding, dilation:
 
 
 def _other_order(x: Any, w: Any, groups: int) -> str:
-    """What to do about images in NCHW, weights in OIHW, or both, where the shapes look like that; else ""."""
+    """Suggests to transpose images in NCHW, weights in OIHW, or both, if the shapes look like that; else returns ""."""
     x_cure, w_cure = "x looks like NCHW: x.transpose(0, 2, 3, 1)", "w looks like OIHW: w.transpose(2, 3, 1, 0)"
     oihw = w.shape[2] == w.shape[3] and w.shape[0] != w.shape[1]  # the kernel is square in that order only
-    first = x.shape[1] if x.ndim == 4 else 0
-    if oihw and w.shape[1] * groups in (first, x.shape[-1]):
+    channels = x.shape[1] if x.ndim == 4 else 0
+    if oihw and w.shape[1] * groups in (channels, x.shape[-1]):
         return w_cure if w.shape[1] * groups == x.shape[-1] else f"{x_cure}; {w_cure}"
-    return x_cure if first == w.shape[2] * groups else ""
+    return x_cure if channels == w.shape[2] * groups else ""
 
 
 def _check(x: Any, w: Any, b: Any, channels: int, outputs: int, groups: int) -> None:
-    """Channels of images, weights and bias against each other; all given as the convolution sees them."""
+    """Checks the channels of images, weights and bias of `conv2d` against each other."""
     if w.ndim != 4:
         raise ValueError(f"w is {w.ndim}-dimensional, want (KH, KW, C // groups, O), HWIO")
     if channels % groups or outputs % groups:
@@ -91,7 +91,7 @@ def _check(x: Any, w: Any, b: Any, channels: int, outputs: int, groups: int) -> 
         )
     if b is not None and b.shape != (outputs,):
         cure = _other_order(x, w, groups) if b.shape == w.shape[:1] else ""
-        raise ValueError(f"b is {b.shape}, want ({outputs},): one number an output channel\n{cure}")
+        raise ValueError(f"b is {b.shape}, want ({outputs},): one number per output channel\n{cure}")
 
 
 def _geometry(kernel: Pair, stride: Extent, padding: Margins, dilation: Extent) -> tuple[Pair, Padding, Pair]:
@@ -120,10 +120,10 @@ def conv2d(
 ) -> Any:
     """Slides small weights over a batch of images and sums the products under them: a convolution.
 
-    Two-dimensional; strictly a cross-correlation, as the weights are not flipped.
+    Strictly, this is a two-dimensional cross-correlation, since the weights are not flipped.
 
-    The output has ``(H + padding - dilation * (KH - 1) - 1) // stride + 1`` rows, where `padding` counts both sides:
-    a stride that does not divide floors, and rows that no window sees get gradient 0.
+    The output has ``(H + padding - dilation * (KH - 1) - 1) // stride + 1`` rows, where `padding` counts both sides.
+    The division rounds down. Rows that no window covers get gradient 0.
 
     Parameters
     ----------
@@ -133,9 +133,9 @@ def conv2d(
     stride, dilation : int or pair
     padding : int, pair, or "same"
         Zeros around the image: on both sides of each axis, or ((top, bottom), (left, right)). "same" keeps the size
-        at stride 1; of an odd number the bottom and the right get the larger half.
+        at stride 1; if it needs an odd number of zeros, the bottom and the right get one more.
     groups : int
-        Groups of input channels that see only their own outputs.
+        Number of groups of channels. The outputs of a group depend only on the input channels of that group.
 
     Returns
     -------
@@ -144,9 +144,9 @@ def conv2d(
     Raises
     ------
     ValueError
-        Where shapes do not fit each other, or the kernel is larger than the padded image.
+        If the shapes do not match, or the kernel is larger than the padded image.
     TypeError
-        Where `x` holds integers.
+        If `x` holds integers.
 
     References
     ----------
@@ -170,7 +170,7 @@ def conv2d(
 def _transposed_size(
     shape: Shape, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, output_padding: Pair
 ) -> tuple[int, int, int]:
-    """(N, H, W) of a transposed convolution's result."""
+    """Returns (N, H, W) of the result of a transposed convolution."""
     size = [
         (n - 1) * s - before - after + d * (k - 1) + 1 + extra
         for n, k, s, (before, after), d, extra in zip(
@@ -205,28 +205,28 @@ def conv_transpose2d(
     dilation: Extent = 1,
     groups: int = 1,
 ) -> Any:
-    """Spreads every number over a window, by weights: the input gradient of `conv2d`, same `w` and options.
+    """Spreads every number over a window, by weights: the input gradient of `conv2d` with the same `w` and options.
 
     Parameters
     ----------
     x : (N, H, W, O)
     w : (KH, KW, C // groups, O)
-        As `conv2d` takes it from C to O channels; here they go from O to C.
+        The weights of a `conv2d` from C to O channels, here used from O to C.
     b : (C,), optional
     stride, padding, dilation, groups
-        Of that convolution.
+        Those of that `conv2d`.
     output_padding : int or pair
-        Rows and columns added at the end, where a stride does not tell the size.
+        Rows and columns to add at the end: with a stride, `conv2d` maps images of several sizes to one size.
 
     Returns
     -------
     (N, H', W', C)
-        With ``H' = (H - 1) * stride - padding + dilation * (KH - 1) + 1 + output_padding`` and `padding` of both sides.
+        With ``H' = (H - 1) * stride - padding + dilation * (KH - 1) + 1 + output_padding``. `padding` sums both sides.
 
     Raises
     ------
     ValueError
-        Where shapes do not fit each other.
+        If the shapes do not match.
 
     Examples
     --------
@@ -236,11 +236,11 @@ def conv_transpose2d(
     (1, 8, 8, 3)
     """
     if x.ndim != 4 or w.ndim != 4 or x.shape[-1] != w.shape[-1]:
-        raise ValueError(f"x {x.shape} and w {w.shape}\nThe last axis of both counts the channels that go in")
+        raise ValueError(f"x {x.shape} and w {w.shape}\nThe last axis of both counts the input channels")
     channels = w.shape[2] * groups
     _check(x, w, None, channels, x.shape[-1], groups)
     if b is not None and b.shape != (channels,):
-        raise ValueError(f"b is {b.shape}, want ({channels},): one number an output channel")
+        raise ValueError(f"b is {b.shape}, want ({channels},): one number per output channel")
     stride, padding, dilation = _geometry(w.shape[:2], stride, padding, dilation)
     extra = pair(output_padding, "output_padding")
     shape = (*_transposed_size(x.shape, w.shape[:2], stride, padding, dilation, extra), channels)
@@ -263,9 +263,9 @@ def conv2d_weight_gradient(
     dilation: Extent = 1,
     groups: int = 1,
 ) -> Any:
-    """Computes the gradient of `conv2d` for `w`.
+    """Computes the gradient of `conv2d` with respect to `w`.
 
-    From x (N, H, W, C) and gy (N, H', W', O) to `w_shape`.
+    `x` is (N, H, W, C), `gy` is (N, H', W', O), and the result has `w_shape`.
     """
     stride, padding, dilation = _geometry(w_shape[:2], stride, padding, dilation)
     return kernels.conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups)
@@ -274,7 +274,7 @@ def conv2d_weight_gradient(
 def conv2d_input_gradient(
     g: Any, w: Any, x_shape: Shape, stride: Extent, padding: Margins, dilation: Extent, groups: int
 ) -> Any:
-    """`conv_transpose2d` to the very size of the image, rows that no window saw included."""
+    """Calls `conv_transpose2d` for the exact size of the image, including rows that no window covered."""
     kernel = w.shape[:2]
     s, p, d = _geometry(kernel, stride, padding, dilation)
     _, height, width = _transposed_size(g.shape, kernel, s, p, d, (0, 0))

@@ -1,4 +1,4 @@
-"""Products of matrices."""
+"""Products of matrices, and of arrays in general."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from autograd_cnn.ops.shapes import reshape, transpose
 
 
 def _swap(x: Any) -> Any:
-    """The last two axes exchanged."""
+    """Exchanges the last two axes."""
     axes = tuple(range(len(x.shape)))
     return transpose(x, (*axes[:-2], axes[-1], axes[-2]))
 
@@ -30,7 +30,7 @@ def _row(x: Any) -> Any:
 
 
 def _as_matrices(g: Any, x_ndim: int, y_ndim: int) -> Any:
-    """`g` with the axes that NumPy drops for one-dimensional operands."""
+    """Restores the axes of `g` that NumPy drops for one-dimensional operands."""
     if y_ndim == 1:
         g = _column(g)
     return _row(g) if x_ndim == 1 else g
@@ -70,7 +70,7 @@ def _matrices(rng: np.random.Generator) -> list[Any]:
 def matmul(x: Any, y: Any) -> Any:
     """Multiplies matrices, rows by columns: ``x @ y``.
 
-    With NumPy's rules for vectors and stacks of matrices.
+    Vectors and stacks of matrices follow NumPy's rules.
     """
     if np.ndim(x) and np.ndim(y) and x.shape[-1] != y.shape[-min(y.ndim, 2)]:
         raise ValueError(f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {y.shape[-min(y.ndim, 2)]}")
@@ -84,7 +84,7 @@ matmul.vjp(
 
 
 def _flat(x: Any) -> Any:
-    """(..., n) -> (rows, n)."""
+    """Joins all axes but the last: (..., n) -> (rows, n)."""
     return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
@@ -112,12 +112,12 @@ def linear(x: Any, w: Any, b: Any = None) -> Any:
     Raises
     ------
     ValueError
-        Where the shapes do not fit.
+        If the shapes do not match.
     """
     if w.ndim != 2 or x.shape[-1:] != w.shape[:1]:
         raise ValueError(
             f"x {x.shape} @ w {w.shape}: {x.shape[-1] if x.ndim else 'no axis'} is not {w.shape[0]}\n"
-            "x's last axis counts what w's first one does"
+            "x's last axis and w's first must have the same length"
             + (". w looks like (out, in): w.T" if x.ndim and x.shape[-1:] == w.shape[1:] else "")
         )
     if b is not None and b.shape != w.shape[1:]:
@@ -136,7 +136,7 @@ linear.vjp(
 
 
 def _letters(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[str], str]:
-    """Subscripts with the ellipsis spelled out: one string an operand, and the output's."""
+    """Returns the subscripts of each operand, and of the output, with letters in place of the ellipsis."""
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     terms = inputs.split(",")
     if len(terms) != len(shapes):
@@ -147,21 +147,21 @@ def _letters(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[s
     free = [c for c in string.ascii_letters if c not in subscripts]
     hidden = [len(s) - len(t.replace("...", "")) if "..." in t else 0 for t, s in zip(terms, shapes, strict=True)]
     spare = "".join(free[: max(hidden)])
-    spelled = [t.replace("...", spare[len(spare) - n :]) for t, n in zip(terms, hidden, strict=True)]
-    return spelled, output.replace("...", spare)
+    expanded = [t.replace("...", spare[len(spare) - n :]) for t, n in zip(terms, hidden, strict=True)]
+    return expanded, output.replace("...", spare)
 
 
 def _swapped(
     subscripts: str, shapes: Sequence[tuple[int, ...]], position: int
 ) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
-    """The subscripts of a rule: the operand at `position` swapped for `g`, which comes first.
+    """Returns the subscripts of the rule for the operand at `position`, in which `g` is the first operand.
 
-    What is summed comes back. A letter that the operand repeats meets an identity matrix, one that only it has meets
-    ones: the extents of both follow.
+    The rule restores the summed axes. If the operand repeats a letter, the rule multiplies by an identity matrix. If no
+    other term has a letter, it multiplies by ones. The sizes of these matrices and of these ones are returned, too.
     """
     terms, output = _letters(subscripts, shapes)
     pairs = [p for term, shape in zip(terms, shapes, strict=True) for p in zip(term, shape, strict=True)]
-    extents = dict(sorted(pairs, key=lambda pair: pair[1]))  # the largest stays
+    extents = dict(sorted(pairs, key=lambda pair: pair[1]))  # keeps the largest extent of a letter: the others are 1
     others = [output, *terms[:position], *terms[position + 1 :]]
     free = iter([c for c in string.ascii_letters if c not in "".join((*terms, output))])
     target, repeated = "", []
@@ -184,10 +184,10 @@ def _einsum_rule(
 
 
 def _einsum_flops(subscripts: str, operands_shape: Sequence[tuple[int, ...]]) -> int:
-    """A multiplication and an addition for every combination of the letters."""
+    """Counts a multiplication and an addition for every combination of the letters."""
     terms, _ = _letters(subscripts, operands_shape)
     letters = [p for term, shape in zip(terms, operands_shape, strict=True) for p in zip(term, shape, strict=True)]
-    return 2 * math.prod(dict(sorted(letters, key=lambda pair: pair[1])).values())  # the largest extent stays
+    return 2 * math.prod(dict(sorted(letters, key=lambda pair: pair[1])).values())  # keeps the largest of a letter
 
 
 @primitive(
@@ -200,9 +200,9 @@ def _einsum_flops(subscripts: str, operands_shape: Sequence[tuple[int, ...]]) ->
     flops=_einsum_flops,
 )
 def einsum(subscripts: str, *operands: Any) -> Any:
-    """Multiplies, and sums along axes called by letters: ``einsum("ij,jk->ik", x, y)`` is ``x @ y``.
+    """Multiplies operands and sums over axes, named by letters: ``einsum("ij,jk->ik", x, y)`` is ``x @ y``.
 
-    Einstein summation, with ellipsis and repeated indices.
+    This is Einstein summation, with ellipses and repeated indices.
     """
     return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
 

@@ -1,7 +1,7 @@
-"""Losses: predictions and targets to one number, or with ``reduction="none"`` to one number an element.
+"""Losses, which turn predictions and targets into one number, or with ``reduction="none"`` one number per element.
 
-"mean" is over all elements (of `cross_entropy`: over the rows). Only the loss divides by the batch; optimisers never
-do. Predictions and targets have equal shapes: nothing is broadcast.
+"mean" is the mean over all elements, and in `cross_entropy` over the rows. Only the loss divides by the batch size;
+optimisers never do. Predictions and targets must have equal shapes: nothing is broadcast.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _reduce(values: Any, reduction: Reduction) -> Any:
 
 
 def _divided(g: Any, count: int, reduction: Reduction) -> Any:
-    """The adjoint of `_reduce`, but for the repeating, which is left to broadcasting."""
+    """Applies the adjoint of `_reduce`, except that it leaves the repetition of `g` to broadcasting."""
     return g / max(count, 1) if reduction == "mean" else g
 
 
@@ -51,7 +51,7 @@ def _binary_targets(y: Any) -> None:
     if np.size(y) and not (np.min(y) >= 0 and np.max(y) <= 1):
         bad = np.max(y) if not np.max(y) <= 1 else np.min(y)
         raise ValueError(
-            f"targets reach {bad:g}, must lie in [0, 1]\nClass ids: cross_entropy(logits, labels), "
+            f"targets reach {bad:g}, but must lie in [0, 1]\nClass ids: cross_entropy(logits, labels), "
             "or np.eye(10, dtype=np.float32)[labels]"
         )
 
@@ -65,8 +65,8 @@ def _pair_examples(rng: np.random.Generator) -> list[Any]:
 def bce(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far probabilities are from their targets: ``-(y log p + (1 - y) log(1 - p))``.
 
-    Binary cross-entropy. Logarithms are kept above -100 and ``p (1 - p)`` in the gradient above 1e-12, so that 0
-    and 1 give finite numbers; one warning says so. `bce_with_logits` needs neither.
+    This is binary cross-entropy. Logarithms are at least -100, and ``p (1 - p)`` in the gradient is at least 1e-12, so
+    that probabilities of 0 and 1 give finite numbers, and a warning. `bce_with_logits` needs no such bounds.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def bce(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     Raises
     ------
     ValueError
-        Where shapes differ, or a number is outside [0, 1].
+        If the shapes differ, or a number is outside [0, 1].
 
     Examples
     --------
@@ -94,13 +94,13 @@ def bce(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     p = np.asarray(p)
     if p.size and not (p.min() >= 0 and p.max() <= 1) and not np.isnan(p).any():
         raise ValueError(
-            f"p runs from {p.min():g} to {p.max():g}, must lie in [0, 1]\nOf logits: bce_with_logits(z, y)"
+            f"p runs from {p.min():g} to {p.max():g}, but must lie in [0, 1]\nFor logits: bce_with_logits(z, y)"
         )
     _binary_targets(y)
-    sure = int(np.count_nonzero((p == 0) | (p == 1)))
-    if sure and is_recording():
+    saturated = int(np.count_nonzero((p == 0) | (p == 1)))
+    if saturated and is_recording():
         warn(
-            f"bce: {sure} of {p.size} probabilities are exactly 0 or 1; their gradient is clipped. "
+            f"bce: {saturated} of {p.size} probabilities are exactly 0 or 1; their gradient is clipped. "
             "Keep the logits: bce_with_logits"
         )
     with np.errstate(divide="ignore"):
@@ -120,7 +120,7 @@ bce.vjp(
 def bce_with_logits(z: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far ``sigmoid(z)`` is from its targets: ``softplus(z) - z y``.
 
-    Binary cross-entropy of logits, exact and silent at ``|z| = 1000``.
+    This is binary cross-entropy of logits, exact and without warnings at ``|z| = 1000``.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def bce_with_logits(z: Any, y: Any, reduction: Reduction = "mean") -> Any:
     Raises
     ------
     ValueError
-        Where shapes differ, or a target is outside [0, 1].
+        If the shapes differ, or a target is outside [0, 1].
     """
     _same_shape(z, y)
     _binary_targets(y)
@@ -149,7 +149,7 @@ bce_with_logits.vjp(
 
 
 def _one_hot(labels: Any, classes: int) -> Any:
-    """True where a class is the label: (...) -> (..., classes)."""
+    """Returns True where a class is the label: (...) -> (..., classes)."""
     return np.asarray(labels)[..., None] == np.arange(classes)
 
 
@@ -159,11 +159,11 @@ def _check_labels(logits: Any, labels: Any) -> None:
         if labels.shape != logits.shape:
             raise ValueError(f"labels {labels.shape} {labels.dtype}\nIntegers {rows}, or probabilities {logits.shape}")
     elif labels.shape != rows:
-        cure = "labels[:, 0]?" if labels.shape == (*rows, 1) else f"One integer a row: {rows}"
+        cure = "labels[:, 0]?" if labels.shape == (*rows, 1) else f"One integer per row: {rows}"
         if labels.shape == logits.shape:
             cure += ", labels.argmax(-1); or probabilities, labels.astype(np.float32)"
         elif labels.shape == rows[:1]:
-            cure += ". One an image: ag.flatten(x, 1) before the last layer"
+            cure += ". One per image: ag.flatten(x, 1) before the last layer"
         raise ValueError(f"labels {labels.shape}, logits {logits.shape}\n{cure}")
     elif labels.size and (labels.min() < 0 or labels.max() >= classes):
         where = tuple(int(i[0]) for i in np.nonzero((labels < 0) | (labels >= classes)))
@@ -174,12 +174,12 @@ def _check_labels(logits: Any, labels: Any) -> None:
 
 
 def _classes(labels: Any) -> bool:
-    """Whether `labels` are integers, not probabilities."""
+    """Returns whether `labels` are integers, not probabilities."""
     return np.asarray(labels).dtype.kind in "iu"
 
 
 def _target(logits: Any, labels: Any, smoothing: float) -> Any:
-    """What softmax should be: a row of probabilities for each label, or of truth values where that is as good."""
+    """Returns the target of softmax for each label: a row of probabilities, or of truth values for plain class ids."""
     if smoothing == 0:
         return _one_hot(labels, logits.shape[-1]) if _classes(labels) else np.asarray(labels).astype(logits.dtype)
     return _target(logits, labels, 0).astype(logits.dtype) * (1 - smoothing) + smoothing / logits.shape[-1]
@@ -198,7 +198,7 @@ def _logits(rng: np.random.Generator) -> list[Any]:
 def cross_entropy(logits: Any, labels: Any, reduction: Reduction = "mean", label_smoothing: float = 0.0) -> Any:
     """Measures how little probability the right class has: ``-log softmax(logits)[label]``.
 
-    Cross-entropy over the last axis.
+    This is cross-entropy over the last axis.
 
     Parameters
     ----------
@@ -206,9 +206,9 @@ def cross_entropy(logits: Any, labels: Any, reduction: Reduction = "mean", label
     labels : (...) of int, or (..., K)
         Class ids 0..K-1, or probabilities.
     reduction : {"mean", "sum", "none"}
-        Over the rows.
+        How to combine the losses of the rows.
     label_smoothing : float
-        Share of every target that is spread evenly over the classes.
+        The share of every target that is spread evenly over all classes.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: Reduction = "mean", label
     Raises
     ------
     ValueError
-        Where labels are out of range or of the wrong shape.
+        If labels are out of range or have the wrong shape.
 
     Examples
     --------
@@ -240,14 +240,14 @@ def cross_entropy(logits: Any, labels: Any, reduction: Reduction = "mean", label
 
 
 def _excess(logits: Any, labels: Any, smoothing: float) -> Any:
-    """How much more probability each class has than it should, in rows whose target need not sum to 1."""
+    """Returns the gradient of the loss of each row: softmax less the target, for targets of any sum."""
     if _classes(labels):
         return softmax(logits) - _target(logits, labels, smoothing)
     target = _target(logits, labels, smoothing)
     return softmax(logits) * np.sum(target, axis=-1, keepdims=True) - target
 
 
-cross_entropy.vjp(  # labels, integers or not, are data: no rule
+cross_entropy.vjp(  # no rule for labels, which are data even if they are floats
     logits=lambda g, logits, labels, reduction, label_smoothing: (
         (g[..., None] if reduction == "none" else _divided(g, math.prod(logits.shape[:-1]), reduction))
         * _excess(logits, labels, label_smoothing)
@@ -261,7 +261,7 @@ cross_entropy.vjp(  # labels, integers or not, are data: no rule
 def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far predictions are from their targets: ``(p - y)**2``.
 
-    Mean squared error.
+    This is the mean squared error.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     Raises
     ------
     ValueError
-        Where shapes differ.
+        If the shapes differ.
     """
     _same_shape(p, y)
     return _reduce(np.square(p - y), reduction)

@@ -17,14 +17,14 @@ X = TypeVar("X", bound=Any)
 
 
 def _statistics(x: Any, eps: float) -> tuple[Any, Any]:
-    """Centred `x`, and 1 / its standard deviation, per channel (last axis)."""
+    """Returns `x` less its mean, and 1 / its standard deviation, per channel (last axis)."""
     axes = tuple(range(len(x.shape) - 1))
     centred = x - mean(x, axes)
     return centred, divide(1, sqrt(mean(centred * centred, axes) + eps))
 
 
 def _common(*arrays: Any) -> list[Any]:
-    """Arrays in their common dtype."""
+    """Converts arrays to their common dtype."""
     dtype = np.result_type(*arrays)
     return [a.astype(dtype, copy=False) for a in arrays]
 
@@ -39,7 +39,7 @@ def _common(*arrays: Any) -> list[Any]:
 def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5) -> Any:
     """Brings each channel to mean 0 and variance 1, then scales and shifts it.
 
-    Channels are the last axis; mean and variance are over all others.
+    Channels are the last axis. Mean and variance are taken over all others.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5) -> Any:
     w, b : (C,)
         Scale and shift.
     eps : float
-        Added to the variance, inside the root: a constant channel gives the shift, and finite gradients.
+        Added to the variance under the root, so that a constant channel gives the shift, and finite gradients.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5) -> Any:
     Raises
     ------
     ValueError
-        Where `w` or `b` is not (C,).
+        If `w` or `b` does not have shape (C,).
 
     References
     ----------
@@ -76,7 +76,7 @@ def _batch_norm_rules(g: Any, x: Any, w: Any, eps: float, mean_x: Any, variance_
     """gx = w * s * (g - mean(g) - n * mean(g * n)), where n = (x - mean) * s, s = 1 / sqrt(variance + eps)"""
     if isinstance(g, np.ndarray) and g.dtype == x.dtype == variance_x.dtype == w.dtype:
         return kernels.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
-    # Recorded, for derivatives of derivatives: mean and scale have a history of their own.
+    # For derivatives of derivatives the rule is recorded, with mean and scale as functions of x.
     axes = tuple(range(len(x.shape) - 1))
     centred, scale = _statistics(x, eps)
     normal = centred * scale
@@ -89,9 +89,9 @@ batch_norm.vjp(x=_batch_norm_rules, w=_batch_norm_rules, b=_batch_norm_rules)
 
 
 def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
-    """`x` with a share `p` of its elements set to 0 and the others scaled by 1 / (1 - p).
+    """Sets a share `p` of the elements of `x` to 0, and scales the others by 1 / (1 - p).
 
-    The mask is a constant of the graph, drawn once from `rng`: drawing it again needs the generator's state.
+    The mask is a constant of the graph, drawn once from `rng`. To draw it again, restore the state of `rng`.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
     p : float
         Probability of dropping, in [0, 1].
     rng : numpy.random.Generator
-        Where the mask comes from; not needed for ``p = 0``.
+        Draws the mask; not needed for ``p = 0``.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
     Raises
     ------
     ValueError
-        Where `p` is not a probability, or `rng` is missing.
+        If `p` is not a probability, or `rng` is missing.
 
     References
     ----------

@@ -1,7 +1,7 @@
 """Pooling over windows of NHWC images: any kernel and stride, overlapping windows included.
 
 Maximum pooling gathers elements and its gradient scatters them back: `max_unpool2d` and `max_gather2d` are adjoints of
-each other. Average pooling is linear, and `avg_unpool2d` its adjoint. The arithmetic is in
+each other. Average pooling is linear, and `avg_unpool2d` is its adjoint. The arithmetic is in
 `autograd_cnn.kernels.pooling`.
 """
 
@@ -51,8 +51,8 @@ def _pools(rng: np.random.Generator) -> list[Any]:
 def max_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0) -> Any:
     """Takes the largest number of every window.
 
-    Ties go to the first in row-major order, all of the gradient with them; a NaN wins; padding never does. Where
-    windows overlap, gradients add up.
+    At a tie, the first in row-major order wins and receives all of the gradient. A NaN wins, and padding never does.
+    Where windows overlap, gradients add up.
 
     Parameters
     ----------
@@ -61,17 +61,17 @@ def max_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, paddin
     stride : int or pair, optional
         Default: `kernel_size`.
     padding : int or pair
-        Less than the kernel.
+        On each side, less than the kernel.
 
     Returns
     -------
     (N, H', W', C)
-        With ``H' = (H + padding - kernel) // stride + 1`` and `padding` of both sides.
+        With ``H' = (H + padding - kernel) // stride + 1``, where `padding` counts both sides.
 
     Raises
     ------
     ValueError
-        Where the window is larger than the padded image.
+        If the window is larger than the padded image.
 
     Examples
     --------
@@ -99,9 +99,9 @@ def _argmax_examples(rng: np.random.Generator, shape: Shape, gradient: bool) -> 
 def max_unpool2d(
     x: Any, argmax: Any, shape: Shape, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0
 ) -> Any:
-    """Puts each number where its window had its maximum, and 0 elsewhere.
+    """Puts each number at the place of the maximum of its window, and 0 elsewhere.
 
-    Zeros of `shape` (N, H, W, C), to which `x` is added.
+    The result has `shape` (N, H, W, C). Numbers that meet at one place are added.
     """
     return kernels.max_unpool2d(x, argmax, shape, *_window(kernel_size, stride, padding))
 
@@ -110,7 +110,7 @@ def max_unpool2d(
 def max_gather2d(
     x: Any, argmax: Any, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0
 ) -> Any:
-    """Takes the number of every window of `x` that `argmax` points at."""
+    """Takes from every window of `x` the number at which `argmax` points."""
     return kernels.max_gather2d(x, argmax, *_window(kernel_size, stride, padding))
 
 
@@ -135,9 +135,9 @@ max_gather2d.vjp(
 def avg_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0) -> Any:
     """Takes the mean of every window.
 
-    The zeros of the padding count in the divisor.
+    The divisor counts the zeros of the padding, too.
 
-    Parameters, result and errors as for `max_pool2d`.
+    Parameters, result and errors are those of `max_pool2d`.
 
     Examples
     --------
@@ -159,9 +159,9 @@ def avg_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, paddin
 def avg_unpool2d(
     x: Any, shape: Shape, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0
 ) -> Any:
-    """Shares every number out evenly over its window, to `shape`.
+    """Spreads every number evenly over its window, in images of `shape`.
 
-    The adjoint of `avg_pool2d`.
+    This is the adjoint of `avg_pool2d`.
     """
     return kernels.avg_unpool2d(x, shape, *_window(kernel_size, stride, padding))
 

@@ -1,4 +1,4 @@
-"""Sums, means and their kin over axes, as NumPy has them: ``(x, axis=None, keepdims=False)``."""
+"""Sums, means and other reductions over axes, with NumPy's parameters: ``(x, axis=None, keepdims=False)``."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from autograd_cnn.ops.shapes import Axis, broadcast_to, reshape
 
 
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """`axis` as a tuple of non-negative axes."""
+    """Returns `axis` as a tuple of non-negative axes."""
     if axis is None:
         return tuple(range(ndim))
     return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 def _kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
-    """`shape` with 1 for each axis in `axis`."""
+    """Returns `shape` with 1 for each axis in `axis`."""
     axes = _axes(axis, len(shape))
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
 def spread(g: Any, shape: tuple[int, ...], axis: Axis = None, keepdims: bool = False) -> Any:
-    """`g` repeated along the axes that a reduction of `shape` removed: the adjoint of `sum`."""
+    """Repeats `g` along the axes that a reduction of `shape` removed: the adjoint of `sum`."""
     return broadcast_to(g if keepdims or axis is None else reshape(g, _kept(shape, axis)), shape)
 
 
@@ -46,7 +46,7 @@ def _examples(rng: np.random.Generator) -> list[Any]:
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Adds up the numbers along `axis`, or all of them.
 
-    The sum of nothing is 0.
+    The sum of no numbers is 0.
 
     Examples
     --------
@@ -68,7 +68,7 @@ sum.vjp(x=lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims))
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Takes the mean of the numbers along `axis`, or of all of them.
 
-    The mean of nothing is NaN.
+    The mean of no numbers is NaN.
     """
     return np.mean(x, axis=axis, keepdims=keepdims)
 
@@ -79,7 +79,7 @@ mean.vjp(
 
 
 def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any) -> Any:
-    """1 / (number of ties) at the extreme elements, 0 elsewhere, NaN where the extreme is NaN."""
+    """Returns 1 / (number of ties) at the extreme elements, 0 elsewhere, and NaN where the extreme is NaN."""
     ties = x == extreme
     return (ties / ties.sum(axis=axis, keepdims=True)).astype(dtype)
 
@@ -88,12 +88,12 @@ def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any) -> Any:
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Takes the largest number along `axis`, or of all.
 
-    NaN if one is there; ties share the gradient evenly.
+    The result is NaN if one of the numbers is. Ties share the gradient evenly.
 
     Raises
     ------
     ValueError
-        For the maximum of nothing.
+        If there are no numbers.
     """
     return np.max(x, axis=axis, keepdims=keepdims)
 
@@ -102,12 +102,12 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Takes the smallest number along `axis`, or of all.
 
-    NaN if one is there; ties share the gradient evenly.
+    The result is NaN if one of the numbers is. Ties share the gradient evenly.
 
     Raises
     ------
     ValueError
-        For the minimum of nothing.
+        If there are no numbers.
     """
     return np.min(x, axis=axis, keepdims=keepdims)
 
@@ -121,7 +121,7 @@ for _extreme in (max, min):
 
 
 def _shifted(x: Any, axis: Axis) -> Any:
-    """`x` less the first element along `axis`: the variance of equal numbers is then exactly 0."""
+    """Subtracts the first element along `axis`, so that the variance of equal numbers is exactly 0."""
     axes = _axes(axis, len(x.shape))
     return x - x[tuple(slice(1) if i in axes else slice(None) for i in range(len(x.shape)))]
 
@@ -132,7 +132,7 @@ def _centred(x: Any, axis: Axis) -> Any:
 
 
 def _freedom(shape: tuple[int, ...], axis: Axis, ddof: int) -> float:
-    """1 / (count - ddof), inf if that is 0."""
+    """Returns 1 / (count - ddof), or inf if count equals ddof."""
     return float(np.divide(1.0, _count(shape, axis) - ddof))
 
 
@@ -140,7 +140,7 @@ def _freedom(shape: tuple[int, ...], axis: Axis, ddof: int) -> float:
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Measures the spread along `axis`: the mean square of the distances from the mean.
 
-    Divided by count - `ddof`; gradient 0 where all are equal.
+    The sum of squares is divided by count - `ddof`. The gradient is 0 where all numbers are equal.
     """
     return np.var(_shifted(x, axis), axis=axis, ddof=ddof, keepdims=keepdims)
 
@@ -156,7 +156,7 @@ var.vjp(
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """Measures the spread along `axis`: the square root of `var`.
 
-    Gradient 0 where all are equal.
+    The gradient is 0 where all numbers are equal.
     """
     return np.std(_shifted(x, axis), axis=axis, ddof=ddof, keepdims=keepdims)
 
@@ -173,9 +173,9 @@ std.vjp(x=lambda g, x, axis, ddof, keepdims: spread(g, x.shape, axis, keepdims) 
 
 @primitive(examples=_examples)
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Rounds the corners of the maximum over `axis`: ``log(sum(exp(x)))``.
+    """Computes a smooth maximum over `axis`: ``log(sum(exp(x)))``.
 
-    Exact at ``|x| = 1000``; -inf beside numbers is ignored.
+    It is exact at ``|x| = 1000``. A -inf among finite numbers adds nothing.
     """
     top = np.max(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
@@ -185,7 +185,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _shares(x: Any, out: Any, axis: Axis, keepdims: bool) -> Any:
-    """softmax of `x`; divided by its sum, since the rounding of a large `out` scales all of it."""
+    """Returns the softmax of `x`, divided by its sum, since the rounding error of a large `out` scales all of it."""
     e = exp(x - spread(out, x.shape, axis, keepdims))
     return e / sum(e, axis, keepdims=True)
 

@@ -1,4 +1,4 @@
-"""Shapes and indexing: the same elements elsewhere. All are linear; each rule puts elements back."""
+"""Operations that move elements: shapes and indexing. All are linear, and their rules move elements back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 
 def _inverse(axes: Sequence[int] | None, ndim: int) -> tuple[int, ...] | None:
-    """The order of axes that undoes `axes`."""
+    """Returns the order of axes that undoes `axes`."""
     return None if axes is None else tuple(np.argsort(np.ravel(axes) % ndim).tolist())
 
 
@@ -40,7 +40,7 @@ transpose.vjp(x=lambda g, axes: transpose(g, _inverse(axes, len(g.shape))))
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), 1)])
 def flatten(x: Any, start_axis: int = 0) -> Any:
-    """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` is (N, H * W * C)."""
+    """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` has shape (N, H * W * C)."""
     return np.reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
 
 
@@ -69,7 +69,7 @@ expand_dims.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
     """Repeats `x` until it has `shape`.
 
-    Its derivative is the walk's own un-broadcasting.
+    Its rule returns `g`, which the walk sums over the repeated axes.
     """
     return np.broadcast_to(x, shape)
 
@@ -82,12 +82,12 @@ broadcast_to.vjp(x=lambda g: g)
     examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 1))], 1), ([rng.normal(size=(2, 3))] * 3,)],
 )
 def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Any:
-    """Joins tensors along an axis they have."""
+    """Joins tensors along an existing axis."""
     return np.concatenate(tensors, axis)
 
 
 def _slab(g: Any, position: int, shapes: Sequence[tuple[int, ...]], axis: int | None) -> Any:
-    """The part of `g` that came from the tensor at `position`."""
+    """Returns the part of `g` for the tensor at `position`."""
     if axis is None:
         sizes = [int(np.prod(shape)) for shape in shapes]
         start = int(np.sum(sizes[:position]))
@@ -113,7 +113,7 @@ stack.vjp(tensors=lambda g, position, axis: g[(slice(None),) * (axis % len(g.sha
 
 
 def _pairs(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
-    """NumPy's shorthand for padding as one (before, after) an axis."""
+    """Expands NumPy's shorthand for padding to one (before, after) pair per axis."""
     return [(int(before), int(after)) for before, after in np.broadcast_to(pad_width, (ndim, 2))]
 
 
@@ -123,7 +123,7 @@ def _pairs(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
 def pad(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
     """Puts a margin of a constant around `x`.
 
-    `pad_width` is an int, one (before, after), or one pair an axis.
+    `pad_width` is an int, one (before, after) pair, or one pair per axis.
     """
     return np.pad(x, _pairs(pad_width, x.ndim), constant_values=constant_values)
 
@@ -139,7 +139,7 @@ pad.vjp(x=lambda g, x_shape, pad_width: _crop(g, x_shape, pad_width))
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 1)])
 def flip(x: Any, axis: Axis = None) -> Any:
-    """Turns the order round along `axis`, or along all axes."""
+    """Reverses the order of the elements along `axis`, or along all axes."""
     return np.flip(x, axis)
 
 
@@ -161,13 +161,13 @@ def _indexing(rng: np.random.Generator) -> list[Any]:
 def getitem(x: Any, index: Any) -> Any:
     """Picks elements: ``x[index]``.
 
-    Basic, boolean and integer-array indexing; an element taken twice receives twice.
+    An index may be basic, boolean or an integer array. An element that is picked twice receives both gradients.
     """
     return x[index]
 
 
 def _add_at(buffer: Any, g: Any, index: Any) -> None:
-    """``buffer[index] += g``, adding up where an integer index repeats."""
+    """Computes ``buffer[index] += g``, and adds up where an integer index repeats."""
     basic = all(
         isinstance(i, (int, slice, type(None), type(...))) for i in (index if isinstance(index, tuple) else (index,))
     )
@@ -181,7 +181,7 @@ def _add_at(buffer: Any, g: Any, index: Any) -> None:
 def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Adds `x` to zeros of `shape`, at `index`.
 
-    The adjoint of indexing.
+    This is the adjoint of indexing.
     """
     out = np.zeros(shape, x.dtype)
     _add_at(out, x, index)
@@ -205,7 +205,7 @@ def _along(indices: Any, axis: int, ndim: int) -> tuple[Any, ...]:
     ],
 )
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Picks elements at integer `indices` along `axis`, or of the flattened `x`."""
+    """Picks elements at integer `indices` along `axis`, or from the flattened `x`."""
     return np.take(x, indices, axis)
 
 

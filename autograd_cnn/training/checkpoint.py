@@ -1,6 +1,6 @@
-"""Checkpoints: a run may stop after any step and resume in another process, and ends with the same bits.
+"""Checkpoints, from which a run that stopped after any step resumes, in another process too, with the same bits.
 
-One checksummed safetensors file holds all that decides the next step: parameters and buffers, the state of the
+One checksummed safetensors file holds all that determines the next step: parameters and buffers, the state of the
 optimiser, the number of the step (hence the place in the schedule), the order of the images and the place in it, and
 the state of every random generator. Imports its neighbour `history`, `nn`, `optim`, `data` and `arrayfile`.
 """
@@ -48,12 +48,12 @@ def save_checkpoint(
     generators : dict of str to numpy.random.Generator, optional
         Other generators that the run draws from.
     state : dict, optional
-        Anything else that the run needs and JSON can hold.
+        Anything else that the run needs, as far as JSON can hold it.
 
     Raises
     ------
     OSError
-        The file cannot be written.
+        If the file cannot be written.
     """
     arrays, settings = _split(model, optimiser)
     bits = {name: g.bit_generator.state for name, g in _generators(model, generators).items()}
@@ -74,14 +74,14 @@ def load_checkpoint(
     Returns
     -------
     dict
-        The `state` that was given to `save_checkpoint`.
+        The `state` that was passed to `save_checkpoint`.
 
     Raises
     ------
     CheckpointError
-        The file is damaged, or belongs to another model, optimiser or kind of generator.
+        If the file is damaged, or belongs to another model, optimiser or kind of generator.
     OSError
-        The file cannot be read.
+        If the file cannot be read.
     """
     state, restore = _read_checkpoint(path, model, optimiser, generators)
     restore()
@@ -125,7 +125,7 @@ def _read_checkpoint(
 
 
 def _split(model: Any, optimiser: Optimiser) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The arrays of a model and its optimiser, by name, and the settings of the optimiser."""
+    """Return the arrays of a model and its optimiser, by name, and the settings of the optimiser."""
     if isinstance(model, Module):
         weights = model.state_dict()
     else:
@@ -137,7 +137,7 @@ def _split(model: Any, optimiser: Optimiser) -> tuple[dict[str, Array], dict[str
 
 
 def _generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str, Generator]:
-    """Every generator that a run draws from, by name. A shared one has two names, and one state under both."""
+    """Return every generator that a run draws from, by name. A shared one has several names."""
     modules = model.modules() if isinstance(model, Module) else ()
     found = {f"{m.path}.{name}": g for m in modules for name, g in vars(m).items() if isinstance(g, Generator)}
     return {**found, **(others or {})}
@@ -153,9 +153,9 @@ class Run:
         self.history = History(name)
         self.rng = rng
         self.sizes = {"images": images, "batch_size": batch_size}
-        self.steps_per_pass = math.ceil(images / max(batch_size, 1))  # `batches` raises for less than 1
+        self.steps_per_pass = math.ceil(images / max(batch_size, 1))  # `batches` raises an error for less than 1
         self.order: Any = None  # state of the generator before it drew the order of this pass
-        self.correct = self.seconds = 0.0  # labels and time in this pass
+        self.correct = self.seconds = 0.0  # number of correct labels, and time, in this pass
 
     @property
     def generators(self) -> dict[str, Generator]:
@@ -167,16 +167,16 @@ class Run:
 
     @property
     def closed(self) -> int:
-        """Number of steps in the passes that have an Epoch."""
+        """The number of steps in the passes that have an Epoch."""
         return self.history.epochs[-1].step if self.history.epochs else 0
 
     def images(self, step: int) -> int:
-        """Number of images in the first `step` steps."""
+        """Return the number of images in the first `step` steps."""
         passes, batches = divmod(step, self.steps_per_pass)
         return passes * self.sizes["images"] + batches * self.sizes["batch_size"]
 
     def batches(self, images: Array, labels: Array) -> Iterator[tuple[Array, Array]]:
-        """Yield the batches of this pass that remain."""
+        """Yield the remaining batches of this pass."""
         done = self.step - self.closed
         remaining = batches(images, labels, self.sizes["batch_size"], self.rng)
         if self.rng is None or not done:
@@ -220,11 +220,11 @@ class Run:
         Raises
         ------
         CheckpointError
-            The checkpoint does not fit.
+            If the checkpoint does not match.
         """
         state, restore = _read_checkpoint(path, model, optimiser, self.generators)
         if state.get("sizes") != self.sizes:
-            raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, this has {self.sizes}")
+            raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
         self.history = replace(History.from_record(state["history"]), name=self.history.name)
         self.order, self.correct, self.seconds = state["order"], float(state["right"]), float(state["seconds"])
         restore()

@@ -19,9 +19,9 @@ from autograd_cnn.files import write_atomically
 class Epoch:
     """The figures of one pass over the images.
 
-    `loss` and `accuracy` are means over the pass, while the model was changing; accuracies are shares of the images.
-    Figures that were not computed are NaN: of validation without validation images, accuracies where outputs or
-    labels name no classes.
+    `loss` and `accuracy` are means over the pass, during which the model changed. Accuracies are shares of the images.
+    Figures that were not computed are NaN: those of validation if there are no validation images, and accuracies if
+    outputs or labels are not classes.
     """
 
     step: int
@@ -80,7 +80,7 @@ class History:
         Raises
         ------
         ValueError
-            The file holds no History.
+            If the file holds no History.
         """
         with open(path, "rb") as file:
             try:
@@ -90,7 +90,7 @@ class History:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> History:
-        """Build a History from what `dataclasses.asdict` made of one, and JSON of that."""
+        """Build a History from the dict that `dataclasses.asdict` made of one, also after a round trip through JSON."""
         epochs = [
             Epoch(int(epoch["step"]), **{name: float(x) for name, x in epoch.items() if name != "step"})
             for epoch in record["epochs"]
@@ -105,11 +105,11 @@ class Evaluation:
     Attributes
     ----------
     loss : float
-        Of the whole set.
+        The loss of the whole set.
     accuracy : float
-        Share of the images whose label has the largest output; NaN where outputs or labels name no classes.
+        Share of the images whose label has the largest output; NaN if outputs or labels are not classes.
     outputs : array, (N, ...)
-        Of the model.
+        The outputs of the model.
     confusion : array, (K, K) int64
         Number of images of each class (rows) that the model took for each class (columns); empty without classes.
     """

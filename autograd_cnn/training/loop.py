@@ -1,4 +1,4 @@
-"""The training loop: a batch, forward, backward, a step of the optimiser; predictions and their evaluation.
+"""The training loop (batch, forward, backward, step of the optimiser), predictions, and their evaluation.
 
 Imports its neighbours, `nn`, `optim`, `data` and the engine.
 """
@@ -58,34 +58,34 @@ def fit(
 ) -> History:
     """Train: take a batch, run forward and backward, step the optimiser, repeat.
 
-    Ctrl-C ends the run after the current step and keeps its results; a second one ends it at once.
+    Ctrl-C ends the run after the current step and keeps its results; a second Ctrl-C ends it at once.
 
     Parameters
     ----------
     model : callable
-        Images (Tensor) to outputs: a Module, or a plain function. If a function hides a Module, its mode is not
-        switched and its buffers are not saved.
+        Images (Tensor) to outputs: a Module, or a plain function. If a function hides a Module, `fit` neither switches
+        the mode of the Module nor saves its buffers.
     loss : callable
-        ``loss(outputs, labels)``, with a batch of the labels as they were given, to a Tensor of one number.
+        ``loss(outputs, labels)`` returns a Tensor of one number. `labels` is a batch of the labels below.
     optimiser : SGD, Adam, AdamW
         Holds the parameters.
     images : array, (N, H, W, C), NHWC
         uint8 images are converted by `as_float32`, a batch at a time; floats are taken as they are.
     labels : array, (N,) integer, or (N, ...)
     rng : numpy.random.Generator or None
-        Shuffles the images before each pass, and augments; None keeps their order.
+        Shuffles the images before each pass, and augments them. None keeps their order.
     epochs, steps : int
-        Length of the whole run, one of the two: passes over the images, or batches.
+        The length of the whole run, in passes over the images or in batches. Pass one of the two.
     batch_size : int
         The last batch of a pass may be smaller.
     schedule : callable, optional
-        Number of a step, from 0, to its learning rate. Default: `optimiser.lr` stays.
+        The number of a step, from 0, to its learning rate. Default: `optimiser.lr` stays as it is.
     augment : callable, optional
-        ``augment(images, rng)`` on each batch before its conversion, such as `autograd_cnn.data.augment`.
+        ``augment(images, rng)``, called on each batch before its conversion, such as `autograd_cnn.data.augment`.
     validation : (images, labels), optional
         Evaluated after each pass.
     checkpoint : path, optional
-        File that is written after each pass and at the end. If it exists, training resumes from it: give the same
+        A file that is written after each pass and at the end. If it exists, training resumes from it: pass the same
         arguments. A plain function that draws random numbers must draw them from `rng`.
     every : int, optional
         Write the checkpoint after every so many steps as well.
@@ -101,11 +101,11 @@ def fit(
     Raises
     ------
     FloatingPointError
-        The loss is not finite. The message names the step, and the first operation that was not finite.
+        If the loss is not finite. The message names the step, and the first operation that was not finite.
     CheckpointError
-        `checkpoint` is damaged, or belongs to another model or run.
+        If `checkpoint` is damaged, or belongs to another model or run.
     TypeError, ValueError
-        The arguments do not fit one another.
+        If the arguments do not match each other.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def fit(
     _check_arguments(locals())
     run = Run(name, rng, len(images), batch_size)
     total = steps if steps is not None else (epochs or 0) * run.steps_per_pass
-    say = _say if progress else lambda line: None
+    report = _report if progress else lambda line: None
 
     def save() -> None:
         if checkpoint is not None:
@@ -130,7 +130,7 @@ def fit(
 
     if checkpoint is not None and os.path.exists(checkpoint):
         run.resume(checkpoint, model, optimiser)
-        say(f"resuming after step {run.step:,}, from {checkpoint}")
+        report(f"resuming after step {run.step:,}, from {checkpoint}")
     with _in_mode(model, training=True), _ctrl_c() as interrupt, _bar(run, total, progress) as bar:
         while run.closed < total and not interrupt.is_set():
             for x, y in islice(run.batches(images, labels), max(total - run.step, 0)):
@@ -149,7 +149,7 @@ def fit(
             run.close(evaluate(model, loss, *validation, batch_size=batch_size) if validation else None)
             if complete:
                 save()
-            say(f"epoch {len(run.history.epochs)}/{math.ceil(total / run.steps_per_pass)}: {run.history.epochs[-1]}")
+            report(f"epoch {len(run.history.epochs)}/{math.ceil(total / run.steps_per_pass)}: {run.history.epochs[-1]}")
         run.history.interrupted = run.closed < total
     return run.history
 
@@ -170,11 +170,11 @@ def _step(
     run.add(value.item(), _correct(outputs.data, y), time.perf_counter() - began)
 
 
-def _check_arguments(given: Mapping[str, Any]) -> None:
-    """Raise unless the arguments of `fit`, by name, have the right kinds and fit one another."""
-    if (given["epochs"] is None) == (given["steps"] is None):
-        raise TypeError("fit: give one of epochs= and steps=")
-    kinds: dict[str, tuple[Any, str]] = {
+def _check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Raise an error unless the arguments of `fit`, by name, have the right types and match each other."""
+    if (arguments["epochs"] is None) == (arguments["steps"] is None):
+        raise TypeError("fit: pass one of epochs= and steps=")
+    types: dict[str, tuple[Any, str]] = {
         "model": (Callable, "a Module, or a function of images"),
         "loss": (Callable, "a function such as ag.cross_entropy"),
         "optimiser": (Optimiser, "one such as ag.optim.Adam(model.parameters())"),
@@ -186,18 +186,18 @@ def _check_arguments(given: Mapping[str, Any]) -> None:
         "schedule": (Callable | None, "a function of the number of a step"),
         "validation": (tuple | list | None, "(images, labels)"),
     }
-    for name, (kind, want) in kinds.items():
-        if not isinstance(given[name], kind):
-            raise TypeError(f"fit: {name} is {type(given[name]).__name__}, want {want}")
-    if given["augment"] is not None and given["rng"] is None:
+    for name, (expected, want) in types.items():
+        if not isinstance(arguments[name], expected):
+            raise TypeError(f"fit: {name} is {type(arguments[name]).__name__}, want {want}")
+    if arguments["augment"] is not None and arguments["rng"] is None:
         raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
-    images, labels = len(given["images"]), len(given["labels"])
+    images, labels = len(arguments["images"]), len(arguments["labels"])
     if not images == labels > 0:
         raise ValueError(f"fit: {images:,} images and {labels:,} labels, want equally many and at least one")
 
 
 def _check_loss(value: Any, run: Run) -> None:
-    """Raise if the loss is not finite; warn of dead layers, once a pass."""
+    """Raise an error if the loss is not finite, and warn of dead layers, once per pass."""
     if not isinstance(value, Tensor):
         raise TypeError(
             f"fit: the loss is {type(value).__name__}, want a Tensor: model and loss must not leave the graph, "
@@ -226,7 +226,7 @@ def _warn_of_dead_layers(root: Node) -> None:
 def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
     """Run a model on any number of images, a batch at a time, and record nothing.
 
-    A Module runs in evaluation mode, and returns to the mode that it was in.
+    A Module runs in evaluation mode, and afterwards returns to its earlier mode.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
 
 
 def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size: int = 100) -> Evaluation:
-    """Compute loss, accuracy and confusions of a model on a set of images.
+    """Compute the loss, the accuracy and the confusion matrix of a model on a set of images.
 
     Parameters
     ----------
@@ -292,13 +292,13 @@ def _are_classes(outputs: Array, labels: Array) -> bool:
 
 
 def _correct(outputs: Array, labels: Array) -> float:
-    """Number of labels that have the largest output; NaN without classes."""
+    """Return the number of labels that have the largest output, or NaN if there are no classes."""
     return float(np.count_nonzero(outputs.argmax(-1) == labels)) if _are_classes(outputs, labels) else math.nan
 
 
 @contextmanager
 def _in_mode(model: Any, training: bool) -> Iterator[None]:
-    """Switch a Module to training or evaluation, and each part of it back in the end."""
+    """Switch a Module to training or evaluation, and each of its parts back at the end."""
     before = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
     try:
         for module, _ in before:
@@ -311,7 +311,7 @@ def _in_mode(model: Any, training: bool) -> Iterator[None]:
 
 @contextmanager
 def _ctrl_c() -> Iterator[threading.Event]:
-    """Yield an event that the first Ctrl-C sets, so that no step is cut short. A handler of the user's own stays."""
+    """Yield an event that the first Ctrl-C sets, so that no step is cut short. A handler of the user stays in place."""
     event = threading.Event()
 
     def handle(signum: int, frame: Any) -> None:
@@ -342,7 +342,7 @@ def _bar(run: Run, total: int, progress: bool) -> Any:
     )
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     """Write a line above the bar."""
     from tqdm import tqdm
 

@@ -191,7 +191,7 @@ def test_malformed_examples_are_rejected(examples):
     with pytest.raises(AssertionError) as caught:
         conformance(one(lambda x: -x, examples=examples, x=lambda g: -g))
     assert str(caught.value) == (
-        "<lambda>: examples makes a list of the arguments of calls: [(x, w), ((x, w), {'stride': 2})]"
+        "<lambda>: examples must return a list of arguments of calls: [(x, w), ((x, w), {'stride': 2})]"
     )
 
 

@@ -132,7 +132,7 @@ def test_checkpoint_refuses_a_result_that_changed(layers):
     x, (w, *_) = layers
     out = ag.checkpoint(lambda h: h @ w, x)
     w.data = w.data + 1
-    with pytest.raises(RuntimeError, match="did a parameter change since"):
+    with pytest.raises(RuntimeError, match="did a parameter change"):
         out.sum().backward()
     assert x.grad is None
     rng = np.random.default_rng(0)

@@ -115,7 +115,8 @@ def user_softplus():
 
 @says(
     TypeError,
-    "my_softplus.vjp(x): asks for 'ouput'. It can have g, out, x, x_shape, out_shape. Did you mean 'out'?",
+    "my_softplus.vjp(x): the rule has an unknown parameter 'ouput'. It can have g, out, x, x_shape, out_shape. "
+    "Did you mean 'out'?",
     cure=lambda: user_softplus().vjp(x=lambda g, out: g * (1 - np.exp(-out))),
 )
 def test_a_rule_that_asks_for_an_unknown_name():

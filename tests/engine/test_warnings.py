@@ -50,18 +50,18 @@ def test_a_running_total_that_is_never_walked():
 # Numbers that leave the graph
 
 
-@warns(UserWarning, "float(loss) leaves the graph; if meant: loss.item()", cure=lambda: leaf().item())
+@warns(UserWarning, "float(loss) leaves the graph. If that is intended: loss.item()", cure=lambda: leaf().item())
 def test_float_of_a_live_tensor():
     loss = named(leaf(2).sum(), "loss")
     assert float(loss) == 1.0  # here
 
 
-@warns(UserWarning, "float(w) leaves the graph; if meant: w.item()", cure=lambda: leaf().item())
+@warns(UserWarning, "float(w) leaves the graph. If that is intended: w.item()", cure=lambda: leaf().item())
 def test_float_of_a_variable():
     math.sin(leaf(name="w"))  # here
 
 
-@warns(UserWarning, "float(loss) leaves the graph; if meant: loss.item()")
+@warns(UserWarning, "float(loss) leaves the graph. If that is intended: loss.item()")
 def test_an_element_set_to_a_live_tensor():
     history = np.zeros(2)
     history[1] = named(leaf(2).sum(), "loss")  # here

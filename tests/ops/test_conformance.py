@@ -328,7 +328,7 @@ REFUSED = [
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=0), r"Each is 1 or more"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=2, padding="same"), r"keeps its size only at stride 1"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=1.5), r"stride takes an int, or a pair of ints"),
-    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 3, 4))), r"The last axis of both counts the channels"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 3, 4))), r"The last axis of both counts the input channels"),
     (lambda x: ag.conv_transpose2d(x, np.ones((1, 1, 2, 3)), padding=9), r"the result would be"),
     (lambda x: ag.max_pool2d(x, 2, padding=2), r"Some windows would see no pixel at all"),
     (lambda x: ag.max_pool2d(x, 9), r"height 4 \+ 0 \+ 0 padding < kernel 9"),

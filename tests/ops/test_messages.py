@@ -114,7 +114,7 @@ def test_labels_in_a_column():
     cross_entropy: labels (3, 3), logits (3, 3)
       logits (3, 3) float32    labels (3, 3) int64
       at {here}
-      One integer a row: (3,), labels.argmax(-1); or probabilities, labels.astype(np.float32)
+      One integer per row: (3,), labels.argmax(-1); or probabilities, labels.astype(np.float32)
     """,
     cure=lambda: [ag.cross_entropy(leaf(3, 3), y) for y in (np.eye(3).argmax(-1), np.eye(3).astype(np.float32))],
 )
@@ -128,7 +128,7 @@ def test_one_hot_labels_of_integers():
     cross_entropy: labels (2,), logits (2, 8, 8, 3)
       logits (2, 8, 8, 3) float32    labels (2,) int64
       at {here}
-      One integer a row: (2, 8, 8). One an image: ag.flatten(x, 1) before the last layer
+      One integer per row: (2, 8, 8). One per image: ag.flatten(x, 1) before the last layer
     """,
     cure=lambda: ag.cross_entropy(ag.flatten(leaf(2, 8, 8, 3), 1), np.zeros(2, np.int64)),
 )
@@ -152,7 +152,7 @@ def test_labels_of_floats():
 @says(
     ValueError,
     """
-    bce_with_logits: targets reach 9, must lie in [0, 1]
+    bce_with_logits: targets reach 9, but must lie in [0, 1]
       z (2,) float32    y (2,) int64
       at {here}
       Class ids: cross_entropy(logits, labels), or np.eye(10, dtype=np.float32)[labels]
@@ -166,10 +166,10 @@ def test_class_ids_into_a_binary_loss():
 @says(
     ValueError,
     """
-    bce: p runs from 0.5 to 1.5, must lie in [0, 1]
+    bce: p runs from 0.5 to 1.5, but must lie in [0, 1]
       p (2,) float64    y (2,) float64
       at {here}
-      Of logits: bce_with_logits(z, y)
+      For logits: bce_with_logits(z, y)
     """,
 )
 def test_logits_into_a_loss_of_probabilities():
@@ -237,7 +237,7 @@ def test_weights_in_another_order(x, w, cure):
 @says(
     ValueError,
     """
-    conv2d: b is (16,), want (3,): one number an output channel
+    conv2d: b is (16,), want (3,): one number per output channel
       x (8, 32, 32, 3) float32    w (16, 3, 3, 3) float32    b (16,) float32
       at {here}
       w looks like OIHW: w.transpose(2, 3, 1, 0)
@@ -254,7 +254,7 @@ def test_weights_in_another_order_that_only_the_bias_shows():
     linear: x (4, 3) @ w (10, 3): 3 is not 10
       x (4, 3) float32    w (10, 3) float32
       at {here}
-      x's last axis counts what w's first one does. w looks like (out, in): w.T
+      x's last axis and w's first must have the same length. w looks like (out, in): w.T
     """,
     cure=lambda: ag.linear(leaf(4, 3), leaf(10, 3).T),
 )
@@ -294,7 +294,7 @@ def test_a_kernel_larger_than_the_image():
     linear: x (64, 400) @ w (512, 10): 400 is not 512
       x (64, 400) float32    w fc.w (512, 10) float32
       at {here}
-      x's last axis counts what w's first one does
+      x's last axis and w's first must have the same length
       x is flatten ({flat}) of (64, 5, 5, 16), and 5*5*16 = 400
     """,
     cure=lambda: ag.linear(leaf(64, 5, 5, 16).flatten(1), leaf(400, 10)),

@@ -188,7 +188,7 @@ def test_a_checkpoint_of_such_a_loop_is_none_of_fit(tmp_path):
     _, model, optimiser = line()
     rng = np.random.default_rng(0)
     save_checkpoint(tmp_path / "c", model, optimiser, {"fit": rng}, {"epoch": 3})
-    with pytest.raises(CheckpointError, match="of a run with None, this has {'images': 60, 'batch_size': 20}"):
+    with pytest.raises(CheckpointError, match="of a run with None, want {'images': 60, 'batch_size': 20}"):
         train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
 
 

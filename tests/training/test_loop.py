@@ -100,8 +100,8 @@ def test_targets_that_name_no_classes_have_no_accuracy():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "fit: give one of epochs= and steps="),
-        ({"epochs": 1, "steps": 1}, "fit: give one of epochs= and steps="),
+        ({}, "fit: pass one of epochs= and steps="),
+        ({"epochs": 1, "steps": 1}, "fit: pass one of epochs= and steps="),
         ({"epochs": 1.5}, "fit: epochs is float, want an int"),
         ({"steps": "2"}, "fit: steps is str, want an int"),
         ({"epochs": 1, "rng": 0}, "fit: rng is int, want np.random.default_rng\\(0\\)"),
