@@ -74,7 +74,7 @@ def tile_size(size: int) -> int:
 
 
 def map_images(function: Callable[..., Result], *arrays: Array, products: bool = False) -> list[Result]:
-    """Call ``function(*blocks)`` on the same few images of each array at a time; return the results (see `map_tiles`)."""
+    """Call ``function(*blocks)`` on the same few images of each array at a time; return the results, in order."""
     # Blocks fill twice the cache: their passes are short, and a thread may wait for the interpreter between two.
     blocks = tiles(len(arrays[0]), 1, sum(a[:1].nbytes for a in arrays) // 2)
     return map_tiles(lambda index: function(*(a[blocks[index][0]] for a in arrays)), len(blocks), products)
