@@ -1,4 +1,4 @@
-"""The player in a browser: every step by keyboard, numbers equal to `.grad`, and nothing asked of the network."""
+"""The player in a browser: every step by keyboard, numbers equal to `.grad`, and no network requests."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Open a page's text from a file; afterwards nothing else was asked for, and nothing complained."""
+    """Open a page's text from a file; afterwards, check that it requested nothing else and logged no error."""
     contexts, asked, said = [], [], []
 
     def open_(text, fragment="", width=1280, **options):
@@ -147,7 +147,7 @@ def test_every_step_by_keyboard_forward_and_back(opened, cnn_page):
         assert page.inner_text("#sentence") == sentence
 
 
-def test_the_numbers_at_the_end_are_those_of_grad(opened, small):
+def test_the_numbers_at_the_end_equal_grad(opened, small):
     text, w, v = small
     page = opened(text)
     page.keyboard.press("End")
@@ -155,7 +155,7 @@ def test_the_numbers_at_the_end_are_those_of_grad(opened, small):
         assert np.array_equal(elements(card(page, f"g_{p.name}")), p.grad.ravel())
 
 
-def test_the_statistics_of_the_cnn_are_those_of_grad(opened, cnn_page):
+def test_the_statistics_of_the_cnn_equal_those_of_grad(opened, cnn_page):
     p, loss_of, text = cnn_page
     for parameter in p.values():
         parameter.grad = None
@@ -167,7 +167,7 @@ def test_the_statistics_of_the_cnn_are_those_of_grad(opened, cnn_page):
         assert statistics(card(page, f"g_{name}"))["rms"] == f"{rms:.4g}"
 
 
-def test_contributions_stand_before_their_sum(opened, small):
+def test_contributions_are_shown_before_their_sum(opened, small):
     page = opened(small[0])
     step = page.evaluate("facts.steps.findIndex((step) => step.say.includes('3 of 3'))")
     page.evaluate("step => show(step)", step)
@@ -321,7 +321,7 @@ def test_a_module_that_is_drawn_closed_is_stepped_over_whole(opened, blocks):
         assert page.input_value("#slider") == step
 
 
-def test_without_modules_there_is_none_to_step_over(opened, small):
+def test_without_modules_steps_over_modules_are_not_offered(opened, small):
     page = opened(small[0], "#step=3")
     assert page.get_attribute("#after", "aria-disabled") == page.get_attribute("#before", "aria-disabled") == "true"
     page.keyboard.press("Shift+ArrowRight")
@@ -420,7 +420,7 @@ def test_a_link_to_no_whole_number_is_ignored(opened, small, step):
     assert page.inner_text("#where") == "End"
 
 
-def test_the_link_follows_once_a_held_key_rests(opened, small):
+def test_the_link_is_updated_once_after_a_held_key(opened, small):
     page = opened(small[0], "#step=1")
     page.clock.install()
     page.evaluate("() => { window.links = []; history.replaceState = (_, __, link) => window.links.push(link); }")
@@ -466,7 +466,7 @@ def test_the_quiz_asks_before_it_shows(opened, small):
         page.keyboard.press("ArrowRight")
         step = page.evaluate("facts.steps[at]")
         if page.is_hidden("#ask"):
-            if step["op"] >= 0:  # the question would tell it
+            if step["op"] >= 0:  # it would answer the question
                 *given, out = page.evaluate("o => [...o.in, o.out].map((id) => value(id).type)", ops[step["op"]])
                 assert out in given
             continue
@@ -511,7 +511,7 @@ def test_without_source_a_step_says_so_and_has_its_derived_line(opened, rng):
     assert derived.locator("mark").inner_text() == "g_x = g_tanh * (1 - tanh * tanh)"
 
 
-def test_while_it_asks_nothing_answers(opened, small):
+def test_during_a_question_nothing_shows_the_answer(opened, small):
     page = opened(small[0])
     page.keyboard.press("t")
     page.keyboard.press("q")
@@ -545,7 +545,7 @@ def test_a_by_product_counts_as_needed(opened, rng):
     assert needs["right"] == "argmax_max_pool2d"
 
 
-def test_a_wrong_answer_is_told_and_a_question_can_be_skipped(opened, small):
+def test_a_wrong_answer_is_reported_and_a_question_can_be_skipped(opened, small):
     page = opened(small[0])
     page.click("#quiz")
     page.click("#next")
@@ -590,7 +590,7 @@ def test_after_a_choice_by_mouse_arrows_step_again(opened, small):
     assert page.locator("#trial input").nth(2).is_checked() and page.input_value("#slider") == "10"
 
 
-def test_a_rule_that_is_tried_says_that_it_is_a_part_of_a_sum(opened, small):
+def test_the_check_of_a_rule_shows_that_it_is_part_of_a_sum(opened, small):
     page = opened(small[0], "#step=10")  # the first of three that give to h
     page.click("#trial summary")
     elements = page.locator("#trial tbody th")
@@ -605,7 +605,7 @@ def test_a_rule_that_is_tried_says_that_it_is_a_part_of_a_sum(opened, small):
     assert elements.all_inner_texts() and "part" not in "".join(elements.all_inner_texts())
 
 
-def test_training_is_scrubbed(opened, rng):
+def test_a_slider_moves_through_training(opened, rng):
     w = ag.Tensor([1.0, 2.0], True, "w")
     graphs = []
     for scale in (1, 3):
@@ -772,7 +772,7 @@ def test_without_decompression_a_plain_page_plays_and_a_packed_one_says_why_not(
     context.close()
 
 
-def test_everything_has_a_name_and_room_for_a_finger(opened, small):
+def test_every_control_has_a_name_and_is_large_enough_for_a_finger(opened, small):
     page = opened(small[0], "#step=11")
     assert page.get_attribute("html", "lang") == "en" and page.get_attribute("#sentence", "aria-live") == "polite"
     assert page.locator("h1").count() == 1
