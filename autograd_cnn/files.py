@@ -101,7 +101,7 @@ def _open_untruncated(name: str, flags: int) -> int:
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Try to lock the file; return whether we may write. Some network disks have no locks: there everybody may."""
+    """Try to lock the file; return whether we may write. Some network disks have no locks: then we always may."""
     try:
         if sys.platform == "win32":
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)

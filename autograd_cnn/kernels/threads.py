@@ -33,7 +33,7 @@ class _Local(threading.local):
 
 
 class _Shared:
-    """State that the threads of a process share; a forked child, which has none of the threads, starts anew."""
+    """State that the threads of a process share; a forked child, which has none of the threads, gets a new one."""
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads

@@ -489,7 +489,7 @@ def test_names_that_become_the_same_identifier_stay_apart():
     check(lambda *xs: xs[0] * xs[1] + xs[2] * xs[3] + xs[4], *leaves)
 
 
-# Where there is no source
+# Rules without source
 
 
 def test_without_source_the_rule_itself_is_called(w):
