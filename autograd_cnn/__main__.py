@@ -1,7 +1,6 @@
-"""``python -m autograd_cnn``: pages to play with (`demo`), what runs where (`info`), whether a primitive of one's own
-is right (`check`).
+"""``python -m autograd_cnn``: writes demo pages (`demo`), reports the setup (`info`), checks primitives (`check`).
 
-May import everything. `info` never fails: what cannot be found out is said to be so.
+May import everything. `info` never fails: it prints "not known" for what it cannot find out.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line says; return the exit code."""
+    """Run the command of the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
     commands = parser.add_subparsers(dest="command", required=True)
     showing = commands.add_parser("demo", help="three networks to step through: chain rule, MLP, CIFAR-10 CNN")
     showing.add_argument(
         "folder", type=Path, nargs="?", default=Path("autograd_cnn_demo"), help="for scripts and pages [%(default)s]"
     )
-    showing.add_argument("--no-open", action="store_true", help="write them only")
-    commands.add_parser("info", help="versions, threads, folders: what a bug report needs")
-    checking = commands.add_parser("check", help="try the primitives of a file of your own against finite differences")
+    showing.add_argument("--no-open", action="store_true", help="write the pages, and do not open them")
+    commands.add_parser("info", help="versions, threads and folders, for bug reports")
+    checking = commands.add_parser("check", help="compare the primitives of your own file with finite differences")
     checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
     options = parser.parse_args(arguments)
     if options.command == "demo":
@@ -68,12 +67,12 @@ def demo(folder: Path, show: bool = True) -> int:
 
 
 def check(file: Path) -> int:
-    """Run a user's file and try every primitive it registers; 0 if all hold, 1 if one fails, 2 if there is none."""
+    """Run a user's file and check every primitive it registers; 0 if all pass, 1 if one fails, 2 if there is none."""
     if not file.is_file():
         print(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}", file=sys.stderr)
         return 2
     ours = set(registry)
-    sys.path.insert(0, str(file.parent))  # it may import its neighbours, as it would when run
+    sys.path.insert(0, str(file.parent))  # the file may import its neighbours, as a script may
     runpy.run_path(str(file))
     own = [p for name, p in registry.items() if isinstance(p, Primitive) and name not in ours]
     if not own:
@@ -86,18 +85,18 @@ def check(file: Path) -> int:
             print(f"ok    {primitive.name}: {count} example{'s' if count > 1 else ''}")
         except Exception as error:
             failed = True
-            told = str(error).partition("\n")[0]
-            print(f"FAIL  {told if primitive.name in told else f'{primitive.name}: {error!r}'}")
+            text = str(error).partition("\n")[0]
+            print(f"FAIL  {text if primitive.name in text else f'{primitive.name}: {error!r}'}")
             if primitive.examples is None and not isinstance(error, AssertionError):
                 print("      on arrays of shape (2, 3); for others: @ag.primitive(examples=lambda rng: [(x, ...)])")
     return int(failed)
 
 
 def info() -> int:
-    """Print what runs where."""
+    """Print versions, threads, kernels and folders."""
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # paths may have letters that the terminal has not
-    say: dict[str, Callable[[], Any]] = {
+        sys.stdout.reconfigure(errors="backslashreplace")  # paths may have letters that the terminal cannot show
+    facts: dict[str, Callable[[], Any]] = {
         "system": lambda: f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
         "packages": lambda: ", ".join(map(_version, PACKAGES)),
         "Graphviz": lambda: shutil.which("dot") or "no dot here: .png and .pdf of graphs are drawn by matplotlib",
@@ -112,7 +111,7 @@ def info() -> int:
             if name in VARIABLES or name.startswith("AUTOGRAD_CNN_")
         ),
     }
-    for title, find_out in say.items():
+    for title, find_out in facts.items():
         try:
             text = find_out() or "none set"
         except Exception as error:
@@ -129,7 +128,7 @@ def _version(package: str) -> str:
 
 
 def _blas() -> str:
-    import numpy  # noqa: F401 - loads what is to be found
+    import numpy  # noqa: F401 - loads BLAS
     from threadpoolctl import threadpool_info
 
     found = [x for x in threadpool_info() if x["user_api"] == "blas"]
@@ -149,7 +148,7 @@ def _kernels() -> str:
 
 
 def _core_caches() -> str:
-    """What Linux says of the first core's caches."""
+    """The sizes of the first core's caches, from Linux."""
     folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
     found = [[(f / name).read_text().strip() for name in ("level", "type", "size")] for f in folders]
     return ", ".join(f"L{level} {size}" for level, kind, size in found if kind != "Instruction")
@@ -164,7 +163,7 @@ if __name__ == "__main__":
     try:
         code = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # `info | head` has read enough; Python flushes once more at its end
+    except BrokenPipeError:  # as in `info | head`; Python flushes once more when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 1
     sys.exit(code)

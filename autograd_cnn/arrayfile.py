@@ -1,8 +1,8 @@
-"""Arrays by name, and JSON beside them, in a safetensors file: what weights and checkpoints are kept in.
+"""Reads and writes named arrays and JSON in one safetensors file, the format of weights and checkpoints.
 
-Imports NumPy, safetensors and `autograd_cnn.files`. Any reader of safetensors opens such a file. Its metadata hold
-one entry, JSON with a SHA-256 of the whole file, computed with its own 64 digits read as zeros. Nothing is
-compressed, nothing is executed, nothing is mapped: what is read is a copy, and the file may be replaced at once.
+Imports NumPy, safetensors and `autograd_cnn.files`. Any reader of safetensors opens such a file. Its metadata have one
+entry: JSON with a SHA-256 of the whole file, computed with zeros in place of its own 64 digits. Nothing is compressed,
+executed or memory-mapped: the arrays are copies, so the file may be replaced at once.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import numpy as np
 
 from autograd_cnn.files import write_atomically
 
-KEY = "autograd_cnn"  # one entry, because the library writes several in an order of its own
+KEY = "autograd_cnn"  # one entry, because the library would write several in an arbitrary order
 ZEROS = "0" * 64
 LONGEST_HEADER = 100_000_000
 
 
 class CheckpointError(ValueError):
-    """A file of arrays that is damaged, forged, or made for something else."""
+    """Raised if a file of arrays is damaged, forged, or made for something else."""
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-    """Write `arrays` and `state` such that damage will be noticed; the same content gives the same bytes.
+    """Write `arrays` and `state` with a checksum; the same content gives the same bytes.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     arrays : dict of str to array
         Bools, integers or floats.
     state : dict
-        What JSON can hold; integers of any length. Infinities and NaN come back as strings that `float` takes.
+        Values for JSON; integers may have any length. Infinities and NaN are read back as strings that `float` accepts.
 
     Raises
     ------
     OSError
-        The file cannot be written.
+        If the file cannot be written.
 
     Examples
     --------
@@ -58,28 +58,28 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     raw = safetensors.numpy.save(ordered, {KEY: text})
     digest = hashlib.sha256(raw).hexdigest()
-    write_atomically(path, raw.replace(ZEROS.encode(), digest.encode(), 1))  # metadata come first
+    write_atomically(path, raw.replace(ZEROS.encode(), digest.encode(), 1))  # the first match: metadata come first
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
-    """What `write_arrays` wrote, or the arrays of any other safetensors file.
+    """Read a file of `write_arrays`, or the arrays of any other safetensors file.
 
     Returns
     -------
     arrays : dict of str to array
-    state : dict, or None if the file is not one of ours and so has no sum
+    state : dict, or None if the file is not from `write_arrays`, and so has no checksum
 
     Raises
     ------
     CheckpointError
-        The file is not what was written, or no safetensors file at all.
+        If the file is damaged, or is not a safetensors file.
     OSError
-        It cannot be read.
+        If the file cannot be read.
     """
     import safetensors.numpy
 
     with open(path, "rb") as file:
-        raw = file.read(os.fstat(file.fileno()).st_size)  # a device has no size, and no end
+        raw = file.read(os.fstat(file.fileno()).st_size)  # not to the end: a device may have none
     try:
         length = int.from_bytes(raw[:8], "little")
         if length > min(len(raw) - 8, LONGEST_HEADER):
@@ -100,11 +100,11 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     except KeyError as error:
         raise CheckpointError(f"{path}: NumPy has no dtype {error}") from error
     except (ValueError, AttributeError, TypeError, RecursionError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path}: damaged, or no safetensors file ({error})") from error
+        raise CheckpointError(f"{path}: damaged, or not a safetensors file ({error})") from error
 
 
 def spelled(value: Any) -> Any:
-    """`value` as JSON has it: arrays are lists, NaN and the infinities strings that `float` takes."""
+    """Convert `value` for JSON: arrays become lists; NaN and infinities become strings that `float` accepts."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):

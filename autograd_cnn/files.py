@@ -1,11 +1,10 @@
-"""Writing files so that no fault leaves half of one: everything the package saves goes through here.
+"""Writes files atomically, so that no failure leaves half of one; the whole package saves through this file.
 
-Standard library only. A file is replaced, never overwritten: the new bytes go to `NAME.part` beside it, reach
-the disk, and take the name in one step that file systems perform whole or not at all; then the folder, which
-holds the name, is flushed too. Without the first flush a power cut can leave the new name on an empty file
-(Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014). The `.part` has a fixed name, so what a
-killed process leaves behind is reclaimed by the next save, and a lock on it, which dies with its process,
-keeps a second writer out.
+Imports the standard library only. A file is replaced, never overwritten: the new bytes go to `NAME.part` beside it,
+reach the disk, and take the name in one step that file systems perform whole or not at all; then the folder, which
+holds the name, is flushed too. Without the first flush, a power cut can leave the new name on an empty file (Pillai et
+al., "All File Systems Are Not Created Equal", OSDI 2014). The `.part` has a fixed name, so the next save reuses the one
+that a killed process left behind. A lock on it, which ends with its process, keeps a second writer out.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ def write_atomically(
     path : path
         The file; a symbolic link is followed. Its folder must exist.
     data : bytes or callable
-        The content, or a function that writes it into the binary file it is given. Whatever that function
-        raises is passed on, and counts as a failed write.
+        The content, or a function that writes it into a binary file. An exception in that function is a failed
+        write, and propagates.
     wait : bool
-        What to do while somebody else writes the same path: raise, or wait until they have finished.
+        Whether to wait while another process or thread writes the same path; otherwise OSError is raised.
 
     Raises
     ------
     OSError
-        The disk is full, the folder cannot be written, somebody else writes this path. The old file is then
-        as it was, and no `.part` is left.
+        If the disk is full, the folder cannot be written, or another process or thread writes the same path. The old
+        file is unchanged then, and no `.part` is left.
 
     Examples
     --------
@@ -56,7 +55,7 @@ def write_atomically(
     second ['notes.txt']
     """
     path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():  # replacing /dev/null would be a success of the worst kind
+    if path.exists() and not path.is_file():  # os.replace would turn /dev/null into a file
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     part = path.with_name(path.name + ".part")
     with _open_locked(path, part, wait) as file:
@@ -75,11 +74,11 @@ def write_atomically(
 
 
 def _open_locked(path: Path, part: Path, wait: bool) -> BinaryIO:
-    """`part`, open for writing and ours alone."""
+    """Open `part` for writing, and lock it."""
     while True:
         try:
-            file = open(part, "w+b", opener=_open_untruncated)  # noqa: SIM115  (is handed over open)
-        except OSError as error:  # told in the user's names: they know of no `.part`
+            file = open(part, "w+b", opener=_open_untruncated)  # noqa: SIM115  (returned open)
+        except OSError as error:  # name the user's path: they know of no `.part`
             error.filename = str(path)
             if error.errno == errno.ENOENT:
                 error.strerror, error.filename = "no such folder; os.makedirs makes it", str(path.parent)
@@ -97,12 +96,12 @@ def _open_locked(path: Path, part: Path, wait: bool) -> BinaryIO:
 
 
 def _open_untruncated(name: str, flags: int) -> int:
-    """For `open`: until the lock is ours, what is in the file may be somebody else's."""
+    """Opener for `open` that keeps the content: before we have the lock, it may be another writer's."""
     return os.open(name, flags & ~os.O_TRUNC, 0o666)
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Whether the file is ours now. A disk that knows no locks (some network disks) says yes to everybody."""
+    """Try to lock the file; return whether we may write. Some network disks have no locks: then we always may."""
     try:
         if sys.platform == "win32":
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -114,7 +113,7 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def _is_named(file: BinaryIO, part: Path) -> bool:
-    """Whether the file still bears its name: its owner may have renamed it between our open and our lock."""
+    """Whether the open file still has its name: another writer may have renamed it between our open and our lock."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(part))
     except FileNotFoundError:
@@ -122,13 +121,13 @@ def _is_named(file: BinaryIO, part: Path) -> bool:
 
 
 def _close_on_windows(file: BinaryIO) -> None:
-    """Elsewhere the file stays open, so locked, until it has its final name; Windows renames no such file."""
+    """Close the file on Windows, which cannot rename open ones; elsewhere it stays open, and locked, until renamed."""
     if sys.platform == "win32":
         file.close()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut; Windows cannot open a folder."""
+    """Flush the folder, so that the new name survives a power cut; Windows cannot open a folder."""
     if sys.platform != "win32":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,8 +1,8 @@
-"""Pictures of a training run: the loss curve, what the network says of single images, which classes it confuses.
+"""Draws pictures of a training run: the loss curve, predictions for single images, and the confusion matrix.
 
-Imports NumPy, `autograd_cnn.files` and, when a picture is drawn, matplotlib: through its object interface, so that
-neither a display nor the user's own figures and backend are touched. Titles name the data, so a picture of made
-images says that they are made. The same numbers give the same bytes.
+Imports NumPy, `autograd_cnn.files` and, when a picture is drawn, matplotlib. Its object interface needs no display, and
+leaves the user's own figures and backend alone. Titles name the data, so a picture of synthetic images says so. The
+same numbers give the same bytes.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 
     from autograd_cnn.training import History
 
-# Okabe and Ito's colours, told apart by all kinds of colour vision: https://jfly.uni-koeln.de/color/
+# Okabe and Ito's colours, distinguishable with all kinds of colour vision: https://jfly.uni-koeln.de/color/
 BLUE, GREEN, RED = "#0072B2", "#007A5A", "#D55E00"
 _FIGURES = ("accuracy", "validation_loss", "validation_accuracy")
-SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # no clock, no version
+SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # no date, no version
 
 
 def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
-    """Draw the loss of every step and, where there are any, losses and accuracies of every epoch.
+    """Draw the loss of every step and, if there are any, the losses and accuracies of every epoch.
 
     Parameters
     ----------
     history : History
-        What `fit` returned.
+        As `fit` returns it.
     path : path
         The picture, `.png`, `.svg` or `.pdf`.
 
     Raises
     ------
     ImportError
-        matplotlib is missing.
+        If matplotlib is missing.
     ValueError
-        Another suffix.
+        If `path` has another suffix.
     """
     steps, losses = np.arange(1, len(history.losses) + 1), np.array(history.losses)
     ends = [epoch.step for epoch in history.epochs]
@@ -52,8 +52,8 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
     figure = _figure(9.6 if has_accuracy else 6.4, 4.2, path)
     panels = figure.subplots(1, 2 if has_accuracy else 1, squeeze=False)[0]
     window = max(1, len(losses) // 50)
-    look = {"alpha": 0.3, "lw": 0.8} if window > 1 else {"marker": "o"}
-    panels[0].plot(steps, losses, color=BLUE, label="each step", **look)
+    style = {"alpha": 0.3, "lw": 0.8} if window > 1 else {"marker": "o"}
+    panels[0].plot(steps, losses, color=BLUE, label="each step", **style)
     if window > 1:
         smooth = np.convolve(losses, np.full(window, 1 / window), "valid")
         panels[0].plot(steps[window - 1 :], smooth, color=BLUE, lw=1.8, label=f"mean of {window} steps")
@@ -74,7 +74,7 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
         panel.xaxis.get_major_locator().set_params(integer=True)
-        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}  # never on a line
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}  # above the panel, where no line is
         panel.legend(frameon=False, ncols=3, columnspacing=1.2, handlelength=1.6, **above)
     figure.suptitle(f"Training on {history.name}" + (", interrupted" if history.interrupted else ""))
     _save(figure, path)
@@ -89,30 +89,30 @@ def predictions(
     name: str,
     columns: int = 8,
 ) -> None:
-    """Draw images, each with the class that the network gives it; where that is wrong, also with the right one.
+    """Draw images, each with its predicted class and, if that is wrong, its true class.
 
     Parameters
     ----------
     images : array, (N, H, W, 3) or (N, H, W, 1), NHWC
-        uint8, or floats in [0, 1]. All are drawn: give it a few dozen.
+        uint8, or floats in [0, 1]. All are drawn: pass a few dozen.
     labels : array, (N,) integer
     outputs : array, (N, K)
-        What the model gave for them; the largest of a row counts.
+        Outputs of the model; the largest number of a row is the prediction.
     classes : sequence of str
         The name of each label.
     path : path
         The picture, `.png`, `.svg` or `.pdf`.
     name : str
-        What the images are; for the title.
+        Name of the images, for the title.
     columns : int
         Images in a row.
 
     Raises
     ------
     ImportError
-        matplotlib is missing.
+        If matplotlib is missing.
     ValueError
-        Another suffix, or not as many labels and outputs as images.
+        If `path` has another suffix, or the numbers of images, labels and outputs differ.
     """
     if not len(images) == len(labels) == len(outputs):
         raise ValueError(f"predictions: {len(images)} images, {len(labels)} labels, {len(outputs)} outputs")
@@ -138,7 +138,7 @@ def predictions(
 def confusion_matrix(
     matrix: NDArray[np.integer[Any]], classes: Sequence[str], path: str | os.PathLike[str], name: str
 ) -> None:
-    """Draw how many images of each class (rows) were taken for each class (columns).
+    """Draw the number of images for each true class (row) and predicted class (column).
 
     Parameters
     ----------
@@ -149,14 +149,14 @@ def confusion_matrix(
     path : path
         The picture, `.png`, `.svg` or `.pdf`.
     name : str
-        What the images are; for the title.
+        Name of the images, for the title.
 
     Raises
     ------
     ImportError
-        matplotlib is missing.
+        If matplotlib is missing.
     ValueError
-        Another suffix.
+        If `path` has another suffix.
     """
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     figure = _figure(7, 6.6, path)
@@ -187,7 +187,7 @@ def confusion_matrix(
 
 
 def _figure(width: float, height: float, path: str | os.PathLike[str]) -> Figure:
-    """An empty figure, once it is clear that it can be saved."""
+    """Return an empty figure, after checking that it can be saved."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise ValueError(f"{path}: a picture is saved as {', '.join(SUFFIXES)}")
     try:

@@ -22,7 +22,7 @@ myst_heading_anchors = 3
 
 
 def primitives() -> str:
-    """The primitives as reStructuredText, by family: autodoc sees objects, not functions."""
+    """The primitives as reStructuredText, by family, since autodoc takes them for objects, not functions."""
     families: dict[str, list[str]] = {}
     for name in sorted(vars(ag)):
         primitive = getattr(ag, name)

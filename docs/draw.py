@@ -15,7 +15,7 @@ from cifar10_models import CNN  # noqa: E402  (found by the line above)
 
 
 class Block(nn.Module):
-    """What it is given, and two convolutions of it, added."""
+    """A residual block: its input plus two convolutions of it."""
 
     def __init__(self, channels, rng):
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, rng=rng)
@@ -26,7 +26,7 @@ class Block(nn.Module):
 
 
 class Residual(nn.Module):
-    """Images, a convolution, three blocks, the mean over all pixels, ten scores."""
+    """A residual network: a convolution, three blocks, the mean over all pixels, ten scores."""
 
     def __init__(self, rng):
         self.stem = nn.Conv2d(3, 16, 3, padding=1, rng=rng)
@@ -41,7 +41,7 @@ class Residual(nn.Module):
 
 
 def graphs():
-    """File names, and what is drawn there: the losses of two fresh networks on a batch of a hundred images."""
+    """The graphs by file name: losses of two untrained networks on a batch of a hundred images."""
     data = ag.data.load_shapes(train=100, test=1)
     images, labels = ag.data.as_float32(data.train_images), data.train_labels
     cnn, residual = CNN("standard", np.random.default_rng(0)), Residual(np.random.default_rng(0))

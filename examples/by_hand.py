@@ -1,4 +1,4 @@
-"""The whole idea: forward code as NumPy has it, `backward`, a falling loss, a picture of the graph."""
+"""The whole idea in one script: forward code as in NumPy, `backward`, a falling loss, a picture of the graph."""
 
 import numpy as np
 

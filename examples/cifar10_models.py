@@ -1,9 +1,9 @@
 """The CNN of this project, written twice: as plain functions over a dict of parameters, and as modules.
 
-images (N, 32, 32, 3), NHWC -> three times conv 3x3, relu, max pooling -> dense 256, relu -> dense 10, sigmoid: for each
-of ten classes the probability that the image shows it. Two versions differ in their pooling and in the first weights:
+images (N, 32, 32, 3), NHWC -> three times conv 3x3, relu, max pooling -> dense 256, relu -> dense 10, sigmoid: the
+probability of each class. The two versions differ in their pooling and in the initial weights:
 
-standard   windows of 2x2, stride 2, 4x4x128 = 2,048 features reach the dense layer; weights after He
+standard   windows of 2x2, stride 2, 4x4x128 = 2,048 features reach the dense layer; weights by He's rule
 original   windows of 3x3, stride 1, 26x26x128 = 86,528 features; weights 0.01 times a standard normal number
 """
 
@@ -16,14 +16,14 @@ from autograd_cnn import nn
 
 POOLING = {"standard": (2, 2), "original": (3, 1)}  # kernel size, stride
 FEATURES = {"standard": 4 * 4 * 128, "original": 26 * 26 * 128}
-FIRST_WEIGHTS = {"standard": nn.he_normal, "original": nn.small_normal}
+INITIAL = {"standard": nn.he_normal, "original": nn.small_normal}
 
 
 # As plain functions ---------------------------------------------------------------------------------------------------
 
 
 def parameters(version: str, rng: np.random.Generator) -> dict[str, ag.Tensor]:
-    """The first weights; biases start at 0."""
+    """Initial parameters: random weights, and biases of 0."""
     shapes = {
         "conv1": (3, 3, 3, 32),
         "conv2": (3, 3, 32, 64),
@@ -33,7 +33,7 @@ def parameters(version: str, rng: np.random.Generator) -> dict[str, ag.Tensor]:
     }
     p = {}
     for layer, shape in shapes.items():
-        w = FIRST_WEIGHTS[version](shape, rng, np.float32)
+        w = INITIAL[version](shape, rng, np.float32)
         for name, array in ((f"{layer}.w", w), (f"{layer}.b", np.zeros(shape[-1], np.float32))):
             p[name] = ag.Tensor(array, requires_grad=True, name=name)
     return p
@@ -56,7 +56,7 @@ class CNN(nn.Module):
     """The same network; `CNN("standard", rng)` has the weights of `parameters("standard", rng)`."""
 
     def __init__(self, version: str, rng: np.random.Generator) -> None:
-        options = {"init": FIRST_WEIGHTS[version], "rng": rng}
+        options = {"init": INITIAL[version], "rng": rng}
         self.conv1 = nn.Conv2d(3, 32, 3, padding=1, **options)
         self.conv2 = nn.Conv2d(32, 64, 3, padding=1, **options)
         self.conv3 = nn.Conv2d(64, 128, 3, padding=1, **options)

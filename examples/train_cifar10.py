@@ -1,14 +1,14 @@
-"""Train the CNN of this project, and show what came of it.
+"""Train the CNN of this project, and save the results with pictures.
 
     python examples/train_cifar10.py                              drawn shapes: no download, ends within two minutes
     python examples/train_cifar10.py --data cifar10 --download    the real images, ten passes
 
-The run of the hand-written code that this project replaces, two steps on one batch of 100 images:
+The same run as the hand-written code that this project replaces, two steps on one batch of 100 images:
 
     python examples/train_cifar10.py --model original --images 100 --steps 2 --optimizer sgd --lr 0.001
 
 Afterwards the folder --out has loss.png, predictions.png, confusion.png, graph.svg, weights.safetensors and
-history.json. Ctrl-C ends the training early; what was reached is evaluated and kept.
+history.json. Ctrl-C ends the training early; the model is evaluated and saved as it is then.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import autograd_cnn as ag
 EPOCHS = {"shapes": 5, "cifar10": 10}
 OPTIMISERS = {"sgd": ag.optim.SGD, "adam": ag.optim.Adam, "adamw": ag.optim.AdamW}
 RATES = {"sgd": 0.1, "adam": 2e-3, "adamw": 2e-3}
-CHANCE = -(0.1 * math.log(0.1) + 0.9 * math.log(0.9))  # the loss of answering 10 % ten times
+CHANCE = -(0.1 * math.log(0.1) + 0.9 * math.log(0.9))  # the loss of a probability of 10 % for every class
 
 
 def arguments() -> argparse.Namespace:
@@ -34,25 +34,25 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--data", choices=EPOCHS, help="drawn shapes, or the real images (default: shapes)")
     add("--data-dir", metavar="PATH", help="folder or archive that has CIFAR-10 (default: the usual places)")
-    add("--no-verify", action="store_true", help="take a copy of CIFAR-10 whose checksums are unknown")
+    add("--no-verify", action="store_true", help="accept a copy of CIFAR-10 with unknown checksums")
     add("--download", action="store_true", help="fetch CIFAR-10 (170 MB) if it is not there")
     add("--images", type=int, metavar="N", help="only the first N training images (default: all)")
     add("--model", choices=("standard", "original"), default="standard", help="see cifar10_models.py")
     add("--optimizer", choices=OPTIMISERS, default="adamw", help="(default: adamw)")
-    add("--lr", type=float, metavar="RATE", help="of sgd, the rate (0.1); else the largest of one cycle (0.002)")
-    add("--epochs", type=int, metavar="N", help="passes over the images (default: 5, of CIFAR-10 10)")
-    add("--steps", type=int, metavar="N", help="so many batches instead")
+    add("--lr", type=float, metavar="RATE", help="rate of sgd (default: 0.1), or peak of one cycle (default: 0.002)")
+    add("--epochs", type=int, metavar="N", help="passes over the images (default: 5; CIFAR-10: 10)")
+    add("--steps", type=int, metavar="N", help="train on N batches instead of --epochs")
     add("--batch-size", type=int, default=100, metavar="N", help="(default: 100)")
-    add("--seed", type=int, default=0, metavar="N", help="of weights, order and augmentation (default: 0)")
-    add("--checkpoint", metavar="FILE", help="kept up to date; with the same arguments the run goes on from it")
+    add("--seed", type=int, default=0, metavar="N", help="for weights, order and augmentation (default: 0)")
+    add("--checkpoint", metavar="FILE", help="saved regularly; the same arguments resume from it")
     add("--out", type=Path, metavar="FOLDER", help="where the results go (default: runs/DATA-MODEL)")
     args = parser.parse_args()
     real = args.data_dir or args.no_verify or args.download
     if args.data == "shapes" and real:
-        parser.error("--data-dir, --no-verify and --download are about the real images: --data cifar10")
+        parser.error("--data-dir, --no-verify and --download need --data cifar10")
     args.data = args.data or ("cifar10" if real else "shapes")
     if args.steps and args.epochs:
-        parser.error("--steps and --epochs say the same thing twice: give one of them")
+        parser.error("give --steps or --epochs, not both")
     for name in ("images", "lr", "epochs", "steps", "batch_size"):
         if getattr(args, name) is not None and not getattr(args, name) > 0:
             parser.error(f"--{name.replace('_', '-')} is {getattr(args, name)}, must be more than 0")
@@ -65,7 +65,7 @@ def loss_of(probabilities: ag.Tensor, labels: np.ndarray) -> ag.Tensor:
 
 
 def overfit(images: np.ndarray, labels: np.ndarray, seed: int) -> None:
-    """What cannot learn a few images by heart learns nothing: the first thing to try when a network is stuck."""
+    """Train a new model on a few images, which every correct model learns by heart: try this first if one is stuck."""
     model = CNN("standard", np.random.default_rng(seed))
     optimiser = ag.optim.AdamW(model.parameters(), lr=1e-3)
     losses = ag.training.fit(model, loss_of, optimiser, images, labels, rng=None, steps=40, progress=False).losses

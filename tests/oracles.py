@@ -1,6 +1,6 @@
-"""Convolution and pooling as explicit loops, one for each index: what the operations and the kernels must equal.
+"""Convolution and pooling as explicit loops, one for each index, which the operations and the kernels must equal.
 
-Arguments are spelled out: stride, kernel_size and dilation as (down, across), padding as
+Arguments are explicit: stride, kernel_size and dilation as (down, across), padding as
 ((above, below), (left, right)). Images are (N, H, W, C), weights (KH, KW, C // groups, O).
 """
 
@@ -19,7 +19,7 @@ def output_size(size, kernel, stride, edges, dilation=1):
 
 
 def conv2d_links(x_shape, w_shape, stride, padding, dilation, groups):
-    """Every (index of y, index of x, index of w) whose product conv2d adds up."""
+    """Every (index of y, index of x, index of w): conv2d adds the product of the last two to the first."""
     (n, height, width, _), (kh, kw, per_group, outputs) = x_shape, w_shape
     oh = output_size(height, kh, stride[0], padding[0], dilation[0])
     ow = output_size(width, kw, stride[1], padding[1], dilation[1])

@@ -9,7 +9,7 @@ from autograd_cnn.training import fit
 
 
 def points(count=60):
-    """Two classes, told apart by a line."""
+    """Two classes, separated by a line."""
     x = np.random.default_rng(1).normal(size=(count, 2))
     return x, (x[:, 0] > x[:, 1]).astype(np.int64)
 

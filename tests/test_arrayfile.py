@@ -1,4 +1,4 @@
-"""Files of arrays: what is written comes back to the bit, and nothing else passes for it."""
+"""Files of arrays: content is read back bit for bit, and any other file is refused."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ def same(a, b):
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def test_arrays_and_state_come_back_to_the_bit(tmp_path):
+def test_arrays_and_state_are_read_back_bit_for_bit(tmp_path):
     write_arrays(tmp_path / "a", ARRAYS, STATE)
     arrays, state = read_arrays(tmp_path / "a")
     assert arrays.keys() == ARRAYS.keys() and all(same(arrays[name], ARRAYS[name]) for name in ARRAYS)
@@ -42,7 +42,7 @@ def test_any_memory_layout_is_written_by_value(tmp_path):
         np.testing.assert_array_equal(arrays[name], array)
 
 
-def test_what_json_lacks_comes_back_as_strings_that_float_takes(tmp_path):
+def test_infinities_and_nan_are_read_back_as_strings_that_float_accepts(tmp_path):
     state = {"numbers": [float("inf"), -np.inf, np.nan, np.float32(0.5), np.arange(2)]}
     write_arrays(tmp_path / "a", {}, state)
     assert read_arrays(tmp_path / "a")[1] == {"numbers": ["inf", "-inf", "nan", 0.5, [0, 1]]}
@@ -54,7 +54,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_the_file_is_what_other_readers_expect(tmp_path):
+def test_other_readers_open_the_file(tmp_path):
     write_arrays(tmp_path / "a", ARRAYS, STATE)
     arrays = safetensors.numpy.load_file(tmp_path / "a")
     assert all(same(arrays[name], ARRAYS[name]) for name in ARRAYS)
@@ -87,7 +87,7 @@ def assert_all_refused(path, bits):
     for wrong in damaged(raw, bits):
         path.write_bytes(wrong)
         with pytest.raises(CheckpointError):  # and no other class
-            # a file from elsewhere has no sum: whoever needs one looks for it
+            # a file from elsewhere has no checksum; a caller that needs one checks this
             if read_arrays(path)[1] is None:
                 raise CheckpointError
 
@@ -118,7 +118,7 @@ HOSTILE = {
     "header longer than any file": raw_file(b"{}", length=2**64 - 1),
     "not UTF-8": raw_file(b'{"\xff": 1}'),
     "not JSON": raw_file(b"{nope"),
-    "no dict": raw_file(b"[]"),
+    "not a dict": raw_file(b"[]"),
     "nested 1,000 deep": raw_file(b'{"a": ' + b"[" * 1000 + b"]" * 1000 + b"}"),
     "nested 100,000 deep": raw_file(b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
     "a name twice": raw_file(f'{{"a": {ONE}, "a": {ONE}}}'.encode(), b"0000"),
@@ -132,10 +132,10 @@ HOSTILE = {
     "product past 2**63, times 0": raw_file({"a": entry([2**62, 4, 0], [0, 0])}),
     "negative extent": raw_file({"a": entry([-1], [0, 4])}, b"0000"),
     "unknown dtype": raw_file({"a": entry([1], [0, 4], "Q7")}, b"0000"),
-    "dtype that NumPy has not": raw_file({"a": entry([2], [0, 4], "BF16")}, b"0000"),
+    "dtype that NumPy lacks": raw_file({"a": entry([2], [0, 4], "BF16")}, b"0000"),
     "bytes left over": raw_file({"a": entry([1], [0, 4])}, b"00000"),
     "metadata is a list": raw_file({"__metadata__": []}),
-    "state is no JSON": raw_file({"__metadata__": {"autograd_cnn": "{"}}),
+    "state is not JSON": raw_file({"__metadata__": {"autograd_cnn": "{"}}),
     "state is a list": raw_file({"__metadata__": {"autograd_cnn": "[1]"}}),
     "state nested 100,000 deep": raw_file({"__metadata__": {"autograd_cnn": "[" * 100_000}}),
     "no sum": raw_file({"__metadata__": {"autograd_cnn": "{}"}}),
@@ -149,7 +149,7 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_files_are_refused(tmp_path, kind):
     (tmp_path / "a").write_bytes(HOSTILE[kind])
-    with pytest.raises(CheckpointError, match=r"damaged, or no safetensors file|NumPy has no dtype"):
+    with pytest.raises(CheckpointError, match=r"damaged, or not a safetensors file|NumPy has no dtype"):
         read_arrays(tmp_path / "a")
 
 

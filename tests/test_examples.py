@@ -1,4 +1,4 @@
-"""The examples run as printed; the CNN is the same network written either way."""
+"""The examples run as printed; both forms of the CNN are the same network."""
 
 import importlib.util
 import json
@@ -64,7 +64,7 @@ def test_the_code_of_the_docs_runs(tmp_path, page):
 RESULTS = ["confusion.png", "graph.svg", "history.json", "loss.png", "predictions.png", "weights.safetensors"]
 
 
-def test_a_loop_by_hand_learns(run, tmp_path):
+def test_a_loop_written_by_hand_learns(run, tmp_path):
     done = run("by_hand.py")
     assert done.returncode == 0, done.stderr
     losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
@@ -72,7 +72,7 @@ def test_a_loop_by_hand_learns(run, tmp_path):
     assert "conv2d" in (tmp_path / "graph.svg").read_text(encoding="utf-8")
 
 
-def test_the_main_job_leaves_its_results(run, tmp_path, models):
+def test_the_training_script_saves_its_results(run, tmp_path, models):
     done = run("train_cifar10.py", "--images", 96, "--steps", 3, "--batch-size", 32, "--out", "out")
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / "out")) == RESULTS
@@ -82,7 +82,7 @@ def test_the_main_job_leaves_its_results(run, tmp_path, models):
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history["name"].startswith("shapes (synthetic)") and len(history["losses"]) == 3
     p = models.parameters("standard", np.random.default_rng(1))
-    ag.interop.load_weights(tmp_path / "out" / "weights.safetensors", p)  # into the model written the other way
+    ag.interop.load_weights(tmp_path / "out" / "weights.safetensors", p)  # into the other form of the model
     data = ag.data.load_shapes(test=1000)
     result = ag.training.evaluate(
         lambda x: models.forward(p, x, "standard"),
@@ -106,20 +106,20 @@ def test_the_run_of_the_hand_written_code(run, tmp_path):
     assert abs(first - np.log(2)) < 1e-3 and second < first
 
 
-def test_missing_images_are_a_message_and_exit_code_2(run):
+def test_missing_images_give_a_message_and_exit_code_2(run):
     done = run("train_cifar10.py", "--data", "cifar10", "--data-dir", "no/where")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("CIFAR-10 not found. Looked in:\n  no/where: does not exist\n")
     assert "Traceback" not in done.stderr
 
 
-def test_help_is_a_page(run):
+def test_help_shows_the_page(run):
     done = run("train_cifar10.py", "--help")
     assert done.returncode == 0 and "--model original --images 100 --steps 2" in done.stdout
 
 
 @pytest.mark.parametrize("version", ["standard", pytest.param("original", marks=pytest.mark.slow)])
-def test_functions_and_modules_are_one_network(models, version, rng):
+def test_functions_and_modules_are_the_same_network(models, version, rng):
     p = models.parameters(version, np.random.default_rng(0))
     model = models.CNN(version, np.random.default_rng(0))
     x, y = rng.random((2, 32, 32, 3), np.float32), np.eye(10, dtype=np.float32)[[3, 7]]
@@ -143,7 +143,7 @@ def test_the_networks_are_those_of_the_design(models, rng):
 
 
 @pytest.mark.slow
-def test_the_main_job_learns_the_shapes(run, tmp_path):
+def test_the_training_script_learns_the_shapes(run, tmp_path):
     done = run("train_cifar10.py", "--epochs", 3, "--out", "out")
     assert done.returncode == 0, done.stderr
     epochs = json.loads((tmp_path / "out" / "history.json").read_text())["epochs"]
@@ -152,7 +152,7 @@ def test_the_main_job_learns_the_shapes(run, tmp_path):
 
 @pytest.mark.cifar10
 @pytest.mark.slow
-def test_the_main_job_learns_from_real_images(run, tmp_path):
+def test_the_training_script_learns_from_real_images(run, tmp_path):
     if "CIFAR10_ROOT" not in os.environ:
         pytest.skip("needs the real images: CIFAR10_ROOT names their folder")
     place = ["--data", "cifar10", "--data-dir", os.environ["CIFAR10_ROOT"], "--no-verify"]

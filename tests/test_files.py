@@ -1,4 +1,4 @@
-"""Atomic writes: the old file or the new one, never anything between, and no litter."""
+"""Atomic writes: the old file or the new one, nothing in between, and nothing left behind."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ def path(tmp_path):
 
 
 def only(path, content):
-    """`path` has this content and is alone in its folder."""
+    """Assert that `path` has this content and is alone in its folder."""
     assert path.read_bytes() == content and [path] == list(path.parent.iterdir())
 
 
@@ -140,7 +140,7 @@ def test_errors_name_the_file_that_the_user_named(path):
 
 
 @posix
-def test_what_is_no_file_is_left_alone(tmp_path):
+def test_pipes_and_folders_are_left_alone(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
@@ -171,7 +171,7 @@ def test_a_second_writer_is_refused_and_the_first_succeeds(path):
     only(path, b"first")
 
 
-def test_a_patient_second_writer_waits(path):
+def test_a_second_writer_may_wait(path):
     done, threads = [], []
 
     def write(file):
@@ -197,7 +197,7 @@ def test_a_part_renamed_between_open_and_lock_is_not_touched(path, monkeypatch):
 
     def late(file):
         if path.read_bytes() == b"old":
-            os.replace(f"{path}.part", path)  # what the first writer would do now
+            os.replace(f"{path}.part", path)  # as the first writer would do now
         return lock(file)
 
     monkeypatch.setattr(files, "_lock", late)
@@ -207,14 +207,14 @@ def test_a_part_renamed_between_open_and_lock_is_not_touched(path, monkeypatch):
     only(path, b"first")
 
 
-def test_litter_is_reclaimed(path):
+def test_a_part_left_behind_is_reused(path):
     (path.parent / "model.bin.part").write_bytes(b"longer than what is written next")
     write_atomically(path, b"new")
     only(path, b"new")
 
 
 @posix
-def test_a_disk_without_locks_is_written_all_the_same(path, monkeypatch):
+def test_a_disk_without_locks_is_written_too(path, monkeypatch):
     def no_locks(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -236,8 +236,8 @@ for number in range(int(sys.argv[3]), 1 << 32):
 
 @posix
 @pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.slow)])
-def test_kill_loses_nothing_that_was_acknowledged(path, kills):
-    """A process saves number after number and is killed at random moments."""
+def test_a_kill_loses_no_acknowledged_write(path, kills):
+    """A process writes number after number, and is killed at random moments."""
     rng = random.Random(0)
     number = 0
     for _ in range(kills):

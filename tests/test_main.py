@@ -1,4 +1,4 @@
-"""`python -m autograd_cnn`: info never fails, check tells right primitives from wrong ones."""
+"""`python -m autograd_cnn`: info never fails, check distinguishes right primitives from wrong ones."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def run(tmp_path):
     return run
 
 
-def test_info_says_what_a_bug_report_needs(run, tmp_path):
+def test_info_prints_the_facts_for_a_bug_report(run, tmp_path):
     done = run("info", AUTOGRAD_CNN_DATA=str(tmp_path / "some where"), AUTOGRAD_CNN_NUM_THREADS="3")
     assert done.returncode == 0 and done.stderr == ""
     version = ".".join(map(str, sys.version_info[:3]))
@@ -55,7 +55,7 @@ def test_info_says_what_a_bug_report_needs(run, tmp_path):
         assert part in done.stdout
 
 
-def test_info_looks_at_the_images_and_the_cache(run, tmp_path):
+def test_info_reports_the_images_and_the_cache(run, tmp_path):
     folder = tmp_path / "data"
     (folder / "cifar-10-batches-bin").mkdir(parents=True)
     (folder / "cifar-10-batches-bin" / "data_batch_1.bin").write_bytes(bytes(3_000_000))
@@ -72,13 +72,13 @@ def test_info_survives_odd_places(run, tmp_path):
 
 
 @pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
-def test_info_knows_kernels_that_are_turned_off(run):
+def test_info_reports_kernels_that_are_turned_off(run):
     done = run("info", AUTOGRAD_CNN_KERNELS="numpy")
     assert "MB; Numba is installed, and turned off by AUTOGRAD_CNN_KERNELS\n" in done.stdout
     assert "pip install" not in done.stdout
 
 
-def test_info_stops_quietly_where_nobody_reads_on():
+def test_info_stops_quietly_if_its_output_is_closed():
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -89,7 +89,7 @@ def test_info_stops_quietly_where_nobody_reads_on():
     assert done.stderr == b""
 
 
-def test_info_leaves_what_is_heavy_alone(python):
+def test_info_imports_no_heavy_package(python):
     assert (
         python("""
 import contextlib, io, sys
@@ -117,7 +117,7 @@ def test_check_fails_on_an_error_of_a_thousandth(run, tmp_path):
     assert wrong.startswith("FAIL  slip, input 0[0, 0]: rule ") and wrong.endswith("6 of 36 elements")
 
 
-def test_check_says_on_what_a_primitive_failed(run, tmp_path):
+def test_check_names_the_arrays_that_a_primitive_failed_on(run, tmp_path):
     (tmp_path / "my_ops.py").write_text(RIGHT.replace("x / (1 + np.exp(-x))", "np.linalg.inv(x)"))
     done = run("check", "my_ops.py")
     assert (done.returncode, done.stdout) == (
@@ -140,18 +140,18 @@ def test_check_finds_the_neighbours_of_the_file(run, tmp_path):
     assert run("check", "deep/my_ops.py").stdout == "ok    swish: 1 example\n"
 
 
-def test_demo_wants_a_folder(tmp_path, capsys):
+def test_demo_needs_a_folder(tmp_path, capsys):
     (tmp_path / "taken").write_text("")
     assert main(["demo", str(tmp_path / "taken"), "--no-open"]) == 2
     assert capsys.readouterr().err == f"{tmp_path / 'taken'}: File exists\n"
 
 
-def test_check_wants_primitives(tmp_path, capsys):
+def test_check_needs_primitives(tmp_path, capsys):
     (tmp_path / "empty.py").write_text("")
     assert main(["check", str(tmp_path / "empty.py")]) == 2
     assert main(["check", str(tmp_path / "absent.py")]) == 2
     assert main(["check", str(tmp_path)]) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert said[0].endswith("empty.py: registers no primitive. @ag.primitive above a function does")
-    assert said[1].endswith("absent.py: no such file")
-    assert said[2] == f"{tmp_path}: is a folder"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith("empty.py: registers no primitive. @ag.primitive above a function does")
+    assert lines[1].endswith("absent.py: no such file")
+    assert lines[2] == f"{tmp_path}: is a folder"

@@ -1,4 +1,4 @@
-"""Optimisers against PyTorch, step for step; what they leave alone; schedules."""
+"""Optimisers against PyTorch, step by step; what they must not change; schedules."""
 
 import copy
 import json
@@ -33,32 +33,32 @@ def parameters(rng, dtype=np.float64, shapes=SHAPES):
     ]
 
 
-def give_gradients(ps, rng):
+def set_gradients(ps, rng):
     for p in ps:
         p.grad = np.asarray(rng.normal(size=p.shape)).astype(p.dtype)
 
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    """Pieces that do not divide the parameters, so that their seams are met."""
+    """Pieces that do not divide the parameters, so that updates cross their boundaries."""
     monkeypatch.setattr(optim, "PIECE", 7)
 
 
 @recipes
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
-def test_twenty_steps_are_pytorch_s(recipe, dtype, tolerance, small_pieces, rng, torch):
+def test_twenty_steps_equal_pytorch(recipe, dtype, tolerance, small_pieces, rng, torch):
     make, options = RECIPES[recipe]
     ours = parameters(rng, dtype)
     theirs = [torch.tensor(p.data, requires_grad=True) for p in ours]
     optimiser = make(ours, **options)
     reference = getattr(torch.optim, make.__name__)(theirs, **options)
     for step in range(20):
-        optimiser.lr = reference.param_groups[0]["lr"] = np.float64(0.1 / (1 + step))  # as a schedule may give it
+        optimiser.lr = reference.param_groups[0]["lr"] = np.float64(0.1 / (1 + step))  # as a schedule may return it
         optimiser.zero_grad()
         reference.zero_grad()
         for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
             if i == 2 and step % 3 == 1:
-                continue  # its moments and its count of steps stand still
+                continue  # its moments and its count of steps do not change
             p.grad = np.asarray(rng.normal(size=p.shape)).astype(dtype)
             q.grad = torch.tensor(p.grad)
         with warnings.catch_warnings():
@@ -80,7 +80,7 @@ def test_the_size_of_pieces_changes_no_bit(monkeypatch, rng):
         ps = parameters(draws, np.float32)
         optimiser = optim.Adam(ps, weight_decay=0.1)
         for _ in range(3):
-            give_gradients(ps, draws)
+            set_gradients(ps, draws)
             optimiser.step()
         results.append([p.data for p in ps])
     for other in results[1:]:
@@ -95,19 +95,19 @@ def test_a_rate_in_float64_changes_no_bit_of_a_float32_step(recipe, rng):
     for ps, lr in zip(twins, (0.1, np.float64(0.1)), strict=True):
         optimiser = make(ps, **{"lr": 1, **options})
         optimiser.lr = lr
-        give_gradients(ps, np.random.default_rng(2))
+        set_gradients(ps, np.random.default_rng(2))
         optimiser.step()
     for p, q in zip(*twins, strict=True):
         np.testing.assert_array_equal(p.data, q.data)
 
 
 @recipes
-def test_gradients_are_left_as_they_are(recipe, rng):
+def test_gradients_are_left_unchanged(recipe, rng):
     make, options = RECIPES[recipe]
     ps = parameters(rng)
     optimiser = make(ps, **{"lr": 0.1, **options})
     for _ in range(2):
-        give_gradients(ps, rng)
+        set_gradients(ps, rng)
         grads = [p.grad.copy() for p in ps]
         for p in ps:
             p.grad.setflags(write=False)
@@ -116,13 +116,13 @@ def test_gradients_are_left_as_they_are(recipe, rng):
             np.testing.assert_array_equal(p.grad, before)
 
 
-# Where the arrays are
+# Memory
 
 
 def test_parameters_change_in_place(rng):
     ps = parameters(rng)
     arrays = [p.data for p in ps]
-    give_gradients(ps, rng)
+    set_gradients(ps, rng)
     optim.SGD(ps, lr=0.1).step()
     assert all(p.data is array for p, array in zip(ps, arrays, strict=True))
 
@@ -130,19 +130,19 @@ def test_parameters_change_in_place(rng):
 def test_a_parameter_locked_by_a_live_graph_gets_a_new_array(rng):
     w = ag.Tensor([2.0], requires_grad=True)
     x = ag.Tensor([5.0], requires_grad=True)
-    loss = (w * x).sum()  # keeps w for the gradient of x
+    loss = (w * x).sum()  # saves w for the gradient of x
     w.grad = np.ones(1)
     optim.SGD([w], lr=0.5).step()
     assert w.data == [1.5]
     loss.backward()
     assert x.grad == [2.0]
     array, w.grad = w.data, np.ones(1)
-    optim.SGD([w], lr=0.5).step()  # the graph is gone: in place again
+    optim.SGD([w], lr=0.5).step()  # the graph is dead: in place again
     assert w.data is array
 
 
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2]])
-def test_parameters_and_gradients_of_any_layout_are_stepped(layout, rng):
+def test_parameters_and_gradients_may_have_any_layout(layout, rng):
     for as_parameter, as_gradient in [(layout, np.copy), (np.copy, layout), (layout, layout)]:
         start, grad = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
         p = ag.Tensor(start, requires_grad=True)
@@ -159,7 +159,7 @@ def test_a_step_allocates_no_copy_of_a_parameter(recipe, rng):
     optimiser = make([p], **{"lr": 0.1, **options})
     threads = ag.get_num_threads()
     ag.set_num_threads(1)
-    optimiser.step()  # the scratch space of a thread stays
+    optimiser.step()  # allocates the scratch memory of the thread
     p.grad = rng.random((1000, 1000), np.float32)
     tracemalloc.start()
     try:
@@ -171,7 +171,7 @@ def test_a_step_allocates_no_copy_of_a_parameter(recipe, rng):
     assert peak < 50_000  # the parameter has 4 MB
 
 
-def test_a_step_is_not_recorded_and_takes_gradients_that_are(rng):
+def test_a_step_is_not_recorded_and_accepts_recorded_gradients(rng):
     w = ag.Tensor(rng.normal(size=3), requires_grad=True)
     before = w.numpy()
     (w**3).sum().backward(create_graph=True)
@@ -182,14 +182,14 @@ def test_a_step_is_not_recorded_and_takes_gradients_that_are(rng):
     np.testing.assert_allclose(w.data, before - 0.1, atol=1e-6)
 
 
-def test_a_shared_parameter_is_stepped_once(rng):
+def test_a_shared_parameter_is_updated_once(rng):
     w = ag.Tensor([1.0], requires_grad=True)
     w.grad = np.ones(1)
     optim.SGD([w, w], lr=0.25).step()
     assert w.data == [0.75]
 
 
-# What it says
+# Warnings and errors
 
 
 @pytest.fixture
@@ -197,14 +197,14 @@ def model(rng):
     return nn.Sequential(*(nn.Linear(2, 2, rng=rng) for _ in range(4)))
 
 
-def test_zero_grad_forgets(model):
+def test_zero_grad_clears_all_gradients(model):
     optimiser = optim.SGD(model.parameters(), lr=0.1)
     model(np.ones((1, 2), np.float32)).sum().backward()
     optimiser.zero_grad()
     assert [p.grad for p in model.parameters()] == [None] * 8
 
 
-def test_step_skips_and_names_what_the_loss_does_not_depend_on(model):
+def test_step_skips_and_names_parameters_that_the_loss_does_not_depend_on(model):
     optimiser = optim.Adam(model.parameters())
     model[:3](np.ones((1, 2), np.float32)).sum().backward()
     before = [p.numpy() for p in model.parameters()]
@@ -218,7 +218,7 @@ def test_step_skips_and_names_what_the_loss_does_not_depend_on(model):
     assert same == [False] * 6 + [True] * 2
 
 
-def test_step_warns_once_a_line(model):
+def test_step_warns_once_for_each_line(model):
     optimiser = optim.SGD(model.parameters(), lr=0.1)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
@@ -229,7 +229,7 @@ def test_step_warns_once_a_line(model):
     assert len(caught) == 1
 
 
-def test_step_before_backward_says_so(model):
+def test_step_before_backward_warns(model):
     with pytest.warns(UserWarning) as caught:
         optim.SGD(model.parameters(), lr=0.1).step()
     assert [str(w.message) for w in caught] == [
@@ -244,7 +244,7 @@ def test_step_warns_of_gradients_that_were_not_cleared(layers, model):
     x = np.ones((1, 2), np.float32)
     model(x).sum().backward()
     optimiser.step()
-    model[:layers](x).sum().backward()  # whether or not it was added to: what is there was used before
+    model[:layers](x).sum().backward()  # whether or not backward adds to them, the previous step used them
     with pytest.warns(UserWarning) as caught:
         optimiser.step()
     assert [str(w.message) for w in caught] == [
@@ -344,7 +344,7 @@ def test_messages(make, kind, message):
     assert str(caught.value) == message
 
 
-# Stopping and going on
+# Stopping and resuming
 
 
 @recipes
@@ -353,7 +353,7 @@ def test_resuming_from_a_state_changes_no_bit(recipe, rng):
 
     def steps(optimiser, ps, first, last):
         for step in range(first, last):
-            give_gradients(ps, np.random.default_rng(step))
+            set_gradients(ps, np.random.default_rng(step))
             optimiser.step()
 
     ps = parameters(rng, np.float32)
@@ -362,10 +362,10 @@ def test_resuming_from_a_state_changes_no_bit(recipe, rng):
     optimiser.lr = 0.05
     later = copy.deepcopy(ps)
     state = optimiser.state_dict()
-    numbers = json.loads(json.dumps({name: v for name, v in state.items() if not isinstance(v, np.ndarray)}))
+    scalars = json.loads(json.dumps({name: v for name, v in state.items() if not isinstance(v, np.ndarray)}))
     arrays = {name: v.copy() for name, v in state.items() if isinstance(v, np.ndarray)}
     resumed = make(later, **{"lr": 0.1, **options})
-    resumed.load_state_dict({**arrays, **numbers})
+    resumed.load_state_dict({**arrays, **scalars})
     steps(optimiser, ps, 3, 6)
     steps(resumed, later, 3, 6)
     for p, q in zip(ps, later, strict=True):
@@ -374,7 +374,7 @@ def test_resuming_from_a_state_changes_no_bit(recipe, rng):
     assert all(name == "lr" or (arrays[name] == state[name]).all() for name in state)  # copies, both ways
 
 
-def test_loading_the_state_of_another_optimiser_is_refused_whole(rng):
+def test_the_state_of_another_optimiser_is_refused_as_a_whole(rng):
     adam = optim.Adam(parameters(rng, shapes=[(3,), (2, 2)]))
     state = adam.state_dict()
     state["steps"] += 7
@@ -398,7 +398,7 @@ def rates(schedule, steps):
     return [schedule(step) for step in range(steps)]
 
 
-def test_schedules_are_pytorch_s(torch):
+def test_schedules_equal_pytorch(torch):
     def theirs(make, steps, lr):
         optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
         scheduler = make(optimiser)
@@ -442,7 +442,7 @@ def test_short_cycles_stay_between_their_ends(steps, warm_up):
     assert max(course) == 1
 
 
-def test_schedules_give_python_floats():
+def test_schedules_return_python_floats():
     half = np.float64(0.5)
     for schedule in (optim.constant(half), optim.step_decay(half, 3), optim.cosine(half, 3), optim.one_cycle(half, 10)):
         assert {type(rate) for rate in rates(schedule, 12)} == {float}

@@ -1,4 +1,4 @@
-"""Pictures of training: they say what the data is, show what happened, and leave the user's matplotlib alone."""
+"""Pictures of training: they name the data, show the numbers, and leave the user's matplotlib alone."""
 
 import builtins
 import math
@@ -67,7 +67,7 @@ def words(tmp_path):
 
 
 @each_picture
-def test_the_title_says_what_the_images_are(draw, words):
+def test_the_title_names_the_images(draw, words):
     assert any("shapes (synthetic)" in text for text in words(draw))
 
 
@@ -105,7 +105,7 @@ assert "matplotlib" not in sys.modules
 ag.plots
 assert "matplotlib" not in sys.modules, "not before a picture is drawn"
 import matplotlib
-before = list(dict.items(matplotlib.rcParams))  # asking it for its backend would open pyplot
+before = list(dict.items(matplotlib.rcParams))  # a look-up of the backend would import pyplot
 ag.plots.loss_curve(ag.training.History("", [0.5, 0.4]), {str(tmp_path / "a.svg")!r})
 assert list(dict.items(matplotlib.rcParams)) == before and "matplotlib.pyplot" not in sys.modules
 print("well")
@@ -115,7 +115,7 @@ print("well")
 
 
 @each_picture
-def test_without_matplotlib_the_message_says_how_to_get_it(draw, tmp_path, monkeypatch):
+def test_without_matplotlib_the_message_names_the_cure(draw, tmp_path, monkeypatch):
     load = builtins.__import__
 
     def without(name, *rest):
@@ -131,7 +131,7 @@ def test_without_matplotlib_the_message_says_how_to_get_it(draw, tmp_path, monke
 
 
 @pytest.mark.parametrize(("validation", "legend"), [(True, ["validation", "validation"]), (False, [])])
-def test_the_loss_curve_shows_what_there_is(words, validation, legend):
+def test_the_loss_curve_shows_validation_if_there_is_any(words, validation, legend):
     texts = words(lambda path: ag.plots.loss_curve(history(validation=validation), path))
     assert [text for text in texts if text == "validation"] == legend
     assert {"each step", "mean of 2 steps", "loss", "accuracy, %"} <= set(texts)
@@ -146,17 +146,17 @@ def test_the_loss_curve_of_a_regression_has_one_panel(words):
     assert "accuracy, %" not in texts and texts.count("validation") == 1
 
 
-def test_an_interrupted_run_is_said_to_be(words):
+def test_the_title_says_that_a_run_was_interrupted(words):
     stopped = History("shapes (synthetic)", [0.5], [], interrupted=True)
     assert "Training on shapes (synthetic), interrupted" in words(lambda path: ag.plots.loss_curve(stopped, path))
 
 
-def test_a_run_of_no_steps_has_a_picture_too(tmp_path):
+def test_a_run_without_steps_is_drawn(tmp_path):
     ag.plots.loss_curve(History("nothing"), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
-def test_predictions_tell_right_from_wrong(words):
+def test_right_and_wrong_predictions_are_marked(words):
     texts = words(draw_predictions)
     assert "shapes (synthetic): 9 of 10 right" in texts
     assert texts.count("disc ✓") == 3 and texts.count("disc ✗") == 1 and texts.count("is ring") == 1
@@ -169,7 +169,7 @@ def test_grey_images_and_floats_are_drawn(tmp_path, shape):
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
-def test_predictions_want_as_many_of_each():
+def test_predictions_need_as_many_labels_and_outputs_as_images():
     with pytest.raises(ValueError, match="predictions: 2 images, 3 labels, 3 outputs"):
         ag.plots.predictions(np.zeros((2, 4, 4, 3)), np.arange(3), np.eye(3), CLASSES, "a.png", "noise")
 
@@ -181,6 +181,6 @@ def test_the_confusion_matrix_counts(words):
     assert [texts.count(name) for name in CLASSES] == [2, 2, 2]
 
 
-def test_a_class_without_images_is_no_trouble(tmp_path):
+def test_classes_without_images_are_drawn(tmp_path):
     ag.plots.confusion_matrix(np.zeros((3, 3), int), CLASSES, tmp_path / "a.png", "nothing")
     assert (tmp_path / "a.png").stat().st_size > 1000

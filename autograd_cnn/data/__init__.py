@@ -1,6 +1,6 @@
-"""Images: CIFAR-10, drawn shapes that need no download, and the way from stored images to batches.
+"""Loads images (CIFAR-10, or drawn shapes that need no download), converts them, and cuts them into batches.
 
-Imports NumPy and `autograd_cnn.files`; knows nothing of tensors or networks.
+Imports NumPy and `autograd_cnn.files`, and nothing about tensors or networks.
 """
 
 from autograd_cnn.data.cifar10 import cache_dir, load_cifar10, searched

@@ -1,12 +1,12 @@
-"""CIFAR-10: found here or, on request, downloaded; checked before a byte is interpreted; never executed.
+"""Finds CIFAR-10 on disk or downloads it, and checks every byte before it decodes any.
 
-NumPy and the standard library. The images are those of Krizhevsky, "Learning Multiple Layers of Features from
-Tiny Images" (2009), published at https://www.cs.toronto.edu/~kriz/cifar.html in two forms that hold the same
-pixels, one binary and one pickled.
+Imports NumPy, the standard library, `autograd_cnn.files` and its neighbours. Krizhevsky published the images with
+"Learning Multiple Layers of Features from Tiny Images" (2009), at https://www.cs.toronto.edu/~kriz/cifar.html, in two
+versions with the same pixels: one binary, one pickled.
 
-Everything rests on the sums in `VERSIONS`. A sum is taken of the very bytes that are then decoded, so what
-passes is what was published, wherever it came from. Archives are not extracted: six members are read by name,
-in memory.
+All safety rests on the checksums in `VERSIONS`. Each is computed from the same bytes that are decoded afterwards, so
+data that passes is the published data, wherever it came from. Archives are never unpacked by path: six members are read
+by name, in memory. Pickles are read without executing them (see `unpickle`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from autograd_cnn.files import write_atomically
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORDS = 10_000  # images in each of the six files
-LARGEST = 40_000_000  # bytes; no file of either version comes near
+LARGEST = 40_000_000  # bytes; all files of both versions are smaller
 URLS = (
     "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
@@ -44,7 +44,7 @@ Records = tuple[NDArray[np.uint8], NDArray[np.int64]]
 def _decode_binary(raw: bytes) -> Records:
     """Records of 3073 bytes: the label, then 1024 reds, 1024 greens, 1024 blues, row by row."""
     if not raw or len(raw) % 3073:
-        raise ValueError(f"{len(raw):,} bytes are no whole number of records of 3,073")
+        raise ValueError(f"{len(raw):,} bytes are not a whole number of records of 3,073")
     records = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
     return _to_nhwc(records[:, 1:]), records[:, 0].astype(np.int64)
 
@@ -59,7 +59,7 @@ def _decode_python(raw: bytes) -> Records:
         pixels = pixels if isinstance(pixels, bytes) else pixels.encode("latin-1")
         return _to_nhwc(np.frombuffer(pixels, np.uint8).reshape(shape)), np.array(batch["labels"], np.int64)
     except Exception as error:  # a damaged pickle can raise nearly anything
-        reason = error if isinstance(error, ValueError) else f"no batch of CIFAR-10 ({error!r})"
+        reason = error if isinstance(error, ValueError) else f"not a batch of CIFAR-10 ({error!r})"
         raise ValueError(f"{reason}. Use the binary version") from error
 
 
@@ -68,7 +68,7 @@ def _to_nhwc(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class Version(NamedTuple):
-    """One published form: an archive, and the folder in it, with five training files and a test file."""
+    """One published version: an archive that holds a folder with five training files and a test file."""
 
     archive: str
     size: int
@@ -117,7 +117,7 @@ VERSIONS = {
     ),
 }
 
-# What may lie in a folder, the better first; the last three are Keras' names.
+# Names to look for in a folder, in order of preference; the last three are those of Keras.
 NAMES = {
     "cifar-10-batches-bin": "binary",
     "cifar-10-binary.tar.gz": "binary",
@@ -132,24 +132,24 @@ NAMES = {
 def load_cifar10(
     path: AnyPath | None = None, download: bool = False, verify: bool = True, url: str | None = None
 ) -> Dataset:
-    """The CIFAR-10 images: 50,000 for training, 10,000 for testing, ten classes.
+    """Load the CIFAR-10 images: 50,000 for training, 10,000 for testing, ten classes.
 
     Parameters
     ----------
     path : path, optional
-        A folder that has the images, its parent, or an archive; then nothing else is searched. Otherwise the
-        own cache (`cache_dir`), that of Keras (`$KERAS_HOME/datasets`, else `~/.keras/datasets`), `./data`
-        and `./`, in this order. In each, the binary version comes before the python version and the unpacked
-        before the archive. The first that is whole is taken.
+        A folder with the images, its parent, or an archive: the only place to search. By default, the places are
+        the cache of this package (`cache_dir`), the cache of Keras (`$KERAS_HOME/datasets`, else
+        `~/.keras/datasets`), `./data` and `./`, in this order. In each place, the binary version comes before the
+        python version, and an unpacked folder before its archive. The first undamaged copy is loaded.
     download : bool
-        If nothing whole was found, fetch the binary version (170 MB) into `path`, else into the own cache.
+        Whether to fetch the binary version (170 MB) if no undamaged copy is found. It goes into `path` if given,
+        else into the cache of this package.
     verify : bool
-        False takes unpacked files whose sums are unknown, for a subset or a copy of one's own making, and
-        names the result "CIFAR-10 (unverified copy)". Archives and downloads are held to their sums all the
-        same.
+        False accepts unpacked files with unknown checksums, such as a subset that you made, and names the result
+        "CIFAR-10 (unverified copy)". Archives and downloads must match their checksums in any case.
     url : str, optional
-        A mirror to download `cifar-10-binary.tar.gz` from. It is used as written: http serves too, since the
-        sum decides; https is neither retried over http nor spared the check of its certificate.
+        A mirror to download `cifar-10-binary.tar.gz` from. It may use http, since the checksum is verified. An https
+        address is never retried over http, and its certificate is always checked.
 
     Returns
     -------
@@ -159,11 +159,11 @@ def load_cifar10(
     Raises
     ------
     FileNotFoundError
-        Nothing was found; the message says what is in each place.
+        If nothing was found; the message lists what is in each place.
     ValueError
-        What was found, or what a server sent, is damaged or something else.
+        If a copy, or the answer of a server, is damaged or is not CIFAR-10.
     OSError
-        A file cannot be read; the network or the disk failed.
+        If a file cannot be read, or the network or the disk fails.
 
     References
     ----------
@@ -195,7 +195,7 @@ def load_cifar10(
     raise FileNotFoundError(
         f"CIFAR-10 not found. Looked in:{looked_in}\n"
         f"download=True fetches {binary.size / 1e6:.0f} MB. By hand: put {binary.archive} in {folder} "
-        f"({URLS[0]}, SHA-256 {binary.sha256}). Without it: ag.data.load_shapes()"
+        f"({URLS[0]}, SHA-256 {binary.sha256}). Without CIFAR-10: ag.data.load_shapes()"
     )
 
 
@@ -207,7 +207,7 @@ def cache_dir() -> Path:
 
 
 def searched(path: AnyPath | None = None) -> list[tuple[Path, str]]:
-    """Each place that `load_cifar10(path)` searches, in order, and what is there, going by names and sizes.
+    """List the places that `load_cifar10(path)` searches, in order, and what is in each, judged by names and sizes.
 
     Examples
     --------
@@ -225,13 +225,13 @@ def _places(path: AnyPath | None) -> list[Path]:
 
 
 def _destination(path: AnyPath | None) -> Path:
-    """The folder that a download goes to, also if `path` is an archive or is meant to become one."""
+    """The folder that a download goes to, even if `path` is an archive or the name of a future one."""
     place = _places(path)[0]
     return place.parent if os.path.isfile(place) or place.suffix == ".gz" else place
 
 
 def _candidates(place: Path) -> Iterator[tuple[Version, Path]]:
-    """What may be CIFAR-10 in a place, or be the place itself."""
+    """Yield the candidates for CIFAR-10 in a place; the place itself may be one."""
     if os.path.isfile(place):
         fits = [version for version in VERSIONS.values() if version.size == os.path.getsize(place)]
         yield fits[0] if fits else VERSIONS["python" if "py" in place.name else "binary"], place
@@ -251,7 +251,7 @@ def _describe(place: Path) -> str:
 
 
 def _state(version: Version, found: Path) -> str:
-    """Whether the files of a candidate are there, and of the right size where that is known."""
+    """Describe whether the files of a candidate exist and, if their sizes are known, have the right ones."""
     if os.path.isfile(found):
         size = os.path.getsize(found)
         return "size right" if size == version.size else f"{size:,} bytes, want {version.size:,}"
@@ -265,7 +265,7 @@ def _state(version: Version, found: Path) -> str:
 
 
 def _load(version: Version, found: Path, verify: bool) -> Dataset:
-    """Read what was found. The name of the result says whether every sum was right."""
+    """Read a candidate; the name of the result says whether every checksum was right."""
     packed = os.path.isfile(found)
     members = _unpack(version, found) if packed else {}
     images, labels, known = [], [], True
@@ -274,8 +274,8 @@ def _load(version: Version, found: Path, verify: bool) -> Dataset:
         complaint = complaint_of(found / name, raw, version.file_size, version.sums[name], version.algorithm)
         if complaint and verify:
             raise ValueError(
-                f"{complaint}. Delete it, or download=True fetches the images anew; "
-                "verify=False takes it as it is, if it is of your own making"
+                f"{complaint}. Delete it, or fetch the images again with download=True; "
+                "if you made this copy, verify=False accepts it"
             )
         known = known and not complaint
         x, y = _decode(version, found / name, raw)
@@ -309,7 +309,7 @@ def _unpack(version: Version, archive: Path) -> dict[str, bytes]:
     """The six files of an archive, chosen by exact name, kind and size."""
     raw = _read(archive, version.size)
     if complaint := complaint_of(archive, raw, version.size, version.sha256):
-        raise ValueError(f"{complaint}. Delete it, or download=True fetches the images anew")
+        raise ValueError(f"{complaint}. Delete it, or fetch the images again with download=True")
     wanted = {f"{version.folder}/{name}": name for name in version.sums}
     found = {}
     try:
@@ -320,7 +320,7 @@ def _unpack(version: Version, archive: Path) -> dict[str, bytes]:
                 if member.name in wanted and member.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
                     found[wanted[member.name]] = tar.extractfile(member).read()  # type: ignore[union-attr]
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{archive}: no readable archive ({error})") from error
+        raise ValueError(f"{archive}: not a readable archive ({error})") from error
     for member_name, name in wanted.items():
         if name not in found:
             raise ValueError(f"{archive}: has no regular file {member_name}")
@@ -329,14 +329,14 @@ def _unpack(version: Version, archive: Path) -> dict[str, bytes]:
 
 def _read(path: Path, limit: int) -> bytes:
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: missing, or no regular file")
+        raise FileNotFoundError(f"{path}: missing, or not a regular file")
     if (size := os.path.getsize(path)) > limit:
         raise ValueError(f"{path}: {size:,} bytes, want at most {limit:,}: not what was published")
     return path.read_bytes()
 
 
 def _keep(folder: Path, members: dict[str, bytes]) -> None:
-    """Unpacked, they load several times faster; a cache that cannot be written is no error."""
+    """Keep the files unpacked, since they load several times faster; failing to write the cache is not an error."""
     with contextlib.suppress(OSError):
         folder.mkdir(exist_ok=True)
         for name, raw in members.items():

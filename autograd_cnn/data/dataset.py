@@ -1,7 +1,7 @@
-"""A set of labelled images, and the explicit steps from what is stored to what a network takes.
+"""A set of labelled images, and the explicit conversions of images and labels for a network.
 
-NumPy only. Images are stored as they come, uint8 in NHWC (image, row, column, colour). Nothing converts them
-behind the user's back: that the same shades take four times the memory should be somebody's decision.
+Imports NumPy only. Images are stored as uint8 in NHWC (image, row, column, colour). Nothing converts them implicitly:
+float32 takes four times the memory, so the user decides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Dataset:
     Attributes
     ----------
     name : str
-        What this is, in full: log lines and plot titles print it, so made or unverified images say so there.
+        The full name, which log lines and plot titles print. It says so if images are synthetic or unverified.
     classes : tuple of str
         The name of each label.
     train_images, test_images : array, (N, H, W, C) uint8, NHWC
@@ -42,14 +42,14 @@ class Dataset:
         )
 
     def take(self, train: int, test: int | None = None) -> Dataset:
-        """The first `train` training images and the first `test` test images (all of them if not given).
+        """Return the first `train` training images and the first `test` test images (by default all of these).
 
-        No copy is made. The name says what was taken, since accuracies on a part mean something else.
+        The images are views. The name states the numbers, since accuracies on a part are not those on all images.
 
         Raises
         ------
         ValueError
-            There are fewer images than that.
+            If there are fewer images.
 
         Examples
         --------
@@ -75,14 +75,14 @@ class Dataset:
 def as_float32(
     images: NDArray[np.uint8], mean: ArrayLike | None = None, std: ArrayLike | None = None
 ) -> NDArray[np.float32]:
-    """Turn stored images into numbers for a network: `(images / 255 - mean) / std`.
+    """Convert stored images to float32 for a network: `(images / 255 - mean) / std`.
 
     Parameters
     ----------
     images : array, (N, H, W, C) uint8, NHWC
     mean, std : (C,), optional
-        Per channel, in units of the range [0, 1], as `channel_statistics` gives them. Test images take the
-        statistics of the training images.
+        Per channel, in units of the range [0, 1], as `channel_statistics` returns them. Use those of the training
+        images for test images too.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def as_float32(
     Raises
     ------
     TypeError
-        The images are not uint8: dividing by 255 twice goes unnoticed until nothing is learnt.
+        If the images are not uint8: dividing by 255 twice goes unnoticed until nothing is learnt.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], 
     """
     channels = images.shape[-1]
     rows = images.reshape(len(images), -1)
-    # Whole numbers, so exact, and without a float copy eight times the size of the images.
+    # Sums of integers are exact, and need no float copy, which would be eight times the size of the images.
     sums = rows.sum(axis=0, dtype=np.int64).reshape(-1, channels).sum(axis=0)
     squares = np.einsum("ni,ni->i", rows, rows, dtype=np.int64).reshape(-1, channels).sum(axis=0)
     pixels = images.size // channels
@@ -139,7 +139,7 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], 
 
 
 def one_hot(labels: NDArray[np.integer[Any]], classes: int = 10, dtype: DTypeLike = np.float32) -> NDArray[Any]:
-    """One row a label: 1 in the column of its class, 0 elsewhere; the targets of `bce`.
+    """Turn each label into a row with 1 in the column of its class and 0 elsewhere, such as `bce` needs as targets.
 
     Parameters
     ----------
@@ -155,9 +155,9 @@ def one_hot(labels: NDArray[np.integer[Any]], classes: int = 10, dtype: DTypeLik
     Raises
     ------
     TypeError
-        The labels are not integers.
+        If the labels are not integers.
     ValueError
-        They have more than one axis, or a label is out of range.
+        If the labels have more than one axis, or one is out of range.
 
     Examples
     --------

@@ -1,9 +1,8 @@
-"""Downloading a file whose length and SHA-256 are known: whole and right, or not at all.
+"""Downloads a file of known length and SHA-256, and keeps it only if both are right.
 
-Standard library, and pooch once something is downloaded. pooch talks to the server; added here is what must
-hold whatever the server does: the bytes go to a locked `.part` that takes the name only after the sum was
-right (see `autograd_cnn.files`), their number is bounded, and a failure says what came instead and what to
-do.
+Imports the standard library, `autograd_cnn.files` and, for a download, pooch, which talks to the server. This file adds
+what must hold whatever the server does: the bytes go to a locked `.part` file, which gets the final name only if the
+checksum is right; their number is bounded; and an error states what arrived instead, and what to do.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ TIMEOUT = 30  # seconds that a host may be silent
 
 
 def complaint_of(source: Path | str, raw: bytes, size: int | None, want: str, algorithm: str = "sha256") -> str:
-    """What is wrong with the bytes of a file: their number, if `size` is given, or their sum; else nothing.
+    """Describe a wrong number of bytes, if `size` is given, or a wrong checksum; return "" if both are right.
 
     Examples
     --------
@@ -46,18 +45,17 @@ def complaint_of(source: Path | str, raw: bytes, size: int | None, want: str, al
 
 
 def fetch(urls: tuple[str, ...], target: Path, size: int, sha256: str) -> None:
-    """Download `target` from the first address that has it; its folder is made if need be.
+    """Download `target` from the first address that has it, and create its folder if necessary.
 
-    If another process is at it, wait, and be content with what it brings. An address is used as it is
-    written: http serves, since the sum decides, but nothing that began as https goes on without. No switch
-    turns off the check of certificates.
+    If another process is downloading it, wait, and use its file. http is allowed, since the checksum is verified,
+    but https must not lead to http, and no option turns off the check of certificates.
 
     Raises
     ------
     ValueError
-        The last address sent something else.
+        If the last address sent something else.
     OSError
-        The last address did not answer (`ConnectionError`), or the folder cannot take the file.
+        If the last address did not answer (`ConnectionError`), or the file cannot be written into the folder.
     """
     folder = target.parent
     failures: list[ConnectionError | ValueError] = []
@@ -85,11 +83,11 @@ def fetch(urls: tuple[str, ...], target: Path, size: int, sha256: str) -> None:
 
 
 class _Present(Exception):
-    """Somebody else has finished this download while we waited for them."""
+    """Another process finished this download while we waited for it."""
 
 
 class _Capped:
-    """What pooch writes to: a file that takes no more than it should, so that no server fills the disk."""
+    """A file for pooch that refuses more than `size` bytes, so that no server fills the disk."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.file, self.left = file, size
@@ -101,11 +99,11 @@ class _Capped:
         self.file.write(chunk)
 
     def flush(self) -> None:
-        """Nothing before the end; pooch asks for it after every chunk."""
+        """Do nothing: pooch calls this after every chunk, but one flush at the end is enough."""
 
 
 def _receive(url: str, target: Path, size: int, sha256: str, file: BinaryIO) -> None:
-    """Download into the open file and check what came."""
+    """Download into the open file and check the bytes."""
     import pooch
     import requests
 
@@ -115,13 +113,13 @@ def _receive(url: str, target: Path, size: int, sha256: str, file: BinaryIO) -> 
     with contextlib.ExitStack() as connections:
 
         def inspect(response: requests.Response, **_: object) -> None:
-            connections.callback(response.close)  # pooch leaves this to the garbage collector
+            connections.callback(response.close)  # otherwise the garbage collector would close it
             kind, length = (response.headers.get(name, "") for name in ("content-type", "content-length"))
             if url.startswith("https:") and not response.url.startswith("https:"):
                 raise requests.ConnectionError(f"leads to {response.url}, which is not https")
             if response.ok and not response.is_redirect and kind.startswith("text/html"):
                 raise ValueError(f"sent {kind}, {length or 'some'} bytes, not the archive")
-            # Some servers call a .tar.gz a gzipped .tar, which would be unzipped on the way.
+            # Some servers declare a .tar.gz as a gzipped .tar, which requests would unzip.
             response.raw.headers.pop("content-encoding", None)
 
         try:

@@ -1,4 +1,4 @@
-"""Batches of one pass over a set of images, and random changes that make each pass a little different.
+"""Batches of one pass over a set of images, and random augmentation, which makes every pass different.
 
 Imports NumPy only. All random numbers come from the caller's generator, never from the global one, so that a run can
 be repeated, interrupted and resumed.
@@ -28,7 +28,7 @@ def batches(
     batch_size : int
         Images in a batch; the last one may be smaller.
     rng : numpy.random.Generator, optional
-        Shuffles. Without it the images come in order, as views.
+        Shuffles the images. Without it, batches are views, in order.
 
     Yields
     ------
@@ -37,7 +37,7 @@ def batches(
     Raises
     ------
     ValueError
-        The numbers of images and labels differ, or `batch_size` is less than 1.
+        If the numbers of images and labels differ, or `batch_size` is less than 1.
 
     Examples
     --------
@@ -60,16 +60,15 @@ def batches(
 def augment(images: NDArray[Any], rng: Generator, shift: int = 4, flip: bool = True) -> NDArray[Any]:
     """Shift each image by up to `shift` pixels, fill with zeros, and mirror it with probability 1/2.
 
-    The usual augmentation for CIFAR-10 (He et al., "Deep Residual Learning for Image Recognition", 2015,
-    section 4.2). Zero is black in stored images, and the average in images that were normalised with their
-    mean.
+    This is the usual augmentation for CIFAR-10 (He et al., "Deep Residual Learning for Image Recognition", 2015,
+    section 4.2). Zero is black in stored images, and the mean in normalised ones.
 
     Parameters
     ----------
     images : array, (N, H, W, C), NHWC, any dtype
         Not changed.
     rng : numpy.random.Generator
-        Draws shift and mirroring for each image.
+        Draws the shift and the mirroring of each image.
     shift : int
         Largest shift, in pixels, of rows and of columns.
     flip : bool

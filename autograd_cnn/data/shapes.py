@@ -1,10 +1,10 @@
-"""Ten drawn shapes: a learnable set of the size and type of CIFAR-10 that needs no download.
+"""Draws images of ten shapes: a set in the format of CIFAR-10 that can be learnt and needs no download.
 
-NumPy only. Each shape is a function of the plane, negative inside; an image is that function on a grid that
-was moved, turned and scaled at random, painted over a random texture. The outline alone tells the class:
-colours, place and size are drawn alike for all, and a shape is as often lighter than its ground as darker. So
-a linear classifier gets 14 to 20 % of the test images right, while a small convolutional network passes 90 %
-in four or five epochs of 5,000 images and reaches 98 %.
+Imports NumPy only. Each shape is a function on the plane that is negative inside it. An image evaluates this function
+on a grid that is moved, turned and scaled at random, and paints the shape over a random texture. Only the outline
+identifies the class: colours, place and size have the same distributions for all classes, and a shape is lighter than
+its background as often as darker. So a linear classifier gets 14 to 20 % of the test images right, while a small
+convolutional network passes 90 % in four or five epochs of 5,000 images and reaches 98 %.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _star(u: Plane, v: Plane) -> Plane:
     return np.hypot(u, v) - (0.68 + 0.32 * np.cos(5 * np.arctan2(v, u)))
 
 
-# Each negative inside, about a pixel's distance outside, and within the circle of radius 1.2.
+# Each is negative inside, about the distance to the outline outside, and fits into a circle of radius 1.2.
 _SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "disc": lambda u, v: np.hypot(u, v) - 0.95,
     "ring": lambda u, v: abs(np.hypot(u, v) - 0.8) - 0.2,
@@ -49,13 +49,13 @@ _SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
 
 
 def load_shapes(train: int = 5000, test: int = 1000, seed: int = 0) -> Dataset:
-    """Draw a set of images of ten shapes; the same seed gives the same images.
+    """Draw a set of images of ten shapes; the same seed draws the same images.
 
     Parameters
     ----------
     train, test : int
-        Number of images, the classes alike to within one. Test images come from a stream of their own: they
-        do not depend on `train`.
+        Numbers of images; those of two classes differ by at most 1. Test images have their own random stream, so
+        they do not depend on `train`.
     seed : int
 
     Returns
@@ -95,10 +95,10 @@ def _paint(shape: Callable[[Plane, Plane], Plane], count: int, rng: Generator) -
     v = (np.cos(angle) * dy - np.sin(angle) * dx) / radius
     inside = np.clip(0.5 - shape(u, v) * radius, 0, 1)  # a soft edge, one pixel wide
 
-    ground = uniform(0.3, 0.7, 3)
-    paint = ground + uniform(0.25, 0.5, 3) * np.sign(uniform(-1, 1))
+    background = uniform(0.3, 0.7, 3)
+    paint = background + uniform(0.25, 0.5, 3) * np.sign(uniform(-1, 1))
     wave = np.sin(uniform(-0.5, 0.5) * x + uniform(-0.5, 0.5) * y + uniform(0, 2 * np.pi))
-    canvas = ground + uniform(-0.1, 0.1, 3) * wave
+    canvas = background + uniform(-0.1, 0.1, 3) * wave
     canvas += inside * (paint - canvas)
     canvas += rng.normal(0, 0.04, canvas.shape).astype(np.float32)
     return np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)

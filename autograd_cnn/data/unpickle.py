@@ -1,12 +1,11 @@
-"""Reading the pickled CIFAR-10 batches without running them.
+"""Reads the pickled CIFAR-10 batches without executing them.
 
-Standard library only. A pickle is a program for a stack machine whose dangerous instructions are GLOBAL,
-which imports any name, and REDUCE, which calls it. The machine here has the instructions that batches are
-written in, by Python 2 or in protocols 3 and 4, and no call among them: GLOBAL knows NumPy's array names only
-and leaves them names; REDUCE and BUILD note what was to be called with what. So nothing runs, nothing is
-imported, no NumPy object is built from a stranger's state, and what comes out is plain data. `pickletools`,
-the standard library's description of the machine, decodes the instructions and says what each takes from the
-stack.
+Imports the standard library only. A pickle is a program for a stack machine whose dangerous instructions are GLOBAL,
+which imports any name, and REDUCE, which calls it. The machine here has only the instructions in which Python 2, or
+protocols 3 and 4, write batches. None of them calls anything: GLOBAL accepts NumPy's array names only, and returns them
+as strings; REDUCE and BUILD record the call and its arguments. So nothing runs, nothing is imported, no NumPy object is
+built from untrusted state, and the result is plain data. `pickletools`, the standard library's description of the
+machine, decodes the instructions and states what each takes from the stack.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ GLOBALS = {"numpy.ndarray", "numpy.dtype", *_RECONSTRUCT}
 
 @dataclass
 class Unbuilt:
-    """An object that a pickle asks for: what to call, with what, and the state to give to the result."""
+    """An object that a pickle asks for: the function to call, its arguments, and the state of the result."""
 
     function: str
     arguments: tuple[Any, ...]
@@ -30,7 +29,7 @@ class Unbuilt:
 
 
 def read_pickle(raw: bytes) -> Any:
-    """The plain data in a pickle; the byte strings of Python 2 come as str, a character a byte.
+    """Read the plain data in a pickle; byte strings of Python 2 become str, one character for each byte.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ def read_pickle(raw: bytes) -> Any:
     Raises
     ------
     ValueError
-        It asks for anything but arrays. A damaged one raises what Python finds wrong first, of any class.
+        If the pickle asks for anything but arrays. A damaged pickle may raise an exception of any class.
 
     Examples
     --------
@@ -100,7 +99,7 @@ def _extend(target: list[Any], *items: Any) -> list[Any]:
 
 def _update(target: dict[str, Any], *items: Any) -> dict[str, Any]:
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if not isinstance(key, str | bytes):  # hashing a stranger's nested tuples can take for ever
+        if not isinstance(key, str | bytes):  # hashing nested tuples can take for ever
             raise ValueError(f"has a key of type {type(key).__name__}: refused")
         target[key if isinstance(key, str) else key.decode("latin-1")] = value
     return target

@@ -1,4 +1,4 @@
-"""To and from other programs: weights in files that any reader of safetensors opens."""
+"""Exchanges weights with other programs, in files that any reader of safetensors opens."""
 
 from autograd_cnn.interop.weights import load_weights, save_weights
 

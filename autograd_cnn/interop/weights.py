@@ -1,6 +1,6 @@
-"""The weights of a model in a safetensors file, by the names they have in the model.
+"""Saves and loads the weights of a model in a safetensors file, under their names in the model.
 
-May import everything but training and pictures. Arrays keep this package's layout: convolutions (KH, KW, in, out),
+Imports the engine, `nn`, `state` and `arrayfile`. Arrays keep this package's layout: convolutions (KH, KW, in, out),
 linear layers (in, out).
 """
 
@@ -31,27 +31,27 @@ def save_weights(path: str | os.PathLike[str], model: Model) -> None:
     Raises
     ------
     OSError
-        The file cannot be written.
+        If the file cannot be written.
     """
     write_arrays(path, _arrays(model), {})
 
 
 def load_weights(path: str | os.PathLike[str], model: Model) -> None:
-    """Load all weights of a model from a file, or none. The model holds copies.
+    """Load all weights of a model from a file or, if one does not fit, none.
 
     Parameters
     ----------
     path : path
         From `save_weights`, or a safetensors file from elsewhere.
     model : Module, or dict of str to Tensor
-        Has the same names, shapes and dtypes.
+        Must have the same names, shapes and dtypes. It receives copies.
 
     Raises
     ------
     CheckpointError
-        The file is damaged, or has other names, shapes or dtypes: every difference is listed.
+        If the file is damaged, or has other names, shapes or dtypes; the message lists every difference.
     OSError
-        The file cannot be read.
+        If the file cannot be read.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """Convolution as a matrix product, and its two adjoints, for any stride, dilation and groups.
 
-A window of an image, laid out as a row of KH * KW * C numbers, times the weights, laid out as a matrix with a column
-for each output channel, is one pixel of the output. With all windows as rows of one matrix (`im2col`: Chellapilla,
-Puri and Simard, 2006) a convolution is y = im2col(x) @ w. The gradient of w is im2col(x).T @ g. The gradient of x is
-col2im(g @ w.T), where `col2im`, the adjoint of `im2col`, adds each number of a window to the pixel that it came from.
+`im2col` (Chellapilla, Puri and Simard, 2006) copies each window of the images, KH * KW * C numbers, into one row of a
+matrix. The weights are a matrix with one column for each output channel. So a convolution is y = im2col(x) @ w, and the
+gradient of w is im2col(x).T @ g. The gradient of x is col2im(g @ w.T), where `col2im`, the adjoint of `im2col`, adds
+each number of a window to the pixel that it came from.
 
 Imports NumPy and its neighbours `memory`, `threads`, `tiles`, `twins` and `windows`.
 """
@@ -33,7 +33,7 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, options: Options) -> N
     matrices = _by_group(w, groups)
     blocks = tiles(len(x), y.shape[1], y.shape[2] * w[..., 0].size * groups * y.itemsize)
     ones = b is not None and len(blocks) > 1 and w.shape[:2] != (1, 1)
-    if b is not None and ones:  # the bias is the weight of an input that is always 1: no pass over the output
+    if b is not None and ones:  # an extra input of 1 has the bias as its weight, which saves a pass over y
         matrices = np.concatenate([matrices, _by_group(b, groups)], axis=1)
 
     def compute(index: int) -> None:
@@ -44,18 +44,18 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, options: Options) -> N
         if b is not None and not ones:
             out += b
 
-    if len(blocks) == 1:  # too little for our threads: BLAS may use its own
+    if len(blocks) == 1:  # too little work for our threads: BLAS may use its own
         compute(0)
     else:
         map_tiles(compute, len(blocks))
 
 
 def input_gradient(g: Array, w: Array, gx: Array, options: Options) -> None:
-    """Write the gradient of `conv2d` for `x` into `gx`."""
+    """Write the gradient of `conv2d` with respect to `x` into `gx`."""
     stride, padding, dilation, groups = options
     matrices = _by_group(w, groups).transpose(0, 2, 1)
     blocks = tiles(len(g), max(1, g.shape[1]), g.shape[2] * w[..., 0].size * groups * gx.itemsize)
-    # Blocks of rows of one image write into the same rows of gx: one thread computes them.
+    # Blocks of rows of one image add to overlapping rows of gx, so one thread computes them all.
     parts = [list(part) for _, part in itertools.groupby(blocks, lambda block: block[0].start)]
 
     def compute(index: int) -> None:
@@ -72,7 +72,7 @@ def input_gradient(g: Array, w: Array, gx: Array, options: Options) -> None:
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, options: Options) -> Array:
-    """Gradient of `conv2d` for `w`."""
+    """Gradient of `conv2d` with respect to `w`."""
     groups = options[3]
     gw = np.zeros(w_shape, np.result_type(x, g))
     parts = in_parts(tiles(len(g), g.shape[1], g.shape[2] * math.prod(w_shape[:3]) * groups * gw.itemsize))
@@ -92,30 +92,30 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, options: Options) -> Arr
 def im2col(
     x: Array, images: slice, rows: slice, w_shape: Shape, y: Array, options: Options, ones: bool = False
 ) -> Array:
-    """Windows as rows of matrices: (groups, windows, KH * KW * C // groups), or one number more with `ones`.
+    """Lay out windows as rows of matrices: (groups, windows, KH * KW * C // groups), plus a column with `ones`.
 
     Parameters
     ----------
     x, y : array
-        Images and outputs; of `y` only the shape and the dtype matter.
+        Images and outputs; only the shape and the dtype of `y` matter.
     images, rows : slice
-        The windows of these rows of the output are laid out.
+        The outputs whose windows are laid out.
     ones : bool
-        Whether each window is followed by a 1.
+        Whether to append a column of ones.
     """
     (kh, kw), ((sh, sw), padding, (dh, dw), groups) = w_shape[:2], options
     if kh == kw == 1 and padding == ((0, 0), (0, 0)) and not ones:
         return _by_group(x[images, rows.start * sh : (rows.stop - 1) * sh + 1 : sh, ::sw], groups)
     x, dtype = x[images], np.result_type(x, y)
     height, width, channels = rows.stop - rows.start, y.shape[2], x.shape[3] // groups
-    # The part of the images that these windows cover, padded. A kernel of one tap yields the place of x in it.
+    # The part of the images that these windows cover, padded. `taps` of a 1x1 kernel gives the place of x in it.
     size = (height - 1) * sh + (kh - 1) * dh + 1, x.shape[2] + sum(padding[1])
     before = ((padding[0][0] - rows.start * sh, 0), padding[1])
     padded = scratch("padded", (len(x), *size, x.shape[3]), dtype)
     padded[...] = 0
     for _, inside, pixels in taps(x.shape[1:3], size, (1, 1), (1, 1), before):
         padded[inside] = x[pixels]
-    # Numbers that are adjacent both in a window and in memory are copied as one opaque item: a third faster.
+    # Numbers adjacent both in a window and in memory are copied as one opaque item, which is a third faster.
     together = kw if groups == dw == 1 else 1
     item = np.dtype((np.void, together * channels * padded.itemsize))
     shape = groups, len(x), height, width, kh, kw // together
@@ -134,7 +134,7 @@ def im2col(
 def col2im(
     columns: Array, gx: Array, y_size: Shape, kernel_size: Shape, stride: Pair, padding: Padding, dilation: Pair
 ) -> None:
-    """The adjoint of `im2col`: adds to each pixel of `gx` the numbers of all windows that stand for it."""
+    """The adjoint of `im2col`: adds each number of a window to its pixel of `gx`."""
     groups = len(columns)
     channels = gx.shape[3] // groups
     by_tap = columns.reshape(groups, len(gx), *y_size, *kernel_size, channels).transpose(4, 5, 1, 2, 3, 0, 6)

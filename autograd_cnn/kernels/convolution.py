@@ -1,4 +1,4 @@
-"""Convolution of images and its two gradients: raw arrays in, raw arrays out. Chooses the algorithm.
+"""Convolution of images and its two gradients, on raw arrays, by the fastest of three algorithms.
 
 A convolution is linear in x and linear in w, and each of the two maps has an adjoint:
 
@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
-    """Convolution of images with weights (as everywhere in this field a correlation: weights are not rotated).
+    """Convolution of images with weights, which are not rotated: mathematically a correlation.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
 def conv2d_input_gradient(
     g: Array, w: Array, x_shape: Shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> Array:
-    """Gradient of `conv2d` for `x`, also known as the transposed convolution of `g` with `w`.
+    """Gradient of `conv2d` with respect to `x`, also known as the transposed convolution of `g` with `w`.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def conv2d_input_gradient(
 def conv2d_weight_gradient(
     x: Array, g: Array, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> Array:
-    """Gradient of `conv2d` for `w`.
+    """Gradient of `conv2d` with respect to `w`.
 
     Parameters
     ----------
@@ -106,14 +106,14 @@ def conv2d_weight_gradient(
 
 
 def suits_winograd(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
-    """Whether `winograd` can compute the outputs `y`, and they are enough for it to be faster than `columns`."""
+    """Whether `winograd` can compute the outputs `y`, and is faster than `columns` for as many of them."""
     (kh, kw), parts = w_shape[:2], math.prod(winograd.parts(w_shape))
-    # Per 4 pixels each part takes 16 products, and transforms that cost as much as 4; columns take 4 * kh * kw.
-    worth = min(kh, kw) >= 3 and 4 * kh * kw >= 20 * parts
-    if not worth or stride != (1, 1) or y.dtype.char not in "fd":
+    # For 4 pixels, a part takes 16 products, and transforms that cost as much as 4; columns take 4 * kh * kw products.
+    cheaper = min(kh, kw) >= 3 and 4 * kh * kw >= 20 * parts
+    if not cheaper or stride != (1, 1) or y.dtype.char not in "fd":
         return False
     inputs, outputs = w_shape[2], w_shape[3] // groups
-    enough = 256 if kernel_set() == "numba" else 4096  # products of channels, below which transforms cost too much
+    enough = 256 if kernel_set() == "numba" else 4096  # inputs * outputs below which the transforms cost too much
     suits = min(inputs, outputs) >= 16 and inputs * outputs >= enough and math.prod(y.shape[:3]) >= 1024
     return suits and (parts == 1 or groups == 1)
 

@@ -1,6 +1,7 @@
 """Depthwise convolution, in which every channel has weights of its own, and its two adjoints.
 
-As matrix products these would be one number wide. Instead each tap of the kernel takes one pass over a tile.
+Written as matrix products, they would have matrices of one column. Instead, each tap of the kernel is one pass over a
+tile.
 
 Imports NumPy and its neighbours `tiles`, `twins` and `windows`.
 """
@@ -28,13 +29,13 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, padding:
 
 
 def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding, dilation: Pair) -> None:
-    """Write the gradient of `conv2d` for `x` into `gx`."""
+    """Write the gradient of `conv2d` with respect to `x` into `gx`."""
     g, w = np.ascontiguousarray(g, gx.dtype), np.ascontiguousarray(w, gx.dtype)
     map_images(lambda g, gx: input_gradient_tile(g, w, gx, stride, padding, dilation), g, gx)
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair) -> Array:
-    """Gradient of `conv2d` for `w`."""
+    """Gradient of `conv2d` with respect to `w`."""
     gw = np.zeros(w_shape, np.result_type(x, g))
     x, g = np.ascontiguousarray(x, gw.dtype), np.ascontiguousarray(g, gw.dtype)
 
@@ -58,7 +59,7 @@ def output_tile(x: Array, w: Array, b: Array, y: Array, stride: Pair, padding: P
 
 @twin("depthwise.input_gradient_tile", writes=("gx",))
 def input_gradient_tile(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding, dilation: Pair) -> None:
-    """Write the gradient for a few images into `gx`."""
+    """Write the gradient of a few images into `gx`."""
     gx[...] = 0
     for tap, windows, pixels in _taps(gx.shape, g.shape, w.shape, stride, padding, dilation):
         gx[pixels] += g[windows] * w[tap]
@@ -66,7 +67,7 @@ def input_gradient_tile(g: Array, w: Array, gx: Array, stride: Pair, padding: Pa
 
 @twin("depthwise.weight_gradient_tile", writes=("gw",))
 def weight_gradient_tile(x: Array, g: Array, gw: Array, stride: Pair, padding: Padding, dilation: Pair) -> None:
-    """Write the share of a few images in the gradient of the weights into `gw`."""
+    """Write the contribution of a few images to the weight gradient into `gw`."""
     gw[...] = 0
     for tap, windows, pixels in _taps(x.shape, g.shape, gw.shape, stride, padding, dilation):
         product = np.multiply(x[pixels], g[windows], order="C").reshape(-1, x.shape[3])
@@ -76,7 +77,7 @@ def weight_gradient_tile(x: Array, g: Array, gw: Array, stride: Pair, padding: P
 def _taps(
     x_shape: Shape, y_shape: Shape, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair
 ) -> Iterator[tuple[tuple[Any, ...], tuple[slice, ...], Index]]:
-    """As `taps`, once for each of the outputs that a channel has; `tap` and `windows` select its channels too."""
+    """Like `taps`, once for the first output of each channel, once for the second, ...; indices select it too."""
     outputs = w_shape[3] // x_shape[3]
     for tap, windows, pixels in taps(x_shape[1:3], y_shape[1:3], w_shape[:2], stride, padding, dilation):
         for channel in (slice(k, None, outputs) for k in range(outputs)):

@@ -1,4 +1,4 @@
-"""Passes over every number of an array: large arrays in tiles, on all threads, into reused memory.
+"""Elementwise passes over arrays: in tiles, on all threads, into reused memory if the array is large.
 
 Inputs may have any shape and strides; outputs are in C order.
 
@@ -20,7 +20,7 @@ from .twins import twin
 
 Array = NDArray[Any]
 
-SUMMED = 1 << 17  # numbers in a partial sum: sums of partial sums lose fewer digits
+SUMMED = 1 << 17  # numbers in a partial sum; adding partial sums loses fewer digits than one long sum
 
 
 def relu(x: Array) -> Array:
@@ -34,9 +34,9 @@ def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
     Parameters
     ----------
     g, y : array
-        Of one shape and dtype.
+        Of the same shape and dtype.
     into : array, optional
-        Receives the result. Of the same shape and dtype; it may be `g`.
+        Receives the result; of the same shape and dtype. It may be `g`.
     """
     if np.size(g) < SMALL or (into is not None and not into.flags.c_contiguous):
         if into is None:
@@ -60,7 +60,7 @@ def sum_rows(x: Array) -> Array:
 
 
 def _map(function: Callable[..., None], *arrays: Array, into: Array | None = None) -> Array:
-    """Array, new or `into`, into which ``function(*arrays, out)`` writes tile by tile."""
+    """Fill `into`, or a new array, by calling ``function(*arrays, out)`` tile by tile, and return it."""
     out = empty(arrays[0].shape, arrays[0].dtype) if into is None else into
     flat = [np.ascontiguousarray(a).reshape(-1) for a in (*arrays, out)]
     step = tile_size(out.size)
@@ -86,7 +86,7 @@ def _relu_gradient_tile(y: Array, g: Array, out: Array) -> None:
 
 @twin("elementwise.mask_tile", writes=("out",))
 def mask_tile(y: Array, out: Array) -> None:
-    """Set `out` to 0 where `y` is not positive; where y is NaN it stays."""
+    """Set `out` to 0 where ``y <= 0``; where `y` is NaN, `out` keeps its value."""
     if out.itemsize > 8:
         out[y <= 0] = 0
         return
@@ -97,7 +97,7 @@ def mask_tile(y: Array, out: Array) -> None:
 
 def select(condition: Array, a: Array) -> Array:
     """``np.where(condition, a, 0)`` by bits rather than branches: 5 times as fast on random conditions."""
-    if a.itemsize > 8:  # there are no integers as wide
+    if a.itemsize > 8:  # no integer dtype is as wide
         return np.where(condition, a, 0)
     mask = np.negative(condition.view(np.int8))
     return (mask & a.view(f"i{a.itemsize}")).view(a.dtype)

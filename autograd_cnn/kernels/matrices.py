@@ -1,7 +1,7 @@
 """Products of large matrices, in blocks, on the threads of `threads`.
 
-BLAS has threads of its own, but after a product these stay awake for some milliseconds in case another follows, on the
-cores that the tiles of the next operation need: with them a training step took half as long again.
+BLAS has its own threads. After a product they stay awake for some milliseconds in case another one follows, and occupy
+the cores that the tiles of the next operation need: with them, a training step took half as long again.
 
 Imports NumPy and its neighbours `memory` and `threads`.
 """
@@ -18,9 +18,9 @@ from .threads import map_tiles
 
 Array = NDArray[Any]
 
-SMALL = 1 << 18  # multiplications, below which BLAS uses one thread anyway
-LARGE = 1 << 23  # multiplications, from which on a second thread pays
-NARROW = 64  # rows or columns, below which a block costs more than it saves
+SMALL = 1 << 18  # multiplications below which BLAS uses one thread anyway
+LARGE = 1 << 23  # multiplications from which a second thread pays off
+NARROW = 64  # rows or columns below which a block costs more than it saves
 BLOCKS = 16  # most blocks of one product
 
 

@@ -1,8 +1,8 @@
-"""Reuses memory: the first touch of a fresh page costs more than the pass that fills it.
+"""Reuses the memory of dead arrays, because the first touch of a fresh page costs more than the pass that fills it.
 
 `empty` cuts arrays out of large regions. When the last view of an array is gone, its part of the region is free again,
-merges with free parts beside it, and serves a later array. So a training step runs in the memory that the step before
-has left, which is little more than what it uses at any one time. `scratch` gives a tile its temporary arrays.
+merges with free parts beside it, and serves a later array. So a training step runs in the memory that the previous step
+freed, which is little more than the peak of its use. `scratch` provides the temporary arrays of a tile.
 
 Imports NumPy and the standard library.
 """
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-SMALLEST = 1 << 17  # bytes of an array; malloc itself reuses smaller ones
+SMALLEST = 1 << 17  # bytes of an array; malloc itself reuses the memory of smaller ones
 REGION = 1 << 28  # bytes that are reserved at once: a page costs nothing before it is touched
 SPARE = 1 << 29  # bytes that may stay free; beyond this, idle regions are released
 LINE = 64  # bytes of a cache line
@@ -29,7 +29,7 @@ KEPT = 1 << 24  # bytes of a scratch buffer that its thread keeps; a larger one,
 
 
 class _Region:
-    """Memory, and its free parts: pairs (start, stop), in order and never adjacent."""
+    """A block of memory, and its free parts: pairs (start, stop), sorted and never adjacent."""
 
     def __init__(self, size: int) -> None:
         memory = np.empty(size + LINE, np.uint8)
@@ -65,7 +65,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Array, not initialised, in memory that earlier arrays have left.
+    """Return an uninitialised array, in the memory of dead arrays where possible.
 
     Examples
     --------
@@ -79,13 +79,13 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     if size < SMALLEST:
         return np.empty(shape, dtype)
     size = -(-size // LINE) * LINE
-    if not _lock.acquire(timeout=0.01):  # held by this very thread, in which a signal handler computes
+    if not _lock.acquire(timeout=0.01):  # a signal handler may run in the thread that holds it
         return np.empty(shape, dtype)
     try:
         region, start = _take(size)
     finally:
         _lock.release()
-    # Wrapped: otherwise views of the array would have the region as their base, and outlive the array unnoticed.
+    # Without the PickleBuffer, the region would be the base of views of `array`, which could then outlive it unnoticed.
     lent: Any = PickleBuffer(region.memory[start : start + size])
     array: NDArray[Any] = np.ndarray(shape, dtype, lent)
     loan = weakref.ref(array, _take_back)
@@ -117,13 +117,13 @@ def _take(size: int) -> tuple[_Region, int]:
 
 
 def _take_back(loan: Any) -> None:
-    # Runs wherever an array dies, perhaps while this thread holds the lock: takes none, and only does atomic steps.
+    # Runs when an array dies, perhaps while this thread holds the lock. So it takes no lock, and its steps are atomic.
     _, region, start, stop = _lent.pop(id(loan))
     _returned.append((region, start, stop))
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Array of this thread, not initialised, valid until the thread asks for the same name again."""
+    """Return an uninitialised array of this thread, valid until the thread requests the same name again."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = _local.buffers.get(name)
     if buffer is None or buffer.size < size:

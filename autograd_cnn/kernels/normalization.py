@@ -1,7 +1,8 @@
 """Batch normalisation: the moments of each channel, the map to mean 0 and variance 1, and its gradient.
 
-Arrays are taken as matrices with a column for each channel. Each tile sums its rows around its own mean while they are
-in the cache, and the moments of tiles are merged (Chan, Golub and LeVeque, 1979), so that large batches lose no digits.
+Arrays are treated as matrices with a column for each channel. Each tile sums its rows around its own mean while they
+are in the cache. Then the moments of the tiles are merged (Chan, Golub and LeVeque, 1979), so large batches lose no
+digits.
 
 Imports NumPy and its neighbours `memory`, `tiles` and `twins`.
 """
@@ -20,11 +21,11 @@ from .twins import twin
 
 Array = NDArray[Any]
 
-LONG = 1024  # numbers, up to which short rows are joined
+LONG = 1024  # numbers up to which short rows are joined
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    """Mean and variance (over n, not n - 1) of each channel: (..., C) -> two (C,)."""
+    """Mean and variance (divided by n, not n - 1) of each channel: (..., C) -> two arrays (C,)."""
 
     def tile(x: Array) -> tuple[int, Array, Array]:
         mean, squares = np.empty((2, x.shape[1]), x.dtype)
@@ -49,9 +50,9 @@ def normalise(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
 def batch_norm_gradient(
     g: Array, x: Array, mean: Array, variance: Array, w: Array, eps: float
 ) -> tuple[Array, Array, Array]:
-    """Gradients for x, w and b of ``(x - mean) / sqrt(variance + eps) * w + b``, with x's own mean and variance.
+    """Gradients of ``(x - mean) / sqrt(variance + eps) * w + b`` for x, w and b; mean and variance are those of x.
 
-    Section 3 of Ioffe and Szegedy (2015); the gradients of w and b are the sums in that of x.
+    See section 3 of Ioffe and Szegedy (2015). The gradients of w and b are also terms of the gradient of x.
     """
 
     def tile(g: Array, x: Array) -> Array:
@@ -63,16 +64,16 @@ def batch_norm_gradient(
     gb, gw = np.sum(map_rows(tile, g, x), axis=0)
     gw *= scale
     count = x.size // x.shape[-1]
-    slope = scale * w
+    g_scale = scale * w
     gx = empty(x.shape, x.dtype)
-    bend, shift = -slope * scale * gw / count, -slope * gb / count
-    map_rows(lambda g, x, gx: input_gradient_tile(g, x, gx, mean, slope, bend, shift), g, x, gx)
+    slope, shift = -g_scale * scale * gw / count, -g_scale * gb / count
+    map_rows(lambda g, x, gx: input_gradient_tile(g, x, gx, mean, g_scale, slope, shift), g, x, gx)
     return gx, gw, gb
 
 
 @twin("normalization.moments_tile", writes=("mean", "squares"))
 def moments_tile(x: Array, mean: Array, squares: Array) -> None:
-    """Write the mean of each column, and the sum of squares around it."""
+    """Write the mean of each column into `mean`, and the sum of squared deviations from it into `squares`."""
     channels = len(mean)
     rough = np.ones(len(x), x.dtype) @ x / x.dtype.type(len(x))
     wide, middle = _side_by_side(x, rough)
@@ -92,7 +93,7 @@ def normalise_tile(x: Array, y: Array, mean: Array, scale: Array, shift: Array) 
 
 @twin("normalization.gradient_sums_tile", writes=("sums",))
 def gradient_sums_tile(g: Array, x: Array, sums: Array, mean: Array) -> None:
-    """Write the sums of `g` and of ``g * (x - mean)`` down the columns."""
+    """Write the sums of `g` and of ``g * (x - mean)`` over each column into `sums`."""
     channels = len(mean)
     g, x, mean = _side_by_side(g, x, mean)
     centred = np.subtract(x, mean, out=scratch("centred", x.shape, x.dtype))
@@ -101,25 +102,26 @@ def gradient_sums_tile(g: Array, x: Array, sums: Array, mean: Array) -> None:
 
 
 @twin("normalization.input_gradient_tile", writes=("gx",))
-def input_gradient_tile(g: Array, x: Array, gx: Array, mean: Array, slope: Array, bend: Array, shift: Array) -> None:
-    """Write ``(x - mean) * bend + g * slope + shift`` into `gx`."""
-    g, x, gx, slope, bend, shift = _side_by_side(g, x, gx, slope, bend, shift - mean * bend)
-    np.multiply(x, bend, out=gx)
-    gx += np.multiply(g, slope, out=scratch("centred", x.shape, x.dtype))
+def input_gradient_tile(g: Array, x: Array, gx: Array, mean: Array, scale: Array, slope: Array, shift: Array) -> None:
+    """Write ``(x - mean) * slope + g * scale + shift`` into `gx`."""
+    g, x, gx, scale, slope, shift = _side_by_side(g, x, gx, scale, slope, shift - mean * slope)
+    np.multiply(x, slope, out=gx)
+    gx += np.multiply(g, scale, out=scratch("centred", x.shape, x.dtype))
     gx += shift
 
 
 def _side_by_side(x: Array, *others: Array) -> tuple[Array, ...]:
-    """Join rows of matrices to longer ones, and repeat vectors as often: NumPy has a fixed cost for each row."""
+    """Join rows of matrices into longer ones, and repeat vectors to match: NumPy has a fixed cost for each row."""
     rows, channels = x.shape
     times = math.gcd(rows, max(1, LONG // channels))
     return tuple(a.reshape(-1, times * channels) if a.ndim == 2 else np.tile(a, times) for a in (x, *others))
 
 
 def _sum(x: Array, channels: int) -> Array:
-    """Sums down the columns, from joined rows.
+    """Sum over each column of a matrix with joined rows.
 
-    In fewer calls than `elementwise.sum_rows`: between calls threads wait for the interpreter, a tenth of the time.
+    It makes fewer calls than `elementwise.sum_rows`, since threads wait for the interpreter between calls. That took a
+    tenth of the time.
     """
     ones = np.ones(len(x), x.dtype)  # a product with ones is several times as fast as a sum
     total: Array = (ones @ x).reshape(-1, channels).sum(axis=0)

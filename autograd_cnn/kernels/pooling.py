@@ -1,10 +1,9 @@
-"""Pooling of images and its gradients: raw arrays in, raw arrays out.
+"""Pooling of images and its gradients, on raw arrays.
 
-A maximum or a sum over a window can be taken down its columns first, then along the row that they leave: KH + KW
-passes over a tile rather than KH * KW. Max pooling also returns which place of each window holds the maximum. Given
-the places it is a linear map, which picks entries of x (`max_gather2d`), and its adjoint puts them back
-(`max_unpool2d`). Average pooling is linear as it is, and `avg_unpool2d` is its adjoint. In both pairs each is the
-derivative of the other, to any order.
+A window is reduced over its rows first, and the resulting row over its columns: KH + KW passes over a tile rather than
+KH * KW. Max pooling also returns the place of each maximum in its window. For fixed places it is a linear map, which
+picks entries of x (`max_gather2d`); its adjoint puts them back (`max_unpool2d`). Average pooling is linear, and
+`avg_unpool2d` is its adjoint. The functions of each pair are each other's derivatives, to any order.
 
 Images are NHWC. Options come normalised, as in `windows`. Inputs are only read; they may have any strides, and there
 may be no images at all. Outputs have the dtype of the input.
@@ -35,14 +34,14 @@ def max_pool2d(
 ) -> tuple[Array, Array | None]:
     """Largest number of each window, and its place.
 
-    A tie goes to the first place in row-major order; NaN counts as larger than every number; padding is never
-    taken, not even where everything else is -inf.
+    A tie goes to the first place in row-major order; NaN counts as larger than every number; padding never wins,
+    not even against -inf.
 
     Parameters
     ----------
     x : array (N, H, W, C)
     places : bool
-        Whether to return the places: without them it takes half as long.
+        Whether to return the places; without them, pooling takes half as long.
 
     Returns
     -------
@@ -78,8 +77,8 @@ def max_tile(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Paddi
 def max_argmax_tile(x: Array, y: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
     """Write the maxima of a few images into `y`, and their places into `argmax`."""
     _reduce(np.maximum, -np.inf, x, y, kernel_size, stride, padding)
-    # Places that equal the maximum score, and the first scores highest. A score of 0 means that the maximum is NaN.
-    # By arithmetic, because a branch on every number is mispredicted half of the time: 5 times slower.
+    # Places that equal the maximum get a score, the first one the highest. A score of 0 means that the maximum is NaN.
+    # Arithmetic is 5 times as fast as a branch on every number, which is mispredicted half of the time.
     argmax[...] = 0
     places = kernel_size[0] * kernel_size[1]
     for is_maximum in np.equal, lambda a, _: np.isnan(a):
@@ -208,7 +207,7 @@ def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padd
 def _reduce(
     ufunc: np.ufunc, empty: float, x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding
 ) -> None:
-    """Reduce every window of `x` into `y`; `empty` is the result for no numbers."""
+    """Reduce every window of `x` into `y`; `empty` is the result for an empty window."""
     down, across = _axes(x.shape, y.shape, kernel_size, stride, padding)
     rows = scratch("rows", (len(x), y.shape[1], *x.shape[2:]), y.dtype)
     for source, out, axis in (x, rows, down), (rows, y, across):
@@ -222,7 +221,7 @@ def _reduce(
 
 
 def _axes(x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Any:
-    """Arguments of `taps` for windows one column wide, and for windows one row high over their results."""
+    """Arguments of `taps` for a reduction over the rows of each window, and then over the columns of the result."""
     (_, height, width, _), (_, rows, columns, _) = x_shape, y_shape
     down = (height, width), (rows, width), (kernel_size[0], 1), (stride[0], 1), (padding[0], (0, 0))
     across = (rows, width), (rows, columns), (1, kernel_size[1]), (1, stride[1]), ((0, 0), padding[1])
@@ -232,6 +231,6 @@ def _axes(x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, paddi
 def _places(
     x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding
 ) -> Iterator[tuple[int, Index, Index]]:
-    """As `taps`, with each tap as its place in row-major order."""
+    """Like `taps`, with each tap given as its place in the window, in row-major order."""
     for (i, j), windows, pixels in taps(x_shape[1:3], y_shape[1:3], kernel_size, stride, padding):
         yield i * kernel_size[1] + j, windows, pixels

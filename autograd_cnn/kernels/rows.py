@@ -1,7 +1,7 @@
 """Softmax of the rows of a matrix, its logarithm and its gradient, in tiles.
 
-NumPy reduces short rows slowly, one at a time. Here the maximum is taken down the columns of the transpose, and the sum
-is a product with ones: 5 to 10 times as fast for rows of 10.
+NumPy reduces short rows slowly, one at a time. Here the maximum is taken over the columns of the transpose, and the sum
+is a product with ones: for rows of 10, that is 5 to 10 times as fast.
 
 Imports NumPy and its neighbours `memory` and `tiles`.
 """
@@ -36,10 +36,10 @@ def softmax_gradient(g: Array, y: Array) -> Array:
 
 
 def _apply(function: Callable[..., None], *arrays: Array) -> Array:
-    """New array into which ``function(*arrays, out)`` writes, as matrices."""
+    """Return a new array that ``function(*arrays, out)`` fills, where all arrays are passed as matrices."""
     small = arrays[0].size < SMALL
     out = (np.empty if small else empty)(arrays[0].shape, arrays[0].dtype)
-    if small:  # cutting tiles alone would cost as much
+    if small:  # cutting tiles would cost as much as computing them
         function(*(np.ascontiguousarray(a).reshape(-1, out.shape[-1]) for a in (*arrays, out)))
     else:
         map_rows(function, *arrays, out)
@@ -47,7 +47,7 @@ def _apply(function: Callable[..., None], *arrays: Array) -> Array:
 
 
 def _shift(x: Array, y: Array) -> None:
-    """y = x minus the maximum of each row, so that no power overflows."""
+    """Write x minus the maximum of each row into y, so that no exponential overflows."""
     columns = scratch("columns", x.shape[::-1], x.dtype)
     columns[...] = x.T
     np.subtract(x, columns.max(axis=0)[:, None], out=y)

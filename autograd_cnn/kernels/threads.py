@@ -3,8 +3,8 @@
 NumPy releases the interpreter's lock while it computes, so Python threads use all cores. Work is cut into tiles, each
 small enough to stay in a core's cache over several passes, and the threads take tiles from one queue until it is
 empty. BLAS has threads of its own, which would compete for the same cores: while tiles run it is limited to one.
-Neither the tiles nor the order in which their results are joined depend on the number of threads, so no bit of a result
-does.
+Neither the tiles nor the order in which their results are joined depend on the number of threads, so every result has
+the same bits on any number of threads.
 
 Imports NumPy, the standard library and, when the first tile runs, threadpoolctl.
 """
@@ -33,14 +33,14 @@ class _Local(threading.local):
 
 
 class _Shared:
-    """State that the threads of a process share; a forked child, which has none of the threads, starts anew."""
+    """State that the threads of a process share; a forked child, which has none of the threads, gets a new one."""
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads
         self.lock = threading.RLock()  # a signal handler may compute while its thread holds the lock
         self.pool: ThreadPoolExecutor | None = None
         self.holders: set[int] = set()  # the threads whose call of `map_tiles` limits BLAS to one thread
-        self.blas_threads: list[int] = []  # of each library, when no call limits it
+        self.blas_threads: list[int] = []  # of each library while no call limits it
 
 
 _local = _Local()
@@ -63,12 +63,12 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Compute tiles on `n` threads from now on, including the caller's own. No bit of a result depends on it.
+    """Compute tiles on `n` threads from now on, including the caller's own; results keep their bits.
 
     Raises
     ------
     TypeError
-        If `n` is no whole number.
+        If `n` is not a whole number.
     ValueError
         If `n` is less than 1.
 
@@ -93,9 +93,9 @@ def set_num_threads(n: int) -> None:
 def map_tiles(function: Callable[[int], Result], count: int, products: bool = True) -> list[Result]:
     """Compute ``function(0)``, ..., ``function(count - 1)`` on all threads, and return the results in this order.
 
-    The caller's thread takes part; it works alone if there is one tile, or if it is computing a tile already. An
-    exception in a tile drops the tiles not yet begun, and is raised unchanged when those under way have ended.
-    With ``products=False``, for tiles that multiply no matrices, the threads of BLAS are not touched.
+    The caller's thread takes part; it works alone if there is one tile, or if it is computing a tile already. If a
+    tile raises an exception, no further tile starts; when the running ones have ended, the exception is raised
+    unchanged. ``products=False``, for tiles without matrix products, leaves the threads of BLAS alone.
 
     Examples
     --------
@@ -123,19 +123,19 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
         finally:
             _local.in_tile = False
 
-    def help_out() -> None:
+    def work_in_pool() -> None:
         if products:
-            _set_blas(repeat(1), only_here=True)  # a BLAS on OpenMP keeps a number for each thread
+            _set_blas(repeat(1), only_here=True)  # a BLAS on OpenMP has a limit for each thread
         work()
 
     interrupt: BaseException | None = None
     try:
         if products:
             _limit_blas()
-        helpers = _submitted(help_out, min(get_num_threads(), count) - 1)
+        futures = _submitted(work_in_pool, min(get_num_threads(), count) - 1)
         work()
-        if helpers:
-            wait([helper for helper in helpers if not helper.cancel()])
+        if futures:
+            wait([future for future in futures if not future.cancel()])
     finally:
         while products:  # Ctrl-C must not leave BLAS on one thread
             try:
@@ -153,16 +153,16 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
     finally:
         errors.clear()  # error -> traceback -> this frame -> error would be a cycle
         results.clear()
-        function = None  # type: ignore[assignment]  # a thread may keep `work` a moment longer, but not its arrays
+        function = None  # type: ignore[assignment]  # a thread may hold `work` a moment longer: free its arrays
 
 
 def _submitted(function: Callable[[], None], times: int) -> list[Any]:
-    helpers = []
+    futures = []
     with suppress(RuntimeError):  # no more threads can be started, or Python is shutting down: fewer will do
         for _ in range(times):
-            # In a copy of the caller's context, where NumPy keeps `errstate`.
-            helpers.append(_pool().submit(copy_context().run, function))
-    return helpers
+            # NumPy keeps `errstate` in the context, so the function runs in a copy of the caller's.
+            futures.append(_pool().submit(copy_context().run, function))
+    return futures
 
 
 def _pool() -> ThreadPoolExecutor:
@@ -173,7 +173,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _limit_blas() -> None:
-    """Limit BLAS to one thread until the last concurrent caller has called `_free_blas`; both take 5 us."""
+    """Limit BLAS to one thread until the last concurrent caller has called `_free_blas`; each takes 5 us."""
     with _shared.lock:
         if not _shared.holders:
             _shared.blas_threads = [library.num_threads for library in _blas()]
@@ -188,12 +188,12 @@ def _free_blas() -> None:
 
 
 def _set_blas(counts: Iterable[int], only_here: bool = False) -> None:
-    """Set the threads of each library; with `only_here`, of those that keep a number for each calling thread."""
+    """Set the threads of each library; with `only_here`, only if it has a limit for each calling thread."""
     for library, count in zip(_blas(), counts, strict=False):
         if only_here and getattr(library, "threading_layer", None) != "openmp":
             continue
-        # From 3.8 on, threadpoolctl obeys only the first thread that sets a number, and silently ignores others. Here
-        # the first caller may not be the last to leave; the lock of `_Shared` keeps them in order.
+        # Since version 3.8, threadpoolctl obeys only the first thread that sets a number, and ignores others silently.
+        # Here any thread may be the last to leave, so the claim is released; the lock of `_Shared` prevents races.
         release = getattr(library, "clear_controlling_thread", lambda force: None)
         release(force=True)
         library.set_num_threads(count)

@@ -1,7 +1,7 @@
 """Cuts large arrays into tiles: blocks of images, of rows of one image, of rows of a matrix, or of numbers.
 
 All passes over a tile run while it is in a core's cache. Tiles depend on shapes alone, and partial sums are added in
-the order of the tiles, so that no bit of a result depends on the number of threads.
+the order of the tiles, so every result has the same bits on any number of threads.
 
 Imports NumPy and its neighbour `threads`.
 """
@@ -21,15 +21,15 @@ Tile = TypeVar("Tile")
 
 CACHE = 1 << 21  # bytes that a tile may fill: about the size of a core's second-level cache
 PARTS = 16  # partial sums of a weight gradient, each computed by one thread
-SMALL = 1 << 14  # numbers in an array for which NumPy alone is faster than tiles
+SMALL = 1 << 14  # numbers of an array below which NumPy alone is faster than tiles
 
 
 def tiles(images: int, rows: int, row_bytes: int) -> list[tuple[slice, slice]]:
-    """Blocks of whole images, or of rows of one image: pairs (images, rows).
+    """Cut into blocks of whole images, or of rows of one image: pairs (images, rows).
 
-    Each block fits the cache, and is a quarter of the whole where that makes it large enough to be worth a thread.
-    Blocks of images have nearly the same size, and their number is 1 or a multiple of four, or else one thread would
-    compute the last block while the others wait.
+    A block is a quarter of the whole, but at most the cache, and at least half of it, to be worth a thread. Blocks of
+    images have nearly the same size, and their number is 1 or a multiple of four: otherwise one thread would compute
+    the last block while the others wait.
 
     Examples
     --------
@@ -66,24 +66,24 @@ def in_parts(tiles: list[Tile]) -> list[list[Tile]]:
 
 
 def tile_size(size: int) -> int:
-    """How many of `size` numbers make a tile for a single pass.
+    """Number of elements in a tile of an array of `size` elements, for a single pass.
 
-    Such a pass needs no cache: the tile is a quarter of the whole, within bounds that make it worth a thread.
+    A single pass gains nothing from the cache: a tile is a quarter of the array, within bounds worth a thread.
     """
     return min(1 << 19, max(1 << 17, -(-size // 4)))
 
 
 def map_images(function: Callable[..., Result], *arrays: Array, products: bool = False) -> list[Result]:
-    """Results of ``function(*blocks)``, where the blocks are the same few images of each array; see `map_tiles`."""
-    # Twice the cache: passes over them are short, and between two a thread may wait for the interpreter.
+    """Call ``function(*blocks)`` on the same few images of each array at a time; return the results, in order."""
+    # Blocks fill twice the cache: their passes are short, and a thread may wait for the interpreter between two.
     blocks = tiles(len(arrays[0]), 1, sum(a[:1].nbytes for a in arrays) // 2)
     return map_tiles(lambda index: function(*(a[blocks[index][0]] for a in arrays)), len(blocks), products)
 
 
 def map_rows(function: Callable[..., Result], *arrays: Array) -> list[Result]:
-    """Results of ``function(*blocks)``, where the blocks are the same rows of each array, as matrices in C order.
+    """Call ``function(*blocks)`` on the same rows of each array at a time, as matrices in C order; return the results.
 
-    The last axis is a row; all arrays have the same shape. `function` may write into those that are in C order.
+    The last axis is a row; all arrays have the same shape. `function` may write into arrays that are in C order.
     """
     length = arrays[0].shape[-1]
     matrices = [np.ascontiguousarray(a).reshape(-1, length) for a in arrays]

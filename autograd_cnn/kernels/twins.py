@@ -1,7 +1,8 @@
-"""Chooses, per call, the NumPy pass over a tile or its compiled twin.
+"""Chooses, at each call, the NumPy pass over a tile or its compiled twin.
 
-The twins are in the package `compiled`, and need Numba (``pip install "autograd_cnn[fast]"``). Numba compiles each when
-it is first called, and keeps it on disk. ``AUTOGRAD_CNN_KERNELS=numpy`` turns the twins off; ``numba`` requires them.
+The twins are in the package `compiled`, and need Numba (``pip install "autograd_cnn[fast]"``). Numba compiles
+each at its first call, and keeps it on disk. ``AUTOGRAD_CNN_KERNELS=numpy`` turns the twins off, and ``numba`` requires
+them.
 
 Imports NumPy, the standard library and, when the first pass runs, `compiled`.
 """
@@ -24,7 +25,7 @@ Pass = TypeVar("Pass", bound=Callable[..., None])
 
 @cache
 def kernel_set() -> str:
-    """Which passes run: ``"numba"`` where Numba can be imported, else ``"numpy"``.
+    """The kernels that run: ``"numba"`` if Numba can be imported, else ``"numpy"``.
 
     The environment variable AUTOGRAD_CNN_KERNELS overrides this.
 
@@ -45,16 +46,16 @@ def kernel_set() -> str:
     except ImportError as error:
         if value:
             raise ImportError(f'AUTOGRAD_CNN_KERNELS is numba: {error}. pip install "autograd_cnn[fast]"') from error
-        warnings.warn(f"Numba is here, but {error}. NumPy's kernels run instead", stacklevel=2)
+        warnings.warn(f"Numba is installed, but {error}. NumPy's kernels run instead", stacklevel=2)
         return "numpy"
     return "numba"
 
 
 def twin(name: str, *, writes: tuple[str, ...]) -> Callable[[Pass], Pass]:
-    """Run the compiled twin of a pass instead, where the arrays suit it.
+    """Decorate a NumPy pass: calls run its compiled twin if the arrays suit it.
 
-    They suit it if they are in C order, in the machine's byte order, and all of one dtype, float32 or float64, apart
-    from places in a window, which are uint8 or uint16. Other arrays go to the NumPy function.
+    Arrays suit a twin if they are in C order and in the machine's byte order, and have one dtype, float32 or float64.
+    Only places in a window are uint8 or uint16. Other arrays are passed to the NumPy function.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Steps of optimisers, in place: a pass reads and writes each piece of a parameter and of its moments once.
+"""Updates of optimisers, in place, for a piece of a parameter together with its gradient and moments.
 
 Imports NumPy and its neighbours `memory` and `twins`.
 """

@@ -30,7 +30,7 @@ def output_size(size: int, kernel: int, stride: int, before: int, after: int, di
 def taps(
     x_size: Shape, y_size: Shape, kernel_size: Shape, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
 ) -> Iterator[tuple[Pair, Index, Index]]:
-    """For each tap of a kernel, the windows in which it lies on the image, and the pixels that it lies on.
+    """Yield, for each tap of a kernel, the windows in which it lies on the image, and the pixels under it.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def taps(
     tap : (row, column)
     windows, pixels : index
         Indices of outputs (N, OH, OW, ...) and of images (N, H, W, ...), which select the same shape: in the windows
-        ``y[windows]`` this tap lies on ``x[pixels]``. A tap that lies on padding in every window is left out.
+        ``y[windows]`` this tap lies on ``x[pixels]``. Taps that lie on padding in every window are left out.
 
     Examples
     --------

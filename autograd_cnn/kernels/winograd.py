@@ -8,10 +8,11 @@ of the image, the weights w and constant matrices A, B and G,
 
 where ⊙, summed over channels, is one matrix product for each of the 16 entries. Each factor is a linear map, so both
 gradients follow by transposing: that of w is Gᵀ [(Bᵀ d B) ⊙ (A g Aᵀ)] G, and that of x is again a convolution. The
-constants are 0, 1 and 1/2: rounding errors are no larger than those of the sum that is saved.
+constants are 0, 1 and 1/2, so rounding errors are no larger than those of the plain sum.
 
-Larger weights are cut into parts of 3x3, each of which reads the image 3 pixels further on. The parts are more channels
-of the same products, which sum over them. 5x5 weights take 64 multiplications for 4 pixels rather than 100.
+Larger weights are cut into parts of 3x3; each part reads the image 3 pixels further on. In the products the parts are
+additional channels, so the sum over channels includes them. 5x5 weights take 64 multiplications for 4 pixels rather
+than 100.
 
 Imports NumPy and its neighbours `memory`, `threads`, `tiles`, `twins` and `windows`.
 """
@@ -33,14 +34,14 @@ from .windows import Padding, Pair, Shape
 
 Array = NDArray[Any]
 
-# The algorithm multiplies polynomials by their values at 0, 1, -1 and infinity. These rows evaluate the weights there,
-# halved at 1 and -1.
+# The algorithm multiplies polynomials through their values at 0, 1, -1 and infinity. These rows evaluate the weights
+# there, halved at 1 and -1.
 _G = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2
 _GG = np.kron(_G, _G)  # (16, 9): both axes at once
 
 
 def parts(w_shape: Shape) -> tuple[int, int]:
-    """How many parts of 3x3 cover weights (KH, KW, ...): (down, across)."""
+    """Number of 3x3 parts that cover weights (KH, KW, ...): (down, across)."""
     return -(-w_shape[0] // 3), -(-w_shape[1] // 3)
 
 
@@ -83,14 +84,14 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
             product = scratch("product", total.shape, dtype)
 
     map_tiles(compute, len(work))
-    # Each of the 16 entries in one call: between two calls, threads wait for the interpreter.
+    # One call sums each of the 16 entries: threads wait for the interpreter between calls.
     total = np.stack(map_tiles(lambda entry: np.add.reduce(totals[:, entry]), 16))
     u = total.transpose(0, 2, 1, 3).reshape(16, inputs, outputs)
     return map_tiles(lambda _: collect_weights(u, w_shape), 1)[0]
 
 
 class _Block(NamedTuple):
-    """Outputs, or their gradient, that one thread computes, and the pixels that they depend on."""
+    """The work of one thread: some outputs, or their gradient, and the pixels that they depend on."""
 
     x: Array
     top: int  # rows and columns of zeros before x
@@ -103,11 +104,11 @@ class _Block(NamedTuple):
 def _blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair) -> list[_Block]:
     """Cut the work into blocks that fit the cache.
 
-    Outputs that are `dilation` apart depend on pixels that are as far apart: on these alone it is a convolution
+    Outputs that are `dilation` apart depend only on pixels that are as far apart, so a dilated convolution is several
     without dilation.
     """
     found = []
-    below = 3 * parts(w_shape)[0] - 1  # rows that a tile needs below its own
+    below = 3 * parts(w_shape)[0] - 1  # image rows that tiles need below their own
     for phase in itertools.product(*map(range, dilation)):
         down, across = (
             (slice((i - before) % d, None, d), slice(i, None, d), -((i - before) // d))
@@ -127,7 +128,7 @@ def _blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair
 
 
 def _transformed(block: _Block, w_shape: Shape, dtype: Any) -> Array:
-    """Scratch with Bᵀ d B of every tile of a block: (16, tiles, parts * C)."""
+    """Compute Bᵀ d B of every tile of a block, in scratch memory: (16, tiles, parts * C)."""
     x, top, left, y, down, across = block
     count = len(y) * down * across
     v = _matrices("v", count, math.prod(parts(w_shape)) * x.shape[3], dtype)
@@ -138,7 +139,7 @@ def _transformed(block: _Block, w_shape: Shape, dtype: Any) -> Array:
 def _matrices(name: str, tiles: int, channels: int, dtype: Any) -> Array:
     """Scratch for 16 matrices (tiles, channels); the last row may be unused.
 
-    An odd number of rows keeps the 16 from competing for the same lines of the cache.
+    An odd number of rows keeps the 16 matrices from competing for the same lines of the cache.
     """
     return scratch(name, (16, tiles | 1, channels), dtype)
 
@@ -166,7 +167,7 @@ def collect_weights(u: Array, w_shape: Shape) -> Array:
 
 @twin("winograd.transform_images", writes=("v",))
 def transform_images(x: Array, v: Array, top: int, left: int, down: int, across: int, parts: tuple[int, int]) -> None:
-    """Bᵀ d B of every tile d, side by side for each part of the weights.
+    """Write Bᵀ d B of every tile d into `v`, with the parts of the weights side by side.
 
     Parameters
     ----------
@@ -174,7 +175,7 @@ def transform_images(x: Array, v: Array, top: int, left: int, down: int, across:
     v : array (16, N * down * across or one more, parts * C)
         Written.
     top, left : int
-        Rows and columns of zeros before the image; less than 0, rows and columns of it that are cut off.
+        Rows and columns of zeros before the image; if negative, rows and columns to cut off.
     down, across : int
         Tiles of each image.
     """
@@ -204,7 +205,7 @@ def _differences(d: list[Array], out: Array) -> None:
 
 @twin("winograd.collect_images", writes=("y",))
 def collect_images(m: Array, b: Array, y: Array, down: int, across: int) -> None:
-    """Aᵀ m A of every tile, plus the bias.
+    """Write Aᵀ m A of every tile, plus the bias, into `y`.
 
     Parameters
     ----------
@@ -219,7 +220,7 @@ def collect_images(m: Array, b: Array, y: Array, down: int, across: int) -> None
     entries = m[:, :count].reshape(4, 4, n, down, across, channels)
     sums = scratch("sums", (2, *entries.shape[1:]), m.dtype)
     _totals(entries, sums)
-    sums[:, 1] += b  # this entry goes into all four pixels with factor 1
+    sums[:, 1] += b  # this entry is added to all four pixels with factor 1
     even = (
         y
         if (height, width) == (2 * down, 2 * across)
@@ -240,12 +241,12 @@ def _totals(m: Array, out: Array) -> None:
 
 @twin("winograd.transform_gradients", writes=("v",))
 def transform_gradients(g: Array, v: Array, down: int, across: int) -> None:
-    """A g Aᵀ of every tile of g, the adjoint of `collect_images`.
+    """Write A g Aᵀ of every tile of g into `v`: the adjoint of `collect_images`.
 
     Parameters
     ----------
     g : array (N, H, W, O)
-        Counts as 0 where the last tiles extend beyond it.
+        Treated as 0 where the last tiles extend beyond it.
     v : array (16, N * down * across or one more, O)
         Written.
     down, across : int

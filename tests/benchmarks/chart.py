@@ -1,6 +1,6 @@
-"""The table as bars: one for each ratio, on a logarithmic axis around 1, with its target as a tick.
+"""Draws the table as a bar chart: one bar for each ratio, on a logarithmic axis around 1, with its target as a tick.
 
-    python tests/benchmarks/chart.py FILE.json CHART     draws again what `compare.py --json` has written
+    python tests/benchmarks/chart.py FILE.json CHART     draws a file of `compare.py --json`
 
 Imports matplotlib.
 """
@@ -19,26 +19,26 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
-# Okabe and Ito's colours, told apart by all kinds of colour vision: https://jfly.uni-koeln.de/color/
+# Okabe and Ito's colours, distinguishable with all kinds of colour vision: https://jfly.uni-koeln.de/color/
 FASTER, SLOWER, OWN = "#0072B2", "#D55E00", "#8A8A8A"
-OWN_GROUP = "Own limits"  # ratios to ourselves, not to others
+OWN_GROUP = "Own limits"  # ratios to our own times, not to other libraries'
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 HEADING = 1.3  # height of a group's heading, in rows
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
-    """Write `path` with suffixes .png and .svg.
+    """Draw `document` into two files: `path` with the suffixes .png and .svg.
 
     Parameters
     ----------
     document : dict
         As `compare.py --json` writes it.
     path : path
-        Its own suffix does not matter.
+        Its own suffix is replaced.
     """
     rows = [r for r in document["rows"] if "ratio" in r and (r["group"] != OWN_GROUP or r["target"])]
     groups = list(dict.fromkeys(row["group"] for row in rows))
-    longest = max(groups, key=lambda group: len(_titles(rows, group)))  # has a panel of its own
+    longest = max(groups, key=lambda group: len(_titles(rows, group)))  # gets its own panel
     others = [group for group in groups if group != longest]
     panels = [part for part in (others, [longest]) if part]
     height = max(sum(len(_titles(rows, group)) + HEADING for group in part) for part in panels)
@@ -84,19 +84,19 @@ def _alpha(kernel_set: int) -> float:
 
 
 def _panel(panel: Axes, rows: list[dict[str, Any]], height: float) -> None:
-    """Groups below each other, each title with a bar for every set of kernels."""
+    """Draw groups below each other, and for each title a bar for every set of kernels."""
     kernels = sorted({row["kernels"] for row in rows})
     thick = 0.72 / len(kernels)
     places, names, y = [], [], 0.0
     for group in dict.fromkeys(row["group"] for row in rows):
         y += HEADING
-        look: dict[str, Any] = {
+        style: dict[str, Any] = {
             "weight": "bold",
             "va": "center",
             "fontsize": 9,
             "bbox": {"fc": "white", "ec": "none", "pad": 2},
         }
-        panel.text(0, y - 0.8, group, transform=panel.get_yaxis_transform(), **look)
+        panel.text(0, y - 0.8, group, transform=panel.get_yaxis_transform(), **style)
         for title in _titles(rows, group):
             for row in (row for row in rows if (row["group"], row["title"]) == (group, title)):
                 place = kernels.index(row["kernels"])
@@ -114,7 +114,7 @@ def _panel(panel: Axes, rows: list[dict[str, Any]], height: float) -> None:
 
 
 def _bar(panel: Axes, row: dict[str, Any], y: float, thick: float, alpha: float) -> None:
-    """From 1 to the ratio; its runs as a thin line, its target as a tick."""
+    """Draw a bar from 1 to the ratio, its range over the runs as a thin line, and its target as a tick."""
     ratio, target = row["ratio"], row["target"]
     colour = OWN if row["group"] == OWN_GROUP else FASTER if ratio <= 1 else SLOWER
     panel.barh(y, ratio - 1, thick * 0.92, left=1, color=colour, alpha=alpha)

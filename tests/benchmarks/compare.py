@@ -1,12 +1,12 @@
-"""All that is claimed of speed and memory, in one command, beside PyTorch, MyGrad and HIPS autograd where installed.
+"""Measures all claims about speed and memory, against PyTorch, MyGrad and HIPS autograd if they are installed.
 
     python tests/benchmarks/compare.py [--runs 3] [--kernels numpy,numba] [--json FILE] [--chart FILE]
     python tests/benchmarks/compare.py --quick --only chain pooling
 
-Nothing here passes or fails on a clock: machines are shared and drift, so works that are compared take turns, A, B,
-A, B, ..., and ratios count. Every measurement has a process of its own (`measure.py`); before it is timed, each work
-(`works.py`) must give the gradients that PyTorch gives. A ratio is the median of those round by round, over the
-fastest of PyTorch's layouts. The exit code is 1 only where something could not be measured.
+No absolute time passes or fails: machines are shared and drift, so workloads to compare take turns, A, B, A, B, ...,
+and their ratio counts. Every measurement has its own process (`measure.py`), where each workload (`works.py`) must give
+PyTorch's gradients before it is timed. A ratio is the median over all rounds, relative to the fastest of PyTorch's
+layouts. The exit code is 1 only if a measurement fails.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from works import CONTESTS, LAYERS, LAYOUTS, OURS
 
 Figures = dict[str, list[float]]
 
-PROCESSES = 3  # that a work which runs alone is measured in: one may be unlucky with its memory
+PROCESSES = 3  # for each workload that runs alone: one may be unlucky with its memory
 THREADS = int(
     os.environ.get("AUTOGRAD_CNN_NUM_THREADS")
     or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -38,7 +38,7 @@ VARIABLES = (
 
 @dataclass
 class Bench:
-    """Measures, with one set of kernels.
+    """Measurements with one set of kernels.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Bench:
         As in AUTOGRAD_CNN_KERNELS; "" is the default.
     rounds : int
     processes : int
-        For what runs alone.
+        For workloads that run alone.
     """
 
     kernels: str
@@ -57,13 +57,13 @@ class Bench:
         self.found: dict[tuple[str, str], Figures] = {}  # several rows may come from one measurement
 
     def figures(self, kind: str, contest: str) -> Figures:
-        """What the method `kind` finds, measured once."""
+        """The result of the method `kind`, measured once."""
         if (kind, contest) not in self.found:
             self.found[kind, contest] = getattr(self, kind)(contest)
         return self.found[kind, contest]
 
     def child(self, *arguments: object, threads: int = THREADS) -> Any:
-        """What `measure.py` prints; RuntimeError with its last line where it fails."""
+        """Run `measure.py` and return its result; if it fails, raise RuntimeError with its last line."""
         command = [sys.executable, str(Path(__file__).with_name("measure.py")), *map(str, arguments)]
         environment = {**os.environ, "AUTOGRAD_CNN_KERNELS": self.kernels, **dict.fromkeys(VARIABLES, str(threads))}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -72,12 +72,12 @@ class Bench:
         return json.loads(done.stdout)
 
     def race(self, contest: str) -> Figures:
-        """All of a contest in one process, in turn."""
+        """All workloads of a contest in one process, in turn."""
         found: Figures = self.child("race", contest, self.rounds)
         return found
 
     def alone(self, contest: str, threads: tuple[int, ...] = (THREADS,)) -> Figures:
-        """Each of a contest in processes of its own, which take turns; names say the threads where these vary."""
+        """Each workload of a contest in its own processes, which take turns; names have the threads if these vary."""
         figures: Figures = {}
         for _ in range(self.processes):
             for name in CONTESTS[contest]:
@@ -89,11 +89,11 @@ class Bench:
         return {name: times for name, times in figures.items() if times}
 
     def scaling(self, contest: str) -> Figures:
-        """Each alone, on one thread and on all."""
+        """Each workload alone, on one thread and on all."""
         return self.alone(contest, (1, THREADS))
 
     def memory(self, contest: str) -> Figures:
-        """MB that each needs, in a new process each time."""
+        """MB that each workload needs, in a new process each time."""
         found = {
             name: [size for _ in range(self.processes) for size in self.child("memory", contest, name)]
             for name in CONTESTS[contest]
@@ -101,14 +101,14 @@ class Bench:
         return {name: sizes for name, sizes in found.items() if sizes}
 
     def start(self, _: str) -> Figures:
-        """Seconds that imports take beyond that of NumPy, and what we allow ourselves."""
+        """Seconds that our import and PyTorch's take after that of NumPy, and our limit."""
         ours, theirs = (self.child("start", module, min(self.rounds, 7)) for module in ("autograd_cnn", "torch"))
         return {OURS: ours, "100 ms": [0.1] * len(ours), **({"PyTorch": theirs} if theirs else {})}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One ratio of the table: the slowest whose name begins with `ours` / the fastest that begins with `over`.
+    """One ratio of the table: the slowest name that begins with `ours` over the fastest that begins with `over`.
 
     Parameters
     ----------
@@ -117,10 +117,10 @@ class Row:
     contest : str
         Of `works.CONTESTS`.
     targets : pair of float or None
-        With compiled kernels, and with NumPy only; None: it is only reported.
+        With compiled kernels, and with NumPy only; None reports the ratio without a target.
     unit : {"s", "MB"}
     at_least : bool
-        More is better.
+        Whether more is better.
     """
 
     group: str
@@ -134,7 +134,7 @@ class Row:
     at_least: bool = False
 
     def result(self, bench: Bench) -> dict[str, Any]:
-        """Measure: what the JSON says of this row and run."""
+        """Measure, and return the entry of this row and run in the JSON file."""
         figures = {
             name: values
             for name, values in bench.figures(self.kind, self.contest).items()
@@ -188,7 +188,7 @@ ROWS = [
 
 
 def merged(row: Row, kernels: str, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """One row of the JSON: medians over the runs, least times of all of them."""
+    """One row of the JSON file: medians over the runs, and the least times of all runs."""
     measured = [r for r in results if "ratio" in r]
     found: dict[str, Any] = {"group": row.group, "title": row.title, "kernels": kernels, "unit": row.unit}
     if not measured:
@@ -216,12 +216,12 @@ def merged(row: Row, kernels: str, results: list[dict[str, Any]]) -> dict[str, A
     }
 
 
-def spelled(value: float, unit: str) -> str:
-    """A size or time to three digits.
+def with_unit(value: float, unit: str) -> str:
+    """Format a size or a time with three digits.
 
     Examples
     --------
-    >>> spelled(0.04567, "s"), spelled(4.5e-6, "s"), spelled(166, "MB")
+    >>> with_unit(0.04567, "s"), with_unit(4.5e-6, "s"), with_unit(166, "MB")
     ('45.7 ms', '4.50 us', '166 MB')
     """
     if unit == "s":
@@ -230,37 +230,37 @@ def spelled(value: float, unit: str) -> str:
     return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
 
 
-def told(row: dict[str, Any]) -> str:
-    """A line of the table: ratio, target, and everybody's median, with the least in brackets."""
+def line_of(row: dict[str, Any]) -> str:
+    """A line of the table: ratio, target, and all medians, with the least times in brackets."""
     title = f"{row['group']}: {row['title']}"
     if "ratio" not in row:
         return f"{title:64} not measured: {row['note']}"
     target, sign = row["target"], ">" if row["at_least"] else "<"
     goal = f"{sign} {target:4.2f} {'met' if row['met'] else 'missed'}" if target is not None else ""
     each = (
-        f"{name} {spelled(f['median'], row['unit'])} ({spelled(f['least'], row['unit'])})"
+        f"{name} {with_unit(f['median'], row['unit'])} ({with_unit(f['least'], row['unit'])})"
         for name, f in row["figures"].items()
     )
     return f"{title:64}{row['ratio']:7.2f}  {goal:14} {', '.join(each)}"
 
 
 def main() -> int:
-    """Measure, print, write; 1 where something could not be measured."""
+    """Measure, print, write; return 1 if a measurement failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15, help="that are counted in each measurement")
-    parser.add_argument("--runs", type=int, default=1, help="of the whole table; medians of their ratios count")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds that count in each measurement")
+    parser.add_argument("--runs", type=int, default=1, help="of the whole table; the medians of their ratios count")
     parser.add_argument(
         "--kernels", default=os.environ.get("AUTOGRAD_CNN_KERNELS", ""), help="numpy, numba, or both: numpy,numba"
     )
     parser.add_argument("--only", nargs="+", default=[""], help="rows whose group or title has one of these words")
-    parser.add_argument("--quick", action="store_true", help="two rounds, one process: does it run?")
+    parser.add_argument("--quick", action="store_true", help="two rounds in one process, to see whether it runs")
     parser.add_argument("--json", type=Path, help="write the table there")
     parser.add_argument("--chart", type=Path, help="draw it there, as .png and .svg")
     options = parser.parse_args()
     rounds, processes = (2, 1) if options.quick else (options.rounds, PROCESSES)
     rows = [r for r in ROWS if any(word.lower() in f"{r.group}: {r.title}".lower() for word in options.only)]
     if not rows:
-        parser.error(f"--only {' '.join(options.only)}: no row has that in its group or title")
+        parser.error(f"--only {' '.join(options.only)}: no row has such a word in its group or title")
     results: dict[tuple[str, Row], list[dict[str, Any]]] = {}
     document: dict[str, Any] = {}
     failed = False
@@ -279,15 +279,15 @@ def main() -> int:
                 except RuntimeError as error:
                     result, failed = {"note": str(error)}, True
                 results.setdefault((kernel_set, row), []).append(result)
-                print(told(merged(row, kernel_set, [result])), flush=True)
+                print(line_of(merged(row, kernel_set, [result])), flush=True)
         table = [merged(row, kernels, found) for (kernels, row), found in results.items()]
         today = time.strftime("%Y-%m-%d", time.gmtime())
         document = {"machine": machine, "day": today, "rounds": rounds, "runs": run + 1, "rows": table}
-        if options.json:  # after each run: they are long
+        if options.json:  # after each run, since runs are long
             options.json.write_text(json.dumps(document, indent=1) + "\n")
     if options.runs > 1:
         print(f"Medians of {options.runs} runs")
-        print(*(f"{row['kernels']}: {told(row)}" for row in document["rows"]), sep="\n")
+        print(*(f"{row['kernels']}: {line_of(row)}" for row in document["rows"]), sep="\n")
     if options.chart:
         from chart import draw  # late: on Linux, the peak memory of a child begins at its parent's size
 

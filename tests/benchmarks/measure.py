@@ -1,12 +1,12 @@
-"""One measurement in a process of its own: started by `compare.py`, prints what it found as one line of JSON.
+"""Makes one measurement in its own process, which `compare.py` starts, and prints it as one line of JSON.
 
     python tests/benchmarks/measure.py race CONTEST ROUNDS [NAME ...]
     python tests/benchmarks/measure.py memory CONTEST NAME
     python tests/benchmarks/measure.py start MODULE ROUNDS
     python tests/benchmarks/measure.py machine
 
-Times are in seconds a unit of work, memory in MB; lists, of a race one for each name. Threads and kernels are those
-of the environment.
+A measurement is a list, or for a race one list for each name: of seconds for each unit of work, or of MB. The
+environment determines threads and kernels.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from works import CONTESTS, OURS, Work
 Figures = dict[str, list[float]]
 
 MODULES = {"PyTorch": "torch", "MyGrad": "mygrad", "HIPS": "autograd"}  # by the first word of a name
-WARM_UP = 2  # rounds that are not counted
-SAMPLE = 0.2  # seconds that quick works are repeated for, to be timed as one
-TOLERANCE = 1e-3  # of the norm of each result, in float32: sums run in another order
+WARM_UP = 2  # rounds that do not count
+SAMPLE = 0.2  # seconds: a quick workload is repeated for that long, and timed as one
+TOLERANCE = 1e-3  # relative to the norm of each result, in float32: the order of summation differs
 
 
 def build(contest: str, names: list[str]) -> dict[str, Work]:
-    """The works of those who are here, on as many threads as ours."""
+    """The workloads of all libraries that are installed, on as many threads as ours."""
     works = {}
     for name, builder in CONTESTS[contest].items():
         module = MODULES.get(name.split()[0])
@@ -45,34 +45,34 @@ def build(contest: str, names: list[str]) -> dict[str, Work]:
             import torch
 
             torch.set_num_threads(int(os.environ["AUTOGRAD_CNN_NUM_THREADS"]))
-            torch.manual_seed(0)  # dropout draws other masks than ours: whether they are alike must not be chance
+            torch.manual_seed(0)  # dropout draws other masks than ours, and the comparison must be repeatable
         works[name] = builder()
     return works
 
 
 def check(works: dict[str, Work]) -> None:
-    """Do every job once, and raise ValueError where somebody's results differ from ours."""
+    """Run every workload once; raise ValueError if the results of a library differ from ours."""
     results = {name: work.results() for name, work in works.items() if work.results}
     for name, theirs in results.items():
         for i, (a, b) in enumerate(zip(results[OURS], theirs, strict=True)):
             if a.shape != b.shape or not np.linalg.norm(a - b) <= TOLERANCE * np.linalg.norm(b):
-                raise ValueError(f"{name} does another job: result {i}, {a.shape} of ours and {b.shape} differ")
+                raise ValueError(f"{name} computes something else: result {i}, {a.shape} of ours and {b.shape} differ")
 
 
 def race(works: dict[str, Work], rounds: int) -> Figures:
-    """Time the works in turn: A, B, A, B, ..."""
+    """Time the workloads in turn: A, B, A, B, ..."""
     repeats = {}
     for name, work in works.items():
-        work.run()  # compiles, and allocates
+        work.run()  # compiles and allocates
         start = time.perf_counter()
         work.run()
         repeats[name] = max(1, round(SAMPLE / (time.perf_counter() - start)))
-    gc.freeze()  # what is alive now need not be looked at each time
+    gc.freeze()  # so that gc.collect() skips everything that is alive now
     figures: Figures = {name: [] for name in works}
     for i in range(WARM_UP + rounds):
         for name, work in works.items():
-            gc.collect()  # or the next one would clear up after this one
-            work.run()  # and find the caches, and perhaps the cores, full of the other's
+            gc.collect()  # otherwise the next workload would collect the garbage of this one
+            work.run()  # untimed: the other workload has filled the caches, and perhaps the cores
             start = time.perf_counter()
             for _ in range(repeats[name]):
                 work.run()
@@ -82,7 +82,7 @@ def race(works: dict[str, Work], rounds: int) -> Figures:
 
 
 def growth(work: Work, steps: int = 3) -> float:
-    """MB by which the largest size of this process grows over some runs."""
+    """MB by which the peak memory of this process grows over some runs."""
     import resource
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -93,7 +93,7 @@ def growth(work: Work, steps: int = 3) -> float:
 
 
 def start(module: str, rounds: int) -> list[float]:
-    """Seconds that the import of a module takes beyond that of NumPy, each time in a new process."""
+    """Seconds that the import of a module takes after that of NumPy, each time in a new process."""
     code = f"import numpy, time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
     command = [sys.executable, "-c", code]
     return [
@@ -102,7 +102,7 @@ def start(module: str, rounds: int) -> list[float]:
 
 
 def machine() -> dict[str, Any]:
-    """What runs here: processor, versions, threads, kernels."""
+    """Processor, versions, threads and kernels."""
     from threadpoolctl import threadpool_info
 
     from autograd_cnn.kernels.twins import kernel_set
@@ -135,7 +135,7 @@ def main(kind: str, *arguments: str) -> None:
     elif kind == "memory":
         contest, name = arguments
         for work in build(f"{contest.rpartition(' ')[0]} 8", [name]).values():
-            work.run()  # what is loaded and compiled with a first step is not a step's
+            work.run()  # the first step loads and compiles, which is not its own memory
         found = [growth(work) for work in build(contest, [name]).values()]
     elif kind == "start":
         module, rounds = arguments

@@ -1,7 +1,7 @@
-"""The works that are timed, each the same job from the same numbers on both sides.
+"""The workloads to time, each the same computation on the same numbers in every library.
 
-A `Work` is built by a function without arguments and imports its library there: a process in which one work runs
-alone holds no other library. `CONTESTS` names them all: under a title, whoever does that job. Imports NumPy.
+A function without arguments builds a `Work` and imports its library, so a process that runs one workload alone holds no
+other library. `CONTESTS` lists the builders of all libraries, under the title of the workload. Imports NumPy.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ Array = NDArray[Any]
 
 OURS = "autograd_cnn"
 LAYOUTS = {"PyTorch channels_last": "channels_last", "PyTorch default": "contiguous_format"}
-# Axes of theirs in order of ours: NHWC -> NCHW images, HWIO -> OIHW and (in, out) -> (out, in) weights
+# Axes that convert our order to PyTorch's: images NHWC -> NCHW, weights HWIO -> OIHW and (in, out) -> (out, in)
 AXES = {"images": (0, 3, 1, 2), "filters": (3, 2, 0, 1), "matrix": (1, 0)}
 
 
 @dataclass(frozen=True)
 class Work:
-    """Something to time.
+    """A workload to time.
 
     Parameters
     ----------
     run : function
-        Does it once.
+        Runs it once.
     results : function, optional
-        Does it once; gives numbers, in our layout, that must be equal for all who do the job.
+        Runs it once; returns arrays in our layout, which must be equal for all libraries.
     per : float
-        Times are reported divided by this: the units in one run, such as operations or images.
+        Units in one run, such as operations or images; times are divided by it.
     """
 
     run: Callable[[], object]
@@ -72,7 +72,7 @@ class CNN:
     """Three 3x3 convolutions with relu and max pooling, then two linear layers, sigmoid and binary cross-entropy."""
 
     pool: tuple[int, int]  # kernel, stride
-    edges: tuple[int, int, int, int]  # pixels along an edge: of what each convolution sees, of what they leave
+    edges: tuple[int, int, int, int]  # pixels along an edge: of the input of each convolution, of the last output
 
     def images(self, batch: int) -> tuple[Array, Array]:
         """Images, (batch, 32, 32, 3) in [0, 1), and one-hot classes, (batch, 10), both float32."""
@@ -86,12 +86,12 @@ class CNN:
         found: dict[str, Array] = {}
         for i, shape in enumerate(shapes, 1):
             w = rng.standard_normal(shape, np.float32)
-            w *= np.float32(np.sqrt(2 / np.prod(shape[:-1])))  # in place: peaks of memory are measured
+            w *= np.float32(np.sqrt(2 / np.prod(shape[:-1])))  # in place, since peaks of memory are measured
             found |= {f"w{i}": w, f"b{i}": np.zeros(shape[-1], np.float32)}
         return found
 
     def products(self, batch: int) -> list[tuple[int, int, int]]:
-        """Sizes (m, k, n) of the matrix products of a step; the first layer has no gradient of its input."""
+        """Sizes (m, k, n) of the matrix products of a step; the first layer has no input gradient."""
         channels = zip(self.edges, (3, 32, 64), (32, 64, 128), strict=False)
         layers = [(batch * edge**2, 9 * inputs, outputs) for edge, inputs, outputs in channels]
         layers += [(batch, self.edges[3] ** 2 * 128, 256), (batch, 256, 10)]
@@ -110,7 +110,7 @@ def _our_forward(ag: ModuleType, cnn: CNN, p: Mapping[str, Any], h: Any) -> Any:
 
 
 def _torch_network(cnn: CNN, layout: str, same_numbers: bool) -> Any:
-    """The module; with `same_numbers` its parameters are ours, else its own, which leaves no copies in memory."""
+    """Build the module; `same_numbers` copies our parameters into it, which takes memory for both."""
     import torch
     from torch import nn
 
@@ -129,7 +129,7 @@ def _torch_network(cnn: CNN, layout: str, same_numbers: bool) -> Any:
 
 
 def _reordered(cnn: CNN, name: str, array: Array, back: bool = False) -> Array:
-    """A parameter in their order, or `back` in ours: they flatten images channel by channel, we pixel by pixel."""
+    """Convert a parameter to PyTorch's order, or `back`: PyTorch flattens by channel, we flatten by pixel."""
     pixels, channels, units = cnn.edges[3] ** 2, 128, 256
     if name == "w4":
         apart = (units, channels, pixels) if back else (pixels, channels, units)
@@ -139,7 +139,7 @@ def _reordered(cnn: CNN, name: str, array: Array, back: bool = False) -> Array:
 
 
 def our_step(cnn: CNN, batch: int, per: float = 1) -> Work:
-    """One training step as plain functions: zero gradients, forward, backward, SGD."""
+    """One training step with plain functions: zero gradients, forward, backward, SGD."""
     import autograd_cnn as ag
 
     x, y = cnn.images(batch)
@@ -182,7 +182,7 @@ def torch_step(cnn: CNN, batch: int, layout: str, same_numbers: bool = True) -> 
 
 
 def our_inference(cnn: CNN, batch: int) -> Work:
-    """The forward pass alone, nothing recorded."""
+    """The forward pass alone, without recording."""
     import autograd_cnn as ag
 
     x, _ = cnn.images(batch)
@@ -212,7 +212,7 @@ def torch_inference(cnn: CNN, batch: int, layout: str) -> Work:
 
 
 def sgemm(cnn: CNN, batch: int, size: int = 2048) -> Work:
-    """A large product; its time, `per` what a step's products are of it, is the step's at that speed."""
+    """A large product; `per` scales its time to the multiplications of one step."""
     rng = np.random.default_rng(0)
     a, b = rng.random((2, size, size), np.float32)
     out = np.empty_like(a)
@@ -220,7 +220,7 @@ def sgemm(cnn: CNN, batch: int, size: int = 2048) -> Work:
 
 
 def products(cnn: CNN, batch: int) -> Work:
-    """The matrix products of a step, of whole batches, one after the other and nothing else."""
+    """Only the matrix products of a step, on whole batches, one after the other."""
     rng = np.random.default_rng(0)
     pairs = [(rng.random((m, k), np.float32), rng.random((k, n), np.float32)) for m, k, n in cnn.products(batch)]
     outs = [np.empty((len(a), b.shape[1]), np.float32) for a, b in pairs]
@@ -237,7 +237,7 @@ def products(cnn: CNN, batch: int) -> Work:
 
 @dataclass(frozen=True)
 class Layer:
-    """A function of arrays `x`, `w`, `b` of these shapes, written once for us and once, or alike, for PyTorch.
+    """A function of arrays `x`, `w`, `b` of these shapes; `theirs` if PyTorch needs another one than `ours`.
 
     The library is the first argument: `autograd_cnn`, or `torch.nn.functional`.
     """
@@ -245,10 +245,10 @@ class Layer:
     shapes: Mapping[str, tuple[int, ...]]
     ours: Callable[..., Any]
     theirs: Callable[..., Any] | None = None
-    random: bool = False  # masks are drawn, by each its own
+    random: bool = False  # each library draws its own masks
 
     def numbers(self) -> dict[str, Array]:
-        """Normal numbers, float32; weights such that results are of order 1."""
+        """Normal numbers, float32; weights are scaled so that results are of order 1."""
         rng = np.random.default_rng(0)
         found = {name: rng.standard_normal(shape, np.float32) for name, shape in self.shapes.items()}
         if "w" in found:
@@ -256,7 +256,7 @@ class Layer:
         return found
 
     def compared(self, x: Array, y: Array, gradients: list[Array]) -> list[Array]:
-        """What must be equal: all; where masks are drawn, their share of zeros, that gradients have them, the scale."""
+        """Arrays that must be equal. For random masks: the share of zeros, that gradients share them, and the scale."""
         if not self.random:
             return [y, *gradients]
         return [
@@ -337,7 +337,7 @@ LAYERS = {
 
 
 def _seed(y: Any) -> Array | None:
-    """Gradient of the loss for `y`, of its shape; None for a loss itself."""
+    """Gradient of the loss for `y`, in its shape; None if `y` is the loss."""
     return np.random.default_rng(2).standard_normal(y.shape, np.float32) if y.ndim else None
 
 
@@ -395,7 +395,7 @@ def our_adam() -> Work:
     optimiser = ag.optim.Adam([p], lr=1e-3)
 
     def run() -> Array:
-        p.grad = g  # set anew: the optimiser warns of a gradient that is used twice
+        p.grad = g  # set again, since the optimiser warns of a gradient that is used twice
         optimiser.step()
         return p.data
 
@@ -403,7 +403,7 @@ def our_adam() -> Work:
 
 
 def torch_adam(fused: bool) -> Work:
-    """The same in PyTorch: by its default, a loop of its operations, or as one kernel."""
+    """The same in PyTorch, as one fused kernel or, by default, as a loop over its operations."""
     import torch
 
     w, g = _adam_numbers()
@@ -461,7 +461,7 @@ def torch_chain() -> Work:
 
 
 def mygrad_chain(guarded: bool) -> Work:
-    """Locking arrays that backward needs, as MyGrad does by default, or not."""
+    """The chain in MyGrad; `guarded` locks the arrays that backward needs, which is its default."""
     import mygrad
 
     start, c = _chain_numbers()
@@ -488,7 +488,7 @@ def numpy_chain() -> Work:
     return Work(lambda: _chain(x, c).sum(), per=2 * LINKS)
 
 
-# Who does what
+# All contests
 
 
 def _steps(cnn: CNN, batch: int, same_numbers: bool = True) -> dict[str, Builder]:

@@ -1,4 +1,4 @@
-"""CIFAR-10 in small: both layouts, 20 images a file, with their sums in the place of the published ones."""
+"""A small CIFAR-10: both versions, 20 images in each file, with checksums that replace the published ones."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ RECORDS = 20
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes text and bytes as Python 2 wrote its strings, as in the batches that were published."""
+    """Writes text and bytes as Python 2 wrote its strings, like the published batches."""
 
     dispatch = pickle._Pickler.dispatch.copy()
 
@@ -61,7 +61,7 @@ def pack(members):
 
 
 class Published:
-    """What the patched table describes, as arrays, as files and as archives."""
+    """The data that the patched table describes: arrays, files and archives."""
 
     def __init__(self, monkeypatch):
         self.monkeypatch = monkeypatch
@@ -74,7 +74,7 @@ class Published:
             self.publish(key, [write(*pair) for pair in zip(self.planes, self.labels, strict=True)])
 
     def publish(self, key, contents, archive=None):
-        """Make six files, and the archive of them or another, the ones whose sums are in the table."""
+        """Put the checksums of six files, and of their archive or another one, into the table."""
         version = cifar10.VERSIONS[key]
         self.files[key] = dict(zip(version.sums, contents, strict=True))
         if archive is None:
@@ -107,7 +107,7 @@ class Published:
 
     def check(self, dataset, name="CIFAR-10"):
         assert dataset.name == name
-        for images, labels, planes, numbers in (
+        for images, labels, planes, expected in (
             (dataset.train_images, dataset.train_labels, self.planes[:5], self.labels[:5]),
             (dataset.test_images, dataset.test_labels, self.planes[5:], self.labels[5:]),
         ):
@@ -115,7 +115,7 @@ class Published:
             for colour in range(3):
                 plane = planes.reshape(-1, 3, 32, 32)[:, colour]
                 np.testing.assert_array_equal(images[..., colour], plane)
-            np.testing.assert_array_equal(labels, numbers.ravel())
+            np.testing.assert_array_equal(labels, expected.ravel())
 
 
 @pytest.fixture

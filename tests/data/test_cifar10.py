@@ -1,4 +1,4 @@
-"""Finding and reading CIFAR-10: what is whole is right; what is not is refused with its own message."""
+"""Finding and reading CIFAR-10: undamaged copies load, and each kind of damage has its own message."""
 
 import gzip
 import os
@@ -64,7 +64,7 @@ def test_batches_pickled_by_python_3_load(published, home, protocol):
 
 
 def test_places_are_searched_in_order(published, home, monkeypatch):
-    """Each place in turn gets the images, the last first; a damaged copy tells which one was looked at."""
+    """Each place in turn gets a damaged copy, the last place first; the error names the place that was read."""
     monkeypatch.setenv("KERAS_HOME", str(home / "keras"))
     places = [cache_dir(), home / "keras" / "datasets", Path("data"), Path()]
     assert [place for place, _ in searched()] == places
@@ -120,7 +120,7 @@ def test_an_archive_in_the_cache_is_kept_unpacked(published, home):
     assert (folder / "test_batch.bin").exists()
 
 
-def test_an_archive_elsewhere_leaves_no_trace(published, home):
+def test_reading_an_archive_outside_the_cache_writes_nothing(published, home):
     published.write_archive("binary", home)
     before = everything_under(home)
     load_cifar10(home)
@@ -147,11 +147,11 @@ def test_not_found_says_where_and_how_and_opens_no_connection(published, home, m
         "  .: nothing of CIFAR-10\n"
         f"download=True fetches {version.size / 1e6:.0f} MB. By hand: put cifar-10-binary.tar.gz in {cache} "
         f"(https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, SHA-256 {version.sha256}). "
-        "Without it: ag.data.load_shapes()"
+        "Without CIFAR-10: ag.data.load_shapes()"
     )
 
 
-def test_searched_tells_sizes_right_from_wrong(published, home):
+def test_searched_reports_right_and_wrong_sizes(published, home):
     folder = published.write_folder("binary", home)
     archive = published.write_archive("binary", home)
     published.write_folder("python", home)
@@ -182,14 +182,15 @@ def test_searched_tells_sizes_right_from_wrong(published, home):
 # Damage
 
 
-def test_a_short_archive_and_a_web_page_are_told_by_their_size(published, home):
+def test_a_short_archive_and_a_web_page_are_recognised_by_their_size(published, home):
     archive = published.write_archive("binary", home)
     size = len(published.archives["binary"])
     archive.write_bytes(published.archives["binary"][:-10])
     with pytest.raises(ValueError) as caught:
         load_cifar10(archive)
     assert str(caught.value) == (
-        f"{archive}: {size - 10:,} bytes, want {size:,}: cut short. Delete it, or download=True fetches the images anew"
+        f"{archive}: {size - 10:,} bytes, want {size:,}: cut short. "
+        "Delete it, or fetch the images again with download=True"
     )
     archive.write_bytes(b"<!doctype html><title>Sign in</title>")
     with pytest.raises(ValueError, match=f": 37 bytes, want {size:,}: a web page. "):
@@ -228,7 +229,7 @@ def test_one_wrong_byte_in_any_unpacked_file_is_noticed(published, home, key, ki
 def test_a_missing_file_is_named(published, home):
     folder = published.write_folder("binary", home)
     (folder / "data_batch_4.bin").unlink()
-    with pytest.raises(FileNotFoundError, match="data_batch_4.bin: missing, or no regular file"):
+    with pytest.raises(FileNotFoundError, match="data_batch_4.bin: missing, or not a regular file"):
         load_cifar10(home)
 
 
@@ -237,7 +238,7 @@ def test_pipes_and_devices_are_not_opened(published, home):
     folder = published.write_folder("binary", home)
     (folder / "test_batch.bin").unlink()
     os.mkfifo(folder / "test_batch.bin")
-    with pytest.raises(FileNotFoundError, match="no regular file"):
+    with pytest.raises(FileNotFoundError, match="not a regular file"):
         load_cifar10(folder)
     os.mkfifo(home / "cifar-10-binary.tar.gz")
     with pytest.raises(FileNotFoundError, match="not found"):
@@ -272,13 +273,13 @@ def test_labels_beyond_nine_are_refused_even_unverified(published, home, as_bina
 
 
 @pytest.mark.parametrize("key", ["binary", "python"])
-def test_a_subset_loads_unverified_and_says_so(published, home, key, as_binary, as_python):
+def test_a_subset_loads_unverified_and_its_name_says_so(published, home, key, as_binary, as_python):
     folder = published.write_folder(key, home)
     write = {"binary": as_binary, "python": as_python}[key]
     for k, name in enumerate(published.files[key]):
         (folder / name).write_bytes(write(published.planes[k, :3], published.labels[k, :3]))
     published.planes, published.labels = published.planes[:, :3], published.labels[:, :3]
-    with pytest.raises(ValueError, match="verify=False takes it as it is, if it is of your own making"):
+    with pytest.raises(ValueError, match="if you made this copy, verify=False accepts it"):
         load_cifar10(home)
     published.check(load_cifar10(home, verify=False), "CIFAR-10 (unverified copy)")
 
@@ -290,14 +291,14 @@ def test_an_official_copy_keeps_its_name_without_verification(published, home):
 def test_arrays_that_do_not_fit_a_batch_are_refused_even_unverified(published, home, as_python2_pickle):
     folder = published.write_folder("python", home)
     planes, labels = published.planes[0], published.labels[0].tolist()
-    for data, numbers, message in (
+    for data, classes, message in (
         (planes, labels[:-1], r"20 images, but labels of shape \(19,\)"),
         (np.asfortranarray(planes), labels, "its pixels are not uint8 in C order"),
         (planes.astype(np.int16), labels, "its pixels are not uint8 in C order"),
         (planes[:, :-1], labels, "cannot reshape"),
-        ("no array", labels, "no batch of CIFAR-10"),
+        ("no array", labels, "not a batch of CIFAR-10"),
     ):
-        (folder / "test_batch").write_bytes(as_python2_pickle({"data": data, "labels": numbers}))
+        (folder / "test_batch").write_bytes(as_python2_pickle({"data": data, "labels": classes}))
         with pytest.raises(ValueError, match=f"test_batch: {message}"):
             load_cifar10(folder, verify=False)
 
@@ -305,7 +306,7 @@ def test_arrays_that_do_not_fit_a_batch_are_refused_even_unverified(published, h
 def test_half_a_record_is_refused_even_unverified(published, home):
     folder = published.write_folder("binary", home)
     (folder / "data_batch_1.bin").write_bytes(b"\x01" * 3074)
-    with pytest.raises(ValueError, match="_1.bin: 3,074 bytes are no whole number of records of 3,073"):
+    with pytest.raises(ValueError, match="_1.bin: 3,074 bytes are not a whole number of records of 3,073"):
         load_cifar10(folder, verify=False)
 
 
@@ -316,7 +317,7 @@ def test_huge_files_are_not_read(published, home, monkeypatch):
         load_cifar10(folder, verify=False)
 
 
-# Archives that nobody should trust: their sums are in the table, so that only the reading stands in their way
+# Hostile archives: their checksums are in the table, so that only the code that reads them can refuse them
 
 
 def refused(published, home, archive, message):
@@ -335,7 +336,7 @@ def special(name, kind, target="", size=0):
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
-def test_links_and_devices_in_an_archive_are_no_files(published, home, pack_archive, kind):
+def test_links_and_devices_in_an_archive_do_not_count_as_files(published, home, pack_archive, kind):
     (home / "secret").parent.mkdir(exist_ok=True)
     (home / "secret").write_bytes(published.files["binary"]["test_batch.bin"])
     members = [(f"cifar-10-batches-bin/{name}", raw) for name, raw in published.files["binary"].items()]
@@ -356,11 +357,11 @@ def test_only_exact_names_count(published, home, pack_archive, prefix):
     refused(published, home, pack_archive(members), "no regular file cifar-10-batches-bin/data_batch_1.bin")
 
 
-def test_strangers_in_an_archive_are_never_written(published, home, pack_archive):
+def test_other_members_of_an_archive_are_never_written(published, home, pack_archive):
     members = [(f"cifar-10-batches-bin/{name}", raw) for name, raw in published.files["binary"].items()]
     link = special("cifar-10-batches-bin/link", tarfile.SYMTYPE, "/")
-    strangers = [("../evil", b"x"), ("/evil", b"x"), (link, b"")]
-    published.publish("binary", [raw for _, raw in members], pack_archive([*strangers, *members]))
+    others = [("../evil", b"x"), ("/evil", b"x"), (link, b"")]
+    published.publish("binary", [raw for _, raw in members], pack_archive([*others, *members]))
     published.write_archive("binary", cache_dir())
     published.check(load_cifar10())
     assert {path.name for path in cache_dir().rglob("*") if path.is_file()} == {
@@ -376,10 +377,10 @@ def test_a_bomb_is_refused_by_the_size_it_claims(published, home):
 
 
 @pytest.mark.parametrize("damage", ["cut", "other format", "empty"])
-def test_what_is_no_archive_is_a_value_error(published, home, damage):
+def test_a_file_that_is_not_an_archive_is_a_value_error(published, home, damage):
     raw = published.archives["binary"]
     damaged = {"cut": raw[: len(raw) // 2], "other format": b"PK" + raw[2:], "empty": b""}[damage]
-    refused(published, home, damaged, "no readable archive")
+    refused(published, home, damaged, "not a readable archive")
 
 
 def test_a_hostile_pickle_is_named_and_runs_nothing(published, home):
@@ -411,7 +412,7 @@ def test_real_images_are_right():
     assert np.bincount(data.train_labels).tolist() == [5000] * 10
     assert np.bincount(data.test_labels).tolist() == [1000] * 10
     mean = data.train_images.mean(axis=(0, 1, 2)) / 255
-    np.testing.assert_allclose(mean, [0.4914, 0.4822, 0.4465], atol=1e-3)  # as everybody finds
+    np.testing.assert_allclose(mean, [0.4914, 0.4822, 0.4465], atol=1e-3)  # the published statistics
     sky = data.train_images[data.train_labels == 0, :8].mean(axis=(0, 1, 2))
     assert sky[2] > sky[0]  # above an airplane it is blue
 

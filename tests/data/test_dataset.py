@@ -1,4 +1,4 @@
-"""From stored images and labels to numbers for a network; no step happens unasked."""
+"""Conversions of stored images and labels for a network; none of them happens implicitly."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ def shapes():
     return load_shapes(train=60, test=30)
 
 
-def test_repr_is_short_and_says_what_it_is(shapes):
+def test_repr_is_short_and_names_the_images(shapes):
     assert repr(shapes) == ("<shapes (synthetic): 60 training and 30 test images (32, 32, 3) uint8, 10 classes>")
 
 
@@ -20,7 +20,7 @@ def test_a_dataset_is_frozen(shapes):
         shapes.name = "CIFAR-10"
 
 
-def test_take_gives_the_first_without_a_copy_and_says_so(shapes):
+def test_take_returns_views_of_the_first_images_and_names_them_so(shapes):
     few = shapes.take(10, test=5)
     assert isinstance(few, Dataset) and few.classes == shapes.classes
     assert few.name == "shapes (synthetic), first 10 + 5"
@@ -30,7 +30,7 @@ def test_take_gives_the_first_without_a_copy_and_says_so(shapes):
     assert len(shapes.take(10).test_images) == 30
 
 
-def test_take_refuses_more_than_there_is(shapes):
+def test_take_refuses_more_images_than_there_are(shapes):
     with pytest.raises(ValueError, match=r"^take: 61 training images wanted, shapes \(synthetic\) has 60$"):
         shapes.take(61)
     with pytest.raises(ValueError, match=r"^take: 31 test images wanted, shapes \(synthetic\) has 30$"):
@@ -60,7 +60,7 @@ def test_as_float32_normalises_each_channel_and_leaves_its_input(shapes):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int8])
-def test_as_float32_refuses_what_is_not_uint8(dtype):
+def test_as_float32_refuses_dtypes_other_than_uint8(dtype):
     message = rf"^as_float32: images are {np.dtype(dtype)}, expected uint8 \(0\.\.255\)"
     with pytest.raises(TypeError, match=message):
         as_float32(np.zeros((1, 2, 2, 3), dtype))
@@ -93,7 +93,7 @@ def test_one_hot_marks_each_label(integer, dtype):
     assert one_hot(np.array([], np.int64), classes=4).shape == (0, 4)
 
 
-def test_one_hot_says_which_label_is_wrong():
+def test_one_hot_names_the_wrong_label():
     labels = np.zeros(20, np.int64)
     labels[17] = 10
     with pytest.raises(ValueError) as caught:

@@ -1,4 +1,4 @@
-"""Downloading, from a server here that does all that servers do: only the right bytes are kept."""
+"""Downloads from a local server that misbehaves in every way: only the right bytes are kept."""
 
 import functools
 import json
@@ -20,22 +20,22 @@ PACKAGE_FOLDER = Path(cifar10.__file__).parents[2]
 
 
 class Server:
-    """Answers each path with a function of the request handler; counts what it was asked."""
+    """Answers each path with a function of the request handler, and lists the requested paths."""
 
     def __init__(self, certificate=None):
-        self.answers, self.asked = {}, []
+        self.answers, self.requests = {}, []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                outer.asked.append(self.path)
+                outer.requests.append(self.path)
                 outer.answers[self.path](self)
 
             def log_message(self, *_):
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.handle_error = lambda *_: None  # a client that hangs up is no error of the server
+        self.server.handle_error = lambda *_: None  # a client that disconnects is not an error of the server
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
@@ -117,7 +117,7 @@ def tls_server(monkeypatch, certificate):
 
 @pytest.fixture
 def archive(published):
-    """The bytes that a good server sends."""
+    """The bytes that a correct server sends."""
     return published.archives["binary"]
 
 
@@ -136,18 +136,18 @@ def fails(error, url, *patterns):
     return str(caught.value)
 
 
-def test_the_archive_is_kept_and_not_asked_for_again(published, server, archive, capfd):
+def test_the_archive_is_kept_and_not_requested_again(published, server, archive, capfd):
     url = server.answer("/images.tar.gz", sends(archive))
     published.check(load_cifar10(download=True, url=url))
     published.check(load_cifar10(download=True, url=url))
     published.check(load_cifar10())
-    assert server.asked == ["/images.tar.gz"]
+    assert server.requests == ["/images.tar.gz"]
     assert names_in(cache_dir()) == sorted(["cifar-10-binary.tar.gz", *published.files["binary"]])
     assert (cache_dir() / "cifar-10-binary.tar.gz").read_bytes() == archive
-    assert capfd.readouterr() == ("", "")  # no progress bar where nobody looks
+    assert capfd.readouterr() == ("", "")  # no progress bar without a terminal
 
 
-def test_a_path_is_where_the_archive_goes(published, home, server, archive):
+def test_the_archive_goes_to_the_path(published, home, server, archive):
     url = server.answer("/a", sends(archive))
     for path in (home / "folder", home / "other" / "cifar-10-binary.tar.gz"):
         published.check(load_cifar10(path, download=True, url=url))
@@ -166,7 +166,7 @@ def test_a_redirect_is_followed(published, server, archive):
     server.answer("/new", sends(archive))
     url = server.answer("/old", sends(b"<html>moved", 301, Location="/new", Content_Type="text/html"))
     published.check(load_cifar10(download=True, url=url))
-    assert server.asked == ["/old", "/new"]
+    assert server.requests == ["/old", "/new"]
 
 
 def test_addresses_are_tried_in_order(published, server, archive, monkeypatch):
@@ -178,10 +178,10 @@ def test_addresses_are_tried_in_order(published, server, archive, monkeypatch):
     }
     monkeypatch.setattr(cifar10, "URLS", tuple(server.answer(*pair) for pair in answers.items()))
     published.check(load_cifar10(download=True))
-    assert server.asked == ["/1", "/2", "/3"]
+    assert server.requests == ["/1", "/2", "/3"]
 
 
-def test_when_all_fail_each_is_named(published, server):
+def test_when_all_addresses_fail_the_error_names_each(published, server):
     first, second = server.answer("/1", sends(b"gone", 404)), server.answer("/2", sends(b"short"))
     with pytest.raises(ValueError) as caught:
         download.fetch((first, second), cache_dir() / "file", 10, "c4a3")
@@ -192,12 +192,12 @@ def test_when_all_fail_each_is_named(published, server):
     )
 
 
-def test_a_gzipped_label_does_not_unzip_the_archive(published, server, archive):
+def test_a_content_encoding_header_does_not_unzip_the_archive(published, server, archive):
     url = server.answer("/a", sends(archive, Content_Encoding="x-gzip"))
     published.check(load_cifar10(download=True, url=url))
 
 
-def test_a_web_page_is_told_by_its_type(published, server):
+def test_a_web_page_is_recognised_by_its_type(published, server):
     page = b"<!doctype html>" + b" " * 985
     url = server.answer("/a", sends(page, Content_Type="text/html; charset=utf-8"))
     fails(
@@ -236,14 +236,14 @@ def test_after_a_kill_the_next_call_recovers(published, server, archive):
     assert "cifar-10-binary.tar.gz.part" not in names_in(cache_dir())
 
 
-def test_a_silent_host_is_given_up(published, server, archive, monkeypatch):
+def test_a_silent_host_times_out(published, server, archive, monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT", 0.1)
     over = threading.Event()
 
     def stall(handler):
         sends(archive[:10], Content_Length=len(archive))(handler)
         handler.wfile.flush()
-        over.wait(10)  # then it hangs up, which is another error
+        over.wait(10)  # then the connection closes, which is another error
 
     try:
         fails(OSError, server.answer("/a", stall), "timed out")
@@ -272,12 +272,12 @@ def test_no_host_and_no_such_protocol_are_os_errors(published):
 def test_https_is_not_retried_over_http(published, server, archive):
     url = server.answer("/a", sends(archive)).replace("http:", "https:")
     fails(OSError, url, url)
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_an_unknown_certificate_is_refused(published, tls_server, archive):
     fails(OSError, tls_server.answer("/a", sends(archive)), "certificate verify failed")
-    assert tls_server.asked == []
+    assert tls_server.requests == []
 
 
 def test_https_does_not_lead_to_http(published, server, tls_server, certificate, archive, monkeypatch):
@@ -296,10 +296,10 @@ def test_a_full_disk_is_noticed_before_the_download(published, server, archive, 
         f"{cache_dir()}: 0 MB needed, 0 MB free (No space left on device). ",
         "AUTOGRAD_CNN_DATA or path= points elsewhere",
     )
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_a_disk_that_fills_meanwhile_is_named(published, server, archive, monkeypatch):
+def test_an_error_of_a_disk_that_fills_meanwhile_names_the_folder(published, server, archive, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -307,11 +307,11 @@ def test_a_disk_that_fills_meanwhile_is_named(published, server, archive, monkey
     fails(OSError, server.answer("/a", sends(archive)), f"{cache_dir()}: ", "No space left", "AUTOGRAD_CNN_")
 
 
-def test_a_folder_that_cannot_be_made_is_named(published, tmp_path, server, monkeypatch):
+def test_an_error_names_the_folder_that_cannot_be_made(published, tmp_path, server, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("AUTOGRAD_CNN_DATA", str(tmp_path / "file" / "cache"))
     fails(OSError, server.answer("/a", sends(b"")), f"{tmp_path / 'file' / 'cache'}: ", "AUTOGRAD_CNN_DATA")
-    assert server.asked == []
+    assert server.requests == []
 
 
 LOAD_IN_ANOTHER_PROCESS = """
@@ -325,12 +325,12 @@ print(len(cifar10.load_cifar10(download=True, url=url).train_images), flush=True
 """
 
 
-def test_of_two_processes_the_second_waits_and_finds_the_file(published, server, archive):
-    """The first is held in mid-download until the second has started; only one of them asks the server."""
-    asked, release = threading.Event(), threading.Event()
+def test_the_second_of_two_processes_waits_and_finds_the_file(published, server, archive):
+    """The first stops in mid-download until the second has started; only the first sends a request."""
+    requested, release = threading.Event(), threading.Event()
 
     def answer(handler):
-        asked.set()
+        requested.set()
         assert release.wait(60)
         sends(archive)(handler)
 
@@ -345,11 +345,11 @@ def test_of_two_processes_the_second_waits_and_finds_the_file(published, server,
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE_FOLDER), "AUTOGRAD_CNN_DATA": str(cache_dir())}
     start = functools.partial(subprocess.Popen, command, env=environment, stdout=subprocess.PIPE, text=True)
     with start() as first:
-        assert asked.wait(60)
+        assert requested.wait(60)
         with start() as second:
             assert second.stdout.readline() == "ready\n"
             release.set()
             assert second.communicate(timeout=60)[0] == "100\n"
         assert first.communicate(timeout=60)[0] == "ready\n100\n"
-    assert server.asked == ["/a"]
+    assert server.requests == ["/a"]
     assert names_in(cache_dir()) == sorted(["cifar-10-binary.tar.gz", *published.files["binary"]])

@@ -1,4 +1,4 @@
-"""Batches cover every image once; augmentation moves and mirrors, and writes into nothing of the caller's."""
+"""Batches cover every image once; augmentation moves and mirrors images, and leaves the caller's array unchanged."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def together(pairs):
     return np.concatenate(images), np.concatenate(labels)
 
 
-def test_without_a_generator_they_come_in_order_as_views(data):
+def test_without_a_generator_batches_are_views_in_order(data):
     pairs = list(batches(*data, batch_size=5))
     assert [len(y) for _, y in pairs] == [5, 5, 5, 5, 3]
     for whole, part in zip(data, together(pairs), strict=True):
@@ -26,7 +26,7 @@ def test_without_a_generator_they_come_in_order_as_views(data):
     assert all(np.shares_memory(x, data[0]) and np.shares_memory(y, data[1]) for x, y in pairs)
 
 
-def test_shuffled_each_image_comes_once_with_its_own_label(data):
+def test_shuffling_yields_each_image_once_with_its_label(data):
     rng = np.random.default_rng(0)
     first, second = (together(batches(*data, batch_size=5, rng=rng)) for _ in range(2))
     for images, labels in (first, second):
@@ -49,7 +49,7 @@ def test_labels_may_be_rows(data):
         np.testing.assert_array_equal(y.argmax(axis=1), x[:, 0, 0, 0])
 
 
-def test_what_cannot_be_is_said(data):
+def test_wrong_arguments_are_refused(data):
     with pytest.raises(ValueError, match="^batches: 23 images, but 22 labels$"):
         next(batches(data[0], data[1][1:], 5))
     with pytest.raises(ValueError, match="^batches: batch_size 0, must be at least 1$"):
@@ -57,7 +57,7 @@ def test_what_cannot_be_is_said(data):
 
 
 def slow_augment(images, rng, shift, flip):
-    """An image at a time, a pixel at a time, from the same random numbers."""
+    """`augment`, pixel by pixel, from the same random numbers."""
     count, height, width, _ = images.shape
     top, left = rng.integers(0, 2 * shift + 1, size=(2, count))
     mirrored = rng.random(count) < 0.5 if flip else np.zeros(count, bool)
@@ -74,7 +74,7 @@ def slow_augment(images, rng, shift, flip):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize(("shift", "flip"), [(4, True), (2, False), (0, True), (0, False), (7, True)])
-def test_augment_is_its_definition(dtype, shift, flip):
+def test_augment_equals_its_definition(dtype, shift, flip):
     images = np.random.default_rng(1).integers(1, 256, (12, 6, 5, 3)).astype(dtype)
     images.flags.writeable = False
     before = images.copy()
@@ -85,7 +85,7 @@ def test_augment_is_its_definition(dtype, shift, flip):
 
 
 def test_every_shift_and_both_directions_occur_equally_often():
-    """A single bright pixel tells where its image went."""
+    """A single bright pixel shows how its image was moved."""
     images = np.zeros((20_000, 5, 5, 1), np.uint8)
     images[:, 2, 1] = 1
     result = augment(images, np.random.default_rng(0), shift=1)

@@ -1,4 +1,4 @@
-"""The drawn images: right form, repeatable, no class betrayed by anything but its outline."""
+"""The drawn images: their format, that they are repeatable, and that only the outline reveals the class."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ def shapes():
     return load_shapes(train=2000, test=500)
 
 
-def test_form_is_that_of_cifar10(shapes):
+def test_the_format_is_that_of_cifar10(shapes):
     assert shapes.name == "shapes (synthetic)" and len(set(shapes.classes)) == 10
     for images, labels, count in (
         (shapes.train_images, shapes.train_labels, 2000),
@@ -23,7 +23,7 @@ def test_form_is_that_of_cifar10(shapes):
         assert len(set(labels[:20].tolist())) > 5  # in mixed order
 
 
-def test_the_seed_decides_and_nothing_else(shapes):
+def test_only_the_seed_determines_the_images(shapes):
     np.random.seed(1)  # the global generator is neither read nor set
     state = np.random.get_state()[1].copy()
     again, other = load_shapes(train=2000, test=500), load_shapes(train=2000, test=500, seed=1)
@@ -48,8 +48,8 @@ def test_any_number_can_be_drawn():
         assert np.ptp(np.bincount(data.train_labels, minlength=10)) <= 1
 
 
-def test_colour_and_brightness_tell_nothing(shapes):
-    """The means of a class over its images are those of all classes, within what chance allows."""
+def test_colour_and_brightness_do_not_reveal_the_class(shapes):
+    """The mean colours of all classes are equal, within chance."""
     x = as_float32(shapes.train_images).reshape(2000, -1, 3)
     by_class = np.stack([x[shapes.train_labels == label].mean(axis=(0, 1)) for label in range(10)])
     spread = x.mean(axis=1).std(axis=0) / np.sqrt(200)
@@ -66,7 +66,7 @@ def test_a_linear_classifier_learns_little(shapes):
         assert ((z @ x.T @ weights).argmax(axis=1) == shapes.test_labels).mean() < 0.25
 
 
-def test_outlines_tell_the_classes_apart(shapes):
+def test_outlines_distinguish_the_classes(shapes):
     """Matched filters: 300 known images slide over an unknown one, as they are or inverted; the best wins."""
 
     def normalised(images):

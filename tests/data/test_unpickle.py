@@ -1,4 +1,4 @@
-"""Reading pickles: data come out as written, everything else is refused, nothing runs, nothing hangs."""
+"""Reading pickles: data are read back as written, everything else is refused, nothing runs, nothing hangs."""
 
 import builtins
 import os
@@ -23,7 +23,7 @@ BATCH = {
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_plain_data_come_out_as_they_went_in(protocol):
+def test_plain_data_are_read_back_as_written(protocol):
     shared = [1, 2]
     batch = {**BATCH, "shared": [shared, shared]}
     result = read_pickle(pickle.dumps(batch, protocol))
@@ -45,7 +45,7 @@ class Call:
 
 
 def hostile(folder):
-    """Pickles that would do something; those that call would leave `folder` / "executed"."""
+    """Pickles with forbidden instructions; any call would create `folder` / "executed"."""
     mark = str(folder / "executed")
     for function in (os.mkdir, os.system, subprocess.Popen, builtins.eval, open):
         yield from (pickle.dumps(Call(function, mark), protocol) for protocol in (2, 4))
@@ -72,7 +72,7 @@ def test_hostile_pickles_are_refused_and_run_nothing(tmp_path):
     assert len(pickles) > 15 and not (tmp_path / "executed").exists()
 
 
-def test_what_is_refused_is_named():
+def test_the_error_names_what_is_refused():
     with pytest.raises(ValueError, match=rf"^asks for {os.system.__module__}.system: refused$"):
         read_pickle(pickle.dumps(Call(os.system, "true"), 2))
     with pytest.raises(ValueError, match="^holds the instruction NEWOBJ: refused$"):
@@ -88,7 +88,7 @@ def test_array_names_stay_names():
         assert (result.function, result.arguments, result.state) == (name, (), {})
 
 
-def test_claims_of_size_allocate_nothing():
+def test_claimed_sizes_allocate_nothing():
     """Indices and lengths that would make the standard unpickler allocate gigabytes."""
     far = struct.pack("<I", 2**32 - 1)
     assert read_pickle(b"\x80\x02Nr" + far + b".") is None
@@ -97,15 +97,15 @@ def test_claims_of_size_allocate_nothing():
             read_pickle(raw)
 
 
-def test_depth_is_no_matter():
+def test_nesting_may_be_deep():
     value = read_pickle(b"\x80\x02N" + b"\x85" * 200_000 + b".")
-    for _ in range(200_000):  # taken apart by hand: comparing or printing it would recurse
+    for _ in range(200_000):  # in a loop, since comparing or printing it would recurse
         (value,) = value
     assert value is None
 
 
 def test_damage_anywhere_is_noticed_or_harmless(as_python):
-    """Every truncation is refused; a changed byte is refused or gives another batch of the same form."""
+    """Every truncation is refused; a changed byte is refused, or changes values only."""
     raw = as_python(np.zeros((1, 3072), np.uint8), np.array([3]))
     decode = cifar10.VERSIONS["python"].decode
     pixels = raw.index(bytes(3072))

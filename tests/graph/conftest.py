@@ -68,7 +68,7 @@ def weights(rng):
 
 @pytest.fixture(scope="session")
 def models():
-    """Graphs of different make, by name; not to be changed."""
+    """Graphs of different kinds, by name; tests must not change them."""
     rng = np.random.default_rng(0)
 
     def weights(*shape, name=None):

@@ -1,4 +1,4 @@
-"""Scopes, folding and depth: what is drawn once stands for what really recurs, and nothing is lost."""
+"""Scopes, folding and depth: a row that is drawn once stands for equal repetitions, and nothing is lost."""
 
 import re
 import sys
@@ -46,7 +46,7 @@ def test_a_module_is_a_scope_and_a_module_called_twice_is_two(rng, door):
     assert paths(graph) == ["layer#1", "", "layer#2", ""]
 
 
-def test_scopes_nest_and_a_failing_one_is_left(weights):
+def test_scopes_nest_and_end_when_they_fail(weights):
     w = weights(3)
     with ag.scope("outer"):
         with pytest.raises(KeyError), ag.scope("inner"):
@@ -81,7 +81,7 @@ def test_operations_without_a_gradient_have_scopes_too(weights):
     assert paths(ag.trace(f, np.ones(3), weights(3))) == ["ready#1", "", ""]
 
 
-# What recurs
+# Repetition
 
 
 def test_blocks_of_one_class_are_drawn_once_and_counted(models):
@@ -108,7 +108,7 @@ def test_inner_loops_are_folded_inside_outer_ones(models):
     assert loops == ["loop ×3: w_7 … w_19", "loop ×5: w_2 … w_6"]
 
 
-def test_the_first_round_stands_apart_where_it_gives_no_gradient(weights):
+def test_the_first_round_is_drawn_separately_if_it_has_no_gradient(weights):
     w = weights(3, 3)
 
     def f(x):
@@ -121,7 +121,7 @@ def test_the_first_round_stands_apart_where_it_gives_no_gradient(weights):
 
 
 @pytest.mark.parametrize("other", ["line", "shape", "wiring"])
-def test_what_differs_is_not_folded(weights, other):
+def test_operations_that_differ_are_not_folded(weights, other):
     w = weights(4, 4)
     h = [w]
     if other == "line":
@@ -189,7 +189,7 @@ def test_all_operations_are_drawn_at_the_depth_that_the_caption_names(models):
             assert len(fold(graph, 0).graph.ops) == len(graph.ops)
 
 
-def test_parameters_are_called_as_in_their_frame_and_by_their_whole_name_in_the_tooltip(models):
+def test_parameters_have_a_short_name_in_their_frame_and_the_whole_name_in_the_tooltip(models):
     boxes = ladder(models["blocks"]).boxes
     chips = [(box.text, box.title) for box in boxes if box.kind == "parameter" and not box.back]
     assert [text for text, _ in chips if text.endswith("w")] == ["stem.w", *["conv1.w", "conv2.w"] * 3, "fc.w"]
@@ -207,12 +207,12 @@ def test_a_parameter_of_several_frames_keeps_its_whole_name(weights):
     assert chips == ["y", *names, *names]
 
 
-def test_uses_are_counted_that_are_not_drawn(models):
+def test_uses_that_are_not_drawn_are_counted(models):
     chips = {box.text: box.beside for box in ladder(models["nested"], 2).boxes if box.kind == "parameter"}
     assert chips["v"] == "(3,3) used 15×"
 
 
-def test_what_is_kept_is_called_as_it_is_drawn(weights):
+def test_saved_arrays_have_the_names_that_are_drawn(weights):
     w, h = weights(3, 3, name="w"), weights(2, 3, name="h")
     for _ in range(6):
         h = ag.tanh(h @ w)
@@ -224,7 +224,7 @@ def test_what_is_kept_is_called_as_it_is_drawn(weights):
 
 
 @pytest.mark.parametrize("depth", [0, 1])
-def test_what_leaves_a_loop_is_called_as_in_its_last_round(weights, depth):
+def test_a_value_that_leaves_a_loop_has_its_name_from_the_last_round(weights, depth):
     w, x = weights(3, 3, name="w"), weights(6, 2, 3, name="x")
     h, states = weights(2, 3, name="h"), []
     for t in range(6):
@@ -248,9 +248,9 @@ def test_every_operation_of_a_loop_knows_its_round(models, weights):
     for _ in range(12):
         h = ag.tanh(h @ w)
     graph = ag.mean(h).graph()
-    said = Folding(graph).rounds()
-    assert [said.get(op.id) for op in graph.ops[:3]] == ["round 1 of 12", "round 1 of 12", "round 2 of 12"]
-    assert [said.get(op.id) for op in graph.ops[-2:]] == ["round 12 of 12", None]
+    rounds = Folding(graph).rounds()
+    assert [rounds.get(op.id) for op in graph.ops[:3]] == ["round 1 of 12", "round 1 of 12", "round 2 of 12"]
+    assert [rounds.get(op.id) for op in graph.ops[-2:]] == ["round 12 of 12", None]
     assert "round 3 of 3, 5 of 5" in Folding(models["nested"]).rounds().values()
     assert not Folding(models["blocks"]).rounds()
     sentences = graph.page()
@@ -259,7 +259,7 @@ def test_every_operation_of_a_loop_knows_its_round(models, weights):
     assert "Forward 25 of 25. mean makes" in sentences
 
 
-def test_no_wire_runs_through_what_a_frame_says(weights):
+def test_no_wire_runs_through_the_label_of_a_frame(weights):
     w, x, h = weights(3, 3), weights(6, 2, 3), weights(2, 3)
     for t in range(6):
         h = ag.tanh(x[t] + h @ w)
@@ -292,7 +292,7 @@ def test_a_closed_scope_with_more_than_eight_results_has_one_way_out(weights, co
     assert len(view.graph.ops[1].inputs) == 1 + others
 
 
-def test_what_does_not_recur_is_drawn_as_long_as_it_can_be(weights):
+def test_operations_without_repetition_are_all_drawn_while_they_fit(weights):
     scope = {"y": weights(2), "ag": ag}
     exec(compile("y = ag.tanh(y)\n" * 100, "generated.py", "exec"), scope)
     assert rows(scope["y"].sum().graph()) == ["tanh"] * 100 + ["sum"]
@@ -313,7 +313,7 @@ def test_a_long_straight_program_is_shown_from_both_ends(weights, rng):
     assert len(graph.svg()) < 200_000
 
 
-def test_so_is_one_in_which_nothing_recurs(weights):
+def test_a_long_program_on_generated_lines_is_shown_from_both_ends(weights):
     scope = {"y": weights(2), "ag": ag}
     exec(compile("y = ag.tanh(y)\n" * 1200, "generated.py", "exec"), scope)
     graph = scope["y"].sum().graph()
@@ -324,7 +324,7 @@ def test_so_is_one_in_which_nothing_recurs(weights):
         graph.svg(depth=0)
 
 
-def test_an_unrolled_network_of_400_steps_is_one_page_and_all_of_it_has_a_chip_a_use(weights):
+def test_an_unrolled_network_of_400_steps_fits_a_page_and_unfolded_has_a_chip_for_each_use(weights):
     w, h = weights(3, 3, name="w"), weights(2, 3)
     for _ in range(400):
         h = ag.tanh(h @ w)
@@ -335,7 +335,7 @@ def test_an_unrolled_network_of_400_steps_is_one_page_and_all_of_it_has_a_chip_a
 
 
 @pytest.mark.parametrize("depth", [-1, "a", 1.5])
-def test_a_depth_that_is_no_number_of_levels_is_refused(models, depth):
+def test_a_depth_that_is_not_a_number_of_levels_is_refused(models, depth):
     with pytest.raises(ValueError) as caught:
         models["blocks"].svg(depth)
     assert str(caught.value) == f"graph: depth is {depth!r}, want 0 (everything closed) to 2 (all operations)"

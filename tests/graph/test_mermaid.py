@@ -1,4 +1,4 @@
-"""Mermaid text: the edges of the ladder, frames inside frames, and nothing that could mean something else."""
+"""Mermaid text: the edges of the ladder, nested frames, and no name that Mermaid could take for syntax."""
 
 import re
 
@@ -62,7 +62,7 @@ def test_hostile_names_stay_text(weights, name):
     assert name.replace("\n", "\\n")[:30] in shown
 
 
-def test_too_many_edges_are_refused_with_the_way_out(weights):
+def test_too_many_edges_are_refused_with_a_cure(weights):
     y = weights(1)
     for _ in range(300):
         y = y + 1.0

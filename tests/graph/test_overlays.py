@@ -1,4 +1,4 @@
-"""Overlays: every number is the one that NumPy, or a separate backward pass, gives."""
+"""Overlays: every number equals that of NumPy, or of a separate backward pass."""
 
 import itertools
 import math
@@ -60,7 +60,7 @@ def test_a_maximum_pool_is_measured_with_the_by_product_that_it_was_recorded_wit
     assert sum(ms > 0 for ms in found.forward.values()) == 3
 
 
-def test_a_checkpoint_is_measured_as_what_it_runs_again(weights):
+def test_a_checkpoint_is_measured_as_the_operations_that_it_recomputes(weights):
     w, x = weights(3, name="w"), np.ones(3)
 
     def f(x, inside):
@@ -117,7 +117,7 @@ def test_a_primitive_of_the_user_is_counted_as_it_declares(weights):
     assert below(graph, "flops")[0][0] == "23 FLOP"
 
 
-def test_each_rule_of_a_declared_count_costs_as_much_where_none_asks_for_another_input(weights):
+def test_rules_have_the_declared_count_if_none_takes_another_input(weights):
     @ag.primitive(flops=lambda x_shape: 100)
     def wave(x):
         return np.fft.ifft(np.fft.fft(x)).real
@@ -127,7 +127,7 @@ def test_each_rule_of_a_declared_count_costs_as_much_where_none_asks_for_another
     assert flops(graph, graph.ops[0]) == (100, {"x": 100})
 
 
-def test_a_primitive_of_the_user_that_moves_elements_has_no_operations_and_lends_memory(weights):
+def test_a_primitive_of_the_user_that_moves_elements_has_no_operations_and_shares_memory(weights):
     @ag.primitive(moves=True)
     def turned(x):
         return x[::-1]
@@ -184,7 +184,7 @@ def test_bytes_are_those_of_the_rungs(models):
     assert forward[9] == "keeps nothing new"
 
 
-def test_time_is_taken_once_and_drawn_the_same_ever_after(rng):
+def test_time_is_measured_once_and_drawn_the_same_each_time(rng):
     graph = ag.trace(lambda x, w: ag.sum(ag.tanh(x @ w)), np.ones((2, 3)), rng.normal(size=(3, 4)), repeat=2)
     assert graph.svg(overlay="time") == graph.svg(overlay="time")
     forward, backward = below(graph, "time")
@@ -192,7 +192,7 @@ def test_time_is_taken_once_and_drawn_the_same_ever_after(rng):
     assert all(0 <= box.bar <= 1 for box in ladder(graph, overlay="time").boxes if box.bar is not None)
 
 
-def test_what_runs_forward_only_has_times_too(weights):
+def test_forward_only_operations_have_times_too(weights):
     graph = ag.trace(lambda x, w: x @ w, np.ones((2, 3)), weights(3, 4), repeat=1)
     assert re.fullmatch(r"[\d.]+ [um]s", below(graph, "time")[0][0])
     assert ladder(graph, overlay="time").caption.endswith(", backward 0 us")
@@ -216,7 +216,7 @@ def test_the_shortest_time_counts(monkeypatch):
     assert found.forward == {"n1": 3000, "n2": 3000} and found.rules == {"n1": {"x": 3000}, "n2": {"x": 3000}}
 
 
-def test_a_checkpoint_takes_the_time_of_what_runs_again_and_of_what_is_walked(weights, monkeypatch):
+def test_the_time_of_a_checkpoint_includes_the_recomputation_and_its_walk(weights, monkeypatch):
     w = weights(3, name="w")
     monkeypatch.setattr("autograd_cnn.graph.picture.measure.perf_counter", itertools.count().__next__)  # a second each
     found = measure(ag.trace(lambda x: ag.sum(ag.checkpoint(lambda h: ag.tanh(h * w), x * w)), np.ones(3)), 1)
@@ -237,7 +237,7 @@ def test_numbers_are_short(write, number, text):
     assert getattr(overlays, write)(number) == text
 
 
-def test_times_of_rules_are_told_by_the_gradients_that_they_give(rng, weights):
+def test_times_of_rules_are_assigned_by_the_gradients_that_they_return(rng, weights):
     v, w = weights(2, 2, name="v"), weights(2, name="blocks.0.conv1.w")
     graph = ag.trace(lambda x: ag.sum((x * w) @ v + v @ v), rng.normal(size=(2, 2)))
     product, matmul, square, *rest = (op.id for op in graph.ops)
@@ -249,7 +249,7 @@ def test_times_of_rules_are_told_by_the_gradients_that_they_give(rng, weights):
     assert below(graph, "time")[1][0] == "6 us: g_h 4, g_conv1.w 2"
 
 
-def test_undoing_broadcasting_is_time_of_its_rule(monkeypatch):
+def test_the_time_of_a_rule_includes_the_sum_over_broadcast_axes(monkeypatch):
     ticks = itertools.count()
     monkeypatch.setattr("autograd_cnn.graph.picture.measure.perf_counter", ticks.__next__)  # a second each
     graph = ag.trace(lambda x, b: ag.sum(x + b), np.ones((4, 3)), np.ones(3))
@@ -263,7 +263,7 @@ def test_a_joint_rule_is_counted_once(rng, weights):
     assert flops(graph, norm) == (24, {"x, w, b": 24})
 
 
-def test_only_what_cuts_has_dead_channels():
+def test_only_rectifiers_have_dead_channels():
     graph = ag.trace(lambda x: ag.sum(ag.tanh(x)), np.array([[1.0, 0.0], [2.0, 0.0]]))
     assert below(graph, "zeros")[0][0] == "50 % zero"
     assert ladder(graph, overlay="zeros").caption.endswith("0 dead channels (0 in the whole batch)")

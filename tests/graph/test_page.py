@@ -1,4 +1,4 @@
-"""The player's page without a browser: what it says is what was computed, whatever things are called."""
+"""The player's page without a browser: it shows the computed numbers, and any name is only text."""
 
 import base64
 import hashlib
@@ -78,14 +78,14 @@ def numbers(texts, dtype):
     return np.array([dtype(t) for t in texts])
 
 
-def test_every_element_of_a_small_gradient_is_that_of_grad(net):
+def test_every_element_of_a_small_gradient_equals_grad(net):
     graph, w, v = net
     values = by_name(facts_of(graph.page())["frames"][0])
     for p in (w, v):
         assert np.array_equal(numbers(values[p.name]["g"]["x"], np.float32), p.grad.ravel())
 
 
-def test_statistics_of_a_large_gradient_are_those_of_grad(standard_cnn, rng):
+def test_statistics_of_a_large_gradient_equal_those_of_grad(standard_cnn, rng):
     p, x, y = standard_cnn.arguments(rng)
     text = ag.trace(standard_cnn, p, x, y).page()
     values = by_name(facts_of(text)["frames"][0])
@@ -142,7 +142,7 @@ def test_a_checkpoint_is_one_step_with_the_contributions_that_leave_it(rng):
     assert len(by_name(facts)["w"]["parts"]) == 1  # summed inside
 
 
-def test_a_scalar_has_a_line_with_the_numbers_in():
+def test_a_scalar_has_a_line_with_the_numbers_filled_in():
     facts = facts_of(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page())["frames"][0]
     (first, second) = by_name(facts)["x"]["parts"]
     assert "numbers" not in first  # g_x = g_loss needs no filling in
@@ -152,7 +152,7 @@ def test_a_scalar_has_a_line_with_the_numbers_in():
     assert exact[1]["numbers"] == "g_x = 1.0 + 1.0 * (-3.0) = -2.0"
 
 
-def test_memory_rises_going_down_and_falls_to_nothing_going_up(models):
+def test_memory_rises_in_the_forward_pass_and_falls_to_zero_in_the_backward_pass(models):
     graph = models["residual"]
     steps = facts_of(graph.page())["frames"][0]["steps"]
     held = [step["held"] for step in steps]
@@ -188,7 +188,7 @@ def test_a_script_without_functions_is_shown_around_its_operations(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cnn", "residual", "hub", "branches", "dense", "square", "matrix"])
-def test_every_rule_agrees_with_differences_and_every_slip_is_found(models, name):
+def test_every_rule_agrees_with_differences_and_every_broken_rule_is_found(models, name):
     facts = facts_of(models[name].page())["frames"][0]
     trials = [op["trial"] for op in facts["ops"] if op["trial"]]
     assert trials
@@ -199,7 +199,7 @@ def test_every_rule_agrees_with_differences_and_every_slip_is_found(models, name
             assert any(not np.isclose(r, d, rtol=1e-3, atol=1e-12) for r, d in pairs), slip
 
 
-def test_a_wrong_rule_is_told(rng):
+def test_a_wrong_rule_is_reported(rng):
     @ag.primitive
     def cube(x):
         return x**3
@@ -209,7 +209,7 @@ def test_a_wrong_rule_is_told(rng):
     assert [op["trial"]["tried"][0]["ok"] for op in facts["ops"]] == [False, True, True]
 
 
-def test_a_kink_is_no_error():
+def test_a_kink_is_not_an_error():
     facts = facts_of(ag.trace(lambda x: ag.sum(ag.relu(x)), np.array([0.0, 1.0, -1.0])).page())["frames"][0]
     assert facts["ops"][0]["trial"]["tried"][0]["ok"]
 
@@ -224,7 +224,7 @@ def test_slips_of_a_product_lose_a_factor():
 # The file
 
 
-def test_the_page_asks_for_nothing_and_lets_nothing_else_run(net):
+def test_the_page_fetches_nothing_and_its_policy_blocks_other_scripts(net):
     text = net[0].page()
     page = Parsed(text)
     assert set(re.findall(r"https?://[\w./]+", text)) == {"http://www.w3.org/2000/svg"}
@@ -242,7 +242,7 @@ def test_the_page_asks_for_nothing_and_lets_nothing_else_run(net):
     assert [digest(text) for _, text in page.all("style")] == rules["style-src"].split()
 
 
-def test_the_script_knows_no_way_to_make_text_markup():
+def test_the_script_cannot_turn_text_into_markup():
     script = page_module._part("player.js")
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "getBBox"):
         assert word not in script
@@ -316,17 +316,17 @@ def test_two_processes_write_the_same_bytes(python, monkeypatch):
     assert " at 0x" not in first
 
 
-def test_nothing_of_the_users_changes(rng):
+def test_the_users_arrays_do_not_change(rng):
     w = ag.Tensor(rng.normal(size=3), True, "w")
     w.grad = np.ones(3)
     before, state = w.data.copy(), np.random.get_state()[1].copy()
     ag.trace(lambda x: ag.sum(ag.tanh(x * w)), rng.normal(size=3)).page()
     assert np.array_equal(w.grad, np.ones(3)) and np.array_equal(w.data, before)
     assert np.array_equal(np.random.get_state()[1], state)
-    w.data[0] = 5  # still the user's to write
+    w.data[0] = 5  # still writable
 
 
-def test_frames_are_of_one_network(net, models):
+def test_all_frames_must_show_the_same_network(net, models):
     graph = net[0]
     data = facts_of(graph.page([("epoch <1>", graph)]))
     assert data["labels"] == ["at the start", "epoch <1>"] and data["frames"][0] == data["frames"][1]
@@ -346,7 +346,7 @@ def test_a_leaf_alone_has_a_page(models):
     assert [s["kind"] for s in facts_of(models["leaf"].page())["frames"][0]["steps"]] == ["begin", "loss", "end"]
 
 
-def test_a_tape_has_a_page_until_it_is_walked(weights):
+def test_a_tape_has_a_page_until_backward(weights):
     w = weights(3, name="w")
     loss = ag.sum(ag.exp(w))
     facts = facts_of(loss.graph().page())["frames"][0]
@@ -356,7 +356,7 @@ def test_a_tape_has_a_page_until_it_is_walked(weights):
         loss.graph().page()
 
 
-def test_large_graphs_are_lean_and_larger_ones_refused(monkeypatch):
+def test_pages_of_large_graphs_are_smaller_and_larger_ones_refused(monkeypatch):
     def chain(x):
         for _ in range(1200):
             x = ag.tanh(x)
@@ -409,7 +409,7 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own(models, monkeypatch):
     assert frame[0]["srcdoc"] == models["square"].page() and frame[0]["sandbox"] == "allow-scripts"
 
 
-# Looks
+# Images of arrays
 
 
 def decoded(address):
@@ -460,7 +460,7 @@ def test_maps_of_an_activation_are_its_channels_and_of_a_parameter_its_filters(r
      np.ones((2, 2, 2, 2, 3)), np.array([np.inf] + [1.0] * 20), np.ones((3, 4, 5)), 1j * np.ones(20)],
     ids=str,
 )  # fmt: skip
-def test_every_array_has_a_look(array):
+def test_every_array_can_be_shown(array):
     found = look(array, "activation", True)
     json.dumps(found)
     assert found["n"] == np.size(array)

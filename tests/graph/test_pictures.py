@@ -1,4 +1,4 @@
-"""The pictures: well-formed, true to the graph, legible, the same in every run, whatever things are called."""
+"""The pictures: well-formed, true to the graph, legible, the same in every run, and safe with any name."""
 
 import re
 import runpy
@@ -90,7 +90,7 @@ def test_a_shared_parameter_is_a_chip_at_every_use(models, drawn):
     assert texts(drawn(models["residual"].svg())).count("w (3,3,4,4) used 2×") == 2
 
 
-def test_the_cnn_says_what_it_is(models, drawn):
+def test_the_cnn_has_its_names_shapes_and_sizes(models, drawn):
     graph = models["cnn"]
     shown = texts(drawn(graph.svg()))
     assert shown[0] == f"15 operations · 620,362 parameters · keeps 1.3 MB · loss {graph.loss:.4g}"
@@ -104,7 +104,7 @@ def test_the_cnn_says_what_it_is(models, drawn):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 keeps the line of an operation, not its columns")
-def test_tooltips_say_it_in_full(models):
+def test_tooltips_have_the_full_text(models):
     titles = {box.id: re.sub(r":\d+", "", box.title) for box in ladder(models["cnn"]).boxes}
     assert titles["t1"] == "input x (4, 32, 32, 3) float32, 12,288 elements"
     assert titles["n4"] == "h_2 = conv2d(x=m, w=w2, b=b2, padding=1), conftest.py in standard_cnn"
@@ -128,7 +128,7 @@ def test_the_columns_have_headings(models, drawn):
     assert "read down" not in models["matrix"].svg()
 
 
-def test_after_the_walk_the_rungs_have_names_but_no_bytes(cnn, drawn):
+def test_after_backward_the_rungs_have_names_but_no_bytes(cnn, drawn):
     cnn.backward()
     shown = texts(drawn(cnn.graph().svg()))
     assert "keeps" not in shown[0]
@@ -136,7 +136,7 @@ def test_after_the_walk_the_rungs_have_names_but_no_bytes(cnn, drawn):
     assert not [t for t in shown if t.endswith(" kB")]
 
 
-def test_what_keeps_nothing_does_not_say_so(models):
+def test_an_operation_that_saves_nothing_has_no_label_for_it(models):
     assert ladder(models["branches"]).caption.startswith("8 operations · loss ")
 
 
@@ -173,7 +173,7 @@ def on(point, wire):
     return over and point not in (wire.points[0], wire.points[-1])
 
 
-def test_where_an_edge_leaves_or_joins_another_of_its_value_is_a_mark(picture):
+def test_a_mark_shows_where_edges_of_one_value_fork_or_join(picture):
     for x, y, summed in picture.marks:
         wires = [wire for wire in picture.wires if wire.kind == ("backward" if summed else "forward")]
         (one,) = [wire for wire in wires if (x, y) == wire.points[-1 if summed else 0]]
@@ -183,7 +183,7 @@ def test_where_an_edge_leaves_or_joins_another_of_its_value_is_a_mark(picture):
     assert sums == {wire.points[-1] for wire in picture.wires if wire.kind == "backward" and not wire.arrow}
 
 
-def test_a_lane_is_free_again_where_its_value_was_used_last(weights):
+def test_a_lane_is_free_after_the_last_use_of_its_value(weights):
     y = weights(2)
     for _ in range(4):
         y = y + ag.tanh(ag.sin(y))
@@ -272,7 +272,7 @@ def test_frames_stand_inside_each_other_or_apart(picture):
                 assert b2 + 5 <= top
 
 
-def test_labels_of_edges_do_not_meet(picture):
+def test_labels_of_edges_do_not_overlap(picture):
     spans = []
     for wire in picture.wires:
         if wire.label:
@@ -328,7 +328,7 @@ def test_bytes(count, text):
     assert bytes_text(count) == text
 
 
-# Whatever things are called
+# Any name
 
 
 @pytest.fixture(params=HOSTILE)
@@ -428,7 +428,7 @@ def test_two_pictures_on_one_page_do_not_mix(models):
     assert len(names) == len(models)
 
 
-def test_the_picture_asks_for_nothing(graph):
+def test_the_picture_fetches_nothing(graph):
     text = graph.svg().replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"http|href|url\(|@import|<script|<image|<use", text)
 
@@ -474,7 +474,7 @@ def test_graphviz_draws_headings_forks_and_sums_too_but_the_text_has_the_graph_o
     assert "heading" not in graph.dot() and "mark" not in graph.dot()
 
 
-def test_png_has_them(models, tmp_path, monkeypatch):
+def test_png_has_headings_forks_and_sums_too(models, tmp_path, monkeypatch):
     graphviz = pytest.importorskip("graphviz")
     given = []
 
@@ -490,7 +490,7 @@ def test_png_has_them(models, tmp_path, monkeypatch):
     assert "heading_4" in given[0] and "mark_1" in given[0]
 
 
-def test_dot_says_what_has_no_arrow_and_where_the_outer_border_is(models):
+def test_dot_has_edges_without_arrows_and_an_outer_border(models):
     text, picture = models["residual"].dot(), ladder(models["residual"])
     bare = re.findall(r'^"(\w+)" -> "(\w+)" .*dir=none', text, re.M)
     assert bare == [(wire.tail, wire.head) for wire in picture.wires if not wire.arrow]
@@ -510,13 +510,13 @@ def test_dot_says_what_has_no_arrow_and_where_the_outer_border_is(models):
         (".py", {"source": False}, "source; .html does"),
     ],
 )
-def test_an_option_that_a_suffix_has_not_is_refused(models, tmp_path, suffix, option, others):
+def test_an_option_that_a_suffix_does_not_have_is_refused(models, tmp_path, suffix, option, others):
     with pytest.raises(ValueError) as caught:
         models["square"].save(tmp_path / f"net{suffix}", **option)
     assert str(caught.value) == f"graph: {suffix} takes no {others}" and not any(tmp_path.iterdir())
 
 
-def test_an_unknown_suffix_says_what_there_is(models, tmp_path):
+def test_an_unknown_suffix_is_refused_with_the_list_of_suffixes(models, tmp_path):
     with pytest.raises(ValueError) as caught:
         models["square"].save("net.jpeg")
     assert (
@@ -532,7 +532,7 @@ WITHOUT = (
 
 @pytest.fixture(params=["program", "package"])
 def no_graphviz(request, tmp_path, monkeypatch):
-    """Graphviz is missing; what the message says of it."""
+    """Graphviz is missing; returns the part of the message about it."""
     if request.param == "package":
         monkeypatch.setitem(sys.modules, "graphviz", None)
         return "The Python package graphviz is not here"
@@ -563,7 +563,7 @@ def test_without_graphviz_matplotlib_draws(models, weights, tmp_path, no_graphvi
     (weights(2, name="$\\frac{a$ <b>") * 2).sum().graph().save(tmp_path / f"odd{suffix}")  # is no formula
 
 
-def test_a_picture_of_too_many_rows_is_refused_with_the_way_out(weights, tmp_path):
+def test_a_picture_of_too_many_rows_is_refused_with_a_cure(weights, tmp_path):
     y = weights(1)
     for _ in range(1001):
         y = y + 1.0

@@ -1,4 +1,4 @@
-"""The player in a browser: every step by keyboard, numbers equal to `.grad`, and nothing asked of the network."""
+"""The player in a browser: every step by keyboard, numbers equal to `.grad`, and no network requests."""
 
 import os
 import shutil
@@ -28,8 +28,8 @@ def browser():
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Open a page's text from a file; afterwards nothing else was asked for, and nothing complained."""
-    contexts, asked, said = [], [], []
+    """Open a page's text from a file; afterwards, check that it requested nothing else and logged no error."""
+    contexts, requests, logged = [], [], []
 
     def open_(text, fragment="", width=1280, **options):
         path = tmp_path / f"page{len(contexts)}.html"
@@ -37,9 +37,9 @@ def opened(browser, tmp_path):
         contexts.append(browser.new_context(viewport={"width": width, "height": 800}, offline=True, **options))
         page = contexts[-1].new_page()
         page.set_default_timeout(60_000)  # other work may go on beside the tests
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: logged.append(message.text))
+        page.on("pageerror", lambda error: logged.append(str(error)))
         page.goto(path.as_uri() + fragment)
         page.wait_for_selector("body.ready")
         return page
@@ -47,8 +47,8 @@ def opened(browser, tmp_path):
     yield open_
     for context in contexts:
         context.close()
-    asked = [url for url in asked if not url.startswith("data:image/png")]
-    assert len(asked) == len(contexts) and all(url.startswith("file:") for url in asked) and not said
+    requests = [url for url in requests if not url.startswith("data:image/png")]
+    assert len(requests) == len(contexts) and all(url.startswith("file:") for url in requests) and not logged
 
 
 def net(x, w, v, y):
@@ -133,12 +133,12 @@ def statistics(figure):
 def test_every_step_by_keyboard_forward_and_back(opened, cnn_page):
     page = opened(cnn_page[2])
     steps = page.evaluate("facts.steps.map((step) => step.say)")
-    seen = [page.inner_text("#sentence")]
+    sentences = [page.inner_text("#sentence")]
     for _ in steps[1:]:
         page.keyboard.press("ArrowRight")
-        seen.append(page.inner_text("#sentence"))
+        sentences.append(page.inner_text("#sentence"))
         assert page.evaluate("[...document.images].every((image) => image.alt)")
-    assert seen == steps
+    assert sentences == steps
     page.wait_for_url(f"**#step={len(steps) - 1}")
     page.keyboard.press("ArrowRight")
     assert page.inner_text("#sentence") == steps[-1]
@@ -147,7 +147,7 @@ def test_every_step_by_keyboard_forward_and_back(opened, cnn_page):
         assert page.inner_text("#sentence") == sentence
 
 
-def test_the_numbers_at_the_end_are_those_of_grad(opened, small):
+def test_the_numbers_at_the_end_equal_grad(opened, small):
     text, w, v = small
     page = opened(text)
     page.keyboard.press("End")
@@ -155,7 +155,7 @@ def test_the_numbers_at_the_end_are_those_of_grad(opened, small):
         assert np.array_equal(elements(card(page, f"g_{p.name}")), p.grad.ravel())
 
 
-def test_the_statistics_of_the_cnn_are_those_of_grad(opened, cnn_page):
+def test_the_statistics_of_the_cnn_equal_those_of_grad(opened, cnn_page):
     p, loss_of, text = cnn_page
     for parameter in p.values():
         parameter.grad = None
@@ -167,7 +167,7 @@ def test_the_statistics_of_the_cnn_are_those_of_grad(opened, cnn_page):
         assert statistics(card(page, f"g_{name}"))["rms"] == f"{rms:.4g}"
 
 
-def test_contributions_stand_before_their_sum(opened, small):
+def test_contributions_are_shown_before_their_sum(opened, small):
     page = opened(small[0])
     step = page.evaluate("facts.steps.findIndex((step) => step.say.includes('3 of 3'))")
     page.evaluate("step => show(step)", step)
@@ -248,7 +248,7 @@ def test_overlays_show_the_numbers_of_the_static_picture(opened, blocks):
         assert page.input_value("#overlay") == name and page.inner_text("#caption") == want.caption
         page.wait_for_url(f"**&overlay={name}")
         boxes = {b["id"]: b for b in page.evaluate("""pictures[shown].boxes.map(({id, group, below, bar, shape}) =>
-            ({id, text: below?.textContent, told: group.ariaLabel,
+            ({id, text: below?.textContent, label: group.ariaLabel,
             long: bar?.getBBox().width, wide: shape.getBBox().width}))""")}  # fmt: skip
         page.keyboard.press("r")
         cells = page.evaluate("""listed.map((pair) => pair.map((c) => c &&
@@ -260,7 +260,7 @@ def test_overlays_show_the_numbers_of_the_static_picture(opened, blocks):
                 if text is None:
                     continue
                 box = boxes[f"{way}{op.id[1:]}"]
-                assert box["text"] in (text, text.split(":")[0]) and text == cells[i][side][0] and text in box["told"]
+                assert box["text"] in (text, text.split(":")[0]) and text == cells[i][side][0] and text in box["label"]
                 assert float(cells[i][side][1]) == pytest.approx(bar or 0, abs=1e-3)
                 assert (box["long"] or 0) == pytest.approx((bar or 0) * (box["wide"] - 12), abs=0.2)
     page.evaluate("show(facts.steps.length - 2)")
@@ -321,7 +321,7 @@ def test_a_module_that_is_drawn_closed_is_stepped_over_whole(opened, blocks):
         assert page.input_value("#slider") == step
 
 
-def test_without_modules_there_is_none_to_step_over(opened, small):
+def test_without_modules_steps_over_modules_are_not_offered(opened, small):
     page = opened(small[0], "#step=3")
     assert page.get_attribute("#after", "aria-disabled") == page.get_attribute("#before", "aria-disabled") == "true"
     page.keyboard.press("Shift+ArrowRight")
@@ -367,10 +367,10 @@ def test_help_and_table_open_and_close_by_keys(opened, small):
         page.keyboard.press(key)
     assert page.get_attribute("#all", "open") is None and page.is_hidden("#rows") and page.input_value("#overlay") == ""
     assert page.evaluate("!quiz.on && document.activeElement === document.body")
-    told = page.inner_text("#help")
+    text = page.inner_text("#help")
     for button in page.locator("[aria-keyshortcuts]").all():
         key = button.get_attribute("aria-keyshortcuts").removeprefix("Shift+").removeprefix("Arrow")
-        assert {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓"}.get(key, key) in told
+        assert {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓"}.get(key, key) in text
 
 
 def test_your_expression_is_marked_beside_the_derived_line(opened, small):
@@ -420,7 +420,7 @@ def test_a_link_to_no_whole_number_is_ignored(opened, small, step):
     assert page.inner_text("#where") == "End"
 
 
-def test_the_link_follows_once_a_held_key_rests(opened, small):
+def test_the_link_is_updated_once_after_a_held_key(opened, small):
     page = opened(small[0], "#step=1")
     page.clock.install()
     page.evaluate("() => { window.links = []; history.replaceState = (_, __, link) => window.links.push(link); }")
@@ -466,7 +466,7 @@ def test_the_quiz_asks_before_it_shows(opened, small):
         page.keyboard.press("ArrowRight")
         step = page.evaluate("facts.steps[at]")
         if page.is_hidden("#ask"):
-            if step["op"] >= 0:  # the question would tell it
+            if step["op"] >= 0:  # it would answer the question
                 *given, out = page.evaluate("o => [...o.in, o.out].map((id) => value(id).type)", ops[step["op"]])
                 assert out in given
             continue
@@ -511,7 +511,7 @@ def test_without_source_a_step_says_so_and_has_its_derived_line(opened, rng):
     assert derived.locator("mark").inner_text() == "g_x = g_tanh * (1 - tanh * tanh)"
 
 
-def test_while_it_asks_nothing_answers(opened, small):
+def test_during_a_question_nothing_shows_the_answer(opened, small):
     page = opened(small[0])
     page.keyboard.press("t")
     page.keyboard.press("q")
@@ -521,9 +521,9 @@ def test_while_it_asks_nothing_answers(opened, small):
     assert page.is_hidden("#all") and page.inner_text("#where") == "What comes next?"
     assert page.get_attribute("#slider", "aria-valuetext").endswith("What comes next?")
     boxes = page.evaluate("pictures[shown].boxes.map(({ id, group }) => [id, getComputedStyle(group).visibility])")
-    seen = {id for id, visibility in boxes if visibility == "visible"}
+    visible = {id for id, visibility in boxes if visibility == "visible"}
     back = op["id"].replace("n", "r")
-    assert op["id"] in seen and back not in seen and f"r{int(op['id'][1:]) + 1}" in seen
+    assert op["id"] in visible and back not in visible and f"r{int(op['id'][1:]) + 1}" in visible
     rungs = page.evaluate("""pictures[shown].wires.filter(({ tail, head }) => /^n/.test(tail) && /^r/.test(head))
         .map(({ head, group, label }) => [head, [group, label].map((part) => getComputedStyle(part).visibility)])""")
     assert [looks for head, looks in rungs if head == back] == [["hidden", "hidden"]]
@@ -545,7 +545,7 @@ def test_a_by_product_counts_as_needed(opened, rng):
     assert needs["right"] == "argmax_max_pool2d"
 
 
-def test_a_wrong_answer_is_told_and_a_question_can_be_skipped(opened, small):
+def test_a_wrong_answer_is_reported_and_a_question_can_be_skipped(opened, small):
     page = opened(small[0])
     page.click("#quiz")
     page.click("#next")
@@ -590,7 +590,7 @@ def test_after_a_choice_by_mouse_arrows_step_again(opened, small):
     assert page.locator("#trial input").nth(2).is_checked() and page.input_value("#slider") == "10"
 
 
-def test_a_rule_that_is_tried_says_that_it_is_a_part_of_a_sum(opened, small):
+def test_the_check_of_a_rule_shows_that_it_is_part_of_a_sum(opened, small):
     page = opened(small[0], "#step=10")  # the first of three that give to h
     page.click("#trial summary")
     elements = page.locator("#trial tbody th")
@@ -598,14 +598,14 @@ def test_a_rule_that_is_tried_says_that_it_is_a_part_of_a_sum(opened, small):
     assert page.locator("#trial td").evaluate_all("""(all) => all.every((cell) => {
         const range = document.createRange(); range.selectNodeContents(cell);
         return range.getClientRects().length === 1; })""")  # no figure is broken
-    told = elements.all_inner_texts()
-    assert {text.partition("[")[0] for text in told} == {"g_h", "g_r"}
-    assert all(text.endswith("], this rule's part") == text.startswith("g_h") for text in told)
+    names = elements.all_inner_texts()
+    assert {text.partition("[")[0] for text in names} == {"g_h", "g_r"}
+    assert all(text.endswith("], this rule's part") == text.startswith("g_h") for text in names)
     page.evaluate("show(14)")  # of w there is one
     assert elements.all_inner_texts() and "part" not in "".join(elements.all_inner_texts())
 
 
-def test_training_is_scrubbed(opened, rng):
+def test_a_slider_moves_through_training(opened, rng):
     w = ag.Tensor([1.0, 2.0], True, "w")
     graphs = []
     for scale in (1, 3):
@@ -674,7 +674,7 @@ def test_a_row_of_a_matrix_is_one_line_where_it_fits(opened, rng, width):
         assert box.bounding_box()["height"] % line == 0
         assert box.evaluate("(box) => box.scrollWidth <= box.clientWidth")
         lefts = [code.bounding_box()["x"] for code in box.locator("div").first.locator("code").all()]
-        assert fits or (lefts.count(lefts[0]) == 1 and min(lefts) == lefts[0])  # what is wrapped hangs
+        assert fits or (lefts.count(lefts[0]) == 1 and min(lefts) == lefts[0])  # wrapped lines are indented
 
 
 def test_rows_have_two_equal_columns(opened, blocks):
@@ -750,11 +750,11 @@ def test_a_planted_image_is_refused(browser, small, tmp_path):
     (tmp_path / "page.html").write_text(small[0].replace("<main>", '<main><img src="http://example.invalid/x.png">'))
     context = browser.new_context(offline=True)
     page = context.new_page()
-    said = []
-    page.on("console", lambda message: said.append(message.text))
+    logged = []
+    page.on("console", lambda message: logged.append(message.text))
     page.goto((tmp_path / "page.html").as_uri())
     page.wait_for_selector("body.ready")
-    assert len(said) == 1 and "violates the following Content Security Policy directive" in said[0]
+    assert len(logged) == 1 and "violates the following Content Security Policy directive" in logged[0]
     context.close()
 
 
@@ -763,16 +763,16 @@ def test_without_decompression_a_plain_page_plays_and_a_packed_one_says_why_not(
     packed = ag.trace(lambda x: x * x, 3.0).page()
     context = browser.new_context()
     context.add_init_script("delete window.DecompressionStream")
-    for text, said in ((small[0], "The start. 7 operations"), (packed, "This page is packed, and this browser cannot")):
+    for text, line in ((small[0], "The start. 7 operations"), (packed, "This page is packed, and this browser cannot")):
         (tmp_path / "page.html").write_text(text, encoding="utf-8")
         page = context.new_page()
         page.goto((tmp_path / "page.html").as_uri())
         page.wait_for_function("document.getElementById('sentence').textContent")
-        assert page.inner_text("#sentence").startswith(said)
+        assert page.inner_text("#sentence").startswith(line)
     context.close()
 
 
-def test_everything_has_a_name_and_room_for_a_finger(opened, small):
+def test_every_control_has_a_name_and_is_large_enough_for_a_finger(opened, small):
     page = opened(small[0], "#step=11")
     assert page.get_attribute("html", "lang") == "en" and page.get_attribute("#sentence", "aria-live") == "polite"
     assert page.locator("h1").count() == 1

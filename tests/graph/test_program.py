@@ -1,4 +1,4 @@
-"""The derived program: run as printed, it gives what the walk gives, bit for bit, for every primitive and network."""
+"""The derived program: as printed, it computes the results of the walk bit for bit, for primitives and networks."""
 
 import linecache
 import re
@@ -51,7 +51,7 @@ def cases(name, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", PRIMITIVES)
-def test_the_program_of_a_primitive_is_its_walk(name, dtype):
+def test_the_program_of_a_primitive_equals_its_walk(name, dtype):
     for f, leaves in cases(name, dtype):
         weights = np.random.default_rng(1).normal(size=f(*leaves).shape).astype(dtype)
         program = check(lambda *v, f=f, w=weights: ag.sum(f(*v) * w), *leaves)
@@ -59,7 +59,7 @@ def test_the_program_of_a_primitive_is_its_walk(name, dtype):
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
-def test_of_one_input_that_learns_only_its_rule_is_printed(name):
+def test_only_the_rule_of_the_input_that_learns_is_printed(name):
     for f, leaves in cases(name, np.float64):
         for i in range(len(leaves)):
             given = [leaf(v.data, "v") if i == j else v.data for j, v in enumerate(leaves)]
@@ -68,7 +68,7 @@ def test_of_one_input_that_learns_only_its_rule_is_printed(name):
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
-def test_the_program_of_the_second_derivative_is_its_walk(name):
+def test_the_program_of_the_second_derivative_equals_its_walk(name):
     for f, leaves in cases(name, np.float64):
 
         def slope(*v, f=f):
@@ -82,7 +82,7 @@ def test_the_program_of_the_second_derivative_is_its_walk(name):
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
-def test_the_other_door_gives_the_same_program(name):
+def test_loss_graph_gives_the_same_program_as_trace(name):
     for f, leaves in cases(name, np.float64):
         weights = np.ones(f(*leaves).shape)
         loss = ag.sum(f(*leaves) * weights)
@@ -286,7 +286,7 @@ def test_shared_weights_and_fan_out(w, rng):
 
     source = check(f, w("u", 8, 8), w("b", 8)).source
     assert source.count("    g_u += ") == 3 and source.count("    g_u = ") == 1
-    assert re.search(r"    (g_\w+) = \1 \+ ", source)  # the first contribution is somebody else's array
+    assert re.search(r"    (g_\w+) = \1 \+ ", source)  # the first contribution is in use elsewhere
 
 
 def test_buffers_that_are_added_into(w):
@@ -359,7 +359,7 @@ def test_checkpoints_within_each_other(w):
     assert "# checkpoint of block: backward runs this again" in check(f, u, b).source
 
 
-def test_what_has_no_gradient_is_computed_too(w, rng):
+def test_operations_without_a_gradient_are_computed_too(w, rng):
     x = rng.normal(size=(6, 3))
 
     def f(u, x):
@@ -395,7 +395,7 @@ def test_second_derivatives(w, rng):
     check(penalty, w("u", 3, 3, 3, 2), w("b", 2))
 
 
-def test_what_was_computed_before_the_trace(w):
+def test_values_computed_before_the_trace(w):
     u, b = w("u", 3), w("b", 3)
     h = ag.tanh(u) + b
     program = ag.trace(lambda b: ag.sum(h * h * b), b).program()
@@ -413,7 +413,7 @@ def test_layouts_are_kept(w, rng):
 
 @pytest.mark.parametrize("shape", [(7, 5), (40, 30), (201, 101)])
 @pytest.mark.parametrize("columns", ["gradient", "image", "both"])
-def test_what_the_walk_writes_over_has_the_layout_of_the_rule(w, rng, shape, columns):
+def test_arrays_that_the_walk_overwrites_have_the_layout_of_the_rule(w, rng, shape, columns):
     x, y = (
         np.asarray(rng.normal(size=shape), order="F" if columns in (name, "both") else "C")
         for name in ("image", "gradient")
@@ -489,7 +489,7 @@ def test_names_that_become_the_same_identifier_stay_apart():
     check(lambda *xs: xs[0] * xs[1] + xs[2] * xs[3] + xs[4], *leaves)
 
 
-# Where there is no source
+# Rules without source
 
 
 def test_without_source_the_rule_itself_is_called(w):
@@ -503,7 +503,7 @@ def test_without_source_the_rule_itself_is_called(w):
         del registry["swish3"]
 
 
-def test_a_closure_and_a_file_that_changed_are_not_believed(w, tmp_path, monkeypatch):
+def test_the_source_of_a_closure_or_a_changed_file_is_not_used(w, tmp_path, monkeypatch):
     path = tmp_path / "my_ops.py"
     text = """
 import autograd_cnn as ag
@@ -537,7 +537,7 @@ cubed.vjp(x=lambda g, x: g * 3 * x**2); scaled.vjp(x=times(2))
         del sys.modules["my_ops"], registry["cubed"], registry["scaled"]
 
 
-def test_what_options_and_shapes_decide_is_decided(w):
+def test_conditions_on_options_and_shapes_are_evaluated(w):
     @ag.primitive
     def chosen(x, axis=None):
         return x * 2
@@ -575,7 +575,7 @@ def _kept_positive(a):
     return a if a.min() > 0 else a * 0
 
 
-# What a rule says, and what is printed of it for ``x`` of shape (3, 2), ``out`` of the same, ``g`` and ``n=2``.
+# A rule, and its printed lines for ``x`` of shape (3, 2), ``out`` of the same, ``g`` and ``n=2``.
 RULES = [
     (lambda g, n: _twice(g) * n, ["g * 2 * 2"]),
     (lambda g, n: _twice(g + n, times=n + 1), ["(g + 2) * 3"]),
@@ -605,8 +605,8 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "said"), RULES, ids=range(len(RULES)))
-def test_what_is_printed_of_a_rule(rule, said, w):
+@pytest.mark.parametrize(("rule", "printed"), RULES, ids=range(len(RULES)))
+def test_the_printed_lines_of_a_rule(rule, printed, w):
     def doubled(x, n=2):
         return x * 2
 
@@ -617,7 +617,7 @@ def test_what_is_printed_of_a_rule(rule, said, w):
         _, gradients = program.run(g_doubled=np.full((3, 2), 1.5))
         lines = program.source.partition("\n\n    ")[2].splitlines()[:-1]
         texts = [re.sub(r"g_doubled\b", "g", re.sub(r"_n1\b", "", line.strip())) for line in lines]
-        assert [*texts[:-1], texts[-1].removeprefix("g_x = ")] == said
+        assert [*texts[:-1], texts[-1].removeprefix("g_x = ")] == printed
         x = w("x", 3, 2)
         x.data = program.leaves["x"]
         made(x).backward(np.full((3, 2), 1.5))
@@ -678,7 +678,7 @@ def _names_that_change_places(g, x):
      _names_that_change_places],
     ids=lambda rule: rule.__name__,
 )  # fmt: skip
-def test_a_rule_may_write_into_what_it_has_made(rule, w):
+def test_a_rule_may_write_into_its_own_arrays(rule, w):
     @ag.primitive
     def odd(x):
         return x * 1
@@ -690,7 +690,7 @@ def test_a_rule_may_write_into_what_it_has_made(rule, w):
         del registry["odd"]
 
 
-def test_who_watches_may_run_every_step_again(w):
+def test_an_observer_may_run_every_step_again(w):
     class Watch(Author):
         count = 0
 
@@ -726,7 +726,7 @@ def test_a_rule_is_read_once_for_all_arguments_of_the_same_shapes_and_dtypes(w):
     check(f, w("x", 3, 2), w("y", 3, 2))
 
 
-def test_a_rule_is_read_anew_where_numbers_decide_a_shape(w):
+def test_a_rule_is_read_again_if_numbers_determine_a_shape(w):
     def rule(g, x):
         large = x[x > 0]
         return g * large.size
@@ -744,7 +744,7 @@ def test_a_rule_is_read_anew_where_numbers_decide_a_shape(w):
         del registry["counted"]
 
 
-def test_conditions_of_a_def_are_decided_and_its_docstring_is_a_comment(w):
+def test_conditions_of_a_def_are_evaluated_and_its_docstring_is_a_comment(w):
     def rule(g, x, n):
         """Twice or thrice.
 
@@ -770,13 +770,13 @@ def test_conditions_of_a_def_are_decided_and_its_docstring_is_a_comment(w):
         del registry["several"]
 
 
-def test_without_rules_by_products_are_not_asked_for(w, rng):
+def test_without_rules_by_products_are_not_requested(w, rng):
     image = ag.Tensor(rng.normal(size=(1, 4, 4, 1)), name="image")
     source = check(lambda image, u: ag.sum(ag.max_pool2d(image, 2) * u), image, w("u", 1)).source
     assert "max_pool2d = ag.max_pool2d(image, 2)\n" in source
 
 
-def test_what_a_rule_was_read_with_is_put_away(w):
+def test_the_reader_removes_the_arguments_of_a_rule_from_the_scope(w):
     author = Author(ag.trace(lambda x: ag.std(x * 2), w("x", 3)))
     author.program()
     assert all(name.isidentifier() for name in author.scope)

@@ -1,4 +1,4 @@
-"""The records: what is written down about a tape, and that reading it changes nothing."""
+"""The records of a tape, and that reading it changes nothing."""
 
 import sys
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_long_chain_needs_no_recursion(weights, depth):
         with pytest.raises(ValueError, match=r"too many for \.svg"):
             graph.svg(depth=2)
         if depth < 100_000:
-            # both ways, and w, its gradient, the start
+            # forward and backward, and w, its gradient, the start
             assert graph.dot(depth=2).count(" -> ") == 2 * (depth + 1) + 3
     finally:
         sys.setrecursionlimit(limit)
@@ -76,7 +76,7 @@ def test_the_standard_cnn(cnn):
     assert graph.values["t1"].nbytes == 4 * 32 * 32 * 3 * 4
 
 
-def test_options_go_by_their_parameters_name_and_only_where_they_differ_from_the_default(weights):
+def test_options_that_differ_from_their_defaults_are_recorded_by_name(weights):
     x = weights(1, 4, 4, 2)
     graph = ag.max_pool2d(x, 2, None, 0).sum((1, 2), keepdims=True).sum().graph()
     assert [op.options for op in graph.ops] == [{"kernel_size": "2"}, {"axis": "(1, 2)", "keepdims": "True"}, {}]
@@ -106,7 +106,7 @@ def test_the_place_is_the_users_line(cnn):
     assert 'h = ag.conv2d(x, p["w1"]' in lines[op.place.line - 1]
 
 
-def test_only_the_rules_that_run_are_there(cnn):
+def test_only_the_rules_that_run_are_recorded(cnn):
     graph = cnn.graph()
     first, second = graph.ops[0], graph.ops[3]
     assert [first.ports[p] for p in first.rules] == ["w", "b"]
@@ -114,14 +114,14 @@ def test_only_the_rules_that_run_are_there(cnn):
     assert "x" in first.rules[1].asks
 
 
-# What is kept
+# Saved arrays
 
 
 def kept(op):
     return [(k.label, k.nbytes, k.first) for k in op.kept]
 
 
-def test_kept_arrays_have_bytes_and_shared_ones_name_the_first_keeper(cnn):
+def test_saved_arrays_have_bytes_and_shared_ones_name_the_first_operation(cnn):
     graph = cnn.graph()
     ops = graph.ops
     assert kept(ops[0]) == [("x", 49152, None)]
@@ -135,7 +135,7 @@ def test_kept_arrays_have_bytes_and_shared_ones_name_the_first_keeper(cnn):
     assert graph.kept_bytes == sum(k.nbytes for k in counted)
 
 
-def test_an_array_asked_for_twice_by_one_operation_is_kept_once(weights):
+def test_an_array_that_one_operation_needs_twice_is_saved_once(weights):
     h = weights(3) * 1.0
     graph = (h * h).sum().graph()
     assert kept(graph.ops[1]) == [("h", 24, None)]
@@ -173,7 +173,7 @@ def test_a_view_of_a_parameter_is_shared_and_a_copy_is_counted(weights, rng, doo
     assert bool(graph.ops[-2].kept[-1].first) == (not new)
 
 
-def test_after_the_walk_the_structure_is_the_same_and_what_is_kept_is_unknown(cnn):
+def test_after_backward_the_structure_is_the_same_and_the_saved_bytes_are_unknown(cnn):
     before = cnn.graph()
     cnn.backward()
     after = cnn.graph()
@@ -197,7 +197,7 @@ def test_a_value_is_named_after_its_tensor_then_the_variable_then_the_operation(
     assert names(graph) == ["constant", "kernel", "layer.bias", "code", "squashed", "exp", "loss"]
 
 
-def test_names_are_given_once(weights):
+def test_names_are_unique(weights):
     h = weights(3)
     h = ag.exp(h)
     h = ag.tanh(h)
@@ -250,7 +250,7 @@ def test_attributes_are_names_without_self(weights):
 
 
 @columns
-def test_of_several_operations_under_one_call_the_last_takes_the_variables_name(weights, rng):
+def test_the_last_of_several_operations_in_one_call_gets_the_variables_name(weights, rng):
     layers = ag.nn.Sequential(ag.nn.Linear(3, 4, rng=rng, dtype=np.float64), ag.nn.ReLU())
     hidden = layers(weights(2, 3))
     thinned = ag.dropout(hidden, 0.5, rng)
@@ -276,7 +276,7 @@ def test_without_source_the_operations_give_the_names(weights):
     assert graph.ops[0].place.file == "<string>"
 
 
-# The two doors
+# trace and graph
 
 
 def test_trace_names_arrays_after_the_parameters_and_lets_floats_require_gradients():
@@ -293,7 +293,7 @@ def test_trace_names_arrays_after_the_parameters_and_lets_floats_require_gradien
     assert [sorted(op.rules) for op in graph.ops] == [[0, 1], [0, 1], [0], [0]]
 
 
-def test_trace_leaves_inputs_without_gradient_where_something_else_learns(weights):
+def test_trace_adds_no_gradient_to_inputs_if_something_else_learns(weights):
     w, calls = weights(3), []
 
     def f(x, y):
@@ -313,14 +313,14 @@ def test_one_argument_used_twice_is_one_value(weights):
     assert edges(graph)[:2] == [("multiply", [("x", "x"), ("y", "w")]), ("add", [("x", "multiply"), ("y", "x")])]
 
 
-def test_trace_draws_the_first_of_several_results_and_says_forward_only():
+def test_trace_draws_the_first_of_several_results_as_forward_only():
     graph = ag.trace(lambda x: (x * 2, x), np.ones(3))
     assert graph.loss is None
     assert repr(graph) == "Graph: 1 operation, multiply (3,)"
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_trace_touches_nothing(weights, fails):
+def test_trace_changes_nothing(weights, fails):
     w, x = weights(3), ag.Tensor(np.ones(3))
     w.sum().backward()
     before = w.grad
@@ -346,7 +346,7 @@ def test_trace_touches_nothing(weights, fails):
     w.data[:] = 0  # no lock is left
 
 
-def test_graph_touches_nothing(cnn):
+def test_graph_changes_nothing(cnn):
     node = cnn._node
     cnn.graph()
     assert cnn.name is None and node.walked is None
@@ -413,7 +413,7 @@ def test_a_checkpoint_is_one_operation(weights):
     assert [op.name for op in graph.ops] == ["checkpoint of <lambda>", "sum"]
 
 
-def test_a_transform_s_variable_is_called_as_the_argument_and_its_seed_seed():
+def test_the_variable_of_a_transform_is_named_after_the_argument_and_its_seed_seed():
     graph = ag.trace(ag.grad(ag.grad(lambda x: ag.sin(x) * x)), 1.3)
     assert [op.name for op in graph.ops[:2]] == ["alias", "alias"]
     assert [graph.values[op.output].name for op in graph.ops[:2]] == ["x_2", "x_2_2"]
@@ -428,7 +428,7 @@ def test_a_recorded_walk_can_be_drawn(weights):
     graph.svg()
 
 
-def test_importing_the_package_opens_nothing_of_this_room(python):
+def test_importing_the_package_imports_nothing_of_graph(python):
     program = """
 import sys, autograd_cnn as ag
 assert not [m for m in sys.modules if m.startswith(("autograd_cnn.graph", "graphviz", "matplotlib"))]

@@ -1,4 +1,4 @@
-"""Weights in a file: all of them or none, by name, and of the model's own."""
+"""Weights in a file: loaded by name, all or none, as copies."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def values(model):
 
 
 @pytest.mark.parametrize("make", [net, dictionary])
-def test_a_twin_takes_over_every_parameter_and_buffer(tmp_path, make):
+def test_another_model_loads_every_parameter_and_buffer(tmp_path, make):
     model, twin = make(0), make(1)
     assert values(model) != values(twin)
     ag.interop.save_weights(tmp_path / "w.safetensors", model)
@@ -46,7 +46,7 @@ def test_loaded_weights_train_and_leave_the_file_alone(tmp_path):
 
 
 @pytest.mark.parametrize("make", [net, dictionary])
-def test_what_does_not_fit_is_listed_and_nothing_is_loaded(tmp_path, make):
+def test_every_difference_is_listed_and_nothing_is_loaded(tmp_path, make):
     arrays = {
         "extra": np.zeros(1),
         **{k: np.zeros(np.frombuffer(v, np.uint8).shape) for k, v in values(make(0)).items()},
@@ -90,7 +90,7 @@ def test_damage_is_refused(tmp_path):
     assert values(model) == before
 
 
-def test_what_is_no_model_is_refused(tmp_path):
+def test_anything_but_a_model_is_refused(tmp_path):
     parameters = net(0).parameters()
     for wrong in (ag.interop.save_weights, ag.interop.load_weights):
         ag.interop.save_weights(tmp_path / "w", net(0))

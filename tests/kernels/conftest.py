@@ -1,4 +1,4 @@
-"""What the tests of the kernels share."""
+"""Fixtures for the tests of the kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autograd_cnn.kernels import threads, tiles
 
 @pytest.fixture(scope="session")
 def naive():
-    """The kernels as explicit loops, under their own names."""
+    """The kernels written as explicit loops, under the same names."""
     return oracles
 
 
@@ -22,7 +22,7 @@ def rng():
 
 @pytest.fixture
 def num_threads():
-    """`set_num_threads`, undone afterwards."""
+    """`set_num_threads`, whose effect ends with the test."""
     before = threads.get_num_threads()
     yield threads.set_num_threads
     threads.set_num_threads(before)
@@ -30,7 +30,7 @@ def num_threads():
 
 @pytest.fixture
 def same_on_any_number_of_threads(num_threads):
-    """Check a function of float32 arrays against another; the same bits on 1, 2 and 3 threads; arguments only read."""
+    """Compare a function of float32 arrays with a plain one: the same bits on 1 to 3 threads, arguments only read."""
 
     def check(function, plain, *args):
         before = [a.copy() for a in args]
@@ -50,19 +50,19 @@ def same_on_any_number_of_threads(num_threads):
 
 @pytest.fixture(scope="session")
 def normal():
-    """Normal numbers of float32, by shape and seed."""
+    """Standard normal numbers in float32, by shape and seed."""
     return lambda *shape, seed=0: np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    """So little cache that images of a few pixels are cut into many tiles, and into rows."""
+    """A cache so small that images of a few pixels are cut into many tiles, and into rows."""
     monkeypatch.setattr(tiles, "CACHE", 1000)
 
 
 @pytest.fixture(scope="session")
-def disguises():
-    """The same numbers laid out otherwise: read-only, Fortran order, every other one, backwards."""
+def other_layouts():
+    """The same numbers in other memory layouts: read-only, Fortran order, every other one, backwards."""
 
     def all_of(a):
         read_only = a.copy()

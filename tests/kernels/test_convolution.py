@@ -1,7 +1,6 @@
 """conv2d and its two gradients against explicit loops and against each other.
 
-Whole numbers are compared exactly, whatever the order of summation; only where the numbers are not whole is
-there a tolerance.
+Whole numbers are compared exactly, since their sums are exact in any order. Only other numbers have a tolerance.
 """
 
 from __future__ import annotations
@@ -124,14 +123,14 @@ def test_the_output_has_the_common_dtype(naive, rng, wide):
     np.testing.assert_allclose(y, naive.conv2d(*(a.astype(float) for a in mixed), *options), rtol=1e-12)
 
 
-def test_any_memory_layout_gives_the_same_bits_and_is_only_read(rng, geometry, disguises):
+def test_any_memory_layout_gives_the_same_bits_and_is_only_read(rng, geometry, other_layouts):
     x, w, b, g, options = make(rng, geometry, draw=rng.standard_normal)
     expected = all_three(x, w, b, g, options)
-    for layout in disguises(x):
-        disguised = [disguises(a)[layout] for a in (x, w, b, g)]
-        for result, plain in zip(all_three(*disguised, options), expected, strict=True):
+    for layout in other_layouts(x):
+        inputs = [other_layouts(a)[layout] for a in (x, w, b, g)]
+        for result, plain in zip(all_three(*inputs, options), expected, strict=True):
             np.testing.assert_array_equal(result, plain, err_msg=layout)
-        for array, original in zip(disguised, (x, w, b, g), strict=True):
+        for array, original in zip(inputs, (x, w, b, g), strict=True):
             np.testing.assert_array_equal(array, original, err_msg=layout)
 
 
@@ -144,16 +143,16 @@ def test_no_images(geometry):
 
 
 @pytest.mark.parametrize("geometry", ["stride over kernel", "stride does not divide", "dilation over output"])
-def test_places_that_no_window_meets_get_exactly_zero(rng, geometry):
+def test_pixels_that_no_window_covers_get_exactly_zero(rng, geometry):
     size, kernel, _, stride, _, dilation, _ = GEOMETRIES[geometry]
     x, w, _, g, options = make(rng, GEOMETRIES[geometry], draw=rng.standard_normal)
-    seen = np.zeros(size, bool)
+    covered = np.zeros(size, bool)
     for r, s, i, j in itertools.product(*map(range, g.shape[1:3]), *map(range, kernel)):
-        seen[r * stride[0] + i * dilation[0], s * stride[1] + j * dilation[1]] = True
-    assert not seen.all()
+        covered[r * stride[0] + i * dilation[0], s * stride[1] + j * dilation[1]] = True
+    assert not covered.all()
     gx = conv2d_input_gradient(g, w, x.shape, *options)
-    assert (gx[:, ~seen] == 0).all()
-    assert (gx[:, seen] != 0).all()
+    assert (gx[:, ~covered] == 0).all()
+    assert (gx[:, covered] != 0).all()
 
 
 def test_a_zero_gradient_gives_exactly_zero(rng, geometry):
@@ -187,7 +186,7 @@ def test_a_deep_batch_equals_its_images(rng, monkeypatch):
 
 
 @pytest.mark.parametrize(("stride", "width"), [((1, 1), 4), ((2, 2), 7)])
-def test_no_windows_give_nothing_back(stride, width):
+def test_no_windows_give_a_gradient_of_zeros(stride, width):
     g, w = np.ones((2, 0, 3, 4)), np.ones((2, 2, 5, 4))
     gx = conv2d_input_gradient(g, w, (2, 1, width, 5), stride, ((0, 0), (0, 0)), (1, 1), 1)
     np.testing.assert_array_equal(gx, np.zeros((2, 1, width, 5)))

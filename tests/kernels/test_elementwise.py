@@ -1,4 +1,4 @@
-"""Passes over every number, of arrays large enough for tiles."""
+"""Elementwise passes, over arrays large enough for tiles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_layout_changes_no_bit(normal):
 
 
 @pytest.mark.parametrize("shape", [(3,), (300, 400)])
-def test_relu_passes_nan_on_and_nothing_at_zero(shape):
+def test_relu_keeps_nan_and_its_gradient_is_zero_at_zero(shape):
     x = np.zeros(shape, np.float32)
     x.reshape(-1)[:3] = np.nan, np.inf, -1
     g = np.full(shape, 2, np.float32)

@@ -10,7 +10,7 @@ import pytest
 from autograd_cnn.kernels import elementwise, memory
 from autograd_cnn.kernels.memory import empty, scratch
 
-SHAPE = 300, 400  # large enough to be kept
+SHAPE = 300, 400  # large enough for a region
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def place(array):
     return array.__array_interface__["data"][0]
 
 
-def test_memory_is_used_again_once_the_array_is_gone():
+def test_memory_is_reused_after_its_array_dies():
     a = empty(SHAPE, np.float32)
     at = place(a)
     assert place(empty(SHAPE, np.float32)) != at
@@ -32,7 +32,7 @@ def test_memory_is_used_again_once_the_array_is_gone():
     assert b.flags.writeable and b.flags.c_contiguous and b.dtype == np.float32
 
 
-def test_a_view_of_a_view_keeps_it():
+def test_a_view_of_a_view_keeps_the_memory():
     a = empty(SHAPE, np.float64)
     a[...] = 7
     view = a[1:].reshape(-1)[5:].view(np.int64)
@@ -50,13 +50,13 @@ def test_read_only_arrays_come_back_writable():
     empty(SHAPE, np.float32)[...] = 1
 
 
-def test_free_memory_is_cut_up_and_merged_again():
+def test_free_memory_is_divided_and_merged_again():
     large = empty((800, 1000), np.float32)
     at = place(large)
     del large
     parts = [empty(SHAPE, np.float32) for _ in range(6)]
     assert sorted(map(place, parts)) == list(range(at, at + 6 * 480_000, 480_000))
-    for i in (2, 0, 5, 1, 4, 3):  # whichever neighbour goes first
+    for i in (2, 0, 5, 1, 4, 3):  # neighbours die in any order
         parts[i] = None
     assert place(empty((800, 1000), np.float32)) == at
 
@@ -78,7 +78,7 @@ def test_parts_never_overlap():
             assert np.all(held.pop(old) == old % 251)
         held[number] = empty((int(rng.integers(131_072, 400_000)),), np.uint8)
         held[number][...] = number % 251
-    assert len(memory._regions) == 1  # of which little was ever touched
+    assert len(memory._regions) == 1  # and little of it was ever touched
 
 
 def test_idle_regions_are_released_beyond_a_limit(monkeypatch):
@@ -107,7 +107,7 @@ def test_a_steady_loop_takes_no_new_memory():
     assert len(places) == 1
 
 
-def test_many_threads_never_share():
+def test_arrays_of_many_threads_never_share_memory():
     def work(number):
         for _ in range(200):
             a, b = empty(SHAPE, np.float32), empty(SHAPE, np.float32)

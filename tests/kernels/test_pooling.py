@@ -208,18 +208,18 @@ def test_no_images(geometry):
 
 
 @pytest.mark.parametrize("name", ["2 by 2", "overlapping, padded"])
-def test_any_memory_layout_gives_the_same_bits_and_is_only_read(rng, name, disguises):
+def test_any_memory_layout_gives_the_same_bits_and_is_only_read(rng, name, other_layouts):
     x, options = make(rng, GEOMETRIES[name])
     g = rng.standard_normal(max_pool2d(x, *options)[0].shape)
     expected = all_five(x, g, options)
     argmax = expected[1]
-    for layout, disguised in disguises(x).items():
-        of_g, of_argmax = disguises(g)[layout], disguises(argmax)[layout]
-        for result, plain in zip(all_five(disguised, of_g, options), expected, strict=True):
+    for layout, of_x in other_layouts(x).items():
+        of_g, of_argmax = other_layouts(g)[layout], other_layouts(argmax)[layout]
+        for result, plain in zip(all_five(of_x, of_g, options), expected, strict=True):
             np.testing.assert_array_equal(result, plain, err_msg=layout)
         np.testing.assert_array_equal(max_unpool2d(of_g, of_argmax, x.shape, *options), expected[2])
-        np.testing.assert_array_equal(max_gather2d(disguised, of_argmax, *options), expected[3])
-        for array, original in (disguised, x), (of_g, g), (of_argmax, argmax):
+        np.testing.assert_array_equal(max_gather2d(of_x, of_argmax, *options), expected[3])
+        for array, original in (of_x, x), (of_g, g), (of_argmax, argmax):
             np.testing.assert_array_equal(array, original, err_msg=layout)
 
 

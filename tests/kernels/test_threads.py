@@ -1,4 +1,4 @@
-"""Tiles over threads: order, exceptions, nesting, many callers, what becomes of BLAS, and forks."""
+"""Tiles on threads: order, exceptions, nesting, many callers, the threads of BLAS, and forks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def blas_threads():
 
 
 def run(script, **environment):
-    """Run a script in a fresh process; its output."""
+    """Run a script in a new process; return its output."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     command = [sys.executable, "-W", "error", "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -37,7 +37,7 @@ def n(request, num_threads):
     return request.param
 
 
-def test_results_come_in_order_whatever_order_they_end_in(n):
+def test_results_are_in_order_whichever_tile_ends_first(n):
     assert map_tiles(lambda tile: tile * tile, 100) == [tile * tile for tile in range(100)]
     assert map_tiles(str, 0) == []
 
@@ -59,7 +59,7 @@ def test_one_thread_is_the_callers_own(num_threads):
     assert set(map_tiles(lambda tile: threading.get_ident(), 20)) == {threading.get_ident()}
 
 
-def test_an_exception_in_a_tile_is_raised_as_itself_and_drops_the_rest(n):
+def test_an_exception_in_a_tile_is_raised_unchanged_and_drops_the_rest(n):
     error = KeyError("tile 3")
     begun = []
 
@@ -75,7 +75,7 @@ def test_an_exception_in_a_tile_is_raised_as_itself_and_drops_the_rest(n):
     assert map_tiles(abs, 3) == [0, 1, 2]
 
 
-def test_tiles_under_way_end_before_an_exception_is_raised(num_threads):
+def test_running_tiles_end_before_an_exception_is_raised(num_threads):
     num_threads(2)
     failed, ended = threading.Event(), []
 
@@ -146,7 +146,7 @@ def test_many_user_threads_at_once(n):
     assert blas_threads() == before
 
 
-def test_blas_is_held_to_one_thread_until_the_last_caller_leaves(num_threads):
+def test_blas_is_limited_to_one_thread_until_the_last_caller_leaves(num_threads):
     num_threads(2)
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         if blas_threads() != {2}:
@@ -173,7 +173,7 @@ def test_blas_is_held_to_one_thread_until_the_last_caller_leaves(num_threads):
         assert blas_threads() == {2}
 
 
-def test_blas_on_openmp_is_held_and_given_back_in_each_thread(num_threads, monkeypatch):
+def test_blas_on_openmp_is_limited_and_restored_in_each_thread(num_threads, monkeypatch):
     class OpenMP(threading.local):
         threading_layer = "openmp"
         num_threads = 4
@@ -184,7 +184,7 @@ def test_blas_on_openmp_is_held_and_given_back_in_each_thread(num_threads, monke
     library = OpenMP()
     monkeypatch.setattr(threads, "_blas", lambda: [library])
     num_threads(3)
-    inside, leave, seen = threading.Event(), threading.Event(), []
+    inside, leave, restored = threading.Event(), threading.Event(), []
 
     def stay(_):
         inside.set()
@@ -192,7 +192,7 @@ def test_blas_on_openmp_is_held_and_given_back_in_each_thread(num_threads, monke
 
     def other_caller():
         map_tiles(stay, 1)
-        seen.append(library.num_threads)
+        restored.append(library.num_threads)
 
     other = threading.Thread(target=other_caller)
     other.start()
@@ -202,10 +202,10 @@ def test_blas_on_openmp_is_held_and_given_back_in_each_thread(num_threads, monke
     assert library.num_threads == 4  # though the other caller is still inside
     leave.set()
     other.join()
-    assert seen == [4]
+    assert restored == [4]
 
 
-def test_errstate_of_the_caller_holds_in_every_tile(n):
+def test_errstate_of_the_caller_applies_in_every_tile(n):
     def tile(_):
         return np.array([1.0]) / 0
 
@@ -237,14 +237,14 @@ def test_the_number_of_threads_can_change_while_others_compute():
 
 
 @pytest.mark.parametrize("wrong", [0, -2])
-def test_less_than_one_thread(wrong):
+def test_less_than_one_thread_is_refused(wrong):
     with pytest.raises(ValueError) as caught:
         set_num_threads(wrong)
     assert str(caught.value) == (f"set_num_threads: n is {wrong}, and the caller's own thread counts: give 1 or more")
 
 
 @pytest.mark.parametrize("wrong", ["2", 2.5, None])
-def test_no_whole_number_of_threads(wrong):
+def test_a_number_of_threads_that_is_not_whole(wrong):
     with pytest.raises(TypeError, match="want a whole number"):
         set_num_threads(wrong)
 
@@ -288,7 +288,7 @@ expected, free = compute(), blas()
 inside, leave = threading.Event(), threading.Event()
 other = threading.Thread(target=threads.map_tiles, args=(lambda tile: (inside.set(), leave.wait()), 1))
 other.start()
-inside.wait()  # another thread of the parent is in a tile, holding BLAS, when the process forks
+inside.wait()  # when the process forks, another thread is in a tile and limits BLAS
 child = os.fork()
 if not child:
     ok = blas() == free and compute() == expected and blas() == free and threading.active_count() > 1

@@ -30,7 +30,7 @@ def test_parts_keep_the_order_of_the_tiles(count):
     assert len(parts) == min(count, tiles.PARTS) and all(parts)
 
 
-def test_map_images_gives_the_same_images_of_each_array(small_tiles):
+def test_map_images_passes_the_same_images_of_each_array(small_tiles):
     x, y = np.arange(700.0).reshape(100, 7), np.arange(100)
     blocks = tiles.map_images(lambda x, y: (x, y), x, y)
     assert len(blocks) > 1

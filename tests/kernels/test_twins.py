@@ -1,4 +1,4 @@
-"""Compiled twins: each exists, and does what its NumPy function does, bit for bit; and which of the two runs."""
+"""Compiled twins: each exists, and equals its NumPy function bit for bit; and the choice between the two."""
 
 from __future__ import annotations
 
@@ -110,13 +110,13 @@ KERNELS = Path(twins.__file__).parent
 
 
 def functions(path):
-    """Functions of a file that have parameters and decorators: pairs (name, parameters, decorators)."""
+    """Functions of a file: triples (name, parameters, decorators)."""
     found = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
     return [(f.name, [a.arg for a in f.args.args], f.decorator_list) for f in found]
 
 
 def declared_twins():
-    """Parameters of each NumPy function that has a twin, by the name that it gives the twin."""
+    """Parameters of each NumPy function that has a twin, by the name of the twin."""
     found = {}
     for path in KERNELS.glob("*.py"):
         for name, parameters, decorators in functions(path):
@@ -144,7 +144,7 @@ def test_every_twin_exists_with_the_parameters_of_its_function_and_has_a_test():
 
 
 def test_no_compiled_file_calls_another():
-    """Numba would not notice a change of the other, and keep old code on disk."""
+    """Numba would not notice a change in the other file, and would run old code from disk."""
     for path in (KERNELS / "compiled").glob("*.py"):
         imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
         names = {alias.name for node in imports if node.level for alias in node.names}
@@ -157,7 +157,7 @@ def numpy_pass(name):
 
 
 def results(run, name, args, change):
-    """The arrays of a case, changed and then given to a pass."""
+    """The arrays of a case, changed by `change`, after a pass."""
     own = [change(a) if isinstance(a, np.ndarray) else a for a in args]
     run(*own, **(POOL if name.startswith("pooling.") else {}))
     return [a for a in own if isinstance(a, np.ndarray)]
@@ -166,7 +166,7 @@ def results(run, name, args, change):
 @needs_numba
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
-def test_a_twin_does_the_same_bit_for_bit(name, args, dtype):
+def test_a_twin_equals_its_numpy_function_bit_for_bit(name, args, dtype):
     def change(a):
         return a.astype(dtype if a.dtype.kind == "f" else a.dtype)
 
@@ -186,14 +186,14 @@ FOREIGN = {
 
 @pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN.keys())
 @pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
-def test_what_does_not_suit_a_twin_runs_in_numpy(name, args, change):
+def test_arrays_that_do_not_suit_a_twin_run_in_numpy(name, args, change):
     plain = results(numpy_pass(name).__wrapped__, name, args, change)
     for expected, result in zip(plain, results(numpy_pass(name), name, args, change), strict=True):
         np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize("dtype", [">f4", "<f4", np.float16, np.longdouble])
-def test_large_relu_and_pooling_know_every_real_dtype(dtype):
+def test_large_relu_and_pooling_accept_every_real_dtype(dtype):
     x = whole((20, 30, 31, 8), dtype)
     y, g = elementwise.relu(x), whole(x.shape, dtype)
     np.testing.assert_array_equal(y, np.maximum(x, 0))
@@ -210,7 +210,7 @@ def test_large_relu_and_pooling_know_every_real_dtype(dtype):
 
 
 @needs_numba
-def test_only_what_suits_is_given_to_a_twin(monkeypatch):
+def test_only_arrays_that_suit_it_reach_a_twin(monkeypatch):
     ran = []
     monkeypatch.setattr(twins, "compiled_pass", lambda name: lambda *args: ran.append(name))
     monkeypatch.setattr(twins, "kernel_set", lambda: "numba")

@@ -9,7 +9,7 @@ from autograd_cnn.kernels import convolution, tiles, winograd
 from autograd_cnn.kernels.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 
 ONE = ((1, 1), (1, 1))
-# image, (C, O), padding, and where they are not 1: dilation, groups; and not 3x3: the kernel
+# image, (C, O), padding; then dilation, groups and kernel if they are not 1, 1 and 3x3
 GEOMETRIES = {
     "even": ((6, 4), (2, 3), ONE),
     "odd": ((5, 7), (3, 2), ONE),
@@ -38,13 +38,13 @@ def case(request, rng, monkeypatch):
     )
     monkeypatch.setattr(convolution, "suits_winograd", lambda y, shape, *_: shape[:2] == kernel)
     x = rng.integers(-8, 9, (5, height, width, inputs)).astype(float)
-    w = 4.0 * rng.integers(-8, 9, (*kernel, inputs // groups, outputs))  # a quarter of it is whole
+    w = 4.0 * rng.integers(-8, 9, (*kernel, inputs // groups, outputs))  # a quarter of each is whole
     b = rng.integers(-8, 9, outputs).astype(float)
     return x, w, b, ((1, 1), padding, dilation, groups)
 
 
 def padded(x, padding):
-    """The image with zeros around it; less than none cuts off."""
+    """The image with zeros around it; negative padding cuts off."""
     (top, bottom), (left, right) = padding
     x = np.pad(x, [(0, 0), *((max(a, 0), max(b, 0)) for a, b in padding), (0, 0)])
     return x[:, max(-top, 0) : x.shape[1] - max(-bottom, 0), max(-left, 0) : x.shape[2] - max(-right, 0)]
@@ -98,7 +98,7 @@ def test_it_is_chosen_for_wide_layers_and_agrees_with_matrices_in_float32(rng, m
         assert np.abs(result - truth).max() < 3 * np.abs(other - truth).max()
 
 
-def test_float16_and_few_channels_take_matrices(rng):
+def test_float16_and_few_channels_use_matrices(rng):
     y = np.empty((4, 16, 16, 64), np.float16)
     assert not convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), 1)
     y = y.astype(np.float32)
@@ -107,4 +107,4 @@ def test_float16_and_few_channels_take_matrices(rng):
     assert not convolution.suits_winograd(y, (3, 3, 64, 64), (2, 1), 1)
     assert not convolution.suits_winograd(y, (3, 3, 8, 64), (1, 1), 8)
     assert not convolution.suits_winograd(y, (5, 5, 32, 64), (1, 1), 2)
-    assert not convolution.suits_winograd(y, (4, 4, 64, 64), (1, 1), 1)  # of 6x6, more than half is nothing
+    assert not convolution.suits_winograd(y, (4, 4, 64, 64), (1, 1), 1)  # more than half of 6x6 would be zeros

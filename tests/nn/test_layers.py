@@ -1,4 +1,4 @@
-"""Layers: first weights, errors, values against PyTorch and against the functions that they call."""
+"""Layers: initial weights, errors, values against PyTorch and against the functions that they call."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_messages(make, message, rng):
     ("options", "channels"),
     [({}, 4), ({"stride": 2, "padding": 1}, 4), ({"dilation": 2, "groups": 2, "padding": (2, 1)}, 4)],
 )
-def test_conv2d_is_pytorch_s(options, channels, rng, torch):
+def test_conv2d_equals_pytorch(options, channels, rng, torch):
     ours = nn.Conv2d(channels, 6, (3, 2), rng=rng, dtype=np.float64, **options)
     theirs = torch.nn.Conv2d(channels, 6, (3, 2), dtype=torch.float64, **options)
     ours.b.data[...] = rng.normal(size=6)
@@ -74,7 +74,7 @@ def test_conv2d_is_pytorch_s(options, channels, rng, torch):
     np.testing.assert_allclose(ours(x).data, want, rtol=1e-10, atol=1e-12)
 
 
-def test_layers_without_parameters_are_their_functions(rng):
+def test_layers_without_parameters_equal_their_functions(rng):
     x = ag.Tensor(rng.normal(size=(2, 6, 6, 3)))
     for layer, function in [
         (nn.MaxPool2d(3, 2, 1), lambda x: ag.max_pool2d(x, 3, 2, 1)),
@@ -89,7 +89,7 @@ def test_layers_without_parameters_are_their_functions(rng):
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-10), ("float32", 2e-5)])
-def test_batch_norm_is_pytorch_s_in_training_and_evaluation(dtype, rtol, rng, torch):
+def test_batch_norm_equals_pytorch_in_training_and_evaluation(dtype, rtol, rng, torch):
     ours = nn.BatchNorm2d(3, eps=1e-3, momentum=0.3, dtype=dtype)
     theirs = torch.nn.BatchNorm2d(3, eps=1e-3, momentum=0.3, dtype=getattr(torch, dtype))
     ours.w.data[...], ours.b.data[...] = (2, 0.5, -1), (0, 1, 3)
@@ -121,7 +121,7 @@ def test_batch_norm_is_pytorch_s_in_training_and_evaluation(dtype, rtol, rng, to
             np.testing.assert_allclose(mine, want, rtol=rtol, atol=rtol * np.abs(want).max())
 
 
-def test_batch_norm_in_evaluation_changes_nothing_and_survives_the_next_training_step(rng):
+def test_batch_norm_in_evaluation_changes_nothing_and_its_graph_survives_a_training_step(rng):
     norm = nn.BatchNorm2d(2, dtype=np.float64)
     x = ag.Tensor(rng.normal(size=(4, 2)), requires_grad=True)
     loss = norm.eval()(x).sum()

@@ -1,4 +1,4 @@
-"""Modules: parts and their names, saving and loading, copies, texts, training."""
+"""Modules: parts and their names, saving and loading, copies, repr and summary, training."""
 
 import copy
 import gc
@@ -73,7 +73,7 @@ def test_every_tensor_is_named_after_its_place_from_the_root(net):
     assert net.path == ""
 
 
-def test_a_tree_hung_deeper_later_is_renamed_as_a_whole(rng):
+def test_a_tree_that_is_assigned_deeper_later_is_renamed_as_a_whole(rng):
     outer, middle, inner = nn.Sequential(), nn.Sequential(Block(2, rng)), nn.Sequential(nn.ReLU())
     assert middle[0].conv1.w.name == "0.conv1.w"
     inner.middle = middle
@@ -84,7 +84,7 @@ def test_a_tree_hung_deeper_later_is_renamed_as_a_whole(rng):
 
 def test_a_name_given_by_hand_or_at_another_place_stays(rng):
     a, b = nn.Linear(2, 2, rng=rng), nn.Linear(2, 2, rng=rng)
-    b.w = a.w  # both roots so far: w hangs in two places under one name
+    b.w = a.w  # both are roots so far: w has one name in two places
     root, other = nn.Sequential(a, b), nn.Sequential()
     other.borrowed, other.listed = root[0], [root[0]]
     assert (a.w.name, b.w.name, b.b.name) == ("0.w", "0.w", "1.b")
@@ -93,7 +93,7 @@ def test_a_name_given_by_hand_or_at_another_place_stays(rng):
     assert root.w.name == "theta"
 
 
-def test_modules_appended_to_a_list_are_named_when_the_parameters_are_asked_for(rng):
+def test_modules_appended_to_a_list_are_named_when_the_parameters_are_listed(rng):
     class Grown(nn.Module):
         def __init__(self):
             self.blocks = []
@@ -123,13 +123,13 @@ def test_a_module_called_twice_shares_its_parameters(rng):
     assert len(list(model.parameters())) == 1
 
 
-def test_results_of_operations_and_arrays_are_no_part_of_the_model(net, images):
+def test_results_of_operations_and_arrays_are_not_part_of_the_model(net, images):
     before = set(net.state_dict())
-    net.seen = net(images)
+    net.result = net(images)
     net.palette = np.zeros(3)
     net.sizes = [1, 2, 3]
     assert set(net.state_dict()) == before
-    assert net.seen.name is None
+    assert net.result.name is None
 
 
 def test_a_frozen_parameter_is_saved_but_not_trained(net):
@@ -165,13 +165,13 @@ def test_completion_offers_the_public_names():
 # Saving, loading, copying
 
 
-def test_state_goes_round(images, rng):
+def test_a_state_loads_into_another_model(images, rng):
     model, twin = Net(rng), Net(np.random.default_rng(1))
     model(images)  # moves the running statistics
     state = model.state_dict()
     twin.load_state_dict(state)
     for array in state.values():
-        array[...] = 7  # neither model minds: both ways are copies
+        array[...] = 7  # changes neither model: state_dict and load_state_dict copy
     assert (twin.eval()(images).data == model.eval()(images).data).all()
     assert not (model.stem.w == 7).any()
 
@@ -215,12 +215,12 @@ def test_a_copied_model_is_independent_and_whole(clone, rng):
     assert twin[2].w is twin[0].w
     assert [p.name for p in twin.parameters()] == [p.name for p in model.parameters()]
     x = np.ones((8, 4), np.float32)
-    assert (twin(x).data == model(x).data).all()  # the generator was copied too, at its place
+    assert (twin(x).data == model(x).data).all()  # the generator was copied too, with its state
     twin[0].w.data = np.zeros_like(twin[0].w.data)
     assert model[0].w.data.any()
 
 
-# Texts
+# Repr and summary
 
 
 def test_repr_lists_shapes_and_counts(net):
@@ -259,7 +259,7 @@ def test_summary_shows_shapes_in_the_order_of_the_calls(net):
     )
 
 
-def test_summary_names_what_is_shared(rng):
+def test_summary_marks_a_shared_module(rng):
     layer = nn.Linear(3, 3, rng=rng)
     text = nn.Sequential(layer, layer).summary((1, 3))
     assert re.findall(r"Linear\(\) +\(1, 3\) +(\w+)", text) == ["12", "shared"]
@@ -345,4 +345,4 @@ def test_a_step_of_a_whole_cnn_stays_float32_and_reaches_every_parameter(net, im
     assert loss.dtype == np.float32
     for p in net.parameters():
         assert p.grad.dtype == np.float32
-        assert p.grad.any() or p.name.endswith("conv1.b")  # batch norm takes a bias away
+        assert p.grad.any() or p.name.endswith("conv1.b")  # batch norm cancels the bias before it

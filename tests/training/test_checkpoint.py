@@ -15,14 +15,14 @@ from autograd_cnn.arrayfile import read_arrays
 from autograd_cnn.training import CheckpointError, fit, load_checkpoint, save_checkpoint
 from runs import interrupting, line, points, train
 
-# Stopping and going on
+# Stopping and resuming
 
 STEPS = 11  # passes of 4 steps: two whole ones and a part
 
 
 @pytest.fixture(scope="module")
 def job():
-    """A run in which everything that can be forgotten is at work; returns a digest of all that it leaves."""
+    """A run with every kind of state that a checkpoint must keep; returns a digest of the state, and the history."""
     images = np.random.default_rng(1).integers(0, 256, (23, 6, 6, 3), np.uint8)
     labels = np.arange(23) % 3
 
@@ -63,7 +63,7 @@ def job():
         for generator in (rng, model[4].rng):
             digest.update(repr(generator.bit_generator.state).encode())
         for epoch in history.epochs:
-            epoch.seconds = 0.0  # the one thing that may differ
+            epoch.seconds = 0.0  # the only value that may differ
         return digest.hexdigest(), history
 
     run.build = build
@@ -76,7 +76,7 @@ def straight(job):
 
 
 @pytest.mark.parametrize("stop", range(1, STEPS + 1))
-def test_a_run_in_two_parts_is_the_run_in_one(job, straight, tmp_path, stop):
+def test_a_run_in_two_parts_equals_the_run_in_one(job, straight, tmp_path, stop):
     path = tmp_path / "run.safetensors"
     job(job.build(), steps=stop, checkpoint=path)
     assert len(read_arrays(path)[1]["state"]["history"]["losses"]) == stop
@@ -84,8 +84,8 @@ def test_a_run_in_two_parts_is_the_run_in_one(job, straight, tmp_path, stop):
     assert job(job.build(), checkpoint=path) == straight  # there is nothing left to do
 
 
-@pytest.mark.parametrize(("call", "steps"), [(2, 2), (4, 4), (5, 4), (7, 6)])  # the fifth is in the validation
-def test_an_interrupted_run_goes_on(job, straight, tmp_path, call, steps):
+@pytest.mark.parametrize(("call", "steps"), [(2, 2), (4, 4), (5, 4), (7, 6)])  # the fifth call is in the validation
+def test_an_interrupted_run_resumes(job, straight, tmp_path, call, steps):
     path = tmp_path / "run.safetensors"
     _, history = job(job.build(), loss=interrupting(call), checkpoint=path)
     assert history.interrupted and len(history.losses) == steps
@@ -94,7 +94,7 @@ def test_an_interrupted_run_goes_on(job, straight, tmp_path, call, steps):
 
 @pytest.mark.parametrize("every", [1, 2, 3, None])
 @pytest.mark.parametrize("stop", [2, 5, 10])
-def test_a_run_that_fails_goes_on_from_the_last_checkpoint(job, straight, tmp_path, every, stop):
+def test_a_run_that_fails_resumes_from_the_last_checkpoint(job, straight, tmp_path, every, stop):
     path = tmp_path / "run.safetensors"
 
     def failing(outputs, labels):
@@ -111,7 +111,7 @@ def test_a_run_that_fails_goes_on_from_the_last_checkpoint(job, straight, tmp_pa
 
 @pytest.mark.parametrize("generator", [np.random.MT19937, np.random.Philox, np.random.SFC64])
 @pytest.mark.parametrize("shared", [False, True])
-def test_every_kind_of_generator_is_kept_shared_or_not(job, tmp_path, generator, shared):
+def test_every_kind_of_generator_is_saved_shared_or_not(job, tmp_path, generator, shared):
     path = tmp_path / "run.safetensors"
     straight = job(job.build(generator, shared))
     job(job.build(generator, shared), steps=6, checkpoint=path)
@@ -146,7 +146,7 @@ print(repr(history.losses), model[2].w.data.tobytes().hex())
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no kill -9")
 @pytest.mark.parametrize("stop", [pytest.param(s, marks=[] if s == 8 else pytest.mark.slow) for s in range(1, 16)])
-def test_a_run_that_is_killed_goes_on_in_another_process(tmp_path, stop):
+def test_a_killed_run_resumes_in_another_process(tmp_path, stop):
     def run(path, stop):
         command = [sys.executable, "-W", "error", "-c", KILLED, tmp_path / path, str(stop)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -158,7 +158,7 @@ def test_a_run_that_is_killed_goes_on_in_another_process(tmp_path, stop):
     assert sorted(os.listdir(tmp_path)) == ["other.safetensors", "run.safetensors"]
 
 
-def test_a_plain_function_goes_on_too(tmp_path):
+def test_a_plain_function_resumes_too(tmp_path):
     x, y = points()
 
     def run(steps, **options):
@@ -170,7 +170,7 @@ def test_a_plain_function_goes_on_too(tmp_path):
     assert run(10, checkpoint=tmp_path / "c") == run(10)
 
 
-def test_a_loop_of_ones_own_can_keep_its_state(tmp_path, rng):
+def test_a_custom_loop_can_save_its_state(tmp_path, rng):
     w, _, optimiser = line(momentum=0.9)
     w.grad = np.ones((2, 2))
     optimiser.step()
@@ -183,7 +183,7 @@ def test_a_loop_of_ones_own_can_keep_its_state(tmp_path, rng):
     assert (other.state_dict()["momentum.0"] == 1).all()
 
 
-def test_a_checkpoint_of_such_a_loop_is_none_of_fit(tmp_path):
+def test_fit_refuses_the_checkpoint_of_a_custom_loop(tmp_path):
     x, y = points()
     _, model, optimiser = line()
     rng = np.random.default_rng(0)
@@ -192,7 +192,7 @@ def test_a_checkpoint_of_such_a_loop_is_none_of_fit(tmp_path):
         train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
 
 
-def test_going_on_is_announced(tmp_path, capsys):
+def test_resuming_is_announced(tmp_path, capsys):
     x, y = points()
     for steps in (3, 6):
         train(*line()[1:], x, y, steps=steps, checkpoint=tmp_path / "c", progress=True)
@@ -200,7 +200,7 @@ def test_going_on_is_announced(tmp_path, capsys):
 
 
 def others():
-    """What a checkpoint of `line()` does not fit, and what the message says."""
+    """Runs that a checkpoint of `line()` does not fit, with their messages."""
     w = ag.Tensor(np.zeros((2, 3)), requires_grad=True)
     v = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
     yield "shape", lambda x: x @ w, [w], ag.optim.SGD, {}, r"model\.0: \(2, 2\) float64, want \(2, 3\) float64"
@@ -229,7 +229,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_nothing_changes(tmp_path, ca
         assert options["rng"].bit_generator.state == np.random.default_rng(3).bit_generator.state
 
 
-def test_weights_alone_are_no_checkpoint(tmp_path):
+def test_weights_alone_are_not_a_checkpoint(tmp_path):
     w, model, optimiser = line()
     safetensors.numpy.save_file({"model.0": np.ones((2, 2))}, tmp_path / "c")
     with pytest.raises(

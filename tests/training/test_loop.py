@@ -12,10 +12,10 @@ import autograd_cnn as ag
 from autograd_cnn.training import evaluate, predict
 from runs import interrupting, line, points, train
 
-# What it does
+# Training
 
 
-def test_it_learns_and_says_how():
+def test_it_learns_and_records_its_progress():
     x, y = points()
     _, model, optimiser = line()
     history = train(model, optimiser, x, y, epochs=10, validation=(x, y), name="points")
@@ -30,15 +30,15 @@ def test_it_learns_and_says_how():
 
 def test_figures_of_a_pass_are_means_over_its_images():
     x, y = points(50)
-    seen = []
+    figures = []
 
     def loss(outputs, labels):
         value = ag.cross_entropy(outputs, labels)
-        seen.append((value.item() * len(labels), np.count_nonzero(outputs.data.argmax(-1) == labels), len(labels)))
+        figures.append((value.item() * len(labels), np.count_nonzero(outputs.data.argmax(-1) == labels), len(labels)))
         return value
 
     history = train(*line()[1:], x, y, steps=5, loss=loss)  # batches of 20, 20, 10, 20, 20
-    for epoch, part in zip(history.epochs, (seen[:3], seen[3:]), strict=True):
+    for epoch, part in zip(history.epochs, (figures[:3], figures[3:]), strict=True):
         losses, right, images = map(sum, zip(*part, strict=True))
         assert epoch.loss == pytest.approx(losses / images) and epoch.accuracy == pytest.approx(right / images)
     assert [epoch.step for epoch in history.epochs] == [3, 5]
@@ -46,35 +46,35 @@ def test_figures_of_a_pass_are_means_over_its_images():
 
 def test_batches_are_those_of_the_generator_and_augmented():
     x, y = np.arange(20).reshape(10, 2) / 10, np.arange(10) % 2
-    seen = []
+    calls = []
 
     def augment(batch, rng):
-        seen.append((batch, rng))
+        calls.append((batch, rng))
         return batch + rng.random()
 
     rng = np.random.default_rng(3)
     train(*line()[1:], x, y, epochs=2, batch_size=4, rng=rng, augment=augment)
     again = np.random.default_rng(3)
     want = [(batch, again.random())[0] for _ in range(2) for batch, _ in ag.data.batches(x, y, 4, again)]
-    assert len(seen) == 6 and all(np.array_equal(a, b) and g is rng for (a, g), b in zip(seen, want, strict=True))
+    assert len(calls) == 6 and all(np.array_equal(a, b) and g is rng for (a, g), b in zip(calls, want, strict=True))
 
 
 def test_without_a_generator_images_keep_their_order():
     x, y = points(5)
-    seen = []
-    train(*line()[1:], x, y, epochs=2, batch_size=2, rng=None, loss=lambda o, t: (seen.extend(t), (o * o).sum())[1])
-    assert seen == [*y, *y]
+    order = []
+    train(*line()[1:], x, y, epochs=2, batch_size=2, rng=None, loss=lambda o, t: (order.extend(t), (o * o).sum())[1])
+    assert order == [*y, *y]
 
 
 def test_uint8_images_reach_the_model_as_floats_and_floats_as_they_are():
     images = np.array([[0, 51], [255, 102]], np.uint8)
-    seen = []
+    inputs = []
     for stored, dtype in ((images, np.float32), (images / 255, np.float64)):
         w = ag.Tensor(np.zeros((2, 2), dtype), requires_grad=True)
-        model = lambda x: (seen.append(x), x @ w)[1]  # noqa: E731
+        model = lambda x: (inputs.append(x), x @ w)[1]  # noqa: E731
         train(model, ag.optim.SGD([w], lr=0.1), stored, np.array([0, 1]), steps=1, rng=None)
-    np.testing.assert_array_equal(seen[0].data, np.array([[0, 0.2], [1, 0.4]], np.float32))
-    assert [(x.dtype, x.name) for x in seen] == [(np.float32, "images"), (np.float64, "images")]
+    np.testing.assert_array_equal(inputs[0].data, np.array([[0, 0.2], [1, 0.4]], np.float32))
+    assert [(x.dtype, x.name) for x in inputs] == [(np.float32, "images"), (np.float64, "images")]
 
 
 def test_the_schedule_counts_steps_from_0():
@@ -87,7 +87,7 @@ def test_the_schedule_counts_steps_from_0():
     assert rates == [0.5**step for step in range(6)]
 
 
-def test_targets_that_name_no_classes_have_no_accuracy():
+def test_targets_that_are_not_classes_have_no_accuracy():
     x, _ = points()
     w, model, optimiser = line(lr=0.1)
     history = train(model, optimiser, x, 2 * x, epochs=20, loss=ag.mse)
@@ -140,16 +140,16 @@ def test_arguments_in_another_order_are_refused():
 
 
 @pytest.mark.parametrize("count", [0, 5])
-def test_as_many_labels_as_images_are_wanted(count):
+def test_the_numbers_of_images_and_labels_must_be_equal(count):
     x, y = points()
     with pytest.raises(ValueError, match=f"fit: {count} images and {len(y) if count else 0} labels"):
         train(*line()[1:], x[:count], y if count else y[:0], epochs=1)
 
 
-# What it notices
+# Failures
 
 
-def test_a_loss_that_is_no_number_stops_it_before_the_weights_are_spoilt():
+def test_an_infinite_loss_stops_training_before_it_reaches_the_weights():
     x, y = points()
     w, model, optimiser = line()
     calls = []
@@ -164,7 +164,7 @@ def test_a_loss_that_is_no_number_stops_it_before_the_weights_are_spoilt():
     assert optimiser.steps == [2] and np.isfinite(w.data).all()
 
 
-def test_a_layer_that_is_dead_is_named():
+def test_a_dead_layer_is_named():
     x, y = points()
     w = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
     optimiser = ag.optim.SGD([w], lr=0.1)
@@ -172,7 +172,7 @@ def test_a_layer_that_is_dead_is_named():
         train(lambda x: ag.relu(x @ w - 1), optimiser, x, y, epochs=1)
 
 
-def test_a_bar_and_lines_on_stderr_or_nothing(capsys):
+def test_progress_goes_to_stderr_or_nowhere(capsys):
     x, y = points()
     train(*line()[1:], x, y, epochs=2, progress=True, validation=(x, y))
     out, err = capsys.readouterr()
@@ -203,28 +203,28 @@ def test_evaluation_counts():
     np.testing.assert_array_equal(result.outputs, outputs)
 
 
-def test_modules_are_evaluated_unrecorded_and_left_as_they_were(rng):
+def test_modules_are_evaluated_without_recording_and_left_unchanged(rng):
     class Probe(ag.nn.Module):
         def __init__(self):
             self.layer, self.drop = ag.nn.Linear(2, 2, rng=rng), ag.nn.Dropout(0.5, rng=rng)
 
         def forward(self, x):
-            seen.append((self.training, self.layer.training, out := self.drop(self.layer(x))))
+            calls.append((self.training, self.layer.training, out := self.drop(self.layer(x))))
             return out
 
-    seen, x = [], np.ones((5, 2), np.float32)
+    calls, x = [], np.ones((5, 2), np.float32)
     model = Probe()
     model.layer.training = False  # frozen by the user
     before = rng.bit_generator.state
     outputs = predict(model, x, batch_size=2)
-    assert [(a, b, out.requires_grad) for a, b, out in seen] == 3 * [(False, False, False)]
+    assert [(a, b, out.requires_grad) for a, b, out in calls] == 3 * [(False, False, False)]
     assert (model.training, model.layer.training, model.drop.training) == (True, False, True)
     assert rng.bit_generator.state == before  # no dropout
     np.testing.assert_array_equal(outputs, x @ model.layer.w.data)
-    seen.clear()
+    calls.clear()
     model.eval()
     train(model, ag.optim.SGD(model.parameters(), lr=0.1), x, np.zeros(5, int), steps=1)
-    assert [(a, b) for a, b, _ in seen] == [(True, True)] and not model.training and not model.drop.training
+    assert [(a, b) for a, b, _ in calls] == [(True, True)] and not model.training and not model.drop.training
 
 
 def test_no_images_have_no_outputs():
@@ -235,7 +235,7 @@ def test_no_images_have_no_outputs():
 
 
 @pytest.mark.parametrize("step", [1, 3, 4])
-def test_ctrl_c_finishes_the_step_and_keeps_what_was_done(step):
+def test_ctrl_c_finishes_the_step_and_keeps_the_progress(step):
     x, y = points()
     w, model, optimiser = line()
     history = train(model, optimiser, x, y, epochs=3, loss=interrupting(step))
@@ -251,7 +251,7 @@ def test_ctrl_c_in_the_last_step_interrupts_nothing():
     assert not train(*line()[1:], x, y, steps=3, loss=interrupting(3)).interrupted
 
 
-def test_a_second_ctrl_c_ends_it_at_once():
+def test_a_second_ctrl_c_ends_training_at_once():
     x, y = points()
     _, model, optimiser = line()
     with pytest.raises(KeyboardInterrupt):
@@ -259,12 +259,12 @@ def test_a_second_ctrl_c_ends_it_at_once():
     assert optimiser.steps == [1] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_handler_of_the_users_own_stays(monkeypatch):
-    seen = []
-    before = signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+def test_the_users_own_handler_stays(monkeypatch):
+    interrupts = []
+    before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(1))
     try:
         x, y = points()
-        assert not train(*line()[1:], x, y, epochs=1, loss=interrupting(1)).interrupted and seen == [1]
+        assert not train(*line()[1:], x, y, epochs=1, loss=interrupting(1)).interrupted and interrupts == [1]
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -1,11 +1,11 @@
-"""Compiled passes over tiles, as plain loops; a file for each file of `kernels` that has such passes.
+"""Compiled passes over tiles, as plain loops: one file for each file of `kernels` with such passes.
 
 A public function is the twin of the NumPy function of the same file and name, and has the same parameters (see
 `kernels.twins`). Innermost loops run over channels, which are adjacent in memory, and keep no sum across them, so that
 the compiler turns them into vector instructions. The functions release the interpreter's lock: tiles run on all cores.
 
-A file calls no function of another: Numba keeps compiled code on disk until the file of the function changes, and does
-not look at the files of the functions that it calls.
+No file calls a function of another one: Numba keeps compiled code on disk until the file of the function changes, and
+does not look at the files of the functions that it calls.
 
 Imports Numba; only `twins` imports this package.
 """

@@ -1,8 +1,8 @@
 """Compiled twins of the passes in `kernels.depthwise`.
 
-At stride 1, the pixels of one row that a tap lies on, and the outputs that they go into, are two runs of adjacent
-numbers; with the weights repeated as often, one loop covers a whole row. Loops over the channels of a single pixel
-are short, and spend their time on being set up. For the same reason runs are copied by loops rather than slices.
+At stride 1, a tap reads a run of adjacent numbers from a row of pixels, and adds to a run of adjacent numbers in a row
+of outputs. With the weights repeated along the row, one loop covers all of it. A loop over the channels of a single
+pixel is short, and spends most of its time on set-up. For the same reason, loops copy runs, not slices.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _add_three(pixels, step, weights, out):
 
 @kernel
 def _pad(image, out, padding):
-    """Copy an image into zeros, at the place that padding gives it; padding less than 0 cuts rows or columns off."""
+    """Copy an image into zeros, behind its padding; negative padding cuts rows or columns off."""
     (top, _), (left, _) = padding
     first, last = max(0, -left), min(image.shape[1], out.shape[1] - left)
     for row in range(max(0, -top), min(image.shape[0], out.shape[0] - top)):
@@ -44,7 +44,7 @@ def _pad(image, out, padding):
 
 @kernel
 def _zeros(x, windows, kernel_size, stride, dilation):
-    """Zeros of the size that the windows of an image cover."""
+    """Zeros as large as the area that the windows of an image cover."""
     height = (windows[0] - 1) * stride[0] + (kernel_size[0] - 1) * dilation[0] + 1
     width = (windows[1] - 1) * stride[1] + (kernel_size[1] - 1) * dilation[1] + 1
     return np.zeros((height, width, x.shape[3]), x.dtype)

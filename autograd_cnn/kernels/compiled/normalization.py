@@ -6,7 +6,7 @@ import numpy as np
 
 from . import kernel
 
-BLOCK = 256  # rows in a partial sum: sums of partial sums lose fewer digits
+BLOCK = 256  # rows in a partial sum; adding partial sums loses fewer digits than one long sum
 
 
 @kernel
@@ -17,7 +17,7 @@ def moments_tile(x, mean, squares):
         part[:] = 0
         for i in range(start, min(start + BLOCK, n)):
             for k in range(channels):
-                part[k] += x[i, k] - first[k]  # around a row rather than 0: this too loses fewer digits
+                part[k] += x[i, k] - first[k]  # relative to a row rather than to 0: loses fewer digits
         rest += part
     for k in range(channels):
         rest[k] /= n
@@ -56,8 +56,8 @@ def gradient_sums_tile(g, x, sums, mean):
 
 
 @kernel
-def input_gradient_tile(g, x, gx, mean, slope, bend, shift):
+def input_gradient_tile(g, x, gx, mean, scale, slope, shift):
     n, channels = x.shape
     for i in range(n):
         for k in range(channels):
-            gx[i, k] = (x[i, k] - mean[k]) * bend[k] + shift[k] + g[i, k] * slope[k]
+            gx[i, k] = (x[i, k] - mean[k]) * slope[k] + shift[k] + g[i, k] * scale[k]

@@ -28,7 +28,7 @@ def _accumulate(run, out):
 
 @numba.njit(inline="always")
 def _stays(best, more):
-    """Whether a maximum stays when a later number comes: the first of equals wins, and the first NaN."""
+    """Whether a later number leaves the maximum as it is: the first of equal numbers wins, and the first NaN."""
     return more <= best or np.isnan(best)
 
 
@@ -36,7 +36,7 @@ def _stays(best, more):
 def max_argmax_tile(x, y, argmax, kernel_size, stride, padding):
     n, height, _, channels = x.shape
     (kh, kw), wide = kernel_size, y.shape[2]
-    # Maxima of single rows of windows, and their columns, which overlapping windows share.
+    # Maxima over single rows of windows, and the columns of these maxima; overlapping windows share them.
     maxima = np.empty((kh, wide, channels), x.dtype)
     columns = np.empty((kh, wide, channels), argmax.dtype)
     for image in range(n):
@@ -88,7 +88,7 @@ def max_tile(x, y, kernel_size, stride, padding):
 @kernel
 def _max_of_row(x, best, place, kw, stride, before):
     width, channels = x.shape
-    inside = len(best), len(best)  # windows that lie on the image, and whose numbers are adjacent from one to the next
+    inside = len(best), len(best)  # windows that lie wholly on the image, so that they read adjacent numbers
     if stride == 1 and kw > 1 and before + width >= kw:
         inside = max(0, before), max(0, before) + max(0, min(len(best), before + width - kw + 1) - max(0, before))
         at = inside[0] - before
@@ -184,7 +184,7 @@ def _unpool_one(g, argmax, out, place):
 def _unpool_three(g, argmax, out, channels, place):
     a, b, c = g[2 * channels :], g[channels:], g
     p, q, r = argmax[2 * channels :], argmax[channels:], argmax
-    # In the dtype that they are compared with: a wider one would make vectors of fewer numbers.
+    # Places are converted to the dtype of argmax: in a wider one, vectors would hold fewer numbers.
     first, second, third = argmax.dtype.type(place), argmax.dtype.type(place + 1), argmax.dtype.type(place + 2)
     for k in range(out.size):
         out[k] = (
@@ -225,9 +225,9 @@ def avg_tile(x, y, kernel_size, stride, padding):
 def avg_unpool_tile(g, gx, kernel_size, stride, padding):
     n, height, width, channels = gx.shape
     (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
-    padded = np.zeros((windows + 2 * kw - 2, channels), g.dtype)  # a pixel's share of each window, and zeros around
+    padded = np.zeros((windows + 2 * kw - 2, channels), g.dtype)  # the share of a pixel in each window, between zeros
     shares = padded[kw - 1 : kw - 1 + windows].reshape(-1)
-    line = np.empty((width, channels), g.dtype)  # what each pixel of a row receives
+    line = np.empty((width, channels), g.dtype)  # sum of the shares of each pixel of a row
     sums = line.reshape(-1)
     gx[:] = 0
     for image in range(n):

@@ -14,7 +14,7 @@ def adam(p, g, m, v, coefficients):
     for i in range(p.size):
         old = p[i] * shrink
         slope = g[i] + old * decay if decay != 0 else g[i]
-        # In variables: the compiler does not vectorise a loop that reads from the array what it wrote.
+        # Kept in variables: the compiler does not vectorise a loop that reads from an array what it wrote there.
         first = m[i] + (slope - m[i]) * fresh1
         second = v[i] * beta2 + slope * slope * fresh2
         m[i] = first
