@@ -42,7 +42,13 @@ def models():
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/pictures.md", "docs/own_primitive.md", "docs/engine.md", pytest.param("docs/first_steps.md", marks=pytest.mark.slow)],
+    [
+        "README.md",
+        "docs/pictures.md",
+        "docs/own_primitive.md",
+        "docs/engine.md",
+        pytest.param("docs/first_steps.md", marks=pytest.mark.slow),
+    ],
 )
 def test_the_code_of_the_docs_runs(tmp_path, page):
     text = (EXAMPLES.parent / page).read_text(encoding="utf-8")
