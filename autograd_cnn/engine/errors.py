@@ -64,11 +64,9 @@ def unknown_input(primitive: Any, name: str) -> TypeError:
     return TypeError(f"{primitive.name}.vjp: {name} is not an input. It has {', '.join(primitive.parameters)}")
 
 
-def unknown_parameter(primitive: Any, name: str, unknown: str, allowed: list[str]) -> TypeError:
-    return TypeError(
-        f"{primitive.name}.vjp({name}): the rule has an unknown parameter {unknown!r}. "
-        f"It can have g, {', '.join(allowed)}.{did_you_mean(unknown, allowed)}"
-    )
+def unknown_parameter(function: str, unknown: str, allowed: list[str]) -> TypeError:
+    hint = did_you_mean(unknown, allowed)
+    return TypeError(f"{function} has an unknown parameter {unknown!r}. It can have {', '.join(allowed)}.{hint}")
 
 
 def no_rule(primitive: Any, name: str, tensor: Any) -> TypeError:

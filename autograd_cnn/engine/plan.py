@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from autograd_cnn.engine.guards import guard
 from autograd_cnn.engine.messages import inside
 from autograd_cnn.engine.mode import Mode
 from autograd_cnn.engine.tape import Constant, Leaf, Node, next_birth
-
-if TYPE_CHECKING:
-    from autograd_cnn.engine.primitive import Primitive
 
 ndarray = np.ndarray
 _new = object.__new__
@@ -57,7 +54,7 @@ class Plan:
         gradient), the rule, and a function that picks its arguments from `saved`.
     """
 
-    def __init__(self, primitive: Primitive[...], wanted: int, elements: int) -> None:
+    def __init__(self, primitive: Any, wanted: int, elements: int) -> None:
         self.primitive = primitive
         self.names = primitive.flat_names(elements)
         self.positions = {name: i for i, name in enumerate((*self.names, "out", *primitive.byproducts))}

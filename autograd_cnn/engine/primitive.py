@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, overload
 
 import numpy as np
@@ -62,6 +63,10 @@ class Primitive(Arguments[P]):
         self.moves = moves
         self.rectifies = rectifies
         self.flops = flops
+        shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
+        for name in signature(flops).parameters if flops else ():
+            if name not in (*shapes, *self.parameters):
+                raise errors.unknown_parameter(f"{self.name}: flops", name, [*shapes, *self.parameters])
         self.rules: dict[str, Rule] = {}
         self.plans: dict[Any, Plan] = {}
 
@@ -91,7 +96,7 @@ class Primitive(Arguments[P]):
         for name in rules:
             for ask in self.rules[name].asks:
                 if ask not in allowed:
-                    raise errors.unknown_parameter(self, name, ask, allowed)
+                    raise errors.unknown_parameter(f"{self.name}.vjp({name}): the rule", ask, ["g", *allowed])
         self.plans.clear()
 
     def into(self, **functions: Callable[..., None]) -> None:

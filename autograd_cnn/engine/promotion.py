@@ -6,18 +6,15 @@ take the dtype of the other operands. Strict operations refuse integers, and war
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Leaf, Node
 
-if TYPE_CHECKING:
-    from autograd_cnn.engine.primitive import Primitive
 
-
-def settle(primitive: Primitive[...], values: list[Any], inputs: list[Any], elements: int) -> None:
+def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) -> None:
     """Convert weak operands in `values`, in place, to the dtype of the others. `inputs` has the nodes of operands."""
     ports = [p for p, name in enumerate(primitive.flat_names(elements)) if name in primitive.rules]
     arrays = [(p, values[p]) for p in ports if isinstance(values[p], (np.ndarray, np.generic))]
@@ -41,7 +38,7 @@ def settle(primitive: Primitive[...], values: list[Any], inputs: list[Any], elem
 
 
 def _check_floats(
-    primitive: Primitive[...], values: list[Any], inputs: list[Any], ports: list[int], floats: list[np.dtype]
+    primitive: Any, values: list[Any], inputs: list[Any], ports: list[int], floats: list[np.dtype]
 ) -> None:
     def label(port: int) -> str:
         return getattr(inputs[port], "name", None) or primitive.parameters[port]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from autograd_cnn.engine.tensor import Tensor
-
-registry: dict[str, Callable[..., Tensor]] = {}
+registry: dict[str, Callable[..., Any]] = {}
 """Every operation by name. `primitive` adds it; Tensor's operators and methods and NumPy's functions look it up.
 
 All of them call it with a Tensor, so the result is a Tensor.

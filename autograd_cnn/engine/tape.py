@@ -9,14 +9,11 @@ topological order, and sorting by birth takes the place of recursion.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.messages import Place, spell
-
-if TYPE_CHECKING:
-    from autograd_cnn.engine.plan import Plan
 
 next_birth = itertools.count(1).__next__
 
@@ -55,7 +52,7 @@ class Node:
     inputs: list[Any]
     name: str | None
     offset: int
-    plan: Plan
+    plan: Any  # a Plan
     saved: Any
     scope: Any
     shape: tuple[int, ...]

@@ -24,6 +24,7 @@ from autograd_cnn.engine.walk import exclusive, walk
 if TYPE_CHECKING:
     from autograd_cnn.graph.records import Graph
 
+operations: dict[str, Callable[..., Tensor]] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__
 LONG = 100  # a sum of this many `+=` looks like a running total
 
@@ -123,7 +124,7 @@ class Tensor:
     @property
     def T(self) -> Tensor:
         """This Tensor with its axes reversed."""
-        return registry["transpose"](self)
+        return operations["transpose"](self)
 
     @property
     def name(self) -> str | None:
@@ -374,49 +375,49 @@ class Tensor:
     # Operators
 
     def __add__(self, other: Any) -> Tensor:
-        return registry["add"](self, other)
+        return operations["add"](self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return registry["add"](other, self)
+        return operations["add"](other, self)
 
     def __sub__(self, other: Any) -> Tensor:
-        return registry["subtract"](self, other)
+        return operations["subtract"](self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return registry["subtract"](other, self)
+        return operations["subtract"](other, self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return registry["multiply"](self, other)
+        return operations["multiply"](self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return registry["multiply"](other, self)
+        return operations["multiply"](other, self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return registry["divide"](self, other)
+        return operations["divide"](self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return registry["divide"](other, self)
+        return operations["divide"](other, self)
 
     def __pow__(self, other: Any) -> Tensor:
-        return registry["power"](self, other)
+        return operations["power"](self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return registry["power"](other, self)
+        return operations["power"](other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return registry["matmul"](self, other)
+        return operations["matmul"](self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return registry["matmul"](other, self)
+        return operations["matmul"](other, self)
 
     def __neg__(self) -> Tensor:
-        return registry["negative"](self)
+        return operations["negative"](self)
 
     def __pos__(self) -> Tensor:
         return self
 
     def __abs__(self) -> Tensor:
-        return registry["abs"](self)
+        return operations["abs"](self)
 
     def __eq__(self, other: object) -> Any:
         return self._data == plain(other)
@@ -437,7 +438,7 @@ class Tensor:
         return self._data >= plain(other)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return registry["getitem"](self, frozen(index))
+        return operations["getitem"](self, frozen(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._node is not None:
@@ -453,81 +454,81 @@ class Tensor:
         if isinstance(other, Tensor) and isinstance(other._node, Node) and other._node.walked is not None:
             why = f"{label_of(other)} was walked by backward() already ({spell(other._node.walked)})"
             warn(errors.running_total(other, why))
-            return registry["add"](self, other.detach())
+            return operations["add"](self, other.detach())
         node, length = self._node, 0
         while length < LONG and isinstance(node, Node) and (node.code, node.offset) == here():
             node, length = node.inputs[0], length + 1
         if length == LONG:
             warn(errors.running_total(other, f"a sum of {LONG} losses keeps every graph alive"))
-        return registry["add"](self, other)
+        return operations["add"](self, other)
 
     def __isub__(self, other: Any) -> Tensor:
         self._in_place(other, "-=")
-        return registry["subtract"](self, other)
+        return operations["subtract"](self, other)
 
     def __imul__(self, other: Any) -> Tensor:
         self._in_place(other, "*=")
-        return registry["multiply"](self, other)
+        return operations["multiply"](self, other)
 
     def __itruediv__(self, other: Any) -> Tensor:
         self._in_place(other, "/=")
-        return registry["divide"](self, other)
+        return operations["divide"](self, other)
 
     # NumPy's methods
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Return the sum over `axis`."""
-        return registry["sum"](self, axis, keepdims)
+        return operations["sum"](self, axis, keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Return the mean over `axis`."""
-        return registry["mean"](self, axis, keepdims)
+        return operations["mean"](self, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Return the maximum over `axis`."""
-        return registry["max"](self, axis, keepdims)
+        return operations["max"](self, axis, keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Return the minimum over `axis`."""
-        return registry["min"](self, axis, keepdims)
+        return operations["min"](self, axis, keepdims)
 
     def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """Return the variance over `axis`: the sum of squares divided by count - `ddof`."""
-        return registry["var"](self, axis, ddof, keepdims)
+        return operations["var"](self, axis, ddof, keepdims)
 
     def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
         """Return the standard deviation over `axis`."""
-        return registry["std"](self, axis, ddof, keepdims)
+        return operations["std"](self, axis, ddof, keepdims)
 
     def reshape(self, *shape: Any) -> Tensor:
         """Return the same elements in another shape; one length may be -1."""
-        return registry["reshape"](self, shape[0] if len(shape) == 1 else shape)
+        return operations["reshape"](self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Tensor:
         """Return this Tensor with its axes in another order, by default reversed."""
-        return registry["transpose"](self, axes[0] if len(axes) == 1 else axes or None)
+        return operations["transpose"](self, axes[0] if len(axes) == 1 else axes or None)
 
     def flatten(self, start_axis: int = 0) -> Tensor:
         """Join the axes from `start_axis` on into one."""
-        return registry["flatten"](self, start_axis)
+        return operations["flatten"](self, start_axis)
 
     def squeeze(self, axis: Any = None) -> Tensor:
         """Remove axes of length 1."""
-        return registry["squeeze"](self, axis)
+        return operations["squeeze"](self, axis)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         """Limit every number to [min, max]."""
-        return registry["clip"](self, min, max)
+        return operations["clip"](self, min, max)
 
     def take(self, indices: Any, axis: int | None = None) -> Tensor:
         """Pick elements at integer `indices` along `axis`."""
-        return registry["take"](self, indices, axis)
+        return operations["take"](self, indices, axis)
 
     def astype(self, dtype: Any) -> Tensor:
         """Convert to another dtype. If it is a float dtype, the gradient is converted back."""
         if np.dtype(dtype).kind != "f":
             return Tensor._of(self._data.astype(dtype), None)
-        return registry["astype"](self, dtype)
+        return operations["astype"](self, dtype)
 
     def argmax(self, axis: int | None = None) -> Any:
         """Return the index of the maximum, as a plain array."""
@@ -539,11 +540,11 @@ class Tensor:
 
     def copy(self) -> Tensor:
         """Return a copy with its history. The copy of a leaf is a result."""
-        return registry["multiply"](self, 1)
+        return operations["multiply"](self, 1)
 
     def __getattr__(self, name: str) -> Callable[..., Tensor]:
         """Make every other registered operation a method: ``t.relu()``."""
-        operation = registry.get(name)
+        operation = operations.get(name)
         if operation is None:
             raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]))
         return partial(operation, self)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tensor import Tensor
 from wording import says, spelled
 
@@ -175,3 +176,12 @@ def test_a_name_that_is_taken():
     @ag.primitive
     def relu(x):
         return x
+
+
+def test_flops_with_an_unknown_parameter():
+    with pytest.raises(TypeError) as error:
+        Primitive(lambda x, w: x @ w, flops=lambda out_shape, v_shape: 1)
+    assert str(error.value) == (
+        "<lambda>: flops has an unknown parameter 'v_shape'. It can have out_shape, x_shape, w_shape, x, w. "
+        "Did you mean 'x_shape'?"
+    )
