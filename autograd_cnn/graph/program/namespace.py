@@ -14,7 +14,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.registry import registry
-from autograd_cnn.graph.program.sources import NoSource, literal
+from autograd_cnn.graph.program.expressions import NoSource, literal
 
 LONGEST = 40  # characters of an identifier
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.graph.program.sources import NoSource, Rewriter, literal, numbered, parsed, renamed, source
+from autograd_cnn.graph.program.expressions import NoSource, Rewriter, literal, numbered, parsed, renamed, source
 from autograd_cnn.graph.text import spelled as between
 
 SHORT = 2  # operations of an expression that stands inside another, not on a line of its own

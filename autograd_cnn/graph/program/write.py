@@ -31,7 +31,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.graph.program.listing import Line, listing, rms
 from autograd_cnn.graph.program.namespace import Namespace
 from autograd_cnn.graph.program.read import Reader
-from autograd_cnn.graph.program.sources import NoSource, literal, sequence, tidy
+from autograd_cnn.graph.program.expressions import NoSource, literal, sequence, tidy
 from autograd_cnn.graph.records import Graph, Op, Use, Value
 from autograd_cnn.graph.text import clip
 from autograd_cnn.graph.text import spelled as between
