@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import ast
 import keyword
-import linecache
 import math
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from types import CodeType
 from typing import Any
 
 import numpy as np
-
-from autograd_cnn.graph.text import spelled as between
 
 _NAME = re.compile(r"""(b?'(?:\\.|[^'\\])*'|b?"(?:\\.|[^"\\])*")|(?<![\w.])[^\W\d]\w*""")  # or a string; no attribute
 
@@ -40,51 +36,13 @@ class Rewriter(ast.NodeVisitor):
         return type(node)(**fields)
 
 
-def source(function: Any) -> Any:
-    """The `lambda` or `def` that `function` was made from; not to be changed."""
-    code = getattr(function, "__code__", None)
-    if code is None or code.co_freevars:
-        raise NoSource
-    return _found(code, "".join(linecache.getlines(code.co_filename)))
-
-
-@lru_cache(maxsize=1024)
-def _found(code: CodeType, text: str) -> Any:
-    functions, imports = _functions(text)
-    for node in functions.get(code.co_firstlineno, ()):
-        if _same(node, code, imports):
-            return node
-    raise NoSource
-
-
-@lru_cache
-def _functions(text: str) -> tuple[dict[int, list[Any]], list[ast.stmt]]:
-    """The functions in a file, by their first line, and the imports of its module."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return {}, []
-    found: dict[int, list[Any]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Lambda, ast.FunctionDef)):
-            first: Any = (*getattr(node, "decorator_list", ()), node)[0]
-            found.setdefault(first.lineno, []).append(node)
-    outside = [n for n in tree.body if not isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.Assign, ast.Expr))]
-    return found, [n for o in outside for n in ast.walk(o) if isinstance(n, (ast.Import, ast.ImportFrom))]
-
-
-def _same(node: Any, code: CodeType, imports: list[ast.stmt]) -> bool:
-    """Whether `node` compiles to `code`: not if it is a closure, nor if the file has changed since.
-
-    The compiler treats attributes of imported modules differently, so the imports are compiled too.
-    """
-    tree: Any = ast.Module([*imports, ast.Expr(node) if isinstance(node, ast.Lambda) else node], [])
-    compiled = compile(ast.fix_missing_locations(tree), code.co_filename, "exec", dont_inherit=True)
-    return any(c.replace(co_flags=code.co_flags) == code for c in compiled.co_consts if isinstance(c, CodeType))
-
-
 def parsed(text: str) -> Any:
     return ast.parse(text, mode="eval").body
+
+
+def names_in(text: str) -> list[str]:
+    """The names in an expression, without attributes."""
+    return [found[0] for found in _NAME.finditer(text) if not found[1] and not keyword.iskeyword(found[0])]
 
 
 def renamed(text: str, new: Callable[[str], str]) -> str:
@@ -110,8 +68,12 @@ def _tidied(pattern: str) -> str:
     return ast.unparse(parsed(pattern))
 
 
-def literal(value: Any) -> str:
-    """A plain value as an expression."""
+def _refuse(value: Any) -> str:
+    raise NoSource
+
+
+def literal(value: Any, other: Callable[[Any], str] = _refuse) -> str:
+    """A plain value as an expression; `other` writes what is not plain."""
     if value is ...:
         return "..."
     if value is None or isinstance(value, (bool, int, str, bytes)):
@@ -120,17 +82,23 @@ def literal(value: Any) -> str:
         return f"np.{value.dtype.name}({literal(value.item())})"
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else re.sub("inf|nan", r"np.\g<0>", repr(value))
-    if isinstance(value, slice):
-        literal((value.start, value.stop, value.step))
-        return f"np.s_[{between(value)}]"
+    if isinstance(value, slice) or (type(value) is tuple and any(isinstance(part, slice) for part in value)):
+        return f"np.s_[{index(value, other)}{',' if type(value) is tuple and len(value) == 1 else ''}]"
     if isinstance(value, np.dtype):
         return f"np.{value.name}" if value == getattr(np, value.name, None) else f"np.dtype({value.str!r})"
-    if type(value) is tuple and any(isinstance(part, slice) for part in value):
-        parts = [literal(part).removeprefix("np.s_[").removesuffix("]") for part in value]
-        return f"np.s_[{', '.join(parts)}{',' * (len(parts) == 1)}]"
     if type(value) in (tuple, list):
-        return sequence(value, map(literal, value))
-    raise NoSource
+        return sequence(value, [literal(part, other) for part in value])
+    return other(value)
+
+
+def index(value: Any, other: Callable[[Any], str] = _refuse) -> str:
+    """An index as the text between brackets."""
+    if type(value) is tuple and value:
+        return ", ".join(index(part, other) for part in value)
+    if not isinstance(value, slice):
+        return literal(value, other)
+    start, stop, step = ("" if end is None else literal(end, other) for end in (value.start, value.stop, value.step))
+    return f"{start}:{stop}" + (f":{step}" if step else "")
 
 
 def sequence(like: Any, parts: Any) -> str:

@@ -28,10 +28,10 @@ from autograd_cnn.engine.checkpoint import Checkpoint
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.graph.program.expressions import NoSource, literal, sequence, tidy
 from autograd_cnn.graph.program.listing import Line, listing, rms
 from autograd_cnn.graph.program.namespace import Namespace
 from autograd_cnn.graph.program.read import Reader
-from autograd_cnn.graph.program.expressions import NoSource, literal, sequence, tidy
 from autograd_cnn.graph.records import Graph, Op, Use, Value
 from autograd_cnn.graph.text import clip
 from autograd_cnn.graph.text import spelled as between
@@ -350,13 +350,13 @@ class Author(Namespace):
             return self.named((op.id, identifier), f"{name.lstrip('_')}_{op.id}")
 
         with suppress(NoSource):
-            return self.reader.read(function, given, self.known, local)
+            return self.reader.read(function, given, self.known, local, bool(buffer))
         try:
             called = self.known(function, "rule")
         except NoSource:
             called = f"{self.text(op.call.primitive, op.name)}.rules[{rule.inputs[0]!r}]"
             called += ".into" if buffer else ".function"
-            self.lines.append((f"# {op.name}: source not available", None))
+            self.lines.append((f"# {op.name}: the rule itself is called", None))
         return [tidy(f"{called}({', '.join(given)})")]
 
     def asked(self, op: Op, ask: str, port: int) -> str:
