@@ -1,17 +1,18 @@
-"""Finds the source of a function, and rewrites expressions.
+"""Expressions as text: their names, their literals, the arguments of a call.
 
-A function is found in its file by its first line, and only accepted if it compiles to the code object that runs.
-Expressions are text here; `tidy` leaves only the parentheses that they need.
+`tidy` leaves only the parentheses that an expression needs.
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 import keyword
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,26 @@ def sequence(like: Any, parts: Any) -> str:
     """`parts` as a tuple or a list."""
     inner = "".join(f"{part}, " for part in parts)
     return f"({inner})" if isinstance(like, tuple) else f"[{inner}]"
+
+
+def passed(
+    function: Any, args: Sequence[Any], options: dict[str, Any], array: type, text: Callable[[Any, str], str]
+) -> str:
+    """The arguments of a call: options by name, and only those that differ from the default.
+
+    An option is an argument with a default that is no `array`; `text` writes a value that has this name.
+    """
+    if not isinstance(function, FunctionType):
+        return ", ".join([*(text(a, "") for a in args), *(f"{name}={text(a, name)}" for name, a in options.items())])
+    bound = inspect.signature(function).bind(*args, **options)
+    texts: list[str] = []
+    by_name = False
+    for k, (name, value) in enumerate(bound.arguments.items()):
+        parameter = bound.signature.parameters[name]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            texts += [text(element, name) for element in value]
+            continue
+        by_name |= k >= len(args) or (parameter.default is not parameter.empty and type(value) is not array)
+        if repr(value) != repr(parameter.default):
+            texts.append(f"{name}={text(value, name)}" if by_name else text(value, name))
+    return ", ".join(texts)

@@ -14,7 +14,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.registry import registry
-from autograd_cnn.graph.program.expressions import NoSource, literal
+from autograd_cnn.graph.program.expressions import NoSource
 
 LONGEST = 40  # characters of an identifier
 
@@ -43,9 +43,7 @@ class Namespace:
         return self.names[key]
 
     def known(self, thing: Any, wish: str) -> str:
-        """An expression for a function, module or constant; it is imported if need be."""
-        if not callable(thing) and not isinstance(thing, ModuleType):
-            return literal(thing)
+        """An expression for a function or module; it is imported if need be."""
         name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
         for module, short in ((ag, "ag"), (np, "np")):
             if thing is module or vars(module).get(name) is thing:

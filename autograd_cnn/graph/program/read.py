@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.graph.program.expressions import NoSource, index, literal, names_in, numbered, renamed
+from autograd_cnn.graph.program.expressions import NoSource, index, literal, names_in, numbered, passed, renamed
 
 SHORT = 2  # operations of an expression that is in a variable, and stands inside another nevertheless
 LONGEST = 2_000  # characters of a rule
@@ -158,7 +158,7 @@ class _Reading:
             if type(value) is _StandIn and not value._wish:
                 value._wish = name
 
-    def spelled(self, value: Any) -> str:
+    def spelled(self, value: Any, _: str = "") -> str:
         """`value` as an expression of names of stand-ins."""
         return literal(value, self.name)
 
@@ -168,20 +168,6 @@ class _Reading:
                 raise NoSource
             value = _StandIn(self, value, wish="function")
         return str(value._name)
-
-    def arguments(self, function: Any, args: Any, options: dict[str, Any]) -> str:
-        """The arguments of a call: options by name, and only those that differ from their default."""
-        raw = getattr(function, "raw", function)
-        if isinstance(raw, FunctionType):
-            bound = inspect.signature(raw).bind(*args, **options)
-            parameters = bound.signature.parameters
-            if all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values()):
-                names = [
-                    name for name in [*parameters][: len(args)] if parameters[name].default is inspect.Parameter.empty
-                ]
-                args = [bound.arguments.pop(name) for name in names]
-                options = {n: v for n, v in bound.arguments.items() if repr(v) != repr(parameters[n].default)}
-        return ", ".join([*map(self.spelled, args), *(f"{n}={self.spelled(v)}" for n, v in options.items())])
 
     # Lines
 
@@ -237,7 +223,7 @@ class _StandIn:
         reading.stand_ins[self._name] = self
         reading.scope[self._name] = value
 
-    @property
+    @property  # type: ignore[misc]  # for `isinstance`
     def __class__(self) -> Any:
         return np.ndarray if _is_array(self._value) else _StandIn
 
@@ -258,7 +244,8 @@ class _StandIn:
             return args[0]
         if len(args) == 2 and stand_ins and getattr(self._value, "symbol", "") in ("+", "-", "*", "/"):
             return _operation(f"({{}} {self._value.symbol} {{}})")(*args)
-        text = f"{self._name}({reading.arguments(self._value, args, options)})"
+        given = passed(getattr(self._value, "raw", self._value), args, options, _StandIn, reading.spelled)
+        text = f"{self._name}({given})"
         if any(a is reading.buffer for a in stand_ins):
             return reading.effects.append(text)
         return reading.evaluated(text)

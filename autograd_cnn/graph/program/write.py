@@ -28,13 +28,12 @@ from autograd_cnn.engine.checkpoint import Checkpoint
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.graph.program.expressions import NoSource, literal, sequence, tidy
+from autograd_cnn.graph.program.expressions import NoSource, index, literal, passed, tidy
 from autograd_cnn.graph.program.listing import Line, listing, rms
 from autograd_cnn.graph.program.namespace import Namespace
 from autograd_cnn.graph.program.read import Reader
 from autograd_cnn.graph.records import Graph, Op, Use, Value
 from autograd_cnn.graph.text import clip
-from autograd_cnn.graph.text import spelled as between
 
 OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy has short cuts for some exponents, which np.power has not
 
@@ -239,17 +238,18 @@ class Author(Namespace):
 
     def text(self, value: Any, wish: str) -> str:
         """An argument as an expression; an object that has none becomes an input of the program."""
-        if isinstance(value, Use):
-            cast = ".item()" if value.cast == "item" else f".astype(np.{value.cast})" if value.cast else ""
-            return self.name(value.value) + cast
-        try:
-            return self.known(value, wish)
-        except NoSource:
-            if isinstance(value, tuple):
-                return sequence(value, (self.text(v, wish) for v in value))
-            name = self.named(id(value), wish)
-            self.inputs[name], self.scope[name] = wish, value
+
+        def other(part: Any) -> str:
+            if isinstance(part, Use):
+                cast = ".item()" if part.cast == "item" else f".astype(np.{part.cast})" if part.cast else ""
+                return self.name(part.value) + cast
+            with suppress(NoSource):
+                return self.known(part, wish)
+            name = self.named(id(part), wish)
+            self.inputs[name], self.scope[name] = wish, part
             return name
+
+        return literal(value, other)
 
     # Forward
 
@@ -278,26 +278,13 @@ class Author(Namespace):
         """The call as a user would write it: operators; options by name, and only if they differ from the default."""
         primitive, arguments = op.call.primitive, op.call.arguments
         texts = [self.text(a, n) for a, n in zip(arguments, op.ports, strict=True)]
-        symbol = primitive.symbol
-        if symbol in OPERATORS:
-            return f"({texts[0]}) {symbol} ({texts[1]})" if len(texts) == 2 else f"{symbol}({texts[0]})"
-        if symbol == "[]":
-            parts = arguments[1] if isinstance(arguments[1], tuple) and arguments[1] else arguments[1:]
-            slices = [between(p) if isinstance(p, slice) else self.text(p, "index") for p in parts]
-            return f"{texts[0]}[{', '.join(slices)}]"
-        given, by_name = [], False
-        for name in primitive.parameters:
-            ports = [p for p, n in enumerate(op.ports) if n == name]
-            if name == primitive.sequence:
-                given += [texts[p] for p in ports] if primitive.variadic else [sequence([], (texts[p] for p in ports))]
-                continue
-            value, text = arguments[ports[0]], texts[ports[0]]
-            option = name in primitive.defaults and not isinstance(value, Use)
-            by_name = by_name or option
-            if not option or repr(value) != repr(primitive.defaults[name]):
-                given.append(f"{name}={text}" if by_name else text)
+        if primitive.symbol in OPERATORS:
+            return f"({texts[0]}) {primitive.symbol} ({texts[1]})" if texts[1:] else f"{primitive.symbol}({texts[0]})"
+        if primitive.symbol == "[]":
+            return f"{texts[0]}[{index(arguments[1], lambda part: self.text(part, 'index'))}]"
         raw = ".raw" if op.byproducts and op.call.steps else ""  # which only rules want
-        return f"{self.text(primitive, primitive.name)}{raw}({', '.join(given)})"
+        given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
+        return f"{self.text(primitive, primitive.name)}{raw}({passed(primitive.raw, given, {}, Use, self.text)})"
 
     def recall(self, op: Op, targets: list[str]) -> None:
         """Take the arrays that the tape has saved, in place of running the line."""
@@ -330,9 +317,9 @@ class Author(Namespace):
             elif buffer in self.received and _ours(self.scope[buffer]):
                 self.into(op, rule, parents[0], self.rule(op, rule, rule.into, positions, buffer))
             else:
-                *statements, text = self.rule(op, rule, rule.function, positions)
-                run = self.compiled([*statements, text])
+                *statements, text = texts = self.rule(op, rule, rule.function, positions)
                 self.lines += [(statement, None) for statement in statements]
+                run = self.compiled(texts)
                 result = run()
                 self.ran(op, rule, run)
                 if rule.joint:
@@ -361,16 +348,11 @@ class Author(Namespace):
 
     def asked(self, op: Op, ask: str, port: int) -> str:
         """The expression for what a rule asks for by the name `ask`."""
-        several = op.call.primitive.sequence
         if ask == "position":
-            return repr(port - op.ports.index(several))
+            return repr(port - op.ports.index(op.call.primitive.sequence))
         if ask in op.byproducts:
             return self.names[op.id, ask]
-        given = [*zip(op.ports, op.call.arguments, strict=True), ("out", Use(self.graph.values[op.output], ""))]
-        texts = [self.text(a, ask) for name, a in given if name == ask] or [
-            literal(a.value.shape if isinstance(a, Use) else np.shape(a)) for name, a in given if f"{name}_shape" == ask
-        ]
-        return sequence([], texts) if several and ask in (several, f"{several}_shape") else texts[0]
+        return self.text(asked(op, ask, self.graph.values[op.output]), ask)
 
     def receive(self, op: Op, rule: Any, value: Value, text: str, c: Any) -> None:
         """Fit a contribution to `value` and add it, as the walk does."""
@@ -451,12 +433,11 @@ class Author(Namespace):
 
     def compiled(self, texts: list[str]) -> Callable[[], Any]:
         """A function that runs the lines and returns the value of the last."""
-        *statements, result = texts
-        first, last = compile("\n".join(statements), "<program>", "exec"), compile(result, "<program>", "eval")
+        code = compile("\n".join([*texts[:-1], f"_ = {texts[-1]}"]), "<program>", "exec")
 
         def run() -> Any:
-            exec(first, self.scope)
-            return eval(last, self.scope)
+            exec(code, self.scope)
+            return self.scope.pop("_")
 
         return run
 
@@ -474,6 +455,15 @@ def every(ops: list[Op]) -> Iterator[Op]:
     for op in ops:
         yield op
         yield from every(op.call.inside.ops if op.call.inside else [])
+
+
+def asked(op: Op, ask: str, out: Value) -> Any:
+    """The argument of `op` that `ask` names, or its shape; of a sequence input a list."""
+    given = [*zip(op.ports, op.call.arguments, strict=True), ("out", Use(out, ""))]
+    found = [a for name, a in given if name == ask] or [
+        a.value.shape if isinstance(a, Use) else np.shape(a) for name, a in given if f"{name}_shape" == ask
+    ]
+    return found if ask.removesuffix("_shape") == op.call.primitive.sequence else found[0]
 
 
 def _ours(array: Any) -> bool:
