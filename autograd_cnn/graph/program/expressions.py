@@ -21,7 +21,7 @@ _NAME = re.compile(r"""(b?'(?:\\.|[^'\\])*'|b?"(?:\\.|[^"\\])*")|(?<![\w.])[^\W\
 
 
 class NoSource(Exception):
-    """There is no source text for this."""
+    """Raised where something cannot be written as an expression."""
 
 
 class Rewriter(ast.NodeVisitor):
@@ -42,8 +42,8 @@ def parsed(text: str) -> Any:
 
 
 def names_in(text: str) -> list[str]:
-    """The names in an expression, without attributes."""
-    return [found[0] for found in _NAME.finditer(text) if not found[1] and not keyword.iskeyword(found[0])]
+    """The names and keywords in an expression, without attributes."""
+    return [found[0] for found in _NAME.finditer(text) if not found[1]]
 
 
 def renamed(text: str, new: Callable[[str], str]) -> str:

@@ -1,12 +1,13 @@
-"""Reads a derivative rule for one call, by running it on stand-ins that write down the operations.
+"""Reads a derivative rule for one call: runs it on stand-ins for the arrays, which write down the operations.
 
-Shapes, dtypes and options are the real ones, so Python itself decides conditions, unrolls loops and computes
-constants; only operations on arrays become text. A helper in the rule's own package runs on the stand-ins too, and so
-becomes what it does; any other function becomes a call, without the options that have their default. Every expression
-is evaluated as it is written, so the text has the same operands, and gives the same bits.
+A stand-in has the shape and dtype of its array, and options are passed as they are. So Python decides the conditions,
+unrolls the loops and computes the constants; only operations on arrays become text. A helper in the rule's own package
+runs on stand-ins as well, and is replaced by the operations in it. Any other function becomes a call, without the
+options that have their default. Each text is evaluated for the value of its stand-in, and has the operands of the rule
+in the same order, so it gives the same bits.
 
-A rule raises `NoSource` if it writes into an array, needs a number, or has too much text; then the helper, or the whole
-rule, is called by its name. A condition on numbers in a rule of this package, an edge case, is asserted.
+A rule that writes into an array, or decides by the numbers in one, cannot be read: the helper, or the whole rule, is
+called by its name. In the rules of this package a condition on numbers is an edge case; the program asserts it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import autograd_cnn as ag
 from autograd_cnn.graph.program.expressions import NoSource, index, literal, names_in, numbered, passed, renamed
 
 SHORT = 2  # operations of an expression that is in a variable, and stands inside another nevertheless
-LONGEST = 2_000  # characters of a rule
+LONGEST = 2_000  # characters of a rule; beyond, as with a long loop, it is called by its name
 OPERATORS = {
     "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@",
     "and": "&", "or": "|", "xor": "^", "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "ge": ">=", "gt": ">",
@@ -73,14 +74,14 @@ class Reader:
 
 
 class _Reading:
-    """One run of a rule on stand-ins. `scope` has the values of their names, so that texts can be evaluated."""
+    """One run of a rule on stand-ins; `scope` has their values by name, so that texts can be evaluated."""
 
     def __init__(self, function: Any, values: dict[str, Any], known: Callable[[Any, str], str]) -> None:
         self.function = function
         self.values = values
         self.known = known
         self.package = _package(function)
-        self.lasting = True  # until a number in an array decides something
+        self.lasting = True  # whether it depends on shapes and dtypes only, not on numbers
         self.scope: dict[str, Any] = {"np": np}
         self.stand_ins: dict[str, _StandIn] = {}
         self.modules: dict[int, dict[str, Any]] = {}  # id of a module's globals -> the same with stand-ins
@@ -91,7 +92,7 @@ class _Reading:
         self.variables: dict[str, str] = {}  # identifier -> name in the source
 
     def template(self, given: list[str], buffer: bool) -> tuple[list[str], dict[str, str]] | None:
-        """The lines, and those of their names that are variables."""
+        """The lines, and their variables; None if the rule cannot be read."""
         try:
             names = {n: _StandIn(self, v, n, given=_data(v)) for n, v in self.values.items()}
             arguments = [eval(text, names) for text in given]
@@ -101,7 +102,7 @@ class _Reading:
             return None
         finally:
             self.buffer = None
-            self.stand_ins.clear()  # they, and the helpers in modules, refer to this object
+            self.stand_ins.clear()  # no cycle keeps the arrays alive
             self.modules.clear()
         comment = (inspect.getdoc(self.function) or "").partition("\n\n")[0]
         return [f"# {line}" for line in comment.splitlines()] + self.lines, self.variables
@@ -109,7 +110,7 @@ class _Reading:
     # Functions
 
     def entered(self, function: Any) -> Callable[..., Any]:
-        """`function`, with stand-ins for the functions and modules that it refers to."""
+        """A copy of `function` that finds stand-ins for the functions and modules that it refers to."""
         code, outer = function.__code__, function.__globals__
         if id(outer) not in self.modules:
             self.modules[id(outer)] = {name: self.referred(value, name) for name, value in outer.items()}
@@ -118,7 +119,7 @@ class _Reading:
         return FunctionType(code, self.modules[id(outer)], code.co_name, function.__defaults__, cells)
 
     def referred(self, value: Any, name: str) -> Any:
-        """What the rule gets for the value of a global or enclosing variable."""
+        """The value of a global or enclosing variable as the rule sees it."""
         if isinstance(value, type) or _data(value) or name.startswith("__"):
             return value
         stand_in = _StandIn(self, value, wish=name)
@@ -150,7 +151,7 @@ class _Reading:
         return _StandIn(self, _read_only(value), text=text, given=given)
 
     def name_variables(self) -> None:
-        """Give stand-ins the names of the variables that hold them in the rule."""
+        """Name stand-ins after the local variables of the rule."""
         frame: Any = sys._getframe(1)
         while frame.f_code.co_filename == __file__:
             frame = frame.f_back
@@ -159,7 +160,7 @@ class _Reading:
                 value._wish = name
 
     def spelled(self, value: Any, _: str = "") -> str:
-        """`value` as an expression of names of stand-ins."""
+        """`value` as an expression, with the names of stand-ins."""
         return literal(value, self.name)
 
     def name(self, value: Any) -> str:
@@ -172,7 +173,7 @@ class _Reading:
     # Lines
 
     def write(self, result: str) -> None:
-        """Write the statements and the result; an expression that is used more than once becomes a variable."""
+        """Write the statements and the result."""
         for text in (*self.effects, result):
             self.count(text)
         for text in (*self.asserts, *self.effects, result):
@@ -188,7 +189,7 @@ class _Reading:
                 self.count(self.stand_ins[name]._text)
 
     def written(self, name: str) -> str:
-        """The expression that `name` stands for, or the variable that it is in."""
+        """The expression of a stand-in; one that is used again, or is long and named in the rule, gets a variable."""
         stand_in = self.stand_ins.get(name)
         if stand_in is None or name in self.values:
             return name
@@ -206,8 +207,13 @@ class _Reading:
 
 
 class _StandIn:
-    """Stands for a value in a rule, and writes down what is done with it; `text` is empty for what has a name."""
+    """Stands for a value in a rule, and writes down each operation on it.
 
+    `text` is the expression that made it, of names of other stand-ins; it is empty for arguments and globals. `given`
+    says whether the value depends on the arguments.
+    """
+
+    __slots__ = ("_given", "_name", "_reading", "_text", "_value", "_wish")
     __array_ufunc__ = None  # NumPy's arrays leave operators to this class
     __hash__ = object.__hash__
 
@@ -281,11 +287,11 @@ class _StandIn:
         return (self[i] for i in range(len(self)))
 
     def __array__(self, *_: Any) -> Any:
-        raise NoSource  # for a function that is not a global, or an attribute of one
+        raise NoSource  # a function that no stand-in stands for wants the numbers
 
 
 def _operation(form: str) -> Any:
-    """A method of a stand-in that writes an operator."""
+    """A method of `_StandIn` that writes an operator."""
 
     def method(*operands: Any) -> Any:
         reading = next(o._reading for o in operands if type(o) is _StandIn)
@@ -317,7 +323,7 @@ def _package(value: Any) -> str:
 
 
 def _read_only(value: Any) -> Any:
-    """A view of an array that nothing can write into while a rule is read."""
+    """A view of an array, read-only while a rule runs on it."""
     if _is_array(value):
         value = np.asarray(value).view()
         value.flags.writeable = False

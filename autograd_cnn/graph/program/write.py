@@ -1,15 +1,14 @@
 """Writes the derived backward program: forward lines in the user's names, and the lines of the rules.
 
-A line of the backward pass is the source of a rule, with the arguments of the call in place of its parameters. A rule
-that cannot be read is called by its name.
+A line of the backward pass is the operations of a rule, on the arguments of the call. A rule that cannot be read is
+called by its name.
 
-The program is written by running it. Every line is executed as it is written, on the copied leaves of a trace or on
-the arrays that the tape has saved. Its result decides what the walk would do next: undo broadcasting, convert to a
-dtype, add in place or into a new array. So the program calls the same functions on the same arrays in the same order
-as the walk, and gives the same bits.
+The program is written by running it. Each line is executed once it is written, on the copied leaves of a trace or on
+the arrays that the tape has saved. Its result decides what the walk does next: undo broadcasting, convert to a dtype,
+add in place or into a new array. So the program calls the same functions on the same arrays in the same order as the
+walk, and gives the same bits.
 
-Reads records, and the engine's registry. Earlier programs of the kind: Tangent (derived from source), JAX's
-``make_jaxpr``.
+Reads records, and the engine's registry. Similar programs: Tangent (from source) and JAX's ``make_jaxpr`` (by tracing).
 """
 
 from __future__ import annotations
@@ -106,8 +105,7 @@ class Program:
         TypeError
             If a leaf is unknown, or neither available nor given.
         ValueError
-            If a leaf has not the shape for which the program was written, or numbers for which it asserts something
-            else.
+            If a leaf has another shape than the program was written for, or if an assertion in it fails.
         """
         for name in leaves:
             if name not in self.inputs:
@@ -157,21 +155,21 @@ def source(graph: Graph) -> str:
 
 @contextmanager
 def as_recorded() -> Iterator[None]:
-    """By-products are made only where gradients are wanted; the operations have warned when they were recorded."""
+    """Make by-products, and give no warnings: the operations gave them when they were recorded."""
     with np.errstate(all="ignore"), warnings.catch_warnings(), enable_grad():
         warnings.simplefilter("ignore")
         yield
 
 
 class Author(Namespace):
-    """Writes a program by running it: `scope` has every value and gradient by its identifier when it is done."""
+    """Writes a program by running it; then `scope` has every value and gradient by its identifier."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
         self.reader = Reader(self.scope)
         self.inputs: dict[str, str] = {}  # identifier -> name
-        self.received: set[str] = set()  # gradients that have begun
+        self.received: set[str] = set()  # gradients with a contribution
         self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
         self.lines: list[Line] = []
         self.forward_lines: list[str] = []  # one of every operation
@@ -183,7 +181,7 @@ class Author(Namespace):
     def write(self) -> None:
         """Write both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
-        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # they choose names first
+        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # names go to them first
             if not isinstance(primitive, Checkpoint):
                 self.text(primitive, primitive.name)
         for value in self.initial:
@@ -230,7 +228,7 @@ class Author(Namespace):
     # Names
 
     def name(self, value: Value) -> str:
-        """`value` as an identifier, such that ``g_`` and it can be its gradient."""
+        """The identifier of `value`; with ``g_`` before it, that of its gradient."""
         return self.named(value.id, value.name, "g_")
 
     def gradient(self, value: Value) -> str:
@@ -287,7 +285,7 @@ class Author(Namespace):
         return f"{self.text(primitive, primitive.name)}{raw}({passed(primitive.raw, given, {}, Use, self.text)})"
 
     def recall(self, op: Op, targets: list[str]) -> None:
-        """Take the arrays that the tape has saved, in place of running the line."""
+        """Take the arrays that the tape has saved, since the line cannot run."""
         node = op.call.node
         if node.saved is None:
             raise RuntimeError(
@@ -329,7 +327,7 @@ class Author(Namespace):
         return self.lines[start:]
 
     def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> list[str]:
-        """Statements, and last what `function` returns for the arguments that the walk passes."""
+        """Statements, and last the result of `function` for the arguments that the walk passes."""
         port = next(p for p in positions if p is not None)
         given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
 
@@ -355,7 +353,7 @@ class Author(Namespace):
         return self.text(asked(op, ask, self.graph.values[op.output]), ask)
 
     def receive(self, op: Op, rule: Any, value: Value, text: str, c: Any) -> None:
-        """Fit a contribution to `value` and add it, as the walk does."""
+        """Fit the contribution `c`, written as `text`, to `value`, and add it, as the walk does."""
         if np.shape(c) != value.shape:
             whole, extra = np.asarray(c), np.ndim(c) - len(value.shape)
             axes = tuple(i for i, n in enumerate(whole.shape) if i < extra or value.shape[i - extra] != n)
@@ -413,7 +411,7 @@ class Author(Namespace):
         return run
 
     def walk_inside(self, op: Op, rule: Any, parents: list[Any]) -> None:
-        """The walk inside a checkpoint: gradients of values outside it are summed here first."""
+        """The walk inside a checkpoint; it sums the gradients of values outside on its own first."""
         g, outer = self.gradient(self.graph.values[op.output]), self.inner
         inside: Any = op.call.inside
         self.inner = {v.id: self.named((op.id, v.id), f"g_{v.name}_{op.id}") for v in parents}
