@@ -1,9 +1,8 @@
-"""Variable names of the user, read from the source at the place that a node keeps.
+"""Reads the user's variable names from the source, at the place that a node keeps.
 
 A node keeps a code object and an offset. From Python 3.11 on these give the columns of the expression. Before, they
-give its line, which is enough if the operation stands there once. The file is parsed; the statement around the
-expression has the variable that takes the result, the expression itself the variables that went in. Without source
-there are no names.
+give its line, which is enough if the operation occurs there once. The statement around the expression has the variable
+that takes the result, and the expression itself the variables of its operands. Without source there are no names.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _SYMBOLS: dict[type, str] = {
 
 
 class Site:
-    """One expression that called a primitive: the variable that takes the result, and those that went in.
+    """One expression that called a primitive: the variable that takes the result, and the operands.
 
     `operation` is the name of the function, or the symbol of the operator.
     """
@@ -122,14 +121,9 @@ class Source:
 
 def _taken_apart(node: Any, modules: set[str]) -> tuple[str | None, list[Any], dict[str | None, Any]]:
     """The name or symbol of the operation, its positional operands, its keyword operands."""
-    if isinstance(node, ast.BinOp):
-        return _SYMBOLS.get(type(node.op)), [node.left, node.right], {}
-    if isinstance(node, ast.AugAssign):
-        return _SYMBOLS.get(type(node.op)), [node.target, node.value], {}
-    if isinstance(node, ast.UnaryOp):
-        return _SYMBOLS.get(type(node.op)), [node.operand], {}
-    if isinstance(node, ast.Subscript):
-        return "[]", [node.value, node.slice], {}
+    if not isinstance(node, ast.Call):
+        symbol = "[]" if isinstance(node, ast.Subscript) else _SYMBOLS.get(type(node.op))
+        return symbol, [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)], {}
     arguments = list(takewhile(lambda a: not isinstance(a, ast.Starred), node.args))
     keywords = {k.arg: k.value for k in node.keywords}
     if isinstance(node.func, ast.Attribute):

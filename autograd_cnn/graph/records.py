@@ -22,7 +22,7 @@ from autograd_cnn.graph.renderers import data, load, text
 from autograd_cnn.graph.text import bytes_text, count_text, shape_text
 
 if TYPE_CHECKING:
-    from autograd_cnn.graph.program.write import Program
+    from autograd_cnn.graph.program.program import Program
 
 
 @dataclass(slots=True)
@@ -202,7 +202,7 @@ class Graph:
         return ", ".join(f"{label} {cost}" if self.counted(k) else label for k, label, cost in each)
 
     def program(self) -> Program:
-        """Both passes as code: see `autograd_cnn.graph.program.write.Program`."""
+        """Both passes as code: see `autograd_cnn.graph.program.program.Program`."""
         program: Program = load("program.write:write")(self)
         return program
 

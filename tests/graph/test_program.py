@@ -55,7 +55,7 @@ def test_the_program_of_a_primitive_equals_its_walk(name, dtype):
     for f, leaves in cases(name, dtype):
         weights = np.random.default_rng(1).normal(size=f(*leaves).shape).astype(dtype)
         program = check(lambda *v, f=f, w=weights: ag.sum(f(*v) * w), *leaves)
-        assert "source not available" not in program.source and "rules[" not in program.source
+        assert "rules[" not in program.source
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
@@ -489,21 +489,44 @@ def test_names_that_become_the_same_identifier_stay_apart():
     check(lambda *xs: xs[0] * xs[1] + xs[2] * xs[3] + xs[4], *leaves)
 
 
-# Rules without source
+# Rules without source, and rules that depend on numbers
 
 
-def test_without_source_the_rule_itself_is_called(w):
+def test_a_rule_needs_no_source_and_may_be_a_closure(w):
     scope = {"ag": ag}
-    exec("@ag.primitive\ndef swish3(x):\n    return x * x\nswish3.vjp(x=lambda g, x: g * 2 * x)", scope)
+    text = """
+@ag.primitive
+def swish3(x):
+    return x * x
+
+def times(k):
+    return lambda g, x: g * k * x
+
+swish3.vjp(x=times(2))
+"""
+    exec(text, scope)
     try:
-        source = check(lambda x: ag.sum(scope["swish3"](x)), w("x", 3)).source
-        assert "# swish3: source not available" in source
-        assert "registry['swish3'].rules['x'].function(g_swish3, x)" in source
+        assert "    g_x = g_swish3 * 2 * x\n" in check(lambda x: ag.sum(scope["swish3"](x)), w("x", 3)).source
     finally:
         del registry["swish3"]
 
 
-def test_the_source_of_a_closure_or_a_changed_file_is_not_used(w, tmp_path, monkeypatch):
+def test_a_rule_that_depends_on_numbers_is_called(w, rng):
+    @ag.primitive
+    def bent(x):
+        return x * 2
+
+    bent.vjp(x=lambda g, x: g * 2 if x.min() > 0 else g + g)
+    try:
+        program = check(lambda x: ag.sum(bent(x)), w("x", 3))
+        assert "# bent: the rule itself is called" in program.source
+        assert "registry['bent'].rules['x'].function(g_bent, x)" in program.source
+        program.run(x=np.abs(rng.normal(size=3)))
+    finally:
+        del registry["bent"]
+
+
+def test_the_text_is_that_of_the_rule_that_runs_if_its_file_has_changed(w, tmp_path, monkeypatch):
     path = tmp_path / "my_ops.py"
     text = """
 import autograd_cnn as ag
@@ -512,29 +535,19 @@ import autograd_cnn as ag
 def cubed(x):
     return x**3
 
-@ag.primitive
-def scaled(x):
-    return x * 2
-
-def times(k):
-    return lambda g: g * k
-
-cubed.vjp(x=lambda g, x: g * 3 * x**2); scaled.vjp(x=times(2))
+cubed.vjp(x=lambda g, x: g * 3 * x**2)
 """
     path.write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     import my_ops
 
     try:
-        f = lambda x: ag.sum(my_ops.cubed(x) + my_ops.scaled(x))  # noqa: E731
-        source = check(f, w("x", 3)).source
-        assert "from my_ops import cubed\n" in source and "g_x += g_cubed_2 * 3 * x ** 2" in source
-        assert "scaled.rules['x'].function(g_scaled_2)" in source
         path.write_text(text.replace("g * 3", "g * 4"))
         linecache.checkcache(str(path))
-        assert "cubed.rules['x'].function(g_cubed_2, x)" in check(f, w("x", 3)).source
+        source = check(lambda x: ag.sum(my_ops.cubed(x)), w("x", 3)).source
+        assert "from my_ops import cubed\n" in source and "g_x = g_cubed_2 * 3 * x ** 2" in source
     finally:
-        del sys.modules["my_ops"], registry["cubed"], registry["scaled"]
+        del sys.modules["my_ops"], registry["cubed"]
 
 
 def test_conditions_on_options_and_shapes_are_evaluated(w):
@@ -579,19 +592,18 @@ def _kept_positive(a):
 RULES = [
     (lambda g, n: _twice(g) * n, ["g * 2 * 2"]),
     (lambda g, n: _twice(g + n, times=n + 1), ["(g + 2) * 3"]),
-    (lambda g, x: _scaled(g, x), ["scale = g + 3", "scale_n1_2 = scale * scale", "scale + scale_n1_2"]),
+    (lambda g, x: _scaled(g, x), ["scale = g + 3", "scale + scale * scale"]),
     (
         lambda g, x: _scaled(g * x, x) * len(x.shape),
-        ["scale = g * x + 3", "scale_n1_2 = scale * scale", "(scale + scale_n1_2) * 2"],
+        ["scale = g * x + 3", "(scale + scale * scale) * 2"],
     ),
     (lambda g: _twice(g, 1) + np.sum(_twice(g), axis=0), ["g * 1 + np.sum(g * 2, axis=0)"]),
     (
         lambda g, n: _scaled(g * n, g) + _cubed(g + n),
-        ["scale = g * 2 + 3", "scale_n1_2 = scale * scale", "a = g + 2", "scale + scale_n1_2 + a * a * a"],
+        ["scale = g * 2 + 3", "a = g + 2", "scale + scale * scale + a * a * a"],
     ),
-    (lambda g, n: _pairs([g], (1, 2)) if n > 1 else g, ["pairs([g], (1, 2))"]),
-    (lambda g: _kept_positive(g), ["g if g.min() > 0 else g * 0"]),
-    (lambda g: g * 2 if g.min() > 0 else g, ["g * 2 if g.min() > 0 else g"]),
+    (lambda g, n: _pairs([g], (1, 2)) if n > 1 else g, ["g * 3"]),
+    (lambda g: _kept_positive(g), ["kept_positive(g)"]),
     (
         lambda g, x: g * (ag.sum(g, -1, True) + ag.sum(x, axis=None)),
         ["g * (ag.sum(g, axis=-1, keepdims=True) + ag.sum(x))"],
@@ -599,9 +611,9 @@ RULES = [
     (lambda g, x, n: g[tuple(slice(n) if i else slice(None) for i in range(x.ndim))] * 1, ["g[:, :2] * 1"]),
     (lambda g, x: g.astype(x.dtype) * x.dtype.type(2), ["g.astype(np.float64) * np.float64(2.0)"]),
     (lambda g, x: g * np.asarray(x) * isinstance(g, np.ndarray), ["g * x * True"]),
-    (lambda g, n: g * (1 / 3) * (n / 4), ["g * (1 / 3) * 0.5"]),
+    (lambda g, n: g * (1 / 3) * (n / 4), ["g * 0.3333333333333333 * 0.5"]),
     (lambda g, n: g * sum(i * n for i in range(n)), ["g * 2"]),
-    (lambda g, x: g * sum(i * x for i in range(2)), ["g * sum((i * x for i in range(2)))"]),
+    (lambda g, x: g * sum(i * x for i in range(2)), ["g * (0 + 0 * x + 1 * x)"]),
 ]
 
 
@@ -659,6 +671,12 @@ def _scattered(g, x):
     return h + x.sum()
 
 
+def _shape_that_is_set(g, x):
+    h = g * x
+    h.shape = (2, 3)
+    return h.reshape(3, 2)
+
+
 def _result_that_changes(g, x):
     first = np.multiply(g, x, out=np.empty_like(g))
     second = np.add(first, 1, out=first)
@@ -674,7 +692,7 @@ def _names_that_change_places(g, x):
 
 @pytest.mark.parametrize(
     "rule",
-    [_list_that_grows, _array_that_changes, _item_that_is_set, _scattered, _result_that_changes,
+    [_list_that_grows, _array_that_changes, _item_that_is_set, _scattered, _shape_that_is_set, _result_that_changes,
      _names_that_change_places],
     ids=lambda rule: rule.__name__,
 )  # fmt: skip
@@ -739,7 +757,7 @@ def test_a_rule_is_read_again_if_numbers_determine_a_shape(w):
     try:
         x = ag.Tensor([1.0, -1.0, 2.0], requires_grad=True, name="x")
         source = check(lambda x: ag.sum(counted(counted(x) - 1.5)), x).source
-        assert "large_n1 = x[x > 0]\n    g_x = g_counted * 2\n" in source and "g_subtract = g_counted_2 * 1\n" in source
+        assert "    g_x = g_counted * 2\n" in source and "g_subtract = g_counted_2 * 1\n" in source
     finally:
         del registry["counted"]
 
@@ -765,7 +783,7 @@ def test_conditions_of_a_def_are_evaluated_and_its_docstring_is_a_comment(w):
     several.vjp(x=rule)
     try:
         source = check(lambda x: ag.sum(several(x)), w("x", 3, 2)).source
-        assert "    # Twice or thrice.\n    g_n1 = g_several * 2\n    g_x = g_n1 * 2\n" in source
+        assert "    # Twice or thrice.\n    g_x = g_several * 2 * 2\n" in source
     finally:
         del registry["several"]
 

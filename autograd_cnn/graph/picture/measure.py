@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.graph.program.listing import rms
-from autograd_cnn.graph.program.write import Author, as_recorded, every
+from autograd_cnn.graph.program.program import as_recorded
+from autograd_cnn.graph.program.write import Author, every
 from autograd_cnn.graph.records import Graph, Op, Use, Value
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.graph.program.sources import Rewriter, parsed
+from autograd_cnn.graph.program.expressions import Rewriter, parsed
 from autograd_cnn.graph.program.write import Author
 from autograd_cnn.graph.records import Op
 

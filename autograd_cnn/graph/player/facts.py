@@ -16,9 +16,10 @@ import numpy as np
 
 from autograd_cnn.graph.player.broken import trial
 from autograd_cnn.graph.player.looks import look, share
+from autograd_cnn.graph.program.expressions import renamed
 from autograd_cnn.graph.program.listing import Line, rms, shown
-from autograd_cnn.graph.program.sources import renamed
-from autograd_cnn.graph.program.write import Author, as_recorded
+from autograd_cnn.graph.program.program import as_recorded
+from autograd_cnn.graph.program.write import Author
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import bytes_text, clip, count_text, listed, plain, shape_text
 

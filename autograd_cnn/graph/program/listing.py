@@ -18,7 +18,7 @@ Line = tuple[str, "float | None"]  # text, and the rms of its contribution
 
 
 def shown(lines: list[Line]) -> list[Line]:
-    """The lines that compute something, without assertions."""
+    """The lines without assertions."""
     return [line for line in lines if not line[0].startswith("assert ")]
 
 
@@ -29,7 +29,7 @@ def rms(array: Any) -> float:
 
 
 def listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: str) -> str:
-    """Both columns; the right one is read up, except for wrapped lines, which are bracketed and read down."""
+    """Both columns. The right one is read up; a wrapped line in it is bracketed, and read down."""
     digits = len(str(len(graph.ops))) + 1
     rows, wrapped = [], False
     for i, (op, line, lines) in enumerate(zip(graph.ops, forward, backward, strict=True), 1):

@@ -14,13 +14,13 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.registry import registry
-from autograd_cnn.graph.program.sources import NoSource, literal
+from autograd_cnn.graph.program.expressions import NoSource
 
 LONGEST = 40  # characters of an identifier
 
 
 class Namespace:
-    """Gives every thing an identifier of its own; the lines of the program run in `scope`."""
+    """Gives each thing an identifier of its own; the lines of the program run in `scope`."""
 
     def __init__(self) -> None:
         self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
@@ -29,7 +29,7 @@ class Namespace:
         self.scope: dict[str, Any] = {"np": np, "ag": ag}
 
     def named(self, key: Any, wish: str, companion: str = "") -> str:
-        """The identifier of `key`, as like `wish` as possible; free, and so is `companion` followed by it."""
+        """The identifier of `key`: `wish`, or as near to it as is free, with and without `companion` before it."""
         if key not in self.names:
             layer = re.match(r"\d+\.", wish)
             wish = re.sub(r"\W", "_", unicodedata.normalize("NFKC", wish))[:LONGEST]
@@ -43,9 +43,7 @@ class Namespace:
         return self.names[key]
 
     def known(self, thing: Any, wish: str) -> str:
-        """An expression for a function, module or constant; it is imported if need be."""
-        if not callable(thing) and not isinstance(thing, ModuleType):
-            return literal(thing)
+        """An expression for a function, class or module, imported if necessary."""
         name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
         for module, short in ((ag, "ag"), (np, "np")):
             if thing is module or vars(module).get(name) is thing:

@@ -1,11 +1,13 @@
-"""Reads a derivative rule for one call: its own source, with the arguments of the call in place of its parameters.
+"""Reads a derivative rule for one call: runs it on stand-ins for the arrays, which write down the operations.
 
-Options, shapes and dtypes are known before any array is. An expression of these alone becomes its value, a condition
-on these alone the branch that is taken. A call of a helper in the rule's own package becomes what the helper returns;
-any other call loses the options that have their default. The rest stays as it is written, operand for operand, so that
-it gives the same bits.
+A stand-in has the shape and dtype of its array, and options are passed as they are. So Python decides the conditions,
+unrolls the loops and computes the constants; only operations on arrays become text. A helper in the rule's own package
+runs on stand-ins as well, and is replaced by the operations in it. Any other function becomes a call, without the
+options that have their default. Each text is evaluated for the value of its stand-in, and has the operands of the rule
+in the same order, so it gives the same bits.
 
-A loop, or a condition on numbers, raises `NoSource`; then the helper, or the whole rule, is called by its name.
+A rule that writes into an array, or decides by the numbers in one, cannot be read: the helper, or the whole rule, is
+called by its name. In the rules of this package a condition on numbers is an edge case; the program asserts it.
 """
 
 from __future__ import annotations
@@ -13,19 +15,23 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
-import warnings
-from collections.abc import Callable
-from contextlib import suppress
-from types import FunctionType, ModuleType
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.graph.program.sources import NoSource, Rewriter, literal, numbered, parsed, renamed, source
-from autograd_cnn.graph.text import spelled as between
+from autograd_cnn.graph.program.expressions import NoSource, index, literal, names_in, numbered, passed, renamed
 
-SHORT = 2  # operations of an expression that stands inside another, not on a line of its own
+SHORT = 2  # operations of an expression that is in a variable, and stands inside another nevertheless
+LONGEST = 2_000  # characters of a rule; beyond, as with a long loop, it is called by its name
+OPERATORS = {
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@",
+    "and": "&", "or": "|", "xor": "^", "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "ge": ">=", "gt": ">",
+}  # fmt: skip
 
 
 class Reader:
@@ -39,7 +45,12 @@ class Reader:
         self.templates: dict[Any, tuple[list[str], dict[str, str]] | None] = {}
 
     def read(
-        self, function: Any, given: list[str], known: Callable[[Any, str], str], local: Callable[[str, str], str]
+        self,
+        function: Any,
+        given: list[str],
+        known: Callable[[Any, str], str],
+        local: Callable[[str, str], str],
+        buffer: bool,
     ) -> list[str]:
         """The first paragraph of the docstring of `function` as comments, its statements, and last its result.
 
@@ -52,8 +63,8 @@ class Reader:
         key = id(function), *given, *((v.shape, v.dtype) if _is_array(v) else id(v) for v in values.values())
         template = self.templates.get(key)
         if key not in self.templates:
-            reading = _Reading(known, values)
-            template = reading.texts(function, given)
+            reading = _Reading(function, values, known)
+            template = reading.template(given, buffer)
             if reading.lasting:
                 self.templates[key] = template
         if template is None:
@@ -62,310 +73,259 @@ class Reader:
         return [text if text[0] == "#" else renamed(text, lambda name: new.get(name, name)) for text in template[0]]
 
 
-class _Known(ast.Name):
-    """A name for a known value, `decided` by the call; otherwise `wish` is its name in the source."""
+class _Reading:
+    """One run of a rule on stand-ins; `scope` has their values by name, so that texts can be evaluated."""
 
-    value: Any
-    wish: str
-    decided: bool
-
-
-class _Renaming(Rewriter):
-    """Puts nodes in place of names."""
-
-    def __init__(self, new: dict[str, Any]) -> None:
-        self.new = new
-
-    def visit_Name(self, node: ast.Name) -> Any:
-        return self.new.get(node.id, node)
-
-    visit__Known = visit_Name
-
-
-class _Reading(Rewriter):
-    """Reads one rule, and its helpers in turn. `scope` has a value for every name, so that parts can be evaluated."""
-
-    def __init__(self, known: Callable[[Any, str], str], scope: dict[str, Any]) -> None:
+    def __init__(self, function: Any, values: dict[str, Any], known: Callable[[Any, str], str]) -> None:
+        self.function = function
+        self.values = values
         self.known = known
-        self.scope = scope
-        self.given = set(scope)
-        self.lasting = True  # until a number in an array decides something
-        self.statements: list[Any] = []
+        self.package = _package(function)
+        self.lasting = True  # whether it depends on shapes and dtypes only, not on numbers
+        self.scope: dict[str, Any] = {"np": np}
+        self.stand_ins: dict[str, _StandIn] = {}
+        self.modules: dict[int, dict[str, Any]] = {}  # id of a module's globals -> the same with stand-ins
+        self.asserts: list[str] = []
+        self.effects: list[str] = []  # statements that add to the buffer of a rule
+        self.uses: Counter[str] = Counter()
+        self.lines: list[str] = []
         self.variables: dict[str, str] = {}  # identifier -> name in the source
-        self.spare: list[str] = []  # parameters, and variables of ours: users may write into theirs
-        self.function: Any = None
-        self.names: dict[str, Any] = {}  # what the parameters and variables of the function stand for
 
-    def texts(self, function: Any, given: list[str]) -> tuple[list[str], dict[str, str]] | None:
-        """The lines, and those of their names that are variables."""
+    def template(self, given: list[str], buffer: bool) -> tuple[list[str], dict[str, str]] | None:
+        """The lines, and their variables; None if the rule cannot be read."""
         try:
-            lines = self.merged(self.result(function, [self.argument(parsed(text)) for text in given]))
-            known = [n for line in lines for n in ast.walk(line) if isinstance(n, _Known)]
-            spelling = _Renaming({n.id: parsed(self.known(n.value, n.wish)) for n in known})
-        except NoSource:
+            names = {n: _StandIn(self, v, n, given=_data(v)) for n, v in self.values.items()}
+            arguments = [eval(text, names) for text in given]
+            self.buffer = arguments[0] if buffer else None
+            self.write(self.spelled(self.entered(self.function)(*arguments)))
+        except Exception:  # also of an operation that a stand-in does not have
             return None
-        comment = inspect.getdoc(function) if function.__name__ != "<lambda>" else None
-        texts = [f"# {line}" for line in (comment or "").partition("\n\n")[0].splitlines()]
-        texts += [ast.unparse(ast.fix_missing_locations(spelling.visit(line))) for line in lines]
-        return texts, {v: name for v, name in self.variables.items() if any(v in text for text in texts)}
-
-    def argument(self, node: Any) -> Any:
-        modules = all(isinstance(self.scope[name.id], ModuleType) for name in _free(node))
-        return self.put(self.value(node)) if modules else node
-
-    def merged(self, result: Any) -> list[Any]:
-        """The statements and the result, without the spare variables that are short and used once."""
-        lines = [*self.statements, result]
-        nodes = [n for line in lines for n in ast.walk(line)]
-        if any(isinstance(n, (ast.Expr, ast.AugAssign)) or getattr(n, "arg", "") == "out" for n in nodes):
-            return lines  # it may write into a variable
-        for variable in self.spare:
-            made = next((n for n in lines if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == variable), None)
-            others = [line for line in lines if line is not made]
-            nodes = [n for line in others if not isinstance(line, ast.Assert) for n in ast.walk(line)]
-            uses = sum(isinstance(n, ast.Name) and n.id == variable for n in nodes)
-            if made and uses < 2:
-                operations = sum(isinstance(n, (ast.Call, ast.BinOp, ast.Compare)) for n in ast.walk(made.value))
-                if not uses or operations <= SHORT or getattr(others[-1], "id", None) == variable:
-                    lines = list(map(_Renaming({variable: made.value}).visit, others))
-        return lines
-
-    # Values
-
-    def put(self, value: Any, wish: str = "", decided: bool = True) -> _Known:
-        node = _Known(f"{len(self.scope)} known", ast.Load())  # no identifier, so no other name is equal
-        self.scope[node.id] = node.value = value
-        node.wish, node.decided = wish, decided
-        return node
-
-    def value(self, node: Any) -> Any:
-        return eval(compile(ast.fix_missing_locations(ast.Expression(node)), "<rule>", "eval"), self.scope)
-
-    def array(self, node: Any) -> Any:
-        """The array that a name stands for; None for anything else."""
-        value = self.scope.get(node.id) if type(node) is ast.Name else None
-        return value if _is_array(value) else None
-
-    def is_known(self, node: Any) -> bool:
-        return all(isinstance(name, _Known) for name in _free(node))
-
-    def folded(self, node: Any) -> Any:
-        """The value of `node` where it is known, and more than a constant of the source."""
-        if not isinstance(node, ast.Name) and self.is_known(node) and any(name.decided for name in _free(node)):
-            with suppress(Exception), warnings.catch_warnings():  # of a branch that is not taken: ``len(None)``
-                warnings.simplefilter("ignore")
-                literal(value := self.value(node))
-                return self.put(value)
-        return node
-
-    def holds(self, test: Any) -> bool:
-        """Whether a condition holds. A condition on numbers, an edge case in a rule of ours, is asserted."""
-        holds = bool(self.value(test))
-        if not self.is_known(test):
-            if _package(self.function) != ag.__name__:
-                raise NoSource
-            self.lasting = False
-            self.statements.append(ast.Assert(test if holds else ast.UnaryOp(ast.Not(), test)))
-        return holds
+        finally:
+            self.buffer = None
+            self.stand_ins.clear()  # no cycle keeps the arrays alive
+            self.modules.clear()
+        comment = (inspect.getdoc(self.function) or "").partition("\n\n")[0]
+        return [f"# {line}" for line in comment.splitlines()] + self.lines, self.variables
 
     # Functions
 
-    def result(self, function: Any, given: list[Any]) -> Any:
-        """What `function` returns for these nodes; its statements are added to the others."""
-        node, outer, start = source(function), (self.function, self.names), len(self.statements)
-        parameters = [a.arg for a in node.args.args]
-        if len(parameters) != len(given) or node.args.vararg or node.args.kwonlyargs:
-            raise NoSource
-        self.function, self.names = function, dict(zip(parameters, given, strict=True))
-        try:
-            for name in parameters if outer[0] else ():
-                self.bind(name, self.names[name], spare=True)
-            if isinstance(node, ast.Lambda):
-                return self.visit(node.body)
-            return self.run(node.body[ast.get_docstring(node) is not None :]) or ast.Constant(None)
-        except Exception as error:  # also of a part that is evaluated
-            del self.statements[start:]
-            raise NoSource from error
-        finally:
-            self.function, self.names = outer
+    def entered(self, function: Any) -> Callable[..., Any]:
+        """A copy of `function` that finds stand-ins for the functions and modules that it refers to."""
+        code, outer = function.__code__, function.__globals__
+        if id(outer) not in self.modules:
+            self.modules[id(outer)] = {name: self.referred(value, name) for name, value in outer.items()}
+        inner = zip(code.co_freevars, function.__closure__ or (), strict=True)
+        cells = tuple(CellType(self.referred(cell.cell_contents, name)) for name, cell in inner)
+        return FunctionType(code, self.modules[id(outer)], code.co_name, function.__defaults__, cells)
 
-    def bind(self, name: str, node: Any, spare: bool) -> None:
-        """Let `name` stand for `node`, by a variable if that is more than a name."""
-        parts = node.elts if isinstance(node, ast.Tuple) else [node]  # a list may be changed
-        if not all(isinstance(part, (ast.Name, ast.Constant, ast.Starred)) for part in parts):
-            variable = self.variable(name)
-            self.spare += [variable.id] if spare else []
-            self.scope[variable.id] = self.value(node)
-            self.statements.append(ast.Assign([ast.Name(variable.id, ast.Store())], node))
-            node = variable
-        self.names[name] = node
+    def referred(self, value: Any, name: str) -> Any:
+        """The value of a global or enclosing variable as the rule sees it."""
+        if isinstance(value, type) or _data(value) or name.startswith("__"):
+            return value
+        stand_in = _StandIn(self, value, wish=name)
+        if not isinstance(value, FunctionType) or _package(value) != self.package:
+            return stand_in
 
-    def variable(self, name: str) -> ast.Name:
-        variable = f"_{name}_{[*self.variables.values()].count(name)}"
-        self.variables[variable] = name
-        return ast.Name(variable, ast.Load())
+        def helper(*args: Any, **options: Any) -> Any:
+            asserts = len(self.asserts)
+            try:
+                return self.entered(value)(*args, **options)
+            except Exception:
+                del self.asserts[asserts:]
+                return stand_in(*args, **options)
 
-    def run(self, body: list[Any]) -> Any:
-        """The value that is returned; None at the end of `body`."""
-        for statement in body:
-            result = None
-            if isinstance(statement, ast.Return):
-                result = self.visit(statement.value or ast.Constant(None))
-            elif isinstance(statement, ast.If):
-                result = self.run(statement.body if self.holds(self.visit(statement.test)) else statement.orelse)
-            elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-                self.assign(statement.targets[0], self.visit(statement.value))
-            elif isinstance(statement, (ast.AugAssign, ast.Expr)):
-                self.change(statement, self.visit(statement.value))
-            else:
-                raise NoSource
-            if result is not None:
-                return result
-        return None
-
-    def assign(self, target: Any, value: Any) -> None:
-        if isinstance(target, ast.Name):
-            self.bind(target.id, value, spare=_package(self.function) == ag.__name__)
-            return
-        parts = map(self.put, value.value) if isinstance(value, _Known) else value.elts
-        for part, v in zip(target.elts, parts, strict=True):
-            self.assign(part, v)
-
-    def change(self, statement: Any, value: Any) -> None:
-        """A statement that may write into an array."""
-        target = self.visit(statement.target) if isinstance(statement, ast.AugAssign) else None
-        if isinstance(target, _Known):
-            self.assign(statement.target, self.folded(ast.BinOp(target, statement.op, value)))
-        elif isinstance(target, ast.Subscript):
-            self.statements.append(ast.AugAssign(target, statement.op, value))
-        elif target or any(isinstance(n, ast.List) for n in ast.walk(value)):  # it may change a variable or a list
-            raise NoSource
-        elif not self.is_known(value):
-            self.statements.append(ast.Expr(value))
+        return helper
 
     # Expressions
 
-    def visit(self, node: Any) -> Any:
-        if isinstance(node, (ast.Lambda, ast.NamedExpr, ast.JoinedStr)):
+    def evaluated(self, text: str) -> Any:
+        """The value of `text`, or a stand-in if it is an array or function, or depends on what is given."""
+        value = eval(text, self.scope)
+        self.name_variables()
+        parts = [self.stand_ins[name] for name in names_in(text) if name in self.stand_ins]
+        given = any(part._given for part in parts)
+        if value is None and given:
+            raise NoSource  # it may have written into something
+        if isinstance(value, type) or (_data(value) and not given and not isinstance(value, np.ndarray)):
+            return value
+        return _StandIn(self, _read_only(value), text=text, given=given)
+
+    def name_variables(self) -> None:
+        """Name stand-ins after the local variables of the rule."""
+        frame: Any = sys._getframe(1)
+        while frame.f_code.co_filename == __file__:
+            frame = frame.f_back
+        for name, value in frame.f_locals.items():
+            if type(value) is _StandIn and not value._wish:
+                value._wish = name
+
+    def spelled(self, value: Any, _: str = "") -> str:
+        """`value` as an expression, with the names of stand-ins."""
+        return literal(value, self.name)
+
+    def name(self, value: Any) -> str:
+        if type(value) is not _StandIn:
+            if _data(value):
+                raise NoSource
+            value = _StandIn(self, value, wish="function")
+        return str(value._name)
+
+    # Lines
+
+    def write(self, result: str) -> None:
+        """Write the statements and the result."""
+        for text in (*self.effects, result):
+            self.count(text)
+        for text in (*self.asserts, *self.effects, result):
+            self.lines.append(renamed(text, self.written))
+        self.lines = [ast.unparse(ast.parse(line)) for line in self.lines]
+        if sum(map(len, self.lines)) > LONGEST:
             raise NoSource
-        made = super().visit(node)
-        return self.folded(made) if isinstance(made, ast.expr) else made
 
-    def visit_Name(self, node: ast.Name) -> Any:
-        if node.id in self.names:
-            found = self.names[node.id]
-            return ast.Name(found.id, node.ctx) if type(found) is ast.Name else found
-        return self.put({**vars(builtins), **self.function.__globals__}[node.id], node.id, decided=False)
+    def count(self, text: str) -> None:
+        for name in names_in(text):
+            self.uses[name] += 1
+            if self.uses[name] == 1 and name in self.stand_ins:
+                self.count(self.stand_ins[name]._text)
 
-    def visit_IfExp(self, node: ast.IfExp) -> Any:
-        test, before = self.visit(node.test), len(self.statements)
-        with suppress(NoSource, NameError):
-            return self.visit(node.body if self.holds(test) else node.orelse)
-        made = ast.IfExp(test, self.visit(node.body), self.visit(node.orelse))
-        if len(self.statements) > before:  # they would be executed for both
+    def written(self, name: str) -> str:
+        """The expression of a stand-in; one that is used again, or is long and named in the rule, gets a variable."""
+        stand_in = self.stand_ins.get(name)
+        if stand_in is None or name in self.values:
+            return name
+        if not stand_in._text:
+            return self.known(stand_in._value, stand_in._wish)
+        text = renamed(stand_in._text, self.written)
+        short = self.uses[name] < 2 and (not stand_in._wish or text.count("(") <= SHORT)
+        if short or text in self.variables:
+            return text
+        wish = stand_in._wish or "part"
+        stand_in._text = variable = f"_{wish}_{[*self.variables.values()].count(wish)}"
+        self.variables[variable] = wish
+        self.lines.append(f"{variable} = {text}")
+        return variable
+
+
+class _StandIn:
+    """Stands for a value in a rule, and writes down each operation on it.
+
+    `text` is the expression that made it, of names of other stand-ins; it is empty for arguments and globals. `given`
+    says whether the value depends on the arguments.
+    """
+
+    __slots__ = ("_given", "_name", "_reading", "_text", "_value", "_wish")
+    __array_ufunc__ = None  # NumPy's arrays leave operators to this class
+    __hash__ = object.__hash__
+
+    def __init__(
+        self, reading: _Reading, value: Any, name: str = "", text: str = "", wish: str = "", given: bool = False
+    ) -> None:
+        self._reading = reading
+        self._value = value
+        self._name = name or f"_v{len(reading.stand_ins)}"
+        self._text = text
+        self._wish = wish
+        self._given = given
+        reading.stand_ins[self._name] = self
+        reading.scope[self._name] = value
+
+    @property  # type: ignore[misc]  # for `isinstance`
+    def __class__(self) -> Any:
+        return np.ndarray if _is_array(self._value) else _StandIn
+
+    def __getattr__(self, name: str) -> Any:
+        reading, value = self._reading, getattr(self._value, name)
+        if isinstance(self._value, ModuleType) and (hasattr(value, "raw") or _package(self._value) == reading.package):
+            return _StandIn(reading, value, wish=name)
+        if name in ("shape", "ndim", "size", "dtype") and _is_array(self._value):
+            reading.lasting &= not (self._given and self._text)
+            return value
+        return reading.evaluated(f"{self._name}.{name}")
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        reading, stand_ins = self._reading, [a for a in args if type(a) is _StandIn]
+        if "out" in options:
             raise NoSource
-        return made
-
-    def visit_ListComp(self, node: Any) -> Any:
-        before, names = self.names, [n for n in ast.walk(node) if isinstance(n, ast.Name)]
-        self.names = before | {n.id: self.variable(n.id) for n in names if isinstance(n.ctx, ast.Store)}
-        made = self.generic_visit(node)
-        self.names = before
-        return made
-
-    visit_GeneratorExp = visit_SetComp = visit_DictComp = visit_ListComp
-
-    def visit_Attribute(self, node: ast.Attribute) -> Any:
-        of = self.visit(node.value)
-        if isinstance(of, _Known) and isinstance(of.value, ModuleType):
-            part = getattr(of.value, node.attr)
-            if hasattr(part, "raw") or of.value.__name__.startswith(f"{_package(self.function)}."):
-                return self.put(part, node.attr, decided=False)
-        elif node.attr in ("shape", "ndim", "size", "dtype") and (array := self.array(of)) is not None:
-            self.lasting &= of.id in self.given
-            return self.put(getattr(array, node.attr))
-        return ast.Attribute(of, node.attr, node.ctx)
-
-    def visit_Subscript(self, node: ast.Subscript) -> Any:
-        of, index = self.visit(node.value), self.visit(node.slice)
-        if isinstance(of, (ast.List, ast.Tuple)):  # of arrays
-            found = self.value(ast.Subscript(self.put(of.elts), index, ast.Load()))
-            return type(of)(found, ast.Load()) if isinstance(found, list) else found
-        if isinstance(index, _Known) and index.value and isinstance(index.value, (slice, tuple)):
-            parts = index.value if isinstance(index.value, tuple) else [index.value]
-            index = parsed(f"_[{', '.join(map(between, parts))}]").slice
-        return ast.Subscript(of, index, node.ctx)
-
-    def visit_Tuple(self, node: Any) -> Any:
-        return type(node)(self.flat(node.elts), node.ctx)
-
-    visit_List = visit_Tuple
-
-    def flat(self, nodes: list[Any]) -> list[Any]:
-        """These, visited; a starred list element by element where its length is known."""
-        found: list[Any] = []
-        for node in map(self.visit, nodes):
-            inner = node.value if isinstance(node, ast.Starred) else None
-            if isinstance(inner, (ast.List, ast.Tuple)):
-                found += inner.elts
-            elif isinstance(inner, _Known):
-                found += map(self.put, inner.value)
-            else:
-                found.append(node)
-        return found
-
-    def visit_Call(self, node: ast.Call) -> Any:
-        keywords = [ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords]
-        call = ast.Call(self.visit(node.func), self.flat(node.args), keywords)
-        if self.is_known(call) or not self.is_known(call.func):
-            return call
-        function, args = self.value(call.func), call.args
-        if function is isinstance and self.array(args[0]) is not None:
-            return self.put(issubclass(np.ndarray, self.value(args[1])))
-        if function is np.asarray and self.array(args[0]) is not None and len(args) == 1 and not keywords:
+        if self._value is np.asarray and len(args) == len(stand_ins) == 1 and _is_array(args[0]._value) and not options:
             return args[0]
-        raw = getattr(function, "raw", function)
-        if not isinstance(raw, FunctionType) or any(isinstance(a, ast.Starred) for a in args):
-            return call
-        given = inspect.signature(raw).bind(*args, **{str(k.arg): k.value for k in keywords})
-        if raw is function and _package(function) == _package(self.function):
-            with suppress(NoSource):
-                given.apply_defaults()
-                nodes = [a if isinstance(a, ast.AST) else self.put(a) for a in given.arguments.values()]
-                return self.result(function, nodes)
-        if len(args) == 2 and getattr(function, "symbol", "") in [*"+-*/"]:
-            return ast.BinOp(args[0], parsed(f"_ {function.symbol} _").op, args[1])
-        return self.plain(call, given)
+        if len(args) == 2 and stand_ins and getattr(self._value, "symbol", "") in ("+", "-", "*", "/"):
+            return _operation(f"({{}} {self._value.symbol} {{}})")(*args)
+        given = passed(getattr(self._value, "raw", self._value), args, options, _StandIn, reading.spelled)
+        text = f"{self._name}({given})"
+        if any(a is reading.buffer for a in stand_ins):
+            return reading.effects.append(text)
+        return reading.evaluated(text)
 
-    def plain(self, call: ast.Call, given: inspect.BoundArguments) -> ast.Call:
-        """`call` with options by name, and only those that differ from the default."""
-        parameters, args, keywords = given.signature.parameters, [], []
-        if any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in parameters.values()):
-            return call
-        for name, node in given.arguments.items():
-            default = parameters[name].default
-            if default is inspect.Parameter.empty and node in call.args:
-                args.append(node)
-            elif isinstance(node, ast.expr) and not (self.is_known(node) and repr(self.value(node)) == repr(default)):
-                keywords.append(ast.keyword(name, node))
-        return ast.Call(call.func, args, keywords)
+    def __getitem__(self, key: Any) -> Any:
+        return self._reading.evaluated(f"{self._name}[{index(key, self._reading.name)}]")
+
+    def __iadd__(self, other: Any) -> Any:
+        reading = self._reading
+        if reading.buffer is None or not self._text.startswith(f"{reading.buffer._name}["):
+            raise NoSource
+        reading.effects.append(f"{self._text} += {reading.spelled(other)}")
+        return reading.effects
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if value is not self._reading.effects:  # which `__iadd__` has just returned
+            raise NoSource
+
+    def __bool__(self) -> bool:
+        reading, holds = self._reading, bool(self._value)
+        if self._given:
+            if reading.package != ag.__name__:
+                raise NoSource
+            reading.lasting = False
+            reading.asserts.append(f"assert {'' if holds else 'not '}{self._name}")
+        return holds
+
+    def __len__(self) -> int:
+        self._reading.lasting &= not (self._given and self._text)
+        return len(self._value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, *_: Any) -> Any:
+        raise NoSource  # a function that no stand-in stands for wants the numbers
 
 
-def _free(node: Any) -> list[Any]:
-    """The names in `node` but for the variables of comprehensions."""
-    names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
-    bound = {n.id for n in names if isinstance(n.ctx, ast.Store)}
-    return [n for n in names if n.id not in bound]
+def _operation(form: str) -> Any:
+    """A method of `_StandIn` that writes an operator."""
+
+    def method(*operands: Any) -> Any:
+        reading = next(o._reading for o in operands if type(o) is _StandIn)
+        return reading.evaluated(form.format(*map(reading.spelled, operands)))
+
+    return method
 
 
-def _package(function: Any) -> str:
-    return str(function.__module__).partition(".")[0]
+def _refused(*_: Any) -> Any:
+    raise NoSource
+
+
+for _name, _symbol in OPERATORS.items():
+    setattr(_StandIn, f"__{_name}__", _operation(f"({{}} {_symbol} {{}})"))
+    setattr(_StandIn, f"__r{_name}__", _operation(f"({{1}} {_symbol} {{0}})"))
+    if not hasattr(_StandIn, f"__i{_name}__"):
+        setattr(_StandIn, f"__i{_name}__", _refused)
+for _name, _form in {"neg": "(-{})", "invert": "(~{})", "abs": "abs({})"}.items():
+    setattr(_StandIn, f"__{_name}__", _operation(_form))
+
+
+def _data(value: Any) -> bool:
+    """Whether `value` is no function, class or module."""
+    return not hasattr(value, "__name__")
+
+
+def _package(value: Any) -> str:
+    return str(getattr(value, "__module__", None) or value.__name__).partition(".")[0]
 
 
 def _read_only(value: Any) -> Any:
-    """A view of an array that nothing can write into while parts are evaluated."""
-    if isinstance(value, np.ndarray):
-        value = value.view()
+    """A view of an array, read-only while a rule runs on it."""
+    if _is_array(value):
+        value = np.asarray(value).view()
         value.flags.writeable = False
     return value
 

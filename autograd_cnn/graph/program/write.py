@@ -1,148 +1,37 @@
 """Writes the derived backward program: forward lines in the user's names, and the lines of the rules.
 
-A line of the backward pass is the source of a rule, with the arguments of the call in place of its parameters. A rule
-that cannot be read is called by its name.
+A line of the backward pass is the operations of a rule, on the arguments of the call. A rule that cannot be read is
+called by its name.
 
-The program is written by running it. Every line is executed as it is written, on the copied leaves of a trace or on
-the arrays that the tape has saved. Its result decides what the walk would do next: undo broadcasting, convert to a
-dtype, add in place or into a new array. So the program calls the same functions on the same arrays in the same order
-as the walk, and gives the same bits.
+The program is written by running it. Each line is executed once it is written, on the copied leaves of a trace or on
+the arrays that the tape has saved. Its result decides what the walk does next: undo broadcasting, convert to a dtype,
+add in place or into a new array. So the program calls the same functions on the same arrays in the same order as the
+walk, and gives the same bits.
 
-Reads records, and the engine's registry. Earlier programs of the kind: Tangent (derived from source), JAX's
-``make_jaxpr``.
+Reads records, and the engine's registry. Similar programs: Tangent (from source) and JAX's ``make_jaxpr`` (by tracing).
 """
 
 from __future__ import annotations
 
 import copy
 import textwrap
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.checkpoint import Checkpoint
 from autograd_cnn.engine.fitting import unbroadcast
-from autograd_cnn.engine.mode import enable_grad
-from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.graph.program.expressions import NoSource, index, literal, passed, tidy
 from autograd_cnn.graph.program.listing import Line, listing, rms
 from autograd_cnn.graph.program.namespace import Namespace
+from autograd_cnn.graph.program.program import Program, as_recorded
 from autograd_cnn.graph.program.read import Reader
-from autograd_cnn.graph.program.sources import NoSource, literal, sequence, tidy
 from autograd_cnn.graph.records import Graph, Op, Use, Value
 from autograd_cnn.graph.text import clip
-from autograd_cnn.graph.text import spelled as between
 
 OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy has short cuts for some exponents, which np.power has not
-
-
-@dataclass(slots=True, repr=False, eq=False)
-class Program:
-    """A forward and a backward pass as code; made by `Graph.program`.
-
-    ``print`` shows them side by side: the left column is read down, the right one up.
-
-    Attributes
-    ----------
-    source : str
-        A module with one function, ``step(leaf, ...)``, which returns the result and a dict of gradients by name.
-    inputs : list of str
-        The names of the arrays with which the program begins, in the order of ``step``'s parameters.
-    leaves : dict of str to ndarray
-        Copies of these arrays, as far as they are available: after `trace` all of them.
-    shapes : dict of str to tuple
-        Their shapes, which are fixed: they are part of the text.
-
-    Examples
-    --------
-    >>> import autograd_cnn as ag
-    >>> def f(x, y):
-    ...     h = x * y
-    ...     return ag.sin(h) + x
-    >>> program = ag.trace(f, 2.0, 3.0).program()
-    >>> print(program.source.partition("def ")[2])
-    step(x, y):
-        h = x * y
-        sin = ag.sin(h)
-        loss = sin + x
-    <BLANKLINE>
-        g_loss = np.ones_like(loss)
-        g_sin = g_loss
-        g_x = g_loss
-        g_h = g_sin * ag.cos(h)
-        g_x = g_x + g_h * y
-        g_y = g_h * x
-        return loss, {"x": g_x, "y": g_y}
-    <BLANKLINE>
-    >>> loss, gradients = program.run(y=0.0)
-    >>> gradients["x"], gradients["y"]
-    (array(1.), array(2.))
-    """
-
-    source: str
-    listing: str
-    inputs: list[str]
-    leaves: dict[str, Any]
-    shapes: dict[str, tuple[int, ...]]
-
-    def run(self, **leaves: Any) -> tuple[Any, dict[str, np.ndarray]]:
-        """Execute the program.
-
-        Parameters
-        ----------
-        **leaves : array_like
-            Arrays by name, in place of `leaves`.
-
-        Returns
-        -------
-        loss : ndarray or number
-        gradients : dict of str to ndarray
-            By the name of the leaf.
-
-        Raises
-        ------
-        TypeError
-            If a leaf is unknown, or neither available nor given.
-        ValueError
-            If a leaf has not the shape for which the program was written, or numbers for which it asserts something
-            else.
-        """
-        for name in leaves:
-            if name not in self.inputs:
-                raise TypeError(f"program: has no {clip(name)}. It begins with {', '.join(map(clip, self.inputs))}")
-        given = {**self.leaves, **leaves}
-        missing = [clip(name) for name in self.inputs if name not in given]
-        if missing:
-            cure = f"run({missing[0]}=array) takes it; of what goes in, ag.trace(f, ...) keeps copies"
-            raise TypeError(f"program: {', '.join(missing)} not at hand. {cure}")
-        arrays = {name: _plain(given[name]) for name in self.inputs}
-        for name, shape in self.shapes.items():
-            if np.shape(arrays[name]) != shape:
-                cure = "Its lines are for these shapes: ag.trace(f, ...) with yours writes others"
-                raise ValueError(f"program: {clip(name)} is {np.shape(arrays[name])}, was {shape}. {cure}")
-        namespace: dict[str, Any] = {}
-        exec(compile(self.source, "<program>", "exec", optimize=0), namespace)  # python -O keeps asserts
-        try:
-            with as_recorded():
-                result, gradients = namespace["step"](*arrays.values())
-        except AssertionError as error:
-            cure = "ag.trace(f, ...) with yours writes another"
-            raise ValueError(f"program: it asserts what does not hold for these leaves. {cure}") from error
-        return result, {name: np.asarray(g) for name, g in gradients.items()}
-
-    def __str__(self) -> str:
-        return self.listing
-
-    def __repr__(self) -> str:
-        lines = self.listing.splitlines()
-        return "\n".join(lines if len(lines) <= 42 else [*lines[:20], f"... {len(lines) - 40} lines", *lines[-20:]])
-
-
-def _plain(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else np.asarray(value) if isinstance(value, (float, list)) else value
 
 
 def write(graph: Graph) -> Program:
@@ -156,23 +45,15 @@ def source(graph: Graph) -> str:
     return write(graph).source
 
 
-@contextmanager
-def as_recorded() -> Iterator[None]:
-    """By-products are made only where gradients are wanted; the operations have warned when they were recorded."""
-    with np.errstate(all="ignore"), warnings.catch_warnings(), enable_grad():
-        warnings.simplefilter("ignore")
-        yield
-
-
 class Author(Namespace):
-    """Writes a program by running it: `scope` has every value and gradient by its identifier when it is done."""
+    """Writes a program by running it; then `scope` has every value and gradient by its identifier."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
         self.reader = Reader(self.scope)
         self.inputs: dict[str, str] = {}  # identifier -> name
-        self.received: set[str] = set()  # gradients that have begun
+        self.received: set[str] = set()  # gradients with a contribution
         self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
         self.lines: list[Line] = []
         self.forward_lines: list[str] = []  # one of every operation
@@ -184,7 +65,7 @@ class Author(Namespace):
     def write(self) -> None:
         """Write both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
-        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # they choose names first
+        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # names go to them first
             if not isinstance(primitive, Checkpoint):
                 self.text(primitive, primitive.name)
         for value in self.initial:
@@ -231,7 +112,7 @@ class Author(Namespace):
     # Names
 
     def name(self, value: Value) -> str:
-        """`value` as an identifier, such that ``g_`` and it can be its gradient."""
+        """The identifier of `value`; with ``g_`` before it, that of its gradient."""
         return self.named(value.id, value.name, "g_")
 
     def gradient(self, value: Value) -> str:
@@ -239,17 +120,18 @@ class Author(Namespace):
 
     def text(self, value: Any, wish: str) -> str:
         """An argument as an expression; an object that has none becomes an input of the program."""
-        if isinstance(value, Use):
-            cast = ".item()" if value.cast == "item" else f".astype(np.{value.cast})" if value.cast else ""
-            return self.name(value.value) + cast
-        try:
-            return self.known(value, wish)
-        except NoSource:
-            if isinstance(value, tuple):
-                return sequence(value, (self.text(v, wish) for v in value))
-            name = self.named(id(value), wish)
-            self.inputs[name], self.scope[name] = wish, value
+
+        def other(part: Any) -> str:
+            if isinstance(part, Use):
+                cast = ".item()" if part.cast == "item" else f".astype(np.{part.cast})" if part.cast else ""
+                return self.name(part.value) + cast
+            with suppress(NoSource):
+                return self.known(part, wish)
+            name = self.named(id(part), wish)
+            self.inputs[name], self.scope[name] = wish, part
             return name
+
+        return literal(value, other)
 
     # Forward
 
@@ -278,29 +160,16 @@ class Author(Namespace):
         """The call as a user would write it: operators; options by name, and only if they differ from the default."""
         primitive, arguments = op.call.primitive, op.call.arguments
         texts = [self.text(a, n) for a, n in zip(arguments, op.ports, strict=True)]
-        symbol = primitive.symbol
-        if symbol in OPERATORS:
-            return f"({texts[0]}) {symbol} ({texts[1]})" if len(texts) == 2 else f"{symbol}({texts[0]})"
-        if symbol == "[]":
-            parts = arguments[1] if isinstance(arguments[1], tuple) and arguments[1] else arguments[1:]
-            slices = [between(p) if isinstance(p, slice) else self.text(p, "index") for p in parts]
-            return f"{texts[0]}[{', '.join(slices)}]"
-        given, by_name = [], False
-        for name in primitive.parameters:
-            ports = [p for p, n in enumerate(op.ports) if n == name]
-            if name == primitive.sequence:
-                given += [texts[p] for p in ports] if primitive.variadic else [sequence([], (texts[p] for p in ports))]
-                continue
-            value, text = arguments[ports[0]], texts[ports[0]]
-            option = name in primitive.defaults and not isinstance(value, Use)
-            by_name = by_name or option
-            if not option or repr(value) != repr(primitive.defaults[name]):
-                given.append(f"{name}={text}" if by_name else text)
+        if primitive.symbol in OPERATORS:
+            return f"({texts[0]}) {primitive.symbol} ({texts[1]})" if texts[1:] else f"{primitive.symbol}({texts[0]})"
+        if primitive.symbol == "[]":
+            return f"{texts[0]}[{index(arguments[1], lambda part: self.text(part, 'index'))}]"
         raw = ".raw" if op.byproducts and op.call.steps else ""  # which only rules want
-        return f"{self.text(primitive, primitive.name)}{raw}({', '.join(given)})"
+        given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
+        return f"{self.text(primitive, primitive.name)}{raw}({passed(primitive.raw, given, {}, Use, self.text)})"
 
     def recall(self, op: Op, targets: list[str]) -> None:
-        """Take the arrays that the tape has saved, in place of running the line."""
+        """Take the arrays that the tape has saved, since the line cannot run."""
         node = op.call.node
         if node.saved is None:
             raise RuntimeError(
@@ -330,9 +199,9 @@ class Author(Namespace):
             elif buffer in self.received and _ours(self.scope[buffer]):
                 self.into(op, rule, parents[0], self.rule(op, rule, rule.into, positions, buffer))
             else:
-                *statements, text = self.rule(op, rule, rule.function, positions)
-                run = self.compiled([*statements, text])
+                *statements, text = texts = self.rule(op, rule, rule.function, positions)
                 self.lines += [(statement, None) for statement in statements]
+                run = self.compiled(texts)
                 result = run()
                 self.ran(op, rule, run)
                 if rule.joint:
@@ -342,7 +211,7 @@ class Author(Namespace):
         return self.lines[start:]
 
     def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> list[str]:
-        """Statements, and last what `function` returns for the arguments that the walk passes."""
+        """Statements, and last the result of `function` for the arguments that the walk passes."""
         port = next(p for p in positions if p is not None)
         given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
 
@@ -350,30 +219,25 @@ class Author(Namespace):
             return self.named((op.id, identifier), f"{name.lstrip('_')}_{op.id}")
 
         with suppress(NoSource):
-            return self.reader.read(function, given, self.known, local)
+            return self.reader.read(function, given, self.known, local, bool(buffer))
         try:
             called = self.known(function, "rule")
         except NoSource:
             called = f"{self.text(op.call.primitive, op.name)}.rules[{rule.inputs[0]!r}]"
             called += ".into" if buffer else ".function"
-            self.lines.append((f"# {op.name}: source not available", None))
+            self.lines.append((f"# {op.name}: the rule itself is called", None))
         return [tidy(f"{called}({', '.join(given)})")]
 
     def asked(self, op: Op, ask: str, port: int) -> str:
         """The expression for what a rule asks for by the name `ask`."""
-        several = op.call.primitive.sequence
         if ask == "position":
-            return repr(port - op.ports.index(several))
+            return repr(port - op.ports.index(op.call.primitive.sequence))
         if ask in op.byproducts:
             return self.names[op.id, ask]
-        given = [*zip(op.ports, op.call.arguments, strict=True), ("out", Use(self.graph.values[op.output], ""))]
-        texts = [self.text(a, ask) for name, a in given if name == ask] or [
-            literal(a.value.shape if isinstance(a, Use) else np.shape(a)) for name, a in given if f"{name}_shape" == ask
-        ]
-        return sequence([], texts) if several and ask in (several, f"{several}_shape") else texts[0]
+        return self.text(asked(op, ask, self.graph.values[op.output]), ask)
 
     def receive(self, op: Op, rule: Any, value: Value, text: str, c: Any) -> None:
-        """Fit a contribution to `value` and add it, as the walk does."""
+        """Fit the contribution `c`, written as `text`, to `value`, and add it, as the walk does."""
         if np.shape(c) != value.shape:
             whole, extra = np.asarray(c), np.ndim(c) - len(value.shape)
             axes = tuple(i for i, n in enumerate(whole.shape) if i < extra or value.shape[i - extra] != n)
@@ -431,7 +295,7 @@ class Author(Namespace):
         return run
 
     def walk_inside(self, op: Op, rule: Any, parents: list[Any]) -> None:
-        """The walk inside a checkpoint: gradients of values outside it are summed here first."""
+        """The walk inside a checkpoint; it sums the gradients of values outside on its own first."""
         g, outer = self.gradient(self.graph.values[op.output]), self.inner
         inside: Any = op.call.inside
         self.inner = {v.id: self.named((op.id, v.id), f"g_{v.name}_{op.id}") for v in parents}
@@ -451,12 +315,11 @@ class Author(Namespace):
 
     def compiled(self, texts: list[str]) -> Callable[[], Any]:
         """A function that runs the lines and returns the value of the last."""
-        *statements, result = texts
-        first, last = compile("\n".join(statements), "<program>", "exec"), compile(result, "<program>", "eval")
+        code = compile("\n".join([*texts[:-1], f"_ = {texts[-1]}"]), "<program>", "exec")
 
         def run() -> Any:
-            exec(first, self.scope)
-            return eval(last, self.scope)
+            exec(code, self.scope)
+            return self.scope.pop("_")
 
         return run
 
@@ -474,6 +337,15 @@ def every(ops: list[Op]) -> Iterator[Op]:
     for op in ops:
         yield op
         yield from every(op.call.inside.ops if op.call.inside else [])
+
+
+def asked(op: Op, ask: str, out: Value) -> Any:
+    """The argument of `op` that `ask` names, or its shape; of a sequence input a list."""
+    given = [*zip(op.ports, op.call.arguments, strict=True), ("out", Use(out, ""))]
+    found = [a for name, a in given if name == ask] or [
+        a.value.shape if isinstance(a, Use) else np.shape(a) for name, a in given if f"{name}_shape" == ask
+    ]
+    return found if ask.removesuffix("_shape") == op.call.primitive.sequence else found[0]
 
 
 def _ours(array: Any) -> bool:

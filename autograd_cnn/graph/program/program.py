@@ -1,0 +1,128 @@
+"""A derived program: its text, and the arrays that it begins with."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.mode import enable_grad
+from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.graph.text import clip
+
+
+@dataclass(slots=True, repr=False, eq=False)
+class Program:
+    """A forward and a backward pass as code; made by `Graph.program`.
+
+    ``print`` shows them side by side: the left column is read down, the right one up.
+
+    Attributes
+    ----------
+    source : str
+        A module with one function, ``step(leaf, ...)``, which returns the result and a dict of gradients by name.
+    inputs : list of str
+        The names of the arrays with which the program begins, in the order of ``step``'s parameters.
+    leaves : dict of str to ndarray
+        Copies of these arrays, as far as they are available: after `trace` all of them.
+    shapes : dict of str to tuple
+        Their shapes, which are fixed: they are part of the text.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> def f(x, y):
+    ...     h = x * y
+    ...     return ag.sin(h) + x
+    >>> program = ag.trace(f, 2.0, 3.0).program()
+    >>> print(program.source.partition("def ")[2])
+    step(x, y):
+        h = x * y
+        sin = ag.sin(h)
+        loss = sin + x
+    <BLANKLINE>
+        g_loss = np.ones_like(loss)
+        g_sin = g_loss
+        g_x = g_loss
+        g_h = g_sin * ag.cos(h)
+        g_x = g_x + g_h * y
+        g_y = g_h * x
+        return loss, {"x": g_x, "y": g_y}
+    <BLANKLINE>
+    >>> loss, gradients = program.run(y=0.0)
+    >>> gradients["x"], gradients["y"]
+    (array(1.), array(2.))
+    """
+
+    source: str
+    listing: str
+    inputs: list[str]
+    leaves: dict[str, Any]
+    shapes: dict[str, tuple[int, ...]]
+
+    def run(self, **leaves: Any) -> tuple[Any, dict[str, np.ndarray]]:
+        """Execute the program.
+
+        Parameters
+        ----------
+        **leaves : array_like
+            Arrays by name, in place of `leaves`.
+
+        Returns
+        -------
+        loss : ndarray or number
+        gradients : dict of str to ndarray
+            By the name of the leaf.
+
+        Raises
+        ------
+        TypeError
+            If a leaf is unknown, or neither available nor given.
+        ValueError
+            If a leaf has another shape than the program was written for, or if an assertion in it fails.
+        """
+        for name in leaves:
+            if name not in self.inputs:
+                raise TypeError(f"program: has no {clip(name)}. It begins with {', '.join(map(clip, self.inputs))}")
+        given = {**self.leaves, **leaves}
+        missing = [clip(name) for name in self.inputs if name not in given]
+        if missing:
+            cure = f"run({missing[0]}=array) takes it; of what goes in, ag.trace(f, ...) keeps copies"
+            raise TypeError(f"program: {', '.join(missing)} not at hand. {cure}")
+        arrays = {name: _array(given[name]) for name in self.inputs}
+        for name, shape in self.shapes.items():
+            if np.shape(arrays[name]) != shape:
+                cure = "Its lines are for these shapes: ag.trace(f, ...) with yours writes others"
+                raise ValueError(f"program: {clip(name)} is {np.shape(arrays[name])}, was {shape}. {cure}")
+        namespace: dict[str, Any] = {}
+        exec(compile(self.source, "<program>", "exec", optimize=0), namespace)  # python -O keeps asserts
+        try:
+            with as_recorded():
+                result, gradients = namespace["step"](*arrays.values())
+        except AssertionError as error:
+            cure = "ag.trace(f, ...) with yours writes another"
+            raise ValueError(f"program: it asserts what does not hold for these leaves. {cure}") from error
+        return result, {name: np.asarray(g) for name, g in gradients.items()}
+
+    def __str__(self) -> str:
+        return self.listing
+
+    def __repr__(self) -> str:
+        lines = self.listing.splitlines()
+        return "\n".join(lines if len(lines) <= 42 else [*lines[:20], f"... {len(lines) - 40} lines", *lines[-20:]])
+
+
+def _array(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, (float, list)) else plain(value)
+
+
+@contextmanager
+def as_recorded() -> Iterator[None]:
+    """Make by-products, and give no warnings: the operations gave them when they were recorded."""
+    with np.errstate(all="ignore"), warnings.catch_warnings(), enable_grad():
+        warnings.simplefilter("ignore")
+        yield
