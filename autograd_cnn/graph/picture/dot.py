@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from autograd_cnn.graph.picture.ladder import ladder
 from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture, Wire, wide
-from autograd_cnn.graph.picture.svg import FONT_DOT, FRAME, LINES, PAPER, light, shaft
+from autograd_cnn.graph.picture.styles import FONT, LIGHT, fill, shaft
 from autograd_cnn.graph.records import Graph
 from autograd_cnn.graph.text import clip
 
@@ -26,7 +26,7 @@ def dot(graph: Graph, depth: int | None = None, overlay: str | None = None) -> s
 
 def _dot(picture: Picture, notes: bool = False) -> str:
     """With `notes`, headings, forks and sums, which are no part of the graph, are nodes too."""
-    font = f'fontname="{FONT_DOT}", fontsize'
+    font = f'fontname="{FONT}", fontsize'
     width, height = _n(picture.width), _n(-picture.height)
     lines = [
         "digraph tape {",
@@ -74,22 +74,20 @@ def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[s
 
 
 def _cluster(i: int, frame: Box) -> str:
-    left, top = frame.x - frame.width / 2, frame.y - frame.height / 2
-    ends = f"{_at(left, top + frame.height)},{_at(left + frame.width, top)}"
-    name = _at(left + 8 + wide(frame.text, SMALL) / 2, top + 9)
+    ends = f"{_at(frame.left, frame.top + frame.height)},{_at(frame.left + frame.width, frame.top)}"
+    name = _at(frame.left + 8 + wide(frame.text, SMALL) / 2, frame.top + 9)
     return (
         f'subgraph "cluster_{i}" {{\nlabel={_quoted(frame.text)}; labeljust=l; style=rounded; '
-        f'color="{FRAME[0]}"; fontsize={SMALL}; bb="{ends}"; lp="{name}";'
+        f'color="{LIGHT["frame"]}"; fontsize={SMALL}; bb="{ends}"; lp="{name}";'
     )
 
 
 def _node(box: Box) -> str:
-    fill, line = light(box)
     style = "filled" + ",rounded" * (box.kind not in ("input", "loss", "result")) + ",dashed" * box.back
     border = 8 if box.kind == "loss" else 0  # Graphviz draws the second border outside
     parts = [
         f"label={_quoted(f'{box.text} {box.beside}'.strip(), box.below)}",
-        f'shape=box, style="{style}", fillcolor="{fill}", color="{line}"',
+        f'shape=box, style="{style}", fillcolor="{LIGHT[fill(box)]}", color="{LIGHT[box.kind + "_line"]}"',
         f'pos="{_at(box.x, box.y)}", width={_n((box.width - border) / 72)}, height={_n((box.height - border) / 72)}',
         f"tooltip={_quoted(clip(box.title, 400))}",
         *["peripheries=2"] * bool(border),
@@ -98,9 +96,9 @@ def _node(box: Box) -> str:
 
 
 def _notes(picture: Picture) -> Iterator[str]:
-    page, fork, line = PAPER[0][0], LINES["forward"][0], LINES["backward"][0]
-    point = f'label="", shape=point, width=0.07, color="{fork}"'
-    plus = f'label="+", shape=circle, width=0.12, height=0.12, style=filled, fillcolor="{page}", color="{line}"'
+    colours = f'fillcolor="{LIGHT["page"]}", color="{LIGHT["backward"]}"'
+    plus = f'label="+", shape=circle, width=0.12, height=0.12, style=filled, {colours}'
+    point = f'label="", shape=point, width=0.07, color="{LIGHT["forward"]}"'
     for i, (x, heading) in enumerate(picture.headings):
         yield f'"heading_{i}" [label={_quoted(heading)}, shape=plaintext, fixedsize=shape, pos="{_at(x, 45)}"];'
     for i, (x, y, summed) in enumerate(picture.marks):
@@ -111,7 +109,7 @@ def _edge(wire: Wire) -> str:
     line, head = shaft(wire)
     tip = f"e,{_at(*head[0])} " if head else ""
     curve = [line[0]] + [p for a, b in pairwise(line) for p in (a, b, b)]  # straight Béziers
-    parts = [f'style={_STYLES[wire.kind]}, color="{LINES[wire.kind][0]}"']
+    parts = [f'style={_STYLES[wire.kind]}, color="{LIGHT[wire.kind]}"']
     parts.append(f'pos="{tip}{" ".join(_at(*point) for point in curve)}"')
     parts += ["dir=none"] * (not wire.arrow)
     if wire.label:

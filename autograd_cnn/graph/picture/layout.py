@@ -56,6 +56,19 @@ class Box:
     width: float = 0
     height: float = 0
 
+    @property
+    def left(self) -> float:
+        return self.x - self.width / 2
+
+    @property
+    def top(self) -> float:
+        return self.y - self.height / 2
+
+    @property
+    def radius(self) -> float:
+        """That of the corners."""
+        return {"parameter": self.height / 2, "op": 6, "rule": 6, "frame": 8}.get(self.kind, 0)
+
 
 @dataclass(slots=True)
 class Wire:
