@@ -11,7 +11,6 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 
 from autograd_cnn.graph.picture.fold import LIMIT, Frame, View, within
 from autograd_cnn.graph.records import Graph, Op, Value
@@ -111,7 +110,9 @@ class _Row:
     frame: int = -1
     starts: int = 0
     ends: int = 0
+    top: float = 0
     y: float = 0
+    bottom: float = 0
     left: Box = field(init=False)
     right: Box | None = None
     kept: tuple[str, str] = ("", "")  # short, whole
@@ -133,14 +134,6 @@ class _Row:
     @property
     def height(self) -> float:
         return max(HEIGHT, SLOT * (len(self.slots) + len(self.outputs) - 2) + 8)
-
-    @property
-    def top(self) -> float:
-        return self.y - self.height / 2
-
-    @property
-    def bottom(self) -> float:
-        return self.y + self.height / 2
 
     def slot(self, i: int) -> float:
         """Height of the i-th wire on the outer side: inputs, then outputs."""
@@ -172,8 +165,8 @@ class _Ladder:
         used = Counter(v for op in whole.ops for _, v in op.inputs)
         self.chips = {v.id: self._chip(v, used[v.id]) for v in {v.id: v for _, _, v in self.leaves}.values()}
         skips = [(v.id, row, port) for row, port, v in uses if v.id in self.made]
-        self.last = {v: (row.index, port) for v, row, port in skips}
-        self.last_back = {v: (row.index, port) for v, row, port in skips if row.learns(port)}
+        self.last = {(v, False): (row.index, port) for v, row, port in skips}
+        self.last |= {(v, True): (row.index, port) for v, row, port in skips if row.learns(port)}
         self.lanes = self._lanes()
         self.unlabelled = {(op.output, back) for op in self.graph.ops[:-1] for back in (False, True)}
         for row in self.rows:
@@ -219,13 +212,11 @@ class _Ladder:
     def _lanes(self) -> dict[str, int]:
         """Give every value that skips rows a lane, which is free again below its last use."""
         lanes: dict[str, int] = {}
-        free: list[int] = []
-        busy: list[tuple[int, int]] = []
-        for value in sorted(self.last, key=lambda v: self.made[v].index):
-            while busy and busy[0][0] <= self.made[value].index:
-                heappush(free, heappop(busy)[1])
-            lanes[value] = heappop(free) if free else len(busy)
-            heappush(busy, (self.last[value][0], lanes[value]))
+        ends: list[int] = []  # the row of the last use, by lane
+        for value in sorted(dict.fromkeys(v for v, _ in self.last), key=lambda v: self.made[v].index):
+            begin, (end, _) = self.made[value].index, self.last[value, False]
+            lanes[value] = next((lane for lane, row in enumerate(ends) if row <= begin), len(ends))
+            ends[lanes[value] : lanes[value] + 1] = [end]
         return lanes
 
     # Texts of the boxes
@@ -320,7 +311,8 @@ class _Ladder:
         """Place the rows from the top down, and the frames around them."""
         bottom = MARGIN + TEXT + 14.0 - GAP + (SMALL + 6 if self.backward else 0)
         for row in self.rows:
-            row.y = bottom + GAP + ABOVE * row.starts + row.height / 2
+            row.top = bottom + GAP + ABOVE * row.starts
+            row.y, row.bottom = row.top + row.height / 2, row.top + row.height
             bottom = row.bottom + BELOW * row.ends
         self.picture.height = bottom + MARGIN
         for level, box, rows in self.frames:
@@ -372,18 +364,17 @@ class _Ladder:
         below, x = self.rows[above.index + 1], self.left - 14 - LANE * self.lanes[value.id]
         out, turn = self.spine - 8 * max(0, len(below.straight) - 1), above.bottom + TURN
 
-        def route(farthest: bool, straight: bool) -> Route:
+        def route(back: bool) -> Route:
             end = [(x, y), (self.left, y)]
-            if not farthest:
+            if self.last.get((value.id, back)) != (row.index, port):
                 return end, True
             if side := above.outputs.index(value.id):
                 leaves = above.slot(len(above.slots) + side - 1)
                 return [(self.left, leaves), (x, leaves), *end], False
-            return [(out, above.bottom)] * (not straight) + [(out, turn), (x, turn), *end], straight
+            forks = any(not back or below.learns(port) for port in below.straight)
+            return [(out, above.bottom)] * (not forks) + [(out, turn), (x, turn), *end], forks
 
-        there = route(self.last[value.id] == (row.index, port), bool(below.straight))
-        back = route(self.last_back.get(value.id) == (row.index, port), any(map(below.learns, below.straight)))
-        self._edge(above.ids, row, port, value, there, back)
+        self._edge(above.ids, row, port, value, route(False), route(True))
 
     def _edge(self, tail: tuple[str, str], row: _Row, port: int, value: Value, there: Route, back: Route) -> None:
         """Draw an edge down and, if a rule runs, the mirror image of `back` up: from a fork, to a sum."""
