@@ -1,7 +1,8 @@
 """The ladder as Graphviz text, and as PNG and PDF, drawn by Graphviz or, if that is missing, by matplotlib.
 
-The text has the positions of the ladder, which ``layout=nop2`` tells Graphviz to keep: its own layout would tangle
-edges that skip rows. Without that line `dot` lays out the same graph anew. Every edge is an edge of the text.
+The text has the positions of the ladder, which Graphviz keeps because of ``layout=nop2``: its own layout would
+tangle edges that skip rows. Without that line `dot` lays out the same graph anew. Every edge of the graph is an edge of
+the text.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def dot(graph: Graph, depth: int | None = None, overlay: str | None = None) -> s
 
 
 def _dot(picture: Picture, notes: bool = False) -> str:
-    """With `notes`, headings, forks and sums, which are no part of the graph, are nodes too."""
+    """`picture` as DOT. With `notes`, nodes that are not part of the graph draw the headings, forks and sums."""
     font = f'fontname="{FONT}", fontsize'
     width, height = _n(picture.width), _n(-picture.height)
     lines = [
@@ -47,7 +48,7 @@ def _n(value: float) -> str:
 
 
 def _at(*point: float) -> str:
-    """A position; Graphviz counts upwards, so that the page lies below 0."""
+    """A position, with y upwards and the page below 0."""
     return f"{_n(point[0])},{_n(-point[1])}"
 
 
@@ -58,7 +59,7 @@ def _quoted(*texts: str) -> str:
 
 
 def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[str], str], end: str) -> Iterator[str]:
-    """Lines that put boxes into their frames, and frames into frames."""
+    """Lines that nest the boxes, by `name`, and the frames, from `begin` to `end`."""
     inside: dict[int, list[str]] = {}
     for box in picture.boxes:
         inside.setdefault(box.frame, []).append(name(box.id))

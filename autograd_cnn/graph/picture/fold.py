@@ -1,9 +1,9 @@
-"""Folding: a shorter graph for one that is too long to read, in which an operation may stand for many.
+"""Folding: shortens a graph that is too long to read, so that one operation may stand for many.
 
 The operations of one scope are a group. So are operations that recur with a period, from the same lines with the same
 shapes and the same wiring: the rounds of a loop, the blocks of one class. A group is open, with a frame, or closed, as
 one row. `depth` is the number of levels that are open. Of repeated rounds only the first is drawn, until all levels are
-open. Reads records, gives records.
+open. Reads records, returns records.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _alike(rounds: Iterable[Items]) -> list[Items]:
 
 
 class _Folder:
-    """From groups to a graph and its frames."""
+    """Builds the folded graph and its frames from groups."""
 
     def __init__(self, graph: Graph, items: Items, depth: int, all_at: int) -> None:
         self.graph = graph
@@ -268,7 +268,7 @@ class _Folder:
         return value
 
     def open(self, op: Op) -> Op:
-        """`op` with edges from the values that are drawn; edges of several values that are drawn as one become one."""
+        """Connect `op` to the values that are drawn, with one edge for each."""
         first: dict[str, str] = {}
         inputs = [(port, value) for port, v in op.inputs if first.setdefault(value := self.drawn(v), v) == v]
         if differ := self.differ.get(op.id):
@@ -302,7 +302,7 @@ class _Folder:
         )  # fmt: skip
 
     def merged(self, outside: list[str], learnt: set[str], role: str, most: int, key: str) -> list[str]:
-        """`outside` with its parameters, or its other leaves, as one value `key` if there are more than `most`."""
+        """Replace the parameters in `outside`, or its other leaves, by the value `key` if they are more than `most`."""
         leaves = [self.values[v] for v in outside if v not in self.made]
         several = {v.id: v for v in leaves if (v.role == "parameter") == (role == "parameter")}
         if len(several) <= most:

@@ -16,14 +16,7 @@ from autograd_cnn.graph.records import Graph
 
 LIMIT = 400  # edges: Mermaid itself refuses more than 500
 _ARROWS = {"forward": "-->", "backward": "-.->", "kept": "-.-"}
-_SHAPES = {
-    "input": ("[", "]"),
-    "parameter": ("([", "])"),
-    "op": ("(", ")"),
-    "rule": ("(", ")"),
-    "loss": ("[[", "]]"),
-    "result": ("[", "]"),
-}
+_SHAPES = {"input": "[ ]", "parameter": "([ ])", "op": "( )", "rule": "( )", "loss": "[[ ]]", "result": "[ ]"}
 
 
 def mermaid(graph: Graph, depth: int | None = None) -> str:
@@ -47,7 +40,7 @@ def mermaid(graph: Graph, depth: int | None = None) -> str:
 
 
 def _node(box: Box) -> str:
-    left, right = _SHAPES[box.kind]
+    left, right = _SHAPES[box.kind].split()
     text = _quoted(f"{box.text} {box.beside}".strip(), box.below)
     return f"{box.id}{left}{text}{right}:::{box.kind}{'back' * box.back}"
 

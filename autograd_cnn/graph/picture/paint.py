@@ -62,11 +62,8 @@ def paint(picture: Picture, suffix: str) -> bytes:
 
 
 def _shape(box: Box, inside: str, line: str, inset: float = 0) -> FancyBboxPatch:
-    style: dict[str, Any] = {
-        "boxstyle": f"round,pad=0,rounding_size={box.radius}" if box.radius else "square,pad=0",
-        "facecolor": inside,
-        "edgecolor": LIGHT[line],
-        "linestyle": _DASHES["backward"] if box.back else "solid",
-    }
-    corner = box.left + inset, box.top + inset
-    return FancyBboxPatch(corner, box.width - 2 * inset, box.height - 2 * inset, linewidth=1, **style)
+    corner, size = (box.left + inset, box.top + inset), (box.width - 2 * inset, box.height - 2 * inset)
+    shape = f"round,pad=0,rounding_size={box.radius}" if box.radius else "square,pad=0"
+    dashes = _DASHES["backward"] if box.back else "solid"
+    style: dict[str, Any] = {"boxstyle": shape, "facecolor": inside, "edgecolor": LIGHT[line], "linestyle": dashes}
+    return FancyBboxPatch(corner, *size, linewidth=1, **style)

@@ -1,7 +1,7 @@
-"""The ladder as SVG: one page for light and dark, which loads nothing.
+"""The ladder as SVG: one document for light and dark pages, which loads nothing.
 
-Styles apply to this picture only, by an id made from its content: two pictures in one notebook do not mix. Names from
-the user are escaped, and characters that XML cannot hold are spelled out.
+Every rule of its style begins with an id made from its content, so that two pictures in one notebook do not mix. Names
+from the user are escaped, and characters that XML cannot hold are spelled out.
 """
 
 from __future__ import annotations
