@@ -1,8 +1,8 @@
 """A recorded computation as plain records, which every renderer reads.
 
 Records hold text and numbers; only a `Call`, for the program, holds arrays and functions. Ids are ranks: operations
-``n1...`` in order of birth, values ``t1...`` in order of first use. Files have their base name. So the same run gives
-the same bytes. A fact that is unknown is absent, never 0. Edges are a list: ``x * x`` has two. Nothing here imports the
+``n1...`` in order of birth, values ``t1...`` in order of first use. Files have their base name, so that the same run
+writes the same bytes. Unknown facts are absent, never 0. Edges are a list: ``x * x`` has two. Nothing here imports the
 engine, and `renderers` loads a renderer when it is called.
 """
 
@@ -67,7 +67,7 @@ class Scope:
 
 @dataclass(slots=True)
 class Rule:
-    """A derivative rule: the inputs it serves, and the parameters it has beside `g`."""
+    """A derivative rule: the inputs whose gradients it computes, and its parameters other than `g`."""
 
     inputs: tuple[str, ...]
     asks: tuple[str, ...]
@@ -185,7 +185,7 @@ class Graph:
         return [k for k in op.kept or () if k.first is None and self.counted(k)]
 
     def kept(self, op: Op, names: Mapping[str, str] = MappingProxyType({})) -> str:
-        """Name the arrays that `op` keeps, with their bytes; after the walk without. `names` are shorter, by value."""
+        """Name the arrays that `op` keeps, with their bytes until they are freed; `names` are shorter, by value."""
 
         def name(value: str) -> str:
             return names.get(value, self.values[value].name)
@@ -277,10 +277,7 @@ class Graph:
         ImportError
             For ``.png`` and ``.pdf`` if both Graphviz and matplotlib are missing.
         """
-        options = {"depth": depth, "overlay": overlay, "quiz": quiz, "source": source}
-        defaults = {"depth": None, "overlay": None, "quiz": False, "source": True}
-        given = {name: option for name, option in options.items() if option != defaults[name]}
-        write_atomically(path, data(self, path, given))
+        write_atomically(path, data(self, path, depth=depth, overlay=overlay, quiz=quiz, source=source))
 
     def __repr__(self) -> str:
         return f"Graph: {', '.join(self.summary())}"

@@ -22,6 +22,7 @@ RENDERERS = {  # by suffix: module and function, graph -> str or bytes; the opti
     ".png": ("picture.dot:png", ("depth", "overlay")),
     ".pdf": ("picture.dot:pdf", ("depth", "overlay")),
 }
+DEFAULTS = {"depth": None, "overlay": None, "quiz": False, "source": True}
 
 
 def load(name: str) -> Any:
@@ -36,21 +37,22 @@ def text(graph: Any, suffix: str, **options: Any) -> str:
     return rendered
 
 
-def data(graph: Any, path: str | os.PathLike[str], options: dict[str, Any]) -> bytes:
-    """Render `graph` in the format that the suffix of `path` names; `options` are those that differ from the default.
+def data(graph: Any, path: str | os.PathLike[str], **options: Any) -> bytes:
+    """Render `graph` in the format that the suffix of `path` names, with the `options` of `Graph.save`.
 
     Raises
     ------
     ValueError
-        For an unknown suffix, or an option that its format does not take.
+        For an unknown suffix, or an option that its format does not take and that is not the default.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in RENDERERS:
         raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are {listed(list(RENDERERS))}")
     name, taken = RENDERERS[suffix]
-    for option in options:
+    given = {option: value for option, value in options.items() if value != DEFAULTS[option]}
+    for option in given:
         if option not in taken:
             takers = [other for other, (_, taken) in RENDERERS.items() if option in taken]
             raise ValueError(f"graph: {suffix} takes no {option}; {listed(takers)} {'do' if takers[1:] else 'does'}")
-    rendered: str | bytes = load(name)(graph, **options)
+    rendered: str | bytes = load(name)(graph, **given)
     return rendered.encode() if isinstance(rendered, str) else rendered

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.graph.picture import overlays, svg
+from autograd_cnn.graph.picture import overlays
 from autograd_cnn.graph.picture.ladder import ladder
 from autograd_cnn.graph.picture.measure import Measures, flops, measure
+from autograd_cnn.graph.picture.styles import LIGHT, fill
 
 TRACED = [
     "residual", "hub", "branches", "dense", "square", "data first", "many inputs", "blocks", "recurrent", "nested",
@@ -288,21 +289,21 @@ def overlaid(models):
     """The boxes of an overlay with all steps of the ramp, and its graph."""
     graph = models["cnn"]
     picture = ladder(graph, overlay="flops")
-    assert {0, 4} < {svg.heat(box) for box in picture.boxes if box.bar is not None}
+    assert {"heat0", "heat4"} < {fill(box) for box in picture.boxes if box.bar is not None}
     return graph, [box for box in picture.boxes if box.bar is not None]
 
 
 def test_svg_draws_the_ramp_and_bars_that_can_be_seen(overlaid, drawn):
     graph, boxes = overlaid
     found = [e.get("class") for e in drawn(graph.svg(overlay="flops")).iter() if e.get("class")]
-    assert [kind.split()[-1] for kind in found if "heat" in kind] == [f"heat{svg.heat(box)}" for box in boxes]
+    assert [kind.split()[-1] for kind in found if "heat" in kind] == [fill(box) for box in boxes]
     assert found.count("bar") == sum(box.bar * (box.width - 12) >= 1 for box in boxes) < len(boxes)
 
 
 def test_dot_draws_the_ramp(overlaid):
     graph, boxes = overlaid
     fills = dict(re.findall(r'^"(\w+)" \[.*fillcolor="(#\w+)"', graph.dot(overlay="flops"), re.M))
-    assert [fills[box.id] for box in boxes] == [svg.RAMP[0][svg.heat(box)] for box in boxes]
+    assert [fills[box.id] for box in boxes] == [LIGHT[fill(box)] for box in boxes]
 
 
 def test_matplotlib_draws_the_ramp(overlaid):
@@ -313,8 +314,8 @@ def test_matplotlib_draws_the_ramp(overlaid):
     pixels = np.rint(255 * imread(BytesIO(paint(ladder(graph, overlay="flops"), ".png")))[..., :3]).astype(int)
     there = set(map(tuple, pixels.reshape(-1, 3)))
     for box in boxes:
-        fill = svg.RAMP[0][svg.heat(box)]
-        assert tuple(int(fill[i : i + 2], 16) for i in (1, 3, 5)) in there
+        colour = LIGHT[fill(box)]
+        assert tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) in there
 
 
 def test_measuring_touches_nothing(weights):

@@ -12,9 +12,9 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.graph.picture import dot as dot_module
-from autograd_cnn.graph.picture import svg as svg_module
 from autograd_cnn.graph.picture.ladder import ladder
 from autograd_cnn.graph.picture.layout import EM, wide
+from autograd_cnn.graph.picture.styles import DARK, LIGHT
 from autograd_cnn.graph.text import bytes_text, clip_names
 
 MODELS = [
@@ -307,17 +307,16 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("dark", [0, 1])
-def test_colours_have_contrast(dark):
-    page, text, quiet = svg_module.PAPER[dark]
-    for four in svg_module.COLOURS.values():
-        fill, line = four[2 * dark : 2 * dark + 2]
-        assert contrast(line, page) >= 5
-        assert contrast(text, fill) >= 9
-        assert contrast(quiet, fill) >= 7
-    assert all(contrast(two[dark], page) >= 5 for two in (*svg_module.LINES.values(), svg_module.FRAME))
-    for fill in svg_module.RAMP[dark]:
-        assert contrast(text, fill) >= 4.5 and contrast(quiet, fill) >= 4.5
+@pytest.mark.parametrize("colours", [LIGHT, DARK])
+def test_colours_have_contrast(colours):
+    page, text, quiet = colours["page"], colours["text"], colours["quiet"]
+    for kind in ("input", "parameter", "op", "rule", "loss", "result"):
+        assert contrast(colours[f"{kind}_line"], page) >= 5
+        assert contrast(text, colours[kind]) >= 9
+        assert contrast(quiet, colours[kind]) >= 7
+    assert all(contrast(colours[line], page) >= 5 for line in ("forward", "backward", "kept", "frame"))
+    for step in range(5):
+        assert contrast(text, colours[f"heat{step}"]) >= 4.5 and contrast(quiet, colours[f"heat{step}"]) >= 4.5
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The ladder as Graphviz text, and as PNG and PDF, drawn by Graphviz or, if that is missing, by matplotlib.
 
-The text has the positions of the ladder, which ``layout=nop2`` tells Graphviz to keep: its own layout would tangle
-edges that skip rows. Without that line `dot` lays out the same graph anew. Every edge is an edge of the text.
+The text has the positions of the ladder, which Graphviz keeps because of ``layout=nop2``: its own layout would
+tangle edges that skip rows. Without that line `dot` lays out the same graph anew. Every edge of the graph is an edge of
+the text.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from itertools import pairwise
 
 from autograd_cnn.graph.picture.ladder import ladder
 from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture, Wire, wide
-from autograd_cnn.graph.picture.svg import FONT_DOT, FRAME, LINES, PAPER, light, shaft
+from autograd_cnn.graph.picture.styles import FONT, LIGHT, fill, shaft
 from autograd_cnn.graph.records import Graph
 from autograd_cnn.graph.text import clip
 
@@ -25,8 +26,8 @@ def dot(graph: Graph, depth: int | None = None, overlay: str | None = None) -> s
 
 
 def _dot(picture: Picture, notes: bool = False) -> str:
-    """With `notes`, headings, forks and sums, which are no part of the graph, are nodes too."""
-    font = f'fontname="{FONT_DOT}", fontsize'
+    """`picture` as DOT. With `notes`, nodes that are not part of the graph draw the headings, forks and sums."""
+    font = f'fontname="{FONT}", fontsize'
     width, height = _n(picture.width), _n(-picture.height)
     lines = [
         "digraph tape {",
@@ -47,7 +48,7 @@ def _n(value: float) -> str:
 
 
 def _at(*point: float) -> str:
-    """A position; Graphviz counts upwards, so that the page lies below 0."""
+    """A position, with y upwards and the page below 0."""
     return f"{_n(point[0])},{_n(-point[1])}"
 
 
@@ -58,7 +59,7 @@ def _quoted(*texts: str) -> str:
 
 
 def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[str], str], end: str) -> Iterator[str]:
-    """Lines that put boxes into their frames, and frames into frames."""
+    """Lines that nest the boxes, by `name`, and the frames, from `begin` to `end`."""
     inside: dict[int, list[str]] = {}
     for box in picture.boxes:
         inside.setdefault(box.frame, []).append(name(box.id))
@@ -74,22 +75,20 @@ def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[s
 
 
 def _cluster(i: int, frame: Box) -> str:
-    left, top = frame.x - frame.width / 2, frame.y - frame.height / 2
-    ends = f"{_at(left, top + frame.height)},{_at(left + frame.width, top)}"
-    name = _at(left + 8 + wide(frame.text, SMALL) / 2, top + 9)
+    ends = f"{_at(frame.left, frame.top + frame.height)},{_at(frame.left + frame.width, frame.top)}"
+    name = _at(frame.left + 8 + wide(frame.text, SMALL) / 2, frame.top + 9)
     return (
         f'subgraph "cluster_{i}" {{\nlabel={_quoted(frame.text)}; labeljust=l; style=rounded; '
-        f'color="{FRAME[0]}"; fontsize={SMALL}; bb="{ends}"; lp="{name}";'
+        f'color="{LIGHT["frame"]}"; fontsize={SMALL}; bb="{ends}"; lp="{name}";'
     )
 
 
 def _node(box: Box) -> str:
-    fill, line = light(box)
     style = "filled" + ",rounded" * (box.kind not in ("input", "loss", "result")) + ",dashed" * box.back
     border = 8 if box.kind == "loss" else 0  # Graphviz draws the second border outside
     parts = [
         f"label={_quoted(f'{box.text} {box.beside}'.strip(), box.below)}",
-        f'shape=box, style="{style}", fillcolor="{fill}", color="{line}"',
+        f'shape=box, style="{style}", fillcolor="{LIGHT[fill(box)]}", color="{LIGHT[box.kind + "_line"]}"',
         f'pos="{_at(box.x, box.y)}", width={_n((box.width - border) / 72)}, height={_n((box.height - border) / 72)}',
         f"tooltip={_quoted(clip(box.title, 400))}",
         *["peripheries=2"] * bool(border),
@@ -98,9 +97,9 @@ def _node(box: Box) -> str:
 
 
 def _notes(picture: Picture) -> Iterator[str]:
-    page, fork, line = PAPER[0][0], LINES["forward"][0], LINES["backward"][0]
-    point = f'label="", shape=point, width=0.07, color="{fork}"'
-    plus = f'label="+", shape=circle, width=0.12, height=0.12, style=filled, fillcolor="{page}", color="{line}"'
+    colours = f'fillcolor="{LIGHT["page"]}", color="{LIGHT["backward"]}"'
+    plus = f'label="+", shape=circle, width=0.12, height=0.12, style=filled, {colours}'
+    point = f'label="", shape=point, width=0.07, color="{LIGHT["forward"]}"'
     for i, (x, heading) in enumerate(picture.headings):
         yield f'"heading_{i}" [label={_quoted(heading)}, shape=plaintext, fixedsize=shape, pos="{_at(x, 45)}"];'
     for i, (x, y, summed) in enumerate(picture.marks):
@@ -111,7 +110,7 @@ def _edge(wire: Wire) -> str:
     line, head = shaft(wire)
     tip = f"e,{_at(*head[0])} " if head else ""
     curve = [line[0]] + [p for a, b in pairwise(line) for p in (a, b, b)]  # straight Béziers
-    parts = [f'style={_STYLES[wire.kind]}, color="{LINES[wire.kind][0]}"']
+    parts = [f'style={_STYLES[wire.kind]}, color="{LIGHT[wire.kind]}"']
     parts.append(f'pos="{tip}{" ".join(_at(*point) for point in curve)}"')
     parts += ["dir=none"] * (not wire.arrow)
     if wire.label:

@@ -1,16 +1,16 @@
-"""Folding: a shorter graph for one that is too long to read, in which an operation may stand for many.
+"""Folding: shortens a graph that is too long to read, so that one operation may stand for many.
 
 The operations of one scope are a group. So are operations that recur with a period, from the same lines with the same
 shapes and the same wiring: the rounds of a loop, the blocks of one class. A group is open, with a frame, or closed, as
 one row. `depth` is the number of levels that are open. Of repeated rounds only the first is drawn, until all levels are
-open. Reads records, gives records.
+open. Reads records, returns records.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby, takewhile, zip_longest
+from itertools import groupby, zip_longest
 
 from autograd_cnn.graph.records import Graph, Kept, Op, Rule, Scope, Value
 
@@ -19,11 +19,14 @@ LIMIT = 1000  # rows: 50,000 points of paper
 OUTPUTS = 8  # of one row; more are drawn as one
 
 
+Items = list["Op | Group"]
+
+
 @dataclass(slots=True)
 class Group:
     """Rounds of the same items, drawn as the first one; items that do not recur are one round."""
 
-    rounds: list[list[Op | Group]]
+    rounds: list[Items]
     key: int = 0
     scopes: list[Scope] = field(default_factory=list)  # one a round, if each is a scope
     elided: bool = False
@@ -71,7 +74,8 @@ class Folding:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.items = _Reader(graph).scoped(graph.ops)
+        self.keys: dict[object, int] = {}
+        self.items = self.grouped(graph.ops)
         self.rows, items = [len(self.items)], self.items
         while self.rows[-1] < len(graph.ops) and any(isinstance(item, Group) for item in items):
             items = [inner for item in items for inner in (item.rounds[0] if isinstance(item, Group) else [item])]
@@ -79,11 +83,72 @@ class Folding:
         if self.rows[-1] < len(graph.ops):  # of repeated rounds only the first is open
             self.rows.append(len(graph.ops))
 
+    def grouped(self, ops: Iterable[Op], level: int = 0) -> Items:
+        """Group the operations of each scope that has several, and then the rounds of each loop."""
+        items: Items = []
+        for scope, run in groupby(ops, lambda op: op.scopes[level] if level < len(op.scopes) else None):
+            inside = list(run)
+            if scope is None or len(inside) == 1:
+                items += inside
+            else:
+                inner = self.grouped(inside, level + 1)
+                items.append(Group([inner], self.key("scope", *map(self.key_of, inner)), [scope]))
+        while len(shorter := self.shortened(items)) < len(items):
+            items = shorter
+        return items
+
+    def key(self, *parts: object) -> int:
+        """A number for `parts`, equal for equal ones."""
+        return self.keys.setdefault(parts, len(self.keys))
+
+    def key_of(self, item: Op | Group) -> int:
+        """A number that is equal for items that may belong to two rounds of one loop."""
+        if isinstance(item, Group):
+            return item.key
+        value, place = self.graph.values[item.output], item.place
+        line = place.file, place.line, place.columns
+        return self.key(item.name, value.shape, value.dtype, line, len(item.inputs), tuple(item.rules))
+
+    def shortened(self, items: Items) -> Items:
+        """Group the rounds of the shortest period; a grouped inner loop shortens the period of the outer one."""
+        keys = [self.key_of(item) for item in items]
+        before: dict[int, int] = {}
+        periods: dict[int, list[int]] = {}  # distance to the next item with the same key: places
+        for i, key in enumerate(keys):
+            if key in before:
+                periods.setdefault(i - before[key], []).append(before[key])
+            before[key] = i
+        for period in sorted(periods):
+            shorter: Items = []
+            done = end = 0
+            for i in periods[period]:
+                end = max(end, i)
+                while end + period < len(keys) and keys[end] == keys[end + period]:
+                    end += 1
+                if i >= done and end - i >= period:
+                    start = i + (end - i) % period  # cut the first round rather than the last one
+                    rounds = _alike(items[k : k + period] for k in range(start, end + period, period))
+                    if len(rounds) > 1:
+                        shorter += [*items[done:start], self.repeated(rounds)]
+                        done = start + len(rounds) * period
+            if done:
+                return shorter + items[done:]
+        return items
+
+    def repeated(self, rounds: list[Items]) -> Group:
+        """The group of `rounds`, or of the insides of scopes if each round is one."""
+        only = [item for items in rounds for item in items if len(items) == 1]
+        blocks = [b for b in only if isinstance(b, Group) and len(b.rounds) == 1]
+        if blocks:
+            rounds = [b.rounds[0] for b in blocks]
+        key = self.key("rounds", len(rounds), *map(self.key_of, rounds[0]))
+        return Group(rounds, key, [b.scopes[0] for b in blocks])
+
     def rounds(self) -> dict[str, str]:
         """Number the rounds of loops, by operation, those of outer loops first: ``round 2 of 3, 18 of 49``."""
         found: dict[str, str] = {}
 
-        def number(items: list[Op | Group], around: list[str]) -> None:
+        def number(items: Items, around: list[str]) -> None:
             for item in items:
                 if isinstance(item, Group):
                     loop = len(item.rounds) if not item.scopes else 1
@@ -117,104 +182,35 @@ def _ops(items: Iterable[Op | Group]) -> Iterator[Op]:
                 yield from _ops(one)
 
 
-class _Reader:
-    """From operations in scopes to groups."""
+def _alike(rounds: Iterable[Items]) -> list[Items]:
+    """As many of `rounds`, from the first on, as are wired alike.
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.keys: dict[object, int] = {}
-
-    def scoped(self, ops: Iterable[Op], level: int = 0) -> list[Op | Group]:
-        """Group the operations of each scope, except of one operation, and then whatever recurs."""
-        found: list[Op | Group] = []
-        for scope, run in groupby(ops, lambda op: op.scopes[level] if level < len(op.scopes) else None):
-            inside = list(run)
-            if scope is None or len(inside) == 1:
-                found += inside
-            else:
-                items = self.scoped(inside, level + 1)
-                found.append(Group([items], self.key("scope", *map(self.of, items)), [scope]))
-        while runs := self.recurring(found):
-            for start, rounds in reversed(runs):
-                found[start : start + sum(map(len, rounds))] = [self.repeat(rounds)]
-        return found
-
-    def key(self, *parts: object) -> int:
-        return self.keys.setdefault(parts, len(self.keys))
-
-    def of(self, item: Op | Group) -> int:
-        """A number that is equal for items that may be two rounds of the same."""
-        if isinstance(item, Group):
-            return item.key
-        value, place = self.graph.values[item.output], item.place
-        line = place.file, place.line, place.columns
-        return self.key(item.name, value.shape, value.dtype, line, len(item.inputs), tuple(item.rules))
-
-    def recurring(self, items: list[Op | Group]) -> list[tuple[int, list[list[Op | Group]]]]:
-        """Find (start, rounds) of what recurs, short periods first: a folded inner loop shortens the outer one."""
-        keys = [self.of(item) for item in items]
-        after: dict[int, int] = {}
-        octaves: dict[int, list[tuple[int, int]]] = {}  # by power of two: places, and how far on their key comes again
-        for i in reversed(range(len(keys))):
-            if period := after.get(keys[i], i) - i:
-                octaves.setdefault((period - 1).bit_length(), []).append((i, period))
-            after[keys[i]] = i
-        found = (self.runs(items, keys, octaves[octave][::-1]) for octave in sorted(octaves))
-        return next(filter(None, found), [])
-
-    def runs(
-        self, items: list[Op | Group], keys: list[int], places: list[tuple[int, int]]
-    ) -> list[tuple[int, list[list[Op | Group]]]]:
-        found = []
-        done = before = end = 0
-        for i, period in places:
-            end = max(end, i) if period == before else i  # keys that were equal for the place before, still are
-            before = period
-            while end + period < len(keys) and keys[end] == keys[end + period]:
-                end += 1
-            if i >= done and end - i >= period:
-                start = i + (end - i) % period  # cut the first round rather than the last one
-                rounds = [items[k : k + period] for k in range(start, end + period, period)]
-                if (times := self.alike(rounds)) > 1:
-                    found.append((start, rounds[:times]))
-                    done = start + times * period
-        return found
-
-    def repeat(self, rounds: list[list[Op | Group]]) -> Group:
-        only = [item for items in rounds for item in items if len(items) == 1]
-        blocks = [b for b in only if isinstance(b, Group) and len(b.rounds) == 1]
-        if blocks:  # the frame of the block has the number of rounds
-            rounds = [b.rounds[0] for b in blocks]
-        key = self.key("rounds", len(rounds), *map(self.of, rounds[0]))
-        return Group(rounds, key, [b.scopes[0] for b in blocks])
-
-    def alike(self, rounds: list[list[Op | Group]]) -> int:
-        """How many of the two or more `rounds`, from the first on, are wired alike."""
-        wirings = self.wirings(rounds)
-        first, second = next(wirings), next(wirings)
-        if [here for here, *_ in first] != [here for here, *_ in second]:
-            return 1
-        return 2 + sum(1 for _ in takewhile(second.__eq__, wirings))
-
-    def wirings(self, rounds: list[list[Op | Group]]) -> Iterator[list[tuple[int | None, int | None, bool]]]:
-        """For each input in a round: which operation of this round made it, which of the last, is it used as there?"""
-        made: dict[str, int] = {}
-        inputs: list[str] = []
-        for items in rounds:
-            before, former, made, inputs, wiring = made, inputs, {}, [], []
-            for op in _ops(items):
-                for _, v in op.inputs:
-                    here, there = made.get(v), before.get(v)
-                    wiring.append((here, there, here is there is None and former[len(inputs) : len(inputs) + 1] == [v]))
-                    inputs.append(v)
-                made[op.output] = len(made)
-            yield wiring
+    Each input comes from the same operation of its round or of the one before; or from elsewhere, and then it is the
+    same array in all rounds or another in each.
+    """
+    found: list[Items] = []
+    wirings: list[tuple[list[int | None], list[int | str]]] = []  # of the first round, which follows none, and others
+    before: dict[str, int] = {}
+    former: list[str] = []
+    for items in rounds:
+        ops = list(_ops(items))
+        made = {op.output: i for i, op in enumerate(ops)}
+        inputs = [v for op in ops for _, v in op.inputs]
+        inner = [made.get(v) for v in inputs]
+        outer = [before.get(v, "same" if v == w else "another") for v, w in zip(inputs, former, strict=False)]
+        if len(wirings) < 2:
+            wirings.append((inner, outer))
+        if inner != wirings[0][0] or outer != wirings[len(found) > 0][1]:
+            break
+        found.append(items)
+        before, former = made, inputs
+    return found
 
 
 class _Folder:
-    """From groups to a graph and its frames."""
+    """Builds the folded graph and its frames from groups."""
 
-    def __init__(self, graph: Graph, items: list[Op | Group], depth: int, all_at: int) -> None:
+    def __init__(self, graph: Graph, items: Items, depth: int, all_at: int) -> None:
         self.graph = graph
         self.values = dict(graph.values)
         self.all = depth >= all_at
@@ -222,58 +218,49 @@ class _Folder:
         self.frames: list[Frame] = []
         self.stands: dict[str, str] = {}  # value -> the one that is drawn in its place
         self.differ: dict[str, set[str]] = {}  # operation -> its options that differ between rounds
-        self.last = {v: i for i, op in enumerate(graph.ops) for _, v in op.inputs} | {graph.result: len(graph.ops)}
-        self.rank = {op.id: i for i, op in enumerate(graph.ops)}
-        self.made = {op.output for op in graph.ops}
+        self.last_use = {v: i for i, op in enumerate(graph.ops) for _, v in op.inputs} | {graph.result: len(graph.ops)}
+        self.made = {op.output: i for i, op in enumerate(graph.ops)}
         self.emit(items, depth, [])
         folded = replace(graph, ops=self.ops, values=self.values, result=self.drawn(graph.result))
         self.view = View(folded, self.frames, all_at, self.stands)
 
-    def emit(self, items: list[Op | Group], depth: int, around: list[str]) -> None:
+    def emit(self, items: Items, depth: int, around: list[str]) -> None:
+        """Add the rows of `items`, inside frames with the paths `around`."""
         for item in items:
             if isinstance(item, Op):
                 self.ops.append(self.open(item))
-            elif self.all:
-                for one, scope in zip_longest(item.rounds, item.scopes):
-                    if scope:
-                        self.framed(Group([one], scopes=[scope]), depth, around)
-                    else:
-                        self.emit(one, depth, around)
-            elif depth:
-                self.first_round(item, depth - 1, around)
-            else:
+            elif not depth:
                 self.ops.append(self.closed(item, around))
+            elif self.all and len(item.rounds) > 1:
+                for one, scope in zip_longest(item.rounds, item.scopes):
+                    self.emit([Group([one], scopes=[scope])] if scope else one, depth, around)
+            else:
+                self.framed(item, depth - 1, around)
 
-    def framed(self, group: Group, depth: int, around: list[str]) -> Frame:
-        """Emit the first round of `group` in a frame."""
+    def framed(self, group: Group, depth: int, around: list[str]) -> None:
+        """Add the first round in a frame; values that are used after the loop are named as in its last round."""
+        alike = list(zip(*map(_ops, group.rounds), strict=True))
+        for first, *others in alike:
+            differ = (first.options.items() ^ other.options.items() for other in others)
+            self.differ.setdefault(first.id, set()).update(name for options in differ for name, _ in options)
         path = group.scopes[0].path if group.scopes else ""
         frame = Frame(_label(group, around), path, len(self.ops), 0, len(around))
         self.frames.append(frame)
         self.emit(group.rounds[0], depth, [*around, path])
         frame.last = len(self.ops) - 1
-        return frame
-
-    def first_round(self, group: Group, depth: int, around: list[str]) -> None:
-        """Emit the first round for all; values that are used after the loop are named as in its last round."""
-        alike = list(zip(*map(_ops, group.rounds), strict=True))
-        for first, *others in alike:
-            differ = (first.options.items() ^ other.options.items() for other in others)
-            self.differ.setdefault(first.id, set()).update(name for options in differ for name, _ in options)
-        frame = self.framed(group, depth, around)
-        end = self.rank[alike[-1][-1].id]
         for same in alike:
             self.stands |= {op.output: same[0].output for op in same[1:]}
             names = [self.graph.values[op.output].name for op in same]
-            used = [self.graph.values[v].name for v in self.used_after(end, same)]
+            used = [self.graph.values[v].name for v in self.used_after(alike[-1][-1], same)]
             if used and used != names[:1]:
                 drawn = self.drawn(same[0].output)
                 self.values[drawn] = replace(self.values[drawn], name=_through(used))
-                if len(used) == 1 and not frame.path:
+                if len(used) == 1 and not path:
                     frame.label += f": {_through(names)}"
 
-    def used_after(self, end: int, ops: Iterable[Op]) -> list[str]:
-        """Outputs of `ops` that are used after the operation of rank `end`."""
-        return [op.output for op in ops if self.last.get(op.output, -1) > end]
+    def used_after(self, last: Op, ops: Iterable[Op]) -> list[str]:
+        """Outputs of `ops` that are used after the operation `last`."""
+        return [op.output for op in ops if self.last_use.get(op.output, -1) > self.made[last.output]]
 
     def drawn(self, value: str) -> str:
         while value in self.stands:
@@ -281,7 +268,7 @@ class _Folder:
         return value
 
     def open(self, op: Op) -> Op:
-        """`op` with edges from the values that are drawn; edges of several values that are drawn as one become one."""
+        """Connect `op` to the values that are drawn, with one edge for each."""
         first: dict[str, str] = {}
         inputs = [(port, value) for port, v in op.inputs if first.setdefault(value := self.drawn(v), v) == v]
         if differ := self.differ.get(op.id):
@@ -295,7 +282,7 @@ class _Folder:
         """One operation for the whole group, with its parameters as one, and the arrays that it keeps as one."""
         ops = list(_ops([group]))
         first, made = ops[0], {op.output for op in ops}
-        outputs = self.used_after(self.rank[ops[-1].id], ops) or [ops[-1].output]
+        outputs = self.used_after(ops[-1], ops) or [ops[-1].output]
         if len(group.rounds) > 1 or len(outputs) > OUTPUTS:
             *others, last = outputs
             self.stands |= dict.fromkeys(others, last)
@@ -315,7 +302,7 @@ class _Folder:
         )  # fmt: skip
 
     def merged(self, outside: list[str], learnt: set[str], role: str, most: int, key: str) -> list[str]:
-        """`outside` with its parameters, or its other leaves, as one value `key` if there are more than `most`."""
+        """Replace the parameters in `outside`, or its other leaves, by the value `key` if they are more than `most`."""
         leaves = [self.values[v] for v in outside if v not in self.made]
         several = {v.id: v for v in leaves if (v.role == "parameter") == (role == "parameter")}
         if len(several) <= most:

@@ -9,11 +9,12 @@ from autograd_cnn.graph.records import Graph
 
 
 def ladder(graph: Graph, depth: int | None = None, overlay: str | None = None, limited: str = "") -> Picture:
-    """Lay out `graph`; see `Graph.save` for `depth` and `overlay`. A suffix in `limited` refuses too many rows.
+    """Lay out `graph`; see `Graph.save` for `depth` and `overlay`. `limited` is the suffix of a format with a limit.
 
     Raises
     ------
     ValueError
+        If there are too many rows for a format with a limit, or no such `depth` or `overlay`.
     """
     view = fold(graph, depth)
     if limited and (rows := len(view.graph.ops)) > LIMIT:

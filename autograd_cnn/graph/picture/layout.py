@@ -3,7 +3,7 @@
 Activations are edges. An edge that skips rows runs in a lane of the gutter, one lane a value, with a tap to each use.
 The way back mirrors the way forward with the arrows reversed; where an edge forks, gradients are summed. Text is
 monospace at 0.62 em, so that widths are counted, not measured. A module or loop that is open in the folded graph has a
-frame around its rows. Reads records; gives boxes, wires and marks in points, with y downwards.
+frame around its rows. Reads records; returns boxes, wires and marks in points, with y downwards.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 
 from autograd_cnn.graph.picture.fold import LIMIT, Frame, View, within
 from autograd_cnn.graph.records import Graph, Op, Value
@@ -56,6 +55,19 @@ class Box:
     width: float = 0
     height: float = 0
 
+    @property
+    def left(self) -> float:
+        return self.x - self.width / 2
+
+    @property
+    def top(self) -> float:
+        return self.y - self.height / 2
+
+    @property
+    def radius(self) -> float:
+        """That of the corners."""
+        return {"parameter": self.height / 2, "op": 6, "rule": 6, "frame": 8}.get(self.kind, 0)
+
 
 @dataclass(slots=True)
 class Wire:
@@ -73,7 +85,7 @@ class Wire:
 
 @dataclass(slots=True)
 class Picture:
-    """Everything to draw; a mark is where an edge forks, or, with the flag, where gradients are summed."""
+    """All shapes and texts; a mark is where an edge forks or, if its flag is set, where gradients are summed."""
 
     caption: str
     width: float = 0
@@ -98,10 +110,12 @@ class _Row:
     frame: int = -1
     starts: int = 0
     ends: int = 0
+    top: float = 0
     y: float = 0
+    bottom: float = 0
     left: Box = field(init=False)
     right: Box | None = None
-    kept: tuple[str, str] = ("", "")  # short, whole
+    kept: tuple[str, str] = ("", "")  # clipped, whole
 
     @property
     def ids(self) -> tuple[str, str]:
@@ -110,7 +124,7 @@ class _Row:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Ids of the values that begin here, first the one below the box, then those on its outer side."""
+        """Ids of the values computed here: the one below the box, then those on its outer side."""
         return (self.value.id, *self.op.others) if self.op else (self.value.id,)
 
     def learns(self, port: int) -> bool:
@@ -120,14 +134,6 @@ class _Row:
     @property
     def height(self) -> float:
         return max(HEIGHT, SLOT * (len(self.slots) + len(self.outputs) - 2) + 8)
-
-    @property
-    def top(self) -> float:
-        return self.y - self.height / 2
-
-    @property
-    def bottom(self) -> float:
-        return self.y + self.height / 2
 
     def slot(self, i: int) -> float:
         """Height of the i-th wire on the outer side: inputs, then outputs."""
@@ -141,7 +147,7 @@ def wide(text: str, size: float = TEXT) -> float:
 
 
 def drawn(graph: Graph, view: View, overlay: Overlay | None = None) -> Picture:
-    """The picture of a `view` of `graph`."""
+    """Lay out a `view` of `graph`."""
     return _Ladder(graph, view, overlay or Overlay()).picture
 
 
@@ -159,8 +165,8 @@ class _Ladder:
         used = Counter(v for op in whole.ops for _, v in op.inputs)
         self.chips = {v.id: self._chip(v, used[v.id]) for v in {v.id: v for _, _, v in self.leaves}.values()}
         skips = [(v.id, row, port) for row, port, v in uses if v.id in self.made]
-        self.last = {v: (row.index, port) for v, row, port in skips}
-        self.last_back = {v: (row.index, port) for v, row, port in skips if row.learns(port)}
+        self.farthest = {(v, False): (row.index, port) for v, row, port in skips}
+        self.farthest |= {(v, True): (row.index, port) for v, row, port in skips if row.learns(port)}
         self.lanes = self._lanes()
         self.unlabelled = {(op.output, back) for op in self.graph.ops[:-1] for back in (False, True)}
         for row in self.rows:
@@ -206,13 +212,11 @@ class _Ladder:
     def _lanes(self) -> dict[str, int]:
         """Give every value that skips rows a lane, which is free again below its last use."""
         lanes: dict[str, int] = {}
-        free: list[int] = []
-        busy: list[tuple[int, int]] = []
-        for value in sorted(self.last, key=lambda v: self.made[v].index):
-            while busy and busy[0][0] <= self.made[value].index:
-                heappush(free, heappop(busy)[1])
-            lanes[value] = heappop(free) if free else len(busy)
-            heappush(busy, (self.last[value][0], lanes[value]))
+        ends: list[int] = []  # the row of the last use, by lane
+        for value in sorted(dict.fromkeys(v for v, _ in self.farthest), key=lambda v: self.made[v].index):
+            begin, (end, _) = self.made[value].index, self.farthest[value, False]
+            lanes[value] = next((lane for lane, row in enumerate(ends) if row <= begin), len(ends))
+            ends[lanes[value] : lanes[value] + 1] = [end]
         return lanes
 
     # Texts of the boxes
@@ -226,7 +230,7 @@ class _Ladder:
         return [(text, small, wide(f"{text} {small}".strip(), SMALL) + 18) for text, small in texts]
 
     def _write(self, row: _Row) -> None:
-        """Give a row its boxes, without their places."""
+        """Make the boxes of a row, without their places."""
         if row.op:
             self._write_op(row, row.op)
             return
@@ -307,7 +311,8 @@ class _Ladder:
         """Place the rows from the top down, and the frames around them."""
         bottom = MARGIN + TEXT + 14.0 - GAP + (SMALL + 6 if self.backward else 0)
         for row in self.rows:
-            row.y = bottom + GAP + ABOVE * row.starts + row.height / 2
+            row.top = bottom + GAP + ABOVE * row.starts
+            row.y, row.bottom = row.top + row.height / 2, row.top + row.height
             bottom = row.bottom + BELOW * row.ends
         self.picture.height = bottom + MARGIN
         for level, box, rows in self.frames:
@@ -359,21 +364,20 @@ class _Ladder:
         below, x = self.rows[above.index + 1], self.left - 14 - LANE * self.lanes[value.id]
         out, turn = self.spine - 8 * max(0, len(below.straight) - 1), above.bottom + TURN
 
-        def route(farthest: bool, straight: bool) -> Route:
+        def route(back: bool) -> Route:
             end = [(x, y), (self.left, y)]
-            if not farthest:
+            if self.farthest.get((value.id, back)) != (row.index, port):
                 return end, True
             if side := above.outputs.index(value.id):
                 leaves = above.slot(len(above.slots) + side - 1)
                 return [(self.left, leaves), (x, leaves), *end], False
-            return [(out, above.bottom)] * (not straight) + [(out, turn), (x, turn), *end], straight
+            forks = any(not back or below.learns(port) for port in below.straight)
+            return [(out, above.bottom)] * (not forks) + [(out, turn), (x, turn), *end], forks
 
-        there = route(self.last[value.id] == (row.index, port), bool(below.straight))
-        back = route(self.last_back.get(value.id) == (row.index, port), any(map(below.learns, below.straight)))
-        self._edge(above.ids, row, port, value, there, back)
+        self._edge(above.ids, row, port, value, route(False), route(True))
 
     def _edge(self, tail: tuple[str, str], row: _Row, port: int, value: Value, there: Route, back: Route) -> None:
-        """Draw an edge down and, if a rule runs, the mirror image of `back` up: from a fork, to a sum."""
+        """Draw an edge down along `there` and, if it carries a gradient back, the mirror image of `back` up."""
         (points, forks), title = there, _title(value)
         self.picture.wires.append(Wire("forward", tail[0], row.ids[0], points, title, *self._label(value, False)))
         self.picture.marks += [(*points[0], False)] * forks
@@ -384,7 +388,7 @@ class _Ladder:
             self.picture.marks += [(*up[-1], True)] * forks
 
     def _label(self, value: Value, back: bool) -> tuple[str, tuple[float, float, str]]:
-        """Name the value at its first edge only; down and up share the space between the columns."""
+        """The text at the first edge of a value; edges down and up share the space between the columns."""
         if (value.id, back) not in self.unlabelled:
             return "", (0, 0, "middle")
         self.unlabelled.discard((value.id, back))

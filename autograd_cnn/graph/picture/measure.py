@@ -1,4 +1,4 @@
-"""Measures what every operation and rule costs and yields, by running the derived program of a trace.
+"""Measures the time, the values and the gradients of every operation and rule, by running the program of a trace.
 
 Operations and rules are pure functions, so each can be run again for its time. Reads records and the program.
 """
@@ -65,12 +65,12 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
 
 
 class _Watch(Author):
-    """Takes the time of every operation and rule while the program is written, and then reads the arrays."""
+    """Times every operation and rule while the program is written, and then reads the arrays."""
 
     def __init__(self, graph: Graph, repeat: int) -> None:
         super().__init__(graph)
         self.repeat = repeat
-        self.whole = {part.id: op.id for op in graph.ops for part in every([op])}  # of a checkpoint's operation
+        self.whole = {part.id: op.id for op in graph.ops for part in every([op])}  # of a checkpoint's operations
         self.forward_ms = {op.id: 0.0 for op in graph.ops}
         self.rules_ms: dict[str, dict[str, float]] = {op.id: {} for op in graph.ops}
 
@@ -78,7 +78,7 @@ class _Watch(Author):
         self.write()
         values = self.graph.values.values()
         known = {v.id: Stats.of(self.scope[name]) for v in values if (name := self.name(v)) in self.scope}
-        if self.graph.loss is None:  # forward only: nobody has given the gradient of the result
+        if self.graph.loss is None:  # forward only: the result has no gradient
             return Measures(self.forward_ms, {op.id: {} for op in self.graph.ops}, known)
         for op in self.graph.ops:
             if op.call.inside and op.rules:

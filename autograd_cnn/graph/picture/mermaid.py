@@ -11,12 +11,12 @@ import re
 from autograd_cnn.graph.picture.dot import framed
 from autograd_cnn.graph.picture.ladder import ladder
 from autograd_cnn.graph.picture.layout import Box
-from autograd_cnn.graph.picture.svg import COLOURS
+from autograd_cnn.graph.picture.styles import LIGHT
 from autograd_cnn.graph.records import Graph
 
 LIMIT = 400  # edges: Mermaid itself refuses more than 500
 _ARROWS = {"forward": "-->", "backward": "-.->", "kept": "-.-"}
-_SHAPES = {"input": ("[", "]"), "parameter": ("([", "])"), "op": ("(", ")"), "rule": ("(", ")"), "loss": ("[[", "]]")}
+_SHAPES = {"input": "[ ]", "parameter": "([ ])", "op": "( )", "rule": "( )", "loss": "[[ ]]", "result": "[ ]"}
 
 
 def mermaid(graph: Graph, depth: int | None = None) -> str:
@@ -32,14 +32,15 @@ def mermaid(graph: Graph, depth: int | None = None) -> str:
     for wire in picture.wires:
         label = f"|{_quoted(wire.label)}|" if wire.label else ""
         lines.append(f"{wire.tail} {_ARROWS[wire.kind]}{label} {wire.head}")
-    for kind, (fill, line, *_) in COLOURS.items():
+    for kind in _SHAPES:
         for back, dashes in ("", ""), ("back", ",stroke-dasharray:5 3"):
-            lines.append(f"classDef {kind}{back} fill:{fill},stroke:{line},color:#1B1B1B{dashes}")
+            colours = f"fill:{LIGHT[kind]},stroke:{LIGHT[kind + '_line']},color:{LIGHT['text']}"
+            lines.append(f"classDef {kind}{back} {colours}{dashes}")
     return "\n".join(lines) + "\n"
 
 
 def _node(box: Box) -> str:
-    left, right = _SHAPES.get(box.kind, ("[", "]"))
+    left, right = _SHAPES[box.kind].split()
     text = _quoted(f"{box.text} {box.beside}".strip(), box.below)
     return f"{box.id}{left}{text}{right}:::{box.kind}{'back' * box.back}"
 

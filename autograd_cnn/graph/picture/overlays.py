@@ -1,6 +1,6 @@
-"""Overlays: in every row of a picture a number and its bar, for time, operations, bytes, gradients or zeros.
+"""Overlays: a number and a bar in every row of a picture, for time, operations, bytes, gradients or zeros.
 
-Reads records and measurements; gives texts and lengths of bars.
+Reads records and measurements; returns texts and lengths of bars.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:
 
 
 def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, float]]) -> dict[str, Reading]:
-    """Divide the numbers by the largest of all."""
+    """Divide the numbers of `readings` by the largest of all, those of `others` included."""
     most = max((n for r in (readings, *others) for _, n in r.values()), default=0) or 1
     return {op: (text, n / most) for op, (text, n) in readings.items()}
 
@@ -33,7 +33,7 @@ def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, 
 def _costs(
     graph: Graph, ops: list[Op], cost: Callable[[Op], tuple[float, dict[str, float]]], write: Callable[[float], str]
 ) -> Overlay:
-    """Readings of a `cost`, operation -> its own and those of its rules, by input."""
+    """The overlay of `cost`: for an operation its own cost, and those of its rules by input."""
     forward, backward = {}, {}
     for op in ops:
         there, rules = cost(op)
@@ -48,11 +48,11 @@ def _costs(
 
 
 def _by_gradient(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, float]:
-    """The costs of the `rules` of `op` by the names of the gradients that they make."""
+    """Costs of `rules` by the names of the gradients that they compute."""
     made: dict[str, list[str]] = {}
     for port, v in op.inputs:
         if port in op.rules:
-            name = ".".join(graph.values[v].name.split(".")[-2:])  # of a parameter the name of its layer is enough
+            name = ".".join(graph.values[v].name.split(".")[-2:])  # a parameter is clear from its layer
             made.setdefault(", ".join(op.rules[port].inputs), []).append(f"g_{clip(name, 16)}")
     costs: dict[str, float] = {}
     for rule, cost in rules.items():
@@ -85,13 +85,13 @@ def _flop(number: float) -> str:
 
 
 def _time(graph: Graph, ops: list[Op]) -> Overlay:
-    found: Measures | None = graph.measured
-    if found is None or math.inf in found.forward.values():
+    measures: Measures | None = graph.measured
+    if measures is None or math.inf in measures.forward.values():
         raise ValueError("graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest")
 
     def cost(op: Op) -> tuple[float, dict[str, float]]:
-        rules = [found.rules.get(part.id, {}) for part in op.parts or (op,)]  # none where no rule ran
-        forward = sum(found.forward[part.id] for part in op.parts or (op,))
+        rules = [measures.rules.get(part.id, {}) for part in op.parts or (op,)]  # none where no rule ran
+        forward = sum(measures.forward[part.id] for part in op.parts or (op,))
         return forward, {"": sum(sum(r.values()) for r in rules)} if op.parts else rules[0]
 
     return _costs(graph, ops, cost, _ms)
@@ -109,20 +109,20 @@ def _bytes(graph: Graph, ops: list[Op]) -> Overlay:
     return Overlay("bars: bytes kept", _bars({op: (texts[op], total) for op, total in totals.items()}))
 
 
-def _numbers(graph: Graph) -> Measures:
+def _measures(graph: Graph) -> Measures:
     graph.measured = graph.measured or measure(graph)
-    found: Measures = graph.measured
-    return found
+    measures: Measures = graph.measured
+    return measures
 
 
-def _faults(graph: Graph, found: Measures) -> str:
+def _faults(graph: Graph, measures: Measures) -> str:
     """Name the place of the first nan or infinity, if there is one."""
     for op in graph.ops:
-        if found.values[op.output].bad:
+        if measures.values[op.output].bad:
             return f"first nan or inf in {op.name}, {op.place.file}:{op.place.line}"
     for op in reversed(graph.ops):
         for _, v in op.inputs:
-            if v in found.gradients and found.gradients[v].bad:
+            if v in measures.gradients and measures.gradients[v].bad:
                 return f"first nan or inf in the gradient of {graph.values[v].name}"
     return ""
 
@@ -133,26 +133,26 @@ def _or_fault(stats: Stats, text: str) -> str:
 
 def _gradient(graph: Graph, ops: list[Op]) -> Overlay:
     """Root mean square of the gradient that a rule gets, on a scale of eight decades."""
-    found = _numbers(graph)
-    every = [s.rms for s in found.gradients.values() if 0 < s.rms < math.inf]
+    measures = _measures(graph)
+    every = [s.rms for s in measures.gradients.values() if 0 < s.rms < math.inf]
     most = max(every, default=1)
 
     def bar(stats: Stats) -> float:
         return 1.0 if stats.bad else max(0.02, 1 + math.log10(stats.rms / most) / 8) if stats.rms > 0 else 0.0
 
-    incoming = {op.id: found.gradients[op.output] for op in ops if op.rules and op.output in found.gradients}
+    incoming = {op.id: measures.gradients[op.output] for op in ops if op.rules and op.output in measures.gradients}
     caption = f"rms of gradients, {min(every, default=0):.1e} to {most:.1e}"
-    leaves = {v: _or_fault(s, f"{s.rms:.1e}") for v, s in found.gradients.items()}
+    leaves = {v: _or_fault(s, f"{s.rms:.1e}") for v, s in measures.gradients.items()}
     backward: dict[str, Reading] = {op: (_or_fault(s, f"rms of g {s.rms:.1e}"), bar(s)) for op, s in incoming.items()}
-    return Overlay(_faults(graph, found) or caption, {}, backward, leaves)
+    return Overlay(_faults(graph, measures) or caption, {}, backward, leaves)
 
 
 def _zeros(graph: Graph, ops: list[Op]) -> Overlay:
-    found, dead = _numbers(graph), 0
+    measures, dead = _measures(graph), 0
     forward: dict[str, Reading] = {}
     backward: dict[str, Reading] = {}
     for op in ops:
-        value, g = found.values[op.output], found.gradients.get(op.output)
+        value, g = measures.values[op.output], measures.gradients.get(op.output)
         text = f"{100 * value.zeros:.0f} % zero"
         if value.dead and op.call.primitive.rectifies and not op.parts:
             dead += value.dead
@@ -161,7 +161,7 @@ def _zeros(graph: Graph, ops: list[Op]) -> Overlay:
         if g and op.rules:
             backward[op.id] = _or_fault(g, f"{100 * g.zeros:.0f} % of g zero"), g.zeros
     caption = f"{dead:,} dead channels (0 in the whole batch)"
-    return Overlay(_faults(graph, found) or caption, forward, backward)
+    return Overlay(_faults(graph, measures) or caption, forward, backward)
 
 
 OVERLAYS = {"time": _time, "flops": _flops, "bytes": _bytes, "gradient": _gradient, "zeros": _zeros}
