@@ -5,10 +5,10 @@ Operations and rules are pure functions, so each can be run again for its time. 
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import signature
 from time import perf_counter
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy as np
 
 from autograd_cnn.graph.program.listing import rms
 from autograd_cnn.graph.program.program import as_recorded
-from autograd_cnn.graph.program.write import Author, every
-from autograd_cnn.graph.records import Graph, Op, Use, Value
+from autograd_cnn.graph.program.write import Author, asked, every
+from autograd_cnn.graph.records import Graph, Op, Value
 
 
 @dataclass(slots=True)
@@ -117,7 +117,8 @@ def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
         counts = [flops(graph, part) for part in parts]
         return sum(count for count, _ in counts), {"": sum(sum(rules.values()) for _, rules in counts)}
     primitive, out = op.call.primitive, graph.values[op.output]
-    declared = _declared(op, out.shape) if primitive.flops else 0
+    asks = signature(primitive.flops).parameters if primitive.flops else ()
+    declared = primitive.flops(**{ask: asked(op, ask, out) for ask in asks}) if primitive.flops else 0
     elements = 0 if primitive.moves else max(out.size, *(graph.values[v].size for _, v in op.inputs))
     factors = [name for name, rule in primitive.rules.items() if not primitive.rules.keys().isdisjoint(rule.asks)]
     rules: dict[str, float] = {}
@@ -127,18 +128,3 @@ def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
             addend = factors and op.ports[port] not in factors
             rules[name] = rules.get(name, 0) + (elements if not declared else out.size if addend else declared)
     return declared or elements, rules
-
-
-def _declared(op: Op, out_shape: tuple[int, ...]) -> int:
-    """Call the primitive's `flops` with what its parameters name: options, and shapes of inputs and of the output."""
-
-    def named(ask: str) -> Any:
-        name = ask if ask in op.ports else ask.removesuffix("_shape")
-        found = [a for port, a in zip(op.ports, op.call.arguments, strict=True) if port == name]
-        if name != ask:
-            found = [a.value.shape if isinstance(a, Use) else np.shape(a) for a in found]
-        return out_shape if name == "out" else found if name == primitive.sequence else found[0]
-
-    primitive = op.call.primitive
-    count: int = primitive.flops(**{ask: named(ask) for ask in inspect.signature(primitive.flops).parameters})
-    return count
