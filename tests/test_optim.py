@@ -26,6 +26,13 @@ RECIPES = {
 recipes = pytest.mark.parametrize("recipe", RECIPES)
 
 
+def test_every_optimiser_is_public_and_compared():
+    own = {c for c in vars(optim).values() if isinstance(c, type) and issubclass(c, optim.Optimiser)}
+    assert own - {optim.Optimiser} == {make for make, _ in RECIPES.values()}, "add a recipe for it to RECIPES"
+    missing = {c.__name__ for c in own} - set(optim.__all__)
+    assert not missing, f"add {missing} to __all__ in autograd_cnn/optim.py"
+
+
 def parameters(rng, dtype=np.float64, shapes=SHAPES):
     return [
         ag.Tensor(rng.normal(size=shape).astype(dtype), requires_grad=True, name=f"p{i}")

@@ -66,7 +66,10 @@ def twin(name: str, *, writes: tuple[str, ...]) -> Callable[[Pass], Pass]:
     """
 
     def decorate(function: Pass) -> Pass:
-        reads = [parameter not in writes for parameter in signature(function).parameters]
+        parameters = [*signature(function).parameters]
+        if unknown := set(writes).difference(parameters):
+            raise TypeError(f"twin({name!r}): {function.__name__} has no parameter {', '.join(unknown)}")
+        reads = [parameter not in writes for parameter in parameters]
 
         @wraps(function)
         def run(*args: Any, **options: Any) -> None:

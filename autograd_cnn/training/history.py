@@ -42,7 +42,7 @@ class Epoch:
         return ", ".join(f"{name} {figure}" for name, figure in figures.items() if "nan" not in figure)
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The course of a training run.
 
@@ -62,12 +62,18 @@ class History:
     >>> history = History("shapes (synthetic)", [0.7, 0.6], [Epoch(2, 0.65, 0.1, 0.6, 0.12, 1.5)])
     >>> print(history.epochs[-1])
     loss 0.65000, accuracy 10.0%, validation loss 0.60000, validation accuracy 12.0%, time 1.5 s
+    >>> History("digits", [0.7, 0.6])
+    History of digits: epochs 0, steps 2
     """
 
     name: str = ""
     losses: list[float] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        latest = f", {self.epochs[-1]}" if self.epochs else ""
+        return f"History of {self.name or 'a run'}: epochs {len(self.epochs)}, steps {len(self.losses)}{latest}"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the History as JSON."""

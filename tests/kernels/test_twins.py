@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from autograd_cnn.kernels import elementwise, pooling, twins
+from autograd_cnn.kernels.twins import twin
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
 POOL = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
@@ -246,3 +247,11 @@ def test_the_environment_chooses():
     assert kernel_set("cuda").startswith("ValueError: AUTOGRAD_CNN_KERNELS is 'cuda': set it to numpy or to numba")
     if find_spec("numba") is None:
         assert kernel_set("numba").endswith('pip install "autograd_cnn[fast]"')
+
+
+def test_a_twin_that_writes_into_an_unknown_parameter_is_refused():
+    with pytest.raises(TypeError, match=r"twin\('rows.sums'\): sums has no parameter out"):
+
+        @twin("rows.sums", writes=("out",))
+        def sums(x, total):
+            total[...] = x.sum(axis=1)

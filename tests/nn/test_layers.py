@@ -150,3 +150,9 @@ def test_dropout_draws_from_its_generator_alone(rng):
     drop.rng.bit_generator.state = again.rng.bit_generator.state  # as a checkpoint does
     np.testing.assert_array_equal(drop(x).data, second)
     assert drop.eval()(x) is x
+
+
+def test_every_layer_is_public():
+    layers = [name for name, c in vars(nn.layers).items() if isinstance(c, type) and c.__module__ == nn.layers.__name__]
+    missing = set(layers) - set(nn.__all__)
+    assert not missing, f"import {missing} in autograd_cnn/nn/__init__.py, and add it to __all__"
