@@ -231,7 +231,7 @@ class _Writer:
     def graph(self, tensor: Tensor) -> Graph:
         root: Any = tensor._node
         if isinstance(root, Leaf):
-            name, role = self.about(root)
+            name, role = self.arguments.get(root, (root.name, "parameter"))
             value = self.value(name or "x", role, root)
             return Graph([], self.values, value.id, None, {value.id: np.array(tensor._data)})
         ops = self.ops(self.nodes(root), "n")
@@ -290,7 +290,7 @@ class _Writer:
             name = site.target
         output = self.known[node] = self.value(node.name or name, "activation", node)
         rules = {p: Rule(r.inputs, tuple(r.asks)) for ports, r, _ in steps for p in ports if p is not None}
-        kept = self.kept(rank, node, saved, dict(inputs), output)
+        kept = self.kept(rank, node, saved, dict(inputs))
         again = self.inside(primitive, f"{rank}_") if isinstance(primitive, Checkpoint) and self.traced else None
         recorded = None if node in self.calls.given else node
         call = Call(primitive, arguments, [(ports, rule) for ports, rule, _ in steps], recorded, again)
@@ -311,7 +311,7 @@ class _Writer:
         return self.scopes[id(scope)][1]
 
     def argument(self, node: Node, port: int, given: Any, settled: Any, variable: str | None, saved: Any) -> Any:
-        """An argument as it was given, as it was settled, and as it was saved: for the program."""
+        """An argument for the program, from what was given, what the tape has in its place, and what it saved."""
         name = node.plan.names[port]
         if isinstance(given, tuple):  # an index, maybe of arrays
             parts = zip(given, settled, saved or settled, strict=True)
@@ -321,12 +321,19 @@ class _Writer:
         if not _is_array(given):
             return settled
         origin = self.origin(given, saved)
-        if origin not in self.known:
-            self.known[origin] = self.input(node, port, given, variable)
+        if origin not in self.known:  # the graph begins with it
+            leaf, target = isinstance(origin, Leaf), port > 0 and "reduction" in node.plan.primitive.parameters
+            named = getattr(given, "name", None), "parameter" if leaf else "input"
+            label, role = self.arguments.get(origin, named)
+            label = label or variable or (name if leaf or target else None)
+            role = "target" if target and role == "input" else role if label else "constant"
+            self.known[origin] = self.value(label or "constant", role, given)
         value, array = self.known[origin], _array(given)
         if array is not None and value.role != "activation":
             self.known.setdefault(id(array), value)
-            self.arrays.setdefault(value.id, self.calls.copies.get(id(array)))
+            if value.id not in self.arrays:
+                copy = self.calls.copies.get(id(array))
+                self.arrays[value.id] = _copied(array) if copy is None else copy
         dtype = getattr(settled, "dtype", None)
         return Use(value, "item" if dtype is None else "" if dtype == given.dtype else str(dtype))
 
@@ -342,21 +349,6 @@ class _Writer:
             return self.calls.made.get(id(array), id(array))
         return (given.name, given.shape, given.dtype) if given.name else id(given if saved is None else saved)
 
-    def input(self, node: Node, port: int, given: Any, variable: str | None) -> Value:
-        """A value that no operation made."""
-        name = node.plan.names[port]
-        target = port > 0 and "reduction" in node.plan.primitive.parameters
-        leaf = given._node if isinstance(given, Tensor) else given
-        if isinstance(leaf, Leaf):
-            label, role = self.about(leaf)
-            role = "target" if target and role == "input" else role
-            return self.value(label or variable or name, role, given)
-        label = getattr(given, "name", None) or variable or (name if target else None)
-        return self.value(label or "constant", "target" if target else "input" if label else "constant", given)
-
-    def about(self, leaf: Leaf) -> tuple[str | None, str]:
-        return self.arguments.get(leaf, (leaf.name, "parameter"))
-
     def value(self, name: str, role: str, array: Any) -> Value:
         unique = name
         while unique in self.used:
@@ -367,13 +359,11 @@ class _Writer:
         self.values[value.id] = value
         return value
 
-    def kept(
-        self, op: str, node: Node, saved: dict[int, Any], inputs: dict[int, str], output: Value
-    ) -> list[Kept] | None:
+    def kept(self, op: str, node: Node, saved: dict[int, Any], inputs: dict[int, str]) -> list[Kept] | None:
         """The arrays that `node` keeps for backward; None after the walk."""
         if node not in self.tape or node.saved is None:
             return None if node in self.tape else []
-        names = [*node.plan.names, "out", *node.plan.primitive.byproducts]
+        names, output = [*node.plan.names, "out", *node.plan.primitive.byproducts], self.known[node]
         values = {**inputs, len(node.plan.names): output.id}
         found: dict[str, Kept] = {}
         for position, array in sorted(saved.items()):
