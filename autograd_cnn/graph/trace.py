@@ -1,7 +1,7 @@
 """Two doors to a `Graph`: `graph_of` reads the tape behind a result, `trace` runs a function first.
 
-Both read nodes. `trace` also listens to the calls, so that it knows the arrays, and it makes nodes for the calls that
-the tape does not record. Traversals are loops, oldest node first.
+Both write records of nodes. `trace` observes the calls as well: so it has the arrays, and a node for every call, also
+where the tape records none. No traversal recurses.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from autograd_cnn.graph.text import spelled
 
 
 class _Calls:
-    """The calls of primitives with Tensors in a context, each by its node."""
+    """Observed calls, each with a node."""
 
     def __init__(self) -> None:
         self.given: dict[Node, list[Any]] = {}  # the flat arguments, before weak operands were converted
@@ -55,7 +55,7 @@ class _Calls:
 
 
 def _unrecorded(primitive: Primitive, given: Any, elements: int, out: Tensor, mode: Mode) -> Node:
-    """A node for a call that needs no gradient."""
+    """Make the node of a call that needs no gradient."""
     values = [a._data if isinstance(a, Tensor) else a for a in given]
     nodes = [getattr(a, "_node", None) or a for a in given]
     with warnings.catch_warnings():
@@ -66,7 +66,7 @@ def _unrecorded(primitive: Primitive, given: Any, elements: int, out: Tensor, mo
 
 @contextmanager
 def _observed(calls: _Calls) -> Iterator[None]:
-    """Context manager that adds every call of a primitive with Tensors to `calls`."""
+    """Context manager that records operations, and adds every call with Tensors to `calls`."""
     plain = current.get().call
 
     def call(primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
@@ -80,7 +80,7 @@ def _observed(calls: _Calls) -> Iterator[None]:
 
 
 def _copied(array: np.ndarray) -> np.ndarray:
-    """A copy with the same strides: sums of another layout round differently."""
+    """Copy an array and its strides: sums of another layout round differently."""
     low, high = np.lib.array_utils.byte_bounds(array)
     start = array.__array_interface__["data"][0] - low
     copy = np.ndarray(array.shape, array.dtype, np.empty(high - low, np.uint8), start, array.strides)
@@ -179,7 +179,7 @@ def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
 
 
 def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any, tuple[str, str]], role: str) -> Any:
-    """`value` with its arrays as named Tensors; what gives gradients is entered into `arguments`."""
+    """`value` with its arrays as named Tensors; those that require a gradient are added to `arguments`."""
     if type(value) is dict:
         return {k: _as_tensors(v, f"{name}.{k}", requires_grad, arguments, "parameter") for k, v in value.items()}
     if type(value) in (list, tuple):
@@ -241,7 +241,7 @@ class _Writer:
         return Graph(ops, self.values, result.id, loss, self.arrays if self.traced else None)
 
     def inside(self, checkpoint: Checkpoint, prefix: str) -> Graph:
-        """What a checkpoint runs again."""
+        """The computation that a checkpoint runs again."""
         start = next_birth()
         with _observed(self.calls):
             root = checkpoint.raw()._node
@@ -249,7 +249,7 @@ class _Writer:
         return Graph(ops, self.values, ops[-1].output, None)
 
     def nodes(self, root: Node, oldest: int = 0) -> list[Node]:
-        """The nodes behind `root`, oldest first; of a trace also those of which only the numbers are needed."""
+        """The nodes behind `root`, oldest first; after a trace also those through which no gradient flows."""
         past = history(root, oldest)
         self.tape.update(past)
         waiting = [n for n in past if isinstance(n, Node)]
@@ -338,9 +338,9 @@ class _Writer:
         return Use(value, "item" if dtype is None else "" if dtype == given.dtype else str(dtype))
 
     def origin(self, given: Any, saved: Any = None) -> Any:
-        """What identifies an array: the node or leaf that it is from, or itself.
+        """A key for an array: the node or leaf that made it, or its identity.
 
-        The tape forgets which array a constant was: its name tells, or where it is still saved its identity.
+        The tape forgets the arrays of constants. Their name identifies them, or the saved array if there is one.
         """
         node = given._node if isinstance(given, Tensor) else given
         if isinstance(node, Leaf) or (isinstance(node, Node) and node in self.tape):
@@ -381,7 +381,7 @@ class _Writer:
         return list(found.values())
 
     def lender(self, node: Any) -> str | None:
-        """The parameter of which the output of `node` is a view: the same is done to other memory of its shape."""
+        """The parameter of which the output of `node` is a view: found by repeating its moves on empty memory."""
         moves = []
         while isinstance(node, Node) and node.plan.primitive.moves and not any(map(_is_array, _flat(node.inputs[1:]))):
             moves.append(node)
@@ -397,7 +397,7 @@ class _Writer:
 def _written(
     source: Source, code: Any, offset: int, primitive: Primitive, names: tuple[str, ...]
 ) -> tuple[Site | None, dict[int, str], Place]:
-    """How the user wrote an operation: its expression, the variables in it by port, its place."""
+    """The expression in which the user wrote an operation, the variables in it by port, and its place."""
     site = source.site((code, offset), primitive)
     first, last, start, end = source.position((code, offset))
     columns = (start, end) if first == last else None

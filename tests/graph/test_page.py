@@ -199,7 +199,7 @@ def test_every_rule_agrees_with_differences_and_every_slip_is_found(models, name
             assert any(not np.isclose(r, d, rtol=1e-3, atol=1e-12) for r, d in pairs), slip
 
 
-def test_a_wrong_rule_is_told(rng):
+def test_a_wrong_rule_is_reported(rng):
     @ag.primitive
     def cube(x):
         return x**3

@@ -545,7 +545,7 @@ def test_a_by_product_counts_as_needed(opened, rng):
     assert needs["right"] == "argmax_max_pool2d"
 
 
-def test_a_wrong_answer_is_told_and_a_question_can_be_skipped(opened, small):
+def test_a_wrong_answer_is_shown_and_a_question_can_be_skipped(opened, small):
     page = opened(small[0])
     page.click("#quiz")
     page.click("#next")

@@ -24,14 +24,14 @@ from autograd_cnn.graph.records import Graph, Op, Place, Value
 from autograd_cnn.graph.text import bytes_text, clip, count_text, listed, plain, shape_text
 
 WHOLE = 300  # operations up to which there are images and trials
-CONTEXT = 6  # lines of the user's around those that are marked
+CONTEXT = 6  # lines of source shown around those with operations
 
 
 def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str]) -> dict[str, Any]:
     """Everything that the page shows of `graph`, as text and numbers.
 
-    Of an array at most `channels` are drawn; `source` adds the user's code; `rounds` says by id in which round of its
-    loop an operation is.
+    At most `channels` maps of an array are drawn; `source` adds the user's code; `rounds` has, by id of an operation,
+    the round of its loop.
     """
     with as_recorded():
         return _Watch(graph, channels, rounds).facts(source)
@@ -164,7 +164,7 @@ class _Watch(Author):
         return fact
 
     def steps(self) -> list[dict[str, Any]]:
-        """In the order of the walk: what is done, a sentence about it, bytes held after it."""
+        """The steps in the order of the walk: what is done, a sentence about it, bytes held after it."""
         graph, held, peak = self.graph, 0, self.graph.kept_bytes
         count, names = len(graph.ops), listed([clip(v.name) for v in self.learnt()])
         steps: list[dict[str, Any]] = []
@@ -254,7 +254,7 @@ class _Watch(Author):
 
 
 class _Function:
-    """A function of the user's: its source, and the text around the lines that operations have."""
+    """A function of the user: its source, and the text around its lines with operations."""
 
     def __init__(self, name: str, code: Any, lines: list[int]) -> None:
         # Of a script's own code Python would give the first statement only
@@ -267,7 +267,7 @@ class _Function:
         self.text = {"first": start, "lines": [plain(line[self.margin :])[:400] for line in text]}
 
     def marked(self, place: Place) -> list[str]:
-        """A line in three parts: before the expression, the expression, the rest; nothing if that is not known."""
+        """A line in three parts: before the expression, the expression, the rest; none if it is unknown or long."""
         if not place.columns or not 0 <= place.line - self.first < len(self.source):
             return []
         line, (start, end) = self.source[place.line - self.first].encode(), place.columns
@@ -290,7 +290,7 @@ def _functions(graph: Graph) -> dict[Any, _Function]:
 
 
 def _fact_of(place: Place, function: _Function | None) -> dict[str, Any]:
-    """A place: its function, its line, and the expression marked in it."""
+    """A place as the page needs it: its function, its line, and the marked expression."""
     at = clip(f"{place.file}:{place.line}")
     fact: dict[str, Any] = {"at": at, "function": function.name if function else "", "line": place.line}
     if function and (marked := function.marked(place)):
