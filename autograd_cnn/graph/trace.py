@@ -383,7 +383,9 @@ class _Writer:
     def lender(self, node: Any) -> str | None:
         """The parameter of which the output of `node` is a view: found by repeating its moves on empty memory."""
         moves = []
-        while isinstance(node, Node) and node.plan.primitive.moves and not any(map(_is_array, _flat(node.inputs[1:]))):
+        while isinstance(node, Node) and (p := node.plan.primitive).moves and not p.sequence:
+            if any(map(_is_array, _flat(node.inputs[1:]))):  # an index of arrays copies
+                return None
             moves.append(node)
             node = node.inputs[0]
         if not isinstance(node, Leaf) or self.known[node].role != "parameter":
