@@ -134,7 +134,7 @@ class Plan:
                 inputs[p] = tuple([Constant(None, v) if v.__class__ is ndarray else v for v in value])
             elif value.__class__ is not ndarray:
                 inputs[p] = value
-            elif inputs[p].__class__ is not list:
+            else:
                 inputs[p] = Constant(getattr(inputs[p], "name", None), value)
         while inside[frame.f_code.co_filename]:
             frame = frame.f_back

@@ -1,28 +1,32 @@
 """Two doors to a `Graph`: `graph_of` reads the tape behind a result, `trace` runs a function first.
 
-Knows the engine, and writes what it finds into records; traversals are loops over the birth order.
+Both write records of nodes. `trace` observes the calls as well: so it has the arrays, and a node for every call, also
+where the tape records none. No traversal recurses.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 import os
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cache, partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.checkpoint import Checkpoint
 from autograd_cnn.engine.errors import no_history
-from autograd_cnn.engine.messages import here
-from autograd_cnn.engine.mode import current, enable_grad, in_mode
+from autograd_cnn.engine.mode import Mode, current, in_mode
+from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.promotion import settle
-from autograd_cnn.engine.tape import Constant, Leaf, Node, history
+from autograd_cnn.engine.tape import Constant, Leaf, Node, history, next_birth
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import alias
 from autograd_cnn.graph.names import Site, Source
@@ -30,77 +34,53 @@ from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Scope
 from autograd_cnn.graph.text import spelled
 
 
-@dataclass(slots=True, eq=False)
-class _Step:
-    """An operation as it was called (`given`, `values`: flat arguments before and after settling), or off the tape."""
-
-    primitive: Primitive
-    names: list[str]
-    given: list[Any]
-    values: list[Any]
-    code: Any
-    offset: int
-    scope: Any
-    name: str | None
-    out: Any
-    node: Node | None
-
-    @classmethod
-    def of(cls, node: Node) -> _Step:
-        plan, values = node.plan, list(node.inputs)
-        for i, (name, value) in enumerate(zip(plan.names, values, strict=True)):  # weak operands, as settled
-            if name in plan.primitive.rules and isinstance(value, (np.generic, list)):
-                values[i] = value.item() if isinstance(value, np.generic) else np.asarray(value, node.dtype)
-        return cls(
-            plan.primitive, plan.names, values, values, node.code, node.offset, node.scope, node.name, node, node
-        )
-
-
-class _Heard:
-    """What `listening` has heard: the calls, and copies of the arrays with which they began."""
+class _Calls:
+    """Observed calls, each with a node."""
 
     def __init__(self) -> None:
-        self.steps: list[_Step] = []
-        self.copies: dict[int, np.ndarray] = {}  # by id of the array, which `steps` keep alive
-        self.made: dict[int, _Step] = {}
+        self.given: dict[Node, list[Any]] = {}  # the flat arguments, before weak operands were converted
+        self.made: dict[int, Node] = {}  # by id of the array
+        self.copies: dict[int, np.ndarray] = {}  # by id of an array that no call made
+        self.results: list[Tensor] = []  # which keep the ids their own
 
-    def call(self, primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], out: Tensor) -> None:
+    def add(self, primitive: Primitive, args: Any, options: dict[str, Any], out: Tensor, mode: Mode) -> None:
         given, elements = primitive.bind(args, options)
-        values = [a._data if isinstance(a, Tensor) else a for a in given]
-        nodes = [a._node if isinstance(a, Tensor) and a._node is not None else a for a in given]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the call itself has warned
-            settle(primitive, values, nodes, elements)
-        for a in given:
-            for b in a if isinstance(a, tuple) else (a,):
-                array = _array(b)
-                if array is not None and id(array) not in self.made:
-                    self.copies.setdefault(id(array), _copied(array))
-        node = out._node
-        code, offset = (node.code, node.offset) if node is not None else here()
-        names = primitive.flat_names(elements)
-        step = _Step(primitive, names, list(given), values, code, offset, current.get().scope, out.name, out, node)
-        self.steps.append(step)
-        self.made[id(out._data)] = step
+        for array in map(_array, _flat(given)):
+            if array is not None and id(array) not in self.made:
+                self.copies.setdefault(id(array), _copied(array))
+        node: Any = out._node or _unrecorded(primitive, given, elements, out, mode)
+        self.given[node] = list(given)
+        self.made[id(out._data)] = node
+        self.results.append(out)
+
+
+def _unrecorded(primitive: Primitive, given: Any, elements: int, out: Tensor, mode: Mode) -> Node:
+    """Make the node of a call that needs no gradient."""
+    values = [a._data if isinstance(a, Tensor) else a for a in given]
+    nodes = [getattr(a, "_node", None) or a for a in given]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the call itself has warned
+        settle(primitive, values, nodes, elements)
+    return Plan(primitive, 0, elements).record([*values, out._data], list(given), mode, sys._getframe())
 
 
 @contextmanager
-def listening() -> Iterator[_Heard]:
-    """Context manager that notes every call of a primitive with Tensors."""
-    heard, plain = _Heard(), current.get().call
+def _observed(calls: _Calls) -> Iterator[None]:
+    """Context manager that records operations, and adds every call with Tensors to `calls`."""
+    plain = current.get().call
 
-    def call(primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], mode: Any) -> Any:
+    def call(primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
         out = plain(primitive, args, dict(options), mode)
         if isinstance(out, Tensor):
-            heard.call(primitive, args, options, out)
+            calls.add(primitive, args, options, out, mode)
         return out
 
-    with in_mode(call=call):
-        yield heard
+    with in_mode(call=call, recording=True):
+        yield
 
 
 def _copied(array: np.ndarray) -> np.ndarray:
-    """A copy with the same strides: sums of another layout round differently."""
+    """Copy an array and its strides: sums of another layout round differently."""
     low, high = np.lib.array_utils.byte_bounds(array)
     start = array.__array_interface__["data"][0] - low
     copy = np.ndarray(array.shape, array.dtype, np.empty(high - low, np.uint8), start, array.strides)
@@ -115,6 +95,12 @@ def _is_array(value: Any) -> bool:
 def _array(value: Any) -> np.ndarray | None:
     value = value._data if isinstance(value, Tensor) else value
     return value if isinstance(value, np.ndarray) else None
+
+
+def _flat(arguments: Any) -> Iterator[Any]:
+    """The arguments, and the parts of an index among them."""
+    for a in arguments:
+        yield from a if isinstance(a, tuple) else (a,)
 
 
 def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
@@ -148,22 +134,20 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
     >>> ag.trace(lambda x: x * x + x, 3.0)
     Graph: 2 operations, loss 12
     """
-    if isinstance(f, Tensor):
-        name = f.name or "t"
-        label = f"{f.name}, a Tensor" if f.name else "a Tensor"
-        raise TypeError(
-            f"trace draws what a function does to tensors; you passed {label}: {name}.graph(), "
-            "or ag.trace(loss_of, x, y)"
-        )
     if not callable(f):
-        raise TypeError(f"trace draws what a function does to tensors; you passed {f!r:.40}: ag.trace(loss_of, x, y)")
+        passed, cure = f"{f!r:.40}", "ag.trace(loss_of, x, y)"
+        if isinstance(f, Tensor):
+            passed = f"{f.name}, a Tensor" if f.name else "a Tensor"
+            cure = f"{f.name or 't'}.graph(), or {cure}"
+        raise TypeError(f"trace draws what a function does to tensors; you passed {passed}: {cure}")
     if not hasattr(repeat, "__index__") or repeat < 0:
         raise ValueError(f"trace: repeat is {repeat!r}, want how often each operation shall run again: repeat=3")
     names = _argument_names(f, len(args))
     for requires_grad in (False, True):
         arguments: dict[Any, tuple[str, str]] = {}
         tensors = [_as_tensors(a, n, requires_grad, arguments, "input") for a, n in zip(args, names, strict=True)]
-        with enable_grad(), listening() as heard:
+        calls = _Calls()
+        with _observed(calls):
             result = f(*tensors)
         while isinstance(result, (tuple, list)) and result:
             result = result[0]
@@ -172,7 +156,7 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
             raise TypeError(f"trace: {getattr(f, '__name__', 'f')} returned {_kind(result)}, want a Tensor{whole}")
         if isinstance(result, Tensor) and result.requires_grad:
             break
-    graph = graph_of(result, arguments, heard)
+    graph = graph_of(result, arguments, calls)
     if repeat:
         from autograd_cnn.graph.picture.measure import measure
 
@@ -195,7 +179,7 @@ def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
 
 
 def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any, tuple[str, str]], role: str) -> Any:
-    """`value` with its arrays as named Tensors; what gives gradients is entered into `arguments`."""
+    """`value` with its arrays as named Tensors; those that require a gradient are added to `arguments`."""
     if type(value) is dict:
         return {k: _as_tensors(v, f"{name}.{k}", requires_grad, arguments, "parameter") for k, v in value.items()}
     if type(value) in (list, tuple):
@@ -217,129 +201,103 @@ def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any,
     return value
 
 
-def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None, heard: _Heard | None = None) -> Graph:
+def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None, calls: _Calls | None = None) -> Graph:
     """The graph behind `tensor`, before or after the backward walk.
 
-    `arguments`: name and role of leaves that somebody knows better; `heard`: the calls that made it.
+    `arguments` has the name and the role of leaves, where the caller knows better; `calls` those that made `tensor`.
     """
-    root = tensor._node
-    if root is None:
+    if tensor._node is None:
         raise no_history("graph", tensor)
-    return _Writer(arguments or {}, tensor, heard).graph(history(root))
+    return _Writer(arguments or {}, calls).graph(tensor)
 
 
 class _Writer:
-    """Nodes into records, oldest first."""
+    """Writes records of nodes, oldest first."""
 
-    def __init__(self, arguments: dict[Any, tuple[str, str]], tensor: Tensor, heard: _Heard | None) -> None:
+    def __init__(self, arguments: dict[Any, tuple[str, str]], calls: _Calls | None) -> None:
         self.arguments = arguments
-        self.tensor = tensor
-        self.heard = heard
+        self.traced = calls is not None
+        self.calls = calls or _Calls()
+        self.tape: set[Node | Leaf] = set()  # the nodes that a gradient reaches
         self.values: dict[str, Value] = {}
         self.arrays: dict[str, Any] = {}
-        self.known: dict[Any, Value] = {}  # by node, or by what identifies an array that has none
+        self.known: dict[Any, Value] = {}  # by `origin`
         self.used: dict[str, int] = {}
-        self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the owner of memory: whose it is first, the owner
-        self.source = Source()
-        self.sites: dict[Any, tuple[Site | None, dict[int, str], Place]] = {}
-        self.scopes: dict[int, tuple[Any, tuple[Scope, ...]]] = {}  # by id of what the tape has, which is held here
+        self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the owner of memory: its first keeper, the owner
+        self.written = cache(partial(_written, Source()))  # a loop asks for the same line again and again
+        self.scopes: dict[int, tuple[Any, tuple[Scope, ...]]] = {}  # by id of the mode's scope, which is held here
         self.entered: Counter[str] = Counter()
 
-    def graph(self, nodes: list[Node | Leaf]) -> Graph:
-        steps = self.steps(nodes)
-        if not steps:
-            result = self.leaf(nodes[-1], "x", False)
-            self.remember(result, self.tensor)
-            return Graph([], self.values, result.id, None, self.arrays)
-        ops = self.ops(steps, "n")
-        result = self.known[nodes[-1]]
-        loss = None
-        if self.tensor.size == 1:
-            result.role = "loss"
-            loss = float(self.tensor.item())
-        return Graph(ops, self.values, result.id, loss, None if self.heard is None else self.arrays)
-
-    def steps(self, nodes: list[Node | Leaf]) -> list[_Step]:
-        """The operations, in order; of a trace also those that need no gradient but lead to one that does."""
-        self.tape = {n for n in nodes if isinstance(n, Node)}
-        if self.heard is None:
-            return [_Step.of(n) for n in nodes if isinstance(n, Node)]
-        order: dict[_Step, tuple[int, int]] = {}
-        birth = 0
-        for i, step in enumerate(self.heard.steps):
-            birth = step.node.birth if step.node else birth
-            order[step] = birth, i
-        called = {s.node: s for s in order}
-        found = {called.get(n) or _Step.of(n): None for n in nodes if isinstance(n, Node)}
-        waiting = list(found)
-        while waiting:
-            for given in waiting.pop().given:
-                if not isinstance(given, Tensor) or given._node not in self.tape:
-                    maker = self.heard.made.get(id(_array(given)))
-                    if maker is not None and maker not in found:
-                        found[maker] = None
-                        waiting.append(maker)
-        return sorted(found, key=lambda s: order.get(s) or (s.node.birth, -1))  # type: ignore[union-attr]
-
-    def ops(self, steps: list[_Step], prefix: str) -> list[Op]:
-        following = [*((s.code, s.offset) for s in steps[1:]), None]
-        return [self.op(s, after, f"{prefix}{i}") for i, (s, after) in enumerate(zip(steps, following, strict=True), 1)]
+    def graph(self, tensor: Tensor) -> Graph:
+        root: Any = tensor._node
+        if isinstance(root, Leaf):
+            name, role = self.arguments.get(root, (root.name, "parameter"))
+            value = self.value(name or "x", role, root)
+            return Graph([], self.values, value.id, None, {value.id: np.array(tensor._data)})
+        ops = self.ops(self.nodes(root), "n")
+        result, loss = self.known[root], None
+        if tensor.size == 1:
+            result.role, loss = "loss", float(tensor.item())
+        return Graph(ops, self.values, result.id, loss, self.arrays if self.traced else None)
 
     def inside(self, checkpoint: Checkpoint, prefix: str) -> Graph:
-        """What a checkpoint runs again."""
-        outer = self.heard, self.tape, self.tensor
-        oldest = Leaf((), np.dtype(float), None).birth
-        with enable_grad(), listening() as self.heard:
-            self.tensor = checkpoint.raw()
-        ops = self.ops(self.steps(history(self.tensor._node, oldest)), prefix)
-        result = self.known[self.tensor._node]
-        self.heard, self.tape, self.tensor = outer
-        return Graph(ops, self.values, result.id, None)
+        """The computation that a checkpoint runs again."""
+        start = next_birth()
+        with _observed(self.calls):
+            root = checkpoint.raw()._node
+        ops = self.ops(self.nodes(root, start), prefix)
+        return Graph(ops, self.values, ops[-1].output, None)
 
-    def op(self, step: _Step, following: Any, rank: str) -> Op:
-        primitive, node = step.primitive, step.node if step.node in self.tape else None
-        site, variables, place = self.written(step)
-        saved = node.saved or () if node else ()
-        arrays = {p: saved[i] for (shape, p), i in node.plan.sources.items() if not shape} if node and saved else {}
-        inputs, options = [], {}
-        arguments: list[Any] = []
-        for port, (name, given, value) in enumerate(zip(step.names, step.given, step.values, strict=True)):
-            if _is_array(given):
-                use = self.use(step, port, given, value, variables.get(port), arrays.get(port))
-                inputs.append((port, use.value.id))
-                arguments.append(use)
-                continue
-            if name not in primitive.defaults or spelled(given) != spelled(primitive.defaults[name]):
-                options[name] = spelled(given)
-            if isinstance(value, tuple):  # an index, maybe of arrays
-                parts = arrays.get(port, value)
-                indices = zip(value, parts, strict=True)
-                arguments.append(
-                    tuple([self.use(step, port, v, v, name, part) if _is_array(v) else v for v, part in indices])
-                )
-            else:
-                arguments.append(value)
-        # of several operations under one of the user's calls, the last one made what the variable holds
-        last = node is self.tensor._node
-        name = "loss" if last and self.tensor.size == 1 else primitive.name
+    def nodes(self, root: Node, oldest: int = 0) -> list[Node]:
+        """The nodes behind `root`, oldest first; after a trace also those through which no gradient flows."""
+        past = history(root, oldest)
+        self.tape.update(past)
+        waiting = [n for n in past if isinstance(n, Node)]
+        found = set(waiting)
+        while waiting:
+            for given in filter(_is_array, _flat(self.calls.given.get(waiting.pop(), ()))):
+                maker = self.origin(given)
+                if isinstance(maker, Node) and maker.birth > oldest and maker not in found:
+                    found.add(maker)
+                    waiting.append(maker)
+        return sorted(found, key=attrgetter("birth"))
+
+    def ops(self, nodes: list[Node], prefix: str) -> list[Op]:
+        following = [*((n.code, n.offset) for n in nodes[1:]), None]
+        return [self.op(n, after, f"{prefix}{i}") for i, (n, after) in enumerate(zip(nodes, following, strict=True), 1)]
+
+    def op(self, node: Node, following: Any, rank: str) -> Op:
+        plan, primitive = node.plan, node.plan.primitive
+        steps = plan.steps if node in self.tape else []
+        saved = {p: node.saved[i] for (shape, p), i in plan.sources.items() if not shape} if node.saved else {}
+        site, variables, place = self.written(node.code, node.offset, primitive, tuple(plan.names))
+        given = self.calls.given.get(node, node.inputs)
+        arguments = [
+            self.argument(node, port, value, settled, variables.get(port), saved.get(port))
+            for port, (value, settled) in enumerate(zip(given, node.inputs, strict=True))
+        ]
+        options = {
+            name: spelled(value)
+            for name, value in zip(plan.names, given, strict=True)
+            if not _is_array(value)
+            and (name not in primitive.defaults or spelled(value) != spelled(primitive.defaults[name]))
+        }
+        inputs = [(port, a.value.id) for port, a in enumerate(arguments) if isinstance(a, Use)]
+        name = "loss" if following is None and math.prod(node.shape) == 1 else primitive.name
         name = self.values[inputs[0][1]].name if primitive is alias else name
-        if site and site.target and (site.calls(primitive) or following != (step.code, step.offset)):
+        # of several operations under one of the user's calls, the last one made what the variable holds
+        if site and site.target and (site.calls(primitive) or following != (node.code, node.offset)):
             name = site.target
-        output = self.value(step.name or name, "activation", step.out)
-        self.known[node] = output
-        if self.heard is not None:
-            self.known[id(_array(step.out))] = output
-        steps = node.plan.steps if node else []
-        rules = {p: Rule(r.inputs, tuple(r.asks)) for positions, r, _ in steps for p in positions if p is not None}
-        kept = None if node and node.saved is None else list(self.kept(rank, node, arrays, dict(inputs), output))
-        inside = (
-            self.inside(primitive, f"{rank}_") if isinstance(primitive, Checkpoint) and self.heard and node else None
-        )
-        call = Call(primitive, arguments, [(p, r) for p, r, _ in steps], node if step.out is node else None, inside)
+        output = self.known[node] = self.value(node.name or name, "activation", node)
+        rules = {p: Rule(r.inputs, tuple(r.asks)) for ports, r, _ in steps for p in ports if p is not None}
+        kept = self.kept(rank, node, saved, dict(inputs))
+        again = self.inside(primitive, f"{rank}_") if isinstance(primitive, Checkpoint) and self.traced else None
+        recorded = None if node in self.calls.given else node
+        call = Call(primitive, arguments, [(ports, rule) for ports, rule, _ in steps], recorded, again)
         byproducts = list(primitive.byproducts)
-        scopes = self.within(step.scope)
+        scopes = self.within(node.scope)
         return Op(
-            rank, primitive.name, options, step.names, inputs, output.id, byproducts, place, rules, kept, call, scopes
+            rank, primitive.name, options, plan.names, inputs, output.id, byproducts, place, rules, kept, call, scopes
         )
 
     def within(self, scope: Any) -> tuple[Scope, ...]:
@@ -352,111 +310,98 @@ class _Writer:
             self.scopes[id(scope)] = scope, (*outside, Scope(scope[0], self.entered[scope[0]]))
         return self.scopes[id(scope)][1]
 
-    def written(self, step: _Step) -> tuple[Site | None, dict[int, str], Place]:
-        """How the user wrote it: a loop asks for the same line again and again."""
-        key = (step.code, step.offset, step.primitive.name, len(step.names))
-        if key not in self.sites:
-            line = (step.code, step.offset)
-            site = self.source.site(line, step.primitive)
-            variables = site.variables(step.primitive, step.names) if site else {}
-            first, last, start, end = self.source.position(line)
-            columns = (start, end) if first == last else None
-            file = os.path.basename(step.code.co_filename)
-            place = Place(file, first, step.code.co_name, columns, step.code)
-            self.sites[key] = site, variables, place
-        return self.sites[key]
-
-    def use(self, step: _Step, port: int, given: Any, settled: Any, variable: str | None, saved: Any) -> Use:
-        """An array that went in, and what became of it if it is weak."""
-        value = self.input(step, port, given, variable, saved)
-        self.remember(value, given)
-        cast = ""
-        if isinstance(given, (Tensor, np.ndarray)) and settled is not _array(given) and settled is not given:
-            cast = str(settled.dtype) if isinstance(settled, np.ndarray) else "item"
-        return Use(value, cast)
-
-    def remember(self, value: Value, given: Any) -> None:
-        """Keep the array with which the graph begins."""
-        array = _array(given)
+    def argument(self, node: Node, port: int, given: Any, settled: Any, variable: str | None, saved: Any) -> Any:
+        """An argument for the program, from what was given, what the tape has in its place, and what it saved."""
+        name = node.plan.names[port]
+        if isinstance(given, tuple):  # an index, maybe of arrays
+            parts = zip(given, settled, saved or settled, strict=True)
+            return tuple([self.argument(node, port, g, s, name, array) for g, s, array in parts])
+        if isinstance(given, list) and isinstance(settled, Constant):
+            return np.asarray(given, settled.dtype)
+        if not _is_array(given):
+            return settled
+        origin = self.origin(given, saved)
+        if origin not in self.known:  # the graph begins with it
+            leaf, target = isinstance(origin, Leaf), port > 0 and "reduction" in node.plan.primitive.parameters
+            named = getattr(given, "name", None), "parameter" if leaf else "input"
+            label, role = self.arguments.get(origin, named)
+            label = label or variable or (name if leaf or target else None)
+            role = "target" if target and role == "input" else role if label else "constant"
+            self.known[origin] = self.value(label or "constant", role, given)
+        value, array = self.known[origin], _array(given)
         if array is not None and value.role != "activation":
             self.known.setdefault(id(array), value)
             if value.id not in self.arrays:
-                copies = self.heard.copies if self.heard else {}
-                self.arrays[value.id] = copies[id(array)] if id(array) in copies else np.array(array)
+                copy = self.calls.copies.get(id(array))
+                self.arrays[value.id] = _copied(array) if copy is None else copy
+        dtype = getattr(settled, "dtype", None)
+        return Use(value, "item" if dtype is None else "" if dtype == given.dtype else str(dtype))
 
-    def input(self, step: _Step, port: int, given: Any, variable: str | None, saved: Any) -> Value:
+    def origin(self, given: Any, saved: Any = None) -> Any:
+        """A key for an array: the node or leaf that made it, or its identity.
+
+        The tape forgets the arrays of constants. Their name identifies them, or the saved array if there is one.
+        """
         node = given._node if isinstance(given, Tensor) else given
-        if isinstance(node, Node) and node in self.known:
-            return self.known[node]
-        name = step.names[port]
-        target = port > 0 and "reduction" in step.primitive.parameters
-        if isinstance(node, Leaf):
-            return self.leaf(node, variable or name, target)
-        # The tape forgets which array a constant was: its name tells, or where it is still saved its identity.
-        label = getattr(given, "name", None)
-        key: Any = id(array) if (array := _array(given)) is not None else None
-        if key is None:
-            key = (label, given.shape, given.dtype) if label else None
-        if key is None:
-            key = id(saved) if isinstance(saved, np.ndarray) else (step, port)
-        if key not in self.known:
-            named = label or variable or (name if target else None)
-            role = "target" if target else "input" if named else "constant"
-            self.known[key] = self.value(named or "constant", role, given)
-        return self.known[key]
-
-    def leaf(self, leaf: Any, variable: str, target: bool) -> Value:
-        if leaf not in self.known:
-            name, role = self.arguments.get(leaf, (leaf.name, "parameter"))
-            role = "target" if target and role == "input" else role
-            self.known[leaf] = self.value(name or variable, role, leaf)
-        return self.known[leaf]
+        if isinstance(node, Leaf) or (isinstance(node, Node) and node in self.tape):
+            return node
+        if (array := _array(given)) is not None:
+            return self.calls.made.get(id(array), id(array))
+        return (given.name, given.shape, given.dtype) if given.name else id(given if saved is None else saved)
 
     def value(self, name: str, role: str, array: Any) -> Value:
-        count = self.used[name] = self.used.get(name, 0) + 1
-        while count > 1 and f"{name}_{count}" in self.used:
-            count += 1
-        unique = name if count == 1 else f"{name}_{count}"
-        self.used[name] = count
-        self.used.setdefault(unique, 1)
+        unique = name
+        while unique in self.used:
+            self.used[name] += 1
+            unique = f"{name}_{self.used[name]}"
+        self.used[unique] = 1
         value = Value(f"t{len(self.values) + 1}", unique, role, tuple(array.shape), str(array.dtype))
         self.values[value.id] = value
         return value
 
-    def kept(self, op: str, node: Any, arrays: dict[int, Any], inputs: dict[int, str], output: Value) -> Iterator[Kept]:
-        if node is None:
-            return
-        out = len(node.plan.names)
-        stored = [*node.plan.names, "out", *node.plan.primitive.byproducts]
-        seen = set()
-        for position, array in sorted(arrays.items()):
-            value = self.values[inputs[position]] if position in inputs else output if position == out else None
-            label = value.name if value else f"{stored[position]}_{output.name}"
-            if not isinstance(array, np.ndarray) or label in seen:
+    def kept(self, op: str, node: Node, saved: dict[int, Any], inputs: dict[int, str]) -> list[Kept] | None:
+        """The arrays that `node` keeps for backward; None after the walk."""
+        if node not in self.tape or node.saved is None:
+            return None if node in self.tape else []
+        names, output = [*node.plan.names, "out", *node.plan.primitive.byproducts], self.known[node]
+        values = {**inputs, len(node.plan.names): output.id}
+        found: dict[str, Kept] = {}
+        for position, array in sorted(saved.items()):
+            value = values.get(position)
+            label = self.values[value].name if value else f"{names[position]}_{output.name}"
+            if label in found or not isinstance(array, np.ndarray):
                 continue
-            seen.add(label)
             owner = array
             while isinstance(owner.base, np.ndarray):
                 owner = owner.base
-            first = self.keepers[id(owner)][0] if id(owner) in self.keepers else None
-            if first is None:
-                first = self.lender(node.inputs[position]) if position < out and owner is not array else None
-                self.keepers[id(owner)] = first or op, owner  # holding the owner keeps its id its own
-            yield Kept(label, value.id if value else None, owner.nbytes, first)
+            lender = self.lender(node.inputs[position]) if position in inputs and owner is not array else None
+            first, _ = self.keepers.get(id(owner), (lender, owner))
+            self.keepers.setdefault(id(owner), (lender or op, owner))  # holding the owner keeps its id its own
+            found[label] = Kept(label, value, owner.nbytes, first)
+        return list(found.values())
 
     def lender(self, node: Any) -> str | None:
-        """The parameter of which the output of `node` is a view: the same is done to other memory of its shape."""
-        chain = []
+        """The parameter of which the output of `node` is a view: found by repeating its moves on empty memory."""
+        moves = []
         while isinstance(node, Node) and (p := node.plan.primitive).moves and not p.sequence:
-            chain.append(node)
+            if any(map(_is_array, _flat(node.inputs[1:]))):  # an index of arrays copies
+                return None
+            moves.append(node)
             node = node.inputs[0]
         if not isinstance(node, Leaf) or self.known[node].role != "parameter":
             return None
         whole = view = np.empty(node.shape, node.dtype)
-        for made in reversed(chain):
-            if any(
-                _is_array(a) for given in made.inputs[1:] for a in (given if isinstance(given, tuple) else (given,))
-            ):
-                return None
-            view = made.plan.primitive.raw(view, *made.inputs[1:])
+        for move in reversed(moves):
+            view = move.plan.primitive.raw(view, *move.inputs[1:])
         return self.known[node].id if np.may_share_memory(whole, view) else None
+
+
+def _written(
+    source: Source, code: Any, offset: int, primitive: Primitive, names: tuple[str, ...]
+) -> tuple[Site | None, dict[int, str], Place]:
+    """The expression in which the user wrote an operation, the variables in it by port, and its place."""
+    site = source.site((code, offset), primitive)
+    first, last, start, end = source.position((code, offset))
+    columns = (start, end) if first == last else None
+    place = Place(os.path.basename(code.co_filename), first, code.co_name, columns, code)
+    return site, site.variables(primitive, list(names)) if site else {}, place

@@ -185,6 +185,15 @@ def test_after_backward_the_structure_is_the_same_and_the_saved_bytes_are_unknow
     assert before == after
 
 
+def test_arrays_in_one_index_stay_different_values_after_the_walk(weights):
+    i, j = np.array([0, 1]), np.array([1, 2])
+    loss = weights(3, 3)[i, j].sum()
+    before = loss.graph().values
+    loss.backward()
+    assert loss.graph().values == before
+    assert [v.name for v in before.values()] == ["x", "index", "index_2", "getitem", "loss"]
+
+
 # Names
 
 
@@ -195,6 +204,15 @@ def test_a_value_is_named_after_its_tensor_then_the_variable_then_the_operation(
     squashed = ag.tanh(hidden)
     graph = ag.sum(ag.exp(squashed)).graph()
     assert names(graph) == ["constant", "kernel", "layer.bias", "code", "squashed", "exp", "loss"]
+
+
+def test_trace_draws_the_names_that_the_function_gives(weights):
+    def f(x):
+        hidden = x * weights(3, name="w")
+        hidden.name = "code"
+        return ag.sum(ag.tanh(hidden))
+
+    assert names(ag.trace(f, np.ones(3)), "activation") == ["code", "tanh"]
 
 
 def test_names_are_unique(weights):
@@ -411,6 +429,18 @@ def test_a_checkpoint_is_one_operation(weights):
     w = weights(3)
     graph = ag.checkpoint(lambda t: ag.exp(ag.sin(t)), w).sum().graph()
     assert [op.name for op in graph.ops] == ["checkpoint of <lambda>", "sum"]
+
+
+def test_a_checkpoint_may_use_a_detached_result_from_outside(weights):
+    w = weights(3)
+
+    def f(x):
+        gate = ag.tanh(x * w).detach()
+        return ag.sum(ag.checkpoint(lambda t: t * gate, x * w))
+
+    graph = ag.trace(f, np.ones(3))
+    assert [op.name for op in graph.ops] == ["multiply", "checkpoint of <lambda>", "sum"]
+    assert graph.program().run()[0] == graph.loss
 
 
 def test_the_variable_of_a_transform_is_named_after_the_argument_and_its_seed_seed():

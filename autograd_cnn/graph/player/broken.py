@@ -8,7 +8,8 @@ float64, at the recorded inputs and the recorded gradient.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from autograd_cnn.graph.program.write import Author
 from autograd_cnn.graph.records import Op
 
 ENTRIES, SLIPS, STEP = 3, 4, 1e-6
+CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
 LARGEST = 300_000  # elements of an input or output, beyond which differences take too long
 
 
@@ -41,7 +43,8 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
     try:
         exec(program, scope)
         right = _run(lines, scope, names)
-        tests = [_Test(scope, program, author.name(output), n, right[n]) for n in names]
+        tests = [_Test(n, right[n], _slopes(scope, program, author.name(output), n)) for n in names]
+        tried = [{**t.table(t.elements, t.gradient), "ok": t.agrees()} for t in tests]
     except Exception:  # a user's rule that does not work in float64
         return None
     slips: list[dict[str, Any]] = []
@@ -57,7 +60,6 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
             test = next((t for t in tests if t.differs(wrong[t.name])), None)
             if test and test.gradient.shape == wrong[test.name].shape and text not in [s["text"] for s in slips]:
                 slips.append({"line": k, "text": text, "what": what, **test.slip(wrong[test.name])})
-    tried = [{**t.table(t.flat, t.gradient), "ok": t.agrees()} for t in tests]
     return {"tried": tried, "slips": slips}
 
 
@@ -69,44 +71,41 @@ def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str,
     return {n: np.asarray(inner[f"g_{n}"], np.float64) for n in names}
 
 
-class _Test:
-    """Differences of one input: at the largest element of its gradient, and at two of middling size."""
+def _slopes(scope: dict[str, Any], program: Any, output: str, name: str) -> Callable[[int], tuple[float, bool]]:
+    """A function that gives the derivative for one element of an input, and whether there is a kink."""
 
-    def __init__(self, scope: dict[str, Any], program: Any, output: str, name: str, gradient: np.ndarray) -> None:
-        self.scope = scope
-        self.program = program
-        self.output = output
+    def at(i: int, move: float) -> Any:
+        moved = scope[name].copy()
+        moved.flat[i] += move
+        inner = {**scope, name: moved}
+        exec(program, inner)
+        return inner[output]
+
+    @cache
+    def slope(i: int) -> tuple[float, bool]:
+        step = STEP * max(1.0, abs(float(scope[name].flat[i])))
+        up, here, down = at(i, step), scope[output], at(i, -step)
+        changes = here - down, up - here, up - down
+        left, right, both = (float(np.sum(scope[f"g_{output}"] * change)) / step for change in changes)
+        return both / 2, abs(left - right) > 1e-2 * max(abs(left), abs(right))
+
+    return slope
+
+
+class _Test:
+    """The gradient of one input: its largest element, and two of middling size, are compared with differences."""
+
+    def __init__(self, name: str, gradient: np.ndarray, slope: Callable[[int], tuple[float, bool]]) -> None:
         self.name = name
         self.gradient = gradient
+        self.slope = slope
         order = np.argsort(-np.abs(gradient), axis=None, kind="stable")
         nonzero = max(1, int(np.count_nonzero(gradient)))
-        self.flat = sorted({int(order[nonzero * i // ENTRIES]) for i in range(ENTRIES)})
-        self.slopes: dict[int, tuple[float, bool]] = {}
-        for i in self.flat:
-            self.slope(i)
-
-    def slope(self, i: int) -> tuple[float, bool]:
-        """The derivative for element `i`, and whether there is a kink."""
-        if i not in self.slopes:
-            step = STEP * max(1.0, abs(float(self.scope[self.name].reshape(-1)[i])))
-            up, here, down = self.at(i, step), self.scope[self.output], self.at(i, -step)
-            g = self.scope[f"g_{self.output}"]
-            left, right = float(np.sum(g * (here - down))) / step, float(np.sum(g * (up - here))) / step
-            both = float(np.sum(g * (up - down))) / (2 * step)
-            self.slopes[i] = both, abs(left - right) > 1e-2 * max(abs(left), abs(right))
-        return self.slopes[i]
-
-    def at(self, i: int, move: float) -> Any:
-        """The output after a move of element `i`."""
-        moved = self.scope[self.name].copy()
-        moved.reshape(-1)[i] += move
-        inner = {**self.scope, self.name: moved}
-        exec(self.program, inner)
-        return inner[self.output]
+        self.elements = sorted({int(order[nonzero * i // ENTRIES]) for i in range(ENTRIES)})
 
     def agrees(self) -> bool:
         """Whether the rule is right where there is no kink."""
-        pairs = [(self.slope(i), float(self.gradient.reshape(-1)[i])) for i in self.flat]
+        pairs = [(self.slope(i), float(self.gradient.flat[i])) for i in self.elements]
         return all(kink or abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9 for (d, kink), r in pairs)
 
     def differs(self, wrong: np.ndarray) -> bool:
@@ -116,16 +115,15 @@ class _Test:
     def slip(self, wrong: np.ndarray) -> dict[str, Any]:
         """The table of a wrong gradient, its worst element first, and how far it is off."""
         worst = int(np.argmax(np.abs(np.nan_to_num(wrong - self.gradient))))
-        flat = [worst, *(i for i in self.flat if i != worst)][:ENTRIES]
-        slopes = np.array([self.slope(i)[0] for i in flat])
-        return {**self.table(flat, wrong), "off": _how_far(wrong.reshape(-1)[flat], slopes)}
+        elements = [worst, *(i for i in self.elements if i != worst)][:ENTRIES]
+        slopes = np.array([self.slope(i)[0] for i in elements])
+        return {**self.table(elements, wrong), "off": _how_far(wrong.flat[elements], slopes)}
 
-    def table(self, flat: list[int], gradient: np.ndarray) -> dict[str, Any]:
+    def table(self, elements: list[int], gradient: np.ndarray) -> dict[str, Any]:
         """Indices of elements, their differences, and their gradient."""
-        at = [str(list(map(int, np.unravel_index(i, gradient.shape)))) for i in flat]
-        numbers = [self.slope(i)[0] for i in flat], gradient.reshape(-1)[flat]
-        slopes, rule = ([f"{float(x):.6g}" for x in column] for column in numbers)
-        return {"name": self.name, "at": at, "fd": slopes, "rule": rule}
+        at = [str(list(map(int, np.unravel_index(i, gradient.shape)))) for i in elements]
+        slopes = [f"{self.slope(i)[0]:.6g}" for i in elements]
+        return {"name": self.name, "at": at, "fd": slopes, "rule": [f"{float(gradient.flat[i]):.6g}" for i in elements]}
 
 
 def _how_far(found: np.ndarray, want: np.ndarray) -> str:
@@ -169,29 +167,28 @@ class _Change(Rewriter):
         return self.new if node is self.target else self.generic_visit(node)
 
 
-def _changes(n: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(n, ast.BinOp):
-        if isinstance(n.op, (ast.Mult, ast.Div)):
-            yield "a factor is missing", n.left
-        if isinstance(n.op, ast.Mult):
-            yield "a factor is missing", n.right
-        if isinstance(n.op, (ast.Sub, ast.MatMult)):
-            yield "operands are swapped", ast.BinOp(n.right, n.op, n.left)
-    if isinstance(n, ast.Compare):
-        yield "the mask is inverted", ast.Call(parsed("np.logical_not"), [n], [])
-    if isinstance(n, ast.Attribute) and n.attr == "T":
-        yield "a transpose is missing", n.value
-    if isinstance(n, ast.Call):
-        function = ast.unparse(n.func)
-        called = function.rpartition(".")[2]
-        if called == "logical_not":
-            yield "the mask is inverted", n.args[0]
-        if called == "transpose" and len(n.args) == 1:
-            yield "a transpose is missing", n.args[0]
-        if called in ("conv2d", "conv_transpose2d"):
-            turned = parsed(f"({ast.unparse(n.args[1])})[::-1, ::-1]")
-            yield "the kernel is turned by 180°", ast.Call(n.func, [n.args[0], turned, *n.args[2:]], n.keywords)
-        if called in ("sum", "cos", "sin"):
-            other = {"sum": "mean", "cos": "sin", "sin": "cos"}[called]
-            function = parsed(function[: -len(called)] + other)
-            yield f"{other} in place of {called}", ast.Call(function, n.args, n.keywords)
+def _changes(node: Any) -> Iterator[tuple[str, Any]]:
+    match node:
+        case ast.BinOp(left, ast.Mult(), right):
+            yield "a factor is missing", left
+            yield "a factor is missing", right
+        case ast.BinOp(left, ast.Div()):
+            yield "a factor is missing", left
+        case ast.BinOp(left, ast.Sub() | ast.MatMult() as operator, right):
+            yield "operands are swapped", ast.BinOp(right, operator, left)
+        case ast.Compare():
+            yield "the mask is inverted", ast.Call(parsed("np.logical_not"), [node], [])
+        case ast.Attribute(value, "T"):
+            yield "a transpose is missing", value
+        case ast.Call(function, args, keywords):
+            home, _, called = ast.unparse(function).rpartition(".")
+            if called == "logical_not":
+                yield "the mask is inverted", args[0]
+            if called == "transpose" and len(args) == 1:
+                yield "a transpose is missing", args[0]
+            if called in ("conv2d", "conv_transpose2d"):
+                turned = parsed(f"({ast.unparse(args[1])})[::-1, ::-1]")
+                yield "the kernel is turned by 180°", ast.Call(function, [args[0], turned, *args[2:]], keywords)
+            if other := CONFUSED.get(called):
+                confused = parsed(f"{home}.{other}" if home else other)
+                yield f"{other} in place of {called}", ast.Call(confused, args, keywords)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,18 +21,18 @@ from autograd_cnn.graph.program.expressions import renamed
 from autograd_cnn.graph.program.listing import Line, rms, shown
 from autograd_cnn.graph.program.program import as_recorded
 from autograd_cnn.graph.program.write import Author
-from autograd_cnn.graph.records import Graph, Op, Value
+from autograd_cnn.graph.records import Graph, Op, Place, Value
 from autograd_cnn.graph.text import bytes_text, clip, count_text, listed, plain, shape_text
 
 WHOLE = 300  # operations up to which there are images and trials
-CONTEXT = 6  # lines of the user's around those that are marked
+CONTEXT = 6  # lines of source shown around those with operations
 
 
 def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str]) -> dict[str, Any]:
     """Everything that the page shows of `graph`, as text and numbers.
 
-    Of an array at most `channels` are drawn; `source` adds the user's code; `rounds` says by id in which round of its
-    loop an operation is.
+    At most `channels` maps of an array are drawn; `source` adds the user's code; `rounds` has, by id of an operation,
+    the round of its loop.
     """
     with as_recorded():
         return _Watch(graph, channels, rounds).facts(source)
@@ -45,27 +46,26 @@ class _Watch(Author):
         self.channels = channels
         self.rounds = rounds
         self.whole = len(graph.ops) <= WHOLE
-        self.parts: dict[str, list[dict[str, Any]]] = {}  # value -> its contributions, in order
+        self.parts: dict[str, list[dict[str, Any]]] = defaultdict(list)  # value -> its contributions, in order
+        self.orders: dict[tuple[str, str], list[int]] = defaultdict(list)  # operation, value -> which of these
         self.rules: dict[str, list[Line]] = {}  # operation -> its lines, once written
         self.sums: dict[str, str] = {}  # value -> its gradient so far, where that is a number
-        self.orders: dict[tuple[str, str], list[int]] = {}  # operation, value -> which of its contributions
-        self.counts = Counter(_given(op, p) for op in graph.ops for p in _served(op))  # how many it will have
+        self.counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # contributions to come
 
     # While the program is written
 
     def contributed(self, op: Op, value: Value, contribution: Any) -> None:
         if self.inner:  # inside a checkpoint
             return
-        parts = self.parts.setdefault(value.id, [])
-        orders = self.orders.setdefault((op.id, value.id), [])
-        ports = [op.ports[p] for p in _served(op) if _given(op, p) == value.id]
+        parts, orders, given = self.parts[value.id], self.orders[op.id, value.id], dict(op.inputs)
         part: dict[str, Any] = {"op": op.id}
         if self.counts[value.id] > 1:  # else it is the gradient itself
+            ports = [op.ports[p] for p in op.rules if given[p] == value.id]
             part |= {"port": ports[len(orders)], "line": self.lines[-1][0], "rms": _rms(contribution)}
             part["look"] = self.looked(contribution, value, True)
-        if not value.shape and (numbers := self.numbers(value, self.sums.get(value.id, ""))):
-            part["numbers"] = numbers
         if not value.shape:
+            if numbers := self.numbers(value, self.sums.get(value.id, "")):
+                part["numbers"] = numbers
             self.sums[value.id] = str(self.scope[self.gradient(value)])
         orders.append(len(parts))
         parts.append(part)
@@ -81,15 +81,7 @@ class _Watch(Author):
         """The last line with numbers for its names, where all are numbers: ``g_x = 0.5 * 1.64 = 0.82``."""
         line, name = self.lines[-1][0], self.gradient(value)
         text = line.removeprefix(f"{name} = ").removeprefix(f"{name} += ")
-        rounded = False
-
-        def short(number: str) -> str:
-            nonlocal rounded
-            if len(number) <= 8:
-                return number
-            digits = f"{float(number):.6g}"
-            rounded |= float(digits) != float(number)
-            return digits
+        exact = [before, str(self.scope[name])]
 
         def filled(n: str) -> str:
             number = self.scope.get(n)
@@ -97,7 +89,8 @@ class _Watch(Author):
                 return n  # a module or a function
             if np.ndim(number) or re.search(rf"\b{n}\.", text):
                 raise ValueError
-            digits = short(before if n == name else str(number))
+            exact.append(before if n == name else str(number))
+            digits = _short(exact[-1])
             return f"({digits})" if digits.startswith("-") else digits
 
         if text == line or re.fullmatch(r"[\w.]+", text):  # nothing to compute
@@ -106,8 +99,9 @@ class _Watch(Author):
             written = renamed(text, filled)
         except ValueError:
             return ""
-        plus, result = f"{short(before)} + " if " += " in line else "", short(str(self.scope[name]))
-        return f"{name} = {plus}{written} {'≈' if rounded else '='} {result}"
+        plus = f"{_short(before)} + " if " += " in line else ""
+        rounded = any(_short(n) != n and float(_short(n)) != float(n) for n in exact)
+        return f"{name} = {plus}{written} {'≈' if rounded else '='} {_short(exact[1])}"
 
     def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
         return look(array, value.role, gradient, self.whole, self.channels)
@@ -116,24 +110,21 @@ class _Watch(Author):
 
     def facts(self, source: bool) -> dict[str, Any]:
         self.write()
-        graph = self.graph
+        graph, result = self.graph, self.graph.values[self.graph.result]
         self.rules = {op.id: shown(lines) for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)}
-        texts, places = _functions(graph, source)
+        functions = _functions(graph) if source else {}
+        places = {_key(op): op.place for op in graph.ops}
         numbers = {key: i for i, key in enumerate(places)}
-        outside = {v for op in graph.ops for v in (op.output, *(i for _, i in op.inputs))} | {graph.result}
-        ops = []
-        for op, line in zip(graph.ops, self.forward_lines, strict=True):
-            key = op.place.code, op.place.line, op.place.columns
-            ops.append({**self.operation(op, line), "place": numbers[key]})
-        result = graph.values[graph.result]
+        outside = {v for op in graph.ops for v in (op.output, *_inputs(op))} | {graph.result}
         docs = {clip(op.name): inspect.getdoc(op.call.primitive) or "" for op in graph.ops}
+        pairs = zip(graph.ops, self.forward_lines, strict=True)
         return {
             "steps": self.steps(),
-            "ops": ops,
+            "ops": [{**self.operation(op, line), "place": numbers[_key(op)]} for op, line in pairs],
             "values": {v.id: self.value(v) for v in graph.values.values() if v.id in outside},
             "docs": {name: plain(doc.partition("\n")[0].replace("`", "")) for name, doc in docs.items()},
-            "functions": texts,
-            "places": list(places.values()),
+            "functions": {f.name: f.text for f in functions.values()},
+            "places": [_fact_of(place, functions.get(place.code)) for place in places.values()],
             "result": graph.result,
             "summary": [plain(text) for text in graph.summary()],
             "seed": f"{self.gradient(result)} = np.ones_like({self.name(result)})",
@@ -152,8 +143,8 @@ class _Watch(Author):
         if gradient in self.received:
             fact["g"] = self.looked(self.scope[gradient], value, True)
             fact["rms"] = _rms(self.scope[gradient])
-        if value.id in self.parts:
-            fact["parts"] = self.parts[value.id]
+        if parts := self.parts.get(value.id):
+            fact["parts"] = parts
         return fact
 
     def operation(self, op: Op, line: str) -> dict[str, Any]:
@@ -174,15 +165,16 @@ class _Watch(Author):
         return fact
 
     def steps(self) -> list[dict[str, Any]]:
-        """In the order of the walk: what is done, a sentence about it, bytes held after it."""
-        graph, held = self.graph, 0
-        count, known, peak = len(graph.ops), graph.kept_bytes is not None, bytes_text(graph.kept_bytes or 0)
-        names = listed([clip(v.name) for v in self.learnt()])
+        """The steps in the order of the walk: what is done, a sentence about it, bytes held after it."""
+        graph, held, peak = self.graph, 0, self.graph.kept_bytes
+        count, names = len(graph.ops), listed([clip(v.name) for v in self.learnt()])
         steps: list[dict[str, Any]] = []
 
         def step(kind: str, sentence: str, op: int = -1) -> None:
-            fact = {"kind": kind, "op": op, "say": sentence, "held": held if known else None}
-            steps.append({**fact, "holds": f"{bytes_text(held)} of {peak}" if known else ""})
+            fact = {"kind": kind, "op": op, "say": sentence, "held": None, "holds": ""}
+            if peak is not None:
+                fact |= {"held": held, "holds": f"{bytes_text(held)} of {bytes_text(peak)}"}
+            steps.append(fact)
 
         step("begin", f"The start. {count_text(count, 'operation')} will run; a gradient is wanted for {names}.")
         for i, op in enumerate(graph.ops):
@@ -206,35 +198,34 @@ class _Watch(Author):
 
     def bytes(self, op: Op) -> int:
         """The bytes of the arrays that `op` is the first to keep."""
-        return sum(k.nbytes for k in op.kept or () if k.first is None and self.graph.counted(k))
+        return sum(k.nbytes for k in self.graph.added(op))
+
+    def labels(self, values: Iterable[str], prefix: str = "") -> list[str]:
+        return [f"{prefix}{clip(self.graph.values[v].name)}" for v in values]
 
     def forward_sentence(self, op: Op) -> str:
-        values, kept = self.graph.values, self.bytes(op)
-        out = values[op.output]
-        given = listed([clip(values[v].name) for v in _inputs(op)])
-        words = [f"{clip(op.name)} makes {clip(out.name)} {shape_text(out.shape)} from {given}."]
+        out, kept = self.graph.values[op.output], self.bytes(op)
+        name = clip(out.name)
+        words = [f"{clip(op.name)} makes {name} {shape_text(out.shape)} from {listed(self.labels(_inputs(op)))}."]
         if kept:
             words.append(f"It keeps {bytes_text(kept)} for the way back.")
         elif op.kept:
             words.append(f"It keeps nothing new: {clip(self.graph.kept(op), 120)}.")
-        elif op.kept == [] and op.rules:
-            words.append("It keeps nothing for the way back.")
         elif not op.rules:
             words.append("Nothing before it learns, so it has no step on the way back.")
-        return " ".join([*words, *self.notes(out, self.name(out), clip(out.name))])
+        elif op.kept is not None:
+            words.append("It keeps nothing for the way back.")
+        return " ".join([*words, *self.notes(out, self.name(out), name)])
 
     def backward_sentence(self, op: Op) -> str:
-        values = self.graph.values
-        out = values[op.output]
-        served = [values[v] for v in _learning(op)]
-        given = listed([f"g_{clip(v.name)}" for v in served])
-        words = [f"The rule of {clip(op.name)} turns g_{clip(out.name)} into {given}."]
+        out, learning = self.graph.values[op.output], _learning(op)
+        gradients = self.labels(learning, "g_")
+        served = [(self.graph.values[v], name) for v, name in zip(learning, gradients, strict=True)]
+        words = [f"The rule of {clip(op.name)} turns g_{clip(out.name)} into {listed(gradients)}."]
         if uses := self.graph.kept(op):
             words.append(f"It uses what was kept: {clip(uses, 120)}.")
-        for v in served:
-            name = f"g_{clip(v.name)}"
-            ours = self.orders.get((op.id, v.id), [])
-            total = len(self.parts.get(v.id, []))
+        for v, name in served:
+            ours, total = self.orders[op.id, v.id], len(self.parts[v.id])
             if total > 1:
                 these = "this is contribution" if len(ours) == 1 else "these are contributions"
                 numbers = listed([f"{i + 1:,}" for i in ours])
@@ -244,67 +235,72 @@ class _Watch(Author):
                     f"{these} {numbers} of {total:,}{done}."
                 )
             words += self.notes(v, self.gradient(v), name)
-        parameters = [v for v in served if v.role == "parameter" and out.shape]
-        shared = [f"g_{clip(v.name)}" for v in parameters if v.size < out.size or op.call.primitive.flops]
+        many = [(v, n) for v, n in served if v.role == "parameter" and out.shape]
+        shared = [n for v, n in many if v.size < out.size or op.call.primitive.flops]
         if shared:
-            sums = "is a sum" if len(shared) == 1 else "are sums"
-            words.append(f"{listed(shared)} {sums} over all items.")
-        rest = [clip(values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
-        if rest:
+            words.append(f"{listed(shared)} {'is a sum' if len(shared) == 1 else 'are sums'} over all items.")
+        if rest := self.labels(dict.fromkeys(v for p, v in op.inputs if p not in op.rules)):
             needs, them = ("needs", "it") if len(rest) == 1 else ("need", "them")
             words.append(f"{listed(rest)} {needs} no gradient: no rule runs for {them}.")
         return " ".join(words)
 
     def notes(self, value: Value, code: str, name: str) -> list[str]:
         """Remarks on zeros and infinities in an array."""
-        a = self.scope.get(code)
-        if a is None or value.size < 2 or np.asarray(a).dtype.kind not in "fc":
+        a = np.asarray(self.scope.get(code))
+        if value.size < 2 or a.dtype.kind not in "fc":
             return []
         zeros, bad = (value.size - np.count_nonzero(a)) / value.size, value.size - np.count_nonzero(np.isfinite(a))
         found = [f"{share(zeros)} of {name} is zero."] if zeros >= 0.2 else []
         return found + ([f"{bad:,} of its elements are not finite!"] if bad else [])
 
 
-def _functions(graph: Graph, visible: bool) -> tuple[dict[str, Any], dict[Any, Any]]:
-    """The user's functions, if they are `visible`, and the places of the operations.
+class _Function:
+    """A function of the user: its source, and the text around its lines with operations."""
 
-    A function has the number of its first line, and the text around the lines that are marked. A place has its
-    function, its line, and this line in three parts: before the expression, the expression, the rest.
-    """
-    used: dict[Any, list[int]] = {}
-    for op in graph.ops if visible else ():
-        used.setdefault(op.place.code, []).append(op.place.line)
-    texts: dict[str, Any] = {}
-    sources: dict[Any, Any] = {}
-    for code, lines in used.items():
-        try:
-            # Of a script's own code Python would give the first statement only
-            whole = code.co_name == "<module>"
-            source, first = (inspect.findsource(code)[0], 1) if whole else inspect.getsourcelines(code)
-        except (OSError, TypeError, SyntaxError):
-            continue
-        start = max(first, min(lines) - CONTEXT)
-        text = [line.rstrip("\n") for line in source[start - first : max(lines) - first + CONTEXT + 1]]
-        margin = min((len(line) - len(line.lstrip()) for line in text if line.strip()), default=0)
-        name = f"{len(texts)}"
-        texts[name] = {"first": start, "lines": [plain(line[margin:])[:400] for line in text]}
-        sources[code] = name, first, source, margin
-    places: dict[Any, Any] = {}
+    def __init__(self, name: str, code: Any, lines: list[int]) -> None:
+        # Of a script's own code Python would give the first statement only
+        whole = code.co_name == "<module>"
+        self.name = name
+        self.source, self.first = (inspect.findsource(code)[0], 1) if whole else inspect.getsourcelines(code)
+        start = max(self.first, min(lines) - CONTEXT)
+        text = [line.rstrip("\n") for line in self.source[start - self.first : max(lines) - self.first + CONTEXT + 1]]
+        self.margin = min((len(line) - len(line.lstrip()) for line in text if line.strip()), default=0)
+        self.text = {"first": start, "lines": [plain(line[self.margin :])[:400] for line in text]}
+
+    def marked(self, place: Place) -> list[str]:
+        """A line in three parts: before the expression, the expression, the rest; none if it is unknown or long."""
+        if not place.columns or not 0 <= place.line - self.first < len(self.source):
+            return []
+        line, (start, end) = self.source[place.line - self.first].encode(), place.columns
+        parts = line[:start], line[start:end], line[end:].rstrip(b"\n")
+        before, expression, after = (plain(part.decode(errors="replace")) for part in parts)
+        short = len(before + expression + after) <= 400
+        return [before[self.margin :], expression, after] if short else []
+
+
+def _functions(graph: Graph) -> dict[Any, _Function]:
+    """The user's functions whose source is available, by code object."""
+    used: dict[Any, list[int]] = defaultdict(list)
     for op in graph.ops:
-        if (key := (op.place.code, op.place.line, op.place.columns)) in places:
-            continue
-        name, first, source, margin = sources.get(op.place.code, ("", 0, (), 0))
-        at = clip(f"{op.place.file}:{op.place.line}")
-        place: dict[str, Any] = {"at": at, "function": name, "line": op.place.line}
-        if name and op.place.columns and 0 <= op.place.line - first < len(source):
-            line = source[op.place.line - first].encode()
-            start, end = op.place.columns
-            parts = line[:start], line[start:end], line[end:].rstrip(b"\n")
-            before, marked, after = (plain(part.decode(errors="replace")) for part in parts)
-            if len(before + marked + after) <= 400:
-                place["marked"] = [before[margin:], marked, after]
-        places[key] = place
-    return texts, places
+        used[op.place.code].append(op.place.line)
+    found: dict[Any, _Function] = {}
+    for code, lines in used.items():
+        with suppress(OSError, TypeError, SyntaxError):
+            found[code] = _Function(f"{len(found)}", code, lines)
+    return found
+
+
+def _fact_of(place: Place, function: _Function | None) -> dict[str, Any]:
+    """A place as the page needs it: its function, its line, and the marked expression."""
+    at = clip(f"{place.file}:{place.line}")
+    fact: dict[str, Any] = {"at": at, "function": function.name if function else "", "line": place.line}
+    if function and (marked := function.marked(place)):
+        fact["marked"] = marked
+    return fact
+
+
+def _key(op: Op) -> Any:
+    return op.place.code, op.place.line, op.place.columns
 
 
 def _inputs(op: Op) -> list[str]:
@@ -316,15 +312,8 @@ def _learning(op: Op) -> list[str]:
     return list(dict.fromkeys(v for p, v in op.inputs if p in op.rules))
 
 
-def _served(op: Op) -> list[int]:
-    """The ports that rules serve, in the order of the walk."""
-    return [p for positions, _ in op.call.steps for p in positions if p is not None]
-
-
-def _given(op: Op, position: int) -> str:
-    """The value that went in there."""
-    value: str = op.call.arguments[position].value.id
-    return value
+def _short(number: str) -> str:
+    return number if len(number) <= 8 else f"{float(number):.6g}"
 
 
 def _rms(array: Any) -> str:

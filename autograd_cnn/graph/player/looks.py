@@ -51,7 +51,7 @@ def _short(number: Any) -> str:
 
 
 def share(part: Any) -> str:
-    """``81 %``; only all is 100 %, and only none 0 %."""
+    """``81 %``; 100 % stands for all only, and 0 % for none."""
     percent = 100 * float(part)
     if percent in (0, 100):
         return f"{percent:.0f} %"
@@ -59,7 +59,7 @@ def share(part: Any) -> str:
 
 
 def _tiles(a: np.ndarray, role: str, channels: int) -> tuple[np.ndarray, str, str, int] | None:
-    """Maps (count, height, width) from an array of any shape; their description, index, and the step between pixels."""
+    """Maps (count, height, width) of an array of any shape; their description, index, and the step between pixels."""
     if not a.size or a.dtype.kind not in "fiub":
         return None
     index = "0, " * (a.ndim - 4)
@@ -82,10 +82,10 @@ def _tiles(a: np.ndarray, role: str, channels: int) -> tuple[np.ndarray, str, st
 def _picture(
     maps: np.ndarray, words: str, index: str, skip: int, gradient: bool, role: str
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Address, width, height as shown, what black and white (or the two hues) stand for; and how to read a pixel.
+    """Address, width, height and description of the picture; and how to read a pixel.
 
-    To read it: the array's index, the step between pixels, what the darkest and the lightest level stand for; how many
-    maps of which size lie in how many columns, none if colours are three maps.
+    To read it: the array's index, the step between pixels, the values of the darkest and the lightest level; how many
+    maps of which size lie in how many columns, 0 columns if three maps are the colours of one.
     """
     count, height, width = maps.shape
     finite = np.where(np.isfinite(maps), maps, 0)

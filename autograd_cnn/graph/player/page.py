@@ -1,8 +1,8 @@
 """The backprop player: one HTML file that steps through a network, forward and back.
 
-It is its template, style and script, the ladder at every depth at which it can be read, and the facts as JSON,
-compressed where they are long. Its policy lets nothing else run, and nothing be asked for. Text enters the page as
-text: escaped here, as text nodes in the script.
+The file has the template, style and script, the ladder at every readable depth, and the facts as JSON, compressed if
+they are long. Its content security policy allows no other script, and no request. Names that the user chose enter the
+page as text: they are escaped here, and become text nodes in the script.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
 
 
 def _picture(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
-    """Where boxes are, by share of width and height, what wires join, and the row of every operation."""
+    """Boxes with their place as fractions of width and height, the ends of wires, and the row of every operation."""
     return {
         "boxes": [[b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)] for b in picture.boxes],
         "wires": [[w.tail, w.head, int(bool(w.label))] for w in picture.wires],
@@ -89,7 +89,7 @@ def _picture(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
 
 
 def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
-    """Readings of all operations, by box, and of the rows at each depth that has others; or why there are none."""
+    """Readings of all operations by box, and those of folded rows by depth; or why an overlay is missing."""
 
     def readings(ops: list[Op], name: str) -> dict[str, Any]:
         found = OVERLAYS[name](graph, ops)
@@ -108,7 +108,7 @@ def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
 
 
 def show(text: str) -> Any:
-    """`text` as a page: below the cell of a notebook, in its own frame, or in the browser."""
+    """Open the page `text`: in a frame below the cell of a notebook, elsewhere in the browser."""
     if (ipython := sys.modules.get("IPython")) and getattr(ipython.get_ipython(), "kernel", None):
         frame = 'sandbox="allow-scripts" width="100%" height="800" style="border:0"'
         framed = f'<div><iframe {frame} srcdoc="{escape(text)}"></iframe></div>'  # IPython warns of a bare iframe
