@@ -118,12 +118,10 @@ class Primitive(Arguments[P]):
 
     def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
         """Take the arrays out of the Tensors, compute, and record. Without observers, this is `Mode.call`."""
-        elements = 0
+        position = wanted = elements = 0
         if options or len(args) != self.arity:
             args, elements = self.bind(args, options)
-        values, inputs = [*args], [*args]
-        position = wanted = 0
-        tensors, promote = False, self.strict
+        values, inputs, tensors, promote = [*args], [*args], False, self.strict
         for a in args:
             cls = a.__class__
             if cls is Tensor:
@@ -161,7 +159,9 @@ class Primitive(Arguments[P]):
             plan = self.plans.get((wanted, elements) if elements else wanted) or self._plan(wanted, elements, args)
             if out is values[0]:
                 out = out.view()
-            for array in (out, *byproducts):
+            out.setflags(False)
+            values.append(out)
+            for array in byproducts:
                 array.setflags(False)
                 values.append(array)
             tensor._node = plan.record(values, inputs, mode, sys._getframe(2))

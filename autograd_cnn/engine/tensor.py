@@ -76,12 +76,12 @@ class Tensor:
         raise TypeError("Tensor is final: hold one as an attribute, or write a function of tensors")
 
     @classmethod
-    def _of(cls, array: np.ndarray, node: Node | Leaf | None) -> Tensor:
+    def _of(cls, array: np.ndarray, node: Node | Leaf | None, name: str | None = None) -> Tensor:
         """Return a Tensor of `array` itself, not of a copy."""
         tensor = cls.__new__(cls)
         tensor._data = array
         tensor._node = node
-        tensor._name = None
+        tensor._name = name
         return tensor
 
     # Attributes
@@ -280,9 +280,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return a Tensor of the same array without history."""
-        tensor = Tensor._of(self._data, None)
-        tensor._name = self.name
-        return tensor
+        return Tensor._of(self._data, None, self.name)
 
     def item(self) -> Any:
         """Return the number in a Tensor of size 1, as a Python number."""

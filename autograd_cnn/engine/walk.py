@@ -83,8 +83,9 @@ def _walk(
     steps_of = _chosen(root, targets)
     results: dict[Node | Leaf, Any] = {}
     sums = _Sums(root, seed, wrap)
-    while sums.heap:
-        node, g, ours = sums.pop()
+    entries, heap = sums.entries, sums.heap
+    while heap:
+        node, g, ours = entries.pop(-heappop(heap))  # the youngest
         if node.__class__ is Leaf or (targets is not None and node in targets):
             ends = node.__class__ is Leaf or not through
             results[node] = g if wrap is not None or (ends and (ours or is_ours(g))) else g.copy()
@@ -127,10 +128,6 @@ class _Sums:
         self.entries: dict[int, list[Any]] = {root.birth: [root, seed, False]}
         self.heap = [-root.birth]
         self.wrap = wrap
-
-    def pop(self) -> list[Any]:
-        """Remove and return the entry of the youngest node."""
-        return self.entries.pop(-heappop(self.heap))
 
     def add(self, parent: Any, c: Any, g: Any, node: Node, rule: Any) -> None:
         """Add `c`, the contribution that `rule` computed from `g`, to the sum of `parent`."""
