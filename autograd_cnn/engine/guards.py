@@ -54,6 +54,9 @@ _locks: dict[int, _Lock] = {}  # by id of the owner of the memory, which its loc
 
 def guard(array: np.ndarray) -> Guard | None:
     """Return the guard that all views of the memory of `array` share, or None if that can never be written."""
+    lock = _locks.get(id(array))
+    if lock is not None:
+        return lock.token()
     owner: Any = array
     while isinstance(owner.base, np.ndarray):
         owner = owner.base
