@@ -26,6 +26,8 @@ ADVICE = {
         "to type float double half long": "x.astype(np.float32); there are no devices",
         "cpu cuda device is_cuda": "nothing to do: x.data is a NumPy array",
         "contiguous": "nothing to do: operations lay out their arrays themselves",
+        "-=": "optimiser.step()",
+        "uint8": "ag.data.as_float32(x)",
         "zero_grad": "x.grad = None, or optimiser.zero_grad()",
         "requires_grad_": "x.requires_grad = True",
         "retain_grad register_hook": "loss.gradient(x)",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.messages import did_you_mean, label_of, spell
+from autograd_cnn.engine.registry import advice
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
 # Errors of the walk
@@ -136,8 +137,8 @@ def overwrites(tensor: Any, node: Any) -> TypeError:
 
 def replaces(tensor: Any, sign: str) -> TypeError:
     return TypeError(
-        f"{label_of(tensor)} {sign} ... would replace the parameter by a result. Use optimiser.step(), "
-        f"or change its array: {tensor.name or 'w'}.data {sign} ..."
+        f"{label_of(tensor)} {sign} ... would replace the parameter by a result. Use {advice['-=']}, "
+        f"or change its array after backward(): {tensor.name or 'w'}.data {sign} ..."
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.registry import advice
 from autograd_cnn.engine.tape import Leaf, Node
 
 
@@ -46,8 +47,11 @@ def _check_floats(
     for p in ports:
         if isinstance(values[p], np.ndarray) and values[p].dtype.kind in "iub":
             name, dtype = label(p), values[p].dtype
-            bytes_ = (" (0..255)", f" / 255, or ag.data.as_float32({name})") if dtype == np.uint8 else ("", "")
-            raise TypeError(f"{name} is {dtype}{bytes_[0]}\nConvert once: {name}.astype(np.float32){bytes_[1]}")
+            problem, cure = f"{name} is {dtype}", f"Convert once: {name}.astype(np.float32)"
+            if dtype == np.uint8:
+                problem += " (0..255)"
+                cure += f" / 255, or {advice['uint8'].replace('(x)', f'({name})')}"
+            raise TypeError(f"{problem}\n{cure}")
     widest = np.result_type(*floats) if floats else np.dtype(np.float32)
     narrower = [dtype for dtype in floats if dtype.itemsize < widest.itemsize]
     if narrower and widest.itemsize >= 8:

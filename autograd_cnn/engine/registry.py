@@ -15,4 +15,4 @@ doors: dict[str, Callable[..., Any]] = {}
 """Functions of rooms above that a Tensor calls: ``graph`` returns its Graph, ``html`` its view in a notebook."""
 
 advice: dict[str, str] = {}
-"""For names of other libraries, the code that does the same here. Errors about missing names quote it."""
+"""For names of other libraries, and for some mistakes, the code to write instead. Errors quote it."""
