@@ -1,4 +1,4 @@
-"""A tape made visible: read into plain records, laid out as a ladder, written as SVG, DOT or code.
+"""Shows a recorded computation as a picture, as code, or as a page that steps through it.
 
-Reads the engine; nothing below imports it. Loaded when a picture is asked for: by ``t.graph()`` or `trace`.
+The package imports the engine, never the other way round. It is loaded by the first ``t.graph()`` or `trace`.
 """

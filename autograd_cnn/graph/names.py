@@ -1,8 +1,9 @@
-"""Reads the user's variable names from the source, at the place that a node keeps.
+"""Reads the user's variable names from the source line that called an operation.
 
-A node keeps a code object and an offset. From Python 3.11 on these give the columns of the expression. Before, they
-give its line, which is enough if the operation occurs there once. The statement around the expression has the variable
-that takes the result, and the expression itself the variables of its operands. Without source there are no names.
+A node keeps a code object and an offset. From Python 3.11 on, these determine the columns of the expression. Before,
+they determine its line, which is enough if the operation occurs only once in that line. The statement around the
+expression names the variable of the result, and the expression names the variables of the operands. If the source is
+not available, there are no names.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ _SYMBOLS: dict[type, str] = {
 
 
 class Site:
-    """One expression that called a primitive: the variable that takes the result, and the operands.
+    """An expression that called a primitive: the variable `target` of its result, and its operands.
 
-    `operation` is the name of the function, or the symbol of the operator.
+    `operation` is the name of the function or the symbol of the operator.
     """
 
     def __init__(self, node: Any, parent: Any, modules: set[str]) -> None:
@@ -36,12 +37,12 @@ class Site:
             self.target = _variable(parent.targets[0] if isinstance(parent, ast.Assign) else parent.target)
 
     def calls(self, primitive: Any) -> bool:
-        """Whether the expression is a call of `primitive` itself, not of a function that calls it."""
+        """Return whether the expression calls `primitive` itself, not a function that calls it."""
         operator = self.operation == primitive.symbol and len(self.operands) == len(primitive.parameters)
         return operator or self.operation == primitive.name
 
     def variables(self, primitive: Any, names: list[str]) -> dict[int, str]:
-        """Port -> variable, where the expression is a call of `primitive` itself."""
+        """Return the variables by port, if the expression calls `primitive` itself."""
         if not self.calls(primitive):
             return {}
         given = dict(zip(primitive.parameters, self.operands, strict=False)) | self.keywords
@@ -69,10 +70,9 @@ class Source:
         self.positions: dict[CodeType, list[Any]] = {}
 
     def position(self, place: Place) -> tuple[int, int | None, int, int]:
-        """First line, last line, first and last column of an expression.
+        """Return the first line, last line, first column and last column of an expression.
 
-        Before Python 3.11 there are lines only; the offset stands for the columns, and tells expressions apart as
-        well.
+        Before Python 3.11, columns are unknown. The offset replaces them, since it distinguishes expressions too.
         """
         code, offset = place
         if not hasattr(code, "co_positions"):
@@ -83,7 +83,7 @@ class Source:
         return line or line_of(place), end_line, column or 0, end_column or 0
 
     def site(self, place: Place, primitive: Any) -> Site | None:
-        """The expression at `place`, if its source is available."""
+        """Return the expression at `place`, if its source is available."""
         file = place[0].co_filename
         if file not in self.files:
             self._parse(file)
@@ -110,7 +110,7 @@ class Source:
         if end_line is not None:
             ending = self.files[file].get((end_line, end_column), [])
             exact = [s for s in ending if (s[0].lineno, s[0].col_offset) == (line, column)]
-            # a method call begins at its attribute for the code object, at its receiver for the tree
+            # a method call begins at its attribute in the code object, but at its receiver in the syntax tree
             yield from exact or [s for s in ending if isinstance(s[0], ast.Call)]
             return
         for sites in self.files[file].values():
@@ -120,7 +120,7 @@ class Source:
 
 
 def _taken_apart(node: Any, modules: set[str]) -> tuple[str | None, list[Any], dict[str | None, Any]]:
-    """The name or symbol of the operation, its positional operands, its keyword operands."""
+    """Return the name or symbol of the operation, its positional operands, and its keyword operands."""
     if not isinstance(node, ast.Call):
         symbol = "[]" if isinstance(node, ast.Subscript) else _SYMBOLS.get(type(node.op))
         return symbol, [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)], {}
@@ -134,7 +134,7 @@ def _taken_apart(node: Any, modules: set[str]) -> tuple[str | None, list[Any], d
 
 
 def _variable(expression: Any) -> str | None:
-    """``w1`` for w1, self.w1 and p["w1"]; ``conv1.w`` for self.conv1.w; None for anything that is no variable."""
+    """Return ``w1`` for w1, self.w1 and p["w1"]; ``conv1.w`` for self.conv1.w; None if it is not a variable."""
     if isinstance(expression, ast.Subscript) and isinstance(expression.slice, ast.Constant):
         return expression.slice.value if isinstance(expression.slice.value, str) else None
     base = expression

@@ -1,9 +1,9 @@
-"""A recorded computation as plain records, which every renderer reads.
+"""Describes a recorded computation in plain records, which every renderer reads.
 
-Records hold text and numbers; only a `Call`, for the program, holds arrays and functions. Ids are ranks: operations
-``n1...`` in order of birth, values ``t1...`` in order of first use. Files have their base name, so that the same run
-writes the same bytes. Unknown facts are absent, never 0. Edges are a list: ``x * x`` has two. Nothing here imports the
-engine, and `renderers` loads a renderer when it is called.
+Records hold text and numbers. Only a `Call`, which the program needs, holds arrays and functions. Ids count operations
+``n1...`` in order of birth, and values ``t1...`` in order of first use. Files are listed by base name, so that the same
+run writes the same bytes everywhere. Unknown facts are absent, never 0. Edges are a list, because ``x * x`` has two.
+Nothing here imports the engine, and `renderers` imports a renderer when it is first called.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Value:
 
 @dataclass(slots=True)
 class Place:
-    """A source line, and the byte range of the expression if known; `code` is its code object."""
+    """A source line, and the byte range of the expression if known; `code` is the code object around it."""
 
     file: str
     line: int
@@ -59,7 +59,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A module's path, or a name from `autograd_cnn.scope`; `instance` counts from 1 how often it was entered."""
+    """A module's path or a name from `autograd_cnn.scope`; the n-th time that it is entered, `instance` is n."""
 
     path: str
     instance: int
@@ -67,7 +67,7 @@ class Scope:
 
 @dataclass(slots=True)
 class Rule:
-    """A derivative rule: the inputs whose gradients it computes, and its parameters other than `g`."""
+    """A derivative rule: `inputs` are those whose gradients it computes, `asks` are its parameters other than `g`."""
 
     inputs: tuple[str, ...]
     asks: tuple[str, ...]
@@ -75,7 +75,7 @@ class Rule:
 
 @dataclass(slots=True)
 class Kept:
-    """An array that is saved for backward; `first` is the operation or parameter that holds the same memory already."""
+    """An array saved for backward; `first` is the operation or parameter that already holds the same memory."""
 
     label: str
     value: str | None  # None for a by-product
@@ -85,7 +85,7 @@ class Kept:
 
 @dataclass(slots=True)
 class Use:
-    """An array as an argument; `cast` is the dtype, or "item", to which a weak operand was converted, else ""."""
+    """An array as an argument; if it was a weak operand, `cast` is the dtype that it was converted to, or "item"."""
 
     value: Value
     cast: str
@@ -95,8 +95,8 @@ class Use:
 class Call:
     """How an operation was called, for the program: flat `arguments`, with a `Use` for each array.
 
-    `steps` are (ports, rule) in the order of the walk. Without a trace, `node` has the arrays that the rules ask for.
-    `inside` is the computation that a checkpoint runs again.
+    `steps` are (ports, rule) in the order of the walk. Without a trace, `node` holds the arrays that the rules need.
+    For a checkpoint, `inside` is the computation that it runs again.
     """
 
     primitive: Any
@@ -110,7 +110,7 @@ class Call:
 class Op:
     """A recorded operation: `inputs` are edges (port, value), `rules` are by port, `kept` is None after the walk.
 
-    In a folded graph an operation may stand for others, its `parts`, and then have further outputs, `others`.
+    In a folded graph an operation may stand for several, its `parts`. Then it may have further outputs, `others`.
     """
 
     id: str
@@ -131,20 +131,20 @@ class Op:
 
 @dataclass(slots=True, repr=False)
 class Graph:
-    """A recorded computation, to be drawn; made by `Tensor.graph` and `trace`.
+    """A recorded computation that can be drawn or written as code; made by `Tensor.graph` and `trace`.
 
     Attributes
     ----------
     ops : list of Op
-        In the order in which they ran.
+        Every operation, in the order in which they ran.
     values : dict of str to Value
         All arrays, by id.
     result : str
         Id of the last value.
     loss : float or None
-        That value, if it is one number.
+        The last value, if it is one number.
     arrays : dict of str to ndarray, or None
-        Copies of the arrays that no operation made, by id; None unless `trace` made the graph.
+        Copies of the inputs, parameters and constants, by id; None unless `trace` made the graph.
 
     Examples
     --------
@@ -166,26 +166,26 @@ class Graph:
 
     @property
     def parameters(self) -> list[Value]:
-        """The values that the graph learns."""
+        """The values that require a gradient and that no operation computed."""
         return [v for v in self.values.values() if v.role == "parameter"]
 
     @property
     def kept_bytes(self) -> int | None:
-        """Bytes that the tape keeps for backward, without parameters; None after the walk has freed them."""
+        """Bytes that the tape keeps for backward, apart from parameters; None after the walk has freed them."""
         if any(op.kept is None for op in self.ops):
             return None
         return sum(k.nbytes for op in self.ops for k in self.added(op))
 
     def counted(self, kept: Kept) -> bool:
-        """Whether `kept` costs memory: parameters exist anyway."""
+        """Return whether `kept` costs extra memory. A parameter does not, because it exists anyway."""
         return kept.value is None or self.values[kept.value].role != "parameter"
 
     def added(self, op: Op) -> list[Kept]:
-        """The arrays that stay in memory because `op` keeps them, and for no other reason."""
+        """Return the arrays that stay in memory only because `op` keeps them."""
         return [k for k in op.kept or () if k.first is None and self.counted(k)]
 
     def kept(self, op: Op, names: Mapping[str, str] = MappingProxyType({})) -> str:
-        """Name the arrays that `op` keeps, with their bytes until they are freed; `names` are shorter, by value."""
+        """List the arrays that `op` keeps, with bytes unless they were freed; `names` are short names by value."""
 
         def name(value: str) -> str:
             return names.get(value, self.values[value].name)
@@ -202,12 +202,12 @@ class Graph:
         return ", ".join(f"{label} {cost}" if self.counted(k) else label for k, label, cost in each)
 
     def program(self) -> Program:
-        """Both passes as code: see `autograd_cnn.graph.program.program.Program`."""
+        """Write both passes as code: see `autograd_cnn.graph.program.program.Program`."""
         program: Program = load("program.write:write")(self)
         return program
 
     def page(self, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = False, source: bool = True) -> str:
-        """The backprop player as HTML text: one file, to step through this network forward and backward.
+        """Return the backprop player as HTML text: one page that steps through this network forward and backward.
 
         Parameters
         ----------
@@ -219,26 +219,26 @@ class Graph:
         Raises
         ------
         ValueError
-            If a frame has another structure, or there are too many operations.
+            If a frame is not the same network, or if there are too many operations.
         RuntimeError
-            After ``backward()``, which frees the arrays; ``ag.trace(f, ...)`` keeps copies.
+            If ``backward()`` has freed the saved arrays. ``ag.trace(f, ...)`` keeps copies.
         """
         return text(self, ".html", frames=frames, quiz=quiz, source=source)
 
     def show(self) -> Any:
-        """Open the player: in a notebook below the cell, elsewhere in the browser."""
+        """Open the player, below the cell in a notebook and elsewhere in the browser."""
         return load("player.page:show")(self.page())
 
     def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
-        """The picture as SVG text: one page, light and dark. See `save`."""
+        """Return the picture as SVG text, for light and dark pages. See `save`."""
         return text(self, ".svg", depth=depth, overlay=overlay)
 
     def dot(self, depth: int | None = None, overlay: str | None = None) -> str:
-        """The picture as Graphviz text, with positions. See `save`."""
+        """Return the picture as Graphviz text, with positions. See `save`."""
         return text(self, ".dot", depth=depth, overlay=overlay)
 
     def mermaid(self, depth: int | None = None) -> str:
-        """The picture as Mermaid text, for Markdown. See `save`."""
+        """Return the picture as Mermaid text, for Markdown. See `save`."""
         return text(self, ".mmd", depth=depth)
 
     def save(
@@ -249,7 +249,7 @@ class Graph:
         quiz: bool = False,
         source: bool = True,
     ) -> None:
-        """Write a picture, the player or the program; the suffix of `path` names the format.
+        """Write a picture, the player or the program, in the format that the suffix of `path` names.
 
         Parameters
         ----------
@@ -257,25 +257,26 @@ class Graph:
             ``.html`` (the player), ``.svg``, ``.dot``, ``.mmd`` (Mermaid) and ``.py`` (the program) need nothing else.
             ``.png`` and ``.pdf`` are drawn by Graphviz, or by matplotlib if Graphviz is missing.
         depth : int, optional
-            How many levels of modules and loops are open. At 0 each is one row. Of repeated rounds only the first is
-            drawn, except at the depth that the caption names, which draws all. Default: the most that fit into 40 rows.
+            How many levels of modules and loops to open. At 0, each of them is one row. Only the first of repeated
+            rounds is drawn, except at the depth that the caption names. Default: the most that fit into 40 rows.
         overlay : str, optional
-            A number and a bar in every row: "time" (needs ``trace(f, *args, repeat=3)``), "flops", "bytes" (kept),
-            "gradient" (root mean square) or "zeros" (and dead channels). The last two need a graph from `trace`.
+            The quantity that every row shows as a number and a bar: "time" (needs ``trace(f, *args, repeat=3)``),
+            "flops", "bytes" (kept), "gradient" (root mean square) or "zeros" (and dead channels). The last two need a
+            graph from `trace`.
         quiz : bool
-            Whether the player begins with its quiz on, which asks before it shows a step.
+            Whether the player begins in quiz mode, in which it asks a question before it shows a step.
         source : bool
-            Whether the player shows your code. Without it, it shows names, line numbers and the derived program, in
+            Whether the player shows your code. If not, it still shows names, line numbers and the derived program, in
             which your own rules appear as you wrote them.
 
         Raises
         ------
         ValueError
-            For an unknown suffix or overlay; for an option that the format does not take; if the numbers for an
-            overlay are missing; if `depth` makes the picture unreadable: more than 1,000 rows (``.dot`` has no limit),
-            or as Mermaid more than 400 edges.
+            If the suffix or the overlay is unknown, if the format does not take an option, if the graph lacks the
+            measurements for an overlay, or if `depth` makes the picture too large to read: more than 1,000 rows
+            (``.dot`` has no limit), or more than 400 edges in Mermaid.
         ImportError
-            For ``.png`` and ``.pdf`` if both Graphviz and matplotlib are missing.
+            If ``.png`` or ``.pdf`` is wanted, and both Graphviz and matplotlib are missing.
         """
         write_atomically(path, data(self, path, depth=depth, overlay=overlay, quiz=quiz, source=source))
 
@@ -283,7 +284,7 @@ class Graph:
         return f"Graph: {', '.join(self.summary())}"
 
     def summary(self) -> list[str]:
-        """``15 operations``, ``620,362 parameters``, ``loss 0.6931``."""
+        """Return parts of a caption: ``15 operations``, ``620,362 parameters``, ``loss 0.6931``."""
         parts = [count_text(len(self.ops), "operation")]
         if self.parameters:
             parts.append(count_text(sum(v.size for v in self.parameters), "parameter"))

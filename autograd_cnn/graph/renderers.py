@@ -1,7 +1,7 @@
-"""One table of the formats of `Graph.save`: the function that writes each, and the options that it takes.
+"""Lists the formats of `Graph.save`: the function that writes each format, and the options that it takes.
 
-Functions are named, and imported when they are first called: renderers import the records, not the other way round,
-and a picture does not load the player.
+The table holds names of functions, which are imported when they are first called. So renderers can import the records,
+and drawing a picture does not load the player.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from autograd_cnn.graph.text import listed
 
-RENDERERS = {  # by suffix: module and function, graph -> str or bytes; the options of `Graph.save` that it takes
+RENDERERS = {  # by suffix: "module:function" of graph -> str or bytes; the options of `Graph.save` that it takes
     ".html": ("player.page:page", ("quiz", "source")),
     ".svg": ("picture.svg:svg", ("depth", "overlay")),
     ".dot": ("picture.dot:dot", ("depth", "overlay")),
@@ -43,7 +43,7 @@ def data(graph: Any, path: str | os.PathLike[str], **options: Any) -> bytes:
     Raises
     ------
     ValueError
-        For an unknown suffix, or an option that its format does not take and that is not the default.
+        If the suffix is unknown, or if an option differs from its default and the format does not take it.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in RENDERERS:

@@ -1,4 +1,4 @@
-"""Write names, options, shapes and byte counts on one line, the same in every run."""
+"""Formats names, options, shapes and byte counts on one line, the same in every run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-LONGEST = 40  # characters of a label; its tooltip has the whole text
+LONGEST = 40  # characters of a label; its tooltip shows the whole text
 
 
 def plain(text: str) -> str:
-    """`text` on one line, with control characters, surrogates and direction overrides spelled out."""
+    """Return `text` on one line, with control characters, surrogates and direction overrides as escapes."""
     if text.isprintable():
         return text
     hidden = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -20,13 +20,13 @@ def plain(text: str) -> str:
 
 
 def clip(text: str, longest: int = LONGEST) -> str:
-    """`text` as `plain` has it, cut to `longest` characters."""
+    """Return ``plain(text)``, cut to `longest` characters."""
     text = plain(text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def clip_names(text: str, longest: int = LONGEST) -> str:
-    """As many of the names in `text` as fit, uncut: ``conv2d_2 18 kB and 2 more``."""
+    """Return as many whole names of `text` as fit: ``conv2d_2 18 kB and 2 more``."""
     names = plain(text).split(", ")
     kept, end = len(names), ""
     while kept > 1 and len(", ".join(names[:kept]) + end) > longest:
@@ -36,7 +36,7 @@ def clip_names(text: str, longest: int = LONGEST) -> str:
 
 
 def bytes_text(count: float) -> str:
-    """``2.1 MB``: two or three digits, 1 kB = 1000 B."""
+    """Format a byte count as ``2.1 MB``, with two or three digits; 1 kB is 1000 B."""
     units = ["B", "kB", "MB", "GB", "TB"]
     while count >= 999.5 and len(units) > 1:
         count, units = count / 1000, units[1:]
@@ -44,24 +44,24 @@ def bytes_text(count: float) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """``a, b and c``; of more than eight the first six."""
+    """Join names as ``a, b and c``; of more than eight, list the first six."""
     if len(names) > 8:
         names = [*names[:6], f"{len(names) - 6} more"]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "nothing"
 
 
 def count_text(number: int, noun: str) -> str:
-    """``1 operation``, ``2,000 operations``."""
+    """Format a count as ``1 operation`` or ``2,000 operations``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
-    """``(32,10)``, without spaces."""
+    """Format a shape as ``(32,10)``, without spaces."""
     return str(shape).replace(" ", "")
 
 
 def spelled(value: Any) -> str:
-    """An option as text, without addresses of objects: the same in every run."""
+    """Format an option without addresses of objects, so that its text is the same in every run."""
     if isinstance(value, (tuple, list)):
         inner = ", ".join(map(spelled, value))
         return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' if len(value) == 1 else ''})"

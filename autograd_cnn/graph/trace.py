@@ -1,7 +1,7 @@
-"""Two doors to a `Graph`: `graph_of` reads the tape behind a result, `trace` runs a function first.
+"""Makes a `Graph` in two ways: `graph_of` reads the tape behind a result, `trace` runs a function and observes it.
 
-Both write records of nodes. `trace` observes the calls as well: so it has the arrays, and a node for every call, also
-where the tape records none. No traversal recurses.
+Both describe nodes in records. `trace` also observes each call, so it has the arrays, and makes a node for a call that
+the tape does not record. No traversal of nodes recurses, so a long tape does not overflow the stack.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from autograd_cnn.graph.text import spelled
 
 
 class _Calls:
-    """Observed calls, each with a node."""
+    """The observed calls, each with its node and its arrays."""
 
     def __init__(self) -> None:
-        self.given: dict[Node, list[Any]] = {}  # the flat arguments, before weak operands were converted
-        self.made: dict[int, Node] = {}  # by id of the array
+        self.given: dict[Node, list[Any]] = {}  # flat arguments, before weak operands were converted
+        self.made: dict[int, Node] = {}  # by id of the resulting array
         self.copies: dict[int, np.ndarray] = {}  # by id of an array that no call made
-        self.results: list[Tensor] = []  # which keep the ids their own
+        self.results: list[Tensor] = []  # kept alive, so that no id is used again
 
     def add(self, primitive: Primitive, args: Any, options: dict[str, Any], out: Tensor, mode: Mode) -> None:
         given, elements = primitive.bind(args, options)
@@ -55,7 +55,7 @@ class _Calls:
 
 
 def _unrecorded(primitive: Primitive, given: Any, elements: int, out: Tensor, mode: Mode) -> Node:
-    """Make the node of a call that needs no gradient."""
+    """Make a node for a call that the tape does not record, since it needs no gradient."""
     values = [a._data if isinstance(a, Tensor) else a for a in given]
     nodes = [getattr(a, "_node", None) or a for a in given]
     with warnings.catch_warnings():
@@ -66,7 +66,7 @@ def _unrecorded(primitive: Primitive, given: Any, elements: int, out: Tensor, mo
 
 @contextmanager
 def _observed(calls: _Calls) -> Iterator[None]:
-    """Context manager that records operations, and adds every call with Tensors to `calls`."""
+    """Record operations, and add every call that returns a Tensor to `calls`."""
     plain = current.get().call
 
     def call(primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
@@ -80,7 +80,7 @@ def _observed(calls: _Calls) -> Iterator[None]:
 
 
 def _copied(array: np.ndarray) -> np.ndarray:
-    """Copy an array and its strides: sums of another layout round differently."""
+    """Copy an array with its strides, because a sum over another memory layout rounds differently."""
     low, high = np.lib.array_utils.byte_bounds(array)
     start = array.__array_interface__["data"][0] - low
     copy = np.ndarray(array.shape, array.dtype, np.empty(high - low, np.uint8), start, array.strides)
@@ -98,7 +98,7 @@ def _array(value: Any) -> np.ndarray | None:
 
 
 def _flat(arguments: Any) -> Iterator[Any]:
-    """The arguments, and the parts of an index among them."""
+    """Yield the arguments, and the parts of an index one by one."""
     for a in arguments:
         yield from a if isinstance(a, tuple) else (a,)
 
@@ -109,13 +109,13 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
     Parameters
     ----------
     f : callable
-        Returns a Tensor; of several, the first is drawn.
+        Returns a Tensor. If it returns several, the graph leads to the first.
     *args
-        Arrays and floats, also inside dicts, lists and tuples, become Tensors named after the parameters of `f`;
-        Tensors stay what they are; everything else is passed on. If the result depends on nothing that requires a
-        gradient, `f` runs a second time with all floating arguments requiring one.
+        Arrays and floats, also inside dicts, lists and tuples, become Tensors named after the parameters of `f`.
+        Tensors and all other objects are passed as they are. If the result depends on nothing that requires a
+        gradient, `f` runs a second time, and then all floating-point arguments require one.
     repeat : int
-        Run every operation and every rule so many times more, and note the shortest time for ``overlay="time"``.
+        Run every operation and every rule `repeat` more times, and store the shortest time for ``overlay="time"``.
 
     Returns
     -------
@@ -124,9 +124,9 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
     Raises
     ------
     TypeError
-        Where `f` is no function, or returns no Tensor.
+        If `f` is not a function, or does not return a Tensor.
     ValueError
-        Where nothing that requires a gradient leads to the result.
+        If the result depends on nothing that requires a gradient.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def _kind(value: Any) -> str:
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
     try:
-        parameters = list(inspect.signature(getattr(f, "forward", f)).parameters.values())  # a Module's
+        parameters = list(inspect.signature(getattr(f, "forward", f)).parameters.values())  # of a Module
     except (TypeError, ValueError):  # some builtins have none
         parameters = []
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
@@ -179,7 +179,7 @@ def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
 
 
 def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any, tuple[str, str]], role: str) -> Any:
-    """`value` with its arrays as named Tensors; those that require a gradient are added to `arguments`."""
+    """Return `value` with named Tensors for its arrays; add those that require a gradient to `arguments`."""
     if type(value) is dict:
         return {k: _as_tensors(v, f"{name}.{k}", requires_grad, arguments, "parameter") for k, v in value.items()}
     if type(value) in (list, tuple):
@@ -202,9 +202,9 @@ def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any,
 
 
 def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None, calls: _Calls | None = None) -> Graph:
-    """The graph behind `tensor`, before or after the backward walk.
+    """Return the graph behind `tensor`, before or after the backward walk.
 
-    `arguments` has the name and the role of leaves, where the caller knows better; `calls` those that made `tensor`.
+    `arguments` overrides the name and the role of leaves. `calls` are the observed calls that led to `tensor`.
     """
     if tensor._node is None:
         raise no_history("graph", tensor)
@@ -212,20 +212,20 @@ def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None
 
 
 class _Writer:
-    """Writes records of nodes, oldest first."""
+    """Describes nodes in records, the oldest first."""
 
     def __init__(self, arguments: dict[Any, tuple[str, str]], calls: _Calls | None) -> None:
         self.arguments = arguments
         self.traced = calls is not None
         self.calls = calls or _Calls()
-        self.tape: set[Node | Leaf] = set()  # the nodes that a gradient reaches
+        self.tape: set[Node | Leaf] = set()  # the nodes that gradients reach
         self.values: dict[str, Value] = {}
         self.arrays: dict[str, Any] = {}
         self.known: dict[Any, Value] = {}  # by `origin`
         self.used: dict[str, int] = {}
-        self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the owner of memory: its first keeper, the owner
-        self.written = cache(partial(_written, Source()))  # a loop asks for the same line again and again
-        self.scopes: dict[int, tuple[Any, tuple[Scope, ...]]] = {}  # by id of the mode's scope, which is held here
+        self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the array that owns memory: first keeper, array
+        self.written = cache(partial(_written, Source()))  # a loop reads the same line many times
+        self.scopes: dict[int, tuple[Any, tuple[Scope, ...]]] = {}  # by id of the mode's scope, kept alive here
         self.entered: Counter[str] = Counter()
 
     def graph(self, tensor: Tensor) -> Graph:
@@ -241,7 +241,7 @@ class _Writer:
         return Graph(ops, self.values, result.id, loss, self.arrays if self.traced else None)
 
     def inside(self, checkpoint: Checkpoint, prefix: str) -> Graph:
-        """The computation that a checkpoint runs again."""
+        """Return the computation that a checkpoint runs again."""
         start = next_birth()
         with _observed(self.calls):
             root = checkpoint.raw()._node
@@ -249,7 +249,7 @@ class _Writer:
         return Graph(ops, self.values, ops[-1].output, None)
 
     def nodes(self, root: Node, oldest: int = 0) -> list[Node]:
-        """The nodes behind `root`, oldest first; after a trace also those through which no gradient flows."""
+        """Return the nodes behind `root`, the oldest first; after a trace also those that no gradient reaches."""
         past = history(root, oldest)
         self.tape.update(past)
         waiting = [n for n in past if isinstance(n, Node)]
@@ -285,7 +285,7 @@ class _Writer:
         inputs = [(port, a.value.id) for port, a in enumerate(arguments) if isinstance(a, Use)]
         name = "loss" if following is None and math.prod(node.shape) == 1 else primitive.name
         name = self.values[inputs[0][1]].name if primitive is alias else name
-        # of several operations under one of the user's calls, the last one made what the variable holds
+        # if one of the user's calls runs several operations, the last one computes the value of the variable
         if site and site.target and (site.calls(primitive) or following != (node.code, node.offset)):
             name = site.target
         output = self.known[node] = self.value(node.name or name, "activation", node)
@@ -301,7 +301,7 @@ class _Writer:
         )
 
     def within(self, scope: Any) -> tuple[Scope, ...]:
-        """The scopes around an operation, outermost first."""
+        """Return the scopes around an operation, the outermost first."""
         if scope is None:
             return ()
         if id(scope) not in self.scopes:
@@ -311,9 +311,9 @@ class _Writer:
         return self.scopes[id(scope)][1]
 
     def argument(self, node: Node, port: int, given: Any, settled: Any, variable: str | None, saved: Any) -> Any:
-        """An argument for the program, from what was given, what the tape has in its place, and what it saved."""
+        """Return an argument for the program; `settled` is `given` after promotion, and `saved` is the saved array."""
         name = node.plan.names[port]
-        if isinstance(given, tuple):  # an index, maybe of arrays
+        if isinstance(given, tuple):  # an index, which may contain arrays
             parts = zip(given, settled, saved or settled, strict=True)
             return tuple([self.argument(node, port, g, s, name, array) for g, s, array in parts])
         if isinstance(given, list) and isinstance(settled, Constant):
@@ -338,9 +338,10 @@ class _Writer:
         return Use(value, "item" if dtype is None else "" if dtype == given.dtype else str(dtype))
 
     def origin(self, given: Any, saved: Any = None) -> Any:
-        """A key for an array: the node or leaf that made it, or its identity.
+        """Return a key for an array: the node or leaf that made it, or else its id.
 
-        The tape forgets the arrays of constants. Their name identifies them, or the saved array if there is one.
+        The tape does not keep the arrays of constants. The key of a constant is its name, shape and dtype, or else the
+        id of the saved array.
         """
         node = given._node if isinstance(given, Tensor) else given
         if isinstance(node, Leaf) or (isinstance(node, Node) and node in self.tape):
@@ -360,7 +361,7 @@ class _Writer:
         return value
 
     def kept(self, op: str, node: Node, saved: dict[int, Any], inputs: dict[int, str]) -> list[Kept] | None:
-        """The arrays that `node` keeps for backward; None after the walk."""
+        """Return the arrays that `node` keeps for backward; None after the walk."""
         if node not in self.tape or node.saved is None:
             return None if node in self.tape else []
         names, output = [*node.plan.names, "out", *node.plan.primitive.byproducts], self.known[node]
@@ -376,15 +377,15 @@ class _Writer:
                 owner = owner.base
             lender = self.lender(node.inputs[position]) if position in inputs and owner is not array else None
             first, _ = self.keepers.get(id(owner), (lender, owner))
-            self.keepers.setdefault(id(owner), (lender or op, owner))  # holding the owner keeps its id its own
+            self.keepers.setdefault(id(owner), (lender or op, owner))  # keeps the owner alive, and so its id
             found[label] = Kept(label, value, owner.nbytes, first)
         return list(found.values())
 
     def lender(self, node: Any) -> str | None:
-        """The parameter of which the output of `node` is a view: found by repeating its moves on empty memory."""
+        """Return the parameter that the output of `node` is a view of, or None; repeats its moves on empty memory."""
         moves = []
         while isinstance(node, Node) and (p := node.plan.primitive).moves and not p.sequence:
-            if any(map(_is_array, _flat(node.inputs[1:]))):  # an index of arrays copies
+            if any(map(_is_array, _flat(node.inputs[1:]))):  # an index that contains arrays makes a copy
                 return None
             moves.append(node)
             node = node.inputs[0]
@@ -399,7 +400,7 @@ class _Writer:
 def _written(
     source: Source, code: Any, offset: int, primitive: Primitive, names: tuple[str, ...]
 ) -> tuple[Site | None, dict[int, str], Place]:
-    """The expression in which the user wrote an operation, the variables in it by port, and its place."""
+    """Return the expression in which the user wrote an operation, its variables by port, and its place."""
     site = source.site((code, offset), primitive)
     first, last, start, end = source.position((code, offset))
     columns = (start, end) if first == last else None

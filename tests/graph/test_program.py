@@ -944,8 +944,8 @@ def test_messages(w):
         ),
         (
             lambda: loss.graph().program(),
-            "program: add (test_program.py:LINE) has let go of its arrays. "
-            "Take it before backward(), or from ag.trace(f, ...)",
+            "program: the arrays of add (test_program.py:LINE) were freed. "
+            "Take the program before backward(), or use ag.trace(f, ...)",
         ),
     ):
         with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:

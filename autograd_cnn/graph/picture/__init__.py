@@ -1,1 +1,1 @@
-"""Pictures of a graph: folded, laid out as a ladder, drawn as SVG, DOT, Mermaid or through matplotlib."""
+"""Draws a graph: folds it, lays it out as a ladder, and writes SVG, DOT, Mermaid, PNG or PDF."""

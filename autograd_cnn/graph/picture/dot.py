@@ -1,8 +1,8 @@
-"""The ladder as Graphviz text, and as PNG and PDF, drawn by Graphviz or, if that is missing, by matplotlib.
+"""Writes the ladder as Graphviz text, and draws it as PNG or PDF by Graphviz, or else by matplotlib.
 
-The text has the positions of the ladder, which Graphviz keeps because of ``layout=nop2``: its own layout would
-tangle edges that skip rows. Without that line `dot` lays out the same graph anew. Every edge of the graph is an edge of
-the text.
+The text contains the positions of the ladder. Graphviz keeps them because of ``layout=nop2``; its own layout would
+tangle edges that skip rows, but is available to anyone who removes that attribute. Every edge of the graph is an edge
+in the text.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _STYLES = {"forward": "solid", "backward": "dashed", "kept": "dotted"}
 
 
 def dot(graph: Graph, depth: int | None = None, overlay: str | None = None) -> str:
-    """The picture of `graph` in the DOT language."""
+    """Return the picture of `graph` in the DOT language."""
     return _dot(ladder(graph, depth, overlay))
 
 
 def _dot(picture: Picture, notes: bool = False) -> str:
-    """`picture` as DOT. With `notes`, nodes that are not part of the graph draw the headings, forks and sums."""
+    """Return `picture` as DOT; if `notes`, with extra nodes that draw the headings, forks and sums."""
     font = f'fontname="{FONT}", fontsize'
     width, height = _n(picture.width), _n(-picture.height)
     lines = [
@@ -48,18 +48,18 @@ def _n(value: float) -> str:
 
 
 def _at(*point: float) -> str:
-    """A position, with y upwards and the page below 0."""
+    """Format a position; y points upwards, and the page lies below 0."""
     return f"{_n(point[0])},{_n(-point[1])}"
 
 
 def _quoted(*texts: str) -> str:
-    """A DOT string that shows `texts`, line by line, whatever characters they have."""
+    """Quote `texts` as one DOT string that shows each text on its own line, with all characters escaped."""
     escaped = (t.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') for t in texts if t)
     return '"' + "\\n".join(escaped) + '"'
 
 
 def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[str], str], end: str) -> Iterator[str]:
-    """Lines that nest the boxes, by `name`, and the frames, from `begin` to `end`."""
+    """Yield the lines of nested frames, each from `begin` to `end`, around the boxes, which `name` writes."""
     inside: dict[int, list[str]] = {}
     for box in picture.boxes:
         inside.setdefault(box.frame, []).append(name(box.id))
@@ -85,7 +85,7 @@ def _cluster(i: int, frame: Box) -> str:
 
 def _node(box: Box) -> str:
     style = "filled" + ",rounded" * (box.kind not in ("input", "loss", "result")) + ",dashed" * box.back
-    border = 8 if box.kind == "loss" else 0  # Graphviz draws the second border outside
+    border = 8 if box.kind == "loss" else 0  # Graphviz draws the second border outside the first
     parts = [
         f"label={_quoted(f'{box.text} {box.beside}'.strip(), box.below)}",
         f'shape=box, style="{style}", fillcolor="{LIGHT[fill(box)]}", color="{LIGHT[box.kind + "_line"]}"',
@@ -123,7 +123,7 @@ def _edge(wire: Wire) -> str:
 
 
 def _rendered(suffix: str, graph: Graph, depth: int | None = None, overlay: str | None = None) -> bytes:
-    """The picture as ``.png`` or ``.pdf``."""
+    """Return the picture as a ``.png`` or ``.pdf`` file."""
     picture = ladder(graph, depth, overlay, suffix)
     try:
         import graphviz

@@ -1,9 +1,9 @@
-"""Folding: shortens a graph that is too long to read, so that one operation may stand for many.
+"""Folds a graph that is too long to read into a shorter one, in which an operation may stand for many.
 
-The operations of one scope are a group. So are operations that recur with a period, from the same lines with the same
-shapes and the same wiring: the rounds of a loop, the blocks of one class. A group is open, with a frame, or closed, as
-one row. `depth` is the number of levels that are open. Of repeated rounds only the first is drawn, until all levels are
-open. Reads records, returns records.
+The operations of one scope form a group. Operations that repeat with a period also form a group, if they come from the
+same lines with the same shapes and the same wiring: the rounds of a loop, or the blocks of one class. An open group has
+a frame around its rows; a closed one is a single row. `depth` is the number of open levels. Only the first of repeated
+rounds is drawn, unless all levels are open. Reads records, and returns records.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from autograd_cnn.graph.records import Graph, Kept, Op, Rule, Scope, Value
 
 READABLE = 40  # rows; more are folded unless `depth` says otherwise
 LIMIT = 1000  # rows: 50,000 points of paper
-OUTPUTS = 8  # of one row; more are drawn as one
+OUTPUTS = 8  # of a closed group; more than these are drawn as one
 
 
 Items = list["Op | Group"]
@@ -24,17 +24,17 @@ Items = list["Op | Group"]
 
 @dataclass(slots=True)
 class Group:
-    """Rounds of the same items, drawn as the first one; items that do not recur are one round."""
+    """Repeated rounds of items, of which the first is drawn; items that do not repeat are one round."""
 
     rounds: list[Items]
     key: int = 0
-    scopes: list[Scope] = field(default_factory=list)  # one a round, if each is a scope
+    scopes: list[Scope] = field(default_factory=list)  # one for each round, if each round is a scope
     elided: bool = False
 
 
 @dataclass(slots=True)
 class Frame:
-    """An open group: rows `first` to `last`, inside `level` other frames; `path` is that of its scope, or empty."""
+    """An open group: rows `first` to `last`, inside `level` other frames; `path` is the path of its scope, or empty."""
 
     label: str
     path: str
@@ -53,7 +53,7 @@ class View:
     stands: dict[str, str]
 
     def rows(self, whole: Graph) -> list[str]:
-        """For every operation of the `whole` graph, in order, the id of the one that is drawn for it."""
+        """Return, for each operation of the `whole` graph in order, the id of the operation that is drawn for it."""
         made = {part.output: op.id for op in self.graph.ops for part in op.parts or (op,)}
 
         def row(value: str) -> str:
@@ -65,12 +65,12 @@ class View:
 
 
 def fold(graph: Graph, depth: int | None = None) -> View:
-    """Fold `graph` into at most 40 rows, if its scopes and loops allow it; or with `depth` levels open."""
+    """Fold `graph` with `depth` levels open; by default into at most 40 rows, if its scopes and loops allow it."""
     return Folding(graph).view(depth)
 
 
 class Folding:
-    """A graph in groups, to be viewed at any depth; `rows` counts the rows at each, up to the depth that opens all."""
+    """A graph in groups, viewed at any depth; ``rows[depth]`` is the number of rows, and the last depth opens all."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -80,11 +80,11 @@ class Folding:
         while self.rows[-1] < len(graph.ops) and any(isinstance(item, Group) for item in items):
             items = [inner for item in items for inner in (item.rounds[0] if isinstance(item, Group) else [item])]
             self.rows.append(len(items))
-        if self.rows[-1] < len(graph.ops):  # of repeated rounds only the first is open
+        if self.rows[-1] < len(graph.ops):  # so far, only the first of repeated rounds is open
             self.rows.append(len(graph.ops))
 
     def grouped(self, ops: Iterable[Op], level: int = 0) -> Items:
-        """Group the operations of each scope that has several, and then the rounds of each loop."""
+        """Group the operations of each scope that has more than one, and then the rounds of each loop."""
         items: Items = []
         for scope, run in groupby(ops, lambda op: op.scopes[level] if level < len(op.scopes) else None):
             inside = list(run)
@@ -98,11 +98,11 @@ class Folding:
         return items
 
     def key(self, *parts: object) -> int:
-        """A number for `parts`, equal for equal ones."""
+        """Return a number for `parts`; equal parts have equal numbers."""
         return self.keys.setdefault(parts, len(self.keys))
 
     def key_of(self, item: Op | Group) -> int:
-        """A number that is equal for items that may belong to two rounds of one loop."""
+        """Return a number for `item`; it is the same for items that may correspond in two rounds of a loop."""
         if isinstance(item, Group):
             return item.key
         value, place = self.graph.values[item.output], item.place
@@ -110,10 +110,10 @@ class Folding:
         return self.key(item.name, value.shape, value.dtype, line, len(item.inputs), tuple(item.rules))
 
     def shortened(self, items: Items) -> Items:
-        """Group the rounds of the shortest period; a grouped inner loop shortens the period of the outer one."""
+        """Group the rounds of the shortest period; to group an inner loop shortens the period of the outer one."""
         keys = [self.key_of(item) for item in items]
         before: dict[int, int] = {}
-        periods: dict[int, list[int]] = {}  # distance to the next item with the same key: places
+        periods: dict[int, list[int]] = {}  # distance to the next item with the same key: indices
         for i, key in enumerate(keys):
             if key in before:
                 periods.setdefault(i - before[key], []).append(before[key])
@@ -136,7 +136,7 @@ class Folding:
         return items
 
     def repeated(self, rounds: list[Items]) -> Group:
-        """The group of `rounds`, or of the insides of scopes if each round is one."""
+        """Return the group of `rounds`; if each round is one scope, of the items inside these scopes."""
         only = [item for items in rounds for item in items if len(items) == 1]
         blocks = [b for b in only if isinstance(b, Group) and len(b.rounds) == 1]
         if blocks:
@@ -145,7 +145,7 @@ class Folding:
         return Group(rounds, key, [b.scopes[0] for b in blocks])
 
     def rounds(self) -> dict[str, str]:
-        """Number the rounds of loops, by operation, those of outer loops first: ``round 2 of 3, 18 of 49``."""
+        """Return texts such as ``round 2 of 3, 18 of 49`` by operation, with the rounds of outer loops first."""
         found: dict[str, str] = {}
 
         def number(items: Items, around: list[str]) -> None:
@@ -161,7 +161,7 @@ class Folding:
         return found
 
     def view(self, depth: int | None = None) -> View:
-        """See `fold`."""
+        """Return the folded graph; see `fold`."""
         items, rows, all_at = self.items, self.rows, len(self.rows) - 1
         if depth is None:
             depth = next((d for d in range(all_at, -1, -1) if rows[d] <= READABLE), 0)
@@ -173,7 +173,7 @@ class Folding:
 
 
 def _ops(items: Iterable[Op | Group]) -> Iterator[Op]:
-    """All operations in `items`, of all rounds."""
+    """Yield all operations in `items`, of all rounds."""
     for item in items:
         if isinstance(item, Op):
             yield item
@@ -183,13 +183,13 @@ def _ops(items: Iterable[Op | Group]) -> Iterator[Op]:
 
 
 def _alike(rounds: Iterable[Items]) -> list[Items]:
-    """As many of `rounds`, from the first on, as are wired alike.
+    """Return the first rounds of `rounds`, as far as they are wired alike.
 
-    Each input comes from the same operation of its round or of the one before; or from elsewhere, and then it is the
-    same array in all rounds or another in each.
+    In rounds that are wired alike, corresponding inputs come from corresponding operations of the same round or of the
+    round before. An input from elsewhere is the same array in all rounds, or a different one in each.
     """
     found: list[Items] = []
-    wirings: list[tuple[list[int | None], list[int | str]]] = []  # of the first round, which follows none, and others
+    wirings: list[tuple[list[int | None], list[int | str]]] = []  # of the first round, and of the others
     before: dict[str, int] = {}
     former: list[str] = []
     for items in rounds:
@@ -216,8 +216,8 @@ class _Folder:
         self.all = depth >= all_at
         self.ops: list[Op] = []
         self.frames: list[Frame] = []
-        self.stands: dict[str, str] = {}  # value -> the one that is drawn in its place
-        self.differ: dict[str, set[str]] = {}  # operation -> its options that differ between rounds
+        self.stands: dict[str, str] = {}  # value -> the value that is drawn in its place
+        self.differ: dict[str, set[str]] = {}  # operation -> options that differ between rounds
         self.last_use = {v: i for i, op in enumerate(graph.ops) for _, v in op.inputs} | {graph.result: len(graph.ops)}
         self.made = {op.output: i for i, op in enumerate(graph.ops)}
         self.emit(items, depth, [])
@@ -225,7 +225,7 @@ class _Folder:
         self.view = View(folded, self.frames, all_at, self.stands)
 
     def emit(self, items: Items, depth: int, around: list[str]) -> None:
-        """Add the rows of `items`, inside frames with the paths `around`."""
+        """Add the rows of `items`; `around` are the paths of the frames around them."""
         for item in items:
             if isinstance(item, Op):
                 self.ops.append(self.open(item))
@@ -238,7 +238,7 @@ class _Folder:
                 self.framed(item, depth - 1, around)
 
     def framed(self, group: Group, depth: int, around: list[str]) -> None:
-        """Add the first round in a frame; values that are used after the loop are named as in its last round."""
+        """Add the first round in a frame; values that are used after the loop have their names of the last round."""
         alike = list(zip(*map(_ops, group.rounds), strict=True))
         for first, *others in alike:
             differ = (first.options.items() ^ other.options.items() for other in others)
@@ -259,7 +259,7 @@ class _Folder:
                     frame.label += f": {_through(names)}"
 
     def used_after(self, last: Op, ops: Iterable[Op]) -> list[str]:
-        """Outputs of `ops` that are used after the operation `last`."""
+        """Return the outputs of `ops` that are used after the operation `last`."""
         return [op.output for op in ops if self.last_use.get(op.output, -1) > self.made[last.output]]
 
     def drawn(self, value: str) -> str:
@@ -268,7 +268,7 @@ class _Folder:
         return value
 
     def open(self, op: Op) -> Op:
-        """Connect `op` to the values that are drawn, with one edge for each."""
+        """Connect `op` to the drawn values, with one edge for each."""
         first: dict[str, str] = {}
         inputs = [(port, value) for port, v in op.inputs if first.setdefault(value := self.drawn(v), v) == v]
         if differ := self.differ.get(op.id):
@@ -279,7 +279,7 @@ class _Folder:
         return replace(op, inputs=inputs, kept=kept)
 
     def closed(self, group: Group, around: list[str]) -> Op:
-        """One operation for the whole group, with its parameters as one, and the arrays that it keeps as one."""
+        """Return one operation for the whole group, whose parameters become one value, as do its kept arrays."""
         ops = list(_ops([group]))
         first, made = ops[0], {op.output for op in ops}
         outputs = self.used_after(ops[-1], ops) or [ops[-1].output]
@@ -302,7 +302,7 @@ class _Folder:
         )  # fmt: skip
 
     def merged(self, outside: list[str], learnt: set[str], role: str, most: int, key: str) -> list[str]:
-        """Replace the parameters in `outside`, or its other leaves, by the value `key` if they are more than `most`."""
+        """Replace the parameters in `outside`, or the other leaves, by the one value `key` if they exceed `most`."""
         leaves = [self.values[v] for v in outside if v not in self.made]
         several = {v.id: v for v in leaves if (v.role == "parameter") == (role == "parameter")}
         if len(several) <= most:
@@ -319,7 +319,7 @@ def _through(names: list[str]) -> str:
 
 
 def _label(group: Group, around: list[str]) -> str:
-    """``blocks.0-2 ×3``, ``encoder``, ``net.py:14-16 ×400``."""
+    """Return a label such as ``blocks.0-2 ×3``, ``encoder`` or ``loop net.py:14-16 ×400``."""
     places = [op.place for op in _ops([group])]
     if group.elided:
         return f"… {len(places):,} operations"
@@ -338,7 +338,7 @@ def _label(group: Group, around: list[str]) -> str:
 
 
 def within(path: str, around: Sequence[str]) -> str:
-    """`path` relative to the innermost frame that it belongs to."""
+    """Return `path` relative to the innermost frame that contains it."""
     for outer in reversed(around):
         if outer and path.startswith(f"{outer}."):
             return path[len(outer) + 1 :]

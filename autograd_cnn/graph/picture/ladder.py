@@ -1,4 +1,4 @@
-"""The picture of a graph: folded, with the numbers of an overlay, laid out as a ladder."""
+"""Makes the picture of a graph: folds it, computes its overlay, and lays it out as a ladder."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from autograd_cnn.graph.records import Graph
 
 
 def ladder(graph: Graph, depth: int | None = None, overlay: str | None = None, limited: str = "") -> Picture:
-    """Lay out `graph`; see `Graph.save` for `depth` and `overlay`. `limited` is the suffix of a format with a limit.
+    """Lay out `graph`; see `Graph.save` for `depth` and `overlay`. `limited` is the suffix if the format has a limit.
 
     Raises
     ------
     ValueError
-        If there are too many rows for a format with a limit, or no such `depth` or `overlay`.
+        If the graph has too many rows for the format, or if `depth` or `overlay` is invalid.
     """
     view = fold(graph, depth)
     if limited and (rows := len(view.graph.ops)) > LIMIT:

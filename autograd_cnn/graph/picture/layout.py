@@ -1,9 +1,10 @@
-"""The ladder: one row an operation, forward down the left column, backward up the right one, kept arrays between.
+"""Lays out the ladder: forward down the left column, backward up the right one, and kept arrays in between.
 
-Activations are edges. An edge that skips rows runs in a lane of the gutter, one lane a value, with a tap to each use.
-The way back mirrors the way forward with the arrows reversed; where an edge forks, gradients are summed. Text is
-monospace at 0.62 em, so that widths are counted, not measured. A module or loop that is open in the folded graph has a
-frame around its rows. Reads records; returns boxes, wires and marks in points, with y downwards.
+Each operation is a row, and each activation is an edge. A value whose edges skip rows has a lane in the gutter, with a
+branch to each use. The backward pass mirrors the forward pass with the arrows reversed, so gradients are summed at the
+points where a forward edge forks. Text is monospaced at 0.62 em, so its width follows from the number of characters. A
+module or loop that is open in the folded graph has a frame around its rows. Reads records, and returns boxes, wires and
+marks in points, with y downwards.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from autograd_cnn.graph.text import LONGEST, bytes_text, clip, clip_names, plain
 
 TEXT, SMALL, EM = 12, 10, 0.62
 MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 20
-ABOVE, BELOW, INSET = 24, 6, 6  # room for a frame above, below and beside its rows
-TURN = 12  # below a box: where an edge forks, clear of both arrowheads
+ABOVE, BELOW, INSET = 24, 6, 6  # space for a frame above, below and beside its rows
+TURN = 12  # distance from a box to the fork below it, which leaves room for both arrowheads
 
 Point = tuple[float, float]
-Route = tuple[list[Point], bool]  # of an edge down; whether it forks from another edge of the same value
-Reading = tuple[str, "float | None"]  # text, length of the bar
+Route = tuple[list[Point], bool]  # points of a forward edge; whether it forks from another edge of its value
+Reading = tuple[str, "float | None"]  # the text, and the length of the bar
 
 
 @dataclass(slots=True)
 class Overlay:
-    """Readings by operation, for its boxes on the way forward and on the way back; texts for gradients of leaves."""
+    """Readings by operation, for its forward and its backward box, and texts for the gradients of leaves."""
 
     caption: str = ""
     forward: dict[str, Reading] = field(default_factory=dict)
@@ -38,7 +39,7 @@ class Overlay:
 
 @dataclass(slots=True)
 class Box:
-    """A box with its centre at x, y; `kind` is input, parameter, op, rule, loss, result or frame."""
+    """A box with its centre at (x, y); `kind` is input, parameter, op, rule, loss, result or frame."""
 
     id: str
     kind: str
@@ -47,7 +48,7 @@ class Box:
     beside: str = ""  # small, on the same line
     below: str = ""  # small, on a second line
     size: int = TEXT
-    back: bool = False  # on the way back
+    back: bool = False  # in the backward pass
     bar: float | None = None  # length of an overlay's bar, 0 to 1
     frame: int = -1  # index of the innermost frame around it
     x: float = 0
@@ -65,13 +66,13 @@ class Box:
 
     @property
     def radius(self) -> float:
-        """That of the corners."""
+        """Radius of the corners."""
         return {"parameter": self.height / 2, "op": 6, "rule": 6, "frame": 8}.get(self.kind, 0)
 
 
 @dataclass(slots=True)
 class Wire:
-    """An edge; `kind` is forward, backward or kept, and the arrow is at the last point."""
+    """An edge; `kind` is forward, backward or kept, and the arrowhead is at the last point."""
 
     kind: str
     tail: str
@@ -85,7 +86,7 @@ class Wire:
 
 @dataclass(slots=True)
 class Picture:
-    """All shapes and texts; a mark is where an edge forks or, if its flag is set, where gradients are summed."""
+    """All shapes and texts; a mark shows where an edge forks or, if its flag is set, where gradients are summed."""
 
     caption: str
     width: float = 0
@@ -99,12 +100,12 @@ class Picture:
 
 @dataclass(slots=True)
 class _Row:
-    """A level of the ladder: an operation, or the value at the start or the end."""
+    """A row of the ladder: an operation, or the value at the start or the end."""
 
     index: int
     value: Value
     op: Op | None = None
-    straight: list[int] = field(default_factory=list)  # ports fed from the row above
+    straight: list[int] = field(default_factory=list)  # ports whose value comes from the row above
     slots: list[tuple[int, Value]] = field(default_factory=list)  # the other ports
     around: tuple[str, ...] = ()  # paths of the frames, outermost first
     frame: int = -1
@@ -124,11 +125,11 @@ class _Row:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Ids of the values computed here: the one below the box, then those on its outer side."""
+        """Ids of the values computed in this row: the one below the box, then those on its outer side."""
         return (self.value.id, *self.op.others) if self.op else (self.value.id,)
 
     def learns(self, port: int) -> bool:
-        """Whether a gradient goes back to the value at `port`."""
+        """Return whether the value at `port` receives a gradient."""
         return self.op is None or port in self.op.rules
 
     @property
@@ -136,12 +137,12 @@ class _Row:
         return max(HEIGHT, SLOT * (len(self.slots) + len(self.outputs) - 2) + 8)
 
     def slot(self, i: int) -> float:
-        """Height of the i-th wire on the outer side: inputs, then outputs."""
+        """Return y of the i-th wire on the outer side; inputs come first, then outputs."""
         return self.y + SLOT * (i - (len(self.slots) + len(self.outputs) - 2) / 2)
 
 
 def wide(text: str, size: float = TEXT) -> float:
-    """Width of `text` in points."""
+    """Return the width of `text` in points."""
     double = 0 if text.isascii() else sum(unicodedata.east_asian_width(c) in "WF" for c in text)
     return EM * size * (len(text) + double)
 
@@ -158,7 +159,7 @@ class _Ladder:
         self.picture = Picture(_caption(whole, view, overlay))
         self.rows = self._rows()
         self.made = {v: row for row in self.rows[: len(self.rows) - bool(self.graph.ops)] for v in row.outputs}
-        self.frames = [self._frame(i, frame) for i, frame in enumerate(view.frames)]  # outer ones come first
+        self.frames = [self._frame(i, frame) for i, frame in enumerate(view.frames)]  # the outer ones come first
         uses = [(row, port, value) for row in self.rows for port, value in row.slots]
         self.leaves = [use for use in uses if use[2].id not in self.made]
         self.names = self._names()
@@ -202,7 +203,7 @@ class _Ladder:
         return frame.level, box, rows
 
     def _names(self) -> dict[str, str]:
-        """Names of parameters inside their frame, unless they are used in several."""
+        """Return the names of parameters relative to their frame, unless several frames use them."""
         found: dict[str, set[str]] = {}
         for row, _, value in self.leaves:
             if any(row.around):
@@ -210,9 +211,9 @@ class _Ladder:
         return {v: names.pop() for v, names in found.items() if len(names) == 1}
 
     def _lanes(self) -> dict[str, int]:
-        """Give every value that skips rows a lane, which is free again below its last use."""
+        """Assign a lane to every value that skips rows; the lane is free again below the last use of the value."""
         lanes: dict[str, int] = {}
-        ends: list[int] = []  # the row of the last use, by lane
+        ends: list[int] = []  # by lane: the row of the last use
         for value in sorted(dict.fromkeys(v for v, _ in self.farthest), key=lambda v: self.made[v].index):
             begin, (end, _) = self.made[value].index, self.farthest[value, False]
             lanes[value] = next((lane for lane, row in enumerate(ends) if row <= begin), len(ends))
@@ -222,7 +223,7 @@ class _Ladder:
     # Texts of the boxes
 
     def _chip(self, value: Value, used: int) -> list[tuple[str, str, float]]:
-        """Text, small text and width of the chip beside a use of `value`, and of the one of its gradient."""
+        """Return text, small text and width of the chips of `value` and of its gradient; each use of it has both."""
         several, name = value.id[0] != "t", self.names.get(value.id, value.name)
         shape = (f"{value.size:,}" if several else shape_text(value.shape)) + (f" used {used}×" if used > 1 else "")
         gradient = value.name.replace("parameter", "gradient") if several else f"g_{name}"
@@ -230,7 +231,7 @@ class _Ladder:
         return [(text, small, wide(f"{text} {small}".strip(), SMALL) + 18) for text, small in texts]
 
     def _write(self, row: _Row) -> None:
-        """Make the boxes of a row, without their places."""
+        """Make the boxes of a row, without their positions."""
         if row.op:
             self._write_op(row, row.op)
             return
@@ -275,7 +276,7 @@ class _Ladder:
     # Columns and heights
 
     def _columns(self) -> None:
-        """Place the columns, each as wide as its widest text."""
+        """Place the columns, and make each as wide as its widest text."""
         title = "parameters" if any(v.role == "parameter" for _, _, v in self.leaves) else "inputs"
         gutter = LANE * len(set(self.lanes.values())) + (GUTTER if self.chips or self.lanes else 0)
         chip = _widest(title, [there[2] for there, _ in self.chips.values()])
@@ -308,7 +309,7 @@ class _Ladder:
             self.picture.headings = [(x, heading) for x, heading, there in headings if there]
 
     def _heights(self) -> None:
-        """Place the rows from the top down, and the frames around them."""
+        """Place the rows from top to bottom, and the frames around them."""
         bottom = MARGIN + TEXT + 14.0 - GAP + (SMALL + 6 if self.backward else 0)
         for row in self.rows:
             row.top = bottom + GAP + ABOVE * row.starts
@@ -318,7 +319,7 @@ class _Ladder:
         for level, box, rows in self.frames:
             first, last = rows[0], rows[-1]
             top, bottom = first.top - ABOVE * first.starts, last.bottom + GAP - 2 + BELOW * (last.ends - 1)
-            first.starts -= 1  # frames inside begin below this one, and end above it
+            first.starts -= 1  # inner frames begin below this one, and end above its end
             last.ends -= 1
             box.x, box.width = self.picture.width / 2, self.framed - 2 * INSET * level
             box.y, box.height = (top + bottom) / 2, bottom - top
@@ -359,7 +360,7 @@ class _Ladder:
             self._place(row, box, self._mirror((self.beside, y))[0] + g_width / 2, y, g_width, SLOT - 4)
 
     def _draw_lane(self, row: _Row, port: int, value: Value, y: float) -> None:
-        """Draw an edge from the row of `value` along its lane; all but the last use tap the lane."""
+        """Draw an edge along the lane of `value` to a use; the edge to the last use is the lane, others branch."""
         above = self.made[value.id]
         below, x = self.rows[above.index + 1], self.left - 14 - LANE * self.lanes[value.id]
         out, turn = self.spine - 8 * max(0, len(below.straight) - 1), above.bottom + TURN
@@ -377,7 +378,7 @@ class _Ladder:
         self._edge(above.ids, row, port, value, route(False), route(True))
 
     def _edge(self, tail: tuple[str, str], row: _Row, port: int, value: Value, there: Route, back: Route) -> None:
-        """Draw an edge down along `there` and, if it carries a gradient back, the mirror image of `back` up."""
+        """Draw a forward edge along `there` and, if `port` gets a gradient, a backward edge along mirrored `back`."""
         (points, forks), title = there, _title(value)
         self.picture.wires.append(Wire("forward", tail[0], row.ids[0], points, title, *self._label(value, False)))
         self.picture.marks += [(*points[0], False)] * forks
@@ -388,7 +389,7 @@ class _Ladder:
             self.picture.marks += [(*up[-1], True)] * forks
 
     def _label(self, value: Value, back: bool) -> tuple[str, tuple[float, float, str]]:
-        """The text at the first edge of a value; edges down and up share the space between the columns."""
+        """Return label and position for the first edge of a value; two labels share the space between the columns."""
         if (value.id, back) not in self.unlabelled:
             return "", (0, 0, "middle")
         self.unlabelled.discard((value.id, back))
@@ -419,12 +420,12 @@ def _caption(graph: Graph, view: View, overlay: Overlay) -> str:
 
 
 def _widest(title: str, widths: list[float]) -> float:
-    """Width of a column with `title`; 0 for an empty one."""
+    """Return the width of a column with `title`, or 0 if it is empty."""
     return max(wide(title, SMALL), *widths) if widths else 0.0
 
 
 def _column(boxes: list[Box]) -> float:
-    """Width for the texts of `boxes`."""
+    """Return the width that the texts of `boxes` need."""
     texts = [wide(box.text) + wide(f" {box.beside}" if box.beside else "", SMALL) for box in boxes]
     return max([110, *texts, *(wide(box.below, SMALL) for box in boxes)]) + 16
 
@@ -434,6 +435,6 @@ def _kind(value: Value) -> str:
 
 
 def _title(value: Value) -> str:
-    if value.id[0] != "t":  # several, drawn as one
+    if value.id[0] != "t":  # several values, drawn as one
         return f"{value.name}, {value.size:,} elements"
     return plain(f"{value.role} {value.name} {value.shape} {value.dtype}, {value.size:,} elements")

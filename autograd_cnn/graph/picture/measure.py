@@ -1,6 +1,6 @@
-"""Measures the time, the values and the gradients of every operation and rule, by running the program of a trace.
+"""Measures the time, values and gradients of every operation and rule by running the program of a trace.
 
-Operations and rules are pure functions, so each can be run again for its time. Reads records and the program.
+Operations and rules are pure functions, so each can be run again to be timed. Reads records and the program.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from autograd_cnn.graph.records import Graph, Op, Value
 
 @dataclass(slots=True)
 class Stats:
-    """Statistics of an array; `dead` of its `channels`, the last axis, are 0 everywhere."""
+    """Statistics of an array; its last axis has `channels` channels, and `dead` of them are 0 everywhere."""
 
     rms: float
     zeros: float
@@ -42,7 +42,7 @@ class Stats:
 
 @dataclass(slots=True)
 class Measures:
-    """Milliseconds by operation, forward and for each rule; statistics of values and of their gradients, by value."""
+    """Milliseconds of operations and of their rules, by operation; statistics of values and gradients, by value."""
 
     forward: dict[str, float] = field(default_factory=dict)
     rules: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -51,12 +51,12 @@ class Measures:
 
 
 def measure(graph: Graph, repeat: int = 0) -> Measures:
-    """Run `graph` again; each time is the shortest of `repeat` runs, infinite for none.
+    """Run `graph` again, and time each part: the shortest of `repeat` runs, infinite if `repeat` is 0.
 
     Raises
     ------
     ValueError
-        If `graph` has no arrays: `trace` keeps them.
+        If `graph` has no arrays, because `trace` did not make it.
     """
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
@@ -65,12 +65,12 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
 
 
 class _Watch(Author):
-    """Times every operation and rule while the program is written, and then reads the arrays."""
+    """Times every operation and rule while the program is written, and reads the arrays afterwards."""
 
     def __init__(self, graph: Graph, repeat: int) -> None:
         super().__init__(graph)
         self.repeat = repeat
-        self.whole = {part.id: op.id for op in graph.ops for part in every([op])}  # of a checkpoint's operations
+        self.whole = {part.id: op.id for op in graph.ops for part in every([op])}  # also of parts of checkpoints
         self.forward_ms = {op.id: 0.0 for op in graph.ops}
         self.rules_ms: dict[str, dict[str, float]] = {op.id: {} for op in graph.ops}
 
@@ -78,7 +78,7 @@ class _Watch(Author):
         self.write()
         values = self.graph.values.values()
         known = {v.id: Stats.of(self.scope[name]) for v in values if (name := self.name(v)) in self.scope}
-        if self.graph.loss is None:  # forward only: the result has no gradient
+        if self.graph.loss is None:  # the graph is forward only, so the result has no gradient
             return Measures(self.forward_ms, {op.id: {} for op in self.graph.ops}, known)
         for op in self.graph.ops:
             if op.call.inside and op.rules:
@@ -110,8 +110,9 @@ class _Watch(Author):
 def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
     """Count the floating-point operations of `op` and of each of its rules, by input.
 
-    The primitive declares its count, and each of its rules costs as much; only the rule of an addend (a bias), which
-    asks for no input where others do, sums `g`. A primitive that moves elements has none; any other has one an element.
+    If the primitive declares a count, each of its rules has the same count. The exception is the rule of an addend,
+    such as a bias: it only sums `g`, and is recognised because it takes no input while other rules do. Without a
+    declared count, a primitive that moves elements counts 0, and any other counts 1 per element.
     """
     if parts := op.parts or (op.call.inside.ops if op.call.inside else ()):
         counts = [flops(graph, part) for part in parts]
@@ -124,7 +125,7 @@ def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
     rules: dict[str, float] = {}
     for port, rule in op.rules.items():
         name = ", ".join(rule.inputs)
-        if len(rule.inputs) == 1 or name not in rules:  # a joint rule runs once
+        if len(rule.inputs) == 1 or name not in rules:  # a joint rule runs once for all its inputs
             addend = factors and op.ports[port] not in factors
             rules[name] = rules.get(name, 0) + (elements if not declared else out.size if addend else declared)
     return declared or elements, rules

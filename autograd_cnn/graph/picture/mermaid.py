@@ -1,7 +1,7 @@
-"""The ladder as Mermaid text, which GitHub, GitLab and many documentation tools draw in Markdown.
+"""Writes the ladder as Mermaid text, which GitHub, GitLab and many documentation tools draw in Markdown.
 
-Mermaid gets the boxes, edges and frames, and lays them out itself. Characters with a meaning in its syntax are written
-as character codes.
+The text contains boxes, edges and frames, and Mermaid lays them out. Characters with a meaning in Mermaid's syntax are
+written as character codes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from autograd_cnn.graph.picture.layout import Box
 from autograd_cnn.graph.picture.styles import LIGHT
 from autograd_cnn.graph.records import Graph
 
-LIMIT = 400  # edges: Mermaid itself refuses more than 500
+LIMIT = 400  # edges; Mermaid itself draws at most 500
 _ARROWS = {"forward": "-->", "backward": "-.->", "kept": "-.-"}
 _SHAPES = {"input": "[ ]", "parameter": "([ ])", "op": "( )", "rule": "( )", "loss": "[[ ]]", "result": "[ ]"}
 
 
 def mermaid(graph: Graph, depth: int | None = None) -> str:
-    """The picture of `graph` as a Mermaid flowchart."""
+    """Return the picture of `graph` as a Mermaid flowchart."""
     picture = ladder(graph, depth, limited=".mmd")
     if len(picture.wires) > LIMIT:
         raise ValueError(
@@ -46,6 +46,6 @@ def _node(box: Box) -> str:
 
 
 def _quoted(*texts: str) -> str:
-    """A string of harmless characters, with the others as codes, ``#34;``."""
+    """Quote `texts` as one string, with codes such as ``#34;`` for characters that have a meaning."""
     codes = (re.sub(r"[^\w .,:=()/×·-]", lambda found: f"#{ord(found[0])};", text) for text in texts if text)
     return f'"{"<br>".join(codes)}"'

@@ -1,6 +1,6 @@
-"""Overlays: a number and a bar in every row of a picture, for time, operations, bytes, gradients or zeros.
+"""Computes overlays: a number and a bar in every row of a picture, for time, FLOP, bytes, gradients or zeros.
 
-Reads records and measurements; returns texts and lengths of bars.
+Reads records and measurements, and returns texts and lengths of bars.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from autograd_cnn.graph.text import bytes_text, clip
 
 
 def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:
-    """The readings of `ops`, which are the rows of the folded `graph`."""
+    """Return the overlay `name` for `ops`, the rows of the folded `graph`; None if `name` is None."""
     if name is None:
         return None
-    if name not in list(OVERLAYS):  # not in the dict: a list has no hash
+    if name not in list(OVERLAYS):  # not in the dict, since `name` may be a list, which has no hash
         raise ValueError(f"graph: overlay is {name!r}. There are {', '.join(OVERLAYS)}")
     return OVERLAYS[name](graph, ops)
 
 
 def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, float]]) -> dict[str, Reading]:
-    """Divide the numbers of `readings` by the largest of all, those of `others` included."""
+    """Divide the numbers of `readings` by the largest number in them and in `others`."""
     most = max((n for r in (readings, *others) for _, n in r.values()), default=0) or 1
     return {op: (text, n / most) for op, (text, n) in readings.items()}
 
@@ -33,7 +33,7 @@ def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, 
 def _costs(
     graph: Graph, ops: list[Op], cost: Callable[[Op], tuple[float, dict[str, float]]], write: Callable[[float], str]
 ) -> Overlay:
-    """The overlay of `cost`: for an operation its own cost, and those of its rules by input."""
+    """Return the overlay of `cost`, which returns the cost of an operation, and those of its rules by input."""
     forward, backward = {}, {}
     for op in ops:
         there, rules = cost(op)
@@ -48,11 +48,11 @@ def _costs(
 
 
 def _by_gradient(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, float]:
-    """Costs of `rules` by the names of the gradients that they compute."""
+    """Return the costs of `rules` by the names of the gradients that they compute."""
     made: dict[str, list[str]] = {}
     for port, v in op.inputs:
         if port in op.rules:
-            name = ".".join(graph.values[v].name.split(".")[-2:])  # a parameter is clear from its layer
+            name = ".".join(graph.values[v].name.split(".")[-2:])  # the layer and the parameter are enough
             made.setdefault(", ".join(op.rules[port].inputs), []).append(f"g_{clip(name, 16)}")
     costs: dict[str, float] = {}
     for rule, cost in rules.items():
@@ -62,7 +62,7 @@ def _by_gradient(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, flo
 
 
 def _split(shares: dict[str, float], write: Callable[[float], str]) -> str:
-    """``5.4 ms: g_x 3.1, g_w 2.2``, without shares below a tenth."""
+    """Format costs as ``5.4 ms: g_x 3.1, g_w 2.2``, without those below a tenth of the sum."""
     total = sum(shares.values())
     text = write(total)
     unit = next(unit for unit in ("FLOP", "ms", "us") if text.endswith(unit))
@@ -77,7 +77,7 @@ def _ms(number: float) -> str:
 
 
 def _flop(number: float) -> str:
-    """``2.4 MFLOP``."""
+    """Format a number of operations as ``2.4 MFLOP``."""
     for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= 0.9995 * scale:
             return f"{number / scale:.3g} {prefix}FLOP"
@@ -90,7 +90,7 @@ def _time(graph: Graph, ops: list[Op]) -> Overlay:
         raise ValueError("graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest")
 
     def cost(op: Op) -> tuple[float, dict[str, float]]:
-        rules = [measures.rules.get(part.id, {}) for part in op.parts or (op,)]  # none where no rule ran
+        rules = [measures.rules.get(part.id, {}) for part in op.parts or (op,)]  # empty if no rule ran
         forward = sum(measures.forward[part.id] for part in op.parts or (op,))
         return forward, {"": sum(sum(r.values()) for r in rules)} if op.parts else rules[0]
 
@@ -103,7 +103,7 @@ def _flops(graph: Graph, ops: list[Op]) -> Overlay:
 
 def _bytes(graph: Graph, ops: list[Op]) -> Overlay:
     if graph.kept_bytes is None:
-        raise ValueError("graph: the walk has let go of what was kept. Take the graph before backward()")
+        raise ValueError("graph: the saved arrays were freed. Take the graph before backward()")
     totals = {op.id: sum(k.nbytes for k in graph.added(op)) for op in ops}
     texts = {op: f"keeps {bytes_text(total) if total else 'nothing new'}" for op, total in totals.items()}
     return Overlay("bars: bytes kept", _bars({op: (texts[op], total) for op, total in totals.items()}))
@@ -116,7 +116,7 @@ def _measures(graph: Graph) -> Measures:
 
 
 def _faults(graph: Graph, measures: Measures) -> str:
-    """Name the place of the first nan or infinity, if there is one."""
+    """Report the place of the first nan or infinity, if there is one."""
     for op in graph.ops:
         if measures.values[op.output].bad:
             return f"first nan or inf in {op.name}, {op.place.file}:{op.place.line}"
@@ -132,7 +132,7 @@ def _or_fault(stats: Stats, text: str) -> str:
 
 
 def _gradient(graph: Graph, ops: list[Op]) -> Overlay:
-    """Root mean square of the gradient that a rule gets, on a scale of eight decades."""
+    """Return the root mean square of the gradient that each rule receives, on a scale of eight decades."""
     measures = _measures(graph)
     every = [s.rms for s in measures.gradients.values() if 0 < s.rms < math.inf]
     most = max(every, default=1)

@@ -1,6 +1,6 @@
-"""The ladder as PNG or PDF, drawn by matplotlib if Graphviz is missing.
+"""Draws the ladder as PNG or PDF with matplotlib, if Graphviz is missing.
 
-Drawn with matplotlib's object interface, which needs no display and leaves the user's figures alone.
+Uses matplotlib's object interface, which needs no display and does not change the user's figures.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from autograd_cnn.graph.picture.styles import FONT, LIGHT, fill, shaft
 
 _DASHES: dict[str, Any] = {"forward": "solid", "backward": (0, (4, 2.5)), "kept": (0, (1, 2))}
 _ANCHORS: dict[str, Any] = {"start": "left", "middle": "center", "end": "right"}
-_CLOCK = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}  # no clock, no version
+_CLOCK = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}  # the same bytes at any time and from any version
 
 
 def paint(picture: Picture, suffix: str) -> bytes:
-    """`picture` as a file, one point on paper a unit."""
+    """Return `picture` as a file, at one point on paper per unit."""
     figure = Figure((picture.width / 72, picture.height / 72), facecolor=LIGHT["page"])
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()

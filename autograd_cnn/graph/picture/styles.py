@@ -1,6 +1,6 @@
-"""The colours and shapes that all formats of a picture share.
+"""Defines the colours and arrowheads that all formats of a picture share.
 
-Hues are those of Okabe and Ito, darkened for a contrast of 5:1 (lines) and 9:1 (text).
+The hues are from the palette of Okabe and Ito, darkened to a contrast of 5:1 for lines and 9:1 for text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COLOURS = {  # on a light page, on a dark page
     "backward": ("#B45000", "#FF8A3D"),
     "kept": ("#8A5F00", "#F0B429"),
     "frame": ("#5F6368", "#9AA0A6"),
-    "heat0": ("#F6F9FC", "#1B222B"),  # of an overlay, from little to much
+    "heat0": ("#F6F9FC", "#1B222B"),  # the ramp of an overlay, from small to large
     "heat1": ("#DCE9F6", "#1E2E3F"),
     "heat2": ("#BDD8F0", "#213E59"),
     "heat3": ("#9BC4E9", "#254E74"),
@@ -39,15 +39,15 @@ FONT = "DejaVu Sans Mono"
 
 
 def fill(box: Box) -> str:
-    """The name of the colour inside `box`: that of its kind, or a step of the ramp of an overlay."""
+    """Return the name of the colour inside `box`: its kind, or a step of the ramp of an overlay."""
     return box.kind if box.bar is None else f"heat{min(4, int(5 * box.bar))}"
 
 
 def shaft(wire: Wire) -> tuple[list[Point], list[Point]]:
-    """The line of a wire as far as its arrowhead, and the arrowhead: a triangle, tip first, or nothing."""
+    """Return the line of a wire up to its arrowhead, and the arrowhead as a triangle, tip first, or as no points."""
     if not wire.arrow:
         return wire.points, []
     (x, y), (x1, y1), size, half = wire.points[-2], wire.points[-1], 7, 3.5
-    dx, dy = (x1 > x) - (x1 < x), (y1 > y) - (y1 < y)  # the end of a wire is level or upright
+    dx, dy = (x1 > x) - (x1 < x), (y1 > y) - (y1 < y)  # the last segment of a wire is horizontal or vertical
     x, y = x1 - size * dx, y1 - size * dy
     return [*wire.points[:-1], (x, y)], [(x1, y1), (x - half * dy, y + half * dx), (x + half * dy, y - half * dx)]

@@ -1,7 +1,7 @@
-"""The ladder as SVG: one document for light and dark pages, which loads nothing.
+"""Writes the ladder as SVG: one document for light and dark pages, which loads no other file.
 
-Every rule of its style begins with an id made from its content, so that two pictures in one notebook do not mix. Names
-from the user are escaped, and characters that XML cannot hold are spelled out.
+Every style rule begins with an id made from a hash of the picture, so that two pictures in one notebook do not share
+styles. Names from the user are escaped, and characters that XML does not allow are written as escapes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from autograd_cnn.graph.records import Graph
 
 
 def svg(graph: Graph, depth: int | None = None, overlay: str | None = None) -> str:
-    """The picture of `graph` as an SVG document."""
+    """Return the picture of `graph` as an SVG document."""
     return written(ladder(graph, depth, overlay, ".svg"))
 
 
 def written(picture: Picture) -> str:
-    """A `picture` as an SVG document."""
+    """Return a `picture` as an SVG document."""
     width, height, caption = _n(picture.width), _n(picture.height), escape(picture.caption)
     body = [f'<rect class="page" width="{width}" height="{height}"/>']
     body.append(_text(picture.width / 2, 26, picture.caption, "middle", "caption"))
@@ -44,7 +44,7 @@ def written(picture: Picture) -> str:
 
 
 def _style(scope: str) -> str:
-    """The rules of one picture: its shapes, and its colours on light and on dark pages."""
+    """Return the style rules of one picture: its shapes, and its colours on light and on dark pages."""
     shapes, colours = Path(__file__).with_name("svg.css").read_text(encoding="utf-8").split("\n\n")
     shapes = Template(shapes).substitute(picture=scope)
     light, dark = (Template(colours).substitute(names, picture=scope) for names in (LIGHT, DARK))
@@ -95,7 +95,7 @@ def _box(box: Box) -> str:
         x, y = box.left + 6, box.top + box.height - 2
         parts.append(f'<path class="bar" d="M{_n(x)} {_n(y)}h{_n(length)}v3H{_n(x)}z"/>')
     small = f' <tspan class="small quiet">{escape(box.beside, quote=False)}</tspan>' if box.beside else ""
-    y = box.y - (1 if box.bar else 0)  # clear of the bar
+    y = box.y - (1 if box.bar else 0)  # leaves room for the bar
     parts.append(_text(box.x, y - 2 if box.below else y + 4, box.text, "middle", "small" * (box.size == SMALL), small))
     if box.below:
         parts.append(_text(box.x, y + 10, box.below, "middle", "small quiet"))

@@ -1,1 +1,1 @@
-"""The player: one HTML page that steps through a network, forward and back."""
+"""Writes the player, one HTML page that steps through a network, forward and backward."""

@@ -1,8 +1,8 @@
-"""Compares every rule, and lines that are nearly right, with central differences.
+"""Compares the lines of every rule, and versions of them with one mistake, with central differences.
 
-A nearly right line is a line of the rule with one slip: a factor lost, operands swapped, a transpose forgotten, a mask
-inverted, a wrong sign. It is kept only if its gradient differs. The lines are those of the program; they run in
-float64, at the recorded inputs and the recorded gradient.
+Examples of a mistake are a missing factor, swapped operands, a missing transpose, an inverted mask and a wrong sign. A
+version is used only if its gradient is wrong. The lines come from the program, and run in float64 with the recorded
+inputs and the recorded gradient.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from autograd_cnn.graph.records import Op
 
 ENTRIES, SLIPS, STEP = 3, 4, 1e-6
 CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
-LARGEST = 300_000  # elements of an input or output, beyond which differences take too long
+LARGEST = 300_000  # elements of an input or output; for more, differences take too long
 
 
 def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, Any] | None:
-    """Test the `lines` of the rules of `op`, and broken ones, against differences; None where that is not possible.
+    """Test the `lines` of the rules of `op`, and broken versions of them, against differences; None if impossible.
 
-    `tried` has for each input its name, elements, differences, the gradient of the rule, and whether they agree.
-    `slips` has for each broken line its number, its text, its mistake, and the same of the first input whose gradient
-    is wrong.
+    `tried` lists, for each input, its name, some elements, their differences, the gradient from the rule, and whether
+    these agree. `slips` lists, for each broken line, its number, its text, its mistake, and the same table for the
+    first input whose gradient is wrong.
     """
     values = [author.graph.values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
     output = author.graph.values[op.output]
@@ -55,7 +55,7 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
                 break
             try:
                 wrong = _run([*lines[:k], text, *lines[k + 1 :]], scope, names)
-            except Exception:  # it does not even run
+            except Exception:  # the broken line does not run
                 continue
             test = next((t for t in tests if t.differs(wrong[t.name])), None)
             if test and test.gradient.shape == wrong[test.name].shape and text not in [s["text"] for s in slips]:
@@ -64,7 +64,7 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
 
 
 def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
-    """The gradients of `names` that `lines` contribute."""
+    """Run `lines`, and return what they contribute to the gradients of `names`."""
     inner = {**scope, **{f"g_{n}": np.zeros(scope[n].shape) for n in names}}
     for line in lines:
         exec(line, inner)
@@ -72,7 +72,7 @@ def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str,
 
 
 def _slopes(scope: dict[str, Any], program: Any, output: str, name: str) -> Callable[[int], tuple[float, bool]]:
-    """A function that gives the derivative for one element of an input, and whether there is a kink."""
+    """Return a function of an element of an input: its derivative by differences, and whether it lies at a kink."""
 
     def at(i: int, move: float) -> Any:
         moved = scope[name].copy()
@@ -93,7 +93,7 @@ def _slopes(scope: dict[str, Any], program: Any, output: str, name: str) -> Call
 
 
 class _Test:
-    """The gradient of one input: its largest element, and two of middling size, are compared with differences."""
+    """Compares the gradient of one input with differences, at its largest element and two of middling size."""
 
     def __init__(self, name: str, gradient: np.ndarray, slope: Callable[[int], tuple[float, bool]]) -> None:
         self.name = name
@@ -104,7 +104,7 @@ class _Test:
         self.elements = sorted({int(order[nonzero * i // ENTRIES]) for i in range(ENTRIES)})
 
     def agrees(self) -> bool:
-        """Whether the rule is right where there is no kink."""
+        """Return whether the rule is right at all elements that do not lie at a kink."""
         pairs = [(self.slope(i), float(self.gradient.flat[i])) for i in self.elements]
         return all(kink or abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9 for (d, kink), r in pairs)
 
@@ -113,14 +113,14 @@ class _Test:
         return wrong.shape != right.shape or not np.allclose(wrong, right, rtol=1e-3, atol=1e-12, equal_nan=True)
 
     def slip(self, wrong: np.ndarray) -> dict[str, Any]:
-        """The table of a wrong gradient, its worst element first, and how far it is off."""
+        """Return the table of a wrong gradient, with its worst element first, and the size of the error."""
         worst = int(np.argmax(np.abs(np.nan_to_num(wrong - self.gradient))))
         elements = [worst, *(i for i in self.elements if i != worst)][:ENTRIES]
         slopes = np.array([self.slope(i)[0] for i in elements])
         return {**self.table(elements, wrong), "off": _how_far(wrong.flat[elements], slopes)}
 
     def table(self, elements: list[int], gradient: np.ndarray) -> dict[str, Any]:
-        """Indices of elements, their differences, and their gradient."""
+        """Return the indices of elements, their differences, and their gradient."""
         at = [str(list(map(int, np.unravel_index(i, gradient.shape)))) for i in elements]
         slopes = [f"{self.slope(i)[0]:.6g}" for i in elements]
         return {"name": self.name, "at": at, "fd": slopes, "rule": [f"{float(gradient.flat[i]):.6g}" for i in elements]}
@@ -136,11 +136,11 @@ def _how_far(found: np.ndarray, want: np.ndarray) -> str:
 
 
 def _slips(line: str) -> Iterator[tuple[str, str]]:
-    """`line` with one thing wrong, the subtle ones first."""
+    """Yield versions of `line` with one mistake, and the mistake; subtle ones come first."""
     tree: Any = next(iter(ast.parse(line).body), None)
     if not isinstance(tree, (ast.Assign, ast.AugAssign)):  # a comment
         return
-    # of ``g = g + ...`` the sum stays
+    # in ``g = g + ...`` only the right operand changes
     begun = isinstance(tree, ast.Assign) and line.startswith(f"{(name := ast.unparse(tree.targets[0]))} = {name} + ")
     value: Any = tree.value
     contribution = value.right if begun else value
@@ -157,7 +157,7 @@ def _slips(line: str) -> Iterator[tuple[str, str]]:
 
 
 class _Change(Rewriter):
-    """One node becomes another."""
+    """Replaces the node `target` by `new`."""
 
     def __init__(self, target: Any, new: Any) -> None:
         self.target = target

@@ -1,7 +1,7 @@
-"""The facts that the player shows: every value, contribution, line and sentence of a network, forward and back.
+"""Collects the facts that the player shows: every value, contribution, line and sentence, forward and backward.
 
-They are collected while the derived program is written, which runs it line by line. Numbers and sentences are text
-before they reach the page, so that page, listing and `.grad` agree.
+The facts are collected while the derived program is written, because writing it runs every line. Numbers and sentences
+are formatted here, not by the page, so that the page agrees with the listing and with `.grad`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from autograd_cnn.graph.program.write import Author
 from autograd_cnn.graph.records import Graph, Op, Place, Value
 from autograd_cnn.graph.text import bytes_text, clip, count_text, listed, plain, shape_text
 
-WHOLE = 300  # operations up to which there are images and trials
-CONTEXT = 6  # lines of source shown around those with operations
+WHOLE = 300  # operations; longer graphs have no images and no trials
+CONTEXT = 6  # lines of source shown before and after those with operations
 
 
 def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str]) -> dict[str, Any]:
-    """Everything that the page shows of `graph`, as text and numbers.
+    """Return everything that the page shows of `graph`, as text and numbers.
 
-    At most `channels` maps of an array are drawn; `source` adds the user's code; `rounds` has, by id of an operation,
-    the round of its loop.
+    At most `channels` maps of an array are drawn. If `source`, the user's code is included. `rounds` maps the ids of
+    operations to the rounds of their loops.
     """
     with as_recorded():
         return _Watch(graph, channels, rounds).facts(source)
 
 
 class _Watch(Author):
-    """Collects what every line contributes, while the program is written."""
+    """Records the contribution of every line while the program is written."""
 
     def __init__(self, graph: Graph, channels: int, rounds: Mapping[str, str]) -> None:
         super().__init__(graph)
@@ -47,10 +47,10 @@ class _Watch(Author):
         self.rounds = rounds
         self.whole = len(graph.ops) <= WHOLE
         self.parts: dict[str, list[dict[str, Any]]] = defaultdict(list)  # value -> its contributions, in order
-        self.orders: dict[tuple[str, str], list[int]] = defaultdict(list)  # operation, value -> which of these
+        self.orders: dict[tuple[str, str], list[int]] = defaultdict(list)  # operation, value -> their indices
         self.rules: dict[str, list[Line]] = {}  # operation -> its lines, once written
-        self.sums: dict[str, str] = {}  # value -> its gradient so far, where that is a number
-        self.counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # contributions to come
+        self.sums: dict[str, str] = {}  # value -> its gradient so far, if that is one number
+        self.counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # expected contributions
 
     # While the program is written
 
@@ -59,7 +59,7 @@ class _Watch(Author):
             return
         parts, orders, given = self.parts[value.id], self.orders[op.id, value.id], dict(op.inputs)
         part: dict[str, Any] = {"op": op.id}
-        if self.counts[value.id] > 1:  # else it is the gradient itself
+        if self.counts[value.id] > 1:  # a single contribution is the gradient itself
             ports = [op.ports[p] for p in op.rules if given[p] == value.id]
             part |= {"port": ports[len(orders)], "line": self.lines[-1][0], "rms": _rms(contribution)}
             part["look"] = self.looked(contribution, value, True)
@@ -78,7 +78,7 @@ class _Watch(Author):
         return run
 
     def numbers(self, value: Value, before: str) -> str:
-        """The last line with numbers for its names, where all are numbers: ``g_x = 0.5 * 1.64 = 0.82``."""
+        """Return the last line with numbers for its names, ``g_x = 0.5 * 1.64 = 0.82``, or "" if one is an array."""
         line, name = self.lines[-1][0], self.gradient(value)
         text = line.removeprefix(f"{name} = ").removeprefix(f"{name} += ")
         exact = [before, str(self.scope[name])]
@@ -106,7 +106,7 @@ class _Watch(Author):
     def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
         return look(array, value.role, gradient, self.whole, self.channels)
 
-    # Once it is written
+    # After the program is written
 
     def facts(self, source: bool) -> dict[str, Any]:
         self.write()
@@ -165,7 +165,7 @@ class _Watch(Author):
         return fact
 
     def steps(self) -> list[dict[str, Any]]:
-        """The steps in the order of the walk: what is done, a sentence about it, bytes held after it."""
+        """Return the steps of both passes in order: kind, operation, a sentence about it, and bytes held after it."""
         graph, held, peak = self.graph, 0, self.graph.kept_bytes
         count, names = len(graph.ops), listed([clip(v.name) for v in self.learnt()])
         steps: list[dict[str, Any]] = []
@@ -197,7 +197,7 @@ class _Watch(Author):
         return f", {self.rounds[op.id]}" if op.id in self.rounds else ""
 
     def bytes(self, op: Op) -> int:
-        """The bytes of the arrays that `op` is the first to keep."""
+        """Return the bytes of the arrays that `op` is the first to keep."""
         return sum(k.nbytes for k in self.graph.added(op))
 
     def labels(self, values: Iterable[str], prefix: str = "") -> list[str]:
@@ -245,7 +245,7 @@ class _Watch(Author):
         return " ".join(words)
 
     def notes(self, value: Value, code: str, name: str) -> list[str]:
-        """Remarks on zeros and infinities in an array."""
+        """Return remarks on zeros, nan and infinities in an array."""
         a = np.asarray(self.scope.get(code))
         if value.size < 2 or a.dtype.kind not in "fc":
             return []
@@ -255,10 +255,10 @@ class _Watch(Author):
 
 
 class _Function:
-    """A function of the user: its source, and the text around its lines with operations."""
+    """A function of the user: its source, and the part of it that the page shows."""
 
     def __init__(self, name: str, code: Any, lines: list[int]) -> None:
-        # Of a script's own code Python would give the first statement only
+        # for the code of a module, `getsourcelines` would return the first statement only
         whole = code.co_name == "<module>"
         self.name = name
         self.source, self.first = (inspect.findsource(code)[0], 1) if whole else inspect.getsourcelines(code)
@@ -268,7 +268,7 @@ class _Function:
         self.text = {"first": start, "lines": [plain(line[self.margin :])[:400] for line in text]}
 
     def marked(self, place: Place) -> list[str]:
-        """A line in three parts: before the expression, the expression, the rest; none if it is unknown or long."""
+        """Split a line before and after the expression; return no parts if that is unknown or the line is long."""
         if not place.columns or not 0 <= place.line - self.first < len(self.source):
             return []
         line, (start, end) = self.source[place.line - self.first].encode(), place.columns
@@ -279,7 +279,7 @@ class _Function:
 
 
 def _functions(graph: Graph) -> dict[Any, _Function]:
-    """The user's functions whose source is available, by code object."""
+    """Return the user's functions whose source is available, by code object."""
     used: dict[Any, list[int]] = defaultdict(list)
     for op in graph.ops:
         used[op.place.code].append(op.place.line)
@@ -291,7 +291,7 @@ def _functions(graph: Graph) -> dict[Any, _Function]:
 
 
 def _fact_of(place: Place, function: _Function | None) -> dict[str, Any]:
-    """A place as the page needs it: its function, its line, and the marked expression."""
+    """Return a place for the page: its function, its line, and the line split around the expression."""
     at = clip(f"{place.file}:{place.line}")
     fact: dict[str, Any] = {"at": at, "function": function.name if function else "", "line": place.line}
     if function and (marked := function.marked(place)):
@@ -308,7 +308,7 @@ def _inputs(op: Op) -> list[str]:
 
 
 def _learning(op: Op) -> list[str]:
-    """The inputs that get a gradient."""
+    """Return the inputs that receive a gradient."""
     return list(dict.fromkeys(v for p, v in op.inputs if p in op.rules))
 
 
@@ -317,5 +317,5 @@ def _short(number: str) -> str:
 
 
 def _rms(array: Any) -> str:
-    """As the listing writes it."""
+    """Format the root mean square as the listing does."""
     return f"{rms(array):.1e}" if np.size(array) else ""

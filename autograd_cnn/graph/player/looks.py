@@ -1,7 +1,7 @@
 """Shows an array as text, a histogram and a picture, in the player's page and in notebooks.
 
-Pictures are PNG files inside the page: values from black to white; gradients from blue through white, which is 0, to
-vermilion; images in their colours. Reads arrays.
+Pictures are PNG files inside the page. Values run from black to white, gradients from blue through white, which is 0,
+to vermilion, and images have their own colours. Reads arrays.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from autograd_cnn.graph.text import clip, shape_text
 
 EXACT, BEGIN, FEW, CHANNELS, SIDE, BINS, WIDTH, THIN = 64, 4, 12, 16, 52, 32, 208, 48
 BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
-_LEVELS = np.clip((np.arange(256) - 128) / 127, -1, 1)[:, None]  # level 0 is see-through, 128 the middle
+_LEVELS = np.clip((np.arange(256) - 128) / 127, -1, 1)[:, None]  # level 0 is transparent, 128 is the middle
 SIGNED = np.rint(255 - np.abs(_LEVELS) ** 0.7 * (255 - np.where(_LEVELS < 0, BLUE, VERMILION))).astype(np.uint8)
 
 
 def look(array: Any, role: str, gradient: bool = False, whole: bool = True, channels: int = CHANNELS) -> dict[str, Any]:
-    """Statistics and elements of an array, and if `whole` its histogram and picture.
+    """Return statistics and elements of an array and, if `whole`, its histogram and picture.
 
-    `role` is that of the value: the channels of a parameter (HWIO) are its filters, of anything else (NHWC) its maps.
+    `role` is the role of the value: a parameter has the layout HWIO and shows filters; any other array has the layout
+    NHWC and shows feature maps.
     """
     a = np.asarray(array)
     finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
@@ -51,7 +52,7 @@ def _short(number: Any) -> str:
 
 
 def share(part: Any) -> str:
-    """``81 %``; 100 % stands for all only, and 0 % for none."""
+    """Format a fraction as ``81 %``; only a fraction of exactly 1 is ``100 %``, and only 0 is ``0 %``."""
     percent = 100 * float(part)
     if percent in (0, 100):
         return f"{percent:.0f} %"
@@ -59,7 +60,7 @@ def share(part: Any) -> str:
 
 
 def _tiles(a: np.ndarray, role: str, channels: int) -> tuple[np.ndarray, str, str, int] | None:
-    """Maps (count, height, width) of an array of any shape; their description, index, and the step between pixels."""
+    """Return an array as maps (count, height, width), with their description, index, and step between pixels."""
     if not a.size or a.dtype.kind not in "fiub":
         return None
     index = "0, " * (a.ndim - 4)
@@ -82,10 +83,10 @@ def _tiles(a: np.ndarray, role: str, channels: int) -> tuple[np.ndarray, str, st
 def _picture(
     maps: np.ndarray, words: str, index: str, skip: int, gradient: bool, role: str
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Address, width, height and description of the picture; and how to read a pixel.
+    """Return the address, width, height and description of the picture, and the facts needed to read a pixel.
 
-    To read it: the array's index, the step between pixels, the values of the darkest and the lightest level; how many
-    maps of which size lie in how many columns, 0 columns if three maps are the colours of one.
+    These facts are the index of the array, the step between pixels, the values of the darkest and the lightest level,
+    and the count, height, width and columns of the maps. For a picture in colour, columns is 0.
     """
     count, height, width = maps.shape
     finite = np.where(np.isfinite(maps), maps, 0)
@@ -99,24 +100,24 @@ def _picture(
         columns, pixels, words = 0, np.moveaxis(levels, 0, -1), "item 0, in colour"
     else:
         rows = -(-count // columns)
-        sheet = np.zeros((rows, columns, height + 1, width + 1), np.uint8)  # level 0 is see-through
+        sheet = np.zeros((rows, columns, height + 1, width + 1), np.uint8)  # level 0 is transparent
         sheet.reshape(-1, height + 1, width + 1)[:count, :height, :width] = levels
         pixels = sheet.swapaxes(1, 2).reshape(rows * (height + 1), -1)[:-1, :-1]
         dark, light = ("blue", "vermilion") if gradient else ("black", "white")
         ends = f"{dark} {_short(low)}, {light} {_short(high)}" if high > low else f"all {_short(low)}"
         words = ", ".join(filter(None, [words, ends]))
     scale = max(1, min(24, round(WIDTH / max(pixels.shape[:2]))))
-    tall, wide = (max(scale * n, min(24 * n, THIN)) for n in pixels.shape[:2])  # a strip is not too thin to see
+    tall, wide = (max(scale * n, min(24 * n, THIN)) for n in pixels.shape[:2])  # so that a strip is not too thin to see
     ends_read = [float(f"{end:.6g}") for end in (low, high)]
     read = {"at": index, "step": skip, "ends": ends_read, "maps": [count, height, width, columns]}
     return [png(pixels, SIGNED if gradient else None), wide, tall, words], read
 
 
 def png(pixels: np.ndarray, palette: np.ndarray | None = None) -> str:
-    """Levels (height, width), 0 see-through, grey or of a palette, or colours (height, width, 3), as an address."""
+    """Return levels (height, width), 0 transparent, or colours (height, width, 3), as the URL of a PNG file."""
     height, width = pixels.shape[:2]
     colour = pixels.ndim == 3
-    rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # a row begins with its filter: none
+    rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # every row begins with its filter type, 0 for none
     kind = 2 if colour else 0 if palette is None else 3
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
     if palette is not None:
@@ -131,7 +132,7 @@ def png(pixels: np.ndarray, palette: np.ndarray | None = None) -> str:
 
 
 def html(tensor: Any) -> str:
-    """A Tensor for a notebook: name, shape, dtype, numbers, a picture, and beside it its gradient."""
+    """Return a Tensor as HTML for a notebook: name, shape, dtype, numbers and picture, with its gradient beside it."""
     role = "activation" if not tensor.is_leaf else "parameter" if tensor.requires_grad else "input"
     cells = [_cell(tensor.name or "Tensor", tensor.data, role, False)]
     if tensor.grad is not None:
@@ -150,7 +151,7 @@ def _cell(name: str, array: Any, role: str, gradient: bool) -> str:
         lines.append(escape(np.array2string(array, separator=", ")).replace("\n", "<br>"))
     elif "i" in found:
         address, width, height, words = found["i"]
-        between = "silver" if gradient else "lightblue"  # the maps: no level, so that what is white has an edge
+        between = "silver" if gradient else "lightblue"  # not a level, so that white maps have visible edges
         style = f"image-rendering:pixelated;outline:1px solid gray;background:{between}"
         size = f'width="{width}" height="{height}" style="{style}"'
         lines += [f'<img src="{address}" {size} alt="{escape(words)}">', escape(words)]

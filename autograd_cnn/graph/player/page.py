@@ -1,8 +1,8 @@
-"""The backprop player: one HTML file that steps through a network, forward and back.
+"""Writes the backprop player: one HTML file that steps through a network, forward and backward.
 
-The file has the template, style and script, the ladder at every readable depth, and the facts as JSON, compressed if
-they are long. Its content security policy allows no other script, and no request. Names that the user chose enter the
-page as text: they are escaped here, and become text nodes in the script.
+The file contains the template, the style, the script, the ladder at every readable depth, and the facts as JSON, which
+are compressed if they are long. Its content security policy allows no other script and no request. Names from the user
+enter the page as text only: they are escaped here, and the script turns them into text nodes.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from autograd_cnn.graph.records import Graph, Op
 from autograd_cnn.graph.text import clip, plain
 
 LIMIT = 10_000  # operations
-DRAWN = 100  # rows of a picture; the page lists all of them too
-PLAIN = 250_000  # characters of facts; more are compressed
+DRAWN = 100  # rows of a picture; the page lists every operation in any case
+PLAIN = 250_000  # characters of facts; longer ones are compressed
 
 
 def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = False, source: bool = True) -> str:
-    """The page of `graph`; the first of several frames is `graph` itself."""
+    """Return the page of `graph`; of several frames, `graph` itself is the first."""
     if len(graph.ops) > LIMIT:
         raise ValueError(
             f"graph: {len(graph.ops):,} operations are too many to step through (at most {LIMIT:,}). "
@@ -49,7 +49,7 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
         if _structure(other) != _structure(graph):
             raise ValueError(f"graph: the frame {clip(label)} is another network. Trace the same function each time")
     folding, channels = Folding(graph), CHANNELS // 2 if frames else CHANNELS
-    depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # at which a picture can be read
+    depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
     views = [folding.view(depth) for depth in depths]
     pictures = [drawn(graph, view) for view in views]
     rounds = folding.rounds()
@@ -79,7 +79,7 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
 
 
 def _picture(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
-    """Boxes with their place as fractions of width and height, the ends of wires, and the row of every operation."""
+    """Return boxes with centres as fractions of width and height, ends of wires, and the row of every operation."""
     return {
         "boxes": [[b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)] for b in picture.boxes],
         "wires": [[w.tail, w.head, int(bool(w.label))] for w in picture.wires],
@@ -89,7 +89,7 @@ def _picture(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
 
 
 def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
-    """Readings of all operations by box, and those of folded rows by depth; or why an overlay is missing."""
+    """Return the readings of operations and of folded rows, by overlay, or the reason that an overlay is missing."""
 
     def readings(ops: list[Op], name: str) -> dict[str, Any]:
         found = OVERLAYS[name](graph, ops)
@@ -108,7 +108,7 @@ def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
 
 
 def show(text: str) -> Any:
-    """Open the page `text`: in a frame below the cell of a notebook, elsewhere in the browser."""
+    """Open the page `text`, in a frame below the cell in a notebook and elsewhere in the browser."""
     if (ipython := sys.modules.get("IPython")) and getattr(ipython.get_ipython(), "kernel", None):
         frame = 'sandbox="allow-scripts" width="100%" height="800" style="border:0"'
         framed = f'<div><iframe {frame} srcdoc="{escape(text)}"></iframe></div>'  # IPython warns of a bare iframe

@@ -1,1 +1,1 @@
-"""The derived backward pass as code that runs: written line by line, each line read from its rule."""
+"""Writes the derived backward pass as code that runs, line by line, reading each line from its rule."""

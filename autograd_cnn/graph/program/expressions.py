@@ -1,7 +1,4 @@
-"""Expressions as text: their names, their literals, the arguments of a call.
-
-`tidy` leaves only the parentheses that an expression needs.
-"""
+"""Handles expressions as text: renames them, removes needless parentheses, and writes literals and arguments."""
 
 from __future__ import annotations
 
@@ -21,11 +18,11 @@ _NAME = re.compile(r"""(b?'(?:\\.|[^'\\])*'|b?"(?:\\.|[^"\\])*")|(?<![\w.])[^\W\
 
 
 class NoSource(Exception):
-    """Raised where something cannot be written as an expression."""
+    """Raised if an object cannot be written as an expression."""
 
 
 class Rewriter(ast.NodeVisitor):
-    """A `NodeTransformer` that makes new nodes: the old ones may be shared, and do not change."""
+    """A `NodeTransformer` that makes new nodes and leaves the old ones unchanged, because they may be shared."""
 
     def generic_visit(self, node: ast.AST) -> Any:
         fields = dict(ast.iter_fields(node))
@@ -42,22 +39,22 @@ def parsed(text: str) -> Any:
 
 
 def names_in(text: str) -> list[str]:
-    """The names and keywords in an expression, without attributes."""
+    """Return the names and keywords in an expression, without attributes."""
     return [found[0] for found in _NAME.finditer(text) if not found[1]]
 
 
 def renamed(text: str, new: Callable[[str], str]) -> str:
-    """An expression with other names."""
+    """Return the expression with each name replaced by ``new(name)``."""
     return _NAME.sub(lambda found: found[0] if found[1] or keyword.iskeyword(found[0]) else new(found[0]), text)
 
 
 def numbered(text: str, names: dict[str, str]) -> str:
-    """An expression with numbers for its names, which go into `names`: ``x * np.exp(x)`` is ``_0 * _1.exp(_0)``."""
+    """Replace names by numbers, and store these in `names`: ``x * np.exp(x)`` becomes ``_0 * _1.exp(_0)``."""
     return renamed(text, lambda name: names.setdefault(name, f"_{len(names)}"))
 
 
 def tidy(text: str) -> str:
-    """An expression without parentheses that change nothing."""
+    """Return the expression without needless parentheses."""
     names: dict[str, str] = {}
     pattern = _tidied(numbered(text, names))
     back = {number: name for name, number in names.items()}
@@ -74,7 +71,7 @@ def _refuse(value: Any) -> str:
 
 
 def literal(value: Any, other: Callable[[Any], str] = _refuse) -> str:
-    """A plain value as an expression; `other` writes what is not plain."""
+    """Write a plain value as an expression; `other` writes any other value."""
     if value is ...:
         return "..."
     if value is None or isinstance(value, (bool, int, str, bytes)):
@@ -93,7 +90,7 @@ def literal(value: Any, other: Callable[[Any], str] = _refuse) -> str:
 
 
 def index(value: Any, other: Callable[[Any], str] = _refuse) -> str:
-    """An index as the text between brackets."""
+    """Write an index as the text between brackets."""
     if type(value) is tuple and value:
         return ", ".join(index(part, other) for part in value)
     if not isinstance(value, slice):
@@ -103,7 +100,7 @@ def index(value: Any, other: Callable[[Any], str] = _refuse) -> str:
 
 
 def sequence(like: Any, parts: Any) -> str:
-    """`parts` as a tuple or a list."""
+    """Write `parts` as a tuple if `like` is one, else as a list."""
     inner = "".join(f"{part}, " for part in parts)
     return f"({inner})" if isinstance(like, tuple) else f"[{inner}]"
 
@@ -111,9 +108,9 @@ def sequence(like: Any, parts: Any) -> str:
 def passed(
     function: Any, args: Sequence[Any], options: dict[str, Any], array: type, text: Callable[[Any, str], str]
 ) -> str:
-    """The arguments of a call: options by name, and only those that differ from the default.
+    """Write the arguments of a call: options by name, and only if they differ from the default.
 
-    An option is an argument with a default that is no `array`; `text` writes a value that has this name.
+    An option is an argument that has a default and is not of the type `array`. ``text(value, name)`` writes a value.
     """
     if not isinstance(function, FunctionType):
         return ", ".join([*(text(a, "") for a in args), *(f"{name}={text(a, name)}" for name, a in options.items())])

@@ -1,4 +1,4 @@
-"""Prints a program: both passes side by side."""
+"""Prints the two passes of a program side by side."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import numpy as np
 from autograd_cnn.graph.records import Graph
 from autograd_cnn.graph.text import bytes_text, clip, shape_text
 
-COLUMN, WIDTH = 56, 72  # left, right
+COLUMN, WIDTH = 56, 72  # characters of the left and the right column
 
-Line = tuple[str, "float | None"]  # text, and the rms of its contribution
+Line = tuple[str, "float | None"]  # the text, and the root mean square of its contribution
 
 
 def shown(lines: list[Line]) -> list[Line]:
-    """The lines without assertions."""
+    """Return the lines that are not assertions."""
     return [line for line in lines if not line[0].startswith("assert ")]
 
 
 def rms(array: Any) -> float:
-    """Root mean square, summed in float64."""
+    """Return the root mean square, summed in float64."""
     squares = np.square(array, dtype=np.float64)
     return math.sqrt(squares.sum() / max(squares.size, 1))
 
 
 def listing(graph: Graph, forward: list[str], backward: list[list[Line]], seed: str) -> str:
-    """Both columns. The right one is read up; a wrapped line in it is bracketed, and read down."""
+    """Print both columns; the right one is read upwards, but each wrapped line in it has a bracket and is read down."""
     digits = len(str(len(graph.ops))) + 1
     rows, wrapped = [], False
     for i, (op, line, lines) in enumerate(zip(graph.ops, forward, backward, strict=True), 1):

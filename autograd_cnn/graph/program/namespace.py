@@ -1,4 +1,4 @@
-"""The names in a program, the imports that they need, and their values."""
+"""Chooses the names in a program, and collects their imports and values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST = 40  # characters of an identifier
 
 
 class Namespace:
-    """Gives each thing an identifier of its own; the lines of the program run in `scope`."""
+    """Chooses a different identifier for each object; the lines of the program run in `scope`."""
 
     def __init__(self) -> None:
         self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
@@ -29,7 +29,7 @@ class Namespace:
         self.scope: dict[str, Any] = {"np": np, "ag": ag}
 
     def named(self, key: Any, wish: str, companion: str = "") -> str:
-        """The identifier of `key`: `wish`, or as near to it as is free, with and without `companion` before it."""
+        """Return the identifier of `key`: `wish`, numbered until it is free both alone and after `companion`."""
         if key not in self.names:
             layer = re.match(r"\d+\.", wish)
             wish = re.sub(r"\W", "_", unicodedata.normalize("NFKC", wish))[:LONGEST]
@@ -43,7 +43,7 @@ class Namespace:
         return self.names[key]
 
     def known(self, thing: Any, wish: str) -> str:
-        """An expression for a function, class or module, imported if necessary."""
+        """Return an expression for a function, class or module, and add its import if it needs one."""
         name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
         for module, short in ((ag, "ag"), (np, "np")):
             if thing is module or vars(module).get(name) is thing:

@@ -1,4 +1,4 @@
-"""A derived program: its text, and the arrays that it begins with."""
+"""Holds a derived program: its text and the arrays that it takes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from autograd_cnn.graph.text import clip
 
 @dataclass(slots=True, repr=False, eq=False)
 class Program:
-    """A forward and a backward pass as code; made by `Graph.program`.
+    """The forward and the backward pass as code; made by `Graph.program`.
 
-    ``print`` shows them side by side: the left column is read down, the right one up.
+    ``print`` shows the passes side by side. Read the left column downwards, and the right column upwards.
 
     Attributes
     ----------
     source : str
         A module with one function, ``step(leaf, ...)``, which returns the result and a dict of gradients by name.
     inputs : list of str
-        The names of the arrays with which the program begins, in the order of ``step``'s parameters.
+        The names of the arrays that the program takes, in the order of ``step``'s parameters.
     leaves : dict of str to ndarray
-        Copies of these arrays, as far as they are available: after `trace` all of them.
+        Copies of these arrays. `trace` copies all of them; other graphs have those that the tape saved.
     shapes : dict of str to tuple
-        Their shapes, which are fixed: they are part of the text.
+        The shapes of these arrays. The program is valid for these shapes only.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Program:
     shapes: dict[str, tuple[int, ...]]
 
     def run(self, **leaves: Any) -> tuple[Any, dict[str, np.ndarray]]:
-        """Execute the program.
+        """Run the program.
 
         Parameters
         ----------
@@ -76,14 +76,14 @@ class Program:
         -------
         loss : ndarray or number
         gradients : dict of str to ndarray
-            By the name of the leaf.
+            The gradient of each leaf, by name.
 
         Raises
         ------
         TypeError
-            If a leaf is unknown, or neither available nor given.
+            If a leaf is unknown, or if it is missing both here and in `leaves`.
         ValueError
-            If a leaf has another shape than the program was written for, or if an assertion in it fails.
+            If a leaf does not have the shape in `shapes`, or if an assertion in the program fails.
         """
         for name in leaves:
             if name not in self.inputs:
@@ -122,7 +122,7 @@ def _array(value: Any) -> Any:
 
 @contextmanager
 def as_recorded() -> Iterator[None]:
-    """Make by-products, and give no warnings: the operations gave them when they were recorded."""
+    """Compute by-products, and ignore warnings, because the recorded operations have already warned."""
     with np.errstate(all="ignore"), warnings.catch_warnings(), enable_grad():
         warnings.simplefilter("ignore")
         yield

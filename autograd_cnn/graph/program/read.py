@@ -1,13 +1,14 @@
-"""Reads a derivative rule for one call: runs it on stand-ins for the arrays, which write down the operations.
+"""Translates a derivative rule into text by running it on stand-ins for arrays, which record each operation.
 
 A stand-in has the shape and dtype of its array, and options are passed as they are. So Python decides the conditions,
-unrolls the loops and computes the constants; only operations on arrays become text. A helper in the rule's own package
-runs on stand-ins as well, and is replaced by the operations in it. Any other function becomes a call, without the
-options that have their default. Each text is evaluated for the value of its stand-in, and has the operands of the rule
-in the same order, so it gives the same bits.
+unrolls the loops and computes the constants, and only operations on arrays become text. A helper from the rule's own
+package runs on stand-ins too, so the operations in it replace the call. A call of any other function becomes a call in
+the text, without the options that have their default. The text of a stand-in is evaluated for its value, and has the
+operands in the same order as the rule, so it gives the same bits.
 
-A rule that writes into an array, or decides by the numbers in one, cannot be read: the helper, or the whole rule, is
-called by its name. In the rules of this package a condition on numbers is an edge case; the program asserts it.
+A rule cannot be read if it writes into an array, or decides by the numbers in an array. Then the helper that does so,
+or else the whole rule, is called by its name. In the rules of this package, a condition on numbers is an edge case, and
+the program asserts its outcome.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ import numpy as np
 import autograd_cnn as ag
 from autograd_cnn.graph.program.expressions import NoSource, index, literal, names_in, numbered, passed, renamed
 
-SHORT = 2  # operations of an expression that is in a variable, and stands inside another nevertheless
-LONGEST = 2_000  # characters of a rule; beyond, as with a long loop, it is called by its name
+SHORT = 2  # operations in the value of a variable, up to which an expression replaces the variable
+LONGEST = 2_000  # characters of a rule; a longer one, such as an unrolled loop, is called by its name
 OPERATORS = {
     "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@",
     "and": "&", "or": "|", "xor": "^", "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "ge": ">=", "gt": ">",
@@ -35,9 +36,9 @@ OPERATORS = {
 
 
 class Reader:
-    """Reads a rule once for all arguments of the same shapes and dtypes, and puts in the names of each call.
+    """Reads a rule once for all arguments of the same shapes and dtypes, and inserts the names of each call.
 
-    `scope` has the arrays that the arguments name.
+    `scope` maps the names in the arguments to arrays.
     """
 
     def __init__(self, scope: dict[str, Any]) -> None:
@@ -52,10 +53,10 @@ class Reader:
         local: Callable[[str, str], str],
         buffer: bool,
     ) -> list[str]:
-        """The first paragraph of the docstring of `function` as comments, its statements, and last its result.
+        """Return the lines of `function`: the first paragraph of its docstring, its statements, and its result.
 
-        The expressions in `given` replace its parameters. `known` spells an object that has this name in the source,
-        `local` a variable that has this name and identifier.
+        The expressions in `given` replace its parameters. ``known(object, name)`` writes an object that has this name
+        in the source, ``local(name, identifier)`` a variable. Raises `NoSource` if `function` cannot be read.
         """
         names: dict[str, str] = {}
         given = [numbered(text, names) for text in given]
@@ -74,17 +75,17 @@ class Reader:
 
 
 class _Reading:
-    """One run of a rule on stand-ins; `scope` has their values by name, so that texts can be evaluated."""
+    """One run of a rule on stand-ins; `scope` maps their names to values, so that texts can be evaluated."""
 
     def __init__(self, function: Any, values: dict[str, Any], known: Callable[[Any, str], str]) -> None:
         self.function = function
         self.values = values
         self.known = known
         self.package = _package(function)
-        self.lasting = True  # whether it depends on shapes and dtypes only, not on numbers
+        self.lasting = True  # whether the lines depend on shapes and dtypes only
         self.scope: dict[str, Any] = {"np": np}
         self.stand_ins: dict[str, _StandIn] = {}
-        self.modules: dict[int, dict[str, Any]] = {}  # id of a module's globals -> the same with stand-ins
+        self.modules: dict[int, dict[str, Any]] = {}  # id of a module's globals -> a copy with stand-ins
         self.asserts: list[str] = []
         self.effects: list[str] = []  # statements that add to the buffer of a rule
         self.uses: Counter[str] = Counter()
@@ -92,13 +93,13 @@ class _Reading:
         self.variables: dict[str, str] = {}  # identifier -> name in the source
 
     def template(self, given: list[str], buffer: bool) -> tuple[list[str], dict[str, str]] | None:
-        """The lines, and their variables; None if the rule cannot be read."""
+        """Return the lines and their variables, or None if the rule cannot be read."""
         try:
             names = {n: _StandIn(self, v, n, given=_data(v)) for n, v in self.values.items()}
             arguments = [eval(text, names) for text in given]
             self.buffer = arguments[0] if buffer else None
             self.write(self.spelled(self.entered(self.function)(*arguments)))
-        except Exception:  # also of an operation that a stand-in does not have
+        except Exception:  # such as an operation that stand-ins do not support
             return None
         finally:
             self.buffer = None
@@ -110,7 +111,7 @@ class _Reading:
     # Functions
 
     def entered(self, function: Any) -> Callable[..., Any]:
-        """A copy of `function` that finds stand-ins for the functions and modules that it refers to."""
+        """Return a copy of `function` that finds stand-ins in place of the functions and modules that it refers to."""
         code, outer = function.__code__, function.__globals__
         if id(outer) not in self.modules:
             self.modules[id(outer)] = {name: self.referred(value, name) for name, value in outer.items()}
@@ -119,7 +120,7 @@ class _Reading:
         return FunctionType(code, self.modules[id(outer)], code.co_name, function.__defaults__, cells)
 
     def referred(self, value: Any, name: str) -> Any:
-        """The value of a global or enclosing variable as the rule sees it."""
+        """Return the value of a global or enclosing variable as the rule sees it."""
         if isinstance(value, type) or _data(value) or name.startswith("__"):
             return value
         stand_in = _StandIn(self, value, wish=name)
@@ -139,13 +140,13 @@ class _Reading:
     # Expressions
 
     def evaluated(self, text: str) -> Any:
-        """The value of `text`, or a stand-in if it is an array or function, or depends on what is given."""
+        """Return the value of `text`, or a stand-in if it is an array or function or depends on the arguments."""
         value = eval(text, self.scope)
         self.name_variables()
         parts = [self.stand_ins[name] for name in names_in(text) if name in self.stand_ins]
         given = any(part._given for part in parts)
         if value is None and given:
-            raise NoSource  # it may have written into something
+            raise NoSource  # it may have written into an array
         if isinstance(value, type) or (_data(value) and not given and not isinstance(value, np.ndarray)):
             return value
         return _StandIn(self, _read_only(value), text=text, given=given)
@@ -160,7 +161,7 @@ class _Reading:
                 value._wish = name
 
     def spelled(self, value: Any, _: str = "") -> str:
-        """`value` as an expression, with the names of stand-ins."""
+        """Write `value` as an expression, with the names of stand-ins."""
         return literal(value, self.name)
 
     def name(self, value: Any) -> str:
@@ -189,7 +190,7 @@ class _Reading:
                 self.count(self.stand_ins[name]._text)
 
     def written(self, name: str) -> str:
-        """The expression of a stand-in; one that is used again, or is long and named in the rule, gets a variable."""
+        """Return the expression of a stand-in: a variable if it is used twice, or is long and named by the rule."""
         stand_in = self.stand_ins.get(name)
         if stand_in is None or name in self.values:
             return name
@@ -207,14 +208,14 @@ class _Reading:
 
 
 class _StandIn:
-    """Stands for a value in a rule, and writes down each operation on it.
+    """Stands for a value in a rule, and records each operation on it.
 
-    `text` is the expression that made it, of names of other stand-ins; it is empty for arguments and globals. `given`
-    says whether the value depends on the arguments.
+    `text` is the expression that made the value, with names of other stand-ins; for arguments and globals it is empty.
+    `given` is true if the value depends on the arguments.
     """
 
     __slots__ = ("_given", "_name", "_reading", "_text", "_value", "_wish")
-    __array_ufunc__ = None  # NumPy's arrays leave operators to this class
+    __array_ufunc__ = None  # so that NumPy's arrays leave their operators to this class
     __hash__ = object.__hash__
 
     def __init__(
@@ -267,7 +268,7 @@ class _StandIn:
         return reading.effects
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if value is not self._reading.effects:  # which `__iadd__` has just returned
+        if value is not self._reading.effects:  # the result of the `__iadd__` before
             raise NoSource
 
     def __bool__(self) -> bool:
@@ -287,11 +288,11 @@ class _StandIn:
         return (self[i] for i in range(len(self)))
 
     def __array__(self, *_: Any) -> Any:
-        raise NoSource  # a function that no stand-in stands for wants the numbers
+        raise NoSource  # a function without a stand-in needs the numbers
 
 
 def _operation(form: str) -> Any:
-    """A method of `_StandIn` that writes an operator."""
+    """Return a method of `_StandIn` that writes an operator."""
 
     def method(*operands: Any) -> Any:
         reading = next(o._reading for o in operands if type(o) is _StandIn)
@@ -314,7 +315,7 @@ for _name, _form in {"neg": "(-{})", "invert": "(~{})", "abs": "abs({})"}.items(
 
 
 def _data(value: Any) -> bool:
-    """Whether `value` is no function, class or module."""
+    """Return whether `value` is neither a function nor a class nor a module."""
     return not hasattr(value, "__name__")
 
 
@@ -323,7 +324,7 @@ def _package(value: Any) -> str:
 
 
 def _read_only(value: Any) -> Any:
-    """A view of an array, read-only while a rule runs on it."""
+    """Return a read-only view of an array, which a rule cannot write into; any other value as it is."""
     if _is_array(value):
         value = np.asarray(value).view()
         value.flags.writeable = False

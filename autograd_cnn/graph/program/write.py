@@ -1,14 +1,13 @@
-"""Writes the derived backward program: forward lines in the user's names, and the lines of the rules.
+"""Writes the derived program: forward lines with the user's names, and backward lines read from the rules.
 
-A line of the backward pass is the operations of a rule, on the arguments of the call. A rule that cannot be read is
-called by its name.
+A backward line consists of the operations of a rule, applied to the arguments of the call. If a rule cannot be read,
+the line calls it by its name.
 
-The program is written by running it. Each line is executed once it is written, on the copied leaves of a trace or on
-the arrays that the tape has saved. Its result decides what the walk does next: undo broadcasting, convert to a dtype,
-add in place or into a new array. So the program calls the same functions on the same arrays in the same order as the
-walk, and gives the same bits.
+Each line runs as soon as it is written, on the arrays that a trace copied or the tape saved. The result determines the
+next step of the walk: undo broadcasting, convert to a dtype, add in place or into a new array. So the program calls the
+same functions on the same arrays in the same order as the walk, and gives the same bits.
 
-Reads records, and the engine's registry. Similar programs: Tangent (from source) and JAX's ``make_jaxpr`` (by tracing).
+Reads records and the engine's registry. Similar programs: Tangent (from source) and JAX's ``make_jaxpr`` (by tracing).
 """
 
 from __future__ import annotations
@@ -31,41 +30,41 @@ from autograd_cnn.graph.program.read import Reader
 from autograd_cnn.graph.records import Graph, Op, Use, Value
 from autograd_cnn.graph.text import clip
 
-OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy has short cuts for some exponents, which np.power has not
+OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy's ** has faster paths for some exponents, and np.power has none
 
 
 def write(graph: Graph) -> Program:
-    """The program of `graph`."""
+    """Write the program of `graph`."""
     with as_recorded():
         return Author(graph).program()
 
 
 def source(graph: Graph) -> str:
-    """The text of that program, for a file."""
+    """Return the text of the program of `graph`, for a file."""
     return write(graph).source
 
 
 class Author(Namespace):
-    """Writes a program by running it; then `scope` has every value and gradient by its identifier."""
+    """Writes a program by running it; afterwards `scope` maps identifiers to all values and gradients."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
         self.reader = Reader(self.scope)
         self.inputs: dict[str, str] = {}  # identifier -> name
-        self.received: set[str] = set()  # gradients with a contribution
-        self.inner: dict[str, str] = {}  # value -> its gradient inside a checkpoint
+        self.received: set[str] = set()  # gradients that have received a contribution
+        self.inner: dict[str, str] = {}  # value -> identifier of its gradient inside a checkpoint
         self.lines: list[Line] = []
-        self.forward_lines: list[str] = []  # one of every operation
+        self.forward_lines: list[str] = []  # one for each operation
         self.seed = ""
-        self.backward_lines: list[list[Line]] = []  # of the rules of every operation, the last one first
+        self.backward_lines: list[list[Line]] = []  # for each operation, the last one first
         self.made = {op.output for op in every(graph.ops)}
         self.initial = [v for v in graph.values.values() if v.id not in self.made]
 
     def write(self) -> None:
         """Write both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
-        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # names go to them first
+        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # they choose their names first
             if not isinstance(primitive, Checkpoint):
                 self.text(primitive, primitive.name)
         for value in self.initial:
@@ -73,7 +72,7 @@ class Author(Namespace):
             if graph.arrays and value.id in graph.arrays:
                 self.scope[self.name(value)] = graph.arrays[value.id]
         self.forward_lines = [self.forward(op) for op in graph.ops]
-        copied = copy.copy if graph.arrays is None else lambda array: array  # a trace has copied them already
+        copied = copy.copy if graph.arrays is None else lambda array: array  # the arrays of a trace are copies
         self.leaves = {name: copied(self.scope[i]) for i, name in self.inputs.items() if i in self.scope}
         self.scope[g := self.gradient(result)] = np.ones(result.shape, result.dtype)
         self.received.add(g)
@@ -102,24 +101,24 @@ class Author(Namespace):
         )
 
     def learnt(self) -> list[Value]:
-        """The values whose gradients are returned."""
+        """Return the values whose gradients the program returns."""
         return [v for v in self.initial if self.gradient(v) in self.received]
 
     def returned(self, value: Value) -> str:
-        """A gradient as the walk returns it: in an array of its own."""
+        """Write a gradient as the walk returns it, in an array that nothing else uses."""
         return (name := self.gradient(value)) + ("" if _ours(self.scope[name]) else ".copy()")
 
     # Names
 
     def name(self, value: Value) -> str:
-        """The identifier of `value`; with ``g_`` before it, that of its gradient."""
+        """Return the identifier of `value`; ``g_`` before it names the gradient."""
         return self.named(value.id, value.name, "g_")
 
     def gradient(self, value: Value) -> str:
         return self.inner.get(value.id) or f"g_{self.name(value)}"
 
     def text(self, value: Any, wish: str) -> str:
-        """An argument as an expression; an object that has none becomes an input of the program."""
+        """Write an argument as an expression; an object without an expression becomes an input of the program."""
 
         def other(part: Any) -> str:
             if isinstance(part, Use):
@@ -136,7 +135,7 @@ class Author(Namespace):
     # Forward
 
     def forward(self, op: Op) -> str:
-        """The line of `op`, executed."""
+        """Write the line of `op`, and run it."""
         name = self.name(self.graph.values[op.output])
         if op.call.inside:
             lines = [f"# {clip(op.name)}: backward runs this again", *map(self.forward, op.call.inside.ops)]
@@ -157,23 +156,23 @@ class Author(Namespace):
         return f"{', '.join(targets)} = {text}"
 
     def call(self, op: Op) -> str:
-        """The call as a user would write it: operators; options by name, and only if they differ from the default."""
+        """Write the call as a user would: with operators, and with options by name if they differ from the default."""
         primitive, arguments = op.call.primitive, op.call.arguments
         texts = [self.text(a, n) for a, n in zip(arguments, op.ports, strict=True)]
         if primitive.symbol in OPERATORS:
             return f"({texts[0]}) {primitive.symbol} ({texts[1]})" if texts[1:] else f"{primitive.symbol}({texts[0]})"
         if primitive.symbol == "[]":
             return f"{texts[0]}[{index(arguments[1], lambda part: self.text(part, 'index'))}]"
-        raw = ".raw" if op.byproducts and op.call.steps else ""  # which only rules want
+        raw = ".raw" if op.byproducts and op.call.steps else ""  # the function that returns by-products as well
         given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
         return f"{self.text(primitive, primitive.name)}{raw}({passed(primitive.raw, given, {}, Use, self.text)})"
 
     def recall(self, op: Op, targets: list[str]) -> None:
-        """Take the arrays that the tape has saved, since the line cannot run."""
+        """Use the arrays that the tape saved, because the line of `op` cannot run."""
         node = op.call.node
         if node.saved is None:
             raise RuntimeError(
-                f"program: {node} has let go of its arrays. Take it before backward(), or from ag.trace(f, ...)"
+                f"program: the arrays of {node} were freed. Take the program before backward(), or use ag.trace(f, ...)"
             )
         places = [*op.call.arguments, *targets]
         for (shape, p), i in node.plan.sources.items():
@@ -186,7 +185,7 @@ class Author(Namespace):
     # Backward
 
     def backward(self, op: Op) -> list[Line]:
-        """The lines of the rules of `op`, executed."""
+        """Write the lines of the rules of `op`, and run them."""
         start = len(self.lines)
         if op.call.steps:
             _frozen(self.scope[self.gradient(self.graph.values[op.output])])
@@ -211,7 +210,7 @@ class Author(Namespace):
         return self.lines[start:]
 
     def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> list[str]:
-        """Statements, and last the result of `function` for the arguments that the walk passes."""
+        """Return the statements of `function` for the arguments that the walk passes, and its result as last line."""
         port = next(p for p in positions if p is not None)
         given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
 
@@ -229,7 +228,7 @@ class Author(Namespace):
         return [tidy(f"{called}({', '.join(given)})")]
 
     def asked(self, op: Op, ask: str, port: int) -> str:
-        """The expression for what a rule asks for by the name `ask`."""
+        """Return the expression for the parameter `ask` of a rule."""
         if ask == "position":
             return repr(port - op.ports.index(op.call.primitive.sequence))
         if ask in op.byproducts:
@@ -237,7 +236,7 @@ class Author(Namespace):
         return self.text(asked(op, ask, self.graph.values[op.output]), ask)
 
     def receive(self, op: Op, rule: Any, value: Value, text: str, c: Any) -> None:
-        """Fit the contribution `c`, written as `text`, to `value`, and add it, as the walk does."""
+        """Fit the contribution `c`, which is written as `text`, to `value`, and add it as the walk does."""
         if np.shape(c) != value.shape:
             whole, extra = np.asarray(c), np.ndim(c) - len(value.shape)
             axes = tuple(i for i, n in enumerate(whole.shape) if i < extra or value.shape[i - extra] != n)
@@ -261,7 +260,7 @@ class Author(Namespace):
         self.contributed(op, value, c)
 
     def joint(self, op: Op, rule: Any, parents: list[Any], text: str, result: Any) -> None:
-        """One tuple assignment; contributions that do not fit, or are not the first, are added afterwards."""
+        """Write one tuple assignment, then add the contributions that do not fit `parents` or are not the first."""
         pairs, targets = [], []
         for value, name, c in zip(parents, rule.inputs, result, strict=True):
             target = "_" if value is None else self.gradient(value)
@@ -273,7 +272,7 @@ class Author(Namespace):
             pairs += [(value, target)] if value else []
             self.scope[target] = c
         self.lines.append((f"{', '.join(targets)} = {text}", None))
-        if len(set(map(id, result))) < len(result):  # one array for two inputs
+        if len(set(map(id, result))) < len(result):  # two inputs share an array
             for _, target in pairs:
                 if isinstance(self.scope[target], np.ndarray):
                     self.line(f"{target} = {target}.copy()")
@@ -285,7 +284,7 @@ class Author(Namespace):
                 self.receive(op, rule, value, target, self.scope[target])
 
     def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
-        """Run the twin of a rule, which adds to the gradient of `value`; return a function that adds the same again."""
+        """Run the form of a rule that adds to the gradient of `value`; return a function that adds the same again."""
         name = self.gradient(value)
         if isinstance(self.scope[name], np.generic):
             self.line(f"{name} = np.asarray({name})")
@@ -295,7 +294,7 @@ class Author(Namespace):
         return run
 
     def walk_inside(self, op: Op, rule: Any, parents: list[Any]) -> None:
-        """The walk inside a checkpoint; it sums the gradients of values outside on its own first."""
+        """Write the walk inside a checkpoint, which sums the gradients of outside values separately at first."""
         g, outer = self.gradient(self.graph.values[op.output]), self.inner
         inside: Any = op.call.inside
         self.inner = {v.id: self.named((op.id, v.id), f"g_{v.name}_{op.id}") for v in parents}
@@ -314,7 +313,7 @@ class Author(Namespace):
         self.lines.append((text, None))
 
     def compiled(self, texts: list[str]) -> Callable[[], Any]:
-        """A function that runs the lines and returns the value of the last."""
+        """Return a function that runs the lines and returns the value of the last one."""
         code = compile("\n".join([*texts[:-1], f"_ = {texts[-1]}"]), "<program>", "exec")
 
         def run() -> Any:
@@ -323,24 +322,24 @@ class Author(Namespace):
 
         return run
 
-    # For observers
+    # Subclasses override these to observe the run
 
     def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
-        """Called when `op` has run, or a `rule` of it, or a part of that; `again` repeats it, and changes nothing."""
+        """React to a run of `op`, of a `rule` of it, or of a part of one; `again` repeats it and changes nothing."""
 
     def contributed(self, op: Op, value: Value, contribution: Any) -> None:
-        """Called when the last line has added `contribution` to the gradient of `value`."""
+        """React to a line that has added `contribution` to the gradient of `value`."""
 
 
 def every(ops: list[Op]) -> Iterator[Op]:
-    """The operations, also those inside checkpoints."""
+    """Yield the operations, including those inside checkpoints."""
     for op in ops:
         yield op
         yield from every(op.call.inside.ops if op.call.inside else [])
 
 
 def asked(op: Op, ask: str, out: Value) -> Any:
-    """The argument of `op` that `ask` names, or its shape; of a sequence input a list."""
+    """Return the argument of `op` that `ask` names, or its shape; for a sequence of inputs, a list."""
     given = [*zip(op.ports, op.call.arguments, strict=True), ("out", Use(out, ""))]
     found = [a for name, a in given if name == ask] or [
         a.value.shape if isinstance(a, Use) else np.shape(a) for name, a in given if f"{name}_shape" == ask
@@ -349,7 +348,7 @@ def asked(op: Op, ask: str, out: Value) -> Any:
 
 
 def _ours(array: Any) -> bool:
-    """Whether the walk would add into `array`: a NumPy scalar stands for a fresh array."""
+    """Return whether the walk would add into `array`; a NumPy scalar counts as a fresh array."""
     return isinstance(array, np.generic) or array.flags.writeable
 
 

@@ -1,4 +1,4 @@
-"""The chain rule on numbers: writes chain_rule.html beside this file."""
+"""Shows the chain rule on numbers; writes chain_rule.html beside this file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The CIFAR-10 CNN on drawn shapes, before and after some training: writes cnn.html beside this file."""
+"""Trains the CIFAR-10 CNN on drawn shapes; writes cnn.html, which shows it before and after, beside this file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A small network learns which of two spirals a point is on: writes mlp.html beside this file."""
+"""Trains a small network to separate two spirals; writes mlp.html beside this file."""
 
 from pathlib import Path
 
