@@ -141,7 +141,7 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
             cure = f"{f.name or 't'}.graph(), or {cure}"
         raise TypeError(f"trace draws what a function does to tensors; you passed {passed}: {cure}")
     if not hasattr(repeat, "__index__") or repeat < 0:
-        raise ValueError(f"trace: repeat is {repeat!r}, want how often each operation shall run again: repeat=3")
+        raise ValueError(f"trace: repeat is {repeat!r}, want the number of extra runs, such as repeat=3")
     names = _argument_names(f, len(args))
     for requires_grad in (False, True):
         arguments: dict[Any, tuple[str, str]] = {}
@@ -295,17 +295,17 @@ class _Writer:
         recorded = None if node in self.calls.given else node
         call = Call(primitive, arguments, [(ports, rule) for ports, rule, _ in steps], recorded, again)
         byproducts = list(primitive.byproducts)
-        scopes = self.within(node.scope)
+        scopes = self.scopes_around(node.scope)
         return Op(
             rank, primitive.name, options, plan.names, inputs, output.id, byproducts, place, rules, kept, call, scopes
         )
 
-    def within(self, scope: Any) -> tuple[Scope, ...]:
+    def scopes_around(self, scope: Any) -> tuple[Scope, ...]:
         """Return the scopes around an operation, the outermost first."""
         if scope is None:
             return ()
         if id(scope) not in self.scopes:
-            outside = self.within(scope[1])
+            outside = self.scopes_around(scope[1])
             self.entered[scope[0]] += 1
             self.scopes[id(scope)] = scope, (*outside, Scope(scope[0], self.entered[scope[0]]))
         return self.scopes[id(scope)][1]
@@ -375,13 +375,13 @@ class _Writer:
             owner = array
             while isinstance(owner.base, np.ndarray):
                 owner = owner.base
-            lender = self.lender(node.inputs[position]) if position in inputs and owner is not array else None
-            first, _ = self.keepers.get(id(owner), (lender, owner))
-            self.keepers.setdefault(id(owner), (lender or op, owner))  # keeps the owner alive, and so its id
+            viewed = self.viewed(node.inputs[position]) if position in inputs and owner is not array else None
+            first, _ = self.keepers.get(id(owner), (viewed, owner))
+            self.keepers.setdefault(id(owner), (viewed or op, owner))  # keeps the owner alive, and so its id
             found[label] = Kept(label, value, owner.nbytes, first)
         return list(found.values())
 
-    def lender(self, node: Any) -> str | None:
+    def viewed(self, node: Any) -> str | None:
         """Return the parameter that the output of `node` is a view of, or None; repeats its moves on empty memory."""
         moves = []
         while isinstance(node, Node) and (p := node.plan.primitive).moves and not p.sequence:

@@ -353,7 +353,7 @@ def test_a_tape_has_a_page_until_backward(weights):
     facts = facts_of(loss.graph().page())["frames"][0]
     loss.backward()
     assert np.array_equal(numbers(by_name(facts)["w"]["g"]["x"], float), w.grad)
-    with pytest.raises(RuntimeError, match=r"Take it before backward\(\), or from ag.trace"):
+    with pytest.raises(RuntimeError, match=r"Call this before backward\(\), or use ag.trace"):
         loss.graph().page()
 
 

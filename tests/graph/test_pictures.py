@@ -534,10 +534,10 @@ def no_graphviz(request, tmp_path, monkeypatch):
     """Graphviz is missing; returns the part of the message about it."""
     if request.param == "package":
         monkeypatch.setitem(sys.modules, "graphviz", None)
-        return "The Python package graphviz is not here"
+        return "The Python package graphviz is not installed"
     pytest.importorskip("graphviz")
     monkeypatch.setenv("PATH", str(tmp_path))
-    return "The Python package graphviz is here, its program dot is not on PATH"
+    return "The Python package graphviz is installed, but its program dot is not on PATH"
 
 
 def test_without_graphviz_and_matplotlib_the_message_names_the_cure(models, tmp_path, monkeypatch, no_graphviz):
@@ -571,8 +571,8 @@ def test_a_picture_of_too_many_rows_is_refused_with_a_cure(weights, tmp_path):
         with pytest.raises(ValueError) as caught:
             graph.save(tmp_path / f"g{suffix}", depth=2)
         assert str(caught.value) == (
-            f"graph: 1,001 rows are too many for {suffix} (at most 1,000). Without depth=2 what recurs is drawn once; "
-            ".dot has no limit"
+            f"graph: 1,001 rows are too many for {suffix} (at most 1,000). Without depth=2, repeated "
+            "rounds are drawn once; .dot has no limit"
         )
     graph.save(tmp_path / "g.dot", depth=2)
     graph.save(tmp_path / "g.svg")

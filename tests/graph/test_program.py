@@ -803,7 +803,7 @@ def test_the_reader_removes_the_arguments_of_a_rule_from_the_scope(w):
 def test_other_shapes_are_refused(w):
     program = ag.trace(lambda x: ag.mean(x * 2), w("x", 3)).program()
     with pytest.raises(ValueError, match=re.escape(
-        "program: x is (4,), was (3,). Its lines are for these shapes: ag.trace(f, ...) with yours writes others"
+        "program: x is (4,), want (3,). The program is for these shapes: ag.trace(f, ...) with yours writes another"
     )):  # fmt: skip
         program.run(x=np.ones(4))
 
@@ -869,7 +869,7 @@ def test_a_slope_that_is_not_finite_is_asserted():
     at_0, elsewhere = np.array([0.0, 4.0]), np.array([1.0, 4.0])
     _, gradients = ag.trace(f, at_0).program().run()
     np.testing.assert_array_equal(gradients["x"], [0.0, 0.25])
-    with pytest.raises(ValueError, match="program: it asserts what does not hold for these leaves. ag.trace"):
+    with pytest.raises(ValueError, match="program: one of its assertions fails for these leaves. ag.trace"):
         ag.trace(f, elsewhere).program().run(x=at_0)
 
 
@@ -936,16 +936,16 @@ def test_messages(w):
         (lambda: program.run(z=1), "program: has no z. It begins with x, y"),
         (
             lambda: program.run(x=x),
-            "program: y not at hand. run(y=array) takes it; of what goes in, ag.trace(f, ...) keeps copies",
+            "program: no array for y. Pass run(y=array), or use ag.trace(f, ...), which copies all inputs",
         ),
         (
             lambda: ag.checkpoint(ag.sin, x).graph().program(),
-            "program: checkpoint of sin keeps nothing to write it from. ag.trace(f, ...) runs it again",
+            "program: checkpoint of sin keeps no operations. ag.trace(f, ...) runs it and records them",
         ),
         (
             lambda: loss.graph().program(),
             "program: the arrays of add (test_program.py:LINE) were freed. "
-            "Take the program before backward(), or use ag.trace(f, ...)",
+            "Call this before backward(), or use ag.trace(f, ...)",
         ),
     ):
         with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:

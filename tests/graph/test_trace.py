@@ -396,7 +396,7 @@ def test_graph_changes_nothing(cnn):
             (
                 lambda repeat=repeat: ag.trace(lambda x: x * x, 3.0, repeat=repeat),
                 ValueError,
-                f"trace: repeat is {repeat!r}, want how often each operation shall run again: repeat=3",
+                f"trace: repeat is {repeat!r}, want the number of extra runs, such as repeat=3",
             )
             for repeat in (-1, 1.5, "time")
         ),

@@ -131,9 +131,9 @@ def _rendered(suffix: str, graph: Graph, depth: int | None = None, overlay: str 
         try:
             return graphviz.Source(_dot(picture, notes=True)).pipe(format=suffix[1:], quiet=True)
         except graphviz.ExecutableNotFound:
-            missing = "The Python package graphviz is here, its program dot is not on PATH"
+            missing = "The Python package graphviz is installed, but its program dot is not on PATH"
     except ImportError:
-        missing = "The Python package graphviz is not here"
+        missing = "The Python package graphviz is not installed"
     try:
         from autograd_cnn.graph.picture.paint import paint
     except ImportError as error:

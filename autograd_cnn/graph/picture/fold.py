@@ -191,19 +191,19 @@ def _alike(rounds: Iterable[Items]) -> list[Items]:
     found: list[Items] = []
     wirings: list[tuple[list[int | None], list[int | str]]] = []  # of the first round, and of the others
     before: dict[str, int] = {}
-    former: list[str] = []
+    previous: list[str] = []
     for items in rounds:
         ops = list(_ops(items))
         made = {op.output: i for i, op in enumerate(ops)}
         inputs = [v for op in ops for _, v in op.inputs]
         inner = [made.get(v) for v in inputs]
-        outer = [before.get(v, "same" if v == w else "another") for v, w in zip(inputs, former, strict=False)]
+        outer = [before.get(v, "same" if v == w else "another") for v, w in zip(inputs, previous, strict=False)]
         if len(wirings) < 2:
             wirings.append((inner, outer))
         if inner != wirings[0][0] or outer != wirings[len(found) > 0][1]:
             break
         found.append(items)
-        before, former = made, inputs
+        before, previous = made, inputs
     return found
 
 

@@ -19,7 +19,7 @@ def ladder(graph: Graph, depth: int | None = None, overlay: str | None = None, l
     view = fold(graph, depth)
     if limited and (rows := len(view.graph.ops)) > LIMIT:
         raise ValueError(
-            f"graph: {rows:,} rows are too many for {limited} (at most {LIMIT:,}). Without depth={depth} what recurs "
-            "is drawn once; .dot has no limit"
+            f"graph: {rows:,} rows are too many for {limited} (at most {LIMIT:,}). Without depth={depth}, repeated "
+            "rounds are drawn once; .dot has no limit"
         )
     return drawn(graph, view, overlay_of(graph, view.graph.ops, overlay))

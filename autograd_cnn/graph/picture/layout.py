@@ -262,12 +262,12 @@ class _Ladder:
         row.left = Box(left, "op", plain(title), clip(op.name), clip(options), clip(below), bar=bar)
         if not self.backward or not op.rules:
             return
-        served = [v for port, v in op.inputs if port in op.rules]
-        title = f"gradients for {', '.join(names[v] for v in served)}"
+        receivers = [v for port, v in op.inputs if port in op.rules]
+        title = f"gradients for {', '.join(names[v] for v in receivers)}"
         if not op.parts:
             asks = dict.fromkeys(a for rule in op.rules.values() for a in rule.asks)
             title += f"; asks for {', '.join(asks) or 'nothing but g'}"
-        below = clip_names(f"for {', '.join(self.names.get(v, names[v]) for v in served)}", 31)
+        below = clip_names(f"for {', '.join(self.names.get(v, names[v]) for v in receivers)}", 31)
         below, bar = self.overlay.backward.get(op.id, (below, None))
         name = clip(op.name if op.parts else f"rule of {op.name}")
         row.right = Box(right, "rule", plain(title), name, below=clip(below), back=True, bar=bar)
@@ -282,12 +282,12 @@ class _Ladder:
         chip = _widest(title, [there[2] for there, _ in self.chips.values()])
         left = max([chip, *(wide(box.text, SMALL) + INSET * level + 12 for level, box, _ in self.frames)]) + gutter
         self.wide = _column([row.left for row in self.rows])
-        content, rung, pill = left + self.wide, 0.0, 0.0
+        content, middle, g_chip = left + self.wide, 0.0, 0.0
         if self.backward:
             self.rule = _column([row.right for row in self.rows if row.right])
-            rung = max([60, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
-            pill = _widest("gradients", [self.chips[v.id][1][2] for row, port, v in self.leaves if row.learns(port)])
-            content += rung + self.rule + gutter + pill
+            middle = max([60, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
+            g_chip = _widest("gradients", [self.chips[v.id][1][2] for row, port, v in self.leaves if row.learns(port)])
+            content += middle + self.rule + gutter + g_chip
         around = INSET * max((level for level, _, _ in self.frames), default=0)
         margin = MARGIN + around
         self.framed = content + 2 * (8 + around)
@@ -297,14 +297,14 @@ class _Ladder:
         self.left = self.beside + gutter
         self.spine = self.left + self.wide / 2
         if self.backward:
-            self.right = self.left + self.wide + rung + self.rule
+            self.right = self.left + self.wide + middle + self.rule
             self.back = self.right - self.rule / 2
             headings = [
                 (self.spine, "forward: read down", True),
                 (self.back, "backward: read up", True),
-                (self.left + self.wide + rung / 2, "kept", any(row.kept[0] for row in self.rows)),
+                (self.left + self.wide + middle / 2, "kept", any(row.kept[0] for row in self.rows)),
                 (self.beside - chip / 2, title, chip),
-                (self.right + gutter + pill / 2, "gradients", pill),
+                (self.right + gutter + g_chip / 2, "gradients", g_chip),
             ]
             self.picture.headings = [(x, heading) for x, heading, there in headings if there]
 

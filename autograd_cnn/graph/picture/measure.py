@@ -87,17 +87,17 @@ class _Watch(Author):
         return Measures(self.forward_ms, self.rules_ms, known, gradients)
 
     def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
-        least = math.inf
+        shortest = math.inf
         for _ in range(self.repeat):
             start = perf_counter()
             again()
-            least = min(least, perf_counter() - start)
+            shortest = min(shortest, perf_counter() - start)
         whole = self.whole[op.id]
         if rule is None:
-            self.forward_ms[whole] += 1000 * least
+            self.forward_ms[whole] += 1000 * shortest
         else:
             name = rule.name if whole == op.id else "walked"
-            self.rules_ms[whole][name] = self.rules_ms[whole].get(name, 0) + 1000 * least
+            self.rules_ms[whole][name] = self.rules_ms[whole].get(name, 0) + 1000 * shortest
 
     def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
         again, name = super().into(op, rule, value, texts), self.gradient(value)

@@ -26,8 +26,8 @@ def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:
 
 def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, float]]) -> dict[str, Reading]:
     """Divide the numbers of `readings` by the largest number in them and in `others`."""
-    most = max((n for r in (readings, *others) for _, n in r.values()), default=0) or 1
-    return {op: (text, n / most) for op, (text, n) in readings.items()}
+    largest = max((n for r in (readings, *others) for _, n in r.values()), default=0) or 1
+    return {op: (text, n / largest) for op, (text, n) in readings.items()}
 
 
 def _costs(
@@ -36,14 +36,14 @@ def _costs(
     """Return the overlay of `cost`, which returns the cost of an operation, and those of its rules by input."""
     forward, backward = {}, {}
     for op in ops:
-        there, rules = cost(op)
-        forward[op.id] = write(there), there
+        own, rules = cost(op)
+        forward[op.id] = write(own), own
         if op.rules:
             shares = rules if op.parts else _by_gradient(graph, op, rules)
             backward[op.id] = _split(shares, write), sum(rules.values())
     costs = [cost(op) for op in graph.ops]
-    there, back = sum(there for there, _ in costs), sum(sum(rules.values()) for _, rules in costs)
-    caption = f"forward {write(there)}, backward {write(back)}"
+    total, back = sum(own for own, _ in costs), sum(sum(rules.values()) for _, rules in costs)
+    caption = f"forward {write(total)}, backward {write(back)}"
     return Overlay(caption, _bars(forward, backward), _bars(backward, forward))
 
 
@@ -135,13 +135,13 @@ def _gradient(graph: Graph, ops: list[Op]) -> Overlay:
     """Return the root mean square of the gradient that each rule receives, on a scale of eight decades."""
     measures = _measures(graph)
     every = [s.rms for s in measures.gradients.values() if 0 < s.rms < math.inf]
-    most = max(every, default=1)
+    largest = max(every, default=1)
 
     def bar(stats: Stats) -> float:
-        return 1.0 if stats.bad else max(0.02, 1 + math.log10(stats.rms / most) / 8) if stats.rms > 0 else 0.0
+        return 1.0 if stats.bad else max(0.02, 1 + math.log10(stats.rms / largest) / 8) if stats.rms > 0 else 0.0
 
     incoming = {op.id: measures.gradients[op.output] for op in ops if op.rules and op.output in measures.gradients}
-    caption = f"rms of gradients, {min(every, default=0):.1e} to {most:.1e}"
+    caption = f"rms of gradients, {min(every, default=0):.1e} to {largest:.1e}"
     leaves = {v: _or_fault(s, f"{s.rms:.1e}") for v, s in measures.gradients.items()}
     backward: dict[str, Reading] = {op: (_or_fault(s, f"rms of g {s.rms:.1e}"), bar(s)) for op, s in incoming.items()}
     return Overlay(_faults(graph, measures) or caption, {}, backward, leaves)

@@ -16,7 +16,7 @@ from autograd_cnn.graph.picture.styles import FONT, LIGHT, fill, shaft
 
 _DASHES: dict[str, Any] = {"forward": "solid", "backward": (0, (4, 2.5)), "kept": (0, (1, 2))}
 _ANCHORS: dict[str, Any] = {"start": "left", "middle": "center", "end": "right"}
-_CLOCK = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}  # the same bytes at any time and from any version
+_METADATA = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}  # no time, no version
 
 
 def paint(picture: Picture, suffix: str) -> bytes:
@@ -57,7 +57,7 @@ def paint(picture: Picture, suffix: str) -> bytes:
         if box.below:
             write(box.x, box.y + 10, box.below, colour="quiet")
     file = BytesIO()
-    figure.savefig(file, format=suffix[1:], dpi=144, metadata=_CLOCK[suffix])
+    figure.savefig(file, format=suffix[1:], dpi=144, metadata=_METADATA[suffix])
     return file.getvalue()
 
 

@@ -49,9 +49,9 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
         return None
     slips: list[dict[str, Any]] = []
     for k, line in enumerate(lines):
-        most = min(SLIPS, len(slips) + (SLIPS - 1 if len(lines) == 1 else SLIPS // 2))
+        limit = min(SLIPS, len(slips) + (SLIPS - 1 if len(lines) == 1 else SLIPS // 2))
         for text, what in _slips(line):
-            if len(slips) == most:
+            if len(slips) == limit:
                 break
             try:
                 wrong = _run([*lines[:k], text, *lines[k + 1 :]], scope, names)

@@ -28,21 +28,21 @@ class Namespace:
         self.imports: dict[str, None] = {}
         self.scope: dict[str, Any] = {"np": np, "ag": ag}
 
-    def named(self, key: Any, wish: str, companion: str = "") -> str:
-        """Return the identifier of `key`: `wish`, numbered until it is free both alone and after `companion`."""
+    def named(self, key: Any, hint: str, companion: str = "") -> str:
+        """Return the identifier of `key`: `hint`, numbered until it is free both alone and after `companion`."""
         if key not in self.names:
-            layer = re.match(r"\d+\.", wish)
-            wish = re.sub(r"\W", "_", unicodedata.normalize("NFKC", wish))[:LONGEST]
-            wish = found = wish if wish.isidentifier() else f"{'layer' if layer else 'v_'}{wish}"
+            layer = re.match(r"\d+\.", hint)
+            hint = re.sub(r"\W", "_", unicodedata.normalize("NFKC", hint))[:LONGEST]
+            hint = found = hint if hint.isidentifier() else f"{'layer' if layer else 'v_'}{hint}"
             count = 1
             while found in self.taken or companion + found in self.taken:
                 count += 1
-                found = f"{wish}_{count}"
+                found = f"{hint}_{count}"
             self.taken |= {found, companion + found}
             self.names[key] = found
         return self.names[key]
 
-    def known(self, thing: Any, wish: str) -> str:
+    def known(self, thing: Any, hint: str) -> str:
         """Return an expression for a function, class or module, and add its import if it needs one."""
         name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
         for module, short in ((ag, "ag"), (np, "np")):
@@ -53,14 +53,14 @@ class Namespace:
         if isinstance(thing, ModuleType):
             line = f"import {name}"
         elif name.isidentifier() and getattr(sys.modules.get(str(home)), name, None) is thing:
-            line, wish = f"from {home} import {name}", name.lstrip("_")
+            line, hint = f"from {home} import {name}", name.lstrip("_")
         elif (key := getattr(thing, "name", "")) and registry.get(key) is thing:
             self.imports["from autograd_cnn.engine.registry import registry"] = None
             self.scope["registry"] = registry
             return f"registry[{key!r}]"
         else:
             raise NoSource
-        alias = self.named(line, wish)
+        alias = self.named(line, hint)
         self.imports[line if alias == name else f"{line} as {alias}"] = None
         self.scope[alias] = thing
         return alias

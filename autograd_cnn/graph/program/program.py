@@ -91,21 +91,21 @@ class Program:
         given = {**self.leaves, **leaves}
         missing = [clip(name) for name in self.inputs if name not in given]
         if missing:
-            cure = f"run({missing[0]}=array) takes it; of what goes in, ag.trace(f, ...) keeps copies"
-            raise TypeError(f"program: {', '.join(missing)} not at hand. {cure}")
+            cure = f"Pass run({missing[0]}=array), or use ag.trace(f, ...), which copies all inputs"
+            raise TypeError(f"program: no array for {', '.join(missing)}. {cure}")
         arrays = {name: _array(given[name]) for name in self.inputs}
         for name, shape in self.shapes.items():
             if np.shape(arrays[name]) != shape:
-                cure = "Its lines are for these shapes: ag.trace(f, ...) with yours writes others"
-                raise ValueError(f"program: {clip(name)} is {np.shape(arrays[name])}, was {shape}. {cure}")
+                cure = "The program is for these shapes: ag.trace(f, ...) with yours writes another"
+                raise ValueError(f"program: {clip(name)} is {np.shape(arrays[name])}, want {shape}. {cure}")
         namespace: dict[str, Any] = {}
         exec(compile(self.source, "<program>", "exec", optimize=0), namespace)  # python -O keeps asserts
         try:
             with as_recorded():
                 result, gradients = namespace["step"](*arrays.values())
         except AssertionError as error:
-            cure = "ag.trace(f, ...) with yours writes another"
-            raise ValueError(f"program: it asserts what does not hold for these leaves. {cure}") from error
+            cure = "ag.trace(f, ...) with these writes another program"
+            raise ValueError(f"program: one of its assertions fails for these leaves. {cure}") from error
         return result, {name: np.asarray(g) for name, g in gradients.items()}
 
     def __str__(self) -> str:

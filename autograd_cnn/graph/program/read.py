@@ -66,7 +66,7 @@ class Reader:
         if key not in self.templates:
             reading = _Reading(function, values, known)
             template = reading.template(given, buffer)
-            if reading.lasting:
+            if reading.reusable:
                 self.templates[key] = template
         if template is None:
             raise NoSource
@@ -82,7 +82,7 @@ class _Reading:
         self.values = values
         self.known = known
         self.package = _package(function)
-        self.lasting = True  # whether the lines depend on shapes and dtypes only
+        self.reusable = True  # whether the lines depend on shapes and dtypes only
         self.scope: dict[str, Any] = {"np": np}
         self.stand_ins: dict[str, _StandIn] = {}
         self.modules: dict[int, dict[str, Any]] = {}  # id of a module's globals -> a copy with stand-ins
@@ -123,7 +123,7 @@ class _Reading:
         """Return the value of a global or enclosing variable as the rule sees it."""
         if isinstance(value, type) or _data(value) or name.startswith("__"):
             return value
-        stand_in = _StandIn(self, value, wish=name)
+        stand_in = _StandIn(self, value, hint=name)
         if not isinstance(value, FunctionType) or _package(value) != self.package:
             return stand_in
 
@@ -157,8 +157,8 @@ class _Reading:
         while frame.f_code.co_filename == __file__:
             frame = frame.f_back
         for name, value in frame.f_locals.items():
-            if type(value) is _StandIn and not value._wish:
-                value._wish = name
+            if type(value) is _StandIn and not value._hint:
+                value._hint = name
 
     def spelled(self, value: Any, _: str = "") -> str:
         """Write `value` as an expression, with the names of stand-ins."""
@@ -168,7 +168,7 @@ class _Reading:
         if type(value) is not _StandIn:
             if _data(value):
                 raise NoSource
-            value = _StandIn(self, value, wish="function")
+            value = _StandIn(self, value, hint="function")
         return str(value._name)
 
     # Lines
@@ -195,14 +195,14 @@ class _Reading:
         if stand_in is None or name in self.values:
             return name
         if not stand_in._text:
-            return self.known(stand_in._value, stand_in._wish)
+            return self.known(stand_in._value, stand_in._hint)
         text = renamed(stand_in._text, self.written)
-        short = self.uses[name] < 2 and (not stand_in._wish or text.count("(") <= SHORT)
+        short = self.uses[name] < 2 and (not stand_in._hint or text.count("(") <= SHORT)
         if short or text in self.variables:
             return text
-        wish = stand_in._wish or "part"
-        stand_in._text = variable = f"_{wish}_{[*self.variables.values()].count(wish)}"
-        self.variables[variable] = wish
+        hint = stand_in._hint or "part"
+        stand_in._text = variable = f"_{hint}_{[*self.variables.values()].count(hint)}"
+        self.variables[variable] = hint
         self.lines.append(f"{variable} = {text}")
         return variable
 
@@ -214,18 +214,18 @@ class _StandIn:
     `given` is true if the value depends on the arguments.
     """
 
-    __slots__ = ("_given", "_name", "_reading", "_text", "_value", "_wish")
+    __slots__ = ("_given", "_hint", "_name", "_reading", "_text", "_value")
     __array_ufunc__ = None  # so that NumPy's arrays leave their operators to this class
     __hash__ = object.__hash__
 
     def __init__(
-        self, reading: _Reading, value: Any, name: str = "", text: str = "", wish: str = "", given: bool = False
+        self, reading: _Reading, value: Any, name: str = "", text: str = "", hint: str = "", given: bool = False
     ) -> None:
         self._reading = reading
         self._value = value
         self._name = name or f"_v{len(reading.stand_ins)}"
         self._text = text
-        self._wish = wish
+        self._hint = hint
         self._given = given
         reading.stand_ins[self._name] = self
         reading.scope[self._name] = value
@@ -237,9 +237,9 @@ class _StandIn:
     def __getattr__(self, name: str) -> Any:
         reading, value = self._reading, getattr(self._value, name)
         if isinstance(self._value, ModuleType) and (hasattr(value, "raw") or _package(self._value) == reading.package):
-            return _StandIn(reading, value, wish=name)
+            return _StandIn(reading, value, hint=name)
         if name in ("shape", "ndim", "size", "dtype") and _is_array(self._value):
-            reading.lasting &= not (self._given and self._text)
+            reading.reusable &= not (self._given and self._text)
             return value
         return reading.evaluated(f"{self._name}.{name}")
 
@@ -276,12 +276,12 @@ class _StandIn:
         if self._given:
             if reading.package != ag.__name__:
                 raise NoSource
-            reading.lasting = False
+            reading.reusable = False
             reading.asserts.append(f"assert {'' if holds else 'not '}{self._name}")
         return holds
 
     def __len__(self) -> int:
-        self._reading.lasting &= not (self._given and self._text)
+        self._reading.reusable &= not (self._given and self._text)
         return len(self._value)
 
     def __iter__(self) -> Iterator[Any]:

@@ -117,7 +117,7 @@ class Author(Namespace):
     def gradient(self, value: Value) -> str:
         return self.inner.get(value.id) or f"g_{self.name(value)}"
 
-    def text(self, value: Any, wish: str) -> str:
+    def text(self, value: Any, hint: str) -> str:
         """Write an argument as an expression; an object without an expression becomes an input of the program."""
 
         def other(part: Any) -> str:
@@ -125,9 +125,9 @@ class Author(Namespace):
                 cast = ".item()" if part.cast == "item" else f".astype(np.{part.cast})" if part.cast else ""
                 return self.name(part.value) + cast
             with suppress(NoSource):
-                return self.known(part, wish)
-            name = self.named(id(part), wish)
-            self.inputs[name], self.scope[name] = wish, part
+                return self.known(part, hint)
+            name = self.named(id(part), hint)
+            self.inputs[name], self.scope[name] = hint, part
             return name
 
         return literal(value, other)
@@ -143,7 +143,7 @@ class Author(Namespace):
             exec(lines[-1], self.scope)
             return "\n".join(lines)
         if isinstance(op.call.primitive, Checkpoint):
-            raise ValueError(f"program: {clip(op.name)} keeps nothing to write it from. ag.trace(f, ...) runs it again")
+            raise ValueError(f"program: {clip(op.name)} keeps no operations. ag.trace(f, ...) runs it and records them")
         targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts if op.call.steps)]
         text = tidy(self.call(op))
         if all(self.name(self.graph.values[v]) in self.scope for _, v in op.inputs):
@@ -172,7 +172,7 @@ class Author(Namespace):
         node = op.call.node
         if node.saved is None:
             raise RuntimeError(
-                f"program: the arrays of {node} were freed. Take the program before backward(), or use ag.trace(f, ...)"
+                f"program: the arrays of {node} were freed. Call this before backward(), or use ag.trace(f, ...)"
             )
         places = [*op.call.arguments, *targets]
         for (shape, p), i in node.plan.sources.items():
