@@ -59,7 +59,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A module's path or a name from `autograd_cnn.scope`; the n-th time that it is entered, `instance` is n."""
+    """A module's path or a name from `autograd_cnn.scope`; `instance` counts its entries from 1."""
 
     path: str
     instance: int
@@ -85,7 +85,7 @@ class Kept:
 
 @dataclass(slots=True)
 class Use:
-    """An array as an argument; if it was a weak operand, `cast` is the dtype that it was converted to, or "item"."""
+    """An array as an argument; `cast` is the dtype (or "item") that a weak operand was converted to, else ""."""
 
     value: Value
     cast: str
@@ -166,7 +166,7 @@ class Graph:
 
     @property
     def parameters(self) -> list[Value]:
-        """The values that require a gradient and that no operation computed."""
+        """The values whose role is parameter."""
         return [v for v in self.values.values() if v.role == "parameter"]
 
     @property

@@ -110,7 +110,7 @@ class Folding:
         return self.key(item.name, value.shape, value.dtype, line, len(item.inputs), tuple(item.rules))
 
     def shortened(self, items: Items) -> Items:
-        """Group the rounds of the shortest period; to group an inner loop shortens the period of the outer one."""
+        """Group the rounds of the shortest period; grouping an inner loop shortens the period of the outer one."""
         keys = [self.key_of(item) for item in items]
         before: dict[int, int] = {}
         periods: dict[int, list[int]] = {}  # distance to the next item with the same key: indices

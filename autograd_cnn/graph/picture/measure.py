@@ -112,7 +112,7 @@ def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
 
     If the primitive declares a count, each of its rules has the same count. The exception is the rule of an addend,
     such as a bias: it only sums `g`, and is recognised because it takes no input while other rules do. Without a
-    declared count, a primitive that moves elements counts 0, and any other counts 1 per element.
+    declared count, a primitive that moves elements counts 0, and any other counts 1 per element of its largest array.
     """
     if parts := op.parts or (op.call.inside.ops if op.call.inside else ()):
         counts = [flops(graph, part) for part in parts]

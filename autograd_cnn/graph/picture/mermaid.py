@@ -46,6 +46,6 @@ def _node(box: Box) -> str:
 
 
 def _quoted(*texts: str) -> str:
-    """Quote `texts` as one string, with codes such as ``#34;`` for characters that have a meaning."""
+    """Quote `texts` as one string, with codes such as ``#34;`` for special characters."""
     codes = (re.sub(r"[^\w .,:=()/×·-]", lambda found: f"#{ord(found[0])};", text) for text in texts if text)
     return f'"{"<br>".join(codes)}"'

@@ -44,7 +44,7 @@ def fill(box: Box) -> str:
 
 
 def shaft(wire: Wire) -> tuple[list[Point], list[Point]]:
-    """Return the line of a wire up to its arrowhead, and the arrowhead as a triangle, tip first, or as no points."""
+    """Return the line of a wire up to its arrowhead, and its arrowhead: a triangle, tip first, or no points."""
     if not wire.arrow:
         return wire.points, []
     (x, y), (x1, y1), size, half = wire.points[-2], wire.points[-1], 7, 3.5

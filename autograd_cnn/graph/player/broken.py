@@ -72,7 +72,7 @@ def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str,
 
 
 def _slopes(scope: dict[str, Any], program: Any, output: str, name: str) -> Callable[[int], tuple[float, bool]]:
-    """Return a function of an element of an input: its derivative by differences, and whether it lies at a kink."""
+    """Return a function that estimates the derivative for an element of an input, and detects a kink there."""
 
     def at(i: int, move: float) -> Any:
         moved = scope[name].copy()

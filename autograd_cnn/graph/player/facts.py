@@ -268,7 +268,7 @@ class _Function:
         self.text = {"first": start, "lines": [plain(line[self.margin :])[:400] for line in text]}
 
     def marked(self, place: Place) -> list[str]:
-        """Split a line before and after the expression; return no parts if that is unknown or the line is long."""
+        """Split a line into the text before, in and after the expression; return [] if that is unknown or too long."""
         if not place.columns or not 0 <= place.line - self.first < len(self.source):
             return []
         line, (start, end) = self.source[place.line - self.first].encode(), place.columns

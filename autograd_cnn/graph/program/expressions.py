@@ -1,4 +1,4 @@
-"""Handles expressions as text: renames them, removes needless parentheses, and writes literals and arguments."""
+"""Handles expressions as text: changes names, removes needless parentheses, and writes literals and arguments."""
 
 from __future__ import annotations
 

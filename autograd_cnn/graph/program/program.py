@@ -81,7 +81,7 @@ class Program:
         Raises
         ------
         TypeError
-            If a leaf is unknown, or if it is missing both here and in `leaves`.
+            If a leaf is unknown, or if there is no array for it.
         ValueError
             If a leaf does not have the shape in `shapes`, or if an assertion in the program fails.
         """

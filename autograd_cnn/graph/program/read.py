@@ -27,7 +27,7 @@ import numpy as np
 import autograd_cnn as ag
 from autograd_cnn.graph.program.expressions import NoSource, index, literal, names_in, numbered, passed, renamed
 
-SHORT = 2  # operations in the value of a variable, up to which an expression replaces the variable
+SHORT = 2  # operations; a longer expression stays in its variable, even if used once
 LONGEST = 2_000  # characters of a rule; a longer one, such as an unrolled loop, is called by its name
 OPERATORS = {
     "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@",
@@ -268,7 +268,7 @@ class _StandIn:
         return reading.effects
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if value is not self._reading.effects:  # the result of the `__iadd__` before
+        if value is not self._reading.effects:  # as `__iadd__` returns
             raise NoSource
 
     def __bool__(self) -> bool:

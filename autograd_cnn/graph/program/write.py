@@ -64,7 +64,7 @@ class Author(Namespace):
     def write(self) -> None:
         """Write both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
-        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # they choose their names first
+        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # primitives choose names first
             if not isinstance(primitive, Checkpoint):
                 self.text(primitive, primitive.name)
         for value in self.initial:
