@@ -144,7 +144,8 @@ def cured_step():
 
 @says(
     TypeError,
-    "w -= ... would replace the parameter by a result. Use optimiser.step(), or change its array after backward(): w.data -= ...",
+    "w -= ... would replace the parameter by a result. Use optimiser.step(), "
+    "or change its array after backward(): w.data -= ...",
     cure=cured_step,
 )
 def test_a_step_in_place():
