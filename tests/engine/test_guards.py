@@ -1,4 +1,4 @@
-"""What a live graph has saved is read-only, and writable again once the graph is gone."""
+"""Saved arrays are read-only while their graph lives, and writable afterwards."""
 
 import copy
 
@@ -112,7 +112,7 @@ def test_retain_graph_keeps_the_lock():
 
 
 def test_rebinding_data_while_a_graph_lives_keeps_the_old_gradient_exact():
-    """What an optimiser does when it meets a locked parameter."""
+    """An optimiser gives a locked parameter a new array."""
     x = leaf([1.0, 2.0])
     loss = (x * x).sum()
     x.data = np.array([100.0, 200.0])

@@ -1,4 +1,4 @@
-"""What a Tensor is to Python: operators, methods, copies, pickles."""
+"""A Tensor as a Python object: operators, methods, copies, pickles."""
 
 import copy
 import operator
