@@ -164,7 +164,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing_half_done():
             break
         for promise in broken_promises(step, right, errstate):
             found.setdefault(promise, set()).add(place)
-    assert moment > 600
+    assert moment > 400  # Pythons differ in their instructions
     assert found == {}
     other = threading.Thread(target=lambda: step.loss().backward(), daemon=True)
     other.start()

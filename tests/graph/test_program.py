@@ -671,12 +671,6 @@ def _scattered(g, x):
     return h + x.sum()
 
 
-def _shape_that_is_set(g, x):
-    h = g * x
-    h.shape = (2, 3)
-    return h.reshape(3, 2)
-
-
 def _result_that_changes(g, x):
     first = np.multiply(g, x, out=np.empty_like(g))
     second = np.add(first, 1, out=first)
@@ -692,7 +686,7 @@ def _names_that_change_places(g, x):
 
 @pytest.mark.parametrize(
     "rule",
-    [_list_that_grows, _array_that_changes, _item_that_is_set, _scattered, _shape_that_is_set, _result_that_changes,
+    [_list_that_grows, _array_that_changes, _item_that_is_set, _scattered, _result_that_changes,
      _names_that_change_places],
     ids=lambda rule: rule.__name__,
 )  # fmt: skip
