@@ -80,7 +80,7 @@ def test_checkpoint_of_a_result(layers):
 
 
 def test_checkpoint_of_a_result_and_of_what_it_was_made_of(layers):
-    """The walk inside a checkpoint stops at its inputs, even if one leads to another: the outer walk continues there."""
+    """The walk inside a checkpoint stops at its inputs, even if one leads to another; the outer walk goes on."""
     x, _ = layers
     h = 2 * x
     loss = ag.sum(ag.checkpoint(lambda h: h * x, h))
