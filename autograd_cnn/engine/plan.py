@@ -135,7 +135,7 @@ class Plan:
             elif value.__class__ is not ndarray:
                 inputs[p] = value
             else:
-                inputs[p] = Constant(getattr(inputs[p], "name", None), value)
+                inputs[p] = Constant(getattr(inputs[p], "_name", None), value)  # of a Tensor without a node
         while inside[frame.f_code.co_filename]:
             frame = frame.f_back
         node.code = frame.f_code
