@@ -35,7 +35,7 @@ class Cost:
 class profile:
     """Context manager that times every primitive that this thread runs inside it.
 
-    If a rule calls primitives, their time counts for the rule. Only one profile can be open at a time.
+    If a rule calls primitives, their time counts for the rule. Each thread can have one open profile.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class profile:
     Raises
     ------
     RuntimeError
-        If another profile is open.
+        If this thread has another open profile.
 
     Examples
     --------

@@ -34,7 +34,7 @@ def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
     Parameters
     ----------
     g, y : array
-        Of the same shape and dtype.
+        Two arrays of the same shape and dtype.
     into : array, optional
         Receives the result; of the same shape and dtype. It may be `g`.
     """

@@ -53,6 +53,7 @@ class _Region:
 class _Local(threading.local):
     def __init__(self) -> None:
         self.buffers: dict[str, NDArray[np.uint8]] = {}
+        self.taking = False
 
 
 _local = _Local()
@@ -79,12 +80,14 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     if size < SMALLEST:
         return np.empty(shape, dtype)
     size = -(-size // LINE) * LINE
-    if not _lock.acquire(timeout=0.01):  # a signal handler may run in the thread that holds it
+    if _local.taking:  # a signal handler runs in the thread that holds the lock
         return np.empty(shape, dtype)
-    try:
-        region, start = _take(size)
-    finally:
-        _lock.release()
+    with _lock:  # an interrupt after a bare `acquire` would leave it locked
+        _local.taking = True
+        try:
+            region, start = _take(size)
+        finally:
+            _local.taking = False
     # Without the PickleBuffer, the region would be the base of views of `array`, which could then outlive it unnoticed.
     lent: Any = PickleBuffer(region.memory[start : start + size])
     array: NDArray[Any] = np.ndarray(shape, dtype, lent)

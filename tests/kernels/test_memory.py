@@ -143,3 +143,27 @@ def test_a_huge_scratch_array_is_not_kept():
     huge = scratch("huge", (memory.KEPT + 1,), np.uint8)
     assert not np.shares_memory(scratch("huge", (memory.KEPT + 1,), np.uint8), huge)
     assert np.shares_memory(scratch("huge", (10,), np.float64), small)
+
+
+def test_a_signal_handler_that_computes_inside_does_not_block(monkeypatch):
+    take, inner = memory._take, []
+
+    def interrupted(size):
+        inner.append(memory.empty((1 << 18,), np.uint8))  # as a handler may, at this moment
+        return take(size)
+
+    monkeypatch.setattr(memory, "_take", interrupted)
+    outer = memory.empty((1 << 18,), np.uint8)
+    assert len(inner) == 1 and not np.may_share_memory(outer, inner[0])
+
+
+def test_an_interrupt_inside_leaves_the_lock_free(monkeypatch):
+    def interrupted(size):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(memory, "_take", interrupted)
+        memory.empty((1 << 18,), np.uint8)
+    assert not memory._lock.locked()
+    place = memory.empty((1 << 18,), np.uint8).ctypes.data
+    assert memory.empty((1 << 18,), np.uint8).ctypes.data == place
