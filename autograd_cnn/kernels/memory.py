@@ -59,7 +59,7 @@ class _Local(threading.local):
 _local = _Local()
 _regions: list[_Region] = []
 _lent: dict[int, tuple[Any, _Region, int, int]] = {}  # id(weak reference) -> the reference, and its array's place
-_returned: deque[tuple[_Region, int, int]] = deque()  # places of dead arrays that are not yet marked as free
+_returned: deque[Any] = deque()  # weak references to dead arrays whose places are not yet marked as free
 _lock = threading.Lock()  # guards `_regions` and the free parts in them
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
@@ -91,7 +91,8 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     # Without the PickleBuffer, the region would be the base of views of `array`, which could then outlive it unnoticed.
     lent: Any = PickleBuffer(region.memory[start : start + size])
     array: NDArray[Any] = np.ndarray(shape, dtype, lent)
-    loan = weakref.ref(array, _take_back)
+    # The callback is a C function: it needs no lock, and Python loses no interrupt in it.
+    loan = weakref.ref(array, _returned.append)
     _lent[id(loan)] = loan, region, start, start + size
     return array
 
@@ -99,7 +100,10 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 def _take(size: int) -> tuple[_Region, int]:
     """Take memory from the smallest free part that is large enough, or from a new region."""
     while _returned:
-        region, start, stop = _returned.popleft()
+        place = _lent.pop(id(_returned.popleft()), None)
+        if place is None:  # an interrupt came before `empty` could note the place
+            continue
+        _, region, start, stop = place
         region.release(start, stop)
         if region.is_idle() and sum(stop - start for r in _regions for start, stop in r.free) > SPARE:
             _regions[:] = [r for r in _regions if r is not region]
@@ -117,12 +121,6 @@ def _take(size: int) -> tuple[_Region, int]:
     start, stop = region.free[k]
     region.free[k : k + 1] = [(start + size, stop)] if start + size < stop else []
     return region, start
-
-
-def _take_back(loan: Any) -> None:
-    # Runs when an array dies, perhaps while this thread holds the lock. So it takes no lock, and its steps are atomic.
-    _, region, start, stop = _lent.pop(id(loan))
-    _returned.append((region, start, stop))
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -122,6 +123,8 @@ def test_arrays_of_many_threads_never_share_memory():
     for worker in workers:
         worker.join()
     assert not wrong
+    held = empty(SHAPE, np.float32)  # takes back the memory of the dead arrays
+    assert held.size
     assert not memory._lent or all(loan() is not None for loan, *_ in memory._lent.values())
 
 
@@ -167,3 +170,15 @@ def test_an_interrupt_inside_leaves_the_lock_free(monkeypatch):
     assert not memory._lock.locked()
     place = memory.empty((1 << 18,), np.uint8).ctypes.data
     assert memory.empty((1 << 18,), np.uint8).ctypes.data == place
+
+
+def test_no_python_code_runs_when_an_array_dies():
+    """An interrupt would be lost in it."""
+    array, calls = empty(SHAPE, np.float32), []
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        del array
+    finally:
+        sys.setprofile(before)
+    assert calls == []
