@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from autograd_cnn import ops
 from autograd_cnn.elsewhere import ADVICE
 from autograd_cnn.engine import registry
 from autograd_cnn.engine.check import check_gradients
@@ -13,62 +14,15 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_cnn.kernels.threads import get_num_threads, set_num_threads
-from autograd_cnn.ops.activations import (
-    gelu,
-    leaky_relu,
-    log_softmax,
-    normal_cdf,
-    relu,
-    relu_gradient,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-)
-from autograd_cnn.ops.arithmetic import (
-    abs,
-    add,
-    astype,
-    clip,
-    cos,
-    divide,
-    exp,
-    expm1,
-    log,
-    log1p,
-    maximum,
-    minimum,
-    multiply,
-    negative,
-    power,
-    sin,
-    sqrt,
-    square,
-    subtract,
-    tanh,
-    where,
-)
-from autograd_cnn.ops.convolution import conv2d, conv2d_weight_gradient, conv_transpose2d
-from autograd_cnn.ops.linalg import einsum, linear, matmul
-from autograd_cnn.ops.losses import bce, bce_with_logits, cross_entropy, mse
-from autograd_cnn.ops.normalization import batch_norm, dropout
-from autograd_cnn.ops.pooling import avg_pool2d, avg_unpool2d, max_gather2d, max_pool2d, max_unpool2d
-from autograd_cnn.ops.reductions import logsumexp, max, mean, min, std, sum, var
-from autograd_cnn.ops.shapes import (
-    broadcast_to,
-    concatenate,
-    expand_dims,
-    flatten,
-    flip,
-    getitem,
-    pad,
-    reshape,
-    scatter,
-    squeeze,
-    stack,
-    take,
-    transpose,
-)
+from autograd_cnn.ops.activations import *
+from autograd_cnn.ops.arithmetic import *
+from autograd_cnn.ops.convolution import *
+from autograd_cnn.ops.linalg import *
+from autograd_cnn.ops.losses import *
+from autograd_cnn.ops.normalization import *
+from autograd_cnn.ops.pooling import *
+from autograd_cnn.ops.reductions import *
+from autograd_cnn.ops.shapes import *
 
 if TYPE_CHECKING:
     from autograd_cnn import data, interop, nn, optim, plots, training
@@ -77,17 +31,19 @@ if TYPE_CHECKING:
     from autograd_cnn.profiler import profile
 
 __all__ = [
-    "Graph", "Tensor", "abs", "add", "astype", "avg_pool2d", "avg_unpool2d", "batch_norm", "bce", "bce_with_logits",
-    "broadcast_to", "check_gradients", "checkpoint", "clip", "concatenate", "conv2d", "conv2d_weight_gradient",
-    "conv_transpose2d", "cos", "cross_entropy", "data", "divide", "dropout", "einsum", "enable_grad", "exp",
-    "expand_dims", "expm1", "flatten", "flip", "gelu", "get_num_threads", "getitem", "grad", "hessian", "hvp",
-    "interop", "jacobian", "jvp", "leaky_relu", "linear", "log", "log1p", "log_softmax", "logsumexp", "matmul", "max",
-    "max_gather2d", "max_pool2d", "max_unpool2d", "maximum", "mean", "min", "minimum", "mse", "multiply", "negative",
-    "nn", "no_grad", "normal_cdf", "optim", "pad", "plots", "power", "primitive", "profile", "relu", "relu_gradient",
-    "reshape", "scatter", "scope", "set_num_threads", "sigmoid", "silu", "sin", "softmax", "softplus", "sqrt", "square",
-    "squeeze", "stack", "std", "subtract", "sum", "take", "tanh", "trace", "training", "transpose", "value_and_grad",
-    "var", "vjp", "where",
+    "Graph", "Tensor", "check_gradients", "checkpoint", "data", "enable_grad", "get_num_threads", "grad", "hessian",
+    "hvp", "interop", "jacobian", "jvp", "nn", "no_grad", "optim", "plots", "primitive", "profile", "scope",
+    "set_num_threads", "trace", "training", "value_and_grad", "vjp",
 ]  # fmt: skip
+__all__ += ops.activations.__all__
+__all__ += ops.arithmetic.__all__
+__all__ += ops.convolution.__all__
+__all__ += ops.linalg.__all__
+__all__ += ops.losses.__all__
+__all__ += ops.normalization.__all__
+__all__ += ops.pooling.__all__
+__all__ += ops.reductions.__all__
+__all__ += ops.shapes.__all__
 
 _ROOMS = ("data", "interop", "nn", "optim", "plots", "training")
 _LATER = {"Graph": "graph.trace", "trace": "graph.trace", "profile": "profiler"}

@@ -36,9 +36,9 @@ class Arguments(Generic[P]):
 
     __name__: str
 
-    def __init__(self, function: Callable[P, Any]) -> None:
+    def __init__(self, function: Callable[P, Any], name: str | None) -> None:
         update_wrapper(self, function)
-        self.name = function.__name__
+        self.name = name or function.__name__
         parameters = [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
         self.signature = self.__signature__ = inspect.Signature(parameters)  # for messages and `help`, without types
         self.parameters = tuple(p.name for p in parameters)

@@ -6,19 +6,34 @@ object array.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import cache
+from inspect import Signature, signature
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.registry import advice, registry
 
-_OTHER_NAMES = {"absolute": "abs", "amax": "max", "amin": "min", "true_divide": "divide"}
+_OTHER_NAMES = {
+    **{"absolute": "abs", "amax": "max", "amin": "min", "true_divide": "divide"},
+    **{"a_min": "min", "a_max": "max"},  # parameters
+}
 _CONSTANT = frozenset(
     "equal not_equal less less_equal greater greater_equal isfinite isnan isinf signbit logical_and logical_or "
     "logical_not logical_xor sign floor ceil rint trunc argmax argmin argsort all any count_nonzero array_equal "
     "allclose isclose shape ndim size zeros_like ones_like full_like empty_like nonzero array_repr array_str "
     "may_share_memory shares_memory result_type".split()
 )
+_METHODS = {
+    ("add", "reduce"): "sum",
+    ("add", "accumulate"): "cumsum",
+    ("multiply", "reduce"): "prod",
+    ("multiply", "accumulate"): "cumprod",
+    ("maximum", "reduce"): "max",
+    ("minimum", "reduce"): "min",
+}
+_UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
@@ -26,22 +41,65 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
     name = _OTHER_NAMES.get(ufunc.__name__, ufunc.__name__)
     if name in _CONSTANT:
         return getattr(ufunc, method)(*map(plain, inputs), **plain(options))
-    if method != "__call__" or options:
-        feature = "out=" if "out" in options else f".{method}" if method != "__call__" else ", ".join(options)
-        raise TypeError(f"np.{ufunc.__name__} with {feature} is not recorded. Use ag.{name}, or leave the graph: .data")
+    options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
+    if method == "outer":
+        inputs = registry["reshape"](inputs[0], np.shape(inputs[0]) + (1,) * np.ndim(inputs[1])), inputs[1]
+    elif method != "__call__":
+        name, options = _METHODS.get((name, method), ""), {"axis": 0, **options}
     if name not in registry:
-        raise TypeError(_no_rule(ufunc.__name__))
-    return registry[name](*inputs)
+        raise TypeError(_no_rule(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"))
+    return _call(name, registry[name], inputs, options)
 
 
 def array_function(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
     """Implement ``Tensor.__array_function__``."""
-    name = _OTHER_NAMES.get(function.__name__, function.__name__)
-    if name in _CONSTANT:
+    name = f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
+    key = _OTHER_NAMES.get(name, name)
+    if key in _CONSTANT:
         return function(*plain(args), **plain(options))
-    if name not in registry or not function.__module__.startswith("numpy"):
-        raise TypeError(_no_rule(f"{function.__module__}.{function.__name__}".removeprefix("numpy.")))
-    return registry[name](*args, **options)
+    if key not in registry or not function.__module__.startswith("numpy"):
+        raise TypeError(_no_rule(name))
+    return _call(name, registry[key], *_translated(function, args, options))
+
+
+def _translated(f: Any, args: Any, options: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Return NumPy's required arguments by position, and by name the others that differ from their defaults."""
+    theirs = _signature(f)
+    if theirs is None:
+        return list(args), options
+    required: list[Any] = []
+    others: dict[str, Any] = {}
+    for name, value in theirs.bind(*args, **options).arguments.items():
+        parameter = theirs.parameters[name]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            required += value
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            others |= value
+        elif parameter.default is parameter.empty:
+            required.append(value)
+        elif not _same(value, parameter.default):
+            others[_OTHER_NAMES.get(name, name)] = value
+    return required, others
+
+
+def _call(name: str, operation: Callable[..., Any], args: Iterable[Any], options: dict[str, Any]) -> Any:
+    ours = _signature(operation)
+    for option in options:
+        if ours is not None and option not in ours.parameters:
+            raise TypeError(f"np.{name} with {option}= is not recorded. Use ag.{name}, or leave the graph: .data")
+    return operation(*args, **options)
+
+
+@cache
+def _signature(f: Any) -> Signature | None:
+    try:
+        return signature(f)
+    except ValueError:  # of a function in C, for some versions of NumPy
+        return None
+
+
+def _same(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, (bool, int, str)) and bool(value == default))
 
 
 def _no_rule(name: str) -> str:

@@ -53,8 +53,9 @@ class Primitive(Arguments[P]):
         moves: bool = False,
         rectifies: bool = False,
         flops: Callable[..., int] | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__(function)
+        super().__init__(function, name)
         self.raw: Callable[..., Any] = function
         self.byproducts = byproducts
         self.strict = strict
@@ -64,9 +65,9 @@ class Primitive(Arguments[P]):
         self.rectifies = rectifies
         self.flops = flops
         shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
-        for name in signature(flops).parameters if flops else ():
-            if name not in (*shapes, *self.parameters):
-                raise errors.unknown_parameter(f"{self.name}: flops", name, [*shapes, *self.parameters])
+        for ask in signature(flops).parameters if flops else ():
+            if ask not in (*shapes, *self.parameters):
+                raise errors.unknown_parameter(f"{self.name}: flops", ask, [*shapes, *self.parameters])
         self.rules: dict[str, Rule] = {}
         self.plans: dict[Any, Plan] = {}
 
@@ -197,6 +198,7 @@ def primitive(
     moves: bool = False,
     rectifies: bool = False,
     flops: Callable[..., int] | None = None,
+    name: str | None = None,
 ) -> Callable[[Callable[P, Any]], Primitive[P]]: ...
 
 
@@ -210,6 +212,7 @@ def primitive(
     moves: bool = False,
     rectifies: bool = False,
     flops: Callable[..., int] | None = None,
+    name: str | None = None,
 ) -> Any:
     """Turn a plain NumPy function into a recorded operation.
 
@@ -233,6 +236,8 @@ def primitive(
     flops : callable, optional
         ``(out_shape, w_shape, ...) -> int``: the number of floating-point operations, from parameters named as in a
         rule. Each rule counts as many again. Default: one per element.
+    name : str, optional
+        The name of the operation, such as ``"linalg.inv"``. Default: the function's name.
 
     Returns
     -------
@@ -260,7 +265,7 @@ def primitive(
     """
 
     def register(f: Callable[P, Any]) -> Primitive[P]:
-        made = Primitive(f, byproducts, strict, examples, symbol, moves, rectifies, flops)
+        made = Primitive(f, byproducts, strict, examples, symbol, moves, rectifies, flops, name)
         known = registry.get(made.name)
         if known is not None and known.__module__.startswith("autograd_cnn.") and f.__module__ != known.__module__:
             raise ValueError(f"primitive: {made.name} is one of the package's own operations. Choose another name")

@@ -541,11 +541,12 @@ class Tensor:
         return operations["multiply"](self, 1)
 
     def __getattr__(self, name: str) -> Callable[..., Tensor]:
-        """Make every other registered operation a method: ``t.relu()``."""
-        operation = operations.get(name)
-        if operation is None:
-            raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]))
-        return partial(operation, self)
+        """Make every other registered operation a method, ``t.relu()``, and every door an attribute, ``t.at``."""
+        if name in operations:
+            return partial(operations[name], self)
+        if name in doors:
+            return doors[name](self)
+        raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]))
 
 
 def _restore(data: np.ndarray, requires_grad: bool, name: str | None, grad: Any) -> Tensor:

@@ -15,6 +15,11 @@ from autograd_cnn.ops.arithmetic import exp, where
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import Axis
 
+__all__ = [
+    "gelu", "leaky_relu", "log_softmax", "normal_cdf", "relu", "relu_gradient", "sigmoid", "silu", "softmax",
+    "softplus",
+]  # fmt: skip
+
 
 @primitive(rectifies=True)
 def relu(x: Any) -> Any:

@@ -12,6 +12,11 @@ import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 
+__all__ = [
+    "abs", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",
+    "multiply", "negative", "power", "sin", "sqrt", "square", "subtract", "tanh", "where",
+]  # fmt: skip
+
 
 def through(g: Any, slope: Any) -> Any:
     """Returns ``g * slope``, but 0 where `g` is 0 and the slope is not finite.

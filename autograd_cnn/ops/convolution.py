@@ -17,6 +17,8 @@ from autograd_cnn.kernels import convolution as kernels
 from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.reductions import sum
 
+__all__ = ["conv2d", "conv2d_weight_gradient", "conv_transpose2d"]
+
 Extent = int | Pair
 Margins = Extent | Literal["same"] | Padding
 

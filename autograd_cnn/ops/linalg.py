@@ -14,6 +14,8 @@ from autograd_cnn.kernels import matrices as kernels
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import reshape, transpose
 
+__all__ = ["einsum", "linear", "matmul"]
+
 
 def _swap(x: Any) -> Any:
     """Exchanges the last two axes."""

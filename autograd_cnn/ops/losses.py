@@ -17,6 +17,8 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax
 from autograd_cnn.ops.arithmetic import log, maximum
 
+__all__ = ["bce", "bce_with_logits", "cross_entropy", "mse"]
+
 Reduction = Literal["mean", "sum", "none"]
 
 

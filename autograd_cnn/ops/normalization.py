@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels import normalization as kernels
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt
 from autograd_cnn.ops.reductions import mean, sum
+
+__all__ = ["batch_norm", "dropout"]
 
 X = TypeVar("X", bound=Any)
 
@@ -125,4 +127,4 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
     return multiply(x, Tensor(mask, name="mask") if isinstance(x, Tensor) else mask)
 
 
-registry["dropout"] = dropout
+enrol(globals())

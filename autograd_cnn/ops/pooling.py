@@ -17,6 +17,8 @@ from autograd_cnn.kernels import pooling as kernels
 from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.convolution import Extent, check_window, margins, pair
 
+__all__ = ["avg_pool2d", "avg_unpool2d", "max_gather2d", "max_pool2d", "max_unpool2d"]
+
 
 def _window(kernel_size: Extent, stride: Extent | None, padding: Extent | Padding) -> tuple[Pair, Pair, Padding]:
     kernel = pair(kernel_size, "kernel_size")

@@ -14,6 +14,8 @@ from autograd_cnn.kernels.tiles import SMALL
 from autograd_cnn.ops.arithmetic import exp, sqrt, where
 from autograd_cnn.ops.shapes import Axis, broadcast_to, reshape
 
+__all__ = ["logsumexp", "max", "mean", "min", "std", "sum", "var"]
+
 
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     """Returns `axis` as a tuple of non-negative axes."""

@@ -9,6 +9,11 @@ import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 
+__all__ = [
+    "broadcast_to", "concatenate", "expand_dims", "flatten", "flip", "getitem", "pad", "reshape", "scatter",
+    "squeeze", "stack", "take", "transpose",
+]  # fmt: skip
+
 Axis = int | tuple[int, ...] | None
 
 

@@ -72,6 +72,26 @@ def test_a_function_is_recorded(name):
     ag.sum(out).backward()
 
 
+def test_the_methods_of_a_ufunc_are_recorded():
+    x = leaf(IMAGE)
+    np.testing.assert_array_equal(recorded(np.add.reduce(x)).data, np.add.reduce(IMAGE))
+    np.testing.assert_array_equal(recorded(np.maximum.reduce(x, axis=(0, 1))).data, np.maximum.reduce(IMAGE, (0, 1)))
+    np.testing.assert_array_equal(recorded(np.multiply.outer(x, x[0])).data, np.multiply.outer(IMAGE, IMAGE[0]))
+
+
+def test_arguments_are_translated_from_numpys_signature():
+    """By any name or position; what equals NumPy's default is dropped, so that the operation need not know it."""
+    x = leaf(IMAGE)
+    for f in (
+        lambda x: np.sum(x, 0, None, None, True),
+        lambda x: np.sum(a=x, axis=1, dtype=None, out=None),
+        lambda x: np.clip(x, a_min=3, a_max=9),
+        lambda x: np.clip(x, min=3),
+        lambda x: np.add(x, 1, where=True, casting="same_kind", dtype=None),
+    ):
+        np.testing.assert_array_equal(recorded(f(x)).data, f(IMAGE))
+
+
 # Plain arrays
 
 
@@ -108,8 +128,8 @@ def test_numpy_converts_a_tensor_without_history():
         lambda t: np.linalg.norm(t),
         lambda t: np.cumsum(t),
         lambda t: np.dot(t, t),
-        lambda t: np.add.reduce(t),
-        lambda t: np.multiply.outer(t, t),
+        lambda t: np.subtract.reduce(t),
+        lambda t: np.add.at(t, 0, 1.0),
         lambda t: np.add(np.ones(2), t, out=np.zeros(2)),
         lambda t: np.exp(t, where=np.array([True, False])),
         lambda t: np.add(t, 1, dtype=np.float32),

@@ -1,0 +1,68 @@
+"""Every use of an operation: NumPy's own value, derivatives of first and second order, float32, and its other names."""
+
+from operator import attrgetter
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.check import check_gradients
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
+from uses import every_use
+
+USES = every_use()
+every = pytest.mark.parametrize("use", USES, ids=[f"{u.name}-{i}" for i, u in enumerate(USES)])
+
+
+def parts(result):
+    """The arrays or Tensors of a result, which may be a list or a tuple of them."""
+    return [p for r in result for p in parts(r)] if isinstance(result, (list, tuple)) else [result]
+
+
+def joined(result):
+    """The recorded numbers of a result in one Tensor, for derivatives."""
+    recorded = [p for p in parts(result) if isinstance(p, Tensor)]
+    return recorded[0] if len(recorded) == 1 else ag.concatenate([ag.reshape(p, (-1,)) for p in recorded])
+
+
+@every
+def test_value(use):
+    got, want = parts(use.f(*(Tensor(x, requires_grad=True) for x in use.inputs))), parts(use.value())
+    assert len(got) == len(want)
+    assert any(isinstance(p, Tensor) and p.requires_grad for p in got)
+    for g, w in zip(got, want, strict=True):
+        array = np.asarray(g.data if isinstance(g, Tensor) else g)
+        assert (array.shape, array.dtype) == (np.shape(w), np.asarray(w).dtype)
+        np.testing.assert_allclose(array, w, rtol=1e-12, atol=1e-12)
+
+
+@every
+def test_derivatives(use):
+    assert check_gradients(lambda *x: joined(use.f(*x)), *use.inputs, order=use.order) < 1e-5
+
+
+@every
+def test_float32_stays_float32(use):
+    leaves = [Tensor(np.float32(x), requires_grad=True) for x in use.inputs]
+    out = joined(use.f(*leaves))
+    assert out.dtype == np.float32
+    out.backward(np.ones(out.shape, np.float32))
+    for leaf in leaves:
+        assert (leaf.grad.dtype, leaf.grad.shape) == (np.float32, leaf.shape)
+
+
+@every
+def test_is_on_the_face(use):
+    assert attrgetter(use.name)(ag).__doc__
+    assert use.want is not None or attrgetter(use.name)(np)
+
+
+def test_every_function_of_primitives_has_a_use():
+    functions = {
+        name
+        for name, f in registry.items()
+        if f.__module__.startswith("autograd_cnn.") and not isinstance(f, Primitive)
+    }
+    assert functions - {u.name for u in USES} == set()

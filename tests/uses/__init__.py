@@ -1,0 +1,38 @@
+"""Calls of operations as users write them, for tests/ops/test_uses.py: each family has a file with a list `USES`.
+
+A `Use` is enrolled by being in a list: its value, its derivatives of both orders, its dtypes and its name are tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Use:
+    """``f(*inputs)``, a call of the operation `name` (``"roll"``, ``"linalg.inv"``), whose inputs are float64 arrays.
+
+    On plain arrays, `f` must call NumPy's function. If NumPy has none, `want` computes the value from the textbook.
+    """
+
+    name: str
+    f: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    want: Callable[..., Any] | None = None
+    order: int = 2
+
+    def value(self) -> Any:
+        return (self.want or self.f)(*self.inputs)
+
+
+def use(name: str, f: Callable[..., Any], *inputs: Any, want: Callable[..., Any] | None = None, order: int = 2) -> Use:
+    return Use(name, f, inputs, want, order)
+
+
+def every_use() -> list[Use]:
+    families = sorted(p.stem for p in Path(__file__).parent.glob("[!_]*.py"))
+    return [u for family in families for u in import_module(f"uses.{family}").USES]
