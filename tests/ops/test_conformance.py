@@ -331,7 +331,7 @@ REFUSED = [
     (lambda x: ag.linear(x, np.ones((3, 2)), np.ones(3)), r"b needs shape \(2,\)"),
     (lambda x: ag.mse(x, x, "average"), r"reduction is \'average\'"),
     (lambda x: ag.dropout(x, 1.5), r"p is 1.5, want a probability"),
-    (lambda x: ag.dropout(x, 0.5), r"rng is missing"),
+    (lambda x: ag.dropout(x, 0.5, 3), r"dropout: rng is 3"),
 ]
 
 
