@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -131,14 +131,15 @@ def fit(
     if checkpoint is not None and os.path.exists(checkpoint):
         run.resume(checkpoint, model, optimiser)
         report(f"resuming after step {run.step:,}, from {checkpoint}")
-    with _in_mode(model, training=True), _ctrl_c() as interrupt, _bar(run, total, progress) as bar:
+    with _in_mode(model, training=True), _ctrl_c() as interrupt, _bar(run, total) if progress else nullcontext() as bar:
         while run.closed < total and not interrupt.is_set():
             for x, y in islice(run.batches(images, labels), max(total - run.step, 0)):
                 if schedule is not None:
                     optimiser.lr = schedule(run.step)
                 _step(run, model, loss, optimiser, x, y, augment)
-                bar.set_postfix(loss=f"{run.history.losses[-1]:.5f}", refresh=False)
-                bar.update(len(y))
+                if bar is not None:
+                    bar.set_postfix(loss=f"{run.history.losses[-1]:.5f}", refresh=False)
+                    bar.update(len(y))
                 if interrupt.is_set():
                     break
                 if every and run.step % every == 0:
@@ -330,7 +331,8 @@ def _ctrl_c() -> Iterator[threading.Event]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _bar(run: Run, total: int, progress: bool) -> Any:
+def _bar(run: Run, total: int) -> Any:
+    """A bar on a terminal; nothing elsewhere."""
     from tqdm import tqdm
 
     return tqdm(
@@ -338,7 +340,7 @@ def _bar(run: Run, total: int, progress: bool) -> Any:
         total=run.images(total),
         unit=" images",
         unit_scale=True,
-        disable=None if progress else True,
+        disable=None,
     )
 
 
