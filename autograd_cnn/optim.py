@@ -154,7 +154,7 @@ class Optimiser:
             if p.grad is None:
                 continue
             self.steps[i] += 1
-            # If a live graph has locked the array, or it is not contiguous, the parameter gets a new one
+            # An array that is not contiguous is updated by way of a copy; one that a live graph has locked is replaced
             array = p.data if p.data.flags.carray else p.data.copy()
             grad = p.grad.data if isinstance(p.grad, Tensor) else p.grad
             flat = [a.reshape(-1) for a in (array, grad, *(slot[i] for slot in self._slots.values()))]
@@ -172,7 +172,15 @@ class Optimiser:
 
         map_tiles(tile, count, products=False)
         for p, array in changed:
-            if array is not p.data:
+            if array is not p.data and p.data.flags.writeable:
+                p.data[...] = array
+            elif array is not p.data:
+                if isinstance(p.data.base, np.ndarray):
+                    warn(
+                        f"{type(self).__name__}.step: {p.name or 'a parameter'} shares memory with another array, and "
+                        "a live graph has locked it: it got an array of its own. To keep them together, step when the "
+                        "graph is gone: del loss"
+                    )
                 p.data = array
         self._stepped = next_birth()
 

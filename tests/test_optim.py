@@ -242,6 +242,21 @@ def test_a_parameter_locked_by_a_live_graph_gets_a_new_array(rng):
     assert w.data is array
 
 
+def test_a_parameter_that_shares_memory_keeps_it_or_warns():
+    vector = np.array([2.0, 9.0, 4.0])
+    w, x = (ag.Tensor(np.ones(2), requires_grad=True, name=name) for name in "wx")
+    w.data = vector[::2]  # not contiguous
+    w.grad = np.ones(2)
+    optim.SGD([w], lr=0.5).step()
+    assert vector.tolist() == [1.5, 9, 3.5]
+    loss = (w * x).sum()
+    with pytest.warns(UserWarning, match=r"SGD.step: w shares memory with another array, and a live graph has locked"):
+        optim.SGD([w], lr=0.5).step()
+    assert (vector.tolist(), w.tolist()) == ([1.5, 9, 3.5], [1, 3])
+    loss.backward()
+    assert x.grad.tolist() == [1.5, 3.5]
+
+
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2]])
 def test_parameters_and_gradients_may_have_any_layout(layout, rng):
     for as_parameter, as_gradient in [(layout, np.copy), (np.copy, layout), (layout, layout)]:

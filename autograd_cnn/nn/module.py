@@ -116,10 +116,14 @@ class Module:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         forward = self.forward if _thread.calls is None else self._listed_forward
-        if not self.path:
-            return forward(*args, **options)
-        with scope(self.path):
-            return forward(*args, **options)
+        if self.path:
+            with scope(self.path):
+                out = forward(*args, **options)
+        else:
+            out = forward(*args, **options)
+        if out is None:
+            raise TypeError(f"{type(self).__name__}.forward returned None. Does it end with `return ...`?")
+        return out
 
     def _listed_forward(self, *args: Any, **options: Any) -> Any:
         """Call `forward`, and list the call for `summary`."""
