@@ -32,7 +32,6 @@ ADVICE = {
         "keepdim=": "keepdims=",
         "unbiased=": "ddof=1, or 0 if it is False",
         "expit": "ag.sigmoid(x)",
-        "clip_grad_norm_": "scale = min(1, limit / norm), then p.grad *= scale for every parameter",
         "save": "ag.interop.save_weights(path, model)",
         "load": "ag.interop.load_weights(path, model)",
         "RNN LSTM GRU": "write the step with operations, h = ag.tanh(x @ w + h @ u + b), and loop over it in forward",
