@@ -474,29 +474,29 @@ class Tensor:
 
     # NumPy's methods
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def sum(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the sum over `axis`."""
-        return operations["sum"](self, axis, keepdims)
+        return operations["sum"](self, axis, keepdims, **options)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def mean(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the mean over `axis`."""
-        return operations["mean"](self, axis, keepdims)
+        return operations["mean"](self, axis, keepdims, **options)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def max(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the maximum over `axis`."""
-        return operations["max"](self, axis, keepdims)
+        return operations["max"](self, axis, keepdims, **options)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def min(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the minimum over `axis`."""
-        return operations["min"](self, axis, keepdims)
+        return operations["min"](self, axis, keepdims, **options)
 
-    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    def var(self, axis: Any = None, ddof: float = 0, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the variance over `axis`: the sum of squares divided by count - `ddof`."""
-        return operations["var"](self, axis, ddof, keepdims)
+        return operations["var"](self, axis, ddof, keepdims, **options)
 
-    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    def std(self, axis: Any = None, ddof: float = 0, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the standard deviation over `axis`."""
-        return operations["std"](self, axis, ddof, keepdims)
+        return operations["std"](self, axis, ddof, keepdims, **options)
 
     def reshape(self, *shape: Any) -> Tensor:
         """Return the same elements in another shape; one length may be -1."""
