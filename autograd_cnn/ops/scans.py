@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
@@ -53,15 +54,16 @@ def masked(x: Any, mask: Any, fill: float = 0) -> Any:
 
 
 def operand(x: Any, beside: Any = None) -> Any:
-    """Returns lists and numbers as arrays, and a number in the dtype that it has `beside` an array."""
-    if isinstance(x, Tensor) or (beside is None and isinstance(x, np.ndarray)) or np.ndim(x):
-        return x if hasattr(x, "shape") else np.asarray(x)
-    return np.asarray(x, None if beside is None else np.result_type(beside.dtype, np.asarray(x).item()))
+    """Returns lists and numbers as arrays, in the dtype that a Python number has `beside` an array."""
+    if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and (x.ndim or beside is None)):
+        return x
+    array = np.asarray(x)
+    return array if beside is None else array.astype(np.result_type(beside.dtype, array.dtype.type().item()))
 
 
 def cut(x: Any, axis: int, start: int | None, stop: int | None = None) -> Any:
     """Takes ``start:stop`` of `axis`."""
-    return x[(slice(None),) * (axis % len(x.shape)) + (slice(start, stop),)]
+    return x[(slice(None),) * normalize_axis_index(axis, len(x.shape)) + (slice(start, stop),)]
 
 
 def along(x: Any, index: Any, axis: int) -> Any:
@@ -117,7 +119,8 @@ cumprod.vjp(x=lambda g, x, axis: reshape(_cumprod_rule(g, reshape(in_dtype_of(g,
 
 def _with_ends(x: Any, start: Any, end: Any, axis: int) -> Any:
     """Joins `start` and `end` to `x` along `axis`: each an array, a number, or None."""
-    ends = [e if e is None or np.ndim(e) else broadcast_to(operand(e, x), kept(x.shape, axis)) for e in (start, end)]
+    given = [e if e is None else operand(e, x) for e in (start, end)]
+    ends = [broadcast_to(e, kept(x.shape, axis)) if e is not None and not e.ndim else e for e in given]
     parts = [part for part in (ends[0], x, ends[1]) if part is not None]
     return concatenate(parts, axis) if len(parts) > 1 else x
 
@@ -205,7 +208,7 @@ def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
         h = diff(h)
     h = _as_column(h * np.ones(n - 1, f.dtype), axis, f.ndim)
     slopes = diff(f, axis=axis) / h
-    left, right = cut(h, axis, None, -1), cut(h, axis, 1)
+    left, right = h[:-1], h[1:]
     bend = diff(slopes, axis=axis) / (left + right)
     first, last = cut(slopes, axis, 0, 1), cut(slopes, axis, -1)
     if edge_order == 2:
@@ -239,7 +242,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     """
     f = operand(f)
     f = f if f.dtype.kind == "f" else f.astype(float)
-    axes = np.lib.array_utils.normalize_axis_tuple(range(f.ndim) if axis is None else axis, f.ndim)
+    axes = normalize_axis_tuple(range(f.ndim) if axis is None else axis, f.ndim)
     spacing = [operand(h, f) for h in varargs or (1.0,)]
     if len(spacing) == 1 and not spacing[0].ndim:
         spacing *= len(axes)
@@ -252,10 +255,11 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """Integrates along `axis` by the trapezoidal rule, over points `x`, or over points at distance `dx`."""
     y = operand(y)
+    means = (cut(y, axis, 1) + cut(y, axis, None, -1)) / 2
     if x is not None:
-        dx = diff(x, axis=axis if np.ndim(x) > 1 else -1)
-        dx = dx if dx.ndim > 1 else _as_column(dx, axis % y.ndim, y.ndim)
-    return (dx * (cut(y, axis, 1) + cut(y, axis, None, -1)) / 2).sum(axis)
+        x = operand(x, y)
+        dx = diff(x, axis=axis) if x.ndim > 1 else _as_column(diff(x), axis % y.ndim, y.ndim)
+    return (dx * means).sum(axis)
 
 
 enrol(globals())

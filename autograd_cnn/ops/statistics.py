@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.registry import enrol
@@ -16,7 +17,7 @@ from autograd_cnn.ops.arithmetic import clip, sqrt, where
 from autograd_cnn.ops.linalg import matmul
 from autograd_cnn.ops.reductions import mean, sum, together
 from autograd_cnn.ops.scans import along, axes_of, kept, operand
-from autograd_cnn.ops.shapes import broadcast_to, concatenate, reshape, squeeze, transpose
+from autograd_cnn.ops.shapes import broadcast_to, concatenate, pad, reshape, squeeze, transpose
 
 __all__ = [
     "average", "corrcoef", "cov", "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile",
@@ -45,7 +46,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     if weights is None:
         out = mean(x, axis, keepdims)
         return (out, np.full(out.shape, x.size / max(out.size, 1), x.dtype)) if returned else out
-    weights, axes = operand(weights), axes_of(axis, x.ndim)
+    weights, axes = operand(weights, x), axes_of(axis, x.ndim)
     if weights.shape != x.shape:
         if axis is None or weights.shape != tuple(x.shape[a] for a in axes):
             raise ValueError(f"weights are {weights.shape}\nWant the shape of x, {x.shape}, or its extents along axis")
@@ -82,18 +83,19 @@ def partition(x: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect"
 def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan: bool) -> Any:
     """Mixes the two elements around the place of the quantile in the sorted row, or picks a NaN."""
     x, q = operand(x), np.asarray(q, float)
-    np.lib.array_utils.normalize_axis_tuple(() if axis is None else axis, x.ndim)
+    axis = None if axis is None else normalize_axis_tuple(axis, x.ndim)
     rows = together(x, axis)
+    if not rows.shape[-1]:
+        rows = pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, 1)], constant_values=np.nan)
     n, number = rows.shape[-1], ~np.isnan(rows)
     order = np.argsort(plain(rows), -1, kind="stable")  # NaN come last
     count = np.asarray(number.sum(-1) if ignore_nan else n * number.all(-1))
     place = np.full((*count.shape, q.size), n - 1.0)
     for c in np.unique(count[count > 0]):  # NumPy's quantile of 0, 1, 2, ... is the place, by every method
         place[count == c] = np.quantile(np.arange(float(c)), np.ravel(q), method=method)
-    low = np.floor(place).astype(int)
-    weight = (place - low).astype(x.dtype if x.dtype.kind == "f" else float)
-    below, above = (along(rows, np.take_along_axis(order, np.minimum(i, n - 1), -1), -1) for i in (low, low + 1))
-    out = where(weight > 0, below * (1 - weight) + above * weight, below)
+    parts = np.where(place % 1 == 0, 0.5, place % 1).astype(x.dtype if x.dtype.kind == "f" else float)
+    picked = [np.take_along_axis(order, i.astype(int), -1) for i in (np.floor(place), np.ceil(place))]
+    out = along(rows, picked[0], -1) * (1 - parts) + along(rows, picked[1], -1) * parts
     others = kept(x.shape, axis) if keepdims else count.shape
     return reshape(transpose(out, (count.ndim, *range(count.ndim))), q.shape + others)
 
@@ -113,7 +115,7 @@ def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
     Returns
     -------
     array
-        NaN where a number is.
+        NaN where a number is, and for no numbers.
     """
     return _quantile(x, q, axis, method, keepdims, False)
 
@@ -172,11 +174,12 @@ def cov(
     rows = rows if dtype is None else rows.astype(dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
     weights = np.broadcast_to(1 if fweights is None else np.asarray(fweights), rows.shape[1:]).astype(rows.dtype)
-    weights = weights if aweights is None else weights * operand(aweights)
+    weights = weights if aweights is None else weights * operand(aweights, rows)
     total = sum(weights)
     lost = ddof if aweights is None else ddof * (sum(weights * aweights) / total)
     centred = rows - sum(rows * weights, 1, keepdims=True) / total
-    return squeeze(matmul(centred * weights, transpose(centred)) / (total - lost))
+    freedom = total - lost
+    return squeeze(matmul(centred * weights, transpose(centred)) / where(freedom > 0, freedom, 0))
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Any:
