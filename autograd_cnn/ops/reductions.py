@@ -57,9 +57,12 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value is not True}
 
 
-def _examples(rng: np.random.Generator) -> list[Any]:
-    x = rng.normal(size=(2, 3, 4))
-    return [(x,), ((x, 1), {}), ((x, (0, -1)), {"keepdims": True}), ((x, 1), {"where": rng.random((2, 3, 1)) < 0.7})]
+def _examples(**initial: float) -> Callable[[np.random.Generator], list[Any]]:
+    def made(rng: np.random.Generator) -> list[Any]:
+        x, some = rng.normal(size=(2, 3, 4)), rng.random((2, 3, 1)) < 0.7
+        return [(x,), ((x, 1), {}), ((x, (0, -1)), {"keepdims": True}), ((x, 1), {"where": some, **initial})]
+
+    return made
 
 
 def _per(g: Any, count: Any, least: int) -> Any:
@@ -67,17 +70,7 @@ def _per(g: Any, count: Any, least: int) -> Any:
     return g / np.maximum(count, least).astype(g.dtype)
 
 
-def _examples_with_initial(rng: np.random.Generator) -> list[Any]:
-    *plain, ((x, axis), options) = _examples(rng)
-    return [*plain, ((x, axis), {"initial": 0.3, **options})]
-
-
-def _examples_of_extremes(rng: np.random.Generator) -> list[Any]:
-    *plain, ((x, axis), options) = _examples(rng)
-    return [*plain, ((x, axis), {"initial": 0.3, **options}), ((x, axis), {"initial": -9, **options})]
-
-
-@primitive(examples=_examples_with_initial)
+@primitive(examples=_examples(initial=0.3))
 def sum(
     x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, initial: Any = None, where: Any = True
 ) -> Any:
@@ -102,7 +95,7 @@ def sum(
 sum.vjp(x=lambda g, x_shape, axis, keepdims, where: spread(g, x_shape, axis, keepdims, where))
 
 
-@primitive(examples=_examples_with_initial)
+@primitive(examples=_examples(initial=0.3))
 def prod(
     x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, initial: Any = None, where: Any = True
 ) -> Any:
@@ -131,7 +124,7 @@ prod.vjp(
 )
 
 
-@primitive(examples=_examples)
+@primitive(examples=_examples())
 def mean(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, where: Any = True) -> Any:
     """Takes the mean of the numbers along `axis`, or of all of them.
 
@@ -154,7 +147,7 @@ def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any, initial: Any, mask: Any)
     return masked(shares.astype(dtype), mask)
 
 
-@primitive(examples=_examples_of_extremes)
+@primitive(examples=_examples(initial=0.3))
 def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the largest number along `axis`, or of all.
 
@@ -168,7 +161,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
     return np.max(x, axis=axis, keepdims=keepdims, **_given(initial=initial, where=where))
 
 
-@primitive(examples=_examples_of_extremes)
+@primitive(examples=_examples(initial=0.3))
 def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the smallest number along `axis`, or of all.
 
@@ -194,7 +187,7 @@ for _extreme in (max, min):
 def _shifted(x: Any, axis: Axis, mask: Any) -> Any:
     """Subtracts one of the numbers along `axis`, so that the variance of equal numbers is exactly 0."""
     if mask is not True:
-        return x - max(x, axis, True, -np.inf, mask)
+        return x - max(1.0 * x, axis, True, -np.inf, mask)
     axes = axes_of(axis, len(x.shape))
     return x - x[tuple(slice(1) if i in axes else slice(None) for i in range(len(x.shape)))]
 
@@ -206,20 +199,16 @@ def _centred(x: Any, axis: Axis, mask: Any, centre: Any) -> Any:
     return masked(x - centre, mask)
 
 
-def _degrees(ddof: float, correction: float | None) -> float:
-    if ddof and correction is not None:
-        raise ValueError("ddof and correction are two names of one number. Pass one of them")
-    return ddof if correction is None else correction
-
-
-def _moment(f: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, dtype: Any, mask: Any, centre: Any) -> Any:
+def _moment(
+    f: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, dtype: Any, mask: Any, centre: Any, correction: Any
+) -> Any:
     """Computes `f`, which is NumPy's var or std."""
     x = np.asarray(cast(x, dtype))
     x = _shifted(x, axis, mask) if centre is None else x
-    return f(x, axis=axis, ddof=ddof, keepdims=keepdims, **_given(where=mask, mean=centre))
+    return f(x, axis=axis, ddof=ddof, keepdims=keepdims, **_given(where=mask, mean=centre, correction=correction))
 
 
-@primitive(examples=_examples)
+@primitive(examples=_examples())
 def var(
     x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, dtype: Any = None, where: Any = True,
     mean: Any = None, correction: float | None = None,
@@ -229,19 +218,20 @@ def var(
     The sum of squares is divided by count - `ddof`, but at least 0; `correction` is another name of `ddof`. A `mean`
     that is known already is taken as it is. The gradient is 0 where all numbers are equal.
     """
-    return _moment(np.var, x, axis, _degrees(ddof, correction), keepdims, dtype, where, mean)
+    return _moment(np.var, x, axis, ddof, keepdims, dtype, where, mean, correction)
 
 
 def _var_rule(
     g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any
 ) -> tuple[Any, Any]:
     """gx = g * 2 * (x - mean) / (count - ddof), and the opposite for a given mean."""
-    weight = _per(g, _count(x.shape, axis, keepdims, where) - _degrees(ddof, correction), 0) * 2
+    lost = ddof if correction is None else correction
+    weight = _per(g, _count(x.shape, axis, keepdims, where) - lost, 0) * 2
     gx = spread(weight, x.shape, axis, keepdims, where) * _centred(in_dtype_of(g, x), axis, where, mean)
     return gx, -gx
 
 
-@primitive(examples=_examples)
+@primitive(examples=_examples())
 def std(
     x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, dtype: Any = None, where: Any = True,
     mean: Any = None, correction: float | None = None,
@@ -250,7 +240,7 @@ def std(
 
     The gradient is 0 where all numbers are equal.
     """
-    return _moment(np.std, x, axis, _degrees(ddof, correction), keepdims, dtype, where, mean)
+    return _moment(np.std, x, axis, ddof, keepdims, dtype, where, mean, correction)
 
 
 def _std_rule(
@@ -266,7 +256,7 @@ var.vjp(x=_var_rule, mean=_var_rule)
 std.vjp(x=_std_rule, mean=_std_rule)
 
 
-@primitive(examples=lambda rng: _examples(rng)[:3])
+@primitive(examples=lambda rng: _examples()(rng)[:3])
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Computes a smooth maximum over `axis`: ``log(sum(exp(x)))``.
 

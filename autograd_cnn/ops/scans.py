@@ -220,6 +220,8 @@ def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """Estimates the derivative of a function from its values at points of a grid, along each of its axes.
 
+    The method ``t.gradient(x)`` is another thing: it differentiates `t` by `x`.
+
     Parameters
     ----------
     f : (...)
