@@ -23,7 +23,9 @@ from autograd_cnn.ops.losses import *
 from autograd_cnn.ops.normalization import *
 from autograd_cnn.ops.pooling import *
 from autograd_cnn.ops.reductions import *
+from autograd_cnn.ops.scans import *
 from autograd_cnn.ops.shapes import *
+from autograd_cnn.ops.statistics import *
 
 if TYPE_CHECKING:
     from autograd_cnn import data, interop, nn, optim, plots, training
@@ -44,7 +46,9 @@ __all__ += ops.losses.__all__
 __all__ += ops.normalization.__all__
 __all__ += ops.pooling.__all__
 __all__ += ops.reductions.__all__
+__all__ += ops.scans.__all__
 __all__ += ops.shapes.__all__
+__all__ += ops.statistics.__all__
 
 _ROOMS = ("data", "interop", "nn", "optim", "plots", "training")
 _LATER = {"Graph": "graph.trace", "trace": "graph.trace", "profile": "profiler"}

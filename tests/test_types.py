@@ -55,7 +55,7 @@ t.detach()  #: Tensor
 t.data  #: ndarray
 t.shape  #: tuple[int, ...]
 t.backward()  #: None
-t.sum(axes=0)  #: error
+t.argmax(axes=0)  #: error
 
 # Operations
 ag.abs(t)  #: Tensor
@@ -81,6 +81,8 @@ ag.conv2d_weight_gradient(t, t, (3, 3, 1, 1))  #: Tensor
 ag.conv_transpose2d(t, t, output_padding=1)  #: Tensor
 ag.cos(t)  #: Tensor
 ag.cross_entropy(t, a, label_smoothing=0.1)  #: Tensor
+ag.cumprod(t)  #: Tensor
+ag.cumsum(t, 1)  #: Tensor
 ag.divide(1, t)  #: Tensor
 ag.dropout(t, 0.5, np.random.default_rng(0))  #: Tensor
 ag.einsum("ij,ij->", t, t)  #: Tensor
@@ -113,6 +115,7 @@ ag.negative(t)  #: Tensor
 ag.normal_cdf(t)  #: Tensor
 ag.pad(t, ((1, 0), (2, 1)))  #: Tensor
 ag.power(2, t)  #: Tensor
+ag.prod(t, axis=1, initial=2.0)  #: Tensor
 ag.relu(t)  #: Tensor
 ag.relu_gradient(t, t)  #: Tensor
 ag.reshape(t, (3, 2))  #: Tensor

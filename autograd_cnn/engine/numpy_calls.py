@@ -32,6 +32,11 @@ _METHODS = {
     ("multiply", "accumulate"): "cumprod",
     ("maximum", "reduce"): "max",
     ("minimum", "reduce"): "min",
+    ("fmax", "reduce"): "nanmax",
+    ("fmin", "reduce"): "nanmin",
+    ("maximum", "accumulate"): "cummax",
+    ("minimum", "accumulate"): "cummin",
+    ("logaddexp", "reduce"): "logsumexp",
 }
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 

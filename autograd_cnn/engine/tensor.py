@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -470,29 +470,29 @@ class Tensor:
         self._in_place(other, "/=")
         return operations["divide"](self, other)
 
-    # NumPy's methods. The operation checks `options`; type checkers refuse them.
+    # NumPy's methods. `options` are further parameters of the operation, such as `where`.
 
-    def sum(self, axis: Any = None, keepdims: bool = False, **options: NoReturn) -> Tensor:
+    def sum(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the sum over `axis`."""
         return operations["sum"](self, axis, keepdims, **options)
 
-    def mean(self, axis: Any = None, keepdims: bool = False, **options: NoReturn) -> Tensor:
+    def mean(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the mean over `axis`."""
         return operations["mean"](self, axis, keepdims, **options)
 
-    def max(self, axis: Any = None, keepdims: bool = False, **options: NoReturn) -> Tensor:
+    def max(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the maximum over `axis`."""
         return operations["max"](self, axis, keepdims, **options)
 
-    def min(self, axis: Any = None, keepdims: bool = False, **options: NoReturn) -> Tensor:
+    def min(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the minimum over `axis`."""
         return operations["min"](self, axis, keepdims, **options)
 
-    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False, **options: NoReturn) -> Tensor:
+    def var(self, axis: Any = None, ddof: float = 0, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the variance over `axis`: the sum of squares divided by count - `ddof`."""
         return operations["var"](self, axis, ddof, keepdims, **options)
 
-    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False, **options: NoReturn) -> Tensor:
+    def std(self, axis: Any = None, ddof: float = 0, keepdims: bool = False, **options: Any) -> Tensor:
         """Return the standard deviation over `axis`."""
         return operations["std"](self, axis, ddof, keepdims, **options)
 

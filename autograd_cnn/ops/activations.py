@@ -172,7 +172,7 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     with np.errstate(invalid="ignore"):
         if _in_rows(x.shape, x.dtype, axis):
             return rows.softmax(x)
-        e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+        e = np.exp(x - (np.max(x, axis=axis, keepdims=True) if np.size(x) else 0))
         return e / np.sum(e, axis=axis, keepdims=True)
 
 
@@ -191,10 +191,10 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
 
     It is exact and without warnings at ``|x| = 1000``.
     """
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         if _in_rows(x.shape, x.dtype, axis):
             return rows.log_softmax(x)
-        shifted = x - np.max(x, axis=axis, keepdims=True)
+        shifted = x - (np.max(x, axis=axis, keepdims=True) if np.size(x) else 0)
         return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 

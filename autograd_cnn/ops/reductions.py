@@ -1,51 +1,79 @@
-"""Sums, means and other reductions over axes, with NumPy's parameters: ``(x, axis=None, keepdims=False)``."""
+"""Sums, means and other reductions over axes, with NumPy's parameters after ours: ``(x, axis=None, keepdims=False)``.
+
+`where` leaves elements out: they receive a gradient of exactly 0, whatever their value. `dtype` converts the elements
+first, and the walk converts the gradient back. `initial` is a constant.
+"""
 
 from __future__ import annotations
 
-import builtins
 import math
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.primitive import Primitive, primitive
+from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import elementwise
 from autograd_cnn.kernels.tiles import SMALL
-from autograd_cnn.ops.arithmetic import exp, sqrt, where
-from autograd_cnn.ops.shapes import Axis, broadcast_to, reshape
+from autograd_cnn.ops.arithmetic import exp
+from autograd_cnn.ops.scans import axes_of, cast, cumulative_prod, in_dtype_of, kept, masked
+from autograd_cnn.ops.shapes import Axis, broadcast_to, flip, reshape, transpose
 
-__all__ = ["logsumexp", "max", "mean", "min", "std", "sum", "var"]
-
-
-def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """Returns `axis` as a tuple of non-negative axes."""
-    if axis is None:
-        return tuple(range(ndim))
-    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+__all__ = [
+    "logsumexp", "max", "mean", "min", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar", "prod",
+    "ptp", "std", "sum", "var",
+]  # fmt: skip
 
 
-def _kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
-    """Returns `shape` with 1 for each axis in `axis`."""
-    axes = _axes(axis, len(shape))
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+def together(x: Any, axis: Any) -> Any:
+    """Joins the axes in `axis` into a last one."""
+    axes = axes_of(axis, len(x.shape))
+    others = tuple(i for i in range(len(x.shape)) if i not in axes)
+    return reshape(transpose(x, (*others, *axes)), (*(x.shape[i] for i in others), _count(x.shape, axis)))
 
 
-def spread(g: Any, shape: tuple[int, ...], axis: Axis = None, keepdims: bool = False) -> Any:
+def _apart(rows: Any, shape: tuple[int, ...], axis: Any) -> Any:
+    """Undoes `together`."""
+    axes = axes_of(axis, len(shape))
+    order = (*(i for i in range(len(shape)) if i not in axes), *axes)
+    return transpose(reshape(rows, tuple(shape[i] for i in order)), np.argsort(order).tolist())
+
+
+def spread(g: Any, shape: tuple[int, ...], axis: Axis = None, keepdims: bool = False, mask: Any = True) -> Any:
     """Repeats `g` along the axes that a reduction of `shape` removed: the adjoint of `sum`."""
-    return broadcast_to(g if keepdims or axis is None else reshape(g, _kept(shape, axis)), shape)
+    return masked(broadcast_to(g if keepdims or axis is None else reshape(g, kept(shape, axis)), shape), mask)
 
 
-def _count(shape: tuple[int, ...], axis: Axis) -> int:
-    return math.prod(shape[a] for a in _axes(axis, len(shape)))
+def _count(shape: tuple[int, ...], axis: Axis, keepdims: bool = False, mask: Any = True) -> Any:
+    if mask is not True:
+        return np.sum(np.broadcast_to(mask, shape), axis=axis, keepdims=keepdims)
+    return math.prod(shape[a] for a in axes_of(axis, len(shape)))
 
 
-def _examples(rng: np.random.Generator) -> list[Any]:
-    x = rng.normal(size=(2, 3, 4))
-    return [(x,), ((x, 1), {}), ((x, (0, -1)), {"keepdims": True})]
+def _given(**options: Any) -> dict[str, Any]:
+    """Returns the options of one of NumPy's reductions that are not at their defaults."""
+    return {name: value for name, value in options.items() if value is not None and value is not True}
 
 
-@primitive(examples=_examples)
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def _examples(**initial: float) -> Callable[[np.random.Generator], list[Any]]:
+    def made(rng: np.random.Generator) -> list[Any]:
+        x, some = rng.normal(size=(2, 3, 4)), rng.random((2, 3, 1)) < 0.7
+        return [(x,), ((x, 1), {}), ((x, (0, -1)), {"keepdims": True}), ((x, 1), {"where": some, **initial})]
+
+    return made
+
+
+def _per(g: Any, count: Any, least: int) -> Any:
+    """Divides `g` by the count, or by `least` if that is more, in the dtype of `g`."""
+    return g / np.maximum(count, least).astype(g.dtype)
+
+
+@primitive(examples=_examples(initial=0.3))
+def sum(
+    x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, initial: Any = None, where: Any = True
+) -> Any:
     """Adds up the numbers along `axis`, or all of them.
 
     The sum of no numbers is 0.
@@ -57,129 +85,184 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> ag.sum(x, axis=0)
     Tensor([4., 6.], float64, from sum)
     """
-    large = np.size(x) >= SMALL and x.dtype.char in "fd"
-    if large and not keepdims and _axes(axis, x.ndim) == tuple(range(x.ndim - 1)):
+    x, options = cast(x, dtype), _given(initial=initial, where=where)
+    large = np.size(x) >= SMALL and x.dtype.char in "fd" and not options
+    if large and not keepdims and axes_of(axis, x.ndim) == tuple(range(x.ndim - 1)):
         return elementwise.sum_rows(x)
-    return np.sum(x, axis=axis, keepdims=keepdims)
+    return np.sum(x, axis=axis, keepdims=keepdims, **options)
 
 
-sum.vjp(x=lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims))
+sum.vjp(x=lambda g, x_shape, axis, keepdims, where: spread(g, x_shape, axis, keepdims, where))
 
 
-@primitive(examples=_examples)
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+@primitive(examples=_examples(initial=0.3))
+def prod(
+    x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, initial: Any = None, where: Any = True
+) -> Any:
+    """Multiplies the numbers along `axis`, or all of them.
+
+    The product of no numbers is 1. The gradient is the product of all other numbers, also beside zeros.
+    """
+    return np.prod(cast(x, dtype), axis=axis, keepdims=keepdims, **_given(initial=initial, where=where))
+
+
+def _others(x: Any, axis: Axis, initial: Any, mask: Any) -> Any:
+    """Returns for each element the product of all others: of those before it, and of those behind it."""
+
+    def before(rows: Any) -> Any:
+        return cumulative_prod(rows, axis=-1, include_initial=True)[..., :-1]
+
+    rows = together(masked(x, mask, 1), axis)
+    product = before(rows) * flip(before(flip(rows, -1)), -1)
+    return _apart(product if initial is None else product * initial, x.shape, axis)
+
+
+prod.vjp(
+    x=lambda g, x, axis, keepdims, initial, where: (
+        spread(g, x.shape, axis, keepdims, where) * _others(in_dtype_of(g, x), axis, initial, where)
+    )
+)
+
+
+@primitive(examples=_examples())
+def mean(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, where: Any = True) -> Any:
     """Takes the mean of the numbers along `axis`, or of all of them.
 
     The mean of no numbers is NaN.
     """
-    return np.mean(x, axis=axis, keepdims=keepdims)
+    return np.mean(cast(x, dtype), axis=axis, keepdims=keepdims, **_given(where=where))
 
 
 mean.vjp(
-    x=lambda g, x_shape, axis, keepdims: spread(g / builtins.max(_count(x_shape, axis), 1), x_shape, axis, keepdims)
+    x=lambda g, x_shape, axis, keepdims, where: spread(
+        _per(g, _count(x_shape, axis, keepdims, where), 1), x_shape, axis, keepdims, where
+    )
 )
 
 
-def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any) -> Any:
+def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any, initial: Any, mask: Any) -> Any:
     """Returns 1 / (number of ties) at the extreme elements, 0 elsewhere, and NaN where the extreme is NaN."""
-    ties = x == extreme
-    return (ties / ties.sum(axis=axis, keepdims=True)).astype(dtype)
+    ties = np.logical_and(x == extreme, mask)
+    shares = ties / (ties.sum(axis=axis, keepdims=True) + (extreme == initial))
+    return masked(shares.astype(dtype), mask)
 
 
-@primitive(examples=_examples)
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+@primitive(examples=_examples(initial=0.3))
+def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the largest number along `axis`, or of all.
 
-    The result is NaN if one of the numbers is. Ties share the gradient evenly.
+    The result is NaN if one of the numbers is. Ties share the gradient evenly, also with `initial`.
 
     Raises
     ------
     ValueError
         If there are no numbers.
     """
-    return np.max(x, axis=axis, keepdims=keepdims)
+    return np.max(x, axis=axis, keepdims=keepdims, **_given(initial=initial, where=where))
 
 
-@primitive(examples=_examples)
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+@primitive(examples=_examples(initial=0.3))
+def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the smallest number along `axis`, or of all.
 
-    The result is NaN if one of the numbers is. Ties share the gradient evenly.
+    The result is NaN if one of the numbers is. Ties share the gradient evenly, also with `initial`.
 
     Raises
     ------
     ValueError
         If there are no numbers.
     """
-    return np.min(x, axis=axis, keepdims=keepdims)
+    return np.min(x, axis=axis, keepdims=keepdims, **_given(initial=initial, where=where))
 
 
 for _extreme in (max, min):
     _extreme.vjp(
-        x=lambda g, x, out, axis, keepdims: (
-            spread(g, x.shape, axis, keepdims) * _tied(x, spread(out, x.shape, axis, keepdims), axis, g.dtype)
+        x=lambda g, x, out, axis, keepdims, initial, where: (
+            spread(g, x.shape, axis, keepdims, where)
+            * _tied(x, spread(out, x.shape, axis, keepdims), axis, g.dtype, initial, where)
         )
     )
 
 
-def _shifted(x: Any, axis: Axis) -> Any:
-    """Subtracts the first element along `axis`, so that the variance of equal numbers is exactly 0."""
-    axes = _axes(axis, len(x.shape))
+def _shifted(x: Any, axis: Axis, mask: Any) -> Any:
+    """Subtracts one of the numbers along `axis`, so that the variance of equal numbers is exactly 0."""
+    if mask is not True:
+        return x - max(1.0 * x, axis, True, -np.inf, mask)
+    axes = axes_of(axis, len(x.shape))
     return x - x[tuple(slice(1) if i in axes else slice(None) for i in range(len(x.shape)))]
 
 
-def _centred(x: Any, axis: Axis) -> Any:
-    x = _shifted(x, axis)
-    return x - mean(x, axis, keepdims=True)
+def _centred(x: Any, axis: Axis, mask: Any, centre: Any) -> Any:
+    if centre is None:
+        x = _shifted(x, axis, mask)
+        centre = mean(x, axis, True, None, mask)
+    return masked(x - centre, mask)
 
 
-def _freedom(shape: tuple[int, ...], axis: Axis, ddof: int) -> float:
-    """Returns 1 / (count - ddof), or inf if count equals ddof."""
-    return float(np.divide(1.0, _count(shape, axis) - ddof))
+def _moment(
+    f: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, dtype: Any, mask: Any, centre: Any, correction: Any
+) -> Any:
+    """Computes `f`, which is NumPy's var or std."""
+    x = np.asarray(cast(x, dtype))
+    x = _shifted(x, axis, mask) if centre is None else x
+    return f(x, axis=axis, ddof=ddof, keepdims=keepdims, **_given(where=mask, mean=centre, correction=correction))
 
 
-@primitive(examples=_examples)
-def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+@primitive(examples=_examples())
+def var(
+    x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, dtype: Any = None, where: Any = True,
+    mean: Any = None, correction: float | None = None,
+) -> Any:  # fmt: skip
     """Measures the spread along `axis`: the mean square of the distances from the mean.
 
-    The sum of squares is divided by count - `ddof`. The gradient is 0 where all numbers are equal.
+    The sum of squares is divided by count - `ddof`, but at least 0; `correction` is another name of `ddof`. A `mean`
+    that is known already is taken as it is. The gradient is 0 where all numbers are equal.
     """
-    return np.var(_shifted(x, axis), axis=axis, ddof=ddof, keepdims=keepdims)
+    return _moment(np.var, x, axis, ddof, keepdims, dtype, where, mean, correction)
 
 
-var.vjp(
-    x=lambda g, x, axis, ddof, keepdims: (
-        spread(g, x.shape, axis, keepdims) * _centred(x, axis) * (2 * _freedom(x.shape, axis, ddof))
-    )
-)
+def _var_rule(
+    g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any
+) -> tuple[Any, Any]:
+    """gx = g * 2 * (x - mean) / (count - ddof), and the opposite for a given mean."""
+    lost = ddof if correction is None else correction
+    weight = _per(g, _count(x.shape, axis, keepdims, where) - lost, 0) * 2
+    gx = spread(weight, x.shape, axis, keepdims, where) * _centred(in_dtype_of(g, x), axis, where, mean)
+    return gx, -gx
 
 
-@primitive(examples=_examples)
-def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """Measures the spread along `axis`: the square root of `var`.
+@primitive(examples=_examples())
+def std(
+    x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, dtype: Any = None, where: Any = True,
+    mean: Any = None, correction: float | None = None,
+) -> Any:  # fmt: skip
+    """Measures the spread along `axis`: the square root of `var`, with its parameters.
 
     The gradient is 0 where all numbers are equal.
     """
-    return np.std(_shifted(x, axis), axis=axis, ddof=ddof, keepdims=keepdims)
+    return _moment(np.std, x, axis, ddof, keepdims, dtype, where, mean, correction)
 
 
-def _std_slope(x: Any, axis: Axis, ddof: int) -> Any:
-    centred = _centred(x, axis)
-    variance = sum(centred * centred, axis, keepdims=True) * _freedom(x.shape, axis, ddof)
-    flat = variance == 0
-    return where(flat, 0, centred * _freedom(x.shape, axis, ddof) / sqrt(where(flat, 1, variance)))
+def _std_rule(
+    g: Any, x: Any, out: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any
+) -> tuple[Any, Any]:
+    """The rule of the root, then that of `var`."""
+    spreads = out != 0
+    halved = masked(g, spreads) / (2 * masked(out, spreads, 1))
+    return _var_rule(halved, x, axis, ddof, keepdims, where, mean, correction)
 
 
-std.vjp(x=lambda g, x, axis, ddof, keepdims: spread(g, x.shape, axis, keepdims) * _std_slope(x, axis, ddof))
+var.vjp(x=_var_rule, mean=_var_rule)
+std.vjp(x=_std_rule, mean=_std_rule)
 
 
-@primitive(examples=_examples)
+@primitive(examples=lambda rng: _examples()(rng)[:3])
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Computes a smooth maximum over `axis`: ``log(sum(exp(x)))``.
 
-    It is exact at ``|x| = 1000``. A -inf among finite numbers adds nothing.
+    It is exact at ``|x| = 1000``. A -inf among finite numbers adds nothing. It is -inf for no numbers.
     """
-    top = np.max(x, axis=axis, keepdims=True)
+    top = np.max(x, axis=axis, keepdims=True) if np.size(x) else x.dtype.type(0)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
         out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
@@ -193,3 +276,30 @@ def _shares(x: Any, out: Any, axis: Axis, keepdims: bool) -> Any:
 
 
 logsumexp.vjp(x=lambda g, x, out, axis, keepdims: spread(g, x.shape, axis, keepdims) * _shares(x, out, axis, keepdims))
+
+
+def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Takes the largest number less the smallest, along `axis` or of all."""
+    return max(x, axis, keepdims) - min(x, axis, keepdims)
+
+
+def _without_nan(reduction: Primitive[...], fill: float | None = None) -> Callable[..., Any]:
+    """Makes NumPy's version of a reduction that ignores NaN. All NaN give NaN, except for a sum and a product."""
+
+    @wraps(reduction.raw)
+    def f(x: Any, axis: Any = None, *args: Any, where: Any = True, **options: Any) -> Any:
+        nan = np.isnan(x)
+        if fill is None:
+            return reduction(x, axis, *args, where=np.logical_and(~nan, where), **options)
+        found = ~nan | np.all(nan, axis, keepdims=True)
+        return reduction(masked(x, found, fill), axis, *args, where=where, **options)
+
+    f.__name__ = f.__qualname__ = f"nan{reduction.name}"
+    f.__doc__ = f"Ignores NaN, and else does what `{reduction.name}` does, with the same parameters."
+    return f
+
+
+nansum, nanprod, nanmean, nanvar, nanstd = (_without_nan(f) for f in (sum, prod, mean, var, std))
+nanmax, nanmin = _without_nan(max, -np.inf), _without_nan(min, np.inf)
+
+enrol(globals())

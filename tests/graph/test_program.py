@@ -405,6 +405,13 @@ def test_values_computed_before_the_trace(w):
     assert same(value, loss.data) and same(gradients["u"], u.grad) and same(gradients["b"], b.grad)
 
 
+def test_the_arrays_of_an_index_may_be_missing(w):
+    """The tape keeps no array of an index by name, and `exp` keeps its result: the next line has all but the index."""
+    loss = ag.sum(ag.exp(w("u", 3, 4))[np.array([0, 1]), np.array([1, 0])])
+    program = loss.graph().program()
+    assert "exp[index, index_2]" in program.source
+
+
 def test_layouts_are_kept(w, rng):
     x, y = rng.normal(size=(7, 65))[:, ::2], np.asfortranarray(rng.normal(size=(7, 33)))
     shifted = rng.normal(size=(33, 5))[::-1]

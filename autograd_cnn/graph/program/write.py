@@ -146,7 +146,8 @@ class Author(Namespace):
             raise ValueError(f"program: {clip(op.name)} keeps no operations. ag.trace(f, ...) runs it and records them")
         targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts if op.call.steps)]
         text = tidy(self.call(op))
-        if all(self.name(self.graph.values[v]) in self.scope for _, v in op.inputs):
+        parts = [p for a in op.call.arguments for p in (a if isinstance(a, tuple) else (a,))]  # of an index too
+        if all(self.name(p.value) in self.scope for p in parts if isinstance(p, Use)):
             run = self.compiled([text])
             for target, array in zip(targets, run() if targets[1:] else [run()], strict=True):
                 self.scope[target] = _frozen(array)

@@ -1,0 +1,267 @@
+"""Running sums, products and extremes along an axis, and differences between neighbours.
+
+Rules of scans are scans in the opposite direction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import enrol
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.ops.arithmetic import astype, where
+from autograd_cnn.ops.shapes import broadcast_to, concatenate, flip, reshape
+
+__all__ = [
+    "cummax", "cummin", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",
+    "nancumprod", "nancumsum", "trapezoid",
+]  # fmt: skip
+
+
+def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Returns `axis` as a tuple of non-negative axes; NumPy ignores the axis of a 0-d array."""
+    if axis is None or ndim == 0:
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+
+
+def kept(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
+    """Returns `shape` with 1 for each axis in `axis`."""
+    axes = axes_of(axis, len(shape))
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """Converts a plain array to `dtype`, if that is given; floats only to floats."""
+    if dtype is not None and np.dtype(dtype).kind != "f" and np.asarray(x).dtype.kind == "f":
+        raise TypeError(f"dtype is {np.dtype(dtype)}, which has no derivative\nConvert the result: .data.astype(dtype)")
+    return x if dtype is None else np.asarray(x, dtype)
+
+
+def in_dtype_of(g: Any, x: Any) -> Any:
+    """Converts `x` to the dtype of `g`, in rules of operations that take `dtype`."""
+    return x if x.dtype == g.dtype else astype(x, g.dtype)
+
+
+def masked(x: Any, mask: Any, fill: float = 0) -> Any:
+    """Puts `fill` where `mask` does not hold."""
+    return x if mask is True else where(mask, x, fill)
+
+
+def operand(x: Any, beside: Any = None) -> Any:
+    """Returns lists and numbers as arrays, in the dtype that a Python number has `beside` an array."""
+    if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and (x.ndim or beside is None)):
+        return x
+    array = np.asarray(x)
+    return array if beside is None else array.astype(np.result_type(beside.dtype, array.dtype.type().item()))
+
+
+def cut(x: Any, axis: int, start: int | None, stop: int | None = None) -> Any:
+    """Takes ``start:stop`` of `axis`."""
+    return x[(slice(None),) * normalize_axis_index(axis, len(x.shape)) + (slice(start, stop),)]
+
+
+def along(x: Any, index: Any, axis: int) -> Any:
+    """Picks the elements at the integers `index` along `axis`, where `index` has an axis for each of `x`."""
+    grid = list(np.indices(index.shape, sparse=True))
+    grid[axis] = index
+    return x[tuple(grid)]
+
+
+def _examples(rng: np.random.Generator) -> list[Any]:
+    x = rng.normal(size=(2, 5))
+    return [(x,), (x, 1), (x, 0), (x * [1, 1, 0, 1, 0], -1)]
+
+
+@primitive(examples=_examples)
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Adds up the numbers along `axis`, and keeps every partial sum.
+
+    Without an axis, the array is flattened.
+    """
+    return np.cumsum(cast(x, dtype), axis)
+
+
+cumsum.vjp(x=lambda g, x_shape, axis: reshape(flip(cumsum(flip(g, axis or 0), axis or 0), axis or 0), x_shape))
+
+
+@primitive(examples=_examples)
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Multiplies the numbers along `axis`, and keeps every partial product.
+
+    Without an axis, the array is flattened. The gradient is right beside zeros: its rule divides by no number.
+    """
+    return np.cumprod(cast(x, dtype), axis)
+
+
+def _cumprod_rule(g: Any, x: Any, axis: int) -> Any:
+    """gx[i] = x[0] ... x[i-1] * s[i], where s[i] = g[i] + x[i+1] * s[i+1]
+
+    All s are computed in log2(n) steps: before each, s[i] has the terms of d elements of `g`, and the other factor of
+    s[i+d] is jump[i] = x[i+1] ... x[i+d].
+    """
+    n = x.shape[axis]
+    s, jump, d = g, cut(x, axis, 1), 1
+    while d < n:
+        s = concatenate([cut(s, axis, 0, n - d) + jump * cut(s, axis, d), cut(s, axis, n - d)], axis)
+        jump = cut(jump, axis, 0, max(n - 2 * d, 0)) * cut(jump, axis, d)
+        d *= 2
+    return cut(cumulative_prod(x, axis=axis, include_initial=True), axis, 0, n) * s
+
+
+cumprod.vjp(x=lambda g, x, axis: reshape(_cumprod_rule(g, reshape(in_dtype_of(g, x), g.shape), axis or 0), x.shape))
+
+
+def _with_ends(x: Any, start: Any, end: Any, axis: int) -> Any:
+    """Joins `start` and `end` to `x` along `axis`: each an array, a number, or None."""
+    given = [e if e is None else operand(e, x) for e in (start, end)]
+    ends = [broadcast_to(e, kept(x.shape, axis)) if e is not None and not e.ndim else e for e in given]
+    parts = [part for part in (ends[0], x, ends[1]) if part is not None]
+    return concatenate(parts, axis) if len(parts) > 1 else x
+
+
+def _started(x: Any, axis: int | None, initial: float | None) -> tuple[Any, int]:
+    x = operand(x)
+    if axis is None and x.ndim > 1:
+        raise ValueError(f"x is {x.ndim}-dimensional: axis is missing")
+    x, axis = (reshape(x, (-1,)), 0) if axis is None else (x, axis)
+    return _with_ends(x, initial, None, axis), axis
+
+
+def cumulative_sum(x: Any, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
+    """Adds up like `cumsum`, but flattens nothing; `include_initial` puts a 0 before the sums."""
+    return cumsum(*_started(x, axis, 0 if include_initial else None), dtype)
+
+
+def cumulative_prod(x: Any, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
+    """Multiplies like `cumprod`, but flattens nothing; `include_initial` puts a 1 before the products."""
+    return cumprod(*_started(x, axis, 1 if include_initial else None), dtype)
+
+
+def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Adds up like `cumsum`, with 0 in place of NaN."""
+    return cumsum(masked(x, ~np.isnan(x)), axis, dtype)
+
+
+def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Multiplies like `cumprod`, with 1 in place of NaN."""
+    return cumprod(masked(x, ~np.isnan(x), 1), axis, dtype)
+
+
+def _running(extreme: np.ufunc, x: Any, axis: int) -> Any:
+    """Picks the last of the elements so far that are the most extreme, or that are NaN."""
+    x = operand(x)
+    values = plain(x)
+    record = (values == extreme.accumulate(values, axis)) | np.isnan(values)
+    return along(x, np.maximum.accumulate(np.where(record, np.indices(x.shape, sparse=True)[axis], 0), axis), axis)
+
+
+def cummax(x: Any, axis: int = 0) -> Any:
+    """Takes the largest number so far: ``np.maximum.accumulate``.
+
+    The last one of ties receives the gradient.
+    """
+    return _running(np.maximum, x, axis)
+
+
+def cummin(x: Any, axis: int = 0) -> Any:
+    """Takes the smallest number so far: ``np.minimum.accumulate``.
+
+    The last one of ties receives the gradient.
+    """
+    return _running(np.minimum, x, axis)
+
+
+def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """Subtracts each number from the next one along `axis`, `n` times. `prepend` and `append` are joined before."""
+    x = operand(x)
+    if n < 0 or not x.ndim:
+        raise ValueError(f"n is {n}, x is {x.ndim}-dimensional\nWant n of 0 or more, and an axis")
+    x = _with_ends(x, prepend, append, axis)
+    for _ in range(n):
+        x = cut(x, axis, 1) - cut(x, axis, None, -1)
+    return x
+
+
+def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    """Subtracts each number of the flattened `x` from the next one, between `to_begin` and `to_end`."""
+    x = reshape(operand(x), (-1,))
+    return _with_ends(diff(x), to_begin, to_end, 0)
+
+
+def _as_column(h: Any, axis: int, ndim: int) -> Any:
+    """Shapes ``(n,)`` so that it broadcasts along `axis`."""
+    return reshape(h, (-1, *(1,) * (ndim - 1 - axis)))
+
+
+def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
+    """Averages the slopes to both neighbours, each weighted with the distance to the other neighbour."""
+    n = f.shape[axis]
+    if edge_order not in (1, 2) or n <= edge_order:
+        raise ValueError(f"axis {axis} has {n} points\nedge_order is 1 or 2, and wants more points than that")
+    if np.ndim(h):
+        h = diff(h)
+    h = _as_column(h * np.ones(n - 1, f.dtype), axis, f.ndim)
+    slopes = diff(f, axis=axis) / h
+    left, right = h[:-1], h[1:]
+    bend = diff(slopes, axis=axis) / (left + right)
+    first, last = cut(slopes, axis, 0, 1), cut(slopes, axis, -1)
+    if edge_order == 2:
+        first = first - cut(left * bend, axis, 0, 1)
+        last = last + cut(right * bend, axis, -1)
+    return concatenate([first, cut(slopes, axis, None, -1) + left * bend, last], axis)
+
+
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+    """Estimates the derivative of a function from its values at points of a grid, along each of its axes.
+
+    The method ``t.gradient(x)`` is another thing: it differentiates `t` by `x`.
+
+    Parameters
+    ----------
+    f : (...)
+    *varargs : float or (n,)
+        The distance of points for all axes, or for each axis its distance or the coordinates of its points.
+    axis : int or tuple of int, optional
+        Default: all.
+    edge_order : int
+        1 takes the slope to the one neighbour at the edges, 2 that of a parabola.
+
+    Returns
+    -------
+    (...), or a tuple of them
+        One for each axis.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are too few points, or not as many distances as axes.
+    """
+    f = operand(f)
+    f = f if f.dtype.kind == "f" else f.astype(float)
+    axes = normalize_axis_tuple(range(f.ndim) if axis is None else axis, f.ndim)
+    spacing = [operand(h, f) for h in varargs or (1.0,)]
+    if len(spacing) == 1 and not spacing[0].ndim:
+        spacing *= len(axes)
+    if len(spacing) != len(axes):
+        raise TypeError(f"{len(spacing)} distances for {len(axes)} axes")
+    slopes = tuple(_slope(f, h, a, edge_order) for h, a in zip(spacing, axes, strict=True))
+    return slopes[0] if len(slopes) == 1 else slopes
+
+
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """Integrates along `axis` by the trapezoidal rule, over points `x`, or over points at distance `dx`."""
+    y = operand(y)
+    means = (cut(y, axis, 1) + cut(y, axis, None, -1)) / 2
+    if x is not None:
+        x = operand(x, y)
+        dx = diff(x, axis=axis) if x.ndim > 1 else _as_column(diff(x), axis % y.ndim, y.ndim)
+    return (dx * means).sum(axis)
+
+
+enrol(globals())

@@ -1,0 +1,201 @@
+"""Edges of reductions, scans and statistics: ties, zeros, NaN, no numbers, 0-d arrays, dtypes, refusals."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+
+inf, nan = np.inf, np.nan
+
+
+def value_and_slope(f, x, dtype=float):
+    """f(x), and the gradient of the sum of f(x) * [1, 2, 3, ...]."""
+    x = Tensor(np.array(x, dtype), requires_grad=True)
+    out = f(x)
+    out.backward(np.arange(1, out.size + 1).reshape(out.shape))
+    assert out.dtype == x.grad.dtype == dtype
+    return out.data, x.grad
+
+
+# (function, x, value, gradient)
+ROWS = {
+    "sum of 0-d": (lambda x: np.sum(x, axis=0), 3, 3, 1),
+    "prod of 0-d": (lambda x: np.prod(x, axis=-1), 3, 3, 1),
+    "max of 0-d": (lambda x: np.max(x, axis=0, keepdims=True), 3, 3, 1),
+    "logsumexp of 0-d": (lambda x: ag.logsumexp(x, axis=0), 3, 3, 1),
+    "var of 0-d": (np.var, 3, 0, 0),
+    "cumsum of 0-d": (lambda x: np.cumsum(x, axis=-1), 3, [3], 1),
+    "cumprod of 0-d": (lambda x: np.cumprod(x, axis=0), 3, [3], 1),
+    "median of 0-d": (np.median, 3, 3, 1),
+    "logsumexp of nothing": (lambda x: ag.logsumexp(x, 1), np.ones((2, 0)), [-inf, -inf], np.ones((2, 0))),
+    "softmax of nothing": (lambda x: ag.softmax(x, 0), np.ones((0, 2)), np.ones((0, 2)), np.ones((0, 2))),
+    "log_softmax of nothing": (ag.log_softmax, np.ones((2, 0)), np.ones((2, 0)), np.ones((2, 0))),
+    "prod of nothing": (lambda x: np.prod(x, 0), np.ones((0, 2)), [1, 1], np.ones((0, 2))),
+    "median of nothing": (lambda x: np.median(x, 1), np.ones((2, 0)), [nan, nan], np.ones((2, 0))),
+    "cumprod of nothing": (np.cumprod, [], [], []),
+    "sort of nothing": (np.sort, [], [], []),
+    "prod, one zero": (np.prod, [2, 0, 3], 0, [0, 6, 0]),
+    "prod, two zeros": (np.prod, [0, 5, 0], 0, [0, 0, 0]),
+    "cumprod, two zeros": (np.cumprod, [2, 0, 3, 0, 5], [2, 0, 0, 0, 0], [1, 4 + 18, 0, 0, 0]),
+    "max and initial, tied": (lambda x: np.max(x, initial=3), [3, 1, 3], 3, [1 / 3, 0, 1 / 3]),
+    "max below initial": (lambda x: np.max(x, initial=4), [3, 1, 3], 4, [0, 0, 0]),
+    "max of some": (lambda x: np.max(x, initial=-9, where=np.array([1, 1, 0], bool)), [1, 2, nan], 2, [0, 1, 0]),
+    "sum of some": (lambda x: np.sum(x, where=[True, False]), [1, inf], 1, [1, 0]),
+    "var of some": (lambda x: np.var(x, where=[True, True, False]), [1, 3, nan], 1, [-1, 1, 0]),
+    "nanmax, ties": (np.nanmax, [3, nan, 3], 3, [0.5, 0, 0.5]),
+    "nanmax of NaN": (lambda x: np.nanmax(x, 1), [[nan, nan], [1, nan]], [nan, 1], [[nan, nan], [2, 0]]),
+    "nansum of NaN": (np.nansum, [nan, nan], 0, [0, 0]),
+    "nanstd of equal numbers": (np.nanstd, [0.1, 0.1, 0.1, nan], 0, [0, 0, 0, 0]),
+    "nanmedian of NaN": (lambda x: np.nanmedian(x, 1), [[nan, nan], [1, nan]], [nan, 1], [[0, 1], [2, 0]]),
+    "median with NaN": (np.median, [nan, 2, 1], nan, [1, 0, 0]),
+    "median, ties": (np.median, [2, 1, 2, 2], 2, [0.5, 0, 0.5, 0]),
+    "quantile beside inf": (lambda x: np.quantile(x, [0, 0.5]), [1, inf, 2], [1, 2], [1, 0, 2]),
+    "sort, ties": (np.sort, [2, 1, 2, 1], [1, 1, 2, 2], [3, 1, 4, 2]),
+    "sort with NaN": (np.sort, [nan, 1, 2, 1], [1, 1, 2, nan], [4, 1, 3, 2]),
+    "cummax, ties": (np.maximum.accumulate, [1, 3, 3, 2], [1, 3, 3, 3], [1, 2, 7, 0]),
+    "cummin with NaN": (np.minimum.accumulate, [1, nan, 0], [1, nan, nan], [1, 5, 0]),
+    "diff beside numbers": (lambda x: np.diff(x, prepend=0.5, append=np.float64(3)), [1, 2], [0.5, 1, 1], [-1, -1]),
+    "average with weights in a list": (lambda x: np.average(x, weights=[1.0, 3.0]), [1, 3], 2.5, [0.25, 0.75]),
+    "gradient at a distance": (lambda x: np.gradient(x, np.float64(0.5)), [1, 2, 4], [2, 3, 4], [-4, -4, 8]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("row", ROWS)
+def test_row(row, dtype):
+    f, x, value, slope = ROWS[row]
+    got, grad = value_and_slope(f, x, dtype)
+    tolerance = 1e-6 if dtype == np.float32 else 1e-14
+    np.testing.assert_allclose(got, np.array(value, dtype), rtol=tolerance, atol=0)
+    np.testing.assert_allclose(grad, np.array(slope, dtype), rtol=tolerance, atol=0)
+
+
+@pytest.mark.parametrize("x", [[2.0, 0.0, 3.0, -1.0], [0.0, 2.0, 0.0, 3.0], [0.0, 0.0, 0.0, 1.0]])
+def test_second_derivatives_beside_zeros(torch, x):
+    def of_torch(f):
+        return torch.autograd.functional.hessian(f, torch.tensor(x, dtype=torch.float64)).numpy()
+
+    weights = np.array([1.0, -2.0, 3.0, 0.5])
+    np.testing.assert_allclose(ag.hessian(ag.prod)(np.array(x)), of_torch(torch.prod), atol=1e-12)
+    np.testing.assert_allclose(
+        ag.hessian(lambda x: ag.sum(ag.cumprod(x) * weights))(np.array(x)),
+        of_torch(lambda x: (torch.cumprod(x, 0) * torch.tensor(weights)).sum()),
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["cummax", "cummin", "sort", "quantile", "nanmean", "nansum", "trapezoid", "cov", "diff"]
+)
+def test_agrees_with_pytorch_at_ties(torch, name, rng):
+    x = rng.integers(0, 4, (4, 9)).astype(float)
+    if name.startswith("nan"):
+        x[0, ::2] = nan
+    args = {"quantile": (0.35, 1), "cov": (), "diff": (2, 0), "trapezoid": ()}.get(name, (1,))
+    theirs = torch.tensor(x, requires_grad=True)
+    options = {"dim": 1, "stable": True} if name == "sort" else {}
+    out = getattr(torch, name)(theirs, *(() if options else args), **options)
+    out = out[0] if isinstance(out, tuple) else out
+    g = rng.normal(size=out.shape)
+    out.backward(torch.tensor(g))
+    value, back = ag.vjp(lambda x: getattr(ag, name)(x, *args), x)
+    np.testing.assert_allclose(value, out.detach().numpy(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(back(g)[0], theirs.grad.numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 9, 33])
+def test_the_rule_of_cumprod_at_every_length(torch, length, rng):
+    x, g = rng.normal(size=(2, length)), rng.normal(size=(2, length))
+    x[0, length // 2] = 0
+    theirs = torch.tensor(x, requires_grad=True)
+    torch.cumprod(theirs, 1).backward(torch.tensor(g))
+    _, back = ag.vjp(lambda x: ag.cumprod(x, 1), x)
+    np.testing.assert_allclose(back(g)[0], theirs.grad.numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_a_variance_without_freedom_grows_without_bound():
+    """NumPy divides by max(count - ddof, 0)."""
+    for options in ({"ddof": 3}, {"ddof": 5}, {"correction": 5}):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value, slope = value_and_slope(lambda x, o=options: np.var(x, **o), [1, 2, 4])
+        assert value == inf
+        np.testing.assert_array_equal(slope, [-inf, -inf, inf])
+
+
+def test_a_covariance_without_freedom_is_infinite():
+    with np.errstate(all="ignore"):
+        assert ag.cov(np.array([1.0, 2.0]), ddof=5) == inf
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f", [np.sum, np.prod, np.mean, np.var, np.std, np.cumsum, np.cumprod, np.nansum, np.nanvar])
+def test_dtype_converts_and_the_gradient_is_converted_back(f, dtype):
+    other = np.dtype(np.float64 if dtype == np.float32 else np.float32)
+    x = Tensor(np.array([1, 2, 0.5], dtype), requires_grad=True)
+    out = f(x, dtype=other)
+    assert out.dtype == other
+    out.backward(np.ones(out.shape))
+    assert x.grad.dtype == dtype
+    np.testing.assert_allclose(x.grad, ag.grad(lambda x: ag.sum(f(x)))(x.data.astype(float)), rtol=1e-6)
+
+
+def test_methods_take_the_same_keywords():
+    x = Tensor(np.array([1.0, 2.0, 4.0]), requires_grad=True)
+    some = np.array([True, True, False])
+    assert x.sum(initial=3, where=some).item() == 6
+    assert x.mean(where=some).item() == 1.5
+    assert x.max(initial=0, where=some).item() == 2
+    assert x.min(initial=0).item() == 0
+    assert x.var(correction=1, where=some).item() == 0.5
+    assert x.std(mean=np.array([2.0]), ddof=2).item() == np.sqrt(5)
+    assert x.prod(dtype=np.float32).dtype == np.float32
+    assert x.cumsum().tolist() == [1, 3, 7]
+    assert x.ptp().item() == 3
+
+
+def test_plain_numbers_and_lists_give_plain_results():
+    for f in (np.sum, np.prod, np.var, np.nanmax, np.median, np.cumprod, np.sort, np.diff, np.average, np.gradient):
+        ours = getattr(ag, f.__name__)([1, 2, 4])
+        assert not isinstance(ours, Tensor)
+        np.testing.assert_allclose(ours, f([1, 2, 4]))
+        if f not in (np.sort, np.diff, np.gradient):
+            np.testing.assert_array_equal(getattr(ag, f.__name__)(3.0), f(3.0))
+    np.testing.assert_allclose(ag.nanvar([1, 2, 4]), np.var([1, 2, 4]))
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (lambda t: np.sum(t, axis=5), "axis 5 is out of bounds"),
+        (lambda t: np.diff(t, axis=5), "axis 5 is out of bounds"),
+        (lambda t: np.median(t, axis=5), "axis 5 is out of bounds"),
+        (lambda t: np.sum(t, axis=[0, 1]), "'list' object"),
+        (lambda t: np.sum(t, dtype=int), "dtype is int64, which has no derivative"),
+        (lambda t: np.cumprod(t, dtype=complex), "dtype is complex128, which has no derivative"),
+        (lambda t: np.sum(t, out=np.zeros(())), "with out= is not recorded"),
+        (lambda t: np.sum(t, initial=t[0, 0]), "no rule for initial"),
+        (lambda t: np.max(t, where=t > 0), "initial"),
+        (lambda t: np.var(t, ddof=1, correction=2), "simultaneously"),
+        (lambda t: np.quantile(t, t[0, 0]), "would leave the graph"),
+        (lambda t: np.quantile(t, 1.5), "range"),
+        (lambda t: np.quantile(t, 0.5, weights=t, method="inverted_cdf"), "with weights= is not recorded"),
+        (lambda t: np.average(t, weights=[1.0, 2.0]), r"weights are \(2,\)"),
+        (lambda t: np.cumulative_sum(t), "x is 2-dimensional: axis is missing"),
+        (lambda t: np.diff(t, -1), "n is -1"),
+        (lambda t: np.gradient(t, edge_order=2), "axis 0 has 2 points"),
+        (lambda t: np.gradient(t, 1, 2, 3), "3 distances for 2 axes"),
+        (lambda t: np.nanmax(t[:0]), "zero-size array"),
+    ],
+)
+def test_a_wrong_call_is_refused(program, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        program(Tensor(np.ones((2, 3)), requires_grad=True))
+
+
+def test_weights_that_cancel_are_refused():
+    with pytest.raises(ZeroDivisionError, match="weights add up to 0"):
+        ag.average(Tensor([1.0, 2.0], requires_grad=True), weights=[1, -1])
