@@ -16,7 +16,9 @@ from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 
 PRIMITIVES = {
-    name: p for name, p in registry.items() if isinstance(p, Primitive) and p.__module__.startswith("autograd_cnn.")
+    name: p
+    for name, p in registry.items()
+    if isinstance(p, Primitive) and p.__module__.startswith("autograd_cnn.") and p.name == name
 }
 every_primitive = pytest.mark.parametrize("name", PRIMITIVES)
 
@@ -257,7 +259,7 @@ def inputs_of_numbers():
     for name, primitive in PRIMITIVES.items():
         args, options = examples_of(primitive, np.random.default_rng(0))[0]
         numbers = all(isinstance(a, float) or getattr(a, "shape", None) == (2, 3) for a in args) and not options
-        if numbers and name not in ("astype", "bce"):
+        if numbers and name not in ("arccosh", "astype", "bce"):
             yield from ((name, i) for i, p in enumerate(primitive.parameters[: len(args)]) if p in primitive.rules)
 
 
