@@ -32,6 +32,7 @@ _CONSTANT = frozenset(
     "tril_indices_from triu_indices_from einsum_path may_share_memory shares_memory array_repr array_str array2string "
     "save savez savez_compressed savetxt".split()
 )
+_LOST = {"full_like": "fill_value", **dict.fromkeys(["histogram", "histogram2d", "histogramdd"], "weights")}
 _COMPLEX = frozenset("angle linalg.eig linalg.eigvals roots sort_complex".split())
 _METHODS = {
     ("add", "reduce"): "sum",
@@ -63,7 +64,8 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
     """Implement ``Tensor.__array_function__``."""
     name = f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
     key = _OTHER_NAMES.get(name, name)
-    if key in _CONSTANT and plain(options.get("weights")) is options.get("weights"):  # a histogram has their gradient
+    given = signature(function).bind(*args, **options).arguments if key in _LOST else {}
+    if key in _CONSTANT and not isinstance(given.get(_LOST.get(key, "")), type(self)):
         return function(*plain(args), **plain(options))
     if key not in registry or not function.__module__.startswith("numpy"):
         raise TypeError(_no_rule(name))

@@ -25,6 +25,8 @@ def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) 
     common = np.result_type(*floats) if floats else None
     for p in ports:
         value = values[p]
+        if isinstance(value, complex) or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "c"):
+            raise TypeError("complex numbers are not supported\nKeep the real and the imaginary part in two Tensors")
         if isinstance(value, list):
             value = values[p] = np.asarray(value)
             if common and value.dtype.kind == "f":

@@ -287,7 +287,7 @@ where.vjp(
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """Limits every number to at least `min` and at most `max`. Where `min` exceeds `max`, the result is `max`.
 
-    The gradient goes to `x` inside and on the bounds, outside to the bound, and at NaN nowhere.
+    Inside and on the bounds `x` receives the gradient, outside the bound does. A NaN in any of them passes none on.
     """
     if not isinstance(x, np.ndarray):  # NumPy would make a number float64
         x = np.asarray(x, np.result_type(*(v for v in (x, min, max) if v is not None)))
@@ -302,7 +302,7 @@ def _under(x: Any, bound: Any) -> Any:
 clip.vjp(
     x=lambda g, x, min, max: g * np.logical_and(_under(x, max), _under(x, None) if min is None else x >= min),
     min=lambda g, x, min, max: g * np.logical_and(x < min, _under(min, max)),
-    max=lambda g, x, min, max: g * np.greater(x if min is None else maximum(x, min), max),
+    max=lambda g, x, min, max: g * ((x if min is None else maximum(x, min)) > max),
 )
 
 
