@@ -70,7 +70,7 @@ DIFFERENT = {  # where our conventions are not PyTorch's
     "hypot": lambda x, y: (x == 0) & (y == 0),
     "fmax": lambda x, y: (x == y) | (np.isnan(x) & np.isnan(y)),  # we share
     "fmin": lambda x, y: (x == y) | (np.isnan(x) & np.isnan(y)),
-    "clip": lambda x, low, high: (x < low) & (low == high),  # there PyTorch loses the gradient
+    "clip": lambda x, low, high: ((x < low) & (low == high)) | np.isnan(x) | np.isnan(low),
     "copysign": lambda x, y: ~np.isfinite(x),
     "fmod": lambda x, y: np.isnan(np.fmod(x, y)),
     "arccosh": lambda x: x < 1,

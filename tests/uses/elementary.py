@@ -39,7 +39,7 @@ USES = [
     use("linspace", lambda a, b: np.linspace(a, b, 5), X, Y[0]),
     use("linspace", lambda b: np.linspace(1, b, num=4, endpoint=False), np.array(3.0)),
     use("logspace", lambda a, b: np.logspace(a, b, 4), X[0], Y[0]),
-    use("logspace", lambda b: np.logspace(0, 2, 4, base=b), np.array(3.0)),
+    use("logspace", lambda a: np.logspace(a, 2, 4, base=3), np.array(1.0)),
     use("geomspace", lambda a, b: np.geomspace(a, b, 4), POSITIVE, POSITIVE[::-1] * 3),
     use("geomspace", lambda b: np.geomspace(-1, b, 4, endpoint=False), np.array(-8.0)),
     use("unwrap", np.unwrap, np.array([0.0, 2.0, 5.5, -1.0, 9.0])),
