@@ -28,7 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, **rules: Any) -> Primitive[...]:
+def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, symbol: str = "", **rules: Any) -> Primitive[...]:
     """Makes a primitive of NumPy's function; the numbers of its examples are between `low` and `high`."""
 
     def one(x: Any) -> Any:
@@ -41,7 +41,7 @@ def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, **rules: Any)
         return [tuple(rng.uniform(low, high, (inputs, 2, 3)))]
 
     inputs = getattr(ufunc, "nin", 1)
-    made = primitive(name=ufunc.__name__, examples=examples)(two if inputs == 2 else one)
+    made = primitive(name=ufunc.__name__, examples=examples, symbol=symbol)(two if inputs == 2 else one)
     made.__name__, made.__doc__ = made.name, doc
     made.vjp(**rules)
     return made
@@ -54,7 +54,8 @@ def _ratio(x: Any, y: Any) -> Any:
 
 def _turn(side: Any, x: Any, y: Any) -> Any:
     """Computes ``side / (x**2 + y**2)`` without overflow, but 0 at the origin."""
-    return _ratio(_ratio(side, np.hypot(x, y)), np.hypot(x, y))
+    h = np.hypot(x, y)
+    return _ratio(_ratio(side, h), h)
 
 
 def _sinc_slope(x: Any, out: Any) -> Any:
@@ -111,7 +112,7 @@ fmin = _ufunc(np.fmin, "Takes the smaller of `x` and `y`, or the one that is a n
 copysign = _ufunc(np.copysign, "Gives `x` the sign of `y`.\n\n"
                   "The gradient of `x` is 0 where `x` is 0 or NaN, that of `y` is 0 everywhere.",
                   x=lambda g, x, out: g * (sign_of(x) * sign_of(out)), y=lambda g: where(False, g, 0))
-remainder = _ufunc(np.remainder, "Computes ``x % y``, the remainder with the sign of `y`.", 0.5,
+remainder = _ufunc(np.remainder, "Computes ``x % y``, the remainder with the sign of `y`.", 0.5, symbol="%",
                    x=lambda g: g, y=lambda g, x, y: through(g, -np.floor_divide(x, y)))
 fmod = _ufunc(np.fmod, "Computes the remainder of ``x / y`` with the sign of `x`.", 0.5,
               x=lambda g: g, y=lambda g, x, y, out: through(g, -np.rint((x - out) / y)))
@@ -129,7 +130,8 @@ ldexp.vjp(x=lambda g, y: ldexp(g, y))
 
 def float_power(x: Any, y: Any) -> Any:
     """Raises `x` to the power `y` as floats, without converting float32 to float64."""
-    return power(multiply(x, 1.0), y)
+    whole = "f" not in (np.asarray(plain(x)).dtype.kind, np.asarray(plain(y)).dtype.kind)
+    return power(multiply(x, 1.0) if whole else x, y)
 
 
 def divmod(x: Any, y: Any) -> tuple[Any, Any]:
@@ -149,7 +151,7 @@ def frexp(x: Any) -> tuple[Any, Any]:
     return ldexp(x, -exponent), exponent
 
 
-# Choices
+# Choices, interpolation, spacing
 
 
 def nan_to_num(x: Any, *, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
@@ -184,7 +186,7 @@ def _wrapped(points: Any, period: float) -> Any:
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: float | None = None) -> Any:
     """Interpolates linearly between the points (`xp`, `fp`), with gradients for all three.
 
-    At a point the slope is that to its right. Outside, the gradient of `x` is 0.
+    At a point the slope is that to its right, at the last one that to its left. Outside, the gradient of `x` is 0.
     """
     if period is not None:
         x, xp, left, right = remainder(x, period), remainder(xp, period), None, None
@@ -200,8 +202,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
 
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     """Adds up the `weights` of each integer in `x`. Without weights it counts, into a plain array."""
-    counts = np.bincount(plain(x), minlength=minlength)
-    return counts if weights is None else scatter(multiply(weights, 1.0), x, counts.shape)
+    sums = np.bincount(plain(x), plain(weights), minlength)
+    return sums if weights is None else scatter(multiply(weights, 1.0), np.asarray(plain(x)), sums.shape)
 
 
 def _steps(span: Any, num: int, endpoint: bool) -> Any:
@@ -227,8 +229,8 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> An
 
 def unwrap(p: Any, discont: float | None = None, axis: int = -1, *, period: float = 2 * math.pi) -> Any:
     """Adds multiples of `period` along `axis`, so that no step exceeds half of it. The gradient is that of `p`."""
-    plain_p = np.asarray(plain(p))
-    return p + (np.unwrap(plain_p, discont, axis, period=period) - plain_p)
+    wrapped = np.asarray(plain(p))
+    return p + (np.unwrap(wrapped, discont, axis, period=period) - wrapped)
 
 
 # Other names
