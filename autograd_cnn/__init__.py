@@ -13,6 +13,7 @@ from autograd_cnn.engine.mode import enable_grad, no_grad, scope
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autograd_cnn.engine.trees import ravel_pytree
 from autograd_cnn.kernels.threads import get_num_threads, set_num_threads
 from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Graph", "Tensor", "check_gradients", "checkpoint", "data", "enable_grad", "get_num_threads", "grad", "hessian",
-    "hvp", "interop", "jacobian", "jvp", "nn", "no_grad", "optim", "plots", "primitive", "profile", "scope",
-    "set_num_threads", "trace", "training", "value_and_grad", "vjp",
+    "hvp", "interop", "jacobian", "jvp", "nn", "no_grad", "optim", "plots", "primitive", "profile", "ravel_pytree",
+    "scope", "set_num_threads", "trace", "training", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.activations.__all__
 __all__ += ops.arithmetic.__all__

@@ -26,7 +26,7 @@ from autograd_cnn.kernels import memory, tiles
 from autograd_cnn.kernels.threads import get_num_threads
 from autograd_cnn.kernels.twins import kernel_set
 
-PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm pooch numba".split()
+PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests numba".split()
 VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS".split()
 
 

@@ -41,6 +41,8 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
 
     Raises
     ------
+    ValueError
+        If an array is called ``__metadata__``, which the format reserves.
     OSError
         If the file cannot be written.
 
@@ -54,6 +56,8 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     """
     import safetensors.numpy
 
+    if "__metadata__" in arrays:
+        raise ValueError(f"{path}: no array can be called '__metadata__', which safetensors reserves; rename it")
     text = json.dumps({"sha256": ZEROS, **spelled(state)}, allow_nan=False)
     ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     raw = safetensors.numpy.save(ordered, {KEY: text})

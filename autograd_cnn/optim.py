@@ -1,4 +1,4 @@
-"""Optimisers, which change parameters by their gradients, and schedules, which set the learning rate.
+"""Optimisers, which change parameters by their gradients, schedules of the learning rate, clipping and averaging.
 
 Imports the engine, kernels and `autograd_cnn.state`. The formulas, and the order of their operations, are PyTorch's.
 Updates happen in place and are not recorded, so a graph never holds training state. A step updates parameters in pieces
@@ -9,7 +9,8 @@ each thread needs scratch space for two pieces only, not for two copies of the p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,10 @@ from autograd_cnn.kernels.threads import map_tiles
 from autograd_cnn.kernels.updates import adam
 from autograd_cnn.state import check_state
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimiser", "constant", "cosine", "one_cycle", "step_decay"]
+__all__ = [
+    "EMA", "SGD", "Adam", "AdamW", "Optimiser", "RMSprop", "clip_grad_norm", "constant", "cosine", "one_cycle",
+    "step_decay",
+]  # fmt: skip
 
 Array = NDArray[Any]
 Schedule = Callable[[int], float]
@@ -51,13 +55,31 @@ def _describe(value: Any) -> str:
     return describe(value) if value.requires_grad else f"{describe(value)}, requires_grad=False"
 
 
+def _grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[tuple[Tensor, dict[str, float]]]:
+    """Return each parameter with the settings of its group. A shared parameter is there once, so it takes one step."""
+    found: dict[int, tuple[Tensor, dict[str, float]]] = {}
+    for item in parameters:
+        own: dict[str, Any] = dict(item) if isinstance(item, Mapping) else {"parameters": [item]}
+        inside = own.pop("parameters", None)
+        known = ["lr", *(name for name in settings if name == "weight_decay")]
+        if inside is None or not set(own) <= set(known):
+            raise TypeError(
+                f"{optimiser}: a group has {', '.join(map(repr, item))}, want 'parameters', and any of "
+                f"{', '.join(map(repr, known))}"
+            )
+        for p in inside:
+            found.setdefault(id(p), (p, own))
+    return list(found.values())
+
+
 class Optimiser:
     """Base of all optimisers. A subclass names its `slots`, arrays kept for every parameter, and defines `_update`.
 
     Parameters
     ----------
-    parameters : iterable of Tensor
-        Leaves with ``requires_grad=True``.
+    parameters : iterable of Tensor, or of groups
+        Leaves with ``requires_grad=True``. A group is a dict: ``{"parameters": [w, b], "lr": 0.01}`` has a rate of its
+        own, and ``"weight_decay"`` a decay of its own.
     lr : float
         The learning rate.
 
@@ -65,7 +87,7 @@ class Optimiser:
     ----------
     parameters : list of Tensor
     lr : float
-        The learning rate of the next step; schedules set it.
+        The learning rate of the next step; schedules set it. The rates of groups keep their ratio to it.
 
     Raises
     ------
@@ -73,15 +95,27 @@ class Optimiser:
         If `parameters` is empty or holds anything else.
     ValueError
         If a setting is out of range.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> w, b = (ag.Tensor(1.0, requires_grad=True) for _ in range(2))
+    >>> optimiser = SGD([{"parameters": [w]}, {"parameters": [b], "lr": 0.001}], lr=0.1)
+    >>> (w + b).backward()
+    >>> optimiser.step()
+    >>> w.item(), b.item()
+    (0.9, 0.999)
     """
 
     slots: tuple[str, ...] = ()
+    weight_decay = 0.0
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, **settings: float) -> None:
+    def __init__(self, parameters: Iterable[Any], lr: float, **settings: float) -> None:
         optimiser = type(self).__name__
         if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
             raise TypeError(f"{optimiser}: parameters is {_describe(parameters)}, want [w, b], or model.parameters()")
-        self.parameters = list({id(p): p for p in parameters}.values())  # a shared parameter takes one step
+        grouped = _grouped(optimiser, parameters, settings)
+        self.parameters = [p for p, _ in grouped]
         if not self.parameters:
             raise TypeError(f"{optimiser}: parameters is empty. Is it a used generator? Call model.parameters() again")
         for i, p in enumerate(self.parameters):
@@ -90,18 +124,21 @@ class Optimiser:
                     f"{optimiser}: parameter {i} is {_describe(p)}, want Tensor(..., requires_grad=True), as in "
                     "model.parameters() or the values() of a dict"
                 )
-        for name, value in {"lr": lr, **settings}.items():
+        for name, value in [("lr", lr), *settings.items(), *(item for _, own in grouped for item in own.items())]:
             if not isinstance(value, (int, float, np.number)) or not value >= 0:
                 raise ValueError(f"{optimiser}: {name} is {value!r}, want 0 or more")
         self.lr = float(lr)
+        self._rates = [float(own["lr"] / lr) if "lr" in own else 1.0 for _, own in grouped]  # relative to `lr`
+        self._decays = [own.get("weight_decay") for _, own in grouped]  # None: that of the optimiser
         self.steps = [0] * len(self.parameters)
         self._stepped = 0  # the time of the latest step, which used all gradients that began before
         self._slots = {name: [np.zeros(p.shape, p.dtype) for p in self.parameters] for name in self.slots}
 
-    def _update(self, lr: float, step: int, arrays: tuple[Array, ...]) -> None:
+    def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
         """Change pieces of a parameter and its slots in place: `arrays` = parameter, gradient, slots.
 
-        `step` counts the steps of this parameter from 1. The gradient belongs to the user, so it is not written into.
+        `lr` and `decay` are those of the parameter's group, and `step` counts its steps from 1. The gradient belongs to
+        the user, so it is not written into.
         """
         raise NotImplementedError
 
@@ -117,22 +154,33 @@ class Optimiser:
             if p.grad is None:
                 continue
             self.steps[i] += 1
-            # If a live graph has locked the array, or it is not contiguous, the parameter gets a new one
+            # An array that is not contiguous is updated by way of a copy; one that a live graph has locked is replaced
             array = p.data if p.data.flags.carray else p.data.copy()
             grad = p.grad.data if isinstance(p.grad, Tensor) else p.grad
             flat = [a.reshape(-1) for a in (array, grad, *(slot[i] for slot in self._slots.values()))]
+            decay = self._decays[i]
+            decay = self.weight_decay if decay is None else float(decay)
             for start in range(0, p.size, PIECE):
-                work.append((self.steps[i], tuple(a[start : start + PIECE] for a in flat)))
+                pieces = tuple(a[start : start + PIECE] for a in flat)
+                work.append((lr * self._rates[i], decay, self.steps[i], pieces))
             changed.append((p, array))
-        count = max(1, sum(a.size for _, arrays in work for a in arrays) // SHARE)
+        count = max(1, sum(a.size for *_, arrays in work for a in arrays) // SHARE)
 
         def tile(index: int) -> None:
-            for step, arrays in work[index::count]:
-                self._update(lr, step, arrays)
+            for piece in work[index::count]:
+                self._update(*piece)
 
         map_tiles(tile, count, products=False)
         for p, array in changed:
-            if array is not p.data:
+            if array is not p.data and p.data.flags.writeable:
+                p.data[...] = array
+            elif array is not p.data:
+                if isinstance(p.data.base, np.ndarray):
+                    warn(
+                        f"{type(self).__name__}.step: {p.name or 'a parameter'} shares memory with another array, and "
+                        "a live graph has locked it: it got an array of its own. To keep them together, step when the "
+                        "graph is gone: del loss"
+                    )
                 p.data = array
         self._stepped = next_birth()
 
@@ -233,7 +281,7 @@ class SGD(Optimiser):
 
     def __init__(
         self,
-        parameters: Iterable[Tensor],
+        parameters: Iterable[Any],
         lr: float,
         momentum: float = 0,
         nesterov: bool = False,
@@ -245,11 +293,11 @@ class SGD(Optimiser):
         super().__init__(parameters, lr, momentum=momentum, weight_decay=weight_decay)
         self.momentum, self.nesterov, self.weight_decay = float(momentum), nesterov, float(weight_decay)
 
-    def _update(self, lr: float, step: int, arrays: tuple[Array, ...]) -> None:
+    def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
         p, g, *slots = arrays
         s, t = scratch("update", (2, p.size), p.dtype)
-        if self.weight_decay:
-            np.multiply(p, self.weight_decay, out=s)
+        if decay:
+            np.multiply(p, decay, out=s)
             g = np.add(g, s, out=s)
         if self.momentum:
             v = slots[0]
@@ -257,6 +305,79 @@ class SGD(Optimiser):
             v += g
             g = np.add(g, np.multiply(v, self.momentum, out=t), out=t) if self.nesterov else v
         p -= np.multiply(g, lr, out=t)
+
+
+class RMSprop(Optimiser):
+    """Divides the step of each element by the root of a running mean square of its gradient.
+
+    ``v = alpha * v + (1 - alpha) * g**2``, then ``p -= lr * g / (sqrt(v) + eps)``. With momentum, ``b = momentum * b +
+    g / (sqrt(v) + eps)`` takes the place of the quotient.
+
+    Parameters
+    ----------
+    parameters, lr
+        As for `Optimiser`, and the same errors.
+    alpha : float
+        Weight of the old mean square, in [0, 1).
+    eps : float
+    weight_decay : float
+        Adds ``weight_decay * p`` to `g`.
+    momentum : float
+    centered : bool
+        Whether to divide by the root of the variance, the mean square less the squared mean.
+
+    References
+    ----------
+    T. Tieleman, G. Hinton, "Lecture 6.5: rmsprop", Neural Networks for Machine Learning, 2012.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> w = ag.Tensor([1.0, -200.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> RMSprop([w], lr=0.1, alpha=0.75).step()
+    >>> w.data.round(6)
+    array([   0.8, -199.8])
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Any],
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+    ) -> None:
+        if not 0 <= alpha < 1:
+            raise ValueError(f"RMSprop: alpha is {alpha}, want it in [0, 1)")
+        self.slots = ("square", *["mean"] * centered, *["momentum"] * bool(momentum))
+        super().__init__(parameters, lr, eps=eps, weight_decay=weight_decay, momentum=momentum)
+        self.alpha, self.eps, self.momentum, self.centered = float(alpha), float(eps), float(momentum), centered
+        self.weight_decay = float(weight_decay)
+
+    def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
+        p, g, v, *slots = arrays
+        s, t = scratch("update", (2, p.size), p.dtype)
+        if decay:
+            g = np.add(g, np.multiply(p, decay, out=s), out=s)
+        v *= self.alpha
+        v += np.multiply(np.multiply(g, g, out=t), 1 - self.alpha, out=t)
+        if self.centered:
+            mean = slots.pop(0)
+            mean += np.multiply(np.subtract(g, mean, out=t), 1 - self.alpha, out=t)
+            np.subtract(v, np.multiply(mean, mean, out=t), out=t)
+            np.maximum(t, 0, out=t)  # rounding may leave less than 0
+        np.sqrt(t if self.centered else v, out=t)
+        t += self.eps
+        np.divide(g, t, out=t)
+        if self.momentum:
+            slots[0] *= self.momentum
+            slots[0] += t
+            np.copyto(t, slots[0])
+        t *= lr
+        p -= t
 
 
 class Adam(Optimiser):
@@ -293,11 +414,10 @@ class Adam(Optimiser):
 
     slots = ("mean", "square")
     decoupled = False
-    weight_decay = 0.0
 
     def __init__(
         self,
-        parameters: Iterable[Tensor],
+        parameters: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -310,9 +430,9 @@ class Adam(Optimiser):
         self.betas = float(betas[0]), float(betas[1])
         self.eps, self.weight_decay = float(eps), float(weight_decay)
 
-    def _update(self, lr: float, step: int, arrays: tuple[Array, ...]) -> None:
+    def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
         beta1, beta2 = self.betas
-        shrink, decay = (1 - lr * self.weight_decay, 0) if self.decoupled else (1, self.weight_decay)
+        shrink, decay = (1 - lr * decay, 0) if self.decoupled else (1, decay)
         root, rate = 1 / math.sqrt(1 - beta2**step), lr / (1 - beta1**step)
         coefficients = shrink, decay, 1 - beta1, beta2, 1 - beta2, root, self.eps, rate
         p, g, m, v = arrays
@@ -331,6 +451,117 @@ class AdamW(Adam):
 
     decoupled = True
     weight_decay = 0.01
+
+
+def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, norm_type: float = 2) -> float:
+    """Scale all gradients by one factor, in place, so that their common norm is at most `max_norm`.
+
+    Call it between `backward` and `step`.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+        Those without a gradient are left out.
+    max_norm : float
+    norm_type : float
+        The order of the norm; ``math.inf`` takes the largest absolute value.
+
+    Returns
+    -------
+    float
+        The norm before. If it is not finite, the gradients stay as they are.
+
+    References
+    ----------
+    R. Pascanu et al., "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> w = ag.Tensor([3.0, 4.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> clip_grad_norm([w], max_norm=1)
+    10.0
+    >>> w.grad
+    array([0.6, 0.8])
+    """
+    if isinstance(parameters, Tensor):
+        parameters = [parameters]
+    with_gradient = [p for p in parameters if p.grad is not None]
+    arrays = [p.grad.data if isinstance(p.grad, Tensor) else p.grad for p in with_gradient]
+    norms = [float(np.linalg.norm(a.reshape(-1).astype(np.float64), norm_type)) for a in arrays if a.size]
+    norm = float(np.linalg.norm(norms, norm_type)) if norms else 0.0
+    if max_norm < norm < math.inf:
+        for p, array in zip(with_gradient, arrays, strict=True):
+            if array.flags.writeable:
+                np.multiply(array, array.dtype.type(max_norm / norm), out=array)
+            else:
+                p.grad = array * array.dtype.type(max_norm / norm)
+    return norm
+
+
+class EMA:
+    """Keeps a running average of parameters: ``average = decay * average + (1 - decay) * parameter``.
+
+    Averaged weights often predict better than the last ones.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+        ``model.parameters()``, for example.
+    decay : float
+        Weight of the old average, in [0, 1).
+
+    References
+    ----------
+    B. Polyak, A. Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> w = ag.Tensor(1.0, requires_grad=True)
+    >>> average = EMA([w], decay=0.75)
+    >>> w.data = w.data + 4
+    >>> average.update()
+    >>> with average.applied():
+    ...     w.item()
+    2.0
+    >>> w.item()
+    5.0
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"EMA: decay is {decay}, want it in [0, 1)")
+        self.parameters, self.decay = list(parameters), float(decay)
+        self.averages = [p.numpy() for p in self.parameters]
+
+    def update(self) -> None:
+        """Move the averages towards the parameters. Call it after every step of the optimiser."""
+        for i, p in enumerate(self.parameters):
+            self.averages[i] *= self.decay
+            self.averages[i] += (1 - self.decay) * p.data
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Give the parameters the averages as values, inside a ``with`` block."""
+        before = [p.data for p in self.parameters]
+        for p, average in zip(self.parameters, self.averages, strict=True):
+            p.data = average.copy()
+        try:
+            yield
+        finally:
+            for p, array in zip(self.parameters, before, strict=True):
+                p.data = array
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return copies of the averages, numbered as `parameters` are."""
+        return {f"average.{i}": average.copy() for i, average in enumerate(self.averages)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Load a copy of a state from `state_dict`, or raise a ValueError and change nothing if it does not match."""
+        check_state("EMA.load_state_dict", self.state_dict(), state)
+        self.averages = [np.array(state[f"average.{i}"], order="C") for i in range(len(self.averages))]
 
 
 # Schedules are functions of the step, counted from 0: ``optimiser.lr = schedule(step)``

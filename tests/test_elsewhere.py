@@ -27,6 +27,9 @@ def leaf(*shape, name=None, dtype=np.float32):
         ("tril", ". NumPy's, outside the graph: np.tril(x.data)"),
         ("reluu", ". Did you mean 'relu'?"),
         ("_repr_png_", ""),
+        ("gather", ". Here: x[np.arange(len(x))[:, None], indices], along axis 1"),
+        ("expit", ". Here: ag.sigmoid(x)"),
+        ("LSTM", ". Here: write the step with operations, h = ag.tanh(x @ w + h @ u + b), and loop over it in forward"),
     ],
 )
 @pytest.mark.parametrize(("owner", "it"), [("Tensor", leaf(2)), ("autograd_cnn", ag)])
@@ -59,6 +62,7 @@ class Empty(ag.nn.Module):
             "Here: schedule = ag.optim.cosine(lr, steps); optimiser.lr = schedule(step)",
         ),
         (Empty(), "Empty has no 'weight'. Here: layer.w"),
+        (Empty(), "Empty has no 'save'. Here: ag.interop.save_weights(path, model)"),
         (Empty(), "Empty has no 'copy'"),
         (Empty(), "Empty has no 'state_dic'. Did you mean 'state_dict'?"),
     ],
@@ -79,3 +83,15 @@ def test_the_recommended_names_exist():
         assert name not in [*registry, *vars(Tensor)]
         assert all(hasattr(ag, known) for known in re.findall(r"\bag\.(\w+)", cure)), cure
         assert all(hasattr(Tensor, known) for known in re.findall(r"\bx\.(\w+)", cure)), cure
+
+
+def test_no_private_name_is_suggested():
+    with pytest.raises(AttributeError) as caught:
+        leaf(2).in_place  # noqa: B018
+    assert "_in_place" not in str(caught.value)
+
+
+def test_a_ufunc_of_scipy():
+    special = pytest.importorskip("scipy.special")
+    with pytest.raises(TypeError, match=r"np.expit is not recorded. Here: ag.sigmoid\(x\)"):
+        special.expit(leaf(2))

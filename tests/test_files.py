@@ -82,9 +82,10 @@ def test_a_failing_step_leaves_the_old_file(path, monkeypatch, step):
     def fail(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left") as caught:
         patch.setattr(os, step, fail)
         write_atomically(path, b"new")
+    assert caught.value.filename == str(path)
     only(path, b"old")
     write_atomically(path, b"new")
     only(path, b"new")
@@ -98,8 +99,9 @@ def test_a_full_device_leaves_the_old_file(path):
         os.close(full)
         file.write(bytes(100_000))
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         write_atomically(path, write)
+    assert caught.value.filename == str(path)
     only(path, b"old")
 
 
@@ -126,7 +128,7 @@ def test_a_file_size_limit_leaves_the_old_file(path):
 
 
 def test_a_missing_folder_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such folder; os.makedirs makes it") as caught:
+    with pytest.raises(FileNotFoundError, match="no such folder; create it with os.makedirs: ") as caught:
         write_atomically(tmp_path / "no" / "folder", b"x")
     assert caught.value.filename == str(tmp_path / "no")
     assert list(tmp_path.iterdir()) == []
@@ -137,6 +139,31 @@ def test_errors_name_the_file_that_the_user_named(path):
     with pytest.raises(NotADirectoryError) as caught:
         write_atomically(path / "inside", b"x")
     assert caught.value.filename == str(path / "inside")
+
+
+def test_a_failing_rename_names_the_file_and_nothing_else(path, monkeypatch):
+    def fail(part, target):
+        raise PermissionError(errno.EACCES, "Permission denied", str(part), None, str(target))
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(PermissionError) as caught:
+        write_atomically(path, b"new")
+    assert str(caught.value) == f"[Errno {errno.EACCES}] Permission denied: {str(path)!r}"
+
+
+def test_errors_of_other_files_keep_their_names(path):
+    def write(file):
+        (path.parent / "other").read_bytes()
+
+    with pytest.raises(FileNotFoundError) as caught:
+        write_atomically(path, write)
+    assert caught.value.filename == str(path.parent / "other")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs /proc")
+def test_a_folder_that_takes_no_files_is_not_called_missing():
+    with pytest.raises(OSError, match=r"takes no new files: '/proc'$"):
+        write_atomically("/proc/model.bin", b"x")
 
 
 @posix
@@ -158,6 +185,80 @@ def test_a_symbolic_link_is_followed(path, tmp_path):
     write_atomically(link, b"new")
     assert link.is_symlink() and path.read_bytes() == b"new"
     assert os.listdir(tmp_path / "links") == ["latest.bin"]
+
+
+@posix
+@pytest.mark.parametrize("plant", ["symlink_to", "hardlink_to"])
+def test_a_link_with_the_name_of_the_part_overwrites_nothing(path, plant):
+    victim, part = path.with_name("victim"), path.with_name("model.bin.part")
+    victim.write_bytes(b"precious")
+    getattr(part, plant)(victim)
+    with pytest.raises(FileExistsError, match="model.bin.part is in the way; delete it") as caught:
+        write_atomically(path, b"new")
+    assert caught.value.filename == str(path)
+    assert (victim.read_bytes(), path.read_bytes()) == (b"precious", b"old")
+    part.unlink()
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+@posix
+def test_a_link_to_nothing_creates_nothing(path):
+    path.with_name("model.bin.part").symlink_to("elsewhere")
+    with pytest.raises(FileExistsError, match="in the way"):
+        write_atomically(path, b"new")
+    assert not path.with_name("elsewhere").exists()
+
+
+@posix
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_folder_or_pipe_with_the_name_of_the_part_is_left_alone(path, make):
+    make(f"{path}.part")
+    with pytest.raises(FileExistsError, match="model.bin.part is in the way; delete it"):
+        write_atomically(path, b"new")
+    assert sorted(os.listdir(path.parent)) == ["model.bin", "model.bin.part"]
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o444])
+def test_the_mode_of_the_file_stays(path, mode):
+    path.chmod(mode)
+    modes = []
+    write_atomically(path, lambda file: modes.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode)))
+    assert modes == [mode | 0o600]  # no secret is ever readable, and a `.part` left behind can be opened again
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@posix
+def test_a_part_left_behind_does_not_pass_on_its_mode(path):
+    path.chmod(0o600)
+    path.with_name("model.bin.part").write_bytes(b"left")
+    path.with_name("model.bin.part").chmod(0o644)
+    write_atomically(path, b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@posix
+def test_a_new_file_gets_the_usual_mode(path):
+    (path.parent / "usual").write_bytes(b"")
+    write_atomically(path.with_name("new"), b"")
+    assert path.with_name("new").stat().st_mode == path.with_name("usual").stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "n" * 250, "é" * 125, "n" * 101, "n" * 100])
+def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path, name):
+    parts = []
+
+    def write(file):
+        file.write(b"new")
+        with pytest.raises(OSError, match="another process or thread is writing"):
+            write_atomically(tmp_path / name, b"second")
+        write_atomically(tmp_path / f"m{name[1:]}", b"a neighbour is no second writer")
+        parts.extend(os.path.getsize(tmp_path / part) for part in os.listdir(tmp_path) if part.endswith(".part"))
+
+    write_atomically(tmp_path / name, write)
+    assert (tmp_path / name).read_bytes() == b"new" and len(parts) == 1
+    assert not [part for part in os.listdir(tmp_path) if part.endswith(".part")]
 
 
 def test_a_second_writer_is_refused_and_the_first_succeeds(path):
@@ -218,9 +319,27 @@ def test_a_disk_without_locks_is_written_too(path, monkeypatch):
     def no_locks(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(files.fcntl, "flock", no_locks)
+    monkeypatch.setattr("fcntl.flock", no_locks)
     write_atomically(path, b"new")
     only(path, b"new")
+
+
+WITHOUT_FCNTL = """
+import sys
+sys.modules["fcntl"] = sys.modules["msvcrt"] = None
+import autograd_cnn as ag
+x = ag.Tensor([1.0, 2.0], requires_grad=True, name="x")
+loss = (x * x).sum()
+loss.graph().save("picture.svg")
+loss.graph().save("player.html")
+print([open(name).read(5) for name in ("picture.svg", "player.html")])
+"""
+
+
+def test_a_system_without_locks_draws_pictures_too(python, tmp_path, monkeypatch):
+    """WebAssembly has no fcntl."""
+    monkeypatch.chdir(tmp_path)
+    assert python(WITHOUT_FCNTL) == "['<svg ', '<!doc']\n"
 
 
 SAVE_FOR_EVER = """

@@ -36,7 +36,7 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
 }
 PROGRAMS = "graph.player.demos"  # a user's programs, shipped to be played: they import the face and nothing else
 
-HEAVY = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "pooch", "safetensors", "playwright"}
+HEAVY = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright"}
 FOR_HEAVY = {"kernels.compiled", "graph.picture.paint"}  # exist for it, and are imported when they are asked for
 
 
@@ -194,7 +194,7 @@ IMPORTED = """
 import sys
 before = set(sys.modules)
 import autograd_cnn as ag
-heavy = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "pooch", "safetensors"} & (set(sys.modules) - before)
+heavy = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors"} & (set(sys.modules) - before)
 assert not heavy, heavy
 ag.conv2d, ag.Tensor
 print("light")

@@ -96,7 +96,7 @@ import contextlib, io, sys
 from autograd_cnn.__main__ import main
 with contextlib.redirect_stdout(io.StringIO()):
     main(["info"])
-print(sorted({"matplotlib", "torch", "tqdm", "pooch", "safetensors"} & sys.modules.keys()))
+print(sorted({"matplotlib", "torch", "tqdm", "requests", "safetensors"} & sys.modules.keys()))
 """)
         == "[]\n"
     )

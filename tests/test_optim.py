@@ -18,6 +18,11 @@ RECIPES = {
     "SGD with decay": (optim.SGD, {"lr": 0.1, "weight_decay": 0.05}),
     "SGD with momentum": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05}),
     "SGD with Nesterov": (optim.SGD, {"lr": 0.1, "momentum": 0.8, "nesterov": True, "weight_decay": 0.05}),
+    "RMSprop": (optim.RMSprop, {}),
+    "RMSprop with all": (
+        optim.RMSprop,
+        {"lr": 0.03, "alpha": 0.8, "eps": 1e-3, "weight_decay": 0.1, "momentum": 0.9, "centered": True},
+    ),
     "Adam": (optim.Adam, {}),
     "Adam with all": (optim.Adam, {"lr": 0.03, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
     "AdamW": (optim.AdamW, {}),
@@ -77,6 +82,95 @@ def test_twenty_steps_equal_pytorch(recipe, dtype, tolerance, small_pieces, rng,
         np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=tolerance, atol=tolerance)
     slots = [a for name, a in optimiser.state_dict().items() if "." in name]
     assert {a.dtype for a in slots} <= {np.dtype(dtype)}
+
+
+@recipes
+def test_groups_equal_pytorch(recipe, rng, torch):
+    """Rates and decays of their own; a schedule scales all rates alike."""
+    make, options = RECIPES[recipe]
+    ours = parameters(rng)
+    theirs = [torch.tensor(p.data, requires_grad=True) for p in ours]
+    options = {"lr": 0.1, **options}
+    settings = [{}, {"lr": 0.02}, {"weight_decay": 0.3}]
+    split = [slice(0, 1), slice(1, 3), slice(3, None)]
+    optimiser = make([{"parameters": ours[s], **own} for s, own in zip(split, settings, strict=True)], **options)
+    reference = getattr(torch.optim, make.__name__)(
+        [{"params": theirs[s], **own} for s, own in zip(split, settings, strict=True)], **options
+    )
+    for step in range(5):
+        optimiser.lr = options["lr"] / (1 + step)
+        for group, own in zip(reference.param_groups, settings, strict=True):
+            group["lr"] = own.get("lr", options["lr"]) / (1 + step)
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad = np.asarray(rng.normal(size=p.shape))
+            q.grad = torch.tensor(p.grad)
+        optimiser.step()
+        reference.step()
+    for p, q in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_a_wrong_group_is_named(rng):
+    (p,) = parameters(rng, shapes=[(2,)])
+    with pytest.raises(TypeError, match=r"Adam: a group has 'params', 'lr', want 'parameters', and any of 'lr'"):
+        optim.Adam([{"params": [p], "lr": 1}])
+    with pytest.raises(TypeError, match=r"SGD: a group has 'parameters', 'momentum', want 'parameters'"):
+        optim.SGD([{"parameters": [p], "momentum": 1}], lr=1)
+    with pytest.raises(ValueError, match="SGD: lr is -1, want 0 or more"):
+        optim.SGD([{"parameters": [p], "lr": -1}], lr=1)
+
+
+@pytest.mark.parametrize("norm_type", [1, 2, 3.5, np.inf])
+@pytest.mark.parametrize("max_norm", [0.5, 1e6])
+def test_clipping_equals_pytorch(max_norm, norm_type, rng, torch):
+    ours = parameters(
+        rng, np.float32, SHAPES[:4] if norm_type == np.inf else SHAPES
+    )  # PyTorch refuses an empty maximum
+    set_gradients(ours, rng)
+    ours[1].grad = None
+    ours[2].grad.setflags(write=False)
+    theirs = [torch.tensor(p.data, requires_grad=True) for p in ours]
+    for p, q in zip(ours, theirs, strict=True):
+        q.grad = None if p.grad is None else torch.tensor(p.grad.copy())
+    norm = optim.clip_grad_norm(ours, max_norm, norm_type)
+    want = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
+    np.testing.assert_allclose(norm, want.item(), rtol=1e-5)
+    for p, q in zip(ours, theirs, strict=True):
+        if p.grad is not None:
+            np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=1e-5)
+            assert p.grad.dtype == np.float32
+
+
+def test_a_norm_that_is_not_finite_changes_no_gradient(rng):
+    ps = parameters(rng, shapes=[(2,), (2,)])
+    ps[0].grad, ps[1].grad = np.array([1.0, np.inf]), np.array([3.0, 4.0])
+    assert optim.clip_grad_norm(ps, 1) == np.inf
+    np.testing.assert_array_equal(ps[1].grad, [3, 4])
+
+
+def test_average_of_weights(rng):
+    ps = parameters(rng, np.float32)
+    average = optim.EMA(ps, decay=0.9)
+    wanted = [p.numpy() for p in ps]
+    for _ in range(3):
+        for i, p in enumerate(ps):
+            p.data = rng.normal(size=p.shape).astype(np.float32)
+            wanted[i] = 0.9 * wanted[i] + 0.1 * p.data
+        average.update()
+    last = [p.data for p in ps]
+    with pytest.raises(ZeroDivisionError), average.applied():
+        for p, want in zip(ps, wanted, strict=True):
+            np.testing.assert_allclose(p.data, want, rtol=1e-5)
+            assert p.dtype == np.float32
+        ps[1].data += 1  # changes neither the average nor the weights
+        raise ZeroDivisionError
+    assert all(p.data is array for p, array in zip(ps, last, strict=True))
+    twin = optim.EMA(ps)
+    twin.load_state_dict(average.state_dict())
+    for a, want in zip(twin.averages, wanted, strict=True):
+        np.testing.assert_allclose(a, want, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"EMA\.load_state_dict: the state does not fit"):
+        optim.EMA(ps[:2]).load_state_dict(average.state_dict())
 
 
 def test_the_size_of_pieces_changes_no_bit(monkeypatch, rng):
@@ -146,6 +240,21 @@ def test_a_parameter_locked_by_a_live_graph_gets_a_new_array(rng):
     array, w.grad = w.data, np.ones(1)
     optim.SGD([w], lr=0.5).step()  # the graph is dead: in place again
     assert w.data is array
+
+
+def test_a_parameter_that_shares_memory_keeps_it_or_warns():
+    vector = np.array([2.0, 9.0, 4.0])
+    w, x = (ag.Tensor(np.ones(2), requires_grad=True, name=name) for name in "wx")
+    w.data = vector[::2]  # not contiguous
+    w.grad = np.ones(2)
+    optim.SGD([w], lr=0.5).step()
+    assert vector.tolist() == [1.5, 9, 3.5]
+    loss = (w * x).sum()
+    with pytest.warns(UserWarning, match=r"SGD.step: w shares memory with another array, and a live graph has locked"):
+        optim.SGD([w], lr=0.5).step()
+    assert (vector.tolist(), w.tolist()) == ([1.5, 9, 3.5], [1, 3])
+    loss.backward()
+    assert x.grad.tolist() == [1.5, 3.5]
 
 
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2]])

@@ -5,7 +5,7 @@ Imports NumPy and `autograd_cnn.files`, and nothing about tensors or networks.
 
 from autograd_cnn.data.cifar10 import cache_dir, load_cifar10, searched
 from autograd_cnn.data.dataset import Dataset, as_float32, channel_statistics, one_hot
-from autograd_cnn.data.minibatches import augment, batches
+from autograd_cnn.data.minibatches import augment, batches, split
 from autograd_cnn.data.shapes import load_shapes
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "load_shapes",
     "one_hot",
     "searched",
+    "split",
 ]

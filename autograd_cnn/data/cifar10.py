@@ -31,7 +31,7 @@ from autograd_cnn.files import write_atomically
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORDS = 10_000  # images in each of the six files
-LARGEST = 40_000_000  # bytes; all files of both versions are smaller
+LARGEST = 64_000_000  # bytes; all files of both versions are smaller, in every protocol of pickle
 URLS = (
     "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
@@ -53,10 +53,18 @@ def _decode_python(raw: bytes) -> Records:
     """A pickled dict: "data", uint8 (N, 3072) in the order of the binary version; "labels", a list of int."""
     try:
         batch = read_pickle(raw)
-        _, shape, dtype, fortran_order, pixels = batch["data"].state
-        if dtype.arguments[0] not in ("u1", "|u1") or fortran_order:
+        if batch["data"].state is None:  # protocol 5
+            pixels, dtype, shape, order = batch["data"].arguments
+            in_c_order = order == "C"
+        else:
+            _, shape, dtype, in_fortran_order, pixels = batch["data"].state
+            in_c_order = in_fortran_order is False
+        if dtype.arguments[0] not in ("u1", "|u1") or not in_c_order:
             raise ValueError("its pixels are not uint8 in C order")
-        pixels = pixels if isinstance(pixels, bytes) else pixels.encode("latin-1")
+        for name, numbers, kind in (("shape", shape, tuple), ("labels", batch["labels"], list)):
+            if type(numbers) is not kind or not all(type(number) is int for number in numbers):
+                raise ValueError(f"{name}: not a flat {kind.__name__} of int")
+        pixels = pixels.encode("latin-1") if isinstance(pixels, str) else pixels
         return _to_nhwc(np.frombuffer(pixels, np.uint8).reshape(shape)), np.array(batch["labels"], np.int64)
     except Exception as error:  # a damaged pickle can raise nearly anything
         reason = error if isinstance(error, ValueError) else f"not a batch of CIFAR-10 ({error!r})"

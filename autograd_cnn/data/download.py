@@ -1,8 +1,8 @@
 """Downloads a file of known length and SHA-256, and keeps it only if both are right.
 
-Imports the standard library, `autograd_cnn.files` and, for a download, pooch, which talks to the server. This file adds
-what must hold whatever the server does: the bytes go to a locked `.part` file, which gets the final name only if the
-checksum is right; their number is bounded; and an error states what arrived instead, and what to do.
+Imports the standard library, `autograd_cnn.files` and, for a download, requests, which talks to the server. This file
+adds what must hold whatever the server does: the bytes go to a locked `.part` file, which gets the final name only if
+the checksum is right; their number and the time are bounded; and an error states what arrived instead, and what to do.
 """
 
 from __future__ import annotations
@@ -11,15 +11,24 @@ import contextlib
 import errno
 import functools
 import hashlib
+import http.client
+import io
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from autograd_cnn.files import write_atomically
 
+if TYPE_CHECKING:
+    import requests
+
 TIMEOUT = 30  # seconds that a host may be silent
+SLOWEST = 10_000  # bytes a second, on average
+PATIENCE = 60  # seconds before the average counts
+OVERHEAD = 1 << 20  # bytes of headers and redirects
 
 
 def complaint_of(source: Path | str, raw: bytes, size: int | None, want: str, algorithm: str = "sha256") -> str:
@@ -47,8 +56,9 @@ def complaint_of(source: Path | str, raw: bytes, size: int | None, want: str, al
 def fetch(urls: tuple[str, ...], target: Path, size: int, sha256: str) -> None:
     """Download `target` from the first address that has it, and create its folder if necessary.
 
-    If another process is downloading it, wait, and use its file. http is allowed, since the checksum is verified,
-    but https must not lead to http, and no option turns off the check of certificates.
+    If another process is downloading it, wait, and use its file. An address that sends less than `SLOWEST` bytes a
+    second, or more than the file, is given up. http is allowed, since the checksum is verified, but https must not
+    lead to http, and no option turns off the check of certificates.
 
     Raises
     ------
@@ -86,26 +96,68 @@ class _Present(Exception):
     """Another process finished this download while we waited for it."""
 
 
-class _Capped:
-    """A file for pooch that refuses more than `size` bytes, so that no server fills the disk."""
+class _Meter:
+    """Counts the bytes of one download, headers and redirects too, and ends it if they are too many or too slow."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self.file, self.left = file, size
+    def __init__(self, size: int) -> None:
+        self.most, self.received, self.began = size + OVERHEAD, 0, time.monotonic()
 
-    def write(self, chunk: bytes) -> None:
-        self.left -= len(chunk)
-        if self.left < 0:
-            raise ValueError("more bytes than wanted")
-        self.file.write(chunk)
+    def add(self, count: int) -> None:
+        self.received += count
+        seconds = time.monotonic() - self.began
+        if self.received > self.most:
+            raise ConnectionError(f"sent {self.received:,} bytes, and no end")
+        if seconds > PATIENCE + self.received / SLOWEST:
+            raise ConnectionError(f"too slow: {self.received:,} bytes in {seconds:.0f} s")
 
-    def flush(self) -> None:
-        """Do nothing: pooch calls this after every chunk, but one flush at the end is enough."""
+
+class _Metered(io.RawIOBase):
+    """A socket, as a file, whose every read is counted. A timeout of the socket would start anew with every byte."""
+
+    def __init__(self, raw: io.RawIOBase, meter: _Meter) -> None:
+        self.raw, self.meter = raw, meter
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self.raw.readinto(buffer) or 0
+        self.meter.add(count)
+        return count
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()
+
+
+def _session(size: int) -> requests.Session:
+    """Open a session whose connections share one meter."""
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    meter = _Meter(size)
+
+    class Response(http.client.HTTPResponse):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.fp = io.BufferedReader(_Metered(self.fp.detach(), meter))
+
+    class Adapter(HTTPAdapter):
+        def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+            pool = super().get_connection_with_tls_context(*args, **kwargs)
+            pool.ConnectionCls = type("Metered", (pool.ConnectionCls,), {"response_class": Response})
+            return pool
+
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, Adapter())
+    return session
 
 
 def _receive(url: str, target: Path, size: int, sha256: str, file: BinaryIO) -> None:
     """Download into the open file and check the bytes."""
-    import pooch
     import requests
+    from tqdm import tqdm
 
     if os.path.isfile(target) and not complaint_of(target, target.read_bytes(), size, sha256):
         raise _Present
@@ -122,14 +174,18 @@ def _receive(url: str, target: Path, size: int, sha256: str, file: BinaryIO) -> 
             # Some servers declare a .tar.gz as a gzipped .tar, which requests would unzip.
             response.raw.headers.pop("content-encoding", None)
 
+        session = connections.enter_context(_session(size))
+        hidden = not (sys.stderr and sys.stderr.isatty())
+        bar = connections.enter_context(tqdm(total=size, unit="B", unit_scale=True, disable=hidden))
         try:
-            pooch.HTTPDownloader(
-                progressbar=bool(sys.stderr and sys.stderr.isatty()),
-                chunk_size=1 << 16,
-                timeout=TIMEOUT,
-                headers={"Accept-Encoding": "identity"},
-                hooks={"response": inspect},
-            )(url, _Capped(file, size), None)
+            options: Any = {"headers": {"Accept-Encoding": "identity"}, "hooks": {"response": inspect}}
+            response = session.get(url, stream=True, timeout=TIMEOUT, **options)
+            response.raise_for_status()
+            for chunk in response.iter_content(1 << 16):
+                if file.tell() + len(chunk) > size:
+                    raise ValueError("more bytes than wanted")
+                file.write(chunk)
+                bar.update(len(chunk))
         except requests.RequestException as error:
             raise ConnectionError(f"{url}: {error}") from error
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Batches of one pass over a set of images, and random augmentation, which makes every pass different.
+"""Batches of one pass over a set of images, a part of it set apart for validation, and random augmentation.
 
 Imports NumPy only. All random numbers come from the caller's generator, never from the global one, so that a run can
 be repeated, interrupted and resumed.
@@ -6,6 +6,7 @@ be repeated, interrupted and resumed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,42 @@ def batches(
     for start in range(0, len(images), batch_size):
         chosen = slice(start, start + batch_size) if order is None else order[start : start + batch_size]
         yield images[chosen], labels[chosen]
+
+
+def split(
+    images: NDArray[Any], labels: NDArray[Any], share: float, rng: Generator
+) -> tuple[tuple[NDArray[Any], NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]:
+    """Set a share of the images apart, for validation: return (images, labels) of the rest, and of the share.
+
+    Parameters
+    ----------
+    images, labels
+        As for `batches`.
+    share : float
+        In (0, 1); the number of images is rounded up.
+    rng : numpy.random.Generator
+        Chooses the images.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images and labels differ, or one of the parts would be empty.
+
+    Examples
+    --------
+    >>> images, labels = np.arange(10).reshape(5, 2), np.arange(5)
+    >>> (x, y), (validation_x, validation_y) = split(images, labels, 0.2, np.random.default_rng(0))
+    >>> y.tolist(), validation_y.tolist()
+    ([0, 1, 3, 4], [2])
+    """
+    if len(images) != len(labels):
+        raise ValueError(f"split: {len(images):,} images, but {len(labels):,} labels")
+    count = math.ceil(share * len(images))
+    if not 0 < count < len(images):
+        raise ValueError(f"split: share {share} of {len(images):,} images leaves a part empty, want it in (0, 1)")
+    order = rng.permutation(len(images))
+    apart, rest = np.sort(order[:count]), np.sort(order[count:])
+    return (images[rest], labels[rest]), (images[apart], labels[apart])
 
 
 def augment(images: NDArray[Any], rng: Generator, shift: int = 4, flip: bool = True) -> NDArray[Any]:

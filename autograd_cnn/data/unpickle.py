@@ -2,10 +2,13 @@
 
 Imports the standard library only. A pickle is a program for a stack machine whose dangerous instructions are GLOBAL,
 which imports any name, and REDUCE, which calls it. The machine here has only the instructions in which Python 2, or
-protocols 3 and 4, write batches. None of them calls anything: GLOBAL accepts NumPy's array names only, and returns them
-as strings; REDUCE and BUILD record the call and its arguments. So nothing runs, nothing is imported, no NumPy object is
-built from untrusted state, and the result is plain data. `pickletools`, the standard library's description of the
-machine, decodes the instructions and states what each takes from the stack.
+Python 3 in any of its protocols, writes batches. None of them calls anything: GLOBAL accepts the names of arrays and
+bytes only, and returns them as strings; REDUCE and BUILD record the call and its arguments. So nothing runs, nothing is
+imported, no NumPy object is built from untrusted state, and the result is plain data. `pickletools`, the standard
+library's description of the machine, decodes the instructions and states what each takes from the stack.
+
+A value may occur in itself many times, through the memo: a few hundred bytes can stand for 2**50 tuples. So nothing
+here walks, compares, hashes or prints a value before it knows that the value is a string or a number.
 """
 
 from __future__ import annotations
@@ -15,8 +18,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_RECONSTRUCT = {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"}
-GLOBALS = {"numpy.ndarray", "numpy.dtype", *_RECONSTRUCT}
+MOST = 1_000_000  # instructions; a batch of 10,000 images has at most 120,000
+LONGEST = 1000  # characters of a key, since a long one can be hashed again and again
+GLOBALS = {
+    "numpy.ndarray",
+    "numpy.dtype",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.core.numeric._frombuffer",
+    "numpy._core.numeric._frombuffer",
+    "_codecs.encode",
+    "__builtin__.bytes",
+}
 
 
 @dataclass
@@ -29,7 +42,9 @@ class Unbuilt:
 
 
 def read_pickle(raw: bytes) -> Any:
-    """Read the plain data in a pickle; byte strings of Python 2 become str, one character for each byte.
+    """Read the plain data in a pickle.
+
+    Byte strings of Python 2, and of protocols 0 to 2, become str, one character for each byte.
 
     Parameters
     ----------
@@ -44,7 +59,8 @@ def read_pickle(raw: bytes) -> Any:
     Raises
     ------
     ValueError
-        If the pickle asks for anything but arrays. A damaged pickle may raise an exception of any class.
+        If the pickle asks for anything but arrays and bytes, or has too many instructions. A damaged pickle may
+        raise an exception of any class.
 
     Examples
     --------
@@ -60,15 +76,17 @@ def read_pickle(raw: bytes) -> Any:
     marks: list[int] = []
     memo: dict[int, Any] = {}
     argument: Any
-    for instruction, argument, _ in pickletools.genops(raw):
+    for count, (instruction, argument, _) in enumerate(pickletools.genops(raw)):
+        if count >= MOST:
+            raise ValueError(f"has more than {MOST:,} instructions: refused")
         name, taken = instruction.name, instruction.stack_before
         if name in _LITERALS:
             stack.append(argument)
         elif name == "MARK":
             marks.append(len(stack))
-        elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
             memo[len(memo) if argument is None else argument] = stack[-1]
-        elif name in ("BINGET", "LONG_BINGET"):
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(memo[argument])
         elif name == "GLOBAL":
             stack.append(_allowed(*argument.split(" ")))
@@ -83,8 +101,10 @@ def read_pickle(raw: bytes) -> Any:
 
 
 def _allowed(module: str, name: str) -> str:
+    if not (isinstance(module, str) and isinstance(name, str)):
+        raise ValueError("asks for something without a name: refused")
     if f"{module}.{name}" not in GLOBALS:
-        raise ValueError(f"asks for {module}.{name}: refused")
+        raise ValueError(f"asks for {module[:LONGEST]}.{name[:LONGEST]}: refused")
     return f"{module}.{name}"
 
 
@@ -99,10 +119,24 @@ def _extend(target: list[Any], *items: Any) -> list[Any]:
 
 def _update(target: dict[str, Any], *items: Any) -> dict[str, Any]:
     for key, value in zip(items[::2], items[1::2], strict=True):
-        if not isinstance(key, str | bytes):  # hashing nested tuples can take for ever
+        if not isinstance(key, str | bytes):
             raise ValueError(f"has a key of type {type(key).__name__}: refused")
+        if len(key) > LONGEST:
+            raise ValueError(f"has a key of {len(key):,} characters: refused")
         target[key if isinstance(key, str) else key.decode("latin-1")] = value
     return target
+
+
+def _reduce(function: str, arguments: Any) -> Unbuilt | str:
+    """Record a call, except those by which protocols 0 to 2 write bytes: they are read as str."""
+    if not isinstance(function, str) or not isinstance(arguments, tuple):
+        raise ValueError("calls something without a name: refused")
+    if function == "_codecs.encode":
+        text, encoding = arguments
+        if not isinstance(text, str) or not isinstance(encoding, str) or encoding != "latin1":
+            raise ValueError("has bytes that are not text in latin1: refused")
+        return text
+    return "" if function == "__builtin__.bytes" and not arguments else Unbuilt(function, arguments)
 
 
 def _build(target: Unbuilt, state: Any) -> Unbuilt:
@@ -114,12 +148,15 @@ _LITERALS = {
     "BININT",
     "BININT1",
     "BININT2",
+    "INT",
     "SHORT_BINSTRING",
     "BINSTRING",
     "SHORT_BINBYTES",
     "BINBYTES",
+    "BYTEARRAY8",
     "SHORT_BINUNICODE",
     "BINUNICODE",
+    "UNICODE",
 }
 
 _EFFECTS: dict[str, Callable[..., Any]] = {
@@ -128,6 +165,8 @@ _EFFECTS: dict[str, Callable[..., Any]] = {
     "NEWFALSE": lambda: False,
     "EMPTY_LIST": list,
     "EMPTY_DICT": dict,
+    "LIST": lambda *items: list(items),
+    "DICT": lambda *items: _update({}, *items),
     "EMPTY_TUPLE": tuple,
     "TUPLE": _tuple,
     "TUPLE1": _tuple,
@@ -138,6 +177,6 @@ _EFFECTS: dict[str, Callable[..., Any]] = {
     "SETITEM": _update,
     "SETITEMS": _update,
     "STACK_GLOBAL": _allowed,
-    "REDUCE": Unbuilt,
+    "REDUCE": _reduce,
     "BUILD": _build,
 }

@@ -58,6 +58,30 @@ def returned_shape(node: Node, rule: Any, shape: tuple[int, ...], want: tuple[in
     )
 
 
+def no_floats(node: Node) -> TypeError:
+    return TypeError(
+        f"{node} gives {node.dtype}, and only floats have a gradient. Return floats, or compute it outside the graph: "
+        "x.data"
+    )
+
+
+# Errors of arrays
+
+
+def masked(label: str) -> TypeError:
+    return TypeError(f"{label} is a masked array\nFill it, m.filled(0), or choose: ag.where(m.mask, 0, m.data)")
+
+
+def not_numbers(label: str, dtype: np.dtype) -> TypeError:
+    if dtype.kind == "c":
+        return TypeError(f"{label} is {dtype}: only floats have a gradient\nKeep the parts apart: z.real and z.imag")
+    return TypeError(f"{label} is not an array of numbers. For a list of tensors: ag.stack([...])")
+
+
+def ragged(label: str) -> ValueError:
+    return ValueError(f"{label} is a list of parts of different lengths\nPad them to one length, or keep them apart")
+
+
 # Errors of a primitive
 
 
@@ -81,7 +105,8 @@ def no_rule(primitive: Any, name: str, tensor: Any) -> TypeError:
 def wrong_arguments(primitive: Any, args: tuple[Any, ...], options: dict[str, Any]) -> TypeError:
     for name in options:
         if name not in primitive.parameters:
-            hint = did_you_mean(name, primitive.parameters)
+            here = advice.get(f"{name}=")
+            hint = f" Here: {here}" if here else did_you_mean(name, primitive.parameters)
             return TypeError(f"{primitive.name}: has no parameter {name!r}, only {primitive.signature}.{hint}")
     try:
         primitive.signature.bind(*args, **options)
@@ -128,7 +153,8 @@ def no_gradient_of(tensor: Any) -> TypeError:
 
 
 def overwrites(tensor: Any, node: Any) -> TypeError:
-    label, target = label_of(tensor), f"data that backward needs ({node})" if isinstance(node, Node) else "a parameter"
+    label, needed = label_of(tensor), f" ({node})" if isinstance(node, Node) else ""
+    target = "a parameter" if isinstance(node, Leaf) else f"data that backward needs{needed}"
     return TypeError(
         f"{label}[...] = v would overwrite {target}. Build a new tensor: ag.where(mask, v, {label}), "
         "ag.stack([...]), ag.concatenate([...])"

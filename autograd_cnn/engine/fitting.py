@@ -10,6 +10,27 @@ from autograd_cnn.engine import errors
 from autograd_cnn.engine.tape import Node
 
 
+def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
+    """Return `value` as an array of real numbers, of class ndarray; `copy` as in `np.array`.
+
+    Raises
+    ------
+    TypeError
+        If it is a masked array, or not an array of real numbers.
+    ValueError
+        If it is a ragged list.
+    """
+    if isinstance(value, np.ndarray) and hasattr(value, "filled"):
+        raise errors.masked(label)
+    try:
+        array = np.array(value, copy=copy)
+    except ValueError as error:
+        raise errors.ragged(label) if "inhomogeneous" in str(error) else error from None
+    if array.dtype.kind not in "fiub":
+        raise errors.not_numbers(label, array.dtype)
+    return array
+
+
 def as_array(value: Any) -> Any:
     """Return a NumPy scalar, such as the sum of two 0-d arrays, as an array, and any other value as it is."""
     return np.asarray(value) if isinstance(value, np.generic) else value
@@ -19,8 +40,10 @@ def fit(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> Any:
     """Bring a contribution to its parent's shape and dtype, or raise an error that names the rule."""
     if c is None:
         raise errors.returned_nothing(node, rule)
-    if not hasattr(c, "dtype") or isinstance(c, np.generic):
-        c = np.asarray(c)
+    if g.dtype.kind != "f":
+        raise errors.no_floats(node)
+    if not hasattr(c, "dtype") or isinstance(c, (np.generic, np.ndarray)):
+        c = numeric(c, f"the gradient of {rule.name}, from its rule in {node.plan.primitive.name},")
     if wrap is not None and isinstance(c, np.ndarray):
         c = wrap(c, None)
     if c.dtype != g.dtype:

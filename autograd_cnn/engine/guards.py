@@ -8,6 +8,8 @@ last of these nodes dies: Python's own reference count is the counter.
 No Python code runs when a guard dies, only C functions, and there is no lock. So an interrupt is not lost there,
 threads and forked processes cannot block each other, and a signal handler may run backward at any moment.
 
+Memory of another library (PyTorch's, say) cannot be locked. An array over it is saved as a copy.
+
 One hole, by NumPy's design: a writable view that the user took before the forward pass ran stays writable.
 """
 
@@ -52,14 +54,19 @@ class _Lock:
 _locks: dict[int, _Lock] = {}  # by id of the owner of the memory, which its lock keeps alive
 
 
-def guard(array: np.ndarray) -> Guard | None:
-    """Return the guard that all views of the memory of `array` share, or None if that can never be written."""
+def guard(array: np.ndarray) -> Guard | np.ndarray | None:
+    """Return the guard that all views of the memory of `array` share, or None if that can never be written.
+
+    If the memory cannot be locked and unlocked, return a read-only copy of `array`, to be saved in its place.
+    """
     lock = _locks.get(id(array))
     if lock is not None:
         return lock.token()
-    owner: Any = array
-    while isinstance(owner.base, np.ndarray):
-        owner = owner.base
+    owner = array if array.base is None else _owner(array)
+    if owner is None:
+        array = array.copy()
+        array.setflags(write=False)
+        return array
     lock = _locks.get(id(owner))
     if lock is None:
         if not (owner.flags.writeable or array.flags.writeable or id(owner) in _locks):
@@ -71,3 +78,18 @@ def guard(array: np.ndarray) -> Guard | None:
     if array is not owner:
         lock.add(array)
     return token
+
+
+def _owner(array: np.ndarray) -> np.ndarray | None:
+    """Return the array that owns the memory, or None if NumPy would not make it writable again."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    base: Any = array.base
+    if base is None:
+        return array
+    if isinstance(getattr(base, "base", None), np.ndarray):  # `as_strided` puts an object between a view and its owner
+        return None if array.flags.writeable else _owner(base.base)
+    try:
+        return array if memoryview(base).c_contiguous else None
+    except TypeError:  # memory of another library
+        return None

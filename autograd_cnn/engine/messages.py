@@ -79,17 +79,24 @@ def describe(value: Any, label: str = "") -> str:
 
 def is_explained(error: Exception) -> bool:
     """Return whether `error` needs no explanation: an inner operation explained it, or it is not about operands."""
+    if isinstance(error, AttributeError) and "'NoneType'" in str(error):
+        return False
     return getattr(error, "explained", False) or not isinstance(error, (ValueError, TypeError, IndexError))
 
 
-def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) -> Exception:
+def explained(error: Exception, primitive: Any, args: Iterable[Any], elements: int) -> Exception:
     """Return an error of the same kind that names the operation, the problem, operands, the user's line and the cure.
 
     The first line of the original text is the problem, and the rest is the cure.
     """
+    name, labelled = primitive.name, [*zip(primitive.flat_names(elements), args, strict=False)]
     operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
     problem, _, cure = str(error).partition("\n")
-    if "could not be broadcast together with shapes" in problem and len(operands) == 2:
+    absent = [n for n, v in labelled if v is None and n in primitive.rules and n not in primitive.defaults]
+    if absent:
+        problem, cure = f"{absent[0]} is None", "Does the function that computes it end with `return ...`?"
+        error = TypeError()
+    elif "could not be broadcast together with shapes" in problem and len(operands) == 2:
         problem = " and ".join(_short(v, label) for label, v in operands) + " do not broadcast"
         cure = _column_cure(*operands)
     lines = [f"{name}: {problem.removeprefix(name + ': ')}"]
@@ -99,7 +106,8 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) 
     if cure:
         lines.append(f"  {cure}")
     lines += [f"  {origin}" for label, v in operands if (origin := _origin(v, label))]
-    explanation: Any = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))("\n".join(lines))
+    kinds = ValueError, TypeError, IndexError, AttributeError
+    explanation: Any = next(k for k in kinds if isinstance(error, k))("\n".join(lines))
     explanation.explained = True
     return explanation
 
@@ -138,7 +146,7 @@ def missing(name: str, owner: str, known: Iterable[str]) -> str:
         return text
     if name.endswith("_"):
         return f"{text}. Nothing works in place; outside a graph: x.data[...] = values"
-    known = [*known]
+    known = [k for k in known if not k.startswith("_")]
     if "sum" in known and (hasattr(np, name) or hasattr(np.ndarray, name)):  # `owner` uses NumPy's names
         called = f"x.data.{name}" if hasattr(np.ndarray, name) else f"np.{name}(x.data)"
         return f"{text}. NumPy's, outside the graph: {called}"

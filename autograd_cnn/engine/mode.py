@@ -5,13 +5,14 @@ The mode is a context variable, so every thread and every asynchronous task has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import inspect
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from contextlib import _GeneratorContextManager as Context
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Mode:
@@ -52,15 +53,59 @@ ordinary.steps, ordinary.recording, ordinary.scope, ordinary.variables = None, T
 current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
 
-@contextmanager
-def in_mode(**changes: Any) -> Iterator[None]:
-    """Context manager that changes attributes of the mode."""
-    before = current.get()
-    current.set(before.but(**changes))
-    try:
-        yield
-    finally:
-        current.set(before)
+class in_mode(ContextDecorator):
+    """Context manager that changes attributes of the mode, and decorator that runs a function in the changed mode.
+
+    A decorated generator runs in the changed mode each time it is resumed, and its consumer does not.
+    """
+
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+        self._before: list[Mode] = []
+
+    def _recreate_cm(self) -> in_mode:  # for every call of a decorated function
+        return in_mode(**self._changes)
+
+    def __enter__(self) -> None:
+        self._before.append(current.get())
+        current.set(self._before[-1].but(**self._changes))
+
+    def __exit__(self, *error: object) -> None:
+        current.set(self._before.pop())
+
+    def __call__(self, function: F) -> F:
+        if inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__name__} is an asynchronous generator: use `with` inside it")
+        if not (inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)):
+            return super().__call__(function)
+
+        @wraps(function)
+        def generator(*args: Any, **options: Any) -> Any:
+            return _Resumed(function(*args, **options), self._changes)
+
+        @wraps(function)
+        async def coroutine(*args: Any, **options: Any) -> Any:
+            with self._recreate_cm():
+                return await function(*args, **options)
+
+        result: Any = generator if inspect.isgeneratorfunction(function) else coroutine
+        return result
+
+
+class _Resumed(Generator[Any, Any, Any]):
+    """A generator that runs in a changed mode each time it is resumed."""
+
+    def __init__(self, generator: Generator[Any, Any, Any], changes: dict[str, Any]) -> None:
+        self._generator = generator
+        self._changes = changes
+
+    def send(self, value: Any) -> Any:
+        with in_mode(**self._changes):
+            return self._generator.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        with in_mode(**self._changes):
+            return self._generator.throw(*error)
 
 
 def is_recording() -> bool:
@@ -68,8 +113,8 @@ def is_recording() -> bool:
     return current.get().recording
 
 
-def no_grad() -> Context[None]:
-    """Context manager (and decorator) that turns recording off in this thread.
+def no_grad() -> in_mode:
+    """Context manager (and decorator) that turns recording off in this thread or asynchronous task.
 
     Examples
     --------
@@ -82,7 +127,7 @@ def no_grad() -> Context[None]:
     return in_mode(recording=False)
 
 
-def enable_grad() -> Context[None]:
+def enable_grad() -> in_mode:
     """Context manager (and decorator) that turns recording on again inside `no_grad`.
 
     Examples

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.guards import guard
+from autograd_cnn.engine.guards import Guard, guard
 from autograd_cnn.engine.messages import inside
 from autograd_cnn.engine.mode import Mode
 from autograd_cnn.engine.tape import Constant, Leaf, Node, next_birth
@@ -126,8 +126,11 @@ class Plan:
             a = saved[i]
             if a.__class__ is not ndarray or (a.base is None and (p == arguments or inputs[p].__class__ is Node)):
                 continue  # a result owns its memory, which is read-only for good
-            if (token := guard(a)) is not None:
+            token = guard(a)
+            if token.__class__ is Guard:
                 node.guards = (token, node.guards)
+            elif token is not None:  # a copy
+                node.saved = saved = (*saved[:i], token, *saved[i + 1 :])
         for p in self.constants:
             value = values[p]
             if value.__class__ is tuple:  # an index; its arrays are to be freed with `saved`

@@ -57,6 +57,7 @@ class Primitive(Arguments[P]):
     ) -> None:
         super().__init__(function, name)
         self.raw: Callable[..., Any] = function
+        self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
         self.byproducts = byproducts
         self.strict = strict
         self.examples = examples
@@ -146,7 +147,7 @@ class Primitive(Arguments[P]):
         except Exception as error:
             if is_explained(error):
                 raise
-            raise explained(error, self.name, zip(self.flat_names(elements), args, strict=False)) from error
+            raise explained(error, self, args, elements) from (None if self.packaged else error)
         byproducts: Any = ()
         if self.byproducts:
             out, *byproducts = out

@@ -1,7 +1,8 @@
-"""Dtypes of operands: float32 stays float32.
+"""Dtypes and classes of operands: float32 stays float32, and a rule sees plain arrays only.
 
 When an operation is recorded, plain numbers, even as `np.float64(2)` or a 0-d array, and integer arrays are weak: they
-take the dtype of the other operands. Strict operations refuse integers, and warn if float64 meets float32.
+take the dtype of the other operands. Strict operations refuse integers, and warn if float64 meets float32. Arrays of
+other classes (`np.matrix`, `np.memmap`, a DataFrame) become plain ones; masked arrays and complex numbers are refused.
 """
 
 from __future__ import annotations
@@ -10,34 +11,49 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.fitting import numeric
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.registry import advice
 from autograd_cnn.engine.tape import Leaf, Node
 
 
 def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) -> None:
-    """Convert weak operands in `values`, in place, to the dtype of the others. `inputs` has the nodes of operands."""
-    ports = [p for p, name in enumerate(primitive.flat_names(elements)) if name in primitive.rules]
-    arrays = [(p, values[p]) for p in ports if isinstance(values[p], (np.ndarray, np.generic))]
-    floats = [v.dtype for p, v in arrays if v.dtype.kind == "f" and (v.ndim or isinstance(inputs[p], (Node, Leaf)))]
+    """Make `values` plain, in place, and convert weak operands to the dtype of the others.
+
+    `inputs` has the nodes of operands.
+    """
+    names = primitive.flat_names(elements) if primitive.sequence else primitive.parameters
+    ports = [p for p, name in enumerate(names) if name in primitive.rules]
+    for p, value in enumerate(values):
+        if value.__class__ is not np.ndarray or value.ndim == 0 or value.dtype.kind not in "fiub":
+            values[p] = _plain(value, names[p], p in ports)
+    arrays = [p for p in ports if isinstance(values[p], np.ndarray)]
+    weak = [p for p in arrays if not isinstance(inputs[p], (Node, Leaf))]
+    lists = [p for p in weak if isinstance(inputs[p], list)]
+    floats = [values[p].dtype for p in arrays if (values[p].ndim and p not in lists) or p not in weak]
+    floats = [dtype for dtype in floats if dtype.kind == "f"]
     if primitive.strict:
-        _check_floats(primitive, values, inputs, ports, floats)
-    common = np.result_type(*floats) if floats else None
-    for p in ports:
-        value = values[p]
-        if isinstance(value, complex) or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "c"):
-            raise TypeError("complex numbers are not supported\nKeep the real and the imaginary part in two Tensors")
-        if isinstance(value, list):
-            value = values[p] = np.asarray(value)
-            if common and value.dtype.kind == "f":
-                values[p] = value.astype(common)
-        if common is None or isinstance(inputs[p], (Node, Leaf)):
-            continue
-        if isinstance(value, (np.ndarray, np.generic)):
-            if value.ndim == 0 and value.dtype.kind in "fiub":
-                values[p] = value.item()
-            elif value.dtype.kind in "iub":
-                values[p] = value.astype(common)
+        _check_floats(primitive, values, inputs, arrays, floats)
+    if not floats:
+        return
+    common = np.result_type(*floats)
+    for p in weak:
+        if values[p].ndim == 0:
+            values[p] = values[p].item()
+        elif values[p].dtype.kind != "f" or p in lists:
+            values[p] = values[p].astype(common)
+
+
+def _plain(value: Any, name: str, port: bool) -> Any:
+    """Return an array of any class as a plain one, and an option that NumPy wraps, ``np.float64(0.1)``, as a number."""
+    wrapped = hasattr(type(value), "__array__") and not isinstance(value, str)
+    if not (wrapped or isinstance(value, complex) or (port and isinstance(value, list))):
+        return value
+    # A plain view could not be locked together with an array of another class, so that is copied
+    array = numeric(value, name, copy=value.__class__ is not np.ndarray or None)
+    if port or array.ndim:
+        return array
+    return array.item() if array.dtype.kind == "f" else value
 
 
 def _check_floats(
@@ -47,7 +63,7 @@ def _check_floats(
         return getattr(inputs[port], "name", None) or primitive.parameters[port]
 
     for p in ports:
-        if isinstance(values[p], np.ndarray) and values[p].dtype.kind in "iub":
+        if values[p].dtype.kind in "iub":
             name, dtype = label(p), values[p].dtype
             problem, cure = f"{name} is {dtype}", f"Convert once: {name}.astype(np.float32)"
             if dtype == np.uint8:
@@ -57,7 +73,7 @@ def _check_floats(
     widest = np.result_type(*floats) if floats else np.dtype(np.float32)
     narrower = [dtype for dtype in floats if dtype.itemsize < widest.itemsize]
     if narrower and widest.itemsize >= 8:
-        name = label(next(p for p in ports if isinstance(values[p], np.ndarray) and values[p].dtype == widest))
+        name = label(max(ports, key=lambda p: values[p].dtype.itemsize))
         warn(
             f"{primitive.name}: {name} is {widest} beside {narrower[0]}: computing in {widest}. "
             f"{name}.astype(np.float32) is twice as fast"

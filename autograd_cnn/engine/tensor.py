@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.fitting import as_array
+from autograd_cnn.engine.fitting import as_array, numeric
 from autograd_cnn.engine.messages import describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.numpy_calls import array_function, array_ufunc, frozen, plain
 from autograd_cnn.engine.registry import doors, registry
@@ -64,11 +64,9 @@ class Tensor:
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(data, Tensor):
             data = data._data
-        self._data = np.array(data)
+        self._data = numeric(data, "Tensor: data", copy=True)
         self._name = name
         self._node = None
-        if self._data.dtype.kind in "OSU":
-            raise TypeError("Tensor: data is not an array of numbers. For a list of tensors: ag.stack([...])")
         if requires_grad:
             self.requires_grad = True
 
@@ -93,7 +91,7 @@ class Tensor:
 
     @data.setter
     def data(self, array: Any) -> None:
-        array = np.asarray(array)
+        array = numeric(array, "data")
         if array.shape != self.shape or array.dtype != self.dtype:
             raise ValueError(
                 f"{label_of(self)}.data = ...: got {array.shape} {array.dtype}, want {self.shape} {self.dtype}. "
@@ -177,7 +175,7 @@ class Tensor:
                 f"{label_of(self)}.grad = ...: got {describe(value)}, want {self.shape} {self.dtype}, "
                 "or None to clear it"
             )
-        self._node.grad = value
+        self._node.grad = value if value is None or isinstance(value, Tensor) else numeric(value, "grad")
         self._node.began = next_birth()
 
     # Backward
@@ -267,7 +265,7 @@ class Tensor:
         elif create_graph and isinstance(grad, Tensor):
             seed = grad
         else:
-            seed = np.asarray(plain(grad), self.dtype).view()
+            seed = np.asarray(numeric(plain(grad), f"{caller}: grad"), self.dtype).view()
             seed.setflags(False)  # so that the walk does not add into the caller's array
         if seed.shape != self.shape:
             raise ValueError(f"{caller}: grad is {seed.shape}, {label_of(self)} is {self.shape}")
@@ -460,7 +458,7 @@ class Tensor:
         return operations["getitem"](self, frozen(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if self._node is not None:
+        if self._node is not None or not self._data.flags.writeable:
             raise errors.overwrites(self, self._node)
         self._data[plain(index)] = plain(value)
 
@@ -493,31 +491,31 @@ class Tensor:
         self._in_place(other, "/=")
         return operations["divide"](self, other)
 
-    # NumPy's methods
+    # NumPy's methods. The operation checks `options`; type checkers refuse them.
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def sum(self, axis: Any = None, keepdims: bool = False, **options: NoReturn) -> Tensor:
         """Return the sum over `axis`."""
-        return operations["sum"](self, axis, keepdims)
+        return operations["sum"](self, axis, keepdims, **options)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def mean(self, axis: Any = None, keepdims: bool = False, **options: NoReturn) -> Tensor:
         """Return the mean over `axis`."""
-        return operations["mean"](self, axis, keepdims)
+        return operations["mean"](self, axis, keepdims, **options)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def max(self, axis: Any = None, keepdims: bool = False, **options: NoReturn) -> Tensor:
         """Return the maximum over `axis`."""
-        return operations["max"](self, axis, keepdims)
+        return operations["max"](self, axis, keepdims, **options)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def min(self, axis: Any = None, keepdims: bool = False, **options: NoReturn) -> Tensor:
         """Return the minimum over `axis`."""
-        return operations["min"](self, axis, keepdims)
+        return operations["min"](self, axis, keepdims, **options)
 
-    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False, **options: NoReturn) -> Tensor:
         """Return the variance over `axis`: the sum of squares divided by count - `ddof`."""
-        return operations["var"](self, axis, ddof, keepdims)
+        return operations["var"](self, axis, ddof, keepdims, **options)
 
-    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False, **options: NoReturn) -> Tensor:
         """Return the standard deviation over `axis`."""
-        return operations["std"](self, axis, ddof, keepdims)
+        return operations["std"](self, axis, ddof, keepdims, **options)
 
     def reshape(self, *shape: Any) -> Tensor:
         """Return the same elements in another shape; one length may be -1."""
@@ -544,9 +542,7 @@ class Tensor:
         return operations["take"](self, indices, axis)
 
     def astype(self, dtype: Any) -> Tensor:
-        """Convert to another dtype. If it is a float dtype, the gradient is converted back."""
-        if np.dtype(dtype).kind != "f":
-            return Tensor._of(self._data.astype(dtype), None)
+        """Convert to another dtype. Integers and bools have no history; the gradient of floats is converted back."""
         return operations["astype"](self, dtype)
 
     def argmax(self, axis: int | None = None) -> Any:

@@ -1,6 +1,6 @@
 """Transforms of functions, such as `grad` and `jacobian`: each is a short composition of recording and walking.
 
-Arguments may be arrays, numbers, Tensors, or dicts, lists and tuples of them, and a gradient has the structure of its
+Arguments may be arrays, numbers, Tensors, or trees of them (see `trees`), and a gradient has the structure of its
 argument. The results are arrays. If an argument requires a gradient already, as inside another transform, they are
 Tensors that can be differentiated again: ``grad(grad(f))`` is the second derivative.
 """
@@ -18,6 +18,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import history
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.engine.trees import ravel_pytree, tree_leaves, tree_map
 from autograd_cnn.engine.walk import walk
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -46,15 +47,6 @@ def alias(x: Any) -> Any:
 alias.vjp(x=lambda g: g)
 
 
-def _map(f: Callable[[Any], Any], value: Any) -> Any:
-    """Apply `f` to every array in nested dicts, lists and tuples."""
-    if isinstance(value, dict):
-        return {k: _map(f, v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_map(f, v) for v in value)
-    return f(value)
-
-
 class _Run:
     """An evaluation of `f`, with new variables in place of the arguments to differentiate."""
 
@@ -72,7 +64,7 @@ class _Run:
             )
         with enable_grad():
             for i in argnums:
-                fresh[i] = _map(self._variable, fresh[i])
+                fresh[i] = tree_map(self._variable, fresh[i])
             with in_mode(variables=(*outer, *(v._node for v in self.variables))):
                 self.value = f(*fresh, **(options or {}))
         self.arguments = [fresh[i] for i in argnums]
@@ -114,7 +106,7 @@ class _Run:
     def shaped(self, gradients: list[Any]) -> tuple[Any, ...]:
         """Return gradients in the structure of the arguments."""
         supply = iter(gradients)
-        return tuple(_map(lambda _: next(supply), a) for a in self.arguments)
+        return tuple(tree_map(lambda _: next(supply), a) for a in self.arguments)
 
     def out(self, value: Tensor) -> Any:
         return value if self.nested else value.data
@@ -250,8 +242,7 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     _check_tangents("jvp", args, tangents)
     run = _Run(f, args, tuple(range(len(args))))
     g = Tensor(np.zeros(run.value.shape, run.value.dtype), requires_grad=True)
-    flat: list[Any] = []
-    _map(flat.append, tangents)
+    flat = tree_leaves(tangents)
     with enable_grad():
         products = [registry["sum"](gx * t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad]
         total = sum(products[1:], products[0]) if products else Tensor(0.0)
@@ -279,20 +270,28 @@ def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     """
     _check_tangents("hvp", args, tangents)
     argnums = tuple(range(len(args)))
-    flat: list[Any] = []
-    _map(flat.append, tangents)
+    flat = tree_leaves(tangents)
 
     def slope(*inner: Any) -> Any:
-        gradients: list[Any] = []
-        _map(gradients.append, grad(f, argnums)(*inner))
+        gradients = tree_leaves(grad(f, argnums)(*inner))
         products = [registry["sum"](g * t) for g, t in zip(gradients, flat, strict=True)]
         return sum(products[1:], products[0])
 
     return grad(slope, argnums)(*args)
 
 
-def jacobian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]:
+@overload
+def jacobian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]: ...
+
+
+@overload
+def jacobian(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[np.ndarray, ...]]: ...
+
+
+def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
     """Return a function that computes all derivatives of `f`, as an array of shape ``f.shape + x.shape``.
+
+    If `f` returns a tree, the result has its structure, and each leaf of it the structure of the argument.
 
     Examples
     --------
@@ -305,24 +304,43 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]
 
     @wraps(f)
     def evaluate(*args: Any, **options: Any) -> Any:
-        run = _Run(f, args, (argnums,), options)
-        if len(run.variables) != 1:
-            raise TypeError("jacobian: the argument is one array, not a dict or list of them")
-        rows = []
-        for i in range(run.value.size):
-            seed = np.zeros(run.value.size, run.value.dtype)
-            seed[i] = 1
-            rows.append(run.back(seed.reshape(run.value.shape), run.nested, retain=True)[0])
-        shape = run.value.shape + run.variables[0].shape
-        if run.nested:
-            return registry["reshape"](registry["stack"](rows), shape) if rows else Tensor(np.zeros(shape))
-        return np.reshape(np.stack(rows), shape) if rows else np.zeros(shape, run.value.dtype)
+        returned: list[Any] = []
+
+        def flat(*inner: Any, **rest: Any) -> Any:
+            returned.append(f(*inner, **rest))
+            return ravel_pytree(returned[0])[0]
+
+        run = _Run(flat, args, _tuple(argnums), options)
+        units = np.eye(run.value.size, dtype=run.value.dtype)
+        rows = iter([run.back(unit, run.nested, retain=True) for unit in units])
+
+        def block(value: Any) -> Any:
+            found = [next(rows) for _ in range(np.size(value))]
+            blocks = [_stacked([row[k] for row in found], np.shape(value), v) for k, v in enumerate(run.variables)]
+            return run.shaped(blocks) if isinstance(argnums, tuple) else run.shaped(blocks)[0]
+
+        return tree_map(block, returned[0])
 
     return evaluate
 
 
-def hessian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]:
+def _stacked(rows: list[Any], shape: tuple[int, ...], variable: Tensor) -> Any:
+    shape = shape + variable.shape
+    return registry["reshape"](registry["stack"](rows), shape) if rows else np.zeros(shape, variable.dtype)
+
+
+@overload
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]: ...
+
+
+@overload
+def hessian(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[tuple[np.ndarray, ...], ...]]: ...
+
+
+def hessian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
     """Return a function that computes the second derivatives of a scalar `f`, of shape ``x.shape + x.shape``.
+
+    For a tree it returns the blocks: ``hessian(f)(p)["w"]["b"]`` is the derivative by w and b.
 
     Examples
     --------

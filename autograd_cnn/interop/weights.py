@@ -30,10 +30,14 @@ def save_weights(path: str | os.PathLike[str], model: Model) -> None:
 
     Raises
     ------
+    TypeError
+        If the arguments are swapped, or `model` is of another type.
+    ValueError
+        If a weight is called ``__metadata__``, which safetensors reserves.
     OSError
         If the file cannot be written.
     """
-    write_arrays(path, _arrays(model), {})
+    write_arrays(path, _arrays("save_weights", path, model), {})
 
 
 def load_weights(path: str | os.PathLike[str], model: Model) -> None:
@@ -48,6 +52,8 @@ def load_weights(path: str | os.PathLike[str], model: Model) -> None:
 
     Raises
     ------
+    TypeError
+        If the arguments are swapped, or `model` is of another type.
     CheckpointError
         If the file is damaged, or has other names, shapes or dtypes; the message lists every difference.
     OSError
@@ -64,9 +70,10 @@ def load_weights(path: str | os.PathLike[str], model: Model) -> None:
     >>> bool((twin.w == model.w).all())
     True
     """
+    own = _arrays("load_weights", path, model)
     arrays, _ = read_arrays(path)
     try:
-        check_state("load_weights", _arrays(model), arrays)
+        check_state("load_weights", own, arrays)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
     if isinstance(model, Module):
@@ -76,7 +83,12 @@ def load_weights(path: str | os.PathLike[str], model: Model) -> None:
             tensor.data = arrays[name]
 
 
-def _arrays(model: Model) -> dict[str, np.ndarray]:
+def _arrays(caller: str, path: str | os.PathLike[str], model: Model) -> dict[str, np.ndarray]:
+    """Check both arguments, and return the arrays of the model by name."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{caller}: the path is a {type(path).__name__}; call {caller}(path, model)")
     if not isinstance(model, (Module, Mapping)):
-        raise TypeError(f"weights: the model is a {type(model).__name__}, want a Module, or a dict of names to Tensors")
+        raise TypeError(
+            f"{caller}: the model is a {type(model).__name__}, want a Module, or a dict of names to Tensors"
+        )
     return model.state_dict() if isinstance(model, Module) else {name: t.data for name, t in model.items()}

@@ -22,6 +22,7 @@ from autograd_cnn.engine.registry import registry
 from autograd_cnn.nn.init import glorot_uniform, he_normal, small_normal
 from autograd_cnn.nn.layers import AvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sigmoid
 from autograd_cnn.nn.module import Module, Sequential
+from autograd_cnn.ops.random import seed
 
 __all__ = [
     "AvgPool2d",
@@ -37,6 +38,7 @@ __all__ = [
     "Sigmoid",
     "glorot_uniform",
     "he_normal",
+    "seed",
     "small_normal",
 ]
 

@@ -18,23 +18,10 @@ from autograd_cnn.ops.convolution import conv2d, pair
 from autograd_cnn.ops.linalg import linear
 from autograd_cnn.ops.normalization import batch_norm, dropout
 from autograd_cnn.ops.pooling import avg_pool2d, max_pool2d
+from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.shapes import flatten
 
 Extent = int | tuple[int, int]
-
-
-def _generator(rng: Generator | None, layer: str) -> Generator:
-    """Return `rng` if it is a generator, else raise an error.
-
-    There is no default, and a seed is refused: with a hidden generator, a layer's first weights depend on the layers
-    built before it, and layers that are each given the same seed start with the same weights.
-    """
-    if not isinstance(rng, Generator):
-        raise TypeError(
-            f"{layer}: rng is {'missing' if rng is None else repr(rng)}. One generator serves the whole model: "
-            f"rng = np.random.default_rng(0), then {layer}(..., rng=rng)"
-        )
-    return rng
 
 
 def _parameter(array: NDArray[Any]) -> Tensor:
@@ -54,7 +41,8 @@ class Conv2d(Module):
         Whether to add `b`, which starts at 0.
     init : callable
         ``(shape, rng, dtype) -> array``.
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator, optional
+        Draws the initial weights. Default: the generator that `seed` restarts.
     dtype : float32 or float64
 
     Attributes
@@ -65,7 +53,7 @@ class Conv2d(Module):
     Raises
     ------
     TypeError
-        If `rng` is missing.
+        If `rng` is not a generator.
     ValueError
         If `groups` does not divide the channels.
     """
@@ -89,7 +77,7 @@ class Conv2d(Module):
                 f"Conv2d: groups={groups} does not divide {in_channels} channels and {out_channels} outputs"
             )
         shape = (*pair(kernel_size, "kernel_size"), in_channels // groups, out_channels)
-        self.w = _parameter(init(shape, _generator(rng, "Conv2d"), dtype))
+        self.w = _parameter(init(shape, generator(rng, "Conv2d"), dtype))
         self.b = _parameter(np.zeros(out_channels, dtype)) if bias else None
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
 
@@ -117,7 +105,7 @@ class Linear(Module):
         rng: Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self.w = _parameter(init((in_features, out_features), _generator(rng, "Linear"), dtype))
+        self.w = _parameter(init((in_features, out_features), generator(rng, "Linear"), dtype))
         self.b = _parameter(np.zeros(out_features, dtype)) if bias else None
 
     def forward(self, x: Any) -> Any:
@@ -220,14 +208,14 @@ class Dropout(Module):
     ----------
     p : float
         In [0, 1].
-    rng : numpy.random.Generator
-        Draws the mask of every call in training. To resume a run with the same bits, save
-        ``rng.bit_generator.state``.
+    rng : numpy.random.Generator, optional
+        Draws the mask of every call in training. Default: the generator that `seed` restarts. To resume a run with the
+        same bits, save ``rng.bit_generator.state``.
 
     Raises
     ------
     TypeError
-        If `rng` is missing.
+        If `rng` is not a generator.
     ValueError
         If `p` is not a probability.
     """
@@ -235,7 +223,7 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, rng: Generator | None = None) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p is {p}, want a probability in [0, 1]")
-        self.p, self.rng = p, _generator(rng, "Dropout")
+        self.p, self.rng = p, generator(rng, "Dropout")
 
     def forward(self, x: Any) -> Any:
         return dropout(x, self.p, self.rng) if self.training else x

@@ -116,10 +116,14 @@ class Module:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         forward = self.forward if _thread.calls is None else self._listed_forward
-        if not self.path:
-            return forward(*args, **options)
-        with scope(self.path):
-            return forward(*args, **options)
+        if self.path:
+            with scope(self.path):
+                out = forward(*args, **options)
+        else:
+            out = forward(*args, **options)
+        if out is None:
+            raise TypeError(f"{type(self).__name__}.forward returned None. Does it end with `return ...`?")
+        return out
 
     def _listed_forward(self, *args: Any, **options: Any) -> Any:
         """Call `forward`, and list the call for `summary`."""
@@ -299,29 +303,47 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     return ["  ".join([*map(str.ljust, row[:-1], widths), row[-1].rjust(widths[-1])]).rstrip() for row in rows]
 
 
+class Function(Module):
+    """Calls a function: the form that a plain function takes in a `Sequential`."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.forward = function
+
+    def _described(self) -> str:
+        return getattr(self.forward, "__name__", "Function")
+
+
 class Sequential(Module):
-    """Calls layers one after the other. Their names are ``0``, ``1``, ...
+    """Calls layers one after the other: modules, and plain functions of one Tensor.
+
+    Layers that are passed by keyword have that name. The others are called ``0``, ``1``, ...
 
     Raises
     ------
     TypeError
-        If a layer is not a Module.
+        If a layer cannot be called, or is a class, or has the name of a method.
 
     Examples
     --------
+    >>> import autograd_cnn as ag
     >>> from autograd_cnn import nn
-    >>> model = nn.Sequential(nn.Linear(2, 3, rng=np.random.default_rng(0)), nn.ReLU(), nn.Sigmoid())
-    >>> len(model), model[-1], model[0].w.name
-    (3, Sigmoid(): 0 parameters, '0.w')
-    >>> len(model[:2])
-    2
+    >>> model = nn.Sequential(nn.Linear(2, 3), ag.tanh, lambda x: x.mean(axis=1), scale=nn.Linear(3, 1))
+    >>> len(model), model[-1].w.name
+    (4, 'scale.w')
+    >>> model[:2]
+    Sequential(): 9 parameters
+      0  Linear()  w (2, 3), b (3,)  9
+      1  tanh
     """
 
-    def __init__(self, *layers: Module) -> None:
-        for i, layer in enumerate(layers):
-            if not isinstance(layer, Module):
-                raise TypeError(f"Sequential: layer {i} is {layer!r}, want a Module. For ag.relu: nn.ReLU()")
-            setattr(self, str(i), layer)
+    def __init__(self, *layers: Callable[[Any], Any], **named: Callable[[Any], Any]) -> None:
+        for name, layer in {**{str(i): layer for i, layer in enumerate(layers)}, **named}.items():
+            if isinstance(layer, type) or not callable(layer):
+                cure = f"{layer.__name__}(...)" if isinstance(layer, type) else "a layer, or a function such as ag.relu"
+                raise TypeError(f"Sequential: layer {name} is {layer!r}, want {cure}")
+            if hasattr(Sequential, name):
+                raise TypeError(f"Sequential: a layer cannot be called {name}, which every module has")
+            setattr(self, name, layer if isinstance(layer, Module) else Function(layer))
 
     def forward(self, x: Any) -> Any:
         for layer in self:

@@ -6,10 +6,11 @@ slope is infinite. `through` alone ensures this.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 
@@ -17,6 +18,8 @@ __all__ = [
     "abs", "absolute", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",
     "multiply", "negative", "pow", "power", "sin", "sqrt", "square", "subtract", "tanh", "true_divide", "where",
 ]  # fmt: skip
+
+Array = TypeVar("Array")  # a Tensor or an array
 
 
 def through(g: Any, slope: Any) -> Any:
@@ -306,16 +309,25 @@ clip.vjp(
 )
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
-def astype(x: Any, dtype: Any) -> Any:
-    """Converts the numbers to another float dtype.
-
-    The walk converts the gradient back to the dtype of `x`.
-    """
+@primitive(name="astype", examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
+def _converted(x: Any, dtype: Any) -> Any:
+    """Converts the numbers to another float dtype."""
     return x.astype(dtype)
 
 
-astype.vjp(x=lambda g: g)
+_converted.vjp(x=lambda g: g)  # the walk converts it to the dtype of `x`
+
+
+def astype(x: Array, dtype: Any) -> Array:
+    """Converts the numbers to another dtype.
+
+    The gradient is converted back. Integers and bools have no gradient, so the result has no history.
+    """
+    if np.dtype(dtype).kind == "f":
+        return _converted(x, dtype)
+    with no_grad():
+        return _converted(x, dtype)
+
 
 absolute, pow, true_divide = abs, power, divide
 

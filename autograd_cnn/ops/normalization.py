@@ -11,6 +11,7 @@ from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels import normalization as kernels
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt
+from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import mean, sum
 
 __all__ = ["batch_norm", "dropout"]
@@ -93,15 +94,15 @@ batch_norm.vjp(x=_batch_norm_rules, w=_batch_norm_rules, b=_batch_norm_rules)
 def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
     """Sets a share `p` of the elements of `x` to 0, and scales the others by 1 / (1 - p).
 
-    The mask is a constant of the graph, drawn once from `rng`. To draw it again, restore the state of `rng`.
+    The mask is a constant of the graph, drawn once. To draw it again, restore the state of `rng`.
 
     Parameters
     ----------
     x : (...)
     p : float
         Probability of dropping, in [0, 1].
-    rng : numpy.random.Generator
-        Draws the mask; not needed for ``p = 0``.
+    rng : numpy.random.Generator, optional
+        Draws the mask. Default: the generator that ``ag.nn.seed`` restarts.
 
     Returns
     -------
@@ -110,7 +111,7 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
     Raises
     ------
     ValueError
-        If `p` is not a probability, or `rng` is missing.
+        If `p` is not a probability.
 
     References
     ----------
@@ -120,9 +121,7 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
         raise ValueError(f"dropout: p is {p}, want a probability in [0, 1]")
     if p == 0:
         return multiply(x, 1)
-    if rng is None:
-        raise ValueError("dropout: rng is missing. Pass a generator: rng=np.random.default_rng(seed)")
-    kept = rng.random(x.shape, np.float32) >= p
+    kept = generator(rng, "dropout").random(x.shape, np.float32) >= p
     mask = kept * np.result_type(x.dtype, np.float32).type(1 / (1 - p) if p < 1 else 0)
     return multiply(x, Tensor(mask, name="mask") if isinstance(x, Tensor) else mask)
 

@@ -1,6 +1,7 @@
 """Training of a model: one loop, its History, and checkpoints from which a run resumes with the same bits."""
 
 from autograd_cnn.arrayfile import CheckpointError
+from autograd_cnn.training.callbacks import early_stop, keep_best
 from autograd_cnn.training.checkpoint import load_checkpoint, save_checkpoint
 from autograd_cnn.training.history import Epoch, Evaluation, History
 from autograd_cnn.training.loop import evaluate, fit, predict
@@ -10,8 +11,10 @@ __all__ = [
     "Epoch",
     "Evaluation",
     "History",
+    "early_stop",
     "evaluate",
     "fit",
+    "keep_best",
     "load_checkpoint",
     "predict",
     "save_checkpoint",

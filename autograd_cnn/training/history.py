@@ -75,6 +75,13 @@ class History:
         latest = f", {self.epochs[-1]}" if self.epochs else ""
         return f"History of {self.name or 'a run'}: epochs {len(self.epochs)}, steps {len(self.losses)}{latest}"
 
+    @property
+    def best(self) -> int:
+        """The index of the pass with the least validation loss, or with the least loss if nothing was validated."""
+        figures = np.array([(epoch.validation_loss, epoch.loss) for epoch in self.epochs])
+        validated = np.isfinite(figures[:, 0]).any()
+        return int(np.nanargmin(figures[:, 0 if validated else 1]))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the History as JSON."""
         write_atomically(path, json.dumps(spelled(asdict(self)), indent=1).encode())

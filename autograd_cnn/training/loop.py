@@ -11,8 +11,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -33,6 +33,7 @@ from autograd_cnn.training.history import Evaluation, History
 
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Any], Tensor]
+Callback = Callable[[History], object]
 Augment = Callable[[NDArray[Any], Generator], NDArray[Any]]
 Array = NDArray[Any]
 
@@ -53,6 +54,7 @@ def fit(
     validation: tuple[Array, Array] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     every: int | None = None,
+    callbacks: Sequence[Callback] = (),
     name: str = "",
     progress: bool = True,
 ) -> History:
@@ -83,12 +85,14 @@ def fit(
     augment : callable, optional
         ``augment(images, rng)``, called on each batch before its conversion, such as `autograd_cnn.data.augment`.
     validation : (images, labels), optional
-        Evaluated after each pass.
+        Evaluated after each pass. `autograd_cnn.data.split` sets such images apart.
     checkpoint : path, optional
         A file that is written after each pass and at the end. If it exists, training resumes from it: pass the same
         arguments. A plain function that draws random numbers must draw them from `rng`.
     every : int, optional
         Write the checkpoint after every so many steps as well.
+    callbacks : list of callable
+        ``callback(history)`` is called after each pass. A true result ends the run: see `early_stop` and `keep_best`.
     name : str
         Describes the images in the History and in pictures.
     progress : bool
@@ -131,14 +135,15 @@ def fit(
     if checkpoint is not None and os.path.exists(checkpoint):
         run.resume(checkpoint, model, optimiser)
         report(f"resuming after step {run.step:,}, from {checkpoint}")
-    with _in_mode(model, training=True), _ctrl_c() as interrupt, _bar(run, total, progress) as bar:
+    with _in_mode(model, training=True), _ctrl_c() as interrupt, _bar(run, total) if progress else nullcontext() as bar:
         while run.closed < total and not interrupt.is_set():
             for x, y in islice(run.batches(images, labels), max(total - run.step, 0)):
                 if schedule is not None:
                     optimiser.lr = schedule(run.step)
                 _step(run, model, loss, optimiser, x, y, augment)
-                bar.set_postfix(loss=f"{run.history.losses[-1]:.5f}", refresh=False)
-                bar.update(len(y))
+                if bar is not None:
+                    bar.set_postfix(loss=f"{run.history.losses[-1]:.5f}", refresh=False)
+                    bar.update(len(y))
                 if interrupt.is_set():
                     break
                 if every and run.step % every == 0:
@@ -150,7 +155,10 @@ def fit(
             if complete:
                 save()
             report(f"epoch {len(run.history.epochs)}/{math.ceil(total / run.steps_per_pass)}: {run.history.epochs[-1]}")
-        run.history.interrupted = run.closed < total
+            ends = [callback(run.history) for callback in callbacks]  # all are called, also if the first ends the run
+            if any(ends):
+                break
+        run.history.interrupted = interrupt.is_set() and run.closed < total
     return run.history
 
 
@@ -185,6 +193,7 @@ def _check_arguments(arguments: Mapping[str, Any]) -> None:
         "steps": (int | np.integer | None, "an int"),
         "schedule": (Callable | None, "a function of the number of a step"),
         "validation": (tuple | list | None, "(images, labels)"),
+        "callbacks": (list | tuple, "a list of functions of the History"),
     }
     for name, (expected, want) in types.items():
         if not isinstance(arguments[name], expected):
@@ -330,7 +339,8 @@ def _ctrl_c() -> Iterator[threading.Event]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _bar(run: Run, total: int, progress: bool) -> Any:
+def _bar(run: Run, total: int) -> Any:
+    """A bar on a terminal; nothing elsewhere."""
     from tqdm import tqdm
 
     return tqdm(
@@ -338,7 +348,7 @@ def _bar(run: Run, total: int, progress: bool) -> Any:
         total=run.images(total),
         unit=" images",
         unit_scale=True,
-        disable=None if progress else True,
+        disable=None,
     )
 
 

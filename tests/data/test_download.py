@@ -261,6 +261,76 @@ def test_an_endless_answer_does_not_fill_the_disk(published, server, archive):
     fails(ValueError, server.answer("/a", pour), "more bytes than wanted")
 
 
+def trickles(content, over, head=b""):
+    """Send `head` at once and the rest byte by byte, for ten seconds at most, until the client is gone or has ended."""
+
+    def answer(handler):
+        handler.wfile.write(head)
+        for k in range(min(len(content), 2000)):
+            handler.wfile.write(content[k : k + 1])
+            handler.wfile.flush()
+            if over.wait(0.005):
+                break
+
+    return answer
+
+
+@pytest.mark.parametrize("where", ["headers", "body", "continuations"])
+def test_a_host_that_trickles_is_given_up(published, server, monkeypatch, where):
+    """Each byte comes in time; together they would take for ever."""
+    monkeypatch.setattr(download, "PATIENCE", 0.1)
+    over, status = threading.Event(), b"HTTP/1.1 200 OK\r\n"
+    answer = {
+        "headers": trickles(b"X-Header: " + b"x" * 5000, over, status),
+        "body": trickles(bytes(5000), over, status + b"\r\n"),
+        "continuations": trickles(b"HTTP/1.1 100 Continue\r\n\r\n" * 200, over),
+    }[where]
+    try:
+        fails(OSError, server.answer("/a", answer), "too slow: ", " bytes in 0 s")
+    finally:
+        over.set()
+
+
+def test_a_host_that_trickles_over_https_is_given_up(published, tls_server, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    monkeypatch.setattr(download, "PATIENCE", 0.1)
+    over = threading.Event()
+    try:
+        fails(OSError, tls_server.answer("/a", trickles(bytes(5000), over, b"HTTP/1.1 200 OK\r\n\r\n")), "too slow: ")
+    finally:
+        over.set()
+
+
+def test_endless_continuations_are_given_up(published, server, monkeypatch):
+    monkeypatch.setattr(download, "OVERHEAD", 10_000)
+
+    def pour(handler):
+        for _ in range(1000):
+            handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+    fails(OSError, server.answer("/a", pour), "bytes, and no end")
+
+
+def test_a_redirect_with_an_endless_page_is_given_up(published, server, archive, monkeypatch):
+    monkeypatch.setattr(download, "OVERHEAD", 10_000)
+    server.answer("/new", sends(archive))
+
+    def pour(handler):
+        handler.send_response(301)
+        handler.send_header("Location", "/new")
+        handler.end_headers()
+        for _ in range(1000):
+            handler.wfile.write(bytes(1000))
+
+    fails(OSError, server.answer("/old", pour), "bytes, and no end")
+
+
+def test_a_slow_host_that_keeps_the_least_rate_is_heard_out(published, server, archive, monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", 0)
+    monkeypatch.setattr(download, "SLOWEST", 1)
+    published.check(load_cifar10(download=True, url=server.answer("/a", sends(archive))))
+
+
 def test_no_host_and_no_such_protocol_are_os_errors(published):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autograd_cnn.data import augment, batches
+from autograd_cnn.data import augment, batches, split
 
 
 @pytest.fixture
@@ -107,3 +107,23 @@ def test_augment_reads_no_global_generator():
 
 def test_augment_takes_an_empty_batch():
     assert augment(np.zeros((0, 4, 4, 3), np.float32), np.random.default_rng(0)).shape == (0, 4, 4, 3)
+
+
+def test_a_split_has_every_image_once_in_order(rng):
+    images, labels = np.arange(101), np.arange(101) * 2
+    (x, y), (apart, of_apart) = split(images, labels, 0.1, rng)
+    assert len(apart) == 11
+    assert sorted([*x, *apart]) == list(range(101))
+    for part, of_part in ((x, y), (apart, of_apart)):
+        assert (np.diff(part) > 0).all()
+        np.testing.assert_array_equal(of_part, part * 2)
+    assert np.ptp(apart) > 50
+
+
+@pytest.mark.parametrize(
+    ("share", "labels", "message"),
+    [(1, 4, "leaves a part empty"), (0, 4, "leaves a part empty"), (0.5, 3, "but 3 labels")],
+)
+def test_a_split_that_cannot_be_is_refused(share, labels, message, rng):
+    with pytest.raises(ValueError, match=message):
+        split(np.zeros(4), np.zeros(labels), share, rng)

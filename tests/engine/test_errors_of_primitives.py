@@ -1,5 +1,7 @@
 """The errors of calls and rules, the user's own included, word for word."""
 
+import traceback
+
 import numpy as np
 import pytest
 
@@ -57,10 +59,62 @@ def test_concatenate_of_one_tensor():
     ag.concatenate(leaf(2))
 
 
-def test_the_error_of_numpy_is_kept_as_the_cause():
+def test_a_traceback_has_no_second_error_that_says_the_same():
     with pytest.raises(ValueError, match="do not broadcast") as caught:
         leaf(2) + leaf(3)
-    assert "could not be broadcast" in str(caught.value.__cause__)
+    lines = "".join(traceback.format_exception(caught.value)).splitlines()
+    assert len([line for line in lines if line.startswith("Traceback")]) == 1
+    assert "could not be broadcast" in str(caught.value.__context__)
+
+
+def test_the_error_in_a_primitive_of_the_user_is_kept_as_the_cause():
+    @ag.primitive
+    def shifted(x):
+        return x + np.ones(3)
+
+    with pytest.raises(ValueError, match="shifted: operands could not be broadcast") as caught:
+        shifted(leaf(2))
+    assert caught.value.__cause__.__traceback__.tb_next.tb_frame.f_code.co_name == "shifted"
+
+
+@says(
+    TypeError,
+    """
+    matmul: x is None
+      y w (2, 2) float32
+      at {here}
+      Does the function that computes it end with `return ...`?
+    """,
+)
+def test_an_operand_that_a_function_did_not_return():
+    def hidden(x):
+        ag.relu(x)
+
+    hidden(leaf(1, 2)) @ leaf(2, 2, name="w")  # here
+
+
+def test_an_operand_that_is_none_without_a_tensor():
+    for f, args in ((ag.cross_entropy, (None, np.array([0]))), (ag.mse, (None, np.ones(2))), (ag.relu, (None,))):
+        with pytest.raises(TypeError, match=rf"{f.name}: {f.parameters[0]} is None\n"):
+            f(*args)
+
+
+def test_none_in_an_option_is_not_to_blame():
+    with pytest.raises(ValueError, match="conv2d: x has 3 channels"):
+        ag.conv2d(leaf(1, 4, 4, 3), leaf(1, 1, 2, 2), None)
+
+
+@says(TypeError, "sum: has no parameter 'dim', only (x, axis=None, keepdims=False). Here: axis=")
+def test_the_word_of_pytorch_for_an_axis():
+    leaf(2).sum(dim=0)
+
+
+@says(
+    TypeError,
+    "var: has no parameter 'unbiased', only (x, axis=None, ddof=0, keepdims=False). Here: ddof=1, or 0 if it is False",
+)
+def test_the_word_of_pytorch_for_the_divisor():
+    leaf(2).var(unbiased=True)
 
 
 def test_messages_find_the_line_through_layers_of_the_package():
@@ -185,3 +239,35 @@ def test_flops_with_an_unknown_parameter():
         "<lambda>: flops has an unknown parameter 'v_shape'. It can have out_shape, x_shape, w_shape, x, w. "
         "Did you mean 'x_shape'?"
     )
+
+
+def test_a_rule_that_returns_complex_numbers():
+    def spectrum(x):
+        return np.fft.rfft(x)
+
+    transformed = ag.primitive(spectrum)
+    transformed.vjp(x=lambda g, x: np.fft.irfft(g, len(x)).astype(g.dtype))
+    with pytest.raises(TypeError, match=r"spectrum .* gives complex128, and only floats have a gradient"):
+        transformed(leaf(4, dtype=np.float64)).backward(np.ones(3))
+
+
+def test_a_primitive_that_gives_integers_lets_no_gradient_through():
+    steps = ag.primitive(lambda x: np.rint(x).astype(int))
+    steps.vjp(x=lambda g: g)
+    with pytest.raises(TypeError, match=r"gives int64, and only floats have a gradient"):
+        (steps(leaf(4)) * leaf(4)).sum().backward()
+
+
+@pytest.mark.parametrize("name", ["matrix", "masked"])
+def test_a_rule_that_returns_an_array_of_another_class(name):
+    wrap = {"matrix": lambda a: a.view(np.matrix), "masked": np.ma.asarray}[name]
+    double = ag.primitive(lambda x: 2 * x)
+    double.vjp(x=lambda g: wrap(2 * g))
+    x = leaf(2, 2)
+    if name == "masked":
+        with pytest.raises(TypeError, match=r"the gradient of x, from its rule in <lambda>, is a masked array"):
+            double(x).sum().backward()
+    else:
+        double(x).sum().backward()
+        assert type(x.grad) is np.ndarray
+        np.testing.assert_array_equal(x.grad, [[2, 2], [2, 2]])

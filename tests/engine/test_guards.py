@@ -1,6 +1,7 @@
 """Saved arrays are read-only while their graph lives, and writable afterwards."""
 
 import copy
+import tempfile
 
 import numpy as np
 import pytest
@@ -135,3 +136,83 @@ def test_an_index_that_is_written_into_changes_no_gradient(index):
             part[:] = [0, 0, 0]
     loss.backward()
     np.testing.assert_array_equal(x.grad, want)
+
+
+# Memory that NumPy does not own
+
+
+class Interface:
+    """An object of another library that shares its memory with NumPy."""
+
+    def __init__(self):
+        self.memory = np.arange(6.0)
+        self.__array_interface__ = self.memory.__array_interface__
+
+
+def from_torch():
+    return pytest.importorskip("torch").arange(6, dtype=pytest.importorskip("torch").float64).numpy()
+
+
+def from_file(**options):
+    with tempfile.TemporaryFile() as file:
+        file.write(np.arange(6.0).tobytes())
+        file.flush()
+        return np.memmap(file, float, **options)
+
+
+def record(name):
+    return np.rec.fromarrays([np.arange(6.0), np.arange(6.0)], names="x,y")[name]
+
+
+FOREIGN = {
+    "interface": lambda: np.asarray(Interface()),
+    "torch": from_torch,
+    "dlpack": lambda: np.from_dlpack(np.arange(6.0)),
+    "as_strided": lambda: np.lib.stride_tricks.as_strided(np.arange(6.0)),
+    "view of as_strided": lambda: np.lib.stride_tricks.as_strided(np.arange(6.0))[1:],
+    "every other byte": lambda: np.asarray(memoryview(np.arange(6.0))[::2]),
+    "buffer": lambda: np.frombuffer(bytearray(np.arange(6.0).tobytes())),
+    "memmap": lambda: from_file(mode="r+"),
+    "part of a memmap": lambda: from_file(mode="r+")[1:3],
+    "array of a memmap": lambda: np.asarray(from_file(mode="c"))[:2],
+    "field": lambda: record("x"),
+    "matrix": lambda: np.arange(6.0).reshape(2, 3).view(np.matrix),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_foreign_memory_changes_no_gradient_and_is_writable_again(name):
+    array = FOREIGN[name]()
+    writable, before = array.flags.writeable, np.array(array)
+    w = leaf(np.ones(array.shape))
+    for _ in range(2):
+        loss = (w * array).sum()
+        if array.flags.writeable:  # then a copy was saved
+            array[...] = 99
+        loss.backward()
+        np.testing.assert_array_equal(w.grad, before)
+        w.grad = None
+        assert array.flags.writeable == writable
+        if writable:
+            array[...] = before
+
+
+def test_a_window_view_locks_the_array_under_it():
+    array = np.arange(4.0)
+    windows = np.lib.stride_tricks.sliding_window_view(array, 2)
+    w = leaf(np.ones((3, 2)))
+    loss = (w * windows).sum()
+    assert refused(array)
+    loss.backward()
+    np.testing.assert_array_equal(w.grad, [[0, 1], [1, 2], [2, 3]])
+    assert not refused(array)
+
+
+def test_writing_into_a_tensor_that_a_graph_has_locked_is_explained():
+    batch = Tensor([1.0, 2.0], name="batch")
+    loss = (leaf([1.0, 1.0]) * batch).sum()
+    with pytest.raises(TypeError, match=r"batch\[...\] = v would overwrite data that backward needs\. Build"):
+        batch[0] = 5
+    loss.backward()
+    batch[0] = 5
+    assert batch.tolist() == [5, 2]

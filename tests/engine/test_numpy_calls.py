@@ -153,14 +153,14 @@ COMPLEX = [
     lambda t: np.linalg.eigvals(t),
     lambda t: t * 1j,
     lambda t: np.array([1j, 2]) - t,
-    lambda t: np.exp(t + Tensor(1j)),
+    lambda t: np.multiply(t, np.array(1j)),
     lambda t: t / np.complex64(2),
 ]
 
 
 @pytest.mark.parametrize("program", COMPLEX)
 def test_complex_numbers_are_refused(program):
-    with pytest.raises(TypeError, match="complex numbers are not supported"):
+    with pytest.raises(TypeError, match="complex numbers are not supported|is complex.*: only floats have a gradient"):
         program(leaf([1.0, 2.0]))
 
 

@@ -47,6 +47,25 @@ def test_float32_stays_float32_in_where(number):
     assert (out.dtype, x.grad.dtype) == (np.float32, np.float32)
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: ag.leaky_relu(x, np.float64(0.1)),
+        lambda x: ag.leaky_relu(x, np.array(0.1)),
+        lambda x: ag.clip(x, np.float64(0), np.float32(1)),
+        lambda x: ag.cross_entropy(x, np.array([0, 1]), label_smoothing=np.float64(0.1)),
+        lambda x: ag.dropout(x, np.float64(0.5), np.random.default_rng(0)),
+    ],
+)
+def test_an_option_that_numpy_wraps_is_a_plain_number(f):
+    x, same = (leaf(np.eye(2), np.float32) for _ in range(2))
+    out = f(x)
+    ag.sum(out).backward()
+    assert (out.dtype, x.grad.dtype) == (np.float32, np.float32)
+    with ag.no_grad():
+        assert f(same).dtype == np.float32
+
+
 def test_a_raw_call_is_numpys():
     x = np.ones(3, np.float32)
     assert ag.multiply(x, np.float64(2)).dtype == np.float64
@@ -67,10 +86,12 @@ def test_astype():
     (out * out).sum().backward()
     assert (out.dtype, x.grad.dtype) == (np.float64, np.float32)
     assert x.astype(np.int64).dtype == np.int64
-    assert not x.astype(np.int64).requires_grad
+    for converted in (x.astype(int), ag.astype(x, int), ag.astype(x, bool)):
+        assert type(converted) is Tensor
+        assert not converted.requires_grad
 
 
-@pytest.mark.parametrize("data", [[1, 2], [True, False], np.arange(3, dtype=np.uint8), [1j]])
+@pytest.mark.parametrize("data", [[1, 2], [True, False], np.arange(3, dtype=np.uint8)])
 def test_only_floats_have_a_gradient(data):
     with pytest.raises(TypeError, match="only floats have a gradient"):
         Tensor(data, requires_grad=True)
@@ -111,3 +132,119 @@ def test_a_network_in_float32_holds_nothing_else(rng):
     loss.backward()
     kinds |= {p.grad.dtype for p in (w1, b1, scale, shift, w2, b2)} | {loss.dtype, h.dtype, z.dtype}
     assert kinds == {np.dtype(np.float32)}
+
+
+ORDERS = ["<f2", ">f2", ">f4", "<f8", ">f8", "g"]
+
+
+@pytest.mark.parametrize("dtype", ORDERS)
+@pytest.mark.parametrize(
+    ("f", "shapes"),
+    [(ag.conv2d, ((1, 8, 8, 2), (3, 3, 2, 3))), (ag.linear, ((2, 3), (3, 2))), (ag.matmul, ((2, 3), (3, 2))),
+     (ag.conv_transpose2d, ((1, 3, 3, 3), (2, 2, 2, 3)))],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*beside float32")
+def test_other_floats_beside_float32_compute_in_the_wider(f, shapes, dtype, rng):
+    arrays = [rng.normal(size=shape) for shape in shapes]
+    wide = np.result_type(np.float32, dtype)
+    for kinds in (("f4", dtype), (dtype, "f4")):
+        given = [a.astype(kind) for a, kind in zip(arrays, kinds, strict=True)]
+        leaves, exact = ([Tensor(a, requires_grad=True) for a in g] for g in (given, [a.astype(wide) for a in given]))
+        out, want = f(*leaves), f(*exact)
+        assert out.dtype == wide
+        np.testing.assert_allclose(out.data, want.data, rtol=1e-4, atol=1e-5)
+        out.sum().backward()
+        want.sum().backward()
+        for x, y, kind in zip(leaves, exact, kinds, strict=True):
+            assert x.grad.dtype == kind
+            np.testing.assert_allclose(x.grad, y.grad, rtol=1e-2)
+
+
+def test_foreign_byte_order_warns_as_float64_does():
+    with pytest.warns(UserWarning, match="matmul: y is float64 beside float32: computing in float64"):
+        ag.matmul(leaf(np.eye(2), np.float32), np.eye(2, dtype=">f8"))
+
+
+# Arrays of other classes
+
+
+class Table:
+    """Like a DataFrame: no array, but convertible to one."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
+
+
+class Tagged(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize(
+    "make", [lambda a: a.view(np.matrix), lambda a: a.view(Tagged), lambda a: a.view(np.recarray), lambda a: Table()]
+)
+@pytest.mark.parametrize("f", [lambda w, m: w * m, lambda w, m: m * w, lambda w, m: ag.multiply(m, w), np.multiply])
+def test_an_array_of_another_class_is_a_plain_operand(f, make):
+    numbers = np.array([[1, 2], [3, 4]], np.float32)
+    w, operand = leaf(np.ones((2, 2)), np.float32), make(numbers.copy())
+    out = f(w, operand)
+    assert type(out.data) is np.ndarray
+    if isinstance(operand, np.ndarray):
+        operand[...] = 99  # a copy was saved
+    out.sum().backward()
+    np.testing.assert_array_equal(w.grad, numbers)
+    assert type(w.grad) is np.ndarray
+
+
+def test_a_tensor_and_its_gradients_are_plain_arrays():
+    m = np.array([[1.0, 2.0]]).view(np.matrix)
+    x = Tensor(m, requires_grad=True)
+    assert type(x.data) is np.ndarray
+    x.data = m
+    assert type(x.data) is np.ndarray
+    x.grad = m
+    assert type(x.grad) is np.ndarray
+    x.grad = None
+    (x * 3).backward(m)
+    assert type(x.grad) is np.ndarray
+    np.testing.assert_array_equal(x.grad, [[3, 6]])
+
+
+MASKED = np.ma.array([1.0, 2.0], mask=[False, True])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, other: x * other, lambda x, other: ag.stack([x, other]),
+        lambda x, other: Tensor(other), lambda x, other: setattr(x, "data", other),
+        lambda x, other: (x * 2).backward(other),
+        lambda x, other: np.maximum(x, other), lambda x, other: ag.linear(x.reshape(1, 2), x.reshape(2, 1), other[:1]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [(MASKED, "is a masked array\n"), (np.array([1j, 2]), "is complex128: only floats have a gradient\n")],
+    ids=["masked", "complex"],
+)
+def test_masked_and_complex_arrays_are_refused(f, other, text):
+    with pytest.raises(TypeError, match=text):
+        f(leaf([1.0, 2.0]), other)
+
+
+@pytest.mark.parametrize("number", [1j, np.complex64(1j), [1j, 2.0]])
+def test_complex_numbers_are_refused(number):
+    for f in (ag.multiply, ag.add, ag.power):
+        with pytest.raises(TypeError, match=f"{f.name}: y is complex"):
+            f(leaf([1.0, 2.0]), number)
+
+
+def test_a_masked_gradient_is_refused():
+    with pytest.raises(TypeError, match="grad is a masked array"):
+        leaf([1.0, 2.0]).grad = MASKED
+
+
+def test_ragged_lists_are_refused():
+    with pytest.raises(ValueError, match="Tensor: data is a list of parts of different lengths\nPad them"):
+        Tensor([[1, 2], [3]])
+    with pytest.raises(ValueError, match=r"add: y is a list of parts of different lengths"):
+        ag.add(leaf([1.0, 2.0]), [[1, 2], [3]])

@@ -209,8 +209,24 @@ def test_jacobian():
     assert ag.jacobian(lambda x: x[:0])(X).shape == (0, 3)
     assert ag.jacobian(lambda x: ag.sum(x))(X).shape == (3,)
     close(ag.jacobian(lambda x, y: x * y, 1)(X, V), np.diag(X))
-    with pytest.raises(TypeError, match="the argument is one array"):
-        ag.jacobian(lambda p: p["a"] + p["b"])({"a": X, "b": X})
+    of_x, of_y = ag.jacobian(lambda x, y: x * y, (0, 1))(X, V)
+    close(of_x, np.diag(V))
+    close(of_y, np.diag(X))
+
+
+def test_jacobian_and_hessian_of_trees():
+    def f(p):
+        return {"sum": p["a"] + 2 * p["b"][0], "rest": [ag.sum(p["a"] * p["a"])]}
+
+    j = ag.jacobian(f)({"a": X, "b": (V,)})
+    close(j["sum"]["a"], np.eye(3))
+    close(j["sum"]["b"][0], 2 * np.eye(3))
+    close(j["rest"][0]["a"], 2 * X)
+    close(j["rest"][0]["b"][0], np.zeros(3))
+    h = ag.hessian(lambda p: ag.sum(p["a"] ** 2 * p["b"]))({"a": X, "b": V})
+    close(h["a"]["a"], np.diag(2 * V))
+    close(h["a"]["b"], np.diag(2 * X))
+    close(h["b"]["b"], np.zeros((3, 3)))
 
 
 def quartic(x):

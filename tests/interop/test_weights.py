@@ -96,12 +96,39 @@ def test_anything_but_a_model_is_refused(tmp_path):
         ag.interop.save_weights(tmp_path / "w", net(0))
         with pytest.raises(TypeError) as caught:
             wrong(tmp_path / "w", parameters)
-        assert str(caught.value) == "weights: the model is a generator, want a Module, or a dict of names to Tensors"
+        assert str(caught.value) == (
+            f"{wrong.__name__}: the model is a generator, want a Module, or a dict of names to Tensors"
+        )
     with pytest.raises(TypeError) as caught:
         net(0).load_state_dict(str(tmp_path / "w"))
     assert str(caught.value) == (
         "Sequential.load_state_dict: the state is a str, want a dict. From a file: ag.interop.load_weights(path, model)"
     )
+
+
+@pytest.mark.parametrize("function", [ag.interop.save_weights, ag.interop.load_weights])
+@pytest.mark.parametrize("make", [net, dictionary])
+def test_swapped_arguments_are_put_right(tmp_path, function, make):
+    model = make(0)
+    with pytest.raises(TypeError) as caught:
+        function(model, tmp_path / "w")
+    name = function.__name__
+    assert str(caught.value) == f"{name}: the path is a {type(model).__name__}; call {name}(path, model)"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reserved_name_is_refused_when_saving(tmp_path):
+    with pytest.raises(ValueError, match="'__metadata__', which safetensors reserves; rename it"):
+        ag.interop.save_weights(tmp_path / "w", {"__metadata__": ag.Tensor([1.0])})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "\0", '"', "é", "n" * 1000, "__metadata", "sha256", "0" * 64, "autograd_cnn"])
+def test_any_other_name_is_read_back(tmp_path, name):
+    ag.interop.save_weights(tmp_path / "w", {name: ag.Tensor([1.0])})
+    model = {name: ag.Tensor([0.0])}
+    ag.interop.load_weights(tmp_path / "w", model)
+    assert model[name].data.tolist() == [1]
 
 
 def test_saving_twice_gives_the_same_bytes(tmp_path):

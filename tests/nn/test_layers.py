@@ -1,5 +1,7 @@
 """Layers: initial weights, errors, values against PyTorch and against the functions that they call."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -22,19 +24,9 @@ def test_layers_start_from_he_and_zero_biases_in_float32(rng):
     ("make", "message"),
     [
         (
-            lambda rng: nn.Linear(2, 3),
-            "Linear: rng is missing. One generator serves the whole model: "
-            "rng = np.random.default_rng(0), then Linear(..., rng=rng)",
-        ),
-        (
             lambda rng: nn.Conv2d(2, 3, 3, rng=7),
-            "Conv2d: rng is 7. One generator serves the whole model: "
-            "rng = np.random.default_rng(0), then Conv2d(..., rng=rng)",
-        ),
-        (
-            lambda rng: nn.Dropout(0.5),
-            "Dropout: rng is missing. One generator serves the whole model: "
-            "rng = np.random.default_rng(0), then Dropout(..., rng=rng)",
+            "Conv2d: rng is 7. One generator serves the whole model: rng = np.random.default_rng(0), then "
+            "Conv2d(..., rng=rng); or leave it out and call ag.nn.seed(0) once",
         ),
         (lambda rng: nn.Dropout(50, rng), "Dropout: p is 50, want a probability in [0, 1]"),
         (
@@ -42,8 +34,16 @@ def test_layers_start_from_he_and_zero_biases_in_float32(rng):
             "Conv2d: groups=2 does not divide 3 channels and 4 outputs",
         ),
         (
-            lambda rng: nn.Sequential(nn.ReLU(), len),
-            "Sequential: layer 1 is <built-in function len>, want a Module. For ag.relu: nn.ReLU()",
+            lambda rng: nn.Sequential(nn.ReLU(), "relu"),
+            "Sequential: layer 1 is 'relu', want a layer, or a function such as ag.relu",
+        ),
+        (
+            lambda rng: nn.Sequential(nn.ReLU(), last=nn.Sigmoid),
+            "Sequential: layer last is <class 'autograd_cnn.nn.layers.Sigmoid'>, want Sigmoid(...)",
+        ),
+        (
+            lambda rng: nn.Sequential(train=nn.ReLU()),
+            "Sequential: a layer cannot be called train, which every module has",
         ),
         (
             lambda rng: nn.BatchNorm2d(3)(np.ones((1, 1, 1, 3), np.float32)),
@@ -156,3 +156,26 @@ def test_every_layer_is_public():
     layers = [name for name, c in vars(nn.layers).items() if isinstance(c, type) and c.__module__ == nn.layers.__name__]
     missing = set(layers) - set(nn.__all__)
     assert not missing, f"import {missing} in autograd_cnn/nn/__init__.py, and add it to __all__"
+
+
+def test_without_a_generator_layers_draw_from_the_one_that_seed_restarts():
+    def drawn():
+        model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5))
+        return model(ag.Tensor(np.ones((2, 3), np.float32))).data, ag.dropout(np.ones(9), 0.5)
+
+    nn.seed(3)
+    first, other = drawn(), drawn()
+    nn.seed(3)
+    again = drawn()
+    for a, b, c in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert (a != c).any()
+
+
+def test_a_sequence_takes_functions_and_names(rng):
+    model = nn.Sequential(nn.Linear(2, 3, rng=rng), ag.tanh, lambda x: 2 * x, head=nn.Linear(3, 1, rng=rng))
+    x = rng.normal(size=(5, 2)).astype(np.float32)
+    want = 2 * np.tanh(x @ model[0].w.data) @ model.head.w.data
+    np.testing.assert_allclose(model(x).data, want, rtol=1e-5)
+    assert [name for name, _ in model.named_parameters()] == ["0.w", "0.b", "head.w", "head.b"]
+    assert "  1     tanh\n  2     <lambda>\n  head  Linear()" in re.sub(" +\n", "\n", repr(model))

@@ -346,3 +346,20 @@ def test_a_step_of_a_whole_cnn_stays_float32_and_reaches_every_parameter(net, im
     for p in net.parameters():
         assert p.grad.dtype == np.float32
         assert p.grad.any() or p.name.endswith("conv1.b")  # batch norm cancels the bias before it
+
+
+def test_a_forward_that_returns_nothing():
+    class Net(nn.Module):
+        def __init__(self):
+            self.inner = Silent()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    class Silent(nn.Module):
+        def forward(self, x):
+            ag.relu(x)
+
+    for model in (Silent(), Net()):
+        with pytest.raises(TypeError, match=r"Silent.forward returned None. Does it end with `return ...`\?"):
+            model(np.ones(2))

@@ -183,6 +183,12 @@ def test_progress_goes_to_stderr_or_nowhere(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_without_progress_tqdm_is_not_needed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    x, y = points()
+    assert len(train(*line()[1:], x, y, steps=3).losses) == 3
+
+
 def test_a_terminal_gets_images_a_second_and_the_loss(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     x, y = points()

@@ -1,0 +1,89 @@
+"""Trees: nested dicts, lists, tuples and dataclasses, whose leaves are arrays, numbers or Tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.registry import registry
+
+
+def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply `f` to every leaf, and return the results in the same structure. None is a tree without leaves."""
+    if tree is None:
+        return None
+    if isinstance(tree, dict):
+        return {k: tree_map(f, v) for k, v in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        parts = [tree_map(f, v) for v in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)  # of a namedtuple, or not
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        fields = [field.name for field in dataclasses.fields(tree) if field.init]
+        return dataclasses.replace(tree, **{name: tree_map(f, getattr(tree, name)) for name in fields})
+    return f(tree)
+
+
+def tree_leaves(tree: Any) -> list[Any]:
+    """Return the leaves from left to right."""
+    leaves: list[Any] = []
+    tree_map(leaves.append, tree)
+    return leaves
+
+
+def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the numbers of a tree as one vector, and the function that makes such a tree of a vector.
+
+    Minimisers that take one vector, as SciPy's do, can so work on the parameters of a model.
+
+    Parameters
+    ----------
+    tree : dict, list, tuple or dataclass of float arrays or Tensors, or a Module
+        Trees may be nested. A Module stands for a dict of its parameters' arrays.
+
+    Returns
+    -------
+    vector : (n,) ndarray
+        A copy of all numbers, in their common dtype; a Tensor if a leaf is one.
+    unravel : callable
+        ``unravel(vector)`` has the structure, the shapes and the dtypes of `tree`. From a Tensor it makes Tensors,
+        through which gradients flow.
+
+    Raises
+    ------
+    ValueError
+        By ``unravel``, for a vector of another length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> vector, unravel = ag.ravel_pytree({"w": np.array([[1.0, 2.0]]), "b": np.array(3.0)})
+    >>> vector
+    array([1., 2., 3.])
+    >>> unravel(2 * vector)
+    {'w': array([[2., 4.]]), 'b': array(6.)}
+    """
+    if hasattr(tree, "named_parameters"):
+        tree = {name: parameter.data for name, parameter in tree.named_parameters()}
+    tree = tree_map(lambda leaf: leaf if hasattr(leaf, "dtype") else np.asarray(leaf, float), tree)
+    leaves = tree_leaves(tree)
+    size = sum(int(leaf.size) for leaf in leaves)
+
+    def unravel(vector: Any) -> Any:
+        if np.shape(vector) != (size,):
+            raise ValueError(f"unravel: got {np.shape(vector)}, the tree has {size} numbers: want ({size},)")
+        start = 0
+
+        def piece(leaf: Any) -> Any:
+            nonlocal start
+            part = vector[start : start + leaf.size].reshape(leaf.shape)
+            start += leaf.size
+            return part if part.dtype == leaf.dtype else part.astype(leaf.dtype)
+
+        return tree_map(piece, tree)
+
+    flat = [registry["reshape"](leaf, (-1,)) for leaf in leaves]
+    return registry["concatenate"](flat) if flat else np.zeros(0), unravel

@@ -1,0 +1,48 @@
+"""The generator that draws initial weights and dropout's masks where the caller passes none."""
+
+from __future__ import annotations
+
+from numpy.random import Generator, default_rng
+
+default = default_rng(0)
+
+
+def seed(n: int) -> None:
+    """Restart the default generator, from which layers draw their weights and dropout its masks without ``rng=``.
+
+    A program starts with ``seed(0)``, so it draws the same numbers in every run. For draws that no other part of a
+    program can shift, pass a generator of your own: ``rng=np.random.default_rng(n)``.
+
+    Parameters
+    ----------
+    n : int
+        As for ``np.random.default_rng``.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.nn.seed(7)
+    >>> w = ag.nn.Linear(2, 3).w.data
+    >>> ag.nn.seed(7)
+    >>> bool((ag.nn.Linear(2, 3).w == w).all())
+    True
+    """
+    default.bit_generator.state = default_rng(n).bit_generator.state
+
+
+def generator(rng: Generator | None, caller: str) -> Generator:
+    """Return `rng`, or the default generator for None.
+
+    Raises
+    ------
+    TypeError
+        For a seed: layers that are each given the same seed would start with the same weights.
+    """
+    if rng is None:
+        return default
+    if not isinstance(rng, Generator):
+        raise TypeError(
+            f"{caller}: rng is {rng!r}. One generator serves the whole model: rng = np.random.default_rng(0), then "
+            f"{caller}(..., rng=rng); or leave it out and call ag.nn.seed(0) once"
+        )
+    return rng

@@ -1,0 +1,82 @@
+"""Trees of arrays: as arguments of transforms, and as one vector."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import nn
+from autograd_cnn.engine.tensor import Tensor
+
+
+class Pair(NamedTuple):
+    w: object
+    b: object
+
+
+@dataclass(frozen=True)
+class Layer:
+    w: object
+    rest: object = None
+
+
+def tree():
+    return {
+        "pair": Pair(np.arange(6.0).reshape(2, 3), 7.0),
+        "layer": Layer(np.float32([8.0, 9.0]), [np.zeros((0, 2)), None]),
+    }
+
+
+def test_a_tree_becomes_one_vector_and_back():
+    vector, unravel = ag.ravel_pytree(tree())
+    np.testing.assert_array_equal(vector, [0, 1, 2, 3, 4, 5, 7, 8, 9])
+    again = unravel(vector + 1)
+    assert isinstance(again["pair"], Pair)
+    assert isinstance(again["layer"], Layer)
+    np.testing.assert_array_equal(again["pair"].w, np.arange(6.0).reshape(2, 3) + 1)
+    assert again["pair"].b == 8
+    np.testing.assert_array_equal(again["layer"].w, np.float32([9, 10]))
+    assert again["layer"].w.dtype == np.float32
+    assert again["layer"].rest[0].shape == (0, 2)
+    assert again["layer"].rest[1] is None
+
+
+def test_a_vector_of_another_length_is_refused():
+    _, unravel = ag.ravel_pytree(tree())
+    with pytest.raises(ValueError, match=r"unravel: got \(8,\), the tree has 9 numbers: want \(9,\)"):
+        unravel(np.zeros(8))
+
+
+def test_gradients_flow_through_both():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    vector, unravel = ag.ravel_pytree({"x": x, "y": [np.array(3.0)]})
+    back = unravel(vector * vector)
+    (back["x"] * back["y"][0]).sum().backward()  # 9 * (x0**2 + x1**2)
+    np.testing.assert_array_equal(x.grad, [18, 36])
+
+
+def test_a_module_is_a_dict_of_its_parameters(rng):
+    model = nn.Linear(3, 2, rng=rng)
+    vector, unravel = ag.ravel_pytree(model)
+    assert type(vector) is np.ndarray
+    assert vector.shape == (8,)
+    for name, array in unravel(2 * vector).items():
+        np.testing.assert_array_equal(array, 2 * dict(model.named_parameters())[name].data)
+    vector[:] = 0
+    assert model.w.data.any()
+
+
+def test_transforms_take_dataclasses_and_namedtuples():
+    def f(p):
+        return ag.sum(p.w * p.w)
+
+    g = ag.grad(f)(Layer(np.array([1.0, 2.0])))
+    assert isinstance(g, Layer)
+    np.testing.assert_array_equal(g.w, [2, 4])
+    (product,) = ag.hvp(f, (Layer(np.array([1.0, 2.0])),), (Layer(np.array([1.0, 0.0])),))
+    np.testing.assert_array_equal(product.w, [2, 0])
+    j = ag.jacobian(lambda p: p.w * p.b)(Pair(np.array([1.0, 2.0]), np.array(3.0)))
+    np.testing.assert_array_equal(j.w, 3 * np.eye(2))
+    np.testing.assert_array_equal(j.b, [1, 2])
