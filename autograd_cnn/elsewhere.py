@@ -20,7 +20,7 @@ ADVICE = {
         "gather": "x[np.arange(len(x))[:, None], indices], along axis 1",
         "masked_fill": "ag.where(mask, value, x)",
         "clamp": "ag.clip(x, low, high)",
-        "sub mul div neg pow eq gt lt": "operators: x - y, x ** y, x == y",
+        "sub mul div neg eq gt lt": "operators: x - y, x ** y, x == y",
         "dot mm bmm": "x @ y",
         "norm": "ag.sqrt((x * x).sum())",
         "numel": "x.size",

@@ -16,15 +16,24 @@ import numpy as np
 from autograd_cnn.engine.registry import advice, registry
 
 _OTHER_NAMES = {
-    **{"absolute": "abs", "amax": "max", "amin": "min", "true_divide": "divide"},
+    **{"amax": "max", "amin": "min"},
     **{"a_min": "min", "a_max": "max"},  # parameters
 }
 _CONSTANT = frozenset(
-    "equal not_equal less less_equal greater greater_equal isfinite isnan isinf signbit logical_and logical_or "
-    "logical_not logical_xor sign floor ceil rint trunc argmax argmin argsort all any count_nonzero array_equal "
-    "allclose isclose shape ndim size zeros_like ones_like full_like empty_like nonzero array_repr array_str "
-    "may_share_memory shares_memory result_type".split()
+    "equal not_equal less less_equal greater greater_equal isfinite isnan isinf isneginf isposinf isnat signbit "
+    "logical_and logical_or logical_not logical_xor any all allclose isclose array_equal array_equiv isin "
+    "bitwise_and bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm packbits unpackbits "
+    "iscomplex iscomplexobj isreal isrealobj imag common_type result_type can_cast min_scalar_type "
+    "sign floor ceil rint trunc fix round around floor_divide heaviside spacing "
+    "argmax argmin nanargmax nanargmin argsort argpartition argwhere nonzero flatnonzero count_nonzero lexsort "
+    "searchsorted digitize histogram histogram2d histogramdd histogram_bin_edges unique unique_all unique_counts "
+    "unique_inverse unique_values intersect1d union1d setdiff1d setxor1d linalg.matrix_rank "
+    "shape ndim size zeros_like ones_like full_like empty_like ix_ ravel_multi_index unravel_index diag_indices_from "
+    "tril_indices_from triu_indices_from einsum_path may_share_memory shares_memory array_repr array_str array2string "
+    "save savez savez_compressed savetxt".split()
 )
+_LOST = {"full_like": "fill_value", **dict.fromkeys(["histogram", "histogram2d", "histogramdd"], "weights")}
+_COMPLEX = frozenset("angle linalg.eig linalg.eigvals roots sort_complex".split())
 _METHODS = {
     ("add", "reduce"): "sum",
     ("add", "accumulate"): "cumsum",
@@ -60,7 +69,8 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
     """Implement ``Tensor.__array_function__``."""
     name = f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
     key = _OTHER_NAMES.get(name, name)
-    if key in _CONSTANT:
+    given = signature(function).bind(*args, **options).arguments if key in _LOST else {}
+    if key in _CONSTANT and not isinstance(given.get(_LOST.get(key, "")), type(self)):
         return function(*plain(args), **plain(options))
     if key not in registry or not function.__module__.startswith("numpy"):
         raise TypeError(_no_rule(name))
@@ -110,6 +120,8 @@ def _same(value: Any, default: Any) -> bool:
 def _no_rule(name: str) -> str:
     if name in advice:
         return f"np.{name} is not recorded. Here: {advice[name]}"
+    if name.startswith("fft.") or name in _COMPLEX:
+        return f"np.{name}: complex numbers are not supported. Leave the graph: np.{name}(t.data, ...)"
     return f"np.{name} has no derivative here. Leave the graph: np.{name}(t.data, ...); or write it: @ag.primitive"
 
 

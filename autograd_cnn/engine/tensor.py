@@ -323,6 +323,9 @@ class Tensor:
     def __bool__(self) -> bool:
         return bool(self._number("bool"))
 
+    def __round__(self, digits: int | None = None) -> np.ndarray:
+        return self._data.round(digits or 0)
+
     def __format__(self, spec: str) -> str:
         return format(self._number("format"), spec) if spec else str(self)
 
@@ -393,6 +396,24 @@ class Tensor:
 
     def __rtruediv__(self, other: Any) -> Tensor:
         return operations["divide"](other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return operations["remainder"](self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return operations["remainder"](other, self)
+
+    def __floordiv__(self, other: Any) -> np.ndarray:
+        return self._data // plain(other)
+
+    def __rfloordiv__(self, other: Any) -> np.ndarray:
+        return other // self._data
+
+    def __divmod__(self, other: Any) -> tuple[np.ndarray, Tensor]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[np.ndarray, Tensor]:
+        return other // self, other % self
 
     def __pow__(self, other: Any) -> Tensor:
         return operations["power"](self, other)

@@ -19,6 +19,7 @@ from autograd_cnn.engine.messages import Place, line_of
 
 _SYMBOLS: dict[type, str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.MatMult: "@", ast.USub: "-",
+    ast.Mod: "%",
 }  # fmt: skip
 
 

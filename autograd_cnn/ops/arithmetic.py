@@ -15,8 +15,8 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 
 __all__ = [
-    "abs", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",
-    "multiply", "negative", "power", "sin", "sqrt", "square", "subtract", "tanh", "where",
+    "abs", "absolute", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",
+    "multiply", "negative", "pow", "power", "sin", "sqrt", "square", "subtract", "tanh", "true_divide", "where",
 ]  # fmt: skip
 
 Array = TypeVar("Array")  # a Tensor or an array
@@ -186,16 +186,21 @@ def square(x: Any) -> Any:
 square.vjp(x=lambda g, x: g * (2 * x))
 
 
+def sign_of(x: Any) -> Any:
+    """Returns the sign of `x`, and 0 at 0 and NaN."""
+    return np.nan_to_num(np.sign(x))
+
+
 @primitive
 def abs(x: Any) -> Any:
     """Drops the sign: ``|x|``.
 
-    The gradient at 0 is 0.
+    The gradient at 0 and NaN is 0.
     """
     return np.abs(x)
 
 
-abs.vjp(x=lambda g, x: g * np.sign(x))
+abs.vjp(x=lambda g, x: g * sign_of(x))
 
 
 @primitive
@@ -226,9 +231,8 @@ def tanh(x: Any) -> Any:
 tanh.vjp(x=lambda g, out: g * (1 - out * out))
 
 
-def _share(wins: Any, ties: Any, x: Any, y: Any, dtype: Any) -> Any:
-    """Returns the share of the gradient for `x`: 1 where it wins, 1/2 at a tie, and 1 at a NaN, which stays visible."""
-    lost = np.logical_or(np.isnan(x), np.isnan(y))
+def share(wins: Any, ties: Any, lost: Any, dtype: Any) -> Any:
+    """Returns the share of the gradient for an operand: 1 where it wins or all is `lost` to NaN, 1/2 at a tie."""
     return (np.logical_or(wins, lost) + 0.5 * ties).astype(dtype)
 
 
@@ -242,8 +246,8 @@ def maximum(x: Any, y: Any) -> Any:
 
 
 maximum.vjp(
-    x=lambda g, x, y: g * _share(x > y, x == y, x, y, g.dtype),
-    y=lambda g, x, y: g * _share(y > x, x == y, x, y, g.dtype),
+    x=lambda g, x, y: g * share(x > y, x == y, np.isnan(x) | np.isnan(y), g.dtype),
+    y=lambda g, x, y: g * share(y > x, x == y, np.isnan(x) | np.isnan(y), g.dtype),
 )
 
 
@@ -257,8 +261,8 @@ def minimum(x: Any, y: Any) -> Any:
 
 
 minimum.vjp(
-    x=lambda g, x, y: g * _share(x < y, x == y, x, y, g.dtype),
-    y=lambda g, x, y: g * _share(y < x, x == y, x, y, g.dtype),
+    x=lambda g, x, y: g * share(x < y, x == y, np.isnan(x) | np.isnan(y), g.dtype),
+    y=lambda g, x, y: g * share(y < x, x == y, np.isnan(x) | np.isnan(y), g.dtype),
 )
 
 
@@ -277,23 +281,32 @@ where.vjp(
 )
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), -0.5, 0.5)])
+@primitive(
+    examples=lambda rng: [
+        (rng.normal(size=(2, 3)), -0.5, 0.5),
+        (rng.normal(size=(2, 3)), rng.uniform(-1, 0, 3), rng.uniform(-0.2, 0.8, 3)),
+    ]
+)
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
-    """Limits every number to at least `min` and at most `max`.
+    """Limits every number to at least `min` and at most `max`. Where `min` exceeds `max`, the result is `max`.
 
-    The gradient is 1 inside and on the bounds, 0 outside and at NaN.
+    Inside and on the bounds `x` receives the gradient, outside the bound does. A NaN in any of them passes none on.
     """
+    if not isinstance(x, np.ndarray):  # NumPy would make a number float64
+        x = np.asarray(x, np.result_type(*(v for v in (x, min, max) if v is not None)))
     return np.clip(x, min, max)
 
 
-def _inside(x: Any, min: Any, max: Any) -> Any:
-    inside = np.logical_not(np.isnan(x))
-    if min is not None:
-        inside = np.logical_and(inside, x >= min)
-    return inside if max is None else np.logical_and(inside, x <= max)
+def _under(x: Any, bound: Any) -> Any:
+    """Returns where `x` is at most `bound`, which may be None."""
+    return np.logical_not(np.isnan(x)) if bound is None else np.less_equal(x, bound)
 
 
-clip.vjp(x=lambda g, x, min, max: g * _inside(x, min, max))
+clip.vjp(
+    x=lambda g, x, min, max: g * np.logical_and(_under(x, max), _under(x, None) if min is None else x >= min),
+    min=lambda g, x, min, max: g * np.logical_and(x < min, _under(min, max)),
+    max=lambda g, x, min, max: g * ((x if min is None else maximum(x, min)) > max),
+)
 
 
 @primitive(name="astype", examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
@@ -315,5 +328,7 @@ def astype(x: Array, dtype: Any) -> Array:
     with no_grad():
         return _converted(x, dtype)
 
+
+absolute, pow, true_divide = abs, power, divide
 
 enrol(globals())

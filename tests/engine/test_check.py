@@ -14,11 +14,13 @@ from autograd_cnn.engine.registry import registry
 RULES = {
     f"{name}.{'+'.join(inputs)}": (primitive, inputs)
     for name, primitive in registry.items()
-    if isinstance(primitive, Primitive) and primitive.__module__.startswith("autograd_cnn.")
+    if isinstance(primitive, Primitive) and primitive.__module__.startswith("autograd_cnn.") and primitive.name == name
     for inputs in dict.fromkeys(rule.inputs for rule in primitive.rules.values())  # a joint rule once
 }
 every_rule = pytest.mark.parametrize("rule", RULES)
-every_rule_but_zero = pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "relu_gradient.y"])
+every_rule_but_zero = pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule not in ("relu_gradient.y", "copysign.y")]
+)
 
 
 def mutant(name, change):

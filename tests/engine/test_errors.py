@@ -235,11 +235,20 @@ def test_a_subclass():
 
 @says(
     TypeError,
-    "np.arctan2 has no derivative here. Leave the graph: np.arctan2(t.data, ...); or write it: @ag.primitive",
-    cure=lambda: np.arctan2(leaf(2).data, 1.0),
+    "np.nextafter has no derivative here. Leave the graph: np.nextafter(t.data, ...); or write it: @ag.primitive",
+    cure=lambda: np.nextafter(leaf(2).data, 1.0),
 )
 def test_a_ufunc_without_a_rule():
-    np.arctan2(leaf(2), 1.0)
+    np.nextafter(leaf(2), 1.0)
+
+
+@says(
+    TypeError,
+    "np.fft.fft: complex numbers are not supported. Leave the graph: np.fft.fft(t.data, ...)",
+    cure=lambda: np.fft.fft(leaf(2).data),
+)
+def test_complex_numbers():
+    np.fft.fft(leaf(2))
 
 
 @says(

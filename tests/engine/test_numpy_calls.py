@@ -1,11 +1,14 @@
 """NumPy's functions around a Tensor: recorded, or refused, never an object array."""
 
 import operator
+from operator import attrgetter
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.numpy_calls import _CONSTANT
+from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 
 
@@ -100,12 +103,19 @@ def test_functions_without_a_derivative_return_plain_arrays():
     for out in (
         x > 0, x == y, x != 1, x <= y, np.array([0.0, 0.0]) < x, np.isfinite(x), np.greater(x, y), np.sign(x),
         np.floor(x), np.argmax(x), np.argsort(x), x.argmax(), x.argmin(), np.any(x > 0), np.isclose(x, y), np.shape(x),
-        np.zeros_like(x), np.logical_not(x), np.array_equal(x, y),
+        np.zeros_like(x), np.logical_not(x), np.array_equal(x, y), np.round(x, 1), np.imag(x), np.spacing(x),
+        np.heaviside(x, 0.5), np.floor_divide(x, y), x // y, x // 2, 5 // y, np.ones(2) // y, [1, 2] // y, round(x),
+        round(x, 1), divmod(x, y)[0], divmod(5, y)[0], np.searchsorted(x, y), np.unique(y), np.unique_values(y),
+        np.histogram(x)[0], np.histogram(x, 2, None, False, [1, 2])[0], np.digitize(x, y), np.isin(x, y),
+        np.argwhere(x), np.nanargmax(x), np.argpartition(x, 1), np.lexsort((x, y)), np.union1d(x, y), np.isreal(x),
+        np.full_like(x, 3), np.linalg.matrix_rank(np.outer(x.data, y.data)), np.array2string(x), np.bincount([0, 1]),
     ):  # fmt: skip
         assert not isinstance(out, Tensor)
         assert np.asarray(out).dtype != object
     np.testing.assert_array_equal(x == y, [True, False])
     np.testing.assert_array_equal(np.zeros_like(x), [0, 0])
+    np.testing.assert_array_equal(5 // y, [5, 1])
+    np.testing.assert_array_equal(round(x * 1.26, 1), [1.3, -2.5])
 
 
 def test_numpy_converts_a_tensor_without_history():
@@ -116,7 +126,42 @@ def test_numpy_converts_a_tensor_without_history():
     assert np.asarray(x, dtype=np.float32).dtype == np.float32
 
 
+def test_every_constant_function_is_numpys():
+    for name in _CONSTANT:
+        assert callable(attrgetter(name)(np))
+        assert name not in registry
+
+
+def test_a_badly_shaped_argument_is_an_error_as_in_numpy():
+    x = leaf([[1.0, 2.0], [3.0, 4.0]])
+    for program in (
+        lambda: np.bincount([0, 1], x[0, :1]),
+        lambda: np.select([x > 0], [x, x]),
+        lambda: np.piecewise(x, [x > 0], [1.0, 2.0, 3.0]),
+        lambda: np.piecewise(x, [True, False], [lambda v: v, 0.0]),
+    ):
+        with pytest.raises(ValueError):
+            program()
+
+
 # Refused
+
+COMPLEX = [
+    lambda t: np.fft.fft(t),
+    lambda t: np.fft.irfft(t),
+    lambda t: np.angle(t),
+    lambda t: np.linalg.eigvals(t),
+    lambda t: t * 1j,
+    lambda t: np.array([1j, 2]) - t,
+    lambda t: np.multiply(t, np.array(1j)),
+    lambda t: t / np.complex64(2),
+]
+
+
+@pytest.mark.parametrize("program", COMPLEX)
+def test_complex_numbers_are_refused(program):
+    with pytest.raises(TypeError, match="complex numbers are not supported|is complex.*: only floats have a gradient"):
+        program(leaf([1.0, 2.0]))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +169,10 @@ def test_numpy_converts_a_tensor_without_history():
     [
         lambda t: np.asarray(t),
         lambda t: np.array([t, t]),
-        lambda t: np.arctan2(t, 1.0),
+        lambda t: np.nextafter(t, 1.0),
+        lambda t: np.histogram(np.ones(2), weights=t),
+        lambda t: np.full_like(t, t),
+        lambda t: np.linspace(t, 1.0, retstep=True),
         lambda t: np.linalg.norm(t),
         lambda t: np.dot(t, t),
         lambda t: np.subtract.reduce(t),

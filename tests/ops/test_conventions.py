@@ -29,7 +29,37 @@ def value_and_slope(f, x, dtype, g=None):
 ROWS = {
     "relu": (ag.relu, [0.0, -0.0, -inf, nan, 2], [0, 0, 0, nan, 2], [0, 0, 0, 1, 1]),
     "leaky_relu": (lambda x: ag.leaky_relu(x, 0.25), [0.0, -0.0, 2, -2], [0, 0, 2, -0.5], [0.25, 0.25, 1, 0.25]),
-    "abs": (ag.abs, [0.0, -0.0, -2], [0, 0, 2], [0, 0, -1]),
+    "abs": (ag.abs, [0.0, -0.0, -2, nan], [0, 0, 2, nan], [0, 0, -1, 0]),
+    "fabs": (ag.fabs, [0.0, -0.0, -2, nan], [0, 0, 2, nan], [0, 0, -1, 0]),
+    "copysign": (lambda x: ag.copysign(x, -1.0), [0.0, 2, -3, nan], [-0.0, -2, -3, nan], [0, -1, 1, 0]),
+    "copysign, y": (lambda y: ag.copysign(2.0, y), [0.0, -0.0, nan], [2, -2, 2], [0, 0, 0]),
+    "cbrt": (ag.cbrt, [0, -8, 1e-30], [0, -2, 1e-10], [inf, 1 / 12, 1e20 / 3]),
+    "sinc": (ag.sinc, [0, 1e-9], [1, 1], [0, -1e-9 * math.pi**2 / 3]),
+    "arcsin": (ag.arcsin, [-1, 0, 1], [-math.pi / 2, 0, math.pi / 2], [inf, 1, inf]),
+    "arccosh": (ag.arccosh, [1], [0], [inf]),
+    "arctan": (ag.arctan, [inf, -inf, 1], [math.pi / 2, -math.pi / 2, math.pi / 4], [0, 0, 0.5]),
+    "arcsinh": (ag.arcsinh, [inf, -inf, 0], [inf, -inf, 0], [0, 0, 1]),
+    "hypot": (lambda x: ag.hypot(x, [0, 0, 4]), [0, -2, 3], [0, 2, 5], [0, -1, 0.6]),
+    "hypot, large": (lambda x: ag.hypot(x, 4e30), [3e30], [5e30], [0.6]),
+    "arctan2": (lambda x: ag.arctan2(x, [0, -1, 4]), [0, 0, 3], [0, math.pi, math.atan2(3, 4)], [0, -1, 0.16]),
+    "arctan2, y": (lambda y: ag.arctan2(3, y), [4, 0], [math.atan2(3, 4), math.pi / 2], [-0.12, -1 / 3]),
+    "arctan2, tiny": (lambda x: ag.arctan2(x, 1e-30), [0], [0], [1e30]),
+    "logaddexp": (lambda x: ag.logaddexp(x, [-1000, 3, 1]), [1000, -inf, 1], [1000, 3, 1 + math.log(2)], [1, 0, 0.5]),
+    "logaddexp, both -inf": (lambda x: ag.logaddexp(x, -inf), [-inf], [-inf], [nan]),
+    "logaddexp2": (lambda x: ag.logaddexp2(x, [-5000, 3, 1]), [5000, -inf, 1], [5000, 3, 2], [1, 0, 0.5]),
+    "fmax": (lambda x: ag.fmax(x, [2, 2, 2, nan, nan]), [2, 3, nan, 1, nan], [2, 3, 2, 1, nan], [0.5, 1, 0, 1, 1]),
+    "fmin": (lambda x: ag.fmin(x, [2, 2, 2, nan, nan]), [2, 3, nan, 1, nan], [2, 2, 2, 1, nan], [0.5, 0, 0, 1, 1]),
+    "x % y": (lambda x: x % 2.0, [5, -5, 4, -0.5], [1, 1, 0, 1.5], [1, 1, 1, 1]),
+    "y of x % y": (lambda y: [5, -5, 4, 1] % y, [2, 2, 2, 0.1], [1, 1, 0, math.fmod(1, 0.1)], [-2, 3, -2, -9]),
+    "y of fmod": (lambda y: ag.fmod([5, -5, 4, 1], y), [2, 2, 2, 0.1], [1, -1, 0, math.fmod(1, 0.1)], [-2, 2, -2, -9]),
+    "modf": (lambda x: ag.modf(x)[0], [2.5, -2.0, inf], [0.5, 0, 0], [1, 1, 0]),
+    "frexp": (lambda x: ag.frexp(x)[0], [0, -3, inf], [0, -0.75, inf], [1, 0.25, 1]),
+    "nan_to_num": (lambda x: ag.nan_to_num(x, posinf=9), [0, nan, inf], [0, 0, 9], [1, 0, 0]),
+    "select": (lambda x: ag.select([x > 0, x > -9], [x * x, 2 * x], 1.0), [3, 0, -9], [9, 0, 1], [6, 2, 0]),
+    "interp": (
+        lambda x: ag.interp(x, [1, 2, 4], [0, 10, 0]), [0, 1, 2, 4, 5, nan], [0, 0, 10, 0, 0, nan],
+        [0, 10, -5, -5, 0, -5],
+    ),
     "maximum, equal": (lambda x: ag.maximum(x, 2.0), [2, 1, 3], [2, 2, 3], [0.5, 0, 1]),
     "minimum, equal": (lambda x: ag.minimum(x, 2.0), [2, 1, 3], [2, 1, 2], [0.5, 1, 0]),
     "maximum, NaN": (lambda x: ag.maximum(x, 2.0), [nan], [nan], [1]),
@@ -44,6 +74,11 @@ ROWS = {
     "min with NaN": (lambda x: ag.min(x, 1), [[1, nan], [1, 2]], [nan, 1], [[nan, nan], [1, 0]]),
     "clip": (lambda x: ag.clip(x, -1, 1), [-1, 1, -2, 2, 0, nan], [-1, 1, -1, 1, 0, nan], [1, 1, 0, 0, 1, 0]),
     "clip, one bound": (lambda x: ag.clip(x, max=1), [1, -5, 2, nan], [1, -5, 1, nan], [1, 1, 0, 0]),
+    "clip, lower bound": (lambda a: ag.clip([1, 2, 3, nan], a, 2.5), [2, 2, 3, 0], [2, 2, 2.5, nan], [1, 0, 0, 0]),
+    "clip, upper bound": (lambda b: ag.clip([1, 2, 3, nan], 0, b), [2, 2, 2, 0], [1, 2, 2, nan], [0, 0, 1, 0]),
+    "clip, crossed bounds": (lambda b: ag.clip([1, 2, 3], 4, b), [3, 3, 3], [3, 3, 3], [1, 1, 1]),
+    "clip, equal bounds": (lambda a: ag.clip([1, 2, 3], a, 2), [2, 2, 2], [2, 2, 2], [1, 0, 0]),
+    "clip, bound NaN": (lambda b: ag.clip([1, 2], 0, b), [nan, nan], [nan, nan], [0, 0]),
     "sqrt": (ag.sqrt, [0, 4], [0, 2], [inf, 0.25]),
     "x ** 0": (lambda x: x**0, [0, -2], [1, 1], [0, 0]),
     "x ** 1": (lambda x: x**1, [0, -2], [0, -2], [1, 1]),
@@ -113,6 +148,14 @@ LOUD = {
     "x / 0": (lambda x: x / 0, [1, -1], [inf, -inf], [inf, inf]),
     "1 / y": (lambda y: 1 / y, [0, 2], [inf, 0.5], [-inf, -0.25]),
     "exp": (ag.exp, [1000, 0], [inf, 1], [inf, 1]),
+    "exp2": (ag.exp2, [5000, 0], [inf, 1], [inf, math.log(2)]),
+    "sinh": (ag.sinh, [1000, 0], [inf, 0], [inf, 1]),
+    "log2": (ag.log2, [0, 1], [-inf, 0], [inf, 1 / math.log(2)]),
+    "reciprocal": (ag.reciprocal, [0, 2], [inf, 0.5], [-inf, -0.25]),
+    "arctanh": (ag.arctanh, [1, 0], [inf, 0], [inf, 1]),
+    "arcsin of more than 1": (ag.arcsin, [2, 0], [nan, 0], [nan, 1]),
+    "y of x % 0": (lambda y: 5 % y, [0.0], [nan], [-inf]),
+    "where(x < 1, arcsin(x), x)": (lambda x: ag.where(x < 1, ag.arcsin(x), x), [2, 0], [2, 0], [1, 1]),
     "expm1": (ag.expm1, [1000, 0], [inf, 0], [inf, 1]),
     "x ** -1": (lambda x: x**-1, [0, 2], [inf, 0.5], [-inf, -0.25]),
     "sqrt of less than 0": (ag.sqrt, [-1, 4], [nan, 2], [nan, 0.25]),
@@ -142,7 +185,11 @@ def test_row_that_warns(row, dtype):
     np.testing.assert_allclose(grad, np.array(slope, dtype), rtol=1e-6)
 
 
-THROUGH = ("sqrt of less than 0", "(-2) ** y")  # NaN slopes of rules that answer zero with zero
+THROUGH = (
+    "sqrt of less than 0",
+    "arcsin of more than 1",
+    "(-2) ** y",
+)  # NaN slopes of rules that answer zero with zero
 
 
 @both_precisions

@@ -1,0 +1,27 @@
+import operator
+
+import numpy as np
+
+import autograd_cnn as ag
+from uses import use
+
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(2, 3)), rng.uniform(0.5, 2, (2, 3))
+LOW, HIGH = np.array([-0.4, -0.2, 0.3]), np.array([[0.6], [0.1]])
+
+USES = [
+    use("clip", lambda x: np.clip(x, -0.5, 0.5), X),
+    use("clip", lambda x, a, b: np.clip(x, a_min=a, a_max=b), X, LOW, HIGH),
+    use("clip", lambda x, a: np.clip(x, min=a), X, LOW),
+    use("clip", lambda x, b: np.clip(x, None, b), X, HIGH),
+    use("clip", lambda a: np.clip(0.25, a, 1.0), LOW),
+    use("clip", lambda x, b: x.clip(-0.1, b), X, HIGH),
+    use("remainder", operator.mod, X, Y),
+    use("remainder", lambda x: x % 0.75, X),
+    use("remainder", lambda y: 5 % y, Y),
+    use("divmod", divmod, X, Y),
+    use("divmod", lambda y: divmod(5, y), Y),
+    use("absolute", np.absolute, X),
+    use("pow", lambda x: ag.pow(x, 3), X, want=lambda x: x**3),
+    use("true_divide", np.true_divide, X, Y),
+]
