@@ -17,10 +17,10 @@ from autograd_cnn.kernels.threads import get_num_threads, set_num_threads
 from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
 from autograd_cnn.ops.convolution import *
-from autograd_cnn.ops.linalg import *
 from autograd_cnn.ops.losses import *
 from autograd_cnn.ops.normalization import *
 from autograd_cnn.ops.pooling import *
+from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
 from autograd_cnn.ops.shapes import *
 
@@ -38,10 +38,10 @@ __all__ = [
 __all__ += ops.activations.__all__
 __all__ += ops.arithmetic.__all__
 __all__ += ops.convolution.__all__
-__all__ += ops.linalg.__all__
 __all__ += ops.losses.__all__
 __all__ += ops.normalization.__all__
 __all__ += ops.pooling.__all__
+__all__ += ops.products.__all__
 __all__ += ops.reductions.__all__
 __all__ += ops.shapes.__all__
 
