@@ -14,6 +14,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_cnn.kernels.threads import get_num_threads, set_num_threads
+from autograd_cnn.ops import linalg
 from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
 from autograd_cnn.ops.convolution import *
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Graph", "Tensor", "check_gradients", "checkpoint", "data", "enable_grad", "get_num_threads", "grad", "hessian",
-    "hvp", "interop", "jacobian", "jvp", "nn", "no_grad", "optim", "plots", "primitive", "profile", "scope",
+    "hvp", "interop", "jacobian", "jvp", "linalg", "nn", "no_grad", "optim", "plots", "primitive", "profile", "scope",
     "set_num_threads", "trace", "training", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.activations.__all__

@@ -77,9 +77,12 @@ def describe(value: Any, label: str = "") -> str:
     return " ".join(part for part in (label, name if name != label else "", form) if part)
 
 
+_KINDS = (np.linalg.LinAlgError, ValueError, TypeError, IndexError)
+
+
 def is_explained(error: Exception) -> bool:
     """Return whether `error` needs no explanation: an inner operation explained it, or it is not about operands."""
-    return getattr(error, "explained", False) or not isinstance(error, (ValueError, TypeError, IndexError))
+    return getattr(error, "explained", False) or not isinstance(error, _KINDS)
 
 
 def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) -> Exception:
@@ -99,7 +102,7 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]]) 
     if cure:
         lines.append(f"  {cure}")
     lines += [f"  {origin}" for label, v in operands if (origin := _origin(v, label))]
-    explanation: Any = next(k for k in (ValueError, TypeError, IndexError) if isinstance(error, k))("\n".join(lines))
+    explanation: Any = next(k for k in _KINDS if isinstance(error, k))("\n".join(lines))
     explanation.explained = True
     return explanation
 

@@ -23,7 +23,7 @@ _CONSTANT = frozenset(
     "equal not_equal less less_equal greater greater_equal isfinite isnan isinf signbit logical_and logical_or "
     "logical_not logical_xor sign floor ceil rint trunc argmax argmin argsort all any count_nonzero array_equal "
     "allclose isclose shape ndim size zeros_like ones_like full_like empty_like nonzero array_repr array_str "
-    "may_share_memory shares_memory result_type".split()
+    "may_share_memory shares_memory result_type einsum_path linalg.matrix_rank".split()
 )
 _METHODS = {
     ("add", "reduce"): "sum",
