@@ -48,14 +48,6 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def _rows(x: Any, start: int, stop: int | None = None) -> Any:
-    return getitem(x, (..., slice(start, stop), slice(None)))
-
-
-def _row(x: Any, i: int) -> Any:
-    return getitem(x, (..., i, slice(None)))
-
-
 def _eye(x: Any) -> Any:
     return np.eye(x.shape[-1], dtype=bool)
 
@@ -185,16 +177,16 @@ def _cofactors_rule(g: Any, a: Any) -> Any:
     Thus no singular value divides, and the rule holds for singular matrices.
     """
     m, eye, rows = a.shape[-1], _eye(a), svd_rows(a)
-    u, s, v = _rows(rows, 0, m), _row(rows, m), _rows(rows, m + 1)
-    factors = (where(eye[k] | eye[k][:, None], 1, getitem(s, (..., k, None, None))) for k in range(m))
+    u, s, v = rows[..., :m, :], rows[..., m, :], rows[..., m + 1 :, :]
+    factors = (where(eye[k] | eye[k][:, None], 1, s[..., k, None, None]) for k in range(m))
     others = where(eye, 0, reduce(operator.mul, factors))  # [i, j]: the product of all s but those of i and j
     inner = matrix_transpose(u) @ g @ v
-    across = others @ getitem(sum(where(eye, inner, 0), -1), (..., None))
+    across = others @ sum(where(eye, inner, 0), -1)[..., None]
     sign = np.linalg.det(plain(u @ matrix_transpose(v)))[..., None, None]
     return sign * (u @ where(eye, across, -(others * matrix_transpose(inner))) @ matrix_transpose(v))
 
 
-det.vjp(a=lambda g, a: getitem(g, (..., None, None)) * cofactors(a))
+det.vjp(a=lambda g, a: g[..., None, None] * cofactors(a))
 cofactors.vjp(a=_cofactors_rule)
 
 
@@ -204,7 +196,7 @@ def logabsdet(a: Any) -> Any:
     return np.linalg.slogdet(a)[1]
 
 
-logabsdet.vjp(a=lambda g, a: getitem(g, (..., None, None)) * matrix_transpose(inv(a)))
+logabsdet.vjp(a=lambda g, a: g[..., None, None] * matrix_transpose(inv(a)))
 
 
 def slogdet(a: Any) -> SlogdetResult:
@@ -218,6 +210,8 @@ def slogdet(a: Any) -> SlogdetResult:
 def _symmetric(a: Any, lower: bool) -> Any:
     """Copies one triangle to the other. Both share the gradient."""
     array = np.asarray(plain(a))
+    if array.shape[-1:] != array.shape[-2:-1]:
+        raise np.linalg.LinAlgError(f"linalg: want square matrices, got {array.shape}")
     kept = np.tri(*array.shape[-2:], dtype=bool)
     full = np.where(kept if lower else kept.T, array, array.mT)
     return a if np.array_equal(full, array) else full + (a - array)
@@ -229,7 +223,7 @@ def _mean(a: Any) -> Any:
 
 def _inverse_gaps(w: Any) -> Any:
     """Returns ``1 / (w[j] - w[i])``, and 0 on the diagonal."""
-    return divide(1, where(_eye(w), np.inf, getitem(w, (..., None, slice(None))) - getitem(w, (..., None))))
+    return divide(1, where(_eye(w), np.inf, w[..., None, :] - w[..., None]))
 
 
 @primitive(name="linalg.cholesky_factor", examples=_positive_definite)
@@ -261,9 +255,9 @@ def eigh_rows(a: Any, UPLO: str = "L") -> Any:
 
 
 def _eigh_rule(g: Any, out: Any) -> Any:
-    v = _rows(out, 1)
-    turned = through(matrix_transpose(v) @ _rows(g, 1), _inverse_gaps(_row(out, 0)))
-    return _mean(v @ where(_eye(v), _rows(g, 0, 1), turned) @ matrix_transpose(v))
+    v = out[..., 1:, :]
+    turned = through(matrix_transpose(v) @ g[..., 1:, :], _inverse_gaps(out[..., 0, :]))
+    return _mean(v @ where(_eye(v), g[..., :1, :], turned) @ matrix_transpose(v))
 
 
 eigh_rows.vjp(a=_eigh_rule)
@@ -275,7 +269,7 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
     The gradient of eigenvectors is undefined where eigenvalues are equal, and then inf or NaN.
     """
     rows = eigh_rows(_symmetric(a, UPLO.upper() == "L"), UPLO)
-    return EighResult(_row(rows, 0), _rows(rows, 1))
+    return EighResult(rows[..., 0, :], rows[..., 1:, :])
 
 
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
@@ -293,10 +287,10 @@ def eig_rows(a: Any) -> Any:
 
 
 def _eig_rule(g: Any, out: Any) -> Any:
-    v, gv = _rows(out, 1), _rows(g, 1)
+    v, gv = out[..., 1:, :], g[..., 1:, :]
     t = matrix_transpose(v)
     turned = t @ gv - (t @ v) * sum(v * gv, -2, keepdims=True)  # lengths are 1
-    return solve(t, where(_eye(v), _rows(g, 0, 1), through(turned, _inverse_gaps(_row(out, 0)))) @ t)
+    return solve(t, where(_eye(v), g[..., :1, :], through(turned, _inverse_gaps(out[..., 0, :]))) @ t)
 
 
 eig_rows.vjp(a=_eig_rule)
@@ -305,7 +299,7 @@ eig_rows.vjp(a=_eig_rule)
 def eig(a: Any) -> EigResult:
     """Computes eigenvalues and eigenvectors of matrices; complex ones are refused."""
     rows = eig_rows(a)
-    return EigResult(_row(rows, 0), _rows(rows, 1))
+    return EigResult(rows[..., 0, :], rows[..., 1:, :])
 
 
 def eigvals(a: Any) -> Any:
@@ -322,11 +316,11 @@ def svd_rows(a: Any) -> Any:
 
 def _svd_rule(g: Any, out: Any, a_shape: tuple[int, ...]) -> Any:
     m, n = a_shape[-2:]
-    u, s, v = _rows(out, 0, m), _rows(out, m, m + 1), _rows(out, m + 1)
-    gu, gv, gaps = _rows(g, 0, m), _rows(g, m + 1), _inverse_gaps(square(_row(out, m)))
+    u, s, v = out[..., :m, :], out[..., m : m + 1, :], out[..., m + 1 :, :]
+    gu, gv, gaps = g[..., :m, :], g[..., m + 1 :, :], _inverse_gaps(square(out[..., m, :]))
     left, right = (through(matrix_transpose(x) @ gx, gaps) for x, gx in ((u, gu), (v, gv)))
     inner = (left + matrix_transpose(left)) * s + matrix_transpose(s) * (right + matrix_transpose(right))
-    result = u @ (inner + where(_eye(s), _rows(g, m, m + 1), 0)) @ matrix_transpose(v)
+    result = u @ (inner + where(_eye(s), g[..., m : m + 1, :], 0)) @ matrix_transpose(v)
     if m > n:
         return result + _outside(u, through(gu, divide(1, s))) @ matrix_transpose(v)
     return result + u @ matrix_transpose(_outside(v, through(gv, divide(1, s)))) if n > m else result
@@ -352,16 +346,15 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """
     if not compute_uv:
         return svdvals(a)
-    m, n = np.shape(a)[-2:]
+    rows, (m, n) = svd_rows(a), np.shape(a)[-2:]
     if full_matrices and m != n:
         raise ValueError("linalg.svd: full_matrices adds columns without a derivative. Pass full_matrices=False")
-    rows = svd_rows(a)
-    return SVDResult(_rows(rows, 0, m), _row(rows, m), matrix_transpose(_rows(rows, m + 1)))
+    return SVDResult(rows[..., :m, :], rows[..., m, :], matrix_transpose(rows[..., m + 1 :, :]))
 
 
 def svdvals(x: Any) -> Any:
     """Computes the singular values of matrices, in descending order."""
-    return _row(svd_rows(x), np.shape(x)[-2])
+    return svd_rows(x)[..., np.shape(x)[-2], :]
 
 
 @primitive(name="linalg.qr_rows", examples=_tall)
@@ -373,8 +366,8 @@ def qr_rows(a: Any) -> Any:
 
 def _qr_rule(g: Any, out: Any) -> Any:
     m, tri = out.shape[-2] - out.shape[-1], np.tri(out.shape[-1], dtype=g.dtype)
-    q, r, gq = _rows(out, 0, m), matrix_transpose(_rows(out, m)), _rows(g, 0, m)
-    inner = (r @ _rows(g, m) - matrix_transpose(gq) @ q) * tri
+    q, r, gq = out[..., :m, :], matrix_transpose(out[..., m:, :]), g[..., :m, :]
+    inner = (r @ g[..., m:, :] - matrix_transpose(gq) @ q) * tri
     inner = inner + matrix_transpose(inner * (tri - tri * tri.T))
     return matrix_transpose(solve(r, matrix_transpose(gq + q @ inner)))
 
@@ -393,10 +386,10 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     m, n = np.shape(a)[-2:]
     if mode not in ("reduced", "r", "complete") or (mode == "complete" and m > n):
         raise ValueError(f"linalg.qr: mode {mode!r} of matrices {m}x{n} has no derivative. Pass mode='reduced'")
-    rows = qr_rows(getitem(a, (..., slice(m))) if n > m else a)
-    q, r = _rows(rows, 0, m), matrix_transpose(_rows(rows, m))
+    rows = qr_rows(a[..., :m] if n > m else a)
+    q, r = rows[..., :m, :], matrix_transpose(rows[..., m:, :])
     if n > m:
-        r = concatenate([r, matrix_transpose(q) @ getitem(a, (..., slice(m, None)))], -1)
+        r = concatenate([r, matrix_transpose(q) @ a[..., m:]], -1)
     return r if mode == "r" else QRResult(q, r)
 
 
@@ -411,6 +404,8 @@ def _p_norm(x: Any, p: Any, axis: Any, keepdims: bool = True) -> Any:
         return np.linalg.vector_norm(plain(x), axis=axis, keepdims=keepdims, ord=0)
     if p == 1:
         return sum(abs(x), axis=axis, keepdims=keepdims)
+    if isinstance(p, str):
+        raise ValueError(f"linalg.norm: vectors have no norm of order {p!r}")
     zero = x == 0
     powers = square(x) if p == 2 else where(zero, 0.0 if p > 0 else np.inf, where(zero, 1, abs(x)) ** p)
     total = sum(powers, axis=axis, keepdims=keepdims)
@@ -465,7 +460,7 @@ def cond(x: Any, p: Any = None) -> Any:
     """Computes condition numbers: the norm of a matrix, times the norm of its inverse."""
     if p in (None, 2, -2):
         s = svdvals(x)
-        ends = getitem(s, (..., 0)), getitem(s, (..., -1))
+        ends = s[..., 0], s[..., -1]
         return divide(*(ends[::-1] if p == -2 else ends))
     return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
 

@@ -302,6 +302,8 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     (a0, a1, *a2), (b0, b1, *b2) = (
         [getitem(v, (..., i)) for i in range(np.shape(v)[-1])] for v in (axes_last(a, axisa), axes_last(b, axisb))
     )
+    if len(a2) > 1 or len(b2) > 1:
+        raise ValueError(f"cross: want vectors of 2 or 3 components, got {np.shape(a)} and {np.shape(b)}")
     z = a0 * b1 - a1 * b0
     if not (a2 or b2):
         return z
