@@ -16,7 +16,7 @@ from collections import namedtuple
 from functools import reduce
 from itertools import chain
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -37,6 +37,7 @@ __all__ = [
     "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
+Triangle = Literal["L", "U", "l", "u"]
 EigResult = namedtuple("EigResult", "eigenvalues eigenvectors")
 EighResult = namedtuple("EighResult", "eigenvalues eigenvectors")
 QRResult = namedtuple("QRResult", "Q R")
@@ -212,7 +213,7 @@ def _symmetric(a: Any, lower: bool) -> Any:
     array = np.asarray(plain(a))
     if array.shape[-1:] != array.shape[-2:-1]:
         raise np.linalg.LinAlgError(f"linalg: want square matrices, got {array.shape}")
-    kept = np.tri(*array.shape[-2:], dtype=bool)
+    kept = np.tri(*array.shape[-2:], dtype=np.bool_)
     full = np.where(kept if lower else kept.T, array, array.mT)
     return a if np.array_equal(full, array) else full + (a - array)
 
@@ -248,7 +249,7 @@ def cholesky(a: Any, *, upper: bool = False) -> Any:
 
 
 @primitive(name="linalg.eigh_rows", examples=_square)
-def eigh_rows(a: Any, UPLO: str = "L") -> Any:
+def eigh_rows(a: Any, UPLO: Triangle = "L") -> Any:
     """Computes eigenvalues of the mean of `a` and its transpose, and below them its eigenvectors, in columns."""
     w, v = np.linalg.eigh(_mean(a), UPLO)
     return np.concatenate([w[..., None, :], v], -2)
@@ -263,7 +264,7 @@ def _eigh_rule(g: Any, out: Any) -> Any:
 eigh_rows.vjp(a=_eigh_rule)
 
 
-def eigh(a: Any, UPLO: str = "L") -> EighResult:
+def eigh(a: Any, UPLO: Triangle = "L") -> EighResult:
     """Computes eigenvalues, in ascending order, and eigenvectors of symmetric matrices.
 
     The gradient of eigenvectors is undefined where eigenvalues are equal, and then inf or NaN.
@@ -272,7 +273,7 @@ def eigh(a: Any, UPLO: str = "L") -> EighResult:
     return EighResult(rows[..., 0, :], rows[..., 1:, :])
 
 
-def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+def eigvalsh(a: Any, UPLO: Triangle = "L") -> Any:
     """Computes the eigenvalues of symmetric matrices, in ascending order."""
     return eigh(a, UPLO)[0]
 
@@ -491,7 +492,8 @@ def multi_dot(arrays: Any) -> Any:
 
 def diagonal(x: Any, *, offset: int = 0) -> Any:
     """Picks the diagonals of matrices."""
-    return getitem(x, (..., *np.nonzero(np.eye(*np.shape(x)[-2:], offset))))
+    rows, columns = np.shape(x)[-2:]
+    return getitem(x, (..., *np.nonzero(np.eye(rows, columns, offset))))
 
 
 def trace(x: Any, *, offset: int = 0) -> Any:

@@ -6,7 +6,7 @@ import math
 import string
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -22,6 +22,8 @@ __all__ = [
     "contract", "convolve", "correlate", "cross", "dot", "einsum", "inner", "kron", "linear", "matmul", "matvec",
     "outer", "polyadd", "polyder", "polyint", "polyval", "tensordot", "vander", "vdot", "vecdot", "vecmat",
 ]  # fmt: skip
+
+Mode = Literal["full", "same", "valid"]
 
 
 def axes_last(x: Any, *axes: int) -> Any:
@@ -299,16 +301,14 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     The third component of a vector of 2 is 0; the product of two of them is the third component alone.
     """
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis,) * 3
-    (a0, a1, *a2), (b0, b1, *b2) = (
+    (a0, a1, *more_a), (b0, b1, *more_b) = (
         [getitem(v, (..., i)) for i in range(np.shape(v)[-1])] for v in (axes_last(a, axisa), axes_last(b, axisb))
     )
-    if len(a2) > 1 or len(b2) > 1:
+    if len(more_a) > 1 or len(more_b) > 1:
         raise ValueError(f"cross: want vectors of 2 or 3 components, got {np.shape(a)} and {np.shape(b)}")
     z = a0 * b1 - a1 * b0
-    if not (a2 or b2):
-        return z
-    (a2,), (b2,) = a2 or (0,), b2 or (0,)
-    return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, z], axisc)
+    a2, b2 = [*more_a, 0][0], [*more_b, 0][0]
+    return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, z], axisc) if more_a or more_b else z
 
 
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
@@ -340,7 +340,7 @@ def _convolve_rule(g: Any, mode: str, shorter: int, flipped: Any, extent: int) -
     ],
     flops=lambda a_shape, v_shape: 2 * a_shape[0] * v_shape[0],
 )
-def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+def convolve(a: Any, v: Any, mode: Mode = "full") -> Any:
     """Slides one vector, reversed, along the other, and sums the products at each place.
 
     `mode` is ``"full"``, ``"same"`` or ``"valid"``, as in NumPy.
@@ -354,7 +354,7 @@ convolve.vjp(
 )
 
 
-def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+def correlate(a: Any, v: Any, mode: Mode = "valid") -> Any:
     """Slides `v` along `a`, and sums the products at each place."""
     return flip(convolve(v, flip(a), mode)) if len(a) < len(v) else convolve(a, flip(v), mode)
 
