@@ -15,14 +15,15 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_cnn.engine.trees import ravel_pytree
 from autograd_cnn.kernels.threads import get_num_threads, set_num_threads
+from autograd_cnn.ops import linalg
 from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
 from autograd_cnn.ops.convolution import *
 from autograd_cnn.ops.elementary import *
-from autograd_cnn.ops.linalg import *
 from autograd_cnn.ops.losses import *
 from autograd_cnn.ops.normalization import *
 from autograd_cnn.ops.pooling import *
+from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
 from autograd_cnn.ops.scans import *
 from autograd_cnn.ops.shapes import *
@@ -36,17 +37,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Graph", "Tensor", "check_gradients", "checkpoint", "data", "enable_grad", "get_num_threads", "grad", "hessian",
-    "hvp", "interop", "jacobian", "jvp", "nn", "no_grad", "optim", "plots", "primitive", "profile", "ravel_pytree",
-    "scope", "set_num_threads", "trace", "training", "value_and_grad", "vjp",
+    "hvp", "interop", "jacobian", "jvp", "linalg", "nn", "no_grad", "optim", "plots", "primitive", "profile",
+    "ravel_pytree", "scope", "set_num_threads", "trace", "training", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.activations.__all__
 __all__ += ops.arithmetic.__all__
 __all__ += ops.convolution.__all__
 __all__ += ops.elementary.__all__
-__all__ += ops.linalg.__all__
 __all__ += ops.losses.__all__
 __all__ += ops.normalization.__all__
 __all__ += ops.pooling.__all__
+__all__ += ops.products.__all__
 __all__ += ops.reductions.__all__
 __all__ += ops.scans.__all__
 __all__ += ops.shapes.__all__

@@ -79,14 +79,15 @@ ag.conv2d(t, t, t, stride=(2, 1), padding="same", groups=3)  #: Tensor
 ag.conv2d(t, t, b=t, padding=((0, 1), (1, 0)))  #: Tensor
 ag.conv2d_weight_gradient(t, t, (3, 3, 1, 1))  #: Tensor
 ag.conv_transpose2d(t, t, output_padding=1)  #: Tensor
+ag.convolve(t, t)  #: Tensor
 ag.cos(t)  #: Tensor
 ag.cross_entropy(t, a, label_smoothing=0.1)  #: Tensor
 ag.cumprod(t)  #: Tensor
 ag.cumsum(t, 1)  #: Tensor
 ag.divide(1, t)  #: Tensor
 ag.dropout(t, 0.5, np.random.default_rng(0))  #: Tensor
-ag.einsum("ij,ij->", t, t)  #: Tensor
-ag.einsum("ij,ij->", a, t)  #: Tensor
+ag.contract("ij,ij->", t, t)  #: Tensor
+ag.contract("ij,ij->", a, t)  #: Tensor
 ag.exp(t)  #: Tensor
 ag.expand_dims(t, 0)  #: Tensor
 ag.expm1(t)  #: Tensor

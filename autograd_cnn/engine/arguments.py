@@ -1,7 +1,7 @@
 """How a primitive is called: its parameters, and the flat arguments of a call.
 
 Flat arguments are in the order of the parameters, with defaults filled in. The arrays of a sequence input
-(``concatenate([x, y])``, ``einsum("ij,jk", x, y)``) are separate flat arguments, one after the other.
+(``concatenate([x, y])``, ``contract("ij,jk", x, y)``) are separate flat arguments, one after the other.
 """
 
 from __future__ import annotations

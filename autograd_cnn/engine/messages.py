@@ -77,11 +77,14 @@ def describe(value: Any, label: str = "") -> str:
     return " ".join(part for part in (label, name if name != label else "", form) if part)
 
 
+_KINDS = (np.linalg.LinAlgError, ValueError, TypeError, IndexError)
+
+
 def is_explained(error: Exception) -> bool:
     """Return whether `error` needs no explanation: an inner operation explained it, or it is not about operands."""
     if isinstance(error, AttributeError) and "'NoneType'" in str(error):
         return False
-    return getattr(error, "explained", False) or not isinstance(error, (ValueError, TypeError, IndexError))
+    return getattr(error, "explained", False) or not isinstance(error, _KINDS)
 
 
 def explained(error: Exception, primitive: Any, args: Iterable[Any], elements: int) -> Exception:
@@ -106,8 +109,7 @@ def explained(error: Exception, primitive: Any, args: Iterable[Any], elements: i
     if cure:
         lines.append(f"  {cure}")
     lines += [f"  {origin}" for label, v in operands if (origin := _origin(v, label))]
-    kinds = ValueError, TypeError, IndexError, AttributeError
-    explanation: Any = next(k for k in kinds if isinstance(error, k))("\n".join(lines))
+    explanation: Any = next(k for k in (*_KINDS, AttributeError) if isinstance(error, k))("\n".join(lines))
     explanation.explained = True
     return explanation
 

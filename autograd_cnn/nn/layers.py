@@ -15,9 +15,9 @@ from autograd_cnn.nn.module import Module
 from autograd_cnn.ops.activations import relu, sigmoid
 from autograd_cnn.ops.arithmetic import sqrt
 from autograd_cnn.ops.convolution import conv2d, pair
-from autograd_cnn.ops.linalg import linear
 from autograd_cnn.ops.normalization import batch_norm, dropout
 from autograd_cnn.ops.pooling import avg_pool2d, max_pool2d
+from autograd_cnn.ops.products import linear
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.shapes import flatten
 

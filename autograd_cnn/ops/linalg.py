@@ -1,212 +1,504 @@
-"""Products of matrices, and of arrays in general."""
+"""NumPy's linear algebra: ``ag.linalg.inv`` is ``np.linalg.inv``. All of it works on stacks of matrices.
+
+An operation has one result. Decompositions have several, so a primitive returns them as the rows of one matrix
+(`svd_rows`), and a plain function (`svd`) cuts it. A rule divides by the gaps between eigenvalues or singular values.
+Where two are equal, their vectors have no derivative: a gradient that reaches them is inf or NaN, as in JAX and
+PyTorch. The gradient of the values alone is right.
+
+Functions of symmetric matrices read one triangle, as in NumPy. The gradient is that of the mean of both triangles, so
+it is symmetric, as in JAX and PyTorch.
+"""
 
 from __future__ import annotations
 
-import math
-import string
-from collections.abc import Sequence
-from typing import Any
+import operator
+from collections import namedtuple
+from functools import reduce
+from itertools import chain
+from math import prod
+from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.kernels import matrices as kernels
+from autograd_cnn.engine.registry import enrol
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.ops import reductions
+from autograd_cnn.ops.arithmetic import abs, divide, square, through, where
+from autograd_cnn.ops.products import axes_last, cross, einsum, matmul, matrix_transpose, outer, tensordot, vecdot
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import reshape, transpose
+from autograd_cnn.ops.shapes import concatenate, expand_dims, getitem, reshape, squeeze
 
-__all__ = ["einsum", "linear", "matmul"]
+__all__ = [
+    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",
+    "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve",
+    "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
+]  # fmt: skip
 
-
-def _swap(x: Any) -> Any:
-    """Exchanges the last two axes."""
-    axes = tuple(range(len(x.shape)))
-    return transpose(x, (*axes[:-2], axes[-1], axes[-2]))
-
-
-def _column(x: Any) -> Any:
-    return reshape(x, (*x.shape, 1))
-
-
-def _row(x: Any) -> Any:
-    return reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
+Triangle = Literal["L", "U", "l", "u"]
+EigResult = namedtuple("EigResult", "eigenvalues eigenvectors")
+EighResult = namedtuple("EighResult", "eigenvalues eigenvectors")
+QRResult = namedtuple("QRResult", "Q R")
+SlogdetResult = namedtuple("SlogdetResult", "sign logabsdet")
+SVDResult = namedtuple("SVDResult", "U S Vh")
 
 
-def _as_matrices(g: Any, x_ndim: int, y_ndim: int) -> Any:
-    """Restores the axes of `g` that NumPy drops for one-dimensional operands."""
-    if y_ndim == 1:
-        g = _column(g)
-    return _row(g) if x_ndim == 1 else g
+def __dir__() -> list[str]:
+    return __all__
 
 
-def _left(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
-    g = _as_matrices(g, len(x_shape), len(y.shape))
-    result = matmul(g, _swap(_column(y) if len(y.shape) == 1 else y))
-    return reshape(result, (*result.shape[:-2], result.shape[-1])) if len(x_shape) == 1 else result
+def _eye(x: Any) -> Any:
+    return np.eye(x.shape[-1], dtype=bool)
 
 
-def _right(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
-    g = _as_matrices(g, len(x.shape), len(y_shape))
-    result = matmul(_swap(_row(x) if len(x.shape) == 1 else x), g)
-    return reshape(result, result.shape[:-1]) if len(y_shape) == 1 else result
+def _shared(*shapes: tuple[int, ...]) -> Any:
+    """Returns examples of these shapes: one normal array for each."""
+    return lambda rng: [(rng.normal(size=shape),) for shape in shapes]
 
 
-def _matrices(rng: np.random.Generator) -> list[Any]:
-    shapes = [
-        ((2, 3), (3, 4)),
-        ((3,), (3,)),
-        ((2, 3), (3,)),
-        ((3,), (3, 4)),
-        ((5, 2, 3), (3, 4)),
-        ((2, 1, 2, 3), (5, 3, 2)),
-        ((3,), (5, 3, 2)),
-    ]
-    return [(rng.normal(size=a), rng.normal(size=b)) for a, b in shapes]
+def _positive_definite(rng: np.random.Generator) -> list[Any]:
+    return [(x @ np.swapaxes(x, -1, -2) + np.eye(3),) for x in (rng.normal(size=(3, 3)), rng.normal(size=(2, 3, 3)))]
+
+
+_square, _tall = _shared((3, 3), (2, 3, 3)), _shared((3, 3), (2, 4, 3))
+_any = _shared((3, 3), (2, 4, 3), (2, 3))
+
+
+# Inverses
+
+
+@primitive(name="linalg.inv", examples=_square)
+def inv(a: Any) -> Any:
+    """Inverts matrices."""
+    return np.linalg.inv(a)
+
+
+inv.vjp(a=lambda g, out: -(matrix_transpose(out) @ g @ matrix_transpose(out)))
 
 
 @primitive(
-    symbol="@",
-    strict=True,
-    examples=_matrices,
-    flops=lambda out_shape, x_shape: 2 * math.prod((*out_shape, x_shape[-1])),
-)
-def matmul(x: Any, y: Any) -> Any:
-    """Multiplies matrices, rows by columns: ``x @ y``.
-
-    Vectors and stacks of matrices follow NumPy's rules.
-    """
-    if np.ndim(x) and np.ndim(y) and x.shape[-1] != y.shape[-min(y.ndim, 2)]:
-        raise ValueError(f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {y.shape[-min(y.ndim, 2)]}")
-    return kernels.matmul(np.asarray(x), np.asarray(y))
-
-
-matmul.vjp(
-    x=lambda g, x_shape, y: matmul(g, y.T) if len(x_shape) == len(y.shape) == 2 else _left(g, x_shape, y),
-    y=lambda g, x, y_shape: matmul(x.T, g) if len(x.shape) == len(y_shape) == 2 else _right(g, x, y_shape),
-)
-
-
-def _flat(x: Any) -> Any:
-    """Joins all axes but the last: (..., n) -> (rows, n)."""
-    return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-
-
-@primitive(
-    strict=True,
-    flops=lambda out_shape, x_shape: 2 * math.prod((*out_shape, x_shape[-1])),
+    name="linalg.solve",
     examples=lambda rng: [
-        (rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), rng.normal(size=4)),
-        (rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 4))),
+        (rng.normal(size=(3, 3)), rng.normal(size=3)),
+        (rng.normal(size=(2, 3, 3)), rng.normal(size=3)),
+        (rng.normal(size=(2, 3, 3)), rng.normal(size=(3, 4))),
     ],
 )
-def linear(x: Any, w: Any, b: Any = None) -> Any:
-    """Multiplies by weights and adds a bias: ``x @ w + b``.
+def solve(a: Any, b: Any) -> Any:
+    """Solves linear systems: ``a @ solve(a, b)`` is `b`, one vector or matrices of columns."""
+    return np.linalg.solve(a, b)
 
-    Parameters
-    ----------
-    x : (..., in)
-    w : (in, out)
-    b : (out,), optional
 
-    Returns
-    -------
-    (..., out)
+def _solve_rules(g: Any, a: Any, b_shape: tuple[int, ...], out: Any) -> Any:
+    if len(b_shape) > 1:
+        gb = solve(matrix_transpose(a), g)
+        return -(gb @ matrix_transpose(out)), gb
+    gb = solve(matrix_transpose(a), expand_dims(g, -1))
+    return -(gb * expand_dims(out, -2)), squeeze(gb, -1)
+
+
+solve.vjp(a=_solve_rules, b=_solve_rules)
+
+
+@primitive(name="linalg.pinv", examples=_any)
+def pinv(a: Any, rcond: Any = None, rtol: Any = None) -> Any:
+    """Computes the pseudo-inverse of matrices.
+
+    The derivative holds where the rank does not change. Backward refuses an `rcond` that drops more than zeros.
+    """
+    return np.linalg.pinv(a, rtol if rcond is None else rcond)
+
+
+def _pinv_rule(g: Any, a: Any, out: Any) -> Any:
+    """G. Golub, V. Pereyra, "The differentiation of pseudo-inverses ...", 1973."""
+    if np.any(np.linalg.matrix_rank(plain(a)) != np.linalg.matrix_rank(plain(out))):
+        raise ValueError("linalg.pinv: rcond must drop the singular values that are 0, and no others; or use svd")
+    gt, pt = matrix_transpose(g), matrix_transpose(out)
+    left, right = gt @ out @ pt, pt @ out @ gt
+    return left - a @ (out @ left) + right - (right @ out) @ a - pt @ g @ pt
+
+
+pinv.vjp(a=_pinv_rule)
+
+
+def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
+    """Minimises ``norm(a @ x - b)``: returns x, and as plain arrays the squared residuals, the rank, singular values.
 
     Raises
     ------
     ValueError
-        If the shapes do not match.
+        If `a` does not have full rank: then x is no continuous function of `a`.
     """
-    if w.ndim != 2 or x.shape[-1:] != w.shape[:1]:
-        raise ValueError(
-            f"x {x.shape} @ w {w.shape}: {x.shape[-1] if x.ndim else 'no axis'} is not {w.shape[0]}\n"
-            "x's last axis and w's first must have the same length"
-            + (". w looks like (out, in): w.T" if x.ndim and x.shape[-1:] == w.shape[1:] else "")
-        )
-    if b is not None and b.shape != w.shape[1:]:
-        raise ValueError(f"b is {b.shape}, w {w.shape} has {w.shape[1]} outputs\nb needs shape ({w.shape[1]},)")
-    y = kernels.matmul(x.reshape(-1, len(w)), w).reshape(*x.shape[:-1], w.shape[1])
-    if b is None:
-        return y
-    return np.add(y, b, out=y) if y.dtype == np.result_type(y, b) else y + b
+    x, *others = np.linalg.lstsq(plain(a), plain(b), rcond)
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        return x, *others
+    if others[1] < min(np.shape(a)):
+        raise ValueError(f"linalg.lstsq: a has rank {others[1]}. The gradient at constant rank: ag.linalg.pinv(a) @ b")
+    return pinv(a, np.finfo(x.dtype).eps) @ b, *others
 
 
-linear.vjp(
-    x=lambda g, w: matmul(g, w.T) if len(g.shape) == 2 else linear(g, w.T),
-    w=lambda g, x: matmul(x.T, g) if len(x.shape) == 2 else matmul(_flat(x).T, _flat(g)),
-    b=lambda g: sum(g, axis=0 if len(g.shape) == 2 else tuple(range(len(g.shape) - 1))),
-)
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    """Inverts `a` as a map from its last axes to its first `ind` axes."""
+    rows, columns = np.shape(a)[:ind], np.shape(a)[ind:]
+    return reshape(inv(reshape(a, (prod(rows), prod(columns)))), (*columns, *rows))
 
 
-def _letters(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[str], str]:
-    """Returns the subscripts of each operand, and of the output, with letters in place of the ellipsis."""
-    inputs, arrow, output = subscripts.replace(" ", "").partition("->")
-    terms = inputs.split(",")
-    if len(terms) != len(shapes):
-        raise ValueError(f"{subscripts!r} names {len(terms)} operands, got {len(shapes)}")
-    if not arrow:
-        plain = inputs.replace(",", "").replace(".", "")
-        output = ("..." if "..." in inputs else "") + "".join(c for c in sorted(set(plain)) if plain.count(c) == 1)
-    free = [c for c in string.ascii_letters if c not in subscripts]
-    hidden = [len(s) - len(t.replace("...", "")) if "..." in t else 0 for t, s in zip(terms, shapes, strict=True)]
-    spare = "".join(free[: max(hidden)])
-    expanded = [t.replace("...", spare[len(spare) - n :]) for t, n in zip(terms, hidden, strict=True)]
-    return expanded, output.replace("...", spare)
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    """Solves ``tensordot(a, x, x.ndim) == b``, after `axes` of `a` moved to the end."""
+    a = axes_last(a, *(axes or ()))
+    shape = np.shape(a)[np.ndim(b) :]
+    return reshape(solve(reshape(a, (-1, prod(shape))), reshape(b, -1)), shape)
 
 
-def _swapped(
-    subscripts: str, shapes: Sequence[tuple[int, ...]], position: int
-) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
-    """Returns the subscripts of the rule for the operand at `position`, in which `g` is the first operand.
+# Determinants
 
-    The rule restores the summed axes. If the operand repeats a letter, the rule multiplies by an identity matrix. If no
-    other term has a letter, it multiplies by ones. The sizes of these matrices and of these ones are returned, too.
+
+@primitive(name="linalg.det", examples=_square)
+def det(a: Any) -> Any:
+    """Computes determinants.
+
+    The derivative is right for singular matrices, too.
     """
-    terms, output = _letters(subscripts, shapes)
-    pairs = [p for term, shape in zip(terms, shapes, strict=True) for p in zip(term, shape, strict=True)]
-    extents = dict(sorted(pairs, key=lambda pair: pair[1]))  # keeps the largest extent of a letter: the others are 1
-    others = [output, *terms[:position], *terms[position + 1 :]]
-    free = iter([c for c in string.ascii_letters if c not in "".join((*terms, output))])
-    target, repeated = "", []
-    for letter in terms[position]:
-        target += next(free) if letter in target else letter
-        if target[-1] != letter:
-            repeated.append(letter + target[-1])
-    alone = [c for c in dict.fromkeys(target) if c not in "".join((*others, *repeated))]
-    sizes = tuple(extents[pair[0]] for pair in repeated), tuple(extents[c] for c in alone)
-    return ",".join((*others, *repeated, *alone)) + "->" + target, *sizes
+    return np.linalg.det(a)
 
 
-def _einsum_rule(
-    g: Any, position: int, operands: Sequence[Any], operands_shape: Sequence[tuple[int, ...]], subscripts: str
-) -> Any:
-    swapped, repeated, alone = _swapped(subscripts, operands_shape, position)
-    others = (*operands[:position], *operands[position + 1 :])
-    constants = *[np.eye(n, dtype=g.dtype) for n in repeated], *[np.ones(n, g.dtype) for n in alone]
-    return einsum(swapped, g, *others, *constants)
+@primitive(name="linalg.cofactors", examples=_square)
+def cofactors(a: Any) -> Any:
+    """Computes the derivative of `det`: the determinants of `a` without a row and a column, with signs."""
+    u, s, vt = np.linalg.svd(a)
+    others = np.prod(np.where(_eye(a), s.dtype.type(1), s[..., None, :]), axis=-1)
+    return np.linalg.det(u @ vt)[..., None, None] * (u * others[..., None, :]) @ vt
 
 
-def _einsum_flops(subscripts: str, operands_shape: Sequence[tuple[int, ...]]) -> int:
-    """Counts a multiplication and an addition for every combination of the letters."""
-    terms, _ = _letters(subscripts, operands_shape)
-    letters = [p for term, shape in zip(terms, operands_shape, strict=True) for p in zip(term, shape, strict=True)]
-    return 2 * math.prod(dict(sorted(letters, key=lambda pair: pair[1])).values())  # keeps the largest of a letter
+def _cofactors_rule(g: Any, a: Any) -> Any:
+    """With a = u s v', the cofactors are det(u v') u c v', where c has the products of all but one s on its diagonal.
 
-
-@primitive(
-    examples=lambda rng: [
-        ("ij,jk->ik", rng.normal(size=(2, 3)), rng.normal(size=(3, 4))),
-        ("...ij,...jk", rng.normal(size=(5, 2, 3)), rng.normal(size=(3, 4))),
-        ("ii->i", rng.normal(size=(3, 3))),
-        ("ij,i->", rng.normal(size=(2, 3)), rng.normal(size=2)),
-    ],
-    flops=_einsum_flops,
-)
-def einsum(subscripts: str, *operands: Any) -> Any:
-    """Multiplies operands and sums over axes, named by letters: ``einsum("ij,jk->ik", x, y)`` is ``x @ y``.
-
-    This is Einstein summation, with ellipses and repeated indices.
+    Thus no singular value divides, and the rule holds for singular matrices.
     """
-    return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+    m, eye, rows = a.shape[-1], _eye(a), svd_rows(a)
+    u, s, v = rows[..., :m, :], rows[..., m, :], rows[..., m + 1 :, :]
+    factors = (where(eye[k] | eye[k][:, None], 1, s[..., k, None, None]) for k in range(m))
+    others = where(eye, 0, reduce(operator.mul, factors))  # [i, j]: the product of all s but those of i and j
+    inner = matrix_transpose(u) @ g @ v
+    across = others @ sum(where(eye, inner, 0), -1)[..., None]
+    sign = np.linalg.det(plain(u @ matrix_transpose(v)))[..., None, None]
+    return sign * (u @ where(eye, across, -(others * matrix_transpose(inner))) @ matrix_transpose(v))
 
 
-einsum.vjp(operands=_einsum_rule)
+det.vjp(a=lambda g, a: g[..., None, None] * cofactors(a))
+cofactors.vjp(a=_cofactors_rule)
+
+
+@primitive(name="linalg.logabsdet", examples=_square)
+def logabsdet(a: Any) -> Any:
+    """Computes the logarithm of the absolute value of determinants."""
+    return np.linalg.slogdet(a)[1]
+
+
+logabsdet.vjp(a=lambda g, a: g[..., None, None] * matrix_transpose(inv(a)))
+
+
+def slogdet(a: Any) -> SlogdetResult:
+    """Computes the sign, a plain array, and the logarithm of the absolute value of determinants."""
+    return SlogdetResult(np.linalg.slogdet(plain(a))[0], logabsdet(a))
+
+
+# Decompositions
+
+
+def _symmetric(a: Any, lower: bool) -> Any:
+    """Copies one triangle to the other. Both share the gradient."""
+    array = np.asarray(plain(a))
+    if array.shape[-1:] != array.shape[-2:-1]:
+        raise np.linalg.LinAlgError(f"linalg: want square matrices, got {array.shape}")
+    kept = np.tri(*array.shape[-2:], dtype=np.bool_)
+    full = np.where(kept if lower else kept.T, array, array.mT)
+    return a if np.array_equal(full, array) else full + (a - array)
+
+
+def _mean(a: Any) -> Any:
+    return (a + matrix_transpose(a)) / 2
+
+
+def _inverse_gaps(w: Any) -> Any:
+    """Returns ``1 / (w[j] - w[i])``, and 0 on the diagonal."""
+    return divide(1, where(_eye(w), np.inf, w[..., None, :] - w[..., None]))
+
+
+@primitive(name="linalg.cholesky_factor", examples=_positive_definite)
+def cholesky_factor(a: Any) -> Any:
+    """Computes the lower triangular matrix whose product with its transpose is the mean of `a` and its transpose."""
+    return np.linalg.cholesky(_mean(a))
+
+
+def _cholesky_rule(g: Any, out: Any) -> Any:
+    t = matrix_transpose(out)
+    half = (t @ g) * (np.tri(t.shape[-1], dtype=g.dtype) - np.eye(t.shape[-1], dtype=g.dtype) / 2)
+    return _mean(solve(t, matrix_transpose(solve(t, matrix_transpose(half)))))
+
+
+cholesky_factor.vjp(a=_cholesky_rule)
+
+
+def cholesky(a: Any, *, upper: bool = False) -> Any:
+    """Computes the lower triangular matrix whose product with its transpose is `a`, or its transpose if `upper`."""
+    factor = cholesky_factor(_symmetric(a, not upper))
+    return matrix_transpose(factor) if upper else factor
+
+
+@primitive(name="linalg.eigh_rows", examples=_square)
+def eigh_rows(a: Any, UPLO: Triangle = "L") -> Any:
+    """Computes eigenvalues of the mean of `a` and its transpose, and below them its eigenvectors, in columns."""
+    w, v = np.linalg.eigh(_mean(a), UPLO)
+    return np.concatenate([w[..., None, :], v], -2)
+
+
+def _eigh_rule(g: Any, out: Any) -> Any:
+    v = out[..., 1:, :]
+    turned = through(matrix_transpose(v) @ g[..., 1:, :], _inverse_gaps(out[..., 0, :]))
+    return _mean(v @ where(_eye(v), g[..., :1, :], turned) @ matrix_transpose(v))
+
+
+eigh_rows.vjp(a=_eigh_rule)
+
+
+def eigh(a: Any, UPLO: Triangle = "L") -> EighResult:
+    """Computes eigenvalues, in ascending order, and eigenvectors of symmetric matrices.
+
+    The gradient of eigenvectors is undefined where eigenvalues are equal, and then inf or NaN.
+    """
+    rows = eigh_rows(_symmetric(a, UPLO.upper() == "L"), UPLO)
+    return EighResult(rows[..., 0, :], rows[..., 1:, :])
+
+
+def eigvalsh(a: Any, UPLO: Triangle = "L") -> Any:
+    """Computes the eigenvalues of symmetric matrices, in ascending order."""
+    return eigh(a, UPLO)[0]
+
+
+@primitive(name="linalg.eig_rows", examples=lambda rng: [(np.diag([1.0, 2.0, 4.0]) + rng.normal(size=(3, 3)) / 9,)])
+def eig_rows(a: Any) -> Any:
+    """Computes real eigenvalues of matrices, and below them the eigenvectors, in columns."""
+    w, v = np.linalg.eig(a)
+    if np.iscomplexobj(w):
+        raise TypeError("the eigenvalues are complex numbers\nOutside the graph: np.linalg.eig(a.data)")
+    return np.concatenate([w[..., None, :], v], -2)
+
+
+def _eig_rule(g: Any, out: Any) -> Any:
+    v, gv = out[..., 1:, :], g[..., 1:, :]
+    t = matrix_transpose(v)
+    turned = t @ gv - (t @ v) * sum(v * gv, -2, keepdims=True)  # lengths are 1
+    return solve(t, where(_eye(v), g[..., :1, :], through(turned, _inverse_gaps(out[..., 0, :]))) @ t)
+
+
+eig_rows.vjp(a=_eig_rule)
+
+
+def eig(a: Any) -> EigResult:
+    """Computes eigenvalues and eigenvectors of matrices; complex ones are refused."""
+    rows = eig_rows(a)
+    return EigResult(rows[..., 0, :], rows[..., 1:, :])
+
+
+def eigvals(a: Any) -> Any:
+    """Computes the eigenvalues of matrices; complex ones are refused."""
+    return eig(a)[0]
+
+
+@primitive(name="linalg.svd_rows", examples=_any)
+def svd_rows(a: Any) -> Any:
+    """Computes the singular value decomposition ``u @ diag(s) @ v.T``: u, below it s, and below it v."""
+    u, s, vt = np.linalg.svd(a, full_matrices=False)
+    return np.concatenate([u, s[..., None, :], vt.mT], -2)
+
+
+def _svd_rule(g: Any, out: Any, a_shape: tuple[int, ...]) -> Any:
+    m, n = a_shape[-2:]
+    u, s, v = out[..., :m, :], out[..., m : m + 1, :], out[..., m + 1 :, :]
+    gu, gv, gaps = g[..., :m, :], g[..., m + 1 :, :], _inverse_gaps(square(out[..., m, :]))
+    left, right = (through(matrix_transpose(x) @ gx, gaps) for x, gx in ((u, gu), (v, gv)))
+    inner = (left + matrix_transpose(left)) * s + matrix_transpose(s) * (right + matrix_transpose(right))
+    result = u @ (inner + where(_eye(s), g[..., m : m + 1, :], 0)) @ matrix_transpose(v)
+    if m > n:
+        return result + _outside(u, through(gu, divide(1, s))) @ matrix_transpose(v)
+    return result + u @ matrix_transpose(_outside(v, through(gv, divide(1, s)))) if n > m else result
+
+
+def _outside(q: Any, x: Any) -> Any:
+    """Subtracts the part of the columns of `x` that lies in the space of the columns of `q`."""
+    return x - q @ (matrix_transpose(q) @ x)
+
+
+svd_rows.vjp(a=_svd_rule)
+
+
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """Computes the singular value decomposition ``U @ diag(S) @ Vh``, or S alone without `compute_uv`.
+
+    The gradient of U and Vh is undefined where singular values are equal, and then inf or NaN.
+
+    Raises
+    ------
+    ValueError
+        If `full_matrices` is set for matrices that are not square: the added columns have no derivative.
+    """
+    if not compute_uv:
+        return svdvals(a)
+    rows, (m, n) = svd_rows(a), np.shape(a)[-2:]
+    if full_matrices and m != n:
+        raise ValueError("linalg.svd: full_matrices adds columns without a derivative. Pass full_matrices=False")
+    return SVDResult(rows[..., :m, :], rows[..., m, :], matrix_transpose(rows[..., m + 1 :, :]))
+
+
+def svdvals(x: Any) -> Any:
+    """Computes the singular values of matrices, in descending order."""
+    return svd_rows(x)[..., np.shape(x)[-2], :]
+
+
+@primitive(name="linalg.qr_rows", examples=_tall)
+def qr_rows(a: Any) -> Any:
+    """Computes the decomposition ``q @ r`` into orthonormal columns and a triangle: q, and below it r transposed."""
+    q, r = np.linalg.qr(a)
+    return np.concatenate([q, r.mT], -2)
+
+
+def _qr_rule(g: Any, out: Any) -> Any:
+    m, tri = out.shape[-2] - out.shape[-1], np.tri(out.shape[-1], dtype=g.dtype)
+    q, r, gq = out[..., :m, :], matrix_transpose(out[..., m:, :]), g[..., :m, :]
+    inner = (r @ g[..., m:, :] - matrix_transpose(gq) @ q) * tri
+    inner = inner + matrix_transpose(inner * (tri - tri * tri.T))
+    return matrix_transpose(solve(r, matrix_transpose(gq + q @ inner)))
+
+
+qr_rows.vjp(a=_qr_rule)
+
+
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """Computes the decomposition ``Q @ R`` into orthonormal columns and an upper triangle, or R alone (`mode` "r").
+
+    Raises
+    ------
+    ValueError
+        If `mode` is "complete" for matrices with more rows than columns: the added columns have no derivative.
+    """
+    m, n = np.shape(a)[-2:]
+    if mode not in ("reduced", "r", "complete") or (mode == "complete" and m > n):
+        raise ValueError(f"linalg.qr: mode {mode!r} of matrices {m}x{n} has no derivative. Pass mode='reduced'")
+    rows = qr_rows(a[..., :m] if n > m else a)
+    q, r = rows[..., :m, :], matrix_transpose(rows[..., m:, :])
+    if n > m:
+        r = concatenate([r, matrix_transpose(q) @ a[..., m:]], -1)
+    return r if mode == "r" else QRResult(q, r)
+
+
+# Norms
+
+
+def _p_norm(x: Any, p: Any, axis: Any, keepdims: bool = True) -> Any:
+    """Computes ``sum(abs(x) ** p) ** (1 / p)``, whose gradient is 0 where an element or the norm is 0."""
+    if p in (np.inf, -np.inf):
+        return (reductions.max if p > 0 else reductions.min)(abs(x), axis=axis, keepdims=keepdims)
+    if p == 0:
+        return np.linalg.vector_norm(plain(x), axis=axis, keepdims=keepdims, ord=0)
+    if p == 1:
+        return sum(abs(x), axis=axis, keepdims=keepdims)
+    if isinstance(p, str):
+        raise ValueError(f"linalg.norm: vectors have no norm of order {p!r}")
+    zero = x == 0
+    powers = square(x) if p == 2 else where(zero, 0.0 if p > 0 else np.inf, where(zero, 1, abs(x)) ** p)
+    total = sum(powers, axis=axis, keepdims=keepdims)
+    flat = total == (0 if p > 0 else np.inf)
+    return where(flat, plain(total) ** (1 / p), where(flat, 1, total) ** (1 / p))
+
+
+_OF_SINGULAR_VALUES = {"nuc": 1, 2: np.inf, -2: -np.inf}
+_OF_SUMS = {1: (0, np.inf), -1: (0, -np.inf), np.inf: (1, np.inf), -np.inf: (1, -np.inf)}
+
+
+def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if ord in ("fro", "f"):
+        result = _p_norm(x, 2, axes)
+    elif ord in _OF_SINGULAR_VALUES:
+        result = expand_dims(_p_norm(svdvals(axes_last(x, *axes)), _OF_SINGULAR_VALUES[ord], -1, False), axes)
+    elif ord in _OF_SUMS:
+        summed, p = _OF_SUMS[ord]
+        result = _p_norm(_p_norm(x, 1, axes[summed]), p, axes[1 - summed])
+    else:
+        raise ValueError(f"linalg.norm: matrices have no norm of order {ord!r}")
+    return result if keepdims else squeeze(result, axes)
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """Computes norms of vectors or of matrices, of every order that NumPy has.
+
+    The gradient is 0 where the norm is 0, and where an element is 0 for orders that have a kink there. Ties share it
+    evenly. Order 0 counts, and gives a plain array.
+    """
+    x = x if isinstance(x, Tensor) else np.asarray(x)
+    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    if ord is None or len(axes) == 1:
+        return _p_norm(x, 2 if ord is None else ord, axes, keepdims)
+    if len(axes) != 2:
+        raise ValueError(f"linalg.norm: order {ord!r} is for vectors and matrices, not for {len(axes)} axes")
+    return _matrix_norm(x, ord, axes, keepdims)
+
+
+def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    """Computes norms of vectors along `axis`, or of all elements, as `norm` does."""
+    x = x if isinstance(x, Tensor) else np.asarray(x)
+    return _p_norm(x, ord, normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim), keepdims)
+
+
+def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    """Computes norms of matrices, as `norm` does."""
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+def cond(x: Any, p: Any = None) -> Any:
+    """Computes condition numbers: the norm of a matrix, times the norm of its inverse."""
+    if p in (None, 2, -2):
+        s = svdvals(x)
+        ends = s[..., 0], s[..., -1]
+        return divide(*(ends[::-1] if p == -2 else ends))
+    return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
+
+
+# Products
+
+
+def matrix_power(a: Any, n: int) -> Any:
+    """Multiplies a square matrix by itself `n` times, or its inverse if `n` is negative.
+
+    For ``n = 0``, the identity is a plain array.
+    """
+    if operator.index(n) == 0:
+        return np.linalg.matrix_power(plain(a), 0)
+    if n < 0:
+        return matrix_power(inv(a), -n)
+    if n == 1:
+        return a
+    half = matrix_power(matmul(a, a), n // 2)
+    return matmul(half, a) if n % 2 else half
+
+
+def multi_dot(arrays: Any) -> Any:
+    """Multiplies matrices in the cheapest order; the first and the last may be vectors."""
+    terms = [range(2 - np.ndim(x), 2) if i == 0 else range(i, i + np.ndim(x)) for i, x in enumerate(arrays)]
+    return einsum(*chain.from_iterable(zip(arrays, terms, strict=True)))
+
+
+def diagonal(x: Any, *, offset: int = 0) -> Any:
+    """Picks the diagonals of matrices."""
+    rows, columns = np.shape(x)[-2:]
+    return getitem(x, (..., *np.nonzero(np.eye(rows, columns, offset))))
+
+
+def trace(x: Any, *, offset: int = 0) -> Any:
+    """Adds up the diagonals of matrices."""
+    return sum(diagonal(x, offset=offset), -1)
+
+
+enrol(globals(), "linalg.")

@@ -253,11 +253,11 @@ def test_complex_numbers():
 
 @says(
     TypeError,
-    "np.linalg.norm has no derivative here. Leave the graph: np.linalg.norm(t.data, ...); or write it: @ag.primitive",
-    cure=lambda: np.linalg.norm(leaf(2).data),
+    "np.i0 has no derivative here. Leave the graph: np.i0(t.data, ...); or write it: @ag.primitive",
+    cure=lambda: np.i0(leaf(2).data),
 )
 def test_a_function_without_a_rule():
-    np.linalg.norm(leaf(2))
+    np.i0(leaf(2))
 
 
 @says(TypeError, "np.hstack is not recorded. Here: ag.concatenate([x, y], axis)")

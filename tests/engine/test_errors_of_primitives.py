@@ -128,7 +128,7 @@ def test_messages_find_the_line_through_layers_of_the_package():
 
 
 def test_einsum_raises_with_numpys_message():
-    with pytest.raises(ValueError, match="einsum: operands could not be broadcast together with remapped shapes"):
+    with pytest.raises(ValueError, match="contract: operands could not be broadcast together with remapped shapes"):
         ag.einsum("ij,jk", leaf(2, 3), leaf(2, 3))
 
 

@@ -141,6 +141,15 @@ def scatter(x, index, shape):
     return out
 
 
+def below(values, vectors):
+    return np.concatenate([values[..., None, :], vectors], -2)
+
+
+def svd_rows(a):
+    u, s, vt = np.linalg.svd(a, full_matrices=False)
+    return np.concatenate([u, below(s, vt.mT)], -2)
+
+
 TEXTBOOK = {
     "alias": lambda x: x,
     "astype": lambda x, dtype: x.astype(dtype),
@@ -175,6 +184,14 @@ TEXTBOOK = {
     "bce_with_logits": reduced(lambda z, y: np.log(1 + np.exp(z)) - z * y),
     "cross_entropy": reduced(cross_entropy),
     "mse": reduced(lambda p, y: (p - y) ** 2),
+    "contract": np.einsum,
+    "linalg.cofactors": lambda a: np.linalg.det(a)[..., None, None] * np.linalg.inv(a).mT,
+    "linalg.logabsdet": lambda a: np.log(np.abs(np.linalg.det(a))),
+    "linalg.cholesky_factor": lambda a: np.linalg.cholesky(a),
+    "linalg.eigh_rows": lambda a: below(*np.linalg.eigh((a + a.mT) / 2)),
+    "linalg.eig_rows": lambda a: below(*np.linalg.eig(a)),
+    "linalg.svd_rows": svd_rows,
+    "linalg.qr_rows": lambda a: np.concatenate([np.linalg.qr(a).Q, np.linalg.qr(a).R.mT], -2),
 }  # fmt: skip
 
 
@@ -193,8 +210,8 @@ def test_value(name):
 
 BILINEAR = """
     add subtract multiply negative alias sum mean reshape transpose flatten squeeze expand_dims broadcast_to
-    concatenate stack pad flip take getitem scatter matmul linear einsum conv2d conv_transpose2d conv2d_weight_gradient
-    avg_pool2d avg_unpool2d max_gather2d max_unpool2d
+    concatenate stack pad flip take getitem scatter matmul linear contract convolve conv2d
+    conv_transpose2d conv2d_weight_gradient avg_pool2d avg_unpool2d max_gather2d max_unpool2d
 """.split()  # linear in each input
 
 

@@ -45,7 +45,7 @@ class Namespace:
     def known(self, thing: Any, hint: str) -> str:
         """Return an expression for a function, class or module, and add its import if it needs one."""
         name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
-        for module, short in ((ag, "ag"), (np, "np")):
+        for module, short in ((ag, "ag"), (np, "np"), (ag.linalg, "ag.linalg"), (np.linalg, "np.linalg")):
             if thing is module or vars(module).get(name) is thing:
                 return short if thing is module else f"{short}.{name}"
         if vars(builtins).get(name) is thing:

@@ -1,0 +1,242 @@
+"""np.linalg beside PyTorch's, and its edges: zeros, ties, singular and empty matrices, one triangle, refusals."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import linalg
+from autograd_cnn.engine.check import check_gradients
+from autograd_cnn.engine.tensor import Tensor
+
+inf = np.inf
+RNG = np.random.default_rng(3)
+A, STACK, TALL, WIDE = (RNG.normal(size=shape) for shape in ((3, 3), (2, 3, 3), (4, 3), (2, 2, 3)))
+V, POSITIVE, REAL = RNG.normal(size=3), A @ A.T + np.eye(3), np.diag([1.0, 2.0, 4.0]) + A / 9
+
+
+def leaf(data):
+    return Tensor(np.asarray(data, float), requires_grad=True)
+
+
+# Beside PyTorch. Signs of vectors are free, so functions square them; `t` is its namespace or ours.
+
+
+def everywhere(f, *many):
+    """(f, its arrays), for each of several arrays."""
+    return [(f, (x,)) for x in many]
+
+
+ORDERS = (1, -1, 2, -2, inf, -inf, "fro", "nuc")
+CASES = [
+    *everywhere(lambda t, x: t.inv(x), A, STACK),
+    *everywhere(lambda t, x: t.pinv(x), A, TALL, WIDE),
+    *everywhere(lambda t, x: t.det(x), A, STACK, np.eye(3), np.diag([1.0, 2.0, 0.0])),
+    *everywhere(lambda t, x: t.slogdet(x)[1], A, STACK),
+    *everywhere(lambda t, x: t.cholesky(x), POSITIVE),
+    *everywhere(lambda t, x: t.cholesky(x, upper=True), POSITIVE),
+    *everywhere(lambda t, x: t.eigvalsh(x), A, STACK),
+    *everywhere(lambda t, x: t.eigh(x)[1] ** 2, A, STACK),
+    *everywhere(lambda t, x: t.eigh(x, UPLO="U")[1] ** 2, A),
+    *everywhere(lambda t, x: t.svdvals(x), A, STACK, TALL, WIDE),
+    *[(lambda t, x, i=i: t.svd(x, full_matrices=False)[i] ** 2, (x,)) for i in (0, 2) for x in (A, STACK, TALL, WIDE)],
+    *[(lambda t, x, i=i: t.qr(x)[i] ** 2, (x,)) for i in (0, 1) for x in (A, STACK, TALL, WIDE)],
+    *[(lambda t, x, o=o: t.matrix_norm(x, ord=o), (x,)) for o in ORDERS for x in (A, STACK, TALL, WIDE)],
+    *[(lambda t, x, o=o: t.vector_norm(x, ord=o), (x,)) for o in (1, 2, 3, 0.5, -1, inf, -inf) for x in (V, WIDE)],
+    *[(lambda t, x, o=o: t.vector_norm(x, ord=o), (np.array([1.0, 0, -2]),)) for o in (1, 2, 3, inf)],
+    *everywhere(lambda t, x: t.cond(x), A, STACK),
+    *everywhere(lambda t, x: t.matrix_power(x, -3), A, STACK),
+    (lambda t, a, b: t.solve(a, b), (A, V)),
+    (lambda t, a, b: t.solve(a, b), (STACK, TALL.T)),
+    (lambda t, a, b: t.lstsq(a, b)[0], (TALL, TALL[:, :2] ** 2)),
+    (lambda t, a, b, c: t.multi_dot([a, b, c]), (TALL, A, V)),
+    (lambda t, a, b: t.cross(a, b), (A, TALL[:3])),
+    (lambda t, a: t.tensorinv(a, ind=1), (RNG.normal(size=(4, 2, 2)),)),
+]
+
+
+def slopes(value, arrays, gradient, constant):
+    """The value, its gradients for one g, and the gradients of a weighed sum of these."""
+
+    def weighed(x):
+        return (x * constant(np.random.default_rng(0).normal(size=tuple(x.shape)))).sum()
+
+    first = gradient(weighed(value), arrays)
+    total = sum(map(weighed, first))
+    return value, *first, *(gradient(total, arrays) if total.requires_grad else ())
+
+
+def ours(total, arrays):
+    found = total.gradient(*arrays, create_graph=True)
+    return found if isinstance(found, tuple) else (found,)
+
+
+@pytest.mark.parametrize(("f", "arrays"), CASES)
+def test_equals_pytorch_in_both_orders(torch, f, arrays):
+    def theirs(total, arrays):
+        return torch.autograd.grad(total, arrays, create_graph=True)
+
+    mine, other = [leaf(a) for a in arrays], [torch.tensor(a, requires_grad=True) for a in arrays]
+    got = slopes(f(linalg, *mine), mine, ours, np.asarray)
+    want = slopes(f(torch.linalg, *other), other, theirs, torch.tensor)
+    for g, w in zip(got, want, strict=False):  # PyTorch records some zeros as second derivatives
+        np.testing.assert_allclose(g.data, w.detach().numpy(), rtol=1e-7, atol=1e-8)
+
+
+# Zeros, ties, singular and empty matrices
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 0.5, -1, inf, -inf, None])
+def test_the_gradient_of_the_norm_of_zeros_is_0(order):
+    x = leaf(np.zeros(3))
+    with np.errstate(divide="ignore"):  # 0 ** -1, as in NumPy
+        np.linalg.norm(x, order).backward()
+    np.testing.assert_array_equal(x.grad, 0)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_gradient_of_the_norm_of_a_matrix_of_zeros_is_0(order):
+    x = leaf(np.zeros((2, 3)))
+    np.linalg.matrix_norm(x, ord=order).backward()
+    np.testing.assert_array_equal(x.grad, 0)
+
+
+def test_the_norm_beside_zeros_has_its_second_derivative():
+    for order in (2, 3):
+        assert check_gradients(lambda x, o=order: np.linalg.norm(x, o), np.array([1.0, 0, -2]), order=2) < 1e-6
+
+
+def test_the_norm_of_a_row_of_zeros_leaves_the_other_rows_alone():
+    x = leaf([[3.0, 4.0], [0.0, 0.0]])
+    np.linalg.norm(x, axis=1).sum().backward()
+    np.testing.assert_allclose(x.grad, [[0.6, 0.8], [0, 0]], rtol=1e-12)
+
+
+def test_order_0_counts():
+    assert np.linalg.norm(leaf([1, 0, 2]), 0) == 2
+    np.testing.assert_array_equal(np.linalg.norm(leaf([[1, 0], [2, 3]]), 0, axis=1), [1, 2])
+
+
+@pytest.mark.parametrize("x", [np.diag([1.0, 2, 0]), A[:, :1] @ A[:1], np.zeros((3, 3)), np.eye(3), np.zeros((1, 1))])
+def test_the_determinant_of_singular_matrices_has_both_derivatives(x):
+    check_gradients(np.linalg.det, x, order=2, eps=1e-4)
+
+
+def test_values_of_equal_size_have_their_gradient_and_their_vectors_have_none():
+    x = leaf(np.eye(3))
+    for values in (np.linalg.eigvalsh, np.linalg.svdvals, np.linalg.eigvals):
+        x.grad = None
+        (values(x) ** 2).sum().backward()
+        np.testing.assert_allclose(x.grad, 2 * np.eye(3), atol=1e-12)
+    weights = np.arange(9.0).reshape(3, 3)
+    for vectors in (lambda x: np.linalg.eigh(x)[1], lambda x: np.linalg.svd(x)[0]):
+        assert not np.isfinite((vectors(x) * weights).sum().gradient(x)).any()
+
+
+@pytest.mark.parametrize("name", "inv det pinv svdvals eigvalsh cholesky matrix_norm cond trace".split())
+def test_no_matrices(name):
+    x = leaf(np.zeros((0, 3, 3)))
+    out = getattr(linalg, name)(x)
+    assert out.shape == getattr(np.linalg, name)(x.data).shape
+    out.sum().backward()
+    assert x.grad.shape == x.shape
+
+
+@pytest.mark.parametrize("name", "inv det cholesky trace matrix_norm".split())
+def test_a_matrix_without_elements(name):
+    x = leaf(np.zeros((0, 0)))
+    out = getattr(linalg, name)(x)
+    np.testing.assert_array_equal(out.data, getattr(np.linalg, name)(x.data))
+    out.sum().backward()
+
+
+# One triangle
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_one_triangle_is_read_and_both_share_the_gradient(upper):
+    one, uplo = (np.triu if upper else np.tril)(POSITIVE), "LU"[upper]
+    rubbish = one + 1e20 * (np.ones((3, 3)) - np.tri(3) if not upper else np.tri(3, k=-1))
+    for f in (lambda x: np.linalg.cholesky(x, upper=upper), lambda x: np.linalg.eigvalsh(x, uplo)):
+        gradients = []
+        for x in (leaf(POSITIVE), leaf(rubbish)):
+            out = f(x)
+            np.testing.assert_allclose(out.data, f(POSITIVE), rtol=1e-12)
+            (out * np.arange(out.size).reshape(out.shape)).sum().backward()
+            gradients.append(x.grad)
+        np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-12)
+        np.testing.assert_allclose(gradients[0], gradients[0].T, rtol=1e-12)
+
+
+# Plain results
+
+
+def test_what_has_no_derivative_is_plain():
+    x = leaf(A)
+    assert np.linalg.matrix_rank(x) == 3
+    assert np.einsum_path("ij,jk", x, x)[0] == np.einsum_path("ij,jk", A, A)[0]
+    np.testing.assert_array_equal(np.linalg.matrix_power(x, 0), np.eye(3))
+    assert not isinstance(np.linalg.slogdet(x).sign, Tensor)
+    for mine, theirs in zip(np.linalg.lstsq(leaf(TALL), TALL), np.linalg.lstsq(TALL, TALL), strict=True):
+        assert isinstance(mine, Tensor) or np.array_equal(mine, theirs)
+
+
+def test_results_have_numpys_fields():
+    x = leaf(POSITIVE)
+    for name in ("eig", "eigh", "qr", "slogdet", "svd"):
+        theirs = getattr(np.linalg, name)(POSITIVE)
+        assert getattr(linalg, name)(x)._fields == theirs._fields
+
+
+def test_lists_and_arrays_give_arrays():
+    for f in (np.linalg.inv, np.linalg.norm, np.linalg.cond, np.linalg.det, np.linalg.cholesky, np.linalg.eigvalsh):
+        for x in ([[2, 1], [1, 3]], np.array([[2, 1], [1, 3]])):
+            got = getattr(linalg, f.__name__)(x)
+            assert not isinstance(got, Tensor)
+            np.testing.assert_allclose(got, f(x))
+
+
+def test_the_module_lists_its_functions():
+    assert dir(ag.linalg) == sorted(linalg.__all__)
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (lambda: np.linalg.inv(leaf(np.zeros((2, 2)))), r"linalg\.inv: Singular matrix\n  a \(2, 2\)"),
+        (lambda: np.linalg.solve(leaf(np.zeros((2, 2))), V[:2]), r"linalg\.solve: Singular matrix"),
+        (lambda: np.linalg.slogdet(leaf(np.zeros((2, 2))))[1].backward(1.0), r"linalg\.inv: Singular matrix"),
+        (lambda: np.linalg.inv(leaf(TALL)), r"linalg\.inv: Last 2 dimensions .* square"),
+        (lambda: np.linalg.cholesky(leaf(-np.eye(2))), r"linalg\.cholesky_factor: Matrix is not positive definite"),
+        (lambda: np.linalg.eigh(leaf(TALL)), r"linalg: want square matrices, got \(4, 3\)"),
+    ],
+)
+def test_numpys_error_names_the_operation(program, message):
+    with pytest.raises(np.linalg.LinAlgError, match=message):
+        program()
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (lambda: np.linalg.svd(leaf(TALL)), r"linalg\.svd: .* Pass full_matrices=False"),
+        (lambda: np.linalg.qr(leaf(TALL), "complete"), r"linalg\.qr: mode 'complete' of matrices 4x3 .* Pass mode"),
+        (lambda: np.linalg.qr(leaf(A), "raw"), r"linalg\.qr: mode 'raw'"),
+        (lambda: np.linalg.eig(leaf([[0, 1], [-1, 0]])), r"linalg\.eig_rows: the eigenvalues are complex numbers"),
+        (lambda: np.linalg.pinv(leaf(A), hermitian=True), r"np\.linalg\.pinv with hermitian= is not recorded"),
+        (lambda: np.linalg.lstsq(leaf(np.ones((3, 2))), V), r"linalg\.lstsq: a has rank 1\. .*pinv\(a\) @ b"),
+        (lambda: np.linalg.pinv(leaf(np.diag([1, 5])), 0.5).sum().backward(), r"linalg\.pinv: rcond must drop"),
+        (lambda: np.linalg.norm(leaf(V), "fro"), r"linalg\.norm: vectors have no norm of order 'fro'"),
+        (lambda: np.linalg.norm(leaf(A), 3), r"linalg\.norm: matrices have no norm of order 3"),
+        (lambda: np.linalg.norm(leaf(STACK), 2), r"linalg\.norm: order 2 is for vectors and matrices, not for 3 axes"),
+        (lambda: np.linalg.matrix_power(leaf(A), 1.5), r"cannot be interpreted as an integer"),
+        (lambda: np.tensordot(leaf(TALL), TALL, 1), r"tensordot: \(4, 3\) and \(4, 3\) differ in the extents of axes"),
+        (lambda: np.cross(leaf(np.ones(4)), V), r"cross: want vectors of 2 or 3 components, got \(4,\) and \(3,\)"),
+        (lambda: np.polymul(leaf(V), V), r"np\.polymul is not recorded\. Here: ag\.convolve\(p, q\)"),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_cure(program, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        program()

@@ -1,0 +1,91 @@
+import numpy as np
+
+import autograd_cnn as ag
+from uses import use
+
+rng = np.random.default_rng(0)
+A = rng.normal(size=(3, 3)) + 2 * np.eye(3)
+STACK = rng.normal(size=(2, 3, 3)) + 2 * np.eye(3)
+TALL, WIDE = rng.normal(size=(4, 3)), rng.normal(size=(2, 2, 3))
+V, B = rng.normal(size=3), rng.normal(size=(3, 2))
+
+
+def symmetric(x):
+    return (x + np.swapaxes(x, -1, -2)) / 2 if isinstance(x, np.ndarray) else (x + ag.linalg.matrix_transpose(x)) / 2
+
+
+def positive(x):
+    return x @ ag.linalg.matrix_transpose(x) + np.eye(3, dtype=x.dtype)
+
+
+def uses(name, f, *inputs):
+    """One use for each input: stacks and shapes."""
+    return [use(f"linalg.{name}", f, x) for x in inputs]
+
+
+ORDERS = (None, 1, 2, -1, -2, np.inf, -np.inf)
+
+USES = [
+    *uses("inv", np.linalg.inv, A, STACK),
+    use("linalg.solve", np.linalg.solve, A, V),
+    use("linalg.solve", np.linalg.solve, STACK, B),
+    use("linalg.solve", np.linalg.solve, STACK, V),
+    *uses("pinv", np.linalg.pinv, A, TALL, WIDE),
+    *uses("pinv", lambda x: np.linalg.pinv(x @ x.T, rcond=1e-5), TALL),
+    *uses("pinv", lambda x: np.linalg.pinv(x.T @ x, rtol=1e-5), WIDE[0]),
+    use("linalg.lstsq", lambda a, b: np.linalg.lstsq(a, b, rcond=None), TALL, rng.normal(size=4)),
+    use("linalg.lstsq", lambda a, b: np.linalg.lstsq(a, b), TALL.T, B),
+    *uses("tensorinv", np.linalg.tensorinv, rng.normal(size=(3, 2, 1, 6))),
+    *uses("tensorinv", lambda x: np.linalg.tensorinv(x, ind=1), rng.normal(size=(4, 2, 2))),
+    use("linalg.tensorsolve", np.linalg.tensorsolve, rng.normal(size=(2, 2, 4)), rng.normal(size=(2, 2))),
+    use(
+        "linalg.tensorsolve",
+        lambda a, b: np.linalg.tensorsolve(a, b, axes=(0,)),
+        rng.normal(size=(4, 2, 2)),
+        rng.normal(size=(2, 2)),
+    ),
+    *uses("det", np.linalg.det, A, STACK, np.eye(3)),
+    *uses("slogdet", np.linalg.slogdet, A, STACK),
+    *uses("cholesky", lambda x: np.linalg.cholesky(positive(x)), A, STACK),
+    *uses("cholesky", lambda x: np.linalg.cholesky(positive(x), upper=True), A),
+    *uses("eigh", lambda x: np.linalg.eigh(symmetric(x)), A, STACK),
+    *uses("eigh", lambda x: np.linalg.eigh(symmetric(x), UPLO="U"), A),
+    *uses("eigvalsh", lambda x: np.linalg.eigvalsh(symmetric(x)), A, STACK),
+    *uses("eig", np.linalg.eig, A @ np.diag([1.0, 4.0, 9.0]) / 3),
+    *uses("eigvals", np.linalg.eigvals, np.stack([np.diag([1.0, 2.0, 4.0]) + A / 9] * 2)),
+    *uses("svd", lambda x: np.linalg.svd(x, full_matrices=False), TALL, WIDE, STACK),
+    *uses("svd", np.linalg.svd, A),
+    *uses("svd", lambda x: np.linalg.svd(x, compute_uv=False), TALL),
+    *uses("svdvals", np.linalg.svdvals, TALL, WIDE),
+    *uses("qr", np.linalg.qr, A, TALL, WIDE, STACK),
+    *uses("qr", lambda x: np.linalg.qr(x, mode="r"), TALL, WIDE),
+    *uses("qr", lambda x: np.linalg.qr(x, "complete"), A, WIDE),
+    *[use("linalg.norm", lambda x, o=o: np.linalg.norm(x, o), x) for o in ORDERS for x in (V, A)],
+    *[use("linalg.norm", lambda x, o=o: np.linalg.norm(x, ord=o), V) for o in (3, 0.5, 2.5, -3)],
+    *[use("linalg.norm", lambda x, o=o: np.linalg.norm(x, o, axis=1), STACK) for o in (*ORDERS, 3)],
+    *[use("linalg.norm", lambda x, o=o: np.linalg.norm(x, o, axis=(2, 0), keepdims=True), WIDE)
+      for o in (*ORDERS, "fro", "nuc")],
+    *[use("linalg.norm", lambda x, o=o: np.linalg.norm(x, o, (0, -1)), WIDE) for o in (1, "fro", "nuc")],
+    *uses("norm", lambda x: np.linalg.norm(x, keepdims=True), STACK),
+    *uses("vector_norm", np.linalg.vector_norm, V, STACK),
+    *uses("vector_norm", lambda x: np.linalg.vector_norm(x, axis=(0, 2), ord=3, keepdims=True), STACK),
+    *uses("vector_norm", lambda x: np.linalg.vector_norm(x, axis=-1, ord=np.inf), STACK),
+    *uses("matrix_norm", np.linalg.matrix_norm, A, STACK),
+    *uses("matrix_norm", lambda x: np.linalg.matrix_norm(x, ord="nuc", keepdims=True), WIDE),
+    *[use("linalg.cond", lambda x, p=p: np.linalg.cond(x, p), STACK) for p in (*ORDERS, "fro", "nuc")],
+    *[use("linalg.matrix_power", lambda x, n=n: np.linalg.matrix_power(x, n), STACK) for n in (1, 2, 3, 7, -1, -2)],
+    *uses("multi_dot", lambda x: np.linalg.multi_dot([x, x.T, x]), TALL),
+    use("linalg.multi_dot", lambda a, b, c: np.linalg.multi_dot([a, b, c]), V, A, B),
+    use("linalg.multi_dot", lambda a, b, c: np.linalg.multi_dot([a, b, b, c]), TALL, A, V),
+    use("linalg.multi_dot", lambda a, b: np.linalg.multi_dot([a, b]), V, B),
+    *[use("linalg.diagonal", lambda x, k=k: np.linalg.diagonal(x, offset=k), WIDE) for k in (0, 1, -1)],
+    *uses("trace", np.linalg.trace, A, WIDE),
+    *uses("trace", lambda x: np.linalg.trace(x, offset=1), TALL),
+    use("linalg.matmul", np.linalg.matmul, A, STACK),
+    *uses("matrix_transpose", np.linalg.matrix_transpose, WIDE),
+    use("linalg.outer", np.linalg.outer, V, V + 1),
+    use("linalg.cross", np.linalg.cross, A, V),
+    use("linalg.cross", lambda a, b: np.linalg.cross(a, b, axis=0), A, B[:, :1]),
+    use("linalg.tensordot", lambda a, b: np.linalg.tensordot(a, b, axes=([0], [1])), A, STACK),
+    use("linalg.vecdot", np.linalg.vecdot, STACK, V),
+]  # fmt: skip
