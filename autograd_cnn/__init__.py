@@ -17,6 +17,8 @@ from autograd_cnn.kernels.threads import get_num_threads, set_num_threads
 from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
 from autograd_cnn.ops.convolution import *
+from autograd_cnn.ops.indexing import *
+from autograd_cnn.ops.joining import *
 from autograd_cnn.ops.linalg import *
 from autograd_cnn.ops.losses import *
 from autograd_cnn.ops.normalization import *
@@ -38,6 +40,8 @@ __all__ = [
 __all__ += ops.activations.__all__
 __all__ += ops.arithmetic.__all__
 __all__ += ops.convolution.__all__
+__all__ += ops.indexing.__all__
+__all__ += ops.joining.__all__
 __all__ += ops.linalg.__all__
 __all__ += ops.losses.__all__
 __all__ += ops.normalization.__all__
