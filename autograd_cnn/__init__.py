@@ -62,6 +62,8 @@ registry.advice.update(ADVICE)
 registry.doors.update(
     graph=lambda tensor: _open("graph.trace", "graph_of")(tensor),
     html=lambda tensor: _open("graph.player.looks", "html")(tensor),
+    at=ops.indexing.At,
+    mT=ops.shapes.matrix_transpose,
 )
 
 

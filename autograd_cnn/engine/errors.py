@@ -130,8 +130,8 @@ def no_gradient_of(tensor: Any) -> TypeError:
 def overwrites(tensor: Any, node: Any) -> TypeError:
     label, target = label_of(tensor), f"data that backward needs ({node})" if isinstance(node, Node) else "a parameter"
     return TypeError(
-        f"{label}[...] = v would overwrite {target}. Build a new tensor: ag.where(mask, v, {label}), "
-        "ag.stack([...]), ag.concatenate([...])"
+        f"{label}[...] = v would overwrite {target}. Build a new tensor: {label} = {label}.at[...].set(v), "
+        f"ag.where(mask, v, {label}), ag.stack([...])"
     )
 
 

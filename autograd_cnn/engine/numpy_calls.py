@@ -16,14 +16,14 @@ import numpy as np
 from autograd_cnn.engine.registry import advice, registry
 
 _OTHER_NAMES = {
-    **{"absolute": "abs", "amax": "max", "amin": "min", "true_divide": "divide"},
+    **{"absolute": "abs", "amax": "max", "amin": "min", "true_divide": "divide", "trace": "matrix_trace"},
     **{"a_min": "min", "a_max": "max"},  # parameters
 }
 _CONSTANT = frozenset(
     "equal not_equal less less_equal greater greater_equal isfinite isnan isinf signbit logical_and logical_or "
     "logical_not logical_xor sign floor ceil rint trunc argmax argmin argsort all any count_nonzero array_equal "
     "allclose isclose shape ndim size zeros_like ones_like full_like empty_like nonzero array_repr array_str "
-    "may_share_memory shares_memory result_type".split()
+    "may_share_memory shares_memory result_type diag_indices_from tril_indices_from triu_indices_from".split()
 )
 _METHODS = {
     ("add", "reduce"): "sum",

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import enrol
 
-__all__ = ["broadcast_to", "expand_dims", "flatten", "flip", "reshape", "squeeze", "transpose"]
+__all__ = [
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "copy", "expand_dims", "flatten",
+    "flip", "fliplr", "flipud", "matrix_transpose", "moveaxis", "permute_dims", "ravel", "reshape", "roll", "rollaxis",
+    "rot90", "squeeze", "swapaxes", "tile", "transpose",
+]  # fmt: skip
 
 Axis = int | tuple[int, ...] | None
+Shape = int | Sequence[int]
+Order = Literal["C", "F"]
+X = TypeVar("X", bound=Any)
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 6)), (3, 4)), (rng.normal(size=(2, 6)), -1)])
-def reshape(x: Any, shape: int | Sequence[int]) -> Any:
+def _examples(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
+    """Returns the examples of an operation on an array of shape (2, 3, 4), one for each tuple of `options`."""
+    return lambda rng: [(rng.normal(size=(2, 3, 4)), *rest) for rest in options]
+
+
+@primitive(moves=True, examples=_examples(((3, 8),), (-1,), ((4, 6), "F")))
+def reshape(x: Any, shape: Shape, order: Order = "C") -> Any:
     """Arranges the same numbers in another `shape`.
 
-    One extent may be -1.
+    One extent may be -1. `order` is "C" or "F": whether the last index changes fastest, or the first.
     """
-    return np.reshape(x, shape)
+    if order not in ("C", "F"):
+        raise ValueError(f"reshape: order is {order!r}, want 'C' or 'F'. The memory of a Tensor has no order to follow")
+    return np.reshape(x, shape, order)
 
 
-reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+reshape.vjp(x=lambda g, x_shape, order: reshape(g, x_shape, order))
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), (1, 2, 0))])
+def ravel(x: X, order: Order = "C") -> X:
+    """Arranges the numbers along one axis, as `reshape` does.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.ravel([[1, 2], [3, 4]], "F")
+    array([1, 3, 2, 4])
+    """
+    return reshape(x, -1, order)
+
+
+@primitive(moves=True, examples=_examples((), ((1, 2, 0),)))
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Puts the axes in another order, reversed by default."""
     return np.transpose(x, axes)
@@ -38,9 +65,38 @@ def _inverse(axes: Sequence[int] | None, ndim: int) -> tuple[int, ...] | None:
 
 
 transpose.vjp(x=lambda g, axes: transpose(g, _inverse(axes, len(g.shape))))
+permute_dims = transpose
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), 1)])
+def _reordered(x: X, f: Callable[..., Any], *options: Any) -> X:
+    """Transposes `x` as NumPy's function `f` does.
+
+    Axis i of an empty array has extent i, so the shape of its result shows which axis goes where.
+    """
+    return transpose(x, f(np.empty(range(np.ndim(x))), *options).shape)
+
+
+def swapaxes(x: X, axis1: int, axis2: int) -> X:
+    """Exchanges two axes."""
+    return _reordered(x, np.swapaxes, axis1, axis2)
+
+
+def moveaxis(x: X, source: Shape, destination: Shape) -> X:
+    """Moves axes to other positions; the others keep their order."""
+    return _reordered(x, np.moveaxis, source, destination)
+
+
+def rollaxis(x: X, axis: int, start: int = 0) -> X:
+    """Moves `axis` before the axis `start`."""
+    return _reordered(x, np.rollaxis, axis, start)
+
+
+def matrix_transpose(x: X) -> X:
+    """Exchanges the last two axes: ``x.mT``."""
+    return _reordered(x, np.matrix_transpose)
+
+
+@primitive(moves=True, examples=_examples((), (1,)))
 def flatten(x: Any, start_axis: int = 0) -> Any:
     """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` has shape (N, H * W * C)."""
     return np.reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
@@ -58,7 +114,7 @@ def squeeze(x: Any, axis: Axis = None) -> Any:
 squeeze.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)), 1), (rng.normal(size=(2, 3)), (0, -1))])
+@primitive(moves=True, examples=_examples((1,), ((0, -1),)))
 def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     """Adds new axes of extent 1 at `axis`."""
     return np.expand_dims(x, axis)
@@ -67,8 +123,29 @@ def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
 expand_dims.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
+def _atleast(f: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
+    """Reshapes each array to the shape that NumPy's function `f` gives it."""
+    made = tuple(reshape(x, f(np.broadcast_to(0, np.shape(x))).shape) for x in arrays)
+    return made[0] if len(made) == 1 else made
+
+
+def atleast_1d(*arrays: Any) -> Any:
+    """Gives each array at least one axis: the array, or a tuple of several."""
+    return _atleast(np.atleast_1d, arrays)
+
+
+def atleast_2d(*arrays: Any) -> Any:
+    """Gives each array at least two axes, new ones first: the array, or a tuple of several."""
+    return _atleast(np.atleast_2d, arrays)
+
+
+def atleast_3d(*arrays: Any) -> Any:
+    """Gives each array at least three axes, (1, N, 1) or (M, N, 1): the array, or a tuple of several."""
+    return _atleast(np.atleast_3d, arrays)
+
+
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))])
-def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
+def broadcast_to(x: Any, shape: Shape) -> Any:
     """Repeats `x` until it has `shape`.
 
     Its rule returns `g`, which the walk sums over the repeated axes.
@@ -79,10 +156,75 @@ def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
 broadcast_to.vjp(x=lambda g: g)
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 1)])
+def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+    """Repeats the arrays until all have one shape."""
+    shape = np.broadcast_shapes(*map(np.shape, arrays))
+    return tuple(broadcast_to(x, shape) for x in arrays)
+
+
+def tile(x: X, reps: Shape) -> X:
+    """Lays copies of `x` side by side, `reps` along each axis.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.tile([1, 2], (2, 2))
+    array([[1, 2, 1, 2],
+           [1, 2, 1, 2]])
+    """
+    counts, shape = np.atleast_1d(reps).tolist(), [*np.shape(x)]
+    counts, shape = [1] * (len(shape) - len(counts)) + counts, [1] * (len(counts) - len(shape)) + shape
+    pairs = list(zip(counts, shape, strict=True))
+    copies = broadcast_to(reshape(x, [k for _, n in pairs for k in (1, n)]), [k for pair in pairs for k in pair])
+    return reshape(copies, [count * n for count, n in pairs])
+
+
+@primitive(moves=True, examples=_examples((), (1,), ((0, -1),)))
 def flip(x: Any, axis: Axis = None) -> Any:
     """Reverses the order of the elements along `axis`, or along all axes."""
     return np.flip(x, axis)
 
 
 flip.vjp(x=lambda g, axis: flip(g, axis))
+
+
+def fliplr(x: X) -> X:
+    """Reverses the order of the columns, axis 1."""
+    return flip(x, 1)
+
+
+def flipud(x: X) -> X:
+    """Reverses the order of the rows, axis 0."""
+    return flip(x, 0)
+
+
+@primitive(moves=True, examples=_examples((), (2,), (3, (2, 0))))
+def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+    """Turns the plane of two `axes` by `k` right angles, from the first axis towards the second."""
+    return np.rot90(x, k, axes)
+
+
+rot90.vjp(x=lambda g, k, axes: rot90(g, -k, axes))
+
+
+@primitive(moves=True, examples=_examples((5,), (-1, 2), ((1, -2, 3), (0, 1, 1)), (2, (1, 2))))
+def roll(x: Any, shift: Shape, axis: Axis = None) -> Any:
+    """Moves the elements by `shift` along `axis`; those that leave at the end come back at the start.
+
+    Several axes take a shift each. Without `axis`, the elements move in the order of `ravel`.
+    """
+    return np.roll(x, shift, axis)
+
+
+roll.vjp(x=lambda g, shift, axis: roll(g, np.negative(shift), axis))
+
+
+@primitive(moves=True)
+def copy(x: Any) -> Any:
+    """Copies the numbers to a new array."""
+    return np.copy(x)
+
+
+copy.vjp(x=lambda g: g)
+
+enrol(globals())
