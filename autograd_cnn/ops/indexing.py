@@ -11,6 +11,7 @@ from types import EllipsisType
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from autograd_cnn.engine.numpy_calls import frozen, plain
 from autograd_cnn.engine.primitive import primitive
@@ -30,8 +31,9 @@ Mode = Literal["raise", "wrap", "clip"]
 def _indices() -> list[Any]:
     """Returns indices of every kind into an array of shape (4, 5)."""
     mask = np.arange(20).reshape(4, 5) % 3 == 0
-    rows, columns = np.array([0, 2, 0]), np.array([1, -4, 3])
-    return [(slice(1, 3), slice(None, None, 2)), 2, (..., None, 1), mask, (rows, np.array([1, 1, 1])), (rows, columns)]
+    basic: list[Any] = [(slice(1, 3), slice(None, None, 2)), 2, (..., None, 1)]
+    rows, columns = np.array([0, 2, 0]), np.array([1, 1, -4])  # the first and the last are one element
+    return [*basic, mask, (rows, columns), (np.arange(4), np.array([1, 0, 1, 1])), (mask[:, 0], 1)]
 
 
 def _repeats(index: Any) -> bool:
@@ -217,7 +219,9 @@ take.vjp(
 
 def positions(x: Any, axis: int | None = None, start: int = 0) -> Any:
     """Returns the position of each element of `x`, counted from `start`; with `axis`, those along this axis."""
-    return np.arange(np.shape(x)[axis]) if axis is not None else start + np.arange(np.size(x)).reshape(np.shape(x))
+    if axis is not None:
+        return np.arange(np.shape(x)[normalize_axis_index(axis, np.ndim(x))])
+    return start + np.arange(np.size(x)).reshape(np.shape(x))
 
 
 def take_along_axis(x: X, indices: Any, axis: int | None = -1) -> X:
@@ -238,9 +242,9 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
         return take(x, np.repeat(positions(x, axis).ravel(), repeats), axis)
     if axis is None:
         return repeat(ravel(x), repeats, 0)
-    before, n, after = (shape := np.shape(x))[: axis % len(shape)], shape[axis], shape[axis % len(shape) + 1 :]
-    copies = broadcast_to(expand_dims(x, len(before) + 1), (*before, n, repeats, *after))
-    return reshape(copies, (*before, n * repeats, *after))
+    n, d, shape = positions(x, axis).size, axis % np.ndim(x), np.shape(x)
+    copies = broadcast_to(expand_dims(x, d + 1), (*shape[: d + 1], repeats, *shape[d + 1 :]))
+    return reshape(copies, (*shape[:d], n * repeats, *shape[d + 1 :]))
 
 
 def resize(x: X, new_shape: Shape) -> X:

@@ -59,7 +59,7 @@ stack.vjp(tensors=lambda g, position, axis: g[(slice(None),) * (axis % len(g.sha
 def hstack(tup: Sequence[Any], dtype: Any = None) -> Any:
     """Joins arrays side by side: along axis 1, or axis 0 if they have only one."""
     parts = [shapes.atleast_1d(x) for x in tup]
-    return concatenate(parts, int(np.ndim(parts[0]) > 1), dtype)
+    return concatenate(parts, int(all(np.ndim(x) > 1 for x in parts)), dtype)
 
 
 def vstack(tup: Sequence[Any], dtype: Any = None) -> Any:
@@ -143,11 +143,9 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = 
 
 def _split(f: Callable[..., Any], x: Any, indices_or_sections: Any, axis: int) -> list[Any]:
     """Returns the slices of `x` whose ends NumPy's function `f` finds."""
+    parts = [p.tolist() for p in f(positions(x, axis), indices_or_sections)]
     before = (slice(None),) * (axis % np.ndim(x))
-    ends = [
-        (part[0], part[-1] + 1) if (part := p.tolist()) else (0, 0) for p in f(positions(x, axis), indices_or_sections)
-    ]
-    return [getitem(x, (*before, slice(*end))) for end in ends]
+    return [getitem(x, (*before, slice(p[0], p[-1] + 1) if p else slice(0))) for p in parts]
 
 
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
@@ -269,6 +267,8 @@ def pad(
     widths, odd = _pairs(pad_width, np.ndim(x)), mode in ("reflect", "symmetric") and reflect_type == "odd"
     if mode in ("edge", "wrap", "reflect", "symmetric") and not odd:
         return take(x, np.pad(positions(x), widths, mode))
+    if not odd and mode != "linear_ramp" and mode not in _STATISTICS:
+        raise ValueError(f"pad: mode is {mode!r}, want one of NumPy's names")
     ends, lengths = (_pairs(v, np.ndim(x)) for v in (end_values, stat_length))
     for axis, options in enumerate(zip(widths, ends, lengths, strict=True)):
         if any(options[0]):

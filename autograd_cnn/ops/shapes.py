@@ -220,9 +220,9 @@ roll.vjp(x=lambda g, shift, axis: roll(g, np.negative(shift), axis))
 
 
 @primitive(moves=True)
-def copy(x: Any) -> Any:
-    """Copies the numbers to a new array."""
-    return np.copy(x)
+def copy(x: Any, order: Literal["K", "A", "C", "F"] = "K") -> Any:
+    """Copies the numbers to a new array; `order` is that of its memory."""
+    return np.copy(x, order)
 
 
 copy.vjp(x=lambda g: g)

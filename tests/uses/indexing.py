@@ -47,6 +47,7 @@ USES = [
     *[assigned(X, i, RNG.normal(size=X[i].shape), "multiply", np.multiply) for i in ONCE],
     *[assigned(X, i, RNG.normal(size=X[i].shape), "min", np.minimum) for i in ONCE],
     *[assigned(X, i, RNG.normal(size=X[i].shape), "max", np.maximum) for i in ONCE],
+    use("getitem", lambda x: x[TWICE], X, want=lambda x: x[TWICE]),
     use("getitem", lambda x: x.at[1:, TWICE].get(), X, want=lambda x: x[1:, TWICE]),
     use("set_at", lambda x: x.at[1].set(0), X, want=lambda x: written(1)(x, 0)),
     use("set_at", lambda v: ag.set_at(np.zeros((3, 4), int), 1, v), V, want=lambda v: np.array([0 * v, v, 0 * v])),
