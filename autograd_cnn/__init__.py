@@ -20,6 +20,8 @@ from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
 from autograd_cnn.ops.convolution import *
 from autograd_cnn.ops.elementary import *
+from autograd_cnn.ops.indexing import *
+from autograd_cnn.ops.joining import *
 from autograd_cnn.ops.losses import *
 from autograd_cnn.ops.normalization import *
 from autograd_cnn.ops.pooling import *
@@ -44,6 +46,8 @@ __all__ += ops.activations.__all__
 __all__ += ops.arithmetic.__all__
 __all__ += ops.convolution.__all__
 __all__ += ops.elementary.__all__
+__all__ += ops.indexing.__all__
+__all__ += ops.joining.__all__
 __all__ += ops.losses.__all__
 __all__ += ops.normalization.__all__
 __all__ += ops.pooling.__all__
@@ -66,6 +70,8 @@ registry.advice.update(ADVICE)
 registry.doors.update(
     graph=lambda tensor: _open("graph.trace", "graph_of")(tensor),
     html=lambda tensor: _open("graph.player.looks", "html")(tensor),
+    at=ops.indexing.At,
+    mT=ops.shapes.matrix_transpose,
 )
 
 

@@ -29,15 +29,17 @@ FROZEN = """
     max_pool2d(x, kernel_size, stride=None, padding=0)
     linear(x, w, b=None)
     bce(p, y, reduction='mean')
-    pad(x, pad_width, constant_values=0)
-    concatenate(tensors, axis=0)
+    pad(x, pad_width, constant_values=0, mode='constant', stat_length=None, end_values=0, reflect_type='even')
+    concatenate(tensors, axis=0, dtype=None)
 """
 
 
 @pytest.mark.parametrize("line", FROZEN.split("\n")[1:-1])
 def test_a_frozen_signature(line):
     name, _, parameters = line.strip().partition("(")
-    assert str(inspect.signature(getattr(ag, name))) == "(" + parameters
+    signature = inspect.signature(getattr(ag, name))
+    plain = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    assert str(inspect.Signature(plain)) == "(" + parameters
 
 
 OPERATIONS = [name for name, f in registry.items() if getattr(f, "__module__", "").startswith("autograd_cnn.ops.")]

@@ -46,6 +46,8 @@ t[0]  #: Tensor
 t[:, None]  #: Tensor
 t > 0  #: ndarray
 t.T  #: Tensor
+t.mT  #: Tensor
+t.at[0].set(1)  #: Tensor
 t.sum()  #: Tensor
 t.mean(axis=0)  #: Tensor
 t.reshape(3, 2)  #: Tensor
@@ -59,6 +61,7 @@ t.argmax(axes=0)  #: error
 
 # Operations
 ag.abs(t)  #: Tensor
+ag.add_at(t, 0, t)  #: Tensor
 ag.add(t, 1)  #: Tensor
 ag.add(1, t)  #: Tensor
 ag.add(a, t)  #: Tensor
@@ -71,6 +74,7 @@ ag.bce_with_logits(t, a, reduction="sum")  #: Tensor
 ag.broadcast_to(t, (2, 2, 3))  #: Tensor
 ag.clip(t, 0, 1)  #: Tensor
 ag.clip(t, max=1)  #: Tensor
+ag.concat([t, t])  #: Tensor
 ag.concatenate([t, t], axis=1)  #: Tensor
 ag.concatenate((t, t))  #: Tensor
 ag.conv2d(t, t)  #: Tensor
@@ -80,6 +84,7 @@ ag.conv2d(t, t, b=t, padding=((0, 1), (1, 0)))  #: Tensor
 ag.conv2d_weight_gradient(t, t, (3, 3, 1, 1))  #: Tensor
 ag.conv_transpose2d(t, t, output_padding=1)  #: Tensor
 ag.convolve(t, t)  #: Tensor
+ag.copy(t)  #: Tensor
 ag.cos(t)  #: Tensor
 ag.cross_entropy(t, a, label_smoothing=0.1)  #: Tensor
 ag.cumprod(t)  #: Tensor
@@ -115,12 +120,18 @@ ag.multiply(t, t)  #: Tensor
 ag.negative(t)  #: Tensor
 ag.normal_cdf(t)  #: Tensor
 ag.pad(t, ((1, 0), (2, 1)))  #: Tensor
+ag.pad(t, 1, mode="edge")  #: Tensor
+ag.pad_constant(t, 1)  #: Tensor
+ag.permute_dims(t, (1, 0))  #: Tensor
 ag.power(2, t)  #: Tensor
 ag.prod(t, axis=1, initial=2.0)  #: Tensor
 ag.relu(t)  #: Tensor
 ag.relu_gradient(t, t)  #: Tensor
 ag.reshape(t, (3, 2))  #: Tensor
+ag.roll(t, 1, axis=0)  #: Tensor
+ag.rot90(t)  #: Tensor
 ag.scatter(t, 0, (4,))  #: Tensor
+ag.set_at(a, 0, t)  #: Tensor
 ag.sigmoid(t)  #: Tensor
 ag.silu(t)  #: Tensor
 ag.sin(t)  #: Tensor

@@ -156,8 +156,8 @@ def overwrites(tensor: Any, node: Any) -> TypeError:
     label, needed = label_of(tensor), f" ({node})" if isinstance(node, Node) else ""
     target = "a parameter" if isinstance(node, Leaf) else f"data that backward needs{needed}"
     return TypeError(
-        f"{label}[...] = v would overwrite {target}. Build a new tensor: ag.where(mask, v, {label}), "
-        "ag.stack([...]), ag.concatenate([...])"
+        f"{label}[...] = v would overwrite {target}. Build a new tensor: {label} = {label}.at[...].set(v), "
+        f"ag.where(mask, v, {label}), ag.stack([...])"
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from autograd_cnn.engine.registry import advice, registry
 
 _OTHER_NAMES = {
-    **{"amax": "max", "amin": "min"},
+    **{"amax": "max", "amin": "min", "trace": "matrix_trace"},
     **{"a_min": "min", "a_max": "max"},  # parameters
 }
 _CONSTANT = frozenset(

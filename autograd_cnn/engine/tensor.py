@@ -23,6 +23,7 @@ from autograd_cnn.engine.walk import exclusive, walk
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.records import Graph
+    from autograd_cnn.ops.indexing import At
 
 operations: dict[str, Callable[..., Tensor]] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__
@@ -59,6 +60,8 @@ class Tensor:
     _data: np.ndarray
     _name: str | None
     _node: Any
+    mT: Tensor  # doors, for type checkers
+    at: At
     __array_priority__ = 1000
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
@@ -517,9 +520,9 @@ class Tensor:
         """Return the standard deviation over `axis`."""
         return operations["std"](self, axis, ddof, keepdims, **options)
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *shape: Any, order: str = "C") -> Tensor:
         """Return the same elements in another shape; one length may be -1."""
-        return operations["reshape"](self, shape[0] if len(shape) == 1 else shape)
+        return operations["reshape"](self, shape[0] if len(shape) == 1 else shape, order)
 
     def transpose(self, *axes: Any) -> Tensor:
         """Return this Tensor with its axes in another order, by default reversed."""
@@ -537,9 +540,17 @@ class Tensor:
         """Limit every number to [min, max]."""
         return operations["clip"](self, min, max)
 
-    def take(self, indices: Any, axis: int | None = None) -> Tensor:
+    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
         """Pick elements at integer `indices` along `axis`."""
-        return operations["take"](self, indices, axis)
+        return operations["take"](self, indices, axis, mode)
+
+    def compress(self, condition: Any, axis: int | None = None) -> Tensor:
+        """Pick the entries along `axis` for which `condition` holds."""
+        return operations["compress"](condition, self, axis)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        """Return the sum of the diagonal of each matrix in `axis1` and `axis2`."""
+        return operations["matrix_trace"](self, offset, axis1, axis2)
 
     def astype(self, dtype: Any) -> Tensor:
         """Convert to another dtype. Integers and bools have no history; the gradient of floats is converted back."""
@@ -555,7 +566,7 @@ class Tensor:
 
     def copy(self) -> Tensor:
         """Return a copy with its history. The copy of a leaf is a result."""
-        return operations["multiply"](self, 1)
+        return operations["copy"](self)
 
     def __getattr__(self, name: str) -> Callable[..., Tensor]:
         """Make every other registered operation a method, ``t.relu()``, and every door an attribute, ``t.at``."""

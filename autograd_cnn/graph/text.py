@@ -70,6 +70,8 @@ def spelled(value: Any) -> str:
         return f"{start}:{stop}" + (f":{step}" if step else "")
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, np.dtype):
+        return value.name
     if value is Ellipsis:
         return "..."
     if hasattr(value, "shape"):

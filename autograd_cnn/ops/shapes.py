@@ -1,35 +1,59 @@
-"""Operations that move elements: shapes and indexing. All are linear, and their rules move elements back."""
+"""Operations that change a shape or the order of elements. All are linear, and their rules move elements back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import enrol
 
 __all__ = [
-    "broadcast_to", "concatenate", "expand_dims", "flatten", "flip", "getitem", "pad", "reshape", "scatter",
-    "squeeze", "stack", "take", "transpose",
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "copy", "expand_dims", "flatten",
+    "flip", "fliplr", "flipud", "matrix_transpose", "moveaxis", "permute_dims", "ravel", "reshape", "roll", "rollaxis",
+    "rot90", "squeeze", "swapaxes", "tile", "transpose",
 ]  # fmt: skip
 
 Axis = int | tuple[int, ...] | None
+Shape = int | Sequence[int]
+Order = Literal["C", "F"]
+X = TypeVar("X", bound=Any)
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 6)), (3, 4)), (rng.normal(size=(2, 6)), -1)])
-def reshape(x: Any, shape: int | Sequence[int]) -> Any:
+def _examples(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
+    """Returns the examples of an operation on an array of shape (2, 3, 4), one for each tuple of `options`."""
+    return lambda rng: [(rng.normal(size=(2, 3, 4)), *rest) for rest in options]
+
+
+@primitive(moves=True, examples=_examples(((3, 8),), (-1,), ((4, 6), "F")))
+def reshape(x: Any, shape: Shape, order: Order = "C") -> Any:
     """Arranges the same numbers in another `shape`.
 
-    One extent may be -1.
+    One extent may be -1. `order` is "C" or "F": whether the last index changes fastest, or the first.
     """
-    return np.reshape(x, shape)
+    if order not in ("C", "F"):
+        raise ValueError(f"reshape: order is {order!r}, want 'C' or 'F'. The memory of a Tensor has no order to follow")
+    return np.reshape(x, shape, order)
 
 
-reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+reshape.vjp(x=lambda g, x_shape, order: reshape(g, x_shape, order))
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), (1, 2, 0))])
+def ravel(x: X, order: Order = "C") -> X:
+    """Arranges the numbers along one axis, as `reshape` does.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.ravel([[1, 2], [3, 4]], "F")
+    array([1, 3, 2, 4])
+    """
+    return reshape(x, -1, order)
+
+
+@primitive(moves=True, examples=_examples((), ((1, 2, 0),)))
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Puts the axes in another order, reversed by default."""
     return np.transpose(x, axes)
@@ -41,9 +65,38 @@ def _inverse(axes: Sequence[int] | None, ndim: int) -> tuple[int, ...] | None:
 
 
 transpose.vjp(x=lambda g, axes: transpose(g, _inverse(axes, len(g.shape))))
+permute_dims = transpose
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3, 4)),), (rng.normal(size=(2, 3, 4)), 1)])
+def _reordered(x: X, f: Callable[..., Any], *options: Any) -> X:
+    """Transposes `x` as NumPy's function `f` does.
+
+    Axis i of an empty array has extent i, so the shape of its result shows which axis goes where.
+    """
+    return transpose(x, f(np.empty(range(np.ndim(x))), *options).shape)
+
+
+def swapaxes(x: X, axis1: int, axis2: int) -> X:
+    """Exchanges two axes."""
+    return _reordered(x, np.swapaxes, axis1, axis2)
+
+
+def moveaxis(x: X, source: Shape, destination: Shape) -> X:
+    """Moves axes to other positions; the others keep their order."""
+    return _reordered(x, np.moveaxis, source, destination)
+
+
+def rollaxis(x: X, axis: int, start: int = 0) -> X:
+    """Moves `axis` before the axis `start`."""
+    return _reordered(x, np.rollaxis, axis, start)
+
+
+def matrix_transpose(x: X) -> X:
+    """Exchanges the last two axes: ``x.mT``."""
+    return _reordered(x, np.matrix_transpose)
+
+
+@primitive(moves=True, examples=_examples((), (1,)))
 def flatten(x: Any, start_axis: int = 0) -> Any:
     """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` has shape (N, H * W * C)."""
     return np.reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
@@ -61,7 +114,7 @@ def squeeze(x: Any, axis: Axis = None) -> Any:
 squeeze.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)), 1), (rng.normal(size=(2, 3)), (0, -1))])
+@primitive(moves=True, examples=_examples((1,), ((0, -1),)))
 def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     """Adds new axes of extent 1 at `axis`."""
     return np.expand_dims(x, axis)
@@ -70,8 +123,29 @@ def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
 expand_dims.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
+def _atleast(f: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
+    """Reshapes each array to the shape that NumPy's function `f` gives it."""
+    made = tuple(reshape(x, f(np.broadcast_to(0, np.shape(x))).shape) for x in arrays)
+    return made[0] if len(made) == 1 else made
+
+
+def atleast_1d(*arrays: Any) -> Any:
+    """Gives each array at least one axis: the array, or a tuple of several."""
+    return _atleast(np.atleast_1d, arrays)
+
+
+def atleast_2d(*arrays: Any) -> Any:
+    """Gives each array at least two axes, new ones first: the array, or a tuple of several."""
+    return _atleast(np.atleast_2d, arrays)
+
+
+def atleast_3d(*arrays: Any) -> Any:
+    """Gives each array at least three axes, (1, N, 1) or (M, N, 1): the array, or a tuple of several."""
+    return _atleast(np.atleast_3d, arrays)
+
+
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))])
-def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
+def broadcast_to(x: Any, shape: Shape) -> Any:
     """Repeats `x` until it has `shape`.
 
     Its rule returns `g`, which the walk sums over the repeated axes.
@@ -82,67 +156,30 @@ def broadcast_to(x: Any, shape: int | Sequence[int]) -> Any:
 broadcast_to.vjp(x=lambda g: g)
 
 
-@primitive(
-    moves=True,
-    examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 1))], 1), ([rng.normal(size=(2, 3))] * 3,)],
-)
-def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Any:
-    """Joins tensors along an existing axis."""
-    return np.concatenate(tensors, axis)
+def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+    """Repeats the arrays until all have one shape."""
+    shape = np.broadcast_shapes(*map(np.shape, arrays))
+    return tuple(broadcast_to(x, shape) for x in arrays)
 
 
-def _slab(g: Any, position: int, shapes: Sequence[tuple[int, ...]], axis: int | None) -> Any:
-    """Returns the part of `g` for the tensor at `position`."""
-    if axis is None:
-        sizes = [int(np.prod(shape)) for shape in shapes]
-        start = int(np.sum(sizes[:position]))
-        return reshape(g[start : start + sizes[position]], shapes[position])
-    axis %= len(shapes[0])
-    start = int(np.sum([shape[axis] for shape in shapes[:position]]))
-    return g[(slice(None),) * axis + (slice(start, start + shapes[position][axis]),)]
+def tile(x: X, reps: Shape) -> X:
+    """Lays copies of `x` side by side, `reps` along each axis.
 
-
-concatenate.vjp(tensors=lambda g, position, tensors_shape, axis: _slab(g, position, tensors_shape, axis))
-
-
-@primitive(
-    moves=True,
-    examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))], -1), ([rng.normal(size=3)] * 2,)],
-)
-def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """Joins tensors of one shape along a new axis."""
-    return np.stack(tensors, axis)
-
-
-stack.vjp(tensors=lambda g, position, axis: g[(slice(None),) * (axis % len(g.shape)) + (position,)])
-
-
-def _pairs(pad_width: Any, ndim: int) -> list[tuple[int, int]]:
-    """Expands NumPy's shorthand for padding to one (before, after) pair per axis."""
-    return [(int(before), int(after)) for before, after in np.broadcast_to(pad_width, (ndim, 2))]
-
-
-@primitive(
-    moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)), ((1, 0), (2, 1))), (rng.normal(size=(2, 3)), 1, 0.5)]
-)
-def pad(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
-    """Puts a margin of a constant around `x`.
-
-    `pad_width` is an int, one (before, after) pair, or one pair per axis.
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.tile([1, 2], (2, 2))
+    array([[1, 2, 1, 2],
+           [1, 2, 1, 2]])
     """
-    return np.pad(x, _pairs(pad_width, x.ndim), constant_values=constant_values)
+    counts, shape = np.atleast_1d(reps).tolist(), [*np.shape(x)]
+    counts, shape = [1] * (len(shape) - len(counts)) + counts, [1] * (len(counts) - len(shape)) + shape
+    pairs = list(zip(counts, shape, strict=True))
+    copies = broadcast_to(reshape(x, [k for _, n in pairs for k in (1, n)]), [k for pair in pairs for k in pair])
+    return reshape(copies, [count * n for count, n in pairs])
 
 
-def _crop(g: Any, shape: tuple[int, ...], pad_width: Any) -> Any:
-    return g[
-        tuple(slice(before, before + n) for (before, _), n in zip(_pairs(pad_width, len(shape)), shape, strict=True))
-    ]
-
-
-pad.vjp(x=lambda g, x_shape, pad_width: _crop(g, x_shape, pad_width))
-
-
-@primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 1)])
+@primitive(moves=True, examples=_examples((), (1,), ((0, -1),)))
 def flip(x: Any, axis: Axis = None) -> Any:
     """Reverses the order of the elements along `axis`, or along all axes."""
     return np.flip(x, axis)
@@ -151,73 +188,43 @@ def flip(x: Any, axis: Axis = None) -> Any:
 flip.vjp(x=lambda g, axis: flip(g, axis))
 
 
-def _indexing(rng: np.random.Generator) -> list[Any]:
-    x = rng.normal(size=(4, 5))
-    return [
-        (x, (slice(1, 3), slice(None, None, 2))),
-        (x, 2),
-        (x, (..., None, 1)),
-        (x, x > 0),
-        (x, (np.array([0, 2, 0]), np.array([1, 1, 1]))),
-    ]
+def fliplr(x: X) -> X:
+    """Reverses the order of the columns, axis 1."""
+    return flip(x, 1)
 
 
-@primitive(moves=True, symbol="[]", examples=_indexing)
-def getitem(x: Any, index: Any) -> Any:
-    """Picks elements: ``x[index]``.
+def flipud(x: X) -> X:
+    """Reverses the order of the rows, axis 0."""
+    return flip(x, 0)
 
-    An index may be basic, boolean or an integer array. An element that is picked twice receives both gradients.
+
+@primitive(moves=True, examples=_examples((), (2,), (3, (2, 0))))
+def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+    """Turns the plane of two `axes` by `k` right angles, from the first axis towards the second."""
+    return np.rot90(x, k, axes)
+
+
+rot90.vjp(x=lambda g, k, axes: rot90(g, -k, axes))
+
+
+@primitive(moves=True, examples=_examples((5,), (-1, 2), ((1, -2, 3), (0, 1, 1)), (2, (1, 2))))
+def roll(x: Any, shift: Shape, axis: Axis = None) -> Any:
+    """Moves the elements by `shift` along `axis`; those that leave at the end come back at the start.
+
+    Several axes take a shift each. Without `axis`, the elements move in the order of `ravel`.
     """
-    return x[index]
+    return np.roll(x, shift, axis)
 
 
-def _add_at(buffer: Any, g: Any, index: Any) -> None:
-    """Computes ``buffer[index] += g``, and adds up where an integer index repeats."""
-    basic = all(
-        isinstance(i, (int, slice, type(None), type(...))) for i in (index if isinstance(index, tuple) else (index,))
-    )
-    if basic:
-        buffer[index] += g
-    else:
-        np.add.at(buffer, index, g)
+roll.vjp(x=lambda g, shift, axis: roll(g, np.negative(shift), axis))
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=3), np.array([0, 2, 0]), (4,)), (rng.normal(size=3), 1, (2, 3))])
-def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    """Adds `x` to zeros of `shape`, at `index`.
-
-    This is the adjoint of indexing.
-    """
-    out = np.zeros(shape, x.dtype)
-    _add_at(out, x, index)
-    return out
+@primitive(moves=True)
+def copy(x: Any, order: Literal["K", "A", "C", "F"] = "K") -> Any:
+    """Copies the numbers to a new array; `order` is that of its memory."""
+    return np.copy(x, order)
 
 
-getitem.vjp(x=lambda g, index, x_shape: scatter(g, index, x_shape))
-getitem.into(x=lambda buffer, g, index, x_shape: _add_at(buffer, g, index))
-scatter.vjp(x=lambda g, index: g[index])
+copy.vjp(x=lambda g: g)
 
-
-def _along(indices: Any, axis: int, ndim: int) -> tuple[Any, ...]:
-    return (*(slice(None),) * (axis % ndim), np.asarray(indices))
-
-
-@primitive(
-    moves=True,
-    examples=lambda rng: [
-        (rng.normal(size=(3, 4)), np.array([[0, 2], [2, 2]]), 1),
-        (rng.normal(size=(3, 4)), np.array([5, 0])),
-    ],
-)
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Picks elements at integer `indices` along `axis`, or from the flattened `x`."""
-    return np.take(x, indices, axis)
-
-
-take.vjp(
-    x=lambda g, indices, axis, x_shape: (
-        reshape(scatter(g, np.asarray(indices), (int(np.prod(x_shape)),)), x_shape)
-        if axis is None
-        else scatter(g, _along(indices, axis, len(x_shape)), x_shape)
-    )
-)
+enrol(globals())

@@ -150,13 +150,21 @@ def svd_rows(a):
     return np.concatenate([u, below(s, vt.mT)], -2)
 
 
+def assigned(x, index, values):
+    out = x.copy()
+    out[index] = values
+    return out
+
+
 TEXTBOOK = {
     "alias": lambda x: x,
     "astype": lambda x, dtype: x.astype(dtype),
     "getitem": lambda x, index: x[index],
     "scatter": scatter,
     "flatten": lambda x, start_axis=0: x.reshape(*x.shape[:start_axis], -1),
-    "pad": lambda x, width, constant_values=0: np.pad(x, width, constant_values=constant_values),
+    "set_at": assigned,
+    "add_at": lambda x, index, values: x + scatter(values, index, x.shape),
+    "pad_constant": lambda x, width, constant_values=0: np.pad(x, width, constant_values=constant_values),
     "logsumexp": logsumexp,
     "linear": lambda x, w, b=0.0: np.einsum("...i,io->...o", x, w) + b,
     "relu": elementwise(lambda v: max(v, 0)),
@@ -210,7 +218,8 @@ def test_value(name):
 
 BILINEAR = """
     add subtract multiply negative alias sum mean reshape transpose flatten squeeze expand_dims broadcast_to
-    concatenate stack pad flip take getitem scatter matmul linear contract convolve conv2d
+    concatenate stack pad_constant flip roll rot90 copy take getitem scatter set_at add_at matmul linear contract
+    convolve conv2d
     conv_transpose2d conv2d_weight_gradient avg_pool2d avg_unpool2d max_gather2d max_unpool2d
 """.split()  # linear in each input
 

@@ -1,0 +1,325 @@
+"""Operations that pick elements, and their adjoints: those that write or add elements at an index.
+
+Many of NumPy's functions only move elements. Such a function, applied to the positions 0, 1, 2, ..., returns the
+position that each element of its result comes from, and `take` at these positions does the same to a Tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import EllipsisType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from autograd_cnn.engine.numpy_calls import frozen, plain
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import enrol
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.ops.arithmetic import maximum, minimum, where
+from autograd_cnn.ops.shapes import Shape, X, broadcast_to, expand_dims, moveaxis, ravel, reshape
+
+__all__ = [
+    "add_at", "compress", "delete", "diag", "diagflat", "diagonal", "extract", "getitem", "matrix_trace", "repeat",
+    "resize", "scatter", "set_at", "take", "take_along_axis", "tril", "trim_zeros", "triu",
+]  # fmt: skip
+
+Mode = Literal["raise", "wrap", "clip"]
+
+
+def _indices() -> list[Any]:
+    """Returns indices of every kind into an array of shape (4, 5)."""
+    mask = np.arange(20).reshape(4, 5) % 3 == 0
+    basic: list[Any] = [(slice(1, 3), slice(None, None, 2)), 2, (..., None, 1)]
+    rows, columns = np.array([0, 2, 0]), np.array([1, 1, -4])  # the first and the last are one element
+    return [*basic, mask, (rows, columns), (np.arange(4), np.array([1, 0, 1, 1])), (mask[:, 0], 1)]
+
+
+def _repeats(index: Any) -> bool:
+    """Returns whether `index` may pick an element twice."""
+    parts = index if isinstance(index, tuple) else (index,)
+    arrays = [np.asarray(i) for i in parts if not isinstance(i, (int, slice, EllipsisType)) and i is not None]
+    if all(a.dtype == bool for a in arrays):
+        return False
+    if any(a.dtype == bool for a in arrays):
+        return True
+    shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    return not any(a.shape == shape and a.min(initial=0) >= 0 and np.unique(a).size == a.size for a in arrays)
+
+
+def _add_at(buffer: Any, g: Any, index: Any) -> None:
+    """Computes ``buffer[index] += g``, and adds up where the index repeats, which takes longer."""
+    if _repeats(index):
+        np.add.at(buffer, index, g)
+    else:
+        buffer[index] += g
+
+
+@primitive(moves=True, symbol="[]", examples=lambda rng: [(rng.normal(size=(4, 5)), i) for i in _indices()])
+def getitem(x: Any, index: Any) -> Any:
+    """Picks elements: ``x[index]``.
+
+    An index may be basic, boolean or an integer array. An element that is picked twice receives both gradients.
+    """
+    return x[index]
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=3), np.array([0, 2, 0]), (4,)), (rng.normal(size=3), 1, (2, 3))])
+def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """Adds `x` to zeros of `shape`, at `index`.
+
+    This is the adjoint of indexing.
+    """
+    out = np.zeros(shape, x.dtype)
+    _add_at(out, x, index)
+    return out
+
+
+getitem.vjp(x=lambda g, index, x_shape: scatter(g, index, x_shape))
+getitem.into(x=lambda buffer, g, index, x_shape: _add_at(buffer, g, index))
+scatter.vjp(x=lambda g, index: g[index])
+
+
+def _writing(rng: np.random.Generator) -> list[Any]:
+    """Returns examples of functions that write values at an index."""
+    x = rng.normal(size=(4, 5))
+    return [(x, i, rng.normal(size=x[i].shape)) for i in _indices()] + [(x, [2, 1, 2], rng.normal(size=5)), (x, 1, 2.5)]
+
+
+def _copied(x: Any, values: Any) -> Any:
+    return np.array(x, getattr(x, "dtype", np.result_type(values)))
+
+
+@primitive(moves=True, examples=_writing)
+def set_at(x: Any, index: Any, values: Any) -> Any:
+    """Replaces the elements at `index` by `values`, in a copy: ``x.at[index].set(values)``.
+
+    If the index repeats, the last value is written, as in NumPy, and only that one receives a gradient.
+    """
+    out = _copied(x, values)
+    out[index] = np.broadcast_to(values, out[index].shape)
+    return out
+
+
+def _kept(g: Any, index: Any) -> Any:
+    """Returns ``g[index]``, but 0 for a value that was written over by a later one."""
+    if not _repeats(index):
+        return g[index]
+    last = np.zeros(g.shape, int)
+    last[index] = order = np.arange(last[index].size).reshape(last[index].shape)
+    return where(last[index] == order, g[index], 0)
+
+
+set_at.vjp(x=lambda g, index: set_at(g, index, 0), values=lambda g, index: _kept(g, index))
+
+
+@primitive(examples=_writing)
+def add_at(x: Any, index: Any, values: Any) -> Any:
+    """Adds `values` to the elements at `index`, in a copy: ``x.at[index].add(values)``.
+
+    If the index repeats, all the values are added up.
+    """
+    out = _copied(x, values)
+    _add_at(out, values, index)
+    return out
+
+
+add_at.vjp(x=lambda g: g, values=lambda g, index: g[index])
+
+
+class At:
+    """The elements of a Tensor at an index, which are changed in a copy: ``x.at[index].set(values)``.
+
+    This is assignment for recorded Tensors, whose arrays must not change. Gradients flow to `x` and to `values`, which
+    broadcast. The index may be basic, boolean or integer arrays.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> x = ag.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> y = x.at[1:].set(0.0)
+    >>> y.data
+    array([1., 0., 0.])
+    >>> y.sum().backward()
+    >>> x.grad
+    array([1., 0., 0.])
+    """
+
+    def __init__(self, x: Tensor, index: Any = ...) -> None:
+        self.x, self.index = x, index
+
+    def __getitem__(self, index: Any) -> At:
+        return At(self.x, frozen(index))
+
+    def get(self) -> Tensor:
+        """Return the elements: ``x[index]``."""
+        return getitem(self.x, self.index)
+
+    def set(self, values: Any) -> Tensor:
+        """Replace the elements. If the index repeats, the last value is written."""
+        return set_at(self.x, self.index, values)
+
+    def add(self, values: Any) -> Tensor:
+        """Add to the elements. If the index repeats, all the values are added up."""
+        return add_at(self.x, self.index, values)
+
+    def multiply(self, values: Any) -> Tensor:
+        """Multiply the elements."""
+        return self.set(self._once() * values)
+
+    def min(self, values: Any) -> Tensor:
+        """Replace the elements by the smaller of them and `values`."""
+        return self.set(minimum(self._once(), values))
+
+    def max(self, values: Any) -> Tensor:
+        """Replace the elements by the larger of them and `values`."""
+        return self.set(maximum(self._once(), values))
+
+    def _once(self) -> Tensor:
+        if _repeats(self.index) and np.unique(found := positions(self.x)[self.index]).size < found.size:
+            raise ValueError("x.at[index]: the index repeats an element, for which only set and add are defined")
+        return self.get()
+
+
+def _reached(indices: Any, extent: int, mode: Mode) -> Any:
+    """Returns the indices that `take` reads."""
+    return np.asarray(indices) if mode == "raise" else np.take(np.arange(extent), indices, mode=mode)
+
+
+def _along(indices: Any, axis: int, shape: Sequence[int], mode: Mode) -> tuple[Any, ...]:
+    return (*(slice(None),) * (axis % len(shape)), _reached(indices, shape[axis], mode))
+
+
+@primitive(
+    moves=True,
+    examples=lambda rng: [
+        (rng.normal(size=(3, 4)), np.array([[0, 2], [2, 2]]), 1),
+        (rng.normal(size=(3, 4)), np.array([5, 0])),
+        ((rng.normal(size=(3, 4)), np.array([[5, -1], [-7, 3]]), 0), {"mode": "wrap"}),
+        ((rng.normal(size=(3, 4)), np.array([-3, 20, 7])), {"mode": "clip"}),
+    ],
+)
+def take(x: Any, indices: Any, axis: int | None = None, mode: Mode = "raise") -> Any:
+    """Picks elements at integer `indices` along `axis`, or from the flattened `x`.
+
+    Indices beyond the ends raise an error, or are wrapped or clipped, depending on `mode`.
+    """
+    return np.take(x, indices, axis, mode=mode)
+
+
+take.vjp(
+    x=lambda g, indices, axis, x_shape, mode: (
+        reshape(scatter(g, _reached(indices, int(np.prod(x_shape)), mode), (int(np.prod(x_shape)),)), x_shape)
+        if axis is None
+        else scatter(g, _along(indices, axis, x_shape, mode), x_shape)
+    )
+)
+
+
+def positions(x: Any, axis: int | None = None, start: int = 0) -> Any:
+    """Returns the position of each element of `x`, counted from `start`; with `axis`, those along this axis."""
+    if axis is not None:
+        return np.arange(np.shape(x)[normalize_axis_index(axis, np.ndim(x))])
+    return start + np.arange(np.size(x)).reshape(np.shape(x))
+
+
+def take_along_axis(x: X, indices: Any, axis: int | None = -1) -> X:
+    """Picks elements at `indices` that differ for each row along `axis`: ``np.argsort`` returns such indices."""
+    return take(x, np.take_along_axis(positions(x), plain(indices), axis))
+
+
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Repeats each element `repeats` times along `axis`, or those of the flattened `x`; `repeats` may differ for each.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.repeat([1, 2], 2), ag.repeat([1, 2], [1, 3])
+    (array([1, 1, 2, 2]), array([1, 2, 2, 2]))
+    """
+    if np.ndim(repeats):
+        return take(x, np.repeat(positions(x, axis).ravel(), repeats), axis)
+    if axis is None:
+        return repeat(ravel(x), repeats, 0)
+    n, d, shape = positions(x, axis).size, axis % np.ndim(x), np.shape(x)
+    copies = broadcast_to(expand_dims(x, d + 1), (*shape[: d + 1], repeats, *shape[d + 1 :]))
+    return reshape(copies, (*shape[:d], n * repeats, *shape[d + 1 :]))
+
+
+def resize(x: X, new_shape: Shape) -> X:
+    """Fills an array of `new_shape` with the elements in their order, again and again."""
+    return take(x, np.resize(positions(x), new_shape))
+
+
+def delete(x: X, obj: Any, axis: int | None = None) -> X:
+    """Leaves out the elements at `obj`, a slice, integers or a mask, along `axis` or from the flattened `x`."""
+    return take(x, np.delete(positions(x, axis), obj), axis)
+
+
+def compress(condition: Any, x: X, axis: int | None = None) -> X:
+    """Picks the entries along `axis`, or of the flattened `x`, for which `condition` holds."""
+    return take(x, np.compress(plain(condition), positions(x, axis)), axis)
+
+
+def extract(condition: Any, x: X) -> X:
+    """Picks the elements for which `condition` holds."""
+    return take(x, np.extract(plain(condition), positions(x)))
+
+
+def diagonal(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
+    """Picks the diagonal of each matrix in `axis1` and `axis2`, into a new last axis.
+
+    A positive `offset` counts diagonals above the main one, a negative one those below it.
+    """
+    matrices = moveaxis(x, (axis1, axis2), (-2, -1))
+    rows, columns = np.shape(matrices)[-2:]
+    i = np.arange(max(0, -offset), min(rows, columns - offset))
+    return getitem(matrices, (..., i, i + offset))
+
+
+def diag(x: X, k: int = 0) -> X:
+    """Picks the `k`-th diagonal of a matrix, or makes the matrix that has `x` on it."""
+    if np.ndim(x) > 2:
+        raise ValueError(f"diag: x is {np.ndim(x)}-dimensional, want a matrix or its diagonal. For several: diagonal")
+    return diagflat(x, k) if np.ndim(x) == 1 else diagonal(x, k)
+
+
+def diagflat(x: X, k: int = 0) -> X:
+    """Makes the matrix that has the elements of `x` on its `k`-th diagonal, and 0 elsewhere."""
+    i, n = np.arange(np.size(x)), np.size(x) + abs(k)
+    return scatter(ravel(x), (i + max(0, -k), i + max(0, k)), (n, n))
+
+
+def matrix_trace(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
+    """Adds up the diagonal of each matrix in `axis1` and `axis2`: ``np.trace``, since ``ag.trace`` records programs."""
+    return diagonal(x, offset, axis1, axis2).sum(-1)
+
+
+def _lower(x: Any, k: int) -> Any:
+    rows, *columns = np.shape(x)[-2:]
+    return np.tri(rows, columns[0] if columns else rows, k, bool)
+
+
+def tril(x: Any, k: int = 0) -> Any:
+    """Sets the elements above the `k`-th diagonal of each matrix to 0."""
+    return where(_lower(x, k), x, 0)
+
+
+def triu(x: Any, k: int = 0) -> Any:
+    """Sets the elements below the `k`-th diagonal of each matrix to 0."""
+    return where(_lower(x, k - 1), 0, x)
+
+
+def trim_zeros(x: X, trim: str = "fb", axis: int | tuple[int, ...] | None = None) -> X:
+    """Leaves out zeros at the front ("f") and at the back ("b"), along `axis` or along all axes."""
+    found = np.nonzero(plain(x))
+    axes = range(len(found)) if axis is None else np.atleast_1d(axis) % len(found)
+    index = [slice(None)] * len(found)
+    for d in axes:
+        first, last = (int(found[d].min()), int(found[d].max()) + 1) if found[d].size else (0, 0)
+        index[d] = slice(first if "f" in trim.lower() or not last else None, last if "b" in trim.lower() else None)
+    return getitem(x, tuple(index))
+
+
+enrol(globals())

@@ -1,0 +1,283 @@
+"""Operations that join arrays, and those that split them. The rules of both are each other's operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import enrol
+from autograd_cnn.ops import shapes
+from autograd_cnn.ops.indexing import Mode, getitem, positions, take
+from autograd_cnn.ops.shapes import X, reshape
+
+__all__ = [
+    "append", "array_split", "block", "choose", "column_stack", "concat", "concatenate", "dsplit", "dstack", "hsplit",
+    "hstack", "insert", "meshgrid", "pad", "pad_constant", "row_stack", "split", "stack", "unstack", "vsplit", "vstack",
+]  # fmt: skip
+
+
+@primitive(
+    moves=True,
+    examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 1))], 1), ([rng.normal(size=(2, 3))] * 3,)],
+)
+def concatenate(tensors: Sequence[Any], axis: int | None = 0, dtype: Any = None) -> Any:
+    """Joins tensors along an existing axis, or all their elements if `axis` is None."""
+    return np.concatenate(tensors, axis, dtype=dtype)
+
+
+def _slab(g: Any, position: int, shapes: Sequence[tuple[int, ...]], axis: int | None) -> Any:
+    """Returns the part of `g` for the tensor at `position`."""
+    if axis is None:
+        sizes = [int(np.prod(shape)) for shape in shapes]
+        start = int(np.sum(sizes[:position]))
+        return reshape(g[start : start + sizes[position]], shapes[position])
+    axis %= len(shapes[0])
+    start = int(np.sum([shape[axis] for shape in shapes[:position]]))
+    return g[(slice(None),) * axis + (slice(start, start + shapes[position][axis]),)]
+
+
+concatenate.vjp(tensors=lambda g, position, tensors_shape, axis: _slab(g, position, tensors_shape, axis))
+concat = concatenate
+
+
+@primitive(
+    moves=True,
+    examples=lambda rng: [([rng.normal(size=(2, 3)), rng.normal(size=(2, 3))], -1), ([rng.normal(size=3)] * 2,)],
+)
+def stack(tensors: Sequence[Any], axis: int = 0, dtype: Any = None) -> Any:
+    """Joins tensors of one shape along a new axis."""
+    return np.stack(tensors, axis, dtype=dtype)
+
+
+stack.vjp(tensors=lambda g, position, axis: g[(slice(None),) * (axis % len(g.shape)) + (position,)])
+
+
+def hstack(tup: Sequence[Any], dtype: Any = None) -> Any:
+    """Joins arrays side by side: along axis 1, or axis 0 if they have only one."""
+    parts = [shapes.atleast_1d(x) for x in tup]
+    return concatenate(parts, int(all(np.ndim(x) > 1 for x in parts)), dtype)
+
+
+def vstack(tup: Sequence[Any], dtype: Any = None) -> Any:
+    """Joins arrays one below the other: along axis 0. An array of one axis is a row."""
+    return concatenate([shapes.atleast_2d(x) for x in tup], 0, dtype)
+
+
+row_stack = vstack
+
+
+def dstack(tup: Sequence[Any]) -> Any:
+    """Joins arrays one behind the other: along axis 2."""
+    return concatenate([shapes.atleast_3d(x) for x in tup], 2)
+
+
+def column_stack(tup: Sequence[Any]) -> Any:
+    """Joins arrays side by side: along axis 1. An array of one axis is a column."""
+    return concatenate([x if np.ndim(x) > 1 else shapes.transpose(shapes.atleast_2d(x)) for x in tup], 1)
+
+
+def append(x: Any, values: Any, axis: int | None = None) -> Any:
+    """Joins `values` to the end of `x`, along `axis` or in one row."""
+    return concatenate([x, values], axis)
+
+
+def _numbered(arrays: Sequence[Any]) -> list[Any]:
+    """Returns the positions of the elements of each array in ``concatenate(arrays, None)``."""
+    starts = np.cumsum([0, *map(np.size, arrays)])
+    return [positions(x, None, start) for x, start in zip(arrays, starts, strict=False)]
+
+
+def insert(x: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
+    """Puts `values` before the elements at `obj`, an index or several, along `axis` or into the flattened `x`.
+
+    The result has the dtype of `x`.
+    """
+    numbers = _numbered([x, values])
+    joined = concatenate([x, values], None, getattr(x, "dtype", None))
+    return take(joined, np.insert(numbers[0], obj, numbers[1], axis))
+
+
+def choose(x: Any, choices: Sequence[Any], mode: Mode = "raise") -> Any:
+    """Takes each element from the array ``choices[i]``, where i is the integer in `x` at its place."""
+    return take(concatenate([*choices], None), np.choose(plain(x), _numbered(choices), mode=mode))
+
+
+def block(arrays: Any) -> Any:
+    """Joins nested lists of blocks: the innermost lists along the last axis, the next along the last but one, ...
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.block([[np.eye(2), np.zeros((2, 1))], [np.ones((1, 2)), 5]])
+    array([[1., 0., 0.],
+           [0., 1., 0.],
+           [1., 1., 5.]])
+    """
+    leaves: list[Any] = []
+
+    def numbered(part: Any) -> Any:
+        if isinstance(part, list):
+            return [numbered(p) for p in part]
+        leaves.append(part)
+        return positions(part, None, sum(map(np.size, leaves[:-1])))
+
+    numbers = np.block(numbered(arrays))
+    return take(concatenate(leaves, None), numbers)
+
+
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> tuple[Any, ...]:
+    """Makes the coordinates of a grid from those along its axes: one array for each axis.
+
+    `sparse` leaves out the repetition along the other axes. With ``indexing="xy"``, the first two axes are exchanged.
+    """
+    axes = np.meshgrid(*(np.empty(np.size(x)) for x in xi), sparse=True, indexing=indexing)
+    grids = tuple(reshape(x, axis.shape) for x, axis in zip(xi, axes, strict=True))
+    grids = grids if sparse else shapes.broadcast_arrays(*grids)
+    return tuple(map(shapes.copy, grids)) if copy else grids
+
+
+def _split(f: Callable[..., Any], x: Any, indices_or_sections: Any, axis: int) -> list[Any]:
+    """Returns the slices of `x` whose ends NumPy's function `f` finds."""
+    parts = [p.tolist() for p in f(positions(x, axis), indices_or_sections)]
+    before = (slice(None),) * (axis % np.ndim(x))
+    return [getitem(x, (*before, slice(p[0], p[-1] + 1) if p else slice(0))) for p in parts]
+
+
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Cuts `x` along `axis` into so many equal parts, or before each of several indices."""
+    return _split(np.split, x, indices_or_sections, axis)
+
+
+def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Cuts `x` along `axis` into so many parts, the first of which may be longer by one, or before several indices."""
+    return _split(np.array_split, x, indices_or_sections, axis)
+
+
+def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """Cuts `x` along axis 1, or axis 0 if it has only one, as `split` does."""
+    return split(x, indices_or_sections, int(np.ndim(x) > 1))
+
+
+def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """Cuts `x` along axis 0, as `split` does."""
+    return split(x, indices_or_sections, 0)
+
+
+def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """Cuts `x` along axis 2, as `split` does."""
+    return split(x, indices_or_sections, 2)
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
+    """Returns the parts of `x` along `axis`, which they lack."""
+    return tuple(shapes.moveaxis(x, axis, 0))
+
+
+def _pairs(values: Any, ndim: int) -> Any:
+    """Expands NumPy's shorthand for padding to one (before, after) pair per axis."""
+    if isinstance(values, dict):
+        pairs = np.full((ndim, 2), 0, object)
+        for axis, width in values.items():
+            pairs[axis] = width
+        return pairs.tolist()
+    return np.broadcast_to(values, (ndim, 2)).tolist()
+
+
+@primitive(
+    moves=True, examples=lambda rng: [(rng.normal(size=(2, 3)), ((1, 0), (2, 1))), (rng.normal(size=(2, 3)), 1, 0.5)]
+)
+def pad_constant(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
+    """Puts a margin of a constant around `x`.
+
+    `pad_width` is an int, one (before, after) pair, or one pair per axis.
+    """
+    return np.pad(x, _pairs(pad_width, x.ndim), constant_values=constant_values)
+
+
+def _crop(g: Any, shape: tuple[int, ...], pad_width: Any) -> Any:
+    return g[
+        tuple(slice(before, before + n) for (before, _), n in zip(_pairs(pad_width, len(shape)), shape, strict=True))
+    ]
+
+
+pad_constant.vjp(x=lambda g, x_shape, pad_width: _crop(g, x_shape, pad_width))
+
+_STATISTICS: dict[str, Any] = {
+    "mean": np.mean,
+    "maximum": np.max,
+    "minimum": np.min,
+    "median": np.median,
+}
+
+
+def _margin(x: Any, mode: Any, width: int, end: Any, length: Any) -> Any:
+    """Returns `width` elements to put before `x` along axis 0."""
+    column = (-1, *[1] * (x.ndim - 1))
+    if mode == "linear_ramp":
+        t = np.linspace(0, 1, width, endpoint=False, dtype=np.result_type(x.dtype, np.float16))
+        return end + (x[:1] - end) * t.reshape(column)
+    if mode in _STATISTICS:
+        return shapes.broadcast_to(_STATISTICS[mode](x[:length], axis=0, keepdims=True), (width, *x.shape[1:]))
+    # Odd reflections are sums of an inner element and of both ends. NumPy's own reflections show their coefficients.
+    i = np.arange(len(x))
+    parts = [i == 0, (i == len(x) - 1) & (i > 0), (i > 0) & (i < len(x) - 1)]
+    a, b, c = (np.pad(p.astype(x.dtype), (width, 0), mode, reflect_type="odd")[:width].reshape(column) for p in parts)
+    return a * x[0] + b * x[-1] + c * take(x, np.pad(i, (width, 0), mode)[:width], 0)
+
+
+def pad(
+    x: X,
+    pad_width: Any,
+    constant_values: Any = 0,
+    mode: Any = "constant",
+    stat_length: Any = None,
+    end_values: Any = 0,
+    reflect_type: str = "even",
+) -> X:
+    """Puts a margin around `x`.
+
+    Parameters
+    ----------
+    x : (...)
+    pad_width : int, pair, one pair per axis, or dict
+        The number of elements before and after. A dict has the axes to pad.
+    constant_values : float, pair, or one pair per axis
+        The elements of a margin with ``mode="constant"``.
+    mode : str
+        NumPy's: "constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "mean", "median", "maximum",
+        "minimum" or "empty".
+    stat_length : int, pair, or one pair per axis
+        The number of elements next to a margin of which the mean (...) is taken. Default: all.
+    end_values : float, pair, or one pair per axis
+        The outermost elements of a "linear_ramp".
+    reflect_type : str
+        "odd" reflects at the point of the edge, not at its line.
+
+    Returns
+    -------
+    (...)
+    """
+    if mode in ("constant", "empty"):
+        return pad_constant(x, pad_width, constant_values)
+    widths, odd = _pairs(pad_width, np.ndim(x)), mode in ("reflect", "symmetric") and reflect_type == "odd"
+    if mode in ("edge", "wrap", "reflect", "symmetric") and not odd:
+        return take(x, np.pad(positions(x), widths, mode))
+    if not odd and mode != "linear_ramp" and mode not in _STATISTICS:
+        raise ValueError(f"pad: mode is {mode!r}, want one of NumPy's names")
+    ends, lengths = (_pairs(v, np.ndim(x)) for v in (end_values, stat_length))
+    for axis, options in enumerate(zip(widths, ends, lengths, strict=True)):
+        if any(options[0]):
+            x = shapes.moveaxis(x, axis, 0)
+            n = len(x)
+            for each in zip(*options, strict=True):  # before `x`, and then before the flipped `x`
+                x = shapes.flip(concatenate([_margin(x[:n], mode, *each), x]), 0)
+            x = shapes.moveaxis(x, 0, axis)
+    return x
+
+
+enrol(globals())

@@ -1,0 +1,97 @@
+import numpy as np
+
+import autograd_cnn as ag
+from uses import use
+
+RNG = np.random.default_rng(0)
+X, V = RNG.normal(size=(3, 4)), RNG.normal(size=4)
+CUBE = RNG.normal(size=(2, 3, 3))
+MASK = np.arange(12).reshape(3, 4) % 3 != 1
+TWICE = np.array([2, 0, -1])
+PICKED = np.array([[0, 3, 3], [1, -1, 0], [2, 2, 2]])
+
+
+def written(index, formula="="):
+    """NumPy's own assignment, in a copy."""
+
+    def want(x, values):
+        out = x.copy()
+        if formula == "=":
+            out[index] = values
+        else:
+            formula.at(out, index, values)
+        return out
+
+    return want
+
+
+def assigned(x, i, values, method="set", formula="="):
+    def f(x, values):
+        return getattr(x.at[i], method)(values)
+
+    return use("add_at" if method == "add" else "set_at", f, x, values, want=written(i, formula))
+
+
+INDICES = [0, -1, (slice(None), 1), (..., slice(None, None, -2)), (None, 2), MASK, TWICE, [1, 1], (TWICE, TWICE), ...]
+INDICES += [(slice(1), TWICE), (np.array([True, False, True]), 1), (np.array([[0], [2]]), np.array([1, 3])), ()]
+ONCE = [0, (slice(None), 1), MASK, [2, 0], (..., None, slice(2))]
+
+USES = [
+    *[assigned(X, i, RNG.normal(size=X[i].shape)) for i in INDICES],
+    *[assigned(X, i, RNG.normal(size=X[i].shape), "add", np.add) for i in INDICES],
+    assigned(X, slice(1, None), V),
+    assigned(X, [1, 2, 1], V),
+    assigned(X, [1, 2, 1], np.array(0.5)),
+    assigned(X, MASK, np.array(0.5), "add", np.add),
+    assigned(X, [1, 2, 1], V, "add", np.add),
+    *[assigned(X, i, RNG.normal(size=X[i].shape), "multiply", np.multiply) for i in ONCE],
+    *[assigned(X, i, RNG.normal(size=X[i].shape), "min", np.minimum) for i in ONCE],
+    *[assigned(X, i, RNG.normal(size=X[i].shape), "max", np.maximum) for i in ONCE],
+    use("getitem", lambda x: x[TWICE], X, want=lambda x: x[TWICE]),
+    use("getitem", lambda x: x.at[1:, TWICE].get(), X, want=lambda x: x[1:, TWICE]),
+    use("set_at", lambda x: x.at[1].set(0), X, want=lambda x: written(1)(x, 0)),
+    use("set_at", lambda v: ag.set_at(np.zeros((3, 4), int), 1, v), V, want=lambda v: np.array([0 * v, v, 0 * v])),
+    use("set_at", lambda v: ag.set_at(1, (), v), np.array(0.5), want=lambda v: v),
+    *[use("take", lambda x, m=m: np.take(x, [5, -6, 0, 0], axis=1, mode=m), X) for m in ("wrap", "clip")],
+    *[use("take", lambda x, m=m: x.take([[50, -60], [1, 1]], mode=m), X) for m in ("wrap", "clip")],
+    use("take", lambda x: np.take(x, 2, axis=-1), X),
+    use("take", lambda x: x.take([[0, -1], [1, 1]], 0), X),
+    use("take_along_axis", lambda x: np.take_along_axis(x, PICKED, axis=1), X),
+    use("take_along_axis", lambda x: np.take_along_axis(x, np.argsort(x, 0), axis=0), X),
+    use("take_along_axis", lambda x: np.take_along_axis(x, np.array([5, 0, 5]), axis=None), X),
+    use("repeat", lambda x: np.repeat(x, 2), X),
+    use("repeat", lambda x: np.repeat(x, 3, axis=-1), X),
+    use("repeat", lambda x: x.repeat(2, 0), X),
+    use("repeat", lambda x: np.repeat(x, [2, 0, 3], axis=0), X),
+    use("repeat", lambda x: np.repeat(x, [2]), X),
+    use("repeat", lambda x: np.repeat(x, 3), X[0, 0].reshape(())),
+    use("resize", lambda x: np.resize(x, (5, 3)), X),
+    use("resize", lambda x: np.resize(x, 5), X),
+    use("delete", lambda x: np.delete(x, 1, axis=0), X),
+    use("delete", lambda x: np.delete(x, [0, -1], 1), X),
+    use("delete", lambda x: np.delete(x, slice(1, 9, 2)), X),
+    use("delete", lambda x: np.delete(x, [True, False, True], axis=0), X),
+    use("compress", lambda x: np.compress([True, False, True], x, axis=1), X),
+    use("compress", lambda x: np.compress(x.ravel() > 0, x), X),
+    use("compress", lambda x: x.compress([False, True], axis=0), X),
+    use("extract", lambda x: np.extract(x > 0, x), X),
+    use("extract", lambda x: np.extract(MASK, x), X),
+    *[use("diagonal", lambda x, k=k: np.diagonal(x, k), X) for k in (-2, -1, 0, 3)],
+    use("diagonal", lambda x: np.diagonal(x, offset=1, axis1=2, axis2=1), CUBE),
+    use("diagonal", lambda x: x.diagonal(0, -1, 0), CUBE),
+    *[use("diag", lambda x, k=k: np.diag(x, k), X) for k in (-2, 0, 1)],
+    *[use("diag", lambda v, k=k: np.diag(v, k=k), V) for k in (-2, 0, 1)],
+    use("diagflat", lambda x: np.diagflat(x), X),
+    use("diagflat", lambda x: np.diagflat(x, -1), V),
+    use("matrix_trace", lambda x: np.trace(x), X, want=np.trace),
+    use("matrix_trace", lambda x: np.trace(x, offset=-1, axis1=1, axis2=2), CUBE, want=lambda x: np.trace(x, -1, 1, 2)),
+    use("matrix_trace", lambda x: x.trace(1), X, want=lambda x: np.trace(x, 1)),
+    *[use("tril", lambda x, k=k: np.tril(x, k), CUBE) for k in (-1, 0, 1)],
+    *[use("triu", lambda x, k=k: np.triu(x, k=k), X) for k in (-1, 0, 2)],
+    use("tril", lambda v: np.tril(v), V),
+    use("trim_zeros", lambda v: np.trim_zeros(np.multiply(v, [0, 1, 0, 1])), V),
+    use("trim_zeros", lambda v: np.trim_zeros(np.multiply(v, [0, 1, 1, 0]), "b"), V),
+    use("trim_zeros", lambda v: np.trim_zeros(np.multiply(v, [0, 1, 1, 0]), trim="f"), V),
+    use("trim_zeros", lambda x: ag.trim_zeros(np.triu(x, 2)), X, want=lambda x: np.triu(x, 2)[:2, 2:]),
+    use("trim_zeros", lambda x: ag.trim_zeros(np.triu(x, 2), axis=-1), X, want=lambda x: np.triu(x, 2)[:, 2:]),
+]
