@@ -22,6 +22,7 @@ from autograd_cnn.ops.losses import *
 from autograd_cnn.ops.normalization import *
 from autograd_cnn.ops.pooling import *
 from autograd_cnn.ops.reductions import *
+from autograd_cnn.ops.resizing import *
 from autograd_cnn.ops.shapes import *
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ += ops.losses.__all__
 __all__ += ops.normalization.__all__
 __all__ += ops.pooling.__all__
 __all__ += ops.reductions.__all__
+__all__ += ops.resizing.__all__
 __all__ += ops.shapes.__all__
 
 _ROOMS = ("data", "interop", "nn", "optim", "plots", "training")

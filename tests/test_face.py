@@ -26,7 +26,7 @@ def test_a_public_name_exists(name):
 
 FROZEN = """
     conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1)
-    max_pool2d(x, kernel_size, stride=None, padding=0)
+    max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)
     linear(x, w, b=None)
     bce(p, y, reduction='mean')
     pad(x, pad_width, constant_values=0)

@@ -98,15 +98,23 @@ def edges(padding):
     return [(p, p) for p in both(padding)]
 
 
-def convolution(kernel, stride=1, padding=0, dilation=1, groups=1):
+def same(size, kernel, stride, dilation):
+    """(before, after), for ceil(size / stride) outputs."""
+    total = max(0, (math.ceil(size / stride) - 1) * stride + dilation * (kernel - 1) + 1 - size)
+    return total // 2, total - total // 2
+
+
+def convolution(size, kernel, stride=1, padding=0, dilation=1, groups=1):
     """The options of a convolution as the oracles want them."""
     if padding == "same":
-        padding = tuple(d * (k - 1) // 2 for k, d in zip(kernel, both(dilation), strict=False))
-    return both(stride), edges(padding), both(dilation), groups
+        sides = [same(*axis) for axis in zip(size, kernel, both(stride), both(dilation), strict=False)]
+    else:
+        sides = edges(padding)
+    return both(stride), sides, both(dilation), groups
 
 
 def conv2d(x, w, b=None, *options, **named):
-    return oracles.conv2d(x, w, b, *convolution(w.shape, *options, **named))
+    return oracles.conv2d(x, w, b, *convolution(x.shape[1:3], w.shape, *options, **named))
 
 
 def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
@@ -117,13 +125,18 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilati
         )
     ]
     shape = (len(x), *sizes, w.shape[2] * groups)
-    y = oracles.conv2d_input_gradient(x, w, shape, *convolution(w.shape, stride, padding, dilation, groups))
+    y = oracles.conv2d_input_gradient(x, w, shape, *convolution(sizes, w.shape, stride, padding, dilation, groups))
     return y if b is None else y + b
 
 
-def window(kernel_size, stride=None, padding=0):
-    """The options of a pooling as the oracles want them."""
-    return both(kernel_size), both(kernel_size if stride is None else stride), edges(padding)
+def window(kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """The options of maximum pooling as the oracles want them."""
+    stride = kernel_size if stride is None else stride
+    return both(kernel_size), both(stride), edges(padding), both(dilation), ceil_mode
+
+
+def average(kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    return (*window(kernel_size, stride, padding)[:3], ceil_mode, count_include_pad)
 
 
 def batch_norm(x, w, b, eps=1e-5):
@@ -158,14 +171,14 @@ TEXTBOOK = {
     "conv2d": conv2d,
     "conv_transpose2d": conv_transpose2d,
     "conv2d_weight_gradient": lambda x, gy, shape, *options: oracles.conv2d_weight_gradient(
-        x, gy, shape, *convolution(shape, *options)
+        x, gy, shape, *convolution(x.shape[1:3], shape, *options)
     ),
-    "max_pool2d": lambda x, *options: oracles.max_pool2d(x, *window(*options))[0],
+    "max_pool2d": lambda x, *options, **named: oracles.max_pool2d(x, *window(*options, **named))[0],
     "max_gather2d": lambda x, argmax, *options: oracles.max_gather2d(x, argmax, *window(*options)),
     "max_unpool2d": lambda x, argmax, shape, *options: oracles.max_unpool2d(x, argmax, shape, *window(*options)),
     "relu_gradient": lambda x, y: np.where(y > 0, x, 0),
-    "avg_pool2d": lambda x, *options: oracles.avg_pool2d(x, *window(*options)),
-    "avg_unpool2d": lambda x, shape, *options: oracles.avg_unpool2d(x, shape, *window(*options)),
+    "avg_pool2d": lambda x, *options, **named: oracles.avg_pool2d(x, *average(*options, **named)),
+    "avg_unpool2d": lambda x, shape, *options: oracles.avg_unpool2d(x, shape, *average(*options)),
     "batch_norm": batch_norm,
     "bce": reduced(lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))),
     "bce_with_logits": reduced(lambda z, y: np.log(1 + np.exp(z)) - z * y),
@@ -318,14 +331,22 @@ REFUSED = [
     (lambda x: ag.conv2d(x, np.ones((2, 3, 4))), r"w is 3-dimensional, want \(KH, KW, C // groups, O\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), np.ones(3)), r"b is \(3,\), want \(4,\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding=-1), r"padding is 0 or more"),
-    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="valid"), r'padding takes an int, a pair, or "same"'),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="full"), r'padding takes an int, a pair, "same" or "valid"'),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=0), r"Each is 1 or more"),
-    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=2, padding="same"), r"keeps its size only at stride 1"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), groups=0), r"groups=0 does not divide 3 channels"),
+    (lambda x: ag.conv2d(x[..., 0], np.ones((2, 2, 1, 4))), r"without channels \(N, H, W\): x\[..., None\]"),
+    (lambda x: ag.conv2d(np.full((1, 1, 1, 1), 200, np.uint8), np.full((1, 1, 1, 1), 9, np.uint8)), r"x is uint8"),
+    (lambda x: ag.conv_transpose2d(np.ones((1, 1, 1, 1), int), np.ones((1, 1, 1, 1))), r"x is int64"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), stride=2, padding="same"), r"several sizes fit"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), output_padding=-1), r"output_padding is 0 or more"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), np.ones(3)), r"b is \(3,\), want \(2,\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=1.5), r"stride takes an int, or a pair of ints"),
     (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 3, 4))), r"The last axis of both counts the input channels"),
     (lambda x: ag.conv_transpose2d(x, np.ones((1, 1, 2, 3)), padding=9), r"the result would be"),
     (lambda x: ag.max_pool2d(x, 2, padding=2), r"Some windows would see no pixel at all"),
     (lambda x: ag.max_pool2d(x, 9), r"height 4 \+ 0 \+ 0 padding < kernel 9"),
+    (lambda x: ag.max_pool2d(x, 2, padding=1, dilation=6), r"Some windows would see no pixel at all"),
+    (lambda x: ag.adaptive_avg_pool2d(x, 0), r"output_size is 1 or more"),
     (lambda x: ag.avg_pool2d(x, (2, 9)), r"width 5 \+ 0 \+ 0 padding < kernel 9"),
     (lambda x: ag.batch_norm(x, np.ones(2), np.ones(3)), r"has 3 channels, w is \(2,\)"),
     (lambda x: ag.linear(x, np.ones((3, 2)), np.ones(3)), r"b needs shape \(2,\)"),
