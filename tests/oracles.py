@@ -54,7 +54,8 @@ def conv2d(x, w, b, stride, padding, dilation, groups):
 def conv2d_input_gradient(g, w, x_shape, stride, padding, dilation, groups):
     gx = np.zeros(x_shape, np.result_type(g, w))
     for of_y, of_x, of_w in conv2d_links(x_shape, w.shape, stride, padding, dilation, groups):
-        gx[of_x] += g[of_y] * w[of_w]
+        if of_y[1] < g.shape[1] and of_y[2] < g.shape[2]:  # the others lie in the output padding of a transposed one
+            gx[of_x] += g[of_y] * w[of_w]
     return gx
 
 
