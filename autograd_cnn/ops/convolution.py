@@ -127,7 +127,7 @@ def _check(x: Any, w: Any, b: Any, groups: int, transposed: bool = False) -> Non
 
 
 def _geometry(
-    kernel: Pair, stride: Extent, padding: Margins, dilation: Extent, size: Shape | None = None
+    kernel: Any, stride: Extent, padding: Margins, dilation: Extent, size: Shape | None = None
 ) -> tuple[Pair, Padding, Pair]:
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
     return stride, margins(padding, kernel, stride, dilation, size), dilation
@@ -246,15 +246,9 @@ def _transposed(rng: np.random.Generator) -> list[Any]:
     flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),
 )
 def conv_transpose2d(
-    x: Any,
-    w: Any,
-    b: Any = None,
-    stride: Extent = 1,
-    padding: Margins = 0,
-    output_padding: Extent = 0,
-    dilation: Extent = 1,
-    groups: int = 1,
-) -> Any:
+    x: Any, w: Any, b: Any = None, stride: Extent = 1, padding: Margins = 0, output_padding: Extent = 0,
+    dilation: Extent = 1, groups: int = 1,
+) -> Any:  # fmt: skip
     """Spreads every number over a window, by weights: the input gradient of `conv2d` with the same `w` and options.
 
     Parameters
@@ -305,13 +299,7 @@ def conv_transpose2d(
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),
 )
 def conv2d_weight_gradient(
-    x: Any,
-    gy: Any,
-    w_shape: tuple[int, int, int, int],
-    stride: Extent = 1,
-    padding: Margins = 0,
-    dilation: Extent = 1,
-    groups: int = 1,
+    x: Any, gy: Any, w_shape: Shape, stride: Extent = 1, padding: Margins = 0, dilation: Extent = 1, groups: int = 1
 ) -> Any:
     """Computes the gradient of `conv2d` with respect to `w`.
 
@@ -347,16 +335,11 @@ conv_transpose2d.vjp(
         conv2d(g, w, stride=stride, padding=padding, dilation=dilation, groups=groups), x_shape
     ),
     w=lambda g, x, w_shape, stride, padding, output_padding, dilation, groups: conv2d_weight_gradient(
-        g,
-        _with_idle_windows(x, stride, output_padding),
-        w_shape,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
+        g, _with_idle_windows(x, stride, output_padding), w_shape,
+        stride=stride, padding=padding, dilation=dilation, groups=groups,
     ),
     b=lambda g: sum(g, axis=(0, 1, 2)),
-)
+)  # fmt: skip
 conv2d_weight_gradient.vjp(
     x=lambda g, gy, x_shape, stride, padding, dilation, groups: conv2d_input_gradient(
         gy, g, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
@@ -378,15 +361,9 @@ def conv1d(x: Any, w: Any, b: Any = None, stride: int = 1, padding: Any = 0, dil
 
 
 def conv_transpose1d(
-    x: Any,
-    w: Any,
-    b: Any = None,
-    stride: int = 1,
-    padding: Any = 0,
-    output_padding: int = 0,
-    dilation: int = 1,
+    x: Any, w: Any, b: Any = None, stride: int = 1, padding: Any = 0, output_padding: int = 0, dilation: int = 1,
     groups: int = 1,
-) -> Any:
+) -> Any:  # fmt: skip
     """Spreads every number over a window, by weights: the input gradient of `conv1d` with the same `w` and options.
 
     `x` is (N, L, O), `w` is (K, C // groups, O), and the result (N, L', C).

@@ -28,11 +28,8 @@ __all__ = [
 X = TypeVar("X", bound=Any)
 
 
-def _statistics(x: Any, eps: float) -> tuple[Any, Any]:
-    """Returns `x` less its mean, and 1 / its standard deviation, per channel (last axis)."""
-    axes = tuple(range(len(x.shape) - 1))
-    centred = x - mean(x, axes)
-    return centred, divide(1, sqrt(mean(centred * centred, axes) + eps))
+def _per_channel(x: Any) -> Any:
+    return sum(x, tuple(range(len(x.shape) - 1)))
 
 
 def _common(*arrays: Any) -> list[Any]:
@@ -79,13 +76,12 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5, mean: Any = None, vari
     """
     if (mean is None) != (variance is None):
         raise ValueError("batch_norm takes both mean and variance, or neither")
-    given = {"mean": mean, "variance": variance} if mean is not None else {}
-    for name, array in {"w": w, "b": b, **given}.items():
-        if array.shape != x.shape[-1:]:
+    for name, array in {"w": w, "b": b, "mean": mean, "variance": variance}.items():
+        if array is not None and array.shape != x.shape[-1:]:
             raise ValueError(
                 f"x {x.shape} has {x.shape[-1]} channels, {name} is {array.shape}\n{name} needs ({x.shape[-1]},)"
             )
-    x, w, b, *given = _common(x, w, b, *given.values())
+    x, w, b, *given = _common(x, w, b, *([] if mean is None else [mean, variance]))
     mean, variance = [a.copy() for a in given] or kernels.moments(x)  # not the arrays of the caller: they get locked
     scale = 1 / np.sqrt(variance + x.dtype.type(eps))
     return kernels.normalise(x, mean, scale * w, b), mean, variance
@@ -96,28 +92,25 @@ def _batch_norm_rules(
 ) -> tuple[Any, Any, Any]:
     """gx = w * s * (g - mean(g) - n * mean(g * n)), where n = (x - mean) * s, s = 1 / sqrt(variance + eps)"""
     if mean is not None:
-        axes, scale = tuple(range(len(x.shape) - 1)), divide(1, sqrt(variance + eps))
-        return g * (w * scale), sum(g * (x - mean), axes) * scale, sum(g, axes)
+        scale = divide(1, sqrt(variance + eps))
+        return g * (w * scale), _per_channel(g * (x - mean)) * scale, _per_channel(g)
     if isinstance(g, np.ndarray) and g.dtype == x.dtype == variance_x.dtype == w.dtype:
         return kernels.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
     # For derivatives of derivatives the rule is recorded, with mean and scale as functions of x.
-    axes = tuple(range(len(x.shape) - 1))
-    centred, scale = _statistics(x, eps)
-    normal = centred * scale
-    gw, gb = sum(g * normal, axes), sum(g, axes)
     count = builtins.max(x.size // builtins.max(x.shape[-1], 1), 1)
+    centred = x - _per_channel(x) / count
+    scale = divide(1, sqrt(_per_channel(centred * centred) / count + eps))
+    normal = centred * scale
+    gw, gb = _per_channel(g * normal), _per_channel(g)
     return (scale * w) * (g - gb / count - normal * (gw / count)), gw, gb
-
-
-def _variance_rule(g: Any, x: Any, w: Any, eps: float, mean: Any, variance: Any) -> Any:
-    axes = tuple(range(len(x.shape) - 1))
-    return sum(g * (x - mean), axes) * w * (-0.5 * power(variance + eps, -1.5))
 
 
 batch_norm.vjp(x=_batch_norm_rules, w=_batch_norm_rules, b=_batch_norm_rules)
 batch_norm.vjp(
-    mean=lambda g, w, eps, variance: -sum(g, tuple(range(len(g.shape) - 1))) * w / sqrt(variance + eps),
-    variance=_variance_rule,
+    mean=lambda g, w, eps, variance: -_per_channel(g) * w / sqrt(variance + eps),
+    variance=lambda g, x, w, eps, mean, variance: (
+        _per_channel(g * (x - mean)) * w * (-0.5 * power(variance + eps, -1.5))
+    ),
 )
 
 

@@ -16,9 +16,9 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import pooling as kernels
-from autograd_cnn.kernels.windows import Padding, Pair, Shape, output_size
+from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.convolution import Extent, check_images, check_window, margins, pair
+from autograd_cnn.ops.convolution import Extent, Margins, check_images, check_window, margins, pair
 from autograd_cnn.ops.resizing import resampled
 from autograd_cnn.ops.shapes import expand_dims, squeeze, take
 
@@ -28,20 +28,19 @@ __all__ = [
 ]  # fmt: skip
 
 
+Steps = Extent | None
+Window = tuple[Pair, Pair, Padding, Pair]
+
+
 def _window(
-    size: Shape,
-    kernel_size: Extent,
-    stride: Extent | None,
-    padding: Extent | Padding,
-    dilation: Extent = 1,
-    ceil_mode: bool = False,
-) -> tuple[Pair, Pair, Padding, Pair]:
-    """Returns the options as pairs, for images of `size` (H, W), with the padding that `ceil_mode` adds."""
+    size: Shape, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1, ceil_mode: Any = False
+) -> Window:
+    """Returns kernel, stride, padding and dilation for images of `size` (H, W); `ceil_mode` adds to the padding."""
     kernel, dilation = pair(kernel_size, "kernel_size"), pair(dilation, "dilation")
     stride = kernel if stride is None else pair(stride, "stride")
     padding = margins(padding, kernel, stride, dilation, size)
-    for k, sides in zip(kernel, padding, strict=True):
-        if max(sides) >= k:
+    for k, d, sides in zip(kernel, dilation, padding, strict=True):
+        if max(sides) > d * (k - 1):
             raise ValueError(f"padding {sides} is not less than the kernel {k}\nSome windows would see no pixel at all")
     if ceil_mode:
         down, across = map(_completed, size, kernel, stride, padding, dilation)
@@ -56,7 +55,7 @@ def _completed(size: int, kernel: int, stride: int, padding: Pair, dilation: int
     return before, after + (stride - rest if rest and (steps + 1) * stride < size + before else 0)
 
 
-def _checked(x: Any, *options: Any) -> tuple[Pair, Pair, Padding, Pair]:
+def _checked(x: Any, *options: Any) -> Window:
     check_images(x)
     window = _window(x.shape[1:3], *options)
     check_window(x, *window)
@@ -80,13 +79,9 @@ def _pools(rng: np.random.Generator) -> list[Any]:
     examples=lambda rng: [*_pools(rng), ((_pools(rng)[2][0], 2, 1, 1), {"dilation": (3, 2), "ceil_mode": True})],
 )
 def max_pool2d(
-    x: Any,
-    kernel_size: Extent,
-    stride: Extent | None = None,
-    padding: Extent | Padding = 0,
-    dilation: Extent = 1,
+    x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1,
     ceil_mode: bool = False,
-) -> Any:
+) -> Any:  # fmt: skip
     """Takes the largest number of every window.
 
     At a tie, the first in row-major order wins and receives all of the gradient. A NaN wins, and padding never does.
@@ -135,73 +130,57 @@ def _argmax_examples(rng: np.random.Generator, shape: Shape, gradient: bool) -> 
         return (g, argmax, x.shape, *window) if gradient else (x, argmax, *window)
 
     x = rng.normal(size=shape)
-    return [case(x, 2, None, 0), case(x, 3, 1, 1), case(x, 2, 2, 1, 2, True)]
+    return [case(x, 2, None, 0), case(x, 3, 1, 1), case(x, 2, 2, 1, 2)]
 
 
 @primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), True))
 def max_unpool2d(
-    x: Any,
-    argmax: Any,
-    shape: Shape,
-    kernel_size: Extent,
-    stride: Extent | None = None,
-    padding: Extent | Padding = 0,
-    dilation: Extent = 1,
-    ceil_mode: bool = False,
+    x: Any, argmax: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Any = 0, dilation: Extent = 1
 ) -> Any:
     """Puts each number at the place of the maximum of its window, and 0 elsewhere.
 
     The result has `shape` (N, H, W, C). Numbers that meet at one place are added.
     """
-    window = _window(shape[1:3], kernel_size, stride, padding, dilation, ceil_mode)
-    return kernels.max_unpool2d(x, argmax, shape, *window)
+    return kernels.max_unpool2d(x, argmax, shape, *_window(shape[1:3], kernel_size, stride, padding, dilation))
 
 
 @primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), False))
 def max_gather2d(
-    x: Any,
-    argmax: Any,
-    kernel_size: Extent,
-    stride: Extent | None = None,
-    padding: Extent | Padding = 0,
-    dilation: Extent = 1,
-    ceil_mode: bool = False,
+    x: Any, argmax: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1
 ) -> Any:
     """Takes from every window of `x` the number at which `argmax` points."""
-    window = _window(x.shape[1:3], kernel_size, stride, padding, dilation, ceil_mode)
-    return kernels.max_gather2d(x, argmax, *window)
+    return kernels.max_gather2d(x, argmax, *_window(x.shape[1:3], kernel_size, stride, padding, dilation))
 
 
-for _picks in (max_pool2d, max_gather2d):
-    _picks.vjp(
-        x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation, ceil_mode: max_unpool2d(
-            g, argmax, x_shape,
-            kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
-        )
-    )  # fmt: skip
+max_pool2d.vjp(
+    x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation, ceil_mode: max_unpool2d(
+        g, argmax, x_shape, kernel_size=kernel_size, stride=stride, dilation=dilation,
+        padding=_window(x_shape[1:3], kernel_size, stride, padding, dilation, True)[2] if ceil_mode else padding,
+    )
+)  # fmt: skip
 max_unpool2d.vjp(
-    x=lambda g, argmax, kernel_size, stride, padding, dilation, ceil_mode: max_gather2d(
-        g, argmax, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
+    x=lambda g, argmax, kernel_size, stride, padding, dilation: max_gather2d(
+        g, argmax, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
+    )
+)
+max_gather2d.vjp(
+    x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation: max_unpool2d(
+        g, argmax, x_shape, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
     )
 )
 
 
 def max_pool2d_with_indices(
-    x: Any,
-    kernel_size: Extent,
-    stride: Extent | None = None,
-    padding: Extent | Padding = 0,
-    dilation: Extent = 1,
+    x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1,
     ceil_mode: bool = False,
-) -> tuple[Any, Any]:
+) -> tuple[Any, Any]:  # fmt: skip
     """Returns `max_pool2d`, and for each maximum the index of its pixel, ``row * W + column``, as in PyTorch."""
-    y = max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
-    window = kernel, strides, ((top, _), (left, _)), (down, across) = _checked(
-        plain(x), kernel_size, stride, padding, dilation, ceil_mode
-    )
-    row, column = np.divmod(kernels.max_pool2d(plain(x), *window)[1].astype(int), kernel[1])
-    row = row * down + np.arange(y.shape[1])[:, None, None] * strides[0] - top
-    return y, row * x.shape[2] + column * across + np.arange(y.shape[2])[:, None] * strides[1] - left
+    options = kernel_size, stride, padding, dilation, ceil_mode
+    window = (_, wide), (down, across), ((top, _), (left, _)), (high, broad) = _checked(plain(x), *options)
+    row, column = np.divmod(np.asarray(kernels.max_pool2d(plain(x), *window)[1], int), wide)
+    row = row * high + np.arange(row.shape[1])[:, None, None] * down - top
+    column = column * broad + np.arange(row.shape[2])[:, None] * across - left
+    return max_pool2d(x, *options), row * x.shape[2] + column
 
 
 def max_pool1d(
@@ -222,13 +201,9 @@ def _averages(rng: np.random.Generator) -> list[Any]:
 
 @primitive(examples=_averages)
 def avg_pool2d(
-    x: Any,
-    kernel_size: Extent,
-    stride: Extent | None = None,
-    padding: Extent | Padding = 0,
-    ceil_mode: bool = False,
+    x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
-) -> Any:
+) -> Any:  # fmt: skip
     """Takes the mean of every window.
 
     The divisor counts the zeros of the padding, too, unless `count_include_pad` is False. It never counts what lies
@@ -246,79 +221,55 @@ def avg_pool2d(
     """
     y = kernels.avg_pool2d(x, *_checked(x, kernel_size, stride, padding, 1, ceil_mode)[:3])
     if ceil_mode or not count_include_pad:
-        y *= _weights(y.dtype, x.shape[1:3], kernel_size, stride, padding, ceil_mode, count_include_pad)
+        y /= _shares(x, kernel_size, stride, padding, ceil_mode, count_include_pad)
     return y
 
 
-def _weights(
-    dtype: Any,
-    size: Shape,
-    kernel_size: Extent,
-    stride: Extent | None,
-    padding: Extent | Padding,
-    ceil_mode: bool,
-    count_include_pad: bool,
-) -> Any:
-    """Returns the area of the kernel, divided by the area that counts, for each window: (H', W', 1)."""
-    kernel, strides, counted, _ = _window(size, kernel_size, stride, padding)
-    padded = _window(size, kernel_size, stride, padding, 1, ceil_mode)[2]
-    extents = []
-    for n, k, s, (before, after), sides in zip(size, kernel, strides, counted, padded, strict=True):
-        starts = np.arange(output_size(n, k, s, *sides)) * s - before
-        first, last = (-before, n + after) if count_include_pad else (0, n)
-        extents.append(np.minimum(starts + k, last) - np.maximum(starts, first))
-    return (kernel[0] * kernel[1] / np.multiply.outer(*extents)).astype(dtype)[..., None]
+def _shares(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool) -> Any:
+    """Returns the share of each window that counts: (1, H', W', 1)."""
+    size = x.shape[1:3]
+    kernel, steps, padded, _ = _window(size, kernel_size, stride, padding, 1, ceil_mode)
+    if count_include_pad:
+        (top, bottom), (left, right) = _window(size, kernel_size, stride, padding)[2]
+        size = size[0] + top + bottom, size[1] + left + right
+        padded = (0, padded[0][1] - bottom), (0, padded[1][1] - right)
+    return kernels.avg_pool2d(np.ones((1, *size, 1), x.dtype), kernel, steps, padded)
 
 
 @primitive(
     examples=lambda rng: [
         (rng.normal(size=(2, 2, 2, 2)), (2, 5, 4, 2), 2),
         (rng.normal(size=(2, 5, 4, 2)), (2, 5, 4, 2), 3, 1, 1),
-        (rng.normal(size=(1, 4, 2, 2)), (1, 6, 5, 2), 3, 2, (1, 0), True, False),
     ]
 )
-def avg_unpool2d(
-    x: Any,
-    shape: Shape,
-    kernel_size: Extent,
-    stride: Extent | None = None,
-    padding: Extent | Padding = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Any:
+def avg_unpool2d(x: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Margins = 0) -> Any:
     """Spreads every number evenly over its window, in images of `shape`.
 
     This is the adjoint of `avg_pool2d`.
     """
+    return kernels.avg_unpool2d(x, shape, *_window(shape[1:3], kernel_size, stride, padding)[:3])
+
+
+def _avg_pool2d_rule(
+    g: Any, x_shape: Shape, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
+) -> Any:
     if ceil_mode or not count_include_pad:
-        x = x * _weights(x.dtype, shape[1:3], kernel_size, stride, padding, ceil_mode, count_include_pad)
-    return kernels.avg_unpool2d(x, shape, *_window(shape[1:3], kernel_size, stride, padding, 1, ceil_mode)[:3])
+        images = np.empty((0, *x_shape[1:3], 0), g.dtype)
+        g = g / _shares(images, kernel_size, stride, padding, ceil_mode, count_include_pad)
+        padding = _window(x_shape[1:3], kernel_size, stride, padding, 1, ceil_mode)[2]
+    return avg_unpool2d(g, x_shape, kernel_size=kernel_size, stride=stride, padding=padding)
 
 
-avg_pool2d.vjp(
-    x=lambda g, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad: avg_unpool2d(
-        g, x_shape,
-        kernel_size=kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode,
-        count_include_pad=count_include_pad,
-    )
-)  # fmt: skip
+avg_pool2d.vjp(x=_avg_pool2d_rule)
 avg_unpool2d.vjp(
-    x=lambda g, kernel_size, stride, padding, ceil_mode, count_include_pad: avg_pool2d(
-        g,
-        kernel_size=kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode,
-        count_include_pad=count_include_pad,
-    )
-)  # fmt: skip
+    x=lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_size=kernel_size, stride=stride, padding=padding)
+)
 
 
 def avg_pool1d(
-    x: Any,
-    kernel_size: int,
-    stride: int | None = None,
-    padding: int = 0,
-    ceil_mode: bool = False,
+    x: Any, kernel_size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
-) -> Any:
+) -> Any:  # fmt: skip
     """Takes the mean of every window of sequences (N, L, C): see `avg_pool2d`."""
     rows = avg_pool2d(expand_dims(x, 1), *_line(kernel_size, stride, padding), ceil_mode, count_include_pad)
     return squeeze(rows, 1)
@@ -371,13 +322,13 @@ def adaptive_avg_pool2d(x: Any, output_size: Extent) -> Any:
 def adaptive_max_pool2d(x: Any, output_size: Extent) -> Any:
     """Cuts images into bins, as `adaptive_avg_pool2d` does, and takes the largest number of each."""
     bins = _bins(x, output_size)
-    kernel = _even(bins)
-    if not kernel:
-        kernel = tuple(int(np.max(ends - starts)) for starts, ends in bins)
-        for axis, extent, (starts, ends) in zip((1, 2), kernel, bins, strict=True):
-            # shorter bins repeat their last pixel, which changes neither the maximum nor its first place
-            x = take(x, np.minimum(starts[:, None] + np.arange(extent), ends[:, None] - 1).ravel(), axis)
-    return max_pool2d(x, kernel)
+    if kernel := _even(bins):
+        return max_pool2d(x, kernel)
+    high, wide = (int(np.max(ends - starts)) for starts, ends in bins)
+    for axis, extent, (starts, ends) in zip((1, 2), (high, wide), bins, strict=True):
+        # shorter bins repeat their last pixel, which changes neither the maximum nor its first place
+        x = take(x, np.minimum(starts[:, None] + np.arange(extent), ends[:, None] - 1).ravel(), axis)
+    return max_pool2d(x, (high, wide))
 
 
 enrol(globals())
