@@ -64,7 +64,14 @@ def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: 
     return result
 
 
-def line(padding: Any) -> Margins:
+def as_images(x: Any) -> Any:
+    """Turns sequences (N, L, C) into images one pixel high."""
+    if np.ndim(x) != 3:
+        raise ValueError(f"x is {np.ndim(x)}-dimensional, want (N, L, C)\nOne sequence (L, C): x[None]")
+    return expand_dims(x, 1)
+
+
+def _line(padding: Any) -> Margins:
     """Returns the padding of sequences as that of images one pixel high."""
     if isinstance(padding, str):
         return padding  # type: ignore[return-value]
@@ -356,7 +363,7 @@ def conv1d(x: Any, w: Any, b: Any = None, stride: int = 1, padding: Any = 0, dil
     `x` is (N, L, C), `w` is (K, C // groups, O), and the result (N, L', O): `conv2d` of images one pixel high.
     `padding` is an int, a pair (before, after), "same" or "valid".
     """
-    rows = conv2d(expand_dims(x, 1), expand_dims(w, 0), b, (1, stride), line(padding), (1, dilation), groups)
+    rows = conv2d(as_images(x), expand_dims(w, 0), b, (1, stride), _line(padding), (1, dilation), groups)
     return squeeze(rows, 1)
 
 
@@ -368,8 +375,8 @@ def conv_transpose1d(
 
     `x` is (N, L, O), `w` is (K, C // groups, O), and the result (N, L', C).
     """
-    options = (1, stride), line(padding), (0, output_padding), (1, dilation), groups
-    return squeeze(conv_transpose2d(expand_dims(x, 1), expand_dims(w, 0), b, *options), 1)
+    options = (1, stride), _line(padding), (0, output_padding), (1, dilation), groups
+    return squeeze(conv_transpose2d(as_images(x), expand_dims(w, 0), b, *options), 1)
 
 
 enrol(globals())

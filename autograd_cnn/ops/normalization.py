@@ -223,8 +223,8 @@ def one_hot(indices: Any, num_classes: int = -1) -> Any:
     """
     indices = np.asarray(plain(indices))
     count = int(indices.max()) + 1 if num_classes == -1 else num_classes
-    if indices.size and not 0 <= indices.min() <= indices.max() < count:
-        raise ValueError(f"one_hot: indices {indices.min()} to {indices.max()}\nThey are from 0 to {count - 1}")
+    if indices.dtype.kind not in "iu" or (indices.size and not 0 <= indices.min() <= indices.max() < count):
+        raise ValueError(f"one_hot: indices of {indices.dtype}\nThey are integers from 0 to {count - 1}")
     return (indices[..., None] == np.arange(count)).astype(np.int64)
 
 

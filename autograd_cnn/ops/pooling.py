@@ -18,9 +18,9 @@ from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import pooling as kernels
 from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.convolution import Extent, Margins, check_images, check_window, margins, pair
+from autograd_cnn.ops.convolution import Extent, Margins, as_images, check_images, check_window, margins, pair
 from autograd_cnn.ops.resizing import resampled
-from autograd_cnn.ops.shapes import expand_dims, squeeze, take
+from autograd_cnn.ops.shapes import squeeze, take
 
 __all__ = [
     "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool1d", "avg_pool2d", "avg_unpool2d", "lp_pool2d",
@@ -187,7 +187,7 @@ def max_pool1d(
     x: Any, kernel_size: int, stride: int | None = None, padding: int = 0, dilation: int = 1, ceil_mode: bool = False
 ) -> Any:
     """Takes the largest number of every window of sequences (N, L, C): see `max_pool2d`."""
-    return squeeze(max_pool2d(expand_dims(x, 1), *_line(kernel_size, stride, padding), (1, dilation), ceil_mode), 1)
+    return squeeze(max_pool2d(as_images(x), *_line(kernel_size, stride, padding), (1, dilation), ceil_mode), 1)
 
 
 def _line(kernel_size: int, stride: int | None, padding: int) -> tuple[Pair, Pair, Pair]:
@@ -271,7 +271,7 @@ def avg_pool1d(
     count_include_pad: bool = True,
 ) -> Any:  # fmt: skip
     """Takes the mean of every window of sequences (N, L, C): see `avg_pool2d`."""
-    rows = avg_pool2d(expand_dims(x, 1), *_line(kernel_size, stride, padding), ceil_mode, count_include_pad)
+    rows = avg_pool2d(as_images(x), *_line(kernel_size, stride, padding), ceil_mode, count_include_pad)
     return squeeze(rows, 1)
 
 
