@@ -93,8 +93,8 @@ def max_pool2d(
     kernel_size : int or pair
     stride : int or pair, optional
         Default: `kernel_size`.
-    padding : int or pair
-        On each side, less than the kernel.
+    padding : int, pair, "same" or "valid"
+        As in `conv2d`, and less than the kernel.
     dilation : int or pair
         Distance between the pixels of a window.
     ceil_mode : bool

@@ -37,12 +37,13 @@ def _picked(x: Any, index: Any, axis: int) -> Any:
     return reshape(repeated, (*shape[:axis], len(index), *shape[axis + 1 :]))
 
 
-def _sources(n: int, m: int, scale: float | None, mode: str, align_corners: bool) -> Any:
+def _sources(n: int, m: int, scale: Any, mode: str, align_corners: bool) -> Any:
     """Returns the place in an axis of `n` pixels that each of `m` new pixels comes from."""
     if align_corners:
         return np.arange(m) * (n - 1) / max(m - 1, 1)
     half = 0.5 if mode == "bilinear" else 0  # the centre of a pixel
-    at = (np.arange(m) + half) * n / m if scale is None else (np.arange(m) + half) / scale
+    given = scale is not None and m != n and (m != 2 * n or mode == "bilinear")  # as PyTorch: sizes that are exact win
+    at = (np.arange(m) + half) / scale if given else (np.arange(m) + half) * n / m
     return np.clip(at - half, 0, n - 1)
 
 

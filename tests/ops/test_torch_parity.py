@@ -302,6 +302,8 @@ RESIZINGS = [
     {"size": (10, 12)},
     {"scale_factor": 2},
     {"scale_factor": (1.5, 0.4)},
+    {"scale_factor": (1.1, 2.1)},
+    {"scale_factor": (1.1, 2.1), "mode": "bilinear"},
     {"size": (7, 3), "mode": "bilinear"},
     {"size": (2, 9), "mode": "bilinear", "align_corners": True},
     {"size": 1, "mode": "bilinear", "align_corners": True},
