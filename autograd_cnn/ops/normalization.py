@@ -118,7 +118,7 @@ batch_norm.vjp(
 def standardize(x: Any, axis: Axis = -1, eps: float = 1e-5) -> Any:
     """Brings the numbers along `axis` to mean 0 and variance 1: ``(x - mean) / sqrt(variance + eps)``.
 
-    The variance divides by the count. Equal numbers give 0.
+    The variance divides by the count.
     """
     centred = x - np.mean(x, axis, keepdims=True)
     return centred / np.sqrt(np.mean(centred * centred, axis, keepdims=True) + x.dtype.type(eps))
@@ -132,7 +132,11 @@ def _standardize_rule(g: Any, x: Any, out: Any, axis: Axis, eps: float) -> Any:
 standardize.vjp(x=_standardize_rule)
 
 
-def _scaled(x: Any, w: Any, b: Any) -> Any:
+def _scaled(x: Any, w: Any, b: Any, ndim: int = 1) -> Any:
+    shape = x.shape[len(x.shape) - ndim :]
+    for name, array in {"w": w, "b": b}.items():
+        if array is not None and np.shape(array) != shape:
+            raise ValueError(f"x is {x.shape}, {name} {np.shape(array)}\n{name} needs {shape}")
     x = x if w is None else x * w
     return x if b is None else x + b
 
@@ -150,7 +154,8 @@ def layer_norm(x: Any, normalized_shape: int | tuple[int, ...], w: Any = None, b
     `normalized_shape` has the extents of these axes, and is the shape of `w` and `b`. See J. Ba et al., "Layer
     Normalization", 2016.
     """
-    return _scaled(standardize(x, _last_axes(x, normalized_shape), eps), w, b)
+    axes = _last_axes(x, normalized_shape)
+    return _scaled(standardize(x, axes, eps), w, b, len(axes))
 
 
 def rms_norm(x: Any, normalized_shape: int | tuple[int, ...], w: Any = None, eps: float | None = None) -> Any:
@@ -159,7 +164,8 @@ def rms_norm(x: Any, normalized_shape: int | tuple[int, ...], w: Any = None, eps
     `eps`, by default that of the dtype, is added to the mean square.
     """
     eps = float(np.finfo(x.dtype).eps) if eps is None else eps
-    return _scaled(x / sqrt(mean(square(x), _last_axes(x, normalized_shape), keepdims=True) + eps), w, None)
+    axes = _last_axes(x, normalized_shape)
+    return _scaled(x / sqrt(mean(square(x), axes, keepdims=True) + eps), w, None, len(axes))
 
 
 def group_norm(x: Any, num_groups: int, w: Any = None, b: Any = None, eps: float = 1e-5) -> Any:
