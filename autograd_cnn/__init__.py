@@ -27,6 +27,7 @@ from autograd_cnn.ops.normalization import *
 from autograd_cnn.ops.pooling import *
 from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
+from autograd_cnn.ops.resizing import *
 from autograd_cnn.ops.scans import *
 from autograd_cnn.ops.shapes import *
 from autograd_cnn.ops.statistics import *
@@ -54,6 +55,7 @@ __all__ += ops.pooling.__all__
 __all__ += ops.products.__all__
 __all__ += ops.reductions.__all__
 __all__ += ops.scans.__all__
+__all__ += ops.resizing.__all__
 __all__ += ops.shapes.__all__
 __all__ += ops.statistics.__all__
 

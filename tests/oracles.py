@@ -54,7 +54,8 @@ def conv2d(x, w, b, stride, padding, dilation, groups):
 def conv2d_input_gradient(g, w, x_shape, stride, padding, dilation, groups):
     gx = np.zeros(x_shape, np.result_type(g, w))
     for of_y, of_x, of_w in conv2d_links(x_shape, w.shape, stride, padding, dilation, groups):
-        gx[of_x] += g[of_y] * w[of_w]
+        if of_y[1] < g.shape[1] and of_y[2] < g.shape[2]:  # the others lie in the output padding of a transposed one
+            gx[of_x] += g[of_y] * w[of_w]
     return gx
 
 
@@ -65,32 +66,46 @@ def conv2d_weight_gradient(x, g, w_shape, stride, padding, dilation, groups):
     return gw
 
 
-def pool_windows(x_shape, kernel_size, stride, padding):
-    """Every window: the index of its output, and (place, index of x) for each place inside the image."""
+def pooled_size(size, kernel, stride, edges, dilation, ceil_mode):
+    count = output_size(size, kernel, stride, edges, dilation)
+    reached = (count - 1) * stride + dilation * (kernel - 1) + 1
+    return count + (ceil_mode and reached < size + sum(edges) and count * stride < size + edges[0])
+
+
+def pool_windows(x_shape, kernel_size, stride, padding, dilation=(1, 1), ceil_mode=False):
+    """Every window: its output, (place, index of x) for each place in the image, the number of places in the padding.
+
+    Places beyond the padding, to which `ceil_mode` leads, count nowhere.
+    """
     n, height, width, channels = x_shape
+    (above, below), (left, right) = padding
     for image in range(n):
-        for r in range(output_size(height, kernel_size[0], stride[0], padding[0])):
-            for s in range(output_size(width, kernel_size[1], stride[1], padding[1])):
+        for r in range(pooled_size(height, kernel_size[0], stride[0], padding[0], dilation[0], ceil_mode)):
+            for s in range(pooled_size(width, kernel_size[1], stride[1], padding[1], dilation[1], ceil_mode)):
                 for c in range(channels):
-                    inside = []
+                    inside, margin = [], 0
                     for i in range(kernel_size[0]):
                         for j in range(kernel_size[1]):
-                            row = r * stride[0] + i - padding[0][0]
-                            column = s * stride[1] + j - padding[1][0]
+                            row = r * stride[0] + i * dilation[0] - above
+                            column = s * stride[1] + j * dilation[1] - left
                             if 0 <= row < height and 0 <= column < width:
                                 inside.append((i * kernel_size[1] + j, (image, row, column, c)))
-                    yield (image, r, s, c), inside
+                            elif row < height + below and column < width + right:
+                                margin += 1
+                    yield (image, r, s, c), inside, margin
 
 
-def pooled(x, kernel_size, stride, padding):
-    oh, ow = (output_size(x.shape[a + 1], kernel_size[a], stride[a], padding[a]) for a in (0, 1))
+def pooled(x, kernel_size, stride, padding, dilation=(1, 1), ceil_mode=False):
+    oh, ow = (
+        pooled_size(x.shape[a + 1], kernel_size[a], stride[a], padding[a], dilation[a], ceil_mode) for a in (0, 1)
+    )
     return np.zeros((x.shape[0], oh, ow, x.shape[3]), x.dtype)
 
 
-def max_pool2d(x, kernel_size, stride, padding):
-    y = pooled(x, kernel_size, stride, padding)
+def max_pool2d(x, *options):
+    y = pooled(x, *options)
     argmax = np.zeros(y.shape, int)
-    for out, inside in pool_windows(x.shape, kernel_size, stride, padding):
+    for out, inside, _ in pool_windows(x.shape, *options):
         best, *others = inside
         for place, at in others:
             larger = x[at] > x[best[1]] or (math.isnan(x[at]) and not math.isnan(x[best[1]]))
@@ -99,31 +114,32 @@ def max_pool2d(x, kernel_size, stride, padding):
     return y, argmax
 
 
-def max_unpool2d(g, argmax, x_shape, kernel_size, stride, padding):
+def max_unpool2d(g, argmax, x_shape, *options):
     gx = np.zeros(x_shape, g.dtype)
-    for out, inside in pool_windows(x_shape, kernel_size, stride, padding):
+    for out, inside, _ in pool_windows(x_shape, *options):
         gx[dict(inside)[argmax[out]]] += g[out]
     return gx
 
 
-def max_gather2d(x, argmax, kernel_size, stride, padding):
-    y = pooled(x, kernel_size, stride, padding)
-    for out, inside in pool_windows(x.shape, kernel_size, stride, padding):
+def max_gather2d(x, argmax, *options):
+    y = pooled(x, *options)
+    for out, inside, _ in pool_windows(x.shape, *options):
         y[out] = x[dict(inside)[argmax[out]]]
     return y
 
 
-def avg_pool2d(x, kernel_size, stride, padding):
-    y = pooled(x, kernel_size, stride, padding)
-    for out, inside in pool_windows(x.shape, kernel_size, stride, padding):
+def avg_pool2d(x, kernel_size, stride, padding, ceil_mode=False, count_include_pad=True):
+    y = pooled(x, kernel_size, stride, padding, (1, 1), ceil_mode)
+    for out, inside, margin in pool_windows(x.shape, kernel_size, stride, padding, (1, 1), ceil_mode):
         for _, at in inside:
             y[out] += x[at]
-    return y / (kernel_size[0] * kernel_size[1])
+        y[out] /= len(inside) + (margin if count_include_pad else 0)
+    return y
 
 
-def avg_unpool2d(g, x_shape, kernel_size, stride, padding):
+def avg_unpool2d(g, x_shape, kernel_size, stride, padding, ceil_mode=False, count_include_pad=True):
     gx = np.zeros(x_shape, g.dtype)
-    for out, inside in pool_windows(x_shape, kernel_size, stride, padding):
+    for out, inside, margin in pool_windows(x_shape, kernel_size, stride, padding, (1, 1), ceil_mode):
         for _, at in inside:
-            gx[at] += g[out] / (kernel_size[0] * kernel_size[1])
+            gx[at] += g[out] / (len(inside) + (margin if count_include_pad else 0))
     return gx

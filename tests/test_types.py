@@ -140,6 +140,7 @@ ag.softplus(t)  #: Tensor
 ag.sqrt(t)  #: Tensor
 ag.square(t)  #: Tensor
 ag.squeeze(t)  #: Tensor
+ag.standardize(t, (0, 1))  #: Tensor
 ag.stack([t, t])  #: Tensor
 ag.std(t, ddof=1)  #: Tensor
 ag.subtract(t, t)  #: Tensor

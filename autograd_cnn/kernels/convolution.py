@@ -9,8 +9,8 @@ window took from it; at stride 1 it is again a convolution, of g with the weight
 each other's derivatives, to any order.
 
 Images are NHWC, weights HWIO: (KH, KW, C // groups, O). Options come normalised, as in `windows`. Inputs are only read;
-they may have any strides, and there may be no images at all. The output has their common dtype, and the same bits in
-every run (see `tiles`).
+they may have any strides, and there may be no images or no channels. The output has their common dtype, and the same
+bits in every run (see `tiles`).
 
 Imports NumPy and its neighbours `columns`, `depthwise`, `memory`, `twins`, `windows` and `winograd`.
 """
@@ -46,7 +46,9 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
     """
     height, width = (output_size(x.shape[a + 1], w.shape[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
     y = empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
-    if suits_winograd(y, w.shape, stride, groups):
+    if not (x.size and w.size):
+        y[...] = 0 if b is None else b
+    elif suits_winograd(y, w.shape, stride, groups):
         winograd.conv2d(x, w, b, y, padding, dilation, groups)
     elif is_depthwise(x.shape, groups):
         depthwise.conv2d(x, w, b, y, stride, padding, dilation)
@@ -70,6 +72,8 @@ def conv2d_input_gradient(
     -------
     array (N, H, W, C), exactly 0 in pixels that no window covers
     """
+    if not (g.size and w.size):
+        return np.zeros(x_shape, np.result_type(g, w))
     if stride == (1, 1) and (groups < x_shape[3] or g.shape[3] == x_shape[3]):
         down, across = dilation[0] * (w.shape[0] - 1), dilation[1] * (w.shape[1] - 1)
         (top, bottom), (left, right) = padding
@@ -98,6 +102,8 @@ def conv2d_weight_gradient(
     -------
     array (KH, KW, C // groups, O)
     """
+    if not (x.size and g.size):
+        return np.zeros(w_shape, np.result_type(x, g))
     if suits_winograd(g, w_shape, stride, groups):
         return winograd.weight_gradient(x, g, w_shape, padding, dilation, groups)
     if is_depthwise(x.shape, groups):

@@ -25,13 +25,15 @@ LONG = 1024  # numbers up to which short rows are joined
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    """Mean and variance (divided by n, not n - 1) of each channel: (..., C) -> two arrays (C,)."""
+    """Mean and variance (divided by n, not n - 1) of each channel: (..., C) -> two arrays (C,); 0 of no numbers."""
 
     def tile(x: Array) -> tuple[int, Array, Array]:
         mean, squares = np.empty((2, x.shape[1]), x.dtype)
         moments_tile(x, mean, squares)
         return len(x), mean, squares
 
+    if not x.size:
+        return np.zeros(x.shape[-1], x.dtype), np.zeros(x.shape[-1], x.dtype)
     parts = map_rows(tile, x)
     counts = np.array([count for count, _, _ in parts], float)
     means = np.array([mean for _, mean, _ in parts], float)
@@ -43,6 +45,8 @@ def moments(x: Array) -> tuple[Array, Array]:
 def normalise(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
     """``(x - mean) * scale + shift``, channel by channel."""
     y = empty(x.shape, x.dtype)
+    if not y.size:
+        return y
     map_rows(lambda x, y: normalise_tile(x, y, mean, scale, shift), x, y)
     return y
 
@@ -60,6 +64,8 @@ def batch_norm_gradient(
         gradient_sums_tile(g, x, sums, mean)
         return sums
 
+    if not x.size:
+        return np.zeros_like(x), np.zeros_like(w), np.zeros_like(w)
     scale = 1 / np.sqrt(variance + x.dtype.type(eps))
     gb, gw = np.sum(map_rows(tile, g, x), axis=0)
     gw *= scale

@@ -30,7 +30,7 @@ Array = NDArray[Any]
 
 
 def max_pool2d(
-    x: Array, kernel_size: Pair, stride: Pair, padding: Padding, places: bool = True
+    x: Array, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1), places: bool = True
 ) -> tuple[Array, Array | None]:
     """Largest number of each window, and its place.
 
@@ -56,7 +56,9 @@ def max_pool2d(
     >>> y.item(), argmax.item()
     (5.0, 1)
     """
-    y = empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
+    y = empty(_pooled_shape(x.shape, kernel_size, stride, padding, dilation), x.dtype)
+    if dilation != (1, 1):
+        return y, _dilated_maxima(x, y, kernel_size, stride, padding, dilation)
     if not places:
         tile = partial(max_tile, kernel_size=kernel_size, stride=stride, padding=padding)
         map_images(tile, np.ascontiguousarray(x), y)
@@ -65,6 +67,20 @@ def max_pool2d(
     tile = partial(max_argmax_tile, kernel_size=kernel_size, stride=stride, padding=padding)
     map_images(tile, np.ascontiguousarray(x), y, argmax)
     return y, argmax
+
+
+def _dilated_maxima(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Array:
+    """Write the maxima into `y`, and return their places."""
+    unset = kernel_size[0] * kernel_size[1]
+    argmax = np.full(y.shape, unset, np.uint16)
+    for place, windows, pixels in _places(x.shape, y.shape, kernel_size, stride, padding, dilation):
+        best, more, known = y[windows], x[pixels], argmax[windows]
+        wins = (known == unset) | (more > best) | (np.isnan(more) & ~np.isnan(best))
+        np.copyto(best, more, where=wins)
+        np.copyto(known, place, where=wins, casting="unsafe")
+    if (argmax == unset).any():
+        raise ValueError(f"kernel {kernel_size}, dilation {dilation}\nSome windows would see no pixel at all")
+    return argmax
 
 
 @twin("pooling.max_tile", writes=("y",))
@@ -90,7 +106,15 @@ def max_argmax_tile(x: Array, y: Array, argmax: Array, kernel_size: Pair, stride
     np.subtract(places, argmax, out=argmax)
 
 
-def max_unpool2d(g: Array, argmax: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
+def max_unpool2d(
+    g: Array,
+    argmax: Array,
+    x_shape: Shape,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair = (1, 1),
+) -> Array:
     """Gradient of `max_pool2d`: adds every entry of `g` to the pixel that was the maximum of its window.
 
     Parameters
@@ -102,6 +126,11 @@ def max_unpool2d(g: Array, argmax: Array, x_shape: Shape, kernel_size: Pair, str
     -------
     array (N, H, W, C)
     """
+    if dilation != (1, 1):
+        gx = np.zeros(x_shape, g.dtype)
+        for place, windows, pixels in _places(x_shape, g.shape, kernel_size, stride, padding, dilation):
+            gx[pixels] += select(argmax[windows] == place, g[windows])
+        return gx
     gx = empty(x_shape, g.dtype)
     tile = partial(max_unpool_tile, kernel_size=kernel_size, stride=stride, padding=padding)
     map_images(tile, np.ascontiguousarray(g), np.ascontiguousarray(argmax), gx)
@@ -121,7 +150,9 @@ def max_unpool_tile(g: Array, argmax: Array, gx: Array, kernel_size: Pair, strid
             gx[pixels] += chosen
 
 
-def max_gather2d(x: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> Array:
+def max_gather2d(
+    x: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> Array:
     """Entries of `x` at the places `argmax`: linear in `x`, and the adjoint of `max_unpool2d`.
 
     Parameters
@@ -137,7 +168,7 @@ def max_gather2d(x: Array, argmax: Array, kernel_size: Pair, stride: Pair, paddi
 
     def tile(x: Array, argmax: Array, y: Array) -> None:
         y[...] = 0
-        for place, windows, pixels in _places(x.shape, y.shape, kernel_size, stride, padding):
+        for place, windows, pixels in _places(x.shape, y.shape, kernel_size, stride, padding, dilation):
             y[windows] += select(argmax[windows] == place, x[pixels])
 
     map_images(tile, x, argmax, y)
@@ -199,8 +230,8 @@ def avg_unpool_tile(g: Array, gx: Array, kernel_size: Pair, stride: Pair, paddin
         gx[pixels] += rows[windows]
 
 
-def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Shape:
-    rows, columns = (output_size(x_shape[a + 1], kernel_size[a], stride[a], *padding[a]) for a in (0, 1))
+def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)) -> Shape:
+    rows, columns = (output_size(x_shape[a + 1], kernel_size[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
     return x_shape[0], rows, columns, x_shape[3]
 
 
@@ -229,8 +260,8 @@ def _axes(x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, paddi
 
 
 def _places(
-    x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding
+    x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
 ) -> Iterator[tuple[int, Index, Index]]:
     """Like `taps`, with each tap given as its place in the window, in row-major order."""
-    for (i, j), windows, pixels in taps(x_shape[1:3], y_shape[1:3], kernel_size, stride, padding):
+    for (i, j), windows, pixels in taps(x_shape[1:3], y_shape[1:3], kernel_size, stride, padding, dilation):
         yield i * kernel_size[1] + j, windows, pixels

@@ -13,7 +13,6 @@ from autograd_cnn.kernels.normalization import moments
 from autograd_cnn.nn.init import Initialiser, he_normal
 from autograd_cnn.nn.module import Module
 from autograd_cnn.ops.activations import relu, sigmoid
-from autograd_cnn.ops.arithmetic import sqrt
 from autograd_cnn.ops.convolution import conv2d, pair
 from autograd_cnn.ops.normalization import batch_norm, dropout
 from autograd_cnn.ops.pooling import avg_pool2d, max_pool2d
@@ -173,8 +172,7 @@ class BatchNorm2d(Module):
 
     def forward(self, x: Any) -> Any:
         if not self.training:
-            scale = self.w / sqrt(self.running_var + self.eps)
-            return x * scale + (self.b - self.running_mean * scale)
+            return batch_norm(x, self.w, self.b, self.eps, self.running_mean, self.running_var)
         array = x.data if isinstance(x, Tensor) else np.asarray(x)
         if array.size == array.shape[-1]:
             raise ValueError(

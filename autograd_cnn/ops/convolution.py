@@ -13,14 +13,17 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import convolution as kernels
 from autograd_cnn.kernels.windows import Padding, Pair, Shape
+from autograd_cnn.ops.joining import pad
 from autograd_cnn.ops.reductions import sum
+from autograd_cnn.ops.shapes import expand_dims, squeeze
 
-__all__ = ["conv2d", "conv2d_weight_gradient", "conv_transpose2d"]
+__all__ = ["conv1d", "conv2d", "conv2d_weight_gradient", "conv_transpose1d", "conv_transpose2d"]
 
 Extent = int | Pair
-Margins = Extent | Literal["same"] | Padding
+Margins = Extent | Literal["same", "valid"] | Padding
 
 
 def pair(value: Any, name: str) -> Pair:
@@ -32,14 +35,25 @@ def pair(value: Any, name: str) -> Pair:
     raise TypeError(f"{name} is {value!r}\n{name} takes an int, or a pair of ints (height, width)")
 
 
-def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
-    """Turns `padding` (int, pair, "same", or a (before, after) pair per axis) into ((top, bottom), (left, right))."""
+def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: Shape | None = None) -> Padding:
+    """Turns `padding` (int, pair, word, or a (before, after) pair per axis) into ((top, bottom), (left, right)).
+
+    Only "same" with a stride needs the `size` (H, W) of the image.
+    """
+    if min(stride) < 1 or min(dilation) < 1 or min(kernel) < 1:
+        raise ValueError(f"kernel {kernel}, stride {stride}, dilation {dilation}\nEach is 1 or more")
     if isinstance(padding, str):
-        if padding != "same":
-            raise ValueError(f'padding is {padding!r}\npadding takes an int, a pair, or "same"')
-        if stride != (1, 1):
-            raise ValueError(f'padding="same" with stride {stride}\nThe output keeps its size only at stride 1')
-        high, wide = (d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
+        if padding not in ("same", "valid"):
+            raise ValueError(f'padding is {padding!r}\npadding takes an int, a pair, "same" or "valid"')
+        if padding == "valid":
+            return (0, 0), (0, 0)
+        if size is None and stride != (1, 1):
+            raise ValueError(
+                f'padding="same" with stride {stride}: images of several sizes fit\nGive padding as numbers'
+            )
+        # ceil(n / s) windows, the last of which starts (n - 1) % s pixels before the last pixel
+        ends = ((n - 1) % s for n, s in zip(size or (1, 1), stride, strict=True))
+        high, wide = (max(0, d * (k - 1) - end) for k, d, end in zip(kernel, dilation, ends, strict=True))
         return (high // 2, high - high // 2), (wide // 2, wide - wide // 2)
     if isinstance(padding, (tuple, list)) and len(padding) == 2 and all(isinstance(p, (tuple, list)) for p in padding):
         result = pair(padding[0], "padding"), pair(padding[1], "padding")
@@ -51,12 +65,29 @@ def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair) -> Pad
     return result
 
 
-def check_window(x: Any, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair) -> None:
-    """Raises an error unless `x` is a batch of images that the window fits into."""
+def as_images(x: Any) -> Any:
+    """Turns sequences (N, L, C) into images one pixel high."""
+    if np.ndim(x) != 3:
+        raise ValueError(f"x is {np.ndim(x)}-dimensional, want (N, L, C)\nOne sequence (L, C): x[None]")
+    return expand_dims(x, 1)
+
+
+def _line(padding: Any) -> Margins:
+    """Returns the padding of sequences as that of images one pixel high."""
+    if isinstance(padding, str):
+        return padding  # type: ignore[return-value]
+    return (0, 0), padding if isinstance(padding, tuple) else (padding, padding)
+
+
+def check_images(x: Any) -> None:
+    """Raises an error unless `x` is a batch of images."""
     if x.ndim != 4:
-        raise ValueError(f"x is {x.ndim}-dimensional, want (N, H, W, C)\nOne image: x[None]")
-    if min(stride) < 1 or min(dilation) < 1 or min(kernel) < 1:
-        raise ValueError(f"kernel {kernel}, stride {stride}, dilation {dilation}\nEach is 1 or more")
+        cure = "One image (H, W, C): x[None]. Images without channels (N, H, W): x[..., None]"
+        raise ValueError(f"x is {x.ndim}-dimensional, want (N, H, W, C)\n{cure}")
+
+
+def check_window(x: Any, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair) -> None:
+    """Raises an error unless the window fits into the images `x`."""
     for axis, word in ((0, "height"), (1, "width")):
         size, (before, after) = x.shape[1 + axis], padding[axis]
         k, s, d = kernel[axis], stride[axis], dilation[axis]
@@ -78,11 +109,17 @@ def _other_order(x: Any, w: Any, groups: int) -> str:
     return x_cure if channels == w.shape[2] * groups else ""
 
 
-def _check(x: Any, w: Any, b: Any, channels: int, outputs: int, groups: int) -> None:
-    """Checks the channels of images, weights and bias of `conv2d` against each other."""
+def _check(x: Any, w: Any, b: Any, groups: int, transposed: bool = False) -> None:
+    """Checks images, weights and bias against each other: dtype, and channels."""
+    check_images(x)
+    if x.dtype.kind in "iub":  # of arrays: the engine refuses integers beside Tensors
+        raise TypeError(f"x is {x.dtype}\nConvert once: x.astype(np.float32)" + " / 255" * (x.dtype == np.uint8))
     if w.ndim != 4:
         raise ValueError(f"w is {w.ndim}-dimensional, want (KH, KW, C // groups, O), HWIO")
-    if channels % groups or outputs % groups:
+    if transposed and x.shape[-1] != w.shape[-1]:
+        raise ValueError(f"x {x.shape} and w {w.shape}\nThe last axis of both counts the input channels")
+    channels, outputs = w.shape[2] * groups if transposed else x.shape[-1], w.shape[-1]
+    if groups < 1 or channels % groups or outputs % groups:
         raise ValueError(f"groups={groups} does not divide {channels} channels and {outputs} outputs")
     if channels != w.shape[2] * groups:
         want = (*w.shape[:2], channels // groups, w.shape[3])
@@ -91,14 +128,17 @@ def _check(x: Any, w: Any, b: Any, channels: int, outputs: int, groups: int) -> 
             "Channels are x's last axis (NHWC) and w's third (HWIO). "
             + (_other_order(x, w, groups) or f"Should w be {want}?")
         )
-    if b is not None and b.shape != (outputs,):
-        cure = _other_order(x, w, groups) if b.shape == w.shape[:1] else ""
-        raise ValueError(f"b is {b.shape}, want ({outputs},): one number per output channel\n{cure}")
+    results = channels if transposed else outputs
+    if b is not None and b.shape != (results,):
+        cure = "" if transposed or b.shape != w.shape[:1] else "\n" + _other_order(x, w, groups)
+        raise ValueError(f"b is {b.shape}, want ({results},): one number per output channel{cure}")
 
 
-def _geometry(kernel: Pair, stride: Extent, padding: Margins, dilation: Extent) -> tuple[Pair, Padding, Pair]:
+def _geometry(
+    kernel: Any, stride: Extent, padding: Margins, dilation: Extent, size: Shape | None = None
+) -> tuple[Pair, Padding, Pair]:
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
-    return stride, margins(padding, kernel, stride, dilation), dilation
+    return stride, margins(padding, kernel, stride, dilation, size), dilation
 
 
 def _convolutions(rng: np.random.Generator) -> list[Any]:
@@ -109,6 +149,7 @@ def _convolutions(rng: np.random.Generator) -> list[Any]:
             (rng.normal(size=(1, 6, 6, 4)), rng.normal(size=(3, 3, 2, 2))),
             {"padding": "same", "dilation": 2, "groups": 2},
         ),
+        ((rng.normal(size=(1, 5, 4, 2)), rng.normal(size=(3, 2, 2, 1))), {"padding": "same", "stride": (2, 3)}),
     ]
 
 
@@ -133,9 +174,10 @@ def conv2d(
     w : (KH, KW, C // groups, O)
     b : (O,), optional
     stride, dilation : int or pair
-    padding : int, pair, or "same"
-        Zeros around the image: on both sides of each axis, or ((top, bottom), (left, right)). "same" keeps the size
-        at stride 1; if it needs an odd number of zeros, the bottom and the right get one more.
+    padding : int, pair, "same" or "valid"
+        Zeros around the image: on both sides of each axis, or ((top, bottom), (left, right)). "valid" is 0. "same"
+        gives ``ceil(H / stride)`` rows, as in JAX and TensorFlow; if it needs an odd number of zeros, the bottom and
+        the right get one more.
     groups : int
         Number of groups of channels. The outputs of a group depend only on the input channels of that group.
 
@@ -163,8 +205,8 @@ def conv2d(
     >>> ag.conv2d(images, w, padding=1).shape
     (8, 32, 32, 16)
     """
-    _check(x, w, b, x.shape[-1], w.shape[-1], groups)
-    stride, padding, dilation = _geometry(w.shape[:2], stride, padding, dilation)
+    _check(x, w, b, groups)
+    stride, padding, dilation = _geometry(w.shape[:2], stride, padding, dilation, x.shape[1:3])
     check_window(x, w.shape[:2], stride, padding, dilation)
     return kernels.conv2d(x, w, b, stride, padding, dilation, groups)
 
@@ -182,12 +224,26 @@ def _transposed_size(
     return (shape[0], *size)
 
 
+def _with_idle_windows(x: Any, stride: Extent, output_padding: Extent) -> Any:
+    """Adds zeros at the end of `x`, for the windows of `conv2d` that lie wholly in the `output_padding`."""
+    windows = [e // s for e, s in zip(pair(output_padding, "output_padding"), pair(stride, "stride"), strict=True)]
+    return pad(x, [(0, 0), *((0, n) for n in windows), (0, 0)]) if any(windows) else x
+
+
+def _without_idle_windows(gx: Any, x_shape: Shape) -> Any:
+    return gx if gx.shape == x_shape else gx[:, : x_shape[1], : x_shape[2]]
+
+
 def _transposed(rng: np.random.Generator) -> list[Any]:
     return [
         (rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(3, 2, 3, 4)), rng.normal(size=3)),
         (
             (rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(3, 2, 2, 4))),
             {"stride": 2, "padding": (1, 0), "output_padding": (1, 0), "groups": 2},
+        ),
+        (
+            (rng.normal(size=(1, 1, 2, 2)), rng.normal(size=(2, 2, 3, 2))),
+            {"stride": (1, 2), "output_padding": (2, 3), "dilation": 3},
         ),
     ]
 
@@ -198,15 +254,9 @@ def _transposed(rng: np.random.Generator) -> list[Any]:
     flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),
 )
 def conv_transpose2d(
-    x: Any,
-    w: Any,
-    b: Any = None,
-    stride: Extent = 1,
-    padding: Margins = 0,
-    output_padding: Extent = 0,
-    dilation: Extent = 1,
-    groups: int = 1,
-) -> Any:
+    x: Any, w: Any, b: Any = None, stride: Extent = 1, padding: Margins = 0, output_padding: Extent = 0,
+    dilation: Extent = 1, groups: int = 1,
+) -> Any:  # fmt: skip
     """Spreads every number over a window, by weights: the input gradient of `conv2d` with the same `w` and options.
 
     Parameters
@@ -218,7 +268,7 @@ def conv_transpose2d(
     stride, padding, dilation, groups
         Those of that `conv2d`.
     output_padding : int or pair
-        Rows and columns to add at the end: with a stride, `conv2d` maps images of several sizes to one size.
+        Rows and columns to add at the end, 0 or more: with a stride, `conv2d` maps images of several sizes to one size.
 
     Returns
     -------
@@ -228,7 +278,9 @@ def conv_transpose2d(
     Raises
     ------
     ValueError
-        If the shapes do not match.
+        If the shapes do not match, or `padding` is "same" with a stride, which images of several sizes fit.
+    TypeError
+        If `x` holds integers.
 
     Examples
     --------
@@ -237,17 +289,15 @@ def conv_transpose2d(
     >>> ag.conv_transpose2d(np.ones((1, 4, 4, 8)), np.ones((2, 2, 3, 8)), stride=2).shape
     (1, 8, 8, 3)
     """
-    if x.ndim != 4 or w.ndim != 4 or x.shape[-1] != w.shape[-1]:
-        raise ValueError(f"x {x.shape} and w {w.shape}\nThe last axis of both counts the input channels")
-    channels = w.shape[2] * groups
-    _check(x, w, None, channels, x.shape[-1], groups)
-    if b is not None and b.shape != (channels,):
-        raise ValueError(f"b is {b.shape}, want ({channels},): one number per output channel")
-    stride, padding, dilation = _geometry(w.shape[:2], stride, padding, dilation)
+    _check(x, w, b, groups, transposed=True)
+    s, padding, dilation = _geometry(w.shape[:2], stride, padding, dilation)
     extra = pair(output_padding, "output_padding")
-    shape = (*_transposed_size(x.shape, w.shape[:2], stride, padding, dilation, extra), channels)
+    if min(extra) < 0:
+        raise ValueError(f"output_padding is {output_padding}\noutput_padding is 0 or more")
+    shape = (*_transposed_size(x.shape, w.shape[:2], s, padding, dilation, extra), w.shape[2] * groups)
     if min(shape[1:3]) < 1:
         raise ValueError(f"the result would be {shape}\nLess padding, or a larger input")
+    stride, x = s, _with_idle_windows(x, stride, output_padding)
     out = kernels.conv2d_input_gradient(x, w, shape, stride, padding, dilation, groups)
     return out if b is None else out + b
 
@@ -257,19 +307,13 @@ def conv_transpose2d(
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),
 )
 def conv2d_weight_gradient(
-    x: Any,
-    gy: Any,
-    w_shape: tuple[int, int, int, int],
-    stride: Extent = 1,
-    padding: Margins = 0,
-    dilation: Extent = 1,
-    groups: int = 1,
+    x: Any, gy: Any, w_shape: Shape, stride: Extent = 1, padding: Margins = 0, dilation: Extent = 1, groups: int = 1
 ) -> Any:
     """Computes the gradient of `conv2d` with respect to `w`.
 
     `x` is (N, H, W, C), `gy` is (N, H', W', O), and the result has `w_shape`.
     """
-    stride, padding, dilation = _geometry(w_shape[:2], stride, padding, dilation)
+    stride, padding, dilation = _geometry(w_shape[:2], stride, padding, dilation, x.shape[1:3])
     return kernels.conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups)
 
 
@@ -278,9 +322,10 @@ def conv2d_input_gradient(
 ) -> Any:
     """Calls `conv_transpose2d` for the exact size of the image, including rows that no window covered."""
     kernel = w.shape[:2]
-    s, p, d = _geometry(kernel, stride, padding, dilation)
+    s, p, d = _geometry(kernel, stride, padding, dilation, x_shape[1:3])
     _, height, width = _transposed_size(g.shape, kernel, s, p, d, (0, 0))
     rest = (x_shape[1] - height, x_shape[2] - width)
+    padding = p if padding == "same" and s != (1, 1) else padding
     return conv_transpose2d(g, w, None, stride, padding, rest if any(rest) else 0, dilation, groups)
 
 
@@ -294,14 +339,15 @@ conv2d.vjp(
     b=lambda g: sum(g, axis=(0, 1, 2)),
 )
 conv_transpose2d.vjp(
-    x=lambda g, w, stride, padding, dilation, groups: conv2d(
-        g, w, stride=stride, padding=padding, dilation=dilation, groups=groups
+    x=lambda g, w, x_shape, stride, padding, output_padding, dilation, groups: _without_idle_windows(
+        conv2d(g, w, stride=stride, padding=padding, dilation=dilation, groups=groups), x_shape
     ),
-    w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
-        g, x, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+    w=lambda g, x, w_shape, stride, padding, output_padding, dilation, groups: conv2d_weight_gradient(
+        g, _with_idle_windows(x, stride, output_padding), w_shape,
+        stride=stride, padding=padding, dilation=dilation, groups=groups,
     ),
     b=lambda g: sum(g, axis=(0, 1, 2)),
-)
+)  # fmt: skip
 conv2d_weight_gradient.vjp(
     x=lambda g, gy, x_shape, stride, padding, dilation, groups: conv2d_input_gradient(
         gy, g, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
@@ -310,3 +356,28 @@ conv2d_weight_gradient.vjp(
         x, g, stride=stride, padding=padding, dilation=dilation, groups=groups
     ),
 )
+
+
+def conv1d(x: Any, w: Any, b: Any = None, stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1) -> Any:
+    """Slides small weights over a batch of sequences and sums the products under them.
+
+    `x` is (N, L, C), `w` is (K, C // groups, O), and the result (N, L', O): `conv2d` of images one pixel high.
+    `padding` is an int, a pair (before, after), "same" or "valid".
+    """
+    rows = conv2d(as_images(x), expand_dims(w, 0), b, (1, stride), _line(padding), (1, dilation), groups)
+    return squeeze(rows, 1)
+
+
+def conv_transpose1d(
+    x: Any, w: Any, b: Any = None, stride: int = 1, padding: Any = 0, output_padding: int = 0, dilation: int = 1,
+    groups: int = 1,
+) -> Any:  # fmt: skip
+    """Spreads every number over a window, by weights: the input gradient of `conv1d` with the same `w` and options.
+
+    `x` is (N, L, O), `w` is (K, C // groups, O), and the result (N, L', C).
+    """
+    options = (1, stride), _line(padding), (0, output_padding), (1, dilation), groups
+    return squeeze(conv_transpose2d(as_images(x), expand_dims(w, 0), b, *options), 1)
+
+
+enrol(globals())

@@ -17,7 +17,8 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.ops.arithmetic import cos, exp, multiply, power, share, sign_of, sqrt, through, where
-from autograd_cnn.ops.shapes import concatenate, scatter, take
+from autograd_cnn.ops.indexing import scatter, take
+from autograd_cnn.ops.joining import concatenate
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan",

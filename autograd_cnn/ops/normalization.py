@@ -1,29 +1,38 @@
-"""Batch normalisation and dropout."""
+"""Normalisation, dropout, and tables of embeddings. Channels are the last axis.
+
+`batch_norm` and `standardize` are primitives; the other normalisations are functions of them.
+"""
 
 from __future__ import annotations
 
+import builtins
 from typing import Any, TypeVar
 
 import numpy as np
 
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels import normalization as kernels
-from autograd_cnn.ops.arithmetic import divide, multiply, sqrt
+from autograd_cnn.ops.arithmetic import abs, divide, maximum, multiply, power, sqrt, square, where
+from autograd_cnn.ops.indexing import take
+from autograd_cnn.ops.joining import pad
+from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
-from autograd_cnn.ops.reductions import mean, sum
+from autograd_cnn.ops.reductions import max, mean, sum, var
+from autograd_cnn.ops.shapes import Axis, reshape
 
-__all__ = ["batch_norm", "dropout"]
+__all__ = [
+    "batch_norm", "dropout", "dropout2d", "embedding", "group_norm", "instance_norm", "layer_norm",
+    "local_response_norm", "normalize", "one_hot", "rms_norm", "standardize",
+]  # fmt: skip
 
 X = TypeVar("X", bound=Any)
 
 
-def _statistics(x: Any, eps: float) -> tuple[Any, Any]:
-    """Returns `x` less its mean, and 1 / its standard deviation, per channel (last axis)."""
-    axes = tuple(range(len(x.shape) - 1))
-    centred = x - mean(x, axes)
-    return centred, divide(1, sqrt(mean(centred * centred, axes) + eps))
+def _per_channel(x: Any) -> Any:
+    return sum(x, tuple(range(len(x.shape) - 1)))
 
 
 def _common(*arrays: Any) -> list[Any]:
@@ -37,12 +46,13 @@ def _common(*arrays: Any) -> list[Any]:
     examples=lambda rng: [
         (rng.normal(size=(4, 2, 3, 2)), rng.normal(size=2), rng.normal(size=2)),
         (rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=3), 1e-3),
+        (rng.normal(size=(2, 2, 3)), *rng.normal(size=(2, 3)), 1e-3, rng.normal(size=3), rng.uniform(0.5, 2, 3)),
     ],
 )
-def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5) -> Any:
+def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5, mean: Any = None, variance: Any = None) -> Any:
     """Brings each channel to mean 0 and variance 1, then scales and shifts it.
 
-    Channels are the last axis. Mean and variance are taken over all others.
+    Channels are the last axis. Mean and variance are taken over all others, or are given.
 
     Parameters
     ----------
@@ -51,6 +61,8 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5) -> Any:
         Scale and shift.
     eps : float
         Added to the variance under the root, so that a constant channel gives the shift, and finite gradients.
+    mean, variance : (C,), optional
+        Statistics to use in place of those of `x`, as in evaluation. Give both or neither.
 
     Returns
     -------
@@ -59,36 +71,170 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5) -> Any:
     Raises
     ------
     ValueError
-        If `w` or `b` does not have shape (C,).
+        If one of the others does not have shape (C,), or only one of `mean` and `variance` is given.
 
     References
     ----------
     S. Ioffe, C. Szegedy, "Batch Normalization", 2015.
     """
-    if w.shape != x.shape[-1:] or b.shape != x.shape[-1:]:
-        raise ValueError(
-            f"x {x.shape} has {x.shape[-1]} channels, w is {w.shape}, b {b.shape}\nBoth want ({x.shape[-1]},)"
-        )
-    x, w, b = _common(x, w, b)
-    mean, variance = kernels.moments(x)
+    if (mean is None) != (variance is None):
+        raise ValueError("batch_norm takes both mean and variance, or neither")
+    for name, array in {"w": w, "b": b, "mean": mean, "variance": variance}.items():
+        if array is not None and array.shape != x.shape[-1:]:
+            raise ValueError(
+                f"x {x.shape} has {x.shape[-1]} channels, {name} is {array.shape}\n{name} needs ({x.shape[-1]},)"
+            )
+    x, w, b, *given = _common(x, w, b, *([] if mean is None else [mean, variance]))
+    mean, variance = [a.copy() for a in given] or kernels.moments(x)  # not the arrays of the caller: they get locked
     scale = 1 / np.sqrt(variance + x.dtype.type(eps))
     return kernels.normalise(x, mean, scale * w, b), mean, variance
 
 
-def _batch_norm_rules(g: Any, x: Any, w: Any, eps: float, mean_x: Any, variance_x: Any) -> tuple[Any, Any, Any]:
+def _batch_norm_rules(
+    g: Any, x: Any, w: Any, eps: float, mean: Any, variance: Any, mean_x: Any, variance_x: Any
+) -> tuple[Any, Any, Any]:
     """gx = w * s * (g - mean(g) - n * mean(g * n)), where n = (x - mean) * s, s = 1 / sqrt(variance + eps)"""
+    if mean is not None:
+        scale = divide(1, sqrt(variance + eps))
+        return g * (w * scale), _per_channel(g * (x - mean)) * scale, _per_channel(g)
     if isinstance(g, np.ndarray) and g.dtype == x.dtype == variance_x.dtype == w.dtype:
         return kernels.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
     # For derivatives of derivatives the rule is recorded, with mean and scale as functions of x.
-    axes = tuple(range(len(x.shape) - 1))
-    centred, scale = _statistics(x, eps)
+    count = builtins.max(x.size // builtins.max(x.shape[-1], 1), 1)
+    centred = x - _per_channel(x) / count
+    scale = divide(1, sqrt(_per_channel(centred * centred) / count + eps))
     normal = centred * scale
-    gw, gb = sum(g * normal, axes), sum(g, axes)
-    count = max(x.size // max(x.shape[-1], 1), 1)
+    gw, gb = _per_channel(g * normal), _per_channel(g)
     return (scale * w) * (g - gb / count - normal * (gw / count)), gw, gb
 
 
 batch_norm.vjp(x=_batch_norm_rules, w=_batch_norm_rules, b=_batch_norm_rules)
+batch_norm.vjp(
+    mean=lambda g, w, eps, variance: -_per_channel(g) * w / sqrt(variance + eps),
+    variance=lambda g, x, w, eps, mean, variance: (
+        _per_channel(g * (x - mean)) * w * (-0.5 * power(variance + eps, -1.5))
+    ),
+)
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(3, 4)),), (rng.normal(size=(2, 3, 4)), (0, 2), 1e-3)])
+def standardize(x: Any, axis: Axis = -1, eps: float = 1e-5) -> Any:
+    """Brings the numbers along `axis` to mean 0 and variance 1: ``(x - mean) / sqrt(variance + eps)``.
+
+    The variance divides by the count.
+    """
+    centred = x - np.mean(x, axis, keepdims=True)
+    return centred / np.sqrt(np.mean(centred * centred, axis, keepdims=True) + x.dtype.type(eps))
+
+
+def _standardize_rule(g: Any, x: Any, out: Any, axis: Axis, eps: float) -> Any:
+    scale = divide(1, sqrt(var(x, axis, keepdims=True) + eps))
+    return scale * (g - mean(g, axis, keepdims=True) - out * mean(g * out, axis, keepdims=True))
+
+
+standardize.vjp(x=_standardize_rule)
+
+
+def _scaled(x: Any, w: Any, b: Any, ndim: int = 1) -> Any:
+    shape = x.shape[len(x.shape) - ndim :]
+    for name, array in {"w": w, "b": b}.items():
+        if array is not None and np.shape(array) != shape:
+            raise ValueError(f"x is {x.shape}, {name} {np.shape(array)}\n{name} needs {shape}")
+    x = x if w is None else x * w
+    return x if b is None else x + b
+
+
+def _last_axes(x: Any, normalized_shape: int | tuple[int, ...]) -> tuple[int, ...]:
+    shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
+    if not shape or np.shape(x)[-len(shape) :] != shape:
+        raise ValueError(f"x {np.shape(x)}, normalized_shape {normalized_shape}\nIt has the extents of x's last axes")
+    return tuple(range(-len(shape), 0))
+
+
+def layer_norm(x: Any, normalized_shape: int | tuple[int, ...], w: Any = None, b: Any = None, eps: float = 1e-5) -> Any:
+    """Brings each example to mean 0 and variance 1 over its last axes, then scales and shifts it.
+
+    `normalized_shape` has the extents of these axes, and is the shape of `w` and `b`. See J. Ba et al., "Layer
+    Normalization", 2016.
+    """
+    axes = _last_axes(x, normalized_shape)
+    return _scaled(standardize(x, axes, eps), w, b, len(axes))
+
+
+def rms_norm(x: Any, normalized_shape: int | tuple[int, ...], w: Any = None, eps: float | None = None) -> Any:
+    """Divides each example by the root of its mean square over the last axes, then scales it.
+
+    `eps`, by default that of the dtype, is added to the mean square.
+    """
+    eps = float(np.finfo(x.dtype).eps) if eps is None else eps
+    axes = _last_axes(x, normalized_shape)
+    return _scaled(x / sqrt(mean(square(x), axes, keepdims=True) + eps), w, None, len(axes))
+
+
+def group_norm(x: Any, num_groups: int, w: Any = None, b: Any = None, eps: float = 1e-5) -> Any:
+    """Brings each group of channels of each example to mean 0 and variance 1, then scales and shifts the channels.
+
+    `x` is (N, ..., C), `w` and `b` are (C,). Groups are adjacent channels. See Y. Wu, K. He, "Group Normalization",
+    2018.
+    """
+    shape, channels = x.shape, x.shape[-1]
+    if num_groups < 1 or channels % num_groups:
+        raise ValueError(f"group_norm: num_groups={num_groups} does not divide {channels} channels")
+    groups = reshape(x, (*shape[:-1], num_groups, channels // num_groups))
+    axes = (*range(1, len(shape) - 1), len(shape))
+    return _scaled(reshape(standardize(groups, axes, eps), shape), w, b)
+
+
+def instance_norm(x: Any, w: Any = None, b: Any = None, eps: float = 1e-5) -> Any:
+    """Brings each channel of each image to mean 0 and variance 1, then scales and shifts it.
+
+    `x` is (N, ..., C), `w` and `b` are (C,).
+    """
+    return _scaled(standardize(x, tuple(range(1, len(x.shape) - 1)), eps), w, b)
+
+
+def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+    """Divides by ``(k + alpha * m) ** beta``, where m is the mean square over `size` adjacent channels.
+
+    `x` is (N, ..., C). Channels beyond the first and the last count as 0.
+    """
+    squares = pad(reshape(square(x), (-1, x.shape[-1], 1)), ((0, 0), (size // 2, (size - 1) // 2), (0, 0)))
+    return x / (k + alpha * reshape(avg_pool1d(squares, size, 1), x.shape)) ** beta
+
+
+def normalize(x: Any, p: float = 2.0, axis: int = -1, eps: float = 1e-12) -> Any:
+    """Divides by the p-norm along `axis`, or by `eps` if that is larger.
+
+    The gradient of the norm at 0 is 0.
+    """
+    if p == np.inf:
+        return x / maximum(max(abs(x), axis, keepdims=True), eps)
+    total = sum(square(x) if p == 2 else power(abs(x), p), axis, keepdims=True)
+    norm = where(total == 0, 0, power(where(total == 0, 1, total), 1 / p))  # its slope at 0 would be infinite
+    return x / maximum(norm, eps)
+
+
+def embedding(indices: Any, weight: Any) -> Any:
+    """Picks rows of a table: integers (...) and `weight` (n, d) give (..., d).
+
+    A row that is picked twice receives both gradients. Negative indices are refused.
+    """
+    indices = np.asarray(plain(indices))
+    if indices.dtype.kind not in "iu" or (indices.size and not 0 <= indices.min() <= indices.max() < len(weight)):
+        raise IndexError(f"embedding: indices of {indices.dtype}\nThey are integers from 0 to {len(weight) - 1}")
+    return take(weight, indices, 0)
+
+
+def one_hot(indices: Any, num_classes: int = -1) -> Any:
+    """Returns an array of integers, with 1 at each index of a new last axis and 0 elsewhere.
+
+    `num_classes` is by default the largest index plus 1.
+    """
+    indices = np.asarray(plain(indices))
+    count = int(indices.max()) + 1 if num_classes == -1 else num_classes
+    if indices.dtype.kind not in "iu" or (indices.size and not 0 <= indices.min() <= indices.max() < count):
+        raise ValueError(f"one_hot: indices of {indices.dtype}\nThey are integers from 0 to {count - 1}")
+    return (indices[..., None] == np.arange(count)).astype(np.int64)
 
 
 def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
@@ -124,6 +270,11 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
     kept = generator(rng, "dropout").random(x.shape, np.float32) >= p
     mask = kept * np.result_type(x.dtype, np.float32).type(1 / (1 - p) if p < 1 else 0)
     return multiply(x, Tensor(mask, name="mask") if isinstance(x, Tensor) else mask)
+
+
+def dropout2d(x: Any, p: float = 0.5, rng: np.random.Generator | None = None) -> Any:
+    """Sets a share `p` of the channels of each image (N, ..., C) to 0, and scales the others, as `dropout` does."""
+    return x * dropout(np.ones((x.shape[0], *(1 for _ in x.shape[2:]), x.shape[-1]), x.dtype), p, rng)
 
 
 enrol(globals())

@@ -12,30 +12,55 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.mode import is_recording
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import pooling as kernels
 from autograd_cnn.kernels.windows import Padding, Pair, Shape
-from autograd_cnn.ops.convolution import Extent, check_window, margins, pair
+from autograd_cnn.ops.arithmetic import where
+from autograd_cnn.ops.convolution import Extent, Margins, as_images, check_images, check_window, margins, pair
+from autograd_cnn.ops.indexing import take
+from autograd_cnn.ops.resizing import resampled
+from autograd_cnn.ops.shapes import squeeze
 
-__all__ = ["avg_pool2d", "avg_unpool2d", "max_gather2d", "max_pool2d", "max_unpool2d"]
+__all__ = [
+    "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool1d", "avg_pool2d", "avg_unpool2d", "lp_pool2d",
+    "max_gather2d", "max_pool1d", "max_pool2d", "max_pool2d_with_indices", "max_unpool2d",
+]  # fmt: skip
 
 
-def _window(kernel_size: Extent, stride: Extent | None, padding: Extent | Padding) -> tuple[Pair, Pair, Padding]:
-    kernel = pair(kernel_size, "kernel_size")
+Steps = Extent | None
+Window = tuple[Pair, Pair, Padding, Pair]
+
+
+def _window(
+    size: Shape, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1, ceil_mode: Any = False
+) -> Window:
+    """Returns kernel, stride, padding and dilation for images of `size` (H, W); `ceil_mode` adds to the padding."""
+    kernel, dilation = pair(kernel_size, "kernel_size"), pair(dilation, "dilation")
     stride = kernel if stride is None else pair(stride, "stride")
-    padding = margins(padding, kernel, stride, (1, 1))
-    for k, sides in zip(kernel, padding, strict=True):
-        if max(sides) >= k:
+    padding = margins(padding, kernel, stride, dilation, size)
+    for k, d, sides in zip(kernel, dilation, padding, strict=True):
+        if max(sides) > d * (k - 1):
             raise ValueError(f"padding {sides} is not less than the kernel {k}\nSome windows would see no pixel at all")
-    return kernel, stride, padding
+    if ceil_mode:
+        down, across = map(_completed, size, kernel, stride, padding, dilation)
+        padding = down, across
+    return kernel, stride, padding, dilation
 
 
-def _checked(
-    x: Any, kernel_size: Extent, stride: Extent | None, padding: Extent | Padding
-) -> tuple[Pair, Pair, Padding]:
-    kernel, stride, padding = _window(kernel_size, stride, padding)
-    check_window(x, kernel, stride, padding, (1, 1))
-    return kernel, stride, padding
+def _completed(size: int, kernel: int, stride: int, padding: Pair, dilation: int) -> Pair:
+    """Adds padding at the end for one more window, if that covers pixels which the others leave over."""
+    before, after = padding
+    steps, rest = divmod(size + before + after - dilation * (kernel - 1) - 1, stride)
+    return before, after + (stride - rest if rest and (steps + 1) * stride < size + before else 0)
+
+
+def _checked(x: Any, *options: Any) -> Window:
+    check_images(x)
+    window = _window(x.shape[1:3], *options)
+    check_window(x, *window)
+    return window
 
 
 def _pools(rng: np.random.Generator) -> list[Any]:
@@ -46,11 +71,18 @@ def _pools(rng: np.random.Generator) -> list[Any]:
         (distinct((2, 6, 4, 2)), 2),
         (distinct((2, 5, 4, 2)), 3, 1, 1),
         (distinct((1, 7, 5, 2)), (3, 2), (2, 1), (1, 0)),
+        ((distinct((1, 6, 5, 2)), 2, 3, (1, 0)), {"ceil_mode": True}),
     ]
 
 
-@primitive(byproducts=("argmax",), examples=_pools)
-def max_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0) -> Any:
+@primitive(
+    byproducts=("argmax",),
+    examples=lambda rng: [*_pools(rng), ((_pools(rng)[2][0], 2, 1, 1), {"dilation": (3, 2), "ceil_mode": True})],
+)
+def max_pool2d(
+    x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1,
+    ceil_mode: bool = False,
+) -> Any:  # fmt: skip
     """Takes the largest number of every window.
 
     At a tie, the first in row-major order wins and receives all of the gradient. A NaN wins, and padding never does.
@@ -62,13 +94,18 @@ def max_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, paddin
     kernel_size : int or pair
     stride : int or pair, optional
         Default: `kernel_size`.
-    padding : int or pair
-        On each side, less than the kernel.
+    padding : int, pair, "same" or "valid"
+        As in `conv2d`, and less than the kernel.
+    dilation : int or pair
+        Distance between the pixels of a window.
+    ceil_mode : bool
+        Whether pixels that are left over at the end get a window of their own, which sees fewer pixels.
 
     Returns
     -------
     (N, H', W', C)
-        With ``H' = (H + padding - kernel) // stride + 1``, where `padding` counts both sides.
+        With ``H' = (H + padding - dilation * (kernel - 1) - 1) // stride + 1``, where `padding` counts both sides.
+        The division rounds down, or up with `ceil_mode`.
 
     Raises
     ------
@@ -83,8 +120,8 @@ def max_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, paddin
     array([[ 5.,  7.],
            [13., 15.]])
     """
-    kernel, stride, padding = _checked(x, kernel_size, stride, padding)
-    return kernels.max_pool2d(x, kernel, stride, padding, places=is_recording())
+    window = _checked(x, kernel_size, stride, padding, dilation, ceil_mode)
+    return kernels.max_pool2d(x, *window, places=is_recording())
 
 
 def _argmax_examples(rng: np.random.Generator, shape: Shape, gradient: bool) -> list[Any]:
@@ -94,50 +131,84 @@ def _argmax_examples(rng: np.random.Generator, shape: Shape, gradient: bool) -> 
         return (g, argmax, x.shape, *window) if gradient else (x, argmax, *window)
 
     x = rng.normal(size=shape)
-    return [case(x, 2, None, 0), case(x, 3, 1, 1)]
+    return [case(x, 2, None, 0), case(x, 3, 1, 1), case(x, 2, 2, 1, 2)]
 
 
 @primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), True))
 def max_unpool2d(
-    x: Any, argmax: Any, shape: Shape, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0
+    x: Any, argmax: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Any = 0, dilation: Extent = 1
 ) -> Any:
     """Puts each number at the place of the maximum of its window, and 0 elsewhere.
 
     The result has `shape` (N, H, W, C). Numbers that meet at one place are added.
     """
-    return kernels.max_unpool2d(x, argmax, shape, *_window(kernel_size, stride, padding))
+    return kernels.max_unpool2d(x, argmax, shape, *_window(shape[1:3], kernel_size, stride, padding, dilation))
 
 
 @primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), False))
 def max_gather2d(
-    x: Any, argmax: Any, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0
+    x: Any, argmax: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1
 ) -> Any:
     """Takes from every window of `x` the number at which `argmax` points."""
-    return kernels.max_gather2d(x, argmax, *_window(kernel_size, stride, padding))
+    return kernels.max_gather2d(x, argmax, *_window(x.shape[1:3], kernel_size, stride, padding, dilation))
 
 
 max_pool2d.vjp(
-    x=lambda g, argmax, x_shape, kernel_size, stride, padding: max_unpool2d(
-        g, argmax, x_shape, kernel_size=kernel_size, stride=stride, padding=padding
+    x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation, ceil_mode: max_unpool2d(
+        g, argmax, x_shape, kernel_size=kernel_size, stride=stride, dilation=dilation,
+        padding=_window(x_shape[1:3], kernel_size, stride, padding, dilation, True)[2] if ceil_mode else padding,
     )
-)
+)  # fmt: skip
 max_unpool2d.vjp(
-    x=lambda g, argmax, kernel_size, stride, padding: max_gather2d(
-        g, argmax, kernel_size=kernel_size, stride=stride, padding=padding
+    x=lambda g, argmax, kernel_size, stride, padding, dilation: max_gather2d(
+        g, argmax, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
     )
 )
 max_gather2d.vjp(
-    x=lambda g, argmax, x_shape, kernel_size, stride, padding: max_unpool2d(
-        g, argmax, x_shape, kernel_size=kernel_size, stride=stride, padding=padding
+    x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation: max_unpool2d(
+        g, argmax, x_shape, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
     )
 )
 
 
-@primitive(examples=_pools)
-def avg_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0) -> Any:
+def max_pool2d_with_indices(
+    x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1,
+    ceil_mode: bool = False,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Returns `max_pool2d`, and for each maximum the index of its pixel, ``row * W + column``, as in PyTorch."""
+    options = kernel_size, stride, padding, dilation, ceil_mode
+    window = (_, wide), (down, across), ((top, _), (left, _)), (high, broad) = _checked(plain(x), *options)
+    row, column = np.divmod(np.asarray(kernels.max_pool2d(plain(x), *window)[1], int), wide)
+    row = row * high + np.arange(row.shape[1])[:, None, None] * down - top
+    column = column * broad + np.arange(row.shape[2])[:, None] * across - left
+    return max_pool2d(x, *options), row * x.shape[2] + column
+
+
+def max_pool1d(
+    x: Any, kernel_size: int, stride: int | None = None, padding: int = 0, dilation: int = 1, ceil_mode: bool = False
+) -> Any:
+    """Takes the largest number of every window of sequences (N, L, C): see `max_pool2d`."""
+    return squeeze(max_pool2d(as_images(x), *_line(kernel_size, stride, padding), (1, dilation), ceil_mode), 1)
+
+
+def _line(kernel_size: int, stride: int | None, padding: int) -> tuple[Pair, Pair, Pair]:
+    return (1, kernel_size), (1, kernel_size if stride is None else stride), (0, padding)
+
+
+def _averages(rng: np.random.Generator) -> list[Any]:
+    more = {"count_include_pad": False}, {"ceil_mode": True}, {"count_include_pad": False, "ceil_mode": True}
+    return [*_pools(rng), *(((rng.normal(size=(1, 6, 5, 2)), 3, 2, (1, 0)), options) for options in more)]
+
+
+@primitive(examples=_averages)
+def avg_pool2d(
+    x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:  # fmt: skip
     """Takes the mean of every window.
 
-    The divisor counts the zeros of the padding, too.
+    The divisor counts the zeros of the padding, too, unless `count_include_pad` is False. It never counts what lies
+    beyond the padding, where `ceil_mode` lets windows reach.
 
     Parameters, result and errors are those of `max_pool2d`.
 
@@ -149,7 +220,21 @@ def avg_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, paddin
     array([[ 2.5,  4.5],
            [10.5, 12.5]])
     """
-    return kernels.avg_pool2d(x, *_checked(x, kernel_size, stride, padding))
+    y = kernels.avg_pool2d(x, *_checked(x, kernel_size, stride, padding, 1, ceil_mode)[:3])
+    if ceil_mode or not count_include_pad:
+        y /= _shares(x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    return y
+
+
+def _shares(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool) -> Any:
+    """Returns the share of each window that counts: (1, H', W', 1)."""
+    size = x.shape[1:3]
+    kernel, steps, padded, _ = _window(size, kernel_size, stride, padding, 1, ceil_mode)
+    if count_include_pad:
+        (top, bottom), (left, right) = _window(size, kernel_size, stride, padding)[2]
+        size = size[0] + top + bottom, size[1] + left + right
+        padded = (0, padded[0][1] - bottom), (0, padded[1][1] - right)
+    return kernels.avg_pool2d(np.ones((1, *size, 1), x.dtype), kernel, steps, padded)
 
 
 @primitive(
@@ -158,21 +243,93 @@ def avg_pool2d(x: Any, kernel_size: Extent, stride: Extent | None = None, paddin
         (rng.normal(size=(2, 5, 4, 2)), (2, 5, 4, 2), 3, 1, 1),
     ]
 )
-def avg_unpool2d(
-    x: Any, shape: Shape, kernel_size: Extent, stride: Extent | None = None, padding: Extent | Padding = 0
-) -> Any:
+def avg_unpool2d(x: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Margins = 0) -> Any:
     """Spreads every number evenly over its window, in images of `shape`.
 
     This is the adjoint of `avg_pool2d`.
     """
-    return kernels.avg_unpool2d(x, shape, *_window(kernel_size, stride, padding))
+    return kernels.avg_unpool2d(x, shape, *_window(shape[1:3], kernel_size, stride, padding)[:3])
 
 
-avg_pool2d.vjp(
-    x=lambda g, x_shape, kernel_size, stride, padding: avg_unpool2d(
-        g, x_shape, kernel_size=kernel_size, stride=stride, padding=padding
-    )
-)
+def _avg_pool2d_rule(
+    g: Any, x_shape: Shape, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
+) -> Any:
+    if ceil_mode or not count_include_pad:
+        images = np.empty((0, *x_shape[1:3], 0), g.dtype)
+        g = g / _shares(images, kernel_size, stride, padding, ceil_mode, count_include_pad)
+        padding = _window(x_shape[1:3], kernel_size, stride, padding, 1, ceil_mode)[2]
+    return avg_unpool2d(g, x_shape, kernel_size=kernel_size, stride=stride, padding=padding)
+
+
+avg_pool2d.vjp(x=_avg_pool2d_rule)
 avg_unpool2d.vjp(
     x=lambda g, kernel_size, stride, padding: avg_pool2d(g, kernel_size=kernel_size, stride=stride, padding=padding)
 )
+
+
+def avg_pool1d(
+    x: Any, kernel_size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:  # fmt: skip
+    """Takes the mean of every window of sequences (N, L, C): see `avg_pool2d`."""
+    rows = avg_pool2d(as_images(x), *_line(kernel_size, stride, padding), ceil_mode, count_include_pad)
+    return squeeze(rows, 1)
+
+
+def lp_pool2d(
+    x: Any, norm_type: float, kernel_size: Extent, stride: Extent | None = None, ceil_mode: bool = False
+) -> Any:
+    """Takes the p-norm of every window without absolute values, ``sum(x ** p) ** (1 / p)``, where p is `norm_type`.
+
+    The gradient is 0 where the sum is 0. As in PyTorch, a window that `ceil_mode` adds is scaled as if it were full.
+    """
+    high, wide = pair(kernel_size, "kernel_size")
+    total = avg_pool2d(x**norm_type, kernel_size, stride, 0, ceil_mode) * (high * wide)
+    return where(total == 0, 0, where(total == 0, 1, total) ** (1 / norm_type))
+
+
+def _bins(x: Any, output_size: Extent) -> list[tuple[Any, Any]]:
+    """Returns for rows and for columns where each bin starts and ends: floor(i * n / m), ceil((i + 1) * n / m)."""
+    check_images(x)
+    sizes = pair(output_size, "output_size")
+    if min(sizes) < 1:
+        raise ValueError(f"output_size is {output_size}\noutput_size is 1 or more")
+    ranges = [(np.arange(m + 1), m, n) for m, n in zip(sizes, x.shape[1:3], strict=True)]
+    return [(i[:-1] * n // m, -(-i[1:] * n // m)) for i, m, n in ranges]
+
+
+def _even(bins: list[tuple[Any, Any]]) -> Pair | None:
+    """Returns the extent of the bins, if all have the same and none overlap."""
+    high, wide = (int(ends[0]) for _, ends in bins)
+    return (high, wide) if all(ends[0] * len(ends) == ends[-1] for _, ends in bins) else None
+
+
+def adaptive_avg_pool2d(x: Any, output_size: Extent) -> Any:
+    """Cuts images into bins, `output_size` down and across, and takes the mean of each: with 1, the global average.
+
+    Bin i of m covers the rows from ``floor(i * H / m)`` up to ``ceil((i + 1) * H / m)``, so neighbours may overlap.
+    """
+    bins = _bins(x, output_size)
+    if kernel := _even(bins):
+        return avg_pool2d(x, kernel)
+    shares = [
+        np.where((at >= starts) & (at < ends), 1 / (ends - starts), 0).T
+        for starts, ends in bins
+        for at in [np.arange(ends[-1])[:, None]]
+    ]
+    return resampled(x, *shares)
+
+
+def adaptive_max_pool2d(x: Any, output_size: Extent) -> Any:
+    """Cuts images into bins, as `adaptive_avg_pool2d` does, and takes the largest number of each."""
+    bins = _bins(x, output_size)
+    if kernel := _even(bins):
+        return max_pool2d(x, kernel)
+    high, wide = (int(np.max(ends - starts)) for starts, ends in bins)
+    for axis, extent, (starts, ends) in zip((1, 2), (high, wide), bins, strict=True):
+        # shorter bins repeat their last pixel, which changes neither the maximum nor its first place
+        x = take(x, np.minimum(starts[:, None] + np.arange(extent), ends[:, None] - 1).ravel(), axis)
+    return max_pool2d(x, (high, wide))
+
+
+enrol(globals())

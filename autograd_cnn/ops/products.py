@@ -15,8 +15,10 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import matrices as kernels
 from autograd_cnn.ops.arithmetic import astype, multiply, power
+from autograd_cnn.ops.indexing import getitem
+from autograd_cnn.ops.joining import pad, stack
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import expand_dims, flip, getitem, pad, reshape, squeeze, stack, transpose
+from autograd_cnn.ops.shapes import expand_dims, flip, reshape, squeeze, transpose
 
 __all__ = [
     "contract", "convolve", "correlate", "cross", "dot", "einsum", "inner", "kron", "linear", "matmul", "matvec",

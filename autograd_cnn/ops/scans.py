@@ -15,7 +15,8 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import astype, where
-from autograd_cnn.ops.shapes import broadcast_to, concatenate, flip, reshape
+from autograd_cnn.ops.joining import concatenate
+from autograd_cnn.ops.shapes import broadcast_to, flip, reshape
 
 __all__ = [
     "cummax", "cummin", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",

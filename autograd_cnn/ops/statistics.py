@@ -14,10 +14,11 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.ops.arithmetic import clip, sqrt, where
-from autograd_cnn.ops.linalg import matmul
+from autograd_cnn.ops.joining import concatenate, pad
+from autograd_cnn.ops.products import matmul
 from autograd_cnn.ops.reductions import mean, sum, together
 from autograd_cnn.ops.scans import along, axes_of, kept, operand
-from autograd_cnn.ops.shapes import broadcast_to, concatenate, pad, reshape, squeeze, transpose
+from autograd_cnn.ops.shapes import broadcast_to, reshape, squeeze, transpose
 
 __all__ = [
     "average", "corrcoef", "cov", "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile",

@@ -121,6 +121,11 @@ def test_batch_norm_equals_pytorch_in_training_and_evaluation(dtype, rtol, rng, 
             np.testing.assert_allclose(mine, want, rtol=rtol, atol=rtol * np.abs(want).max())
 
 
+def test_batch_norm_in_evaluation_is_one_operation(rng):
+    graph = ag.trace(nn.BatchNorm2d(3).eval(), rng.normal(size=(2, 4, 4, 3)).astype(np.float32))
+    assert [op.name for op in graph.ops] == ["batch_norm"]
+
+
 def test_batch_norm_in_evaluation_changes_nothing_and_its_graph_survives_a_training_step(rng):
     norm = nn.BatchNorm2d(2, dtype=np.float64)
     x = ag.Tensor(rng.normal(size=(4, 2)), requires_grad=True)

@@ -102,15 +102,23 @@ def edges(padding):
     return [(p, p) for p in both(padding)]
 
 
-def convolution(kernel, stride=1, padding=0, dilation=1, groups=1):
+def same(size, kernel, stride, dilation):
+    """(before, after), for ceil(size / stride) outputs."""
+    total = max(0, (math.ceil(size / stride) - 1) * stride + dilation * (kernel - 1) + 1 - size)
+    return total // 2, total - total // 2
+
+
+def convolution(size, kernel, stride=1, padding=0, dilation=1, groups=1):
     """The options of a convolution as the oracles want them."""
     if padding == "same":
-        padding = tuple(d * (k - 1) // 2 for k, d in zip(kernel, both(dilation), strict=False))
-    return both(stride), edges(padding), both(dilation), groups
+        sides = [same(*axis) for axis in zip(size, kernel, both(stride), both(dilation), strict=False)]
+    else:
+        sides = edges(padding)
+    return both(stride), sides, both(dilation), groups
 
 
 def conv2d(x, w, b=None, *options, **named):
-    return oracles.conv2d(x, w, b, *convolution(w.shape, *options, **named))
+    return oracles.conv2d(x, w, b, *convolution(x.shape[1:3], w.shape, *options, **named))
 
 
 def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
@@ -121,18 +129,24 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0, dilati
         )
     ]
     shape = (len(x), *sizes, w.shape[2] * groups)
-    y = oracles.conv2d_input_gradient(x, w, shape, *convolution(w.shape, stride, padding, dilation, groups))
+    y = oracles.conv2d_input_gradient(x, w, shape, *convolution(sizes, w.shape, stride, padding, dilation, groups))
     return y if b is None else y + b
 
 
-def window(kernel_size, stride=None, padding=0):
-    """The options of a pooling as the oracles want them."""
-    return both(kernel_size), both(kernel_size if stride is None else stride), edges(padding)
+def window(kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """The options of maximum pooling as the oracles want them."""
+    stride = kernel_size if stride is None else stride
+    return both(kernel_size), both(stride), edges(padding), both(dilation), ceil_mode
 
 
-def batch_norm(x, w, b, eps=1e-5):
+def average(kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    return (*window(kernel_size, stride, padding)[:3], ceil_mode, count_include_pad)
+
+
+def batch_norm(x, w, b, eps=1e-5, mean=None, variance=None):
     axes = tuple(range(x.ndim - 1))
-    return (x - x.mean(axes)) / np.sqrt(x.var(axes) + eps) * w + b
+    mean, variance = (x.mean(axes), x.var(axes)) if mean is None else (mean, variance)
+    return (x - mean) / np.sqrt(variance + eps) * w + b
 
 
 def scatter(x, index, shape):
@@ -179,15 +193,18 @@ TEXTBOOK = {
     "conv2d": conv2d,
     "conv_transpose2d": conv_transpose2d,
     "conv2d_weight_gradient": lambda x, gy, shape, *options: oracles.conv2d_weight_gradient(
-        x, gy, shape, *convolution(shape, *options)
+        x, gy, shape, *convolution(x.shape[1:3], shape, *options)
     ),
-    "max_pool2d": lambda x, *options: oracles.max_pool2d(x, *window(*options))[0],
+    "max_pool2d": lambda x, *options, **named: oracles.max_pool2d(x, *window(*options, **named))[0],
     "max_gather2d": lambda x, argmax, *options: oracles.max_gather2d(x, argmax, *window(*options)),
     "max_unpool2d": lambda x, argmax, shape, *options: oracles.max_unpool2d(x, argmax, shape, *window(*options)),
     "relu_gradient": lambda x, y: np.where(y > 0, x, 0),
-    "avg_pool2d": lambda x, *options: oracles.avg_pool2d(x, *window(*options)),
-    "avg_unpool2d": lambda x, shape, *options: oracles.avg_unpool2d(x, shape, *window(*options)),
+    "avg_pool2d": lambda x, *options, **named: oracles.avg_pool2d(x, *average(*options, **named)),
+    "avg_unpool2d": lambda x, shape, *options: oracles.avg_unpool2d(x, shape, *average(*options)),
     "batch_norm": batch_norm,
+    "standardize": lambda x, axis=-1, eps=1e-5: (
+        (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps)
+    ),
     "bce": reduced(lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))),
     "bce_with_logits": reduced(lambda z, y: np.log(1 + np.exp(z)) - z * y),
     "cross_entropy": reduced(cross_entropy),
@@ -349,16 +366,43 @@ REFUSED = [
     (lambda x: ag.conv2d(x, np.ones((2, 3, 4))), r"w is 3-dimensional, want \(KH, KW, C // groups, O\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), np.ones(3)), r"b is \(3,\), want \(4,\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding=-1), r"padding is 0 or more"),
-    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="valid"), r'padding takes an int, a pair, or "same"'),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="full"), r'padding takes an int, a pair, "same" or "valid"'),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=0), r"Each is 1 or more"),
-    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=2, padding="same"), r"keeps its size only at stride 1"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), groups=0), r"groups=0 does not divide 3 channels"),
+    (lambda x: ag.conv2d(x[..., 0], np.ones((2, 2, 1, 4))), r"without channels \(N, H, W\): x\[..., None\]"),
+    (lambda x: ag.conv2d(np.full((1, 1, 1, 1), 200, np.uint8), np.full((1, 1, 1, 1), 9, np.uint8)), r"x is uint8"),
+    (lambda x: ag.conv_transpose2d(np.ones((1, 1, 1, 1), int), np.ones((1, 1, 1, 1))), r"x is int64"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), stride=2, padding="same"), r"several sizes fit"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), output_padding=-1), r"output_padding is 0 or more"),
+    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), np.ones(3)), r"b is \(3,\), want \(2,\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=1.5), r"stride takes an int, or a pair of ints"),
     (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 3, 4))), r"The last axis of both counts the input channels"),
     (lambda x: ag.conv_transpose2d(x, np.ones((1, 1, 2, 3)), padding=9), r"the result would be"),
     (lambda x: ag.max_pool2d(x, 2, padding=2), r"Some windows would see no pixel at all"),
     (lambda x: ag.max_pool2d(x, 9), r"height 4 \+ 0 \+ 0 padding < kernel 9"),
+    (lambda x: ag.max_pool2d(x, 2, padding=1, dilation=5), r"Some windows would see no pixel at all"),
+    (lambda x: ag.adaptive_avg_pool2d(x, 0), r"output_size is 1 or more"),
     (lambda x: ag.avg_pool2d(x, (2, 9)), r"width 5 \+ 0 \+ 0 padding < kernel 9"),
     (lambda x: ag.batch_norm(x, np.ones(2), np.ones(3)), r"has 3 channels, w is \(2,\)"),
+    (lambda x: ag.batch_norm(x, np.ones(3), np.ones(3), mean=np.ones(3)), r"takes both mean and variance"),
+    (
+        lambda x: ag.batch_norm(x, *np.ones((2, 3)), 0, np.ones(2), np.ones(3)),
+        r"mean is \(2,\)(.|\n)*mean needs \(3,\)",
+    ),
+    (lambda x: ag.layer_norm(x, 4), r"normalized_shape 4"),
+    (lambda x: ag.layer_norm(x, (5, 3), np.ones(3)), r"w needs \(5, 3\)"),
+    (lambda x: ag.rms_norm(x, 3, np.ones(1)), r"w needs \(3,\)"),
+    (lambda x: ag.instance_norm(x, np.ones(3), np.ones((1, 3))), r"b needs \(3,\)"),
+    (lambda x: ag.group_norm(x, 2), r"num_groups=2 does not divide 3 channels"),
+    (lambda x: ag.embedding(np.array([0, -1]), x), r"integers from 0 to 1"),
+    (lambda x: ag.one_hot(np.array([3]), 3), r"integers from 0 to 2"),
+    (lambda x: ag.conv1d(x[0, 0], np.ones((2, 3, 4))), r"x is 2-dimensional, want \(N, L, C\)"),
+    (lambda x: ag.max_pool1d(x, 2), r"x is 4-dimensional, want \(N, L, C\)"),
+    (lambda x: ag.interpolate(x), r"takes size or scale_factor"),
+    (lambda x: ag.interpolate(x, 2, mode="cubic"), r"mode is 'cubic'"),
+    (lambda x: ag.interpolate(x, scale_factor=0.1), r"the new size would be \(0, 0\)"),
+    (lambda x: ag.pixel_shuffle(x, 2), r"3 channels are not a multiple of 2 \* 2"),
+    (lambda x: ag.pixel_unshuffle(x, 2), r"4 x 5 pixels are not multiples of 2"),
     (lambda x: ag.linear(x, np.ones((3, 2)), np.ones(3)), r"b needs shape \(2,\)"),
     (lambda x: ag.mse(x, x, "average"), r"reduction is \'average\'"),
     (lambda x: ag.dropout(x, 1.5), r"p is 1.5, want a probability"),
@@ -368,7 +412,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("program", "message"), REFUSED)
 def test_a_wrong_argument_is_named(program, message):
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises((ValueError, TypeError, IndexError), match=message):
         program(Tensor(np.ones((2, 4, 5, 3)), requires_grad=True))
 
 
@@ -388,3 +432,31 @@ def test_a_batch_without_images(name):
     out.backward(np.ones(out.shape))
     assert x.grad.shape == x.shape
     assert w is None or (w.grad.shape == w.shape and not w.grad.any())
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"groups": 3}, {"padding": "same", "dilation": 2}], ids=str)
+def test_a_convolution_without_outputs(options):
+    x, w, b = np.ones((2, 5, 4, 3)), np.ones((2, 2, 3 // options.get("groups", 1), 0)), np.ones(0)
+    y, back = ag.vjp(lambda x, w, b: ag.conv2d(x, w, b, **options), x, w, b)
+    assert y.shape[-1] == 0
+    gx, gw, gb = back(y)
+    assert (gx.shape, gw.shape, gb.shape) == (x.shape, w.shape, b.shape)
+    assert not gx.any()
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (4, 0), (2, 0, 5, 3)])
+def test_batch_norm_without_numbers(shape):
+    x, w = np.ones(shape), np.ones(shape[-1])
+    y, back = ag.vjp(ag.batch_norm, x, w, w)
+    gx, gw, gb = back(y)
+    assert y.shape == gx.shape == shape
+    assert not gw.any()
+    assert not gb.any()
+
+
+def test_batch_norm_leaves_the_given_statistics_writable():
+    mean, variance = np.zeros(3), np.ones(3)
+    out = ag.batch_norm(Tensor(np.ones((2, 3)), requires_grad=True), *np.ones((2, 3)), 1e-5, mean, variance)
+    out.sum().backward()
+    assert mean.flags.writeable
+    assert variance.flags.writeable

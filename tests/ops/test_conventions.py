@@ -126,6 +126,15 @@ ROWS = {
         lambda x: ag.batch_norm(x, np.ones(1, x.dtype), np.full(1, 3, x.dtype)), np.full((4, 1), 2), np.full((4, 1), 3),
         np.zeros((4, 1)),
     ),
+    "layer_norm of equal numbers": (lambda x: ag.layer_norm(x, 2), [[0.1, 0.1]], [[0, 0]], [[0, 0]]),
+    "normalize, 0": (ag.normalize, [0, 0], [0, 0], [1e12, 1e12]),
+    "normalize, 0 beside others": (lambda x: ag.normalize(x, 1.5, eps=1.0), [[0, 0], [4, 0]], [[0, 0], [1, 0]],
+        [[1, 1], [0, 0.25]]),
+    "lp_pool2d, 0": (lambda x: ag.lp_pool2d(x, 2, 2), np.zeros((1, 2, 2, 1)), [[[[0]]]], np.zeros((1, 2, 2, 1))),
+    "max_pool2d, padding and -inf": (
+        lambda x: ag.max_pool2d(x, 2, 2, 1, 2), np.full((1, 3, 3, 1), -inf), np.full((1, 2, 2, 1), -inf),
+        np.array([0, 0, 0, 0, 4, 0, 0, 0, 0]).reshape(1, 3, 3, 1),
+    ),
     "dropout, p = 0": (lambda x: ag.dropout(x, 0), [1, 2], [1, 2], [1, 1]),
     "dropout, p = 1": (lambda x: ag.dropout(x, 1, np.random.default_rng(0)), [1, 2], [0, 0], [0, 0]),
 }  # fmt: skip

@@ -213,6 +213,7 @@ CONVOLUTIONS = [
     {"groups": 2},
     {"groups": 4, "stride": 2, "padding": 1},
     {"padding": "same"},
+    {"padding": "valid", "stride": 2},
     {"padding": "same", "dilation": 2, "groups": 2},
 ]
 
@@ -233,6 +234,8 @@ def test_conv2d(compare, torch, options, kernel, rng):
 
 TRANSPOSED = [
     {},
+    {"stride": (1, 2), "dilation": 2, "output_padding": (1, 0)},
+    {"dilation": (3, 2), "padding": 1, "output_padding": (2, 1)},
     {"stride": 2, "padding": 1},
     {"stride": (2, 3), "output_padding": (1, 2)},
     {"dilation": 2, "padding": 1},
@@ -243,12 +246,14 @@ TRANSPOSED = [
 @pytest.mark.parametrize("options", TRANSPOSED, ids=str)
 def test_conv_transpose2d(compare, torch, options, rng):
     groups = options.get("groups", 1)
-    x, w, b = rng.normal(size=(2, 4, 5, 8)), rng.normal(size=(3, 2, 4 // groups, 8)), rng.normal(size=4)
+    w, b = rng.normal(size=(3, 2, 4 // groups, 8)), rng.normal(size=4)
 
     def theirs(x, w, b):
         return nhwc(torch.nn.functional.conv_transpose2d(nchw(x), oihw(w), b, **options))
 
-    compare(lambda x, w, b: ag.conv_transpose2d(x, w, b, **options), theirs, x, w, b)
+    for size in ((4, 5), (1, 2)):
+        x = rng.normal(size=(2, *size, 8))
+        compare(lambda x, w, b: ag.conv_transpose2d(x, w, b, **options), theirs, x, w, b)
 
 
 @pytest.mark.parametrize("window", [(2,), (3,), (3, 2), (3, 1, 1), (2, 3), ((3, 2), (2, 1), (1, 1))], ids=str)
@@ -259,6 +264,155 @@ def test_pooling(compare, torch, window, rng):
         compare(lambda x, n=name: getattr(ag, n)(x, *window), lambda x, f=theirs: nhwc(f(nchw(x), *window)), x)
     ties = np.maximum(rng.integers(-3, 3, (2, 7, 6, 3)), 0).astype(float)
     compare(lambda x: ag.max_pool2d(x, *window), lambda x: nhwc(torch.nn.functional.max_pool2d(nchw(x), *window)), ties)
+
+
+WINDOWS = [
+    ((3, 2, 1), {"ceil_mode": True}),
+    ((2, 3), {"ceil_mode": True}),
+    (((3, 2), (2, 3), (1, 0)), {"ceil_mode": True}),
+    ((3, 1, 1), {"dilation": 2}),
+    ((2, (2, 3), 1), {"dilation": (3, 1), "ceil_mode": True}),
+    ((3, 2, 1), {"count_include_pad": False}),
+    ((3, 2, 1), {"count_include_pad": False, "ceil_mode": True}),
+]
+
+
+@pytest.mark.parametrize(("window", "options"), WINDOWS, ids=str)
+def test_options_of_pooling(compare, torch, window, options, rng):
+    f, x = torch.nn.functional, np.maximum(rng.integers(-9, 9, (2, 8, 6, 3)), 0) * 0.1  # with ties
+    if "dilation" not in options:
+        compare(
+            lambda x: ag.avg_pool2d(x, *window, **options), lambda x: nhwc(f.avg_pool2d(nchw(x), *window, **options)), x
+        )
+        if "count_include_pad" in options:
+            return
+    compare(
+        lambda x: ag.max_pool2d(x, *window, **options), lambda x: nhwc(f.max_pool2d(nchw(x), *window, **options)), x
+    )
+    _, indices = ag.max_pool2d_with_indices(x, *window, **options)
+    _, theirs = f.max_pool2d(nchw(torch.tensor(x)), *window, **options, return_indices=True)
+    np.testing.assert_array_equal(indices, nhwc(theirs).numpy())
+
+
+@pytest.mark.parametrize("size", [1, 3, (2, 8), (7, 6), (9, 4)], ids=str)
+def test_adaptive_pooling(compare, torch, size, rng):
+    f, x = torch.nn.functional, np.maximum(rng.integers(-9, 9, (2, 7, 6, 3)), 0) * 0.1
+    compare(lambda x: ag.adaptive_avg_pool2d(x, size), lambda x: nhwc(f.adaptive_avg_pool2d(nchw(x), size)), x)
+    compare(lambda x: ag.adaptive_max_pool2d(x, size), lambda x: nhwc(f.adaptive_max_pool2d(nchw(x), size)), x)
+
+
+def test_lp_pool2d(compare, torch, rng):
+    f, x = torch.nn.functional, rng.uniform(0.1, 1, (2, 5, 6, 3))
+    for window in ((2, 3), (3, 2, 2)):
+        compare(lambda x, w=window: ag.lp_pool2d(x, *w), lambda x, w=window: nhwc(f.lp_pool2d(nchw(x), *w)), x)
+    compare(lambda x: ag.lp_pool2d(x, 2, 2, None, True), lambda x: nhwc(f.lp_pool2d(nchw(x), 2, 2, None, True)), x)
+
+
+def ncl(x):
+    return x.permute(0, 2, 1)
+
+
+def test_sequences(compare, torch, rng):
+    f, x, w, b = torch.nn.functional, rng.normal(size=(2, 9, 4)), rng.normal(size=(3, 2, 6)), rng.normal(size=6)
+    for options in ({}, {"stride": 2, "padding": 1, "dilation": 2}, {"padding": "same"}):
+        compare(
+            lambda x, w, b, o=options: ag.conv1d(x, w, b, groups=2, **o),
+            lambda x, w, b, o=options: ncl(f.conv1d(ncl(x), w.permute(2, 1, 0), b, groups=2, **o)),
+            x, w, b,
+        )  # fmt: skip
+    options = {"stride": 3, "padding": 1, "output_padding": 2, "dilation": 2, "groups": 2}
+    compare(
+        lambda x, w, b: ag.conv_transpose1d(x, w, b, **options),
+        lambda x, w, b: ncl(f.conv_transpose1d(ncl(x), w.permute(2, 1, 0), b, **options)),
+        rng.normal(size=(2, 4, 6)), w, b[:4],
+    )  # fmt: skip
+    compare(lambda x: ag.max_pool1d(x, 3, 2, 1, 2, True), lambda x: ncl(f.max_pool1d(ncl(x), 3, 2, 1, 2, True)), x)
+    compare(
+        lambda x: ag.avg_pool1d(x, 3, 2, 1, True, False), lambda x: ncl(f.avg_pool1d(ncl(x), 3, 2, 1, True, False)), x
+    )
+
+
+RESIZINGS = [
+    {"size": (7, 3)},
+    {"size": (10, 12)},
+    {"scale_factor": 2},
+    {"scale_factor": (1.5, 0.4)},
+    {"scale_factor": (1.1, 2.1)},
+    {"scale_factor": (1.1, 2.1), "mode": "bilinear"},
+    {"size": (7, 3), "mode": "bilinear"},
+    {"size": (2, 9), "mode": "bilinear", "align_corners": True},
+    {"size": 1, "mode": "bilinear", "align_corners": True},
+    {"scale_factor": 2.3, "mode": "bilinear"},
+    {"scale_factor": (0.5, 3.0), "mode": "bilinear", "align_corners": True},
+]
+
+
+@pytest.mark.parametrize("options", RESIZINGS, ids=str)
+def test_interpolate(compare, torch, options, rng):
+    x = rng.normal(size=(2, 5, 6, 3))
+    compare(
+        lambda x: ag.interpolate(x, **options), lambda x: nhwc(torch.nn.functional.interpolate(nchw(x), **options)), x
+    )
+
+
+def test_pixels_and_channels(compare, torch, rng):
+    f, x = torch.nn.functional, rng.normal(size=(2, 4, 6, 8))
+    compare(lambda x: ag.pixel_shuffle(x, 2), lambda x: nhwc(f.pixel_shuffle(nchw(x), 2)), x)
+    compare(lambda x: ag.pixel_unshuffle(x, 2), lambda x: nhwc(f.pixel_unshuffle(nchw(x), 2)), x)
+    options = ((2, 3), (1, 2), (1, 0), (2, 1))
+
+    def theirs(x):  # (N, C * KH * KW, L)
+        return f.unfold(nchw(x), *options).reshape(2, 8, 6, -1).permute(0, 3, 2, 1).flatten(2)
+
+    compare(lambda x: ag.unfold(x, *options), theirs, x)
+    w = rng.normal(size=(2, 3, 8, 5))
+    rows = ag.unfold(x, *options) @ w.reshape(-1, 5)
+    want = ag.conv2d(x, w, dilation=(1, 2), padding=(1, 0), stride=(2, 1))
+    np.testing.assert_allclose(rows.reshape(want.shape), want, rtol=1e-12)
+
+
+def test_normalisation(compare, torch, rng):
+    f, x, w, b = torch.nn.functional, rng.normal(size=(3, 4, 5, 6)) + 2, rng.normal(size=6), rng.normal(size=6)
+    compare(lambda x, w, b: ag.layer_norm(x, 6, w, b), lambda x, w, b: f.layer_norm(x, (6,), w, b), x, w, b)
+    compare(lambda x: ag.layer_norm(x, (5, 6), eps=1e-3), lambda x: f.layer_norm(x, (5, 6), eps=1e-3), x)
+    compare(lambda x, w: ag.rms_norm(x, 6, w), lambda x, w: f.rms_norm(x, (6,), w), x, w)
+    compare(lambda x, w, b: ag.group_norm(x, 3, w, b), lambda x, w, b: nhwc(f.group_norm(nchw(x), 3, w, b)), x, w, b)
+    compare(ag.instance_norm, lambda x, w, b: nhwc(f.instance_norm(nchw(x), weight=w, bias=b)), x, w, b)
+    for size in (1, 2, 5):
+        compare(
+            lambda x, n=size: ag.local_response_norm(x, n, 0.3, 0.5, 2.0),
+            lambda x, n=size: nhwc(f.local_response_norm(nchw(x), n, 0.3, 0.5, 2.0)),
+            x,
+        )
+    x[0, 0, 0] = 0
+    for p, axis in ((2.0, -1), (1.0, 0), (3.0, 1)):
+        compare(
+            lambda x, p=p, axis=axis: ag.normalize(x, p, axis, 1e-2),
+            lambda x, p=p, axis=axis: f.normalize(x, p, axis, 1e-2),
+            x,
+        )
+
+
+def test_batch_norm_with_given_statistics(compare, torch, rng):
+    x, w, b, mean, variance = rng.normal(size=(4, 3, 5, 6)), *rng.normal(size=(3, 6)), rng.uniform(0.5, 2, 6)
+
+    def theirs(x, w, b):
+        statistics = torch.tensor(mean).to(x), torch.tensor(variance).to(x)
+        return nhwc(torch.nn.functional.batch_norm(nchw(x), *statistics, w, b, eps=1e-3))
+
+    compare(
+        lambda x, w, b: ag.batch_norm(x, w, b, 1e-3, mean.astype(x.dtype), variance.astype(x.dtype)), theirs, x, w, b
+    )
+
+
+def test_embedding(compare, torch, rng):
+    indices = np.array([[0, 3], [3, 3]])
+    compare(
+        lambda w: ag.embedding(indices, w),
+        lambda w: torch.nn.functional.embedding(torch.tensor(indices), w),
+        rng.normal(size=(4, 5)),
+    )
+    np.testing.assert_array_equal(ag.one_hot(indices), torch.nn.functional.one_hot(torch.tensor(indices)).numpy())
 
 
 def test_batch_norm(compare, torch, rng):

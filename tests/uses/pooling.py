@@ -1,0 +1,49 @@
+import numpy as np
+
+import autograd_cnn as ag
+import oracles
+from uses import use
+
+x = np.random.default_rng(0).permutation(2 * 7 * 5 * 2).reshape(2, 7, 5, 2) * 0.1 + 0.1
+line = x[:, :, 0]
+
+
+def with_indices(x):
+    """Of windows 3x2 with stride (2, 2), padding (1, 0), dilation (2, 1) and ceil_mode."""
+    y, places = oracles.max_pool2d(x, (3, 2), (2, 2), ((1, 1), (0, 0)), (2, 1), True)
+    flat = np.zeros(y.shape, int)
+    for at in np.ndindex(y.shape):
+        row, column = divmod(places[at], 2)
+        flat[at] = (at[1] * 2 - 1 + row * 2) * x.shape[2] + at[2] * 2 + column
+    return y, flat
+
+
+def in_bins(reduce, size):
+    high, wide = size if isinstance(size, tuple) else (size, size)
+
+    def formula(x):
+        down, across = (
+            [slice(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+            for n, m in ((x.shape[1], high), (x.shape[2], wide))
+        )
+        return np.stack([np.stack([reduce(x[:, r, c], (1, 2)) for c in across], 1) for r in down], 1)
+
+    return formula
+
+
+USES = [
+    use("max_pool2d_with_indices", lambda x: ag.max_pool2d_with_indices(x, (3, 2), 2, (1, 0), (2, 1), True), x,
+        want=with_indices),
+    use("max_pool1d", lambda x: ag.max_pool1d(x, 3, 2, 1, ceil_mode=True), line,
+        want=lambda x: oracles.max_pool2d(x[:, None], (1, 3), (1, 2), ((0, 0), (1, 1)), (1, 1), True)[0][:, 0]),
+    use("avg_pool1d", lambda x: ag.avg_pool1d(x, 3), line, want=lambda x: x[:, :6].reshape(2, 2, 3, 2).mean(2)),
+    use("avg_pool1d", lambda x: ag.avg_pool1d(x, 2, 3, 1, True, False), line,
+        want=lambda x: np.stack([x[:, 0], x[:, 2:4].mean(1), x[:, 5:7].mean(1)], 1)),
+    use("lp_pool2d", lambda x: ag.lp_pool2d(x, 3, 2), x,
+        want=lambda x: (x[:, :6, :4] ** 3).reshape(2, 3, 2, 2, 2, 2).sum((2, 4)) ** (1 / 3)),
+    *[
+        use(f"adaptive_{name}_pool2d", lambda x, f=f, size=size: f(x, size), x, want=in_bins(reduce, size))
+        for name, f, reduce in (("avg", ag.adaptive_avg_pool2d, np.mean), ("max", ag.adaptive_max_pool2d, np.max))
+        for size in (1, (7, 1), (3, 2), (2, 8))
+    ],
+]  # fmt: skip
