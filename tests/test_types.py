@@ -147,6 +147,7 @@ ag.subtract(t, t)  #: Tensor
 ag.sum(t, axis=(0, 1), keepdims=True)  #: Tensor
 ag.take(t, [0, 1], axis=0)  #: Tensor
 ag.tanh(t)  #: Tensor
+ag.tan(t)  #: Tensor
 ag.transpose(t, (1, 0))  #: Tensor
 ag.var(t)  #: Tensor
 ag.where(t > 0, t, 0)  #: Tensor
@@ -269,7 +270,11 @@ def compare(reports):
 
 
 def test_the_program_has_every_operation():
-    operations = {name for name, value in vars(ag).items() if isinstance(value, Primitive)}
+    operations = {
+        name
+        for name, value in vars(ag).items()
+        if isinstance(value, Primitive) and value.name == name and not value.__module__.endswith("elementary")
+    }
     assert operations <= set(re.findall(r"^ag\.(\w+)\(.*#: Tensor$", PROGRAM, re.MULTILINE))
 
 

@@ -33,7 +33,7 @@ _CONSTANT = frozenset(
     "save savez savez_compressed savetxt".split()
 )
 _LOST = {"full_like": "fill_value", **dict.fromkeys(["histogram", "histogram2d", "histogramdd"], "weights")}
-_COMPLEX = frozenset("angle linalg.eig linalg.eigvals roots sort_complex".split())
+_COMPLEX = frozenset("angle roots sort_complex".split())
 _METHODS = {
     ("add", "reduce"): "sum",
     ("add", "accumulate"): "cumsum",

@@ -150,7 +150,7 @@ COMPLEX = [
     lambda t: np.fft.fft(t),
     lambda t: np.fft.irfft(t),
     lambda t: np.angle(t),
-    lambda t: np.linalg.eigvals(t),
+    lambda t: np.roots(t),
     lambda t: t * 1j,
     lambda t: np.array([1j, 2]) - t,
     lambda t: np.multiply(t, np.array(1j)),
