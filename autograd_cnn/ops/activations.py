@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import elementwise, rows
 from autograd_cnn.kernels.tiles import SMALL
-from autograd_cnn.ops.arithmetic import exp, where
+from autograd_cnn.ops.arithmetic import abs, add, clip, divide, exp, expm1, multiply, negative, subtract, tanh, where
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import Axis
 
 __all__ = [
-    "gelu", "leaky_relu", "log_softmax", "normal_cdf", "relu", "relu_gradient", "sigmoid", "silu", "softmax",
-    "softplus",
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
+    "logsigmoid", "mish", "normal_cdf", "prelu", "relu", "relu6", "relu_gradient", "selu", "sigmoid", "silu", "softmax",
+    "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
 ]  # fmt: skip
+
+X = TypeVar("X", bound=Any)
 
 
 @primitive(rectifies=True)
@@ -56,15 +60,18 @@ relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0.2)])
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """Keeps positive numbers and multiplies the rest by `negative_slope`.
+def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
+    """Keeps positive numbers and multiplies the rest by `negative_slope`, which may be a Tensor that is learnt.
 
     The gradient at 0 is `negative_slope`.
     """
     return np.where(x > 0, x, negative_slope * x)
 
 
-leaky_relu.vjp(x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope))
+leaky_relu.vjp(
+    x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope),
+    negative_slope=lambda g, x: g * where(x > 0, 0, x),
+)
 
 
 @primitive
@@ -81,16 +88,19 @@ def sigmoid(x: Any) -> Any:
 sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
 
 
-@primitive
-def softplus(x: Any) -> Any:
-    """Rounds the corner of `relu`: ``log(1 + exp(x))``.
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 2.5)])
+def softplus(x: Any, beta: Any = 1.0) -> Any:
+    """Rounds the corner of `relu`: ``log(1 + exp(beta x)) / beta``.
 
     It is exact and without warnings at ``|x| = 1000``.
     """
-    return np.logaddexp(x, 0)
+    return np.logaddexp(np.multiply(x, beta), 0) / beta
 
 
-softplus.vjp(x=lambda g, x: g * sigmoid(x))
+softplus.vjp(
+    x=lambda g, x, beta: g * sigmoid(x * beta),
+    beta=lambda g, x, beta, out: g * ((x * sigmoid(x * beta) - out) / beta),
+)
 
 
 @primitive
@@ -142,16 +152,39 @@ def _normal_density(x: Any) -> Any:
 normal_cdf.vjp(x=lambda g, x: g * _normal_density(x))
 
 
-@primitive
-def gelu(x: Any) -> Any:
+def _near_cdf(x: Any) -> Any:
+    """Approximates `normal_cdf`: ``(1 + tanh(u / 2)) / 2`` is the sigmoid of u = sqrt(8 / pi) (x + 0.044715 x**3)."""
+    return sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * (x * x * x)))
+
+
+def _near_density(x: Any) -> Any:
+    s = _near_cdf(x)
+    return s * (1 - s) * (math.sqrt(8 / math.pi) * (1 + 3 * 0.044715 * (x * x)))
+
+
+_CDF = {"none": (normal_cdf, _normal_density), "tanh": (_near_cdf, _near_density)}
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), "tanh")])
+def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
     """Multiplies every number by its `normal_cdf`: ``x * normal_cdf(x)``.
+
+    ``approximate="tanh"`` replaces the probability by ``(1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))) / 2``, which
+    differs by less than 0.001.
 
     At -inf it is NaN (D. Hendrycks, K. Gimpel, 2016).
     """
-    return x * normal_cdf(x)
+    if approximate not in _CDF:
+        raise ValueError(f'approximate is {approximate!r}\nIt takes "none" or "tanh"')
+    return x * _CDF[approximate][0](x)
 
 
-gelu.vjp(x=lambda g, x: g * (normal_cdf(x) + x * _normal_density(x)))
+def _gelu_slope(x: Any, approximate: str) -> Any:
+    cdf, density = _CDF[approximate]
+    return cdf(x) + x * density(x)
+
+
+gelu.vjp(x=lambda g, x, approximate: g * _gelu_slope(x, approximate))
 
 
 def _in_rows(shape: tuple[int, ...], dtype: Any, axis: Axis) -> bool:
@@ -199,3 +232,116 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
 
 
 log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum(g, axis, keepdims=True))
+
+
+def softmin(x: X, axis: Axis = -1) -> X:
+    """Turns costs into probabilities that sum to 1 over `axis`: ``softmax(-x)``."""
+    return softmax(negative(x), axis)
+
+
+def prelu(x: X, weight: Any) -> X:
+    """Keeps positive numbers and multiplies the rest by `weight`: one number, or one for each channel (the last axis).
+
+    The gradient of `x` at 0 is `weight` (K. He et al., 2015).
+    """
+    return leaky_relu(x, weight)
+
+
+def _below(x: Any) -> Any:
+    """Returns `x` without its positive numbers, for which an exponential could overflow."""
+    return where(np.greater(x, 0), 0, x)
+
+
+def elu(x: X, alpha: Any = 1.0) -> X:
+    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x) - 1)``.
+
+    The gradient at 0 is `alpha` (D.-A. Clevert et al., 2015).
+    """
+    return where(np.greater(x, 0), x, multiply(expm1(_below(x)), alpha))
+
+
+def celu(x: X, alpha: Any = 1.0) -> X:
+    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x / alpha) - 1)``.
+
+    The gradient at 0 is 1 (J. T. Barron, 2017).
+    """
+    return where(np.greater(x, 0), x, multiply(expm1(divide(_below(x), alpha)), alpha))
+
+
+def selu(x: X) -> X:
+    """Scales `elu` so that layers of it bring activations to mean 0 and variance 1.
+
+    The gradient at 0 is 1.758 (G. Klambauer et al., "Self-Normalizing Neural Networks", 2017).
+    """
+    return multiply(elu(x, 1.6732632423543772848), 1.0507009873554804934)
+
+
+def hardtanh(x: X, min_val: Any = -1.0, max_val: Any = 1.0) -> X:
+    """Limits every number to at least `min_val` and at most `max_val`.
+
+    The gradient is 0 on the bounds and outside, other than that of `clip`.
+    """
+    below = where(np.greater_equal(x, max_val), max_val, x)
+    return where(np.less_equal(x, min_val), min_val, below)
+
+
+def relu6(x: X) -> X:
+    """Limits every number to the range from 0 to 6. The gradient at 0 and at 6 is 0."""
+    return hardtanh(x, 0, 6)
+
+
+def hardsigmoid(x: X) -> X:
+    """Rises from 0 to 1 along a straight line: ``relu6(x + 3) / 6``. The gradient at -3 and at 3 is 0."""
+    return divide(relu6(add(x, 3)), 6)
+
+
+def hardswish(x: X) -> X:
+    """Multiplies every number by its `hardsigmoid`. The gradient at -3 is 0, and at 3 it is 1."""
+    return multiply(x, hardsigmoid(x))
+
+
+def mish(x: X) -> X:
+    """Multiplies every number by the tanh of its `softplus` (D. Misra, 2019)."""
+    return multiply(x, tanh(softplus(x)))
+
+
+def logsigmoid(x: X) -> X:
+    """Takes the logarithm of the sigmoid, exactly and without warnings: ``-softplus(-x)``."""
+    return negative(softplus(negative(x)))
+
+
+def softsign(x: X) -> X:
+    """Squeezes every number into the range from -1 to 1: ``x / (1 + |x|)``."""
+    return divide(x, add(abs(x), 1))
+
+
+def tanhshrink(x: X) -> X:
+    """Subtracts the hyperbolic tangent: ``x - tanh(x)``."""
+    return subtract(x, tanh(x))
+
+
+def softshrink(x: X, lambd: float = 0.5) -> X:
+    """Moves every number towards 0 by `lambd`, but not past it. The gradient at ``|x| = lambd`` is 0."""
+    return subtract(x, clip(x, -float(lambd), float(lambd)))
+
+
+def hardshrink(x: X, lambd: float = 0.5) -> X:
+    """Keeps numbers outside of ``[-lambd, lambd]`` and sets the rest to 0."""
+    return where(np.logical_and(np.greater_equal(x, -lambd), np.less_equal(x, lambd)), 0, x)
+
+
+def threshold(x: X, threshold: float, value: Any) -> X:
+    """Keeps numbers greater than `threshold` and sets the rest to `value`."""
+    return where(np.less_equal(x, threshold), value, x)
+
+
+def glu(x: X, axis: int = -1) -> X:
+    """Multiplies the first half along `axis` by the sigmoid of the second half (Y. N. Dauphin et al., 2016)."""
+    half, odd = divmod(np.shape(x)[axis], 2)
+    if odd:
+        raise ValueError(f"glu: axis {axis} of {np.shape(x)} cannot be halved. It needs an even length")
+    before = (slice(None),) * (axis % np.ndim(x))
+    return multiply(x[(*before, slice(half))], sigmoid(x[(*before, slice(half, None))]))
+
+
+enrol(globals())

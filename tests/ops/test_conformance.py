@@ -71,6 +71,12 @@ def sigmoid(v):
     return 1 / (1 + math.exp(-v))
 
 
+def gelu(v, approximate="none"):
+    if approximate == "none":
+        return v * normal_cdf(v)
+    return v * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))) / 2
+
+
 def logsumexp(x, axis=None, keepdims=False):
     return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
 
@@ -149,10 +155,10 @@ TEXTBOOK = {
     "relu": elementwise(lambda v: max(v, 0)),
     "leaky_relu": elementwise(lambda v, slope=0.01: v if v > 0 else slope * v),
     "sigmoid": elementwise(sigmoid),
-    "softplus": elementwise(lambda v: math.log(1 + math.exp(v))),
+    "softplus": elementwise(lambda v, beta=1.0: math.log(1 + math.exp(beta * v)) / beta),
     "silu": elementwise(lambda v: v * sigmoid(v)),
     "normal_cdf": elementwise(normal_cdf),
-    "gelu": elementwise(lambda v: v * normal_cdf(v)),
+    "gelu": elementwise(gelu),
     "softmax": along(lambda v: np.exp(v) / np.exp(v).sum()),
     "log_softmax": along(lambda v: np.log(np.exp(v) / np.exp(v).sum())),
     "conv2d": conv2d,
