@@ -59,7 +59,11 @@ relu.over(
 relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0.2)])
+def _slopes(rng: np.random.Generator) -> list[Any]:
+    return [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0.2)]
+
+
+@primitive(examples=_slopes)
 def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
     """Keeps positive numbers and multiplies the rest by `negative_slope`, which may be a Tensor that is learnt.
 
@@ -71,6 +75,42 @@ def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
 leaky_relu.vjp(
     x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope),
     negative_slope=lambda g, x: g * where(x > 0, 0, x),
+)
+
+
+@primitive(examples=_slopes)
+def elu(x: Any, alpha: Any = 1.0) -> Any:
+    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x) - 1)``.
+
+    The gradient at 0 is `alpha` (D.-A. Clevert et al., 2015).
+    """
+    return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _negative(x: Any) -> Any:
+    """Returns `x` with 0 in place of positive numbers, whose exponential could overflow."""
+    return where(x > 0, 0, x)
+
+
+elu.vjp(
+    x=lambda g, x, alpha: where(x > 0, g, g * (alpha * exp(_negative(x)))),
+    alpha=lambda g, x: g * expm1(_negative(x)),
+)
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), -0.5, 0.2)])
+def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
+    """Limits every number to at least `min_val` and at most `max_val`.
+
+    On the bounds the gradient is 0, other than that of `clip`.
+    """
+    return np.clip(x, min_val, max_val)
+
+
+hardtanh.vjp(
+    x=lambda g, x, min_val, max_val: where(np.logical_or(x <= min_val, x >= max_val), 0, g),
+    min_val=lambda g, x, min_val: where(x <= min_val, g, 0),
+    max_val=lambda g, x, max_val: where(x >= max_val, g, 0),
 )
 
 
@@ -88,7 +128,7 @@ def sigmoid(x: Any) -> Any:
 sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 2.5)])
+@primitive(examples=_slopes)
 def softplus(x: Any, beta: Any = 1.0) -> Any:
     """Rounds the corner of `relu`: ``log(1 + exp(beta x)) / beta``.
 
@@ -157,34 +197,30 @@ def _near_cdf(x: Any) -> Any:
     return sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * (x * x * x)))
 
 
-def _near_density(x: Any) -> Any:
+def _near_slope(x: Any) -> Any:
     s = _near_cdf(x)
-    return s * (1 - s) * (math.sqrt(8 / math.pi) * (1 + 3 * 0.044715 * (x * x)))
-
-
-_CDF = {"none": (normal_cdf, _normal_density), "tanh": (_near_cdf, _near_density)}
+    return s + s * (1 - s) * (math.sqrt(8 / math.pi) * (x + 3 * 0.044715 * (x * x * x)))
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), "tanh")])
 def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
     """Multiplies every number by its `normal_cdf`: ``x * normal_cdf(x)``.
 
-    ``approximate="tanh"`` replaces the probability by ``(1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))) / 2``, which
-    differs by less than 0.001.
+    ``approximate="tanh"`` replaces the probability by ``(1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))) / 2``, so that
+    the result changes by less than 0.0005.
 
     At -inf it is NaN (D. Hendrycks, K. Gimpel, 2016).
     """
-    if approximate not in _CDF:
+    if approximate not in ("none", "tanh"):
         raise ValueError(f'approximate is {approximate!r}\nIt takes "none" or "tanh"')
-    return x * _CDF[approximate][0](x)
+    return x * (normal_cdf(x) if approximate == "none" else _near_cdf(x))
 
 
-def _gelu_slope(x: Any, approximate: str) -> Any:
-    cdf, density = _CDF[approximate]
-    return cdf(x) + x * density(x)
-
-
-gelu.vjp(x=lambda g, x, approximate: g * _gelu_slope(x, approximate))
+gelu.vjp(
+    x=lambda g, x, approximate: (
+        g * (normal_cdf(x) + x * _normal_density(x) if approximate == "none" else _near_slope(x))
+    )
+)
 
 
 def _in_rows(shape: tuple[int, ...], dtype: Any, axis: Axis) -> bool:
@@ -247,25 +283,12 @@ def prelu(x: X, weight: Any) -> X:
     return leaky_relu(x, weight)
 
 
-def _below(x: Any) -> Any:
-    """Returns `x` without its positive numbers, for which an exponential could overflow."""
-    return where(np.greater(x, 0), 0, x)
-
-
-def elu(x: X, alpha: Any = 1.0) -> X:
-    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x) - 1)``.
-
-    The gradient at 0 is `alpha` (D.-A. Clevert et al., 2015).
-    """
-    return where(np.greater(x, 0), x, multiply(expm1(_below(x)), alpha))
-
-
 def celu(x: X, alpha: Any = 1.0) -> X:
-    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x / alpha) - 1)``.
+    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x / alpha) - 1)``, for alpha > 0.
 
     The gradient at 0 is 1 (J. T. Barron, 2017).
     """
-    return where(np.greater(x, 0), x, multiply(expm1(divide(_below(x), alpha)), alpha))
+    return multiply(elu(divide(x, alpha)), alpha)
 
 
 def selu(x: X) -> X:
@@ -274,15 +297,6 @@ def selu(x: X) -> X:
     The gradient at 0 is 1.758 (G. Klambauer et al., "Self-Normalizing Neural Networks", 2017).
     """
     return multiply(elu(x, 1.6732632423543772848), 1.0507009873554804934)
-
-
-def hardtanh(x: X, min_val: Any = -1.0, max_val: Any = 1.0) -> X:
-    """Limits every number to at least `min_val` and at most `max_val`.
-
-    The gradient is 0 on the bounds and outside, other than that of `clip`.
-    """
-    below = where(np.greater_equal(x, max_val), max_val, x)
-    return where(np.less_equal(x, min_val), min_val, below)
 
 
 def relu6(x: X) -> X:

@@ -155,6 +155,8 @@ TEXTBOOK = {
     "relu": elementwise(lambda v: max(v, 0)),
     "leaky_relu": elementwise(lambda v, slope=0.01: v if v > 0 else slope * v),
     "sigmoid": elementwise(sigmoid),
+    "elu": elementwise(lambda v, alpha=1.0: v if v > 0 else alpha * (math.exp(v) - 1)),
+    "hardtanh": elementwise(lambda v, low=-1.0, high=1.0: min(max(v, low), high)),
     "softplus": elementwise(lambda v, beta=1.0: math.log(1 + math.exp(beta * v)) / beta),
     "silu": elementwise(lambda v: v * sigmoid(v)),
     "normal_cdf": elementwise(normal_cdf),
