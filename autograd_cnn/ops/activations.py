@@ -60,7 +60,7 @@ relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 
 def _slopes(rng: np.random.Generator) -> list[Any]:
-    return [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0.2)]
+    return [(rng.normal(size=(2, 3)), *rest) for rest in ((), (0.2,), (rng.uniform(0.1, 2, 3),))]
 
 
 @primitive(examples=_slopes)
@@ -98,7 +98,9 @@ elu.vjp(
 )
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), -0.5, 0.2)])
+@primitive(
+    examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), -rng.random(3), rng.random((2, 1)))]
+)
 def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
     """Limits every number to at least `min_val` and at most `max_val`.
 

@@ -56,7 +56,7 @@ def test_records_what_needs_a_gradient_and_nothing_else(name, f, inputs):
 
 
 def elementwise(formula):
-    return lambda x, *rest: np.vectorize(lambda v: formula(float(v), *rest), otypes=[float])(x)
+    return np.vectorize(formula, otypes=[float])
 
 
 def along(formula):
@@ -82,17 +82,21 @@ def logsumexp(x, axis=None, keepdims=False):
 
 
 def reduced(loss):
-    def total(p, y, reduction="mean", **options):
-        values = loss(p, y, **options)
+    def total(p, y, reduction="mean", weight=1, **options):
+        values = loss(p, y, **options) * weight
         return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](values)
 
     return total
 
 
-def cross_entropy(z, labels, label_smoothing=0.0):
-    rows = np.eye(z.shape[-1])[labels] if labels.dtype.kind == "i" else labels
+def cross_entropy(z, labels, reduction="mean", label_smoothing=0.0, weight=(1, 1, 1, 1), ignore_index=None):
+    ids = labels.dtype.kind == "i"
+    rows = np.eye(z.shape[-1])[labels] if ids else labels
     rows = rows * (1 - label_smoothing) + label_smoothing / z.shape[-1]
-    return -np.sum(rows * np.log(np.exp(z) / np.exp(z).sum(-1, keepdims=True)), -1)
+    losses = -np.sum(weight * rows * np.log(np.exp(z) / np.exp(z).sum(-1, keepdims=True)), -1)
+    counts = np.array(weight)[labels] * (labels != ignore_index) if ids else np.ones(len(z))
+    losses = losses * (labels != ignore_index) if ids else losses
+    return {"mean": losses.sum() / counts.sum(), "sum": losses.sum(), "none": losses}[reduction]
 
 
 def both(value):
@@ -176,8 +180,10 @@ TEXTBOOK = {
     "avg_unpool2d": lambda x, shape, *options: oracles.avg_unpool2d(x, shape, *window(*options)),
     "batch_norm": batch_norm,
     "bce": reduced(lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))),
-    "bce_with_logits": reduced(lambda z, y: np.log(1 + np.exp(z)) - z * y),
-    "cross_entropy": reduced(cross_entropy),
+    "bce_with_logits": reduced(
+        lambda z, y, pos_weight=1: pos_weight * y * np.log(1 + np.exp(-z)) + (1 - y) * np.log(1 + np.exp(z))
+    ),
+    "cross_entropy": cross_entropy,
     "mse": reduced(lambda p, y: (p - y) ** 2),
 }  # fmt: skip
 
@@ -293,7 +299,8 @@ def as_float32(value):
 @pytest.mark.parametrize("name", [name for name in PRIMITIVES if name != "astype"])
 def test_everything_that_a_float32_graph_holds_is_float32(name):
     for args, options in examples_of(PRIMITIVES[name], np.random.default_rng(0)):
-        f, inputs = split(PRIMITIVES[name], [as_float32(a) for a in args], options)
+        narrow = {option: as_float32(value) for option, value in options.items()}
+        f, inputs = split(PRIMITIVES[name], [as_float32(a) for a in args], narrow)
         out = f(*(Tensor(x, requires_grad=True) for x in inputs))
         kept = [v for _, v in out._node.plan.labelled(out._node.saved) if isinstance(v, np.ndarray)]
         assert {a.dtype for a in [out, *kept] if a.dtype.kind == "f"} == {np.dtype(np.float32)}
