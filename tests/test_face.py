@@ -28,7 +28,7 @@ FROZEN = """
     conv2d(x, w, b=None, stride=1, padding=0, dilation=1, groups=1)
     max_pool2d(x, kernel_size, stride=None, padding=0)
     linear(x, w, b=None)
-    bce(p, y, reduction='mean')
+    bce(p, y, reduction='mean', weight=None)
     pad(x, pad_width, constant_values=0)
     concatenate(tensors, axis=0)
 """

@@ -12,7 +12,20 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import elementwise, rows
 from autograd_cnn.kernels.tiles import SMALL
-from autograd_cnn.ops.arithmetic import abs, add, clip, divide, exp, expm1, multiply, negative, subtract, tanh, where
+from autograd_cnn.ops.arithmetic import (
+    abs,
+    add,
+    clip,
+    divide,
+    exp,
+    expm1,
+    multiply,
+    negative,
+    square,
+    subtract,
+    tanh,
+    where,
+)
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import Axis
 
@@ -225,6 +238,15 @@ gelu.vjp(
 )
 
 
+@primitive
+def softsign(x: Any) -> Any:
+    """Squeezes every number into the range from -1 to 1: ``x / (1 + |x|)``."""
+    return x / (1 + np.abs(x))
+
+
+softsign.vjp(x=lambda g, x: g / square(1 + abs(x)))
+
+
 def _in_rows(shape: tuple[int, ...], dtype: Any, axis: Axis) -> bool:
     """Returns whether `axis` is the last of several axes, and the kernels support the shape and the dtype."""
     return axis in (-1, len(shape) - 1) and len(shape) > 1 and math.prod(shape) > 0 and dtype.char in "fd"
@@ -326,11 +348,6 @@ def logsigmoid(x: X) -> X:
     return negative(softplus(negative(x)))
 
 
-def softsign(x: X) -> X:
-    """Squeezes every number into the range from -1 to 1: ``x / (1 + |x|)``."""
-    return divide(x, add(abs(x), 1))
-
-
 def tanhshrink(x: X) -> X:
     """Subtracts the hyperbolic tangent: ``x - tanh(x)``."""
     return subtract(x, tanh(x))
@@ -357,7 +374,8 @@ def glu(x: X, axis: int = -1) -> X:
     if odd:
         raise ValueError(f"glu: axis {axis} of {np.shape(x)} cannot be halved. It needs an even length")
     before = (slice(None),) * (axis % np.ndim(x))
-    return multiply(x[(*before, slice(half))], sigmoid(x[(*before, slice(half, None))]))
+    first, second = (*before, slice(half)), (*before, slice(half, None))
+    return multiply(x[first], sigmoid(x[second]))
 
 
 enrol(globals())

@@ -137,7 +137,7 @@ bce.vjp(
 def _logit_examples(rng: np.random.Generator) -> list[Any]:
     z, y = rng.normal(size=(2, 3)), rng.random((2, 3))
     weights = {"weight": rng.random((2, 1)), "pos_weight": np.array([0.5, 2, 3])}
-    return [(z, y), (z, y, "sum"), (z, y, "none"), ((z, y), weights), ((z, y, "none"), weights)]
+    return [(z, y, "mean"), (z, y, "sum"), (z, y, "none"), ((z, y), weights), ((z, y, "none"), weights)]
 
 
 @primitive(examples=_logit_examples)
@@ -251,11 +251,11 @@ def _target(logits: Any, labels: Any, smoothing: float, weight: Any, ignored: in
     if smoothing != 0:
         target = target.astype(logits.dtype) * (1 - float(smoothing)) + float(smoothing) / logits.shape[-1]
     if ignored is not None:
-        target = target * np.not_equal(labels, ignored)[..., None]
+        target = target.astype(logits.dtype) * np.not_equal(labels, ignored)[..., None]
     return target if weight is None else target * np.asarray(weight, logits.dtype)
 
 
-def _count(labels: Any, weight: Any, ignored: int | None) -> float | None:
+def _count(labels: Any, weight: Any, ignored: Any) -> float | None:
     """Returns the divisor of a mean over rows if it is not their number: the sum of the weights of the labels."""
     if not _classes(labels) or (weight is None and ignored is None):
         return None
@@ -272,7 +272,7 @@ def _logits(rng: np.random.Generator) -> list[Any]:
         ((z, labels), {"reduction": "sum", "label_smoothing": 0.1}),
         ((z, labels), {"weight": weight, "label_smoothing": 0.1}),
         ((z, labels), {"weight": weight, "ignore_index": 3, "reduction": "none"}),
-        ((z, labels - 1), {"ignore_index": -1, "label_smoothing": 0.1}),
+        ((z, labels - 1), {"ignore_index": -1}),
     ]
 
 

@@ -161,6 +161,7 @@ TEXTBOOK = {
     "sigmoid": elementwise(sigmoid),
     "elu": elementwise(lambda v, alpha=1.0: v if v > 0 else alpha * (math.exp(v) - 1)),
     "hardtanh": elementwise(lambda v, low=-1.0, high=1.0: min(max(v, low), high)),
+    "softsign": elementwise(lambda v: v / (1 + abs(v))),
     "softplus": elementwise(lambda v, beta=1.0: math.log(1 + math.exp(beta * v)) / beta),
     "silu": elementwise(lambda v: v * sigmoid(v)),
     "normal_cdf": elementwise(normal_cdf),
@@ -328,6 +329,7 @@ def test_dropout(dtype):
     np.testing.assert_array_equal(again, out.data)
 
 
+LABELS = np.zeros((2, 4, 5), int)
 REFUSED = [
     (lambda x: ag.conv2d(x[0], np.ones((2, 2, 3, 4))), r"x is 3-dimensional, want \(N, H, W, C\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 3, 4))), r"w is 3-dimensional, want \(KH, KW, C // groups, O\)"),
@@ -345,6 +347,25 @@ REFUSED = [
     (lambda x: ag.batch_norm(x, np.ones(2), np.ones(3)), r"has 3 channels, w is \(2,\)"),
     (lambda x: ag.linear(x, np.ones((3, 2)), np.ones(3)), r"b needs shape \(2,\)"),
     (lambda x: ag.mse(x, x, "average"), r"reduction is \'average\'"),
+    (lambda x: ag.kl_div(x, x, "average"), r"reduction is \'average\'"),
+    (lambda x: ag.l1_loss(x, np.ones((5, 3))), r"predictions \(2, 4, 5, 3\) and targets \(5, 3\) would broadcast"),
+    (lambda x: ag.cross_entropy(x, LABELS, label_smoothing=2), r"label_smoothing is 2"),
+    (lambda x: ag.cross_entropy(x, LABELS, label_smoothing=-0.1), r"label_smoothing is -0.1"),
+    (lambda x: ag.cross_entropy(x, x, label_smoothing=np.nan), r"label_smoothing is nan"),
+    (lambda x: ag.cross_entropy(x, LABELS, weight=np.ones(4)), r"One number per class: \(3,\)"),
+    (lambda x: ag.cross_entropy(x, LABELS - 100), r"To leave rows out: ignore_index=-100"),
+    (lambda x: ag.cross_entropy(x, LABELS + 3, ignore_index=0), r"label 3 at \[0, 0, 0\], but logits"),
+    (lambda x: ag.cross_entropy(x, x, ignore_index=0), r"ignore_index is for class ids"),
+    (lambda x: ag.nll_loss(x, LABELS - 1), r"label -1 at \[0, 0, 0\]"),
+    (lambda x: ag.bce_with_logits(x, x, weight=np.ones((9, 2, 4, 5, 3))), r"more dimensions"),
+    (lambda x: ag.bce_with_logits(x, x, pos_weight=np.ones(2)), r"could not be broadcast"),
+    (lambda x: ag.hinge_embedding_loss(x, np.zeros(x.shape)), r"Of 0 and 1: 2 \* y - 1"),
+    (lambda x: ag.cosine_embedding_loss(x, x, np.ones(2)), r"must have the shape \(2, 4, 5\)"),
+    (lambda x: ag.gaussian_nll_loss(x, x, np.ones(3)), r"var needs the shape"),
+    (lambda x: ag.gaussian_nll_loss(x, x, -x), r"var needs the shape"),
+    (lambda x: ag.pairwise_distance(x, x, np.inf), r"For inf: ag.max"),
+    (lambda x: ag.gelu(x, "erf"), r'It takes "none" or "tanh"'),
+    (lambda x: ag.glu(x), r"axis -1 of \(2, 4, 5, 3\) cannot be halved"),
     (lambda x: ag.dropout(x, 1.5), r"p is 1.5, want a probability"),
     (lambda x: ag.dropout(x, 0.5), r"rng is missing"),
 ]

@@ -29,7 +29,6 @@ USES = [
     use("hardsigmoid", lambda x: ag.hardsigmoid(x * 2), x, want=lambda x: np.clip(x * 2 + 3, 0, 6) / 6),
     use("hardswish", ag.hardswish, x * 2, want=lambda x: x * np.clip(x + 3, 0, 6) / 6),
     use("logsigmoid", ag.logsigmoid, x, want=lambda x: np.log(sigmoid(x))),
-    use("softsign", ag.softsign, x, want=lambda x: x / (1 + np.abs(x))),
     use("tanhshrink", ag.tanhshrink, x, want=lambda x: x - np.tanh(x)),
     use("softshrink", ag.softshrink, x, want=lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.5, 0)),
     use("softshrink", lambda x: ag.softshrink(x, lambd=1), x, want=lambda x: np.sign(x) * np.maximum(np.abs(x) - 1, 0)),
