@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import elementwise, rows
 from autograd_cnn.kernels.tiles import SMALL
-from autograd_cnn.ops.arithmetic import exp, where
+from autograd_cnn.ops.arithmetic import (
+    abs,
+    add,
+    clip,
+    divide,
+    exp,
+    expm1,
+    multiply,
+    negative,
+    square,
+    subtract,
+    tanh,
+    where,
+)
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import Axis
 
 __all__ = [
-    "gelu", "leaky_relu", "log_softmax", "normal_cdf", "relu", "relu_gradient", "sigmoid", "silu", "softmax",
-    "softplus",
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
+    "logsigmoid", "mish", "normal_cdf", "prelu", "relu", "relu6", "relu_gradient", "selu", "sigmoid", "silu", "softmax",
+    "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
 ]  # fmt: skip
+
+X = TypeVar("X", bound=Any)
 
 
 @primitive(rectifies=True)
@@ -55,16 +72,61 @@ relu.over(
 relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0.2)])
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """Keeps positive numbers and multiplies the rest by `negative_slope`.
+def _slopes(rng: np.random.Generator) -> list[Any]:
+    return [(rng.normal(size=(2, 3)), *rest) for rest in ((), (0.2,), (rng.uniform(0.1, 2, 3),))]
+
+
+@primitive(examples=_slopes)
+def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
+    """Keeps positive numbers and multiplies the rest by `negative_slope`, which may be a Tensor that is learnt.
 
     The gradient at 0 is `negative_slope`.
     """
     return np.where(x > 0, x, negative_slope * x)
 
 
-leaky_relu.vjp(x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope))
+leaky_relu.vjp(
+    x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope),
+    negative_slope=lambda g, x: g * where(x > 0, 0, x),
+)
+
+
+@primitive(examples=_slopes)
+def elu(x: Any, alpha: Any = 1.0) -> Any:
+    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x) - 1)``.
+
+    The gradient at 0 is `alpha` (D.-A. Clevert et al., 2015).
+    """
+    return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _negative(x: Any) -> Any:
+    """Returns `x` with 0 in place of positive numbers, whose exponential could overflow."""
+    return where(x > 0, 0, x)
+
+
+elu.vjp(
+    x=lambda g, x, alpha: where(x > 0, g, g * (alpha * exp(_negative(x)))),
+    alpha=lambda g, x: g * expm1(_negative(x)),
+)
+
+
+@primitive(
+    examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), -rng.random(3), rng.random((2, 1)))]
+)
+def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
+    """Limits every number to at least `min_val` and at most `max_val`.
+
+    On the bounds the gradient is 0, other than that of `clip`.
+    """
+    return np.clip(x, min_val, max_val)
+
+
+hardtanh.vjp(
+    x=lambda g, x, min_val, max_val: where(np.logical_or(x <= min_val, x >= max_val), 0, g),
+    min_val=lambda g, x, min_val: where(x <= min_val, g, 0),
+    max_val=lambda g, x, max_val: where(x >= max_val, g, 0),
+)
 
 
 @primitive
@@ -81,16 +143,19 @@ def sigmoid(x: Any) -> Any:
 sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
 
 
-@primitive
-def softplus(x: Any) -> Any:
-    """Rounds the corner of `relu`: ``log(1 + exp(x))``.
+@primitive(examples=_slopes)
+def softplus(x: Any, beta: Any = 1.0) -> Any:
+    """Rounds the corner of `relu`: ``log(1 + exp(beta x)) / beta``.
 
     It is exact and without warnings at ``|x| = 1000``.
     """
-    return np.logaddexp(x, 0)
+    return np.logaddexp(np.multiply(x, beta), 0) / beta
 
 
-softplus.vjp(x=lambda g, x: g * sigmoid(x))
+softplus.vjp(
+    x=lambda g, x, beta: g * sigmoid(x * beta),
+    beta=lambda g, x, beta, out: g * ((x * sigmoid(x * beta) - out) / beta),
+)
 
 
 @primitive
@@ -142,16 +207,44 @@ def _normal_density(x: Any) -> Any:
 normal_cdf.vjp(x=lambda g, x: g * _normal_density(x))
 
 
-@primitive
-def gelu(x: Any) -> Any:
+def _near_cdf(x: Any) -> Any:
+    """Approximates `normal_cdf`: ``(1 + tanh(u / 2)) / 2`` is the sigmoid of u = sqrt(8 / pi) (x + 0.044715 x**3)."""
+    return sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * (x * x * x)))
+
+
+def _near_slope(x: Any) -> Any:
+    s = _near_cdf(x)
+    return s + s * (1 - s) * (math.sqrt(8 / math.pi) * (x + 3 * 0.044715 * (x * x * x)))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), "tanh")])
+def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
     """Multiplies every number by its `normal_cdf`: ``x * normal_cdf(x)``.
+
+    ``approximate="tanh"`` replaces the probability by ``(1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))) / 2``, so that
+    the result changes by less than 0.0005.
 
     At -inf it is NaN (D. Hendrycks, K. Gimpel, 2016).
     """
-    return x * normal_cdf(x)
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f'approximate is {approximate!r}\nIt takes "none" or "tanh"')
+    return x * (normal_cdf(x) if approximate == "none" else _near_cdf(x))
 
 
-gelu.vjp(x=lambda g, x: g * (normal_cdf(x) + x * _normal_density(x)))
+gelu.vjp(
+    x=lambda g, x, approximate: (
+        g * (normal_cdf(x) + x * _normal_density(x) if approximate == "none" else _near_slope(x))
+    )
+)
+
+
+@primitive
+def softsign(x: Any) -> Any:
+    """Squeezes every number into the range from -1 to 1: ``x / (1 + |x|)``."""
+    return x / (1 + np.abs(x))
+
+
+softsign.vjp(x=lambda g, x: g / square(1 + abs(x)))
 
 
 def _in_rows(shape: tuple[int, ...], dtype: Any, axis: Axis) -> bool:
@@ -199,3 +292,90 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
 
 
 log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum(g, axis, keepdims=True))
+
+
+def softmin(x: X, axis: Axis = -1) -> X:
+    """Turns costs into probabilities that sum to 1 over `axis`: ``softmax(-x)``."""
+    return softmax(negative(x), axis)
+
+
+def prelu(x: X, weight: Any) -> X:
+    """Keeps positive numbers and multiplies the rest by `weight`: one number, or one for each channel (the last axis).
+
+    The gradient of `x` at 0 is `weight` (K. He et al., 2015).
+    """
+    return leaky_relu(x, weight)
+
+
+def celu(x: X, alpha: Any = 1.0) -> X:
+    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x / alpha) - 1)``, for alpha > 0.
+
+    The gradient at 0 is 1 (J. T. Barron, 2017).
+    """
+    return multiply(elu(divide(x, alpha)), alpha)
+
+
+def selu(x: X) -> X:
+    """Scales `elu` so that layers of it bring activations to mean 0 and variance 1.
+
+    The gradient at 0 is 1.758 (G. Klambauer et al., "Self-Normalizing Neural Networks", 2017).
+    """
+    return multiply(elu(x, 1.6732632423543772848), 1.0507009873554804934)
+
+
+def relu6(x: X) -> X:
+    """Limits every number to the range from 0 to 6. The gradient at 0 and at 6 is 0."""
+    return hardtanh(x, 0, 6)
+
+
+def hardsigmoid(x: X) -> X:
+    """Rises from 0 to 1 along a straight line: ``relu6(x + 3) / 6``. The gradient at -3 and at 3 is 0."""
+    return divide(relu6(add(x, 3)), 6)
+
+
+def hardswish(x: X) -> X:
+    """Multiplies every number by its `hardsigmoid`. The gradient at -3 is 0, and at 3 it is 1."""
+    return multiply(x, hardsigmoid(x))
+
+
+def mish(x: X) -> X:
+    """Multiplies every number by the tanh of its `softplus` (D. Misra, 2019)."""
+    return multiply(x, tanh(softplus(x)))
+
+
+def logsigmoid(x: X) -> X:
+    """Takes the logarithm of the sigmoid, exactly and without warnings: ``-softplus(-x)``."""
+    return negative(softplus(negative(x)))
+
+
+def tanhshrink(x: X) -> X:
+    """Subtracts the hyperbolic tangent: ``x - tanh(x)``."""
+    return subtract(x, tanh(x))
+
+
+def softshrink(x: X, lambd: float = 0.5) -> X:
+    """Moves every number towards 0 by `lambd`, but not past it. The gradient at ``|x| = lambd`` is 0."""
+    return subtract(x, clip(x, -float(lambd), float(lambd)))
+
+
+def hardshrink(x: X, lambd: float = 0.5) -> X:
+    """Keeps numbers outside of ``[-lambd, lambd]`` and sets the rest to 0."""
+    return where(np.logical_and(np.greater_equal(x, -lambd), np.less_equal(x, lambd)), 0, x)
+
+
+def threshold(x: X, threshold: float, value: Any) -> X:
+    """Keeps numbers greater than `threshold` and sets the rest to `value`."""
+    return where(np.less_equal(x, threshold), value, x)
+
+
+def glu(x: X, axis: int = -1) -> X:
+    """Multiplies the first half along `axis` by the sigmoid of the second half (Y. N. Dauphin et al., 2016)."""
+    half, odd = divmod(np.shape(x)[axis], 2)
+    if odd:
+        raise ValueError(f"glu: axis {axis} of {np.shape(x)} cannot be halved. It needs an even length")
+    before = (slice(None),) * (axis % np.ndim(x))
+    first, second = (*before, slice(half)), (*before, slice(half, None))
+    return multiply(x[first], sigmoid(x[second]))
+
+
+enrol(globals())

@@ -60,7 +60,7 @@ def test_records_what_needs_a_gradient_and_nothing_else(name, f, inputs):
 
 
 def elementwise(formula):
-    return lambda x, *rest: np.vectorize(lambda v: formula(float(v), *rest), otypes=[float])(x)
+    return np.vectorize(formula, otypes=[float])
 
 
 def along(formula):
@@ -75,22 +75,32 @@ def sigmoid(v):
     return 1 / (1 + math.exp(-v))
 
 
+def gelu(v, approximate="none"):
+    if approximate == "none":
+        return v * normal_cdf(v)
+    return v * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))) / 2
+
+
 def logsumexp(x, axis=None, keepdims=False):
     return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
 
 
 def reduced(loss):
-    def total(p, y, reduction="mean", **options):
-        values = loss(p, y, **options)
+    def total(p, y, reduction="mean", weight=1, **options):
+        values = loss(p, y, **options) * weight
         return {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](values)
 
     return total
 
 
-def cross_entropy(z, labels, label_smoothing=0.0):
-    rows = np.eye(z.shape[-1])[labels] if labels.dtype.kind == "i" else labels
+def cross_entropy(z, labels, reduction="mean", label_smoothing=0.0, weight=(1, 1, 1, 1), ignore_index=None):
+    ids = labels.dtype.kind == "i"
+    rows = np.eye(z.shape[-1])[labels] if ids else labels
     rows = rows * (1 - label_smoothing) + label_smoothing / z.shape[-1]
-    return -np.sum(rows * np.log(np.exp(z) / np.exp(z).sum(-1, keepdims=True)), -1)
+    losses = -np.sum(weight * rows * np.log(np.exp(z) / np.exp(z).sum(-1, keepdims=True)), -1)
+    counts = np.array(weight)[labels] * (labels != ignore_index) if ids else np.ones(len(z))
+    losses = losses * (labels != ignore_index) if ids else losses
+    return {"mean": losses.sum() / counts.sum(), "sum": losses.sum(), "none": losses}[reduction]
 
 
 def both(value):
@@ -184,10 +194,13 @@ TEXTBOOK = {
     "relu": elementwise(lambda v: max(v, 0)),
     "leaky_relu": elementwise(lambda v, slope=0.01: v if v > 0 else slope * v),
     "sigmoid": elementwise(sigmoid),
-    "softplus": elementwise(lambda v: math.log(1 + math.exp(v))),
+    "elu": elementwise(lambda v, alpha=1.0: v if v > 0 else alpha * (math.exp(v) - 1)),
+    "hardtanh": elementwise(lambda v, low=-1.0, high=1.0: min(max(v, low), high)),
+    "softsign": elementwise(lambda v: v / (1 + abs(v))),
+    "softplus": elementwise(lambda v, beta=1.0: math.log(1 + math.exp(beta * v)) / beta),
     "silu": elementwise(lambda v: v * sigmoid(v)),
     "normal_cdf": elementwise(normal_cdf),
-    "gelu": elementwise(lambda v: v * normal_cdf(v)),
+    "gelu": elementwise(gelu),
     "softmax": along(lambda v: np.exp(v) / np.exp(v).sum()),
     "log_softmax": along(lambda v: np.log(np.exp(v) / np.exp(v).sum())),
     "conv2d": conv2d,
@@ -206,8 +219,10 @@ TEXTBOOK = {
         (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps)
     ),
     "bce": reduced(lambda p, y: -(y * np.log(p) + (1 - y) * np.log(1 - p))),
-    "bce_with_logits": reduced(lambda z, y: np.log(1 + np.exp(z)) - z * y),
-    "cross_entropy": reduced(cross_entropy),
+    "bce_with_logits": reduced(
+        lambda z, y, pos_weight=1: pos_weight * y * np.log(1 + np.exp(-z)) + (1 - y) * np.log(1 + np.exp(z))
+    ),
+    "cross_entropy": cross_entropy,
     "mse": reduced(lambda p, y: (p - y) ** 2),
     "contract": np.einsum,
     "linalg.cofactors": lambda a: np.linalg.det(a)[..., None, None] * np.linalg.inv(a).mT,
@@ -333,7 +348,8 @@ def as_float32(value):
 @pytest.mark.parametrize("name", [name for name in PRIMITIVES if name != "astype"])
 def test_everything_that_a_float32_graph_holds_is_float32(name):
     for args, options in examples_of(PRIMITIVES[name], np.random.default_rng(0)):
-        f, inputs = split(PRIMITIVES[name], [as_float32(a) for a in args], options)
+        narrow = {option: as_float32(value) for option, value in options.items()}
+        f, inputs = split(PRIMITIVES[name], [as_float32(a) for a in args], narrow)
         out = f(*(Tensor(x, requires_grad=True) for x in inputs))
         kept = [v for _, v in out._node.plan.labelled(out._node.saved) if isinstance(v, np.ndarray)]
         assert {a.dtype for a in [out, *kept] if a.dtype.kind == "f"} == {np.dtype(np.float32)}
@@ -361,6 +377,7 @@ def test_dropout(dtype):
     np.testing.assert_array_equal(again, out.data)
 
 
+LABELS = np.zeros((2, 4, 5), int)
 REFUSED = [
     (lambda x: ag.conv2d(x[0], np.ones((2, 2, 3, 4))), r"x is 3-dimensional, want \(N, H, W, C\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 3, 4))), r"w is 3-dimensional, want \(KH, KW, C // groups, O\)"),
@@ -405,6 +422,25 @@ REFUSED = [
     (lambda x: ag.pixel_unshuffle(x, 2), r"4 x 5 pixels are not multiples of 2"),
     (lambda x: ag.linear(x, np.ones((3, 2)), np.ones(3)), r"b needs shape \(2,\)"),
     (lambda x: ag.mse(x, x, "average"), r"reduction is \'average\'"),
+    (lambda x: ag.kl_div(x, x, "average"), r"reduction is \'average\'"),
+    (lambda x: ag.l1_loss(x, np.ones((5, 3))), r"predictions \(2, 4, 5, 3\) and targets \(5, 3\) would broadcast"),
+    (lambda x: ag.cross_entropy(x, LABELS, label_smoothing=2), r"label_smoothing is 2"),
+    (lambda x: ag.cross_entropy(x, LABELS, label_smoothing=-0.1), r"label_smoothing is -0.1"),
+    (lambda x: ag.cross_entropy(x, x, label_smoothing=np.nan), r"label_smoothing is nan"),
+    (lambda x: ag.cross_entropy(x, LABELS, weight=np.ones(4)), r"One number per class: \(3,\)"),
+    (lambda x: ag.cross_entropy(x, LABELS - 100), r"To leave rows out: ignore_index=-100"),
+    (lambda x: ag.cross_entropy(x, LABELS + 3, ignore_index=0), r"label 3 at \[0, 0, 0\], but logits"),
+    (lambda x: ag.cross_entropy(x, x, ignore_index=0), r"ignore_index is for class ids"),
+    (lambda x: ag.nll_loss(x, LABELS - 1), r"label -1 at \[0, 0, 0\]"),
+    (lambda x: ag.bce_with_logits(x, x, weight=np.ones((9, 2, 4, 5, 3))), r"more dimensions"),
+    (lambda x: ag.bce_with_logits(x, x, pos_weight=np.ones(2)), r"could not be broadcast"),
+    (lambda x: ag.hinge_embedding_loss(x, np.zeros(x.shape)), r"Of 0 and 1: 2 \* y - 1"),
+    (lambda x: ag.cosine_embedding_loss(x, x, np.ones(2)), r"must have the shape \(2, 4, 5\)"),
+    (lambda x: ag.gaussian_nll_loss(x, x, np.ones(3)), r"var needs the shape"),
+    (lambda x: ag.gaussian_nll_loss(x, x, -x), r"var needs the shape"),
+    (lambda x: ag.pairwise_distance(x, x, np.inf), r"For inf: ag.max"),
+    (lambda x: ag.gelu(x, "erf"), r'It takes "none" or "tanh"'),
+    (lambda x: ag.glu(x), r"axis -1 of \(2, 4, 5, 3\) cannot be halved"),
     (lambda x: ag.dropout(x, 1.5), r"p is 1.5, want a probability"),
     (lambda x: ag.dropout(x, 0.5, 3), r"dropout: rng is 3"),
 ]

@@ -106,6 +106,22 @@ ROWS = {
     "logsumexp, -1000s": (ag.logsumexp, [-1000, -1000], -1000 + math.log(2), [0.5, 0.5]),
     "logsumexp, -inf": (ag.logsumexp, [-inf, 3], 3, [0, 1]),
     "logsumexp, all -inf": (ag.logsumexp, [-inf, -inf], -inf, [nan, nan]),
+    "elu": (lambda x: ag.elu(x, 0.5), [0, -0.0, 1000, -1000], [0, -0.0, 1000, -0.5], [0.5, 0.5, 1, 0]),
+    "celu": (lambda x: ag.celu(x, 0.5), [0, -0.0, 1000, -1000], [0, -0.0, 1000, -0.5], [1, 1, 1, 0]),
+    "selu": (ag.selu, [0, 1000], [0, 1050.7009873554805], [1.7580993408473766, 1.0507009873554805]),
+    "mish": (ag.mish, [1000, -1000, 0], [1000, -0.0, 0], [1, 0, 0.6]),
+    "gelu, tanh": (lambda x: ag.gelu(x, "tanh"), [1000, -1000, 0], [1000, -0.0, 0], [1, 0, 0.5]),
+    "logsigmoid": (ag.logsigmoid, [1000, -1000, 0], [0, -1000, -math.log(2)], [0, 1, 0.5]),
+    "softplus, sharp": (lambda x: ag.softplus(x, 2.0), [1000, -1000, 0], [1000, 0, math.log(2) / 2], [1, 0, 0.5]),
+    "softsign": (ag.softsign, [0, 1000, -1000], [0, 1000 / 1001, -1000 / 1001], [1, 1 / 1001**2, 1 / 1001**2]),
+    "hardtanh": (ag.hardtanh, [-1, 1, 1000, -1000, 0.5, nan], [-1, 1, 1, -1, 0.5, nan], [0, 0, 0, 0, 1, 1]),
+    "relu6": (ag.relu6, [0, 6, 1000, -1000, 3], [0, 6, 6, 0, 3], [0, 0, 0, 0, 1]),
+    "hardsigmoid": (ag.hardsigmoid, [-3, 3, 1000, -1000, 0], [0, 1, 1, 0, 0.5], [0, 0, 0, 0, 1 / 6]),
+    "hardswish": (ag.hardswish, [-3, 3, 1000, -1000, 0], [0, 3, 1000, 0, 0], [0, 1, 1, 0, 0.5]),
+    "softshrink": (ag.softshrink, [-0.5, 0.5, 0, 1000, -1000], [0, 0, 0, 999.5, -999.5], [0, 0, 0, 1, 1]),
+    "hardshrink": (ag.hardshrink, [-0.5, 0.5, 0.75, nan], [0, 0, 0.75, nan], [0, 0, 1, 1]),
+    "threshold": (lambda x: ag.threshold(x, 1, 9.0), [1, 2, nan], [9, 2, nan], [0, 1, 1]),
+    "glu": (ag.glu, [2, 3, 1000, -1000], [2, 0], [1, 0, 0, 0]),
     "softmax": (ag.softmax, [-1000, 0, 1000], [0, 0, 1], [0, 0, 0]),
     "softmax, all -inf": (ag.softmax, [-inf, -inf], [nan, nan], [nan, nan]),
     "log_softmax": (ag.log_softmax, [-1000, 0, 1000], [-2000, -1000, 0], [1, 1, -2]),
@@ -120,6 +136,28 @@ ROWS = {
     "bce_with_logits at 0": (
         lambda z: ag.bce_with_logits(z, np.array([0.0, 1.0], z.dtype), "none"),
         [0, 0], [math.log(2)] * 2, [0.5, -0.5],
+    ),
+    "bce_with_logits, infinite": (
+        lambda z: ag.bce_with_logits(z, np.array([0, 1, 0, 1, 0.5], z.dtype), "none"),
+        [inf, inf, -inf, -inf, inf], [inf, 0, 0, inf, inf], [1, 0, 0, -1, 0.5],
+    ),
+    "huber_loss": (
+        lambda p: ag.huber_loss(p, np.zeros(5, p.dtype), "none", 2.0),
+        [2, -2, 1000, -1000, 0], [2, 2, 1998, 1998, 0], [2, -2, 2, -2, 0],
+    ),
+    "l1_loss, equal": (lambda p: ag.l1_loss(p, np.ones(2, p.dtype), "sum"), [1, 3], 2, [0, 1]),
+    "kl_div of a target of 0": (lambda y: ag.kl_div(np.array([-2, -1], y.dtype), y, "sum"), [0, 1], 1, [2, 2]),
+    "nll_loss, impossible class": (lambda p: ag.nll_loss(p, np.array([1])), [[-inf, -1]], 1, [[0, -1]]),
+    "cosine_similarity of zeros": (
+        lambda x: ag.cosine_similarity(x, np.ones(2, x.dtype)), [0, 0], 0, [1e8 / math.sqrt(2)] * 2,
+    ),
+    "pairwise_distance 0": (
+        lambda x: ag.pairwise_distance(x, np.ones((2, 2), x.dtype), eps=0),
+        [[1, 1], [4, 5]], [0, 5], [[0, 0], [0.6, 0.8]],
+    ),
+    "margin_ranking_loss, at the margin": (
+        lambda x: ag.margin_ranking_loss(x, np.zeros(3, x.dtype), np.array([1, 1, -1]), "none", 1.0),
+        [1, 0, 3], [0, 1, 4], [-1, -1, 1],
     ),
     "sum of nothing": (ag.sum, [], 0, []),
     "batch_norm of a constant channel": (
@@ -222,6 +260,39 @@ def test_mean_and_max_of_nothing():
     for f in (ag.max, ag.min):
         with pytest.raises(ValueError, match="zero-size array"):
             f(Tensor([], requires_grad=True))
+
+
+def test_the_mean_over_no_labels_is_nan_and_its_gradient_0():
+    z = Tensor(np.ones((2, 3)), requires_grad=True)
+    for loss in (ag.cross_entropy, ag.nll_loss):
+        with pytest.warns(RuntimeWarning, match="invalid value"):
+            value = loss(z, np.array([-1, -1]), ignore_index=-1)
+        assert np.isnan(value.data)
+    value = ag.cross_entropy(z, np.array([-1, 1]), weight=[1, 0.25, 1], ignore_index=-1)
+    np.testing.assert_allclose(value.data, math.log(3), rtol=1e-12)
+    assert not value.gradient(z)[0].any()
+
+
+def test_options_of_float64_leave_float32():
+    x, labels = Tensor(np.float32([[-1, 2, 3], [0.5, -2, 1]]), requires_grad=True), np.array([0, 2])
+    half, probabilities = np.float64(0.5), np.full((2, 3), 1 / 3)
+    for f in (
+        lambda x: ag.leaky_relu(x, half), lambda x: ag.elu(x, half), lambda x: ag.celu(x, half),
+        lambda x: ag.hardtanh(x, -half, half), lambda x: ag.softplus(x, half), lambda x: ag.softshrink(x, half),
+        lambda x: ag.threshold(x, half, half), lambda x: ag.cross_entropy(x, labels, label_smoothing=half),
+        lambda x: ag.cross_entropy(x, labels, weight=np.ones(3)), lambda x: ag.cross_entropy(x, probabilities),
+        lambda x: ag.nll_loss(x, labels, weight=np.ones(3)), lambda x: ag.huber_loss(x, x * 2, delta=half),
+        lambda x: ag.bce_with_logits(x, x * 0, weight=np.ones(3), pos_weight=np.ones(3)),
+        lambda x: ag.margin_ranking_loss(x, x * 2, np.ones((2, 3)), margin=half),
+    ):  # fmt: skip
+        out = ag.sum(f(x))
+        assert (out.dtype, out.gradient(x).dtype) == (np.float32, np.float32)
+
+
+def test_weights_keep_their_fractions_beside_integers():
+    y = np.array([1, 0])
+    np.testing.assert_allclose(ag.bce_with_logits(np.array([0, 0]), y, "sum", pos_weight=0.5), 1.5 * math.log(2))
+    np.testing.assert_allclose(ag.bce(np.array([0.5, 0.5]), y, "sum", weight=0.5), math.log(2))
 
 
 def test_bce_outside_of_0_and_1():

@@ -193,6 +193,40 @@ def test_linear(compare, torch, shape, rng):
     compare(ag.linear, lambda x, w: torch.nn.functional.linear(x, w.T), x, w)
 
 
+ACTIVATIONS = [
+    *[(name, {}) for name in "elu selu celu mish hardswish hardsigmoid hardtanh relu6 logsigmoid softsign".split()],
+    *[(name, {}) for name in "silu gelu softplus tanhshrink softshrink hardshrink".split()],
+    *[("elu", {"alpha": 0.7}), ("celu", {"alpha": 0.5}), ("hardtanh", {"min_val": -2.0, "max_val": 0.5})],
+    *[("softplus", {"beta": 2.0}), ("gelu", {"approximate": "tanh"}), ("leaky_relu", {"negative_slope": 0.2})],
+    *[("softshrink", {"lambd": 1.0}), ("hardshrink", {"lambd": 1.0}), ("threshold", {"threshold": 0.5, "value": -7.0})],
+]
+
+
+@pytest.mark.parametrize(("name", "options"), ACTIVATIONS, ids=str)
+def test_more_activations(compare, torch, name, options, rng):
+    kinks = [0.0, -0.0, 0.5, -0.5, 1, -1, 3, -3, 6, 20]
+    x, w = np.concatenate([rng.normal(size=30) * 3, kinks]), rng.normal(size=40)
+    ours, theirs = getattr(ag, name), getattr(torch.nn.functional, name)
+    compare(lambda x: ours(x, **options), lambda x: theirs(x, **options), x)
+    if name == "hardsigmoid":
+        return  # without a second derivative there
+    smooth = slice(30) if name in ("elu", "selu", "celu") else slice(None)  # there it is that from the right at 0
+    t = torch.tensor(x, requires_grad=True)
+    (slope,) = torch.autograd.grad(theirs(t, **options) @ torch.tensor(w), t, create_graph=True)
+    (second,) = ag.hvp(lambda x: ag.sum(ours(x, **options) * w), (x,), (w,))
+    (expected,) = torch.autograd.grad(slope @ torch.tensor(w), t) if slope.requires_grad else (torch.zeros(40),)
+    np.testing.assert_allclose(second[smooth], expected.numpy(force=True)[smooth], rtol=1e-6, atol=1e-7)
+
+
+def test_activations_with_parameters(compare, torch, rng):
+    functional, x, w = torch.nn.functional, rng.normal(size=(5, 6)), rng.normal(size=6)
+    compare(ag.prelu, functional.prelu, x, w)
+    compare(ag.prelu, functional.prelu, x, w[:1])
+    for axis in (0, 1, -1):
+        compare(lambda x, a=axis: ag.glu(x, a), lambda x, a=axis: functional.glu(x, a), rng.normal(size=(4, 6)))
+        compare(lambda x, a=axis: ag.softmin(x, a), lambda x, a=axis: functional.softmin(x, a), x)
+
+
 def test_activations(compare, torch, rng):
     functional, x = torch.nn.functional, rng.normal(size=(4, 7)) * 4
     for name in ("relu", "silu", "gelu", "softplus"):
@@ -451,6 +485,137 @@ def test_losses(compare, torch, reduction, rng):
         lambda z: ag.cross_entropy(z, soft.astype(z.dtype), **options),
         lambda z: functional.cross_entropy(z, torch.tensor(soft).to(z), **options),
         z,
+    )
+
+
+def second_order(torch, ours, theirs, *arrays):
+    """Compares the gradients of the sum of the squares of all first derivatives (and 0 * x, if they are constant)."""
+    inputs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    slopes = torch.autograd.grad(theirs(*inputs).sum(), inputs, create_graph=True)
+    expected = torch.autograd.grad(sum((s * s + 0 * x).sum() for s, x in zip(slopes, inputs, strict=True)), inputs)
+    which = tuple(range(len(arrays)))
+
+    def energy(*tensors):
+        slopes = ag.grad(lambda *t: ag.sum(ours(*t)), which)(*tensors)
+        return sum(ag.sum(s * s + 0 * x) for s, x in zip(slopes, tensors, strict=True))
+
+    for got, want in zip(ag.grad(energy, which)(*arrays), expected, strict=True):
+        np.testing.assert_allclose(got, want.numpy(force=True), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("ignored", [-100, 1, 255])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_with_options(compare, torch, reduction, smoothing, ignored, weighted, rng):
+    z, weight = rng.normal(size=(6, 4)) * 3, rng.uniform(0.1, 2, 4) if weighted else None
+    labels = np.array([0, 3, ignored, 1, ignored, 2])
+    options = {"reduction": reduction, "ignore_index": ignored}
+
+    def theirs(f, z, **more):
+        return f(z, torch.tensor(labels), None if weight is None else torch.tensor(weight).to(z), **options, **more)
+
+    def cross_entropy(z):
+        return ag.cross_entropy(z, labels, weight=weight, **options, label_smoothing=smoothing)
+
+    functional = torch.nn.functional
+    compare(cross_entropy, lambda z: theirs(functional.cross_entropy, z, label_smoothing=smoothing), z)
+    second_order(torch, cross_entropy, lambda z: theirs(functional.cross_entropy, z, label_smoothing=smoothing), z)
+    compare(lambda z: ag.nll_loss(z, labels, weight=weight, **options), lambda z: theirs(functional.nll_loss, z), z)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_probability_labels_have_a_gradient(compare, torch, reduction, smoothing, rng):
+    z, y, weight = rng.normal(size=(5, 4)) * 3, rng.dirichlet(np.ones(4), 5), rng.uniform(0.1, 2, 4)
+    options = {"reduction": reduction, "label_smoothing": smoothing}
+    theirs = torch.nn.functional.cross_entropy
+    compare(lambda z, y: ag.cross_entropy(z, y, **options), lambda z, y: theirs(z, y, **options), z, y)
+
+    def weighted(z, y):
+        return theirs(z, y, torch.tensor(weight).to(z), **options)
+
+    compare(lambda z, y: ag.cross_entropy(z, y, weight=weight, **options), weighted, z, y)
+    second_order(torch, lambda z, y: ag.cross_entropy(z, y, weight=weight, **options), weighted, z, y)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", [(), (4,), (5, 1), (5, 4)])
+def test_weights_of_binary_losses(compare, torch, reduction, shape, rng):
+    z, y, p, weight = (
+        rng.normal(size=(5, 4)) * 3,
+        rng.random((5, 4)),
+        rng.uniform(0.05, 0.95, (5, 4)),
+        rng.random(shape),
+    )
+    functional = torch.nn.functional
+
+    def theirs(f, *names):
+        return lambda p, y: f(p, y, reduction=reduction, **{n: torch.tensor(weight).to(p) for n in names})
+
+    compare(
+        lambda p, y: ag.bce(p, y, reduction, weight=weight), theirs(functional.binary_cross_entropy, "weight"), p, y
+    )
+    for names in (("weight",), ("pos_weight",), ("weight", "pos_weight")):
+        logits = theirs(functional.binary_cross_entropy_with_logits, *names)
+
+        def ours(z, y, names=names):
+            return ag.bce_with_logits(z, y, reduction, **dict.fromkeys(names, weight))
+
+        compare(ours, logits, z, y)
+        second_order(torch, ours, logits, z, y)
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_more_losses(compare, torch, reduction, rng):
+    (a, b, c), v = rng.normal(size=(3, 5, 3)), rng.uniform(0.1, 2, (5, 3))
+    counts, signs, sign = rng.integers(0, 6, (5, 3)), rng.choice([-1, 1], (5, 3)), rng.choice([-1, 1], 5)
+    for name, arrays, constants, options in [
+        ("l1_loss", (a, b), (), {}),
+        ("smooth_l1_loss", (a, b), (), {"beta": 0.5}),
+        ("smooth_l1_loss", (a, b), (), {"beta": 0.0}),
+        ("huber_loss", (a, b), (), {"delta": 0.5}),
+        ("kl_div", (a, v), (), {}),
+        ("kl_div", (a, b), (), {"log_target": True}),
+        ("poisson_nll_loss", (a,), (counts,), {"full": True}),
+        ("poisson_nll_loss", (v,), (counts,), {"log_input": False, "eps": 1e-3}),
+        ("gaussian_nll_loss", (a, b, v), (), {"full": True}),
+        ("gaussian_nll_loss", (a, b, v), (), {"eps": 0.5}),
+        ("hinge_embedding_loss", (a,), (signs,), {"margin": 0.5}),
+        ("margin_ranking_loss", (a, b), (signs,), {"margin": 0.5}),
+        ("cosine_embedding_loss", (a, b), (sign,), {"margin": 0.1}),
+        ("triplet_margin_loss", (a, b, c), (), {"margin": 2.0}),
+        ("triplet_margin_loss", (a, b, c), (), {"margin": 2.0, "p": 3.0, "swap": True}),
+    ]:
+        f, g = getattr(ag, name), getattr(torch.nn.functional, name)
+
+        def ours(*x, f=f, constants=constants, options=options):
+            return f(*x, *constants, reduction=reduction, **options)
+
+        def theirs(*x, g=g, constants=constants, options=options):
+            return g(*x, *map(torch.tensor, constants), reduction=reduction, **options)
+
+        compare(ours, theirs, *arrays)
+        second_order(torch, ours, theirs, *arrays)
+
+
+def test_distances(compare, torch, rng):
+    functional, a, b = torch.nn.functional, *rng.normal(size=(2, 5, 3))
+    compare(ag.cosine_similarity, lambda x, y: functional.cosine_similarity(x, y, -1), a, b)
+    compare(lambda x, y: ag.cosine_similarity(x, y, 0), lambda x, y: functional.cosine_similarity(x, y, 0), a, b)
+    for p in (1, 2, 3.5):
+        compare(
+            lambda x, y, p=p: ag.pairwise_distance(x, y, p, keepdims=True),
+            lambda x, y, p=p: functional.pairwise_distance(x, y, p, keepdim=True),
+            a,
+            b,
+        )
+    compare(
+        lambda p, y: ag.kl_div(p, y, "batchmean"),
+        lambda p, y: functional.kl_div(p, y, reduction="batchmean"),
+        a,
+        np.abs(b),
     )
 
 
