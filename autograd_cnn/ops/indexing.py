@@ -50,10 +50,12 @@ def _repeats(index: Any) -> bool:
 
 def _add_at(buffer: Any, g: Any, index: Any) -> None:
     """Computes ``buffer[index] += g``, and adds up where the index repeats, which takes longer."""
-    if _repeats(index):
-        np.add.at(buffer, index, g)
-    else:
+    if not _repeats(index):
         buffer[index] += g
+    elif buffer.ndim == 1 and isinstance(index, np.ndarray):  # NumPy's `add.at` is fast for one axis alone
+        np.add.at(buffer, index.ravel(), np.broadcast_to(g, index.shape).ravel())
+    else:
+        np.add.at(buffer, index, g)
 
 
 @primitive(moves=True, symbol="[]", examples=lambda rng: [(rng.normal(size=(4, 5)), i) for i in _indices()])
@@ -195,7 +197,7 @@ def _along(indices: Any, axis: int, shape: Sequence[int], mode: Mode) -> tuple[A
     moves=True,
     examples=lambda rng: [
         (rng.normal(size=(3, 4)), np.array([[0, 2], [2, 2]]), 1),
-        (rng.normal(size=(3, 4)), np.array([5, 0])),
+        (rng.normal(size=(3, 4)), np.array([[5, 0], [5, -1]])),
         ((rng.normal(size=(3, 4)), np.array([[5, -1], [-7, 3]]), 0), {"mode": "wrap"}),
         ((rng.normal(size=(3, 4)), np.array([-3, 20, 7])), {"mode": "clip"}),
     ],

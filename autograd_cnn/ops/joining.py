@@ -200,19 +200,13 @@ def pad_constant(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
 
 
 def _crop(g: Any, shape: tuple[int, ...], pad_width: Any) -> Any:
-    return g[
-        tuple(slice(before, before + n) for (before, _), n in zip(_pairs(pad_width, len(shape)), shape, strict=True))
-    ]
+    pairs = _pairs(pad_width, len(shape))
+    return g[tuple(slice(before, before + n) for (before, _), n in zip(pairs, shape, strict=True))]
 
 
 pad_constant.vjp(x=lambda g, x_shape, pad_width: _crop(g, x_shape, pad_width))
 
-_STATISTICS: dict[str, Any] = {
-    "mean": np.mean,
-    "maximum": np.max,
-    "minimum": np.min,
-    "median": np.median,
-}
+_STATISTICS: dict[str, Any] = {"mean": np.mean, "maximum": np.max, "minimum": np.min, "median": np.median}
 
 
 def _margin(x: Any, mode: Any, width: int, end: Any, length: Any) -> Any:

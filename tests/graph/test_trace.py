@@ -90,7 +90,7 @@ def test_plain_operands_are_options_too(weights):
 def test_a_dtype_is_an_option(weights):
     x = weights(2)
     graph = np.concatenate([x, x.astype(x.dtype)], dtype=x.dtype).sum().graph()
-    assert [op.options for op in graph.ops][:2] == [{"dtype": "float32"}, {"dtype": "float32"}]
+    assert [op.options for op in graph.ops][:2] == [{"dtype": "float64"}, {"dtype": "float64"}]
 
 
 def test_an_option_never_shows_an_address(weights):
