@@ -143,15 +143,16 @@ mean.vjp(
 def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any, initial: Any, mask: Any) -> Any:
     """Returns 1 / (number of ties) at the extreme elements, 0 elsewhere, and NaN where the extreme is NaN."""
     ties = np.logical_and(x == extreme, mask)
-    shares = ties / (ties.sum(axis=axis, keepdims=True) + (extreme == initial))
-    return masked(shares.astype(dtype), mask)
+    count = ties.sum(axis=axis, keepdims=True)
+    count = count + np.logical_and(extreme == initial, (count == 0) | np.isfinite(extreme))
+    return masked((ties / count).astype(dtype), mask)
 
 
 @primitive(examples=_examples(initial=0.3))
 def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the largest number along `axis`, or of all.
 
-    The result is NaN if one of the numbers is. Ties share the gradient evenly, also with `initial`.
+    The result is NaN if one of the numbers is. Ties share the gradient evenly, also with an `initial` that is finite.
 
     Raises
     ------
@@ -165,7 +166,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
 def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the smallest number along `axis`, or of all.
 
-    The result is NaN if one of the numbers is. Ties share the gradient evenly, also with `initial`.
+    The result is NaN if one of the numbers is. Ties share the gradient evenly, also with an `initial` that is finite.
 
     Raises
     ------
@@ -283,16 +284,24 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
 
-def _without_nan(reduction: Primitive[...], fill: float | None = None) -> Callable[..., Any]:
-    """Makes NumPy's version of a reduction that ignores NaN. All NaN give NaN, except for a sum and a product."""
+def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Callable[..., Any]:
+    """Makes NumPy's version of a reduction that ignores NaN. No numbers give NaN, except for a sum and a product.
+
+    So do the variance and the standard deviation of at most `ddof` numbers.
+    """
 
     @wraps(reduction.raw)
-    def f(x: Any, axis: Any = None, *args: Any, where: Any = True, **options: Any) -> Any:
-        nan = np.isnan(x)
-        if fill is None:
-            return reduction(x, axis, *args, where=np.logical_and(~nan, where), **options)
-        found = ~nan | np.all(nan, axis, keepdims=True)
-        return reduction(masked(x, found, fill), axis, *args, where=where, **options)
+    def f(*args: Any, **options: Any) -> Any:
+        given = reduction.signature.bind(*args, **options).arguments
+        x, axis, mask = given["x"], given.get("axis"), given.get("where", True)
+        number = ~np.isnan(x)
+        if not np.all(number):
+            if initial is not None and mask is True and given.get("initial") is None:
+                number, given["initial"] = number | ~np.any(number, axis, keepdims=True), initial
+            given["where"] = np.logical_and(number, mask)
+        out, lost = reduction(**given), given.get("correction") or given.get("ddof", 0)
+        enough = not lost or _count(np.shape(x), axis, given.get("keepdims", False), number & mask) > lost
+        return masked(out, enough, np.nan)
 
     f.__name__ = f.__qualname__ = f"nan{reduction.name}"
     f.__doc__ = f"Ignores NaN, and else does what `{reduction.name}` does, with the same parameters."

@@ -46,6 +46,10 @@ ROWS = {
     "sum of some": (lambda x: np.sum(x, where=[True, False]), [1, inf], 1, [1, 0]),
     "var of some": (lambda x: np.var(x, where=[True, True, False]), [1, 3, nan], 1, [-1, 1, 0]),
     "nanmax, ties": (np.nanmax, [3, nan, 3], 3, [0.5, 0, 0.5]),
+    "nanmax beside -inf": (np.nanmax, [-inf, nan, -inf], -inf, [0.5, 0, 0.5]),
+    "nanmin beside inf": (np.nanmin, [inf, nan], inf, [1, 0]),
+    "nanmax of NaN and initial": (lambda x: np.nanmax(x, initial=5), [nan, nan], 5, [0, 0]),
+    "nanmax of some": (lambda x: np.nanmax(x, initial=0, where=[True, True, False]), [1, nan, 2], 1, [1, 0, 0]),
     "nanmax of NaN": (lambda x: np.nanmax(x, 1), [[nan, nan], [1, nan]], [nan, 1], [[nan, nan], [2, 0]]),
     "nansum of NaN": (np.nansum, [nan, nan], 0, [0, 0]),
     "nanstd of equal numbers": (np.nanstd, [0.1, 0.1, 0.1, nan], 0, [0, 0, 0, 0]),
@@ -124,6 +128,18 @@ def test_a_variance_without_freedom_grows_without_bound():
             value, slope = value_and_slope(lambda x, o=options: np.var(x, **o), [1, 2, 4])
         assert value == inf
         np.testing.assert_array_equal(slope, [-inf, -inf, inf])
+
+
+@pytest.mark.parametrize("f", [np.nanvar, np.nanstd])
+def test_a_variance_without_freedom_is_nan_if_it_ignores_nan(f):
+    x = np.array([[1, 2, 4, 7], [1, 2, 4, nan], [1, nan, nan, 3]])
+    for options in ({"ddof": 3}, {"correction": 3}, {"ddof": 3, "keepdims": True}, {"ddof": 2, "where": x != 1}):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            want = f(x, axis=1, **options)
+            got = f(Tensor(x, requires_grad=True), axis=1, **options)
+        np.testing.assert_allclose(got.data, want, rtol=1e-14)
+        assert np.isnan(want).sum() == 2
 
 
 def test_a_covariance_without_freedom_is_infinite():
