@@ -106,7 +106,8 @@ def test_none_in_an_option_is_not_to_blame():
 
 @says(
     TypeError,
-    "sum: has no parameter 'dim', only (x, axis=None, keepdims=False, dtype=None, initial=None, where=True). Here: axis=",
+    "sum: has no parameter 'dim', only (x, axis=None, keepdims=False, dtype=None, initial=None, where=True). "
+    "Here: axis=",
 )
 def test_the_word_of_pytorch_for_an_axis():
     leaf(2).sum(dim=0)
