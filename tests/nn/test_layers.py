@@ -221,7 +221,8 @@ def test_a_layer_equals_its_twin_in_pytorch(case, torch):
             compared += [("", x1.grad, x2.grad)] if x1.requires_grad else []
         compared += [(name, getattr(ours, name).data, tensor.detach()) for name, tensor in tensors.items()]
         for name, mine, other in compared:
-            np.testing.assert_allclose(in_torch(case, name, mine), other, rtol=1e-9, atol=1e-11)
+            # PyTorch has the constants of celu and hardsigmoid in float32
+            np.testing.assert_allclose(in_torch(case, name, mine), other, rtol=1e-7, atol=1e-9)
         x = x if x.dtype == int else x * (1, 5, 0.1, 2) + 1
 
 
@@ -230,7 +231,7 @@ def test_a_layer_has_its_docstring_repr_summary_and_state_and_stays_float32(case
     layer, x = case.ours(np.float32)
     assert layer.__doc__ and re.match(rf"{case.name}\(.*\): [\d,]+ parameters", repr(layer))
     y = layer.eval()(ag.Tensor(x, requires_grad=x.dtype != int))
-    assert layer.summary(x.shape, x.dtype).splitlines()[1].split("  ")[-2].strip() == str(y.shape)
+    assert re.search(rf"  {re.escape(str(y.shape))} +[\d,]+$", layer.summary(x.shape, x.dtype).splitlines()[1])
     y.sum().backward()
     assert {y.dtype, *(p.grad.dtype for p in layer.parameters())} == {np.dtype(np.float32)}
     again = getattr(nn, case.name)(*case.args, **case.options).eval()
