@@ -29,9 +29,9 @@ from autograd_cnn.ops import reductions
 from autograd_cnn.ops.arithmetic import abs, divide, square, through, where
 from autograd_cnn.ops.indexing import getitem
 from autograd_cnn.ops.joining import concatenate
-from autograd_cnn.ops.products import axes_last, cross, einsum, matmul, matrix_transpose, outer, tensordot, vecdot
+from autograd_cnn.ops.products import axes_last, cross, einsum, matmul, outer, tensordot, vecdot
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import expand_dims, reshape, squeeze
+from autograd_cnn.ops.shapes import expand_dims, matrix_transpose, reshape, squeeze
 
 __all__ = [
     "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",

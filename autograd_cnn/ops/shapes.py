@@ -22,6 +22,11 @@ Order = Literal["C", "F"]
 X = TypeVar("X", bound=Any)
 
 
+def normal(*cases: tuple[Any, ...]) -> Callable[[np.random.Generator], list[Any]]:
+    """Returns examples of an operation: for each case a tuple of arrays of normal numbers, of these shapes."""
+    return lambda rng: [tuple(rng.normal(size=shape) for shape in case) for case in cases]
+
+
 def _examples(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
     """Returns the examples of an operation on an array of shape (2, 3, 4), one for each tuple of `options`."""
     return lambda rng: [(rng.normal(size=(2, 3, 4)), *rest) for rest in options]
