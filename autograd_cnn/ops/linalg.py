@@ -384,7 +384,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 # Norms
 
 
-_OF_ABSOLUTES = {1: sum, np.inf: reductions.max, -np.inf: reductions.min}
+_OF_ABSOLUTES: dict[float, Any] = {1: sum, np.inf: reductions.max, -np.inf: reductions.min}
 _OF_SINGULAR_VALUES = {"nuc": 1, 2: np.inf, -2: -np.inf}
 _OF_SUMS = {1: (-2, np.inf), -1: (-2, -np.inf), np.inf: (-1, np.inf), -np.inf: (-1, -np.inf)}  # axis of the sums, order
 

@@ -1,4 +1,7 @@
-"""Products of matrices, and of arrays in general."""
+"""Products of matrices, and of arrays in general.
+
+Copies of an array are a product, too: the Kronecker product with ones.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,15 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import matrices as kernels
 from autograd_cnn.ops.arithmetic import astype, multiply, power, where
-from autograd_cnn.ops.indexing import getitem
+from autograd_cnn.ops.indexing import getitem, positions, take
 from autograd_cnn.ops.joining import pad, stack
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import expand_dims, flip, matrix_transpose, moveaxis, normal, reshape, squeeze
+from autograd_cnn.ops.shapes import Shape, X, expand_dims, flip, matrix_transpose, moveaxis, normal, reshape, squeeze
 
 __all__ = [
     "contract", "convolve", "correlate", "cross", "dot", "einsum", "inner", "kron", "linear", "matmul", "matvec",
-    "outer", "polyadd", "polyder", "polyint", "polyval", "tensordot", "vander", "vdot", "vecdot", "vecmat",
+    "outer", "polyadd", "polyder", "polyint", "polyval", "repeat", "tensordot", "tile", "vander", "vdot", "vecdot",
+    "vecmat",
 ]  # fmt: skip
 
 Mode = Literal["full", "same", "valid"]
@@ -42,12 +46,12 @@ def _as_matrices(g: Any, x_ndim: int, y_ndim: int) -> Any:
 
 def _left(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
     g = _as_matrices(g, len(x_shape), len(y.shape))
-    return matmul(g, matrix_transpose(y) if len(y.shape) > 1 else expand_dims(y, 0))
+    return matmul(g, y.mT if len(y.shape) > 1 else expand_dims(y, 0))
 
 
 def _right(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     g = _as_matrices(g, len(x.shape), len(y_shape))
-    result = matmul(matrix_transpose(x) if len(x.shape) > 1 else expand_dims(x, 1), g)
+    result = matmul(x.mT if len(x.shape) > 1 else expand_dims(x, 1), g)
     return squeeze(result, -1) if len(y_shape) == 1 else result
 
 
@@ -55,20 +59,12 @@ def _flops(out_shape: tuple[int, ...], x_shape: tuple[int, ...]) -> int:
     return 2 * math.prod(out_shape) * x_shape[-1]
 
 
-@primitive(
-    symbol="@",
-    strict=True,
-    flops=_flops,
-    examples=normal(
-        ((2, 3), (3, 4)),
-        (3, 3),
-        ((2, 3), 3),
-        (3, (3, 4)),
-        ((5, 2, 3), (3, 4)),
-        ((2, 1, 2, 3), (5, 3, 2)),
-        (3, (5, 3, 2)),
-    ),
+_matrices = normal(
+    ((2, 3), (3, 4)), (3, 3), ((2, 3), 3), (3, (3, 4)), ((5, 2, 3), (3, 4)), ((2, 1, 2, 3), (5, 3, 2)), (3, (5, 3, 2))
 )
+
+
+@primitive(symbol="@", strict=True, flops=_flops, examples=_matrices)
 def matmul(x: Any, y: Any) -> Any:
     """Multiplies matrices, rows by columns: ``x @ y``.
 
@@ -174,13 +170,7 @@ def _contract_flops(subscripts: str, operands_shape: Sequence[tuple[int, ...]]) 
 
 def _contractions(rng: np.random.Generator) -> list[Any]:
     x, y, z = rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), rng.normal(size=(5, 3, 3))
-    return [
-        ("ij,jk->ik", x, y),
-        ("...ij,...jk", z, y),
-        ("...ii->i...", z),
-        ("ij,j->", x, y[:, 0]),
-        ("ij,jk", x[:, :1], y),
-    ]
+    return [("ij,jk->ik", x, y), ("...ij,...jk", z, y), ("...ii->i...", z), ("ij,jk->", x[:, :1], y)]
 
 
 @primitive(examples=_contractions, flops=_contract_flops)
@@ -253,6 +243,37 @@ def kron(a: Any, b: Any) -> Any:
     pairs = [*zip(*((1,) * (ndim - np.ndim(x)) + np.shape(x) for x in (a, b)), strict=True)]
     blocks = reshape(a, [n for pair in pairs for n in (pair[0], 1)])
     return reshape(multiply(blocks, reshape(b, [n for pair in pairs for n in (1, pair[1])])), [*map(math.prod, pairs)])
+
+
+def tile(x: X, reps: Shape) -> X:
+    """Lays copies of `x` side by side, `reps` along each axis.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.tile([1, 2], (2, 2))
+    array([[1, 2, 1, 2],
+           [1, 2, 1, 2]])
+    """
+    return kron(np.ones(reps, bool), x)
+
+
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Repeats each element `repeats` times along `axis`, or those of the flattened `x`; `repeats` may differ for each.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.repeat([1, 2], 2), ag.repeat([1, 2], [1, 3])
+    (array([1, 1, 2, 2]), array([1, 2, 2, 2]))
+    """
+    if np.ndim(repeats):
+        return take(x, np.repeat(positions(x), repeats, axis))
+    if axis is None:
+        return repeat(reshape(x, -1), repeats, 0)
+    counts = [1] * np.ndim(x)
+    counts[axis] = repeats
+    return kron(x, np.ones(counts, bool))
 
 
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
