@@ -14,7 +14,6 @@ from __future__ import annotations
 import operator
 from collections import namedtuple
 from functools import reduce
-from itertools import chain
 from math import prod
 from typing import Any, Literal
 
@@ -81,11 +80,11 @@ def solve(a: Any, b: Any) -> Any:
 
 
 def _solve_rules(g: Any, a: Any, b_shape: tuple[int, ...], out: Any) -> Any:
-    if len(b_shape) > 1:
-        gb = solve(a.mT, g)
-        return -(gb @ out.mT), gb
-    gb = solve(a.mT, expand_dims(g, -1))
-    return -(gb * expand_dims(out, -2)), squeeze(gb, -1)
+    vector = len(b_shape) == 1
+    if vector:
+        g, out = expand_dims(g, -1), expand_dims(out, -1)
+    gb = solve(a.mT, g)
+    return -(gb @ out.mT), squeeze(gb, -1) if vector else gb
 
 
 solve.vjp(a=_solve_rules, b=_solve_rules)
@@ -461,7 +460,7 @@ def matrix_power(a: Any, n: int) -> Any:
 def multi_dot(arrays: Any) -> Any:
     """Multiplies matrices in the cheapest order; the first and the last may be vectors."""
     terms = [range(2 - np.ndim(x), 2) if i == 0 else range(i, i + np.ndim(x)) for i, x in enumerate(arrays)]
-    return einsum(*chain.from_iterable(zip(arrays, terms, strict=True)))
+    return einsum(*(part for pair in zip(arrays, terms, strict=True) for part in pair))
 
 
 def diagonal(x: Any, *, offset: int = 0) -> Any:

@@ -303,10 +303,10 @@ def vecmat(x1: Any, x2: Any) -> Any:
     return squeeze(matmul(expand_dims(x1, -2), x2), -2)
 
 
-def _convolve_rule(g: Any, mode: str, shorter: int, flipped: Any, extent: int) -> Any:
-    full = flipped.shape[0] + extent - 1
-    start = {"full": 0, "same": (shorter - 1) // 2, "valid": shorter - 1}[mode]
-    return convolve(pad(g, (start, full - start - g.shape[0])), flipped, "valid")
+def _convolve_rule(g: Any, other: Any, extent: int) -> Any:
+    """Convolves `g`, completed by zeros to what mode "full" would give, with the other vector backwards."""
+    left_out = len(other) + extent - 1 - len(g)
+    return convolve(pad(g, (left_out // 2, left_out - left_out // 2)), flip(other), "valid")
 
 
 @primitive(
@@ -322,8 +322,8 @@ def convolve(a: Any, v: Any, mode: Mode = "full") -> Any:
 
 
 convolve.vjp(
-    a=lambda g, a_shape, v, mode: _convolve_rule(g, mode, min(*a_shape, *v.shape), flip(v), a_shape[0]),
-    v=lambda g, a, v_shape, mode: _convolve_rule(g, mode, min(*a.shape, *v_shape), flip(a), v_shape[0]),
+    a=lambda g, a_shape, v: _convolve_rule(g, v, a_shape[0]),
+    v=lambda g, a, v_shape: _convolve_rule(g, a, v_shape[0]),
 )
 
 
