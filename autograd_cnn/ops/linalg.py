@@ -407,7 +407,9 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     """Computes norms of vectors along `axis`, or of all elements: ``sum(abs(x) ** ord) ** (1 / ord)``, as `norm`."""
     if isinstance(ord, str):
         raise ValueError(f"linalg.norm: vectors have no norm of order {ord!r}")
-    x, along = x if isinstance(x, Tensor) else np.asarray(x), {"axis": axis, "keepdims": keepdims}
+    along = {"axis": axis, "keepdims": keepdims}
+    x = x if isinstance(x, Tensor) else np.asarray(x)
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)  # the square of an integer may be too large for its dtype
     if ord in _OF_ABSOLUTES:
         return _OF_ABSOLUTES[ord](abs(x), **along)
     if ord == 0:

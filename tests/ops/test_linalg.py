@@ -195,6 +195,14 @@ def test_lists_and_arrays_give_arrays():
             np.testing.assert_allclose(got, f(x))
 
 
+def test_the_norm_of_integers_is_a_float():
+    for order in (None, 1, 2, np.inf):
+        for x in (np.array([200, 100], np.uint8), np.array([2**40, 1]), Tensor(np.array([200, 100], np.uint8))):
+            want = np.linalg.norm(np.asarray(x.data), order)
+            np.testing.assert_allclose(np.asarray(linalg.norm(x, order).data), want, rtol=1e-12)
+            assert linalg.norm(x, order).dtype == np.float64
+
+
 def test_the_module_lists_its_functions():
     assert dir(ag.linalg) == sorted(linalg.__all__)
 
