@@ -75,12 +75,6 @@ def sigmoid(v):
     return 1 / (1 + math.exp(-v))
 
 
-def gelu(v, approximate="none"):
-    if approximate == "none":
-        return v * normal_cdf(v)
-    return v * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))) / 2
-
-
 def logsumexp(x, axis=None, keepdims=False):
     return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
 
@@ -192,15 +186,10 @@ TEXTBOOK = {
     "logsumexp": logsumexp,
     "linear": lambda x, w, b=0.0: np.einsum("...i,io->...o", x, w) + b,
     "relu": elementwise(lambda v: max(v, 0)),
-    "leaky_relu": elementwise(lambda v, slope=0.01: v if v > 0 else slope * v),
     "sigmoid": elementwise(sigmoid),
-    "elu": elementwise(lambda v, alpha=1.0: v if v > 0 else alpha * (math.exp(v) - 1)),
-    "hardtanh": elementwise(lambda v, low=-1.0, high=1.0: min(max(v, low), high)),
     "softsign": elementwise(lambda v: v / (1 + abs(v))),
     "softplus": elementwise(lambda v, beta=1.0: math.log(1 + math.exp(beta * v)) / beta),
-    "silu": elementwise(lambda v: v * sigmoid(v)),
     "normal_cdf": elementwise(normal_cdf),
-    "gelu": elementwise(gelu),
     "softmax": along(lambda v: np.exp(v) / np.exp(v).sum()),
     "log_softmax": along(lambda v: np.log(np.exp(v) / np.exp(v).sum())),
     "conv2d": conv2d,
