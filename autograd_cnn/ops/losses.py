@@ -244,10 +244,14 @@ def _classes(labels: Any) -> bool:
     return np.asarray(plain(labels)).dtype.kind in "iu"
 
 
+def _array(x: Any) -> Any:
+    """Returns a list as an array, and any other value as it is."""
+    return np.asarray(x) if isinstance(x, list) else x
+
+
 def _target(logits: Any, labels: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
     """Returns what multiplies ``-log_softmax``: a row of numbers per label, of truth values for plain class ids."""
-    labels = np.asarray(labels) if isinstance(labels, list) else labels
-    target = _one_hot(labels, logits.shape[-1]) if _classes(labels) else labels.astype(logits.dtype)
+    target = _one_hot(labels, logits.shape[-1]) if _classes(labels) else _array(labels).astype(logits.dtype)
     if smoothing != 0:
         target = target.astype(logits.dtype) * (1 - float(smoothing)) + float(smoothing) / logits.shape[-1]
     if ignored is not None:
@@ -421,8 +425,9 @@ def nll_loss(
 
     Parameters and results are those of `cross_entropy`, which takes the logits themselves.
     """
-    _check_labels(log_probabilities, np.asarray(plain(labels)), weight, ignore_index)
-    rows = _expected(log_probabilities, _target(log_probabilities, labels, 0, weight, ignore_index))
+    p = _array(log_probabilities)
+    _check_labels(p, np.asarray(plain(labels)), weight, ignore_index)
+    rows = _expected(p, _target(p, labels, 0, weight, ignore_index))
     return _reduce(rows, reduction, count=_count(labels, weight, ignore_index))
 
 
