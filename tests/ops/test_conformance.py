@@ -190,15 +190,15 @@ TEXTBOOK = {
     "log_softmax": along(lambda v: np.log(np.exp(v) / np.exp(v).sum())),
     "conv2d": conv2d,
     "conv_transpose2d": conv_transpose2d,
-    "conv2d_weight_gradient": lambda x, gy, shape, *options: oracles.conv2d_weight_gradient(
-        x, gy, shape, *convolution(x.shape[1:3], shape, *options)
+    "conv2d_weight_gradient": lambda x, gy, w_shape, *options: oracles.conv2d_weight_gradient(
+        x, gy, w_shape, *convolution(x.shape[1:3], w_shape, *options)
     ),
     "max_pool2d": lambda x, *options, **named: oracles.max_pool2d(x, *window(*options, **named))[0],
     "max_gather2d": lambda x, argmax, *options: oracles.max_gather2d(x, argmax, *window(*options)),
     "max_unpool2d": lambda x, argmax, shape, *options: oracles.max_unpool2d(x, argmax, shape, *window(*options)),
     "relu_gradient": lambda x, y: np.where(y > 0, x, 0),
     "avg_pool2d": lambda x, *options, **named: oracles.avg_pool2d(x, *average(*options, **named)),
-    "avg_unpool2d": lambda x, shape, *options: oracles.avg_unpool2d(x, shape, *average(*options)),
+    "avg_unpool2d": lambda x, shape, **options: oracles.avg_unpool2d(x, shape, *average(**options)),
     "batch_norm": batch_norm,
     "standardize": lambda x, axis=-1, eps=1e-5: (
         (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps)
