@@ -201,8 +201,7 @@ def conv2d(
     (8, 32, 32, 16)
     """
     _check(x, w, b, groups)
-    _, *geometry = window(x.shape[1:3], w.shape[:2], stride, padding, dilation)
-    return kernels.conv2d(x, w, b, *geometry, groups)
+    return kernels.conv2d(x, w, b, *window(x.shape[1:3], w.shape[:2], stride, padding, dilation)[1:], groups)
 
 
 def _transposed_size(shape: Shape, window: Window, output_padding: Pair) -> tuple[int, int]:
@@ -293,8 +292,8 @@ def conv2d_weight_gradient(
 
     `x` is (N, H, W, C), `gy` is (N, H', W', O), and the result has `w_shape`.
     """
-    _, *geometry = window(x.shape[1:3], w_shape[:2], stride, padding, dilation)
-    return kernels.conv2d_weight_gradient(x, gy, w_shape, *geometry, groups)
+    geometry = window(x.shape[1:3], w_shape[:2], stride, padding, dilation)
+    return kernels.conv2d_weight_gradient(x, gy, w_shape, *geometry[1:], groups)
 
 
 def conv2d_input_gradient(

@@ -189,7 +189,7 @@ def bce_with_logits(z: X, y: Any, reduction: Reduction = "mean", weight: Any = N
 
 
 def _check_labels(
-    logits: Any, labels: Any, smoothing: float = 0.0, weight: Any = None, ignore_index: int | None = None
+    logits: Any, labels: Any, smoothing: float = 0.0, weight: Any = None, ignore_index: Any = None
 ) -> None:
     rows, classes = logits.shape[:-1], logits.shape[-1]
     if not 0 <= smoothing <= 1:
