@@ -15,12 +15,13 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels import normalization as kernels
-from autograd_cnn.ops.arithmetic import abs, divide, maximum, multiply, power, sqrt, square, where
+from autograd_cnn.ops.arithmetic import divide, maximum, multiply, power, sqrt, square
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import pad
+from autograd_cnn.ops.linalg import vector_norm
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
-from autograd_cnn.ops.reductions import max, mean, sum, var
+from autograd_cnn.ops.reductions import mean, sum, var
 from autograd_cnn.ops.shapes import Axis, reshape
 
 __all__ = [
@@ -207,11 +208,7 @@ def normalize(x: Any, p: float = 2.0, axis: int = -1, eps: float = 1e-12) -> Any
 
     The gradient of the norm at 0 is 0.
     """
-    if p == np.inf:
-        return x / maximum(max(abs(x), axis, keepdims=True), eps)
-    total = sum(square(x) if p == 2 else power(abs(x), p), axis, keepdims=True)
-    norm = where(total == 0, 0, power(where(total == 0, 1, total), 1 / p))  # its slope at 0 would be infinite
-    return x / maximum(norm, eps)
+    return x / maximum(vector_norm(x, axis=axis, keepdims=True, ord=p), eps)
 
 
 def embedding(indices: Any, weight: Any) -> Any:
