@@ -179,10 +179,9 @@ def leaves_graph(tensor: Any) -> TypeError:
     return TypeError(f"np.asarray({label}) would leave the graph. Use {label}.data, or to join tensors ag.stack([...])")
 
 
-def becomes_float(tensor: Any) -> RuntimeError:
-    """Return an error of a kind that NumPy does not replace by its own when it fills an array."""
+def becomes_float(tensor: Any) -> TypeError:
     label = label_of(tensor)
-    return RuntimeError(
+    return TypeError(
         f"float({label}) would leave the graph, inside a transform such as ag.grad. To fill an array: "
         f"x = x.at[i].set({label}), or ag.stack([...]). As a constant: {label}.item()"
     )
