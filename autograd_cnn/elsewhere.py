@@ -53,7 +53,7 @@ ADVICE = {
         "requires_grad_": "x.requires_grad = True",
         "retain_grad register_hook": "loss.gradient(x)",
         "grad_fn": "x.graph()",
-        "new_zeros new_ones zeros ones empty full eye arange rand randn": "make an array first: ag.Tensor(np.zeros(shape))",
+        "new_zeros zeros ones empty full eye arange rand randn": "make an array first: ag.Tensor(np.zeros(shape))",
         "tensor array Parameter from_numpy": "ag.Tensor(array, requires_grad=True)",
         "seed manual_seed": "ag.nn.seed(0), or rng = np.random.default_rng(0), passed to layers and functions",
         "functional": "functions are in ag: ag.relu(x), ag.cross_entropy(logits, labels)",
