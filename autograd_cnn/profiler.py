@@ -135,18 +135,19 @@ class profile:
         return f"profile{state}: primitives {len(self.costs)}, calls {calls:,}, time {spent}. print(...) lists them"
 
     def __str__(self) -> str:
-        head = f"{'primitive':22}{'calls':>8}{'forward':>10}{'backward':>10}{'share':>10}{'made':>10}"
+        width = 1 + max([21, *map(len, self.costs)])
+        head = f"{'primitive':{width}}{'calls':>8}{'forward':>10}{'backward':>10}{'share':>10}{'made':>10}"
         total = self._spent()
         lines, rest = [head], total
         for cost in sorted(self.costs.values(), key=lambda c: -c.forward - c.backward):
             spent = cost.forward + cost.backward
             rest -= spent
             lines.append(
-                f"{cost.name:22}{cost.calls:8}{_ms(cost.forward)}{_ms(cost.backward)}"
+                f"{cost.name:{width}}{cost.calls:8}{_ms(cost.forward)}{_ms(cost.backward)}"
                 f"{spent / total:10.1%}{(cost.forward_bytes + cost.backward_bytes) / 1e6:7.1f} MB"
             )
-        lines.append(f"{'all else':22}{'':28}{rest / (total or 1):10.1%}")
-        lines.append(f"{'in all':22}{'':8}{_ms(total)}")
+        lines.append(f"{'all else':{width}}{'':28}{rest / (total or 1):10.1%}")
+        lines.append(f"{'in all':{width}}{'':8}{_ms(total)}")
         return "\n".join(lines)
 
 

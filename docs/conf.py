@@ -1,13 +1,15 @@
 """Sphinx configuration: Markdown pages, and an API page made from the docstrings."""
 
-from inspect import cleandoc
+from collections.abc import Callable
+from inspect import Signature, cleandoc, signature
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 from sphinx.ext.napoleon import NumpyDocstring
 
-import autograd_cnn as ag
-from autograd_cnn.engine.primitive import Primitive
+import autograd_cnn  # noqa: F401 - fills the registry
+from autograd_cnn.engine.registry import registry
 
 project = "autograd_cnn"
 author = "The autograd_cnn developers"
@@ -21,16 +23,22 @@ napoleon_google_docstring = False
 myst_heading_anchors = 3
 
 
-def primitives() -> str:
-    """The primitives as reStructuredText, by family, since autodoc takes them for objects, not functions."""
+def operations() -> str:
+    """The operations as reStructuredText, by family, which autodoc does not see: it takes primitives for objects."""
     families: dict[str, list[str]] = {}
-    for name in sorted(vars(ag)):
-        primitive = getattr(ag, name)
-        if isinstance(primitive, Primitive):
-            text = indent(str(NumpyDocstring(cleandoc(primitive.__doc__ or ""))), "   ")
-            entry = f".. py:function:: autograd_cnn.{name}{primitive.signature}\n\n{text}\n"
-            families.setdefault(primitive.__module__.rpartition(".")[2], []).append(entry)
-    return "\n".join(f"{f.capitalize()}\n{'-' * len(f)}\n\n" + "\n".join(e) for f, e in families.items())
+    for key in sorted(registry):
+        f = registry[key]
+        family = str(f.__module__)
+        if family.startswith("autograd_cnn.ops."):
+            text = indent(str(NumpyDocstring(cleandoc(f.__doc__ or ""))), "   ")
+            entry = f".. py:function:: autograd_cnn.{key}{_signature(f)}\n\n{text}\n"
+            families.setdefault(family.rpartition(".")[2], []).append(entry)
+    return "\n".join(f"{f.capitalize()}\n{'-' * len(f)}\n\n" + "\n".join(families[f]) for f in sorted(families))
 
 
-Path(__file__).with_name("primitives.txt").write_text(primitives())
+def _signature(f: Callable[..., Any]) -> str:
+    plain = [p.replace(annotation=p.empty) for p in signature(f).parameters.values()]
+    return str(Signature(plain))
+
+
+Path(__file__).with_name("operations.txt").write_text(operations())

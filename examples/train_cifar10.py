@@ -85,7 +85,8 @@ def main() -> int:
         if args.images is not None:
             data = data.take(args.images)
     except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
+        message = str(error).replace("download=True", "--download").replace("ag.data.load_shapes()", "--data shapes")
+        print(message, file=sys.stderr)
         return 2
     out = args.out or Path("runs", f"{args.data}-{args.model}")
     out.mkdir(parents=True, exist_ok=True)

@@ -116,6 +116,7 @@ def test_missing_images_give_a_message_and_exit_code_2(run):
     done = run("train_cifar10.py", "--data", "cifar10", "--data-dir", "no/where")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("CIFAR-10 not found. Looked in:\n  no/where: does not exist\n")
+    assert "--download fetches 170 MB" in done.stderr and "download=True" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -86,3 +86,12 @@ def test_it_can_be_printed_before_inside_and_after_its_block():
         assert repr(p).startswith("profile, open: primitives 1, calls 1, time ")
         assert "exp" in str(p)
     assert repr(p) == f"profile: primitives 1, calls 1, time {p.seconds * 1e3:.2f} ms. print(...) lists them"
+
+
+def test_a_long_name_has_a_column_of_its_own():
+    x = ag.Tensor(np.ones((1, 3, 3, 1)), requires_grad=True)
+    with ag.profile() as p:
+        ag.conv2d_weight_gradient(np.ones((1, 3, 3, 1)), x, (1, 1, 1, 1))
+    head, *lines = str(p).split("\n")
+    assert any(line.startswith("conv2d_weight_gradient ") for line in lines)
+    assert {len(line) for line in lines if "calls" not in line and line.endswith("MB")} == {len(head)}

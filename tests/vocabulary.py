@@ -1,10 +1,11 @@
-"""What becomes of each of NumPy's functions, and of torch.nn.functional's, here: recorded, plain, or refused.
+"""The fate of NumPy's functions here, and of torch.nn.functional's: recorded, plain, or refused.
 
 ``python tests/vocabulary.py`` writes the tables into docs/vocabulary.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import attrgetter
 from pathlib import Path
 from textwrap import fill
@@ -18,62 +19,148 @@ from autograd_cnn.engine.registry import registry
 PAGE = Path(__file__).parents[1] / "docs" / "vocabulary.md"
 
 REFUSED = {
-    "complex numbers": "",
-    "writes into its argument: `x.at[i].set(v)`": "",
-    "integers and bits only": "",
-    "dates, text, memory and files": "",
-    "roots and fits of polynomials: their results may be complex, or come from a search": "",
-    "other": "",
+    "complex numbers are not supported": """
+        angle roots sort_complex fft.fft fft.fft2 fft.fftn fft.fftshift fft.hfft fft.ifft fft.ifft2 fft.ifftn
+        fft.ifftshift fft.ihfft fft.irfft fft.irfft2 fft.irfftn fft.rfft fft.rfft2 fft.rfftn
+    """,
+    "writes into its argument; here: `x = x.at[index].set(values)`": """
+        copyto fill_diagonal place put put_along_axis putmask
+    """,
+    "calls a function of plain arrays for each slice; here: operations with `axis=`": """
+        apply_along_axis apply_over_axes
+    """,
+    "dates and calendars, not floats": "busday_count busday_offset datetime_as_string is_busday",
+    "no rule here; `@ag.primitive` makes one": "i0 nextafter poly polydiv polyfit polymul polysub",
 }
 
-# torch.nn.functional, where this package says it otherwise.
+# Functions of torch.nn.functional that have another name here.
 SPELLED = {
     "binary_cross_entropy": "bce",
     "binary_cross_entropy_with_logits": "bce_with_logits",
     "mse_loss": "mse",
+    "upsample": "interpolate",
+    "upsample_bilinear": "interpolate",
+    "upsample_nearest": "interpolate",
 }
 
-NOT_HERE = {
-    "three dimensions": "",
-    "random choices inside": "",
-    "PyTorch's own machinery": "",
-    "not built": "",
+MISSING = {
+    "volumes and sequences: images have two dimensions here, and one for `conv1d` and its pools": """
+        adaptive_avg_pool1d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool1d_with_indices adaptive_max_pool3d
+        adaptive_max_pool3d_with_indices avg_pool3d conv3d conv_tbc conv_transpose3d dropout1d dropout3d
+        fractional_max_pool3d fractional_max_pool3d_with_indices lp_pool1d lp_pool3d max_pool1d_with_indices max_pool3d
+        max_pool3d_with_indices max_unpool1d max_unpool3d
+    """,
+    "draws random numbers inside": """
+        alpha_dropout feature_alpha_dropout fractional_max_pool2d fractional_max_pool2d_with_indices gumbel_softmax
+        rrelu
+    """,
+    "attention, sampling and sequence losses: not built": """
+        affine_grid bilinear channel_shuffle ctc_loss embedding_bag grid_sample grouped_mm linear_cross_entropy
+        multi_head_attention_forward multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss
+        native_channel_shuffle pdist scaled_dot_product_attention soft_margin_loss scaled_grouped_mm scaled_mm
+        triplet_margin_with_distance_loss adaptive_max_pool2d_with_indices
+    """,
+    "PyTorch's own machinery": """
+        assert_int_or_pair boolean_dispatch handle_torch_function has_torch_function has_torch_function_unary
+        has_torch_function_variadic
+    """,
 }
 
 
 def numpy_functions() -> dict[str, object]:
-    """NumPy's functions that take arrays, each once: its ufuncs, and what ``__array_function__`` can intercept."""
+    """NumPy's functions that take arrays, each once: its ufuncs, and those that ``__array_function__`` intercepts."""
     found: dict[int, tuple[str, object]] = {}
     for prefix, module in (("", np), ("linalg.", np.linalg), ("fft.", np.fft)):
         for name in sorted(dir(module)):
             f = getattr(module, name)
-            if isinstance(f, (np.ufunc, type(np.sum))) and not name.startswith("_"):
-                canonical = f.__name__ == name
-                if id(f) not in found or canonical:
-                    found[id(f)] = prefix + name, f
+            intercepted = isinstance(f, (np.ufunc, type(np.sum))) and not name.startswith("_")
+            if intercepted and (id(f) not in found or f.__name__ == name):
+                found[id(f)] = prefix + name, f
     return dict(found.values())
 
 
-def key_of(f: object) -> str:
-    name = f.__name__ if isinstance(f, np.ufunc) else f"{f.__module__}.{f.__name__}".removeprefix("numpy.")
-    return numpy_calls._OTHER_NAMES.get(name, name)
-
-
 def fate(f: object) -> str:
-    """``recorded``, ``plain`` (a plain array), or ``refused``, as `numpy_calls` decides."""
-    key = key_of(f)
+    """``recorded``, ``plain`` (it returns plain arrays), or ``refused``, as `numpy_calls` decides."""
+    name = f.__name__ if isinstance(f, np.ufunc) else f"{f.__module__}.{f.__name__}".removeprefix("numpy.")
+    key = numpy_calls._OTHER_NAMES.get(name, name)
     return "plain" if key in numpy_calls._CONSTANT else "recorded" if key in registry else "refused"
 
 
-def torch_fate(name: str) -> str:
+def torch_functions() -> list[str]:
+    from torch.nn import functional
+
+    return [
+        name
+        for name, f in sorted(vars(functional).items())
+        if name.islower() and not name.startswith("_") and not name.endswith("_")
+        if callable(f) and not isinstance(f, type)
+    ]
+
+
+def is_here(name: str) -> bool:
     try:
-        attrgetter(SPELLED.get(name, name))(ag)
+        return callable(attrgetter(SPELLED.get(name, name))(ag))
     except AttributeError:
-        return "missing"
-    return "here"
+        return False
+
+
+def _names(names: Iterable[str], prefix: str = "") -> str:
+    return fill(", ".join(f"`{prefix}{name}`" for name in sorted(names)), 120, break_on_hyphens=False)
+
+
+def _reasons(table: dict[str, str], prefix: str = "") -> list[str]:
+    return [f"{reason[0].upper()}{reason[1:]}:\n{_names(names.split(), prefix)}\n" for reason, names in table.items()]
+
+
+def page() -> str:
+    """The Markdown of docs/vocabulary.md."""
+    fates = {name: fate(f) for name, f in numpy_functions().items()}
+    sets = {kind: [name for name, found in fates.items() if found == kind] for kind in ("recorded", "plain", "refused")}
+    here = [name for name in torch_functions() if is_here(name)]
+    absent = [name for name in torch_functions() if not is_here(name)]
+    parts = [
+        f"""# Vocabulary
+
+This page is made by `python tests/vocabulary.py`, and a test compares it with the code.
+
+## NumPy
+
+NumPy {np.__version__.rpartition(".")[0]} has {len(fates)} functions that take arrays, counting aliases once. On Tensors
+
+- {len(sets["recorded"])} are recorded: they have the right gradient, of any order, under NumPy's names and keywords,
+- {len(sets["plain"])} return plain arrays, since they have no derivative,
+- {len(sets["refused"])} are refused by name, with the cure.
+
+The recorded ones are also in `ag` (`ag.cumsum`, `ag.linalg.inv`), and methods of Tensor where arrays have them.
+
+### Recorded
+
+{_names(sets["recorded"], "np.")}
+
+### Plain
+
+{_names(sets["plain"], "np.")}
+
+### Refused
+"""
+    ]
+    parts += _reasons(REFUSED, "np.")
+    parts += [
+        f"""## torch.nn.functional
+
+Of its {len(here) + len(absent)} functions, {len(here)} are here, on NHWC images. Those with another name:
+{fill(", ".join(f"`{name}` is `ag.{ours}`" for name, ours in SPELLED.items()), 120)}.
+
+### Here
+
+{_names(here)}
+
+### Not here
+"""
+    ]
+    return "\n".join([*parts, *_reasons(MISSING)])
 
 
 if __name__ == "__main__":
-    for kind in ("recorded", "plain", "refused"):
-        names = [n for n, f in numpy_functions().items() if fate(f) == kind]
-        print(kind, len(names), fill(" ".join(names), 118))
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE}")

@@ -27,7 +27,7 @@ def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) 
     for p, value in enumerate(values):
         if value.__class__ is not np.ndarray or value.ndim == 0 or value.dtype.kind not in "fiub":
             values[p] = _plain(value, names[p], p in ports)
-    arrays = [p for p in ports if isinstance(values[p], np.ndarray)]
+    arrays = [p for p in ports if isinstance(values[p], (np.ndarray, np.generic))]
     weak = [p for p in arrays if not isinstance(inputs[p], (Node, Leaf))]
     lists = [p for p in weak if isinstance(inputs[p], list)]
     floats = [values[p].dtype for p in arrays if (values[p].ndim and p not in lists) or p not in weak]
@@ -51,9 +51,9 @@ def _plain(value: Any, name: str, port: bool) -> Any:
         return value
     # A plain view could not be locked together with an array of another class, so that is copied
     array = numeric(value, name, copy=value.__class__ is not np.ndarray or None)
-    if port or array.ndim:
+    if array.ndim or (port and not isinstance(value, np.generic)):
         return array
-    return array.item() if array.dtype.kind == "f" else value
+    return array.item() if array.dtype.kind == "f" and not port else value
 
 
 def _check_floats(
@@ -62,15 +62,15 @@ def _check_floats(
     def label(port: int) -> str:
         return getattr(inputs[port], "name", None) or primitive.parameters[port]
 
+    widest = np.result_type(*floats) if floats else np.dtype(np.float32)
     for p in ports:
-        if values[p].dtype.kind in "iub":
+        if values[p].dtype.kind in "iub" and not isinstance(inputs[p], list):
             name, dtype = label(p), values[p].dtype
-            problem, cure = f"{name} is {dtype}", f"Convert once: {name}.astype(np.float32)"
+            problem, cure = f"{name} is {dtype}", f"Convert once: {name}.astype(np.{widest})"
             if dtype == np.uint8:
                 problem += " (0..255)"
                 cure += f" / 255, or {advice['uint8'].replace('(x)', f'({name})')}"
             raise TypeError(f"{problem}\n{cure}")
-    widest = np.result_type(*floats) if floats else np.dtype(np.float32)
     narrower = [dtype for dtype in floats if dtype.itemsize < widest.itemsize]
     if narrower and widest.itemsize >= 8:
         name = label(max(ports, key=lambda p: values[p].dtype.itemsize))

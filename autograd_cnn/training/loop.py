@@ -293,7 +293,8 @@ def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size:
 
 
 def _as_tensor(images: Array) -> Tensor:
-    return Tensor(as_float32(images) if images.dtype == np.uint8 else images, name="images")
+    name = "images" if images.ndim == 4 else "inputs"
+    return Tensor(as_float32(images) if images.dtype == np.uint8 else images, name=name)
 
 
 def _are_classes(outputs: Array, labels: Array) -> bool:

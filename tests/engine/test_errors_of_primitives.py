@@ -104,14 +104,19 @@ def test_none_in_an_option_is_not_to_blame():
         ag.conv2d(leaf(1, 4, 4, 3), leaf(1, 1, 2, 2), None)
 
 
-@says(TypeError, "sum: has no parameter 'dim', only (x, axis=None, keepdims=False). Here: axis=")
+@says(
+    TypeError,
+    "sum: has no parameter 'dim', only (x, axis=None, keepdims=False, dtype=None, initial=None, where=True). "
+    "Here: axis=",
+)
 def test_the_word_of_pytorch_for_an_axis():
     leaf(2).sum(dim=0)
 
 
 @says(
     TypeError,
-    "var: has no parameter 'unbiased', only (x, axis=None, ddof=0, keepdims=False). Here: ddof=1, or 0 if it is False",
+    "var: has no parameter 'unbiased', only (x, axis=None, ddof=0, keepdims=False, dtype=None, where=True, mean=None, "
+    "correction=None). Here: ddof=1, or 0 if it is False",
 )
 def test_the_word_of_pytorch_for_the_divisor():
     leaf(2).var(unbiased=True)

@@ -74,7 +74,7 @@ def test_uint8_images_reach_the_model_as_floats_and_floats_as_they_are():
         model = lambda x: (inputs.append(x), x @ w)[1]  # noqa: E731
         train(model, ag.optim.SGD([w], lr=0.1), stored, np.array([0, 1]), steps=1, rng=None)
     np.testing.assert_array_equal(inputs[0].data, np.array([[0, 0.2], [1, 0.4]], np.float32))
-    assert [(x.dtype, x.name) for x in inputs] == [(np.float32, "images"), (np.float64, "images")]
+    assert [(x.dtype, x.name) for x in inputs] == [(np.float32, "inputs"), (np.float64, "inputs")]
 
 
 def test_the_schedule_counts_steps_from_0():
