@@ -17,7 +17,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.shapes import Shape, X, ravel, reshape, with_options
+from autograd_cnn.ops.shapes import Shape, X, moveaxis, ravel, reshape, with_options
 
 __all__ = [
     "add_at", "compress", "delete", "diag", "diagflat", "diagonal", "extract", "getitem", "matrix_trace", "resize",
@@ -222,7 +222,9 @@ def diagonal(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
 
     A positive `offset` counts diagonals above the main one, a negative one those below it.
     """
-    return take(x, np.diagonal(positions(x), offset, axis1, axis2))
+    matrices = moveaxis(x, (axis1, axis2), (-2, -1))
+    rows, columns = np.shape(matrices)[-2:]
+    return getitem(matrices, (..., *np.nonzero(np.eye(rows, columns, offset))))
 
 
 def diag(x: X, k: int = 0) -> X:
