@@ -19,6 +19,7 @@ ADVICE = {
         "index_select": "ag.take(x, indices, axis)",
         "masked_fill": "ag.where(mask, value, x)",
         "masked_select": "x[mask]",
+        "piecewise": "ag.select([x < 0, x < 1], [f(x), g(x)], h(x))",
         "copyto fill_diagonal index_put place put put_along_axis putmask": "x = x.at[index].set(values)",
         "add.at index_add scatter_add": "x = x.at[index].add(values)",
         "clamp": "ag.clip(x, low, high)",

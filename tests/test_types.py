@@ -137,6 +137,7 @@ ag.silu(t)  #: Tensor
 ag.sin(t)  #: Tensor
 ag.softmax(t)  #: Tensor
 ag.softplus(t)  #: Tensor
+ag.softsign(t)  #: Tensor
 ag.sqrt(t)  #: Tensor
 ag.square(t)  #: Tensor
 ag.squeeze(t)  #: Tensor

@@ -12,20 +12,8 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import elementwise, rows
 from autograd_cnn.kernels.tiles import SMALL
-from autograd_cnn.ops.arithmetic import (
-    abs,
-    add,
-    clip,
-    divide,
-    exp,
-    expm1,
-    multiply,
-    negative,
-    square,
-    subtract,
-    tanh,
-    where,
-)
+from autograd_cnn.ops.arithmetic import clip, divide, exp, expm1, multiply, negative, square, subtract, tanh, where
+from autograd_cnn.ops.joining import split
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import Axis
 
@@ -72,63 +60,6 @@ relu.over(
 relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 
-def _slopes(rng: np.random.Generator) -> list[Any]:
-    return [(rng.normal(size=(2, 3)), *rest) for rest in ((), (0.2,), (rng.uniform(0.1, 2, 3),))]
-
-
-@primitive(examples=_slopes)
-def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
-    """Keeps positive numbers and multiplies the rest by `negative_slope`, which may be a Tensor that is learnt.
-
-    The gradient at 0 is `negative_slope`.
-    """
-    return np.where(x > 0, x, negative_slope * x)
-
-
-leaky_relu.vjp(
-    x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope),
-    negative_slope=lambda g, x: g * where(x > 0, 0, x),
-)
-
-
-@primitive(examples=_slopes)
-def elu(x: Any, alpha: Any = 1.0) -> Any:
-    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x) - 1)``.
-
-    The gradient at 0 is `alpha` (D.-A. Clevert et al., 2015).
-    """
-    return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
-
-
-def _negative(x: Any) -> Any:
-    """Returns `x` with 0 in place of positive numbers, whose exponential could overflow."""
-    return where(x > 0, 0, x)
-
-
-elu.vjp(
-    x=lambda g, x, alpha: where(x > 0, g, g * (alpha * exp(_negative(x)))),
-    alpha=lambda g, x: g * expm1(_negative(x)),
-)
-
-
-@primitive(
-    examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), -rng.random(3), rng.random((2, 1)))]
-)
-def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
-    """Limits every number to at least `min_val` and at most `max_val`.
-
-    On the bounds the gradient is 0, other than that of `clip`.
-    """
-    return np.clip(x, min_val, max_val)
-
-
-hardtanh.vjp(
-    x=lambda g, x, min_val, max_val: where(np.logical_or(x <= min_val, x >= max_val), 0, g),
-    min_val=lambda g, x, min_val: where(x <= min_val, g, 0),
-    max_val=lambda g, x, max_val: where(x >= max_val, g, 0),
-)
-
-
 @primitive
 def sigmoid(x: Any) -> Any:
     """Squeezes every number into the range from 0 to 1, along an S-curve: ``1 / (1 + exp(-x))``.
@@ -143,7 +74,7 @@ def sigmoid(x: Any) -> Any:
 sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
 
 
-@primitive(examples=_slopes)
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), *beta) for beta in ((), (0.2,), (rng.uniform(0.1, 2, 3),))])
 def softplus(x: Any, beta: Any = 1.0) -> Any:
     """Rounds the corner of `relu`: ``log(1 + exp(beta x)) / beta``.
 
@@ -156,23 +87,6 @@ softplus.vjp(
     x=lambda g, x, beta: g * sigmoid(x * beta),
     beta=lambda g, x, beta, out: g * ((x * sigmoid(x * beta) - out) / beta),
 )
-
-
-@primitive
-def silu(x: Any) -> Any:
-    """Multiplies every number by its own sigmoid: ``x * sigmoid(x)``.
-
-    It is also called swish. At -inf it is NaN.
-    """
-    return x * sigmoid(x)
-
-
-def _silu_slope(x: Any) -> Any:
-    s = sigmoid(x)
-    return s * (1 + x * (1 - s))
-
-
-silu.vjp(x=lambda g, x: g * _silu_slope(x))
 
 
 @lru_cache
@@ -200,42 +114,7 @@ def normal_cdf(x: Any) -> Any:
     return np.where(x >= 0, 1 - tail, np.where(x < 0, tail, x)).astype(x.dtype)
 
 
-def _normal_density(x: Any) -> Any:
-    return exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
-
-
-normal_cdf.vjp(x=lambda g, x: g * _normal_density(x))
-
-
-def _near_cdf(x: Any) -> Any:
-    """Approximates `normal_cdf`: ``(1 + tanh(u / 2)) / 2`` is the sigmoid of u = sqrt(8 / pi) (x + 0.044715 x**3)."""
-    return sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * (x * x * x)))
-
-
-def _near_slope(x: Any) -> Any:
-    s = _near_cdf(x)
-    return s + s * (1 - s) * (math.sqrt(8 / math.pi) * (x + 3 * 0.044715 * (x * x * x)))
-
-
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), "tanh")])
-def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
-    """Multiplies every number by its `normal_cdf`: ``x * normal_cdf(x)``.
-
-    ``approximate="tanh"`` replaces the probability by ``(1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))) / 2``, so that
-    the result changes by less than 0.0005.
-
-    At -inf it is NaN (D. Hendrycks, K. Gimpel, 2016).
-    """
-    if approximate not in ("none", "tanh"):
-        raise ValueError(f'approximate is {approximate!r}\nIt takes "none" or "tanh"')
-    return x * (normal_cdf(x) if approximate == "none" else _near_cdf(x))
-
-
-gelu.vjp(
-    x=lambda g, x, approximate: (
-        g * (normal_cdf(x) + x * _normal_density(x) if approximate == "none" else _near_slope(x))
-    )
-)
+normal_cdf.vjp(x=lambda g, x: g * (exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))))
 
 
 @primitive
@@ -244,7 +123,7 @@ def softsign(x: Any) -> Any:
     return x / (1 + np.abs(x))
 
 
-softsign.vjp(x=lambda g, x: g / square(1 + abs(x)))
+softsign.vjp(x=lambda g, x: g / square(1 + np.abs(x)))
 
 
 def _in_rows(shape: tuple[int, ...], dtype: Any, axis: Axis) -> bool:
@@ -299,12 +178,57 @@ def softmin(x: X, axis: Axis = -1) -> X:
     return softmax(negative(x), axis)
 
 
+def silu(x: X) -> X:
+    """Multiplies every number by its own sigmoid: ``x * sigmoid(x)``.
+
+    It is also called swish. At -inf it is NaN.
+    """
+    return multiply(x, sigmoid(x))
+
+
+def gelu(x: X, approximate: Literal["none", "tanh"] = "none") -> X:
+    """Multiplies every number by its `normal_cdf`: ``x * normal_cdf(x)``.
+
+    ``approximate="tanh"`` replaces the probability by ``(1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))) / 2``, so that
+    the result changes by less than 0.0005.
+
+    At -inf it is NaN (D. Hendrycks, K. Gimpel, 2016).
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f'approximate is {approximate!r}\nIt takes "none" or "tanh"')
+    if approximate == "none":
+        return multiply(x, normal_cdf(x))
+    # (1 + tanh(u / 2)) / 2 is sigmoid(u)
+    return multiply(x, sigmoid(multiply(x, math.sqrt(8 / math.pi) * (1 + 0.044715 * square(x)))))
+
+
+def _negative(x: Any) -> Any:
+    """Returns `x` with 0 in place of positive numbers, whose exponential or product could overflow."""
+    return where(np.greater(x, 0), 0, x)
+
+
+def leaky_relu(x: X, negative_slope: Any = 0.01) -> X:
+    """Keeps positive numbers and multiplies the rest by `negative_slope`, which may be a Tensor that is learnt.
+
+    The gradient at 0 is `negative_slope`.
+    """
+    return where(np.greater(x, 0), x, multiply(negative_slope, _negative(x)))
+
+
 def prelu(x: X, weight: Any) -> X:
     """Keeps positive numbers and multiplies the rest by `weight`: one number, or one for each channel (the last axis).
 
     The gradient of `x` at 0 is `weight` (K. He et al., 2015).
     """
     return leaky_relu(x, weight)
+
+
+def elu(x: X, alpha: Any = 1.0) -> X:
+    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x) - 1)``.
+
+    The gradient at 0 is `alpha` (D.-A. Clevert et al., 2015).
+    """
+    return where(np.greater(x, 0), x, multiply(alpha, expm1(_negative(x))))
 
 
 def celu(x: X, alpha: Any = 1.0) -> X:
@@ -323,6 +247,14 @@ def selu(x: X) -> X:
     return multiply(elu(x, 1.6732632423543772848), 1.0507009873554804934)
 
 
+def hardtanh(x: X, min_val: Any = -1.0, max_val: Any = 1.0) -> X:
+    """Limits every number to at least `min_val` and at most `max_val`.
+
+    On the bounds the gradient is 0, other than that of `clip`.
+    """
+    return where(np.less_equal(x, min_val), min_val, where(np.greater_equal(x, max_val), max_val, x))
+
+
 def relu6(x: X) -> X:
     """Limits every number to the range from 0 to 6. The gradient at 0 and at 6 is 0."""
     return hardtanh(x, 0, 6)
@@ -330,7 +262,7 @@ def relu6(x: X) -> X:
 
 def hardsigmoid(x: X) -> X:
     """Rises from 0 to 1 along a straight line: ``relu6(x + 3) / 6``. The gradient at -3 and at 3 is 0."""
-    return divide(relu6(add(x, 3)), 6)
+    return divide(relu6(np.add(x, 3)), 6)
 
 
 def hardswish(x: X) -> X:
@@ -370,12 +302,10 @@ def threshold(x: X, threshold: float, value: Any) -> X:
 
 def glu(x: X, axis: int = -1) -> X:
     """Multiplies the first half along `axis` by the sigmoid of the second half (Y. N. Dauphin et al., 2016)."""
-    half, odd = divmod(np.shape(x)[axis], 2)
-    if odd:
+    if np.shape(x)[axis] % 2:
         raise ValueError(f"glu: axis {axis} of {np.shape(x)} cannot be halved. It needs an even length")
-    before = (slice(None),) * (axis % np.ndim(x))
-    first, second = (*before, slice(half)), (*before, slice(half, None))
-    return multiply(x[first], sigmoid(x[second]))
+    first, second = split(x, 2, axis)
+    return multiply(first, sigmoid(second))
 
 
 enrol(globals())

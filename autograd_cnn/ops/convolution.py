@@ -8,6 +8,7 @@ its adjoints, so derivatives of every order stay in the family. The arithmetic i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,12 @@ __all__ = ["conv1d", "conv2d", "conv2d_weight_gradient", "conv_transpose1d", "co
 
 Extent = int | Pair
 Margins = Extent | Literal["same", "valid"] | Padding
+Window = tuple[Pair, Pair, Padding, Pair]
+
+
+def normals(*cases: Any) -> Callable[[np.random.Generator], list[Any]]:
+    """Returns the `examples` of a primitive: standard normal arrays of the shapes in each case, then its options."""
+    return lambda rng: [(tuple(rng.normal(size=shape) for shape in shapes), options) for *shapes, options in cases]
 
 
 def pair(value: Any, name: str) -> Pair:
@@ -86,17 +93,19 @@ def check_images(x: Any) -> None:
         raise ValueError(f"x is {x.ndim}-dimensional, want (N, H, W, C)\n{cure}")
 
 
-def check_window(x: Any, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair) -> None:
-    """Raises an error unless the window fits into the images `x`."""
-    for axis, word in ((0, "height"), (1, "width")):
-        size, (before, after) = x.shape[1 + axis], padding[axis]
-        k, s, d = kernel[axis], stride[axis], dilation[axis]
-        room = size + before + after - d * (k - 1) - 1
+def window(size: Shape | None, kernel_size: Any, stride: Extent, padding: Margins, dilation: Extent) -> Window:
+    """Normalises the options of a window, and raises an error unless it fits into images of `size`, (H, W) or any."""
+    kernel, stride, dilation = pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
+    padding = margins(padding, kernel, stride, dilation, size)
+    axes = zip(("height", "width"), size or (), kernel, stride, padding, dilation, strict=False)
+    for word, n, k, s, (before, after), d in axes:
+        room = n + before + after - d * (k - 1) - 1
         if room < 0:
             raise ValueError(
-                f"{word} {size} + {before} + {after} padding < kernel {k} (dilation {d})\nOutput ({size} + {before} + "
+                f"{word} {n} + {before} + {after} padding < kernel {k} (dilation {d})\nOutput ({n} + {before} + "
                 f"{after} - {d}*({k} - 1) - 1) // {s} + 1 = {room // s + 1}. More padding, or a smaller kernel"
             )
+    return kernel, stride, padding, dilation
 
 
 def _other_order(x: Any, w: Any, groups: int) -> str:
@@ -134,29 +143,15 @@ def _check(x: Any, w: Any, b: Any, groups: int, transposed: bool = False) -> Non
         raise ValueError(f"b is {b.shape}, want ({results},): one number per output channel{cure}")
 
 
-def _geometry(
-    kernel: Any, stride: Extent, padding: Margins, dilation: Extent, size: Shape | None = None
-) -> tuple[Pair, Padding, Pair]:
-    stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
-    return stride, margins(padding, kernel, stride, dilation, size), dilation
-
-
-def _convolutions(rng: np.random.Generator) -> list[Any]:
-    return [
-        (rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(3, 2, 3, 4)), rng.normal(size=4)),
-        ((rng.normal(size=(2, 6, 5, 2)), rng.normal(size=(2, 3, 2, 3))), {"stride": (2, 1), "padding": (1, 2)}),
-        (
-            (rng.normal(size=(1, 6, 6, 4)), rng.normal(size=(3, 3, 2, 2))),
-            {"padding": "same", "dilation": 2, "groups": 2},
-        ),
-        ((rng.normal(size=(1, 5, 4, 2)), rng.normal(size=(3, 2, 2, 1))), {"padding": "same", "stride": (2, 3)}),
-    ]
-
-
 @primitive(
     strict=True,
-    examples=_convolutions,
     flops=lambda out_shape, w_shape: 2 * math.prod((*out_shape, *w_shape[:-1])),
+    examples=normals(
+        ((2, 5, 4, 3), (3, 2, 3, 4), 4, {}),
+        ((2, 6, 5, 2), (2, 3, 2, 3), {"stride": (2, 1), "padding": (1, 2)}),
+        ((1, 6, 6, 4), (3, 3, 2, 2), {"padding": "same", "dilation": 2, "groups": 2}),
+        ((1, 5, 4, 2), (3, 2, 2, 1), {"padding": "same", "stride": (2, 3)}),
+    ),
 )
 def conv2d(
     x: Any, w: Any, b: Any = None, stride: Extent = 1, padding: Margins = 0, dilation: Extent = 1, groups: int = 1
@@ -206,22 +201,16 @@ def conv2d(
     (8, 32, 32, 16)
     """
     _check(x, w, b, groups)
-    stride, padding, dilation = _geometry(w.shape[:2], stride, padding, dilation, x.shape[1:3])
-    check_window(x, w.shape[:2], stride, padding, dilation)
-    return kernels.conv2d(x, w, b, stride, padding, dilation, groups)
+    return kernels.conv2d(x, w, b, *window(x.shape[1:3], w.shape[:2], stride, padding, dilation)[1:], groups)
 
 
-def _transposed_size(
-    shape: Shape, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, output_padding: Pair
-) -> tuple[int, int, int]:
-    """Returns (N, H, W) of the result of a transposed convolution."""
-    size = [
+def _transposed_size(shape: Shape, window: Window, output_padding: Pair) -> tuple[int, int]:
+    """Returns (H, W) of the result of a transposed convolution."""
+    high, wide = (
         (n - 1) * s - before - after + d * (k - 1) + 1 + extra
-        for n, k, s, (before, after), d, extra in zip(
-            shape[1:3], kernel, stride, padding, dilation, output_padding, strict=True
-        )
-    ]
-    return (shape[0], *size)
+        for n, k, s, (before, after), d, extra in zip(shape[1:3], *window, output_padding, strict=True)
+    )
+    return high, wide
 
 
 def _with_idle_windows(x: Any, stride: Extent, output_padding: Extent) -> Any:
@@ -234,24 +223,14 @@ def _without_idle_windows(gx: Any, x_shape: Shape) -> Any:
     return gx if gx.shape == x_shape else gx[:, : x_shape[1], : x_shape[2]]
 
 
-def _transposed(rng: np.random.Generator) -> list[Any]:
-    return [
-        (rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(3, 2, 3, 4)), rng.normal(size=3)),
-        (
-            (rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(3, 2, 2, 4))),
-            {"stride": 2, "padding": (1, 0), "output_padding": (1, 0), "groups": 2},
-        ),
-        (
-            (rng.normal(size=(1, 1, 2, 2)), rng.normal(size=(2, 2, 3, 2))),
-            {"stride": (1, 2), "output_padding": (2, 3), "dilation": 3},
-        ),
-    ]
-
-
 @primitive(
     strict=True,
-    examples=_transposed,
     flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),
+    examples=normals(
+        ((2, 3, 2, 4), (3, 2, 3, 4), 3, {}),
+        ((2, 3, 2, 4), (3, 2, 2, 4), {"stride": 2, "padding": (1, 0), "output_padding": (1, 0), "groups": 2}),
+        ((1, 1, 2, 2), (2, 2, 3, 2), {"stride": (1, 2), "output_padding": (2, 3), "dilation": 3}),
+    ),
 )
 def conv_transpose2d(
     x: Any, w: Any, b: Any = None, stride: Extent = 1, padding: Margins = 0, output_padding: Extent = 0,
@@ -290,20 +269,20 @@ def conv_transpose2d(
     (1, 8, 8, 3)
     """
     _check(x, w, b, groups, transposed=True)
-    s, padding, dilation = _geometry(w.shape[:2], stride, padding, dilation)
+    geometry = window(None, w.shape[:2], stride, padding, dilation)
     extra = pair(output_padding, "output_padding")
     if min(extra) < 0:
         raise ValueError(f"output_padding is {output_padding}\noutput_padding is 0 or more")
-    shape = (*_transposed_size(x.shape, w.shape[:2], s, padding, dilation, extra), w.shape[2] * groups)
+    shape = (x.shape[0], *_transposed_size(x.shape, geometry, extra), w.shape[2] * groups)
     if min(shape[1:3]) < 1:
         raise ValueError(f"the result would be {shape}\nLess padding, or a larger input")
-    stride, x = s, _with_idle_windows(x, stride, output_padding)
-    out = kernels.conv2d_input_gradient(x, w, shape, stride, padding, dilation, groups)
+    x = _with_idle_windows(x, stride, output_padding)
+    out = kernels.conv2d_input_gradient(x, w, shape, *geometry[1:], groups)
     return out if b is None else out + b
 
 
 @primitive(
-    examples=lambda rng: [(rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4)), (3, 2, 3, 4), 1, 0, 1, 1)],
+    examples=normals(((2, 5, 4, 3), (2, 3, 3, 4), {"w_shape": (3, 2, 3, 4)})),
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),
 )
 def conv2d_weight_gradient(
@@ -313,19 +292,18 @@ def conv2d_weight_gradient(
 
     `x` is (N, H, W, C), `gy` is (N, H', W', O), and the result has `w_shape`.
     """
-    stride, padding, dilation = _geometry(w_shape[:2], stride, padding, dilation, x.shape[1:3])
-    return kernels.conv2d_weight_gradient(x, gy, w_shape, stride, padding, dilation, groups)
+    geometry = window(x.shape[1:3], w_shape[:2], stride, padding, dilation)
+    return kernels.conv2d_weight_gradient(x, gy, w_shape, *geometry[1:], groups)
 
 
 def conv2d_input_gradient(
     g: Any, w: Any, x_shape: Shape, stride: Extent, padding: Margins, dilation: Extent, groups: int
 ) -> Any:
     """Calls `conv_transpose2d` for the exact size of the image, including rows that no window covered."""
-    kernel = w.shape[:2]
-    s, p, d = _geometry(kernel, stride, padding, dilation, x_shape[1:3])
-    _, height, width = _transposed_size(g.shape, kernel, s, p, d, (0, 0))
-    rest = (x_shape[1] - height, x_shape[2] - width)
-    padding = p if padding == "same" and s != (1, 1) else padding
+    geometry = _, steps, sides, _ = window(x_shape[1:3], w.shape[:2], stride, padding, dilation)
+    high, wide = _transposed_size(g.shape, geometry, (0, 0))
+    rest = (x_shape[1] - high, x_shape[2] - wide)
+    padding = sides if padding == "same" and steps != (1, 1) else padding
     return conv_transpose2d(g, w, None, stride, padding, rest if any(rest) else 0, dilation, groups)
 
 

@@ -168,7 +168,7 @@ def _cofactors_rule(g: Any, a: Any) -> Any:
     m, eye, rows = a.shape[-1], _eye(a), svd_rows(a)
     u, s, v = rows[..., :m, :], rows[..., m, :], rows[..., m + 1 :, :]
     factors = (where(eye[k] | eye[k][:, None], 1, s[..., k, None, None]) for k in range(m))
-    others = where(eye, 0, reduce(operator.mul, factors))  # [i, j]: the product of all s but those of i and j
+    others = where(eye, 0, reduce(operator.mul, factors, 1))  # [i, j]: the product of all s but those of i and j
     inner = u.mT @ g @ v
     across = others @ sum(where(eye, inner, 0), -1)[..., None]
     sign = np.linalg.det(plain(u @ v.mT))[..., None, None]

@@ -8,8 +8,8 @@ nothing is broadcast, except a `weight`.
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import log, maximum, through
+from autograd_cnn.ops.linalg import vector_norm
 
 __all__ = [
     "bce", "bce_with_logits", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "gaussian_nll_loss",
@@ -28,11 +29,17 @@ __all__ = [
 ]  # fmt: skip
 
 Reduction = Literal["mean", "sum", "none"]
+P = ParamSpec("P")
+X = TypeVar("X", bound=Any)
+
+
+def _weighted(values: Any, weight: Any) -> Any:
+    """Multiplies by weights, which take the dtype of the values and must not make them more."""
+    return values * np.broadcast_to(np.asarray(weight, values.dtype), np.shape(values))
 
 
 def _reduce(values: Any, reduction: Reduction, weight: Any = None, count: float | None = None) -> Any:
-    if weight is not None:
-        values = values * np.broadcast_to(np.asarray(weight, values.dtype), values.shape)
+    values = values if weight is None else _weighted(values, weight)
     if reduction == "mean":
         return np.mean(values) if count is None else np.sum(values) / count
     if reduction == "sum":
@@ -48,19 +55,24 @@ def _divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> 
     return g if weight is None else g * np.asarray(weight, g.dtype)
 
 
+def _product(share: Any, x: Any) -> Any:
+    """Returns ``share * x``, where 0 * inf is 0: an event that does not happen costs nothing."""
+    return np.multiply(share, np.where(np.logical_and(np.equal(share, 0), np.isinf(x)), 0, x))
+
+
 def _same_shape(p: Any, y: Any) -> None:
     if np.shape(p) != np.shape(y):
         try:
-            wide = f" would broadcast to {np.broadcast_shapes(np.shape(p), np.shape(y))}"
+            wide = f"would broadcast to {np.broadcast_shapes(np.shape(p), np.shape(y))}"
         except ValueError:
-            wide = ""
-        raise ValueError(
-            f"predictions {np.shape(p)} and targets {np.shape(y)}{wide or ' differ'}\n"
-            + (f"targets.reshape{np.shape(p)}?" if np.size(p) == np.size(y) else "They need equal shapes")
-        )
+            wide = "differ"
+        cure = f"targets.reshape{np.shape(p)}?" if np.size(p) == np.size(y) else "They need equal shapes"
+        raise ValueError(f"predictions {np.shape(p)} and targets {np.shape(y)} {wide}\n{cure}")
 
 
-def _binary_targets(y: Any) -> None:
+def _binary(p: Any, y: Any) -> None:
+    """Raises an error unless `y` are targets in [0, 1] for `p`."""
+    _same_shape(p, y)
     if np.size(y) and not (np.min(y) >= 0 and np.max(y) <= 1):
         bad = np.max(y) if not np.max(y) <= 1 else np.min(y)
         raise ValueError(
@@ -106,13 +118,12 @@ def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> An
     >>> print(f"{ag.bce(np.array([0.5, 0.9]), np.array([1.0, 1.0])):.4f}")
     0.3993
     """
-    _same_shape(p, y)
     p = np.asarray(p)
     if p.size and not (p.min() >= 0 and p.max() <= 1) and not np.isnan(p).any():
         raise ValueError(
             f"p runs from {p.min():g} to {p.max():g}, but must lie in [0, 1]\nFor logits: bce_with_logits(z, y)"
         )
-    _binary_targets(y)
+    _binary(p, y)
     saturated = int(np.count_nonzero((p == 0) | (p == 1)))
     if saturated and is_recording():
         warn(
@@ -134,14 +145,18 @@ bce.vjp(
 )
 
 
-def _logit_examples(rng: np.random.Generator) -> list[Any]:
-    z, y = rng.normal(size=(2, 3)), rng.random((2, 3))
-    weights = {"weight": rng.random((2, 1)), "pos_weight": np.array([0.5, 2, 3])}
-    return [(z, y, "mean"), (z, y, "sum"), (z, y, "none"), ((z, y), weights), ((z, y, "none"), weights)]
+@primitive(name="bce_with_logits", examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)))])
+def _logistic(z: Any, y: Any) -> Any:
+    """Measures how far ``sigmoid(z)`` is from each target: ``softplus(z) - z y``."""
+    _binary(z, y)
+    z = np.asarray(z, np.result_type(z, y))  # NumPy would make a number float64
+    return _product(1 - y, np.maximum(z, 0)) + _product(y, np.maximum(-z, 0)) + np.log1p(np.exp(-np.abs(z)))
 
 
-@primitive(examples=_logit_examples)
-def bce_with_logits(z: Any, y: Any, reduction: Reduction = "mean", weight: Any = None, pos_weight: Any = None) -> Any:
+_logistic.vjp(z=lambda g, z, y: g * (sigmoid(z) - y), y=lambda g, z: through(g, -z))
+
+
+def bce_with_logits(z: X, y: Any, reduction: Reduction = "mean", weight: Any = None, pos_weight: Any = None) -> X:
     """Measures how far ``sigmoid(z)`` is from its targets: ``softplus(z) - z y``.
 
     This is binary cross-entropy of logits, exact and without warnings at ``|z| = 1000``. At infinite logits it is inf,
@@ -166,51 +181,16 @@ def bce_with_logits(z: Any, y: Any, reduction: Reduction = "mean", weight: Any =
     ValueError
         If the shapes differ, or a target is outside [0, 1].
     """
-    _same_shape(z, y)
-    _binary_targets(y)
-    smooth = np.log1p(np.exp(-np.abs(z)))
-    positive, both = _shares(y, pos_weight, smooth.dtype)
-    losses = _product(1 - y, np.maximum(z, 0)) + _product(positive, np.maximum(-z, 0)) + both * smooth
-    return _reduce(losses, reduction, weight)
-
-
-def _product(share: Any, x: Any) -> Any:
-    """Returns ``share * x``, where 0 * inf is 0: an event that does not happen costs nothing."""
-    with np.errstate(invalid="ignore"):
-        return np.where(np.equal(share, 0), 0, share * x)
-
-
-def _shares(y: Any, pos_weight: Any, dtype: Any) -> tuple[Any, Any]:
-    """Returns the weight of ``softplus(-z)``, and its sum with ``1 - y``, the weight of ``softplus(z)``."""
     if pos_weight is None:
-        return y, 1
-    positive = y * np.broadcast_to(np.asarray(pos_weight, dtype), np.shape(y))
-    return positive, positive + (1 - y)
+        return _reduce(_logistic(z, y), reduction, weight)
+    _binary(z, plain(y))
+    positive = _weighted(softplus(np.negative(z)), pos_weight)
+    return _reduce(_product(y, positive) + _product(np.subtract(1, y), softplus(z)), reduction, weight)
 
 
-def _logit_slope(z: Any, y: Any, pos_weight: Any) -> Any:
-    positive, both = _shares(y, pos_weight, z.dtype)
-    return both * sigmoid(z) - positive
-
-
-bce_with_logits.vjp(
-    z=lambda g, z, y, reduction, weight, pos_weight: (
-        _divided(g, math.prod(z.shape), reduction, weight)
-        * (sigmoid(z) - y if pos_weight is None else _logit_slope(z, y, pos_weight))
-    ),
-    y=lambda g, z, z_shape, reduction, weight, pos_weight: through(
-        _divided(g, math.prod(z_shape), reduction, weight),
-        -z if pos_weight is None else softplus(-z) * (np.asarray(pos_weight, g.dtype) - 1) - z,
-    ),
-)
-
-
-def _one_hot(labels: Any, classes: int) -> Any:
-    """Returns True where a class is the label: (...) -> (..., classes)."""
-    return np.asarray(labels)[..., None] == np.arange(classes)
-
-
-def _check_labels(logits: Any, labels: Any, weight: Any, ignore_index: int | None, smoothing: float = 0.0) -> None:
+def _check_labels(
+    logits: Any, labels: Any, smoothing: float = 0.0, weight: Any = None, ignore_index: Any = None
+) -> None:
     rows, classes = logits.shape[:-1], logits.shape[-1]
     if not 0 <= smoothing <= 1:
         raise ValueError(f"label_smoothing is {smoothing}\nIt is a share, from 0 to 1")
@@ -229,13 +209,10 @@ def _check_labels(logits: Any, labels: Any, weight: Any, ignore_index: int | Non
             cure += ". One per image: ag.flatten(x, 1) before the last layer"
         raise ValueError(f"labels {labels.shape}, logits {logits.shape}\n{cure}")
     elif labels.size and (labels.min() < 0 or labels.max() >= classes):
-        outside = (labels < 0) | (labels >= classes)
-        if ignore_index is not None:
-            outside &= labels != ignore_index
+        outside = ((labels < 0) | (labels >= classes)) & np.not_equal(labels, ignore_index)
         for place in np.argwhere(outside)[:1].tolist():
             label, cure = labels[tuple(place)], "\nLabels that start at 1: labels - 1" if labels.min() >= 1 else ""
-            if label == -100:
-                cure = "\nTo leave rows out: ignore_index=-100"
+            cure = "\nTo leave rows out: ignore_index=-100" if label == -100 else cure
             raise ValueError(f"label {label} at {place}, but logits {logits.shape} have classes 0..{classes - 1}{cure}")
 
 
@@ -244,19 +221,23 @@ def _classes(labels: Any) -> bool:
     return np.asarray(plain(labels)).dtype.kind in "iu"
 
 
-def _array(x: Any) -> Any:
-    """Returns a list as an array, and any other value as it is."""
-    return np.asarray(x) if isinstance(x, list) else x
+def _one_hot(labels: Any, classes: int) -> Any:
+    return np.asarray(labels)[..., None] == np.arange(classes)
 
 
-def _target(logits: Any, labels: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
-    """Returns what multiplies ``-log_softmax``: a row of numbers per label, of truth values for plain class ids."""
-    target = _one_hot(labels, logits.shape[-1]) if _classes(labels) else _array(labels).astype(logits.dtype)
+def _of_scores(
+    scores: Any, labels: Any, reduction: Reduction, smoothing: float, weight: Any, ignored: int | None
+) -> Any:
+    """Computes a cross-entropy from logarithms of probabilities, for labels and options of every kind."""
+    scores, labels = (np.asarray(x) if isinstance(x, list) else x for x in (scores, labels))
+    _check_labels(scores, plain(labels), smoothing, weight, ignored)
+    target = (_one_hot(labels, scores.shape[-1]) if _classes(labels) else labels).astype(scores.dtype)
     if smoothing != 0:
-        target = target.astype(logits.dtype) * (1 - float(smoothing)) + float(smoothing) / logits.shape[-1]
+        target = target * (1 - float(smoothing)) + float(smoothing) / scores.shape[-1]
     if ignored is not None:
-        target = target.astype(logits.dtype) * np.not_equal(labels, ignored)[..., None]
-    return target if weight is None else target * np.asarray(weight, logits.dtype)
+        target = target * np.not_equal(labels, ignored)[..., None]
+    target = target if weight is None else _weighted(target, weight)
+    return _reduce(-np.sum(_product(target, scores), axis=-1), reduction, count=_count(labels, weight, ignored))
 
 
 def _count(labels: Any, weight: Any, ignored: Any) -> float | None:
@@ -268,45 +249,27 @@ def _count(labels: Any, weight: Any, ignored: Any) -> float | None:
 
 
 def _logits(rng: np.random.Generator) -> list[Any]:
-    z, labels, weight = rng.normal(size=(3, 4)), np.array([0, 3, 1]), rng.uniform(0.1, 2, 4)
-    return [
-        (z, labels),
-        (z, rng.dirichlet(np.ones(4), 3), "none"),
-        ((z, rng.dirichlet(np.ones(4), 3)), {"weight": weight}),
-        ((z, labels), {"reduction": "sum", "label_smoothing": 0.1}),
-        ((z, labels), {"weight": weight, "label_smoothing": 0.1}),
-        ((z, labels), {"weight": weight, "ignore_index": 3, "reduction": "none"}),
-        ((z, labels - 1), {"ignore_index": -1}),
-    ]
+    return [(rng.normal(size=(3, 4)), np.array([0, 3, 1]), how) for how in ("mean", "sum", "none")]
 
 
-class _OfLabels(Primitive[...]):
-    """A primitive whose labels have no rule: they may be class ids, which operands with a rule take as floats.
-
-    Labels that are Tensors with a gradient are operands of other primitives instead.
-    """
+class _OfLabels(Primitive[P]):
+    """A primitive of class ids, which have no rule; for probabilities, and with options, a function of primitives."""
 
     if not TYPE_CHECKING:
 
         def __call__(self, *args, **options):
-            labels = args[1] if len(args) > 1 else options.get("labels")
-            if getattr(labels, "requires_grad", False):
-                return _of_soft_labels(*self.bind(args, options)[0])
-            return super().__call__(*args, **options)
+            logits, labels, reduction, *rest = self.bind(args, options)[0]
+            soft = np.shape(labels) == np.shape(logits) and not _classes(labels)
+            if soft or rest[0] != 0 or any(option is not None for option in rest[1:]):
+                return _of_scores(log_softmax(logits), labels, reduction, *rest)
+            return super().__call__(logits, labels, reduction, *rest)
 
 
-def _expected(scores: Any, target: Any) -> Any:
-    """Returns minus the sum of ``target * scores``, where 0 * -inf is 0: an impossible class costs nothing."""
-    scores = np.where(np.logical_and(np.equal(target, 0), np.isinf(scores)), 0, scores)
-    return -np.sum(scores * target, axis=-1)
+def _of_labels(function: Callable[P, Any]) -> Primitive[P]:
+    return _OfLabels(function, examples=_logits)
 
 
-def _of_soft_labels(logits: Any, labels: Any, reduction: Any, smoothing: float, weight: Any, ignored: Any) -> Any:
-    _check_labels(logits, labels, weight, ignored, smoothing)
-    return _reduce(_expected(log_softmax(logits), _target(logits, labels, smoothing, weight, None)), reduction)
-
-
-@partial(_OfLabels, examples=_logits)
+@_of_labels
 def cross_entropy(
     logits: Any,
     labels: Any,
@@ -350,33 +313,16 @@ def cross_entropy(
     np.float64(2000.0)
     """
     labels = np.asarray(labels)
-    _check_labels(logits, labels, weight, ignore_index, label_smoothing)
+    _check_labels(logits, labels)
     scores = log_softmax.raw(logits)
-    if label_smoothing == 0 and weight is None and ignore_index is None and _classes(labels):
-        rows = scores.reshape(-1, scores.shape[-1])
-        return _reduce(-rows[np.arange(len(rows)), labels.ravel()].reshape(labels.shape), reduction)
-    target = _target(scores, labels, label_smoothing, weight, ignore_index)
-    # 0 * -inf is 0 here: a class that is impossible and not the label costs nothing
-    rows = -np.sum(np.multiply(target, scores, out=np.zeros_like(scores), where=target != 0), axis=-1)
-    return _reduce(rows, reduction, count=_count(labels, weight, ignore_index))
+    rows = scores.reshape(-1, scores.shape[-1])
+    return _reduce(-rows[np.arange(len(rows)), labels.ravel()].reshape(labels.shape), reduction)
 
 
-def _excess(logits: Any, labels: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
-    """Returns the gradient of the loss of each row: softmax less the target, for targets of any sum."""
-    target = _target(logits, labels, smoothing, weight, ignored)
-    if _classes(labels) and weight is None and ignored is None:
-        return softmax(logits) - target
-    return softmax(logits) * np.sum(target, axis=-1, keepdims=True) - target
-
-
-cross_entropy.vjp(  # no rule for labels, which are data even if they are floats
-    logits=lambda g, logits, labels, reduction, label_smoothing, weight, ignore_index: (
-        (
-            g[..., None]
-            if reduction == "none"
-            else _divided(g, _count(labels, weight, ignore_index) or math.prod(logits.shape[:-1]), reduction)
-        )
-        * _excess(logits, labels, label_smoothing, weight, ignore_index)
+cross_entropy.vjp(
+    logits=lambda g, logits, labels, reduction: (
+        (g[..., None] if reduction == "none" else _divided(g, math.prod(logits.shape[:-1]), reduction))
+        * (softmax(logits) - _one_hot(labels, logits.shape[-1]))
     )
 )
 
@@ -425,10 +371,7 @@ def nll_loss(
 
     Parameters and results are those of `cross_entropy`, which takes the logits themselves.
     """
-    p = _array(log_probabilities)
-    _check_labels(p, np.asarray(plain(labels)), weight, ignore_index)
-    rows = _expected(p, _target(p, labels, 0, weight, ignore_index))
-    return _reduce(rows, reduction, count=_count(labels, weight, ignore_index))
+    return _of_scores(log_probabilities, labels, reduction, 0, weight, ignore_index)
 
 
 def _difference(p: Any, y: Any) -> Any:
@@ -525,6 +468,7 @@ def cosine_similarity(x1: Any, x2: Any, axis: int = -1, eps: float = 1e-8) -> An
 
     Vectors of zeros have similarity 0.
     """
+    x1, x2 = np.broadcast_arrays(x1, x2)
     first, second = (np.sqrt(np.clip(np.sum(np.square(x), axis), float(eps) ** 2, None)) for x in (x1, x2))
     return np.sum(np.multiply(x1, x2), axis) / (first * second)
 
@@ -540,10 +484,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
 
     The gradient at distance 0 is 0.
     """
-    if not 0 < p < math.inf:
-        raise ValueError(f"pairwise_distance: p is {p}. For inf: ag.max(ag.abs(x1 - x2), axis=-1)")
-    total = np.sum(np.abs(np.subtract(x1, x2) + eps) ** p, axis=-1, keepdims=keepdims)
-    return np.where(total == 0, 0, np.where(total == 0, 1, total) ** (1 / p))
+    return vector_norm(np.subtract(x1, x2) + eps, axis=-1, keepdims=keepdims, ord=p)
 
 
 def triplet_margin_loss(

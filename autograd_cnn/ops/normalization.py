@@ -15,12 +15,13 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels import normalization as kernels
-from autograd_cnn.ops.arithmetic import abs, divide, maximum, multiply, power, sqrt, square, where
+from autograd_cnn.ops.arithmetic import divide, maximum, multiply, power, sqrt, square
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import pad
+from autograd_cnn.ops.linalg import vector_norm
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
-from autograd_cnn.ops.reductions import max, mean, sum, var
+from autograd_cnn.ops.reductions import mean, sum, var
 from autograd_cnn.ops.shapes import Axis, reshape
 
 __all__ = [
@@ -207,11 +208,16 @@ def normalize(x: Any, p: float = 2.0, axis: int = -1, eps: float = 1e-12) -> Any
 
     The gradient of the norm at 0 is 0.
     """
-    if p == np.inf:
-        return x / maximum(max(abs(x), axis, keepdims=True), eps)
-    total = sum(square(x) if p == 2 else power(abs(x), p), axis, keepdims=True)
-    norm = where(total == 0, 0, power(where(total == 0, 1, total), 1 / p))  # its slope at 0 would be infinite
-    return x / maximum(norm, eps)
+    return x / maximum(vector_norm(x, axis=axis, keepdims=True, ord=p), eps)
+
+
+def _indices(indices: Any, count: int | None = None) -> tuple[Any, int]:
+    """Returns integers as an array, and their `count`, by default the largest plus 1; others raise an error."""
+    indices = np.asarray(plain(indices))
+    count = int(indices.max()) + 1 if count is None else count
+    if indices.dtype.kind not in "iu" or (indices.size and not 0 <= indices.min() <= indices.max() < count):
+        raise IndexError(f"indices of {indices.dtype} must be integers from 0 to {count - 1}")
+    return indices, count
 
 
 def embedding(indices: Any, weight: Any) -> Any:
@@ -219,10 +225,7 @@ def embedding(indices: Any, weight: Any) -> Any:
 
     A row that is picked twice receives both gradients. Negative indices are refused.
     """
-    indices = np.asarray(plain(indices))
-    if indices.dtype.kind not in "iu" or (indices.size and not 0 <= indices.min() <= indices.max() < len(weight)):
-        raise IndexError(f"embedding: indices of {indices.dtype}\nThey are integers from 0 to {len(weight) - 1}")
-    return take(weight, indices, 0)
+    return take(weight, _indices(indices, len(weight))[0], 0)
 
 
 def one_hot(indices: Any, num_classes: int = -1) -> Any:
@@ -230,10 +233,7 @@ def one_hot(indices: Any, num_classes: int = -1) -> Any:
 
     `num_classes` is by default the largest index plus 1.
     """
-    indices = np.asarray(plain(indices))
-    count = int(indices.max()) + 1 if num_classes == -1 else num_classes
-    if indices.dtype.kind not in "iu" or (indices.size and not 0 <= indices.min() <= indices.max() < count):
-        raise ValueError(f"one_hot: indices of {indices.dtype}\nThey are integers from 0 to {count - 1}")
+    indices, count = _indices(indices, None if num_classes == -1 else num_classes)
     return (indices[..., None] == np.arange(count)).astype(np.int64)
 
 

@@ -18,7 +18,7 @@ from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import pooling as kernels
 from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.convolution import Extent, Margins, as_images, check_images, check_window, margins, pair
+from autograd_cnn.ops.convolution import Extent, Margins, as_images, check_images, margins, normals, pair, window
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.resizing import resampled
 from autograd_cnn.ops.shapes import squeeze
@@ -28,14 +28,12 @@ __all__ = [
     "max_gather2d", "max_pool1d", "max_pool2d", "max_pool2d_with_indices", "max_unpool2d",
 ]  # fmt: skip
 
-
 Steps = Extent | None
-Window = tuple[Pair, Pair, Padding, Pair]
 
 
 def _window(
-    size: Shape, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1, ceil_mode: Any = False
-) -> Window:
+    size: Shape, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1, ceil_mode: bool = False
+) -> tuple[Pair, Pair, Padding, Pair]:
     """Returns kernel, stride, padding and dilation for images of `size` (H, W); `ceil_mode` adds to the padding."""
     kernel, dilation = pair(kernel_size, "kernel_size"), pair(dilation, "dilation")
     stride = kernel if stride is None else pair(stride, "stride")
@@ -43,10 +41,8 @@ def _window(
     for k, d, sides in zip(kernel, dilation, padding, strict=True):
         if max(sides) > d * (k - 1):
             raise ValueError(f"padding {sides} is not less than the kernel {k}\nSome windows would see no pixel at all")
-    if ceil_mode:
-        down, across = map(_completed, size, kernel, stride, padding, dilation)
-        padding = down, across
-    return kernel, stride, padding, dilation
+    padding = tuple(map(_completed, size, kernel, stride, padding, dilation)) if ceil_mode else padding
+    return window(size, kernel, stride, padding, dilation)
 
 
 def _completed(size: int, kernel: int, stride: int, padding: Pair, dilation: int) -> Pair:
@@ -56,22 +52,15 @@ def _completed(size: int, kernel: int, stride: int, padding: Pair, dilation: int
     return before, after + (stride - rest if rest and (steps + 1) * stride < size + before else 0)
 
 
-def _checked(x: Any, *options: Any) -> Window:
-    check_images(x)
-    window = _window(x.shape[1:3], *options)
-    check_window(x, *window)
-    return window
-
-
 def _pools(rng: np.random.Generator) -> list[Any]:
-    def distinct(shape: Shape) -> Any:
+    def distinct(*shape: int) -> Any:
         return rng.permutation(np.prod(shape)).reshape(shape) * 0.1
 
     return [
-        (distinct((2, 6, 4, 2)), 2),
-        (distinct((2, 5, 4, 2)), 3, 1, 1),
-        (distinct((1, 7, 5, 2)), (3, 2), (2, 1), (1, 0)),
-        ((distinct((1, 6, 5, 2)), 2, 3, (1, 0)), {"ceil_mode": True}),
+        (distinct(2, 6, 4, 2), 2),
+        (distinct(2, 5, 4, 2), 3, 1, 1),
+        (distinct(1, 7, 5, 2), (3, 2), (2, 1), (1, 0)),
+        ((distinct(1, 6, 5, 2), 2, 3, (1, 0)), {"ceil_mode": True}),
     ]
 
 
@@ -120,21 +109,20 @@ def max_pool2d(
     array([[ 5.,  7.],
            [13., 15.]])
     """
-    window = _checked(x, kernel_size, stride, padding, dilation, ceil_mode)
-    return kernels.max_pool2d(x, *window, places=is_recording())
+    check_images(x)
+    options = _window(x.shape[1:3], kernel_size, stride, padding, dilation, ceil_mode)
+    return kernels.max_pool2d(x, *options, places=is_recording())
 
 
-def _argmax_examples(rng: np.random.Generator, shape: Shape, gradient: bool) -> list[Any]:
-    def case(x: Any, *window: Any) -> Any:
-        y, argmax = max_pool2d.raw(x, *window)
-        g = rng.normal(size=y.shape)
-        return (g, argmax, x.shape, *window) if gradient else (x, argmax, *window)
-
-    x = rng.normal(size=shape)
-    return [case(x, 2, None, 0), case(x, 3, 1, 1), case(x, 2, 2, 1, 2)]
+def _places(rng: np.random.Generator, gradient: bool) -> list[Any]:
+    x, cases = rng.normal(size=(2, 5, 4, 2)), []
+    for options in (2, None, 0), (3, 1, 1), (2, 2, 1, 2):
+        y, argmax = max_pool2d.raw(x, *options)
+        cases.append((rng.normal(size=y.shape), argmax, x.shape, *options) if gradient else (x, argmax, *options))
+    return cases
 
 
-@primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), True))
+@primitive(examples=lambda rng: _places(rng, True))
 def max_unpool2d(
     x: Any, argmax: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Any = 0, dilation: Extent = 1
 ) -> Any:
@@ -145,7 +133,7 @@ def max_unpool2d(
     return kernels.max_unpool2d(x, argmax, shape, *_window(shape[1:3], kernel_size, stride, padding, dilation))
 
 
-@primitive(examples=lambda rng: _argmax_examples(rng, (2, 5, 4, 2), False))
+@primitive(examples=lambda rng: _places(rng, False))
 def max_gather2d(
     x: Any, argmax: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1
 ) -> Any:
@@ -153,22 +141,16 @@ def max_gather2d(
     return kernels.max_gather2d(x, argmax, *_window(x.shape[1:3], kernel_size, stride, padding, dilation))
 
 
-max_pool2d.vjp(
-    x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation, ceil_mode: max_unpool2d(
-        g, argmax, x_shape, kernel_size=kernel_size, stride=stride, dilation=dilation,
-        padding=_window(x_shape[1:3], kernel_size, stride, padding, dilation, True)[2] if ceil_mode else padding,
-    )
-)  # fmt: skip
-max_unpool2d.vjp(
-    x=lambda g, argmax, kernel_size, stride, padding, dilation: max_gather2d(
-        g, argmax, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
-    )
-)
-max_gather2d.vjp(
-    x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation: max_unpool2d(
-        g, argmax, x_shape, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
-    )
-)
+max_pool2d.vjp(x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation, ceil_mode: max_unpool2d(
+    g, argmax, x_shape, kernel_size=kernel_size, stride=stride, dilation=dilation,
+    padding=_window(x_shape[1:3], kernel_size, stride, padding, dilation, True)[2] if ceil_mode else padding,
+))  # fmt: skip
+max_unpool2d.vjp(x=lambda g, argmax, kernel_size, stride, padding, dilation: max_gather2d(
+    g, argmax, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
+))  # fmt: skip
+max_gather2d.vjp(x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation: max_unpool2d(
+    g, argmax, x_shape, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
+))  # fmt: skip
 
 
 def max_pool2d_with_indices(
@@ -177,11 +159,12 @@ def max_pool2d_with_indices(
 ) -> tuple[Any, Any]:  # fmt: skip
     """Returns `max_pool2d`, and for each maximum the index of its pixel, ``row * W + column``, as in PyTorch."""
     options = kernel_size, stride, padding, dilation, ceil_mode
-    window = (_, wide), (down, across), ((top, _), (left, _)), (high, broad) = _checked(plain(x), *options)
-    row, column = np.divmod(np.asarray(kernels.max_pool2d(plain(x), *window)[1], int), wide)
+    y = max_pool2d(x, *options)
+    sliding = (_, wide), (down, across), ((top, _), (left, _)), (high, broad) = _window(x.shape[1:3], *options)
+    row, column = np.divmod(np.asarray(kernels.max_pool2d(plain(x), *sliding)[1], int), wide)
     row = row * high + np.arange(row.shape[1])[:, None, None] * down - top
     column = column * broad + np.arange(row.shape[2])[:, None] * across - left
-    return max_pool2d(x, *options), row * x.shape[2] + column
+    return y, row * x.shape[2] + column
 
 
 def max_pool1d(
@@ -220,7 +203,8 @@ def avg_pool2d(
     array([[ 2.5,  4.5],
            [10.5, 12.5]])
     """
-    y = kernels.avg_pool2d(x, *_checked(x, kernel_size, stride, padding, 1, ceil_mode)[:3])
+    check_images(x)
+    y = kernels.avg_pool2d(x, *_window(x.shape[1:3], kernel_size, stride, padding, 1, ceil_mode)[:3])
     if ceil_mode or not count_include_pad:
         y /= _shares(x, kernel_size, stride, padding, ceil_mode, count_include_pad)
     return y
@@ -238,10 +222,10 @@ def _shares(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool
 
 
 @primitive(
-    examples=lambda rng: [
-        (rng.normal(size=(2, 2, 2, 2)), (2, 5, 4, 2), 2),
-        (rng.normal(size=(2, 5, 4, 2)), (2, 5, 4, 2), 3, 1, 1),
-    ]
+    examples=normals(
+        ((2, 2, 2, 2), {"shape": (2, 5, 4, 2), "kernel_size": 2}),
+        ((2, 5, 4, 2), {"shape": (2, 5, 4, 2), "kernel_size": 3, "stride": 1, "padding": 1}),
+    )
 )
 def avg_unpool2d(x: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Margins = 0) -> Any:
     """Spreads every number evenly over its window, in images of `shape`.
@@ -272,8 +256,7 @@ def avg_pool1d(
     count_include_pad: bool = True,
 ) -> Any:  # fmt: skip
     """Takes the mean of every window of sequences (N, L, C): see `avg_pool2d`."""
-    rows = avg_pool2d(as_images(x), *_line(kernel_size, stride, padding), ceil_mode, count_include_pad)
-    return squeeze(rows, 1)
+    return squeeze(avg_pool2d(as_images(x), *_line(kernel_size, stride, padding), ceil_mode, count_include_pad), 1)
 
 
 def lp_pool2d(

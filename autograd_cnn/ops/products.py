@@ -216,7 +216,7 @@ def vdot(a: Any, b: Any) -> Any:
 
 def inner(a: Any, b: Any) -> Any:
     """Sums products over the last axes of `a` and `b`."""
-    return dot(a, matrix_transpose(b) if np.ndim(b) > 1 else b)
+    return dot(a, matrix_transpose(b) if np.ndim(a) and np.ndim(b) > 1 else b)
 
 
 def outer(a: Any, b: Any) -> Any:

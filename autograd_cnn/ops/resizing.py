@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.engine.registry import enrol
-from autograd_cnn.kernels.windows import Padding, Pair, Shape, output_size
-from autograd_cnn.ops.convolution import Extent, Margins, check_images, check_window, margins, pair
+from autograd_cnn.kernels.windows import Shape, output_size
+from autograd_cnn.ops.convolution import Extent, Margins, check_images, pair, window
 from autograd_cnn.ops.indexing import scatter, take
 from autograd_cnn.ops.joining import pad
 from autograd_cnn.ops.products import matmul
@@ -50,12 +50,9 @@ def _sources(n: int, m: int, scale: Any, mode: str, align_corners: bool) -> Any:
 
 
 def interpolate(
-    x: Any,
-    size: Extent | None = None,
-    scale_factor: float | tuple[float, float] | None = None,
-    mode: Literal["nearest", "bilinear"] = "nearest",
-    align_corners: bool = False,
-) -> Any:
+    x: Any, size: Extent | None = None, scale_factor: float | tuple[float, float] | None = None,
+    mode: Literal["nearest", "bilinear"] = "nearest", align_corners: bool = False,
+) -> Any:  # fmt: skip
     """Resizes images.
 
     Conventions are PyTorch's: "nearest" takes the pixel ``floor(i / scale)``. "bilinear" takes the weighted mean of
@@ -122,18 +119,14 @@ def pixel_unshuffle(x: Any, downscale_factor: int) -> Any:
     return reshape(transpose(parts, (0, 1, 3, 5, 2, 4)), (n, height // r, width // r, channels * r * r))
 
 
-def _patches(
-    size: Shape, kernel_size: Extent, dilation: Extent, padding: Margins, stride: Extent
-) -> tuple[Pair, Padding, tuple[Any, ...]]:
-    """Returns the kernel, the padding, and the index (:, H', W', KH, KW) of the windows in padded images."""
-    kernel, steps, gaps = pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
-    sides = margins(padding, kernel, steps, gaps, size)
-    check_window(np.empty((0, *size, 0)), kernel, steps, sides, gaps)
+def _patches(size: Shape, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Returns the padding, and the index (:, H', W', KH, KW) of the windows in padded images."""
+    options = window(size, kernel_size, stride, padding, dilation)
     rows, columns = (
         np.arange(output_size(n, k, s, *p, d))[:, None] * s + np.arange(k) * d
-        for n, k, s, p, d in zip(size, kernel, steps, sides, gaps, strict=True)
+        for n, k, s, p, d in zip(size, *options, strict=True)
     )
-    return kernel, sides, (slice(None), rows[:, None, :, None], columns[None, :, None, :])
+    return options[2], (slice(None), rows[:, None, :, None], columns[None, :, None, :])
 
 
 def unfold(x: Any, kernel_size: Extent, dilation: Extent = 1, padding: Margins = 0, stride: Extent = 1) -> Any:
@@ -142,24 +135,20 @@ def unfold(x: Any, kernel_size: Extent, dilation: Extent = 1, padding: Margins =
     The order is that of the weights of `conv2d`: ``unfold(x, (KH, KW)) @ w.reshape(-1, O)`` is the convolution.
     """
     check_images(x)
-    (high, wide), sides, index = _patches(x.shape[1:3], kernel_size, dilation, padding, stride)
-    windows = pad(x, ((0, 0), *sides, (0, 0)))[index]
-    return reshape(windows, (len(x), windows.shape[1] * windows.shape[2], high * wide * x.shape[3]))
+    sides, index = _patches(x.shape[1:3], kernel_size, dilation, padding, stride)
+    n, down, across, high, wide, channels = (windows := pad(x, ((0, 0), *sides, (0, 0)))[index]).shape
+    return reshape(windows, (n, down * across, high * wide * channels))
 
 
 def fold(
-    x: Any,
-    output_size: Extent,
-    kernel_size: Extent,
-    dilation: Extent = 1,
-    padding: Margins = 0,
-    stride: Extent = 1,
+    x: Any, output_size: Extent, kernel_size: Extent, dilation: Extent = 1, padding: Margins = 0, stride: Extent = 1
 ) -> Any:
     """Adds the windows of images of `output_size` to their pixels: the adjoint of `unfold`."""
     size = height, width = pair(output_size, "output_size")
-    (high, wide), ((top, bottom), (left, right)), index = _patches(size, kernel_size, dilation, padding, stride)
+    ((top, bottom), (left, right)), index = _patches(size, kernel_size, dilation, padding, stride)
+    down, across, high, wide = np.broadcast_shapes(index[1].shape, index[2].shape)
     channels = x.shape[2] // (high * wide)
-    windows = reshape(x, (len(x), len(index[1]), index[2].shape[1], high, wide, channels))
+    windows = reshape(x, (len(x), down, across, high, wide, channels))
     images = scatter(windows, index, (len(x), top + height + bottom, left + width + right, channels))
     return images[:, top : top + height, left : left + width]
 

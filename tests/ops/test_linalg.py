@@ -248,3 +248,9 @@ def test_numpys_error_names_the_operation(program, message):
 def test_a_refusal_names_the_cure(program, message):
     with pytest.raises((ValueError, TypeError), match=message):
         program()
+
+
+def test_the_determinant_of_no_rows_has_derivatives_of_every_order():
+    x = leaf(np.zeros((0, 0)))
+    slope = ag.linalg.det(x).gradient(x, create_graph=True)
+    assert ag.sum(slope).gradient(x).shape == (0, 0)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 
 import autograd_cnn as ag
@@ -12,15 +14,32 @@ def elu(x, alpha=1.0):
     return np.where(x > 0, x, alpha * (np.exp(x) - 1))
 
 
+def gelu(x):
+    return x * np.vectorize(lambda v: math.erfc(-v / math.sqrt(2)) / 2)(x)
+
+
+def gelu_of_tanh(x):
+    return x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+
+
 def halves(x, axis):
     a, b = np.split(x, 2, axis)
     return a * sigmoid(b)
 
 
 x = np.random.default_rng(0).normal(size=(3, 4)) * 2.5  # on both sides of every kink
-slopes = np.array([0.1, 0.2, 0.3, -0.4])
+slopes, column = np.array([0.1, 0.2, 0.3, -0.4]), np.array([[0.5], [0.6], [1.7]])
 
 USES = [
+    use("leaky_relu", ag.leaky_relu, x, want=lambda x: np.where(x > 0, x, 0.01 * x)),
+    use("leaky_relu", ag.leaky_relu, x, slopes, want=lambda x, a: np.where(x > 0, x, a * x)),
+    use("elu", ag.elu, x, want=elu),
+    use("elu", ag.elu, x, slopes, want=elu),
+    use("silu", ag.silu, x, want=lambda x: x * sigmoid(x)),
+    use("gelu", ag.gelu, x, want=gelu),
+    use("gelu", lambda x: ag.gelu(x, "tanh"), x, want=gelu_of_tanh),
+    use("hardtanh", ag.hardtanh, x, want=lambda x: np.clip(x, -1, 1)),
+    use("hardtanh", ag.hardtanh, x, slopes - 1, column, want=np.clip),
     use("celu", ag.celu, x, want=elu),
     use("celu", lambda x: ag.celu(x, alpha=0.7), x, want=lambda x: np.where(x > 0, x, 0.7 * (np.exp(x / 0.7) - 1))),
     use("selu", ag.selu, x, want=lambda x: 1.0507009873554805 * elu(x, 1.6732632423543772)),

@@ -15,6 +15,10 @@ def nll(p, labels, weight=(1, 1, 1, 1), ignored=None):
     return sum(loss for _, loss in pairs) / sum(w for w, _ in pairs)
 
 
+def logistic(z, y, weight=1):
+    return weight * y * np.log(1 + np.exp(-z)) + (1 - y) * np.log(1 + np.exp(z))
+
+
 def huber(p, y, delta=1.0):
     d = np.abs(p - y)
     return np.where(d < delta, d**2 / 2, delta * (d - delta / 2))
@@ -71,6 +75,38 @@ USES = [
         a,
         soft,
         want=lambda z, y: -np.sum((0.9 * y + 0.025) * weight * log_softmax(z), -1),
+    ),
+    use(
+        "cross_entropy",
+        lambda z: ag.cross_entropy(z, labels, "sum", 0.1),
+        a,
+        want=lambda z: -np.sum((0.9 * np.eye(4)[labels] + 0.025) * log_softmax(z)),
+    ),
+    use(
+        "cross_entropy",
+        lambda z: ag.cross_entropy(z, labels, label_smoothing=0.1, weight=weight),
+        a,
+        want=lambda z: -np.sum((0.9 * np.eye(4)[labels] + 0.025) * weight * log_softmax(z)) / weight[labels].sum(),
+    ),
+    use(
+        "cross_entropy",
+        lambda z: ag.cross_entropy(z, labels, "none", weight=weight, ignore_index=3),
+        a,
+        want=lambda z: -np.array([0, 0.5, 0]) * log_softmax(z)[:, 0],
+    ),
+    use(
+        "cross_entropy",
+        lambda z: ag.cross_entropy(z, labels - 1, ignore_index=-1),
+        a,
+        want=lambda z: nll(log_softmax(z), labels - 1, ignored=-1),
+    ),
+    use("bce_with_logits", ag.bce_with_logits, a, soft, want=lambda z, y: np.mean(logistic(z, y))),
+    use(
+        "bce_with_logits",
+        lambda z, y: ag.bce_with_logits(z, y, "sum", weight[:3, None], weight + 0.5),
+        a,
+        soft,
+        want=lambda z, y: np.sum(weight[:3, None] * logistic(z, y, weight + 0.5)),
     ),
     use("l1_loss", ag.l1_loss, a, b, want=lambda p, y: np.mean(np.abs(p - y))),
     use("l1_loss", lambda p, y: ag.l1_loss(p, y, "none"), a, b, want=lambda p, y: np.abs(p - y)),
@@ -130,6 +166,9 @@ USES = [
     ),
     use("cosine_similarity", ag.cosine_similarity, a, b, want=cosine),
     use("cosine_similarity", lambda x, y: ag.cosine_similarity(x, y, axis=0), a, b, want=lambda x, y: cosine(x, y, 0)),
+    use(
+        "cosine_similarity", lambda x: ag.cosine_similarity(x, x[:, :1]), a, want=lambda x: cosine(x, x[:, :1] + 0 * x)
+    ),
     use(
         "cosine_embedding_loss",
         lambda x, y: ag.cosine_embedding_loss(x, y, signs, "none", margin=-0.9),

@@ -13,7 +13,7 @@ USES = [
     *(use("dot", np.dot, a, b) for a, b in ((v, v), (x, y), (x, v), (v, y), (w, v), (x, w.mT), (w, y), (v, number))),
     use("dot", lambda x, y: x.dot(y), x, y),
     use("vdot", np.vdot, x, x + 1),
-    *(use("inner", np.inner, a, b) for a, b in ((v, v), (x, w), (w, v), (number, v))),
+    *(use("inner", np.inner, a, b) for a, b in ((v, v), (x, w), (w, v), (number, v), (number, y))),
     use("outer", np.outer, x, v),
     use("tensordot", lambda a, b: np.tensordot(a, b, 1), x, y),
     use("tensordot", lambda a, b: np.tensordot(a, b, 0), v, x),
