@@ -47,8 +47,11 @@ def test_a_rare_order_is_refused(x):
 REFUSED = [
     (lambda x: np.pad(x, 1, mode="foo"), ValueError, "pad: mode is 'foo', want one of NumPy's names"),
     (lambda x: np.pad(x, 1, mode=lambda *_: None), ValueError, "pad: mode is <function"),
-    (lambda x: np.pad(x, -1, mode="linear_ramp"), ValueError, "must be non-negative"),
-    (lambda x: np.pad(x, 1.5, mode="mean"), TypeError, "'float' object"),
+    (lambda x: np.pad(x, -1, mode="linear_ramp"), ValueError, "can't contain negative values"),
+    (lambda x: np.pad(x, 1.5, mode="mean"), TypeError, "must be of integral type"),
+    (lambda x: np.pad(x, 1, "mean", stat_length=2), TypeError, "np.pad with stat_length= is not recorded"),
+    (lambda x: np.pad(x, 1, "linear_ramp", end_values=2), TypeError, "np.pad with end_values= is not recorded"),
+    (lambda x: np.pad(x, 1, "reflect", reflect_type="odd"), TypeError, "np.pad with reflect_type= is not recorded"),
     (lambda x: ag.pad(x, {2: 1}), IndexError, "index 2 is out of bounds"),
     (lambda x: np.repeat(x, 2.5, axis=1), TypeError, "'float' object"),
     (lambda x: np.repeat(x, 2, axis=2), IndexError, "index out of range"),
