@@ -7,7 +7,6 @@ position that each element of its result comes from, and `take` at these positio
 from __future__ import annotations
 
 import math
-from types import EllipsisType
 from typing import Any, Literal
 
 import numpy as np
@@ -38,7 +37,7 @@ def _indices() -> list[Any]:
 def _repeats(index: Any) -> bool:
     """Returns whether `index` may pick an element twice."""
     parts = index if isinstance(index, tuple) else (index,)
-    arrays = [np.asarray(i) for i in parts if not isinstance(i, (int, slice, EllipsisType)) and i is not None]
+    arrays = [np.asarray(i) for i in parts if not (i is None or i is ... or isinstance(i, (int, slice)))]
     if all(a.dtype == bool for a in arrays):
         return False
     if any(a.dtype == bool for a in arrays):

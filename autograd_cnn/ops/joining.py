@@ -12,6 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
+from autograd_cnn.engine.trees import tree_leaves, tree_map
 from autograd_cnn.ops import shapes
 from autograd_cnn.ops.indexing import Mode, getitem, positions, take
 from autograd_cnn.ops.shapes import X, reshape, with_options
@@ -113,16 +114,9 @@ def block(arrays: Any) -> Any:
            [0., 1., 0.],
            [1., 1., 5.]])
     """
-    leaves: list[Any] = []
-
-    def numbered(part: Any) -> Any:
-        if isinstance(part, list):
-            return [numbered(p) for p in part]
-        leaves.append(part)
-        return positions(part, sum(map(np.size, leaves[:-1])))
-
-    numbers = np.block(numbered(arrays))
-    return take(concatenate(leaves, None), numbers)
+    leaves = tree_leaves(arrays)
+    numbers = iter(_numbered(leaves))
+    return take(concatenate(leaves, None), np.block(tree_map(lambda _: next(numbers), arrays)))
 
 
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> tuple[Any, ...]:
