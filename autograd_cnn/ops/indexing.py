@@ -203,7 +203,7 @@ def resize(x: X, new_shape: Shape) -> X:
 
 def delete(x: X, obj: Any, axis: int | None = None) -> X:
     """Leaves out the elements at `obj`, a slice, integers or a mask, along `axis` or from the flattened `x`."""
-    return take(x, np.delete(positions(x), obj, axis))
+    return take(x, np.delete(positions(x), plain(obj), axis))
 
 
 def compress(condition: Any, x: X, axis: int | None = None) -> X:
@@ -243,13 +243,13 @@ def matrix_trace(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
 
 
 def tril(x: Any, k: int = 0) -> Any:
-    """Sets the elements above the `k`-th diagonal of each matrix to 0."""
-    return where(np.tril(np.ones(np.shape(x)[-2:], bool), k), x, 0)
+    """Sets the elements above the `k`-th diagonal of each matrix to 0, or to False if they are bools."""
+    return where(np.tril(np.ones(np.shape(x)[-2:], bool), k), x, False)
 
 
 def triu(x: Any, k: int = 0) -> Any:
-    """Sets the elements below the `k`-th diagonal of each matrix to 0."""
-    return where(np.triu(np.ones(np.shape(x)[-2:], bool), k), x, 0)
+    """Sets the elements below the `k`-th diagonal of each matrix to 0, or to False if they are bools."""
+    return where(np.triu(np.ones(np.shape(x)[-2:], bool), k), x, False)
 
 
 def rot90(x: X, k: int = 1, axes: tuple[int, int] = (0, 1)) -> X:

@@ -94,7 +94,7 @@ def insert(x: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """
     numbers = _numbered([x, values])
     joined = concatenate([x, values], None, getattr(x, "dtype", None))
-    return take(joined, np.insert(numbers[0], obj, numbers[1], axis))
+    return take(joined, np.insert(numbers[0], plain(obj), numbers[1], axis))
 
 
 def choose(x: Any, choices: Sequence[Any], mode: Mode = "raise") -> Any:
@@ -132,7 +132,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = 
 def _split(f: Callable[..., Any], x: Any, indices_or_sections: Any, axis: int) -> list[Any]:
     """Returns the slices of `x` whose ends NumPy's function `f` finds."""
     axis = normalize_axis_index(axis, np.ndim(x))
-    parts = [p.tolist() for p in f(np.arange(np.shape(x)[axis]), indices_or_sections)]
+    parts = [p.tolist() for p in f(np.arange(np.shape(x)[axis]), plain(indices_or_sections))]
     before = (slice(None),) * axis
     return [getitem(x, (*before, slice(p[0], p[-1] + 1) if p else slice(0))) for p in parts]
 

@@ -130,3 +130,25 @@ def test_indices_of_a_triangle_are_plain_arrays(x):
         for got, want in zip(f(x), f(x.data), strict=True):
             assert not isinstance(got, Tensor)
             np.testing.assert_array_equal(got, want)
+
+
+def test_an_index_may_be_a_tensor(x):
+    index = np.array([1, 0])
+    for f in (
+        lambda i: np.delete(x, i[:1], axis=0),
+        lambda i: np.insert(x, i, 5.0, axis=0),
+        lambda i: np.split(x, i, axis=1)[0],
+        lambda i: np.array_split(x, i)[-1],
+        lambda i: np.take(x, i, axis=0),
+        lambda i: np.take_along_axis(x, i[:, None], axis=1),
+        lambda i: np.repeat(x, i, axis=0),
+        lambda i: np.compress(i, x, axis=0),
+    ):
+        np.testing.assert_array_equal(f(Tensor(index)).data, f(index).data)
+
+
+def test_a_triangle_of_bools_has_bools():
+    """It is used as a mask: as integers it would be an index."""
+    for mask in (np.ones((2, 2), bool), Tensor(np.ones((2, 2), bool))):
+        for f in (ag.tril, ag.triu):
+            assert f(mask).dtype == bool
