@@ -16,6 +16,7 @@ import numpy as np
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import as_array, numeric
 from autograd_cnn.engine.messages import describe, here, label_of, missing, spell, warn
+from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import array_function, array_ufunc, frozen, plain
 from autograd_cnn.engine.registry import doors, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
@@ -313,6 +314,8 @@ class Tensor:
 
     def __float__(self) -> float:
         number = self._number("float")
+        if self._node is not None and current.get().variables:
+            raise errors.becomes_float(self)
         if self._node is not None and getattr(self._node, "walked", None) is None:
             warn(f"float({label_of(self)}) leaves the graph. If that is intended: {label_of(self)}.item()")
         return float(number)
