@@ -203,7 +203,8 @@ def _symmetric(a: Any, lower: bool) -> Any:
         raise np.linalg.LinAlgError(f"linalg: want square matrices, got {array.shape}")
     kept = np.tri(*array.shape[-2:], dtype=np.bool_)
     full = np.where(kept if lower else kept.T, array, array.mT)
-    return a if np.array_equal(full, array) else full + (a - array)
+    read = np.isfinite(array)  # the other triangle may be anything
+    return a if np.array_equal(full, array) else full + (where(read, a, 0) - np.where(read, array, 0))
 
 
 def _mean(a: Any) -> Any:

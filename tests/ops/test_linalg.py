@@ -167,6 +167,18 @@ def test_one_triangle_is_read_and_both_share_the_gradient(upper):
         np.testing.assert_allclose(gradients[0], gradients[0].T, rtol=1e-12)
 
 
+@pytest.mark.parametrize("rubbish", [np.nan, inf])
+def test_the_other_triangle_may_be_anything(rubbish):
+    x = leaf(POSITIVE + np.where(np.tri(3, dtype=bool), 0, rubbish))
+    for f in (np.linalg.cholesky, np.linalg.eigvalsh):
+        x.grad = None
+        out = f(x)
+        np.testing.assert_allclose(out.data, f(POSITIVE), rtol=1e-12)
+        np.testing.assert_allclose(getattr(linalg, f.__name__)(x.data), f(POSITIVE), rtol=1e-12)
+        out.sum().backward()
+        assert np.isfinite(x.grad).all()
+
+
 # Plain results
 
 
