@@ -118,12 +118,12 @@ def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> An
     >>> print(f"{ag.bce(np.array([0.5, 0.9]), np.array([1.0, 1.0])):.4f}")
     0.3993
     """
+    _binary(p, y)
     p = np.asarray(p)
     if p.size and not (p.min() >= 0 and p.max() <= 1) and not np.isnan(p).any():
         raise ValueError(
             f"p runs from {p.min():g} to {p.max():g}, but must lie in [0, 1]\nFor logits: bce_with_logits(z, y)"
         )
-    _binary(p, y)
     saturated = int(np.count_nonzero((p == 0) | (p == 1)))
     if saturated and is_recording():
         warn(
@@ -225,9 +225,7 @@ def _one_hot(labels: Any, classes: int) -> Any:
     return np.asarray(labels)[..., None] == np.arange(classes)
 
 
-def _of_scores(
-    scores: Any, labels: Any, reduction: Reduction, smoothing: float, weight: Any, ignored: int | None
-) -> Any:
+def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
     """Computes a cross-entropy from logarithms of probabilities, for labels and options of every kind."""
     scores, labels = (np.asarray(x) if isinstance(x, list) else x for x in (scores, labels))
     _check_labels(scores, plain(labels), smoothing, weight, ignored)
@@ -271,13 +269,9 @@ def _of_labels(function: Callable[P, Any]) -> Primitive[P]:
 
 @_of_labels
 def cross_entropy(
-    logits: Any,
-    labels: Any,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-    weight: Any = None,
+    logits: Any, labels: Any, reduction: Reduction = "mean", label_smoothing: float = 0.0, weight: Any = None,
     ignore_index: int | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Measures how little probability the right class has: ``-log softmax(logits)[label]``.
 
     This is cross-entropy over the last axis.
@@ -361,12 +355,9 @@ mse.vjp(
 
 
 def nll_loss(
-    log_probabilities: Any,
-    labels: Any,
-    reduction: Reduction = "mean",
-    weight: Any = None,
+    log_probabilities: Any, labels: Any, reduction: Reduction = "mean", weight: Any = None,
     ignore_index: int | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Measures how little probability the right class has, from ``log_softmax(logits)``: ``-log_probability[label]``.
 
     Parameters and results are those of `cross_entropy`, which takes the logits themselves.
@@ -487,15 +478,9 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
 
 
 def triplet_margin_loss(
-    anchor: Any,
-    positive: Any,
-    negative: Any,
-    reduction: Reduction = "mean",
-    margin: float = 1.0,
-    p: float = 2.0,
-    eps: float = 1e-6,
-    swap: bool = False,
-) -> Any:
+    anchor: Any, positive: Any, negative: Any, reduction: Reduction = "mean", margin: float = 1.0, p: float = 2.0,
+    eps: float = 1e-6, swap: bool = False,
+) -> Any:  # fmt: skip
     """Measures how far `negative` is from being farther from `anchor` than `positive` is, by `margin`.
 
     Distances are those of `pairwise_distance`. With `swap`, `negative` is compared with the nearer of the two others.

@@ -277,8 +277,8 @@ def _bins(x: Any, output_size: Extent) -> list[tuple[Any, Any]]:
     sizes = pair(output_size, "output_size")
     if min(sizes) < 1:
         raise ValueError(f"output_size is {output_size}\noutput_size is 1 or more")
-    ranges = [(np.arange(m + 1), m, n) for m, n in zip(sizes, x.shape[1:3], strict=True)]
-    return [(i[:-1] * n // m, -(-i[1:] * n // m)) for i, m, n in ranges]
+    axes = zip(sizes, x.shape[1:3], strict=True)
+    return [(np.arange(m) * n // m, -(-np.arange(1, m + 1) * n // m)) for m, n in axes]
 
 
 def _even(bins: list[tuple[Any, Any]]) -> Pair | None:

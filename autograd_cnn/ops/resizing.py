@@ -13,10 +13,10 @@ import numpy as np
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels.windows import Shape, output_size
 from autograd_cnn.ops.convolution import Extent, Margins, check_images, pair, window
-from autograd_cnn.ops.indexing import scatter, take
+from autograd_cnn.ops.indexing import repeat, scatter, take
 from autograd_cnn.ops.joining import pad
 from autograd_cnn.ops.products import matmul
-from autograd_cnn.ops.shapes import broadcast_to, expand_dims, reshape, transpose
+from autograd_cnn.ops.shapes import reshape, transpose
 
 __all__ = ["fold", "interpolate", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
@@ -31,12 +31,9 @@ def resampled(x: Any, rows: Any, columns: Any) -> Any:
 
 def _picked(x: Any, index: Any, axis: int) -> Any:
     """Takes elements along an axis; if each is taken equally often, without an index, since its adjoint is slow."""
-    shape = x.shape
-    times = len(index) // max(shape[axis], 1)
-    if not np.array_equal(index, np.repeat(np.arange(shape[axis]), times)):
-        return take(x, index, axis)
-    repeated = broadcast_to(expand_dims(x, axis + 1), (*shape[: axis + 1], times, *shape[axis + 1 :]))
-    return reshape(repeated, (*shape[:axis], len(index), *shape[axis + 1 :]))
+    n = x.shape[axis]
+    times = len(index) // max(n, 1)
+    return repeat(x, times, axis) if np.array_equal(index, np.repeat(np.arange(n), times)) else take(x, index, axis)
 
 
 def _sources(n: int, m: int, scale: Any, mode: str, align_corners: bool) -> Any:
