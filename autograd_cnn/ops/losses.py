@@ -29,6 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 Reduction = Literal["mean", "sum", "none"]
+REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
 P = ParamSpec("P")
 X = TypeVar("X", bound=Any)
 
@@ -81,13 +82,12 @@ def _binary(p: Any, y: Any) -> None:
         )
 
 
-def _pair_examples(rng: np.random.Generator) -> list[Any]:
-    p, y = rng.uniform(0.1, 0.9, (2, 3)), rng.uniform(0.1, 0.9, (2, 3))
-    weights = [((p, y), {"weight": rng.random(3), "reduction": reduction}) for reduction in ("mean", "none")]
-    return [(p, y), (p, y, "sum"), (p, y, "none"), *weights]
+def _weighted_examples(rng: np.random.Generator) -> list[Any]:
+    p, y, weight = rng.uniform(0.1, 0.9, (3, 2, 3))
+    return [((p, y, how), options) for how in REDUCTIONS for options in ({}, {"weight": weight[0]})]
 
 
-@primitive(examples=_pair_examples)
+@primitive(examples=_weighted_examples)
 def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> Any:
     """Measures how far probabilities are from their targets: ``-(y log p + (1 - y) log(1 - p))``.
 
@@ -246,10 +246,6 @@ def _count(labels: Any, weight: Any, ignored: Any) -> float | None:
     return used.size if weight is None else float(np.sum(np.asarray(weight)[used]))
 
 
-def _logits(rng: np.random.Generator) -> list[Any]:
-    return [(rng.normal(size=(3, 4)), np.array([0, 3, 1]), how) for how in ("mean", "sum", "none")]
-
-
 class _OfLabels(Primitive[P]):
     """A primitive of class ids, which have no rule; for probabilities, and with options, a function of primitives."""
 
@@ -263,8 +259,8 @@ class _OfLabels(Primitive[P]):
             return super().__call__(logits, labels, reduction, *rest)
 
 
-def _of_labels(function: Callable[P, Any]) -> Primitive[P]:
-    return _OfLabels(function, examples=_logits)
+def _of_labels(f: Callable[P, Any]) -> Primitive[P]:
+    return _OfLabels(f, examples=lambda rng: [(rng.normal(size=(2, 3)), np.array([2, 0]), r) for r in REDUCTIONS])
 
 
 @_of_labels
@@ -321,9 +317,7 @@ cross_entropy.vjp(
 )
 
 
-@primitive(
-    examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), r) for r in ("mean", "sum", "none")]
-)
+@primitive(examples=lambda rng: [(*rng.normal(size=(2, 2, 3)), r) for r in REDUCTIONS])
 def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far predictions are from their targets: ``(p - y)**2``.
 
@@ -380,6 +374,8 @@ def huber_loss(p: Any, y: Any, reduction: Reduction = "mean", delta: float = 1.0
 
     d is ``|p - y|`` (P. J. Huber, 1964).
     """
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta is {delta}. It is greater than 0")
     d = _difference(p, y)
     near = np.clip(d, -float(delta), float(delta))
     return _reduce(near * (d - near / 2), reduction)

@@ -36,12 +36,6 @@ def _per_channel(x: Any) -> Any:
     return sum(x, tuple(range(len(x.shape) - 1)))
 
 
-def _common(*arrays: Any) -> list[Any]:
-    """Converts arrays to their common dtype."""
-    dtype = np.result_type(*arrays)
-    return [a.astype(dtype, copy=False) for a in arrays]
-
-
 @primitive(
     byproducts=("mean_x", "variance_x"),
     examples=lambda rng: [
@@ -85,7 +79,9 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5, mean: Any = None, vari
             raise ValueError(
                 f"x {x.shape} has {x.shape[-1]} channels, {name} is {array.shape}\n{name} needs ({x.shape[-1]},)"
             )
-    x, w, b, *given = _common(x, w, b, *([] if mean is None else [mean, variance]))
+    arrays = [x, w, b] if mean is None else [x, w, b, mean, variance]
+    dtype = np.result_type(*arrays)
+    x, w, b, *given = (a.astype(dtype, copy=False) for a in arrays)
     mean, variance = [a.copy() for a in given] or kernels.moments(x)  # not the arrays of the caller: they get locked
     scale = 1 / np.sqrt(variance + x.dtype.type(eps))
     return kernels.normalise(x, mean, scale * w, b), mean, variance
@@ -125,7 +121,7 @@ def standardize(x: Any, axis: Axis = -1, eps: float = 1e-5) -> Any:
     The variance divides by the count.
     """
     centred = x - np.mean(x, axis, keepdims=True)
-    return centred / np.sqrt(np.mean(centred * centred, axis, keepdims=True) + x.dtype.type(eps))
+    return centred / np.sqrt(np.mean(centred * centred, axis, keepdims=True) + centred.dtype.type(eps))
 
 
 def _standardize_rule(g: Any, x: Any, out: Any, axis: Axis, eps: float) -> Any:

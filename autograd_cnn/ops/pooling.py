@@ -206,19 +206,20 @@ def avg_pool2d(
     check_images(x)
     y = kernels.avg_pool2d(x, *_window(x.shape[1:3], kernel_size, stride, padding, 1, ceil_mode)[:3])
     if ceil_mode or not count_include_pad:
-        y /= _shares(x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+        y /= _shares(x.shape[1:3], x.dtype, kernel_size, stride, padding, ceil_mode, count_include_pad)
     return y
 
 
-def _shares(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool) -> Any:
+def _shares(
+    size: Shape, dtype: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
+) -> Any:
     """Returns the share of each window that counts: (1, H', W', 1)."""
-    size = x.shape[1:3]
     kernel, steps, padded, _ = _window(size, kernel_size, stride, padding, 1, ceil_mode)
     if count_include_pad:
-        (top, bottom), (left, right) = _window(size, kernel_size, stride, padding)[2]
+        (top, bottom), (left, right) = margins(padding, kernel, steps, (1, 1), size)
         size = size[0] + top + bottom, size[1] + left + right
         padded = (0, padded[0][1] - bottom), (0, padded[1][1] - right)
-    return kernels.avg_pool2d(np.ones((1, *size, 1), x.dtype), kernel, steps, padded)
+    return kernels.avg_pool2d(np.ones((1, *size, 1), dtype), kernel, steps, padded)
 
 
 @primitive(
@@ -239,8 +240,7 @@ def _avg_pool2d_rule(
     g: Any, x_shape: Shape, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
 ) -> Any:
     if ceil_mode or not count_include_pad:
-        images = np.empty((0, *x_shape[1:3], 0), g.dtype)
-        g = g / _shares(images, kernel_size, stride, padding, ceil_mode, count_include_pad)
+        g = g / _shares(x_shape[1:3], g.dtype, kernel_size, stride, padding, ceil_mode, count_include_pad)
         padding = _window(x_shape[1:3], kernel_size, stride, padding, 1, ceil_mode)[2]
     return avg_unpool2d(g, x_shape, kernel_size=kernel_size, stride=stride, padding=padding)
 
