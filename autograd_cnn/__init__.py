@@ -84,6 +84,10 @@ if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing 
             return import_module(f"autograd_cnn.{name}")
         if name in _LATER:
             return _open(_LATER[name], name)
+        if not name.startswith("_") and name not in registry.advice:
+            for room in _ROOMS:
+                if name in import_module(f"autograd_cnn.{room}").__all__:
+                    raise AttributeError(f"autograd_cnn has no {name!r}. Here: ag.{room}.{name}")
         raise AttributeError(missing(name, "autograd_cnn", __dir__()))
 
 

@@ -120,7 +120,7 @@ class profile:
         cost.calls += phase == "forward"
         setattr(cost, phase, getattr(cost, phase) + time.perf_counter() - start)
         results = result if isinstance(result, tuple) else (result,)
-        arrays = [r._data if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
+        arrays = [r._array if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
         made = sum(a.nbytes for a in arrays if a is not args[0])  # a rule that returns g itself made nothing
         setattr(cost, f"{phase}_bytes", getattr(cost, f"{phase}_bytes") + made)
         return result

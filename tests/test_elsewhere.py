@@ -9,6 +9,7 @@ import autograd_cnn as ag
 from autograd_cnn.elsewhere import ADVICE
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.ops import losses
 from wording import says
 
 
@@ -47,9 +48,11 @@ class Empty(ag.nn.Module):
     ("it", "text"),
     [
         (ag, "autograd_cnn has no 'mse_loss'. Did you mean 'mse'?"),
-        (ag, "autograd_cnn has no 'Conv2d'. Here: ag.nn has it"),
+        (ag, "autograd_cnn has no 'Conv2d'. Here: ag.nn.Conv2d"),
+        (ag, "autograd_cnn has no 'EMA'. Here: ag.optim.EMA"),
+        (ag, "autograd_cnn has no 'fit'. Here: ag.training.fit"),
         (ag.nn, "autograd_cnn.nn has no 'CrossEntropyLoss'. Did you mean 'ag.cross_entropy'?"),
-        (ag.nn, "autograd_cnn.nn has no 'LogSoftmax'. Did you mean 'ag.log_softmax'?"),
+        (ag.nn, "autograd_cnn.nn has no 'CosineSimilarity'. Did you mean 'ag.cosine_similarity'?"),
         (ag.nn, "autograd_cnn.nn has no 'Conv2D'. Did you mean 'Conv2d'?"),
         (
             ag.nn,
@@ -71,6 +74,22 @@ def test_names_of_layers_losses_and_schedules(it, text):
     with pytest.raises(AttributeError) as caught:
         getattr(it, text.split("'")[1])
     assert str(caught.value) == text
+
+
+LOSSES = """
+    CrossEntropyLoss MSELoss BCELoss BCEWithLogitsLoss NLLLoss L1Loss SmoothL1Loss HuberLoss KLDivLoss PoissonNLLLoss
+    GaussianNLLLoss HingeEmbeddingLoss MarginRankingLoss CosineEmbeddingLoss TripletMarginLoss
+"""
+
+
+@pytest.mark.parametrize("name", LOSSES.split())
+def test_a_class_of_a_loss_recommends_the_function(name):
+    for room, owner, prefix in ((ag, "autograd_cnn", ""), (ag.nn, "autograd_cnn.nn", "ag.")):
+        with pytest.raises(AttributeError) as caught:
+            getattr(room, name)
+        function = re.fullmatch(rf"{owner} has no '{name}'. Did you mean '{prefix}(\w+)'\?", str(caught.value))[1]
+        assert function.replace("_", "").removesuffix("loss") == name.lower().removesuffix("loss")
+        assert function in losses.__all__
 
 
 @says(AttributeError, "Empty has no 'forward'. Here: define it in the class: def forward(self, x): ...")

@@ -229,6 +229,12 @@ predict()  #: error
 with ag.no_grad(), ag.enable_grad(), ag.scope("encoder"):
     t * 2  #: Tensor
 nn.Linear(2, 3, rng=np.random.default_rng(0)).w  #: Tensor
+nn.ReLU()  #: ReLU
+nn.MaxPool2d(2).kernel_size  #: Any
+nn.GroupNorm(2, 4).num_groups  #: int
+nn.Sequential(nn.Conv1d(2, 3, 3), ag.relu, head=nn.Softmax(axis=-1))  #: Sequential
+nn.Relu()  #: error
+nn.GroupNorm(2, 4).groups  #: error
 """
 
 LINES = PROGRAM.split("\n")

@@ -179,6 +179,14 @@ def leaves_graph(tensor: Any) -> TypeError:
     return TypeError(f"np.asarray({label}) would leave the graph. Use {label}.data, or to join tensors ag.stack([...])")
 
 
+def becomes_float(tensor: Any) -> TypeError:
+    label = label_of(tensor)
+    return TypeError(
+        f"float({label}) would leave the graph, inside a transform such as ag.grad. To fill an array: "
+        f"x = x.at[i].set({label}), or ag.stack([...]). As a constant: {label}.item()"
+    )
+
+
 def running_total(tensor: Any, why: str) -> str:
     """Return the text of the warning about ``total += loss``."""
     return f"total += {label_of(tensor)}: {why}. For a running total: total += {label_of(tensor)}.item()"

@@ -128,7 +128,7 @@ class Primitive(Arguments[P]):
             cls = a.__class__
             if cls is Tensor:
                 tensors = True
-                values[position] = data = a._data
+                values[position] = data = a._array
                 if (node := a._node) is not None:
                     inputs[position] = node
                     wanted |= 1 << position
@@ -167,7 +167,7 @@ class Primitive(Arguments[P]):
                 array.setflags(False)
                 values.append(array)
             tensor._node = plan.record(values, inputs, mode, sys._getframe(2))
-        tensor._data = out
+        tensor._array = out
         return tensor
 
     def compute(self, values: list[Any], elements: int) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import as_array, numeric
 from autograd_cnn.engine.messages import describe, here, label_of, missing, spell, warn
+from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import array_function, array_ufunc, frozen, plain
 from autograd_cnn.engine.registry import doors, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
@@ -56,8 +57,8 @@ class Tensor:
     array([2., 4., 6.])
     """
 
-    __slots__ = ("__weakref__", "_data", "_name", "_node")
-    _data: np.ndarray
+    __slots__ = ("__weakref__", "_array", "_name", "_node")
+    _array: np.ndarray  # not `_data`, which NumPy's masked arrays would read
     _name: str | None
     _node: Any
     mT: Tensor  # doors, for type checkers
@@ -66,8 +67,8 @@ class Tensor:
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(data, Tensor):
-            data = data._data
-        self._data = numeric(data, "Tensor: data", copy=True)
+            data = data._array
+        self._array = numeric(data, "Tensor: data", copy=True)
         self._name = name
         self._node = None
         if requires_grad:
@@ -80,7 +81,7 @@ class Tensor:
     def _of(cls, array: np.ndarray, node: Node | Leaf | None, name: str | None = None) -> Tensor:
         """Return a Tensor of `array` itself, not of a copy."""
         tensor = cls.__new__(cls)
-        tensor._data = array
+        tensor._array = array
         tensor._node = node
         tensor._name = name
         return tensor
@@ -90,7 +91,7 @@ class Tensor:
     @property
     def data(self) -> np.ndarray:
         """The array itself, not a copy. It is read-only while a graph that saved it is alive."""
-        return self._data
+        return self._array
 
     @data.setter
     def data(self, array: Any) -> None:
@@ -100,27 +101,27 @@ class Tensor:
                 f"{label_of(self)}.data = ...: got {array.shape} {array.dtype}, want {self.shape} {self.dtype}. "
                 "For another shape or dtype, make a new Tensor"
             )
-        self._data = array
+        self._array = array
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Length of every axis."""
-        return self._data.shape
+        return self._array.shape
 
     @property
     def dtype(self) -> np.dtype:
         """Type of the elements."""
-        return self._data.dtype
+        return self._array.dtype
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self._data.ndim
+        return self._array.ndim
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self._data.size
+        return self._array.size
 
     @property
     def T(self) -> Tensor:
@@ -153,7 +154,7 @@ class Tensor:
     def requires_grad(self, wanted: bool) -> None:
         if isinstance(self._node, Node):
             raise RuntimeError(f"{label_of(self)} is the result of {self._node}: detach() gives one without history")
-        if wanted and self._data.dtype.kind != "f":
+        if wanted and self._array.dtype.kind != "f":
             raise errors.no_gradient_of(self)
         if wanted == self.requires_grad:
             return
@@ -261,9 +262,9 @@ class Tensor:
         if grad is None:
             if self.size != 1:
                 raise errors.many_numbers(caller, self)
-            if not np.isfinite(self._data).all() and isinstance(self._node, Node):
+            if not np.isfinite(self._array).all() and isinstance(self._node, Node):
                 culprit = errors.first_not_finite(self._node)
-                warn(f"{label_of(self)} is {self._data.item()}. {culprit}", RuntimeWarning)
+                warn(f"{label_of(self)} is {self._array.item()}. {culprit}", RuntimeWarning)
             seed: Any = np.ones(self.shape, self.dtype)
         elif create_graph and isinstance(grad, Tensor):
             seed = grad
@@ -281,7 +282,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return a Tensor of the same array without history."""
-        return Tensor._of(self._data, None, self.name)
+        return Tensor._of(self._array, None, self.name)
 
     def item(self) -> Any:
         """Return the number in a Tensor of size 1, as a Python number."""
@@ -290,15 +291,15 @@ class Tensor:
     def _number(self, caller: str) -> Any:
         if self.size != 1:
             raise errors.not_one_number(caller, self)
-        return self._data.item()
+        return self._array.item()
 
     def numpy(self) -> np.ndarray:
         """Return a writable copy of the array."""
-        return self._data.copy()
+        return self._array.copy()
 
     def tolist(self) -> Any:
         """Return the values as nested Python lists."""
-        return self._data.tolist()
+        return self._array.tolist()
 
     def graph(self) -> Graph:
         """Return the computation of this Tensor as an `autograd_cnn.Graph`, which can be drawn."""
@@ -309,10 +310,12 @@ class Tensor:
         def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
             if self._node is not None:
                 raise errors.leaves_graph(self)
-            return np.array(self._data, dtype=dtype, copy=copy)
+            return np.array(self._array, dtype=dtype, copy=copy)
 
     def __float__(self) -> float:
         number = self._number("float")
+        if self._node is not None and current.get().variables:
+            raise errors.becomes_float(self)
         if self._node is not None and getattr(self._node, "walked", None) is None:
             warn(f"float({label_of(self)}) leaves the graph. If that is intended: {label_of(self)}.item()")
         return float(number)
@@ -321,30 +324,30 @@ class Tensor:
         return int(self._number("int"))
 
     def __index__(self) -> int:
-        return self._data.__index__()
+        return self._array.__index__()
 
     def __bool__(self) -> bool:
         return bool(self._number("bool"))
 
     def __round__(self, digits: int | None = None) -> np.ndarray:
-        return self._data.round(digits or 0)
+        return self._array.round(digits or 0)
 
     def __format__(self, spec: str) -> str:
         return format(self._number("format"), spec) if spec else str(self)
 
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self._array)
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
-        return value in self._data
+        return value in self._array
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if isinstance(self._node, Node):
             raise errors.owns_history(self, self._node)
-        tensor = Tensor(self._data, self.requires_grad, self.name)
+        tensor = Tensor(self._array, self.requires_grad, self.name)
         if self.grad is not None:
             tensor._node.grad = np.array(plain(self.grad))
         return tensor
@@ -354,10 +357,10 @@ class Tensor:
 
     def __reduce__(self) -> tuple[Any, ...]:
         copied = self.__deepcopy__({})
-        return _restore, (copied._data, copied.requires_grad, copied.name, copied.grad)
+        return _restore, (copied._array, copied.requires_grad, copied.name, copied.grad)
 
     def __repr__(self) -> str:
-        body = np.array2string(self._data, separator=", ", prefix="Tensor(", threshold=100)
+        body = np.array2string(self._array, separator=", ", prefix="Tensor(", threshold=100)
         parts = [f"Tensor({body}", str(self.dtype)] + ([f"name={self.name!r}"] if self.name else [])
         if isinstance(self._node, Node):
             parts.append(f"from {self._node.plan.primitive.name}")
@@ -407,10 +410,10 @@ class Tensor:
         return operations["remainder"](other, self)
 
     def __floordiv__(self, other: Any) -> np.ndarray:
-        return self._data // plain(other)
+        return self._array // plain(other)
 
     def __rfloordiv__(self, other: Any) -> np.ndarray:
-        return other // self._data
+        return other // self._array
 
     def __divmod__(self, other: Any) -> tuple[np.ndarray, Tensor]:
         return self // other, self % other
@@ -440,30 +443,30 @@ class Tensor:
         return operations["abs"](self)
 
     def __eq__(self, other: object) -> Any:
-        return self._data == plain(other)
+        return self._array == plain(other)
 
     def __ne__(self, other: object) -> Any:
-        return self._data != plain(other)
+        return self._array != plain(other)
 
     def __lt__(self, other: Any) -> np.ndarray:
-        return self._data < plain(other)
+        return self._array < plain(other)
 
     def __le__(self, other: Any) -> np.ndarray:
-        return self._data <= plain(other)
+        return self._array <= plain(other)
 
     def __gt__(self, other: Any) -> np.ndarray:
-        return self._data > plain(other)
+        return self._array > plain(other)
 
     def __ge__(self, other: Any) -> np.ndarray:
-        return self._data >= plain(other)
+        return self._array >= plain(other)
 
     def __getitem__(self, index: Any) -> Tensor:
         return operations["getitem"](self, frozen(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if self._node is not None or not self._data.flags.writeable:
+        if self._node is not None or not self._array.flags.writeable:
             raise errors.overwrites(self, self._node)
-        self._data[plain(index)] = plain(value)
+        self._array[plain(index)] = plain(value)
 
     def _in_place(self, other: Any, sign: str) -> None:
         if isinstance(self._node, Leaf):
@@ -558,11 +561,11 @@ class Tensor:
 
     def argmax(self, axis: int | None = None) -> Any:
         """Return the index of the maximum, as a plain array."""
-        return self._data.argmax(axis)
+        return self._array.argmax(axis)
 
     def argmin(self, axis: int | None = None) -> Any:
         """Return the index of the minimum, as a plain array."""
-        return self._data.argmin(axis)
+        return self._array.argmin(axis)
 
     def copy(self) -> Tensor:
         """Return a copy with its history. The copy of a leaf is a result."""

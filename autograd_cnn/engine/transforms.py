@@ -18,7 +18,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import history
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.engine.trees import ravel_pytree, tree_leaves, tree_map
+from autograd_cnn.engine.trees import leaves_like, ravel_pytree, tree_leaves, tree_map
 from autograd_cnn.engine.walk import walk
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -113,7 +113,10 @@ class _Run:
 
 
 def _tuple(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
-    return argnums if isinstance(argnums, tuple) else (argnums,)
+    found = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not all(isinstance(i, (int, np.integer)) for i in found):
+        raise TypeError(f"argnums is {argnums!r}, want an int or a tuple of them")
+    return found
 
 
 def _one_number(value: Tensor, caller: str) -> np.ndarray:
@@ -213,9 +216,12 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[A
     return run.out(run.value), back
 
 
-def _check_tangents(caller: str, args: Any, tangents: Any) -> None:
+def _flat_tangents(caller: str, args: Any, tangents: Any) -> list[Any]:
+    """Return the leaves of `tangents` in the order of those of `args`."""
     if not (isinstance(args, (tuple, list)) and isinstance(tangents, (tuple, list)) and len(args) == len(tangents)):
         raise TypeError(f"{caller}: want as many tangents as arguments, both in tuples: ag.{caller}(f, (x,), (dx,))")
+    pairs = enumerate(zip(args, tangents, strict=True))
+    return [leaf for i, (a, t) in pairs for leaf in leaves_like(caller, a, t, f"argument {i}")]
 
 
 @overload
@@ -239,10 +245,9 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     >>> ag.jvp(ag.sqrt, (np.array([4.0, 9.0]),), (np.array([1.0, 0.0]),))
     (array([2., 3.]), array([0.25, 0.  ]))
     """
-    _check_tangents("jvp", args, tangents)
+    flat = _flat_tangents("jvp", args, tangents)
     run = _Run(f, args, tuple(range(len(args))))
     g = Tensor(np.zeros(run.value.shape, run.value.dtype), requires_grad=True)
-    flat = tree_leaves(tangents)
     with enable_grad():
         products = [registry["sum"](gx * t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad]
         total = sum(products[1:], products[0]) if products else Tensor(0.0)
@@ -268,9 +273,8 @@ def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     >>> ag.hvp(lambda x: ag.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
     (array([ 6., 12.]),)
     """
-    _check_tangents("hvp", args, tangents)
+    flat = _flat_tangents("hvp", args, tangents)
     argnums = tuple(range(len(args)))
-    flat = tree_leaves(tangents)
 
     def slope(*inner: Any) -> Any:
         gradients = tree_leaves(grad(f, argnums)(*inner))

@@ -33,6 +33,36 @@ def tree_leaves(tree: Any) -> list[Any]:
     return leaves
 
 
+def leaves_like(caller: str, tree: Any, other: Any, path: str) -> list[Any]:
+    """Return the leaves of `other` in the order of those of `tree`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the trees differ in their structure or in the shape of a leaf. The message names the first such place.
+    """
+    if tree is None or isinstance(tree, (dict, list, tuple)) or dataclasses.is_dataclass(tree):
+        parts, others = _parts(tree), _parts(other)
+        if type(tree) is not type(other) or parts.keys() != others.keys():
+            raise TypeError(f"{caller}: {path} is a {_outline(tree)}, its tangent a {_outline(other)}")
+        return [leaf for k in parts for leaf in leaves_like(caller, parts[k], others[k], f"{path}[{k!r}]")]
+    if np.shape(tree) != np.shape(other):
+        raise ValueError(f"{caller}: {path} is {np.shape(tree)}, its tangent {np.shape(other)}")
+    return [other]
+
+
+def _parts(tree: Any) -> dict[Any, Any]:
+    """Return the parts of a tree by key, position or field."""
+    if dataclasses.is_dataclass(tree):
+        return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
+    return tree if isinstance(tree, dict) else dict(enumerate(tree)) if isinstance(tree, (list, tuple)) else {}
+
+
+def _outline(tree: Any) -> str:
+    parts = _parts(tree)
+    return f"{type(tree).__name__} of {', '.join(map(repr, parts))}" if parts else type(tree).__name__
+
+
 def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Return the numbers of a tree as one vector, and the function that makes such a tree of a vector.
 
@@ -53,6 +83,8 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
 
     Raises
     ------
+    TypeError
+        If a leaf is not of floats.
     ValueError
         By ``unravel``, for a vector of another length.
 
@@ -68,8 +100,13 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     """
     if hasattr(tree, "named_parameters"):
         tree = {name: parameter.data for name, parameter in tree.named_parameters()}
-    tree = tree_map(lambda leaf: leaf if hasattr(leaf, "dtype") else np.asarray(leaf, float), tree)
+    tree = tree_map(lambda leaf: leaf if hasattr(leaf, "dtype") else np.asarray(leaf), tree)
     leaves = tree_leaves(tree)
+    for leaf in leaves:
+        if leaf.dtype.kind != "f":
+            raise TypeError(
+                f"ravel_pytree: a leaf is {leaf.dtype}, want floats: take it out of the tree, or convert it"
+            )
     size = sum(int(leaf.size) for leaf in leaves)
 
     def unravel(vector: Any) -> Any:

@@ -50,18 +50,18 @@ class _Calls:
                 self.copies.setdefault(id(array), _copied(array))
         node: Any = out._node or _unrecorded(primitive, given, elements, out, mode)
         self.given[node] = list(given)
-        self.made[id(out._data)] = node
+        self.made[id(out._array)] = node
         self.results.append(out)
 
 
 def _unrecorded(primitive: Primitive, given: Any, elements: int, out: Tensor, mode: Mode) -> Node:
     """Make a node for a call that the tape does not record, since it needs no gradient."""
-    values = [a._data if isinstance(a, Tensor) else a for a in given]
+    values = [a._array if isinstance(a, Tensor) else a for a in given]
     nodes = [getattr(a, "_node", None) or a for a in given]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the call itself has warned
         settle(primitive, values, nodes, elements)
-    return Plan(primitive, 0, elements).record([*values, out._data], list(given), mode, sys._getframe())
+    return Plan(primitive, 0, elements).record([*values, out._array], list(given), mode, sys._getframe())
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def _is_array(value: Any) -> bool:
 
 
 def _array(value: Any) -> np.ndarray | None:
-    value = value._data if isinstance(value, Tensor) else value
+    value = value._array if isinstance(value, Tensor) else value
     return value if isinstance(value, np.ndarray) else None
 
 
@@ -233,7 +233,7 @@ class _Writer:
         if isinstance(root, Leaf):
             name, role = self.arguments.get(root, (root.name, "parameter"))
             value = self.value(name or "x", role, root)
-            return Graph([], self.values, value.id, None, {value.id: np.array(tensor._data)})
+            return Graph([], self.values, value.id, None, {value.id: np.array(tensor._array)})
         ops = self.ops(self.nodes(root), "n")
         result, loss = self.known[root], None
         if tensor.size == 1:

@@ -19,28 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.registry import registry
-from autograd_cnn.nn.init import glorot_uniform, he_normal, small_normal
-from autograd_cnn.nn.layers import AvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sigmoid
+from autograd_cnn.nn import functions, init, layers
+from autograd_cnn.nn.functions import *
+from autograd_cnn.nn.init import *
+from autograd_cnn.nn.layers import *
 from autograd_cnn.nn.module import Module, Sequential
 from autograd_cnn.ops.random import seed
 
-__all__ = [
-    "AvgPool2d",
-    "BatchNorm2d",
-    "Conv2d",
-    "Dropout",
-    "Flatten",
-    "Linear",
-    "MaxPool2d",
-    "Module",
-    "ReLU",
-    "Sequential",
-    "Sigmoid",
-    "glorot_uniform",
-    "he_normal",
-    "seed",
-    "small_normal",
-]
+__all__ = ["Module", "Sequential", "seed"]
+__all__ += functions.__all__
+__all__ += init.__all__
+__all__ += layers.__all__
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+__all__ = ["glorot_uniform", "he_normal", "small_normal", "standard_normal"]
+
 Initialiser = Callable[[tuple[int, ...], Generator, Any], NDArray[Any]]
 
 
@@ -68,3 +70,11 @@ def small_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32
     w = rng.standard_normal(shape, dtype)
     w *= 0.01
     return w
+
+
+def standard_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
+    """Draw from a normal distribution with deviation 1, for any shape, such as a table of embeddings.
+
+    Parameters as for `he_normal`.
+    """
+    return rng.standard_normal(shape, dtype)

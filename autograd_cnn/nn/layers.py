@@ -1,4 +1,4 @@
-"""The usual layers. Imports its neighbours, `autograd_cnn.ops`, the engine and kernels."""
+"""Layers with parameters, buffers or a generator. Imports its neighbours, ops, the engine and kernels."""
 
 from __future__ import annotations
 
@@ -10,24 +10,67 @@ from numpy.typing import DTypeLike, NDArray
 
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.normalization import moments
-from autograd_cnn.nn.init import Initialiser, he_normal
+from autograd_cnn.nn.init import Initialiser, he_normal, standard_normal
 from autograd_cnn.nn.module import Module
-from autograd_cnn.ops.activations import relu, sigmoid
-from autograd_cnn.ops.convolution import conv2d, pair
-from autograd_cnn.ops.normalization import batch_norm, dropout
-from autograd_cnn.ops.pooling import avg_pool2d, max_pool2d
+from autograd_cnn.ops.activations import prelu
+from autograd_cnn.ops.convolution import Extent, Margins, conv1d, conv2d, conv_transpose1d, conv_transpose2d, pair
+from autograd_cnn.ops.normalization import (
+    batch_norm,
+    dropout,
+    dropout2d,
+    embedding,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    rms_norm,
+)
 from autograd_cnn.ops.products import linear
 from autograd_cnn.ops.random import generator
-from autograd_cnn.ops.shapes import flatten
 
-Extent = int | tuple[int, int]
+__all__ = [
+    "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Dropout", "Dropout2d",
+    "Embedding", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LayerNorm", "Linear", "PReLU", "RMSNorm",
+]  # fmt: skip
+
+Shape = int | tuple[int, ...]
 
 
 def _parameter(array: NDArray[Any]) -> Tensor:
     return Tensor(array, requires_grad=True)
 
 
-class Conv2d(Module):
+class _Convolution(Module):
+    _axes = 2
+    stride: Any
+    padding: Any
+    dilation: Any
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Extent,
+        stride: Extent = 1,
+        padding: Margins = 0,
+        dilation: Extent = 1,
+        groups: int = 1,
+        bias: bool = True,
+        init: Initialiser = he_normal,
+        rng: Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        name = type(self).__name__
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"{name}: groups={groups} does not divide {in_channels} channels and {out_channels} outputs"
+            )
+        kernel = pair(kernel_size, "kernel_size") if self._axes == 2 else (kernel_size,)
+        self.w = _parameter(init((*kernel, in_channels // groups, out_channels), generator(rng, name), dtype))
+        self.b = _parameter(np.zeros(out_channels, dtype)) if bias else None
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+
+
+class Conv2d(_Convolution):
     """Convolves images with learnt weights: (N, H, W, in_channels) -> (N, H', W', out_channels).
 
     Parameters
@@ -57,13 +100,36 @@ class Conv2d(Module):
         If `groups` does not divide the channels.
     """
 
+    def forward(self, x: Any) -> Any:
+        return conv2d(x, self.w, self.b, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Conv1d(_Convolution):
+    """Convolves sequences with learnt weights: (N, L, in_channels) -> (N, L', out_channels).
+
+    Parameters and errors as for `Conv2d`, options as for `autograd_cnn.conv1d`.
+
+    Attributes
+    ----------
+    w : Tensor, (K, in_channels // groups, out_channels)
+    b : Tensor, (out_channels,), or None
+    """
+
+    _axes = 1
+
+    def forward(self, x: Any) -> Any:
+        return conv1d(x, self.w, self.b, self.stride, self.padding, self.dilation, self.groups)
+
+
+class _Transposed(_Convolution):
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
         kernel_size: Extent,
         stride: Extent = 1,
-        padding: Any = 0,
+        padding: Margins = 0,
+        output_padding: Extent = 0,
         dilation: Extent = 1,
         groups: int = 1,
         bias: bool = True,
@@ -71,17 +137,48 @@ class Conv2d(Module):
         rng: Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"Conv2d: groups={groups} does not divide {in_channels} channels and {out_channels} outputs"
-            )
-        shape = (*pair(kernel_size, "kernel_size"), in_channels // groups, out_channels)
-        self.w = _parameter(init(shape, generator(rng, "Conv2d"), dtype))
-        self.b = _parameter(np.zeros(out_channels, dtype)) if bias else None
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+        options = stride, padding, dilation, groups, bias, init, rng, dtype
+        super().__init__(in_channels, out_channels, kernel_size, *options)
+        kernel = self.w.shape[:-2]
+        parts = self.w.data.reshape(*kernel, in_channels // groups, groups, out_channels // groups)
+        self.w = _parameter(np.swapaxes(parts, -1, -3).reshape(*kernel, out_channels // groups, in_channels))
+        self.output_padding = output_padding
+
+    def _all(self) -> tuple[Any, ...]:
+        return self.w, self.b, self.stride, self.padding, self.output_padding, self.dilation, self.groups
+
+
+class ConvTranspose2d(_Transposed):
+    """Spreads pixels over windows with learnt weights: (N, H, W, in_channels) -> (N, H', W', out_channels).
+
+    It undoes the change of shape that a `Conv2d` with the same options makes. Parameters and errors as for `Conv2d`,
+    options as for `autograd_cnn.conv_transpose2d`.
+
+    Attributes
+    ----------
+    w : Tensor, (KH, KW, out_channels // groups, in_channels)
+    b : Tensor, (out_channels,), or None
+    """
 
     def forward(self, x: Any) -> Any:
-        return conv2d(x, self.w, self.b, self.stride, self.padding, self.dilation, self.groups)
+        return conv_transpose2d(x, *self._all())
+
+
+class ConvTranspose1d(_Transposed):
+    """Spreads numbers over windows with learnt weights: (N, L, in_channels) -> (N, L', out_channels).
+
+    Parameters and errors as for `Conv2d`, options as for `autograd_cnn.conv_transpose1d`.
+
+    Attributes
+    ----------
+    w : Tensor, (K, out_channels // groups, in_channels)
+    b : Tensor, (out_channels,), or None
+    """
+
+    _axes = 1
+
+    def forward(self, x: Any) -> Any:
+        return conv_transpose1d(x, *self._all())
 
 
 class Linear(Module):
@@ -111,24 +208,44 @@ class Linear(Module):
         return linear(x, self.w, self.b)
 
 
-class MaxPool2d(Module):
-    """Takes the largest element of every window: see `autograd_cnn.max_pool2d`."""
+class Embedding(Module):
+    """Looks up learnt vectors: integers (...) -> (..., embedding_dim).
 
-    def __init__(self, kernel_size: Extent, stride: Extent | None = None, padding: Extent = 0) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+    Parameters and errors as for `Linear`; an index outside of the table raises an IndexError.
+
+    Attributes
+    ----------
+    w : Tensor, (num_embeddings, embedding_dim)
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        init: Initialiser = standard_normal,
+        rng: Generator | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        self.w = _parameter(init((num_embeddings, embedding_dim), generator(rng, "Embedding"), dtype))
+
+    def forward(self, indices: Any) -> Any:
+        return embedding(indices, self.w)
+
+
+class PReLU(Module):
+    """Multiplies negative numbers by a learnt slope, which starts at `init`: see `autograd_cnn.prelu`.
+
+    Attributes
+    ----------
+    w : Tensor, (num_parameters,)
+        One slope, or one for each channel.
+    """
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: DTypeLike = np.float32) -> None:
+        self.w = _parameter(np.full(num_parameters, init, dtype))
 
     def forward(self, x: Any) -> Any:
-        return max_pool2d(x, self.kernel_size, self.stride, self.padding)
-
-
-class AvgPool2d(Module):
-    """Takes the mean of every window: see `autograd_cnn.avg_pool2d`."""
-
-    def __init__(self, kernel_size: Extent, stride: Extent | None = None, padding: Extent = 0) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-
-    def forward(self, x: Any) -> Any:
-        return avg_pool2d(x, self.kernel_size, self.stride, self.padding)
+        return prelu(x, self.w)
 
 
 class BatchNorm2d(Module):
@@ -176,7 +293,7 @@ class BatchNorm2d(Module):
         array = x.data if isinstance(x, Tensor) else np.asarray(x)
         if array.size == array.shape[-1]:
             raise ValueError(
-                f"BatchNorm2d: x {array.shape} has one value per channel, which has no variance. "
+                f"{type(self).__name__}: x {array.shape} has one value per channel, which has no variance. "
                 "Use a larger batch, or model.eval()"
             )
         out = batch_norm(x, self.w, self.b, self.eps)
@@ -197,6 +314,122 @@ def _moments(out: Tensor, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     node = out._node
     mean = None if node is None else node.kept("mean_x")
     return moments(x) if mean is None else (mean, node.kept("variance_x"))
+
+
+class BatchNorm1d(BatchNorm2d):
+    """Brings each channel to mean 0 and variance 1, then scales and shifts it: (N, C) or (N, L, C) -> the same.
+
+    Everything else is as for `BatchNorm2d`.
+    """
+
+
+def _scale_and_shift(shape: Shape, scale: bool, shift: bool, dtype: DTypeLike) -> tuple[Tensor | None, Tensor | None]:
+    """Return parameters that start at 1 and 0, or None."""
+    w, b = np.ones(shape, dtype), np.zeros(shape, dtype)
+    return _parameter(w) if scale else None, _parameter(b) if shift else None
+
+
+class LayerNorm(Module):
+    """Brings each example to mean 0 and variance 1 over its last axes, then scales and shifts it.
+
+    Parameters
+    ----------
+    normalized_shape : int or tuple of int
+        The extents of these axes.
+    eps : float
+        Added to the variance.
+    affine, bias : bool
+        Whether to scale and shift, and whether to shift.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    w, b : Tensor of `normalized_shape`, or None
+        Scale and shift, which start at 1 and 0.
+
+    References
+    ----------
+    J. Ba et al., "Layer Normalization", 2016.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: Shape,
+        eps: float = 1e-5,
+        affine: bool = True,
+        bias: bool = True,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        self.w, self.b = _scale_and_shift(normalized_shape, affine, affine and bias, dtype)
+        self.normalized_shape, self.eps = normalized_shape, eps
+
+    def forward(self, x: Any) -> Any:
+        return layer_norm(x, self.normalized_shape, self.w, self.b, self.eps)
+
+
+class RMSNorm(Module):
+    """Divides each example by the root of its mean square over its last axes, then scales it.
+
+    See `autograd_cnn.rms_norm`. Parameters and attributes as for `LayerNorm`, without `b`.
+    """
+
+    def __init__(
+        self, normalized_shape: Shape, eps: float | None = None, affine: bool = True, dtype: DTypeLike = np.float32
+    ) -> None:
+        self.w, _ = _scale_and_shift(normalized_shape, affine, False, dtype)
+        self.normalized_shape, self.eps = normalized_shape, eps
+
+    def forward(self, x: Any) -> Any:
+        return rms_norm(x, self.normalized_shape, self.w, self.eps)
+
+
+class GroupNorm(Module):
+    """Brings each group of channels of each example to mean 0 and variance 1, then scales and shifts the channels.
+
+    (N, ..., num_channels) -> the same: see `autograd_cnn.group_norm`.
+
+    Attributes
+    ----------
+    w, b : Tensor, (num_channels,), or None unless `affine`
+
+    Raises
+    ------
+    ValueError
+        If `num_groups` does not divide the channels.
+    """
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32
+    ) -> None:
+        if num_groups < 1 or num_channels % num_groups:
+            raise ValueError(f"GroupNorm: num_groups={num_groups} does not divide {num_channels} channels")
+        self.w, self.b = _scale_and_shift(num_channels, affine, affine, dtype)
+        self.num_groups, self.eps = num_groups, eps
+
+    def forward(self, x: Any) -> Any:
+        return group_norm(x, self.num_groups, self.w, self.b, self.eps)
+
+
+class InstanceNorm2d(Module):
+    """Brings each channel of each image to mean 0 and variance 1: (N, H, W, channels) -> the same.
+
+    With `affine` it then scales and shifts the channels: see `autograd_cnn.instance_norm`.
+
+    Attributes
+    ----------
+    w, b : Tensor, (channels,), or None unless `affine`
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False, dtype: DTypeLike = np.float32) -> None:
+        self.w, self.b = _scale_and_shift(channels, affine, affine, dtype)
+        self.eps = eps
+
+    def forward(self, x: Any) -> Any:
+        return instance_norm(x, self.w, self.b, self.eps)
+
+
+class InstanceNorm1d(InstanceNorm2d):
+    """Brings each channel of each sequence to mean 0 and variance 1, (N, L, channels), as `InstanceNorm2d` does."""
 
 
 class Dropout(Module):
@@ -220,29 +453,18 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, rng: Generator | None = None) -> None:
         if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p is {p}, want a probability in [0, 1]")
-        self.p, self.rng = p, generator(rng, "Dropout")
+            raise ValueError(f"{type(self).__name__}: p is {p}, want a probability in [0, 1]")
+        self.p, self.rng = p, generator(rng, type(self).__name__)
 
     def forward(self, x: Any) -> Any:
         return dropout(x, self.p, self.rng) if self.training else x
 
 
-class Flatten(Module):
-    """Lays out each image as one row: (N, ...) -> (N, product of the rest)."""
+class Dropout2d(Dropout):
+    """In training, sets a share `p` of the channels of each image to 0 and scales the others by 1 / (1 - p).
+
+    Parameters and errors as for `Dropout`.
+    """
 
     def forward(self, x: Any) -> Any:
-        return flatten(x, 1)
-
-
-class ReLU(Module):
-    """Computes ``max(x, 0)``, elementwise."""
-
-    def forward(self, x: Any) -> Any:
-        return relu(x)
-
-
-class Sigmoid(Module):
-    """Computes ``1 / (1 + exp(-x))``, elementwise."""
-
-    def forward(self, x: Any) -> Any:
-        return sigmoid(x)
+        return dropout2d(x, self.p, self.rng) if self.training else x

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.mode import no_grad, scope
@@ -226,7 +226,7 @@ class Module:
             return ", ".join(filter(None, [total, rows[0][2]]))
         return "\n".join([total, *(f"  {line}" for line in _aligned(rows if rows[0][2] else rows[1:]))])
 
-    def summary(self, input_shape: tuple[int, ...]) -> str:
+    def summary(self, input_shape: tuple[int, ...], dtype: DTypeLike | None = None) -> str:
         """Tabulate the calls of modules for an input of this shape: layer, kind, output shape, parameters.
 
         Runs `forward` on zeros, in evaluation mode and unrecorded, and leaves every attribute as it was.
@@ -235,6 +235,8 @@ class Module:
         ----------
         input_shape : tuple of int
             With the batch: (N, H, W, C).
+        dtype : dtype, optional
+            Of the input: int for indices. Default: that of the first parameter.
 
         Examples
         --------
@@ -254,7 +256,7 @@ class Module:
         total                                                   41,418
         """
         inventory, tensors = self._inventory(), self._tensors()
-        dtype = next((t.dtype for t in tensors.values()), np.float32)
+        dtype = next((t.dtype for t in tensors.values()), np.float32) if dtype is None else dtype
         attributes = [(module, dict(vars(module))) for _, module, _ in inventory.values()]
         calls: list[list[Any]] = []
         try:

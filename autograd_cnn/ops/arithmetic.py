@@ -231,9 +231,9 @@ def tanh(x: Any) -> Any:
 tanh.vjp(x=lambda g, out: g * (1 - out * out))
 
 
-def share(wins: Any, ties: Any, lost: Any, dtype: Any) -> Any:
-    """Returns the share of the gradient for an operand: 1 where it wins or all is `lost` to NaN, 1/2 at a tie."""
-    return (np.logical_or(wins, lost) + 0.5 * ties).astype(dtype)
+def choice(g: Any, x: Any, y: Any, out: Any) -> Any:
+    """Passes `g` to `x` where `out` is `x` or NaN, and half of it where `y` is equal: the rule of maximum and fmax."""
+    return g * (np.logical_or(x == out, np.isnan(out)) - 0.5 * (x == y)).astype(g.dtype)
 
 
 @primitive(rectifies=True)
@@ -245,12 +245,6 @@ def maximum(x: Any, y: Any) -> Any:
     return np.maximum(x, y)
 
 
-maximum.vjp(
-    x=lambda g, x, y: g * share(x > y, x == y, np.isnan(x) | np.isnan(y), g.dtype),
-    y=lambda g, x, y: g * share(y > x, x == y, np.isnan(x) | np.isnan(y), g.dtype),
-)
-
-
 @primitive
 def minimum(x: Any, y: Any) -> Any:
     """Takes the smaller of `x` and `y`, element by element.
@@ -260,10 +254,8 @@ def minimum(x: Any, y: Any) -> Any:
     return np.minimum(x, y)
 
 
-minimum.vjp(
-    x=lambda g, x, y: g * share(x < y, x == y, np.isnan(x) | np.isnan(y), g.dtype),
-    y=lambda g, x, y: g * share(y < x, x == y, np.isnan(x) | np.isnan(y), g.dtype),
-)
+for _extreme in (maximum, minimum):
+    _extreme.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
 
 
 @primitive(examples=lambda rng: [(rng.random((2, 3)) < 0.5, rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
@@ -275,18 +267,15 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return np.where(condition, x, y)
 
 
-where.vjp(
-    x=lambda g, condition: where(condition, g, 0),
-    y=lambda g, condition: where(condition, 0, g),
-)
+where.vjp(x=lambda g, condition: where(condition, g, 0), y=lambda g, condition: where(condition, 0, g))
 
 
-@primitive(
-    examples=lambda rng: [
-        (rng.normal(size=(2, 3)), -0.5, 0.5),
-        (rng.normal(size=(2, 3)), rng.uniform(-1, 0, 3), rng.uniform(-0.2, 0.8, 3)),
-    ]
-)
+def _bounds(rng: np.random.Generator) -> list[Any]:
+    x = rng.normal(size=(2, 3))
+    return [(x, -0.5, 0.5), (x, rng.uniform(-1, 0, 3), rng.uniform(-0.2, 0.8, 3))]
+
+
+@primitive(examples=_bounds)
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """Limits every number to at least `min` and at most `max`. Where `min` exceeds `max`, the result is `max`.
 
@@ -297,14 +286,14 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     return np.clip(x, min, max)
 
 
-def _under(x: Any, bound: Any) -> Any:
-    """Returns where `x` is at most `bound`, which may be None."""
-    return np.logical_not(np.isnan(x)) if bound is None else np.less_equal(x, bound)
+def _within(x: Any, min: Any, max: Any) -> Any:
+    """Returns where `x` is from `min` to `max`, which may be None, and never where it is NaN."""
+    return np.logical_and(x >= (-np.inf if min is None else min), x <= (np.inf if max is None else max))
 
 
 clip.vjp(
-    x=lambda g, x, min, max: g * np.logical_and(_under(x, max), _under(x, None) if min is None else x >= min),
-    min=lambda g, x, min, max: g * np.logical_and(x < min, _under(min, max)),
+    x=lambda g, x, min, max: g * _within(x, min, max),
+    min=lambda g, x, min, max: g * np.logical_and(x < min, _within(min, None, max)),
     max=lambda g, x, min, max: g * ((x if min is None else maximum(x, min)) > max),
 )
 

@@ -16,15 +16,14 @@ import numpy as np
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.engine.registry import enrol
-from autograd_cnn.ops.arithmetic import cos, exp, multiply, power, share, sign_of, sqrt, through, where
+from autograd_cnn.ops.arithmetic import choice, cos, exp, multiply, power, sign_of, sqrt, through, where
 from autograd_cnn.ops.indexing import scatter, take
-from autograd_cnn.ops.joining import concatenate
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan",
     "atan2", "atanh", "bincount", "cbrt", "conj", "conjugate", "copysign", "cosh", "deg2rad", "degrees", "divmod",
     "exp2", "fabs", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "hypot", "interp", "ldexp", "linspace",
-    "log2", "log10", "logaddexp", "logaddexp2", "logspace", "mod", "modf", "nan_to_num", "piecewise", "positive",
+    "log2", "log10", "logaddexp", "logaddexp2", "logspace", "mod", "modf", "nan_to_num", "positive",
     "rad2deg", "radians", "real", "real_if_close", "reciprocal", "remainder", "select", "sinc", "sinh", "tan", "unwrap",
 ]  # fmt: skip
 
@@ -104,12 +103,10 @@ logaddexp2 = _ufunc(np.logaddexp2, "Computes ``log2(2**x + 2**y)`` without overf
                     y=lambda g, x, y: through(g, 1 / (1 + exp2(x - y))))
 fmax = _ufunc(np.fmax, "Takes the larger of `x` and `y`, or the one that is a number.\n\n"
               "Where they are equal, each receives half of the gradient.",
-              x=lambda g, x, y: g * share(x > y, x == y, np.isnan(y), g.dtype),
-              y=lambda g, x, y: g * share(y > x, x == y, np.isnan(x), g.dtype))
+              x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
 fmin = _ufunc(np.fmin, "Takes the smaller of `x` and `y`, or the one that is a number.\n\n"
               "Where they are equal, each receives half of the gradient.",
-              x=lambda g, x, y: g * share(x < y, x == y, np.isnan(y), g.dtype),
-              y=lambda g, x, y: g * share(y < x, x == y, np.isnan(x), g.dtype))
+              x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
 copysign = _ufunc(np.copysign, "Gives `x` the sign of `y`.\n\n"
                   "The gradient of `x` is 0 where `x` is 0 or NaN, that of `y` is 0 everywhere.",
                   x=lambda g, x, out: g * (sign_of(x) * sign_of(out)), y=lambda g: where(False, g, 0))
@@ -166,33 +163,11 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     return reduce(lambda rest, case: where(case[0], case[1], rest), reversed(cases), default)
 
 
-def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any) -> Any:
-    """Calls one function for the elements that meet each condition; one more serves the rest. Numbers are constants.
-
-    The last condition that holds decides.
-    """
-    conditions, out = np.asarray(plain(condlist), bool), np.zeros_like(x)
-    masks = [*conditions.reshape(len(conditions) if conditions.ndim > out.ndim else 1, *out.shape)]
-    masks += [~np.any(masks, axis=0)] * (len(funclist) == len(masks) + 1)
-    for mask, f in zip(masks, funclist, strict=True):
-        value = f(x[mask], *args) if callable(f) and mask.any() else f
-        out = where(mask, scatter(value, mask, out.shape) if np.shape(value) else value, out) if mask.any() else out
-    return out
-
-
-def _wrapped(points: Any, period: float) -> Any:
-    return concatenate([points[-1:] - period, points, points[:1] + period])
-
-
-def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: float | None = None) -> Any:
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
     """Interpolates linearly between the points (`xp`, `fp`), with gradients for all three.
 
     At a point the slope is that to its right, at the last one that to its left. Outside, the gradient of `x` is 0.
     """
-    if period is not None:
-        x, xp, left, right = remainder(x, period), remainder(xp, period), None, None
-        order = np.argsort(xp)
-        xp, fp = _wrapped(take(xp, order), period), _wrapped(take(fp, order), 0)
     last = len(xp) - 1
     i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     j = np.minimum(i + 1, last)

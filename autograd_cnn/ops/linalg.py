@@ -14,7 +14,6 @@ from __future__ import annotations
 import operator
 from collections import namedtuple
 from functools import reduce
-from itertools import chain
 from math import prod
 from typing import Any, Literal
 
@@ -25,13 +24,12 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops import reductions
+from autograd_cnn.ops import indexing, reductions
 from autograd_cnn.ops.arithmetic import abs, divide, square, through, where
-from autograd_cnn.ops.indexing import getitem
 from autograd_cnn.ops.joining import concatenate
-from autograd_cnn.ops.products import axes_last, cross, einsum, matmul, matrix_transpose, outer, tensordot, vecdot
+from autograd_cnn.ops.products import axes_last, cross, einsum, matmul, outer, tensordot, vecdot
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import expand_dims, reshape, squeeze
+from autograd_cnn.ops.shapes import expand_dims, matrix_transpose, normal, reshape, squeeze
 
 __all__ = [
     "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",
@@ -55,17 +53,12 @@ def _eye(x: Any) -> Any:
     return np.eye(x.shape[-1], dtype=bool)
 
 
-def _shared(*shapes: tuple[int, ...]) -> Any:
-    """Returns examples of these shapes: one normal array for each."""
-    return lambda rng: [(rng.normal(size=shape),) for shape in shapes]
-
-
 def _positive_definite(rng: np.random.Generator) -> list[Any]:
     return [(x @ np.swapaxes(x, -1, -2) + np.eye(3),) for x in (rng.normal(size=(3, 3)), rng.normal(size=(2, 3, 3)))]
 
 
-_square, _tall = _shared((3, 3), (2, 3, 3)), _shared((3, 3), (2, 4, 3))
-_any = _shared((3, 3), (2, 4, 3), (2, 3))
+_square, _tall = normal([(3, 3)], [(2, 3, 3)]), normal([(3, 3)], [(2, 4, 3)])
+_any = normal([(3, 3)], [(2, 4, 3)], [(2, 3)])
 
 
 # Inverses
@@ -77,28 +70,21 @@ def inv(a: Any) -> Any:
     return np.linalg.inv(a)
 
 
-inv.vjp(a=lambda g, out: -(matrix_transpose(out) @ g @ matrix_transpose(out)))
+inv.vjp(a=lambda g, out: -(out.mT @ g @ out.mT))
 
 
-@primitive(
-    name="linalg.solve",
-    examples=lambda rng: [
-        (rng.normal(size=(3, 3)), rng.normal(size=3)),
-        (rng.normal(size=(2, 3, 3)), rng.normal(size=3)),
-        (rng.normal(size=(2, 3, 3)), rng.normal(size=(3, 4))),
-    ],
-)
+@primitive(name="linalg.solve", examples=normal(((3, 3), 3), ((2, 3, 3), 3), ((2, 3, 3), (3, 4))))
 def solve(a: Any, b: Any) -> Any:
     """Solves linear systems: ``a @ solve(a, b)`` is `b`, one vector or matrices of columns."""
     return np.linalg.solve(a, b)
 
 
 def _solve_rules(g: Any, a: Any, b_shape: tuple[int, ...], out: Any) -> Any:
-    if len(b_shape) > 1:
-        gb = solve(matrix_transpose(a), g)
-        return -(gb @ matrix_transpose(out)), gb
-    gb = solve(matrix_transpose(a), expand_dims(g, -1))
-    return -(gb * expand_dims(out, -2)), squeeze(gb, -1)
+    vector = len(b_shape) == 1
+    if vector:
+        g, out = expand_dims(g, -1), expand_dims(out, -1)
+    gb = solve(a.mT, g)
+    return -(gb @ out.mT), squeeze(gb, -1) if vector else gb
 
 
 solve.vjp(a=_solve_rules, b=_solve_rules)
@@ -117,7 +103,7 @@ def _pinv_rule(g: Any, a: Any, out: Any) -> Any:
     """G. Golub, V. Pereyra, "The differentiation of pseudo-inverses ...", 1973."""
     if np.any(np.linalg.matrix_rank(plain(a)) != np.linalg.matrix_rank(plain(out))):
         raise ValueError("linalg.pinv: rcond must drop the singular values that are 0, and no others; or use svd")
-    gt, pt = matrix_transpose(g), matrix_transpose(out)
+    gt, pt = g.mT, out.mT
     left, right = gt @ out @ pt, pt @ out @ gt
     return left - a @ (out @ left) + right - (right @ out) @ a - pt @ g @ pt
 
@@ -182,11 +168,11 @@ def _cofactors_rule(g: Any, a: Any) -> Any:
     m, eye, rows = a.shape[-1], _eye(a), svd_rows(a)
     u, s, v = rows[..., :m, :], rows[..., m, :], rows[..., m + 1 :, :]
     factors = (where(eye[k] | eye[k][:, None], 1, s[..., k, None, None]) for k in range(m))
-    others = where(eye, 0, reduce(operator.mul, factors))  # [i, j]: the product of all s but those of i and j
-    inner = matrix_transpose(u) @ g @ v
+    others = where(eye, 0, reduce(operator.mul, factors, 1))  # [i, j]: the product of all s but those of i and j
+    inner = u.mT @ g @ v
     across = others @ sum(where(eye, inner, 0), -1)[..., None]
-    sign = np.linalg.det(plain(u @ matrix_transpose(v)))[..., None, None]
-    return sign * (u @ where(eye, across, -(others * matrix_transpose(inner))) @ matrix_transpose(v))
+    sign = np.linalg.det(plain(u @ v.mT))[..., None, None]
+    return sign * (u @ where(eye, across, -(others * inner.mT)) @ v.mT)
 
 
 det.vjp(a=lambda g, a: g[..., None, None] * cofactors(a))
@@ -199,7 +185,7 @@ def logabsdet(a: Any) -> Any:
     return np.linalg.slogdet(a)[1]
 
 
-logabsdet.vjp(a=lambda g, a: g[..., None, None] * matrix_transpose(inv(a)))
+logabsdet.vjp(a=lambda g, a: g[..., None, None] * inv(a).mT)
 
 
 def slogdet(a: Any) -> SlogdetResult:
@@ -221,7 +207,11 @@ def _symmetric(a: Any, lower: bool) -> Any:
 
 
 def _mean(a: Any) -> Any:
-    return (a + matrix_transpose(a)) / 2
+    return (a + a.mT) / 2
+
+
+def _below(values: Any, vectors: Any) -> Any:
+    return np.concatenate([values[..., None, :], vectors], -2)
 
 
 def _inverse_gaps(w: Any) -> Any:
@@ -236,9 +226,9 @@ def cholesky_factor(a: Any) -> Any:
 
 
 def _cholesky_rule(g: Any, out: Any) -> Any:
-    t = matrix_transpose(out)
+    t = out.mT
     half = (t @ g) * (np.tri(t.shape[-1], dtype=g.dtype) - np.eye(t.shape[-1], dtype=g.dtype) / 2)
-    return _mean(solve(t, matrix_transpose(solve(t, matrix_transpose(half)))))
+    return _mean(solve(t, solve(t, half.mT).mT))
 
 
 cholesky_factor.vjp(a=_cholesky_rule)
@@ -247,23 +237,24 @@ cholesky_factor.vjp(a=_cholesky_rule)
 def cholesky(a: Any, *, upper: bool = False) -> Any:
     """Computes the lower triangular matrix whose product with its transpose is `a`, or its transpose if `upper`."""
     factor = cholesky_factor(_symmetric(a, not upper))
-    return matrix_transpose(factor) if upper else factor
+    return factor.mT if upper else factor
 
 
 @primitive(name="linalg.eigh_rows", examples=_square)
 def eigh_rows(a: Any, UPLO: Triangle = "L") -> Any:
     """Computes eigenvalues of the mean of `a` and its transpose, and below them its eigenvectors, in columns."""
-    w, v = np.linalg.eigh(_mean(a), UPLO)
-    return np.concatenate([w[..., None, :], v], -2)
+    return _below(*np.linalg.eigh(_mean(a), UPLO))
 
 
-def _eigh_rule(g: Any, out: Any) -> Any:
-    v = out[..., 1:, :]
-    turned = through(matrix_transpose(v) @ g[..., 1:, :], _inverse_gaps(out[..., 0, :]))
-    return _mean(v @ where(_eye(v), g[..., :1, :], turned) @ matrix_transpose(v))
+def _eig_rule(g: Any, out: Any) -> Any:
+    """The columns of v have length 1, so that a part of `g` along them does not count."""
+    v, gv = out[..., 1:, :], g[..., 1:, :]
+    t = v.mT
+    turned = t @ gv - (t @ v) * sum(v * gv, -2, keepdims=True)
+    return solve(t, where(_eye(v), g[..., :1, :], through(turned, _inverse_gaps(out[..., 0, :]))) @ t)
 
 
-eigh_rows.vjp(a=_eigh_rule)
+eigh_rows.vjp(a=lambda g, out: _mean(_eig_rule(g, out)))
 
 
 def eigh(a: Any, UPLO: Triangle = "L") -> EighResult:
@@ -286,14 +277,7 @@ def eig_rows(a: Any) -> Any:
     w, v = np.linalg.eig(a)
     if np.iscomplexobj(w):
         raise TypeError("the eigenvalues are complex numbers\nOutside the graph: np.linalg.eig(a.data)")
-    return np.concatenate([w[..., None, :], v], -2)
-
-
-def _eig_rule(g: Any, out: Any) -> Any:
-    v, gv = out[..., 1:, :], g[..., 1:, :]
-    t = matrix_transpose(v)
-    turned = t @ gv - (t @ v) * sum(v * gv, -2, keepdims=True)  # lengths are 1
-    return solve(t, where(_eye(v), g[..., :1, :], through(turned, _inverse_gaps(out[..., 0, :]))) @ t)
+    return _below(w, v)
 
 
 eig_rows.vjp(a=_eig_rule)
@@ -321,17 +305,17 @@ def _svd_rule(g: Any, out: Any, a_shape: tuple[int, ...]) -> Any:
     m, n = a_shape[-2:]
     u, s, v = out[..., :m, :], out[..., m : m + 1, :], out[..., m + 1 :, :]
     gu, gv, gaps = g[..., :m, :], g[..., m + 1 :, :], _inverse_gaps(square(out[..., m, :]))
-    left, right = (through(matrix_transpose(x) @ gx, gaps) for x, gx in ((u, gu), (v, gv)))
-    inner = (left + matrix_transpose(left)) * s + matrix_transpose(s) * (right + matrix_transpose(right))
-    result = u @ (inner + where(_eye(s), g[..., m : m + 1, :], 0)) @ matrix_transpose(v)
+    left, right = (through(x.mT @ gx, gaps) for x, gx in ((u, gu), (v, gv)))
+    inner = (left + left.mT) * s + s.mT * (right + right.mT)
+    result = u @ (inner + where(_eye(s), g[..., m : m + 1, :], 0)) @ v.mT
     if m > n:
-        return result + _outside(u, through(gu, divide(1, s))) @ matrix_transpose(v)
-    return result + u @ matrix_transpose(_outside(v, through(gv, divide(1, s)))) if n > m else result
+        return result + _outside(u, through(gu, divide(1, s))) @ v.mT
+    return result + u @ _outside(v, through(gv, divide(1, s))).mT if n > m else result
 
 
 def _outside(q: Any, x: Any) -> Any:
     """Subtracts the part of the columns of `x` that lies in the space of the columns of `q`."""
-    return x - q @ (matrix_transpose(q) @ x)
+    return x - q @ (q.mT @ x)
 
 
 svd_rows.vjp(a=_svd_rule)
@@ -352,7 +336,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     rows, (m, n) = svd_rows(a), np.shape(a)[-2:]
     if full_matrices and m != n:
         raise ValueError("linalg.svd: full_matrices adds columns without a derivative. Pass full_matrices=False")
-    return SVDResult(rows[..., :m, :], rows[..., m, :], matrix_transpose(rows[..., m + 1 :, :]))
+    return SVDResult(rows[..., :m, :], rows[..., m, :], rows[..., m + 1 :, :].mT)
 
 
 def svdvals(x: Any) -> Any:
@@ -369,10 +353,10 @@ def qr_rows(a: Any) -> Any:
 
 def _qr_rule(g: Any, out: Any) -> Any:
     m, tri = out.shape[-2] - out.shape[-1], np.tri(out.shape[-1], dtype=g.dtype)
-    q, r, gq = out[..., :m, :], matrix_transpose(out[..., m:, :]), g[..., :m, :]
-    inner = (r @ g[..., m:, :] - matrix_transpose(gq) @ q) * tri
-    inner = inner + matrix_transpose(inner * (tri - tri * tri.T))
-    return matrix_transpose(solve(r, matrix_transpose(gq + q @ inner)))
+    q, r, gq = out[..., :m, :], out[..., m:, :].mT, g[..., :m, :]
+    inner = (r @ g[..., m:, :] - gq.mT @ q) * tri
+    inner = inner + (inner * (tri - tri * tri.T)).mT
+    return solve(r, (gq + q @ inner).mT).mT
 
 
 qr_rows.vjp(a=_qr_rule)
@@ -390,47 +374,18 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "r", "complete") or (mode == "complete" and m > n):
         raise ValueError(f"linalg.qr: mode {mode!r} of matrices {m}x{n} has no derivative. Pass mode='reduced'")
     rows = qr_rows(a[..., :m] if n > m else a)
-    q, r = rows[..., :m, :], matrix_transpose(rows[..., m:, :])
+    q, r = rows[..., :m, :], rows[..., m:, :].mT
     if n > m:
-        r = concatenate([r, matrix_transpose(q) @ a[..., m:]], -1)
+        r = concatenate([r, q.mT @ a[..., m:]], -1)
     return r if mode == "r" else QRResult(q, r)
 
 
 # Norms
 
 
-def _p_norm(x: Any, p: Any, axis: Any, keepdims: bool = True) -> Any:
-    """Computes ``sum(abs(x) ** p) ** (1 / p)``, whose gradient is 0 where an element or the norm is 0."""
-    if p in (np.inf, -np.inf):
-        return (reductions.max if p > 0 else reductions.min)(abs(x), axis=axis, keepdims=keepdims)
-    if p == 0:
-        return np.linalg.vector_norm(plain(x), axis=axis, keepdims=keepdims, ord=0)
-    if p == 1:
-        return sum(abs(x), axis=axis, keepdims=keepdims)
-    if isinstance(p, str):
-        raise ValueError(f"linalg.norm: vectors have no norm of order {p!r}")
-    zero = x == 0
-    powers = square(x) if p == 2 else where(zero, 0.0 if p > 0 else np.inf, where(zero, 1, abs(x)) ** p)
-    total = sum(powers, axis=axis, keepdims=keepdims)
-    flat = total == (0 if p > 0 else np.inf)
-    return where(flat, plain(total) ** (1 / p), where(flat, 1, total) ** (1 / p))
-
-
+_OF_ABSOLUTES: dict[float, Any] = {1: sum, np.inf: reductions.max, -np.inf: reductions.min}
 _OF_SINGULAR_VALUES = {"nuc": 1, 2: np.inf, -2: -np.inf}
-_OF_SUMS = {1: (0, np.inf), -1: (0, -np.inf), np.inf: (1, np.inf), -np.inf: (1, -np.inf)}
-
-
-def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if ord in ("fro", "f"):
-        result = _p_norm(x, 2, axes)
-    elif ord in _OF_SINGULAR_VALUES:
-        result = expand_dims(_p_norm(svdvals(axes_last(x, *axes)), _OF_SINGULAR_VALUES[ord], -1, False), axes)
-    elif ord in _OF_SUMS:
-        summed, p = _OF_SUMS[ord]
-        result = _p_norm(_p_norm(x, 1, axes[summed]), p, axes[1 - summed])
-    else:
-        raise ValueError(f"linalg.norm: matrices have no norm of order {ord!r}")
-    return result if keepdims else squeeze(result, axes)
+_OF_SUMS = {1: (-2, np.inf), -1: (-2, -np.inf), np.inf: (-1, np.inf), -np.inf: (-1, -np.inf)}  # axis of the sums, order
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
@@ -439,33 +394,53 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     The gradient is 0 where the norm is 0, and where an element is 0 for orders that have a kink there. Ties share it
     evenly. Order 0 counts, and gives a plain array.
     """
-    x = x if isinstance(x, Tensor) else np.asarray(x)
-    axes = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    axes = normalize_axis_tuple(range(np.ndim(x)) if axis is None else axis, np.ndim(x))
     if ord is None or len(axes) == 1:
-        return _p_norm(x, 2 if ord is None else ord, axes, keepdims)
+        return vector_norm(x, axis=axes, keepdims=keepdims, ord=2 if ord is None else ord)
     if len(axes) != 2:
         raise ValueError(f"linalg.norm: order {ord!r} is for vectors and matrices, not for {len(axes)} axes")
-    return _matrix_norm(x, ord, axes, keepdims)
+    result = matrix_norm(axes_last(x, *axes), ord=ord)
+    return expand_dims(result, axes) if keepdims else result
 
 
 def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
-    """Computes norms of vectors along `axis`, or of all elements, as `norm` does."""
+    """Computes norms of vectors along `axis`, or of all elements: ``sum(abs(x) ** ord) ** (1 / ord)``, as `norm`."""
+    if isinstance(ord, str):
+        raise ValueError(f"linalg.norm: vectors have no norm of order {ord!r}")
+    along = {"axis": axis, "keepdims": keepdims}
     x = x if isinstance(x, Tensor) else np.asarray(x)
-    return _p_norm(x, ord, normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim), keepdims)
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)  # the square of an integer may be too large for its dtype
+    if ord in _OF_ABSOLUTES:
+        return _OF_ABSOLUTES[ord](abs(x), **along)
+    if ord == 0:
+        return np.linalg.vector_norm(plain(x), ord=0, **along)
+    zero = x == 0
+    powers = square(x) if ord == 2 else where(zero, 0.0 if ord > 0 else np.inf, where(zero, 1, abs(x)) ** ord)
+    total = sum(powers, **along)
+    flat = total == (0 if ord > 0 else np.inf)
+    return where(flat, plain(total) ** (1 / ord), where(flat, 1, total) ** (1 / ord))
 
 
 def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """Computes norms of matrices, as `norm` does."""
-    return norm(x, ord, (-2, -1), keepdims)
+    if ord in ("fro", "f"):
+        result = vector_norm(x, axis=(-2, -1))
+    elif ord in _OF_SINGULAR_VALUES:
+        result = vector_norm(svdvals(x), axis=-1, ord=_OF_SINGULAR_VALUES[ord])
+    elif ord in _OF_SUMS:
+        axis, order = _OF_SUMS[ord]
+        result = vector_norm(vector_norm(x, axis=axis, ord=1), axis=-1, ord=order)
+    else:
+        raise ValueError(f"linalg.norm: matrices have no norm of order {ord!r}")
+    return expand_dims(result, (-2, -1)) if keepdims else result
 
 
 def cond(x: Any, p: Any = None) -> Any:
     """Computes condition numbers: the norm of a matrix, times the norm of its inverse."""
     if p in (None, 2, -2):
-        s = svdvals(x)
-        ends = s[..., 0], s[..., -1]
-        return divide(*(ends[::-1] if p == -2 else ends))
-    return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
+        order = -2 if p == -2 else 2
+        return divide(matrix_norm(x, ord=order), matrix_norm(x, ord=-order))
+    return matrix_norm(x, ord=p) * matrix_norm(inv(x), ord=p)
 
 
 # Products
@@ -476,12 +451,10 @@ def matrix_power(a: Any, n: int) -> Any:
 
     For ``n = 0``, the identity is a plain array.
     """
-    if operator.index(n) == 0:
-        return np.linalg.matrix_power(plain(a), 0)
-    if n < 0:
+    if operator.index(n) < 0:
         return matrix_power(inv(a), -n)
-    if n == 1:
-        return a
+    if n < 2:
+        return a if n else np.linalg.matrix_power(plain(a), 0)
     half = matrix_power(matmul(a, a), n // 2)
     return matmul(half, a) if n % 2 else half
 
@@ -489,18 +462,17 @@ def matrix_power(a: Any, n: int) -> Any:
 def multi_dot(arrays: Any) -> Any:
     """Multiplies matrices in the cheapest order; the first and the last may be vectors."""
     terms = [range(2 - np.ndim(x), 2) if i == 0 else range(i, i + np.ndim(x)) for i, x in enumerate(arrays)]
-    return einsum(*chain.from_iterable(zip(arrays, terms, strict=True)))
+    return einsum(*(part for pair in zip(arrays, terms, strict=True) for part in pair))
 
 
 def diagonal(x: Any, *, offset: int = 0) -> Any:
     """Picks the diagonals of matrices."""
-    rows, columns = np.shape(x)[-2:]
-    return getitem(x, (..., *np.nonzero(np.eye(rows, columns, offset))))
+    return indexing.diagonal(x, offset, -2, -1)
 
 
 def trace(x: Any, *, offset: int = 0) -> Any:
     """Adds up the diagonals of matrices."""
-    return sum(diagonal(x, offset=offset), -1)
+    return indexing.matrix_trace(x, offset, -2, -1)
 
 
 enrol(globals(), "linalg.")

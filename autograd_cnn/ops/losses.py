@@ -455,6 +455,7 @@ def cosine_similarity(x1: Any, x2: Any, axis: int = -1, eps: float = 1e-8) -> An
 
     Vectors of zeros have similarity 0.
     """
+    x1, x2 = np.broadcast_arrays(x1, x2)
     first, second = (np.sqrt(np.clip(np.sum(np.square(x), axis), float(eps) ** 2, None)) for x in (x1, x2))
     return np.sum(np.multiply(x1, x2), axis) / (first * second)
 

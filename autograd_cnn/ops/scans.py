@@ -15,6 +15,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import astype, where
+from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.shapes import broadcast_to, flip, reshape
 
@@ -67,13 +68,6 @@ def cut(x: Any, axis: int, start: int | None, stop: int | None = None) -> Any:
     return x[(slice(None),) * normalize_axis_index(axis, len(x.shape)) + (slice(start, stop),)]
 
 
-def along(x: Any, index: Any, axis: int) -> Any:
-    """Picks the elements at the integers `index` along `axis`, where `index` has an axis for each of `x`."""
-    grid = list(np.indices(index.shape, sparse=True))
-    grid[axis] = index
-    return x[tuple(grid)]
-
-
 def _examples(rng: np.random.Generator) -> list[Any]:
     x = rng.normal(size=(2, 5))
     return [(x,), (x, 1), (x, 0), (x * [1, 1, 0, 1, 0], -1)]
@@ -120,9 +114,8 @@ cumprod.vjp(x=lambda g, x, axis: reshape(_cumprod_rule(g, reshape(in_dtype_of(g,
 
 def _with_ends(x: Any, start: Any, end: Any, axis: int) -> Any:
     """Joins `start` and `end` to `x` along `axis`: each an array, a number, or None."""
-    given = [e if e is None else operand(e, x) for e in (start, end)]
-    ends = [broadcast_to(e, kept(x.shape, axis)) if e is not None and not e.ndim else e for e in given]
-    parts = [part for part in (ends[0], x, ends[1]) if part is not None]
+    parts = [x if part is x else operand(part, x) for part in (start, x, end) if part is not None]
+    parts = [part if part.ndim else broadcast_to(part, kept(x.shape, axis)) for part in parts]
     return concatenate(parts, axis) if len(parts) > 1 else x
 
 
@@ -156,10 +149,10 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 def _running(extreme: np.ufunc, x: Any, axis: int) -> Any:
     """Picks the last of the elements so far that are the most extreme, or that are NaN."""
-    x = operand(x)
-    values = plain(x)
+    values = np.asarray(plain(x))
     record = (values == extreme.accumulate(values, axis)) | np.isnan(values)
-    return along(x, np.maximum.accumulate(np.where(record, np.indices(x.shape, sparse=True)[axis], 0), axis), axis)
+    places = np.where(record, np.indices(values.shape, sparse=True)[axis], 0)
+    return take_along_axis(x, np.maximum.accumulate(places, axis), axis)
 
 
 def cummax(x: Any, axis: int = 0) -> Any:
@@ -183,7 +176,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     x = operand(x)
     if n < 0 or not x.ndim:
         raise ValueError(f"n is {n}, x is {x.ndim}-dimensional\nWant n of 0 or more, and an axis")
-    x = _with_ends(x, prepend, append, axis)
+    x = _with_ends(x, prepend, append, axis) if n else x
     for _ in range(n):
         x = cut(x, axis, 1) - cut(x, axis, None, -1)
     return x
@@ -205,9 +198,7 @@ def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     n = f.shape[axis]
     if edge_order not in (1, 2) or n <= edge_order:
         raise ValueError(f"axis {axis} has {n} points\nedge_order is 1 or 2, and wants more points than that")
-    if np.ndim(h):
-        h = diff(h)
-    h = _as_column(h * np.ones(n - 1, f.dtype), axis, f.ndim)
+    h = _as_column((diff(h) if h.ndim else h) * np.ones(n - 1, f.dtype), axis, f.ndim)
     slopes = diff(f, axis=axis) / h
     left, right = h[:-1], h[1:]
     bend = diff(slopes, axis=axis) / (left + right)

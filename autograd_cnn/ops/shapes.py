@@ -13,7 +13,7 @@ from autograd_cnn.engine.registry import enrol
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "copy", "expand_dims", "flatten",
     "flip", "fliplr", "flipud", "matrix_transpose", "moveaxis", "permute_dims", "ravel", "reshape", "roll", "rollaxis",
-    "rot90", "squeeze", "swapaxes", "tile", "transpose",
+    "squeeze", "swapaxes", "transpose",
 ]  # fmt: skip
 
 Axis = int | tuple[int, ...] | None
@@ -22,12 +22,17 @@ Order = Literal["C", "F"]
 X = TypeVar("X", bound=Any)
 
 
-def _examples(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
-    """Returns the examples of an operation on an array of shape (2, 3, 4), one for each tuple of `options`."""
+def normal(*cases: Sequence[Any]) -> Callable[[np.random.Generator], list[Any]]:
+    """Returns examples of an operation: for each case a tuple of arrays of normal numbers, of these shapes."""
+    return lambda rng: [tuple(rng.normal(size=shape) for shape in case) for case in cases]
+
+
+def with_options(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
+    """Returns examples of an operation on an array of shape (2, 3, 4): one for each tuple of `options`."""
     return lambda rng: [(rng.normal(size=(2, 3, 4)), *rest) for rest in options]
 
 
-@primitive(moves=True, examples=_examples(((3, 8),), (-1,), ((4, 6), "F")))
+@primitive(moves=True, examples=with_options(((3, 8),), (-1,), ((4, 6), "F")))
 def reshape(x: Any, shape: Shape, order: Order = "C") -> Any:
     """Arranges the same numbers in another `shape`.
 
@@ -53,7 +58,7 @@ def ravel(x: X, order: Order = "C") -> X:
     return reshape(x, -1, order)
 
 
-@primitive(moves=True, examples=_examples((), ((1, 2, 0),)))
+@primitive(moves=True, examples=with_options((), ((1, 2, 0),)))
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Puts the axes in another order, reversed by default."""
     return np.transpose(x, axes)
@@ -96,13 +101,10 @@ def matrix_transpose(x: X) -> X:
     return _reordered(x, np.matrix_transpose)
 
 
-@primitive(moves=True, examples=_examples((), (1,)))
+@primitive(moves=True, examples=with_options((), (1,)))
 def flatten(x: Any, start_axis: int = 0) -> Any:
     """Joins the axes from `start_axis` on into one: ``flatten(images, 1)`` has shape (N, H * W * C)."""
     return np.reshape(x, (*x.shape[:start_axis], int(np.prod(x.shape[start_axis:]))))
-
-
-flatten.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(2, 1, 3, 1)),), (rng.normal(size=(2, 1, 3, 1)), 1)])
@@ -111,16 +113,14 @@ def squeeze(x: Any, axis: Axis = None) -> Any:
     return np.squeeze(x, axis)
 
 
-squeeze.vjp(x=lambda g, x_shape: reshape(g, x_shape))
-
-
-@primitive(moves=True, examples=_examples((1,), ((0, -1),)))
+@primitive(moves=True, examples=with_options((1,), ((0, -1),)))
 def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     """Adds new axes of extent 1 at `axis`."""
     return np.expand_dims(x, axis)
 
 
-expand_dims.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+for _operation in (flatten, squeeze, expand_dims):
+    _operation.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
 def _atleast(f: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
@@ -162,24 +162,7 @@ def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
     return tuple(broadcast_to(x, shape) for x in arrays)
 
 
-def tile(x: X, reps: Shape) -> X:
-    """Lays copies of `x` side by side, `reps` along each axis.
-
-    Examples
-    --------
-    >>> import autograd_cnn as ag
-    >>> ag.tile([1, 2], (2, 2))
-    array([[1, 2, 1, 2],
-           [1, 2, 1, 2]])
-    """
-    counts, shape = np.atleast_1d(reps).tolist(), [*np.shape(x)]
-    counts, shape = [1] * (len(shape) - len(counts)) + counts, [1] * (len(counts) - len(shape)) + shape
-    pairs = list(zip(counts, shape, strict=True))
-    copies = broadcast_to(reshape(x, [k for _, n in pairs for k in (1, n)]), [k for pair in pairs for k in pair])
-    return reshape(copies, [count * n for count, n in pairs])
-
-
-@primitive(moves=True, examples=_examples((), (1,), ((0, -1),)))
+@primitive(moves=True, examples=with_options((), (1,), ((0, -1),)))
 def flip(x: Any, axis: Axis = None) -> Any:
     """Reverses the order of the elements along `axis`, or along all axes."""
     return np.flip(x, axis)
@@ -198,16 +181,7 @@ def flipud(x: X) -> X:
     return flip(x, 0)
 
 
-@primitive(moves=True, examples=_examples((), (2,), (3, (2, 0))))
-def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
-    """Turns the plane of two `axes` by `k` right angles, from the first axis towards the second."""
-    return np.rot90(x, k, axes)
-
-
-rot90.vjp(x=lambda g, k, axes: rot90(g, -k, axes))
-
-
-@primitive(moves=True, examples=_examples((5,), (-1, 2), ((1, -2, 3), (0, 1, 1)), (2, (1, 2))))
+@primitive(moves=True, examples=with_options((5,), (-1, 2), ((1, -2, 3), (0, 1, 1)), (2, (1, 2))))
 def roll(x: Any, shift: Shape, axis: Axis = None) -> Any:
     """Moves the elements by `shift` along `axis`; those that leave at the end come back at the start.
 

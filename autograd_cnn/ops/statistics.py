@@ -14,11 +14,12 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.ops.arithmetic import clip, sqrt, where
+from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate, pad
 from autograd_cnn.ops.products import matmul
 from autograd_cnn.ops.reductions import mean, sum, together
-from autograd_cnn.ops.scans import along, axes_of, kept, operand
-from autograd_cnn.ops.shapes import broadcast_to, reshape, squeeze, transpose
+from autograd_cnn.ops.scans import axes_of, kept, operand
+from autograd_cnn.ops.shapes import broadcast_to, moveaxis, reshape, squeeze, transpose
 
 __all__ = [
     "average", "corrcoef", "cov", "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile",
@@ -64,27 +65,23 @@ def _in_order(x: Any, arranged: Any, axis: int | None) -> Any:
     """Picks the elements of `x` in the order in which `arranged` has them, ties in their order in `x`."""
     x, axis = (reshape(x, (-1,)), -1) if axis is None else (x, axis)
     order, places = (np.argsort(a, axis, kind="stable") for a in (plain(x), arranged))
-    index = np.empty_like(order)
-    np.put_along_axis(index, places, order, axis)
-    return along(x, index, axis)
+    return take_along_axis(x, np.take_along_axis(order, np.argsort(places, axis), axis), axis)
 
 
 def sort(x: Any, axis: int | None = -1, kind: str | None = None, stable: bool | None = None) -> Any:
     """Sorts along `axis`, or the flattened array, and returns a new array. It is stable whatever `kind` is."""
-    x = operand(x)
     return _in_order(x, np.sort(plain(x), axis), axis)
 
 
 def partition(x: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect") -> Any:
     """Moves numbers along `axis` so that element `kth` is where a sort puts it, the smaller before it."""
-    x = operand(x)
     return _in_order(x, np.partition(plain(x), kth, axis, kind), axis)
 
 
 def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan: bool) -> Any:
     """Mixes the two elements around the place of the quantile in the sorted row, or picks a NaN."""
     x, q = operand(x), np.asarray(q, float)
-    axis = None if axis is None else normalize_axis_tuple(axis, x.ndim)
+    axis = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     rows = together(x, axis)
     if not rows.shape[-1]:
         rows = pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, 1)], constant_values=np.nan)
@@ -95,10 +92,12 @@ def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan
     for c in np.unique(count[count > 0]):  # NumPy's quantile of 0, 1, 2, ... is the place, by every method
         place[count == c] = np.quantile(np.arange(float(c)), np.ravel(q), method=method)
     parts = np.where(place % 1 == 0, 0.5, place % 1).astype(x.dtype if x.dtype.kind == "f" else float)
-    picked = [np.take_along_axis(order, i.astype(int), -1) for i in (np.floor(place), np.ceil(place))]
-    out = along(rows, picked[0], -1) * (1 - parts) + along(rows, picked[1], -1) * parts
-    others = kept(x.shape, axis) if keepdims else count.shape
-    return reshape(transpose(out, (count.ndim, *range(count.ndim))), q.shape + others)
+    below, above = (
+        take_along_axis(rows, np.take_along_axis(order, i.astype(int), -1), -1)
+        for i in (np.floor(place), np.ceil(place))
+    )
+    out = moveaxis(below * (1 - parts) + above * parts, -1, 0)
+    return reshape(out, q.shape + (kept(x.shape, axis) if keepdims else count.shape))
 
 
 def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:

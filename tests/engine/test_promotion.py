@@ -1,5 +1,7 @@
 """Which dtype comes out: a plain number is weak, whatever wraps it; so is an integer array."""
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -229,6 +231,12 @@ MASKED = np.ma.array([1.0, 2.0], mask=[False, True])
 def test_masked_and_complex_arrays_are_refused(f, other, text):
     with pytest.raises(TypeError, match=text):
         f(leaf([1.0, 2.0]), other)
+
+
+def test_a_masked_array_on_the_left_is_refused():
+    for f in (operator.mul, operator.add, operator.truediv, operator.iadd, operator.gt, np.ma.multiply, np.ma.maximum):
+        with pytest.raises(TypeError, match=r"np\.asarray\(x\) would leave the graph. Use x\.data"):
+            f(MASKED, Tensor([1.0, 2.0], requires_grad=True, name="x"))
 
 
 @pytest.mark.parametrize("number", [1j, np.complex64(1j), [1j, 2.0]])

@@ -286,3 +286,49 @@ def test_beside_torch(torch, rng):
     close(ag.vjp(vector, x)[1](b)[0], func.vjp(their_vector, tx)[1](torch.tensor(b))[0], rtol=1e-10)
     third = ag.jacobian(ag.hessian(ours))(x)
     close(third, func.jacrev(func.hessian(theirs))(tx), rtol=1e-9)
+
+
+def test_tangents_are_matched_by_key():
+    def f(p):
+        return ag.sum(p["a"] ** 3) + ag.sum(p["b"] ** 2)
+
+    p = {"a": np.ones(2), "b": np.ones(2)}
+    (product,) = ag.hvp(f, (p,), ({"b": np.zeros(2), "a": np.ones(2)},))
+    close(product["a"], [6, 6])
+    close(product["b"], [0, 0])
+    _, slope = ag.jvp(lambda p: p["a"] * p["b"] ** 2, (p,), ({"b": np.zeros(2), "a": np.ones(2)},))
+    close(slope, [1, 1])
+
+
+@pytest.mark.parametrize("transform", [ag.hvp, ag.jvp])
+@pytest.mark.parametrize(
+    ("tangent", "message"),
+    [
+        ({"a": np.ones(2), "z": np.ones(2)}, r"argument 0 is a dict of 'a', 'b', its tangent a dict of 'a', 'z'"),
+        ({"a": np.ones(2)}, "its tangent a dict of 'a'"),
+        ([np.ones(2), np.ones(2)], "its tangent a list of 0, 1"),
+        ({"a": np.ones(2), "b": np.ones(1)}, r"argument 0\['b'\] is \(2,\), its tangent \(1,\)"),
+    ],
+)
+def test_a_tangent_of_another_structure_is_refused(transform, tangent, message):
+    p = {"a": np.ones(2), "b": np.ones(2)}
+    with pytest.raises((TypeError, ValueError), match=message):
+        transform(lambda p: ag.sum(p["a"] * p["b"]), (p,), (tangent,))
+
+
+def test_a_list_of_arguments_to_differentiate_is_refused_by_name():
+    with pytest.raises(TypeError, match=r"argnums is \[0, 1\], want an int or a tuple"):
+        ag.grad(lambda x, y: x * y, [0, 1])(1.0, 2.0)
+
+
+def test_an_array_that_is_filled_element_by_element_would_lose_the_gradient():
+    def f(x):
+        y = np.zeros(3)
+        for i in range(3):
+            y[i] = x[i] ** 2
+        return np.sum(y)
+
+    with pytest.raises(ValueError) as caught:  # NumPy's own, whose cause is ours
+        ag.grad(f)(np.ones(3))
+    assert "would leave the graph, inside a transform such as ag.grad" in str(caught.value.__cause__)
+    close(ag.grad(lambda x: x**2 + x.item())(2.0), 4)

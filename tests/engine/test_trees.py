@@ -49,6 +49,11 @@ def test_a_vector_of_another_length_is_refused():
         unravel(np.zeros(8))
 
 
+def test_integers_are_refused():
+    with pytest.raises(TypeError, match="ravel_pytree: a leaf is int64, want floats"):
+        ag.ravel_pytree({"w": np.ones(2), "n": 3})
+
+
 def test_gradients_flow_through_both():
     x = Tensor([1.0, 2.0], requires_grad=True)
     vector, unravel = ag.ravel_pytree({"x": x, "y": [np.array(3.0)]})

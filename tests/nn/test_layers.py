@@ -1,6 +1,9 @@
 """Layers: initial weights, errors, values against PyTorch and against the functions that they call."""
 
+import inspect
+import pickle
 import re
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -29,6 +32,31 @@ def test_layers_start_from_he_and_zero_biases_in_float32(rng):
             "Conv2d(..., rng=rng); or leave it out and call ag.nn.seed(0) once",
         ),
         (lambda rng: nn.Dropout(50, rng), "Dropout: p is 50, want a probability in [0, 1]"),
+        (lambda rng: nn.Dropout2d(-1, rng), "Dropout2d: p is -1, want a probability in [0, 1]"),
+        (lambda rng: nn.GroupNorm(4, 6), "GroupNorm: num_groups=4 does not divide 6 channels"),
+        (
+            lambda rng: nn.ConvTranspose1d(4, 3, 3, groups=2),
+            "ConvTranspose1d: groups=2 does not divide 4 channels and 3 outputs",
+        ),
+        (
+            lambda rng: nn.ReLU(inplace=True),
+            "ReLU: has no parameter 'inplace', only (). Here: leave it out, nothing works in place",
+        ),
+        (lambda rng: nn.Softmax(dim=1), "Softmax: has no parameter 'dim', only (axis=-1). Here: axis="),
+        (
+            lambda rng: nn.LPPool2d(2),
+            "LPPool2d: missing a required argument: 'kernel_size'; "
+            "its parameters are (norm_type, kernel_size, stride=None, ceil_mode=False)",
+        ),
+        (
+            lambda rng: nn.ELU(1.0, alpha=2.0),
+            "ELU: multiple values for argument 'alpha'; its parameters are (alpha=1.0)",
+        ),
+        (
+            lambda rng: nn.GlobalAvgPool2d()(np.zeros((2, 3, 3))),
+            "x is 3-dimensional, want (N, H, W, C)\n"
+            "One image (H, W, C): x[None]. Images without channels (N, H, W): x[..., None]",
+        ),
         (
             lambda rng: nn.Conv2d(3, 4, 3, groups=2, rng=rng),
             "Conv2d: groups=2 does not divide 3 channels and 4 outputs",
@@ -39,7 +67,7 @@ def test_layers_start_from_he_and_zero_biases_in_float32(rng):
         ),
         (
             lambda rng: nn.Sequential(nn.ReLU(), last=nn.Sigmoid),
-            "Sequential: layer last is <class 'autograd_cnn.nn.layers.Sigmoid'>, want Sigmoid(...)",
+            "Sequential: layer last is <class 'autograd_cnn.nn.functions.Sigmoid'>, want Sigmoid(...)",
         ),
         (
             lambda rng: nn.Sequential(train=nn.ReLU()),
@@ -58,34 +86,220 @@ def test_messages(make, message, rng):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize(
-    ("options", "channels"),
-    [({}, 4), ({"stride": 2, "padding": 1}, 4), ({"dilation": 2, "groups": 2, "padding": (2, 1)}, 4)],
-)
-def test_conv2d_equals_pytorch(options, channels, rng, torch):
-    ours = nn.Conv2d(channels, 6, (3, 2), rng=rng, dtype=np.float64, **options)
-    theirs = torch.nn.Conv2d(channels, 6, (3, 2), dtype=torch.float64, **options)
-    ours.b.data[...] = rng.normal(size=6)
-    with torch.no_grad():
-        theirs.weight.copy_(torch.tensor(ours.w.data.transpose(3, 2, 0, 1)))
-        theirs.bias.copy_(torch.tensor(ours.b.data))
-    x = rng.normal(size=(2, 7, 8, channels))
-    want = theirs(torch.tensor(x.transpose(0, 3, 1, 2))).detach().numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(ours(x).data, want, rtol=1e-10, atol=1e-12)
+class Twin(NamedTuple):
+    """A layer and its arguments, which are the same in PyTorch, and the shape of an input."""
+
+    shape: tuple
+    name: str
+    args: tuple
+    options: dict
+    last: bool
+
+    def ours(self, dtype):
+        """The layer with random parameters, and an input."""
+        typed = {"dtype": dtype} if self.name in nn.layers.__all__ else {}
+        layer, rng = getattr(nn, self.name)(*self.args, **self.options, **typed), np.random.default_rng(0)
+        for p in layer.parameters():
+            p.data = rng.normal(size=p.shape).astype(dtype)
+        x = rng.normal(size=self.shape).astype(dtype)
+        return layer, (np.abs(x) * 2).astype(int) if self.name == "Embedding" else x
+
+    def theirs(self, torch):
+        if self.name == "GlobalAvgPool2d":
+            return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+        return getattr(torch.nn, self.name)(*self.args, **self.options).double()
 
 
-def test_layers_without_parameters_equal_their_functions(rng):
-    x = ag.Tensor(rng.normal(size=(2, 6, 6, 3)))
-    for layer, function in [
-        (nn.MaxPool2d(3, 2, 1), lambda x: ag.max_pool2d(x, 3, 2, 1)),
-        (nn.MaxPool2d(2), lambda x: ag.max_pool2d(x, 2)),
-        (nn.AvgPool2d(2, 1), lambda x: ag.avg_pool2d(x, 2, 1)),
-        (nn.ReLU(), ag.relu),
-        (nn.Sigmoid(), ag.sigmoid),
-        (nn.Flatten(), lambda x: x.reshape(2, 108)),
-    ]:
-        np.testing.assert_array_equal(layer(x).data, function(x).data)
-        assert not list(layer.parameters())
+def twin(shape, name, *args, last=False, **options):
+    """`last`: the channels are last in PyTorch, too."""
+    return Twin(shape, name, args, options, last)
+
+
+IMAGES, WIDE, SEQUENCES, ROWS = (2, 7, 8, 4), (2, 4, 6, 4), (3, 9, 4), (5, 4)
+SPARSE = {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}
+TWINS = [
+    twin(ROWS, "ReLU"),
+    twin(ROWS, "ReLU6"),
+    twin(ROWS, "LeakyReLU", 0.2),
+    twin(ROWS, "ELU", 0.7),
+    twin(ROWS, "CELU", 0.7),
+    twin(ROWS, "SELU"),
+    twin(ROWS, "GELU"),
+    twin(ROWS, "GELU", approximate="tanh"),
+    twin(ROWS, "SiLU"),
+    twin(ROWS, "Mish"),
+    twin(ROWS, "Softplus", 2.0),
+    twin(ROWS, "Sigmoid"),
+    twin(ROWS, "LogSigmoid"),
+    twin(ROWS, "Hardsigmoid"),
+    twin(ROWS, "Hardswish"),
+    twin(ROWS, "Tanh"),
+    twin(ROWS, "Hardtanh", -0.5, 0.7),
+    twin(ROWS, "Softsign"),
+    twin(ROWS, "Tanhshrink"),
+    twin(ROWS, "Softshrink", 0.3),
+    twin(ROWS, "Hardshrink", lambd=0.3),
+    twin(ROWS, "Threshold", 0.1, 20.0),
+    twin(ROWS, "GLU"),
+    twin(ROWS, "Softmax", -1),
+    twin(ROWS, "LogSoftmax", -1),
+    twin(ROWS, "Softmin", -1),
+    twin(IMAGES, "Identity"),
+    twin(IMAGES, "Flatten", last=True),
+    twin(SEQUENCES, "MaxPool1d", 3, 2, 1),
+    twin(IMAGES, "MaxPool2d", 2),
+    twin(IMAGES, "MaxPool2d", 3, stride=2, padding=1, dilation=2, ceil_mode=True),
+    twin(SEQUENCES, "AvgPool1d", 3, 2, 1),
+    twin(IMAGES, "AvgPool2d", (3, 2), 2, padding=1, count_include_pad=False),
+    twin(IMAGES, "LPPool2d", 2, 3, 2),
+    twin(IMAGES, "AdaptiveAvgPool2d", (3, 2)),
+    twin(IMAGES, "AdaptiveMaxPool2d", 3),
+    twin(IMAGES, "GlobalAvgPool2d"),
+    twin(WIDE, "PixelShuffle", 2),
+    twin(WIDE, "PixelUnshuffle", 2),
+    twin(IMAGES, "Upsample", scale_factor=2),
+    twin(IMAGES, "Upsample", (5, 9), mode="bilinear", align_corners=True),
+    twin(IMAGES, "LocalResponseNorm", 3, 0.1),
+    twin(ROWS, "Linear", 4, 3),
+    twin(SEQUENCES, "Linear", 4, 3, bias=False, last=True),
+    twin(SEQUENCES, "Conv1d", 4, 6, 3),
+    twin(SEQUENCES, "Conv1d", 4, 6, 3, **SPARSE),
+    twin(IMAGES, "Conv2d", 4, 6, (3, 2)),
+    twin(IMAGES, "Conv2d", 4, 6, (3, 2), **SPARSE),
+    twin(IMAGES, "Conv2d", 4, 6, 3, padding=(2, 1), bias=False),
+    twin(SEQUENCES, "ConvTranspose1d", 4, 6, 3),
+    twin(SEQUENCES, "ConvTranspose1d", 4, 6, 3, output_padding=1, **SPARSE),
+    twin(IMAGES, "ConvTranspose2d", 4, 6, (3, 2)),
+    twin(IMAGES, "ConvTranspose2d", 4, 6, 3, output_padding=(1, 0), **SPARSE),
+    twin(ROWS, "Embedding", 9, 3, last=True),
+    twin(ROWS, "PReLU"),
+    twin(IMAGES, "PReLU", 4, 0.1),
+    twin(ROWS, "BatchNorm1d", 4),
+    twin(SEQUENCES, "BatchNorm1d", 4),
+    twin(IMAGES, "BatchNorm2d", 4, 1e-3, 0.3),
+    twin(SEQUENCES, "LayerNorm", 4, bias=False, last=True),
+    twin(IMAGES, "LayerNorm", (8, 4), 1e-3, last=True),
+    twin(SEQUENCES, "RMSNorm", 4, last=True),
+    twin(IMAGES, "RMSNorm", (8, 4), 1e-3, last=True),
+    twin(IMAGES, "GroupNorm", 2, 4, 1e-3),
+    twin(SEQUENCES, "GroupNorm", 2, 4, affine=False),
+    twin(SEQUENCES, "InstanceNorm1d", 4),
+    twin(IMAGES, "InstanceNorm2d", 4, eps=1e-3, affine=True),
+]
+TABLE = pytest.mark.parametrize("case", TWINS, ids=lambda case: f"{case.name}{case.args}")
+NAMES = {"w": "weight", "b": "bias"}
+
+
+def in_torch(case, name, array):
+    """A parameter, or an array like the input (no name), as PyTorch has it: (out, in, ...), (N, C, ...)."""
+    if name == "w" and ("Conv" in case.name or case.name == "Linear"):
+        return np.moveaxis(array, (-1, -2), (0, 1))
+    return array if name or case.last or array.ndim == 1 else np.moveaxis(array, -1, 1)
+
+
+@TABLE
+def test_a_layer_equals_its_twin_in_pytorch(case, torch):
+    ours, x = case.ours(np.float64)
+    theirs, rng = case.theirs(torch), np.random.default_rng(1)
+    tensors = {name: getattr(theirs, NAMES.get(name, name)) for name in ours.state_dict()}
+    for name, tensor in tensors.items():
+        tensor.data = torch.tensor(in_torch(case, name, getattr(ours, name).data).copy())
+    for training in (True, True, False):  # twice, so that momentum shows
+        ours.train(training)
+        theirs.train(training)
+        x1 = ag.Tensor(x, requires_grad=x.dtype != int)
+        x2 = torch.tensor(in_torch(case, "", x).copy(), requires_grad=x.dtype != int)
+        y1, y2 = ours(x1), theirs(x2)
+        compared = [("", y1.data, y2.detach())]
+        weights = rng.normal(size=y1.shape)
+        if y1.requires_grad:
+            for p in (*ours.parameters(), *theirs.parameters()):
+                p.grad = None
+            (y1 * weights).sum().backward()
+            (y2 * torch.tensor(in_torch(case, "", weights).copy())).sum().backward()
+            compared += [(name, getattr(ours, name).grad, tensors[name].grad) for name, _ in ours.named_parameters()]
+            compared += [("", x1.grad, x2.grad)] if x1.requires_grad else []
+        compared += [(name, getattr(ours, name).data, tensor.detach()) for name, tensor in tensors.items()]
+        for name, mine, other in compared:
+            # PyTorch has the constants of celu and hardsigmoid in float32
+            np.testing.assert_allclose(in_torch(case, name, mine), other, rtol=1e-7, atol=1e-9)
+        x = x if x.dtype == int else x * (1, 5, 0.1, 2) + 1
+
+
+@TABLE
+def test_a_layer_has_its_docstring_repr_summary_and_state_and_stays_float32(case):
+    layer, x = case.ours(np.float32)
+    assert layer.__doc__ and re.match(rf"{case.name}\(.*\): [\d,]+ parameters", repr(layer))
+    y = layer.eval()(ag.Tensor(x, requires_grad=x.dtype != int))
+    assert re.search(rf"  {re.escape(str(y.shape))} +[\d,]+$", layer.summary(x.shape, x.dtype).splitlines()[1])
+    y.sum().backward()
+    assert {y.dtype, *(p.grad.dtype for p in layer.parameters())} == {np.dtype(np.float32)}
+    again = getattr(nn, case.name)(*case.args, **case.options).eval()
+    again.load_state_dict(layer.state_dict())
+    for copy in (again, pickle.loads(pickle.dumps(layer))):
+        np.testing.assert_array_equal(copy(x).data if layer.state_dict() else copy(x), y.data)
+        assert repr(copy) == repr(layer)
+
+
+def test_every_layer_is_public_and_has_a_twin():
+    for room in (nn.functions, nn.layers):
+        here = {c for c in vars(room).values() if inspect.isclass(c) and c.__module__ == room.__name__}
+        assert {c.__name__ for c in here if not c.__name__.startswith("_")} == set(room.__all__)
+        assert set(room.__all__) <= set(nn.__all__)
+    without = {"Dropout", "Dropout2d", "Fold", "Unfold"}  # random, or of another order than in PyTorch
+    assert set(nn.functions.__all__ + nn.layers.__all__) == {case.name for case in TWINS} | without
+    assert nn.functions.ReLU.__module__ == "autograd_cnn.nn.functions"
+
+
+def test_unfold_and_fold_call_their_functions(rng):
+    x = ag.Tensor(rng.normal(size=(2, 5, 6, 3)))
+    windows = nn.Unfold((3, 2), padding=1, stride=2)(x)
+    np.testing.assert_array_equal(windows.data, ag.unfold(x, (3, 2), padding=1, stride=2).data)
+    images = nn.Fold((5, 6), (3, 2), padding=1, stride=2)(windows)
+    np.testing.assert_array_equal(images.data, ag.fold(windows, (5, 6), (3, 2), padding=1, stride=2).data)
+
+
+def test_options_are_attributes_and_a_tensor_among_them_is_learnt():
+    pool = nn.MaxPool2d(3, padding=1)
+    assert (pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode) == (3, None, 1, False)
+    assert str(inspect.signature(nn.LeakyReLU)) == "(negative_slope=0.01)"
+    leaky = nn.LeakyReLU(ag.Tensor(0.1, requires_grad=True))
+    assert [name for name, _ in leaky.named_parameters()] == ["negative_slope"]
+    leaky(np.array([-3.0, 2.0])).sum().backward()
+    assert leaky.negative_slope.grad == -3
+
+
+def test_a_subclass_has_its_own_options():
+    class Pool(nn.MaxPool2d):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    assert repr(Pool(2)) == "Pool(kernel_size=2): 0 parameters"
+    np.testing.assert_array_equal(Pool(2)(np.zeros((1, 2, 2, 1))), [[[[1]]]])
+
+
+def test_initial_weights_of_the_other_layers(rng):
+    again = np.random.default_rng(0)
+    weights = nn.ConvTranspose2d(4, 6, (3, 1), groups=2, rng=rng).w.data
+    drawn = nn.he_normal((3, 1, 2, 6), again)
+    assert weights.shape == (3, 1, 3, 4)
+    for group in (0, 1):  # each output of a group has the weights that were drawn for it
+        want = drawn[..., 3 * group : 3 * group + 3].swapaxes(2, 3)
+        np.testing.assert_array_equal(weights[..., 2 * group : 2 * group + 2], want)
+    np.testing.assert_array_equal(nn.Conv1d(4, 6, 3, rng=rng).w.data, nn.he_normal((3, 4, 6), again))
+    np.testing.assert_array_equal(nn.Embedding(5, 2, rng=rng).w.data, nn.standard_normal((5, 2), again))
+    assert nn.PReLU(3).w.data.tolist() == [0.25] * 3
+    assert nn.LayerNorm(3, affine=False).b is nn.RMSNorm(3, affine=False).w is nn.InstanceNorm2d(3).w is None
+
+
+def test_dropout2d_drops_channels_of_each_image(rng):
+    x = np.ones((50, 4, 5, 40), np.float32)
+    drop = nn.Dropout2d(0.3, rng=rng)
+    y = drop(ag.Tensor(x)).data
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:, :1, :1], y.shape))
+    assert abs((y == 0).mean() - 0.3) < 0.05  # 5 standard deviations
+    assert drop.eval()(x) is x
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-10), ("float32", 2e-5)])
@@ -155,12 +369,6 @@ def test_dropout_draws_from_its_generator_alone(rng):
     drop.rng.bit_generator.state = again.rng.bit_generator.state  # as a checkpoint does
     np.testing.assert_array_equal(drop(x).data, second)
     assert drop.eval()(x) is x
-
-
-def test_every_layer_is_public():
-    layers = [name for name, c in vars(nn.layers).items() if isinstance(c, type) and c.__module__ == nn.layers.__name__]
-    missing = set(layers) - set(nn.__all__)
-    assert not missing, f"import {missing} in autograd_cnn/nn/__init__.py, and add it to __all__"
 
 
 def test_without_a_generator_layers_draw_from_the_one_that_seed_restarts():

@@ -195,6 +195,14 @@ def test_lists_and_arrays_give_arrays():
             np.testing.assert_allclose(got, f(x))
 
 
+def test_the_norm_of_integers_is_a_float():
+    for order in (None, 1, 2, np.inf):
+        for x in (np.array([200, 100], np.uint8), np.array([2**40, 1]), Tensor(np.array([200, 100], np.uint8))):
+            want = np.linalg.norm(np.asarray(x.data), order)
+            np.testing.assert_allclose(np.asarray(linalg.norm(x, order).data), want, rtol=1e-12)
+            assert linalg.norm(x, order).dtype == np.float64
+
+
 def test_the_module_lists_its_functions():
     assert dir(ag.linalg) == sorted(linalg.__all__)
 
@@ -232,11 +240,17 @@ def test_numpys_error_names_the_operation(program, message):
         (lambda: np.linalg.norm(leaf(A), 3), r"linalg\.norm: matrices have no norm of order 3"),
         (lambda: np.linalg.norm(leaf(STACK), 2), r"linalg\.norm: order 2 is for vectors and matrices, not for 3 axes"),
         (lambda: np.linalg.matrix_power(leaf(A), 1.5), r"cannot be interpreted as an integer"),
-        (lambda: np.tensordot(leaf(TALL), TALL, 1), r"tensordot: \(4, 3\) and \(4, 3\) differ in the extents of axes"),
-        (lambda: np.cross(leaf(np.ones(4)), V), r"cross: want vectors of 2 or 3 components, got \(4,\) and \(3,\)"),
+        (lambda: np.tensordot(leaf(TALL), TALL, 1), r"tensordot: .* of a have the extents \(3,\), .* of b \(4,\)"),
+        (lambda: np.cross(leaf(np.ones(4)), V), r"cross: want vectors of 3 components, got \(4,\) and \(3,\)"),
         (lambda: np.polymul(leaf(V), V), r"np\.polymul is not recorded\. Here: ag\.convolve\(p, q\)"),
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_cure(program, message):
     with pytest.raises((ValueError, TypeError), match=message):
         program()
+
+
+def test_the_determinant_of_no_rows_has_derivatives_of_every_order():
+    x = leaf(np.zeros((0, 0)))
+    slope = ag.linalg.det(x).gradient(x, create_graph=True)
+    assert ag.sum(slope).gradient(x).shape == (0, 0)

@@ -34,7 +34,6 @@ def assigned(x, i, values, method="set", formula="="):
 
 INDICES = [0, -1, (slice(None), 1), (..., slice(None, None, -2)), (None, 2), MASK, TWICE, [1, 1], (TWICE, TWICE), ...]
 INDICES += [(slice(1), TWICE), (np.array([True, False, True]), 1), (np.array([[0], [2]]), np.array([1, 3])), ()]
-ONCE = [0, (slice(None), 1), MASK, [2, 0], (..., None, slice(2))]
 
 USES = [
     *[assigned(X, i, RNG.normal(size=X[i].shape)) for i in INDICES],
@@ -44,9 +43,6 @@ USES = [
     assigned(X, [1, 2, 1], np.array(0.5)),
     assigned(X, MASK, np.array(0.5), "add", np.add),
     assigned(X, [1, 2, 1], V, "add", np.add),
-    *[assigned(X, i, RNG.normal(size=X[i].shape), "multiply", np.multiply) for i in ONCE],
-    *[assigned(X, i, RNG.normal(size=X[i].shape), "min", np.minimum) for i in ONCE],
-    *[assigned(X, i, RNG.normal(size=X[i].shape), "max", np.maximum) for i in ONCE],
     use("getitem", lambda x: x[TWICE], X, want=lambda x: x[TWICE]),
     use("getitem", lambda x: x.at[1:, TWICE].get(), X, want=lambda x: x[1:, TWICE]),
     use("set_at", lambda x: x.at[1].set(0), X, want=lambda x: written(1)(x, 0)),
@@ -59,12 +55,6 @@ USES = [
     use("take_along_axis", lambda x: np.take_along_axis(x, PICKED, axis=1), X),
     use("take_along_axis", lambda x: np.take_along_axis(x, np.argsort(x, 0), axis=0), X),
     use("take_along_axis", lambda x: np.take_along_axis(x, np.array([5, 0, 5]), axis=None), X),
-    use("repeat", lambda x: np.repeat(x, 2), X),
-    use("repeat", lambda x: np.repeat(x, 3, axis=-1), X),
-    use("repeat", lambda x: x.repeat(2, 0), X),
-    use("repeat", lambda x: np.repeat(x, [2, 0, 3], axis=0), X),
-    use("repeat", lambda x: np.repeat(x, [2]), X),
-    use("repeat", lambda x: np.repeat(x, 3), X[0, 0].reshape(())),
     use("resize", lambda x: np.resize(x, (5, 3)), X),
     use("resize", lambda x: np.resize(x, 5), X),
     use("delete", lambda x: np.delete(x, 1, axis=0), X),
@@ -92,6 +82,8 @@ USES = [
     use("trim_zeros", lambda v: np.trim_zeros(np.multiply(v, [0, 1, 0, 1])), V),
     use("trim_zeros", lambda v: np.trim_zeros(np.multiply(v, [0, 1, 1, 0]), "b"), V),
     use("trim_zeros", lambda v: np.trim_zeros(np.multiply(v, [0, 1, 1, 0]), trim="f"), V),
+    *[use("rot90", lambda x, k=k: np.rot90(x, k), CUBE) for k in range(-1, 5)],
+    use("rot90", lambda x: np.rot90(x, axes=(2, 1)), CUBE),
     use("trim_zeros", lambda x: ag.trim_zeros(np.triu(x, 2)), X, want=lambda x: np.triu(x, 2)[:2, 2:]),
     use("trim_zeros", lambda x: ag.trim_zeros(np.triu(x, 2), axis=-1), X, want=lambda x: np.triu(x, 2)[:, 2:]),
 ]

@@ -48,6 +48,8 @@ USES = [
     use("normalize", lambda x: ag.normalize(x, 3, 0), x,
         want=lambda x: x / (np.abs(x) ** 3).sum(0, keepdims=True) ** (1 / 3)),
     use("normalize", lambda x: ag.normalize(x, np.inf, 1), x, want=lambda x: x / np.abs(x).max(1, keepdims=True)),
+    use("normalize", lambda x: ag.normalize(x, -np.inf), x, want=lambda x: x / np.abs(x).min(-1, keepdims=True)),
+    use("normalize", lambda x: ag.normalize(x, 0), x, want=lambda x: x / x.shape[-1]),
     use("normalize", lambda x: ag.normalize(x, eps=100), x, want=lambda x: x / 100),
     use("embedding", lambda t: ag.embedding(picks, t), table, want=lambda t: t[picks]),
     use("one_hot", lambda t: (ag.one_hot(picks) * t[:, 0]).sum(-1), table, want=lambda t: t[picks, 0]),

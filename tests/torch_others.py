@@ -1,0 +1,149 @@
+"""PyTorch's operators that are not compared with ours, and samples that are left out, each with the reason."""
+
+import numpy as np
+
+VERSION = "2.13"  # of PyTorch, whose database the tables were made with
+
+PLAIN = {  # no derivative: NumPy's own function, whose plain array is compared
+    name: name
+    for name in """
+    allclose all any argwhere ceil count_nonzero equal floor heaviside isclose isfinite isinf isnan isneginf isposinf
+    isreal logical_and logical_not logical_or logical_xor round sign signbit trunc argmax argmin isin gcd lcm
+    """.split()
+} | {
+    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+    "bitwise_and": "bitwise_and", "bitwise_or": "bitwise_or", "bitwise_xor": "bitwise_xor", "bitwise_not": "invert",
+    "bitwise_left_shift": "left_shift", "bitwise_right_shift": "right_shift", "sgn": "sign", "equal": "array_equal",
+}  # fmt: skip
+
+NOT_HERE = {
+    "complex numbers": """
+        angle complex cdouble cfloat chalf fft.* imag istft linalg.eig linalg.eigvals nn.functional.silu|complex polar
+        stft view_as_complex view_as_real
+    """,
+    "makes an array": """
+        arange empty empty_like empty_permuted empty_strided eye full full_like linspace* logspace* new_* ones ones_like
+        scalar_tensor signal.windows.* tril_indices triu_indices zeros zeros_like zero_
+    """,
+    "random numbers": """
+        bernoulli cauchy exponential geometric log_normal multinomial nn.functional.alpha_dropout
+        nn.functional.dropout2d nn.functional.dropout3d nn.functional.feature_alpha_dropout*
+        nn.functional.fractional_max_pool* nn.functional.rrelu normal* pca_lowrank rand* svd_lowrank uniform
+    """,
+    "integers, bits and types": """
+        __rand__ __ror__ __rxor__ bfloat16 bool broadcast_shapes byte char double float half hash_tensor int item long
+        nn.functional.one_hot short to unravel_index
+    """,
+    "no derivative, and arguments or results unlike NumPy's": """
+        argsort bucketize div|trunc_rounding histc histogram histogramdd linalg.matrix_rank* masked.argmax
+        masked.argmin nextafter nonzero nonzero_static round|* searchsorted unique unique_consecutive
+    """,
+    "three dimensions": """
+        grid_sampler_3d nn.functional.*pool3d nn.functional.conv3d nn.functional.conv_transpose3d
+        nn.functional.interpolate|trilinear nn.functional.max_unpool3d*
+    """,
+    "PyTorch's own machinery: memory, sparse arrays, kernels, backward functions": """
+        _batch_norm_with_update _chunk_cat _native_batch_norm_legit _segment_reduce* _softmax_backward_data
+        _unsafe_masked_index* as_strided* bmm|triton_optimized jiterator_* max_pool2d_with_indices_backward
+        native_dropout_backward nn.functional.batch_norm|without_cudnn resize_ resize_as_ sparse.* to_sparse torch.*
+    """,
+    "another meaning: indices of pixels; ours are places in the window": """
+        nn.functional.max_unpool1d* nn.functional.max_unpool2d*
+    """,
+    "special functions": """
+        digamma erfinv i0 igamma igammac lgamma mvlgamma* polygamma* special.airy_ai special.bessel_*
+        special.chebyshev_* special.erfcx special.hermite_* special.i0e special.i1 special.i1e special.laguerre_*
+        special.legendre_* special.log_ndtr special.modified_* special.ndtri special.polygamma* special.scaled_*
+        special.shifted_* special.spherical_* special.zeta
+    """,
+    "not built: matrices": """
+        geqrf linalg.householder_product linalg.ldl_* linalg.lstsq linalg.lu* linalg.pinv|hermitian lu lu_solve
+        lu_unpack matrix_exp ormqr triangular_solve
+    """,
+    "not built: networks": """
+        _upsample_bilinear2d_aa grid_sampler_2d nn.functional.ctc_loss nn.functional.embedding_bag
+        nn.functional.grid_sample nn.functional.interpolate|area nn.functional.interpolate|bicubic
+        nn.functional.interpolate|nearest-exact nn.functional.multi_head_attention_forward
+        nn.functional.multi_margin_loss nn.functional.multilabel_* nn.functional.triplet_margin_with_distance_loss
+    """,
+    "not built: other": """
+        index_reduce|* logcumsumexp masked.logaddexp masked.median masked.norm mode scatter_reduce|amax
+        scatter_reduce|amin scatter_reduce|mean scatter_reduce|prod
+    """,
+}
+
+
+def number(x, *args, **o):
+    return x.ndim == 0
+
+
+def kept(name, *values):
+    return lambda *args, **o: o.get(name) in values
+
+
+def batched(x, *args, **o):
+    return x.ndim > 2
+
+
+def sizes_above_one(x, axis=(), **o):
+    axis = o.get("dim", axis)
+    return x.ndim and any(x.shape[a] != 1 for a in (axis if isinstance(axis, (list, tuple)) else [axis]))
+
+
+def nothing_left(x, pad, *args):
+    return any(x.shape[-1 - i] + min(0, pad[2 * i]) + min(0, pad[2 * i + 1]) <= 0 for i in range(len(pad) // 2))
+
+
+def more_columns(a, full_matrices=True, some=False):
+    return full_matrices and not some and a.shape[-1] != a.shape[-2]
+
+
+SKIPPED = [  # (reason, operators, whether a sample has the argument)
+    ("a number has no axis in NumPy", """
+        cummax cummin cumprod cumsum flatten gather index_add index_copy index_fill index_select kthvalue logsumexp
+        masked.cumprod masked.cumsum masked.normalize median nanmedian nanquantile norm put quantile
+        scatter scatter_add topk transpose transpose_copy unfold unfold_copy nn.functional.prelu argmax argmin sort
+        scatter_reduce|sum select t t_copy squeeze|multiple
+    """, number),
+    ("a number has no axis in NumPy", """
+        mean masked.mean nn.functional.normalize linalg.vector_norm all any sum prod amax amin
+    """, lambda x, *args, **o: x.ndim == 0 and "dim" in o),
+    ("squeeze of an axis that is longer than 1", "squeeze squeeze_copy squeeze|multiple", sizes_above_one),
+    ("an empty line among matrices", "cat", lambda xs, *args, **o: any(x.shape == (0,) for x in xs)),
+    ("an ellipsis that is summed", "einsum",
+     lambda xs, equation: "..." in equation and "..." not in equation.split("->")[-1]),
+    ("extents of 1 and n in a product", "tensordot", lambda x, y, dims=2: x.shape == (1, 1, 1)),
+    ("an array in place of a number", "put", lambda x, index, *args: index.ndim == 0),
+    ("an index with more axes than the array", "gather", lambda x, dim, index, **o: index.ndim != x.ndim),
+    ("float32 weights", "cov", lambda x, **o: o.get("aweights") is not None),
+    ("a batch of vectors, which NumPy reads as a matrix", "linalg.solve linalg.solve_ex",
+     lambda a, b, **o: b.ndim == a.ndim - 1 and b.ndim > 1),
+    ("batches", "linalg.lstsq|grad_oriented", batched),
+    ("batches", "linalg.vander", lambda x, **o: x.ndim > 1),
+    ("a threshold for singular values", "linalg.pinv",
+     lambda a, **o: o.get("rtol") is not None or o.get("atol") is not None),
+    ("columns without a derivative", "linalg.svd svd", more_columns),
+    ("targets that broadcast", "nn.functional.gaussian_nll_loss",
+     lambda p, y, var, **o: len({p.shape, y.shape, var.shape}) > 1),
+    ("labels other than 1 and -1", "nn.functional.hinge_embedding_loss", lambda x, y, **o: x.ndim == 0),
+    ("a norm with a negative power", "nn.functional.pairwise_distance", lambda x, y, p=2.0, **o: not 0 < p < np.inf),
+    ("no axis of channels", "nn.functional.batch_norm native_batch_norm", lambda x, *args, **o: x.ndim < 2),
+    ("random numbers", "nn.functional.dropout", lambda x, p=0.5, training=True, **o: training and p),
+    ("random numbers", "nn.functional.scaled_dot_product_attention",
+     lambda *args, **o: o.get("dropout_p", 0)),
+    ("several matrices of weights", "nn.functional.linear_cross_entropy*", lambda x, w, *args, **o: w.ndim > 2),
+    ("the scale of the rounded size", "nn.functional.interpolate|*", kept("recompute_scale_factor", True)),
+    ("three dimensions", "nn.functional.interpolate|nearest nn.functional.upsample_nearest",
+     lambda x, *args, **o: x.ndim > 4),
+    ("padding of what was cut off", "nn.functional.pad|replicate_negative", nothing_left),
+    ("another divisor", "nn.functional.avg_pool2d", lambda x, *args: len(args) > 5 and args[5] is not None),
+]  # fmt: skip
+
+FIRST_RESULT = "linalg.lstsq|grad_oriented native_batch_norm native_group_norm native_layer_norm".split()
+SIGNS = "linalg.eigh linalg.svd svd".split()  # vectors are compared without their signs
+NO_SECOND = {
+    "linalg.norm|subgradients_at_zero": "PyTorch's second derivative is NaN, ours is 0",
+    "native_layer_norm": "PyTorch fails without weights",
+    "nn.functional.linear_cross_entropy|chunked": "PyTorch has none",
+    "nn.functional.linear_cross_entropy|chunked_none": "PyTorch has none",
+}
