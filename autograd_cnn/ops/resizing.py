@@ -13,9 +13,9 @@ import numpy as np
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels.windows import Shape, output_size
 from autograd_cnn.ops.convolution import Extent, Margins, check_images, pair, window
-from autograd_cnn.ops.indexing import repeat, scatter, take
+from autograd_cnn.ops.indexing import scatter, take
 from autograd_cnn.ops.joining import pad
-from autograd_cnn.ops.products import matmul
+from autograd_cnn.ops.products import matmul, repeat
 from autograd_cnn.ops.shapes import reshape, transpose
 
 __all__ = ["fold", "interpolate", "pixel_shuffle", "pixel_unshuffle", "unfold"]
