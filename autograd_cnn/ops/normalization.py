@@ -36,6 +36,13 @@ def _per_channel(x: Any) -> Any:
     return sum(x, tuple(range(len(x.shape) - 1)))
 
 
+def _check_shapes(x: Any, shape: tuple[int, ...], **arrays: Any) -> None:
+    for name, array in arrays.items():
+        if array is not None and np.shape(array) != shape:
+            found = f"x {x.shape} has {shape[-1]} channels, {name} is {np.shape(array)}"
+            raise ValueError(f"{found}\n{name} needs {shape}")
+
+
 @primitive(
     byproducts=("mean_x", "variance_x"),
     examples=lambda rng: [
@@ -74,11 +81,7 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5, mean: Any = None, vari
     """
     if (mean is None) != (variance is None):
         raise ValueError("batch_norm takes both mean and variance, or neither")
-    for name, array in {"w": w, "b": b, "mean": mean, "variance": variance}.items():
-        if array is not None and array.shape != x.shape[-1:]:
-            raise ValueError(
-                f"x {x.shape} has {x.shape[-1]} channels, {name} is {array.shape}\n{name} needs ({x.shape[-1]},)"
-            )
+    _check_shapes(x, x.shape[-1:], w=w, b=b, mean=mean, variance=variance)
     arrays = [x, w, b] if mean is None else [x, w, b, mean, variance]
     dtype = np.result_type(*arrays)
     x, w, b, *given = (a.astype(dtype, copy=False) for a in arrays)
@@ -134,9 +137,7 @@ standardize.vjp(x=_standardize_rule)
 
 def _scaled(x: Any, w: Any, b: Any, ndim: int = 1) -> Any:
     shape = x.shape[len(x.shape) - ndim :]
-    for name, array in {"w": w, "b": b}.items():
-        if array is not None and np.shape(array) != shape:
-            raise ValueError(f"x is {x.shape}, {name} {np.shape(array)}\n{name} needs {shape}")
+    _check_shapes(x, shape, w=w, b=b)
     x = x if w is None else x * w
     return x if b is None else x + b
 

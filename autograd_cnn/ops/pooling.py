@@ -20,7 +20,8 @@ from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.convolution import Extent, Margins, as_images, check_images, margins, normals, pair, window
 from autograd_cnn.ops.indexing import take
-from autograd_cnn.ops.resizing import resampled
+from autograd_cnn.ops.joining import stack
+from autograd_cnn.ops.reductions import mean
 from autograd_cnn.ops.shapes import squeeze
 
 __all__ = [
@@ -159,12 +160,11 @@ def max_pool2d_with_indices(
 ) -> tuple[Any, Any]:  # fmt: skip
     """Returns `max_pool2d`, and for each maximum the index of its pixel, ``row * W + column``, as in PyTorch."""
     options = kernel_size, stride, padding, dilation, ceil_mode
-    y = max_pool2d(x, *options)
-    sliding = (_, wide), (down, across), ((top, _), (left, _)), (high, broad) = _window(x.shape[1:3], *options)
-    row, column = np.divmod(np.asarray(kernels.max_pool2d(plain(x), *sliding)[1], int), wide)
-    row = row * high + np.arange(row.shape[1])[:, None, None] * down - top
-    column = column * broad + np.arange(row.shape[2])[:, None] * across - left
-    return y, row * x.shape[2] + column
+    y, (_, high, wide, _) = max_pool2d(x, *options), x.shape
+    sliding = _window((high, wide), *options)
+    pixels = np.broadcast_to(np.arange(high * wide).reshape(high, wide, 1), x.shape)
+    argmax: Any = kernels.max_pool2d(plain(x), *sliding)[1]
+    return y, kernels.max_gather2d(pixels, argmax, *sliding)
 
 
 def max_pool1d(
@@ -295,12 +295,10 @@ def adaptive_avg_pool2d(x: Any, output_size: Extent) -> Any:
     bins = _bins(x, output_size)
     if kernel := _even(bins):
         return avg_pool2d(x, kernel)
-    shares = [
-        np.where((at >= starts) & (at < ends), 1 / (ends - starts), 0).T
-        for starts, ends in bins
-        for at in [np.arange(ends[-1])[:, None]]
-    ]
-    return resampled(x, *shares)
+    for axis, (starts, ends) in enumerate(bins, 1):
+        parts = [(slice(None),) * axis + (slice(a, b),) for a, b in zip(starts, ends, strict=True)]
+        x = stack([mean(x[part], axis) for part in parts], axis)
+    return x
 
 
 def adaptive_max_pool2d(x: Any, output_size: Extent) -> Any:

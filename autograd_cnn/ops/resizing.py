@@ -21,7 +21,7 @@ from autograd_cnn.ops.shapes import reshape, transpose
 __all__ = ["fold", "interpolate", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
 
-def resampled(x: Any, rows: Any, columns: Any) -> Any:
+def _resampled(x: Any, rows: Any, columns: Any) -> Any:
     """Multiplies the rows and the columns of images by matrices (H', H) and (W', W)."""
     n, height, width, channels = x.shape
     dtype = x.dtype if x.dtype.kind == "f" else np.float64
@@ -92,7 +92,7 @@ def interpolate(
         return _picked(_picked(x, rows.astype(int), 1), columns.astype(int), 2)
     # A hat over each source is 1 there and 0 from the next pixels on.
     hats = [np.maximum(0, 1 - np.abs(at[:, None] - np.arange(n))) for at, n in zip((rows, columns), old, strict=True)]
-    return resampled(x, *hats)
+    return _resampled(x, *hats)
 
 
 def pixel_shuffle(x: Any, upscale_factor: int) -> Any:

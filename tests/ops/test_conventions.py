@@ -304,6 +304,12 @@ def test_a_window_that_only_ceil_mode_admits():
         np.testing.assert_array_equal(back(np.ones((1, 1, 1, 1)))[0].ravel(), slope)
 
 
+def test_an_infinity_stays_in_its_bins():
+    x = np.ones((1, 3, 3, 1))
+    x[0, 0, 0] = np.inf
+    np.testing.assert_array_equal(ag.adaptive_avg_pool2d(x, 2)[0, :, :, 0], [[np.inf, 1], [1, 1]])
+
+
 def test_weights_keep_their_fractions_beside_integers():
     y = np.array([1, 0])
     np.testing.assert_allclose(ag.bce_with_logits(np.array([0, 0]), y, "sum", pos_weight=0.5), 1.5 * math.log(2))
