@@ -68,7 +68,8 @@ def _grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[t
                 f"{', '.join(map(repr, known))}"
             )
         for p in inside:
-            found.setdefault(id(p), (p, own))
+            if found.setdefault(id(p), (p, own))[1] != own:
+                raise ValueError(f"{optimiser}: {getattr(p, 'name', None) or 'a parameter'} is in two groups")
     return list(found.values())
 
 
@@ -127,8 +128,12 @@ class Optimiser:
         for name, value in [("lr", lr), *settings.items(), *(item for _, own in grouped for item in own.items())]:
             if not isinstance(value, (int, float, np.number)) or not value >= 0:
                 raise ValueError(f"{optimiser}: {name} is {value!r}, want 0 or more")
+        if not lr and any(own.get("lr") for _, own in grouped):
+            raise ValueError(f"{optimiser}: lr is 0, and the rates of groups keep their ratio to it")
         self.lr = float(lr)
-        self._rates = [float(own["lr"] / lr) if "lr" in own else 1.0 for _, own in grouped]  # relative to `lr`
+        self._rates = [
+            float(own["lr"] / lr) if own.get("lr", lr) != lr else 1.0 for _, own in grouped
+        ]  # relative to `lr`
         self._decays = [own.get("weight_decay") for _, own in grouped]  # None: that of the optimiser
         self.steps = [0] * len(self.parameters)
         self._stepped = 0  # the time of the latest step, which used all gradients that began before
@@ -533,6 +538,8 @@ class EMA:
     def __init__(self, parameters: Iterable[Tensor], decay: float = 0.999) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"EMA: decay is {decay}, want it in [0, 1)")
+        if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
+            raise TypeError(f"EMA: parameters is {_describe(parameters)}, want [w, b], or model.parameters()")
         self.parameters, self.decay = list(parameters), float(decay)
         self.averages = [p.numpy() for p in self.parameters]
 

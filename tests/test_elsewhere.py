@@ -101,7 +101,7 @@ def test_the_recommended_names_exist():
     for name, cure in ADVICE.items():
         assert name not in [*registry, *vars(Tensor)]
         assert all(hasattr(ag, known) for known in re.findall(r"\bag\.(\w+)", cure)), cure
-        assert all(hasattr(leaf(2), known) for known in re.findall(r"\bx\.(\w+)", cure)), cure
+        assert all(hasattr(leaf(2, 2), known) for known in re.findall(r"\bx\.(\w+)", cure)), cure
 
 
 def test_no_private_name_is_suggested():

@@ -116,6 +116,12 @@ def test_a_wrong_group_is_named(rng):
         optim.Adam([{"params": [p], "lr": 1}])
     with pytest.raises(TypeError, match=r"SGD: a group has 'parameters', 'momentum', want 'parameters'"):
         optim.SGD([{"parameters": [p], "momentum": 1}], lr=1)
+    with pytest.raises(ValueError, match="SGD: lr is 0, and the rates of groups keep their ratio to it"):
+        optim.SGD([{"parameters": [p], "lr": 0.1}], lr=0)
+    with pytest.raises(ValueError, match="SGD: p0 is in two groups"):
+        optim.SGD([{"parameters": [p], "lr": 0.1}, {"parameters": [p]}], lr=1)
+    with pytest.raises(TypeError, match=r"EMA: parameters is a Linear, want \[w, b\], or model.parameters\(\)"):
+        optim.EMA(nn.Linear(2, 3))
     with pytest.raises(ValueError, match="SGD: lr is -1, want 0 or more"):
         optim.SGD([{"parameters": [p], "lr": -1}], lr=1)
 

@@ -62,15 +62,15 @@ def _check_floats(
     def label(port: int) -> str:
         return getattr(inputs[port], "name", None) or primitive.parameters[port]
 
+    widest = np.result_type(*floats) if floats else np.dtype(np.float32)
     for p in ports:
-        if values[p].dtype.kind in "iub":
+        if values[p].dtype.kind in "iub" and not isinstance(inputs[p], list):
             name, dtype = label(p), values[p].dtype
-            problem, cure = f"{name} is {dtype}", f"Convert once: {name}.astype(np.float32)"
+            problem, cure = f"{name} is {dtype}", f"Convert once: {name}.astype(np.{widest})"
             if dtype == np.uint8:
                 problem += " (0..255)"
                 cure += f" / 255, or {advice['uint8'].replace('(x)', f'({name})')}"
             raise TypeError(f"{problem}\n{cure}")
-    widest = np.result_type(*floats) if floats else np.dtype(np.float32)
     narrower = [dtype for dtype in floats if dtype.itemsize < widest.itemsize]
     if narrower and widest.itemsize >= 8:
         name = label(max(ports, key=lambda p: values[p].dtype.itemsize))

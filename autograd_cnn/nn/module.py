@@ -111,6 +111,12 @@ class Module:
             raise AttributeError(missing(name, type(self).__name__, [*vars(self), *dir(type(self))]))
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "requires_grad":
+            raise AttributeError(
+                f"{type(self).__name__} has no requires_grad: p.requires_grad = False for each of parameters()"
+            )
+        if isinstance(vars(self).get(name), Tensor) and isinstance(value, np.ndarray):
+            raise TypeError(f"{type(self).__name__}.{name} is a Tensor. To change its numbers: .{name}.data = array")
         object.__setattr__(self, name, value)
         _name(_walk(value, owner=self, key=name))
 

@@ -37,6 +37,8 @@ def keep_best(path: str | os.PathLike[str], model: Module) -> Callable[[History]
 
     Passes are compared as by `early_stop`. ``ag.interop.load_weights(path, model)`` reads the file.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"keep_best: model is {type(model).__name__}, want a Module: keep_best(path, model)")
 
     def save(history: History) -> None:
         if history.best == len(history.epochs) - 1:

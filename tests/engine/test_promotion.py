@@ -113,6 +113,15 @@ def test_heavy_operations_refuse_integers(f, shapes, dtype):
         f(leaf(x, np.float32), w.astype(dtype))
 
 
+def test_lists_of_integers_are_numbers():
+    x = leaf([[1.0, 2.0], [3.0, 4.0]], np.float32)
+    for f in (lambda x: x @ [1, 2], lambda x: [1, 2] @ x, lambda x: np.dot(x, [[1, 0], [0, 1]])):
+        assert f(x).dtype == np.float32
+        np.testing.assert_array_equal(f(x).data, f(x.data))
+    with pytest.raises(TypeError, match=r"Convert once: y.astype\(np.float64\)"):
+        ag.matmul(leaf([[1.0]]), np.array([1]))
+
+
 def test_a_network_in_float32_holds_nothing_else(rng):
     """Every array reachable from a loss, before the walk, in it, and after it."""
     x = rng.normal(size=(4, 8, 8, 3)).astype(np.float32)

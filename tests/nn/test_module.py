@@ -363,3 +363,14 @@ def test_a_forward_that_returns_nothing():
     for model in (Silent(), Net()):
         with pytest.raises(TypeError, match=r"Silent.forward returned None. Does it end with `return ...`\?"):
             model(np.ones(2))
+
+
+def test_assignments_that_would_lose_a_parameter_are_refused(rng):
+    layer = nn.Linear(2, 3, rng=rng)
+    with pytest.raises(TypeError, match=r"Linear.w is a Tensor. To change its numbers: .w.data = array"):
+        layer.w = np.zeros((2, 3), np.float32)
+    with pytest.raises(AttributeError, match=r"Linear has no requires_grad: p.requires_grad = False for each"):
+        layer.requires_grad = False
+    layer.w = ag.Tensor(np.zeros((2, 3)), requires_grad=True)  # ties it to another, say
+    layer.b = None
+    assert [name for name, _ in layer.named_parameters()] == ["w"]

@@ -40,6 +40,11 @@ def test_no_patience_is_refused():
         early_stop(0)
 
 
+def test_swapped_arguments_are_named(tmp_path, rng):
+    with pytest.raises(TypeError, match=r"keep_best: model is str, want a Module: keep_best\(path, model\)"):
+        keep_best(nn.Linear(2, 2, rng=rng), "best.safetensors")
+
+
 def test_fit_calls_them_after_each_pass_until_one_ends_the_run():
     x, y = points()
     calls = []
