@@ -196,7 +196,7 @@ def pad_constant(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
 
     `pad_width` is an int, one (before, after) pair, or one pair per axis.
     """
-    return np.pad(x, _pairs(pad_width, x.ndim), constant_values=constant_values)
+    return np.pad(x, _pairs(pad_width, x.ndim) or 0, constant_values=constant_values)
 
 
 def _crop(g: Any, shape: tuple[int, ...], pad_width: Any) -> Any:
@@ -260,7 +260,7 @@ def pad(
         return pad_constant(x, pad_width, constant_values)
     widths, odd = _pairs(pad_width, np.ndim(x)), mode in ("reflect", "symmetric") and reflect_type == "odd"
     if mode in ("edge", "wrap", "reflect", "symmetric") and not odd:
-        return take(x, np.pad(positions(x), widths, mode))
+        return take(x, np.pad(positions(x), widths or 0, mode))
     if not odd and mode != "linear_ramp" and mode not in _STATISTICS:
         raise ValueError(f"pad: mode is {mode!r}, want one of NumPy's names")
     ends, lengths = (_pairs(v, np.ndim(x)) for v in (end_values, stat_length))
