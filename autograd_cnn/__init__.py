@@ -74,6 +74,7 @@ registry.doors.update(
     html=lambda tensor: _open("graph.player.looks", "html")(tensor),
     at=ops.indexing.At,
     mT=ops.shapes.matrix_transpose,
+    real=ops.elementary.positive,
 )
 
 
@@ -92,4 +93,4 @@ if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing 
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS, *_LATER})
+    return sorted(__all__)

@@ -24,7 +24,7 @@ def leaf(*shape, name=None, dtype=np.float32):
         ("permute", ". Here: ag.transpose(x, axes)"),
         ("zero_grad", ". Here: x.grad = None, or optimiser.zero_grad()"),
         ("add_", ". Nothing works in place; outside a graph: x.data[...] = values"),
-        ("round", ". NumPy's, outside the graph: x.data.round"),
+        ("byteswap", ". NumPy's, outside the graph: x.data.byteswap"),
         ("hanning", ". NumPy's, outside the graph: np.hanning(x.data)"),
         ("reluu", ". Did you mean 'relu'?"),
         ("_repr_png_", ""),

@@ -26,8 +26,8 @@ REFUSED = {
     "writes into its argument; here: `x = x.at[index].set(values)`": """
         copyto fill_diagonal place put put_along_axis putmask
     """,
-    "calls a function of plain arrays for each slice; here: operations with `axis=`": """
-        apply_along_axis apply_over_axes
+    "calls a function with parts of the array; here: operations with `axis=`, `ag.select`": """
+        apply_along_axis apply_over_axes piecewise
     """,
     "dates and calendars, not floats": "busday_count busday_offset datetime_as_string is_busday",
     "no rule here; `@ag.primitive` makes one": "i0 nextafter poly polydiv polyfit polymul polysub",
@@ -83,7 +83,7 @@ def fate(f: object) -> str:
     """``recorded``, ``plain`` (it returns plain arrays), or ``refused``, as `numpy_calls` decides."""
     name = f.__name__ if isinstance(f, np.ufunc) else f"{f.__module__}.{f.__name__}".removeprefix("numpy.")
     key = numpy_calls._OTHER_NAMES.get(name, name)
-    return "plain" if key in numpy_calls._CONSTANT else "recorded" if key in registry else "refused"
+    return "plain" if key in numpy_calls.CONSTANT else "recorded" if key in registry else "refused"
 
 
 def torch_functions() -> list[str]:
@@ -131,7 +131,11 @@ NumPy {np.__version__.rpartition(".")[0]} has {len(fates)} functions that take a
 - {len(sets["plain"])} return plain arrays, since they have no derivative,
 - {len(sets["refused"])} are refused by name, with the cure.
 
-The recorded ones are also in `ag` (`ag.cumsum`, `ag.linalg.inv`), and methods of Tensor where arrays have them.
+The recorded ones are also in `ag` (`ag.cumsum`, `ag.linalg.inv`), and methods of Tensor where arrays have them, with
+these exceptions: `ag.trace` records a computation, so NumPy's is `ag.matrix_trace`; methods that change an array in
+place (`sort`, `partition`, `resize`) are refused. In `ag` and in methods, further parameters are passed by keyword:
+`t.sum(0, keepdims=True, dtype=float)`. No function takes `out=`, and no ufunc `where=` or `dtype=`; these and a few
+rare keywords are refused by their names.
 
 ### Recorded
 

@@ -179,6 +179,11 @@ def leaves_graph(tensor: Any) -> TypeError:
     return TypeError(f"np.asarray({label}) would leave the graph. Use {label}.data, or to join tensors ag.stack([...])")
 
 
+def in_place(tensor: Any, name: str) -> AttributeError:
+    label = label_of(tensor)
+    return AttributeError(f"Tensor has no {name!r}, which changes an array in place. Here: y = ag.{name}({label}, ...)")
+
+
 def becomes_float(tensor: Any) -> TypeError:
     label = label_of(tensor)
     return TypeError(

@@ -22,7 +22,7 @@ _OTHER_NAMES = {
     **{"add.accumulate": "cumsum", "multiply.accumulate": "cumprod"},
     **{"maximum.accumulate": "cummax", "minimum.accumulate": "cummin"},
 }
-_CONSTANT = frozenset(
+CONSTANT = frozenset(
     "equal not_equal less less_equal greater greater_equal isfinite isnan isinf isneginf isposinf isnat signbit "
     "logical_and logical_or logical_not logical_xor any all allclose isclose array_equal array_equiv isin "
     "bitwise_and bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm packbits unpackbits "
@@ -43,7 +43,7 @@ _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype":
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Implement ``Tensor.__array_ufunc__``."""
     name = ufunc.__name__
-    if name in _CONSTANT:
+    if name in CONSTANT:
         return getattr(ufunc, method)(*map(plain, inputs), **plain(options))
     options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":
@@ -57,7 +57,7 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
     """Implement ``Tensor.__array_function__``."""
     name = f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
     given = signature(function).bind(*args, **options).arguments if name in _LOST else {}
-    if name in _CONSTANT and not isinstance(given.get(_LOST.get(name, "")), type(self)):
+    if name in CONSTANT and not isinstance(given.get(_LOST.get(name, "")), type(self)):
         return function(*plain(args), **plain(options))
     return _call(name, *_translated(function, args, options))
 

@@ -17,7 +17,7 @@ from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import as_array, numeric
 from autograd_cnn.engine.messages import describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import array_function, array_ufunc, frozen, plain
+from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, frozen, plain
 from autograd_cnn.engine.registry import doors, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import exclusive, walk
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 operations: dict[str, Callable[..., Tensor]] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__
+IN_PLACE = frozenset(["partition", "resize", "sort"])  # methods of arrays; the functions of these names copy
 LONG = 100  # a sum of this many `+=` looks like a running total
 
 
@@ -521,8 +522,10 @@ class Tensor:
         """Return this Tensor with its axes in another order, by default reversed."""
         return operations["transpose"](self, axes[0] if len(axes) == 1 else axes or None)
 
-    def flatten(self, start_axis: int = 0) -> Tensor:
-        """Join the axes from `start_axis` on into one."""
+    def flatten(self, start_axis: Any = 0, order: str = "C") -> Tensor:
+        """Join the axes from `start_axis` on into one; or all of them, in NumPy's `order`, which may come first."""
+        if isinstance(start_axis, str) or order != "C":
+            return operations["ravel"](self, start_axis or order)
         return operations["flatten"](self, start_axis)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
@@ -549,12 +552,22 @@ class Tensor:
         """Return the index of the minimum, as a plain array."""
         return self._array.argmin(axis)
 
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *doors, *(name for name in operations if name.isidentifier())} - IN_PLACE)
+
     def __getattr__(self, name: str) -> Callable[..., Tensor]:
-        """Make every other registered operation a method, ``t.relu()``, and every door an attribute, ``t.at``."""
-        if name in operations:
-            return partial(operations[name], self)
+        """Make every other operation a method, ``t.relu()``, and every door an attribute, ``t.at``.
+
+        Methods of arrays that have no derivative, such as ``t.round()``, return plain arrays.
+        """
         if name in doors:
             return doors[name](self)
+        if name in IN_PLACE:
+            raise errors.in_place(self, name)
+        if name in operations:
+            return partial(operations[name], self)
+        if name in CONSTANT and hasattr(np.ndarray, name):
+            return partial(getattr(np, name), self)
         raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]))
 
 

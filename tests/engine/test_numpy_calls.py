@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.numpy_calls import _CONSTANT
+from autograd_cnn.engine.numpy_calls import CONSTANT
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 
@@ -127,7 +127,7 @@ def test_numpy_converts_a_tensor_without_history():
 
 
 def test_every_constant_function_is_numpys():
-    for name in _CONSTANT:
+    for name in CONSTANT:
         assert callable(attrgetter(name)(np))
         assert name not in registry
 
@@ -191,3 +191,27 @@ def test_complex_numbers_are_refused(program):
 def test_a_call_that_would_leave_the_graph_raises(program):
     with pytest.raises(TypeError):
         program(leaf([1.0, 2.0]) * 1)
+
+
+def test_methods_of_arrays():
+    x = leaf(IMAGE)
+    for f in (
+        lambda t: t.argsort(axis=0), lambda t: t.any(axis=1), lambda t: t.all(), lambda t: t.round(1),
+        lambda t: t.nonzero(), lambda t: t.searchsorted(3.0) if t.ndim == 1 else t[0, 0].searchsorted(1.0),
+    ):  # fmt: skip
+        got, want = f(x), f(IMAGE)
+        assert not isinstance(got, Tensor)
+        np.testing.assert_array_equal(got, want)
+    assert recorded(x.real) is not x
+    np.testing.assert_array_equal(recorded(x.flatten("F")).data, IMAGE.flatten("F"))
+    np.testing.assert_array_equal(recorded(x.flatten(order="F")).data, IMAGE.flatten("F"))
+    assert {"cumsum", "prod", "dot", "at", "mT", "relu"} <= set(dir(x))
+
+
+@pytest.mark.parametrize("name", ["sort", "partition", "resize"])
+def test_a_method_that_changes_an_array_in_place_is_refused(name):
+    with pytest.raises(
+        AttributeError, match=rf"which changes an array in place. Here: y = ag.{name}\(this tensor, ...\)"
+    ):
+        getattr(leaf([2.0, 1.0]), name)
+    assert name not in dir(leaf([2.0, 1.0]))

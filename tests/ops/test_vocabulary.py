@@ -1,5 +1,7 @@
 """Each of NumPy's functions is recorded, plain or refused on Tensors, as docs/vocabulary.md says."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,10 @@ def test_names_on_the_face_are_numpys():
         own = other.get(name, name)
         holder = ag.linalg if own.startswith("linalg.") else ag
         assert hasattr(holder, own.removeprefix("linalg.")), name
+
+
+def test_the_readme_has_the_counts():
+    readme = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    recorded, total = re.search(r"\[(\d+) of NumPy's (\d+)\]\(docs/vocabulary.md\)", readme).groups()
+    assert f"has {total} functions" in PAGE.read_text(encoding="utf-8")
+    assert f"- {recorded} are recorded" in PAGE.read_text(encoding="utf-8")
