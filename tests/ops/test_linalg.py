@@ -253,6 +253,7 @@ def test_numpys_error_names_the_operation(program, message):
         (lambda: np.linalg.norm(leaf(STACK), 2), r"linalg\.norm: order 2 is for vectors and matrices, not for 3 axes"),
         (lambda: np.linalg.matrix_power(leaf(A), 1.5), r"cannot be interpreted as an integer"),
         (lambda: np.tensordot(leaf(TALL), TALL, 1), r"tensordot: .* of a have the extents \(3,\), .* of b \(4,\)"),
+        (lambda: np.tensordot(leaf(A), A, ([0, 1], [0])), r"tensordot: .* have the extents \(3, 3\), .* of b \(3,\)"),
         (lambda: np.cross(leaf(np.ones(4)), V), r"cross: want vectors of 3 components, got \(4,\) and \(3,\)"),
         (lambda: np.polymul(leaf(V), V), r"np\.polymul is not recorded\. Here: ag\.convolve\(p, q\)"),
     ],
