@@ -107,11 +107,10 @@ def _scaled_tail(degree: int) -> Any:
 @primitive
 def normal_cdf(x: Any) -> Any:
     """Computes the probability that a standard normal number is less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
-    x = np.asarray(x)
     z = np.minimum(np.abs(x), 100.0) * math.sqrt(0.5)
     t = np.maximum(2 / (2 + z), 0.1)
-    tail = 0.5 * np.exp(_scaled_tail(34 if x.dtype == np.float64 else 20)(t) - z * z)
-    return np.where(x >= 0, 1 - tail, np.where(x < 0, tail, x)).astype(x.dtype)
+    tail = 0.5 * np.exp(_scaled_tail(34 if z.dtype == np.float64 else 20)(t) - z * z)
+    return np.where(np.greater_equal(x, 0), 1 - tail, np.where(np.less(x, 0), tail, x)).astype(z.dtype)
 
 
 normal_cdf.vjp(x=lambda g, x: g * (exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))))
@@ -287,6 +286,8 @@ def tanhshrink(x: X) -> X:
 
 def softshrink(x: X, lambd: float = 0.5) -> X:
     """Moves every number towards 0 by `lambd`, but not past it. The gradient at ``|x| = lambd`` is 0."""
+    if not lambd >= 0:
+        raise ValueError(f"softshrink: lambd is {lambd}. It is 0 or more")
     return subtract(x, clip(x, -float(lambd), float(lambd)))
 
 

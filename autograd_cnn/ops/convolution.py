@@ -49,11 +49,7 @@ def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: 
     """
     if min(stride) < 1 or min(dilation) < 1 or min(kernel) < 1:
         raise ValueError(f"kernel {kernel}, stride {stride}, dilation {dilation}\nEach is 1 or more")
-    if isinstance(padding, str):
-        if padding not in ("same", "valid"):
-            raise ValueError(f'padding is {padding!r}\npadding takes an int, a pair, "same" or "valid"')
-        if padding == "valid":
-            return (0, 0), (0, 0)
+    if padding == "same":
         if size is None and stride != (1, 1):
             raise ValueError(
                 f'padding="same" with stride {stride}: images of several sizes fit\nGive padding as numbers'
@@ -62,14 +58,15 @@ def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: 
         ends = ((n - 1) % s for n, s in zip(size or (1, 1), stride, strict=True))
         high, wide = (max(0, d * (k - 1) - end) for k, d, end in zip(kernel, dilation, ends, strict=True))
         return (high // 2, high - high // 2), (wide // 2, wide - wide // 2)
-    if isinstance(padding, (tuple, list)) and len(padding) == 2 and all(isinstance(p, (tuple, list)) for p in padding):
-        result = pair(padding[0], "padding"), pair(padding[1], "padding")
-    else:
-        rows, columns = pair(padding, "padding")
-        result = (rows, rows), (columns, columns)
-    if min(*result[0], *result[1]) < 0:
+    if isinstance(padding, str) and padding != "valid":
+        raise ValueError(f'padding is {padding!r}\npadding takes an int, a pair, "same" or "valid"')
+    sides: Any = 0 if padding == "valid" else padding
+    if not (isinstance(sides, (tuple, list)) and len(sides) == 2 and all(isinstance(p, (tuple, list)) for p in sides)):
+        sides = [(p, p) for p in pair(sides, "padding")]
+    down, across = (pair(side, "padding") for side in sides)
+    if min(*down, *across) < 0:
         raise ValueError(f"padding is {padding!r}\npadding is 0 or more. To cut off a margin: x[:, 1:-1, 1:-1]")
-    return result
+    return down, across
 
 
 def as_images(x: Any) -> Any:
@@ -79,10 +76,10 @@ def as_images(x: Any) -> Any:
     return expand_dims(x, 1)
 
 
-def _line(padding: Any) -> Margins:
+def _line(padding: Any) -> Any:
     """Returns the padding of sequences as that of images one pixel high."""
     if isinstance(padding, str):
-        return padding  # type: ignore[return-value]
+        return padding
     return (0, 0), padding if isinstance(padding, tuple) else (padding, padding)
 
 
@@ -309,31 +306,25 @@ def conv2d_input_gradient(
 
 conv2d.vjp(
     x=lambda g, w, x_shape, stride, padding, dilation, groups: conv2d_input_gradient(
-        g, w, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
-    ),
+        g, w, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
     w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
-        x, g, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
-    ),
+        x, g, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
     b=lambda g: sum(g, axis=(0, 1, 2)),
-)
+)  # fmt: skip
 conv_transpose2d.vjp(
     x=lambda g, w, x_shape, stride, padding, output_padding, dilation, groups: _without_idle_windows(
-        conv2d(g, w, stride=stride, padding=padding, dilation=dilation, groups=groups), x_shape
-    ),
+        conv2d(g, w, stride=stride, padding=padding, dilation=dilation, groups=groups), x_shape),
     w=lambda g, x, w_shape, stride, padding, output_padding, dilation, groups: conv2d_weight_gradient(
         g, _with_idle_windows(x, stride, output_padding), w_shape,
-        stride=stride, padding=padding, dilation=dilation, groups=groups,
-    ),
+        stride=stride, padding=padding, dilation=dilation, groups=groups),
     b=lambda g: sum(g, axis=(0, 1, 2)),
 )  # fmt: skip
 conv2d_weight_gradient.vjp(
     x=lambda g, gy, x_shape, stride, padding, dilation, groups: conv2d_input_gradient(
-        gy, g, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
-    ),
+        gy, g, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
     gy=lambda g, x, stride, padding, dilation, groups: conv2d(
-        x, g, stride=stride, padding=padding, dilation=dilation, groups=groups
-    ),
-)
+        x, g, stride=stride, padding=padding, dilation=dilation, groups=groups),
+)  # fmt: skip
 
 
 def conv1d(x: Any, w: Any, b: Any = None, stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1) -> Any:

@@ -183,7 +183,7 @@ def pad_constant(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
 
     `pad_width` is an int, one (before, after) pair, or one pair per axis.
     """
-    return np.pad(x, _pairs(pad_width, x.ndim), constant_values=constant_values)
+    return np.pad(x, _pairs(pad_width, x.ndim) or 0, constant_values=constant_values)
 
 
 def _crop(g: Any, x_shape: tuple[int, ...], pad_width: Any) -> Any:
@@ -218,9 +218,9 @@ def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") 
         return pad_constant(x, pad_width, constant_values)
     widths = _pairs(pad_width, np.ndim(x))
     if mode in ("edge", "wrap", "reflect", "symmetric"):
-        return take(x, np.pad(positions(x), widths, mode))
+        return take(x, np.pad(positions(x), widths or 0, mode))
     if mode == "linear_ramp":
-        return pad(x, pad_width, mode="edge") * np.pad(np.ones_like(x) * 1.0, widths, mode)
+        return pad(x, pad_width, mode="edge") * np.pad(np.ones_like(x) * 1.0, widths or 0, mode)
     if mode not in _STATISTICS:
         raise ValueError(f"pad: mode is {mode!r}, want one of NumPy's names")
     for axis, width in enumerate(widths):

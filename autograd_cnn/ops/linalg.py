@@ -462,6 +462,10 @@ def matrix_power(a: Any, n: int) -> Any:
 
 def multi_dot(arrays: Any) -> Any:
     """Multiplies matrices in the cheapest order; the first and the last may be vectors."""
+    dimensions = [np.ndim(x) for x in arrays]
+    if not {*dimensions} <= {1, 2} or 1 in dimensions[1:-1]:
+        found = ", ".join(map(str, dimensions))
+        raise ValueError(f"linalg.multi_dot: want matrices, and perhaps vectors at the ends, got {found} dimensions")
     terms = [range(2 - np.ndim(x), 2) if i == 0 else range(i, i + np.ndim(x)) for i, x in enumerate(arrays)]
     return einsum(*(part for pair in zip(arrays, terms, strict=True) for part in pair))
 

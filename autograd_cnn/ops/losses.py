@@ -29,6 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 Reduction = Literal["mean", "sum", "none"]
+REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
 P = ParamSpec("P")
 X = TypeVar("X", bound=Any)
 
@@ -81,13 +82,12 @@ def _binary(p: Any, y: Any) -> None:
         )
 
 
-def _pair_examples(rng: np.random.Generator) -> list[Any]:
-    p, y = rng.uniform(0.1, 0.9, (2, 3)), rng.uniform(0.1, 0.9, (2, 3))
-    weights = [((p, y), {"weight": rng.random(3), "reduction": reduction}) for reduction in ("mean", "none")]
-    return [(p, y), (p, y, "sum"), (p, y, "none"), *weights]
+def _weighted_examples(rng: np.random.Generator) -> list[Any]:
+    p, y, weight = rng.uniform(0.1, 0.9, (3, 2, 3))
+    return [((p, y, how), options) for how in REDUCTIONS for options in ({}, {"weight": weight[0]})]
 
 
-@primitive(examples=_pair_examples)
+@primitive(examples=_weighted_examples)
 def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> Any:
     """Measures how far probabilities are from their targets: ``-(y log p + (1 - y) log(1 - p))``.
 
@@ -118,12 +118,12 @@ def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> An
     >>> print(f"{ag.bce(np.array([0.5, 0.9]), np.array([1.0, 1.0])):.4f}")
     0.3993
     """
+    _binary(p, y)
     p = np.asarray(p)
     if p.size and not (p.min() >= 0 and p.max() <= 1) and not np.isnan(p).any():
         raise ValueError(
             f"p runs from {p.min():g} to {p.max():g}, but must lie in [0, 1]\nFor logits: bce_with_logits(z, y)"
         )
-    _binary(p, y)
     saturated = int(np.count_nonzero((p == 0) | (p == 1)))
     if saturated and is_recording():
         warn(
@@ -225,9 +225,7 @@ def _one_hot(labels: Any, classes: int) -> Any:
     return np.asarray(labels)[..., None] == np.arange(classes)
 
 
-def _of_scores(
-    scores: Any, labels: Any, reduction: Reduction, smoothing: float, weight: Any, ignored: int | None
-) -> Any:
+def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
     """Computes a cross-entropy from logarithms of probabilities, for labels and options of every kind."""
     scores, labels = (np.asarray(x) if isinstance(x, list) else x for x in (scores, labels))
     _check_labels(scores, plain(labels), smoothing, weight, ignored)
@@ -248,10 +246,6 @@ def _count(labels: Any, weight: Any, ignored: Any) -> float | None:
     return used.size if weight is None else float(np.sum(np.asarray(weight)[used]))
 
 
-def _logits(rng: np.random.Generator) -> list[Any]:
-    return [(rng.normal(size=(3, 4)), np.array([0, 3, 1]), how) for how in ("mean", "sum", "none")]
-
-
 class _OfLabels(Primitive[P]):
     """A primitive of class ids, which have no rule; for probabilities, and with options, a function of primitives."""
 
@@ -265,19 +259,15 @@ class _OfLabels(Primitive[P]):
             return super().__call__(logits, labels, reduction, *rest)
 
 
-def _of_labels(function: Callable[P, Any]) -> Primitive[P]:
-    return _OfLabels(function, examples=_logits)
+def _of_labels(f: Callable[P, Any]) -> Primitive[P]:
+    return _OfLabels(f, examples=lambda rng: [(rng.normal(size=(2, 3)), np.array([2, 0]), r) for r in REDUCTIONS])
 
 
 @_of_labels
 def cross_entropy(
-    logits: Any,
-    labels: Any,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-    weight: Any = None,
+    logits: Any, labels: Any, reduction: Reduction = "mean", label_smoothing: float = 0.0, weight: Any = None,
     ignore_index: int | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Measures how little probability the right class has: ``-log softmax(logits)[label]``.
 
     This is cross-entropy over the last axis.
@@ -327,9 +317,7 @@ cross_entropy.vjp(
 )
 
 
-@primitive(
-    examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), r) for r in ("mean", "sum", "none")]
-)
+@primitive(examples=lambda rng: [(*rng.normal(size=(2, 2, 3)), r) for r in REDUCTIONS])
 def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far predictions are from their targets: ``(p - y)**2``.
 
@@ -361,12 +349,9 @@ mse.vjp(
 
 
 def nll_loss(
-    log_probabilities: Any,
-    labels: Any,
-    reduction: Reduction = "mean",
-    weight: Any = None,
+    log_probabilities: Any, labels: Any, reduction: Reduction = "mean", weight: Any = None,
     ignore_index: int | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Measures how little probability the right class has, from ``log_softmax(logits)``: ``-log_probability[label]``.
 
     Parameters and results are those of `cross_entropy`, which takes the logits themselves.
@@ -389,6 +374,8 @@ def huber_loss(p: Any, y: Any, reduction: Reduction = "mean", delta: float = 1.0
 
     d is ``|p - y|`` (P. J. Huber, 1964).
     """
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta is {delta}. It is greater than 0")
     d = _difference(p, y)
     near = np.clip(d, -float(delta), float(delta))
     return _reduce(near * (d - near / 2), reduction)
@@ -488,15 +475,9 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
 
 
 def triplet_margin_loss(
-    anchor: Any,
-    positive: Any,
-    negative: Any,
-    reduction: Reduction = "mean",
-    margin: float = 1.0,
-    p: float = 2.0,
-    eps: float = 1e-6,
-    swap: bool = False,
-) -> Any:
+    anchor: Any, positive: Any, negative: Any, reduction: Reduction = "mean", margin: float = 1.0, p: float = 2.0,
+    eps: float = 1e-6, swap: bool = False,
+) -> Any:  # fmt: skip
     """Measures how far `negative` is from being farther from `anchor` than `positive` is, by `margin`.
 
     Distances are those of `pairwise_distance`. With `swap`, `negative` is compared with the nearer of the two others.

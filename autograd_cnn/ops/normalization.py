@@ -36,10 +36,11 @@ def _per_channel(x: Any) -> Any:
     return sum(x, tuple(range(len(x.shape) - 1)))
 
 
-def _common(*arrays: Any) -> list[Any]:
-    """Converts arrays to their common dtype."""
-    dtype = np.result_type(*arrays)
-    return [a.astype(dtype, copy=False) for a in arrays]
+def _check_shapes(x: Any, shape: tuple[int, ...], **arrays: Any) -> None:
+    for name, array in arrays.items():
+        if array is not None and np.shape(array) != shape:
+            found = f"x {x.shape} has {shape[-1]} channels, {name} is {np.shape(array)}"
+            raise ValueError(f"{found}\n{name} needs {shape}")
 
 
 @primitive(
@@ -80,12 +81,10 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5, mean: Any = None, vari
     """
     if (mean is None) != (variance is None):
         raise ValueError("batch_norm takes both mean and variance, or neither")
-    for name, array in {"w": w, "b": b, "mean": mean, "variance": variance}.items():
-        if array is not None and array.shape != x.shape[-1:]:
-            raise ValueError(
-                f"x {x.shape} has {x.shape[-1]} channels, {name} is {array.shape}\n{name} needs ({x.shape[-1]},)"
-            )
-    x, w, b, *given = _common(x, w, b, *([] if mean is None else [mean, variance]))
+    _check_shapes(x, x.shape[-1:], w=w, b=b, mean=mean, variance=variance)
+    arrays = [x, w, b] if mean is None else [x, w, b, mean, variance]
+    dtype = np.result_type(*arrays)
+    x, w, b, *given = (a.astype(dtype, copy=False) for a in arrays)
     mean, variance = [a.copy() for a in given] or kernels.moments(x)  # not the arrays of the caller: they get locked
     scale = 1 / np.sqrt(variance + x.dtype.type(eps))
     return kernels.normalise(x, mean, scale * w, b), mean, variance
@@ -125,7 +124,7 @@ def standardize(x: Any, axis: Axis = -1, eps: float = 1e-5) -> Any:
     The variance divides by the count.
     """
     centred = x - np.mean(x, axis, keepdims=True)
-    return centred / np.sqrt(np.mean(centred * centred, axis, keepdims=True) + x.dtype.type(eps))
+    return centred / np.sqrt(np.mean(centred * centred, axis, keepdims=True) + centred.dtype.type(eps))
 
 
 def _standardize_rule(g: Any, x: Any, out: Any, axis: Axis, eps: float) -> Any:
@@ -138,9 +137,7 @@ standardize.vjp(x=_standardize_rule)
 
 def _scaled(x: Any, w: Any, b: Any, ndim: int = 1) -> Any:
     shape = x.shape[len(x.shape) - ndim :]
-    for name, array in {"w": w, "b": b}.items():
-        if array is not None and np.shape(array) != shape:
-            raise ValueError(f"x is {x.shape}, {name} {np.shape(array)}\n{name} needs {shape}")
+    _check_shapes(x, shape, w=w, b=b)
     x = x if w is None else x * w
     return x if b is None else x + b
 

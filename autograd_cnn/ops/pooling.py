@@ -20,7 +20,8 @@ from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.convolution import Extent, Margins, as_images, check_images, margins, normals, pair, window
 from autograd_cnn.ops.indexing import take
-from autograd_cnn.ops.resizing import resampled
+from autograd_cnn.ops.joining import stack
+from autograd_cnn.ops.reductions import mean
 from autograd_cnn.ops.shapes import squeeze
 
 __all__ = [
@@ -159,12 +160,11 @@ def max_pool2d_with_indices(
 ) -> tuple[Any, Any]:  # fmt: skip
     """Returns `max_pool2d`, and for each maximum the index of its pixel, ``row * W + column``, as in PyTorch."""
     options = kernel_size, stride, padding, dilation, ceil_mode
-    y = max_pool2d(x, *options)
-    sliding = (_, wide), (down, across), ((top, _), (left, _)), (high, broad) = _window(x.shape[1:3], *options)
-    row, column = np.divmod(np.asarray(kernels.max_pool2d(plain(x), *sliding)[1], int), wide)
-    row = row * high + np.arange(row.shape[1])[:, None, None] * down - top
-    column = column * broad + np.arange(row.shape[2])[:, None] * across - left
-    return y, row * x.shape[2] + column
+    y, (_, high, wide, _) = max_pool2d(x, *options), x.shape
+    sliding = _window((high, wide), *options)
+    pixels = np.broadcast_to(np.arange(high * wide).reshape(high, wide, 1), x.shape)
+    argmax: Any = kernels.max_pool2d(plain(x), *sliding)[1]
+    return y, kernels.max_gather2d(pixels, argmax, *sliding)
 
 
 def max_pool1d(
@@ -206,19 +206,20 @@ def avg_pool2d(
     check_images(x)
     y = kernels.avg_pool2d(x, *_window(x.shape[1:3], kernel_size, stride, padding, 1, ceil_mode)[:3])
     if ceil_mode or not count_include_pad:
-        y /= _shares(x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+        y /= _shares(x.shape[1:3], x.dtype, kernel_size, stride, padding, ceil_mode, count_include_pad)
     return y
 
 
-def _shares(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool) -> Any:
+def _shares(
+    size: Shape, dtype: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
+) -> Any:
     """Returns the share of each window that counts: (1, H', W', 1)."""
-    size = x.shape[1:3]
     kernel, steps, padded, _ = _window(size, kernel_size, stride, padding, 1, ceil_mode)
     if count_include_pad:
-        (top, bottom), (left, right) = _window(size, kernel_size, stride, padding)[2]
+        (top, bottom), (left, right) = margins(padding, kernel, steps, (1, 1), size)
         size = size[0] + top + bottom, size[1] + left + right
         padded = (0, padded[0][1] - bottom), (0, padded[1][1] - right)
-    return kernels.avg_pool2d(np.ones((1, *size, 1), x.dtype), kernel, steps, padded)
+    return kernels.avg_pool2d(np.ones((1, *size, 1), dtype), kernel, steps, padded)
 
 
 @primitive(
@@ -239,8 +240,7 @@ def _avg_pool2d_rule(
     g: Any, x_shape: Shape, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
 ) -> Any:
     if ceil_mode or not count_include_pad:
-        images = np.empty((0, *x_shape[1:3], 0), g.dtype)
-        g = g / _shares(images, kernel_size, stride, padding, ceil_mode, count_include_pad)
+        g = g / _shares(x_shape[1:3], g.dtype, kernel_size, stride, padding, ceil_mode, count_include_pad)
         padding = _window(x_shape[1:3], kernel_size, stride, padding, 1, ceil_mode)[2]
     return avg_unpool2d(g, x_shape, kernel_size=kernel_size, stride=stride, padding=padding)
 
@@ -277,8 +277,8 @@ def _bins(x: Any, output_size: Extent) -> list[tuple[Any, Any]]:
     sizes = pair(output_size, "output_size")
     if min(sizes) < 1:
         raise ValueError(f"output_size is {output_size}\noutput_size is 1 or more")
-    ranges = [(np.arange(m + 1), m, n) for m, n in zip(sizes, x.shape[1:3], strict=True)]
-    return [(i[:-1] * n // m, -(-i[1:] * n // m)) for i, m, n in ranges]
+    axes = zip(sizes, x.shape[1:3], strict=True)
+    return [(np.arange(m) * n // m, -(-np.arange(1, m + 1) * n // m)) for m, n in axes]
 
 
 def _even(bins: list[tuple[Any, Any]]) -> Pair | None:
@@ -295,12 +295,10 @@ def adaptive_avg_pool2d(x: Any, output_size: Extent) -> Any:
     bins = _bins(x, output_size)
     if kernel := _even(bins):
         return avg_pool2d(x, kernel)
-    shares = [
-        np.where((at >= starts) & (at < ends), 1 / (ends - starts), 0).T
-        for starts, ends in bins
-        for at in [np.arange(ends[-1])[:, None]]
-    ]
-    return resampled(x, *shares)
+    for axis, (starts, ends) in enumerate(bins, 1):
+        parts = [(slice(None),) * axis + (slice(a, b),) for a, b in zip(starts, ends, strict=True)]
+        x = stack([mean(x[part], axis) for part in parts], axis)
+    return x
 
 
 def adaptive_max_pool2d(x: Any, output_size: Extent) -> Any:

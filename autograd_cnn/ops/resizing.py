@@ -15,13 +15,13 @@ from autograd_cnn.kernels.windows import Shape, output_size
 from autograd_cnn.ops.convolution import Extent, Margins, check_images, pair, window
 from autograd_cnn.ops.indexing import scatter, take
 from autograd_cnn.ops.joining import pad
-from autograd_cnn.ops.products import matmul
-from autograd_cnn.ops.shapes import broadcast_to, expand_dims, reshape, transpose
+from autograd_cnn.ops.products import matmul, repeat
+from autograd_cnn.ops.shapes import reshape, transpose
 
 __all__ = ["fold", "interpolate", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
 
-def resampled(x: Any, rows: Any, columns: Any) -> Any:
+def _resampled(x: Any, rows: Any, columns: Any) -> Any:
     """Multiplies the rows and the columns of images by matrices (H', H) and (W', W)."""
     n, height, width, channels = x.shape
     dtype = x.dtype if x.dtype.kind == "f" else np.float64
@@ -31,12 +31,9 @@ def resampled(x: Any, rows: Any, columns: Any) -> Any:
 
 def _picked(x: Any, index: Any, axis: int) -> Any:
     """Takes elements along an axis; if each is taken equally often, without an index, since its adjoint is slow."""
-    shape = x.shape
-    times = len(index) // max(shape[axis], 1)
-    if not np.array_equal(index, np.repeat(np.arange(shape[axis]), times)):
-        return take(x, index, axis)
-    repeated = broadcast_to(expand_dims(x, axis + 1), (*shape[: axis + 1], times, *shape[axis + 1 :]))
-    return reshape(repeated, (*shape[:axis], len(index), *shape[axis + 1 :]))
+    n = x.shape[axis]
+    times = len(index) // max(n, 1)
+    return repeat(x, times, axis) if np.array_equal(index, np.repeat(np.arange(n), times)) else take(x, index, axis)
 
 
 def _sources(n: int, m: int, scale: Any, mode: str, align_corners: bool) -> Any:
@@ -95,7 +92,7 @@ def interpolate(
         return _picked(_picked(x, rows.astype(int), 1), columns.astype(int), 2)
     # A hat over each source is 1 there and 0 from the next pixels on.
     hats = [np.maximum(0, 1 - np.abs(at[:, None] - np.arange(n))) for at, n in zip((rows, columns), old, strict=True)]
-    return resampled(x, *hats)
+    return _resampled(x, *hats)
 
 
 def pixel_shuffle(x: Any, upscale_factor: int) -> Any:

@@ -289,6 +289,27 @@ def test_options_of_float64_leave_float32():
         assert (out.dtype, out.gradient(x).dtype) == (np.float32, np.float32)
 
 
+def test_integers_are_computed_as_floats():
+    x = np.array([[1, 2, 2], [5, 5, 5]])
+    for name in "standardize normalize normal_cdf gelu silu elu sigmoid softmax".split():
+        f = getattr(ag, name)
+        np.testing.assert_array_equal(f(x), f(x.astype(float)))
+
+
+def test_a_window_that_only_ceil_mode_admits():
+    x = np.array([1.0, 2, 3, 6]).reshape(1, 2, 2, 1)
+    for pool, value, slope in ((ag.max_pool2d, 6, [0, 0, 0, 1]), (ag.avg_pool2d, 3, [0.25] * 4)):
+        y, back = ag.vjp(lambda x, pool=pool: pool(x, 3, 2, ceil_mode=True), x)
+        np.testing.assert_array_equal(y.ravel(), [value])
+        np.testing.assert_array_equal(back(np.ones((1, 1, 1, 1)))[0].ravel(), slope)
+
+
+def test_an_infinity_stays_in_its_bins():
+    x = np.ones((1, 3, 3, 1))
+    x[0, 0, 0] = np.inf
+    np.testing.assert_array_equal(ag.adaptive_avg_pool2d(x, 2)[0, :, :, 0], [[np.inf, 1], [1, 1]])
+
+
 def test_weights_keep_their_fractions_beside_integers():
     y = np.array([1, 0])
     np.testing.assert_allclose(ag.bce_with_logits(np.array([0, 0]), y, "sum", pos_weight=0.5), 1.5 * math.log(2))
@@ -433,3 +454,8 @@ def test_jvp_inside_where_at_an_infinite_slope(name):
 def test_the_recorded_gradient_of_relu_is_zero_at_zero(size):
     y = np.tile([0.0, 2.0], size // 2)
     np.testing.assert_array_equal(ag.relu_gradient(np.full(size, 3.0), y), 1.5 * y)
+
+
+def test_interpolation_beside_an_infinity_is_exact_at_the_points():
+    points = np.array([0, 0.5, 2, 2.5]), np.arange(4.0), np.array([2, inf, 3, 4])
+    np.testing.assert_array_equal(ag.interp(*points), np.interp(*points))

@@ -251,6 +251,8 @@ def test_numpys_error_names_the_operation(program, message):
         (lambda: np.linalg.norm(leaf(V), "fro"), r"linalg\.norm: vectors have no norm of order 'fro'"),
         (lambda: np.linalg.norm(leaf(A), 3), r"linalg\.norm: matrices have no norm of order 3"),
         (lambda: np.linalg.norm(leaf(STACK), 2), r"linalg\.norm: order 2 is for vectors and matrices, not for 3 axes"),
+        (lambda: np.linalg.multi_dot([leaf(A), V, A]), r"linalg\.multi_dot: want matrices, .* got 2, 1, 2 dimensions"),
+        (lambda: np.linalg.multi_dot([leaf(STACK), A]), r"linalg\.multi_dot: want matrices, .* got 3, 2 dimensions"),
         (lambda: np.linalg.matrix_power(leaf(A), 1.5), r"cannot be interpreted as an integer"),
         (lambda: np.tensordot(leaf(TALL), TALL, 1), r"tensordot: .* of a have the extents \(3,\), .* of b \(4,\)"),
         (lambda: np.tensordot(leaf(A), A, ([0, 1], [0])), r"tensordot: .* have the extents \(3, 3\), .* of b \(3,\)"),

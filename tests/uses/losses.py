@@ -179,6 +179,13 @@ USES = [
     use("pairwise_distance", ag.pairwise_distance, a, b, want=distance),
     use(
         "pairwise_distance",
+        lambda x, y: ag.pairwise_distance(x, y, np.inf),
+        a,
+        b,
+        want=lambda x, y: np.abs(x - y + 1e-6).max(-1),
+    ),
+    use(
+        "pairwise_distance",
         lambda x, y: ag.pairwise_distance(x, y, p=3, keepdims=True),
         a,
         b,
