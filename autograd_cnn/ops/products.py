@@ -229,7 +229,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     pair = (range(-axes, 0), range(axes)) if isinstance(axes, (int, np.integer)) else axes
     left, right = (normalize_axis_tuple(part, np.ndim(x)) for x, part in zip((a, b), pair, strict=True))
     a, b = axes_last(a, *left), axes_last(b, *right)
-    rows, columns = (np.shape(x)[: np.ndim(x) - len(left)] for x in (a, b))
+    rows, columns = np.shape(a)[: np.ndim(a) - len(left)], np.shape(b)[: np.ndim(b) - len(right)]
     summed, others = np.shape(a)[len(rows) :], np.shape(b)[len(columns) :]
     if summed != others:
         raise ValueError(f"tensordot: axes {left} of a have the extents {summed}, axes {right} of b {others}")
@@ -277,13 +277,14 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
 
 
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
-    """Multiplies vectors of 3 components to vectors at right angles to both: the cross product."""
+    """Multiplies vectors of 3 components to vectors at right angles to both: the cross product.
+
+    For vectors of 2 components, add a third of 0.
+    """
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis,) * 3
     a, b = axes_last(a, axisa), axes_last(b, axisb)
     if (np.shape(a)[-1], np.shape(b)[-1]) != (3, 3):
-        raise ValueError(
-            f"cross: want vectors of 3 components, got {np.shape(a)} and {np.shape(b)}. For 2: a third of 0"
-        )
+        raise ValueError(f"cross: want vectors of 3 components, got {np.shape(a)} and {np.shape(b)}")
     (a0, a1, a2), (b0, b1, b2) = ([getitem(v, (..., i)) for i in range(3)] for v in (a, b))
     return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axisc)
 

@@ -255,6 +255,7 @@ def test_numpys_error_names_the_operation(program, message):
         (lambda: np.linalg.multi_dot([leaf(STACK), A]), r"linalg\.multi_dot: want matrices, .* got 3, 2 dimensions"),
         (lambda: np.linalg.matrix_power(leaf(A), 1.5), r"cannot be interpreted as an integer"),
         (lambda: np.tensordot(leaf(TALL), TALL, 1), r"tensordot: .* of a have the extents \(3,\), .* of b \(4,\)"),
+        (lambda: np.tensordot(leaf(A), A, ([0, 1], [0])), r"tensordot: .* have the extents \(3, 3\), .* of b \(3,\)"),
         (lambda: np.cross(leaf(np.ones(4)), V), r"cross: want vectors of 3 components, got \(4,\) and \(3,\)"),
         (lambda: np.polymul(leaf(V), V), r"np\.polymul is not recorded\. Here: ag\.convolve\(p, q\)"),
     ],
