@@ -32,7 +32,7 @@ FROZEN = """
     max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)
     linear(x, w, b=None)
     bce(p, y, reduction='mean', weight=None)
-    pad(x, pad_width, constant_values=0, mode='constant', stat_length=None, end_values=0, reflect_type='even')
+    pad(x, pad_width, constant_values=0, mode='constant')
     concatenate(tensors, axis=0, dtype=None)
 """
 

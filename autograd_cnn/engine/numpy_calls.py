@@ -6,7 +6,7 @@ object array.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from inspect import Signature, signature
 from typing import Any
@@ -16,8 +16,11 @@ import numpy as np
 from autograd_cnn.engine.registry import advice, registry
 
 _OTHER_NAMES = {
-    **{"amax": "max", "amin": "min", "trace": "matrix_trace"},
-    **{"a_min": "min", "a_max": "max"},  # parameters
+    **{"amax": "max", "amin": "min", "trace": "matrix_trace", "a_min": "min", "a_max": "max"},  # the last: parameters
+    **{"add.reduce": "sum", "multiply.reduce": "prod", "maximum.reduce": "max", "minimum.reduce": "min"},
+    **{"fmax.reduce": "nanmax", "fmin.reduce": "nanmin", "logaddexp.reduce": "logsumexp"},
+    **{"add.accumulate": "cumsum", "multiply.accumulate": "cumprod"},
+    **{"maximum.accumulate": "cummax", "minimum.accumulate": "cummin"},
 }
 _CONSTANT = frozenset(
     "equal not_equal less less_equal greater greater_equal isfinite isnan isinf isneginf isposinf isnat signbit "
@@ -34,56 +37,34 @@ _CONSTANT = frozenset(
 )
 _LOST = {"full_like": "fill_value", **dict.fromkeys(["histogram", "histogram2d", "histogramdd"], "weights")}
 _COMPLEX = frozenset("angle roots sort_complex".split())
-_METHODS = {
-    ("add", "reduce"): "sum",
-    ("add", "accumulate"): "cumsum",
-    ("multiply", "reduce"): "prod",
-    ("multiply", "accumulate"): "cumprod",
-    ("maximum", "reduce"): "max",
-    ("minimum", "reduce"): "min",
-    ("fmax", "reduce"): "nanmax",
-    ("fmin", "reduce"): "nanmin",
-    ("maximum", "accumulate"): "cummax",
-    ("minimum", "accumulate"): "cummin",
-    ("logaddexp", "reduce"): "logsumexp",
-}
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Implement ``Tensor.__array_ufunc__``."""
-    name = _OTHER_NAMES.get(ufunc.__name__, ufunc.__name__)
+    name = ufunc.__name__
     if name in _CONSTANT:
         return getattr(ufunc, method)(*map(plain, inputs), **plain(options))
     options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":
         inputs = registry["reshape"](inputs[0], np.shape(inputs[0]) + (1,) * np.ndim(inputs[1])), inputs[1]
     elif method != "__call__":
-        name, options = _METHODS.get((name, method), ""), {"axis": 0, **options}
-    if name not in registry:
-        raise TypeError(_no_rule(ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"))
-    return _call(name, registry[name], inputs, options)
+        name, options = f"{name}.{method}", {"axis": 0, **options}
+    return _call(name, inputs, options)
 
 
 def array_function(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
     """Implement ``Tensor.__array_function__``."""
     name = f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
-    key = _OTHER_NAMES.get(name, name)
-    given = signature(function).bind(*args, **options).arguments if key in _LOST else {}
-    if key in _CONSTANT and not isinstance(given.get(_LOST.get(key, "")), type(self)):
+    given = signature(function).bind(*args, **options).arguments if name in _LOST else {}
+    if name in _CONSTANT and not isinstance(given.get(_LOST.get(name, "")), type(self)):
         return function(*plain(args), **plain(options))
-    if key not in registry or not function.__module__.startswith("numpy"):
-        raise TypeError(_no_rule(name))
-    return _call(name, registry[key], *_translated(function, args, options))
+    return _call(name, *_translated(function, args, options))
 
 
 def _translated(f: Any, args: Any, options: Any) -> tuple[list[Any], dict[str, Any]]:
     """Return NumPy's required arguments by position, and by name the others that differ from their defaults."""
-    theirs = _signature(f)
-    if theirs is None:
-        return list(args), options
-    required: list[Any] = []
-    others: dict[str, Any] = {}
+    theirs, required, others = _signature(f), [], dict[str, Any]()
     for name, value in theirs.bind(*args, **options).arguments.items():
         parameter = theirs.parameters[name]
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -97,20 +78,22 @@ def _translated(f: Any, args: Any, options: Any) -> tuple[list[Any], dict[str, A
     return required, others
 
 
-def _call(name: str, operation: Callable[..., Any], args: Iterable[Any], options: dict[str, Any]) -> Any:
-    ours = _signature(operation)
+def _call(name: str, args: Iterable[Any], options: dict[str, Any]) -> Any:
+    ours = _OTHER_NAMES.get(name, name)
+    if ours not in registry:
+        raise TypeError(_no_rule(name))
     for option in options:
-        if ours is not None and option not in ours.parameters:
-            raise TypeError(f"np.{name} with {option}= is not recorded. Use ag.{name}, or leave the graph: .data")
-    return operation(*args, **options)
+        if option not in _signature(registry[ours]).parameters:
+            raise TypeError(f"np.{name} with {option}= is not recorded. Use ag.{ours}, or leave the graph: .data")
+    return registry[ours](*args, **options)
 
 
 @cache
-def _signature(f: Any) -> Signature | None:
+def _signature(f: Any) -> Signature:
     try:
         return signature(f)
     except ValueError:  # of a function in C, for some versions of NumPy
-        return None
+        return signature(lambda *args, **options: None)
 
 
 def _same(value: Any, default: Any) -> bool:

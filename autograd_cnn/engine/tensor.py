@@ -344,20 +344,10 @@ class Tensor:
     def __contains__(self, value: Any) -> bool:
         return value in self._array
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+    def __reduce__(self) -> tuple[Any, ...]:  # for deepcopy, copy and pickle
         if isinstance(self._node, Node):
             raise errors.owns_history(self, self._node)
-        tensor = Tensor(self._array, self.requires_grad, self.name)
-        if self.grad is not None:
-            tensor._node.grad = np.array(plain(self.grad))
-        return tensor
-
-    def __copy__(self) -> Tensor:
-        return self.__deepcopy__({})
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        copied = self.__deepcopy__({})
-        return _restore, (copied._array, copied.requires_grad, copied.name, copied.grad)
+        return _restore, (self._array, self.requires_grad, self.name, plain(self.grad))
 
     def __repr__(self) -> str:
         body = np.array2string(self._array, separator=", ", prefix="Tensor(", threshold=100)
@@ -535,17 +525,9 @@ class Tensor:
         """Join the axes from `start_axis` on into one."""
         return operations["flatten"](self, start_axis)
 
-    def squeeze(self, axis: Any = None) -> Tensor:
-        """Remove axes of length 1."""
-        return operations["squeeze"](self, axis)
-
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         """Limit every number to [min, max]."""
         return operations["clip"](self, min, max)
-
-    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
-        """Pick elements at integer `indices` along `axis`."""
-        return operations["take"](self, indices, axis, mode)
 
     def compress(self, condition: Any, axis: int | None = None) -> Tensor:
         """Pick the entries along `axis` for which `condition` holds."""
@@ -567,10 +549,6 @@ class Tensor:
         """Return the index of the minimum, as a plain array."""
         return self._array.argmin(axis)
 
-    def copy(self) -> Tensor:
-        """Return a copy with its history. The copy of a leaf is a result."""
-        return operations["copy"](self)
-
     def __getattr__(self, name: str) -> Callable[..., Tensor]:
         """Make every other registered operation a method, ``t.relu()``, and every door an attribute, ``t.at``."""
         if name in operations:
@@ -583,5 +561,5 @@ class Tensor:
 def _restore(data: np.ndarray, requires_grad: bool, name: str | None, grad: Any) -> Tensor:
     tensor = Tensor(data, requires_grad, name)
     if grad is not None:
-        tensor._node.grad = grad
+        tensor._node.grad = np.array(grad)
     return tensor

@@ -171,7 +171,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     last = len(xp) - 1
     i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     j = np.minimum(i + 1, last)
-    out = take(fp, i) + _ratio(x - take(xp, i), take(xp, j) - take(xp, i)) * (take(fp, j) - take(fp, i))
+    part = _ratio(x - take(xp, i), take(xp, j) - take(xp, i))
+    out = take(fp, i) + through(part, take(fp, j) - take(fp, i))
     out = where(np.less(x, take(xp, 0)), take(fp, 0) if left is None else left, out)
     return where(np.greater(x, take(xp, last)), take(fp, last) if right is None else right, out)
 

@@ -7,7 +7,6 @@ position that each element of its result comes from, and `take` at these positio
 from __future__ import annotations
 
 import math
-from types import EllipsisType
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.shapes import Shape, X, ravel, reshape, with_options
+from autograd_cnn.ops.shapes import Shape, X, moveaxis, ravel, reshape, with_options
 
 __all__ = [
     "add_at", "compress", "delete", "diag", "diagflat", "diagonal", "extract", "getitem", "matrix_trace", "resize",
@@ -38,7 +37,7 @@ def _indices() -> list[Any]:
 def _repeats(index: Any) -> bool:
     """Returns whether `index` may pick an element twice."""
     parts = index if isinstance(index, tuple) else (index,)
-    arrays = [np.asarray(i) for i in parts if not isinstance(i, (int, slice, EllipsisType)) and i is not None]
+    arrays = [np.asarray(i) for i in parts if not (i is None or i is ... or isinstance(i, (int, slice)))]
     if all(a.dtype == bool for a in arrays):
         return False
     if any(a.dtype == bool for a in arrays):
@@ -204,7 +203,7 @@ def resize(x: X, new_shape: Shape) -> X:
 
 def delete(x: X, obj: Any, axis: int | None = None) -> X:
     """Leaves out the elements at `obj`, a slice, integers or a mask, along `axis` or from the flattened `x`."""
-    return take(x, np.delete(positions(x), obj, axis))
+    return take(x, np.delete(positions(x), plain(obj), axis))
 
 
 def compress(condition: Any, x: X, axis: int | None = None) -> X:
@@ -222,7 +221,9 @@ def diagonal(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
 
     A positive `offset` counts diagonals above the main one, a negative one those below it.
     """
-    return take(x, np.diagonal(positions(x), offset, axis1, axis2))
+    matrices = moveaxis(x, (axis1, axis2), (-2, -1))
+    rows, columns = np.shape(matrices)[-2:]
+    return getitem(matrices, (..., *np.nonzero(np.eye(rows, columns, offset))))
 
 
 def diag(x: X, k: int = 0) -> X:
@@ -242,13 +243,13 @@ def matrix_trace(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
 
 
 def tril(x: Any, k: int = 0) -> Any:
-    """Sets the elements above the `k`-th diagonal of each matrix to 0."""
-    return where(np.tril(np.ones(np.shape(x)[-2:], bool), k), x, 0)
+    """Sets the elements above the `k`-th diagonal of each matrix to 0, or to False if they are bools."""
+    return where(np.tril(np.ones(np.shape(x)[-2:], bool), k), x, False)
 
 
 def triu(x: Any, k: int = 0) -> Any:
-    """Sets the elements below the `k`-th diagonal of each matrix to 0."""
-    return where(np.triu(np.ones(np.shape(x)[-2:], bool), k), x, 0)
+    """Sets the elements below the `k`-th diagonal of each matrix to 0, or to False if they are bools."""
+    return where(np.triu(np.ones(np.shape(x)[-2:], bool), k), x, False)
 
 
 def rot90(x: X, k: int = 1, axes: tuple[int, int] = (0, 1)) -> X:

@@ -12,6 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
+from autograd_cnn.engine.trees import tree_leaves, tree_map
 from autograd_cnn.ops import shapes
 from autograd_cnn.ops.indexing import Mode, getitem, positions, take
 from autograd_cnn.ops.shapes import X, reshape, with_options
@@ -93,7 +94,7 @@ def insert(x: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """
     numbers = _numbered([x, values])
     joined = concatenate([x, values], None, getattr(x, "dtype", None))
-    return take(joined, np.insert(numbers[0], obj, numbers[1], axis))
+    return take(joined, np.insert(numbers[0], plain(obj), numbers[1], axis))
 
 
 def choose(x: Any, choices: Sequence[Any], mode: Mode = "raise") -> Any:
@@ -113,16 +114,9 @@ def block(arrays: Any) -> Any:
            [0., 1., 0.],
            [1., 1., 5.]])
     """
-    leaves: list[Any] = []
-
-    def numbered(part: Any) -> Any:
-        if isinstance(part, list):
-            return [numbered(p) for p in part]
-        leaves.append(part)
-        return positions(part, sum(map(np.size, leaves[:-1])))
-
-    numbers = np.block(numbered(arrays))
-    return take(concatenate(leaves, None), numbers)
+    leaves = tree_leaves(arrays)
+    numbers = iter(_numbered(leaves))
+    return take(concatenate(leaves, None), np.block(tree_map(lambda _: next(numbers), arrays)))
 
 
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> tuple[Any, ...]:
@@ -138,7 +132,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = 
 def _split(f: Callable[..., Any], x: Any, indices_or_sections: Any, axis: int) -> list[Any]:
     """Returns the slices of `x` whose ends NumPy's function `f` finds."""
     axis = normalize_axis_index(axis, np.ndim(x))
-    parts = [p.tolist() for p in f(np.arange(np.shape(x)[axis]), indices_or_sections)]
+    parts = [p.tolist() for p in f(np.arange(np.shape(x)[axis]), plain(indices_or_sections))]
     before = (slice(None),) * axis
     return [getitem(x, (*before, slice(p[0], p[-1] + 1) if p else slice(0))) for p in parts]
 
@@ -189,7 +183,7 @@ def pad_constant(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
 
     `pad_width` is an int, one (before, after) pair, or one pair per axis.
     """
-    return np.pad(x, _pairs(pad_width, x.ndim), constant_values=constant_values)
+    return np.pad(x, _pairs(pad_width, x.ndim) or 0, constant_values=constant_values)
 
 
 def _crop(g: Any, x_shape: tuple[int, ...], pad_width: Any) -> Any:
@@ -202,30 +196,7 @@ pad_constant.vjp(x=_crop)
 _STATISTICS: dict[str, Any] = {"mean": np.mean, "maximum": np.max, "minimum": np.min, "median": np.median}
 
 
-def _margin(x: Any, mode: Any, width: int, end: Any, length: Any) -> Any:
-    """Returns `width` elements to put before `x` along axis 0."""
-    column = (-1, *[1] * (x.ndim - 1))
-    if mode == "linear_ramp":
-        t = np.linspace(0, 1, width, endpoint=False, dtype=np.result_type(x.dtype, np.float16))
-        return end + (x[:1] - end) * t.reshape(column)
-    if mode in _STATISTICS:
-        return shapes.broadcast_to(_STATISTICS[mode](x[:length], axis=0, keepdims=True), (width, *x.shape[1:]))
-    # Odd reflections are sums of an inner element and of both ends. NumPy's own reflections show their coefficients.
-    i = np.arange(len(x))
-    parts = [i == 0, (i == len(x) - 1) & (i > 0), (i > 0) & (i < len(x) - 1)]
-    a, b, c = (np.pad(p.astype(x.dtype), (width, 0), mode, reflect_type="odd")[:width].reshape(column) for p in parts)
-    return a * x[0] + b * x[-1] + c * take(x, np.pad(i, (width, 0), mode)[:width], 0)
-
-
-def pad(
-    x: X,
-    pad_width: Any,
-    constant_values: Any = 0,
-    mode: Any = "constant",
-    stat_length: Any = None,
-    end_values: Any = 0,
-    reflect_type: str = "even",
-) -> X:
+def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") -> X:
     """Puts a margin around `x`.
 
     Parameters
@@ -237,13 +208,7 @@ def pad(
         The elements of a margin with ``mode="constant"``.
     mode : str
         NumPy's: "constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "mean", "median", "maximum",
-        "minimum" or "empty".
-    stat_length : int, pair, or one pair per axis
-        The number of elements next to a margin of which the mean (...) is taken. Default: all.
-    end_values : float, pair, or one pair per axis
-        The outermost elements of a "linear_ramp".
-    reflect_type : str
-        "odd" reflects at the point of the edge, not at its line.
+        "minimum" or "empty". A "linear_ramp" ends at 0, and a "mean" (...) is that of a whole axis.
 
     Returns
     -------
@@ -251,19 +216,18 @@ def pad(
     """
     if mode in ("constant", "empty"):
         return pad_constant(x, pad_width, constant_values)
-    widths, odd = _pairs(pad_width, np.ndim(x)), mode in ("reflect", "symmetric") and reflect_type == "odd"
-    if mode in ("edge", "wrap", "reflect", "symmetric") and not odd:
-        return take(x, np.pad(positions(x), widths, mode))
-    if not odd and mode != "linear_ramp" and mode not in _STATISTICS:
+    widths = _pairs(pad_width, np.ndim(x))
+    if mode in ("edge", "wrap", "reflect", "symmetric"):
+        return take(x, np.pad(positions(x), widths or 0, mode))
+    if mode == "linear_ramp":
+        return pad(x, pad_width, mode="edge") * np.pad(np.ones_like(x) * 1.0, widths or 0, mode)
+    if mode not in _STATISTICS:
         raise ValueError(f"pad: mode is {mode!r}, want one of NumPy's names")
-    ends, lengths = (_pairs(v, np.ndim(x)) for v in (end_values, stat_length))
-    for axis, options in enumerate(zip(widths, ends, lengths, strict=True)):
-        if any(options[0]):
-            x = shapes.moveaxis(x, axis, 0)
-            n = len(x)
-            for each in zip(*options, strict=True):  # before `x`, and then before the flipped `x`
-                x = shapes.flip(concatenate([_margin(x[:n], mode, *each), x]), 0)
-            x = shapes.moveaxis(x, 0, axis)
+    for axis, width in enumerate(widths):
+        if any(width):
+            n = np.shape(x)[axis]
+            x = concatenate([x, _STATISTICS[mode](x, axis=axis, keepdims=True)], axis)
+            x = take(x, np.pad(np.arange(n), width, constant_values=n), axis)
     return x
 
 

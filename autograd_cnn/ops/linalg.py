@@ -203,7 +203,8 @@ def _symmetric(a: Any, lower: bool) -> Any:
         raise np.linalg.LinAlgError(f"linalg: want square matrices, got {array.shape}")
     kept = np.tri(*array.shape[-2:], dtype=np.bool_)
     full = np.where(kept if lower else kept.T, array, array.mT)
-    return a if np.array_equal(full, array) else full + (a - array)
+    read = np.isfinite(array)  # the other triangle may be anything
+    return a if np.array_equal(full, array) else full + (where(read, a, 0) - np.where(read, array, 0))
 
 
 def _mean(a: Any) -> Any:
@@ -461,6 +462,10 @@ def matrix_power(a: Any, n: int) -> Any:
 
 def multi_dot(arrays: Any) -> Any:
     """Multiplies matrices in the cheapest order; the first and the last may be vectors."""
+    dimensions = [np.ndim(x) for x in arrays]
+    if not {*dimensions} <= {1, 2} or 1 in dimensions[1:-1]:
+        found = ", ".join(map(str, dimensions))
+        raise ValueError(f"linalg.multi_dot: want matrices, and perhaps vectors at the ends, got {found} dimensions")
     terms = [range(2 - np.ndim(x), 2) if i == 0 else range(i, i + np.ndim(x)) for i, x in enumerate(arrays)]
     return einsum(*(part for pair in zip(arrays, terms, strict=True) for part in pair))
 

@@ -305,8 +305,8 @@ def vecmat(x1: Any, x2: Any) -> Any:
 
 def _convolve_rule(g: Any, other: Any, extent: int) -> Any:
     """Convolves `g`, completed by zeros to what mode "full" would give, with the other vector backwards."""
-    left_out = len(other) + extent - 1 - len(g)
-    return convolve(pad(g, (left_out // 2, left_out - left_out // 2)), flip(other), "valid")
+    missing = len(other) + extent - 1 - len(g)
+    return convolve(pad(g, (missing // 2, missing - missing // 2)), flip(other), "valid")
 
 
 @primitive(

@@ -143,15 +143,16 @@ mean.vjp(
 def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any, initial: Any, mask: Any) -> Any:
     """Returns 1 / (number of ties) at the extreme elements, 0 elsewhere, and NaN where the extreme is NaN."""
     ties = np.logical_and(x == extreme, mask)
-    shares = ties / (ties.sum(axis=axis, keepdims=True) + (extreme == initial))
-    return masked(shares.astype(dtype), mask)
+    count = ties.sum(axis=axis, keepdims=True)
+    count = count + np.logical_and(extreme == initial, (count == 0) | np.isfinite(extreme))
+    return masked((ties / count).astype(dtype), mask)
 
 
 @primitive(examples=_examples(initial=0.3))
 def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the largest number along `axis`, or of all.
 
-    The result is NaN if one of the numbers is. Ties share the gradient evenly, also with `initial`.
+    The result is NaN if one of the numbers is. Ties share the gradient evenly, also with an `initial` that is finite.
 
     Raises
     ------
@@ -165,7 +166,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
 def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the smallest number along `axis`, or of all.
 
-    The result is NaN if one of the numbers is. Ties share the gradient evenly, also with `initial`.
+    The result is NaN if one of the numbers is. Ties share the gradient evenly, also with an `initial` that is finite.
 
     Raises
     ------
@@ -192,68 +193,54 @@ def _shifted(x: Any, axis: Axis, mask: Any) -> Any:
     return x - x[tuple(slice(1) if i in axes else slice(None) for i in range(len(x.shape)))]
 
 
-def _centred(x: Any, axis: Axis, mask: Any, centre: Any) -> Any:
-    if centre is None:
-        x = _shifted(x, axis, mask)
-        centre = mean(x, axis, True, None, mask)
-    return masked(x - centre, mask)
-
-
-def _moment(
-    f: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, dtype: Any, mask: Any, centre: Any, correction: Any
-) -> Any:
+def _moment(f: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, dtype: Any, mask: Any, correction: Any) -> Any:
     """Computes `f`, which is NumPy's var or std."""
-    x = np.asarray(cast(x, dtype))
-    x = _shifted(x, axis, mask) if centre is None else x
-    return f(x, axis=axis, ddof=ddof, keepdims=keepdims, **_given(where=mask, mean=centre, correction=correction))
+    x = _shifted(np.asarray(cast(x, dtype)), axis, mask)
+    return f(x, axis=axis, ddof=ddof, keepdims=keepdims, **_given(where=mask, correction=correction))
 
 
 @primitive(examples=_examples())
 def var(
     x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, dtype: Any = None, where: Any = True,
-    mean: Any = None, correction: float | None = None,
+    correction: float | None = None,
 ) -> Any:  # fmt: skip
     """Measures the spread along `axis`: the mean square of the distances from the mean.
 
-    The sum of squares is divided by count - `ddof`, but at least 0; `correction` is another name of `ddof`. A `mean`
-    that is known already is taken as it is. The gradient is 0 where all numbers are equal.
+    The sum of squares is divided by count - `ddof`, but at least 0; `correction` is another name of `ddof`. The
+    gradient is 0 where all numbers are equal.
     """
-    return _moment(np.var, x, axis, ddof, keepdims, dtype, where, mean, correction)
+    return _moment(np.var, x, axis, ddof, keepdims, dtype, where, correction)
 
 
-def _var_rule(
-    g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any
-) -> tuple[Any, Any]:
-    """gx = g * 2 * (x - mean) / (count - ddof), and the opposite for a given mean."""
+def _var_rule(g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, correction: Any) -> Any:
+    """gx = g * 2 * (x - mean) / (count - ddof)"""
     lost = ddof if correction is None else correction
     weight = _per(g, _count(x.shape, axis, keepdims, where) - lost, 0) * 2
-    gx = spread(weight, x.shape, axis, keepdims, where) * _centred(in_dtype_of(g, x), axis, where, mean)
-    return gx, -gx
+    x = _shifted(in_dtype_of(g, x), axis, where)
+    return spread(weight, x.shape, axis, keepdims, where) * masked(x - mean(x, axis, True, None, where), where)
 
 
 @primitive(examples=_examples())
 def std(
     x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, dtype: Any = None, where: Any = True,
-    mean: Any = None, correction: float | None = None,
+    correction: float | None = None,
 ) -> Any:  # fmt: skip
     """Measures the spread along `axis`: the square root of `var`, with its parameters.
 
     The gradient is 0 where all numbers are equal.
     """
-    return _moment(np.std, x, axis, ddof, keepdims, dtype, where, mean, correction)
+    return _moment(np.std, x, axis, ddof, keepdims, dtype, where, correction)
 
 
-def _std_rule(
-    g: Any, x: Any, out: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any
-) -> tuple[Any, Any]:
+def _std_rule(g: Any, x: Any, out: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, correction: Any) -> Any:
     """The rule of the root, then that of `var`."""
     spreads = out != 0
     halved = masked(g, spreads) / (2 * masked(out, spreads, 1))
-    return _var_rule(halved, x, axis, ddof, keepdims, where, mean, correction)
+    return _var_rule(halved, x, axis, ddof, keepdims, where, correction)
 
 
-var.vjp(x=_var_rule, mean=_var_rule)
-std.vjp(x=_std_rule, mean=_std_rule)
+var.vjp(x=_var_rule)
+std.vjp(x=_std_rule)
 
 
 @primitive(examples=lambda rng: _examples()(rng)[:3])
@@ -283,16 +270,24 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
 
-def _without_nan(reduction: Primitive[...], fill: float | None = None) -> Callable[..., Any]:
-    """Makes NumPy's version of a reduction that ignores NaN. All NaN give NaN, except for a sum and a product."""
+def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Callable[..., Any]:
+    """Makes NumPy's version of a reduction that ignores NaN. No numbers give NaN, except for a sum and a product.
+
+    So do the variance and the standard deviation of at most `ddof` numbers.
+    """
 
     @wraps(reduction.raw)
-    def f(x: Any, axis: Any = None, *args: Any, where: Any = True, **options: Any) -> Any:
-        nan = np.isnan(x)
-        if fill is None:
-            return reduction(x, axis, *args, where=np.logical_and(~nan, where), **options)
-        found = ~nan | np.all(nan, axis, keepdims=True)
-        return reduction(masked(x, found, fill), axis, *args, where=where, **options)
+    def f(*args: Any, **options: Any) -> Any:
+        given = reduction.signature.bind(*args, **options).arguments
+        x, axis, mask = given["x"], given.get("axis"), given.get("where", True)
+        number = ~np.isnan(x)
+        if not np.all(number):
+            if initial is not None and mask is True and given.get("initial") is None:
+                number, given["initial"] = number | ~np.any(number, axis, keepdims=True), initial
+            given["where"] = np.logical_and(number, mask)
+        out, lost = reduction(**given), given.get("correction") or given.get("ddof", 0)
+        enough = not lost or _count(np.shape(x), axis, given.get("keepdims", False), number & mask) > lost
+        return masked(out, enough, np.nan)
 
     f.__name__ = f.__qualname__ = f"nan{reduction.name}"
     f.__doc__ = f"Ignores NaN, and else does what `{reduction.name}` does, with the same parameters."

@@ -454,3 +454,8 @@ def test_jvp_inside_where_at_an_infinite_slope(name):
 def test_the_recorded_gradient_of_relu_is_zero_at_zero(size):
     y = np.tile([0.0, 2.0], size // 2)
     np.testing.assert_array_equal(ag.relu_gradient(np.full(size, 3.0), y), 1.5 * y)
+
+
+def test_interpolation_beside_an_infinity_is_exact_at_the_points():
+    points = np.array([0, 0.5, 2, 2.5]), np.arange(4.0), np.array([2, inf, 3, 4])
+    np.testing.assert_array_equal(ag.interp(*points), np.interp(*points))

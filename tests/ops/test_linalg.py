@@ -167,6 +167,18 @@ def test_one_triangle_is_read_and_both_share_the_gradient(upper):
         np.testing.assert_allclose(gradients[0], gradients[0].T, rtol=1e-12)
 
 
+@pytest.mark.parametrize("rubbish", [np.nan, inf])
+def test_the_other_triangle_may_be_anything(rubbish):
+    x = leaf(POSITIVE + np.where(np.tri(3, dtype=bool), 0, rubbish))
+    for f in (np.linalg.cholesky, np.linalg.eigvalsh):
+        x.grad = None
+        out = f(x)
+        np.testing.assert_allclose(out.data, f(POSITIVE), rtol=1e-12)
+        np.testing.assert_allclose(getattr(linalg, f.__name__)(x.data), f(POSITIVE), rtol=1e-12)
+        out.sum().backward()
+        assert np.isfinite(x.grad).all()
+
+
 # Plain results
 
 
@@ -239,6 +251,8 @@ def test_numpys_error_names_the_operation(program, message):
         (lambda: np.linalg.norm(leaf(V), "fro"), r"linalg\.norm: vectors have no norm of order 'fro'"),
         (lambda: np.linalg.norm(leaf(A), 3), r"linalg\.norm: matrices have no norm of order 3"),
         (lambda: np.linalg.norm(leaf(STACK), 2), r"linalg\.norm: order 2 is for vectors and matrices, not for 3 axes"),
+        (lambda: np.linalg.multi_dot([leaf(A), V, A]), r"linalg\.multi_dot: want matrices, .* got 2, 1, 2 dimensions"),
+        (lambda: np.linalg.multi_dot([leaf(STACK), A]), r"linalg\.multi_dot: want matrices, .* got 3, 2 dimensions"),
         (lambda: np.linalg.matrix_power(leaf(A), 1.5), r"cannot be interpreted as an integer"),
         (lambda: np.tensordot(leaf(TALL), TALL, 1), r"tensordot: .* of a have the extents \(3,\), .* of b \(4,\)"),
         (lambda: np.cross(leaf(np.ones(4)), V), r"cross: want vectors of 3 components, got \(4,\) and \(3,\)"),

@@ -47,8 +47,11 @@ def test_a_rare_order_is_refused(x):
 REFUSED = [
     (lambda x: np.pad(x, 1, mode="foo"), ValueError, "pad: mode is 'foo', want one of NumPy's names"),
     (lambda x: np.pad(x, 1, mode=lambda *_: None), ValueError, "pad: mode is <function"),
-    (lambda x: np.pad(x, -1, mode="linear_ramp"), ValueError, "must be non-negative"),
-    (lambda x: np.pad(x, 1.5, mode="mean"), TypeError, "'float' object"),
+    (lambda x: np.pad(x, -1, mode="linear_ramp"), ValueError, "can't contain negative values"),
+    (lambda x: np.pad(x, 1.5, mode="mean"), TypeError, "must be of integral type"),
+    (lambda x: np.pad(x, 1, "mean", stat_length=2), TypeError, "np.pad with stat_length= is not recorded"),
+    (lambda x: np.pad(x, 1, "linear_ramp", end_values=2), TypeError, "np.pad with end_values= is not recorded"),
+    (lambda x: np.pad(x, 1, "reflect", reflect_type="odd"), TypeError, "np.pad with reflect_type= is not recorded"),
     (lambda x: ag.pad(x, {2: 1}), IndexError, "index 2 is out of bounds"),
     (lambda x: np.repeat(x, 2.5, axis=1), TypeError, "'float' object"),
     (lambda x: np.repeat(x, 2, axis=2), IndexError, "index out of range"),
@@ -127,3 +130,25 @@ def test_indices_of_a_triangle_are_plain_arrays(x):
         for got, want in zip(f(x), f(x.data), strict=True):
             assert not isinstance(got, Tensor)
             np.testing.assert_array_equal(got, want)
+
+
+def test_an_index_may_be_a_tensor(x):
+    index = np.array([1, 0])
+    for f in (
+        lambda i: np.delete(x, i[:1], axis=0),
+        lambda i: np.insert(x, i, 5.0, axis=0),
+        lambda i: np.split(x, i, axis=1)[0],
+        lambda i: np.array_split(x, i)[-1],
+        lambda i: np.take(x, i, axis=0),
+        lambda i: np.take_along_axis(x, i[:, None], axis=1),
+        lambda i: np.repeat(x, i, axis=0),
+        lambda i: np.compress(i, x, axis=0),
+    ):
+        np.testing.assert_array_equal(f(Tensor(index)).data, f(index).data)
+
+
+def test_a_triangle_of_bools_has_bools():
+    """It is used as a mask: as integers it would be an index."""
+    for mask in (np.ones((2, 2), bool), Tensor(np.ones((2, 2), bool))):
+        for f in (ag.tril, ag.triu):
+            assert f(mask).dtype == bool

@@ -46,6 +46,10 @@ ROWS = {
     "sum of some": (lambda x: np.sum(x, where=[True, False]), [1, inf], 1, [1, 0]),
     "var of some": (lambda x: np.var(x, where=[True, True, False]), [1, 3, nan], 1, [-1, 1, 0]),
     "nanmax, ties": (np.nanmax, [3, nan, 3], 3, [0.5, 0, 0.5]),
+    "nanmax beside -inf": (np.nanmax, [-inf, nan, -inf], -inf, [0.5, 0, 0.5]),
+    "nanmin beside inf": (np.nanmin, [inf, nan], inf, [1, 0]),
+    "nanmax of NaN and initial": (lambda x: np.nanmax(x, initial=5), [nan, nan], 5, [0, 0]),
+    "nanmax of some": (lambda x: np.nanmax(x, initial=0, where=[True, True, False]), [1, nan, 2], 1, [1, 0, 0]),
     "nanmax of NaN": (lambda x: np.nanmax(x, 1), [[nan, nan], [1, nan]], [nan, 1], [[nan, nan], [2, 0]]),
     "nansum of NaN": (np.nansum, [nan, nan], 0, [0, 0]),
     "nanstd of equal numbers": (np.nanstd, [0.1, 0.1, 0.1, nan], 0, [0, 0, 0, 0]),
@@ -126,6 +130,18 @@ def test_a_variance_without_freedom_grows_without_bound():
         np.testing.assert_array_equal(slope, [-inf, -inf, inf])
 
 
+@pytest.mark.parametrize("f", [np.nanvar, np.nanstd])
+def test_a_variance_without_freedom_is_nan_if_it_ignores_nan(f):
+    x = np.array([[1, 2, 4, 7], [1, 2, 4, nan], [1, nan, nan, 3]])
+    for options in ({"ddof": 3}, {"correction": 3}, {"ddof": 3, "keepdims": True}, {"ddof": 2, "where": x != 1}):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            want = f(x, axis=1, **options)
+            got = f(Tensor(x, requires_grad=True), axis=1, **options)
+        np.testing.assert_allclose(got.data, want, rtol=1e-14)
+        assert np.isnan(want).sum() == 2
+
+
 def test_a_covariance_without_freedom_is_infinite():
     with np.errstate(all="ignore"):
         assert ag.cov(np.array([1.0, 2.0]), ddof=5) == inf
@@ -151,7 +167,6 @@ def test_methods_take_the_same_keywords():
     assert x.max(initial=0, where=some).item() == 2
     assert x.min(initial=0).item() == 0
     assert x.var(correction=1, where=some).item() == 0.5
-    assert x.std(mean=np.array([2.0]), ddof=2).item() == np.sqrt(5)
     assert x.prod(dtype=np.float32).dtype == np.float32
     assert x.cumsum().tolist() == [1, 3, 7]
     assert x.ptp().item() == 3
@@ -185,6 +200,7 @@ def test_plain_numbers_and_lists_give_plain_results():
         (lambda t: np.quantile(t, 0.5, weights=t, method="inverted_cdf"), "with weights= is not recorded"),
         (lambda t: np.average(t, weights=[1.0, 2.0]), r"weights are \(2,\)"),
         (lambda t: np.cumulative_sum(t), "x is 2-dimensional: axis is missing"),
+        (lambda t: np.var(t, mean=0.0), "np.var with mean= is not recorded"),
         (lambda t: np.diff(t, -1), "n is -1"),
         (lambda t: np.gradient(t, edge_order=2), "axis 0 has 2 points"),
         (lambda t: np.gradient(t, 1, 2, 3), "3 distances for 2 axes"),

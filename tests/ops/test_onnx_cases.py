@@ -1,0 +1,112 @@
+"""ONNX's own cases of its operators: values, dtypes, and that every float input gets a gradient of its dtype.
+
+``python tests/ops/test_onnx_cases.py [operator ...]`` prints the counts.
+"""
+
+import sys
+import warnings
+from collections import Counter
+from functools import cache
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # pytest does so by itself
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+from onnx_calls import CALLS, CONSTANT, NUMPY, SAME, SKIPPED
+
+OURS = {
+    **{theirs: attrgetter(ours)(ag) for theirs, ours in (pair.split("=") for pair in SAME)},
+    **{theirs: getattr(np, ours) for theirs, ours in (pair.split("=") for pair in NUMPY)},
+    **CALLS,
+}
+
+
+@cache
+def cases():
+    """ONNX's cases that consist of one operator, by operator."""
+    pytest.importorskip("onnx", reason="ONNX, whose cases are run, is not installed")
+    found = {}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        from onnx.backend.test.case.node import collect_testcases
+
+        for case in collect_testcases(None):
+            if len(case.model.graph.node) == 1:
+                found.setdefault(case.model.graph.node[0].op_type, []).append(case)
+    return found
+
+
+def attributes(node):
+    from onnx import helper
+
+    values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return {name: v.decode() if isinstance(v, bytes) else v for name, v in values.items()}
+
+
+def numbers(value):
+    return value.data if isinstance(value, Tensor) else np.asarray(value)
+
+
+def referee(name):
+    """Run the cases of one operator."""
+    counts = Counter()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # of infinities and NaN, which some cases have
+        for case in cases()[name]:
+            try:
+                run(case, counts)
+            except Exception as error:
+                raise AssertionError(f"{name}, {case.name}: {error!r}") from error
+    return counts
+
+
+def run(case, counts):
+    """Compare the value of one case, and run backward."""
+    node, (given, wanted) = case.model.graph.node[0], case.data_sets[0]
+    options, given = attributes(node), iter(given)
+    arrays = [next(given) if name else None for name in node.input]
+    reason = next((r for r, names, test in SKIPPED if node.op_type in names.split() and test(arrays, options)), None)
+    if any(np.asarray(a).dtype.name == "bfloat16" for a in arrays):
+        reason = "bfloat16"
+    if reason:
+        counts["skipped: " + reason] += 1
+        return
+    if node.op_type == "Split":
+        options["outputs"] = len(node.output)
+    constant = CONSTANT.get(node.op_type, ())
+    arrays = [
+        Tensor(a, requires_grad=True) if i not in constant and np.asarray(a).dtype.kind == "f" else a
+        for i, a in enumerate(arrays)
+    ]
+    out = OURS[node.op_type](*arrays, **options)
+    counts["cases"] += 1
+    results = out if isinstance(out, (list, tuple)) else [out]
+    for got, want in zip(results, wanted, strict=False):  # ONNX may return more, for its own rules
+        assert (numbers(got).shape, numbers(got).dtype) == (np.shape(want), np.asarray(want).dtype)
+        np.testing.assert_allclose(numbers(got), want, case.rtol, case.atol)
+        counts["values"] += np.size(want)
+    recorded = [r for r in results if isinstance(r, Tensor) and r.requires_grad]
+    for r in recorded:
+        r.backward(np.ones(r.shape, r.dtype))
+    for leaf in arrays:
+        if recorded and isinstance(leaf, Tensor) and leaf.grad is not None:
+            assert (leaf.grad.shape, leaf.grad.dtype) == (leaf.shape, leaf.dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_an_operator(name):
+    counts = referee(name)
+    assert counts["cases"] > 0
+
+
+if __name__ == "__main__":
+    total = sum(map(referee, sys.argv[1:] or OURS), Counter())
+    print(f"{len(OURS)} operators of {len(cases())}")
+    for what, n in sorted(total.items()):
+        print(f"{n:8} {what}")
