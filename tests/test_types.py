@@ -93,6 +93,7 @@ ag.divide(1, t)  #: Tensor
 ag.dropout(t, 0.5, np.random.default_rng(0))  #: Tensor
 ag.contract("ij,ij->", t, t)  #: Tensor
 ag.contract("ij,ij->", a, t)  #: Tensor
+ag.elu(t)  #: Tensor
 ag.exp(t)  #: Tensor
 ag.expand_dims(t, 0)  #: Tensor
 ag.expm1(t)  #: Tensor
@@ -100,6 +101,7 @@ ag.flatten(t, 1)  #: Tensor
 ag.flip(t, (0, 1))  #: Tensor
 ag.gelu(t)  #: Tensor
 ag.getitem(t, 0)  #: Tensor
+ag.hardtanh(t)  #: Tensor
 ag.leaky_relu(t, 0.2)  #: Tensor
 ag.linear(a, t, t)  #: Tensor
 ag.log(t)  #: Tensor

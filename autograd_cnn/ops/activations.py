@@ -60,6 +60,56 @@ relu.over(
 relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 
+def _slopes(rng: np.random.Generator) -> list[Any]:
+    return [(rng.normal(size=(2, 3)), *rest) for rest in ((), (0.2,), (rng.uniform(0.1, 2, 3),))]
+
+
+@primitive(examples=_slopes)
+def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
+    """Keeps positive numbers and multiplies the rest by `negative_slope`, which may be a Tensor that is learnt.
+
+    The gradient at 0 is `negative_slope`.
+    """
+    return np.where(x > 0, x, negative_slope * x)
+
+
+leaky_relu.vjp(
+    x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope),
+    negative_slope=lambda g, x: g * where(x > 0, 0, x),
+)
+
+
+@primitive(examples=_slopes)
+def elu(x: Any, alpha: Any = 1.0) -> Any:
+    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x) - 1)``.
+
+    The gradient at 0 is `alpha` (D.-A. Clevert et al., 2015).
+    """
+    return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+elu.vjp(  # the exponential of positive numbers could overflow
+    x=lambda g, x, alpha: where(x > 0, g, g * (alpha * exp(where(x > 0, 0, x)))),
+    alpha=lambda g, x: g * expm1(where(x > 0, 0, x)),
+)
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), *b) for b in ((), (-rng.random(3), rng.random((2, 1))))])
+def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
+    """Limits every number to at least `min_val` and at most `max_val`.
+
+    On the bounds the gradient is 0, other than that of `clip`.
+    """
+    return np.clip(x, min_val, max_val)
+
+
+hardtanh.vjp(
+    x=lambda g, x, min_val, max_val: where(np.logical_or(x <= min_val, x >= max_val), 0, g),
+    min_val=lambda g, x, min_val: where(x <= min_val, g, 0),
+    max_val=lambda g, x, max_val: where(x >= max_val, g, 0),
+)
+
+
 @primitive
 def sigmoid(x: Any) -> Any:
     """Squeezes every number into the range from 0 to 1, along an S-curve: ``1 / (1 + exp(-x))``.
@@ -74,7 +124,7 @@ def sigmoid(x: Any) -> Any:
 sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), *beta) for beta in ((), (0.2,), (rng.uniform(0.1, 2, 3),))])
+@primitive(examples=_slopes)
 def softplus(x: Any, beta: Any = 1.0) -> Any:
     """Rounds the corner of `relu`: ``log(1 + exp(beta x)) / beta``.
 
@@ -201,33 +251,12 @@ def gelu(x: X, approximate: Literal["none", "tanh"] = "none") -> X:
     return multiply(x, sigmoid(multiply(x, math.sqrt(8 / math.pi) * (1 + 0.044715 * square(x)))))
 
 
-def _negative(x: Any) -> Any:
-    """Returns `x` with 0 in place of positive numbers, whose exponential or product could overflow."""
-    return where(np.greater(x, 0), 0, x)
-
-
-def leaky_relu(x: X, negative_slope: Any = 0.01) -> X:
-    """Keeps positive numbers and multiplies the rest by `negative_slope`, which may be a Tensor that is learnt.
-
-    The gradient at 0 is `negative_slope`.
-    """
-    return where(np.greater(x, 0), x, multiply(negative_slope, _negative(x)))
-
-
 def prelu(x: X, weight: Any) -> X:
     """Keeps positive numbers and multiplies the rest by `weight`: one number, or one for each channel (the last axis).
 
     The gradient of `x` at 0 is `weight` (K. He et al., 2015).
     """
     return leaky_relu(x, weight)
-
-
-def elu(x: X, alpha: Any = 1.0) -> X:
-    """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x) - 1)``.
-
-    The gradient at 0 is `alpha` (D.-A. Clevert et al., 2015).
-    """
-    return where(np.greater(x, 0), x, multiply(alpha, expm1(_negative(x))))
 
 
 def celu(x: X, alpha: Any = 1.0) -> X:
@@ -244,14 +273,6 @@ def selu(x: X) -> X:
     The gradient at 0 is 1.758 (G. Klambauer et al., "Self-Normalizing Neural Networks", 2017).
     """
     return multiply(elu(x, 1.6732632423543772848), 1.0507009873554804934)
-
-
-def hardtanh(x: X, min_val: Any = -1.0, max_val: Any = 1.0) -> X:
-    """Limits every number to at least `min_val` and at most `max_val`.
-
-    On the bounds the gradient is 0, other than that of `clip`.
-    """
-    return where(np.less_equal(x, min_val), min_val, where(np.greater_equal(x, max_val), max_val, x))
 
 
 def relu6(x: X) -> X:
