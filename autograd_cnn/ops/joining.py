@@ -214,6 +214,8 @@ def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") 
     -------
     (...)
     """
+    if isinstance(constant_values, str):  # NumPy's third argument is the mode
+        mode, constant_values = constant_values, 0
     if mode in ("constant", "empty"):
         return pad_constant(x, pad_width, constant_values)
     widths = _pairs(pad_width, np.ndim(x))

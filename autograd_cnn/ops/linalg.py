@@ -112,19 +112,20 @@ pinv.vjp(a=_pinv_rule)
 
 
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
-    """Minimises ``norm(a @ x - b)``: returns x, and as plain arrays the squared residuals, the rank, singular values.
+    """Minimises ``norm(a @ x - b)``: returns x, the squared residuals, and plain rank and singular values.
 
     Raises
     ------
     ValueError
         If `a` does not have full rank: then x is no continuous function of `a`.
     """
-    x, *others = np.linalg.lstsq(plain(a), plain(b), rcond)
+    x, residuals, rank, s = np.linalg.lstsq(plain(a), plain(b), rcond)
     if not isinstance(a, Tensor) and not isinstance(b, Tensor):
-        return x, *others
-    if others[1] < min(np.shape(a)):
-        raise ValueError(f"linalg.lstsq: a has rank {others[1]}. The gradient at constant rank: ag.linalg.pinv(a) @ b")
-    return pinv(a, np.finfo(x.dtype).eps) @ b, *others
+        return x, residuals, rank, s
+    if rank < min(np.shape(a)):
+        raise ValueError(f"linalg.lstsq: a has rank {rank}. The gradient at constant rank: ag.linalg.pinv(a) @ b")
+    x = pinv(a, np.finfo(x.dtype).eps) @ b
+    return x, reshape(sum(square(b - a @ x), 0), residuals.shape) if residuals.size else residuals, rank, s
 
 
 def tensorinv(a: Any, ind: int = 2) -> Any:

@@ -137,6 +137,8 @@ def test_a_badly_shaped_argument_is_an_error_as_in_numpy():
     for program in (
         lambda: np.bincount([0, 1], x[0, :1]),
         lambda: np.select([x > 0], [x, x]),
+        lambda: np.interp(x, [0, 1], [1, 2, 3]),
+        lambda: np.interp(0.5, [0, 1], x),
     ):
         with pytest.raises(ValueError):
             program()

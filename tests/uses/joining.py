@@ -69,5 +69,6 @@ USES = [
     use("pad", lambda x: np.pad(x, 2, "reflect"), CUBE),
     *[use("pad", lambda x, mode=mode: np.pad(x, 1, mode), np.array(0.7)) for mode in ("constant", "edge", "mean")],
     use("pad", lambda x: ag.pad(x, {-1: (1, 2)}, 7), X, want=lambda x: np.pad(x, ((0, 0), (1, 2)), constant_values=7)),
+    use("pad", lambda x: ag.pad(x, 1, "edge"), X, want=lambda x: np.pad(x, 1, "edge")),
     use("pad", lambda x: ag.pad(x, {0: 1}, mode="edge"), X, want=lambda x: np.pad(x, ((1, 1), (0, 0)), "edge")),
 ]
