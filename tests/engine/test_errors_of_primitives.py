@@ -115,7 +115,7 @@ def test_the_word_of_pytorch_for_an_axis():
 
 @says(
     TypeError,
-    "var: has no parameter 'unbiased', only (x, axis=None, ddof=0, keepdims=False, dtype=None, where=True, mean=None, "
+    "var: has no parameter 'unbiased', only (x, axis=None, ddof=0, keepdims=False, dtype=None, where=True, "
     "correction=None). Here: ddof=1, or 0 if it is False",
 )
 def test_the_word_of_pytorch_for_the_divisor():
