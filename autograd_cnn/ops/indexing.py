@@ -213,7 +213,7 @@ def take(x: Any, indices: Any, axis: int | None = None, mode: Mode = "raise") ->
 take.vjp(
     x=lambda g, indices, axis, x_shape, mode: (
         reshape(scatter(g, _reached(indices, int(np.prod(x_shape)), mode), (int(np.prod(x_shape)),)), x_shape)
-        if axis is None
+        if axis is None or not x_shape
         else scatter(g, _along(indices, axis, x_shape, mode), x_shape)
     )
 )
@@ -242,7 +242,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """
     if np.ndim(repeats):
         return take(x, np.repeat(positions(x, axis).ravel(), repeats), axis)
-    if axis is None:
+    if axis is None or not np.ndim(x):
         return repeat(ravel(x), repeats, 0)
     n, d, shape = positions(x, axis).size, axis % np.ndim(x), np.shape(x)
     copies = broadcast_to(expand_dims(x, d + 1), (*shape[: d + 1], repeats, *shape[d + 1 :]))
