@@ -2,7 +2,8 @@
 
 ``=`` is NumPy's text with ``torch`` for ``np`` and ``dim`` for ``axis``; without a bar PyTorch is left out. ``{i}`` is
 an axis of x, ``{n}`` its extent. ``ramp`` multiplies by constants, so that copies are no ties; ``spd`` makes a
-symmetric matrix whose eigenvalues are positive and apart. Arguments are kept off poles, and kinks off the numbers that repeat.
+symmetric matrix whose eigenvalues are positive and apart. Arguments are kept off poles, and kinks off numbers that
+repeat.
 """
 
 ELEMENTWISE = """
