@@ -269,7 +269,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """
     if np.ndim(repeats):
         return take(x, np.repeat(positions(x), repeats, axis))
-    if axis is None:
+    if axis is None or not np.ndim(x):
         return repeat(reshape(x, -1), repeats, 0)
     counts = [1] * np.ndim(x)
     counts[axis] = repeats

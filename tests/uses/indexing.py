@@ -51,6 +51,8 @@ USES = [
     *[use("take", lambda x, m=m: np.take(x, [5, -6, 0, 0], axis=1, mode=m), X) for m in ("wrap", "clip")],
     *[use("take", lambda x, m=m: x.take([[50, -60], [1, 1]], mode=m), X) for m in ("wrap", "clip")],
     use("take", lambda x: np.take(x, 2, axis=-1), X),
+    use("take", lambda x: np.take(x, [0, -1], axis=0), np.array(0.7)),
+    use("repeat", lambda x: np.repeat(x, 2, axis=0), np.array(0.7)),
     use("take", lambda x: x.take([[0, -1], [1, 1]], 0), X),
     use("take_along_axis", lambda x: np.take_along_axis(x, PICKED, axis=1), X),
     use("take_along_axis", lambda x: np.take_along_axis(x, np.argsort(x, 0), axis=0), X),
