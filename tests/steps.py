@@ -57,7 +57,6 @@ ELEMENTWISE = """
     np.real(x) * 1.1 | x * 1.1
     np.interp(x, [-2, 0, 1, 3], [0, 1, -1, 2])
     np.select([x > 0.4, x > -0.3], [x * x, np.sin(x)], 0.5 * x)
-    np.piecewise(x, [x > 0.2], [lambda t: t * t, lambda t: 0.3 * t])
     np.heaviside(x, 0.5) * x | torch.where(x > 0, x, 0)
     np.unwrap(x) + 0.1 * x
     ag.sigmoid(x) | torch.sigmoid(x)

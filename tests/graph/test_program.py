@@ -49,7 +49,7 @@ def cases(name, dtype):
         yield f, [leaf(a.astype(dtype), f"v{i}") for i, a in enumerate(inputs)]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_the_program_of_a_primitive_equals_its_walk(name, dtype):
     for f, leaves in cases(name, dtype):
@@ -81,6 +81,7 @@ def test_the_program_of_the_second_derivative_equals_its_walk(name):
         check(slope, *leaves)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_loss_graph_gives_the_same_program_as_trace(name):
     for f, leaves in cases(name, np.float64):
@@ -95,6 +96,7 @@ def test_loss_graph_gives_the_same_program_as_trace(name):
         assert all(same(gradients[t.name], t.grad) for t in leaves)
 
 
+@pytest.mark.slow
 def test_a_result_of_many_numbers_takes_its_gradient():
     for name in PRIMITIVES:
         for f, leaves in cases(name, np.float64):
