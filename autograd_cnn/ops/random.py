@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from numpy.random import Generator, default_rng
+from functools import cache
 
-default = default_rng(0)
+import numpy as np
+
+
+@cache
+def _default() -> np.random.Generator:
+    return np.random.default_rng(0)  # made when it is first needed, because NumPy imports `random` late as well
 
 
 def seed(n: int) -> None:
@@ -27,10 +32,10 @@ def seed(n: int) -> None:
     >>> bool((ag.nn.Linear(2, 3).w == w).all())
     True
     """
-    default.bit_generator.state = default_rng(n).bit_generator.state
+    _default().bit_generator.state = np.random.default_rng(n).bit_generator.state
 
 
-def generator(rng: Generator | None, caller: str) -> Generator:
+def generator(rng: np.random.Generator | None, caller: str) -> np.random.Generator:
     """Return `rng`, or the default generator for None.
 
     Raises
@@ -39,8 +44,8 @@ def generator(rng: Generator | None, caller: str) -> Generator:
         For a seed: layers that are each given the same seed would start with the same weights.
     """
     if rng is None:
-        return default
-    if not isinstance(rng, Generator):
+        return _default()
+    if not isinstance(rng, np.random.Generator):
         raise TypeError(
             f"{caller}: rng is {rng!r}. One generator serves the whole model: rng = np.random.default_rng(0), then "
             f"{caller}(..., rng=rng); or leave it out and call ag.nn.seed(0) once"
