@@ -277,9 +277,9 @@ def eigvalsh(a: Any, UPLO: Triangle = "L") -> Any:
 def eig_rows(a: Any) -> Any:
     """Computes real eigenvalues of matrices, and below them the eigenvectors, in columns."""
     w, v = np.linalg.eig(a)
-    if np.iscomplexobj(w):
+    if np.any(w.imag):
         raise TypeError("the eigenvalues are complex numbers\nOutside the graph: np.linalg.eig(a.data)")
-    return _below(w, v)
+    return _below(w.real, v.real)  # from version 2.5 on, NumPy's are always complex
 
 
 eig_rows.vjp(a=_eig_rule)

@@ -237,7 +237,8 @@ def test_a_layer_has_its_docstring_repr_summary_and_state_and_stays_float32(case
     again = getattr(nn, case.name)(*case.args, **case.options).eval()
     again.load_state_dict(layer.state_dict())
     for copy in (again, pickle.loads(pickle.dumps(layer))):
-        np.testing.assert_array_equal(copy(x).data if layer.state_dict() else copy(x), y.data)
+        got = copy(x).data if layer.state_dict() else copy(x)
+        np.testing.assert_allclose(got, y.data, rtol=1e-6)  # NumPy's float32 powers depend on the alignment of memory
         assert repr(copy) == repr(layer)
 
 

@@ -215,7 +215,7 @@ TEXTBOOK = {
     "linalg.logabsdet": lambda a: np.log(np.abs(np.linalg.det(a))),
     "linalg.cholesky_factor": lambda a: np.linalg.cholesky(a),
     "linalg.eigh_rows": lambda a: below(*np.linalg.eigh((a + a.mT) / 2)),
-    "linalg.eig_rows": lambda a: below(*np.linalg.eig(a)),
+    "linalg.eig_rows": lambda a: below(*np.linalg.eig(a)).real,
     "linalg.svd_rows": svd_rows,
     "linalg.qr_rows": lambda a: np.concatenate([np.linalg.qr(a).Q, np.linalg.qr(a).R.mT], -2),
 }  # fmt: skip

@@ -23,6 +23,7 @@ def uses(name, f, *inputs):
     return [use(f"linalg.{name}", f, x) for x in inputs]
 
 
+SPREAD = np.diag([1.0, 2.0, 4.0]) + A / 9  # has real eigenvalues
 ORDERS = (None, 1, 2, -1, -2, np.inf, -np.inf)
 
 USES = [
@@ -51,8 +52,8 @@ USES = [
     *uses("eigh", lambda x: np.linalg.eigh(symmetric(x)), A, STACK),
     *uses("eigh", lambda x: np.linalg.eigh(symmetric(x), UPLO="U"), A),
     *uses("eigvalsh", lambda x: np.linalg.eigvalsh(symmetric(x)), A, STACK),
-    *uses("eig", np.linalg.eig, A @ np.diag([1.0, 4.0, 9.0]) / 3),
-    *uses("eigvals", np.linalg.eigvals, np.stack([np.diag([1.0, 2.0, 4.0]) + A / 9] * 2)),
+    use("linalg.eig", np.linalg.eig, SPREAD, want=lambda x: [part.real for part in np.linalg.eig(x)]),
+    use("linalg.eigvals", np.linalg.eigvals, np.stack([SPREAD] * 2), want=lambda x: np.linalg.eigvals(x).real),
     *uses("svd", lambda x: np.linalg.svd(x, full_matrices=False), TALL, WIDE, STACK),
     *uses("svd", np.linalg.svd, A),
     *uses("svd", lambda x: np.linalg.svd(x, compute_uv=False), TALL),
