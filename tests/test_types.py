@@ -47,7 +47,7 @@ t[:, None]  #: Tensor
 t > 0  #: ndarray
 t.T  #: Tensor
 t.mT  #: Tensor
-t.at[0].set(1)  #: Tensor
+t.at[0].set(1)  #: Any
 t.sum()  #: Tensor
 t.mean(axis=0)  #: Tensor
 t.reshape(3, 2)  #: Tensor

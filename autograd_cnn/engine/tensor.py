@@ -24,7 +24,6 @@ from autograd_cnn.engine.walk import exclusive, walk
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.records import Graph
-    from autograd_cnn.ops.indexing import At
 
 operations: dict[str, Callable[..., Tensor]] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__
@@ -63,7 +62,7 @@ class Tensor:
     _name: str | None
     _node: Any
     mT: Tensor  # doors, for type checkers
-    at: At
+    at: Any
     __array_priority__ = 1000
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:

@@ -177,11 +177,11 @@ class LPPool2d(_Layer, function=pooling.lp_pool2d):
 
 
 class AdaptiveAvgPool2d(_Layer, function=pooling.adaptive_avg_pool2d):
-    """Takes the mean of every bin, (N, H, W, C) -> (N, *size, C): see `autograd_cnn.adaptive_avg_pool2d`."""
+    """Takes the mean of every bin, (N, H, W, C) -> (N, H', W', C): see `autograd_cnn.adaptive_avg_pool2d`."""
 
 
 class AdaptiveMaxPool2d(_Layer, function=pooling.adaptive_max_pool2d):
-    """Takes the largest number of every bin, (N, H, W, C) -> (N, *size, C): see `autograd_cnn.adaptive_max_pool2d`."""
+    """Takes the largest number of every bin, (N, H, W, C) -> (N, H', W', C): see `autograd_cnn.adaptive_max_pool2d`."""
 
 
 def _global_mean(x: Any) -> Any:
