@@ -24,7 +24,7 @@ _OTHER_NAMES = {
 }
 CONSTANT = frozenset(
     "equal not_equal less less_equal greater greater_equal isfinite isnan isinf isneginf isposinf isnat signbit "
-    "logical_and logical_or logical_not logical_xor any all allclose isclose array_equal array_equiv in1d isin "
+    "logical_and logical_or logical_not logical_xor any all allclose isclose array_equal array_equiv isin "
     "bitwise_and bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm packbits unpackbits "
     "iscomplex iscomplexobj isreal isrealobj imag common_type result_type can_cast min_scalar_type "
     "sign floor ceil rint trunc fix round around floor_divide heaviside spacing "

@@ -58,6 +58,7 @@ def test_the_program_of_a_primitive_equals_its_walk(name, dtype):
         assert "rules[" not in program.source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_only_the_rule_of_the_input_that_learns_is_printed(name):
     for f, leaves in cases(name, np.float64):
