@@ -278,7 +278,7 @@ def norm(x, p="fro", axis=None, keepdims=False, dtype=None):
         return (
             linalg.matrix_norm(x, ord="nuc", keepdims=keepdims) if axis is None else linalg.norm(x, p, axis, keepdims)
         )
-    axis = None if isinstance(axis, (list, tuple)) and not axis else axis
+    axis = (tuple(axis) or None) if isinstance(axis, (list, tuple)) else axis
     return linalg.vector_norm(x, ord=p, axis=axis, keepdims=keepdims)
 
 

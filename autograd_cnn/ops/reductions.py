@@ -281,6 +281,8 @@ def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Cal
         given = reduction.signature.bind(*args, **options).arguments
         x, axis, mask = given["x"], given.get("axis"), given.get("where", True)
         number = ~np.isnan(x)
+        if not number.ndim:
+            given["axis"] = axis = None  # these accept an axis of a number, unlike `mean`
         if not np.all(number):
             if initial is not None and mask is True and given.get("initial") is None:
                 number, given["initial"] = number | ~np.any(number, axis, keepdims=True), initial

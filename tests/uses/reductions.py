@@ -18,6 +18,8 @@ def of_holes(f):
 
 
 USES = [
+    use("nanmean", lambda x: np.nanmean(x, axis=0), np.array(2.5)),
+    use("nanvar", lambda x: np.nanvar(x * x, axis=0, keepdims=True) + x, np.array(2.5)),
     *(
         use(f.__name__, call, x)
         for f in (np.sum, np.prod, np.mean, np.max, np.min, np.var, np.std)
