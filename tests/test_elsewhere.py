@@ -106,7 +106,7 @@ def test_the_recommended_names_exist():
 
 def test_no_private_name_is_suggested():
     with pytest.raises(AttributeError) as caught:
-        leaf(2).in_place  # noqa: B018
+        _ = leaf(2).in_place
     assert "_in_place" not in str(caught.value)
 
 

@@ -152,7 +152,7 @@ rare keywords are refused by their names.
     parts += [
         f"""## torch.nn.functional
 
-Of its {len(here) + len(absent)} functions, {len(here)} are here, on NHWC images. Those with another name:
+It has {len(here) + len(absent)} functions; {len(here)} are here, on NHWC images. Those with another name:
 {fill(", ".join(f"`{name}` is `ag.{ours}`" for name, ours in SPELLED.items()), 120)}.
 
 ### Here

@@ -242,7 +242,7 @@ class Module:
         input_shape : tuple of int
             With the batch: (N, H, W, C).
         dtype : dtype, optional
-            Of the input: int for indices. Default: that of the first parameter.
+            The dtype of the input, such as int for indices. Default: that of the first parameter.
 
         Examples
         --------

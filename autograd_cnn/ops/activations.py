@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,15 +15,13 @@ from autograd_cnn.kernels.tiles import SMALL
 from autograd_cnn.ops.arithmetic import clip, divide, exp, expm1, multiply, negative, square, subtract, tanh, where
 from autograd_cnn.ops.joining import split
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import Axis
+from autograd_cnn.ops.shapes import Axis, X
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
     "logsigmoid", "mish", "normal_cdf", "prelu", "relu", "relu6", "relu_gradient", "selu", "sigmoid", "silu", "softmax",
     "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold",
 ]  # fmt: skip
-
-X = TypeVar("X", bound=Any)
 
 
 @primitive(rectifies=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from autograd_cnn.engine.registry import enrol
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import log, maximum, through
 from autograd_cnn.ops.linalg import vector_norm
+from autograd_cnn.ops.shapes import X
 
 __all__ = [
     "bce", "bce_with_logits", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "gaussian_nll_loss",
@@ -31,7 +32,6 @@ __all__ = [
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
 P = ParamSpec("P")
-X = TypeVar("X", bound=Any)
 
 
 def _weighted(values: Any, weight: Any) -> Any:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -22,14 +22,12 @@ from autograd_cnn.ops.linalg import vector_norm
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import mean, sum, var
-from autograd_cnn.ops.shapes import Axis, reshape
+from autograd_cnn.ops.shapes import Axis, X, reshape
 
 __all__ = [
     "batch_norm", "dropout", "dropout2d", "embedding", "group_norm", "instance_norm", "layer_norm",
     "local_response_norm", "normalize", "one_hot", "rms_norm", "standardize",
 ]  # fmt: skip
-
-X = TypeVar("X", bound=Any)
 
 
 def _per_channel(x: Any) -> Any:

@@ -35,7 +35,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     x : (...)
     axis : int or tuple of int, optional
     weights : array_like, optional
-        Of the shape of `x`, or of its extents along `axis`. They are differentiated too.
+        They have the shape of `x`, or its extents along `axis`, and are differentiated too.
     returned : bool
         Return the sum of the weights as well.
 

@@ -16,7 +16,7 @@ def conv1d(stride, edges, dilation=1, groups=2):
 
 
 def conv_transpose1d(x, w, b):
-    """Of stride 3, padding 1, output_padding 1, two groups."""
+    """The stride is 3, with padding 1, output_padding 1, two groups."""
     y = np.zeros((2, 3 * 5 - 2 + 3 + 1, 4)) + b
     for i in range(6):
         for k in range(3):

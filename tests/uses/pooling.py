@@ -9,7 +9,7 @@ line = x[:, :, 0]
 
 
 def with_indices(x):
-    """Of windows 3x2 with stride (2, 2), padding (1, 0), dilation (2, 1) and ceil_mode."""
+    """The windows are 3x2 with stride (2, 2), padding (1, 0), dilation (2, 1) and ceil_mode."""
     y, places = oracles.max_pool2d(x, (3, 2), (2, 2), ((1, 1), (0, 0)), (2, 1), True)
     flat = np.zeros(y.shape, int)
     for at in np.ndindex(y.shape):

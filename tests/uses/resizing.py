@@ -43,14 +43,14 @@ def unshuffled(x):
 
 
 def unfolded(x):
-    """Of windows 2x3 with dilation (1, 2), padding (1, 2) and stride (2, 1)."""
+    """The windows are 2x3 with dilation (1, 2), padding (1, 2) and stride (2, 1)."""
     x = np.pad(x, ((0, 0), (1, 1), (2, 2), (0, 0)))
     rows = [x[:, r : r + 2, c : c + 5 : 2].reshape(2, -1) for r in (0, 2) for c in range(4)]
     return np.stack(rows, 1)
 
 
 def folded(x):
-    """Of windows 2x2 with stride 1 and padding 1, in images 2x2."""
+    """The windows are 2x2 with stride 1 and padding 1, in images 2x2."""
     y = np.zeros((2, 4, 4, 2))
     for k, (r, c) in enumerate(np.ndindex(3, 3)):
         y[:, r : r + 2, c : c + 2] += x[:, k].reshape(2, 2, 2, 2)
