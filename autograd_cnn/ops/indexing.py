@@ -193,7 +193,7 @@ def positions(x: Any, start: int = 0) -> Any:
 
 def take_along_axis(x: X, indices: Any, axis: int | None = -1) -> X:
     """Picks elements at `indices` that differ for each row along `axis`: ``np.argsort`` returns such indices."""
-    return take(x, np.take_along_axis(positions(x), plain(indices), axis))
+    return take(x, np.take_along_axis(positions(x), np.asarray(plain(indices)), axis))
 
 
 def resize(x: X, new_shape: Shape) -> X:

@@ -175,7 +175,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     """Subtracts each number from the next one along `axis`, `n` times. `prepend` and `append` are joined before."""
     x = operand(x)
     if n < 0 or not x.ndim:
-        raise ValueError(f"n is {n}, x is {x.ndim}-dimensional\nWant n of 0 or more, and an axis")
+        raise ValueError(f"diff: n is {n}, x is {x.ndim}-dimensional\nWant n of 0 or more, and an axis")
     x = _with_ends(x, prepend, append, axis) if n else x
     for _ in range(n):
         x = cut(x, axis, 1) - cut(x, axis, None, -1)

@@ -139,6 +139,7 @@ def test_a_badly_shaped_argument_is_an_error_as_in_numpy():
         lambda: np.select([x > 0], [x, x]),
         lambda: np.interp(x, [0, 1], [1, 2, 3]),
         lambda: np.interp(0.5, [0, 1], x),
+        lambda: np.diff(x, n=-1),
     ):
         with pytest.raises(ValueError):
             program()
