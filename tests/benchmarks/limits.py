@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -52,12 +53,16 @@ def count(network: str, batch: int) -> Count:
 
     graph = Prepared(network, batch).loss().graph()
     products = [pair for op in graph.ops for pair in _products(graph, op)]
-    moved = sum(_bytes(graph, op) for op in graph.ops if not op.call.primitive.moves)
-    uses = [value for op in graph.ops for port, value in op.inputs if port in op.rules]
-    moved += sum(3 * (uses.count(value) - 1) * graph.values[value].nbytes for value in set(uses))
-    passes = 5 if NETWORKS[network].momentum else 3
-    moved += passes * sum(value.nbytes for value in graph.parameters)
-    return Count(sum(ours for ours, _ in products), sum(direct for _, direct in products), moved)
+    ours, direct = (sum(pair[i] for pair in products) for i in (0, 1))
+    return Count(ours, direct, moved(graph, NETWORKS[network].momentum > 0))
+
+
+def moved(graph: Any, momentum: bool) -> int:
+    """Bytes of a step with this graph."""
+    found = sum(_bytes(graph, op) for op in graph.ops if not op.call.primitive.moves)
+    uses = Counter(value for op in graph.ops for port, value in op.inputs if port in op.rules)
+    found += sum(3 * (count - 1) * graph.values[value].nbytes for value, count in uses.items())
+    return found + (5 if momentum else 3) * sum(value.nbytes for value in graph.parameters)
 
 
 def _bytes(graph: Any, op: Any) -> int:

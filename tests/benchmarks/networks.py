@@ -10,7 +10,8 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
@@ -110,23 +111,23 @@ class Prepared:
         rng = np.random.default_rng(0)
         x, labels = rng.random((batch, 32, 32, 3), np.float32), rng.integers(0, 10, batch)
         y = np.eye(10, dtype=np.float32)[labels] if network.sigmoid else labels
+        self.library: Any = import_module("torch" if layout else "autograd_cnn")
+        nn = self.library.nn
+        self.model = nn.Sequential(*network.layers(nn))
         if layout is None:
-            import autograd_cnn as library
-
-            self.loss_of = library.bce if network.sigmoid else library.cross_entropy
+            self.loss_of = self.library.bce if network.sigmoid else self.library.cross_entropy
             self.x, self.y = x, y
-            self.model = library.nn.Sequential(*network.layers(library.nn))
         else:
-            import torch as library
-            from torch.nn import functional
-
-            self.loss_of = functional.binary_cross_entropy if network.sigmoid else functional.cross_entropy
-            self.x, self.y = to_torch("x", x, layout), library.from_numpy(y)
-            self.model = library.nn.Sequential(*network.layers(library.nn))
-            self.model.to(memory_format=getattr(library, layout))
-        self.library = library
-        self.optimiser = library.optim.SGD(self.model.parameters(), lr=0.01, momentum=network.momentum)
+            self.loss_of = nn.functional.binary_cross_entropy if network.sigmoid else nn.functional.cross_entropy
+            self.x, self.y = to_torch("x", x, layout), self.library.from_numpy(y)
+            self.model.to(memory_format=getattr(self.library, layout))
+        self.momentum = network.momentum
         self._set_numbers()
+
+    @cached_property
+    def optimiser(self) -> Any:
+        """SGD. Late, because PyTorch's imports its compiler."""
+        return self.library.optim.SGD(self.model.parameters(), lr=0.01, momentum=self.momentum)
 
     def loss(self) -> Any:
         """Forward pass."""
