@@ -30,7 +30,7 @@ def table_of(document: dict[str, Any]) -> str:
         numpy = by_kernels.pop("numpy", {})
         compiled = next(iter(by_kernels.values()), {})
         cells = [title, *_medians(compiled or numpy), _ratio(compiled), _aim(compiled), _ratio(numpy), _aim(numpy)]
-        lines.append("| " + " | ".join(cells).replace("|  ", "| ") + " |")
+        lines.append("".join(f"| {cell} " if cell else "| " for cell in cells) + "|")
     return "\n".join(lines)
 
 
@@ -48,9 +48,10 @@ def _medians(row: dict[str, Any]) -> tuple[str, str]:
 def _ratio(row: dict[str, Any]) -> str:
     if "ratio" not in row:
         return ""
-    text = f"**{row['ratio']:.2f}**" if row["met"] is False else f"{row['ratio']:.2f}"
-    low, high = min(row["ratios"]), max(row["ratios"])
-    return f"{text} ({low:.2f} to {high:.2f})" if len(row["ratios"]) > 1 else text
+    ratios = row["ratios"]
+    ratio, low, high = (f"{x:.2f}" if x < 10 else f"{x:.0f}" for x in (row["ratio"], min(ratios), max(ratios)))
+    text = f"**{ratio}**" if row["met"] is False else ratio
+    return f"{text} ({low} to {high})" if len(ratios) > 1 else text
 
 
 def _aim(row: dict[str, Any]) -> str:
