@@ -169,7 +169,8 @@ def main(kind: str, *arguments: str) -> None:
         found = alone(name, contests, int(rounds))
     elif kind == "memory":
         contest, smaller, name = arguments
-        for work in build(smaller, name).values():
+        small = build(smaller, name)  # stays alive, so none of its memory is used again
+        for work in small.values():
             work.run()  # the first step loads and compiles, which is not its own memory
         found = [growth(work) for work in build(contest, name).values()]
     elif kind == "count":
