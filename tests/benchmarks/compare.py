@@ -219,7 +219,7 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line, and the chosen rows as `rows`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=2, help="processes of each library for each measurement")
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds in each process, and in turn")
+    parser.add_argument("--rounds", type=int, default=4, help="timed rounds in each process, and in turn")
     parser.add_argument("--runs", type=int, default=1, help="of the whole table; the medians of their ratios count")
     parser.add_argument(
         "--kernels", default=os.environ.get("AUTOGRAD_CNN_KERNELS", ""), help="numpy, numba, or both: numpy,numba"
