@@ -23,12 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import columns, depthwise, winograd
+from . import columns, depthwise, direct, fused, winograd
 from .memory import empty
 from .twins import kernel_set
 from .windows import Padding, Pair, Shape, output_size
 
 Array = NDArray[Any]
+
+DIRECT = 1 << 16  # weights up to which a core's second-level cache keeps them while `direct` reads an image
 
 
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
@@ -49,7 +51,12 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
     if not (x.size and w.size):
         y[...] = 0 if b is None else b
     elif suits_winograd(y, w.shape, stride, groups):
-        winograd.conv2d(x, w, b, y, padding, dilation, groups)
+        if groups == 1 and kernel_set() == "numba":
+            fused.conv2d(x, w, b, y, padding, dilation)
+        else:
+            winograd.conv2d(x, w, b, y, padding, dilation, groups)
+    elif suits_direct(y, w.shape, dilation, groups):
+        direct.conv2d(x, w, b, y, stride, padding)
     elif is_depthwise(x.shape, groups):
         depthwise.conv2d(x, w, b, y, stride, padding, dilation)
     else:
@@ -82,6 +89,8 @@ def conv2d_input_gradient(
     gx = empty(x_shape, np.result_type(g, w))
     if is_depthwise(x_shape, groups):
         depthwise.input_gradient(g, w, gx, stride, padding, dilation)
+    elif suits_direct(gx, w.shape, dilation, groups):
+        direct.input_gradient(g, w, gx, stride, padding)
     else:
         columns.input_gradient(g, w, gx, (stride, padding, dilation, groups))
     return gx
@@ -105,7 +114,11 @@ def conv2d_weight_gradient(
     if not (x.size and g.size):
         return np.zeros(w_shape, np.result_type(x, g))
     if suits_winograd(g, w_shape, stride, groups):
+        if groups == 1 and kernel_set() == "numba":
+            return fused.weight_gradient(x, g, w_shape, padding, dilation)
         return winograd.weight_gradient(x, g, w_shape, padding, dilation, groups)
+    if suits_direct(g, w_shape, dilation, groups):
+        return direct.weight_gradient(x, g, w_shape, stride, padding)
     if is_depthwise(x.shape, groups):
         return depthwise.weight_gradient(x, g, w_shape, stride, padding, dilation)
     return columns.weight_gradient(x, g, w_shape, (stride, padding, dilation, groups))
@@ -122,6 +135,12 @@ def suits_winograd(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
     enough = 256 if kernel_set() == "numba" else 4096  # inputs * outputs below which the transforms cost too much
     suits = min(inputs, outputs) >= 16 and inputs * outputs >= enough and math.prod(y.shape[:3]) >= 1024
     return suits and (parts == 1 or groups == 1)
+
+
+def suits_direct(y: Array, w_shape: Shape, dilation: Pair, groups: int) -> bool:
+    """Whether `direct` can compute `y`, outputs or gradients, and is faster than `columns`."""
+    small = 1 < math.prod(w_shape[:2]) and math.prod(w_shape) <= DIRECT
+    return small and groups == 1 and dilation == (1, 1) and y.dtype.char in "fd" and kernel_set() == "numba"
 
 
 def is_depthwise(x_shape: Shape, groups: int) -> bool:

@@ -56,8 +56,8 @@ def _compute(work: list[tuple[Array, _Block]], b: Array, stride: Pair) -> None:
     def compute(index: int) -> None:
         w, block = work[index]
         dtype = block.y.dtype
-        compiled_pass("convolution.conv2d")(
-            block.x(), _read(w, dtype), _read(b, dtype), block.y, block.padded(), *block.corner, stride
+        compiled_pass("products.conv2d")(
+            block.x(), read_only(w, dtype), read_only(b, dtype), block.y, block.padded(), *block.corner, stride
         )
 
     map_tiles(compute, len(work), products=False)
@@ -66,12 +66,12 @@ def _compute(work: list[tuple[Array, _Block]], b: Array, stride: Pair) -> None:
 def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: Padding) -> Array:
     """Gradient of `conv2d` for `w`."""
     dtype, (kh, kw, channels, outputs) = np.result_type(x, g), w_shape
-    parts = in_parts(_blocks(x, _read(g, dtype), w_shape, stride, padding))
+    parts = in_parts(_blocks(x, read_only(g, dtype), w_shape, stride, padding))
 
     def compute(index: int) -> Array:
         total = np.zeros((kh, kw * channels, outputs), dtype)
         for block in parts[index]:
-            compiled_pass("convolution.weight_gradient")(
+            compiled_pass("products.weight_gradient")(
                 block.x(), block.y, total, block.padded(), *block.corner, stride
             )
         return total
@@ -88,7 +88,7 @@ class _Block(NamedTuple):
     size: tuple[int, int, int]  # of one image behind its padding
 
     def x(self) -> Array:
-        return _read(self.pixels, self.y.dtype)
+        return read_only(self.pixels, self.y.dtype)
 
     def padded(self) -> Array:
         padded = scratch("padded", self.size, self.y.dtype)
@@ -107,7 +107,7 @@ def _blocks(x: Array, y: Array, w_shape: Shape, stride: Pair, padding: Padding) 
     return blocks
 
 
-def _read(a: Array, dtype: Any) -> Array:
+def read_only(a: Array, dtype: Any) -> Array:
     """The array in C order, of `dtype`, and read-only: Numba compiles again for each other kind of array."""
     a = np.ascontiguousarray(a, dtype).view()
     a.setflags(write=False)

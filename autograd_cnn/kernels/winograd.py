@@ -42,11 +42,11 @@ Array = NDArray[Any]
 
 _POINTS = np.array([0, 2 / 3, -2 / 3, 3 / 2, -3 / 2])  # and infinity, which is the last row of each matrix
 _OTHERS = [np.delete(_POINTS, i) for i in range(5)]
-_A = np.vstack([np.vander(_POINTS, 4, increasing=True), [0, 0, 0, 1]])
-_BT = np.vstack([*(np.append(np.poly(others)[::-1], 0) for others in _OTHERS), np.poly(_POINTS)[::-1]])
+A = np.vstack([np.vander(_POINTS, 4, increasing=True), [0, 0, 0, 1]])
+BT = np.vstack([*(np.append(np.poly(others)[::-1], 0) for others in _OTHERS), np.poly(_POINTS)[::-1]])
 _SCALES = [np.prod(point - others) for point, others in zip(_POINTS, _OTHERS, strict=True)]
-_G = np.vstack([np.vander(_POINTS, 3, increasing=True) / np.array(_SCALES)[:, None], [0, 0, 1]])
-_GG = np.kron(_G, _G)  # (36, 9): both axes at once
+G = np.vstack([np.vander(_POINTS, 3, increasing=True) / np.array(_SCALES)[:, None], [0, 0, 1]])
+_GG = np.kron(G, G)  # (36, 9): both axes at once
 
 
 def parts(w_shape: Shape) -> tuple[int, int]:
@@ -59,10 +59,10 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dila
     w = w.astype(y.dtype, copy=False)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
     (u,) = map_tiles(lambda _: np.ascontiguousarray(_by_group(transform_weights(w), groups)), 1)
-    blocks = _blocks(x, y, w.shape, padding, dilation)
+    work = blocks(x, y, w.shape, padding, dilation)
 
     def compute(index: int) -> None:
-        block = blocks[index]
+        block = work[index]
         v = _transformed(block, w.shape, y.dtype)
         m = _matrices("m", v.shape[1], y.shape[3], y.dtype)
         np.matmul(_by_group(v, groups), u, out=_by_group(m[:, : v.shape[1]], groups))
@@ -71,13 +71,13 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dila
         if whole is not block.y:
             block.y[...] = whole
 
-    map_tiles(compute, len(blocks))
+    map_tiles(compute, len(work))
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, groups: int) -> Array:
     """Gradient of `conv2d` for `w`."""
     dtype = np.result_type(x, g)
-    work = in_parts(_blocks(x, g, w_shape, padding, dilation))
+    work = in_parts(blocks(x, g, w_shape, padding, dilation))
     inputs, outputs = w_shape[2] * math.prod(parts(w_shape)), w_shape[3]
     totals = empty((len(work), 36, groups, inputs, outputs // groups), dtype)
 
@@ -99,7 +99,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
     return map_tiles(lambda _: collect_weights(u, w_shape), 1)[0]
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """The work of one thread: some outputs, or their gradient, and the pixels that they depend on."""
 
     x: Array
@@ -110,7 +110,7 @@ class _Block(NamedTuple):
     across: int
 
 
-def _blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair) -> list[_Block]:
+def blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair) -> list[Block]:
     """Cut the work into blocks that fit the cache.
 
     Outputs that are `dilation` apart depend only on pixels that are as far apart, so a dilated convolution is several
@@ -132,11 +132,11 @@ def _blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair
             first = max(0, 4 * rows.start - top)
             band = pixels[images, first : max(first, 4 * rows.stop + below - top)]
             part = out[images, 4 * rows.start : 4 * rows.stop]
-            found.append(_Block(band, top - 4 * rows.start + first, across[2], part, rows.stop - rows.start, wide))
+            found.append(Block(band, top - 4 * rows.start + first, across[2], part, rows.stop - rows.start, wide))
     return found
 
 
-def _transformed(block: _Block, w_shape: Shape, dtype: Any) -> Array:
+def _transformed(block: Block, w_shape: Shape, dtype: Any) -> Array:
     """Compute Bᵀ d B of every tile of a block, in scratch memory: (36, tiles, parts * C)."""
     x, top, left, y, down, across = block
     count = len(y) * down * across
@@ -200,7 +200,7 @@ def transform_images(x: Array, v: Array, top: int, left: int, down: int, across:
     windows = as_strided(image, (6, 6, n, down, across, *parts, channels), steps, writeable=False)
     d = scratch("d", windows.shape, x.dtype)
     d[...] = windows
-    _both_axes(_BT, d.reshape(6, 6, -1), v[:, : n * down * across].reshape(6, 6, -1))
+    _both_axes(BT, d.reshape(6, 6, -1), v[:, : n * down * across].reshape(6, 6, -1))
 
 
 def _both_axes(matrix: Array, tiles: Array, out: Array) -> None:
@@ -226,7 +226,7 @@ def collect_images(m: Array, b: Array, y: Array, down: int, across: int) -> None
     """
     (n, height, width, channels), count = y.shape, len(y) * down * across
     pixels = scratch("pixels", (4, 4, n, down, across, channels), y.dtype)
-    _both_axes(_A.T, m[:, :count].reshape(6, 6, -1), pixels.reshape(4, 4, -1))
+    _both_axes(A.T, m[:, :count].reshape(6, 6, -1), pixels.reshape(4, 4, -1))
     even = y
     if (height, width) != (4 * down, 4 * across):
         even = scratch("even", (n, 4 * down, 4 * across, channels), y.dtype)
@@ -256,4 +256,4 @@ def transform_gradients(g: Array, v: Array, down: int, across: int) -> None:
         even[:, :height, :width] = g
     pixels = scratch("pixels", (4, 4, n, down, across, channels), g.dtype)
     pixels[...] = even.reshape(n, down, 4, across, 4, channels).transpose(2, 4, 0, 1, 3, 5)
-    _both_axes(_A, pixels.reshape(4, 4, -1), v[:, : n * down * across].reshape(6, 6, -1))
+    _both_axes(A, pixels.reshape(4, 4, -1), v[:, : n * down * across].reshape(6, 6, -1))
