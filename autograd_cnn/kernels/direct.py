@@ -71,9 +71,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: P
     def compute(index: int) -> Array:
         total = np.zeros((kh, kw * channels, outputs), dtype)
         for block in parts[index]:
-            compiled_pass("products.weight_gradient")(
-                block.x(), block.y, total, block.padded(), *block.corner, stride
-            )
+            compiled_pass("products.weight_gradient")(block.x(), block.y, total, block.padded(), *block.corner, stride)
         return total
 
     return np.add.reduce(map_tiles(compute, len(parts), products=False)).reshape(w_shape)

@@ -34,7 +34,7 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dila
     """Write the convolution of `x` with `w`, at stride 1, into `y`."""
     bias = read_only(np.zeros(w.shape[3]) if b is None else b, y.dtype)
     u = _transformed(w, y.dtype)
-    work = blocks(x, y, w.shape, padding, dilation)
+    work = blocks(x, y, w.shape, padding, dilation, 16)
 
     def compute(index: int) -> None:
         block = work[index]
@@ -53,7 +53,7 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dila
 def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair) -> Array:
     """Gradient of `conv2d` for `w`."""
     gw: Array = np.empty(w_shape, np.result_type(x, g))
-    work = blocks(x, g, w_shape, padding, dilation)
+    work = blocks(x, g, w_shape, padding, dilation, 16)
     panels, entries, inputs, size = shape = _weights_shape(w_shape, gw.dtype)
     panel_bytes = entries * inputs * size * gw.itemsize
     step = max(1, PANELS // panel_bytes)
@@ -84,9 +84,7 @@ def _transformed(w: Array, dtype: Any) -> Array:
     u = empty(_weights_shape(w.shape, dtype), dtype)
     w = w.astype(dtype, copy=False)
     transform, size = compiled_pass("products.transform_weights"), u.shape[3]
-    map_tiles(
-        lambda panel: transform(w, u[panel : panel + 1], parts(w.shape), panel * size), len(u), products=False
-    )
+    map_tiles(lambda panel: transform(w, u[panel : panel + 1], parts(w.shape), panel * size), len(u), products=False)
     return read_only(u, dtype)
 
 

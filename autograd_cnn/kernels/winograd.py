@@ -35,7 +35,6 @@ from numpy.typing import NDArray
 from .memory import empty, scratch
 from .threads import map_tiles
 from .tiles import in_parts, tiles
-from .twins import twin
 from .windows import Padding, Pair, Shape
 
 Array = NDArray[Any]
@@ -54,18 +53,18 @@ def parts(w_shape: Shape) -> tuple[int, int]:
     return -(-w_shape[0] // 3), -(-w_shape[1] // 3)
 
 
-def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair, groups: int) -> None:
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair) -> None:
     """Write the convolution of `x` with `w`, at stride 1, into `y`."""
     w = w.astype(y.dtype, copy=False)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
-    (u,) = map_tiles(lambda _: np.ascontiguousarray(_by_group(transform_weights(w), groups)), 1)
+    (u,) = map_tiles(lambda _: transform_weights(w), 1)
     work = blocks(x, y, w.shape, padding, dilation)
 
     def compute(index: int) -> None:
         block = work[index]
         v = _transformed(block, w.shape, y.dtype)
         m = _matrices("m", v.shape[1], y.shape[3], y.dtype)
-        np.matmul(_by_group(v, groups), u, out=_by_group(m[:, : v.shape[1]], groups))
+        np.matmul(v, u, out=m[:, : v.shape[1]])
         whole = block.y if block.y.flags.c_contiguous else scratch("out", block.y.shape, block.y.dtype)
         collect_images(m, bias, whole, block.down, block.across)
         if whole is not block.y:
@@ -74,12 +73,12 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dila
     map_tiles(compute, len(work))
 
 
-def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, groups: int) -> Array:
+def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair) -> Array:
     """Gradient of `conv2d` for `w`."""
     dtype = np.result_type(x, g)
     work = in_parts(blocks(x, g, w_shape, padding, dilation))
     inputs, outputs = w_shape[2] * math.prod(parts(w_shape)), w_shape[3]
-    totals = empty((len(work), 36, groups, inputs, outputs // groups), dtype)
+    totals = empty((len(work), 36, inputs, outputs), dtype)
 
     def compute(index: int) -> None:
         total = product = totals[index]
@@ -87,7 +86,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
             v = _transformed(block, w_shape, dtype)
             m = _matrices("m", v.shape[1], outputs, dtype)
             transform_gradients(np.ascontiguousarray(block.y, dtype), m, block.down, block.across)
-            np.matmul(_by_group(v, groups).swapaxes(2, 3), _by_group(m[:, : v.shape[1]], groups), out=product)
+            np.matmul(v.swapaxes(1, 2), m[:, : v.shape[1]], out=product)
             if product is not total:
                 total += product
             product = scratch("product", total.shape, dtype)
@@ -95,8 +94,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
     map_tiles(compute, len(work))
     # One call sums each of the 36 entries: threads wait for the interpreter between calls.
     total = np.stack(map_tiles(lambda entry: np.add.reduce(totals[:, entry]), 36))
-    u = total.transpose(0, 2, 1, 3).reshape(36, inputs, outputs)
-    return map_tiles(lambda _: collect_weights(u, w_shape), 1)[0]
+    return map_tiles(lambda _: collect_weights(total, w_shape), 1)[0]
 
 
 class Block(NamedTuple):
@@ -110,8 +108,8 @@ class Block(NamedTuple):
     across: int
 
 
-def blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair) -> list[Block]:
-    """Cut the work into blocks that fit the cache.
+def blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair, numbers: int = 36) -> list[Block]:
+    """Cut the work into blocks that fit the cache, if a tile takes so many `numbers` of each channel.
 
     Outputs that are `dilation` apart depend only on pixels that are as far apart, so a dilated convolution is several
     without dilation.
@@ -127,7 +125,7 @@ def blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair)
         if not out.size:
             continue
         wide = -(-out.shape[2] // 4)
-        bytes_of_row = wide * 36 * (x.shape[3] * math.prod(parts(w_shape)) + y.shape[3]) * y.itemsize
+        bytes_of_row = wide * numbers * (x.shape[3] * math.prod(parts(w_shape)) + y.shape[3]) * y.itemsize
         for images, rows in tiles(len(out), -(-out.shape[1] // 4), bytes_of_row):
             first = max(0, 4 * rows.start - top)
             band = pixels[images, first : max(first, 4 * rows.stop + below - top)]
@@ -153,11 +151,6 @@ def _matrices(name: str, tiles: int, channels: int, dtype: Any) -> Array:
     return scratch(name, (36, tiles | 1, channels), dtype)
 
 
-def _by_group(a: Array, groups: int) -> Array:
-    """Matrices of each group: (36, n, C) -> (36, groups, n, C // groups)."""
-    return a.reshape(*a.shape[:2], groups, a.shape[2] // groups).swapaxes(1, 2)
-
-
 def transform_weights(w: Array) -> Array:
     """G w Gᵀ of every 3x3 part: (KH, KW, C, O) -> (36, parts * C, O)."""
     (high, wide), (kh, kw, inputs, outputs) = parts(w.shape), w.shape
@@ -174,7 +167,6 @@ def collect_weights(u: Array, w_shape: Shape) -> Array:
     return each.reshape(3 * high, 3 * wide, inputs, outputs)[:kh, :kw]
 
 
-@twin("winograd.transform_images", writes=("v",))
 def transform_images(x: Array, v: Array, top: int, left: int, down: int, across: int, parts: tuple[int, int]) -> None:
     """Write Bᵀ d B of every tile d into `v`, with the parts of the weights side by side.
 
@@ -211,7 +203,6 @@ def _both_axes(matrix: Array, tiles: Array, out: Array) -> None:
     np.matmul(matrix, half, out=out)
 
 
-@twin("winograd.collect_images", writes=("y",))
 def collect_images(m: Array, b: Array, y: Array, down: int, across: int) -> None:
     """Write Aᵀ m A of every tile, plus the bias, into `y`.
 
@@ -235,7 +226,6 @@ def collect_images(m: Array, b: Array, y: Array, down: int, across: int) -> None
         y[...] = even[:, :height, :width]
 
 
-@twin("winograd.transform_gradients", writes=("v",))
 def transform_gradients(g: Array, v: Array, down: int, across: int) -> None:
     """Write A g Aᵀ of every tile of g into `v`: the adjoint of `collect_images`.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
-from autograd_cnn.kernels import convolution, tiles, winograd
+from autograd_cnn.kernels import convolution, fused, tiles, winograd
 from autograd_cnn.kernels.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
 
 ONE = ((1, 1), (1, 1))
@@ -32,8 +34,18 @@ GEOMETRIES = {
 }
 
 
+@pytest.fixture(params=["numpy", "compiled"])
+def way(request, monkeypatch):
+    """The module that computes; the list has an item for each of its calls."""
+    if request.param == "compiled" and find_spec("numba") is None:
+        pytest.skip("Numba is not installed")
+    module, calls = {"numpy": winograd, "compiled": fused}[request.param], []
+    monkeypatch.setattr(convolution, "_winograd", lambda: calls.append(1) or module)
+    return calls
+
+
 @pytest.fixture(params=GEOMETRIES.values(), ids=GEOMETRIES.keys())
-def case(request, rng, monkeypatch):
+def case(request, rng, monkeypatch, way):
     (height, width), (inputs, outputs), padding, dilation, groups, kernel = (
         *request.param,
         *((1, 1), 1, (3, 3))[len(request.param) - 3 :],
@@ -76,14 +88,11 @@ def test_all_three_equal_explicit_loops(case, naive, rng, monkeypatch, cache):
 
 
 @pytest.mark.parametrize(("kernel", "channels", "error"), [(3, 64, 3e-6), (3, 256, 5e-6), (5, 64, 5e-6)])
-def test_it_is_chosen_for_wide_layers_and_its_error_in_float32_is_small(rng, monkeypatch, kernel, channels, error):
+def test_it_is_chosen_for_wide_layers_and_its_error_in_float32_is_small(rng, monkeypatch, way, kernel, channels, error):
     x = np.maximum(rng.standard_normal((4, 16, 16, channels), np.float32), 0)
     w = rng.standard_normal((kernel, kernel, channels, channels), np.float32)
     g = rng.standard_normal(x.shape, np.float32)
     options = (1, 1), ((kernel // 2,) * 2,) * 2, (1, 1), 1
-    calls = []
-    transform = winograd.transform_weights
-    monkeypatch.setattr(winograd, "transform_weights", lambda w: calls.append(1) or transform(w))
 
     def all_three(x, w, g):
         return (
@@ -93,7 +102,7 @@ def test_it_is_chosen_for_wide_layers_and_its_error_in_float32_is_small(rng, mon
         )
 
     fast = all_three(x, w, g)
-    assert len(calls) == 2
+    assert len(way) == 3
     monkeypatch.setattr(convolution, "suits_winograd", lambda *_: False)
     for result, truth in zip(fast, all_three(*(a.astype(float) for a in (x, w, g))), strict=True):
         assert result.dtype == np.float32
@@ -108,5 +117,5 @@ def test_float16_and_few_channels_use_matrices(rng):
     assert not convolution.suits_winograd(y, (3, 3, 3, 64), (1, 1), 1)
     assert not convolution.suits_winograd(y, (3, 3, 64, 64), (2, 1), 1)
     assert not convolution.suits_winograd(y, (3, 3, 8, 64), (1, 1), 8)
-    assert not convolution.suits_winograd(y, (5, 5, 32, 64), (1, 1), 2)
+    assert convolution.suits_winograd(y, (3, 3, 32, 64), (1, 1), 2) == (convolution.kernel_set() == "numba")
     assert not convolution.suits_winograd(y, (4, 4, 64, 64), (1, 1), 1)  # more than half of 6x6 would be zeros

@@ -53,7 +53,9 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
     lanes = max(1, bits.literal_value // a.dtype.bitwidth)
 
     def code(context, builder, signature, arguments):
-        arrays = [context.make_array(t)(context, builder, v) for t, v in zip(signature.args[:4], arguments, strict=False)]
+        arrays = [
+            context.make_array(t)(context, builder, v) for t, v in zip(signature.args[:4], arguments, strict=False)
+        ]
         strides = [cgutils.unpack_tuple(builder, array.strides) for array in arrays]
         number, word, byte = arrays[0].data.type.pointee, arguments[4].type, ir.IntType(8).as_pointer()
         vector = ir.VectorType(number, lanes)
@@ -89,9 +91,7 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
             return then
 
         def step(i, k, sums):
-            columns = [
-                load(pointer(1, vector, i, k, builder.add(arguments[5], word(v * lanes)))) for v in range(width)
-            ]
+            columns = [load(pointer(1, vector, i, k, builder.add(arguments[5], word(v * lanes)))) for v in range(width)]
             factors = []
             for m in range(height):
                 single = builder.load(pointer(0, number, builder.add(arguments[4], word(m)), i, k))
@@ -113,7 +113,7 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
 
 
 def _panel(vectors, bits):
-    """The function that computes `multiply` for a few columns, from `column`; `vectors`, of `bits` bits each, hold them."""
+    """The function that computes `multiply` for the columns, from `column`, that fill `vectors` of `bits` bits each."""
 
     @numba.njit(nogil=True)
     def panel(a, b, start, c, column):
@@ -131,7 +131,12 @@ def _panel(vectors, bits):
     return panel
 
 
-_two_vectors, _vector, _half_vector, _number = _panel(2, VECTOR), _panel(1, VECTOR), _panel(1, VECTOR // 2), _panel(1, 0)
+_two_vectors, _vector, _half_vector, _number = (
+    _panel(2, VECTOR),
+    _panel(1, VECTOR),
+    _panel(1, VECTOR // 2),
+    _panel(1, 0),
+)
 
 
 @kernel
@@ -228,8 +233,7 @@ _sum_map, _sum_and_bias_map = _linear_map(A.T, False), _linear_map(A.T, True)
 
 @kernel
 def conv2d(x, w, b, y, padded, top, left, stride):
-    n, height, width, channels = x.shape
-    high, wide, _ = padded.shape
+    wide, channels = padded.shape[1:]
     kh, kw, _, outputs = w.shape
     down, across = stride
     windows = strided(
@@ -239,7 +243,7 @@ def conv2d(x, w, b, y, padded, top, left, stride):
     )
     weights = strided(w, (kh, kw * channels, outputs), (kw * channels * outputs, outputs, 1))
     bias = strided(b, (y.shape[2], outputs), (0, 1))
-    for image in range(n):
+    for image in range(len(y)):
         _copy_into(padded, x[image], top, left)
         for row in range(y.shape[1]):
             multiply(windows[row], weights, bias, y[image, row])
@@ -259,7 +263,7 @@ def _copy_into(padded, image, top, left):
 
 @kernel
 def weight_gradient(x, g, gw, padded, top, left, stride):
-    high, wide, channels = padded.shape
+    wide, channels = padded.shape[1:]
     kh, numbers, outputs = gw.shape
     down, across = stride
     rows = max(1, BAND // g.shape[2])
@@ -279,10 +283,14 @@ def weight_gradient(x, g, gw, padded, top, left, stride):
 
 @kernel
 def winograd_conv2d(x, u, b, y, padded, half, v, m, top, left, parts):
-    n, height, width, outputs = y.shape
+    n = len(y)
     down, across = (padded.shape[0] - 3 * parts[0] + 1) // 4, (padded.shape[1] - 3 * parts[1] + 1) // 4
     panels, _, inputs, size = u.shape
-    room, corner, none = v.shape[1] // across, np.empty(4 * size, y.dtype), strided(np.zeros(size, y.dtype), (1, size), (0, 1))
+    room, corner, none = (
+        v.shape[1] // across,
+        np.empty(4 * size, y.dtype),
+        strided(np.zeros(size, y.dtype), (1, size), (0, 1)),
+    )
     first = 0  # row of tiles that is the first in v, counted over all images
     for index in range(n * down):
         if index % down == 0:
@@ -407,7 +415,11 @@ def transform_weights(w, u, parts, channel):
 def collect_weights(totals, gw, parts, panel):
     kh, kw, channels, outputs = gw.shape
     count, _, _, _, size = totals.shape
-    entries, half, values = np.empty((36, size), gw.dtype), np.empty(18 * size, gw.dtype), np.empty((3, 3, size), gw.dtype)
+    entries, half, values = (
+        np.empty((36, size), gw.dtype),
+        np.empty(18 * size, gw.dtype),
+        np.empty((3, 3, size), gw.dtype),
+    )
     for part in range(parts[0] * parts[1]):
         top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
         for c in range(channels):
