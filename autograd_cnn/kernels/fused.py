@@ -32,8 +32,10 @@ TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair) -> None:
     """Write the convolution of `x` with `w`, at stride 1, into `y`."""
-    bias = read_only(np.zeros(w.shape[3]) if b is None else b, y.dtype)
     u = _transformed(w, y.dtype)
+    bias = np.zeros(len(u) * u.shape[3], y.dtype)
+    if b is not None:
+        bias[: len(b)] = b
     work = blocks(x, y, w.shape, padding, dilation, 16)
 
     def compute(index: int) -> None:
@@ -42,7 +44,7 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dila
         arrays = _buffers(block, u.shape, w.shape, y.dtype)
         images = read_only(block.x, y.dtype)
         compiled_pass("products.winograd_conv2d")(
-            images, u, bias, whole, *arrays, block.top, block.left, parts(w.shape)
+            images, u, read_only(bias, y.dtype), whole, *arrays, block.top, block.left, parts(w.shape)
         )
         if whole is not block.y:
             block.y[...] = whole

@@ -170,15 +170,16 @@ def multiply(a, b, start, c):
 def _linear_map(matrix, plus):
     """The function that maps vectors of `count` numbers to others, by a constant matrix: target = matrix @ source.
 
-    The vectors are `step` numbers apart in the source, and `to_step` in the target. This happens `times` times, each
-    time `hop` and `to_hop` numbers further on. With `plus`, `start` is added to each result.
+    They fill a register or more; the last step may overlap the one before. The vectors are `step` numbers apart in
+    the source, and `to_step` in the target. This happens `times` times, each time `hop` and `to_hop` numbers further
+    on. With `plus`, `start` is added to each result.
     """
     rows = [[(j, factor) for j, factor in enumerate(row) if factor] for row in matrix.tolist()]
 
-    @intrinsic(prefer_literal=True)
-    def block(context, source, place, step, start, target, to, to_step, index, bits):
-        signature = types.void(source, *[types.intp] * 2, start, target, *[types.intp] * 3, bits)
-        lanes = max(1, bits.literal_value // source.dtype.bitwidth)
+    @intrinsic
+    def block(context, source, place, step, start, target, to, to_step, index):
+        signature = types.void(source, *[types.intp] * 2, start, target, *[types.intp] * 3)
+        lanes = VECTOR // source.dtype.bitwidth
 
         def code(context, builder, signature, arguments):
             arrays = [context.make_array(signature.args[i])(context, builder, arguments[i]) for i in (0, 3, 4)]
@@ -212,14 +213,10 @@ def _linear_map(matrix, plus):
 
     @numba.njit(nogil=True)
     def apply(source, place, step, hop, start, target, to, to_step, to_hop, count, times):
-        lanes = VECTOR // (8 * target.itemsize)
+        last = count - VECTOR // (8 * target.itemsize)
         for _ in range(times):
-            if count < lanes:
-                for index in range(count):
-                    block(source, place, step, start, target, to, to_step, index, 0)
-            else:
-                for index in range(0, count, lanes):
-                    block(source, place, step, start, target, to, to_step, min(index, count - lanes), VECTOR)
+            for index in range(0, count, count - last):
+                block(source, place, step, start, target, to, to_step, min(index, last))
             place += hop
             to += to_hop
 
@@ -331,17 +328,18 @@ def _collect_row(m, place, across, half, b, y, channel, corner):
     """Write Aᵀ m A of a row of tiles, plus the bias, into some channels of up to four rows of `y`."""
     (height, width, outputs), size = y.shape, m.shape[2]
     entries, out, entry_size, run = m.reshape(-1), y.reshape(-1), m.shape[1] * size, across * size
-    count, whole = min(size, outputs - channel), width // 4
+    count = min(size, outputs - channel)
+    whole = width // 4 if count >= VECTOR // (8 * y.itemsize) else 0  # tiles that can be written in place
     for k in range(6):
         _sum_map(entries, k * entry_size + place * size, 6 * entry_size, 0, b, half, k * run, 6 * run, 0, run, 1)
     for i in range(height):
         start, at, to = b[channel:], 6 * i * run, i * width * outputs + channel
         _sum_and_bias_map(half, at, run, size, start, out, to, outputs, 4 * outputs, count, whole)
-        if whole < across:
-            _sum_and_bias_map(half, at + whole * size, run, 0, start, corner, 0, size, 0, count, 1)
-            for column in range(4 * whole, width):
+        for tile in range(whole, across):
+            _sum_and_bias_map(half, at + tile * size, run, 0, start, corner, 0, size, 0, size, 1)
+            for column in range(4 * tile, min(4 * tile + 4, width)):
                 for k in range(count):
-                    y[i, column, channel + k] = corner[(column - 4 * whole) * size + k]
+                    y[i, column, channel + k] = corner[(column - 4 * tile) * size + k]
 
 
 @kernel
