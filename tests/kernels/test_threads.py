@@ -20,7 +20,8 @@ ROOT = Path(threads.__file__).parents[2]
 
 
 def blas_threads():
-    return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
+    """Those of the libraries that multiply for us: SciPy, which Numba may import, brings another one."""
+    return {library.num_threads for library in threads._blas()}
 
 
 def run(script, **environment):
