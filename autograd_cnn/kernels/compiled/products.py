@@ -112,10 +112,19 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
     return signature, code
 
 
+def _compiled_as(function, name):
+    """Compile a function under a name of its own.
+
+    Machine code is found by name and types of the arguments, also that which another process left on disk: two
+    functions made at one place would be taken for each other.
+    """
+    function.__name__ = function.__qualname__ = name
+    return numba.njit(nogil=True)(function)
+
+
 def _panel(vectors, bits):
     """The function that computes `multiply` for the columns, from `column`, that fill `vectors` of `bits` bits each."""
 
-    @numba.njit(nogil=True)
     def panel(a, b, start, c, column):
         row, count = 0, len(a)
         while row + ROWS <= count:
@@ -128,7 +137,7 @@ def _panel(vectors, bits):
             add_products(a, b, start, c, row, column, 1, vectors, bits)
             row += 1
 
-    return panel
+    return _compiled_as(panel, f"panel_{vectors}_{bits}")
 
 
 _two_vectors, _vector, _half_vector, _number = (
@@ -167,7 +176,7 @@ def multiply(a, b, start, c):
         column += 1
 
 
-def _linear_map(matrix, plus):
+def _linear_map(name, matrix, plus):
     """The function that maps vectors of `count` numbers to others, by a constant matrix: target = matrix @ source.
 
     They fill a register or more; the last step may overlap the one before. The vectors are `step` numbers apart in
@@ -211,7 +220,6 @@ def _linear_map(matrix, plus):
 
         return signature, code
 
-    @numba.njit(nogil=True)
     def apply(source, place, step, hop, start, target, to, to_step, to_hop, count, times):
         last = count - VECTOR // (8 * target.itemsize)
         for _ in range(times):
@@ -220,12 +228,12 @@ def _linear_map(matrix, plus):
             place += hop
             to += to_hop
 
-    return apply
+    return _compiled_as(apply, f"linear_map_{name}")
 
 
-_image_map, _gradient_map = _linear_map(BT, False), _linear_map(A, False)
-_weight_map, _gradient_of_weight_map = _linear_map(G, False), _linear_map(G.T, False)
-_sum_map, _sum_and_bias_map = _linear_map(A.T, False), _linear_map(A.T, True)
+_image_map, _gradient_map = _linear_map("image", BT, False), _linear_map("gradient", A, False)
+_weight_map, _weight_gradient_map = _linear_map("weight", G, False), _linear_map("weight_gradient", G.T, False)
+_sum_map, _sum_and_bias_map = _linear_map("sum", A.T, False), _linear_map("sum_and_bias", A.T, True)
 
 
 @kernel
@@ -427,9 +435,9 @@ def collect_weights(totals, gw, parts, panel):
                     source, total = totals[index, panel, entry, part * channels + c], entries[entry]
                     for k in range(size):
                         total[k] += source[k]
-            _gradient_of_weight_map(entries.reshape(-1), 0, 6 * size, 0, half, half, 0, 6 * size, 0, 6 * size, 1)
+            _weight_gradient_map(entries.reshape(-1), 0, 6 * size, 0, half, half, 0, 6 * size, 0, 6 * size, 1)
             out = values.reshape(-1)
-            _gradient_of_weight_map(half, 0, size, 6 * size, half, out, 0, size, 3 * size, size, 3)
+            _weight_gradient_map(half, 0, size, 6 * size, half, out, 0, size, 3 * size, size, 3)
             for i in range(min(3, kh - top)):
                 for j in range(min(3, kw - left)):
                     target = gw[top + i, left + j, c, panel * size :]
