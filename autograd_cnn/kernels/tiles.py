@@ -70,7 +70,7 @@ def tile_size(size: int) -> int:
 
     A single pass gains nothing from the cache: a tile is a quarter of the array, within bounds worth a thread.
     """
-    return min(1 << 19, max(1 << 17, -(-size // 4)))
+    return min(1 << 19, max(1 << 18, -(-size // 4)))
 
 
 def map_images(function: Callable[..., Result], *arrays: Array, products: bool = False) -> list[Result]:
