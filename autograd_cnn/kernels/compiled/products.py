@@ -161,10 +161,10 @@ def multiply(a, b, start, c):
         Written; more rows are left alone.
         The last axes of `b`, `start` and `c` are contiguous.
     """
-    column, columns, wide = 0, c.shape[1], VECTOR // (8 * c.itemsize)
-    while column + 2 * wide <= columns:
-        _two_vectors(a, b, start, c, column)
-        column += 2 * wide
+    columns, wide = c.shape[1], VECTOR // (8 * c.itemsize)
+    for pair in range(columns // (2 * wide)):
+        _two_vectors(a, b, start, c, 2 * wide * pair)
+    column = columns - columns % (2 * wide)
     if column + wide <= columns:
         _vector(a, b, start, c, column)
         column += wide
