@@ -12,7 +12,7 @@ import math
 import threading
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from .tiles import SMALL, tile_size
 from .twins import twin
 
 Array = NDArray[Any]
+Formula = TypeVar("Formula", bound=Callable[..., Any])
 ndarray = np.ndarray
 
 LARGE = 1 << 15  # numbers of an array from which on a result is cut out of reused memory
@@ -39,7 +40,7 @@ class _Local(threading.local):
 _local = _Local()
 
 
-def blocked(formula: Callable[..., Any]) -> Callable[..., Any]:
+def blocked(formula: Formula) -> Formula:
     """Make an elementwise formula, or a ufunc of one or two arrays, run in blocks if an array is large.
 
     Examples
@@ -49,7 +50,7 @@ def blocked(formula: Callable[..., Any]) -> Callable[..., Any]:
     array([ 1.,  0., -3.])
     """
     if isinstance(formula, np.ufunc):
-        return _blocked_ufunc(formula)
+        return _blocked_ufunc(formula)  # type: ignore[return-value]
 
     @wraps(formula)
     def run(*args: Any) -> Any:
@@ -58,7 +59,7 @@ def blocked(formula: Callable[..., Any]) -> Callable[..., Any]:
                 return _in_blocks(formula, args)
         return formula(*args)
 
-    return run
+    return run  # type: ignore[return-value]
 
 
 def _blocked_ufunc(ufunc: np.ufunc) -> Callable[..., Any]:
@@ -157,6 +158,20 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return (((x ^ y) & np.negative(condition.view(np.int8))) ^ y).view(dtype)
 
 
+def leaky_relu(x: Any, slope: Any) -> Any:
+    """`x` where it is positive, else ``slope * x``."""
+    if isinstance(slope, (int, float)) and _suits(x) and x.flags.c_contiguous:
+        return _map(leaky_relu_tile, x, x, x.dtype.type(slope))
+    return blocked(_leaky_relu)(x, x, slope)
+
+
+def leaky_relu_gradient(g: Array, x: Array, slope: float, over: bool = False) -> Array:
+    """`g` where `x` is positive, else ``slope * g``; with `over` and where possible, in `g`."""
+    if not (_suits(g) and g.flags.c_contiguous and x.flags.c_contiguous):
+        return _leaky_relu(g, x, slope)
+    return _map(leaky_relu_tile, g, x, g.dtype.type(slope), into=g if over and g.flags.carray else None)
+
+
 def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))``, without overflow."""
     return _map(sigmoid_tile, x) if _suits(x) else _sigmoid(x)
@@ -201,7 +216,7 @@ def sum_rows(x: Array) -> Array:
 def _map(function: Callable[..., None], *arrays: Array, into: Array | None = None) -> Array:
     """Fill `into`, or a new array, by calling ``function(*arrays, out)`` block by block, and return it."""
     out = empty(arrays[0].shape, arrays[0].dtype) if into is None else into
-    return _fill(function, tuple(np.ascontiguousarray(a) for a in arrays), out)
+    return _fill(function, tuple(np.ascontiguousarray(a) if a.ndim else a for a in arrays), out)
 
 
 @twin("elementwise.relu_tile", writes=("y",))
@@ -233,6 +248,16 @@ def select(condition: Array, a: Array) -> Array:
         return np.where(condition, a, 0)
     mask = np.negative(condition.view(np.int8))
     return (mask & a.view(f"i{a.itemsize}")).view(a.dtype)
+
+
+def _leaky_relu(g: Any, x: Any, slope: Any) -> Any:
+    return where(np.greater(x, 0), g, np.multiply(g, slope))
+
+
+@twin("elementwise.leaky_relu_tile", writes=("out",))
+def leaky_relu_tile(g: Array, x: Array, slope: Any, out: Array) -> None:
+    """Write `g`, where `x` is positive, else ``slope * g`` into `out`."""
+    out[...] = _leaky_relu(g, x, slope)
 
 
 def _sigmoid(x: Any) -> Any:

@@ -63,18 +63,24 @@ def _slopes(rng: np.random.Generator) -> list[Any]:
 
 
 @primitive(examples=_slopes)
-@blocked
 def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
     """Keeps positive numbers and multiplies the rest by `negative_slope`, which may be a Tensor that is learnt.
 
     The gradient at 0 is `negative_slope`.
     """
-    return elementwise.where(np.greater(x, 0), x, negative_slope * x)
+    return elementwise.leaky_relu(x, negative_slope)
 
 
 leaky_relu.vjp(
     x=blocked(lambda g, x, negative_slope: where(x > 0, g, g * negative_slope)),
     negative_slope=blocked(lambda g, x: g * where(x > 0, 0, x)),
+)
+leaky_relu.over(
+    x=lambda g, x, negative_slope: (
+        elementwise.leaky_relu_gradient(g, x, negative_slope, over=True)
+        if isinstance(negative_slope, (int, float))
+        else where(x > 0, g, g * negative_slope)
+    )
 )
 
 

@@ -24,11 +24,12 @@ __all__ = [
 ]  # fmt: skip
 
 Array = TypeVar("Array")  # a Tensor or an array
+Declared = TypeVar("Declared", bound=Callable[..., Any])
 
 
-def computes(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def computes(function: Any) -> Callable[[Declared], Declared]:
     """Returns a decorator for a function that has a signature and a docstring only, and computes NumPy's `function`."""
-    return lambda declaration: wraps(declaration)(blocked(function))
+    return lambda declaration: wraps(declaration)(blocked(function))  # type: ignore[return-value]
 
 
 def through(g: Any, slope: Any) -> Any:

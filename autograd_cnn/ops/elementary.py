@@ -32,17 +32,19 @@ __all__ = [
 def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, symbol: str = "", **rules: Any) -> Primitive[...]:
     """Makes a primitive of NumPy's function; the numbers of its examples are between `low` and `high`."""
 
-    @computes(ufunc)
-    def one(x: Any) -> Any: ...
+    def one(x: Any) -> Any:
+        return ufunc(x)
 
-    @computes(ufunc)
-    def two(x: Any, y: Any) -> Any: ...
+    def two(x: Any, y: Any) -> Any:
+        return ufunc(x, y)
 
     def examples(rng: np.random.Generator) -> list[Any]:
         return [tuple(rng.uniform(low, high, (inputs, 2, 3)))]
 
     inputs = getattr(ufunc, "nin", 1)
-    made = primitive(name=ufunc.__name__, examples=examples, symbol=symbol)(two if inputs == 2 else one)
+    compute = computes(ufunc) if isinstance(ufunc, np.ufunc) else blocked
+    function = compute(two if inputs == 2 else one)
+    made = primitive(name=ufunc.__name__, examples=examples, symbol=symbol)(function)
     made.__name__, made.__doc__ = made.name, doc
     made.vjp(**{name: blocked(rule) for name, rule in rules.items()})
     return made

@@ -53,6 +53,20 @@ def test_select(dtype, rng):
     np.testing.assert_array_equal(result, np.where(condition, a, 0))
 
 
+@pytest.mark.parametrize("slope", [0.01, 2, np.float32(0.5), np.linspace(0, 1, 400, dtype=np.float32)])
+@pytest.mark.parametrize("size", [3, 300])
+def test_leaky_relu(slope, size, normal):
+    x, g = normal(size, 400), normal(size, 400, seed=1)
+    x[0, :3] = np.nan, np.inf, -np.inf
+    np.testing.assert_array_equal(elementwise.leaky_relu(x, slope), np.where(x > 0, x, slope * x), strict=True)
+    if np.ndim(slope) == 0:
+        expected = np.where(x > 0, g, slope * g)
+        np.testing.assert_array_equal(elementwise.leaky_relu_gradient(g, x, slope), expected, strict=True)
+        result = elementwise.leaky_relu_gradient(g, x, slope, over=True)
+        assert (result is g) == (size == 300)
+        np.testing.assert_array_equal(result, expected)
+
+
 FORMULAS = {
     "a ufunc": (np.add, 2),
     "a formula": (lambda x, y: x * np.exp(-np.abs(y)), 2),

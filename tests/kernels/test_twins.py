@@ -103,6 +103,7 @@ CASES = {
     "Adam": ("updates.adam", (whole(50), whole(50), whole(50), whole(50) ** 2, STEP)),
     "Adam, decay": ("updates.adam", (whole(50), whole(50), whole(50), whole(50) ** 2, 0.5 * STEP)),
     "relu": ("elementwise.relu_tile", (special(100), empty_like(100))),
+    "leaky relu": ("elementwise.leaky_relu_tile", (special(100), np.roll(special(100), 3), 0.25, empty_like(100))),
     "sigmoid": ("elementwise.sigmoid_tile", (special(100), empty_like(100))),
     "silu": ("elementwise.silu_tile", (special(100), empty_like(100))),
     "silu gradient": ("elementwise.silu_gradient_tile", (special(100), whole(100), empty_like(100))),

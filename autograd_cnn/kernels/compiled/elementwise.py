@@ -30,6 +30,12 @@ def mask_tile(y, out):
         out[i] = 0 if y[i] <= 0 else out[i]
 
 
+@kernel
+def leaky_relu_tile(g, x, slope, out):
+    for i in range(x.size):
+        out[i] = g[i] if x[i] > 0 else g[i] * slope
+
+
 @inlined
 def _exp(x):
     """``exp(x)`` for x <= 0, to 5e-9 of its value; 0 below -150."""
