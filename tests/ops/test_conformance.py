@@ -196,6 +196,7 @@ TEXTBOOK = {
     "normal_cdf": elementwise(normal_cdf),
     "silu": elementwise(lambda v: v * sigmoid(v)),
     "gelu": elementwise(gelu),
+    "hardswish": elementwise(lambda v: v * min(max(v + 3, 0), 6) / 6),
     "softmax": along(lambda v: np.exp(v) / np.exp(v).sum()),
     "log_softmax": along(lambda v: np.log(np.exp(v) / np.exp(v).sum())),
     "conv2d": conv2d,
