@@ -101,6 +101,7 @@ ag.flatten(t, 1)  #: Tensor
 ag.flip(t, (0, 1))  #: Tensor
 ag.gelu(t)  #: Tensor
 ag.getitem(t, 0)  #: Tensor
+ag.hardswish(t)  #: Tensor
 ag.hardtanh(t)  #: Tensor
 ag.leaky_relu(t, 0.2)  #: Tensor
 ag.linear(a, t, t)  #: Tensor

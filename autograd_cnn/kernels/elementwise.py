@@ -1,14 +1,18 @@
-"""Elementwise passes over arrays: in tiles, on all threads, into reused memory if the array is large.
+"""Elementwise functions of arrays: in blocks, on all threads, into reused memory if the array is large.
 
-Inputs may have any shape and strides; outputs are in C order.
+A formula of several NumPy calls runs over one block after another, so its temporary arrays stay near a core's cache.
+Every number is computed as in the whole array, so blocks change no bit.
 
-Imports NumPy and its neighbours `memory`, `threads`, `tiles` and `twins`.
+Imports NumPy, the standard library and its neighbours `memory`, `threads`, `tiles` and `twins`.
 """
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable
-from typing import Any
+from functools import cache, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +23,105 @@ from .tiles import SMALL, tile_size
 from .twins import twin
 
 Array = NDArray[Any]
+Formula = TypeVar("Formula", bound=Callable[..., Any])
+ndarray = np.ndarray
 
+LARGE = 1 << 15  # numbers of an array from which on a result is cut out of reused memory
+BLOCK = 1 << 18  # numbers; a thread waits for the interpreter between passes over smaller blocks
+DENSITY = 1 / math.sqrt(2 * math.pi)  # of a standard normal number at 0
 SUMMED = 1 << 17  # numbers in a partial sum; adding partial sums loses fewer digits than one long sum
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.in_block = False
+
+
+_local = _Local()
+
+
+def blocked(formula: Formula) -> Formula:
+    """Make an elementwise formula, or a ufunc of one or two arrays, run in blocks if an array is large.
+
+    Examples
+    --------
+    >>> slope = blocked(lambda g, y: g * (1 - y * y))
+    >>> slope(np.ones(3), np.arange(3))
+    array([ 1.,  0., -3.])
+    """
+    if isinstance(formula, np.ufunc):
+        return _blocked_ufunc(formula)  # type: ignore[return-value]
+
+    @wraps(formula)
+    def run(*args: Any) -> Any:
+        for a in args:
+            if type(a) is ndarray and a.size >= LARGE:  # a stand-in for an array has the class `ndarray`
+                return _in_blocks(formula, args)
+        return formula(*args)
+
+    return run  # type: ignore[return-value]
+
+
+def _blocked_ufunc(ufunc: np.ufunc) -> Callable[..., Any]:
+    def one(x: Any) -> Any:
+        return _in_blocks(ufunc, (x,)) if x.__class__ is ndarray and x.size >= LARGE else ufunc(x)
+
+    def two(x: Any, y: Any) -> Any:
+        if (x.__class__ is ndarray and x.size >= LARGE) or (y.__class__ is ndarray and y.size >= LARGE):
+            return _in_blocks(ufunc, (x, y))
+        return ufunc(x, y)
+
+    return one if ufunc.nin == 1 else two
+
+
+def _in_blocks(formula: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    arrays = [a for a in args if a.__class__ is ndarray]
+    if _local.in_block or not all(a.flags.c_contiguous for a in arrays):
+        return formula(*args)
+    shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    first = formula(*_cut(args, shape)(slice(0, 0)))
+    if first.ndim == 0 or first.dtype.hasobject:
+        return formula(*args)
+
+    def assign(*blocks: Any) -> None:
+        blocks[-1][...] = formula(*blocks[:-1])
+
+    return _fill(formula if isinstance(formula, np.ufunc) else assign, args, empty(shape, first.dtype))
+
+
+def _cut(args: tuple[Any, ...], shape: tuple[int, ...]) -> Callable[[slice], list[Any]]:
+    """Return a function that cuts the same block out of each array: numbers or, if shapes differ, rows of axis 0."""
+    whole = all(a.__class__ is not ndarray or a.shape == shape for a in args)
+    views = [a.reshape(-1) if whole and a.__class__ is ndarray else a for a in args]
+    long = [a.__class__ is ndarray and (whole or (a.ndim == len(shape) and len(a) == shape[0])) for a in args]
+    return lambda block: [a[block] if cut else a for a, cut in zip(views, long, strict=True)]
+
+
+def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array) -> Array:
+    """Fill `out` by calling ``function(*blocks, out)`` block by block, and return it."""
+    if _local.in_block:
+        function(*args, out)
+        return out
+    cut = _cut((*args, out), out.shape)
+    rows = len(cut(slice(None))[-1])
+    step = max(1, min(BLOCK, tile_size(out.size)) * rows // out.size)
+    _let_malloc_keep_blocks()
+
+    def tile(index: int) -> None:
+        _local.in_block = True
+        try:
+            function(*cut(slice(index * step, (index + 1) * step)))
+        finally:
+            _local.in_block = False
+
+    map_tiles(tile, -(-rows // step), products=False)
+    return out
+
+
+@cache
+def _let_malloc_keep_blocks() -> None:
+    """Free an array of 16 MB: from then on, the C library keeps smaller ones, which it would return to the system."""
+    np.empty(1 << 24, np.uint8)
 
 
 def relu(x: Array) -> Array:
@@ -47,6 +148,59 @@ def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
     return _map(_relu_gradient_tile, y, g, into=into)
 
 
+@blocked
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """``np.where(condition, x, y)``; on floats by bits, since a branch is mispredicted half of the time."""
+    dtype = np.result_type(x, y) if isinstance(condition, ndarray) and condition.size >= SMALL else None
+    if dtype is None or condition.dtype != bool or dtype.kind != "f" or dtype.itemsize > 8:
+        return np.where(condition, x, y)
+    x, y = (np.asarray(a, dtype).view(f"i{dtype.itemsize}") for a in (x, y))
+    return (((x ^ y) & np.negative(condition.view(np.int8))) ^ y).view(dtype)
+
+
+def leaky_relu(x: Any, slope: Any) -> Any:
+    """`x` where it is positive, else ``slope * x``."""
+    if isinstance(slope, (int, float)) and _suits(x) and x.flags.c_contiguous:
+        return _map(leaky_relu_tile, x, x, x.dtype.type(slope))
+    return blocked(_leaky_relu)(x, x, slope)
+
+
+def leaky_relu_gradient(g: Array, x: Array, slope: float, over: bool = False) -> Array:
+    """`g` where `x` is positive, else ``slope * g``; with `over` and where possible, in `g`."""
+    if not (_suits(g) and g.flags.c_contiguous and x.flags.c_contiguous):
+        return _leaky_relu(g, x, slope)
+    return _map(leaky_relu_tile, g, x, g.dtype.type(slope), into=g if over and g.flags.carray else None)
+
+
+def sigmoid(x: Any) -> Any:
+    """``1 / (1 + exp(-x))``, without overflow."""
+    return _map(sigmoid_tile, x) if _suits(x) else _sigmoid(x)
+
+
+def silu(x: Any) -> Any:
+    """``x * sigmoid(x)``."""
+    return _map(silu_tile, x) if _suits(x) else x * _sigmoid(x)
+
+
+def silu_gradient(g: Array, x: Array, over: bool = False) -> Array:
+    """`g` times the derivative of `silu`, in a new array or, with `over` and where possible, in `g`."""
+    return _map(silu_gradient_tile, g, x, into=g if over and g.flags.carray else None)
+
+
+def gelu(x: Any) -> Any:
+    """``x * normal_cdf(x)``."""
+    return _map(gelu_tile, x) if _suits(x) else x * normal_cdf(x)
+
+
+def gelu_gradient(g: Array, x: Array, over: bool = False) -> Array:
+    """`g` times the derivative of `gelu`, in a new array or, with `over` and where possible, in `g`."""
+    return _map(gelu_gradient_tile, g, x, into=g if over and g.flags.carray else None)
+
+
+def _suits(x: Any) -> bool:
+    return isinstance(x, ndarray) and x.size >= SMALL and x.dtype.kind == "f"
+
+
 def sum_rows(x: Array) -> Array:
     """Sum over all axes but the last: (..., C) -> (C,)."""
     rows = x.reshape(-1, x.shape[-1])
@@ -60,16 +214,9 @@ def sum_rows(x: Array) -> Array:
 
 
 def _map(function: Callable[..., None], *arrays: Array, into: Array | None = None) -> Array:
-    """Fill `into`, or a new array, by calling ``function(*arrays, out)`` tile by tile, and return it."""
+    """Fill `into`, or a new array, by calling ``function(*arrays, out)`` block by block, and return it."""
     out = empty(arrays[0].shape, arrays[0].dtype) if into is None else into
-    flat = [np.ascontiguousarray(a).reshape(-1) for a in (*arrays, out)]
-    step = tile_size(out.size)
-
-    def tile(index: int) -> None:
-        function(*(a[index * step : (index + 1) * step] for a in flat))
-
-    map_tiles(tile, -(-out.size // step), products=False)
-    return out
+    return _fill(function, tuple(np.ascontiguousarray(a) if a.ndim else a for a in arrays), out)
 
 
 @twin("elementwise.relu_tile", writes=("y",))
@@ -101,3 +248,119 @@ def select(condition: Array, a: Array) -> Array:
         return np.where(condition, a, 0)
     mask = np.negative(condition.view(np.int8))
     return (mask & a.view(f"i{a.itemsize}")).view(a.dtype)
+
+
+def _leaky_relu(g: Any, x: Any, slope: Any) -> Any:
+    return where(np.greater(x, 0), g, np.multiply(g, slope))
+
+
+@twin("elementwise.leaky_relu_tile", writes=("out",))
+def leaky_relu_tile(g: Array, x: Array, slope: Any, out: Array) -> None:
+    """Write `g`, where `x` is positive, else ``slope * g`` into `out`."""
+    out[...] = _leaky_relu(g, x, slope)
+
+
+def _sigmoid(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return np.maximum(e, np.greater_equal(x, 0)) / (1 + e)
+
+
+@twin("elementwise.sigmoid_tile", writes=("out",), only="f")
+def sigmoid_tile(x: Array, out: Array) -> None:
+    """Write `sigmoid` of a block into `out`."""
+    out[...] = _sigmoid(x)
+
+
+@twin("elementwise.silu_tile", writes=("out",), only="f")
+def silu_tile(x: Array, out: Array) -> None:
+    """Write `silu` of a block into `out`."""
+    np.multiply(x, _sigmoid(x), out=out)
+
+
+@twin("elementwise.silu_gradient_tile", writes=("out",), only="f")
+def silu_gradient_tile(g: Array, x: Array, out: Array) -> None:
+    """Write `g` times the derivative of `silu` into `out`."""
+    s = _sigmoid(x)
+    np.multiply(g, s * (1 + x * (1 - s)), out=out)
+
+
+@blocked
+def normal_cdf(x: Any) -> Any:
+    """Probability that a standard normal number is less than `x`, in float32 to 8 units in the last place."""
+    dtype = np.result_type(x, 1.0)
+    numbers = np.atleast_1d(np.asarray(x, np.result_type(dtype, np.float32)))
+    cdf = _normal(numbers)[0].astype(dtype, copy=False)
+    return cdf if np.ndim(x) else cdf[0]
+
+
+def _normal(x: Array) -> tuple[Array, Array]:
+    """Compute `normal_cdf`, and ``bell = exp(-x * x / 2)``.
+
+    ``normal_cdf(-a)`` is ``bell(a) * M(a)`` for a >= 0, where M, Mills' ratio, is smooth and needs no exponential. In
+    float32, the square of the leading 12 bits is exact, so that the bell loses no digits.
+    """
+    a = np.minimum(np.abs(x), 40)  # (a - high) would be NaN for an infinity
+    if a.dtype != np.float32:
+        bell = np.exp(a * a * -0.5)
+        tail = 0.5 * np.exp(_scaled_tail()(np.maximum(2 / (2 + a * math.sqrt(0.5)), 0.1)))
+    else:
+        tail = _polynomial(3 / (3 + a), MILLS)
+        bell = (a.view(np.int32) & -4096).view(np.float32)  # high
+        low = a + bell
+        a -= bell
+        low *= a
+        low *= -0.5
+        bell *= bell
+        bell *= -0.5
+        bell = np.exp(bell, out=bell)
+        bell *= np.exp(low, out=low)
+    tail *= bell
+    cdf = np.subtract(x > 0, tail, out=tail)  # 1 - tail, or -tail
+    return np.abs(cdf, out=cdf), bell
+
+
+# M(a) as a polynomial in 3 / (3 + a), from a = 0 to 15, to 1.1e-8 of its value; fitted to `math.erfc` in float64.
+MILLS = (
+    4.980949114413713e-06, 0.13284107655758687, 0.13467613807469453, 0.10649860654058083, 0.13942394932803248,
+    -0.09431399756411991, 0.27381198290642883, -0.31665223294266437, 0.15067987699014934, -0.0269703755084688,
+)  # fmt: skip
+
+
+def _polynomial(t: Array, coefficients: tuple[float, ...]) -> Array:
+    total = t * coefficients[-1]
+    for coefficient in coefficients[-2:0:-1]:
+        total += coefficient
+        total *= t
+    total += coefficients[0]
+    return total
+
+
+@cache
+def _scaled_tail() -> Any:
+    """Interpolates ``log(erfc(z)) + z**2``, z >= 0, by a Chebyshev series in ``t = 2 / (2 + z)`` from 0.1 to 1.
+
+    This function of t is smooth, so the interpolation converges geometrically (Trefethen, Approximation Theory and
+    Approximation Practice, chapter 8). The values to interpolate come from `math.erfc`.
+    """
+
+    def tail(t: Any) -> Any:
+        z = 2 / t - 2
+        return np.array([math.log(math.erfc(v)) + v * v for v in z])
+
+    return np.polynomial.chebyshev.Chebyshev.interpolate(tail, 34, domain=[0.1, 1])
+
+
+@twin("elementwise.gelu_tile", writes=("out",), only="f")
+def gelu_tile(x: Array, out: Array) -> None:
+    """Write `gelu` of a block into `out`."""
+    np.multiply(x, normal_cdf(x), out=out)
+
+
+@twin("elementwise.gelu_gradient_tile", writes=("out",), only="f")
+def gelu_gradient_tile(g: Array, x: Array, out: Array) -> None:
+    """Write `g` times the derivative of `gelu` into `out`."""
+    cdf, bell = _normal(x)
+    bell *= x
+    bell *= DENSITY
+    cdf += bell
+    np.multiply(g, cdf, out=out)

@@ -51,7 +51,7 @@ def kernel_set() -> str:
     return "numba"
 
 
-def twin(name: str, *, writes: tuple[str, ...]) -> Callable[[Pass], Pass]:
+def twin(name: str, *, writes: tuple[str, ...], only: str = "fd") -> Callable[[Pass], Pass]:
     """Decorate a NumPy pass: calls run its compiled twin if the arrays suit it.
 
     Arrays suit a twin if they are in C order and in the machine's byte order, and have one dtype, float32 or float64.
@@ -63,12 +63,15 @@ def twin(name: str, *, writes: tuple[str, ...]) -> Callable[[Pass], Pass]:
         ``"file.function"``, the twin's place in `compiled`.
     writes : tuple of str
         The parameters that the pass writes into; it only reads the others.
+    only : str
+        The characters of the float dtypes that suit it: ``"f"`` is float32, ``"d"`` float64.
     """
 
     def decorate(function: Pass) -> Pass:
         parameters = [*signature(function).parameters]
         if unknown := set(writes).difference(parameters):
             raise TypeError(f"twin({name!r}): {function.__name__} has no parameter {', '.join(unknown)}")
+        kinds = only + "BH"
         reads = [parameter not in writes for parameter in parameters]
 
         @wraps(function)
@@ -81,7 +84,7 @@ def twin(name: str, *, writes: tuple[str, ...]) -> Callable[[Pass], Pass]:
                 if not isinstance(a, np.ndarray):
                     continue
                 kind = a.dtype.char
-                suits = a.flags.c_contiguous and kind in "fdBH" and a.dtype.isnative
+                suits = a.flags.c_contiguous and kind in kinds and a.dtype.isnative
                 if not suits or (kind in "fd" and real not in ("", kind)):
                     return function(*args, **options)
                 real = kind if kind in "fd" else real

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import elementwise, rows
+from autograd_cnn.kernels.elementwise import blocked
 from autograd_cnn.kernels.tiles import SMALL
 from autograd_cnn.ops.arithmetic import clip, divide, exp, expm1, multiply, negative, square, subtract, tanh, where
 from autograd_cnn.ops.joining import split
@@ -68,31 +68,40 @@ def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
 
     The gradient at 0 is `negative_slope`.
     """
-    return np.where(x > 0, x, negative_slope * x)
+    return elementwise.leaky_relu(x, negative_slope)
 
 
 leaky_relu.vjp(
-    x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope),
-    negative_slope=lambda g, x: g * where(x > 0, 0, x),
+    x=blocked(lambda g, x, negative_slope: where(x > 0, g, g * negative_slope)),
+    negative_slope=blocked(lambda g, x: g * where(x > 0, 0, x)),
+)
+leaky_relu.over(
+    x=lambda g, x, negative_slope: (
+        elementwise.leaky_relu_gradient(g, x, negative_slope, over=True)
+        if isinstance(negative_slope, (int, float))
+        else where(x > 0, g, g * negative_slope)
+    )
 )
 
 
 @primitive(examples=_slopes)
+@blocked
 def elu(x: Any, alpha: Any = 1.0) -> Any:
     """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x) - 1)``.
 
     The gradient at 0 is `alpha` (D.-A. Clevert et al., 2015).
     """
-    return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
+    return elementwise.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
 
 
 elu.vjp(  # the exponential of positive numbers could overflow
-    x=lambda g, x, alpha: where(x > 0, g, g * (alpha * exp(where(x > 0, 0, x)))),
-    alpha=lambda g, x: g * expm1(where(x > 0, 0, x)),
+    x=blocked(lambda g, x, alpha: where(x > 0, g, g * (alpha * exp(where(x > 0, 0, x))))),
+    alpha=blocked(lambda g, x: g * expm1(where(x > 0, 0, x))),
 )
 
 
 @primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), *b) for b in ((), (-rng.random(3), rng.random((2, 1))))])
+@blocked
 def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
     """Limits every number to at least `min_val` and at most `max_val`.
 
@@ -102,9 +111,9 @@ def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
 
 
 hardtanh.vjp(
-    x=lambda g, x, min_val, max_val: where(np.logical_or(x <= min_val, x >= max_val), 0, g),
-    min_val=lambda g, x, min_val: where(x <= min_val, g, 0),
-    max_val=lambda g, x, max_val: where(x >= max_val, g, 0),
+    x=blocked(lambda g, x, min_val, max_val: where(np.logical_or(x <= min_val, x >= max_val), 0, g)),
+    min_val=blocked(lambda g, x, min_val: where(x <= min_val, g, 0)),
+    max_val=blocked(lambda g, x, max_val: where(x >= max_val, g, 0)),
 )
 
 
@@ -115,62 +124,50 @@ def sigmoid(x: Any) -> Any:
     This is the logistic function, exact and without warnings at ``|x| = 1000``. From 17 on, its float32 value is 1 and
     its gradient 0. A loss on logits (`bce_with_logits`) keeps the gradient.
     """
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+    return elementwise.sigmoid(x)
 
 
-sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
+sigmoid.vjp(x=blocked(lambda g, out: g * (out * (1 - out))))
 
 
 @primitive(examples=_slopes)
+@blocked
 def softplus(x: Any, beta: Any = 1.0) -> Any:
     """Rounds the corner of `relu`: ``log(1 + exp(beta x)) / beta``.
 
     It is exact and without warnings at ``|x| = 1000``.
     """
-    return np.logaddexp(np.multiply(x, beta), 0) / beta
+    z = np.multiply(x, beta)
+    return (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
 
 
 softplus.vjp(
-    x=lambda g, x, beta: g * sigmoid(x * beta),
-    beta=lambda g, x, beta, out: g * ((x * sigmoid(x * beta) - out) / beta),
+    x=blocked(lambda g, x, beta: g * sigmoid(x * beta)),
+    beta=blocked(lambda g, x, beta, out: g * ((x * sigmoid(x * beta) - out) / beta)),
 )
-
-
-@lru_cache
-def _scaled_tail(degree: int) -> Any:
-    """Interpolates ``log(erfc(z)) + z**2``, z >= 0, by a Chebyshev series in ``t = 2 / (2 + z)`` from 0.1 to 1.
-
-    This function of t is smooth, so the interpolation converges geometrically (Trefethen, Approximation Theory and
-    Approximation Practice, chapter 8). The values to interpolate come from `math.erfc`.
-    """
-
-    def tail(t: Any) -> Any:
-        z = 2 / t - 2
-        return np.array([math.log(math.erfc(v)) + v * v for v in z])
-
-    return np.polynomial.chebyshev.Chebyshev.interpolate(tail, degree, domain=[0.1, 1])
 
 
 @primitive
 def normal_cdf(x: Any) -> Any:
     """Computes the probability that a standard normal number is less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
-    z = np.minimum(np.abs(x), 100.0) * math.sqrt(0.5)
-    t = np.maximum(2 / (2 + z), 0.1)
-    tail = 0.5 * np.exp(_scaled_tail(34 if z.dtype == np.float64 else 20)(t) - z * z)
-    return np.where(np.greater_equal(x, 0), 1 - tail, np.where(np.less(x, 0), tail, x)).astype(z.dtype)
+    return elementwise.normal_cdf(x)
 
 
-normal_cdf.vjp(x=lambda g, x: g * (exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))))
+def _density(x: Any) -> Any:
+    return exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+
+
+normal_cdf.vjp(x=blocked(lambda g, x: g * _density(x)))
 
 
 @primitive
+@blocked
 def softsign(x: Any) -> Any:
     """Squeezes every number into the range from -1 to 1: ``x / (1 + |x|)``."""
     return x / (1 + np.abs(x))
 
 
-softsign.vjp(x=lambda g, x: g / square(1 + np.abs(x)))
+softsign.vjp(x=blocked(lambda g, x: g / square(1 + np.abs(x))))
 
 
 def _in_rows(shape: tuple[int, ...], dtype: Any, axis: Axis) -> bool:
@@ -225,15 +222,28 @@ def softmin(x: X, axis: Axis = -1) -> X:
     return softmax(negative(x), axis)
 
 
-def silu(x: X) -> X:
+@primitive
+def silu(x: Any) -> Any:
     """Multiplies every number by its own sigmoid: ``x * sigmoid(x)``.
 
     It is also called swish. At -inf it is NaN.
     """
-    return multiply(x, sigmoid(x))
+    return elementwise.silu(x)
 
 
-def gelu(x: X, approximate: Literal["none", "tanh"] = "none") -> X:
+def _silu_rule(g: Any, x: Any) -> Any:
+    if isinstance(g, np.ndarray) and g.size >= SMALL:
+        return elementwise.silu_gradient(g, x)
+    s = sigmoid(x)
+    return g * (s * (1 + x * (1 - s)))
+
+
+silu.vjp(x=_silu_rule)
+silu.over(x=lambda g, x: elementwise.silu_gradient(g, x, over=True) if g.size >= SMALL else _silu_rule(g, x))
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), *rest) for rest in ((), ("tanh",))])
+def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
     """Multiplies every number by its `normal_cdf`: ``x * normal_cdf(x)``.
 
     ``approximate="tanh"`` replaces the probability by ``(1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))) / 2``, so that
@@ -243,10 +253,38 @@ def gelu(x: X, approximate: Literal["none", "tanh"] = "none") -> X:
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f'approximate is {approximate!r}\nIt takes "none" or "tanh"')
-    if approximate == "none":
-        return multiply(x, normal_cdf(x))
-    # (1 + tanh(u / 2)) / 2 is sigmoid(u)
-    return multiply(x, sigmoid(multiply(x, math.sqrt(8 / math.pi) * (1 + 0.044715 * square(x)))))
+    return elementwise.gelu(x) if approximate == "none" else _approximate_gelu(x)
+
+
+LINEAR, CUBIC = math.sqrt(8 / math.pi), math.sqrt(8 / math.pi) * 0.044715
+
+
+@blocked
+def _approximate_gelu(x: Any) -> Any:
+    return x * elementwise.sigmoid(x * (LINEAR + CUBIC * (x * x)))  # (1 + tanh(u / 2)) / 2 is sigmoid(u)
+
+
+@blocked
+def _approximate_gelu_gradient(g: Any, x: Any) -> Any:
+    s = sigmoid(x * (LINEAR + CUBIC * (x * x)))
+    return g * (s * (1 + x * (LINEAR + 3 * CUBIC * (x * x)) * (1 - s)))
+
+
+def _gelu_rule(g: Any, x: Any, approximate: str) -> Any:
+    if approximate == "tanh":
+        return _approximate_gelu_gradient(g, x)
+    if isinstance(g, np.ndarray) and g.size >= SMALL:
+        return elementwise.gelu_gradient(g, x)
+    return g * (normal_cdf(x) + x * _density(x))
+
+
+def _gelu_over(g: Any, x: Any, approximate: str) -> Any:
+    large = g.size >= SMALL and approximate == "none"
+    return elementwise.gelu_gradient(g, x, over=True) if large else _gelu_rule(g, x, approximate)
+
+
+gelu.vjp(x=_gelu_rule)
+gelu.over(x=_gelu_over)
 
 
 def prelu(x: X, weight: Any) -> X:
@@ -283,9 +321,14 @@ def hardsigmoid(x: X) -> X:
     return divide(relu6(np.add(x, 3)), 6)
 
 
-def hardswish(x: X) -> X:
+@primitive(examples=lambda rng: [(rng.uniform(-4, 4, (2, 3)),)])
+@blocked
+def hardswish(x: Any) -> Any:
     """Multiplies every number by its `hardsigmoid`. The gradient at -3 is 0, and at 3 it is 1."""
-    return multiply(x, hardsigmoid(x))
+    return x * (np.clip(np.add(x, 3), 0, 6) / 6)
+
+
+hardswish.vjp(x=blocked(lambda g, x: g * where(x >= 3, 1, where(x <= -3, 0, x / 3 + 0.5))))
 
 
 def mish(x: X) -> X:

@@ -6,6 +6,8 @@ slope is infinite. `through` alone ensures this.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +15,8 @@ import numpy as np
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import enrol
+from autograd_cnn.kernels import elementwise
+from autograd_cnn.kernels.elementwise import LARGE, blocked
 
 __all__ = [
     "abs", "absolute", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",
@@ -20,6 +24,12 @@ __all__ = [
 ]  # fmt: skip
 
 Array = TypeVar("Array")  # a Tensor or an array
+Declared = TypeVar("Declared", bound=Callable[..., Any])
+
+
+def computes(function: Any) -> Callable[[Declared], Declared]:
+    """Returns a decorator for a function that has a signature and a docstring only, and computes NumPy's `function`."""
+    return lambda declaration: wraps(declaration)(blocked(function))  # type: ignore[return-value]
 
 
 def through(g: Any, slope: Any) -> Any:
@@ -32,6 +42,7 @@ def through(g: Any, slope: Any) -> Any:
 
 
 @primitive(symbol="+")
+@computes(np.add)
 def add(x: Any, y: Any) -> Any:
     """Adds, element by element: ``x + y``.
 
@@ -43,49 +54,52 @@ def add(x: Any, y: Any) -> Any:
     >>> x.grad
     array([1., 1.])
     """
-    return np.add(x, y)
 
 
 add.vjp(x=lambda g: g, y=lambda g: g)
 
 
 @primitive(symbol="-")
+@computes(np.subtract)
 def subtract(x: Any, y: Any) -> Any:
     """Subtracts, element by element: ``x - y``."""
-    return np.subtract(x, y)
 
 
 subtract.vjp(x=lambda g: g, y=lambda g: -g)
 
 
 @primitive(symbol="*")
+@computes(np.multiply)
 def multiply(x: Any, y: Any) -> Any:
     """Multiplies, element by element: ``x * y``."""
-    return np.multiply(x, y)
 
 
-multiply.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
+# A primitive on arrays computes large ones in blocks.
+multiply.vjp(
+    x=lambda g, y: g * y if g.size < LARGE else multiply(g, y),
+    y=lambda g, x: g * x if g.size < LARGE else multiply(g, x),
+)
 
 
 @primitive(symbol="/")
+@computes(np.divide)
 def divide(x: Any, y: Any) -> Any:
     """Divides, element by element: ``x / y``.
 
     Division by 0 follows IEEE 754. Its gradient is 0 for ``g = 0``.
     """
-    return np.divide(x, y)
 
 
 divide.vjp(
-    x=lambda g, y: through(g, divide(g.dtype.type(1), y)),  # 1 in g's dtype: 1 / (a plain y) would be float64
-    y=lambda g, y, out: through(g, -divide(out, y)),  # not x / (y * y), since y * y could underflow
+    x=blocked(lambda g, y: through(g, divide(g.dtype.type(1), y))),  # 1 in g's dtype: 1 / (a plain y) would be float64
+    y=blocked(lambda g, y, out: through(g, -divide(out, y))),  # not x / (y * y), since y * y could underflow
 )
 
 
 @primitive(symbol="-")
+@computes(np.negative)
 def negative(x: Any) -> Any:
     """Changes the sign: ``-x``."""
-    return np.negative(x)
 
 
 negative.vjp(x=lambda g: -g)
@@ -106,36 +120,36 @@ def base_slope(x: Any, y: Any, out: Any) -> Any:
     symbol="**",
     examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), rng.normal(size=(2, 3))), (rng.normal(size=(2, 3)), 3)],
 )
+@computes(np.power)
 def power(x: Any, y: Any) -> Any:
     """Raises `x` to the power `y`: ``x ** y``.
 
     If `y` is a constant, the gradient does not need ``log(x)``. d/dy is NaN for x < 0.
     """
-    return np.power(x, y)
 
 
 power.vjp(
-    x=lambda g, x, y: through(g, exponent_slope(x, y)),
-    y=lambda g, x, y, out: through(g, base_slope(x, y, out)),
+    x=blocked(lambda g, x, y: through(g, exponent_slope(x, y))),
+    y=blocked(lambda g, x, y, out: through(g, base_slope(x, y, out))),
 )
 
 
 @primitive
+@computes(np.exp)
 def exp(x: Any) -> Any:
     """Raises e = 2.718... to the power `x`."""
-    return np.exp(x)
 
 
-exp.vjp(x=lambda g, out: through(g, out))
+exp.vjp(x=blocked(lambda g, out: through(g, out)))
 
 
 @primitive
+@computes(np.expm1)
 def expm1(x: Any) -> Any:
     """Computes ``exp(x) - 1`` without loss of digits near 0."""
-    return np.expm1(x)
 
 
-expm1.vjp(x=lambda g, out: through(g, out + 1))
+expm1.vjp(x=blocked(lambda g, out: through(g, out + 1)))
 
 
 def _positive(rng: np.random.Generator) -> list[Any]:
@@ -143,27 +157,28 @@ def _positive(rng: np.random.Generator) -> list[Any]:
 
 
 @primitive(examples=_positive)
+@computes(np.log)
 def log(x: Any) -> Any:
     """Takes the natural logarithm: the power to which e must be raised to give `x`.
 
     At 0 the logarithm is -inf, and the gradient is inf, or 0 for ``g = 0``.
     """
-    return np.log(x)
 
 
-log.vjp(x=lambda g, x: through(g, divide(1, x)))
+log.vjp(x=blocked(lambda g, x: through(g, divide(1, x))))
 
 
 @primitive(examples=_positive)
+@computes(np.log1p)
 def log1p(x: Any) -> Any:
     """Computes ``log(1 + x)`` without loss of digits near 0."""
-    return np.log1p(x)
 
 
-log1p.vjp(x=lambda g, x: through(g, divide(1, 1 + x)))
+log1p.vjp(x=blocked(lambda g, x: through(g, divide(1, 1 + x))))
 
 
 @primitive(examples=_positive)
+@computes(np.sqrt)
 def sqrt(x: Any) -> Any:
     """Takes the square root.
 
@@ -171,19 +186,18 @@ def sqrt(x: Any) -> Any:
 
     ``sqrt(sum(x * x))`` has no derivative at 0, and its gradient there is NaN: add 1e-12 under the root.
     """
-    return np.sqrt(x)
 
 
-sqrt.vjp(x=lambda g, out: through(g, divide(0.5, out)))
+sqrt.vjp(x=blocked(lambda g, out: through(g, divide(0.5, out))))
 
 
 @primitive
+@computes(np.square)
 def square(x: Any) -> Any:
     """Multiplies every number by itself: ``x * x``."""
-    return np.square(x)
 
 
-square.vjp(x=lambda g, x: g * (2 * x))
+square.vjp(x=blocked(lambda g, x: g * (2 * x)))
 
 
 def sign_of(x: Any) -> Any:
@@ -192,66 +206,67 @@ def sign_of(x: Any) -> Any:
 
 
 @primitive
+@computes(np.abs)
 def abs(x: Any) -> Any:
     """Drops the sign: ``|x|``.
 
     The gradient at 0 and NaN is 0.
     """
-    return np.abs(x)
 
 
-abs.vjp(x=lambda g, x: g * sign_of(x))
+abs.vjp(x=blocked(lambda g, x: g * sign_of(x)))
 
 
 @primitive
+@computes(np.sin)
 def sin(x: Any) -> Any:
     """Takes the sine of an angle in radians."""
-    return np.sin(x)
 
 
 @primitive
+@computes(np.cos)
 def cos(x: Any) -> Any:
     """Takes the cosine of an angle in radians."""
-    return np.cos(x)
 
 
-sin.vjp(x=lambda g, x: g * cos(x))
-cos.vjp(x=lambda g, x: -g * sin(x))
+sin.vjp(x=blocked(lambda g, x: g * cos(x)))
+cos.vjp(x=blocked(lambda g, x: -g * sin(x)))
 
 
 @primitive
+@computes(np.tanh)
 def tanh(x: Any) -> Any:
     """Squeezes every number into the range from -1 to 1, along an S-curve: the hyperbolic tangent.
 
     Exact at ``|x| = 1000``.
     """
-    return np.tanh(x)
 
 
-tanh.vjp(x=lambda g, out: g * (1 - out * out))
+tanh.vjp(x=blocked(lambda g, out: g * (1 - out * out)))
 
 
+@blocked
 def choice(g: Any, x: Any, y: Any, out: Any) -> Any:
     """Passes `g` to `x` where `out` is `x` or NaN, and half of it where `y` is equal: the rule of maximum and fmax."""
     return g * (np.logical_or(x == out, np.isnan(out)) - 0.5 * (x == y)).astype(g.dtype)
 
 
 @primitive(rectifies=True)
+@computes(np.maximum)
 def maximum(x: Any, y: Any) -> Any:
     """Takes the larger of `x` and `y`, element by element.
 
     The result is NaN where either is NaN. Where they are equal, each receives half of the gradient.
     """
-    return np.maximum(x, y)
 
 
 @primitive
+@computes(np.minimum)
 def minimum(x: Any, y: Any) -> Any:
     """Takes the smaller of `x` and `y`, element by element.
 
     The result is NaN where either is NaN. Where they are equal, each receives half of the gradient.
     """
-    return np.minimum(x, y)
 
 
 for _extreme in (maximum, minimum):
@@ -264,7 +279,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 
     The branch that is not taken receives exactly 0, even if it is NaN or inf.
     """
-    return np.where(condition, x, y)
+    return elementwise.where(condition, x, y)
 
 
 where.vjp(x=lambda g, condition: where(condition, g, 0), y=lambda g, condition: where(condition, 0, g))
@@ -276,6 +291,7 @@ def _bounds(rng: np.random.Generator) -> list[Any]:
 
 
 @primitive(examples=_bounds)
+@blocked
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """Limits every number to at least `min` and at most `max`. Where `min` exceeds `max`, the result is `max`.
 
@@ -292,9 +308,9 @@ def _within(x: Any, min: Any, max: Any) -> Any:
 
 
 clip.vjp(
-    x=lambda g, x, min, max: g * _within(x, min, max),
-    min=lambda g, x, min, max: g * np.logical_and(x < min, _within(min, None, max)),
-    max=lambda g, x, min, max: g * ((x if min is None else maximum(x, min)) > max),
+    x=blocked(lambda g, x, min, max: g * _within(x, min, max)),
+    min=blocked(lambda g, x, min, max: g * np.logical_and(x < min, _within(min, None, max))),
+    max=blocked(lambda g, x, min, max: g * ((x if min is None else maximum(x, min)) > max)),
 )
 
 

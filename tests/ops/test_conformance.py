@@ -72,6 +72,11 @@ def normal_cdf(v):
     return math.erfc(-v / math.sqrt(2)) / 2
 
 
+def gelu(v, approximate="none"):
+    tanh = math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))
+    return v * (normal_cdf(v) if approximate == "none" else (1 + tanh) / 2)
+
+
 def sigmoid(v):
     return 1 / (1 + math.exp(-v))
 
@@ -189,6 +194,9 @@ TEXTBOOK = {
     "softsign": elementwise(lambda v: v / (1 + abs(v))),
     "softplus": elementwise(lambda v, beta=1.0: math.log(1 + math.exp(beta * v)) / beta),
     "normal_cdf": elementwise(normal_cdf),
+    "silu": elementwise(lambda v: v * sigmoid(v)),
+    "gelu": elementwise(gelu),
+    "hardswish": elementwise(lambda v: v * min(max(v + 3, 0), 6) / 6),
     "softmax": along(lambda v: np.exp(v) / np.exp(v).sum()),
     "log_softmax": along(lambda v: np.log(np.exp(v) / np.exp(v).sum())),
     "conv2d": conv2d,

@@ -25,3 +25,8 @@ def kernel(function: Callable[..., None]) -> Any:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no writable folder
         return numba.njit(**options)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function of numbers into the loops of its file that call it; a product and its sum may be one step."""
+    return numba.njit(error_model="numpy", fastmath={"contract"})(function)
