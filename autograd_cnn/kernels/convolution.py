@@ -113,8 +113,9 @@ def conv2d_weight_gradient(
     -------
     array (KH, KW, C // groups, O)
     """
+    g = g.astype(np.result_type(x, g), copy=False)
     if not (x.size and g.size):
-        return np.zeros(w_shape, np.result_type(x, g))
+        return np.zeros(w_shape, g.dtype)
     if is_depthwise(x.shape, groups):
         return depthwise.weight_gradient(x, g, w_shape, stride, padding, dilation)
     shape = *w_shape[:3], w_shape[3] // groups
