@@ -16,12 +16,19 @@ from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.registry import advice
 from autograd_cnn.engine.tape import Leaf, Node
 
+_options = frozenset({int, float, bool, str, tuple, slice, type(None)})
+_float32, _float64 = {np.dtype(np.float32)}, {np.dtype(np.float64)}
+
 
 def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) -> None:
     """Make `values` plain, in place, and convert weak operands to the dtype of the others.
 
     `inputs` has the nodes of operands.
     """
+    # Most calls end here: it takes 1 us, and the rest 5
+    kinds = {v.dtype if v.__class__ is np.ndarray and v.ndim else v.__class__ for v in values}.difference(_options)
+    if kinds in (_float32, _float64):
+        return
     names = primitive.flat_names(elements) if primitive.sequence else primitive.parameters
     ports = [p for p, name in enumerate(names) if name in primitive.rules]
     for p, value in enumerate(values):

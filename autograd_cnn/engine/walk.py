@@ -148,7 +148,13 @@ class _Sums:
             entry[1] += c
             entry[2] = True
         else:
-            entry[1] = as_array(entry[1] + c)
+            fresh = [c]
+            del c  # `is_ours` counts references
+            if self.wrap is None and is_ours(fresh[0]):
+                fresh[0] += entry[1]
+                entry[1] = fresh[0]
+            else:
+                entry[1] = as_array(entry[1] + fresh[0])
             entry[2] = self.wrap is None
 
     def add_all(self, ports: Any, contributions: Any, g: Any, node: Node, rule: Any) -> None:

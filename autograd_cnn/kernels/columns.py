@@ -44,7 +44,7 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, options: Options) -> N
         if b is not None and not ones:
             out += b
 
-    if len(blocks) == 1:  # too little work for our threads: BLAS may use its own
+    if len(blocks) == len(x) == 1:  # too little work for our threads: BLAS may use its own
         compute(0)
     else:
         map_tiles(compute, len(blocks))

@@ -18,17 +18,21 @@ Imports NumPy and its neighbours `columns`, `depthwise`, `memory`, `twins`, `win
 from __future__ import annotations
 
 import math
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import columns, depthwise, winograd
+from . import columns, depthwise, direct, fused, winograd
 from .memory import empty
 from .twins import kernel_set
 from .windows import Padding, Pair, Shape, output_size
 
 Array = NDArray[Any]
+
+DIRECT = 1 << 16  # weights up to which a core's second-level cache keeps them while `direct` reads an image
 
 
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
@@ -48,10 +52,14 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
     y = empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
     if not (x.size and w.size):
         y[...] = 0 if b is None else b
-    elif suits_winograd(y, w.shape, stride, groups):
-        winograd.conv2d(x, w, b, y, padding, dilation, groups)
     elif is_depthwise(x.shape, groups):
         depthwise.conv2d(x, w, b, y, stride, padding, dilation)
+    elif suits_winograd(y, w.shape, stride, groups):
+        for i, o in _groups(w.shape, groups):
+            _winograd().conv2d(x[..., i], w[..., o], None if b is None else b[o], y[..., o], padding, dilation)
+    elif suits_direct(y, w.shape, dilation, groups):
+        for i, o in _groups(w.shape, groups):
+            direct.conv2d(x[..., i], w[..., o], None if b is None else b[o], y[..., o], stride, padding)
     else:
         columns.conv2d(x, w, b, y, (stride, padding, dilation, groups))
     return y
@@ -82,6 +90,9 @@ def conv2d_input_gradient(
     gx = empty(x_shape, np.result_type(g, w))
     if is_depthwise(x_shape, groups):
         depthwise.input_gradient(g, w, gx, stride, padding, dilation)
+    elif suits_direct(gx, w.shape, dilation, groups):
+        for i, o in _groups(w.shape, groups):
+            direct.input_gradient(g[..., o], w[..., o], gx[..., i], stride, padding)
     else:
         columns.input_gradient(g, w, gx, (stride, padding, dilation, groups))
     return gx
@@ -104,24 +115,45 @@ def conv2d_weight_gradient(
     """
     if not (x.size and g.size):
         return np.zeros(w_shape, np.result_type(x, g))
-    if suits_winograd(g, w_shape, stride, groups):
-        return winograd.weight_gradient(x, g, w_shape, padding, dilation, groups)
     if is_depthwise(x.shape, groups):
         return depthwise.weight_gradient(x, g, w_shape, stride, padding, dilation)
-    return columns.weight_gradient(x, g, w_shape, (stride, padding, dilation, groups))
+    shape = *w_shape[:3], w_shape[3] // groups
+    if suits_winograd(g, w_shape, stride, groups):
+        gradient = partial(_winograd().weight_gradient, w_shape=shape, padding=padding, dilation=dilation)
+    elif suits_direct(g, w_shape, dilation, groups):
+        gradient = partial(direct.weight_gradient, w_shape=shape, stride=stride, padding=padding)
+    else:
+        return columns.weight_gradient(x, g, w_shape, (stride, padding, dilation, groups))
+    parts = [gradient(x[..., i], g[..., o]) for i, o in _groups(w_shape, groups)]
+    return parts[0] if groups == 1 else np.concatenate(parts, axis=3)
 
 
 def suits_winograd(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
-    """Whether `winograd` can compute the outputs `y`, and is faster than `columns` for as many of them."""
+    """Whether Winograd's algorithm can compute the outputs `y`, and is the fastest for as many of them."""
     (kh, kw), parts = w_shape[:2], math.prod(winograd.parts(w_shape))
-    # For 4 pixels, a part takes 16 products, and transforms that cost as much as 4; columns take 4 * kh * kw products.
-    cheaper = min(kh, kw) >= 3 and 4 * kh * kw >= 20 * parts
+    # For 16 pixels, a part takes 36 products, and transforms that cost as much; others take 16 * kh * kw products.
+    cheaper = min(kh, kw) >= 3 and 16 * kh * kw >= 72 * parts
     if not cheaper or stride != (1, 1) or y.dtype.char not in "fd":
         return False
     inputs, outputs = w_shape[2], w_shape[3] // groups
     enough = 256 if kernel_set() == "numba" else 4096  # inputs * outputs below which the transforms cost too much
-    suits = min(inputs, outputs) >= 16 and inputs * outputs >= enough and math.prod(y.shape[:3]) >= 1024
-    return suits and (parts == 1 or groups == 1)
+    return min(inputs, outputs) >= 16 and inputs * outputs >= enough and math.prod(y.shape[:3]) >= 1024
+
+
+def suits_direct(y: Array, w_shape: Shape, dilation: Pair, groups: int) -> bool:
+    """Whether `direct` can compute `y`, outputs or gradients, and is faster than `columns`."""
+    small = math.prod(w_shape[:2]) > 1 and math.prod(w_shape) <= DIRECT * groups
+    return small and dilation == (1, 1) and y.dtype.char in "fd" and kernel_set() == "numba"
+
+
+def _winograd() -> ModuleType:
+    return fused if kernel_set() == "numba" else winograd
+
+
+def _groups(w_shape: Shape, groups: int) -> list[tuple[slice, slice]]:
+    """The input and the output channels of each group."""
+    inputs, outputs = w_shape[2], w_shape[3] // groups
+    return [(slice(i * inputs, (i + 1) * inputs), slice(i * outputs, (i + 1) * outputs)) for i in range(groups)]
 
 
 def is_depthwise(x_shape: Shape, groups: int) -> bool:

@@ -3,11 +3,12 @@
 BLAS has its own threads. After a product they stay awake for some milliseconds in case another one follows, and occupy
 the cores that the tiles of the next operation need: with them, a training step took half as long again.
 
-Imports NumPy and its neighbours `memory` and `threads`.
+Imports NumPy, the standard library and its neighbours `memory` and `threads`.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ def matmul(x: Array, y: Array) -> Array:
     >>> np.array_equal(matmul(x, y), x @ y)
     True
     """
+    if max(x.ndim, y.ndim) > 2 and min(x.ndim, y.ndim) > 1:
+        return _stacked(x, y)
     work = len(x) * y.size
     if not (x.ndim == y.ndim == 2) or len(x) == 1 or work < SMALL:
         return np.matmul(x, y)
@@ -48,4 +51,22 @@ def matmul(x: Array, y: Array) -> Array:
             np.matmul(x, y[:, part], out=out[:, part])
 
     map_tiles(block, -(-longest // step))
+    return out
+
+
+def _stacked(x: Array, y: Array) -> Array:
+    """Multiply stacks of matrices, which broadcast, in blocks of whole products."""
+    stack = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    work = math.prod(stack) * x.shape[-2] * y.shape[-2] * y.shape[-1]
+    if work < SMALL:
+        return np.matmul(x, y)
+    out = empty((*stack, x.shape[-2], y.shape[-1]), np.result_type(x, y))
+    x, y = (np.broadcast_to(a, (*stack, *a.shape[-2:])) for a in (x, y))
+    count = min(BLOCKS, stack[0]) if work >= LARGE else 1
+
+    def block(index: int) -> None:
+        part = slice(stack[0] * index // count, stack[0] * (index + 1) // count)
+        np.matmul(x[part], y[part], out=out[part])
+
+    map_tiles(block, count)
     return out

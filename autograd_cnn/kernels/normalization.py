@@ -47,7 +47,7 @@ def normalise(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
     y = empty(x.shape, x.dtype)
     if not y.size:
         return y
-    map_rows(lambda x, y: normalise_tile(x, y, mean, scale, shift), x, y)
+    map_rows(lambda x, y: normalise_tile(x, y, mean, scale, shift), x, y, products=False)
     return y
 
 
@@ -73,7 +73,11 @@ def batch_norm_gradient(
     g_scale = scale * w
     gx = empty(x.shape, x.dtype)
     slope, shift = -g_scale * scale * gw / count, -g_scale * gb / count
-    map_rows(lambda g, x, gx: input_gradient_tile(g, x, gx, mean, g_scale, slope, shift), g, x, gx)
+
+    def write(g: Array, x: Array, gx: Array) -> None:
+        input_gradient_tile(g, x, gx, mean, g_scale, slope, shift)
+
+    map_rows(write, g, x, gx, products=False)
     return gx, gw, gb
 
 

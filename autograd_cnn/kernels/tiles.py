@@ -70,7 +70,7 @@ def tile_size(size: int) -> int:
 
     A single pass gains nothing from the cache: a tile is a quarter of the array, within bounds worth a thread.
     """
-    return min(1 << 19, max(1 << 17, -(-size // 4)))
+    return min(1 << 19, max(1 << 18, -(-size // 4)))
 
 
 def map_images(function: Callable[..., Result], *arrays: Array, products: bool = False) -> list[Result]:
@@ -80,7 +80,7 @@ def map_images(function: Callable[..., Result], *arrays: Array, products: bool =
     return map_tiles(lambda index: function(*(a[blocks[index][0]] for a in arrays)), len(blocks), products)
 
 
-def map_rows(function: Callable[..., Result], *arrays: Array) -> list[Result]:
+def map_rows(function: Callable[..., Result], *arrays: Array, products: bool = True) -> list[Result]:
     """Call ``function(*blocks)`` on the same rows of each array at a time, as matrices in C order; return the results.
 
     The last axis is a row; all arrays have the same shape. `function` may write into arrays that are in C order.
@@ -92,4 +92,4 @@ def map_rows(function: Callable[..., Result], *arrays: Array) -> list[Result]:
     def tile(index: int) -> Result:
         return function(*(a[index * step : (index + 1) * step] for a in matrices))
 
-    return map_tiles(tile, -(-len(matrices[0]) // step))
+    return map_tiles(tile, -(-len(matrices[0]) // step), products)

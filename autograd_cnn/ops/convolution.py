@@ -35,6 +35,8 @@ def normals(*cases: Any) -> Callable[[np.random.Generator], list[Any]]:
 
 def pair(value: Any, name: str) -> Pair:
     """Returns an int, or a pair of ints, as a pair."""
+    if value.__class__ is int:  # a convolution asks 16 times
+        return value, value
     if isinstance(value, (int, np.integer)):
         return int(value), int(value)
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(v, (int, np.integer)) for v in value):

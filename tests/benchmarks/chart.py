@@ -46,7 +46,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
     for panel, part in zip(figure.subplots(1, len(panels), squeeze=False, sharex=True)[0], panels, strict=True):
         _panel(panel, [row for row in rows if row["group"] in part], height)
     ratios = [value for row in rows for value in (*row["ratios"], row["target"] or 1)]
-    low, high = min(0.5, *ratios) / 1.8, max(2, *ratios) * 1.8
+    low, high = min(0.5, *ratios) / 2.5, max(2, *ratios) * 2.5  # room for numbers
     ticks = [tick for tick in TICKS if low <= tick <= high]
     panel.set(xscale="log", xlim=(low, high))  # shared by all
     panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -124,9 +124,8 @@ def _bar(panel: Axes, row: dict[str, Any], y: float, thick: float, alpha: float)
         panel.vlines(target, y - thick / 2, y + thick / 2, color="black", lw=2)
     marks = [*row["ratios"], target or ratio]
     outer, offset, side = (min(marks), -4, "right") if ratio <= 1 else (max(marks), 4, "left")
-    panel.annotate(
-        f"{ratio:.2f}", (outer, y), (offset, 0), textcoords="offset points", ha=side, va="center", fontsize=8
-    )
+    text = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+    panel.annotate(text, (outer, y), (offset, 0), textcoords="offset points", ha=side, va="center", fontsize=8)
 
 
 if __name__ == "__main__":

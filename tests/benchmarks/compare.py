@@ -1,12 +1,14 @@
-"""Measures all claims about speed and memory, against PyTorch, MyGrad and HIPS autograd if they are installed.
+"""Measures all claims about speed and memory, against PyTorch, onnxruntime, MyGrad and HIPS autograd, if installed.
 
     python tests/benchmarks/compare.py [--runs 3] [--kernels numpy,numba] [--json FILE] [--chart FILE]
     python tests/benchmarks/compare.py --quick --only chain pooling
 
-No absolute time passes or fails: machines are shared and drift, so workloads to compare take turns, A, B, A, B, ...,
-and their ratio counts. Every measurement has its own process (`measure.py`), where each workload (`works.py`) must give
-PyTorch's gradients before it is timed. A ratio is the median over all rounds, relative to the fastest of PyTorch's
-layouts. The exit code is 1 only if a measurement fails.
+No absolute time passes or fails: machines are shared and drift, so workloads to compare take turns, and their ratio
+counts. Each library is alone in a process (`measure.py`), since PyTorch's threads stay awake for milliseconds after an
+operation and slow down whoever comes next. The processes take turns, A, B, A, B, ..., and each of them warms up before
+it is timed. Rows "in turn" have all libraries in one process. Before anything is timed, each library must give our
+results. A ratio is the median of the ratios of all turns, relative to the faster of PyTorch's layouts. The exit code is
+1 only if a measurement fails.
 """
 
 from __future__ import annotations
@@ -17,16 +19,18 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from works import CONTESTS, LAYERS, LAYOUTS, OURS
+import layers
+from rows import Row, rows
+from work import OURS
+from works import CONTESTS
 
 Figures = dict[str, list[float]]
 
-PROCESSES = 3  # for each workload that runs alone: one may be unlucky with its memory
 THREADS = int(
     os.environ.get("AUTOGRAD_CNN_NUM_THREADS")
     or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -44,17 +48,18 @@ class Bench:
     ----------
     kernels : str
         As in AUTOGRAD_CNN_KERNELS; "" is the default.
-    rounds : int
-    processes : int
-        For workloads that run alone.
+    turns, rounds : int
+        Processes of each library, and timed rounds in each process.
+    contests : list of str
+        All that will be asked for. Those of single layers share the processes of a library, which take long to start.
     """
 
     kernels: str
+    turns: int
     rounds: int
-    processes: int
-
-    def __post_init__(self) -> None:
-        self.found: dict[tuple[str, str], Figures] = {}  # several rows may come from one measurement
+    contests: list[str]
+    found: dict[tuple[str, str], Figures] = field(default_factory=dict)  # several rows may come from one measurement
+    differences: dict[str, str] = field(default_factory=dict)
 
     def figures(self, kind: str, contest: str) -> Figures:
         """The result of the method `kind`, measured once."""
@@ -73,32 +78,61 @@ class Bench:
 
     def race(self, contest: str) -> Figures:
         """All workloads of a contest in one process, in turn."""
-        found: Figures = self.child("race", contest, self.rounds)
+        self._check(contest, [contest])
+        found: Figures = self.child("race", self.rounds, contest)
         return found
 
-    def alone(self, contest: str, threads: tuple[int, ...] = (THREADS,)) -> Figures:
-        """Each workload of a contest in its own processes, which take turns; names have the threads if these vary."""
-        figures: Figures = {}
-        for _ in range(self.processes):
-            for name in CONTESTS[contest]:
-                for n in threads:
-                    label = name if len(threads) == 1 else f"{name}, {_threads(n)}"
-                    rounds = -(-self.rounds // self.processes)
-                    times = self.child("race", contest, rounds, name, threads=n).get(name, [])
-                    figures.setdefault(label, []).extend(times)
-        return {name: times for name, times in figures.items() if times}
+    def alone(self, contest: str) -> Figures:
+        """Each library alone in its own processes, which take turns; in each turn the median of its rounds."""
+        together = [contest]
+        if contest in layers.CONTESTS:
+            together = [other for other in self.contests if other in layers.CONTESTS]
+        self._check(contest, together)
+        figures: dict[str, Figures] = {other: {} for other in together}
+        for _ in range(self.turns):
+            for name in dict.fromkeys(name for other in together for name in CONTESTS[other]):
+                for other, times in self._turn(name, together).items():
+                    figures[other].setdefault(name, []).append(median(times))
+        self.found |= {("alone", other): found for other, found in figures.items()}
+        return figures[contest]
+
+    def _turn(self, name: str, contests: list[str], threads: int = THREADS) -> Figures:
+        named = [contest for contest in contests if name in CONTESTS[contest]]
+        found: Figures = self.child("alone", self.rounds, name, *named, threads=threads)
+        return found
+
+    def _check(self, contest: str, together: list[str]) -> None:
+        """Compare the results of all libraries, once; raise RuntimeError if they differ in this contest."""
+        if missing := [other for other in together if OURS in CONTESTS[other] and other not in self.differences]:
+            self.differences |= self.child("check", *missing)
+        if difference := self.differences.get(contest):
+            raise RuntimeError(difference)
 
     def scaling(self, contest: str) -> Figures:
-        """Each workload alone, on one thread and on all."""
-        return self.alone(contest, (1, THREADS))
+        """We and PyTorch, alone, on one thread and on all."""
+        figures: Figures = {}
+        for _ in range(self.turns):
+            for name in (OURS, "PyTorch channels_last"):
+                for n, label in ((1, "1 thread"), (THREADS, f"{THREADS} threads")):
+                    for times in self._turn(name, [contest], n).values():
+                        figures.setdefault(f"{name}, {label}", []).append(median(times))
+        return figures
 
     def memory(self, contest: str) -> Figures:
-        """MB that each workload needs, in a new process each time."""
-        found = {
-            name: [size for _ in range(self.processes) for size in self.child("memory", contest, name)]
-            for name in CONTESTS[contest]
-        }
+        """MB that each workload needs, in a new process."""
+        smaller = f"{contest.rpartition(' ')[0]} 8"
+        found = {name: self.child("memory", contest, smaller, name) for name in CONTESTS[contest]}
         return {name: sizes for name, sizes in found.items() if sizes}
+
+    def limit(self, network: str) -> Figures:
+        """Our step, and the least time for its multiplications and its bytes: see `limits`."""
+        step = self.figures("alone", f"{network}, step 100")[OURS]
+        speeds = {name: median(times) for name, times in self.figures("alone", "speeds").items()}
+        count = self.child("count", network, 100)
+        products, memory = count["multiplications"] * speeds["sgemm"], count["bytes"] * speeds["memory"]
+        least = {"least": products + memory, "products": products, "memory": memory}
+        least["direct products"] = count["direct"] * speeds["sgemm"]
+        return {OURS: step, **{name: [value] * len(step) for name, value in least.items()}}
 
     def start(self, _: str) -> Figures:
         """Seconds that our import and PyTorch's take after that of NumPy, and our limit."""
@@ -106,85 +140,20 @@ class Bench:
         return {OURS: ours, "100 ms": [0.1] * len(ours), **({"PyTorch": theirs} if theirs else {})}
 
 
-@dataclass(frozen=True)
-class Row:
-    """One ratio of the table: the slowest name that begins with `ours` over the fastest that begins with `over`.
-
-    Parameters
-    ----------
-    group, title : str
-    kind : {"race", "alone", "scaling", "memory", "start"}
-    contest : str
-        Of `works.CONTESTS`.
-    targets : pair of float or None
-        With compiled kernels, and with NumPy only; None reports the ratio without a target.
-    unit : {"s", "MB"}
-    at_least : bool
-        Whether more is better.
-    """
-
-    group: str
-    title: str
-    kind: str
-    contest: str
-    targets: tuple[float | None, float | None] = (None, None)
-    ours: str = OURS
-    over: str = "PyTorch"
-    unit: str = "s"
-    at_least: bool = False
-
-    def result(self, bench: Bench) -> dict[str, Any]:
-        """Measure, and return the entry of this row and run in the JSON file."""
-        figures = {
-            name: values
-            for name, values in bench.figures(self.kind, self.contest).items()
-            if name.startswith((self.ours, self.over))
-        }
-        mine = [name for name in figures if name.startswith(self.ours)]
-        theirs = [name for name in figures if name.startswith(self.over)]
-        found: dict[str, Any] = {
-            "rounds": min(map(len, figures.values()), default=0),
-            "figures": {name: {"median": median(x), "least": min(x)} for name, x in figures.items()},
-        }
-        if not theirs:
-            return {**found, "note": f"{self.over} is not installed"}
-        worst, best = max(mine, key=lambda name: median(figures[name])), min(theirs, key=lambda n: median(figures[n]))
-        ratios = [a / b for a, b in zip(figures[worst], figures[best], strict=True)]
-        return {**found, "ours": worst, "over": best, "ratio": median(ratios)}
-
-
-def _threads(n: int) -> str:
-    return "1 thread" if n == 1 else f"{n} threads"
-
-
-STANDARD, ORIGINAL, LAYER, MEMORY, CHAIN = (0.75, 1.1), (0.7, 0.95), (1.0, 1.5), (0.8, 1.0), (0.25, 0.25)
-ROWS = [
-    Row("Training step", "standard CNN, in turn", "race", "standard step", STANDARD),
-    Row("Training step", "standard CNN, each alone", "alone", "standard step", STANDARD),
-    Row("Training step", "original CNN, in turn", "race", "original step", ORIGINAL),
-    Row("Training step", "original CNN, each alone", "alone", "original step", ORIGINAL),
-    *(Row("Inference", f"standard CNN, batch {n}", "race", f"inference {n}", (0.8, None)) for n in (1, 100, 1000)),
-    *(Row("Layer, forward + backward", name, "race", name, LAYER) for name in LAYERS),
-    Row("Layer, forward + backward", "Adam, update of 1 M parameters", "race", "Adam, 1 M parameters", LAYER),
-    Row("Engine, one operation", "PyTorch", "race", "chain", (0.7, 0.7)),
-    Row("Engine, one operation", "MyGrad", "race", "chain", CHAIN, over="MyGrad"),
-    Row("Engine, one operation", "HIPS autograd", "race", "chain", CHAIN, over="HIPS"),
-    Row("Growth of memory", "standard CNN, batch 100", "memory", "memory standard 100", MEMORY, unit="MB"),
-    Row("Growth of memory", "standard CNN, batch 500", "memory", "memory standard 500", MEMORY, unit="MB"),
-    Row("Growth of memory", "original CNN, batch 100", "memory", "memory original 100", MEMORY, unit="MB"),
-    Row("Own limits", "standard step / its products at sgemm speed", "race", "limit", (1.7, 2.6), over="sgemm"),
-    Row("Own limits", "standard step / its products alone", "race", "limit", over="products"),
-    Row("Own limits", "operation of a chain / NumPy, forward only", "race", "chain", over="NumPy"),
-    Row("Own limits", "time an image, slowest / fastest batch size", "race", "batches", (1.15, 1.15), "batch", "batch"),
-    *(
-        Row("Own limits", f"{name}, 1 thread / {THREADS}", "scaling", "standard step", targets,
-            f"{name}, 1 ", f"{name}, {THREADS} ", at_least=True)
-        for name, targets in ((OURS, (1.7, 1.7)), *((name, (None, None)) for name in LAYOUTS))
-        if THREADS > 1
-    ),
-    Row("Own limits", "import beyond NumPy's / 100 ms", "start", "", (1.0, 1.0), over="100 ms"),
-    Row("Own limits", "import beyond NumPy's / PyTorch's", "start", ""),
-]  # fmt: skip
+def result(row: Row, bench: Bench) -> dict[str, Any]:
+    """Measure, and return the entry of this row and run in the JSON file."""
+    figures = bench.figures(row.kind, row.contest)
+    mine, theirs = ([name for name in figures if name.startswith(start)] for start in (row.ours, row.over))
+    shown = figures if row.kind == "limit" else dict.fromkeys([*mine, *theirs])
+    found: dict[str, Any] = {
+        "rounds": min(map(len, figures.values()), default=0),
+        "figures": {name: {"median": median(figures[name]), "least": min(figures[name])} for name in shown},
+    }
+    if not theirs:
+        return {**found, "note": f"{row.over} is not installed"}
+    worst, best = max(mine, key=lambda name: median(figures[name])), min(theirs, key=lambda n: median(figures[n]))
+    ratios = [a / b for a, b in zip(figures[worst], figures[best], strict=True)]
+    return {**found, "ours": worst, "over": best, "ratio": median(ratios)}
 
 
 def merged(row: Row, kernels: str, results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -231,65 +200,79 @@ def with_unit(value: float, unit: str) -> str:
 
 
 def line_of(row: dict[str, Any]) -> str:
-    """A line of the table: ratio, target, and all medians, with the least times in brackets."""
+    """A line of the table: ratio, its range over the runs, target, and all medians, with the least in brackets."""
     title = f"{row['group']}: {row['title']}"
     if "ratio" not in row:
         return f"{title:64} not measured: {row['note']}"
     target, sign = row["target"], ">" if row["at_least"] else "<"
     goal = f"{sign} {target:4.2f} {'met' if row['met'] else 'missed'}" if target is not None else ""
+    low, high = min(row["ratios"]), max(row["ratios"])
+    runs = f" ({low:.2f} to {high:.2f})" if len(row["ratios"]) > 1 else ""
     each = (
         f"{name} {with_unit(f['median'], row['unit'])} ({with_unit(f['least'], row['unit'])})"
         for name, f in row["figures"].items()
     )
-    return f"{title:64}{row['ratio']:7.2f}  {goal:14} {', '.join(each)}"
+    return f"{title:64}{row['ratio']:7.2f}{runs}  {goal:14} {', '.join(each)}"
 
 
-def main() -> int:
-    """Measure, print, write; return 1 if a measurement failed."""
+def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line, and the chosen rows as `rows`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15, help="rounds that count in each measurement")
+    parser.add_argument("--turns", type=int, default=2, help="processes of each library for each measurement")
+    parser.add_argument("--rounds", type=int, default=4, help="timed rounds in each process, and in turn")
     parser.add_argument("--runs", type=int, default=1, help="of the whole table; the medians of their ratios count")
     parser.add_argument(
         "--kernels", default=os.environ.get("AUTOGRAD_CNN_KERNELS", ""), help="numpy, numba, or both: numpy,numba"
     )
     parser.add_argument("--only", nargs="+", default=[""], help="rows whose group or title has one of these words")
     parser.add_argument("--quick", action="store_true", help="two rounds in one process, to see whether it runs")
-    parser.add_argument("--json", type=Path, help="write the table there")
+    parser.add_argument("--json", type=Path, help="write the table there; table.py prints it as Markdown")
     parser.add_argument("--chart", type=Path, help="draw it there, as .png and .svg")
-    options = parser.parse_args()
-    rounds, processes = (2, 1) if options.quick else (options.rounds, PROCESSES)
-    rows = [r for r in ROWS if any(word.lower() in f"{r.group}: {r.title}".lower() for word in options.only)]
-    if not rows:
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.turns, options.rounds = 1, 2
+    words = [word.lower() for word in options.only]
+    options.rows = [row for row in rows(THREADS) if any(word in f"{row.group}: {row.title}".lower() for word in words)]
+    if not options.rows:
         parser.error(f"--only {' '.join(options.only)}: no row has such a word in its group or title")
+    return options
+
+
+def main() -> int:
+    """Measure, print, write; return 1 if a measurement failed."""
+    options = options_of()
+    contests = [row.contest for row in options.rows]
+    benches = [Bench(kernels, options.turns, options.rounds, contests) for kernels in options.kernels.split(",")]
     results: dict[tuple[str, Row], list[dict[str, Any]]] = {}
     document: dict[str, Any] = {}
     failed = False
-    print(f"{rounds} rounds a measurement; medians, least in brackets; ratio: ours / the best of theirs")
+    print(f"{options.turns} turns of {options.rounds} rounds; medians, least in brackets; ratio: ours / best of theirs")
     for run in range(options.runs):
-        for kernels in options.kernels.split(","):
-            bench = Bench(kernels, rounds, processes)
+        for bench in benches:
+            bench.found.clear()
             machine = bench.child("machine")
             kernel_set = machine.pop("kernels")
             if not results:
                 print(", ".join(f"{name} {value}" for name, value in machine.items()))
             print(f"Run {run + 1} of {options.runs}, {kernel_set} kernels")
-            for row in rows:
+            for row in options.rows:
                 try:
-                    result = row.result(bench)
+                    found = result(row, bench)
                 except RuntimeError as error:
-                    result, failed = {"note": str(error)}, True
-                results.setdefault((kernel_set, row), []).append(result)
-                print(line_of(merged(row, kernel_set, [result])), flush=True)
+                    found, failed = {"note": str(error)}, True
+                results.setdefault((kernel_set, row), []).append(found)
+                print(line_of(merged(row, kernel_set, [found])), flush=True)
         table = [merged(row, kernels, found) for (kernels, row), found in results.items()]
         today = time.strftime("%Y-%m-%d", time.gmtime())
-        document = {"machine": machine, "day": today, "rounds": rounds, "runs": run + 1, "rows": table}
+        document = {"machine": machine, "day": today, "turns": options.turns, "rounds": options.rounds}
+        document |= {"runs": run + 1, "rows": table}
         if options.json:  # after each run, since runs are long
             options.json.write_text(json.dumps(document, indent=1) + "\n")
     if options.runs > 1:
         print(f"Medians of {options.runs} runs")
         print(*(f"{row['kernels']}: {line_of(row)}" for row in document["rows"]), sep="\n")
     if options.chart:
-        from chart import draw  # late: on Linux, the peak memory of a child begins at its parent's size
+        from chart import draw  # late: it is slow to import
 
         draw(document, options.chart)
     return int(failed)

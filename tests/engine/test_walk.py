@@ -163,6 +163,35 @@ def test_a_gradient_added_to_leaves_the_old_array_alone():
     assert (old, x.grad) == (2, 4)
 
 
+def test_a_sum_that_others_share_is_added_into_a_fresh_contribution():
+    places = {}
+
+    @ag.primitive
+    def middle(x):
+        return x * 1
+
+    @ag.primitive
+    def double(x):
+        return x * 2
+
+    def twice(g):
+        result = g * 2
+        places["double"] = result.ctypes.data
+        return result
+
+    def note(g):
+        places["middle"] = g.ctypes.data
+        return g
+
+    middle.vjp(x=note)
+    double.vjp(x=twice)
+    x = leaf(np.ones(1000))
+    h = middle(x)
+    (double(h) + h).sum().backward()  # the rules of the sum pass one g to both
+    assert (x.grad == 3).all()
+    assert places["middle"] == places["double"]
+
+
 # Cycles
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograd_cnn.kernels import tiles
-from autograd_cnn.kernels.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient
+from autograd_cnn.kernels import convolution, tiles
+from autograd_cnn.kernels.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient, kernel_set
 
 NONE = ((0, 0), (0, 0))
 ONE = ((1, 1), (1, 1))
@@ -42,6 +42,17 @@ GEOMETRIES = {
     "depthwise, two outputs a channel": ((6, 7), (2, 3), (3, 6), (2, 1), ONE, (1, 2), 3),
     "one channel": ((5, 4), (3, 2), (1, 1), (1, 1), ONE, (1, 1), 1),
 }
+
+
+@pytest.fixture(autouse=True, scope="module", params=["compiled", "matrices"])
+def way(request):
+    """With Numba, small convolutions are computed directly. The matrices that others use must give the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "matrices":
+            patch.setattr(convolution, "suits_direct", lambda *_: False)
+        elif kernel_set() == "numpy":
+            pytest.skip("Numba is not installed")
+        yield
 
 
 @pytest.fixture(params=GEOMETRIES.values(), ids=GEOMETRIES.keys())

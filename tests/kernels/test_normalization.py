@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from autograd_cnn.kernels import normalization
 
@@ -13,8 +14,9 @@ def test_normalise(normal, same_on_any_number_of_threads):
     same_on_any_number_of_threads(normalization.normalise, formula, x, mean, scale, shift)
 
 
-def test_moments_of_numbers_far_from_zero(normal):
-    x = (1000 + normal(90, 40, 50, 3)).astype(np.float32)
+@pytest.mark.parametrize("shape", [(90, 40, 50, 3), (90, 20, 20, 16), (30, 5, 5, 700)])
+def test_moments_of_numbers_far_from_zero(shape, normal):
+    x = (1000 + normal(*shape)).astype(np.float32)
     mean, variance = normalization.moments(x)
     np.testing.assert_allclose(mean, x.astype(float).mean((0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(variance, x.astype(float).var((0, 1, 2)), rtol=1e-4)

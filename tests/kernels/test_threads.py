@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from autograd_cnn.kernels import threads
+from autograd_cnn.kernels import columns, threads
 from autograd_cnn.kernels.threads import get_num_threads, map_tiles, set_num_threads
 
 ROOT = Path(threads.__file__).parents[2]
 
 
 def blas_threads():
-    return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
+    """Those of the libraries that multiply for us: SciPy, which Numba may import, brings another one."""
+    return {library.num_threads for library in threads._blas()}
 
 
 def run(script, **environment):
@@ -171,6 +172,18 @@ def test_blas_is_limited_to_one_thread_until_the_last_caller_leaves(num_threads)
         with pytest.raises(ZeroDivisionError):
             map_tiles(lambda tile: 1 // tile, 4)
         assert blas_threads() == {2}
+
+
+def test_a_convolution_of_one_block_keeps_blas_on_one_thread(monkeypatch):
+    """A thread that BLAS wakes stays awake for milliseconds, on the core of the next tiles."""
+    seen, im2col = [], columns.im2col
+    monkeypatch.setattr(columns, "im2col", lambda *args: (seen.append(blas_threads()), im2col(*args))[1])
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("threadpoolctl cannot set the threads of this BLAS")
+        x, w = np.ones((2, 5, 5, 3)), np.ones((2, 2, 3, 4))
+        columns.conv2d(x, w, None, np.empty((2, 4, 4, 4)), ((1, 1), ((0, 0), (0, 0)), (1, 1), 1))
+    assert seen == [{1}]
 
 
 def test_blas_on_openmp_is_limited_and_restored_in_each_thread(num_threads, monkeypatch):

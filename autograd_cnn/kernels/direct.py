@@ -1,0 +1,112 @@
+"""Convolution whose windows are read where they lie: compiled sums of products, without `columns`' copies.
+
+With Numba, the fastest way for strides, for 1x1 kernels and for the few channels of a first layer.
+
+Imports NumPy and its neighbours `memory`, `threads`, `tiles`, `twins` and `windows`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .memory import scratch
+from .threads import map_tiles
+from .tiles import in_parts, tiles
+from .twins import compiled_pass
+from .windows import Padding, Pair, Shape
+
+Array = NDArray[Any]
+
+
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, padding: Padding) -> None:
+    """Write the convolution of `x` with `w` into `y`."""
+    bias = np.zeros(w.shape[3]) if b is None else b
+    _compute([(w, block) for block in _blocks(x, y, w.shape, stride, padding)], bias, stride)
+
+
+def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding) -> None:
+    """Write the gradient of `conv2d` with respect to `x` into `gx`.
+
+    Pixels whose places differ by multiples of the stride are the results of one convolution of `g`, with the weights
+    that meet them.
+    """
+    work = []
+    for phase in itertools.product(*map(range, stride)):
+        taps, pixels, before = [], [], []
+        for first, step, (margin, _), size in zip(phase, stride, padding, w.shape, strict=False):
+            start = (first - margin) % step
+            taps.append(slice(first, None, step))
+            pixels.append(slice(start, None, step))
+            before.append((len(range(first, size, step)) - 1 - (start + margin - first) // step, 0))
+        met, out = w[taps[0], taps[1]][::-1, ::-1].swapaxes(2, 3), gx[:, pixels[0], pixels[1]]
+        if met.size and out.size:
+            work += [(met, block) for block in _blocks(g, out, met.shape, (1, 1), (before[0], before[1]))]
+        else:
+            out[...] = 0
+    _compute(work, np.zeros(gx.shape[3]), (1, 1))
+
+
+def _compute(work: list[tuple[Array, _Block]], b: Array, stride: Pair) -> None:
+    """Convolve each block with its weights, and add the bias."""
+
+    def compute(index: int) -> None:
+        w, block = work[index]
+        dtype = block.y.dtype
+        compiled_pass("products.conv2d")(
+            block.x(), read_only(w, dtype), read_only(b, dtype), block.y, block.padded(), *block.corner, stride
+        )
+
+    map_tiles(compute, len(work), products=False)
+
+
+def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: Padding) -> Array:
+    """Gradient of `conv2d` for `w`."""
+    dtype, (kh, kw, channels, outputs) = np.result_type(x, g), w_shape
+    parts = in_parts(_blocks(x, read_only(g, dtype), w_shape, stride, padding))
+
+    def compute(index: int) -> Array:
+        total = np.zeros((kh, kw * channels, outputs), dtype)
+        for block in parts[index]:
+            compiled_pass("products.weight_gradient")(block.x(), block.y, total, block.padded(), *block.corner, stride)
+        return total
+
+    return np.add.reduce(map_tiles(compute, len(parts), products=False)).reshape(w_shape)
+
+
+class _Block(NamedTuple):
+    """The work of one call: some rows of some outputs, or their gradient, and the pixels that they depend on."""
+
+    pixels: Array
+    y: Array
+    corner: tuple[int, int]  # rows and columns of zeros before `pixels`; if negative, rows and columns to cut off
+    size: tuple[int, int, int]  # of one image behind its padding
+
+    def x(self) -> Array:
+        return read_only(self.pixels, self.y.dtype)
+
+    def padded(self) -> Array:
+        padded = scratch("padded", self.size, self.y.dtype)
+        padded[...] = 0
+        return padded
+
+
+def _blocks(x: Array, y: Array, w_shape: Shape, stride: Pair, padding: Padding) -> list[_Block]:
+    (kh, kw, channels, outputs), (down, across), ((top, _), (left, _)) = w_shape, stride, padding
+    blocks = []
+    for images, rows in tiles(len(y), y.shape[1], y.shape[2] * (down * across * channels + outputs) * y.itemsize):
+        first, high = rows.start * down - top, (rows.stop - rows.start - 1) * down + kh
+        pixels = x[images, max(0, first) : max(0, first + high)]
+        corner = max(0, -first), left
+        blocks.append(_Block(pixels, y[images, rows], corner, (high, (y.shape[2] - 1) * across + kw, channels)))
+    return blocks
+
+
+def read_only(a: Array, dtype: Any) -> Array:
+    """The array in C order, of `dtype`, and read-only: Numba compiles again for each other kind of array."""
+    a = np.ascontiguousarray(a, dtype).view()
+    a.setflags(write=False)
+    return a

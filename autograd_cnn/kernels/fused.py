@@ -1,0 +1,110 @@
+"""Winograd's convolution in compiled calls: transform, multiply and collect a few tiles at a time, in the cache.
+
+`winograd` explains the algorithm and has the same in NumPy. Here the tiles of a row or two go through all three steps
+before the next ones start, and the outputs are cut into panels, whose transformed weights are read in one run.
+
+Imports NumPy and its neighbours `direct`, `memory`, `threads`, `tiles`, `twins` and `winograd`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .direct import read_only
+from .memory import empty, scratch
+from .threads import map_tiles
+from .tiles import PARTS
+from .twins import compiled_pass
+from .windows import Padding, Pair, Shape
+from .winograd import Block, blocks, parts
+
+Array = NDArray[Any]
+
+PANEL = 128  # bytes of the outputs of a pixel that are computed together: two vectors
+TILES = 1 << 19  # bytes of transformed tiles, half of a core's second-level cache
+PANELS = 9 << 18  # bytes of the weights' gradients that a thread adds to at a time: about twice that cache
+TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
+
+
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair) -> None:
+    """Write the convolution of `x` with `w`, at stride 1, into `y`."""
+    u = _transformed(w, y.dtype)
+    bias = np.zeros(len(u) * u.shape[3], y.dtype)
+    if b is not None:
+        bias[: len(b)] = b
+    work = blocks(x, y, w.shape, padding, dilation, 16)
+
+    def compute(index: int) -> None:
+        block = work[index]
+        whole = block.y if block.y.flags.c_contiguous else scratch("out", block.y.shape, y.dtype)
+        arrays = _buffers(block, u.shape, w.shape, y.dtype)
+        images = read_only(block.x, y.dtype)
+        compiled_pass("products.winograd_conv2d")(
+            images, u, read_only(bias, y.dtype), whole, *arrays, block.top, block.left, parts(w.shape)
+        )
+        if whole is not block.y:
+            block.y[...] = whole
+
+    map_tiles(compute, len(work), products=False)
+
+
+def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair) -> Array:
+    """Gradient of `conv2d` for `w`."""
+    gw: Array = np.empty(w_shape, np.result_type(x, g))
+    work = blocks(x, g, w_shape, padding, dilation, 16)
+    panels, entries, inputs, size = shape = _weights_shape(w_shape, gw.dtype)
+    panel_bytes = entries * inputs * size * gw.itemsize
+    step = max(1, PANELS // panel_bytes)
+    count = min(len(work), PARTS, max(2, TOTALS // (panels * panel_bytes)))
+    totals = empty((count, *shape), gw.dtype)
+
+    def compute(index: int) -> None:
+        part, first = index % count, index // count * step
+        u = totals[part, first : first + step]
+        u[...] = 0
+        for block in work[part * len(work) // count : (part + 1) * len(work) // count]:
+            padded, half, v, m = _buffers(block, shape, w_shape, gw.dtype)
+            rows = scratch("rows", (4, 4 * block.across, size), gw.dtype)
+            rows[...] = 0
+            images, gradients = read_only(block.x, gw.dtype), read_only(block.y, gw.dtype)
+            compiled_pass("products.winograd_weight_gradient")(
+                images, gradients, u, padded, rows, half, v, m, block.top, block.left, parts(w_shape), first * size
+            )
+
+    map_tiles(compute, count * -(-panels // step), products=False)
+    collect = compiled_pass("products.collect_weights")
+    map_tiles(lambda panel: collect(totals, gw, parts(w_shape), panel), panels, products=False)
+    return gw
+
+
+def _transformed(w: Array, dtype: Any) -> Array:
+    """G w Gᵀ of every part of the weights: (panels, 36, parts * C, outputs of a panel)."""
+    u = empty(_weights_shape(w.shape, dtype), dtype)
+    w = w.astype(dtype, copy=False)
+    transform, size = compiled_pass("products.transform_weights"), u.shape[3]
+    map_tiles(lambda panel: transform(w, u[panel : panel + 1], parts(w.shape), panel * size), len(u), products=False)
+    return read_only(u, dtype)
+
+
+def _weights_shape(w_shape: Shape, dtype: Any) -> tuple[int, int, int, int]:
+    outputs, size = w_shape[3], PANEL // np.dtype(dtype).itemsize
+    size = size if outputs > size // 2 else size // 2
+    return -(-outputs // size), 36, math.prod(parts(w_shape)) * w_shape[2], size
+
+
+def _buffers(block: Block, u_shape: Shape, w_shape: Shape, dtype: Any) -> tuple[Array, Array, Array, Array]:
+    """Scratch: an image in its padding, half-transformed rows, transformed tiles, and products of a panel."""
+    (_, entries, inputs, size), channels = u_shape, w_shape[2]
+    high, wide = (4 * n + 3 * part - 1 for n, part in zip((block.down, block.across), parts(w_shape), strict=True))
+    rows = TILES // (entries * (inputs + size) * np.dtype(dtype).itemsize * block.across)
+    rows = min(len(block.y) * block.down, max(rows, -(-24 // block.across)))
+    padded = scratch("padded", (high, wide, channels), dtype)
+    padded[...] = 0
+    half = scratch("half", (max(6 * wide * channels, 24 * block.across * size),), dtype)
+    # An odd number of tiles keeps the 36 matrices from competing for the same lines of the cache.
+    v, m = (scratch(name, (entries, rows * block.across | 1, n), dtype) for name, n in (("v", inputs), ("m", size)))
+    return padded, half, v, m
