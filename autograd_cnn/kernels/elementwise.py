@@ -106,7 +106,7 @@ def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array, most:
         return out
     cut = _cut((*args, out), out.shape)
     rows = len(cut(slice(None))[-1])
-    quarter = max(1 << 17, -(-out.size // 4))  # an even number of blocks occupies two threads for the same time
+    quarter = max(most // 2, -(-out.size // 4))  # an even number of blocks occupies two threads for the same time
     step = max(1, -(-quarter // -(-quarter // most)) * rows // out.size)
     _let_malloc_keep_blocks()
 
