@@ -132,13 +132,16 @@ def conv2d_weight_gradient(
 def suits_winograd(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
     """Whether Winograd's algorithm can compute the outputs `y`, and is the fastest for as many of them."""
     (kh, kw), parts = w_shape[:2], math.prod(winograd.parts(w_shape))
-    # For 16 pixels, a part takes 36 products, and transforms that cost as much; others take 16 * kh * kw products.
-    cheaper = min(kh, kw) >= 3 and 16 * kh * kw >= 72 * parts
-    if not cheaper or stride != (1, 1) or y.dtype.char not in "fd":
+    if min(kh, kw) < 3 or stride != (1, 1) or y.dtype.char not in "fd":
         return False
+    images, height, width = y.shape[:3]
+    tiles = images * math.ceil(height / 4) * math.ceil(width / 4)
+    # A tile takes 36 products for each part, and its transforms cost as much. The weights are transformed as well,
+    # which pays for many tiles; short rows of the weights cost NumPy more.
+    fewest, enough = (32, 256) if kernel_set() == "numba" else (128, 512)
+    cheaper = tiles * 72 * parts <= images * height * width * kh * kw
     inputs, outputs = w_shape[2], w_shape[3] // groups
-    enough = 256 if kernel_set() == "numba" else 4096  # inputs * outputs below which the transforms cost too much
-    return min(inputs, outputs) >= 16 and inputs * outputs >= enough and math.prod(y.shape[:3]) >= 1024
+    return cheaper and tiles >= fewest and min(inputs, outputs) >= 16 and inputs * outputs >= enough
 
 
 def suits_direct(y: Array, w_shape: Shape, dilation: Pair, groups: int) -> bool:

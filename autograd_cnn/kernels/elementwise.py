@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .memory import empty
 from .threads import map_tiles
-from .tiles import SMALL, tile_size
+from .tiles import SMALL
 from .twins import twin
 
 Array = NDArray[Any]
@@ -28,6 +28,7 @@ ndarray = np.ndarray
 
 LARGE = 1 << 15  # numbers of an array from which on a result is cut out of reused memory
 BLOCK = 1 << 18  # numbers; a thread waits for the interpreter between passes over smaller blocks
+SINGLE = 1 << 19  # numbers of a block for a single pass, which has no temporary arrays
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of a standard normal number at 0
 SUMMED = 1 << 17  # numbers in a partial sum; adding partial sums loses fewer digits than one long sum
 
@@ -86,7 +87,8 @@ def _in_blocks(formula: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     def assign(*blocks: Any) -> None:
         blocks[-1][...] = formula(*blocks[:-1])
 
-    return _fill(formula if isinstance(formula, np.ufunc) else assign, args, empty(shape, first.dtype))
+    out = empty(shape, first.dtype)
+    return _fill(formula, args, out, SINGLE) if isinstance(formula, np.ufunc) else _fill(assign, args, out)
 
 
 def _cut(args: tuple[Any, ...], shape: tuple[int, ...]) -> Callable[[slice], list[Any]]:
@@ -97,14 +99,15 @@ def _cut(args: tuple[Any, ...], shape: tuple[int, ...]) -> Callable[[slice], lis
     return lambda block: [a[block] if cut else a for a, cut in zip(views, long, strict=True)]
 
 
-def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array) -> Array:
-    """Fill `out` by calling ``function(*blocks, out)`` block by block, and return it."""
+def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array, most: int = BLOCK) -> Array:
+    """Fill `out` by calling ``function(*blocks, out)`` on blocks of at most about `most` numbers, and return it."""
     if _local.in_block:
         function(*args, out)
         return out
     cut = _cut((*args, out), out.shape)
     rows = len(cut(slice(None))[-1])
-    step = max(1, min(BLOCK, tile_size(out.size)) * rows // out.size)
+    quarter = max(most // 2, -(-out.size // 4))  # an even number of blocks occupies two threads for the same time
+    step = max(1, -(-quarter // -(-quarter // most)) * rows // out.size)
     _let_malloc_keep_blocks()
 
     def tile(index: int) -> None:
@@ -126,7 +129,7 @@ def _let_malloc_keep_blocks() -> None:
 
 def relu(x: Array) -> Array:
     """``max(x, 0)``; NaN stays NaN."""
-    return np.maximum(x, 0) if np.size(x) < SMALL else _map(relu_tile, x)
+    return np.maximum(x, 0) if np.size(x) < SMALL else _map(relu_tile, x, most=SINGLE)
 
 
 def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
@@ -145,7 +148,7 @@ def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
         np.copyto(into, g)
         into[y <= 0] = 0
         return into
-    return _map(_relu_gradient_tile, y, g, into=into)
+    return _map(_relu_gradient_tile, y, g, into=into, most=SINGLE)
 
 
 @blocked
@@ -213,10 +216,10 @@ def sum_rows(x: Array) -> Array:
     return np.sum(map_tiles(parts, 1)[0], axis=0, dtype=x.dtype)  # one thread reads as fast as two
 
 
-def _map(function: Callable[..., None], *arrays: Array, into: Array | None = None) -> Array:
+def _map(function: Callable[..., None], *arrays: Array, into: Array | None = None, most: int = BLOCK) -> Array:
     """Fill `into`, or a new array, by calling ``function(*arrays, out)`` block by block, and return it."""
     out = empty(arrays[0].shape, arrays[0].dtype) if into is None else into
-    return _fill(function, tuple(np.ascontiguousarray(a) if a.ndim else a for a in arrays), out)
+    return _fill(function, tuple(np.ascontiguousarray(a) if a.ndim else a for a in arrays), out, most)
 
 
 @twin("elementwise.relu_tile", writes=("y",))
