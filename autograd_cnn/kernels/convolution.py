@@ -136,12 +136,10 @@ def suits_winograd(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
         return False
     images, height, width = y.shape[:3]
     tiles = images * math.ceil(height / 4) * math.ceil(width / 4)
-    # A tile takes 36 products for each part, and its transforms cost as much. The weights are transformed as well,
-    # which pays for many tiles; short rows of the weights cost NumPy more.
-    fewest, enough = (32, 256) if kernel_set() == "numba" else (128, 512)
+    # A tile takes 36 products for each part, and its transforms cost as much.
     cheaper = tiles * 72 * parts <= images * height * width * kh * kw
-    inputs, outputs = w_shape[2], w_shape[3] // groups
-    return cheaper and tiles >= fewest and min(inputs, outputs) >= 16 and inputs * outputs >= enough
+    fewest = 32 if kernel_set() == "numba" else 128  # tiles for which it pays to transform the weights
+    return cheaper and tiles >= fewest and min(w_shape[2], w_shape[3] // groups) >= 16
 
 
 def suits_direct(y: Array, w_shape: Shape, dilation: Pair, groups: int) -> bool:

@@ -119,5 +119,5 @@ def test_float16_and_few_channels_use_matrices(rng):
     assert not convolution.suits_winograd(y, (3, 3, 3, 64), (1, 1), 1)
     assert not convolution.suits_winograd(y, (3, 3, 64, 64), (2, 1), 1)
     assert not convolution.suits_winograd(y, (3, 3, 8, 64), (1, 1), 8)
-    assert convolution.suits_winograd(y, (3, 3, 32, 64), (1, 1), 2) == (convolution.kernel_set() == "numba")
+    assert convolution.suits_winograd(y, (3, 3, 32, 64), (1, 1), 2)
     assert not convolution.suits_winograd(y, (4, 4, 64, 64), (1, 1), 1)  # more than half of 6x6 would be zeros
