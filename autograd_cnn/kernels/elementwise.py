@@ -81,7 +81,7 @@ def _in_blocks(formula: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         return formula(*args)
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
     first = formula(*_cut(args, shape)(slice(0, 0)))
-    if first.ndim == 0 or first.dtype.hasobject:
+    if first.ndim == 0 or first.dtype.hasobject or 0 in shape:
         return formula(*args)
 
     def assign(*blocks: Any) -> None:
