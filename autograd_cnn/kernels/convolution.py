@@ -1,4 +1,4 @@
-"""Convolution of images and its two gradients, on raw arrays, by the fastest of three algorithms.
+"""Convolution of images and its two gradients, on raw arrays, by the fastest of several algorithms.
 
 A convolution is linear in x and linear in w, and each of the two maps has an adjoint:
 
@@ -12,7 +12,7 @@ Images are NHWC, weights HWIO: (KH, KW, C // groups, O). Options come normalised
 they may have any strides, and there may be no images or no channels. The output has their common dtype, and the same
 bits in every run (see `tiles`).
 
-Imports NumPy and its neighbours `columns`, `depthwise`, `memory`, `twins`, `windows` and `winograd`.
+Imports NumPy and its neighbours `columns`, `depthwise`, `direct`, `fused`, `memory`, `twins`, `windows` and `winograd`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .windows import Padding, Pair, Shape, output_size
 
 Array = NDArray[Any]
 
-DIRECT = 1 << 16  # weights up to which a core's second-level cache keeps them while `direct` reads an image
+DIRECT = 1 << 16  # weights of a group; a core's second-level cache keeps that many while `direct` reads an image
 
 
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
@@ -130,15 +130,16 @@ def conv2d_weight_gradient(
 
 
 def suits_winograd(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
-    """Whether Winograd's algorithm can compute the outputs `y`, and is the fastest for as many of them."""
+    """Whether Winograd's algorithm can compute the outputs `y`, and is the fastest to do so."""
     (kh, kw), parts = w_shape[:2], math.prod(winograd.parts(w_shape))
     if min(kh, kw) < 3 or stride != (1, 1) or y.dtype.char not in "fd":
         return False
     images, height, width = y.shape[:3]
     tiles = images * math.ceil(height / 4) * math.ceil(width / 4)
-    # A tile takes 36 products for each part, and its transforms cost as much.
+    # A tile takes 36 products for each part, and its transforms cost as much again.
     cheaper = tiles * 72 * parts <= images * height * width * kh * kw
     fewest = 32 if kernel_set() == "numba" else 128  # tiles for which it pays to transform the weights
+    # `fused` fills a register, of up to 16 numbers, with input channels. Fewer channels of either kind do not pay.
     return cheaper and tiles >= fewest and min(w_shape[2], w_shape[3] // groups) >= 16
 
 

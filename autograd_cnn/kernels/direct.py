@@ -1,6 +1,7 @@
-"""Convolution whose windows are read where they lie: compiled sums of products, without `columns`' copies.
+"""Convolution that reads the windows where they lie, without the copies of `columns`: compiled sums of products.
 
-With Numba, the fastest way for strides, for 1x1 kernels and for the few channels of a first layer.
+With Numba, the fastest way for small kernels that Winograd's algorithm does not suit: with a stride, or with the few
+channels of a first layer.
 
 Imports NumPy and its neighbours `memory`, `threads`, `tiles`, `twins` and `windows`.
 """
@@ -31,8 +32,8 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, padding:
 def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding) -> None:
     """Write the gradient of `conv2d` with respect to `x` into `gx`.
 
-    Pixels whose places differ by multiples of the stride are the results of one convolution of `g`, with the weights
-    that meet them.
+    Pixels whose places differ by multiples of the stride meet the same weights. Their gradients are one convolution of
+    `g` with these weights, at stride 1.
     """
     work = []
     for phase in itertools.product(*map(range, stride)):
@@ -78,12 +79,12 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: P
 
 
 class _Block(NamedTuple):
-    """The work of one call: some rows of some outputs, or their gradient, and the pixels that they depend on."""
+    """The work of one call: some outputs, or their gradient, and the pixels that they depend on."""
 
     pixels: Array
     y: Array
-    corner: tuple[int, int]  # rows and columns of zeros before `pixels`; if negative, rows and columns to cut off
-    size: tuple[int, int, int]  # of one image behind its padding
+    corner: tuple[int, int]  # rows and columns of zeros before `pixels`; negative columns are cut off
+    size: tuple[int, int, int]  # of the padded part of an image that the windows cover
 
     def x(self) -> Array:
         return read_only(self.pixels, self.y.dtype)
@@ -106,7 +107,7 @@ def _blocks(x: Array, y: Array, w_shape: Shape, stride: Pair, padding: Padding) 
 
 
 def read_only(a: Array, dtype: Any) -> Array:
-    """The array in C order, of `dtype`, and read-only: Numba compiles again for each other kind of array."""
+    """Return the array in C order, of `dtype` and read-only: Numba compiles again for each other kind of array."""
     a = np.ascontiguousarray(a, dtype).view()
     a.setflags(write=False)
     return a

@@ -56,7 +56,8 @@ def blocked(formula: Formula) -> Formula:
     @wraps(formula)
     def run(*args: Any) -> Any:
         for a in args:
-            if type(a) is ndarray and a.size >= LARGE:  # a stand-in for an array has the class `ndarray`
+            # Not `__class__`: `graph.program` runs formulas on stand-ins for arrays, whose `__class__` is `ndarray`.
+            if type(a) is ndarray and a.size >= LARGE:
                 return _in_blocks(formula, args)
         return formula(*args)
 
@@ -81,7 +82,7 @@ def _in_blocks(formula: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         return formula(*args)
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
     first = formula(*_cut(args, shape)(slice(0, 0)))
-    if first.ndim == 0 or first.dtype.hasobject:
+    if first.ndim == 0 or first.dtype.hasobject or 0 in shape:
         return formula(*args)
 
     def assign(*blocks: Any) -> None:
@@ -92,7 +93,7 @@ def _in_blocks(formula: Callable[..., Any], args: tuple[Any, ...]) -> Any:
 
 
 def _cut(args: tuple[Any, ...], shape: tuple[int, ...]) -> Callable[[slice], list[Any]]:
-    """Return a function that cuts the same block out of each array: numbers or, if shapes differ, rows of axis 0."""
+    """Return a function that cuts the same block out of every array: numbers or, if shapes differ, rows of axis 0."""
     whole = all(a.__class__ is not ndarray or a.shape == shape for a in args)
     views = [a.reshape(-1) if whole and a.__class__ is ndarray else a for a in args]
     long = [a.__class__ is ndarray and (whole or (a.ndim == len(shape) and len(a) == shape[0])) for a in args]
@@ -106,8 +107,10 @@ def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array, most:
         return out
     cut = _cut((*args, out), out.shape)
     rows = len(cut(slice(None))[-1])
-    quarter = max(most // 2, -(-out.size // 4))  # an even number of blocks occupies two threads for the same time
-    step = max(1, -(-quarter // -(-quarter // most)) * rows // out.size)
+    # Blocks are quarters, unless too small or too large: an even number occupies two threads for the same time.
+    quarter = max(most // 2, -(-out.size // 4))
+    blocks = -(-quarter // most)  # of a quarter
+    step = max(1, -(-quarter // blocks) * rows // out.size)
     _let_malloc_keep_blocks()
 
     def tile(index: int) -> None:
@@ -123,7 +126,7 @@ def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array, most:
 
 @cache
 def _let_malloc_keep_blocks() -> None:
-    """Free an array of 16 MB: from then on, the C library keeps smaller ones, which it would return to the system."""
+    """Free an array of 16 MB: from then on, the C library keeps smaller ones, rather than return them to the system."""
     np.empty(1 << 24, np.uint8)
 
 

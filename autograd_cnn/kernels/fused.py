@@ -1,9 +1,10 @@
-"""Winograd's convolution in compiled calls: transform, multiply and collect a few tiles at a time, in the cache.
+"""Winograd's convolution in compiled calls, which transform, multiply and collect a few tiles at a time, in the cache.
 
-`winograd` explains the algorithm and has the same in NumPy. Here the tiles of a row or two go through all three steps
-before the next ones start, and the outputs are cut into panels, whose transformed weights are read in one run.
+`winograd` explains the algorithm and computes the same with NumPy. There every step runs over all tiles of a block.
+Here the tiles of a few rows go through all three steps before the next ones start. The outputs are cut into panels, so
+that a product reads the transformed weights of a panel in one run.
 
-Imports NumPy and its neighbours `direct`, `memory`, `threads`, `tiles`, `twins` and `winograd`.
+Imports NumPy and its neighbours `direct`, `memory`, `threads`, `tiles`, `twins`, `windows` and `winograd`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from .winograd import Block, blocks, parts
 
 Array = NDArray[Any]
 
-PANEL = 128  # bytes of the outputs of a pixel that are computed together: two vectors
-TILES = 1 << 19  # bytes of transformed tiles, half of a core's second-level cache
-PANELS = 9 << 18  # bytes of the weights' gradients that a thread adds to at a time: about twice that cache
+PANEL = 128  # bytes of one pixel's outputs that are computed together: two vectors of 512 bits
+TILES = 1 << 19  # bytes of transformed tiles and their products: half of a core's second-level cache
+PANELS = 9 << 18  # bytes of weight gradients that a thread adds to at a time: about twice that cache
 TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
 
 
@@ -82,22 +83,23 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
 
 
 def _transformed(w: Array, dtype: Any) -> Array:
-    """G w Gᵀ of every part of the weights: (panels, 36, parts * C, outputs of a panel)."""
+    """Compute G w Gᵀ of every 3x3 part of the weights: (panels, 36, parts * C, outputs of a panel)."""
     u = empty(_weights_shape(w.shape, dtype), dtype)
     w = w.astype(dtype, copy=False)
-    transform, size = compiled_pass("products.transform_weights"), u.shape[3]
-    map_tiles(lambda panel: transform(w, u[panel : panel + 1], parts(w.shape), panel * size), len(u), products=False)
+    transform = compiled_pass("products.transform_weights")
+    map_tiles(lambda panel: transform(w, u, parts(w.shape), panel), len(u), products=False)
     return read_only(u, dtype)
 
 
 def _weights_shape(w_shape: Shape, dtype: Any) -> tuple[int, int, int, int]:
+    """Shape of the transformed weights; the only panel is half as wide if that is enough for all outputs."""
     outputs, size = w_shape[3], PANEL // np.dtype(dtype).itemsize
     size = size if outputs > size // 2 else size // 2
     return -(-outputs // size), 36, math.prod(parts(w_shape)) * w_shape[2], size
 
 
 def _buffers(block: Block, u_shape: Shape, w_shape: Shape, dtype: Any) -> tuple[Array, Array, Array, Array]:
-    """Scratch: an image in its padding, half-transformed rows, transformed tiles, and products of a panel."""
+    """Scratch memory: a padded image, half-transformed rows, transformed tiles, and their products with a panel."""
     (_, entries, inputs, size), channels = u_shape, w_shape[2]
     high, wide = (4 * n + 3 * part - 1 for n, part in zip((block.down, block.across), parts(w_shape), strict=True))
     rows = TILES // (entries * (inputs + size) * np.dtype(dtype).itemsize * block.across)
@@ -105,6 +107,6 @@ def _buffers(block: Block, u_shape: Shape, w_shape: Shape, dtype: Any) -> tuple[
     padded = scratch("padded", (high, wide, channels), dtype)
     padded[...] = 0
     half = scratch("half", (max(6 * wide * channels, 24 * block.across * size),), dtype)
-    # An odd number of tiles keeps the 36 matrices from competing for the same lines of the cache.
+    # See `winograd._matrices` on the odd number of rows.
     v, m = (scratch(name, (entries, rows * block.across | 1, n), dtype) for name, n in (("v", inputs), ("m", size)))
     return padded, half, v, m

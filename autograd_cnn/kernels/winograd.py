@@ -1,8 +1,8 @@
 """Convolution with 3x3 windows, one pixel apart, in 36 multiplications a channel for 16 pixels rather than 144.
 
 The minimal algorithm F(4x4, 3x3) of Winograd (Lavin and Gray, "Fast algorithms for convolutional neural networks",
-2016): an output is cut into tiles of 4x4 pixels, each of which depends on 6x6 pixels of the image. For such a piece d
-of the image, the weights w and constant matrices A, B and G,
+2016) cuts an output into tiles of 4x4 pixels, each of which depends on 6x6 pixels of the image. For such a piece d of
+the image, the weights w, and constant matrices A, B and G,
 
     y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ d B)] A
 
@@ -11,15 +11,15 @@ gradients follow by transposing: that of w is Gᵀ [(Bᵀ d B) ⊙ (A g Aᵀ)] G
 
 The algorithm multiplies polynomials through their values at five points and at infinity, and the points decide the
 rounding errors (Barabasz and others, "Error analysis and improving the accuracy of Winograd convolution for deep neural
-networks", 2020). In float32, of 64 and 256 channels of noise after relu, the largest error is 1.7e-6 and 3.4e-6 of the
-largest output; that of a plain sum by `columns` is 0.5e-6. With the usual points 0, 1, -1, 2, -2 it is 7e-6 and 15e-6.
+networks", 2020). In float32, with noise after relu, the largest error is 1.7e-6 of the largest output for 64 channels
+and 3.4e-6 for 256; that of a plain sum by `columns` is 0.5e-6. The usual points 0, 1, -1, 2, -2 give 7e-6 and 15e-6.
 Points in pairs p, -p halve the work of the transforms, and those of a pair and its reciprocals have the least errors.
 
 Larger weights are cut into parts of 3x3; each part reads the image 3 pixels further on. In the products the parts are
 additional channels, so the sum over channels includes them. 5x5 weights take 144 multiplications for 16 pixels rather
 than 400.
 
-Imports NumPy and its neighbours `memory`, `threads`, `tiles`, `twins` and `windows`.
+Imports NumPy and its neighbours `memory`, `threads`, `tiles` and `windows`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
     totals = empty((len(work), 36, inputs, outputs), dtype)
 
     def compute(index: int) -> None:
-        total = product = totals[index]
+        total = product = totals[index]  # the first product is the sum so far
         for block in work[index]:
             v = _transformed(block, w_shape, dtype)
             m = _matrices("m", v.shape[1], outputs, dtype)
@@ -98,7 +98,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
 
 
 class Block(NamedTuple):
-    """The work of one thread: some outputs, or their gradient, and the pixels that they depend on."""
+    """The work of one task: some outputs, or their gradient, and the pixels that they depend on."""
 
     x: Array
     top: int  # rows and columns of zeros before x
@@ -109,7 +109,7 @@ class Block(NamedTuple):
 
 
 def blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair, numbers: int = 36) -> list[Block]:
-    """Cut the work into blocks that fit the cache, if a tile takes so many `numbers` of each channel.
+    """Cut the work into blocks that fit the cache, if a tile takes `numbers` numbers of each channel.
 
     Outputs that are `dilation` apart depend only on pixels that are as far apart, so a dilated convolution is several
     without dilation.

@@ -1,13 +1,16 @@
 """Compiled passes over tiles, as plain loops: one file for each file of `kernels` with such passes.
 
 A public function is the twin of the NumPy function of the same file and name, and has the same parameters (see
-`kernels.twins`). Innermost loops run over channels, which are adjacent in memory, and keep no sum across them, so that
-the compiler turns them into vector instructions. The functions release the interpreter's lock: tiles run on all cores.
+`kernels.twins`). `products` is the exception: its functions belong to `kernels.direct` and `kernels.fused`, which have
+no pass in NumPy. Innermost loops run over channels, which are adjacent in memory, so that the compiler turns them into
+vector instructions. The twins keep no sum across channels. The functions release the interpreter's lock: tiles run on
+all cores.
 
 No file calls a function of another one: Numba keeps compiled code on disk until the file of the function changes, and
-does not look at the files of the functions that it calls.
+does not look at the files of the functions that it calls. For the same reason, delete `__pycache__` here after a change
+of the matrices in `kernels.winograd`, which are constants of the code of `products`.
 
-Imports Numba; only `twins` imports this package.
+Imports Numba, NumPy and, in `products`, llvmlite and `kernels.winograd`. Only `twins` imports this package.
 """
 
 from __future__ import annotations

@@ -1,9 +1,13 @@
-"""Compiled convolutions whose sums stay in the processor's registers.
+"""Compiled convolutions whose sums stay in the processor's registers: those of `kernels.direct` and `kernels.fused`.
 
-`add_products` is the inner loop of all of them: a block of a matrix product, of up to eight rows and two vectors of
+`add_products` is the inner loop of all of them: one block of a matrix product, up to eight rows by two vectors of
 columns. Numba's own loops would write such sums back to memory at every step, so the block is written in LLVM's
-language. `multiply` covers a whole matrix with blocks. Its operands may have any strides but for their columns, so the
-windows of an image are rows of a matrix without being copied.
+language. `multiply` covers a whole matrix with blocks. Its left operand may have any strides, so the windows of an
+image are the rows of a matrix, though they overlap in memory.
+
+Nothing checks bounds: the callers in `kernels.direct` and `kernels.fused` choose the sizes of all buffers.
+
+Imports Numba, llvmlite and NumPy, and from `kernels.winograd` its three matrices.
 """
 
 from __future__ import annotations
@@ -23,12 +27,12 @@ _WIDE = binding.get_host_cpu_features().get("avx512f", False)  # 32 registers of
 ROWS = 8 if _WIDE else 4
 VECTOR = 512 if _WIDE else 256  # bits
 HALF = ROWS // 2
-BAND = 128  # pixels whose gradients stay in the first-level cache
+BAND = 128  # pixels whose gradients `weight_gradient` reads together: they stay in the first-level cache
 
 
 @intrinsic
 def strided(context, array, shape, strides):
-    """View an array in C order as one of another shape, read-only; `strides` count numbers, not bytes."""
+    """Return a read-only view of an array in C order, with another shape and with `strides` in numbers, not bytes."""
     result = types.Array(array.dtype, len(shape), "A", readonly=True)
 
     def code(context, builder, signature, arguments):
@@ -44,9 +48,9 @@ def strided(context, array, shape, strides):
 
 @intrinsic(prefer_literal=True)
 def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
-    """Compute `multiply` for the block of `rows` rows from `row`, and `vectors` vectors of columns from `column`.
+    """Compute one block of `multiply`: `rows` rows from `row` on, and `vectors` vectors of columns from `column` on.
 
-    The last three are literal: a vector has `bits` bits, but at least one number.
+    A vector has `bits` bits, but at least one number. The last three arguments are constants of the compiled code.
     """
     signature = types.void(a, b, start, c, types.intp, types.intp, rows, vectors, bits)
     height, width = rows.literal_value, vectors.literal_value
@@ -75,7 +79,7 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
             return builder.load(place, align=signature.args[0].dtype.bitwidth // 8)
 
         def loop(count, sums, body):
-            """Call ``body(index, sums)``, which returns new sums, `count` times; return the last sums."""
+            """Call ``body(index, sums)``, which returns new sums, `count` (at least 1) times; return the last sums."""
             before, inside, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
             builder.branch(inside)
             builder.position_at_end(inside)
@@ -94,10 +98,11 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
             columns = [load(pointer(1, vector, i, k, builder.add(arguments[5], word(v * lanes)))) for v in range(width)]
             factors = []
             for m in range(height):
+                # A vector of equal numbers: the shuffle takes all of them from place 0.
                 single = builder.load(pointer(0, number, builder.add(arguments[4], word(m)), i, k))
                 first = builder.insert_element(ir.Constant(vector, ir.Undefined), single, ir.IntType(32)(0))
-                same = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
-                factors.append(builder.shuffle_vector(first, first, same))
+                zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+                factors.append(builder.shuffle_vector(first, first, zeros))
             name = f"llvm.fmuladd.v{lanes}{number.intrinsic_name}"
             fused = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
             return [builder.call(fused, [factors[m], columns[v], s]) for (m, v), s in zip(places, sums, strict=True)]
@@ -113,17 +118,17 @@ def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
 
 
 def _compiled_as(function, name):
-    """Compile a function under a name of its own.
+    """Compile a function under the name `name`.
 
-    Machine code is found by name and types of the arguments, also that which another process left on disk: two
-    functions made at one place would be taken for each other.
+    Numba finds machine code by the name and the types of the arguments, even code that another process left on disk. So
+    two functions with one definition, and thus one name, would be taken for each other.
     """
     function.__name__ = function.__qualname__ = name
     return numba.njit(nogil=True)(function)
 
 
 def _panel(vectors, bits):
-    """The function that computes `multiply` for the columns, from `column`, that fill `vectors` of `bits` bits each."""
+    """Return a function that computes a panel of `multiply`: `vectors` vectors of `bits` bits, from `column` on."""
 
     def panel(a, b, start, c, column):
         row, count = 0, len(a)
@@ -140,12 +145,10 @@ def _panel(vectors, bits):
     return _compiled_as(panel, f"panel_{vectors}_{bits}")
 
 
-_two_vectors, _vector, _half_vector, _number = (
-    _panel(2, VECTOR),
-    _panel(1, VECTOR),
-    _panel(1, VECTOR // 2),
-    _panel(1, 0),
-)
+_two_vectors = _panel(2, VECTOR)
+_vector = _panel(1, VECTOR)
+_half_vector = _panel(1, VECTOR // 2)
+_number = _panel(1, 0)
 
 
 @kernel
@@ -158,8 +161,9 @@ def multiply(a, b, start, c):
     b : array (I, K, N); I and K at least 1
     start : array (M, N)
     c : array (M, N)
-        Written; more rows are left alone.
-        The last axes of `b`, `start` and `c` are contiguous.
+        Written. It may have more rows, which are left as they are.
+
+    The last axes of `b`, `start` and `c` are contiguous.
     """
     columns, wide = c.shape[1], VECTOR // (8 * c.itemsize)
     for pair in range(columns // (2 * wide)):
@@ -176,12 +180,17 @@ def multiply(a, b, start, c):
         column += 1
 
 
-def _linear_map(name, matrix, plus):
-    """The function that maps vectors of `count` numbers to others, by a constant matrix: target = matrix @ source.
+def _linear_map(name, matrix, add_start=False):
+    """Return a function that multiplies vectors by a constant matrix: target = matrix @ source.
 
-    They fill a register or more; the last step may overlap the one before. The vectors are `step` numbers apart in
-    the source, and `to_step` in the target. This happens `times` times, each time `hop` and `to_hop` numbers further
-    on. With `plus`, `start` is added to each result.
+    The matrix is part of the code: each entry that is not 0 is one instruction. Source and target lie in flat arrays:
+
+        vector j of the source is  source[place + j * step :][:count]
+        vector i of the target is  target[to + i * to_step :][:count]
+
+    `count` numbers must fill a register; the last two registers of a vector may overlap. The whole happens `times`
+    times, each time `hop` and `to_hop` numbers further on. With `add_start`, ``start[:count]`` is added to every
+    vector of the target; otherwise `start` is any array.
     """
     rows = [[(j, factor) for j, factor in enumerate(row) if factor] for row in matrix.tolist()]
 
@@ -204,7 +213,7 @@ def _linear_map(name, matrix, plus):
 
             columns = {j for row in rows for j, _ in row}
             values = {j: builder.load(at(arrays[0], arguments[1], arguments[2], j), align=align) for j in columns}
-            first = builder.load(at(arrays[1], word(0), word(0), 0), align=align) if plus else None
+            first = builder.load(at(arrays[1], word(0), word(0), 0), align=align) if add_start else None
             for i, row in enumerate(rows):
                 total = first
                 for j, factor in row:
@@ -231,9 +240,9 @@ def _linear_map(name, matrix, plus):
     return _compiled_as(apply, f"linear_map_{name}")
 
 
-_image_map, _gradient_map = _linear_map("image", BT, False), _linear_map("gradient", A, False)
-_weight_map, _weight_gradient_map = _linear_map("weight", G, False), _linear_map("weight_gradient", G.T, False)
-_sum_map, _sum_and_bias_map = _linear_map("sum", A.T, False), _linear_map("sum_and_bias", A.T, True)
+_image_map, _gradient_map = _linear_map("image", BT), _linear_map("gradient", A)
+_weight_map, _weight_gradient_map = _linear_map("weight", G), _linear_map("weight_gradient", G.T)
+_sum_map, _sum_and_bias_map = _linear_map("sum", A.T), _linear_map("sum_and_bias", A.T, add_start=True)
 
 
 @kernel
@@ -256,7 +265,7 @@ def conv2d(x, w, b, y, padded, top, left, stride):
 
 @numba.njit(nogil=True)
 def _copy_into(padded, image, top, left):
-    """Copy the part of `image` that `padded` covers into it, `top` rows and `left` columns from its corner."""
+    """Copy an image to row `top` and column `left` of `padded`; leave out what lies beyond its edges."""
     channels = image.shape[2]
     first, last = max(0, -left), min(image.shape[1], padded.shape[1] - left)
     for row in range(max(0, -top), min(image.shape[0], padded.shape[0] - top)):
@@ -291,12 +300,9 @@ def winograd_conv2d(x, u, b, y, padded, half, v, m, top, left, parts):
     n = len(y)
     down, across = (padded.shape[0] - 3 * parts[0] + 1) // 4, (padded.shape[1] - 3 * parts[1] + 1) // 4
     panels, _, inputs, size = u.shape
-    room, corner, none = (
-        v.shape[1] // across,
-        np.empty(4 * size, y.dtype),
-        strided(np.zeros(size, y.dtype), (1, size), (0, 1)),
-    )
-    first = 0  # row of tiles that is the first in v, counted over all images
+    room, first = v.shape[1] // across, 0  # rows of tiles that v holds; the first of them, counted over all images
+    corner = np.empty(4 * size, y.dtype)
+    none = strided(np.zeros(size, y.dtype), (m.shape[1], size), (0, 1))
     for index in range(n * down):
         if index % down == 0:
             _copy_into(padded, x[index // down], top, left)
@@ -316,7 +322,7 @@ def winograd_conv2d(x, u, b, y, padded, half, v, m, top, left, parts):
 
 @numba.njit(nogil=True)
 def _transform_image_row(padded, row, half, v, place, across, parts):
-    """Write Bᵀ d B of a row of tiles into `v`, from the tile `place` on."""
+    """Write Bᵀ d B of a row of tiles into `v`, from the tile `place` on; `half` holds Bᵀ d."""
     _, wide, channels = padded.shape
     pitch, inputs = wide * channels, v.shape[2]
     image, entries, entry_size = padded.reshape(-1), v.reshape(-1), v.shape[1] * inputs
@@ -333,7 +339,7 @@ def _transform_image_row(padded, row, half, v, place, across, parts):
 
 @numba.njit(nogil=True)
 def _collect_row(m, place, across, half, b, y, channel, corner):
-    """Write Aᵀ m A of a row of tiles, plus the bias, into some channels of up to four rows of `y`."""
+    """Write Aᵀ m A of a row of tiles, plus the bias, into the outputs from `channel` on of up to four rows `y`."""
     (height, width, outputs), size = y.shape, m.shape[2]
     entries, out, entry_size, run = m.reshape(-1), y.reshape(-1), m.shape[1] * size, across * size
     count = min(size, outputs - channel)
@@ -377,7 +383,11 @@ def winograd_weight_gradient(x, g, u, padded, rows, half, v, m, top, left, parts
 
 @numba.njit(nogil=True)
 def _transform_gradient_row(g, channel, rows, half, m, place):
-    """Write A g Aᵀ of a row of tiles of some channels of `g` into `m`, from the tile `place` on."""
+    """Write A g Aᵀ of a row of tiles, for the outputs from `channel` on, into `m`, from the tile `place` on.
+
+    Places in `rows` to the right of `g` must be 0. If fewer outputs are left than `m` is wide, `rows` keeps numbers of
+    an earlier call behind them; `collect_weights` leaves out the gradients that follow from these.
+    """
     (height, width, outputs), size = g.shape, m.shape[2]
     count, pitch, entry_size = min(size, outputs - channel), rows.shape[1] * size, m.shape[1] * size
     rows[height:] = 0
@@ -395,37 +405,34 @@ def _transform_gradient_row(g, channel, rows, half, m, place):
 
 
 @kernel
-def transform_weights(w, u, parts, channel):
+def transform_weights(w, u, parts, panel):
     kh, kw, channels, outputs = w.shape
-    panels, _, inputs, size = u.shape
+    _, _, inputs, size = u.shape
     values, half, entries = np.empty((3, 3, size), u.dtype), np.empty(18 * size, u.dtype), u.reshape(-1)
-    for panel in range(panels):
-        first = channel + panel * size
-        count = min(size, outputs - first)
-        for part in range(parts[0] * parts[1]):
-            top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
-            values[:] = 0
-            for c in range(channels):
-                for i in range(min(3, kh - top)):
-                    for j in range(min(3, kw - left)):
-                        source, out = w[top + i, left + j, c, first:], values[i, j]
-                        for k in range(count):
-                            out[k] = source[k]
-                _weight_map(values.reshape(-1), 0, 3 * size, 0, half, half, 0, 3 * size, 0, 3 * size, 1)
-                to = (36 * panel * inputs + part * channels + c) * size
-                hop, to_hop = 3 * size, 6 * inputs * size
-                _weight_map(half, 0, size, hop, half, entries, to, inputs * size, to_hop, size, 6)
+    first = panel * size
+    count = min(size, outputs - first)
+    for part in range(parts[0] * parts[1]):
+        top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
+        values[:] = 0
+        for c in range(channels):
+            for i in range(min(3, kh - top)):
+                for j in range(min(3, kw - left)):
+                    source, out = w[top + i, left + j, c, first:], values[i, j]
+                    for k in range(count):
+                        out[k] = source[k]
+            _weight_map(values.reshape(-1), 0, 3 * size, 0, half, half, 0, 3 * size, 0, 3 * size, 1)
+            to = (36 * panel * inputs + part * channels + c) * size
+            hop, to_hop = 3 * size, 6 * inputs * size
+            _weight_map(half, 0, size, hop, half, entries, to, inputs * size, to_hop, size, 6)
 
 
 @kernel
 def collect_weights(totals, gw, parts, panel):
     kh, kw, channels, outputs = gw.shape
     count, _, _, _, size = totals.shape
-    entries, half, values = (
-        np.empty((36, size), gw.dtype),
-        np.empty(18 * size, gw.dtype),
-        np.empty((3, 3, size), gw.dtype),
-    )
+    entries = np.empty((36, size), gw.dtype)
+    half = np.empty(18 * size, gw.dtype)
+    values = np.empty((3, 3, size), gw.dtype)
     for part in range(parts[0] * parts[1]):
         top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
         for c in range(channels):
