@@ -50,11 +50,11 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
     """
     height, width = (output_size(x.shape[a + 1], w.shape[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
     y = empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
-    if not (x.size and w.size):
+    if not (x.size and w.size and y.size):
         y[...] = 0 if b is None else b
     elif is_depthwise(x.shape, groups):
         depthwise.conv2d(x, w, b, y, stride, padding, dilation)
-    elif suits_winograd(y, w.shape, stride, groups):
+    elif suits_winograd(y, w.shape, stride, dilation, groups):
         for i, o in _groups(w.shape, groups):
             _winograd().conv2d(x[..., i], w[..., o], None if b is None else b[o], y[..., o], padding, dilation)
     elif suits_direct(y, w.shape, dilation, groups):
@@ -119,7 +119,7 @@ def conv2d_weight_gradient(
     if is_depthwise(x.shape, groups):
         return depthwise.weight_gradient(x, g, w_shape, stride, padding, dilation)
     shape = *w_shape[:3], w_shape[3] // groups
-    if suits_winograd(g, w_shape, stride, groups):
+    if suits_winograd(g, w_shape, stride, dilation, groups):
         gradient = partial(_winograd().weight_gradient, w_shape=shape, padding=padding, dilation=dilation)
     elif suits_direct(g, w_shape, dilation, groups):
         gradient = partial(direct.weight_gradient, w_shape=shape, stride=stride, padding=padding)
@@ -129,13 +129,14 @@ def conv2d_weight_gradient(
     return parts[0] if groups == 1 else np.concatenate(parts, axis=3)
 
 
-def suits_winograd(y: Array, w_shape: Shape, stride: Pair, groups: int) -> bool:
+def suits_winograd(y: Array, w_shape: Shape, stride: Pair, dilation: Pair, groups: int) -> bool:
     """Whether Winograd's algorithm can compute the outputs `y`, and is the fastest to do so."""
     (kh, kw), parts = w_shape[:2], math.prod(winograd.parts(w_shape))
     if min(kh, kw) < 3 or stride != (1, 1) or y.dtype.char not in "fd":
         return False
     images, height, width = y.shape[:3]
-    tiles = images * math.ceil(height / 4) * math.ceil(width / 4)
+    down, across = (math.ceil(n / d / 4) * d for n, d in zip((height, width), dilation, strict=True))
+    tiles = images * down * across  # a dilated convolution is several, of pixels that are `dilation` apart
     # A tile takes 36 products for each part, and its transforms cost as much again.
     cheaper = tiles * 72 * parts <= images * height * width * kh * kw
     fewest = 32 if kernel_set() == "numba" else 128  # tiles for which it pays to transform the weights

@@ -25,7 +25,8 @@ Array = NDArray[Any]
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, stride: Pair, padding: Padding) -> None:
     """Write the convolution of `x` with `w` into `y`."""
-    bias = np.zeros(w.shape[3]) if b is None else b
+    w = read_only(w, y.dtype)
+    bias = read_only(np.zeros(w.shape[3]) if b is None else b, y.dtype)
     _compute([(w, block) for block in _blocks(x, y, w.shape, stride, padding)], bias, stride)
 
 
@@ -43,12 +44,13 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding
             taps.append(slice(first, None, step))
             pixels.append(slice(start, None, step))
             before.append((len(range(first, size, step)) - 1 - (start + margin - first) // step, 0))
-        met, out = w[taps[0], taps[1]][::-1, ::-1].swapaxes(2, 3), gx[:, pixels[0], pixels[1]]
+        met = read_only(w[taps[0], taps[1]][::-1, ::-1].swapaxes(2, 3), gx.dtype)
+        out = gx[:, pixels[0], pixels[1]]
         if met.size and out.size:
             work += [(met, block) for block in _blocks(g, out, met.shape, (1, 1), (before[0], before[1]))]
         else:
             out[...] = 0
-    _compute(work, np.zeros(gx.shape[3]), (1, 1))
+    _compute(work, read_only(np.zeros(gx.shape[3]), gx.dtype), (1, 1))
 
 
 def _compute(work: list[tuple[Array, _Block]], b: Array, stride: Pair) -> None:
@@ -56,10 +58,7 @@ def _compute(work: list[tuple[Array, _Block]], b: Array, stride: Pair) -> None:
 
     def compute(index: int) -> None:
         w, block = work[index]
-        dtype = block.y.dtype
-        compiled_pass("products.conv2d")(
-            block.x(), read_only(w, dtype), read_only(b, dtype), block.y, block.padded(), *block.corner, stride
-        )
+        compiled_pass("products.conv2d")(block.x(), w, b, block.y, block.padded(), *block.corner, stride)
 
     map_tiles(compute, len(work), products=False)
 

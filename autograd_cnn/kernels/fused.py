@@ -28,6 +28,8 @@ Array = NDArray[Any]
 PANEL = 128  # bytes of one pixel's outputs that are computed together: two vectors of 512 bits
 TILES = 1 << 19  # bytes of transformed tiles and their products: half of a core's second-level cache
 PANELS = 9 << 18  # bytes of weight gradients that a thread adds to at a time: about twice that cache
+TASKS = 4  # independent parts of a weight gradient, at least
+FEW = 64  # tiles that are multiplied together, at least
 TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
 
 
@@ -60,7 +62,8 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
     panels, entries, inputs, size = shape = _weights_shape(w_shape, gw.dtype)
     panel_bytes = entries * inputs * size * gw.itemsize
     step = max(1, PANELS // panel_bytes)
-    count = min(len(work), PARTS, max(2, TOTALS // (panels * panel_bytes)))
+    groups = -(-panels // step)
+    count = min(len(work), PARTS, max(-(-TASKS // groups), TOTALS // (panels * panel_bytes)))
     totals = empty((count, *shape), gw.dtype)
 
     def compute(index: int) -> None:
@@ -103,7 +106,7 @@ def _buffers(block: Block, u_shape: Shape, w_shape: Shape, dtype: Any) -> tuple[
     (_, entries, inputs, size), channels = u_shape, w_shape[2]
     high, wide = (4 * n + 3 * part - 1 for n, part in zip((block.down, block.across), parts(w_shape), strict=True))
     rows = TILES // (entries * (inputs + size) * np.dtype(dtype).itemsize * block.across)
-    rows = min(len(block.y) * block.down, max(rows, -(-24 // block.across)))
+    rows = min(len(block.y) * block.down, max(rows, -(-FEW // block.across)))
     padded = scratch("padded", (high, wide, channels), dtype)
     padded[...] = 0
     half = scratch("half", (max(6 * wide * channels, 24 * block.across * size),), dtype)

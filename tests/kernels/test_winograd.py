@@ -111,11 +111,13 @@ def test_it_is_chosen_for_wide_layers_and_its_error_in_float32_is_small(rng, mon
 
 def test_float16_and_few_channels_use_matrices(rng):
     y = np.empty((8, 16, 16, 64), np.float16)
-    assert not convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), 1)
+    assert not convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), (1, 1), 1)
     y = y.astype(np.float32)
-    assert convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), 1)
-    assert not convolution.suits_winograd(y, (3, 3, 3, 64), (1, 1), 1)
-    assert not convolution.suits_winograd(y, (3, 3, 64, 64), (2, 1), 1)
-    assert not convolution.suits_winograd(y, (3, 3, 8, 64), (1, 1), 8)
-    assert convolution.suits_winograd(y, (3, 3, 32, 64), (1, 1), 2)
-    assert not convolution.suits_winograd(y, (4, 4, 64, 64), (1, 1), 1)  # more than half of 6x6 would be zeros
+    assert convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), (1, 1), 1)
+    assert not convolution.suits_winograd(y, (3, 3, 3, 64), (1, 1), (1, 1), 1)
+    assert not convolution.suits_winograd(y, (3, 3, 64, 64), (2, 1), (1, 1), 1)
+    assert not convolution.suits_winograd(y, (3, 3, 8, 64), (1, 1), (1, 1), 8)
+    assert convolution.suits_winograd(y, (3, 3, 32, 64), (1, 1), (1, 1), 2)
+    assert convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), (2, 2), 1)
+    assert not convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), (16, 16), 1)  # tiles of one output
+    assert not convolution.suits_winograd(y, (4, 4, 64, 64), (1, 1), (1, 1), 1)  # more than half of 6x6 would be zeros
