@@ -21,7 +21,7 @@ from autograd_cnn.engine.tape import next_birth
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.memory import scratch
 from autograd_cnn.kernels.threads import map_tiles
-from autograd_cnn.kernels.updates import adam
+from autograd_cnn.kernels.updates import adam, sgd
 from autograd_cnn.state import check_state
 
 __all__ = [
@@ -300,16 +300,8 @@ class SGD(Optimiser):
 
     def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
         p, g, *slots = arrays
-        s, t = scratch("update", (2, p.size), p.dtype)
-        if decay:
-            np.multiply(p, decay, out=s)
-            g = np.add(g, s, out=s)
-        if self.momentum:
-            v = slots[0]
-            v *= self.momentum
-            v += g
-            g = np.add(g, np.multiply(v, self.momentum, out=t), out=t) if self.nesterov else v
-        p -= np.multiply(g, lr, out=t)
+        coefficients = lr, decay, self.momentum, self.momentum if self.nesterov else 0
+        sgd(p, g, slots[0] if slots else p[:0], np.array(coefficients, p.dtype))
 
 
 class RMSprop(Optimiser):

@@ -43,8 +43,10 @@ class Mode:
     def but(self, **changes: Any) -> Mode:
         """Return a copy of this mode with some attributes changed."""
         mode = Mode()
-        for name in Mode.__slots__:
-            setattr(mode, name, changes.get(name, getattr(self, name)))
+        mode.call, mode.steps, mode.variables = self.call, self.steps, self.variables
+        mode.recording, mode.scope = self.recording, self.scope
+        for name, value in changes.items():
+            setattr(mode, name, value)
         return mode
 
 

@@ -102,7 +102,7 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
     >>> map_tiles(lambda tile: tile * tile, 4)
     [0, 1, 4, 9]
     """
-    if _local.in_tile:
+    if _local.in_tile or (count == 1 and not products):
         return [function(tile) for tile in range(count)]
     waiting = deque(range(count))
     results: dict[int, Result] = {}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from autograd_cnn.engine.messages import missing
-from autograd_cnn.engine.mode import no_grad, scope
+from autograd_cnn.engine.mode import current, in_mode, no_grad
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.state import check_state
 
@@ -123,7 +123,7 @@ class Module:
     def __call__(self, *args: Any, **options: Any) -> Any:
         forward = self.forward if _thread.calls is None else self._listed_forward
         if self.path:
-            with scope(self.path):
+            with in_mode(scope=(self.path, current.get().scope)):
                 out = forward(*args, **options)
         else:
             out = forward(*args, **options)

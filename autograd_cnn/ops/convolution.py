@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from functools import lru_cache, wraps
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ __all__ = ["conv1d", "conv2d", "conv2d_weight_gradient", "conv_transpose1d", "co
 Extent = int | Pair
 Margins = Extent | Literal["same", "valid"] | Padding
 Window = tuple[Pair, Pair, Padding, Pair]
+Normaliser = TypeVar("Normaliser", bound=Callable[..., Window])
 
 
 def normals(*cases: Any) -> Callable[[np.random.Generator], list[Any]]:
@@ -33,10 +35,26 @@ def normals(*cases: Any) -> Callable[[np.random.Generator], list[Any]]:
     return lambda rng: [(tuple(rng.normal(size=shape) for shape in shapes), options) for *shapes, options in cases]
 
 
+def remembered(function: Normaliser) -> Normaliser:
+    """Remembers the results for plain arguments, because a network normalises the same few options in every step.
+
+    ``(1.0, 1.0) == (1, 1)``, and only one of them is a valid stride: so a tuple is plain if all in it are ints.
+    """
+    known = lru_cache(maxsize=1024, typed=True)(function)
+    scalars, ints = {int, bool, str, type(None)}, {int}
+
+    @wraps(function)
+    def run(*args: Any) -> Window:
+        for a in args:
+            if a.__class__ not in scalars and not (a.__class__ is tuple and ints.issuperset(map(type, a))):
+                return function(*args)
+        return known(*args)
+
+    return run  # type: ignore[return-value]
+
+
 def pair(value: Any, name: str) -> Pair:
     """Returns an int, or a pair of ints, as a pair."""
-    if value.__class__ is int:  # a convolution asks 16 times
-        return value, value
     if isinstance(value, (int, np.integer)):
         return int(value), int(value)
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(v, (int, np.integer)) for v in value):
@@ -92,6 +110,7 @@ def check_images(x: Any) -> None:
         raise ValueError(f"x is {x.ndim}-dimensional, want (N, H, W, C)\n{cure}")
 
 
+@remembered
 def window(size: Shape | None, kernel_size: Any, stride: Extent, padding: Margins, dilation: Extent) -> Window:
     """Normalises the options of a window, and raises an error unless it fits into images of `size`, (H, W) or any."""
     kernel, stride, dilation = pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")

@@ -18,7 +18,17 @@ from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import pooling as kernels
 from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.convolution import Extent, Margins, as_images, check_images, margins, normals, pair, window
+from autograd_cnn.ops.convolution import (
+    Extent,
+    Margins,
+    as_images,
+    check_images,
+    margins,
+    normals,
+    pair,
+    remembered,
+    window,
+)
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import stack
 from autograd_cnn.ops.reductions import mean
@@ -32,6 +42,7 @@ __all__ = [
 Steps = Extent | None
 
 
+@remembered
 def _window(
     size: Shape, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1, ceil_mode: bool = False
 ) -> tuple[Pair, Pair, Padding, Pair]:

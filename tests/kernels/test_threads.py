@@ -53,6 +53,9 @@ def test_tiles_run_at_the_same_time(num_threads):
 def test_one_tile_runs_in_the_callers_thread(num_threads):
     num_threads(2)
     assert map_tiles(lambda tile: threading.get_ident(), 1) == [threading.get_ident()]
+    assert map_tiles(lambda tile: threading.get_ident(), 1, products=False) == [threading.get_ident()]
+    with pytest.raises(ZeroDivisionError):
+        map_tiles(lambda tile: 1 // tile, 1, products=False)
 
 
 def test_one_thread_is_the_callers_own(num_threads):

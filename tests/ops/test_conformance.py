@@ -372,6 +372,16 @@ def test_dropout(dtype):
 
 
 LABELS = np.zeros((2, 4, 5), int)
+
+
+def test_options_may_be_lists():
+    rng = np.random.default_rng(5)
+    x, w = rng.normal(size=(2, 5, 4, 3)), rng.normal(size=(2, 3, 3, 4))
+    lists, tuples = ([2, 1], [[0, 1], [1, 0]], [1, 2]), ((2, 1), ((0, 1), (1, 0)), (1, 2))
+    assert np.array_equal(ag.conv2d(x, w, None, *lists), ag.conv2d(x, w, None, *tuples))
+    assert np.array_equal(ag.max_pool2d(x, [2, 3], [1, 2]), ag.max_pool2d(x, (2, 3), (1, 2)))
+
+
 REFUSED = [
     (lambda x: ag.conv2d(x[0], np.ones((2, 2, 3, 4))), r"x is 3-dimensional, want \(N, H, W, C\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 3, 4))), r"w is 3-dimensional, want \(KH, KW, C // groups, O\)"),
@@ -387,6 +397,12 @@ REFUSED = [
     (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), output_padding=-1), r"output_padding is 0 or more"),
     (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), np.ones(3)), r"b is \(3,\), want \(2,\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=1.5), r"stride takes an int, or a pair of ints"),
+    # Options are remembered, and (1, 1) equals (1.0, 1.0).
+    (
+        lambda x: [ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=s) for s in ((1, 1), (1.0, 1.0))],
+        r"stride is \(1.0, 1.0\)",
+    ),
+    (lambda x: [ag.max_pool2d(x, kernel) for kernel in (2, 2.0)], r"kernel_size is 2.0"),
     (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 3, 4))), r"The last axis of both counts the input channels"),
     (lambda x: ag.conv_transpose2d(x, np.ones((1, 1, 2, 3)), padding=9), r"the result would be"),
     (lambda x: ag.max_pool2d(x, 2, padding=2), r"Some windows would see no pixel at all"),

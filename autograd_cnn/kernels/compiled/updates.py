@@ -1,10 +1,24 @@
-"""Compiled twin of `kernels.updates.adam`."""
+"""Compiled twins of `kernels.updates`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from . import kernel
+
+
+@kernel
+def sgd(p, g, v, coefficients):
+    lr, decay, momentum, ahead = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    if v.size == 0:
+        for i in range(p.size):
+            p[i] -= (g[i] + p[i] * decay if decay != 0 else g[i]) * lr
+        return
+    for i in range(p.size):
+        slope = g[i] + p[i] * decay if decay != 0 else g[i]
+        velocity = v[i] * momentum + slope
+        v[i] = velocity
+        p[i] -= (slope + velocity * ahead if ahead != 0 else velocity) * lr
 
 
 @kernel
