@@ -145,7 +145,11 @@ def _softplus_rule(g: Any, x: Any, beta: Any, over: bool = False) -> Any:
     return _softplus_formula(g, x, beta)
 
 
-_softplus_formula = blocked(lambda g, x, beta: g * sigmoid(x * beta))
+@blocked
+def _softplus_formula(g: Any, x: Any, beta: Any) -> Any:
+    return g * sigmoid(x * beta)
+
+
 softplus.vjp(
     x=lambda g, x, beta: _softplus_rule(g, x, beta),
     beta=blocked(lambda g, x, beta, out: g * ((x * sigmoid(x * beta) - out) / beta)),

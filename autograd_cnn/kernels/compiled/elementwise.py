@@ -49,7 +49,7 @@ def leaky_relu_tile(g, x, slope, out):
 
 @inlined
 def _exp(x, rest):
-    """``exp(x + rest)`` for x <= 0 and a small `rest`, to 1.5 units in the last place; 0 from -104 down.
+    """``exp(x + rest)`` for x <= 0 and a small `rest`; 0 from -104 down.
 
     The polynomial's own error is 6e-9, for |r| < 0.38.
     """
