@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .memory import empty
 from .threads import map_tiles
 from .tiles import SMALL
-from .twins import twin
+from .twins import kernel_set, twin
 
 Array = NDArray[Any]
 Formula = TypeVar("Formula", bound=Callable[..., Any])
@@ -28,7 +28,7 @@ ndarray = np.ndarray
 
 LARGE = 1 << 15  # numbers of an array from which on a result is cut out of reused memory
 BLOCK = 1 << 18  # numbers; a thread waits for the interpreter between passes over smaller blocks
-SINGLE = 1 << 19  # numbers of a block for a single pass, which has no temporary arrays
+SINGLE = 1 << 20  # numbers of a block for a single pass, which has no temporary arrays; half of it takes one thread
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of a standard normal number at 0
 SUMMED = 1 << 17  # numbers in a partial sum; adding partial sums loses fewer digits than one long sum
 
@@ -132,7 +132,7 @@ def _let_malloc_keep_blocks() -> None:
 
 def relu(x: Array) -> Array:
     """``max(x, 0)``; NaN stays NaN."""
-    return np.maximum(x, 0) if np.size(x) < SMALL else _map(relu_tile, x, most=SINGLE)
+    return np.maximum(x, 0) if np.size(x) < SMALL else _map(relu_tile, x, single=True)
 
 
 def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
@@ -151,7 +151,7 @@ def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
         np.copyto(into, g)
         into[y <= 0] = 0
         return into
-    return _map(_relu_gradient_tile, y, g, into=into, most=SINGLE)
+    return _map(_relu_gradient_tile, y, g, into=into, single=True)
 
 
 @blocked
@@ -168,7 +168,7 @@ def leaky_relu(x: Any, slope: Any) -> Any:
     """`x` where it is positive, else ``slope * x``."""
     if isinstance(slope, (int, float)) and _suits(x) and x.flags.c_contiguous:
         return _map(leaky_relu_tile, x, x, x.dtype.type(slope))
-    return blocked(_leaky_relu)(x, x, slope)
+    return _leaky_relu(x, x, slope)
 
 
 def leaky_relu_gradient(g: Array, x: Array, slope: float, over: bool = False) -> Array:
@@ -191,6 +191,18 @@ def silu(x: Any) -> Any:
 def silu_gradient(g: Array, x: Array, over: bool = False) -> Array:
     """`g` times the derivative of `silu`, in a new array or, with `over` and where possible, in `g`."""
     return _map(silu_gradient_tile, g, x, into=g if over and g.flags.carray else None)
+
+
+def softplus(x: Any, beta: Any) -> Any:
+    """``log(1 + exp(beta * x)) / beta``, without overflow."""
+    if isinstance(beta, (int, float)) and _suits(x):
+        return _map(softplus_tile, x, x.dtype.type(beta))
+    return _softplus(x, beta)
+
+
+def softplus_gradient(g: Array, x: Array, beta: float, over: bool = False) -> Array:
+    """`g` times the derivative of `softplus`, in a new array or, with `over` and where possible, in `g`."""
+    return _map(softplus_gradient_tile, g, x, g.dtype.type(beta), into=g if over and g.flags.carray else None)
 
 
 def gelu(x: Any) -> Any:
@@ -219,10 +231,16 @@ def sum_rows(x: Array) -> Array:
     return np.sum(map_tiles(parts, 1)[0], axis=0, dtype=x.dtype)  # one thread reads as fast as two
 
 
-def _map(function: Callable[..., None], *arrays: Array, into: Array | None = None, most: int = BLOCK) -> Array:
-    """Fill `into`, or a new array, by calling ``function(*arrays, out)`` block by block, and return it."""
+def _map(function: Callable[..., None], *arrays: Array, into: Array | None = None, single: bool = False) -> Array:
+    """Fill `into`, or a new array, by calling ``function(*arrays, out)`` block by block, and return it.
+
+    `single` says that also the NumPy function is a single pass, as all float32 twins are.
+    """
+    single = single or (kernel_set() == "numba" and arrays[0].dtype == np.float32)
     out = empty(arrays[0].shape, arrays[0].dtype) if into is None else into
-    return _fill(function, tuple(np.ascontiguousarray(a) if a.ndim else a for a in arrays), out, most)
+    return _fill(
+        function, tuple(np.ascontiguousarray(a) if a.ndim else a for a in arrays), out, SINGLE if single else BLOCK
+    )
 
 
 @twin("elementwise.relu_tile", writes=("y",))
@@ -256,6 +274,7 @@ def select(condition: Array, a: Array) -> Array:
     return (mask & a.view(f"i{a.itemsize}")).view(a.dtype)
 
 
+@blocked
 def _leaky_relu(g: Any, x: Any, slope: Any) -> Any:
     return where(np.greater(x, 0), g, np.multiply(g, slope))
 
@@ -288,6 +307,24 @@ def silu_gradient_tile(g: Array, x: Array, out: Array) -> None:
     """Write `g` times the derivative of `silu` into `out`."""
     s = _sigmoid(x)
     np.multiply(g, s * (1 + x * (1 - s)), out=out)
+
+
+@blocked
+def _softplus(x: Any, beta: Any) -> Any:
+    z = np.multiply(x, beta)
+    return (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
+
+
+@twin("elementwise.softplus_tile", writes=("out",), only="f")
+def softplus_tile(x: Array, beta: Any, out: Array) -> None:
+    """Write `softplus` of a block into `out`."""
+    out[...] = _softplus(x, beta)
+
+
+@twin("elementwise.softplus_gradient_tile", writes=("out",), only="f")
+def softplus_gradient_tile(g: Array, x: Array, beta: Any, out: Array) -> None:
+    """Write `g` times the derivative of `softplus` into `out`."""
+    np.multiply(g, _sigmoid(x * beta), out=out)
 
 
 @blocked

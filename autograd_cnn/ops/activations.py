@@ -131,20 +131,30 @@ sigmoid.vjp(x=blocked(lambda g, out: g * (out * (1 - out))))
 
 
 @primitive(examples=_slopes)
-@blocked
 def softplus(x: Any, beta: Any = 1.0) -> Any:
     """Rounds the corner of `relu`: ``log(1 + exp(beta x)) / beta``.
 
     It is exact and without warnings at ``|x| = 1000``.
     """
-    z = np.multiply(x, beta)
-    return (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
+    return elementwise.softplus(x, beta)
+
+
+def _softplus_rule(g: Any, x: Any, beta: Any, over: bool = False) -> Any:
+    if isinstance(g, np.ndarray) and g.size >= SMALL and isinstance(beta, (int, float)):
+        return elementwise.softplus_gradient(g, x, beta, over)
+    return _softplus_formula(g, x, beta)
+
+
+@blocked
+def _softplus_formula(g: Any, x: Any, beta: Any) -> Any:
+    return g * sigmoid(x * beta)
 
 
 softplus.vjp(
-    x=blocked(lambda g, x, beta: g * sigmoid(x * beta)),
+    x=lambda g, x, beta: _softplus_rule(g, x, beta),
     beta=blocked(lambda g, x, beta, out: g * ((x * sigmoid(x * beta) - out) / beta)),
 )
+softplus.over(x=lambda g, x, beta: _softplus_rule(g, x, beta, over=True))
 
 
 @primitive
@@ -214,7 +224,13 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
         return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
-log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum(g, axis, keepdims=True))
+def _log_softmax_rule(g: Any, out: Any, axis: Axis) -> Any:
+    if isinstance(g, np.ndarray) and g.size >= SMALL and _in_rows(g.shape, g.dtype, axis):
+        return rows.log_softmax_gradient(g, out)
+    return g - exp(out) * sum(g, axis, keepdims=True)
+
+
+log_softmax.vjp(x=_log_softmax_rule)
 
 
 def softmin(x: X, axis: Axis = -1) -> X:

@@ -208,7 +208,7 @@ def _check_labels(
         elif labels.shape == rows[:1]:
             cure += ". One per image: ag.flatten(x, 1) before the last layer"
         raise ValueError(f"labels {labels.shape}, logits {logits.shape}\n{cure}")
-    elif labels.size and (labels.min() < 0 or labels.max() >= classes):
+    elif labels.size and labels.view(labels.dtype.str.replace("i", "u")).max() >= classes:  # no number is < 0
         outside = ((labels < 0) | (labels >= classes)) & np.not_equal(labels, ignore_index)
         for place in np.argwhere(outside)[:1].tolist():
             label, cure = labels[tuple(place)], "\nLabels that start at 1: labels - 1" if labels.min() >= 1 else ""
@@ -304,17 +304,26 @@ def cross_entropy(
     """
     labels = np.asarray(labels)
     _check_labels(logits, labels)
-    scores = log_softmax.raw(logits)
-    rows = scores.reshape(-1, scores.shape[-1])
-    return _reduce(-rows[np.arange(len(rows)), labels.ravel()].reshape(labels.shape), reduction)
+    losses = -(log_softmax.raw(logits).reshape(-1)[_places(labels, logits.shape[-1])])
+    return _reduce(losses.reshape(labels.shape), reduction, count=losses.size or None)
 
 
-cross_entropy.vjp(
-    logits=lambda g, logits, labels, reduction: (
-        (g[..., None] if reduction == "none" else _divided(g, math.prod(logits.shape[:-1]), reduction))
-        * (softmax(logits) - _one_hot(labels, logits.shape[-1]))
-    )
-)
+def _places(labels: Any, classes: int) -> Any:
+    """Returns the places of the labels' scores in the flat array of all scores."""
+    return np.arange(0, labels.size * classes, classes) + labels.reshape(-1).astype(np.intp, copy=False)
+
+
+def _cross_entropy_rule(g: Any, logits: Any, labels: Any, reduction: Reduction) -> Any:
+    share = g[..., None] if reduction == "none" else _divided(g, math.prod(logits.shape[:-1]), reduction)
+    if not isinstance(g, np.ndarray):
+        return share * (softmax(logits) - _one_hot(labels, logits.shape[-1]))
+    gx = np.ascontiguousarray(softmax.raw(logits))  # the same in place, with fewer passes
+    gx.reshape(-1)[_places(np.asarray(labels), gx.shape[-1])] -= 1
+    gx *= share
+    return gx
+
+
+cross_entropy.vjp(logits=_cross_entropy_rule)
 
 
 @primitive(examples=lambda rng: [(*rng.normal(size=(2, 2, 3)), r) for r in REDUCTIONS])

@@ -145,6 +145,10 @@ def logistic(v):
     return 1 / (1 + math.exp(-v)) if v > -700 else 0.0
 
 
+def softened(v):
+    return max(v, 0) + math.log1p(math.exp(-abs(v)))
+
+
 def cdf(v):
     return math.erfc(-v * math.sqrt(0.5)) / 2
 
@@ -161,9 +165,12 @@ def gelu_slope(v):
 ACCURATE = {
     "sigmoid": (elementwise.sigmoid, logistic, 80, 4e-7),
     "silu": (elementwise.silu, lambda v: v * logistic(v), 80, 5e-7),
+    "softplus": (lambda x: elementwise.softplus(x, 1.0), softened, 80, 5e-7),
+    "softplus, beta 2": (lambda x: elementwise.softplus(x, 2), lambda v: softened(2 * v) / 2, 40, 5e-7),
     "normal_cdf": (elementwise.normal_cdf, cdf, 12, 1e-6),
     "gelu": (elementwise.gelu, lambda v: v * cdf(v), 12, 1e-6),
     "silu gradient": (lambda x: elementwise.silu_gradient(np.ones_like(x), x), logistic_slope, 80, 1.5e-6),
+    "softplus gradient": (lambda x: elementwise.softplus_gradient(np.ones_like(x), x, 1), logistic, 80, 5e-7),
     "gelu gradient": (lambda x: elementwise.gelu_gradient(np.ones_like(x), x), gelu_slope, 12, 5e-7),
 }
 
@@ -188,7 +195,11 @@ def test_a_number_has_the_same_bits_wherever_it_stands(name, rng):
         np.testing.assert_array_equal(function(x[start:stop]), y[start:stop])
 
 
-@pytest.mark.parametrize("gradient", [elementwise.silu_gradient, elementwise.gelu_gradient])
+def softplus_gradient(g, x, over=False):
+    return elementwise.softplus_gradient(g, x, 2, over)
+
+
+@pytest.mark.parametrize("gradient", [elementwise.silu_gradient, elementwise.gelu_gradient, softplus_gradient])
 def test_a_gradient_may_be_written_over_g(gradient, normal):
     x, g = normal(300, 400), normal(300, 400, seed=1)
     expected = gradient(g, x)
@@ -209,6 +220,7 @@ def test_the_ends_of_the_range(size):
         (elementwise.sigmoid, np.nan, 1, 1, 0, 0, 0.5),
         (elementwise.normal_cdf, np.nan, 1, 1, 0, 0, 0.5),
         (elementwise.silu, np.nan, np.inf, 1000, 0, 0, 0),
+        (lambda x: elementwise.softplus(x, 1), np.nan, np.inf, 1000, 0, 0, np.float32(math.log(2))),
         (elementwise.gelu, np.nan, np.inf, 1000, 0, 0, 0),
     ):
         np.testing.assert_array_equal(function(x)[:6], ends)

@@ -459,3 +459,18 @@ def test_the_recorded_gradient_of_relu_is_zero_at_zero(size):
 def test_interpolation_beside_an_infinity_is_exact_at_the_points():
     points = np.array([0, 0.5, 2, 2.5]), np.arange(4.0), np.array([2, inf, 3, 4])
     np.testing.assert_array_equal(ag.interp(*points), np.interp(*points))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint64, ">i8"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_cross_entropy_takes_integers_of_every_kind_and_its_rule_in_place_equals_the_formula(dtype, reduction):
+    rng = np.random.default_rng(0)
+    z = ag.Tensor(rng.normal(size=(4, 5, 3)).astype(np.float32), requires_grad=True)
+    labels = rng.integers(0, 3, (4, 5)).astype(dtype)
+    loss = ag.cross_entropy(z, labels, reduction)
+    expected = -np.log(np.take_along_axis(ag.softmax(z.data), labels[..., None].astype(int), -1))[..., 0]
+    reduced = {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction](expected)
+    np.testing.assert_allclose(loss.data, reduced, rtol=1e-5)
+    loss.sum().backward()
+    formula = ag.softmax(z.data) - (labels[..., None] == np.arange(3))
+    np.testing.assert_allclose(z.grad, formula / (20 if reduction == "mean" else 1), rtol=1e-5, atol=1e-7)
