@@ -313,17 +313,21 @@ def _places(labels: Any, classes: int) -> Any:
     return np.arange(0, labels.size * classes, classes) + labels.reshape(-1).astype(np.intp, copy=False)
 
 
-def _cross_entropy_rule(g: Any, logits: Any, labels: Any, reduction: Reduction) -> Any:
-    share = g[..., None] if reduction == "none" else _divided(g, math.prod(logits.shape[:-1]), reduction)
-    if not isinstance(g, np.ndarray):
-        return share * (softmax(logits) - _one_hot(labels, logits.shape[-1]))
-    gx = np.ascontiguousarray(softmax.raw(logits))  # the same in place, with fewer passes
+def _gradient_in_place(g: Any, logits: Any, labels: Any, reduction: Reduction) -> Any:
+    """Computes the rule with fewer passes."""
+    gx = np.ascontiguousarray(softmax.raw(logits))
     gx.reshape(-1)[_places(np.asarray(labels), gx.shape[-1])] -= 1
-    gx *= share
+    gx *= g[..., None] if reduction == "none" else _divided(g, math.prod(logits.shape[:-1]), reduction)
     return gx
 
 
-cross_entropy.vjp(logits=_cross_entropy_rule)
+cross_entropy.vjp(
+    logits=lambda g, logits, labels, reduction: (
+        (g[..., None] if reduction == "none" else _divided(g, math.prod(logits.shape[:-1]), reduction))
+        * (softmax(logits) - _one_hot(labels, logits.shape[-1]))
+    )
+)
+cross_entropy.over(logits=_gradient_in_place)
 
 
 @primitive(examples=lambda rng: [(*rng.normal(size=(2, 2, 3)), r) for r in REDUCTIONS])
