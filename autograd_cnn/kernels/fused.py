@@ -79,7 +79,7 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
                 images, gradients, u, padded, rows, half, v, m, block.top, block.left, parts(w_shape), first * size
             )
 
-    map_tiles(compute, count * -(-panels // step), products=False)
+    map_tiles(compute, count * groups, products=False)
     collect = compiled_pass("products.collect_weights")
     map_tiles(lambda panel: collect(totals, gw, parts(w_shape), panel), panels, products=False)
     return gw
