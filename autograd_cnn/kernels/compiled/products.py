@@ -295,29 +295,44 @@ def weight_gradient(x, g, gw, padded, top, left, stride):
                 multiply(windows, gradients, strided(gw[i], (numbers, outputs), (outputs, 1)), gw[i])
 
 
+@numba.njit(nogil=True)
+def _tiles(padded, parts):
+    """Number of tiles of an image: (down, across)."""
+    return (padded.shape[0] - 3 * parts[0] + 1) // 4, (padded.shape[1] - 3 * parts[1] + 1) // 4
+
+
+@numba.njit(nogil=True)
+def _transform_images(x, padded, half, v, top, left, parts, first):
+    """Fill `v` with rows of tiles, counted over all images, from `first` on; return the row after the last one.
+
+    `padded` holds the image of the row before `first`.
+    """
+    down, across = _tiles(padded, parts)
+    last = min(first + v.shape[1] // across, len(x) * down)
+    for row in range(first, last):
+        if row % down == 0:
+            _copy_into(padded, x[row // down], top, left)
+        _transform_image_row(padded, row % down, half, v, (row - first) * across, across, parts)
+    return last
+
+
 @kernel
 def winograd_conv2d(x, u, b, y, padded, half, v, m, top, left, parts):
-    n = len(y)
-    down, across = (padded.shape[0] - 3 * parts[0] + 1) // 4, (padded.shape[1] - 3 * parts[1] + 1) // 4
+    down, across = _tiles(padded, parts)
     panels, _, inputs, size = u.shape
-    room, first = v.shape[1] // across, 0  # rows of tiles that v holds; the first of them, counted over all images
     corner = np.empty(4 * size, y.dtype)
     none = strided(np.zeros(size, y.dtype), (m.shape[1], size), (0, 1))
-    for index in range(n * down):
-        if index % down == 0:
-            _copy_into(padded, x[index // down], top, left)
-        _transform_image_row(padded, index % down, half, v, (index - first) * across, across, parts)
-        if index + 1 - first < room and index + 1 < n * down:
-            continue
-        tiles = (index + 1 - first) * across
+    last = 0
+    while last < len(y) * down:
+        first, last = last, _transform_images(x, padded, half, v, top, left, parts, last)
+        tiles = (last - first) * across
         for panel in range(panels):
             for entry in range(36):
                 a = strided(v[entry], (tiles, 1, inputs), (inputs, inputs, 1))
                 multiply(a, strided(u[panel, entry], (1, inputs, size), (0, size, 1)), none, m[entry])
-            for done in range(first, index + 1):
+            for done in range(first, last):
                 rows = y[done // down, 4 * (done % down) : 4 * (done % down) + 4]
                 _collect_row(m, (done - first) * across, across, half, b, rows, panel * size, corner)
-        first = index + 1
 
 
 @numba.njit(nogil=True)
@@ -358,19 +373,14 @@ def _collect_row(m, place, across, half, b, y, channel, corner):
 
 @kernel
 def winograd_weight_gradient(x, g, u, padded, rows, half, v, m, top, left, parts, channel):
-    n = len(g)
-    down, across = (padded.shape[0] - 3 * parts[0] + 1) // 4, (padded.shape[1] - 3 * parts[1] + 1) // 4
+    down, across = _tiles(padded, parts)
     panels, _, inputs, size = u.shape
-    room, first = v.shape[1] // across, 0
-    for index in range(n * down):
-        if index % down == 0:
-            _copy_into(padded, x[index // down], top, left)
-        _transform_image_row(padded, index % down, half, v, (index - first) * across, across, parts)
-        if index + 1 - first < room and index + 1 < n * down:
-            continue
-        tiles = (index + 1 - first) * across
+    last = 0
+    while last < len(g) * down:
+        first, last = last, _transform_images(x, padded, half, v, top, left, parts, last)
+        tiles = (last - first) * across
         for panel in range(panels):
-            for done in range(first, index + 1):
+            for done in range(first, last):
                 band = g[done // down, 4 * (done % down) : 4 * (done % down) + 4]
                 _transform_gradient_row(band, channel + panel * size, rows, half, m, (done - first) * across)
             for entry in range(36):
@@ -378,7 +388,6 @@ def winograd_weight_gradient(x, g, u, padded, rows, half, v, m, top, left, parts
                 total = u[panel, entry]
                 start = strided(total, (inputs, size), (size, 1))
                 multiply(a, strided(m[entry], (1, tiles, size), (0, size, 1)), start, total)
-        first = index + 1
 
 
 @numba.njit(nogil=True)
