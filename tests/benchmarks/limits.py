@@ -30,7 +30,7 @@ EDGE, FLOATS = 2048, 16_000_000  # of the matrices, and of the arrays that are c
 
 
 class Count(NamedTuple):
-    """What a training step must do.
+    """Lists what a training step must do.
 
     Parameters
     ----------
