@@ -577,6 +577,12 @@ def _half_cosine(start: float, end: float, share: float) -> float:
     return float(weight * start + (1 - weight) * end)
 
 
+def _straight(start: float, end: float, share: float) -> float:
+    """Go from `start` at share 0 to `end` at share 1, along a line."""
+    weight = min(share, 1)
+    return float((1 - weight) * start + weight * end)
+
+
 def constant(lr: float) -> Schedule:
     """Keep `lr` at every step.
 
@@ -630,9 +636,14 @@ def cosine(lr: float, steps: int, final: float = 0) -> Schedule:
 
 
 def one_cycle(
-    peak: float, steps: int, warm_up: float = 0.3, start: float | None = None, final: float | None = None
+    peak: float,
+    steps: int,
+    warm_up: float = 0.3,
+    start: float | None = None,
+    final: float | None = None,
+    anneal_strategy: str = "cos",
 ) -> Schedule:
-    """Rise from `start` to `peak`, then fall to `final` at the last of `steps` steps, both along half a cosine.
+    """Rise from `start` to `peak`, then fall to `final` at the last of `steps` steps.
 
     Parameters
     ----------
@@ -643,11 +654,13 @@ def one_cycle(
         Share of the steps in which the rate rises, in [0, 1].
     start, final : float, optional
         Default: ``peak / 25`` and ``peak / 10_000``.
+    anneal_strategy : "cos" or "linear"
+        Whether the rate rises and falls along half a cosine or a line, PyTorch's name.
 
     Raises
     ------
     ValueError
-        If `steps` is less than 1, or `warm_up` is not in [0, 1].
+        If `steps` is less than 1, `warm_up` is not in [0, 1], or `anneal_strategy` is another word.
 
     References
     ----------
@@ -662,13 +675,17 @@ def one_cycle(
     _check_steps("one_cycle", "steps", steps)
     if not 0 <= warm_up <= 1:
         raise ValueError(f"one_cycle: warm_up is {warm_up}, want a share of the steps in [0, 1]")
+    shapes = {"cos": _half_cosine, "linear": _straight}
+    if anneal_strategy not in shapes:
+        raise ValueError(f"one_cycle: anneal_strategy is {anneal_strategy!r}, want {' or '.join(map(repr, shapes))}")
+    course = shapes[anneal_strategy]
     start = peak / 25 if start is None else start
     final = peak / 10_000 if final is None else final
     top = max(warm_up * steps - 1, 0)  # as in PyTorch: the last step of the warm-up has the peak
 
     def schedule(step: int) -> float:
         if step < top:
-            return _half_cosine(start, peak, step / top)
-        return _half_cosine(peak, final, (step - top) / max(steps - 1 - top, 1))
+            return course(start, peak, step / top)
+        return course(peak, final, (step - top) / max(steps - 1 - top, 1))
 
     return schedule

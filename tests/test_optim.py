@@ -458,6 +458,11 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
             ValueError,
             "one_cycle: warm_up is 30, want a share of the steps in [0, 1]",
         ),
+        (
+            lambda: optim.one_cycle(0.1, 10, anneal_strategy="cosine"),
+            ValueError,
+            "one_cycle: anneal_strategy is 'cosine', want 'cos' or 'linear'",
+        ),
     ],
 )
 def test_messages(make, kind, message):
@@ -536,10 +541,15 @@ def test_schedules_equal_pytorch(torch):
         (optim.step_decay(0.5, 7, 0.3), lambda o: schedulers.StepLR(o, 7, 0.3), 40),
         (optim.cosine(0.5, 30, 0.01), lambda o: schedulers.CosineAnnealingLR(o, 30, 0.01), 31),
         (optim.one_cycle(0.5, 50), lambda o: schedulers.OneCycleLR(o, 0.5, 50, final_div_factor=400), 49),
-        (
-            optim.one_cycle(0.5, 50, 0.37, start=0.05, final=0.005),
-            lambda o: schedulers.OneCycleLR(o, 0.5, 50, pct_start=0.37, div_factor=10, final_div_factor=10),
-            49,
+        *(
+            (
+                optim.one_cycle(0.5, 50, 0.37, start=0.05, final=0.005, anneal_strategy=strategy),
+                lambda o, strategy=strategy: schedulers.OneCycleLR(
+                    o, 0.5, 50, pct_start=0.37, div_factor=10, final_div_factor=10, anneal_strategy=strategy
+                ),
+                49,
+            )
+            for strategy in ("cos", "linear")
         ),
     ]:
         np.testing.assert_allclose(rates(ours, steps), theirs(make, steps, 0.5), rtol=1e-10, atol=1e-15)

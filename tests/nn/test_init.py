@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import autograd_cnn as ag
 from autograd_cnn import nn
 
 
@@ -20,3 +21,28 @@ def test_initialisers_have_the_deviation_of_their_formula(shape, fan_in, fan_out
         assert abs(w.mean()) < 0.03 * deviation
     assert limit * 0.99 < np.abs(glorot).max() <= limit * (1 + 1e-6)
     assert abs((he**4).mean() / (he**2).mean() ** 2 - 3) < 0.2  # normal, not uniform
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 5), (5, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dirac_passes_channels_on_and_draws_the_other_filters(inputs, outputs, dtype, rng):
+    w = nn.dirac((3, 3, inputs, outputs), rng, dtype)
+    assert w.dtype == dtype
+    x = rng.random((1, 4, 4, inputs)).astype(dtype)
+    y = ag.conv2d(x, w, padding=1)
+    passed = min(inputs, outputs)
+    np.testing.assert_array_equal(y[..., :passed], x[..., :passed])
+    limit = np.sqrt(1 / (9 * inputs))
+    assert (np.abs(w[..., passed:]) <= limit).all()
+    assert len(np.unique(w[..., passed:])) == 9 * inputs * (outputs - passed)
+
+
+def test_whitened_patches_are_uncorrelated_with_variance_1(rng):
+    images = np.cumsum(rng.normal(size=(200, 9, 9, 3)), axis=2) / 3  # neighbours are alike
+    w = nn.whitening(images, size=2, eps=0)
+    assert w.shape == (2, 2, 3, 24) and w.dtype == np.float32
+    y = ag.conv2d(images, w.astype(np.float64)).reshape(-1, 24)
+    np.testing.assert_allclose(y[:, :12].T @ y[:, :12] / len(y), np.eye(12), atol=1e-5)
+    np.testing.assert_array_equal(y[:, 12:], -y[:, :12])
+    scales = np.square(w[..., :12]).sum(axis=(0, 1, 2))
+    assert (np.diff(scales) > 0).all()  # the direction of most variance comes first, and is scaled least
