@@ -19,7 +19,7 @@ def test_it_learns_and_records_its_progress():
     x, y = points()
     _, model, optimiser = line()
     history = train(model, optimiser, x, y, epochs=10, validation=(x, y), name="points")
-    assert history.name == "points" and not history.interrupted
+    assert history.name == "points" and history.ended == ""
     assert len(history.losses) == 30 and [epoch.step for epoch in history.epochs] == list(range(3, 31, 3))
     assert history.losses[0] == pytest.approx(math.log(2)) and history.losses[-1] < 0.3
     last = history.epochs[-1]
@@ -44,19 +44,23 @@ def test_figures_of_a_pass_are_means_over_its_images():
     assert [epoch.step for epoch in history.epochs] == [3, 5]
 
 
-def test_batches_are_those_of_the_generator_and_augmented():
+def test_order_and_augmentation_follow_from_one_seed_per_pass():
     x, y = np.arange(20).reshape(10, 2) / 10, np.arange(10) % 2
     calls = []
 
     def augment(batch, rng):
-        calls.append((batch, rng))
-        return batch + rng.random()
+        calls.append((batch, rng.random()))
+        return batch + 1
 
-    rng = np.random.default_rng(3)
+    rng, again = np.random.default_rng(3), np.random.default_rng(3)
     train(*line()[1:], x, y, epochs=2, batch_size=4, rng=rng, augment=augment)
-    again = np.random.default_rng(3)
-    want = [(batch, again.random())[0] for _ in range(2) for batch, _ in ag.data.batches(x, y, 4, again)]
-    assert len(calls) == 6 and all(np.array_equal(a, b) and g is rng for (a, g), b in zip(calls, want, strict=True))
+    want = []
+    for _ in range(2):
+        seed = int(again.integers(2**63))
+        for i, (batch, _) in enumerate(ag.data.batches(x, y, 4, np.random.default_rng(seed))):
+            want.append((batch, np.random.default_rng([seed, i]).random()))
+    assert len(calls) == 6 and all(np.array_equal(a, b) and p == q for (a, p), (b, q) in zip(calls, want, strict=True))
+    assert rng.bit_generator.state == again.bit_generator.state  # nobody else draws from it
 
 
 def test_without_a_generator_images_keep_their_order():
@@ -115,7 +119,14 @@ def test_targets_that_are_not_classes_have_no_accuracy():
             {"epochs": 1, "loss": lambda outputs, y: ag.cross_entropy(outputs.data, y)},
             "fit: the loss is float64, want a Tensor: model and loss must not leave the graph, as",
         ),
-        ({"epochs": 1, "batch_size": 0}, "batch_size 0, must be at least 1"),
+        ({"epochs": 1, "batch_size": 0}, "fit: batch_size is 0, want 1 or more"),
+        ({"epochs": 1, "accumulate": 0}, "fit: accumulate is 0, want 1 or more"),
+        ({"epochs": 1, "accumulate": 0.5}, "fit: accumulate is float, want an int"),
+        ({"epochs": 1, "clip": -1}, "fit: clip is -1, want more than 0, or None for no limit"),
+        ({"epochs": 1, "clip": math.nan}, "fit: clip is nan, want more than 0"),
+        ({"epochs": 1, "time_limit": 0}, "fit: time_limit is 0, want more than 0, or None"),
+        ({"epochs": 1, "time_limit": "1h"}, "fit: time_limit is str, want a number of seconds"),
+        ({"epochs": 1, "augment": 4}, "fit: augment is int, want a function of images and a generator"),
         ({"epochs": 1, "rng": None, "augment": ag.data.augment}, "augment draws random numbers from rng: rng=np"),
     ],
 )
@@ -245,7 +256,8 @@ def test_ctrl_c_finishes_the_step_and_keeps_the_progress(step):
     x, y = points()
     w, model, optimiser = line()
     history = train(model, optimiser, x, y, epochs=3, loss=interrupting(step))
-    assert history.interrupted and len(history.losses) == history.epochs[-1].step == step and optimiser.steps == [step]
+    assert history.ended == f"interrupted at step {step}"
+    assert len(history.losses) == history.epochs[-1].step == step and optimiser.steps == [step]
     twin, model, optimiser = line()
     train(model, optimiser, x, y, steps=step)
     np.testing.assert_array_equal(w.data, twin.data)
@@ -254,7 +266,7 @@ def test_ctrl_c_finishes_the_step_and_keeps_the_progress(step):
 
 def test_ctrl_c_in_the_last_step_interrupts_nothing():
     x, y = points()
-    assert not train(*line()[1:], x, y, steps=3, loss=interrupting(3)).interrupted
+    assert not train(*line()[1:], x, y, steps=3, loss=interrupting(3)).ended
 
 
 def test_a_second_ctrl_c_ends_training_at_once():
@@ -270,7 +282,7 @@ def test_the_users_own_handler_stays(monkeypatch):
     before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(1))
     try:
         x, y = points()
-        assert not train(*line()[1:], x, y, epochs=1, loss=interrupting(1)).interrupted and interrupts == [1]
+        assert not train(*line()[1:], x, y, epochs=1, loss=interrupting(1)).ended and interrupts == [1]
     finally:
         signal.signal(signal.SIGINT, before)
 
