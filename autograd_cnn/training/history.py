@@ -156,7 +156,7 @@ class History:
 
 
 def number(value: Any) -> Any:
-    """Return the value of a field from JSON, which spells NaN and infinities as strings: a number, or a dict of them."""
+    """Return a number, or a dict of numbers, as JSON holds it: NaN and infinities are strings there."""
     if isinstance(value, Mapping):
         return {name: float(x) for name, x in value.items()}
     return value if value is None or isinstance(value, int) else float(value)

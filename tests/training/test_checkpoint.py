@@ -109,6 +109,28 @@ def test_a_run_that_fails_resumes_from_the_last_checkpoint(job, straight, tmp_pa
     assert job(job.build(), checkpoint=path) == straight
 
 
+def test_a_run_whose_callback_failed_resumes_with_it(job, straight, tmp_path):
+    path, calls = tmp_path / "run.safetensors", []
+
+    def failing(history):
+        calls.append((len(history.epochs), len(read_arrays(path)[1]["state"]["history"]["epochs"])))
+        if len(calls) == 2:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        job(job.build(), checkpoint=path, callbacks=[failing])
+    assert job(job.build(), checkpoint=path, callbacks=[failing]) == straight
+    assert calls == [(1, 0), (2, 1), (2, 1), (3, 2)]  # passes in the History, and in the file
+
+
+def test_an_early_stop_is_final_unless_the_callbacks_change(job, straight, tmp_path):
+    path = tmp_path / "run.safetensors"
+    first = job(job.build(), checkpoint=path, callbacks=[lambda history: True])
+    assert first[1].ended == "early stop" and len(first[1].losses) == 4
+    assert job(job.build(), checkpoint=path, callbacks=[lambda history: True]) == first
+    assert job(job.build(), checkpoint=path) == straight
+
+
 @pytest.mark.parametrize("generator", [np.random.MT19937, np.random.Philox, np.random.SFC64])
 @pytest.mark.parametrize("shared", [False, True])
 def test_every_kind_of_generator_is_saved_shared_or_not(job, tmp_path, generator, shared):
@@ -189,6 +211,15 @@ def test_fit_refuses_the_checkpoint_of_a_custom_loop(tmp_path):
     rng = np.random.default_rng(0)
     save_checkpoint(tmp_path / "c", model, optimiser, {"fit": rng}, {"epoch": 3})
     with pytest.raises(CheckpointError, match="of a run with None, want {'images': 60, 'batch_size': 20}"):
+        train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
+
+
+def test_fit_refuses_the_checkpoint_of_another_version(tmp_path):
+    x, y = points()
+    _, model, optimiser = line()
+    rng, state = np.random.default_rng(0), {"sizes": {"images": 60, "batch_size": 20}, "history": {}}
+    save_checkpoint(tmp_path / "c", model, optimiser, {"fit": rng}, state)
+    with pytest.raises(CheckpointError, match=r"c: not from this version of fit \(KeyError\('epochs'\)\)"):
         train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
 
 
