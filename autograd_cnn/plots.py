@@ -78,7 +78,7 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
         panel.xaxis.get_major_locator().set_params(integer=True)
         above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}  # above the panel, where no line is
         panel.legend(frameon=False, ncols=3, columnspacing=1.2, handlelength=1.6, **above)
-    figure.suptitle(f"Training on {history.name}" + (", interrupted" if history.interrupted else ""))
+    figure.suptitle(", ".join(filter(None, [f"Training on {history.name}", history.ended])))
     _save(figure, path)
 
 

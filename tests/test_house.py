@@ -26,7 +26,7 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "nn": "engine kernels ops state",
     "optim": "engine kernels state",
     "data": "engine files",
-    "training": "engine kernels ops nn optim data state arrayfile files",
+    "training": "engine kernels ops nn optim data state arrayfile files plots",
     "interop": "engine nn state arrayfile files",
     "graph": f"engine ops files {FACE}",  # the programs that it writes call the face
     "plots": "files",

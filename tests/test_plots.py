@@ -146,9 +146,11 @@ def test_the_loss_curve_of_a_regression_has_one_panel(words):
     assert "accuracy, %" not in texts and texts.count("validation") == 1
 
 
-def test_the_title_says_that_a_run_was_interrupted(words):
-    stopped = History("shapes (synthetic)", [0.5], [], interrupted=True)
-    assert "Training on shapes (synthetic), interrupted" in words(lambda path: ag.plots.loss_curve(stopped, path))
+def test_the_title_says_why_a_run_ended_early(words):
+    stopped = History("shapes (synthetic)", [0.5], [], "interrupted at step 1")
+    assert "Training on shapes (synthetic), interrupted at step 1" in words(
+        lambda path: ag.plots.loss_curve(stopped, path)
+    )
 
 
 def test_a_run_without_steps_is_drawn(tmp_path):

@@ -1,17 +1,14 @@
 """Checkpoints, from which a run that stopped after any step resumes, in another process too, with the same bits.
 
 One checksummed safetensors file holds all that determines the next step: parameters and buffers, the state of the
-optimiser, the number of the step (hence the place in the schedule), the order of the images and the place in it, and
-the state of every random generator. Imports its neighbour `history`, `nn`, `optim`, `data` and `arrayfile`.
+optimiser, the state of every random generator and, for a run of `fit`, the number of the step (hence the place in the
+schedule and in the pass) and the seed of the pass. Imports `nn`, `optim`, `state` and `arrayfile`.
 """
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
-from itertools import islice
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,11 +16,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
-from autograd_cnn.data import batches
 from autograd_cnn.nn import Module
 from autograd_cnn.optim import Optimiser
 from autograd_cnn.state import check_state
-from autograd_cnn.training.history import Epoch, Evaluation, History
 
 Array = NDArray[Any]
 
@@ -83,12 +78,12 @@ def load_checkpoint(
     OSError
         If the file cannot be read.
     """
-    state, restore = _read_checkpoint(path, model, optimiser, generators)
+    state, restore = read_checkpoint(path, model, optimiser, generators)
     restore()
     return state
 
 
-def _read_checkpoint(
+def read_checkpoint(
     path: str | os.PathLike[str], model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """Check a checkpoint. Return the `state` in it, and a function that restores the rest."""
@@ -141,90 +136,3 @@ def _generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str,
     modules = model.modules() if isinstance(model, Module) else ()
     found = {f"{m.path}.{name}": g for m in modules for name, g in vars(m).items() if isinstance(g, Generator)}
     return {**found, **(others or {})}
-
-
-class Run:
-    """The state of a run of `fit`, besides the model and the optimiser.
-
-    A partial pass gets its Epoch in the returned History; the checkpoint still counts it as unfinished.
-    """
-
-    def __init__(self, name: str, rng: Generator | None, images: int, batch_size: int) -> None:
-        self.history = History(name)
-        self.rng = rng
-        self.sizes = {"images": images, "batch_size": batch_size}
-        self.steps_per_pass = math.ceil(images / max(batch_size, 1))  # `batches` raises an error for less than 1
-        self.order: Any = None  # state of the generator before it drew the order of this pass
-        self.correct = self.seconds = 0.0  # number of correct labels, and time, in this pass
-
-    @property
-    def generators(self) -> dict[str, Generator]:
-        return {} if self.rng is None else {"fit": self.rng}
-
-    @property
-    def step(self) -> int:
-        return len(self.history.losses)
-
-    @property
-    def closed(self) -> int:
-        """The number of steps in the passes that have an Epoch."""
-        return self.history.epochs[-1].step if self.history.epochs else 0
-
-    def images(self, step: int) -> int:
-        """Return the number of images in the first `step` steps."""
-        passes, batches = divmod(step, self.steps_per_pass)
-        return passes * self.sizes["images"] + batches * self.sizes["batch_size"]
-
-    def batches(self, images: Array, labels: Array) -> Iterator[tuple[Array, Array]]:
-        """Yield the remaining batches of this pass."""
-        done = self.step - self.closed
-        remaining = batches(images, labels, self.sizes["batch_size"], self.rng)
-        if self.rng is None or not done:
-            self.order = None if self.rng is None else self.rng.bit_generator.state
-            yield from islice(remaining, done, None)
-        else:
-            bits = self.rng.bit_generator
-            now, bits.state = bits.state, self.order  # draws the order of the interrupted pass again
-            next(islice(remaining, done - 1, None))
-            bits.state = now
-            yield from remaining
-
-    def add(self, loss: float, correct: float, seconds: float) -> None:
-        self.history.losses.append(loss)
-        self.correct += correct
-        self.seconds += seconds
-
-    def close(self, validation: Evaluation | None) -> None:
-        """Append the Epoch of this pass."""
-        sizes = np.diff([self.images(step) for step in range(self.closed, self.step + 1)])
-        loss = float(np.average(self.history.losses[self.closed :], weights=sizes))
-        figures = (validation.loss, validation.accuracy) if validation else (math.nan, math.nan)
-        epoch = Epoch(self.step, loss, self.correct / int(sizes.sum()), *figures, self.seconds)
-        self.history.epochs.append(epoch)
-        self.correct = self.seconds = 0.0
-
-    def save(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
-        """Write a checkpoint."""
-        state = {
-            "history": asdict(self.history),
-            "sizes": self.sizes,
-            "order": self.order,
-            "right": self.correct,
-            "seconds": self.seconds,
-        }
-        save_checkpoint(path, model, optimiser, self.generators, state)
-
-    def resume(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
-        """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.
-
-        Raises
-        ------
-        CheckpointError
-            If the checkpoint does not match.
-        """
-        state, restore = _read_checkpoint(path, model, optimiser, self.generators)
-        if state.get("sizes") != self.sizes:
-            raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
-        self.history = replace(History.from_record(state["history"]), name=self.history.name)
-        self.order, self.correct, self.seconds = state["order"], float(state["right"]), float(state["seconds"])
-        restore()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -19,9 +22,29 @@ from autograd_cnn.files import write_atomically
 class Epoch:
     """The figures of one pass over the images.
 
-    `loss` and `accuracy` are means over the pass, during which the model changed. Accuracies are shares of the images.
     Figures that were not computed are NaN: those of validation if there are no validation images, and accuracies if
     outputs or labels are not classes.
+
+    Attributes
+    ----------
+    step : int
+        The number of steps from the beginning of the run to the end of the pass.
+    loss, accuracy : float
+        Means over the pass, during which the model changed. Accuracies are shares of the images.
+    validation_loss, validation_accuracy : float
+        Of the model as it is after the pass.
+    seconds : float
+        The time of the steps. Evaluation, callbacks and saving are not in it.
+    waited : float
+        The part of `seconds` in which the steps waited for their batches.
+    rate : float
+        The learning rate of the last step.
+    gradients : dict of str to float
+        The norm of the gradient of each parameter at the last step, after clipping.
+    dead : dict of str to float
+        For each rectifier, the share of its channels that were 0 for the whole first batch, or the first part of it.
+    part : float
+        The share of the images that was used: less than 1 if the run ended within the pass.
     """
 
     step: int
@@ -30,6 +53,11 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
     seconds: float
+    waited: float = 0.0
+    rate: float = math.nan
+    gradients: dict[str, float] = field(default_factory=dict)
+    dead: dict[str, float] = field(default_factory=dict)
+    part: float = 1.0
 
     def __str__(self) -> str:
         figures = {
@@ -54,37 +82,56 @@ class History:
         One per step.
     epochs : list of Epoch
         One per pass. If the run ended within a pass, the last one covers a part of it.
-    interrupted : bool
-        Whether Ctrl-C ended the run.
+    ended : str
+        Why the run ended early: ``"interrupted at step 47"`` (Ctrl-C), ``"time limit"``, ``"early stop"``; else empty.
 
     Examples
     --------
     >>> history = History("shapes (synthetic)", [0.7, 0.6], [Epoch(2, 0.65, 0.1, 0.6, 0.12, 1.5)])
     >>> print(history.epochs[-1])
     loss 0.65000, accuracy 10.0%, validation loss 0.60000, validation accuracy 12.0%, time 1.5 s
-    >>> History("digits", [0.7, 0.6])
-    History of digits: epochs 0, steps 2
+    >>> History("digits", [0.7, 0.6], ended="interrupted at step 2")
+    History of digits: epochs 0, steps 2, interrupted at step 2
     """
 
     name: str = ""
     losses: list[float] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
-    interrupted: bool = False
+    ended: str = ""
 
     def __repr__(self) -> str:
-        latest = f", {self.epochs[-1]}" if self.epochs else ""
-        return f"History of {self.name or 'a run'}: epochs {len(self.epochs)}, steps {len(self.losses)}{latest}"
+        count = f"epochs {len(self.epochs)}, steps {len(self.losses)}"
+        latest = str(self.epochs[-1]) if self.epochs else ""
+        return f"History of {self.name or 'a run'}: {', '.join(filter(None, [count, self.ended, latest]))}"
 
     @property
     def best(self) -> int:
-        """The index of the pass with the least validation loss, or with the least loss if nothing was validated."""
-        figures = np.array([(epoch.validation_loss, epoch.loss) for epoch in self.epochs])
+        """The index of the pass with the least validation loss, or with the least loss if nothing was validated.
+
+        A pass that was cut short counts only if there is no other, because a resumed run completes it.
+        """
+        cut = bool(self.ended) and self.epochs[-1].part < 1 and len(self.epochs) > 1
+        figures = np.array([(epoch.validation_loss, epoch.loss) for epoch in self.epochs[: -1 if cut else None]])
         validated = np.isfinite(figures[:, 0]).any()
         return int(np.nanargmin(figures[:, 0 if validated else 1]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the History as JSON."""
         write_atomically(path, json.dumps(spelled(asdict(self)), indent=1).encode())
+
+    def save_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the numbers of each pass as a row of a table. Cells of figures that were not computed are empty.
+
+        Gradients and dead channels, which are named, are in the JSON only.
+        """
+        names = [f.name for f in fields(Epoch) if f.name not in ("gradients", "dead")]
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["epoch", *names])
+        for number, epoch in enumerate(self.epochs, 1):
+            figures = [getattr(epoch, name) for name in names]
+            table.writerow([number, *("" if math.isnan(x) else x for x in figures)])
+        write_atomically(path, text.getvalue().encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:
@@ -98,17 +145,21 @@ class History:
         with open(path, "rb") as file:
             try:
                 return cls.from_record(json.load(file))
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 raise ValueError(f"{path}: no saved History ({error!r})") from error
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> History:
         """Build a History from the dict that `dataclasses.asdict` made of one, also after a round trip through JSON."""
-        epochs = [
-            Epoch(int(epoch["step"]), **{name: float(x) for name, x in epoch.items() if name != "step"})
-            for epoch in record["epochs"]
-        ]
-        return cls(record["name"], [float(x) for x in record["losses"]], epochs, record["interrupted"])
+        epochs = [Epoch(**{name: number(x) for name, x in epoch.items()}) for epoch in record["epochs"]]
+        return cls(str(record["name"]), [float(x) for x in record["losses"]], epochs, str(record["ended"]))
+
+
+def number(value: Any) -> Any:
+    """Return a number, or a dict of numbers, as JSON holds it: NaN and infinities are strings there."""
+    if isinstance(value, Mapping):
+        return {name: float(x) for name, x in value.items()}
+    return value if value is None or isinstance(value, int) else float(value)
 
 
 @dataclass

@@ -1,41 +1,38 @@
-"""The training loop (batch, forward, backward, step of the optimiser), predictions, and their evaluation.
+"""The training loop: take a batch, run forward and backward, step the optimiser, repeat.
 
-Imports its neighbours, `nn`, `optim`, `data` and the engine.
+Imports its neighbours, `optim` and the engine.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from itertools import islice
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from autograd_cnn.data import as_float32
 from autograd_cnn.engine.errors import first_not_finite
 from autograd_cnn.engine.messages import warn
-from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.nn import Module
-from autograd_cnn.optim import Optimiser, Schedule
-from autograd_cnn.training.checkpoint import Run
-from autograd_cnn.training.history import Evaluation, History
+from autograd_cnn.optim import Optimiser, Schedule, clip_grad_norm
+from autograd_cnn.training.arguments import check_arguments
+from autograd_cnn.training.evaluation import Loss, Model, as_tensor, correct, evaluate, in_mode
+from autograd_cnn.training.feeding import Augment, fed
+from autograd_cnn.training.history import History
+from autograd_cnn.training.progress import Progress
+from autograd_cnn.training.run import Run
 
-Model = Callable[[Tensor], Tensor]
-Loss = Callable[[Tensor, Any], Tensor]
 Callback = Callable[[History], object]
-Augment = Callable[[NDArray[Any], Generator], NDArray[Any]]
 Array = NDArray[Any]
+EARLY_STOP = "early stop"
 
 
 def fit(
@@ -51,6 +48,9 @@ def fit(
     batch_size: int = 100,
     schedule: Schedule | None = None,
     augment: Augment | None = None,
+    accumulate: int = 1,
+    clip: float | None = None,
+    time_limit: float | None = None,
     validation: tuple[Array, Array] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     every: int | None = None,
@@ -75,7 +75,8 @@ def fit(
         uint8 images are converted by `as_float32`, a batch at a time; floats are taken as they are.
     labels : array, (N,) integer, or (N, ...)
     rng : numpy.random.Generator or None
-        Shuffles the images before each pass, and augments them. None keeps their order.
+        Draws a seed before each pass. The order of the images and their augmentation follow from it. None keeps their
+        order.
     epochs, steps : int
         The length of the whole run, in passes over the images or in batches. Pass one of the two.
     batch_size : int
@@ -83,20 +84,32 @@ def fit(
     schedule : callable, optional
         The number of a step, from 0, to its learning rate. Default: `optimiser.lr` stays as it is.
     augment : callable, optional
-        ``augment(images, rng)``, called on each batch before its conversion, such as `autograd_cnn.data.augment`.
+        ``augment(images, rng)`` returns a batch of images, before their conversion, such as
+        `autograd_cnn.data.augment`. It runs on another thread, one or two batches ahead.
+    accumulate : int
+        Compute each batch in so many parts, whose gradients add up: less memory for the same step, if the loss is a
+        mean over the images. Batch norm takes the statistics of a part.
+    clip : float, optional
+        The largest norm of all gradients together; larger ones are scaled down, as by `clip_grad_norm`.
+    time_limit : float, optional
+        Seconds of the whole run, with evaluation and, of a resumed run, the parts before. When they are over, the run
+        ends after the current step, as after Ctrl-C.
     validation : (images, labels), optional
         Evaluated after each pass. `autograd_cnn.data.split` sets such images apart.
     checkpoint : path, optional
         A file that is written after each pass and at the end. If it exists, training resumes from it: pass the same
-        arguments. A plain function that draws random numbers must draw them from `rng`.
+        arguments. A plain function that draws random numbers must draw them from `rng`. A run that ended early goes
+        on; after an early stop, only if no callback ends it again.
     every : int, optional
         Write the checkpoint after every so many steps as well.
     callbacks : list of callable
-        ``callback(history)`` is called after each pass. A true result ends the run: see `early_stop` and `keep_best`.
+        ``callback(history)`` is called after each pass, before the checkpoint is written; so if the process is killed
+        in between, it is called again. A true result ends the run: see `early_stop`, `keep_best` and `RunFolder`.
     name : str
         Describes the images in the History and in pictures.
     progress : bool
-        Show, on stderr, a line for each pass and, on a terminal, a bar (images per second, loss, time left).
+        Show, on stderr, a line for each pass and, on a terminal, a bar with images per second, time left, loss and
+        accuracy.
 
     Returns
     -------
@@ -113,6 +126,7 @@ def fit(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import autograd_cnn as ag
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(200, 2))
@@ -123,90 +137,98 @@ def fit(
     >>> history.epochs[-1].accuracy > 0.95
     True
     """
-    _check_arguments(locals())
-    run = Run(name, rng, len(images), batch_size)
-    total = steps if steps is not None else (epochs or 0) * run.steps_per_pass
-    report = _report if progress else lambda line: None
+    check_arguments(locals())
+    run = Run(name, rng, len(images), batch_size, epochs, steps)
+    if checkpoint is not None and os.path.exists(checkpoint):
+        run.resume(checkpoint, model, optimiser)
 
     def save() -> None:
         if checkpoint is not None:
             run.save(checkpoint, model, optimiser)
 
-    if checkpoint is not None and os.path.exists(checkpoint):
-        run.resume(checkpoint, model, optimiser)
-        report(f"resuming after step {run.step:,}, from {checkpoint}")
-    with _in_mode(model, training=True), _ctrl_c() as interrupt, _bar(run, total) if progress else nullcontext() as bar:
-        while run.closed < total and not interrupt.is_set():
-            for x, y in islice(run.batches(images, labels), max(total - run.step, 0)):
-                if schedule is not None:
-                    optimiser.lr = schedule(run.step)
-                _step(run, model, loss, optimiser, x, y, augment)
-                if bar is not None:
-                    bar.set_postfix(loss=f"{run.history.losses[-1]:.5f}", refresh=False)
-                    bar.update(len(y))
-                if interrupt.is_set():
-                    break
-                if every and run.step % every == 0:
-                    save()
-            complete = run.step % run.steps_per_pass == 0
-            if not complete:
-                save()  # before the pass is closed, so that a resumed run completes it
-            run.close(evaluate(model, loss, *validation, batch_size=batch_size) if validation else None)
-            if complete:
+    def call() -> bool:
+        return any([callback(run.history) for callback in callbacks])  # noqa: C419  (all are called)
+
+    with in_mode(model, training=True), _ctrl_c() as interrupt, Progress(run, progress) as shown:
+
+        def look(reason: str = "") -> None:
+            """Note why the run ends here, if it does."""
+            if not run.history.ended and run.step < run.total:
+                run.history.ended = reason or _reason(run, interrupt, time_limit)
+                if run.history.ended:
+                    shown.line(run.history.ended)
+
+        if run.step:
+            shown.line(f"resuming after step {run.step:,}, from {checkpoint}")
+            stopped, run.history.ended = run.history.ended == EARLY_STOP, ""
+            look(EARLY_STOP if stopped and call() else "")
+        while run.closed < run.end:
+            with fed(run.batches(images, labels, augment)) as feed:
+                for (x, y), waited in feed:
+                    began = time.perf_counter()
+                    if schedule is not None:
+                        optimiser.lr = schedule(run.step)
+                    figures = _step(run, model, loss, optimiser, x, y, accumulate, clip)
+                    run.add(*figures, time.perf_counter() - began + waited, waited)
+                    shown.step()
+                    look()
+                    if run.history.ended:
+                        break
+                    if every and run.step % every == 0:
+                        save()
+            save()  # if evaluation or a callback fails, a resumed run begins with them
+            run.close(evaluate(model, loss, *validation, batch_size=batch_size) if validation else None, optimiser)
+            look()
+            shown.epoch()
+            if call():
+                look(EARLY_STOP)
+            if run.history.epochs[-1].part == 1:  # else a resumed run completes the pass
                 save()
-            report(f"epoch {len(run.history.epochs)}/{math.ceil(total / run.steps_per_pass)}: {run.history.epochs[-1]}")
-            ends = [callback(run.history) for callback in callbacks]  # all are called, also if the first ends the run
-            if any(ends):
-                break
-        run.history.interrupted = interrupt.is_set() and run.closed < total
     return run.history
 
 
+def _reason(run: Run, interrupt: threading.Event, time_limit: float | None) -> str:
+    """Return why the run ends now, or an empty string."""
+    if interrupt.is_set():
+        return f"interrupted at step {run.step:,}"
+    return "time limit" if time_limit is not None and run.elapsed >= time_limit else ""
+
+
 def _step(
-    run: Run, model: Model, loss: Loss, optimiser: Optimiser, x: Array, y: Array, augment: Augment | None
-) -> None:
-    """Train on one batch, and add the result to `run`."""
-    began = time.perf_counter()
-    if augment is not None and run.rng is not None:
-        x = augment(x, run.rng)
+    run: Run,
+    model: Model,
+    loss: Loss,
+    optimiser: Optimiser,
+    x: Array,
+    y: Array,
+    accumulate: int,
+    clip: float | None,
+) -> tuple[float, float]:
+    """Train on one batch. Return its loss, and the number of its labels that had the largest output."""
     optimiser.zero_grad()
-    outputs = model(_as_tensor(x))
-    value = loss(outputs, y)
-    _check_loss(value, run)
-    value.backward()
+    total = hits = 0.0
+    for part in _parts(len(y), accumulate):
+        outputs = model(as_tensor(x[part]))
+        value = loss(outputs, y[part])
+        _check_loss(value, run)
+        share = len(y[part]) / len(y)
+        (value if share == 1 else value * share).backward()
+        total += share * value.item()
+        hits += correct(outputs.data, y[part])
+    if clip is not None:
+        clip_grad_norm(optimiser.parameters, clip)
     optimiser.step()
-    run.add(value.item(), _correct(outputs.data, y), time.perf_counter() - began)
+    return total, hits
 
 
-def _check_arguments(arguments: Mapping[str, Any]) -> None:
-    """Raise an error unless the arguments of `fit`, by name, have the right types and match each other."""
-    if (arguments["epochs"] is None) == (arguments["steps"] is None):
-        raise TypeError("fit: pass one of epochs= and steps=")
-    types: dict[str, tuple[Any, str]] = {
-        "model": (Callable, "a Module, or a function of images"),
-        "loss": (Callable, "a function such as ag.cross_entropy"),
-        "optimiser": (Optimiser, "one such as ag.optim.Adam(model.parameters())"),
-        "images": (np.ndarray, "an array"),
-        "labels": (np.ndarray, "an array"),
-        "rng": (Generator | None, "np.random.default_rng(0)"),
-        "epochs": (int | np.integer | None, "an int"),
-        "steps": (int | np.integer | None, "an int"),
-        "schedule": (Callable | None, "a function of the number of a step"),
-        "validation": (tuple | list | None, "(images, labels)"),
-        "callbacks": (list | tuple, "a list of functions of the History"),
-    }
-    for name, (expected, want) in types.items():
-        if not isinstance(arguments[name], expected):
-            raise TypeError(f"fit: {name} is {type(arguments[name]).__name__}, want {want}")
-    if arguments["augment"] is not None and arguments["rng"] is None:
-        raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
-    images, labels = len(arguments["images"]), len(arguments["labels"])
-    if not images == labels > 0:
-        raise ValueError(f"fit: {images:,} images and {labels:,} labels, want equally many and at least one")
+def _parts(images: int, count: int) -> list[slice]:
+    """Cut a batch into parts of nearly equal size."""
+    count = min(count, images)
+    return [slice(i * images // count, (i + 1) * images // count) for i in range(count)]
 
 
 def _check_loss(value: Any, run: Run) -> None:
-    """Raise an error if the loss is not finite, and warn of dead layers, once per pass."""
+    """Raise an error if the loss is not finite; at the first step of a pass, note the dead channels."""
     if not isinstance(value, Tensor):
         raise TypeError(
             f"fit: the loss is {type(value).__name__}, want a Tensor: model and loss must not leave the graph, "
@@ -216,107 +238,32 @@ def _check_loss(value: Any, run: Run) -> None:
     if not math.isfinite(value.item()):
         culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
         raise FloatingPointError(f"fit: loss is {value.item()} at step {run.step:,}.{culprit}")
-    if run.step == run.closed and isinstance(node, Node):
-        _warn_of_dead_layers(node)
+    if run.step == run.closed and isinstance(node, Node) and not run.current.dead:
+        run.current.dead = _dead_channels(node)
 
 
-def _warn_of_dead_layers(root: Node) -> None:
+def _dead_channels(root: Node) -> dict[str, float]:
+    """Return the share of channels that are 0 in the whole batch, for each rectifier; warn if it is all of them."""
+    dead: dict[str, float] = {}
     for node in history(root):
-        if isinstance(node, Node) and node.plan.primitive.rectifies:
-            out = node.kept("out")
-            if out is not None and not out.any():
+        out = node.kept("out") if isinstance(node, Node) and node.plan.primitive.rectifies else None
+        if isinstance(node, Node) and out is not None and out.size:
+            alive = out.reshape(-1, out.shape[-1] if out.ndim > 1 else 1).any(axis=0)
+            dead[_name(node, dead)] = 1 - float(alive.mean())
+            if not alive.any():
                 warn(
                     f"{node}: all {out.size:,} outputs are 0 for all {len(out)} images, so no gradient passes through "
                     "it. Lower the learning rate? He initialisation?",
                     RuntimeWarning,
                 )
+    return dead
 
 
-def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
-    """Run a model on any number of images, a batch at a time, and record nothing.
-
-    A Module runs in evaluation mode, and afterwards returns to its earlier mode.
-
-    Parameters
-    ----------
-    model : callable
-        Images (Tensor) to outputs: a Module, or a plain function.
-    images : array, (N, H, W, C), NHWC
-        uint8 images are converted by `as_float32`; floats are taken as they are.
-    batch_size : int
-
-    Returns
-    -------
-    array, (N, ...)
-
-    Examples
-    --------
-    >>> predict(lambda x: x.sum(axis=1), np.ones((5, 3), np.float32), batch_size=2)
-    array([3., 3., 3., 3., 3.], dtype=float32)
-    """
-    with _in_mode(model, training=False), no_grad():
-        starts = range(0, max(len(images), 1), batch_size)
-        return np.concatenate([model(_as_tensor(images[i : i + batch_size])).data for i in starts])
-
-
-def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size: int = 100) -> Evaluation:
-    """Compute the loss, the accuracy and the confusion matrix of a model on a set of images.
-
-    Parameters
-    ----------
-    model, images, batch_size
-        As for `predict`.
-    loss : callable
-        As for `fit`, but called once, with the outputs of the whole set.
-    labels : array, (N,) integer, or (N, ...)
-
-    Returns
-    -------
-    Evaluation
-
-    Examples
-    --------
-    >>> import autograd_cnn as ag
-    >>> outputs = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
-    >>> result = evaluate(lambda x: x, ag.cross_entropy, outputs, np.array([0, 1, 1]))
-    >>> print(f"{result.accuracy:.2f}", result.confusion.tolist())
-    0.67 [[1, 0], [1, 1]]
-    """
-    outputs = predict(model, images, batch_size)
-    confusion = np.zeros((0, 0), np.int64)
-    if _are_classes(outputs, labels):
-        confusion = np.zeros((outputs.shape[1],) * 2, np.int64)
-        np.add.at(confusion, (labels, outputs.argmax(-1)), 1)
-    with no_grad():
-        value = loss(Tensor(outputs), labels).item()
-    return Evaluation(value, _correct(outputs, labels) / len(labels), outputs, confusion)
-
-
-def _as_tensor(images: Array) -> Tensor:
-    name = "images" if images.ndim == 4 else "inputs"
-    return Tensor(as_float32(images) if images.dtype == np.uint8 else images, name=name)
-
-
-def _are_classes(outputs: Array, labels: Array) -> bool:
-    return outputs.ndim == 2 and labels.ndim == 1 and labels.dtype.kind in "iu"
-
-
-def _correct(outputs: Array, labels: Array) -> float:
-    """Return the number of labels that have the largest output, or NaN if there are no classes."""
-    return float(np.count_nonzero(outputs.argmax(-1) == labels)) if _are_classes(outputs, labels) else math.nan
-
-
-@contextmanager
-def _in_mode(model: Any, training: bool) -> Iterator[None]:
-    """Switch a Module to training or evaluation, and each of its parts back at the end."""
-    before = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
-    try:
-        for module, _ in before:
-            module.training = training
-        yield
-    finally:
-        for module, mode in before:
-            module.training = mode
+def _name(node: Node, others: Mapping[str, float]) -> str:
+    """Name an operation after its module, or else after its line; number it if others have this name."""
+    name = f"{node.scope[0]}.{node.plan.primitive.name}" if node.scope else str(node)
+    count = next(i for i in itertools.count(1) if (name if i == 1 else f"{name} {i}") not in others)
+    return name if count == 1 else f"{name} {count}"
 
 
 @contextmanager
@@ -338,23 +285,3 @@ def _ctrl_c() -> Iterator[threading.Event]:
     finally:
         if replaced:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _bar(run: Run, total: int) -> Any:
-    """A bar on a terminal; nothing elsewhere."""
-    from tqdm import tqdm
-
-    return tqdm(
-        initial=run.images(run.step),
-        total=run.images(total),
-        unit=" images",
-        unit_scale=True,
-        disable=None,
-    )
-
-
-def _report(line: str) -> None:
-    """Write a line above the bar."""
-    from tqdm import tqdm
-
-    tqdm.write(line, file=sys.stderr)

@@ -52,7 +52,7 @@ def test_fit_calls_them_after_each_pass_until_one_ends_the_run():
         *line()[1:], x, y, epochs=9, callbacks=[lambda h: len(h.epochs) == 3, lambda h: calls.append(h.best)]
     )
     assert len(history.epochs) == len(calls) == 3
-    assert not history.interrupted
+    assert history.ended == "early stop"
 
 
 def test_the_best_weights_are_kept(tmp_path, rng):

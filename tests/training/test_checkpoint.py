@@ -63,7 +63,7 @@ def job():
         for generator in (rng, model[4].rng):
             digest.update(repr(generator.bit_generator.state).encode())
         for epoch in history.epochs:
-            epoch.seconds = 0.0  # the only value that may differ
+            epoch.seconds = epoch.waited = 0.0  # the only values that may differ
         return digest.hexdigest(), history
 
     run.build = build
@@ -88,7 +88,7 @@ def test_a_run_in_two_parts_equals_the_run_in_one(job, straight, tmp_path, stop)
 def test_an_interrupted_run_resumes(job, straight, tmp_path, call, steps):
     path = tmp_path / "run.safetensors"
     _, history = job(job.build(), loss=interrupting(call), checkpoint=path)
-    assert history.interrupted and len(history.losses) == steps
+    assert history.ended == f"interrupted at step {steps}" and len(history.losses) == steps
     assert job(job.build(), checkpoint=path) == straight
 
 
@@ -106,6 +106,28 @@ def test_a_run_that_fails_resumes_from_the_last_checkpoint(job, straight, tmp_pa
     with pytest.raises(ZeroDivisionError):
         job(job.build(), loss=failing, checkpoint=path, every=every)
     assert path.exists() == (every in (1, 2) or stop >= 4)
+    assert job(job.build(), checkpoint=path) == straight
+
+
+def test_a_run_whose_callback_failed_resumes_with_it(job, straight, tmp_path):
+    path, calls = tmp_path / "run.safetensors", []
+
+    def failing(history):
+        calls.append((len(history.epochs), len(read_arrays(path)[1]["state"]["history"]["epochs"])))
+        if len(calls) == 2:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        job(job.build(), checkpoint=path, callbacks=[failing])
+    assert job(job.build(), checkpoint=path, callbacks=[failing]) == straight
+    assert calls == [(1, 0), (2, 1), (2, 1), (3, 2)]  # passes in the History, and in the file
+
+
+def test_an_early_stop_is_final_unless_the_callbacks_change(job, straight, tmp_path):
+    path = tmp_path / "run.safetensors"
+    first = job(job.build(), checkpoint=path, callbacks=[lambda history: True])
+    assert first[1].ended == "early stop" and len(first[1].losses) == 4
+    assert job(job.build(), checkpoint=path, callbacks=[lambda history: True]) == first
     assert job(job.build(), checkpoint=path) == straight
 
 
@@ -189,6 +211,15 @@ def test_fit_refuses_the_checkpoint_of_a_custom_loop(tmp_path):
     rng = np.random.default_rng(0)
     save_checkpoint(tmp_path / "c", model, optimiser, {"fit": rng}, {"epoch": 3})
     with pytest.raises(CheckpointError, match="of a run with None, want {'images': 60, 'batch_size': 20}"):
+        train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
+
+
+def test_fit_refuses_the_checkpoint_of_another_version(tmp_path):
+    x, y = points()
+    _, model, optimiser = line()
+    rng, state = np.random.default_rng(0), {"sizes": {"images": 60, "batch_size": 20}, "history": {}}
+    save_checkpoint(tmp_path / "c", model, optimiser, {"fit": rng}, state)
+    with pytest.raises(CheckpointError, match=r"c: not from this version of fit \(KeyError\('epochs'\)\)"):
         train(model, optimiser, x, y, steps=8, checkpoint=tmp_path / "c")
 
 

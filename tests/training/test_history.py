@@ -2,21 +2,44 @@
 
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 
 from autograd_cnn.training import Epoch, History
 
 
+def example():
+    first = Epoch(2, 0.1, 0.5, math.nan, math.nan, 1.25, 0.125, 0.01, {"naïve.w": 0.3, "b": math.inf}, {"relu": 0.5})
+    return History(
+        "naïve", [0.1, 1 / 3, math.inf], [first, Epoch(3, 1 / 3, 1.0, 0.2, 0.75, 1.0, part=0.5)], "time limit"
+    )
+
+
 def test_a_history_is_read_back_from_its_file(tmp_path):
-    history = History("naïve", [0.1, 1 / 3, math.inf], [Epoch(2, 0.1, 0.5, math.nan, math.nan, 1.25)], True)
-    history.save(tmp_path / "h.json")
-    assert repr(History.load(tmp_path / "h.json")) == repr(history)
+    example().save(tmp_path / "h.json")
+    assert repr(asdict(History.load(tmp_path / "h.json"))) == repr(asdict(example()))
     assert json.loads((tmp_path / "h.json").read_text(encoding="utf-8"))["epochs"][0]["validation_loss"] == "nan"
 
 
+def test_a_table_has_a_row_of_numbers_for_each_pass(tmp_path):
+    example().save_csv(tmp_path / "h.csv")
+    assert (tmp_path / "h.csv").read_text().splitlines() == [
+        "epoch,step,loss,accuracy,validation_loss,validation_accuracy,seconds,waited,rate,part",
+        "1,2,0.1,0.5,,,1.25,0.125,0.01,1.0",
+        f"2,3,{1 / 3},1.0,0.2,0.75,1.0,0.0,,0.5",
+    ]
+
+
+@pytest.mark.parametrize(("ended", "best"), [("", 1), ("time limit", 0)])
+def test_a_pass_that_was_cut_short_is_the_best_only_at_the_planned_end(ended, best):
+    epochs = [Epoch(2, 0.3, 0.5, 0.4, 0.5, 1.0), Epoch(3, 0.2, 0.5, 0.3, 0.5, 1.0, part=0.5)]
+    assert History("", [], epochs, ended).best == best
+    assert History("", [], epochs[1:], ended).best == 0
+
+
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"name": "", "losses": [[]], "epochs": [], "interrupted": 1}', "[" * 9**6]
+    "content", ["", "[]", "{}", '{"name": "", "losses": [[]], "epochs": [], "ended": ""}', "[" * 9**6]
 )
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "h.json").write_text(content)

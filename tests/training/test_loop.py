@@ -1,9 +1,11 @@
 """The training loop: batches, figures, messages, Ctrl-C; evaluation."""
 
+import itertools
 import math
 import signal
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ def test_it_learns_and_records_its_progress():
     x, y = points()
     _, model, optimiser = line()
     history = train(model, optimiser, x, y, epochs=10, validation=(x, y), name="points")
-    assert history.name == "points" and not history.interrupted
+    assert history.name == "points" and history.ended == ""
     assert len(history.losses) == 30 and [epoch.step for epoch in history.epochs] == list(range(3, 31, 3))
     assert history.losses[0] == pytest.approx(math.log(2)) and history.losses[-1] < 0.3
     last = history.epochs[-1]
@@ -44,19 +46,23 @@ def test_figures_of_a_pass_are_means_over_its_images():
     assert [epoch.step for epoch in history.epochs] == [3, 5]
 
 
-def test_batches_are_those_of_the_generator_and_augmented():
+def test_order_and_augmentation_follow_from_one_seed_per_pass():
     x, y = np.arange(20).reshape(10, 2) / 10, np.arange(10) % 2
     calls = []
 
     def augment(batch, rng):
-        calls.append((batch, rng))
-        return batch + rng.random()
+        calls.append((batch, rng.random()))
+        return batch + 1
 
-    rng = np.random.default_rng(3)
+    rng, again = np.random.default_rng(3), np.random.default_rng(3)
     train(*line()[1:], x, y, epochs=2, batch_size=4, rng=rng, augment=augment)
-    again = np.random.default_rng(3)
-    want = [(batch, again.random())[0] for _ in range(2) for batch, _ in ag.data.batches(x, y, 4, again)]
-    assert len(calls) == 6 and all(np.array_equal(a, b) and g is rng for (a, g), b in zip(calls, want, strict=True))
+    want = []
+    for _ in range(2):
+        seed = int(again.integers(2**63))
+        for i, (batch, _) in enumerate(ag.data.batches(x, y, 4, np.random.default_rng(seed))):
+            want.append((batch, np.random.default_rng([seed, i]).random()))
+    assert len(calls) == 6 and all(np.array_equal(a, b) and p == q for (a, p), (b, q) in zip(calls, want, strict=True))
+    assert rng.bit_generator.state == again.bit_generator.state  # nobody else draws from it
 
 
 def test_without_a_generator_images_keep_their_order():
@@ -87,6 +93,84 @@ def test_the_schedule_counts_steps_from_0():
     assert rates == [0.5**step for step in range(6)]
 
 
+def network(rng, dtype=np.float32):
+    """A convolution of four channels, of which the second is dead, and a linear layer."""
+    options = {"rng": rng, "dtype": dtype}
+    layers = ag.nn.Conv2d(1, 4, 3, **options), ag.nn.ReLU(), ag.nn.Flatten(), ag.nn.Linear(64, 2, **options)
+    layers[0].b.data = np.array([1, -99, 1, 1], dtype)
+    return ag.nn.Sequential(*layers)
+
+
+def pictures(count, dtype=np.float32):
+    rng = np.random.default_rng(1)
+    return rng.random((count, 6, 6, 1), dtype), rng.integers(0, 2, count)
+
+
+def test_an_epoch_has_the_last_rate_and_gradients_and_the_dead_channels(rng):
+    model, (x, y) = network(rng), pictures(50)
+    sgd = ag.optim.SGD(model.parameters(), lr=0.1)
+    first, last = train(model, sgd, x, y, epochs=2, schedule=lambda step: 0.1 / (step + 1)).epochs
+    assert (first.rate, last.rate) == (0.1 / 3, 0.1 / 6)
+    norms = {name: np.linalg.norm(p.grad.astype(float)) for name, p in model.named_parameters()}
+    assert last.gradients == pytest.approx(norms) and list(norms) == ["0.w", "0.b", "3.w", "3.b"]
+    assert first.gradients != last.gradients and all(norms.values())
+    assert last.dead == {"1.relu": 0.25}
+
+
+def test_rectifiers_are_named_after_modules_or_lines_and_numbered():
+    w = ag.Tensor(np.eye(2), requires_grad=True)
+
+    def model(x):
+        h = x @ w
+        for _ in range(2):
+            h = ag.relu(h)
+        with ag.scope("head"):
+            return ag.maximum(h, 0) + ag.relu(h.sum(axis=1))[:, None]
+
+    x = np.array([[1.0, -1.0], [2.0, -0.5]])
+    (epoch,) = train(model, ag.optim.SGD([w], lr=0.1), x, np.array([0, 1]), steps=1).epochs
+    (line,) = {int(name.split(":")[1].split(")")[0]) for name in epoch.dead if "relu (" in name}
+    assert epoch.dead == {
+        f"relu (test_loop.py:{line})": 0.5,
+        f"relu (test_loop.py:{line}) 2": 0.5,
+        "head.maximum": 0.5,
+        "head.relu": 0,
+    }
+
+
+@pytest.mark.parametrize("parts", [2, 3, 20, 99])
+def test_the_parts_of_a_batch_add_up_to_its_gradient(parts):
+    x, y = pictures(50, np.float64)
+
+    def run(**options):
+        model, sizes = network(np.random.default_rng(0), np.float64), []
+
+        def loss(outputs, labels):
+            sizes.append(len(labels))
+            return ag.cross_entropy(outputs, labels)
+
+        history = train(model, ag.optim.SGD(model.parameters(), lr=0.5), x, y, epochs=2, loss=loss, **options)
+        weights = np.concatenate([p.data.ravel() for p in model.parameters()])
+        return weights, history.losses, [epoch.accuracy for epoch in history.epochs], sizes
+
+    *whole, _ = run()
+    *sums, sizes = run(accumulate=parts)
+    for a, b in zip(whole, sums, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+    first = sizes[: min(parts, 20)]
+    assert sum(first) == 20 and max(first) - min(first) <= 1
+
+
+@pytest.mark.parametrize(("clip", "norm"), [(1e-3, 1e-3), (1e3, None)])
+def test_gradients_are_clipped_together(clip, norm):
+    x, y = points()
+    w, model, optimiser = line()
+    (epoch,) = train(model, optimiser, x, y, steps=1, clip=clip).epochs
+    step = np.linalg.norm(w.data)  # the rate is 1, and the weights were 0
+    assert epoch.gradients == pytest.approx({"w": step})
+    assert step == pytest.approx(norm) if norm else 0.1 < step < 1
+
+
 def test_targets_that_are_not_classes_have_no_accuracy():
     x, _ = points()
     w, model, optimiser = line(lr=0.1)
@@ -115,7 +199,14 @@ def test_targets_that_are_not_classes_have_no_accuracy():
             {"epochs": 1, "loss": lambda outputs, y: ag.cross_entropy(outputs.data, y)},
             "fit: the loss is float64, want a Tensor: model and loss must not leave the graph, as",
         ),
-        ({"epochs": 1, "batch_size": 0}, "batch_size 0, must be at least 1"),
+        ({"epochs": 1, "batch_size": 0}, "fit: batch_size is 0, want 1 or more"),
+        ({"epochs": 1, "accumulate": 0}, "fit: accumulate is 0, want 1 or more"),
+        ({"epochs": 1, "accumulate": 0.5}, "fit: accumulate is float, want an int"),
+        ({"epochs": 1, "clip": -1}, "fit: clip is -1, want more than 0, or None for no limit"),
+        ({"epochs": 1, "clip": math.nan}, "fit: clip is nan, want more than 0"),
+        ({"epochs": 1, "time_limit": 0}, "fit: time_limit is 0, want more than 0, or None"),
+        ({"epochs": 1, "time_limit": "1h"}, "fit: time_limit is str, want a number of seconds"),
+        ({"epochs": 1, "augment": 4}, "fit: augment is int, want a function of images and a generator"),
         ({"epochs": 1, "rng": None, "augment": ag.data.augment}, "augment draws random numbers from rng: rng=np"),
     ],
 )
@@ -183,6 +274,17 @@ def test_progress_goes_to_stderr_or_nowhere(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_pass_that_is_cut_short_is_shown_as_such(capsys):
+    x, y = points()
+    history = train(*line()[1:], x, y, epochs=3, loss=interrupting(5), progress=True)
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first.startswith("epoch 1/3: loss 0.")
+    assert (
+        rest[0] == "interrupted at step 5" and rest[1].startswith("epoch 2/3, step 2 of 3: loss 0.") and len(rest) == 2
+    )
+    assert [epoch.part for epoch in history.epochs] == [1, 2 / 3]
+
+
 def test_without_progress_tqdm_is_not_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     x, y = points()
@@ -194,7 +296,7 @@ def test_a_terminal_gets_images_a_second_and_the_loss(capsys, monkeypatch):
     x, y = points()
     train(*line()[1:], x, y, steps=4, progress=True)
     bar = capsys.readouterr().err.split("\r")[-1]
-    assert "80.0/80.0" in bar and "images/s" in bar and "loss=0." in bar
+    assert "80.0/80.0" in bar and "images/s" in bar and "loss=0." in bar and "accuracy=9" in bar
 
 
 # Evaluation
@@ -245,7 +347,8 @@ def test_ctrl_c_finishes_the_step_and_keeps_the_progress(step):
     x, y = points()
     w, model, optimiser = line()
     history = train(model, optimiser, x, y, epochs=3, loss=interrupting(step))
-    assert history.interrupted and len(history.losses) == history.epochs[-1].step == step and optimiser.steps == [step]
+    assert history.ended == f"interrupted at step {step}"
+    assert len(history.losses) == history.epochs[-1].step == step and optimiser.steps == [step]
     twin, model, optimiser = line()
     train(model, optimiser, x, y, steps=step)
     np.testing.assert_array_equal(w.data, twin.data)
@@ -254,7 +357,15 @@ def test_ctrl_c_finishes_the_step_and_keeps_the_progress(step):
 
 def test_ctrl_c_in_the_last_step_interrupts_nothing():
     x, y = points()
-    assert not train(*line()[1:], x, y, steps=3, loss=interrupting(3)).interrupted
+    assert not train(*line()[1:], x, y, steps=3, loss=interrupting(3)).ended
+
+
+def test_ctrl_c_during_evaluation_ends_the_run_after_it():
+    x, y = points()
+    seen = []
+    options = {"loss": interrupting(4), "validation": (x, y), "callbacks": [lambda history: seen.append(history.ended)]}
+    history = train(*line()[1:], x, y, epochs=3, **options)  # the fourth call is the evaluation
+    assert seen == [history.ended] == ["interrupted at step 3"] and len(history.epochs) == 1
 
 
 def test_a_second_ctrl_c_ends_training_at_once():
@@ -270,7 +381,7 @@ def test_the_users_own_handler_stays(monkeypatch):
     before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(1))
     try:
         x, y = points()
-        assert not train(*line()[1:], x, y, epochs=1, loss=interrupting(1)).interrupted and interrupts == [1]
+        assert not train(*line()[1:], x, y, epochs=1, loss=interrupting(1)).ended and interrupts == [1]
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -282,3 +393,39 @@ def test_it_trains_in_any_thread():
     thread.start()
     thread.join()
     assert len(found[0].losses) == 3
+
+
+# Time limit
+
+
+def test_a_run_ends_when_its_time_is_over(monkeypatch, tmp_path, capsys):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def loss(outputs, labels):
+        now[0] += 10
+        return ag.cross_entropy(outputs, labels)
+
+    def run(limit=None, **options):
+        now[0] += 1000  # the time between two parts does not count
+        x, y = points()
+        w, model, optimiser = line(momentum=0.9)
+        options = {"checkpoint": tmp_path / "c", "time_limit": limit, **options}
+        history = train(model, optimiser, x, y, epochs=3, loss=loss, **options)
+        return history, w.data.tobytes()
+
+    first, _ = run(35, progress=True)
+    assert first.ended == "time limit" and len(first.losses) == 4 and first.epochs[-1].part == 1 / 3
+    assert "\ntime limit\nepoch 2/3, step 1 of 3: loss" in capsys.readouterr().err
+    assert repr(run(35)[0]) == repr(first)  # its time is over
+    second, _ = run(60)  # ends with a pass
+    assert (second.ended, len(second.losses), second.epochs[-1].part) == ("time limit", 6, 1)
+    assert repr(run(60)[0]) == repr(second)
+    assert repr(run()) == repr(run(checkpoint=None))
+
+
+def test_time_that_ends_with_the_last_step_cuts_nothing_short(monkeypatch):
+    monkeypatch.setattr(time, "perf_counter", itertools.count().__next__)
+    x, y = points()
+    assert train(*line()[1:], x, y, steps=1, time_limit=1).ended == ""
+    assert train(*line()[1:], x, y, steps=2, time_limit=1).ended == "time limit"

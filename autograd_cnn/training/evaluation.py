@@ -1,0 +1,112 @@
+"""Predictions of a model, and their evaluation; nothing is recorded.
+
+Imports its neighbour, `nn`, `data` and the engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_cnn.data import as_float32
+from autograd_cnn.engine.mode import no_grad
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.nn import Module
+from autograd_cnn.training.history import Evaluation
+
+Model = Callable[[Tensor], Tensor]
+Loss = Callable[[Tensor, Any], Tensor]
+Array = NDArray[Any]
+
+
+def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
+    """Run a model on any number of images, a batch at a time, and record nothing.
+
+    A Module runs in evaluation mode, and afterwards returns to its earlier mode.
+
+    Parameters
+    ----------
+    model : callable
+        Images (Tensor) to outputs: a Module, or a plain function.
+    images : array, (N, H, W, C), NHWC
+        uint8 images are converted by `as_float32`; floats are taken as they are.
+    batch_size : int
+
+    Returns
+    -------
+    array, (N, ...)
+
+    Examples
+    --------
+    >>> predict(lambda x: x.sum(axis=1), np.ones((5, 3), np.float32), batch_size=2)
+    array([3., 3., 3., 3., 3.], dtype=float32)
+    """
+    with in_mode(model, training=False), no_grad():
+        starts = range(0, max(len(images), 1), batch_size)
+        return np.concatenate([model(as_tensor(images[i : i + batch_size])).data for i in starts])
+
+
+def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size: int = 100) -> Evaluation:
+    """Compute the loss, the accuracy and the confusion matrix of a model on a set of images.
+
+    Parameters
+    ----------
+    model, images, batch_size
+        As for `predict`.
+    loss : callable
+        As for `fit`, but called once, with the outputs of the whole set.
+    labels : array, (N,) integer, or (N, ...)
+
+    Returns
+    -------
+    Evaluation
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> outputs = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
+    >>> result = evaluate(lambda x: x, ag.cross_entropy, outputs, np.array([0, 1, 1]))
+    >>> print(f"{result.accuracy:.2f}", result.confusion.tolist())
+    0.67 [[1, 0], [1, 1]]
+    """
+    outputs = predict(model, images, batch_size)
+    confusion = np.zeros((0, 0), np.int64)
+    if _are_classes(outputs, labels):
+        confusion = np.zeros((outputs.shape[1],) * 2, np.int64)
+        np.add.at(confusion, (labels, outputs.argmax(-1)), 1)
+    with no_grad():
+        value = loss(Tensor(outputs), labels).item()
+    return Evaluation(value, correct(outputs, labels) / len(labels), outputs, confusion)
+
+
+def as_tensor(images: Array) -> Tensor:
+    """Return the input of a model: uint8 images as float32, and floats as they are."""
+    name = "images" if images.ndim == 4 else "inputs"
+    return Tensor(as_float32(images) if images.dtype == np.uint8 else images, name=name)
+
+
+def _are_classes(outputs: Array, labels: Array) -> bool:
+    return outputs.ndim == 2 and labels.ndim == 1 and labels.dtype.kind in "iu"
+
+
+def correct(outputs: Array, labels: Array) -> float:
+    """Return the number of labels that have the largest output, or NaN if there are no classes."""
+    return float(np.count_nonzero(outputs.argmax(-1) == labels)) if _are_classes(outputs, labels) else math.nan
+
+
+@contextmanager
+def in_mode(model: Any, training: bool) -> Iterator[None]:
+    """Switch a Module to training or evaluation, and each of its parts back at the end."""
+    before = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
+    try:
+        for module, _ in before:
+            module.training = training
+        yield
+    finally:
+        for module, mode in before:
+            module.training = mode

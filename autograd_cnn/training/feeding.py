@@ -1,0 +1,109 @@
+"""Prepares the batches of a pass on a thread, while the step computes with the batch before.
+
+Everything random in a batch follows from the seed of the pass and the number of the batch, so neither the thread nor a
+new start in mid-pass changes a bit. The thread indexes, augments and converts in few long calls of NumPy, which release
+the interpreter's lock. Imports NumPy and `data`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from itertools import islice
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from autograd_cnn.data import as_float32, batches
+
+Array = NDArray[Any]
+Augment = Callable[[Array, Generator], Array]
+Item = TypeVar("Item")
+
+
+def prepared(
+    images: Array, labels: Array, batch_size: int, seed: int | None, augment: Augment | None, start: int = 0
+) -> Iterator[tuple[Array, Array]]:
+    """Yield the batches of a pass from number `start` on, augmented, and converted if they are uint8.
+
+    The order of the images is drawn from a generator of `seed`; None keeps it. Batch `i` is augmented with a generator
+    of `[seed, i]`.
+    """
+    order = None if seed is None else np.random.default_rng(seed)
+    for i, (x, y) in islice(enumerate(batches(images, labels, batch_size, order)), start, None):
+        if augment is not None and seed is not None:
+            x = augment(x, np.random.default_rng([seed, i]))  # noqa: PLW2901
+        yield as_float32(x) if x.dtype == np.uint8 else x, y
+
+
+@contextmanager
+def fed(items: Iterable[Item], ahead: int = 2) -> Iterator[Iterator[tuple[Item, float]]]:
+    """Compute `items` on a thread, at most `ahead` of them before they are asked for, until the ``with`` block ends.
+
+    An exception is raised to the caller, with its own traceback. Where no thread can be started, the caller's computes.
+
+    Yields
+    ------
+    iterator of (item, seconds that the caller waited for it)
+
+    Examples
+    --------
+    >>> with fed(number**2 for number in range(3)) as squares:
+    ...     [square for square, waited in squares]
+    [0, 1, 4]
+    """
+    ready: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    room, over = threading.Semaphore(ahead), threading.Event()
+
+    def prepare() -> None:
+        source = iter(items)
+        while room.acquire() and not over.is_set():
+            try:
+                ready.put((next(source), None))
+            except BaseException as error:  # StopIteration as well: it ends the caller's loop
+                ready.put((None, error))
+                return
+
+    def arriving() -> Iterator[Item]:
+        while True:
+            item, error = ready.get()
+            try:
+                if isinstance(error, StopIteration):
+                    return
+                if error is not None:
+                    raise error
+            finally:
+                del error  # error -> traceback -> this frame -> error would be a cycle
+            room.release()
+            yield item
+
+    # The thread works in a copy of the caller's context, which holds NumPy's errstate.
+    thread = threading.Thread(target=copy_context().run, args=(prepare,), name="autograd_cnn batches", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # there are too many threads, or this Python has none
+        yield _timed(iter(items))
+        return
+    try:
+        yield _timed(arriving())
+    finally:
+        over.set()
+        room.release()
+        thread.join()
+
+
+def _timed(items: Iterator[Item]) -> Iterator[tuple[Item, float]]:
+    """Yield each item with the seconds that it took to come."""
+    while True:
+        began = time.perf_counter()
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        yield item, time.perf_counter() - began

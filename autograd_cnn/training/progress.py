@@ -1,0 +1,57 @@
+"""Shows the progress of `fit` on stderr: lines, and a bar on a terminal. Imports its neighbour and, if shown, tqdm."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+from autograd_cnn.training.run import Run
+
+
+class Progress:
+    """A bar of the images of a run, with images per second, time left, loss and accuracy, and lines above it."""
+
+    def __init__(self, run: Run, shown: bool) -> None:
+        self.run = run
+        self._bar: Any = None
+        if shown:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                initial=run.images(run.step),
+                total=run.images(run.total),
+                unit=" images",
+                unit_scale=True,
+                disable=None,  # unless stderr is a terminal
+            )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def line(self, text: str) -> None:
+        """Write a line above the bar."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+
+    def step(self) -> None:
+        """Move the bar to the step of the run, with its loss, and the accuracy of the pass so far."""
+        if self._bar is not None:
+            figures = {"loss": f"{self.run.history.losses[-1]:.5f}"}
+            if not math.isnan(self.run.accuracy):
+                figures["accuracy"] = f"{self.run.accuracy:.1%}"
+            self._bar.set_postfix(figures, refresh=False)
+            self._bar.update(self.run.images(self.run.step) - self._bar.n)
+
+    def epoch(self) -> None:
+        """Write the figures of the latest pass; of one that was cut short, also how far it got."""
+        run, epochs = self.run, self.run.history.epochs
+        cut = ""
+        if epochs[-1].part < 1:
+            begun = epochs[-2].step if len(epochs) > 1 else 0
+            cut = f", step {epochs[-1].step - begun:,} of {run.steps_per_pass:,}"
+        self.line(f"epoch {len(epochs)}/{math.ceil(run.total / run.steps_per_pass)}{cut}: {epochs[-1]}")

@@ -1,0 +1,157 @@
+"""The state of a run of `fit`: how far it is, the figures so far, and all that a resumed run needs.
+
+Imports its neighbours, `optim` and `arrayfile`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from autograd_cnn.arrayfile import CheckpointError
+from autograd_cnn.optim import Optimiser
+from autograd_cnn.training.checkpoint import read_checkpoint, save_checkpoint
+from autograd_cnn.training.feeding import Augment, prepared
+from autograd_cnn.training.history import Epoch, Evaluation, History, number
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Pass:
+    """What is known of the pass under way: its seed, and the sums and figures that its Epoch will hold."""
+
+    seed: int | None = None
+    correct: float = 0.0  # a number of images
+    seconds: float = 0.0
+    waited: float = 0.0
+    dead: dict[str, float] = field(default_factory=dict)
+    gradients: dict[str, float] = field(default_factory=dict)
+
+
+class Run:
+    """The state of a run, besides the model and the optimiser.
+
+    A pass that is cut short gets its Epoch in the returned History; the checkpoint still counts it as unfinished.
+    """
+
+    def __init__(
+        self, name: str, rng: Generator | None, images: int, batch_size: int, epochs: int | None, steps: int | None
+    ) -> None:
+        self.history = History(name)
+        self.rng = rng
+        self.sizes = {"images": int(images), "batch_size": int(batch_size)}
+        self.steps_per_pass = math.ceil(images / batch_size)
+        self.total = int(steps) if steps is not None else int(epochs or 0) * self.steps_per_pass
+        self.current = Pass()
+        self._began = time.perf_counter()
+
+    @property
+    def step(self) -> int:
+        return len(self.history.losses)
+
+    @property
+    def closed(self) -> int:
+        """The number of steps in the passes that have an Epoch."""
+        return self.history.epochs[-1].step if self.history.epochs else 0
+
+    @property
+    def end(self) -> int:
+        """The number of steps after which the run ends, for all that is known now."""
+        return self.step if self.history.ended else self.total
+
+    @property
+    def elapsed(self) -> float:
+        """The seconds since the run began, without the time between a stop and its resumption."""
+        return time.perf_counter() - self._began
+
+    @property
+    def generators(self) -> dict[str, Generator]:
+        return {} if self.rng is None else {"fit": self.rng}
+
+    def images(self, step: int) -> int:
+        """Return the number of images in the first `step` steps."""
+        passes, batches = divmod(step, self.steps_per_pass)
+        return passes * self.sizes["images"] + batches * self.sizes["batch_size"]
+
+    def batches(self, images: Array, labels: Array, augment: Augment | None) -> Iterator[tuple[Array, Array]]:
+        """Draw the seed of this pass, if it is new, and return an iterator over its remaining batches."""
+        if self.step == self.closed and self.rng is not None:
+            self.current.seed = int(self.rng.integers(2**63))
+        start = self.step - self.closed
+        remaining = prepared(images, labels, self.sizes["batch_size"], self.current.seed, augment, start)
+        return islice(remaining, max(self.end - self.step, 0))
+
+    def add(self, loss: float, correct: float, seconds: float, waited: float) -> None:
+        """Count a step."""
+        self.history.losses.append(loss)
+        self.current.correct += correct
+        self.current.seconds += seconds
+        self.current.waited += waited
+
+    @property
+    def accuracy(self) -> float:
+        """The share of correct labels among the images of this pass so far."""
+        return self.current.correct / (self.images(self.step) - self.images(self.closed))
+
+    def close(self, validation: Evaluation | None, optimiser: Optimiser) -> None:
+        """Append the Epoch of this pass."""
+        sizes = np.diff([self.images(step) for step in range(self.closed, self.step + 1)])
+        loss = float(np.average(self.history.losses[self.closed :], weights=sizes))
+        figures = (validation.loss, validation.accuracy) if validation else (math.nan, math.nan)
+        now = self.current
+        epoch = Epoch(
+            self.step, loss, self.accuracy, *figures, now.seconds, now.waited, float(optimiser.lr),
+            self._gradients(optimiser), now.dead, int(sizes.sum()) / self.sizes["images"],
+        )  # fmt: skip
+        self.history.epochs.append(epoch)
+        self.current = Pass()
+
+    def save(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
+        """Write a checkpoint."""
+        self.current.gradients = self._gradients(optimiser)
+        state = {
+            "history": asdict(self.history),
+            "sizes": self.sizes,
+            "pass": asdict(self.current),
+            "elapsed": self.elapsed,
+        }
+        save_checkpoint(path, model, optimiser, self.generators, state)
+
+    def resume(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
+        """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint does not match.
+        """
+        state, restore = read_checkpoint(path, model, optimiser, self.generators)
+        if state.get("sizes") != self.sizes:
+            raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
+        try:
+            history, elapsed = History.from_record(state["history"]), float(state["elapsed"])
+            current = Pass(**{name: number(x) for name, x in state["pass"].items()})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{path}: not from this version of fit ({error!r})") from error
+        self.history, self.current = replace(history, name=self.history.name), current
+        self._began = time.perf_counter() - elapsed
+        restore()
+
+    def _gradients(self, optimiser: Optimiser) -> dict[str, float]:
+        """Return the norm of the gradient of each parameter; those noted before, if the run has resumed since."""
+        norms = {
+            p.name or f"parameter {i}": float(np.sqrt(np.square(p.grad, dtype=np.float64).sum()))
+            for i, p in enumerate(optimiser.parameters)
+            if p.grad is not None
+        }
+        return norms or self.current.gradients
