@@ -37,9 +37,10 @@ def next_steps(facts: Facts) -> list[Step]:
 
 
 def _ended(facts: Facts) -> Iterator[Step]:
-    if facts.history.ended:
-        resume = facts.command if "--resume" in facts.command else f"{facts.command} --resume".strip()
-        yield Step(f"The run ended early: {facts.history.ended}. Go on from where it stopped:", resume)
+    ended = facts.history.ended
+    if ended and ended != "early stop":
+        resume = facts.command if "--resume" in facts.command else f"{facts.command} --resume"
+        yield Step(f"The run ended early: {ended}. Go on from where it stopped:", resume if facts.command else "")
 
 
 def _course(facts: Facts) -> Iterator[Step]:

@@ -93,8 +93,7 @@ class Facts:
     @cached_property
     def passes(self) -> Array:
         """The number of passes at the end of each Epoch; the last one may be cut short."""
-        steps = np.array([epoch.step for epoch in self.epochs], float)
-        return steps / steps[0] if len(steps) > 1 else np.ones(len(steps))
+        return np.cumsum([epoch.part for epoch in self.epochs])
 
     @property
     def seconds(self) -> float:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.data import as_float32
-from autograd_cnn.engine.mode import current, in_mode, no_grad
+from autograd_cnn.engine import mode
+from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.graph.records import Graph
 from autograd_cnn.graph.trace import trace
 from autograd_cnn.nn import Module
 from autograd_cnn.training import History
+from autograd_cnn.training.evaluation import as_tensor, in_mode
 
 Array = NDArray[Any]
 Loss = Callable[[Tensor, Any], Tensor]
@@ -57,19 +57,8 @@ class Moments:
 
 def graph_of(model: Module, loss: Loss, images: Array, labels: Array) -> Graph:
     """Trace the loss of a model in evaluation mode."""
-    with _evaluating(model):
-        return trace(lambda images: loss(model(images), labels), as_floats(images))
-
-
-@contextmanager
-def _evaluating(model: Module) -> Iterator[None]:
-    before = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, mode in before:
-            module.training = mode
+    with in_mode(model, training=False):
+        return trace(lambda images: loss(model(images), labels), as_tensor(images))
 
 
 @dataclass(frozen=True)
@@ -85,18 +74,18 @@ class Layer:
 def convolutions(model: Module, image: Array) -> list[Layer]:
     """Run a model on one image, and return its first convolutions."""
     found: list[Layer] = []
-    plain = current.get().call
+    plain = mode.current.get().call
 
-    def call(primitive: Any, args: Any, options: Any, mode: Any) -> Any:
-        out = plain(primitive, args, dict(options), mode)
+    def call(primitive: Any, args: Any, options: Any, now: Any) -> Any:
+        out = plain(primitive, args, dict(options), now)
         if primitive.name == "conv2d" and len(found) < DEEPEST:
             x, w = (np.asarray(a.data if isinstance(a, Tensor) else a) for a in primitive.bind(args, options)[0][:2])
-            name = mode.scope[0] if mode.scope else f"conv2d {len(found) + 1}"
+            name = now.scope[0] if now.scope else f"conv2d {len(found) + 1}"
             found.append(Layer(name, w.copy(), x[0].copy(), np.array(out.data[0])))
         return out
 
-    with _evaluating(model), no_grad(), in_mode(call=call):
-        model(Tensor(as_floats(image[None]), name="images"))
+    with in_mode(model, training=False), no_grad(), mode.in_mode(call=call):
+        model(as_tensor(image[None]))
     return found
 
 
@@ -108,7 +97,3 @@ def stages(layers: list[Layer]) -> list[tuple[str, Array]]:
             found.append((f"read by {layer.name}", layer.before))
         found.append((f"written by {layer.name}", layer.after))
     return found
-
-
-def as_floats(images: Array) -> Array:
-    return as_float32(images) if images.dtype == np.uint8 else images
