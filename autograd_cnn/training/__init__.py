@@ -1,9 +1,10 @@
-"""Training of a model: one loop, its History, and checkpoints from which a run resumes with the same bits."""
+"""Training of a model: one loop, its History, and folders of runs, which resume with the same bits."""
 
 from autograd_cnn.arrayfile import CheckpointError
 from autograd_cnn.training.callbacks import early_stop, keep_best
 from autograd_cnn.training.checkpoint import load_checkpoint, save_checkpoint
 from autograd_cnn.training.evaluation import evaluate, predict
+from autograd_cnn.training.folder import RunFolder, load_run
 from autograd_cnn.training.history import Epoch, Evaluation, History
 from autograd_cnn.training.loop import fit
 
@@ -12,11 +13,13 @@ __all__ = [
     "Epoch",
     "Evaluation",
     "History",
+    "RunFolder",
     "early_stop",
     "evaluate",
     "fit",
     "keep_best",
     "load_checkpoint",
+    "load_run",
     "predict",
     "save_checkpoint",
 ]

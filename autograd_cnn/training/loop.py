@@ -104,7 +104,8 @@ def fit(
         Write the checkpoint after every so many steps as well.
     callbacks : list of callable
         ``callback(history)`` is called after each pass, before the checkpoint is written; so if the process is killed
-        in between, it is called again. A true result ends the run: see `early_stop`, `keep_best` and `RunFolder`.
+        in between, it is called again. A true result ends the run when all have been called; `history.ended` says so
+        to those behind in the list. See `early_stop`, `keep_best` and `RunFolder`.
     name : str
         Describes the images in the History and in pictures.
     progress : bool
@@ -146,9 +147,6 @@ def fit(
         if checkpoint is not None:
             run.save(checkpoint, model, optimiser)
 
-    def call() -> bool:
-        return any([callback(run.history) for callback in callbacks])  # noqa: C419  (all are called)
-
     with in_mode(model, training=True), _ctrl_c() as interrupt, Progress(run, progress) as shown:
 
         def look(reason: str = "") -> None:
@@ -158,10 +156,17 @@ def fit(
                 if run.history.ended:
                     shown.line(run.history.ended)
 
+        def call() -> None:
+            for callback in callbacks:
+                if callback(run.history):
+                    look(EARLY_STOP)
+
         if run.step:
             shown.line(f"resuming after step {run.step:,}, from {checkpoint}")
             stopped, run.history.ended = run.history.ended == EARLY_STOP, ""
-            look(EARLY_STOP if stopped and call() else "")
+            if stopped:
+                call()
+            look()
         while run.closed < run.end:
             with fed(run.batches(images, labels, augment)) as feed:
                 for (x, y), waited in feed:
@@ -180,8 +185,7 @@ def fit(
             run.close(evaluate(model, loss, *validation, batch_size=batch_size) if validation else None, optimiser)
             look()
             shown.epoch()
-            if call():
-                look(EARLY_STOP)
+            call()
             if run.history.epochs[-1].part == 1:  # else a resumed run completes the pass
                 save()
     return run.history

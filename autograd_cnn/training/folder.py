@@ -1,0 +1,256 @@
+"""A folder for one run: its settings and code, history and pictures, a checkpoint to resume from, and the best weights.
+
+Imports its neighbours, `nn`, `plots`, `arrayfile` and `files`. Every file is replaced atomically, so after a kill or on
+a full disk each is whole, old or new. The checkpoint of a pass is written last: a run that resumes from an earlier one
+computes the same bits again, and replaces the files that were ahead of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from autograd_cnn.arrayfile import CheckpointError, read_arrays, spelled
+from autograd_cnn.files import write_atomically
+from autograd_cnn.nn import Module
+from autograd_cnn.plots import loss_curve
+from autograd_cnn.training.callbacks import keep_best
+from autograd_cnn.training.history import History
+
+SETTINGS, CODE, HISTORY, TABLE, PICTURE = "settings.json", "model.py", "history.json", "history.csv", "loss.png"
+LAST, BEST = "last.safetensors", "best.safetensors"
+SUMS = "sha256"  # the entry of settings.json that has checksums
+
+
+class RunFolder:
+    """The folder of a training run, which is complete in itself.
+
+    =====================  =============================================================================
+    ``settings.json``      all settings of the run, and checksums of them and of ``model.py``
+    ``model.py``           a copy of the code: ``Settings``, a dataclass, and ``build(settings)``
+    ``history.json``       the History, ``history.csv``, a row for each pass, and ``loss.png``, its picture
+    ``last.safetensors``   the checkpoint, from which `fit` resumes
+    ``best.safetensors``   the weights after the best pass
+    =====================  =============================================================================
+
+    Parameters
+    ----------
+    path : path
+        Created if it does not exist.
+    settings : dict, optional
+        Values for JSON; ``settings["settings"]`` has the fields of ``Settings``. None opens a run that exists.
+    source : path, optional
+        The file of which ``model.py`` is a copy.
+    resume : bool
+        Whether the folder may have this run already: then settings and code must be equal.
+
+    Attributes
+    ----------
+    path, last, best : Path
+        The folder, the checkpoint for `fit`, and the weights of the best pass.
+    settings : dict
+
+    Raises
+    ------
+    FileExistsError
+        If the folder has a run, and `resume` is False; or if files of other origin would be overwritten.
+    FileNotFoundError
+        If `settings` is None, and there is no run.
+    ValueError
+        If the run in the folder has other settings or other code, or ``settings.json`` is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> code = '''
+    ... from dataclasses import dataclass
+    ... from autograd_cnn import nn
+    ... @dataclass
+    ... class Settings:
+    ...     width: int
+    ... def build(settings):
+    ...     return nn.Sequential(nn.Linear(2, settings.width), nn.ReLU(), nn.Linear(settings.width, 2))
+    ... '''
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(200, 2)).astype(np.float32)
+    >>> y = (x[:, 0] > x[:, 1]).astype(int)
+    >>> with tempfile.TemporaryDirectory() as temporary:
+    ...     _ = Path(temporary, "recipe.py").write_text(code)
+    ...     folder = RunFolder(f"{temporary}/run", {"settings": {"width": 8}}, f"{temporary}/recipe.py")
+    ...     recipe = folder.module()
+    ...     model = recipe.build(recipe.Settings(width=8))
+    ...     history = ag.training.fit(
+    ...         model, ag.cross_entropy, ag.optim.Adam(model.parameters(), lr=0.1), x, y, rng=rng, epochs=5,
+    ...         checkpoint=folder.last, callbacks=[folder.callback(model)], progress=False)
+    ...     twin = ag.training.load_run(f"{temporary}/run")
+    >>> ag.training.evaluate(twin, ag.cross_entropy, x, y).accuracy > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        settings: Mapping[str, Any] | None = None,
+        source: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.last, self.best = self.path / LAST, self.path / BEST
+        self._sums: dict[str, str] = {}
+        exists = (self.path / SETTINGS).exists()
+        if settings is None and not exists:
+            raise FileNotFoundError(f"{self.path}: there is no run here, since {SETTINGS} is missing")
+        if settings is None:
+            self.settings = self._read_settings()
+            return
+        self.settings = json.loads(json.dumps(spelled(settings)))  # as a later process will read them
+        code = None if source is None else Path(source).read_bytes()
+        if not exists:
+            self._create(code)
+        elif resume:
+            self._compare(code)
+        else:
+            raise FileExistsError(f"{self.path}: has a run already. Resume it (--resume), or choose another folder")
+
+    def _create(self, code: bytes | None) -> None:
+        found = [name for name in (CODE, HISTORY, TABLE, PICTURE, LAST, BEST) if (self.path / name).exists()]
+        if found == [CODE] and (self.path / CODE).read_bytes() == code:
+            found = []  # a run whose creation was cut short
+        if found:
+            raise FileExistsError(f"{self.path}: has {', '.join(found)}, but no run. Choose another folder")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._sums = {SETTINGS: _sum_of(self.settings)}
+        if code is not None:
+            self._sums[CODE] = hashlib.sha256(code).hexdigest()
+            write_atomically(self.path / CODE, code)
+        write_atomically(self.path / SETTINGS, json.dumps({**self.settings, SUMS: self._sums}, indent=1).encode())
+
+    def _compare(self, code: bytes | None) -> None:
+        """Raise an error unless the run in the folder has these settings and this code."""
+        before, now = _flat(self._read_settings()), _flat(self.settings)
+        other = [
+            f"{name} is {now.get(name, 'missing')!r}, was {before.get(name, 'missing')!r}"
+            for name in {**before, **now}
+            if before.get(name) != now.get(name)
+        ]
+        if code is not None and code != self._read_code():
+            other.append(f"the code is not that of {CODE}")
+        if other:
+            raise ValueError(f"{self.path}: has another run: {'; '.join(other)}. Choose another folder")
+
+    def _read_settings(self) -> dict[str, Any]:
+        path = self.path / SETTINGS
+        try:
+            settings = dict(json.loads(path.read_bytes()))
+            self._sums = dict(settings.pop(SUMS, {}))
+            if self._sums.get(SETTINGS, _sum_of(settings)) != _sum_of(settings):
+                raise ValueError("its checksum is wrong")
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path}: damaged, or changed since the run began ({error})") from error
+        return settings
+
+    def _read_code(self) -> bytes:
+        path = self.path / CODE
+        code = path.read_bytes()
+        if self._sums.get(CODE) not in (None, hashlib.sha256(code).hexdigest()):
+            raise ValueError(f"{path}: damaged, or changed since the run began (its checksum is wrong)")
+        return code
+
+    def callback(self, model: Module) -> Callable[[History], None]:
+        """Return the callback for `fit` that writes history, table and picture, and keeps the best weights.
+
+        In the list of callbacks it stands behind those that may end the run, so that the files say why. Without
+        matplotlib there is no picture.
+        """
+        keep = keep_best(self.best, model)
+        draws = find_spec("matplotlib") is not None
+
+        def write(history: History) -> None:
+            keep(history)
+            history.save(self.path / HISTORY)
+            history.save_csv(self.path / TABLE)
+            if draws:
+                loss_curve(history, self.path / PICTURE)
+
+        return write
+
+    def history(self) -> History:
+        """Read the History. Before the first pass has ended it is empty."""
+        path = self.path / HISTORY
+        return History.load(path) if path.exists() else History()
+
+    def module(self) -> ModuleType:
+        """Run ``model.py``, and return it as a module. Open only runs whose code you trust."""
+        path, code = self.path / CODE, self._read_code()
+        name = f"autograd_cnn_run_{hashlib.sha256(code).hexdigest()}"
+        if name not in sys.modules:
+            module = sys.modules[name] = ModuleType(name)  # a dataclass looks for the module that it is in
+            module.__file__ = str(path)
+            try:
+                exec(compile(code, path, "exec", dont_inherit=True), module.__dict__)
+            except BaseException:
+                del sys.modules[name]
+                raise
+        return sys.modules[name]
+
+    def model(self) -> Module:
+        """Build the model with the best weights, in evaluation mode; before the first pass has ended, with the last.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there are no weights or no code.
+        CheckpointError
+            If the file of weights is damaged, or of another model.
+        ValueError
+            If another file is damaged.
+        """
+        code = self.module()
+        model = code.build(code.Settings(**self.settings.get("settings", {})))
+        if not isinstance(model, Module):
+            raise TypeError(f"{self.path / CODE}: build returned {type(model).__name__}, want a Module")
+        path = next((path for path in (self.best, self.last) if path.exists()), None)
+        if path is None:
+            raise FileNotFoundError(f"{self.path}: has no weights, neither {BEST} nor {LAST}")
+        arrays, _ = read_arrays(path)
+        if path == self.last:
+            arrays = {name.removeprefix("model."): x for name, x in arrays.items() if name.startswith("model.")}
+        try:
+            model.load_state_dict(arrays)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        return model.eval()
+
+
+def load_run(path: str | os.PathLike[str]) -> Module:
+    """Build the model of a run folder with its best weights, in evaluation mode. This runs the folder's ``model.py``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no run, or it has no weights or no code.
+    CheckpointError, ValueError
+        If a file is damaged; the message names it.
+    """
+    return RunFolder(path).model()
+
+
+def _sum_of(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return the values of nested dicts by dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
+    return flat
