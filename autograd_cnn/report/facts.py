@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -161,7 +162,7 @@ class Facts:
         return {name: str(self.settings[key]) for name, key in names.items() if key in self.settings}
 
 
-COLUMNS = {  # of the table of passes: the head, and the formatted figure of an Epoch
+COLUMNS: dict[str, Callable[[Epoch], str]] = {  # of the table of passes: the head, and the formatted figure of an Epoch
     "loss": lambda epoch: f"{epoch.loss:.4f}",
     "accuracy": lambda epoch: percent(epoch.accuracy),
     "val. loss": lambda epoch: f"{epoch.validation_loss:.4f}",

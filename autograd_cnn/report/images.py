@@ -49,7 +49,7 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int]) -> Arr
         If the file cannot be read, or is no image. The error names the file.
     """
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
         raise ImportError('reading images needs Pillow: pip install "autograd_cnn[images]"') from error
     height, width, channels = shape
@@ -64,7 +64,7 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, int, int]) -> Arr
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, Warning) as error:
         if isinstance(error, OSError) and error.strerror:  # a folder, or no permission
             raise OSError(f"{os.fspath(path)}: {error.strerror}") from None
-        cause = "no image that Pillow can read" if isinstance(error, Image.UnidentifiedImageError) else f"{error}"
+        cause = "no image that Pillow can read" if isinstance(error, UnidentifiedImageError) else f"{error}"
         raise OSError(f"{os.fspath(path)}: {cause}") from None
     return np.asarray(fitted.convert("L" if channels == 1 else "RGB")).reshape(shape)
 
@@ -108,9 +108,9 @@ def saliency(model: Module, image: Array, seed: int = 0) -> Array:
     found = np.abs(np.asarray(gradient.data).mean(axis=0)).max(axis=-1)
     padded = np.pad(found, 1, mode="edge")
     height, width = found.shape
-    blurred = sum(padded[i : i + height, j : j + width] for i in range(3) for j in range(3)) / 9
+    blurred = np.mean([padded[i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=0)
     most = blurred.max()
-    return blurred / most if most > 0 else blurred
+    return np.asarray(blurred / most if most > 0 else blurred)
 
 
 def write_why(path: Path, image: Array, found: Array) -> None:
