@@ -21,7 +21,7 @@ Format = Callable[[float], str]
 
 WIDE, TALL, TOP = 1000, 180, 20  # of the stretched picture; pixels of the plot, and of the axis of minutes above it
 POINTS = 300  # of a line; more are averaged
-MARKS = {2: (), 15: (1, 2, 3, 5, 7), 300: (1, 2, 5), math.inf: (1,)}  # of a decade, by the ratio of the ends
+FEWEST = 4  # ticks
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ def axis_of(numbers: Array, log: bool = False, zero: bool = False, most: int = 6
     [0.02, 0.05, 0.1, 0.2, 0.5]
     >>> axis_of(np.array([0.21, 0.38]), log=True).ticks
     [0.25, 0.3, 0.35]
+    >>> axis_of(np.array([1e-4, 2.0]), log=True).ticks
+    [0.0001, 0.001, 0.01, 0.1, 1.0]
     >>> axis_of(np.array([3.0, 18.0]), zero=True).ticks
     [0, 5, 10, 15, 20]
     """
@@ -69,11 +71,12 @@ def axis_of(numbers: Array, log: bool = False, zero: bool = False, most: int = 6
     ticks = [_clean(i * step) for i in range(first, last + 1)]
     if not log or low <= 0:
         return Axis(ticks[0], ticks[-1], False, ticks)
-    marks = next(marks for ratio, marks in MARKS.items() if high / low <= ratio)
-    if marks:
-        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        ticks = [float(f"{mark}e{decade}") for decade in decades for mark in marks]
-    inside = [tick for tick in ticks if low <= tick <= high]
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for marks in (1,), (1, 2, 5), (1, 2, 3, 5, 7), ():
+        powers = [float(f"{mark}e{decade}") for decade in decades for mark in marks] or ticks
+        inside = [tick for tick in powers if low <= tick <= high]
+        if len(inside) >= FEWEST:
+            break
     return Axis(low, high, True, inside[:: -(-len(inside) // most) or 1])
 
 

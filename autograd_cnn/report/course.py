@@ -31,7 +31,7 @@ def course(facts: Facts) -> str:
         chart("Loss", losses, clock, lambda x: f"{x:.3g}", log=True),
         chart("Accuracy", shares, clock, lambda x: f"{100 * x:.3g}%", most=1.0),
         chart("Learning rate", [line("rate", "rate")], clock, lambda x: f"{x:.3g}", zero=True),
-        chart("Seconds", times, clock, lambda x: f"{x:.3g}", zero=True),
+        chart("Seconds of a pass", times, clock, lambda x: f"{x:.3g}", zero=True),
     ]
     heads, rows = passes_table(facts)
     best = f"the best one, whose weights are kept, is {rows[facts.history.best][0]}"

@@ -32,7 +32,7 @@ Moment = tuple[str, Graph]
 
 TITLES = {
     "next": "What to do next",
-    "course": "Course",
+    "course": "Course of the training",
     "layers": "Layers",
     "seen": "Filters and maps",
     "mistakes": "Worst mistakes",
