@@ -15,6 +15,7 @@ GAP = 0.05  # training accuracy above validation accuracy
 DEAD = 0.2  # share of the channels of a layer
 WAITED = 0.03  # share of the time
 SURE = 0.05  # mean confidence against accuracy
+OFTEN = 0.1  # share of the mistakes
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def _classes(facts: Facts) -> Iterator[Step]:
     names, wrong = facts.classes, len(facts.mistakes)
     most = [f"{names[p.first]} and {names[p.second]} ({p.count:,})" for p in facts.pairs[:3]]
     share = sum(pair.count for pair in facts.pairs[:3]) / wrong
+    if share < OFTEN:
+        return
     yield Step(
         f"Of {wrong:,} mistakes, {share:.0%} confuse {', '.join(most)}: look at these images first; more of them, or a "
         "higher resolution, would help most."

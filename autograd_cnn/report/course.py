@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,7 +27,9 @@ def course(facts: Facts) -> str:
     each = Line("each step", steps, np.array(facts.history.losses, float), dotted=False)
     losses = [line("training", "loss"), line("validation", "validation_loss"), each]
     shares = [line("training", "accuracy"), line("validation", "validation_accuracy")]
-    times = [line("time of the pass", "seconds"), line("of it waited for data", "waited")]
+    times = [line("time of a whole pass", "seconds"), line("of it waited for data", "waited")]
+    parts = np.array([epoch.part for epoch in epochs])
+    times = [replace(line, y=line.y / parts) for line in times]
     charts = [
         chart("Loss", losses, clock, lambda x: f"{x:.3g}", log=True),
         chart("Accuracy", shares, clock, lambda x: f"{100 * x:.3g}%", most=1.0),
@@ -67,12 +70,12 @@ def _columns(records: Sequence[Mapping[str, float]]) -> dict[str, Array]:
     return {name: np.array([record.get(name, math.nan) for record in records]) for name in names}
 
 
-def _sparks(head: str, numbers: Mapping[str, Array], axis: Axis, form: object) -> str:
+def _sparks(head: str, numbers: Mapping[str, Array], axis: Axis, form: Callable[[float], str]) -> str:
     if not numbers:
         return "<p>None.</p>"
     rows = []
     for name, row in numbers.items():
-        first, last = (form(float(x)) if math.isfinite(x) else "" for x in (row[0], row[-1]))  # type: ignore[operator]
+        first, last = (form(float(x)) if math.isfinite(x) else "" for x in (row[0], row[-1]))
         rows.append(
             f'<tr><th scope="row">{clean(name)}</th><td>{spark(row, axis)}</td><td>{first}</td><td>{last}</td></tr>'
         )

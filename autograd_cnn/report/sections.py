@@ -118,7 +118,7 @@ def confusions(facts: Facts) -> str:
     matrix = _matrix(c, names) if few else _heat(c)
     pairs = [
         [f"{names[p.first]}, {names[p.second]}", f"{p.count:,}", f"{p.forth:,}", f"{p.back:,}"]
-        for p in facts.pairs[:10]
+        for p in facts.pairs[: 10 if few else 24]
     ]
     heads = ["pair", "mistakes", "1st as 2nd", "2nd as 1st"]
     most = table(heads, pairs) if pairs else "<p>No image is wrong.</p>"
