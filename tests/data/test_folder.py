@@ -20,7 +20,7 @@ def save(path, colour=(200, 100, 50), size=(32, 32), mode="RGB", **options):
 @pytest.fixture
 def flowers(tmp_path):
     """Two classes of ten images; the green of each image is its number, and a rose is red."""
-    for label, name in enumerate(["daisy", "rose"]):
+    for label, name in ((1, "rose"), (0, "daisy")):
         for number in range(10):
             save(tmp_path / "flowers" / name / f"{number:02}.png", (255 * label, number, 0))
     return tmp_path / "flowers"
