@@ -18,7 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from autograd_cnn.data import as_float32, cache_dir, searched
+import numpy as np
+
+from autograd_cnn.data import as_float32, cache_dir, read_image, searched
 from autograd_cnn.engine.check import conformance
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
@@ -28,7 +30,7 @@ from autograd_cnn.kernels.twins import kernel_set
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests numba".split()
 VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS".split()
-
+GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
 PREDICT = """Prints the three most probable classes of each image. An image is cut to the middle that has the
 proportions of the model's images, and resized. Needs Pillow. Exit code 2 if the run or an image cannot be read."""
@@ -108,7 +110,7 @@ def check(file: Path) -> int:
 
 def predict(run: Path, files: list[Path], why: bool = False) -> int:
     """Print the most probable classes of images; 0, or 2 if the run or an image cannot be read."""
-    from autograd_cnn.report.images import read_image, saliency, write_why
+    from autograd_cnn.report.saliency import saliency, write_why
     from autograd_cnn.training import RunFolder
     from autograd_cnn.training import predict as outputs_of
 
@@ -123,11 +125,14 @@ def predict(run: Path, files: list[Path], why: bool = False) -> int:
         width, wide = max(len(str(file)) for file in files), max(map(len, classes))
         for file in files:
             try:
-                image = read_image(file, shape)
-            except OSError as error:
-                print(error, file=sys.stderr)
+                image = read_image(file, shape[:2])
+            except (OSError, ValueError) as error:
+                cause = error.strerror if isinstance(error, OSError) else None
+                print(f"{file}: {cause}" if cause else error, file=sys.stderr)
                 code = 2
                 continue
+            if shape[2:] == (1,):
+                image = np.rint(image @ GREY)[..., None].astype(np.uint8)
             (row,) = probabilities(outputs_of(model, image[None]))
             best = (f"{row[i]:6.1%} {classes[i]:{wide}}" for i in (-row).argsort(kind="stable")[:3])
             print(f"{file!s:{width}}", *best, sep="  ")

@@ -2,7 +2,7 @@
 
 `facts` collects what is known, `advice` says what to do next, `text` writes both as text, and `page` as HTML, with the
 sections that `course` and `sections` write, the lines of `charts`, the images of `pictures` and, from `network`, the
-filters, the ladder and the player. `images` reads the user's images, and explains an answer. May import everything
+filters, the ladder and the player. `saliency` explains the answer to one image. May import everything
 below `autograd_cnn.training`, and the graph.
 """
 
