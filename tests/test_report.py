@@ -168,6 +168,22 @@ def test_the_player_has_the_moments_of_the_training(run, tmp_path):
     assert "at the start, after pass 1, after pass 2, after pass 4, after the training" in run.html
 
 
+def test_moments_leave_the_training_alone(run):
+    model = ag.nn.Sequential(ag.nn.BatchNorm2d(3), ag.nn.Flatten(), ag.nn.Dropout(0.5), ag.nn.Linear(192, 3))
+    state = {name: array.copy() for name, array in model.state_dict().items()}
+    moments = ag.report.Moments(model, ag.cross_entropy, run.images, run.labels)
+    moments(figures(1))
+    first, second = (graph.loss for _, graph in moments.graphs)
+    assert first == second  # without dropout
+    assert all(np.array_equal(array, state[name]) for name, array in model.state_dict().items())
+
+
+def test_the_report_needs_neither_a_screen_nor_matplotlib(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    assert "test accuracy" in run.write()
+
+
 def test_a_run_without_convolutions_or_passes_is_reported(run):
     recipe = run.folder.module()
     whole = ag.nn.Sequential(ag.nn.Flatten(), ag.nn.Linear(192, 3, rng=np.random.default_rng(0)))

@@ -80,4 +80,7 @@ def _sparks(head: str, numbers: Mapping[str, Array], axis: Axis, form: Callable[
             f'<tr><th scope="row">{clean(name)}</th><td>{spark(row, axis)}</td><td>{first}</td><td>{last}</td></tr>'
         )
     heads = "".join(f'<th scope="col">{text}</th>' for text in (head, "over the passes", "first", "last"))
-    return f'<table class="sparks"><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    inner = f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return (
+        f'<div class="scroll" tabindex="0" role="group" aria-label="Table"><table class="sparks">{inner}</table></div>'
+    )

@@ -30,6 +30,8 @@ from autograd_cnn.report.sections import clean, confusions, mistakes, seen, tabl
 
 Moment = tuple[str, Graph]
 
+LISTED = 30  # parts of a setting
+
 TITLES = {
     "next": "What to do next",
     "course": "Course of the training",
@@ -150,12 +152,15 @@ def _settings(facts: Facts) -> str:
     settings = {**facts.settings, **facts.settings.get("settings", {})}
     rows = [[name, _value(value)] for name, value in settings.items() if name != "settings"]
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {kernel_set()} kernels"
-    rows.append(["this report was made with", f"{versions}, {os.cpu_count()} cores, {platform.machine()}"])
+    rows.append(["made with", f"{versions}, {os.cpu_count()} cores, {platform.machine()}"])
     return table(["setting", "value"], rows, "words")
 
 
 def _value(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    more = f" and {len(value) - LISTED:,} more" if len(value) > LISTED else ""
+    return ", ".join(map(str, value[:LISTED])) + more
 
 
 def _sources(policy: str, directive: str) -> list[str]:
