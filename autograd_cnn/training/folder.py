@@ -128,11 +128,12 @@ class RunFolder:
         if found:
             raise FileExistsError(f"{self.path}: has {', '.join(found)}, but no run. Choose another folder")
         self.path.mkdir(parents=True, exist_ok=True)
-        self._sums = {SETTINGS: _sum_of(self.settings)}
         if code is not None:
-            self._sums[CODE] = hashlib.sha256(code).hexdigest()
+            self._sums = {CODE: hashlib.sha256(code).hexdigest()}
             write_atomically(self.path / CODE, code)
-        write_atomically(self.path / SETTINGS, json.dumps({**self.settings, SUMS: self._sums}, indent=1).encode())
+        record = {**self.settings, SUMS: self._sums}
+        record[SUMS] = {**self._sums, SETTINGS: _sum_of(record)}
+        write_atomically(self.path / SETTINGS, json.dumps(record, indent=1).encode())
 
     def _compare(self, code: bytes | None) -> None:
         """Raise an error unless the run in the folder has these settings and this code."""
@@ -150,13 +151,14 @@ class RunFolder:
     def _read_settings(self) -> dict[str, Any]:
         path = self.path / SETTINGS
         try:
-            settings = dict(json.loads(path.read_bytes()))
-            self._sums = dict(settings.pop(SUMS, {}))
-            if self._sums.get(SETTINGS, _sum_of(settings)) != _sum_of(settings):
+            record = dict(json.loads(path.read_bytes()))
+            self._sums = record.setdefault(SUMS, {})
+            if self._sums.pop(SETTINGS, None) not in (None, _sum_of(record)):
                 raise ValueError("its checksum is wrong")
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path}: damaged, or changed since the run began ({error})") from error
-        return settings
+        del record[SUMS]
+        return record
 
     def _read_code(self) -> bytes:
         path = self.path / CODE
@@ -244,8 +246,8 @@ def load_run(path: str | os.PathLike[str]) -> Module:
     return RunFolder(path).model()
 
 
-def _sum_of(settings: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+def _sum_of(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -118,7 +118,8 @@ class Run:
 
     def save(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
         """Write a checkpoint."""
-        self.current.gradients = self._gradients(optimiser)
+        if self.step > self.closed:
+            self.current.gradients = self._gradients(optimiser)
         state = {
             "history": asdict(self.history),
             "sizes": self.sizes,

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 import traceback
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -149,6 +150,22 @@ def test_it_leaves_no_garbage():
     gc.disable()
     try:
         train(*parts[1:], x, y, epochs=2)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_an_error_leaves_no_garbage():
+    def broken():
+        yield 1
+        raise KeyError
+
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(KeyError), fed(broken()) as feed:
+            list(feed)
+        del feed
         assert gc.collect() == 0
     finally:
         gc.enable()

@@ -1,0 +1,346 @@
+"""Run folders: complete in themselves, whole at every moment, equal after kills, refused where they do not fit."""
+
+import csv
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import files
+from autograd_cnn.arrayfile import read_arrays
+from autograd_cnn.training import CheckpointError, History, RunFolder, early_stop, evaluate, fit, load_run
+from runs import interrupting
+
+RECIPE = '''
+"""A small network, as a recipe."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn import nn
+
+@dataclass(frozen=True)
+class Settings:
+    width: int = 4
+    dropout: float = 0.2
+
+def build(settings, rng=None, images=None):
+    width = settings.width
+    return nn.Sequential(
+        nn.Conv2d(3, width, 3, rng=rng), nn.BatchNorm2d(width), ag.relu, nn.Flatten(),
+        nn.Dropout(settings.dropout, rng=rng), nn.Linear(16 * width, 3, rng=rng))
+
+def probabilities(outputs):
+    return np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+'''
+SETTINGS = {"recipe": "small", "classes": ("a", "b", "c"), "settings": {"width": 4, "dropout": 0.2}, "seed": 0}
+FILES = ["best.safetensors", "history.csv", "history.json", "last.safetensors", "loss.png", "model.py", "settings.json"]
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "small.py"
+    path.write_text(RECIPE)
+    return path
+
+
+def data(count=23):
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 256, (count, 6, 6, 3), np.uint8), np.arange(count) % 3
+
+
+def train(folder, loss=ag.cross_entropy, callbacks=(), epochs=3, **options):
+    recipe, rng = folder.module(), np.random.default_rng(0)
+    model = recipe.build(recipe.Settings(**folder.settings["settings"]), rng)
+    history = fit(
+        model,
+        loss,
+        ag.optim.AdamW(model.parameters(), lr=0.01),
+        *data(),
+        rng=rng,
+        epochs=epochs,
+        batch_size=6,
+        augment=lambda x, rng: ag.data.augment(x, rng, shift=1),
+        validation=data(9),
+        checkpoint=folder.last,
+        callbacks=[*callbacks, folder.callback(model)],
+        progress=False,
+        **options,
+    )
+    return model, history
+
+
+def contents(path):
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+@pytest.fixture
+def stopped_clock(monkeypatch):
+    """Without times, equal runs have equal files."""
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
+
+
+@pytest.fixture
+def unpainted(monkeypatch):
+    """Without matplotlib, which takes most of the time of these runs."""
+    monkeypatch.setattr("autograd_cnn.training.folder.find_spec", lambda name: None)
+
+
+# What is in it
+
+
+def test_a_folder_is_complete_in_itself(tmp_path, recipe):
+    folder = RunFolder(tmp_path / "runs" / "a", SETTINGS, recipe)
+    _, history = train(folder)
+    recipe.unlink()
+    assert sorted(os.listdir(folder.path)) == FILES
+    assert (folder.path / "model.py").read_text() == RECIPE
+    again = RunFolder(folder.path)
+    assert again.settings == {**SETTINGS, "classes": ["a", "b", "c"]} == folder.settings
+    assert again.history() == history
+    with open(folder.path / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["validation_loss"]) for row in rows] == [epoch.validation_loss for epoch in history.epochs]
+    images, labels = data(9)
+    model = load_run(folder.path)
+    result = evaluate(model, ag.cross_entropy, images, labels, batch_size=6)
+    assert not model.training and result.loss == history.epochs[history.best].validation_loss
+    np.testing.assert_allclose(again.module().probabilities(result.outputs).sum(axis=1), 1, rtol=1e-6)
+
+
+def test_the_best_weights_are_loaded_and_without_them_the_last(tmp_path, recipe, unpainted):
+    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
+    with pytest.raises(FileNotFoundError, match="a: has no weights, neither best.safetensors nor last.safetensors"):
+        folder.model()
+    assert folder.history() == History()
+    model, history = train(folder)
+    history.epochs[-1].validation_loss = -1  # the best of all
+    for p in model.parameters():
+        p.data = p.data + 1
+    folder.callback(model)(history)
+    for path, change in ((folder.best, 0), (folder.last, -1)):
+        twin = folder.model()
+        for name, array in model.state_dict().items():
+            shift = change if name in dict(model.named_parameters()) else 0
+            np.testing.assert_allclose(twin.state_dict()[name], array + shift, rtol=1e-5, atol=1e-6)
+        path.unlink()
+
+
+def test_an_early_stop_is_in_the_files(tmp_path, recipe, unpainted):
+    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
+    train(folder, callbacks=[lambda history: len(history.epochs) == 2, early_stop(9)])
+    assert folder.history().ended == "early stop" and len(folder.history().epochs) == 2
+
+
+def test_without_matplotlib_there_is_no_picture(tmp_path, recipe, unpainted):
+    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
+    train(folder, epochs=1)
+    assert sorted(os.listdir(folder.path)) == [name for name in FILES if name != "loss.png"]
+
+
+# Other runs and damage
+
+
+def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(tmp_path, recipe):
+    path = tmp_path / "a"
+    with pytest.raises(FileNotFoundError, match=r"a: there is no run here, since settings\.json is missing"):
+        RunFolder(path)
+    RunFolder(path, SETTINGS, recipe, resume=True)  # nothing to resume: a new run
+    before = contents(path)
+    with pytest.raises(FileExistsError, match=r"a: has a run already\. Resume it \(--resume\), or choose another fol"):
+        RunFolder(path, SETTINGS, recipe)
+    RunFolder(path, SETTINGS, recipe, resume=True)
+    other = {**SETTINGS, "seed": 1, "settings": {"width": 5}}
+    with pytest.raises(
+        ValueError,
+        match=r"a: has another run: settings\.width is 5, was 4; settings\.dropout is 'missing', was 0\.2; "
+        r"seed is 1, was 0\. Choose another folder",
+    ):
+        RunFolder(path, other, recipe, resume=True)
+    recipe.write_text(RECIPE + "\n")
+    with pytest.raises(ValueError, match=r"has another run: the code is not that of model\.py\. Choose another"):
+        RunFolder(path, SETTINGS, recipe, resume=True)
+    assert contents(path) == before
+
+
+@pytest.mark.parametrize("name", ["model.py", "history.json", "last.safetensors"])
+def test_files_of_other_origin_are_not_overwritten(tmp_path, recipe, name):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / name).write_text("precious")
+    with pytest.raises(FileExistsError, match=f"a: has {name}, but no run. Choose another folder"):
+        RunFolder(tmp_path / "a", SETTINGS, recipe)
+    assert contents(tmp_path / "a") == {name: b"precious"}
+
+
+def test_a_creation_that_was_cut_short_is_completed(tmp_path, recipe):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "model.py").write_text(RECIPE)
+    assert RunFolder(tmp_path / "a", SETTINGS, recipe).module().Settings().width == 4
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name not in ("history.csv", "loss.png")])
+def test_a_damaged_file_is_named(tmp_path, recipe, unpainted, name):
+    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
+    train(folder, epochs=1)
+    if name == "last.safetensors":
+        folder.best.unlink()
+    path = folder.path / name
+    raw = path.read_bytes()
+
+    def use():
+        again = RunFolder(folder.path)
+        again.history()
+        return [array.tobytes() for array in again.model().state_dict().values()]
+
+    want, noticed = use(), 0
+    for position in np.random.default_rng(0).integers(0, len(raw), 40):
+        for wrong in (raw[:position], raw[:position] + bytes([raw[position] ^ 1]) + raw[position + 1 :]):
+            path.write_bytes(wrong)
+            try:
+                assert use() == want  # a figure of history.json, or the name of a checksum
+            except ValueError as error:
+                noticed += 1
+                assert str(error).startswith(str(path))
+                assert isinstance(error, CheckpointError) == path.name.endswith("safetensors")
+    assert noticed >= (40 if name == "history.json" else 70)
+
+
+def test_code_without_weights_for_it_is_refused(tmp_path, recipe, unpainted):
+    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
+    other = RunFolder(tmp_path / "b", {"settings": {"width": 5}}, recipe)
+    train(other, epochs=1)
+    folder.best.write_bytes(other.best.read_bytes())
+    with pytest.raises(CheckpointError, match=r"a.best\.safetensors: Sequential\.load_state_dict: the state does not"):
+        folder.model()
+
+
+# Kills and full disks
+
+
+@pytest.mark.parametrize("call", [3, 6, 8])  # in the first and in the second pass; 5 and 6 are of the evaluation
+def test_an_interrupted_run_resumes_to_equal_files(tmp_path, recipe, unpainted, stopped_clock, call):
+    for name in ("straight", "stopped"):
+        folder = RunFolder(tmp_path / name, SETTINGS, recipe)
+        if name == "stopped":
+            train(folder, interrupting(call))
+            assert folder.history().ended.startswith("interrupted at step ")
+            assert evaluate(folder.model(), ag.cross_entropy, *data(9), 6).loss == pytest.approx(
+                folder.history().epochs[folder.history().best].validation_loss
+            )
+        train(folder)
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "straight")
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name not in ("model.py", "settings.json")])
+def test_a_file_that_cannot_be_written_ends_the_run_and_loses_nothing(
+    tmp_path, recipe, stopped_clock, monkeypatch, name
+):
+    if name != "loss.png":
+        monkeypatch.setattr("autograd_cnn.training.folder.find_spec", lambda name: None)
+    straight, folder = (RunFolder(tmp_path / name, SETTINGS, recipe) for name in ("straight", "full"))
+    train(straight, epochs=2)
+    replace, tries, fails = os.replace, [], 1 if name == "best.safetensors" else 2
+
+    def full(source, target):
+        if os.path.basename(target) == name and "full" in str(target):
+            tries.append(target)
+            if len(tries) == fails:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left on device") as caught:
+        patch.setattr(files.os, "replace", full)
+        train(folder, epochs=2)
+    assert caught.value.filename == str(folder.path / name)
+    assert not list(folder.path.glob("*.part"))
+    losses = read_arrays(folder.last)[1]["state"]["history"]["losses"]
+    assert len(losses) == (4 if name.endswith("safetensors") else 8)  # those of the pass whose files were written
+    train(folder, epochs=2)
+    assert contents(folder.path) == contents(straight.path)
+
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+import autograd_cnn as ag
+from test_folder import SETTINGS, RunFolder, train
+
+time.perf_counter = lambda: 0.0  # without times, equal runs have equal files
+folder, stop = Path(sys.argv[1]), int(sys.argv[2])
+events = []
+
+def event():
+    events.append(1)
+    if len(events) == stop:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def logged(function):
+    def call(*arguments):
+        event()
+        return function(*arguments)
+    return call
+
+os.fsync, os.replace = logged(os.fsync), logged(os.replace)
+train(RunFolder(folder, SETTINGS, folder.parent / "small.py", resume=True), logged(ag.cross_entropy), every=3)
+print(len(events))
+"""
+
+
+@pytest.fixture
+def killed(tmp_path, recipe):
+    def run(name, stop):
+        """Train in a process that kills itself at an event: a step, or a moment of writing a file."""
+        paths = [os.path.dirname(__file__), *sys.path]
+        command = [sys.executable, "-c", KILLED, tmp_path / name, str(stop), *filter(None, paths)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    return run
+
+
+def assert_whole(path):
+    """Every file in a folder can be read to its end."""
+    for file in path.iterdir():
+        if file.suffix == ".safetensors":
+            assert read_arrays(file)[1] is not None
+        elif file.suffix == ".json":
+            json.loads(file.read_text())
+        elif file.suffix == ".csv":
+            assert all(len(row.split(",")) == 10 for row in file.read_text().splitlines())
+        elif file.suffix == ".png":
+            assert file.read_bytes().endswith(b"IEND\xaeB`\x82")
+        else:
+            assert file.name == "model.py" or file.suffix == ".part"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no kill -9")
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_after_kills_the_folder_is_whole_and_the_run_resumes_to_equal_files(tmp_path, killed, kills):
+    straight = killed("straight", 0)
+    assert straight.returncode == 0, straight.stderr
+    chance, path = random.Random(kills), tmp_path / "killed"
+    while kills:
+        done = killed(path.name, chance.randint(1, int(straight.stdout)))
+        if done.returncode == 0:  # the moment would have come after the end
+            assert contents(path) == contents(tmp_path / "straight")
+            shutil.rmtree(path)
+        else:
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            kills -= 1
+            if path.exists():
+                assert_whole(path)
+    done = killed(path.name, 0)
+    assert done.returncode == 0, done.stderr
+    assert contents(path) == contents(tmp_path / "straight")
