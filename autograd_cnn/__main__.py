@@ -20,7 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.data import as_float32, cache_dir, read_image, searched
+from autograd_cnn.data import as_float32, cache_dir, cifar100, fashion_mnist, read_image, searched
+from autograd_cnn.data.published import Published
+from autograd_cnn.data.published import searched as searched_for
 from autograd_cnn.engine.check import conformance
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
@@ -28,7 +30,7 @@ from autograd_cnn.kernels import memory, tiles
 from autograd_cnn.kernels.threads import get_num_threads
 from autograd_cnn.kernels.twins import kernel_set
 
-PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests numba".split()
+PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests pillow numba".split()
 VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS".split()
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
@@ -158,6 +160,8 @@ def info() -> int:
         "BLAS": _blas,
         "kernels": _kernels,
         "CIFAR-10": lambda: "\n".join(f"{place}: {what}" for place, what in searched()),
+        "CIFAR-100": lambda: _found(cifar100.TABLE),
+        "Fashion": lambda: _found(fashion_mnist.TABLE),
         "cache": _cache,
         "variables": lambda: "\n".join(
             f"{name}={value}"
@@ -206,6 +210,13 @@ def _core_caches() -> str:
     folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
     found = [[(f / name).read_text().strip() for name in ("level", "type", "size")] for f in folders]
     return ", ".join(f"L{level} {size}" for level, kind, size in found if kind != "Instruction")
+
+
+def _found(published: Published) -> str:
+    """The places that have something of a set."""
+    nothing = "does not exist", f"nothing of {published.name}"
+    found = [f"{place}: {what}" for place, what in searched_for(published) if what not in nothing]
+    return "\n".join(found) or f"{nothing[1]} in these places"
 
 
 def _cache() -> str:

@@ -64,9 +64,13 @@ def test_info_reports_the_images_and_the_cache(run, tmp_path):
     folder = tmp_path / "data"
     (folder / "cifar-10-batches-bin").mkdir(parents=True)
     (folder / "cifar-10-batches-bin" / "data_batch_1.bin").write_bytes(bytes(3_000_000))
+    (folder / "fashion-mnist").mkdir()
+    (folder / "fashion-mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"12")
     done = run("info", AUTOGRAD_CNN_DATA=str(folder))
     assert f"{folder}: cifar-10-batches-bin (data_batch_1.bin: 3,000,000 bytes, want 30,730,000)" in done.stdout
-    assert f"{folder}: 1 files, 3 MB" in done.stdout
+    assert f"{folder}: 2 files, 3 MB" in done.stdout
+    assert "\nCIFAR-100  nothing of CIFAR-100 in these places\n" in done.stdout
+    assert f"\nFashion    {folder}: fashion-mnist (train-images-idx3-ubyte.gz: 2 bytes, want 26,421,880)" in done.stdout
 
 
 def test_info_survives_odd_places(run, tmp_path):

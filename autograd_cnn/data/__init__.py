@@ -4,7 +4,9 @@ Imports NumPy and `autograd_cnn.files`, and nothing about tensors or networks.
 """
 
 from autograd_cnn.data.cifar10 import load_cifar10, searched
+from autograd_cnn.data.cifar100 import load_cifar100
 from autograd_cnn.data.dataset import Dataset, as_float32, channel_statistics, one_hot
+from autograd_cnn.data.fashion_mnist import load_fashion_mnist
 from autograd_cnn.data.folder import load_folder, read_image
 from autograd_cnn.data.minibatches import augment, batches, split
 from autograd_cnn.data.published import cache_dir
@@ -18,6 +20,8 @@ __all__ = [
     "cache_dir",
     "channel_statistics",
     "load_cifar10",
+    "load_cifar100",
+    "load_fashion_mnist",
     "load_folder",
     "load_shapes",
     "one_hot",
