@@ -1,4 +1,4 @@
-"""``python -m autograd_cnn``: writes demo pages (`demo`), reports the setup (`info`), checks primitives (`check`).
+"""``python -m autograd_cnn``: demo pages (`demo`), the setup (`info`), primitives (`check`), images (`predict`).
 
 May import everything. `info` never fails: it prints "not known" for what it cannot find out.
 """
@@ -18,7 +18,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from autograd_cnn.data import cache_dir, searched
+import numpy as np
+
+from autograd_cnn.data import as_float32, cache_dir, cifar100, fashion_mnist, read_image, searched
+from autograd_cnn.data.published import Published
+from autograd_cnn.data.published import searched as searched_for
 from autograd_cnn.engine.check import conformance
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
@@ -26,8 +30,14 @@ from autograd_cnn.kernels import memory, tiles
 from autograd_cnn.kernels.threads import get_num_threads
 from autograd_cnn.kernels.twins import kernel_set
 
-PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests numba".split()
+PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests pillow numba".split()
 VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS".split()
+GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
+
+PREDICT = """Prints the three most probable classes of each image. An image is cut to the middle that has the
+proportions of the model's images, and resized. Needs Pillow. Exit code 2 if the run or an image cannot be read."""
+WHY = """also write IMAGE.why.png beside each image: what the model got, and how much each pixel moves the output of the
+most probable class (its absolute gradient, averaged over 16 noisy copies and over neighbours), from black to bright"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,9 +52,17 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("info", help="versions, threads and folders, for bug reports")
     checking = commands.add_parser("check", help="compare the primitives of your own file with finite differences")
     checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
+    predicting = commands.add_parser(
+        "predict", help="classify images with a model that was trained", description=PREDICT
+    )
+    predicting.add_argument("run", type=Path, help="the folder of a run; the code in its model.py is executed")
+    predicting.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="files of any size, mode and format")
+    predicting.add_argument("--why", action="store_true", help=WHY)
     options = parser.parse_args(arguments)
     if options.command == "demo":
         return demo(options.folder, not options.no_open)
+    if options.command == "predict":
+        return predict(options.run, options.images, options.why)
     return info() if options.command == "info" else check(options.file)
 
 
@@ -92,6 +110,44 @@ def check(file: Path) -> int:
     return int(failed)
 
 
+def predict(run: Path, files: list[Path], why: bool = False) -> int:
+    """Print the most probable classes of images; 0, or 2 if the run or an image cannot be read."""
+    from autograd_cnn.report.saliency import saliency, write_why
+    from autograd_cnn.training import RunFolder
+    from autograd_cnn.training import predict as outputs_of
+
+    code = 0
+    try:
+        folder = RunFolder(run)
+        missing = [name for name in ("classes", "image_shape") if not folder.settings.get(name)]
+        if missing:
+            raise ValueError(f"{run}: settings.json has no {' and no '.join(missing)}, which predict needs")
+        classes, shape = folder.settings["classes"], tuple(folder.settings["image_shape"])
+        model, probabilities = folder.model(), folder.module().probabilities
+        width, wide = max(len(str(file)) for file in files), max(map(len, classes))
+        for file in files:
+            try:
+                image = read_image(file, shape[:2])
+            except (OSError, ValueError) as error:
+                cause = error.strerror if isinstance(error, OSError) else None
+                print(f"{file}: {cause}" if cause else error, file=sys.stderr)
+                code = 2
+                continue
+            if shape[2:] == (1,):
+                image = np.rint(image @ GREY)[..., None].astype(np.uint8)
+            (row,) = probabilities(outputs_of(model, image[None]))
+            best = (f"{row[i]:6.1%} {classes[i]:{wide}}" for i in (-row).argsort(kind="stable")[:3])
+            print(f"{file!s:{width}}", *best, sep="  ")
+            if why:
+                path = file.with_name(f"{file.name}.why.png")
+                write_why(path, image, saliency(model, as_float32(image)))
+                print(f"{'':{width}}  {path}")
+    except (ImportError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return code
+
+
 def info() -> int:
     """Print versions, threads, kernels and folders."""
     if hasattr(sys.stdout, "reconfigure"):
@@ -104,6 +160,8 @@ def info() -> int:
         "BLAS": _blas,
         "kernels": _kernels,
         "CIFAR-10": lambda: "\n".join(f"{place}: {what}" for place, what in searched()),
+        "CIFAR-100": lambda: _found(cifar100.TABLE),
+        "Fashion": lambda: _found(fashion_mnist.TABLE),
         "cache": _cache,
         "variables": lambda: "\n".join(
             f"{name}={value}"
@@ -152,6 +210,13 @@ def _core_caches() -> str:
     folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
     found = [[(f / name).read_text().strip() for name in ("level", "type", "size")] for f in folders]
     return ", ".join(f"L{level} {size}" for level, kind, size in found if kind != "Instruction")
+
+
+def _found(published: Published) -> str:
+    """The places that have something of a set."""
+    nothing = "does not exist", f"nothing of {published.name}"
+    found = [f"{place}: {what}" for place, what in searched_for(published) if what not in nothing]
+    return "\n".join(found) or f"{nothing[1]} in these places"
 
 
 def _cache() -> str:

@@ -33,6 +33,8 @@ SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"Creati
 def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
     """Draw the loss of every step and, if there are any, the losses and accuracies of every epoch.
 
+    The axis of the loss is logarithmic if the losses span more than a factor of ten.
+
     Parameters
     ----------
     history : History
@@ -61,7 +63,9 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
         panels[0].plot(steps[window - 1 :], smooth, color=BLUE, lw=1.8, label=f"mean of {window} steps")
     panels[0].set(xlabel="step", ylabel="loss")
     panels[0].ticklabel_format(axis="y", useOffset=False)
-    if losses.size and 0 <= losses.min() < losses.max() / 2:
+    if losses.size and 0 < losses.min() < losses.max() / 10:  # a linear axis hides what the last passes gained
+        panels[0].set(yscale="log", ylabel="loss, log axis")
+    elif losses.size and 0 <= losses.min() < losses.max() / 2:
         panels[0].set_ylim(bottom=0)
     if has_accuracy:
         panels[1].plot(
@@ -85,27 +89,33 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
 def predictions(
     images: NDArray[Any],
     labels: NDArray[np.integer[Any]],
-    outputs: NDArray[np.floating[Any]],
+    probabilities: NDArray[np.floating[Any]],
     classes: Sequence[str],
     path: str | os.PathLike[str],
     name: str,
+    count: int = 32,
     columns: int = 8,
 ) -> None:
-    """Draw images, each with its predicted class and, if that is wrong, its true class.
+    """Draw the worst mistakes: each image with its predicted class, the probability of that, and its true class.
+
+    The mistakes that were made with most confidence come first. If there are fewer than `count`, the right predictions
+    with least confidence follow.
 
     Parameters
     ----------
     images : array, (N, H, W, 3) or (N, H, W, 1), NHWC
-        uint8, or floats in [0, 1]. All are drawn: pass a few dozen.
+        uint8, or floats in [0, 1].
     labels : array, (N,) integer
-    outputs : array, (N, K)
-        Outputs of the model; the largest number of a row is the prediction.
+    probabilities : array, (N, K)
+        Of each class; the largest of a row is the prediction.
     classes : sequence of str
         The name of each label.
     path : path
         The picture, `.png`, `.svg` or `.pdf`.
     name : str
         Name of the images, for the title.
+    count : int
+        Images in the picture, at most.
     columns : int
         Images in a row.
 
@@ -114,26 +124,30 @@ def predictions(
     ImportError
         If matplotlib is missing.
     ValueError
-        If `path` has another suffix, or the numbers of images, labels and outputs differ.
+        If `path` has another suffix, or the numbers of images, labels and probabilities differ.
     """
-    if not len(images) == len(labels) == len(outputs):
-        raise ValueError(f"predictions: {len(images)} images, {len(labels)} labels, {len(outputs)} outputs")
-    predicted = outputs.argmax(-1)
-    rows = -(-len(images) // columns)
+    if not len(images) == len(labels) == len(probabilities):
+        raise ValueError(
+            f"predictions: {len(images)} images, {len(labels)} labels, {len(probabilities)} rows of probabilities"
+        )
+    predicted, confidence = probabilities.argmax(-1), probabilities.max(-1)
+    right = predicted == labels
+    order = np.lexsort([np.where(right, confidence, -confidence), right])[:count]
+    rows = max(-(-len(order) // columns), 1)
     figure = _figure(1.25 * columns, 1.55 * rows + 0.6, path)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels:
         panel.axis("off")
-    for panel, image, label, guess in zip(panels, images, labels, predicted, strict=False):
-        right = guess == label
-        panel.imshow(image.squeeze(), cmap="gray", interpolation="nearest")
+    for panel, i in zip(panels, order, strict=False):
+        panel.imshow(images[i].squeeze(), cmap="gray", interpolation="nearest")
+        answer = f"{classes[predicted[i]]} {confidence[i]:.0%} {'✓' if right[i] else '✗'}"
         panel.set_title(
-            f"{classes[guess]} ✓" if right else f"{classes[guess]} ✗\nis {classes[label]}",
-            color=GREEN if right else RED,
-            fontsize=9,
+            answer if right[i] else f"{answer}\nis {classes[labels[i]]}",
+            color=GREEN if right[i] else RED,
+            fontsize=8,
             pad=3,
         )
-    figure.suptitle(f"{name}: {np.count_nonzero(predicted == labels)} of {len(labels)} right")
+    figure.suptitle(f"{name}: {np.count_nonzero(~right):,} of {len(labels):,} wrong, the surest first")
     _save(figure, path)
 
 

@@ -121,11 +121,10 @@ def main() -> int:
     result = ag.training.evaluate(model, loss_of, data.test_images, data.test_labels, args.batch_size)
     print(f"{data.name}: test loss {result.loss:.4f}, accuracy {result.accuracy:.1%} (guessing: {CHANCE:.4f}, 10.0%)")
     ag.plots.loss_curve(history, out / "loss.png")
-    some = slice(32)
     ag.plots.predictions(
-        data.test_images[some],
-        data.test_labels[some],
-        result.outputs[some],
+        data.test_images,
+        data.test_labels,
+        result.outputs,
         data.classes,
         out / "predictions.png",
         data.name,

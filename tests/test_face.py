@@ -18,7 +18,7 @@ PUBLIC = """
     bce bce_with_logits cross_entropy mse
     grad value_and_grad vjp jvp hvp jacobian hessian checkpoint check_gradients no_grad enable_grad scope primitive
     trace
-    nn optim data training plots interop
+    nn optim data training plots interop report
 """
 
 

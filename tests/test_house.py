@@ -31,8 +31,9 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "graph": f"engine ops files {FACE}",  # the programs that it writes call the face
     "plots": "files",
     "profiler": "engine files",
-    FACE: "engine kernels ops elsewhere nn optim data training interop graph plots profiler",
-    "__main__": f"{FACE} engine kernels ops nn optim data training interop graph plots profiler",
+    "report": "engine kernels nn data training graph files",
+    FACE: "engine kernels ops elsewhere nn optim data training interop graph plots profiler report",
+    "__main__": f"{FACE} engine kernels ops nn optim data training interop graph plots profiler report",
 }
 PROGRAMS = "graph.player.demos"  # a user's programs, shipped to be played: they import the face and nothing else
 

@@ -1,4 +1,4 @@
-"""`python -m autograd_cnn`: info never fails, check distinguishes right primitives from wrong ones."""
+"""`python -m autograd_cnn`: info never fails, check finds wrong primitives, predict reads images of every kind."""
 
 import os
 import subprocess
@@ -8,7 +8,12 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+import autograd_cnn as ag
 from autograd_cnn.__main__ import main
+from autograd_cnn.report.saliency import HEAT
+from autograd_cnn.training import RunFolder
+
+Image = pytest.importorskip("PIL.Image", reason="Pillow, which reads images, is not installed")
 
 RIGHT = """
 import numpy as np
@@ -59,9 +64,13 @@ def test_info_reports_the_images_and_the_cache(run, tmp_path):
     folder = tmp_path / "data"
     (folder / "cifar-10-batches-bin").mkdir(parents=True)
     (folder / "cifar-10-batches-bin" / "data_batch_1.bin").write_bytes(bytes(3_000_000))
+    (folder / "fashion-mnist").mkdir()
+    (folder / "fashion-mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"12")
     done = run("info", AUTOGRAD_CNN_DATA=str(folder))
     assert f"{folder}: cifar-10-batches-bin (data_batch_1.bin: 3,000,000 bytes, want 30,730,000)" in done.stdout
-    assert f"{folder}: 1 files, 3 MB" in done.stdout
+    assert f"{folder}: 2 files, 3 MB" in done.stdout
+    assert "\nCIFAR-100  nothing of CIFAR-100 in these places\n" in done.stdout
+    assert f"\nFashion    {folder}: fashion-mnist (train-images-idx3-ubyte.gz: 2 bytes, want 26,421,880)" in done.stdout
 
 
 def test_info_survives_odd_places(run, tmp_path):
@@ -155,3 +164,139 @@ def test_check_needs_primitives(tmp_path, capsys):
     assert lines[0].endswith("empty.py: registers no primitive. @ag.primitive above a function does")
     assert lines[1].endswith("absent.py: no such file")
     assert lines[2] == f"{tmp_path}: is a folder"
+
+
+RECIPE = """
+from dataclasses import dataclass
+
+import numpy as np
+import autograd_cnn as ag
+from autograd_cnn import nn
+
+
+@dataclass(frozen=True)
+class Settings:
+    channels: int = 3
+
+
+class Brightest(nn.Module):
+    def __init__(self, channels):
+        self.w = ag.Tensor(20 * np.eye(channels, 4, dtype=np.float32), requires_grad=True)
+
+    def forward(self, images):
+        return images[:, 2:4, 2:4].mean(axis=(1, 2)) @ self.w
+
+
+def build(settings, rng=None, images=None):
+    return Brightest(settings.channels)
+
+
+def probabilities(outputs):
+    return np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+"""
+COLOURS = {"red": (250, 10, 20), "green": (10, 240, 30), "blue": (0, 10, 200)}
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Make the folder of a run whose model names the brightest colour in the middle of an image."""
+
+    def make(channels=3, **settings):
+        source = tmp_path / "recipe.py"
+        source.write_text(RECIPE)
+        settings = {
+            "classes": [*COLOURS, "none of them"], "image_shape": (6, 6, channels), "settings": {"channels": channels},
+            **settings,
+        }  # fmt: skip
+        folder = RunFolder(tmp_path / "run", settings, source)
+        ag.interop.save_weights(folder.best, folder.module().build(folder.module().Settings(channels)))
+        return str(folder.path)
+
+    return make
+
+
+def picture(path, colour, mode="RGB", size=(6, 6)):
+    image = Image.new("RGB", size, colour)
+    if mode == "RGBA":
+        image = image.convert("RGBA")
+        image.putalpha(255)
+    image.convert(mode).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("RGB", "png"), ("P", "png"), ("RGBA", "png"), ("CMYK", "tif"), ("RGB", "jpg")]
+)
+@pytest.mark.parametrize("size", [(6, 6), (300, 17), (1, 2)])
+def test_predict_reads_images_of_any_mode_and_size(trained, tmp_path, capsys, mode, suffix, size):
+    files = [picture(tmp_path / f"{name}.{suffix}", colour, mode, size) for name, colour in COLOURS.items()]
+    assert main(["predict", trained(), *files]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines] == list(COLOURS)
+
+
+def test_predict_prints_the_three_most_probable_classes(trained, tmp_path, capsys):
+    files = [picture(tmp_path / "a.png", (255, 204, 0)), picture(tmp_path / "longer.png", (0, 51, 255))]
+    assert main(["predict", trained(), *files]) == 0
+    e = np.exp(20 * np.array([1, 0.8, 0, 0]))
+    first, second, third = (f"{x:6.1%}" for x in (e / e.sum())[:3])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].rstrip() == f"{files[0]}       {first} red           {second} green         {third} blue"
+    assert lines[1].startswith(f"{files[1]}  100.0% blue ") and len(lines) == 2
+
+
+def test_predict_reads_grey_images_for_a_grey_model(trained, tmp_path, capsys):
+    files = [picture(tmp_path / f"{mode}.png", "white", mode) for mode in ("L", "LA", "1", "RGB")]
+    assert main(["predict", trained(channels=1), *files]) == 0
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines()] == ["red"] * 4
+
+
+def test_predict_names_the_files_that_are_no_images_and_goes_on(trained, tmp_path, capsys):
+    good = picture(tmp_path / "good.png", COLOURS["blue"], size=(60, 60))
+    (tmp_path / "text.png").write_text("no image")
+    data = (tmp_path / "good.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
+    bad = [str(tmp_path / name) for name in ("text.png", "absent.png", "cut.png", ".")]
+    assert main(["predict", trained(), *bad, good]) == 2
+    out, err = capsys.readouterr()
+    assert out.split()[:3] == [good, "100.0%", "blue"]
+    lines = err.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        str(tmp_path / name) for name in ("text.png", "absent.png", "cut.png", "")
+    ]
+    assert "not a readable image" in lines[0] and lines[1].endswith(": No such file or directory")
+
+
+def test_predict_shows_the_pixels_that_decide(trained, tmp_path, capsys):
+    file = picture(tmp_path / "a.png", COLOURS["green"])
+    assert main(["predict", trained(), file, "--why"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].strip() == f"{file}.why.png"
+    with Image.open(f"{file}.why.png") as image:
+        pixels = np.asarray(image)
+    scale = pixels.shape[0] // 6
+    cells = pixels[scale // 2 :: scale, scale // 2 :: scale]
+    assert (cells[:, :6] == COLOURS["green"]).all()
+    heat = cells[:, 7:].astype(int).sum(-1)
+    assert heat[2:4, 2:4].min() > heat[1:5, 1:5].min() > heat[0, 0] == heat[5, 5] == HEAT[0].sum()
+
+
+@pytest.mark.parametrize("damage", ["absent", "settings", "weights", "shape"])
+def test_predict_names_what_is_wrong_with_a_run(trained, tmp_path, capsys, damage):
+    file = picture(tmp_path / "a.png", "red")
+    folder = trained(**{"image_shape": None} if damage == "shape" else {})
+    path = tmp_path / "run"
+    if damage == "absent":
+        folder = str(tmp_path / "none")
+    elif damage == "settings":
+        (path / "settings.json").write_text("{")
+    elif damage == "weights":
+        (path / "best.safetensors").write_bytes(b"no weights")
+    assert main(["predict", folder, file]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(folder) and err.count("\n") == 1
+
+
+def test_predict_without_pillow_names_the_cure(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert main(["predict", trained(), str(tmp_path / "a.png")]) == 2
+    assert capsys.readouterr().err == 'reading images needs Pillow: pip install "autograd_cnn[images]"\n'

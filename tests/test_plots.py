@@ -153,6 +153,12 @@ def test_the_title_says_why_a_run_ended_early(words):
     )
 
 
+@pytest.mark.parametrize(("least", "label"), [(0.1, "loss"), (0.06, "loss, log axis"), (0.0, "loss")])
+def test_the_loss_curve_has_a_log_axis_if_losses_span_a_decade(words, least, label):
+    run = History("shapes", list(np.linspace(0.7, least, 60)))
+    assert label in words(lambda path: ag.plots.loss_curve(run, path))
+
+
 def test_a_run_without_steps_is_drawn(tmp_path):
     ag.plots.loss_curve(History("nothing"), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
@@ -160,8 +166,22 @@ def test_a_run_without_steps_is_drawn(tmp_path):
 
 def test_right_and_wrong_predictions_are_marked(words):
     texts = words(draw_predictions)
-    assert "shapes (synthetic): 9 of 10 right" in texts
-    assert texts.count("disc ✓") == 3 and texts.count("disc ✗") == 1 and texts.count("is ring") == 1
+    assert "shapes (synthetic): 1 of 10 wrong, the surest first" in texts
+    assert [texts.count(text) for text in ("disc 100% ✓", "disc 100% ✗", "is ring")] == [3, 1, 1]
+
+
+def test_the_surest_mistakes_come_first_and_then_the_least_sure_hits(words):
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4], [0.05, 0.95]])
+    labels = np.array([1, 0, 1, 0, 1])  # wrong, wrong, wrong, right, right
+
+    def drawn(count):
+        def draw(path):
+            ag.plots.predictions(np.zeros((5, 4, 4, 3)), labels, probabilities, "ab", path, "noise", count=count)
+
+        return [text for text in words(draw) if "%" in text]
+
+    assert drawn(2) == ["a 90% ✗", "b 80% ✗"]
+    assert drawn(9) == ["a 90% ✗", "b 80% ✗", "a 70% ✗", "a 60% ✓", "b 95% ✓"]
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 5, 1), (3, 5, 5, 3)])
@@ -172,7 +192,7 @@ def test_grey_images_and_floats_are_drawn(tmp_path, shape):
 
 
 def test_predictions_need_as_many_labels_and_outputs_as_images():
-    with pytest.raises(ValueError, match="predictions: 2 images, 3 labels, 3 outputs"):
+    with pytest.raises(ValueError, match="predictions: 2 images, 3 labels, 3 rows of probabilities"):
         ag.plots.predictions(np.zeros((2, 4, 4, 3)), np.arange(3), np.eye(3), CLASSES, "a.png", "noise")
 
 

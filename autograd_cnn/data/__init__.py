@@ -1,11 +1,15 @@
-"""Loads images (CIFAR-10, or drawn shapes that need no download), converts them, and cuts them into batches.
+"""Loads images (CIFAR-10, your own, drawn shapes that need no download), converts them, and cuts them into batches.
 
 Imports NumPy and `autograd_cnn.files`, and nothing about tensors or networks.
 """
 
-from autograd_cnn.data.cifar10 import cache_dir, load_cifar10, searched
+from autograd_cnn.data.cifar10 import load_cifar10, searched
+from autograd_cnn.data.cifar100 import load_cifar100
 from autograd_cnn.data.dataset import Dataset, as_float32, channel_statistics, one_hot
+from autograd_cnn.data.fashion_mnist import load_fashion_mnist
+from autograd_cnn.data.folder import load_folder, read_image
 from autograd_cnn.data.minibatches import augment, batches, split
+from autograd_cnn.data.published import cache_dir
 from autograd_cnn.data.shapes import load_shapes
 
 __all__ = [
@@ -16,8 +20,12 @@ __all__ = [
     "cache_dir",
     "channel_statistics",
     "load_cifar10",
+    "load_cifar100",
+    "load_fashion_mnist",
+    "load_folder",
     "load_shapes",
     "one_hot",
+    "read_image",
     "searched",
     "split",
 ]

@@ -6,10 +6,12 @@ float32 takes four times the memory, so the user decides.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
@@ -33,6 +35,70 @@ class Dataset:
     train_labels: NDArray[np.int64]
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        train, test = (self.train_images, self.train_labels), (self.test_images, self.test_labels)
+        for part, (images, labels) in (("training ", train), ("test ", test)):
+            _check_pair(part, images, labels)
+            _check_range(f"Dataset: {part}label", labels, len(self.classes))
+        if train[0].shape[1:] != test[0].shape[1:]:
+            raise ValueError(f"Dataset: training images {train[0].shape}, but test images {test[0].shape}")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: ArrayLike,
+        labels: ArrayLike,
+        test: float | tuple[ArrayLike, ArrayLike] = 0.2,
+        classes: Sequence[str] | None = None,
+        name: str = "own images",
+        seed: int = 0,
+    ) -> Dataset:
+        """Make a set of your own arrays, and hold a part of them out for the test.
+
+        Parameters
+        ----------
+        images : array, (N, H, W, C) uint8, NHWC
+        labels : array, (N,) integer
+            The class of each image, from 0.
+        test : float, or (images, labels)
+            The share of each class to hold out, rounded; or the test images themselves.
+        classes : sequence of str, optional
+            The name of each label. By default their numbers, each of which must then occur.
+        name : str
+        seed : int
+            Chooses the images that are held out. Both parts keep their order.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        TypeError
+            If images are not uint8, or labels not integers; the message has the conversion.
+        ValueError
+            If the shapes do not fit each other, a label is out of range, or a part would be empty.
+
+        Examples
+        --------
+        >>> images, labels = np.zeros((10, 8, 8, 1), np.uint8), np.arange(10) % 2
+        >>> Dataset.from_arrays(images, labels, classes=("cat", "dog"))
+        <own images: 8 training and 2 test images (8, 8, 1) uint8, 2 classes>
+        """
+        images, labels = np.asarray(images), np.asarray(labels)
+        if isinstance(test, float | int):
+            _check_pair("", images, labels)
+            apart = _share_of_each_class(labels, test, np.random.default_rng(seed))
+            test_images, test_labels = images[apart], labels[apart]
+            images, labels = images[~apart], labels[~apart]
+        else:
+            test_images, test_labels = map(np.asarray, test)
+            _check_pair("training ", images, labels)
+            _check_pair("test ", test_images, test_labels)
+        if classes is None:
+            classes = _numbers(np.concatenate([labels, test_labels]))
+        return cls(name, tuple(classes), images, labels.astype(np.int64), test_images, test_labels.astype(np.int64))
 
     def __repr__(self) -> str:
         shape = self.train_images.shape[1:]
@@ -70,6 +136,60 @@ class Dataset:
             test_images=self.test_images[:test],
             test_labels=self.test_labels[:test],
         )
+
+
+def _check_pair(part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Check the form of images and labels; `part` is "training ", "test ", or "" for all."""
+    shape = images.shape
+    if len(shape) != 4 or (shape[3] not in (1, 3, 4) and shape[1] in (1, 3, 4)):
+        cures = {3: " Of one channel: images[..., None]", 4: " From NCHW: images.transpose(0, 2, 3, 1)"}
+        raise ValueError(f"Dataset: {part}images {shape}, expected (N, H, W, C).{cures.get(len(shape), '')}")
+    if images.dtype != np.uint8:
+        raise TypeError(
+            f"Dataset: {part}images are {images.dtype}, expected uint8 (0..255). "
+            "From [0, 1]: np.rint(images * 255).astype(np.uint8); from 0..255: images.astype(np.uint8)"
+        )
+    if labels.ndim != 1:
+        column = " labels[:, 0]?" if labels.shape[1:] == (1,) else " One-hot rows: labels.argmax(axis=1)"
+        cure = column if labels.ndim == 2 else ""
+        raise ValueError(f"Dataset: {part}labels {labels.shape}, expected (N,).{cure}")
+    if len(labels) != len(images):
+        raise ValueError(f"Dataset: {len(images):,} {part}images, but {len(labels):,} labels")
+    if not np.issubdtype(labels.dtype, np.integer):
+        names = labels.dtype.kind in "OSTU"
+        cure = "classes, labels = np.unique(labels, return_inverse=True)" if names else "labels.astype(np.int64)?"
+        raise TypeError(f"Dataset: {part}labels are {labels.dtype}, expected integers. {cure}")
+
+
+def _check_range(who: str, labels: NDArray[Any], classes: int) -> None:
+    outside = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(outside):
+        at = outside[0]
+        raise ValueError(
+            f"{who} {labels[at]} at [{at}], but classes are 0..{classes - 1}. Labels that start at 1: labels - 1"
+        )
+
+
+def _share_of_each_class(labels: NDArray[Any], share: float, rng: Generator) -> NDArray[np.bool_]:
+    """Choose the images to hold out: True for each."""
+    apart = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        those = rng.permutation(np.flatnonzero(labels == label))
+        apart[those[: round(share * len(those))]] = True
+    if not 0 < apart.sum() < len(apart):
+        raise ValueError(f"Dataset: test={share} of {len(apart):,} images leaves a part empty, want a share in (0, 1)")
+    return apart
+
+
+def _numbers(labels: NDArray[Any]) -> list[str]:
+    """Name the classes by their numbers, if each of them occurs."""
+    found = np.unique(labels)
+    if (found != np.arange(len(found))).any():
+        raise ValueError(
+            f"Dataset: labels are {len(found)} numbers in {found[0]}..{found[-1]}, expected 0..{len(found) - 1}. "
+            "Labels that start at 1: labels - 1. If some classes have no images, name all: classes=[...]"
+        )
+    return list(map(str, found))
 
 
 def as_float32(
@@ -171,11 +291,5 @@ def one_hot(labels: NDArray[np.integer[Any]], classes: int = 10, dtype: DTypeLik
     if labels.ndim != 1:
         cure = " labels[:, 0]?" if labels.ndim == 2 and labels.shape[1] == 1 else ""
         raise ValueError(f"one_hot: labels {labels.shape}, expected (N,).{cure}")
-    outside = np.flatnonzero((labels < 0) | (labels >= classes))
-    if len(outside):
-        at = outside[0]
-        raise ValueError(
-            f"one_hot: label {labels[at]} at [{at}], but classes are 0..{classes - 1}. "
-            "Labels that start at 1: labels - 1"
-        )
+    _check_range("one_hot: label", labels, classes)
     return np.eye(classes, dtype=dtype)[labels]

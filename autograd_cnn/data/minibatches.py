@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 def batches(
@@ -94,26 +93,51 @@ def split(
     return (images[rest], labels[rest]), (images[apart], labels[apart])
 
 
-def augment(images: NDArray[Any], rng: Generator, shift: int = 4, flip: bool = True) -> NDArray[Any]:
-    """Shift each image by up to `shift` pixels, fill with zeros, and mirror it with probability 1/2.
+def augment(
+    images: NDArray[Any],
+    rng: Generator,
+    shift: int = 4,
+    flip: bool = True,
+    cutout: int = 0,
+    mode: str = "constant",
+    fill: ArrayLike = 0,
+) -> NDArray[Any]:
+    """Shift each image by up to `shift` pixels, mirror it with probability 1/2, and paint over one square of it.
 
-    This is the usual augmentation for CIFAR-10 (He et al., "Deep Residual Learning for Image Recognition", 2015,
-    section 4.2). Zero is black in stored images, and the mean in normalised ones.
+    Shifting and mirroring are the usual augmentation for CIFAR-10 [1]_; the square is cutout [2]_, whose authors take
+    a side of 16 for CIFAR-10. They fill it with zeros after normalisation, which are the mean colour before it: give
+    the mean colour as `fill` for images that are normalised later.
 
     Parameters
     ----------
-    images : array, (N, H, W, C), NHWC, any dtype
+    images : array, (N, H, W, C), NHWC, any numeric dtype
         Not changed.
     rng : numpy.random.Generator
-        Draws the shift and the mirroring of each image.
+        Draws the shift and the mirroring of each image, and the place of its square.
     shift : int
         Largest shift, in pixels, of rows and of columns.
     flip : bool
         Whether to mirror images, left to right.
+    cutout : int
+        Side of the square, in pixels. Its centre may be any pixel, so a part of the square may lie outside.
+    mode : {"constant", "reflect"}
+        What a shift brings into the image: the colour `fill`, or the pixels at the edge, reflected, as in `numpy.pad`.
+    fill : number or (C,)
+        The colour of squares and of constant edges, in the units of the images.
 
     Returns
     -------
     array, (N, H, W, C), same dtype
+
+    Raises
+    ------
+    ValueError
+        If `images` has other axes, `shift` or `cutout` is negative, or `mode` is unknown.
+
+    References
+    ----------
+    .. [1] K. He et al., "Deep Residual Learning for Image Recognition", 2015, section 4.2.
+    .. [2] T. DeVries and G. W. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
 
     Examples
     --------
@@ -123,12 +147,59 @@ def augment(images: NDArray[Any], rng: Generator, shift: int = 4, flip: bool = T
            [4, 3, 2, 1],
            [4, 3, 2, 1]], dtype=uint8)
     """
+    if images.ndim != 4:
+        raise ValueError(f"augment: images {images.shape}, expected (N, H, W, C). One image: image[None]")
+    if min(shift, cutout) < 0 or mode not in ("constant", "reflect"):
+        raise ValueError(
+            f"augment: shift={shift}, cutout={cutout}, mode={mode!r}; the numbers must be at least 0, "
+            'and the mode "constant" or "reflect"'
+        )
+    if not images.size:
+        return images.copy()
     count, height, width, _ = images.shape
-    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)))
-    windows = sliding_window_view(padded, (height, width), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
     top, left = rng.integers(0, 2 * shift + 1, size=(2, count))
-    moved = windows[np.arange(count), top, left]
+    pixels = _windows(_padded(images, shift, mode, fill), top, left, height, width)
     if flip:
-        mirrored = rng.random(count) < 0.5
-        moved[mirrored] = moved[mirrored, :, ::-1]
-    return moved
+        mirrored = np.flatnonzero(rng.random(count) < 0.5)
+        pixels[mirrored] = pixels[mirrored, :, ::-1]
+    if cutout:
+        rows, columns = (
+            abs(2 * (np.arange(side) - rng.integers(0, side, (count, 1))) + 1 - cutout % 2) < cutout
+            for side in (height, width)
+        )
+        colour = _filled(images, 1, 1, fill).view(pixels.dtype)
+        np.copyto(pixels, colour, where=rows[:, :, None] & columns[:, None, :])
+    return pixels.view(images.dtype).reshape(images.shape)
+
+
+# A pixel, and a row of pixels, are each one item of bytes here. NumPy copies items whole; it would copy the three
+# colours of a pixel in a loop of three.
+
+
+def _filled(images: NDArray[Any], height: int, width: int, fill: ArrayLike) -> NDArray[Any]:
+    """One image of a single colour, with the dtype and the channels of `images`."""
+    image = np.empty((height, width, images.shape[3]), images.dtype)
+    image[...] = fill
+    return image
+
+
+def _padded(images: NDArray[Any], shift: int, mode: str, fill: ArrayLike) -> NDArray[Any]:
+    if mode == "reflect":
+        return np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), "reflect")
+    count, height, width, channels = images.shape
+    padded = np.empty((count, height + 2 * shift, width + 2 * shift, channels), images.dtype)
+    padded[...] = _filled(images, padded.shape[1], padded.shape[2], fill)
+    padded[:, shift : shift + height, shift : shift + width] = images
+    return padded
+
+
+def _windows(
+    padded: NDArray[Any], top: NDArray[np.int64], left: NDArray[np.int64], height: int, width: int
+) -> NDArray[Any]:
+    """Cut a window out of each image: return its pixels, (N, height, width), each one item of bytes."""
+    count, stride, pitch, channels = padded.shape
+    pixel = channels * padded.itemsize
+    # Every run of `width` pixels is an item of this view. The items overlap, and NumPy checks that they fit.
+    runs = np.ndarray(padded.nbytes // pixel - width + 1, f"V{width * pixel}", padded, strides=(pixel,))
+    first = (np.arange(count) * stride + top) * pitch + left
+    return runs[first[:, None] + np.arange(height) * pitch].view(f"V{pixel}").reshape(count, height, width)

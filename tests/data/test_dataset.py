@@ -39,6 +39,142 @@ def test_take_refuses_more_images_than_there_are(shapes):
         shapes.take(-1)
 
 
+# Arrays of the user's
+
+
+def arrays(count=20, classes=4, channels=3):
+    """Images (count, 4, 5, channels), each filled with its number, and their labels in turn."""
+    images = np.empty((count, 4, 5, channels), np.uint8)
+    images[...] = np.arange(count)[:, None, None, None]
+    return images, np.arange(count) % classes
+
+
+def test_arrays_become_two_parts_with_every_image_once_and_its_label():
+    images, labels = arrays()
+    data = Dataset.from_arrays(images, labels.astype(np.uint8), test=0.4, name="mine")
+    numbers = [part[:, 0, 0, 0] for part in (data.train_images, data.test_images)]
+    assert [len(part) for part in numbers] == [12, 8] and data.name == "mine"
+    assert sorted(np.concatenate(numbers).tolist()) == list(range(20))
+    for part, of_part in zip(numbers, (data.train_labels, data.test_labels), strict=True):
+        assert (np.diff(part.astype(int)) > 0).all() and of_part.dtype == np.int64
+        np.testing.assert_array_equal(of_part, part % 4)
+        assert len(set(np.bincount(of_part))) == 1  # the same share of each class
+    assert data.classes == ("0", "1", "2", "3")
+
+
+def test_the_seed_chooses_the_test_images():
+    first, again, other = (Dataset.from_arrays(*arrays(200), seed=seed).test_images for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_test_images_may_be_given():
+    images, labels = arrays(8)
+    data = Dataset.from_arrays(images, labels.tolist(), test=(images[:4], labels[:4]), classes=list("abcde"))
+    assert data.classes == tuple("abcde") and len(data.train_images) == 8 and len(data.test_images) == 4
+
+
+IMAGES, LABELS = arrays()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "options", "error", "message"),
+    [
+        (
+            IMAGES / 255,
+            LABELS,
+            {},
+            TypeError,
+            "Dataset: images are float64, expected uint8 (0..255). "
+            "From [0, 1]: np.rint(images * 255).astype(np.uint8); from 0..255: images.astype(np.uint8)",
+        ),
+        (
+            IMAGES[..., 0],
+            LABELS,
+            {},
+            ValueError,
+            "Dataset: images (20, 4, 5), expected (N, H, W, C). Of one channel: images[..., None]",
+        ),
+        (
+            IMAGES.transpose(0, 3, 1, 2),
+            LABELS,
+            {},
+            ValueError,
+            "Dataset: images (20, 3, 4, 5), expected (N, H, W, C). From NCHW: images.transpose(0, 2, 3, 1)",
+        ),
+        (IMAGES, LABELS[:, None], {}, ValueError, "Dataset: labels (20, 1), expected (N,). labels[:, 0]?"),
+        (
+            IMAGES,
+            np.eye(4)[LABELS],
+            {},
+            ValueError,
+            "Dataset: labels (20, 4), expected (N,). One-hot rows: labels.argmax(axis=1)",
+        ),
+        (IMAGES, LABELS[1:], {}, ValueError, "Dataset: 20 images, but 19 labels"),
+        (
+            IMAGES,
+            LABELS / 1,
+            {},
+            TypeError,
+            "Dataset: labels are float64, expected integers. labels.astype(np.int64)?",
+        ),
+        (
+            IMAGES,
+            np.array(list("cats"))[LABELS],
+            {},
+            TypeError,
+            "Dataset: labels are <U1, expected integers. classes, labels = np.unique(labels, return_inverse=True)",
+        ),
+        (
+            IMAGES,
+            LABELS + 1,
+            {},
+            ValueError,
+            "Dataset: labels are 4 numbers in 1..4, expected 0..3. "
+            "Labels that start at 1: labels - 1. If some classes have no images, name all: classes=[...]",
+        ),
+        (
+            IMAGES,
+            LABELS,
+            {"classes": ["a", "b", "c"], "test": (IMAGES[:2], LABELS[:2])},
+            ValueError,
+            "Dataset: training label 3 at [3], but classes are 0..2. Labels that start at 1: labels - 1",
+        ),
+        (
+            IMAGES,
+            LABELS,
+            {"test": (IMAGES[:, 1:], LABELS)},
+            ValueError,
+            "Dataset: training images (20, 4, 5, 3), but test images (20, 3, 5, 3)",
+        ),
+        (IMAGES, LABELS, {"test": (IMAGES, LABELS[2:])}, ValueError, "Dataset: 20 test images, but 18 labels"),
+        (
+            IMAGES,
+            LABELS,
+            {"test": 0.05},
+            ValueError,
+            "Dataset: test=0.05 of 20 images leaves a part empty, want a share in (0, 1)",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_with_the_cure(images, labels, options, error, message):
+    with pytest.raises(error) as caught:
+        Dataset.from_arrays(images, labels, **options)
+    assert str(caught.value) == message
+
+
+def test_a_dataset_checks_its_arrays():
+    with pytest.raises(ValueError, match=r"^Dataset: test label 3 at \[3\], but classes are 0\.\.2\."):
+        Dataset("mine", ("a", "b", "c"), IMAGES[:3], LABELS[:3], IMAGES, LABELS)
+
+
+def test_names_become_labels_by_the_cure():
+    names = np.array(["dog", "cat"])[LABELS % 2]
+    classes, labels = np.unique(names, return_inverse=True)
+    data = Dataset.from_arrays(IMAGES, labels, classes=classes.tolist())
+    assert data.classes == ("cat", "dog")
+
+
 def test_as_float32_maps_each_shade_to_its_share_of_255():
     shades = np.arange(256, dtype=np.uint8)
     result = as_float32(shades)

@@ -56,32 +56,80 @@ def test_wrong_arguments_are_refused(data):
         next(batches(*data, batch_size=0))
 
 
-def slow_augment(images, rng, shift, flip):
+def reflected(place, side):
+    """The pixel in 0..side-1 that stands at `place`, when the edges are mirrors."""
+    place = abs(place) % max(2 * side - 2, 1)
+    return min(place, 2 * side - 2 - place)
+
+
+def slow_augment(images, rng, shift=4, flip=True, cutout=0, mode="constant", fill=0):
     """`augment`, pixel by pixel, from the same random numbers."""
     count, height, width, _ = images.shape
     top, left = rng.integers(0, 2 * shift + 1, size=(2, count))
     mirrored = rng.random(count) < 0.5 if flip else np.zeros(count, bool)
-    result = np.zeros_like(images)
-    for n in range(count):
-        for row in range(height):
-            for column in range(width):
-                source_row, source_column = row + top[n] - shift, column + left[n] - shift
-                if 0 <= source_row < height and 0 <= source_column < width:
-                    target = width - 1 - column if mirrored[n] else column
-                    result[n, row, target] = images[n, source_row, source_column]
+    above, before = (rng.integers(0, side, (count, 1))[:, 0] - cutout // 2 for side in (height, width))
+    result = np.empty_like(images)
+    for n, row, column in np.ndindex(images.shape[:3]):
+        target = width - 1 - column if mirrored[n] else column
+        source_row, source_column = row + top[n] - shift, column + left[n] - shift
+        if mode == "reflect":
+            source_row, source_column = reflected(source_row, height), reflected(source_column, width)
+        inside = 0 <= source_row < height and 0 <= source_column < width
+        cut = 0 <= row - above[n] < cutout and 0 <= target - before[n] < cutout
+        result[n, row, target] = images[n, source_row, source_column] if inside and not cut else fill
     return result
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize(("shift", "flip"), [(4, True), (2, False), (0, True), (0, False), (7, True)])
-def test_augment_equals_its_definition(dtype, shift, flip):
-    images = np.random.default_rng(1).integers(1, 256, (12, 6, 5, 3)).astype(dtype)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"shift": 2, "flip": False},
+        {"shift": 0},
+        {"shift": 0, "flip": False},
+        {"shift": 7},
+        {"shift": 2, "mode": "reflect"},
+        {"shift": 13, "mode": "reflect", "flip": False},
+        {"cutout": 3},
+        {"cutout": 4, "fill": (7, 8, 9), "shift": 1},
+        {"cutout": 1, "shift": 0, "flip": False, "fill": 5},
+        {"cutout": 2, "mode": "reflect", "fill": (1, 2, 3)},
+        {"cutout": 100, "fill": 3},
+    ],
+)
+def test_augment_equals_its_definition(dtype, options):
+    images = np.random.default_rng(1).integers(10, 256, (12, 6, 5, 3)).astype(dtype)
     images.flags.writeable = False
     before = images.copy()
-    result = augment(images, np.random.default_rng(2), shift=shift, flip=flip)
-    np.testing.assert_array_equal(result, slow_augment(images, np.random.default_rng(2), shift, flip))
-    assert result.dtype == dtype and result.flags.c_contiguous and not np.shares_memory(result, images)
+    for view in (images, images[::-1, :, ::-1]):
+        result = augment(view, np.random.default_rng(2), **options)
+        np.testing.assert_array_equal(result, slow_augment(view, np.random.default_rng(2), **options))
+        assert result.dtype == dtype and result.flags.c_contiguous and not np.shares_memory(result, images)
     np.testing.assert_array_equal(images, before)
+
+
+def test_cutout_takes_its_centre_from_every_pixel():
+    """Squares of side 1 have no part outside, so each pixel is painted over equally often."""
+    images = np.zeros((9000, 3, 3, 1), np.uint8)
+    result = augment(images, np.random.default_rng(0), shift=0, flip=False, cutout=1, fill=1)
+    assert (result.sum(axis=(1, 2, 3)) == 1).all()
+    assert (abs(result.sum(axis=0, dtype=int) - 1000) < 150).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((4, 4, 3), {}, r"^augment: images \(4, 4, 3\), expected \(N, H, W, C\). One image: image\[None\]$"),
+        ((1, 4, 4, 3), {"shift": -1}, "^augment: shift=-1, cutout=0, mode='constant'; the numbers must be at least 0"),
+        ((1, 4, 4, 3), {"cutout": -2}, "cutout=-2"),
+        ((1, 4, 4, 3), {"mode": "wrap"}, 'mode=\'wrap\'.* the mode "constant" or "reflect"$'),
+        ((1, 4, 4, 3), {"fill": (1, 2)}, "shape"),
+    ],
+)
+def test_augment_refuses_what_it_cannot_do(shape, options, message, rng):
+    with pytest.raises(ValueError, match=message):
+        augment(np.zeros(shape, np.uint8), rng, **options)
 
 
 def test_every_shift_and_both_directions_occur_equally_often():

@@ -1,0 +1,272 @@
+"""Finds published images on disk or downloads them, and checks every byte before it decodes any.
+
+Imports NumPy, the standard library, `autograd_cnn.files` and its neighbours. Each set is a table (`Published`) in a
+file of its own, with the function that decodes its files.
+
+All safety rests on the checksums in these tables. Each is computed from the same bytes that are decoded afterwards, so
+data that passes is the published data, wherever it came from. Archives are never unpacked by path: their members are
+read by name, in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_cnn.data.dataset import Dataset
+from autograd_cnn.data.download import complaint_of, fetch
+from autograd_cnn.files import write_atomically
+
+AnyPath = str | os.PathLike[str]
+Records = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+class Version(NamedTuple):
+    """One published version: a folder of files, those of the test last, which comes as an archive or as the files.
+
+    `decode` takes the bytes of one file, or of `together` files that follow each other, and returns images and labels.
+    `file_size` is that of every file, or by name, or None if it is not known.
+    """
+
+    folder: str
+    file_size: int | dict[str, int] | None
+    algorithm: str
+    sums: dict[str, str]
+    decode: Callable[..., Records]
+    together: int = 1
+    archive: str = ""
+    size: int = 0
+    sha256: str = ""
+
+    def bytes_of(self, name: str) -> int | None:
+        """The size of a file, if it is known."""
+        return self.file_size[name] if isinstance(self.file_size, dict) else self.file_size
+
+    def downloads(self) -> dict[str, tuple[int, str]]:
+        """Size and SHA-256 of each file to download."""
+        if self.archive:
+            return {self.archive: (self.size, self.sha256)}
+        return {name: (self.bytes_of(name) or 0, self.sums[name]) for name in self.sums}
+
+
+class Published(NamedTuple):
+    """A published set.
+
+    `each` has the numbers of training and of test images of one class; `largest` is more than the bytes of any file.
+    `versions` are in order of preference, and the first is downloaded from the first of `urls` that has it: addresses
+    of its archive, or of the folder of its files. `names` are those to look for in a place, and which version it is.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    each: tuple[int, int]
+    largest: int
+    versions: dict[str, Version]
+    names: dict[str, str]
+    urls: tuple[str, ...]
+
+
+def load(published: Published, path: AnyPath | None, download: bool, verify: bool, url: str | None) -> Dataset:
+    """Load a set as `load_cifar10` describes it."""
+    damage: Exception | None = None
+    for place in _places(path):
+        for version, found in _candidates(published, place, path is not None):
+            try:
+                return _load(published, version, found, verify)
+            except (ValueError, OSError) as error:
+                damage = damage or error
+    version = next(iter(published.versions.values()))
+    folder, files = _destination(version, path), version.downloads()
+    if download:
+        for name, (size, sha256) in files.items():
+            addresses = tuple(_address(version, each, name) for each in (published.urls if url is None else (url,)))
+            fetch(addresses, folder / name, size, sha256)
+        return _load(published, version, folder / version.archive, verify)
+    if damage is not None:
+        raise damage
+    looked_in = "".join(f"\n  {place}: {what}" for place, what in searched(published, path))
+    sizes, sums = zip(*files.values(), strict=True)
+    raise FileNotFoundError(
+        f"{published.name} not found. Looked in:{looked_in}\n"
+        f"download=True fetches {sum(sizes) / 1e6:.0f} MB. By hand: put {', '.join(files)} in {folder} "
+        f"({published.urls[0]}, SHA-256 {', '.join(sums)}). Without {published.name}: ag.data.load_shapes()"
+    )
+
+
+def searched(published: Published, path: AnyPath | None = None) -> list[tuple[Path, str]]:
+    """List the places that are searched for a set, in order, and what is in each, judged by names and sizes."""
+    return [(place, _describe(published, place, path is not None)) for place in _places(path)]
+
+
+def cache_dir() -> Path:
+    """The folder that downloads go to: `$AUTOGRAD_CNN_DATA`, else `autograd_cnn` in the user's cache."""
+    own = os.environ.get("AUTOGRAD_CNN_DATA")
+    base = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.path.expanduser(own or os.path.join(base, "autograd_cnn")))
+
+
+def _places(path: AnyPath | None) -> list[Path]:
+    if path is not None:
+        return [Path(os.path.expanduser(path))]
+    keras = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")
+    return [cache_dir(), Path(keras, "datasets"), Path("data"), Path()]
+
+
+def _destination(version: Version, path: AnyPath | None) -> Path:
+    """The folder that a download goes to, even if `path` is a file or the name of a future one."""
+    place = _places(path)[0]
+    if os.path.isfile(place) or place.suffix == ".gz":
+        place = place.parent
+    return place if version.archive or place.name == version.folder else place / version.folder
+
+
+def _address(version: Version, url: str, name: str) -> str:
+    return url if version.archive else f"{url.rstrip('/')}/{name}"
+
+
+def _candidates(published: Published, place: Path, asked: bool) -> Iterator[tuple[Version, Path]]:
+    """Yield the candidates in a place; the place itself may be one.
+
+    Files that lie in the place without a folder may be another set's, since some sets have common names. If nobody
+    `asked` for the place, they count only if the size of the first is right.
+    """
+    versions = published.versions
+    if os.path.isfile(place):
+        yield _whose(published, place)
+    for version in versions.values():
+        first = next(iter(version.sums))
+        if os.path.isfile(place / first):
+            size = os.path.getsize(place / first)
+            if asked or version.bytes_of(first) in (None, size):
+                yield version, place
+    for name, key in published.names.items():
+        if os.path.isfile(place / name) or os.path.isdir(place / name):
+            yield versions[key], place / name
+
+
+def _whose(published: Published, file: Path) -> tuple[Version, Path]:
+    """The version that a file belongs to: it is one of its files, or by its size or its name the archive."""
+    versions = list(published.versions.values())
+    for version in versions:
+        if file.name in version.sums or not version.archive:
+            return version, file.parent
+    size = os.path.getsize(file)
+    fits = [version for version in versions if version.size == size]
+    fits += [version for version in versions if version.archive == file.name]
+    return (fits or versions)[0], file
+
+
+def _describe(published: Published, place: Path, asked: bool) -> str:
+    if not os.path.exists(place):
+        return "does not exist"
+    candidates = _candidates(published, place, asked)
+    return ", ".join(f"{found.name} ({_state(version, found)})" for version, found in candidates) or (
+        f"nothing of {published.name}"
+    )
+
+
+def _state(version: Version, found: Path) -> str:
+    """Describe whether the files of a candidate exist and, if their sizes are known, have the right ones."""
+    if os.path.isfile(found):
+        size = os.path.getsize(found)
+        return "size right" if size == version.size else f"{size:,} bytes, want {version.size:,}"
+    for name in version.sums:
+        if not os.path.isfile(found / name):
+            return f"no {name}"
+        size, want = os.path.getsize(found / name), version.bytes_of(name)
+        if want not in (None, size):
+            return f"{name}: {size:,} bytes, want {want:,}"
+    return "all files" if version.file_size is None else "all sizes right"
+
+
+def _load(published: Published, version: Version, found: Path, verify: bool) -> Dataset:
+    """Read a candidate; the name of the result says whether every checksum was right."""
+    packed = os.path.isfile(found)
+    members = _unpack(published, version, found) if packed else {}
+    names, parts, known = list(version.sums), [], True
+    for group in (names[k : k + version.together] for k in range(0, len(names), version.together)):
+        raws = []
+        for name in group:
+            raw = members[name] if packed else _read(found / name, published.largest)
+            want, source = version.bytes_of(name), found / name
+            complaint = complaint_of(source, raw, want, version.sums[name], version.algorithm)
+            if complaint and verify:
+                raise ValueError(
+                    f"{complaint}. Delete it, or fetch the images again with download=True; "
+                    "if you made this copy, verify=False accepts it"
+                )
+            known = known and not complaint
+            raws.append(raw)
+        parts.append(_decode(published, version, ", ".join(str(found / name) for name in group), raws))
+    images, labels = zip(*parts, strict=True)
+    train_images, train_labels = np.concatenate(images[:-1]), np.concatenate(labels[:-1])
+    for y, each in zip((train_labels, labels[-1]), published.each, strict=True):
+        counts = np.bincount(y, minlength=len(published.classes))
+        if known and (counts != each).any():
+            raise ValueError(f"{found}: {counts.tolist()} images of the classes, want {each:,} of each")
+    if packed and found.parent == cache_dir():
+        _keep(found.parent / version.folder, members)
+    name = published.name if known else f"{published.name} (unverified copy)"
+    return Dataset(name, published.classes, train_images, train_labels, images[-1], labels[-1])
+
+
+def _decode(published: Published, version: Version, source: str, raws: list[bytes]) -> Records:
+    try:
+        images, labels = version.decode(*raws)
+        if labels.shape != (len(images),):
+            raise ValueError(f"{len(images):,} images, but labels of shape {labels.shape}")
+        classes = len(published.classes)
+        outside = np.flatnonzero((labels < 0) | (labels >= classes))
+        if len(outside):
+            raise ValueError(f"label {labels[outside[0]]} at [{outside[0]}], but classes are 0..{classes - 1}")
+        return images, labels
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+
+
+def _unpack(published: Published, version: Version, archive: Path) -> dict[str, bytes]:
+    """The files of an archive, chosen by exact name, kind and size."""
+    raw = _read(archive, version.size)
+    if complaint := complaint_of(archive, raw, version.size, version.sha256):
+        raise ValueError(f"{complaint}. Delete it, or fetch the images again with download=True")
+    wanted = {f"{version.folder}/{name}": name for name in version.sums}
+    found = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as tar:
+            for member in tar:
+                if member.size > published.largest:
+                    raise ValueError(f"{archive}: {member.name} claims {member.size:,} bytes: refused")
+                if member.name in wanted and member.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
+                    found[wanted[member.name]] = tar.extractfile(member).read()  # type: ignore[union-attr]
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{archive}: not a readable archive ({error})") from error
+    for member_name, name in wanted.items():
+        if name not in found:
+            raise ValueError(f"{archive}: has no regular file {member_name}")
+    return found
+
+
+def _read(path: Path, limit: int) -> bytes:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: missing, or not a regular file")
+    if (size := os.path.getsize(path)) > limit:
+        raise ValueError(f"{path}: {size:,} bytes, want at most {limit:,}: not what was published")
+    return path.read_bytes()
+
+
+def _keep(folder: Path, members: dict[str, bytes]) -> None:
+    """Keep the files unpacked, since they load several times faster; failing to write the cache is not an error."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(exist_ok=True)
+        for name, raw in members.items():
+            write_atomically(folder / name, raw)

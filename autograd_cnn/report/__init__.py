@@ -1,0 +1,95 @@
+"""Writes the report of a training run, one page and the same facts as text, and what `predict` shows of an image.
+
+`facts` collects what is known, `advice` says what to do next, `text` writes both as text, and `page` as HTML, with the
+sections that `course` and `sections` write, the lines of `charts`, the images of `pictures` and, from `network`, the
+filters, the ladder and the player. `saliency` explains the answer to one image. May import everything
+below `autograd_cnn.training`, and the graph.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from autograd_cnn.files import write_atomically
+from autograd_cnn.report.advice import next_steps
+from autograd_cnn.report.facts import Facts
+from autograd_cnn.report.network import Loss, Moments, convolutions, graph_of
+from autograd_cnn.report.page import page
+from autograd_cnn.report.text import text_of
+
+if TYPE_CHECKING:
+    from autograd_cnn.training import Evaluation, RunFolder
+
+__all__ = ["Moments", "write"]
+
+
+def write(
+    folder: RunFolder,
+    images: NDArray[Any],
+    labels: NDArray[Any],
+    result: Evaluation,
+    loss: Loss,
+    moments: Moments | None = None,
+) -> str:
+    """Write `report.html` and `report.txt` into the folder of a run.
+
+    The page needs no other file and no network. It shows the course of the training, its layers, filters and feature
+    maps, the worst mistakes and the confusions on the test images, the network as ladder and player, and what to do
+    next.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    images : array, (N, H, W, C), NHWC
+        The test images, uint8 or floats in [0, 1].
+    labels : array, (N,) integer
+    result : Evaluation
+        What `evaluate` found on these images.
+    loss : callable
+        As for `fit`.
+    moments : Moments, optional
+        A callback that `fit` has called; the player then has a slider for the moments of the training.
+
+    Returns
+    -------
+    str
+        The content of `report.txt`, to be printed.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images, labels and results differ, or if the results are not those of classes.
+    OSError
+        If a file cannot be written.
+    """
+    if not len(images) == len(labels) == len(result.outputs) > 0:
+        raise ValueError(
+            f"report: {len(images):,} images, {len(labels):,} labels, {len(result.outputs):,} results, want equally "
+            "many, and at least one. Pass the images that evaluate had"
+        )
+    if not result.confusion.size:
+        raise ValueError("report: the results have no classes: labels are (N,) integers, outputs (N, classes)")
+    model = folder.model()
+    parameters = dict(model.named_parameters())
+    facts = Facts(
+        str(folder.path),
+        folder.settings,
+        folder.history(),
+        result,
+        labels,
+        folder.module().probabilities(result.outputs),
+        sum(p.size for p in parameters.values()),
+    )
+    steps = next_steps(facts)
+    if moments is None:
+        graphs = [("after the training", graph_of(model, loss, images[:4], labels[:4]))]
+    else:
+        graphs = [*moments.graphs, ("after the training", moments.graph(model))]
+    kernels = {name for name, p in parameters.items() if p.ndim > 1}
+    html = page(facts, steps, images, convolutions(model, images[0]), kernels, graphs)
+    text = text_of(facts, steps)
+    write_atomically(folder.path / "report.html", html.encode())
+    write_atomically(folder.path / "report.txt", text.encode())
+    return text

@@ -1,0 +1,120 @@
+"""Says what to do next, in sentences that follow from the facts of the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from autograd_cnn.report.facts import Facts, percent
+
+FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
+GAP = 0.05  # training accuracy above validation accuracy
+DEAD = 0.2  # share of the channels of a layer
+WAITED = 0.03  # share of the time
+SURE = 0.05  # mean confidence against accuracy
+OFTEN = 0.1  # share of the mistakes
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sentence, and the command for it, if there is one."""
+
+    text: str
+    command: str = ""
+
+
+def next_steps(facts: Facts) -> list[Step]:
+    """Return what to do next, the most useful first."""
+    found = [*_ended(facts), *_course(facts), *_layers(facts), *_speed(facts), *_classes(facts), *_confidence(facts)]
+    run = facts.folder
+    return [
+        *found,
+        Step("Ask the model about images of your own:", f"python -m autograd_cnn predict {run} IMAGE.png --why"),
+        Step("Take the model into a program of your own:", f'model = ag.training.load_run("{run}")'),
+    ]
+
+
+def _ended(facts: Facts) -> Iterator[Step]:
+    ended = facts.history.ended
+    if ended and ended != "early stop":
+        resume = facts.command if "--resume" in facts.command else f"{facts.command} --resume"
+        yield Step(f"The run ended early: {ended}. Go on from where it stopped:", resume if facts.command else "")
+
+
+def _course(facts: Facts) -> Iterator[Step]:
+    """Compare the last passes with each other, and training with validation."""
+    epochs, best, last = facts.epochs, facts.history.best if facts.epochs else 0, len(facts.epochs) - 1
+    if last < 1:
+        return
+    name = "validation" if facts.validated else "training"
+    losses = [epoch.validation_loss if facts.validated else epoch.loss for epoch in epochs]
+    if best == last and losses[last - 1] > 0 and 1 - losses[last] / losses[last - 1] > FALLING:
+        yield Step(
+            f"The {name} loss was still falling in the last pass ({losses[last - 1]:.4f} to {losses[last]:.4f}): "
+            f"train longer, with {2 * math.ceil(facts.passes[-1])} passes."
+        )
+    elif facts.validated and best < last and losses[last] > losses[best] * (1 + FALLING):
+        yield Step(
+            f"The validation loss was least after pass {facts.passes[best]:g} ({losses[best]:.4f}) and rose to "
+            f"{losses[last]:.4f}: the weights of that pass are kept. Stop there, or regularise more: weight decay, "
+            "augmentation, dropout."
+        )
+    gap = epochs[last].accuracy - epochs[last].validation_accuracy
+    if gap > GAP:
+        yield Step(
+            f"Training accuracy is {100 * gap:.0f} points above validation accuracy: the model learns images by heart. "
+            "More augmentation, weight decay or dropout will narrow the gap; so will more images."
+        )
+    elif gap < -GAP:
+        yield Step(
+            f"Training accuracy is {-100 * gap:.0f} points below validation accuracy: augmentation and dropout make "
+            "training harder than the task. There is room for more passes, a larger model, or less of both."
+        )
+
+
+def _layers(facts: Facts) -> Iterator[Step]:
+    if not facts.epochs:
+        return
+    dead = {name: share for name, share in facts.epochs[-1].dead.items() if share >= DEAD}
+    if dead:
+        worst = max(dead, key=lambda name: dead[name])
+        yield Step(
+            f"{dead[worst]:.0%} of the channels of {worst} are 0 for a whole batch"
+            + (f" (in {len(dead)} layers more than {DEAD:.0%})" if len(dead) > 1 else "")
+            + ": lower the learning rate, warm it up, or use leaky_relu."
+        )
+
+
+def _speed(facts: Facts) -> Iterator[Step]:
+    if facts.waited > WAITED:
+        yield Step(
+            f"Steps waited for data {percent(facts.waited)} of the time: preparing a batch takes longer than a step. "
+            "Simplify the augmentation, or convert the images once."
+        )
+
+
+def _classes(facts: Facts) -> Iterator[Step]:
+    if not facts.mistakes:
+        return
+    names, wrong = facts.classes, len(facts.mistakes)
+    most = [f"{names[p.first]} and {names[p.second]} ({p.count:,})" for p in facts.pairs[:3]]
+    share = sum(pair.count for pair in facts.pairs[:3]) / wrong
+    if share < OFTEN:
+        return
+    yield Step(
+        f"Of {wrong:,} mistakes, {share:.0%} confuse {', '.join(most)}: look at these images first; more of them, or a "
+        "higher resolution, would help most."
+    )
+
+
+def _confidence(facts: Facts) -> Iterator[Step]:
+    over = float(np.mean(facts.confidences)) - facts.result.accuracy
+    if abs(over) > SURE:
+        how, cure = ("surer", "Label smoothing") if over > 0 else ("less sure", "Less label smoothing")
+        yield Step(
+            f"On average the model gives its answer {np.mean(facts.confidences):.0%}, and is right in "
+            f"{facts.result.accuracy:.0%}: it is {how} than it should be. {cure} makes it more honest."
+        )

@@ -1,0 +1,196 @@
+"""Collects the facts of a run, which the page and the text both show: figures, passes, mistakes, confusions.
+
+Every number is formatted here once, so that the page and the text agree.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_cnn.training import Epoch, Evaluation, History
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A test image that the model got wrong: what it is, what the model says, and the probabilities of both."""
+
+    index: int
+    label: int
+    guess: int
+    confidence: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two classes that the model confuses: how many images of `first` it took for `second`, and the reverse."""
+
+    first: int
+    second: int
+    forth: int
+    back: int
+
+    @property
+    def count(self) -> int:
+        return self.forth + self.back
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a run.
+
+    Attributes
+    ----------
+    folder : str
+        The run folder, as the user wrote it.
+    settings : dict
+        The content of `settings.json`.
+    history : History
+    result : Evaluation
+        Of the test images.
+    labels : array, (N,) integer
+    probabilities : array, (N, K)
+        Of the test images.
+    parameters : int
+        How many numbers the model has learnt.
+    """
+
+    folder: str
+    settings: dict[str, Any]
+    history: History
+    result: Evaluation
+    labels: Array
+    probabilities: Array
+    parameters: int
+
+    @property
+    def classes(self) -> list[str]:
+        return [str(name) for name in self.settings["classes"]]
+
+    @property
+    def epochs(self) -> list[Epoch]:
+        return self.history.epochs
+
+    @property
+    def best(self) -> Epoch | None:
+        """The pass whose weights are in `best.safetensors`."""
+        return self.epochs[self.history.best] if self.epochs else None
+
+    @property
+    def validated(self) -> bool:
+        return any(math.isfinite(epoch.validation_loss) for epoch in self.epochs)
+
+    @cached_property
+    def passes(self) -> Array:
+        """The number of passes at the end of each Epoch; the last one may be cut short."""
+        return np.cumsum([epoch.part for epoch in self.epochs])
+
+    @property
+    def seconds(self) -> float:
+        return math.fsum(epoch.seconds for epoch in self.epochs)
+
+    @property
+    def waited(self) -> float:
+        """The share of the time in which a step waited for its batch."""
+        return math.fsum(epoch.waited for epoch in self.epochs) / self.seconds if self.seconds else 0.0
+
+    @cached_property
+    def guesses(self) -> Array:
+        guesses: Array = self.result.outputs.argmax(-1)
+        return guesses
+
+    @cached_property
+    def confidences(self) -> Array:
+        """The probability of the predicted class of each test image."""
+        confidences: Array = self.probabilities[np.arange(len(self.labels)), self.guesses]
+        return confidences
+
+    @cached_property
+    def mistakes(self) -> list[Mistake]:
+        """All mistakes on the test images, those with most confidence first."""
+        wrong = np.flatnonzero(self.guesses != self.labels)
+        order = wrong[np.argsort(-self.confidences[wrong], kind="stable")]
+        chances = self.probabilities[np.arange(len(self.labels)), self.labels]
+        return [
+            Mistake(int(i), int(self.labels[i]), int(self.guesses[i]), float(self.confidences[i]), float(chances[i]))
+            for i in order
+        ]
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """The pairs of classes that are confused, the most frequent first."""
+        c = self.result.confusion
+        pairs = [Pair(i, j, int(c[i, j]), int(c[j, i])) for i in range(len(c)) for j in range(i + 1, len(c))]
+        turned = [p if p.forth >= p.back else Pair(p.second, p.first, p.back, p.forth) for p in pairs if p.count]
+        return sorted(turned, key=lambda pair: -pair.count)
+
+    @property
+    def command(self) -> str:
+        """The command that runs this program, or "" in an interactive session."""
+        return shlex.join(["python", *sys.argv]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
+
+    @cached_property
+    def figures(self) -> dict[str, str]:
+        """The headline, by name."""
+        found = {"test accuracy": percent(self.result.accuracy), "test loss": f"{self.result.loss:.4f}"}
+        if self.best is not None:
+            if math.isfinite(self.best.validation_accuracy):
+                found["validation accuracy"] = percent(self.best.validation_accuracy)
+            found["best pass"] = f"{self.passes[self.history.best]:g} of {self.passes[-1]:.3g}"
+            found["time"] = duration(self.seconds)
+            if "images" in self.settings and self.seconds:
+                found["images a second"] = f"{self.settings['images'] * self.passes[-1] / self.seconds:,.0f}"
+            found["waited for data"] = f"{self.waited:.1%}"
+        found["parameters"] = f"{self.parameters:,}"
+        return found
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """The names of the data and the recipe, and the seed, as far as the settings have them."""
+        names = {"data": "data", "recipe": "recipe", "seed": "seed"}
+        return {name: str(self.settings[key]) for name, key in names.items() if key in self.settings}
+
+
+COLUMNS: dict[str, Callable[[Epoch], str]] = {  # of the table of passes: the head, and the formatted figure of an Epoch
+    "loss": lambda epoch: f"{epoch.loss:.4f}",
+    "accuracy": lambda epoch: percent(epoch.accuracy),
+    "val. loss": lambda epoch: f"{epoch.validation_loss:.4f}",
+    "val. accuracy": lambda epoch: percent(epoch.validation_accuracy),
+    "rate": lambda epoch: f"{epoch.rate:.3g}",
+    "time": lambda epoch: f"{epoch.seconds:.1f} s",
+    "waited": lambda epoch: f"{epoch.waited:.2f} s",
+}
+
+
+def passes_table(facts: Facts) -> tuple[list[str], list[list[str]]]:
+    """Return the heads and the rows of the table of passes, without the columns that have no number."""
+    pairs = zip(facts.passes, facts.epochs, strict=True)
+    rows = [[f"{at:.3g}", *(form(epoch) for form in COLUMNS.values())] for at, epoch in pairs]
+    heads = ["pass", *COLUMNS]
+    keep = [i for i in range(len(heads)) if any("nan" not in row[i] for row in rows)]
+    return [heads[i] for i in keep], [[row[i].replace("nan%", "").replace("nan", "") for i in keep] for row in rows]
+
+
+def percent(share: float) -> str:
+    return f"{share:.2%}"
+
+
+def duration(seconds: float) -> str:
+    """Format a time as ``48 s``, ``12.5 min`` or ``1 h 04 min``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min"

@@ -1,0 +1,66 @@
+"""Shows which pixels of an image decided the answer of a model.
+
+Pillow, which writes the picture, is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.files import write_atomically
+from autograd_cnn.nn import Module
+
+Array = NDArray[Any]
+
+COPIES, NOISE = 16, 0.1  # of the image, whose gradients are averaged; standard deviation of what is added to each
+TALL = 256  # pixels of a picture, at least
+HEAT = np.array([[16, 20, 26], [120, 40, 20], [213, 94, 0], [245, 190, 70], [255, 250, 225]])  # from 0 to the most
+
+
+def saliency(model: Module, image: Array, seed: int = 0) -> Array:
+    """Return how much each pixel of an image moves the largest output of a model in evaluation mode.
+
+    It is the absolute gradient of that output, the greatest of the colours, averaged over noisy copies of the image
+    and over neighbours (Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017).
+
+    Parameters
+    ----------
+    model : Module
+    image : array, (H, W, C) float32 in [0, 1]
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    array, (H, W)
+        In [0, 1]; the largest is 1, unless no pixel matters.
+    """
+    answer = int(model(Tensor(image[None])).data.argmax())
+    noise = np.random.default_rng(seed).normal(0, NOISE, (COPIES, *image.shape)).astype(np.float32)
+    copies = Tensor(image + noise, requires_grad=True, name="images")
+    gradient = model(copies)[:, answer].sum().gradient(copies)
+    found = np.abs(np.asarray(gradient.data).mean(axis=0)).max(axis=-1)
+    padded = np.pad(found, 1, mode="edge")
+    height, width = found.shape
+    blurred = np.mean([padded[i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=0)
+    most = blurred.max()
+    return np.asarray(blurred / most if most > 0 else blurred)
+
+
+def write_why(path: Path, image: Array, found: Array) -> None:
+    """Write an image (H, W, C) uint8 and, beside it, what `saliency` found: from black to bright."""
+    from PIL import Image
+
+    at = np.linspace(0, 1, len(HEAT))
+    heat = np.stack([np.interp(found, at, HEAT[:, i]) for i in range(3)], axis=-1)
+    colours = np.broadcast_to(image, (*image.shape[:2], 3))
+    gap = np.full((image.shape[0], 1, 3), 255)
+    scale = -(-TALL // image.shape[0])
+    both = np.concatenate([colours, gap, heat], axis=1).round().astype(np.uint8)
+    picture = Image.fromarray(both.repeat(scale, axis=0).repeat(scale, axis=1))
+    write_atomically(path, lambda file: picture.save(file, format="PNG"))

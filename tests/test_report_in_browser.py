@@ -1,0 +1,103 @@
+"""The report in a browser: it fits wide and narrow windows, asks for nothing, and the player starts in it."""
+
+import os
+import shutil
+
+import pytest
+
+from reports import Run
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright, which drives the browser, is not installed")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    pytest.skip("no chromium on PATH (apt install chromium, or CHROMIUM=path)", allow_module_level=True)
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("run"))
+    run.write()
+    return run.folder.path / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser, report):
+    """Open the report; afterwards, check that it requested nothing else and logged no error."""
+    contexts, requests, logged = [], [], []
+
+    def open_(width=1280, **options):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 800}, offline=True, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        contexts[-1].on("request", lambda request: requests.append(request.url))
+        contexts[-1].on("console", lambda message: logged.append(message.text))
+        page.on("pageerror", lambda error: logged.append(str(error)))
+        page.goto(report.as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    outside = [url for url in requests if not url.startswith(("data:image/png", "blob:"))]
+    assert outside == [report.as_uri()] * len(contexts) and not logged
+
+
+@pytest.mark.parametrize("width", [1280, 380, 320])
+def test_the_page_scrolls_in_one_direction_only(opened, width):
+    page = opened(width)
+    for place in page.locator("summary").all():
+        if place.is_visible():
+            place.click()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    sizes = page.evaluate("[...document.querySelectorAll('.plot text')].map((t) => t.getBoundingClientRect().height)")
+    assert min(sizes) > 10  # texts of charts keep their size
+
+
+def test_the_player_starts_when_its_place_is_opened(opened):
+    page = opened()
+    assert len(page.frames) == 2 and not page.frames[1].query_selector("body.ready")
+    page.locator("#player > summary").click()
+    player = page.frame_locator("#player iframe")
+    player.locator("body.ready").wait_for()
+    player.locator("#next").click()
+    assert "conv2d" in player.locator("#where").inner_text()
+
+
+def test_the_player_opens_in_a_tab_of_its_own(opened):
+    page = opened()
+    page.locator("#player > summary").click()
+    with page.expect_popup() as popup:
+        page.locator("#alone").click()
+    popup.value.wait_for_selector("body.ready")
+    assert popup.value.locator("#next").is_enabled()
+
+
+def test_a_chart_shows_the_numbers_at_the_pointer(opened):
+    page = opened()
+    plot = page.locator(".plot").nth(1)
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 5, box["y"] + 100)
+    shown = page.evaluate(
+        "[...document.querySelectorAll('.tip')].filter((t) => getComputedStyle(t).visibility === 'visible')"
+        ".map((t) => t.textContent)"
+    )
+    assert shown == ["pass 3 · 6 s · training 90% · validation 84%"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 380])
+def test_axe_finds_nothing(opened, scheme, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page = opened(width, color_scheme=scheme, bypass_csp=True)  # axe is a script that the policy forbids
+    found = axe.Axe().run(page).response["violations"]
+    assert [(v["id"], [node["html"][:80] for node in v["nodes"]]) for v in found] == []
