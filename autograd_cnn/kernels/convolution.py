@@ -32,7 +32,7 @@ from .windows import Padding, Pair, Shape, output_size
 
 Array = NDArray[Any]
 
-DIRECT = 1 << 16  # weights of a group; a core's second-level cache keeps that many while `direct` reads an image
+DIRECT = 1 << 17  # weights of a group; half of a core's second-level cache keeps that many
 
 
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Array:
