@@ -11,7 +11,7 @@ from autograd_cnn import nn
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "examples"))
 
-from cifar10_models import CNN  # noqa: E402  (found by the line above)
+from recipes.standard import CNN  # noqa: E402  (found by the line above)
 
 
 class Block(nn.Module):

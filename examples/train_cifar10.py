@@ -1,141 +1,180 @@
-"""Train the CNN of this project, and save the results with pictures.
+"""Train a network on images, and write a report.
 
     python examples/train_cifar10.py                              drawn shapes: no download, ends within two minutes
     python examples/train_cifar10.py --data cifar10 --download    the real images, ten passes
+    python examples/train_cifar10.py --data cifar10 --recipe quick
+    python examples/train_cifar10.py --resume runs/cifar10-quick  goes on where a run stopped, to the same bits
 
 The same run as the hand-written code that this project replaces, two steps on one batch of 100 images:
 
-    python examples/train_cifar10.py --model original --images 100 --steps 2 --optimizer sgd --lr 0.001
+    python examples/train_cifar10.py --recipe original --images 100
 
-Afterwards the folder --out has loss.png, predictions.png, confusion.png, graph.svg, weights.safetensors and
-history.json. Ctrl-C ends the training early; the model is evaluated and saved as it is then.
+A recipe is a file in examples/recipes: a network, its settings and its training. The folder --out gets report.html (and
+report.txt), the settings and a copy of the recipe, history.json and .csv, loss.png, predictions.png, confusion.png,
+graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training early; the model is evaluated as it is.
+
+A part of the training images is held apart to compare passes and settings. The test images are used once, at the end.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import dataclasses
+import itertools
 import sys
+from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
-from cifar10_models import CNN
+from recipes import quick, standard
 
 import autograd_cnn as ag
 
-EPOCHS = {"shapes": 5, "cifar10": 10}
-OPTIMISERS = {"sgd": ag.optim.SGD, "adam": ag.optim.Adam, "adamw": ag.optim.AdamW}
-RATES = {"sgd": 0.1, "adam": 2e-3, "adamw": 2e-3}
-CHANCE = -(0.1 * math.log(0.1) + 0.9 * math.log(0.9))  # the loss of a probability of 10 % for every class
+RECIPES = {  # the file, and its settings
+    "standard": (standard, standard.Settings()),
+    "original": (standard, standard.ORIGINAL),
+    "quick": (quick, quick.Settings()),
+}
+SHAPES = {"epochs": 5}  # instead of those of the recipe
+OPTIONS = (
+    "data",
+    "data_dir",
+    "no_verify",
+    "images",
+    "recipe",
+    "seed",
+)  # of the command, which a resumed run needs again
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--data", choices=EPOCHS, help="drawn shapes, or the real images (default: shapes)")
+    add("--recipe", choices=RECIPES, default="standard", help="(default: standard)")
+    add("--data", choices=("shapes", "cifar10"), help="drawn shapes, or the real images (default: shapes)")
     add("--data-dir", metavar="PATH", help="folder or archive that has CIFAR-10 (default: the usual places)")
     add("--no-verify", action="store_true", help="accept a copy of CIFAR-10 with unknown checksums")
     add("--download", action="store_true", help="fetch CIFAR-10 (170 MB) if it is not there")
     add("--images", type=int, metavar="N", help="only the first N training images (default: all)")
-    add("--model", choices=("standard", "original"), default="standard", help="see cifar10_models.py")
-    add("--optimizer", choices=OPTIMISERS, default="adamw", help="(default: adamw)")
-    add("--lr", type=float, metavar="RATE", help="rate of sgd (default: 0.1), or peak of one cycle (default: 0.002)")
-    add("--epochs", type=int, metavar="N", help="passes over the images (default: 5; CIFAR-10: 10)")
-    add("--steps", type=int, metavar="N", help="train on N batches instead of --epochs")
-    add("--batch-size", type=int, default=100, metavar="N", help="(default: 100)")
+    add("--epochs", type=int, metavar="N", help="passes over the images (default: that of the recipe; shapes: 5)")
+    add("--batch-size", type=int, metavar="N", help="(default: that of the recipe)")
+    add("--lr", type=float, metavar="RATE", help="(default: that of the recipe)")
     add("--seed", type=int, default=0, metavar="N", help="for weights, order and augmentation (default: 0)")
-    add("--checkpoint", metavar="FILE", help="saved regularly; the same arguments resume from it")
-    add("--out", type=Path, metavar="FOLDER", help="where the results go (default: runs/DATA-MODEL)")
+    add("--minutes", type=float, metavar="N", help="end the training after so many minutes")
+    add("--patience", type=int, metavar="N", help="end it after N passes without a better one")
+    add("--clip", type=float, metavar="NORM", help="scale larger gradients down to this norm")
+    add("--accumulate", type=int, default=1, metavar="N", help="compute a batch in N parts, in less memory")
+    add("--out", type=Path, metavar="FOLDER", help="where the results go (default: runs/DATA-RECIPE, or -2, -3, ...)")
+    add("--resume", type=Path, metavar="FOLDER", help="go on with the run in this folder, with its settings")
     args = parser.parse_args()
     real = args.data_dir or args.no_verify or args.download
     if args.data == "shapes" and real:
         parser.error("--data-dir, --no-verify and --download need --data cifar10")
     args.data = args.data or ("cifar10" if real else "shapes")
-    if args.steps and args.epochs:
-        parser.error("give --steps or --epochs, not both")
-    for name in ("images", "lr", "epochs", "steps", "batch_size"):
+    for name in ("images", "epochs", "batch_size", "lr", "minutes", "patience", "clip", "accumulate"):
         if getattr(args, name) is not None and not getattr(args, name) > 0:
             parser.error(f"--{name.replace('_', '-')} is {getattr(args, name)}, must be more than 0")
     return args
 
 
-def loss_of(probabilities: ag.Tensor, labels: np.ndarray) -> ag.Tensor:
-    """Is it class 0? Is it class 1? ... Ten questions, the binary cross-entropy of the answers."""
-    return ag.bce(probabilities, ag.data.one_hot(labels))
+def load(args: argparse.Namespace) -> ag.data.Dataset:
+    if args.data == "shapes":
+        data = ag.data.load_shapes(seed=args.seed)
+    else:
+        data = ag.data.load_cifar10(args.data_dir, download=args.download, verify=not args.no_verify)
+    return data if args.images is None else data.take(args.images)
 
 
-def overfit(images: np.ndarray, labels: np.ndarray, seed: int) -> None:
-    """Train a new model on a few images, which every correct model learns by heart: try this first if one is stuck."""
-    model = CNN("standard", np.random.default_rng(seed))
-    optimiser = ag.optim.AdamW(model.parameters(), lr=1e-3)
-    losses = ag.training.fit(model, loss_of, optimiser, images, labels, rng=None, steps=40, progress=False).losses
-    print(
-        f"Can a fresh model learn {len(images)} images by heart? Loss {losses[0]:.3f} to {losses[-1]:.3f} in 40 steps "
-        f"({CHANCE:.3f} is guessing)"
+def settings_of(args: argparse.Namespace) -> tuple[ModuleType, Any]:
+    """The recipe, and its settings with those that the command line replaces."""
+    recipe, settings = RECIPES[args.recipe]
+    given = {name: getattr(args, name) for name in ("epochs", "batch_size", "lr") if getattr(args, name) is not None}
+    shapes = SHAPES if args.data == "shapes" and args.recipe != "original" else {}
+    return recipe, dataclasses.replace(settings, **{**shapes, **given})
+
+
+def folder_of(args: argparse.Namespace, data: ag.data.Dataset) -> ag.training.RunFolder:
+    """The folder of a new run, or of the one to resume."""
+    if args.resume:
+        return ag.training.RunFolder(args.resume)
+    recipe, settings = settings_of(args)
+    names = itertools.chain([""], (f"-{n}" for n in itertools.count(2)))
+    free = (path for name in names if not (path := Path("runs", f"{args.data}-{args.recipe}{name}")).exists())
+    facts = {
+        **{name: getattr(args, name) for name in OPTIONS},
+        "settings": dataclasses.asdict(settings),
+        "name": data.name,
+        "classes": data.classes,
+        "image_shape": data.train_images.shape[1:],
+        "images": len(data.train_images),
+    }
+    return ag.training.RunFolder(args.out or next(free), facts, recipe.__file__)
+
+
+def train(args: argparse.Namespace, folder: ag.training.RunFolder, data: ag.data.Dataset) -> None:
+    recipe = folder.module()
+    settings = recipe.Settings(**folder.settings["settings"])
+    rng = np.random.default_rng(args.seed)
+    images, labels, validation = data.train_images, data.train_labels, None
+    if settings.validation:
+        (images, labels), validation = ag.data.split(images, labels, settings.validation, rng)
+    model = recipe.build(settings, rng, images)
+    print(data, model.summary((settings.batch_size, *images.shape[1:])), sep="\n\n", end="\n\n")
+    steps = settings.epochs * -(-len(images) // settings.batch_size)
+    loss = partial(recipe.loss, settings)
+    moments = ag.report.Moments(model, loss, images[:4], labels[:4])
+    stop = [ag.training.early_stop(args.patience)] if args.patience else []
+    ag.training.fit(
+        model,
+        loss,
+        recipe.optimiser(settings, model),
+        images,
+        labels,
+        rng=rng,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        schedule=recipe.schedule(settings, steps),
+        augment=partial(recipe.augment, settings) if args.data == "cifar10" else None,
+        validation=validation,
+        checkpoint=folder.last,
+        callbacks=[*stop, moments, folder.callback(model)],
+        accumulate=args.accumulate,
+        clip=args.clip,
+        time_limit=args.minutes and 60 * args.minutes,
+        name=data.name,
     )
+    test(folder, recipe, loss, data, moments)
+
+
+def test(
+    folder: ag.training.RunFolder, recipe: ModuleType, loss: Any, data: ag.data.Dataset, moments: ag.report.Moments
+) -> None:
+    """Use the test images, this once: evaluate the best weights, and write the report and the pictures."""
+    model, images, labels = folder.model(), data.test_images, data.test_labels
+    result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels)
+    text = ag.report.write(folder, images, labels, result, loss, moments)
+    shares = recipe.probabilities(result.outputs)
+    ag.plots.predictions(images, labels, shares, data.classes, folder.path / "predictions.png", data.name)
+    ag.plots.confusion_matrix(result.confusion, data.classes, folder.path / "confusion.png", data.name)
+    batch = ag.Tensor(ag.data.as_float32(images[:100]), name="images")
+    loss(model(batch), labels[:100]).graph().save(folder.path / "graph.svg")
+    print(text, folder.path / "report.html", sep="\n")
 
 
 def main() -> int:
     args = arguments()
     try:
-        if args.data == "shapes":
-            data = ag.data.load_shapes(seed=args.seed)
-        else:
-            data = ag.data.load_cifar10(args.data_dir, download=args.download, verify=not args.no_verify)
-        if args.images is not None:
-            data = data.take(args.images)
+        if args.resume:
+            before = ag.training.RunFolder(args.resume).settings
+            vars(args).update({name: before[name] for name in OPTIONS})
+        data = load(args)
+        folder = folder_of(args, data)
     except (OSError, ValueError) as error:
         message = str(error).replace("download=True", "--download").replace("ag.data.load_shapes()", "--data shapes")
         print(message, file=sys.stderr)
         return 2
-    out = args.out or Path("runs", f"{args.data}-{args.model}")
-    out.mkdir(parents=True, exist_ok=True)
-
-    rng = np.random.default_rng(args.seed)
-    model = CNN(args.model, rng)
-    print(data, model.summary((args.batch_size, 32, 32, 3)), sep="\n\n", end="\n\n")
-    standard = args.model == "standard"
-    if standard:
-        overfit(data.train_images[:32], data.train_labels[:32], args.seed)
-
-    per_epoch = math.ceil(len(data.train_images) / args.batch_size)
-    steps = args.steps or (args.epochs or EPOCHS[args.data]) * per_epoch
-    lr = args.lr or RATES[args.optimizer]
-    optimiser = OPTIMISERS[args.optimizer](model.parameters(), lr)
-    history = ag.training.fit(
-        model,
-        loss_of,
-        optimiser,
-        data.train_images,
-        data.train_labels,
-        rng=rng,
-        steps=steps,
-        batch_size=args.batch_size,
-        schedule=None if args.optimizer == "sgd" else ag.optim.one_cycle(lr, steps),
-        augment=ag.data.augment if args.data == "cifar10" and standard else None,
-        validation=(data.test_images, data.test_labels) if per_epoch > 1 else None,
-        checkpoint=args.checkpoint,
-        name=data.name,
-    )
-
-    result = ag.training.evaluate(model, loss_of, data.test_images, data.test_labels, args.batch_size)
-    print(f"{data.name}: test loss {result.loss:.4f}, accuracy {result.accuracy:.1%} (guessing: {CHANCE:.4f}, 10.0%)")
-    ag.plots.loss_curve(history, out / "loss.png")
-    ag.plots.predictions(
-        data.test_images,
-        data.test_labels,
-        result.outputs,
-        data.classes,
-        out / "predictions.png",
-        data.name,
-    )
-    ag.plots.confusion_matrix(result.confusion, data.classes, out / "confusion.png", data.name)
-    images = ag.Tensor(ag.data.as_float32(data.train_images[: args.batch_size]), name="images")
-    loss = loss_of(model(images), data.train_labels[: args.batch_size])
-    loss.graph().save(out / "graph.svg")
-    ag.interop.save_weights(out / "weights.safetensors", model)
-    history.save(out / "history.json")
-    print(f"{out}: {', '.join(sorted(file.name for file in out.iterdir()))}")
+    train(args, folder, data)
     return 0
 
 

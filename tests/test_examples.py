@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,16 @@ def run(tmp_path):
     return run
 
 
-@pytest.fixture(scope="module")
-def models():
-    spec = importlib.util.spec_from_file_location("cifar10_models", EXAMPLES / "cifar10_models.py")
-    module = importlib.util.module_from_spec(spec)
+def recipe_of(name):
+    spec = importlib.util.spec_from_file_location(f"recipe_{name}", EXAMPLES / "recipes" / f"{name}.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def models():
+    return recipe_of("standard")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +72,10 @@ def test_the_code_of_the_docs_runs(tmp_path, page):
     assert done.returncode == 0, done.stderr
 
 
-RESULTS = ["confusion.png", "graph.svg", "history.json", "loss.png", "predictions.png", "weights.safetensors"]
+RESULTS = [
+    "best.safetensors", "confusion.png", "graph.svg", "history.csv", "history.json", "last.safetensors", "loss.png",
+    "model.py", "predictions.png", "report.html", "report.txt", "settings.json",
+]  # fmt: skip
 
 
 def test_a_loop_written_by_hand_learns(run, tmp_path):
@@ -79,31 +87,75 @@ def test_a_loop_written_by_hand_learns(run, tmp_path):
 
 
 def test_the_training_script_saves_its_results(run, tmp_path, models):
-    done = run("train_cifar10.py", "--images", 96, "--steps", 3, "--batch-size", 32, "--out", "out")
+    done = run("train_cifar10.py", "--images", 96, "--epochs", 1, "--batch-size", 32, "--out", "out")
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / "out")) == RESULTS
-    for part in ("<shapes (synthetic), first 96 + 1,000:", "conv3   Conv2d(padding=1)", "620,362", "test loss"):
+    for part in ("<shapes (synthetic), first 96 + 1,000:", "conv3   Conv2d(padding=1)", "620,362", "What to do next"):
         assert part in done.stdout
     assert "epoch 1/1: loss" in done.stderr
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history["name"].startswith("shapes (synthetic)") and len(history["losses"]) == 3
     p = models.parameters("standard", np.random.default_rng(1))
-    ag.interop.load_weights(tmp_path / "out" / "weights.safetensors", p)  # into the other form of the model
+    ag.interop.load_weights(tmp_path / "out" / "best.safetensors", p)  # into the other form of the model
     data = ag.data.load_shapes(test=1000)
     result = ag.training.evaluate(
         lambda x: models.forward(p, x, "standard"),
         lambda y, labels: ag.bce(y, ag.data.one_hot(labels)),
         data.test_images,
         data.test_labels,
-        batch_size=32,
     )
-    assert f"test loss {result.loss:.4f}, accuracy {result.accuracy:.1%}" in done.stdout
+    figures = dict(re.findall(r"^  (test \w+) +(\S+)$", done.stdout, re.MULTILINE))
+    assert figures == {"test accuracy": f"{result.accuracy:.2%}", "test loss": f"{result.loss:.4f}"}
+
+
+def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path):
+    options = ["--images", 96, "--epochs", 2, "--batch-size", 32]
+    for extra in (["--out", "whole"], ["--out", "cut", "--minutes", 1e-9]):
+        done = run("train_cifar10.py", *options, *extra)
+        assert done.returncode == 0, done.stderr
+    assert "time limit" in done.stderr and len(ag.training.RunFolder(tmp_path / "cut").history().losses) == 1
+    done = run("train_cifar10.py", "--resume", "cut")
+    assert done.returncode == 0, done.stderr
+    whole, cut = (tmp_path / name for name in ("whole", "cut"))
+    assert (whole / "best.safetensors").read_bytes() == (cut / "best.safetensors").read_bytes()
+    again = run("train_cifar10.py", *options, "--out", "whole")
+    assert again.returncode == 2 and "has a run already. Resume it (--resume)" in again.stderr
+
+
+def test_quick_learns(rng):
+    quick = recipe_of("quick")
+    settings = quick.Settings(batch_size=32, widths=(8, 16, 16))
+    data = ag.data.load_shapes(train=32, test=10)
+    model = quick.build(settings, rng, data.train_images)
+    history = ag.training.fit(
+        model,
+        partial(quick.loss, settings),
+        quick.optimiser(settings, model),
+        data.train_images,
+        data.train_labels,
+        rng=rng,
+        epochs=20,
+        batch_size=32,
+        schedule=quick.schedule(settings, 20),
+        augment=partial(quick.augment, settings),
+        progress=False,
+    )
+    assert history.losses[-1] < 0.9 * history.losses[0]
+    assert all(history.epochs[-1].gradients.values())
+    probabilities = quick.probabilities(ag.training.predict(model, data.test_images))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_views_are_mirrored_and_moved(rng):
+    x = rng.random((3, 5, 5, 2))
+    corner = recipe_of("quick").views(lambda image: image[:, 0, 0], ag.Tensor(x))
+    moved = x[:, 1, 1] + x[:, 1, 3] + x[:, 1, 1] + x[:, 1, 3]  # up and left, and down and right, of reflected edges
+    np.testing.assert_allclose(corner, (2 * (x[:, 0, 0] + x[:, 0, 4]) + moved) / 8)
 
 
 @pytest.mark.slow
 def test_the_run_of_the_hand_written_code(run, tmp_path):
-    options = "--model original --images 100 --steps 2 --optimizer sgd --lr 0.001"
-    done = run("train_cifar10.py", *options.split())
+    done = run("train_cifar10.py", "--recipe", "original", "--images", 100)
     assert done.returncode == 0, done.stderr
     assert "22,151,424" in done.stdout
     out = tmp_path / "runs" / "shapes-original"
@@ -122,7 +174,7 @@ def test_missing_images_give_a_message_and_exit_code_2(run):
 
 def test_help_shows_the_page(run):
     done = run("train_cifar10.py", "--help")
-    assert done.returncode == 0 and "--model original --images 100 --steps 2" in done.stdout
+    assert done.returncode == 0 and "--recipe original --images 100" in done.stdout
 
 
 @pytest.mark.parametrize("version", ["standard", pytest.param("original", marks=pytest.mark.slow)])
@@ -163,7 +215,7 @@ def test_the_training_script_learns_from_real_images(run, tmp_path):
     if "CIFAR10_ROOT" not in os.environ:
         pytest.skip("needs the real images: CIFAR10_ROOT names their folder")
     place = ["--data", "cifar10", "--data-dir", os.environ["CIFAR10_ROOT"], "--no-verify"]
-    done = run("train_cifar10.py", *place, "--steps", 100, "--out", "out")
+    done = run("train_cifar10.py", *place, "--images", 10_000, "--epochs", 1, "--out", "out")
     assert done.returncode == 0, done.stderr
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history["name"].startswith("CIFAR-10") and history["epochs"][-1]["validation_accuracy"] > 0.25

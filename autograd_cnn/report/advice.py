@@ -113,8 +113,10 @@ def _classes(facts: Facts) -> Iterator[Step]:
 def _confidence(facts: Facts) -> Iterator[Step]:
     over = float(np.mean(facts.confidences)) - facts.result.accuracy
     if abs(over) > SURE:
-        how, cure = ("surer", "Label smoothing") if over > 0 else ("less sure", "Less label smoothing")
+        smoothed = facts.settings.get("settings", {}).get("label_smoothing")
+        less = "Less label smoothing makes it more honest" if smoothed else "Longer training makes it surer"
+        how, cure = ("surer", "Label smoothing makes it more honest") if over > 0 else ("less sure", less)
         yield Step(
             f"On average the model gives its answer {np.mean(facts.confidences):.0%}, and is right in "
-            f"{facts.result.accuracy:.0%}: it is {how} than it should be. {cure} makes it more honest."
+            f"{facts.result.accuracy:.0%}: it is {how} than it should be. {cure}."
         )

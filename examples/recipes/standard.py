@@ -1,13 +1,18 @@
-"""The CNN of this project, written twice: as plain functions over a dict of parameters, and as modules.
+"""The CNN of this project and its training: the recipes `standard` and `original`.
 
 images (N, 32, 32, 3), NHWC -> three times conv 3x3, relu, max pooling -> dense 256, relu -> dense 10, sigmoid: the
 probability of each class. The two versions differ in their pooling and in the initial weights:
 
 standard   windows of 2x2, stride 2, 4x4x128 = 2,048 features reach the dense layer; weights by He's rule
 original   windows of 3x3, stride 1, 26x26x128 = 86,528 features; weights 0.01 times a standard normal number
+
+The network is written twice: as plain functions over a dict of parameters, and as modules.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +22,21 @@ from autograd_cnn import nn
 POOLING = {"standard": (2, 2), "original": (3, 1)}  # kernel size, stride
 FEATURES = {"standard": 4 * 4 * 128, "original": 26 * 26 * 128}
 INITIAL = {"standard": nn.he_normal, "original": nn.small_normal}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be varied. A training of `version` "original" has a constant rate, and its images are not augmented."""
+
+    version: str = "standard"
+    epochs: int = 10
+    batch_size: int = 100
+    lr: float = 2e-3  # the peak of one cycle
+    weight_decay: float = 0.01
+    validation: float = 0.05  # share of the training images that is held apart
+
+
+ORIGINAL = Settings(version="original", epochs=2, lr=1e-3, weight_decay=0, validation=0)
 
 
 # As plain functions ---------------------------------------------------------------------------------------------------
@@ -70,3 +90,42 @@ class CNN(nn.Module):
         h = self.pool(ag.relu(self.conv3(h)))
         h = ag.relu(self.dense1(ag.flatten(h, 1)))
         return ag.sigmoid(self.dense2(h))
+
+
+# Its training -----------------------------------------------------------------------------------------------------
+
+
+def build(settings: Settings, rng: np.random.Generator | None = None, images: np.ndarray | None = None) -> CNN:
+    """A new network; the images do not matter."""
+    return CNN(settings.version, rng or np.random.default_rng())
+
+
+def loss(settings: Settings, probabilities: ag.Tensor, labels: np.ndarray) -> ag.Tensor:
+    """Is it class 0? Is it class 1? ... Ten questions, the binary cross-entropy of the answers."""
+    return ag.bce(probabilities, ag.data.one_hot(labels))
+
+
+def probabilities(outputs: np.ndarray) -> np.ndarray:
+    """The answers to the ten questions, which need not add up to 1."""
+    return outputs
+
+
+def optimiser(settings: Settings, model: nn.Module) -> ag.optim.Optimiser:
+    if settings.version == "original":
+        return ag.optim.SGD(model.parameters(), settings.lr)
+    return ag.optim.AdamW(model.parameters(), settings.lr, weight_decay=settings.weight_decay)
+
+
+def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
+    constant = settings.version == "original"
+    return ag.optim.constant(settings.lr) if constant else ag.optim.one_cycle(settings.lr, steps)
+
+
+def augment(settings: Settings, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Move photographs by up to four pixels, and mirror half of them."""
+    return images if settings.version == "original" else ag.data.augment(images, rng)
+
+
+def views(model: nn.Module, images: ag.Tensor) -> ag.Tensor:
+    """The outputs for each image as it is; other recipes average over several views of it."""
+    return model(images)
