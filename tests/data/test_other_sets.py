@@ -171,6 +171,7 @@ def test_not_found_names_the_four_files(fashion, home):
         (gzip.compress(bytes([0, 0, 8, 3]) + b"\xff" * 12 + bytes(9)), "cannot reshape"),
         (idx(np.zeros((3, 28, 28))), r"3 images, but labels of shape \(20,\)"),
     ],
+    ids=["no gzip", "cut short", "too large", "one axis", "short header", "negative sizes", "too few"],
 )
 def test_what_is_no_idx_file_is_refused_even_unverified(fashion, home, content, message):
     folder = write(home / "fashion-mnist", fashion)
