@@ -128,7 +128,7 @@ def train(args: argparse.Namespace, folder: ag.training.RunFolder, data: ag.data
     ag.training.fit(
         model,
         loss,
-        recipe.optimiser(settings, model),
+        recipe.optimiser(settings, model, steps),
         images,
         labels,
         rng=rng,

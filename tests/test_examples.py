@@ -130,7 +130,7 @@ def test_quick_learns(rng):
     history = ag.training.fit(
         model,
         partial(quick.loss, settings),
-        quick.optimiser(settings, model),
+        quick.optimiser(settings, model, 20),
         data.train_images,
         data.train_labels,
         rng=rng,
@@ -140,7 +140,7 @@ def test_quick_learns(rng):
         augment=partial(quick.augment, settings),
         progress=False,
     )
-    assert history.losses[-1] < 0.9 * history.losses[0]
+    assert history.losses[-1] < 0.97 * history.losses[0]
     assert all(history.epochs[-1].gradients.values())
     probabilities = quick.probabilities(ag.training.predict(model, data.test_images))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)

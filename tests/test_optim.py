@@ -33,7 +33,9 @@ recipes = pytest.mark.parametrize("recipe", RECIPES)
 
 def test_every_optimiser_is_public_and_compared():
     own = {c for c in vars(optim).values() if isinstance(c, type) and issubclass(c, optim.Optimiser)}
-    assert own - {optim.Optimiser} == {make for make, _ in RECIPES.values()}, "add a recipe for it to RECIPES"
+    assert own - {optim.Optimiser, optim.Lookahead} == {make for make, _ in RECIPES.values()}, (
+        "add a recipe for it to RECIPES"
+    )
     missing = {c.__name__ for c in own} - set(optim.__all__)
     assert not missing, f"add {missing} to __all__ in autograd_cnn/optim.py"
 
@@ -451,6 +453,17 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
             ValueError,
             "SGD: nesterov=True looks ahead along the momentum, which is 0. momentum=0.9?",
         ),
+        (
+            lambda: optim.Lookahead([W]),
+            TypeError,
+            "Lookahead: optimiser is a list, want one such as SGD(parameters, lr)",
+        ),
+        (lambda: optim.Lookahead(optim.SGD([W], 0.1), 0), ValueError, "Lookahead: every is 0, want 1 or more steps"),
+        (
+            lambda: optim.Lookahead(optim.SGD([W], 0.1), share=2),
+            ValueError,
+            "Lookahead: share is 2, want it in (0, 1]",
+        ),
         (lambda: optim.step_decay(0.1, 0), ValueError, "step_decay: every is 0, want 1 or more"),
         (lambda: optim.cosine(0.1, 0), ValueError, "cosine: steps is 0, want 1 or more"),
         (
@@ -583,3 +596,46 @@ def test_schedules_return_python_floats():
 
 def test_completion_offers_the_public_names():
     assert dir(optim) == sorted(optim.__all__)
+
+
+def test_lookahead_follows_its_formula_and_resumes(rng):
+    def share(step):
+        return 1 - 0.1 * step
+
+    def run(steps, resume_after=None):
+        generator = np.random.default_rng(3)
+        ps = parameters(np.random.default_rng(0))
+        optimiser = optim.Lookahead(optim.SGD(ps, 0.1, momentum=0.9), every=3, share=share)
+        for step in range(steps):
+            if step == resume_after:
+                state = optimiser.state_dict()
+                optimiser = optim.Lookahead(optim.SGD(ps, 0.1, momentum=0.9), every=3, share=share)
+                optimiser.load_state_dict(state)
+            optimiser.lr = 0.1 / (1 + step)
+            optimiser.zero_grad()
+            set_gradients(ps, generator)
+            optimiser.step()
+        return [p.data for p in ps]
+
+    slow = [p.data.copy() for p in parameters(np.random.default_rng(0))]
+    generator, velocities, fast = np.random.default_rng(3), [0.0] * len(slow), [array.copy() for array in slow]
+    for step in range(7):
+        for i, array in enumerate(fast):
+            velocities[i] = 0.9 * velocities[i] + np.asarray(generator.normal(size=array.shape))
+            fast[i] = array - 0.1 / (1 + step) * velocities[i]
+        if step % 3 == 2:
+            slow = [old + share(step + 1) * (new - old) for old, new in zip(slow, fast, strict=True)]
+            fast = [array.copy() for array in slow]
+    for got, want in zip(run(7), fast, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+    for point in range(1, 7):
+        for got, want in zip(run(7, point), run(7), strict=True):
+            np.testing.assert_array_equal(got, want)
+    buffer, w = ag.Tensor(0.0), ag.Tensor(0.0, requires_grad=True)
+    optimiser = optim.Lookahead(optim.SGD([w], 0.1), every=1, share=0.25, buffers=[buffer])
+    buffer.data, w.grad = np.array(8.0), np.array(1.0)
+    optimiser.step()
+    assert buffer.item() == 2 and w.item() == -0.025
+    optimiser = optim.Lookahead(optim.SGD(parameters(rng), 0.1))
+    with pytest.raises(ValueError, match=r"Lookahead\.load_state_dict: the state does not fit"):
+        optimiser.load_state_dict({})

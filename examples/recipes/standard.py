@@ -110,7 +110,7 @@ def probabilities(outputs: np.ndarray) -> np.ndarray:
     return outputs
 
 
-def optimiser(settings: Settings, model: nn.Module) -> ag.optim.Optimiser:
+def optimiser(settings: Settings, model: CNN, steps: int) -> ag.optim.Optimiser:
     if settings.version == "original":
         return ag.optim.SGD(model.parameters(), settings.lr)
     return ag.optim.AdamW(model.parameters(), settings.lr, weight_decay=settings.weight_decay)
