@@ -11,7 +11,7 @@ The same run as the hand-written code that this project replaces, two steps on o
 
 A recipe is a file in examples/recipes: a network, its settings and its training. The folder --out gets report.html (and
 report.txt), the settings and a copy of the recipe, history.json and .csv, loss.png, predictions.png, confusion.png,
-graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training early; the model is evaluated as it is.
+graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training early; its best weights are evaluated.
 
 A part of the training images is held apart to compare passes and settings. The test images are used once, at the end.
 """
