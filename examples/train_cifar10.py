@@ -11,7 +11,7 @@ The same run as the hand-written code that this project replaces, two steps on o
 
 A recipe is a file in examples/recipes: a network, its settings and its training. The folder --out gets report.html (and
 report.txt), the settings and a copy of the recipe, history.json and .csv, loss.png, predictions.png, confusion.png,
-graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training early; the model is evaluated as it is.
+graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training early; its best weights are evaluated.
 
 A part of the training images is held apart to compare passes and settings. The test images are used once, at the end.
 """
@@ -38,20 +38,24 @@ RECIPES = {  # the file, and its settings
     "quick": (quick, quick.Settings()),
 }
 SHAPES = {"epochs": 5}  # instead of those of the recipe
-OPTIONS = (
+DEFAULTS = {"recipe": "standard", "seed": 0, "accumulate": 1}
+OPTIONS = (  # of the command, which a resumed run needs again
     "data",
     "data_dir",
     "no_verify",
     "images",
     "recipe",
     "seed",
-)  # of the command, which a resumed run needs again
+    "accumulate",
+    "clip",
+)
+RESUMED = ("resume", "data_dir", "download", "minutes", "patience")  # may be given to a resumed run
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--recipe", choices=RECIPES, default="standard", help="(default: standard)")
+    add("--recipe", choices=RECIPES, help="(default: standard)")
     add("--data", choices=("shapes", "cifar10"), help="drawn shapes, or the real images (default: shapes)")
     add("--data-dir", metavar="PATH", help="folder or archive that has CIFAR-10 (default: the usual places)")
     add("--no-verify", action="store_true", help="accept a copy of CIFAR-10 with unknown checksums")
@@ -60,22 +64,51 @@ def arguments() -> argparse.Namespace:
     add("--epochs", type=int, metavar="N", help="passes over the images (default: that of the recipe; shapes: 5)")
     add("--batch-size", type=int, metavar="N", help="(default: that of the recipe)")
     add("--lr", type=float, metavar="RATE", help="(default: that of the recipe)")
-    add("--seed", type=int, default=0, metavar="N", help="for weights, order and augmentation (default: 0)")
-    add("--minutes", type=float, metavar="N", help="end the training after so many minutes")
+    add("--seed", type=int, metavar="N", help="for weights, order and augmentation (default: 0)")
+    add("--minutes", type=float, metavar="N", help="end the training when it has taken so many, resumed parts included")
     add("--patience", type=int, metavar="N", help="end it after N passes without a better one")
     add("--clip", type=float, metavar="NORM", help="scale larger gradients down to this norm")
-    add("--accumulate", type=int, default=1, metavar="N", help="compute a batch in N parts, in less memory")
+    add("--accumulate", type=int, metavar="N", help="compute a batch in N parts, in less memory")
     add("--out", type=Path, metavar="FOLDER", help="where the results go (default: runs/DATA-RECIPE, or -2, -3, ...)")
     add("--resume", type=Path, metavar="FOLDER", help="go on with the run in this folder, with its settings")
     args = parser.parse_args()
+    check(parser, args)
+    return args
+
+
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse what does not fit together, and fill in the defaults."""
+    for name in ("images", "epochs", "batch_size", "lr", "minutes", "patience", "clip", "accumulate"):
+        if getattr(args, name) is not None and not getattr(args, name) > 0:
+            parser.error(f"{option(name)} is {getattr(args, name)}, must be more than 0")
+    given = [name for name, value in vars(args).items() if value is not None and value is not False]
+    if args.resume:
+        if other := [option(name) for name in given if name not in RESUMED]:
+            parser.error(
+                f"--resume goes on with the settings of {args.resume}, so {', '.join(other)} cannot be given. "
+                "For other settings begin a new run"
+            )
+        return
     real = args.data_dir or args.no_verify or args.download
     if args.data == "shapes" and real:
         parser.error("--data-dir, --no-verify and --download need --data cifar10")
     args.data = args.data or ("cifar10" if real else "shapes")
-    for name in ("images", "epochs", "batch_size", "lr", "minutes", "patience", "clip", "accumulate"):
-        if getattr(args, name) is not None and not getattr(args, name) > 0:
-            parser.error(f"--{name.replace('_', '-')} is {getattr(args, name)}, must be more than 0")
-    return args
+    vars(args).update({name: value for name, value in DEFAULTS.items() if name not in given})
+
+
+def option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def recall(args: argparse.Namespace) -> None:
+    """Take the options of the run to resume."""
+    before = ag.training.RunFolder(args.resume).settings
+    if missing := [name for name in OPTIONS if name not in before]:
+        raise ValueError(
+            f"{args.resume}: the run is of another program, which has to resume it "
+            f"(settings.json has no {', '.join(missing)})"
+        )
+    vars(args).update({name: before[name] for name in OPTIONS if name != "data_dir" or args.data_dir is None})
 
 
 def load(args: argparse.Namespace) -> ag.data.Dataset:
@@ -110,6 +143,17 @@ def folder_of(args: argparse.Namespace, data: ag.data.Dataset) -> ag.training.Ru
         "images": len(data.train_images),
     }
     return ag.training.RunFolder(args.out or next(free), facts, recipe.__file__)
+
+
+def finished(folder: ag.training.RunFolder) -> bool:
+    """Whether the run has made all its passes, and its report is newer than the last checkpoint."""
+    epochs, report = folder.history().epochs, folder.path / "report.html"
+    return (
+        len(epochs) == folder.settings["settings"]["epochs"]
+        and epochs[-1].part == 1
+        and report.exists()
+        and report.stat().st_mtime >= folder.last.stat().st_mtime
+    )
 
 
 def train(args: argparse.Namespace, folder: ag.training.RunFolder, data: ag.data.Dataset) -> None:
@@ -166,15 +210,24 @@ def main() -> int:
     args = arguments()
     try:
         if args.resume:
-            before = ag.training.RunFolder(args.resume).settings
-            vars(args).update({name: before[name] for name in OPTIONS})
+            recall(args)
+            if finished(folder := ag.training.RunFolder(args.resume)):
+                print(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
+                return 0
         data = load(args)
         folder = folder_of(args, data)
     except (OSError, ValueError) as error:
         message = str(error).replace("download=True", "--download").replace("ag.data.load_shapes()", "--data shapes")
         print(message, file=sys.stderr)
         return 2
-    train(args, folder, data)
+    try:
+        train(args, folder, data)
+    except FloatingPointError as error:
+        print(f"{error}. A lower --lr, or --clip 1, in a new run may help", file=sys.stderr)
+        return 1
+    except (OSError, ag.training.CheckpointError) as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -52,6 +52,7 @@ def models():
         "docs/pictures.md",
         "docs/own_primitive.md",
         "docs/engine.md",
+        "docs/training.md",
         pytest.param("docs/first_steps.md", marks=pytest.mark.slow),
     ],
 )
@@ -120,6 +121,42 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path):
     assert (whole / "best.safetensors").read_bytes() == (cut / "best.safetensors").read_bytes()
     again = run("train_cifar10.py", *options, "--out", "whole")
     assert again.returncode == 2 and "has a run already. Resume it (--resume)" in again.stderr
+    report = cut / "report.html"
+    before = report.read_bytes()
+    done = run("train_cifar10.py", "--resume", "cut")
+    assert (
+        done.returncode == 0
+        and done.stdout == f"cut: the training has ended. Its report: {report.relative_to(tmp_path)}\n"
+    )
+    assert report.read_bytes() == before
+
+
+def test_a_resumed_run_keeps_its_settings(run, tmp_path):
+    given = ["--epochs", 9, "--seed", 0, "--recipe", "standard", "--accumulate", 1, "--no-verify", "--minutes", 1]
+    done = run("train_cifar10.py", "--resume", "cut", *given)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.splitlines()[-1].endswith(
+        "error: --resume goes on with the settings of cut, so --recipe, --no-verify, --epochs, --seed, --accumulate "
+        "cannot be given. For other settings begin a new run"
+    )
+    ag.training.RunFolder(tmp_path / "own", {"seed": 0})
+    done = run("train_cifar10.py", "--resume", "own")
+    assert done.returncode == 2 and done.stderr == (
+        "own: the run is of another program, which has to resume it (settings.json has no data, data_dir, no_verify, "
+        "images, recipe, accumulate, clip)\n"
+    )
+
+
+def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
+    options = ["--images", 64, "--epochs", 1, "--batch-size", 32, "--clip", 1, "--out", "out"]
+    done = run("train_cifar10.py", *options, "--minutes", 1e-9)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["clip"] == 1
+    path = tmp_path / "out" / "last.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    done = run("train_cifar10.py", "--resume", "out")
+    assert done.returncode == 1 and done.stderr.startswith(f"{path.relative_to(tmp_path)}: damaged")
+    assert done.stderr.count("\n") == 1
 
 
 def test_quick_learns(rng):

@@ -265,6 +265,7 @@ def test_predict_names_the_files_that_are_no_images_and_goes_on(trained, tmp_pat
         str(tmp_path / name) for name in ("text.png", "absent.png", "cut.png", "")
     ]
     assert "not a readable image" in lines[0] and lines[1].endswith(": No such file or directory")
+    assert lines[3].endswith((": Is a directory", ": Permission denied"))
 
 
 def test_predict_shows_the_pixels_that_decide(trained, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import math
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -248,14 +249,14 @@ def test_advice_follows_from_layers_and_speed(run):
 
 
 def test_advice_after_a_run_that_ended_early(run, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py", "--recipe", "my own"])
-    facts = Facts(
-        "runs/tiny", run.folder.settings, figures(ended="interrupted at step 30"), run.result, run.labels,
-        run.probabilities, 625,
-    )  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["train.py", "--minutes", "9", "--out", "my run"])
+    ended = figures(ended="interrupted at step 30")
+    facts = Facts("my run", run.folder.settings, ended, run.result, run.labels, run.probabilities, 625)
     first = next_steps(facts)[0]
     assert first.text == "The run ended early: interrupted at step 30. Go on from where it stopped:"
-    assert first.command == "python train.py --recipe 'my own' --resume"
+    assert first.command == "python train.py --resume 'my run'"
+    own = next_steps(replace(facts, settings={"classes": CLASSES}))[0]
+    assert own.command == "" and "RunFolder(..., resume=True), goes on" in own.text
     assert not said(advice(run, figures(ended="early stop")), "ended early")
 
 

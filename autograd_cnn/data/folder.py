@@ -95,8 +95,8 @@ def read_image(path: AnyPath, size: tuple[int, int]) -> NDArray[np.uint8]:
     ------
     ImportError
         If Pillow is not installed.
-    FileNotFoundError
-        If there is no such file.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        If it is not a file that can be opened.
     ValueError
         If it is not an image, or damaged.
 
@@ -125,7 +125,7 @@ def read_image(path: AnyPath, size: tuple[int, int]) -> NDArray[np.uint8]:
             if image.size != (width, height):
                 image = ImageOps.fit(image, (width, height))
             return np.array(image)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:  # a damaged file can raise nearly anything
         raise ValueError(f"{path}: not a readable image ({error})") from error

@@ -104,9 +104,9 @@ def augment(
 ) -> NDArray[Any]:
     """Shift each image by up to `shift` pixels, mirror it with probability 1/2, and paint over one square of it.
 
-    Shifting and mirroring are the usual augmentation for CIFAR-10 [1]_; the square is cutout [2]_, whose authors take
-    a side of 16 for CIFAR-10. They fill it with zeros after normalisation, which are the mean colour before it: give
-    the mean colour as `fill` for images that are normalised later.
+    Shifting and mirroring are the usual augmentation for CIFAR-10 (He et al.); the square is cutout (DeVries and
+    Taylor), whose authors take a side of 16 for CIFAR-10. They fill it with zeros after normalisation, which are the
+    mean colour before it: give the mean colour as `fill` for images that are normalised later.
 
     Parameters
     ----------
@@ -136,8 +136,9 @@ def augment(
 
     References
     ----------
-    .. [1] K. He et al., "Deep Residual Learning for Image Recognition", 2015, section 4.2.
-    .. [2] T. DeVries and G. W. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
+    K. He et al., "Deep Residual Learning for Image Recognition", 2015, section 4.2.
+
+    T. DeVries and G. W. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
 
     Examples
     --------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,19 +31,23 @@ class Step:
 def next_steps(facts: Facts) -> list[Step]:
     """Return what to do next, the most useful first."""
     found = [*_ended(facts), *_course(facts), *_layers(facts), *_speed(facts), *_classes(facts), *_confidence(facts)]
-    run = facts.folder
+    predict = shlex.join(["python", "-m", "autograd_cnn", "predict", facts.folder, "IMAGE.png", "--why"])
     return [
         *found,
-        Step("Ask the model about images of your own:", f"python -m autograd_cnn predict {run} IMAGE.png --why"),
-        Step("Take the model into a program of your own:", f'model = ag.training.load_run("{run}")'),
+        Step("Ask the model about images of your own:", predict),
+        Step("Take the model into a program of your own:", f'model = ag.training.load_run("{facts.folder}")'),
     ]
 
 
 def _ended(facts: Facts) -> Iterator[Step]:
     ended = facts.history.ended
     if ended and ended != "early stop":
-        resume = facts.command if "--resume" in facts.command else f"{facts.command} --resume"
-        yield Step(f"The run ended early: {ended}. Go on from where it stopped:", resume if facts.command else "")
+        text = f"The run ended early: {ended}."
+        if facts.command and "recipe" in facts.settings:
+            resume = shlex.join(["python", sys.argv[0], "--resume", facts.folder])
+            yield Step(f"{text} Go on from where it stopped:", resume)
+        else:
+            yield Step(f"{text} The same program, with RunFolder(..., resume=True), goes on from where it stopped.")
 
 
 def _course(facts: Facts) -> Iterator[Step]:
