@@ -107,7 +107,7 @@ def predictions(
         uint8, or floats in [0, 1].
     labels : array, (N,) integer
     probabilities : array, (N, K)
-        Of each class; the largest of a row is the prediction.
+        One for each class; the largest of a row is the prediction.
     classes : sequence of str
         The name of each label.
     path : path

@@ -31,7 +31,7 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
     ----------
     path : path
     size : (height, width)
-        Of the result; see `read_image`.
+        The size of the result; see `read_image`.
     test : float
         The share of each class to hold out, if there is no folder `test`.
     seed : int

@@ -121,7 +121,7 @@ def augment(
     cutout : int
         Side of the square, in pixels. Its centre may be any pixel, so a part of the square may lie outside.
     mode : {"constant", "reflect"}
-        What a shift brings into the image: the colour `fill`, or the pixels at the edge, reflected, as in `numpy.pad`.
+        A shift brings in the colour `fill`, or the pixels at the edge, reflected, as `numpy.pad` does.
     fill : number or (C,)
         The colour of squares and of constant edges, in the units of the images.
 

@@ -87,6 +87,8 @@ def dirac(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> ND
     (array([[1., 0.],
            [0., 1.]], dtype=float32), np.float32(2.0))
     """
+    if len(shape) != 4:
+        raise ValueError(f"dirac: shape {shape}, want HWIO: (height, width, inputs, outputs)")
     w = rng.uniform(-1, 1, shape).astype(dtype) * np.asarray(math.sqrt(1 / _fans(shape)[0]), dtype)
     passed = min(shape[2:])
     w[..., :passed] = 0
@@ -114,6 +116,11 @@ def whitening(images: NDArray[Any], size: int = 2, eps: float = 5e-4) -> NDArray
     array, (size, size, C, 2 * size * size * C), HWIO, float32
         In the order of falling variance.
 
+    Raises
+    ------
+    ValueError
+        If the images are integers, have other axes, or are smaller than a patch.
+
     References
     ----------
     K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, section 3.2.
@@ -125,6 +132,12 @@ def whitening(images: NDArray[Any], size: int = 2, eps: float = 5e-4) -> NDArray
     >>> w.shape, bool(np.allclose(w[..., :4], -w[..., 4:]))
     ((2, 2, 1, 8), True)
     """
+    images = np.asarray(images)
+    if images.ndim != 4 or min(images.shape[1:3]) < size or images.dtype.kind != "f":
+        raise ValueError(
+            f"whitening: images {images.shape} {images.dtype}, want floats (N, H, W, C) of at least {size}x{size} "
+            "pixels. uint8 images: ag.data.as_float32(images, *ag.data.channel_statistics(images))"
+        )
     channels = images.shape[3]
     patches = sliding_window_view(images, (size, size), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
     patches = patches.reshape(-1, size * size * channels)

@@ -175,7 +175,7 @@ def _averaged(line: Line) -> tuple[Array, Array]:
         return line.x, line.y
     cuts = np.linspace(0, line.y.size, POINTS + 1).astype(int)
     sizes = np.diff(cuts)
-    return tuple(np.add.reduceat(a, cuts[:-1]) / sizes for a in (line.x, line.y))  # type: ignore[return-value]
+    return np.add.reduceat(line.x, cuts[:-1]) / sizes, np.add.reduceat(line.y, cuts[:-1]) / sizes
 
 
 def _marks(lines: Sequence[Line], y: Axis, clock: Clock, form: Format) -> str:

@@ -48,7 +48,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a run.
+    """Holds all that is known of a run.
 
     Attributes
     ----------
@@ -58,10 +58,10 @@ class Facts:
         The content of `settings.json`.
     history : History
     result : Evaluation
-        Of the test images.
+        Those of the test images.
     labels : array, (N,) integer
     probabilities : array, (N, K)
-        Of the test images.
+        Those of the test images.
     parameters : int
         How many numbers the model has learnt.
     """

@@ -58,7 +58,7 @@ def page(
     ----------
     facts : Facts
     steps : list of Step
-        What to do next.
+        The advice.
     images : array, (N, H, W, C), NHWC
         The test images; the first is shown on its way through `convolutions`.
     convolutions : list of Layer

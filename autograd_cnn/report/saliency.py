@@ -33,7 +33,7 @@ def saliency(model: Module, image: Array, seed: int = 0) -> Array:
     model : Module
     image : array, (H, W, C) float32 in [0, 1]
     seed : int
-        Of the noise.
+        Seeds the noise.
 
     Returns
     -------

@@ -37,9 +37,8 @@ def prepared(
     """
     order = None if seed is None else np.random.default_rng(seed)
     for i, (x, y) in islice(enumerate(batches(images, labels, batch_size, order)), start, None):
-        if augment is not None and seed is not None:
-            x = augment(x, np.random.default_rng([seed, i]))  # noqa: PLW2901
-        yield as_float32(x) if x.dtype == np.uint8 else x, y
+        chosen = x if augment is None or seed is None else augment(x, np.random.default_rng([seed, i]))
+        yield as_float32(chosen) if chosen.dtype == np.uint8 else chosen, y
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class Epoch:
     loss, accuracy : float
         Means over the pass, during which the model changed. Accuracies are shares of the images.
     validation_loss, validation_accuracy : float
-        Of the model as it is after the pass.
+        Validation uses the model as it is after the pass.
     seconds : float
         The time of the steps. Evaluation, callbacks and saving are not in it.
     waited : float

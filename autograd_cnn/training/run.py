@@ -28,7 +28,7 @@ Array = NDArray[Any]
 
 @dataclass
 class Pass:
-    """What is known of the pass under way: its seed, and the sums and figures that its Epoch will hold."""
+    """Holds the seed of the pass under way, and the sums and figures that its Epoch will have."""
 
     seed: int | None = None
     correct: float = 0.0  # a number of images

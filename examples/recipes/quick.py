@@ -16,7 +16,7 @@ from autograd_cnn import nn
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be varied. `lr` and `weight_decay` are those of one image; a step uses `batch_size` times `lr`."""
+    """Holds what can be varied. `lr` is the rate of one image; a step uses `batch_size` times as much."""
 
     epochs: int = 8
     batch_size: int = 500

@@ -26,7 +26,7 @@ INITIAL = {"standard": nn.he_normal, "original": nn.small_normal}
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be varied. A training of `version` "original" has a constant rate, and its images are not augmented."""
+    """Holds what can be varied. The version "original" trains at a constant rate, and without augmentation."""
 
     version: str = "standard"
     epochs: int = 10

@@ -37,6 +37,19 @@ def test_dirac_passes_channels_on_and_draws_the_other_filters(inputs, outputs, d
     assert len(np.unique(w[..., passed:])) == 9 * inputs * (outputs - passed)
 
 
+@pytest.mark.parametrize(
+    "images", [np.zeros((5, 8, 8), np.float32), np.zeros((5, 8, 8, 3), np.uint8), np.zeros((5, 1, 8, 3))]
+)
+def test_images_that_cannot_be_whitened_are_refused(images):
+    with pytest.raises(ValueError, match=r"whitening: images \(5, .*want floats \(N, H, W, C\)"):
+        nn.whitening(images)
+
+
+def test_dirac_is_for_convolutions(rng):
+    with pytest.raises(ValueError, match=r"dirac: shape \(3, 4\), want HWIO"):
+        nn.dirac((3, 4), rng)
+
+
 def test_whitened_patches_are_uncorrelated_with_variance_1(rng):
     images = np.cumsum(rng.normal(size=(200, 9, 9, 3)), axis=2) / 3  # neighbours are alike
     w = nn.whitening(images, size=2, eps=0)
