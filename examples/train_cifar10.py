@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import math
 import sys
 from functools import partial
 from pathlib import Path
@@ -134,13 +135,14 @@ def folder_of(args: argparse.Namespace, data: ag.data.Dataset) -> ag.training.Ru
     recipe, settings = settings_of(args)
     names = itertools.chain([""], (f"-{n}" for n in itertools.count(2)))
     free = (path for name in names if not (path := Path("runs", f"{args.data}-{args.recipe}{name}")).exists())
+    count = len(data.train_images)
     facts = {
         **{name: getattr(args, name) for name in OPTIONS},
         "settings": dataclasses.asdict(settings),
         "name": data.name,
         "classes": data.classes,
         "image_shape": data.train_images.shape[1:],
-        "images": len(data.train_images),
+        "images_per_pass": count - math.ceil(settings.validation * count),
     }
     return ag.training.RunFolder(args.out or next(free), facts, recipe.__file__)
 

@@ -52,7 +52,7 @@ class Run:
         source.write_text(RECIPE)
         settings = {
             "recipe": "tiny", "data": "shapes (synthetic)", "classes": CLASSES, "image_shape": (8, 8, 3), "seed": 7,
-            "images": 100, "settings": {"width": 4},
+            "images_per_pass": 100, "settings": {"width": 4},
         }  # fmt: skip
         self.folder = RunFolder(path / "run", settings, source)
         model = self.folder.module().build(self.folder.module().Settings())

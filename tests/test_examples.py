@@ -96,6 +96,7 @@ def test_the_training_script_saves_its_results(run, tmp_path, models):
     assert "epoch 1/1: loss" in done.stderr
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history["name"].startswith("shapes (synthetic)") and len(history["losses"]) == 3
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["images_per_pass"] == 91  # 5 are held apart
     p = models.parameters("standard", np.random.default_rng(1))
     ag.interop.load_weights(tmp_path / "out" / "best.safetensors", p)  # into the other form of the model
     data = ag.data.load_shapes(test=1000)

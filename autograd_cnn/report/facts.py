@@ -149,8 +149,8 @@ class Facts:
                 found["validation accuracy"] = percent(self.best.validation_accuracy)
             found["best pass"] = f"{self.passes[self.history.best]:g} of {self.passes[-1]:.3g}"
             found["time"] = duration(self.seconds)
-            if "images" in self.settings and self.seconds:
-                found["images a second"] = f"{self.settings['images'] * self.passes[-1] / self.seconds:,.0f}"
+            if "images_per_pass" in self.settings and self.seconds:
+                found["images a second"] = f"{self.settings['images_per_pass'] * self.passes[-1] / self.seconds:,.0f}"
             found["waited for data"] = f"{self.waited:.1%}"
         found["parameters"] = f"{self.parameters:,}"
         return found
