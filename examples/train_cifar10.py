@@ -29,14 +29,15 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from recipes import quick, standard
+from recipes import standard, whitened
 
 import autograd_cnn as ag
 
 RECIPES = {  # the file, and its settings
     "standard": (standard, standard.Settings()),
     "original": (standard, standard.ORIGINAL),
-    "quick": (quick, quick.Settings()),
+    "quick": (whitened, whitened.Settings()),
+    "best": (whitened, whitened.BEST),
 }
 SHAPES = {"epochs": 5}  # instead of those of the recipe
 DEFAULTS = {"recipe": "standard", "seed": 0, "accumulate": 1}

@@ -161,32 +161,32 @@ def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
 
 
 def test_quick_learns(rng):
-    quick = recipe_of("quick")
-    settings = quick.Settings(batch_size=32, widths=(8, 16, 16))
+    recipe = recipe_of("whitened")
+    settings = recipe.Settings(batch_size=32, widths=(8, 16, 16))
     data = ag.data.load_shapes(train=32, test=10)
-    model = quick.build(settings, rng, data.train_images)
+    model = recipe.build(settings, rng, data.train_images)
     history = ag.training.fit(
         model,
-        partial(quick.loss, settings),
-        quick.optimiser(settings, model, 20),
+        partial(recipe.loss, settings),
+        recipe.optimiser(settings, model, 20),
         data.train_images,
         data.train_labels,
         rng=rng,
         epochs=20,
         batch_size=32,
-        schedule=quick.schedule(settings, 20),
-        augment=partial(quick.augment, settings),
+        schedule=recipe.schedule(settings, 20),
+        augment=partial(recipe.augment, settings),
         progress=False,
     )
     assert history.losses[-1] < 0.97 * history.losses[0]
     assert all(history.epochs[-1].gradients.values())
-    probabilities = quick.probabilities(ag.training.predict(model, data.test_images))
+    probabilities = recipe.probabilities(ag.training.predict(model, data.test_images))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 
 
 def test_views_are_mirrored_and_moved(rng):
     x = rng.random((3, 5, 5, 2))
-    corner = recipe_of("quick").views(lambda image: image[:, 0, 0], ag.Tensor(x))
+    corner = recipe_of("whitened").views(lambda image: image[:, 0, 0], ag.Tensor(x))
     moved = x[:, 1, 1] + x[:, 1, 3] + x[:, 1, 1] + x[:, 1, 3]  # up and left, and down and right, of reflected edges
     np.testing.assert_allclose(corner, (2 * (x[:, 0, 0] + x[:, 0, 4]) + moved) / 8)
 

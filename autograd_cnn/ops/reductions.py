@@ -144,8 +144,9 @@ def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any, initial: Any, mask: Any)
     """Returns 1 / (number of ties) at the extreme elements, 0 elsewhere, and NaN where the extreme is NaN."""
     ties = np.logical_and(x == extreme, mask)
     count = ties.sum(axis=axis, keepdims=True)
-    count = count + np.logical_and(extreme == initial, (count == 0) | np.isfinite(extreme))
-    return masked((ties / count).astype(dtype), mask)
+    if initial is not None:
+        count = count + np.logical_and(extreme == initial, (count == 0) | np.isfinite(extreme))
+    return masked(np.divide(ties, count, dtype=dtype), mask)
 
 
 @primitive(examples=_examples(initial=0.3))
