@@ -1,0 +1,67 @@
+"""Lists the calls of primitives in a run of a function, for the conversions of this room. Imports the engine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.messages import PACKAGE, here, spell
+from autograd_cnn.engine.mode import current, in_mode
+from autograd_cnn.engine.tensor import Tensor
+
+_COMPOSITES = os.path.join(PACKAGE, "ops", "")
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call of a primitive that returned a Tensor.
+
+    `names` and `values` are the flat arguments: Tensors, arrays and options. `composed` says that a function of `ops`
+    made the call, not the user's code; `place` is the user's line.
+    """
+
+    primitive: Any
+    names: list[str]
+    values: list[Any]
+    out: Tensor
+    place: str
+    composed: bool
+
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Iterate over the names and arrays of the operands."""
+        for name, value in zip(self.names, self.values, strict=True):
+            array = array_of(value)
+            if array is not None:
+                yield name, array
+
+
+def array_of(value: Any) -> np.ndarray | None:
+    """Return the array of a Tensor or an array, and None for an option."""
+    value = value.data if isinstance(value, Tensor) else value
+    return value if isinstance(value, np.ndarray) else None
+
+
+def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], Any]:
+    """Run ``f(*args)`` without recording, and return its calls, in order, and its result.
+
+    Each array in a call is the same object wherever it occurs, so its `id` identifies it.
+    """
+    calls: list[Call] = []
+    plain = current.get().call
+
+    def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Any) -> Any:
+        out = plain(primitive, args, dict(options), mode)
+        if isinstance(out, Tensor):
+            values, elements = primitive.bind(args, dict(options))
+            caller = sys._getframe(2).f_code.co_filename
+            names = primitive.flat_names(elements)
+            calls.append(Call(primitive, names, list(values), out, spell(here()), caller.startswith(_COMPOSITES)))
+        return out
+
+    with in_mode(call=call, recording=False):
+        return calls, f(*args)
