@@ -1,10 +1,11 @@
-"""Lists the calls of primitives in a run of a function, for the conversions of this room. Imports the engine."""
+"""Lists the calls of primitives in a run of a function, for the conversions of this room. Imports the engine and `nn`."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from autograd_cnn.engine.messages import PACKAGE, here, spell
 from autograd_cnn.engine.mode import current, in_mode
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.nn import Module
 
 _COMPOSITES = os.path.join(PACKAGE, "ops", "")
 
@@ -22,7 +24,7 @@ class Call:
     """A call of a primitive that returned a Tensor.
 
     `names` and `values` are the flat arguments: Tensors, arrays and options. `composed` says that a function of `ops`
-    made the call, not the user's code; `place` is the user's line.
+    made the call, not the user's code; `place` is the user's line, and `scope` the path of the module around it.
     """
 
     primitive: Any
@@ -31,6 +33,7 @@ class Call:
     out: Tensor
     place: str
     composed: bool
+    scope: str
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
         """Iterate over the names and arrays of the operands."""
@@ -44,6 +47,19 @@ def array_of(value: Any) -> np.ndarray | None:
     """Return the array of a Tensor or an array, and None for an option."""
     value = value.data if isinstance(value, Tensor) else value
     return value if isinstance(value, np.ndarray) else None
+
+
+@contextmanager
+def evaluating(f: Any) -> Iterator[None]:
+    """Context manager that switches a Module to evaluation, and at the end each of its modules to what it was."""
+    before = [(module, module.training) for module in f.modules()] if isinstance(f, Module) else []
+    try:
+        for module, _ in before:
+            module.training = False
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
 
 
 def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], Any]:
@@ -60,7 +76,8 @@ def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], 
             values, elements = primitive.bind(args, dict(options))
             caller = sys._getframe(2).f_code.co_filename
             names = primitive.flat_names(elements)
-            calls.append(Call(primitive, names, list(values), out, spell(here()), caller.startswith(_COMPOSITES)))
+            composed, scope = caller.startswith(_COMPOSITES), current.get().scope
+            calls.append(Call(primitive, names, list(values), out, spell(here()), composed, scope[0] if scope else ""))
         return out
 
     with in_mode(call=call, recording=False):

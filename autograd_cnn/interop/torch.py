@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.interop.calls import Call, calls_of
+from autograd_cnn.interop.calls import Call, calls_of, evaluating
 from autograd_cnn.nn import Module
 
 _NAMES = {"w": "weight", "b": "bias"}
@@ -82,13 +82,8 @@ def torch_layouts(caller: str, model: Module, example: Any) -> dict[str, Layout]
     """
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     inputs = tuple(Tensor(x) for x in (example if isinstance(example, tuple) else (example,)))
-    before = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
+    with evaluating(model):
         calls, _ = calls_of(model, inputs)
-    finally:
-        for module, training in before:
-            module.training = training
     finder = _Finder(caller, tensors, inputs)
     for call in calls:
         finder.see(call)
