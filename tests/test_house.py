@@ -27,7 +27,7 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "optim": "engine kernels state",
     "data": "engine files",
     "training": "engine kernels ops nn optim data state arrayfile files plots",
-    "interop": "engine nn state arrayfile files",
+    "interop": "engine ops nn state arrayfile files",
     "graph": f"engine ops files {FACE}",  # the programs that it writes call the face
     "plots": "files",
     "profiler": "engine files",
@@ -37,7 +37,7 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
 }
 PROGRAMS = "graph.player.demos"  # a user's programs, shipped to be played: they import the face and nothing else
 
-HEAVY = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright"}
+HEAVY = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright", "onnx"}
 FOR_HEAVY = {"kernels.compiled", "graph.picture.paint"}  # exist for it, and are imported when they are asked for
 
 

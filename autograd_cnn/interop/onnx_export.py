@@ -138,8 +138,9 @@ def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) 
     try:
         again, result = calls_of(f, tuple(others))
     except Exception as error:
-        message = f"export_onnx: f fails on other numbers of the shapes {[t.shape for t in others]}: {error}"
-        raise ValueError(message + ". dynamic=False keeps the shapes of the example" * dynamic) from error
+        message = f"export_onnx: f fails on other numbers of the shapes {[t.shape for t in others]}; "
+        cure = "dynamic=False keeps the shapes of the example: " * dynamic
+        raise ValueError(f"{message}{cure}{error}") from error
     for call, other in zip(calls, again, strict=False):
         if call.primitive is not other.primitive or call.names != other.names:
             raise _refused(call, "another run, on other numbers or another batch, takes another way here")
@@ -170,10 +171,9 @@ class _Writer:
         if isinstance(f, Module):
             self.tensors = {id(t.data): name for name, t in [*f.named_parameters(), *f.named_buffers()]}
         self.keep: list[Any] = [again]  # the arrays, since their ids are keys
-        names = _argument_names(f, len(inputs))
+        names = map(self.unique, _argument_names(f, len(inputs)))
         self.inputs = []
         for t, other, name in zip(inputs, again[0], names, strict=True):
-            name = self.unique(name)
             self.forms[id(t.data)] = {"plain": name}
             self.inputs.append((name, t.dtype, _shape(t, other)))
         self.call: Any = None
@@ -261,9 +261,8 @@ class _Writer:
             array = array_of(value)
             if array is not None and id(array) in self.forms:
                 continue
-            value, again = (v.data if isinstance(v, Tensor) else v for v in (value, again))
-            shapes = name in ("shape", "newshape") and isinstance(value, (int, tuple, list))
-            if not shapes and not _equal(value, again):
+            shape = name == "shape" and array is None  # converters take the shapes of arrays instead
+            if not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (value, again))):
                 raise ValueError(
                     f"its {name} depends on the batch or on numbers of the inputs, and no recorded operation computes "
                     "it (a comparison, for instance)"
@@ -287,20 +286,22 @@ class _Writer:
         rest = [_IMAGE_AXIS[a] for a in range(4) if a not in gone]
         return rest == sorted(rest)
 
-    def arguments(self, call: Call, other: Call, image: bool, converter: Converter) -> tuple[dict, dict]:
+    def arguments(
+        self, call: Call, other: Call, image: bool, converter: Converter
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the arguments for a converter by name: names in the file, or options; and the shapes."""
         values: dict[str, Any] = {call.primitive.sequence: []} if call.primitive.sequence else {}
         shapes: dict[str, Any] = {"out_shape": _shape(call.out, other.out)}
-        for port, (name, value, again) in enumerate(zip(call.names, call.values, other.values, strict=True)):
-            array = array_of(value)
+        for port, (name, given, again) in enumerate(zip(call.names, call.values, other.values, strict=True)):
+            value, array = given, array_of(given)
             if array is None and name in call.primitive.rules and isinstance(value, (list, np.generic)):
                 array = np.asarray(value)
             if array is not None:
-                shapes[f"{name}_shape"] = _shape(value, again)
+                shapes[f"{name}_shape"] = _shape(given, again)
                 if converter.kind == "plain" and name not in call.primitive.rules and id(array) not in self.forms:
                     value = array  # an index, which the converter may look into
                 else:
-                    value = self.operand(call, name, value, array, image and (converter.kind != "image" or port == 0))
+                    value = self.operand(call, name, given, array, image and (converter.kind != "image" or port == 0))
             elif image and name == "axis" and value is not None:
                 value = tuple(_IMAGE_AXIS[a % 4] for a in value) if isinstance(value, tuple) else _IMAGE_AXIS[value % 4]
             if name == call.primitive.sequence:
@@ -357,7 +358,7 @@ class _Writer:
             if made in needed and base not in needed:
                 names[made] = base
                 needed.add(base)
-        made = [
+        written = [
             onnx.helper.make_node(operator, [names.get(n, n) for n in operands], [names.get(out, out)], out, **options)
             for operator, operands, out, options in reversed(nodes)
         ]
@@ -372,7 +373,7 @@ class _Writer:
             return onnx.helper.make_tensor_value_info(name, _onnx_type(dtype), dims)
 
         graph = onnx.helper.make_graph(
-            made, "main", [info(*i) for i in self.inputs], [info(*o) for o in outputs], constants
+            written, "main", [info(*i) for i in self.inputs], [info(*o) for o in outputs], constants
         )
         opset = onnx.helper.make_opsetid("", OPSET)
         return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="autograd_cnn")
@@ -399,7 +400,7 @@ def _floats(value: Any) -> bool:
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
     """Return the names of the parameters of `f`, or ``x``, ``x.1``, ..."""
     try:
-        parameters = inspect.signature(getattr(f, "forward", f)).parameters.values()
+        parameters = list(inspect.signature(getattr(f, "forward", f)).parameters.values())
     except (TypeError, ValueError):  # some builtins have none
         parameters = []
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
