@@ -27,7 +27,7 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "optim": "engine kernels state",
     "data": "engine files",
     "training": "engine kernels ops nn optim data state arrayfile files plots",
-    "interop": "engine ops nn state arrayfile files",
+    "interop": f"engine ops nn state arrayfile files {FACE}",  # the operators of a file are calls of the face
     "graph": f"engine ops files {FACE}",  # the programs that it writes call the face
     "plots": "files",
     "profiler": "engine files",
