@@ -330,6 +330,7 @@ def _getitem(onnx: Any, x: Any, index: Any, x_shape: Any, out_shape: Any) -> Any
 def _basic(onnx: Any, x: Any, parts: Any, x_shape: Any, out_shape: Any) -> Any:
     """Index with integers, slices, None and an ellipsis."""
     whole = len(x_shape) - sum(i is not None and i is not ... for i in parts)
+    reshapes = not all(i is ... or isinstance(i, slice) for i in parts)
     parts = parts if ... in parts else (*parts, ...)
     k = parts.index(...)
     parts = [i for i in (*parts[:k], *[slice(None)] * whole, *parts[k + 1 :]) if i is not None]
@@ -343,7 +344,7 @@ def _basic(onnx: Any, x: Any, parts: Any, x_shape: Any, out_shape: Any) -> Any:
         elif not isinstance(i, slice):
             slices.append((axis, int(i), int(i) + 1 if i != -1 else END, 1))
     x = _sliced(onnx, x, slices) if slices else x
-    return onnx.reshaped(x, out_shape) if len(out_shape) != len(slices) or slices else onnx.Identity(x)
+    return onnx.reshaped(x, out_shape) if reshapes else x
 
 
 def _positions(shape: Any) -> Any:

@@ -177,6 +177,8 @@ class _Writer:
             self.forms[id(t.data)] = {"plain": name}
             self.inputs.append((name, t.dtype, _shape(t, other)))
         self.call: Any = None
+        self.batch = inputs[0].shape[0] if inputs and inputs[0].ndim else None
+        self.extents: list[tuple[int, int]] = []  # those of the call's result, in both runs
 
     # What converters use
 
@@ -220,8 +222,8 @@ class _Writer:
         if None not in extents:
             return np.array(extents, np.int64)
         first, _, shape = self.inputs[0]
-        if shape[0] is not None:
-            raise ValueError("its shape depends on numbers")
+        if shape[0] is not None or not all(n in (m, self.batch) for n, m in self.extents):
+            raise ValueError("its shape depends on the batch, but not as (N, ...); dynamic=False fixes it")
         batch = self.node("Slice", self.node("Shape", first), (0,), (1,))
         parts = [batch if n is None else np.array([n], np.int64) for n in extents]
         return self.node("Concat", *parts, axis=0)
@@ -238,7 +240,7 @@ class _Writer:
         return name if count == 1 else self.unique(f"{name}_{count}")
 
     def convert(self, call: Call, other: Call) -> None:
-        self.call = call
+        self.call, self.extents = call, [*zip(call.out.shape, other.out.shape, strict=True)]
         self.keep.append(call)
         converter = CONVERTERS.get(call.primitive.name)
         if converter is None:
@@ -348,7 +350,11 @@ class _Writer:
             if name in names or name not in {n[2] for n in self.nodes}:
                 name = self.node("Identity", name)
             names[name] = self.unique(f"output.{i}" if several else "output")
-            outputs.append((names[name], out.dtype, _shape(out, other)))
+            extents = [
+                BATCH if n is None and m == self.batch else n
+                for n, m in zip(_shape(out, other), out.shape, strict=True)
+            ]
+            outputs.append((names[name], out.dtype, extents))
         needed, nodes = set(names), []
         for node in reversed(self.nodes):
             if node[2] in needed:
@@ -368,12 +374,15 @@ class _Writer:
             if name in needed and (name in names or name not in names.values())
         ]
 
-        def info(name: str, dtype: Any, shape: Shape) -> Any:
-            dims = [BATCH if n is None and (i == 0) else f"{name}.{i}" if n is None else n for i, n in enumerate(shape)]
-            return onnx.helper.make_tensor_value_info(name, _onnx_type(dtype), dims)
+        def info(name: str, dtype: Any, shape: Any) -> Any:
+            return onnx.helper.make_tensor_value_info(name, _onnx_type(dtype), shape)
 
         graph = onnx.helper.make_graph(
-            written, "main", [info(*i) for i in self.inputs], [info(*o) for o in outputs], constants
+            written,
+            "main",
+            [info(n, d, [BATCH if e is None else e for e in s]) for n, d, s in self.inputs],
+            [info(*o) for o in outputs],
+            constants,
         )
         opset = onnx.helper.make_opsetid("", OPSET)
         return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="autograd_cnn")

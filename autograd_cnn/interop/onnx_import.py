@@ -72,7 +72,7 @@ class OnnxModule(Module):
         for function, label, operands, results, attributes, ends in self._nodes:
             try:
                 out = function(*(values[name] for name in operands), **attributes)
-            except TypeError as error:
+            except (TypeError, KeyError) as error:  # an option, or a further result, that has no counterpart
                 raise TypeError(f"{label}: {error}") from error
             out = out if isinstance(out, (list, tuple)) else (out,)
             values.update(zip(results, out, strict=False))

@@ -76,10 +76,15 @@ def pooling(f: Call) -> Call:
     return call
 
 
-def lp_pool(x: Any, *, kernel_shape: Any, p: int = 2, strides: Any = None, **_: Any) -> Any:
-    line = (1,) * (4 - x.ndim)
-    steps = (*line, *(strides or (1,) * (x.ndim - 2)))
-    return images(lambda x: ag.lp_pool2d(x, p, (*line, *kernel_shape), steps), x)
+def lp_pool(
+    x: Any, *, kernel_shape: Any, p: int = 2, strides: Any = None, pads: Any = None, dilations: Any = None,
+    auto_pad: str = "NOTSET", ceil_mode: int = 0,
+) -> Any:  # fmt: skip
+    steps, padding, gaps = window(x, strides, pads, dilations, auto_pad)
+    if padding == "same" or np.any(padding) or set(gaps) != {1}:
+        raise ValueError("LpPool with padding or dilations has no counterpart")
+    size = (*(1,) * (4 - x.ndim), *kernel_shape)
+    return images(lambda x: ag.lp_pool2d(abs(x), p, size, steps, bool(ceil_mode)), x)
 
 
 def conv(
@@ -177,7 +182,9 @@ def grid(axis: Any, index: Any) -> Any:
 def gather_nd(x: Any, indices: Any, batch_dims: Any = 0) -> Any:
     batch = np.ogrid[tuple(map(slice, x.shape[:batch_dims]))] if batch_dims else []
     extra = indices.ndim - 1 - batch_dims
-    return x[(*(b.reshape(b.shape + (1,) * extra) for b in batch), *np.moveaxis(indices, -1, 0))]
+    first = [b.reshape(b.shape + (1,) * extra) for b in batch]
+    index = (*first, *np.moveaxis(indices, -1, 0))
+    return x[index]
 
 
 def scatter_nd(x: Any, indices: Any, updates: Any, reduction: Any = "none") -> Any:
@@ -227,7 +234,7 @@ def resize(
     cubic_coeff_a: float = -0.75, **others: Any,
 ) -> Any:  # fmt: skip
     size = ints(sizes)[-2:] if np.size(sizes) and sizes is not None else None
-    scale = tuple(float(s) for s in scales[-2:]) if size is None else None
+    scale = (float(scales[-2]), float(scales[-1])) if size is None else None
     grid, corners = coordinate_transformation_mode, coordinate_transformation_mode == "align_corners"
     if mode == "nearest":
         larger = scale is None or min(scale) >= 1
