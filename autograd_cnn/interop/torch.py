@@ -24,9 +24,10 @@ _CONVOLUTIONS = {"conv2d", "conv_transpose2d"}
 _PRODUCTS = {"linear", "matmul", "contract"}
 _VIEWS = {"alias", "astype", "expand_dims", "reshape"}
 
-_PLAIN, _IMAGE = "plain", "image"
-"""Kinds of an array: the same axes in PyTorch, and channels last here but first there. A third kind is the tuple of the
-extents (H, W, C) that a flatten joined, and the fourth is `_Mixed`."""
+_GIVEN, _PLAIN, _IMAGE = "given", "plain", "image"
+"""Kinds of an array: an input, on which no weight has acted, or another array that has the same axes in PyTorch, and
+images, whose channels are last here but first there. A tuple is the kind of an array whose last axis a flatten joined
+from these extents (H, W, C), and a `_Mixed` that of the rest."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,7 @@ class _Finder:
     def __init__(self, caller: str, tensors: Mapping[str, Tensor], inputs: tuple[Tensor, ...]) -> None:
         self.caller, self.tensors = caller, tensors
         self.weights = {id(t.data): path for path, t in tensors.items()}  # also views of them
-        self.examples = {id(t.data) for t in inputs}
-        self.kinds: dict[int, Any] = {id(t.data): _IMAGE if t.ndim == 4 else _PLAIN for t in inputs}
+        self.kinds: dict[int, Any] = {id(t.data): _IMAGE if t.ndim == 4 else _GIVEN for t in inputs}
         self.found: dict[str, tuple[Layout, str]] = {}
 
     def all(self) -> dict[str, Layout]:
@@ -120,17 +120,20 @@ class _Finder:
         activations = [a for _, a in operands if id(a) in self.kinds]
         kind = self.common([self.kinds[id(a)] for a in activations])
         x = activations[0] if activations else None
-        for name, array in operands:
-            if id(array) in self.weights:
-                self.use(call, name, self.weights[id(array)], kind, x)
+        weights = [(name, self.weights[id(array)]) for name, array in operands if id(array) in self.weights]
+        for name, path in weights:
+            self.use(call, name, path, kind, x)
+        kind = _PLAIN if kind == _GIVEN and weights else kind
         self.kinds[id(out)] = _PLAIN if x is None else self.after(call, kind, x, out)
 
     @staticmethod
     def common(kinds: list[Any]) -> Any:
-        """Return the kind of several operands. Images may be added to numbers per channel, and so on."""
-        mixed = next((k for k in kinds if isinstance(k, _Mixed)), None)
-        joined = next((k for k in kinds if isinstance(k, tuple)), None)
-        return mixed or joined or (_IMAGE if _IMAGE in kinds else _PLAIN)
+        """Return the kind of several operands. One that is known for sure decides how PyTorch has the others."""
+        mixed = [k for k in kinds if isinstance(k, _Mixed)]
+        if mixed and (_IMAGE not in kinds or not all(k.last for k in mixed)):
+            return min(mixed, key=lambda k: k.last)
+        joined = [k for k in kinds if isinstance(k, tuple)]
+        return joined[0] if joined else next((k for k in (_IMAGE, _PLAIN, _GIVEN) if k in kinds), _PLAIN)
 
     def use(self, call: Call, name: str, path: str, kind: Any, x: np.ndarray | None) -> None:
         """Note the layout of a weight that `call` takes as its argument `name`."""
@@ -139,15 +142,15 @@ class _Finder:
         same = tuple(range(n))
         layout = Layout(same)
         rows = kind if isinstance(kind, tuple) else ()
+        known = n == 1 or operation in _CONVOLUTIONS | _PRODUCTS
+        if isinstance(kind, _Mixed) and name != "b" and weight.size > 1 and not (kind.last and known):
+            self.refuse(path, kind.reason)
         if operation in _CONVOLUTIONS and name == "w":
-            if isinstance(kind, _Mixed):
-                self.refuse(path, kind.reason)
             layout = Layout((n - 1, n - 2, *same[:-2]))
         elif operation in _PRODUCTS and n > 1:
-            if isinstance(kind, _Mixed) and not kind.last:
-                self.refuse(path, kind.reason)
-            if rows and (operation == "contract" or weight.shape[0] != math.prod(rows)):
-                self.refuse(path, f"the rows of {described} are joined pixels")
+            unknown = operation == "contract" and kind not in (_PLAIN, _GIVEN)
+            if unknown or (rows and weight.shape[0] != math.prod(rows)):
+                self.refuse(path, f"{described} combines it with {'' if x is None else x.shape}")
             layout = Layout((1, 0) if operation == "linear" else same, rows)
         elif operation not in _CONVOLUTIONS | _PRODUCTS and x is not None:
             if n == 1 and rows and weight.shape[0] == math.prod(rows):
@@ -155,44 +158,49 @@ class _Finder:
             elif n > 1 and kind == _IMAGE and n in (x.ndim - 1, x.ndim):
                 first = same[: n - x.ndim + 1]
                 layout = Layout((*first, n - 1, *same[len(first) : -1]))
-            elif n > 1 and kind != _PLAIN:
-                reason = kind.reason if isinstance(kind, _Mixed) else f"{described} combines it with {x.shape}"
-                self.refuse(path, reason)
-        known, by = self.found.setdefault(path, (layout, described))
-        if known != layout:
+            elif n > 1 and kind not in (_PLAIN, _GIVEN):
+                self.refuse(path, f"{described} combines it with {x.shape}")
+        first_layout, by = self.found.setdefault(path, (layout, described))
+        if first_layout != layout:
             self.refuse(path, f"{by} and {described} need it in different layouts")
 
     def after(self, call: Call, kind: Any, x: np.ndarray, out: np.ndarray) -> Any:
         """Return the kind of the result of `call`, whose operands have the common `kind`."""
         operation = call.primitive.name
+        same_last = out.shape[-1:] == x.shape[-1:]
+        mixed = _Mixed(f"{operation} {x.shape} -> {out.shape} ({call.place}) mixes pixels, or examples, with channels")
         if operation in _CONVOLUTIONS:
             return _IMAGE
-        if operation in _PRODUCTS:  # PyTorch multiplies along the last axis, too
-            return kind if isinstance(kind, _Mixed) and not kind.last else _PLAIN
-        mixed = _Mixed(f"{operation} {x.shape} -> {out.shape} ({call.place}) mixes pixels, or examples, with channels")
+        if operation in _PRODUCTS:  # along the last axis, also in PyTorch, which images have to be transposed for
+            pixels = _Mixed(f"{operation} ({call.place}) takes images, whose axes PyTorch may have in any order", True)
+            return pixels if (kind == _IMAGE or isinstance(kind, _Mixed)) and out.ndim > 2 else _PLAIN
         if operation in ("reshape", "flatten") and not call.composed and x.shape != out.shape:
             return self.reshaped(kind, x, out, mixed)
         if operation in ("transpose", "permute_dims") and not call.composed and kind == _IMAGE:
-            axes = call.values[1]
-            n = x.ndim
+            axes, n = call.values[1], x.ndim
             return _PLAIN if axes and tuple(a % n for a in axes) == (0, n - 1, *range(1, n - 1)) else mixed
         if isinstance(kind, _Mixed):
-            return _PLAIN if kind.last and out.ndim <= 2 and out.shape[-1:] == x.shape[-1:] else kind
+            return _PLAIN if kind.last and out.ndim <= 2 and same_last else kind
         if isinstance(kind, tuple):
-            if out.shape[-1:] == x.shape[-1:]:
-                return kind
-            return _PLAIN if out.ndim < x.ndim or out.shape[-1] == 1 else mixed
-        return kind if out.ndim > 2 else _PLAIN
+            if call.primitive.moves and operation not in _VIEWS and operation != "copy":
+                return mixed
+            return kind if same_last else _PLAIN if out.ndim < x.ndim or out.shape[-1] == 1 else mixed
+        return kind if out.ndim > 2 or kind == _GIVEN else _PLAIN
 
-    def reshaped(self, kind: Any, x: np.ndarray, out: np.ndarray, mixed: _Mixed) -> Any:
+    @staticmethod
+    def reshaped(kind: Any, x: np.ndarray, out: np.ndarray, mixed: _Mixed) -> Any:
+        """Return the kind of the result of a reshape by the user."""
+        last = out.shape[-1:] == x.shape[-1:]
+        if isinstance(kind, _Mixed):
+            return _PLAIN if kind.last and last and out.ndim <= 2 else _Mixed(kind.reason, kind.last and last)
         if isinstance(kind, tuple):
             return _IMAGE if out.shape[1:] == kind else mixed
+        *pixels, channels = x.shape[1:] if kind == _IMAGE else out.shape[1:]
+        ordered = channels == 1 or math.prod(pixels) == 1  # the same order in both layouts
         if kind == _IMAGE and out.ndim == 2 and out.shape[0] == x.shape[0]:
-            *pixels, channels = x.shape[1:]
-            return _PLAIN if channels == 1 or math.prod(pixels) == 1 else x.shape[1:]
+            return _PLAIN if ordered else x.shape[1:]
         if kind == _IMAGE:
-            last = out.shape[-1:] == x.shape[-1:]
             return _PLAIN if last and out.ndim <= 2 else _Mixed(mixed.reason, last)
-        if kind == _PLAIN and x.ndim == 2 and out.ndim > 3 and id(x) not in self.examples:
+        if kind == _PLAIN and x.ndim == 2 and out.ndim > 3 and not ordered:
             return _Mixed(mixed.reason.replace("mixes pixels, or examples, with channels", "makes images of features"))
         return kind

@@ -125,6 +125,34 @@ def test_an_image_that_the_user_transposed_keeps_the_rows(tmp_path):
     np.testing.assert_array_equal(file["2.weight"], fc.w.data.T)
 
 
+class Residual(nn.Module):
+    """A block of ConvNeXt: linear layers on pixels, and a residual, which shows the axes again."""
+
+    def __init__(self):
+        self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1, groups=3), nn.LayerNorm(3)
+        self.up, self.down, self.fc = nn.Linear(3, 6), nn.Linear(6, 3), nn.Linear(360, 2)
+
+    def forward(self, x):
+        x = x + self.down(ag.gelu(self.up(self.norm(self.conv(x)))))
+        return self.fc(ag.flatten(x, 1))
+
+
+def test_a_sum_with_images_is_an_image(tmp_path):
+    model = Residual()
+    file = saved(tmp_path, model)
+    np.testing.assert_array_equal(file["up.weight"], model.up.w.data.T)
+    rows = model.fc.w.data.reshape(12, 10, 3, 2).transpose(3, 2, 0, 1)
+    np.testing.assert_array_equal(file["fc.weight"].reshape(2, 3, 12, 10), rows)
+
+
+def test_rows_of_numbers_may_become_images(tmp_path):
+    conv = nn.Conv2d(3, 2, 1)
+    model = nn.Sequential(lambda x: (x / 255).reshape((2, 4, 5, 3)), conv, nn.Flatten(), nn.Linear(40, 2))
+    file = saved(tmp_path, model, np.ones((2, 60), "f"))
+    rows = model[3].w.data.reshape(4, 5, 2, 2).transpose(3, 2, 0, 1)
+    np.testing.assert_array_equal(file["3.weight"].reshape(2, 2, 4, 5), rows)
+
+
 REFUSED = {
     "2.w.*reshape .2, 12, 10, 3. -> .4, 180. .test_torch.py:[0-9]+. mixes": lambda: nn.Sequential(
         nn.ReLU(), lambda x: ag.reshape(x, (4, 180)), nn.Linear(180, 2)),
@@ -132,9 +160,32 @@ REFUSED = {
         lambda x: ag.mean(x, axis=(1, 2)) @ np.ones((3, 16), "f"), lambda x: x.reshape((2, 2, 2, 4)),
         nn.Conv2d(4, 2, 1)),
     "2.w.*transpose": lambda: nn.Sequential(lambda x: ag.transpose(x, (0, 2, 1, 3)), nn.Flatten(), nn.Linear(360, 2)),
+    "3.w.*linear .test_torch.py:[0-9]+. takes images, whose axes PyTorch may have in any order": lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 1), nn.Linear(4, 4), nn.Flatten(), nn.Linear(480, 2)),
+    "2.w.*getitem": lambda: nn.Sequential(nn.Flatten(), lambda x: x[:, ::-1], nn.Linear(360, 2)),
+    "3.w.*reshape": lambda: nn.Sequential(
+        nn.ReLU(), lambda x: x.reshape((2, 120, 3)), lambda x: x.reshape((2, 360)), nn.Linear(360, 2)),
+    "positions.*reshape": lambda: Tokens(),
+    "weights.*contract .test_torch.py:[0-9]+. combines it with .2, 12, 10, 3": lambda: Einsum(),
     "head.w .3, 4.*does not use it": lambda: Unused(),
     "1.w.*in different layouts": lambda: Twice(),
 }  # fmt: skip
+
+
+class Tokens(nn.Module):
+    def __init__(self):
+        self.positions = ag.Tensor(np.ones((120, 3), "f"), requires_grad=True)
+
+    def forward(self, x):
+        return x.reshape((len(x), 120, 3)) + self.positions
+
+
+class Einsum(nn.Module):
+    def __init__(self):
+        self.weights = ag.Tensor(np.ones((12, 10, 3, 2), "f"), requires_grad=True)
+
+    def forward(self, x):
+        return ag.einsum("nhwc,hwck->nk", x, self.weights)
 
 
 class Unused(nn.Module):
