@@ -318,24 +318,31 @@ def _sliced(onnx: Any, x: Any, slices: list[tuple[int, int, int, int]]) -> Any:
 def _getitem(onnx: Any, x: Any, index: Any, x_shape: Any, out_shape: Any) -> Any:
     if isinstance(index, str):
         return onnx.Gather(x, index, axis=0)
-    parts = index if isinstance(index, tuple) else (index,)
-    if all(i is None or i is ... or isinstance(i, (int, np.integer, slice)) for i in parts):
-        return _basic(onnx, x, parts, x_shape, out_shape)
+    given = index if isinstance(index, tuple) else (index,)
+    parts = _without_ellipsis(given, len(x_shape))
+    if all(i is None or isinstance(i, (int, np.integer, slice)) for i in parts):
+        return _basic(onnx, x, parts, out_shape)
     arrays = [i for i in parts if isinstance(i, np.ndarray) and i.dtype.kind in "iu"]
     if len(arrays) == 1 and all(isinstance(i, slice) and i == slice(None) for i in parts if i is not arrays[0]):
         return onnx.Gather(x, arrays[0].astype(np.int64), axis=[i is arrays[0] for i in parts].index(True))
+    if x_shape[0] is None and isinstance(parts[0], slice) and parts[0] == slice(None):
+        places = _positions(x_shape[1:])[parts[1:]]
+        if out_shape == (None, *places.shape):  # else the arrays stand apart, and NumPy puts their axes first
+            return onnx.Gather(onnx.reshaped(x, (None, math.prod(x_shape[1:]))), places, axis=1)
     return onnx.Gather(onnx.Reshape(x, (-1,)), _positions(x_shape)[index], axis=0)
 
 
-def _basic(onnx: Any, x: Any, parts: Any, x_shape: Any, out_shape: Any) -> Any:
-    """Index with integers, slices, None and an ellipsis."""
-    whole = len(x_shape) - sum(i is not None and i is not ... for i in parts)
-    reshapes = not all(i is ... or isinstance(i, slice) for i in parts)
-    parts = parts if ... in parts else (*parts, ...)
-    k = parts.index(...)
-    parts = [i for i in (*parts[:k], *[slice(None)] * whole, *parts[k + 1 :]) if i is not None]
+def _without_ellipsis(parts: Any, ndim: int) -> Any:
+    """Return an index with a slice for each axis that it leaves out. An array of bools takes as many as it has."""
+    k = next((k for k, i in enumerate(parts) if i is ...), len(parts))
+    used = sum(np.ndim(i) if np.asarray(i).dtype == bool else 1 for i in parts if i is not None and i is not ...)
+    return (*parts[:k], *[slice(None)] * (ndim - used), *parts[k + 1 :])
+
+
+def _basic(onnx: Any, x: Any, parts: Any, out_shape: Any) -> Any:
+    """Index with integers, slices and None."""
     slices = []
-    for axis, i in enumerate(parts):
+    for axis, i in enumerate(i for i in parts if i is not None):
         if isinstance(i, slice) and i != slice(None):
             step = 1 if i.step is None else i.step
             ends = (0, END) if step > 0 else (-1, -END)
@@ -344,7 +351,7 @@ def _basic(onnx: Any, x: Any, parts: Any, x_shape: Any, out_shape: Any) -> Any:
         elif not isinstance(i, slice):
             slices.append((axis, int(i), int(i) + 1 if i != -1 else END, 1))
     x = _sliced(onnx, x, slices) if slices else x
-    return onnx.reshaped(x, out_shape) if reshapes else x
+    return x if all(isinstance(i, slice) for i in parts) else onnx.reshaped(x, out_shape)
 
 
 def _positions(shape: Any) -> Any:

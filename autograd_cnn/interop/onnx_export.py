@@ -266,8 +266,8 @@ class _Writer:
             shape = name == "shape" and array is None  # converters take the shapes of arrays instead
             if not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (value, again))):
                 raise ValueError(
-                    f"its {name} depends on the batch or on numbers of the inputs, and no recorded operation computes "
-                    "it (a comparison, for instance)"
+                    f"{name} depends on the batch or on numbers of the inputs, and no recorded operation computes it "
+                    "(a comparison, for instance)"
                 )
 
     def takes_images(self, call: Call, converter: Converter) -> bool:

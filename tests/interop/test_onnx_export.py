@@ -119,6 +119,19 @@ def test_shapes_of_the_batch_are_free(tmp_path):
         agree(tmp_path / "f", f, batch)
 
 
+def test_indices_of_pixels_leave_the_batch_free(tmp_path):
+    rows, columns = np.array([[0, 3], [5, 0]]), np.array([1, 2])
+
+    def f(x):
+        parts = x[:, rows, columns], x[:, 2, -1], x[..., rows], x[:, rows], x[:, None, ::2, columns], ag.unfold(x, 2)
+        return (*parts, x[:, -3:, ::-1, 1:], x[..., 0])
+
+    rows %= 3
+    ag.interop.export_onnx(tmp_path / "f", f, X)
+    for batch in X, np.repeat(X, 3, 0):
+        agree(tmp_path / "f", f, batch)
+
+
 def test_fixed_shapes_need_no_batch(tmp_path):
     x, y = np.ones((3, 4), "f"), np.ones((4, 5), "f")
     with pytest.raises(ValueError, match=r"inputs \(3, 4\), \(4, 5\) have no first axis in common for a batch. dyn"):
@@ -162,9 +175,9 @@ def erfinv(x):
 
 
 REFUSED = {
-    mask: "where.*its condition depends on the batch or on numbers of the inputs",
+    mask: "where.*condition depends on the batch or on numbers of the inputs",
     branch: "exp.*another run, on other numbers or another batch, takes another way here",
-    size: "multiply.*its y depends on the batch",
+    size: "multiply.*y depends on the batch",
     doubled: r"broadcast_to.*its shape depends on the batch, but not as \(N, ...\); dynamic=False fixes it",
     rolled: "roll.*it rolls the batch; dynamic=False",
     lambda x: erfinv(x): r"cannot export 'erfinv' \(test_onnx_export.py:\d+\): no ONNX converter; add one with ag",
