@@ -66,6 +66,7 @@ class Empty(ag.nn.Module):
         ),
         (Empty(), "Empty has no 'weight'. Here: layer.w"),
         (Empty(), "Empty has no 'save'. Here: ag.interop.save_weights(path, model)"),
+        (Empty(), "Empty has no 'fit'. Here: ag.training.fit"),
         (Empty(), "Empty has no 'copy'"),
         (Empty(), "Empty has no 'state_dic'. Did you mean 'state_dict'?"),
     ],
@@ -90,6 +91,11 @@ def test_a_class_of_a_loss_recommends_the_function(name):
         function = re.fullmatch(rf"{owner} has no '{name}'. Did you mean '{prefix}(\w+)'\?", str(caught.value))[1]
         assert function.replace("_", "").removesuffix("loss") == name.lower().removesuffix("loss")
         assert function in losses.__all__
+
+
+@says(TypeError, "argmax: has no parameter 'dim', only (axis=None, keepdims=False). Here: axis=")
+def test_an_option_of_a_method_that_returns_plain_numbers():
+    leaf(2, 3).argmax(dim=1)
 
 
 @says(AttributeError, "Empty has no 'forward'. Here: define it in the class: def forward(self, x): ...")

@@ -543,13 +543,17 @@ class Tensor:
         """Convert to another dtype. Integers and bools have no history; the gradient of floats is converted back."""
         return operations["astype"](self, dtype)
 
-    def argmax(self, axis: int | None = None) -> Any:
+    def argmax(self, axis: int | None = None, keepdims: bool = False, **options: Any) -> Any:
         """Return the index of the maximum, as a plain array."""
-        return self._array.argmax(axis)
+        for name in options:
+            raise errors.unknown_option("argmax", name, ("axis", "keepdims"), "(axis=None, keepdims=False)")
+        return self._array.argmax(axis, keepdims=keepdims)
 
-    def argmin(self, axis: int | None = None) -> Any:
+    def argmin(self, axis: int | None = None, keepdims: bool = False, **options: Any) -> Any:
         """Return the index of the minimum, as a plain array."""
-        return self._array.argmin(axis)
+        for name in options:
+            raise errors.unknown_option("argmin", name, ("axis", "keepdims"), "(axis=None, keepdims=False)")
+        return self._array.argmin(axis, keepdims=keepdims)
 
     def __dir__(self) -> list[str]:
         return sorted({*object.__dir__(self), *doors, *(name for name in operations if name.isidentifier())} - IN_PLACE)

@@ -41,8 +41,10 @@ class Epoch:
         The learning rate of the last step.
     gradients : dict of str to float
         The norm of the gradient of each parameter at the last step, after clipping.
-    dead : dict of str to float
-        For each rectifier, the share of its channels that were 0 for the whole first batch, or the first part of it.
+    dead, silent : dict of str to float
+        For each rectifier, the share of its channels that were 0 for the whole first batch, or the first part of it:
+        `dead` channels of maps, (N, H, W, C), and `silent` units, (N, C). A unit has one number per image, so one that
+        answers to few images may be silent in a batch without harm.
     part : float
         The share of the images that was used: less than 1 if the run ended within the pass.
     """
@@ -58,6 +60,7 @@ class Epoch:
     gradients: dict[str, float] = field(default_factory=dict)
     dead: dict[str, float] = field(default_factory=dict)
     part: float = 1.0
+    silent: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         figures = {
@@ -124,7 +127,7 @@ class History:
 
         Gradients and dead channels, which are named, are in the JSON only.
         """
-        names = [f.name for f in fields(Epoch) if f.name not in ("gradients", "dead")]
+        names = [f.name for f in fields(Epoch) if f.name not in ("gradients", "dead", "silent")]
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["epoch", *names])
