@@ -60,9 +60,17 @@ def line_of(place: Place) -> int:
     return code.co_firstlineno
 
 
+def file_of(code: CodeType) -> str:
+    """Return the name of the file of `code`; ``In [3]`` for a cell of IPython, whose file has a random name."""
+    ipython = sys.modules.get("IPython")
+    compiler = getattr(ipython.get_ipython(), "compile", None) if ipython else None
+    _, cell = getattr(compiler, "format_code_name", lambda name: None)(code.co_filename) or ("", "")
+    return cell.replace("In[", "In [") or os.path.basename(code.co_filename)
+
+
 def spell(place: Place | None) -> str:
-    """Format a place as ``model.py:23``."""
-    return "an unknown line" if place is None else f"{os.path.basename(place[0].co_filename)}:{line_of(place)}"
+    """Format a place as ``model.py:23``, or as ``In [3]:2`` in a notebook."""
+    return "an unknown line" if place is None else f"{file_of(place[0])}:{line_of(place)}"
 
 
 def label_of(tensor: Any) -> str:

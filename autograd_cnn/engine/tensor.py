@@ -547,13 +547,13 @@ class Tensor:
         """Return the index of the maximum, as a plain array."""
         for name in options:
             raise errors.unknown_option("argmax", name, ("axis", "keepdims"), "(axis=None, keepdims=False)")
-        return self._array.argmax(axis, keepdims=keepdims)
+        return np.argmax(self._array, axis, keepdims=keepdims)
 
     def argmin(self, axis: int | None = None, keepdims: bool = False, **options: Any) -> Any:
         """Return the index of the minimum, as a plain array."""
         for name in options:
             raise errors.unknown_option("argmin", name, ("axis", "keepdims"), "(axis=None, keepdims=False)")
-        return self._array.argmin(axis, keepdims=keepdims)
+        return np.argmin(self._array, axis, keepdims=keepdims)
 
     def __dir__(self) -> list[str]:
         return sorted({*object.__dir__(self), *doors, *(name for name in operations if name.isidentifier())} - IN_PLACE)

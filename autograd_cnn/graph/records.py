@@ -20,6 +20,7 @@ import numpy as np
 from autograd_cnn.files import write_atomically
 from autograd_cnn.graph.renderers import data, load, text
 from autograd_cnn.graph.text import bytes_text, count_text, shape_text
+from autograd_cnn.notebook import show_page
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.program.program import Program
@@ -203,6 +204,7 @@ class Graph:
 
     def program(self) -> Program:
         """Write both passes as code: see `autograd_cnn.graph.program.program.Program`."""
+        self._check_kept("program")
         program: Program = load("program.write:write")(self)
         return program
 
@@ -223,11 +225,28 @@ class Graph:
         RuntimeError
             If ``backward()`` has freed the saved arrays. ``ag.trace(f, ...)`` keeps copies.
         """
+        self._check_kept("page")
         return text(self, ".html", frames=frames, quiz=quiz, source=source)
 
-    def show(self) -> Any:
-        """Open the player, below the cell in a notebook and elsewhere in the browser."""
-        return load("player.page:show")(self.page())
+    def _check_kept(self, caller: str) -> None:
+        """Raise an error if backward has freed the arrays; this early, so that the user's traceback is short."""
+        if self.arrays is None and (op := next((op for op in self.ops if op.kept is None), None)):
+            raise RuntimeError(
+                f"{caller}: the arrays of {op.name} ({op.place.file}:{op.place.line}) were freed. Call this before "
+                "backward(), or use ag.trace(f, ...)"
+            )
+
+    def show(self) -> None:
+        """Show the player: below the cell in a notebook, wherever `show` stands in the cell; else in the browser.
+
+        On a machine without a screen, print the path of the page.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            See `page`.
+        """
+        show_page(self.page())
 
     def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
         """Return the picture as SVG text, for light and dark pages. See `save`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import sys
 import warnings
 from collections import Counter
@@ -22,6 +21,7 @@ import numpy as np
 
 from autograd_cnn.engine.checkpoint import Checkpoint
 from autograd_cnn.engine.errors import no_history
+from autograd_cnn.engine.messages import file_of
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
@@ -404,5 +404,5 @@ def _written(
     site = source.site((code, offset), primitive)
     first, last, start, end = source.position((code, offset))
     columns = (start, end) if first == last else None
-    place = Place(os.path.basename(code.co_filename), first, code.co_name, columns, code)
+    place = Place(file_of(code), first, code.co_name, columns, code)
     return site, site.variables(primitive, list(names)) if site else {}, place
