@@ -130,6 +130,15 @@ class Op:
     others: tuple[str, ...] = ()
 
 
+@dataclass(slots=True)
+class Failure:
+    """The operation that raised an error under `trace`, or the line if it was no operation; `op` has no result."""
+
+    op: Op
+    error: str  # the name of the class
+    message: str
+
+
 @dataclass(slots=True, repr=False)
 class Graph:
     """A recorded computation that can be drawn or written as code; made by `Tensor.graph` and `trace`.
@@ -146,6 +155,8 @@ class Graph:
         The last value, if it is one number.
     arrays : dict of str to ndarray, or None
         Copies of the inputs, parameters and constants, by id; None unless `trace` made the graph.
+    failure : Failure or None
+        What raised the error, if the function under `trace` did; the graph then ends there.
 
     Examples
     --------
@@ -164,6 +175,7 @@ class Graph:
     loss: float | None
     arrays: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     measured: Any = field(default=None, repr=False, compare=False)  # `Measures`, once an overlay needs them
+    failure: Failure | None = None
 
     @property
     def parameters(self) -> list[Value]:
@@ -309,6 +321,10 @@ class Graph:
             parts.append(count_text(sum(v.size for v in self.parameters), "parameter"))
         result = self.values[self.result]
         end = f"{result.name} {shape_text(result.shape)}" if self.loss is None else f"loss {self.loss:.4g}"
+        if self.failure:
+            op = self.failure.op
+            place = f"{op.place.file}:{op.place.line}"
+            end = f"fails in {op.name} ({place})" if op.call.primitive else f"fails at {place}"
         return [*parts, end]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -219,9 +219,13 @@ class _Folder:
         self.stands: dict[str, str] = {}  # value -> the value that is drawn in its place
         self.differ: dict[str, set[str]] = {}  # operation -> options that differ between rounds
         self.last_use = {v: i for i, op in enumerate(graph.ops) for _, v in op.inputs} | {graph.result: len(graph.ops)}
+        if graph.failure:
+            self.last_use |= {v: len(graph.ops) for _, v in graph.failure.op.inputs}
         self.made = {op.output: i for i, op in enumerate(graph.ops)}
         self.emit(items, depth, [])
-        folded = replace(graph, ops=self.ops, values=self.values, result=self.drawn(graph.result))
+        failure = graph.failure and replace(graph.failure, op=self.open(graph.failure.op))
+        result = self.drawn(graph.result)
+        folded = replace(graph, ops=self.ops, values=self.values, result=result, failure=failure)
         self.view = View(folded, self.frames, all_at, self.stands)
 
     def emit(self, items: Items, depth: int, around: list[str]) -> None:
