@@ -60,10 +60,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A module's path or a name from `autograd_cnn.scope`; `instance` counts its entries from 1."""
+    """A module's path, with its class as `kind`, or a name from `autograd_cnn.scope`; `instance` counts its entries."""
 
     path: str
-    instance: int
+    instance: int  # from 1
+    kind: str = ""
 
 
 @dataclass(slots=True)

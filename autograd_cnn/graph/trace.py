@@ -23,7 +23,7 @@ import numpy as np
 
 from autograd_cnn.engine.checkpoint import Checkpoint
 from autograd_cnn.engine.errors import no_history
-from autograd_cnn.engine.messages import file_of, note
+from autograd_cnn.engine.messages import file_of, here, note
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
@@ -193,14 +193,12 @@ def _attach(error: Exception, calls: _Calls, arguments: dict[Any, tuple[str, str
 
 
 def _user_line(error: Exception) -> tuple[Any, int]:
-    """Return code and offset of the line of the user, in NumPy and in this package of their caller, that failed."""
-    found, entry = None, error.__traceback__
+    """Return code and offset of the user's line that failed: not of NumPy's, nor of this package's."""
+    found, entry = here(), error.__traceback__
     while entry is not None:
         if str(entry.tb_frame.f_globals.get("__name__")).partition(".")[0] not in ("autograd_cnn", "numpy"):
             found = entry.tb_frame.f_code, entry.tb_lasti
         entry = entry.tb_next
-    if found is None:
-        raise LookupError
     return found
 
 
@@ -379,7 +377,7 @@ class _Writer:
         if id(scope) not in self.scopes:
             outside = self.scopes_around(scope[1])
             self.entered[scope[0]] += 1
-            self.scopes[id(scope)] = scope, (*outside, Scope(scope[0], self.entered[scope[0]]))
+            self.scopes[id(scope)] = scope, (*outside, Scope(scope[0], self.entered[scope[0]], scope[2]))
         return self.scopes[id(scope)][1]
 
     def argument(self, node: Node, port: int, given: Any, settled: Any, variable: str | None, saved: Any) -> Any:

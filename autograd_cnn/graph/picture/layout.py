@@ -13,7 +13,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 
-from autograd_cnn.graph.picture.fold import LIMIT, Frame, View, within
+from autograd_cnn.graph.picture.fold import LIMIT, Frame, View, called, within
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import LONGEST, bytes_text, clip, clip_names, plain, shape_text
 
@@ -261,16 +261,17 @@ class _Ladder:
     def _write_op(self, row: _Row, op: Op) -> None:
         names, (left, right) = {v: self.graph.values[v].name for _, v in op.inputs}, row.ids
         options = ", ".join(f"{name}={value}" for name, value in op.options.items())
-        place, scope = f"{op.place.file}:{op.place.line}", op.scopes[-1].path if op.scopes and not op.parts else ""
+        place = f"{op.place.file}:{op.place.line}"
+        scope = op.scopes[-1].path if op.scopes and not op.parts else ""
         if op.parts:
             count = f"{len(op.parts):,} operations"
-            called, below = f"{count} from", place if "operations" in op.name else count
+            made, below = f"{count} from", place if "operations" in op.name else count
         else:
             given = [f"{op.ports[port]}={names[v]}" for port, v in op.inputs] + [options] * bool(options)
-            called = f"{op.name}({', '.join(given)}),"
-            below = f"{within(scope, row.around)} · {place}" if scope and scope not in row.around else place
+            made = f"{op.name}({', '.join(given)}),"
+            below = f"{called(op.scopes[-1], row.around)} · {place}" if scope and scope not in row.around else place
         below, bar = self.overlay.forward.get(op.id, (below, None))
-        title = f"{row.value.name} = {called} {place} in {op.place.function}{scope and f', {scope}'}"
+        title = f"{row.value.name} = {made} {place} in {op.place.function}{scope and f', {scope}'}"
         row.left = Box(left, "op", plain(title), clip(op.name), clip(options), clip(below), bar=bar)
         if self.failure and op is self.failure.op:
             row.left.kind, row.left.title = "failed", plain(f"fails: {title.partition(' = ')[2]}")
