@@ -61,6 +61,8 @@ def write(
     str
         The content of `report.txt`, to be printed.
 
+    It says how often the test images have been looked at: once for each step of the training at which it was written.
+
     Raises
     ------
     ValueError
@@ -85,6 +87,7 @@ def write(
         labels,
         folder.module().probabilities(result.outputs),
         sum(p.size for p in parameters.values()),
+        folder.count_look(),
     )
     steps = next_steps(facts)
     if moments is None:
