@@ -99,7 +99,8 @@ def _loss_figure(history: History, path: str | os.PathLike[str]) -> Figure:
         panel.xaxis.get_major_locator().set_params(integer=True)
         above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}  # above the panel, where no line is
         panel.legend(frameon=False, ncols=3, columnspacing=1.2, handlelength=1.6, **above)
-    figure.suptitle(", ".join(filter(None, [f"Training on {history.name}", history.ended])))
+    title = f"Training on {history.name}" if history.name else "Training"
+    figure.suptitle(", ".join(filter(None, [title, history.ended])))
     return figure
 
 
