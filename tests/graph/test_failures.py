@@ -126,6 +126,18 @@ def test_a_folded_model_ends_with_its_failure():
     assert graph.program().run(g_add_3=np.ones((4, 3), np.float32))[0].shape == (4, 3)  # what was computed
 
 
+def test_a_closed_module_has_an_output_for_the_operation_that_failed():
+    def f(x):
+        with ag.scope("encoder"):
+            a = ag.tanh(x)
+            b = ag.exp(a)
+        return ag.matmul(a, b * 2.0)
+
+    found = boxes(failing(f, X).graph, depth=0)
+    assert found["op"][0][0] == "encoder" and found["failed"][0][0] == "matmul"
+    assert [text for text, *_ in found["input"]] == ["x (4,3) float64"]
+
+
 def test_the_message_is_escaped():
     def f(x):
         ag.exp(x)
