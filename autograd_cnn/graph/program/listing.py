@@ -110,20 +110,22 @@ def one_column(listing: Listing, width: int) -> str:
 def html_of(listing: Listing) -> str:
     """Return both columns as HTML for a notebook; colours are inherited, so the page may be light or dark."""
     cell = "text-align:left;vertical-align:top;white-space:pre-wrap;background:none;padding:.2em .6em"
-    edges = ("opacity:.7", "min-width:20em", "border-left:1px solid gray;min-width:20em", "opacity:.7")
+    edges = ("opacity:.7", "min-width:20em", "border-left:1px solid gray;min-width:20em")
 
     def row(tag: str, *texts: str) -> str:
         cells = [f'<{tag} style="{cell};{edge}">{text}</{tag}>' for text, edge in zip(texts, edges, strict=True)]
         return f"<tr>{''.join(cells)}</tr>"
 
-    rows = [row("th", "#", "forward: read down", "backward: read up", "rms")]
+    def beside(text: str, number: str) -> str:  # a text that wraps has its number in its first line
+        small = f'<span style="opacity:.7">{number}</span>'
+        return f'<div style="display:flex;justify-content:space-between;gap:1em"><span>{text}</span>{small}</div>'
+
+    rows = [row("th", "#", "forward: read down", beside("backward: read up", "rms"))]
     for i, line in enumerate(listing.rows, 1):
         small = f'<div style="font-size:85%;opacity:.7">{_safe(line.detail)}</div>'
-        up = list(reversed(line.backward))
-        steps = "".join(f"<div>{_safe(text)}</div>" for text, _ in up)
-        sizes = "".join(f"<div>{_number(size)}</div>" for _, size in up)
-        rows.append(row("td", str(i), _safe(line.forward) + small, steps, sizes))
-    rows.append(row("td", "", listing.total, f"{_safe(listing.seed)}<div>start here</div>", ""))
+        steps = [beside(_safe(text), _number(size)) for text, size in reversed(line.backward)]
+        rows.append(row("td", str(i), _safe(line.forward) + small, "".join(steps)))
+    rows.append(row("td", "", listing.total, beside(_safe(listing.seed), "start here")))
     outside = "max-height:50em;overflow:auto;font-family:monospace;font-size:90%"
     table = f'<table style="border-collapse:collapse;margin:0">{"".join(rows)}</table>'
     return f'<div style="{outside}">{table}</div>'
