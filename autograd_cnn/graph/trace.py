@@ -290,8 +290,10 @@ class _Writer:
         options: dict[str, str] = {}
         if failed and failed[0] is error:
             _, primitive, args, keywords = failed
-            given, elements = primitive.bind(args, keywords)
-            ports = primitive.flat_names(elements)
+            given: list[Any] = []
+            with suppress(TypeError):  # the error may be that they do not fit the parameters
+                given, elements = primitive.bind(args, keywords)
+                ports = primitive.flat_names(elements)
             _, variables, _ = self.written(code, offset, primitive, tuple(ports))
             call: Any = SimpleNamespace(plan=SimpleNamespace(names=ports, primitive=primitive))
             for port, (name, value) in enumerate(zip(ports, given, strict=True)):

@@ -90,6 +90,11 @@ def test_other_errors_mark_their_line(step, kind):
     assert below == place and "lambda h:" in text and boxes(graph)["error"][0][0] == kind
 
 
+def test_an_operation_with_a_wrong_argument_is_marked():
+    graph = failing(lambda x: ag.exp(x).sum(dim=1), X).graph
+    assert graph.failure.op.name == "sum" and "Here: axis=" in graph.failure.message
+
+
 def test_an_error_that_was_caught_is_not_marked():
     def f(x):
         try:
