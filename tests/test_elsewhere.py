@@ -93,11 +93,6 @@ def test_a_class_of_a_loss_recommends_the_function(name):
         assert function in losses.__all__
 
 
-@says(TypeError, "argmax: has no parameter 'dim', only (axis=None, keepdims=False). Here: axis=")
-def test_an_option_of_a_method_that_returns_plain_numbers():
-    leaf(2, 3).argmax(dim=1)
-
-
 @says(AttributeError, "Empty has no 'forward'. Here: define it in the class: def forward(self, x): ...")
 def test_a_module_without_forward():
     Empty()(1)

@@ -6,7 +6,6 @@ operation and the user's line, and ends with a cure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -103,16 +102,12 @@ def no_rule(primitive: Any, name: str, tensor: Any) -> TypeError:
     )
 
 
-def unknown_option(function: str, name: str, known: Iterable[str], signature: Any) -> TypeError:
-    here = advice.get(f"{name}=")
-    hint = f" Here: {here}" if here else did_you_mean(name, known)
-    return TypeError(f"{function}: has no parameter {name!r}, only {signature}.{hint}")
-
-
 def wrong_arguments(primitive: Any, args: tuple[Any, ...], options: dict[str, Any]) -> TypeError:
     for name in options:
         if name not in primitive.parameters:
-            return unknown_option(primitive.name, name, primitive.parameters, primitive.signature)
+            here = advice.get(f"{name}=")
+            hint = f" Here: {here}" if here else did_you_mean(name, primitive.parameters)
+            return TypeError(f"{primitive.name}: has no parameter {name!r}, only {primitive.signature}.{hint}")
     try:
         primitive.signature.bind(*args, **options)
     except TypeError as error:

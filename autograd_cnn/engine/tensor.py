@@ -543,17 +543,13 @@ class Tensor:
         """Convert to another dtype. Integers and bools have no history; the gradient of floats is converted back."""
         return operations["astype"](self, dtype)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False, **options: Any) -> Any:
+    def argmax(self, axis: int | None = None) -> Any:
         """Return the index of the maximum, as a plain array."""
-        for name in options:
-            raise errors.unknown_option("argmax", name, ("axis", "keepdims"), "(axis=None, keepdims=False)")
-        return np.argmax(self._array, axis, keepdims=keepdims)
+        return self._array.argmax(axis)
 
-    def argmin(self, axis: int | None = None, keepdims: bool = False, **options: Any) -> Any:
+    def argmin(self, axis: int | None = None) -> Any:
         """Return the index of the minimum, as a plain array."""
-        for name in options:
-            raise errors.unknown_option("argmin", name, ("axis", "keepdims"), "(axis=None, keepdims=False)")
-        return np.argmin(self._array, axis, keepdims=keepdims)
+        return self._array.argmin(axis)
 
     def __dir__(self) -> list[str]:
         return sorted({*object.__dir__(self), *doors, *(name for name in operations if name.isidentifier())} - IN_PLACE)
