@@ -153,6 +153,18 @@ def test_rows_of_numbers_may_become_images(tmp_path):
     np.testing.assert_array_equal(file["3.weight"].reshape(2, 2, 4, 5), rows)
 
 
+def test_weights_of_numbers_that_become_images_are_refused(tmp_path):
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.scale, self.conv = ag.Tensor(np.ones(60, "f"), requires_grad=True), nn.Conv2d(3, 2, 1)
+
+        def forward(self, x):
+            return self.conv((x * self.scale).reshape((2, 4, 5, 3)))
+
+    with pytest.raises(ValueError, match=r"conv.w.*reshape .2, 60. -> .2, 4, 5, 3. .*makes images of features"):
+        saved(tmp_path, Scaled(), np.ones((2, 60), "f"))
+
+
 REFUSED = {
     "2.w.*reshape .2, 12, 10, 3. -> .4, 180. .test_torch.py:[0-9]+. mixes": lambda: nn.Sequential(
         nn.ReLU(), lambda x: ag.reshape(x, (4, 180)), nn.Linear(180, 2)),

@@ -374,3 +374,9 @@ def test_assignments_that_would_lose_a_parameter_are_refused(rng):
     layer.w = ag.Tensor(np.zeros((2, 3)), requires_grad=True)  # ties it to another, say
     layer.b = None
     assert [name for name, _ in layer.named_parameters()] == ["w"]
+
+
+def test_buffers_are_the_tensors_without_gradient():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    assert [name for name, _ in model.named_buffers()] == ["1.running_mean", "1.running_var"]
+    assert dict(model.named_buffers())["1.running_var"] is model[1].running_var
