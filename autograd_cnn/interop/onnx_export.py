@@ -110,17 +110,17 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
     inputs = [Tensor(a) for a in example]
     with evaluating(f), np.errstate(all="ignore"):
         calls, result = calls_of(f, tuple(inputs))
-        again, second = _second_run(f, inputs, calls, dynamic)
-        writer = _Writer(f, inputs, again)
-        for call, other in zip(calls, again[1], strict=True):
+        others, again, second = _second_run(f, inputs, calls, dynamic)
+        writer = _Writer(f, inputs, others)
+        for call, other in zip(calls, again, strict=True):
             writer.convert(call, other)
         model = writer.model(onnx, result, second)
     onnx.checker.check_model(model, full_check=True)
     write_atomically(path, model.SerializeToString())
 
 
-def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) -> tuple[Any, Any]:
-    """Run `f` on other numbers, with `dynamic` in a larger batch; return inputs and calls, and the result."""
+def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) -> tuple[list[Tensor], list[Call], Any]:
+    """Run `f` on other numbers, with `dynamic` in a larger batch; return the inputs, the calls and the result."""
     sizes = {t.shape[:1] for t in inputs}
     if dynamic and (len(sizes) != 1 or sizes == {()}):
         firsts = ", ".join(str(t.shape) for t in inputs)
@@ -142,11 +142,11 @@ def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) 
         cure = "dynamic=False keeps the shapes of the example: " * dynamic
         raise ValueError(f"{message}{cure}{error}") from error
     for call, other in zip(calls, again, strict=False):
-        if call.primitive is not other.primitive or call.names != other.names:
+        if call.primitive is not other.primitive or call.names != other.names or call.out.ndim != other.out.ndim:
             raise _refused(call, "another run, on other numbers or another batch, takes another way here")
     if len(calls) != len(again):
         raise ValueError("export_onnx: the number of operations depends on the batch or on numbers in the inputs")
-    return (others, again), result
+    return others, again, result
 
 
 def _refused(call: Call, reason: str) -> ValueError:
@@ -161,7 +161,7 @@ def _shape(array: Any, other: Any) -> Shape:
 class _Writer:
     """The nodes and constants of one file. For converters, a method adds a node: ``onnx.Mul(x, y)``."""
 
-    def __init__(self, f: Any, inputs: list[Tensor], again: Any) -> None:
+    def __init__(self, f: Any, inputs: list[Tensor], others: list[Tensor]) -> None:
         self.nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
         self.constants: dict[str, np.ndarray] = {}
         self.bases: dict[str, str] = {}  # of constants in another order of axes: the name of the first one
@@ -170,10 +170,10 @@ class _Writer:
         self.tensors = {}
         if isinstance(f, Module):
             self.tensors = {id(t.data): name for name, t in [*f.named_parameters(), *f.named_buffers()]}
-        self.keep: list[Any] = [again]  # the arrays, since their ids are keys
+        self.kept: list[np.ndarray] = []  # arrays made here, since their ids are keys
         names = map(self.unique, _argument_names(f, len(inputs)))
         self.inputs = []
-        for t, other, name in zip(inputs, again[0], names, strict=True):
+        for t, other, name in zip(inputs, others, names, strict=True):
             self.forms[id(t.data)] = {"plain": name}
             self.inputs.append((name, t.dtype, _shape(t, other)))
         self.call: Any = None
@@ -236,12 +236,13 @@ class _Writer:
     # Calls
 
     def unique(self, name: str) -> str:
+        """Return a name that no value has yet."""
         count = self.used[name] = self.used.get(name, 0) + 1
         return name if count == 1 else self.unique(f"{name}_{count}")
 
     def convert(self, call: Call, other: Call) -> None:
+        """Add the nodes of a call; `other` is the same call in the second run."""
         self.call, self.extents = call, [*zip(call.out.shape, other.out.shape, strict=True)]
-        self.keep.append(call)
         converter = CONVERTERS.get(call.primitive.name)
         if converter is None:
             example = f"ag.interop.onnx_converter({call.primitive.name!r}, lambda onnx, ...: ...)"
@@ -276,9 +277,10 @@ class _Writer:
             return converter.kind == "image" and call.out.ndim == 4
         ndims, stored = [], False
         for _, array in call.arrays():
-            form = self.forms.get(id(array), {})
-            stored = stored or ("image" in form and "plain" not in form)
-            ndims.append(array.ndim if form else 4 if array.ndim <= 4 else 5)
+            found = self.forms.get(id(array), {})
+            stored = stored or ("image" in found and "plain" not in found)
+            constant = not found or found.get("plain") in self.constants
+            ndims.append(4 if constant and array.ndim < 4 else array.ndim)
         if not stored or set(ndims) != {4}:
             return False
         axis = dict(zip(call.names, call.values, strict=True)).get("axis", ())
@@ -321,7 +323,7 @@ class _Writer:
             converted = array.astype(call.out.dtype) if weak and array.dtype.kind != "f" else array
             converted = converted.astype(call.out.dtype) if weak and not array.ndim else converted
             self.forms[id(array)] = {"plain": self.constant(converted, label)}
-            self.keep.append(array)
+            self.kept.append(array)
         found = self.forms[id(array)]
         form = "image" if image and array.ndim else "plain"
         if form not in found:
@@ -395,15 +397,13 @@ def _onnx_type(dtype: Any) -> int:
 
 
 def _equal(value: Any, other: Any) -> bool:
+    if value is other:
+        return True
     if isinstance(value, tuple) and isinstance(other, tuple):
         return len(value) == len(other) and all(map(_equal, value, other))
     if isinstance(value, np.ndarray) or isinstance(other, np.ndarray):
-        return bool(np.shape(value) == np.shape(other) and np.array_equal(value, other, equal_nan=_floats(value)))
+        return np.array_equal(value, other, equal_nan=np.asarray(value).dtype.kind == "f")
     return bool(value == other)
-
-
-def _floats(value: Any) -> bool:
-    return np.asarray(value).dtype.kind == "f"
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:

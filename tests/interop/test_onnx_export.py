@@ -132,6 +132,27 @@ def test_indices_of_pixels_leave_the_batch_free(tmp_path):
         agree(tmp_path / "f", f, batch)
 
 
+def test_a_function_of_a_dictionary_has_its_names(tmp_path):
+    rng = np.random.default_rng(0)
+    p = {"conv.w": rng.normal(size=(3, 3, 3, 4)).astype("f"), "fc.w": rng.normal(size=(480, 2)).astype("f")}
+    p = {name: ag.Tensor(a, requires_grad=True, name=name) for name, a in p.items()}
+
+    def f(images):
+        y = ag.conv2d(images, p["conv.w"], padding=1)
+        return (
+            ag.flatten(
+                ag.relu(y)
+                + ag.conv2d(y, p["conv.w"][:, :, :1].mean((2, 3))[..., None, None] * np.ones((4, 4), "f"), padding=1),
+                1,
+            )
+            @ p["fc.w"]
+        )
+
+    ag.interop.export_onnx(tmp_path / "f", f, X)
+    agree(tmp_path / "f", f, X, tolerance=1e-4)
+    assert {"conv.w", "fc.w"} <= {t.name for t in onnx.load(tmp_path / "f").graph.initializer}
+
+
 def test_fixed_shapes_need_no_batch(tmp_path):
     x, y = np.ones((3, 4), "f"), np.ones((4, 5), "f")
     with pytest.raises(ValueError, match=r"inputs \(3, 4\), \(4, 5\) have no first axis in common for a batch. dyn"):
@@ -157,6 +178,10 @@ def branch(x):
     return ag.exp(x) if x.sum() == 0 else ag.log(x)
 
 
+def squeezed(x):
+    return ag.squeeze(x[: len(x) - 3]) * 2
+
+
 def size(x):
     return x * np.ones(x.shape)
 
@@ -177,6 +202,7 @@ def erfinv(x):
 REFUSED = {
     mask: "where.*condition depends on the batch or on numbers of the inputs",
     branch: "exp.*another run, on other numbers or another batch, takes another way here",
+    squeezed: "squeeze.*takes another way here",
     size: "multiply.*y depends on the batch",
     doubled: r"broadcast_to.*its shape depends on the batch, but not as \(N, ...\); dynamic=False fixes it",
     rolled: "roll.*it rolls the batch; dynamic=False",
