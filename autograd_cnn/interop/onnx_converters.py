@@ -204,6 +204,8 @@ AXES: dict[str, Callable[..., Any]] = {
 
 def _window(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any = 1) -> dict[str, Any]:
     """Return the options of a window as attributes."""
+    if None in (*(size or ()), *(kernel if isinstance(kernel, tuple) else ())):
+        raise ValueError("the size of its images or windows depends on the batch")
     kernel, dilation = pair(kernel, "kernel_size"), pair(dilation, "dilation")
     stride = kernel if stride is None else pair(stride, "stride")
     (top, bottom), (left, right) = margins(padding, kernel, stride, dilation, size)

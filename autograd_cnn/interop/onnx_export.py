@@ -248,7 +248,7 @@ class _Writer:
             example = f"ag.interop.onnx_converter({call.primitive.name!r}, lambda onnx, ...: ...)"
             raise _refused(call, f"no ONNX converter; add one with {example}")
         try:
-            self.check(call, other)
+            self.check(call, other, converter)
             image = self.takes_images(call, converter)
             names, shapes = self.arguments(call, other, image, converter)
             asked = [shapes.get(ask, names.get(ask)) for ask in converter.asks]
@@ -258,13 +258,13 @@ class _Writer:
         form = "image" if image and call.out.ndim == 4 else "plain"
         self.forms[id(call.out.data)] = {form: out}
 
-    def check(self, call: Call, other: Call) -> None:
+    def check(self, call: Call, other: Call, converter: Converter) -> None:
         """Raise an error if an argument that the file cannot compute differs between the runs."""
         for name, value, again in zip(call.names, call.values, other.values, strict=True):
             array = array_of(value)
             if array is not None and id(array) in self.forms:
                 continue
-            shape = name == "shape" and array is None  # converters take the shapes of arrays instead
+            shape = name == "shape" and name not in converter.asks  # they take the shapes of arrays instead
             if not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (value, again))):
                 raise ValueError(
                     f"{name} depends on the batch or on numbers of the inputs, and no recorded operation computes it "
