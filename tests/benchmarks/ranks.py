@@ -5,17 +5,25 @@
     mpirun -n 2 python tests/benchmarks/ranks.py
     mpirun -n 2 python tests/benchmarks/ranks.py --recipe standard --batch-size 100
 
-Prints medians in ms. The sum of a step is the message, and the time in which the faster ranks wait for the slowest.
+Prints medians of rank 0, in ms:
+
+- `step`: from one step to the next
+- `compute`: forward and backward; `cpu`: the time for which this thread had a core. If other programs run, only `cpu`
+  can be compared
+- `sum`: the message of a step, and waiting for slower ranks; `update`: the optimiser; `augment`: on its own thread
+- `message`, `latency`: a message of the same size, and one of 4 bytes, when all ranks are ready
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
@@ -28,22 +36,35 @@ from recipes import standard, whitened
 RECIPES = {"standard": standard, "quick": whitened}
 WARM_UP = 3  # steps that do not count
 
+times: dict[str, list[float]] = defaultdict(list)
 
-def timed(function: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
-    """Return a function that does the same, and appends its milliseconds to `times`."""
+
+def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does the same and notes its milliseconds."""
 
     def call(*arguments: Any, **options: Any) -> Any:
         began = perf_counter()
         try:
             return function(*arguments, **options)
         finally:
-            times.append(1e3 * (perf_counter() - began))
+            times[name].append(1e3 * (perf_counter() - began))
 
     return call
 
 
-def median(times: list[float]) -> float:
-    return float(np.median(times[WARM_UP:]))
+def timed_draws(own_draws: Callable[..., Any]) -> Callable[..., Any]:
+    """Time the block in which `fit` runs forward and backward."""
+
+    @contextmanager
+    def block(*arguments: Any) -> Iterator[None]:
+        began, cpu = perf_counter(), thread_time()
+        times["start"].append(1e3 * began)
+        with own_draws(*arguments):
+            yield
+        times["compute"].append(1e3 * (perf_counter() - began))
+        times["cpu"].append(1e3 * (thread_time() - cpu))
+
+    return block
 
 
 def main() -> None:
@@ -58,43 +79,27 @@ def main() -> None:
     labels = rng.integers(0, 10, len(images))
     model = ranks.broadcast(recipe.build(settings, rng, images))
     optimiser = recipe.optimiser(settings, model, args.steps)
-    starts: list[float] = []
-    times: dict[str, list[float]] = {"sum": [], "update": [], "augment": []}
-    ranks.sum = timed(ranks.sum, times["sum"])  # type: ignore[method-assign]
-    optimiser.step = timed(optimiser.step, times["update"])  # type: ignore[method-assign]
-    ag.training.fit(
-        model,
-        partial(recipe.loss, settings),
-        optimiser,
-        images,
-        labels,
-        rng=rng,
-        steps=args.steps,
-        batch_size=args.batch_size,
-        schedule=lambda step: starts.append(1e3 * perf_counter()) or 1e-3,
-        augment=timed(partial(recipe.augment, settings), times["augment"]),
-        progress=False,
-        ranks=ranks,
-    )
-    times["step"] = list(np.diff(starts))
-    times["compute"] = [
-        step - s - u for step, s, u in zip(*(times[n] for n in ("step", "sum", "update")), strict=False)
-    ]
-    tensors = [*model.parameters(), *model.buffers()]
-    numbers = sum(t.size for t in tensors) + len(tensors)
-    figures = {name: median(times[name]) for name in ("step", "compute", "sum", "update", "augment")}
+    loss, augment = partial(recipe.loss, settings), timed("augment", partial(recipe.augment, settings))
+    for owner, name, wrapped in (
+        (ranks, "sum", timed("sum", ranks.sum)),
+        (ranks, "own_draws", timed_draws(ranks.own_draws)),
+        (optimiser, "step", timed("update", optimiser.step)),
+    ):
+        setattr(owner, name, wrapped)
+    options = {"steps": args.steps, "batch_size": args.batch_size, "augment": augment, "progress": False}
+    ag.training.fit(model, loss, optimiser, images, labels, rng=rng, ranks=ranks, **options)
+    times["step"] = list(np.diff(times.pop("start")))
+    size = 4 * sum(t.size for t in [*model.parameters(), *model.buffers()])
     if ranks.size > 1:
-        for name, count in (("message", numbers), ("latency", 1)):
-            alone: list[float] = []
+        for name, count in (("message", size // 4), ("latency", 1)):
             own, total = np.ones(count, np.float32), np.empty(count, np.float32)
-            reduce = timed(ranks.communicator.Allreduce, alone)
             for _ in range(100):
                 ranks.communicator.Barrier()
-                reduce(own, total)
-            figures[name] = median(alone)
+                timed(name, ranks.communicator.Allreduce)(own, total)
     if ranks.rank == 0:
-        text = "  ".join(f"{name} {figure:.3g}" for name, figure in figures.items())
-        print(f"{args.recipe}, batch {args.batch_size}, {ranks.size} ranks, {4e-6 * numbers:.1f} MB: {text}")
+        medians = {name: np.median(found[WARM_UP:]) for name, found in times.items()}
+        text = "  ".join(f"{name} {figure:.4g}" for name, figure in medians.items())
+        print(f"{args.recipe}, batch {args.batch_size}, {ranks.size} ranks, {size / 1e6:.2f} MB: {text}")
 
 
 if __name__ == "__main__":
