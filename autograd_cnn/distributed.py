@@ -99,8 +99,11 @@ class Ranks:
         """Return the arrays of all ranks, joined along the first axis in the order of the ranks."""
         return array
 
-    def compare(self, caller: str, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Raise a RuntimeError unless the state (arrays, and values with a repr) has the same bits on all ranks."""
+    def compare(self, state: Callable[[], Mapping[str, Any]], when: str) -> None:
+        """Raise a RuntimeError unless a state, of arrays and other values, has the same bits on all ranks.
+
+        The message begins with `when`, and names the rank and the first value that differs.
+        """
 
     def own_draws(self, generators: Sequence[Generator], seed: Sequence[int]) -> AbstractContextManager[None]:
         """Let the generators draw numbers of this rank's own from a seed; they have their earlier state afterwards.
@@ -166,13 +169,13 @@ class MPIRanks(Ranks):
     def join(self, array: Array) -> Array:
         return np.concatenate(self.communicator.allgather(array))
 
-    def compare(self, caller: str, state: Callable[[], Mapping[str, Any]]) -> None:
+    def compare(self, state: Callable[[], Mapping[str, Any]], when: str) -> None:
         sums = {name: _hash(value) for name, value in state().items()}
         first, *others = self.communicator.allgather(sums)
         for rank, other in enumerate(others, 1):
             for name in {**first, **other}:
                 if first.get(name) != other.get(name):
-                    raise RuntimeError(f"{caller}: {name} of rank {rank} is not that of rank 0")
+                    raise RuntimeError(f"{when}, {name} of rank {rank} is not that of rank 0")
 
     @contextmanager
     def own_draws(self, generators: Sequence[Generator], seed: Sequence[int]) -> Iterator[None]:

@@ -152,7 +152,7 @@ def fit(
     run = Run(name, rng, len(images), batch_size, epochs, steps, ranks)
     if checkpoint is not None and ranks.first(os.path.exists, checkpoint):
         run.resume(checkpoint, model, optimiser)
-    run.compare("at the start", model, optimiser)
+    run.compare("at the start (seed all ranks alike, and call ranks.broadcast(model) first)", model, optimiser)
     shows = progress and ranks.rank == 0
     buffers = list(model.buffers()) if isinstance(model, Module) else []
     generators = list(all_generators(model, run.generators).values())

@@ -136,9 +136,10 @@ class Run:
 
         def state() -> dict[str, Any]:
             arrays, settings, generators = full_state(model, optimiser, self.generators)
-            return {**arrays, "settings": (self.sizes, self.total, settings), **generators}
+            names = {f"generator.{name}": bits for name, bits in generators.items()}
+            return {**arrays, **names, "settings": (self.sizes, self.total, settings)}
 
-        self.ranks.compare(f"fit: {when}", state)
+        self.ranks.compare(state, f"fit: {when}")
 
     def save(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
         """Write a checkpoint, on rank 0."""
