@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -161,9 +162,11 @@ def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_quick_learns(rng):
+@pytest.mark.parametrize("version", ["quick", "best"])
+def test_quick_and_best_learn(rng, version):
     recipe = recipe_of("whitened")
-    settings = recipe.Settings(batch_size=32, widths=(8, 16, 16))
+    settings = recipe.BEST if version == "best" else recipe.Settings()
+    settings = replace(settings, batch_size=32, widths=(8, 16, 16))
     data = ag.data.load_shapes(train=32, test=10)
     model = recipe.build(settings, rng, data.train_images)
     history = ag.training.fit(

@@ -24,7 +24,8 @@ from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
-from autograd_cnn.optim import Optimiser, Schedule, clip_grad_norm
+from autograd_cnn.optim import Optimiser, clip_grad_norm
+from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.training.arguments import check_arguments
 from autograd_cnn.training.checkpoint import all_generators
 from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluate, in_mode
