@@ -200,7 +200,7 @@ def train(
         name=data.name,
         ranks=ranks,
     )
-    model, images, labels = folder.model(), data.test_images, data.test_labels  # used this once
+    model, images, labels = folder.model(), data.test_images, data.test_labels  # a look at them
     result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, ranks=ranks)
     if ranks.rank == 0:
         show(folder, recipe, loss, data, moments, result)
@@ -214,7 +214,7 @@ def show(
     moments: ag.report.Moments,
     result: ag.training.Evaluation,
 ) -> None:
-    """Write the report and the pictures of the best weights, and of their results on the test images."""
+    """Write the report of the best weights, which counts the looks at the test images, and the pictures."""
     model, images, labels = folder.model(), data.test_images, data.test_labels
     text = ag.report.write(folder, images, labels, result, loss, moments)
     shares = recipe.probabilities(result.outputs)

@@ -120,6 +120,7 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path):
     assert "time limit" in done.stderr and len(ag.training.RunFolder(tmp_path / "cut").history().losses) == 1
     done = run("train_cifar10.py", "--resume", "cut")
     assert done.returncode == 0, done.stderr
+    assert "1,000 test images, looked at 2 times: whenever the training ended, before it went on" in done.stdout
     whole, cut = (tmp_path / name for name in ("whole", "cut"))
     assert (whole / "best.safetensors").read_bytes() == (cut / "best.safetensors").read_bytes()
     again = run("train_cifar10.py", *options, "--out", "whole")
