@@ -2,7 +2,7 @@
 
 Every rank has a replica of the model and computes its share of each batch. The gradients are added up in one message,
 so all ranks make the same step. A program is the same for one process and for many: it calls `ranks`, and passes the
-result to `fit`. All methods of `Ranks` but `share` and `own_draws` are collective: every rank has to call them.
+result to `fit`. `broadcast`, `first`, `sum`, `join` and `compare` are collective: every rank has to call them.
 """
 
 from __future__ import annotations
