@@ -1,4 +1,4 @@
-"""``python -m autograd_cnn``, or ``autograd-cnn``: demo pages (`demo`), the setup (`info`), primitives (`check`), images (`predict`).
+"""``python -m autograd_cnn`` or ``autograd-cnn``: demo pages, the setup (`info`), primitives (`check`), `predict`.
 
 May import everything. `info` never fails: it prints "not known" for what it cannot find out.
 """
