@@ -115,6 +115,7 @@ def test_the_description_for_an_index_has_no_relative_link_or_picture():
     assert re.findall(r"\]\((?!https:)", text) == []
 
 
+@pytest.mark.slow
 def test_the_first_command_of_the_readme_needs_the_required_packages_only(tmp_path):
     """Requirements are read from the tree, since an installation may be of another version."""
     text = (ROOT / "setup.cfg").read_text(encoding="utf-8")
