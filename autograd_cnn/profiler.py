@@ -259,7 +259,7 @@ def _path(scope: Any) -> str:
     """Return the place in the model of a mode's scope, as ``encoder/block1.conv``."""
     names: list[str] = []
     while scope is not None:
-        name, scope = scope
+        name, scope, _ = scope
         if not (names and names[0].startswith(f"{name}.")):  # a module's path includes those around it
             names.insert(0, name)
     return "/".join(names)
