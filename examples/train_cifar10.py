@@ -238,7 +238,7 @@ def main() -> int:
                 return 0
         data = ranks.first(load, args)
         folder = ranks.first(folder_of, args, data)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         say(str(error).replace("download=True", "--download").replace("ag.data.load_shapes()", "--data shapes"))
         return 2
     try:
