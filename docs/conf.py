@@ -1,5 +1,6 @@
-"""Sphinx configuration: Markdown pages, and an API page made from the docstrings."""
+"""Sphinx configuration: Markdown pages, an API page made from the docstrings, and a gallery made from the examples."""
 
+import sys
 from collections.abc import Callable
 from inspect import Signature, cleandoc, signature
 from pathlib import Path
@@ -11,13 +12,45 @@ from sphinx.ext.napoleon import NumpyDocstring
 import autograd_cnn  # noqa: F401 - fills the registry
 from autograd_cnn.engine.registry import registry
 
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))  # for gallery_of_examples
+
 project = "autograd_cnn"
 author = "The autograd_cnn developers"
 copyright = "2026, The autograd_cnn developers"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
 exclude_patterns = ["_build"]
-html_theme = "alabaster"
-html_theme_options = {"description": "A tiny reverse-mode autograd engine on NumPy", "page_width": "1000px"}
+html_theme = "furo"
+html_title = "autograd_cnn"
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b5f94", "color-brand-content": "#0b5f94"},
+    "dark_css_variables": {"color-brand-primary": "#6cb8ea", "color-brand-content": "#6cb8ea"},
+}
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
+copybutton_exclude = ".linenos, .gp, .go"
+linkcheck_ignore = [r"https?://"]  # checks the links between pages, without a network
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": "",  # every script is executed, but for those that are ignored
+    "ignore_pattern": r"train_cifar10\.py|__init__\.py",
+    "within_subsection_order": "gallery_of_examples.Order",
+    "image_scrapers": ("gallery_of_examples.pictures",),
+    "capture_repr": (),
+    "abort_on_example_error": True,
+    "backreferences_dir": None,
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 1e9,
+}
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 myst_heading_anchors = 3
@@ -41,4 +74,4 @@ def _signature(f: Callable[..., Any]) -> str:
     return str(Signature(plain))
 
 
-Path(__file__).with_name("operations.txt").write_text(operations())
+(HERE / "operations.txt").write_text(operations())

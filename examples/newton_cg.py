@@ -70,7 +70,7 @@ def main() -> None:
             length /= 2
         w = w + length * step
     best = value
-    print(f"Newton-CG: loss {value:.10f}, gradient {np.linalg.norm(g):.0e}, after {len(newton)} steps, {cost} gradients")
+    print(f"Newton-CG: loss {value:.10f}, gradient {np.linalg.norm(g):.0e}, {len(newton)} steps, {cost} gradients")
 
     rate = 1 / np.linalg.eigvalsh(ag.hessian(loss)(np.zeros(len(w))))[-1]  # the largest that is safe: 1 / curvature
     slow, descent = np.zeros(len(w)), []
