@@ -10,6 +10,7 @@ from typing import Any
 from sphinx.ext.napoleon import NumpyDocstring
 
 import autograd_cnn  # noqa: F401 - fills the registry
+from autograd_cnn.__main__ import demo
 from autograd_cnn.engine.registry import registry
 
 HERE = Path(__file__).resolve().parent
@@ -25,7 +26,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_extra"]
 html_theme = "furo"
 html_title = "autograd_cnn"
 html_theme_options = {
@@ -33,6 +34,7 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#6cb8ea", "color-brand-content": "#6cb8ea"},
 }
 html_static_path = ["site.css"]
+html_extra_path = ["_extra"]  # the players, to which the tutorial links
 html_css_files = ["site.css"]
 copybutton_exclude = ".linenos, .gp, .go"
 linkcheck_ignore = [r"https?://"]  # checks the links between pages, without a network
@@ -75,3 +77,4 @@ def _signature(f: Callable[..., Any]) -> str:
 
 
 (HERE / "operations.txt").write_text(operations())
+demo(HERE / "_extra" / "players", show=False)

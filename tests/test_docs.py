@@ -1,7 +1,7 @@
 """The pages of docs quote the source as it is, and their programs do what they say.
 
 A block fenced as ``py`` is a quotation: its first line, a comment, names the file, and a line ``...`` stands for lines
-left out. Blocks fenced as ``python`` are run: those of `ALONE` each as a program by itself, those of `SESSIONS` one after
+left out. Blocks fenced as ``python`` are run: those of `ALONE` each as a program, those of `SESSIONS` one after
 the other, and in `test_examples` those of the other pages. A block fenced as ``python raises`` ends in an error or a
 warning, whose text is the block after it, fenced as ``text``. In a session, such a block is what is printed.
 """
@@ -17,10 +17,14 @@ from textwrap import dedent
 
 import pytest
 
+import autograd_cnn as ag
+
 ROOT = Path(__file__).parent.parent
+PACKAGE = Path(ag.__file__).parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 QUOTATIONS = [
     pytest.param(page, *block.split("\n", 1), id=f"{page.name}-{i}")
-    for page in sorted((ROOT / "docs").glob("*.md"))
+    for page in PAGES
     for i, block in enumerate(re.findall(r"^```py\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M), 1)
 ]
 
@@ -92,6 +96,18 @@ def test_a_session_prints_what_the_page_says(page, tmp_path):
         lines = [line.rstrip() for line in block.splitlines()]
         places = range(len(printed) - len(lines) + 1)
         assert any(printed[i : i + len(lines)] == lines for i in places), f"{page} was not printed:\n{block}"
+    for picture in tmp_path.glob("*.svg"):
+        assert picture.read_bytes() == (ROOT / "docs" / picture.name).read_bytes(), (
+            "write the picture of the page again"
+        )
+
+
+def test_the_players_of_the_pages_are_those_of_the_demo():
+    names = {path.stem for path in (PACKAGE / "graph" / "player" / "demos").glob("*.py")}
+    linked = {
+        name for page in PAGES for name in re.findall(r'href="players/(\w+)\.html"', page.read_text(encoding="utf-8"))
+    }
+    assert linked and linked <= names
 
 
 def test_a_message_of_the_faq_stands_below_a_part_of_it():
