@@ -28,6 +28,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_extra"]
 html_theme = "furo"
+pygments_dark_style = "one-dark"
 html_title = "autograd_cnn"
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b5f94", "color-brand-content": "#0b5f94"},

@@ -112,7 +112,7 @@ def test_the_players_of_the_pages_are_those_of_the_demo():
 
 def test_a_message_of_the_faq_stands_below_a_part_of_it():
     page = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
-    entries = re.findall(r"^### (.*?)\n.*?^```text\n(.*?)^```", page, re.S | re.M)
+    entries = re.findall(r'^### "(.*?)"\n.*?^```text\n(.*?)^```', page, re.S | re.M)
     assert len(entries) > 20
     for title, text in entries:
         assert title in " ".join(text.split()), title
