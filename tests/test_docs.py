@@ -28,7 +28,7 @@ QUOTATIONS = [
     for i, block in enumerate(re.findall(r"^```py\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M), 1)
 ]
 
-ALONE = ("coming_from.md", "faq.md", "numerics.md")
+ALONE = ("coming_from.md", "faq.md", "index.md", "numerics.md")
 SESSIONS = ("by_hand.md", "tutorial.md")
 PROGRAM = re.compile(r"^```python( raises)?\n(.*?)^```(?:\n+```text\n(.*?)^```)?", re.S | re.M)
 PROGRAMS = [
@@ -101,6 +101,16 @@ def test_a_session_prints_what_the_page_says(page, tmp_path):
             re.findall(r"<text.*?</text>", file.read_text()) for file in (picture, ROOT / "docs" / picture.name)
         )
         assert [re.sub("<.*?>", "", text) for text in drawn] == [re.sub("<.*?>", "", text) for text in shown]
+
+
+def test_the_names_that_a_page_gives_for_those_of_other_libraries_exist():
+    text = (ROOT / "docs" / "coming_from.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"\bag((?:\.\w+)+)", text))
+    assert len(names) > 30
+    for name in names:
+        place = ag
+        for part in name.split(".")[1:]:
+            place = getattr(place, part)
 
 
 def test_the_players_of_the_pages_are_those_of_the_demo():
