@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from inspect import Signature, cleandoc, signature
+from io import StringIO
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -78,4 +80,5 @@ def _signature(f: Callable[..., Any]) -> str:
 
 
 (HERE / "operations.txt").write_text(operations())
-demo(HERE / "_extra" / "players", show=False)
+with redirect_stdout(StringIO()):  # it prints the names of the pages
+    demo(HERE / "_extra" / "players", show=False)
