@@ -11,7 +11,7 @@ from typing import Any
 
 from sphinx.ext.napoleon import NumpyDocstring
 
-import autograd_cnn  # noqa: F401 - fills the registry
+import autograd_cnn
 from autograd_cnn.__main__ import demo
 from autograd_cnn.engine.registry import registry
 
@@ -20,6 +20,7 @@ sys.path.append(str(HERE))  # for gallery_of_examples
 
 project = "autograd_cnn"
 author = "The autograd_cnn developers"
+version = release = autograd_cnn.__version__
 copyright = "2026, The autograd_cnn developers"
 extensions = [
     "myst_parser",
@@ -28,7 +29,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "_extra"]
+exclude_patterns = ["_build", "_extra", "package.md"]  # the last is the description on a package index
 html_theme = "furo"
 pygments_dark_style = "one-dark"
 html_title = "autograd_cnn"
