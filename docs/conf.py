@@ -46,7 +46,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": "",  # every script is executed, but for those that are ignored
-    "ignore_pattern": r"train_cifar10\.py|__init__\.py",
+    "ignore_pattern": r"train_\w+\.py|__init__\.py",  # programs with a page of their own
     "within_subsection_order": "gallery_of_examples.Order",
     "image_scrapers": ("gallery_of_examples.pictures",),
     "capture_repr": (),
