@@ -97,7 +97,8 @@ def live(offline: Path | None, show: bool = True) -> int:
     from autograd_cnn.live.page import write
 
     try:
-        page = write(offline or Path(tempfile.mkdtemp(prefix="autograd_cnn_")), offline is not None)
+        page = (offline or Path(tempfile.mkdtemp(prefix="autograd_cnn_"))) / "live.html"
+        write(page, offline is not None)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

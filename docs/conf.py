@@ -10,12 +10,14 @@ from sphinx.ext.napoleon import NumpyDocstring
 
 import autograd_cnn  # noqa: F401 - fills the registry
 from autograd_cnn.engine.registry import registry
+from autograd_cnn.live.page import write
 
 project = "autograd_cnn"
 author = "The autograd_cnn developers"
 copyright = "2026, The autograd_cnn developers"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_extra"]
+html_extra_path = ["_extra"]
 html_theme = "alabaster"
 html_theme_options = {"description": "A tiny reverse-mode autograd engine on NumPy", "page_width": "1000px"}
 autodoc_member_order = "bysource"
@@ -42,3 +44,4 @@ def _signature(f: Callable[..., Any]) -> str:
 
 
 Path(__file__).with_name("operations.txt").write_text(operations())
+write(Path(__file__).with_name("_extra") / "live" / "index.html")  # the page of docs/live.md, beside the pages of Sphinx

@@ -36,7 +36,7 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     FACE: "engine kernels ops elsewhere nn optim data training interop graph plots profiler report",
     "__main__": f"{FACE} engine kernels ops nn optim data training interop graph plots profiler report live",
 }
-PROGRAMS = "graph.player.demos", "live.examples"  # a user's programs, shipped to be played: they import the face and nothing else
+PROGRAMS = "graph.player.demos", "live.examples"  # programs to be played: they import the face and nothing else
 
 HEAVY = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright"}
 FOR_HEAVY = {"kernels.compiled", "graph.picture.paint"}  # exist for it, and are imported when they are asked for

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -63,7 +64,6 @@ def test_the_last_value_is_shown_or_printed(result, last, shown):
 @pytest.mark.parametrize(
     ("source", "line", "message"),
     [
-        ("import autograd_cnn as ag\n\nag.matmul(1, 2)", 3, "ValueError: matmul: "),
         (TRACE + "ag.trace(f, 'x')", 3, "TypeError: exp: "),
         ("1\nx = (1,\n", 2, "SyntaxError: '(' was never closed"),
         ("1 / 0", 1, "ZeroDivisionError: division by zero"),
@@ -83,9 +83,12 @@ def test_our_message_names_the_line_of_the_editor(result):
 
 
 def test_a_run_leaves_nothing_to_the_next(result):
+    before = list(warnings.filters)
     source = (EXAMPLES / "own_primitive.py").read_text()
     assert result(source) == result(source)
     assert "swish" not in dir(ag)
+    assert result("import warnings\nwarnings.simplefilter('error')")[0]["error"] == ""
+    assert warnings.filters == before
     draw = "import autograd_cnn as ag\nprint(ag.nn.Linear(2, 2).w.data)"
     assert result(draw) == result(draw)
 
@@ -95,9 +98,9 @@ def test_the_player_shows_the_source_of_this_run(result):
     assert "ag.exp(x) * 3" in result(TRACE.replace("ag.exp(x)", "ag.exp(x) * 3") + "ag.trace(f, 2.0)")[0]["page"]
 
 
-def test_a_warning_and_output_without_end_are_shown_in_part(result):
-    found, printed = result(f"import warnings\nwarnings.warn('careful')\nfor _ in range(3): print('x' * {MOST // 2})")
-    assert found["error"] == "" and "live.py:2: UserWarning: careful" in printed
+def test_output_without_end_is_shown_in_part(result):
+    found, printed = result(f"import sys\nprint('first', file=sys.stderr)\nfor _ in range(3): print('x' * {MOST // 2})")
+    assert found["error"] == "" and printed.startswith("first\nxxx")
     assert len(printed) < MOST + 100 and printed.endswith("shows no more than 100,000 characters)\n")
 
 
@@ -178,6 +181,7 @@ def start(self):
     raise RuntimeError("can't start new thread")
 
 threading.Thread.start = start
+from pathlib import Path
 import numpy as np
 import autograd_cnn as ag
 from autograd_cnn import nn
@@ -195,11 +199,11 @@ assert loss_of(images, labels).item() < before.item()
 graph = ag.trace(loss_of, images[:2], labels[:2])
 graph.save("page.html")
 graph.save("ladder.svg")
-assert open("page.html").read() == graph.page()
+assert Path("page.html").read_text(encoding="utf-8") == graph.page()
 assert graph.program().run()[0] == loss_of(images[:2], labels[:2]).item()
 ag.training.fit(
-    model, optimiser, data.train_images, data.train_labels, loss=ag.cross_entropy, epochs=1, batch_size=20,
-    progress=False,
+    model, ag.cross_entropy, optimiser, data.train_images, data.train_labels, rng=np.random.default_rng(0), epochs=1,
+    batch_size=20, progress=False,
 )
 print("all there")
 """

@@ -67,12 +67,10 @@ def page(offline: bool = False) -> str:
         files.append({"name": name, "size": size, "url": folder + name, "integrity": integrity})
     reached = "'none'" if offline else " ".join(folder + name for name, (folder, *_) in FILES.items())
     here, script = Path(__file__).parent, _part("live.js")
-    policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', trace(lambda x: x * x, 1.0).page())
-    player = re.search(r"script-src ([^;]*)", unescape(policy[1])) if policy else None
     sources = [(here / "examples" / f"{name}.py").read_text(encoding="utf-8") for name in EXAMPLES]
     palette = _part("player.css", "graph.player").partition("\n* {")[0]
     return Template(_part("page.html")).substitute(
-        policy=f"default-src 'none'; script-src {_hash(script)} {player[1] if player else ''} blob: 'wasm-unsafe-eval'; "
+        policy=f"default-src 'none'; script-src {_hash(script)} {_script_src()} blob: 'wasm-unsafe-eval'; "
         f"worker-src blob:; connect-src {reached}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'",
         style=palette + _part("live.css"),
@@ -88,12 +86,11 @@ def page(offline: bool = False) -> str:
     )
 
 
-def write(folder: Path, offline: bool = False) -> Path:
-    """Write the live page into `folder`, which is made if necessary, and return its path. Errors as in `page`."""
+def write(path: Path, offline: bool = False) -> None:
+    """Write the live page, and make its folder if necessary. Errors as in `page`."""
     text = page(offline)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "live.html", text.encode())
-    return folder / "live.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text.encode())
 
 
 def packed() -> bytes:
@@ -124,6 +121,13 @@ def _read(name: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(f"{place}: not the file of Pyodide {VERSION}, whose SHA-256 is {sha256}. {cure}")
     return data
+
+
+def _script_src() -> str:
+    """Return the scripts that the player's page allows itself: its frame inherits the policy of the live page."""
+    player = trace(lambda x: x * x, 1.0).page()
+    found = re.search(r"script-src ([^;]*)", unescape(player))
+    return found[1] if found else ""
 
 
 def _part(name: str, room: str = "live") -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlparse
 from urllib.request import url2pathname
+from warnings import catch_warnings
 
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.graph.records import Graph
@@ -66,7 +67,7 @@ def run(source: str, write: Callable[[str], object]) -> dict[str, Any]:
     before, out = dict(registry), _Output(write)
     seed(0)
     try:
-        with redirect_stdout(out), redirect_stderr(out), patch.object(webbrowser, "open", show):
+        with redirect_stdout(out), redirect_stderr(out), catch_warnings(), patch.object(webbrowser, "open", show):
             value = _evaluated(source)
             if isinstance(value, Graph):
                 shown.append(value.page())
@@ -102,9 +103,13 @@ class _Output(io.TextIOBase):
 def _evaluated(source: str) -> Any:
     """Run the program, and return the value of its last line, or None."""
     tree, names = ast.parse(source, FILE), {"__name__": "__main__"}
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    match tree.body:
+        case [*body, ast.Expr(last)]:
+            tree.body = body
+        case _:
+            last = ast.Constant(None)
     exec(compile(tree, FILE, "exec", dont_inherit=True), names)
-    return last and eval(compile(ast.Expression(last.value), FILE, "eval", dont_inherit=True), names)
+    return eval(compile(ast.Expression(last), FILE, "eval", dont_inherit=True), names)
 
 
 def _message(error: BaseException) -> str:
