@@ -44,4 +44,4 @@ def _signature(f: Callable[..., Any]) -> str:
 
 
 Path(__file__).with_name("operations.txt").write_text(operations())
-write(Path(__file__).with_name("_extra") / "live" / "index.html")  # the page of docs/live.md, beside the pages of Sphinx
+write(Path(__file__).with_name("_extra") / "live" / "index.html")  # live.md links to it
