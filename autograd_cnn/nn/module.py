@@ -123,7 +123,7 @@ class Module:
     def __call__(self, *args: Any, **options: Any) -> Any:
         forward = self.forward if _thread.calls is None else self._listed_forward
         if self.path:
-            with in_mode(scope=(self.path, current.get().scope)):
+            with in_mode(scope=(self.path, current.get().scope, type(self).__name__)):
                 out = forward(*args, **options)
         else:
             out = forward(*args, **options)
@@ -166,6 +166,10 @@ class Module:
     def parameters(self) -> Iterator[Tensor]:
         """Iterate over the parameters, each once, for an optimiser."""
         return (t for _, t in self.named_parameters())
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Iterate over the Tensors that are not trained, each once, such as the running statistics of batch norm."""
+        return (t for t in self._tensors().values() if not t.requires_grad)
 
     def train(self: Self, training: bool = True) -> Self:
         """Switch this module and all below it to training, and return it."""

@@ -1,6 +1,6 @@
 """Predictions of a model, and their evaluation; nothing is recorded.
 
-Imports its neighbour, `nn`, `data` and the engine.
+Imports its neighbour, `nn`, `data`, `distributed` and the engine.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.data import as_float32
+from autograd_cnn.distributed import Ranks
 from autograd_cnn.engine.mode import no_grad
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
 from autograd_cnn.training.history import Evaluation
@@ -22,6 +24,7 @@ from autograd_cnn.training.history import Evaluation
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Any], Tensor]
 Array = NDArray[Any]
+ALONE = Ranks()
 
 
 def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
@@ -48,10 +51,20 @@ def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
     """
     with in_mode(model, training=False), no_grad():
         starts = range(0, max(len(images), 1), batch_size)
-        return np.concatenate([model(as_tensor(images[i : i + batch_size])).data for i in starts])
+        return np.concatenate([_outputs(model, images[i : i + batch_size]) for i in starts])
 
 
-def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size: int = 100) -> Evaluation:
+def _outputs(model: Model, images: Array) -> Array:
+    outputs: Any = model(as_tensor(images))
+    if outputs is None:
+        name = getattr(model, "__name__", type(model).__name__)
+        raise TypeError(f"predict: {name} returned None. Does it end with `return ...`?")
+    return plain(outputs)
+
+
+def evaluate(
+    model: Model, loss: Loss, images: Array, labels: Array, batch_size: int = 100, ranks: Ranks = ALONE
+) -> Evaluation:
     """Compute the loss, the accuracy and the confusion matrix of a model on a set of images.
 
     Parameters
@@ -61,6 +74,9 @@ def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size:
     loss : callable
         As for `fit`, but called once, with the outputs of the whole set.
     labels : array, (N,) integer, or (N, ...)
+    ranks : Ranks
+        From `autograd_cnn.distributed.ranks`: each runs the model on its share of the images, and all return the
+        results of all.
 
     Returns
     -------
@@ -74,7 +90,7 @@ def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size:
     >>> print(f"{result.accuracy:.2f}", result.confusion.tolist())
     0.67 [[1, 0], [1, 1]]
     """
-    outputs = predict(model, images, batch_size)
+    outputs = ranks.join(predict(model, images[ranks.share(len(images))], batch_size))
     confusion = np.zeros((0, 0), np.int64)
     if _are_classes(outputs, labels):
         confusion = np.zeros((outputs.shape[1],) * 2, np.int64)
