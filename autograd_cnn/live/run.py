@@ -107,7 +107,7 @@ def _evaluated(source: str) -> Any:
         case [*body, ast.Expr(last)]:
             tree.body = body
         case _:
-            last = ast.Constant(None)
+            last = ast.parse("None", mode="eval").body
     exec(compile(tree, FILE, "exec", dont_inherit=True), names)
     return eval(compile(ast.Expression(last), FILE, "eval", dont_inherit=True), names)
 
