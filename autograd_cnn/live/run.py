@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import io
 import linecache
+import os
 import traceback
 import webbrowser
 from collections.abc import Callable
@@ -67,7 +68,8 @@ def run(source: str, write: Callable[[str], object]) -> dict[str, Any]:
     before, out = dict(registry), _Output(write)
     seed(0)
     try:
-        with redirect_stdout(out), redirect_stderr(out), catch_warnings(), patch.object(webbrowser, "open", show):
+        browser = patch.object(webbrowser, "open", show), patch.dict(os.environ, BROWSER=FILE)  # `show` asks for one
+        with redirect_stdout(out), redirect_stderr(out), catch_warnings(), browser[0], browser[1]:
             value = _evaluated(source)
             if isinstance(value, Graph):
                 shown.append(value.page())
