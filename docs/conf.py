@@ -14,6 +14,7 @@ from sphinx.ext.napoleon import NumpyDocstring
 import autograd_cnn
 from autograd_cnn.__main__ import demo
 from autograd_cnn.engine.registry import registry
+from autograd_cnn.live.page import write
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))  # for gallery_of_examples
@@ -38,7 +39,7 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#6cb8ea", "color-brand-content": "#6cb8ea"},
 }
 html_static_path = ["site.css"]
-html_extra_path = ["_extra"]  # the players, to which the tutorial links
+html_extra_path = ["_extra"]  # the players and the live page, to which pages link
 html_css_files = ["site.css"]
 copybutton_exclude = ".linenos, .gp, .go"
 linkcheck_ignore = [r"https?://"]  # checks the links between pages, without a network
@@ -83,3 +84,4 @@ def _signature(f: Callable[..., Any]) -> str:
 (HERE / "operations.txt").write_text(operations())
 with redirect_stdout(StringIO()):  # it prints the names of the pages
     demo(HERE / "_extra" / "players", show=False)
+write(HERE / "_extra" / "live" / "index.html")
