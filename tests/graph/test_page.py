@@ -492,7 +492,7 @@ def test_a_notebook_reads_a_tensor_as_the_player_does_and_gives_its_picture_an_e
 # The demo
 
 
-def test_the_demo_writes_three_pages(tmp_path):
+def test_the_demo_writes_four_pages_and_an_index(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "autograd_cnn", "demo", str(tmp_path / "out"), "--no-open"],
         cwd=tmp_path,
@@ -503,7 +503,8 @@ def test_the_demo_writes_three_pages(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "cnn", "mlp")]
+    pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "spiral", "cnn", "broken", "index")]
     assert done.stdout.split() == [str(path) for path in pages]
-    counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages]
-    assert counts == [1, 2, 4]
+    counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages[:-1]]
+    assert counts == [1, 4, 2, 1]
+    assert all(f'href="{path.name}"' in pages[-1].read_text(encoding="utf-8") for path in pages[:-1])

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.graph.player.broken import trial
-from autograd_cnn.graph.player.looks import look, share
+from autograd_cnn.graph.player.geometry import geometry
+from autograd_cnn.graph.player.looks import Store, look, maps, share
 from autograd_cnn.graph.program.expressions import renamed
 from autograd_cnn.graph.program.listing import Line, rms, shown
 from autograd_cnn.graph.program.program import as_recorded
@@ -28,23 +29,24 @@ WHOLE = 300  # operations; longer graphs have no images and no trials
 CONTEXT = 6  # lines of source shown before and after those with operations
 
 
-def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str]) -> dict[str, Any]:
+def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str], store: Store) -> dict[str, Any]:
     """Return everything that the page shows of `graph`, as text and numbers.
 
-    At most `channels` maps of an array are drawn. If `source`, the user's code is included. `rounds` maps the ids of
-    operations to the rounds of their loops.
+    At most `channels` maps of an array are drawn; their numbers go into `store`. If `source`, the user's code is
+    included. `rounds` maps the ids of operations to the rounds of their loops.
     """
     with as_recorded():
-        return _Watch(graph, channels, rounds).facts(source)
+        return _Watch(graph, channels, rounds, store).facts(source)
 
 
 class _Watch(Author):
     """Records the contribution of every line while the program is written."""
 
-    def __init__(self, graph: Graph, channels: int, rounds: Mapping[str, str]) -> None:
+    def __init__(self, graph: Graph, channels: int, rounds: Mapping[str, str], store: Store) -> None:
         super().__init__(graph)
         self.channels = channels
         self.rounds = rounds
+        self.store = store
         self.whole = len(graph.ops) <= WHOLE
         self.parts: dict[str, list[dict[str, Any]]] = defaultdict(list)  # value -> its contributions, in order
         self.orders: dict[tuple[str, str], list[int]] = defaultdict(list)  # operation, value -> their indices
@@ -104,7 +106,10 @@ class _Watch(Author):
         return f"{name} = {plus}{written} {'≈' if rounded else '='} {_short(exact[1])}"
 
     def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
-        return look(array, value.role, gradient, self.whole, self.channels)
+        found = look(array, self.whole)
+        if self.whole and (drawn := maps(array, value.role, self.channels)):
+            found["m"] = self.store.drawn(drawn, gradient, value.role)
+        return found
 
     # After the program is written
 
@@ -162,7 +167,17 @@ class _Watch(Author):
         }
         if self.whole:
             fact["trial"] = trial(self, op, line, [text for text, _ in lines])
+            fact["reach"] = self.reach(op)
         return fact
+
+    def reach(self, op: Op) -> dict[str, Any] | None:
+        """Return how the output depends on the inputs, with the winners of a pool: places in their windows."""
+        names = {v: self.name(self.graph.values[v]) for v in (op.output, *_inputs(op))}
+        found = geometry(op, {v: np.asarray(self.scope[name]) for v, name in names.items() if name in self.scope})
+        winners = self.scope.get(self.named((op.id, "argmax"), ""))
+        if found and found.get("pool") == "max" and (won := maps(winners, "activation", self.channels)):
+            found["won"] = self.store.drawn(won, False, "")
+        return found
 
     def steps(self) -> list[dict[str, Any]]:
         """Return the steps of both passes in order: kind, operation, a sentence about it, and bytes held after it."""

@@ -22,22 +22,30 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import numpy as np
+
 from autograd_cnn.graph.picture.fold import READABLE, Folding, View
 from autograd_cnn.graph.picture.layout import Picture, drawn
 from autograd_cnn.graph.picture.overlays import OVERLAYS
 from autograd_cnn.graph.picture.svg import written
 from autograd_cnn.graph.player.facts import facts_of
-from autograd_cnn.graph.player.looks import CHANNELS
+from autograd_cnn.graph.player.looks import CHANNELS, Store, png
 from autograd_cnn.graph.records import Graph, Op
 from autograd_cnn.graph.text import clip, plain
 
 LIMIT = 10_000  # operations
 DRAWN = 100  # rows of a picture; the page lists every operation in any case
-PLAIN = 250_000  # characters of facts; longer ones are compressed
+PLAIN = 40_000  # characters of facts; longer ones are compressed
 
 
-def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = False, source: bool = True) -> str:
-    """Return the page of `graph`; of several frames, `graph` itself is the first."""
+def page(
+    graph: Graph,
+    frames: Sequence[tuple[str, Graph]] = (),
+    quiz: bool = False,
+    source: bool = True,
+    images: Sequence[Any] = (),
+) -> str:
+    """Return the page of `graph`; of several frames and their `images`, those of `graph` itself are the first."""
     if len(graph.ops) > LIMIT:
         raise ValueError(
             f"graph: {len(graph.ops):,} operations are too many to step through (at most {LIMIT:,}). "
@@ -48,33 +56,39 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
     for label, other in frames:
         if _structure(other) != _structure(graph):
             raise ValueError(f"graph: the frame {clip(label)} is another network. Trace the same function each time")
-    folding, channels = Folding(graph), CHANNELS // 2 if frames else CHANNELS
+    if images and len(images) != 1 + len(frames):
+        raise ValueError(f"graph: {len(images)} images for {1 + len(frames)} moments. The first is of the graph itself")
+    folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
     depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
     views = [folding.view(depth) for depth in depths]
     pictures = [drawn(graph, view) for view in views]
     rounds = folding.rounds()
     moments = [graph, *(g for _, g in frames)]
     data = {
-        "frames": [{**facts_of(g, channels, source, rounds), "overlays": _overlays(g, views)} for g in moments],
+        "frames": [{**facts_of(g, channels, source, rounds, store), "overlays": _overlays(g, views)} for g in moments],
         "labels": ["at the start", *(plain(label) for label, _ in frames)],
         "pictures": [{"depth": d, **_picture(graph, v, p)} for d, v, p in zip(depths, views, pictures, strict=True)],
         "quiz": quiz,
         "usual": sum(len(view.graph.ops) <= READABLE for view in views) - 1,
     }
     drawings = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
-    files = {name: _part(name) for name in ("player.js", "player.css")}
+    files = {name: _part(name) for name in ("arrays.js", "player.js", "player.css")}
+    script = files["arrays.js"] + files["player.js"]
     styles = [files["player.css"], *re.findall(r"<style>(.*?)</style>", drawings, re.DOTALL)]
+    for frame, image in zip(data["frames"], images, strict=False):
+        frame["image"] = png(np.asarray(image, np.uint8))
     text = json.dumps(data, separators=(",", ":"))
     long = len(text) > PLAIN
     return Template(_part("page.html")).substitute(
-        policy=f"default-src 'none'; script-src {_hash(files['player.js'])}; style-src {' '.join(map(_hash, styles))}; "
+        policy=f"default-src 'none'; script-src {_hash(script)}; style-src {' '.join(map(_hash, styles))}; "
         "img-src data:; base-uri 'none'; form-action 'none'",
         title=escape(plain(", ".join(graph.summary()))),
         style=files["player.css"],
-        script=files["player.js"],
+        script=script,
         picture=drawings,
         kind="octet-stream" if long else "json",
-        data=base64.b64encode(zlib.compress(text.encode())).decode() if long else text.replace("<", "\\u003c"),
+        data=_packed(text.encode()) if long else text.replace("<", "\\u003c"),
+        numbers=_packed(bytes(store)),
     )
 
 
@@ -121,6 +135,10 @@ def show(text: str) -> Any:
 
 def _part(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 9)).decode()
 
 
 def _hash(text: str) -> str:

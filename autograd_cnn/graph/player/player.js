@@ -140,183 +140,6 @@ function source(o) {
 
 const contributions = (o) => o.learns.flatMap((id) => (value(id).parts || []).filter((part) => part.op === o.id));
 
-// Arrays
-
-function tensors(step) {
-  const all = Object.keys(facts.values);
-  const made = new Set(facts.ops.map((o) => o.out));
-  const begun = all.filter((id) => !made.has(id));
-  if (step.kind === "begin") return tagged("goes in", begun);
-  if (step.kind === "loss") return [...tagged("result", [facts.result]), ...tagged("its gradient", [facts.result], "g")];
-  if (step.kind === "end") {
-    return few(begun.filter((id) => value(id).g), (id) => row(headed(value(id).name, id), card(id), card(id, "g")));
-  }
-  const o = op(step);
-  if (step.kind === "forward") return [...tagged("in", o.in), ...tagged("out", [o.out])];
-  const several = o.learns.filter((id) => (value(id).parts || []).length > 1);
-  const single = o.learns.filter((id) => !several.includes(id));
-  return [
-    ...tagged("comes in", [o.out], "g"),
-    ...tagged("is used", used(o)),
-    ...tagged("goes out", single, "g"),
-    ...several.map((id) => sum(id, o)),
-  ];
-}
-
-// What the lines of a rule name beside gradients and functions
-const words = (o) => new Set(o.rules.flatMap(([text]) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu)));
-function used(o) {
-  const said = words(o);
-  return [...o.in, o.out].filter((id) => said.has(value(id).code || value(id).name));
-}
-
-function tagged(heading, ids, gradient) {
-  return few(ids, (id) => {
-    const figure = card(id, gradient);
-    figure.firstChild.prepend(make("h3", {}, gradient ? heading : headed(heading, id)));
-    return figure;
-  });
-}
-
-// With what it is to the network
-const headed = (heading, id) => (ROLES.has(value(id).role) ? `${heading} · ${value(id).role}` : heading);
-const ROLES = new Set(["input", "target", "parameter", "constant"]);
-
-function few(ids, draw) {
-  const cards = ids.slice(0, 24).map(draw);
-  if (ids.length > 24) cards.push(make("p", {}, `and ${ids.length - 24} more`));
-  return cards;
-}
-
-function row(heading, ...cards) {
-  return make("section", { class: "row", "aria-label": heading }, make("h3", {}, heading), make("div", { class: "cards" }, ...cards));
-}
-
-// A gradient: each contribution before the sum, in words and as arrays
-function sum(id, o) {
-  const { parts, type, g, rms } = value(id);
-  const last = parts.findLastIndex((part) => part.op === o.id);
-  const first = Math.max(0, last - 5); // of many, those before are counted
-  const complete = last === parts.length - 1;
-  const lines = first ? [term("", `${first} before`, "", "")] : [];
-  const signed = (text, ...figures) => make("div", { class: "part" }, make("b", { class: "sign" }, text), ...figures); // wrapped as one
-  const cards = first ? [signed(`${first} before`)] : [];
-  parts.slice(first, last + 1).forEach((part, k) => {
-    const i = first + k;
-    const from = facts.ops[part.op.slice(1) - 1];
-    lines.push(term(i ? "+" : "", `${part.port} of ${from.name} → ${value(from.out).name}`, part.line, part.rms, part.op === o.id));
-    const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.out).name}`;
-    const one = figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : ""));
-    cards.push(i ? signed("+", one) : one);
-  });
-  const more = `${parts.length - last - 1} more to come`;
-  lines.push(complete ? term("=", gradientOf(id), "", rms) : term("+", more, "", ""));
-  cards.push(complete ? signed("=", figure(g, gradientOf(id), type, "gradient")) : signed(`+ ${more}`));
-  const heads = ["", "through, by the derived line", "rms"].map((text) => make(text ? "th" : "td", text ? { scope: "col" } : {}, text));
-  const list = make("table", { class: "terms" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...lines));
-  return row(`goes out: ${gradientOf(id)} is a sum`, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Contributions" }, list), ...cards);
-}
-
-function term(sign, through, text, rms, fresh) {
-  return make("tr", fresh ? { class: "fresh" } : {}, make("td", {}, sign), make("td", {}, through, text ? make("code", {}, text) : null), make("td", {}, make("code", {}, rms)));
-}
-
-function card(id, gradient) {
-  const v = value(id);
-  return figure(gradient ? v.g : v.v, gradient ? gradientOf(id) : v.name, v.type, gradient ? "gradient" : v.role, v.full);
-}
-
-function figure(look, name, type, role, full) {
-  const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", {}, type));
-  if (full) caption.title = full;
-  const parts = [];
-  let [drawn, exact] = [null, null];
-  if (!look) parts.push(make("p", {}, "not at hand"));
-  else {
-    if (look.i) drawn = make("div", {}, ...image(look, name, role.startsWith("gradient")));
-    if (look.h) parts.push(histogram(look, name));
-    if (look.s) parts.push(statistics(look));
-    if (look.n <= look.x.length) exact = numbers(look.x, type);
-    else exact = make("p", { class: "begins" }, "begins ", ...apart(look.x.slice(0, 4)));
-    if (look.bad) parts.push(make("p", { class: "bad" }, `${look.bad} not finite`));
-  }
-  return make("figure", { class: role }, caption, drawn, make("div", { class: "told" }, ...parts), exact);
-}
-
-// A picture: a channel can be picked, and a pixel be read
-function image(look, name, signed) {
-  const [src, width, height, words] = look.i;
-  const [count, tall, wide, columns] = look.m.maps;
-  const picture = make("img", { src, width, height, alt: `${name}: ${words}` });
-  picture.style.aspectRatio = width / height;
-  const one = make("canvas", { width: wide, height: tall, role: "img", hidden: "" });
-  const key = make("small", { class: "key" }, words);
-  let channel = -1;
-  const pick = (k) => {
-    channel = k;
-    picture.hidden = k >= 0;
-    one.hidden = k < 0;
-    if (k < 0) return;
-    one.setAttribute("aria-label", `${name}, channel ${k}`);
-    one.getContext("2d").drawImage(picture, -(k % columns) * (wide + 1), -Math.floor(k / columns) * (tall + 1));
-  };
-  const choice = make("select", { "aria-label": `channel of ${name}` });
-  const several = columns && count > 1;
-  if (several) {
-    for (let k = -1; k < count; k++) choice.append(make("option", { value: k }, k < 0 ? `all ${count}` : `channel ${k}`));
-    choice.addEventListener("change", () => pick(Number(choice.value)));
-  }
-  const read = (event) => {
-    const shape = event.target === one ? [wide, tall] : [picture.naturalWidth, picture.naturalHeight];
-    const [px, py] = [event.offsetX / event.target.clientWidth, event.offsetY / event.target.clientHeight].map((part, i) => Math.min(shape[i] - 1, Math.max(0, Math.floor(part * shape[i]))));
-    const [x, y] = [px % (wide + 1), py % (tall + 1)];
-    const c = channel >= 0 ? channel : columns * Math.floor(py / (tall + 1)) + Math.floor(px / (wide + 1));
-    key.textContent = x === wide || y === tall || (columns && c >= count) ? words : `≈ ${pixel(event.target, px, py, look.m.ends, signed)} at [${look.m.at.replace(/[xyc]/g, (axis) => ({ x: x * look.m.step, y: y * look.m.step, c: columns ? c : ":" })[axis])}]`;
-  };
-  for (const target of [picture, one]) {
-    target.addEventListener("pointerenter", () => (key.style.minHeight = key.offsetHeight + "px")); // nothing jumps
-    target.addEventListener("pointermove", read);
-    target.addEventListener("pointerleave", () => (key.textContent = words));
-  }
-  return [picture, one, several ? choice : null, key];
-}
-
-// What a pixel stands for: the levels and the palette of looks.py, read backwards
-function pixel(target, x, y, [low, high], signed) {
-  const dot = make("canvas", { width: 1, height: 1 }).getContext("2d");
-  dot.drawImage(target, -x, -y);
-  const [r, g, b] = dot.getImageData(0, 0, 1, 1).data;
-  if (signed) return (high * (r >= b ? 1 : -1) * ((255 - Math.min(r, b)) / 255) ** (1 / 0.7)).toPrecision(3);
-  return [...new Set([r, g, b])].map((level) => (low + ((level - 1) / 254) * (high - low)).toPrecision(3)).join(", ");
-}
-
-// A block for each row of the last axis; what is too long for the card is wrapped, its columns kept
-function numbers(texts, type) {
-  const last = Number(type.slice(1, type.indexOf(")")).split(",").filter(Boolean).at(-1) || 1);
-  const longest = Math.max(...texts.map((text) => text.length));
-  const table = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": "all elements" });
-  for (let i = 0; i < texts.length; i += last) {
-    const row = texts.slice(i, i + last).map((text) => text.padStart(longest).replaceAll(" ", "\u00a0"));
-    table.append(make("div", {}, ...apart(row)));
-  }
-  return table;
-}
-
-const apart = (texts) => texts.flatMap((text) => [make("code", {}, text), " "]);
-
-function statistics(look) {
-  const [low, mean, rms, high] = look.s;
-  const terms = Object.entries({ min: low, mean, rms, max: high, zeros: look.z });
-  return make("dl", {}, ...terms.map(([term, text]) => make("div", {}, make("dt", {}, term), make("dd", {}, text))));
-}
-
-function histogram(look, name) {
-  const bars = look.h.map((height, i) => `M${8 * i} 40v-${(height * 0.4).toFixed(1)}h7v${(height * 0.4).toFixed(1)}z`).join("");
-  const drawing = make("svg", { viewBox: "0 0 256 41", class: "histogram", role: "img", "aria-label": `histogram of ${name}, from ${look.s[0]} to ${look.s[3]}` });
-  drawing.append(make("path", { d: bars }));
-  return drawing;
-}
-
 // Is the rule right?
 
 function trial(step) {
@@ -767,9 +590,15 @@ function linked() {
 }
 
 async function unpack(block) {
-  if (block.type === "application/json") return block.textContent;
+  if (block.type === "application/json") return new Response(block.textContent);
   const bytes = Uint8Array.from(atob(block.textContent), (c) => c.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")));
+}
+
+async function numbered() {
+  const response = await unpack($("numbers")).catch(() => null);
+  if (response) packed = new Uint8Array(await response.arrayBuffer());
+  return (await unpack($("facts"))).text();
 }
 
 function begin(text) {
@@ -826,4 +655,4 @@ function begin(text) {
   document.body.classList.add("ready");
 }
 
-unpack($("facts")).then(begin, () => fill($("sentence"), "This page is packed, and this browser cannot unpack it: it has no DecompressionStream."));
+numbered().then(begin, () => fill($("sentence"), "This page is packed, and this browser cannot unpack it: it has no DecompressionStream."));
