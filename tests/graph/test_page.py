@@ -18,7 +18,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.graph.picture.styles import DARK, LIGHT
 from autograd_cnn.graph.player import page as page_module
-from autograd_cnn.graph.player.looks import SIGNED, look, png
+from autograd_cnn.graph.player.looks import SIGNED, Store, four_digits, look, maps, png
 
 
 class Parsed(HTMLParser):
@@ -67,6 +67,7 @@ def net(rng):
     return ag.trace(tanh_net, w, v, x, y), w, v
 
 
+OCTETS = ["application/octet-stream"]  # the numbers of the images
 NAMES = {"w": (3, 5), "v": (5, 5)}
 
 
@@ -101,7 +102,7 @@ def test_pages_are_small(standard_cnn, rng):
     assert len(graph.page()) < 300_000
     assert len(graph.page([(f"epoch {i}", graph) for i in range(7)])) < 1_000_000
     assert len(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page()) < 120_000
-    files = ("player.js", "player.css", "page.html")
+    files = ("arrays.js", "player.js", "player.css", "page.html")
     assert sum(len(page_module._part(name)) for name in files) < 60_000
 
 
@@ -290,7 +291,8 @@ def test_hostile_names_stay_text(kind, weights):
     h.name = name
     text = ag.sum(h * 2.0).graph().page()
     for page in (Parsed(text), Parsed(h.graph().page())):  # of the second, the name is in the title
-        assert [a.get("type") for a, _ in page.all("script")] == ["application/json", None] and not page.all("b")
+        assert [a.get("type") for a, _ in page.all("script")] == ["application/json", *OCTETS, None]
+        assert not page.all("b")
     shown = name
     for hidden in "\n\0\ud800\u202e\u2028":
         shown = shown.replace(hidden, hidden.encode("unicode_escape").decode())
@@ -439,20 +441,38 @@ def test_an_image_is_its_pixels(rng):
 
 
 def test_zero_is_white_in_a_gradient_and_signs_are_hues():
-    address = look(np.linspace(-1, 0.5, 16), "activation", True)["i"][0]
+    w = ag.Tensor(np.linspace(1, 2, 36).reshape(1, 6, 6, 1), requires_grad=True)
+    ag.sum(w * np.linspace(-1, 0.5, 36).reshape(1, 6, 6, 1)).backward()
+    address = re.findall(r'<img src="(.*?)"', w._repr_html_())[1]
     pixels, palette = decoded(address)
-    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3)[pixels[0, :, 0]].astype(int)
-    assert (colours[10] == 255).all() and colours[0].argmax() == 2 and colours[-1].argmax() == 0
+    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3)[pixels[:, :, 0].ravel()].astype(int)
+    assert (colours[24] >= 240).all() and colours[0].argmax() == 2 and colours[-1].argmax() == 0
     assert colours[0].sum() < colours[-1].sum()  # twice as far from 0, so darker
 
 
 def test_maps_of_an_activation_are_its_channels_and_of_a_parameter_its_filters(rng):
     a = rng.normal(size=(2, 3, 4, 5))
-    pixels, _ = decoded(look(a, "activation")["i"][0])
-    assert pixels.shape[:2] == (2 * 4 - 1, 3 * 5 - 1) and not pixels[3].any()
-    scaled = np.rint(254 * (a[0] - a[0].min()) / np.ptp(a[0])) + 1
-    assert np.array_equal(pixels[:3, 5:9, 0], scaled[..., 1])
-    assert look(a, "parameter")["i"][3].startswith("input channel 0, 5 filters")
+    drawn = maps(a, "activation")
+    assert np.array_equal(drawn.numbers, np.moveaxis(a[:1], -1, 1)) and drawn.words == "item 0: 5 channels"
+    kernels = maps(a, "parameter")
+    assert np.array_equal(kernels.numbers, np.transpose(a, (3, 2, 0, 1))) and "4 input channels" in kernels.words
+    assert maps(np.ones((1, 8, 8, 30)), "activation").words == "item 0: 9 of 30 channels"
+
+
+def test_numbers_are_kept_with_four_digits_and_equal_arrays_once(rng):
+    a = rng.normal(size=200) * 10.0 ** rng.integers(-30, 30, 200)
+    a[:5] = 0, np.nan, 0.99999, -1234.5, 1e-300
+    packed = np.frombuffer(four_digits(a), np.int8)
+    powers, there = packed[:200].astype(int), packed[:200] != -128
+    low, high = packed[200:].view(np.uint8).reshape(2, -1).astype(int)
+    digits = np.zeros(200, int)
+    digits[there] = (low + 256 * high + 32768) % 65536 - 32768
+    assert digits[1] == 32767
+    assert [float(f"{d}e{p}") for d, p in zip(digits[2:], powers[2:], strict=True)] == [
+        float(f"{v:.4g}") if abs(v) > 1e-120 else 0 for v in a[2:]
+    ]
+    store = Store()
+    assert store.add(a) == 0 < store.add(a[:50]) and store.add(a.copy()) == 0
 
 
 @pytest.mark.parametrize(
@@ -462,8 +482,8 @@ def test_maps_of_an_activation_are_its_channels_and_of_a_parameter_its_filters(r
     ids=str,
 )  # fmt: skip
 def test_every_array_can_be_shown(array):
-    found = look(array, "activation", True)
-    json.dumps(found)
+    found, drawn = look(array), maps(array, "activation")
+    json.dumps([found, drawn and Store().drawn(drawn, True, "activation")])
     assert found["n"] == np.size(array)
     if np.size(array) and not np.isfinite(array).all():
         assert found["bad"] == np.size(array) - np.count_nonzero(np.isfinite(array))
@@ -484,9 +504,8 @@ def test_a_notebook_reads_a_tensor_as_the_player_does_and_gives_its_picture_an_e
     h = ag.conv2d(rng.normal(size=(1, 5, 5, 3)), w)
     if walked:
         ag.sum(h).backward()
-    assert look(w.data, "parameter")["i"][0] in w._repr_html_()
-    assert "input channel 0, 16 of 32 filters" in w._repr_html_() and "outline:1px" in w._repr_html_()
-    assert "item 0, 16 of 32 channels" in h._repr_html_()
+    assert "input channel 0, 9 filters" in w._repr_html_() and "outline:1px" in w._repr_html_()
+    assert "item 0: 9 of 32 channels" in h._repr_html_()
 
 
 # The demo

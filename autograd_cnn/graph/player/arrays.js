@@ -1,4 +1,3 @@
-"use strict";
 // Arrays: of item 0 and its first channels there are numbers of four digits, and each of them can be pointed at
 
 let packed = new Uint8Array(); // see Store in looks.py
@@ -7,7 +6,7 @@ let spot = null; // the element that is pointed at: { entry, c, y, x }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py
 let opened = false; // the statistics
 const channel = { fine: 0, coarse: 0 }; // pointed at last
-const sumOf = document.createElement("div");
+const sumOf = make("div", { id: "sum", role: "status" });
 
 function tensors(step) {
   [scene, spot, reach] = [[], null, (step.op >= 0 && op(step).reach) || null];
@@ -17,8 +16,10 @@ function tensors(step) {
   const joined = figures.findLastIndex((element) => scene.some(({ figure, side }) => side && side !== "w" && element.contains(figure)));
   figures.splice((joined < 0 ? figures.length : joined) + 1, 0, sumOf);
   const first = scene.find((entry) => entry.result) || scene.at(-1);
-  const largest = first.numbers.reduce((best, number, i) => (Math.abs(number) > Math.abs(first.numbers[best]) ? i : best), 0);
   const [, count, tall, wide] = first.shape;
+  const edge = (i, n) => n > 4 && (i % n === 0 || i % n === n - 1); // half of its window would be padding
+  const inner = (i) => !edge(i, wide) && !edge(Math.floor(i / wide), tall);
+  const largest = first.numbers.reduce((best, number, i) => (inner(i) && !(Math.abs(number) <= Math.abs(first.numbers[best])) ? i : best), 0);
   channel.coarse = first.side === "w" ? Math.floor(largest / (count * tall * wide)) : 0;
   point(first, Math.floor(largest / (tall * wide)) % count, Math.floor(largest / wide) % tall, largest % wide);
   return figures;

@@ -41,7 +41,14 @@ def _window(op: Op, given: dict[str, Any], uses: dict[str, str], arrays: dict[st
     stride = kernel if given["stride"] is None else pair(given["stride"], "stride")
     dilation = pair(given.get("dilation", 1), "dilation")
     (top, _), (left, _) = margins(given["padding"], kernel, stride, dilation, arrays[fine].shape[1:3])
-    found = {"fine": fine, "coarse": coarse, "kernel": kernel, "stride": stride, "pad": (top, left), "dilation": dilation}
+    found = {
+        "fine": fine,
+        "coarse": coarse,
+        "kernel": kernel,
+        "stride": stride,
+        "pad": (top, left),
+        "dilation": dilation,
+    }
     if "w" in uses:
         fines, coarses, groups = arrays[fine].shape[-1], arrays[coarse].shape[-1], given["groups"]
         return found | {"w": uses["w"], "b": uses.get("b"), "group": (fines // groups, coarses // groups)}

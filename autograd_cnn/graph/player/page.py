@@ -73,7 +73,7 @@ def page(
     }
     drawings = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
     files = {name: _part(name) for name in ("arrays.js", "player.js", "player.css")}
-    script = files["arrays.js"] + files["player.js"]
+    script = files["player.js"] + files["arrays.js"]
     styles = [files["player.css"], *re.findall(r"<style>(.*?)</style>", drawings, re.DOTALL)]
     for frame, image in zip(data["frames"], images, strict=False):
         frame["image"] = png(np.asarray(image, np.uint8))

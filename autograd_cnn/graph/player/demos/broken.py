@@ -57,12 +57,12 @@ larger.vjp(x=lambda g, x, y: g * (x >= y), y=lambda g, x, y: g * (y >= x))  # a 
 
 
 @ag.primitive
-def average(x):
+def middle(x):
     """Takes the mean of all numbers."""
     return np.mean(x)
 
 
-average.vjp(x=lambda g, x: g * np.ones_like(x))  # a factor is missing: 1 / x.size
+middle.vjp(x=lambda g, x: g * np.ones_like(x))  # a factor is missing: 1 / x.size
 
 
 def f(x, w, b):
@@ -70,7 +70,7 @@ def f(x, w, b):
     u = mix(ag.reshape(p, (3, 4)), w)
     v = shift(u, b)
     t = larger(v, v)
-    return average(t * t)
+    return middle(t * t)
 
 
 if __name__ == "__main__":
