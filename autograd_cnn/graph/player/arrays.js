@@ -11,7 +11,8 @@ const sumOf = make("div", { id: "sum", role: "status" });
 function tensors(step) {
   [scene, spot, reach] = [[], null, (step.op >= 0 && op(step).reach) || null];
   Object.assign(channel, { fine: 0, coarse: 0 });
-  const figures = [...moment(), ...figuresOf(step)];
+  moment();
+  const figures = figuresOf(step);
   if (!scene.length) return figures;
   const joined = figures.findLastIndex((element) => scene.some(({ figure, side }) => side && side !== "w" && element.contains(figure)));
   figures.splice((joined < 0 ? figures.length : joined) + 1, 0, sumOf);
@@ -25,11 +26,11 @@ function tensors(step) {
   return figures;
 }
 
-// The picture that belongs to this moment of the training
+// The picture that belongs to this moment of the training, below its slider
 function moment() {
-  if (!facts.image) return [];
+  $("frames").querySelector("img")?.remove();
   const label = DATA.labels[DATA.frames.indexOf(facts)];
-  return [make("figure", { class: "moment" }, make("figcaption", {}, make("b", {}, label)), make("img", { src: facts.image, alt: `picture ${label}` }))];
+  if (facts.image) $("frames").append(make("img", { src: facts.image, alt: `picture ${label}` }));
 }
 
 function figuresOf(step) {
@@ -179,10 +180,6 @@ function maps(entry) {
     entry.scale = Math.max(1, Math.floor(312 / (entry.columns * Math.max(tall, wide))));
     const [w, h] = [entry.columns * (wide * entry.scale + GAP), Math.ceil((count + entry.colour) / entry.columns) * (tall * entry.scale + GAP)];
     entry.pane = make("canvas", { width: w - GAP, height: h - GAP, class: tall * wide < 50 ? "kernel" : "", ...help });
-    const finite = numbers.filter(Number.isFinite);
-    const [low, high] = finite.reduce(([low, high], number) => [Math.min(low, number), Math.max(high, number)], [Infinity, -Infinity]);
-    entry.ends = gradient ? [-Math.max(-low, high), Math.max(-low, high)] : [low, high];
-    entry.tiles = {};
   }
   entry.key = key;
   const locate = (event) => {
@@ -245,9 +242,18 @@ function draw(entry) {
   }
 }
 
+// The first map of an array, as the address of an image
+function chipOf(look, gradient) {
+  if (!look?.m || look.m[1][2] < 2) return "";
+  return (look.chip ??= tile({ ...entryOf(look, ""), gradient }, 0, -look.m[5]).toDataURL());
+}
+
 // A map as an image of its pixels, made once; c is -1 for all three channels as colours
-function tile({ tiles, shape: [, , tall, wide], ends: [low, high], read, gradient }, k, c) {
-  return (tiles[[k, c]] ??= (() => {
+function tile({ look, shape: [, , tall, wide], read, gradient }, k, c) {
+  return ((look.tiles ??= {})[[k, c]] ??= (() => {
+    const finite = look.numbers.filter(Number.isFinite);
+    let [low, high] = finite.reduce(([low, high], number) => [Math.min(low, number), Math.max(high, number)], [Infinity, -Infinity]);
+    if (gradient) [low, high] = [-Math.max(-low, high), Math.max(-low, high)];
     const image = new ImageData(wide, tall);
     const level = (channel, y, x) => (255 * (read(channel, y, x, k) - low)) / (high - low || 1);
     for (let i = 0; i < wide * tall; i++) {

@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.graph.picture.fold import READABLE, Folding, View
-from autograd_cnn.graph.picture.layout import Picture, drawn
+from autograd_cnn.graph.picture.layout import Overlay, Picture, Wire, drawn, wide
 from autograd_cnn.graph.picture.overlays import OVERLAYS
 from autograd_cnn.graph.picture.svg import written
 from autograd_cnn.graph.player.facts import facts_of
+from autograd_cnn.graph.player.lesson import bare
 from autograd_cnn.graph.player.looks import CHANNELS, Store, png
 from autograd_cnn.graph.records import Graph, Op
 from autograd_cnn.graph.text import clip, plain
@@ -61,11 +62,12 @@ def page(
     folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
     depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
     views = [folding.view(depth) for depth in depths]
-    pictures = [drawn(graph, view) for view in views]
     rounds = folding.rounds()
     moments = [graph, *(g for _, g in frames)]
+    facts = [{**facts_of(g, channels, source, rounds, store), "overlays": _overlays(g, views)} for g in moments]
+    pictures = [_drawn(graph, view, facts[0]) for view in views]
     data = {
-        "frames": [{**facts_of(g, channels, source, rounds, store), "overlays": _overlays(g, views)} for g in moments],
+        "frames": facts,
         "labels": ["at the start", *(plain(label) for label, _ in frames)],
         "pictures": [{"depth": d, **_picture(graph, v, p)} for d, v, p in zip(depths, views, pictures, strict=True)],
         "quiz": quiz,
@@ -75,9 +77,9 @@ def page(
     files = {name: _part(name) for name in ("arrays.js", "player.js", "player.css")}
     script = files["player.js"] + files["arrays.js"]
     styles = [files["player.css"], *re.findall(r"<style>(.*?)</style>", drawings, re.DOTALL)]
-    for frame, image in zip(data["frames"], images, strict=False):
+    for frame, image in zip(facts, images, strict=False):
         frame["image"] = png(np.asarray(image, np.uint8))
-    text = json.dumps(data, separators=(",", ":"))
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     long = len(text) > PLAIN
     return Template(_part("page.html")).substitute(
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {' '.join(map(_hash, styles))}; "
@@ -92,11 +94,43 @@ def page(
     )
 
 
+def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
+    """Lay out a view with room for the numbers of leaves, and with the lines of operations that fit into their boxes."""
+    scalars = {
+        v: fact
+        for v, fact in facts["values"].items()
+        if "n" in fact and graph.values[v].role not in ("activation", "loss")
+    }
+    room = "= −0.0000"
+    picture = drawn(graph, view, Overlay(leaves=dict.fromkeys(scalars, room), values=dict.fromkeys(scalars, room)))
+    lines = {op["id"]: bare(op["forward"]) for op in facts["ops"]}
+    closed = {op.id for op in view.graph.ops if op.parts}
+    for box in picture.boxes:
+        line = lines.get(box.id, "")
+        fits = [text for text in (line, line.partition(" = ")[2]) if text and wide(text) < box.width - 8]
+        if fits and box.id not in closed:
+            box.text, box.beside = fits[0], ""
+    picture.caption = re.sub(r"keeps [^·]*· ", "", picture.caption)  # bytes stand beside the steps
+    for wire in picture.wires:
+        wire.label = re.sub(r" [\d.]+ [kMGT]?B\b", "", wire.label) if wire.kind == "kept" else wire.label
+    return picture
+
+
 def _picture(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
-    """Return boxes with centres as fractions of width and height, ends of wires, and the row of every operation."""
+    """Return boxes with centres as fractions of width and height, wires, and the row of every operation.
+
+    A wire has its ends and, if it has a label, the value that it carries, or 1 for a rung.
+    """
+    made = {op.id[1:]: op.output for op in view.graph.ops}
+
+    def carried(wire: Wire) -> Any:
+        return wire.label and (
+            1 if wire.kind == "kept" else made[(wire.head if wire.kind == "backward" else wire.tail)[1:]]
+        )
+
     return {
         "boxes": [[b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)] for b in picture.boxes],
-        "wires": [[w.tail, w.head, int(bool(w.label))] for w in picture.wires],
+        "wires": [[w.tail, w.head, carried(w)] for w in picture.wires],
         "rows": [int(row[1:]) for row in view.rows(graph)],
         "result": view.graph.result,
     }

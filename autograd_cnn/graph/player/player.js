@@ -8,12 +8,12 @@ let facts; // of the moment of training that is shown
 let at = -1; // the step that is shown
 let timer = 0;
 let remembering = 0;
-const quiz = { on: false, open: -1, seen: new Set(), right: 0, asked: 0 };
+const quiz = { on: false, open: false, seen: new Set(), right: 0 };
 
 // Elements
 
 function make(tag, attributes = {}, ...children) {
-  const element = tag === "svg" || tag === "path" || tag === "rect" ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  const element = ["svg", "path", "rect", "image"].includes(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children.filter((child) => child !== null));
   return element;
@@ -24,41 +24,68 @@ const op = (step) => facts.ops[step.op];
 const value = (id) => facts.values[id];
 const gradientOf = (id) => "g_" + value(id).name;
 
+// Text in which a number has four digits, and all of them behind it
+const NUMBER = /\ue000([^\ue001\ue002]*)\ue001?([^\ue002]*)\ue002/;
+const brief = (text) => text.replace(new RegExp(NUMBER, "g"), "$1");
+function rich(text) {
+  const parts = text.split(NUMBER); // words, digits, all digits, words, ...
+  return parts.flatMap((part, i) => (i % 3 === 2 || part === "" ? [] : i % 3 === 0 ? [part] : [make("data", { value: parts[i + 1] || part, title: parts[i + 1] || part }, part)]));
+}
+
+document.addEventListener("copy", (event) => {
+  const chosen = getSelection();
+  if (!chosen.rangeCount || event.target.matches("input")) return;
+  const copy = chosen.getRangeAt(0).cloneContents();
+  const numbers = [...copy.querySelectorAll("data")];
+  const around = chosen.anchorNode.parentNode.closest("data"); // a part of one number
+  if (!numbers.length && !around) return;
+  numbers.forEach((number) => (number.textContent = number.value));
+  event.clipboardData.setData("text/plain", numbers.length ? copy.textContent : around.value);
+  event.preventDefault();
+});
+
 // One step
 
 function show(number, quiet) {
   const steps = facts.steps;
-  number = Math.max(0, Math.min(steps.length - 1, number));
-  const asks = quiz.on && number === at + 1 && !quiz.seen.has(number) && question(number);
-  at = number;
+  at = Math.max(0, Math.min(steps.length - 1, number));
   const step = steps[at];
   $("slider").value = at;
+  $("slider").style.setProperty("--at", (100 * at) / Math.max(1, steps.length - 1) + "%");
   for (const way of ["begin", "forward", "loss", "backward", "end"]) document.body.classList.toggle(way, way === step.kind);
   // not `disabled`: a button that has the focus would take the keys with it
   const [begins, ends] = [at === 0, at === steps.length - 1];
-  const idle = { first: begins, back: begins, before: module(-1) === at, last: ends, next: ends, after: module(1) === at, twin: twin() < 0 };
+  const idle = { first: begins, back: begins, before: module(-1) === at, last: ends, next: ends && !due(), after: module(1) === at, twin: twin() < 0 };
   for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
-  fill($("sentence"), asks ? asks.text : step.say);
-  fill($("doc"), step.kind === "forward" ? facts.docs[op(step).name] : "");
-  reading();
+  fill($("sentence"), ...rich(step.say));
+  fill($("goal"), ...(step.goal ? [...step.goal.map((text) => make("p", {}, ...rich(text))), worth()] : []));
+  fill($("formulas"), ...(step.formulas || []).map(formula));
+  $("formulas").className = (step.formulas || []).length > 1 || (step.formulas || []).some(({ lines }) => lines.some((text) => brief(text).length > 42)) ? "several" : "";
   fill($("code"), ...code(step));
+  update(step);
+  fill($("doc"), step.kind === "forward" ? facts.docs[op(step).name] : "");
+  fill($("term"), step.term || "");
+  reading();
   fill($("tensors"), ...tensors(step));
   trial(step);
-  memory(step);
-  ask(asks);
-  locate(asks);
+  $("arrays").hidden = step.kind === "begin" && facts.scalar;
+  fill($("costs").lastChild, step.costs || "", step.holds ? ` Kept for the way back, after this step: ${step.holds}.` : "");
+  ask(null);
   if (!quiet) remember();
 }
 
-// Where we are; while something is asked, where we were
+// Where we are; a question hides what it asks for
 function locate(asks) {
   const step = facts.steps[at];
-  const called = asks ? "What comes next?" : title(step);
+  const called = asks ? `Question ${quiz.seen.size + 1} of ${Object.keys(facts.quiz).length}` : brief(step.ask);
+  const [forward, back] = [lossStep - 1, facts.steps.length - lossStep - 2];
+  const place = { begin: "start", forward: `forward ${at} of ${forward}`, loss: "the loss", backward: `backward ${at - lossStep} of ${back}`, end: "the update" }[step.kind];
   fill($("where"), called);
-  $("slider").setAttribute("aria-valuetext", `${at} of ${facts.steps.length - 1}, ${called}`);
+  fill($("position"), place);
+  $("slider").setAttribute("aria-valuetext", `${place}: ${called}`);
   document.body.classList.toggle("asking", Boolean(asks));
-  picture(asks ? at - 1 : at);
+  picture(at);
 }
 
 function remember() {
@@ -74,7 +101,7 @@ function remember() {
 }
 
 function title(step) {
-  if (step.op < 0) return { begin: "Start", loss: "Loss", end: "End" }[step.kind];
+  if (step.op < 0) return { begin: "Start", loss: "Loss", end: "Update" }[step.kind];
   const o = op(step);
   return step.kind === "forward" ? `${o.name} → ${value(o.out).name}` : `rule of ${o.name} → ${o.learns.map(gradientOf).join(", ")}`;
 }
@@ -95,50 +122,71 @@ function module(way) {
   return i;
 }
 
+// The chain rule with its numbers, and a trial of it
+
+function formula({ lines, note, try: tried }) {
+  const texts = lines.map((text) => make("span", { class: "line" }, ...rich(text), "\n"));
+  return make("section", { "aria-label": "Formula" }, make("pre", {}, ...texts), note ? make("small", {}, note) : null, tried ? make("p", { class: "try" }, make("b", {}, "Try it. "), ...rich(tried)) : null);
+}
+
+function worth() {
+  const links = facts.worth.map(([text, step]) => make("li", {}, make("a", { href: `#step=${step}` }, text)));
+  return links.length ? make("section", { class: "worth", "aria-label": "Worth a look" }, make("h3", {}, "worth a look"), make("ul", {}, ...links)) : null;
+}
+
+function update(step) {
+  const box = $("update");
+  if (step.kind !== "end" || !facts.update) return fill(box);
+  const { choices, start, more } = facts.update;
+  const [words, lines] = [make("p", { class: "try", role: "status" }), make("pre", {})];
+  const rate = make("input", { type: "range", id: "rate", min: 0, max: choices.length - 1, value: start, "aria-label": "Learning rate lr" });
+  const label = make("output", {});
+  const choose = () => {
+    const { lr, lines: texts, say } = choices[rate.value];
+    rate.setAttribute("aria-valuetext", brief(lr));
+    fill(label, ...rich(lr));
+    fill(lines, ...texts.flatMap(([name, text]) => [make("span", { class: "line" }, `${name} ← ${name} − lr × g\n`), make("span", { class: "line" }, "    ", ...rich(text), "\n")]));
+    fill(words, ...rich(say));
+  };
+  rate.addEventListener("input", choose);
+  choose();
+  fill(box, make("label", {}, "lr = ", label, rate), make("section", { "aria-label": "Update" }, lines, more ? make("small", {}, `and ${more} more arrays`) : null), words);
+}
+
 // Your line, beside it the derived line
 
 function code(step) {
-  if (step.kind === "loss") return [make("section", { "aria-label": "Derived line" }, make("h3", {}, "backward, derived"), make("pre", {}, line(facts.seed, "back", true)))];
+  if (step.kind === "begin" && facts.ops.length) return [make("section", { "aria-label": "Your function" }, make("h3", {}, "you wrote"), source(facts.ops.at(-1), true))];
   if (step.op < 0) return [];
   const o = op(step);
   const back = step.kind === "backward";
-  const rules = o.rules.map(([text, rms]) => line(text, "back", back, rms && `rms ${rms}`));
-  const numbers = back ? contributions(o).map((part) => part.numbers).filter(Boolean) : [];
+  const rules = o.rules.map(([text]) => line(text, "back", back));
+  const forward = back ? [] : o.forward.split("\n").map((text) => line(text, "", true));
   return [
     make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${facts.places[o.place].at}`), source(o)),
-    make(
-      "section",
-      { "aria-label": "Derived line" },
-      make("h3", {}, "forward"),
-      make("pre", {}, ...o.forward.split("\n").map((text) => line(text, "", !back))),
-      make("h3", {}, "backward, derived"),
-      rules.length ? make("pre", {}, ...rules) : make("p", {}, "no rule runs"),
-      numbers.length ? make("h3", {}, "with the numbers in") : null,
-      numbers.length ? make("pre", {}, ...numbers.map((text) => line(text, "back", true))) : null,
-    ),
+    make("section", { "aria-label": "Derived line", ...(back ? {} : { hidden: "" }) }, make("h3", {}, "derived: the rule of " + o.name), make("pre", {}, ...rules, ...forward)),
   ];
 }
 
-function line(text, way, now, note) {
-  const tag = now ? "mark" : "span";
-  return make("span", { class: `line ${way}` }, make(tag, {}, text), " ", note ? make("small", {}, note) : null, "\n");
+function line(text, way, now) {
+  return make("span", { class: `line ${way}` }, make(now ? "mark" : "span", {}, text), "\n");
 }
 
-function source(o) {
+function source(o, whole) {
   const place = facts.places[o.place];
   const text = facts.functions[place.function];
   if (!text) return make("p", {}, "The code of this line is not in this page.");
   const here = place.line - text.first;
-  const from = Math.max(0, Math.min(here - 2, text.lines.length - 5));
-  const lines = text.lines.slice(from, from + 5).map((words, i) => {
-    const [before, marked, after] = from + i !== here ? [words || " ", "", ""] : place.marked || ["", words, ""];
+  const many = whole ? text.lines.length : 3;
+  const from = Math.max(0, Math.min(here - 1, text.lines.length - many));
+  const lines = text.lines.slice(from, from + many).map((words, i) => {
+    const [before, marked, after] = whole || from + i !== here ? [words || " ", "", ""] : place.marked || ["", words, ""];
     const parts = make("span", {}, before, marked ? make("mark", {}, marked) : null, after);
     return make("span", { class: "line" }, make("small", {}, String(text.first + from + i)), parts, "\n");
   });
   return make("pre", { class: "source" }, ...lines);
 }
 
-const contributions = (o) => o.learns.flatMap((id) => (value(id).parts || []).filter((part) => part.op === o.id));
 
 // Is the rule right?
 
@@ -182,92 +230,45 @@ function verdict(tests, slip) {
   return box;
 }
 
-// Quiz
+// Quiz: a question about the step that is shown, before the next one
 
-function question(number) {
-  const step = facts.steps[number];
-  if (step.op < 0) return null;
-  const o = op(step);
-  const others = (list, right) => [...new Set(list)].filter((text) => text !== right).slice(0, 3);
-  let right, wrong, text;
-  const begun = o.learns.find((id) => value(id).parts?.length > 1 && value(id).parts[0].op === o.id); // a sum, asked of once
-  const needs = (ids, byproducts = []) => [...ids.map((id) => value(id).name), ...byproducts].join(" and ") || "nothing else";
-  if (step.kind === "forward") {
-    right = value(o.out).type.split(" ")[0];
-    const shape = (id) => value(id).type.split(" ")[0];
-    if (o.in.some((id) => shape(id) === right)) return null; // the question would tell it
-    wrong = others([...o.in].reverse().concat(Object.keys(facts.values)).map(shape), right);
-    const given = o.in.map((id) => `${value(id).name} ${shape(id)}`).join(", ");
-    text = `Next: ${o.name} of ${given}. Which shape does the result of ${o.name} have?`;
-  } else if (step.kind === "backward" && begun) {
-    const count = value(begun).parts.length;
-    right = String(count);
-    wrong = [count - 1, count + 1, count + 2].map(String);
-    text = `Next: the rule of ${o.name}. ${gradientOf(begun)} is a sum of how many contributions?`;
-  } else if (number % 3 === 1) {
-    const byproducts = o.forward.split(" = ")[0].split(", ").slice(1).filter((name) => words(o).has(name));
-    right = needs(used(o), byproducts);
-    wrong = others([o.in, [o.out], [], [...o.in, o.out], o.in.slice(0, 1)].map((ids) => needs(ids)), right);
-    text = `Next: the rule of ${o.name}. What does it need beside ${gradientOf(o.out)}?`;
-  } else if (o.trial && o.trial.slips.length && number % 3) {
-    const where = o.trial.slips[0].line;
-    right = o.rules[where][0];
-    wrong = others(o.trial.slips.filter((slip) => slip.line === where).map((slip) => slip.text), right);
-    text = `Next: the rule of ${o.name}. Which line is right?`;
-  } else {
-    const last = facts.steps[number - 1].op;
-    right = title(step);
-    const near = [1, 2, 3, 4, -1, -2, -3].map((far) => facts.steps[number + far]);
-    wrong = others(near.filter((s) => s && s.kind === "backward" && s.op !== last).map(title), right);
-    text = "Which rule comes next on the way back?";
-  }
-  if (!wrong.length) return null;
-  const options = [...wrong];
-  options.splice((number * 7) % (wrong.length + 1), 0, right);
-  return { text, options, right, number };
-}
+const due = () => quiz.on && !quiz.seen.has(at) && facts.quiz[at];
 
 function ask(asks) {
   const box = $("ask");
   box.hidden = !asks;
-  quiz.open = asks ? asks.number : -1;
+  quiz.open = Boolean(asks);
+  locate(asks);
   if (!asks) return;
-  fill(box, ...asks.options.map((text, i) => {
-    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make("code", {}, text));
-    button.addEventListener("click", () => answer(asks, text, box));
+  fill($("sentence"), ...rich(asks.text));
+  const answers = [...asks.answers];
+  answers.push(...answers.splice(0, (at * 7) % answers.length)); // the right one is not always the first
+  fill(box, ...answers.map((answer, i) => {
+    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make("code", {}, ...rich(answer[0])));
+    button.addEventListener("click", () => reply(asks, answer, button));
+    button.answer = answer;
     return button;
   }));
 }
 
-function answer(asks, text, box) {
-  if (quiz.open !== asks.number) return;
-  quiz.open = -1;
-  quiz.seen.add(asks.number);
-  quiz.asked += 1;
-  quiz.right += text === asks.right;
-  [...box.querySelectorAll("button")].forEach((button, i) => {
+function reply(asks, [, why], chosen) {
+  if (!quiz.open) return;
+  const right = asks.answers[0];
+  quiz.open = false;
+  quiz.seen.add(at);
+  quiz.right += chosen.answer === right;
+  for (const button of $("ask").children) {
     button.disabled = true;
-    if (asks.options[i] === asks.right) button.className = "good";
-    else if (asks.options[i] === text) button.className = "bad";
-  });
-  const said = text === asks.right ? "Right." : `No: ${asks.right}.`;
-  locate();
-  fill($("sentence"), make("b", {}, `${said} ${quiz.right} of ${quiz.asked}. `), facts.steps[asks.number].say);
-  $("next").focus();
-}
-
-// Memory and picture
-
-function memory(step) {
-  const [words, drawing] = $("memory").children;
-  const wide = 1000 / facts.steps.length;
-  if (!drawing.firstChild) {
-    const peak = Math.max(1, facts.steps.reduce((most, s) => Math.max(most, s.held), 0));
-    const shape = facts.steps.map((s, i) => `H${(wide * i).toFixed(1)}V${(40 - (38 * s.held) / peak).toFixed(1)}`).join("");
-    drawing.append(make("path", { d: `M0 40${shape}H1000V40z` }), make("path", { class: "peak", d: "M0 2H1000" }), make("rect", { y: 0, width: Math.max(wide, 3).toFixed(1), height: 40 }));
+    if (button.answer === right) button.className = "good";
+    else if (button === chosen) button.className = "bad";
   }
-  words.textContent = `Kept for the way back, after this step: ${step.holds || "not known"}`;
-  drawing.lastChild.setAttribute("x", (wide * at).toFixed(1));
+  locate();
+  const score = `${quiz.right} of ${quiz.seen.size}`;
+  const all = quiz.seen.size === Object.keys(facts.quiz).length;
+  const said = chosen.answer === right ? "Right." : `No: ${right[0]}. ${why}`;
+  fill($("sentence"), make("b", {}, ...rich(said)), all ? ` The quiz is over: ${score} right.` : ` ${score} so far.`);
+  $("next").setAttribute("aria-disabled", at === facts.steps.length - 1);
+  $("next").focus();
 }
 
 // The network: a picture at some depths, and all operations as rows
@@ -294,6 +295,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
     if (way) return first[way === "g_" ? "r" : way][number] ?? facts.steps.length;
     return id.startsWith("g_") ? facts.steps.length - 1 : 0;
   };
+  for (const frame of groups.filter((group) => group.querySelector(".frame"))) frame.addEventListener("click", () => depth(-1));
   const wired = groups.slice(groups.findIndex((group) => group.querySelector("path.wire")));
   const own = boxes.map(([id, x, y], i) => {
     const group = groups[groups.length - boxes.length + i];
@@ -302,15 +304,49 @@ function read({ depth, boxes, wires, rows, result }, k) {
     group.setAttribute("role", "button");
     group.setAttribute("tabindex", -1);
     group.setAttribute("aria-label", [...text].map((t) => t.textContent).join(", "));
-    group.addEventListener("click", () => show(from));
-    return { id, x, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null };
+    const many = /^[nr]\d/.test(id) && rows.filter((row) => row === Number(id.slice(1))).length > 1;
+    group.addEventListener("click", () => {
+      show(from);
+      if (many) depth(1);
+    });
+    const [, back, leaf] = /^(g_)?(t\d+)/.exec(id) || [];
+    const scalar = value(leaf)?.[back ? "gn" : "n"] && id !== result;
+    return { id, x, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
   });
   const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
   const pairs = own.filter(({ id }) => /^n\d+$/.test(id)).map(({ id }) => [by[id], by["r" + id.slice(1)]]);
   return {
     depth, svg, rows, boxes: own, cells: pairs,
-    wires: wires.map(([tail, head, labelled], i) => ({ tail, head, from: moment(tail), to: moment(head), group: wired[i], label: labelled ? labels.shift() : null })),
+    wires: wires.map(([tail, head, labelled], i) => {
+      const wire = { tail, head, from: moment(tail), to: moment(head), group: wired[i], label: labelled ? labels.shift() : null };
+      if (labelled in facts.values) Object.assign(wire, { id: labelled, back: !/^n/.test(tail), words: wire.label.textContent, chip: make("image", { class: "chip", hidden: "", width: 18, height: 18, preserveAspectRatio: "none" }) });
+      wire.chip && wire.label.after(wire.chip);
+      return wire;
+    }),
   };
+}
+
+// The step that completes a value or a gradient
+const complete = (id, back) => (!back ? 0 : value(id).parts ? moments.r[value(id).parts.at(-1).op.slice(1) - 1] : lossStep);
+
+// What is known is written on the edge: a number, or an image of the array
+function carry({ id, back, label, words, chip, from }, number) {
+  const [text, image] = back ? [value(id)?.gn, chipOf(value(id)?.g, true)] : [value(id)?.n, chipOf(value(id)?.v)];
+  const known = number >= from && number >= complete(id, back);
+  label.textContent = known && text ? (back ? `${words} = ${brief(text)}` : brief(text)) : words;
+  label.classList.toggle("number", Boolean(known && text));
+  chip.toggleAttribute("hidden", !known || Boolean(text) || !image);
+  if (!known || text || !image) return;
+  const [x, y, wide] = [Number(label.getAttribute("x")), Number(label.getAttribute("y")), 6.2 * words.length + 4];
+  for (const [name, part] of Object.entries({ href: image, x: back ? x - wide - 18 : x + wide, y: y - 13 })) chip.setAttribute(name, part);
+}
+
+let scale = 0; // of the drawing; 0 fits it into its pane
+function zoom(by) {
+  scale = by && Math.min(6, Math.max(0.3, (scale || 1) * by));
+  for (const { svg } of pictures) svg.style.width = scale ? 100 * scale + "%" : "";
+  for (const { svg } of pictures) svg.style.maxWidth = scale ? "none" : "";
+  if (at >= 0) picture(at);
 }
 
 function picture(number) {
@@ -320,16 +356,19 @@ function picture(number) {
   const { boxes, wires, rows } = pictures[shown];
   const now = step.op < 0 ? "" : way + rows[step.op];
   if (!number) scroll(0, 0);
-  for (const { id, x, y, from, group } of boxes) {
+  for (const { id, x, y, from, group, leaf, back, beside } of boxes) {
     const lit = id === now || (step.kind === "loss" && from === number);
     group.classList.toggle("now", lit);
     group.classList.toggle("later", from > number && !lit);
     group.setAttribute("tabindex", lit ? 0 : -1);
+    if (leaf && beside) beside.textContent = number < complete(leaf, back) ? "" : `= ${brief(value(leaf)[back ? "gn" : "n"])}`;
     if (lit) scroll(x, y);
   }
-  for (const { tail, head, from, to, group, label } of wires) {
+  for (const wire of wires) {
+    const { tail, head, from, to, group, label } = wire;
     const lit = now !== "" && (tail === now || head === now);
     group.classList.toggle("lit", lit);
+    if (wire.id) carry(wire, number);
     for (const part of label ? [group, label] : [group]) {
       part.classList.toggle("later", from > number && !lit);
       part.classList.toggle("ahead", to > number); // a rung says what a rule will need
@@ -384,7 +423,7 @@ function list(on) {
   $("unfold").setAttribute("aria-disabled", on || shown >= pictures.length - 1);
   pictures.forEach(({ svg }, k) => svg.toggleAttribute("hidden", k !== shown));
   paint();
-  if (at >= 0) picture(quiz.open < 0 ? at : at - 1);
+  if (at >= 0) picture(at);
 }
 
 // The pictures are of the first moment: their loss is another now
@@ -511,7 +550,7 @@ function table() {
 
 function play(on) {
   clearInterval(timer);
-  timer = on ? setInterval(() => (at < facts.steps.length - 1 ? show(at + 1) : play(false)), 1000 / $("speed").value) : 0;
+  timer = on ? setInterval(() => (at < facts.steps.length - 1 ? show(at + 1) : play(false)), 1000) : 0;
   $("play").textContent = on ? "pause" : "play";
   $("play").title = on ? "Pause (Space)" : "Play (Space)";
 }
@@ -519,10 +558,12 @@ function play(on) {
 function details(id) {
   $(id).open = !$(id).open;
   $(id).firstElementChild.focus();
+  if ($(id).open) $(id).scrollIntoView();
 }
 
 function escape() {
-  if ($("search").value) search(($("search").value = ""));
+  if ($("menu").open) $("menu").open = false;
+  else if ($("search").value) search(($("search").value = ""));
   else if (quiz.on) actions.quiz();
   else if ($("help").open) details("help");
   else if ($("all").open) details("all");
@@ -532,7 +573,11 @@ function escape() {
 const actions = {
   first: () => show(0),
   back: () => show(at - 1),
-  next: () => show(quiz.open >= 0 ? (quiz.seen.add(at), at) : at + 1),
+  next: () => {
+    if (quiz.open) quiz.seen.add(at); // skipped
+    if (!quiz.open && due()) ask(facts.quiz[at]);
+    else show(at + 1);
+  },
   last: () => show(facts.steps.length - 1),
   loss: () => show(lossStep),
   twin: () => twin() >= 0 && show(twin()),
@@ -540,28 +585,33 @@ const actions = {
   after: () => show(module(1)),
   play: () => play(!timer),
   quiz: () => {
-    quiz.on = !quiz.on;
+    Object.assign(quiz, { on: !quiz.on, seen: new Set(), right: 0 });
     $("quiz").setAttribute("aria-pressed", String(quiz.on));
     show(at);
   },
   keys: () => details("help"),
+  table: () => details("all"),
   list: () => list($("rows").hidden),
   fold: () => depth(-1),
   unfold: () => depth(1),
-  up: () => move(-1),
-  down: () => move(1),
 };
+const [up, down] = [() => move(-1), () => move(1)];
 const KEYS = {
   ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
   Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
-  q: actions.quiz, "?": actions.keys, t: () => quiz.open < 0 && details("all"), "/": () => $("search").focus(), r: actions.list,
-  "[": actions.fold, "]": actions.unfold, o: another,
+  q: actions.quiz, "?": actions.keys, t: () => quiz.open || actions.table(), r: actions.list,
+  "[": actions.fold, "]": actions.unfold, o: another, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
+  "/": () => {
+    $("menu").open = true;
+    $("search").focus();
+  },
 };
 
 document.addEventListener("keydown", (event) => {
   const { target, key } = event;
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   if (target === $("search") && (key === "Enter" || key === "Escape")) {
+    $("menu").open = false;
     if (key === "Escape") escape();
     else cells()[0]?.[0].focus();
     return event.preventDefault();
@@ -569,15 +619,19 @@ document.addEventListener("keydown", (event) => {
   const letter = key.length === 1 && key !== " ";
   const busy = target.closest("input, select") || (key === " " && target.closest("button, summary, a, [role=button]"));
   if (target.closest("#picture g") && (key === "Enter" || key === " ")) target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
-  if (busy || (letter && !$("letters").checked)) return;
-  const choice = quiz.open >= 0 && $("ask").querySelectorAll("button")[letter ? "abcd".indexOf(key.toLowerCase()) : -1];
+  if ((busy && key !== "Escape") || (letter && !$("letters").checked)) return;
+  const choice = quiz.open && $("ask").querySelectorAll("button")[letter ? "abcd".indexOf(key.toLowerCase()) : -1];
   if (choice) return choice.click();
-  const rows = target.closest("#picture, #rows") && { ArrowUp: actions.up, ArrowDown: actions.down }[key];
+  const rows = target.closest("#picture, #rows") && { ArrowUp: up, ArrowDown: down }[key];
   const action = rows || KEYS[letter ? key.toLowerCase() : event.shiftKey && key.startsWith("Arrow") ? "Shift+" + key : key];
   if (!action) return;
   event.preventDefault();
   if (action !== actions.play) play(false);
   action();
+});
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("#menu > :not(div), #menu label, #menu input")) $("menu").open = false;
 });
 
 function linked() {
@@ -608,6 +662,9 @@ function begin(text) {
   lossStep = facts.steps.findIndex((step) => step.kind === "loss");
   pictures = DATA.pictures.map(read);
   shown = usual();
+  fill(document.querySelector("h1"), facts.name);
+  fill($("summary"), facts.summary.at(-1));
+  $("arrays").open = !facts.scalar;
   for (const [id, action] of Object.entries(actions)) {
     $(id).addEventListener("click", () => {
       if (id !== "play") play(false);
@@ -618,8 +675,8 @@ function begin(text) {
   for (const [name, { missing }] of Object.entries(facts.overlays)) $("overlay").append(make("option", { value: name, ...(missing ? { disabled: "", title: missing } : {}) }, missing ? `${name} (not at hand)` : name));
   $("overlay").addEventListener("change", () => overlay($("overlay").value));
   $("search").addEventListener("input", () => search($("search").value));
-  $("speed").addEventListener("change", () => timer && play(true));
   $("slider").max = facts.steps.length - 1;
+  $("slider").style.setProperty("--loss", (100 * lossStep) / Math.max(1, facts.steps.length - 1) + "%");
   $("slider").addEventListener("input", () => show(Number($("slider").value)));
   $("frame").max = DATA.frames.length - 1;
   $("frames").hidden = DATA.frames.length < 2;
@@ -628,7 +685,7 @@ function begin(text) {
     const k = Number($("frame").value);
     told(DATA.frames[k].summary.at(-1), facts.summary.at(-1));
     facts = DATA.frames[k];
-    fill($("summary"), facts.summary.join(", "));
+    fill($("summary"), facts.summary.at(-1));
     $("moment").textContent = DATA.labels[k];
     $("frame").setAttribute("aria-valuetext", DATA.labels[k]);
     $("all").querySelector(".scroll")?.remove();
@@ -649,9 +706,9 @@ function begin(text) {
   const step = linked();
   list(!pictures.length);
   for (const id of ["list", "fold", "unfold"]) $(id).hidden = !pictures.length || (id !== "list" && pictures.length < 2);
-  show(step, true);
   quiz.on = DATA.quiz;
   $("quiz").setAttribute("aria-pressed", String(quiz.on));
+  show(step, true);
   document.body.classList.add("ready");
 }
 
