@@ -91,7 +91,8 @@ def test_the_training_script_saves_its_results(run, tmp_path, models):
     done = run("train_cifar10.py", "--images", 96, "--epochs", 1, "--batch-size", 32, "--out", "out")
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / "out")) == RESULTS
-    for part in ("<shapes (synthetic), first 96 + 1,000:", "conv3   Conv2d(padding=1)", "620,362", "What to do next", "Open this", "net.html"):
+    parts = "<shapes (synthetic), first 96 + 1,000:", "conv3   Conv2d(padding=1)", "620,362", "What to do next"
+    for part in (*parts, "Open this", "net.html"):
         assert part in done.stdout
     assert "epoch 1/1: loss" in done.stderr
     history = json.loads((tmp_path / "out" / "history.json").read_text())

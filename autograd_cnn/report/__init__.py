@@ -36,9 +36,9 @@ def write(
     """Write `report.html`, `report.txt` and `net.html` into the folder of a run.
 
     `net.html` is the player: it steps through the network at several moments of the training. It is left out if the
-    network has too many operations. The report contains it, and needs no other file and no network. It shows the course of the training, its layers, filters and feature
-    maps, the worst mistakes and the confusions on the test images, the network as ladder and player, and what to do
-    next.
+    network has too many operations. The report contains it, and needs no other file and no network. It shows the
+    course of the training, its layers, filters and feature maps, the worst mistakes and the confusions on the test
+    images, the network as ladder and player, and what to do next.
 
     Parameters
     ----------

@@ -99,10 +99,9 @@ def point(page, name, y, x, c=0):
         """({ pane, scale, columns, colour, shape: [, , tall, wide] }, [y, x, c]) => {
           pane.scrollIntoView({ block: "center" });
           const [tile, box] = [c + colour, pane.getBoundingClientRect()];
-          return [
-            box.left + (((tile % columns) * (wide * scale + GAP) + (x + 0.5) * scale) / pane.width) * box.width,
-            box.top + ((Math.floor(tile / columns) * (tall * scale + GAP) + (y + 0.5) * scale) / pane.height) * box.height,
-          ]; }""",
+          const across = (tile % columns) * (wide * scale + GAP) + (x + 0.5) * scale;
+          const down = Math.floor(tile / columns) * (tall * scale + GAP) + (y + 0.5) * scale;
+          return [box.left + (across / pane.width) * box.width, box.top + (down / pane.height) * box.height]; }""",
         [y, x, c],
     )
     page.mouse.move(left, top)
@@ -229,8 +228,9 @@ def test_a_tap_points(opened, cnn):
     page = cnn[0]
     go(page, "m1", "forward")
     page.evaluate(
-        "() => { const { pane } = scene.at(-1); const { left, top } = pane.getBoundingClientRect();"
-        "pane.dispatchEvent(new PointerEvent('pointerdown', { pointerType: 'touch', clientX: left + 3, clientY: top + 3 })); }"
+        """() => { const { pane } = scene.at(-1);
+        const [clientX, clientY] = [pane.getBoundingClientRect().left + 3, pane.getBoundingClientRect().top + 3];
+        pane.dispatchEvent(new PointerEvent("pointerdown", { pointerType: "touch", clientX, clientY })); }"""
     )
     assert said(page)[0].startswith("m1[0, 0, 0, 0] = ")
 
@@ -249,16 +249,14 @@ def test_stride_padding_dilation_and_groups_are_those_of_the_call(opened, option
         return ag.sum(h * h)
 
     page = opened(ag.trace(f, x, ag.Tensor(w, True, "w")).page())
-    h = call(x, w, **options)
-    gradients = {"g_x": ag.grad(lambda x: ag.sum(call(x, w, **options) ** 2))(x)}
-    for way, name, array in (("forward", "h", h), ("backward", "g_x", gradients["g_x"])):
+    gradient = ag.grad(lambda x: ag.sum(call(x, w, **options) ** 2))(x)
+    for way, name, array in (("forward", "h", call(x, w, **options)), ("backward", "g_x", np.asarray(gradient))):
         go(page, "h", way)
-        array = np.asarray(getattr(array, "data", array) if not isinstance(array, np.ndarray) else array)
         for y, x_, c in ((0, 0, 0), (2, 1, 3), (array.shape[1] - 1, array.shape[2] - 1, 1)):
             sums = 0.0
             for other in range(4):
                 page.evaluate("other => { channel.fine = channel.coarse = other; }", other)
-                text, tables, _ = point(page, name, y, x_, c)
+                _, tables, _ = point(page, name, y, x_, c)
                 shown = page.evaluate("[channel.fine, channel.coarse]")
                 if other in shown and tables:
                     sums += np.sum(tables[0] * tables[1]) * (

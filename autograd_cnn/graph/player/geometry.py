@@ -19,10 +19,10 @@ from autograd_cnn.ops.convolution import margins, pair
 def geometry(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
     """Return how the output of `op` depends on its inputs, or None if it is none of these.
 
-    A window joins a `fine` image, whose pixels it covers, to the pixel of a `coarse` image, by the weights `w` or by the
-    way of a `pool`, max or mean. The output is the coarse image, or, in a transposed convolution, the fine one. A row
-    (`rows`) joins two vectors in the same way, and `each` lists inputs whose elements give the same element of the
-    output. `arrays` holds the inputs and the output by id.
+    A window joins pixels of a `fine` image to a pixel of a `coarse` image, by weights `w` or as a `pool`, max or mean.
+    The output is the coarse image or, in a transposed convolution, the fine one. A row (`rows`) joins vectors in the
+    same way, and `each` lists inputs whose elements give the same element of the output. `arrays` holds the inputs and
+    the output by id.
     """
     if op.call.inside or any(v not in arrays for v in (op.output, *(v for _, v in op.inputs))):
         return None

@@ -116,8 +116,8 @@ def _ends(numbers: np.ndarray, gradient: bool) -> tuple[float, float, str]:
 class Store:
     """Keeps numbers of four digits, an array at a time, each different array once.
 
-    A number is ``digits * 10 ** power``. The powers of an array come first, a byte each, -128 for 0; then, of the numbers
-    that are not 0, the low bytes of the digits, and the high ones. Digits of 32767 mean nan or inf.
+    A number is ``digits * 10 ** power``. The powers of an array come first, a byte each, -128 for 0; then the low bytes
+    of the digits of numbers other than 0, and their high bytes. Digits of 32767 mean nan or inf.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class Store:
         return self.places[packed]
 
     def drawn(self, found: Maps, gradient: bool, role: str) -> list[Any]:
-        """Keep the maps, and return for the page their place, shape, words, index, step, and whether they are in colour."""
+        """Keep the maps; return their place, shape, words, index and step, and whether they are in colour."""
         shape, bars = found.numbers.shape, found.numbers.shape[1:3] == (1, 1)
         words = ", ".join(filter(None, [found.words, "" if bars else _ends(found.numbers, gradient)[2]]))
         colour = int(role == "input" and shape[1] == 3 and not gradient)

@@ -95,7 +95,7 @@ def page(
 
 
 def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
-    """Lay out a view with room for the numbers of leaves, and with the lines of operations that fit into their boxes."""
+    """Lay out a view with room for the numbers of leaves, and lines of operations that fit into their boxes."""
     scalars = {
         v: fact
         for v, fact in facts["values"].items()
