@@ -103,7 +103,7 @@ def test_pages_are_small(standard_cnn, rng):
     assert len(graph.page([(f"epoch {i}", graph) for i in range(7)])) < 1_000_000
     assert len(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page()) < 120_000
     files = ("arrays.js", "player.js", "player.css", "page.html")
-    assert sum(len(page_module._part(name)) for name in files) < 60_000
+    assert sum(len(page_module._part(name)) for name in files) < 85_000
 
 
 def test_contributions_add_up_to_the_gradient_in_the_order_of_the_walk(net):
@@ -397,7 +397,7 @@ def test_without_source_none_of_the_users_code_is_in_the_page(net, tmp_path):
         if hasattr(tanh_net.__code__, "co_positions"):
             assert there == any("marked" in place for place in facts["places"])
         assert all(place["at"].startswith("test_page.py:") for place in facts["places"])
-        assert ("return ag.mse(s, y)" in text) == there
+        assert ("return ag.mse(s, y)" in text + json.dumps(facts)) == there
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own(models, monkeypatch):
@@ -441,8 +441,8 @@ def test_an_image_is_its_pixels(rng):
 
 
 def test_zero_is_white_in_a_gradient_and_signs_are_hues():
-    w = ag.Tensor(np.linspace(1, 2, 36).reshape(1, 6, 6, 1), requires_grad=True)
-    ag.sum(w * np.linspace(-1, 0.5, 36).reshape(1, 6, 6, 1)).backward()
+    w = ag.Tensor(np.linspace(1, 2, 36).reshape(6, 6), requires_grad=True)
+    ag.sum(w * np.linspace(-1, 0.5, 36).reshape(6, 6)).backward()
     address = re.findall(r'<img src="(.*?)"', w._repr_html_())[1]
     pixels, palette = decoded(address)
     colours = np.frombuffer(palette, np.uint8).reshape(-1, 3)[pixels[:, :, 0].ravel()].astype(int)

@@ -59,6 +59,8 @@ def _row(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
     if len(op.inputs) not in (2, 3) or {arrays[v].ndim for _, v in op.inputs[:2]} != {2}:
         return None
     x, w, *b = (v for _, v in op.inputs)
+    if arrays[x].shape[1:] != arrays[w].shape[:1]:
+        return None
     product = arrays[x][:1] @ arrays[w] + (arrays[b[0]] if b else 0)
     if product.shape[1:] != arrays[op.output].shape[1:] or not np.allclose(product, arrays[op.output][:1], 1e-4, 1e-6):
         return None
