@@ -76,8 +76,8 @@ INDEX = """<!doctype html>
 <title>Networks to step through</title>
 <style>
 :root { color-scheme: light dark; }
-body { max-width: 44rem; margin: 2rem auto; padding: 0 1rem; font: 17px/1.5 system-ui, "DejaVu Sans", sans-serif; }
-h2 { margin: 1.6rem 0 0.2rem; }
+body { max-width: 62rem; margin: 1.5rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; }
+h2 { margin: 1.3rem 0 0.1rem; font-size: 1.3rem; }
 p { margin: 0.2rem 0; }
 a { color: light-dark(#005f95, #56b4e9); }
 small { opacity: 0.8; }

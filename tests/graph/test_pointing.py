@@ -248,7 +248,7 @@ def test_stride_padding_dilation_and_groups_are_those_of_the_call(opened, option
         h = call(x, w, **options)
         return ag.sum(h * h)
 
-    page = opened(ag.trace(f, x, ag.Tensor(w, True, "w")).page())
+    page = opened(ag.trace(f, ag.Tensor(x, True, "x"), ag.Tensor(w, True, "w")).page())
     gradient = ag.grad(lambda x: ag.sum(call(x, w, **options) ** 2))(x)
     for way, name, array in (("forward", "h", call(x, w, **options)), ("backward", "g_x", np.asarray(gradient))):
         go(page, "h", way)
