@@ -13,9 +13,7 @@ function tensors(step) {
   Object.assign(channel, { fine: 0, coarse: 0 });
   moment();
   const figures = figuresOf(step);
-  if (!scene.length) return figures;
-  const joined = figures.findLastIndex((element) => scene.some(({ figure, side }) => side && side !== "w" && element.contains(figure)));
-  figures.splice((joined < 0 ? figures.length : joined) + 1, 0, sumOf);
+  if (!scene.length) return figures.filter((figure) => figure !== sumOf);
   const first = scene.find((entry) => entry.result) || scene.at(-1);
   const [, count, tall, wide] = first.shape;
   const edge = (i, n) => n > 4 && (i % n === 0 || i % n === n - 1); // half of its window would be padding
@@ -35,23 +33,26 @@ function moment() {
 
 function figuresOf(step) {
   const begun = Object.keys(facts.values).filter((id) => !facts.ops.some((o) => o.out === id));
-  if (step.kind === "begin") return tagged("goes in", begun);
-  if (step.kind === "loss") return [...tagged("result", [facts.result]), ...tagged("its gradient", [facts.result], "g")];
-  if (step.kind === "end") return few(begun.filter((id) => value(id).g), (id) => row(headed(value(id).name, id), card(id), card(id, "g")));
+  if (step.kind === "begin") return [...tagged("goes in", begun), sumOf];
+  if (step.kind === "loss") return [...tagged("result", [facts.result]), ...tagged("its gradient", [facts.result], "g"), sumOf];
+  if (step.kind === "end") return [...few(begun.filter((id) => value(id).g), (id) => row(headed(value(id).name, id), card(id), card(id, "g"))), sumOf];
   const o = op(step);
   const { w, b, pool, each } = reach || {};
   const late = (id) => w && id !== o.in[0]; // beside the weights' own
-  if (step.kind === "forward") return [...tagged("in", o.in.filter((id) => id !== b)), ...tagged("out", [o.out]), ...tagged("in", o.in.filter((id) => id === b))];
+  if (step.kind === "forward") return [...tagged("in", o.in.filter((id) => id !== b)), ...tagged("out", [o.out]), sumOf, ...tagged("in", o.in.filter((id) => id === b))];
   const sums = o.learns.filter((id) => (value(id).parts || []).length > 1);
   const single = o.learns.filter((id) => !sums.includes(id));
   const needed = pool || each ? [...new Set([...o.in, ...used(o)])] : used(o);
+  const early = tagged("goes out", single.filter((id) => !late(id)), "g");
   return [
     ...tagged("comes in", [o.out], "g"),
     ...tagged("is used", needed.filter((id) => !w || id === w)),
-    ...tagged("goes out", single.filter((id) => !late(id)), "g"),
+    ...early,
+    ...(early.length ? [sumOf] : []),
     ...tagged("is used", needed.filter((id) => w && id !== w)),
     ...tagged("goes out", single.filter(late), "g"),
     ...sums.map((id) => sum(id, o)),
+    ...(early.length ? [] : [sumOf]),
   ];
 }
 
@@ -177,7 +178,7 @@ function maps(entry) {
     entry.pane = make("div", { class: "bars", ...help }, ...entry.rows);
   } else {
     entry.columns = Math.ceil(Math.sqrt(count + entry.colour));
-    entry.scale = Math.max(1, Math.floor(312 / (entry.columns * Math.max(tall, wide))));
+    entry.scale = Math.max(1, Math.floor(312 / (entry.columns * Math.max(tall, wide)))); // crisp, and as large as a card
     const [w, h] = [entry.columns * (wide * entry.scale + GAP), Math.ceil((count + entry.colour) / entry.columns) * (tall * entry.scale + GAP)];
     entry.pane = make("canvas", { width: w - GAP, height: h - GAP, class: tall * wide < 50 ? "kernel" : "", ...help });
   }
@@ -211,7 +212,7 @@ function maps(entry) {
 const GAP = 6;
 const spotted = () => op(facts.steps[at]) || {};
 const way = () => facts.steps[at].kind === "backward";
-const text = (number) => (Number.isFinite(number) ? String(number).replace("-", "−") : "not finite");
+const text = (number) => (Number.isFinite(number) ? (number && Math.abs(number) < 1e-4 ? number.toExponential() : String(number)).replaceAll("-", "−") : "not finite");
 
 function draw(entry) {
   const lit = lights(entry);
@@ -371,7 +372,7 @@ function computed() {
     const length = Math.min(8, count, from.shape[3]);
     const each = Array.from({ length }, (_, i) => i);
     const [a, f] = [[each.map((i) => from.read(0, 0, i))], [each.map((i) => (other === "fine" ? w.read(0, i, x) : w.read(0, x, i)))]];
-    return [line(`Σ over ${count} of ${from.name} × ${w.name}`, ...bias, " = ", own), product(length < count ? `the first ${length}` : "", a, f, [from.name, w.name])];
+    return [line(`Σ over ${count} of ${from.name} × ${w.name}`, ...bias, " = ", own), product(a, f, [length < count ? `${from.name}, the first ${length}` : from.name, w.name])];
   }
   const [down, across] = [taps(entry.side, 0, y), taps(entry.side, 1, x)];
   const a = down.map(([, v]) => across.map(([, u]) => from.read(channel[other], v, u)));
@@ -379,7 +380,7 @@ function computed() {
   const what = other === "fine" ? "channel" : "filter";
   return [
     line(`Σ over ${count} ${what}s of ${from.name} × ${w.name}`, ...bias, " = ", own),
-    a.flat().length ? product(`${what} ${channel[other]}`, a, f, [from.name, w.name]) : make("p", {}, "No window covers it."),
+    a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name]) : make("p", {}, "No window covers it."),
   ];
 }
 
@@ -400,14 +401,14 @@ function pooled(entry, from, own, line, c, y, x) {
   return [make("div", { class: "line" }, line(won ? "what its windows pass to their winners:" : `1/${size} of`), grid(a, from.name, marks), make("p", {}, " → ", own, `: ${said}`))];
 }
 
-function product(heading, a, f, [one, other]) {
+function product(a, f, [one, other]) {
   const products = a.map((row, i) => row.map((number, j) => number * f[i][j]));
   const most = Math.max(...products.flat().map(Math.abs));
   const unit = most > 0 ? 10 ** (Math.floor(Math.log10(most)) - 2) : 1; // as exact as four digits allow
   const short = (number) => Number((Math.round(number / unit) * unit).toPrecision(3));
   const total = products.flat().reduce((sum, number) => sum + number, 0);
   const parts = [grid(a, one), "×", grid(f, other), "=", grid(products.map((row) => row.map(short)), "products"), make("p", {}, "sum ", make("b", {}, text(short(total))))];
-  return make("div", { class: "line", tabindex: 0, role: "group", "aria-label": "Products" }, heading ? make("p", {}, `${heading}:`) : null, ...parts);
+  return make("div", { class: "line", tabindex: 0, role: "group", "aria-label": "Products" }, ...parts);
 }
 
 function grid(rows, caption, marks) {

@@ -109,8 +109,8 @@ def _ends(numbers: np.ndarray, gradient: bool) -> tuple[float, float, str]:
     if gradient:
         high = max(-low, high)
         low = -high
-    dark, light = ("blue", "vermilion") if gradient else ("black", "white")
-    return low, high, f"{dark} {_short(low)}, {light} {_short(high)}" if high > low else f"all {_short(low)}"
+    words = f"vermilion {_short(high)}, blue negative" if gradient else f"black {_short(low)}, white {_short(high)}"
+    return low, high, words if high > low else f"all {_short(low)}"
 
 
 class Store:
