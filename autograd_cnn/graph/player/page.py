@@ -82,7 +82,11 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
 
 def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
     """Lay out a view with room for the numbers of leaves, and with the lines of operations that fit into their boxes."""
-    scalars = {v: fact for v, fact in facts["values"].items() if "n" in fact and graph.values[v].role not in ("activation", "loss")}
+    scalars = {
+        v: fact
+        for v, fact in facts["values"].items()
+        if "n" in fact and graph.values[v].role not in ("activation", "loss")
+    }
     room = "= −0.0000"
     picture = drawn(graph, view, Overlay(leaves=dict.fromkeys(scalars, room), values=dict.fromkeys(scalars, room)))
     lines = {op["id"]: bare(op["forward"]) for op in facts["ops"]}
@@ -106,7 +110,9 @@ def _picture(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
     made = {op.id[1:]: op.output for op in view.graph.ops}
 
     def carried(wire: Wire) -> Any:
-        return wire.label and (1 if wire.kind == "kept" else made[(wire.head if wire.kind == "backward" else wire.tail)[1:]])
+        return wire.label and (
+            1 if wire.kind == "kept" else made[(wire.head if wire.kind == "backward" else wire.tail)[1:]]
+        )
 
     return {
         "boxes": [[b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)] for b in picture.boxes],
