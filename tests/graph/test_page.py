@@ -143,14 +143,131 @@ def test_a_checkpoint_is_one_step_with_the_contributions_that_leave_it(rng):
     assert len(by_name(facts)["w"]["parts"]) == 1  # summed inside
 
 
-def test_a_scalar_has_a_line_with_the_numbers_filled_in():
-    facts = facts_of(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page())["frames"][0]
-    (first, second) = by_name(facts)["x"]["parts"]
-    assert "numbers" not in first  # g_x = g_loss needs no filling in
-    g_h = float(np.cos(6.0))
-    assert second["numbers"] == f"g_x = 1.0 + {g_h:.6g} * 3.0 ≈ {1 + g_h * 3.0:.6g}"
-    exact = by_name(facts_of(ag.trace(lambda x, y: x * y + x, 0.1, -3.0).page())["frames"][0])["x"]["parts"]
-    assert exact[1]["numbers"] == "g_x = 1.0 + 1.0 * (-3.0) = -2.0"
+def visible(text):
+    """The text that a reader sees: numbers with four digits."""
+    return re.sub("\ue000([^\ue001\ue002]*)[^\ue002]*\ue002", r"\1", text)
+
+
+def lines_of(facts, ask):
+    (step,) = (s for s in facts["steps"] if visible(s["ask"]) == ask)
+    return [[visible(line) for line in formula["lines"]] for formula in step["formulas"]]
+
+
+def test_a_scalar_has_the_chain_rule_with_its_numbers():
+    def f(x, y):
+        h = x * y
+        s = ag.sin(h)
+        return s + x
+
+    facts = facts_of(ag.trace(f, 2.0, 3.0).page())["frames"][0]
+    assert lines_of(facts, "What is h?") == [["h = x × y", "= 2 × 3 = 6"]]
+    assert lines_of(facts, "How does the loss feel h?") == [["g_h = g_s × cos(h)", "= 1 × 0.9602 = 0.9602"]]
+    assert lines_of(facts, "How does the loss feel x and y?") == [
+        ["through loss: g_loss × 1 = 1 × 1 = 1", "through h: g_h × y = 0.9602 × 3 = 2.881", "g_x = 1 + 2.881 = 3.881"],
+        ["g_y = g_h × x", "= 0.9602 × 2 = 1.92"],
+    ]
+    assert lines_of(facts, "How does the loss feel s and x?")[1] == [
+        "through loss: g_loss × 1 = 1 × 1 = 1",
+        "g_x = 1 + 1 more to come",
+    ]
+
+
+def test_a_number_has_all_its_digits_behind_the_four():
+    facts = facts_of(ag.trace(lambda x: ag.sin(x), 0.6).page())["frames"][0]
+    (value,) = (v for v in facts["values"].values() if v["role"] == "loss")
+    assert value["n"] == f"\ue0000.5646\ue001{np.sin(0.6)}\ue002"
+
+
+def test_of_an_array_the_largest_element_is_a_sum_of_products(rng):
+    w, x = ag.Tensor(rng.normal(size=(3, 2)), True, "w"), rng.normal(size=(4, 3))
+    facts = facts_of(ag.trace(lambda x: ag.sum(ag.tanh(x @ w)), x).page())["frames"][0]
+    ag.sum(ag.tanh(x @ w)).backward()
+    i, j = np.unravel_index(np.abs(w.grad).argmax(), w.shape)
+    ((head, terms),) = lines_of(facts, "How does the loss feel w?")
+    assert head == f"g_w[{i}, {j}] = sum over the 4 numbers of matmul that it changes"
+    assert terms.endswith(f" = {w.grad[i, j]:.4g}".replace("-", "−"))
+    first, second = np.sort(np.abs(x[:, i] * (1 - np.tanh(x @ w.data)[:, j] ** 2)))[:-3:-1]
+    shown = [float(n) for n in re.findall(r"[\d.]+", terms)]
+    np.testing.assert_allclose([shown[0] * shown[1], shown[2] * shown[3]], [first, second], rtol=2e-3)
+
+
+def test_a_trial_is_a_run_of_the_function_and_its_prediction_the_gradient():
+    def f(x, y):
+        return ag.exp(-(ag.sin(x * y) + x * x))
+
+    facts = facts_of(ag.trace(f, 0.5, 1.2).page())["frames"][0]
+    (told,) = (
+        visible(formula["try"])
+        for s in facts["steps"]
+        for formula in s.get("formulas", [])
+        if "Raise x" in formula.get("try", "")
+    )
+
+    def loss(x, y):
+        return np.exp(-(np.sin(x * y) + x * x))
+
+    g = (loss(0.5 + 1e-6, 1.2) - loss(0.5 - 1e-6, 1.2)) / 2e-6
+    change = loss(0.51, 1.2) - loss(0.5, 1.2)
+    want = f"Raise x by 0.01: the loss goes from {loss(0.5, 1.2):.4f} to {loss(0.51, 1.2):.4f}, down by {-change:.4f}. "
+    assert told == want + f"Predicted: 0.01 × (−{-g:.4f}) = −{-0.01 * g:.4f}."
+    begin = facts["steps"][0]
+    assert visible(begin["say"]) == "With x = 0.5 and y = 1.2 the result is 0.4428."
+    assert visible(begin["goal"][0]).endswith(f"Raise x by 0.01 and the loss falls by {-change:.4f}.")
+
+
+def test_the_update_is_a_step_of_numpy_at_each_rate(net):
+    graph, w, v = net
+    update = facts_of(graph.page())["frames"][0]["update"]
+    arrays = {v.name: graph.arrays[v.id] for v in graph.values.values() if v.id in graph.arrays}
+    assert len({choice["rate"] for choice in update["choices"]}) == 7
+    for choice in update["choices"]:
+        new = {p.name: p.data - np.float32(choice["rate"]) * p.grad for p in (w, v)}
+        h = np.tanh(arrays["x"] @ new["w"])
+        r = h + np.maximum(h @ new["v"], 0)
+        loss = np.mean((r * h - arrays["y"]) ** 2)
+        assert choice["after"] == pytest.approx(loss, rel=1e-5)
+        for (name, text), p in zip(choice["lines"], (w, v), strict=True):
+            i = np.abs(p.grad).argmax()
+            assert name == f"{p.name}[{', '.join(map(str, np.unravel_index(i, p.shape)))}]"
+            exact = re.findall("\ue001([^\ue002]*)\ue002", text)
+            assert float(exact[0]) == p.data.flat[i] and float(exact[-1]) == new[p.name].flat[i]
+
+
+def test_what_looks_wrong_is_listed_with_its_step(rng):
+    w, dead, gone = (ag.Tensor(rng.normal(size=(3, 3)), True, n) for n in ("w", "dead", "gone"))
+    dead.data[:, 1] = -100
+
+    def f(x):
+        h = ag.relu(x @ dead)
+        s = ag.tanh(1e4 * (h @ w) + 10)
+        return ag.mean(s) + ag.sum(gone * 0.0)
+
+    facts = facts_of(ag.trace(f, np.abs(rng.normal(size=(4, 3)))).page())["frames"][0]
+    found = {text.split(":")[0]: step for text, step in facts["worth"]}
+    assert found.keys() >= {"dead relu", "saturated tanh", "the gradient of gone is 0"}
+    assert facts["ops"][facts["steps"][found["dead relu"]]["op"]]["name"] == "relu"
+    assert facts["steps"][found["the gradient of gone is 0"]]["kind"] == "end"
+    with np.errstate(all="ignore"):
+        facts = facts_of(ag.trace(lambda x: ag.sum(ag.log(x - 2.0) * w), np.ones(3)).page())["frames"][0]
+    ((text, step),) = facts["worth"]
+    assert (
+        text.startswith("log is the first with nan or infinity")
+        and facts["ops"][facts["steps"][step]["op"]]["name"] == "log"
+    )
+
+
+def test_gradients_that_shrink_a_hundred_times_within_a_layer_are_listed(rng):
+    a, b = (ag.Tensor(scale * np.eye(3), True, name) for name, scale in (("a", 1.0), ("b", 1e-3)))
+    facts = facts_of(ag.trace(lambda x: ag.sum((x @ a) @ b), np.ones((2, 3))).page())["frames"][0]
+    ((text, step),) = facts["worth"]
+    assert (
+        text == "the gradient shrinks 1,000 times on the way back to matmul"
+        and facts["steps"][step]["kind"] == "backward"
+    )
+
+
+def test_nothing_is_listed_when_nothing_looks_wrong(net):
+    assert facts_of(net[0].page())["frames"][0]["worth"] == []
 
 
 def test_memory_rises_in_the_forward_pass_and_falls_to_zero_in_the_backward_pass(models):

@@ -325,7 +325,7 @@ class Lesson:
         """A step against the gradient at some learning rates: its lines, and the loss before and after."""
         pairs = [(v, self.array(v), self.scope[self.author.gradient(v)]) for v in self.learnt]
         slope = sum(float(np.sum(np.square(np.asarray(g, np.float64)))) for _, _, g in pairs)
-        loss = float(np.sum(self.array(self.result)))
+        loss = math.nan if self.array(self.result) is None else float(np.sum(self.array(self.result)))
         if not self.ops or not slope or not math.isfinite(slope + loss):
             return None
         unit = 10.0 ** math.floor(math.log10((abs(loss) or 1.0) / slope))

@@ -74,9 +74,8 @@ def page(
         "usual": sum(len(view.graph.ops) <= READABLE for view in views) - 1,
     }
     drawings = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
-    files = {name: _part(name) for name in ("arrays.js", "player.js", "player.css")}
-    script = files["player.js"] + files["arrays.js"]
-    styles = [files["player.css"], *re.findall(r"<style>(.*?)</style>", drawings, re.DOTALL)]
+    style, script = _part("player.css"), _bare(_part("player.js") + _part("arrays.js"))
+    styles = [style, *re.findall(r"<style>(.*?)</style>", drawings, re.DOTALL)]
     for frame, image in zip(facts, images, strict=False):
         frame["image"] = png(np.asarray(image, np.uint8))
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
@@ -85,7 +84,7 @@ def page(
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {' '.join(map(_hash, styles))}; "
         "img-src data:; base-uri 'none'; form-action 'none'",
         title=escape(plain(", ".join(graph.summary()))),
-        style=files["player.css"],
+        style=style,
         script=script,
         picture=drawings,
         kind="octet-stream" if long else "json",
@@ -169,6 +168,12 @@ def show(text: str) -> Any:
 
 def _part(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _bare(script: str) -> str:
+    """Return a script without indents and lines of comments, which no browser needs."""
+    lines = map(str.strip, script.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def _packed(data: bytes) -> str:

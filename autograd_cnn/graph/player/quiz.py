@@ -1,16 +1,16 @@
-"""Writes the questions of the quiz: about what a step has just shown, each wrong answer with the number it would give."""
+"""Writes the questions of the quiz, about what a step has shown; a wrong answer comes with the number it would give."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.graph.player.lesson import RAISE, Lesson, bare, brief, moved, number
-from autograd_cnn.graph.records import Op, Value
+from autograd_cnn.graph.records import Op
 from autograd_cnn.graph.text import clip, listed, shape_text
 
 QUESTIONS, WRONG = 10, 3
@@ -67,7 +67,11 @@ def _raised(lesson: Lesson) -> Iterator[Question]:
 def _forward(lesson: Lesson, op: Op, k: int) -> Iterator[Question]:
     out, given = lesson.values[op.output], [lesson.values[v] for _, v in op.inputs]
     arrays = [lesson.array(v) for v in given]
-    if out.size == 1 and len(given) < 3 and all(a is not None and np.size(a) == 1 for a in arrays):
+    if (
+        out.size == 1
+        and len(given) < 3
+        and all(a is not None and np.size(a) == 1 for a in [lesson.array(out), *arrays])
+    ):
         numbers = [float(np.reshape(a, -1)[0]) for a in arrays]
         said = dict.fromkeys(f"{clip(v.name)} = {number(x)}" for v, x in zip(given, numbers, strict=True))
         line = bare(lesson.author.forward_lines[k - 1].partition(" = ")[2])
