@@ -254,12 +254,14 @@ def test_stride_padding_dilation_and_groups_are_those_of_the_call(opened, option
         go(page, "h", way)
         for y, x_, c in ((0, 0, 0), (2, 1, 3), (array.shape[1] - 1, array.shape[2] - 1, 1)):
             sums = 0.0
-            for other in range(4):
-                page.evaluate("other => { channel.fine = channel.coarse = other; }", other)
-                _, tables, _ = point(page, name, y, x_, c)
-                shown = page.evaluate("[channel.fine, channel.coarse]")
-                if other in shown and tables:
-                    sums += np.sum(tables[0] * tables[1]) * (
-                        shown[0 if (way == "forward") != transposed else 1] == other
-                    )
+            for other in range(4):  # the channels of the other side, one after the other
+                shown = page.evaluate(
+                    """([name, y, x, c, other]) => { channel.fine = channel.coarse = other;
+                    const entry = scene.find((entry) => entry.name === name); point(entry, c, y, x);
+                    return channel[entry.side === "fine" ? "coarse" : "fine"]; }""",
+                    [name, y, x_, c, other],
+                )
+                tables = said(page)[1]
+                if shown == other and tables:  # if not, it is of another group
+                    sums += np.sum(tables[0] * tables[1])
             assert sums == pytest.approx(array[0, y, x_, c], rel=1e-2, abs=1e-2)
