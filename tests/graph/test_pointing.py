@@ -144,11 +144,14 @@ def test_a_pixel_of_a_convolution_is_the_sum_of_the_products_under_its_window(cn
     go(page, "h2", "forward")
     text, (patch, kernel, products), _ = point(page, "h2", *place)
     window = padded(a["m1"][0])[y : y + 3, x : x + 3]
-    assert text.startswith(f"h2[0, {y}, {x}, {k}] = Σ over 32 channels of m1 × w2 + b2[{k}] ")
+    bias = str(digits(a["b2"][k])).replace("-", "−")
+    assert text.startswith(f"h2[0, {y}, {x}, {k}] = Σ over 32 channels of m1 × w2 + {bias} (b2) = ")
     assert np.array_equal(patch, digits(window[..., 0])) and np.array_equal(kernel, digits(a["w2"][:, :, 0, k]))
     unit = 0.005 * np.abs(patch * kernel).max()
     np.testing.assert_allclose(products, window[..., 0] * a["w2"][:, :, 0, k], atol=1.5 * unit)
-    assert abs(number(text.rsplit(" ", 1)[1]) - np.sum(window[..., 0] * a["w2"][:, :, 0, k])) < 3 * unit + 1e-12
+    assert (
+        abs(number(text.split("sum ")[1].split()[0]) - np.sum(window[..., 0] * a["w2"][:, :, 0, k])) < 3 * unit + 1e-12
+    )
     total = np.sum(window * a["w2"][..., k]) + a["b2"][k]
     assert abs(last(text.split(" m1, channel 0")[0]) - total) <= 1e-3 * abs(total) + 1e-6
 

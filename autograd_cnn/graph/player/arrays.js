@@ -37,12 +37,12 @@ function figuresOf(step) {
   if (step.kind === "loss") return [...tagged("result", [facts.result]), ...tagged("its gradient", [facts.result], "g"), sumOf];
   if (step.kind === "end") return [...few(begun.filter((id) => value(id).g), (id) => row(headed(value(id).name, id), card(id), card(id, "g"))), sumOf];
   const o = op(step);
-  const { w, b, pool, each } = reach || {};
+  const { w, b, pool, gate } = reach || {};
   const late = (id) => w && id !== o.in[0]; // beside the weights' own
   if (step.kind === "forward") return [...tagged("in", o.in.filter((id) => id !== b)), ...tagged("out", [o.out]), sumOf, ...tagged("in", o.in.filter((id) => id === b))];
   const sums = o.learns.filter((id) => (value(id).parts || []).length > 1);
   const single = o.learns.filter((id) => !sums.includes(id));
-  const needed = pool || each ? [...new Set([...o.in, ...used(o)])] : used(o);
+  const needed = pool || gate ? [...new Set([...o.in, ...used(o)])] : used(o);
   const early = tagged("goes out", single.filter((id) => !late(id)), "g");
   return [
     ...tagged("comes in", [o.out], "g"),
@@ -181,6 +181,7 @@ function maps(entry) {
     entry.scale = Math.max(1, Math.floor(312 / (entry.columns * Math.max(tall, wide)))); // crisp, and as large as a card
     const [w, h] = [entry.columns * (wide * entry.scale + GAP), Math.ceil((count + entry.colour) / entry.columns) * (tall * entry.scale + GAP)];
     entry.pane = make("canvas", { width: w - GAP, height: h - GAP, class: tall * wide < 50 ? "kernel" : "", ...help });
+    if (Math.min(w, h) < 80) Object.assign(entry.pane.style, { width: `${Math.max(80, w)}px`, height: `${Math.max(80, h)}px` }); // a narrow matrix
   }
   entry.key = key;
   const locate = (event) => {
@@ -365,21 +366,20 @@ function computed() {
   if (!from) return plain;
   if (reach.pool) return pooled(entry, from, own, line, c, y, x);
   if (!w) return plain;
-  const plus = b && !back ? ` + ${b.label(0, 0, channel[entry.side])} ` : "";
-  const bias = plus ? [plus, text(b.read(0, 0, channel[entry.side]))] : [];
+  const bias = b && !back ? ` + ${text(b.read(0, 0, channel[entry.side]))} (${b.name})` : "";
   const count = reach.group[entry.side === "coarse" ? 0 : 1];
   if (reach.rows) {
     const length = Math.min(8, count, from.shape[3]);
     const each = Array.from({ length }, (_, i) => i);
     const [a, f] = [[each.map((i) => from.read(0, 0, i))], [each.map((i) => (other === "fine" ? w.read(0, i, x) : w.read(0, x, i)))]];
-    return [line(`Σ over ${count} of ${from.name} × ${w.name}`, ...bias, " = ", own), product(a, f, [length < count ? `${from.name}, the first ${length}` : from.name, w.name])];
+    return [line(`Σ over ${count} of ${from.name} × ${w.name}${bias} = `, own), product(a, f, [length < count ? `${from.name}, the first ${length}` : from.name, w.name])];
   }
   const [down, across] = [taps(entry.side, 0, y), taps(entry.side, 1, x)];
   const a = down.map(([, v]) => across.map(([, u]) => from.read(channel[other], v, u)));
   const f = down.map(([i]) => across.map(([j]) => w.read(inGroup(), i, j, channel.coarse)));
   const what = other === "fine" ? "channel" : "filter";
   return [
-    line(`Σ over ${count} ${what}s of ${from.name} × ${w.name}`, ...bias, " = ", own),
+    line(`Σ over ${count} ${what}s of ${from.name} × ${w.name}${bias} = `, own),
     a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name]) : make("p", {}, "No window covers it."),
   ];
 }
@@ -396,9 +396,9 @@ function pooled(entry, from, own, line, c, y, x) {
   const a = down.map(([, v]) => across.map(([, u]) => from.read(c, v, u)));
   const marks = down.map(([i, v]) => across.map(([j, u]) => (entry.side === "coarse" ? wins(i, j, y, x) : wins(i, j, v, u))));
   const size = reach.kernel[0] * reach.kernel[1];
-  if (entry.side === "coarse") return [make("div", { class: "line" }, line(`the ${won ? "largest" : "mean"} of`), grid(a, from.name, marks), make("p", {}, " = ", own))];
+  if (entry.side === "coarse") return [make("div", { class: "line" }, line(`the ${won ? "largest" : "mean"} of`), grid(a, [from.name], marks), make("p", {}, " = ", own))];
   const said = won ? (marks.flat().some(Boolean) ? "it won, so it gets all of the gradient" : "it lost, so it gets nothing") : `each of ${size} gets its share`;
-  return [make("div", { class: "line" }, line(won ? "what its windows pass to their winners:" : `1/${size} of`), grid(a, from.name, marks), make("p", {}, " → ", own, `: ${said}`))];
+  return [make("div", { class: "line" }, line(won ? "what its windows pass to their winners:" : `1/${size} of`), grid(a, [from.name], marks), make("p", {}, " → ", own, `: ${said}`))];
 }
 
 function product(a, f, [one, other]) {
@@ -407,13 +407,14 @@ function product(a, f, [one, other]) {
   const unit = most > 0 ? 10 ** (Math.floor(Math.log10(most)) - 2) : 1; // as exact as four digits allow
   const short = (number) => Number((Math.round(number / unit) * unit).toPrecision(3));
   const total = products.flat().reduce((sum, number) => sum + number, 0);
-  const parts = [grid(a, one), "×", grid(f, other), "=", grid(products.map((row) => row.map(short)), "products"), make("p", {}, "sum ", make("b", {}, text(short(total))))];
+  const [shown, sum] = [products.map((row) => row.map(short)), ["products, sum ", make("b", {}, text(short(total)))]];
+  const parts = reach.rows ? [grid([a[0], f[0], shown[0]], "", null, [[one], [other], sum])] : [grid(a, [one]), "×", grid(f, [other]), "=", grid(shown, sum)];
   return make("div", { class: "line", tabindex: 0, role: "group", "aria-label": "Products" }, ...parts);
 }
 
-function grid(rows, caption, marks) {
+function grid(rows, caption, marks, heads) {
   const cells = (row, i) => row.map((number, j) => make("td", marks?.[i][j] ? { class: "won" } : {}, text(number)));
-  return make("table", { class: "grid" }, make("caption", {}, caption), make("tbody", {}, ...rows.map((row, i) => make("tr", {}, ...cells(row, i)))));
+  return make("table", { class: "grid" }, make("caption", {}, ...caption), make("tbody", {}, ...rows.map((row, i) => make("tr", {}, heads ? make("th", { scope: "row" }, ...heads[i]) : null, ...cells(row, i)))));
 }
 
 // A block for each row of the last axis; what is too long for the card is wrapped, its columns kept

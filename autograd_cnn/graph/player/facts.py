@@ -23,7 +23,7 @@ from autograd_cnn.graph.player.quiz import questions
 from autograd_cnn.graph.program.listing import Line, rms, shown
 from autograd_cnn.graph.program.program import as_recorded
 from autograd_cnn.graph.program.write import Author
-from autograd_cnn.graph.records import Graph, Op, Place, Value
+from autograd_cnn.graph.records import Graph, Op, Place, Use, Value
 from autograd_cnn.graph.text import bytes_text, clip, listed, plain, shape_text
 
 WHOLE = 300  # operations; longer graphs have no images and no trials
@@ -52,6 +52,8 @@ class _Watch(Author):
         self.parts: dict[str, list[dict[str, Any]]] = defaultdict(list)  # value -> its contributions, in order
         self.shares: dict[str, list[Share]] = defaultdict(list)  # the same, with the numbers
         self.rules: dict[str, list[Line]] = {}  # operation -> its lines, once written
+        calls = [zip(op.call.primitive.parameters, op.call.arguments, strict=False) for op in graph.ops]
+        self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
         self.counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # expected contributions
 
     # While the program is written
@@ -78,8 +80,10 @@ class _Watch(Author):
 
     def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
         found = look(array, self.whole)
-        if self.whole and (drawn := maps(array, value.role, self.channels)):
-            found["m"] = self.store.drawn(drawn, gradient, value.role)
+        images = len(value.shape) == 4 and value.role == "parameter" and value.id not in self.filters
+        role = "activation" if images else value.role
+        if self.whole and (drawn := maps(array, role, self.channels)):
+            found["m"] = self.store.drawn(drawn, gradient, role)
         return found
 
     # After the program is written
