@@ -12,6 +12,7 @@ function tensors(step) {
   [scene, spot, reach] = [[], null, (step.op >= 0 && op(step).reach) || null];
   Object.assign(channel, { fine: 0, coarse: 0 });
   moment();
+  document.body.classList.toggle("images", Boolean(reach?.kernel));
   const figures = figuresOf(step);
   if (!scene.length) return figures.filter((figure) => figure !== sumOf);
   const first = scene.find((entry) => entry.result) || scene.at(-1);
