@@ -129,7 +129,7 @@ function figure(look, name, type, role, full, id) {
   else {
     const told = make("details", opened ? { open: "" } : {}, make("summary", {}, "numbers"));
     told.addEventListener("toggle", () => (opened = told.open));
-    if (look.m) card.append(...maps({ ...entryOf(look, name), id, figure: card, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
+    if (look.m) card.append(...maps({ ...entryOf(look, name), id, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
     if (look.h) told.append(histogram(look, name));
     if (look.s) told.append(statistics(look));
     told.append(look.n <= look.x.length ? numbers(look.x, type) : make("p", { class: "begins" }, "begins ", ...apart(look.x.slice(0, 4))));
