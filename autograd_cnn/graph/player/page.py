@@ -81,7 +81,7 @@ def page(graph: Graph, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = Fa
 
 
 def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
-    """Lay out a view with room for the numbers of leaves, and with the lines of operations that fit into their boxes."""
+    """Lay out a view with room for the numbers of leaves, and lines in the boxes of operations where they fit."""
     scalars = {
         v: fact
         for v, fact in facts["values"].items()
