@@ -300,7 +300,8 @@ def test_without_modules_steps_over_modules_are_not_offered(opened, small):
     page = opened(small[0], "#step=3")
     assert page.get_attribute("#after", "aria-disabled") == page.get_attribute("#before", "aria-disabled") == "true"
     page.keyboard.press("Shift+ArrowRight")
-    choose(page, "#before")
+    page.click("#menu summary")
+    page.click("#before", force=True)
     assert page.input_value("#slider") == "3"
 
 
@@ -778,4 +779,4 @@ def test_five_thousand_operations_open_and_step(opened):
     assert where(page) == "Update"
     page.keyboard.press("ArrowLeft")
     assert page.locator("figure").count() < 20
-    assert page.inner_text("#sentence").endswith("this is share 2,500 of 2,500.")
+    assert page.inner_text("#sentence").count("this is share 2,500 of 2,500.") == 1

@@ -61,7 +61,8 @@ class _Watch(Author):
     def contributed(self, op: Op, value: Value, contribution: Any) -> None:
         if self.inner:  # inside a checkpoint
             return
-        shares, given, part = self.shares[value.id], dict(op.inputs), {"op": op.id}
+        shares, given = self.shares[value.id], dict(op.inputs)
+        part: dict[str, Any] = {"op": op.id}
         if self.counts[value.id] > 1:  # a single contribution is the gradient itself
             ports = [op.ports[p] for p in op.rules if given[p] == value.id]
             port = ports[sum(s.op is op for s in shares)]

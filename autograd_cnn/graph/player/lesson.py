@@ -29,10 +29,11 @@ EFFORT, RUNS = 1.2e9, 4000  # floating-point operations and lines for all trials
 RATES = [0.03, 0.1, 0.3, 1, 3, 10, 30]  # times a rate that would remove a tenth to all of the loss, were it a plane
 SHOWN, MANY, FAR, ENDS = 5, 4, 100, 0.02  # shares, parameters; ratio between layers, distance from the end of a range
 TERMS = {
-    "begin": "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is raised.",
+    "begin": "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is "
+    "raised.",
     "loss": "g_h is short for the gradient of the loss with respect to h; calculus writes d loss / d h.",
-    "backward": "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line that "
-    "multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it.",
+    "backward": "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line "
+    "that multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it.",
     "end": "lr, the learning rate, says how far to go against the gradient.",
 }
 
@@ -121,11 +122,13 @@ class Lesson:
     def pick(self, value: Value) -> Pick:
         g = np.reshape(self.scope[self.author.gradient(value)], -1)
         i = int(np.argmax(np.abs(np.nan_to_num(g))))
-        place = ", ".join(str(int(k)) for k in np.unravel_index(i, value.shape))
         x = self.array(value)
-        return Pick(
-            i, clip(value.name) + (f"[{place}]" if value.shape else ""), x if x is None else np.reshape(x, -1)[i], g[i]
-        )
+        return Pick(i, self.named(value, i), x if x is None else np.reshape(x, -1)[i], g[i])
+
+    def named(self, value: Value, i: int) -> str:
+        """Return the name of the i-th element: ``h[2, 5]``."""
+        place = ", ".join(str(int(k)) for k in np.unravel_index(i, value.shape))
+        return clip(value.name) + (f"[{place}]" if value.shape else "")
 
     # Running the program again
 
@@ -186,7 +189,8 @@ class Lesson:
             about = "" if value.id in self.trials else "about "
             moves = f"{'falls' if change < 0 else 'rises'} by {about}{number(abs(change), brief(abs(change)))}"
             lines.append(
-                f"How does {self.goal} change when {name} changes a little? Raise {name} by {RAISE} and {self.goal} {moves}."
+                f"How does {self.goal} change when {name} changes a little? Raise {name} by {RAISE} and "
+                f"{self.goal} {moves}."
             )
         return [*lines, "Press → to walk forward; at the loss the way back begins."]
 
@@ -198,7 +202,7 @@ class Lesson:
         target, _, text = line.partition(" = ")
 
         def filled(n: str) -> str:
-            a = self.scope.get(n)
+            a: Any = self.scope.get(n)
             return signed(np.reshape(a, -1)[0]) if is_float(a) and np.size(a) == 1 else n
 
         value = number(np.reshape(self.array(out), -1)[0])
@@ -218,22 +222,23 @@ class Lesson:
         for v in values:
             shares, here = self.shares[v.id], clip(v.name)
             if len(shares) > 1:
-                mine = listed([f"{k:,}" for k, share in enumerate(shares, 1) if share.op is op])
+                mine, ways = [f"{k:,}" for k, share in enumerate(shares, 1) if share.op is op], f"{len(shares):,}"
+                this = "this is share" if len(mine) == 1 else "these are shares"
                 words.append(
-                    f"{here} is used {len(shares):,} times, so it reaches {self.goal} in {len(shares):,} ways. Each way sends "
-                    f"back a share, and g_{here} is their sum: {'these are shares' if 'and' in mine else 'this is share'} "
-                    f"{mine} of {len(shares):,}."
+                    f"{here} is used {ways} times, so it reaches {self.goal} in {ways} ways. Each way sends back a "
+                    f"share, and g_{here} is their sum: {this} {listed(mine)} of {ways}."
                 )
         if single:
             reach, its = ("reaches", "its gradient") if len(single) == 1 else ("reach", "each gradient")
             words.append(
-                f"{listed(single)} {reach} {self.goal} only through {out}. So {its} is the gradient of {out}, times the local "
-                f"slope of {name}."
+                f"{listed(single)} {reach} {self.goal} only through {out}. So {its} is the gradient of {out}, "
+                f"times the local slope of {name}."
             )
         kept = [clip(k.label) for k in op.kept or ()]
         if op.call.primitive.rectifies and len(op.inputs) == 1:
             words.append(
-                f"The slope is 1 where {out} is above 0, and 0 where it is 0: there nothing comes back. So {out} was kept."
+                f"The slope is 1 where {out} is above 0, and 0 where it is 0: there nothing comes back. So {out} was "
+                "kept."
             )
         elif kept:
             words.append(
@@ -299,11 +304,6 @@ class Lesson:
                 return [head, f"= {' + '.join(products)}{dots} = {number(c)}"], "each: incoming gradient × local slope"
         return [f"{called} = {number(c)}"], "by the derived line"
 
-    def named(self, value: Value, i: int) -> str:
-        return clip(value.name) + (
-            f"[{', '.join(str(int(k)) for k in np.unravel_index(i, value.shape))}]" if value.shape else ""
-        )
-
     def slopes(self, op: Op, value: Value, i: int) -> Any:
         """Return how fast each number of the result of `op` changes when the i-th number in `value` is raised."""
         out, name = self.values[op.output], self.author.name(value)
@@ -343,8 +343,9 @@ class Lesson:
                 lines.append([pick.name, f"= {x} − {number(lr)} × {signed(pick.g)} = {y}"])
             x, y = apart(loss, after)
             verdict = "It falls." if after < loss else "It does not fall: this step is too long."
-            choices.append({"lr": number(lr), "rate": lr, "after": after if math.isfinite(after) else None, "lines": lines,
-                            "say": f"{self.goal[0].upper()}{self.goal[1:]} goes from {x} to {y}. {verdict}"})  # fmt: skip
+            say = f"{self.goal[0].upper()}{self.goal[1:]} goes from {x} to {y}. {verdict}"
+            found = after if math.isfinite(after) else None
+            choices.append({"lr": number(lr), "rate": lr, "after": found, "lines": lines, "say": say})
         start = next((k for k in (2, 1, 0) if k < len(choices) and choices[k]["after"] is not None), 0)
         return {"start": start, "choices": choices, "more": max(0, len(pairs) - MANY)}
 
@@ -362,20 +363,12 @@ class Lesson:
                 return [*found, (f"{name} is the first with nan or infinity, in {count_text(int(bad), 'number')}", k)]
             alive = a.any(axis=tuple(range(a.ndim - 1))) if a.ndim > 1 else a
             if op.call.primitive.rectifies and (dead := alive.size - np.count_nonzero(alive)):
-                found.append(
-                    (
-                        f"dead {op.name}: {dead:,} of {alive.size:,} channels of {name} are 0 in the whole batch, so nothing comes back",
-                        k,
-                    )
-                )
+                which = f"{dead:,} of {alive.size:,} channels of {name}"
+                found.append((f"dead {op.name}: {which} are 0 in the whole batch, so nothing comes back", k))
             low = {"tanh": -1, "sigmoid": 0}.get(op.name)
             if low is not None and (part := float(np.mean((a < low + ENDS) | (a > 1 - ENDS)))) > 0.5:
-                found.append(
-                    (
-                        f"saturated {op.name}: {100 * part:.0f} % of {name} is at its ends, where the slope is almost 0",
-                        k,
-                    )
-                )
+                which = f"{100 * part:.0f} % of {name}"
+                found.append((f"saturated {op.name}: {which} is at its ends, where the slope is almost 0", k))
             if op.id in self.back and any(self.values[v].role == "parameter" for _, v in op.inputs):
                 g = np.asarray(self.scope[self.author.gradient(self.values[op.output])], np.float64)
                 layers.append((float(np.linalg.norm(g)), name, self.back[op.id]))

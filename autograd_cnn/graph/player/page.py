@@ -94,7 +94,7 @@ def page(
 
 
 def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
-    """Lay out a view with room for the numbers of leaves, and lines of operations that fit into their boxes."""
+    """Lay out a view with room for the numbers of leaves, and lines in the boxes of operations where they fit."""
     scalars = {
         v: fact
         for v, fact in facts["values"].items()

@@ -134,13 +134,13 @@ def _rule(lesson: Lesson, op: Op, fact: dict[str, Any]) -> Iterator[Question]:
     if slips:
         wrong = []
         for s in slips:
-            element, says, shows = f"g_{s['name']}{s['at'][0].replace('[]', '')}", s["rule"][0], s["fd"][0]
-            wrong.append(
-                (
-                    s["text"],
-                    f"It would give {element} = {number(float(says))}, but differences give {number(float(shows))}: {s['what']}.",
-                )
+            element, says, shows = (
+                f"g_{s['name']}{s['at'][0].replace('[]', '')}",
+                float(s["rule"][0]),
+                float(s["fd"][0]),
             )
+            gives = f"It would give {element} = {number(says)}, but differences give {number(shows)}: {s['what']}."
+            wrong.append((s["text"], gives))
         yield (
             lesson.back[op.id],
             f"Which line is the rule of {clip(op.name)}?",
