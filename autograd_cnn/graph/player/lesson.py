@@ -169,7 +169,7 @@ class Lesson:
         words = f"Raise {pick.name} by {RAISE}: {self.goal} {happens}. "
         words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted, brief(predicted))}."
         far = abs(change - predicted) > 0.2 * abs(change)
-        return words + " They differ, for the slope itself changes along the way." * far
+        return words + " They differ: the slope changes along the way, or a rule is wrong." * far
 
     # What the steps mean
 
