@@ -33,7 +33,8 @@ function moment() {
 }
 
 function figuresOf(step) {
-  const begun = Object.keys(facts.values).filter((id) => !facts.ops.some((o) => o.out === id));
+  const made = new Set(facts.ops.map((o) => o.out));
+  const begun = Object.keys(facts.values).filter((id) => !made.has(id));
   if (step.kind === "begin") return [...tagged("goes in", begun), sumOf];
   if (step.kind === "loss") return [...tagged("result", [facts.result]), ...tagged("its gradient", [facts.result], "g"), sumOf];
   if (step.kind === "end") return [...few(begun.filter((id) => value(id).g), (id) => row(headed(value(id).name, id), card(id), card(id, "g"))), sumOf];
