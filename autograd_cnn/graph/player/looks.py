@@ -61,7 +61,7 @@ class Maps(NamedTuple):
 
     numbers: np.ndarray
     words: str
-    index: str
+    at: str
     step: int
 
 
@@ -137,7 +137,7 @@ class Store:
         shape, bars = found.numbers.shape, found.numbers.shape[1:3] == (1, 1)
         words = ", ".join(filter(None, [found.words, "" if bars else _ends(found.numbers, gradient)[2]]))
         colour = int(role == "input" and shape[1] == 3 and not gradient)
-        return [self.add(found.numbers), list(shape), words, found.index, found.step, colour]
+        return [self.add(found.numbers), list(shape), words, found.at, found.step, colour]
 
     def __bytes__(self) -> bytes:
         return b"".join(self.places)
