@@ -96,11 +96,11 @@ def point(page, name, y, x, c=0):
     """Hover over an element of the card `name`, and return what the page says: its text, and the tables' rows."""
     pane, left, top = page.evaluate_handle("name => scene.find((entry) => entry.name === name)", name), 0, 0
     left, top = pane.evaluate(
-        """({ pane, scale, columns, colour, shape: [, , tall, wide] }, [y, x, c]) => {
+        """({ pane, scale: [high, broad], columns, colour, shape: [, , tall, wide] }, [y, x, c]) => {
           pane.scrollIntoView({ block: "center" });
           const [tile, box] = [c + colour, pane.getBoundingClientRect()];
-          const across = (tile % columns) * (wide * scale + GAP) + (x + 0.5) * scale;
-          const down = Math.floor(tile / columns) * (tall * scale + GAP) + (y + 0.5) * scale;
+          const across = (tile % columns) * (wide * broad + GAP) + (x + 0.5) * broad;
+          const down = Math.floor(tile / columns) * (tall * high + GAP) + (y + 0.5) * high;
           return [box.left + (across / pane.width) * box.width, box.top + (down / pane.height) * box.height]; }""",
         [y, x, c],
     )

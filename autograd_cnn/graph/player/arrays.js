@@ -180,18 +180,18 @@ function maps(entry) {
     entry.pane = make("div", { class: "bars", ...help }, ...entry.rows);
   } else {
     entry.columns = Math.ceil(Math.sqrt(count + entry.colour));
-    entry.scale = Math.max(1, Math.floor(312 / (entry.columns * Math.max(tall, wide)))); // crisp, and as large as a card
-    const [w, h] = [entry.columns * (wide * entry.scale + GAP), Math.ceil((count + entry.colour) / entry.columns) * (tall * entry.scale + GAP)];
+    const scale = Math.max(1, Math.floor(312 / (entry.columns * Math.max(tall, wide)))); // crisp, and as large as a card
+    entry.scale = [tall, wide].map((n) => Math.max(scale, Math.floor(80 / (entry.columns * n)))); // a narrow matrix is stretched
+    const [h, w] = [tall * entry.scale[0] + GAP, wide * entry.scale[1] + GAP].map((n, axis) => n * (axis ? entry.columns : Math.ceil((count + entry.colour) / entry.columns)));
     entry.pane = make("canvas", { width: w - GAP, height: h - GAP, class: tall * wide < 50 ? "kernel" : "", ...help });
-    if (Math.min(w, h) < 80) Object.assign(entry.pane.style, { width: `${Math.max(80, w)}px`, height: `${Math.max(80, h)}px` }); // a narrow matrix
   }
   entry.key = key;
   const locate = (event) => {
     if (bars) return [0, 0, event.target.closest(".bars > div")?.x ?? -1];
     const [px, py] = [(event.offsetX / entry.pane.clientWidth) * entry.pane.width, (event.offsetY / entry.pane.clientHeight) * entry.pane.height];
-    const [across, down] = [wide * entry.scale + GAP, tall * entry.scale + GAP];
+    const [down, across] = [tall * entry.scale[0] + GAP, wide * entry.scale[1] + GAP];
     const tile = Math.floor(px / across) + entry.columns * Math.floor(py / down);
-    return [tile, Math.floor((py % down) / entry.scale), Math.floor((px % across) / entry.scale)];
+    return [tile, Math.floor((py % down) / entry.scale[0]), Math.floor((px % across) / entry.scale[1])];
   };
   const go = (tile, y, x) => {
     if (tile >= 0 && tile < count + entry.colour && y >= 0 && y < tall && x >= 0 && x < wide) point(entry, Math.max(0, tile - entry.colour), y, x);
@@ -220,7 +220,7 @@ const text = (number) => (Number.isFinite(number) ? (number && Math.abs(number) 
 function draw(entry) {
   const lit = lights(entry);
   if (entry.rows) return entry.rows.forEach((bar, x) => bar.classList.toggle("lit", lit.some(([, , left, , wide]) => x >= left && x < left + wide)));
-  const { pane, scale, columns, colour, key, words } = entry;
+  const { pane, scale: [down, across], columns, colour, key, words } = entry;
   const [filters, count, tall, wide] = entry.shape;
   const k = Math.min(filters - 1, entry.side === "w" ? channel.coarse : 0);
   if (words.includes("{k}")) key.textContent = words.replace("{k}", k);
@@ -228,18 +228,18 @@ function draw(entry) {
   brush.clearRect(0, 0, pane.width, pane.height);
   brush.imageSmoothingEnabled = false;
   for (let t = 0; t < count + colour; t++) {
-    const [left, top] = [(t % columns) * (wide * scale + GAP), Math.floor(t / columns) * (tall * scale + GAP)];
+    const [left, top] = [(t % columns) * (wide * across + GAP), Math.floor(t / columns) * (tall * down + GAP)];
     brush.save();
     brush.beginPath();
-    brush.rect(left - GAP / 2, top - GAP / 2, wide * scale + GAP, tall * scale + GAP);
+    brush.rect(left - GAP / 2, top - GAP / 2, wide * across + GAP, tall * down + GAP);
     brush.clip();
-    brush.drawImage(tile(entry, k, t - colour), left, top, wide * scale, tall * scale);
+    brush.drawImage(tile(entry, k, t - colour), left, top, wide * across, tall * down);
     for (const [c, y, x, high, broad, all] of lit) {
       const own = c === t - colour || t < colour;
       if (!own && !all) continue;
       for (const [style, width] of [["#fff", own ? 5 : 2], [own ? (entry.gradient ? "#000" : "#d55e00") : "#d55e00", own ? 2.5 : 1]]) {
         Object.assign(brush, { strokeStyle: style, lineWidth: width });
-        brush.strokeRect(left + x * scale, top + y * scale, broad * scale, high * scale);
+        brush.strokeRect(left + x * across, top + y * down, broad * across, high * down);
       }
     }
     brush.restore();

@@ -74,7 +74,7 @@ def page(
         "usual": sum(len(view.graph.ops) <= READABLE for view in views) - 1,
     }
     drawings = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
-    style, script = _part("player.css"), _bare(_part("player.js") + _part("arrays.js"))
+    style, script = _bare(_part("player.css")), _bare(_part("player.js") + _part("arrays.js"))
     styles = [style, *re.findall(r"<style>(.*?)</style>", drawings, re.DOTALL)]
     for frame, image in zip(facts, images, strict=False):
         frame["image"] = png(np.asarray(image, np.uint8))
@@ -170,10 +170,10 @@ def _part(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def _bare(script: str) -> str:
-    """Return a script without indents and lines of comments, which no browser needs."""
-    lines = map(str.strip, script.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
+def _bare(text: str) -> str:
+    """Return a script or style without indents and lines of comments, which no browser needs."""
+    lines = map(str.strip, text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
 
 
 def _packed(data: bytes) -> str:
