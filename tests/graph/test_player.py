@@ -699,7 +699,7 @@ def test_without_decompression_a_plain_page_plays_and_a_packed_one_says_why_not(
     context = browser.new_context()
     context.add_init_script("delete window.DecompressionStream")
     for text, line in (
-        (pages[0], "With x the result is"),
+        (pages[0], "With x = 3 the result is 9."),
         (pages[1], "This page is packed, and this browser cannot"),
     ):
         (tmp_path / "page.html").write_text(text, encoding="utf-8")
