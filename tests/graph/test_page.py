@@ -106,6 +106,18 @@ def test_pages_are_small(standard_cnn, rng):
     assert sum(len(page_module._part(name)) for name in files) < 85_000
 
 
+def test_each_moment_has_its_image_or_none_has(net):
+    graph = net[0]
+    images = [np.full((2, 3, 3), level, np.uint8) for level in (0, 255)]
+    facts = facts_of(graph.page([("later", graph)], images=images))
+    for frame, image in zip(facts["frames"], images, strict=True):
+        pixels, _ = decoded(frame["image"])
+        assert np.array_equal(pixels, image)
+    with pytest.raises(ValueError, match="1 images for 2 moments"):
+        graph.page([("later", graph)], images=images[:1])
+    assert "image" not in facts_of(graph.page())["frames"][0]
+
+
 def test_contributions_add_up_to_the_gradient_in_the_order_of_the_walk(net):
     value = by_name(facts_of(net[0].page())["frames"][0])["h"]
     c = [numbers(part["look"]["x"], np.float32) for part in value["parts"]]

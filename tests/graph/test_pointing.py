@@ -227,6 +227,26 @@ def test_arrow_keys_move_the_pixel_and_not_the_step(cnn):
         assert said(page)[0].startswith(f"h2[0, {place}] = ") and page.evaluate("at") == at
 
 
+def test_the_place_stays_at_another_moment_of_the_training(opened):
+    w = ag.Tensor(np.arange(9.0).reshape(3, 3, 1, 1), True, "w")
+
+    def f(x):
+        h = ag.conv2d(x, w, padding=1)
+        return ag.sum(h * h)
+
+    x = np.arange(36.0).reshape(1, 6, 6, 1)
+    first = ag.trace(f, x)
+    w.data = 2 * w.data
+    page = opened(first.page([("later", ag.trace(f, x))], images=[np.zeros((8, 8, 3)), np.full((8, 8, 3), 255)]))
+    go(page, "h", "forward")
+    before = last(point(page, "h", 2, 1)[0].split(" x, channel")[0])
+    pictures = [page.get_attribute("#frames img", "src")]
+    page.locator("#frame").evaluate("(slider) => { slider.value = 1; slider.dispatchEvent(new Event('input')); }")
+    text = said(page)[0]
+    assert text.startswith("h[0, 2, 1, 0] = ") and last(text.split(" x, channel")[0]) == 2 * before
+    assert pictures[0] != page.get_attribute("#frames img", "src") and page.locator("#frames img").count() == 1
+
+
 def test_a_tap_points(opened, cnn):
     page = cnn[0]
     go(page, "m1", "forward")

@@ -2,26 +2,29 @@
 
 let packed = new Uint8Array(); // see Store in looks.py
 let scene = []; // the maps of this step
-let spot = null; // the element that is pointed at: { entry, c, y, x }
+let spot = null; // the element that is pointed at: { entry, c, y, x, step }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py
 let opened = false; // the statistics
 const channel = { fine: 0, coarse: 0 }; // pointed at last
 const sumOf = make("div", { id: "sum", role: "status" });
 
 function tensors(step) {
+  const before = spot?.step === step.kind + step.op ? spot : null; // at another moment of the training the place stays
   [scene, spot, reach] = [[], null, (step.op >= 0 && op(step).reach) || null];
-  Object.assign(channel, { fine: 0, coarse: 0 });
+  if (!before) Object.assign(channel, { fine: 0, coarse: 0 });
   moment();
   document.body.classList.toggle("images", Boolean(reach?.kernel));
   const figures = figuresOf(step);
   if (!scene.length) return figures.filter((figure) => figure !== sumOf);
-  const first = scene.find((entry) => entry.result) || scene.at(-1);
+  const same = before && scene.find((entry) => entry.name === before.entry.name);
+  const first = same || scene.find((entry) => entry.result) || scene.at(-1);
   const [, count, tall, wide] = first.shape;
   const edge = (i, n) => n > 4 && (i % n === 0 || i % n === n - 1); // half of its window would be padding
   const inner = (i) => !edge(i, wide) && !edge(Math.floor(i / wide), tall);
   const largest = first.numbers.reduce((best, number, i) => (inner(i) && !(Math.abs(number) <= Math.abs(first.numbers[best])) ? i : best), 0);
-  channel.coarse = first.side === "w" ? Math.floor(largest / (count * tall * wide)) : 0;
-  point(first, Math.floor(largest / (tall * wide)) % count, Math.floor(largest / wide) % tall, largest % wide);
+  if (!same && first.side === "w") channel.coarse = Math.floor(largest / (count * tall * wide));
+  if (same) point(same, before.c, before.y, before.x);
+  else point(first, Math.floor(largest / (tall * wide)) % count, Math.floor(largest / wide) % tall, largest % wide);
   return figures;
 }
 
@@ -275,7 +278,8 @@ function tile({ look, shape: [, , tall, wide], read, gradient }, k, c) {
 const [BLUE, VERMILION] = [[0, 90, 160], [213, 94, 0]];
 
 function point(entry, c, y, x) {
-  spot = { entry, c, y, x };
+  const step = facts.steps[at];
+  spot = { entry, c, y, x, step: step.kind + step.op };
   const { rows, group, pool } = reach || {};
   if (entry.side === "w") [channel.fine, channel.coarse] = rows ? [y, x] : [c + group[0] * Math.floor(channel.coarse / group[1]), channel.coarse];
   else channel[entry.side] = rows ? x : c;
