@@ -59,8 +59,15 @@ def loss_of(x, p, y):
 
 
 @pytest.fixture(scope="module")
-def cnn(opened):
+def cnn(opened, traced):
     """The standard CNN in the player, and its arrays by name."""
+    text, arrays = traced
+    return opened(text), arrays
+
+
+@pytest.fixture(scope="module")
+def traced():
+    """The page of the standard CNN, and its arrays by name."""
     rng = np.random.default_rng(0)
     shapes = {
         "w1": (3, 3, 3, 32), "b1": (32,), "w2": (3, 3, 32, 64), "b2": (64,), "w3": (3, 3, 64, 128), "b3": (128,),
@@ -69,7 +76,7 @@ def cnn(opened):
     arrays = {name: (0.1 * rng.normal(size=shape)).astype(np.float32) for name, shape in shapes.items()}
     p = {name: ag.Tensor(array, True, name) for name, array in arrays.items()}
     x, y = rng.uniform(size=(4, 32, 32, 3)).astype(np.float32), np.eye(10, dtype=np.float32)[:4]
-    page = opened(ag.trace(loss_of, x, p, y).page())
+    text = ag.trace(loss_of, x, p, y).page()
     arrays["h1"] = ag.conv2d(x, arrays["w1"], arrays["b1"], padding=1)
     arrays["r1"] = np.maximum(arrays["h1"], 0)
     arrays["m1"] = arrays["r1"].reshape(4, 16, 2, 16, 2, 32).max(axis=(2, 4))
@@ -78,7 +85,7 @@ def cnn(opened):
     arrays["g_m1"] = ag.grad(lambda m: tail(ag.conv2d(m, p["w2"], p["b2"], padding=1), p, y))(arrays["m1"])
     loss_of(x, p, y).backward()
     arrays |= {f"g_{name}": parameter.grad for name, parameter in p.items()}
-    return page, {
+    return text, {
         name: np.asarray(getattr(a, "data", a) if not isinstance(a, np.ndarray) else a, float)
         for name, a in arrays.items()
     }
@@ -225,6 +232,19 @@ def test_arrow_keys_move_the_pixel_and_not_the_step(cnn):
     ):
         page.keyboard.press(key)
         assert said(page)[0].startswith(f"h2[0, {place}] = ") and page.evaluate("at") == at
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [380, 1280])
+def test_axe_finds_nothing_among_images(opened, traced, scheme, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page = opened(traced[0], color_scheme=scheme, bypass_csp=True)
+    page.set_viewport_size({"width": width, "height": 900})
+    for name, way in (("h2", "forward"), ("m1", "forward"), ("h2", "backward"), ("z", "backward")):
+        go(page, name, way)
+        found = axe.Axe().run(page).response["violations"]
+        assert not found, [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_place_stays_at_another_moment_of_the_training(opened):
