@@ -125,7 +125,7 @@ function card(id, gradient) {
 }
 
 function figure(look, name, type, role, full, id) {
-  const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", {}, type));
+  const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", { title: type }, type.split(" ")[0]));
   if (full) caption.title = full;
   const card = make("figure", { class: role }, caption);
   if (!look) card.append(make("p", {}, "not at hand"));
