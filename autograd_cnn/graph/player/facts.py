@@ -161,9 +161,10 @@ class _Watch(Author):
         """Return how the output depends on the inputs, with the winners of a pool: places in their windows."""
         names = {v: self.name(self.graph.values[v]) for v in (op.output, *_inputs(op))}
         found = geometry(op, {v: np.asarray(self.scope[name]) for v, name in names.items() if name in self.scope})
-        winners = self.scope.get(self.named((op.id, "argmax"), ""))
-        if found and found.get("pool") == "max" and (won := maps(winners, "activation", self.channels)):
-            found["won"] = self.store.drawn(won, False, "")
+        if found and found.get("pool") == "max":
+            winners = self.scope.get(self.named((op.id, op.byproducts[0]), ""))
+            if drawn := maps(winners, "activation", self.channels):
+                found["won"] = self.store.drawn(drawn, False, "")
         return found
 
     def steps(self) -> list[dict[str, Any]]:
