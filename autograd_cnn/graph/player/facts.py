@@ -65,7 +65,7 @@ class _Watch(Author):
         part: dict[str, Any] = {"op": op.id}
         if self.counts[value.id] > 1:  # a single contribution is the gradient itself
             ports = [op.ports[p] for p in op.rules if given[p] == value.id]
-            port = ports[sum(s.op is op for s in shares)]
+            port = ports[sum(s.op is op for s in shares[-len(ports) :])]
             part |= {"port": port, "line": self.lines[-1][0], "rms": _rms(contribution)}
             part["look"] = self.looked(contribution, value, True)
             contribution = np.array(contribution) if self.whole else None  # the walk may add to it in place
@@ -92,9 +92,9 @@ class _Watch(Author):
     def facts(self, source: bool) -> dict[str, Any]:
         self.write()
         graph, result = self.graph, self.graph.values[self.graph.result]
-        self.lesson = Lesson(self, self.shares, self.whole)
-        self.rules = {op.id: shown(lines) for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)}
         self.functions = functions = _functions(graph) if source else {}
+        self.lesson = Lesson(self, self.shares, self.called, self.whole)
+        self.rules = {op.id: shown(lines) for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)}
         places = {_key(op): op.place for op in graph.ops}
         numbers = {key: i for i, key in enumerate(places)}
         outside = {v for op in graph.ops for v in (op.output, *_inputs(op))} | {graph.result}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,9 +93,16 @@ class Pick(NamedTuple):
 
 
 class Lesson:
-    """Describes a written program; `shares` are the contributions to each gradient, in the order of the walk."""
+    """Describes a written program; `shares` are the contributions to each gradient, in the order of the walk.
 
-    def __init__(self, author: Author, shares: dict[str, list[Share]], whole: bool) -> None:
+    `called` returns the expression of an operation whose result has no name, or "". Unless the graph is shown `whole`,
+    nothing is tried, and no sum is written out.
+    """
+
+    def __init__(
+        self, author: Author, shares: dict[str, list[Share]], called: Callable[[Op], str], whole: bool
+    ) -> None:
+        self.called = called
         self.author, self.graph, self.shares, self.whole = author, author.graph, shares, whole
         self.values, self.ops, self.scope = author.graph.values, author.graph.ops, author.scope
         self.result = self.values[self.graph.result]
@@ -103,10 +111,15 @@ class Lesson:
         self.codes = {
             op.id: compile(t, "<forward>", "exec") for op, t in zip(self.ops, author.forward_lines, strict=True)
         }
-        self.costs = [flops(self.graph, op)[0] for op in self.ops]
+        self.costs = [flops(self.graph, op)[0] for op in self.ops] if whole else []
+        self.mine: dict[tuple[str, str], list[int]] = {}  # operation, value -> the indices of its shares
+        for v, all_ in shares.items():
+            for k, share in enumerate(all_):
+                self.mine.setdefault((share.op.id, v), []).append(k)
         self.learnt = [v for v in author.learnt() if v.size and is_float(self.array(v))]
         back = [op.id for op, lines in zip(reversed(self.ops), author.backward_lines, strict=True) if lines]
         self.back = {op: len(self.ops) + 2 + k for k, op in enumerate(back)}  # operation -> its step on the way back
+        self.picks: dict[str, Pick] = {}
         self.double: dict[str, Any] = {}
         self.trials: dict[str, tuple[float, float]] = {}  # value -> loss after its largest element is raised, change
         if whole:
@@ -120,10 +133,13 @@ class Lesson:
         return self.scope.get(self.author.name(value))
 
     def pick(self, value: Value) -> Pick:
+        if value.id in self.picks:
+            return self.picks[value.id]
         g = np.reshape(self.scope[self.author.gradient(value)], -1)
         i = int(np.argmax(np.abs(np.nan_to_num(g))))
         x = self.array(value)
-        return Pick(i, self.named(value, i), x if x is None else np.reshape(x, -1)[i], g[i])
+        pick = Pick(i, self.named(value, i), x if x is None else np.reshape(x, -1)[i], g[i])
+        return self.picks.setdefault(value.id, pick)
 
     def named(self, value: Value, i: int) -> str:
         """Return the name of the i-th element: ``h[2, 5]``."""
@@ -222,7 +238,7 @@ class Lesson:
         for v in values:
             shares, here = self.shares[v.id], clip(v.name)
             if len(shares) > 1:
-                mine, ways = [f"{k:,}" for k, share in enumerate(shares, 1) if share.op is op], f"{len(shares):,}"
+                mine, ways = [f"{k + 1:,}" for k in self.mine[op.id, v.id]], f"{len(shares):,}"
                 this = "this is share" if len(mine) == 1 else "these are shares"
                 words.append(
                     f"{here} is used {ways} times, so it reaches {self.goal} in {ways} ways. Each way sends back a "
@@ -249,11 +265,11 @@ class Lesson:
     def formula(self, op: Op, value: Value) -> dict[str, Any]:
         """Return the chain rule for the largest element: of one share, or the shares until now and their sum."""
         shares, pick = self.shares[value.id], self.pick(value)
-        last = max(k for k, share in enumerate(shares) if share.op is op)
+        last = self.mine[op.id, value.id][-1]
         more, called = len(shares) - 1 - last, f"g_{pick.name}"
         if len(shares) == 1:
             lines, note = self.product(op, value, pick, shares[0])
-        elif any(share.array is None for share in shares):  # of a long graph
+        elif not self.whole:
             lines, note = (
                 [f"{called} = {number(pick.g)}"] if not more else [f"{called}: {more:,} more to come"],
                 "a sum of shares",
@@ -267,8 +283,8 @@ class Lesson:
                     self.product(share.op, value, pick, share) if value.size == out.size == 1 else (("",), "")
                 )
                 how = f"{text.partition(' = ')[2]} {rest[0]}" if rest else number(numbers[-1])
-                lines.append(f"through {clip(out.name)}: {how}")
-            sum_ = ("… + " if last >= SHOWN else "") + " + ".join(map(signed, numbers))
+                lines.append(f"through {self.called(share.op) or clip(out.name)}: {how}")
+            sum_ = ("… + " if last >= SHOWN else "") + " + ".join([number(numbers[0]), *map(signed, numbers[1:])])
             lines.append(
                 f"{called} = {sum_} + {more:,} more to come" if more else f"{called} = {sum_} = {number(pick.g)}"
             )
@@ -330,7 +346,7 @@ class Lesson:
             return None
         unit = 10.0 ** math.floor(math.log10((abs(loss) or 1.0) / slope))
         choices: list[dict[str, Any]] = []
-        for rate in RATES if self.whole and sum(self.costs) < EFFORT / 4 else RATES[1::2]:
+        for rate in RATES if self.whole and sum(self.costs) < EFFORT / 4 else RATES[1:6:2]:
             lr = float(f"{unit * rate:.1g}")
             new = {self.author.name(v): np.asarray(w - np.asarray(lr, w.dtype) * g, w.dtype) for v, w, g in pairs}
             after = math.nan

@@ -341,12 +341,20 @@ function carry({ id, back, label, words, chip, from }, number) {
   for (const [name, part] of Object.entries({ href: image, x: back ? x - wide - 18 : x + wide, y: y - 13 })) chip.setAttribute(name, part);
 }
 
-let scale = 0; // of the drawing; 0 fits it into its pane
+let scale = 1; // of the drawing; 1 fits it into its pane
 function zoom(by) {
-  scale = by && Math.min(6, Math.max(0.3, (scale || 1) * by));
-  for (const { svg } of pictures) svg.style.width = scale ? 100 * scale + "%" : "";
-  for (const { svg } of pictures) svg.style.maxWidth = scale ? "none" : "";
-  if (at >= 0) picture(at);
+  scale = by ? Math.min(8, Math.max(0.3, scale * by)) : 1;
+  for (const { svg } of pictures) Object.assign(svg.style, scale === 1 ? { width: "", maxWidth: "" } : { width: 100 * scale + "%", maxWidth: "none" });
+  picture(at);
+}
+
+const fingers = new Map();
+function pinch(event) {
+  const spread = () => (fingers.size === 2 ? Math.hypot(...["clientX", "clientY"].map((axis) => [...fingers.values()].reduce((a, b) => a[axis] - b[axis]))) : 0);
+  const before = spread();
+  if (/up|cancel/.test(event.type)) fingers.delete(event.pointerId);
+  else fingers.set(event.pointerId, event);
+  if (before && event.type === "pointermove") zoom(spread() / before);
 }
 
 function picture(number) {
@@ -693,6 +701,12 @@ function begin(text) {
     paint();
     show(at);
   });
+  for (const name of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) $("picture").addEventListener(name, (event) => event.pointerType === "touch" && pinch(event));
+  $("picture").addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return; // the wheel alone scrolls
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY / 300));
+  }, { passive: false });
   $("all").addEventListener("toggle", () => $("all").open && table());
   window.addEventListener("beforeprint", () => {
     table();
