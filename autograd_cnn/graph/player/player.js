@@ -124,9 +124,9 @@ function module(way) {
 
 // The chain rule with its numbers, and a trial of it
 
-function formula({ lines, note, try: tried }) {
+function formula({ lines, note, try: tried }, i) {
   const texts = lines.map((text) => make("span", { class: "line" }, ...rich(text), "\n"));
-  return make("section", { "aria-label": "Formula" }, make("pre", {}, ...texts), note ? make("small", {}, note) : null, tried ? make("p", { class: "try" }, make("b", {}, "Try it. "), ...rich(tried)) : null);
+  return make("section", { "aria-label": `Formula ${i + 1}` }, make("pre", {}, ...texts), note ? make("small", {}, note) : null, tried ? make("p", { class: "try" }, make("b", {}, "Try it. "), ...rich(tried)) : null);
 }
 
 function worth() {
