@@ -64,7 +64,7 @@ class profile:
     >>> p  # doctest: +ELLIPSIS
     profile: primitives 3, calls 8, time ... ms. print(...) lists them
     >>> print(p)  # doctest: +ELLIPSIS
-    primitive                calls   forward  backward     share      made
+    primitive      calls  ...
     ...
     """
 
@@ -131,25 +131,23 @@ class profile:
 
     def __repr__(self) -> str:
         calls, state = sum(c.calls for c in self.costs.values()), "" if self._start is None else ", open"
-        spent = _ms(self._spent()).strip() or "0 ms"
+        spent = _ms(self._spent()) or "0 ms"
         return f"profile{state}: primitives {len(self.costs)}, calls {calls:,}, time {spent}. print(...) lists them"
 
     def __str__(self) -> str:
-        width = 1 + max([21, *map(len, self.costs)])
-        head = f"{'primitive':{width}}{'calls':>8}{'forward':>10}{'backward':>10}{'share':>10}{'made':>10}"
         total = self._spent()
-        lines, rest = [head], total
+        rows, rest = [["primitive", "calls", "forward", "backward", "share", "made"]], total
         for cost in sorted(self.costs.values(), key=lambda c: -c.forward - c.backward):
-            spent = cost.forward + cost.backward
+            spent, made = cost.forward + cost.backward, (cost.forward_bytes + cost.backward_bytes) / 1e6
             rest -= spent
-            lines.append(
-                f"{cost.name:{width}}{cost.calls:8}{_ms(cost.forward)}{_ms(cost.backward)}"
-                f"{spent / total:10.1%}{(cost.forward_bytes + cost.backward_bytes) / 1e6:7.1f} MB"
-            )
-        lines.append(f"{'all else':{width}}{'':28}{rest / (total or 1):10.1%}")
-        lines.append(f"{'in all':{width}}{'':8}{_ms(total)}")
-        return "\n".join(lines)
+            times = [_ms(cost.forward), _ms(cost.backward), f"{spent / total:.1%}"]
+            rows.append([cost.name, f"{cost.calls:,}", *times, f"{made:,.1f} MB"])
+        rows.append(["all else", "", "", "", f"{rest / (total or 1):.1%}", ""])
+        rows.append(["in all", "", _ms(total), "", "", ""])
+        first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]) for row in rows]
+        return "\n".join(line.rstrip() for line in lines)
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:7.2f} ms" if seconds else f"{'':10}"
+    return f"{seconds * 1e3:,.2f} ms" if seconds else ""

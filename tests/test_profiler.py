@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.profiler import Cost
 
 
 def network(x, w):
@@ -86,6 +87,15 @@ def test_it_can_be_printed_before_inside_and_after_its_block():
         assert repr(p).startswith("profile, open: primitives 1, calls 1, time ")
         assert "exp" in str(p)
     assert repr(p) == f"profile: primitives 1, calls 1, time {p.seconds * 1e3:.2f} ms. print(...) lists them"
+
+
+def test_columns_stay_apart_whatever_their_numbers():
+    p = ag.profile()
+    p.costs["conv2d"] = Cost("conv2d", 21_600, 211.02788, 2.27685, 3 * 10**12)
+    p.seconds = 300.0
+    head, line, *_ = str(p).split("\n")
+    assert line == "conv2d     21,600  211,027.88 ms  2,276.85 ms  71.1%  3,000,000.0 MB"
+    assert line.index("211,027.88 ms") + 13 == head.index("forward") + 7
 
 
 def test_a_long_name_has_a_column_of_its_own():
