@@ -10,8 +10,9 @@ The same run as the hand-written code that this project replaces, two steps on o
     python examples/train_cifar10.py --recipe original --images 100
 
 A recipe is a file in examples/recipes: a network, its settings and its training. The folder --out gets report.html (and
-report.txt), the network to step through in net.html, the settings and a copy of the recipe, history.json and .csv, loss.png, predictions.png, confusion.png,
-graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training early; its best weights are evaluated.
+report.txt), net.html, which steps through the network, the settings and a copy of the recipe, history.json and .csv,
+loss.png, predictions.png, confusion.png, graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training
+early; its best weights are evaluated.
 
 A part of the training images is held apart to compare passes and settings. The test images are used once, at the end.
 """

@@ -11,13 +11,9 @@ import base64
 import hashlib
 import json
 import re
-import sys
-import tempfile
-import webbrowser
 import zlib
 from collections.abc import Sequence
 from html import escape
-from importlib import import_module
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -152,18 +148,6 @@ def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
         except ValueError as missing:
             overlays[name] = {"missing": plain(str(missing).removeprefix("graph: "))}
     return overlays
-
-
-def show(text: str) -> Any:
-    """Open the page `text`, in a frame below the cell in a notebook and elsewhere in the browser."""
-    if (ipython := sys.modules.get("IPython")) and getattr(ipython.get_ipython(), "kernel", None):
-        frame = 'sandbox="allow-scripts" width="100%" height="800" style="border:0"'
-        framed = f'<div><iframe {frame} srcdoc="{escape(text)}"></iframe></div>'  # IPython warns of a bare iframe
-        return import_module("IPython.display").HTML(framed)
-    path = Path(tempfile.mkdtemp(prefix="autograd_cnn_")) / "player.html"
-    path.write_text(text, encoding="utf-8")
-    webbrowser.open(path.as_uri())
-    return None
 
 
 def _part(name: str) -> str:
