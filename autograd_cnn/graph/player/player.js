@@ -37,7 +37,8 @@ document.addEventListener("copy", (event) => {
   if (!chosen.rangeCount || event.target.matches("input")) return;
   const copy = chosen.getRangeAt(0).cloneContents();
   const numbers = [...copy.querySelectorAll("data")];
-  const around = chosen.anchorNode.parentNode.closest("data"); // a part of one number
+  const { anchorNode } = chosen;
+  const around = (anchorNode.closest ? anchorNode : anchorNode.parentNode).closest("data"); // a part of one number
   if (!numbers.length && !around) return;
   numbers.forEach((number) => (number.textContent = number.value));
   event.clipboardData.setData("text/plain", numbers.length ? copy.textContent : around.value);
@@ -266,7 +267,7 @@ function reply(asks, [, why], chosen) {
   const score = `${quiz.right} of ${quiz.seen.size}`;
   const all = quiz.seen.size === Object.keys(facts.quiz).length;
   const said = chosen.answer === right ? "Right." : `No: ${right[0]}. ${why}`;
-  fill($("sentence"), make("b", {}, ...rich(said)), all ? ` The quiz is over: ${score} right.` : ` ${score} so far.`);
+  fill($("sentence"), ...rich(asks.text), " ", make("b", {}, ...rich(said)), all ? ` The quiz is over: ${score} right.` : ` ${score} so far.`);
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1);
   $("next").focus();
 }
@@ -295,7 +296,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
     if (way) return first[way === "g_" ? "r" : way][number] ?? facts.steps.length;
     return id.startsWith("g_") ? facts.steps.length - 1 : 0;
   };
-  for (const frame of groups.filter((group) => group.querySelector(".frame"))) frame.addEventListener("click", () => depth(-1));
+  for (const frame of groups.filter((group) => group.querySelector(".frame"))) frame.addEventListener("click", () => fold(-1));
   const wired = groups.slice(groups.findIndex((group) => group.querySelector("path.wire")));
   const own = boxes.map(([id, x, y], i) => {
     const group = groups[groups.length - boxes.length + i];
@@ -307,7 +308,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
     const many = /^[nr]\d/.test(id) && rows.filter((row) => row === Number(id.slice(1))).length > 1;
     group.addEventListener("click", () => {
       show(from);
-      if (many) depth(1);
+      if (many) fold(1);
     });
     const [, back, leaf] = /^(g_)?(t\d+)/.exec(id) || [];
     const scalar = value(leaf)?.[back ? "gn" : "n"] && id !== result;
@@ -443,7 +444,7 @@ function told(now, before) {
   }
 }
 
-function depth(change) {
+function fold(change) {
   shown = Math.max(0, Math.min(pictures.length - 1, shown + change));
   list($("picture").hidden);
   remember();
@@ -600,8 +601,8 @@ const actions = {
   keys: () => details("help"),
   table: () => details("all"),
   list: () => list($("rows").hidden),
-  fold: () => depth(-1),
-  unfold: () => depth(1),
+  fold: () => fold(-1),
+  unfold: () => fold(1),
 };
 const [up, down] = [() => move(-1), () => move(1)];
 const KEYS = {
