@@ -155,8 +155,8 @@ def _part(name: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Return a script or style without indents and lines of comments, which no browser needs."""
-    lines = map(str.strip, text.splitlines())
+    """Return a script or style without indents and comments at the ends of lines, which no browser needs."""
+    lines = (re.sub(r"\s+// .*$", "", line.strip()) for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
 
 
