@@ -7,6 +7,7 @@ same numbers give the same bytes.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from autograd_cnn.training import History
 
 __all__ = ["confusion_matrix", "loss_curve", "predictions"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 # Okabe and Ito's colours, distinguishable with all kinds of colour vision: https://jfly.uni-koeln.de/color/
 BLUE, GREEN, RED = "#0072B2", "#007A5A", "#D55E00"
@@ -49,6 +55,17 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
     ValueError
         If `path` has another suffix.
     """
+    _save(_loss_figure(history, path), path)
+
+
+def loss_curve_png(history: History) -> bytes:
+    """Return the picture of `loss_curve` as PNG, for a notebook."""
+    data = io.BytesIO()
+    _loss_figure(history, "curve.png").savefig(data, format="png", dpi=100, metadata=SUFFIXES[".png"])
+    return data.getvalue()
+
+
+def _loss_figure(history: History, path: str | os.PathLike[str]) -> Figure:
     steps, losses = np.arange(1, len(history.losses) + 1), np.array(history.losses)
     ends = [epoch.step for epoch in history.epochs]
     columns = {name: [getattr(epoch, name) for epoch in history.epochs] for name in _FIGURES}
@@ -82,8 +99,9 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
         panel.xaxis.get_major_locator().set_params(integer=True)
         above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}  # above the panel, where no line is
         panel.legend(frameon=False, ncols=3, columnspacing=1.2, handlelength=1.6, **above)
-    figure.suptitle(", ".join(filter(None, [f"Training on {history.name}", history.ended])))
-    _save(figure, path)
+    title = f"Training on {history.name}" if history.name else "Training"
+    figure.suptitle(", ".join(filter(None, [title, history.ended])))
+    return figure
 
 
 def predictions(

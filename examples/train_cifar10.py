@@ -197,7 +197,7 @@ def train(args: argparse.Namespace, folder: ag.training.RunFolder, data: ag.data
 def test(
     folder: ag.training.RunFolder, recipe: ModuleType, loss: Any, data: ag.data.Dataset, moments: ag.report.Moments
 ) -> None:
-    """Use the test images, this once: evaluate the best weights, and write the report and the pictures."""
+    """Look at the test images: evaluate the best weights, and write the report, which counts the looks."""
     model, images, labels = folder.model(), data.test_images, data.test_labels
     result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels)
     text = ag.report.write(folder, images, labels, result, loss, moments)
@@ -219,7 +219,7 @@ def main() -> int:
                 return 0
         data = load(args)
         folder = folder_of(args, data)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         message = str(error).replace("download=True", "--download").replace("ag.data.load_shapes()", "--data shapes")
         print(message, file=sys.stderr)
         return 2

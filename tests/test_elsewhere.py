@@ -66,6 +66,7 @@ class Empty(ag.nn.Module):
         ),
         (Empty(), "Empty has no 'weight'. Here: layer.w"),
         (Empty(), "Empty has no 'save'. Here: ag.interop.save_weights(path, model)"),
+        (Empty(), "Empty has no 'fit'. Here: ag.training.fit"),
         (Empty(), "Empty has no 'copy'"),
         (Empty(), "Empty has no 'state_dic'. Did you mean 'state_dict'?"),
     ],

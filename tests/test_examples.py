@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def models():
     "page",
     [
         "README.md",
+        "docs/package.md",
         "docs/pictures.md",
         "docs/own_primitive.md",
         "docs/engine.md",
@@ -118,6 +120,7 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path):
     assert "time limit" in done.stderr and len(ag.training.RunFolder(tmp_path / "cut").history().losses) == 1
     done = run("train_cifar10.py", "--resume", "cut")
     assert done.returncode == 0, done.stderr
+    assert "1,000 test images, looked at 2 times: whenever the training ended, before it went on" in done.stdout
     whole, cut = (tmp_path / name for name in ("whole", "cut"))
     assert (whole / "best.safetensors").read_bytes() == (cut / "best.safetensors").read_bytes()
     again = run("train_cifar10.py", *options, "--out", "whole")
@@ -160,9 +163,11 @@ def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_quick_learns(rng):
+@pytest.mark.parametrize("version", ["quick", "best"])
+def test_quick_and_best_learn(rng, version):
     recipe = recipe_of("whitened")
-    settings = recipe.Settings(batch_size=32, widths=(8, 16, 16))
+    settings = recipe.BEST if version == "best" else recipe.Settings()
+    settings = replace(settings, batch_size=32, widths=(8, 16, 16))
     data = ag.data.load_shapes(train=32, test=10)
     model = recipe.build(settings, rng, data.train_images)
     history = ag.training.fit(

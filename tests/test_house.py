@@ -19,6 +19,7 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "files": "",
     "arrayfile": "files",
     "state": "",
+    "notebook": "",
     "engine": "",
     "elsewhere": "engine",
     "kernels": "",
@@ -26,9 +27,9 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "nn": "engine kernels ops state",
     "optim": "engine kernels state",
     "data": "engine files",
-    "training": "engine kernels ops nn optim data state arrayfile files plots",
+    "training": "engine kernels ops nn optim data state arrayfile files notebook plots",
     "interop": "engine nn state arrayfile files",
-    "graph": f"engine ops files {FACE}",  # the programs that it writes call the face
+    "graph": f"engine ops files notebook {FACE}",  # the programs that it writes call the face
     "plots": "files",
     "profiler": "engine files",
     "report": "engine kernels nn data training graph files",

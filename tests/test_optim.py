@@ -37,7 +37,7 @@ def test_every_optimiser_is_public_and_compared():
         "add a recipe for it to RECIPES"
     )
     missing = {c.__name__ for c in own} - set(optim.__all__)
-    assert not missing, f"add {missing} to __all__ in autograd_cnn/optim.py"
+    assert not missing, f"add {missing} to __all__ in its file in autograd_cnn/optim/"
 
 
 def parameters(rng, dtype=np.float64, shapes=SHAPES):
@@ -55,7 +55,7 @@ def set_gradients(ps, rng):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Pieces that do not divide the parameters, so that updates cross their boundaries."""
-    monkeypatch.setattr(optim, "PIECE", 7)
+    monkeypatch.setattr(optim.optimiser, "PIECE", 7)
 
 
 @recipes
@@ -184,7 +184,7 @@ def test_average_of_weights(rng):
 def test_the_size_of_pieces_changes_no_bit(monkeypatch, rng):
     results = []
     for piece in (1, 7, 1 << 16):
-        monkeypatch.setattr(optim, "PIECE", piece)
+        monkeypatch.setattr(optim.optimiser, "PIECE", piece)
         draws = np.random.default_rng(1)
         ps = parameters(draws, np.float32)
         optimiser = optim.Adam(ps, weight_decay=0.1)

@@ -193,6 +193,9 @@ def test_a_run_without_convolutions_or_passes_is_reported(run):
         path, settings = run.folder.path, {"classes": CLASSES}
         model, module, history = (lambda self: whole), (lambda self: recipe), (lambda self: History())
 
+        def count_look(self):
+            return 1
+
     text = ag.report.write(Folder(), run.images, run.labels, run.result, ag.cross_entropy)
     assert "Passes" not in text and "test accuracy" in text
     assert "seen" not in [a.get("id") for _, a in Page(run.html).found]
@@ -241,11 +244,11 @@ def test_advice_follows_from_the_gap(run):
 
 def test_advice_follows_from_layers_and_speed(run):
     history = figures()
-    assert said(advice(run, history), "50% of the channels of relu of 0 are 0 for a whole batch")
+    assert said(advice(run, history), "50% of the channels of relu of 0 are 0 in all images of a batch, so they hardly")
     assert said(advice(run, history), "Steps waited for data 5.00% of the time")
     for epoch in history.epochs:
-        epoch.dead, epoch.waited = {"relu of 0": 0.1}, 0.01
-    assert not said(advice(run, history), "0 for a whole batch") and not said(advice(run, history), "waited")
+        epoch.dead, epoch.silent, epoch.waited = {"relu of 0": 0.4}, {"relu of fc": 0.6}, 0.01
+    assert not said(advice(run, history), "0 in all images") and not said(advice(run, history), "waited")
 
 
 def test_advice_after_a_run_that_ended_early(run, monkeypatch):
@@ -286,3 +289,12 @@ def test_many_classes_are_a_picture_and_a_table(tmp_path):
     assert "confusion" not in page.texts
     assert any(a.get("class") == "matrix" and a["alt"].startswith("Confusion matrix of 30") for _, a in page.found)
     assert "class 29" in page.texts["confusions"]
+
+
+def test_the_report_says_how_often_the_test_images_were_looked_at(tmp_path):
+    run = Run(tmp_path)
+    for passes, looks in (3, "once, after the training"), (4, "2 times: whenever"), (4, "2 times: whenever"):
+        figures(passes).save(run.folder.path / "history.json")
+        assert f"test images, looked at {looks}" in run.write()
+        assert f"The test images were looked at {looks}" in run.html
+    assert (run.folder.path / "looks.txt").read_text() == "30\n40\n"

@@ -60,9 +60,22 @@ def line_of(place: Place) -> int:
     return code.co_firstlineno
 
 
+def cell_of(code: CodeType) -> str:
+    """Return ``In [3]`` if `code` is of that cell of IPython, where the name of the file is random; else ""."""
+    ipython = sys.modules.get("IPython")
+    compiler = getattr(ipython.get_ipython(), "compile", None) if ipython else None
+    _, cell = getattr(compiler, "format_code_name", lambda name: None)(code.co_filename) or ("", "")
+    return cell.replace("In[", "In [")
+
+
+def file_of(code: CodeType) -> str:
+    """Return the name of the file of `code`, without its folder, or the number of its cell, ``In [3]``."""
+    return cell_of(code) or os.path.basename(code.co_filename)
+
+
 def spell(place: Place | None) -> str:
-    """Format a place as ``model.py:23``."""
-    return "an unknown line" if place is None else f"{os.path.basename(place[0].co_filename)}:{line_of(place)}"
+    """Format a place as ``model.py:23``, or as ``In [3]:2`` in a notebook."""
+    return "an unknown line" if place is None else f"{file_of(place[0])}:{line_of(place)}"
 
 
 def label_of(tensor: Any) -> str:
@@ -178,4 +191,5 @@ def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the user's line. Python's default filters show the warning once per line."""
     frame = user_frame()
     registry = frame.f_globals.setdefault("__warningregistry__", {})
-    warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, registry=registry)
+    file = cell_of(frame.f_code) or frame.f_code.co_filename
+    warnings.warn_explicit(text, category, file, frame.f_lineno, registry=registry)

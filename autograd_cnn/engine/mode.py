@@ -27,8 +27,9 @@ class Mode:
         ``node -> steps``. An observer sets it to replace the steps of a node's plan during a walk.
     recording : bool
         False under `no_grad`.
-    scope : (str, scope) or None
-        The place in the model: a name, and the enclosing scope. Entering a scope makes a new tuple.
+    scope : (str, scope, str) or None
+        The place in the model: a name, the enclosing scope, and the class of the module or "". Entering a scope makes
+        a new tuple.
     variables : tuple of nodes
         The nodes of the variables of all transforms (`grad`, ...) that are running.
     """
@@ -156,5 +157,5 @@ def scope(name: str) -> Iterator[None]:
     >>> [[s.path for s in op.scopes] for op in ag.sum(h).graph().ops]
     [['encoder'], ['encoder'], []]
     """
-    with in_mode(scope=(name, current.get().scope)):
+    with in_mode(scope=(name, current.get().scope, "")):
         yield

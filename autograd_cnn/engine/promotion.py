@@ -13,8 +13,9 @@ import numpy as np
 
 from autograd_cnn.engine.fitting import numeric
 from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.registry import advice
-from autograd_cnn.engine.tape import Leaf, Node
+from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
 _options = frozenset({int, float, bool, str, tuple, slice, type(None)})
 _float32, _float64 = {np.dtype(np.float32)}, {np.dtype(np.float64)}
@@ -79,9 +80,18 @@ def _check_floats(
                 cure += f" / 255, or {advice['uint8'].replace('(x)', f'({name})')}"
             raise TypeError(f"{problem}\n{cure}")
     narrower = [dtype for dtype in floats if dtype.itemsize < widest.itemsize]
-    if narrower and widest.itemsize >= 8:
-        name = label(max(ports, key=lambda p: values[p].dtype.itemsize))
+    widest_port = max(ports, key=lambda p: values[p].dtype.itemsize, default=0)
+    if narrower and widest.itemsize >= 8 and not _mixed_before(inputs[widest_port]):
+        name = label(widest_port)
         warn(
             f"{primitive.name}: {name} is {widest} beside {narrower[0]}: computing in {widest}. "
             f"{name}.astype(np.float32) is twice as fast"
         )
+
+
+def _mixed_before(operand: Any) -> bool:
+    """Return whether a strict operation behind `operand` mixed dtypes and has warned, so a model warns only once."""
+    if not isinstance(operand, Node):  # a Tensor without a node and a name is a result that is not recorded
+        return not current.get().recording and hasattr(operand, "_node") and operand.name is None
+    nodes = (node for node in history(operand) if isinstance(node, Node) and node.plan.primitive.strict)
+    return any(node.dtype != parent.dtype for node in nodes for parent in parents(node))

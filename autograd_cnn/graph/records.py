@@ -20,6 +20,7 @@ import numpy as np
 from autograd_cnn.files import write_atomically
 from autograd_cnn.graph.renderers import data, load, text
 from autograd_cnn.graph.text import bytes_text, count_text, shape_text
+from autograd_cnn.notebook import show_page
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.program.program import Program
@@ -59,10 +60,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A module's path or a name from `autograd_cnn.scope`; `instance` counts its entries from 1."""
+    """A module's path, with its class as `kind`, or a name from `autograd_cnn.scope`; `instance` counts its entries."""
 
     path: str
-    instance: int
+    instance: int  # from 1
+    kind: str = ""
 
 
 @dataclass(slots=True)
@@ -129,6 +131,15 @@ class Op:
     others: tuple[str, ...] = ()
 
 
+@dataclass(slots=True)
+class Failure:
+    """The operation that raised an error under `trace`, or the line if it was no operation; `op` has no result."""
+
+    op: Op
+    error: str  # the name of the class
+    message: str
+
+
 @dataclass(slots=True, repr=False)
 class Graph:
     """A recorded computation that can be drawn or written as code; made by `Tensor.graph` and `trace`.
@@ -145,6 +156,8 @@ class Graph:
         The last value, if it is one number.
     arrays : dict of str to ndarray, or None
         Copies of the inputs, parameters and constants, by id; None unless `trace` made the graph.
+    failure : Failure or None
+        What raised the error, if the function under `trace` did; the graph then ends there.
 
     Examples
     --------
@@ -163,6 +176,7 @@ class Graph:
     loss: float | None
     arrays: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     measured: Any = field(default=None, repr=False, compare=False)  # `Measures`, once an overlay needs them
+    failure: Failure | None = None
 
     @property
     def parameters(self) -> list[Value]:
@@ -203,6 +217,7 @@ class Graph:
 
     def program(self) -> Program:
         """Write both passes as code: see `autograd_cnn.graph.program.program.Program`."""
+        self._check_kept("program")
         program: Program = load("program.write:write")(self)
         return program
 
@@ -223,11 +238,28 @@ class Graph:
         RuntimeError
             If ``backward()`` has freed the saved arrays. ``ag.trace(f, ...)`` keeps copies.
         """
+        self._check_kept("page")
         return text(self, ".html", frames=frames, quiz=quiz, source=source)
 
-    def show(self) -> Any:
-        """Open the player, below the cell in a notebook and elsewhere in the browser."""
-        return load("player.page:show")(self.page())
+    def _check_kept(self, caller: str) -> None:
+        """Raise an error if backward has freed the arrays; this early, so that the user's traceback is short."""
+        if self.arrays is None and (op := next((op for op in self.ops if op.kept is None), None)):
+            raise RuntimeError(
+                f"{caller}: the arrays of {op.name} ({op.place.file}:{op.place.line}) were freed. Call this before "
+                "backward(), or use ag.trace(f, ...)"
+            )
+
+    def show(self) -> None:
+        """Show the player: below the cell in a notebook, wherever `show` stands in the cell; else in the browser.
+
+        On a machine without a screen, print the path of the page.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            See `page`.
+        """
+        show_page(self.page())
 
     def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
         """Return the picture as SVG text, for light and dark pages. See `save`."""
@@ -290,6 +322,10 @@ class Graph:
             parts.append(count_text(sum(v.size for v in self.parameters), "parameter"))
         result = self.values[self.result]
         end = f"{result.name} {shape_text(result.shape)}" if self.loss is None else f"loss {self.loss:.4g}"
+        if self.failure:
+            op = self.failure.op
+            place = f"{op.place.file}:{op.place.line}"
+            end = f"fails in {op.name} ({place})" if op.call.primitive else f"fails at {place}"
         return [*parts, end]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:

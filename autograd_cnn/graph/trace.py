@@ -7,21 +7,23 @@ the tape does not record. No traversal of nodes recurses, so a long tape does no
 from __future__ import annotations
 
 import inspect
+import linecache
 import math
-import os
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from operator import attrgetter
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.checkpoint import Checkpoint
 from autograd_cnn.engine.errors import no_history
+from autograd_cnn.engine.messages import file_of, here, note
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
@@ -30,7 +32,7 @@ from autograd_cnn.engine.tape import Constant, Leaf, Node, history, next_birth
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import alias
 from autograd_cnn.graph.names import Site, Source
-from autograd_cnn.graph.records import Call, Graph, Kept, Op, Place, Rule, Scope, Use, Value
+from autograd_cnn.graph.records import Call, Failure, Graph, Kept, Op, Place, Rule, Scope, Use, Value
 from autograd_cnn.graph.text import spelled
 
 
@@ -42,6 +44,7 @@ class _Calls:
         self.made: dict[int, Node] = {}  # by id of the resulting array
         self.copies: dict[int, np.ndarray] = {}  # by id of an array that no call made
         self.results: list[Tensor] = []  # kept alive, so that no id is used again
+        self.failed: tuple[Exception, Primitive, Any, dict[str, Any]] | None = None  # the latest that raised an error
 
     def add(self, primitive: Primitive, args: Any, options: dict[str, Any], out: Tensor, mode: Mode) -> None:
         given, elements = primitive.bind(args, options)
@@ -70,7 +73,11 @@ def _observed(calls: _Calls) -> Iterator[None]:
     plain = current.get().call
 
     def call(primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
-        out = plain(primitive, args, dict(options), mode)
+        try:
+            out = plain(primitive, args, dict(options), mode)
+        except Exception as error:
+            calls.failed = error, primitive, args, options
+            raise
         if isinstance(out, Tensor):
             calls.add(primitive, args, options, out, mode)
         return out
@@ -127,12 +134,20 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
         If `f` is not a function, or does not return a Tensor.
     ValueError
         If the result depends on nothing that requires a gradient.
+    Exception
+        An error of `f` passes through, with the graph up to there as its attribute `graph`. In pictures the operation
+        that failed is marked; if it was no operation of this package, the line.
 
     Examples
     --------
     >>> import autograd_cnn as ag
     >>> ag.trace(lambda x: x * x + x, 3.0)
     Graph: 2 operations, loss 12
+    >>> try:
+    ...     ag.trace(lambda x: (x * x)[7], 3.0)
+    ... except IndexError as error:
+    ...     error.graph.summary()[0]
+    '1 operation'
     """
     if not callable(f):
         passed, cure = f"{f!r:.40}", "ag.trace(loss_of, x, y)"
@@ -147,8 +162,12 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
         arguments: dict[Any, tuple[str, str]] = {}
         tensors = [_as_tensors(a, n, requires_grad, arguments, "input") for a, n in zip(args, names, strict=True)]
         calls = _Calls()
-        with _observed(calls):
-            result = f(*tensors)
+        try:
+            with _observed(calls):
+                result = f(*tensors)
+        except Exception as error:
+            _attach(error, calls, arguments, tensors)
+            raise
         while isinstance(result, (tuple, list)) and result:
             result = result[0]
         if not isinstance(result, Tensor) and (requires_grad or not isinstance(result, (np.ndarray, np.generic))):
@@ -162,6 +181,25 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
 
         graph.measured = measure(graph, repeat)
     return graph
+
+
+def _attach(error: Exception, calls: _Calls, arguments: dict[Any, tuple[str, str]], tensors: list[Any]) -> None:
+    """Store the graph up to the `error` as its attribute `graph`."""
+    failed, calls.failed = calls.failed, None  # the error would keep itself alive through its traceback
+    with suppress(Exception):  # whatever else is wrong, the user gets the error of the function
+        graph = _Writer(arguments, calls).failed(error, failed, tensors)
+        error.graph = graph  # type: ignore[attr-defined]
+        note(error, "trace: the attribute `graph` of this error has what was computed before it: error.graph.show()")
+
+
+def _user_line(error: Exception) -> tuple[Any, int]:
+    """Return code and offset of the user's line that failed: not of NumPy's, nor of this package's."""
+    found, entry = here(), error.__traceback__
+    while entry is not None:
+        if str(entry.tb_frame.f_globals.get("__name__")).partition(".")[0] not in ("autograd_cnn", "numpy"):
+            found = entry.tb_frame.f_code, entry.tb_lasti
+        entry = entry.tb_next
+    return found
 
 
 def _kind(value: Any) -> str:
@@ -224,7 +262,8 @@ class _Writer:
         self.known: dict[Any, Value] = {}  # by `origin`
         self.used: dict[str, int] = {}
         self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the array that owns memory: first keeper, array
-        self.written = cache(partial(_written, Source()))  # a loop reads the same line many times
+        self.source = Source()
+        self.written = cache(partial(_written, self.source))  # a loop reads the same line many times
         self.scopes: dict[int, tuple[Any, tuple[Scope, ...]]] = {}  # by id of the mode's scope, kept alive here
         self.entered: Counter[str] = Counter()
 
@@ -239,6 +278,39 @@ class _Writer:
         if tensor.size == 1:
             result.role, loss = "loss", float(tensor.item())
         return Graph(ops, self.values, result.id, loss, self.arrays if self.traced else None)
+
+    def failed(self, error: Exception, failed: Any, tensors: list[Any]) -> Graph:
+        """Return the graph of all calls before `error`; `failed` is the latest call that raised one."""
+        code, offset = _user_line(error)
+        nodes: list[Any] = sorted(self.calls.given, key=attrgetter("birth"))
+        ops = self.ops(nodes, "n", (code, offset))
+        place, primitive = _place(self.source, code, offset), None
+        inputs: list[tuple[int, str]] = []
+        ports: list[str] = []
+        options: dict[str, str] = {}
+        if failed and failed[0] is error:
+            _, primitive, args, keywords = failed
+            given: list[Any] = []
+            with suppress(TypeError):  # the error may be that they do not fit the parameters
+                given, elements = primitive.bind(args, keywords)
+                ports = primitive.flat_names(elements)
+            _, variables, _ = self.written(code, offset, primitive, tuple(ports))
+            call: Any = SimpleNamespace(plan=SimpleNamespace(names=ports, primitive=primitive))
+            for port, (name, value) in enumerate(zip(ports, given, strict=True)):
+                use = self.argument(call, port, value, value, variables.get(port), None)
+                if isinstance(use, Use):
+                    inputs.append((port, use.value.id))
+                elif spelled(value) != spelled(primitive.defaults.get(name)):
+                    options[name] = spelled(value)
+        if not self.values:  # nothing has run: the graph begins and ends with the arguments
+            for value in filter(_is_array, _flat(tensors)):
+                self.value(value.name, "input", value)
+        line = linecache.getline(code.co_filename, place.line).strip() or type(error).__name__
+        name, call = primitive.name if primitive else line, Call(primitive, [], [], None, None)
+        op = Op("failed", name, options, ports, inputs, "failed", [], place, {}, [], call)
+        result = ops[-1].output if ops else next(iter(self.values))
+        failure = Failure(op, type(error).__name__, str(error))
+        return Graph(ops, self.values, result, None, self.arrays, failure=failure)
 
     def inside(self, checkpoint: Checkpoint, prefix: str) -> Graph:
         """Return the computation that a checkpoint runs again."""
@@ -262,8 +334,8 @@ class _Writer:
                     waiting.append(maker)
         return sorted(found, key=attrgetter("birth"))
 
-    def ops(self, nodes: list[Node], prefix: str) -> list[Op]:
-        following = [*((n.code, n.offset) for n in nodes[1:]), None]
+    def ops(self, nodes: list[Node], prefix: str, end: Any = None) -> list[Op]:
+        following = [*((n.code, n.offset) for n in nodes[1:]), end][: len(nodes)]
         return [self.op(n, after, f"{prefix}{i}") for i, (n, after) in enumerate(zip(nodes, following, strict=True), 1)]
 
     def op(self, node: Node, following: Any, rank: str) -> Op:
@@ -307,7 +379,7 @@ class _Writer:
         if id(scope) not in self.scopes:
             outside = self.scopes_around(scope[1])
             self.entered[scope[0]] += 1
-            self.scopes[id(scope)] = scope, (*outside, Scope(scope[0], self.entered[scope[0]]))
+            self.scopes[id(scope)] = scope, (*outside, Scope(scope[0], self.entered[scope[0]], scope[2]))
         return self.scopes[id(scope)][1]
 
     def argument(self, node: Node, port: int, given: Any, settled: Any, variable: str | None, saved: Any) -> Any:
@@ -402,7 +474,9 @@ def _written(
 ) -> tuple[Site | None, dict[int, str], Place]:
     """Return the expression in which the user wrote an operation, its variables by port, and its place."""
     site = source.site((code, offset), primitive)
+    return site, site.variables(primitive, list(names)) if site else {}, _place(source, code, offset)
+
+
+def _place(source: Source, code: Any, offset: int) -> Place:
     first, last, start, end = source.position((code, offset))
-    columns = (start, end) if first == last else None
-    place = Place(os.path.basename(code.co_filename), first, code.co_name, columns, code)
-    return site, site.variables(primitive, list(names)) if site else {}, place
+    return Place(file_of(code), first, code.co_name, (start, end) if first == last else None, code)

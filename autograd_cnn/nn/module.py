@@ -123,7 +123,7 @@ class Module:
     def __call__(self, *args: Any, **options: Any) -> Any:
         forward = self.forward if _thread.calls is None else self._listed_forward
         if self.path:
-            with in_mode(scope=(self.path, current.get().scope)):
+            with in_mode(scope=(self.path, current.get().scope, type(self).__name__)):
                 out = forward(*args, **options)
         else:
             out = forward(*args, **options)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Moments", "write"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def write(
     folder: RunFolder,
     images: NDArray[Any],
@@ -57,6 +61,8 @@ def write(
     str
         The content of `report.txt`, to be printed.
 
+    It says how often the test images have been looked at: once for each step of the training at which it was written.
+
     Raises
     ------
     ValueError
@@ -81,6 +87,7 @@ def write(
         labels,
         folder.module().probabilities(result.outputs),
         sum(p.size for p in parameters.values()),
+        folder.count_look(),
     )
     steps = next_steps(facts)
     if moments is None:

@@ -14,7 +14,7 @@ from autograd_cnn.report.facts import Facts, percent
 
 FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
 GAP = 0.05  # training accuracy above validation accuracy
-DEAD = 0.2  # share of the channels of a layer
+DEAD = 0.5  # share of the channels of a layer: a trained network can have some
 WAITED = 0.03  # share of the time
 SURE = 0.05  # mean confidence against accuracy
 OFTEN = 0.1  # share of the mistakes
@@ -88,9 +88,9 @@ def _layers(facts: Facts) -> Iterator[Step]:
     if dead:
         worst = max(dead, key=lambda name: dead[name])
         yield Step(
-            f"{dead[worst]:.0%} of the channels of {worst} are 0 for a whole batch"
+            f"{dead[worst]:.0%} of the channels of {worst} are 0 in all images of a batch"
             + (f" (in {len(dead)} layers more than {DEAD:.0%})" if len(dead) > 1 else "")
-            + ": lower the learning rate, warm it up, or use leaky_relu."
+            + ", so they hardly learn: lower the learning rate, warm it up, or use leaky_relu."
         )
 
 

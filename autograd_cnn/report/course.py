@@ -43,9 +43,13 @@ def course(facts: Facts) -> str:
 
 
 def layers(facts: Facts, kernels: set[str]) -> str:
-    """Return the gradient norms of weights and the dead channels of rectifiers; `kernels` are names of matrices."""
+    """Return the gradient norms of weights, and the dead channels and silent units of rectifiers.
+
+    `kernels` are the names of matrices.
+    """
     gradients = _columns([epoch.gradients for epoch in facts.epochs])
     dead = _columns([epoch.dead for epoch in facts.epochs])
+    silent = _columns([epoch.silent for epoch in facts.epochs])
     shown = {name: numbers for name, numbers in gradients.items() if name in kernels} or gradients
     values = np.concatenate([*shown.values(), np.zeros(0)])
     axis = axis_of(values[values > 0], log=True)
@@ -56,10 +60,18 @@ def layers(facts: Facts, kernels: set[str]) -> str:
         f"{axis.low:.2g} to {axis.high:.2g}.</p></div>\n",
         "<div><h3>Share of dead channels of each rectifier</h3>",
         _sparks("rectifier", dead, Axis(0, 1, False, []), lambda x: f"{x:.1%}"),
-        '<p class="quiet">Channels that are 0 for the whole first batch of each pass, 0 to 100%.</p></div>\n',
+        '<p class="quiet">Channels that are 0 for the whole first batch of each pass, 0 to 100%.</p>\n',
     ]
+    if silent:
+        parts += [
+            "<h3>Share of silent units of each rectifier</h3>",
+            _sparks("rectifier", silent, Axis(0, 1, False, []), lambda x: f"{x:.1%}"),
+            '<p class="quiet">Behind a dense layer, where a unit has one number per image. Units that answer to few '
+            "images are among them: only a share that nears 100% is a worry.</p>",
+        ]
+    parts.append("</div>\n")
     ends = [f"{at:.3g}" for at in facts.passes]
-    numbers = [[name, *(f"{x:.3g}" for x in row)] for name, row in [*gradients.items(), *dead.items()]]
+    numbers = [[name, *(f"{x:.3g}" for x in row)] for name, row in [*gradients.items(), *dead.items(), *silent.items()]]
     tables = details("All numbers, pass by pass, biases included", table(["gradient norm, dead share", *ends], numbers))
     return f'<div class="grid">{"".join(parts)}</div>\n{tables}'
 

@@ -64,6 +64,8 @@ class Facts:
         Those of the test images.
     parameters : int
         How many numbers the model has learnt.
+    looks : int
+        How often the test images have been looked at, this time included.
     """
 
     folder: str
@@ -73,6 +75,14 @@ class Facts:
     labels: Array
     probabilities: Array
     parameters: int
+    looks: int = 1
+
+    @property
+    def looked(self) -> str:
+        """How often the test images were looked at, and when."""
+        if self.looks == 1:
+            return "looked at once, after the training"
+        return f"looked at {self.looks} times: whenever the training ended, before it went on"
 
     @property
     def classes(self) -> list[str]:

@@ -113,7 +113,7 @@ def _header(facts: Facts) -> str:
     return (
         f'<header><div><p class="quiet">Training report of {clean(facts.folder)}</p>\n'
         f"<h1><b>{percent(facts.result.accuracy)}</b> of {len(facts.labels):,} test images right</h1>\n"
-        f'<p class="quiet">{clean(origin)}. The test images were looked at once, after the training.{ended}</p></div>\n'
+        f'<p class="quiet">{clean(origin)}. The test images were {clean(facts.looked)}.{ended}</p></div>\n'
         f"<dl>{tiles}</dl>{command}</header>\n"
     )
 

@@ -18,7 +18,7 @@ def text_of(facts: Facts, steps: Sequence[Step]) -> str:
     width = max(map(len, facts.figures))
     parts = [
         f"Report of {facts.folder}: {origin}" if origin else f"Report of {facts.folder}",
-        f"{len(facts.labels):,} test images, looked at once, after the training",
+        f"{len(facts.labels):,} test images, {facts.looked}",
         "",
         *(f"  {name:{width}}  {value}" for name, value in facts.figures.items()),
         *(["", f"  {facts.command}"] if facts.command else []),

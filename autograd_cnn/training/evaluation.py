@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from autograd_cnn.data import as_float32
 from autograd_cnn.engine.mode import no_grad
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
 from autograd_cnn.training.history import Evaluation
@@ -48,7 +49,15 @@ def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
     """
     with in_mode(model, training=False), no_grad():
         starts = range(0, max(len(images), 1), batch_size)
-        return np.concatenate([model(as_tensor(images[i : i + batch_size])).data for i in starts])
+        return np.concatenate([_outputs(model, images[i : i + batch_size]) for i in starts])
+
+
+def _outputs(model: Model, images: Array) -> Array:
+    outputs: Any = model(as_tensor(images))
+    if outputs is None:
+        name = getattr(model, "__name__", type(model).__name__)
+        raise TypeError(f"predict: {name} returned None. Does it end with `return ...`?")
+    return plain(outputs)
 
 
 def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size: int = 100) -> Evaluation:

@@ -26,6 +26,7 @@ from autograd_cnn.training.history import History
 
 SETTINGS, CODE, HISTORY, TABLE, PICTURE = "settings.json", "model.py", "history.json", "history.csv", "loss.png"
 LAST, BEST = "last.safetensors", "best.safetensors"
+LOOKS = "looks.txt"
 SUMS = "sha256"  # the entry of settings.json that has checksums
 
 
@@ -38,6 +39,7 @@ class RunFolder:
     ``history.json``       the History, ``history.csv``, a row for each pass, and ``loss.png``, its picture
     ``last.safetensors``   the checkpoint, from which `fit` resumes
     ``best.safetensors``   the weights after the best pass
+    ``looks.txt``          the steps after which the test images were looked at
     =====================  =============================================================================
 
     Parameters
@@ -122,7 +124,7 @@ class RunFolder:
             raise FileExistsError(f"{self.path}: has a run already. Resume it (--resume), or choose another folder")
 
     def _create(self, code: bytes | None) -> None:
-        found = [name for name in (CODE, HISTORY, TABLE, PICTURE, LAST, BEST) if (self.path / name).exists()]
+        found = [name for name in (CODE, HISTORY, TABLE, PICTURE, LAST, BEST, LOOKS) if (self.path / name).exists()]
         if found == [CODE] and (self.path / CODE).read_bytes() == code:
             found = []  # a run whose creation was cut short
         if found:
@@ -189,6 +191,19 @@ class RunFolder:
         """Read the History. Before the first pass has ended it is empty."""
         path = self.path / HISTORY
         return History.load(path) if path.exists() else History()
+
+    def count_look(self) -> int:
+        """Note that the test images are looked at now, and return how many such looks there were, this one included.
+
+        `autograd_cnn.report.write` calls it. A run that ended early and went on looks at them a second time. Looks at
+        the same step of the training are one.
+        """
+        path, step = self.path / LOOKS, str(len(self.history().losses))
+        steps = path.read_text().split() if path.exists() else []
+        if step not in steps:
+            steps.append(step)
+            write_atomically(path, "".join(f"{step}\n" for step in steps).encode())
+        return len(steps)
 
     def module(self) -> ModuleType:
         """Run ``model.py``, and return it as a module. Open only runs whose code you trust."""

@@ -1,4 +1,4 @@
-"""The results of training and of evaluation. Imports NumPy, `autograd_cnn.files` and `autograd_cnn.arrayfile`."""
+"""The results of training and of evaluation. Imports `plots`, `files` and `arrayfile` of the package."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import spelled
 from autograd_cnn.files import write_atomically
+from autograd_cnn.plots import loss_curve_png
 
 
 @dataclass
@@ -41,8 +43,10 @@ class Epoch:
         The learning rate of the last step.
     gradients : dict of str to float
         The norm of the gradient of each parameter at the last step, after clipping.
-    dead : dict of str to float
-        For each rectifier, the share of its channels that were 0 for the whole first batch, or the first part of it.
+    dead, silent : dict of str to float
+        For each rectifier, the share of its channels that were 0 for the whole first batch, or the first part of it:
+        `dead` channels of maps, (N, H, W, C), and `silent` units, (N, C). A unit has one number per image, so one that
+        answers to few images may be silent in a batch without harm.
     part : float
         The share of the images that was used: less than 1 if the run ended within the pass.
     """
@@ -58,16 +62,21 @@ class Epoch:
     gradients: dict[str, float] = field(default_factory=dict)
     dead: dict[str, float] = field(default_factory=dict)
     part: float = 1.0
+    silent: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        figures = {
+        return ", ".join(f"{name} {figure}" for name, figure in self.figures.items() if "nan" not in figure)
+
+    @property
+    def figures(self) -> dict[str, str]:
+        """The loss, the accuracy, those of validation and the time, as text by name."""
+        return {
             "loss": f"{self.loss:.5f}",
             "accuracy": f"{self.accuracy:.1%}",
             "validation loss": f"{self.validation_loss:.5f}",
             "validation accuracy": f"{self.validation_accuracy:.1%}",
             "time": f"{self.seconds:.1f} s",
         }
-        return ", ".join(f"{name} {figure}" for name, figure in figures.items() if "nan" not in figure)
 
 
 @dataclass(repr=False)
@@ -101,8 +110,25 @@ class History:
 
     def __repr__(self) -> str:
         count = f"epochs {len(self.epochs)}, steps {len(self.losses)}"
-        latest = str(self.epochs[-1]) if self.epochs else ""
-        return f"History of {self.name or 'a run'}: {', '.join(filter(None, [count, self.ended, latest]))}"
+        head = f"History of {self.name or 'a run'}: {', '.join(filter(None, [count, self.ended]))}"
+        return "\n".join([head, *(f"  {line}" for line in self._table())])
+
+    def _table(self) -> list[str]:
+        """Return the figures of the passes as lines; of more than twelve passes, the first and the last."""
+        rows = [[str(i), *epoch.figures.values()] for i, epoch in enumerate(self.epochs, 1)]
+        rows.insert(0, ["epoch", *(self.epochs[0].figures if self.epochs else ())])
+        keep = [i for i in range(len(rows[0])) if any("nan" not in row[i] for row in rows[1:])]
+        cells = [[row[i] for i in keep] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = ["  ".join(map(str.rjust, row, widths)) for row in cells] if keep else []
+        return lines if len(lines) <= 13 else [*lines[:6], "...", *lines[-6:]]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Return the curve for a notebook; without matplotlib or losses, the table only."""
+        bundle: dict[str, Any] = {"text/plain": repr(self)}
+        if self.losses and find_spec("matplotlib"):
+            bundle["image/png"] = loss_curve_png(self)
+        return bundle
 
     @property
     def best(self) -> int:
@@ -124,7 +150,7 @@ class History:
 
         Gradients and dead channels, which are named, are in the JSON only.
         """
-        names = [f.name for f in fields(Epoch) if f.name not in ("gradients", "dead")]
+        names = [f.name for f in fields(Epoch) if f.name not in ("gradients", "dead", "silent")]
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["epoch", *names])

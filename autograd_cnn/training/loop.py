@@ -22,7 +22,8 @@ from autograd_cnn.engine.errors import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.optim import Optimiser, Schedule, clip_grad_norm
+from autograd_cnn.optim import Optimiser, clip_grad_norm
+from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.training.arguments import check_arguments
 from autograd_cnn.training.evaluation import Loss, Model, as_tensor, correct, evaluate, in_mode
 from autograd_cnn.training.feeding import Augment, fed
@@ -242,25 +243,30 @@ def _check_loss(value: Any, run: Run) -> None:
     if not math.isfinite(value.item()):
         culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
         raise FloatingPointError(f"fit: loss is {value.item()} at step {run.step:,}.{culprit}")
-    if run.step == run.closed and isinstance(node, Node) and not run.current.dead:
-        run.current.dead = _dead_channels(node)
+    if run.step == run.closed and isinstance(node, Node) and not (run.current.dead or run.current.silent):
+        run.current.dead, run.current.silent = _dead_channels(node)
 
 
-def _dead_channels(root: Node) -> dict[str, float]:
-    """Return the share of channels that are 0 in the whole batch, for each rectifier; warn if it is all of them."""
+def _dead_channels(root: Node) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the share of channels that are 0 in the whole batch, for each rectifier of maps, and of units.
+
+    Warn if it is all of them.
+    """
     dead: dict[str, float] = {}
+    silent: dict[str, float] = {}
     for node in history(root):
         out = node.kept("out") if isinstance(node, Node) and node.plan.primitive.rectifies else None
         if isinstance(node, Node) and out is not None and out.size:
             alive = out.reshape(-1, out.shape[-1] if out.ndim > 1 else 1).any(axis=0)
-            dead[_name(node, dead)] = 1 - float(alive.mean())
+            shares = dead if out.ndim > 2 else silent
+            shares[_name(node, shares)] = 1 - float(alive.mean())
             if not alive.any():
                 warn(
                     f"{node}: all {out.size:,} outputs are 0 for all {len(out)} images, so no gradient passes through "
                     "it. Lower the learning rate? He initialisation?",
                     RuntimeWarning,
                 )
-    return dead
+    return dead, silent
 
 
 def _name(node: Node, others: Mapping[str, float]) -> str:

@@ -1,4 +1,7 @@
-"""Shows the progress of `fit` on stderr: lines, and a bar on a terminal. Imports its neighbour and, if shown, tqdm."""
+"""Shows the progress of `fit`: on stderr as lines, with a bar on a terminal; in a notebook as a text below the cell.
+
+Imports its neighbour, `autograd_cnn.notebook` and, if anything is shown, tqdm.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import math
 import sys
 from typing import Any
 
+from autograd_cnn.notebook import LiveText, in_notebook
 from autograd_cnn.training.run import Run
+
+CELL = 100  # characters of a bar in a notebook
 
 
 class Progress:
@@ -15,15 +21,19 @@ class Progress:
     def __init__(self, run: Run, shown: bool) -> None:
         self.run = run
         self._bar: Any = None
+        self._text: LiveText | None = None
         if shown:
             from tqdm import tqdm
 
+            self._text = LiveText() if in_notebook() else None
             self._bar = tqdm(
                 initial=run.images(run.step),
                 total=run.images(run.total),
                 unit=" images",
                 unit_scale=True,
-                disable=None,  # unless stderr is a terminal
+                file=self._text,  # None is stderr
+                ncols=CELL if self._text else None,
+                disable=False if self._text else None,  # None: unless stderr is a terminal
             )
 
     def __enter__(self) -> Progress:
@@ -35,7 +45,9 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Write a line above the bar."""
-        if self._bar is not None:
+        if self._text is not None:
+            self._text.line(text)
+        elif self._bar is not None:
             self._bar.write(text, file=sys.stderr)
 
     def step(self) -> None:

@@ -35,6 +35,7 @@ class Pass:
     seconds: float = 0.0
     waited: float = 0.0
     dead: dict[str, float] = field(default_factory=dict)
+    silent: dict[str, float] = field(default_factory=dict)
     gradients: dict[str, float] = field(default_factory=dict)
 
 
@@ -111,7 +112,7 @@ class Run:
         now = self.current
         epoch = Epoch(
             self.step, loss, self.accuracy, *figures, now.seconds, now.waited, float(optimiser.lr),
-            self._gradients(optimiser), now.dead, int(sizes.sum()) / self.sizes["images"],
+            self._gradients(optimiser), now.dead, int(sizes.sum()) / self.sizes["images"], now.silent,
         )  # fmt: skip
         self.history.epochs.append(epoch)
         self.current = Pass()

@@ -84,6 +84,21 @@ def test_float64_beside_float32():
     assert w.grad.dtype == np.float32
 
 
+def test_a_model_in_float32_warns_once_about_its_input_in_float64():
+    first, second = leaf(3, 3), leaf(3, 3)
+
+    def model(x):
+        return ag.linear(ag.relu(ag.linear(x, first)), second)
+
+    x = Tensor(np.ones((2, 3)), name="points")
+    for context in (ag.enable_grad(), ag.no_grad()):
+        with context, pytest.warns(UserWarning) as caught:
+            model(x)
+        assert [str(w.message).partition(":")[2][:18] for w in caught] == [" points is float64"]
+    with pytest.warns(UserWarning, match="x is float64"):  # of float64 alone: this operation is the first to mix
+        ag.linear(leaf(2, 3).astype(np.float64) * 2.0, first)
+
+
 # NaN and infinity
 
 

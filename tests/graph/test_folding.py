@@ -87,10 +87,10 @@ def test_operations_without_a_gradient_have_scopes_too(weights):
 def test_blocks_of_one_class_are_drawn_once_and_counted(models):
     graph = models["blocks"]
     assert rows(graph) == [op.name for op in graph.ops]  # short enough
-    assert labels(graph) == ["blocks.0", "blocks.1", "blocks.2"]
-    assert labels(graph, 1) == ["blocks.0-2 ×3"]
+    assert labels(graph) == ["Block blocks.0", "Block blocks.1", "Block blocks.2"]
+    assert labels(graph, 1) == ["Block blocks.0-2 ×3"]
     assert rows(graph, 1) == ["conv2d", "conv2d", "relu", "conv2d", "add", "relu", "mean", "linear", "mse"]
-    assert rows(graph, 0) == ["conv2d", "blocks.0-2 ×3", "mean", "linear", "mse"]
+    assert rows(graph, 0) == ["conv2d", "Block blocks.0-2 ×3", "mean", "linear", "mse"]
     assert fold(graph).all_at == 2
 
 
@@ -339,3 +339,19 @@ def test_a_depth_that_is_not_a_number_of_levels_is_refused(models, depth):
     with pytest.raises(ValueError) as caught:
         models["blocks"].svg(depth)
     assert str(caught.value) == f"graph: depth is {depth!r}, want 0 (everything closed) to 2 (all operations)"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_blocks_in_a_sequence_have_their_class_and_batch_norm_is_one_row(training):
+    class Block(ag.nn.Module):
+        def __init__(self):
+            self.conv, self.norm = ag.nn.Conv2d(2, 2, 3, padding=1), ag.nn.BatchNorm2d(2)
+
+        def forward(self, x):
+            return ag.relu(self.norm(self.conv(x)))
+
+    model = ag.nn.Sequential(Block(), ag.nn.Flatten(), ag.nn.Linear(32, 2)).train(training)
+    graph = ag.trace(lambda x: ag.sum(model(x)), np.ones((3, 4, 4, 2), np.float32))
+    assert labels(graph) == ["Block 0"]
+    assert rows(graph, 0) == ["Block 0", "flatten", "linear", "sum"]
+    assert rows(graph, 1) == ["conv2d", "batch_norm", "relu", "flatten", "linear", "sum"]

@@ -129,8 +129,9 @@ def test_rectifiers_are_named_after_modules_or_lines_and_numbered():
 
     x = np.array([[1.0, -1.0], [2.0, -0.5]])
     (epoch,) = train(model, ag.optim.SGD([w], lr=0.1), x, np.array([0, 1]), steps=1).epochs
-    (line,) = {int(name.split(":")[1].split(")")[0]) for name in epoch.dead if "relu (" in name}
-    assert epoch.dead == {
+    (line,) = {int(name.split(":")[1].split(")")[0]) for name in epoch.silent if "relu (" in name}
+    assert not epoch.dead  # there are no maps
+    assert epoch.silent == {
         f"relu (test_loop.py:{line})": 0.5,
         f"relu (test_loop.py:{line}) 2": 0.5,
         "head.maximum": 0.5,
@@ -333,6 +334,14 @@ def test_modules_are_evaluated_without_recording_and_left_unchanged(rng):
     model.eval()
     train(model, ag.optim.SGD(model.parameters(), lr=0.1), x, np.zeros(5, int), steps=1)
     assert [(a, b) for a, b, _ in calls] == [(True, True)] and not model.training and not model.drop.training
+
+
+def test_a_model_that_returns_nothing_is_named():
+    def network(x):
+        ag.relu(x)
+
+    with pytest.raises(TypeError, match=r"^predict: network returned None. Does it end"):
+        predict(network, np.ones((2, 3)))
 
 
 def test_no_images_have_no_outputs():

@@ -84,7 +84,7 @@ def _cluster(i: int, frame: Box) -> str:
 
 
 def _node(box: Box) -> str:
-    style = "filled" + ",rounded" * (box.kind not in ("input", "loss", "result")) + ",dashed" * box.back
+    style = "filled" + ",rounded" * (box.kind not in ("input", "loss", "result", "error")) + ",dashed" * box.back
     border = 8 if box.kind == "loss" else 0  # Graphviz draws the second border outside the first
     parts = [
         f"label={_quoted(f'{box.text} {box.beside}'.strip(), box.below)}",

@@ -219,9 +219,13 @@ class _Folder:
         self.stands: dict[str, str] = {}  # value -> the value that is drawn in its place
         self.differ: dict[str, set[str]] = {}  # operation -> options that differ between rounds
         self.last_use = {v: i for i, op in enumerate(graph.ops) for _, v in op.inputs} | {graph.result: len(graph.ops)}
+        if graph.failure:
+            self.last_use |= {v: len(graph.ops) for _, v in graph.failure.op.inputs}
         self.made = {op.output: i for i, op in enumerate(graph.ops)}
         self.emit(items, depth, [])
-        folded = replace(graph, ops=self.ops, values=self.values, result=self.drawn(graph.result))
+        failure = graph.failure and replace(graph.failure, op=self.open(graph.failure.op))
+        result = self.drawn(graph.result)
+        folded = replace(graph, ops=self.ops, values=self.values, result=result, failure=failure)
         self.view = View(folded, self.frames, all_at, self.stands)
 
     def emit(self, items: Items, depth: int, around: list[str]) -> None:
@@ -319,14 +323,14 @@ def _through(names: list[str]) -> str:
 
 
 def _label(group: Group, around: list[str]) -> str:
-    """Return a label such as ``blocks.0-2 ×3``, ``encoder`` or ``loop net.py:14-16 ×400``."""
+    """Return a label such as ``Block blocks.0-2 ×3``, ``encoder`` or ``loop net.py:14-16 ×400``."""
     places = [op.place for op in _ops([group])]
     if group.elided:
         return f"… {len(places):,} operations"
     if group.scopes:
         first, last = group.scopes[0].path, group.scopes[-1].path
         stem = first.rstrip("0123456789")
-        label = within(first, around)
+        label = called(group.scopes[0], around)
         if stem == last.rstrip("0123456789") and len({stem, first, last}) == 3:
             label += f"-{last[len(stem) :]}"
         elif group.scopes[0].instance > 1:
@@ -335,6 +339,12 @@ def _label(group: Group, around: list[str]) -> str:
         lines = {place.line for place in places if place.file == places[0].file}
         label = f"loop {places[0].file}:{min(lines)}" + (f"-{max(lines)}" if len(lines) > 1 else "")
     return label + (f" ×{len(group.rounds):,}" if len(group.rounds) > 1 else "")
+
+
+def called(scope: Scope, around: Sequence[str]) -> str:
+    """Return the relative path of `scope`, after its class if the path ends in a number: ``Block 0``."""
+    path = within(scope.path, around)
+    return f"{scope.kind} {path}" if scope.kind and path.rpartition(".")[2].isdigit() else path
 
 
 def within(path: str, around: Sequence[str]) -> str:

@@ -13,13 +13,14 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 
-from autograd_cnn.graph.picture.fold import LIMIT, Frame, View, within
+from autograd_cnn.graph.picture.fold import LIMIT, Frame, View, called, within
 from autograd_cnn.graph.records import Graph, Op, Value
 from autograd_cnn.graph.text import LONGEST, bytes_text, clip, clip_names, plain, shape_text
 
 TEXT, SMALL, EM = 12, 10, 0.62
 MARGIN, HEIGHT, GAP, SLOT, LANE, GUTTER = 16, 30, 22, 22, 10, 20
 ABOVE, BELOW, INSET = 24, 6, 6  # space for a frame above, below and beside its rows
+MESSAGE = 72  # characters of an error
 TURN = 12  # distance from a box to the fork below it, which leaves room for both arrowheads
 
 Point = tuple[float, float]
@@ -40,7 +41,7 @@ class Overlay:
 
 @dataclass(slots=True)
 class Box:
-    """A box with its centre at (x, y); `kind` is input, parameter, op, rule, loss, result or frame."""
+    """A box with its centre at (x, y); `kind` is input, parameter, op, rule, loss, result, failed, error or frame."""
 
     id: str
     kind: str
@@ -68,7 +69,7 @@ class Box:
     @property
     def radius(self) -> float:
         """Radius of the corners."""
-        return {"parameter": self.height / 2, "op": 6, "rule": 6, "frame": 8}.get(self.kind, 0)
+        return {"parameter": self.height / 2, "op": 6, "failed": 6, "rule": 6, "frame": 8}.get(self.kind, 0)
 
 
 @dataclass(slots=True)
@@ -109,6 +110,7 @@ class _Row:
     straight: list[int] = field(default_factory=list)  # ports whose value comes from the row above
     slots: list[tuple[int, Value]] = field(default_factory=list)  # the other ports
     around: tuple[str, ...] = ()  # paths of the frames, outermost first
+    last: bool = False  # the value at the end, which the row above made
     frame: int = -1
     starts: int = 0
     ends: int = 0
@@ -155,11 +157,11 @@ def drawn(graph: Graph, view: View, overlay: Overlay | None = None) -> Picture:
 
 class _Ladder:
     def __init__(self, whole: Graph, view: View, overlay: Overlay) -> None:
-        self.graph, self.overlay = view.graph, overlay
+        self.graph, self.overlay, self.failure = view.graph, overlay, view.graph.failure
         self.backward = whole.loss is not None
         self.picture = Picture(_caption(whole, view, overlay))
         self.rows = self._rows()
-        self.made = {v: row for row in self.rows[: len(self.rows) - bool(self.graph.ops)] for v in row.outputs}
+        self.made = {v: row for row in self.rows if not row.last for v in row.outputs}
         self.frames = [self._frame(i, frame) for i, frame in enumerate(view.frames)]  # the outer ones come first
         uses = [(row, port, value) for row in self.rows for port, value in row.slots]
         self.leaves = [use for use in uses if use[2].id not in self.made]
@@ -170,7 +172,9 @@ class _Ladder:
         self.farthest = {(v, False): (row.index, port) for v, row, port in skips}
         self.farthest |= {(v, True): (row.index, port) for v, row, port in skips if row.learns(port)}
         self.lanes = self._lanes()
-        self.unlabelled = {(op.output, back) for op in self.graph.ops[:-1] for back in (False, True)}
+        self.unlabelled = {
+            (op.output, back) for op in self.graph.ops[: None if self.failure else -1] for back in (False, True)
+        }
         for row in self.rows:
             self._write(row)
         self._columns()
@@ -184,15 +188,18 @@ class _Ladder:
         values, ops = self.graph.values, self.graph.ops
         first = [v for _, v in ops[0].inputs if values[v].role != "parameter"] if ops else [self.graph.result]
         rows = [_Row(0, values[v]) for v in first[:1]]
+        if self.failure:  # a last row without a result, and below it the error
+            nothing = Value(self.failure.op.output, self.failure.error, "error", (), "")
+            values, ops = {**values, nothing.id: nothing}, [*ops, self.failure.op]
         for op in ops:
             above = rows[-1].value.id if rows else None
             straight = [port for port, v in op.inputs if v == above]
             slots = [(port, values[v]) for port, v in op.inputs if v != above]
             rows.append(_Row(len(rows), values[op.output], op, straight, slots))
-        return [*rows, _Row(len(rows), values[self.graph.result], straight=[0])] if ops else rows
+        return [*rows, _Row(len(rows), rows[-1].value, straight=[0], last=True)] if ops else rows
 
     def _frame(self, i: int, frame: Frame) -> tuple[int, Box, list[_Row]]:
-        before = len(self.rows) - len(self.graph.ops) - 1  # rows before the first operation
+        before = len(self.rows) - len(self.graph.ops) - 1 - bool(self.failure)  # rows before the first operation
         rows = self.rows[before + frame.first : before + frame.last + 1]
         box = Box("", "frame", plain(frame.label), clip(frame.label), frame=rows[0].frame)
         self.picture.frames.append(box)
@@ -243,6 +250,11 @@ class _Ladder:
             row.left = Box(left, "loss", title, f"{name} {self.graph.loss:.4g}")
             row.right = Box(right, "rule", title, f"{gradient} = 1", below="backward starts here", back=True)
             return
+        if row.last and self.failure:
+            message = self.failure.message
+            whole = plain(f"{self.failure.error}: {message}")
+            row.left = Box("error", "error", whole, self.failure.error, below=clip(message.partition("\n")[0], MESSAGE))
+            return
         kind = "result" if row.straight else _kind(value)
         beside = self.overlay.values.get(value.id, f"{shape_text(value.shape)} {value.dtype}")
         row.left = Box(left, kind, title, name, beside)
@@ -253,17 +265,20 @@ class _Ladder:
     def _write_op(self, row: _Row, op: Op) -> None:
         names, (left, right) = {v: self.graph.values[v].name for _, v in op.inputs}, row.ids
         options = ", ".join(f"{name}={value}" for name, value in op.options.items())
-        place, scope = f"{op.place.file}:{op.place.line}", op.scopes[-1].path if op.scopes and not op.parts else ""
+        place = f"{op.place.file}:{op.place.line}"
+        scope = op.scopes[-1].path if op.scopes and not op.parts else ""
         if op.parts:
             count = f"{len(op.parts):,} operations"
-            called, below = f"{count} from", place if "operations" in op.name else count
+            made, below = f"{count} from", place if "operations" in op.name else count
         else:
             given = [f"{op.ports[port]}={names[v]}" for port, v in op.inputs] + [options] * bool(options)
-            called = f"{op.name}({', '.join(given)}),"
-            below = f"{within(scope, row.around)} · {place}" if scope and scope not in row.around else place
+            made = f"{op.name}({', '.join(given)}),"
+            below = f"{called(op.scopes[-1], row.around)} · {place}" if scope and scope not in row.around else place
         below, bar = self.overlay.forward.get(op.id, (below, None))
-        title = f"{row.value.name} = {called} {place} in {op.place.function}{scope and f', {scope}'}"
+        title = f"{row.value.name} = {made} {place} in {op.place.function}{scope and f', {scope}'}"
         row.left = Box(left, "op", plain(title), clip(op.name), clip(options), clip(below), bar=bar)
+        if self.failure and op is self.failure.op:
+            row.left.kind, row.left.title = "failed", plain(f"fails: {title.partition(' = ')[2]}")
         if not self.backward or not op.rules:
             return
         receivers = [v for port, v in op.inputs if port in op.rules]
@@ -416,7 +431,7 @@ def _caption(graph: Graph, view: View, overlay: Overlay) -> str:
         parts[0] += f" in {rows} row{'s' * (rows > 1)}"
         if len(graph.ops) <= LIMIT:
             parts[0] += f", depth={view.all_at} draws all"
-    if graph.ops and graph.loss is None:
+    if graph.ops and graph.loss is None and not graph.failure:
         parts[-1] = f"forward only: {parts[-1]} is not one number"
     elif graph.kept_bytes:
         parts.insert(-1, f"keeps {bytes_text(graph.kept_bytes)}")

@@ -16,7 +16,16 @@ from autograd_cnn.graph.records import Graph
 
 LIMIT = 400  # edges; Mermaid itself draws at most 500
 _ARROWS = {"forward": "-->", "backward": "-.->", "kept": "-.-"}
-_SHAPES = {"input": "[ ]", "parameter": "([ ])", "op": "( )", "rule": "( )", "loss": "[[ ]]", "result": "[ ]"}
+_SHAPES = {
+    "input": "[ ]",
+    "parameter": "([ ])",
+    "op": "( )",
+    "rule": "( )",
+    "loss": "[[ ]]",
+    "result": "[ ]",
+    "failed": "( )",
+    "error": "[ ]",
+}
 
 
 def mermaid(graph: Graph, depth: int | None = None) -> str:

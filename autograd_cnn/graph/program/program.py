@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +13,19 @@ import numpy as np
 
 from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.graph.program.listing import FULL, Listing, html_of, text_of
 from autograd_cnn.graph.text import clip
+from autograd_cnn.notebook import display, in_notebook
+
+CELL = 100  # characters of a line below a cell, in most notebooks
 
 
 @dataclass(slots=True, repr=False, eq=False)
 class Program:
     """The forward and the backward pass as code; made by `Graph.program`.
 
-    ``print`` shows the passes side by side. Read the left column downwards, and the right column upwards.
+    ``print``, or a notebook, shows the passes side by side. Read the left column downwards, and the right column
+    upwards. In a terminal that is too narrow, the backward pass is printed below the forward pass.
 
     Attributes
     ----------
@@ -59,7 +65,7 @@ class Program:
     """
 
     source: str
-    listing: str
+    listing: Listing
     inputs: list[str]
     leaves: dict[str, Any]
     shapes: dict[str, tuple[int, ...]]
@@ -108,12 +114,23 @@ class Program:
             raise ValueError(f"program: one of its assertions fails for these leaves. {cure}") from error
         return result, {name: np.asarray(g) for name, g in gradients.items()}
 
+    def show(self) -> None:
+        """Show both passes: below the cell in a notebook, wherever `show` stands in the cell; else print them."""
+        if in_notebook():
+            display({"text/html": self._repr_html_(), "text/plain": repr(self)})
+        else:
+            print(self)
+
     def __str__(self) -> str:
-        return self.listing
+        width = CELL if in_notebook() else shutil.get_terminal_size((FULL, 24)).columns
+        return text_of(self.listing, width)
 
     def __repr__(self) -> str:
-        lines = self.listing.splitlines()
+        lines = str(self).splitlines()
         return "\n".join(lines if len(lines) <= 42 else [*lines[:20], f"... {len(lines) - 40} lines", *lines[-20:]])
+
+    def _repr_html_(self) -> str:
+        return html_of(self.listing)
 
 
 def _array(value: Any) -> Any:

@@ -1,0 +1,27 @@
+"""Optimisers, which change parameters by their gradients, schedules of the learning rate, clipping and averaging."""
+
+from typing import TYPE_CHECKING, Any
+
+from autograd_cnn.engine.messages import missing
+from autograd_cnn.optim import algorithms, averages, clipping, schedules
+from autograd_cnn.optim.algorithms import *
+from autograd_cnn.optim.averages import *
+from autograd_cnn.optim.clipping import *
+from autograd_cnn.optim.optimiser import Optimiser
+from autograd_cnn.optim.schedules import *
+
+__all__ = ["Optimiser"]
+__all__ += algorithms.__all__
+__all__ += averages.__all__
+__all__ += clipping.__all__
+__all__ += schedules.__all__
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(missing(name, __name__, __all__))

@@ -1,0 +1,213 @@
+"""The optimisers. The formulas, and the order of their operations, are PyTorch's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.kernels.memory import scratch
+from autograd_cnn.kernels.updates import adam, sgd
+from autograd_cnn.optim.optimiser import Array, Optimiser
+
+__all__ = ["SGD", "Adam", "AdamW", "RMSprop"]
+
+
+class SGD(Optimiser):
+    """Stochastic gradient descent: ``p -= lr * g``.
+
+    With momentum, ``v = momentum * v + g`` takes the place of `g`; with `nesterov`, ``g + momentum * v`` does.
+
+    Parameters
+    ----------
+    parameters, lr
+        As for `Optimiser`, and the same errors.
+    momentum : float
+    nesterov : bool
+        Whether to look ahead along the momentum, which must not be 0 then.
+    weight_decay : float
+        Adds ``weight_decay * p`` to `g`.
+
+    References
+    ----------
+    I. Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> w = ag.Tensor([1.0, -2.0], requires_grad=True, name="w")
+    >>> optimiser = SGD([w], lr=0.1)
+    >>> for _ in range(2):
+    ...     optimiser.zero_grad()
+    ...     (w * w).sum().backward()
+    ...     optimiser.step()
+    >>> w.data
+    array([ 0.64, -1.28])
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Any],
+        lr: float,
+        momentum: float = 0,
+        nesterov: bool = False,
+        weight_decay: float = 0,
+    ) -> None:
+        if nesterov and not momentum:
+            raise ValueError("SGD: nesterov=True looks ahead along the momentum, which is 0. momentum=0.9?")
+        self.slots = ("momentum",) if momentum else ()
+        super().__init__(parameters, lr, momentum=momentum, weight_decay=weight_decay)
+        self.momentum, self.nesterov, self.weight_decay = float(momentum), nesterov, float(weight_decay)
+
+    def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
+        p, g, *slots = arrays
+        coefficients = lr, decay, self.momentum, self.momentum if self.nesterov else 0
+        sgd(p, g, slots[0] if slots else p[:0], np.array(coefficients, p.dtype))
+
+
+class RMSprop(Optimiser):
+    """Divides the step of each element by the root of a running mean square of its gradient.
+
+    ``v = alpha * v + (1 - alpha) * g**2``, then ``p -= lr * g / (sqrt(v) + eps)``. With momentum, ``b = momentum * b +
+    g / (sqrt(v) + eps)`` takes the place of the quotient.
+
+    Parameters
+    ----------
+    parameters, lr
+        As for `Optimiser`, and the same errors.
+    alpha : float
+        Weight of the old mean square, in [0, 1).
+    eps : float
+    weight_decay : float
+        Adds ``weight_decay * p`` to `g`.
+    momentum : float
+    centered : bool
+        Whether to divide by the root of the variance, the mean square less the squared mean.
+
+    References
+    ----------
+    T. Tieleman, G. Hinton, "Lecture 6.5: rmsprop", Neural Networks for Machine Learning, 2012.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> w = ag.Tensor([1.0, -200.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> RMSprop([w], lr=0.1, alpha=0.75).step()
+    >>> w.data.round(6)
+    array([   0.8, -199.8])
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Any],
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+    ) -> None:
+        if not 0 <= alpha < 1:
+            raise ValueError(f"RMSprop: alpha is {alpha}, want it in [0, 1)")
+        self.slots = ("square", *["mean"] * centered, *["momentum"] * bool(momentum))
+        super().__init__(parameters, lr, eps=eps, weight_decay=weight_decay, momentum=momentum)
+        self.alpha, self.eps, self.momentum, self.centered = float(alpha), float(eps), float(momentum), centered
+        self.weight_decay = float(weight_decay)
+
+    def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
+        p, g, v, *slots = arrays
+        s, t = scratch("update", (2, p.size), p.dtype)
+        if decay:
+            g = np.add(g, np.multiply(p, decay, out=s), out=s)
+        v *= self.alpha
+        v += np.multiply(np.multiply(g, g, out=t), 1 - self.alpha, out=t)
+        if self.centered:
+            mean = slots.pop(0)
+            mean += np.multiply(np.subtract(g, mean, out=t), 1 - self.alpha, out=t)
+            np.subtract(v, np.multiply(mean, mean, out=t), out=t)
+            np.maximum(t, 0, out=t)  # rounding may leave less than 0
+        np.sqrt(t if self.centered else v, out=t)
+        t += self.eps
+        np.divide(g, t, out=t)
+        if self.momentum:
+            slots[0] *= self.momentum
+            slots[0] += t
+            np.copyto(t, slots[0])
+        t *= lr
+        p -= t
+
+
+class Adam(Optimiser):
+    """Scales the step of each element by running moments of its gradient: ``p -= lr * m' / (sqrt(v') + eps)``.
+
+    ``m = beta1 * m + (1 - beta1) * g`` and ``v = beta2 * v + (1 - beta2) * g**2`` estimate the mean and the mean
+    square of `g`. Both start at 0, which ``m' = m / (1 - beta1**step)`` and ``v' = v / (1 - beta2**step)`` correct.
+
+    Parameters
+    ----------
+    parameters, lr
+        As for `Optimiser`, and the same errors.
+    betas : pair of float
+        Weights of the old moments, in [0, 1).
+    eps : float
+    weight_decay : float
+        Adds ``weight_decay * p`` to `g`. Default: 0, for `AdamW` 0.01.
+
+    References
+    ----------
+    D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1.
+
+    Examples
+    --------
+    In the first step every element moves by `lr`, whatever its gradient is:
+
+    >>> import autograd_cnn as ag
+    >>> w = ag.Tensor([1.0, -200.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> Adam([w], lr=0.1).step()
+    >>> w.data.round(6)
+    array([   0.9, -199.9])
+    """
+
+    slots = ("mean", "square")
+    decoupled = False
+
+    def __init__(
+        self,
+        parameters: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float | None = None,
+    ) -> None:
+        if np.shape(betas) != (2,) or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"{type(self).__name__}: betas are {betas}, want both in [0, 1)")
+        weight_decay = type(self).weight_decay if weight_decay is None else weight_decay
+        super().__init__(parameters, lr, eps=eps, weight_decay=weight_decay)
+        self.betas = float(betas[0]), float(betas[1])
+        self.eps, self.weight_decay = float(eps), float(weight_decay)
+
+    def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
+        beta1, beta2 = self.betas
+        shrink, decay = (1 - lr * decay, 0) if self.decoupled else (1, decay)
+        root, rate = 1 / math.sqrt(1 - beta2**step), lr / (1 - beta1**step)
+        coefficients = shrink, decay, 1 - beta1, beta2, 1 - beta2, root, self.eps, rate
+        p, g, m, v = arrays
+        adam(p, g, m, v, np.array(coefficients, p.dtype))
+
+
+class AdamW(Adam):
+    """`Adam` with a weight decay that the moments do not scale: ``p *= 1 - lr * weight_decay`` before each step.
+
+    Parameters and errors as for `Adam`.
+
+    References
+    ----------
+    I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", 2019, algorithm 2.
+    """
+
+    decoupled = True
+    weight_decay = 0.01

@@ -1,0 +1,231 @@
+"""The base of all optimisers: groups of parameters, slots, states, and updates in pieces.
+
+Updates happen in place and are not recorded, so a graph never holds training state. A step updates parameters in pieces
+that fit the cache together with their gradients and slots, on all threads. So main memory is read and written once, and
+each thread needs scratch space for two pieces only, not for two copies of the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_cnn.engine.messages import describe, warn
+from autograd_cnn.engine.tape import next_birth
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.kernels.threads import map_tiles
+from autograd_cnn.state import check_state
+
+Array = NDArray[Any]
+
+PIECE = 1 << 17  # elements of a parameter in one update
+SHARE = 1 << 20  # least elements per thread: starting one costs as much as updating 100 000
+
+
+def described(value: Any) -> str:
+    """Describe a value that was passed as a parameter, for an error."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    if not value.is_leaf:
+        return f"{describe(value)}, a result"
+    return describe(value) if value.requires_grad else f"{describe(value)}, requires_grad=False"
+
+
+def _grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[tuple[Tensor, dict[str, float]]]:
+    """Return each parameter with the settings of its group. A shared parameter is there once, so it takes one step."""
+    found: dict[int, tuple[Tensor, dict[str, float]]] = {}
+    for item in parameters:
+        own: dict[str, Any] = dict(item) if isinstance(item, Mapping) else {"parameters": [item]}
+        inside = own.pop("parameters", None)
+        known = ["lr", *(name for name in settings if name == "weight_decay")]
+        if inside is None or not set(own) <= set(known):
+            raise TypeError(
+                f"{optimiser}: a group has {', '.join(map(repr, item))}, want 'parameters', and any of "
+                f"{', '.join(map(repr, known))}"
+            )
+        for p in inside:
+            if found.setdefault(id(p), (p, own))[1] != own:
+                raise ValueError(f"{optimiser}: {getattr(p, 'name', None) or 'a parameter'} is in two groups")
+    return list(found.values())
+
+
+class Optimiser:
+    """Base of all optimisers. A subclass names its `slots`, arrays kept for every parameter, and defines `_update`.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor, or of groups
+        Leaves with ``requires_grad=True``. A group is a dict: ``{"parameters": [w, b], "lr": 0.01}`` has a rate of its
+        own, and ``"weight_decay"`` a decay of its own.
+    lr : float
+        The learning rate.
+
+    Attributes
+    ----------
+    parameters : list of Tensor
+    lr : float
+        The learning rate of the next step; schedules set it. The rates of groups keep their ratio to it.
+
+    Raises
+    ------
+    TypeError
+        If `parameters` is empty or holds anything else.
+    ValueError
+        If a setting is out of range.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> w, b = (ag.Tensor(1.0, requires_grad=True) for _ in range(2))
+    >>> optimiser = ag.optim.SGD([{"parameters": [w]}, {"parameters": [b], "lr": 0.001}], lr=0.1)
+    >>> (w + b).backward()
+    >>> optimiser.step()
+    >>> w.item(), b.item()
+    (0.9, 0.999)
+    """
+
+    slots: tuple[str, ...] = ()
+    weight_decay = 0.0
+
+    def __init__(self, parameters: Iterable[Any], lr: float, **settings: float) -> None:
+        optimiser = type(self).__name__
+        if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
+            raise TypeError(f"{optimiser}: parameters is {described(parameters)}, want [w, b], or model.parameters()")
+        grouped = _grouped(optimiser, parameters, settings)
+        self.parameters = [p for p, _ in grouped]
+        if not self.parameters:
+            raise TypeError(f"{optimiser}: parameters is empty. Is it a used generator? Call model.parameters() again")
+        for i, p in enumerate(self.parameters):
+            if not (isinstance(p, Tensor) and p.is_leaf and p.requires_grad):
+                raise TypeError(
+                    f"{optimiser}: parameter {i} is {described(p)}, want Tensor(..., requires_grad=True), as in "
+                    "model.parameters() or the values() of a dict"
+                )
+        for name, value in [("lr", lr), *settings.items(), *(item for _, own in grouped for item in own.items())]:
+            if not isinstance(value, (int, float, np.number)) or not value >= 0:
+                raise ValueError(f"{optimiser}: {name} is {value!r}, want 0 or more")
+        if not lr and any(own.get("lr") for _, own in grouped):
+            raise ValueError(f"{optimiser}: lr is 0, and the rates of groups keep their ratio to it")
+        self.lr = float(lr)
+        self._rates = [
+            float(own["lr"] / lr) if own.get("lr", lr) != lr else 1.0 for _, own in grouped
+        ]  # relative to `lr`
+        self._decays = [own.get("weight_decay") for _, own in grouped]  # None: that of the optimiser
+        self.steps = [0] * len(self.parameters)
+        self._stepped = 0  # the time of the latest step, which used all gradients that began before
+        self._slots = {name: [np.zeros(p.shape, p.dtype) for p in self.parameters] for name in self.slots}
+
+    def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
+        """Change pieces of a parameter and its slots in place: `arrays` = parameter, gradient, slots.
+
+        `lr` and `decay` are those of the parameter's group, and `step` counts its steps from 1. The gradient belongs to
+        the user, so it is not written into.
+        """
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient by one step.
+
+        Warns if a parameter has none, or if a gradient was not cleared since the previous step.
+        """
+        self._check_gradients()
+        lr = float(self.lr)  # a schedule may return np.float64, which would turn float32 into float64
+        work, changed = [], []
+        for i, p in enumerate(self.parameters):
+            if p.grad is None:
+                continue
+            self.steps[i] += 1
+            # An array that is not contiguous is updated by way of a copy; one that a live graph has locked is replaced
+            array = p.data if p.data.flags.carray else p.data.copy()
+            grad = p.grad.data if isinstance(p.grad, Tensor) else p.grad
+            flat = [a.reshape(-1) for a in (array, grad, *(slot[i] for slot in self._slots.values()))]
+            decay = self._decays[i]
+            decay = self.weight_decay if decay is None else float(decay)
+            for start in range(0, p.size, PIECE):
+                pieces = tuple(a[start : start + PIECE] for a in flat)
+                work.append((lr * self._rates[i], decay, self.steps[i], pieces))
+            changed.append((p, array))
+        count = max(1, sum(a.size for *_, arrays in work for a in arrays) // SHARE)
+
+        def tile(index: int) -> None:
+            for piece in work[index::count]:
+                self._update(*piece)
+
+        map_tiles(tile, count, products=False)
+        for p, array in changed:
+            if array is not p.data and p.data.flags.writeable:
+                p.data[...] = array
+            elif array is not p.data:
+                if isinstance(p.data.base, np.ndarray):
+                    warn(
+                        f"{type(self).__name__}.step: {p.name or 'a parameter'} shares memory with another array, and "
+                        "a live graph has locked it: it got an array of its own. To keep them together, step when the "
+                        "graph is gone: del loss"
+                    )
+                p.data = array
+        self._stepped = next_birth()
+
+    def _check_gradients(self) -> None:
+        caller, total = f"{type(self).__name__}.step", len(self.parameters)
+        without = [i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
+        stale = [i for i, p in enumerate(self.parameters) if p.grad is not None and p._node.began < self._stepped]
+        if len(without) == total:
+            warn(
+                f"{caller}: none of {total} parameters has a gradient. Call loss.backward() before step(); or are "
+                "these not the parameters of the model that made the loss?"
+            )
+        elif without:
+            warn(
+                f"{caller}: no gradient for {len(without)} of {total} parameters ({self._names(without)}): "
+                "the loss does not depend on them"
+            )
+        if stale:
+            warn(
+                f"{caller}: {len(stale)} of {total} gradients were not cleared since the previous step "
+                f"({self._names(stale)}). Call zero_grad() once per step(), before backward()"
+            )
+
+    def _names(self, indices: list[int]) -> str:
+        names = [self.parameters[i].name or f"parameter {i}" for i in indices]
+        return ", ".join(names[:3] + ["..."] * (len(names) > 3))
+
+    def zero_grad(self) -> None:
+        """Set the `grad` of every parameter to None. Call it once per step, before `backward`."""
+        for p in self.parameters:
+            if p.requires_grad:
+                p.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the state that the next step depends on, besides parameters and the constructor's arguments.
+
+        Returns
+        -------
+        dict
+            `lr` (float), `steps` (int64, one per parameter), and a copy of every slot, such as ``momentum.0``, numbered
+            as `parameters` are.
+        """
+        state: dict[str, Any] = {"lr": float(self.lr), "steps": np.array(self.steps, np.int64)}
+        for name, arrays in self._slots.items():
+            state |= {f"{name}.{i}": array.copy() for i, array in enumerate(arrays)}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Load a copy of a state from `state_dict`, or change nothing if it does not match.
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or unexpected, or a shape or dtype differs. The message lists every difference.
+        """
+        check_state(f"{type(self).__name__}.load_state_dict", self.state_dict(), state)
+        slots = {
+            name: [np.array(state[f"{name}.{i}"], order="C") for i in range(len(self.parameters))]
+            for name in self.slots
+        }
+        self.lr, self.steps, self._slots = float(state["lr"]), [int(n) for n in state["steps"]], slots
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.parameters)} parameters, lr={self.lr:g})"

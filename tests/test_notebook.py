@@ -1,0 +1,238 @@
+"""Cells of a notebook: `show` anywhere in a cell, programs and histories as HTML and pictures, places, progress.
+
+Most tests use a stand-in for IPython, which records what it is asked to display; the last ones need IPython.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.training import Epoch, History
+
+
+def net(x, w):
+    h = ag.tanh(x * w)
+    return ag.sum(h)
+
+
+@pytest.fixture
+def graph():
+    return ag.trace(net, np.ones(3), np.arange(3.0))
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """A notebook; the list of what its cells display, in which an update replaces."""
+    shown = []
+
+    def display(bundle, raw, display_id=False):
+        assert raw
+        shown.append(bundle)
+        place = len(shown) - 1
+        return SimpleNamespace(update=lambda bundle, raw: shown.__setitem__(place, bundle))
+
+    ipython, displays = ModuleType("IPython"), ModuleType("IPython.display")
+    ipython.get_ipython = lambda: SimpleNamespace(kernel=object())
+    displays.display = display
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", displays)
+    return shown
+
+
+class Texts(HTMLParser):
+    """The texts of the cells of a table, and the attributes of all other elements by tag."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.cells, self.tags = [], {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.setdefault(tag, []).append(dict(attributes))
+        if tag in ("td", "th"):
+            self.cells.append([])
+
+    def handle_data(self, data):
+        if self.cells:
+            self.cells[-1].append(data)
+
+
+# show
+
+
+def test_a_cell_shows_the_player_in_a_frame_wherever_show_stands(graph, shown):
+    assert graph.show() is None  # so that the last line of a cell does not show it twice
+    (bundle,) = shown
+    (frame,) = Texts(bundle["text/html"]).tags["iframe"]
+    assert frame["srcdoc"] == graph.page() and frame["sandbox"] == "allow-scripts"
+
+
+@pytest.fixture
+def linux(monkeypatch, tmp_path):
+    """A terminal on Linux with a screen, and the addresses that its browser opens."""
+    opened = []
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("BROWSER", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    return opened
+
+
+def test_a_terminal_opens_the_player_in_the_browser(graph, linux, capsys):
+    graph.show()
+    (address,) = linux
+    assert address.startswith("file://") and address.endswith(".html") and not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("screen", [False, True])
+def test_without_a_screen_or_a_browser_show_prints_the_path(graph, linux, capsys, monkeypatch, screen):
+    monkeypatch.setattr("webbrowser.open", lambda address: not screen)
+    if not screen:
+        monkeypatch.delenv("DISPLAY")
+    graph.show()
+    (path,) = re.fullmatch(r"No browser to open it in: (.*)\n", capsys.readouterr().out).groups()
+    with open(path, encoding="utf-8") as file:
+        assert file.read() == graph.page()
+
+
+@pytest.mark.parametrize("name", ["show", "page", "program"])
+def test_after_backward_a_graph_says_briefly_how_to_see_it(name):
+    w = ag.Tensor(np.ones(3), requires_grad=True, name="w")
+    loss = ag.sum(w * w)
+    loss.backward()
+    with pytest.raises(
+        RuntimeError, match=r"the arrays of multiply \(test_notebook.py:\d+\) were freed. Call"
+    ) as caught:
+        getattr(loss.graph(), name)()
+    assert len(caught.traceback) <= 4
+
+
+# Programs
+
+
+def test_a_program_is_two_columns_of_html_in_a_notebook(shown):
+    def f(x, y):
+        h = x * y
+        return ag.sin(h)
+
+    program = ag.trace(f, 0.5, 3.0).program()
+    program.show()
+    (bundle,) = shown
+    assert bundle["text/html"] == program._repr_html_() and bundle["text/plain"] == repr(program)
+    table = Texts(bundle["text/html"])
+    head, *rows = (table.cells[i : i + 3] for i in range(0, len(table.cells), 3))
+    assert head == [["#"], ["forward: read down"], ["backward: read up", "rms"]]
+    (first, second), numbers = rows[0][2][::2], rows[0][2][1::2]
+    assert (rows[0][1][0], first, second) == ("h = x * y", "g_y = g_h * x", "g_x = g_h * y")
+    assert all(re.fullmatch(r"\d\.\de[+-]\d\d", number) for number in numbers)
+    assert not {"color", "background-color"} & set(re.findall(r"([\w-]+):", bundle["text/html"]))  # those of the page
+
+
+def test_the_text_of_a_program_is_escaped_in_html():
+    x = ag.Tensor(np.ones(2), requires_grad=True, name="<img src=x>")
+    page = ag.sum(x * x).graph().program()._repr_html_()
+    assert "<img" not in page and "keeps &lt;img src=x&gt;" in page
+
+
+def test_a_narrow_terminal_gets_one_column(monkeypatch):
+    def f(x, the_weights):
+        h = ag.sin(x)
+        return h * the_weights
+
+    program = ag.trace(f, 2.0, 3.0).program()
+    monkeypatch.setenv("COLUMNS", "60")
+    text = str(program)
+    assert max(map(len, text.splitlines())) <= 60
+    order = ["forward", "h = ag.sin(x)", "loss = ", "backward", "g_loss = np.ones_like(loss)", "g_h = ", "g_x = "]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    monkeypatch.setenv("COLUMNS", "140")
+    assert "forward: read down" in str(program)
+
+
+def test_a_cell_prints_a_program_in_one_column(graph, shown):
+    assert max(map(len, str(graph.program()).splitlines())) <= 100
+
+
+# History and progress
+
+
+def history(epochs):
+    passes = [Epoch(2 * i, 1 / i, 0.5, np.nan, np.nan, 1.0) for i in range(1, epochs + 1)]
+    return History("digits", [1.0] * (2 * epochs), passes)
+
+
+def test_a_history_is_a_short_table():
+    assert repr(history(2)).splitlines() == [
+        "History of digits: epochs 2, steps 4",
+        "  epoch     loss  accuracy   time",
+        "      1  1.00000     50.0%  1.0 s",
+        "      2  0.50000     50.0%  1.0 s",
+    ]
+    assert len(repr(history(400)).splitlines()) == 14 and repr(history(400)).endswith("50.0%  1.0 s")
+
+
+def test_a_notebook_shows_a_history_as_its_curve():
+    pytest.importorskip("matplotlib")
+    bundle = history(3)._repr_mimebundle_()
+    assert bundle["image/png"].startswith(b"\x89PNG") and bundle["text/plain"] == repr(history(3))
+    assert "image/png" not in History("nothing yet")._repr_mimebundle_()
+
+
+def test_progress_is_one_text_below_the_cell(shown, capsys):
+    w = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
+    x, y = np.eye(2), np.arange(2)
+    sgd = ag.optim.SGD([w], lr=0.1)
+    ag.training.fit(lambda x: x @ w, ag.cross_entropy, sgd, x, y, rng=None, epochs=20, batch_size=1, progress=True)
+    (bundle,) = shown
+    first, *lines, bar = bundle["text/plain"].splitlines()
+    assert first == "... 8 lines" and lines[-1].startswith("epoch 20/20: loss ") and len(lines) == 12
+    assert "40.0/40.0" in bar and "accuracy" in bar
+    assert capsys.readouterr() == ("", "")
+
+
+# Real cells
+
+CELLS = """
+import numpy as np
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for cell in CELLS:
+    result = shell.run_cell(cell, store_history=True)
+    print(type(result.error_in_exec).__name__, str(result.error_in_exec).splitlines()[2:3])
+"""
+WRITTEN = [
+    "import numpy as np, autograd_cnn as ag\n@ag.primitive\ndef cube(x):\n    return x**3",
+    "def slope(g, x):\n    assert x is not None\n    return g * 3 * x**2\ncube.vjp(x=slope)",
+    "def f(x):\n    h = cube(x)\n    return h * 2.0",
+    "graph = ag.trace(f, 2.0)\nprint([f'{op.place.file}:{op.place.line}' for op in graph.ops])\nprint(graph.program())",
+    "x = 1\n\nw = ag.Tensor(np.ones((3, 2), np.float32), requires_grad=True)\nag.linear(np.ones((2, 3)), w)",
+    "x = 1\n\nag.Tensor(np.ones((2, 3))) @ ag.Tensor(np.ones((2, 3)))",
+]
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """A session of IPython, with its output."""
+    pytest.importorskip("IPython", reason="needs IPython")
+    script = CELLS.replace("CELLS:", f"{WRITTEN!r}:")
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+
+def test_places_are_numbers_of_cells(cells):
+    assert "['In [3]:2', 'In [3]:3']" in cells.stdout and "ValueError ['  at In [6]:3']" in cells.stdout
+    assert "In [5]:4: UserWarning: linear: x is float64" in cells.stderr
+
+
+def test_a_rule_of_an_earlier_cell_is_printed_as_its_text(cells):
+    assert "g_x = g_h * 3 * x ** 2" in cells.stdout
