@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from autograd_cnn.graph.trace import trace
     from autograd_cnn.profiler import profile
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Graph", "Tensor", "check_gradients", "checkpoint", "data", "enable_grad", "get_num_threads", "grad", "hessian",
     "hvp", "interop", "jacobian", "jvp", "linalg", "nn", "no_grad", "optim", "plots", "primitive", "profile",

@@ -1,4 +1,4 @@
-"""``python -m autograd_cnn``: demo pages (`demo`), the setup (`info`), primitives (`check`), images (`predict`).
+"""``python -m autograd_cnn`` or ``autograd-cnn``: demo pages, the setup (`info`), primitives (`check`), `predict`.
 
 May import everything. `info` never fails: it prints "not known" for what it cannot find out.
 """
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn import __version__
 from autograd_cnn.data import as_float32, cache_dir, cifar100, fashion_mnist, read_image, searched
 from autograd_cnn.data.published import Published
 from autograd_cnn.data.published import searched as searched_for
@@ -44,6 +45,7 @@ most probable class (its absolute gradient, averaged over 16 noisy copies and ov
 def main(arguments: list[str] | None = None) -> int:
     """Run the command of the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
+    parser.add_argument("--version", action="version", version=f"autograd_cnn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     showing = commands.add_parser("demo", help="networks to step through: chain rule, spiral, CNN, broken rules")
     showing.add_argument(
@@ -256,11 +258,16 @@ def _cache() -> str:
     return f"{cache_dir()}: {len(files)} files, {sum(path.stat().st_size for path in files) / 1e6:,.0f} MB"
 
 
-if __name__ == "__main__":
+def script() -> int:
+    """Run the command line, as a program of its own; return the exit code."""
     try:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:  # as in `info | head`; Python flushes once more when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 1
-    sys.exit(code)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(script())

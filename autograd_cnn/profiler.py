@@ -2,13 +2,16 @@
 
 An open `profile` observes the calls and rules of its context. It neither measures nor slows down anything else.
 
-Imports the engine.
+Imports the engine, and `files`.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +21,9 @@ import numpy as np
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.plan import Rule
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.files import write_atomically
+
+Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass
@@ -35,7 +41,8 @@ class Cost:
 class profile:
     """Context manager that times every primitive that this thread runs inside it.
 
-    If a rule calls primitives, their time counts for the rule. Each thread can have one open profile.
+    If a rule calls primitives, their time counts for the rule. Each thread can have one open profile. A profile keeps
+    some 400 bytes for each call, so profile some steps of a long training, not all.
 
     Attributes
     ----------
@@ -72,6 +79,8 @@ class profile:
         self.costs: dict[str, Cost] = {}
         self.seconds = 0.0
         self._start: float | None = None
+        self._events: list[tuple[str, str, float, float, int, Any, Shapes, Shapes]] = []  # as `_timed` makes them
+        self._scope: Any = None  # of the node that the walk has reached
 
     def __enter__(self) -> profile:
         mode = current.get()
@@ -88,41 +97,123 @@ class profile:
         self.seconds, self._start = self._spent(), None
         self._open.__exit__(None, None, None)
 
+    def export_chrome_trace(self, path: str | os.PathLike[str]) -> None:
+        """Write the calls on a time line, as JSON in the Trace Event Format.
+
+        https://ui.perfetto.dev and ``chrome://tracing`` display such a file. A call is an event of category `forward`,
+        and a rule that computes gradients one of category `backward`, called for example ``conv2d backward w``. The
+        arguments of an event are the shapes of its inputs (of a rule: the gradient, then what the tape kept for it) and
+        outputs, and the module or `ag.scope` that it belongs to. Times are in microseconds since the first call.
+
+        Parameters
+        ----------
+        path : path
+            The file, usually ``.json``. A file that exists is replaced.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+
+        References
+        ----------
+        "Trace Event Format", the Chromium project, 2016: complete events (``"ph": "X"``) and metadata (``"ph": "M"``).
+
+        Examples
+        --------
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import autograd_cnn as ag
+        >>> w = ag.Tensor(np.ones((3, 2)), requires_grad=True)
+        >>> with ag.profile() as p:
+        ...     ag.sum(np.ones((4, 3)) @ w).backward()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     p.export_chrome_trace(Path(folder, "trace.json"))
+        ...     trace = json.loads(Path(folder, "trace.json").read_text())
+        >>> for event in trace["traceEvents"][1:]:
+        ...     print(event["name"], event["args"])
+        matmul {'inputs': [[4, 3], [3, 2]], 'outputs': [[4, 2]]}
+        sum {'inputs': [[4, 2]], 'outputs': [[]]}
+        sum backward x {'inputs': [[]], 'outputs': [[4, 2]]}
+        matmul backward y {'inputs': [[4, 2], [4, 3]], 'outputs': [[3, 2]]}
+        """
+        process = os.getpid()
+        origin = min((start for _, _, start, *_ in self._events), default=0.0)
+        events: list[Any] = [{"name": "process_name", "ph": "M", "pid": process, "args": {"name": "autograd_cnn"}}]
+        for label, phase, start, seconds, thread, scope, inputs, outputs in self._events:
+            module = _path(scope)
+            events.append({
+                "name": label,
+                "cat": phase,
+                "ph": "X",
+                "ts": round((start - origin) * 1e6, 3),
+                "dur": round(seconds * 1e6, 3),
+                "pid": process,
+                "tid": thread,
+                "args": {**({"module": module} if module else {}), "inputs": inputs, "outputs": outputs},
+            })  # fmt: skip
+        lines = ",\n".join(map(json.dumps, events))
+        write_atomically(path, f'{{"traceEvents": [\n{lines}\n], "displayTimeUnit": "ms"}}\n'.encode())
+
     def _call(self, primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
         """Run a call of a primitive with a clock. Used as `Mode.call`."""
-        result = self._timed(primitive.name, "forward", self._plain, primitive, args, options, mode)
-        if isinstance(result, Tensor) and result._node is not None and not self._busy:
-            made = [result._node.kept(name) for name in primitive.byproducts]
-            self.costs[primitive.name].forward_bytes += sum(a.nbytes for a in made if a is not None)
+        if self._busy:
+            return self._plain(primitive, args, options, mode)
+        given = _shapes((*args, *options.values()))
+        name = primitive.name
+        result = self._timed(name, name, "forward", mode.scope, given, self._plain, primitive, args, options, mode)
+        if isinstance(result, Tensor) and result._node is not None:
+            made = [result._node.kept(byproduct) for byproduct in primitive.byproducts]
+            self.costs[name].forward_bytes += sum(a.nbytes for a in made if a is not None)
         return result
 
     def _steps(self, node: Any) -> list[Any]:
         """Return the steps of a node, with clocks around the rules. Used as `Mode.steps`."""
+        if not self._busy:
+            self._scope = node.scope
         return [(ports, self._clocked(rule, node.plan.primitive.name), pick) for ports, rule, pick in node.plan.steps]
 
     def _clocked(self, rule: Rule, name: str) -> Rule:
         if rule not in self._rules:
             self._rules[rule] = clocked = copy(rule)
+            label = f"{name} backward {rule.name}"
             for attribute in ("function", "into", "over"):
                 if (function := getattr(rule, attribute)) is not None:
-                    setattr(clocked, attribute, lambda *args, f=function: self._timed(name, "backward", f, *args))
+                    setattr(clocked, attribute, self._clock(function, name, label))
         return self._rules[rule]
 
-    def _timed(self, name: str, phase: str, function: Callable[..., Any], *args: Any) -> Any:
-        if self._busy:
-            return function(*args)
+    def _clock(self, function: Callable[..., Any], name: str, label: str) -> Callable[..., Any]:
+        """Return `function`, which belongs to a rule, with a clock around it."""
+
+        def clocked(*args: Any) -> Any:
+            if self._busy:
+                return function(*args)
+            return self._timed(name, label, "backward", self._scope, _shapes(args), function, *args)
+
+        return clocked
+
+    def _timed(
+        self, name: str, label: str, phase: str, scope: Any, inputs: Shapes, function: Callable[..., Any], *args: Any
+    ) -> Any:
+        """Call `function`, add its cost to that of the primitive `name`, and keep an event called `label`."""
         self._busy, start = True, time.perf_counter()
         try:
             result = function(*args)
         finally:
             self._busy = False
+        seconds = time.perf_counter() - start
         cost = self.costs.setdefault(name, Cost(name))
         cost.calls += phase == "forward"
-        setattr(cost, phase, getattr(cost, phase) + time.perf_counter() - start)
+        setattr(cost, phase, getattr(cost, phase) + seconds)
         results = result if isinstance(result, tuple) else (result,)
+        if result is None:
+            results = args[:1]  # the sum that a rule added to
         arrays = [r._array if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
         made = sum(a.nbytes for a in arrays if a is not args[0])  # a rule that returns g itself made nothing
         setattr(cost, f"{phase}_bytes", getattr(cost, f"{phase}_bytes") + made)
+        thread = threading.get_native_id()
+        self._events.append((label, phase, start, seconds, thread, scope, inputs, _shapes(arrays)))
         return result
 
     def _spent(self) -> float:
@@ -151,3 +242,24 @@ class profile:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:,.2f} ms" if seconds else ""
+
+
+def _shapes(values: Iterable[Any]) -> Shapes:
+    """Return the shapes of the arrays among `values`, and among the elements of sequences in it."""
+    shapes = []
+    for value in values:
+        if isinstance(value, (Tensor, np.ndarray)):
+            shapes.append(value.shape)
+        elif isinstance(value, (list, tuple)):
+            shapes += [element.shape for element in value if isinstance(element, (Tensor, np.ndarray))]
+    return tuple(shapes)
+
+
+def _path(scope: Any) -> str:
+    """Return the place in the model of a mode's scope, as ``encoder/block1.conv``."""
+    names: list[str] = []
+    while scope is not None:
+        name, scope, _ = scope
+        if not (names and names[0].startswith(f"{name}.")):  # a module's path includes those around it
+            names.insert(0, name)
+    return "/".join(names)

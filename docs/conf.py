@@ -8,14 +8,15 @@ from typing import Any
 
 from sphinx.ext.napoleon import NumpyDocstring
 
-import autograd_cnn  # noqa: F401 - fills the registry
+import autograd_cnn
 from autograd_cnn.engine.registry import registry
 
 project = "autograd_cnn"
 author = "The autograd_cnn developers"
+version = release = autograd_cnn.__version__
 copyright = "2026, The autograd_cnn developers"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "package.md"]  # the description on a package index
 html_theme = "alabaster"
 html_theme_options = {"description": "A tiny reverse-mode autograd engine on NumPy", "page_width": "1000px"}
 autodoc_member_order = "bysource"

@@ -220,7 +220,7 @@ def main() -> int:
                 return 0
         data = load(args)
         folder = folder_of(args, data)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         message = str(error).replace("download=True", "--download").replace("ag.data.load_shapes()", "--data shapes")
         print(message, file=sys.stderr)
         return 2

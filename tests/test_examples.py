@@ -50,6 +50,7 @@ def models():
     "page",
     [
         "README.md",
+        "docs/package.md",
         "docs/pictures.md",
         "docs/own_primitive.md",
         "docs/engine.md",

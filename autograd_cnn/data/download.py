@@ -17,6 +17,7 @@ import os
 import shutil
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -62,11 +63,15 @@ def fetch(urls: tuple[str, ...], target: Path, size: int, sha256: str) -> None:
 
     Raises
     ------
+    ImportError
+        If requests is not installed.
     ValueError
         If the last address sent something else.
     OSError
         If the last address did not answer (`ConnectionError`), or the file cannot be written into the folder.
     """
+    if find_spec("requests") is None:
+        raise ImportError('a download needs requests: pip install "autograd_cnn[download]"')
     folder = target.parent
     failures: list[ConnectionError | ValueError] = []
     for url in urls:

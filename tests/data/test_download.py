@@ -423,3 +423,11 @@ def test_the_second_of_two_processes_waits_and_finds_the_file(published, server,
         assert first.communicate(timeout=60)[0] == "ready\n100\n"
     assert server.requests == ["/a"]
     assert names_in(cache_dir()) == sorted(["cifar-10-binary.tar.gz", *published.files["binary"]])
+
+
+def test_a_download_without_requests_names_the_cure(monkeypatch, server, archive):
+    monkeypatch.setitem(sys.modules, "requests", None)
+    url = server.answer("/images.tar.gz", sends(archive))
+    with pytest.raises(ImportError, match=r'^a download needs requests: pip install "autograd_cnn\[download\]"$'):
+        load_cifar10(download=True, url=url)
+    assert server.requests == [] and names_in(cache_dir()) == []

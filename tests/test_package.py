@@ -1,0 +1,137 @@
+"""The packages of a release: what is in them, that they run where nothing else is, and that the version is one."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ["autograd_cnn", "docs", "examples", "tests", ".ci", ".github"]
+FILES = [
+    "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml",
+    "setup.cfg",
+]  # fmt: skip
+
+
+def files_in(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def python(*arguments, **options):
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120, **options
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the project, without what programs have left in it."""
+    tree = tmp_path_factory.mktemp("tree")
+    left = shutil.ignore_patterns("__pycache__", "*.egg-info", "_build", "operations.txt", "runs", ".*_cache")
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, tree / name, ignore=left)
+    for name in FILES:
+        shutil.copy(ROOT / name, tree / name)
+    return tree
+
+
+@pytest.fixture(scope="module")
+def built(tree, tmp_path_factory):
+    """The folder of an sdist, and of the wheel that was built from it."""
+    pytest.importorskip("build", reason="build, which makes packages, is not installed")
+    setuptools = pytest.importorskip("setuptools", reason="setuptools, which makes packages, is not installed")
+    if int(setuptools.__version__.partition(".")[0]) < 77:
+        pytest.skip(f"packages need setuptools 77, this is {setuptools.__version__}")
+    before, out = files_in(tree), tmp_path_factory.mktemp("dist")
+    python("-m", "build", "--no-isolation", "--outdir", out, tree, cwd=tree)
+    tree_again = {name for name in files_in(tree) if ".egg-info/" not in name}
+    assert tree_again == before
+    return out
+
+
+@pytest.mark.slow
+def test_the_wheel_has_every_file_of_the_package(tree, built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (about,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        fields = archive.read(about).decode().partition("\n\n")[0].splitlines()
+        (entries,) = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
+        assert "autograd-cnn = autograd_cnn.__main__:script" in archive.read(entries).decode()
+    assert names == {f"autograd_cnn/{name}" for name in files_in(tree / "autograd_cnn")}
+    assert f"Version: {ag.__version__}" in fields
+    assert "License-Expression: MIT" in fields and "License-File: LICENSE" in fields
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_without_the_tree(built, tmp_path):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    program = (
+        "import autograd_cnn as ag; from autograd_cnn.__main__ import main; print(ag.__file__); "
+        "main(['demo', 'pages', '--no-open'])"
+    )
+    lines = python("-c", program, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")}).splitlines()
+    assert Path(lines[0]) == tmp_path / "site" / "autograd_cnn" / "__init__.py"
+    assert {Path(line).name for line in lines[1:]} == {"chain_rule.html", "cnn.html", "mlp.html"}
+
+
+@pytest.mark.slow
+def test_the_source_distribution_has_the_tree_and_its_tests_start(tree, built, tmp_path):
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    (unpacked,) = tmp_path.iterdir()
+    made = {name for name in files_in(unpacked) if ".egg-info/" in name} | {"PKG-INFO"}
+    assert files_in(unpacked) - made == {name for name in files_in(tree) if ".egg-info/" not in name}
+    environment = {**os.environ, "PYTHONPATH": str(unpacked)}
+    tests = "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/engine/test_tape.py", "tests/test_docs.py"
+    assert re.search(r"^\d+ passed", python(*tests, cwd=unpacked, env=environment), re.M)
+
+
+def test_every_place_has_the_same_version(capsys):
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|rc\d+)?", ag.__version__)
+    assert f"\nversion: {ag.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert ag.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"autograd_cnn {ag.__version__}\n"
+
+
+def test_the_description_for_an_index_has_no_relative_link_or_picture():
+    text = (ROOT / "docs" / "package.md").read_text(encoding="utf-8")
+    assert re.findall(r"\]\((?!https:)", text) == []
+
+
+@pytest.mark.slow
+def test_the_first_command_of_the_readme_needs_the_required_packages_only(tmp_path):
+    """Requirements are read from the tree, since an installation may be of another version."""
+    text = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    block = re.search(r"^install_requires =\n((?:    .*\n)+)", text, re.M)[1]
+    required = set(re.findall(r"^    ([a-z]+)", block, re.M))
+    program = f"""
+import runpy, sys
+sys.argv = ["train", "--images", "200", "--epochs", "1", "--out", "run"]
+sys.path.insert(0, {str(ROOT / "examples")!r})
+try:
+    runpy.run_path({str(ROOT / "examples" / "train_cifar10.py")!r}, run_name="__main__")
+except SystemExit as end:
+    assert not end.code
+print(*sorted(sys.modules.keys() & {{"numpy", "matplotlib", "tqdm", "requests", "safetensors", "threadpoolctl"}}))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    used = set(python("-c", program, cwd=tmp_path, env=environment).splitlines()[-1].split())
+    assert used == required - {"graphviz"}  # `dot` renders .png and .pdf of a graph, the report has .svg
+    assert {"numpy", "matplotlib", "graphviz"} <= required
