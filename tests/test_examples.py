@@ -55,6 +55,7 @@ def models():
         "docs/own_primitive.md",
         "docs/engine.md",
         "docs/training.md",
+        "docs/distributed.md",
         pytest.param("docs/first_steps.md", marks=pytest.mark.slow),
     ],
 )
