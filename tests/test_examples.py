@@ -55,6 +55,7 @@ def models():
         "docs/own_primitive.md",
         "docs/engine.md",
         "docs/training.md",
+        "docs/distributed.md",
         pytest.param("docs/first_steps.md", marks=pytest.mark.slow),
     ],
 )
@@ -76,8 +77,8 @@ def test_the_code_of_the_docs_runs(tmp_path, page):
 
 
 RESULTS = [
-    "best.safetensors", "confusion.png", "graph.svg", "history.csv", "history.json", "last.safetensors", "loss.png",
-    "model.py", "predictions.png", "report.html", "report.txt", "settings.json",
+    "best.safetensors", "confusion.png", "graph.svg", "history.csv", "history.json", "last.safetensors", "looks.txt",
+    "loss.png", "model.py", "predictions.png", "report.html", "report.txt", "settings.json",
 ]  # fmt: skip
 
 

@@ -167,6 +167,10 @@ class Module:
         """Iterate over the parameters, each once, for an optimiser."""
         return (t for _, t in self.named_parameters())
 
+    def buffers(self) -> Iterator[Tensor]:
+        """Iterate over the Tensors that are not trained, each once, such as the running statistics of batch norm."""
+        return (t for t in self._tensors().values() if not t.requires_grad)
+
     def train(self: Self, training: bool = True) -> Self:
         """Switch this module and all below it to training, and return it."""
         for module in self.modules():
