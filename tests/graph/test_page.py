@@ -473,6 +473,12 @@ def test_a_result_of_many_numbers_is_summed(models):
     assert "its sum is differentiated" in next(s["say"] for s in facts["steps"] if s["kind"] == "loss")
 
 
+@pytest.mark.parametrize("x", [np.zeros((0, 3)), np.array([np.nan, 1.0]), np.array([[0.0]]), np.float32(2)], ids=str)
+def test_any_array_has_a_page(x):
+    facts = facts_of(ag.trace(lambda x: ag.sum(x * x + x), x).page())["frames"][0]
+    assert [s["kind"] for s in facts["steps"]].count("backward") == 3
+
+
 def test_a_leaf_alone_has_a_page(models):
     assert [s["kind"] for s in facts_of(models["leaf"].page())["frames"][0]["steps"]] == ["begin", "loss", "end"]
 

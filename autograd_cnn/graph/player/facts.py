@@ -175,6 +175,8 @@ class _Watch(Author):
 
         def step(kind: str, ask: str, say: str, op: int = -1, **more: Any) -> None:
             fact = {"kind": kind, "op": op, "ask": ask, "say": say, **more, "held": None, "holds": ""}
+            if op >= 0 and (around := self.rounds.get(graph.ops[op].id)):
+                fact["round"] = around
             if peak is not None:
                 fact |= {"held": held, "holds": f"{bytes_text(held)} of {bytes_text(peak)}"}
             if kind in TERMS and kind not in [s["kind"] for s in steps[-1:]]:
@@ -215,9 +217,6 @@ class _Watch(Author):
         marked = function.marked(op.place) if function and not named else []
         return marked[1] if marked and len(marked[1]) <= 24 else ""
 
-    def round(self, op: Op) -> str:
-        return f"This is {self.rounds[op.id]}." if op.id in self.rounds else ""
-
     def bytes(self, op: Op) -> int:
         """Return the bytes of the arrays that `op` is the first to keep."""
         return sum(k.nbytes for k in self.graph.added(op))
@@ -228,7 +227,7 @@ class _Watch(Author):
         say = f"{clip(op.name)} makes {name} from {listed([clip(self.graph.values[v].name) for v in _inputs(op)])}."
         if called:
             say = f"Your code gives {called} no name; here it is called {name}."
-        costs = [self.round(op), f"Its shape is {shape_text(out.shape)}." if out.shape else ""]
+        costs = [f"Its shape is {shape_text(out.shape)}." if out.shape else ""]
         if kept:
             costs.append(f"It keeps {bytes_text(kept)} for the way back: {clip(self.graph.kept(op), 120)}.")
         elif op.kept:
@@ -244,7 +243,7 @@ class _Watch(Author):
         rest = listed(
             [clip(self.graph.values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
         )
-        costs = [self.round(op), f"It uses {kept}." if kept else ""]
+        costs = [f"It uses {kept}." if kept else ""]
         costs += [f"No gradient is needed for {rest}." if rest != "nothing" else ""]
         costs += [note for v in values for note in self.notes(v, self.gradient(v), f"g_{clip(v.name)}")]
         return " ".join(filter(None, costs))

@@ -41,13 +41,13 @@ TERMS = {
 
 def number(x: Any, short: str = "") -> str:
     """Format a number with four digits, followed by all of its digits between characters that no name contains."""
-    short = (short or f"{float(x):.4g}").replace("-", "−")
+    short = (short or f"{x if np.iscomplexobj(x) else float(x):.4g}").replace("-", "−")
     return f"\ue000{short}\ue001{x}\ue002" if short != str(x) else f"\ue000{short}\ue002"
 
 
 def signed(x: Any) -> str:
     """Format a number for use in an expression: in parentheses if it is negative."""
-    return f"({number(x)})" if float(x) < 0 else number(x)
+    return f"({number(x)})" if np.iscomplexobj(x) or float(x) < 0 else number(x)
 
 
 def brief(x: float, digits: int = 2) -> str:

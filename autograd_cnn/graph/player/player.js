@@ -83,7 +83,7 @@ function locate(asks) {
   const [forward, back] = [lossStep - 1, facts.steps.length - lossStep - 2];
   const place = { begin: "start", forward: `forward ${at} of ${forward}`, loss: "the loss", backward: `backward ${at - lossStep} of ${back}`, end: "the update" }[step.kind];
   fill($("where"), called);
-  fill($("position"), place);
+  fill($("position"), step.round ? `${place}, ${step.round}` : place);
   $("slider").setAttribute("aria-valuetext", `${place}: ${called}`);
   document.body.classList.toggle("asking", Boolean(asks));
   picture(at);

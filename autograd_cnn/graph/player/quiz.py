@@ -104,7 +104,7 @@ def _sum(lesson: Lesson, op: Op) -> list[Question]:
     """Ask for a gradient that this step completes, from its shares."""
     for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules):
         shares = lesson.shares[v]
-        if len(shares) == 1 or shares[-1].op is not op or any(s.array is None for s in shares):
+        if len(shares) == 1 or shares[-1].op is not op or not lesson.whole or not lesson.values[v].size:
             continue
         pick = lesson.pick(lesson.values[v])
         parts = [float(np.reshape(s.array, -1)[pick.i]) for s in shares]
