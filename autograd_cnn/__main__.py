@@ -1,4 +1,4 @@
-"""``python -m autograd_cnn`` or ``autograd-cnn``: demo pages, the setup (`info`), primitives (`check`), `predict`.
+"""``python -m autograd_cnn`` or ``autograd-cnn``: pages, the setup (`info`), primitives (`check`), `predict`.
 
 May import everything. `info` never fails: it prints "not known" for what it cannot find out.
 """
@@ -11,6 +11,7 @@ import platform
 import runpy
 import shutil
 import sys
+import tempfile
 import webbrowser
 from collections.abc import Callable
 from html import escape
@@ -36,6 +37,8 @@ PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqd
 VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS".split()
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
+OFFLINE = """write live.html with Python inside (12 MB) into this folder: it needs no network. Without, the page loads
+Python from a public server. AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
 PREDICT = """Prints the three most probable classes of each image. An image is cut to the middle that has the
 proportions of the model's images, and resized. Needs Pillow. Exit code 2 if the run or an image cannot be read."""
 WHY = """also write IMAGE.why.png beside each image: what the model got, and how much each pixel moves the output of the
@@ -52,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
         "folder", type=Path, nargs="?", default=Path("autograd_cnn_demo"), help="for scripts and pages [%(default)s]"
     )
     showing.add_argument("--no-open", action="store_true", help="write the pages, and do not open them")
+    editing = commands.add_parser("live", help="a page in which you edit a program, run it, and step through it")
+    editing.add_argument("--offline", type=Path, metavar="FOLDER", help=OFFLINE)
+    editing.add_argument("--no-open", action="store_true", help="write the page, and do not open it")
     commands.add_parser("info", help="versions, threads and folders, for bug reports")
     checking = commands.add_parser("check", help="compare the primitives of your own file with finite differences")
     checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
@@ -64,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "demo":
         return demo(options.folder, not options.no_open)
+    if options.command == "live":
+        return live(options.offline, not options.no_open)
     if options.command == "predict":
         return predict(options.run, options.images, options.why)
     return info() if options.command == "info" else check(options.file)
@@ -115,6 +123,22 @@ def demo(folder: Path, show: bool = True) -> int:
     print(index.resolve())
     if show:
         webbrowser.open(index.resolve().as_uri())
+    return 0
+
+
+def live(offline: Path | None, show: bool = True) -> int:
+    """Write the live page, and open it; 0, or 2 if a file cannot be read, downloaded or written."""
+    from autograd_cnn.live.page import write
+
+    try:
+        page = (offline or Path(tempfile.mkdtemp(prefix="autograd_cnn_"))) / "live.html"
+        write(page, offline is not None)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(page)
+    if show:
+        webbrowser.open(page.resolve().as_uri())
     return 0
 
 

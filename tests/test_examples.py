@@ -264,12 +264,3 @@ def test_the_training_script_learns_from_real_images(run, tmp_path):
     assert done.returncode == 0, done.stderr
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history["name"].startswith("CIFAR-10") and history["epochs"][-1]["validation_accuracy"] > 0.25
-
-
-def test_newton_cg(run, tmp_path):
-    pytest.importorskip("scipy")
-    done = run("newton_cg.py")
-    assert done.returncode == 0, done.stderr
-    losses = dict(re.findall(r"^(\S+): loss (\S+) after", done.stdout, re.MULTILINE))
-    assert float(losses["Newton-CG"]) < float(losses["L-BFGS-B"]) < 0.2
-    assert (tmp_path / "newton_cg.png").stat().st_size > 10_000

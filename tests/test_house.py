@@ -33,11 +33,12 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "graph": f"engine ops files notebook {FACE}",  # the programs that it writes call the face
     "plots": "files",
     "profiler": "engine files",
+    "live": "engine ops graph files",
     "report": "engine kernels nn data training graph files",
     FACE: "engine kernels ops elsewhere nn optim data distributed training interop graph plots profiler report",
-    "__main__": f"{FACE} engine kernels ops nn optim data training interop graph plots profiler report",
+    "__main__": f"{FACE} engine kernels ops nn optim data training interop graph plots profiler report live",
 }
-PROGRAMS = "graph.player.demos"  # a user's programs, shipped to be played: they import the face and nothing else
+PROGRAMS = "graph.player.demos", "live.examples"  # programs to be played: they import the face and nothing else
 
 HEAVY = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright", "mpi4py"}
 FOR_HEAVY = {"kernels.compiled", "graph.picture.paint"}  # exist for it, and are imported when they are asked for

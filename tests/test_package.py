@@ -38,7 +38,9 @@ def python(*arguments, **options):
 def tree(tmp_path_factory):
     """A copy of the project, without what programs have left in it."""
     tree = tmp_path_factory.mktemp("tree")
-    left = shutil.ignore_patterns("__pycache__", "*.egg-info", "_build", "operations.txt", "runs", ".*_cache")
+    left = shutil.ignore_patterns(
+        "__pycache__", "*.egg-info", "_build", "_extra", "gallery", "operations.txt", "runs", ".*_cache"
+    )
     for name in FOLDERS:
         shutil.copytree(ROOT / name, tree / name, ignore=left)
     for name in FILES:
