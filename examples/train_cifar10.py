@@ -14,8 +14,9 @@ On several processes, here or on many machines that share the folder of the run 
     mpirun -n 4 python examples/train_cifar10.py
 
 A recipe is a file in examples/recipes: a network, its settings and its training. The folder --out gets report.html (and
-report.txt), the settings and a copy of the recipe, history.json and .csv, loss.png, predictions.png, confusion.png,
-graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training early; its best weights are evaluated.
+report.txt), net.html, which steps through the network, the settings and a copy of the recipe, history.json and .csv,
+loss.png, predictions.png, confusion.png, graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training
+early; its best weights are evaluated.
 
 A part of the training images is held apart to compare passes and settings. The test images are used once, at the end.
 """
@@ -222,7 +223,7 @@ def show(
     ag.plots.confusion_matrix(result.confusion, data.classes, folder.path / "confusion.png", data.name)
     batch = ag.Tensor(ag.data.as_float32(images[:100]), name="images")
     loss(model(batch), labels[:100]).graph().save(folder.path / "graph.svg")
-    print(text, folder.path / "report.html", sep="\n")
+    print(text)
 
 
 def main() -> int:

@@ -84,7 +84,7 @@ def test_the_code_of_the_docs_runs(tmp_path, page):
 
 RESULTS = [
     "best.safetensors", "confusion.png", "graph.svg", "history.csv", "history.json", "last.safetensors", "looks.txt",
-    "loss.png", "model.py", "predictions.png", "report.html", "report.txt", "settings.json",
+    "loss.png", "model.py", "net.html", "predictions.png", "report.html", "report.txt", "settings.json",
 ]  # fmt: skip
 
 
@@ -100,7 +100,8 @@ def test_the_training_script_saves_its_results(run, tmp_path, models):
     done = run("train_cifar10.py", "--images", 96, "--epochs", 1, "--batch-size", 32, "--out", "out")
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / "out")) == RESULTS
-    for part in ("<shapes (synthetic), first 96 + 1,000:", "conv3   Conv2d(padding=1)", "620,362", "What to do next"):
+    parts = "<shapes (synthetic), first 96 + 1,000:", "conv3   Conv2d(padding=1)", "620,362", "What to do next"
+    for part in (*parts, "Open this", "net.html"):
         assert part in done.stdout
     assert "epoch 1/1: loss" in done.stderr
     history = json.loads((tmp_path / "out" / "history.json").read_text())
