@@ -19,12 +19,10 @@ function tensors(step) {
   const same = before && scene.find((entry) => entry.name === before.entry.name);
   const first = same || scene.find((entry) => entry.result) || scene.at(-1);
   const [, count, tall, wide] = first.shape;
-  const edge = (i, n) => n > 4 && (i % n === 0 || i % n === n - 1); // half of its window would be padding
-  const inner = (i) => !edge(i, wide) && !edge(Math.floor(i / wide), tall);
-  const largest = first.numbers.reduce((best, number, i) => (inner(i) && !(Math.abs(number) <= Math.abs(first.numbers[best])) ? i : best), 0);
-  if (!same && first.side === "w") channel.coarse = Math.floor(largest / (count * tall * wide));
+  const example = value(first.id)?.at ?? first.numbers.reduce((best, number, i) => (Math.abs(number) > Math.abs(first.numbers[best]) ? i : best), 0);
+  if (!same && first.side === "w") channel.coarse = Math.floor(example / (count * tall * wide));
   if (same) point(same, before.c, before.y, before.x);
-  else point(first, Math.floor(largest / (tall * wide)) % count, Math.floor(largest / wide) % tall, largest % wide);
+  else point(first, Math.floor(example / (tall * wide)) % count, Math.floor(example / wide) % tall, example % wide);
   return figures;
 }
 
@@ -51,7 +49,7 @@ function figuresOf(step) {
   const early = tagged("goes out", single.filter((id) => !late(id)), "g");
   return [
     ...tagged("comes in", [o.out], "g"),
-    ...tagged("is used", needed.filter((id) => !w || id === w)),
+    ...tagged(pool ? "went in" : "is used", needed.filter((id) => !w || id === w)),
     ...early,
     ...(early.length ? [sumOf] : []),
     ...tagged("is used", needed.filter((id) => w && id !== w)),
@@ -111,12 +109,13 @@ function sum(id, o) {
   lines.push(complete ? term("=", gradientOf(id), "", rms) : term("+", more, "", ""));
   cards.push(complete ? signed("=", figure(g, gradientOf(id), type, "gradient")) : signed(`+ ${more}`));
   const heads = ["", "through, by the derived line", "rms"].map((text) => make(text ? "th" : "td", text ? { scope: "col" } : {}, text));
+  if (!rms) heads.pop();
   const list = make("table", { class: "terms" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...lines));
   return row(`goes out: ${gradientOf(id)} is a sum`, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Contributions" }, list), ...cards);
 }
 
 function term(sign, through, text, rms, fresh) {
-  return make("tr", fresh ? { class: "fresh" } : {}, make("td", {}, sign), make("td", {}, through, text ? make("code", {}, text) : null), make("td", {}, make("code", {}, rms)));
+  return make("tr", fresh ? { class: "fresh" } : {}, make("td", {}, sign), make("td", {}, through, text ? make("code", {}, text) : null), rms ? make("td", {}, make("code", {}, rms)) : null);
 }
 
 function card(id, gradient) {
@@ -125,7 +124,7 @@ function card(id, gradient) {
 }
 
 function figure(look, name, type, role, full, id) {
-  const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", { title: type }, type.split(" ")[0]));
+  const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", { title: type }, type.split(" ")[0].replace("()", "")));
   if (full) caption.title = full;
   const card = make("figure", { class: role }, caption);
   if (!look) card.append(make("p", {}, "not at hand"));
@@ -378,7 +377,7 @@ function computed() {
     const length = Math.min(8, count, from.shape[3]);
     const each = Array.from({ length }, (_, i) => i);
     const [a, f] = [[each.map((i) => from.read(0, 0, i))], [each.map((i) => (other === "fine" ? w.read(0, i, x) : w.read(0, x, i)))]];
-    return [line(`Σ over ${count} of ${from.name} × ${w.name}${bias} = `, own), product(a, f, [length < count ? `${from.name}, the first ${length}` : from.name, w.name])];
+    return [line(`Σ over ${count} of ${from.name} × ${w.name}${bias} = `, own), product(a, f, [length < count ? `${from.name}, the first ${length}` : from.name, w.name], count - length, Boolean(bias), entry.read(c, y, x, k))];
   }
   const [down, across] = [taps(entry.side, 0, y), taps(entry.side, 1, x)];
   const a = down.map(([, v]) => across.map(([, u]) => from.read(channel[other], v, u)));
@@ -386,7 +385,7 @@ function computed() {
   const what = other === "fine" ? "channel" : "filter";
   return [
     line(`Σ over ${count} ${what}s of ${from.name} × ${w.name}${bias} = `, own),
-    a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name]) : make("p", {}, "No window covers it."),
+    a.flat().length ? product(a, f, [`${from.name}, ${what} ${channel[other]}`, w.name], count - 1, Boolean(bias), entry.read(c, y, x, k), what) : make("p", {}, "No window covers it."),
   ];
 }
 
@@ -404,10 +403,11 @@ function pooled(entry, from, own, line, c, y, x) {
   const size = reach.kernel[0] * reach.kernel[1];
   if (entry.side === "coarse") return [make("div", { class: "line" }, line(`the ${won ? "largest" : "mean"} of`), grid(a, [from.name], marks), make("p", {}, " = ", own))];
   const said = won ? (marks.flat().some(Boolean) ? "it won, so it gets all of the gradient" : "it lost, so it gets nothing") : `each of ${size} gets its share`;
-  return [make("div", { class: "line" }, line(won ? "what its windows pass to their winners:" : `1/${size} of`), grid(a, [from.name], marks), make("p", {}, " → ", own, `: ${said}`))];
+  return [make("div", { class: "line" }, line(won ? "the gradient goes to the winner only:" : `1/${size} of`), grid(a, [from.name], marks), make("p", {}, " → ", own, `: ${said}`))];
 }
 
-function product(a, f, [one, other]) {
+// The products that are shown, their sum, and what the rest of the whole sum is
+function product(a, f, [one, other], more, bias, whole, what = "product") {
   const products = a.map((row, i) => row.map((number, j) => number * f[i][j]));
   const most = Math.max(...products.flat().map(Math.abs));
   const unit = most > 0 ? 10 ** (Math.floor(Math.log10(most)) - 2) : 1; // as exact as four digits allow
@@ -415,6 +415,8 @@ function product(a, f, [one, other]) {
   const total = products.flat().reduce((sum, number) => sum + number, 0);
   const [shown, sum] = [products.map((row) => row.map(short)), ["products, sum ", make("b", {}, text(short(total)))]];
   const parts = reach.rows ? [grid([a[0], f[0], shown[0]], "", null, [[one], [other], sum])] : [grid(a, [one]), "×", grid(f, [other]), "=", grid(shown, sum)];
+  const rest = [more ? `the other ${more > 1 ? `${more} ${what}s` : what}` : "", bias ? "the bias" : ""].filter(Boolean).join(" and ");
+  if (rest) parts.push(make("p", {}, `${text(short(total))} here, and ${text(Number((whole - total).toPrecision(3)))} from ${rest}.`));
   return make("div", { class: "line", tabindex: 0, role: "group", "aria-label": "Products" }, ...parts);
 }
 

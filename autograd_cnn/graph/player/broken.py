@@ -8,6 +8,7 @@ inputs and the recorded gradient.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -18,7 +19,7 @@ from autograd_cnn.graph.program.expressions import Rewriter, parsed
 from autograd_cnn.graph.program.write import Author
 from autograd_cnn.graph.records import Op
 
-ENTRIES, SLIPS, STEP = 3, 4, 1e-6
+ENTRIES, SLIPS, STEP, TRIED = 3, 4, 1e-6, 8
 CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
 LARGEST = 300_000  # elements of an input or output; for more, differences take too long
 
@@ -59,13 +60,20 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
                 continue
             test = next((t for t in tests if t.differs(wrong[t.name])), None)
             if test and test.gradient.shape == wrong[test.name].shape and text not in [s["text"] for s in slips]:
-                slips.append({"line": k, "text": text, "what": what, **test.slip(wrong[test.name])})
+                slip = test.slip(wrong[test.name])
+                if slip["rule"] != slip["fd"]:
+                    slips.append({"line": k, "text": text, "what": what, **slip})
     return {"tried": tried, "slips": slips}
 
 
 def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
-    """Run `lines`, and return what they contribute to the gradients of `names`."""
-    inner = {**scope, **{f"g_{n}": np.zeros(scope[n].shape) for n in names}}
+    """Run `lines`, and return what they contribute to the gradients of `names`.
+
+    A broken line may bind a gradient to an input, and the next line add to it in place: arrays of `scope` are copied.
+    """
+    used = set(re.findall(r"\w+", " ".join(lines)))
+    inner = {n: np.array(a) if n in used and isinstance(a, np.ndarray) else a for n, a in scope.items()}
+    inner |= {f"g_{n}": np.zeros(scope[n].shape) for n in names}
     for line in lines:
         exec(line, inner)
     return {n: np.asarray(inner[f"g_{n}"], np.float64) for n in names}
@@ -93,7 +101,10 @@ def _slopes(scope: dict[str, Any], program: Any, output: str, name: str) -> Call
 
 
 class _Test:
-    """Compares the gradient of one input with differences, at its largest element and two of middling size."""
+    """Compares the gradient of one input with differences, at its largest element and two of middling size.
+
+    At a kink, as in a tie of a pool, there is no slope to compare with: another element takes its place.
+    """
 
     def __init__(self, name: str, gradient: np.ndarray, slope: Callable[[int], tuple[float, bool]]) -> None:
         self.name = name
@@ -101,12 +112,16 @@ class _Test:
         self.slope = slope
         order = np.argsort(-np.abs(gradient), axis=None, kind="stable")
         nonzero = max(1, int(np.count_nonzero(gradient)))
-        self.elements = sorted({int(order[nonzero * i // ENTRIES]) for i in range(ENTRIES)})
+        starts = [nonzero * i // ENTRIES for i in range(ENTRIES)]
+        self.elements = sorted({i for k in starts for i in self.smooth(order[k:])})
+
+    def smooth(self, order: np.ndarray) -> list[int]:
+        """Return the first element of `order` that does not lie at a kink; [] if there is none among the first."""
+        return [int(i) for i in order[:TRIED] if not self.slope(int(i))[1]][:1]
 
     def agrees(self) -> bool:
-        """Return whether the rule is right at all elements that do not lie at a kink."""
-        pairs = [(self.slope(i), float(self.gradient.flat[i])) for i in self.elements]
-        return all(kink or abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9 for (d, kink), r in pairs)
+        pairs = [(self.slope(i)[0], float(self.gradient.flat[i])) for i in self.elements]
+        return all(abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9 for d, r in pairs)
 
     def differs(self, wrong: np.ndarray) -> bool:
         right = self.gradient
@@ -114,8 +129,8 @@ class _Test:
 
     def slip(self, wrong: np.ndarray) -> dict[str, Any]:
         """Return the table of a wrong gradient, with its worst element first, and the size of the error."""
-        worst = int(np.argmax(np.abs(np.nan_to_num(wrong - self.gradient))))
-        elements = [worst, *(i for i in self.elements if i != worst)][:ENTRIES]
+        worst = self.smooth(np.argsort(-np.abs(np.nan_to_num(wrong - self.gradient)), axis=None, kind="stable"))
+        elements = list(dict.fromkeys([*worst, *self.elements]))[:ENTRIES]
         slopes = np.array([self.slope(i)[0] for i in elements])
         return {**self.table(elements, wrong), "off": _how_far(wrong.flat[elements], slopes)}
 

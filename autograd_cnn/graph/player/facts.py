@@ -17,7 +17,8 @@ import numpy as np
 
 from autograd_cnn.graph.player.broken import trial
 from autograd_cnn.graph.player.geometry import geometry
-from autograd_cnn.graph.player.lesson import TERMS, Lesson, Share, number
+from autograd_cnn.graph.picture.fold import called
+from autograd_cnn.graph.player.lesson import ARRAYS, DEAD, MINUS, TERMS, Lesson, Share, number
 from autograd_cnn.graph.player.looks import Store, look, maps, share
 from autograd_cnn.graph.player.quiz import questions
 from autograd_cnn.graph.program.listing import Line, rms, shown
@@ -66,7 +67,7 @@ class _Watch(Author):
         if self.counts[value.id] > 1:  # a single contribution is the gradient itself
             ports = [op.ports[p] for p in op.rules if given[p] == value.id]
             port = ports[sum(s.op is op for s in shares[-len(ports) :])]
-            part |= {"port": port, "line": self.lines[-1][0], "rms": _rms(contribution)}
+            part |= {"port": port, "line": self.lines[-1][0], "rms": _rms(contribution) if value.size > 1 else ""}
             part["look"] = self.looked(contribution, value, True)
             contribution = np.array(contribution) if self.whole else None  # the walk may add to it in place
         shares.append(Share(op, self.lines[-1][0], contribution))
@@ -79,13 +80,20 @@ class _Watch(Author):
         self.contributed(op, value, self.scope[name] - before)
         return run
 
-    def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
-        found = look(array, self.whole)
+    def role(self, value: Value) -> str:
         images = len(value.shape) == 4 and value.role == "parameter" and value.id not in self.filters
-        role = "activation" if images else value.role
+        return "activation" if images else value.role
+
+    def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
+        found, role = look(array, self.whole), self.role(value)
         if self.whole and (drawn := maps(array, role, self.channels)):
             found["m"] = self.store.drawn(drawn, gradient, role)
         return found
+
+    def drawn(self, value: Value) -> Any:
+        """Return the flat indices of the elements that are drawn, or None."""
+        drawn = maps(np.arange(value.size).reshape(value.shape), self.role(value), self.channels)
+        return drawn and drawn.numbers.astype(int).ravel()
 
     # After the program is written
 
@@ -93,29 +101,27 @@ class _Watch(Author):
         self.write()
         graph, result = self.graph, self.graph.values[self.graph.result]
         self.functions = functions = _functions(graph) if source else {}
-        self.lesson = Lesson(self, self.shares, self.called, self.whole)
+        self.lesson = Lesson(self, self.shares, self.called, self.drawn, self.whole)
         self.rules = {op.id: shown(lines) for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)}
-        places = {_key(op): op.place for op in graph.ops}
-        numbers = {key: i for i, key in enumerate(places)}
+        places = {_key(op): op.place for op in (*graph.ops, *([graph.failure.op] if graph.failure else []))}
+        self.numbers = numbers = {key: i for i, key in enumerate(places)}
         outside = {v for op in graph.ops for v in (op.output, *_inputs(op))} | {graph.result}
-        docs = {clip(op.name): inspect.getdoc(op.call.primitive) or "" for op in graph.ops}
         pairs = zip(graph.ops, self.forward_lines, strict=True)
         ops = [{**self.operation(op, line), "place": numbers[_key(op)]} for op, line in pairs]
         return {
             "name": _title(graph),
-            "scalar": all(v.size == 1 for v in graph.values.values()),
+            "scalar": self.scalar(),
             "steps": self.steps(),
             "ops": ops,
             "values": {v.id: self.value(v) for v in graph.values.values() if v.id in outside},
-            "docs": {name: plain(doc.partition("\n")[0].replace("`", "")) for name, doc in docs.items()},
             "functions": {f.name: f.text for f in functions.values()},
             "places": [_fact_of(place, functions.get(place.code)) for place in places.values()],
             "result": graph.result,
             "summary": [plain(text) for text in graph.summary()],
             "seed": f"{self.gradient(result)} = np.ones_like({self.name(result)})",
-            "update": self.lesson.update,
-            "worth": self.lesson.worth(),
-            "quiz": questions(self.lesson, ops),
+            "update": self.lesson.update if not graph.failure else None,
+            "worth": self.lesson.worth() if not graph.failure else [],
+            "quiz": questions(self.lesson, ops) if not graph.failure else [],
         }
 
     def value(self, value: Value) -> dict[str, Any]:
@@ -134,7 +140,10 @@ class _Watch(Author):
             if value.size == 1:
                 fact["gn"] = number(np.reshape(self.scope[gradient], -1)[0])
             fact["g"] = self.looked(self.scope[gradient], value, True)
-            fact["rms"] = _rms(self.scope[gradient])
+            fact["rms"] = _rms(self.scope[gradient]) if value.size > 1 else ""
+            places = self.drawn(value) if self.whole else None
+            if places is not None:
+                fact["at"] = int(np.flatnonzero(places == self.lesson.pick(value).i)[0])
         if parts := self.parts.get(value.id):
             fact["parts"] = parts
         return fact
@@ -147,8 +156,8 @@ class _Watch(Author):
             "in": _inputs(op),
             "out": op.output,
             "learns": _learning(op),
-            "kept": clip(self.graph.kept(op), 200),
-            "scope": "/".join(f"{plain(s.path)}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes),
+            "doc": self.doc(op),
+            "scope": "/".join(f"{called(s, ())}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes),
             "forward": line,
             "rules": [[text, "" if rms is None else f"{rms:.1e}"] for text, rms in lines],
         }
@@ -156,6 +165,17 @@ class _Watch(Author):
             fact["trial"] = trial(self, op, line, [text for text, _ in lines])
             fact["reach"] = self.reach(op)
         return fact
+
+    def doc(self, op: Op) -> str:
+        """Return the first line of the operation's docstring, with the names of the inputs in its formulas."""
+        line = (inspect.getdoc(op.call.primitive) or "").partition("\n")[0]
+        names = {op.ports[p]: clip(self.graph.values[v].name) for p, v in op.inputs}
+
+        def named(formula: re.Match[str]) -> str:
+            return re.sub(r"\w+", lambda word: names.get(word[0], word[0]), formula[1])
+
+        text = re.sub(r"``(.*?)``", named, line).replace("`", "")
+        return plain(text.replace(", element by element", "") if self.graph.values[op.output].size == 1 else text)
 
     def reach(self, op: Op) -> dict[str, Any] | None:
         """Return how the output depends on the inputs, with the winners of a pool: places in their windows."""
@@ -178,9 +198,9 @@ class _Watch(Author):
             if op >= 0 and (around := self.rounds.get(graph.ops[op].id)):
                 fact["round"] = around
             if peak is not None:
-                fact |= {"held": held, "holds": f"{bytes_text(held)} of {bytes_text(peak)}"}
+                fact |= {"held": held, "holds": f"{long_bytes(held)} of {long_bytes(peak)}"}
             if kind in TERMS and kind not in [s["kind"] for s in steps[-1:]]:
-                fact["term"] = TERMS[kind]
+                fact["term"] = TERMS[kind] + (ARRAYS if kind == "begin" and not self.scalar() else "")
             steps.append(fact)
 
         say, *goal = lesson.begin()
@@ -191,6 +211,13 @@ class _Watch(Author):
             say, costs = self.forward_sentence(op, name, called)
             lines = lesson.forward(op, self.forward_lines[i])
             step("forward", f"What is {called or name}?", say, i, formulas=lines, costs=costs)
+        if graph.failure:
+            failed, error = graph.failure.op, clip(graph.failure.error)
+            say = f"{clip(failed.name)} raises {error}, so nothing after it ran, and there is no way back."
+            message = {"lines": [plain(text) for text in graph.failure.message.splitlines()], "note": error}
+            place = self.numbers[_key(failed)]
+            step("failed", f"Why does {clip(failed.name)} fail?", say, formulas=[message], place=place)
+            return steps
         say = f"{end} is not one number, so its sum is differentiated, and the way back begins with a gradient of 1."
         if graph.loss is not None:
             say = (
@@ -204,11 +231,16 @@ class _Watch(Author):
             held -= self.bytes(op)
             values = [graph.values[v] for v in _learning(op)]
             say, formulas = lesson.backward(op, values)
-            ask = f"How does {lesson.goal} feel {listed([clip(v.name) for v in values])}?"
+            ask = f"How does {lesson.goal} change with {listed([clip(v.name) for v in values])}?"
             step("backward", ask, say, i, formulas=formulas, costs=self.backward_costs(op, values))
-        say = f"The gradients of {names} are complete: they are the numbers in .grad. "
-        step("end", "What do we do with the gradients?", f"{say}A small step against them makes {lesson.goal} smaller.")
+        say = f"The gradients of {names} are complete: after loss.backward() they are in .grad of each Tensor. "
+        step("end", "What do we do with the gradients?", f"{say}A small step against them: {MINUS}")
+        for text, k in lesson.worth():
+            steps[k]["warn"] = f"{text[0].upper()}{text[1:]}. {DEAD if text.startswith('dead') else ''}"
         return steps
+
+    def scalar(self) -> bool:
+        return all(v.size == 1 for v in self.graph.values.values())
 
     def called(self, op: Op) -> str:
         """Return the expression of an operation that the user's code gives no name, if it is short."""
@@ -229,17 +261,21 @@ class _Watch(Author):
             say = f"Your code gives {called} no name; here it is called {name}."
         costs = [f"Its shape is {shape_text(out.shape)}." if out.shape else ""]
         if kept:
-            costs.append(f"It keeps {bytes_text(kept)} for the way back: {clip(self.graph.kept(op), 120)}.")
+            costs.append(f"It keeps {long_bytes(kept)} for the way back: {self.kept(op)}.")
         elif op.kept:
-            costs.append(f"It keeps nothing new: {clip(self.graph.kept(op), 120)}.")
+            costs.append(f"It keeps nothing new: {self.kept(op)}.")
         elif not op.rules:
             say += " Nothing before it learns, so it has no step on the way back."
         elif op.kept is not None:
             costs.append("It keeps nothing for the way back.")
         return say, " ".join(filter(None, [*costs, *self.notes(out, self.name(out), name)]))
 
+    def kept(self, op: Op) -> str:
+        text = re.sub(r"(\d) B\b", r"\1 bytes", clip(self.graph.kept(op), 120))
+        return text.replace("(shared)", "(kept before, counted once)")
+
     def backward_costs(self, op: Op, values: list[Value]) -> str:
-        kept = clip(self.graph.kept(op), 120)
+        kept = self.kept(op)
         rest = listed(
             [clip(self.graph.values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
         )
@@ -285,7 +321,7 @@ class _Function:
 def _functions(graph: Graph) -> dict[Any, _Function]:
     """Return the user's functions whose source is available, by code object."""
     used: dict[Any, list[int]] = defaultdict(list)
-    for op in graph.ops:
+    for op in (*graph.ops, *([graph.failure.op] if graph.failure else [])):
         used[op.place.code].append(op.place.line)
     found: dict[Any, _Function] = {}
     for code, lines in used.items():
@@ -322,6 +358,10 @@ def _inputs(op: Op) -> list[str]:
 def _learning(op: Op) -> list[str]:
     """Return the inputs that receive a gradient."""
     return list(dict.fromkeys(v for p, v in op.inputs if p in op.rules))
+
+
+def long_bytes(count: int) -> str:
+    return re.sub(r" B$", " bytes", bytes_text(count))
 
 
 def _rms(array: Any) -> str:

@@ -34,9 +34,16 @@ TERMS = {
     "raised.",
     "loss": "g_h is short for the gradient of the loss with respect to h; calculus writes d loss / d h.",
     "backward": "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line "
-    "that multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it.",
-    "end": "lr, the learning rate, says how far to go against the gradient.",
+    "that multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it. Check: a "
+    "gradient predicts a straight line, which only nearly fits.",
 }
+ARRAYS = (
+    " Parameters: the numbers that training changes. Batch: the items that run together, along the first axis. "
+    "Channel: one place on the last axis, as a colour of an image or what one filter makes."
+)
+DEAD = "Where relu gives 0 its slope is 0. A dead channel sends nothing back, so what makes it no longer learns."
+ADD = "Raise {0}, and each way changes the loss; small changes add. So does x × x, whose slope is x + x = 2x."
+MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 
 
 def number(x: Any, short: str = "") -> str:
@@ -57,15 +64,14 @@ def brief(x: float, digits: int = 2) -> str:
     return np.format_float_positional(rounded, trim="-") if plain else f"{x:.{digits}g}"
 
 
-def moved(change: float) -> str:
-    return f"{'down' if change < 0 else 'up'} by {number(abs(change), brief(abs(change)))}"
-
-
 def apart(before: float, after: float) -> list[str]:
-    """Format two numbers with as many digits as show their difference."""
+    """Format two numbers and how far they are apart; the third is the difference of the first two as they are shown."""
     change = abs(after - before)
-    digits = max(4, 1 - math.floor(math.log10(change))) if 0 < change < math.inf else 4
-    return [number(x, f"{float(x):.{digits}f}" if digits < 13 and abs(x) < 1e6 else "") for x in (before, after)]
+    digits = max(4, 2 - math.floor(math.log10(change))) if 0 < change < math.inf else 4
+    if digits > 12 or not abs(before) + abs(after) < 1e6:
+        return [number(before), number(after), number(change, brief(change, 3))]
+    shown = [f"{float(x):.{digits}f}" for x in (before, after)]
+    return [*map(number, (before, after), shown), number(change, f"{abs(float(shown[1]) - float(shown[0])):.{digits}f}")]
 
 
 def bare(line: str) -> str:
@@ -84,7 +90,7 @@ class Share:
 
 
 class Pick(NamedTuple):
-    """The element of a value with the largest gradient: its flat index, name, number and gradient."""
+    """The element of a value that is the example: its flat index, name, number and gradient."""
 
     i: int
     name: str
@@ -95,14 +101,20 @@ class Pick(NamedTuple):
 class Lesson:
     """Describes a written program; `shares` are the contributions to each gradient, in the order of the walk.
 
-    `called` returns the expression of an operation whose result has no name, or "". Unless the graph is shown `whole`,
-    nothing is tried, and no sum is written out.
+    `called` returns the expression of an operation whose result has no name, or "", and `drawn` the flat indices of the
+    elements of a value that the page draws, or None. Unless the graph is shown `whole`, nothing is tried, and no sum is
+    written out.
     """
 
     def __init__(
-        self, author: Author, shares: dict[str, list[Share]], called: Callable[[Op], str], whole: bool
+        self,
+        author: Author,
+        shares: dict[str, list[Share]],
+        called: Callable[[Op], str],
+        drawn: Callable[[Value], Any],
+        whole: bool,
     ) -> None:
-        self.called = called
+        self.called, self.drawn = called, drawn
         self.author, self.graph, self.shares, self.whole = author, author.graph, shares, whole
         self.values, self.ops, self.scope = author.graph.values, author.graph.ops, author.scope
         self.result = self.values[self.graph.result]
@@ -121,12 +133,14 @@ class Lesson:
         self.back = {op: len(self.ops) + 2 + k for k, op in enumerate(back)}  # operation -> its step on the way back
         self.picks: dict[str, Pick] = {}
         self.double: dict[str, Any] = {}
-        self.trials: dict[str, tuple[float, float]] = {}  # value -> loss after its largest element is raised, change
+        self.known: dict[tuple[str, str, int], Any] = {}  # operation, value, element -> slopes
+        self.trials: dict[str, tuple[float, float]] = {}  # value -> loss after its example is raised, change
         if whole:
             with suppress(Exception):  # a user's operation that needs its own dtype, or arrays that are not at hand
                 double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
                 self.base = self.run(double, set(author.inputs))
                 self.double = double
+                self.follow()
                 self.tried()
 
     def array(self, value: Value) -> Any:
@@ -135,11 +149,29 @@ class Lesson:
     def pick(self, value: Value) -> Pick:
         if value.id in self.picks:
             return self.picks[value.id]
-        g = np.reshape(self.scope[self.author.gradient(value)], -1)
-        i = int(np.argmax(np.abs(np.nan_to_num(g))))
-        x = self.array(value)
-        pick = Pick(i, self.named(value, i), x if x is None else np.reshape(x, -1)[i], g[i])
-        return self.picks.setdefault(value.id, pick)
+        return self.chosen(value, np.reshape(self.scope[self.author.gradient(value)], -1))
+
+    def chosen(self, value: Value, scores: Any) -> Pick:
+        """Make the element with the largest of `scores` the example; of a value that is drawn, one that is."""
+        places = self.drawn(value) if self.whole else None
+        scores = np.abs(np.nan_to_num(scores))
+        i = int(np.argmax(scores) if places is None else places[np.argmax(scores[places])])
+        x, g = self.array(value), np.reshape(self.scope[self.author.gradient(value)], -1)
+        self.picks[value.id] = Pick(i, self.named(value, i), x if x is None else np.reshape(x, -1)[i], g[i])
+        return self.picks[value.id]
+
+    def follow(self) -> None:
+        """Choose the examples along one way: of each result, the element to which that of the input matters most."""
+        for op in self.ops:
+            given = [self.values[v] for p, v in op.inputs if p in op.rules]
+            if op.id in self.back and given:
+                value, out = next((v for v in given if v.id in self.picks), given[0]), self.values[op.output]
+                with suppress(Exception):
+                    terms = self.slopes(op, value, self.pick(value).i) * np.reshape(
+                        self.scope[self.author.gradient(out)], -1
+                    )
+                    if np.any(np.nan_to_num(terms)):
+                        self.chosen(out, terms)
 
     def named(self, value: Value, i: int) -> str:
         """Return the name of the i-th element: ``h[2, 5]``."""
@@ -157,7 +189,7 @@ class Lesson:
         return float(np.sum(scope[self.author.name(self.result)]))
 
     def tried(self) -> None:
-        """Raise the largest element of each value, first of those that are learnt, while that is cheap."""
+        """Raise the example of each value, first of those that are learnt, while that is cheap."""
         first: dict[str, int] = {}
         for k, op in enumerate(self.ops):
             for _, v in op.inputs:
@@ -174,16 +206,22 @@ class Lesson:
             if math.isfinite(after - self.base):
                 self.trials[value.id] = after, after - self.base
 
+    def moved(self, value: Value) -> tuple[str, str]:
+        """Return the way in which raising the example of `value` moves the loss, up or down, and how far."""
+        after, change = self.trials.get(value.id, (0.0, RAISE * float(self.pick(value).g)))
+        far = apart(self.base, after)[2] if value.id in self.trials else number(abs(change), brief(abs(change), 3))
+        return "down" if change < 0 else "up", far
+
     def told(self, value: Value) -> str:
-        """Tell what raising the largest element of `value` did, beside what its gradient predicts."""
+        """Tell what raising the example of `value` did, beside what its gradient predicts."""
         if value.id not in self.trials:
             return ""
         (after, change), pick = self.trials[value.id], self.pick(value)
-        before, then = apart(self.base, after)
+        before, then, _ = apart(self.base, after)
         predicted = RAISE * float(pick.g)
-        happens = f"goes from {before} to {then}, {moved(change)}" if change else "does not move"
+        happens = f"goes from {before} to {then}, {' by '.join(self.moved(value))}" if change else "does not move"
         words = f"Raise {pick.name} by {RAISE}: {self.goal} {happens}. "
-        words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted, brief(predicted))}."
+        words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted)}."
         far = abs(change - predicted) > 0.2 * abs(change)
         return words + " They differ: the slope changes along the way, or a rule is wrong." * far
 
@@ -192,18 +230,18 @@ class Lesson:
     def begin(self) -> list[str]:
         """Return the result with these numbers, the goal, and how to go on."""
         given = [v for v in self.author.initial if v.role in ("input", "target") and self.array(v) is not None]
-        told = [f"{clip(v.name)} = {number(self.array(v).item())}" if v.size == 1 else clip(v.name) for v in given][
-            :MANY
+        told = [
+            f"{clip(v.name)} = {number(self.array(v).item())}" if v.size == 1 else f"{clip(v.name)}{_extent(v)}"
+            for v in given[:MANY]
         ]
         if count := sum(v.size for v in self.graph.parameters):
             told.append(count_text(count, "parameter"))
         end = number(self.graph.loss) if self.graph.loss is not None else f"{self.end}, of {self.result.size:,} numbers"
         lines = [f"With {listed(told)} the result is {end}." if told else f"The result is {end}."]
         for value in self.learnt[:1]:
-            name, g = self.pick(value).name, float(self.pick(value).g)
-            change = self.trials.get(value.id, (0, RAISE * g))[1]
+            name, (way, far) = self.pick(value).name, self.moved(value)
             about = "" if value.id in self.trials else "about "
-            moves = f"{'falls' if change < 0 else 'rises'} by {about}{number(abs(change), brief(abs(change)))}"
+            moves = f"{'falls' if way == 'down' else 'rises'} by {about}{far}"
             lines.append(
                 f"How does {self.goal} change when {name} changes a little? Raise {name} by {RAISE} and "
                 f"{self.goal} {moves}."
@@ -211,8 +249,17 @@ class Lesson:
         return [*lines, "Press → to walk forward; at the loss the way back begins."]
 
     def forward(self, op: Op, line: str) -> list[dict[str, Any]]:
-        """Return the line with the numbers in it, if its result is one number: ``h = x × y``, ``= 0.5 × 1.2 = 0.6``."""
+        """Return the line with the numbers in it, if its result is one number: ``h = x × y``, ``= 0.5 × 1.2 = 0.6``.
+
+        Of an array that is rectified, return an element that passes and one that is blocked.
+        """
         out = self.values[op.output]
+        if self.rectified(op):
+            x, y = self.values[op.inputs[0][1]], self.array(out)
+            places = [i for i in (self.passing(op), self.blocked(op)) if i is not None]
+            numbers = [(self.named(out, i), self.array(x).flat[i], y.flat[i]) for i in places]
+            lines = [f"{name} = {op.name}({number(a)}) = {number(b)}: slope {int(b > 0)}" for name, a, b in numbers]
+            return [{"lines": lines, "note": "above 0 a number passes; below, it is blocked"}]
         if out.size != 1 or "\n" in line or self.array(out) is None:
             return []
         target, _, text = line.partition(" = ")
@@ -233,7 +280,7 @@ class Lesson:
 
     def backward(self, op: Op, values: list[Value]) -> tuple[str, list[dict[str, Any]]]:
         """Return the meaning of a step back, and the chain rule for each of `values`."""
-        out, name = clip(self.values[op.output].name), clip(op.name)
+        out, name = clip(self.values[op.output].name), f"{clip(op.name)}()"
         words, single = [], [clip(v.name) for v in values if len(self.shares[v.id]) == 1]
         for v in values:
             shares, here = self.shares[v.id], clip(v.name)
@@ -241,14 +288,14 @@ class Lesson:
                 mine, ways = [f"{k + 1:,}" for k in self.mine[op.id, v.id]], f"{len(shares):,}"
                 this = "this is share" if len(mine) == 1 else "these are shares"
                 words.append(
-                    f"{here} is used {ways} times, so it reaches {self.goal} in {ways} ways. Each way sends back a "
-                    f"share, and g_{here} is their sum: {this} {listed(mine)} of {ways}."
+                    f"{here} is used {ways} times, so it reaches {self.goal} in {ways} ways. {ADD.format(here)} "
+                    f"So g_{here} is the sum of {ways} shares: {this} {listed(mine)} of {ways}."
                 )
         if single:
-            reach, its = ("reaches", "its gradient") if len(single) == 1 else ("reach", "each gradient")
+            reach, its = ("reaches", f"g_{single[0]}") if len(single) == 1 else ("reach", "each gradient")
             words.append(
-                f"{listed(single)} {reach} {self.goal} only through {out}. So {its} is the gradient of {out}, "
-                f"times the local slope of {name}."
+                f"{listed(single)} {reach} {self.goal} only through {name}, which makes {out}. So {its} is g_{out} times "
+                f"the local slope of {name}."
             )
         kept = [clip(k.label) for k in op.kept or ()]
         if op.call.primitive.rectifies and len(op.inputs) == 1:
@@ -256,14 +303,52 @@ class Lesson:
                 f"The slope is 1 where {out} is above 0, and 0 where it is 0: there nothing comes back. So {out} was "
                 "kept."
             )
+        elif any(name.startswith("argmax") for name in op.byproducts):
+            words.append(
+                f"The gradient goes to the winner only: {listed(kept)} says which number of each window won, so it was "
+                "kept."
+            )
         elif kept:
             words.append(
                 f"The slope depends on {listed(kept[:MANY])}, so {'it was' if len(kept) == 1 else 'they were'} kept."
             )
-        return " ".join(words), [self.formula(op, v) for v in values if v.size]
+        formulas = [self.formula(op, v) for v in values if v.size]
+        if self.rectified(op) and (i := self.blocked(op)) is not None:
+            x, g = f"g_{self.named(values[0], i)}", np.reshape(self.scope[self.author.gradient(self.values[op.output])], -1)
+            blocked = [f"{x} = g_{self.named(self.values[op.output], i)} × local slope", f"= {number(g[i])} × 0 = 0"]
+            formulas.append({"lines": blocked, "note": f"blocked: {self.named(self.values[op.output], i)} is 0"})
+        return " ".join(words), formulas
+
+    def rectified(self, op: Op) -> bool:
+        """Return whether `op` is a relu of an array at hand."""
+        out, x = (self.array(self.values[v]) for v in (op.output, op.inputs[0][1])) if op.inputs else (None, None)
+        arrays = is_float(out) and is_float(x) and np.size(out) > 1 and np.shape(x) == np.shape(out)
+        return bool(arrays and op.call.primitive.rectifies and len(op.inputs) == 1)
+
+    def passing(self, op: Op) -> int | None:
+        """Return the example of a relu if it is above 0, or its largest element."""
+        y = np.reshape(self.array(self.values[op.output]), -1)
+        i = self.picks[op.output].i if op.output in self.picks else 0
+        i = i if y[i] > 0 else int(np.argmax(y))
+        return i if y[i] > 0 else None
+
+    def blocked(self, op: Op) -> int | None:
+        """Return an element at which a relu is 0: of a dead channel, if there is one."""
+        y = self.array(self.values[op.output])
+        shut = y == 0
+        if len(dead := self.dead(op)) and y.ndim > 1:
+            shut = shut & np.isin(np.arange(y.shape[-1]), dead)
+        g = self.scope.get(self.author.gradient(self.values[op.output]))
+        scores = np.where(shut, 1.0 if g is None else np.abs(g) + 1e-30, 0)
+        return int(np.argmax(scores)) if shut.any() else None
+
+    def dead(self, op: Op) -> Any:
+        """Return the channels that are 0 in the whole batch."""
+        y = np.asarray(self.array(self.values[op.output]))
+        return np.flatnonzero(~(y.any(axis=tuple(range(y.ndim - 1))) if y.ndim > 1 else y.astype(bool)))
 
     def formula(self, op: Op, value: Value) -> dict[str, Any]:
-        """Return the chain rule for the largest element: of one share, or the shares until now and their sum."""
+        """Return the chain rule for the example: of one share, or the shares until now and their sum."""
         shares, pick = self.shares[value.id], self.pick(value)
         last = self.mine[op.id, value.id][-1]
         more, called = len(shares) - 1 - last, f"g_{pick.name}"
@@ -276,14 +361,16 @@ class Lesson:
             )
         else:
             lines, note, numbers = [], "the share of each way, and their sum", []
-            for share in shares[max(0, last + 1 - SHOWN) : last + 1]:
-                out = self.values[share.op.output]
+            for k in range(max(0, last + 1 - SHOWN), last + 1):
+                share, out = shares[k], self.values[shares[k].op.output]
+                uses = self.mine[share.op.id, value.id]
+                place = f", place {uses.index(k) + 1} of {len(uses)}" if len(uses) > 1 else ""
                 numbers.append(np.reshape(share.array, -1)[pick.i])
                 (text, *rest), _ = (
                     self.product(share.op, value, pick, share) if value.size == out.size == 1 else (("",), "")
                 )
                 how = f"{text.partition(' = ')[2]} {rest[0]}" if rest else number(numbers[-1])
-                lines.append(f"through {self.called(share.op) or clip(out.name)}: {how}")
+                lines.append(f"through {bare(self.called(share.op)) or clip(out.name)}{place}: {how}")
             sum_ = ("… + " if last >= SHOWN else "") + " + ".join([number(numbers[0]), *map(signed, numbers[1:])])
             lines.append(
                 f"{called} = {sum_} + {more:,} more to come" if more else f"{called} = {sum_} = {number(pick.g)}"
@@ -314,7 +401,16 @@ class Lesson:
             if abs(float(terms.sum()) - float(c)) <= 1e-3 * abs(float(c)) + 1e-12:
                 if count <= 1:
                     head = f"{called} = g_{self.named(out, int(order[0]))} × local slope"
-                    return [head, f"= {products[0]} = {number(c)}"], "incoming gradient × local slope"
+                    same = [self.values[v] for v in dict.fromkeys(v for _, v in op.inputs)]
+                    at = [
+                        f"{self.named(v, pick.i)} = {number(np.reshape(self.array(v), -1)[pick.i])}"
+                        for v in same
+                        if v.shape == value.shape and self.array(v) is not None
+                    ]
+                    size = " × ".join(map(str, value.shape))
+                    many = f"; {clip(value.name)} has {size} = {value.size:,} numbers" if out.size == 1 < value.size else ""
+                    note = f"incoming gradient × local slope of {clip(op.name)}() at {listed(at)}{many}"
+                    return [head, f"= {products[0]} = {number(c)}"], note
                 dots = " + …" * (count > 2)
                 head = f"{called} = sum over the {count:,} numbers of {clip(out.name)} that it changes"
                 return [head, f"= {' + '.join(products)}{dots} = {number(c)}"], "each: incoming gradient × local slope"
@@ -322,8 +418,10 @@ class Lesson:
 
     def slopes(self, op: Op, value: Value, i: int) -> Any:
         """Return how fast each number of the result of `op` changes when the i-th number in `value` is raised."""
+        if (key := (op.id, value.id, i)) in self.known:
+            return self.known[key]
         out, name = self.values[op.output], self.author.name(value)
-        if max(out.size, value.size) > LARGEST:
+        if max(out.size, value.size) > 4 * LARGEST:
             raise ValueError
         step, ends = STEP * max(1.0, abs(float(self.double[name].flat[i]))), []
         for move in (step, -step):
@@ -332,7 +430,7 @@ class Lesson:
             scope = {**self.double, name: raised}
             exec(self.codes[op.id], scope)
             ends.append(np.reshape(np.asarray(scope[self.author.name(out)], np.float64), -1))
-        return (ends[0] - ends[1]) / (2 * step)
+        return self.known.setdefault(key, (ends[0] - ends[1]) / (2 * step))
 
     # The update, and what looks wrong
 
@@ -355,15 +453,21 @@ class Lesson:
             lines = []
             for v in self.learnt[:MANY]:
                 pick = self.pick(v)
-                x, y = apart(pick.x, np.reshape(new[self.author.name(v)], -1)[pick.i])
-                lines.append([pick.name, f"= {x} − {number(lr)} × {signed(pick.g)} = {y}"])
-            x, y = apart(loss, after)
+                x, y, _ = apart(pick.x, np.reshape(new[self.author.name(v)], -1)[pick.i])
+                line = f"{pick.name} ← {pick.name} − lr × g_{pick.name}"
+                lines.append([line, f"= {x} − {number(lr)} × {signed(pick.g)} = {y}"])
+            x, y, _ = apart(loss, after)
             verdict = "It falls." if after < loss else "It does not fall: this step is too long."
             say = f"{self.goal[0].upper()}{self.goal[1:]} goes from {x} to {y}. {verdict}"
             found = after if math.isfinite(after) else None
             choices.append({"lr": number(lr), "rate": lr, "after": found, "lines": lines, "say": say})
         start = next((k for k in (2, 1, 0) if k < len(choices) and choices[k]["after"] is not None), 0)
-        return {"start": start, "choices": choices, "more": max(0, len(pairs) - MANY)}
+        why = (
+            f"lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom. Were the loss "
+            f"a straight line, it would be 0 at lr = loss ÷ (sum of all g²) = {number(abs(loss) / slope)}; the slider "
+            "begins well below."
+        )
+        return {"start": start, "choices": choices, "more": max(0, len(pairs) - MANY), "why": why}
 
     def worth(self) -> list[tuple[str, int]]:
         """Return what looks wrong, each with the step that shows it."""
@@ -377,10 +481,9 @@ class Lesson:
                 continue
             if bad := a.size - np.count_nonzero(np.isfinite(a)):
                 return [*found, (f"{name} is the first with nan or infinity, in {count_text(int(bad), 'number')}", k)]
-            alive = a.any(axis=tuple(range(a.ndim - 1))) if a.ndim > 1 else a
-            if op.call.primitive.rectifies and (dead := alive.size - np.count_nonzero(alive)):
-                which = f"{dead:,} of {alive.size:,} channels of {name}"
-                found.append((f"dead {op.name}: {which} are 0 in the whole batch, so nothing comes back", k))
+            if op.call.primitive.rectifies and len(dead := self.dead(op)):
+                which = f"{len(dead):,} of {a.shape[-1] if a.ndim else 1:,} channels of {name}"
+                found.append((f"dead {op.name}: {which} are 0 in the whole batch ({listed(list(map(str, dead)))})", k))
             low = {"tanh": -1, "sigmoid": 0}.get(op.name)
             if low is not None and (part := float(np.mean((a < low + ENDS) | (a > 1 - ENDS)))) > 0.5:
                 which = f"{100 * part:.0f} % of {name}"
@@ -398,6 +501,14 @@ class Lesson:
                     (f"the gradient of {clip(v.name)} is 0: it does not learn", len(self.ops) + 2 + len(self.back))
                 )
         return found
+
+
+def _extent(value: Value) -> str:
+    """Return the shape of images in words: `` (4 images of 32 × 32 points in 3 colours)``."""
+    if len(value.shape) != 4 or value.shape[-1] not in (1, 3):
+        return ""
+    count, height, width, colours = value.shape
+    return f" ({count_text(count, 'image')} of {height} × {width} points in {count_text(colours, 'colour')})"
 
 
 def _slope(node: Any, g: str) -> Any:

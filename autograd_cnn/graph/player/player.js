@@ -8,12 +8,12 @@ let facts; // of the moment of training that is shown
 let at = -1; // the step that is shown
 let timer = 0;
 let remembering = 0;
-const quiz = { on: false, open: false, seen: new Set(), right: 0 };
+const quiz = { on: false, open: false, from: 0, seen: new Set(), right: 0 };
 
 // Elements
 
 function make(tag, attributes = {}, ...children) {
-  const element = ["svg", "path", "rect", "image"].includes(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  const element = ["svg", "path", "rect", "image", "text"].includes(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children.filter((child) => child !== null));
   return element;
@@ -53,35 +53,38 @@ function show(number, quiet) {
   const step = steps[at];
   $("slider").value = at;
   $("slider").style.setProperty("--at", (100 * at) / Math.max(1, steps.length - 1) + "%");
-  for (const way of ["begin", "forward", "loss", "backward", "end"]) document.body.classList.toggle(way, way === step.kind);
+  for (const way of ["begin", "forward", "loss", "backward", "end", "failed"]) document.body.classList.toggle(way, way === step.kind);
   // not `disabled`: a button that has the focus would take the keys with it
   const [begins, ends] = [at === 0, at === steps.length - 1];
-  const idle = { first: begins, back: begins, before: module(-1) === at, last: ends, next: ends && !due(), after: module(1) === at, twin: twin() < 0 };
+  const idle = { first: begins, back: begins, before: module(-1) === at, last: ends, next: ends && due() < 0, after: module(1) === at, twin: twin() < 0 };
   for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), ...rich(step.say));
-  fill($("goal"), ...(step.goal ? [...step.goal.map((text) => make("p", {}, ...rich(text))), worth()] : []));
+  fill($("goal"), ...(step.goal ? [...step.goal.map((text) => make("p", {}, ...rich(text))), worth()] : []), step.warn ? make("p", { class: "worth" }, step.warn) : null);
   fill($("formulas"), ...(step.formulas || []).map(formula));
   $("formulas").className = (step.formulas || []).length > 1 || (step.formulas || []).some(({ lines }) => lines.some((text) => brief(text).length > 42)) ? "several" : "";
   fill($("code"), ...code(step));
   update(step);
-  fill($("doc"), step.kind === "forward" ? facts.docs[op(step).name] : "");
+  fill($("doc"), step.kind === "forward" ? op(step).doc : "");
   fill($("term"), step.term || "");
   reading();
   fill($("tensors"), ...tensors(step));
   trial(step);
   $("arrays").hidden = step.kind === "begin" && facts.scalar;
   fill($("costs").lastChild, step.costs || "", step.holds ? ` Kept for the way back, after this step: ${step.holds}.` : "");
-  ask(null);
-  if (!quiet) remember();
+  ask(due());
+  if (quiet) return;
+  remember();
+  const { top } = $("where").getBoundingClientRect();
+  if (top < 0 || top > innerHeight) $("where").scrollIntoView();
 }
 
 // Where we are; a question hides what it asks for
 function locate(asks) {
   const step = facts.steps[at];
-  const called = asks ? `Question ${quiz.seen.size + 1} of ${Object.keys(facts.quiz).length}` : brief(step.ask);
+  const called = asks ? `Question ${quiz.seen.size + 1} of ${facts.quiz.filter((q) => q.step >= quiz.from).length}` : brief(step.ask);
   const [forward, back] = [lossStep - 1, facts.steps.length - lossStep - 2];
-  const place = { begin: "start", forward: `forward ${at} of ${forward}`, loss: "the loss", backward: `backward ${at - lossStep} of ${back}`, end: "the update" }[step.kind];
+  const place = { begin: "start", forward: `forward ${at} of ${forward}`, loss: "the loss", backward: `backward ${at - lossStep} of ${back}`, end: "the update", failed: "the error" }[step.kind];
   fill($("where"), called);
   fill($("position"), step.round ? `${place}, ${step.round}` : place);
   $("slider").setAttribute("aria-valuetext", `${place}: ${called}`);
@@ -102,7 +105,7 @@ function remember() {
 }
 
 function title(step) {
-  if (step.op < 0) return { begin: "Start", loss: "Loss", end: "Update" }[step.kind];
+  if (step.op < 0) return { begin: "Start", loss: "Loss", end: "Update", failed: "Error" }[step.kind];
   const o = op(step);
   return step.kind === "forward" ? `${o.name} → ${value(o.out).name}` : `rule of ${o.name} → ${o.learns.map(gradientOf).join(", ")}`;
 }
@@ -127,18 +130,20 @@ function module(way) {
 
 function formula({ lines, note, try: tried }, i) {
   const texts = lines.map((text) => make("span", { class: "line" }, ...rich(text), "\n"));
-  return make("section", { "aria-label": `Formula ${i + 1}` }, make("pre", {}, ...texts), note ? make("small", {}, note) : null, tried ? make("p", { class: "try" }, make("b", {}, "Try it. "), ...rich(tried)) : null);
+  return make("section", { "aria-label": `Formula ${i + 1}` }, make("pre", {}, ...texts), note ? make("small", {}, note) : null, tried ? make("p", { class: "try" }, make("b", {}, "Check. "), ...rich(tried)) : null);
 }
 
 function worth() {
   const links = facts.worth.map(([text, step]) => make("li", {}, make("a", { href: `#step=${step}` }, text)));
-  return links.length ? make("section", { class: "worth", "aria-label": "Worth a look" }, make("h3", {}, "worth a look"), make("ul", {}, ...links)) : null;
+  const zeros = make("button", { type: "button" }, "show zeros in the picture");
+  zeros.addEventListener("click", () => overlay("zeros"));
+  return links.length ? make("section", { class: "worth", "aria-label": "Worth a look" }, make("h3", {}, "worth a look"), make("ul", {}, ...links), facts.overlays.zeros.boxes ? zeros : null) : null;
 }
 
 function update(step) {
   const box = $("update");
   if (step.kind !== "end" || !facts.update) return fill(box);
-  const { choices, start, more } = facts.update;
+  const { choices, start, more, why } = facts.update;
   const [words, lines] = [make("p", { class: "try", role: "status" }), make("pre", {})];
   const rate = make("input", { type: "range", id: "rate", min: 0, max: choices.length - 1, value: start, "aria-label": "Learning rate lr" });
   const label = make("output", {});
@@ -146,26 +151,28 @@ function update(step) {
     const { lr, lines: texts, say } = choices[rate.value];
     rate.setAttribute("aria-valuetext", brief(lr));
     fill(label, ...rich(lr));
-    fill(lines, ...texts.flatMap(([name, text]) => [make("span", { class: "line" }, `${name} ← ${name} − lr × g\n`), make("span", { class: "line" }, "    ", ...rich(text), "\n")]));
+    fill(lines, ...texts.flatMap(([formula, text]) => [make("span", { class: "line" }, formula + "\n"), make("span", { class: "line" }, "    ", ...rich(text), "\n")]));
     fill(words, ...rich(say));
   };
   rate.addEventListener("input", choose);
   choose();
-  fill(box, make("label", {}, "lr = ", label, rate), make("section", { "aria-label": "Update" }, lines, more ? make("small", {}, `and ${more} more arrays`) : null), words);
+  fill(box, make("label", {}, "lr = ", label, rate), make("section", { "aria-label": "Update" }, lines, more ? make("small", {}, `and ${more} more arrays`) : null), words, make("p", {}, make("small", {}, ...rich(why))));
 }
 
 // Your line, beside it the derived line
 
 function code(step) {
   if (step.kind === "begin" && facts.ops.length) return [make("section", { "aria-label": "Your function" }, make("h3", {}, "you wrote"), source(facts.ops.at(-1), true))];
+  if (step.kind === "failed") return [make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${facts.places[step.place].at}`), source(step))];
   if (step.op < 0) return [];
   const o = op(step);
+  const renamed = [...o.in, o.out].filter((id) => value(id).code).map((id) => `${value(id).name} is ${value(id).code}`);
   const back = step.kind === "backward";
   const rules = o.rules.map(([text]) => line(text, "back", back));
   const forward = back ? [] : o.forward.split("\n").map((text) => line(text, "", true));
   return [
     make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${facts.places[o.place].at}`), source(o)),
-    make("section", { "aria-label": "Derived line", ...(back ? {} : { hidden: "" }) }, make("h3", {}, "derived: the rule of " + o.name), make("pre", {}, ...rules, ...forward)),
+    make("section", { "aria-label": "Derived line", ...(back ? {} : { hidden: "" }) }, make("h3", {}, "derived: the rule of " + o.name + (renamed.length ? `, where ${renamed.join(", ")}` : "")), make("pre", {}, ...rules, ...forward)),
   ];
 }
 
@@ -221,22 +228,24 @@ function verdict(tests, slip) {
   const rows = shown.flatMap((t) =>
     t.at.map((place, i) => {
       const says = t.rule[i];
-      return make("tr", {}, make("th", { scope: "row" }, `g_${t.name}${place === "[]" ? "" : place}${shared.includes(t.name) ? ", this rule's part" : ""}`), make("td", {}, t.fd[i]), make("td", { class: says === t.fd[i] ? "" : "far" }, says));
+      const near = Math.abs(says - t.fd[i]) <= 1e-4 * Math.max(Math.abs(says), Math.abs(t.fd[i])) + 1e-9;
+      return make("tr", {}, make("th", { scope: "row" }, `g_${t.name}${place === "[]" ? "" : place}${shared.includes(t.name) ? ", this rule's part" : ""}`), make("td", {}, t.fd[i]), make("td", { class: near ? "" : "far" }, says));
     }),
   );
   const good = !broken && shown.every((t) => t.ok);
-  const words = good ? "They agree: the rule is right here." : broken ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.` : "They do not agree: the rule is wrong.";
+  const others = broken && o.rules.length > 1 ? " The other lines are as written." : "";
+  const words = !rows.length ? "Nothing to compare: the elements that were tried lie at kinks." : good ? "They agree: the rule is right here." : broken ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.${others}` : "They do not agree: the rule is wrong.";
   const head = make("tr", {}, make("th", { scope: "col" }, "element"), make("th", { scope: "col" }, "finite differences"), make("th", { scope: "col" }, broken ? "broken rule" : "rule"));
   const box = make("div", {}, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)), make("p", { class: good ? "good" : "bad", role: "status" }, words));
   return box;
 }
 
-// Quiz: a question about the step that is shown, before the next one
+// Quiz: a question about a step before it is shown
 
-const due = () => quiz.on && !quiz.seen.has(at) && facts.quiz[at];
+const due = () => facts.quiz.findIndex(({ step }, i) => quiz.on && step === at && step >= quiz.from && !quiz.seen.has(i));
 
-function ask(asks) {
-  const box = $("ask");
+function ask(number) {
+  const [asks, box] = [facts.quiz[number], $("ask")];
   box.hidden = !asks;
   quiz.open = Boolean(asks);
   locate(asks);
@@ -246,18 +255,20 @@ function ask(asks) {
   answers.push(...answers.splice(0, (at * 7) % answers.length)); // the right one is not always the first
   fill(box, ...answers.map((answer, i) => {
     const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make("code", {}, ...rich(answer[0])));
-    button.addEventListener("click", () => reply(asks, answer, button));
+    button.addEventListener("click", () => reply(number, button));
     button.answer = answer;
     return button;
   }));
 }
 
-function reply(asks, [, why], chosen) {
+// Without a chosen button the question is skipped
+function reply(number, chosen) {
   if (!quiz.open) return;
-  const right = asks.answers[0];
+  const { text, answers: [right] } = facts.quiz[number];
+  const [answer, why] = chosen?.answer || ["nothing", ""];
   quiz.open = false;
-  quiz.seen.add(at);
-  quiz.right += chosen.answer === right;
+  quiz.seen.add(number);
+  quiz.right += answer === right[0];
   for (const button of $("ask").children) {
     button.disabled = true;
     if (button.answer === right) button.className = "good";
@@ -265,10 +276,11 @@ function reply(asks, [, why], chosen) {
   }
   locate();
   const score = `${quiz.right} of ${quiz.seen.size}`;
-  const all = quiz.seen.size === Object.keys(facts.quiz).length;
-  const said = chosen.answer === right ? "Right." : `No: ${right[0]}. ${why}`;
-  fill($("sentence"), ...rich(asks.text), " ", make("b", {}, ...rich(said)), all ? ` The quiz is over: ${score} right.` : ` ${score} so far.`);
-  $("next").setAttribute("aria-disabled", at === facts.steps.length - 1);
+  const said = answer === right[0] ? `Right: ${answer}.` : `You chose ${answer}. ${why} Right: ${right[0]}.`;
+  quiz.on = facts.quiz.some(({ step }, i) => step >= at && !quiz.seen.has(i));
+  $("quiz").setAttribute("aria-pressed", String(quiz.on));
+  fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(said)), quiz.on ? ` ${score} so far.` : ` The quiz is over: ${score} right.`);
+  $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
   $("next").focus();
 }
 
@@ -291,11 +303,14 @@ function read({ depth, boxes, wires, rows, result }, k) {
   const first = { n: {}, r: {} }; // row -> the first step of its operations
   for (const way of "nr") moments[way].forEach((step, i) => (first[way][rows[i]] = Math.min(step, first[way][rows[i]] ?? Infinity)));
   const moment = (id) => {
+    if (["failed", "error"].includes(id)) return facts.steps.length - 1;
     if (id === result || id === "g_" + result) return lossStep;
     const [, way, number] = /^([nr])(\d+)$/.exec(id) || /^(g_).*_n(\d+)_\d+$/.exec(id) || [];
     if (way) return first[way === "g_" ? "r" : way][number] ?? facts.steps.length;
-    return id.startsWith("g_") ? facts.steps.length - 1 : 0;
+    return !id.startsWith("g_") ? 0 : value(id.slice(2)) ? complete(id.slice(2), true) : facts.steps.length - 1;
   };
+  const sums = [...svg.querySelectorAll("circle.sum")];
+  for (const circle of sums.length < 5 ? sums : []) circle.after(make("text", { class: "small", x: Number(circle.getAttribute("cx")) + 8, y: Number(circle.getAttribute("cy")) + 3 }, "shares add"));
   for (const frame of groups.filter((group) => group.querySelector(".frame"))) frame.addEventListener("click", () => fold(-1));
   const wired = groups.slice(groups.findIndex((group) => group.querySelector("path.wire")));
   const own = boxes.map(([id, x, y], i) => {
@@ -366,7 +381,7 @@ function picture(number) {
   const now = step.op < 0 ? "" : way + rows[step.op];
   if (!number) scroll(0, 0);
   for (const { id, x, y, from, group, leaf, back, beside } of boxes) {
-    const lit = id === now || (step.kind === "loss" && from === number);
+    const lit = id === now || (["loss", "failed"].includes(step.kind) && from === number);
     group.classList.toggle("now", lit);
     group.classList.toggle("later", from > number && !lit);
     group.setAttribute("tabindex", lit ? 0 : -1);
@@ -550,7 +565,7 @@ function table() {
     const tried = o && step.kind === "backward" && o.trial ? (o.trial.tried.every((t) => t.ok) ? "agree" : "do not agree") : "";
     return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link), make("td", {}, ...lines.map(([text]) => make("code", {}, text))), make("td", {}, ...lines.map(([, rms]) => make("code", {}, rms))), make("td", {}, step.holds || ""), make("td", {}, tried));
   });
-  const heads = ["step", "what", "line", "rms", "kept", "differences"].map((text) => make("th", { scope: "col" }, text));
+  const heads = ["step", "what", "line", "size (rms)", "kept", "differences"].map((text) => make("th", { scope: "col" }, text));
   const sheet = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
   box.append(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All steps" }, sheet));
 }
@@ -583,8 +598,8 @@ const actions = {
   first: () => show(0),
   back: () => show(at - 1),
   next: () => {
-    if (quiz.open) quiz.seen.add(at); // skipped
-    if (!quiz.open && due()) ask(facts.quiz[at]);
+    if (quiz.open) reply(due());
+    else if (due() >= 0) ask(due());
     else show(at + 1);
   },
   last: () => show(facts.steps.length - 1),
@@ -594,9 +609,11 @@ const actions = {
   after: () => show(module(1)),
   play: () => play(!timer),
   quiz: () => {
-    Object.assign(quiz, { on: !quiz.on, seen: new Set(), right: 0 });
+    const left = facts.quiz.filter(({ step }) => step >= at);
+    const first = (left[0] || facts.quiz[0])?.step ?? at; // none left: from the start
+    Object.assign(quiz, { on: !quiz.on && facts.quiz.length > 0, from: first, seen: new Set(), right: 0 });
     $("quiz").setAttribute("aria-pressed", String(quiz.on));
-    show(at);
+    show(quiz.on ? first : at);
   },
   keys: () => details("help"),
   table: () => details("all"),
@@ -631,6 +648,7 @@ document.addEventListener("keydown", (event) => {
   if ((busy && key !== "Escape") || (letter && !$("letters").checked)) return;
   const choice = quiz.open && $("ask").querySelectorAll("button")[letter ? "abcd".indexOf(key.toLowerCase()) : -1];
   if (choice) return choice.click();
+  if (quiz.on && "abcd".includes(key.toLowerCase())) return; // a late answer
   const rows = target.closest("#picture, #rows") && { ArrowUp: up, ArrowDown: down }[key];
   const action = rows || KEYS[letter ? key.toLowerCase() : event.shiftKey && key.startsWith("Arrow") ? "Shift+" + key : key];
   if (!action) return;
@@ -668,12 +686,13 @@ function begin(text) {
   DATA = JSON.parse(text);
   facts = DATA.frames[0];
   facts.steps.forEach((step, i) => step.op >= 0 && (moments[step.kind === "forward" ? "n" : "r"][step.op] = i));
-  lossStep = facts.steps.findIndex((step) => step.kind === "loss");
+  lossStep = facts.steps.findIndex((step) => ["loss", "failed"].includes(step.kind));
   pictures = DATA.pictures.map(read);
   shown = usual();
   fill(document.querySelector("h1"), facts.name);
   fill($("summary"), facts.summary.at(-1));
   $("arrays").open = !facts.scalar;
+  document.body.classList.toggle("scalar", facts.scalar);
   for (const [id, action] of Object.entries(actions)) {
     $(id).addEventListener("click", () => {
       if (id !== "play") play(false);

@@ -1,4 +1,4 @@
-"""Writes the questions of the quiz, about what a step has shown; a wrong answer comes with the number it would give."""
+"""Writes the questions of the quiz, each asked before its step is shown; a wrong answer comes with its reason."""
 
 from __future__ import annotations
 
@@ -9,159 +9,156 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.graph.player.lesson import RAISE, Lesson, bare, brief, moved, number
+from autograd_cnn.graph.player.lesson import ADD, MINUS, RAISE, Lesson, bare, number
 from autograd_cnn.graph.records import Op
-from autograd_cnn.graph.text import clip, listed, shape_text
+from autograd_cnn.graph.text import clip, count_text, listed
 
 QUESTIONS, WRONG = 10, 3
+MEANING, COUNT = range(2)  # the questions about meaning come first if there are too many
 
-Question = tuple[int, str, str, list[tuple[str, str]]]  # the step, the text, the right answer, wrong ones with reasons
+Question = tuple[int, int, str, str, list[tuple[str, str]]]  # kind, step, text, the right answer, wrong ones, reasons
 
 
-def questions(lesson: Lesson, ops: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return at most ten questions by step, each with its answers, of which the first is right.
+def questions(lesson: Lesson, ops: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return at most ten questions in the order of their steps, each with its answers, of which the first is right.
 
     `ops` are the facts of the operations, with their rules and broken versions of these.
     """
-    found: dict[int, dict[str, Any]] = {}
-    for step, text, right, wrong in _all(lesson, ops):
-        others = {_visible(answer): [answer, why] for answer, why in wrong if _visible(answer) != _visible(right)}
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    for kind, step, text, right, wrong in _all(lesson, ops):
+        others = {visible(answer): [answer, why] for answer, why in wrong if visible(answer) != visible(right)}
         if others:
-            found[step] = {"text": text, "answers": [[right, ""], *list(others.values())[:WRONG]]}
-    steps = sorted(found)
-    if len(steps) > QUESTIONS:
-        steps = [steps[round(k * (len(steps) - 1) / (QUESTIONS - 1))] for k in range(QUESTIONS)]
-    return {step: found[step] for step in steps}
+            answers = [[right, ""], *list(others.values())[:WRONG]]
+            found.setdefault(visible(text), (kind, {"step": step, "text": text, "answers": answers}))
+    meaning, rest = ([q for kind, q in found.values() if kind == k] for k in (MEANING, COUNT))
+    room = QUESTIONS - len(meaning)
+    if len(rest) > room:
+        rest = [rest[round(k * (len(rest) - 1) / (room - 1))] for k in range(room)]
+    return sorted([*rest, *meaning], key=lambda q: int(q["step"]))
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """Return what a reader sees: numbers with four digits."""
     return re.sub("\ue000([^\ue001\ue002]*)[^\ue002]*\ue002", r"\1", text)
 
 
 def _all(lesson: Lesson, ops: list[dict[str, Any]]) -> Iterator[Question]:
-    yield from _raised(lesson)
-    for k, (op, fact) in enumerate(zip(lesson.ops, ops, strict=True), 1):
+    for k, op in enumerate(lesson.ops, 1):
         yield from _forward(lesson, op, k)
-        if op.id in lesson.back:
-            yield from _sum(lesson, op) or _rule(lesson, op, fact)
     if lesson.graph.loss is not None:
-        why = f"Raise the loss by {RAISE}, and the loss rises by {RAISE}, not by "
+        why = f"If the loss rises by {RAISE}, the loss rises by {RAISE}, not by "
         wrong = [("0", f"{why}0."), (number(lesson.graph.loss), why + number(RAISE * lesson.graph.loss) + ".")]
-        yield len(lesson.ops) + 1, f"What is g_{lesson.end}, with which the way back begins?", "1", wrong
+        text = f"What is g_{lesson.end}, with which the way back begins?"
+        yield COUNT, len(lesson.ops) + 1, text, "1", wrong
+    meant = added = False
+    for op, fact in reversed(list(zip(lesson.ops, ops, strict=True))):
+        if op.id not in lesson.back:
+            continue
+        if not meant:
+            for question in _meaning(lesson, op):
+                meant = True
+                yield question
+        sums = list(_sum(lesson, op, added))
+        added = added or bool(sums)
+        yield from sums or _rule(lesson, op, fact)
     yield from _updated(lesson)
 
 
-def _raised(lesson: Lesson) -> Iterator[Question]:
-    for value in lesson.learnt[:1]:
-        pick, goal = lesson.pick(value), lesson.goal
-        if change := lesson.trials.get(value.id, (0, RAISE * float(pick.g)))[1]:
-            why = f"g_{pick.name} is {number(pick.g)}, and {RAISE} times that is {number(change, brief(change))}."
-            wrong = [
-                (f"{goal} goes {moved(-change)}", f"This is the other sign: {why}"),
-                (f"{goal} goes {moved(change / RAISE)}", f"This is for a raise by 1: {why}"),
-                (f"{goal} does not move", f"This is for a gradient of 0: {why}"),
-            ]
-            yield 0, f"{pick.name} is raised by {RAISE}. What happens?", f"{goal} goes {moved(change)}", wrong
+def _meaning(lesson: Lesson, op: Op) -> Iterator[Question]:
+    """Ask what the gradient of a result says, at the step that uses it."""
+    out = lesson.values[op.output]
+    if out.id not in lesson.trials or out is lesson.result:
+        return
+    pick, (way, far), goal = lesson.pick(out), lesson.moved(out), lesson.goal
+    other = "up" if way == "down" else "down"
+    right = f"Raise {pick.name} by {RAISE}, and {goal} goes {way} by about {far}"
+    wrong = [
+        (f"Raise {pick.name} by {RAISE}, and {goal} goes {other} by about {far}", "That is the other sign."),
+        (f"{pick.name} changes by {number(pick.g)} in this step", "Nothing changes: it is how fast the loss would."),
+        (f"{goal} is {number(pick.g)}", f"That is the slope; {goal} is {number(lesson.base)}."),
+    ]
+    yield MEANING, lesson.back[op.id], f"g_{pick.name} is {number(pick.g)}. What does that say?", right, wrong
 
 
 def _forward(lesson: Lesson, op: Op, k: int) -> Iterator[Question]:
     out, given = lesson.values[op.output], [lesson.values[v] for _, v in op.inputs]
-    arrays = [lesson.array(v) for v in given]
-    if (
-        out.size == 1
-        and len(given) < 3
-        and all(a is not None and np.size(a) == 1 for a in [lesson.array(out), *arrays])
-    ):
-        numbers = [float(np.reshape(a, -1)[0]) for a in arrays]
+    arrays = [lesson.array(v) for v in [out, *given]]
+    if len(given) < 3 and all(a is not None and np.size(a) == 1 for a in arrays):
+        numbers = [float(np.reshape(a, -1)[0]) for a in arrays[1:]]
         said = dict.fromkeys(f"{clip(v.name)} = {number(x)}" for v, x in zip(given, numbers, strict=True))
         line = bare(lesson.author.forward_lines[k - 1].partition(" = ")[2])
-        right = number(np.reshape(lesson.array(out), -1)[0])
-        yield (
-            k,
-            f"{listed(list(said))}. What is {line}?",
-            right,
-            [(number(x), f"This is {how}.") for x, how in _near(*numbers)],
-        )
-    elif out.shape and all(v.shape != out.shape for v in given):
-        wrong = [(shape_text(v.shape), f"This is the shape of {clip(v.name)}.") for v in given if v.shape]
-        yield k, f"Which shape has {clip(out.name)}, the result of {clip(op.name)}?", shape_text(out.shape), wrong
+        right = number(np.reshape(arrays[0], -1)[0])
+        wrong = [(number(x), f"That is {how}.") for x, how in _near(*[clip(v.name) for v in given], numbers=numbers)]
+        yield COUNT, k, f"{listed(list(said))}. What is {line}?", right, wrong
 
 
-def _near(x: float, y: float | None = None) -> Iterator[tuple[float, str]]:
+def _near(a: str, b: str = "", *, numbers: list[float]) -> Iterator[tuple[float, str]]:
     """Yield numbers that may be mistaken for the result, and how they come about."""
-    if y is None:
-        yield from ((math.cos(x), "the cosine"), (math.sin(x), "the sine"), (-x, "the opposite"), (x * x, "the square"))
+    x, y = numbers[0], numbers[-1]
+    if not b:
+        yield from ((math.cos(x), f"cos({a})"), (math.sin(x), f"sin({a})"), (-x, f"−{a}"), (x * x, f"{a} × {a}"))
     else:
-        yield from (
-            (x + y, "the sum"),
-            (x * y, "the product"),
-            (x - y, "the difference"),
-            (x, "the first number alone"),
-        )
+        yield from ((x + y, f"{a} + {b}"), (x * y, f"{a} × {b}"), (x - y, f"{a} − {b}"), (x, f"{a} alone"))
 
 
-def _sum(lesson: Lesson, op: Op) -> list[Question]:
-    """Ask for a gradient that this step completes, from its shares."""
+def _sum(lesson: Lesson, op: Op, asked: bool) -> Iterator[Question]:
+    """Ask for a gradient that this step completes, from its shares, and why these add up."""
     for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules):
         shares = lesson.shares[v]
         if len(shares) == 1 or shares[-1].op is not op or not lesson.whole or not lesson.values[v].size:
             continue
-        pick = lesson.pick(lesson.values[v])
+        pick, step, name = lesson.pick(lesson.values[v]), lesson.back[op.id], clip(lesson.values[v].name)
         parts = [float(np.reshape(s.array, -1)[pick.i]) for s in shares]
-        wrong = [
-            (parts[-1], "only the last share"),
-            (sum(parts) / len(parts), "their mean"),
-            (math.prod(parts), "their product"),
-        ]
-        reasons = [(number(x), f"This is {how}; the ways add up to {number(pick.g)}.") for x, how in wrong]
+        near = ((parts[-1], "the last share alone"), (sum(parts) / len(parts), "the mean"), (math.prod(parts), "the product"))
+        wrong = [(number(x), f"That is {how}; the shares add up.") for x, how in near]
         said = ", ".join(map(number, parts[:6])) + " …" * (len(parts) > 6)
-        name = clip(lesson.values[v].name)
-        return [
-            (
-                lesson.back[op.id],
-                f"The ways of {name} send back the shares {said}. What is g_{pick.name}?",
-                number(pick.g),
-                reasons,
-            )
-        ]
-    return []
+        yield COUNT, step, f"The ways of {name} send back {said}. What is g_{pick.name}?", number(pick.g), wrong
+        if not asked:
+            text = f"{name} is used {len(parts):,} times. Why is g_{name} the sum of the shares, not their mean?"
+            square = "The mean would say that x × x has slope x; it has 2x."
+            wrong = [
+                ("The sum is larger, so the steps are longer", f"The size does not decide. {square}"),
+                (f"The {count_text(len(parts), 'rule')} must agree, and the sum is their vote", f"No vote: {square}"),
+            ]
+            yield MEANING, step, text, ADD.format(name).partition(". ")[0], wrong
+            asked = True
 
 
 def _rule(lesson: Lesson, op: Op, fact: dict[str, Any]) -> Iterator[Question]:
     """Ask for the line of a rule, among broken ones that were run."""
-    slips = (fact.get("trial") or {"slips": []})["slips"]
-    slips = [s for s in slips if s["line"] == slips[0]["line"]]
+    trial, name = fact.get("trial") or {"slips": []}, clip(op.name)
+    slips = [s for s in trial["slips"] if s["line"] == trial["slips"][0]["line"]]
+    rest = ", with the other line as written" if len(fact["rules"]) == 2 else ""
+    rest = ", with the other lines as written" if len(fact["rules"]) > 2 else rest
+    wrong = []
+    for s in slips:
+        element = f"g_{s['name']}{s['at'][0].replace('[]', '')}"
+        gives = f"{element} = {number(float(s['rule'][0]))}{rest}; differences give {number(float(s['fd'][0]))}"
+        wrong.append((s["text"], f"It gives {gives}: {s['what']}."))
     if slips:
-        wrong = []
-        for s in slips:
-            element, says, shows = (
-                f"g_{s['name']}{s['at'][0].replace('[]', '')}",
-                float(s["rule"][0]),
-                float(s["fd"][0]),
-            )
-            gives = f"It would give {element} = {number(says)}, but differences give {number(shows)}: {s['what']}."
-            wrong.append((s["text"], gives))
-        yield (
-            lesson.back[op.id],
-            f"Which line is the rule of {clip(op.name)}?",
-            fact["rules"][slips[0]["line"]][0],
-            wrong,
-        )
+        line = fact["rules"][slips[0]["line"]][0]
+        text = f"Which line is the rule of {name}?"
+        yield COUNT, lesson.back[op.id], text, line, wrong
 
 
 def _updated(lesson: Lesson) -> Iterator[Question]:
     if update := lesson.update:
         choice = update["choices"][update["start"]]
-        pick, lr = lesson.pick(lesson.learnt[0]), choice["lr"]
-        x, g, rate = float(pick.x), float(pick.g), choice["rate"]
+        pick, lr, step = lesson.pick(lesson.learnt[0]), choice["lr"], len(lesson.ops) + 2 + len(lesson.back)
+        x, g, rate, name = float(pick.x), float(pick.g), choice["rate"], pick.name
         right = choice["lines"][0][1].rpartition(" = ")[2]
-        wrong = [
-            (x + rate * g, "w + lr × g, which climbs"),
-            (x - g, "w − g, without lr"),
-            (rate * g, "the step alone, lr × g"),
-        ]
-        reasons = [(number(n, brief(n, 6)), f"This is {how}.") for n, how in wrong]
-        text = (
-            f"{pick.name} is {number(pick.x)}, its gradient {number(pick.g)}. What is it after a step with lr = {lr}?"
+        digits = len(visible(right).partition(".")[2])
+        near = (
+            (x + rate * g, f"{name} + lr × g_{name}, which climbs"),
+            (x - g, f"{name} − g_{name}, without lr"),
+            (rate * g, f"lr × g_{name}, the step alone"),
         )
-        yield len(lesson.ops) + 2 + len(lesson.back), text, right, reasons
+        wrong = [(number(n, f"{n:.{digits}f}"), f"That is {how}.") for n, how in near]
+        text = f"{name} is {number(x)}, and g_{name} is {number(g)}. What is {name} after a step with lr = {lr}?"
+        yield MEANING, step, text, right, wrong
+        wrong = [
+            ("Gradients are negative, and minus makes them positive", "They have either sign."),
+            ("So that every number becomes smaller", "Where g is below 0, the number grows."),
+        ]
+        text = f"Why has {name} − lr × g_{name} a minus?"
+        yield MEANING, step, text, MINUS.partition(";")[0], wrong
