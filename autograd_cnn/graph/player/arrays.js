@@ -20,6 +20,10 @@ function tensors(step) {
   const first = same || scene.find((entry) => entry.result) || scene.at(-1);
   const [, count, tall, wide] = first.shape;
   const example = value(first.id)?.at ?? first.numbers.reduce((best, number, i) => (Math.abs(number) > Math.abs(first.numbers[best]) ? i : best), 0);
+  for (const side of same || !reach?.kernel ? [] : ["fine", "coarse"]) {
+    const entry = scene.find((entry) => entry.id === reach[side]);
+    if (entry) channel[side] = Math.floor((value(entry.id).at ?? 0) / (entry.shape[2] * entry.shape[3])) % entry.shape[1];
+  }
   if (!same && first.side === "w") channel.coarse = Math.floor(example / (count * tall * wide));
   if (same) point(same, before.c, before.y, before.x);
   else point(first, Math.floor(example / (tall * wide)) % count, Math.floor(example / wide) % tall, example % wide);
@@ -37,6 +41,7 @@ function figuresOf(step) {
   const made = new Set(facts.ops.map((o) => o.out));
   const begun = Object.keys(facts.values).filter((id) => !made.has(id));
   if (step.kind === "begin") return [...tagged("goes in", begun), sumOf];
+  if (step.kind === "failed") return [...tagged("in", step.in), sumOf];
   if (step.kind === "loss") return [...tagged("result", [facts.result]), ...tagged("its gradient", [facts.result], "g"), sumOf];
   if (step.kind === "end") return [...few(begun.filter((id) => value(id).g), (id) => row(headed(value(id).name, id), card(id), card(id, "g"))), sumOf];
   const o = op(step);

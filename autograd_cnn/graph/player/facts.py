@@ -106,6 +106,7 @@ class _Watch(Author):
         places = {_key(op): op.place for op in (*graph.ops, *([graph.failure.op] if graph.failure else []))}
         self.numbers = numbers = {key: i for i, key in enumerate(places)}
         outside = {v for op in graph.ops for v in (op.output, *_inputs(op))} | {graph.result}
+        outside |= set(_inputs(graph.failure.op)) if graph.failure else set()
         pairs = zip(graph.ops, self.forward_lines, strict=True)
         ops = [{**self.operation(op, line), "place": numbers[_key(op)]} for op, line in pairs]
         return {
@@ -142,8 +143,8 @@ class _Watch(Author):
             fact["g"] = self.looked(self.scope[gradient], value, True)
             fact["rms"] = _rms(self.scope[gradient]) if value.size > 1 else ""
             places = self.drawn(value) if self.whole else None
-            if places is not None:
-                fact["at"] = int(np.flatnonzero(places == self.lesson.pick(value).i)[0])
+            if places is not None and len(at := np.flatnonzero(places == self.lesson.pick(value).i)):
+                fact["at"] = int(at[0])
         if parts := self.parts.get(value.id):
             fact["parts"] = parts
         return fact
@@ -172,9 +173,9 @@ class _Watch(Author):
         names = {op.ports[p]: clip(self.graph.values[v].name) for p, v in op.inputs}
 
         def named(formula: re.Match[str]) -> str:
-            return re.sub(r"\w+", lambda word: names.get(word[0], word[0]), formula[1])
+            return re.sub(r"\w+", lambda word: names.get(word[0], word[0]), formula[0].strip("`"))
 
-        text = re.sub(r"``(.*?)``", named, line).replace("`", "")
+        text = re.sub(r"``.*?``|`\w+`", named, line)
         return plain(text.replace(", element by element", "") if self.graph.values[op.output].size == 1 else text)
 
     def reach(self, op: Op) -> dict[str, Any] | None:
@@ -216,7 +217,7 @@ class _Watch(Author):
             say = f"{clip(failed.name)} raises {error}, so nothing after it ran, and there is no way back."
             message = {"lines": [plain(text) for text in graph.failure.message.splitlines()], "note": error}
             place = self.numbers[_key(failed)]
-            step("failed", f"Why does {clip(failed.name)} fail?", say, formulas=[message], place=place)
+            step("failed", f"Why does {clip(failed.name)} fail?", say, formulas=[message], place=place, **{"in": _inputs(failed)})
             return steps
         say = f"{end} is not one number, so its sum is differentiated, and the way back begins with a gradient of 1."
         if graph.loss is not None:
@@ -234,7 +235,7 @@ class _Watch(Author):
             ask = f"How does {lesson.goal} change with {listed([clip(v.name) for v in values])}?"
             step("backward", ask, say, i, formulas=formulas, costs=self.backward_costs(op, values))
         say = f"The gradients of {names} are complete: after loss.backward() they are in .grad of each Tensor. "
-        step("end", "What do we do with the gradients?", f"{say}A small step against them: {MINUS}")
+        step("end", "What do we do with the gradients?", f"{say}Each number takes a step against its gradient. {MINUS}")
         for text, k in lesson.worth():
             steps[k]["warn"] = f"{text[0].upper()}{text[1:]}. {DEAD if text.startswith('dead') else ''}"
         return steps
@@ -264,7 +265,7 @@ class _Watch(Author):
             costs.append(f"It keeps {long_bytes(kept)} for the way back: {self.kept(op)}.")
         elif op.kept:
             costs.append(f"It keeps nothing new: {self.kept(op)}.")
-        elif not op.rules:
+        elif not op.rules and not self.graph.failure:
             say += " Nothing before it learns, so it has no step on the way back."
         elif op.kept is not None:
             costs.append("It keeps nothing for the way back.")

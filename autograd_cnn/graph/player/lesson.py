@@ -152,10 +152,10 @@ class Lesson:
         return self.chosen(value, np.reshape(self.scope[self.author.gradient(value)], -1))
 
     def chosen(self, value: Value, scores: Any) -> Pick:
-        """Make the element with the largest of `scores` the example; of a value that is drawn, one that is."""
-        places = self.drawn(value) if self.whole else None
-        scores = np.abs(np.nan_to_num(scores))
-        i = int(np.argmax(scores) if places is None else places[np.argmax(scores[places])])
+        """Make the element with the largest of `scores` the example, if possible one that is drawn."""
+        places, scores = self.drawn(value) if self.whole else None, np.abs(np.nan_to_num(scores))
+        here = places is not None and scores[places].any()
+        i = int(places[np.argmax(scores[places])] if here else np.argmax(scores))
         x, g = self.array(value), np.reshape(self.scope[self.author.gradient(value)], -1)
         self.picks[value.id] = Pick(i, self.named(value, i), x if x is None else np.reshape(x, -1)[i], g[i])
         return self.picks[value.id]
@@ -221,7 +221,7 @@ class Lesson:
         predicted = RAISE * float(pick.g)
         happens = f"goes from {before} to {then}, {' by '.join(self.moved(value))}" if change else "does not move"
         words = f"Raise {pick.name} by {RAISE}: {self.goal} {happens}. "
-        words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted)}."
+        words += f"Predicted: {RAISE} × {signed(pick.g)} = {number(predicted, brief(predicted, 4))}."
         far = abs(change - predicted) > 0.2 * abs(change)
         return words + " They differ: the slope changes along the way, or a rule is wrong." * far
 
@@ -301,7 +301,7 @@ class Lesson:
         if op.call.primitive.rectifies and len(op.inputs) == 1:
             words.append(
                 f"The slope is 1 where {out} is above 0, and 0 where it is 0: there nothing comes back. So {out} was "
-                "kept."
+                "kept. In the rule, ag.where(a, b, c) is b where a holds, and c elsewhere."
             )
         elif any(name.startswith("argmax") for name in op.byproducts):
             words.append(
@@ -396,6 +396,8 @@ class Lesson:
             slopes = self.slopes(op, value, pick.i)
             terms = np.nan_to_num(slopes * incoming)
             order = np.argsort(-np.abs(terms), kind="stable")
+            if out.id in self.picks and terms[first := self.picks[out.id].i]:  # the example goes on
+                order = np.array([first, *order[order != first]])
             count = int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max()))
             products = [f"{signed(incoming[k])} × {signed(float(f'{slopes[k]:.6g}'))}" for k in order[:2]]
             if abs(float(terms.sum()) - float(c)) <= 1e-3 * abs(float(c)) + 1e-12:
@@ -413,7 +415,8 @@ class Lesson:
                     return [head, f"= {products[0]} = {number(c)}"], note
                 dots = " + …" * (count > 2)
                 head = f"{called} = sum over the {count:,} numbers of {clip(out.name)} that it changes"
-                return [head, f"= {' + '.join(products)}{dots} = {number(c)}"], "each: incoming gradient × local slope"
+                note = f"each: incoming gradient × local slope; first that of g_{self.named(out, int(order[0]))}"
+                return [head, f"= {' + '.join(products)}{dots} = {number(c)}"], note
         return [f"{called} = {number(c)}"], "by the derived line"
 
     def slopes(self, op: Op, value: Value, i: int) -> Any:

@@ -61,8 +61,11 @@ function show(number, quiet) {
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
   fill($("sentence"), ...rich(step.say));
   fill($("goal"), ...(step.goal ? [...step.goal.map((text) => make("p", {}, ...rich(text))), worth()] : []), step.warn ? make("p", { class: "worth" }, step.warn) : null);
-  fill($("formulas"), ...(step.formulas || []).map(formula));
-  $("formulas").className = (step.formulas || []).length > 1 || (step.formulas || []).some(({ lines }) => lines.some((text) => brief(text).length > 42)) ? "several" : "";
+  const formulas = (step.formulas || []).map(formula);
+  const images = Boolean(step.op >= 0 && op(step).reach?.kernel); // which stand below the first formula
+  fill($("formulas"), ...formulas.slice(0, images ? 1 : undefined));
+  fill($("others"), ...(images ? formulas.slice(1) : []));
+  $("formulas").className = "formulas " + ((step.formulas || []).length > 1 || (step.formulas || []).some(({ lines }) => lines.some((text) => brief(text).length > 42)) ? "several" : "");
   fill($("code"), ...code(step));
   update(step);
   fill($("doc"), step.kind === "forward" ? op(step).doc : "");
@@ -130,7 +133,7 @@ function module(way) {
 
 function formula({ lines, note, try: tried }, i) {
   const texts = lines.map((text) => make("span", { class: "line" }, ...rich(text), "\n"));
-  return make("section", { "aria-label": `Formula ${i + 1}` }, make("pre", {}, ...texts), note ? make("small", {}, note) : null, tried ? make("p", { class: "try" }, make("b", {}, "Check. "), ...rich(tried)) : null);
+  return make("section", { "aria-label": `Formula ${i + 1}` }, make("pre", {}, ...texts), note ? make("small", {}, ...rich(note)) : null, tried ? make("p", { class: "try" }, make("b", {}, "Check. "), ...rich(tried)) : null);
 }
 
 function worth() {
@@ -265,7 +268,7 @@ function ask(number) {
 function reply(number, chosen) {
   if (!quiz.open) return;
   const { text, answers: [right] } = facts.quiz[number];
-  const [answer, why] = chosen?.answer || ["nothing", ""];
+  const [answer, why] = chosen?.answer || [];
   quiz.open = false;
   quiz.seen.add(number);
   quiz.right += answer === right[0];
@@ -276,7 +279,7 @@ function reply(number, chosen) {
   }
   locate();
   const score = `${quiz.right} of ${quiz.seen.size}`;
-  const said = answer === right[0] ? `Right: ${answer}.` : `You chose ${answer}. ${why} Right: ${right[0]}.`;
+  const said = answer === right[0] ? `Right: ${answer}.` : `${chosen ? `You chose ${answer}. ${why}` : "Skipped."} Right: ${right[0]}.`;
   quiz.on = facts.quiz.some(({ step }, i) => step >= at && !quiz.seen.has(i));
   $("quiz").setAttribute("aria-pressed", String(quiz.on));
   fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(said)), quiz.on ? ` ${score} so far.` : ` The quiz is over: ${score} right.`);
@@ -298,6 +301,7 @@ const cells = () => ($("rows").hidden ? pictures[shown].cells : listed.filter(([
 // The groups of a drawing are its frames and wires, then its boxes, in the order of the lists in DATA.
 function read({ depth, boxes, wires, rows, result }, k) {
   const svg = $("picture").children[k];
+  svg.style.setProperty("--natural", svg.viewBox.baseVal.width + "px");
   const groups = [...svg.querySelectorAll(":scope > g")];
   const labels = [...svg.querySelectorAll(":scope > text.label")];
   const first = { n: {}, r: {} }; // row -> the first step of its operations
@@ -310,7 +314,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
     return !id.startsWith("g_") ? 0 : value(id.slice(2)) ? complete(id.slice(2), true) : facts.steps.length - 1;
   };
   const sums = [...svg.querySelectorAll("circle.sum")];
-  for (const circle of sums.length < 5 ? sums : []) circle.after(make("text", { class: "small", x: Number(circle.getAttribute("cx")) + 8, y: Number(circle.getAttribute("cy")) + 3 }, "shares add"));
+  for (const circle of sums.length < 5 ? sums : []) circle.after(make("text", { class: "small", x: Number(circle.getAttribute("cx")) + 8, y: Number(circle.getAttribute("cy")) - 4 }, "shares add"));
   for (const frame of groups.filter((group) => group.querySelector(".frame"))) frame.addEventListener("click", () => fold(-1));
   const wired = groups.slice(groups.findIndex((group) => group.querySelector("path.wire")));
   const own = boxes.map(([id, x, y], i) => {
@@ -360,7 +364,7 @@ function carry({ id, back, label, words, chip, from }, number) {
 let scale = 1; // of the drawing; 1 fits it into its pane
 function zoom(by) {
   scale = by ? Math.min(8, Math.max(0.3, scale * by)) : 1;
-  for (const { svg } of pictures) Object.assign(svg.style, scale === 1 ? { width: "", maxWidth: "" } : { width: 100 * scale + "%", maxWidth: "none" });
+  $("picture").style.setProperty("--zoom", scale);
   picture(at);
 }
 

@@ -69,6 +69,8 @@ def _meaning(lesson: Lesson, op: Op) -> Iterator[Question]:
     out = lesson.values[op.output]
     if out.id not in lesson.trials or out is lesson.result:
         return
+    if math.isclose(abs(float(lesson.pick(out).g)), abs(lesson.base), rel_tol=1e-3):
+        return  # "the loss is ..." would be right
     pick, (way, far), goal = lesson.pick(out), lesson.moved(out), lesson.goal
     other = "up" if way == "down" else "down"
     right = f"Raise {pick.name} by {RAISE}, and {goal} goes {way} by about {far}"
@@ -118,7 +120,7 @@ def _sum(lesson: Lesson, op: Op, asked: bool) -> Iterator[Question]:
             square = "The mean would say that x × x has slope x; it has 2x."
             wrong = [
                 ("The sum is larger, so the steps are longer", f"The size does not decide. {square}"),
-                (f"The {count_text(len(parts), 'rule')} must agree, and the sum is their vote", f"No vote: {square}"),
+                (f"The {count_text(len(parts), 'share')} must agree, and the sum is their vote", f"No vote: {square}"),
             ]
             yield MEANING, step, text, ADD.format(name).partition(". ")[0], wrong
             asked = True
