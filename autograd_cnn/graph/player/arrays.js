@@ -65,7 +65,7 @@ function figuresOf(step) {
 }
 
 // What the lines of a rule name beside gradients and functions
-const words = (o) => new Set(o.rules.flatMap(([text]) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu)));
+const words = (o) => new Set(o.rules.flatMap((text) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu)));
 function used(o) {
   const said = words(o);
   return [...o.in, o.out].filter((id) => said.has(value(id).code || value(id).name));
@@ -93,34 +93,23 @@ function row(heading, ...cards) {
   return make("section", { class: "row", "aria-label": heading }, make("h3", {}, heading), make("div", { class: "cards" }, ...cards));
 }
 
-// A gradient: each contribution before the sum, in words and as arrays
+// A gradient: each contribution before the sum
 function sum(id, o) {
-  const { parts, type, g, rms } = value(id);
+  const { parts, type, g } = value(id);
   const last = parts.findLastIndex((part) => part.op === o.id);
   const first = Math.max(0, last - 5); // of many, those before are counted
   const complete = last === parts.length - 1;
-  const lines = first ? [term("", `${first} before`, "", "")] : [];
   const signed = (text, ...figures) => make("div", { class: "part" }, make("b", { class: "sign" }, text), ...figures); // wrapped as one
   const cards = first ? [signed(`${first} before`)] : [];
   parts.slice(first, last + 1).forEach((part, k) => {
     const i = first + k;
     const from = facts.ops[part.op.slice(1) - 1];
-    lines.push(term(i ? "+" : "", `${part.port} of ${from.name} → ${value(from.out).name}`, part.line, part.rms, part.op === o.id));
     const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.out).name}`;
     const one = figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : ""), "", id);
     cards.push(i ? signed("+", one) : one);
   });
-  const more = `${parts.length - last - 1} more to come`;
-  lines.push(complete ? term("=", gradientOf(id), "", rms) : term("+", more, "", ""));
-  cards.push(complete ? signed("=", figure(g, gradientOf(id), type, "gradient")) : signed(`+ ${more}`));
-  const heads = ["", "through, by the derived line", "rms"].map((text) => make(text ? "th" : "td", text ? { scope: "col" } : {}, text));
-  if (!rms) heads.pop();
-  const list = make("table", { class: "terms" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...lines));
-  return row(`goes out: ${gradientOf(id)} is a sum`, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Contributions" }, list), ...cards);
-}
-
-function term(sign, through, text, rms, fresh) {
-  return make("tr", fresh ? { class: "fresh" } : {}, make("td", {}, sign), make("td", {}, through, text ? make("code", {}, text) : null), rms ? make("td", {}, make("code", {}, rms)) : null);
+  cards.push(complete ? signed("=", figure(g, gradientOf(id), type, "gradient")) : signed(`+ ${parts.length - last - 1} more to come`));
+  return row(`goes out: ${gradientOf(id)} is a sum`, ...cards);
 }
 
 function card(id, gradient) {

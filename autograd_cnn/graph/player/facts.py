@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.graph.picture.fold import called
 from autograd_cnn.graph.player.broken import trial
 from autograd_cnn.graph.player.geometry import geometry
-from autograd_cnn.graph.picture.fold import called
 from autograd_cnn.graph.player.lesson import ARRAYS, DEAD, MINUS, TERMS, Lesson, Share, number
 from autograd_cnn.graph.player.looks import Store, look, maps, share
 from autograd_cnn.graph.player.quiz import questions
-from autograd_cnn.graph.program.listing import Line, rms, shown
+from autograd_cnn.graph.program.listing import shown
 from autograd_cnn.graph.program.program import as_recorded
 from autograd_cnn.graph.program.write import Author
 from autograd_cnn.graph.records import Graph, Op, Place, Use, Value
@@ -52,7 +52,7 @@ class _Watch(Author):
         self.whole = len(graph.ops) <= WHOLE
         self.parts: dict[str, list[dict[str, Any]]] = defaultdict(list)  # value -> its contributions, in order
         self.shares: dict[str, list[Share]] = defaultdict(list)  # the same, with the numbers
-        self.rules: dict[str, list[Line]] = {}  # operation -> its lines, once written
+        self.rules: dict[str, list[str]] = {}  # operation -> its lines, once written
         calls = [zip(op.call.primitive.parameters, op.call.arguments, strict=False) for op in graph.ops]
         self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
         self.counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # expected contributions
@@ -62,15 +62,11 @@ class _Watch(Author):
     def contributed(self, op: Op, value: Value, contribution: Any) -> None:
         if self.inner:  # inside a checkpoint
             return
-        shares, given = self.shares[value.id], dict(op.inputs)
         part: dict[str, Any] = {"op": op.id}
         if self.counts[value.id] > 1:  # a single contribution is the gradient itself
-            ports = [op.ports[p] for p in op.rules if given[p] == value.id]
-            port = ports[sum(s.op is op for s in shares[-len(ports) :])]
-            part |= {"port": port, "line": self.lines[-1][0], "rms": _rms(contribution) if value.size > 1 else ""}
             part["look"] = self.looked(contribution, value, True)
             contribution = np.array(contribution) if self.whole else None  # the walk may add to it in place
-        shares.append(Share(op, self.lines[-1][0], contribution))
+        self.shares[value.id].append(Share(op, self.lines[-1][0], contribution))
         self.parts[value.id].append(part)
 
     def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
@@ -102,7 +98,10 @@ class _Watch(Author):
         graph, result = self.graph, self.graph.values[self.graph.result]
         self.functions = functions = _functions(graph) if source else {}
         self.lesson = Lesson(self, self.shares, self.called, self.drawn, self.whole)
-        self.rules = {op.id: shown(lines) for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)}
+        self.rules = {
+            op.id: [text for text, _ in shown(lines)]
+            for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)
+        }
         places = {_key(op): op.place for op in (*graph.ops, *([graph.failure.op] if graph.failure else []))}
         self.numbers = numbers = {key: i for i, key in enumerate(places)}
         outside = {v for op in graph.ops for v in (op.output, *_inputs(op))} | {graph.result}
@@ -141,7 +140,6 @@ class _Watch(Author):
             if value.size == 1:
                 fact["gn"] = number(np.reshape(self.scope[gradient], -1)[0])
             fact["g"] = self.looked(self.scope[gradient], value, True)
-            fact["rms"] = _rms(self.scope[gradient]) if value.size > 1 else ""
             places = self.drawn(value) if self.whole else None
             if places is not None and len(at := np.flatnonzero(places == self.lesson.pick(value).i)):
                 fact["at"] = int(at[0])
@@ -160,10 +158,10 @@ class _Watch(Author):
             "doc": self.doc(op),
             "scope": "/".join(f"{called(s, ())}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes),
             "forward": line,
-            "rules": [[text, "" if rms is None else f"{rms:.1e}"] for text, rms in lines],
+            "rules": lines,
         }
         if self.whole:
-            fact["trial"] = trial(self, op, line, [text for text, _ in lines])
+            fact["trial"] = trial(self, op, line, lines)
             fact["reach"] = self.reach(op)
         return fact
 
@@ -217,7 +215,8 @@ class _Watch(Author):
             say = f"{clip(failed.name)} raises {error}, so nothing after it ran, and there is no way back."
             message = {"lines": [plain(text) for text in graph.failure.message.splitlines()], "note": error}
             place = self.numbers[_key(failed)]
-            step("failed", f"Why does {clip(failed.name)} fail?", say, formulas=[message], place=place, **{"in": _inputs(failed)})
+            more = {"formulas": [message], "place": place, "in": _inputs(failed)}
+            step("failed", f"Why does {clip(failed.name)} fail?", say, **more)
             return steps
         say = f"{end} is not one number, so its sum is differentiated, and the way back begins with a gradient of 1."
         if graph.loss is not None:
@@ -363,8 +362,3 @@ def _learning(op: Op) -> list[str]:
 
 def long_bytes(count: int) -> str:
     return re.sub(r" B$", " bytes", bytes_text(count))
-
-
-def _rms(array: Any) -> str:
-    """Format the root mean square as the listing does."""
-    return f"{rms(array):.1e}" if np.size(array) else ""

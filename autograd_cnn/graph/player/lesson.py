@@ -71,7 +71,8 @@ def apart(before: float, after: float) -> list[str]:
     if digits > 12 or not abs(before) + abs(after) < 1e6:
         return [number(before), number(after), number(change, brief(change, 3))]
     shown = [f"{float(x):.{digits}f}" for x in (before, after)]
-    return [*map(number, (before, after), shown), number(change, f"{abs(float(shown[1]) - float(shown[0])):.{digits}f}")]
+    apart_as_shown = abs(float(shown[1]) - float(shown[0]))
+    return [*map(number, (before, after), shown), number(change, f"{apart_as_shown:.{digits}f}")]
 
 
 def bare(line: str) -> str:
@@ -294,8 +295,8 @@ class Lesson:
         if single:
             reach, its = ("reaches", f"g_{single[0]}") if len(single) == 1 else ("reach", "each gradient")
             words.append(
-                f"{listed(single)} {reach} {self.goal} only through {name}, which makes {out}. So {its} is g_{out} times "
-                f"the local slope of {name}."
+                f"{listed(single)} {reach} {self.goal} only through {name}, which makes {out}. So {its} is g_{out} "
+                f"times the local slope of {name}."
             )
         kept = [clip(k.label) for k in op.kept or ()]
         if op.call.primitive.rectifies and len(op.inputs) == 1:
@@ -314,9 +315,10 @@ class Lesson:
             )
         formulas = [self.formula(op, v) for v in values if v.size]
         if self.rectified(op) and (i := self.blocked(op)) is not None:
-            x, g = f"g_{self.named(values[0], i)}", np.reshape(self.scope[self.author.gradient(self.values[op.output])], -1)
-            blocked = [f"{x} = g_{self.named(self.values[op.output], i)} × local slope", f"= {number(g[i])} × 0 = 0"]
-            formulas.append({"lines": blocked, "note": f"blocked: {self.named(self.values[op.output], i)} is 0"})
+            here, g = self.values[op.output], self.scope[self.author.gradient(self.values[op.output])]
+            head = f"g_{self.named(values[0], i)} = g_{self.named(here, i)} × local slope"
+            lines = [head, f"= {number(np.reshape(g, -1)[i])} × 0 = 0"]
+            formulas.append({"lines": lines, "note": f"blocked: {self.named(here, i)} is 0"})
         return " ".join(words), formulas
 
     def rectified(self, op: Op) -> bool:
@@ -409,9 +411,10 @@ class Lesson:
                         for v in same
                         if v.shape == value.shape and self.array(v) is not None
                     ]
-                    size = " × ".join(map(str, value.shape))
-                    many = f"; {clip(value.name)} has {size} = {value.size:,} numbers" if out.size == 1 < value.size else ""
-                    note = f"incoming gradient × local slope of {clip(op.name)}() at {listed(at)}{many}"
+                    note = f"incoming gradient × local slope of {clip(op.name)}() at {listed(at)}"
+                    if out.size == 1 < value.size:
+                        size = " × ".join(map(str, value.shape))
+                        note += f"; {clip(value.name)} has {size} = {value.size:,} numbers"
                     return [head, f"= {products[0]} = {number(c)}"], note
                 dots = " + …" * (count > 2)
                 head = f"{called} = sum over the {count:,} numbers of {clip(out.name)} that it changes"
@@ -466,9 +469,9 @@ class Lesson:
             choices.append({"lr": number(lr), "rate": lr, "after": found, "lines": lines, "say": say})
         start = next((k for k in (2, 1, 0) if k < len(choices) and choices[k]["after"] is not None), 0)
         why = (
-            f"lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom. Were the loss "
-            f"a straight line, it would be 0 at lr = loss ÷ (sum of all g²) = {number(abs(loss) / slope)}; the slider "
-            "begins well below."
+            "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom. Were the "
+            f"loss a straight line, it would be 0 at lr = loss ÷ (sum of all g²) = {number(abs(loss) / slope)}; the "
+            "slider begins well below."
         )
         return {"start": start, "choices": choices, "more": max(0, len(pairs) - MANY), "why": why}
 

@@ -171,7 +171,7 @@ function code(step) {
   const o = op(step);
   const renamed = [...o.in, o.out].filter((id) => value(id).code).map((id) => `${value(id).name} is ${value(id).code}`);
   const back = step.kind === "backward";
-  const rules = o.rules.map(([text]) => line(text, "back", back));
+  const rules = o.rules.map((text) => line(text, "back", back));
   const forward = back ? [] : o.forward.split("\n").map((text) => line(text, "", true));
   return [
     make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${facts.places[o.place].at}`), source(o)),
@@ -211,13 +211,13 @@ function trial(step) {
     return;
   }
   const o = op(step);
-  const choices = [{ text: "as written", what: "" }, ...tests.slips];
+  const choices = [{}, ...tests.slips];
   const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rule and differences" });
   const options = choices.map((slip, i) => {
     const radio = make("input", { type: "radio", name: "slip", value: i, ...(i ? {} : { checked: "" }) });
     radio.addEventListener("change", () => fill(table, verdict(tests, slip)));
     radio.addEventListener("click", () => radio.matches(":focus-visible") || radio.blur()); // after the mouse, arrows step
-    return make("label", { class: "slip" }, radio, i ? make("code", {}, slip.text) : o.rules.length > 1 ? "the rules as written" : "the rule as written", i ? make("small", {}, slip.what) : null);
+    return make("label", { class: "slip" }, radio, i ? make("code", {}, slip.text) : "as written", i ? make("small", {}, slip.what) : null);
   });
   fill(table, verdict(tests, choices[0]));
   fill(body, make("fieldset", {}, make("legend", {}, "Rule"), ...options), table);
@@ -564,12 +564,12 @@ function table() {
   if (box.querySelector("table")) return;
   const rows = facts.steps.map((step, i) => {
     const o = step.op < 0 ? null : op(step);
-    const lines = !o ? [] : step.kind === "forward" ? [[o.forward, ""]] : o.rules;
+    const lines = !o ? [] : step.kind === "forward" ? [o.forward] : o.rules;
     const link = make("a", { href: `#step=${i}` }, title(step));
     const tried = o && step.kind === "backward" && o.trial ? (o.trial.tried.every((t) => t.ok) ? "agree" : "do not agree") : "";
-    return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link), make("td", {}, ...lines.map(([text]) => make("code", {}, text))), make("td", {}, ...lines.map(([, rms]) => make("code", {}, rms))), make("td", {}, step.holds || ""), make("td", {}, tried));
+    return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link), make("td", {}, ...lines.map((text) => make("code", {}, text))), make("td", {}, step.holds || ""), make("td", {}, tried));
   });
-  const heads = ["step", "what", "line", "size (rms)", "kept", "differences"].map((text) => make("th", { scope: "col" }, text));
+  const heads = ["step", "what", "line", "kept", "differences"].map((text) => make("th", { scope: "col" }, text));
   const sheet = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
   box.append(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All steps" }, sheet));
 }

@@ -111,8 +111,8 @@ def _sum(lesson: Lesson, op: Op, asked: bool) -> Iterator[Question]:
             continue
         pick, step, name = lesson.pick(lesson.values[v]), lesson.back[op.id], clip(lesson.values[v].name)
         parts = [float(np.reshape(s.array, -1)[pick.i]) for s in shares]
-        near = ((parts[-1], "the last share alone"), (sum(parts) / len(parts), "the mean"), (math.prod(parts), "the product"))
-        wrong = [(number(x), f"That is {how}; the shares add up.") for x, how in near]
+        near = {"last share alone": parts[-1], "mean": sum(parts) / len(parts), "product": math.prod(parts)}
+        wrong = [(number(x), f"That is the {how}; the shares add up.") for how, x in near.items()]
         said = ", ".join(map(number, parts[:6])) + " …" * (len(parts) > 6)
         yield COUNT, step, f"The ways of {name} send back {said}. What is g_{pick.name}?", number(pick.g), wrong
         if not asked:
@@ -138,7 +138,7 @@ def _rule(lesson: Lesson, op: Op, fact: dict[str, Any]) -> Iterator[Question]:
         gives = f"{element} = {number(float(s['rule'][0]))}{rest}; differences give {number(float(s['fd'][0]))}"
         wrong.append((s["text"], f"It gives {gives}: {s['what']}."))
     if slips:
-        line = fact["rules"][slips[0]["line"]][0]
+        line = fact["rules"][slips[0]["line"]]
         text = f"Which line is the rule of {name}?"
         yield COUNT, lesson.back[op.id], text, line, wrong
 
