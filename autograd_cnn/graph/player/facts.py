@@ -215,7 +215,7 @@ class _Watch(Author):
             say = f"{clip(failed.name)} raises {error}, so nothing after it ran, and there is no way back."
             message = {"lines": [plain(text) for text in graph.failure.message.splitlines()], "note": error}
             place = self.numbers[_key(failed)]
-            more = {"formulas": [message], "place": place, "in": _inputs(failed)}
+            more: dict[str, Any] = {"formulas": [message], "place": place, "in": _inputs(failed)}
             step("failed", f"Why does {clip(failed.name)} fail?", say, **more)
             return steps
         say = f"{end} is not one number, so its sum is differentiated, and the way back begins with a gradient of 1."

@@ -155,8 +155,9 @@ class Lesson:
     def chosen(self, value: Value, scores: Any) -> Pick:
         """Make the element with the largest of `scores` the example, if possible one that is drawn."""
         places, scores = self.drawn(value) if self.whole else None, np.abs(np.nan_to_num(scores))
-        here = places is not None and scores[places].any()
-        i = int(places[np.argmax(scores[places])] if here else np.argmax(scores))
+        if places is None or not scores[places].any():
+            places = np.arange(scores.size)
+        i = int(places[np.argmax(scores[places])])
         x, g = self.array(value), np.reshape(self.scope[self.author.gradient(value)], -1)
         self.picks[value.id] = Pick(i, self.named(value, i), x if x is None else np.reshape(x, -1)[i], g[i])
         return self.picks[value.id]
@@ -315,17 +316,18 @@ class Lesson:
             )
         formulas = [self.formula(op, v) for v in values if v.size]
         if self.rectified(op) and (i := self.blocked(op)) is not None:
-            here, g = self.values[op.output], self.scope[self.author.gradient(self.values[op.output])]
-            head = f"g_{self.named(values[0], i)} = g_{self.named(here, i)} × local slope"
-            lines = [head, f"= {number(np.reshape(g, -1)[i])} × 0 = 0"]
-            formulas.append({"lines": lines, "note": f"blocked: {self.named(here, i)} is 0"})
+            result, g = self.values[op.output], self.scope[self.author.gradient(self.values[op.output])]
+            head = f"g_{self.named(self.values[op.inputs[0][1]], i)} = g_{self.named(result, i)} × local slope"
+            numbers = f"= {number(np.reshape(g, -1)[i])} × 0 = 0"
+            formulas.append({"lines": [head, numbers], "note": f"blocked: {self.named(result, i)} is 0"})
         return " ".join(words), formulas
 
     def rectified(self, op: Op) -> bool:
         """Return whether `op` is a relu of an array at hand."""
-        out, x = (self.array(self.values[v]) for v in (op.output, op.inputs[0][1])) if op.inputs else (None, None)
-        arrays = is_float(out) and is_float(x) and np.size(out) > 1 and np.shape(x) == np.shape(out)
-        return bool(arrays and op.call.primitive.rectifies and len(op.inputs) == 1)
+        if len(op.inputs) != 1 or not op.call.primitive.rectifies:
+            return False
+        out, x = self.array(self.values[op.output]), self.array(self.values[op.inputs[0][1]])
+        return is_float(out) and is_float(x) and np.size(out) > 1 and bool(np.shape(x) == np.shape(out))
 
     def passing(self, op: Op) -> int | None:
         """Return the example of a relu if it is above 0, or its largest element."""

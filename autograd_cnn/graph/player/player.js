@@ -13,7 +13,7 @@ const quiz = { on: false, open: false, from: 0, seen: new Set(), right: 0 };
 // Elements
 
 function make(tag, attributes = {}, ...children) {
-  const element = ["svg", "path", "rect", "image", "text"].includes(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  const element = /^(svg|path|image|text)$/.test(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children.filter((child) => child !== null));
   return element;
@@ -131,16 +131,15 @@ function module(way) {
 
 // The chain rule with its numbers, and a trial of it
 
-function formula({ lines, note, try: tried }, i) {
+function formula({ lines, note, try: tried }) {
   const texts = lines.map((text) => make("span", { class: "line" }, ...rich(text), "\n"));
-  return make("section", { "aria-label": `Formula ${i + 1}` }, make("pre", {}, ...texts), note ? make("small", {}, ...rich(note)) : null, tried ? make("p", { class: "try" }, make("b", {}, "Check. "), ...rich(tried)) : null);
+  return make("section", {}, make("pre", {}, ...texts), note ? make("small", {}, ...rich(note)) : null, tried ? make("p", { class: "try" }, make("b", {}, "Check. "), ...rich(tried)) : null);
 }
 
 function worth() {
   const links = facts.worth.map(([text, step]) => make("li", {}, make("a", { href: `#step=${step}` }, text)));
-  const zeros = make("button", { type: "button" }, "show zeros in the picture");
-  zeros.addEventListener("click", () => overlay("zeros"));
-  return links.length ? make("section", { class: "worth", "aria-label": "Worth a look" }, make("h3", {}, "worth a look"), make("ul", {}, ...links), facts.overlays.zeros.boxes ? zeros : null) : null;
+  const zeros = make("a", { href: "#overlay=zeros" }, "show zeros in the picture");
+  return links.length ? make("section", { class: "worth", "aria-label": "Worth a look" }, make("h3", {}, "worth a look"), make("ul", {}, ...links), zeros) : null;
 }
 
 function update(step) {
@@ -211,7 +210,7 @@ function trial(step) {
     return;
   }
   const o = op(step);
-  const choices = [{}, ...tests.slips];
+  const choices = [{}, ...tests.slips]
   const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rule and differences" });
   const options = choices.map((slip, i) => {
     const radio = make("input", { type: "radio", name: "slip", value: i, ...(i ? {} : { checked: "" }) });
@@ -236,11 +235,9 @@ function verdict(tests, slip) {
     }),
   );
   const good = !broken && shown.every((t) => t.ok);
-  const others = broken && o.rules.length > 1 ? " The other lines are as written." : "";
-  const words = !rows.length ? "Nothing to compare: the elements that were tried lie at kinks." : good ? "They agree: the rule is right here." : broken ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.${others}` : "They do not agree: the rule is wrong.";
+  const words = !rows.length ? "Nothing to compare: all that was tried lies at kinks." : good ? "They agree: the rule is right here." : broken ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.${o.rules.length > 1 ? " The other lines are as written." : ""}` : "They do not agree: the rule is wrong.";
   const head = make("tr", {}, make("th", { scope: "col" }, "element"), make("th", { scope: "col" }, "finite differences"), make("th", { scope: "col" }, broken ? "broken rule" : "rule"));
-  const box = make("div", {}, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)), make("p", { class: good ? "good" : "bad", role: "status" }, words));
-  return box;
+  return make("div", {}, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)), make("p", { class: good ? "good" : "bad", role: "status" }, words));
 }
 
 // Quiz: a question about a step before it is shown
