@@ -97,6 +97,7 @@ def go(page, name, way):
         "([name, way]) => show(facts.steps.findIndex((s) => s.kind === way && value(op(s).out).name === name))",
         [name, way],
     )
+    page.evaluate("channel.fine = channel.coarse = 0")  # not those of the example
 
 
 def point(page, name, y, x, c=0):

@@ -261,7 +261,7 @@ function ask(number) {
   }));
 }
 
-// Without a chosen button the question is skipped
+// Without a button: skipped
 function reply(number, chosen) {
   if (!quiz.open) return;
   const { text, answers: [right] } = facts.quiz[number];
