@@ -467,7 +467,7 @@ def test_a_step_back_shows_the_chain_rule_the_derived_line_and_a_trial(opened, s
     )
     assert page.text_content("#formulas pre").splitlines() == ["g_h = g_s × cos(h)", "= −0.4428 × 0.8253 = −0.3655"]
     assert page.inner_text("#formulas .try").startswith(
-        "Check. Raise h by 0.01: the loss goes from 0.44280 to 0.43916,"
+        "Check. Raise h by 0.01: the loss goes from 0.44280 to 0.43917,"
     )
     assert page.locator("#code mark").all_inner_texts() == ["ag.sin(h)", "g_h = g_s * ag.cos(h)"]
     assert page.is_hidden("#tensors") and page.is_hidden("#costs p")
@@ -584,10 +584,10 @@ def test_a_failed_trace_ends_with_its_message(opened):
     assert page.inner_text("#where") == "Why does matmul fail?" and page.inner_text("#position") == "the error"
     assert page.text_content("#formulas pre").strip() == str(caught.value)
     assert page.inner_text("#code mark") == "ag.tanh(x @ w) @ w"
-    lit = page.locator("#picture .now").all_inner_texts()
+    lit = page.locator("#picture .now").all_text_contents()
     assert len(lit) == 2 and "ValueError" in lit[1] and page.locator("#picture .later").count() == 0
     page.keyboard.press("Home")
-    assert page.locator("#picture .later", has_text="ValueError").count() == 1
+    assert page.locator("#picture g[role=button].later", has_text="ValueError").count() == 1
 
 
 def test_a_sum_lights_up_with_its_last_share(opened, scalars):
@@ -638,8 +638,8 @@ def test_a_term_is_explained_where_it_occurs_first(opened, scalars):
         page.evaluate("step => show(step)", step)
         if page.inner_text("#term"):
             terms[page.inner_text("#position")] = page.inner_text("#term")
-    assert list(terms) == ["start", "the loss", "backward 1 of 6", "the update"]
-    for word, place in {"Loss:": "start", "g_h": "the loss", "Kept:": "backward 1 of 6", "lr,": "the update"}.items():
+    assert list(terms) == ["start", "the loss", "backward 1 of 6"]
+    for word, place in {"Loss:": "start", "g_h": "the loss", "Kept:": "backward 1 of 6"}.items():
         assert word in terms[place]
 
 
@@ -666,7 +666,7 @@ def test_the_quiz_asks_before_each_step_and_ends_with_a_score(opened, small):
     questions = page.evaluate("facts.quiz")
     assert 5 <= len(questions) <= 10
     for number, question in enumerate(questions, 1):
-        while page.is_hidden("#ask"):
+        while not page.evaluate("quiz.open"):
             assert int(page.input_value("#slider")) <= question["step"]
             page.keyboard.press("ArrowRight")
         assert page.input_value("#slider") == str(question["step"])

@@ -50,11 +50,12 @@ function figuresOf(step) {
   if (step.kind === "forward") return [...tagged("in", o.in.filter((id) => id !== b)), ...tagged("out", [o.out]), sumOf, ...tagged("in", o.in.filter((id) => id === b))];
   const sums = o.learns.filter((id) => (value(id).parts || []).length > 1);
   const single = o.learns.filter((id) => !sums.includes(id));
-  const needed = pool || gate ? [...new Set([...o.in, ...used(o)])] : used(o);
+  const needed = used(o);
   const early = tagged("goes out", single.filter((id) => !late(id)), "g");
   return [
     ...tagged("comes in", [o.out], "g"),
-    ...tagged(pool ? "went in" : "is used", needed.filter((id) => !w || id === w)),
+    ...tagged("went in", pool || gate ? o.in.filter((id) => !needed.includes(id)) : []),
+    ...tagged("is used", needed.filter((id) => !w || id === w)),
     ...early,
     ...(early.length ? [sumOf] : []),
     ...tagged("is used", needed.filter((id) => w && id !== w)),

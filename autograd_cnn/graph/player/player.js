@@ -62,10 +62,11 @@ function show(number, quiet) {
   fill($("sentence"), ...rich(step.say));
   fill($("goal"), ...(step.goal ? [...step.goal.map((text) => make("p", {}, ...rich(text))), worth()] : []), step.warn ? make("p", { class: "worth" }, step.warn) : null);
   const formulas = (step.formulas || []).map(formula);
-  const images = Boolean(step.op >= 0 && op(step).reach?.kernel); // which stand below the first formula
-  fill($("formulas"), ...formulas.slice(0, images ? 1 : undefined));
-  fill($("others"), ...(images ? formulas.slice(1) : []));
-  $("formulas").className = "formulas " + ((step.formulas || []).length > 1 || (step.formulas || []).some(({ lines }) => lines.some((text) => brief(text).length > 42)) ? "several" : "");
+  const first = step.op >= 0 && op(step).reach?.kernel ? 1 : formulas.length; // images stand below the first
+  fill($("formulas"), ...formulas.slice(0, first));
+  fill($("others"), ...formulas.slice(first));
+  const long = formulas.some((box) => [...box.querySelectorAll(".line")].some((line) => line.textContent.length > 43));
+  $("formulas").classList.toggle("several", first > 1 || long);
   fill($("code"), ...code(step));
   update(step);
   fill($("doc"), step.kind === "forward" ? op(step).doc : "");
