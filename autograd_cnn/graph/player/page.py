@@ -107,7 +107,7 @@ def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
             box.text, box.beside = fits[0], ""
     picture.caption = re.sub(r"keeps [^·]*· ", "", picture.caption)  # bytes stand beside the steps
     for wire in picture.wires:
-        wire.label = re.sub(r" ([\d.]+ [kMGT]?B\b|\(shared\))", "", wire.label) if wire.kind == "kept" else wire.label
+        wire.label = re.sub(r" ([\d.]+ [kMGT]?B\b|\(shared\)|\(\))", "", wire.label)
     return picture
 
 

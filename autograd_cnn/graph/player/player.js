@@ -236,7 +236,7 @@ function verdict(tests, slip) {
     }),
   );
   const good = !broken && shown.every((t) => t.ok);
-  const words = !rows.length ? "Nothing to compare: all that was tried lies at kinks." : good ? "They agree: the rule is right here." : broken ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.${o.rules.length > 1 ? " The other lines are as written." : ""}` : "They do not agree: the rule is wrong.";
+  const words = !rows.length ? "Nothing to compare: only kinks." : good ? "They agree: the rule is right here." : broken ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.${o.rules.length > 1 ? " The other lines are as written." : ""}` : "They do not agree: the rule is wrong.";
   const head = make("tr", {}, make("th", { scope: "col" }, "element"), make("th", { scope: "col" }, "finite differences"), make("th", { scope: "col" }, broken ? "broken rule" : "rule"));
   return make("div", {}, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)), make("p", { class: good ? "good" : "bad", role: "status" }, words));
 }
