@@ -89,9 +89,9 @@ def _weighted_examples(rng: np.random.Generator) -> list[Any]:
 
 @primitive(examples=_weighted_examples)
 def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> Any:
-    """Measures how far probabilities are from their targets: ``-(y log p + (1 - y) log(1 - p))``.
+    """Computes binary cross-entropy, the distance of probabilities to targets: ``-(y log p + (1 - y) log(1 - p))``.
 
-    This is binary cross-entropy. Logarithms are at least -100, and ``p (1 - p)`` in the gradient is at least 1e-12, so
+    Logarithms are at least -100, and ``p (1 - p)`` in the gradient is at least 1e-12, so
     that probabilities of 0 and 1 give finite numbers, and a warning. `bce_with_logits` needs no such bounds.
 
     Parameters

@@ -650,7 +650,7 @@ document.addEventListener("keydown", (event) => {
   if ((busy && key !== "Escape") || (letter && !$("letters").checked)) return;
   const choice = quiz.open && $("ask").querySelectorAll("button")[letter ? "abcd".indexOf(key.toLowerCase()) : -1];
   if (choice) return choice.click();
-  if (quiz.on && "abcd".includes(key.toLowerCase())) return; // a late answer
+  if (quiz.on && "abcd".includes(key.toLowerCase())) return; // too late
   const rows = target.closest("#picture, #rows") && { ArrowUp: up, ArrowDown: down }[key];
   const action = rows || KEYS[letter ? key.toLowerCase() : event.shiftKey && key.startsWith("Arrow") ? "Shift+" + key : key];
   if (!action) return;

@@ -34,7 +34,7 @@ def loss_of(p, x, y):
     m3 = ag.max_pool2d(ag.relu(h3), 2)
     u = ag.linear(ag.flatten(m3, 1), p["dense1.w"], p["dense1.b"])
     z = ag.linear(ag.relu(u), p["dense2.w"], p["dense2.b"])
-    q = ag.sigmoid(z)
+    q = ag.sigmoid(z)  # for each of the 10 shapes, how sure the network is of it
     return ag.bce(q, y)
 
 
