@@ -15,13 +15,14 @@ project = "autograd_cnn"
 author = "The autograd_cnn developers"
 version = release = autograd_cnn.__version__
 copyright = "2026, The autograd_cnn developers"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "package.md"]  # the description on a package index
 html_theme = "alabaster"
 html_theme_options = {"description": "A tiny reverse-mode autograd engine on NumPy", "page_width": "1000px"}
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # the notebooks have their outputs; notebooks/execute.py makes them
 
 
 def operations() -> str:
