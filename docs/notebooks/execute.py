@@ -1,4 +1,4 @@
-"""Executes the notebooks of this folder and stores their outputs: ``python docs/notebooks/execute.py [NAME.ipynb ...]``.
+"""Executes the notebooks of this folder and stores their outputs: ``python docs/notebooks/execute.py [NAME.ipynb]``.
 
 It needs the extra ``[docs]``. Each notebook runs from its first cell to its last in a new process and an empty folder,
 with the NumPy kernels, so that its numbers do not depend on Numba.
@@ -14,8 +14,10 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = {
+    **os.environ,
     "AUTOGRAD_CNN_KERNELS": "numpy",
     "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent.parent), os.environ.get("PYTHONPATH")])),
+    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),  # for the cells that begin with !
 }
 
 
@@ -27,7 +29,7 @@ def executed(path, extra=()):
         resources = {"metadata": {"path": folder}}
         options = {"timeout": 300, "record_timing": False, "coalesce_streams": True}
         client = NotebookClient(notebook, resources=resources, **options)
-        client.execute(env={**os.environ, **ENVIRONMENT})
+        client.execute(env=ENVIRONMENT)
     for number, cell in enumerate(notebook.cells, 1):
         cell.id, cell.metadata = f"cell-{number}", {}
     notebook.metadata = {
