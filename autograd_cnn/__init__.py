@@ -33,7 +33,7 @@ from autograd_cnn.ops.shapes import *
 from autograd_cnn.ops.statistics import *
 
 if TYPE_CHECKING:
-    from autograd_cnn import data, interop, nn, optim, plots, report, training
+    from autograd_cnn import data, distributed, interop, nn, optim, plots, report, training
     from autograd_cnn.graph.records import Graph
     from autograd_cnn.graph.trace import trace
     from autograd_cnn.profiler import profile
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Graph", "Tensor", "check_gradients", "checkpoint", "data", "enable_grad", "get_num_threads", "grad", "hessian",
-    "hvp", "interop", "jacobian", "jvp", "linalg", "nn", "no_grad", "optim", "plots", "primitive", "profile",
+    "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "get_num_threads", "grad",
+    "hessian", "hvp", "interop", "jacobian", "jvp", "linalg", "nn", "no_grad", "optim", "plots", "primitive", "profile",
     "ravel_pytree", "report", "scope", "set_num_threads", "trace", "training", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += ops.activations.__all__
@@ -61,7 +61,7 @@ __all__ += ops.resizing.__all__
 __all__ += ops.shapes.__all__
 __all__ += ops.statistics.__all__
 
-_ROOMS = ("data", "interop", "nn", "optim", "plots", "report", "training")
+_ROOMS = ("data", "distributed", "interop", "nn", "optim", "plots", "report", "training")
 _LATER = {"Graph": "graph.trace", "trace": "graph.trace", "profile": "profiler"}
 
 

@@ -1,4 +1,4 @@
-"""``python -m autograd_cnn`` or ``autograd-cnn``: demo pages, the setup (`info`), primitives (`check`), `predict`.
+"""``python -m autograd_cnn`` or ``autograd-cnn``: pages, the setup (`info`), primitives (`check`), `predict`.
 
 May import everything. `info` never fails: it prints "not known" for what it cannot find out.
 """
@@ -11,8 +11,10 @@ import platform
 import runpy
 import shutil
 import sys
+import tempfile
 import webbrowser
 from collections.abc import Callable
+from html import escape
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +37,8 @@ PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqd
 VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS".split()
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
+OFFLINE = """write live.html with Python inside (12 MB) into this folder: it needs no network. Without, the page loads
+Python from a public server. AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
 PREDICT = """Prints the three most probable classes of each image. An image is cut to the middle that has the
 proportions of the model's images, and resized. Needs Pillow. Exit code 2 if the run or an image cannot be read."""
 WHY = """also write IMAGE.why.png beside each image: what the model got, and how much each pixel moves the output of the
@@ -46,11 +50,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
     parser.add_argument("--version", action="version", version=f"autograd_cnn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    showing = commands.add_parser("demo", help="three networks to step through: chain rule, MLP, CIFAR-10 CNN")
+    showing = commands.add_parser("demo", help="networks to step through: chain rule, spiral, CNN, broken rules")
     showing.add_argument(
         "folder", type=Path, nargs="?", default=Path("autograd_cnn_demo"), help="for scripts and pages [%(default)s]"
     )
     showing.add_argument("--no-open", action="store_true", help="write the pages, and do not open them")
+    editing = commands.add_parser("live", help="a page in which you edit a program, run it, and step through it")
+    editing.add_argument("--offline", type=Path, metavar="FOLDER", help=OFFLINE)
+    editing.add_argument("--no-open", action="store_true", help="write the page, and do not open it")
     commands.add_parser("info", help="versions, threads and folders, for bug reports")
     checking = commands.add_parser("check", help="compare the primitives of your own file with finite differences")
     checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
@@ -63,26 +70,75 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "demo":
         return demo(options.folder, not options.no_open)
+    if options.command == "live":
+        return live(options.offline, not options.no_open)
     if options.command == "predict":
         return predict(options.run, options.images, options.why)
     return info() if options.command == "info" else check(options.file)
 
 
+INDEX = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Networks to step through</title>
+<style>
+:root { color-scheme: light dark; }
+body { max-width: 62rem; margin: 1.5rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; }
+h2 { margin: 1.3rem 0 0.1rem; font-size: 1.3rem; }
+p { margin: 0.2rem 0; }
+a { color: light-dark(#005f95, #56b4e9); }
+small { opacity: 0.8; }
+</style>
+</head>
+<body>
+<h1>Networks to step through</h1>
+<p>Each page walks forward through a function and back along the chain rule, with all its numbers. Press → to begin.</p>
+$entries</body>
+</html>
+"""
+DEMOS = {"chain_rule": "The chain rule", "spiral": "A spiral", "cnn": "A CNN", "broken": "Five broken rules"}
+
+
 def demo(folder: Path, show: bool = True) -> int:
-    """Write three small scripts into `folder`, run them, and open the pages that they write."""
+    """Write four scripts into `folder`, run them, and open an index of the pages that they write."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         print(f"{folder}: {error.strerror}", file=sys.stderr)
         return 2
-    for source in sorted((Path(__file__).parent / "graph" / "player" / "demos").glob("*.py")):
-        script = folder / source.name
-        shutil.copyfile(source, script)
-        runpy.run_path(str(script), run_name="__main__")
-        page = script.with_suffix(".html").resolve()
-        print(page)
-        if show:
-            webbrowser.open(page.as_uri())
+    entries = []
+    for name, title in DEMOS.items():
+        script = folder / f"{name}.py"
+        shutil.copyfile(Path(__file__).parent / "graph" / "player" / "demos" / script.name, script)
+        said = escape(runpy.run_path(str(script), run_name="__main__")["__doc__"]).strip().replace("\n\n", "<br>")
+        entries.append(
+            f'<h2><a href="{name}.html">{title}</a></h2>\n<p>{said}</p>\n<small>made by {script.name}</small>\n'
+        )
+        print(script.with_suffix(".html").resolve())
+    index = folder / "index.html"
+    index.write_text(INDEX.replace("$entries", "".join(entries)), encoding="utf-8")
+    print(index.resolve())
+    if show:
+        webbrowser.open(index.resolve().as_uri())
+    return 0
+
+
+def live(offline: Path | None, show: bool = True) -> int:
+    """Write the live page, and open it; 0, or 2 if a file cannot be read, downloaded or written."""
+    from autograd_cnn.live.page import write
+
+    try:
+        page = (offline or Path(tempfile.mkdtemp(prefix="autograd_cnn_"))) / "live.html"
+        write(page, offline is not None)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(page)
+    if show:
+        webbrowser.open(page.resolve().as_uri())
     return 0
 
 

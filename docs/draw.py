@@ -1,7 +1,11 @@
-"""Draws the pictures of docs/pictures.md, cnn.svg and residual.svg, into its own folder: ``python docs/draw.py``."""
+"""Draws the pictures of docs/pictures.md and docs/tutorial.md into its own folder: ``python docs/draw.py``."""
 
+import os
+import re
+import runpy
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -52,6 +56,19 @@ def graphs():
     }
 
 
+def tutorial():
+    """Run the programs of the tutorial, which save its pictures."""
+    text = (HERE / "tutorial.md").read_text(encoding="utf-8")
+    with TemporaryDirectory() as folder:
+        os.chdir(folder)
+        Path("tutorial.py").write_text("\n".join(re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)))
+        runpy.run_path("tutorial.py")
+        for picture in Path().glob("*.svg"):
+            (HERE / picture.name).write_bytes(picture.read_bytes())
+        os.chdir(HERE)
+
+
 if __name__ == "__main__":
     for name, graph in graphs().items():
         graph.save(HERE / name, depth=1)
+    tutorial()

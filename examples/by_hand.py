@@ -1,4 +1,10 @@
-"""The whole idea in one script: forward code as in NumPy, `backward`, a falling loss, a picture of the graph."""
+"""
+The whole idea in one script
+============================
+
+Forward code as in NumPy, ``backward``, a falling loss. The picture is the graph, drawn as a ladder: forward is read
+down, backward up, and between them stands what is kept in memory.
+"""
 
 import numpy as np
 

@@ -9,9 +9,14 @@ The same run as the hand-written code that this project replaces, two steps on o
 
     python examples/train_cifar10.py --recipe original --images 100
 
+On several processes, here or on many machines that share the folder of the run (see docs/distributed.md):
+
+    mpirun -n 4 python examples/train_cifar10.py
+
 A recipe is a file in examples/recipes: a network, its settings and its training. The folder --out gets report.html (and
-report.txt), the settings and a copy of the recipe, history.json and .csv, loss.png, predictions.png, confusion.png,
-graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training early; its best weights are evaluated.
+report.txt), net.html, which steps through the network, the settings and a copy of the recipe, history.json and .csv,
+loss.png, predictions.png, confusion.png, graph.svg, the best weights and the last checkpoint. Ctrl-C ends the training
+early; its best weights are evaluated.
 
 A part of the training images is held apart to compare passes and settings. The test images are used once, at the end.
 """
@@ -102,7 +107,7 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def recall(args: argparse.Namespace) -> None:
+def recall(args: argparse.Namespace) -> argparse.Namespace:
     """Take the options of the run to resume."""
     before = ag.training.RunFolder(args.resume).settings
     if missing := [name for name in OPTIONS if name not in before]:
@@ -111,6 +116,7 @@ def recall(args: argparse.Namespace) -> None:
             f"(settings.json has no {', '.join(missing)})"
         )
     vars(args).update({name: before[name] for name in OPTIONS if name != "data_dir" or args.data_dir is None})
+    return args
 
 
 def load(args: argparse.Namespace) -> ag.data.Dataset:
@@ -159,15 +165,18 @@ def finished(folder: ag.training.RunFolder) -> bool:
     )
 
 
-def train(args: argparse.Namespace, folder: ag.training.RunFolder, data: ag.data.Dataset) -> None:
+def train(
+    args: argparse.Namespace, folder: ag.training.RunFolder, data: ag.data.Dataset, ranks: ag.distributed.Ranks
+) -> None:
     recipe = folder.module()
     settings = recipe.Settings(**folder.settings["settings"])
     rng = np.random.default_rng(args.seed)
     images, labels, validation = data.train_images, data.train_labels, None
     if settings.validation:
         (images, labels), validation = ag.data.split(images, labels, settings.validation, rng)
-    model = recipe.build(settings, rng, images)
-    print(data, model.summary((settings.batch_size, *images.shape[1:])), sep="\n\n", end="\n\n")
+    model = ranks.broadcast(recipe.build(settings, rng, images))
+    if ranks.rank == 0:
+        print(data, model.summary((settings.batch_size, *images.shape[1:])), sep="\n\n", end="\n\n")
     steps = settings.epochs * -(-len(images) // settings.batch_size)
     loss = partial(recipe.loss, settings)
     moments = ag.report.Moments(model, loss, images[:4], labels[:4])
@@ -190,46 +199,56 @@ def train(args: argparse.Namespace, folder: ag.training.RunFolder, data: ag.data
         clip=args.clip,
         time_limit=args.minutes and 60 * args.minutes,
         name=data.name,
+        ranks=ranks,
     )
-    test(folder, recipe, loss, data, moments)
+    model, images, labels = folder.model(), data.test_images, data.test_labels  # a look at them
+    result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels, ranks=ranks)
+    if ranks.rank == 0:
+        show(folder, recipe, loss, data, moments, result)
 
 
-def test(
-    folder: ag.training.RunFolder, recipe: ModuleType, loss: Any, data: ag.data.Dataset, moments: ag.report.Moments
+def show(
+    folder: ag.training.RunFolder,
+    recipe: ModuleType,
+    loss: Any,
+    data: ag.data.Dataset,
+    moments: ag.report.Moments,
+    result: ag.training.Evaluation,
 ) -> None:
-    """Look at the test images: evaluate the best weights, and write the report, which counts the looks."""
+    """Write the report of the best weights, which counts the looks at the test images, and the pictures."""
     model, images, labels = folder.model(), data.test_images, data.test_labels
-    result = ag.training.evaluate(partial(recipe.views, model), loss, images, labels)
     text = ag.report.write(folder, images, labels, result, loss, moments)
     shares = recipe.probabilities(result.outputs)
     ag.plots.predictions(images, labels, shares, data.classes, folder.path / "predictions.png", data.name)
     ag.plots.confusion_matrix(result.confusion, data.classes, folder.path / "confusion.png", data.name)
     batch = ag.Tensor(ag.data.as_float32(images[:100]), name="images")
     loss(model(batch), labels[:100]).graph().save(folder.path / "graph.svg")
-    print(text, folder.path / "report.html", sep="\n")
+    print(text)
 
 
 def main() -> int:
-    args = arguments()
+    args, ranks = arguments(), ag.distributed.ranks()
+    say = partial(print, file=sys.stderr) if ranks.rank == 0 else lambda text: None
     try:
         if args.resume:
-            recall(args)
-            if finished(folder := ag.training.RunFolder(args.resume)):
-                print(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
+            args = ranks.first(recall, args)
+            folder = ranks.first(ag.training.RunFolder, args.resume)
+            if ranks.first(finished, folder):
+                if ranks.rank == 0:
+                    print(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
                 return 0
-        data = load(args)
-        folder = folder_of(args, data)
+        data = ranks.first(load, args)
+        folder = ranks.first(folder_of, args, data)
     except (ImportError, OSError, ValueError) as error:
-        message = str(error).replace("download=True", "--download").replace("ag.data.load_shapes()", "--data shapes")
-        print(message, file=sys.stderr)
+        say(str(error).replace("download=True", "--download").replace("ag.data.load_shapes()", "--data shapes"))
         return 2
     try:
-        train(args, folder, data)
+        train(args, folder, data, ranks)
     except FloatingPointError as error:
-        print(f"{error}. A lower --lr, or --clip 1, in a new run may help", file=sys.stderr)
+        say(f"{error}. A lower --lr, or --clip 1, in a new run may help")
         return 1
     except (OSError, ag.training.CheckpointError) as error:
-        print(error, file=sys.stderr)
+        say(error)
         return 1
     return 0
 

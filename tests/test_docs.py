@@ -1,20 +1,40 @@
-"""The pages of docs quote the source as it is.
+"""The pages of docs quote the source as it is, and their programs do what they say.
 
 A block fenced as ``py`` is a quotation: its first line, a comment, names the file, and a line ``...`` stands for lines
-left out. Blocks fenced as ``python`` are run, in `test_examples`.
+left out. Blocks fenced as ``python`` are run: those of `ALONE` each as a program, those of `SESSIONS` one after
+the other, and in `test_examples` those of the other pages. A block fenced as ``python raises`` ends in an error or a
+warning, whose text is the block after it, fenced as ``text``. In a session, such a block is what is printed.
 """
 
+import os
 import re
+import runpy
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+import autograd_cnn as ag
+
 ROOT = Path(__file__).parent.parent
+PACKAGE = Path(ag.__file__).parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 QUOTATIONS = [
     pytest.param(page, *block.split("\n", 1), id=f"{page.name}-{i}")
-    for page in sorted((ROOT / "docs").glob("*.md"))
+    for page in PAGES
     for i, block in enumerate(re.findall(r"^```py\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M), 1)
+]
+
+ALONE = ("coming_from.md", "faq.md", "index.md", "numerics.md")
+SESSIONS = ("by_hand.md", "tutorial.md")
+PROGRAM = re.compile(r"^```python( raises)?\n(.*?)^```(?:\n+```text\n(.*?)^```)?", re.S | re.M)
+PROGRAMS = [
+    pytest.param(*found.groups(), id=f"{page}-{i}")
+    for page in ALONE
+    for i, found in enumerate(PROGRAM.finditer((ROOT / "docs" / page).read_text(encoding="utf-8")), 1)
 ]
 
 
@@ -39,3 +59,71 @@ def test_a_quotation_stands_in_the_file_that_it_names(page, head, text):
 
 def test_there_are_quotations():
     assert len(QUOTATIONS) > 5
+
+
+@pytest.mark.parametrize(("raises", "code", "text"), PROGRAMS)
+def test_a_program_does_what_the_page_says(raises, code, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("script.py").write_text(code, encoding="utf-8")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            runpy.run_path("script.py", run_name="__main__")
+    except Exception as error:
+        assert raises, f"{type(error).__name__}: {error}"
+        assert f"{type(error).__name__}: {error}".split() == text.split()
+    else:
+        assert not raises, f"no message, but the page has {text}"
+
+
+@pytest.mark.parametrize("page", SESSIONS)
+def test_a_session_prints_what_the_page_says(page, tmp_path):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    script = (tmp_path / page).with_suffix(".py")
+    script.write_text("\n".join(re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script.name],
+        cwd=tmp_path,
+        env={**os.environ, "AUTOGRAD_CNN_KERNELS": "numpy"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed = [line.rstrip() for line in done.stdout.splitlines()]
+    for block in re.findall(r"^```text\n(.*?)^```", text, re.S | re.M):
+        lines = [line.rstrip() for line in block.splitlines()]
+        places = range(len(printed) - len(lines) + 1)
+        assert any(printed[i : i + len(lines)] == lines for i in places), f"{page} was not printed:\n{block}"
+    for picture in tmp_path.glob("*.svg"):
+        drawn, shown = (
+            re.findall(r"<text.*?</text>", file.read_text()) for file in (picture, ROOT / "docs" / picture.name)
+        )
+        assert [re.sub("<.*?>", "", text) for text in drawn] == [re.sub("<.*?>", "", text) for text in shown]
+
+
+def test_the_names_that_a_page_gives_for_those_of_other_libraries_exist():
+    text = (ROOT / "docs" / "coming_from.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"\bag((?:\.\w+)+)", text))
+    assert len(names) > 30
+    for name in names:
+        place = ag
+        for part in name.split(".")[1:]:
+            place = getattr(place, part)
+
+
+def test_the_players_of_the_pages_are_those_of_the_demo():
+    names = {path.stem for path in (PACKAGE / "graph" / "player" / "demos").glob("*.py")}
+    linked = {
+        name for page in PAGES for name in re.findall(r'href="players/(\w+)\.html"', page.read_text(encoding="utf-8"))
+    }
+    assert linked and linked <= names
+
+
+def test_a_message_of_the_faq_stands_below_a_part_of_it():
+    page = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    entries = re.findall(r'^### "(.*?)"\n.*?^```text\n(.*?)^```', page, re.S | re.M)
+    assert len(entries) > 20
+    for title, text in entries:
+        assert title in " ".join(text.split()), title

@@ -27,18 +27,22 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "nn": "engine kernels ops state",
     "optim": "engine kernels state",
     "data": "engine files",
-    "training": "engine kernels ops nn optim data state arrayfile files notebook plots",
-    "interop": "engine nn state arrayfile files",
+    "distributed": "",
+    "training": "engine kernels ops nn optim data state arrayfile distributed files notebook plots",
+    "interop": f"engine ops nn state arrayfile files {FACE}",  # the operators of a file are calls of the face
     "graph": f"engine ops files notebook {FACE}",  # the programs that it writes call the face
     "plots": "files",
     "profiler": "engine files",
+    "live": "engine ops graph files",
     "report": "engine kernels nn data training graph files",
-    FACE: "engine kernels ops elsewhere nn optim data training interop graph plots profiler report",
-    "__main__": f"{FACE} engine kernels ops nn optim data training interop graph plots profiler report",
+    FACE: "engine kernels ops elsewhere nn optim data distributed training interop graph plots profiler report",
+    "__main__": f"{FACE} engine kernels ops nn optim data training interop graph plots profiler report live",
 }
-PROGRAMS = "graph.player.demos"  # a user's programs, shipped to be played: they import the face and nothing else
+PROGRAMS = "graph.player.demos", "live.examples"  # programs to be played: they import the face and nothing else
 
-HEAVY = {"matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright"}
+HEAVY = {
+    "matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright", "mpi4py", "onnx",
+}  # fmt: skip
 FOR_HEAVY = {"kernels.compiled", "graph.picture.paint"}  # exist for it, and are imported when they are asked for
 
 

@@ -1,8 +1,10 @@
 """The report of a run: its facts equal the numbers that it was made from, and the page needs nothing else."""
 
+import base64
 import math
 import re
 import sys
+import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -51,6 +53,12 @@ class Page(HTMLParser):
     def handle_data(self, data):
         for place in {part for element in self.open for part in element}:
             self.texts.setdefault(place, []).append(data)
+
+
+def unpacked(html):
+    """The facts of a player's page, as text."""
+    kind, data = re.search(r'<script type="application/(.*?)" id="facts">(.*?)<', html, re.DOTALL).groups()
+    return data if kind == "json" else zlib.decompress(base64.b64decode(data)).decode()
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +173,9 @@ def test_the_player_has_the_moments_of_the_training(run, tmp_path):
     assert [name for name, _ in moments.graphs] == ["at the start", "after pass 1", "after pass 2", "after pass 4"]
     assert len({graph.loss for _, graph in moments.graphs}) == 4 and model.training
     assert all(graph.values["t1"].shape[0] == 4 for _, graph in moments.graphs)
-    run.write(moments=moments)
+    text = run.write(moments=moments)
+    assert "net.html     this network, forward and back, step by step, at 5 moments of the training\n" in text
+    assert '"after pass 4"' in unpacked((run.folder.path / "net.html").read_text(encoding="utf-8"))
     assert "at the start, after pass 1, after pass 2, after pass 4, after the training" in run.html
 
 

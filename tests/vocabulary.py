@@ -14,7 +14,10 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine import numpy_calls
+from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
+from autograd_cnn.interop.onnx_converters import CONVERTERS, SAME
+from autograd_cnn.interop.onnx_operators import OPERATORS
 
 PAGE = Path(__file__).parents[1] / "docs" / "vocabulary.md"
 
@@ -162,7 +165,36 @@ It has {len(here) + len(absent)} functions; {len(here)} are here, on NHWC images
 ### Not here
 """
     ]
-    return "\n".join([*parts, *_reasons(MISSING)])
+    return "\n".join([*parts, *_reasons(MISSING), onnx()])
+
+
+def onnx() -> str:
+    """The part of the page on ONNX."""
+    primitives = {f.name for f in registry.values() if isinstance(f, Primitive) and f.packaged} | {"astype"}
+    written = primitives & {*CONVERTERS}  # a test may have added its own
+    pairs = [pair.split("=") for pair in SAME]
+    renamed = fill(", ".join(f"`{ours}` is {theirs}" for ours, theirs in pairs if ours != theirs.lower()), 120)
+    return f"""## ONNX
+
+`ag.interop.export_onnx` writes {len(written)} of the {len(primitives)} primitives, and so every function of them.
+Its tests run the examples of each in ONNX Runtime. `ag.interop.load_onnx` reads {len(OPERATORS)} operators, and its
+tests run ONNX's own cases of them.
+
+### Primitives that are written
+
+{_names(written)}
+
+These are one operator of another name:
+{renamed}.
+
+### Primitives without a converter
+
+{_names(primitives - written)}
+
+### Operators that are read
+
+{_names(OPERATORS)}
+"""
 
 
 if __name__ == "__main__":

@@ -40,10 +40,11 @@ class _Lock:
 
     def __init__(self, owner: np.ndarray, fresh: Guard) -> None:
         self.arrays: list[np.ndarray] = []
-        forgotten = map(_locks.pop, [id(owner)])
         unlocked = map(methodcaller("setflags", write=True), self.arrays)
+        forgotten = map(_locks.pop, [id(owner)])
         # Python calls `countOf` with the dead reference, which equals no element: it only drives the two maps, in C.
-        self.token = weakref.ref(fresh, partial(countOf, chain(forgotten, unlocked)))
+        # The lock is forgotten last: it holds the only reference to `token`, which Python lends to the call.
+        self.token = weakref.ref(fresh, partial(countOf, chain(unlocked, forgotten)))
 
     def add(self, array: np.ndarray) -> None:
         if array.flags.writeable:

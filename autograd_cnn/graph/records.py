@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autograd_cnn.files import write_atomically
 from autograd_cnn.graph.renderers import data, load, text
@@ -221,7 +222,13 @@ class Graph:
         program: Program = load("program.write:write")(self)
         return program
 
-    def page(self, frames: Sequence[tuple[str, Graph]] = (), quiz: bool = False, source: bool = True) -> str:
+    def page(
+        self,
+        frames: Sequence[tuple[str, Graph]] = (),
+        quiz: bool = False,
+        source: bool = True,
+        images: Sequence[NDArray[np.uint8]] = (),
+    ) -> str:
         """Return the backprop player as HTML text: one page that steps through this network forward and backward.
 
         Parameters
@@ -230,16 +237,18 @@ class Graph:
             The same network at later moments of its training, each with a label; the page has a slider for them.
         quiz, source : bool
             See `save`.
+        images : sequence of array, (H, W, 3) uint8
+            A picture of each moment, this graph's first: for instance, points and a decision boundary.
 
         Raises
         ------
         ValueError
-            If a frame is not the same network, or if there are too many operations.
+            If a frame is not the same network, if there are too many operations, or not as many images as moments.
         RuntimeError
             If ``backward()`` has freed the saved arrays. ``ag.trace(f, ...)`` keeps copies.
         """
         self._check_kept("page")
-        return text(self, ".html", frames=frames, quiz=quiz, source=source)
+        return text(self, ".html", frames=frames, quiz=quiz, source=source, images=images)
 
     def _check_kept(self, caller: str) -> None:
         """Raise an error if backward has freed the arrays; this early, so that the user's traceback is short."""

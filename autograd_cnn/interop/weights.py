@@ -1,25 +1,27 @@
-"""Saves and loads the weights of a model in a safetensors file, under their names in the model.
+"""Saves and loads the weights of a model in a safetensors file, in this package's layout or in PyTorch's.
 
-Imports the engine, `nn`, `state` and `arrayfile`. Arrays keep this package's layout: convolutions (KH, KW, in, out),
-linear layers (in, out).
+Imports the engine, `nn`, `state`, `arrayfile` and its neighbour `torch`. In this package's layout, weights have their
+names in the model, convolutions are (KH, KW, in, out), and linear layers are (in, out).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.interop.torch import Layout, torch_layouts, torch_names
 from autograd_cnn.nn import Module
 from autograd_cnn.state import check_state
 
 Model = Module | Mapping[str, Tensor]
 
 
-def save_weights(path: str | os.PathLike[str], model: Model) -> None:
+def save_weights(path: str | os.PathLike[str], model: Model, layout: str | None = None, example: Any = None) -> None:
     """Write every parameter and buffer of a model to one checksummed file.
 
     Parameters
@@ -27,20 +29,33 @@ def save_weights(path: str | os.PathLike[str], model: Model) -> None:
     path : path
         Replaced as a whole or, on failure, left as it was.
     model : Module, or dict of str to Tensor
+    layout : "torch", optional
+        Writes what the same model in PyTorch loads, ``net.load_state_dict(safetensors.torch.load_file(path))``. `w` and
+        `b` become ``weight`` and ``bias``, weights of convolutions become (out, in, KH, KW), and those of dense layers
+        (out, in). Behind a flatten of images, the inputs of a dense layer are in the order (C, H, W).
+    example : array or tuple of arrays
+        Inputs of `model`, such as one image (1, H, W, C), required with `layout`: a run on them, in evaluation mode,
+        shows which operation uses which weight.
 
     Raises
     ------
     TypeError
-        If the arguments are swapped, or `model` is of another type.
+        If the arguments are swapped, or `model` is of another type, or `layout` comes without an `example`.
     ValueError
-        If a weight is called ``__metadata__``, which safetensors reserves.
+        If a weight is called ``__metadata__``, which safetensors reserves, or if `layout` is unknown, or if it is
+        unknown how PyTorch has a weight. The message names the weight and the line that makes it unknown.
     OSError
         If the file cannot be written.
     """
-    write_arrays(path, _arrays("save_weights", path, model), {})
+    arrays = _arrays("save_weights", path, model)
+    if layout is None:
+        write_arrays(path, arrays, {})
+    else:
+        plan = _torch("save_weights", model, layout, example)
+        write_arrays(path, {name: form.to_torch(arrays[key]) for key, (name, form) in plan.items()}, {})
 
 
-def load_weights(path: str | os.PathLike[str], model: Model) -> None:
+def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None = None, example: Any = None) -> None:
     """Load all weights of a model from a file or, if one does not fit, none.
 
     Parameters
@@ -49,11 +64,16 @@ def load_weights(path: str | os.PathLike[str], model: Model) -> None:
         From `save_weights`, or a safetensors file from elsewhere.
     model : Module, or dict of str to Tensor
         Must have the same names, shapes and dtypes. It receives copies.
+    layout : "torch", optional
+        The file is from PyTorch, ``safetensors.torch.save_file(net.state_dict(), path)``, or from `save_weights` with
+        this layout. Its ``num_batches_tracked`` are not needed.
+    example : array or tuple of arrays
+        As for `save_weights`.
 
     Raises
     ------
-    TypeError
-        If the arguments are swapped, or `model` is of another type.
+    TypeError, ValueError
+        As for `save_weights`.
     CheckpointError
         If the file is damaged, or has other names, shapes or dtypes; the message lists every difference.
     OSError
@@ -71,16 +91,38 @@ def load_weights(path: str | os.PathLike[str], model: Model) -> None:
     True
     """
     own = _arrays("load_weights", path, model)
+    if layout is None:
+        plan = {name: (name, Layout(tuple(range(array.ndim)))) for name, array in own.items()}
+    else:
+        plan = _torch("load_weights", model, layout, example)
     arrays, _ = read_arrays(path)
+    if layout is not None:
+        arrays = {name: a for name, a in arrays.items() if name.rpartition(".")[2] != "num_batches_tracked"}
     try:
-        check_state("load_weights", own, arrays)
+        check_state("load_weights", {name: form.to_torch(own[key]) for key, (name, form) in plan.items()}, arrays)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    arrays = {key: form.from_torch(arrays[name]) for key, (name, form) in plan.items()}
     if isinstance(model, Module):
         model.load_state_dict(arrays)
     else:
         for name, tensor in model.items():
             tensor.data = arrays[name]
+
+
+def _torch(caller: str, model: Model, layout: str, example: Any) -> dict[str, tuple[str, Layout]]:
+    """Return PyTorch's name and the layout of every weight."""
+    if layout != "torch":
+        raise ValueError(f'{caller}: layout is {layout!r}, want "torch", or None for the layout of this package')
+    if not isinstance(model, Module):
+        raise TypeError(f'{caller}: layout="torch" needs a Module, whose run shows the use of each weight, not a dict')
+    if example is None:
+        raise TypeError(
+            f'{caller}: layout="torch" needs example=x, an input of the model. What the weights behind a flatten are '
+            "in PyTorch depends on the size of the images"
+        )
+    layouts = torch_layouts(caller, model, example)
+    return {path: (name, layouts[path]) for path, name in torch_names(caller, layouts).items()}
 
 
 def _arrays(caller: str, path: str | os.PathLike[str], model: Model) -> dict[str, np.ndarray]:

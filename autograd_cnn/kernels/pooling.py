@@ -86,13 +86,13 @@ def _dilated_maxima(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding
 @twin("pooling.max_tile", writes=("y",))
 def max_tile(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
     """Write the maxima of a few images into `y`."""
-    _reduce(np.maximum, -np.inf, x, y, kernel_size, stride, padding)
+    _reduce(np.maximum, _lowest(x.dtype), x, y, kernel_size, stride, padding)
 
 
 @twin("pooling.max_argmax_tile", writes=("y", "argmax"))
 def max_argmax_tile(x: Array, y: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
     """Write the maxima of a few images into `y`, and their places into `argmax`."""
-    _reduce(np.maximum, -np.inf, x, y, kernel_size, stride, padding)
+    _reduce(np.maximum, _lowest(x.dtype), x, y, kernel_size, stride, padding)
     # Places that equal the maximum get a score, the first one the highest. A score of 0 means that the maximum is NaN.
     # Arithmetic is 5 times as fast as a branch on every number, which is mispredicted half of the time.
     argmax[...] = 0
@@ -233,6 +233,10 @@ def avg_unpool_tile(g: Array, gx: Array, kernel_size: Pair, stride: Pair, paddin
 def _pooled_shape(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)) -> Shape:
     rows, columns = (output_size(x_shape[a + 1], kernel_size[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
     return x_shape[0], rows, columns, x_shape[3]
+
+
+def _lowest(dtype: np.dtype[Any]) -> float:
+    return -np.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
 
 
 def _reduce(

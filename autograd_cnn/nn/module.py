@@ -167,6 +167,14 @@ class Module:
         """Iterate over the parameters, each once, for an optimiser."""
         return (t for _, t in self.named_parameters())
 
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Iterate over pairs of a path from here and a Tensor without gradient, such as a running mean, each once."""
+        return ((path, t) for path, t in self._tensors().items() if not t.requires_grad)
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Iterate over the Tensors that are not trained, each once, such as the running statistics of batch norm."""
+        return (t for _, t in self.named_buffers())
+
     def train(self: Self, training: bool = True) -> Self:
         """Switch this module and all below it to training, and return it."""
         for module in self.modules():

@@ -127,7 +127,7 @@ linear.vjp(
 )
 
 
-def _letters(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[str], str]:
+def letters(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[str], str]:
     """Returns the subscripts of each operand, and of the output, with letters in place of the ellipsis."""
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     if not arrow:
@@ -147,7 +147,7 @@ def _contract_rule(
 
     The result is repeated along the others, and put on the diagonal of axes that have the same letter.
     """
-    terms, output = _letters(subscripts, operands_shape)
+    terms, output = letters(subscripts, operands_shape)
     term, shape = terms.pop(position), operands_shape[position]
     shared = [c for c in dict.fromkeys(term) if c in output + "".join(terms)]
     others = (*operands[:position], *operands[position + 1 :])
@@ -163,7 +163,7 @@ def _contract_rule(
 
 def _contract_flops(subscripts: str, operands_shape: Sequence[tuple[int, ...]]) -> int:
     """Counts a multiplication and an addition for every combination of the letters."""
-    terms, _ = _letters(subscripts, operands_shape)
+    terms, _ = letters(subscripts, operands_shape)
     pairs = sorted(p for term, shape in zip(terms, operands_shape, strict=True) for p in zip(shape, term, strict=True))
     return 2 * math.prod({c: n for n, c in pairs}.values())
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from autograd_cnn.files import write_atomically
 from autograd_cnn.report.advice import next_steps
 from autograd_cnn.report.facts import Facts
-from autograd_cnn.report.network import Loss, Moments, convolutions, graph_of
+from autograd_cnn.report.network import Loss, Moments, convolutions, graph_of, player_of
 from autograd_cnn.report.page import page
 from autograd_cnn.report.text import text_of
 
@@ -37,11 +37,12 @@ def write(
     loss: Loss,
     moments: Moments | None = None,
 ) -> str:
-    """Write `report.html` and `report.txt` into the folder of a run.
+    """Write `report.html`, `report.txt` and `net.html` into the folder of a run.
 
-    The page needs no other file and no network. It shows the course of the training, its layers, filters and feature
-    maps, the worst mistakes and the confusions on the test images, the network as ladder and player, and what to do
-    next.
+    `net.html` is the player: it steps through the network at several moments of the training. It is left out if the
+    network has too many operations. The report contains it, and needs no other file and no network. It shows the
+    course of the training, its layers, filters and feature maps, the worst mistakes and the confusions on the test
+    images, the network as ladder and player, and what to do next.
 
     Parameters
     ----------
@@ -95,8 +96,11 @@ def write(
     else:
         graphs = [*moments.graphs, ("after the training", moments.graph(model))]
     kernels = {name for name, p in parameters.items() if p.ndim > 1}
-    html = page(facts, steps, images, convolutions(model, images[0]), kernels, graphs)
-    text = text_of(facts, steps)
+    player = player_of(graphs)
+    html = page(facts, steps, images, convolutions(model, images[0]), kernels, graphs, player)
+    text = text_of(facts, steps, len(graphs) if player else 0)
     write_atomically(folder.path / "report.html", html.encode())
+    if player:
+        write_atomically(folder.path / "net.html", player.encode())
     write_atomically(folder.path / "report.txt", text.encode())
     return text

@@ -61,6 +61,14 @@ def graph_of(model: Module, loss: Loss, images: Array, labels: Array) -> Graph:
         return trace(lambda images: loss(model(images), labels), as_tensor(images))
 
 
+def player_of(graphs: list[tuple[str, Graph]]) -> str:
+    """Return the player's page of a network at some moments, or "" if it has too many operations."""
+    try:
+        return graphs[0][1].page(graphs[1:])
+    except ValueError:
+        return ""
+
+
 @dataclass(frozen=True)
 class Layer:
     """A convolution: its weights (HWIO), the maps that it reads, and those that it writes, (H, W, channels)."""

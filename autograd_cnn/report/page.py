@@ -51,6 +51,7 @@ def page(
     convolutions: Sequence[Layer],
     kernels: set[str],
     moments: Sequence[Moment],
+    player: str,
 ) -> str:
     """Return the page.
 
@@ -66,8 +67,10 @@ def page(
         Names of the parameters that are matrices or filters.
     moments : list of (str, Graph)
         The network at moments of its training, the last one as it is now.
+    player : str
+        The player's page of these moments, or "" if the network has too many operations for it.
     """
-    drawing, player, policy = _network(moments)
+    drawing, framed, policy = _network(moments, player)
     shown = f"test image 0, {facts.classes[facts.labels[0]]}"
     contents = {
         "next": _steps(steps),
@@ -76,7 +79,7 @@ def page(
         "seen": seen(convolutions, images[0], shown) if convolutions else "",
         "mistakes": mistakes(facts, images),
         "confusions": confusions(facts),
-        "network": drawing + player,
+        "network": drawing + framed,
         "settings": _settings(facts),
     }
     contents = {name: content for name, content in contents.items() if content}
@@ -126,15 +129,13 @@ def _steps(steps: Sequence[Step]) -> str:
     return f"<ol>{''.join(items)}</ol>\n"
 
 
-def _network(moments: Sequence[Moment]) -> tuple[str, str, str]:
+def _network(moments: Sequence[Moment], text: str) -> tuple[str, str, str]:
     """Return the ladder, the place of the player, and the policy of the player's page."""
-    (_, first), (_, last) = moments[0], moments[-1]
+    _, last = moments[-1]
     ladder = f'<div class="ladder" tabindex="0" role="group" aria-label="Ladder">{last.svg()}</div>'
     drawing = f"<details open><summary>The ladder: forward down, backward up</summary>{ladder}</details>\n"
-    try:
-        text = first.page(moments[1:])
-    except ValueError as error:  # too many operations
-        return drawing, f"<p>The player is left out. {clean(error)}</p>\n", ""
+    if not text:
+        return drawing, "<p>The player is left out: the network has too many operations.</p>\n", ""
     policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', text)
     names = clean(", ".join(label for label, _ in moments))
     quoted = json.dumps(text).replace("<", "\\u003c")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Sequence
 
@@ -12,8 +13,11 @@ WIDTH = 100
 ROWS, PAIRS, MISTAKES = 30, 5, 5
 
 
-def text_of(facts: Facts, steps: Sequence[Step]) -> str:
-    """Return the facts as text: headline, passes, confusions, mistakes, and what to do next."""
+def text_of(facts: Facts, steps: Sequence[Step], moments: int) -> str:
+    """Return the facts as text: headline, passes, confusions, mistakes, what to do next, and the pages to open.
+
+    The player's page has so many `moments`; there is none if they are 0.
+    """
     origin = ", ".join(f"{name} {value}" for name, value in facts.origin.items())
     width = max(map(len, facts.figures))
     parts = [
@@ -26,6 +30,7 @@ def text_of(facts: Facts, steps: Sequence[Step]) -> str:
         *_section("Confused most, on the test images", _pairs(facts)),
         *_section("Worst mistakes, on the test images", _mistakes(facts)),
         *_section("What to do next", [line for step in steps for line in _step(step)]),
+        *_section("Open this", _pages(facts.folder, moments)),
     ]
     return "\n".join(parts) + "\n"
 
@@ -65,6 +70,16 @@ def _mistakes(facts: Facts) -> list[str]:
         for m in facts.mistakes[:MISTAKES]
     ]
     return _table(["image", "model says", "", "it is", ""], rows) if rows else []
+
+
+def _pages(folder: str, moments: int) -> list[str]:
+    """Return the paths of the pages of a run, with their contents."""
+    pages = [("report.html", "this report, with its pictures")]
+    if moments:
+        at = f", at {moments} moments of the training" if moments > 1 else ""
+        pages.append(("net.html", f"this network, forward and back, step by step{at}"))
+    paths = [os.path.join(folder, name) for name, _ in pages]
+    return [f"{path:{max(map(len, paths))}}  {what}" for path, (_, what) in zip(paths, pages, strict=True)]
 
 
 def _step(step: Step) -> list[str]:

@@ -1,4 +1,7 @@
-"""Checks the arguments of `fit`, so that a mistake is named before training begins. Imports `optim`."""
+"""Checks the arguments of `fit`, so that a mistake is named before training begins.
+
+Imports `optim` and `distributed`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from autograd_cnn.distributed import Ranks
 from autograd_cnn.optim import Optimiser
 
 TYPES: dict[str, tuple[Any, str]] = {
@@ -27,6 +31,7 @@ TYPES: dict[str, tuple[Any, str]] = {
     "time_limit": (float | int | np.number | None, "a number of seconds"),
     "validation": (tuple | list | None, "(images, labels)"),
     "callbacks": (list | tuple, "a list of functions of the History"),
+    "ranks": (Ranks, "ag.distributed.ranks()"),
 }
 
 

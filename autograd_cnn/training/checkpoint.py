@@ -50,8 +50,7 @@ def save_checkpoint(
     OSError
         If the file cannot be written.
     """
-    arrays, settings = _split(model, optimiser)
-    bits = {name: g.bit_generator.state for name, g in _generators(model, generators).items()}
+    arrays, settings, bits = full_state(model, optimiser, generators)
     write_arrays(path, arrays, {"optimiser": settings, "generators": bits, "state": state or {}})
 
 
@@ -78,22 +77,34 @@ def load_checkpoint(
     OSError
         If the file cannot be read.
     """
-    state, restore = read_checkpoint(path, model, optimiser, generators)
+    state, restore = check_checkpoint(path, read_arrays(path), model, optimiser, generators)
     restore()
     return state
 
 
-def read_checkpoint(
-    path: str | os.PathLike[str], model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None
+def full_state(
+    model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None
+) -> tuple[dict[str, Array], dict[str, Any], dict[str, Any]]:
+    """Return all that determines the next step: arrays, settings of the optimiser, and states of the generators."""
+    states = {name: g.bit_generator.state for name, g in all_generators(model, generators).items()}
+    return *_split(model, optimiser), states
+
+
+def check_checkpoint(
+    path: str | os.PathLike[str],
+    contents: tuple[dict[str, Array], dict[str, Any] | None],
+    model: Any,
+    optimiser: Optimiser,
+    generators: Mapping[str, Generator] | None,
 ) -> tuple[dict[str, Any], Callable[[], None]]:
-    """Check a checkpoint. Return the `state` in it, and a function that restores the rest."""
-    arrays, record = read_arrays(path)
+    """Check the contents of a checkpoint. Return the `state` in it, and a function that restores the rest."""
+    arrays, record = contents
     if record is None:
         raise CheckpointError(
             f"{path}: has no checksum, so it is no checkpoint. For weights: ag.interop.load_weights(path, model)"
         )
     own_arrays, own_settings = _split(model, optimiser)
-    own_generators = _generators(model, generators)
+    own_generators = all_generators(model, generators)
     try:
         check_state("checkpoint", own_arrays, arrays)
         check_state("checkpoint", own_settings, record["optimiser"])
@@ -131,7 +142,7 @@ def _split(model: Any, optimiser: Optimiser) -> tuple[dict[str, Array], dict[str
     return arrays, {name: x for name, x in state.items() if not isinstance(x, np.ndarray)}
 
 
-def _generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str, Generator]:
+def all_generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str, Generator]:
     """Return every generator that a run draws from, by name. A shared one has several names."""
     modules = model.modules() if isinstance(model, Module) else ()
     found = {f"{m.path}.{name}": g for m in modules for name, g in vars(m).items() if isinstance(g, Generator)}

@@ -1,6 +1,6 @@
 """Predictions of a model, and their evaluation; nothing is recorded.
 
-Imports its neighbour, `nn`, `data` and the engine.
+Imports its neighbour, `nn`, `data`, `distributed` and the engine.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.data import as_float32
+from autograd_cnn.distributed import Ranks
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.tensor import Tensor
@@ -23,6 +24,7 @@ from autograd_cnn.training.history import Evaluation
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Any], Tensor]
 Array = NDArray[Any]
+ALONE = Ranks()
 
 
 def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
@@ -60,7 +62,9 @@ def _outputs(model: Model, images: Array) -> Array:
     return plain(outputs)
 
 
-def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size: int = 100) -> Evaluation:
+def evaluate(
+    model: Model, loss: Loss, images: Array, labels: Array, batch_size: int = 100, ranks: Ranks = ALONE
+) -> Evaluation:
     """Compute the loss, the accuracy and the confusion matrix of a model on a set of images.
 
     Parameters
@@ -70,6 +74,9 @@ def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size:
     loss : callable
         As for `fit`, but called once, with the outputs of the whole set.
     labels : array, (N,) integer, or (N, ...)
+    ranks : Ranks
+        From `autograd_cnn.distributed.ranks`: each runs the model on its share of the images, and all return the
+        results of all.
 
     Returns
     -------
@@ -83,7 +90,7 @@ def evaluate(model: Model, loss: Loss, images: Array, labels: Array, batch_size:
     >>> print(f"{result.accuracy:.2f}", result.confusion.tolist())
     0.67 [[1, 0], [1, 1]]
     """
-    outputs = predict(model, images, batch_size)
+    outputs = ranks.join(predict(model, images[ranks.share(len(images))], batch_size))
     confusion = np.zeros((0, 0), np.int64)
     if _are_classes(outputs, labels):
         confusion = np.zeros((outputs.shape[1],) * 2, np.int64)

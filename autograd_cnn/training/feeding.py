@@ -28,17 +28,24 @@ Item = TypeVar("Item")
 
 
 def prepared(
-    images: Array, labels: Array, batch_size: int, seed: int | None, augment: Augment | None, start: int = 0
+    images: Array,
+    labels: Array,
+    batch_size: int,
+    seed: int | None,
+    augment: Augment | None,
+    start: int = 0,
+    share: Callable[[int], slice] = slice,
 ) -> Iterator[tuple[Array, Array]]:
     """Yield the batches of a pass from number `start` on, augmented, and converted if they are uint8.
 
     The order of the images is drawn from a generator of `seed`; None keeps it. Batch `i` is augmented with a generator
-    of `[seed, i]`.
+    of `[seed, i]`. Of the whole batch, augmented, `share` chooses the part of this rank.
     """
     order = None if seed is None else np.random.default_rng(seed)
     for i, (x, y) in islice(enumerate(batches(images, labels, batch_size, order)), start, None):
         chosen = x if augment is None or seed is None else augment(x, np.random.default_rng([seed, i]))
-        yield as_float32(chosen) if chosen.dtype == np.uint8 else chosen, y
+        part = share(len(y))
+        yield as_float32(chosen[part]) if chosen.dtype == np.uint8 else chosen[part], y[part]
 
 
 @contextmanager

@@ -18,14 +18,17 @@ from typing import Any
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from autograd_cnn.distributed import Ranks
 from autograd_cnn.engine.errors import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.nn import Module
 from autograd_cnn.optim import Optimiser, clip_grad_norm
 from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.training.arguments import check_arguments
-from autograd_cnn.training.evaluation import Loss, Model, as_tensor, correct, evaluate, in_mode
+from autograd_cnn.training.checkpoint import all_generators
+from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluate, in_mode
 from autograd_cnn.training.feeding import Augment, fed
 from autograd_cnn.training.history import History
 from autograd_cnn.training.progress import Progress
@@ -58,6 +61,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     name: str = "",
     progress: bool = True,
+    ranks: Ranks = ALONE,
 ) -> History:
     """Train: take a batch, run forward and backward, step the optimiser, repeat.
 
@@ -112,6 +116,10 @@ def fit(
     progress : bool
         Show, on stderr, a line for each pass and, on a terminal, a bar with images per second, time left, loss and
         accuracy.
+    ranks : Ranks
+        From `autograd_cnn.distributed.ranks`: each computes its share of every batch, and all make the same step, if
+        the loss is a mean over the images. All pass the same arguments. Rank 0 calls the callbacks, shows progress, and
+        reads and writes the checkpoint.
 
     Returns
     -------
@@ -123,6 +131,8 @@ def fit(
         If the loss is not finite. The message names the step, and the first operation that was not finite.
     CheckpointError
         If `checkpoint` is damaged, or belongs to another model or run.
+    RuntimeError
+        If the models, optimisers or generators of the ranks differ, at the start or after a pass.
     TypeError, ValueError
         If the arguments do not match each other.
 
@@ -140,89 +150,99 @@ def fit(
     True
     """
     check_arguments(locals())
-    run = Run(name, rng, len(images), batch_size, epochs, steps)
-    if checkpoint is not None and os.path.exists(checkpoint):
+    run = Run(name, rng, len(images), batch_size, epochs, steps, ranks)
+    if checkpoint is not None and ranks.first(os.path.exists, checkpoint):
         run.resume(checkpoint, model, optimiser)
+    run.compare("at the start (seed all ranks alike, and call ranks.broadcast(model) first)", model, optimiser)
+    shows = progress and ranks.rank == 0
+    buffers = list(model.buffers()) if isinstance(model, Module) else []
+    generators = list(all_generators(model, run.generators).values())
 
     def save() -> None:
-        if checkpoint is not None:
+        if checkpoint is not None and ranks.rank == 0:
             run.save(checkpoint, model, optimiser)
 
-    with in_mode(model, training=True), _ctrl_c() as interrupt, Progress(run, progress) as shown:
+    with ranks.all_or_none(), in_mode(model, training=True), _ctrl_c() as interrupt, Progress(run, shows) as shown:
 
-        def look(reason: str = "") -> None:
-            """Note why the run ends here, if it does."""
+        def stops() -> tuple[float, float]:
+            """Return 1 or 0 for each reason to end now: Ctrl-C, and the time of rank 0."""
+            late = time_limit is not None and ranks.rank == 0 and run.elapsed >= time_limit
+            return float(interrupt.is_set()), float(late)
+
+        def look(interrupted: float, late: float) -> None:
+            """Note why the run ends here, if it does. All ranks have the same reasons."""
+            if interrupted:
+                end(f"interrupted at step {run.step:,}")
+            elif late:
+                end("time limit")
+
+        def end(reason: str) -> None:
             if not run.history.ended and run.step < run.total:
-                run.history.ended = reason or _reason(run, interrupt, time_limit)
-                if run.history.ended:
-                    shown.line(run.history.ended)
+                run.history.ended = reason
+                shown.line(reason)
 
-        def call() -> None:
+        def call() -> str:
             for callback in callbacks:
                 if callback(run.history):
-                    look(EARLY_STOP)
+                    end(EARLY_STOP)
+            return run.history.ended
 
         if run.step:
             shown.line(f"resuming after step {run.step:,}, from {checkpoint}")
             stopped, run.history.ended = run.history.ended == EARLY_STOP, ""
             if stopped:
-                call()
-            look()
+                run.history.ended = ranks.first(call)
+            look(*ranks.sum(stops()))
         while run.closed < run.end:
             with fed(run.batches(images, labels, augment)) as feed:
                 for (x, y), waited in feed:
                     began = time.perf_counter()
                     if schedule is not None:
                         optimiser.lr = schedule(run.step)
-                    figures = _step(run, model, loss, optimiser, x, y, accumulate, clip)
-                    run.add(*figures, time.perf_counter() - began + waited, waited)
+                    optimiser.zero_grad()
+                    before = [(buffer, buffer.data) for buffer in buffers]
+                    weight = len(y) / run.images_of_step
+                    with ranks.own_draws(generators, [run.current.seed or 0, run.step]):
+                        own = _backward(run, model, loss, x, y, accumulate, weight)
+                    sums = ranks.sum([*own, *stops()], optimiser.parameters, before, weight)
+                    if clip is not None:
+                        clip_grad_norm(optimiser.parameters, clip)
+                    optimiser.step()
+                    value, hits, *reasons = sums
+                    run.add(value, hits, time.perf_counter() - began + waited, waited)
                     shown.step()
-                    look()
+                    look(*reasons)
                     if run.history.ended:
                         break
                     if every and run.step % every == 0:
                         save()
+            run.compare(f"after step {run.step:,}", model, optimiser)
             save()  # if evaluation or a callback fails, a resumed run begins with them
-            run.close(evaluate(model, loss, *validation, batch_size=batch_size) if validation else None, optimiser)
-            look()
+            run.close(evaluate(model, loss, *validation, batch_size, ranks) if validation else None, optimiser)
+            look(*ranks.sum(stops()))
             shown.epoch()
-            call()
+            run.history.ended = ranks.first(call)
             if run.history.epochs[-1].part == 1:  # else a resumed run completes the pass
                 save()
     return run.history
 
 
-def _reason(run: Run, interrupt: threading.Event, time_limit: float | None) -> str:
-    """Return why the run ends now, or an empty string."""
-    if interrupt.is_set():
-        return f"interrupted at step {run.step:,}"
-    return "time limit" if time_limit is not None and run.elapsed >= time_limit else ""
-
-
-def _step(
-    run: Run,
-    model: Model,
-    loss: Loss,
-    optimiser: Optimiser,
-    x: Array,
-    y: Array,
-    accumulate: int,
-    clip: float | None,
+def _backward(
+    run: Run, model: Model, loss: Loss, x: Array, y: Array, accumulate: int, weight: float
 ) -> tuple[float, float]:
-    """Train on one batch. Return its loss, and the number of its labels that had the largest output."""
-    optimiser.zero_grad()
+    """Add the gradients of these images, which are the part `weight` of a batch.
+
+    Return their part of the loss of the batch, and the number of labels that had the largest output.
+    """
     total = hits = 0.0
     for part in _parts(len(y), accumulate):
         outputs = model(as_tensor(x[part]))
         value = loss(outputs, y[part])
         _check_loss(value, run)
-        share = len(y[part]) / len(y)
+        share = weight * len(y[part]) / len(y)
         (value if share == 1 else value * share).backward()
         total += share * value.item()
         hits += correct(outputs.data, y[part])
-    if clip is not None:
-        clip_grad_norm(optimiser.parameters, clip)
-    optimiser.step()
     return total, hits
 
 

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from autograd_cnn.arrayfile import CheckpointError
+from autograd_cnn.arrayfile import CheckpointError, read_arrays
+from autograd_cnn.distributed import Ranks
 from autograd_cnn.optim import Optimiser
-from autograd_cnn.training.checkpoint import read_checkpoint, save_checkpoint
+from autograd_cnn.training.checkpoint import check_checkpoint, full_state, save_checkpoint
 from autograd_cnn.training.feeding import Augment, prepared
 from autograd_cnn.training.history import Epoch, Evaluation, History, number
 
@@ -46,10 +47,17 @@ class Run:
     """
 
     def __init__(
-        self, name: str, rng: Generator | None, images: int, batch_size: int, epochs: int | None, steps: int | None
+        self,
+        name: str,
+        rng: Generator | None,
+        images: int,
+        batch_size: int,
+        epochs: int | None,
+        steps: int | None,
+        ranks: Ranks,
     ) -> None:
         self.history = History(name)
-        self.rng = rng
+        self.rng, self.ranks = rng, ranks
         self.sizes = {"images": int(images), "batch_size": int(batch_size)}
         self.steps_per_pass = math.ceil(images / batch_size)
         self.total = int(steps) if steps is not None else int(epochs or 0) * self.steps_per_pass
@@ -79,6 +87,11 @@ class Run:
     def generators(self) -> dict[str, Generator]:
         return {} if self.rng is None else {"fit": self.rng}
 
+    @property
+    def images_of_step(self) -> int:
+        """The number of images in the batch of the step under way."""
+        return self.images(self.step + 1) - self.images(self.step)
+
     def images(self, step: int) -> int:
         """Return the number of images in the first `step` steps."""
         passes, batches = divmod(step, self.steps_per_pass)
@@ -89,7 +102,9 @@ class Run:
         if self.step == self.closed and self.rng is not None:
             self.current.seed = int(self.rng.integers(2**63))
         start = self.step - self.closed
-        remaining = prepared(images, labels, self.sizes["batch_size"], self.current.seed, augment, start)
+        remaining = prepared(
+            images, labels, self.sizes["batch_size"], self.current.seed, augment, start, self.ranks.share
+        )
         return islice(remaining, max(self.end - self.step, 0))
 
     def add(self, loss: float, correct: float, seconds: float, waited: float) -> None:
@@ -117,8 +132,18 @@ class Run:
         self.history.epochs.append(epoch)
         self.current = Pass()
 
+    def compare(self, when: str, model: Any, optimiser: Optimiser) -> None:
+        """Raise an error unless all ranks are in the same state, bit for bit."""
+
+        def state() -> dict[str, Any]:
+            arrays, settings, generators = full_state(model, optimiser, self.generators)
+            names = {f"generator.{name}": bits for name, bits in generators.items()}
+            return {**arrays, **names, "settings": (self.sizes, self.total, settings)}
+
+        self.ranks.compare(state, f"fit: {when}")
+
     def save(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, on rank 0."""
         if self.step > self.closed:
             self.current.gradients = self._gradients(optimiser)
         state = {
@@ -137,7 +162,7 @@ class Run:
         CheckpointError
             If the checkpoint does not match.
         """
-        state, restore = read_checkpoint(path, model, optimiser, self.generators)
+        state, restore = check_checkpoint(path, self.ranks.first(read_arrays, path), model, optimiser, self.generators)
         if state.get("sizes") != self.sizes:
             raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
         try:

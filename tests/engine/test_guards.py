@@ -216,3 +216,10 @@ def test_writing_into_a_tensor_that_a_graph_has_locked_is_explained():
     loss.backward()
     batch[0] = 5
     assert batch.tolist() == [5, 2]
+
+
+def test_an_unlocked_array_leaves_no_dead_reference_in_use(python, monkeypatch):
+    """Python's debugging allocator overwrites freed memory: a use of it would end the process."""
+    monkeypatch.setenv("PYTHONMALLOC", "debug")
+    program = "import autograd_cnn as ag\nx = ag.Tensor([1.0, 2.0], requires_grad=True)\n(x * x).sum().backward()\n"
+    assert python(f"{program}x.data[0] = 5\nprint(x.grad.tolist())") == "[2.0, 4.0]\n"

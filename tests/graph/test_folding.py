@@ -253,10 +253,9 @@ def test_every_operation_of_a_loop_knows_its_round(models, weights):
     assert [rounds.get(op.id) for op in graph.ops[-2:]] == ["round 12 of 12", None]
     assert "round 3 of 3, 5 of 5" in Folding(models["nested"]).rounds().values()
     assert not Folding(models["blocks"]).rounds()
-    sentences = graph.page()
-    assert "Forward 4 of 25, round 2 of 12. tanh makes" in sentences
-    assert "Backward 22 of 25, round 2 of 12. The rule of tanh" in sentences
-    assert "Forward 25 of 25. mean makes" in sentences
+    page = graph.page()
+    assert page.count('"round":"round 2 of 12"') == 4  # matmul and tanh, forward and back
+    assert page.count('"round":') == 48
 
 
 def test_no_wire_runs_through_the_label_of_a_frame(weights):

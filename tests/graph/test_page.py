@@ -17,7 +17,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.graph.picture.styles import DARK, LIGHT
 from autograd_cnn.graph.player import page as page_module
-from autograd_cnn.graph.player.looks import SIGNED, look, png
+from autograd_cnn.graph.player.looks import SIGNED, Store, four_digits, look, maps, png
 
 
 class Parsed(HTMLParser):
@@ -66,6 +66,7 @@ def net(rng):
     return ag.trace(tanh_net, w, v, x, y), w, v
 
 
+OCTETS = ["application/octet-stream"]  # the numbers of the images
 NAMES = {"w": (3, 5), "v": (5, 5)}
 
 
@@ -100,8 +101,20 @@ def test_pages_are_small(standard_cnn, rng):
     assert len(graph.page()) < 300_000
     assert len(graph.page([(f"epoch {i}", graph) for i in range(7)])) < 1_000_000
     assert len(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page()) < 120_000
-    files = ("player.js", "player.css", "page.html")
-    assert sum(len(page_module._part(name)) for name in files) < 60_000
+    files = ("arrays.js", "player.js", "player.css", "page.html")
+    assert sum(len(page_module._part(name)) for name in files) < 85_000
+
+
+def test_each_moment_has_its_image_or_none_has(net):
+    graph = net[0]
+    images = [np.full((2, 3, 3), level, np.uint8) for level in (0, 255)]
+    facts = facts_of(graph.page([("later", graph)], images=images))
+    for frame, image in zip(facts["frames"], images, strict=True):
+        pixels, _ = decoded(frame["image"])
+        assert np.array_equal(pixels, image)
+    with pytest.raises(ValueError, match="1 images for 2 moments"):
+        graph.page([("later", graph)], images=images[:1])
+    assert "image" not in facts_of(graph.page())["frames"][0]
 
 
 def test_contributions_add_up_to_the_gradient_in_the_order_of_the_walk(net):
@@ -141,14 +154,131 @@ def test_a_checkpoint_is_one_step_with_the_contributions_that_leave_it(rng):
     assert len(by_name(facts)["w"]["parts"]) == 1  # summed inside
 
 
-def test_a_scalar_has_a_line_with_the_numbers_filled_in():
-    facts = facts_of(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page())["frames"][0]
-    (first, second) = by_name(facts)["x"]["parts"]
-    assert "numbers" not in first  # g_x = g_loss needs no filling in
-    g_h = float(np.cos(6.0))
-    assert second["numbers"] == f"g_x = 1.0 + {g_h:.6g} * 3.0 ≈ {1 + g_h * 3.0:.6g}"
-    exact = by_name(facts_of(ag.trace(lambda x, y: x * y + x, 0.1, -3.0).page())["frames"][0])["x"]["parts"]
-    assert exact[1]["numbers"] == "g_x = 1.0 + 1.0 * (-3.0) = -2.0"
+def visible(text):
+    """The text that a reader sees: numbers with four digits."""
+    return re.sub("\ue000([^\ue001\ue002]*)[^\ue002]*\ue002", r"\1", text)
+
+
+def lines_of(facts, ask):
+    (step,) = (s for s in facts["steps"] if visible(s["ask"]) == ask)
+    return [[visible(line) for line in formula["lines"]] for formula in step["formulas"]]
+
+
+def test_a_scalar_has_the_chain_rule_with_its_numbers():
+    def f(x, y):
+        h = x * y
+        s = ag.sin(h)
+        return s + x
+
+    facts = facts_of(ag.trace(f, 2.0, 3.0).page())["frames"][0]
+    assert lines_of(facts, "What is h?") == [["h = x × y", "= 2 × 3 = 6"]]
+    assert lines_of(facts, "How does the loss feel h?") == [["g_h = g_s × cos(h)", "= 1 × 0.9602 = 0.9602"]]
+    assert lines_of(facts, "How does the loss feel x and y?") == [
+        ["through loss: g_loss × 1 = 1 × 1 = 1", "through h: g_h × y = 0.9602 × 3 = 2.881", "g_x = 1 + 2.881 = 3.881"],
+        ["g_y = g_h × x", "= 0.9602 × 2 = 1.92"],
+    ]
+    assert lines_of(facts, "How does the loss feel s and x?")[1] == [
+        "through loss: g_loss × 1 = 1 × 1 = 1",
+        "g_x = 1 + 1 more to come",
+    ]
+
+
+def test_a_number_has_all_its_digits_behind_the_four():
+    facts = facts_of(ag.trace(lambda x: ag.sin(x), 0.6).page())["frames"][0]
+    (value,) = (v for v in facts["values"].values() if v["role"] == "loss")
+    assert value["n"] == f"\ue0000.5646\ue001{np.sin(0.6)}\ue002"
+
+
+def test_of_an_array_the_largest_element_is_a_sum_of_products(rng):
+    w, x = ag.Tensor(rng.normal(size=(3, 2)), True, "w"), rng.normal(size=(4, 3))
+    facts = facts_of(ag.trace(lambda x: ag.sum(ag.tanh(x @ w)), x).page())["frames"][0]
+    ag.sum(ag.tanh(x @ w)).backward()
+    i, j = np.unravel_index(np.abs(w.grad).argmax(), w.shape)
+    ((head, terms),) = lines_of(facts, "How does the loss feel w?")
+    assert head == f"g_w[{i}, {j}] = sum over the 4 numbers of matmul that it changes"
+    assert terms.endswith(f" = {w.grad[i, j]:.4g}".replace("-", "−"))
+    first, second = np.sort(np.abs(x[:, i] * (1 - np.tanh(x @ w.data)[:, j] ** 2)))[:-3:-1]
+    shown = [float(n) for n in re.findall(r"[\d.]+", terms)]
+    np.testing.assert_allclose([shown[0] * shown[1], shown[2] * shown[3]], [first, second], rtol=2e-3)
+
+
+def test_a_trial_is_a_run_of_the_function_and_its_prediction_the_gradient():
+    def f(x, y):
+        return ag.exp(-(ag.sin(x * y) + x * x))
+
+    facts = facts_of(ag.trace(f, 0.5, 1.2).page())["frames"][0]
+    (told,) = (
+        visible(formula["try"])
+        for s in facts["steps"]
+        for formula in s.get("formulas", [])
+        if "Raise x" in formula.get("try", "")
+    )
+
+    def loss(x, y):
+        return np.exp(-(np.sin(x * y) + x * x))
+
+    g = (loss(0.5 + 1e-6, 1.2) - loss(0.5 - 1e-6, 1.2)) / 2e-6
+    change = loss(0.51, 1.2) - loss(0.5, 1.2)
+    want = f"Raise x by 0.01: the loss goes from {loss(0.5, 1.2):.4f} to {loss(0.51, 1.2):.4f}, down by {-change:.4f}. "
+    assert told == want + f"Predicted: 0.01 × (−{-g:.4f}) = −{-0.01 * g:.4f}."
+    begin = facts["steps"][0]
+    assert visible(begin["say"]) == "With x = 0.5 and y = 1.2 the result is 0.4428."
+    assert visible(begin["goal"][0]).endswith(f"Raise x by 0.01 and the loss falls by {-change:.4f}.")
+
+
+def test_the_update_is_a_step_of_numpy_at_each_rate(net):
+    graph, w, v = net
+    update = facts_of(graph.page())["frames"][0]["update"]
+    arrays = {v.name: graph.arrays[v.id] for v in graph.values.values() if v.id in graph.arrays}
+    assert len({choice["rate"] for choice in update["choices"]}) == 7
+    for choice in update["choices"]:
+        new = {p.name: p.data - np.float32(choice["rate"]) * p.grad for p in (w, v)}
+        h = np.tanh(arrays["x"] @ new["w"])
+        r = h + np.maximum(h @ new["v"], 0)
+        loss = np.mean((r * h - arrays["y"]) ** 2)
+        assert choice["after"] == pytest.approx(loss, rel=1e-5)
+        for (name, text), p in zip(choice["lines"], (w, v), strict=True):
+            i = np.abs(p.grad).argmax()
+            assert name == f"{p.name}[{', '.join(map(str, np.unravel_index(i, p.shape)))}]"
+            exact = re.findall("\ue001([^\ue002]*)\ue002", text)
+            assert float(exact[0]) == p.data.flat[i] and float(exact[-1]) == new[p.name].flat[i]
+
+
+def test_what_looks_wrong_is_listed_with_its_step(rng):
+    w, dead, gone = (ag.Tensor(rng.normal(size=(3, 3)), True, n) for n in ("w", "dead", "gone"))
+    dead.data[:, 1] = -100
+
+    def f(x):
+        h = ag.relu(x @ dead)
+        s = ag.tanh(1e4 * (h @ w) + 10)
+        return ag.mean(s) + ag.sum(gone * 0.0)
+
+    facts = facts_of(ag.trace(f, np.abs(rng.normal(size=(4, 3)))).page())["frames"][0]
+    found = {text.split(":")[0]: step for text, step in facts["worth"]}
+    assert found.keys() >= {"dead relu", "saturated tanh", "the gradient of gone is 0"}
+    assert facts["ops"][facts["steps"][found["dead relu"]]["op"]]["name"] == "relu"
+    assert facts["steps"][found["the gradient of gone is 0"]]["kind"] == "end"
+    with np.errstate(all="ignore"):
+        facts = facts_of(ag.trace(lambda x: ag.sum(ag.log(x - 2.0) * w), np.ones(3)).page())["frames"][0]
+    ((text, step),) = facts["worth"]
+    assert (
+        text.startswith("log is the first with nan or infinity")
+        and facts["ops"][facts["steps"][step]["op"]]["name"] == "log"
+    )
+
+
+def test_gradients_that_shrink_a_hundred_times_within_a_layer_are_listed(rng):
+    a, b = (ag.Tensor(scale * np.eye(3), True, name) for name, scale in (("a", 1.0), ("b", 1e-3)))
+    facts = facts_of(ag.trace(lambda x: ag.sum((x @ a) @ b), np.ones((2, 3))).page())["frames"][0]
+    ((text, step),) = facts["worth"]
+    assert (
+        text == "the gradient shrinks 1,000 times on the way back to matmul"
+        and facts["steps"][step]["kind"] == "backward"
+    )
+
+
+def test_nothing_is_listed_when_nothing_looks_wrong(net):
+    assert facts_of(net[0].page())["frames"][0]["worth"] == []
 
 
 def test_memory_rises_in_the_forward_pass_and_falls_to_zero_in_the_backward_pass(models):
@@ -242,7 +372,7 @@ def test_the_page_fetches_nothing_and_its_policy_blocks_other_scripts(net):
 
 
 def test_the_script_cannot_turn_text_into_markup():
-    script = page_module._part("player.js")
+    script = page_module._part("player.js") + page_module._part("arrays.js")
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "getBBox"):
         assert word not in script
 
@@ -289,7 +419,8 @@ def test_hostile_names_stay_text(kind, weights):
     h.name = name
     text = ag.sum(h * 2.0).graph().page()
     for page in (Parsed(text), Parsed(h.graph().page())):  # of the second, the name is in the title
-        assert [a.get("type") for a, _ in page.all("script")] == ["application/json", None] and not page.all("b")
+        assert [a.get("type") for a, _ in page.all("script")][1:] == [*OCTETS, None]
+        assert not page.all("b")
     shown = name
     for hidden in "\n\0\ud800\u202e\u2028":
         shown = shown.replace(hidden, hidden.encode("unicode_escape").decode())
@@ -342,6 +473,12 @@ def test_a_result_of_many_numbers_is_summed(models):
     assert "its sum is differentiated" in next(s["say"] for s in facts["steps"] if s["kind"] == "loss")
 
 
+@pytest.mark.parametrize("x", [np.zeros((0, 3)), np.array([np.nan, 1.0]), np.array([[0.0]]), np.float32(2)], ids=str)
+def test_any_array_has_a_page(x):
+    facts = facts_of(ag.trace(lambda x: ag.sum(x * x + x), x).page())["frames"][0]
+    assert [s["kind"] for s in facts["steps"]].count("backward") == 3
+
+
 def test_a_leaf_alone_has_a_page(models):
     assert [s["kind"] for s in facts_of(models["leaf"].page())["frames"][0]["steps"]] == ["begin", "loss", "end"]
 
@@ -387,7 +524,7 @@ def test_without_source_none_of_the_users_code_is_in_the_page(net, tmp_path):
         if hasattr(tanh_net.__code__, "co_positions"):
             assert there == any("marked" in place for place in facts["places"])
         assert all(place["at"].startswith("test_page.py:") for place in facts["places"])
-        assert ("return ag.mse(s, y)" in text) == there
+        assert ("return ag.mse(s, y)" in text + json.dumps(facts)) == there
 
 
 # Images of arrays
@@ -419,20 +556,38 @@ def test_an_image_is_its_pixels(rng):
 
 
 def test_zero_is_white_in_a_gradient_and_signs_are_hues():
-    address = look(np.linspace(-1, 0.5, 16), "activation", True)["i"][0]
+    w = ag.Tensor(np.linspace(1, 2, 36).reshape(6, 6), requires_grad=True)
+    ag.sum(w * np.linspace(-1, 0.5, 36).reshape(6, 6)).backward()
+    address = re.findall(r'<img src="(.*?)"', w._repr_html_())[1]
     pixels, palette = decoded(address)
-    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3)[pixels[0, :, 0]].astype(int)
-    assert (colours[10] == 255).all() and colours[0].argmax() == 2 and colours[-1].argmax() == 0
+    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3)[pixels[:, :, 0].ravel()].astype(int)
+    assert (colours[24] >= 225).all() and colours[0].argmax() == 2 and colours[-1].argmax() == 0
     assert colours[0].sum() < colours[-1].sum()  # twice as far from 0, so darker
 
 
 def test_maps_of_an_activation_are_its_channels_and_of_a_parameter_its_filters(rng):
     a = rng.normal(size=(2, 3, 4, 5))
-    pixels, _ = decoded(look(a, "activation")["i"][0])
-    assert pixels.shape[:2] == (2 * 4 - 1, 3 * 5 - 1) and not pixels[3].any()
-    scaled = np.rint(254 * (a[0] - a[0].min()) / np.ptp(a[0])) + 1
-    assert np.array_equal(pixels[:3, 5:9, 0], scaled[..., 1])
-    assert look(a, "parameter")["i"][3].startswith("input channel 0, 5 filters")
+    drawn = maps(a, "activation")
+    assert np.array_equal(drawn.numbers, np.moveaxis(a[:1], -1, 1)) and drawn.words == "item 0: 5 channels"
+    kernels = maps(a, "parameter")
+    assert np.array_equal(kernels.numbers, np.transpose(a, (3, 2, 0, 1))) and "4 input channels" in kernels.words
+    assert maps(np.ones((1, 8, 8, 30)), "activation").words == "item 0: 9 of 30 channels"
+
+
+def test_numbers_are_kept_with_four_digits_and_equal_arrays_once(rng):
+    a = rng.normal(size=200) * 10.0 ** rng.integers(-30, 30, 200)
+    a[:5] = 0, np.nan, 0.99999, -1234.5, 1e-300
+    packed = np.frombuffer(four_digits(a), np.int8)
+    powers, there = packed[:200].astype(int), packed[:200] != -128
+    low, high = packed[200:].view(np.uint8).reshape(2, -1).astype(int)
+    digits = np.zeros(200, int)
+    digits[there] = (low + 256 * high + 32768) % 65536 - 32768
+    assert digits[1] == 32767
+    assert [float(f"{d}e{p}") for d, p in zip(digits[2:], powers[2:], strict=True)] == [
+        float(f"{v:.4g}") if abs(v) > 1e-120 else 0 for v in a[2:]
+    ]
+    store = Store()
+    assert store.add(a) == 0 < store.add(a[:50]) and store.add(a.copy()) == 0
 
 
 @pytest.mark.parametrize(
@@ -442,8 +597,8 @@ def test_maps_of_an_activation_are_its_channels_and_of_a_parameter_its_filters(r
     ids=str,
 )  # fmt: skip
 def test_every_array_can_be_shown(array):
-    found = look(array, "activation", True)
-    json.dumps(found)
+    found, drawn = look(array), maps(array, "activation")
+    json.dumps([found, drawn and Store().drawn(drawn, True, "activation")])
     assert found["n"] == np.size(array)
     if np.size(array) and not np.isfinite(array).all():
         assert found["bad"] == np.size(array) - np.count_nonzero(np.isfinite(array))
@@ -464,15 +619,14 @@ def test_a_notebook_reads_a_tensor_as_the_player_does_and_gives_its_picture_an_e
     h = ag.conv2d(rng.normal(size=(1, 5, 5, 3)), w)
     if walked:
         ag.sum(h).backward()
-    assert look(w.data, "parameter")["i"][0] in w._repr_html_()
-    assert "input channel 0, 16 of 32 filters" in w._repr_html_() and "outline:1px" in w._repr_html_()
-    assert "item 0, 16 of 32 channels" in h._repr_html_()
+    assert "input channel 0, 9 filters" in w._repr_html_() and "outline:1px" in w._repr_html_()
+    assert "item 0: 9 of 32 channels" in h._repr_html_()
 
 
 # The demo
 
 
-def test_the_demo_writes_three_pages(tmp_path):
+def test_the_demo_writes_four_pages_and_an_index(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "autograd_cnn", "demo", str(tmp_path / "out"), "--no-open"],
         cwd=tmp_path,
@@ -483,7 +637,8 @@ def test_the_demo_writes_three_pages(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "cnn", "mlp")]
+    pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "spiral", "cnn", "broken", "index")]
     assert done.stdout.split() == [str(path) for path in pages]
-    counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages]
-    assert counts == [1, 2, 4]
+    counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages[:-1]]
+    assert counts == [1, 4, 2, 1]
+    assert all(f'href="{path.name}"' in pages[-1].read_text(encoding="utf-8") for path in pages[:-1])

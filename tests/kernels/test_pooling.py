@@ -160,6 +160,14 @@ def test_argmax_of_the_last_place_of_large_windows(window, dtype):
     assert (max_pool2d(x, window, (1, 1), NONE)[1] == places - 1).all()
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_padding_never_wins_over_integers(rng, dtype):
+    x = rng.integers(-5 * (dtype == np.int32), 5, (2, 5, 4, 3)).astype(dtype)
+    window = (3, 3), (2, 2), ((1, 1), (1, 1))
+    for y, expected in zip(max_pool2d(x, *window), max_pool2d(x.astype(float), *window), strict=True):
+        np.testing.assert_array_equal(y, expected)
+
+
 def test_the_pairs_are_adjoints(rng, geometry):
     x, options = make(rng, geometry)
     y, argmax = max_pool2d(x, *options)

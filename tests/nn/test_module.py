@@ -374,3 +374,12 @@ def test_assignments_that_would_lose_a_parameter_are_refused(rng):
     layer.w = ag.Tensor(np.zeros((2, 3)), requires_grad=True)  # ties it to another, say
     layer.b = None
     assert [name for name, _ in layer.named_parameters()] == ["w"]
+
+
+def test_buffers_are_the_tensors_that_are_not_trained_each_once():
+    norm = nn.BatchNorm2d(2)
+    model = nn.Sequential(norm, norm, nn.Linear(2, 2))
+    assert [id(b) for b in model.buffers()] == [id(norm.running_mean), id(norm.running_var)]
+    model[2].b.requires_grad = False
+    assert [b.name for b in model.buffers()] == ["0.running_mean", "0.running_var", "2.b"]
+    assert [*model.named_buffers()] == [(b.name, b) for b in model.buffers()]

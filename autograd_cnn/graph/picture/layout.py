@@ -30,12 +30,13 @@ Reading = tuple[str, "float | None"]  # the text, and the length of the bar
 
 @dataclass(slots=True)
 class Overlay:
-    """Readings by operation, for its forward and its backward box, and texts for the gradients of leaves."""
+    """Readings by operation, for its forward and its backward box; texts for leaves and for their gradients."""
 
     caption: str = ""
     forward: dict[str, Reading] = field(default_factory=dict)
     backward: dict[str, Reading] = field(default_factory=dict)
     leaves: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)  # in place of shapes
 
 
 @dataclass(slots=True)
@@ -233,6 +234,7 @@ class _Ladder:
         """Return text, small text and width of the chips of `value` and of its gradient; each use of it has both."""
         several, name = value.id[0] != "t", self.names.get(value.id, value.name)
         shape = (f"{value.size:,}" if several else shape_text(value.shape)) + (f" used {used}×" if used > 1 else "")
+        shape = self.overlay.values.get(value.id, shape)
         gradient = value.name.replace("parameter", "gradient") if several else f"g_{name}"
         texts = (clip(name), shape), (clip(gradient), self.overlay.leaves.get(value.id, ""))
         return [(text, small, wide(f"{text} {small}".strip(), SMALL) + 18) for text, small in texts]
@@ -254,9 +256,11 @@ class _Ladder:
             row.left = Box("error", "error", whole, self.failure.error, below=clip(message.partition("\n")[0], MESSAGE))
             return
         kind = "result" if row.straight else _kind(value)
-        row.left = Box(left, kind, title, name, f"{shape_text(value.shape)} {value.dtype}")
+        beside = self.overlay.values.get(value.id, f"{shape_text(value.shape)} {value.dtype}")
+        row.left = Box(left, kind, title, name, beside)
         if self.backward and any(v == value.id and port in op.rules for op in self.graph.ops for port, v in op.inputs):
-            row.right = Box(right, kind, f"gradient of {title}", gradient, back=True)
+            beside = self.overlay.leaves.get(value.id, "") if self.overlay.values else ""
+            row.right = Box(right, kind, f"gradient of {title}", gradient, beside, back=True)
 
     def _write_op(self, row: _Row, op: Op) -> None:
         names, (left, right) = {v: self.graph.values[v].name for _, v in op.inputs}, row.ids

@@ -9,47 +9,51 @@ from __future__ import annotations
 import inspect
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.graph.player.broken import trial
-from autograd_cnn.graph.player.looks import look, share
-from autograd_cnn.graph.program.expressions import renamed
+from autograd_cnn.graph.player.geometry import geometry
+from autograd_cnn.graph.player.lesson import TERMS, Lesson, Share, number
+from autograd_cnn.graph.player.looks import Store, look, maps, share
+from autograd_cnn.graph.player.quiz import questions
 from autograd_cnn.graph.program.listing import Line, rms, shown
 from autograd_cnn.graph.program.program import as_recorded
 from autograd_cnn.graph.program.write import Author
-from autograd_cnn.graph.records import Graph, Op, Place, Value
-from autograd_cnn.graph.text import bytes_text, clip, count_text, listed, plain, shape_text
+from autograd_cnn.graph.records import Graph, Op, Place, Use, Value
+from autograd_cnn.graph.text import bytes_text, clip, listed, plain, shape_text
 
 WHOLE = 300  # operations; longer graphs have no images and no trials
 CONTEXT = 6  # lines of source shown before and after those with operations
 
 
-def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str]) -> dict[str, Any]:
+def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str], store: Store) -> dict[str, Any]:
     """Return everything that the page shows of `graph`, as text and numbers.
 
-    At most `channels` maps of an array are drawn. If `source`, the user's code is included. `rounds` maps the ids of
-    operations to the rounds of their loops.
+    At most `channels` maps of an array are drawn; their numbers go into `store`. If `source`, the user's code is
+    included. `rounds` maps the ids of operations to the rounds of their loops.
     """
     with as_recorded():
-        return _Watch(graph, channels, rounds).facts(source)
+        return _Watch(graph, channels, rounds, store).facts(source)
 
 
 class _Watch(Author):
     """Records the contribution of every line while the program is written."""
 
-    def __init__(self, graph: Graph, channels: int, rounds: Mapping[str, str]) -> None:
+    def __init__(self, graph: Graph, channels: int, rounds: Mapping[str, str], store: Store) -> None:
         super().__init__(graph)
         self.channels = channels
         self.rounds = rounds
+        self.store = store
         self.whole = len(graph.ops) <= WHOLE
         self.parts: dict[str, list[dict[str, Any]]] = defaultdict(list)  # value -> its contributions, in order
-        self.orders: dict[tuple[str, str], list[int]] = defaultdict(list)  # operation, value -> their indices
+        self.shares: dict[str, list[Share]] = defaultdict(list)  # the same, with the numbers
         self.rules: dict[str, list[Line]] = {}  # operation -> its lines, once written
-        self.sums: dict[str, str] = {}  # value -> its gradient so far, if that is one number
+        calls = [zip(op.call.primitive.parameters, op.call.arguments, strict=False) for op in graph.ops]
+        self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
         self.counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # expected contributions
 
     # While the program is written
@@ -57,18 +61,16 @@ class _Watch(Author):
     def contributed(self, op: Op, value: Value, contribution: Any) -> None:
         if self.inner:  # inside a checkpoint
             return
-        parts, orders, given = self.parts[value.id], self.orders[op.id, value.id], dict(op.inputs)
+        shares, given = self.shares[value.id], dict(op.inputs)
         part: dict[str, Any] = {"op": op.id}
         if self.counts[value.id] > 1:  # a single contribution is the gradient itself
             ports = [op.ports[p] for p in op.rules if given[p] == value.id]
-            part |= {"port": ports[len(orders)], "line": self.lines[-1][0], "rms": _rms(contribution)}
+            port = ports[sum(s.op is op for s in shares[-len(ports) :])]
+            part |= {"port": port, "line": self.lines[-1][0], "rms": _rms(contribution)}
             part["look"] = self.looked(contribution, value, True)
-        if not value.shape:
-            if numbers := self.numbers(value, self.sums.get(value.id, "")):
-                part["numbers"] = numbers
-            self.sums[value.id] = str(self.scope[self.gradient(value)])
-        orders.append(len(parts))
-        parts.append(part)
+            contribution = np.array(contribution) if self.whole else None  # the walk may add to it in place
+        shares.append(Share(op, self.lines[-1][0], contribution))
+        self.parts[value.id].append(part)
 
     def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
         name = self.gradient(value)
@@ -77,50 +79,33 @@ class _Watch(Author):
         self.contributed(op, value, self.scope[name] - before)
         return run
 
-    def numbers(self, value: Value, before: str) -> str:
-        """Return the last line with numbers for its names, ``g_x = 0.5 * 1.64 = 0.82``, or "" if one is an array."""
-        line, name = self.lines[-1][0], self.gradient(value)
-        text = line.removeprefix(f"{name} = ").removeprefix(f"{name} += ")
-        exact = [before, str(self.scope[name])]
-
-        def filled(n: str) -> str:
-            number = self.scope.get(n)
-            if not isinstance(number, (np.ndarray, np.generic, float, int)):
-                return n  # a module or a function
-            if np.ndim(number) or re.search(rf"\b{n}\.", text):
-                raise ValueError
-            exact.append(before if n == name else str(number))
-            digits = _short(exact[-1])
-            return f"({digits})" if digits.startswith("-") else digits
-
-        if text == line or re.fullmatch(r"[\w.]+", text):  # nothing to compute
-            return ""
-        try:
-            written = renamed(text, filled)
-        except ValueError:
-            return ""
-        plus = f"{_short(before)} + " if " += " in line else ""
-        rounded = any(_short(n) != n and float(_short(n)) != float(n) for n in exact)
-        return f"{name} = {plus}{written} {'≈' if rounded else '='} {_short(exact[1])}"
-
     def looked(self, array: Any, value: Value, gradient: bool) -> dict[str, Any]:
-        return look(array, value.role, gradient, self.whole, self.channels)
+        found = look(array, self.whole)
+        images = len(value.shape) == 4 and value.role == "parameter" and value.id not in self.filters
+        role = "activation" if images else value.role
+        if self.whole and (drawn := maps(array, role, self.channels)):
+            found["m"] = self.store.drawn(drawn, gradient, role)
+        return found
 
     # After the program is written
 
     def facts(self, source: bool) -> dict[str, Any]:
         self.write()
         graph, result = self.graph, self.graph.values[self.graph.result]
+        self.functions = functions = _functions(graph) if source else {}
+        self.lesson = Lesson(self, self.shares, self.called, self.whole)
         self.rules = {op.id: shown(lines) for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)}
-        functions = _functions(graph) if source else {}
         places = {_key(op): op.place for op in graph.ops}
         numbers = {key: i for i, key in enumerate(places)}
         outside = {v for op in graph.ops for v in (op.output, *_inputs(op))} | {graph.result}
         docs = {clip(op.name): inspect.getdoc(op.call.primitive) or "" for op in graph.ops}
         pairs = zip(graph.ops, self.forward_lines, strict=True)
+        ops = [{**self.operation(op, line), "place": numbers[_key(op)]} for op, line in pairs]
         return {
+            "name": _title(graph),
+            "scalar": all(v.size == 1 for v in graph.values.values()),
             "steps": self.steps(),
-            "ops": [{**self.operation(op, line), "place": numbers[_key(op)]} for op, line in pairs],
+            "ops": ops,
             "values": {v.id: self.value(v) for v in graph.values.values() if v.id in outside},
             "docs": {name: plain(doc.partition("\n")[0].replace("`", "")) for name, doc in docs.items()},
             "functions": {f.name: f.text for f in functions.values()},
@@ -128,6 +113,9 @@ class _Watch(Author):
             "result": graph.result,
             "summary": [plain(text) for text in graph.summary()],
             "seed": f"{self.gradient(result)} = np.ones_like({self.name(result)})",
+            "update": self.lesson.update,
+            "worth": self.lesson.worth(),
+            "quiz": questions(self.lesson, ops),
         }
 
     def value(self, value: Value) -> dict[str, Any]:
@@ -140,7 +128,11 @@ class _Watch(Author):
             fact["full"] = plain(value.name)
         if name in self.scope:
             fact["v"] = self.looked(self.scope[name], value, False)
+            if value.size == 1:
+                fact["n"] = number(np.reshape(self.scope[name], -1)[0])
         if gradient in self.received:
+            if value.size == 1:
+                fact["gn"] = number(np.reshape(self.scope[gradient], -1)[0])
             fact["g"] = self.looked(self.scope[gradient], value, True)
             fact["rms"] = _rms(self.scope[gradient])
         if parts := self.parts.get(value.id):
@@ -162,87 +154,99 @@ class _Watch(Author):
         }
         if self.whole:
             fact["trial"] = trial(self, op, line, [text for text, _ in lines])
+            fact["reach"] = self.reach(op)
         return fact
 
+    def reach(self, op: Op) -> dict[str, Any] | None:
+        """Return how the output depends on the inputs, with the winners of a pool: places in their windows."""
+        names = {v: self.name(self.graph.values[v]) for v in (op.output, *_inputs(op))}
+        found = geometry(op, {v: np.asarray(self.scope[name]) for v, name in names.items() if name in self.scope})
+        if found and found.get("pool") == "max":
+            winners = self.scope.get(self.named((op.id, op.byproducts[0]), ""))
+            if drawn := maps(winners, "activation", self.channels):
+                found["won"] = self.store.drawn(drawn, False, "")
+        return found
+
     def steps(self) -> list[dict[str, Any]]:
-        """Return the steps of both passes in order: kind, operation, a sentence about it, and bytes held after it."""
-        graph, held, peak = self.graph, 0, self.graph.kept_bytes
-        count, names = len(graph.ops), listed([clip(v.name) for v in self.learnt()])
+        """Return the steps of both passes in order: what each asks, means, computes and costs."""
+        graph, held, peak, lesson = self.graph, 0, self.graph.kept_bytes, self.lesson
+        names, end = listed([clip(v.name) for v in self.learnt()]), lesson.end
         steps: list[dict[str, Any]] = []
 
-        def step(kind: str, sentence: str, op: int = -1) -> None:
-            fact = {"kind": kind, "op": op, "say": sentence, "held": None, "holds": ""}
+        def step(kind: str, ask: str, say: str, op: int = -1, **more: Any) -> None:
+            fact = {"kind": kind, "op": op, "ask": ask, "say": say, **more, "held": None, "holds": ""}
+            if op >= 0 and (around := self.rounds.get(graph.ops[op].id)):
+                fact["round"] = around
             if peak is not None:
                 fact |= {"held": held, "holds": f"{bytes_text(held)} of {bytes_text(peak)}"}
+            if kind in TERMS and kind not in [s["kind"] for s in steps[-1:]]:
+                fact["term"] = TERMS[kind]
             steps.append(fact)
 
-        step("begin", f"The start. {count_text(count, 'operation')} will run; a gradient is wanted for {names}.")
+        say, *goal = lesson.begin()
+        step("begin", f"What does {_title(graph)} compute?", say, goal=goal, costs=f"{', '.join(graph.summary())}.")
         for i, op in enumerate(graph.ops):
             held += self.bytes(op)
-            step("forward", f"Forward {i + 1} of {count}{self.round(op)}. {self.forward_sentence(op)}", i)
-        name = clip(graph.values[graph.result].name)
-        start = f"The way back begins at {name}. It is not one number: its sum is differentiated, so g_{name} is 1."
+            name, called = clip(graph.values[op.output].name), self.called(op)
+            say, costs = self.forward_sentence(op, name, called)
+            lines = lesson.forward(op, self.forward_lines[i])
+            step("forward", f"What is {called or name}?", say, i, formulas=lines, costs=costs)
+        say = f"{end} is not one number, so its sum is differentiated, and the way back begins with a gradient of 1."
         if graph.loss is not None:
-            start = f"The loss is {graph.loss:.6g}. The way back begins: g_{name}, d {name} / d {name}, is 1."
-        step("loss", start)
-        back = [i for i in reversed(range(count)) if self.rules[graph.ops[i].id]]
-        for number, i in enumerate(back, 1):
+            say = (
+                f"The loss is {number(graph.loss)}. Now the question turns round: how fast does the loss change when a "
+                "value is raised? For the loss itself the answer is 1."
+            )
+        seed = {"lines": [f"g_{end} = 1"], "note": f"d {end} / d {end}"}
+        step("loss", "Where does the way back begin?", say, formulas=[seed])
+        for i in (i for i in reversed(range(len(graph.ops))) if graph.ops[i].id in lesson.back):
             op = graph.ops[i]
             held -= self.bytes(op)
-            step("backward", f"Backward {number} of {len(back)}{self.round(op)}. {self.backward_sentence(op)}", i)
-        step("end", f"The end. The gradients of {names} are complete: these are the numbers in .grad.")
+            values = [graph.values[v] for v in _learning(op)]
+            say, formulas = lesson.backward(op, values)
+            ask = f"How does {lesson.goal} feel {listed([clip(v.name) for v in values])}?"
+            step("backward", ask, say, i, formulas=formulas, costs=self.backward_costs(op, values))
+        say = f"The gradients of {names} are complete: they are the numbers in .grad. "
+        step("end", "What do we do with the gradients?", f"{say}A small step against them makes {lesson.goal} smaller.")
         return steps
 
-    def round(self, op: Op) -> str:
-        return f", {self.rounds[op.id]}" if op.id in self.rounds else ""
+    def called(self, op: Op) -> str:
+        """Return the expression of an operation that the user's code gives no name, if it is short."""
+        function, value = self.functions.get(op.place.code), self.graph.values[op.output]
+        named = not re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", value.name)
+        marked = function.marked(op.place) if function and not named else []
+        return marked[1] if marked and len(marked[1]) <= 24 else ""
 
     def bytes(self, op: Op) -> int:
         """Return the bytes of the arrays that `op` is the first to keep."""
         return sum(k.nbytes for k in self.graph.added(op))
 
-    def labels(self, values: Iterable[str], prefix: str = "") -> list[str]:
-        return [f"{prefix}{clip(self.graph.values[v].name)}" for v in values]
-
-    def forward_sentence(self, op: Op) -> str:
-        out, kept = self.graph.values[op.output], self.bytes(op)
-        name = clip(out.name)
-        words = [f"{clip(op.name)} makes {name} {shape_text(out.shape)} from {listed(self.labels(_inputs(op)))}."]
+    def forward_sentence(self, op: Op, name: str, called: str) -> tuple[str, str]:
+        """Return the meaning of a step forward, and what it costs."""
+        kept, out = self.bytes(op), self.graph.values[op.output]
+        say = f"{clip(op.name)} makes {name} from {listed([clip(self.graph.values[v].name) for v in _inputs(op)])}."
+        if called:
+            say = f"Your code gives {called} no name; here it is called {name}."
+        costs = [f"Its shape is {shape_text(out.shape)}." if out.shape else ""]
         if kept:
-            words.append(f"It keeps {bytes_text(kept)} for the way back.")
+            costs.append(f"It keeps {bytes_text(kept)} for the way back: {clip(self.graph.kept(op), 120)}.")
         elif op.kept:
-            words.append(f"It keeps nothing new: {clip(self.graph.kept(op), 120)}.")
+            costs.append(f"It keeps nothing new: {clip(self.graph.kept(op), 120)}.")
         elif not op.rules:
-            words.append("Nothing before it learns, so it has no step on the way back.")
+            say += " Nothing before it learns, so it has no step on the way back."
         elif op.kept is not None:
-            words.append("It keeps nothing for the way back.")
-        return " ".join([*words, *self.notes(out, self.name(out), name)])
+            costs.append("It keeps nothing for the way back.")
+        return say, " ".join(filter(None, [*costs, *self.notes(out, self.name(out), name)]))
 
-    def backward_sentence(self, op: Op) -> str:
-        out, learning = self.graph.values[op.output], _learning(op)
-        gradients = self.labels(learning, "g_")
-        served = [(self.graph.values[v], name) for v, name in zip(learning, gradients, strict=True)]
-        words = [f"The rule of {clip(op.name)} turns g_{clip(out.name)} into {listed(gradients)}."]
-        if uses := self.graph.kept(op):
-            words.append(f"It uses what was kept: {clip(uses, 120)}.")
-        for v, name in served:
-            ours, total = self.orders[op.id, v.id], len(self.parts[v.id])
-            if total > 1:
-                these = "this is contribution" if len(ours) == 1 else "these are contributions"
-                numbers = listed([f"{i + 1:,}" for i in ours])
-                done = ", and completes it" if total - 1 in ours else ""
-                words.append(
-                    f"{name} is a sum, for {clip(v.name)} was used {total:,} times: "
-                    f"{these} {numbers} of {total:,}{done}."
-                )
-            words += self.notes(v, self.gradient(v), name)
-        many = [(v, n) for v, n in served if v.role == "parameter" and out.shape]
-        shared = [n for v, n in many if v.size < out.size or op.call.primitive.flops]
-        if shared:
-            words.append(f"{listed(shared)} {'is a sum' if len(shared) == 1 else 'are sums'} over all items.")
-        if rest := self.labels(dict.fromkeys(v for p, v in op.inputs if p not in op.rules)):
-            needs, them = ("needs", "it") if len(rest) == 1 else ("need", "them")
-            words.append(f"{listed(rest)} {needs} no gradient: no rule runs for {them}.")
-        return " ".join(words)
+    def backward_costs(self, op: Op, values: list[Value]) -> str:
+        kept = clip(self.graph.kept(op), 120)
+        rest = listed(
+            [clip(self.graph.values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
+        )
+        costs = [f"It uses {kept}." if kept else ""]
+        costs += [f"No gradient is needed for {rest}." if rest != "nothing" else ""]
+        costs += [note for v in values for note in self.notes(v, self.gradient(v), f"g_{clip(v.name)}")]
+        return " ".join(filter(None, costs))
 
     def notes(self, value: Value, code: str, name: str) -> list[str]:
         """Return remarks on zeros, nan and infinities in an array."""
@@ -299,6 +303,14 @@ def _fact_of(place: Place, function: _Function | None) -> dict[str, Any]:
     return fact
 
 
+def _title(graph: Graph) -> str:
+    """Return the function of the last operation with its parameters, ``f(x, y)``."""
+    code = graph.ops[-1].place.code if graph.ops else None
+    if code is None or code.co_name.startswith("<"):
+        return "your function"
+    return clip(f"{code.co_name}({', '.join(code.co_varnames[: code.co_argcount])})")
+
+
 def _key(op: Op) -> Any:
     return op.place.code, op.place.line, op.place.columns
 
@@ -310,10 +322,6 @@ def _inputs(op: Op) -> list[str]:
 def _learning(op: Op) -> list[str]:
     """Return the inputs that receive a gradient."""
     return list(dict.fromkeys(v for p, v in op.inputs if p in op.rules))
-
-
-def _short(number: str) -> str:
-    return number if len(number) <= 8 else f"{float(number):.6g}"
 
 
 def _rms(array: Any) -> str:

@@ -8,12 +8,12 @@ let facts; // of the moment of training that is shown
 let at = -1; // the step that is shown
 let timer = 0;
 let remembering = 0;
-const quiz = { on: false, open: -1, seen: new Set(), right: 0, asked: 0 };
+const quiz = { on: false, open: false, seen: new Set(), right: 0 };
 
 // Elements
 
 function make(tag, attributes = {}, ...children) {
-  const element = tag === "svg" || tag === "path" || tag === "rect" ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  const element = ["svg", "path", "rect", "image"].includes(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children.filter((child) => child !== null));
   return element;
@@ -24,41 +24,69 @@ const op = (step) => facts.ops[step.op];
 const value = (id) => facts.values[id];
 const gradientOf = (id) => "g_" + value(id).name;
 
+// Text in which a number has four digits, and all of them behind it
+const NUMBER = /\ue000([^\ue001\ue002]*)\ue001?([^\ue002]*)\ue002/;
+const brief = (text) => text.replace(new RegExp(NUMBER, "g"), "$1");
+function rich(text) {
+  const parts = text.split(NUMBER); // words, digits, all digits, words, ...
+  return parts.flatMap((part, i) => (i % 3 === 2 || part === "" ? [] : i % 3 === 0 ? [part] : [make("data", { value: parts[i + 1] || part, title: parts[i + 1] || part }, part)]));
+}
+
+document.addEventListener("copy", (event) => {
+  const chosen = getSelection();
+  if (!chosen.rangeCount || event.target.matches("input")) return;
+  const copy = chosen.getRangeAt(0).cloneContents();
+  const numbers = [...copy.querySelectorAll("data")];
+  const { anchorNode } = chosen;
+  const around = (anchorNode.closest ? anchorNode : anchorNode.parentNode).closest("data"); // a part of one number
+  if (!numbers.length && !around) return;
+  numbers.forEach((number) => (number.textContent = number.value));
+  event.clipboardData.setData("text/plain", numbers.length ? copy.textContent : around.value);
+  event.preventDefault();
+});
+
 // One step
 
 function show(number, quiet) {
   const steps = facts.steps;
-  number = Math.max(0, Math.min(steps.length - 1, number));
-  const asks = quiz.on && number === at + 1 && !quiz.seen.has(number) && question(number);
-  at = number;
+  at = Math.max(0, Math.min(steps.length - 1, number));
   const step = steps[at];
   $("slider").value = at;
+  $("slider").style.setProperty("--at", (100 * at) / Math.max(1, steps.length - 1) + "%");
   for (const way of ["begin", "forward", "loss", "backward", "end"]) document.body.classList.toggle(way, way === step.kind);
   // not `disabled`: a button that has the focus would take the keys with it
   const [begins, ends] = [at === 0, at === steps.length - 1];
-  const idle = { first: begins, back: begins, before: module(-1) === at, last: ends, next: ends, after: module(1) === at, twin: twin() < 0 };
+  const idle = { first: begins, back: begins, before: module(-1) === at, last: ends, next: ends && !due(), after: module(1) === at, twin: twin() < 0 };
   for (const [id, on] of Object.entries(idle)) $(id).setAttribute("aria-disabled", on);
   $("sentence").setAttribute("aria-live", timer ? "off" : "polite");
-  fill($("sentence"), asks ? asks.text : step.say);
-  fill($("doc"), step.kind === "forward" ? facts.docs[op(step).name] : "");
-  reading();
+  fill($("sentence"), ...rich(step.say));
+  fill($("goal"), ...(step.goal ? [...step.goal.map((text) => make("p", {}, ...rich(text))), worth()] : []));
+  fill($("formulas"), ...(step.formulas || []).map(formula));
+  $("formulas").className = (step.formulas || []).length > 1 || (step.formulas || []).some(({ lines }) => lines.some((text) => brief(text).length > 42)) ? "several" : "";
   fill($("code"), ...code(step));
+  update(step);
+  fill($("doc"), step.kind === "forward" ? facts.docs[op(step).name] : "");
+  fill($("term"), step.term || "");
+  reading();
   fill($("tensors"), ...tensors(step));
   trial(step);
-  memory(step);
-  ask(asks);
-  locate(asks);
+  $("arrays").hidden = step.kind === "begin" && facts.scalar;
+  fill($("costs").lastChild, step.costs || "", step.holds ? ` Kept for the way back, after this step: ${step.holds}.` : "");
+  ask(null);
   if (!quiet) remember();
 }
 
-// Where we are; while something is asked, where we were
+// Where we are; a question hides what it asks for
 function locate(asks) {
   const step = facts.steps[at];
-  const called = asks ? "What comes next?" : title(step);
+  const called = asks ? `Question ${quiz.seen.size + 1} of ${Object.keys(facts.quiz).length}` : brief(step.ask);
+  const [forward, back] = [lossStep - 1, facts.steps.length - lossStep - 2];
+  const place = { begin: "start", forward: `forward ${at} of ${forward}`, loss: "the loss", backward: `backward ${at - lossStep} of ${back}`, end: "the update" }[step.kind];
   fill($("where"), called);
-  $("slider").setAttribute("aria-valuetext", `${at} of ${facts.steps.length - 1}, ${called}`);
+  fill($("position"), step.round ? `${place}, ${step.round}` : place);
+  $("slider").setAttribute("aria-valuetext", `${place}: ${called}`);
   document.body.classList.toggle("asking", Boolean(asks));
-  picture(asks ? at - 1 : at);
+  picture(at);
 }
 
 function remember() {
@@ -74,7 +102,7 @@ function remember() {
 }
 
 function title(step) {
-  if (step.op < 0) return { begin: "Start", loss: "Loss", end: "End" }[step.kind];
+  if (step.op < 0) return { begin: "Start", loss: "Loss", end: "Update" }[step.kind];
   const o = op(step);
   return step.kind === "forward" ? `${o.name} → ${value(o.out).name}` : `rule of ${o.name} → ${o.learns.map(gradientOf).join(", ")}`;
 }
@@ -95,227 +123,71 @@ function module(way) {
   return i;
 }
 
+// The chain rule with its numbers, and a trial of it
+
+function formula({ lines, note, try: tried }, i) {
+  const texts = lines.map((text) => make("span", { class: "line" }, ...rich(text), "\n"));
+  return make("section", { "aria-label": `Formula ${i + 1}` }, make("pre", {}, ...texts), note ? make("small", {}, note) : null, tried ? make("p", { class: "try" }, make("b", {}, "Try it. "), ...rich(tried)) : null);
+}
+
+function worth() {
+  const links = facts.worth.map(([text, step]) => make("li", {}, make("a", { href: `#step=${step}` }, text)));
+  return links.length ? make("section", { class: "worth", "aria-label": "Worth a look" }, make("h3", {}, "worth a look"), make("ul", {}, ...links)) : null;
+}
+
+function update(step) {
+  const box = $("update");
+  if (step.kind !== "end" || !facts.update) return fill(box);
+  const { choices, start, more } = facts.update;
+  const [words, lines] = [make("p", { class: "try", role: "status" }), make("pre", {})];
+  const rate = make("input", { type: "range", id: "rate", min: 0, max: choices.length - 1, value: start, "aria-label": "Learning rate lr" });
+  const label = make("output", {});
+  const choose = () => {
+    const { lr, lines: texts, say } = choices[rate.value];
+    rate.setAttribute("aria-valuetext", brief(lr));
+    fill(label, ...rich(lr));
+    fill(lines, ...texts.flatMap(([name, text]) => [make("span", { class: "line" }, `${name} ← ${name} − lr × g\n`), make("span", { class: "line" }, "    ", ...rich(text), "\n")]));
+    fill(words, ...rich(say));
+  };
+  rate.addEventListener("input", choose);
+  choose();
+  fill(box, make("label", {}, "lr = ", label, rate), make("section", { "aria-label": "Update" }, lines, more ? make("small", {}, `and ${more} more arrays`) : null), words);
+}
+
 // Your line, beside it the derived line
 
 function code(step) {
-  if (step.kind === "loss") return [make("section", { "aria-label": "Derived line" }, make("h3", {}, "backward, derived"), make("pre", {}, line(facts.seed, "back", true)))];
+  if (step.kind === "begin" && facts.ops.length) return [make("section", { "aria-label": "Your function" }, make("h3", {}, "you wrote"), source(facts.ops.at(-1), true))];
   if (step.op < 0) return [];
   const o = op(step);
   const back = step.kind === "backward";
-  const rules = o.rules.map(([text, rms]) => line(text, "back", back, rms && `rms ${rms}`));
-  const numbers = back ? contributions(o).map((part) => part.numbers).filter(Boolean) : [];
+  const rules = o.rules.map(([text]) => line(text, "back", back));
+  const forward = back ? [] : o.forward.split("\n").map((text) => line(text, "", true));
   return [
     make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${facts.places[o.place].at}`), source(o)),
-    make(
-      "section",
-      { "aria-label": "Derived line" },
-      make("h3", {}, "forward"),
-      make("pre", {}, ...o.forward.split("\n").map((text) => line(text, "", !back))),
-      make("h3", {}, "backward, derived"),
-      rules.length ? make("pre", {}, ...rules) : make("p", {}, "no rule runs"),
-      numbers.length ? make("h3", {}, "with the numbers in") : null,
-      numbers.length ? make("pre", {}, ...numbers.map((text) => line(text, "back", true))) : null,
-    ),
+    make("section", { "aria-label": "Derived line", ...(back ? {} : { hidden: "" }) }, make("h3", {}, "derived: the rule of " + o.name), make("pre", {}, ...rules, ...forward)),
   ];
 }
 
-function line(text, way, now, note) {
-  const tag = now ? "mark" : "span";
-  return make("span", { class: `line ${way}` }, make(tag, {}, text), " ", note ? make("small", {}, note) : null, "\n");
+function line(text, way, now) {
+  return make("span", { class: `line ${way}` }, make(now ? "mark" : "span", {}, text), "\n");
 }
 
-function source(o) {
+function source(o, whole) {
   const place = facts.places[o.place];
   const text = facts.functions[place.function];
   if (!text) return make("p", {}, "The code of this line is not in this page.");
   const here = place.line - text.first;
-  const from = Math.max(0, Math.min(here - 2, text.lines.length - 5));
-  const lines = text.lines.slice(from, from + 5).map((words, i) => {
-    const [before, marked, after] = from + i !== here ? [words || " ", "", ""] : place.marked || ["", words, ""];
+  const many = whole ? text.lines.length : 3;
+  const from = Math.max(0, Math.min(here - 1, text.lines.length - many));
+  const lines = text.lines.slice(from, from + many).map((words, i) => {
+    const [before, marked, after] = whole || from + i !== here ? [words || " ", "", ""] : place.marked || ["", words, ""];
     const parts = make("span", {}, before, marked ? make("mark", {}, marked) : null, after);
     return make("span", { class: "line" }, make("small", {}, String(text.first + from + i)), parts, "\n");
   });
   return make("pre", { class: "source" }, ...lines);
 }
 
-const contributions = (o) => o.learns.flatMap((id) => (value(id).parts || []).filter((part) => part.op === o.id));
-
-// Arrays
-
-function tensors(step) {
-  const all = Object.keys(facts.values);
-  const made = new Set(facts.ops.map((o) => o.out));
-  const begun = all.filter((id) => !made.has(id));
-  if (step.kind === "begin") return tagged("goes in", begun);
-  if (step.kind === "loss") return [...tagged("result", [facts.result]), ...tagged("its gradient", [facts.result], "g")];
-  if (step.kind === "end") {
-    return few(begun.filter((id) => value(id).g), (id) => row(headed(value(id).name, id), card(id), card(id, "g")));
-  }
-  const o = op(step);
-  if (step.kind === "forward") return [...tagged("in", o.in), ...tagged("out", [o.out])];
-  const several = o.learns.filter((id) => (value(id).parts || []).length > 1);
-  const single = o.learns.filter((id) => !several.includes(id));
-  return [
-    ...tagged("comes in", [o.out], "g"),
-    ...tagged("is used", used(o)),
-    ...tagged("goes out", single, "g"),
-    ...several.map((id) => sum(id, o)),
-  ];
-}
-
-// What the lines of a rule name beside gradients and functions
-const words = (o) => new Set(o.rules.flatMap(([text]) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu)));
-function used(o) {
-  const said = words(o);
-  return [...o.in, o.out].filter((id) => said.has(value(id).code || value(id).name));
-}
-
-function tagged(heading, ids, gradient) {
-  return few(ids, (id) => {
-    const figure = card(id, gradient);
-    figure.firstChild.prepend(make("h3", {}, gradient ? heading : headed(heading, id)));
-    return figure;
-  });
-}
-
-// With what it is to the network
-const headed = (heading, id) => (ROLES.has(value(id).role) ? `${heading} · ${value(id).role}` : heading);
-const ROLES = new Set(["input", "target", "parameter", "constant"]);
-
-function few(ids, draw) {
-  const cards = ids.slice(0, 24).map(draw);
-  if (ids.length > 24) cards.push(make("p", {}, `and ${ids.length - 24} more`));
-  return cards;
-}
-
-function row(heading, ...cards) {
-  return make("section", { class: "row", "aria-label": heading }, make("h3", {}, heading), make("div", { class: "cards" }, ...cards));
-}
-
-// A gradient: each contribution before the sum, in words and as arrays
-function sum(id, o) {
-  const { parts, type, g, rms } = value(id);
-  const last = parts.findLastIndex((part) => part.op === o.id);
-  const first = Math.max(0, last - 5); // of many, those before are counted
-  const complete = last === parts.length - 1;
-  const lines = first ? [term("", `${first} before`, "", "")] : [];
-  const signed = (text, ...figures) => make("div", { class: "part" }, make("b", { class: "sign" }, text), ...figures); // wrapped as one
-  const cards = first ? [signed(`${first} before`)] : [];
-  parts.slice(first, last + 1).forEach((part, k) => {
-    const i = first + k;
-    const from = facts.ops[part.op.slice(1) - 1];
-    lines.push(term(i ? "+" : "", `${part.port} of ${from.name} → ${value(from.out).name}`, part.line, part.rms, part.op === o.id));
-    const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.out).name}`;
-    const one = figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : ""));
-    cards.push(i ? signed("+", one) : one);
-  });
-  const more = `${parts.length - last - 1} more to come`;
-  lines.push(complete ? term("=", gradientOf(id), "", rms) : term("+", more, "", ""));
-  cards.push(complete ? signed("=", figure(g, gradientOf(id), type, "gradient")) : signed(`+ ${more}`));
-  const heads = ["", "through, by the derived line", "rms"].map((text) => make(text ? "th" : "td", text ? { scope: "col" } : {}, text));
-  const list = make("table", { class: "terms" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...lines));
-  return row(`goes out: ${gradientOf(id)} is a sum`, make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Contributions" }, list), ...cards);
-}
-
-function term(sign, through, text, rms, fresh) {
-  return make("tr", fresh ? { class: "fresh" } : {}, make("td", {}, sign), make("td", {}, through, text ? make("code", {}, text) : null), make("td", {}, make("code", {}, rms)));
-}
-
-function card(id, gradient) {
-  const v = value(id);
-  return figure(gradient ? v.g : v.v, gradient ? gradientOf(id) : v.name, v.type, gradient ? "gradient" : v.role, v.full);
-}
-
-function figure(look, name, type, role, full) {
-  const caption = make("figcaption", {}, make("b", {}, name), " ", make("span", {}, type));
-  if (full) caption.title = full;
-  const parts = [];
-  let [drawn, exact] = [null, null];
-  if (!look) parts.push(make("p", {}, "not at hand"));
-  else {
-    if (look.i) drawn = make("div", {}, ...image(look, name, role.startsWith("gradient")));
-    if (look.h) parts.push(histogram(look, name));
-    if (look.s) parts.push(statistics(look));
-    if (look.n <= look.x.length) exact = numbers(look.x, type);
-    else exact = make("p", { class: "begins" }, "begins ", ...apart(look.x.slice(0, 4)));
-    if (look.bad) parts.push(make("p", { class: "bad" }, `${look.bad} not finite`));
-  }
-  return make("figure", { class: role }, caption, drawn, make("div", { class: "told" }, ...parts), exact);
-}
-
-// A picture: a channel can be picked, and a pixel be read
-function image(look, name, signed) {
-  const [src, width, height, words] = look.i;
-  const [count, tall, wide, columns] = look.m.maps;
-  const picture = make("img", { src, width, height, alt: `${name}: ${words}` });
-  picture.style.aspectRatio = width / height;
-  const one = make("canvas", { width: wide, height: tall, role: "img", hidden: "" });
-  const key = make("small", { class: "key" }, words);
-  let channel = -1;
-  const pick = (k) => {
-    channel = k;
-    picture.hidden = k >= 0;
-    one.hidden = k < 0;
-    if (k < 0) return;
-    one.setAttribute("aria-label", `${name}, channel ${k}`);
-    one.getContext("2d").drawImage(picture, -(k % columns) * (wide + 1), -Math.floor(k / columns) * (tall + 1));
-  };
-  const choice = make("select", { "aria-label": `channel of ${name}` });
-  const several = columns && count > 1;
-  if (several) {
-    for (let k = -1; k < count; k++) choice.append(make("option", { value: k }, k < 0 ? `all ${count}` : `channel ${k}`));
-    choice.addEventListener("change", () => pick(Number(choice.value)));
-  }
-  const read = (event) => {
-    const shape = event.target === one ? [wide, tall] : [picture.naturalWidth, picture.naturalHeight];
-    const [px, py] = [event.offsetX / event.target.clientWidth, event.offsetY / event.target.clientHeight].map((part, i) => Math.min(shape[i] - 1, Math.max(0, Math.floor(part * shape[i]))));
-    const [x, y] = [px % (wide + 1), py % (tall + 1)];
-    const c = channel >= 0 ? channel : columns * Math.floor(py / (tall + 1)) + Math.floor(px / (wide + 1));
-    key.textContent = x === wide || y === tall || (columns && c >= count) ? words : `≈ ${pixel(event.target, px, py, look.m.ends, signed)} at [${look.m.at.replace(/[xyc]/g, (axis) => ({ x: x * look.m.step, y: y * look.m.step, c: columns ? c : ":" })[axis])}]`;
-  };
-  for (const target of [picture, one]) {
-    target.addEventListener("pointerenter", () => (key.style.minHeight = key.offsetHeight + "px")); // nothing jumps
-    target.addEventListener("pointermove", read);
-    target.addEventListener("pointerleave", () => (key.textContent = words));
-  }
-  return [picture, one, several ? choice : null, key];
-}
-
-// What a pixel stands for: the levels and the palette of looks.py, read backwards
-function pixel(target, x, y, [low, high], signed) {
-  const dot = make("canvas", { width: 1, height: 1 }).getContext("2d");
-  dot.drawImage(target, -x, -y);
-  const [r, g, b] = dot.getImageData(0, 0, 1, 1).data;
-  if (signed) return (high * (r >= b ? 1 : -1) * ((255 - Math.min(r, b)) / 255) ** (1 / 0.7)).toPrecision(3);
-  return [...new Set([r, g, b])].map((level) => (low + ((level - 1) / 254) * (high - low)).toPrecision(3)).join(", ");
-}
-
-// A block for each row of the last axis; what is too long for the card is wrapped, its columns kept
-function numbers(texts, type) {
-  const last = Number(type.slice(1, type.indexOf(")")).split(",").filter(Boolean).at(-1) || 1);
-  const longest = Math.max(...texts.map((text) => text.length));
-  const table = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": "all elements" });
-  for (let i = 0; i < texts.length; i += last) {
-    const row = texts.slice(i, i + last).map((text) => text.padStart(longest).replaceAll(" ", "\u00a0"));
-    table.append(make("div", {}, ...apart(row)));
-  }
-  return table;
-}
-
-const apart = (texts) => texts.flatMap((text) => [make("code", {}, text), " "]);
-
-function statistics(look) {
-  const [low, mean, rms, high] = look.s;
-  const terms = Object.entries({ min: low, mean, rms, max: high, zeros: look.z });
-  return make("dl", {}, ...terms.map(([term, text]) => make("div", {}, make("dt", {}, term), make("dd", {}, text))));
-}
-
-function histogram(look, name) {
-  const bars = look.h.map((height, i) => `M${8 * i} 40v-${(height * 0.4).toFixed(1)}h7v${(height * 0.4).toFixed(1)}z`).join("");
-  const drawing = make("svg", { viewBox: "0 0 256 41", class: "histogram", role: "img", "aria-label": `histogram of ${name}, from ${look.s[0]} to ${look.s[3]}` });
-  drawing.append(make("path", { d: bars }));
-  return drawing;
-}
 
 // Is the rule right?
 
@@ -359,92 +231,45 @@ function verdict(tests, slip) {
   return box;
 }
 
-// Quiz
+// Quiz: a question about the step that is shown, before the next one
 
-function question(number) {
-  const step = facts.steps[number];
-  if (step.op < 0) return null;
-  const o = op(step);
-  const others = (list, right) => [...new Set(list)].filter((text) => text !== right).slice(0, 3);
-  let right, wrong, text;
-  const begun = o.learns.find((id) => value(id).parts?.length > 1 && value(id).parts[0].op === o.id); // a sum, asked of once
-  const needs = (ids, byproducts = []) => [...ids.map((id) => value(id).name), ...byproducts].join(" and ") || "nothing else";
-  if (step.kind === "forward") {
-    right = value(o.out).type.split(" ")[0];
-    const shape = (id) => value(id).type.split(" ")[0];
-    if (o.in.some((id) => shape(id) === right)) return null; // the question would tell it
-    wrong = others([...o.in].reverse().concat(Object.keys(facts.values)).map(shape), right);
-    const given = o.in.map((id) => `${value(id).name} ${shape(id)}`).join(", ");
-    text = `Next: ${o.name} of ${given}. Which shape does the result of ${o.name} have?`;
-  } else if (step.kind === "backward" && begun) {
-    const count = value(begun).parts.length;
-    right = String(count);
-    wrong = [count - 1, count + 1, count + 2].map(String);
-    text = `Next: the rule of ${o.name}. ${gradientOf(begun)} is a sum of how many contributions?`;
-  } else if (number % 3 === 1) {
-    const byproducts = o.forward.split(" = ")[0].split(", ").slice(1).filter((name) => words(o).has(name));
-    right = needs(used(o), byproducts);
-    wrong = others([o.in, [o.out], [], [...o.in, o.out], o.in.slice(0, 1)].map((ids) => needs(ids)), right);
-    text = `Next: the rule of ${o.name}. What does it need beside ${gradientOf(o.out)}?`;
-  } else if (o.trial && o.trial.slips.length && number % 3) {
-    const where = o.trial.slips[0].line;
-    right = o.rules[where][0];
-    wrong = others(o.trial.slips.filter((slip) => slip.line === where).map((slip) => slip.text), right);
-    text = `Next: the rule of ${o.name}. Which line is right?`;
-  } else {
-    const last = facts.steps[number - 1].op;
-    right = title(step);
-    const near = [1, 2, 3, 4, -1, -2, -3].map((far) => facts.steps[number + far]);
-    wrong = others(near.filter((s) => s && s.kind === "backward" && s.op !== last).map(title), right);
-    text = "Which rule comes next on the way back?";
-  }
-  if (!wrong.length) return null;
-  const options = [...wrong];
-  options.splice((number * 7) % (wrong.length + 1), 0, right);
-  return { text, options, right, number };
-}
+const due = () => quiz.on && !quiz.seen.has(at) && facts.quiz[at];
 
 function ask(asks) {
   const box = $("ask");
   box.hidden = !asks;
-  quiz.open = asks ? asks.number : -1;
+  quiz.open = Boolean(asks);
+  locate(asks);
   if (!asks) return;
-  fill(box, ...asks.options.map((text, i) => {
-    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make("code", {}, text));
-    button.addEventListener("click", () => answer(asks, text, box));
+  fill($("sentence"), ...rich(asks.text));
+  const answers = [...asks.answers];
+  answers.push(...answers.splice(0, (at * 7) % answers.length)); // the right one is not always the first
+  fill(box, ...answers.map((answer, i) => {
+    const button = make("button", { type: "button" }, make("kbd", {}, "abcd"[i]), " ", make("code", {}, ...rich(answer[0])));
+    button.addEventListener("click", () => reply(asks, answer, button));
+    button.answer = answer;
     return button;
   }));
 }
 
-function answer(asks, text, box) {
-  if (quiz.open !== asks.number) return;
-  quiz.open = -1;
-  quiz.seen.add(asks.number);
-  quiz.asked += 1;
-  quiz.right += text === asks.right;
-  [...box.querySelectorAll("button")].forEach((button, i) => {
+function reply(asks, [, why], chosen) {
+  if (!quiz.open) return;
+  const right = asks.answers[0];
+  quiz.open = false;
+  quiz.seen.add(at);
+  quiz.right += chosen.answer === right;
+  for (const button of $("ask").children) {
     button.disabled = true;
-    if (asks.options[i] === asks.right) button.className = "good";
-    else if (asks.options[i] === text) button.className = "bad";
-  });
-  const said = text === asks.right ? "Right." : `No: ${asks.right}.`;
-  locate();
-  fill($("sentence"), make("b", {}, `${said} ${quiz.right} of ${quiz.asked}. `), facts.steps[asks.number].say);
-  $("next").focus();
-}
-
-// Memory and picture
-
-function memory(step) {
-  const [words, drawing] = $("memory").children;
-  const wide = 1000 / facts.steps.length;
-  if (!drawing.firstChild) {
-    const peak = Math.max(1, facts.steps.reduce((most, s) => Math.max(most, s.held), 0));
-    const shape = facts.steps.map((s, i) => `H${(wide * i).toFixed(1)}V${(40 - (38 * s.held) / peak).toFixed(1)}`).join("");
-    drawing.append(make("path", { d: `M0 40${shape}H1000V40z` }), make("path", { class: "peak", d: "M0 2H1000" }), make("rect", { y: 0, width: Math.max(wide, 3).toFixed(1), height: 40 }));
+    if (button.answer === right) button.className = "good";
+    else if (button === chosen) button.className = "bad";
   }
-  words.textContent = `Kept for the way back, after this step: ${step.holds || "not known"}`;
-  drawing.lastChild.setAttribute("x", (wide * at).toFixed(1));
+  locate();
+  const score = `${quiz.right} of ${quiz.seen.size}`;
+  const all = quiz.seen.size === Object.keys(facts.quiz).length;
+  const said = chosen.answer === right ? "Right." : `No: ${right[0]}. ${why}`;
+  fill($("sentence"), ...rich(asks.text), " ", make("b", {}, ...rich(said)), all ? ` The quiz is over: ${score} right.` : ` ${score} so far.`);
+  $("next").setAttribute("aria-disabled", at === facts.steps.length - 1);
+  $("next").focus();
 }
 
 // The network: a picture at some depths, and all operations as rows
@@ -471,6 +296,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
     if (way) return first[way === "g_" ? "r" : way][number] ?? facts.steps.length;
     return id.startsWith("g_") ? facts.steps.length - 1 : 0;
   };
+  for (const frame of groups.filter((group) => group.querySelector(".frame"))) frame.addEventListener("click", () => fold(-1));
   const wired = groups.slice(groups.findIndex((group) => group.querySelector("path.wire")));
   const own = boxes.map(([id, x, y], i) => {
     const group = groups[groups.length - boxes.length + i];
@@ -479,15 +305,57 @@ function read({ depth, boxes, wires, rows, result }, k) {
     group.setAttribute("role", "button");
     group.setAttribute("tabindex", -1);
     group.setAttribute("aria-label", [...text].map((t) => t.textContent).join(", "));
-    group.addEventListener("click", () => show(from));
-    return { id, x, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null };
+    const many = /^[nr]\d/.test(id) && rows.filter((row) => row === Number(id.slice(1))).length > 1;
+    group.addEventListener("click", () => {
+      show(from);
+      if (many) fold(1);
+    });
+    const [, back, leaf] = /^(g_)?(t\d+)/.exec(id) || [];
+    const scalar = value(leaf)?.[back ? "gn" : "n"] && id !== result;
+    return { id, x, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
   });
   const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
   const pairs = own.filter(({ id }) => /^n\d+$/.test(id)).map(({ id }) => [by[id], by["r" + id.slice(1)]]);
   return {
     depth, svg, rows, boxes: own, cells: pairs,
-    wires: wires.map(([tail, head, labelled], i) => ({ tail, head, from: moment(tail), to: moment(head), group: wired[i], label: labelled ? labels.shift() : null })),
+    wires: wires.map(([tail, head, labelled], i) => {
+      const wire = { tail, head, from: moment(tail), to: moment(head), group: wired[i], label: labelled ? labels.shift() : null };
+      if (labelled in facts.values) Object.assign(wire, { id: labelled, back: !/^n/.test(tail), words: wire.label.textContent, chip: make("image", { class: "chip", hidden: "", width: 18, height: 18, preserveAspectRatio: "none" }) });
+      wire.chip && wire.label.after(wire.chip);
+      return wire;
+    }),
   };
+}
+
+// The step that completes a value or a gradient
+const complete = (id, back) => (!back ? 0 : value(id).parts ? moments.r[value(id).parts.at(-1).op.slice(1) - 1] : lossStep);
+
+// What is known is written on the edge: a number, or an image of the array
+function carry({ id, back, label, words, chip, from }, number) {
+  const [text, image] = back ? [value(id)?.gn, chipOf(value(id)?.g, true)] : [value(id)?.n, chipOf(value(id)?.v)];
+  const known = number >= from && number >= complete(id, back);
+  label.textContent = known && text ? (back ? `${words} = ${brief(text)}` : brief(text)) : words;
+  label.classList.toggle("number", Boolean(known && text));
+  chip.toggleAttribute("hidden", !known || Boolean(text) || !image);
+  if (!known || text || !image) return;
+  const [x, y, wide] = [Number(label.getAttribute("x")), Number(label.getAttribute("y")), 6.2 * words.length + 4];
+  for (const [name, part] of Object.entries({ href: image, x: back ? x - wide - 18 : x + wide, y: y - 13 })) chip.setAttribute(name, part);
+}
+
+let scale = 1; // of the drawing; 1 fits it into its pane
+function zoom(by) {
+  scale = by ? Math.min(8, Math.max(0.3, scale * by)) : 1;
+  for (const { svg } of pictures) Object.assign(svg.style, scale === 1 ? { width: "", maxWidth: "" } : { width: 100 * scale + "%", maxWidth: "none" });
+  picture(at);
+}
+
+const fingers = new Map();
+function pinch(event) {
+  const spread = () => (fingers.size === 2 ? Math.hypot(...["clientX", "clientY"].map((axis) => [...fingers.values()].reduce((a, b) => a[axis] - b[axis]))) : 0);
+  const before = spread();
+  if (/up|cancel/.test(event.type)) fingers.delete(event.pointerId);
+  else fingers.set(event.pointerId, event);
+  if (before && event.type === "pointermove") zoom(spread() / before);
 }
 
 function picture(number) {
@@ -497,16 +365,19 @@ function picture(number) {
   const { boxes, wires, rows } = pictures[shown];
   const now = step.op < 0 ? "" : way + rows[step.op];
   if (!number) scroll(0, 0);
-  for (const { id, x, y, from, group } of boxes) {
+  for (const { id, x, y, from, group, leaf, back, beside } of boxes) {
     const lit = id === now || (step.kind === "loss" && from === number);
     group.classList.toggle("now", lit);
     group.classList.toggle("later", from > number && !lit);
     group.setAttribute("tabindex", lit ? 0 : -1);
+    if (leaf && beside) beside.textContent = number < complete(leaf, back) ? "" : `= ${brief(value(leaf)[back ? "gn" : "n"])}`;
     if (lit) scroll(x, y);
   }
-  for (const { tail, head, from, to, group, label } of wires) {
+  for (const wire of wires) {
+    const { tail, head, from, to, group, label } = wire;
     const lit = now !== "" && (tail === now || head === now);
     group.classList.toggle("lit", lit);
+    if (wire.id) carry(wire, number);
     for (const part of label ? [group, label] : [group]) {
       part.classList.toggle("later", from > number && !lit);
       part.classList.toggle("ahead", to > number); // a rung says what a rule will need
@@ -561,7 +432,7 @@ function list(on) {
   $("unfold").setAttribute("aria-disabled", on || shown >= pictures.length - 1);
   pictures.forEach(({ svg }, k) => svg.toggleAttribute("hidden", k !== shown));
   paint();
-  if (at >= 0) picture(quiz.open < 0 ? at : at - 1);
+  if (at >= 0) picture(at);
 }
 
 // The pictures are of the first moment: their loss is another now
@@ -573,7 +444,7 @@ function told(now, before) {
   }
 }
 
-function depth(change) {
+function fold(change) {
   shown = Math.max(0, Math.min(pictures.length - 1, shown + change));
   list($("picture").hidden);
   remember();
@@ -688,7 +559,7 @@ function table() {
 
 function play(on) {
   clearInterval(timer);
-  timer = on ? setInterval(() => (at < facts.steps.length - 1 ? show(at + 1) : play(false)), 1000 / $("speed").value) : 0;
+  timer = on ? setInterval(() => (at < facts.steps.length - 1 ? show(at + 1) : play(false)), 1000) : 0;
   $("play").textContent = on ? "pause" : "play";
   $("play").title = on ? "Pause (Space)" : "Play (Space)";
 }
@@ -696,10 +567,12 @@ function play(on) {
 function details(id) {
   $(id).open = !$(id).open;
   $(id).firstElementChild.focus();
+  if ($(id).open) $(id).scrollIntoView();
 }
 
 function escape() {
-  if ($("search").value) search(($("search").value = ""));
+  if ($("menu").open) $("menu").open = false;
+  else if ($("search").value) search(($("search").value = ""));
   else if (quiz.on) actions.quiz();
   else if ($("help").open) details("help");
   else if ($("all").open) details("all");
@@ -709,7 +582,11 @@ function escape() {
 const actions = {
   first: () => show(0),
   back: () => show(at - 1),
-  next: () => show(quiz.open >= 0 ? (quiz.seen.add(at), at) : at + 1),
+  next: () => {
+    if (quiz.open) quiz.seen.add(at); // skipped
+    if (!quiz.open && due()) ask(facts.quiz[at]);
+    else show(at + 1);
+  },
   last: () => show(facts.steps.length - 1),
   loss: () => show(lossStep),
   twin: () => twin() >= 0 && show(twin()),
@@ -717,28 +594,33 @@ const actions = {
   after: () => show(module(1)),
   play: () => play(!timer),
   quiz: () => {
-    quiz.on = !quiz.on;
+    Object.assign(quiz, { on: !quiz.on, seen: new Set(), right: 0 });
     $("quiz").setAttribute("aria-pressed", String(quiz.on));
     show(at);
   },
   keys: () => details("help"),
+  table: () => details("all"),
   list: () => list($("rows").hidden),
-  fold: () => depth(-1),
-  unfold: () => depth(1),
-  up: () => move(-1),
-  down: () => move(1),
+  fold: () => fold(-1),
+  unfold: () => fold(1),
 };
+const [up, down] = [() => move(-1), () => move(1)];
 const KEYS = {
   ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
   Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
-  q: actions.quiz, "?": actions.keys, t: () => quiz.open < 0 && details("all"), "/": () => $("search").focus(), r: actions.list,
-  "[": actions.fold, "]": actions.unfold, o: another,
+  q: actions.quiz, "?": actions.keys, t: () => quiz.open || actions.table(), r: actions.list,
+  "[": actions.fold, "]": actions.unfold, o: another, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
+  "/": () => {
+    $("menu").open = true;
+    $("search").focus();
+  },
 };
 
 document.addEventListener("keydown", (event) => {
   const { target, key } = event;
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   if (target === $("search") && (key === "Enter" || key === "Escape")) {
+    $("menu").open = false;
     if (key === "Escape") escape();
     else cells()[0]?.[0].focus();
     return event.preventDefault();
@@ -746,15 +628,19 @@ document.addEventListener("keydown", (event) => {
   const letter = key.length === 1 && key !== " ";
   const busy = target.closest("input, select") || (key === " " && target.closest("button, summary, a, [role=button]"));
   if (target.closest("#picture g") && (key === "Enter" || key === " ")) target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
-  if (busy || (letter && !$("letters").checked)) return;
-  const choice = quiz.open >= 0 && $("ask").querySelectorAll("button")[letter ? "abcd".indexOf(key.toLowerCase()) : -1];
+  if ((busy && key !== "Escape") || (letter && !$("letters").checked)) return;
+  const choice = quiz.open && $("ask").querySelectorAll("button")[letter ? "abcd".indexOf(key.toLowerCase()) : -1];
   if (choice) return choice.click();
-  const rows = target.closest("#picture, #rows") && { ArrowUp: actions.up, ArrowDown: actions.down }[key];
+  const rows = target.closest("#picture, #rows") && { ArrowUp: up, ArrowDown: down }[key];
   const action = rows || KEYS[letter ? key.toLowerCase() : event.shiftKey && key.startsWith("Arrow") ? "Shift+" + key : key];
   if (!action) return;
   event.preventDefault();
   if (action !== actions.play) play(false);
   action();
+});
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("#menu > :not(div), #menu label, #menu input")) $("menu").open = false;
 });
 
 function linked() {
@@ -767,9 +653,15 @@ function linked() {
 }
 
 async function unpack(block) {
-  if (block.type === "application/json") return block.textContent;
+  if (block.type === "application/json") return new Response(block.textContent);
   const bytes = Uint8Array.from(atob(block.textContent), (c) => c.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")));
+}
+
+async function numbered() {
+  const response = await unpack($("numbers")).catch(() => null);
+  if (response) packed = new Uint8Array(await response.arrayBuffer());
+  return (await unpack($("facts"))).text();
 }
 
 function begin(text) {
@@ -779,6 +671,9 @@ function begin(text) {
   lossStep = facts.steps.findIndex((step) => step.kind === "loss");
   pictures = DATA.pictures.map(read);
   shown = usual();
+  fill(document.querySelector("h1"), facts.name);
+  fill($("summary"), facts.summary.at(-1));
+  $("arrays").open = !facts.scalar;
   for (const [id, action] of Object.entries(actions)) {
     $(id).addEventListener("click", () => {
       if (id !== "play") play(false);
@@ -789,8 +684,8 @@ function begin(text) {
   for (const [name, { missing }] of Object.entries(facts.overlays)) $("overlay").append(make("option", { value: name, ...(missing ? { disabled: "", title: missing } : {}) }, missing ? `${name} (not at hand)` : name));
   $("overlay").addEventListener("change", () => overlay($("overlay").value));
   $("search").addEventListener("input", () => search($("search").value));
-  $("speed").addEventListener("change", () => timer && play(true));
   $("slider").max = facts.steps.length - 1;
+  $("slider").style.setProperty("--loss", (100 * lossStep) / Math.max(1, facts.steps.length - 1) + "%");
   $("slider").addEventListener("input", () => show(Number($("slider").value)));
   $("frame").max = DATA.frames.length - 1;
   $("frames").hidden = DATA.frames.length < 2;
@@ -799,7 +694,7 @@ function begin(text) {
     const k = Number($("frame").value);
     told(DATA.frames[k].summary.at(-1), facts.summary.at(-1));
     facts = DATA.frames[k];
-    fill($("summary"), facts.summary.join(", "));
+    fill($("summary"), facts.summary.at(-1));
     $("moment").textContent = DATA.labels[k];
     $("frame").setAttribute("aria-valuetext", DATA.labels[k]);
     $("all").querySelector(".scroll")?.remove();
@@ -807,6 +702,12 @@ function begin(text) {
     paint();
     show(at);
   });
+  for (const name of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) $("picture").addEventListener(name, (event) => event.pointerType === "touch" && pinch(event));
+  $("picture").addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return; // the wheel alone scrolls
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY / 300));
+  }, { passive: false });
   $("all").addEventListener("toggle", () => $("all").open && table());
   window.addEventListener("beforeprint", () => {
     table();
@@ -820,10 +721,10 @@ function begin(text) {
   const step = linked();
   list(!pictures.length);
   for (const id of ["list", "fold", "unfold"]) $(id).hidden = !pictures.length || (id !== "list" && pictures.length < 2);
-  show(step, true);
   quiz.on = DATA.quiz;
   $("quiz").setAttribute("aria-pressed", String(quiz.on));
+  show(step, true);
   document.body.classList.add("ready");
 }
 
-unpack($("facts")).then(begin, () => fill($("sentence"), "This page is packed, and this browser cannot unpack it: it has no DecompressionStream."));
+numbered().then(begin, () => fill($("sentence"), "This page is packed, and this browser cannot unpack it: it has no DecompressionStream."));

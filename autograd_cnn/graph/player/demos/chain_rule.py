@@ -1,4 +1,7 @@
-"""Shows the chain rule on numbers; writes chain_rule.html beside this file."""
+"""The chain rule on four numbers, small enough to check by hand or with a pocket calculator.
+
+x reaches the loss on two ways, so that its gradient is a sum.
+"""
 
 from pathlib import Path
 

@@ -1,0 +1,84 @@
+"""Lists the calls of primitives in a run of a function, for its neighbours. Imports the engine and `nn`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.messages import PACKAGE, here, spell
+from autograd_cnn.engine.mode import current, in_mode
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.nn import Module
+
+_COMPOSITES = os.path.join(PACKAGE, "ops", "")
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call of a primitive that returned a Tensor.
+
+    `names` and `values` are the flat arguments: Tensors, arrays and options. `composed` says that a function of `ops`
+    made the call, not the user's code; `place` is the user's line, and `scope` the path of the module around it.
+    """
+
+    primitive: Any
+    names: list[str]
+    values: list[Any]
+    out: Tensor
+    place: str
+    composed: bool
+    scope: str
+
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Iterate over the names and arrays of the operands."""
+        for name, value in zip(self.names, self.values, strict=True):
+            array = array_of(value)
+            if array is not None:
+                yield name, array
+
+
+def array_of(value: Any) -> np.ndarray | None:
+    """Return the array of a Tensor or an array, and None for an option."""
+    value = value.data if isinstance(value, Tensor) else value
+    return value if isinstance(value, np.ndarray) else None
+
+
+@contextmanager
+def evaluating(f: Any) -> Iterator[None]:
+    """Context manager that switches a Module to evaluation, and at the end each of its modules to what it was."""
+    before = [(module, module.training) for module in f.modules()] if isinstance(f, Module) else []
+    try:
+        for module, _ in before:
+            module.training = False
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], Any]:
+    """Run ``f(*args)`` without recording, and return its calls, in order, and its result.
+
+    Each array in a call is the same object wherever it occurs, so its `id` identifies it.
+    """
+    calls: list[Call] = []
+    plain = current.get().call
+
+    def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Any) -> Any:
+        out = plain(primitive, args, dict(options), mode)
+        if isinstance(out, Tensor):
+            values, elements = primitive.bind(args, dict(options))
+            caller = sys._getframe(2).f_code.co_filename
+            names = primitive.flat_names(elements)
+            composed, scope = caller.startswith(_COMPOSITES), current.get().scope
+            calls.append(Call(primitive, names, list(values), out, spell(here()), composed, scope[0] if scope else ""))
+        return out
+
+    with in_mode(call=call, recording=False):
+        return calls, f(*args)

@@ -1,0 +1,416 @@
+"""Writes a function of primitives as an ONNX file. Imports the engine, `nn`, `files` and its neighbours.
+
+The function runs twice, on the example and on other numbers in a larger batch. Each call of a primitive becomes the
+nodes that its converter, in `onnx_converters`, makes. A shape that differs between the runs depends on the batch, and
+any other difference is a number that the function computes outside of recorded operations, which a file cannot have.
+
+ONNX has images as (N, C, H, W). A value has up to two forms, the array as it is here and the image; each is made from
+the other by a Transpose when a node first asks for it. Convolutions and pools ask for images; elementwise operations,
+reductions and the like take what there is. So transpositions remain only at the borders of a network.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.files import write_atomically
+from autograd_cnn.interop.calls import Call, array_of, calls_of, evaluating
+from autograd_cnn.interop.onnx_converters import CONVERTERS, Converter
+from autograd_cnn.nn import Module
+
+OPSET, IR_VERSION = 20, 10
+BATCH = "N"
+Shape = tuple["int | None", ...]
+
+_TO_IMAGE, _FROM_IMAGE = (0, 3, 1, 2), (0, 2, 3, 1)
+_IMAGE_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}
+
+
+def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str]) -> None:
+    """Register how `export_onnx` writes a primitive.
+
+    Parameters
+    ----------
+    primitive : Primitive, or its name
+    convert : callable
+        ``(onnx, x, ...) -> name`` makes the nodes and returns the name of the result. Its other parameters are named
+        as those of the primitive, and only these are passed: for an operand its name in the file, for an option its
+        value; ``x_shape`` and ``out_shape`` are shapes, in which None is an extent that depends on the batch. A method
+        of `onnx` adds the node of that name: ``onnx.Mul(x, y)``, ``onnx.Softmax(x, axis=-1)``. It takes names, and
+        numbers and arrays, which become constants; options are attributes.
+
+    Raises
+    ------
+    TypeError
+        If a parameter of `convert` is unknown.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> @ag.primitive
+    ... def cube(x):
+    ...     return x**3
+    >>> ag.interop.onnx_converter(cube, lambda onnx, x: onnx.Pow(x, 3.0))
+    """
+    operation = registry.get(primitive) if isinstance(primitive, str) else primitive
+    if not isinstance(operation, Primitive):
+        raise TypeError(f"onnx_converter: {primitive!r} is no primitive")
+    allowed = [*operation.parameters, *(f"{p}_shape" for p in operation.parameters), "out_shape"]
+    for ask in list(inspect.signature(convert).parameters)[1:]:
+        if ask not in allowed:
+            raise errors.unknown_parameter(f"onnx_converter({operation.name}): the converter", ask, ["onnx", *allowed])
+    CONVERTERS[operation.name] = Converter(convert)
+
+
+def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: Any, dynamic: bool = True) -> None:
+    """Write a function or a Module as an ONNX file (opset 20).
+
+    The file takes and returns arrays as `f` does, images as (N, H, W, C). Parameters and buffers have their names in
+    the model. A Module is exported in evaluation mode.
+
+    Parameters
+    ----------
+    path : path
+        Replaced as a whole or, on failure, left as it was.
+    f : callable
+        Returns a Tensor, or several. It may branch on options, but not on numbers in arrays.
+    *example : array_like
+        Arguments of `f`, whose shapes and dtypes the inputs of the file have.
+    dynamic : bool
+        Whether the first axis of every input is a batch of any size. If not, all shapes are those of the example.
+
+    Raises
+    ------
+    ImportError
+        If ONNX is not installed.
+    TypeError
+        If `f` returns no Tensor.
+    ValueError
+        If an operation has no converter, or depends on the batch or on numbers in a way that ONNX cannot express. The
+        message names the operation and the line.
+    OSError
+        If the file cannot be written.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise ImportError("export_onnx needs ONNX: pip install autograd_cnn[onnx]") from None
+    if not isinstance(path, (str, os.PathLike)) or not callable(f):
+        raise TypeError("export_onnx: call export_onnx(path, f, *example)")
+    inputs = [Tensor(a) for a in example]
+    with evaluating(f), np.errstate(all="ignore"):
+        calls, result = calls_of(f, tuple(inputs))
+        others, again, second = _second_run(f, inputs, calls, dynamic)
+        writer = _Writer(f, inputs, others)
+        for call, other in zip(calls, again, strict=True):
+            writer.convert(call, other)
+        model = writer.model(onnx, result, second)
+    onnx.checker.check_model(model, full_check=True)
+    write_atomically(path, model.SerializeToString())
+
+
+def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) -> tuple[list[Tensor], list[Call], Any]:
+    """Run `f` on other numbers, with `dynamic` in a larger batch; return the inputs, the calls and the result."""
+    sizes = {t.shape[:1] for t in inputs}
+    if dynamic and (len(sizes) != 1 or sizes == {()}):
+        firsts = ", ".join(str(t.shape) for t in inputs)
+        raise ValueError(f"export_onnx: the inputs {firsts} have no first axis in common for a batch. dynamic=False")
+    rng = np.random.default_rng(0)
+    others = []
+    for t in inputs:
+        array = np.concatenate([t.data, t.data[:1]]) if dynamic else t.data
+        if array.dtype.kind == "f" and array.size:
+            low, high = array.min(), array.max()
+            array = rng.uniform(*((low, high) if low < high else (low - 1, low + 1)), array.shape).astype(array.dtype)
+        else:
+            array = np.roll(array, 1)
+        others.append(Tensor(array))
+    try:
+        again, result = calls_of(f, tuple(others))
+    except Exception as error:
+        message = f"export_onnx: f fails on other numbers of the shapes {[t.shape for t in others]}; "
+        cure = "dynamic=False keeps the shapes of the example: " * dynamic
+        raise ValueError(f"{message}{cure}{error}") from error
+    for call, other in zip(calls, again, strict=False):
+        if call.primitive is not other.primitive or call.names != other.names or call.out.ndim != other.out.ndim:
+            raise _refused(call, "another run, on other numbers or another batch, takes another way here")
+    if len(calls) != len(again):
+        raise ValueError("export_onnx: the number of operations depends on the batch or on numbers in the inputs")
+    return others, again, result
+
+
+def _refused(call: Call, reason: str) -> ValueError:
+    return ValueError(f"cannot export {call.primitive.name!r} ({call.place}): {reason}")
+
+
+def _shape(array: Any, other: Any) -> Shape:
+    """Return the shape of an array, with None where that in the other run differs."""
+    return tuple(n if n == m else None for n, m in zip(np.shape(array), np.shape(other), strict=True))
+
+
+class _Writer:
+    """The nodes and constants of one file. For converters, a method adds a node: ``onnx.Mul(x, y)``."""
+
+    def __init__(self, f: Any, inputs: list[Tensor], others: list[Tensor]) -> None:
+        self.nodes: list[tuple[str, list[str], str, dict[str, Any]]] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self.bases: dict[str, str] = {}  # of constants in another order of axes: the name of the first one
+        self.used: dict[str, int] = {}
+        self.forms: dict[int, dict[str, str]] = {}  # by id of the array: the names of "plain" and "image"
+        self.tensors = {}
+        if isinstance(f, Module):
+            self.tensors = {id(t.data): name for name, t in [*f.named_parameters(), *f.named_buffers()]}
+        self.kept: list[np.ndarray] = []  # arrays made here, since their ids are keys
+        names = map(self.unique, _argument_names(f, len(inputs)))
+        self.inputs = []
+        for t, other, name in zip(inputs, others, names, strict=True):
+            self.forms[id(t.data)] = {"plain": name}
+            self.inputs.append((name, t.dtype, _shape(t, other)))
+        self.call: Any = None
+        self.batch = inputs[0].shape[0] if inputs and inputs[0].ndim else None
+        self.extents: list[tuple[int, int]] = []  # those of the call's result, in both runs
+
+    # What converters use
+
+    def __getattr__(self, operator: str) -> Callable[..., str]:
+        if not operator[:1].isupper():
+            raise AttributeError(operator)
+        return partial(self.node, operator)
+
+    def node(self, operator: str, *operands: Any, **attributes: Any) -> str:
+        """Add a node, and return the name of its result. An operand is a name, a number, an array, or None."""
+        names = ["" if a is None else a if isinstance(a, str) else self.constant(a) for a in operands]
+        call = self.call
+        label = call.primitive.name if call else operator.lower()
+        out = self.unique(f"{call.scope}.{label}" if call and call.scope else label)
+        self.nodes.append((operator, names, out, attributes))
+        return out
+
+    def constant(self, value: Any, name: str = "constant") -> str:
+        """Return the name of a constant. A Python number has the dtype of the call's result."""
+        if isinstance(value, (float, int, bool)) and not isinstance(value, np.generic):
+            value = np.array(value, self.call.out.dtype)
+        elif isinstance(value, (tuple, list)):
+            value = np.array(value, np.int64)
+        name = self.unique(name)
+        self.constants[name] = np.ascontiguousarray(value).reshape(np.shape(value))
+        return name
+
+    def transposed(self, name: str, axes: tuple[int, ...], shape: tuple[int, ...] | None = None) -> str:
+        """Return the name of a value with its axes in another order; constants get the order in the file."""
+        if name not in self.constants:
+            return self.node("Transpose", name, perm=list(axes))
+        array = self.constants[name].reshape(self.constants[name].shape if shape is None else shape)
+        made = f"{name}/{''.join(map(str, axes))}"
+        if made not in self.constants:
+            self.constants[made] = np.ascontiguousarray(array.transpose(axes))
+            self.bases[made] = name
+        return made
+
+    def shape(self, extents: Shape) -> Any:
+        """Return a shape for Expand and others: an array, or a node if it depends on the batch."""
+        if None not in extents:
+            return np.array(extents, np.int64)
+        first, _, shape = self.inputs[0]
+        if shape[0] is not None or not all(n in (m, self.batch) for n, m in self.extents):
+            raise ValueError("its shape depends on the batch, but not as (N, ...); dynamic=False fixes it")
+        batch = self.node("Slice", self.node("Shape", first), (0,), (1,))
+        parts = [batch if n is None else np.array([n], np.int64) for n in extents]
+        return self.node("Concat", *parts, axis=0)
+
+    def reshaped(self, x: str, shape: Shape) -> str:
+        """Add a Reshape."""
+        known = shape.count(None) == 1 and 0 not in shape
+        return self.node("Reshape", x, tuple(-1 if n is None else n for n in shape) if known else self.shape(shape))
+
+    # Calls
+
+    def unique(self, name: str) -> str:
+        """Return a name that no value has yet."""
+        count = self.used[name] = self.used.get(name, 0) + 1
+        return name if count == 1 else self.unique(f"{name}_{count}")
+
+    def convert(self, call: Call, other: Call) -> None:
+        """Add the nodes of a call; `other` is the same call in the second run."""
+        self.call, self.extents = call, [*zip(call.out.shape, other.out.shape, strict=True)]
+        converter = CONVERTERS.get(call.primitive.name)
+        if converter is None:
+            example = f"ag.interop.onnx_converter({call.primitive.name!r}, lambda onnx, ...: ...)"
+            raise _refused(call, f"no ONNX converter; add one with {example}")
+        try:
+            self.check(call, other, converter)
+            image = self.takes_images(call, converter)
+            names, shapes = self.arguments(call, other, image, converter)
+            asked = [shapes.get(ask, names.get(ask)) for ask in converter.asks]
+            out = converter.function(self, *asked)
+        except ValueError as error:
+            raise _refused(call, str(error)) from error
+        form = "image" if image and call.out.ndim == 4 else "plain"
+        self.forms[id(call.out.data)] = {form: out}
+
+    def check(self, call: Call, other: Call, converter: Converter) -> None:
+        """Raise an error if an argument that the file cannot compute differs between the runs."""
+        for name, value, again in zip(call.names, call.values, other.values, strict=True):
+            array = array_of(value)
+            if array is not None and id(array) in self.forms:
+                continue
+            shape = name == "shape" and name not in converter.asks  # they take the shapes of arrays instead
+            if not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (value, again))):
+                raise ValueError(
+                    f"{name} depends on the batch or on numbers of the inputs, and no recorded operation computes it "
+                    "(a comparison, for instance)"
+                )
+
+    def takes_images(self, call: Call, converter: Converter) -> bool:
+        """Return whether a call reads and makes images (N, C, H, W)."""
+        if converter.kind in ("plain", "image"):
+            return converter.kind == "image" and call.out.ndim == 4
+        ndims, stored = [], False
+        for _, array in call.arrays():
+            found = self.forms.get(id(array), {})
+            stored = stored or ("image" in found and "plain" not in found)
+            constant = not found or found.get("plain") in self.constants
+            ndims.append(4 if constant and array.ndim < 4 else array.ndim)
+        if not stored or set(ndims) != {4}:
+            return False
+        axis = dict(zip(call.names, call.values, strict=True)).get("axis", ())
+        if converter.kind == "elementwise" or call.out.ndim == 4:
+            return axis is not None or call.out.ndim == 4
+        gone = range(4) if axis is None else [a % 4 for a in (axis if isinstance(axis, tuple) else (axis,))]
+        rest = [_IMAGE_AXIS[a] for a in range(4) if a not in gone]
+        return rest == sorted(rest)
+
+    def arguments(
+        self, call: Call, other: Call, image: bool, converter: Converter
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the arguments for a converter by name: names in the file, or options; and the shapes."""
+        values: dict[str, Any] = {call.primitive.sequence: []} if call.primitive.sequence else {}
+        shapes: dict[str, Any] = {"out_shape": _shape(call.out, other.out)}
+        for port, (name, given, again) in enumerate(zip(call.names, call.values, other.values, strict=True)):
+            value, array = given, array_of(given)
+            if array is None and name in call.primitive.rules and isinstance(value, (list, np.generic)):
+                array = np.asarray(value)
+            if array is not None:
+                shapes[f"{name}_shape"] = _shape(given, again)
+                if converter.kind == "plain" and name not in call.primitive.rules and id(array) not in self.forms:
+                    value = array  # an index, which the converter may look into
+                else:
+                    value = self.operand(call, name, given, array, image and (converter.kind != "image" or port == 0))
+            elif image and name == "axis" and value is not None:
+                value = tuple(_IMAGE_AXIS[a % 4] for a in value) if isinstance(value, tuple) else _IMAGE_AXIS[value % 4]
+            if name == call.primitive.sequence:
+                values[name].append(value)
+            else:
+                values[name] = value
+        return values, shapes
+
+    def operand(self, call: Call, name: str, value: Any, array: np.ndarray, image: bool) -> str:
+        """Return the name of an operand, in the dtype that the operation computes in."""
+        weak = name in call.primitive.rules and array.dtype != call.out.dtype and call.out.dtype.kind == "f"
+        weak = weak and call.primitive.name != "astype"
+        if id(array) not in self.forms:  # a parameter or a constant
+            label = self.tensors.get(id(array)) or getattr(value, "name", None) or name
+            converted = array.astype(call.out.dtype) if weak and array.dtype.kind != "f" else array
+            converted = converted.astype(call.out.dtype) if weak and not array.ndim else converted
+            self.forms[id(array)] = {"plain": self.constant(converted, label)}
+            self.kept.append(array)
+        found = self.forms[id(array)]
+        form = "image" if image and array.ndim else "plain"
+        if form not in found:
+            if form == "plain":
+                found[form] = self.transposed(found["image"], _FROM_IMAGE)
+            else:
+                found[form] = self.transposed(found["plain"], _TO_IMAGE, (1,) * (4 - array.ndim) + array.shape)
+        result = found[form]
+        dtype = self.constants[result].dtype if result in self.constants else array.dtype
+        return self.node("Cast", result, to=_onnx_type(call.out.dtype)) if weak and dtype != call.out.dtype else result
+
+    # The file
+
+    def model(self, onnx: Any, result: Any, second: Any) -> Any:
+        """Return the model, with the parts that the results need."""
+        self.call = None
+        several = isinstance(result, (tuple, list))
+        outputs, names = [], {}
+        for i, (out, other) in enumerate(zip(*((r if several else [r]) for r in (result, second)), strict=True)):
+            if not isinstance(out, Tensor):
+                raise TypeError(f"export_onnx: f returned {type(out).__name__}, want a Tensor, or several")
+            found = self.forms.get(id(out.data), {})
+            if not found:
+                raise ValueError("export_onnx: the result is a constant, which no operation makes from the inputs")
+            name = found["plain"] if "plain" in found else self.transposed(found["image"], _FROM_IMAGE)
+            if name in names or name not in {n[2] for n in self.nodes}:
+                name = self.node("Identity", name)
+            names[name] = self.unique(f"output.{i}" if several else "output")
+            extents = [
+                BATCH if n is None and m == self.batch else n
+                for n, m in zip(_shape(out, other), out.shape, strict=True)
+            ]
+            outputs.append((names[name], out.dtype, extents))
+        needed, nodes = set(names), []
+        for node in reversed(self.nodes):
+            if node[2] in needed:
+                nodes.append(node)
+                needed.update(node[1])
+        for made, base in self.bases.items():
+            if made in needed and base not in needed:
+                names[made] = base
+                needed.add(base)
+        written = [
+            onnx.helper.make_node(operator, [names.get(n, n) for n in operands], [names.get(out, out)], out, **options)
+            for operator, operands, out, options in reversed(nodes)
+        ]
+        constants = [
+            onnx.numpy_helper.from_array(array, names.get(name, name))
+            for name, array in self.constants.items()
+            if name in needed and (name in names or name not in names.values())
+        ]
+
+        def info(name: str, dtype: Any, shape: Any) -> Any:
+            return onnx.helper.make_tensor_value_info(name, _onnx_type(dtype), shape)
+
+        graph = onnx.helper.make_graph(
+            written,
+            "main",
+            [info(n, d, [BATCH if e is None else e for e in s]) for n, d, s in self.inputs],
+            [info(*o) for o in outputs],
+            constants,
+        )
+        opset = onnx.helper.make_opsetid("", OPSET)
+        return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="autograd_cnn")
+
+
+def _onnx_type(dtype: Any) -> int:
+    import onnx
+
+    return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def _equal(value: Any, other: Any) -> bool:
+    if value is other:
+        return True
+    if isinstance(value, tuple) and isinstance(other, tuple):
+        return len(value) == len(other) and all(map(_equal, value, other))
+    if isinstance(value, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(value, other, equal_nan=np.asarray(value).dtype.kind == "f")
+    return bool(value == other)
+
+
+def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
+    """Return the names of the parameters of `f`, or ``x``, ``x.1``, ..."""
+    try:
+        parameters = list(inspect.signature(getattr(f, "forward", f)).parameters.values())
+    except (TypeError, ValueError):  # some builtins have none
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
+    return names + [f"x.{i}" if i else "x" for i in range(len(names), count)]

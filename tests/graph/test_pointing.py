@@ -1,0 +1,310 @@
+"""Pointing at an element in a browser: what the page says of it is compared with sums of NumPy's own."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright, which drives the browser, is not installed")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    pytest.skip("no chromium on PATH (apt install chromium, or CHROMIUM=path)", allow_module_level=True)
+pytestmark = pytest.mark.slow
+
+PLACES = [(0, 0, 0), (5, 9, 3), (15, 15, 8), (15, 2, 4), (7, 7, 7)]  # y, x, channel
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """Open a page's text at a step."""
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        folder = tmp_path_factory.mktemp("pages")
+        errors = []
+
+        def open_(text, **options):
+            path = folder / f"{len(list(folder.iterdir()))}.html"
+            path.write_text(text, encoding="utf-8")
+            page = browser.new_page(viewport={"width": 1280, "height": 1000}, **options)
+            page.set_default_timeout(60_000)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.goto(path.as_uri())
+            page.wait_for_selector("body.ready")
+            return page
+
+        yield open_
+        browser.close()
+        assert not errors
+
+
+def tail(h2, p, y):
+    m2 = ag.max_pool2d(ag.relu(h2), 2)
+    h3 = ag.conv2d(m2, p["w3"], p["b3"], padding=1)
+    m3 = ag.max_pool2d(ag.relu(h3), 2)
+    u = ag.linear(ag.flatten(m3, 1), p["w4"], p["b4"])
+    z = ag.linear(ag.relu(u), p["w5"], p["b5"])
+    q = ag.sigmoid(z)
+    return ag.bce(q, y)
+
+
+def loss_of(x, p, y):
+    h1 = ag.conv2d(x, p["w1"], p["b1"], padding=1)
+    r1 = ag.relu(h1)
+    m1 = ag.max_pool2d(r1, 2)
+    h2 = ag.conv2d(m1, p["w2"], p["b2"], padding=1)
+    return tail(h2, p, y)
+
+
+@pytest.fixture(scope="module")
+def cnn(opened, traced):
+    """The standard CNN in the player, and its arrays by name."""
+    text, arrays = traced
+    return opened(text), arrays
+
+
+@pytest.fixture(scope="module")
+def traced():
+    """The page of the standard CNN, and its arrays by name."""
+    rng = np.random.default_rng(0)
+    shapes = {
+        "w1": (3, 3, 3, 32), "b1": (32,), "w2": (3, 3, 32, 64), "b2": (64,), "w3": (3, 3, 64, 128), "b3": (128,),
+        "w4": (2048, 256), "b4": (256,), "w5": (256, 10), "b5": (10,),
+    }  # fmt: skip
+    arrays = {name: (0.1 * rng.normal(size=shape)).astype(np.float32) for name, shape in shapes.items()}
+    p = {name: ag.Tensor(array, True, name) for name, array in arrays.items()}
+    x, y = rng.uniform(size=(4, 32, 32, 3)).astype(np.float32), np.eye(10, dtype=np.float32)[:4]
+    text = ag.trace(loss_of, x, p, y).page()
+    arrays["h1"] = ag.conv2d(x, arrays["w1"], arrays["b1"], padding=1)
+    arrays["r1"] = np.maximum(arrays["h1"], 0)
+    arrays["m1"] = arrays["r1"].reshape(4, 16, 2, 16, 2, 32).max(axis=(2, 4))
+    arrays["h2"] = ag.conv2d(arrays["m1"], arrays["w2"], arrays["b2"], padding=1)
+    arrays["g_h2"] = ag.grad(lambda h: tail(h, p, y))(arrays["h2"])
+    arrays["g_m1"] = ag.grad(lambda m: tail(ag.conv2d(m, p["w2"], p["b2"], padding=1), p, y))(arrays["m1"])
+    loss_of(x, p, y).backward()
+    arrays |= {f"g_{name}": parameter.grad for name, parameter in p.items()}
+    return text, {
+        name: np.asarray(getattr(a, "data", a) if not isinstance(a, np.ndarray) else a, float)
+        for name, a in arrays.items()
+    }
+
+
+def go(page, name, way):
+    """Show the step of the operation that makes `name`."""
+    page.evaluate(
+        "([name, way]) => show(facts.steps.findIndex((s) => s.kind === way && value(op(s).out).name === name))",
+        [name, way],
+    )
+
+
+def point(page, name, y, x, c=0):
+    """Hover over an element of the card `name`, and return what the page says: its text, and the tables' rows."""
+    pane, left, top = page.evaluate_handle("name => scene.find((entry) => entry.name === name)", name), 0, 0
+    left, top = pane.evaluate(
+        """({ pane, scale: [high, broad], columns, colour, shape: [, , tall, wide] }, [y, x, c]) => {
+          pane.scrollIntoView({ block: "center" });
+          const [tile, box] = [c + colour, pane.getBoundingClientRect()];
+          const across = (tile % columns) * (wide * broad + GAP) + (x + 0.5) * broad;
+          const down = Math.floor(tile / columns) * (tall * high + GAP) + (y + 0.5) * high;
+          return [box.left + (across / pane.width) * box.width, box.top + (down / pane.height) * box.height]; }""",
+        [y, x, c],
+    )
+    page.mouse.move(left, top)
+    return said(page)
+
+
+def said(page):
+    tables = page.locator("#sum table").evaluate_all(
+        "tables => tables.map((t) => [...t.rows].map((row) => [...row.cells].map((cell) => cell.innerText)))"
+    )
+    won = page.locator("#sum td").evaluate_all("cells => cells.map((cell) => cell.className === 'won')")
+    return (
+        page.inner_text("#sum").replace("\n", " "),
+        [np.array([[number(n) for n in row] for row in t]) for t in tables],
+        won,
+    )
+
+
+def number(text):
+    return float(text.replace("−", "-"))  # a minus sign
+
+
+def last(text):
+    """The number at the end of the first line, as the page says it."""
+    return number(text.split(" = ")[-1].split(" ")[0].rstrip(":"))
+
+
+def digits(a):
+    return np.array([float(f"{v:.4g}") for v in np.ravel(a)]).reshape(np.shape(a))
+
+
+def padded(a):
+    return np.pad(a, [(1, 1), (1, 1), (0, 0)])
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_a_pixel_of_a_convolution_is_the_sum_of_the_products_under_its_window(cnn, place):
+    page, a = cnn
+    y, x, k = place
+    go(page, "h2", "forward")
+    text, (patch, kernel, products), _ = point(page, "h2", *place)
+    window = padded(a["m1"][0])[y : y + 3, x : x + 3]
+    bias = str(digits(a["b2"][k])).replace("-", "−")
+    assert text.startswith(f"h2[0, {y}, {x}, {k}] = Σ over 32 channels of m1 × w2 + {bias} (b2) = ")
+    assert np.array_equal(patch, digits(window[..., 0])) and np.array_equal(kernel, digits(a["w2"][:, :, 0, k]))
+    unit = 0.005 * np.abs(patch * kernel).max()
+    np.testing.assert_allclose(products, window[..., 0] * a["w2"][:, :, 0, k], atol=1.5 * unit)
+    assert (
+        abs(number(text.split("sum ")[1].split()[0]) - np.sum(window[..., 0] * a["w2"][:, :, 0, k])) < 3 * unit + 1e-12
+    )
+    total = np.sum(window * a["w2"][..., k]) + a["b2"][k]
+    assert abs(last(text.split(" m1, channel 0")[0]) - total) <= 1e-3 * abs(total) + 1e-6
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_the_gradient_of_an_input_pixel_is_the_sum_over_the_pixels_that_it_served(cnn, place):
+    page, a = cnn
+    y, x, c = place
+    go(page, "h2", "backward")
+    text, tables, _ = point(page, "g_m1", *place)
+    served = padded(a["g_h2"][0])[y : y + 3, x : x + 3]  # of output pixels above and left, so the kernel is turned
+    turned = a["w2"][::-1, ::-1, c]
+    assert text.startswith(f"g_m1[0, {y}, {x}, {c}] = Σ over 64 filters of g_h2 × w2 = ")
+    total = np.sum(served * turned)
+    assert abs(last(text.split(" g_h2, filter 0")[0]) - total) <= 1e-3 * abs(total) + 1e-9
+    inside = [slice(int(v == 0), 3 - int(v == 15)) for v in (y, x)]
+    assert np.array_equal(tables[0], digits(served[(*inside, 0)])) and np.array_equal(
+        tables[1], digits(turned[(*inside, 0)])
+    )
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_the_largest_pixel_of_a_window_wins_and_gets_the_gradient(cnn, place):
+    page, a = cnn
+    y, x, c = place
+    go(page, "m1", "forward")
+    text, (window,), won = point(page, "m1", *place)
+    here = a["r1"][0, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2, c]
+    assert (
+        np.array_equal(window, digits(here)) and last(text) == digits(here.max()) and won.index(True) == here.argmax()
+    )
+    go(page, "m1", "backward")
+    for i, j in np.ndindex(2, 2):
+        text, (gradient,), won = point(page, "g_r1", 2 * y + i, 2 * x + j, c)
+        wins = here.argmax() == 2 * i + j
+        assert gradient == digits(a["g_m1"][0, y, x, c]) and won == [wins] and ("it won" in text) == wins
+        assert number(text.split(" → ")[1].split(":")[0]) == (digits(a["g_m1"][0, y, x, c]) if wins else 0)
+
+
+def test_the_gradient_of_a_weight_names_the_part_of_image_0(cnn):
+    page, a = cnn
+    go(page, "h2", "backward")
+    for i, j, c in [(0, 0, 0), (1, 2, 5), (2, 1, 8)]:
+        text, _, _ = point(page, "g_w2", i, j, c)
+        k = int(text.split("]")[0].split(", ")[3])
+        part = np.sum(padded(a["m1"][0])[i : i + 16, j : j + 16, c] * a["g_h2"][0, :, :, k])
+        assert last(text.split(" Item 0")[0]) == digits(a["g_w2"][i, j, c, k])
+        assert number(text.split("gives ")[1].rstrip(".")) == pytest.approx(part, rel=1e-2, abs=1e-6)
+
+
+def test_relu_lets_through_what_is_positive(cnn):
+    page, a = cnn
+    go(page, "r1", "forward")
+    for y, x, c in PLACES:
+        text, _, _ = point(page, "r1", y, x, c)
+        h = a["h1"][0, y, x, c]
+        assert f"= {digits(h)}".replace("-", "−") in text and text.endswith("let through" if h > 0 else "shut")
+
+
+def test_arrow_keys_move_the_pixel_and_not_the_step(cnn):
+    page, _ = cnn
+    go(page, "h2", "forward")
+    point(page, "h2", 5, 15, 3)
+    page.evaluate("spot.entry.pane.focus()")
+    at = page.evaluate("at")
+    for key, place in (
+        ("ArrowLeft", "5, 14, 3"),
+        ("ArrowDown", "6, 14, 3"),
+        ("ArrowRight", "6, 15, 3"),
+        ("ArrowRight", "6, 0, 4"),
+    ):
+        page.keyboard.press(key)
+        assert said(page)[0].startswith(f"h2[0, {place}] = ") and page.evaluate("at") == at
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [380, 1280])
+def test_axe_finds_nothing_among_images(opened, traced, scheme, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page = opened(traced[0], color_scheme=scheme, bypass_csp=True)
+    page.set_viewport_size({"width": width, "height": 900})
+    for name, way in (("h2", "forward"), ("m1", "forward"), ("h2", "backward"), ("z", "backward")):
+        go(page, name, way)
+        found = axe.Axe().run(page).response["violations"]
+        assert not found, [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_place_stays_at_another_moment_of_the_training(opened):
+    w = ag.Tensor(np.arange(9.0).reshape(3, 3, 1, 1), True, "w")
+
+    def f(x):
+        h = ag.conv2d(x, w, padding=1)
+        return ag.sum(h * h)
+
+    x = np.arange(36.0).reshape(1, 6, 6, 1)
+    first = ag.trace(f, x)
+    w.data = 2 * w.data
+    page = opened(first.page([("later", ag.trace(f, x))], images=[np.zeros((8, 8, 3)), np.full((8, 8, 3), 255)]))
+    go(page, "h", "forward")
+    before = last(point(page, "h", 2, 1)[0].split(" x, channel")[0])
+    pictures = [page.get_attribute("#frames img", "src")]
+    page.locator("#frame").evaluate("(slider) => { slider.value = 1; slider.dispatchEvent(new Event('input')); }")
+    text = said(page)[0]
+    assert text.startswith("h[0, 2, 1, 0] = ") and last(text.split(" x, channel")[0]) == 2 * before
+    assert pictures[0] != page.get_attribute("#frames img", "src") and page.locator("#frames img").count() == 1
+
+
+def test_a_tap_points(opened, cnn):
+    page = cnn[0]
+    go(page, "m1", "forward")
+    page.evaluate(
+        """() => { const { pane } = scene.at(-1);
+        const [clientX, clientY] = [pane.getBoundingClientRect().left + 3, pane.getBoundingClientRect().top + 3];
+        pane.dispatchEvent(new PointerEvent("pointerdown", { pointerType: "touch", clientX, clientY })); }"""
+    )
+    assert said(page)[0].startswith("m1[0, 0, 0, 0] = ")
+
+
+@pytest.mark.parametrize(
+    "options", [{"stride": 2, "padding": 1}, {"dilation": 2, "groups": 2}, {"stride": (1, 2)}], ids=str
+)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_stride_padding_dilation_and_groups_are_those_of_the_call(opened, options, transposed):
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(1, 7, 7, 4)), rng.normal(size=(3, 3, 4 // options.get("groups", 1), 4))
+    call = ag.conv_transpose2d if transposed else ag.conv2d
+
+    def f(x, w):
+        h = call(x, w, **options)
+        return ag.sum(h * h)
+
+    page = opened(ag.trace(f, ag.Tensor(x, True, "x"), ag.Tensor(w, True, "w")).page())
+    gradient = ag.grad(lambda x: ag.sum(call(x, w, **options) ** 2))(x)
+    for way, name, array in (("forward", "h", call(x, w, **options)), ("backward", "g_x", np.asarray(gradient))):
+        go(page, "h", way)
+        for y, x_, c in ((0, 0, 0), (2, 1, 3), (array.shape[1] - 1, array.shape[2] - 1, 1)):
+            sums = 0.0
+            for other in range(4):  # the channels of the other side, one after the other
+                shown = page.evaluate(
+                    """([name, y, x, c, other]) => { channel.fine = channel.coarse = other;
+                    const entry = scene.find((entry) => entry.name === name); point(entry, c, y, x);
+                    return channel[entry.side === "fine" ? "coarse" : "fine"]; }""",
+                    [name, y, x_, c, other],
+                )
+                tables = said(page)[1]
+                if shown == other and tables:  # if not, it is of another group
+                    sums += np.sum(tables[0] * tables[1])
+            assert sums == pytest.approx(array[0, y, x_, c], rel=1e-2, abs=1e-2)

@@ -1,0 +1,261 @@
+"""Weights in PyTorch's layout, both ways: the same model there gives the same outputs."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import nn
+from autograd_cnn.training import CheckpointError
+from torch_networks import MODELS, Images, X, cnn, randomised, resnet, torch_resnet
+
+
+def there(x):
+    torch = pytest.importorskip("torch")
+    t = torch.from_numpy(x)
+    return t.movedim(-1, 1) if t.ndim > 2 else t
+
+
+def here(y):
+    y = y.detach().numpy()
+    return np.moveaxis(y, 1, -1) if y.ndim > 2 else y
+
+
+PAIRS = [pytest.param(make, x, id=make.__name__) for make, x in MODELS]
+
+
+@pytest.mark.parametrize(("make", "x"), PAIRS)
+def test_pytorch_loads_our_weights_and_agrees(tmp_path, make, x):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    model, net = randomised(make(nn)).eval(), make(torch.nn).eval()
+    ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=x)
+    net.load_state_dict(load_file(tmp_path / "w"))
+    np.testing.assert_allclose(here(net(there(x))), model(x).data, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("make", "x"), PAIRS)
+def test_we_load_the_weights_of_pytorch_and_agree(tmp_path, make, x):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    model, net = make(nn), make(torch.nn)
+    net(there(x))  # moves the running statistics
+    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, tmp_path / "w")
+    ag.interop.load_weights(tmp_path / "w", model, layout="torch", example=x)
+    assert model.training
+    np.testing.assert_allclose(model.eval()(x).data, here(net.eval()(there(x))), rtol=1e-5, atol=1e-5)
+
+
+def test_statistics_of_training_agree_too(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    torch.manual_seed(0)
+    model, net = (
+        n.Sequential(n.Conv2d(3, 4, 3), n.BatchNorm2d(4), n.Flatten(), n.BatchNorm1d(320), n.Linear(320, 2))
+        for n in (nn, torch.nn)
+    )
+    save_file(net.state_dict(), tmp_path / "w")
+    ag.interop.load_weights(tmp_path / "w", model, layout="torch", example=X)
+    for k in range(3):
+        np.testing.assert_allclose(model(X + k).data, here(net(there(X + k))), rtol=1e-4, atol=1e-4)
+    ag.interop.save_weights(tmp_path / "v", model, layout="torch", example=X)
+    ours = load_file(tmp_path / "v")
+    for name, value in net.state_dict().items():
+        if "num_batches" not in name:
+            torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-5)
+
+
+def test_a_resnet_goes_both_ways(tmp_path):
+    pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    model, net = randomised(resnet()), torch_resnet()
+    ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=X)
+    net.load_state_dict(load_file(tmp_path / "w"))
+    want = here(net.eval()(there(X)))
+    np.testing.assert_allclose(model.eval()(X).data, want, rtol=1e-5, atol=1e-5)
+    save_file(net.state_dict(), tmp_path / "v")
+    twin = resnet()
+    ag.interop.load_weights(tmp_path / "v", twin, layout="torch", example=X)
+    np.testing.assert_array_equal(twin.eval()(X).data, model(X).data)
+
+
+# Without PyTorch
+
+
+def test_a_file_in_its_layout_is_read_back(tmp_path):
+    for make, x in [*MODELS, (lambda n: Images(), X), (lambda n: resnet(), X)]:
+        model, twin = randomised(make(nn)), make(nn)
+        ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=x)
+        ag.interop.load_weights(tmp_path / "w", twin, layout="torch", example=x)
+        for name, array in model.state_dict().items():
+            np.testing.assert_array_equal(twin.state_dict()[name], array)
+
+
+def saved(tmp_path, model, x=X):
+    from safetensors.numpy import load_file
+
+    ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=x)
+    return load_file(tmp_path / "w")
+
+
+def test_names_and_axes_are_those_of_pytorch(tmp_path):
+    model = randomised(cnn(nn))
+    file = saved(tmp_path, model)
+    np.testing.assert_array_equal(file["0.weight"], model[0].w.data.transpose(3, 2, 0, 1))
+    np.testing.assert_array_equal(file["11.weight"], model[11].w.data.T)
+    rows = model[9].w.data.reshape(8, 7, 8, 16)
+    np.testing.assert_array_equal(file["9.weight"].reshape(16, 8, 8, 7), rows.transpose(3, 2, 0, 1))
+    assert set(file) >= {"0.bias", "1.running_mean", "7.running_var"}
+
+
+def test_what_belongs_to_whole_images_has_the_channels_first(tmp_path):
+    model = randomised(Images())
+    file = saved(tmp_path, model)
+    for name, ours in ("norm.weight", model.norm.w), ("map", model.map):
+        np.testing.assert_array_equal(file[name], ours.data.transpose(2, 0, 1))
+
+
+def test_an_image_that_the_user_transposed_keeps_the_rows(tmp_path):
+    fc = nn.Linear(360, 2)
+    file = saved(tmp_path, nn.Sequential(lambda x: ag.transpose(x, (0, 3, 1, 2)), nn.Flatten(), fc))
+    np.testing.assert_array_equal(file["2.weight"], fc.w.data.T)
+
+
+class Residual(nn.Module):
+    """A block of ConvNeXt: linear layers on pixels, and a residual, which shows the axes again."""
+
+    def __init__(self):
+        self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1, groups=3), nn.LayerNorm(3)
+        self.up, self.down, self.fc = nn.Linear(3, 6), nn.Linear(6, 3), nn.Linear(360, 2)
+
+    def forward(self, x):
+        x = x + self.down(ag.gelu(self.up(self.norm(self.conv(x)))))
+        return self.fc(ag.flatten(x, 1))
+
+
+def test_a_sum_with_images_is_an_image(tmp_path):
+    model = Residual()
+    file = saved(tmp_path, model)
+    np.testing.assert_array_equal(file["up.weight"], model.up.w.data.T)
+    rows = model.fc.w.data.reshape(12, 10, 3, 2).transpose(3, 2, 0, 1)
+    np.testing.assert_array_equal(file["fc.weight"].reshape(2, 3, 12, 10), rows)
+
+
+def test_rows_of_numbers_may_become_images(tmp_path):
+    conv = nn.Conv2d(3, 2, 1)
+    model = nn.Sequential(lambda x: (x / 255).reshape((2, 4, 5, 3)), conv, nn.Flatten(), nn.Linear(40, 2))
+    file = saved(tmp_path, model, np.ones((2, 60), "f"))
+    rows = model[3].w.data.reshape(4, 5, 2, 2).transpose(3, 2, 0, 1)
+    np.testing.assert_array_equal(file["3.weight"].reshape(2, 2, 4, 5), rows)
+
+
+def test_weights_of_numbers_that_become_images_are_refused(tmp_path):
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.scale, self.conv = ag.Tensor(np.ones(60, "f"), requires_grad=True), nn.Conv2d(3, 2, 1)
+
+        def forward(self, x):
+            return self.conv((x * self.scale).reshape((2, 4, 5, 3)))
+
+    with pytest.raises(ValueError, match=r"conv.w.*reshape .2, 60. -> .2, 4, 5, 3. .*makes images of features"):
+        saved(tmp_path, Scaled(), np.ones((2, 60), "f"))
+
+
+REFUSED = {
+    "2.w.*reshape .2, 12, 10, 3. -> .4, 180. .test_torch.py:[0-9]+. mixes": lambda: nn.Sequential(
+        nn.ReLU(), lambda x: ag.reshape(x, (4, 180)), nn.Linear(180, 2)),
+    "2.w.*reshape .2, 16. -> .2, 2, 2, 4. .test_torch.py:[0-9]+. makes images of features": lambda: nn.Sequential(
+        lambda x: ag.mean(x, axis=(1, 2)) @ np.ones((3, 16), "f"), lambda x: x.reshape((2, 2, 2, 4)),
+        nn.Conv2d(4, 2, 1)),
+    "2.w.*transpose": lambda: nn.Sequential(lambda x: ag.transpose(x, (0, 2, 1, 3)), nn.Flatten(), nn.Linear(360, 2)),
+    "3.w.*linear .test_torch.py:[0-9]+. takes images, whose axes PyTorch may have in any order": lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 1), nn.Linear(4, 4), nn.Flatten(), nn.Linear(480, 2)),
+    "2.w.*getitem": lambda: nn.Sequential(nn.Flatten(), lambda x: x[:, ::-1], nn.Linear(360, 2)),
+    "3.w.*reshape": lambda: nn.Sequential(
+        nn.ReLU(), lambda x: x.reshape((2, 120, 3)), lambda x: x.reshape((2, 360)), nn.Linear(360, 2)),
+    "positions.*reshape": lambda: Tokens(),
+    "weights.*contract .test_torch.py:[0-9]+. combines it with .2, 12, 10, 3": lambda: Einsum(),
+    "head.w .3, 4.*does not use it": lambda: Unused(),
+    "1.w.*in different layouts": lambda: Twice(),
+}  # fmt: skip
+
+
+class Tokens(nn.Module):
+    def __init__(self):
+        self.positions = ag.Tensor(np.ones((120, 3), "f"), requires_grad=True)
+
+    def forward(self, x):
+        return x.reshape((len(x), 120, 3)) + self.positions
+
+
+class Einsum(nn.Module):
+    def __init__(self):
+        self.weights = ag.Tensor(np.ones((12, 10, 3, 2), "f"), requires_grad=True)
+
+    def forward(self, x):
+        return ag.einsum("nhwc,hwck->nk", x, self.weights)
+
+
+class Unused(nn.Module):
+    def __init__(self):
+        self.conv, self.head = nn.Conv2d(3, 3, 1), nn.Linear(3, 4)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        self.layers = [nn.Flatten(), nn.Linear(360, 360)]
+
+    def forward(self, x):
+        once = self.layers[1](self.layers[0](x))
+        return self.layers[1](once)
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_a_weight_of_unknown_layout_is_refused_with_the_reason(tmp_path, message):
+    with pytest.raises(ValueError, match=message):
+        ag.interop.save_weights(tmp_path / "w", REFUSED[message](), layout="torch", example=X)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_facts_are_asked_for(tmp_path):
+    for call in (ag.interop.save_weights, ag.interop.load_weights):
+        with pytest.raises(TypeError, match='layout="torch" needs example=x'):
+            call(tmp_path / "w", cnn(nn), layout="torch")
+        with pytest.raises(TypeError, match="needs a Module"):
+            call(tmp_path / "w", {"w": ag.Tensor([1.0])}, layout="torch", example=X)
+        with pytest.raises(ValueError, match="layout is 'tf', want \"torch\""):
+            call(tmp_path / "w", cnn(nn), layout="tf", example=X)
+    model = nn.Linear(3, 2)
+    model.weight = ag.Tensor([1.0])
+    with pytest.raises(ValueError, match="PyTorch's name for w is weight, which the model has already"):
+        ag.interop.save_weights(tmp_path / "w", model, layout="torch", example=X)
+
+
+def test_differences_are_listed_by_the_names_in_the_file(tmp_path):
+    saved(tmp_path, cnn(nn))
+    model = cnn(nn)
+    model.extra = nn.Linear(4, 4)
+    before = model.state_dict()
+    forward = model.forward
+    model.forward = lambda x: model.extra(forward(x))
+    with pytest.raises(CheckpointError, match=r"missing: extra.weight, extra.bias"):
+        ag.interop.load_weights(tmp_path / "w", model, layout="torch", example=X)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_the_run_on_the_example_leaves_no_trace(tmp_path):
+    model = randomised(cnn(nn))
+    model[8].training = False
+    before = model.state_dict()
+    saved(tmp_path, model)
+    assert [m.training for m in model][7:10] == [True, False, True]
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
