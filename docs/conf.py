@@ -24,13 +24,13 @@ author = "The autograd_cnn developers"
 version = release = autograd_cnn.__version__
 copyright = "2026, The autograd_cnn developers"
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "_extra", "package.md"]  # the last is the description on a package index
+exclude_patterns = ["_build", "_extra", "gallery/*.ipynb", "package.md"]  # the last: for a package index
 html_theme = "furo"
 pygments_dark_style = "one-dark"
 html_title = "autograd_cnn"
@@ -61,6 +61,7 @@ sphinx_gallery_conf = {
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # the notebooks have their outputs; notebooks/execute.py makes them
 
 
 def operations() -> str:

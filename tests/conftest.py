@@ -28,6 +28,12 @@ def own_registry():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def full_width():
+    """Listings have their full width, also under pytest-xdist, which says that its terminals have 80 columns."""
+    os.environ.pop("COLUMNS", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def ctrl_c():
     """Ctrl-C interrupts, also in a background job, where a shell has it ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,10 +1,8 @@
 """The report of a run: its facts equal the numbers that it was made from, and the page needs nothing else."""
 
-import base64
 import math
 import re
 import sys
-import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -15,6 +13,7 @@ import autograd_cnn as ag
 from autograd_cnn.report.advice import next_steps
 from autograd_cnn.report.facts import Facts
 from autograd_cnn.training import Evaluation, History
+from pages import facts_of
 from reports import CLASSES, Run, figures
 
 
@@ -53,12 +52,6 @@ class Page(HTMLParser):
     def handle_data(self, data):
         for place in {part for element in self.open for part in element}:
             self.texts.setdefault(place, []).append(data)
-
-
-def unpacked(html):
-    """The facts of a player's page, as text."""
-    kind, data = re.search(r'<script type="application/(.*?)" id="facts">(.*?)<', html, re.DOTALL).groups()
-    return data if kind == "json" else zlib.decompress(base64.b64decode(data)).decode()
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +168,7 @@ def test_the_player_has_the_moments_of_the_training(run, tmp_path):
     assert all(graph.values["t1"].shape[0] == 4 for _, graph in moments.graphs)
     text = run.write(moments=moments)
     assert "net.html     this network, forward and back, step by step, at 5 moments of the training\n" in text
-    assert '"after pass 4"' in unpacked((run.folder.path / "net.html").read_text(encoding="utf-8"))
+    assert "after pass 4" in facts_of((run.folder.path / "net.html").read_text(encoding="utf-8"))["labels"]
     assert "at the start, after pass 1, after pass 2, after pass 4, after the training" in run.html
 
 

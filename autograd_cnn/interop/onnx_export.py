@@ -58,9 +58,9 @@ def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str])
     --------
     >>> import autograd_cnn as ag
     >>> @ag.primitive
-    ... def cube(x):
-    ...     return x**3
-    >>> ag.interop.onnx_converter(cube, lambda onnx, x: onnx.Pow(x, 3.0))
+    ... def fourth_power(x):
+    ...     return x**4
+    >>> ag.interop.onnx_converter(fourth_power, lambda onnx, x: onnx.Pow(x, 4.0))
     """
     operation = registry.get(primitive) if isinstance(primitive, str) else primitive
     if not isinstance(operation, Primitive):

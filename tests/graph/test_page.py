@@ -18,6 +18,7 @@ import autograd_cnn as ag
 from autograd_cnn.graph.picture.styles import DARK, LIGHT
 from autograd_cnn.graph.player import page as page_module
 from autograd_cnn.graph.player.looks import SIGNED, Store, four_digits, look, maps, png
+from pages import facts_of
 
 
 class Parsed(HTMLParser):
@@ -43,11 +44,6 @@ class Parsed(HTMLParser):
 
     def all(self, tag):
         return [(attributes, text) for t, attributes, text in self.elements if t == tag]
-
-
-def facts_of(text):
-    ((kind, data),) = ((a["type"], text) for a, text in Parsed(text).all("script") if a.get("id") == "facts")
-    return json.loads(data if kind == "application/json" else zlib.decompress(base64.b64decode(data)))
 
 
 def tanh_net(w, v, x, y):
