@@ -91,8 +91,8 @@ def _weighted_examples(rng: np.random.Generator) -> list[Any]:
 def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> Any:
     """Computes binary cross-entropy, the distance of probabilities to targets: ``-(y log p + (1 - y) log(1 - p))``.
 
-    Logarithms are at least -100, and ``p (1 - p)`` in the gradient is at least 1e-12, so
-    that probabilities of 0 and 1 give finite numbers, and a warning. `bce_with_logits` needs no such bounds.
+    Logarithms are at least -100, and ``p (1 - p)`` in the gradient is at least 1e-12, so that probabilities of 0 and 1
+    give finite numbers, and a warning. `bce_with_logits` needs no such bounds.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def test_values_and_gradients_of_a_small_network_by_hand():
     x, w = np.array([[1.0, -2.0], [3.0, -4.0]]), np.array([1.0, 1.0])
     graph = ag.trace(lambda x, w: ag.sum(ag.relu(x * w)), x, w)
     assert below(graph, "zeros")[0] == ["0 % zero", "50 % zero, 1 of 2 dead", "0 % zero"]
-    assert below(graph, "zeros")[1] == ["50 % of g zero", "0 % of g zero", "0 % of g zero"]
+    assert below(graph, "zeros")[1] == ["50 % of arriving g zero", "0 % of arriving g zero", "0 % of arriving g zero"]
     assert below(graph, "gradient")[1] == ["rms of g 7.1e-01", "rms of g 1.0e+00", "rms of g 1.0e+00"]
     pictured = ladder(graph, overlay="gradient")
     assert [b.beside for b in pictured.boxes if b.text == "g_w"] == ["2.8e+00"]  # of (4, 0)

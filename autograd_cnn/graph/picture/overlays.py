@@ -159,7 +159,7 @@ def _zeros(graph: Graph, ops: list[Op]) -> Overlay:
             text += f", {value.dead:,} of {value.channels:,} dead"
         forward[op.id] = _or_fault(value, text), value.zeros
         if g and op.rules:
-            backward[op.id] = _or_fault(g, f"{100 * g.zeros:.0f} % of g zero"), g.zeros
+            backward[op.id] = _or_fault(g, f"{100 * g.zeros:.0f} % of arriving g zero"), g.zeros
     caption = f"{dead:,} dead channels (0 in the whole batch)"
     return Overlay(_faults(graph, measures) or caption, forward, backward)
 
