@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ class _Test:
 
     def smooth(self, order: np.ndarray) -> list[int]:
         """Return the first element of `order` that does not lie at a kink; [] if there is none among the first."""
-        return [int(i) for i in order[:TRIED] if not self.slope(int(i))[1]][:1]
+        return list(islice((int(i) for i in order[:TRIED] if not self.slope(int(i))[1]), 1))
 
     def agrees(self) -> bool:
         pairs = [(self.slope(i)[0], float(self.gradient.flat[i])) for i in self.elements]
@@ -129,7 +130,7 @@ class _Test:
 
     def slip(self, wrong: np.ndarray) -> dict[str, Any]:
         """Return the table of a wrong gradient, with its worst element first, and the size of the error."""
-        worst = self.smooth(np.argsort(-np.abs(np.nan_to_num(wrong - self.gradient)), axis=None, kind="stable"))
+        worst = self.smooth(_largest(np.abs(np.nan_to_num(wrong - self.gradient)).reshape(-1)))
         elements = list(dict.fromkeys([*worst, *self.elements]))[:ENTRIES]
         slopes = np.array([self.slope(i)[0] for i in elements])
         return {**self.table(elements, wrong), "off": _how_far(wrong.flat[elements], slopes)}
@@ -139,6 +140,13 @@ class _Test:
         at = [str(list(map(int, np.unravel_index(i, gradient.shape)))) for i in elements]
         slopes = [f"{self.slope(i)[0]:.6g}" for i in elements]
         return {"name": self.name, "at": at, "fd": slopes, "rule": [f"{float(gradient.flat[i]):.6g}" for i in elements]}
+
+
+def _largest(sizes: np.ndarray) -> np.ndarray:
+    """Return the indices of the first largest elements, in falling order: much faster than to sort all."""
+    least = np.partition(sizes, -TRIED)[-TRIED] if sizes.size > TRIED else 0
+    found = np.flatnonzero(sizes >= least)
+    return found[np.argsort(-sizes[found], kind="stable")]
 
 
 def _how_far(found: np.ndarray, want: np.ndarray) -> str:
