@@ -144,11 +144,15 @@ def _origin(value: Any, label: str) -> str:
 
 
 def _column_cure(first: tuple[str, Any], second: tuple[str, Any]) -> str:
-    """Suggest a column if the shapes are such as (64, 10) and (64,), else state NumPy's rule."""
+    """Suggest a column, or the shape of a bias, for shapes such as (64, 10) and (64,); else state NumPy's rule."""
     (label, short), (_, long) = sorted((first, second), key=lambda pair: pair[1].ndim)
     if short.ndim and short.ndim < long.ndim and long.shape[: short.ndim] == short.shape:
         shape = short.shape + (1,) * (long.ndim - short.ndim)
-        return f"{getattr(short, 'name', None) or label}.reshape{shape}?"
+        column = f"{getattr(short, 'name', None) or label}.reshape{shape}"
+        is_bias = getattr(short, "requires_grad", False) and not getattr(long, "is_leaf", True)  # added to a result
+        if is_bias:
+            return f"A bias has the shape of the last axes, {long.shape[-short.ndim :]}; {column} has one for each row"
+        return f"{column}?"
     return "Shapes are compared from the right; each pair must be equal or contain a 1."
 
 

@@ -46,6 +46,21 @@ def test_a_column_meant_and_a_row_given():
 
 
 @says(
+    ValueError,
+    """
+    add: x (4, 3) and b (4,) do not broadcast
+      x (4, 3) float32    y b (4,) float32
+      at {here}
+      A bias has the shape of the last axes, (3,); b.reshape(4, 1) has one for each row
+    """,
+    cure=lambda: ag.matmul(leaf(4, 2), leaf(2, 3)) + leaf(3),
+)
+def test_a_bias_of_another_width():
+    z = ag.matmul(leaf(4, 2), leaf(2, 3))
+    z + leaf(4, name="b")  # here
+
+
+@says(
     TypeError,
     "conv2d: has no parameter 'strid', only (x, w, b=None, stride=1, padding=0, dilation=1, groups=1). "
     "Did you mean 'stride'?",
