@@ -340,11 +340,12 @@ function computed() {
   if (reach.each) {
     if (!back) {
       const from = reach.each.map((id) => source(id)).filter(Boolean);
-      return [line(`${spotted().name} of `, from.map((e) => `${e.label(c, y, x)} = ${text(e.read(c, y, x))}`).join(" and "), ", so ", own, reach.gate ? (entry.read(c, y, x) ? ": let through" : ": shut") : "")];
+      return [line(`${spotted().name} of `, [...from.map((e) => `${e.label(c, y, x)} = ${text(e.read(c, y, x))}`), ...reach.others.map((id) => value(id).name)].join(" and "), ", so ", own, reach.gate ? (entry.read(c, y, x) ? ": let through" : ": shut") : "")];
     }
     const [came, here] = [source(out, true)?.read(c, y, x), entry.read(c, y, x)];
-    const slope = reach.gate ? Number(source(out).read(c, y, x) !== 0) : came ? (here / came).toPrecision(3) : "?";
-    return came === undefined ? plain : [line(`${gradientOf(out)} × slope = ${text(came)} × ${slope} = `, own, reach.gate ? (slope ? ": let through" : `: shut, as ${source(entry.id).label(c, y, x)} was`) : "")];
+    if (!came && !(reach.gate && came === 0)) return plain;
+    const slope = reach.gate ? Number(source(out).read(c, y, x) !== 0) : (here / came).toPrecision(3);
+    return [line(`${gradientOf(out)} × slope = ${text(came)} × ${slope} = `, own, reach.gate ? (slope ? ": let through" : `: shut, as ${source(entry.id).label(c, y, x)} was`) : "")];
   }
   const other = entry.side === "fine" ? "coarse" : "fine";
   const [w, b, from] = [source(reach.w), source(reach.b), source(reach[other], back)];

@@ -21,7 +21,8 @@ def geometry(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
 
     A window joins pixels of a `fine` image to a pixel of a `coarse` image, by weights `w` or as a `pool`, max or mean.
     The output is the coarse image or, in a transposed convolution, the fine one. A row (`rows`) joins vectors in the
-    same way, and `each` lists inputs whose elements give the same element of the output. `arrays` holds the inputs and
+    same way, and `each` lists inputs whose elements give the same element of the output, beside `others`; a `gate` lets
+    through or shuts, as relu does. `arrays` holds the inputs and
     the output by id.
     """
     if op.call.inside or any(v not in arrays for v in (op.output, *(v for _, v in op.inputs))):
@@ -85,5 +86,11 @@ def _each(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
         if np.size(made) != 1 or not np.allclose(made, out.flat[i], 1e-4, 1e-6):
             return None
     inputs = [v for v in dict.fromkeys(v for _, v in op.inputs) if arrays[v].shape == out.shape]
-    gates = len(inputs) == 1 and bool(np.all((out == 0) | (out == arrays[inputs[0]])) and not out.all() and out.any())
-    return {"each": inputs, "gate": gates} if inputs else None
+    if not inputs:
+        return None
+    gate = op.call.primitive.rectifies and len(inputs) == 1 and bool(np.all((out == 0) | (out == arrays[inputs[0]])))
+    return {
+        "each": inputs,
+        "gate": gate,
+        "others": [v for v in dict.fromkeys(v for _, v in op.inputs) if v not in inputs],
+    }

@@ -711,6 +711,7 @@ function begin(text) {
   $("frame").max = DATA.frames.length - 1;
   $("frames").hidden = DATA.frames.length < 2;
   $("moment").textContent = DATA.labels[0];
+  $("frame").addEventListener("pointerup", () => $("frame").blur()); // the keys are for the steps
   $("frame").addEventListener("input", () => {
     const k = Number($("frame").value);
     told(DATA.frames[k].summary.at(-1), facts.summary.at(-1));
