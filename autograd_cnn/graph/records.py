@@ -305,7 +305,7 @@ class Graph:
             "flops", "bytes" (kept), "gradient" (root mean square) or "zeros" (and dead channels). The last two need a
             graph from `trace`.
         quiz : bool
-            Whether the player begins in quiz mode, in which it asks a question before it shows a step.
+            Whether the player begins in quiz mode, in which it asks about a step before it shows it.
         source : bool
             Whether the player shows your code. If not, it still shows names, line numbers and the derived program, in
             which your own rules appear as you wrote them.
