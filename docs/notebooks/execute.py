@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = {
-    **os.environ,
+    **{name: value for name, value in os.environ.items() if name != "MPLBACKEND"},  # the kernel's own shows figures
     "AUTOGRAD_CNN_KERNELS": "numpy",
     "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent.parent), os.environ.get("PYTHONPATH")])),
     "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),  # for the cells that begin with !
