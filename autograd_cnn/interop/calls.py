@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from autograd_cnn.engine.messages import PACKAGE, here, spell
 from autograd_cnn.engine.mode import current, in_mode
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.nn import Module
 
 _COMPOSITES = os.path.join(PACKAGE, "ops", "")
 
@@ -47,19 +45,6 @@ def array_of(value: Any) -> np.ndarray | None:
     """Return the array of a Tensor or an array, and None for an option."""
     value = value.data if isinstance(value, Tensor) else value
     return value if isinstance(value, np.ndarray) else None
-
-
-@contextmanager
-def evaluating(f: Any) -> Iterator[None]:
-    """Context manager that switches a Module to evaluation, and at the end each of its modules to what it was."""
-    before = [(module, module.training) for module in f.modules()] if isinstance(f, Module) else []
-    try:
-        for module, _ in before:
-            module.training = False
-        yield
-    finally:
-        for module, training in before:
-            module.training = training
 
 
 def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], Any]:

@@ -24,9 +24,10 @@ from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.files import write_atomically
-from autograd_cnn.interop.calls import Call, array_of, calls_of, evaluating
+from autograd_cnn.interop.calls import Call, array_of, calls_of
 from autograd_cnn.interop.onnx_converters import CONVERTERS, Converter
 from autograd_cnn.nn import Module
+from autograd_cnn.nn.module import in_training_mode
 
 OPSET, IR_VERSION = 20, 10
 BATCH = "N"
@@ -108,7 +109,7 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
     if not isinstance(path, (str, os.PathLike)) or not callable(f):
         raise TypeError("export_onnx: call export_onnx(path, f, *example)")
     inputs = [Tensor(a) for a in example]
-    with evaluating(f), np.errstate(all="ignore"):
+    with in_training_mode(f, training=False), np.errstate(all="ignore"):
         calls, result = calls_of(f, tuple(inputs))
         others, again, second = _second_run(f, inputs, calls, dynamic)
         writer = _Writer(f, inputs, others)

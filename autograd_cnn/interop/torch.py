@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.interop.calls import Call, calls_of, evaluating
+from autograd_cnn.interop.calls import Call, calls_of
 from autograd_cnn.nn import Module
+from autograd_cnn.nn.module import in_training_mode
 
 _NAMES = {"w": "weight", "b": "bias"}
 _CONVOLUTIONS = {"conv2d", "conv_transpose2d"}
@@ -83,7 +84,7 @@ def torch_layouts(caller: str, model: Module, example: Any) -> dict[str, Layout]
     """
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     inputs = tuple(Tensor(x) for x in (example if isinstance(example, tuple) else (example,)))
-    with evaluating(model):
+    with in_training_mode(model, training=False):
         calls, _ = calls_of(model, inputs)
     finder = _Finder(caller, tensors, inputs)
     for call in calls:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -379,3 +380,16 @@ class Sequential(Module):
     def __getitem__(self, index: int | slice) -> Module:
         layers = list(self)
         return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]
+
+
+@contextmanager
+def in_training_mode(model: Any, training: bool) -> Iterator[None]:
+    """Switch a Module to training or evaluation, and each of its parts back at the end."""
+    before = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
+    try:
+        for module, _ in before:
+            module.training = training
+        yield
+    finally:
+        for module, mode in before:
+            module.training = mode

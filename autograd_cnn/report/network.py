@@ -15,8 +15,9 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.graph.records import Graph
 from autograd_cnn.graph.trace import trace
 from autograd_cnn.nn import Module
+from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.training import History
-from autograd_cnn.training.evaluation import as_tensor, in_mode
+from autograd_cnn.training.evaluation import as_tensor
 
 Array = NDArray[Any]
 Loss = Callable[[Tensor, Any], Tensor]
@@ -57,7 +58,7 @@ class Moments:
 
 def graph_of(model: Module, loss: Loss, images: Array, labels: Array) -> Graph:
     """Trace the loss of a model in evaluation mode."""
-    with in_mode(model, training=False):
+    with in_training_mode(model, training=False):
         return trace(lambda images: loss(model(images), labels), as_tensor(images))
 
 
@@ -92,7 +93,7 @@ def convolutions(model: Module, image: Array) -> list[Layer]:
             found.append(Layer(name, w.copy(), x[0].copy(), np.array(out.data[0])))
         return out
 
-    with in_mode(model, training=False), no_grad(), mode.in_mode(call=call):
+    with in_training_mode(model, training=False), no_grad(), mode.in_mode(call=call):
         model(as_tensor(image[None]))
     return found
 

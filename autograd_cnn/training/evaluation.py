@@ -6,8 +6,7 @@ Imports its neighbour, `nn`, `data`, `distributed` and the engine.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from autograd_cnn.distributed import Ranks
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.nn import Module
+from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.training.history import Evaluation
 
 Model = Callable[[Tensor], Tensor]
@@ -49,7 +48,7 @@ def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
     >>> predict(lambda x: x.sum(axis=1), np.ones((5, 3), np.float32), batch_size=2)
     array([3., 3., 3., 3., 3.], dtype=float32)
     """
-    with in_mode(model, training=False), no_grad():
+    with in_training_mode(model, training=False), no_grad():
         starts = range(0, max(len(images), 1), batch_size)
         return np.concatenate([_outputs(model, images[i : i + batch_size]) for i in starts])
 
@@ -113,16 +112,3 @@ def _are_classes(outputs: Array, labels: Array) -> bool:
 def correct(outputs: Array, labels: Array) -> float:
     """Return the number of labels that have the largest output, or NaN if there are no classes."""
     return float(np.count_nonzero(outputs.argmax(-1) == labels)) if _are_classes(outputs, labels) else math.nan
-
-
-@contextmanager
-def in_mode(model: Any, training: bool) -> Iterator[None]:
-    """Switch a Module to training or evaluation, and each of its parts back at the end."""
-    before = [(module, module.training) for module in model.modules()] if isinstance(model, Module) else []
-    try:
-        for module, _ in before:
-            module.training = training
-        yield
-    finally:
-        for module, mode in before:
-            module.training = mode

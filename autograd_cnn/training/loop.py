@@ -24,11 +24,12 @@ from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
+from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.optim import Optimiser, clip_grad_norm
 from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.training.arguments import check_arguments
 from autograd_cnn.training.checkpoint import all_generators
-from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluate, in_mode
+from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluate
 from autograd_cnn.training.feeding import Augment, fed
 from autograd_cnn.training.history import History
 from autograd_cnn.training.progress import Progress
@@ -162,7 +163,12 @@ def fit(
         if checkpoint is not None and ranks.rank == 0:
             run.save(checkpoint, model, optimiser)
 
-    with ranks.all_or_none(), in_mode(model, training=True), _ctrl_c() as interrupt, Progress(run, shows) as shown:
+    with (
+        ranks.all_or_none(),
+        in_training_mode(model, training=True),
+        _ctrl_c() as interrupt,
+        Progress(run, shows) as shown,
+    ):
 
         def stops() -> tuple[float, float]:
             """Return 1 or 0 for each reason to end now: Ctrl-C, and the time of rank 0."""

@@ -253,7 +253,7 @@ class Lesson:
     def forward(self, op: Op, line: str) -> list[dict[str, Any]]:
         """Return the line with the numbers in it, if its result is one number: ``h = x × y``, ``= 0.5 × 1.2 = 0.6``.
 
-        Of an array that is rectified, return an element that passes and one that is blocked.
+        A rectified array gives two elements instead: one that passes, and one that is blocked.
         """
         out = self.values[op.output]
         if self.rectified(op):
