@@ -48,8 +48,10 @@ def main() -> None:
     times = np.sort(rng.uniform(0, 2.5, 25))
     seen = places(ag.Tensor(truth), times).data + rng.normal(scale=0.05, size=(25, 2))
 
+    def residual(q):
+        return (places(q, times) - seen).reshape(-1)
+
     p, damping, orbits = np.array([1.2, -1.0, 2.0, 0.4, 0.6]), 1e-2, []
-    residual = lambda q: (places(q, times) - seen).reshape(-1)  # noqa: E731
     for _ in range(25):  # Levenberg and Marquardt: the Jacobian is 50 x 5
         orbits.append(p)
         r, jacobian = residual(ag.Tensor(p)).data, ag.jacobian(residual)(p)

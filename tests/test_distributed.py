@@ -162,7 +162,10 @@ def test_a_parameter_without_a_gradient_stays_without():
 
 def test_running_statistics_are_averages_over_the_ranks():
     """Each rank normalises its share by its own moments; the mean over the batch is the same, and all buffers are."""
-    model = lambda: cnn(nn.BatchNorm2d(4))  # noqa: E731
+
+    def model():
+        return cnn(nn.BatchNorm2d(4))
+
     _, alone = training(model, epochs=1, count=7)(Ranks())
     results = together(2, training(model, epochs=1, count=7))
     assert_same_bits(results)
@@ -208,9 +211,10 @@ def test_dropout_draws_other_masks_on_each_rank_and_the_same_again_in_a_resumed_
     first, second = masks.values()
     assert len({*first, *second}) == len(first) + len(second)
     assert_same_bits(whole)
-    training_to = lambda steps: training(  # noqa: E731
-        model, count=16, batch_size=8, epochs=None, steps=steps, checkpoint=tmp_path / "c"
-    )
+
+    def training_to(steps):
+        return training(model, count=16, batch_size=8, epochs=None, steps=steps, checkpoint=tmp_path / "c")
+
     together(2, training_to(3))
     assert_same_bits([whole[0], *together(2, training_to(6))])
 

@@ -188,7 +188,7 @@ def _attach(error: Exception, calls: _Calls, arguments: dict[Any, tuple[str, str
     failed, calls.failed = calls.failed, None  # the error would keep itself alive through its traceback
     with suppress(Exception):  # whatever else is wrong, the user gets the error of the function
         graph = _Writer(arguments, calls).failed(error, failed, tensors)
-        error.graph = graph  # type: ignore[attr-defined]
+        error.graph = graph  # type: ignore[attr-defined]  # any exception gets it
         note(error, "trace: the attribute `graph` of this error has what was computed before it: error.graph.show()")
 
 
