@@ -33,7 +33,7 @@ class Settings:
 
 
 GREY = (125, 123, 114)  # the mean colour of CIFAR-10
-BEST = Settings(epochs=28, widths=(64, 192, 256), convolutions=3, shift=3, cutout=8, validation=0.02)
+BEST = Settings(epochs=18, widths=(64, 192, 256), convolutions=3, shift=3, cutout=8, validation=0.02)
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
