@@ -693,7 +693,7 @@ def test_the_quiz_asks_before_each_step_and_ends_with_a_score(opened, small):
         over = (
             f"The quiz is over: {score} of {number} right."
             if number == len(questions)
-            else f"{score} of {number} so far."
+            else f"So far {score} of {number} right."
         )
         assert said.endswith(over) and page.is_visible("#content")
     assert page.evaluate("facts.steps[at].kind") == "end" and page.get_attribute("#next", "aria-disabled") == "true"
@@ -730,9 +730,17 @@ def test_a_page_can_begin_with_the_quiz_and_a_question_can_be_skipped(opened):
     step = page.input_value("#slider")
     page.click("#next")
     assert page.is_visible("#content") and "Skipped. Right: " in page.inner_text("#sentence")
+    assert page.inner_text("#sentence").endswith("0 of 0 right, 1 skipped.")
     assert page.input_value("#slider") == step
     page.click("#next")
     assert page.input_value("#slider") == str(int(step) + 1)
+
+
+def test_arrays_that_both_spread_are_worth_a_look():
+    graph = ag.trace(lambda x, y: ag.mean((x - y) ** 2), np.ones((4, 1)), np.zeros(4))
+    assert "(4,1) and (4,) spread to (4,4), which is often a mistake" in graph.page()
+    graph = ag.trace(lambda x, y: ag.mean((x - y) ** 2), np.ones((4, 3)), np.zeros(3))
+    assert "often a mistake" not in graph.page()
 
 
 def test_without_source_a_step_says_so_and_has_its_derived_line(opened, rng):

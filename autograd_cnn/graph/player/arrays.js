@@ -125,8 +125,8 @@ function figure(look, name, type, role, full, id) {
   if (!look) card.append(make("p", {}, "not at hand"));
   else if (look.n === 1) card.append(numbers(look.x, type));
   else {
-    const told = make("details", opened ? { open: "" } : {}, make("summary", {}, "numbers"));
-    told.addEventListener("toggle", () => (opened = told.open));
+    const told = make("details", opened || look.n <= 16 ? { open: "" } : {}, make("summary", {}, "numbers"));
+    told.addEventListener("toggle", () => look.n > 16 && (opened = told.open));
     if (look.m) card.append(...maps({ ...entryOf(look, name), id, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
     if (look.h) told.append(histogram(look, name));
     if (look.s) told.append(statistics(look));
@@ -335,7 +335,7 @@ function computed() {
   };
   const line = (...parts) => make("p", {}, begins, " = ", ...parts);
   const plain = [line(own)];
-  if (!entry.result) return reach?.kernel && entry.side && entry.side !== "w" ? [line(own, `: ${met(entry.side, y, x)}`)] : plain;
+  if (!entry.result) return reach?.kernel && entry.side && entry.side !== "w" ? [line(own, `: ${met(entry.side, c, y, x)}`)] : plain;
   const out = spotted().out;
   if (reach.each) {
     if (!back) {
@@ -385,17 +385,24 @@ function computed() {
   ];
 }
 
-function met(side, y, x) {
-  const [n, m] = [taps(side, 0, y).length, taps(side, 1, x).length];
+function met(side, c, y, x) {
+  const [down, across] = [taps(side, 0, y), taps(side, 1, x)];
+  const [n, m] = [down.length, across.length];
+  if (side === "fine" && reach.pool) {
+    const won = down.some(([i, v]) => across.some(([j, u]) => wins(c, i, j, v, u)));
+    return `${n * m} window${n * m === 1 ? "" : "s"} of ${value(reach.coarse).name} see${n * m === 1 ? "s" : ""} it${reach.won ? (won ? ", and it wins" : ", and it loses") : ""}`;
+  }
   return side === "fine" ? `it serves ${n} × ${m} pixels of each map of ${value(reach.coarse).name}` : `its window is ${n} × ${m} pixels of ${value(reach.fine).name}`;
 }
 
+// Whether place i, j of the window of pixel v, u holds its largest number
+const wins = (c, i, j, v, u) => Boolean(reach.won) && entryOf({ m: reach.won }, "").read(c, v, u) === i * reach.kernel[1] + j;
+
 function pooled(entry, from, own, line, c, y, x) {
-  const won = reach.won && entryOf({ m: reach.won }, "");
+  const { won } = reach;
   const [down, across] = [taps(entry.side, 0, y), taps(entry.side, 1, x)];
-  const wins = (i, j, v, u) => won && won.read(c, v, u) === i * reach.kernel[1] + j;
   const a = down.map(([, v]) => across.map(([, u]) => from.read(c, v, u)));
-  const marks = down.map(([i, v]) => across.map(([j, u]) => (entry.side === "coarse" ? wins(i, j, y, x) : wins(i, j, v, u))));
+  const marks = down.map(([i, v]) => across.map(([j, u]) => (entry.side === "coarse" ? wins(c, i, j, y, x) : wins(c, i, j, v, u))));
   const size = reach.kernel[0] * reach.kernel[1];
   if (entry.side === "coarse") return [make("div", { class: "line" }, line(`the ${won ? "largest" : "mean"} of`), grid(a, [from.name], marks), make("p", {}, " = ", own))];
   const said = won ? (marks.flat().some(Boolean) ? "it won, so it gets all of the gradient" : "it lost, so it gets nothing") : `each of ${size} gets its share`;

@@ -18,7 +18,7 @@ import numpy as np
 from autograd_cnn.graph.picture.fold import called
 from autograd_cnn.graph.player.broken import trial
 from autograd_cnn.graph.player.geometry import geometry
-from autograd_cnn.graph.player.lesson import ARRAYS, DEAD, MINUS, TERMS, Lesson, Share, number
+from autograd_cnn.graph.player.lesson import ARRAYS, DEAD, INDEX, MINUS, TERMS, Lesson, Share, bare, number
 from autograd_cnn.graph.player.looks import Store, look, maps, share
 from autograd_cnn.graph.player.quiz import questions
 from autograd_cnn.graph.program.listing import shown
@@ -53,6 +53,7 @@ class _Watch(Author):
         self.parts: dict[str, list[dict[str, Any]]] = defaultdict(list)  # value -> its contributions, in order
         self.shares: dict[str, list[Share]] = defaultdict(list)  # the same, with the numbers
         self.rules: dict[str, list[str]] = {}  # operation -> its lines, once written
+        self.makers = {op.output: op for op in graph.ops}
         calls = [zip(op.call.primitive.parameters, op.call.arguments, strict=False) for op in graph.ops]
         self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
         self.counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # expected contributions
@@ -190,6 +191,7 @@ class _Watch(Author):
         """Return the steps of both passes in order: what each asks, means, computes and costs."""
         graph, held, peak, lesson = self.graph, 0, self.graph.kept_bytes, self.lesson
         names, end = listed([clip(v.name) for v in self.learnt()]), lesson.end
+        first = clip(graph.values[graph.ops[0].output].name) if graph.ops else end
         steps: list[dict[str, Any]] = []
 
         def step(kind: str, ask: str, say: str, op: int = -1, **more: Any) -> None:
@@ -199,7 +201,9 @@ class _Watch(Author):
             if peak is not None:
                 fact |= {"held": held, "holds": f"{long_bytes(held)} of {long_bytes(peak)}"}
             if kind in TERMS and kind not in [s["kind"] for s in steps[-1:]]:
-                fact["term"] = TERMS[kind] + (ARRAYS if kind == "begin" and not self.scalar() else "")
+                begins = kind == "begin" and not self.scalar()
+                images = begins and any(len(v.shape) == 4 for v in graph.values.values())
+                fact["term"] = TERMS[kind].format(first) + ARRAYS * begins + INDEX * images
             steps.append(fact)
 
         say, *goal = lesson.begin()
@@ -231,7 +235,7 @@ class _Watch(Author):
             held -= self.bytes(op)
             values = [graph.values[v] for v in _learning(op)]
             say, formulas = lesson.backward(op, values)
-            ask = f"How does {lesson.goal} change with {listed([clip(v.name) for v in values])}?"
+            ask = f"How does {lesson.goal} change with {listed([self.spoken(v) for v in values])}?"
             step("backward", ask, say, i, formulas=formulas, costs=self.backward_costs(op, values))
         say = f"The gradients of {names} are complete: after loss.backward() they are in .grad of each Tensor. "
         step("end", "What do we do with the gradients?", f"{say}Each number takes a step against its gradient. {MINUS}")
@@ -248,6 +252,11 @@ class _Watch(Author):
         named = not re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", value.name)
         marked = function.marked(op.place) if function and not named else []
         return marked[1] if marked and len(marked[1]) <= 24 else ""
+
+    def spoken(self, value: Value) -> str:
+        """Return the name of a value, or the expression that makes it if the user's code gives it no name."""
+        op = self.makers.get(value.id)
+        return (bare(self.called(op)) if op else "") or clip(value.name)
 
     def bytes(self, op: Op) -> int:
         """Return the bytes of the arrays that `op` is the first to keep."""

@@ -23,7 +23,7 @@ from autograd_cnn.graph.player.broken import LARGEST, STEP
 from autograd_cnn.graph.program.expressions import parsed, renamed
 from autograd_cnn.graph.program.write import Author
 from autograd_cnn.graph.records import Op, Value
-from autograd_cnn.graph.text import clip, count_text, listed
+from autograd_cnn.graph.text import clip, count_text, listed, shape_text
 
 RAISE = 0.01  # of a number that is tried
 EFFORT, RUNS = 1.2e9, 4000  # floating-point operations and lines for all trials
@@ -32,17 +32,22 @@ SHOWN, MANY, FAR, ENDS = 5, 4, 100, 0.02  # shares, parameters; ratio between la
 TERMS = {
     "begin": "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is "
     "raised.",
-    "loss": "g_h is short for the gradient of the loss with respect to h; calculus writes d loss / d h.",
+    "loss": "g_{0} is short for the gradient of the loss with respect to {0}; calculus writes d loss / d {0}.",
     "backward": "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line "
     "that multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it. Check: a "
-    "gradient predicts a straight line, which only nearly fits.",
+    "gradient predicts a straight line, which only nearly fits. Numbers are shown with four digits, so a product of "
+    "two can differ in the last.",
 }
 ARRAYS = (
     " Parameters: the numbers that training changes. Batch: the items that run together, along the first axis. "
     "Channel: one place on the last axis, as a colour of an image or what one filter makes."
 )
-DEAD = "Where relu gives 0 its slope is 0. A dead channel sends nothing back, so what makes it no longer learns."
-ADD = "Raise {0}, and each way changes the loss; small changes add. So does x × x, whose slope is x + x = 2x."
+INDEX = " In brackets: [item, row, column, channel]; of filters [row, column, input channel, filter]."
+DEAD = "Where relu gives 0 its slope is 0: nothing comes back. A channel that is 0 for all items never learns."
+ADD = (
+    "Raise {0} a little: each way changes the loss a little, and the changes add up. For example, x × x uses x twice, "
+    "and its slope is x + x = 2x."
+)
 MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 
 
@@ -295,9 +300,12 @@ class Lesson:
                 )
         if single:
             reach, its = ("reaches", f"g_{single[0]}") if len(single) == 1 else ("reach", "each gradient")
+            made = bare(self.called(op))
+            made = f"{made}, here called {out}" if made else f"{name}, which makes {out}"
+            many = f", summed over the numbers of {out}" if self.values[op.output].size > 1 else ""
             words.append(
-                f"{listed(single)} {reach} {self.goal} only through {name}, which makes {out}. So {its} is g_{out} "
-                f"times the local slope of {name}."
+                f"{listed(single)} {reach} {self.goal} only through {made}. So {its} is g_{out} times the local slope "
+                f"of {name}{many}."
             )
         kept = [clip(k.label) for k in op.kept or ()]
         if op.call.primitive.rectifies and len(op.inputs) == 1:
@@ -470,10 +478,11 @@ class Lesson:
             found = after if math.isfinite(after) else None
             choices.append({"lr": number(lr), "rate": lr, "after": found, "lines": lines, "say": say})
         start = next((k for k in (2, 1, 0) if k < len(choices) and choices[k]["after"] is not None), 0)
+        rises = any(c["after"] is None or c["after"] > loss for c in choices)
         why = (
-            "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom. Were the "
-            f"loss a straight line, it would be 0 at lr = loss ÷ (sum of all g²) = {number(abs(loss) / slope)}; the "
-            "slider begins well below."
+            "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom"
+            f"{'' if rises else ' (none of these does)'}. Training repeats this step many times, each time with new "
+            "gradients."
         )
         return {"start": start, "choices": choices, "more": max(0, len(pairs) - MANY), "why": why}
 
@@ -489,6 +498,10 @@ class Lesson:
                 continue
             if bad := a.size - np.count_nonzero(np.isfinite(a)):
                 return [*found, (f"{name} is the first with nan or infinity, in {count_text(int(bad), 'number')}", k)]
+            shapes = [self.values[v].shape for _, v in op.inputs]
+            if op.call.primitive.symbol in tuple("+-*/") and all(math.prod(s) not in (1, a.size) for s in shapes):
+                spread = " and ".join(map(shape_text, shapes))
+                found.append((f"{name}: {spread} spread to {shape_text(a.shape)}, which is often a mistake", k))
             if op.call.primitive.rectifies and len(dead := self.dead(op)):
                 which = f"{len(dead):,} of {a.shape[-1] if a.ndim else 1:,} channels of {name}"
                 found.append((f"dead {op.name}: {which} are 0 in the whole batch ({listed(list(map(str, dead)))})", k))

@@ -109,7 +109,7 @@ def _ends(numbers: np.ndarray, gradient: bool) -> tuple[float, float, str]:
     if gradient:
         high = max(-low, high)
         low = -high
-    words = f"up to ±{_short(high)}" if gradient else f"black {_short(low)}, white {_short(high)}"
+    words = f"blue −{_short(high)}, orange {_short(high)}" if gradient else f"black {_short(low)}, white {_short(high)}"
     return low, high, words if high > low else f"all {_short(low)}"
 
 

@@ -8,7 +8,7 @@ let facts; // of the moment of training that is shown
 let at = -1; // the step that is shown
 let timer = 0;
 let remembering = 0;
-const quiz = { on: false, open: false, from: 0, seen: new Set(), right: 0 };
+const quiz = { on: false, open: false, from: 0, seen: new Set(), right: 0, skipped: 0 };
 
 // Elements
 
@@ -270,17 +270,18 @@ function reply(number, chosen) {
   quiz.open = false;
   quiz.seen.add(number);
   quiz.right += answer === right[0];
+  quiz.skipped += !chosen;
   for (const button of $("ask").children) {
     button.disabled = true;
     if (button.answer === right) button.className = "good";
     else if (button === chosen) button.className = "bad";
   }
   locate();
-  const score = `${quiz.right} of ${quiz.seen.size}`;
+  const score = `${quiz.right} of ${quiz.seen.size - quiz.skipped} right${quiz.skipped ? `, ${quiz.skipped} skipped` : ""}`;
   const said = answer === right[0] ? `Right: ${answer}.` : `${chosen ? `You chose ${answer}. ${why}` : "Skipped."} Right: ${right[0]}.`;
   quiz.on = facts.quiz.some(({ step }, i) => step >= at && !quiz.seen.has(i));
   $("quiz").setAttribute("aria-pressed", String(quiz.on));
-  fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(said)), quiz.on ? ` ${score} so far.` : ` The quiz is over: ${score} right.`);
+  fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(said)), quiz.on ? ` So far ${score}.` : ` The quiz is over: ${score}.`);
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
   $("next").focus();
 }
@@ -613,7 +614,7 @@ const actions = {
   quiz: () => {
     const left = facts.quiz.filter(({ step }) => step >= at);
     const first = (left[0] || facts.quiz[0])?.step ?? at; // none left: from the start
-    Object.assign(quiz, { on: !quiz.on && facts.quiz.length > 0, from: first, seen: new Set(), right: 0 });
+    Object.assign(quiz, { on: !quiz.on && facts.quiz.length > 0, from: first, seen: new Set(), right: 0, skipped: 0 });
     $("quiz").setAttribute("aria-pressed", String(quiz.on));
     show(quiz.on ? first : at);
   },
@@ -648,7 +649,7 @@ document.addEventListener("keydown", (event) => {
   const busy = target.closest("input, select") || (key === " " && target.closest("button, summary, a, [role=button]"));
   if (target.closest("#picture g") && (key === "Enter" || key === " ")) target.dispatchEvent(new MouseEvent("click", { bubbles: true }));
   if ((busy && key !== "Escape") || (letter && !$("letters").checked)) return;
-  const choice = quiz.open && $("ask").querySelectorAll("button")[letter ? "abcd".indexOf(key.toLowerCase()) : -1];
+  const choice = quiz.open && $("ask").querySelectorAll("button")[letter ? "abcd1234".indexOf(key.toLowerCase()) % 4 : -1];
   if (choice) return choice.click();
   if (quiz.on && "abcd".includes(key.toLowerCase())) return; // too late
   const rows = target.closest("#picture, #rows") && { ArrowUp: up, ArrowDown: down }[key];

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.graph.player.lesson import ADD, MINUS, RAISE, Lesson, bare, number
+from autograd_cnn.graph.player.lesson import ADD, MINUS, RAISE, Lesson, bare, brief, number
 from autograd_cnn.graph.records import Op
 from autograd_cnn.graph.text import clip, count_text, listed
 
@@ -51,6 +51,7 @@ def _all(lesson: Lesson, ops: list[dict[str, Any]]) -> Iterator[Question]:
         text = f"What is g_{lesson.end}, with which the way back begins?"
         yield COUNT, len(lesson.ops) + 1, text, "1", wrong
     meant = added = False
+    asked = set()  # operations about whose gates there was a question
     for op, fact in reversed(list(zip(lesson.ops, ops, strict=True))):
         if op.id not in lesson.back:
             continue
@@ -60,7 +61,9 @@ def _all(lesson: Lesson, ops: list[dict[str, Any]]) -> Iterator[Question]:
                 yield question
         sums = list(_sum(lesson, op, added))
         added = added or bool(sums)
-        yield from sums or _rule(lesson, op, fact)
+        gates = [] if op.name in asked else list(_gate(lesson, op))
+        asked |= {op.name} if gates else set()
+        yield from sums or gates or _rule(lesson, op, fact)
     yield from _updated(lesson)
 
 
@@ -71,7 +74,9 @@ def _meaning(lesson: Lesson, op: Op) -> Iterator[Question]:
         return
     if math.isclose(abs(float(lesson.pick(out).g)), abs(lesson.base), rel_tol=1e-3):
         return  # "the loss is ..." would be right
-    pick, (way, far), goal = lesson.pick(out), lesson.moved(out), lesson.goal
+    pick, (way, _), goal = lesson.pick(out), lesson.moved(out), lesson.goal
+    predicted = RAISE * abs(float(pick.g))
+    far = number(predicted, brief(predicted, 3))
     other = "up" if way == "down" else "down"
     right = f"Raise {pick.name} by {RAISE}, and {goal} goes {way} by about {far}"
     wrong = [
@@ -126,6 +131,29 @@ def _sum(lesson: Lesson, op: Op, asked: bool) -> Iterator[Question]:
             asked = True
 
 
+def _gate(lesson: Lesson, op: Op) -> Iterator[Question]:
+    """Ask what comes back where a relu was shut, or to the losers of a pool."""
+    out, given, step = lesson.values[op.output], lesson.values[op.inputs[0][1]], lesson.back[op.id]
+    if lesson.rectified(op) and (i := lesson.blocked(op)) is not None:
+        x, y = lesson.named(given, i), lesson.named(out, i)
+        g = float(np.reshape(lesson.scope[lesson.author.gradient(out)], -1)[i])
+        a = float(np.reshape(lesson.array(given), -1)[i])
+        wrong = [
+            (number(g), f"That passes only where {op.name} gave more than 0."),
+            (number(g * a), f"{x} is no slope: a little more of it, and {y} is still 0."),
+        ]
+        text = f"{x} is {number(a)}, so {y} was 0. g_{y} is {number(g)}. What is g_{x}?"
+        yield MEANING, step, text, "0", wrong
+    elif any(name.startswith("argmax") for name in op.byproducts):
+        name = clip(given.name)
+        text = f"A number of {name} was not the largest of its window. How much of the gradient does it get?"
+        wrong = [
+            ("As much as the largest", "Raise it a little, and the largest is what it was: nothing changes."),
+            ("Its share: the gradient divided by the size of the window", "That is the rule of a mean."),
+        ]
+        yield MEANING, step, text, "Nothing", wrong
+
+
 def _rule(lesson: Lesson, op: Op, fact: dict[str, Any]) -> Iterator[Question]:
     """Ask for the line of a rule, among broken ones that were run."""
     trial, name = fact.get("trial") or {"slips": []}, clip(op.name)
@@ -156,7 +184,8 @@ def _updated(lesson: Lesson) -> Iterator[Question]:
             (rate * g, f"lr × g_{name}, the step alone"),
         )
         wrong = [(number(n, f"{n:.{digits}f}"), f"That is {how}.") for n, how in near]
-        text = f"{name} is {number(x)}, and g_{name} is {number(g)}. What is {name} after a step with lr = {lr}?"
+        before = choice["lines"][0][1].removeprefix("= ").partition(" − ")[0]  # with digits enough for the difference
+        text = f"{name} is {before}, and g_{name} is {number(g)}. What is {name} after a step with lr = {lr}?"
         yield MEANING, step, text, right, wrong
         wrong = [
             ("Gradients are negative, and minus makes them positive", "They have either sign."),
