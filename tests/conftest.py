@@ -1,6 +1,7 @@
 """Fixtures for every test: no network, a registry restored after each test, repeatable hypothesis."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,6 +58,33 @@ def no_network():
 @pytest.fixture(scope="session")
 def torch():
     return pytest.importorskip("torch", reason="PyTorch, which the engine is compared with, is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium without a window."""
+    name = "playwright.sync_api"
+    sync_api = pytest.importorskip(name, reason="playwright, which drives the browser, is not installed")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no chromium on PATH (apt install chromium, or CHROMIUM=path)")
+    with sync_api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def barriers():
+    """What axe finds on a page that keeps people out: rules, and the elements that break them."""
+    name = "axe_playwright_python.sync_playwright"
+    axe = pytest.importorskip(name, reason="axe-playwright-python is not installed")
+
+    def found(page):
+        violations = axe.Axe().run(page).response["violations"]
+        return [(v["id"], [node["html"][:120] for node in v["nodes"]][:3]) for v in violations]
+
+    return found
 
 
 @pytest.fixture

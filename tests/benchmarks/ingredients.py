@@ -1,6 +1,6 @@
 """Measures what each ingredient of the recipe `quick` is worth: trains without it, and compares validation accuracies.
 
-    python tests/benchmarks/ingredients.py --data-dir PATH [--images 20000] [--epochs 6] [--seeds 0 1]
+    python tests/benchmarks/ingredients.py --data-dir PATH [--images 20000] [--epochs 8] [--widths 32 64 128]
     python tests/benchmarks/ingredients.py --data-dir PATH --library torch --only all --seeds 0
 
 A line is added to the file for each training, so a run that was stopped goes on with the trainings that are missing.
@@ -180,18 +180,20 @@ def main() -> None:
     add("--seeds", nargs="+", type=int, default=[0, 1])
     add("--images", type=int, default=45_000)
     add("--epochs", type=int)
+    add("--widths", type=int, nargs=3, help="channels of the blocks (default: those of the recipe)")
     args = parser.parse_args()
     data = ag.data.load_cifar10(args.data_dir, verify=not args.no_verify)
     images, labels = data.train_images[:-VALIDATION][: args.images], data.train_labels[:-VALIDATION][: args.images]
     settings = whitened.BEST if args.recipe == "best" else whitened.Settings()
-    settings = dataclasses.replace(settings, epochs=args.epochs or settings.epochs)
+    widths = tuple(args.widths or settings.widths)
+    settings = dataclasses.replace(settings, epochs=args.epochs or settings.epochs, widths=widths)
     done = [json.loads(line) for line in args.out.read_text().splitlines()] if args.out.exists() else []
     for seed in args.seeds:
         for without in args.only:
             changes, change = INGREDIENTS[without]
             own = dataclasses.replace(settings, **changes)
             facts = {"library": args.library, "recipe": args.recipe, "without": without, "seed": seed}
-            facts |= {"images": len(images), "passes": own.epochs}
+            facts |= {"images": len(images), "passes": own.epochs, "widths": list(own.widths)}
             if any(facts.items() <= line.items() for line in done):
                 continue
             model = whitened.build(own, np.random.default_rng(seed), images)

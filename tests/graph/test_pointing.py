@@ -1,43 +1,33 @@
 """Pointing at an element in a browser: what the page says of it is compared with sums of NumPy's own."""
 
-import os
-import shutil
-
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright, which drives the browser, is not installed")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None:
-    pytest.skip("no chromium on PATH (apt install chromium, or CHROMIUM=path)", allow_module_level=True)
 pytestmark = pytest.mark.slow
 
 PLACES = [(0, 0, 0), (5, 9, 3), (15, 15, 8), (15, 2, 4), (7, 7, 7)]  # y, x, channel
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory):
+def opened(browser, tmp_path_factory):
     """Open a page's text at a step."""
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        folder = tmp_path_factory.mktemp("pages")
-        errors = []
+    folder = tmp_path_factory.mktemp("pages")
+    errors = []
 
-        def open_(text, **options):
-            path = folder / f"{len(list(folder.iterdir()))}.html"
-            path.write_text(text, encoding="utf-8")
-            page = browser.new_page(viewport={"width": 1280, "height": 1000}, **options)
-            page.set_default_timeout(60_000)
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.goto(path.as_uri())
-            page.wait_for_selector("body.ready")
-            return page
+    def open_(text, **options):
+        path = folder / f"{len(list(folder.iterdir()))}.html"
+        path.write_text(text, encoding="utf-8")
+        page = browser.new_page(viewport={"width": 1280, "height": 1000}, **options)
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(path.as_uri())
+        page.wait_for_selector("body.ready")
+        return page
 
-        yield open_
-        browser.close()
-        assert not errors
+    yield open_
+    assert not errors
 
 
 def tail(h2, p, y):
@@ -237,14 +227,12 @@ def test_arrow_keys_move_the_pixel_and_not_the_step(cnn):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [380, 1280])
-def test_axe_finds_nothing_among_images(opened, traced, scheme, width):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+def test_axe_finds_nothing_among_images(opened, barriers, traced, scheme, width):
     page = opened(traced[0], color_scheme=scheme, bypass_csp=True)
     page.set_viewport_size({"width": width, "height": 900})
     for name, way in (("h2", "forward"), ("m1", "forward"), ("h2", "backward"), ("z", "backward")):
         go(page, name, way)
-        found = axe.Axe().run(page).response["violations"]
-        assert not found, [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found]
+        assert not barriers(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -18,9 +18,12 @@ import numpy as np
 from autograd_cnn.graph.picture.fold import called
 from autograd_cnn.graph.player.broken import trial
 from autograd_cnn.graph.player.geometry import geometry
-from autograd_cnn.graph.player.lesson import ARRAYS, DEAD, INDEX, MINUS, TERMS, Lesson, Share, bare, number
+from autograd_cnn.graph.player.lesson import Lesson
 from autograd_cnn.graph.player.looks import Store, look, maps, share
 from autograd_cnn.graph.player.quiz import questions
+from autograd_cnn.graph.player.trials import Share
+from autograd_cnn.graph.player.wording import ARRAYS, DEAD, INDEX, MINUS, TERMS, bare, number
+from autograd_cnn.graph.player.worth import worth
 from autograd_cnn.graph.program.listing import shown
 from autograd_cnn.graph.program.program import as_recorded
 from autograd_cnn.graph.program.write import Author
@@ -99,6 +102,7 @@ class _Watch(Author):
         graph, result = self.graph, self.graph.values[self.graph.result]
         self.functions = functions = _functions(graph) if source else {}
         self.lesson = Lesson(self, self.shares, self.called, self.drawn, self.whole)
+        self.found = [] if graph.failure else worth(self.lesson)
         self.rules = {
             op.id: [text for text, _ in shown(lines)]
             for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)
@@ -121,7 +125,7 @@ class _Watch(Author):
             "summary": [plain(text) for text in graph.summary()],
             "seed": f"{self.gradient(result)} = np.ones_like({self.name(result)})",
             "update": self.lesson.update if not graph.failure else None,
-            "worth": self.lesson.worth() if not graph.failure else [],
+            "worth": self.found,
             "quiz": questions(self.lesson, ops) if not graph.failure else [],
         }
 
@@ -239,7 +243,7 @@ class _Watch(Author):
             step("backward", ask, say, i, formulas=formulas, costs=self.backward_costs(op, values))
         say = f"The gradients of {names} are complete: after loss.backward() they are in .grad of each Tensor. "
         step("end", "What do we do with the gradients?", f"{say}Each number takes a step against its gradient. {MINUS}")
-        for text, k in lesson.worth():
+        for text, k in self.found:
             steps[k]["warn"] = f"{text[0].upper()}{text[1:]}. {DEAD if text.startswith('dead') else ''}"
         return steps
 

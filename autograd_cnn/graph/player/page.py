@@ -25,8 +25,8 @@ from autograd_cnn.graph.picture.layout import Overlay, Picture, Wire, drawn, wid
 from autograd_cnn.graph.picture.overlays import OVERLAYS
 from autograd_cnn.graph.picture.svg import written
 from autograd_cnn.graph.player.facts import facts_of
-from autograd_cnn.graph.player.lesson import bare
 from autograd_cnn.graph.player.looks import CHANNELS, Store, png
+from autograd_cnn.graph.player.wording import bare
 from autograd_cnn.graph.records import Graph, Op
 from autograd_cnn.graph.text import clip, plain
 

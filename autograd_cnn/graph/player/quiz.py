@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.graph.player.lesson import ADD, MINUS, RAISE, Lesson, bare, brief, number
+from autograd_cnn.graph.player.lesson import Lesson
+from autograd_cnn.graph.player.trials import RAISE
+from autograd_cnn.graph.player.wording import ADD, MINUS, bare, brief, number
 from autograd_cnn.graph.records import Op
 from autograd_cnn.graph.text import clip, count_text, listed
 
@@ -167,7 +169,7 @@ def _rule(lesson: Lesson, op: Op, fact: dict[str, Any]) -> Iterator[Question]:
         wrong.append((s["text"], f"It gives {gives}: {s['what']}."))
     if slips:
         line = fact["rules"][slips[0]["line"]]
-        text = f"Which line is the rule of {name}?"
+        text = f"Which line is {'the rule' if len(fact['rules']) == 1 else 'one of the rules'} of {name}?"
         yield COUNT, lesson.back[op.id], text, line, wrong
 
 

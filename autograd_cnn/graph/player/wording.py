@@ -1,0 +1,65 @@
+"""Writes the numbers and the standing sentences of the player's lesson."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+TERMS = {
+    "begin": "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is "
+    "raised.",
+    "loss": "g_{0} is short for the gradient of the loss with respect to {0}; calculus writes d loss / d {0}.",
+    "backward": "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line "
+    "that multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it. Check: a "
+    "gradient predicts a straight line, which only nearly fits. Numbers are shown with four digits, so a product of "
+    "two can differ in the last.",
+}
+ARRAYS = (
+    " Parameters: the numbers that training changes. Batch: the items that run together, along the first axis. "
+    "Channel: one place on the last axis, as a colour of an image or what one filter makes."
+)
+INDEX = " In brackets: [item, row, column, channel]; of filters [row, column, input channel, filter]."
+DEAD = "Where relu gives 0 its slope is 0: nothing comes back. A channel that is 0 for all items never learns."
+ADD = (
+    "Raise {0} a little: each way changes the loss a little, and the changes add up. For example, x × x uses x twice, "
+    "and its slope is x + x = 2x."
+)
+MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
+
+
+def number(x: Any, short: str = "") -> str:
+    """Format a number with four digits, followed by all of its digits between characters that no name contains."""
+    short = (short or f"{x if np.iscomplexobj(x) else float(x):.4g}").replace("-", "−")
+    return f"\ue000{short}\ue001{x}\ue002" if short != str(x) else f"\ue000{short}\ue002"
+
+
+def signed(x: Any) -> str:
+    """Format a number for use in an expression: in parentheses if it is negative."""
+    return f"({number(x)})" if np.iscomplexobj(x) or float(x) < 0 else number(x)
+
+
+def brief(x: float, digits: int = 2) -> str:
+    """Format a small change, without an exponent if it has few zeros."""
+    rounded = float(f"{x:.{digits}g}")
+    plain = not rounded or 1e-8 < abs(rounded) < 1e6
+    return np.format_float_positional(rounded, trim="-") if plain else f"{x:.{digits}g}"
+
+
+def apart(before: float, after: float) -> list[str]:
+    """Format two numbers and how far they are apart; the third is the difference of the first two as they are shown."""
+    change = abs(after - before)
+    digits = max(4, 2 - math.floor(math.log10(change))) if 0 < change < math.inf else 4
+    if digits > 12 or not abs(before) + abs(after) < 1e6:
+        return [number(before), number(after), number(change, brief(change, 3))]
+    shown = [f"{float(x):.{digits}f}" for x in (before, after)]
+    apart_as_shown = abs(float(shown[1]) - float(shown[0]))
+    return [*map(number, (before, after), shown), number(change, f"{apart_as_shown:.{digits}f}")]
+
+
+def bare(line: str) -> str:
+    """Return a line of the program as mathematics is written: without modules, with × for ``*``."""
+    text = re.sub(r"(?<!\*) \* (?!\*)", " × ", re.sub(r"\b(ag|np)\.", "", line))
+    return re.sub(r"\((\(\ue000[^()]*\ue002\))\)", r"\1", text)
