@@ -199,11 +199,17 @@ def test_an_image_shows_the_colours_of_its_array(opened, cnn_page):
         np.testing.assert_allclose(shown[..., :3], SIGNED[np.rint(level).astype(int)], atol=4)  # half a level
 
 
+def overlaid(page, name):
+    page.click("#menu summary")
+    page.select_option("#overlay", name)
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+
+
 def test_overlays_show_the_numbers_of_the_static_picture(opened, blocks):
     page = opened(blocks.page())
     for name, readings in OVERLAYS.items():
-        page.evaluate("document.activeElement.blur()")
-        page.keyboard.press("o")
+        overlaid(page, name)
         want = readings(blocks, blocks.ops)
         assert page.input_value("#overlay") == name and page.inner_text("#caption") == want.caption
         page.wait_for_url(f"**&overlay={name}")
@@ -225,7 +231,7 @@ def test_overlays_show_the_numbers_of_the_static_picture(opened, blocks):
                 assert (box["long"] or 0) == pytest.approx((bar or 0) * (box["wide"] - 12), abs=0.2)
     page.evaluate("show(facts.steps.length - 2)")
     assert page.inner_text("#reading") == f"{name}: {want.backward['n1'][0]}"
-    page.keyboard.press("o")
+    overlaid(page, "")
     assert page.inner_text("#reading") == page.inner_text("#caption") == ""
     assert page.locator("#picture .bar").count() == 0
 

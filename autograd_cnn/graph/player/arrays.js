@@ -390,7 +390,7 @@ function met(side, c, y, x) {
   const [n, m] = [down.length, across.length];
   if (side === "fine" && reach.pool) {
     const won = down.some(([i, v]) => across.some(([j, u]) => wins(c, i, j, v, u)));
-    return `${n * m} window${n * m === 1 ? "" : "s"} of ${value(reach.coarse).name} see${n * m === 1 ? "s" : ""} it${reach.won ? (won ? ", and it wins" : ", and it loses") : ""}`;
+    return `${n * m} of the windows of ${value(reach.coarse).name}${reach.won ? (won ? ": it wins" : ": it loses") : ""}`;
   }
   return side === "fine" ? `it serves ${n} × ${m} pixels of each map of ${value(reach.coarse).name}` : `its window is ${n} × ${m} pixels of ${value(reach.fine).name}`;
 }
@@ -399,14 +399,13 @@ function met(side, c, y, x) {
 const wins = (c, i, j, v, u) => Boolean(reach.won) && entryOf({ m: reach.won }, "").read(c, v, u) === i * reach.kernel[1] + j;
 
 function pooled(entry, from, own, line, c, y, x) {
-  const { won } = reach;
   const [down, across] = [taps(entry.side, 0, y), taps(entry.side, 1, x)];
   const a = down.map(([, v]) => across.map(([, u]) => from.read(c, v, u)));
   const marks = down.map(([i, v]) => across.map(([j, u]) => (entry.side === "coarse" ? wins(c, i, j, y, x) : wins(c, i, j, v, u))));
   const size = reach.kernel[0] * reach.kernel[1];
-  if (entry.side === "coarse") return [make("div", { class: "line" }, line(`the ${won ? "largest" : "mean"} of`), grid(a, [from.name], marks), make("p", {}, " = ", own))];
-  const said = won ? (marks.flat().some(Boolean) ? "it won, so it gets all of the gradient" : "it lost, so it gets nothing") : `each of ${size} gets its share`;
-  return [make("div", { class: "line" }, line(won ? "the gradient goes to the winner only:" : `1/${size} of`), grid(a, [from.name], marks), make("p", {}, " → ", own, `: ${said}`))];
+  if (entry.side === "coarse") return [make("div", { class: "line" }, line(`the ${reach.won ? "largest" : "mean"} of`), grid(a, [from.name], marks), make("p", {}, " = ", own))];
+  const said = reach.won ? (marks.flat().some(Boolean) ? "it won, so it gets all of the gradient" : "it lost, so it gets nothing") : `each of ${size} gets its share`;
+  return [make("div", { class: "line" }, line(reach.won ? "the gradient goes to the winner only:" : `1/${size} of`), grid(a, [from.name], marks), make("p", {}, " → ", own, `: ${said}`))];
 }
 
 // The products that are shown, their sum, and what the rest of the whole sum is

@@ -198,7 +198,6 @@ function source(o, whole) {
   return make("pre", { class: "source" }, ...lines);
 }
 
-
 // Is the rule right?
 
 function trial(step) {
@@ -211,7 +210,7 @@ function trial(step) {
     return;
   }
   const o = op(step);
-  const choices = [{}, ...tests.slips]
+  const choices = [{}, ...tests.slips];
   const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rule and differences" });
   const options = choices.map((slip, i) => {
     const radio = make("input", { type: "radio", name: "slip", value: i, ...(i ? {} : { checked: "" }) });
@@ -519,11 +518,6 @@ function overlay(name) {
   remember();
 }
 
-function another() {
-  const there = ["", ...Object.keys(facts.overlays).filter((name) => !facts.overlays[name].missing)];
-  overlay(there[(there.indexOf(lens) + 1) % there.length]);
-}
-
 // Rows by keyboard and by what is searched
 
 function move(way) {
@@ -629,7 +623,7 @@ const KEYS = {
   ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
   Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
   q: actions.quiz, "?": actions.keys, t: () => quiz.open || actions.table(), r: actions.list,
-  "[": actions.fold, "]": actions.unfold, o: another, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
+  "[": actions.fold, "]": actions.unfold, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
   "/": () => {
     $("menu").open = true;
     $("search").focus();
