@@ -395,7 +395,7 @@ function met(side, c, y, x) {
   return side === "fine" ? `it serves ${n} × ${m} pixels of each map of ${value(reach.coarse).name}` : `its window is ${n} × ${m} pixels of ${value(reach.fine).name}`;
 }
 
-// Whether place i, j of the window of pixel v, u holds its largest number
+// Whether place i, j of a window holds its largest number
 const wins = (c, i, j, v, u) => Boolean(reach.won) && entryOf({ m: reach.won }, "").read(c, v, u) === i * reach.kernel[1] + j;
 
 function pooled(entry, from, own, line, c, y, x) {

@@ -22,7 +22,7 @@ from autograd_cnn.graph.player.lesson import Lesson
 from autograd_cnn.graph.player.looks import Store, look, maps, share
 from autograd_cnn.graph.player.quiz import questions
 from autograd_cnn.graph.player.trials import Share
-from autograd_cnn.graph.player.wording import ARRAYS, DEAD, INDEX, MINUS, TERMS, bare, number
+from autograd_cnn.graph.player.wording import ARRAYS, DEAD, INDEX, MINUS, TERMS, number
 from autograd_cnn.graph.player.worth import worth
 from autograd_cnn.graph.program.listing import shown
 from autograd_cnn.graph.program.program import as_recorded
@@ -56,7 +56,6 @@ class _Watch(Author):
         self.parts: dict[str, list[dict[str, Any]]] = defaultdict(list)  # value -> its contributions, in order
         self.shares: dict[str, list[Share]] = defaultdict(list)  # the same, with the numbers
         self.rules: dict[str, list[str]] = {}  # operation -> its lines, once written
-        self.makers = {op.output: op for op in graph.ops}
         calls = [zip(op.call.primitive.parameters, op.call.arguments, strict=False) for op in graph.ops]
         self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
         self.counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # expected contributions
@@ -239,7 +238,7 @@ class _Watch(Author):
             held -= self.bytes(op)
             values = [graph.values[v] for v in _learning(op)]
             say, formulas = lesson.backward(op, values)
-            ask = f"How does {lesson.goal} change with {listed([self.spoken(v) for v in values])}?"
+            ask = f"How does {lesson.goal} change with {listed([lesson.spoken(v) for v in values])}?"
             step("backward", ask, say, i, formulas=formulas, costs=self.backward_costs(op, values))
         say = f"The gradients of {names} are complete: after loss.backward() they are in .grad of each Tensor. "
         step("end", "What do we do with the gradients?", f"{say}Each number takes a step against its gradient. {MINUS}")
@@ -256,11 +255,6 @@ class _Watch(Author):
         named = not re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", value.name)
         marked = function.marked(op.place) if function and not named else []
         return marked[1] if marked and len(marked[1]) <= 24 else ""
-
-    def spoken(self, value: Value) -> str:
-        """Return the name of a value, or the expression that makes it if the user's code gives it no name."""
-        op = self.makers.get(value.id)
-        return (bare(self.called(op)) if op else "") or clip(value.name)
 
     def bytes(self, op: Op) -> int:
         """Return the bytes of the arrays that `op` is the first to keep."""

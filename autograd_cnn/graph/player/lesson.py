@@ -25,6 +25,11 @@ SHOWN, MANY = 5, 4  # shares, parameters
 class Lesson(Trials):
     """Describes the steps of a written program. Unless the graph is shown `whole`, no sum is written out."""
 
+    def spoken(self, value: Value) -> str:
+        """Return the name of a value, or the expression that makes it if the user's code gives it no name."""
+        op = self.makers.get(value.id)
+        return (bare(self.called(op)) if op else "") or clip(value.name)
+
     def moved(self, value: Value) -> tuple[str, str]:
         """Return the way in which raising the example of `value` moves the loss, up or down, and how far."""
         after, change = self.trials.get(value.id, (0.0, RAISE * float(self.pick(value).g)))
@@ -100,7 +105,8 @@ class Lesson(Trials):
     def backward(self, op: Op, values: list[Value]) -> tuple[str, list[dict[str, Any]]]:
         """Return the meaning of a step back, and the chain rule for each of `values`."""
         out, name = clip(self.values[op.output].name), f"{clip(op.name)}()"
-        words, single = [], [clip(v.name) for v in values if len(self.shares[v.id]) == 1]
+        words, alone = [], [v for v in values if len(self.shares[v.id]) == 1]
+        single = [self.spoken(v) for v in alone]
         for v in values:
             shares, here = self.shares[v.id], clip(v.name)
             if len(shares) > 1:
@@ -111,10 +117,10 @@ class Lesson(Trials):
                     f"So g_{here} is the sum of {ways} shares: {this} {listed(mine)} of {ways}."
                 )
         if single:
-            reach, its = ("reaches", f"g_{single[0]}") if len(single) == 1 else ("reach", "each gradient")
-            made = bare(self.called(op))
-            made = f"{made}, here called {out}" if made else f"{name}, which makes {out}"
-            many = f", summed over the numbers of {out}" if self.values[op.output].size > 1 else ""
+            reach, its = ("reaches", f"g_{clip(alone[0].name)}") if len(single) == 1 else ("reach", "each gradient")
+            made = self.spoken(self.values[op.output])
+            made = f"{made}, here called {out}" if made != out else f"{name}, which makes {out}"
+            many = f", summed over the numbers of {out}" if any(self.spreads(op, v) for v in alone) else ""
             words.append(
                 f"{listed(single)} {reach} {self.goal} only through {made}. So {its} is g_{out} times the local slope "
                 f"of {name}{many}."
@@ -183,11 +189,12 @@ class Lesson(Trials):
                 rhs = re.sub(rf"^{name} \+?= (?:{name} \+ )?", "", share.line)
                 slope = ast.unparse(_slope(parsed(rhs), g_out))
                 s = np.reshape(eval(slope, dict(self.scope)), -1)[0]
+                alone = len(op.inputs) == 1 and slope not in ("1", "-1")
                 shown = bare(slope if re.fullmatch(r"[\w.]+(\(.*\))?", slope) else f"({slope})")
                 return [
                     f"{called} = {g_out} × {shown}",
                     f"= {number(incoming[0])} × {signed(s)} = {number(c)}",
-                ], "incoming gradient × local slope"
+                ], f"incoming gradient × local slope{f'; {bare(slope)} is that of {clip(op.name)}()' if alone else ''}"
             slopes = self.slopes(op, value, pick.i)
             terms = np.nan_to_num(slopes * incoming)
             order = np.argsort(-np.abs(terms), kind="stable")
@@ -248,8 +255,8 @@ class Lesson(Trials):
         rises = any(c["after"] is None or c["after"] > loss for c in choices)
         why = (
             "lr, the learning rate, is yours to choose: too small is slow, too large jumps past the bottom"
-            f"{'' if rises else ' (none of these does)'}. Training repeats this step many times, each time with new "
-            "gradients."
+            f"{'' if rises else ' (none of these does)'}. A usual choice is the largest at which the loss still falls "
+            "well. Training repeats this step many times, each time with new gradients."
         )
         return {"start": start, "choices": choices, "more": max(0, len(pairs) - MANY), "why": why}
 

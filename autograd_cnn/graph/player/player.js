@@ -148,7 +148,7 @@ function update(step) {
   if (step.kind !== "end" || !facts.update) return fill(box);
   const { choices, start, more, why } = facts.update;
   const [words, lines] = [make("p", { class: "try", role: "status" }), make("pre", {})];
-  const rate = make("input", { type: "range", id: "rate", min: 0, max: choices.length - 1, value: start, "aria-label": "Learning rate lr" });
+  const rate = make("input", { type: "range", id: "rate", min: 0, max: choices.length - 1, value: $("rate")?.value ?? start, "aria-label": "Learning rate lr" });
   const label = make("output", {});
   const choose = () => {
     const { lr, lines: texts, say } = choices[rate.value];
@@ -281,6 +281,7 @@ function reply(number, chosen) {
   quiz.on = facts.quiz.some(({ step }, i) => step >= at && !quiz.seen.has(i));
   $("quiz").setAttribute("aria-pressed", String(quiz.on));
   fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(said)), quiz.on ? ` So far ${score}.` : ` The quiz is over: ${score}.`);
+  $("goal").prepend(make("p", {}, ...rich(facts.steps[at].say)));
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
   $("next").focus();
 }

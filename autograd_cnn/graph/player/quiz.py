@@ -16,6 +16,7 @@ from autograd_cnn.graph.records import Op
 from autograd_cnn.graph.text import clip, count_text, listed
 
 QUESTIONS, WRONG = 10, 3
+GLARING = "the sign is wrong", "counted twice"  # mistakes that are seen without understanding the rule
 MEANING, COUNT = range(2)  # the questions about meaning come first if there are too many
 
 Question = tuple[int, int, str, str, list[tuple[str, str]]]  # kind, step, text, the right answer, wrong ones, reasons
@@ -160,6 +161,8 @@ def _rule(lesson: Lesson, op: Op, fact: dict[str, Any]) -> Iterator[Question]:
     """Ask for the line of a rule, among broken ones that were run."""
     trial, name = fact.get("trial") or {"slips": []}, clip(op.name)
     slips = [s for s in trial["slips"] if s["line"] == trial["slips"][0]["line"]]
+    if all(s["what"] in GLARING for s in slips):
+        return
     rest = ", with the other line as written" if len(fact["rules"]) == 2 else ""
     rest = ", with the other lines as written" if len(fact["rules"]) > 2 else rest
     wrong = []

@@ -73,6 +73,7 @@ class Trials:
         self.learnt = [v for v in author.learnt() if v.size and is_float(self.array(v))]
         back = [op.id for op, lines in zip(reversed(self.ops), author.backward_lines, strict=True) if lines]
         self.back = {op: len(self.ops) + 2 + k for k, op in enumerate(back)}  # operation -> its step on the way back
+        self.makers = {op.output: op for op in self.ops}
         self.picks: dict[str, Pick] = {}
         self.double: dict[str, Any] = {}
         self.known: dict[tuple[str, str, int], Any] = {}  # operation, value, element -> slopes
@@ -162,6 +163,12 @@ class Trials:
             exec(self.codes[op.id], scope)
             ends.append(np.reshape(np.asarray(scope[self.author.name(out)], np.float64), -1))
         return self.known.setdefault(key, (ends[0] - ends[1]) / (2 * step))
+
+    def spreads(self, op: Op, value: Value) -> bool:
+        """Return whether the example of `value` changes several numbers of the result of `op`."""
+        with suppress(Exception):  # the operation does not run in float64, or is large
+            return int(np.count_nonzero(self.slopes(op, value, self.pick(value).i))) > 1
+        return False
 
     def rectified(self, op: Op) -> bool:
         """Return whether `op` is a relu of an array at hand."""

@@ -22,7 +22,10 @@ ARRAYS = (
     "Channel: one place on the last axis, as a colour of an image or what one filter makes."
 )
 INDEX = " In brackets: [item, row, column, channel]; of filters [row, column, input channel, filter]."
-DEAD = "Where relu gives 0 its slope is 0: nothing comes back. A channel that is 0 for all items never learns."
+DEAD = (
+    "Where relu gives 0 its slope is 0: nothing comes back. A channel that is 0 for all items of this batch gets no "
+    "gradient from it; if it is 0 for all others too, it never learns, and is wasted."
+)
 ADD = (
     "Raise {0} a little: each way changes the loss a little, and the changes add up. For example, x × x uses x twice, "
     "and its slope is x + x = 2x."
