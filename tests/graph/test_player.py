@@ -343,7 +343,10 @@ def test_help_and_table_open_and_close_by_keys(opened, small):
 def test_your_expression_is_marked_beside_the_derived_line(opened, small):
     page = opened(small[0], "#step=4")
     assert page.inner_text("#position") == "forward 4 of 7" and page.inner_text("#where") == "What is ag.relu(h @ v)?"
-    assert page.inner_text("#sentence") == "Your code gives ag.relu(h @ v) no name; here it is called relu."
+    assert page.inner_text("#sentence") == (
+        "Your code gives ag.relu(h @ v) no name; here it is called relu. "
+        "Keeps positive numbers and sets the rest to 0: max(matmul_2, 0)."
+    )
     yours, derived = page.locator("#code > section").all()
     assert "    r = h + ag.relu(h @ v)" in yours.inner_text()
     assert yours.locator("mark").inner_text() in ("ag.relu(h @ v)", "    r = h + ag.relu(h @ v)")

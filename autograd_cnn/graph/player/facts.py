@@ -159,7 +159,6 @@ class _Watch(Author):
             "in": _inputs(op),
             "out": op.output,
             "learns": _learning(op),
-            "doc": self.doc(op),
             "scope": "/".join(f"{called(s, ())}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes),
             "forward": line,
             "rules": lines,
@@ -171,7 +170,7 @@ class _Watch(Author):
 
     def doc(self, op: Op) -> str:
         """Return the first line of the operation's docstring, with the names of the inputs in its formulas."""
-        line = (inspect.getdoc(op.call.primitive) or "").partition("\n")[0]
+        line = (inspect.getdoc(op.call.primitive) or f"Computes {op.name}.").partition("\n")[0]
         names = {op.ports[p]: clip(self.graph.values[v].name) for p, v in op.inputs}
 
         def named(formula: re.Match[str]) -> str:
@@ -263,9 +262,9 @@ class _Watch(Author):
     def forward_sentence(self, op: Op, name: str, called: str) -> tuple[str, str]:
         """Return the meaning of a step forward, and what it costs."""
         kept, out = self.bytes(op), self.graph.values[op.output]
-        say = f"{clip(op.name)} makes {name} from {listed([clip(self.graph.values[v].name) for v in _inputs(op)])}."
+        say = self.doc(op)
         if called:
-            say = f"Your code gives {called} no name; here it is called {name}."
+            say = f"Your code gives {called} no name; here it is called {name}. {say}"
         costs = [f"Its shape is {shape_text(out.shape)}." if out.shape else ""]
         if kept:
             costs.append(f"It keeps {long_bytes(kept)} for the way back: {self.kept(op)}.")

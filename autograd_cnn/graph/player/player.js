@@ -69,7 +69,6 @@ function show(number, quiet) {
   $("formulas").classList.toggle("several", first > 1 || long);
   fill($("code"), ...code(step));
   update(step);
-  fill($("doc"), step.kind === "forward" ? op(step).doc : "");
   fill($("term"), step.term || "");
   reading();
   fill($("tensors"), ...tensors(step));
@@ -382,7 +381,7 @@ function picture(number) {
   if (!$("rows").hidden) return mark(number);
   const { boxes, wires, rows } = pictures[shown];
   const now = step.op < 0 ? "" : way + rows[step.op];
-  if (!number) scroll(0, 0);
+  if (step.op < 0) scroll(Number(step.kind === "end"), 0); // the parameters, or their gradients
   for (const { id, x, y, from, group, leaf, back, beside } of boxes) {
     const lit = id === now || (["loss", "failed"].includes(step.kind) && from === number);
     group.classList.toggle("now", lit);
