@@ -85,6 +85,8 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     with open(path, "rb") as file:
         raw = file.read(os.fstat(file.fileno()).st_size)  # not to the end: a device may have none
     try:
+        if raw.startswith(b"PK"):
+            raise ValueError("it is a ZIP file, as torch.save writes: use safetensors.torch.save_file")
         length = int.from_bytes(raw[:8], "little")
         if length > min(len(raw) - 8, LONGEST_HEADER):
             raise ValueError(f"{len(raw):,} bytes, of which the header claims {length:,}")

@@ -42,5 +42,7 @@ def check_state(caller: str, own: Mapping[str, Any], state: Mapping[str, Any]) -
         for name, value in own.items()
         if name in state and form(state[name]) != form(value)
     ]
+    if any(name.rpartition(".")[2] == "weight" for name in unexpected):
+        lines.append('  "weight" is PyTorch\'s name: ag.interop.load_weights(path, model, layout="torch")')
     if lines:
         raise ValueError("\n".join([f"{caller}: the state does not fit; nothing was loaded", *lines]))

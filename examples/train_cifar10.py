@@ -1,7 +1,7 @@
 """Train a network on images, and write a report.
 
     python examples/train_cifar10.py                              drawn shapes: no download, ends within two minutes
-    python examples/train_cifar10.py --data cifar10 --download    the real images, ten passes
+    python examples/train_cifar10.py --data cifar10 --download    the real images, 24 passes
     python examples/train_cifar10.py --data cifar10 --recipe quick
     python examples/train_cifar10.py --resume runs/cifar10-quick  goes on where a run stopped, to the same bits
 

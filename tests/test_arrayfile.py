@@ -146,6 +146,12 @@ HOSTILE = {
 }
 
 
+def test_a_file_of_torch_save_is_told_apart(tmp_path):
+    (tmp_path / "net.pt").write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(CheckpointError, match=r"as torch\.save writes: use safetensors\.torch\.save_file"):
+        read_arrays(tmp_path / "net.pt")
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_files_are_refused(tmp_path, kind):
     (tmp_path / "a").write_bytes(HOSTILE[kind])

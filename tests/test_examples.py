@@ -132,7 +132,7 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path):
     whole, cut = (tmp_path / name for name in ("whole", "cut"))
     assert (whole / "best.safetensors").read_bytes() == (cut / "best.safetensors").read_bytes()
     again = run("train_cifar10.py", *options, "--out", "whole")
-    assert again.returncode == 2 and "has a run already. Resume it (--resume)" in again.stderr
+    assert again.returncode == 2 and "has a run already. Resume it (resume=True, or --resume)" in again.stderr
     report = cut / "report.html"
     before = report.read_bytes()
     done = run("train_cifar10.py", "--resume", "cut")

@@ -198,7 +198,10 @@ def _check_labels(
         raise ValueError(f"weight {np.shape(weight)}, logits {logits.shape}\nOne number per class: ({classes},)")
     if labels.dtype.kind not in "iu":
         if labels.shape != logits.shape:
-            raise ValueError(f"labels {labels.shape} {labels.dtype}\nIntegers {rows}, or probabilities {logits.shape}")
+            cure = f"Integers {rows}, or probabilities {logits.shape}"
+            if labels.ndim > logits.ndim:
+                cure = "Logits come first, then labels"
+            raise ValueError(f"labels {labels.shape} {labels.dtype}\n{cure}")
         if ignore_index is not None:
             raise ValueError("ignore_index is for class ids\nProbabilities of 0 in a whole row ignore it")
     elif labels.shape != rows:

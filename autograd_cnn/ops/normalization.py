@@ -38,7 +38,9 @@ def _check_shapes(x: Any, shape: tuple[int, ...], **arrays: Any) -> None:
     for name, array in arrays.items():
         if array is not None and np.shape(array) != shape:
             found = f"x {x.shape} has {shape[-1]} channels, {name} is {np.shape(array)}"
-            raise ValueError(f"{found}\n{name} needs {shape}")
+            nchw = x.ndim == 4 and np.shape(array) == x.shape[1:2]
+            cure = "x looks like NCHW: x.transpose(0, 2, 3, 1)" if nchw else f"{name} needs {shape}"
+            raise ValueError(f"{found}\n{cure}")
 
 
 @primitive(

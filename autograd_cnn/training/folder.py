@@ -121,7 +121,9 @@ class RunFolder:
         elif resume:
             self._compare(code)
         else:
-            raise FileExistsError(f"{self.path}: has a run already. Resume it (--resume), or choose another folder")
+            raise FileExistsError(
+                f"{self.path}: has a run already. Resume it (resume=True, or --resume), or choose another folder"
+            )
 
     def _create(self, code: bytes | None) -> None:
         found = [name for name in (CODE, HISTORY, TABLE, PICTURE, LAST, BEST, LOOKS) if (self.path / name).exists()]

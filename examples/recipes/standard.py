@@ -29,7 +29,7 @@ class Settings:
     """Holds what can be varied. The version "original" trains at a constant rate, and without augmentation."""
 
     version: str = "standard"
-    epochs: int = 10
+    epochs: int = 24
     batch_size: int = 100
     lr: float = 2e-3  # the peak of one cycle
     weight_decay: float = 0.01

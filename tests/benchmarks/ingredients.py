@@ -35,7 +35,7 @@ def he(weights: list[ag.Tensor]) -> None:
     """Replace weights by normal numbers whose variance is 2 / inputs."""
     rng = np.random.default_rng(1)
     for w in weights:
-        w.data = ag.nn.he(w.shape, rng, w.dtype)
+        w.data = ag.nn.he_normal(w.shape, rng, w.dtype)
 
 
 def not_dirac(model: Any) -> None:

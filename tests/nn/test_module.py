@@ -176,6 +176,12 @@ def test_a_state_loads_into_another_model(images, rng):
     assert not (model.stem.w == 7).any()
 
 
+def test_names_of_pytorch_are_told_apart():
+    layer = nn.Linear(2, 3)
+    with pytest.raises(ValueError, match=r'unexpected: weight\n  "weight" is PyTorch\'s name.*layout="torch"'):
+        layer.load_state_dict({"weight": np.zeros((3, 2), np.float32), "b": layer.b.data})
+
+
 def test_loading_is_all_or_nothing_and_lists_every_difference(net):
     before, state = net.state_dict(), net.state_dict()
     state["stem.w"] = np.zeros((3, 3, 1, 4), np.float32)

@@ -152,6 +152,32 @@ def test_labels_of_floats():
 @says(
     ValueError,
     """
+    cross_entropy: labels (4, 10) float32
+      logits (4,) float32    labels (4, 10) float32
+      at {here}
+      Logits come first, then labels
+    """,
+)
+def test_labels_before_logits():
+    ag.cross_entropy(leaf(4), np.zeros((4, 10), np.float32))  # here
+
+
+@says(
+    ValueError,
+    """
+    batch_norm: x (8, 3, 4, 5) has 5 channels, w is (3,)
+      x (8, 3, 4, 5) float32    w (3,) float32    b (3,) float32
+      at {here}
+      x looks like NCHW: x.transpose(0, 2, 3, 1)
+    """,
+)
+def test_a_norm_of_images_in_nchw():
+    ag.batch_norm(leaf(8, 3, 4, 5), leaf(3), leaf(3))  # here
+
+
+@says(
+    ValueError,
+    """
     bce_with_logits: targets reach 9, but must lie in [0, 1]
       z (2,) float32    y (2,) int64
       at {here}

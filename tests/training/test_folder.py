@@ -159,7 +159,9 @@ def test_a_folder_with_a_run_is_refused_unless_it_is_resumed(tmp_path, recipe):
         RunFolder(path)
     RunFolder(path, SETTINGS, recipe, resume=True)  # nothing to resume: a new run
     before = contents(path)
-    with pytest.raises(FileExistsError, match=r"a: has a run already\. Resume it \(--resume\), or choose another fol"):
+    with pytest.raises(
+        FileExistsError, match=r"a: has a run already\. Resume it \(resume=True, or --resume\), or choose another fol"
+    ):
         RunFolder(path, SETTINGS, recipe)
     RunFolder(path, SETTINGS, recipe, resume=True)
     other = {**SETTINGS, "seed": 1, "settings": {"width": 5}}
