@@ -76,7 +76,7 @@ def browser():
 
 @pytest.fixture(scope="session")
 def barriers():
-    """What axe finds on a page that keeps people out: rules, and the elements that break them."""
+    """List the rules of accessibility that a page breaks, as axe finds them, with the elements that break them."""
     name = "axe_playwright_python.sync_playwright"
     axe = pytest.importorskip(name, reason="axe-playwright-python is not installed")
 

@@ -731,6 +731,12 @@ def test_a_page_can_begin_with_the_quiz_and_a_question_can_be_skipped(opened):
     assert page.input_value("#slider") == str(int(step) + 1)
 
 
+def test_the_quiz_asks_what_a_shut_relu_and_the_losers_of_a_pool_get(opened, cnn_page):
+    quiz = opened(cnn_page[-1]).evaluate("facts.quiz.map((q) => [brief(q.text), brief(q.answers[0][0])])")
+    assert any(re.search(r", so relu\w*\[.*\] was 0\. g_relu\w*\[.*\] is (?!0\. )", q) and a == "0" for q, a in quiz)
+    assert [right for text, right in quiz if text.endswith("How much of the gradient does it get?")] == ["Nothing"]
+
+
 def test_arrays_that_both_spread_are_worth_a_look():
     graph = ag.trace(lambda x, y: ag.mean((x - y) ** 2), np.ones((4, 1)), np.zeros(4))
     assert "(4,1) and (4,) spread to (4,4), which is often a mistake" in graph.page()

@@ -396,7 +396,7 @@ function met(side, c, y, x) {
 }
 
 // Whether place i, j of a window holds its largest number
-const wins = (c, i, j, v, u) => Boolean(reach.won) && entryOf({ m: reach.won }, "").read(c, v, u) === i * reach.kernel[1] + j;
+const wins = (c, i, j, v, u) => Boolean(reach.won) && entryOf((reach.places ??= { m: reach.won }), "").read(c, v, u) === i * reach.kernel[1] + j;
 
 function pooled(entry, from, own, line, c, y, x) {
   const [down, across] = [taps(entry.side, 0, y), taps(entry.side, 1, x)];

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.graph.player.broken import STEP
 from autograd_cnn.graph.player.trials import EFFORT, RAISE, Pick, Share, Trials, is_float
 from autograd_cnn.graph.player.wording import ADD, apart, bare, brief, number, signed
 from autograd_cnn.graph.program.expressions import parsed, renamed
@@ -120,7 +119,7 @@ class Lesson(Trials):
             reach, its = ("reaches", f"g_{clip(alone[0].name)}") if len(single) == 1 else ("reach", "each gradient")
             made = self.spoken(self.values[op.output])
             made = f"{made}, here called {out}" if made != out else f"{name}, which makes {out}"
-            many = f", summed over the numbers of {out}" if any(self.spreads(op, v) for v in alone) else ""
+            many = f", summed over the numbers of {out}" if any(self.changed(op, v) > 1 for v in alone) else ""
             words.append(
                 f"{listed(single)} {reach} {self.goal} only through {made}. So {its} is g_{out} times the local slope "
                 f"of {name}{many}."
@@ -200,7 +199,7 @@ class Lesson(Trials):
             order = np.argsort(-np.abs(terms), kind="stable")
             if out.id in self.picks and terms[first := self.picks[out.id].i]:  # the example goes on
                 order = np.array([first, *order[order != first]])
-            count = int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max()))
+            count = self.changed(op, value)
             products = [f"{signed(incoming[k])} × {signed(float(f'{slopes[k]:.6g}'))}" for k in order[:2]]
             if abs(float(terms.sum()) - float(c)) <= 1e-3 * abs(float(c)) + 1e-12:
                 if count <= 1:

@@ -141,6 +141,8 @@ def _gate(lesson: Lesson, op: Op) -> Iterator[Question]:
         x, y = lesson.named(given, i), lesson.named(out, i)
         g = float(np.reshape(lesson.scope[lesson.author.gradient(out)], -1)[i])
         a = float(np.reshape(lesson.array(given), -1)[i])
+        if not g:  # nothing arrives, so nothing can be asked
+            return
         wrong = [
             (number(g), f"That passes only where {op.name} gave more than 0."),
             (number(g * a), f"{x} is no slope: a little more of it, and {y} is still 0."),
@@ -161,8 +163,6 @@ def _rule(lesson: Lesson, op: Op, fact: dict[str, Any]) -> Iterator[Question]:
     """Ask for the line of a rule, among broken ones that were run."""
     trial, name = fact.get("trial") or {"slips": []}, clip(op.name)
     slips = [s for s in trial["slips"] if s["line"] == trial["slips"][0]["line"]]
-    if all(s["what"] in GLARING for s in slips):
-        return
     rest = ", with the other line as written" if len(fact["rules"]) == 2 else ""
     rest = ", with the other lines as written" if len(fact["rules"]) > 2 else rest
     wrong = []
@@ -170,7 +170,7 @@ def _rule(lesson: Lesson, op: Op, fact: dict[str, Any]) -> Iterator[Question]:
         element = f"g_{s['name']}{s['at'][0].replace('[]', '')}"
         gives = f"{element} = {number(float(s['rule'][0]))}{rest}; differences give {number(float(s['fd'][0]))}"
         wrong.append((s["text"], f"It gives {gives}: {s['what']}."))
-    if slips:
+    if any(s["what"] not in GLARING for s in slips):
         line = fact["rules"][slips[0]["line"]]
         text = f"Which line is {'the rule' if len(fact['rules']) == 1 else 'one of the rules'} of {name}?"
         yield COUNT, lesson.back[op.id], text, line, wrong

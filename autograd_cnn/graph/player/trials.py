@@ -164,11 +164,12 @@ class Trials:
             ends.append(np.reshape(np.asarray(scope[self.author.name(out)], np.float64), -1))
         return self.known.setdefault(key, (ends[0] - ends[1]) / (2 * step))
 
-    def spreads(self, op: Op, value: Value) -> bool:
-        """Return whether the example of `value` changes several numbers of the result of `op`."""
+    def changed(self, op: Op, value: Value) -> int:
+        """Return how many numbers of the result of `op` the example of `value` changes; 1 if that cannot be tried."""
         with suppress(Exception):  # the operation does not run in float64, or is large
-            return int(np.count_nonzero(self.slopes(op, value, self.pick(value).i))) > 1
-        return False
+            slopes = np.abs(self.slopes(op, value, self.pick(value).i))
+            return int(np.count_nonzero(slopes > STEP * slopes.max()))
+        return 1
 
     def rectified(self, op: Op) -> bool:
         """Return whether `op` is a relu of an array at hand."""
