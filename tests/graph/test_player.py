@@ -733,7 +733,7 @@ def test_a_page_can_begin_with_the_quiz_and_a_question_can_be_skipped(opened):
 
 def test_the_quiz_asks_what_a_shut_relu_and_the_losers_of_a_pool_get(opened, cnn_page):
     quiz = opened(cnn_page[-1]).evaluate("facts.quiz.map((q) => [brief(q.text), brief(q.answers[0][0])])")
-    assert any(re.search(r", so relu\w*\[.*\] was 0\. g_relu\w*\[.*\] is (?!0\. )", q) and a == "0" for q, a in quiz)
+    assert any(re.search(r", so r\w*\[.*\] was 0\. g_r\w*\[.*\] is (?!0\. )", q) and a == "0" for q, a in quiz)
     assert [right for text, right in quiz if text.endswith("How much of the gradient does it get?")] == ["Nothing"]
 
 
