@@ -18,6 +18,7 @@ from html import escape
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import numpy as np
@@ -143,13 +144,19 @@ def live(offline: Path | None, show: bool = True) -> int:
 
 
 def check(file: Path) -> int:
-    """Run a user's file and check every primitive it registers; 0 if all pass, 1 if one fails, 2 if there is none."""
+    """Run a user's file and check every primitive it registers; 0 if all pass, 1 if one fails, 2 if none can be."""
     if not file.is_file():
         print(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}", file=sys.stderr)
         return 2
     ours = set(registry)
     sys.path.insert(0, str(file.parent))  # the file may import its neighbours, as a script may
-    runpy.run_path(str(file))
+    try:
+        runpy.run_path(str(file))
+    except Exception as error:
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(file)]
+        place = f"{file}:{lines[-1]}" if lines else file  # the message of a SyntaxError has its line
+        print(f"{place}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
     own = [p for name, p in registry.items() if isinstance(p, Primitive) and name not in ours]
     if not own:
         print(f"{file}: registers no primitive. @ag.primitive above a function does", file=sys.stderr)
@@ -157,13 +164,15 @@ def check(file: Path) -> int:
     failed = False
     for primitive in own:
         try:
-            count = conformance(primitive)
-            print(f"ok    {primitive.name}: {count} example{'s' if count > 1 else ''}")
+            count, p = conformance(primitive), primitive
+            without = [name for name in p.parameters if name not in p.rules and name not in p.defaults]
+            note = f"; no rule for {' and '.join(without)}, which gets no gradient" if without else ""
+            print(f"ok    {p.name}: {count} example{'s' if count > 1 else ''}{note}")
         except Exception as error:
             failed = True
             text = str(error).partition("\n")[0]
             print(f"FAIL  {text if primitive.name in text else f'{primitive.name}: {error!r}'}")
-            if primitive.examples is None and not isinstance(error, AssertionError):
+            if primitive.examples is None and ("nan" in text or not isinstance(error, AssertionError)):
                 print("      on arrays of shape (2, 3); for others: @ag.primitive(examples=lambda rng: [(x, ...)])")
     return int(failed)
 

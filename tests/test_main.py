@@ -26,6 +26,27 @@ def swish(x):
 swish.vjp(x=lambda g, x, out: g * (out + ag.sigmoid(x) * (1 - out)))
 """
 WRONG = RIGHT.replace("g * (out", "g * 1.001 * (out").replace("swish", "slip")
+ROOT = """
+import numpy as np
+import autograd_cnn as ag
+
+np.seterr(all="ignore")
+
+@ag.primitive
+def root(x):
+    return np.sqrt(x)
+
+root.vjp(x=lambda g, out: g / (2 * out))
+"""
+SCALED = """
+import autograd_cnn as ag
+
+@ag.primitive
+def scaled(x, factor):
+    return x * factor
+
+scaled.vjp(x=lambda g, factor: g * factor)
+"""
 
 
 @pytest.fixture
@@ -136,10 +157,31 @@ def test_check_names_the_arrays_that_a_primitive_failed_on(run, tmp_path):
     )
 
 
-def test_check_shows_an_error_in_the_file_itself(run, tmp_path):
-    (tmp_path / "my_ops.py").write_text(RIGHT.replace("x, out: g", "x, ouput: g"))
+def test_check_shows_examples_as_the_cure_of_nan(run, tmp_path):
+    (tmp_path / "my_ops.py").write_text(ROOT)
+    fail, cure = run("check", "my_ops.py").stdout.splitlines()
+    assert fail.startswith("FAIL  root, input 0[") and "nan" in fail and "examples=lambda rng" in cure
+
+
+def test_check_names_inputs_without_a_rule(run, tmp_path):
+    (tmp_path / "my_ops.py").write_text(SCALED)
     done = run("check", "my_ops.py")
-    assert done.returncode == 1 and "swish.vjp(x): the rule has an unknown parameter 'ouput'" in done.stderr
+    assert done.stdout == "ok    scaled: 1 example; no rule for factor, which gets no gradient\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "message"),
+    [
+        (("x, out: g", "x, ouput: g"), ":9", "TypeError: swish.vjp(x): the rule has an unknown parameter 'ouput'"),
+        (("swish", "relu"), ":5", "ValueError: "),
+        (("return", "retrun"), "", "SyntaxError: "),
+    ],
+)
+def test_check_shows_an_error_in_the_file_itself(run, tmp_path, change, place, message):
+    (tmp_path / "my_ops.py").write_text(RIGHT.replace(*change))
+    done = run("check", "my_ops.py")
+    assert done.returncode == 2 and done.stderr.startswith(f"my_ops.py{place}: {message}"), done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_check_finds_the_neighbours_of_the_file(run, tmp_path):

@@ -173,10 +173,11 @@ def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tup
 
 
 def split(
-    primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any]
+    primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any], dtype: Any = np.float64
 ) -> tuple[Callable[..., Any], list[np.ndarray]]:
-    """Split an example into a function of its differentiable inputs, and these inputs."""
+    """Split an example into a function of its differentiable inputs, and these inputs; its floats become `dtype`."""
     flat, elements = primitive.bind(args, dict(options))
+    flat = [v.astype(dtype) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else v for v in flat]
     names = primitive.flat_names(elements)
     varied = [
         i
@@ -219,7 +220,7 @@ def conformance(primitive: Primitive[...], seed: int = 0) -> int:
         for order in (1, 2):
             check_gradients(f, *inputs, order=order)
         _check_rules(primitive.name, f, inputs)
-        _check_float32(primitive, f, inputs)
+        _check_float32(primitive, *split(primitive, args, options, np.float32))
         value, back = vjp(f, *inputs)
         for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):
             _require(not np.any(g), f"{primitive.name}: a gradient of 0 gives {g.ravel()[:3]}, input {x.shape}")
@@ -269,7 +270,7 @@ def _check_rules(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> 
 
 
 def _check_float32(primitive: Primitive[...], f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
-    leaves = [Tensor(a.astype(np.float32), requires_grad=True) for a in inputs]
+    leaves = [Tensor(a, requires_grad=True) for a in inputs]
     out = f(*leaves)
     if primitive.name != "astype":
         _require(out.dtype == np.float32, f"{primitive.name}: float32 in, {out.dtype} out")
