@@ -1,11 +1,37 @@
-"""Reads the facts that the page of a player contains."""
+"""Reads the facts that a page of the player contains, and finds its parts in a browser."""
 
 import base64
 import json
 import re
 import zlib
 
+import numpy as np
+
 
 def facts_of(html):
     kind, data = re.search(r'<script type="application/(.*?)" id="facts">(.*?)<', html, re.DOTALL).groups()
     return json.loads(data if kind == "json" else zlib.decompress(base64.b64decode(data)))
+
+
+def cards(page, name):
+    """Figures whose caption begins with `name`."""
+    return page.locator("figure").filter(has=page.locator("figcaption > b", has_text=name))
+
+
+def card(page, name):
+    (found,) = [f for f in cards(page, name).all() if f.locator("figcaption > b").inner_text() == name]
+    return found
+
+
+def where(page):
+    return page.evaluate("title(facts.steps[at])")
+
+
+def choose(page, button):
+    """Click a button of the menu."""
+    page.click("#menu summary")
+    page.click(button)
+
+
+def elements(figure):
+    return np.array(figure.locator(".numbers").text_content().split(), np.float32)

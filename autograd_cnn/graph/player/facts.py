@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.registry import registry
 from autograd_cnn.graph.picture.fold import called
 from autograd_cnn.graph.player.broken import trial
 from autograd_cnn.graph.player.geometry import geometry
@@ -162,6 +163,7 @@ class _Watch(Author):
             "scope": "/".join(f"{called(s, ())}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes),
             "forward": line,
             "rules": lines,
+            "calls": [f"{f.__name__}: {_first_line(f)}".replace("`", "") for f in _called(lines)],
         }
         if self.whole:
             fact["trial"] = trial(self, op, line, lines)
@@ -170,7 +172,7 @@ class _Watch(Author):
 
     def doc(self, op: Op) -> str:
         """Return the first line of the operation's docstring, with the names of the inputs in its formulas."""
-        line = (inspect.getdoc(op.call.primitive) or f"Computes {op.name}.").partition("\n")[0]
+        line = _first_line(op.call.primitive) or f"Computes {op.name}."
         names = {op.ports[p]: clip(self.graph.values[v].name) for p, v in op.inputs}
 
         def named(formula: re.Match[str]) -> str:
@@ -364,6 +366,16 @@ def _inputs(op: Op) -> list[str]:
 def _learning(op: Op) -> list[str]:
     """Return the inputs that receive a gradient."""
     return list(dict.fromkeys(v for p, v in op.inputs if p in op.rules))
+
+
+def _called(lines: list[str]) -> list[Any]:
+    """Return the functions of the library that the lines of a rule call."""
+    names = dict.fromkeys(re.findall(r"\bag\.(\w+)\(", " ".join(lines)))
+    return [registry[name] for name in names if name in registry and name != "where"]  # told with the slope of relu
+
+
+def _first_line(function: Any) -> str:
+    return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
 def long_bytes(count: int) -> str:

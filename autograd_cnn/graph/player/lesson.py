@@ -223,6 +223,11 @@ class Lesson(Trials):
 
     # The update
 
+    def stepped(self, value: Value, lr: float) -> list[str]:
+        """Return the example of `value` before and after a step, with digits enough to see their difference."""
+        pick = self.pick(value)
+        return apart(pick.x, pick.x - np.asarray(lr, pick.x.dtype) * pick.g)[:2]
+
     @cached_property
     def update(self) -> dict[str, Any] | None:
         """A step against the gradient at some learning rates: its lines, and the loss before and after."""
@@ -241,8 +246,7 @@ class Lesson(Trials):
                 after = self.run({**self.scope, **new}, set(new))
             lines = []
             for v in self.learnt[:MANY]:
-                pick = self.pick(v)
-                x, y, _ = apart(pick.x, np.reshape(new[self.author.name(v)], -1)[pick.i])
+                pick, (x, y) = self.pick(v), self.stepped(v, lr)
                 line = f"{pick.name} ← {pick.name} − lr × g_{pick.name}"
                 lines.append([line, f"= {x} − {number(lr)} × {signed(pick.g)} = {y}"])
             x, y, _ = apart(loss, after)

@@ -74,7 +74,8 @@ function show(number, quiet) {
   fill($("tensors"), ...tensors(step));
   trial(step);
   $("arrays").hidden = step.kind === "begin" && facts.scalar;
-  fill($("costs").lastChild, step.costs || "", step.holds ? ` Kept for the way back, after this step: ${step.holds}.` : "");
+  const calls = step.kind === "backward" ? op(step).calls.map((text) => make("p", {}, text)) : [];
+  fill($("costs").lastChild, ...calls, step.costs || "", step.holds ? ` Kept for the way back, after this step: ${step.holds}.` : "");
   ask(due());
   if (quiet) return;
   remember();
@@ -612,8 +613,6 @@ const actions = {
     $("quiz").setAttribute("aria-pressed", String(quiz.on));
     show(quiz.on ? first : at);
   },
-  keys: () => details("help"),
-  table: () => details("all"),
   list: () => list($("rows").hidden),
   fold: () => fold(-1),
   unfold: () => fold(1),
@@ -622,7 +621,7 @@ const [up, down] = [() => move(-1), () => move(1)];
 const KEYS = {
   ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
   Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
-  q: actions.quiz, "?": actions.keys, t: () => quiz.open || actions.table(), r: actions.list,
+  q: actions.quiz, "?": () => details("help"), t: () => quiz.open || details("all"), r: actions.list,
   "[": actions.fold, "]": actions.unfold, "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => zoom(0),
   "/": () => {
     $("menu").open = true;

@@ -181,7 +181,7 @@ def _updated(lesson: Lesson) -> Iterator[Question]:
         choice = update["choices"][update["start"]]
         pick, lr, step = lesson.pick(lesson.learnt[0]), choice["lr"], len(lesson.ops) + 2 + len(lesson.back)
         x, g, rate, name = float(pick.x), float(pick.g), choice["rate"], pick.name
-        right = choice["lines"][0][1].rpartition(" = ")[2]
+        before, right = lesson.stepped(lesson.learnt[0], rate)
         digits = len(visible(right).partition(".")[2])
         near = (
             (x + rate * g, f"{name} + lr × g_{name}, which climbs"),
@@ -189,7 +189,6 @@ def _updated(lesson: Lesson) -> Iterator[Question]:
             (rate * g, f"lr × g_{name}, the step alone"),
         )
         wrong = [(number(n, f"{n:.{digits}f}"), f"That is {how}.") for n, how in near]
-        before = choice["lines"][0][1].removeprefix("= ").partition(" − ")[0]  # with digits enough for the difference
         text = f"{name} is {before}, and g_{name} is {number(g)}. What is {name} after a step with lr = {lr}?"
         yield MEANING, step, text, right, wrong
         wrong = [

@@ -1,0 +1,272 @@
+"""What the page teaches: the first screen, the chain rule with its numbers, the update, trials of a rule, the quiz."""
+
+import re
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from pages import where
+
+pytestmark = pytest.mark.slow
+
+
+def answers(page):
+    """The right answer of the question that is open, and the index of its button."""
+    right = page.evaluate("brief(facts.quiz[due()].answers[0][0])")
+    return right, page.locator("#ask button code").all_inner_texts().index(right)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (380, 760)])
+def test_the_first_screen_has_source_result_and_goal_without_scrolling(opened, scalars, width, height):
+    page = opened(scalars, width=width)
+    page.set_viewport_size({"width": width, "height": height})
+    shown = page.inner_text("body")
+    for words in (
+        "return ag.exp(-t)",
+        "With x = 0.5 and y = 1.2 the result is 0.4428.",
+        "Raise x by 0.01 and the loss falls by 0.00875.",
+        "Press → to walk forward; at the loss the way back begins.",
+        "Gradient: how fast the loss changes",
+    ):
+        assert words in shown
+    assert not re.search(r"\d k?B\b|rms", shown)
+    end = page.locator("#transport").bounding_box()["y"] if width < 640 else height
+    for part in "#sentence", "#goal", "#code", "#term":
+        box = page.locator(part).bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= end
+    controls = page.locator("header").locator("button, summary, input").filter(visible=True)
+    assert [control.get_attribute("id") for control in controls.all()] == ["back", "next", "slider", "quiz", None]
+
+
+def test_a_step_back_shows_the_chain_rule_the_derived_line_and_a_trial(opened, scalars):
+    page = opened(scalars, "#step=12")
+    assert (
+        page.inner_text("#where") == "How does the loss change with h?"
+        and page.inner_text("#position") == "backward 5 of 6"
+    )
+    assert page.text_content("#formulas pre").splitlines() == ["g_h = g_s × cos(h)", "= −0.4428 × 0.8253 = −0.3655"]
+    assert page.inner_text("#formulas .try").startswith(
+        "Check. Raise h by 0.01: the loss goes from 0.44280 to 0.43917,"
+    )
+    assert page.locator("#code mark").all_inner_texts() == ["ag.sin(h)", "g_h = g_s * ag.cos(h)"]
+    assert page.is_hidden("#tensors") and page.is_hidden("#costs div")
+    page.keyboard.press("b")
+    assert page.text_content("#formulas pre").splitlines() == ["s = sin(h)", "= sin(0.6) = 0.5646"]
+    assert "g_h" not in page.inner_text("#content")
+
+
+def test_a_number_shows_and_copies_all_its_digits(opened, scalars):
+    page = opened(scalars, "#step=2")
+    number = page.locator("#formulas data").last
+    exact = str(np.sin(0.6))
+    assert number.inner_text() == "0.5646" and number.get_attribute("title") == exact
+    copied = """(element) => {
+        getSelection().selectAllChildren(element);
+        const clipboardData = new DataTransfer();
+        const event = new ClipboardEvent("copy", { clipboardData, bubbles: true, cancelable: true });
+        element.dispatchEvent(event);
+        return event.clipboardData.getData("text/plain"); }"""
+    assert number.evaluate(copied) == exact
+    assert page.locator("#formulas pre").evaluate(copied) == f"s = sin(h)\n= sin(0.6) = {exact}\n"
+
+
+def test_the_update_has_a_slider_for_the_learning_rate(opened, scalars, chain):
+    page = opened(scalars)
+    page.keyboard.press("End")
+    x, y = (ag.Tensor(v, True) for v in (0.5, 1.2))
+    chain(x, y).backward()
+    page.focus("#rate")
+    page.keyboard.press("Home")
+    for choice in page.evaluate("facts.update.choices"):
+        lr = choice["rate"]
+        after = float(chain(x.data - lr * x.grad, y.data - lr * y.grad))
+        assert choice["after"] == pytest.approx(after, rel=1e-12)
+        assert f"lr = {lr:g}" in page.inner_text("#update label") and "x ← x − lr × g_x\n" in page.inner_text(
+            "#update pre"
+        )
+        said = page.locator("#update .try")
+        assert float(said.locator("data").nth(1).get_attribute("value")) == after
+        assert said.inner_text().endswith("It falls.") == (after < 0.4428)
+        page.keyboard.press("ArrowRight")
+    assert page.inner_text("#position") == "the update"
+
+
+def test_the_formula_stands_above_the_images(opened, cnn_page):
+    page = opened(cnn_page[2])
+    for step in page.evaluate("[...facts.steps.keys()].filter((i) => facts.steps[i].formulas?.length)"):
+        page.evaluate("step => show(step)", step)
+        box = page.locator("#formulas section").first.bounding_box()
+        assert box["y"] + box["height"] <= page.locator("#arrays").bounding_box()["y"]
+        assert box["y"] + box["height"] <= 800
+
+
+def test_a_failed_trace_ends_with_its_message(opened):
+    w = ag.Tensor(np.ones((3, 4)), True, "w")
+    with pytest.raises(ValueError, match="4 is not 3") as caught:
+        ag.trace(lambda x: ag.tanh(x @ w) @ w, np.ones((2, 3)))
+    page = opened(caught.value.graph.page())
+    page.keyboard.press("End")
+    assert page.inner_text("#where") == "Why does matmul fail?" and page.inner_text("#position") == "the error"
+    assert page.text_content("#formulas pre").strip() == str(caught.value)
+    assert page.inner_text("#code mark") == "ag.tanh(x @ w) @ w"
+    lit = page.locator("#picture .now").all_text_contents()
+    assert len(lit) == 2 and "ValueError" in lit[1] and page.locator("#picture .later").count() == 0
+    page.keyboard.press("Home")
+    assert page.locator("#picture g[role=button].later", has_text="ValueError").count() == 1
+
+
+def test_what_is_worth_a_look_leads_to_its_step(opened, rng, scalars):
+    w = ag.Tensor(rng.normal(size=(3, 3)), True, "w")
+    w.data[:, 1] = -9
+    page = opened(ag.trace(lambda x: ag.sum(ag.relu(x @ w)), np.ones((2, 3))).page())
+    page.click(".worth a")
+    page.wait_for_function("at === 2")
+    assert "op" in page.evaluate("facts.steps[at]") and where(page) == "relu → relu"
+    assert page.inner_text("#content .worth").startswith("Dead relu: ") and "(1" in page.inner_text("#content .worth")
+    assert opened(scalars).locator(".worth").count() == 0
+
+
+def test_a_term_is_explained_where_it_occurs_first(opened, scalars):
+    page = opened(scalars)
+    terms = {}
+    for step in page.evaluate("facts.steps.keys().toArray()"):
+        page.evaluate("step => show(step)", step)
+        if page.inner_text("#term"):
+            terms[page.inner_text("#position")] = page.inner_text("#term")
+    assert list(terms) == ["start", "the loss", "backward 1 of 6"]
+    for word, place in {"Loss:": "start", "g_h": "the loss", "Kept:": "backward 1 of 6"}.items():
+        assert word in terms[place]
+
+
+def test_arrays_that_both_spread_are_worth_a_look():
+    graph = ag.trace(lambda x, y: ag.mean((x - y) ** 2), np.ones((4, 1)), np.zeros(4))
+    assert "(4,1) and (4,) spread to (4,4), which is often a mistake" in graph.page()
+    graph = ag.trace(lambda x, y: ag.mean((x - y) ** 2), np.ones((4, 3)), np.zeros(3))
+    assert "often a mistake" not in graph.page()
+
+
+def test_a_broken_rule_is_found_by_differences(opened, small):
+    page = opened(small[0], "#step=10")
+    page.click("#trial summary")
+    assert page.inner_text("#trial [role=status]") == "They agree: the rule is right here."
+    radios = page.locator("#trial input")
+    assert radios.count() >= 3
+    for i in range(1, radios.count()):
+        radios.nth(i).check()
+        assert page.inner_text("#trial [role=status]").startswith("Wrong: ")
+        rows = page.locator("#trial tbody tr").all()
+        assert any(np.diff([float(cell) for cell in row.locator("td").all_inner_texts()])[0] for row in rows)
+
+
+def test_after_a_choice_by_mouse_arrows_step_again(opened, small):
+    page = opened(small[0], "#step=10")
+    page.click("#trial summary")
+    for place in "#trial .slip code", "#trial input >> nth=0":  # a label, the radio itself
+        page.locator(place).first.click()
+        page.keyboard.press("ArrowLeft")
+        assert page.input_value("#slider") == "9"
+        page.keyboard.press("ArrowRight")
+        assert page.input_value("#slider") == "10"
+    page.focus("#trial summary")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#trial input").nth(2).is_checked() and page.input_value("#slider") == "10"
+
+
+def test_the_check_of_a_rule_shows_that_it_is_part_of_a_sum(opened, small):
+    page = opened(small[0], "#step=10")  # the first of three that give to h
+    page.click("#trial summary")
+    elements = page.locator("#trial tbody th")
+    page.set_viewport_size({"width": 380, "height": 800})
+    assert page.locator("#trial td").evaluate_all("""(all) => all.every((cell) => {
+        const range = document.createRange(); range.selectNodeContents(cell);
+        return range.getClientRects().length === 1; })""")  # no figure is broken
+    names = elements.all_inner_texts()
+    assert {text.partition("[")[0] for text in names} == {"g_h", "g_r"}
+    assert all(text.endswith("], this rule's part") == text.startswith("g_h") for text in names)
+    page.evaluate("show(14)")  # of w there is one
+    assert elements.all_inner_texts() and "part" not in "".join(elements.all_inner_texts())
+
+
+def test_the_quiz_asks_before_each_step_and_ends_with_a_score(opened, small):
+    page = opened(small[0])
+    page.keyboard.press("q")
+    questions = page.evaluate("facts.quiz")
+    assert 5 <= len(questions) <= 10
+    for number, question in enumerate(questions, 1):
+        while not page.evaluate("quiz.open"):
+            assert int(page.input_value("#slider")) <= question["step"]
+            page.keyboard.press("ArrowRight")
+        assert page.input_value("#slider") == str(question["step"])
+        assert page.inner_text("#where") == f"Question {number} of {len(questions)}"
+        assert page.locator("#summary").evaluate("(e) => getComputedStyle(e).visibility") == "hidden"
+        assert page.is_hidden("#content") and page.locator("#picture .number:visible").count() == 0
+        texts = page.locator("#ask button code").all_inner_texts()
+        assert len(set(texts)) == len(texts) == len(question["answers"]) >= 2
+        right, i = answers(page)
+        if number == 2:  # a wrong one
+            i = (i + 1) % len(texts)
+        page.keyboard.press("abcd"[i])
+        score = number - (number > 1)
+        said = page.inner_text("#sentence")
+        if number == 2:
+            why = next(
+                why for text, why in question["answers"] if page.evaluate("text => brief(text)", text) == texts[i]
+            )
+            why = page.evaluate("text => brief(text)", why)
+            assert f" You chose {texts[i]}. {why} Right: {right}. " in said
+        else:
+            assert f" Right: {right}. " in said
+        assert said.startswith(page.evaluate("text => brief(text)", question["text"]))
+        over = (
+            f"The quiz is over: {score} of {number} right."
+            if number == len(questions)
+            else f"So far {score} of {number} right."
+        )
+        assert said.endswith(over) and page.is_visible("#content")
+    assert page.evaluate("facts.steps[at].kind") == "end" and page.get_attribute("#next", "aria-disabled") == "true"
+    assert page.get_attribute("#quiz", "aria-pressed") == "false"
+
+
+def test_the_quiz_counts_the_questions_that_are_left(opened, scalars):
+    page = opened(scalars)
+    page.keyboard.press("End")
+    page.keyboard.press("q")
+    assert page.inner_text("#where") == "Question 1 of 2" and page.is_visible("#ask")
+    page.keyboard.press("abcd"[answers(page)[1]])
+    page.keyboard.press("b")  # a key pressed twice leads nowhere
+    assert page.evaluate("facts.steps[at].kind") == "end"
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#where") == "Question 2 of 2"
+    page.keyboard.press("abcd"[answers(page)[1]])
+    assert page.inner_text("#sentence").endswith("The quiz is over: 2 of 2 right.")
+
+
+def test_every_wrong_answer_of_a_rule_tells_what_it_would_give(opened, small):
+    page = opened(small[0])
+    asked = [q for q in page.evaluate("facts.quiz") if q["text"].startswith("Which line")]
+    assert asked
+    for question in asked:
+        assert all("It gives g_" in why and "; differences give " in why for _, why in question["answers"][1:])
+
+
+def test_a_page_can_begin_with_the_quiz_and_a_question_can_be_skipped(opened):
+    page = opened(ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3)).page(quiz=True))
+    assert page.get_attribute("#quiz", "aria-pressed") == "true" and page.is_hidden("#ask")
+    while page.is_hidden("#ask"):
+        page.click("#next")
+    step = page.input_value("#slider")
+    page.click("#next")
+    assert page.is_visible("#content") and "Skipped. Right: " in page.inner_text("#sentence")
+    assert page.inner_text("#sentence").endswith("0 of 0 right, 1 skipped.")
+    assert page.input_value("#slider") == step
+    page.click("#next")
+    assert page.input_value("#slider") == str(int(step) + 1)
+
+
+def test_the_quiz_asks_what_a_shut_relu_and_the_losers_of_a_pool_get(opened, cnn_page):
+    quiz = opened(cnn_page[-1]).evaluate("facts.quiz.map((q) => [brief(q.text), brief(q.answers[0][0])])")
+    assert any(re.search(r", so r\w*\[.*\] was 0\. g_r\w*\[.*\] is (?!0\. )", q) and a == "0" for q, a in quiz)
+    assert [right for text, right in quiz if text.endswith("How much of the gradient does it get?")] == ["Nothing"]
