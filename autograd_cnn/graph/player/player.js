@@ -93,6 +93,7 @@ function locate(asks) {
   fill($("position"), step.round ? `${place}, ${step.round}` : place);
   $("slider").setAttribute("aria-valuetext", `${place}: ${called}`);
   document.body.classList.toggle("asking", Boolean(asks));
+  $("quiz").setAttribute("aria-pressed", String(quiz.on));
   picture(at);
 }
 
@@ -275,13 +276,13 @@ function reply(number, chosen) {
     if (button.answer === right) button.className = "good";
     else if (button === chosen) button.className = "bad";
   }
-  locate();
   const score = `${quiz.right} of ${quiz.seen.size - quiz.skipped} right${quiz.skipped ? `, ${quiz.skipped} skipped` : ""}`;
   const said = answer === right[0] ? `Right: ${answer}.` : `${chosen ? `You chose ${answer}. ${why}` : "Skipped."} Right: ${right[0]}.`;
   quiz.on = facts.quiz.some(({ step }, i) => step >= at && !quiz.seen.has(i));
-  $("quiz").setAttribute("aria-pressed", String(quiz.on));
+  locate();
   fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(said)), quiz.on ? ` So far ${score}.` : ` The quiz is over: ${score}.`);
-  $("goal").prepend(make("p", {}, ...rich(facts.steps[at].say)));
+  $("told")?.remove();
+  $("goal").prepend(make("p", { id: "told" }, ...rich(facts.steps[at].say)));
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
   $("next").focus();
 }
@@ -610,7 +611,6 @@ const actions = {
     const left = facts.quiz.filter(({ step }) => step >= at);
     const first = (left[0] || facts.quiz[0])?.step ?? at; // none left: from the start
     Object.assign(quiz, { on: !quiz.on && facts.quiz.length > 0, from: first, seen: new Set(), right: 0, skipped: 0 });
-    $("quiz").setAttribute("aria-pressed", String(quiz.on));
     show(quiz.on ? first : at);
   },
   list: () => list($("rows").hidden),
@@ -738,7 +738,7 @@ function begin(text) {
   list(!pictures.length);
   for (const id of ["list", "fold", "unfold"]) $(id).hidden = !pictures.length || (id !== "list" && pictures.length < 2);
   quiz.on = DATA.quiz;
-  $("quiz").setAttribute("aria-pressed", String(quiz.on));
+  $("quiz").hidden = !facts.quiz.length;
   show(step, true);
   document.body.classList.add("ready");
 }

@@ -107,6 +107,7 @@ def test_a_failed_trace_ends_with_its_message(opened):
         ag.trace(lambda x: ag.tanh(x @ w) @ w, np.ones((2, 3)))
     page = opened(caught.value.graph.page())
     page.keyboard.press("End")
+    assert page.is_hidden("#quiz")
     assert page.inner_text("#where") == "Why does matmul fail?" and page.inner_text("#position") == "the error"
     assert page.text_content("#formulas pre").strip() == str(caught.value)
     assert page.inner_text("#code mark") == "ag.tanh(x @ w) @ w"
@@ -242,6 +243,7 @@ def test_the_quiz_counts_the_questions_that_are_left(opened, scalars):
     assert page.inner_text("#where") == "Question 2 of 2"
     page.keyboard.press("abcd"[answers(page)[1]])
     assert page.inner_text("#sentence").endswith("The quiz is over: 2 of 2 right.")
+    assert page.inner_text("#goal").count("The gradients of x and y are complete") == 1
 
 
 def test_every_wrong_answer_of_a_rule_tells_what_it_would_give(opened, small):
