@@ -431,6 +431,28 @@ def test_examples_follow_one_way_and_are_those_of_the_images(standard_cnn, rng):
     assert all("at" in v for v in facts["values"].values() if v["name"] in ("h1", "m1", "h2", "z"))
 
 
+def exact(text):
+    """A text with all digits of its numbers, as Python writes it."""
+    return (
+        re.sub("\ue000([^\ue001\ue002]*)\ue001?([^\ue002]*)\ue002", lambda n: n[2] or n[1], text)
+        .replace("×", "*")
+        .replace("−", "-")
+    )
+
+
+def test_a_rule_is_written_with_the_numbers_of_one_element_and_gives_its_gradient(standard_cnn, rng):
+    facts = facts_of(ag.trace(standard_cnn, *standard_cnn.arguments(rng)).page())["frames"][0]
+    found = {}
+    for step in (s for s in facts["steps"] if s["kind"] == "backward"):
+        lines, note = (step["formulas"][0][part] for part in ("lines", "note"))
+        if rule := re.search("the rule gives ([^;]*)", note):
+            value = eval(exact(rule[1]), {"where": np.where, "maximum": np.maximum})
+            assert value == pytest.approx(float(exact(lines[-1]).rpartition(" = ")[2]), rel=1e-5)
+            found[facts["ops"][step["op"]]["name"]] = visible(rule[1])
+    assert found.keys() == {"bce", "sigmoid", "relu"}
+    assert re.fullmatch(r"\S+ × \((\S+) × \(1 - \1\)\)", found["sigmoid"])
+
+
 def test_a_failed_trace_ends_with_the_error(rng):
     w = ag.Tensor(rng.normal(size=(3, 4)), True, "w")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from autograd_cnn.graph.player.trials import EFFORT, RAISE, Pick, Share, Trials, is_float
 from autograd_cnn.graph.player.wording import ADD, apart, bare, brief, number, signed
-from autograd_cnn.graph.program.expressions import parsed, renamed
+from autograd_cnn.graph.program.expressions import names_in, parsed, renamed
 from autograd_cnn.graph.records import Op, Value
 from autograd_cnn.graph.text import clip, count_text, listed
 
@@ -185,7 +185,7 @@ class Lesson(Trials):
         c = pick.g if share.array is None else np.reshape(share.array, -1)[pick.i]
         with suppress(Exception):  # the rule is no product, or its operation does not run in float64
             if value.size == out.size == 1:
-                rhs = re.sub(rf"^{name} \+?= (?:{name} \+ )?", "", share.line)
+                rhs = _right(share.line, name)
                 slope = ast.unparse(_slope(parsed(rhs), g_out))
                 s = np.reshape(eval(slope, dict(self.scope)), -1)[0]
                 alone = len(op.inputs) == 1 and slope not in ("1", "-1")
@@ -211,6 +211,8 @@ class Lesson(Trials):
                         if v.shape == value.shape and self.array(v) is not None
                     ]
                     note = f"incoming gradient × local slope of {clip(op.name)}() at {listed(at)}"
+                    if rule := self.filled(value, share, pick.i, float(c)):
+                        note += f"; the rule gives {rule}"
                     if out.size == 1 < value.size:
                         size = " × ".join(map(str, value.shape))
                         note += f"; {clip(value.name)} has {size} = {value.size:,} numbers"
@@ -220,6 +222,17 @@ class Lesson(Trials):
                 note = f"each: incoming gradient × local slope; first that of g_{self.named(out, int(order[0]))}"
                 return [head, f"= {' + '.join(products)}{dots} = {number(c)}"], note
         return [f"{called} = {number(c)}"], "by the derived line"
+
+    def filled(self, value: Value, share: Share, i: int, c: float) -> str:
+        """Return the right side of a line with the numbers of the i-th elements, if they alone give `c`, else ""."""
+        rhs = _right(share.line, self.author.gradient(value))
+        arrays = {n: self.scope[n] for n in names_in(rhs) if isinstance(self.scope.get(n), (np.ndarray, np.generic))}
+        if any(a.size not in (1, value.size) for a in arrays.values()):
+            return ""
+        numbers = {n: np.reshape(a, -1)[min(i, a.size - 1)] for n, a in arrays.items()}
+        made = np.reshape(eval(rhs, {**self.scope, **numbers}), -1)
+        same = made.size == 1 and abs(float(made[0]) - c) <= 1e-6 * abs(c)
+        return bare(renamed(rhs, lambda n: signed(numbers[n]) if n in numbers else n)) if same else ""
 
     # The update
 
@@ -270,6 +283,11 @@ def _extent(value: Value) -> str:
         return ""
     count, height, width, colours = value.shape
     return f" ({count_text(count, 'image')} of {height} × {width} points in {count_text(colours, 'colour')})"
+
+
+def _right(line: str, name: str) -> str:
+    """Return what a line adds to the gradient `name`."""
+    return re.sub(rf"^{name} \+?= (?:{name} \+ )?", "", line)
 
 
 def _slope(node: Any, g: str) -> Any:
