@@ -184,8 +184,7 @@ def test_a_loop_without_end_is_stopped(opened):
     assert page.inner_text("#output pre") == "42\n"
 
 
-@pytest.mark.parametrize("width", [1280, 380])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_the_page_fits_and_axe_finds_nothing(opened, barriers, scheme, width):
     page = opened("", width, color_scheme=scheme, bypass_csp=True)  # axe is a script that the policy forbids
     page.wait_for_selector("[data-state=ready]:has(#player:not([hidden]))")

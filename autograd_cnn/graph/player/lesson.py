@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.graph.player.broken import largest
 from autograd_cnn.graph.player.trials import EFFORT, RAISE, Pick, Share, Trials, is_float
 from autograd_cnn.graph.player.wording import ADD, apart, bare, brief, number, signed
 from autograd_cnn.graph.program.expressions import names_in, parsed, renamed
@@ -196,7 +197,7 @@ class Lesson(Trials):
                 ], f"incoming gradient × local slope{f'; {bare(slope)} is that of {clip(op.name)}()' if alone else ''}"
             slopes = self.slopes(op, value, pick.i)
             terms = np.nan_to_num(slopes * incoming)
-            order = np.argsort(-np.abs(terms), kind="stable")
+            order = largest(np.abs(terms))
             if out.id in self.picks and terms[first := self.picks[out.id].i]:  # the example goes on
                 order = np.array([first, *order[order != first]])
             count = self.changed(op, value)

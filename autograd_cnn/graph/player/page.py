@@ -161,7 +161,7 @@ def _bare(text: str) -> str:
 
 
 def _packed(data: bytes) -> str:
-    return base64.b64encode(zlib.compress(data, 9)).decode()
+    return base64.b64encode(zlib.compress(data, 7)).decode()
 
 
 def _hash(text: str) -> str:

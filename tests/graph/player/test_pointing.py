@@ -225,8 +225,7 @@ def test_arrow_keys_move_the_pixel_and_not_the_step(cnn):
         assert said(page)[0].startswith(f"h2[0, {place}] = ") and page.evaluate("at") == at
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [380, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_axe_finds_nothing_among_images(opened, barriers, traced, scheme, width):
     page = opened(traced[0], color_scheme=scheme, bypass_csp=True)
     page.set_viewport_size({"width": width, "height": 900})
