@@ -107,15 +107,12 @@ def point(page, name, y, x, c=0):
 
 
 def said(page):
-    tables = page.locator("#sum table").evaluate_all(
-        "tables => tables.map((t) => [...t.rows].map((row) => [...row.cells].map((cell) => cell.innerText)))"
-    )
-    won = page.locator("#sum td").evaluate_all("cells => cells.map((cell) => cell.className === 'won')")
-    return (
-        page.inner_text("#sum").replace("\n", " "),
-        [np.array([[number(n) for n in row] for row in t]) for t in tables],
-        won,
-    )
+    """What the page computes: its text, the numbers of its tables, and which cells won."""
+    text, tables, won = page.evaluate("""() => { const all = (tag) => [...$("sum").querySelectorAll(tag)]; return [
+        $("sum").innerText.replaceAll("\\n", " "),
+        all("table").map((table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.innerText))),
+        all("td").map((cell) => cell.className === "won")]; }""")
+    return text, [np.array([[number(n) for n in row] for row in table]) for table in tables], won
 
 
 def number(text):
