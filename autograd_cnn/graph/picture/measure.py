@@ -64,6 +64,19 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
         return _Watch(graph, repeat).measured()
 
 
+def statistics(author: Author) -> Measures:
+    """Return the statistics of what a written program has computed; the times are infinite."""
+    graph, scope = author.graph, author.scope
+    found = Measures({op.id: math.inf for op in graph.ops}, {op.id: {} for op in graph.ops})
+    for v in graph.values.values():
+        name, gradient = author.name(v), author.gradient(v)
+        if name in scope:
+            found.values[v.id] = Stats.of(scope[name])
+        if graph.loss is not None and gradient in author.received:  # else the graph is forward only
+            found.gradients[v.id] = Stats.of(scope[gradient])
+    return found
+
+
 class _Watch(Author):
     """Times every operation and rule while the program is written, and reads the arrays afterwards."""
 
@@ -76,15 +89,14 @@ class _Watch(Author):
 
     def measured(self) -> Measures:
         self.write()
-        values = self.graph.values.values()
-        known = {v.id: Stats.of(self.scope[name]) for v in values if (name := self.name(v)) in self.scope}
-        if self.graph.loss is None:  # the graph is forward only, so the result has no gradient
-            return Measures(self.forward_ms, {op.id: {} for op in self.graph.ops}, known)
-        for op in self.graph.ops:
-            if op.call.inside and op.rules:
-                self.rules_ms[op.id]["again"] = self.forward_ms[op.id]
-        gradients = {v.id: Stats.of(self.scope[g]) for v in values if (g := self.gradient(v)) in self.received}
-        return Measures(self.forward_ms, self.rules_ms, known, gradients)
+        found = statistics(self)
+        found.forward = self.forward_ms
+        if self.graph.loss is not None:
+            for op in self.graph.ops:
+                if op.call.inside and op.rules:
+                    self.rules_ms[op.id]["again"] = self.forward_ms[op.id]
+            found.rules = self.rules_ms
+        return found
 
     def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
         shortest = math.inf

@@ -17,6 +17,7 @@ import numpy as np
 
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.graph.picture.fold import called
+from autograd_cnn.graph.picture.measure import statistics
 from autograd_cnn.graph.player.broken import trial
 from autograd_cnn.graph.player.geometry import geometry
 from autograd_cnn.graph.player.lesson import Lesson
@@ -100,7 +101,10 @@ class _Watch(Author):
     def facts(self, source: bool) -> dict[str, Any]:
         self.write()
         graph, result = self.graph, self.graph.values[self.graph.result]
+        if graph.arrays is not None:  # the overlays need not run the program again
+            graph.measured = graph.measured or statistics(self)
         self.functions = functions = _functions(graph) if source else {}
+        self.expressions = {op.id: self.expression(op) for op in graph.ops}
         self.lesson = Lesson(self, self.shares, self.called, self.drawn, self.whole)
         self.found = [] if graph.failure else worth(self.lesson)
         self.rules = {
@@ -251,6 +255,9 @@ class _Watch(Author):
         return all(v.size == 1 for v in self.graph.values.values())
 
     def called(self, op: Op) -> str:
+        return self.expressions[op.id]
+
+    def expression(self, op: Op) -> str:
         """Return the expression of an operation that the user's code gives no name, if it is short."""
         function, value = self.functions.get(op.place.code), self.graph.values[op.output]
         named = not re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", value.name)

@@ -166,6 +166,8 @@ class Trials:
 
     def changed(self, op: Op, value: Value) -> int:
         """Return how many numbers of the result of `op` the example of `value` changes; 1 if that cannot be tried."""
+        if not self.double:
+            return 1
         with suppress(Exception):  # the operation does not run in float64, or is large
             slopes = np.abs(self.slopes(op, value, self.pick(value).i))
             return int(np.count_nonzero(slopes > STEP * slopes.max()))

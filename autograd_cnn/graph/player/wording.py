@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ def apart(before: float, after: float) -> list[str]:
     return [*map(number, (before, after), shown), number(change, f"{apart_as_shown:.{digits}f}")]
 
 
+@lru_cache(4096)
 def bare(line: str) -> str:
     """Return a line of the program as mathematics is written: without modules, with × for ``*``."""
     text = re.sub(r"(?<!\*) \* (?!\*)", " × ", re.sub(r"\b(ag|np)\.", "", line))
