@@ -260,8 +260,8 @@ function tile({ look, shape: [, , tall, wide], read, gradient }, k, c) {
     for (let i = 0; i < wide * tall; i++) {
       const [y, x] = [Math.floor(i / wide), i % wide];
       const v = read(Math.max(0, c), y, x, k);
-      const deep = Math.abs(v / (high || 1)) ** 0.7;
-      const colours = gradient ? (v < 0 ? BLUE : VERMILION).map((part) => 255 - deep * (255 - part)) : [0, 1, 2].map((part) => level(c < 0 ? part : c, y, x));
+      const deep = gradient && Math.abs(v / (high || 1)) ** 0.7;
+      const colours = gradient ? (v < 0 ? BLUE : VERMILION).map((part) => 255 - deep * (255 - part)) : c < 0 ? [0, 1, 2].map((part) => level(part, y, x)) : Array(3).fill(level(c, y, x));
       image.data.set([...colours.map(Math.round), Number.isNaN(v) ? 0 : 255], 4 * i);
     }
     const canvas = make("canvas", { width: wide, height: tall });

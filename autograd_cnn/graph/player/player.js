@@ -351,12 +351,13 @@ const complete = (id, back) => (!back ? 0 : value(id).parts ? moments.r[value(id
 
 // What is known is written on the edge: a number, or an image of the array
 function carry({ id, back, label, words, chip, from }, number) {
-  const [text, image] = back ? [value(id)?.gn, chipOf(value(id)?.g, true)] : [value(id)?.n, chipOf(value(id)?.v)];
   const known = number >= from && number >= complete(id, back);
-  label.textContent = known && text ? (back ? `${words} = ${brief(text)}` : brief(text)) : words;
-  label.classList.toggle("number", Boolean(known && text));
-  chip.toggleAttribute("hidden", !known || Boolean(text) || !image);
-  if (!known || text || !image) return;
+  const text = known && value(id)?.[back ? "gn" : "n"];
+  const image = known && !text && chipOf(value(id)?.[back ? "g" : "v"], back);
+  label.textContent = text ? (back ? `${words} = ${brief(text)}` : brief(text)) : words;
+  label.classList.toggle("number", Boolean(text));
+  chip.toggleAttribute("hidden", !image);
+  if (!image) return;
   const [x, y, wide] = [Number(label.getAttribute("x")), Number(label.getAttribute("y")), 6.2 * words.length + 4];
   for (const [name, part] of Object.entries({ href: image, x: back ? x - wide - 18 : x + wide, y: y - 13 })) chip.setAttribute(name, part);
 }
