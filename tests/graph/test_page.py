@@ -445,6 +445,7 @@ def test_a_rule_is_written_with_the_numbers_of_one_element_and_gives_its_gradien
     found = {}
     for step in (s for s in facts["steps"] if s["kind"] == "backward"):
         lines, note = (step["formulas"][0][part] for part in ("lines", "note"))
+        assert note.startswith(("incoming gradient × local slope", "each: incoming gradient × local slope"))
         if rule := re.search("the rule gives ([^;]*)", note):
             value = eval(exact(rule[1]), {"where": np.where, "maximum": np.maximum})
             assert value == pytest.approx(float(exact(lines[-1]).rpartition(" = ")[2]), rel=1e-5)

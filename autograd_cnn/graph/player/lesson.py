@@ -231,9 +231,11 @@ class Lesson(Trials):
         if any(a.size not in (1, value.size) for a in arrays.values()):
             return ""
         numbers = {n: np.reshape(a, -1)[min(i, a.size - 1)] for n, a in arrays.items()}
-        made = np.reshape(eval(rhs, {**self.scope, **numbers}), -1)
-        same = made.size == 1 and abs(float(made[0]) - c) <= 1e-6 * abs(c)
-        return bare(renamed(rhs, lambda n: signed(numbers[n]) if n in numbers else n)) if same else ""
+        with suppress(Exception):  # the rule needs whole arrays
+            made = np.reshape(eval(rhs, {**self.scope, **numbers}), -1)
+            if made.size == 1 and abs(float(made[0]) - c) <= 1e-6 * abs(c):
+                return bare(renamed(rhs, lambda n: signed(numbers[n]) if n in numbers else n))
+        return ""
 
     # The update
 
