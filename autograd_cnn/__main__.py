@@ -164,10 +164,11 @@ def check(file: Path) -> int:
     failed = False
     for primitive in own:
         try:
-            count, p = conformance(primitive), primitive
-            without = [name for name in p.parameters if name not in p.rules and name not in p.defaults]
-            note = f"; no rule for {' and '.join(without)}, which gets no gradient" if without else ""
-            print(f"ok    {p.name}: {count} example{'s' if count > 1 else ''}{note}")
+            count = conformance(primitive)
+            known = {*primitive.rules, *primitive.defaults}
+            without = ", ".join(name for name in primitive.parameters if name not in known)
+            note = f"; no rule, so no gradient: {without}" if without else ""
+            print(f"ok    {primitive.name}: {count} example{'s' if count > 1 else ''}{note}")
         except Exception as error:
             failed = True
             text = str(error).partition("\n")[0]

@@ -354,7 +354,7 @@ for number in range(int(sys.argv[3]), 1 << 32):
 
 
 @posix
-@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_kill_loses_no_acknowledged_write(path, kills):
     """A process writes number after number, and is killed at random moments."""
     rng = random.Random(0)

@@ -166,7 +166,7 @@ def test_check_shows_examples_as_the_cure_of_nan(run, tmp_path):
 def test_check_names_inputs_without_a_rule(run, tmp_path):
     (tmp_path / "my_ops.py").write_text(SCALED)
     done = run("check", "my_ops.py")
-    assert done.stdout == "ok    scaled: 1 example; no rule for factor, which gets no gradient\n", done.stderr
+    assert done.stdout == "ok    scaled: 1 example; no rule, so no gradient: factor\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,10 @@ def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tup
 def split(
     primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any], dtype: Any = None
 ) -> tuple[Callable[..., Any], list[np.ndarray]]:
-    """Split an example into a function of its differentiable inputs, and these inputs; `dtype` is for its floats."""
+    """Split an example into a function of its differentiable inputs, and these inputs.
+
+    Arrays of floats are converted to `dtype`, if it is given.
+    """
     flat, elements = primitive.bind(args, dict(options))
     flat = [v.astype(dtype) if dtype and isinstance(v, np.ndarray) and v.dtype.kind == "f" else v for v in flat]
     names = primitive.flat_names(elements)

@@ -70,7 +70,8 @@ def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, A
 def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
     """Run `lines`, and return what they contribute to the gradients of `names`.
 
-    A broken line may bind a gradient to an input, and the next line add to it in place: arrays of `scope` are copied.
+    A broken line may bind a gradient to an input, and the next line add to it in place. So the arrays of `scope` are
+    copied, unless every line binds a name.
     """
     adds = not all(re.match(r"[\w, ]+ = ", line) for line in lines)
     used = set(re.findall(r"\w+", " ".join(lines))) if adds else set()

@@ -1,4 +1,4 @@
-"""What the page teaches: the first screen, the chain rule with its numbers, the update, trials of a rule, the quiz."""
+"""The lesson in a browser: first screen, the chain rule with its numbers, the update, trials of a rule, the quiz."""
 
 import re
 

@@ -107,7 +107,7 @@ def point(page, name, y, x, c=0):
 
 
 def said(page):
-    """What the page computes: its text, the numbers of its tables, and which cells won."""
+    """Return the computation that the page shows: its text, the numbers of its tables, and which cells won."""
     text, tables, won = page.evaluate("""() => { const all = (tag) => [...$("sum").querySelectorAll(tag)]; return [
         $("sum").innerText.replaceAll("\\n", " "),
         all("table").map((table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.innerText))),
