@@ -205,18 +205,26 @@ def first_not_finite(root: Node) -> str:
         if isinstance(node, Leaf):
             finite.add(node)  # if it is not, it is reported as an operation's input
             continue
-        for label, array in node.plan.labelled(node.saved or ()):
-            if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-                continue
-            source = node if label == "out" else node.inputs[node.plan.names.index(label)]
+        for label, array, source in _kept_floats(node):
             bad = array.size - int(np.isfinite(array).sum())
-            if not bad:
+            if not bad and label not in node.plan.primitive.byproducts:
                 finite.add(source)
                 bound = f"after {node}" if source is node else f"in {node} or after it"
-            elif label != "out":
+            elif bad and source is not node:
                 return f"First seen in {label} of {node}: {bad} of {array.size}"
-            elif unseen := [p for p in parents(node) if p not in finite]:
-                return f"First seen in {node}: {bad} of {array.size}; it may come from {unseen[-1]}"
-            else:
-                return f"First in {node}: {bad} of {array.size}"
+            elif bad:
+                found = f"{node}: {bad} of {array.size}" + ("" if label == "out" else f" in {label}")
+                unseen = [p for p in parents(node) if p not in finite]
+                return f"First seen in {found}; it may come from {unseen[-1]}" if unseen else f"First in {found}"
     return f"It arose {bound}" if bound else f"It arose in {root} or before"
+
+
+def _kept_floats(node: Node) -> list[tuple[str, Any, Any]]:
+    """Return the arrays of floats that a node keeps, each with its name and the input, or the node, that it is of."""
+    saved, names = node.saved or (), (*node.plan.names, "out", *node.plan.primitive.byproducts)
+    kept = [(p, saved[i]) for (shape, p), i in node.plan.sources.items() if not shape and i < len(saved)]
+    return [
+        (names[p], array, node.inputs[p] if p < len(node.inputs) else node)
+        for p, array in kept
+        if isinstance(array, np.ndarray) and array.dtype.kind == "f"
+    ]

@@ -133,6 +133,32 @@ def test_an_operation_is_not_blamed_for_a_nan_that_it_was_given():
     assert "First in exp" not in str(caught[0].message)
 
 
+@warns(RuntimeWarning, "loss is nan. First in scaled ({forward}): 1 of 2 in root")
+def test_nan_is_traced_to_a_byproduct():
+    @ag.primitive(byproducts=("root",))
+    def scaled(x):
+        root = np.sqrt(np.array([-1.0, 1.0]))
+        return x * root, root
+
+    scaled.vjp(x=lambda g, x, root: g * root)
+    with np.errstate(all="ignore"):
+        loss = named(scaled(leaf(2, dtype=np.float64)).sum(), "loss")  # forward
+    loss.backward()  # here
+
+
+@warns(RuntimeWarning, "loss is nan. First in roots ({forward}): 2 of 2")
+def test_every_array_of_a_list_is_known_to_be_finite():
+    @ag.primitive
+    def roots(arrays):
+        return np.sqrt(sum(arrays))
+
+    roots.vjp(arrays=lambda g, arrays, out, position: g / (2 * out))
+    w = leaf(2)
+    with np.errstate(all="ignore"):
+        loss = named(roots([w * -2.0, w * -3.0]).sum(), "loss")  # forward
+    loss.backward()  # here
+
+
 def test_no_warning_about_nan_with_an_explicit_gradient():
     with np.errstate(all="ignore"):
         ag.sqrt(Tensor([-1.0], requires_grad=True)).backward(np.ones(1))
