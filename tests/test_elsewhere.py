@@ -109,9 +109,3 @@ def test_no_private_name_is_suggested():
     with pytest.raises(AttributeError) as caught:
         _ = leaf(2).in_place
     assert "_in_place" not in str(caught.value)
-
-
-def test_a_ufunc_of_scipy():
-    special = pytest.importorskip("scipy.special")
-    with pytest.raises(TypeError, match=r"np.expit is not recorded. Here: ag.sigmoid\(x\)"):
-        special.expit(leaf(2))

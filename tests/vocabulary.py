@@ -15,7 +15,7 @@ import numpy as np
 import autograd_cnn as ag
 from autograd_cnn.engine import numpy_calls
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.registry import counterparts, numpys, registry
 from autograd_cnn.interop.onnx_converters import CONVERTERS, SAME
 from autograd_cnn.interop.onnx_operators import OPERATORS
 
@@ -84,9 +84,8 @@ def numpy_functions() -> dict[str, object]:
 
 def fate(f: object) -> str:
     """``recorded``, ``plain`` (it returns plain arrays), or ``refused``, as `numpy_calls` decides."""
-    name = f.__name__ if isinstance(f, np.ufunc) else f"{f.__module__}.{f.__name__}".removeprefix("numpy.")
-    key = numpy_calls._OTHER_NAMES.get(name, name)
-    return "plain" if key in numpy_calls.CONSTANT else "recorded" if key in registry else "refused"
+    plain = {numpys(name) for name in numpy_calls.CONSTANT}
+    return "plain" if f in plain else "recorded" if f in counterparts else "refused"
 
 
 def torch_functions() -> list[str]:

@@ -1,11 +1,13 @@
-"""NumPy's functions on Tensors: each calls the primitive of its name, or raises an error with the cure.
+"""NumPy's functions on Tensors: each calls its counterpart here, or raises an error with the cure.
 
-Functions that have no gradient anyway (comparisons, `argmax`, ...) receive plain arrays. A Tensor never becomes an
-object array.
+A function is recognised by its identity, never by its name: SciPy, Numba and users give NumPy's names to functions of
+their own. Functions that have no gradient anyway (comparisons, `argmax`, ...) receive plain arrays. A Tensor never
+becomes an object array.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from functools import cache
 from inspect import Signature, signature
@@ -13,15 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.registry import advice, registry
+from autograd_cnn.engine.registry import advice, counterparts, numpys, registry
 
-_OTHER_NAMES = {
-    **{"amax": "max", "amin": "min", "trace": "matrix_trace", "a_min": "min", "a_max": "max"},  # the last: parameters
-    **{"add.reduce": "sum", "multiply.reduce": "prod", "maximum.reduce": "max", "minimum.reduce": "min"},
-    **{"fmax.reduce": "nanmax", "fmin.reduce": "nanmin", "logaddexp.reduce": "logsumexp"},
-    **{"add.accumulate": "cumsum", "multiply.accumulate": "cumprod"},
-    **{"maximum.accumulate": "cummax", "minimum.accumulate": "cummin"},
-}
+counterparts.update(
+    {numpys("amax"): "max", numpys("amin"): "min", np.trace: "matrix_trace"}
+    | {(np.add, "reduce"): "sum", (np.multiply, "reduce"): "prod", (np.logaddexp, "reduce"): "logsumexp"}
+    | {(np.maximum, "reduce"): "max", (np.minimum, "reduce"): "min"}
+    | {(np.fmax, "reduce"): "nanmax", (np.fmin, "reduce"): "nanmin"}
+    | {(np.add, "accumulate"): "cumsum", (np.multiply, "accumulate"): "cumprod"}
+    | {(np.maximum, "accumulate"): "cummax", (np.minimum, "accumulate"): "cummin"}
+)
+_OTHER_PARAMETERS = {"a_min": "min", "a_max": "max"}
 CONSTANT = frozenset(
     "equal not_equal less less_equal greater greater_equal isfinite isnan isinf isneginf isposinf isnat signbit "
     "logical_and logical_or logical_not logical_xor any all allclose isclose array_equal array_equiv isin "
@@ -35,31 +39,40 @@ CONSTANT = frozenset(
     "tril_indices_from triu_indices_from einsum_path may_share_memory shares_memory array_repr array_str array2string "
     "save savez savez_compressed savetxt".split()
 )
-_LOST = {"full_like": "fill_value", **dict.fromkeys(["histogram", "histogram2d", "histogramdd"], "weights")}
+_constants = frozenset(map(numpys, CONSTANT)) - {None}
+_LOST = {np.full_like: "fill_value", **dict.fromkeys([np.histogram, np.histogram2d, np.histogramdd], "weights")}
 _COMPLEX = frozenset("angle roots sort_complex".split())
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Implement ``Tensor.__array_ufunc__``."""
-    name = ufunc.__name__
-    if name in CONSTANT:
+    if ufunc in _constants:
         return getattr(ufunc, method)(*map(plain, inputs), **plain(options))
     options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":
         inputs = registry["reshape"](inputs[0], np.shape(inputs[0]) + (1,) * np.ndim(inputs[1])), inputs[1]
     elif method != "__call__":
-        name, options = f"{name}.{method}", {"axis": 0, **options}
-    return _call(name, inputs, options)
+        return _call((ufunc, method), f"{_name(ufunc)}.{method}", inputs, {"axis": 0, **options})
+    return _call(ufunc, _name(ufunc), inputs, options)
 
 
 def array_function(self: Any, function: Any, types: Any, args: Any, options: Any) -> Any:
     """Implement ``Tensor.__array_function__``."""
-    name = f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
-    given = signature(function).bind(*args, **options).arguments if name in _LOST else {}
-    if name in CONSTANT and not isinstance(given.get(_LOST.get(name, "")), type(self)):
+    given = signature(function).bind(*args, **options).arguments if function in _LOST else {}
+    if function in _constants and not isinstance(given.get(_LOST.get(function, "")), type(self)):
         return function(*plain(args), **plain(options))
-    return _call(name, *_translated(function, args, options))
+    return _call(function, _name(function), *_translated(function, args, options))
+
+
+def _name(function: Any) -> str:
+    """Return the name of a function with its module: ``np.linalg.inv``, ``scipy.special.erf``."""
+    name = function.__name__
+    module = "numpy" if isinstance(function, np.ufunc) else getattr(function, "__module__", None) or "numpy"
+    if numpys(f"{module}.{name}".removeprefix("numpy.")) is function:
+        return f"{module}.{name}".replace("numpy", "np", 1)
+    scipy = getattr(sys.modules.get("scipy.special"), name, None)  # a ufunc does not know its module
+    return f"scipy.special.{name}" if scipy is function else name
 
 
 def _translated(f: Any, args: Any, options: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -74,17 +87,17 @@ def _translated(f: Any, args: Any, options: Any) -> tuple[list[Any], dict[str, A
         elif parameter.default is parameter.empty:
             required.append(value)
         elif not _same(value, parameter.default):
-            others[_OTHER_NAMES.get(name, name)] = value
+            others[_OTHER_PARAMETERS.get(name, name)] = value
     return required, others
 
 
-def _call(name: str, args: Iterable[Any], options: dict[str, Any]) -> Any:
-    ours = _OTHER_NAMES.get(name, name)
-    if ours not in registry:
+def _call(theirs: Any, name: str, args: Iterable[Any], options: dict[str, Any]) -> Any:
+    if theirs not in counterparts:
         raise TypeError(_no_rule(name))
+    ours = counterparts[theirs]
     for option in options:
         if option not in _signature(registry[ours]).parameters:
-            raise TypeError(f"np.{name} with {option}= is not recorded. Use ag.{ours}, or leave the graph: .data")
+            raise TypeError(f"{name} with {option}= is not recorded. Use ag.{ours}, or leave the graph: .data")
     return registry[ours](*args, **options)
 
 
@@ -101,11 +114,14 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def _no_rule(name: str) -> str:
-    if name in advice:
-        return f"np.{name} is not recorded. Here: {advice[name]}"
-    if name.startswith("fft.") or name in _COMPLEX:
-        return f"np.{name}: complex numbers are not supported. Leave the graph: np.{name}(t.data, ...)"
-    return f"np.{name} has no derivative here. Leave the graph: np.{name}(t.data, ...); or write it: @ag.primitive"
+    bare = name.removeprefix("np.").removeprefix("scipy.special.")
+    if name != bare and bare in advice:
+        return f"{name} is not recorded. Here: {advice[bare]}"
+    if name.startswith("scipy.") and numpys(bare) in counterparts:
+        return f"{name} is not recorded. Here: np.{bare}(x)"
+    if bare.startswith("fft.") or bare in _COMPLEX:
+        return f"{name}: complex numbers are not supported. Leave the graph: {name}(t.data, ...)"
+    return f"{name} has no derivative here. Leave the graph: {name}(t.data, ...); or write it: @ag.primitive"
 
 
 def plain(value: Any) -> Any:

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
+
 registry: dict[str, Callable[..., Any]] = {}
-"""Every operation by name. `primitive` adds it; Tensor's operators and methods and NumPy's functions look it up.
+"""Every operation by name. `primitive` adds it; Tensor's operators and methods look it up.
 
 All of them call it with a Tensor, so the result is a Tensor.
 """
 
+counterparts: dict[Any, str] = {}
+"""The name here of each function of NumPy that is recorded, by the function itself: anyone may use its name.
+
+A pair of a ufunc and the name of its method stands for the method.
+"""
+
+
+def numpys(name: str) -> Any:
+    """Return NumPy's function ``np.<name>``, such as ``linalg.inv``, or None if there is none."""
+    try:
+        found = attrgetter(name)(np)
+    except AttributeError:
+        return None
+    return found if callable(found) else None
+
 
 def enrol(room: dict[str, Any], prefix: str = "") -> None:
-    """Register the functions in ``__all__`` of a module, so that NumPy's functions and Tensor's methods find them.
+    """Register the functions in ``__all__`` of a module of the package: ``enrol(globals())`` at its end.
 
-    For primitives this is done already; a function of primitives needs it: ``enrol(globals())`` at the end of the file.
+    So Tensor's methods find them by name, and NumPy's functions of the same names find them.
     """
-    registry.update({prefix + name: room[name] for name in room["__all__"]})
+    for name in room["__all__"]:
+        registry[prefix + name] = room[name]
+        if (theirs := numpys(prefix + name)) is not None:
+            counterparts[theirs] = prefix + name
 
 
 doors: dict[str, Callable[..., Any]] = {}

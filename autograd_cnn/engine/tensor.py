@@ -1,7 +1,7 @@
 """Tensor: an array, its node on the tape, and its gradient.
 
 Operators and methods are written out, so that editors complete them. They look up their primitive by name in
-`registry`, so that the engine imports no operation. NumPy's functions find the same primitives: see `numpy_calls`.
+`registry`, so that the engine imports no operation. NumPy's functions find the same operations: see `numpy_calls`.
 """
 
 from __future__ import annotations
@@ -563,10 +563,10 @@ class Tensor:
             return doors[name](self)
         if name in IN_PLACE:
             raise errors.in_place(self, name)
-        if name in operations:
-            return partial(operations[name], self)
         if name in CONSTANT and hasattr(np.ndarray, name):
             return partial(getattr(np, name), self)
+        if name in operations:
+            return partial(operations[name], self)
         raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.numpy_calls import CONSTANT
+from autograd_cnn.engine.numpy_calls import CONSTANT, plain
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 
@@ -93,6 +93,120 @@ def test_arguments_are_translated_from_numpys_signature():
         lambda x: np.add(x, 1, where=True, casting="same_kind", dtype=None),
     ):
         np.testing.assert_array_equal(recorded(f(x)).data, f(IMAGE))
+
+
+def test_other_names_of_numpys_functions_are_recorded():
+    x = leaf(IMAGE)
+    for f in (np.amax, np.amin, np.trace, np.abs, np.concat, np.permute_dims, np.pow, np.mod, np.acos, np.linalg.trace):
+        args = [[x / 100, x / 100]] if f is np.concat else [x / 100] + [2.0] * (f in (np.pow, np.mod))
+        assert recorded(f(*args)).size
+
+
+# A function that has NumPy's name, or one of the package's, and is neither
+
+
+def of_numba():
+    numba = pytest.importorskip("numba")
+
+    @numba.vectorize
+    def gelu(x):
+        return 3.0 * x
+
+    @numba.vectorize(["float64(float64)"])
+    def exp(x):
+        return 3.0 * x
+
+    @numba.guvectorize(["void(float64[:], float64[:])"], "(n)->(n)")
+    def softmax(x, out):
+        out[:] = x
+
+    return {"gelu": gelu, "exp": exp, "softmax": softmax}
+
+
+def of_scipy():
+    special = pytest.importorskip("scipy.special")
+    names = "kl_div", "huber", "expm1", "log1p", "cbrt", "i0", "erf", "expit"
+    return {f"scipy.special.{name}": getattr(special, name) for name in names}
+
+
+@pytest.mark.parametrize("functions", [of_numba, of_scipy])
+def test_a_function_of_another_library_is_never_taken_for_one_of_its_name(functions):
+    x = leaf([0.25, 0.5])
+    for name, f in functions().items():
+        with pytest.raises(TypeError, match=f"^{name} (has no derivative here. Leave the graph|is not recorded. Here)"):
+            f(*[x] * f.nin)
+        f(*[x.data] * f.nin)  # the cure
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("expit", "ag.sigmoid(x)"),
+        ("log_expit", "-ag.softplus(-x)"),
+        ("expm1", "np.expm1(x)"),
+        ("exp10", "10.0**x"),
+        ("logit", "ag.log(p) - ag.log1p(-p)"),
+        ("xlogy", "x * ag.log(y)"),
+    ],
+)
+def test_scipys_function_is_refused_with_its_equivalent(name, cure):
+    f = getattr(pytest.importorskip("scipy.special"), name)
+    x = leaf([0.25, 0.5])
+    with pytest.raises(TypeError) as caught:
+        f(*[x] * f.nin)
+    assert str(caught.value) == f"scipy.special.{name} is not recorded. Here: {cure}"
+    equivalent = recorded(eval(cure, {"np": np, "ag": ag, "x": x, "p": x, "y": x}))
+    np.testing.assert_allclose(equivalent.data, f(*[x.data] * f.nin))
+
+
+@pytest.fixture
+def own():
+    """Make primitives that triple, under given names, and forget them."""
+    before = dict(registry)
+
+    def make(name):
+        made = ag.primitive(name=name)(lambda x: 3.0 * x)
+        made.vjp(x=lambda g: 3.0 * g)
+        return made
+
+    yield make
+    registry.clear()
+    registry.update(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "numpys"),
+    [
+        ("i0", np.i0),
+        ("nextafter", lambda x: np.nextafter(x, x)),
+        ("fft.fft", np.fft.fft),
+        ("angle", np.angle),
+        ("subtract.reduce", np.subtract.reduce),
+        ("amax", np.amax),
+        ("add.reduce", np.add.reduce),
+        ("sign", np.sign),
+        ("round", np.round),
+    ],
+)
+def test_an_own_primitive_never_answers_for_numpys_function_of_its_name(own, name, numpys):
+    def outcome():
+        try:
+            return np.asarray(plain(numpys(x))).tolist()
+        except TypeError as error:
+            return str(error)
+
+    x = leaf([0.25, 0.5])
+    before = outcome()
+    made = own(name)
+    assert outcome() == before
+    assert recorded(made(x)).tolist() == [0.75, 1.5]
+
+
+def test_an_own_primitive_is_a_method_unless_arrays_have_one_of_its_name(own):
+    x = leaf([0.26, 0.54])
+    own("round"), own("triple")
+    assert recorded(x.triple()).data.tolist() == [3 * 0.26, 3 * 0.54]
+    assert x.round(1).tolist() == [0.3, 0.5]
 
 
 # Plain arrays
