@@ -1,4 +1,4 @@
-"""Checks a state (a dict of values) before a module, an optimiser or a file of arrays loads it. Imports NumPy only."""
+"""Checks a state (a dict of values) before it is loaded, and numbers before they are used. Imports NumPy only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+
+def not_finite(array: np.ndarray) -> str:
+    """Describe the numbers of an array that are not finite, as ``nan in 2 of 4 numbers``; "" if all are finite.
+
+    Examples
+    --------
+    >>> not_finite(np.ones(3)), not_finite(np.array([1.0, np.nan, np.inf]))
+    ('', 'nan in 2 of 3 numbers')
+    """
+    if array.dtype.kind != "f":
+        return ""
+    with np.errstate(all="ignore"):
+        total = array.sum()  # one pass, without an array of answers; a NaN or an infinity stays in it
+    if np.isfinite(total):
+        return ""
+    bad = array[~np.isfinite(array)]
+    return f"{bad[0]} in {bad.size:,} of {array.size:,} numbers" if bad.size else ""
 
 
 def check_state(caller: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> None:

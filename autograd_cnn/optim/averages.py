@@ -11,7 +11,7 @@ import numpy as np
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.optim.optimiser import Optimiser, described
 from autograd_cnn.optim.schedules import Schedule
-from autograd_cnn.state import check_state
+from autograd_cnn.state import check_state, not_finite
 
 __all__ = ["EMA", "Lookahead"]
 
@@ -136,7 +136,19 @@ class EMA:
         self.averages = [p.numpy() for p in self.parameters]
 
     def update(self) -> None:
-        """Move the averages towards the parameters. Call it after every step of the optimiser."""
+        """Move the averages towards the parameters. Call it after every step of the optimiser.
+
+        Raises
+        ------
+        FloatingPointError
+            If a parameter is not finite, since the averages would never be finite again. They stay as they were.
+        """
+        for i, p in enumerate(self.parameters):
+            if bad := not_finite(p.data):
+                raise FloatingPointError(
+                    f"EMA.update: {p.name or f'parameter {i}'} is {bad}. The averages are as before: with "
+                    "average.applied(): ..."
+                )
         for i, p in enumerate(self.parameters):
             self.averages[i] *= self.decay
             self.averages[i] += (1 - self.decay) * p.data

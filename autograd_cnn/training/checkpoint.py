@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
 from autograd_cnn.nn import Module
 from autograd_cnn.optim import Optimiser
-from autograd_cnn.state import check_state
+from autograd_cnn.state import check_state, not_finite
 
 Array = NDArray[Any]
 
@@ -128,6 +128,21 @@ def check_checkpoint(
             generator.bit_generator.state = record["generators"][name]
 
     return state, restore
+
+
+def names_not_finite(model: Any, optimiser: Optimiser) -> dict[str, str]:
+    """Return the names of the arrays of a model and its optimiser that hold NaN or infinities, with a description."""
+
+    def label(name: str) -> str:
+        room, _, rest = name.partition(".")
+        slot, _, number = rest.rpartition(".")
+        if not number.isdecimal() or int(number) >= len(optimiser.parameters) or (room == "model" and slot):
+            return rest
+        parameter = optimiser.parameters[int(number)].name or f"parameter {number}"
+        return f"the {slot} of {parameter}" if slot else parameter
+
+    arrays, _ = _split(model, optimiser)
+    return {label(name): bad for name, x in arrays.items() if (bad := not_finite(x))}
 
 
 def _split(model: Any, optimiser: Optimiser) -> tuple[dict[str, Array], dict[str, Any]]:

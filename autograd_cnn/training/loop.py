@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -129,7 +130,9 @@ def fit(
     Raises
     ------
     FloatingPointError
-        If the loss is not finite. The message names the step, and the first operation that was not finite.
+        If the loss, a gradient or a rate is not finite, before the step that would use it; or if a number of the model
+        or of the optimiser has become so, before it is saved. A number that is not finite reaches a checkpoint only if
+        the model had it at the start.
     CheckpointError
         If `checkpoint` is damaged, or belongs to another model or run.
     RuntimeError
@@ -158,8 +161,10 @@ def fit(
     shows = progress and ranks.rank == 0
     buffers = list(model.buffers()) if isinstance(model, Module) else []
     generators = list(all_generators(model, run.generators).values())
+    run.check_state(model, optimiser)
 
     def save() -> None:
+        run.check_state(model, optimiser)
         if checkpoint is not None and ranks.rank == 0:
             run.save(checkpoint, model, optimiser)
 
@@ -204,13 +209,14 @@ def fit(
                 for (x, y), waited in feed:
                     began = time.perf_counter()
                     if schedule is not None:
-                        optimiser.lr = schedule(run.step)
+                        optimiser.lr = _rate(schedule, run.step)
                     optimiser.zero_grad()
                     before = [(buffer, buffer.data) for buffer in buffers]
                     weight = len(y) / run.images_of_step
                     with ranks.own_draws(generators, [run.current.seed or 0, run.step]):
                         own = _backward(run, model, loss, x, y, accumulate, weight)
                     sums = ranks.sum([*own, *stops()], optimiser.parameters, before, weight)
+                    run.check_gradients(sums[0], optimiser)
                     if clip is not None:
                         clip_grad_norm(optimiser.parameters, clip)
                     optimiser.step()
@@ -250,6 +256,17 @@ def _backward(
         total += share * value.item()
         hits += correct(outputs.data, y[part])
     return total, hits
+
+
+def _rate(schedule: Schedule, step: int) -> float:
+    """Return the learning rate of a step, or raise an error if it is none."""
+    rate, problem = schedule(step), f"fit: schedule({step}) is"
+    if not isinstance(rate, (int, float, np.number)):
+        raise TypeError(f"{problem} {rate!r}, want a number from 0 on")
+    if not 0 <= rate < math.inf:
+        kind = ValueError if -math.inf < rate < 0 else FloatingPointError
+        raise kind(f"{problem} {rate}, want a number from 0 on. Nothing was changed at this step")
+    return float(rate)
 
 
 def _parts(images: int, count: int) -> list[slice]:

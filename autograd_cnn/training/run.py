@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays
 from autograd_cnn.distributed import Ranks
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.optim import Optimiser
-from autograd_cnn.training.checkpoint import check_checkpoint, full_state, save_checkpoint
+from autograd_cnn.state import not_finite
+from autograd_cnn.training.checkpoint import check_checkpoint, full_state, names_not_finite, save_checkpoint
 from autograd_cnn.training.feeding import Augment, prepared
 from autograd_cnn.training.history import Epoch, Evaluation, History, number
 
@@ -62,6 +64,7 @@ class Run:
         self.steps_per_pass = math.ceil(images / batch_size)
         self.total = int(steps) if steps is not None else int(epochs or 0) * self.steps_per_pass
         self.current = Pass()
+        self._infinite: Mapping[str, str] | None = None  # arrays that were not finite at the start
         self._began = time.perf_counter()
 
     @property
@@ -141,6 +144,30 @@ class Run:
             return {**arrays, **names, "settings": (self.sizes, self.total, settings)}
 
         self.ranks.compare(state, f"fit: {when}")
+
+    def check_gradients(self, loss: float, optimiser: Optimiser) -> None:
+        """Raise an error, before the step, if a gradient is not finite."""
+        for i, p in enumerate(optimiser.parameters):
+            grad = p.grad.data if isinstance(p.grad, Tensor) else p.grad
+            if grad is not None and (bad := not_finite(grad)):
+                raise FloatingPointError(
+                    f"fit: the gradient of {p.name or f'parameter {i}'} is {bad} at step {self.step:,}, though the "
+                    f"loss is {loss:.5g}. Nothing was changed. The slope of a root, a norm or a logarithm is infinite "
+                    "at 0: add a small number there, as in ag.sqrt(x + 1e-12). If numbers have grown too large: a "
+                    "lower learning rate"
+                )
+
+    def check_state(self, model: Any, optimiser: Optimiser) -> None:
+        """Raise an error if a number of the model or the optimiser is not finite, and was when the run began."""
+        found = names_not_finite(model, optimiser)
+        if self._infinite is None:
+            self._infinite = found
+        for name, bad in found.items():
+            if name not in self._infinite:
+                raise FloatingPointError(
+                    f"fit: {name} is {bad} after step {self.step:,}, and was finite before. A checkpoint is unchanged: "
+                    "it is of an earlier step. A lower learning rate, or clip=1, keeps numbers small"
+                )
 
     def save(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
         """Write a checkpoint, on rank 0."""

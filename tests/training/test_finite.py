@@ -1,0 +1,202 @@
+"""A run stops before a number that is not finite reaches the weights or a file, whatever made it."""
+
+import math
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import nn
+from autograd_cnn.arrayfile import read_arrays
+from autograd_cnn.training import RunFolder, fit
+from runs import line, points, train
+
+
+def assert_finite(path):
+    arrays, _ = read_arrays(path)
+    assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+def bad_gradient(w, step, number=math.nan):
+    """A loss that is finite, with a gradient that is not, at one step: the slope of a root is infinite at 0."""
+    calls = []
+
+    def loss(outputs, labels):
+        calls.append(1)
+        value = ag.cross_entropy(outputs, labels)
+        if len(calls) == step:
+            value = value + ag.sqrt((w * 0).sum() if math.isnan(number) else (w - w.data).sum())
+        return value
+
+    return loss
+
+
+@pytest.mark.parametrize("every", [1, None])
+@pytest.mark.parametrize("step", [1, 5, 6, 9])  # passes of 3 steps, and the run has 9
+@pytest.mark.parametrize(("number", "options"), [(math.nan, {}), (math.inf, {"clip": 1.0})])
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(tmp_path, step, every, number, options):
+    x, y = points()
+    w, model, optimiser = line(momentum=0.9)
+    options = {"epochs": 3, "checkpoint": tmp_path / "c", "every": every, **options}
+    told = (
+        rf"fit: the gradient of w is {number} in 4 of 4 numbers at step {step - 1}, though the loss is 0\.\d+\. Nothing"
+    )
+    with pytest.raises(FloatingPointError, match=told):
+        train(model, optimiser, x, y, loss=bad_gradient(w, step, number), **options)
+    assert np.isfinite(w.data).all() and optimiser.steps == [step - 1]
+    kept = step - 1 if every else (step - 1) // 3 * 3
+    assert (tmp_path / "c").exists() == bool(kept)
+    again, model, optimiser = line(momentum=0.9)
+    train(model, optimiser, x, y, **options)
+    twin, model, optimiser = line(momentum=0.9)
+    train(model, optimiser, x, y, **{**options, "checkpoint": None, "every": None})
+    np.testing.assert_array_equal(again.data, twin.data)
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_it_stops_without_a_checkpoint_too_and_in_any_part_of_a_batch(accumulate):
+    x, y = points()
+    w, model, optimiser = line()
+    with pytest.raises(FloatingPointError, match="the gradient of w is nan"):
+        train(model, optimiser, x, y, steps=1, accumulate=accumulate, loss=bad_gradient(w, accumulate))
+    assert not w.data.any()
+
+
+@pytest.mark.parametrize(
+    ("rate", "kind", "message"),
+    [
+        (math.nan, FloatingPointError, r"fit: schedule\(2\) is nan, want a number from 0 on"),
+        (np.float32("inf"), FloatingPointError, r"fit: schedule\(2\) is inf, want"),
+        (-0.1, ValueError, r"fit: schedule\(2\) is -0\.1, want a number from 0 on"),
+        (None, TypeError, r"fit: schedule\(2\) is None, want a number from 0 on"),
+        ("0.1", TypeError, r"fit: schedule\(2\) is '0\.1', want"),
+    ],
+)
+def test_a_rate_that_is_no_rate_stops_the_run_before_the_step(tmp_path, rate, kind, message):
+    x, y = points()
+    w, model, optimiser = line()
+    options = {"schedule": lambda step: rate if step == 2 else 0.1, "checkpoint": tmp_path / "c", "every": 1}
+    with pytest.raises(kind, match=message):
+        train(model, optimiser, x, y, epochs=1, **options)
+    assert np.isfinite(w.data).all() and optimiser.lr == 0.1
+    assert_finite(tmp_path / "c")
+
+
+class Poisoned(nn.Module):
+    """A model in which `change` runs in one call of `forward`."""
+
+    def __init__(self, change, call):
+        self.layer, self.norm = nn.Linear(2, 2, rng=np.random.default_rng(0)), nn.BatchNorm1d(2)
+        self.change, self.call, self.calls = change, call, 0
+
+    def forward(self, x):
+        self.calls += 1
+        if self.training and self.calls == self.call:
+            self.change(self)
+        return self.norm(self.layer(x))
+
+
+def spoil_buffer(model):
+    model.norm.running_var.data = np.float32([1, np.nan])
+
+
+def huge(number):
+    def change(model):
+        model.layer.w.data = np.full((2, 2), number, np.float32)
+
+    return change
+
+
+@pytest.mark.parametrize("call", [3, 6])
+def test_a_buffer_that_is_not_finite_is_not_saved(tmp_path, call):
+    """In the last step of a pass, or of the run."""
+    x, y = points()
+    model = Poisoned(spoil_buffer, call)
+    options = {"epochs": 2, "checkpoint": tmp_path / "c", "callbacks": [ag.training.keep_best(tmp_path / "b", model)]}
+    with pytest.raises(
+        FloatingPointError, match=rf"fit: norm\.running_var is nan in 1 of 2 numbers after step {call}, and .*unchanged"
+    ):
+        train(model, ag.optim.Adam(model.parameters()), np.float32(x), y, **options)
+    assert (tmp_path / "c").exists() == (tmp_path / "b").exists() == (call > 3)
+    for path in tmp_path.iterdir():
+        assert_finite(path)
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "scale", "name"),
+    [
+        (lambda p: ag.optim.SGD(p, 1e30), 1e20, "w"),  # the step overflows
+        (lambda p: ag.optim.Adam(p), 1e25, "the square of w"),  # the mean square overflows, and the weights do not
+        (lambda p: ag.optim.RMSprop(p), 1e25, "the square of w"),
+        (lambda p: ag.optim.Lookahead(ag.optim.SGD(p, 1e30), every=1), 1e20, "w"),
+    ],
+    ids=["SGD", "Adam", "RMSprop", "Lookahead"],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of the overflow
+def test_a_step_that_overflows_is_not_saved(tmp_path, optimiser, scale, name):
+    x, y = points(20)
+    w = ag.Tensor(np.zeros((2, 2), np.float32), requires_grad=True, name="w")
+    options = {"steps": 1, "checkpoint": tmp_path / "c", "loss": lambda outputs, labels: ag.mean(outputs * scale)}
+    with pytest.raises(FloatingPointError, match=rf"fit: {name} is (nan|-?inf) in \d of 4 numbers after step 1"):
+        train(lambda x: x @ w, optimiser([w]), np.float32(x), y, **options)
+    assert not (tmp_path / "c").exists()
+
+
+def test_what_a_callback_spoils_is_not_saved(tmp_path):
+    x, y = points()
+    w, model, optimiser = line()
+
+    def spoil(history):
+        w.data = w.data * np.nan
+
+    with pytest.raises(FloatingPointError, match="fit: w is nan in 4 of 4 numbers after step 3"):
+        train(model, optimiser, x, y, epochs=2, checkpoint=tmp_path / "c", callbacks=[spoil])
+    assert_finite(tmp_path / "c")
+
+
+def test_numbers_that_were_infinite_at_the_start_stay(tmp_path):
+    """A mask of minus infinities, as attention has it."""
+    model = nn.Sequential(nn.Linear(2, 2, rng=np.random.default_rng(0)))
+    model.mask = ag.Tensor(np.float32([0, -np.inf]))
+    x, y = points()
+    for epochs in (1, 2):
+        sgd = ag.optim.SGD(model.parameters(), 0.1)
+        train(model, sgd, np.float32(x), y, epochs=epochs, checkpoint=tmp_path / "c")
+    assert read_arrays(tmp_path / "c")[0]["model.mask"].tolist() == [0, -np.inf]
+
+
+def test_averages_refuse_a_parameter_that_is_not_finite():
+    w = ag.Tensor(np.ones(3), requires_grad=True, name="w")
+    b = ag.Tensor(np.ones(2), requires_grad=True)
+    average = ag.optim.EMA([w, b], decay=0.5)
+    w.data, b.data = np.full(3, 3.0), np.array([np.inf, -np.inf])
+    with pytest.raises(FloatingPointError, match=r"EMA\.update: parameter 1 is inf in 2 of 2 numbers.*averages are as"):
+        average.update()
+    assert average.state_dict()["average.0"].tolist() == [1, 1, 1]
+    b.data = np.array([1e308, 1e308])  # their sum is infinite
+    average.update()
+    assert average.averages[0].tolist() == [2, 2, 2] and np.isfinite(average.averages[1]).all()
+
+
+def test_large_gradients_are_finite():
+    """Their sum is not, in float32; the step is."""
+    x, y = np.full((4, 2), 2e38, np.float32), np.zeros(4, int)
+    w = ag.Tensor(np.zeros((2, 1), np.float32), requires_grad=True, name="w")
+    options = {"steps": 1, "loss": lambda outputs, labels: outputs.sum() / 4}
+    train(lambda x: x @ w, ag.optim.SGD([w], 1e-38), x, y, **options)
+    np.testing.assert_allclose(w.data, -2, rtol=1e-5)
+
+
+def test_a_run_folder_keeps_its_good_files(tmp_path):
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text("from autograd_cnn import nn\ndef build(settings): return nn.Linear(2, 2)\nSettings = dict")
+    folder = RunFolder(tmp_path / "run", {}, recipe)
+    x, y = points()
+    model = nn.Linear(2, 2, rng=np.random.default_rng(0))
+    options = {"epochs": 2, "batch_size": 20, "checkpoint": folder.last, "callbacks": [folder.callback(model)]}
+    sgd = ag.optim.SGD(model.parameters(), 0.1)
+    with pytest.raises(FloatingPointError, match="the gradient of w is nan"):
+        fit(model, bad_gradient(model.w, 6), sgd, np.float32(x), y, rng=None, progress=False, **options)
+    assert_finite(folder.last)
+    assert_finite(folder.best)
+    assert len(folder.history().epochs) == 1 and np.isfinite(folder.model().w.data).all()
