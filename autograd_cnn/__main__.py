@@ -6,6 +6,7 @@ May import everything. `info` never fails: it prints "not known" for what it can
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import platform
 import runpy
@@ -22,6 +23,7 @@ from traceback import extract_tb
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autograd_cnn import __version__
 from autograd_cnn.data import as_float32, cache_dir, cifar100, fashion_mnist, read_image, searched
@@ -30,6 +32,7 @@ from autograd_cnn.data.published import searched as searched_for
 from autograd_cnn.engine.check import conformance
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
+from autograd_cnn.environment import plain
 from autograd_cnn.kernels import memory, tiles
 from autograd_cnn.kernels.threads import get_num_threads
 from autograd_cnn.kernels.twins import kernel_set
@@ -42,8 +45,9 @@ OFFLINE = """write live.html with Python inside (12 MB) into this folder: it nee
 Python from a public server. AUTOGRAD_CNN_PYODIDE names a folder that has the files of Pyodide already"""
 PREDICT = """Prints the three most probable classes of each image. An image is cut to the middle that has the
 proportions of the model's images, and resized. Needs Pillow. Exit code 2 if the run or an image cannot be read."""
-WHY = """also write IMAGE.why.png beside each image: what the model got, and how much each pixel moves the output of the
-most probable class (its absolute gradient, averaged over 16 noisy copies and over neighbours), from black to bright"""
+WHY = """also write a picture of each image into RUN/why: what the model got, and how much each pixel moves the output
+of the most probable class (its absolute gradient, averaged over 16 noisy copies and over neighbours), from black to
+bright"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,13 +72,14 @@ def main(arguments: list[str] | None = None) -> int:
     predicting.add_argument("run", type=Path, help="the folder of a run; the code in its model.py is executed")
     predicting.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="files of any size, mode and format")
     predicting.add_argument("--why", action="store_true", help=WHY)
+    predicting.add_argument("--out", type=Path, metavar="FOLDER", help="for the pictures of --why, instead of RUN/why")
     options = parser.parse_args(arguments)
     if options.command == "demo":
         return demo(options.folder, not options.no_open)
     if options.command == "live":
         return live(options.offline, not options.no_open)
     if options.command == "predict":
-        return predict(options.run, options.images, options.why)
+        return predict(options.run, options.images, (options.out or options.run / "why") if options.why else None)
     return info() if options.command == "info" else check(options.file)
 
 
@@ -178,9 +183,12 @@ def check(file: Path) -> int:
     return int(failed)
 
 
-def predict(run: Path, files: list[Path], why: bool = False) -> int:
-    """Print the most probable classes of images; 0, or 2 if the run or an image cannot be read."""
-    from autograd_cnn.report.saliency import saliency, write_why
+def predict(run: Path, files: list[Path], why: Path | None = None) -> int:
+    """Print the most probable classes of images, and write what decided them into the folder `why`.
+
+    Return 0, or 2 if the run or an image cannot be read, or a picture cannot be written.
+    """
+    from autograd_cnn.report.saliency import saliency
     from autograd_cnn.training import RunFolder
     from autograd_cnn.training import predict as outputs_of
 
@@ -190,30 +198,44 @@ def predict(run: Path, files: list[Path], why: bool = False) -> int:
         missing = [name for name in ("classes", "image_shape") if not folder.settings.get(name)]
         if missing:
             raise ValueError(f"{run}: settings.json has no {' and no '.join(missing)}, which predict needs")
-        classes, shape = folder.settings["classes"], tuple(folder.settings["image_shape"])
+        classes, shape = list(map(plain, folder.settings["classes"])), tuple(folder.settings["image_shape"])
         model, probabilities = folder.model(), folder.module().probabilities
-        width, wide = max(len(str(file)) for file in files), max(map(len, classes))
+        width, wide = max(len(plain(str(file))) for file in files), max(map(len, classes))
         for file in files:
+            name = plain(str(file))
             try:
                 image = read_image(file, shape[:2])
             except (OSError, ValueError) as error:
                 cause = error.strerror if isinstance(error, OSError) else None
-                print(f"{file}: {cause}" if cause else error, file=sys.stderr)
+                print(f"{name}: {cause}" if cause else error, file=sys.stderr)
                 code = 2
                 continue
             if shape[2:] == (1,):
                 image = np.rint(image @ GREY)[..., None].astype(np.uint8)
             (row,) = probabilities(outputs_of(model, image[None]))
             best = (f"{row[i]:6.1%} {classes[i]:{wide}}" for i in (-row).argsort(kind="stable")[:3])
-            print(f"{file!s:{width}}", *best, sep="  ")
-            if why:
-                path = file.with_name(f"{file.name}.why.png")
-                write_why(path, image, saliency(model, as_float32(image)))
-                print(f"{'':{width}}  {path}")
+            print(f"{name:{width}}", *best, sep="  ")
+            if why is not None:
+                path = _write_why(why, file.stem, image, saliency(model, as_float32(image)))
+                print(f"{'':{width}}  {plain(str(path))}")
     except (ImportError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     return code
+
+
+def _write_why(folder: Path, name: str, image: NDArray[np.uint8], found: NDArray[Any]) -> Path:
+    """Write NAME.png into a folder, or NAME-2.png and so on if it exists; return the path."""
+    from autograd_cnn.report.saliency import write_why
+
+    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = next(path for each in names if not (path := folder / f"{each}.png").exists())
+        write_why(path, image, found)
+    except OSError as error:
+        raise OSError(f"{folder}: {error.strerror or error}. --out FOLDER writes elsewhere") from error
+    return path
 
 
 def info() -> int:

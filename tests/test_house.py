@@ -16,6 +16,7 @@ PACKAGE = Path(ag.__file__).parent
 FACE = "autograd_cnn"
 
 ROOMS = {  # a folder or a file at the top, and the rooms that its files may import besides their own
+    "environment": "",
     "files": "",
     "arrayfile": "files",
     "state": "",
@@ -26,17 +27,18 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "ops": "engine kernels",
     "nn": "engine kernels ops state",
     "optim": "engine kernels state",
-    "data": "engine files",
+    "data": "engine files environment",
     "distributed": "",
     "training": "engine kernels ops nn optim data state arrayfile distributed files notebook plots",
     "interop": f"engine ops nn state arrayfile files {FACE}",  # the operators of a file are calls of the face
-    "graph": f"engine ops files notebook {FACE}",  # the programs that it writes call the face
+    "graph": f"engine ops files notebook environment {FACE}",  # the programs that it writes call the face
     "plots": "files",
     "profiler": "engine files",
     "live": "engine ops graph files",
     "report": "engine kernels nn data training graph files",
     FACE: "engine kernels ops elsewhere nn optim data distributed training interop graph plots profiler report",
-    "__main__": f"{FACE} engine kernels ops nn optim data training interop graph plots profiler report live",
+    "__main__": f"{FACE} environment engine kernels ops nn optim data training interop graph plots profiler report "
+    "live",
 }
 PROGRAMS = "graph.player.demos", "live.examples"  # programs to be played: they import the face and nothing else
 

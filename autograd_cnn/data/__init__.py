@@ -1,13 +1,14 @@
 """Loads images (CIFAR-10, your own, drawn shapes that need no download), converts them, and cuts them into batches.
 
-Imports NumPy and `autograd_cnn.files`, and nothing about tensors or networks.
+Imports NumPy, `autograd_cnn.files` and `environment`, and nothing about tensors or networks.
 """
 
 from autograd_cnn.data.cifar10 import load_cifar10, searched
 from autograd_cnn.data.cifar100 import load_cifar100
 from autograd_cnn.data.dataset import Dataset, as_float32, channel_statistics, one_hot
 from autograd_cnn.data.fashion_mnist import load_fashion_mnist
-from autograd_cnn.data.folder import load_folder, read_image
+from autograd_cnn.data.folder import load_folder
+from autograd_cnn.data.image import read_image
 from autograd_cnn.data.minibatches import augment, batches, split
 from autograd_cnn.data.published import cache_dir
 from autograd_cnn.data.shapes import load_shapes

@@ -1,8 +1,4 @@
-"""Reads images from files: one, or a folder for each class.
-
-Imports NumPy, `dataset` and, when it reads, Pillow, which decodes the files. Whatever their format, mode and size,
-images become uint8, red, green and blue, of one size.
-"""
+"""Reads a folder of images for each class. Imports NumPy, its neighbours and, when it reads, tqdm."""
 
 from __future__ import annotations
 
@@ -13,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.data.dataset import Dataset
+from autograd_cnn.data.image import AnyPath, checked_size, read_image
+from autograd_cnn.environment import needs, plain
 
-ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+ENDINGS = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+UNREAD = {".avif", ".heic", ".heif"}  # photos too; without a word they would be missing
 NAMED = 10  # damaged files in one message
-
-AnyPath = str | os.PathLike[str]
 
 
 def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0.2, seed: int = 0) -> Dataset:
@@ -25,7 +22,7 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
 
     It has either `train/<class>/...` and `test/<class>/...`, or `<class>/...`, of which a share is held out for the
     test. The names of the folders, in order, are the names of the classes. Images may lie in folders of their own
-    inside; files that are no images, and hidden ones, are passed over.
+    inside, which are no links; files without an ending of images, and hidden ones, are passed over.
 
     Parameters
     ----------
@@ -49,7 +46,8 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
     FileNotFoundError
         If there is no such folder.
     ValueError
-        If files are damaged, or a class has no image; the message names them.
+        If `size` or `test` cannot be, which is checked first; if files are damaged or cannot be read, or a class has no
+        image: the message names them.
 
     Examples
     --------
@@ -58,6 +56,9 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
         ...
     FileNotFoundError: load_folder: no/such/folder does not exist
     """
+    size = checked_size("load_folder", size)
+    if not 0 < test < 1:
+        raise ValueError(f"load_folder: test is {test!r}, want a share in (0, 1)")
     folder = Path(os.path.expanduser(path))
     if not folder.is_dir():
         raise FileNotFoundError(f"load_folder: {folder} {'is a file' if folder.exists() else 'does not exist'}")
@@ -76,74 +77,20 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
     return Dataset.from_arrays(*train_part, test_part, classes, name)
 
 
-def read_image(path: AnyPath, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read one image of any format that Pillow knows.
-
-    A transparent image is laid on white, and one that a camera took sideways is turned upright. If the size differs,
-    the image is scaled until it covers `size`, and what juts out is cut off, the same on both sides.
-
-    Parameters
-    ----------
-    path : path
-    size : (height, width)
-
-    Returns
-    -------
-    array, (height, width, 3) uint8
-
-    Raises
-    ------
-    ImportError
-        If Pillow is not installed.
-    FileNotFoundError, IsADirectoryError, PermissionError
-        If it is not a file that can be opened.
-    ValueError
-        If it is not an image, or damaged.
-
-    Examples
-    --------
-    >>> read_image(__file__, (32, 32))  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    ValueError: ...folder.py: not a readable image (cannot identify image file ...)
-    """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise ImportError('reading images needs Pillow: pip install "autograd_cnn[images]"') from error
-    height, width = size
-    try:
-        with Image.open(path) as file:
-            file.draft(None, (2 * width, 2 * height))  # of a large JPEG, decode less: 24 ms for 12 megapixels, not 170
-            image: Image.Image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I"):  # 16 bits; Pillow would cut off what exceeds 8
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("RGB")
-            if image.size != (width, height):
-                image = ImageOps.fit(image, (width, height))
-            return np.array(image)
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except Exception as error:  # a damaged file can raise nearly anything
-        raise ValueError(f"{path}: not a readable image ({error})") from error
-
-
 def _folders(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
 
 
 def _read_all(folder: Path, classes: list[str], size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read the images of one part; collect what is wrong, and raise it at once."""
-    from tqdm import tqdm
+    with needs("tqdm", "load_folder"):
+        from tqdm import tqdm
 
     files = [(file, label) for label, name in enumerate(classes) for file in _images_in(folder / name)]
     labels = np.array([label for _, label in files], np.int64)
     images = np.empty((len(files), *size, 3), np.uint8)
     wrong = [
-        f"{folder / name}: has no image ({', '.join(sorted(ENDINGS))})"
+        f"{plain(str(folder / name))}: has no image ({', '.join(sorted(ENDINGS))})"
         for name, count in zip(classes, np.bincount(labels, minlength=len(classes)), strict=True)
         if not count
     ]
@@ -159,5 +106,5 @@ def _read_all(folder: Path, classes: list[str], size: tuple[int, int]) -> tuple[
 
 
 def _images_in(folder: Path) -> list[Path]:
-    files = [file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file()]
+    files = [file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS | UNREAD and not file.is_dir()]
     return sorted((file for file in files if "/." not in f"/{file.relative_to(folder).as_posix()}"), key=Path.as_posix)

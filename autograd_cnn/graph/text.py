@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from autograd_cnn.environment import plain as plain  # noqa: PLC0414 - passed on
+
 LONGEST = 40  # characters of a label; its tooltip shows the whole text
-
-
-def plain(text: str) -> str:
-    """Return `text` on one line, with control characters, surrogates and direction overrides as escapes."""
-    if text.isprintable():
-        return text
-    hidden = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in hidden else c for c in text)
 
 
 def clip(text: str, longest: int = LONGEST) -> str:

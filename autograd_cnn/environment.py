@@ -1,0 +1,79 @@
+"""The Python that runs this: its command line, the packages that it may lack, and text that any terminal can show.
+
+Imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def command(*arguments: str | os.PathLike[str]) -> str:
+    """Return the line for a shell that runs this interpreter with the arguments.
+
+    Examples
+    --------
+    >>> command("-m", "autograd_cnn", "predict", "runs/first one")  # doctest: +ELLIPSIS
+    "...python... -m autograd_cnn predict 'runs/first one'"
+    """
+    words = [_interpreter(), *(os.fspath(argument) for argument in arguments)]
+    if os.name == "nt":
+        from subprocess import list2cmdline
+
+        return list2cmdline(words)
+    return shlex.join(words)
+
+
+@contextmanager
+def needs(package: str, task: str, extra: str = "") -> Iterator[None]:
+    """Import a package inside this block; without it, the error has the line that installs it.
+
+    Parameters
+    ----------
+    package : str
+        The name under which pip knows it.
+    task : str
+        What it is needed for: the beginning of the message.
+    extra : str
+        The extra of this package that brings it, unless it is required.
+
+    Raises
+    ------
+    ImportError
+        If the import fails.
+    """
+    try:
+        yield
+    except ImportError as error:
+        cure = command("-m", "pip", "install", f"autograd_cnn[{extra}]" if extra else package)
+        raise ImportError(f"{task} needs {package} ({error}): {cure}", name=error.name) from error
+
+
+def plain(text: str) -> str:
+    """Return `text` on one line, with control characters, surrogates and direction overrides as escapes.
+
+    Examples
+    --------
+    >>> print(plain("cat\\n\\x1b[31m.png"))
+    cat\\n\\x1b[31m.png
+    """
+    if text.isprintable():
+        return text
+    hidden = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in hidden else c for c in text)
+
+
+def _interpreter() -> str:
+    """Return the path of the interpreter, relative if it is below the current folder."""
+    path = sys.executable or "python3"
+    try:
+        below = os.path.relpath(path)
+    except (OSError, ValueError):  # no current folder, or another drive
+        return path
+    inside = os.path.isabs(path) and os.sep in below and below.split(os.sep)[0] != os.pardir
+    return below if inside else path
