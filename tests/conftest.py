@@ -96,7 +96,7 @@ def rng():
 def python(tmp_path):
     """Run a program in a process of its own, with warnings as errors; returns what it printed."""
 
-    def run(program, timeout=60):
+    def run(program, timeout=600):
         script = tmp_path / "program.py"
         script.write_text(program)
         done = subprocess.run(

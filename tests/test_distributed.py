@@ -416,7 +416,7 @@ ranks = ag.distributed.ranks()
 def mpirun(tmp_path):
     """Run a program on `size` ranks; return the finished process."""
 
-    def run(size, body, *arguments, script=None, timeout=60):
+    def run(size, body, *arguments, script=None, timeout=600):
         if script is None:
             script = tmp_path / "program.py"
             script.write_text(PROGRAM.format(tests=str(Path(__file__).parent), body=body))

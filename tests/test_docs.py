@@ -87,7 +87,7 @@ def test_a_session_prints_what_the_page_says(page, tmp_path):
         env={**os.environ, "AUTOGRAD_CNN_KERNELS": "numpy"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

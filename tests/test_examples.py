@@ -27,7 +27,7 @@ def run(tmp_path):
             env={**os.environ, "XDG_CACHE_HOME": str(tmp_path), "KERAS_HOME": str(tmp_path), **environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
 
@@ -76,7 +76,7 @@ def test_the_code_of_the_docs_runs(tmp_path, page):
         env={**os.environ, "BROWSER": "true"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -59,7 +59,7 @@ def run(tmp_path):
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
             check=False,
         )
 
@@ -114,7 +114,7 @@ def test_info_stops_quietly_if_its_output_is_closed():
     os.close(reading)
     try:
         command = [sys.executable, "-m", "autograd_cnn", "info"]
-        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=600, check=False)
     finally:
         os.close(writing)
     assert done.stderr == b""

@@ -28,7 +28,7 @@ def files_in(folder):
 
 def python(*arguments, **options):
     done = subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120, **options
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=600, **options
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -256,7 +256,7 @@ def program(tmp_path):
 def run(*command):
     offline = {"HTTPS_PROXY": "http://127.0.0.1:9", "MYPYPATH": SOURCES}
     return subprocess.run(
-        command, env={**os.environ, **offline}, capture_output=True, text=True, timeout=120, check=False
+        command, env={**os.environ, **offline}, capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -419,8 +419,8 @@ def test_the_second_of_two_processes_waits_and_finds_the_file(published, server,
         with start() as second:
             assert second.stdout.readline() == "ready\n"
             release.set()
-            assert second.communicate(timeout=60)[0] == "100\n"
-        assert first.communicate(timeout=60)[0] == "ready\n100\n"
+            assert second.communicate(timeout=600)[0] == "100\n"
+        assert first.communicate(timeout=600)[0] == "ready\n100\n"
     assert server.requests == ["/a"]
     assert names_in(cache_dir()) == sorted(["cifar-10-binary.tar.gz", *published.files["binary"]])
 

@@ -757,7 +757,7 @@ def test_the_demo_writes_four_pages_and_an_index(tmp_path):
         env={**os.environ, "PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

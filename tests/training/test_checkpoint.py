@@ -169,7 +169,7 @@ print(repr(history.losses), model[2].w.data.tobytes().hex())
 def killed(path, stop):
     """Train in a process of its own that is killed at a step, or never."""
     command = [sys.executable, "-W", "error", "-c", KILLED, path, str(stop)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -307,7 +307,7 @@ def killed(tmp_path, recipe):
         """Train in a process that kills itself at an event: a step, or a moment of writing a file."""
         paths = [os.path.dirname(__file__), *sys.path]
         command = [sys.executable, "-c", KILLED, tmp_path / name, str(stop), *filter(None, paths)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
     return run
 
