@@ -10,6 +10,7 @@ from autograd_cnn.engine.check import check_gradients
 from autograd_cnn.engine.checkpoint import checkpoint
 from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.mode import enable_grad, no_grad, scope
+from autograd_cnn.engine.naming import publish
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -67,9 +68,12 @@ _LATER = {"Graph": "graph.trace", "trace": "graph.trace", "profile": "profiler"}
 
 def _open(place: str, name: str) -> Any:
     """Import a name from a room above the engine when it is first used, so that ``import autograd_cnn`` is fast."""
-    return getattr(import_module(f"autograd_cnn.{place}"), name)
+    room = import_module(f"autograd_cnn.{place}")
+    publish(vars(room), name)
+    return getattr(room, name)
 
 
+publish(globals())
 registry.advice.update(ADVICE)
 registry.doors.update(
     graph=lambda tensor: _open("graph.trace", "graph_of")(tensor),

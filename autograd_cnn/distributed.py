@@ -20,6 +20,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from autograd_cnn.engine.naming import publish
+
 if TYPE_CHECKING:
     from autograd_cnn.engine.tensor import Tensor
     from autograd_cnn.nn import Module
@@ -248,3 +250,6 @@ def ranks() -> Ranks:
 
     sys.excepthook = end
     return found
+
+
+publish(globals())

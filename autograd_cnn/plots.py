@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.engine.naming import publish
 from autograd_cnn.files import write_atomically
 
 if TYPE_CHECKING:
@@ -237,3 +238,6 @@ def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
     suffix = Path(path).suffix.lower()
     with rc_context({"svg.hashsalt": "autograd_cnn"}):  # identifiers in an SVG are random otherwise
         write_atomically(path, lambda file: figure.savefig(file, format=suffix[1:], metadata=SUFFIXES[suffix]))
+
+
+publish(globals())

@@ -98,6 +98,69 @@ def test_a_module_without_forward():
     Empty()(1)
 
 
+KEYWORDS = [
+    (lambda: ag.sum(leaf(2), dim=0), "sum: has no parameter 'dim'. Here: axis="),
+    (lambda: leaf(2).argmax(dim=0), "argmax: has no parameter 'dim'. Here: axis="),
+    (lambda: ag.quantile(leaf(2), 0.5, dim=0), "quantile: has no parameter 'dim'. Here: axis="),
+    (
+        lambda: Tensor([1.0], dtype=np.float32),
+        "Tensor: has no parameter 'dtype'. Here: convert the array: np.asarray(data, np.float32)",
+    ),
+    (lambda: ag.nn.Conv2d(3, 8, 3, pad=1), "Conv2d: has no parameter 'pad'. Did you mean 'padding'?"),
+    (lambda: ag.nn.Conv2d(3, filters=8, kernel_size=3), "Conv2d: has no parameter 'filters'. Here: out_channels="),
+    (lambda: ag.nn.Linear(3, units=8), "Linear: has no parameter 'units'. Here: out_features="),
+    (
+        lambda: ag.nn.Linear(3, 8, device="cpu"),
+        "Linear: has no parameter 'device'. Here: leave it out, there are no devices",
+    ),
+    (
+        lambda: ag.nn.Dropout(0.5, inplace=True),
+        "Dropout: has no parameter 'inplace'. Here: leave it out, nothing works in place",
+    ),
+    (lambda: ag.nn.Linear(3, 2, seed=0), "Linear: has no parameter 'seed'. Here: rng=np.random.default_rng(0)"),
+    (lambda: ag.optim.Adam([leaf(2)], learning_rate=0.1), "Adam: has no parameter 'learning_rate'. Here: lr="),
+    (lambda: ag.optim.SGD(params=[leaf(2)], lr=1), "SGD: has no parameter 'params'. Here: parameters="),
+    (lambda: ag.training.fit(epoch=1), "fit: has no parameter 'epoch'. Did you mean 'epochs'?"),
+    (
+        lambda: ag.training.fit(validation_data=1),
+        "fit: has no parameter 'validation_data'. Did you mean 'validation'?",
+    ),
+    (
+        lambda: ag.training.fit(shuffle=True),
+        "fit: has no parameter 'shuffle'. Here: rng=np.random.default_rng(0), which shuffles; without it the order "
+        "stays",
+    ),
+    (
+        lambda: ag.data.batches([], [], 32, shuffle=True),
+        "batches: has no parameter 'shuffle'. Here: rng=np.random.default_rng(0), which shuffles; without it the order "
+        "stays",
+    ),
+    (lambda: ag.grad(len, argnum=0), "grad: has no parameter 'argnum'. Did you mean 'argnums'?"),
+    (
+        lambda: ag.value_and_grad(len, has_aux=True),
+        "value_and_grad: has no parameter 'has_aux'. Here: keep what else f computes in a list: kept.append(h.data)",
+    ),
+    (lambda: ag.check_gradients(len, tol=1), "check_gradients: has no parameter 'tol'. Did you mean 'rtol'?"),
+    (
+        lambda: Tensor(1.0).backward(retain=True),
+        "backward: has no parameter 'retain'. Did you mean 'retain_graph'?",
+    ),
+    (
+        lambda: ag.nn.Linear(3, 2).state_dict(prefix=""),
+        "Linear.state_dict: has no parameter 'prefix'. It has none",
+    ),
+    (lambda: ag.nn.Linear(3, 2).train(mode=True), "Linear.train: has no parameter 'mode'. It has training"),
+    (lambda: ag.scope(), "scope: missing a required argument: 'name'; its parameters are (name)"),
+]
+
+
+@pytest.mark.parametrize(("call", "text"), KEYWORDS, ids=[text.split(":")[0] for _, text in KEYWORDS])
+def test_a_keyword_of_another_library(call, text):
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert str(caught.value) == text
+
+
 def test_the_recommended_names_exist():
     for name, cure in ADVICE.items():
         assert name not in [*registry, *vars(Tensor)]

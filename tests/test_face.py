@@ -6,6 +6,7 @@ from operator import attrgetter
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.naming import UNNAMED
 from autograd_cnn.engine.registry import registry
 
 PUBLIC = """
@@ -60,3 +61,51 @@ def test_the_only_operation_that_is_not_on_the_face_belongs_to_the_transforms():
     """`alias` gives a transform's variable a node of its own; nobody calls it."""
     own = {name for name, f in registry.items() if getattr(f, "__module__", "").startswith("autograd_cnn.")}
     assert own - set(OPERATIONS) == {"alias"}
+
+
+# Keywords
+
+ROOMS = (ag, ag.linalg, ag.nn, ag.optim, ag.training, ag.data, ag.plots, ag.interop, ag.distributed, ag.report)
+
+
+def keywords(function):
+    """The parameters of a function that can be passed by keyword, or none if it passes keywords on."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return []
+    return [p.name for p in parameters if p.name != "self" and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def methods(cls):
+    for name, method in vars(cls).items():
+        if inspect.isfunction(method) and not name.startswith("_") and name not in UNNAMED and keywords(method):
+            yield name, method
+
+
+def callables():
+    """Every public function, class and method that takes arguments by keyword: {its title: it}."""
+    found = {}
+    for room in ROOMS:
+        for name in room.__all__:
+            value = getattr(room, name)
+            if inspect.isclass(value) and not issubclass(value, BaseException):
+                found[value.__name__] = value
+                owner = "" if value is ag.Tensor else f"{name}."
+                found |= {owner + n: method for n, method in methods(value)}
+            elif callable(value) and not inspect.isclass(value):
+                own = "linalg." * (value.__module__ == ag.linalg.__name__) + value.__name__
+                found[getattr(value, "name", own)] = value
+    return {title: it for title, it in found.items() if keywords(it)}
+
+
+@pytest.mark.parametrize("title", callables())
+def test_a_keyword_that_a_public_callable_does_not_have(title):
+    f = callables()[title]
+    known = keywords(f)
+    with pytest.raises(TypeError) as caught:
+        f(zzz=1)
+    assert str(caught.value) == f"{title}: has no parameter 'zzz'. It has {', '.join(known)}"
+    for name in known:
+        with pytest.raises(TypeError) as caught:
+            f(**{name + name[-1]: 1})
+        assert str(caught.value) == f"{title}: has no parameter {name + name[-1]!r}. Did you mean {name!r}?"

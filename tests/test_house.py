@@ -28,11 +28,11 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "nn": "engine kernels ops state",
     "optim": "engine kernels state",
     "data": "engine files environment",
-    "distributed": "",
+    "distributed": "engine",
     "training": "engine kernels ops nn optim data state arrayfile distributed files notebook plots",
     "interop": f"engine ops nn state arrayfile files {FACE}",  # the operators of a file are calls of the face
     "graph": f"engine ops files notebook environment {FACE}",  # the programs that it writes call the face
-    "plots": "files",
+    "plots": "engine files",
     "profiler": "engine files",
     "live": "engine ops graph files",
     "report": "engine kernels nn data training graph files",

@@ -12,6 +12,7 @@ from autograd_cnn.data.image import read_image
 from autograd_cnn.data.minibatches import augment, batches, split
 from autograd_cnn.data.published import cache_dir
 from autograd_cnn.data.shapes import load_shapes
+from autograd_cnn.engine.naming import publish
 
 __all__ = [
     "Dataset",
@@ -30,3 +31,4 @@ __all__ = [
     "searched",
     "split",
 ]
+publish(globals())

@@ -20,6 +20,12 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 
 
+def untyped(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a function without types."""
+    parameters = inspect.signature(function).parameters.values()
+    return inspect.Signature([p.replace(annotation=p.empty) for p in parameters])
+
+
 class Arguments(Generic[P]):
     """The parameters of a primitive, and the binding of arguments to them.
 
@@ -39,8 +45,8 @@ class Arguments(Generic[P]):
     def __init__(self, function: Callable[P, Any], name: str | None) -> None:
         update_wrapper(self, function)
         self.name = name or function.__name__
-        parameters = [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
-        self.signature = self.__signature__ = inspect.Signature(parameters)  # for messages and `help`, without types
+        self.signature = self.__signature__ = untyped(function)  # for messages and `help`
+        parameters = self.signature.parameters.values()
         self.parameters = tuple(p.name for p in parameters)
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
@@ -89,7 +95,7 @@ class Arguments(Generic[P]):
                 break
             fixed.append(options.pop(name) if name in options else self.defaults[name])
         if options or len(fixed) != len(self.parameters):
-            raise errors.wrong_arguments(self, args, options)
+            raise errors.wrong_arguments(self.name, self.signature, args, options)
         if not self.sequence:
             return fixed, 0
         k = self.parameters.index(self.sequence)

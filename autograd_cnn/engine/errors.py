@@ -6,6 +6,8 @@ operation and the user's line, and ends with a cure.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from inspect import Signature
 from typing import Any
 
 import numpy as np
@@ -102,17 +104,28 @@ def no_rule(primitive: Any, name: str, tensor: Any) -> TypeError:
     )
 
 
-def wrong_arguments(primitive: Any, args: tuple[Any, ...], options: dict[str, Any]) -> TypeError:
-    for name in options:
-        if name not in primitive.parameters:
-            here = advice.get(f"{name}=")
-            hint = f" Here: {here}" if here else did_you_mean(name, primitive.parameters)
-            return TypeError(f"{primitive.name}: has no parameter {name!r}, only {primitive.signature}.{hint}")
+def unknown_keyword(name: str, unknown: str, known: Iterable[str]) -> TypeError:
+    """Return the error about a keyword: the code of this package for it, a similar one, or all that there are."""
+    known, cure = [*known], advice.get(f"{unknown}=", "")
+    parameter, sign, _ = cure.partition("=")
+    if sign and parameter.isidentifier() and parameter not in known:  # it has another name there
+        cure = ""
+    hint = f" Here: {cure}" if cure else did_you_mean(unknown, known)
+    only = "" if hint else f" It has {', '.join(known)}" if known else " It has none"
+    return TypeError(f"{name}: has no parameter {unknown!r}.{hint}{only}")
+
+
+def wrong_arguments(name: str, signature: Signature, args: tuple[Any, ...], options: dict[str, Any]) -> TypeError:
+    """Return the error about arguments that do not fit the parameters of a function."""
+    known = [n for n, p in signature.parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for unknown in options:
+        if unknown not in known:
+            return unknown_keyword(name, unknown, known)
     try:
-        primitive.signature.bind(*args, **options)
+        signature.bind(*args, **options)
     except TypeError as error:
-        return TypeError(f"{primitive.name}: {error}; its parameters are {primitive.signature}")
-    return TypeError(f"{primitive.name}: got too many or repeated arguments for {primitive.signature}")
+        return TypeError(f"{name}: {error}; its parameters are {signature}")
+    return TypeError(f"{name}: got too many or repeated arguments for {signature}")
 
 
 # Errors of a Tensor

@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from types import CodeType, FrameType
 from typing import Any
@@ -91,40 +91,58 @@ def describe(value: Any, label: str = "") -> str:
 
 
 _KINDS = (np.linalg.LinAlgError, ValueError, TypeError, IndexError)
+_INTERNAL = (AttributeError, OverflowError)  # of code that met an argument of a kind that it does not expect
 
 
-def is_explained(error: Exception) -> bool:
+def is_explained(error: Exception, packaged: bool = True) -> bool:
     """Return whether `error` needs no explanation: an inner operation explained it, or it is not about operands."""
-    if isinstance(error, AttributeError) and "'NoneType'" in str(error):
-        return False
-    return getattr(error, "explained", False) or not isinstance(error, _KINDS)
+    if isinstance(error, _INTERNAL) and not (packaged or "'NoneType'" in str(error)):
+        return True
+    return hasattr(error, "explained") or not isinstance(error, (*_KINDS, *_INTERNAL))
 
 
-def explained(error: Exception, primitive: Any, args: Iterable[Any], elements: int) -> Exception:
-    """Return an error of the same kind that names the operation, the problem, operands, the user's line and the cure.
+def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], needed: Collection[str]) -> Exception:
+    """Return an error that names the operation, the problem, operands, the user's line and the cure.
 
-    The first line of the original text is the problem, and the rest is the cure.
+    The first line of the original text is the problem, and the rest is the cure. `labelled` has the arguments with
+    their names, of which those in `needed` must not be None.
     """
-    name, labelled = primitive.name, [*zip(primitive.flat_names(elements), args, strict=False)]
+    labelled = [*labelled]
     operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
-    problem, _, cure = str(error).partition("\n")
-    absent = [n for n, v in labelled if v is None and n in primitive.rules and n not in primitive.defaults]
-    if absent:
+    problem, _, cure = getattr(error, "explained", None) or str(error).partition("\n")
+    problem = problem.removeprefix(name + ": ")
+    kind = next((k for k in _KINDS if isinstance(error, k)), TypeError)
+    if absent := [n for n, v in labelled if v is None and n in needed]:
         problem, cure = f"{absent[0]} is None", "Does the function that computes it end with `return ...`?"
-        error = TypeError()
+        kind = TypeError
+    elif isinstance(error, AttributeError):
+        lists = [f"{n} is a {type(v).__name__}, want an array" for n, v in labelled if _lacks(v, error)]
+        if not lists:
+            return error
+        problem = lists[0]
     elif "could not be broadcast together with shapes" in problem and len(operands) == 2:
         problem = " and ".join(_short(v, label) for label, v in operands) + " do not broadcast"
         cure = _column_cure(*operands)
-    lines = [f"{name}: {problem.removeprefix(name + ': ')}"]
-    if operands:
-        lines.append("  " + "    ".join(describe(v, label) for label, v in operands))
+    shown = [describe(v, label) for label, v in operands]
+    if not cure:
+        shown += [
+            f"{n}={v!r:.40}" for n, v in labelled if not hasattr(v, "dtype") and v is not None and n not in problem
+        ]
+    lines = [f"{name}: {problem}"]
+    if shown:
+        lines.append("  " + "    ".join(shown))
     lines.append(f"  at {spell(here())}")
     if cure:
         lines.append(f"  {cure}")
     lines += [f"  {origin}" for label, v in operands if (origin := _origin(v, label))]
-    explanation: Any = next(k for k in (*_KINDS, AttributeError) if isinstance(error, k))("\n".join(lines))
-    explanation.explained = True
+    explanation: Any = kind("\n".join(lines))
+    explanation.explained = f"{name}: {problem}", "", cure
     return explanation
+
+
+def _lacks(value: Any, error: AttributeError) -> bool:
+    """Return whether `error` says that `value` lacks an attribute of arrays."""
+    return value is not None and not hasattr(value, "dtype") and f"'{type(value).__name__}' object" in str(error)
 
 
 def _short(value: Any, label: str) -> str:

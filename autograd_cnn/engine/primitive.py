@@ -145,9 +145,10 @@ class Primitive(Arguments[P]):
                 settle(self, values, inputs, elements)
             out = self.compute(values, elements) if self.sequence else self.raw(*values)
         except Exception as error:
-            if is_explained(error):
+            if is_explained(error, self.packaged):
                 raise
-            raise explained(error, self, args, elements) from (None if self.packaged else error)
+            cause = None if self.packaged else error
+            raise explained(error, self.name, *self.described(args, elements)) from cause
         byproducts: Any = ()
         if self.byproducts:
             out, *byproducts = out
@@ -173,6 +174,12 @@ class Primitive(Arguments[P]):
     def compute(self, values: list[Any], elements: int) -> Any:
         """Call the plain function with flat arguments."""
         return self.raw(*self.grouped(values, elements))
+
+    def described(self, args: Any, elements: int) -> tuple[list[tuple[str, Any]], set[str]]:
+        """Return the arguments that are not defaults, by name, and the names of those that must not be None."""
+        pairs, missing = zip(self.flat_names(elements), args, strict=False), object()
+        given = [(name, value) for name, value in pairs if value is not self.defaults.get(name, missing)]
+        return given, self.rules.keys() - self.defaults.keys()
 
     def _plan(self, wanted: int, elements: int, args: Any) -> Plan:
         for position, name in enumerate(self.flat_names(elements)):

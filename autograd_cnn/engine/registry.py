@@ -30,17 +30,6 @@ def numpys(name: str) -> Any:
     return found if callable(found) else None
 
 
-def enrol(room: dict[str, Any], prefix: str = "") -> None:
-    """Register the functions in ``__all__`` of a module of the package: ``enrol(globals())`` at its end.
-
-    So Tensor's methods find them by name, and NumPy's functions of the same names find them.
-    """
-    for name in room["__all__"]:
-        registry[prefix + name] = room[name]
-        if (theirs := numpys(prefix + name)) is not None:
-            counterparts[theirs] = prefix + name
-
-
 doors: dict[str, Callable[..., Any]] = {}
 """Functions of rooms above that a Tensor calls: ``graph`` returns its Graph, ``html`` its view in a notebook.
 

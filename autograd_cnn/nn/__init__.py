@@ -18,6 +18,7 @@ Images are NHWC, weights of convolutions HWIO and of linear layers (in, out).
 from typing import TYPE_CHECKING, Any
 
 from autograd_cnn.engine.messages import missing
+from autograd_cnn.engine.naming import publish
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.nn import functions, init, layers
 from autograd_cnn.nn.functions import *
@@ -30,6 +31,7 @@ __all__ = ["Module", "Sequential", "seed"]
 __all__ += functions.__all__
 __all__ += init.__all__
 __all__ += layers.__all__
+publish(globals())
 
 
 def __dir__() -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import elementwise, rows
 from autograd_cnn.kernels.elementwise import blocked
 from autograd_cnn.kernels.tiles import SMALL

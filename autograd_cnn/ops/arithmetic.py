@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from autograd_cnn.engine.mode import no_grad
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import elementwise
 from autograd_cnn.kernels.elementwise import LARGE, blocked
 

@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import convolution as kernels
 from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.joining import pad

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels.elementwise import blocked
 from autograd_cnn.ops.arithmetic import choice, computes, cos, exp, multiply, power, sign_of, sqrt, through, where
 from autograd_cnn.ops.indexing import scatter, take

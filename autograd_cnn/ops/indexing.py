@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import frozen, plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.shapes import Shape, X, moveaxis, ravel, reshape, with_options

@@ -15,9 +15,9 @@ import numpy as np
 
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import is_recording
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import log, maximum, through
 from autograd_cnn.ops.linalg import vector_norm

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.mode import is_recording
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import pooling as kernels
 from autograd_cnn.kernels.windows import Padding, Pair, Shape
 from autograd_cnn.ops.arithmetic import where

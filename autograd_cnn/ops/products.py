@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import matrices as kernels
 from autograd_cnn.ops.arithmetic import astype, multiply, power, where
 from autograd_cnn.ops.indexing import getitem, positions, take

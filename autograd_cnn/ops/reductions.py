@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.kernels import elementwise
 from autograd_cnn.kernels.tiles import SMALL
 from autograd_cnn.ops.arithmetic import exp

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autograd_cnn.engine.registry import enrol
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.kernels.windows import Shape, output_size
 from autograd_cnn.ops.convolution import Extent, Margins, check_images, pair, window
 from autograd_cnn.ops.indexing import scatter, take

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import astype, where
 from autograd_cnn.ops.indexing import take_along_axis

@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.registry import enrol
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "copy", "expand_dims", "flatten",

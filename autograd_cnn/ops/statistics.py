@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.engine.registry import enrol
 from autograd_cnn.ops.arithmetic import clip, sqrt, where
 from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate, pad

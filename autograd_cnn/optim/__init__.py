@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from autograd_cnn.engine.messages import missing
+from autograd_cnn.engine.naming import publish
 from autograd_cnn.optim import algorithms, averages, clipping, schedules
 from autograd_cnn.optim.algorithms import *
 from autograd_cnn.optim.averages import *
@@ -15,6 +16,7 @@ __all__ += algorithms.__all__
 __all__ += averages.__all__
 __all__ += clipping.__all__
 __all__ += schedules.__all__
+publish(globals())
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from autograd_cnn.engine.naming import publish
 from autograd_cnn.files import write_atomically
 from autograd_cnn.report.advice import next_steps
 from autograd_cnn.report.facts import Facts
@@ -104,3 +105,6 @@ def write(
         write_atomically(folder.path / "net.html", player.encode())
     write_atomically(folder.path / "report.txt", text.encode())
     return text
+
+
+publish(globals())

@@ -1,6 +1,7 @@
 """Training of a model: one loop, its History, and folders of runs, which resume with the same bits."""
 
 from autograd_cnn.arrayfile import CheckpointError
+from autograd_cnn.engine.naming import publish
 from autograd_cnn.training.callbacks import early_stop, keep_best
 from autograd_cnn.training.checkpoint import load_checkpoint, save_checkpoint
 from autograd_cnn.training.evaluation import evaluate, predict
@@ -23,3 +24,4 @@ __all__ = [
     "predict",
     "save_checkpoint",
 ]
+publish(globals())

@@ -62,8 +62,7 @@ def test_a_bias_of_another_width():
 
 @says(
     TypeError,
-    "conv2d: has no parameter 'strid', only (x, w, b=None, stride=1, padding=0, dilation=1, groups=1). "
-    "Did you mean 'stride'?",
+    "conv2d: has no parameter 'strid'. Did you mean 'stride'?",
 )
 def test_an_option_misspelled():
     ag.conv2d(leaf(1, 4, 4, 3), leaf(1, 1, 3, 4), strid=2)
@@ -121,8 +120,7 @@ def test_none_in_an_option_is_not_to_blame():
 
 @says(
     TypeError,
-    "sum: has no parameter 'dim', only (x, axis=None, keepdims=False, dtype=None, initial=None, where=True). "
-    "Here: axis=",
+    "sum: has no parameter 'dim'. Here: axis=",
 )
 def test_the_word_of_pytorch_for_an_axis():
     leaf(2).sum(dim=0)
@@ -130,8 +128,7 @@ def test_the_word_of_pytorch_for_an_axis():
 
 @says(
     TypeError,
-    "var: has no parameter 'unbiased', only (x, axis=None, ddof=0, keepdims=False, dtype=None, where=True, "
-    "correction=None). Here: ddof=1, or 0 if it is False",
+    "var: has no parameter 'unbiased'. Here: ddof=1, or 0 if it is False",
 )
 def test_the_word_of_pytorch_for_the_divisor():
     leaf(2).var(unbiased=True)

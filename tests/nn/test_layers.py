@@ -40,9 +40,9 @@ def test_layers_start_from_he_and_zero_biases_in_float32(rng):
         ),
         (
             lambda rng: nn.ReLU(inplace=True),
-            "ReLU: has no parameter 'inplace', only (). Here: leave it out, nothing works in place",
+            "ReLU: has no parameter 'inplace'. Here: leave it out, nothing works in place",
         ),
-        (lambda rng: nn.Softmax(dim=1), "Softmax: has no parameter 'dim', only (axis=-1). Here: axis="),
+        (lambda rng: nn.Softmax(dim=1), "Softmax: has no parameter 'dim'. Here: axis="),
         (
             lambda rng: nn.LPPool2d(2),
             "LPPool2d: missing a required argument: 'kernel_size'; "

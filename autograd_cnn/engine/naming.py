@@ -1,0 +1,154 @@
+"""Errors of public functions and classes, which name what the user called, its arguments and the user's line.
+
+Primitives explain their own errors. `enrol` does the same for the functions of primitives in a file of operations.
+`publish` does it for all that is public in another room, for calls that do not fit the parameters. A call through this
+costs one frame.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
+from inspect import Parameter, isfunction, unwrap
+from types import CodeType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.arguments import untyped
+from autograd_cnn.engine.messages import explained, inside, is_explained
+from autograd_cnn.engine.registry import counterparts, numpys, registry
+from autograd_cnn.engine.tensor import Tensor
+
+FACE = "autograd_cnn"
+# Methods that must not cost a frame. `Module.__call__` explains the errors of `forward`.
+UNNAMED = frozenset("clip detach flatten forward item numpy reshape tolist transpose".split())
+_NUMPY = os.path.dirname(np.__file__)
+
+
+def enrol(room: dict[str, Any], prefix: str = "") -> None:
+    """Register the functions in ``__all__`` of a file of operations: ``enrol(globals())`` at its end.
+
+    So Tensor's methods find them by name, and NumPy's functions of the same names find them. The errors of functions of
+    primitives get their names.
+    """
+    for name in room["__all__"]:
+        function = room[name]
+        if isfunction(function) and not _is_named(function):
+            named = _named(function, partial(_same, prefix + function.__name__), _explained)
+            room.update({n: named for n in room["__all__"] if room[n] is function})
+        registry[prefix + name] = room[name]
+        if (theirs := numpys(prefix + name)) is not None:
+            counterparts[theirs] = prefix + name
+
+
+def publish(room: dict[str, Any], *later: str) -> None:
+    """Give the functions and classes in ``__all__`` of a room errors about calls that do not fit their parameters.
+
+    `later` has names instead of ``__all__``. Names that are imported when they are first used are left out.
+    """
+    for name in later or room["__all__"]:
+        value = room.get(name)
+        if not getattr(value, "__module__", FACE).startswith(FACE + "."):
+            continue
+        if isinstance(value, type):
+            for base in value.__mro__:
+                if base.__module__.startswith(FACE + "."):
+                    _publish_methods(base)
+        elif isfunction(value) and not _is_named(value):
+            named = _named(value, partial(_same, name), _refused)
+            for names in (room, vars(sys.modules[value.__module__])):
+                names.update({n: named for n, v in names.items() if v is value})
+
+
+def _publish_methods(cls: type) -> None:
+    for name, function in [*vars(cls).items()]:
+        public = name == "__init__" or not name.startswith("_")
+        if not (public and isfunction(function)) or _is_named(function) or name in UNNAMED:
+            continue
+        if all(p.kind is not p.VAR_KEYWORD for p in untyped(function).parameters.values()):
+            setattr(cls, name, _named(function, partial(_title, cls, name), _refused))
+
+
+def _same(name: str, args: tuple[Any, ...]) -> str:
+    return name
+
+
+def _title(cls: type, name: str, args: tuple[Any, ...]) -> str:
+    """Return the name of a method in messages: ``argmax`` of a Tensor, else ``SGD.step``, or ``SGD``."""
+    owner = type(args[0]).__name__ if args else cls.__name__
+    return owner if name == "__init__" else name if cls is Tensor else f"{owner}.{name}"
+
+
+def _is_named(function: Callable[..., Any]) -> bool:
+    return getattr(function, "__code__", None) is _CODE
+
+
+Better = Callable[[Exception, str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Exception | None]
+
+
+def _named(function: Callable[..., Any], title: Callable[[tuple[Any, ...]], str], better: Better) -> Any:
+    """Return `function` with errors that `better` replaces, or leaves as they are."""
+
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except Exception as error:
+            named = better(error, title(args), function, args, options)
+            if named is None:
+                raise
+            raise named from None
+
+    return call
+
+
+_CODE = _named(print, repr, lambda *_: None).__code__
+
+
+def _refused(
+    error: Exception, title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
+) -> Exception | None:
+    """Return an explanation if `function` was not entered, since the arguments do not fit its parameters."""
+    if not isinstance(error, TypeError) or unwrap(function).__code__ in _codes(error.__traceback__):
+        return None
+    signature = untyped(function)
+    first = next(iter(signature.parameters.values()), None)
+    if first is not None and first.name == "self":
+        signature, args = signature.replace(parameters=[*signature.parameters.values()][1:]), args[1:]
+    return errors.wrong_arguments(title, signature, args, options)
+
+
+def _explained(
+    error: Exception, title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
+) -> Exception | None:
+    """Return an explanation of an error about arguments, unless it arose in a function that the user passed."""
+    if refused := _refused(error, title, function, args, options):
+        return refused
+    if (is_explained(error) and not hasattr(error, "explained")) or any(map(_foreign, _codes(error.__traceback__))):
+        return None
+    signature = untyped(function)
+    labelled: list[tuple[str, Any]] = []
+    for name, value in signature.bind(*args, **options).arguments.items():
+        several = signature.parameters[name].kind is Parameter.VAR_POSITIONAL
+        labelled += [(name, v) for v in value] if several else [(name, value)]
+    needed = {n for n, p in signature.parameters.items() if p.default is p.empty}
+    better: Any = explained(error, title, labelled, needed)
+    problem, *rest = better.explained
+    better.explained = problem.removeprefix(title + ": "), *rest  # a function that called this one has a name, too
+    return better
+
+
+def _codes(trace: TracebackType | None) -> Iterator[CodeType]:
+    """Return the code of every frame of a traceback."""
+    while trace is not None:
+        yield trace.tb_frame.f_code
+        trace = trace.tb_next
+
+
+def _foreign(code: CodeType) -> bool:
+    """Return whether code is neither the package's nor NumPy's."""
+    return not inside[code.co_filename] and not code.co_filename.startswith(_NUMPY)
