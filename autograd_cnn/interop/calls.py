@@ -21,8 +21,9 @@ _COMPOSITES = os.path.join(PACKAGE, "ops", "")
 class Call:
     """A call of a primitive that returned a Tensor.
 
-    `names` and `values` are the flat arguments: Tensors, arrays and options. `composed` says that a function of `ops`
-    made the call, not the user's code; `place` is the user's line, and `scope` the path of the module around it.
+    `names` and `values` are the flat arguments: Tensors, arrays and options. `function` is the name of the
+    function of `ops` that made the call, or "" if the user's code did; `place` is the user's line, and `scope` the path
+    of the module around it.
     """
 
     primitive: Any
@@ -30,7 +31,7 @@ class Call:
     values: list[Any]
     out: Tensor
     place: str
-    composed: bool
+    function: str
     scope: str
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -59,10 +60,12 @@ def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], 
         out = plain(primitive, args, dict(options), mode)
         if isinstance(out, Tensor):
             values, elements = primitive.bind(args, dict(options))
-            caller = sys._getframe(2).f_code.co_filename
-            names = primitive.flat_names(elements)
-            composed, scope = caller.startswith(_COMPOSITES), current.get().scope
-            calls.append(Call(primitive, names, list(values), out, spell(here()), composed, scope[0] if scope else ""))
+            function = ""
+            frame: Any = sys._getframe(2)
+            while frame.f_code.co_filename.startswith(_COMPOSITES):
+                function, frame = frame.f_code.co_name, frame.f_back
+            names, scope = primitive.flat_names(elements), current.get().scope
+            calls.append(Call(primitive, names, list(values), out, spell(here()), function, scope[0] if scope else ""))
         return out
 
     with in_mode(call=call, recording=False):

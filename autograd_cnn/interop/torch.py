@@ -1,65 +1,42 @@
-"""Finds how each weight of a model looks in PyTorch. Imports the engine, `nn` and its neighbour; PyTorch is not needed.
+"""Finds how each weight of a model looks in PyTorch, which is not needed. Imports the engine, `nn`, its neighbours.
 
-PyTorch has images as (N, C, H, W), weights of convolutions as (out, in, KH, KW) and of dense layers as (out, in). Most
-weights only change the order of their axes, which follows from the operation that uses them. A dense layer behind a
-flatten also changes the order of its rows, from (H, W, C) to (C, H, W). So one run of the model is observed, and every
-array in it gets a kind: what its axes are there, compared with here.
+PyTorch has images as (N, C, H, W), weights of convolutions as (out, in, KH, KW) and of dense layers as (out, in). A
+dense layer behind a flatten also changes the order of its rows, from (H, W, C) to (C, H, W). So one run of the model is
+observed. `axes` follows the axes of its activations, and an operation that uses a weight shows the weight's layout. If
+the weight passed through operations before, `layouts` follows the layout back through these. A layout that cannot be
+followed, or has two meanings in PyTorch, is refused.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
 
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.interop.calls import Call, calls_of
+from autograd_cnn.interop import axes as forms
+from autograd_cnn.interop import layouts
+from autograd_cnn.interop.axes import Axis, Form, Refused, first, images, joined, mixed, plain, same, whole
+from autograd_cnn.interop.calls import Call, array_of, calls_of
+from autograd_cnn.interop.layouts import Layout, as_it_is, axes_of, is_elementwise
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
 
 _NAMES = {"w": "weight", "b": "bias"}
-_CONVOLUTIONS = {"conv2d", "conv_transpose2d"}
-_PRODUCTS = {"linear", "matmul", "contract"}
-_VIEWS = {"alias", "astype", "expand_dims", "reshape"}
+_CONVOLUTIONS = {"conv2d": 2, "conv_transpose2d": 3}  # the axis of w that meets the channels of x
+_POOLS = {"max_pool2d", "avg_pool2d", "max_unpool2d", "avg_unpool2d", "max_gather2d"}
+_IN_ORDER = {"cumsum", "cumprod", "flip", "roll"}
+_FROM_IMAGES = {
+    "adaptive_avg_pool2d", "adaptive_max_pool2d", "interpolate", "local_response_norm", "pixel_shuffle",
+    "pixel_unshuffle",
+}  # fmt: skip
+"""Functions with PyTorch's meaning, which calculate images from images in several steps."""
 
-_GIVEN, _PLAIN, _IMAGE = "given", "plain", "image"
-"""Kinds of an array: an input, on which no weight has acted, or another array that has the same axes in PyTorch, and
-images, whose channels are last here but first there. A tuple is the kind of an array whose last axis a flatten joined
-from these extents (H, W, C), and a `_Mixed` that of the rest."""
-
-
-@dataclass(frozen=True)
-class _Mixed:
-    """The kind of an array whose axes are unknown in PyTorch; `last` says that the last axis is as it was."""
-
-    reason: str
-    last: bool = False
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Converts a weight: its first axis, of the extents `rows`, becomes channels first; then `axes` are transposed."""
-
-    axes: tuple[int, ...]
-    rows: tuple[int, ...] = ()
-
-    def to_torch(self, array: np.ndarray) -> np.ndarray:
-        """Convert a weight of this package."""
-        if self.rows:
-            parts = array.reshape(*self.rows, *array.shape[1:])
-            array = np.moveaxis(parts, len(self.rows) - 1, 0).reshape(array.shape)
-        return array.transpose(self.axes)
-
-    def from_torch(self, array: np.ndarray) -> np.ndarray:
-        """Convert a weight of PyTorch."""
-        array = array.transpose(np.argsort(self.axes))
-        if self.rows:
-            parts = array.reshape(self.rows[-1], *self.rows[:-1], *array.shape[1:])
-            array = np.moveaxis(parts, 0, len(self.rows) - 1).reshape(array.shape)
-        return array
+_CURE = "Use the weight itself there"
+_CURE_IMAGES = "To make images of features, do as in PyTorch: reshape to (N, C, H, W), then transpose(0, 2, 3, 1)"
+_BY_HAND = "Or leave out layout, for a file in this package's layout"
 
 
 def torch_names(caller: str, paths: Mapping[str, Any]) -> dict[str, str]:
@@ -93,115 +70,329 @@ def torch_layouts(caller: str, model: Module, example: Any) -> dict[str, Layout]
 
 
 class _Finder:
-    """Passes through the calls of a model: the kind of each array, and the layout of each weight."""
+    """Passes through the calls of a model: the form of each activation, and the layout of each weight."""
 
     def __init__(self, caller: str, tensors: Mapping[str, Tensor], inputs: tuple[Tensor, ...]) -> None:
         self.caller, self.tensors = caller, tensors
-        self.weights = {id(t.data): path for path, t in tensors.items()}  # also views of them
-        self.kinds: dict[int, Any] = {id(t.data): _IMAGE if t.ndim == 4 else _GIVEN for t in inputs}
+        self.weights = {id(t.data): path for path, t in tensors.items()}
+        self.made: dict[int, Call] = {}  # by the id of the result: calls that have only weights and constants
+        self.forms = {id(t.data): (images if t.ndim == 4 else plain)(t.shape, given=True) for t in inputs}
         self.found: dict[str, tuple[Layout, str]] = {}
 
     def all(self) -> dict[str, Layout]:
         """Return the layout of every weight. A vector needs no conversion, even if the run does not use it."""
+        result = {}
         for path, t in self.tensors.items():
             if path not in self.found and t.ndim > 1:
                 self.refuse(path, "model(example) does not use it")
-        same = {path: Layout(tuple(range(t.ndim))) for path, t in self.tensors.items()}
-        return {path: self.found[path][0] if path in self.found else layout for path, layout in same.items()}
+            layout, described = self.found.get(path, (as_it_is(t.ndim), ""))
+            if layout.axes is None and t.ndim > 1:
+                self.refuse(path, f"it is transposed before {described}, and PyTorch may have it either way. {_CURE}")
+            result[path] = layout
+        return result
 
     def refuse(self, path: str, reason: str) -> NoReturn:
         shape = self.tensors[path].shape
-        raise ValueError(f"{self.caller}: cannot convert {path} {shape} between the two layouts: {reason}")
+        raise ValueError(f"{self.caller}: cannot convert {path} {shape} to PyTorch's layout: {reason}. {_BY_HAND}")
+
+    def fail(self, array: np.ndarray | None, reason: str) -> NoReturn:
+        """Refuse the first weight that an array was made from."""
+        while id(array) in self.made:
+            array = next(a for _, a in self.made[id(array)].arrays() if self.is_weight(a))
+        if id(array) in self.weights:
+            self.refuse(self.weights[id(array)], reason)
+        raise ValueError(f"{self.caller}: cannot convert the weights to PyTorch's layout: {reason}. {_BY_HAND}")
+
+    def is_weight(self, array: np.ndarray | None) -> bool:
+        return id(array) in self.weights or id(array) in self.made
 
     def see(self, call: Call) -> None:
-        operands, out = list(call.arrays()), call.out.data
-        if call.primitive.name in _VIEWS and len(operands) == 1 and id(operands[0][1]) in self.weights:
-            self.weights[id(out)] = self.weights[id(operands[0][1])]
+        """Note what one call shows."""
+        step = _Step(self, call)
+        if step.forms or (step.weights and (step.looks_up or call.primitive.name in (*_CONVOLUTIONS, "linear"))):
+            try:
+                form = step.form()
+            except Refused as error:
+                weight = next((a for _, a in step.weights), None)
+                self.fail(weight, f"{step.described} {error}")
+            reason = (form.reason or step.mixes()) if form.uncertain else ""
+            self.forms[id(call.out.data)] = replace(form, given=form.given and not step.weights, reason=reason)
+        elif step.weights:
+            self.made[id(call.out.data)] = call
+
+    def demand(self, array: np.ndarray, layout: Layout, described: str) -> None:
+        """Note the layout of a weight, or of an array that is made from weights."""
+        if id(array) in self.made:
+            self.back(self.made[id(array)], layout, described)
             return
-        activations = [a for _, a in operands if id(a) in self.kinds]
-        kind = self.common([self.kinds[id(a)] for a in activations])
-        x = activations[0] if activations else None
-        weights = [(name, self.weights[id(array)]) for name, array in operands if id(array) in self.weights]
-        for name, path in weights:
-            self.use(call, name, path, kind, x)
-        kind = _PLAIN if kind == _GIVEN and weights else kind
-        self.kinds[id(out)] = _PLAIN if x is None else self.after(call, kind, x, out)
+        path = self.weights[id(array)]
+        known, by = self.found.get(path, (layout, described))
+        both = known.both(layout)
+        if both is None:
+            self.refuse(path, f"{by} and {described} need it in different layouts. {_CURE}")
+        self.found[path] = both, by
 
-    @staticmethod
-    def common(kinds: list[Any]) -> Any:
-        """Return the kind of several operands. One that is known for sure decides how PyTorch has the others."""
-        mixed = [k for k in kinds if isinstance(k, _Mixed)]
-        if mixed and (_IMAGE not in kinds or not all(k.last for k in mixed)):
-            return min(mixed, key=lambda k: k.last)
-        joined = [k for k in kinds if isinstance(k, tuple)]
-        return joined[0] if joined else next((k for k in (_IMAGE, _PLAIN, _GIVEN) if k in kinds), _PLAIN)
+    def back(self, call: Call, layout: Layout, described: str) -> None:
+        """Follow a layout back to the operands of a call. From equal weights, PyTorch calculates equal results."""
+        for _, array in call.arrays():
+            if self.is_weight(array):
+                earlier = as_it_is(array.ndim) if layout.trivial else layouts.before(call, array, layout)
+                if earlier is None:
+                    place = f"{call.primitive.name} {array.shape} -> {call.out.shape} ({call.place})"
+                    self.fail(array, f"it passes {place} before {described}. {_CURE}")
+                self.demand(array, earlier, described)
 
-    def use(self, call: Call, name: str, path: str, kind: Any, x: np.ndarray | None) -> None:
-        """Note the layout of a weight that `call` takes as its argument `name`."""
-        weight, operation = self.tensors[path], call.primitive.name
-        n, described = weight.ndim, f"{operation} ({call.place})"
-        same = tuple(range(n))
-        layout = Layout(same)
-        rows = kind if isinstance(kind, tuple) else ()
-        known = n == 1 or operation in _CONVOLUTIONS | _PRODUCTS
-        if isinstance(kind, _Mixed) and name != "b" and weight.size > 1 and not (kind.last and known):
-            self.refuse(path, kind.reason)
-        if operation in _CONVOLUTIONS and name == "w":
-            layout = Layout((n - 1, n - 2, *same[:-2]))
-        elif operation in _PRODUCTS and n > 1:
-            unknown = operation == "contract" and kind not in (_PLAIN, _GIVEN)
-            if unknown or (rows and weight.shape[0] != math.prod(rows)):
-                self.refuse(path, f"{described} combines it with {'' if x is None else x.shape}")
-            layout = Layout((1, 0) if operation == "linear" else same, rows)
-        elif operation not in _CONVOLUTIONS | _PRODUCTS and x is not None:
-            if n == 1 and rows and weight.shape[0] == math.prod(rows):
-                layout = Layout(same, rows)
-            elif n > 1 and kind == _IMAGE and n in (x.ndim - 1, x.ndim):
-                first = same[: n - x.ndim + 1]
-                layout = Layout((*first, n - 1, *same[len(first) : -1]))
-            elif n > 1 and kind not in (_PLAIN, _GIVEN):
-                self.refuse(path, f"{described} combines it with {x.shape}")
-        first_layout, by = self.found.setdefault(path, (layout, described))
-        if first_layout != layout:
-            self.refuse(path, f"{by} and {described} need it in different layouts")
 
-    def after(self, call: Call, kind: Any, x: np.ndarray, out: np.ndarray) -> Any:
-        """Return the kind of the result of `call`, whose operands have the common `kind`."""
-        operation = call.primitive.name
-        same_last = out.shape[-1:] == x.shape[-1:]
-        mixed = _Mixed(f"{operation} {x.shape} -> {out.shape} ({call.place}) mixes pixels, or examples, with channels")
-        if operation in _CONVOLUTIONS:
-            return _IMAGE
-        if operation in _PRODUCTS:  # along the last axis, also in PyTorch, which images have to be transposed for
-            pixels = _Mixed(f"{operation} ({call.place}) takes images, whose axes PyTorch may have in any order", True)
-            return pixels if (kind == _IMAGE or isinstance(kind, _Mixed)) and out.ndim > 2 else _PLAIN
-        if operation in ("reshape", "flatten") and not call.composed and x.shape != out.shape:
-            return self.reshaped(kind, x, out, mixed)
-        if operation in ("transpose", "permute_dims") and not call.composed and kind == _IMAGE:
-            axes, n = call.values[1], x.ndim
-            return _PLAIN if axes and tuple(a % n for a in axes) == (0, n - 1, *range(1, n - 1)) else mixed
-        if isinstance(kind, _Mixed):
-            return _PLAIN if kind.last and out.ndim <= 2 and same_last else kind
-        if isinstance(kind, tuple):
-            if call.primitive.moves and operation not in _VIEWS and operation != "copy":
-                return mixed
-            return kind if same_last else _PLAIN if out.ndim < x.ndim or out.shape[-1] == 1 else mixed
-        return kind if out.ndim > 2 or kind == _GIVEN else _PLAIN
+class _Step:
+    """A call: its weights, and the forms of its activations by name."""
 
-    @staticmethod
-    def reshaped(kind: Any, x: np.ndarray, out: np.ndarray, mixed: _Mixed) -> Any:
-        """Return the kind of the result of a reshape by the user."""
-        last = out.shape[-1:] == x.shape[-1:]
-        if isinstance(kind, _Mixed):
-            return _PLAIN if kind.last and last and out.ndim <= 2 else _Mixed(kind.reason, kind.last and last)
-        if isinstance(kind, tuple):
-            return _IMAGE if out.shape[1:] == kind else mixed
-        *pixels, channels = x.shape[1:] if kind == _IMAGE else out.shape[1:]
-        ordered = channels == 1 or math.prod(pixels) == 1  # the same order in both layouts
-        if kind == _IMAGE and out.ndim == 2 and out.shape[0] == x.shape[0]:
-            return _PLAIN if ordered else x.shape[1:]
-        if kind == _IMAGE:
-            return _PLAIN if last and out.ndim <= 2 else _Mixed(mixed.reason, last)
-        if kind == _PLAIN and x.ndim == 2 and out.ndim > 3 and not ordered:
-            return _Mixed(mixed.reason.replace("mixes pixels, or examples, with channels", "makes images of features"))
-        return kind
+    def __init__(self, finder: _Finder, call: Call) -> None:
+        self.finder, self.call = finder, call
+        self.name, self.shape = call.primitive.name, call.out.shape
+        self.described = f"{self.name} ({call.place})"
+        self.operands = list(call.arrays())
+        self.weights = [(name, a) for name, a in self.operands if finder.is_weight(a)]
+        self.forms = [finder.forms[id(a)] for _, a in self.operands if id(a) in finder.forms]
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether rows of a table are picked, perhaps by numbers of the input: the index is a copy of these."""
+        if self.name not in ("getitem", "take"):
+            return False
+        index = self.call.values[1] if isinstance(self.call.values[1], tuple) else (self.call.values[1],)
+        return any(np.ndim(array_of(i)) > 0 for i in index if array_of(i) is not None)  # type: ignore[arg-type]
+
+    def form(self) -> Form:
+        """Note the layouts that the weights have, and return the form of the result."""
+        if self.name in _CONVOLUTIONS:
+            return self.convolution(_CONVOLUTIONS[self.name])
+        if self.name == "linear":
+            return self.linear()
+        if self.name == "matmul":
+            return self.matmul()
+        if self.weights and self.looks_up:
+            return self.other()
+        x = self.forms[0]
+        if self.call.function in _FROM_IMAGES:
+            return images(self.shape) if len(self.shape) == 4 else self.lost(x)
+        if self.name in _POOLS:
+            self.check_images(x)
+            return images(self.shape, x.axes[-1], given=x.given)
+        moved = None if self.weights else self.moved(x)
+        if moved is not None:
+            return moved
+        if self.name == "batch_norm":
+            self.align(x)
+            return x
+        if self.name == "concatenate":
+            return self.concatenation()
+        if is_elementwise(self.call):
+            form = joined(self.forms, self.shape)
+            self.align(form)
+            return form
+        return self.other()
+
+    def mixes(self) -> str:
+        """Return why the form of the result is unknown."""
+        if self.name in ("linear", "matmul"):
+            return f"{self.described} takes images, whose axes PyTorch may have in any order"
+        x = self.operands[0][1]
+        what = "makes images of features" if x.ndim < len(self.shape) else "mixes pixels, or examples, with channels"
+        return f"{self.name} {x.shape} -> {self.shape} ({self.call.place}) {what}"
+
+    # Layouts
+
+    def need(self, array: np.ndarray, axes: Any, rows: Sequence[Axis | None], x: Form | None = None) -> None:
+        """Demand a layout for a weight."""
+        if any(axis is None for axis in rows):
+            self.finder.fail(array, (x and x.reason) or self.combines())
+        found = tuple(whole(n) if axis == () else axis for axis, n in zip(rows, array.shape, strict=True))
+        self.finder.demand(array, Layout(axes, found), self.described)
+
+    def bias(self) -> None:
+        for name, b in self.weights:
+            if name == "b":
+                self.need(b, same(b.ndim), [*map(whole, b.shape)])
+
+    def align(self, x: Form) -> None:
+        """Demand for the weights of an elementwise operation the order of the result's axes, whose form is `x`."""
+        n = len(x.axes)
+        for _, w in self.weights:
+            lost, several = n - w.ndim, sum(m > 1 for m in w.shape)
+            rows = [() if m == 1 else x.axes[k + lost] for k, m in enumerate(w.shape)]
+            if w.ndim < 2 or x.order == same(n) or (several < 2 and not (isinstance(x.order, tuple) and lost < 2)):
+                axes = same(w.ndim)
+            elif isinstance(x.order, tuple) and lost < 2:
+                axes = tuple(a - lost for a in x.order if a >= lost)
+            else:
+                self.finder.fail(w, x.reason or self.combines())
+            self.need(w, axes, rows, x)
+
+    def combines(self) -> str:
+        others = [a.shape for _, a in self.operands if not self.finder.is_weight(a)]
+        return f"{self.described} combines it with {', '.join(map(str, others))}"
+
+    def reasons(self) -> str:
+        """Return the operations that made something unknown, for a message."""
+        found = sorted({f.reason for f in self.forms if f.reason})
+        return f" ({'; '.join(found)})" if found else ""
+
+    # Operations with weights of their own
+
+    def check_images(self, x: Form) -> None:
+        if not x.images:
+            raise Refused(f"takes images that were made of features{self.reasons()}. {_CURE_IMAGES}")
+
+    def activation(self, array: np.ndarray, form: Any) -> Form:
+        """Return the form of an activation, or demand that of a weight in its place."""
+        if id(array) in self.finder.forms:
+            return self.finder.forms[id(array)]
+        x: Form = form(array.shape)
+        if self.finder.is_weight(array):
+            self.need(array, x.order, x.axes)
+        return x
+
+    def kernel(self, w: np.ndarray) -> np.ndarray:
+        """Return the operand `w`, which PyTorch has in another order, so that it cannot be an activation."""
+        if id(w) in self.finder.forms:
+            raise Refused("takes a weight that is calculated from inputs, or picked by an index")
+        return w
+
+    def convolution(self, axis: int) -> Form:
+        operands = dict(self.operands)
+        x, w = self.activation(operands["x"], images), self.kernel(operands["w"])
+        self.check_images(x)
+        rows: list[Axis | None] = [*map(whole, w.shape)]
+        rows[axis] = x.axes[-1]
+        if mixed(x.axes[-1]) and dict(zip(self.call.names, self.call.values, strict=True))["groups"] != 1:
+            raise Refused("takes groups of channels that PyTorch has in another order")
+        if w.shape[axis] != operands["x"].shape[-1]:  # of a group
+            rows[axis] = whole(w.shape[axis])
+        if self.finder.is_weight(w):
+            self.need(w, (3, 2, 0, 1), rows, x)
+        self.bias()
+        return images(self.shape)
+
+    def linear(self) -> Form:
+        operands = dict(self.operands)
+        x, w = self.activation(operands["x"], plain), self.kernel(operands["w"])
+        if self.finder.is_weight(w):
+            self.need(w, (1, 0), (x.axes[-1], whole(w.shape[1])), x)
+        elif mixed(x.axes[-1]):
+            return self.lost(x)
+        self.bias()
+        return self.features(x)
+
+    def features(self, x: Form) -> Form:
+        """Return the form of a product along the last axis, for which PyTorch has to transpose images."""
+        n = len(self.shape)
+        order = same(n) if n < 3 or x.order == same(len(x.axes)) else forms.UNKNOWN
+        split = x.split if n > 2 else 0
+        return Form((*x.axes[:-1], whole(self.shape[-1]))[:n], order, split=split, reason=x.reason)
+
+    def matmul(self) -> Form:
+        (_, a), (_, b) = self.operands
+        left, right = (self.finder.forms.get(id(v)) or plain(v.shape) for v in (a, b))
+        row = right.axes[-2] if b.ndim > 1 else right.axes[-1]
+        if self.finder.is_weight(b):
+            if b.ndim > 2 and left.order != same(a.ndim):
+                self.finder.fail(b, left.reason or self.combines())
+            rows: list[Axis | None] = [*map(whole, b.shape)]
+            rows[max(b.ndim - 2, 0)] = left.axes[-1]
+            self.need(b, same(b.ndim), rows, left)
+            row = left.axes[-1]
+        elif self.finder.is_weight(a):
+            if right.order != same(b.ndim):
+                self.finder.fail(a, right.reason or self.combines())
+            self.need(a, same(a.ndim), [*map(whole, a.shape[:-1]), row], right)
+            left = replace(left, axes=(*left.axes[:-1], row))
+        if b.ndim < 3 and id(b) not in self.finder.forms:
+            return self.features(left) if not mixed(left.axes[-1]) or self.finder.is_weight(b) else self.lost(left)
+        return self.product(left, right, row)
+
+    def product(self, left: Form, right: Form, row: Axis | None) -> Form:
+        """Return the form of a product of two activations."""
+        if forms.tidy(left.axes[-1]) != forms.tidy(row) and () not in (left.axes[-1], row):
+            raise Refused("multiplies arrays whose elements PyTorch has in different orders")
+        n, both = len(self.shape), (left, right)
+        ordered = [f.order == same(len(f.axes)) for f in both if len(f.axes) > 2 and f.order != forms.EITHER]
+        rows = left.axes[-2:-1] if len(left.axes) > 1 else ()
+        columns = right.axes[-1:] if len(right.axes) > 1 else ()
+        batch = map(whole, self.shape[: n - len(rows) - len(columns)])
+        reason = left.reason or right.reason
+        order = same(n) if all(ordered) or n < 3 else forms.UNKNOWN
+        return Form((*batch, *rows, *columns), order, split=max(f.split for f in both), reason=reason)
+
+    # The others
+
+    def lost(self, x: Form) -> Form:
+        """Return a form of which nothing is known."""
+        return Form((None,) * len(self.shape), forms.UNKNOWN, split=x.split, reason=x.reason)
+
+    def other(self) -> Form:
+        """An operation of which nothing is known: PyTorch calculates equal results from equal arrays."""
+        if all(f.trivial for f in self.forms):
+            for _, w in self.weights:
+                self.finder.demand(w, as_it_is(w.ndim), self.described)
+            return plain(self.shape, split=max((f.split for f in self.forms), default=0))
+        for _, w in self.weights:
+            self.finder.fail(w, next((f.reason for f in self.forms if f.reason), self.combines()))
+        return self.lost(self.forms[0])
+
+    def concatenation(self) -> Form:
+        n, (axis, *_) = len(self.shape), axes_of(self.call, len(self.shape))
+        if any(mixed(f.axes[axis]) for f in self.forms):
+            return self.other()
+        longer = whole(self.shape[axis])
+        forms = [replace(f, axes=(*f.axes[:axis], longer, *f.axes[axis + 1 :])) for f in self.forms]
+        form = joined(forms, self.shape)
+        if form.order not in (same(n), first(n)) and any(w.ndim > 1 and w.size > 1 for _, w in self.weights):
+            self.finder.fail(self.weights[0][1], form.reason or self.combines())
+        self.align(form)
+        return form
+
+    def moved(self, x: Form) -> Form | None:
+        """Return the form after an operation that moves, picks or reduces elements of one operand, or None."""
+        name, n, m = self.name, len(x.axes), len(self.shape)
+        options = dict(zip(self.call.names, self.call.values, strict=True))
+        if name in layouts.RESHAPES and options.get("order", "C") == "C":
+            return x.reshaped(self.shape, tokens=not self.call.function)
+        if name in layouts.TRANSPOSITIONS:
+            return x.transposed(tuple(a % n for a in options["axes"] or range(-1, -n - 1, -1)))
+        if name in layouts.REDUCTIONS:
+            gone = axes_of(self.call, n)
+            return x.only([k for k in range(n) if n == m or k not in gone], ones=gone)
+        if name in layouts.ALONG:
+            return x
+        if name == "pad_constant":
+            return self.changed(x, [k for k in range(n) if self.shape[k] != self.operands[0][1].shape[k]])
+        if name == "broadcast_to":
+            return joined([x], self.shape)
+        picks = name == "take" and np.ndim(options["indices"]) == 1
+        if (picks or name in _IN_ORDER) and options["axis"] is not None:
+            return self.changed(x, axes_of(self.call, n))
+        return self.indexed(x, options["index"]) if name == "getitem" else None
+
+    def changed(self, x: Form, axes: Sequence[int]) -> Form:
+        """Return the form after an operation along axes, in which the order of their elements counts."""
+        found = [(None if mixed(a) else whole(self.shape[k])) if k in axes else a for k, a in enumerate(x.axes)]
+        return replace(x, axes=tuple(found))
+
+    def indexed(self, x: Form, index: Any) -> Form | None:
+        """Return the form after an index of integers, slices and new axes; None for another one."""
+        index = index if isinstance(index, tuple) else (index,)
+        if not all(i is None or i is ... or isinstance(i, (int, np.integer, slice)) for i in index):
+            return None
+        at = next((k for k, i in enumerate(index) if i is ...), len(index))
+        used = sum(i is not None and i is not ... for i in index)
+        kept: list[int | None] = []
+        changed, axis = [], 0
+        for i in (*index[:at], *[slice(None)] * (len(x.axes) - used), *index[at + 1 :]):
+            if i is not None and i != slice(None):
+                if not isinstance(i, slice) and mixed(x.axes[axis]):
+                    return None
+                changed += [len(kept)] if isinstance(i, slice) else []
+            if i is None or isinstance(i, slice):
+                kept.append(None if i is None else axis)
+            axis += i is not None
+        return self.changed(x.only(kept), changed)

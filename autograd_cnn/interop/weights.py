@@ -14,7 +14,8 @@ import numpy as np
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.interop.torch import Layout, torch_layouts, torch_names
+from autograd_cnn.interop.layouts import Layout, as_it_is
+from autograd_cnn.interop.torch import torch_layouts, torch_names
 from autograd_cnn.nn import Module
 from autograd_cnn.state import check_state
 
@@ -32,7 +33,8 @@ def save_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
     layout : "torch", optional
         Writes what the same model in PyTorch loads, ``net.load_state_dict(safetensors.torch.load_file(path))``. `w` and
         `b` become ``weight`` and ``bias``, weights of convolutions become (out, in, KH, KW), and those of dense layers
-        (out, in). Behind a flatten of images, the inputs of a dense layer are in the order (C, H, W).
+        (out, in). Behind a flatten of images, the inputs of a dense layer are in the order (C, H, W). The file notes
+        its layout.
     example : array or tuple of arrays
         Inputs of `model`, such as one image (1, H, W, C), required with `layout`: a run on them, in evaluation mode,
         shows which operation uses which weight.
@@ -52,7 +54,8 @@ def save_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
         write_arrays(path, arrays, {})
     else:
         plan = _torch("save_weights", model, layout, example)
-        write_arrays(path, {name: form.to_torch(arrays[key]) for key, (name, form) in plan.items()}, {})
+        converted = {name: form.to_torch(arrays[key]) for key, (name, form) in plan.items()}
+        write_arrays(path, converted, {"layout": layout})
 
 
 def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None = None, example: Any = None) -> None:
@@ -75,7 +78,8 @@ def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
     TypeError, ValueError
         As for `save_weights`.
     CheckpointError
-        If the file is damaged, or has other names, shapes or dtypes; the message lists every difference.
+        If the file is damaged, or is from `save_weights` with another layout, or has other names, shapes or dtypes; the
+        message lists every difference.
     OSError
         If the file cannot be read.
 
@@ -92,10 +96,17 @@ def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
     """
     own = _arrays("load_weights", path, model)
     if layout is None:
-        plan = {name: (name, Layout(tuple(range(array.ndim)))) for name, array in own.items()}
+        plan = {name: (name, as_it_is(array.ndim)) for name, array in own.items()}
     else:
         plan = _torch("load_weights", model, layout, example)
-    arrays, _ = read_arrays(path)
+    arrays, notes = read_arrays(path)
+    if notes is not None and notes.get("layout") != layout:
+        whose, options = (
+            ("PyTorch's layout", ', layout="torch", example=x') if layout is None else ("its own layout", "")
+        )
+        raise CheckpointError(
+            f"{path}: save_weights wrote it in {whose}; nothing was loaded. Call load_weights(path, model{options})"
+        )
     if layout is not None:
         arrays = {name: a for name, a in arrays.items() if name.rpartition(".")[2] != "num_batches_tracked"}
     try:

@@ -135,3 +135,33 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
     for name in "ab":
         ag.interop.save_weights(tmp_path / name, net(0))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+class Square(ag.nn.Module):
+    """In either layout, its weight has the same shape, and PyTorch's name for it is its own."""
+
+    def __init__(self, seed):
+        self.kernel = ag.Tensor(np.random.default_rng(seed).normal(size=(6, 6)), requires_grad=True)
+
+    def forward(self, x):
+        return ag.linear(x, self.kernel)
+
+
+def test_a_file_is_loaded_in_the_layout_in_which_it_was_saved(tmp_path):
+    model, twin, x = Square(0), Square(1), np.ones((1, 6))
+    torch = {"layout": "torch", "example": x}
+    cures = {"a": 'layout; nothing was loaded. Call load_weights(path, model, layout="torch", example=x)',
+             "b": "layout; nothing was loaded. Call load_weights(path, model)"}  # fmt: skip
+    for name, saved, wrong in ("a", torch, {}), ("b", {}, torch):
+        ag.interop.save_weights(tmp_path / name, model, **saved)
+        before = values(twin)
+        with pytest.raises(CheckpointError) as caught:
+            ag.interop.load_weights(tmp_path / name, twin, **wrong)
+        assert str(caught.value).endswith(cures[name])
+        assert values(twin) == before
+        ag.interop.load_weights(tmp_path / name, twin, **saved)
+        assert values(twin) == values(model)
+        twin = Square(2)
+    safetensors.numpy.save_file({"kernel": np.ascontiguousarray(model.kernel.data.T)}, tmp_path / "c")
+    ag.interop.load_weights(tmp_path / "c", twin, **torch)  # from elsewhere: the caller knows
+    assert values(twin) == values(model)

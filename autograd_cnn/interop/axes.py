@@ -1,0 +1,253 @@
+"""Follows the axes of an array through the operations of a model: their order here, and in PyTorch. Imports NumPy only.
+
+PyTorch has images as (N, C, H, W). A flatten joins what is there in the order of its memory: (H, W, C) here, (C, H, W)
+there. So each axis has its factors, and each array has the order of its axes. A step that has two meanings in PyTorch,
+such as a reshape of pixels to tokens, leaves the order unknown until another operation shows it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+Shape = tuple[int, ...]
+Axis = tuple[tuple[int, int], ...]
+"""The factors of an axis in our order: the extent, and the place in PyTorch's order. An extent of 1 has none."""
+
+EITHER, UNKNOWN = "either", "unknown"
+"""Orders of axes besides a permutation. After a transposition of features, PyTorch may have them in either order."""
+
+
+class Refused(ValueError):
+    """Raised where PyTorch may have an array in several orders, and the result depends on it."""
+
+
+def whole(extent: int) -> Axis:
+    """Return an axis of one factor."""
+    return ((extent, 0),) if extent != 1 else ()
+
+
+def tidy(axis: Axis | None) -> Axis | None:
+    """Join the factors that stand one after the other in both orders."""
+    result: list[tuple[int, int]] = []
+    for extent, place in axis or ():
+        if result and result[-1][1] + 1 == place:
+            result[-1] = result[-1][0] * extent, place
+        else:
+            result.append((extent, place))
+    return None if axis is None else _ranked(result)
+
+
+def mixed(axis: Axis | None) -> bool:
+    """Whether PyTorch has the elements of an axis in another order, or in an unknown one."""
+    return axis is None or len(tidy(axis) or ()) > 1
+
+
+def same(ndim: int) -> Shape:
+    """Return the order of axes that is the same in PyTorch."""
+    return tuple(range(ndim))
+
+
+def first(ndim: int) -> Shape:
+    """Return the axes (N, ..., C) in the order (N, C, ...)."""
+    return (0, ndim - 1, *range(1, ndim - 1)) if ndim > 1 else same(ndim)
+
+
+def _ranked(factors: Iterable[tuple[int, Any]]) -> Axis:
+    """Number the places of factors from 0."""
+    factors = list(factors)
+    places = sorted(place for _, place in factors)
+    return tuple((extent, places.index(place)) for extent, place in factors)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How PyTorch has an array.
+
+    Attributes
+    ----------
+    axes : tuple
+        The factors of each axis here. None if their order in PyTorch is unknown.
+    order : tuple of int, EITHER or UNKNOWN
+        The axes here in PyTorch's order.
+    given : bool
+        Whether it is an input on which no weight has acted: PyTorch may be given its numbers in any order.
+    split : int
+        The number of features that were split into several axes, or 0. PyTorch may make images of them in another way.
+    reason : str
+        The operation that may have made something unknown.
+    """
+
+    axes: tuple[Axis | None, ...]
+    order: Any
+    given: bool = False
+    split: int = 0
+    reason: str = ""
+
+    @property
+    def trivial(self) -> bool:
+        """Whether PyTorch has the same numbers in the same places."""
+        return self.order == same(len(self.axes)) and not any(map(mixed, self.axes))
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether something is unknown."""
+        return None in self.axes or self.order in (EITHER, UNKNOWN) or bool(self.split)
+
+    @property
+    def images(self) -> bool:
+        """Whether an operation on images (N, ..., C) has one meaning."""
+        n = len(self.axes)
+        fits = self.order in (EITHER, UNKNOWN) or self.sequence(n) in [self.sequence(n, o(n)) for o in (first, same)]
+        return fits and not self.split and not any(map(mixed, self.axes[1:-1]))
+
+    def sequence(self, ndim: int, order: Shape | None = None) -> list[int]:
+        """Return the axes of more than one element in PyTorch's order, as axes of an array with `ndim` axes."""
+        lost = ndim - len(self.axes)
+        return [a + lost for a in (self.order if order is None else order) if self.axes[a] != ()]
+
+    def only(self, kept: Sequence[int | None], ones: Iterable[int] = ()) -> Form:
+        """Return the form of the axes in `kept`, of which `ones` have extent 1 now; None makes a new one."""
+        axes = tuple(() if k is None or k in ones else self.axes[k] for k in kept)
+        order = self.order
+        if isinstance(order, tuple):
+            keys: list[int] = []
+            for k in kept:
+                keys.append(max(keys, default=0) if k is None else order.index(k))
+            order = tuple(sorted(range(len(kept)), key=lambda i: (keys[i], i)))
+        elif len(kept) < 2 or (len(kept) == 2 and kept[0] == 0):  # a batch of features has one order
+            order = same(len(kept))
+        return replace(self, axes=axes, order=order)
+
+    def transposed(self, axes: Shape) -> Form:
+        """Return the form after a transposition by the user, which PyTorch does not need to have images."""
+        n = len(axes)
+        order: Any = UNKNOWN
+        if axes == same(n):
+            order = self.order
+        elif axes == self.order or (self.order == EITHER and axes == first(n)):
+            order = same(n)
+        elif self.order == same(n):
+            to_images = axes == (0, *range(2, n), 1) and (n > 3 or (n == 3 and self.split))
+            order = EITHER if to_images else same(n)
+        moved = tuple(self.axes[a] for a in axes)
+        return replace(self, axes=moved, order=order, split=0 if order == EITHER else self.split)
+
+    def reshaped(self, shape: Shape, tokens: bool) -> Form:
+        """Return the form after a reshape; `tokens` says that joined pixels may have either order in PyTorch."""
+        known = isinstance(self.order, tuple)
+        factors = [
+            (extent, k, ((self.order.index(k) if known else k), place))
+            for k, axis in enumerate(self.axes)
+            for extent, place in (axis if axis is not None else ((0, 0),))
+        ]
+        groups = _regrouped(factors, shape)
+        if groups is None:
+            return replace(self, axes=(None,) * len(shape), order=UNKNOWN)
+        places = sorted(place for group in groups for _, _, place in group)
+        axes: list[Axis | None] = []
+        for group in groups:
+            ranks = sorted(places.index(place) for _, _, place in group)
+            close = known and ranks == [*range(ranks[0], ranks[0] + len(ranks))] if ranks else True
+            alone = len({k for _, k, _ in group}) < 2
+            axes.append(_ranked([(extent, place) for extent, _, place in group]) if close or alone else None)
+        order: Any = self.order
+        if known:
+            keys = [min((p for _, _, p in group), default=None) for group in groups]
+            keys = [key if key is not None else max([(-1, 0), *filter(None, keys[:i])]) for i, key in enumerate(keys)]
+            order = tuple(sorted(range(len(shape)), key=lambda i: (keys[i], i)))
+        elif len(shape) < 3 and (not groups[0] or groups[0][0][1] == 0):
+            order = same(len(shape))
+        if tokens and len(shape) < len(self.axes) and order != same(len(shape)):
+            order = UNKNOWN
+        return self._features(axes, order, groups)
+
+    def _features(self, axes: list[Axis | None], order: Any, groups: Any) -> Form:
+        """Note whether a reshape split features, or joined all of them again."""
+        last = len(self.axes) - 1
+        cut = any(len(place) > 2 and k == last for group in groups for _, k, place in group)
+        split = self.split
+        if cut and not self.given:
+            split = max(split, math.prod(extent for extent, _ in self.axes[last] or ()))
+        elif axes and axes[-1] is not None and math.prod(extent for extent, _ in axes[-1]) == split:
+            axes[-1], split = tidy(axes[-1]), 0
+        return replace(self, axes=tuple(axes), order=order, split=split)
+
+
+def _regrouped(factors: Sequence[tuple[int, int, Any]], shape: Shape) -> list[list[tuple[int, int, Any]]] | None:
+    """Return the factors of each new axis, split where needed; None if they do not fit.
+
+    A factor is an extent, its old axis, and its place in PyTorch; a part of one has a longer place.
+    """
+    waiting, groups = [*factors][::-1], []
+    for new in shape:
+        group, rest = [], new
+        while rest != 1:
+            if not waiting or not rest or not waiting[-1][0]:
+                return None
+            extent, axis, place = waiting.pop()
+            common = math.gcd(extent, rest)
+            if common < min(extent, rest):
+                return None
+            if common < extent:
+                waiting.append((extent // common, axis, (*place, 1)))
+                place = (*place, 0)
+            group.append((common, axis, place))
+            rest //= common
+        groups.append(group)
+    return None if waiting else groups
+
+
+def plain(shape: Shape, **options: Any) -> Form:
+    """Return the form of an array that is the same in PyTorch."""
+    return Form(tuple(map(whole, shape)), same(len(shape)), **options)
+
+
+def images(shape: Shape, channels: Axis | None = None, **options: Any) -> Form:
+    """Return the form of images (N, ..., C), whose channels may have an order of their own."""
+    axes = (*map(whole, shape[:-1]), whole(shape[-1]) if channels is None else channels)
+    return Form(axes, first(len(shape)), **options)
+
+
+def joined(forms: Sequence[Form], shape: Shape) -> Form:
+    """Return the form of an elementwise result. An operand whose order is known decides how PyTorch has the others.
+
+    Raises
+    ------
+    Refused
+        If two operands have different orders in PyTorch.
+    """
+    n = len(shape)
+    fixed = [f for f in forms if not f.given] or forms
+    axes = [_common([f.axes[k - n] for f in fixed if len(f.axes) >= n - k], shape[k]) for k in range(n)]
+    known = [(f, f.sequence(n)) for f in fixed if isinstance(f.order, tuple)]
+    split = max(f.split for f in forms)
+    contrary = any([a for a in s if a in t] != [a for a in t if a in s] for (_, s), (_, t) in combinations(known, 2))
+    if contrary and split:
+        raise Refused("joins images with features")
+    order: Any = UNKNOWN if contrary else None
+    shown = known + [(f, f.sequence(n)) for f in forms if f.given and isinstance(f.order, tuple)]
+    covering = [f for f, s in shown if len(s) == sum(m != 1 for m in shape)]
+    covering = [f for f in covering if not f.given] or covering
+    if not contrary and covering:
+        best = max(covering, key=lambda f: (len(f.axes), f.order != same(len(f.axes))))
+        order = (*range(n - len(best.axes)), *(a + n - len(best.axes) for a in best.order))
+    elif not contrary:
+        orders = [f.order for f in fixed]
+        rest = same(n) if all(o == same(len(o)) for o in orders if isinstance(o, tuple)) else UNKNOWN
+        order = UNKNOWN if UNKNOWN in orders else EITHER if EITHER in orders else rest
+    reason = next((f.reason for f in forms if f.reason), "")
+    return Form(tuple(axes), order, all(f.given for f in forms), split, reason)
+
+
+def _common(axes: Sequence[Axis | None], extent: int) -> Axis | None:
+    """Return the factors of an axis that several arrays share."""
+    several = [axis for axis in axes if axis != ()]
+    if None in several:
+        return None
+    if len({tidy(axis) for axis in several}) > 1:
+        raise Refused("joins arrays whose elements PyTorch has in different orders")
+    return max(several, key=lambda axis: len(axis or ()), default=whole(extent))
