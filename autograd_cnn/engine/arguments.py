@@ -7,9 +7,13 @@ Flat arguments are in the order of the parameters, with defaults filled in. The 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import update_wrapper
+from types import ModuleType
 from typing import Any, Concatenate, Generic, ParamSpec, overload
+
+import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import describe
@@ -103,9 +107,44 @@ class Arguments(Generic[P]):
             raise TypeError(f"{self.name}: {self.sequence} is a list of tensors, not {describe(fixed[k])}")
         return [*fixed[:k], *fixed[k], *fixed[k + 1 :]], len(fixed[k])
 
+    def nested(self, args: Iterable[Any], elements: int) -> TypeError | None:
+        """Return an error if a Tensor with a history is inside of an argument, where no rule reaches it, else None."""
+        names = self.flat_names(elements)
+        for i, (name, value) in enumerate(zip(names, args, strict=False)):
+            label = f"{name}[{i - names.index(name)}]" if name == self.sequence else name
+            if not isinstance(value, Tensor) and (path := _path_of_tensor(label, value)):
+                return errors.nested(self, name, value, path)
+        return None
+
     def grouped(self, values: list[Any], elements: int) -> list[Any]:
         """Return the arguments as the function takes them, with the arrays of a list input in one list."""
         if self.variadic or not self.sequence:
             return values
         k = self.parameters.index(self.sequence)
         return [*values[:k], values[k : k + elements], *values[k + elements :]]
+
+
+_leaves = frozenset({int, float, bool, complex, str, bytes, type(None), np.ndarray})
+
+
+def _path_of_tensor(path: str, value: Any) -> str | None:
+    """Return the path of a Tensor with a history in nested containers and objects, ``params['w']``, or None."""
+    waiting, visited = deque([(path, value)]), {id(value)}
+    while waiting:
+        path, value = waiting.popleft()
+        if isinstance(value, Tensor):
+            if value.requires_grad:
+                return path
+            continue
+        if isinstance(value, Mapping):
+            parts = [(f"{path}[{k!r}]", v) for k, v in value.items()]
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            parts = [(f"{path}[{i}]", v) for i, v in enumerate(value)] if {*map(type, value)} - _leaves else []
+        else:
+            attributes = {} if isinstance(value, (type, ModuleType)) else getattr(value, "__dict__", {})
+            parts = [(f"{path}.{k}", v) for k, v in attributes.items()]
+        for part in parts:
+            if type(part[1]) not in _leaves and id(part[1]) not in visited:
+                visited.add(id(part[1]))
+                waiting.append(part)
+    return None

@@ -104,6 +104,24 @@ def no_rule(primitive: Any, name: str, tensor: Any) -> TypeError:
     )
 
 
+def nested(primitive: Any, name: str, value: Any, path: str) -> TypeError:
+    if not isinstance(value, (list, tuple)):
+        cure = f"Let the function take each Tensor as an argument, or all as one vector: ag.ravel_pytree({name})[0]"
+    elif name == primitive.sequence:
+        cure = "Join each inner list first: ag.stack([ag.stack([...]), ag.stack([...])])"
+    else:
+        cure = f"Join them first: ag.stack({name})"
+        cure += "" if primitive.packaged else f"; or give a rule the parameter `position`, and {name} is a list"
+    return TypeError(f"{path} is a Tensor inside of a {type(value).__name__}, where no rule reaches it\n{cure}")
+
+
+def not_an_argument() -> TypeError:
+    return TypeError(
+        "the function computes with a Tensor that is not one of its arguments, and no rule reaches it\n"
+        "Let it take the Tensor as an argument; or as a constant, its array: w.data"
+    )
+
+
 def unknown_keyword(name: str, unknown: str, known: Iterable[str]) -> TypeError:
     """Return the error about a keyword: the code of this package for it, a similar one, or all that there are."""
     known, cure = [*known], advice.get(f"{unknown}=", "")

@@ -58,6 +58,7 @@ class Primitive(Arguments[P]):
         super().__init__(function, name)
         self.raw: Callable[..., Any] = function
         self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
+        self.plain = _plain if self.packaged else _plain - {tuple}  # our own tuples hold no Tensors
         self.byproducts = byproducts
         self.strict = strict
         self.examples = examples
@@ -137,8 +138,10 @@ class Primitive(Arguments[P]):
             elif cls is ndarray:
                 if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
                     promote = True
-            elif cls not in _plain:
+            elif cls not in self.plain:
                 promote = True
+                if not self.packaged and (nested := self.nested(args, elements)):
+                    raise explained(nested, self.name, *self.described(args, elements))
             position += 1  # noqa: SIM113 - enumerate makes a tuple for every argument
         try:
             if promote and (tensors or list in map(type, args)):
@@ -148,14 +151,18 @@ class Primitive(Arguments[P]):
             if is_explained(error, self.packaged):
                 raise
             cause = None if self.packaged else error
+            error = self.nested(args, elements) or error
             raise explained(error, self.name, *self.described(args, elements)) from cause
         byproducts: Any = ()
         if self.byproducts:
             out, *byproducts = out
+        if out.__class__ is not ndarray:
+            if out.__class__ is Tensor:
+                raise explained(errors.not_an_argument(), self.name, *self.described(args, elements))
+            if tensors:
+                out = np.asarray(out)
         if not tensors:
             return out
-        if out.__class__ is not ndarray:
-            out = np.asarray(out)
         tensor = _new(Tensor)
         tensor._name = tensor._node = None
         if wanted and mode.recording:

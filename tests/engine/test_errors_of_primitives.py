@@ -1,6 +1,8 @@
 """The errors of calls and rules, the user's own included, word for word."""
 
+import re
 import traceback
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -288,3 +290,118 @@ def test_a_rule_that_returns_an_array_of_another_class(name):
         double(x).sum().backward()
         assert type(x.grad) is np.ndarray
         np.testing.assert_array_equal(x.grad, [[2, 2], [2, 2]])
+
+
+# Tensors that are not arguments
+
+
+def rounded(params):
+    """Compute with plain arrays, so that only the rule could give a gradient."""
+    values = vars(params).values() if hasattr(params, "__dict__") else params
+    values = values.values() if isinstance(values, dict) else values
+    return np.round(next(iter(values)))
+
+
+def own(function):
+    made = Primitive(function)
+    made.vjp(**{made.parameters[-1]: lambda g: 50 * g})
+    return made
+
+
+@dataclass
+class Pair:
+    w: Tensor
+    b: float = 0.0
+
+
+class Layer(ag.nn.Module):
+    def __init__(self):
+        self.w = leaf(2)
+
+
+HOLDERS = {
+    "params['w']": lambda: {"w": leaf(2)},
+    "params[0]": lambda: [leaf(2), 1.0],
+    "params[1]": lambda: (1.0, leaf(2)),
+    "params[0][1]": lambda: [[1.0, leaf(2)]],
+    "params[0]['w'].w": lambda: [{"w": Pair(leaf(2))}],
+    "params.w": Layer,
+}
+
+
+@pytest.mark.parametrize("path", HOLDERS)
+@pytest.mark.parametrize("first", [(), (leaf(2),), (np.ones(2),)], ids=["alone", "beside a Tensor", "beside an array"])
+def test_a_primitive_does_not_ignore_its_rule_for_a_tensor_inside_of_an_argument(path, first):
+    function = (lambda x, params: x * rounded(params)) if first else rounded
+    with pytest.raises(TypeError, match=f"{re.escape(path)} is a Tensor inside of a .*, where no rule reaches it"):
+        own(function)(*first, HOLDERS[path]())
+
+
+def test_a_primitive_takes_arrays_inside_of_an_argument():
+    scaled = own(lambda params, x: x * params["w"])
+    x = leaf(2)
+    scaled({"w": np.full(2, 3.0), "note": Pair(leaf(2).detach())}, x).sum().backward()
+    assert x.grad.tolist() == [50, 50]
+
+
+def test_a_tensor_that_a_primitive_closes_over_is_refused():
+    w = leaf(2)
+    for x in (np.ones(2, np.float32), leaf(2)):
+        with pytest.raises(TypeError, match="the function computes with a Tensor that is not one of its arguments"):
+            own(lambda x: x * w)(x)
+
+
+@says(
+    TypeError,
+    """
+    rounded: params['w'] is a Tensor inside of a dict, where no rule reaches it
+      at {here}
+      Let the function take each Tensor as an argument, or all as one vector: ag.ravel_pytree(params)[0]
+    """,
+)
+def test_a_dict_of_tensors():
+    own(rounded)({"w": leaf(2)})  # here
+
+
+@says(
+    TypeError,
+    """
+    rounded: params[0] is a Tensor inside of a list, where no rule reaches it
+      at {here}
+      Join them first: ag.stack(params); or give a rule the parameter `position`, and params is a list
+    """,
+)
+def test_a_list_of_tensors():
+    own(rounded)([leaf(2)])  # here
+
+
+@says(
+    TypeError,
+    """
+    stack: tensors[0][0] is a Tensor inside of a list, where no rule reaches it
+      at {here}
+      Join each inner list first: ag.stack([ag.stack([...]), ag.stack([...])])
+    """,
+)
+def test_nested_lists_of_tensors():
+    a, b, c = leaf(), leaf(), leaf()
+    ag.stack([[a, 1.0], [b, c]])  # here
+
+
+@says(
+    TypeError,
+    """
+    multiply: y[1] is a Tensor inside of a list, where no rule reaches it
+      x (2,) float32
+      at {here}
+      Join them first: ag.stack(y)
+    """,
+)
+def test_a_list_with_a_tensor_as_an_operand():
+    _ = leaf(2) * [1.0, leaf()]  # here
+
+
+def test_the_cures_of_nested_lists_work():
+    a, b, c = (ag.Tensor(float(i), requires_grad=True) for i in (1, 2, 3))
+    ag.sum(ag.stack([ag.stack([a, 1.0]), ag.stack([b, c])]) * [[1.0, 2.0], [3.0, 4.0]]).backward()
+    assert [t.grad for t in (a, b, c)] == [1, 3, 4]
