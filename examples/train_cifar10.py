@@ -151,7 +151,11 @@ def folder_of(args: argparse.Namespace, data: ag.data.Dataset) -> ag.training.Ru
         "image_shape": data.train_images.shape[1:],
         "images_per_pass": count - math.ceil(settings.validation * count),
     }
-    return ag.training.RunFolder(args.out or next(free), facts, recipe.__file__)
+    path = args.out or next(free)
+    try:
+        return ag.training.RunFolder(path, facts, recipe.__file__)
+    except OSError as error:
+        raise OSError(f"{error}. Elsewhere: --out FOLDER") from error
 
 
 def finished(folder: ag.training.RunFolder) -> bool:

@@ -159,6 +159,12 @@ def test_a_resumed_run_keeps_its_settings(run, tmp_path):
     )
 
 
+def test_a_place_that_takes_no_folder_is_named_with_the_option_for_another(run, tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    done = run("train_cifar10.py", "--images", 64)
+    assert done.returncode == 2 and re.fullmatch(r"\[Errno \d+\] .*'runs.*'\. Elsewhere: --out FOLDER\n", done.stderr)
+
+
 def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
     options = ["--images", 64, "--epochs", 1, "--batch-size", 32, "--clip", 1, "--out", "out"]
     done = run("train_cifar10.py", *options, "--minutes", 1e-9)

@@ -444,7 +444,36 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
         (lambda: optim.SGD([W], None), ValueError, "SGD: lr is None, want 0 or more"),
         (lambda: optim.Adam([W], betas=0.9), ValueError, "Adam: betas are 0.9, want both in [0, 1)"),
         (lambda: optim.SGD([W], float("nan")), ValueError, "SGD: lr is nan, want 0 or more"),
-        (lambda: optim.SGD([W], 0.1, momentum=-1), ValueError, "SGD: momentum is -1, want 0 or more"),
+        (lambda: optim.SGD([W], float("inf")), ValueError, "SGD: lr is inf, want 0 or more, and finite"),
+        (lambda: optim.SGD([W], True), ValueError, "SGD: lr is True, want 0 or more"),
+        (
+            lambda: optim.SGD([{"parameters": [W], "lr": np.inf}], 0.1),
+            ValueError,
+            "SGD: lr is inf, want 0 or more, and finite",
+        ),
+        (lambda: optim.SGD([W], 0.1, momentum=-1), ValueError, "SGD: momentum is -1, want it in [0, 1)"),
+        (lambda: optim.SGD([W], 0.1, momentum=2), ValueError, "SGD: momentum is 2, want it in [0, 1)"),
+        (lambda: optim.RMSprop([W], momentum=1), ValueError, "RMSprop: momentum is 1, want it in [0, 1)"),
+        (lambda: optim.RMSprop([W], alpha="0.9"), ValueError, "RMSprop: alpha is '0.9', want it in [0, 1)"),
+        (lambda: optim.RMSprop([W], centered="no"), TypeError, "RMSprop: centered is 'no', want True or False"),
+        (lambda: optim.SGD([W], 0.1, 0.9, nesterov=2), TypeError, "SGD: nesterov is 2, want True or False"),
+        (
+            lambda: optim.AdamW([W], weight_decay=np.inf),
+            ValueError,
+            "AdamW: weight_decay is inf, want 0 or more, and finite",
+        ),
+        (lambda: optim.Lookahead(optim.SGD([W], 1), every=1.5), TypeError, "Lookahead: every is 1.5, want an int"),
+        (
+            lambda: optim.EMA([np.ones(2)]),
+            TypeError,
+            "EMA: parameter 0 is a ndarray, want a Tensor, as in model.parameters()",
+        ),
+        (lambda: optim.clip_grad_norm([W], -1), ValueError, "clip_grad_norm: max_norm is -1, want 0 or more"),
+        (
+            lambda: optim.clip_grad_norm([W], float("nan")),
+            ValueError,
+            "clip_grad_norm: max_norm is nan, want 0 or more",
+        ),
         (lambda: optim.AdamW([W], weight_decay=-1), ValueError, "AdamW: weight_decay is -1, want 0 or more"),
         (lambda: optim.Adam([W], eps=-1), ValueError, "Adam: eps is -1, want 0 or more"),
         (lambda: optim.Adam([W], betas=(0.9, 1)), ValueError, "Adam: betas are (0.9, 1), want both in [0, 1)"),
@@ -482,6 +511,31 @@ def test_messages(make, kind, message):
     with pytest.raises(kind) as caught:
         make()
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("lr", [np.nan, np.inf, -1.0, None])
+@pytest.mark.parametrize("wrap", [lambda sgd: sgd, optim.Lookahead], ids=["SGD", "Lookahead"])
+def test_a_step_with_a_rate_that_is_none_changes_nothing(lr, wrap):
+    w = ag.Tensor(np.ones(3), requires_grad=True)
+    optimiser = wrap(optim.SGD([w], 0.1, momentum=0.9))
+    (w * w).sum().backward()
+    before = optimiser.state_dict()
+    optimiser.lr = lr
+    with pytest.raises(ValueError, match=rf"SGD\.step: lr is {lr}, want 0 or more"):
+        optimiser.step()
+    optimiser.lr = 0.1
+    assert w.data.tolist() == [1, 1, 1]
+    for name, value in optimiser.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_lookahead_checks_a_share_before_it_steps():
+    w = ag.Tensor(np.ones(3), requires_grad=True)
+    ahead = optim.Lookahead(optim.SGD([w], 0.1), every=1, share=lambda taken: np.nan)
+    (w * w).sum().backward()
+    with pytest.raises(ValueError, match=r"Lookahead\.step: share\(1\) is nan, want it in \(0, 1\]"):
+        ahead.step()
+    assert w.data.tolist() == [1, 1, 1] and ahead.taken == 0
 
 
 # Stopping and resuming

@@ -10,7 +10,7 @@ import numpy as np
 
 from autograd_cnn.kernels.memory import scratch
 from autograd_cnn.kernels.updates import adam, sgd
-from autograd_cnn.optim.optimiser import Array, Optimiser
+from autograd_cnn.optim.optimiser import Array, Optimiser, check_flag, check_number
 
 __all__ = ["SGD", "Adam", "AdamW", "RMSprop"]
 
@@ -25,6 +25,7 @@ class SGD(Optimiser):
     parameters, lr
         As for `Optimiser`, and the same errors.
     momentum : float
+        Weight of the old `v`, in [0, 1).
     nesterov : bool
         Whether to look ahead along the momentum, which must not be 0 then.
     weight_decay : float
@@ -55,6 +56,7 @@ class SGD(Optimiser):
         nesterov: bool = False,
         weight_decay: float = 0,
     ) -> None:
+        check_flag("SGD", "nesterov", nesterov)
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov=True looks ahead along the momentum, which is 0. momentum=0.9?")
         self.slots = ("momentum",) if momentum else ()
@@ -110,8 +112,8 @@ class RMSprop(Optimiser):
         momentum: float = 0,
         centered: bool = False,
     ) -> None:
-        if not 0 <= alpha < 1:
-            raise ValueError(f"RMSprop: alpha is {alpha}, want it in [0, 1)")
+        check_number("RMSprop", "alpha", alpha, below=1)
+        check_flag("RMSprop", "centered", centered)
         self.slots = ("square", *["mean"] * centered, *["momentum"] * bool(momentum))
         super().__init__(parameters, lr, eps=eps, weight_decay=weight_decay, momentum=momentum)
         self.alpha, self.eps, self.momentum, self.centered = float(alpha), float(eps), float(momentum), centered

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.optim.optimiser import Optimiser, described
+from autograd_cnn.optim.optimiser import Optimiser, check_number, described
 from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.state import check_state, not_finite
 
@@ -53,6 +53,8 @@ class Lookahead(Optimiser):
     ) -> None:
         if not isinstance(optimiser, Optimiser):
             raise TypeError(f"Lookahead: optimiser is {described(optimiser)}, want one such as SGD(parameters, lr)")
+        if not isinstance(every, (int, np.integer)) or isinstance(every, bool):
+            raise TypeError(f"Lookahead: every is {every!r}, want an int")
         if every < 1:
             raise ValueError(f"Lookahead: every is {every}, want 1 or more steps")
         if not callable(share) and not 0 < share <= 1:
@@ -72,11 +74,14 @@ class Lookahead(Optimiser):
 
     def step(self) -> None:
         """Take a step with the other optimiser; after each `every` steps, draw the parameters back."""
+        taken = self.taken + 1
+        share = float(self.share(taken) if callable(self.share) else self.share) if taken % self.every == 0 else 0.0
+        if not 0 <= share <= 1:
+            raise ValueError(f"Lookahead.step: share({taken}) is {share}, want it in (0, 1]")
         self.optimiser.step()
-        self.taken += 1
-        if self.taken % self.every:
+        self.taken = taken
+        if taken % self.every:
             return
-        share = float(self.share(self.taken) if callable(self.share) else self.share)
         for fast, slow in zip(self._fast, self._slow, strict=True):
             slow[...] += share * (fast.data - slow)
             fast.data = slow.copy()
@@ -128,11 +133,13 @@ class EMA:
     """
 
     def __init__(self, parameters: Iterable[Tensor], decay: float = 0.999) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"EMA: decay is {decay}, want it in [0, 1)")
+        check_number("EMA", "decay", decay, below=1)
         if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
             raise TypeError(f"EMA: parameters is {described(parameters)}, want [w, b], or model.parameters()")
         self.parameters, self.decay = list(parameters), float(decay)
+        for i, p in enumerate(self.parameters):
+            if not isinstance(p, Tensor):
+                raise TypeError(f"EMA: parameter {i} is {described(p)}, want a Tensor, as in model.parameters()")
         self.averages = [p.numpy() for p in self.parameters]
 
     def update(self) -> None:

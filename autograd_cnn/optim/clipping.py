@@ -30,6 +30,11 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, norm_type: flo
     float
         The norm before. If it is not finite, the gradients stay as they are.
 
+    Raises
+    ------
+    ValueError
+        If `max_norm` is negative or NaN.
+
     References
     ----------
     R. Pascanu et al., "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
@@ -44,6 +49,8 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, norm_type: flo
     >>> w.grad
     array([0.6, 0.8])
     """
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm: max_norm is {max_norm}, want 0 or more")
     if isinstance(parameters, Tensor):
         parameters = [parameters]
     with_gradient = [p for p in parameters if p.grad is not None]

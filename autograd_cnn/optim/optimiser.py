@@ -7,6 +7,7 @@ each thread needs scratch space for two pieces only, not for two copies of the p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from autograd_cnn.state import check_state
 Array = NDArray[Any]
 
 PIECE = 1 << 17  # elements of a parameter in one update
+BELOW = {"momentum": 1}  # settings that are less than a number
 SHARE = 1 << 20  # least elements per thread: starting one costs as much as updating 100 000
 
 
@@ -32,6 +34,20 @@ def described(value: Any) -> str:
     if not value.is_leaf:
         return f"{describe(value)}, a result"
     return describe(value) if value.requires_grad else f"{describe(value)}, requires_grad=False"
+
+
+def check_number(caller: str, name: str, value: Any, below: float = math.inf) -> None:
+    """Raise a ValueError unless a setting is a number from 0 on, and less than `below`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < below:
+        want = "0 or more" if below == math.inf else f"it in [0, {below})"
+        finite = ", and finite" if isinstance(value, (float, np.number)) and value == below == math.inf else ""
+        raise ValueError(f"{caller}: {name} is {value!r}, want {want}{finite}")
+
+
+def check_flag(caller: str, name: str, value: Any) -> None:
+    """Raise a TypeError unless a setting is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{caller}: {name} is {value!r}, want True or False")
 
 
 def _grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[tuple[Tensor, dict[str, float]]]:
@@ -105,8 +121,7 @@ class Optimiser:
                     "model.parameters() or the values() of a dict"
                 )
         for name, value in [("lr", lr), *settings.items(), *(item for _, own in grouped for item in own.items())]:
-            if not isinstance(value, (int, float, np.number)) or not value >= 0:
-                raise ValueError(f"{optimiser}: {name} is {value!r}, want 0 or more")
+            check_number(optimiser, name, value, BELOW.get(name, math.inf))
         if not lr and any(own.get("lr") for _, own in grouped):
             raise ValueError(f"{optimiser}: lr is 0, and the rates of groups keep their ratio to it")
         self.lr = float(lr)
@@ -130,8 +145,14 @@ class Optimiser:
         """Move every parameter that has a gradient by one step.
 
         Warns if a parameter has none, or if a gradient was not cleared since the previous step.
+
+        Raises
+        ------
+        ValueError
+            If `lr` is negative or not finite. Nothing has changed then.
         """
         self._check_gradients()
+        check_number(f"{type(self).__name__}.step", "lr", self.lr)
         lr = float(self.lr)  # a schedule may return np.float64, which would turn float32 into float64
         work, changed = [], []
         for i, p in enumerate(self.parameters):

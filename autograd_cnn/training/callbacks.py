@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import numpy as np
+
 from autograd_cnn.arrayfile import write_arrays
 from autograd_cnn.nn import Module
 from autograd_cnn.training.history import History
@@ -27,6 +29,8 @@ def early_stop(patience: int) -> Callable[[History], bool]:
     >>> early_stop(2)(history), early_stop(3)(history)
     (True, False)
     """
+    if not isinstance(patience, (int, np.integer)) or isinstance(patience, bool):
+        raise TypeError(f"early_stop: patience is {patience!r}, want an int")
     if patience < 1:
         raise ValueError(f"early_stop: patience is {patience}, want 1 or more passes")
     return lambda history: len(history.epochs) - 1 - history.best >= patience

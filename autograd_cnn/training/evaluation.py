@@ -1,6 +1,6 @@
 """Predictions of a model, and their evaluation; nothing is recorded.
 
-Imports its neighbour, `nn`, `data`, `distributed` and the engine.
+Imports its neighbours, `nn`, `data`, `distributed` and the engine.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.module import in_training_mode
+from autograd_cnn.training.arguments import check_array, check_batch_size, check_set
 from autograd_cnn.training.history import Evaluation
 
 Model = Callable[[Tensor], Tensor]
@@ -48,6 +49,8 @@ def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
     >>> predict(lambda x: x.sum(axis=1), np.ones((5, 3), np.float32), batch_size=2)
     array([3., 3., 3., 3., 3.], dtype=float32)
     """
+    check_array("predict", "images", images)
+    check_batch_size("predict", batch_size)
     with in_training_mode(model, training=False), no_grad():
         starts = range(0, max(len(images), 1), batch_size)
         return np.concatenate([_outputs(model, images[i : i + batch_size]) for i in starts])
@@ -89,14 +92,34 @@ def evaluate(
     >>> print(f"{result.accuracy:.2f}", result.confusion.tolist())
     0.67 [[1, 0], [1, 1]]
     """
+    check_set("evaluate", images, labels)
     outputs = ranks.join(predict(model, images[ranks.share(len(images))], batch_size))
     confusion = np.zeros((0, 0), np.int64)
     if _are_classes(outputs, labels):
         confusion = np.zeros((outputs.shape[1],) * 2, np.int64)
         np.add.at(confusion, (labels, outputs.argmax(-1)), 1)
     with no_grad():
-        value = loss(Tensor(outputs), labels).item()
+        value = one_number("evaluate", loss(Tensor(outputs), read_only(labels)))
     return Evaluation(value, correct(outputs, labels) / len(labels), outputs, confusion)
+
+
+def one_number(caller: str, value: Any) -> float:
+    """Return the number that a loss returned, or raise an error if it is not one."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{caller}: the loss is {type(value).__name__}, want a Tensor: model and loss must not leave the graph, "
+            "as .data and .item() do"
+        )
+    if value.size != 1:
+        raise ValueError(f"{caller}: loss returned {value.shape}, want one number: loss(outputs, labels).mean()")
+    return float(value.item())
+
+
+def read_only(labels: Array) -> Array:
+    """Return a view of the user's labels that a loss cannot write into."""
+    view = labels.view()
+    view.flags.writeable = False
+    return view
 
 
 def as_tensor(images: Array) -> Tensor:

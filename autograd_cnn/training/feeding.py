@@ -2,7 +2,7 @@
 
 Everything random in a batch follows from the seed of the pass and the number of the batch, so neither the thread nor a
 new start in mid-pass changes a bit. The thread indexes, augments and converts in few long calls of NumPy, which release
-the interpreter's lock. Imports NumPy and `data`.
+the interpreter's lock. Imports its neighbour, NumPy and `data`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from autograd_cnn.data import as_float32, batches
+from autograd_cnn.training.arguments import are_bytes
 
 Array = NDArray[Any]
 Augment = Callable[[Array, Generator], Array]
@@ -42,10 +43,33 @@ def prepared(
     of `[seed, i]`. Of the whole batch, augmented, `share` chooses the part of this rank.
     """
     order = None if seed is None else np.random.default_rng(seed)
+    labels = labels.view()
+    labels.flags.writeable = False  # without `order` a batch is a view of the user's labels
     for i, (x, y) in islice(enumerate(batches(images, labels, batch_size, order)), start, None):
-        chosen = x if augment is None or seed is None else augment(x, np.random.default_rng([seed, i]))
+        chosen = x if augment is None or seed is None else _augmented(augment, x, np.random.default_rng([seed, i]))
         part = share(len(y))
         yield as_float32(chosen[part]) if chosen.dtype == np.uint8 else chosen[part], y[part]
+
+
+def _augmented(augment: Augment, images: Array, rng: Generator) -> Array:
+    """Return what `augment` makes of the images, or raise an error unless it is an image for each of their labels."""
+    count, axes, raw = len(images), images.ndim, images.dtype == np.uint8
+    made: Any = augment(images, rng)
+    if not isinstance(made, np.ndarray):
+        cures = {"NoneType": ". Does it end with `return images`?", "Tensor": ": its .data"}
+        cure = cures.get(type(made).__name__, ". It changes images only: write other labels before fit")
+        raise TypeError(f"fit: augment returned {type(made).__name__}, want an array of {count} images{cure}")
+    if made.ndim != axes or len(made) != count:
+        raise ValueError(
+            f"fit: augment returned {made.shape} {made.dtype} for {count} labels, want {axes} axes and {count} images. "
+            "For more images, join arrays before fit: np.concatenate([images, more]), and their labels likewise"
+        )
+    if raw and are_bytes(made):
+        raise ValueError(
+            f"fit: augment turned uint8 images into {made.dtype} from 0 to {made[:100].max():g}, but predictions are "
+            "made from numbers in [0, 1]. Return uint8, or images / 255"
+        )
+    return made
 
 
 @contextmanager

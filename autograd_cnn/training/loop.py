@@ -23,14 +23,13 @@ from autograd_cnn.distributed import Ranks
 from autograd_cnn.engine.errors import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, history
-from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.optim import Optimiser, clip_grad_norm
 from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.training.arguments import check_arguments
 from autograd_cnn.training.checkpoint import all_generators
-from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluate
+from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluate, one_number
 from autograd_cnn.training.feeding import Augment, fed
 from autograd_cnn.training.history import History
 from autograd_cnn.training.progress import Progress
@@ -276,16 +275,11 @@ def _parts(images: int, count: int) -> list[slice]:
 
 
 def _check_loss(value: Any, run: Run) -> None:
-    """Raise an error if the loss is not finite; at the first step of a pass, note the dead channels."""
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"fit: the loss is {type(value).__name__}, want a Tensor: model and loss must not leave the graph, "
-            "as .data and .item() do"
-        )
-    node = value._node
-    if not math.isfinite(value.item()):
+    """Raise an error unless the loss is one finite number; at the first step of a pass, note the dead channels."""
+    number, node = one_number("fit", value), value._node
+    if not math.isfinite(number):
         culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
-        raise FloatingPointError(f"fit: loss is {value.item()} at step {run.step:,}.{culprit}")
+        raise FloatingPointError(f"fit: loss is {number} at step {run.step:,}.{culprit}")
     if run.step == run.closed and isinstance(node, Node) and not (run.current.dead or run.current.silent):
         run.current.dead, run.current.silent = _dead_channels(node)
 

@@ -36,6 +36,8 @@ def test_without_validation_the_training_loss_counts():
 
 
 def test_no_patience_is_refused():
+    with pytest.raises(TypeError, match=r"early_stop: patience is 1\.5, want an int"):
+        early_stop(1.5)
     with pytest.raises(ValueError, match="early_stop: patience is 0"):
         early_stop(0)
 
