@@ -8,7 +8,8 @@ last of these nodes dies: Python's own reference count is the counter.
 No Python code runs when a guard dies, only C functions, and there is no lock. So an interrupt is not lost there,
 threads and forked processes cannot block each other, and a signal handler may run backward at any moment.
 
-Memory of another library (PyTorch's, say) cannot be locked. An array over it is saved as a copy.
+Memory that others reach without NumPy cannot be locked: that of PyTorch, of a bytearray, of a file or another process. An
+array over it is saved as a copy.
 
 One hole, by NumPy's design: a writable view that the user took before the forward pass ran stays writable.
 """
@@ -82,7 +83,7 @@ def guard(array: np.ndarray) -> Guard | np.ndarray | None:
 
 
 def _owner(array: np.ndarray) -> np.ndarray | None:
-    """Return the array that owns the memory, or None if NumPy would not make it writable again."""
+    """Return the array that owns the memory, or None if others may write there, or NumPy could not unlock it."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     base: Any = array.base
@@ -90,7 +91,13 @@ def _owner(array: np.ndarray) -> np.ndarray | None:
         return array
     if isinstance(getattr(base, "base", None), np.ndarray):  # `as_strided` puts an object between a view and its owner
         return None if array.flags.writeable else _owner(base.base)
+    return array if _is_exclusive(base) else None
+
+
+def _is_exclusive(base: Any) -> bool:
+    """Return whether memory that is not an array's own can change only through arrays over it, if at all."""
     try:
-        return array if memoryview(base).c_contiguous else None
+        exporter = memoryview(base).obj
     except TypeError:  # memory of another library
-        return None
+        return False
+    return isinstance(exporter, bytes) or getattr(exporter, "lent", False)  # the latter: of `kernels.memory`

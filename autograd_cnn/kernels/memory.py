@@ -28,13 +28,19 @@ LINE = 64  # bytes of a cache line
 KEPT = 1 << 24  # bytes of a scratch buffer that its thread keeps; a larger one, for a huge image, is released
 
 
+class Pages(np.ndarray):
+    """The memory of a region. An array in it is the only way to its part, which `lent` tells the engine's guards."""
+
+    lent = True
+
+
 class _Region:
     """A block of memory, and its free parts: pairs (start, stop), sorted and never adjacent."""
 
     def __init__(self, size: int) -> None:
         memory = np.empty(size + LINE, np.uint8)
         start = -memory.ctypes.data % LINE
-        self.memory: Any = memory[start : start + size]
+        self.memory: Any = memory[start : start + size].view(Pages)
         self.free = [(0, size)]
 
     def is_idle(self) -> bool:

@@ -1,12 +1,17 @@
 """Saved arrays are read-only while their graph lives, and writable afterwards."""
 
+import array
 import copy
+import ctypes
+import mmap
+import pickle
 import tempfile
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
 
 
@@ -178,6 +183,68 @@ FOREIGN = {
     "field": lambda: record("x"),
     "matrix": lambda: np.arange(6.0).reshape(2, 3).view(np.matrix),
 }
+
+
+EXPORTERS = {  # objects that share their memory, through which a program may write
+    "bytearray": lambda: bytearray(48),
+    "memoryview": lambda: memoryview(bytearray(48)),
+    "map": lambda: mmap.mmap(-1, 48),
+    "array": lambda: array.array("d", bytes(48)),
+    "ctypes": lambda: (ctypes.c_double * 6)(),
+    "view of a map, as processes share it": lambda: memoryview(mmap.mmap(-1, 48)),
+    "buffer of a pickle": lambda: pickle.PickleBuffer(bytearray(48)),
+    "array of another pickle": lambda: pickle.PickleBuffer(np.zeros(6)),
+}
+VIEWS = {
+    "whole": lambda a: a,
+    "a part": lambda a: a[1:5],
+    "transposed": lambda a: a.reshape(2, 3).T,
+    "read-only": lambda a: np.lib.stride_tricks.as_strided(a, writeable=False),
+    "as a memmap is": lambda a: a.view(np.memmap),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_memory_that_is_written_without_numpy_changes_no_gradient(name, view):
+    exporter = EXPORTERS[name]()
+    memory = np.frombuffer(exporter, float)
+    memory[:] = np.arange(6.0)
+    operand = VIEWS[view](memory)
+    before = np.array(operand)
+    w, x = leaf(np.ones(operand.shape)), leaf(before)
+    x.data = operand
+    loss = (w * operand).sum() + (x * x).sum()
+    memoryview(exporter).cast("B")[:] = bytes(range(48))
+    assert not np.array_equal(operand, before)
+    loss.backward()
+    np.testing.assert_array_equal(w.grad, before)
+    np.testing.assert_array_equal(x.grad, 2 * before)
+
+
+def test_weights_in_shared_memory_stay_there_in_a_step_while_their_graph_is_alive():
+    memory = bytearray(48)
+    w = leaf(np.ones(6))
+    w.data = np.frombuffer(memory)
+    optimiser = ag.optim.SGD([w], lr=1.0)
+    loss = (w * w + w * 3).sum()
+    loss.backward(retain_graph=True)
+    optimiser.step()
+    np.testing.assert_array_equal(np.frombuffer(memory), np.full(6, -3.0))
+    assert np.shares_memory(w.data, np.frombuffer(memory))
+    optimiser.zero_grad()
+    loss.backward()
+    np.testing.assert_array_equal(w.grad, np.full(6, 3.0))  # at the old weights
+
+
+def test_bytes_and_large_results_are_saved_without_a_copy():
+    operand = np.frombuffer(np.arange(6.0).tobytes())
+    result = leaf(np.ones((300, 300))) * 2
+    loss = (leaf(np.ones(6)) * operand).sum() + ag.relu(ag.reshape(result, -1) * result.data.ravel()).sum()
+    saved = [a for node in history(loss._node) if isinstance(node, Node) for a in node.saved or ()]
+    assert any(a is operand for a in saved)
+    assert any(np.shares_memory(a, result.data) for a in saved if isinstance(a, np.ndarray))
+    loss.backward()
 
 
 @pytest.mark.parametrize("name", FOREIGN)
