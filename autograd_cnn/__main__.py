@@ -32,7 +32,7 @@ from autograd_cnn.data.published import searched as searched_for
 from autograd_cnn.engine.check import conformance
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
-from autograd_cnn.environment import plain
+from autograd_cnn.environment import command, plain
 from autograd_cnn.kernels import memory, tiles
 from autograd_cnn.kernels.threads import get_num_threads
 from autograd_cnn.kernels.twins import kernel_set
@@ -284,7 +284,7 @@ def _blas() -> str:
 
 
 def _kernels() -> str:
-    cure = 'compiled ones with pip install "autograd_cnn[fast]"'
+    cure = f"compiled ones: {command('-m', 'pip', 'install', 'autograd_cnn[fast]')}"
     if os.environ.get("AUTOGRAD_CNN_KERNELS") == "numpy" and find_spec("numba"):
         cure = "Numba is installed, and turned off by AUTOGRAD_CNN_KERNELS"
     return (

@@ -1,8 +1,8 @@
 """Reads and writes named arrays and JSON in one safetensors file, the format of weights and checkpoints.
 
-Imports NumPy, safetensors and `autograd_cnn.files`. Any reader of safetensors opens such a file. Its metadata have one
-entry: JSON with a SHA-256 of the whole file, computed with zeros in place of its own 64 digits. Nothing is compressed,
-executed or memory-mapped: the arrays are copies, so the file may be replaced at once.
+Imports NumPy, safetensors, `autograd_cnn.files` and `environment`. Any reader of safetensors opens such a file. Its
+metadata have one entry: JSON with a SHA-256 of the whole file, computed with zeros in place of its own 64 digits.
+Nothing is compressed, executed or memory-mapped: the arrays are copies, so the file may be replaced at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 
 KEY = "autograd_cnn"  # one entry, because the library would write several in an arbitrary order
@@ -54,7 +55,8 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     ...     read_arrays(f"{folder}/run.safetensors")
     ({'w': array([1., 1.])}, {'step': 7})
     """
-    import safetensors.numpy
+    with needs("safetensors", "saving weights"):
+        import safetensors.numpy
 
     if "__metadata__" in arrays:
         raise ValueError(f"{path}: no array can be called '__metadata__', which safetensors reserves; rename it")
@@ -80,7 +82,8 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     OSError
         If the file cannot be read.
     """
-    import safetensors.numpy
+    with needs("safetensors", "loading weights"):
+        import safetensors.numpy
 
     with open(path, "rb") as file:
         raw = file.read(os.fstat(file.fileno()).st_size)  # not to the end: a device may have none

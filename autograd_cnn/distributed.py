@@ -21,6 +21,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from autograd_cnn.engine.naming import publish
+from autograd_cnn.environment import command
 
 if TYPE_CHECKING:
     from autograd_cnn.engine.tensor import Tensor
@@ -236,7 +237,7 @@ def ranks() -> Ranks:
     except (ImportError, RuntimeError) as error:  # the latter if there is no MPI library
         raise ImportError(
             f"ranks: this is one of {started} processes, which need mpi4py and an MPI library ({error}): "
-            "pip install autograd_cnn[mpi]"
+            f"{command('-m', 'pip', 'install', 'autograd_cnn[mpi]')}"
         ) from None
     if MPI.COMM_WORLD.size == 1:
         raise RuntimeError(

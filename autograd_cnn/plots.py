@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.engine.naming import publish
+from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 
 if TYPE_CHECKING:
@@ -225,10 +226,8 @@ def _figure(width: float, height: float, path: str | os.PathLike[str]) -> Figure
     """Return an empty figure, after checking that it can be saved."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise ValueError(f"{path}: a picture is saved as {', '.join(SUFFIXES)}")
-    try:
+    with needs("matplotlib", "autograd_cnn.plots"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("autograd_cnn.plots needs matplotlib: pip install matplotlib") from error
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 

@@ -221,13 +221,12 @@ def show(
 ) -> None:
     """Write the report of the best weights, which counts the looks at the test images, and the pictures."""
     model, images, labels = folder.model(), data.test_images, data.test_labels
-    text = ag.report.write(folder, images, labels, result, loss, moments)
+    print(ag.report.write(folder, images, labels, result, loss, moments))
     shares = recipe.probabilities(result.outputs)
     ag.plots.predictions(images, labels, shares, data.classes, folder.path / "predictions.png", data.name)
     ag.plots.confusion_matrix(result.confusion, data.classes, folder.path / "confusion.png", data.name)
     batch = ag.Tensor(ag.data.as_float32(images[:100]), name="images")
     loss(model(batch), labels[:100]).graph().save(folder.path / "graph.svg")
-    print(text)
 
 
 def main() -> int:
@@ -251,7 +250,7 @@ def main() -> int:
     except FloatingPointError as error:
         say(f"{error}. A lower --lr, or --clip 1, in a new run may help")
         return 1
-    except (OSError, ag.training.CheckpointError) as error:
+    except (ImportError, OSError, ag.training.CheckpointError) as error:
         say(error)
         return 1
     return 0

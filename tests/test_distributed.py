@@ -370,7 +370,7 @@ def test_without_mpi4py_several_processes_are_an_error(monkeypatch, name):
     monkeypatch.setenv(name, "4")
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     ag.distributed.ranks.cache_clear()
-    with pytest.raises(ImportError, match=r"one of 4 processes, .* pip install autograd_cnn\[mpi\]"):
+    with pytest.raises(ImportError, match=r"one of 4 processes, .* pip install 'autograd_cnn\[mpi\]'"):
         ag.distributed.ranks()
 
 

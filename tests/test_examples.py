@@ -177,6 +177,15 @@ def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_training_without_a_required_package_says_what_to_install(run, tmp_path):
+    (tmp_path / "absent").mkdir()
+    (tmp_path / "absent" / "tqdm.py").write_text("raise ModuleNotFoundError(\"No module named 'tqdm'\", name='tqdm')")
+    path = os.pathsep.join(filter(None, [str(tmp_path / "absent"), os.environ.get("PYTHONPATH")]))
+    done = run("train_cifar10.py", "--images", 64, "--epochs", 1, "--batch-size", 32, "--out", "out", PYTHONPATH=path)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("showing progress needs tqdm (No module named 'tqdm'): ")
+
+
 @pytest.mark.parametrize("version", ["quick", "best"])
 def test_quick_and_best_learn(rng, version):
     recipe = recipe_of("whitened")

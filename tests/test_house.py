@@ -18,24 +18,24 @@ FACE = "autograd_cnn"
 ROOMS = {  # a folder or a file at the top, and the rooms that its files may import besides their own
     "environment": "",
     "files": "",
-    "arrayfile": "files",
+    "arrayfile": "files environment",
     "state": "",
     "notebook": "",
     "engine": "",
     "elsewhere": "engine",
-    "kernels": "",
+    "kernels": "environment",
     "ops": "engine kernels",
     "nn": "engine kernels ops state",
     "optim": "engine kernels state",
     "data": "engine files environment",
-    "distributed": "engine",
-    "training": "engine kernels ops nn optim data state arrayfile distributed files notebook plots",
-    "interop": f"engine ops nn state arrayfile files {FACE}",  # the operators of a file are calls of the face
+    "distributed": "engine environment",
+    "training": "engine kernels ops nn optim data state arrayfile distributed files notebook plots environment",
+    "interop": f"engine ops nn state arrayfile files environment {FACE}",  # operators of a file are calls of the face
     "graph": f"engine ops files notebook environment {FACE}",  # the programs that it writes call the face
-    "plots": "engine files",
+    "plots": "engine files environment",
     "profiler": "engine files",
     "live": "engine ops graph files",
-    "report": "engine kernels nn data training graph files",
+    "report": "engine kernels nn data training graph files environment",
     FACE: "engine kernels ops elsewhere nn optim data distributed training interop graph plots profiler report",
     "__main__": f"{FACE} environment engine kernels ops nn optim data training interop graph plots profiler report "
     "live",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.environment import command
 from autograd_cnn.report.advice import next_steps
 from autograd_cnn.report.facts import Facts
 from autograd_cnn.training import Evaluation, History
@@ -67,7 +68,7 @@ def test_the_headline_is_that_of_the_evaluation(run, page):
         "test loss": f"{run.result.loss:.4f}", "validation accuracy": "84.00%", "best pass": "3 of 3", "time": "6 s",
         "images a second": "50", "waited for data": "5.0%", "parameters": "625",
     }  # fmt: skip
-    assert "python train.py --recipe tiny" in page.texts["header"]
+    assert command("train.py", "--recipe", "tiny") in page.texts["header"]
     (origin,) = [text for text in page.texts["header"] if "looked at once" in text]
     assert "data shapes (synthetic) · recipe tiny · seed 7" in origin
 
@@ -151,7 +152,7 @@ def test_the_text_has_the_same_facts(run):
     words = " ".join(run.text.split())
     assert f"test accuracy {run.result.accuracy:.2%} test loss {run.result.loss:.4f}" in words
     assert "best 3 0.3333 90.00% 0.3667 84.00% 0.00333 2.0 s 0.10 s" in words
-    assert f"python -m autograd_cnn predict {run.folder.path} IMAGE.png --why" in run.text
+    assert command("-m", "autograd_cnn", "predict", run.folder.path, "IMAGE.png", "--why") in run.text
     assert "looked at once" in run.text and "seed 7" in run.text
 
 
@@ -260,7 +261,7 @@ def test_advice_after_a_run_that_ended_early(run, monkeypatch):
     facts = Facts("my run", run.folder.settings, ended, run.result, run.labels, run.probabilities, 625)
     first = next_steps(facts)[0]
     assert first.text == "The run ended early: interrupted at step 30. Go on from where it stopped:"
-    assert first.command == "python train.py --resume 'my run'"
+    assert first.command == command("train.py", "--resume", "my run")
     own = next_steps(replace(facts, settings={"classes": CLASSES}))[0]
     assert own.command == "" and "RunFolder(..., resume=True), goes on" in own.text
     assert not said(advice(run, figures(ended="early stop")), "ended early")

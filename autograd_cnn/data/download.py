@@ -1,8 +1,9 @@
 """Downloads a file of known length and SHA-256, and keeps it only if both are right.
 
-Imports the standard library, `autograd_cnn.files` and, for a download, requests, which talks to the server. This file
-adds what must hold whatever the server does: the bytes go to a locked `.part` file, which gets the final name only if
-the checksum is right; their number and the time are bounded; and an error states what arrived instead, and what to do.
+Imports the standard library, `autograd_cnn.files`, `environment` and, for a download, requests, which talks to the
+server, and tqdm. This file adds what must hold whatever the server does: the bytes go to a locked `.part` file, which
+gets the final name only if the checksum is right; their number and the time are bounded; and an error states what
+arrived instead, and what to do.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import os
 import shutil
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 
 if TYPE_CHECKING:
@@ -70,8 +71,10 @@ def fetch(urls: tuple[str, ...], target: Path, size: int, sha256: str) -> None:
     OSError
         If the last address did not answer (`ConnectionError`), or the file cannot be written into the folder.
     """
-    if find_spec("requests") is None:
-        raise ImportError('a download needs requests: pip install "autograd_cnn[download]"')
+    with needs("requests", "a download", "download"):
+        import requests  # noqa: F401 - before a folder is made
+    with needs("tqdm", "a download"):
+        import tqdm  # noqa: F401
     folder = target.parent
     failures: list[ConnectionError | ValueError] = []
     for url in urls:

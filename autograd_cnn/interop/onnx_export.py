@@ -23,6 +23,7 @@ from autograd_cnn.engine import errors
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 from autograd_cnn.interop.calls import Call, array_of, calls_of
 from autograd_cnn.interop.onnx_converters import CONVERTERS, Converter
@@ -102,10 +103,8 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
     OSError
         If the file cannot be written.
     """
-    try:
+    with needs("onnx", "export_onnx", "onnx"):
         import onnx
-    except ImportError:
-        raise ImportError("export_onnx needs ONNX: pip install autograd_cnn[onnx]") from None
     if not isinstance(path, (str, os.PathLike)) or not callable(f):
         raise TypeError("export_onnx: call export_onnx(path, f, *example)")
     inputs = [Tensor(a) for a in example]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.environment import needs
 from autograd_cnn.interop.onnx_operators import OPERATORS
 from autograd_cnn.nn import Module
 
@@ -109,11 +110,9 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
     OSError
         If the file cannot be read.
     """
-    try:
+    with needs("onnx", "load_onnx", "onnx"):
         import onnx
         from onnx.inliner import inline_local_functions
-    except ImportError:
-        raise ImportError("load_onnx needs ONNX: pip install autograd_cnn[onnx]") from None
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from autograd_cnn.environment import command
+
 Pass = TypeVar("Pass", bound=Callable[..., None])
 
 
@@ -45,7 +47,8 @@ def kernel_set() -> str:
         from . import compiled  # noqa: F401
     except ImportError as error:
         if value:
-            raise ImportError(f'AUTOGRAD_CNN_KERNELS is numba: {error}. pip install "autograd_cnn[fast]"') from error
+            cure = command("-m", "pip", "install", "autograd_cnn[fast]")
+            raise ImportError(f"AUTOGRAD_CNN_KERNELS is numba: {error}. {cure}") from error
         warnings.warn(f"Numba is installed, but {error}. NumPy's kernels run instead", stacklevel=2)
         return "numpy"
     return "numba"

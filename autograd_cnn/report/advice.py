@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from autograd_cnn.environment import command
 from autograd_cnn.report.facts import Facts, percent
 
 FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
@@ -31,7 +31,7 @@ class Step:
 def next_steps(facts: Facts) -> list[Step]:
     """Return what to do next, the most useful first."""
     found = [*_ended(facts), *_course(facts), *_layers(facts), *_speed(facts), *_classes(facts), *_confidence(facts)]
-    predict = shlex.join(["python", "-m", "autograd_cnn", "predict", facts.folder, "IMAGE.png", "--why"])
+    predict = command("-m", "autograd_cnn", "predict", facts.folder, "IMAGE.png", "--why")
     return [
         *found,
         Step("Ask the model about images of your own:", predict),
@@ -44,7 +44,7 @@ def _ended(facts: Facts) -> Iterator[Step]:
     if ended and ended != "early stop":
         text = f"The run ended early: {ended}."
         if facts.command and "recipe" in facts.settings:
-            resume = shlex.join(["python", sys.argv[0], "--resume", facts.folder])
+            resume = command(sys.argv[0], "--resume", facts.folder)
             yield Step(f"{text} Go on from where it stopped:", resume)
         else:
             yield Step(f"{text} The same program, with RunFolder(..., resume=True), goes on from where it stopped.")

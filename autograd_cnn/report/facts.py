@@ -6,7 +6,6 @@ Every number is formatted here once, so that the page and the text agree.
 from __future__ import annotations
 
 import math
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.environment import command
 from autograd_cnn.training import Epoch, Evaluation, History
 
 Array = NDArray[Any]
@@ -148,7 +148,7 @@ class Facts:
     @property
     def command(self) -> str:
         """The command that runs this program, or "" in an interactive session."""
-        return shlex.join(["python", *sys.argv]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
+        return command(*sys.argv) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
 
     @cached_property
     def figures(self) -> dict[str, str]:

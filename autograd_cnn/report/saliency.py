@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 from autograd_cnn.nn import Module
 
@@ -54,7 +55,8 @@ def saliency(model: Module, image: Array, seed: int = 0) -> Array:
 
 def write_why(path: Path, image: Array, found: Array) -> None:
     """Write an image (H, W, C) uint8 and, beside it, what `saliency` found: from black to bright."""
-    from PIL import Image
+    with needs("pillow", "writing a picture", "images"):
+        from PIL import Image
 
     at = np.linspace(0, 1, len(HEAT))
     heat = np.stack([np.interp(found, at, HEAT[:, i]) for i in range(3)], axis=-1)

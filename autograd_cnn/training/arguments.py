@@ -1,6 +1,6 @@
 """Checks the arguments of `fit`, `evaluate` and `predict`, so that a mistake is named before any work begins.
 
-Imports `optim`, `distributed` and the engine.
+Imports `optim`, `distributed`, `environment` and the engine.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from autograd_cnn.distributed import Ranks
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.environment import needs
 from autograd_cnn.optim import Optimiser
 
 WHOLE = int | np.integer
@@ -83,6 +84,8 @@ def _check_checkpoint(path: str | os.PathLike[str] | None, every: int | None, ra
         raise ValueError(f"fit: every is {every}, but there is no checkpoint to write: checkpoint='last.safetensors'")
     if path is None or ranks.rank != 0:
         return
+    with needs("safetensors", "fit(checkpoint=...)"):
+        import safetensors  # noqa: F401
     path, folder = os.fspath(path), os.path.dirname(os.path.realpath(path))
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "fit: checkpoint is a folder, want a file in it", path)

@@ -1,6 +1,6 @@
 """Shows the progress of `fit`: on stderr as lines, with a bar on a terminal; in a notebook as a text below the cell.
 
-Imports its neighbour, `autograd_cnn.notebook` and, if anything is shown, tqdm.
+Imports its neighbour, `autograd_cnn.notebook`, `environment` and, if anything is shown, tqdm.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 import sys
 from typing import Any
 
+from autograd_cnn.environment import needs
 from autograd_cnn.notebook import LiveText, in_notebook
 from autograd_cnn.training.run import Run
 
@@ -23,7 +24,8 @@ class Progress:
         self._bar: Any = None
         self._text: LiveText | None = None
         if shown:
-            from tqdm import tqdm
+            with needs("tqdm", "showing progress"):
+                from tqdm import tqdm
 
             self._text = LiveText() if in_notebook() else None
             self._bar = tqdm(

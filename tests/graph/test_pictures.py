@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.environment import command
 from autograd_cnn.graph.picture import dot as dot_module
 from autograd_cnn.graph.picture.ladder import ladder
 from autograd_cnn.graph.picture.layout import EM, wide
@@ -525,7 +526,8 @@ def test_an_unknown_suffix_is_refused_with_the_list_of_suffixes(models, tmp_path
 
 WITHOUT = (
     '.png needs matplotlib or Graphviz. Neither is needed for loss.graph().save("g.svg"). {}: apt install graphviz '
-    "(macOS: brew, Windows: winget) and pip install graphviz. Or: pip install matplotlib"
+    f"(macOS: brew, Windows: winget) and {command('-m', 'pip', 'install', 'graphviz')}. "
+    f"Or: {command('-m', 'pip', 'install', 'matplotlib')}"
 )
 
 

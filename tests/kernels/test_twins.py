@@ -277,7 +277,7 @@ def test_the_environment_chooses():
     assert kernel_set("") == ("numba" if find_spec("numba") else "numpy")
     assert kernel_set("cuda").startswith("ValueError: AUTOGRAD_CNN_KERNELS is 'cuda': set it to numpy or to numba")
     if find_spec("numba") is None:
-        assert kernel_set("numba").endswith('pip install "autograd_cnn[fast]"')
+        assert kernel_set("numba").endswith("pip install 'autograd_cnn[fast]'")
 
 
 def test_a_twin_that_writes_into_an_unknown_parameter_is_refused():

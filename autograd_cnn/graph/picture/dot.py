@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 
+from autograd_cnn.environment import command
 from autograd_cnn.graph.picture.ladder import ladder
 from autograd_cnn.graph.picture.layout import SMALL, TEXT, Box, Picture, Wire, wide
 from autograd_cnn.graph.picture.styles import FONT, LIGHT, fill, shaft
@@ -139,7 +140,8 @@ def _rendered(suffix: str, graph: Graph, depth: int | None = None, overlay: str 
     except ImportError as error:
         raise ImportError(
             f'{suffix} needs matplotlib or Graphviz. Neither is needed for loss.graph().save("g.svg"). {missing}: '
-            "apt install graphviz (macOS: brew, Windows: winget) and pip install graphviz. Or: pip install matplotlib"
+            f"apt install graphviz (macOS: brew, Windows: winget) and {command('-m', 'pip', 'install', 'graphviz')}. "
+            f"Or: {command('-m', 'pip', 'install', 'matplotlib')}"
         ) from error
     return paint(picture, suffix)
 
