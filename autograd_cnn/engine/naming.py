@@ -29,6 +29,9 @@ UNNAMED = frozenset("clip detach flatten forward item numpy reshape tolist trans
 _NUMPY = os.path.dirname(np.__file__)
 
 
+Better = Callable[[Exception, str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Exception | None]
+
+
 def enrol(room: dict[str, Any], prefix: str = "") -> None:
     """Register the functions in ``__all__`` of a file of operations: ``enrol(globals())`` at its end.
 
@@ -45,10 +48,11 @@ def enrol(room: dict[str, Any], prefix: str = "") -> None:
             counterparts[theirs] = prefix + name
 
 
-def publish(room: dict[str, Any], *later: str) -> None:
+def publish(room: dict[str, Any], *later: str, prefix: bool = False) -> None:
     """Give the functions and classes in ``__all__`` of a room errors about calls that do not fit their parameters.
 
-    `later` has names instead of ``__all__``. Names that are imported when they are first used are left out.
+    `later` has names instead of ``__all__``. Names that are imported when they are first used are left out. With
+    `prefix`, errors about arguments of constructors begin with the name of the class.
     """
     for name in later or room["__all__"]:
         value = room.get(name)
@@ -57,20 +61,22 @@ def publish(room: dict[str, Any], *later: str) -> None:
         if isinstance(value, type):
             for base in value.__mro__:
                 if base.__module__.startswith(FACE + "."):
-                    _publish_methods(base)
+                    _publish_methods(base, _prefixed if prefix else _refused)
         elif isfunction(value) and not _is_named(value):
             named = _named(value, partial(_same, name), _refused)
             for names in (room, vars(sys.modules[value.__module__])):
                 names.update({n: named for n, v in names.items() if v is value})
 
 
-def _publish_methods(cls: type) -> None:
+def _publish_methods(cls: type, constructor: Better) -> None:
     for name, function in [*vars(cls).items()]:
         public = name == "__init__" or not name.startswith("_")
         if not (public and isfunction(function)) or _is_named(function) or name in UNNAMED:
             continue
-        if all(p.kind is not p.VAR_KEYWORD for p in untyped(function).parameters.values()):
-            setattr(cls, name, _named(function, partial(_title, cls, name), _refused))
+        better = constructor if name == "__init__" else _refused
+        passed_on = any(p.kind is p.VAR_KEYWORD for p in untyped(function).parameters.values())
+        if not passed_on or better is _prefixed:
+            setattr(cls, name, _named(function, partial(_title, cls, name), better))
 
 
 def _same(name: str, args: tuple[Any, ...]) -> str:
@@ -85,9 +91,6 @@ def _title(cls: type, name: str, args: tuple[Any, ...]) -> str:
 
 def _is_named(function: Callable[..., Any]) -> bool:
     return getattr(function, "__code__", None) is _CODE
-
-
-Better = Callable[[Exception, str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Exception | None]
 
 
 def _named(function: Callable[..., Any], title: Callable[[tuple[Any, ...]], str], better: Better) -> Any:
@@ -140,6 +143,18 @@ def _explained(
     problem, *rest = better.explained
     better.explained = problem.removeprefix(title + ": "), *rest  # a function that called this one has a name, too
     return better
+
+
+def _prefixed(
+    error: Exception, title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
+) -> Exception | None:
+    """Return an error about an argument with the name of the class before it."""
+    if refused := _refused(error, title, function, args, options):
+        return refused
+    text = ". ".join(str(error).split("\n"))
+    if not isinstance(error, (TypeError, ValueError)) or text.startswith(title + ": ") or "\n  at " in str(error):
+        return None
+    return None if any(map(_foreign, _codes(error.__traceback__))) else type(error)(f"{title}: {text}")
 
 
 def _codes(trace: TracebackType | None) -> Iterator[CodeType]:

@@ -54,6 +54,10 @@ def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) 
 
 def _plain(value: Any, name: str, port: bool) -> Any:
     """Return an array of any class as a plain one, and an option that NumPy wraps, ``np.float64(0.1)``, as a number."""
+    if port and isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} is {value!r}, want numbers")
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name} is a sparse matrix\nA dense one: {name}.toarray()")
     wrapped = hasattr(type(value), "__array__") and not isinstance(value, str)
     if not (wrapped or isinstance(value, complex) or (port and isinstance(value, list))):
         return value

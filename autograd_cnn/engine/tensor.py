@@ -154,6 +154,8 @@ class Tensor:
     def requires_grad(self, wanted: bool) -> None:
         if isinstance(self._node, Node):
             raise RuntimeError(f"{label_of(self)} is the result of {self._node}: detach() gives one without history")
+        if wanted not in (True, False):
+            raise TypeError(f"requires_grad is {wanted!r}, want True or False")
         if wanted and self._array.dtype.kind != "f":
             raise errors.no_gradient_of(self)
         if wanted == self.requires_grad:

@@ -11,9 +11,10 @@ from inspect import Signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from autograd_cnn.engine.arguments import Arguments
+from autograd_cnn.engine.messages import explained
 from autograd_cnn.nn.module import Module
 from autograd_cnn.ops import activations, arithmetic, normalization, pooling, reductions, resizing, shapes
-from autograd_cnn.ops.convolution import check_images
+from autograd_cnn.ops.convolution import check_images, check_window
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",
@@ -45,6 +46,15 @@ class _Layer(Module):
         values, _ = self._options.bind(args, options)
         for name, value in zip(self._options.parameters, values, strict=True):
             setattr(self, name, value)
+        if "kernel_size" in self._options.parameters:
+            options = {n: getattr(self, n) for n in ("stride", "padding", "dilation") if hasattr(self, n)}
+            check_window(self.kernel_size, **options)
+
+    def _reworded(self, error: Exception, args: tuple[Any, ...], options: dict[str, Any]) -> Exception | None:
+        better = super()._reworded(error, args, options)
+        if better is None and not hasattr(error, "explained"):
+            return explained(error, self._title(), [("x", args[0])], ())
+        return better
 
     def forward(self, x: Any) -> Any:
         return self._function(x, *(getattr(self, name) for name in self._options.parameters))

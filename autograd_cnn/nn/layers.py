@@ -8,12 +8,22 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
+from autograd_cnn.engine.checks import count, number
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.normalization import moments
 from autograd_cnn.nn.init import Initialiser, he_normal, standard_normal
-from autograd_cnn.nn.module import Module
+from autograd_cnn.nn.module import Input, Module
 from autograd_cnn.ops.activations import prelu
-from autograd_cnn.ops.convolution import Extent, Margins, conv1d, conv2d, conv_transpose1d, conv_transpose2d, pair
+from autograd_cnn.ops.convolution import (
+    Extent,
+    Margins,
+    check_window,
+    conv1d,
+    conv2d,
+    conv_transpose1d,
+    conv_transpose2d,
+    pair,
+)
 from autograd_cnn.ops.normalization import (
     batch_norm,
     dropout,
@@ -60,14 +70,22 @@ class _Convolution(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         name = type(self).__name__
+        in_channels, out_channels = count(in_channels, "in_channels"), count(out_channels, "out_channels")
+        groups = count(groups, "groups")
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"{name}: groups={groups} does not divide {in_channels} channels and {out_channels} outputs"
             )
-        kernel = pair(kernel_size, "kernel_size") if self._axes == 2 else (kernel_size,)
+        kernel = pair(kernel_size, "kernel_size") if self._axes == 2 else (count(kernel_size, "kernel_size"),)
+        check_window(kernel_size, stride, padding, dilation)
         self.w = _parameter(init((*kernel, in_channels // groups, out_channels), generator(rng, name), dtype))
         self.b = _parameter(np.zeros(out_channels, dtype)) if bias else None
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+
+    def _input(self) -> Input:
+        *kernel, channels, outputs = self.w.shape
+        size = kernel[0] if len(set(kernel)) == 1 else tuple(kernel)
+        return Input((channels * self.groups,), "channel", f"{{}}, {outputs}, {size}")
 
 
 class Conv2d(_Convolution):
@@ -144,6 +162,11 @@ class _Transposed(_Convolution):
         self.w = _parameter(np.swapaxes(parts, -1, -3).reshape(*kernel, out_channels // groups, in_channels))
         self.output_padding = output_padding
 
+    def _input(self) -> Input:
+        *kernel, outputs, channels = self.w.shape
+        size = kernel[0] if len(set(kernel)) == 1 else tuple(kernel)
+        return Input((channels,), "channel", f"{{}}, {outputs * self.groups}, {size}")
+
     def _all(self) -> tuple[Any, ...]:
         return self.w, self.b, self.stride, self.padding, self.output_padding, self.dilation, self.groups
 
@@ -201,8 +224,12 @@ class Linear(Module):
         rng: Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self.w = _parameter(init((in_features, out_features), generator(rng, "Linear"), dtype))
+        shape = count(in_features, "in_features"), count(out_features, "out_features")
+        self.w = _parameter(init(shape, generator(rng, type(self).__name__), dtype))
         self.b = _parameter(np.zeros(out_features, dtype)) if bias else None
+
+    def _input(self) -> Input:
+        return Input(self.w.shape[:1], "feature", f"{{}}, {self.w.shape[1]}")
 
     def forward(self, x: Any) -> Any:
         return linear(x, self.w, self.b)
@@ -226,7 +253,8 @@ class Embedding(Module):
         rng: Generator | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self.w = _parameter(init((num_embeddings, embedding_dim), generator(rng, "Embedding"), dtype))
+        shape = count(num_embeddings, "num_embeddings"), count(embedding_dim, "embedding_dim")
+        self.w = _parameter(init(shape, generator(rng, "Embedding"), dtype))
 
     def forward(self, indices: Any) -> Any:
         return embedding(indices, self.w)
@@ -242,7 +270,7 @@ class PReLU(Module):
     """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: DTypeLike = np.float32) -> None:
-        self.w = _parameter(np.full(num_parameters, init, dtype))
+        self.w = _parameter(np.full(count(num_parameters, "num_parameters"), number(init, "init"), dtype))
 
     def forward(self, x: Any) -> Any:
         return prelu(x, self.w)
@@ -282,10 +310,15 @@ class BatchNorm2d(Module):
     """
 
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, dtype: DTypeLike = np.float32) -> None:
+        channels = count(channels, "channels")
+        number(eps, "eps", 0), number(momentum, "momentum", 0, 1)
         zeros, ones = np.zeros(channels, dtype), np.ones(channels, dtype)
         self.w, self.b = _parameter(ones), _parameter(zeros)
         self.running_mean, self.running_var = Tensor(zeros), Tensor(ones)
         self.eps, self.momentum = eps, momentum
+
+    def _input(self) -> Input:
+        return Input(self.w.shape, "channel", "{}")
 
     def forward(self, x: Any) -> Any:
         if not self.training:
@@ -323,10 +356,18 @@ class BatchNorm1d(BatchNorm2d):
     """
 
 
-def _scale_and_shift(shape: Shape, scale: bool, shift: bool, dtype: DTypeLike) -> tuple[Tensor | None, Tensor | None]:
-    """Return parameters that start at 1 and 0, or None."""
+def _scale_and_shift(
+    name: str, shape: Shape, scale: bool, shift: bool, dtype: DTypeLike
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return parameters that start at 1 and 0, or None; `name` is that of the argument `shape`."""
+    for extent in shape if isinstance(shape, (tuple, list)) else (shape,):
+        count(extent, name)
     w, b = np.ones(shape, dtype), np.zeros(shape, dtype)
     return _parameter(w) if scale else None, _parameter(b) if shift else None
+
+
+def _last(shape: Shape) -> Input:
+    return Input(tuple(shape) if isinstance(shape, (tuple, list)) else (shape,), "feature", "{}")
 
 
 class LayerNorm(Module):
@@ -360,8 +401,11 @@ class LayerNorm(Module):
         bias: bool = True,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self.w, self.b = _scale_and_shift(normalized_shape, affine, affine and bias, dtype)
-        self.normalized_shape, self.eps = normalized_shape, eps
+        self.w, self.b = _scale_and_shift("normalized_shape", normalized_shape, affine, affine and bias, dtype)
+        self.normalized_shape, self.eps = normalized_shape, number(eps, "eps", 0)
+
+    def _input(self) -> Input:
+        return _last(self.normalized_shape)
 
     def forward(self, x: Any) -> Any:
         return layer_norm(x, self.normalized_shape, self.w, self.b, self.eps)
@@ -376,8 +420,12 @@ class RMSNorm(Module):
     def __init__(
         self, normalized_shape: Shape, eps: float | None = None, affine: bool = True, dtype: DTypeLike = np.float32
     ) -> None:
-        self.w, _ = _scale_and_shift(normalized_shape, affine, False, dtype)
-        self.normalized_shape, self.eps = normalized_shape, eps
+        self.w, _ = _scale_and_shift("normalized_shape", normalized_shape, affine, False, dtype)
+        self.normalized_shape = normalized_shape
+        self.eps = None if eps is None else number(eps, "eps", 0)
+
+    def _input(self) -> Input:
+        return _last(self.normalized_shape)
 
     def forward(self, x: Any) -> Any:
         return rms_norm(x, self.normalized_shape, self.w, self.eps)
@@ -401,10 +449,13 @@ class GroupNorm(Module):
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: DTypeLike = np.float32
     ) -> None:
-        if num_groups < 1 or num_channels % num_groups:
+        if count(num_channels, "num_channels") % count(num_groups, "num_groups"):
             raise ValueError(f"GroupNorm: num_groups={num_groups} does not divide {num_channels} channels")
-        self.w, self.b = _scale_and_shift(num_channels, affine, affine, dtype)
-        self.num_groups, self.eps = num_groups, eps
+        self.w, self.b = _scale_and_shift("num_channels", num_channels, affine, affine, dtype)
+        self.num_groups, self.eps = num_groups, number(eps, "eps", 0)
+
+    def _input(self) -> Input | None:
+        return Input(self.w.shape, "channel", f"{self.num_groups}, {{}}") if self.w is not None else None
 
     def forward(self, x: Any) -> Any:
         return group_norm(x, self.num_groups, self.w, self.b, self.eps)
@@ -421,8 +472,11 @@ class InstanceNorm2d(Module):
     """
 
     def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False, dtype: DTypeLike = np.float32) -> None:
-        self.w, self.b = _scale_and_shift(channels, affine, affine, dtype)
-        self.eps = eps
+        self.w, self.b = _scale_and_shift("channels", channels, affine, affine, dtype)
+        self.eps = number(eps, "eps", 0)
+
+    def _input(self) -> Input | None:
+        return Input(self.w.shape, "channel", "{}") if self.w is not None else None
 
     def forward(self, x: Any) -> Any:
         return instance_norm(x, self.w, self.b, self.eps)
@@ -452,8 +506,8 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, rng: Generator | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: p is {p}, want a probability in [0, 1]")
+        if isinstance(p, str) or not 0 <= p <= 1:
+            raise ValueError(f"{type(self).__name__}: p is {p!r}, want a probability in [0, 1]")
         self.p, self.rng = p, generator(rng, type(self).__name__)
 
     def forward(self, x: Any) -> Any:

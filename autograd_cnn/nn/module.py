@@ -6,15 +6,18 @@ One function, `_walk`, finds the parts of a module; everything else is built on 
 from __future__ import annotations
 
 import inspect
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from autograd_cnn.engine.messages import missing
+from autograd_cnn.engine.arguments import untyped
+from autograd_cnn.engine.errors import wrong_arguments
+from autograd_cnn.engine.messages import explained, missing
 from autograd_cnn.engine.mode import current, in_mode, no_grad
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.state import check_state
@@ -60,6 +63,14 @@ def _name(parts: Iterable[Part]) -> None:
                 former[id(value)], value.path = value.path, place
         elif value.name in (None, before):
             value.name = place
+
+
+class Input(NamedTuple):
+    """What a layer takes: the last extents of its input, their noun, and the arguments that made it, with a gap."""
+
+    extents: tuple[int, ...]
+    noun: str
+    remade: str
 
 
 class _Thread(threading.local):
@@ -123,14 +134,47 @@ class Module:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         forward = self.forward if _thread.calls is None else self._listed_forward
-        if self.path:
-            with in_mode(scope=(self.path, current.get().scope, type(self).__name__)):
+        try:
+            if self.path:
+                with in_mode(scope=(self.path, current.get().scope, type(self).__name__)):
+                    out = forward(*args, **options)
+            else:
                 out = forward(*args, **options)
-        else:
-            out = forward(*args, **options)
+        except (TypeError, ValueError) as error:
+            better = self._reworded(error, args, options)
+            if better is None:
+                raise
+            raise better from None
         if out is None:
             raise TypeError(f"{type(self).__name__}.forward returned None. Does it end with `return ...`?")
         return out
+
+    def _reworded(self, error: Exception, args: tuple[Any, ...], options: dict[str, Any]) -> Exception | None:
+        """Return the error of a call that does not fit `forward`, or of an input that does not fit this layer."""
+        title = self._title()
+        if isinstance(error, TypeError) and error.__traceback__ and error.__traceback__.tb_next is None:
+            return wrong_arguments(title, untyped(self.forward), args, options)
+        shape, wanted = getattr(args[0], "shape", None) if args else None, self._input()
+        if shape is None or wanted is None or not shape or shape[-len(wanted.extents) :] == wanted.extents:
+            return None
+        found = shape[-len(wanted.extents) :]
+        few, many = (e[0] if len(e) == 1 else e for e in (found, wanted.extents))
+        problem = f"x has {few} {wanted.noun}{'s' * (few != 1)}, the layer takes {many}"
+        if math.prod(shape[1:]) == many:
+            cure = f"nn.Flatten() before it: {'*'.join(map(str, shape[1:]))} = {many}"
+        elif len(shape) == 4 and shape[1] == many:
+            cure = "x looks like NCHW: x.transpose(0, 2, 3, 1)"
+        else:
+            cure = f"nn.{type(self).__name__}({wanted.remade.format(few)})?"
+        return explained(ValueError(f"{problem}\n{cure}"), title, [("x", args[0])], ())
+
+    def _title(self) -> str:
+        """Return the name in messages, such as ``Conv2d features.0``."""
+        return f"{type(self).__name__} {self.path}".rstrip()
+
+    def _input(self) -> Input | None:
+        """Return what this layer takes, where that is fixed."""
+        return None
 
     def _listed_forward(self, *args: Any, **options: Any) -> Any:
         """Call `forward`, and list the call for `summary`."""
@@ -355,6 +399,9 @@ class Sequential(Module):
 
     def __init__(self, *layers: Callable[[Any], Any], **named: Callable[[Any], Any]) -> None:
         for name, layer in {**{str(i): layer for i, layer in enumerate(layers)}, **named}.items():
+            if isinstance(layer, (list, tuple)):
+                kind = type(layer).__name__
+                raise TypeError(f"Sequential: layer {name} is a {kind}. Its layers one by one: nn.Sequential(*layers)")
             if isinstance(layer, type) or not callable(layer):
                 cure = f"{layer.__name__}(...)" if isinstance(layer, type) else "a layer, or a function such as ag.relu"
                 raise TypeError(f"Sequential: layer {name} is {layer!r}, want {cure}")

@@ -59,7 +59,7 @@ def pair(value: Any, name: str) -> Pair:
         return int(value), int(value)
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(v, (int, np.integer)) for v in value):
         return int(value[0]), int(value[1])
-    raise TypeError(f"{name} is {value!r}\n{name} takes an int, or a pair of ints (height, width)")
+    raise TypeError(f"{name} is {value!r}, want an int, or a pair of ints (height, width)")
 
 
 def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: Shape | None = None) -> Padding:
@@ -67,8 +67,9 @@ def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: 
 
     Only "same" with a stride needs the `size` (H, W) of the image.
     """
-    if min(stride) < 1 or min(dilation) < 1 or min(kernel) < 1:
-        raise ValueError(f"kernel {kernel}, stride {stride}, dilation {dilation}\nEach is 1 or more")
+    for name, (high, wide) in ("kernel_size", kernel), ("stride", stride), ("dilation", dilation):
+        if min(high, wide) < 1:
+            raise ValueError(f"{name} is {high if high == wide else (high, wide)}, want 1 or more")
     if padding == "same":
         if size is None and stride != (1, 1):
             raise ValueError(
@@ -79,13 +80,13 @@ def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: 
         high, wide = (max(0, d * (k - 1) - end) for k, d, end in zip(kernel, dilation, ends, strict=True))
         return (high // 2, high - high // 2), (wide // 2, wide - wide // 2)
     if isinstance(padding, str) and padding != "valid":
-        raise ValueError(f'padding is {padding!r}\npadding takes an int, a pair, "same" or "valid"')
+        raise ValueError(f'padding is {padding!r}, want an int, a pair, "same" or "valid"')
     sides: Any = 0 if padding == "valid" else padding
     if not (isinstance(sides, (tuple, list)) and len(sides) == 2 and all(isinstance(p, (tuple, list)) for p in sides)):
         sides = [(p, p) for p in pair(sides, "padding")]
     down, across = (pair(side, "padding") for side in sides)
     if min(*down, *across) < 0:
-        raise ValueError(f"padding is {padding!r}\npadding is 0 or more. To cut off a margin: x[:, 1:-1, 1:-1]")
+        raise ValueError(f"padding is {padding!r}, want 0 or more\nTo cut off a margin: x[:, 1:-1, 1:-1]")
     return down, across
 
 
@@ -126,6 +127,11 @@ def window(size: Shape | None, kernel_size: Any, stride: Extent, padding: Margin
     return kernel, stride, padding, dilation
 
 
+def check_window(kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1) -> None:
+    """Raises an error unless images of some size suit a window; "same" depends on the size, and suits every window."""
+    window(None, kernel_size, kernel_size if stride is None else stride, 0 if padding == "same" else padding, dilation)
+
+
 def _other_order(x: Any, w: Any, groups: int) -> str:
     """Suggests to transpose images in NCHW, weights in OIHW, or both, if the shapes look like that; else returns ""."""
     x_cure, w_cure = "x looks like NCHW: x.transpose(0, 2, 3, 1)", "w looks like OIHW: w.transpose(2, 3, 1, 0)"
@@ -156,6 +162,8 @@ def _check(x: Any, w: Any, b: Any, groups: int, transposed: bool = False) -> Non
             + (_other_order(x, w, groups) or f"Should w be {want}?")
         )
     results = channels if transposed else outputs
+    if b is not None and not hasattr(b, "shape"):
+        raise TypeError(f"b is {b!r}\nstride={b!r}?" if isinstance(b, (int, tuple)) else f"b is {b!r}, want an array")
     if b is not None and b.shape != (results,):
         cure = "" if transposed or b.shape != w.shape[:1] else "\n" + _other_order(x, w, groups)
         raise ValueError(f"b is {b.shape}, want ({results},): one number per output channel{cure}")
@@ -290,7 +298,7 @@ def conv_transpose2d(
     geometry = window(None, w.shape[:2], stride, padding, dilation)
     extra = pair(output_padding, "output_padding")
     if min(extra) < 0:
-        raise ValueError(f"output_padding is {output_padding}\noutput_padding is 0 or more")
+        raise ValueError(f"output_padding is {output_padding}, want 0 or more")
     shape = (x.shape[0], *_transposed_size(x.shape, geometry, extra), w.shape[2] * groups)
     if min(shape[1:3]) < 1:
         raise ValueError(f"the result would be {shape}\nLess padding, or a larger input")

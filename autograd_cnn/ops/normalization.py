@@ -211,9 +211,11 @@ def normalize(x: Any, p: float = 2.0, axis: int = -1, eps: float = 1e-12) -> Any
 def _indices(indices: Any, count: int | None = None) -> tuple[Any, int]:
     """Returns integers as an array, and their `count`, by default the largest plus 1; others raise an error."""
     indices = np.asarray(plain(indices))
-    count = int(indices.max()) + 1 if count is None else count
-    if indices.dtype.kind not in "iu" or (indices.size and not 0 <= indices.min() <= indices.max() < count):
-        raise IndexError(f"indices of {indices.dtype} must be integers from 0 to {count - 1}")
+    if indices.dtype.kind not in "iu":
+        raise IndexError(f"indices are {indices.dtype}, want integers\nindices.astype(np.int64)")
+    count = int(indices.max(initial=-1)) + 1 if count is None else count
+    for place in np.argwhere((indices < 0) | (indices >= count))[:1].tolist():
+        raise IndexError(f"index {indices[tuple(place)]} at {place}, want 0..{count - 1}")
     return indices, count
 
 

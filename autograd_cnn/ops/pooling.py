@@ -287,7 +287,7 @@ def _bins(x: Any, output_size: Extent) -> list[tuple[Any, Any]]:
     check_images(x)
     sizes = pair(output_size, "output_size")
     if min(sizes) < 1:
-        raise ValueError(f"output_size is {output_size}\noutput_size is 1 or more")
+        raise ValueError(f"output_size is {output_size}, want 1 or more")
     axes = zip(sizes, x.shape[1:3], strict=True)
     return [(np.arange(m) * n // m, -(-np.arange(1, m + 1) * n // m)) for m, n in axes]
 

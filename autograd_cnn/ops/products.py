@@ -87,6 +87,17 @@ def _flat(x: Any) -> Any:
     return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
+def _misfit(x: tuple[int, ...], w: tuple[int, ...]) -> str:
+    """Returns the problem and the cure for an `x` and a `w` that do not fit each other."""
+    if len(w) != 2:
+        return f"w is {len(w)}-dimensional, want (in, out)"
+    problem = f"x {x} @ w {w}: {x[-1] if x else 'no axis'} is not {w[0]}\n"
+    if len(x) > 2 and math.prod(x[1:]) == w[0]:
+        return problem + f"ag.flatten(x, 1) first: {'*'.join(map(str, x[1:]))} = {w[0]}"
+    order = ". w looks like (out, in): w.T" if x and x[-1:] == w[1:] else ""
+    return problem + "x's last axis and w's first must have the same length" + order
+
+
 @primitive(strict=True, flops=_flops, examples=normal(((2, 3), (3, 4), (4,)), ((2, 5, 3), (3, 4))))
 def linear(x: Any, w: Any, b: Any = None) -> Any:
     """Multiplies by weights and adds a bias: ``x @ w + b``.
@@ -107,11 +118,7 @@ def linear(x: Any, w: Any, b: Any = None) -> Any:
         If the shapes do not match.
     """
     if w.ndim != 2 or x.shape[-1:] != w.shape[:1]:
-        raise ValueError(
-            f"x {x.shape} @ w {w.shape}: {x.shape[-1] if x.ndim else 'no axis'} is not {w.shape[0]}\n"
-            "x's last axis and w's first must have the same length"
-            + (". w looks like (out, in): w.T" if x.ndim and x.shape[-1:] == w.shape[1:] else "")
-        )
+        raise ValueError(_misfit(x.shape, w.shape))
     if b is not None and b.shape != w.shape[1:]:
         raise ValueError(f"b is {b.shape}, w {w.shape} has {w.shape[1]} outputs\nb needs shape ({w.shape[1]},)")
     y = kernels.matmul(x.reshape(-1, len(w)), w).reshape(*x.shape[:-1], w.shape[1])

@@ -53,14 +53,39 @@ def test_layers_start_from_he_and_zero_biases_in_float32(rng):
             "ELU: multiple values for argument 'alpha'; its parameters are (alpha=1.0)",
         ),
         (
-            lambda rng: nn.GlobalAvgPool2d()(np.zeros((2, 3, 3))),
-            "x is 3-dimensional, want (N, H, W, C)\n"
-            "One image (H, W, C): x[None]. Images without channels (N, H, W): x[..., None]",
-        ),
-        (
             lambda rng: nn.Conv2d(3, 4, 3, groups=2, rng=rng),
             "Conv2d: groups=2 does not divide 3 channels and 4 outputs",
         ),
+        (lambda rng: nn.Linear(784.0, 10), "Linear: in_features is 784.0, want an int"),
+        (lambda rng: nn.Linear(0, 2), "Linear: in_features is 0, want 1 or more"),
+        (lambda rng: nn.Linear(True, 2), "Linear: in_features is True, want an int"),
+        (lambda rng: nn.Conv2d(3, 0, 3), "Conv2d: out_channels is 0, want 1 or more"),
+        (lambda rng: nn.Conv2d(3, 8, 0), "Conv2d: kernel_size is 0, want 1 or more"),
+        (
+            lambda rng: nn.Conv2d(3, 8, (3,)),
+            "Conv2d: kernel_size is (3,), want an int, or a pair of ints (height, width)",
+        ),
+        (lambda rng: nn.Conv2d(3, 8, 3, stride=0), "Conv2d: stride is 0, want 1 or more"),
+        (lambda rng: nn.Conv1d(3, 8, 3, dilation=0), "Conv1d: dilation is 0, want 1 or more"),
+        (
+            lambda rng: nn.Conv2d(3, 8, 3, padding=-1),
+            "Conv2d: padding is -1, want 0 or more. To cut off a margin: x[:, 1:-1, 1:-1]",
+        ),
+        (lambda rng: nn.MaxPool2d(0), "MaxPool2d: kernel_size is 0, want 1 or more"),
+        (lambda rng: nn.AvgPool1d(2, stride=0), "AvgPool1d: stride is 0, want 1 or more"),
+        (lambda rng: nn.BatchNorm2d(0), "BatchNorm2d: channels is 0, want 1 or more"),
+        (lambda rng: nn.BatchNorm2d(3, momentum=2), "BatchNorm2d: momentum is 2, want a number from 0 to 1"),
+        (lambda rng: nn.LayerNorm((3, 0)), "LayerNorm: normalized_shape is 0, want 1 or more"),
+        (lambda rng: nn.RMSNorm(3, eps=-1), "RMSNorm: eps is -1, want a number, 0 or more"),
+        (lambda rng: nn.GroupNorm(0, 4), "GroupNorm: num_groups is 0, want 1 or more"),
+        (lambda rng: nn.Embedding(10, "a"), "Embedding: embedding_dim is 'a', want an int"),
+        (lambda rng: nn.Dropout("a"), "Dropout: p is 'a', want a probability in [0, 1]"),
+        (
+            lambda rng: nn.Sequential([nn.ReLU()]),
+            "Sequential: layer 0 is a list. Its layers one by one: nn.Sequential(*layers)",
+        ),
+        (lambda rng: nn.ReLU()(np.ones(2), axis=1), "ReLU: has no parameter 'axis'. It has x"),
+        (lambda rng: nn.Linear(2, 3)(), "Linear: missing a required argument: 'x'; its parameters are (x)"),
         (
             lambda rng: nn.Sequential(nn.ReLU(), "relu"),
             "Sequential: layer 1 is 'relu', want a layer, or a function such as ag.relu",
@@ -393,3 +418,88 @@ def test_a_sequence_takes_functions_and_names(rng):
     np.testing.assert_allclose(model(x).data, want, rtol=1e-5)
     assert [name for name, _ in model.named_parameters()] == ["0.w", "0.b", "head.w", "head.b"]
     assert "  1     tanh\n  2     <lambda>\n  head  Linear()" in re.sub(" +\n", "\n", repr(model))
+
+
+# An input that does not suit a layer
+
+
+def images(*shape):
+    return np.ones(shape, np.float32)
+
+
+MISFITS = [
+    (
+        lambda: nn.Linear(144, 2)(images(4, 6, 6, 4)),
+        "Linear: x has 4 features, the layer takes 144",
+        "nn.Flatten() before it: 6*6*4 = 144",
+    ),
+    (
+        lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(16, 3))(images(6, 4)),
+        "Linear 2: x has 8 features, the layer takes 16",
+        "nn.Linear(8, 3)?",
+    ),
+    (
+        lambda: nn.Conv2d(3, 8, 3)(images(2, 8, 8, 1)),
+        "Conv2d: x has 1 channel, the layer takes 3",
+        "nn.Conv2d(1, 8, 3)?",
+    ),
+    (
+        lambda: nn.Conv2d(2, 8, (3, 1), groups=2)(images(2, 8, 8, 4)),
+        "Conv2d: x has 4 channels, the layer takes 2",
+        "nn.Conv2d(4, 8, (3, 1))?",
+    ),
+    (
+        lambda: nn.Conv2d(3, 8, 3)(images(2, 3, 8, 8)),
+        "Conv2d: x has 8 channels, the layer takes 3",
+        "x looks like NCHW: x.transpose(0, 2, 3, 1)",
+    ),
+    (
+        lambda: nn.Conv1d(3, 8, 3)(images(2, 9, 5)),
+        "Conv1d: x has 5 channels, the layer takes 3",
+        "nn.Conv1d(5, 8, 3)?",
+    ),
+    (
+        lambda: nn.ConvTranspose2d(3, 8, 3)(images(2, 9, 9, 5)),
+        "ConvTranspose2d: x has 5 channels, the layer takes 3",
+        "nn.ConvTranspose2d(5, 8, 3)?",
+    ),
+    (
+        lambda: nn.BatchNorm2d(3)(images(2, 8, 8, 1)),
+        "BatchNorm2d: x has 1 channel, the layer takes 3",
+        "nn.BatchNorm2d(1)?",
+    ),
+    (
+        lambda: nn.LayerNorm((2, 4))(images(6, 2, 5)),
+        "LayerNorm: x has (2, 5) features, the layer takes (2, 4)",
+        "nn.LayerNorm((2, 5))?",
+    ),
+    (
+        lambda: nn.GroupNorm(2, 4)(images(6, 2, 6)),
+        "GroupNorm: x has 6 channels, the layer takes 4",
+        "nn.GroupNorm(2, 6)?",
+    ),
+    (
+        lambda: nn.GlobalAvgPool2d()(images(2, 3, 3)),
+        "GlobalAvgPool2d: x is 3-dimensional, want (N, H, W, C)",
+        "One image (H, W, C): x[None]. Images without channels (N, H, W): x[..., None]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "problem", "cure"), MISFITS, ids=[problem for _, problem, _ in MISFITS])
+def test_an_input_that_does_not_suit_a_layer(call, problem, cure):
+    with pytest.raises(ValueError, match="x ") as caught:
+        call()
+    first, operands, line, last = str(caught.value).split("\n")
+    assert (first, last) == (problem, f"  {cure}")
+    assert operands.startswith("  x (")
+    assert line.startswith("  at test_layers.py:")
+
+
+def test_an_error_inside_a_module_of_the_user_is_its_own():
+    class Net(nn.Module):
+        def forward(self, x):
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="^mine$"):
+        nn.Sequential(Net())(images(2, 3))

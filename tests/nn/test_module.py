@@ -312,8 +312,8 @@ def test_summary_leaves_no_trace_even_when_the_model_fails(rng):
 
 
 def test_errors_of_operations_name_the_parameter(net, images):
-    with pytest.raises(ValueError, match=r"w  ?stem\.w \(3, 3, 3, 4\) float32"):
-        net(images[..., :2])
+    with pytest.raises(TypeError, match=r"w  ?stem\.w \(3, 3, 3, 4\) float32"):
+        net(images.astype(np.uint8))
 
 
 def test_sequential_is_a_sequence(rng):

@@ -386,17 +386,23 @@ REFUSED = [
     (lambda x: ag.conv2d(x[0], np.ones((2, 2, 3, 4))), r"x is 3-dimensional, want \(N, H, W, C\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 3, 4))), r"w is 3-dimensional, want \(KH, KW, C // groups, O\)"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), np.ones(3)), r"b is \(3,\), want \(4,\)"),
-    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding=-1), r"padding is 0 or more"),
-    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="full"), r'padding takes an int, a pair, "same" or "valid"'),
-    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=0), r"Each is 1 or more"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding=-1), r"padding is -1, want 0 or more"),
+    (
+        lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), padding="full"),
+        r"padding is 'full', want an int, a pair",
+    ),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=0), r"stride is 0, want 1 or more"),
     (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), groups=0), r"groups=0 does not divide 3 channels"),
     (lambda x: ag.conv2d(x[..., 0], np.ones((2, 2, 1, 4))), r"without channels \(N, H, W\): x\[..., None\]"),
     (lambda x: ag.conv2d(np.full((1, 1, 1, 1), 200, np.uint8), np.full((1, 1, 1, 1), 9, np.uint8)), r"x is uint8"),
     (lambda x: ag.conv_transpose2d(np.ones((1, 1, 1, 1), int), np.ones((1, 1, 1, 1))), r"x is int64"),
     (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), stride=2, padding="same"), r"several sizes fit"),
-    (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), output_padding=-1), r"output_padding is 0 or more"),
+    (
+        lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), output_padding=-1),
+        r"output_padding is -1, want 0",
+    ),
     (lambda x: ag.conv_transpose2d(x, np.ones((2, 2, 2, 3)), np.ones(3)), r"b is \(3,\), want \(2,\)"),
-    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=1.5), r"stride takes an int, or a pair of ints"),
+    (lambda x: ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=1.5), r"stride is 1.5, want an int, or a pair of ints"),
     # Options are remembered, and (1, 1) equals (1.0, 1.0).
     (
         lambda x: [ag.conv2d(x, np.ones((2, 2, 3, 4)), stride=s) for s in ((1, 1), (1.0, 1.0))],
