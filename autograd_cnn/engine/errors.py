@@ -242,6 +242,15 @@ def becomes_float(tensor: Any) -> TypeError:
     )
 
 
+def constant(caller: str, argnums: tuple[int, ...]) -> str:
+    """Return the text of the warning about a function whose result does not depend on the arguments."""
+    which = f"argument {argnums[0]}" if len(argnums) == 1 else "any argument"
+    return (
+        f"{caller}: the result of the function does not depend on {which}, and the gradient is 0. Are there .data, "
+        ".item() or .detach() in it? They leave the graph: compute with the argument itself"
+    )
+
+
 def running_total(tensor: Any, why: str) -> str:
     """Return the text of the warning about ``total += loss``."""
     return f"total += {label_of(tensor)}: {why}. For a running total: total += {label_of(tensor)}.item()"

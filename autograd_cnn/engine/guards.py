@@ -8,8 +8,8 @@ last of these nodes dies: Python's own reference count is the counter.
 No Python code runs when a guard dies, only C functions, and there is no lock. So an interrupt is not lost there,
 threads and forked processes cannot block each other, and a signal handler may run backward at any moment.
 
-Memory that others reach without NumPy cannot be locked: that of PyTorch, of a bytearray, of a file or another process. An
-array over it is saved as a copy.
+Memory that others reach without NumPy cannot be locked: that of PyTorch, of a bytearray, of a file or another process.
+An array over it is saved as a copy.
 
 One hole, by NumPy's design: a writable view that the user took before the forward pass ran stays writable.
 """

@@ -30,21 +30,21 @@ class Mode:
     scope : (str, scope, str) or None
         The place in the model: a name, the enclosing scope, and the class of the module or "". Entering a scope makes
         a new tuple.
-    variables : tuple of nodes
-        The nodes of the variables of all transforms (`grad`, ...) that are running.
+    transforms : tuple
+        The evaluations of functions by transforms (`grad`, ...) that are running, innermost last.
     """
 
-    __slots__ = ("call", "recording", "scope", "steps", "variables")
+    __slots__ = ("call", "recording", "scope", "steps", "transforms")
     call: Callable[..., Any]
     steps: Callable[[Any], Any] | None
     recording: bool
     scope: Any
-    variables: tuple[Any, ...]
+    transforms: tuple[Any, ...]
 
     def but(self, **changes: Any) -> Mode:
         """Return a copy of this mode with some attributes changed."""
         mode = Mode()
-        mode.call, mode.steps, mode.variables = self.call, self.steps, self.variables
+        mode.call, mode.steps, mode.transforms = self.call, self.steps, self.transforms
         mode.recording, mode.scope = self.recording, self.scope
         for name, value in changes.items():
             setattr(mode, name, value)
@@ -52,7 +52,7 @@ class Mode:
 
 
 ordinary = Mode()  # `primitive` adds its `call`
-ordinary.steps, ordinary.recording, ordinary.scope, ordinary.variables = None, True, None, ()
+ordinary.steps, ordinary.recording, ordinary.scope, ordinary.transforms = None, True, None, ()
 current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
 

@@ -316,7 +316,7 @@ class Tensor:
 
     def __float__(self) -> float:
         number = self._number("float")
-        if self._node is not None and current.get().variables:
+        if self._node is not None and current.get().transforms:
             raise errors.becomes_float(self)
         if self._node is not None and getattr(self._node, "walked", None) is None:
             warn(f"float({label_of(self)}) leaves the graph. If that is intended: {label_of(self)}.item()")

@@ -13,6 +13,8 @@ from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import registry
@@ -48,15 +50,20 @@ alias.vjp(x=lambda g: g)
 
 
 class _Run:
-    """An evaluation of `f`, with new variables in place of the arguments to differentiate."""
+    """An evaluation of `f`, with new variables in place of the arguments to differentiate.
+
+    `nested` says whether `f` depends on a transform around this one, and `differentiated` whether a derivative was
+    taken in `f`: then a result that does not depend on the arguments is no mistake, as that of a linear function.
+    """
 
     def __init__(
-        self, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None
+        self, caller: str, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None
     ) -> None:
+        self.caller, self.argnums = caller, argnums
         self.variables: list[Tensor] = []
-        self.nested = False
+        self.nested = self.differentiated = False
         fresh = list(args)
-        outer = current.get().variables
+        outer = current.get().transforms
         if max(argnums, default=-1) >= len(args):
             raise TypeError(
                 f"{getattr(f, '__name__', 'f')}: cannot differentiate argument {max(argnums)}, counted from 0: "
@@ -65,7 +72,7 @@ class _Run:
         with enable_grad():
             for i in argnums:
                 fresh[i] = tree_map(self._variable, fresh[i])
-            with in_mode(variables=(*outer, *(v._node for v in self.variables))):
+            with in_mode(transforms=(*outer, self)):
                 self.value = f(*fresh, **(options or {}))
         self.arguments = [fresh[i] for i in argnums]
         if not isinstance(self.value, Tensor):
@@ -74,8 +81,9 @@ class _Run:
             self.value = Tensor(self.value)
         if outer and not self.nested and self.value._node is not None:
             # `f` may close over the variable of a transform around this one
-            around = set(outer)
-            self.nested = not around.isdisjoint(history(self.value._node, min(n.birth for n in around)))
+            around = {v._node for run in outer for v in run.variables}
+            oldest = min((n.birth for n in around), default=0)
+            self.nested = not around.isdisjoint(history(self.value._node, oldest))
 
     def _variable(self, value: Any) -> Tensor:
         if isinstance(value, Tensor) and value.requires_grad:
@@ -91,7 +99,10 @@ class _Run:
         return variable
 
     def back(self, seed: Any, create_graph: bool, retain: bool = False) -> list[Any]:
-        """Return the gradient of every variable for `seed` = d loss / d value: zeros if `f` does not depend on it."""
+        """Return the gradient of every variable for `seed` = d loss / d value: zeros if it does not depend on it.
+
+        Warn if it depends on none of them.
+        """
         nodes = [v._node for v in self.variables]
         found: dict[Any, Any] = {}
         if self.value._node is not None:
@@ -100,6 +111,10 @@ class _Run:
                 found = walk(self.value._node, seed, retain=True, wrap=Tensor._of, targets=set(nodes))
             else:
                 found = walk(self.value._node, np.array(seed), retain=retain, targets=set(nodes))
+        if nodes and not found and not self.differentiated:
+            warn(errors.constant(self.caller, self.argnums))
+            for run in (*current.get().transforms, self):  # once is enough
+                run.differentiated = True
         zeros = [None if n in found else np.zeros(n.shape, n.dtype) for n in nodes]
         return [found[n] if z is None else Tensor(z) if create_graph else z for n, z in zip(nodes, zeros, strict=True)]
 
@@ -140,6 +155,8 @@ def value_and_grad(
 def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
     """Return a function that computes ``(f(*args), gradient)``.
 
+    Warns if the result does not depend on any of the arguments to differentiate. Their gradients are 0 then.
+
     Parameters
     ----------
     f : callable
@@ -157,7 +174,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
 
     @wraps(f)
     def evaluate(*args: Any, **options: Any) -> Any:
-        run = _Run(f, args, _tuple(argnums), options)
+        run = _Run("grad", f, args, _tuple(argnums), options)
         gradients = run.shaped(run.back(_one_number(run.value, "grad"), run.nested))
         return run.out(run.value), gradients if isinstance(argnums, tuple) else gradients[0]
 
@@ -204,7 +221,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[A
     >>> back(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
     """
-    run = _Run(f, args, tuple(range(len(args))))
+    run = _Run("vjp", f, args, tuple(range(len(args))))
 
     def back(g: Any) -> tuple[Any, ...]:
         nested = run.nested or (isinstance(g, Tensor) and g.requires_grad)
@@ -246,7 +263,7 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     (array([2., 3.]), array([0.25, 0.  ]))
     """
     flat = _flat_tangents("jvp", args, tangents)
-    run = _Run(f, args, tuple(range(len(args))))
+    run = _Run("jvp", f, args, tuple(range(len(args))))
     g = Tensor(np.zeros(run.value.shape, run.value.dtype), requires_grad=True)
     with enable_grad():
         products = [registry["sum"](gx * t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad]
@@ -314,7 +331,7 @@ def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
             returned.append(f(*inner, **rest))
             return ravel_pytree(returned[0])[0]
 
-        run = _Run(flat, args, _tuple(argnums), options)
+        run = _Run("jacobian", flat, args, _tuple(argnums), options)
         units = np.eye(run.value.size, dtype=run.value.dtype)
         rows = iter([run.back(unit, run.nested, retain=True) for unit in units])
 

@@ -79,6 +79,8 @@ def _walk(
     np.seterr(all="ignore")  # the forward pass has warned already
     if wrap is not None:
         current.set(current.get().but(recording=True))
+        for transform in current.get().transforms:
+            transform.differentiated = True
     _claim(root, None if retain else place)
     steps_of = _chosen(root, targets)
     results: dict[Node | Leaf, Any] = {}

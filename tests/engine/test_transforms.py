@@ -5,6 +5,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
+from wording import warns
 
 
 def close(got, want, rtol=1e-12):
@@ -50,13 +51,69 @@ def test_keywords_pass_and_the_name_stays():
     assert (ag.grad(loss).__name__, ag.grad(loss).__doc__) == ("loss", "The loss.")
 
 
-def test_a_function_that_is_constant_has_gradient_zero():
-    close(ag.grad(lambda x: 3.0)(np.ones(2)), [0, 0])
-    close(ag.grad(lambda x, y: ag.sum(y), 0)(np.ones(2), np.ones(3)), [0, 0])
-    close(ag.grad(ag.grad(lambda x: 3 * x))(1.0), 0)
-    close(ag.hessian(lambda x: ag.sum(x))(np.ones(2)), np.zeros((2, 2)))
-    close(ag.jvp(lambda x: np.ones(3), (np.ones(2),), (np.ones(2),))[1], np.zeros(3))
-    close(ag.hvp(lambda x: ag.sum(x), (np.ones(2),), (np.ones(2),))[0], [0, 0])
+DX = np.ones(2)
+TRANSFORMS = {  # of a function of a vector: the call, and its derivative
+    "grad": lambda f: ag.grad(f)(DX),
+    "value_and_grad": lambda f: ag.value_and_grad(f)(DX)[1],
+    "vjp": lambda f: ag.vjp(f, DX)[1](1.0)[0],
+    "jvp": lambda f: ag.jvp(f, (DX,), (DX,))[1],
+    "jacobian": lambda f: ag.jacobian(f)(DX),
+    "hessian": lambda f: ag.hessian(f)(DX),
+    "hvp": lambda f: ag.hvp(f, (DX,), (DX,))[0],
+}
+WEIGHTS = Tensor([1.0, 2.0], requires_grad=True)
+LOST = {
+    "a constant": lambda x: 3.0,
+    "data": lambda x: (x.data**2).sum(),
+    "item": lambda x: x[0].item() ** 2,
+    "detached": lambda x: ag.sum(x.detach() ** 2),
+    "a result's data": lambda x: ag.sum((x * 2).data),
+    "through another Tensor": lambda x: ag.sum(WEIGHTS * x.data),
+    "without a derivative": lambda x: np.sign(x).sum(),
+    "in no_grad": ag.no_grad()(lambda x: ag.sum(x * x)),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("name", LOST)
+def test_a_result_that_does_not_depend_on_the_argument_warns_once_at_the_users_line(name, transform):
+    with pytest.warns(UserWarning, match="the result of the function does not depend on a") as caught:
+        derivative = TRANSFORMS[transform](LOST[name])
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert not np.any(derivative)
+
+
+DIFFERENTIATED = {
+    "grad": lambda x: ag.grad(lambda x: ag.sum(3 * x))(x),
+    "jvp": lambda x: ag.jvp(lambda x: 3 * x, (x,), (DX,))[1],
+    "vjp": lambda x: ag.vjp(lambda x: 3 * x, x)[1](DX)[0],
+    "gradient": lambda x: ag.sum(3 * x).gradient(x, create_graph=True),
+    "with a loss of it": lambda x: ag.sum(ag.grad(lambda x: ag.sum(3 * x))(x) ** 2) * DX,
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("name", DIFFERENTIATED)
+def test_the_derivative_of_a_linear_function_is_constant_without_a_warning(name, transform):
+    assert not np.any(TRANSFORMS[transform](lambda x: ag.sum(DIFFERENTIATED[name](x))))
+
+
+def test_one_of_several_arguments_may_be_unused():
+    f = lambda x, y, **rest: ag.sum(y * y)  # noqa: E731
+    close(ag.grad(f, (0, 1))(DX, DX), [[0, 0], [2, 2]])
+    close(ag.grad(lambda p: ag.sum(p["w"]))({"w": DX, "b": DX})["b"], [0, 0])
+    close(ag.vjp(f, DX, DX)[1](1.0)[0], [0, 0])
+    close(ag.hessian(lambda x: ag.sum(x))(DX), np.zeros((2, 2)))
+
+
+@warns(
+    UserWarning,
+    "grad: the result of the function does not depend on argument 0, and the gradient is 0. Are there .data, .item() "
+    "or .detach() in it? They leave the graph: compute with the argument itself",
+)
+def test_a_function_of_data():
+    ag.grad(lambda x: (x.data**2).sum())(DX)  # here
 
 
 def test_f_must_return_one_number():
