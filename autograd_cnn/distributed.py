@@ -3,15 +3,23 @@
 Every rank has a replica of the model and computes its share of each batch. The gradients are added up in one message,
 so all ranks make the same step. A program is the same for one process and for many: it calls `ranks`, and passes the
 result to `fit`. `broadcast`, `first`, `sum`, `join` and `compare` are collective: every rank has to call them.
+
+Before each of them the ranks exchange a note of a few bytes, which says what they call. So a rank that calls something
+else, has ended or does not come is named in an error, instead of a job that waits forever.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import math
 import os
+import pickle
+import platform
 import sys
+import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +41,16 @@ Array = NDArray[Any]
 Result = TypeVar("Result")
 Model = TypeVar("Model", bound="Module")
 
+CALLS = {  # the collective ones, and what they are part of
+    "first": "`first` or `broadcast`",
+    "sum": "`sum`, a step of fit",
+    "join": "`join`, an evaluation",
+    "compare": "`compare`, a part of fit",
+    "end": "the end of the program",
+}
+LONGEST = 80  # characters of a value that an error shows
+TAG = 1917  # of the notes
+PATIENCE = 1800.0  # seconds; rank 0 may download data meanwhile, or write a report
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")  # set by the starters of Open MPI, MPICH and Slurm
 
 
@@ -87,7 +105,8 @@ class Ranks:
         parameters : sequence of Tensor
             The `grad` of each becomes the sum; it stays None if no rank has one.
         buffers : sequence of (Tensor, array)
-            Buffers, and the arrays that they had when they were equal on all ranks.
+            Buffers, and the arrays that they had when they were equal on all ranks. Floats are averaged. Integers and
+            bools, which have no average, must have moved alike on all ranks that had images.
         weight : float
             The part that the buffers of this rank have in the average. The weights of all ranks add up to 1.
 
@@ -95,6 +114,11 @@ class Ranks:
         -------
         sequence of float
             The sums of the figures.
+
+        Raises
+        ------
+        RuntimeError
+            If a buffer of integers or bools has moved otherwise than on the other ranks.
         """
         return figures
 
@@ -124,25 +148,59 @@ class Ranks:
 
 
 class MPIRanks(Ranks):
-    """The ranks of a communicator of mpi4py, of which it uses rank, size, Allreduce, allgather, bcast and Abort."""
+    """The ranks of a communicator of mpi4py.
 
-    def __init__(self, communicator: Any) -> None:
-        self.communicator = communicator
+    It uses rank, size, Isend, Irecv, Allreduce, allgather, bcast and Abort. A rank waits for the others for `patience`
+    seconds.
+    """
+
+    def __init__(self, communicator: Any, patience: float = PATIENCE) -> None:
+        self.communicator, self.patience = communicator, patience
         self.rank, self.size = communicator.rank, communicator.size
+
+    def meet(self, call: str, size: int = 0, patience: float | None = None) -> None:
+        """Wait until all ranks make the same call, with a message of the same size.
+
+        Raises
+        ------
+        RuntimeError
+            If one makes another call, or does not come. The message names it.
+        """
+        own, patience = np.array([list(CALLS).index(call), size]), self.patience if patience is None else patience
+        notes = {rank: np.empty_like(own) for rank in range(self.size) if rank != self.rank}
+        awaited = {rank: self.communicator.Irecv(note, source=rank, tag=TAG) for rank, note in notes.items()}
+        sent = [self.communicator.Isend(own, dest=rank, tag=TAG) for rank in notes]
+        began, waited = time.monotonic(), 0.0
+        while awaited := {rank: request for rank, request in awaited.items() if not request.Test()}:
+            waited = time.monotonic() - began
+            if waited > patience:
+                raise RuntimeError(
+                    f"rank {self.rank} has waited {waited:,.0f} s in {CALLS[call]}, for {_listed(awaited)}: it hangs, "
+                    "or is at work that takes longer. To wait longer: AUTOGRAD_CNN_RANKS_TIMEOUT=7200 (seconds)"
+                )
+            time.sleep(1e-4 if waited > 1e-3 else 0)
+        for request in sent:
+            request.Wait()
+        for rank, note in notes.items():
+            if (note != own).any():
+                raise RuntimeError(
+                    f"rank {self.rank} is at {_place(own)}, and rank {rank} at {_place(note)}. All ranks have to make "
+                    "the same calls, with the same arguments. For work of rank 0 alone: ranks.first(function)"
+                )
 
     def broadcast(self, model: Model) -> Model:
         model.load_state_dict(self.first(model.state_dict))
         return model
 
     def first(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        result: Any = None
-        error: Any = None
+        message = b""
         if self.rank == 0:
             try:
-                result = function(*arguments)
+                message = _pickled((function(*arguments), None))
             except Exception as caught:
-                error = caught
-        result, error = self.communicator.bcast((result, error))
+                message = _pickled((None, caught))
+        self.meet("first")
+        result, error = pickle.loads(self.communicator.bcast(message))
         if error is not None:
             raise error
         return result
@@ -155,29 +213,44 @@ class MPIRanks(Ranks):
         weight: float = 1,
     ) -> Sequence[float]:
         grads = [np.zeros(p.shape, p.dtype) if p.grad is None else np.asarray(p.grad) for p in parameters]
-        moves = [weight * (buffer.data - before) for buffer, before in buffers]
-        arrays = [np.array(figures, float), np.array([p.grad is not None for p in parameters]), *grads, *moves]
+        moves = [_move(buffer, before) for buffer, before in buffers]
+        arrays = [np.array(figures, float), np.array([p.grad is not None for p in parameters])]
+        arrays += [*grads, *(weight * move for move in moves)]
         dtype = np.result_type(np.float32, *grads, *(buffer.dtype for buffer, _ in buffers))
         own = np.concatenate([array.reshape(-1) for array in arrays], dtype=dtype)
         total = np.empty_like(own)
+        self.meet("sum", own.nbytes)
         self.communicator.Allreduce(own, total)
         sums, found, *parts = np.split(total, np.cumsum([array.size for array in arrays])[:-1])
         for p, count, grad in zip(parameters, found, parts, strict=False):
             if count:
                 p.grad = grad.reshape(p.shape).astype(p.dtype, copy=False)
-        for (buffer, before), move in zip(buffers, parts[len(parameters) :], strict=True):
-            buffer.data = (before + move.reshape(before.shape)).astype(before.dtype, copy=False)
+        for i, ((buffer, before), move) in enumerate(zip(buffers, parts[len(parameters) :], strict=True)):
+            mean = move.reshape(before.shape)
+            if before.dtype.kind != "f":
+                mean = np.rint(mean).astype(np.int64)
+                if weight and (mean != moves[i]).any():
+                    raise RuntimeError(
+                        f"{buffer.name or f'buffer {i}'} {before.shape} {before.dtype} of rank {self.rank} is not that "
+                        "of the other ranks, and has no average. Compute it from what all ranks have, or keep it as "
+                        "floats, which are averaged"
+                    )
+            buffer.data = (before + mean).astype(before.dtype, copy=False)
         return [float(x) for x in sums]
 
     def join(self, array: Array) -> Array:
+        self.meet("join")
         return np.concatenate(self.communicator.allgather(array))
 
     def compare(self, state: Callable[[], Mapping[str, Any]], when: str) -> None:
-        sums = {name: _hash(value) for name, value in state().items()}
-        first, *others = self.communicator.allgather(sums)
+        self.meet("compare")
+        first, *others = self.communicator.allgather({name: _short(value) for name, value in state().items()})
         for rank, other in enumerate(others, 1):
             for name in {**first, **other}:
-                if first.get(name) != other.get(name):
+                one, two = first.get(name), other.get(name)
+                if one != two and isinstance(one, str) and isinstance(two, str):
+                    raise RuntimeError(f"{when}, {name} is {two} on rank {rank}, and {one} on rank 0")
+                if one != two:
                     raise RuntimeError(f"{when}, {name} of rank {rank} is not that of rank 0")
 
     @contextmanager
@@ -204,10 +277,65 @@ class MPIRanks(Ranks):
         print(f"rank {self.rank} of {self.size} ends the job:\n{message}", file=sys.stderr, flush=True)
         self.communicator.Abort(1)
 
+    def end(self) -> None:
+        """Wait for the others, however long they take, when the program ends; end the job if they are elsewhere."""
+        try:
+            self.meet("end", patience=math.inf)
+        except RuntimeError as error:
+            self.abort(f"RuntimeError: {error}")
 
-def _hash(value: Any) -> bytes:
-    data = np.ascontiguousarray(value).data if isinstance(value, np.ndarray) else repr(value).encode()
-    return hashlib.sha256(data).digest()
+
+def versions() -> str:
+    """Return the versions that have to be the same on all ranks."""
+    own = getattr(sys.modules.get(__package__ or ""), "__version__", "")
+    return f"autograd_cnn {own}, NumPy {np.__version__}, Python {platform.python_version()}"
+
+
+def _place(note: Array) -> str:
+    size = f" of {note[1]:,} bytes" if note[1] else ""
+    return f"{[*CALLS.values()][note[0]]}{size}"
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    found = [str(number) for number in numbers]
+    return f"rank {found[0]}" if len(found) == 1 else f"ranks {', '.join(found)}"
+
+
+def _pickled(answer: tuple[Any, Any]) -> bytes:
+    """Return an answer as bytes; one that is not picklable becomes an error that says so."""
+    try:
+        return pickle.dumps(answer)
+    except Exception as error:
+        what = answer[0] if answer[1] is None else answer[1]
+        text = f"first: {type(what).__name__} {what!s:.200} is not picklable ({error}), so the others cannot have it"
+        return pickle.dumps((None, TypeError(text)))
+
+
+def _move(buffer: Tensor, before: Array) -> Array:
+    """Return how far a buffer has moved: in integers if it has integers or bools, whose types have no minus 1."""
+    if before.dtype.kind == "f":
+        return np.asarray(buffer.data - before)
+    return np.asarray(buffer.data.astype(np.int64) - before.astype(np.int64))
+
+
+def _short(value: Any) -> str | bytes:
+    """Return the text of a value, if it is short, or a hash of its bits."""
+    if isinstance(value, np.ndarray):
+        form = f"{value.shape} {value.dtype}".encode()
+        return hashlib.sha256(form + hashlib.sha256(np.ascontiguousarray(value).data).digest()).digest()
+    text = repr(value)
+    return text if len(text) <= LONGEST else hashlib.sha256(text.encode()).digest()
+
+
+def _patience() -> float:
+    text = os.environ.get("AUTOGRAD_CNN_RANKS_TIMEOUT", str(PATIENCE))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise ValueError(f"ranks: AUTOGRAD_CNN_RANKS_TIMEOUT is {text!r}, want a number of seconds")
+    return seconds
 
 
 @cache
@@ -215,6 +343,9 @@ def ranks() -> Ranks:
     """Return the ranks of this MPI job, or one rank if the program was not started by ``mpirun`` or the like.
 
     From then on, an exception that nobody catches on one rank ends them all.
+
+    If one rank is at another call than the others, or at its end, or does not come within half an hour
+    (AUTOGRAD_CNN_RANKS_TIMEOUT: other seconds), the job ends with an error that names it.
 
     Raises
     ------
@@ -244,7 +375,8 @@ def ranks() -> Ranks:
             f"ranks: this is one of {started} processes, but mpi4py finds only itself: it uses "
             f"{MPI.Get_library_version().strip()}. Start the program with the mpirun of the same MPI"
         )
-    found = MPIRanks(MPI.COMM_WORLD)
+    found = MPIRanks(MPI.COMM_WORLD, _patience())
+    atexit.register(found.end)
 
     def end(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         found.abort("".join(traceback.format_exception(kind, error, trace)))

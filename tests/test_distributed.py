@@ -1,7 +1,9 @@
 """Several ranks train as one does: shares, messages, replicas, failures; in threads, and on MPI where it is."""
 
 import importlib.util
+import itertools
 import os
+import queue
 import shutil
 import subprocess
 import sys
@@ -20,14 +22,35 @@ from runs import points
 # Ranks as threads
 
 
+class Request:
+    def __init__(self, test):
+        self.Test = self.Wait = test
+
+
 class Threads:
     """A communicator among threads: what `MPIRanks` uses of mpi4py's."""
 
     class Aborted(BaseException):
         pass
 
-    def __init__(self, rank, size, board, barrier):
-        self.rank, self.size, self.board, self.barrier = rank, size, board, barrier
+    def __init__(self, rank, size, board, barrier, mail=None):
+        self.rank, self.size, self.board, self.barrier, self.mail = rank, size, board, barrier, mail
+
+    def Isend(self, note, dest, tag):
+        self.mail[self.rank, dest].put(note.copy())
+        return Request(lambda: True)
+
+    def Irecv(self, note, source, tag):
+        def arrived():
+            if self.barrier.broken:
+                raise Threads.Aborted
+            try:
+                note[...] = self.mail[source, self.rank].get_nowait()
+            except queue.Empty:
+                return False
+            return True
+
+        return Request(arrived)
 
     def allgather(self, value):
         try:
@@ -54,11 +77,12 @@ class Threads:
 def together(size, program):
     """Call ``program(ranks)`` on `size` ranks; return their results, or raise the first error that is not an abort."""
     board, barrier = [None] * size, threading.Barrier(size)
+    mail = {pair: queue.SimpleQueue() for pair in itertools.product(range(size), repeat=2)}
     results, errors = [None] * size, []
 
     def run(rank):
         try:
-            results[rank] = program(MPIRanks(Threads(rank, size, board, barrier)))
+            results[rank] = program(MPIRanks(Threads(rank, size, board, barrier, mail), patience=60))
         except BaseException as error:
             errors.append(error)
             barrier.abort()
@@ -171,6 +195,48 @@ def test_running_statistics_are_averages_over_the_ranks():
     assert_same_bits(results)
     np.testing.assert_allclose(results[0][1]["1.running_mean"], alone["1.running_mean"], rtol=1e-4)
     assert np.abs(results[0][1]["1.running_var"] - alone["1.running_var"]).max() < 0.1
+
+
+class Counting(nn.Module):
+    """A network that counts its calls, and how many it makes of an image is up to `count`."""
+
+    def __init__(self, dtype, count):
+        self.net, self.count = cnn(), count
+        self.calls = ag.Tensor(np.array([0, 0], dtype))
+
+    def forward(self, x):
+        if self.training:
+            self.calls.data = self.count(self.calls.data)
+        return self.net(x)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "count", "want"),
+    [
+        (np.int64, lambda n: n + np.array([1, 5]), [9, 45]),
+        (np.int64, lambda n: n + 2**40, [9 * 2**40] * 2),
+        (np.uint8, lambda n: n - np.uint8([1, 0]), [247, 0]),
+        (bool, lambda n: ~n, [True, True]),
+    ],
+    ids=["int64", "large", "uint8", "bool"],
+)
+@pytest.mark.parametrize("size", [2, 3, 9])
+def test_integers_that_move_alike_on_all_ranks_are_kept(dtype, count, want, size):
+    """Three passes of three steps, the last of each with one image: the other ranks have none."""
+    for _, weights in together(size, training(lambda: Counting(dtype, count), count=15)):
+        assert weights["calls"].tolist() == want and weights["calls"].dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.int64, bool])
+def test_integers_that_move_otherwise_on_one_rank_are_an_error(dtype):
+    def program(ranks):
+        model = Counting(dtype, lambda n: n ^ np.array([1, ranks.rank], dtype))
+        return training(lambda: model)(ranks)
+
+    with pytest.raises(
+        RuntimeError, match=r"calls \(2,\) (int64|bool) of rank \d is not that of the other ranks, and has"
+    ):
+        together(3, program)
 
 
 def test_lookahead_draws_the_same_running_statistics_back_on_all_ranks():
@@ -362,7 +428,146 @@ def test_an_error_on_one_rank_ends_all(capsys):
     assert "rank 1 of 2 ends the job:\nTraceback" in err and "ValueError: no such class: 11" in err
 
 
+START = r"^fit: at the start \(all ranks pass the same arguments; data of rank 0 for all: ranks\.first\(load\)\), "
+BRIGHTER = images(22)[0].copy()
+BRIGHTER[7, 0, 0, 0] ^= 1
+ARGUMENTS = {  # of one rank, the others have those of `training`, and the rest of the error
+    "an image": ({"x": BRIGHTER}, "images of rank 1 is not that of rank 0"),
+    "images in another order": ({"x": images(22)[0][::-1]}, "images of rank 1 is not that"),
+    "images of another type": ({"x": images(22)[0].view(np.int8)}, "images of rank 1 is not that"),
+    "fewer images": ({"x": images(22)[0][:21], "y": images(22)[1][:21]}, "images of rank 1 is not that"),
+    "a label": ({"y": images(22)[1] ^ 1}, "labels of rank 1 is not that"),
+    "batch size": ({"batch_size": 8}, "batch_size is 8.0 on rank 1, and 7.0 on rank 0"),
+    "passes": ({"epochs": 4}, "epochs is 4.0 on rank 1, and 3.0 on rank 0"),
+    "steps": ({"epochs": None, "steps": 9}, "epochs is None on rank 1, and 3.0 on rank 0"),
+    "clipping": ({"clip": 1}, "clip is 1.0 on rank 1, and None on rank 0"),
+    "parts": ({"accumulate": 2}, "accumulate is 2.0 on rank 1, and 1.0"),
+    "validation": ({"validation": images(5)}, "validation is 'given' on rank 1, and 'missing' on rank 0"),
+    "a schedule": ({"schedule": ag.optim.constant(0.05)}, "schedule is 'given' on rank 1, and 'missing'"),
+    "augmentation": ({"augment": ag.data.augment}, "augment is 'given' on rank 1, and 'missing' on rank 0"),
+    "a checkpoint": ({"checkpoint": "c"}, "checkpoint is 'given' on rank 1, and 'missing' on rank 0"),
+}
+
+
+def with_arguments(ranks, x=None, y=None, **options):
+    images_, labels = images(22)
+    net = cnn()
+    sgd = ag.optim.SGD(net.parameters(), 0.05)
+    settings = {"rng": np.random.default_rng(0), "epochs": 3, "batch_size": 7, "progress": False, **options}
+    x, y = images_ if x is None else x, labels if y is None else y
+    return fit(net, ag.cross_entropy, sgd, x, y, ranks=ranks, **settings)
+
+
+@pytest.mark.parametrize(("other", "message"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_arguments_of_one_rank_that_differ_are_an_error(other, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match=START + message):
+        together(3, lambda ranks: with_arguments(ranks, **(other if ranks.rank == 1 else {})))
+
+
+def test_other_validation_images_on_one_rank_are_an_error():
+    with pytest.raises(RuntimeError, match=START + "validation labels of rank 2 is not that of rank 0"):
+        together(3, lambda ranks: with_arguments(ranks, validation=(images(5)[0], np.arange(5) + ranks.rank // 2)))
+
+
+def test_validation_on_rank_0_alone_is_an_error():
+    with pytest.raises(RuntimeError, match=START + "validation is 'missing' on rank 1, and 'given' on rank 0"):
+        together(3, lambda ranks: with_arguments(ranks, validation=None if ranks.rank else images(5)))
+
+
+def test_other_versions_or_kernels_are_an_error(monkeypatch):
+    from autograd_cnn.training import arguments
+
+    mine = threading.local()
+    monkeypatch.setattr(arguments, "kernel_set", lambda: mine.kernels)
+
+    def program(ranks):
+        mine.kernels = "numpy" if ranks.rank else "numba"
+        with_arguments(ranks)
+
+    with pytest.raises(
+        RuntimeError, match=r"versions is 'autograd_cnn .* numpy kernels' on rank 1, and '.* numba kern"
+    ):
+        together(2, program)
+
+
+def test_a_model_or_a_rate_of_one_rank_that_differs_is_an_error():
+    def program(ranks, lr=0.05, more=()):
+        x, y = images(14)
+        net = cnn(*more)
+        rng = np.random.default_rng(0)
+        sgd = ag.optim.SGD(net.parameters(), lr)
+        fit(net, ag.cross_entropy, sgd, x, y, rng=rng, epochs=1, progress=False, ranks=ranks)
+
+    with pytest.raises(RuntimeError, match=r"model\.\d\.\w+ of rank 1 is not that of rank 0"):
+        together(2, lambda ranks: program(ranks, more=[nn.BatchNorm2d(4)] * ranks.rank))
+    with pytest.raises(RuntimeError, match="settings.*0.1.* on rank 1, and .*0.05.* on rank 0"):
+        together(2, lambda ranks: program(ranks, lr=0.1 if ranks.rank else 0.05))
+
+
+def test_an_argument_that_is_wrong_on_one_rank_ends_all(capsys):
+    with pytest.raises(TypeError, match="fit: clip is 'a lot', want the largest norm of the gradients"):
+        together(2, lambda ranks: with_arguments(ranks, clip="a lot" if ranks.rank else 1.0))
+    assert "rank 1 of 2 ends the job" in capsys.readouterr().err
+
+
+CALLS = {
+    "an evaluation of rank 0 alone": (
+        lambda ranks: evaluate(cnn(), ag.cross_entropy, *images(5), ranks=ranks) if ranks.rank == 0 else ranks.sum([1]),
+        r"rank \d is at `(join|sum)`, .*, and rank \d at `(join|sum)`, .* rank 0 alone: ranks\.first\(function\)",
+    ),
+    "a broadcast that one leaves out": (
+        lambda ranks: ranks.sum([1]) if ranks.rank == 2 else ranks.broadcast(cnn()),
+        r"rank \d is at .*`first` or `broadcast`",
+    ),
+    "another number of figures": (
+        lambda ranks: ranks.sum([1] * (1 + ranks.rank // 2)),
+        r"rank \d is at `sum`, a step of fit of (4|8) bytes, and rank \d at `sum`, a step of fit of (4|8) bytes",
+    ),
+    "the end of a program": (
+        lambda ranks: ranks.end() if ranks.rank == 1 else ranks.join(np.zeros(1)),
+        r"and rank 1 at the end of the program\.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("program", "message"), CALLS.values(), ids=CALLS)
+def test_ranks_that_make_different_calls_are_named(program, message):
+    with pytest.raises(RuntimeError, match=message):
+        together(3, program)
+
+
+def test_a_rank_that_does_not_come_is_named_after_a_time():
+    """Rank 1 never comes, nor does rank 3."""
+    mail = {pair: queue.SimpleQueue() for pair in itertools.product(range(4), repeat=2)}
+    communicator = Threads(2, 4, None, threading.Barrier(4), mail)
+    mail[0, 2].put(np.array([1, 4]))
+    told = (
+        r"rank 2 has waited 0 s in `sum`, a step of fit, for ranks 1, 3: it hangs, .* AUTOGRAD_CNN_RANKS_TIMEOUT=7200"
+    )
+    with pytest.raises(RuntimeError, match=told):
+        MPIRanks(communicator, patience=0.01).sum([1.0])
+
+
+def test_what_cannot_be_sent_is_an_error_on_all():
+    def program(ranks):
+        with pytest.raises(TypeError, match=r"first: function <function .*lambda.* is not picklable \(.*others cannot"):
+            ranks.first(lambda: lambda: 1)
+        return ranks.rank
+
+    assert together(2, program) == [0, 1]
+
+
 # Starting
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "nan"])
+def test_a_timeout_that_is_no_time_is_refused(monkeypatch, text):
+    from autograd_cnn import distributed
+
+    monkeypatch.setenv("AUTOGRAD_CNN_RANKS_TIMEOUT", text)
+    with pytest.raises(ValueError, match=f"ranks: AUTOGRAD_CNN_RANKS_TIMEOUT is '{text}', want a number of seconds"):
+        distributed._patience()
 
 
 @pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"])
@@ -505,6 +710,49 @@ def test_a_rank_that_fails_ends_the_job_and_its_checkpoint_resumes(mpirun, tmp_p
 def test_an_error_outside_of_fit_ends_the_job(mpirun):
     done = mpirun(2, "if ranks.rank == 1: raise OSError('no data here')\nranks.broadcast(cnn())", timeout=30)
     assert done.returncode != 0 and "OSError: no data here" in done.stderr
+
+
+HANGING = {
+    "validation on rank 0 alone": (
+        "training(epochs=1, validation=None if ranks.rank else images(5))(ranks)",
+        "validation is 'missing' on rank 1, and 'given' on rank 0",
+    ),
+    "an evaluation of rank 0 alone": (
+        "if ranks.rank == 0: ag.training.evaluate(cnn(), ag.cross_entropy, *images(5), ranks=ranks)",
+        "and rank 1 at the end of the program.",
+    ),
+    "an early end of rank 1": ("if ranks.rank == 1: sys.exit(3)\nranks.broadcast(cnn())", "at the end of the program."),
+    "a rank that waits": (
+        "import threading\ntraining(augment=lambda x, rng: threading.Event().wait() if ranks.rank == 1 else x)(ranks)",
+        "rank 0 has waited 2 s in `sum`, a step of fit, for rank 1: it hangs",
+    ),
+    "a rank that is stopped": (
+        "training(augment=lambda x, rng: os.kill(os.getpid(), 19) if ranks.rank == 1 else x)(ranks)",
+        "rank 0 has waited 2 s in `sum`, a step of fit, for rank 1: it hangs",
+    ),
+    "a callback that waits": (
+        "import threading\ntraining(callbacks=[lambda history: threading.Event().wait()])(ranks)",
+        "rank 1 has waited 2 s in `first` or `broadcast`, for rank 0: it hangs",
+    ),
+}
+
+
+@pytest.mark.slow
+@needs_mpi
+@pytest.mark.parametrize(("body", "message"), HANGING.values(), ids=HANGING)
+def test_what_would_hang_ends_with_an_error_that_names_the_rank(mpirun, monkeypatch, body, message):
+    monkeypatch.setenv("AUTOGRAD_CNN_RANKS_TIMEOUT", "2")
+    done = mpirun(2, body)
+    assert done.returncode != 0 and message in done.stderr
+
+
+@pytest.mark.slow
+@needs_mpi
+def test_a_long_report_of_rank_0_outlasts_the_timeout(mpirun, monkeypatch):
+    monkeypatch.setenv("AUTOGRAD_CNN_RANKS_TIMEOUT", "1")
+    body = "import threading\nif ranks.rank == 0: threading.Event().wait(3)\nprint('done')"
+    done = mpirun(2, body)
+    assert done.returncode == 0 and done.stdout.split() == ["done", "done"], done.stderr
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Checks the arguments of `fit`, `evaluate` and `predict`, so that a mistake is named before any work begins.
 
-Imports `optim`, `distributed`, `environment` and the engine.
+Imports `optim`, `distributed`, `environment`, `kernels` and the engine.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from autograd_cnn.distributed import Ranks
+from autograd_cnn.distributed import Ranks, versions
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
+from autograd_cnn.kernels.twins import kernel_set
 from autograd_cnn.optim import Optimiser
 
 WHOLE = int | np.integer
@@ -40,7 +41,6 @@ TYPES: dict[str, tuple[Any, str]] = {
     "every": (WHOLE | None, "an int"),
     "callbacks": (list | tuple, "a list of functions of the History"),
     "name": (str, "a text"),
-    "ranks": (Ranks, "ag.distributed.ranks()"),
 }
 LEAST = {"epochs": 0, "steps": 0, "batch_size": 1, "accumulate": 1, "every": 1}
 ABOVE_ZERO = "clip", "time_limit"
@@ -49,7 +49,23 @@ BRIGHT = 127  # floats from 0 to more than this, and at most 255, are the number
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
     """Raise an error unless the arguments of `fit`, by name, have the right types and match each other."""
-    given = dict(arguments)
+    ranks = arguments["ranks"]
+    if not isinstance(ranks, Ranks):
+        raise TypeError(f"fit: ranks is {described(ranks)}, want ag.distributed.ranks()")
+    with ranks.all_or_none():
+        _check_numbers(arguments)
+        check_set("fit", arguments["images"], arguments["labels"])
+        _warn_of_bytes("images", arguments["images"])
+        if arguments["validation"] is not None:
+            _check_validation(arguments["validation"])
+        for i, callback in enumerate(arguments["callbacks"]):
+            if not callable(callback):
+                cure = "folder.callback(model)" if hasattr(callback, "callback") else "a function of the History"
+                raise TypeError(f"fit: callbacks[{i}] is {described(callback)}, want {cure}")
+        _check_checkpoint(arguments["checkpoint"], arguments["every"], ranks)
+
+
+def _check_numbers(given: Mapping[str, Any]) -> None:
     if (given["epochs"] is None) == (given["steps"] is None):
         raise TypeError("fit: pass one of epochs= and steps=")
     for name, (expected, want) in TYPES.items():
@@ -63,19 +79,31 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
             raise ValueError(f"fit: {name} is {given[name]}, want more than 0, or None for no limit")
     if given["augment"] is not None and given["rng"] is None:
         raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
-    check_set("fit", given["images"], given["labels"])
-    _warn_of_bytes("images", given["images"])
-    if given["validation"] is not None:
-        if len(given["validation"]) != 2:
-            raise ValueError(f"fit: validation has {len(given['validation'])} parts, want (images, labels)")
-        images, labels = given["validation"]
-        check_set("fit", images, labels, "validation ")
-        _warn_of_bytes("validation images", images)
-    for i, callback in enumerate(given["callbacks"]):
-        if not callable(callback):
-            cure = "folder.callback(model)" if hasattr(callback, "callback") else "a function of the History"
-            raise TypeError(f"fit: callbacks[{i}] is {described(callback)}, want {cure}")
-    _check_checkpoint(given["checkpoint"], given["every"], given["ranks"])
+
+
+def _check_validation(validation: Any) -> None:
+    if len(validation) != 2:
+        raise ValueError(f"fit: validation has {len(validation)} parts, want (images, labels)")
+    images, labels = validation
+    check_set("fit", images, labels, "validation ")
+    _warn_of_bytes("validation images", images)
+
+
+def compared(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what has to be the same on all ranks, besides the state of model, optimiser and generators."""
+    images, labels = arguments["validation"] or (None, None)
+    numbers = {name: arguments[name] for name in (*LEAST, "clip")}
+    optional = ("schedule", "augment", "validation", "checkpoint")
+    given = {name: "missing" if arguments[name] is None else "given" for name in optional}
+    data = {"images": arguments["images"], "labels": arguments["labels"]}
+    return {
+        "versions": f"{versions()}, {kernel_set()} kernels",
+        **{name: None if number is None else float(number) for name, number in numbers.items()},
+        **given,
+        **data,
+        "validation images": images,
+        "validation labels": labels,
+    }
 
 
 def _check_checkpoint(path: str | os.PathLike[str] | None, every: int | None, ranks: Ranks) -> None:

@@ -27,7 +27,7 @@ from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.optim import Optimiser, clip_grad_norm
 from autograd_cnn.optim.schedules import Schedule
-from autograd_cnn.training.arguments import check_arguments
+from autograd_cnn.training.arguments import check_arguments, compared
 from autograd_cnn.training.checkpoint import all_generators
 from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluate, one_number
 from autograd_cnn.training.feeding import Augment, fed
@@ -38,6 +38,7 @@ from autograd_cnn.training.run import Run
 Callback = Callable[[History], object]
 Array = NDArray[Any]
 EARLY_STOP = "early stop"
+SAME_ARGUMENTS = "fit: at the start (all ranks pass the same arguments; data of rank 0 for all: ranks.first(load))"
 
 
 def fit(
@@ -152,7 +153,9 @@ def fit(
     >>> history.epochs[-1].accuracy > 0.95
     True
     """
-    check_arguments(locals())
+    arguments = locals()
+    check_arguments(arguments)
+    ranks.compare(lambda: compared(arguments), SAME_ARGUMENTS)
     run = Run(name, rng, len(images), batch_size, epochs, steps, ranks)
     if checkpoint is not None and ranks.first(os.path.exists, checkpoint):
         run.resume(checkpoint, model, optimiser)
