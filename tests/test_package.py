@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import autograd_cnn as ag
@@ -49,12 +50,16 @@ def tree(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def built(tree, tmp_path_factory):
-    """The folder of an sdist, and of the wheel that was built from it."""
-    pytest.importorskip("build", reason="build, which makes packages, is not installed")
+def builder():
     setuptools = pytest.importorskip("setuptools", reason="setuptools, which makes packages, is not installed")
     if int(setuptools.__version__.partition(".")[0]) < 77:
         pytest.skip(f"packages need setuptools 77, this is {setuptools.__version__}")
+
+
+@pytest.fixture(scope="module")
+def built(tree, builder, tmp_path_factory):
+    """The folder of an sdist, and of the wheel that was built from it."""
+    pytest.importorskip("build", reason="build, which makes packages, is not installed")
     before, out = files_in(tree), tmp_path_factory.mktemp("dist")
     python("-m", "build", "--no-isolation", "--outdir", out, tree, cwd=tree)
     tree_again = {name for name in files_in(tree) if ".egg-info/" not in name}
@@ -89,6 +94,32 @@ def test_the_wheel_runs_without_the_tree(built, tmp_path):
     assert Path(lines[0]) == tmp_path / "site" / "autograd_cnn" / "__init__.py"
     names = "chain_rule", "spiral", "cnn", "broken", "index"
     assert [Path(line).name for line in lines[1:]] == [f"{name}.html" for name in names]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["parent", "clone", "elsewhere"])
+def test_an_editable_installation_is_found_from_every_folder(tree, builder, tmp_path, place):
+    """Python that starts in the parent sees the clone, which has no `__init__.py`, before any hook of an installer."""
+    clone = tmp_path / "autograd_cnn"
+    shutil.copytree(tree, clone)
+    python("-c", f"from setuptools import build_meta; build_meta.build_editable({str(tmp_path)!r})", cwd=clone)
+    python("-m", "venv", "--without-pip", tmp_path / "env")
+    (own,) = (tmp_path / "env").glob("bin/python" if os.name == "posix" else "Scripts/python.exe")
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(
+        subprocess.run([own, "-c", where], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    )
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
+        archive.extractall(site)
+    (site / "numpy.pth").write_text(str(Path(np.__file__).parents[1]))
+    (tmp_path / "elsewhere").mkdir()
+    folder = {"parent": tmp_path, "clone": clone, "elsewhere": tmp_path / "elsewhere"}[place]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    program = "import autograd_cnn as ag; print(ag.Tensor([1.0]).shape, ag.__file__)"
+    done = subprocess.run(
+        [own, "-c", program], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == f"(1,) {clone / 'autograd_cnn' / '__init__.py'}\n", done.stderr
 
 
 @pytest.mark.slow

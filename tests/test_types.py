@@ -236,8 +236,50 @@ nn.ReLU()  #: ReLU
 nn.MaxPool2d(2).kernel_size  #: Any
 nn.GroupNorm(2, 4).num_groups  #: int
 nn.Sequential(nn.Conv1d(2, 3, 3), ag.relu, head=nn.Softmax(axis=-1))  #: Sequential
+nn.Linear(2, 3)(t)  #: Tensor
+nn.Sequential(nn.Linear(2, 3), ag.relu)(a)  #: Tensor
 nn.Relu()  #: error
 nn.GroupNorm(2, 4).groups  #: error
+"""
+
+STRICT = """
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn import nn
+
+
+class Net(nn.Module):
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.conv = nn.Conv2d(3, 8, 3, rng=rng)
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(7200, 10, rng=rng))
+        self.scale = ag.Tensor(1.0, requires_grad=True)
+
+    def forward(self, x: ag.Tensor) -> ag.Tensor:
+        h = ag.relu(self.conv(x))
+        return self.head(h * self.scale)
+
+
+def outputs(model: nn.Module, images: ag.Tensor) -> ag.Tensor:
+    return model(images)
+
+
+rng = np.random.default_rng(0)
+data = ag.data.load_shapes(train=20, test=10)
+net = Net(rng)
+history = ag.training.fit(
+    net,
+    ag.cross_entropy,
+    ag.optim.Adam(net.parameters(), lr=1e-3),
+    data.train_images,
+    data.train_labels,
+    rng=rng,
+    epochs=1,
+    augment=ag.data.augment,
+    validation=(data.test_images, data.test_labels),
+)
+loss: float = ag.cross_entropy(outputs(net, ag.Tensor(ag.data.as_float32(data.test_images))), data.test_labels).item()
+accuracy: float = ag.training.evaluate(net, ag.cross_entropy, data.test_images, data.test_labels).accuracy
 """
 
 LINES = PROGRAM.split("\n")
@@ -296,14 +338,37 @@ def test_mypy(program, tmp_path):
     compare([(r["line"], r["severity"], r["message"]) for r in reports if r["file"].endswith("program.py")])
 
 
-def test_pyright(program, tmp_path):
+def test_a_network_of_your_own_passes_strict_mypy(tmp_path):
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    (tmp_path / "own.py").write_text(STRICT)
+    done = run(
+        sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(tmp_path / "own.py")
+    )
+    assert [line for line in done.stdout.splitlines() if "own.py" in line] == [] and not done.stderr
+
+
+@pytest.fixture
+def pyright(tmp_path):
+    """Run pyright on the files of a folder; return its reports."""
     command = shutil.which("pyright", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
     if command is None:
         pytest.skip("pyright is not installed")
-    settings = {"extraPaths": [SOURCES], "reportUnusedExpression": False}
-    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
-    done = run(command, "--outputjson", f"--pythonpath={sys.executable}", "-p", str(tmp_path))
-    if not done.stdout.startswith("{"):
-        pytest.skip(f"pyright does not start without a network: {done.stderr[-200:]}")
-    reports = json.loads(done.stdout)["generalDiagnostics"]
-    compare([(r["range"]["start"]["line"] + 1, r["severity"], r["message"]) for r in reports])
+
+    def reports(**settings):
+        settings = {"extraPaths": [SOURCES], "reportUnusedExpression": False, **settings}
+        (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+        done = run(command, "--outputjson", f"--pythonpath={sys.executable}", "-p", str(tmp_path))
+        if not done.stdout.startswith("{"):
+            pytest.skip(f"pyright does not start without a network: {done.stderr[-200:]}")
+        return json.loads(done.stdout)["generalDiagnostics"]
+
+    return reports
+
+
+def test_pyright(program, pyright):
+    compare([(r["range"]["start"]["line"] + 1, r["severity"], r["message"]) for r in pyright()])
+
+
+def test_a_network_of_your_own_passes_strict_pyright(pyright, tmp_path):
+    (tmp_path / "own.py").write_text(STRICT)
+    assert [r["message"] for r in pyright(typeCheckingMode="strict")] == []

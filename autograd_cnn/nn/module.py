@@ -132,7 +132,7 @@ class Module:
         object.__setattr__(self, name, value)
         _name(_walk(value, owner=self, key=name))
 
-    def __call__(self, *args: Any, **options: Any) -> Any:
+    def __call__(self, *args: Any, **options: Any) -> Tensor:
         forward = self.forward if _thread.calls is None else self._listed_forward
         try:
             if self.path:
