@@ -17,9 +17,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from autograd_cnn.engine.arguments import untyped
 from autograd_cnn.engine.errors import wrong_arguments
-from autograd_cnn.engine.messages import explained, missing
+from autograd_cnn.engine.messages import describe, explained, missing
 from autograd_cnn.engine.mode import current, in_mode, no_grad
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.engine.trees import tree_leaves
 from autograd_cnn.state import check_state
 
 Part = tuple[str, "Module | None", str, Any]
@@ -71,6 +72,36 @@ class Input(NamedTuple):
     extents: tuple[int, ...]
     noun: str
     remade: str
+
+
+def _check_kept(place: str, name: str, before: Any, value: Any) -> None:
+    """Raise an error if assigning `value` would lose a parameter or a buffer of `before` by mistake.
+
+    None, and another Tensor of the same kind, may take its place. What is no Tensor may replace modules and lists.
+    """
+    if isinstance(before, Tensor) and before.is_leaf:
+        kind = "parameter" if before.requires_grad else "buffer"
+        if isinstance(value, np.ndarray):
+            raise TypeError(f"{place} is a Tensor. To change its numbers: .{name}.data = array")
+        if isinstance(value, Tensor) and value.is_leaf:
+            if before.requires_grad and not value.requires_grad:
+                raise TypeError(
+                    f"{place} = ... would replace a parameter by a Tensor that is not trained. To change its numbers: "
+                    f".{name}.data = array; to freeze it: .{name}.requires_grad = False"
+                )
+        elif value is not None:
+            what = f"the result of {value._node}" if isinstance(value, Tensor) else describe(value)
+            raise TypeError(
+                f"{place} = ... would replace a {kind} by {what}. To change its numbers: .{name}.data = array; to keep "
+                "a result, give it another name"
+            )
+    elif lost := [part.name or path for path, _, _, part in _walk(before, name) if isinstance(part, Tensor)]:
+        result = next((t for t in tree_leaves(value) if isinstance(t, Tensor) and not t.is_leaf), None)
+        if result is not None:
+            raise TypeError(
+                f"{place} = ... would replace {', '.join(lost[:3])}{', ...' * (len(lost) > 3)} by the result of "
+                f"{result._node}. To change numbers: {lost[0]}.data = array; to keep a result, give it another name"
+            )
 
 
 class _Thread(threading.local):
@@ -127,8 +158,8 @@ class Module:
             raise AttributeError(
                 f"{type(self).__name__} has no requires_grad: p.requires_grad = False for each of parameters()"
             )
-        if isinstance(vars(self).get(name), Tensor) and isinstance(value, np.ndarray):
-            raise TypeError(f"{type(self).__name__}.{name} is a Tensor. To change its numbers: .{name}.data = array")
+        if vars(self).get(name) is not None:
+            _check_kept(f"{type(self).__name__}.{name}", name, vars(self)[name], value)
         object.__setattr__(self, name, value)
         _name(_walk(value, owner=self, key=name))
 

@@ -12,6 +12,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import nn, optim
+from wording import says
 
 
 class Block(nn.Module):
@@ -380,6 +381,74 @@ def test_assignments_that_would_lose_a_parameter_are_refused(rng):
     layer.w = ag.Tensor(np.zeros((2, 3)), requires_grad=True)  # ties it to another, say
     layer.b = None
     assert [name for name, _ in layer.named_parameters()] == ["w"]
+
+
+LOSING = {  # an assignment, and what it would lose
+    "a masked weight": (lambda net: setattr(net.stem, "w", net.stem.w * np.ones(4)), "Conv2d.w", "a parameter"),
+    "a number": (lambda net: setattr(net, "scale", 3), "Net.scale", "a parameter"),
+    "a list": (lambda net: setattr(net, "scale", [1.0, 2.0]), "Net.scale", "a parameter"),
+    "a buffer for a parameter": (lambda net: setattr(net, "scale", net.scale.detach()), "Net.scale", "a parameter"),
+    "a frozen one": (lambda net: setattr(freeze(net.stem), "w", net.scale * 2), "Conv2d.w", "a buffer"),
+    "a number for a buffer": (lambda net: setattr(net.blocks[0].norm, "running_mean", 0.0), "running_mean", "a buffer"),
+    "a running mean": (
+        lambda net: setattr(net.blocks[0].norm, "running_mean", net.blocks[0].norm.running_mean + net.scale[:4]),
+        "BatchNorm2d.running_mean",
+        "a buffer",
+    ),
+    "the output of a layer": (
+        lambda net: setattr(net, "stem", net.stem(np.zeros((1, 8, 8, 3), np.float32))),
+        "Net.stem",
+        "stem.w",
+    ),
+    "a list of results": (lambda net: setattr(net, "blocks", [net.scale * 2]), "Net.blocks", "blocks.0.conv1.w, "),
+    "a dict of results": (
+        lambda net: setattr(net, "heads", {k: layer.w * 2 for k, layer in net.heads.items()}),
+        "Net.heads",
+        "heads.classes.w, heads.classes.b by the result of multiply",
+    ),
+}
+
+
+def freeze(layer):
+    layer.w.requires_grad = False
+    return layer
+
+
+@pytest.mark.parametrize("name", LOSING)
+def test_an_assignment_that_would_lose_a_part_of_the_state_is_refused(net, name):
+    assign, place, lost = LOSING[name]
+    before = net.state_dict()
+    with pytest.raises(TypeError, match=rf"{place} = ... would replace {lost}"):
+        assign(net)
+    assert net.state_dict().keys() == before.keys()
+
+
+def test_parts_may_be_replaced_tied_and_taken_away(net, images):
+    other = Net(np.random.default_rng(1))
+    net.scale = other.scale
+    net.stem.b, net.blocks = ag.Tensor(np.ones(4, np.float32), requires_grad=True), net.blocks[:1]
+    net.stem.b = None
+    net.blocks[0].norm.running_mean = ag.Tensor(np.ones(4, np.float32))
+    net.heads = {"classes": lambda x: x[:, :1]}
+    net.result = net(images)
+    net.result = net.result.data
+    net.results = [net(images)]
+    net.results = [net(images)]
+    del net.scale
+    assert list(net.state_dict()) == [
+        "stem.w", "blocks.0.conv1.w", "blocks.0.conv1.b", "blocks.0.norm.w", "blocks.0.norm.b",
+        "blocks.0.norm.running_mean", "blocks.0.norm.running_var",
+    ]  # fmt: skip
+
+
+@says(
+    TypeError,
+    "Linear.w = ... would replace a parameter by the result of multiply ({here}). To change its numbers: "
+    ".w.data = array; to keep a result, give it another name",
+)
+def test_a_masked_weight():
+    layer = nn.Linear(2, 3)
+    layer.w = layer.w * np.ones((2, 3), np.float32)  # here
 
 
 def test_buffers_are_the_tensors_that_are_not_trained_each_once():
