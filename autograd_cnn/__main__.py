@@ -234,7 +234,7 @@ def _write_why(folder: Path, name: str, image: NDArray[np.uint8], found: NDArray
         path = next(path for each in names if not (path := folder / f"{each}.png").exists())
         write_why(path, image, found)
     except OSError as error:
-        raise OSError(f"{folder}: {error.strerror or error}. --out FOLDER writes elsewhere") from error
+        raise OSError(f"{folder}: {error.strerror or error}. Elsewhere: --out FOLDER") from error
     return path
 
 

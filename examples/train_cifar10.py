@@ -56,7 +56,14 @@ OPTIONS = (  # of the command, which a resumed run needs again
     "accumulate",
     "clip",
 )
-RESUMED = ("resume", "data_dir", "download", "minutes", "patience")  # may be given to a resumed run
+RESUMED = ("resume", "data_dir", "download", "url", "minutes", "patience")  # may be given to a resumed run
+WORDS = {  # of the package's messages, on the command line
+    "download=True": "--download",
+    "verify=False": "--no-verify",
+    "path=": "--data-dir",
+    "url=...": "--url ADDRESS",
+    "ag.data.load_shapes()": "--data shapes",
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -67,6 +74,7 @@ def arguments() -> argparse.Namespace:
     add("--data-dir", metavar="PATH", help="folder or archive that has CIFAR-10 (default: the usual places)")
     add("--no-verify", action="store_true", help="accept a copy of CIFAR-10 with unknown checksums")
     add("--download", action="store_true", help="fetch CIFAR-10 (170 MB) if it is not there")
+    add("--url", metavar="ADDRESS", help="a mirror to download cifar-10-binary.tar.gz from; it is checked")
     add("--images", type=int, metavar="N", help="only the first N training images (default: all)")
     add("--epochs", type=int, metavar="N", help="passes over the images (default: that of the recipe; shapes: 5)")
     add("--batch-size", type=int, metavar="N", help="(default: that of the recipe)")
@@ -88,6 +96,9 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     for name in ("images", "epochs", "batch_size", "lr", "minutes", "patience", "clip", "accumulate"):
         if getattr(args, name) is not None and not getattr(args, name) > 0:
             parser.error(f"{option(name)} is {getattr(args, name)}, must be more than 0")
+    if args.seed is not None and args.seed < 0:
+        parser.error(f"--seed is {args.seed}, must be 0 or more")
+    args.download = args.download or args.url is not None
     given = [name for name, value in vars(args).items() if value is not None and value is not False]
     if args.resume:
         if other := [option(name) for name in given if name not in RESUMED]:
@@ -123,7 +134,7 @@ def load(args: argparse.Namespace) -> ag.data.Dataset:
     if args.data == "shapes":
         data = ag.data.load_shapes(seed=args.seed)
     else:
-        data = ag.data.load_cifar10(args.data_dir, download=args.download, verify=not args.no_verify)
+        data = ag.data.load_cifar10(args.data_dir, download=args.download, verify=not args.no_verify, url=args.url)
     return data if args.images is None else data.take(args.images)
 
 
@@ -243,7 +254,10 @@ def main() -> int:
         data = ranks.first(load, args)
         folder = ranks.first(folder_of, args, data)
     except (ImportError, OSError, ValueError) as error:
-        say(str(error).replace("download=True", "--download").replace("ag.data.load_shapes()", "--data shapes"))
+        text = str(error)
+        for word, ours in WORDS.items():
+            text = text.replace(word, ours)
+        say(text)
         return 2
     try:
         train(args, folder, data, ranks)

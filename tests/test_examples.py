@@ -238,6 +238,25 @@ def test_missing_images_give_a_message_and_exit_code_2(run):
     assert "Traceback" not in done.stderr
 
 
+def test_a_download_that_fails_names_the_options_of_the_command(run, tmp_path):
+    done = run("train_cifar10.py", "--url", "ftp://nowhere/images", "--data-dir", "new")
+    assert done.returncode == 2 and done.stdout == ""
+    assert "ftp://nowhere/images: " in done.stderr and done.stderr.endswith(" Mirror: --url ADDRESS\n"), done.stderr
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        (folder / f"{name}.bin").write_bytes(bytes(3073))
+    done = run("train_cifar10.py", "--data-dir", tmp_path)
+    assert done.returncode == 2 and done.stderr.endswith(
+        "Delete it, or fetch the images again with --download; if you made this copy, --no-verify accepts it\n"
+    )
+
+
+def test_a_seed_below_zero_is_refused(run):
+    done = run("train_cifar10.py", "--seed", -1)
+    assert done.returncode == 2 and done.stderr.endswith("error: --seed is -1, must be 0 or more\n")
+
+
 def test_help_shows_the_page(run):
     done = run("train_cifar10.py", "--help")
     assert done.returncode == 0 and "--recipe original --images 100" in done.stdout

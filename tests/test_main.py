@@ -347,7 +347,7 @@ def test_what_decided_is_written_nowhere_near_the_images_and_over_no_file(traine
 def test_a_place_that_cannot_be_written_is_named_with_the_cure(trained, tmp_path, capsys):
     file = picture(tmp_path / "a.png", "red")
     assert main(["predict", trained(), file, "--why", "--out", file]) == 2
-    assert capsys.readouterr().err == f"{file}: File exists. --out FOLDER writes elsewhere\n"
+    assert capsys.readouterr().err == f"{file}: File exists. Elsewhere: --out FOLDER\n"
 
 
 def test_predict_prints_names_that_no_terminal_obeys(trained, tmp_path, capsys):

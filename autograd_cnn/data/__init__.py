@@ -1,7 +1,9 @@
 """Loads images (CIFAR-10, your own, drawn shapes that need no download), converts them, and cuts them into batches.
 
-Imports NumPy, `autograd_cnn.files` and `environment`, and nothing about tensors or networks.
+Imports NumPy, `autograd_cnn.files`, `environment` and the engine's messages, and nothing about networks.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from autograd_cnn.data.cifar10 import load_cifar10, searched
 from autograd_cnn.data.cifar100 import load_cifar100
@@ -12,6 +14,7 @@ from autograd_cnn.data.image import read_image
 from autograd_cnn.data.minibatches import augment, batches, split
 from autograd_cnn.data.published import cache_dir
 from autograd_cnn.data.shapes import load_shapes
+from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.naming import publish
 
 __all__ = [
@@ -32,3 +35,13 @@ __all__ = [
     "split",
 ]
 publish(globals())
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(missing(name, __name__, __all__))

@@ -37,10 +37,11 @@ class Dataset:
     test_labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
+        _check_classes(self.classes)
         train, test = (self.train_images, self.train_labels), (self.test_images, self.test_labels)
         for part, (images, labels) in (("training ", train), ("test ", test)):
             _check_pair(part, images, labels)
-            _check_range(f"Dataset: {part}label", labels, len(self.classes))
+            _check_range(f"Dataset: {part}label", labels, len(self.classes), "Name all: {} classes")
         if train[0].shape[1:] != test[0].shape[1:]:
             raise ValueError(f"Dataset: training images {train[0].shape}, but test images {test[0].shape}")
 
@@ -98,6 +99,7 @@ class Dataset:
             _check_pair("test ", test_images, test_labels)
         if classes is None:
             classes = _numbers(np.concatenate([labels, test_labels]))
+        _check_classes(classes)
         return cls(name, tuple(classes), images, labels.astype(np.int64), test_images, test_labels.astype(np.int64))
 
     def __repr__(self) -> str:
@@ -126,6 +128,8 @@ class Dataset:
         test = len(self.test_images) if test is None else test
         parts = (("training", train, self.train_images), ("test", test, self.test_images))
         for part, wanted, images in parts:
+            if not isinstance(wanted, int | np.integer):
+                raise TypeError(f"take: {part} is {wanted!r}, want a number of images")
             if not 0 <= wanted <= len(images):
                 raise ValueError(f"take: {wanted:,} {part} images wanted, {self.name} has {len(images):,}")
         return replace(
@@ -140,6 +144,9 @@ class Dataset:
 
 def _check_pair(part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
     """Check the form of images and labels; `part` is "training ", "test ", or "" for all."""
+    for name, array in (("images", images), ("labels", labels)):
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"Dataset: {part}{name} are a {type(array).__name__}, want an array: np.asarray({name})")
     shape = images.shape
     if len(shape) != 4 or (shape[3] not in (1, 3, 4) and shape[1] in (1, 3, 4)):
         cures = {3: " Of one channel: images[..., None]", 4: " From NCHW: images.transpose(0, 2, 3, 1)"}
@@ -161,13 +168,24 @@ def _check_pair(part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
         raise TypeError(f"Dataset: {part}labels are {labels.dtype}, expected integers. {cure}")
 
 
-def _check_range(who: str, labels: NDArray[Any], classes: int) -> None:
+def _check_classes(classes: Sequence[str]) -> None:
+    """Refuse numbers, and a str, which would be a class for each letter."""
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+        raise TypeError(f'Dataset: classes are {classes!r}, want their names: ("cat", "dog")')
+
+
+def _check_range(who: str, labels: NDArray[Any], classes: int, more: str) -> None:
+    """Refuse labels outside of 0..classes-1. The cure is `more` classes, unless the labels do not start at 0."""
     outside = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(outside):
-        at = outside[0]
-        raise ValueError(
-            f"{who} {labels[at]} at [{at}], but classes are 0..{classes - 1}. Labels that start at 1: labels - 1"
-        )
+        at, low, high = outside[0], int(labels.min()), int(labels.max())
+        if low < 0:
+            cure = "Leave out what has no label: keep = labels >= 0, then images[keep] and labels[keep]"
+        elif low > 0 and high - low < classes:
+            cure = f"Labels that start at {low}: labels - {low}"
+        else:
+            cure = more.format(high + 1)
+        raise ValueError(f"{who} {labels[at]} at [{at}], but classes are 0..{classes - 1}. {cure}")
 
 
 def _share_of_each_class(labels: NDArray[Any], share: float, rng: Generator) -> NDArray[np.bool_]:
@@ -185,9 +203,11 @@ def _numbers(labels: NDArray[Any]) -> list[str]:
     """Name the classes by their numbers, if each of them occurs."""
     found = np.unique(labels)
     if (found != np.arange(len(found))).any():
+        low, all_there = found[0], found[-1] - found[0] < len(found)
+        start = f"Labels that start at {low}: labels - {low}" if all_there and low > 0 else ""
+        cure = start or "If some classes have no images, name all: classes=[...]"
         raise ValueError(
-            f"Dataset: labels are {len(found)} numbers in {found[0]}..{found[-1]}, expected 0..{len(found) - 1}. "
-            "Labels that start at 1: labels - 1. If some classes have no images, name all: classes=[...]"
+            f"Dataset: labels are {len(found)} numbers in {low}..{found[-1]}, expected 0..{len(found) - 1}. {cure}"
         )
     return list(map(str, found))
 
@@ -219,14 +239,20 @@ def as_float32(
     >>> as_float32(np.array([[0, 51, 255]], np.uint8))
     array([[0. , 0.2, 1. ]], dtype=float32)
     """
-    if images.dtype != np.uint8:
-        raise TypeError(f"as_float32: images are {images.dtype}, expected uint8 (0..255). Converted already?")
+    _check_bytes("as_float32", images)
     result = np.divide(images, 255, dtype=np.float32)
     if mean is not None:
         result -= np.asarray(mean, np.float32)
     if std is not None:
         result /= np.asarray(std, np.float32)
     return result
+
+
+def _check_bytes(caller: str, images: Any) -> None:
+    if not isinstance(images, np.ndarray):
+        raise TypeError(f"{caller}: images are a {type(images).__name__}, want an array (N, H, W, C) uint8")
+    if images.dtype != np.uint8:
+        raise TypeError(f"{caller}: images are {images.dtype}, expected uint8 (0..255). Converted already?")
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -240,6 +266,13 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], 
     -------
     mean, std : arrays, (C,) float32
 
+    Raises
+    ------
+    TypeError
+        If the images are not uint8.
+    ValueError
+        If there are none.
+
     Examples
     --------
     >>> images = np.zeros((1, 1, 2, 3), np.uint8)
@@ -247,6 +280,9 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], 
     >>> channel_statistics(images)
     (array([0.5, 0.1, 0. ], dtype=float32), array([0.5, 0.1, 0. ], dtype=float32))
     """
+    _check_bytes("channel_statistics", images)
+    if not images.size:
+        raise ValueError(f"channel_statistics: images {images.shape} have no pixel")
     channels = images.shape[-1]
     rows = images.reshape(len(images), -1)
     # Sums of integers are exact, and need no float copy, which would be eight times the size of the images.
@@ -291,5 +327,5 @@ def one_hot(labels: NDArray[np.integer[Any]], classes: int = 10, dtype: DTypeLik
     if labels.ndim != 1:
         cure = " labels[:, 0]?" if labels.ndim == 2 and labels.shape[1] == 1 else ""
         raise ValueError(f"one_hot: labels {labels.shape}, expected (N,).{cure}")
-    _check_range("one_hot: label", labels, classes)
+    _check_range("one_hot: label", labels, classes, "For all of them: classes={}")
     return np.eye(classes, dtype=dtype)[labels]

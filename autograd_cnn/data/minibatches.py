@@ -36,6 +36,8 @@ def batches(
 
     Raises
     ------
+    TypeError
+        If `images` or `labels` is no array, `batch_size` no int or `rng` no generator.
     ValueError
         If the numbers of images and labels differ, or `batch_size` is less than 1.
 
@@ -47,14 +49,41 @@ def batches(
     >>> [y.tolist() for x, y in batches(images, labels, 2, np.random.default_rng(0))]
     [[2, 4], [3, 0], [1]]
     """
-    if len(images) != len(labels):
-        raise ValueError(f"batches: {len(images):,} images, but {len(labels):,} labels")
+    _check_pair("batches", images, labels)
+    if not isinstance(batch_size, int | np.integer):
+        raise TypeError(f"batches: batch_size is {batch_size!r}, want an int")
     if batch_size < 1:
         raise ValueError(f"batches: batch_size {batch_size}, must be at least 1")
+    if rng is not None:
+        _check_generator("batches", rng)
+    return _batches(images, labels, int(batch_size), rng)
+
+
+def _batches(
+    images: NDArray[Any], labels: NDArray[Any], batch_size: int, rng: Generator | None
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     order = None if rng is None else rng.permutation(len(images))
     for start in range(0, len(images), batch_size):
         chosen = slice(start, start + batch_size) if order is None else order[start : start + batch_size]
         yield images[chosen], labels[chosen]
+
+
+def _check_pair(caller: str, images: Any, labels: Any) -> None:
+    for name, rows in (("images", images), ("labels", labels)):
+        if not hasattr(rows, "shape") or not rows.shape:
+            raise TypeError(f"{caller}: {name} is {_described(rows)}, want an array: np.asarray({name})")
+    if len(images) != len(labels):
+        raise ValueError(f"{caller}: {len(images):,} images, but {len(labels):,} labels")
+
+
+def _check_generator(caller: str, rng: Any) -> None:
+    if not isinstance(rng, Generator):
+        seed = rng if isinstance(rng, int) and rng >= 0 else 0
+        raise TypeError(f"{caller}: rng is {_described(rng)}, want a generator: np.random.default_rng({seed})")
+
+
+def _described(value: Any) -> str:
+    return repr(value) if isinstance(value, int | float | str | None) else f"a {type(value).__name__}"
 
 
 def split(
@@ -83,8 +112,10 @@ def split(
     >>> y.tolist(), validation_y.tolist()
     ([0, 1, 3, 4], [2])
     """
-    if len(images) != len(labels):
-        raise ValueError(f"split: {len(images):,} images, but {len(labels):,} labels")
+    _check_pair("split", images, labels)
+    _check_generator("split", rng)
+    if not 0 < share < 1:
+        raise ValueError(f"split: share is {share}, want it in (0, 1)")
     count = math.ceil(share * len(images))
     if not 0 < count < len(images):
         raise ValueError(f"split: share {share} of {len(images):,} images leaves a part empty, want it in (0, 1)")
@@ -131,8 +162,11 @@ def augment(
 
     Raises
     ------
+    TypeError
+        If `images` is no array, or `rng` no generator.
     ValueError
-        If `images` has other axes, `shift` or `cutout` is negative, or `mode` is unknown.
+        If `images` has other axes, `shift` or `cutout` is negative or no int, `mode` is unknown, or `fill` is no colour
+        of the images.
 
     References
     ----------
@@ -148,13 +182,17 @@ def augment(
            [4, 3, 2, 1],
            [4, 3, 2, 1]], dtype=uint8)
     """
+    _check_pair("augment", images, images)
+    _check_generator("augment", rng)
     if images.ndim != 4:
         raise ValueError(f"augment: images {images.shape}, expected (N, H, W, C). One image: image[None]")
-    if min(shift, cutout) < 0 or mode not in ("constant", "reflect"):
+    whole = all(isinstance(number, int | np.integer) for number in (shift, cutout))
+    if not whole or min(shift, cutout) < 0 or mode not in ("constant", "reflect"):
         raise ValueError(
-            f"augment: shift={shift}, cutout={cutout}, mode={mode!r}; the numbers must be at least 0, "
+            f"augment: shift={shift!r}, cutout={cutout!r}, mode={mode!r}; the numbers must be ints of at least 0, "
             'and the mode "constant" or "reflect"'
         )
+    _check_colour(images, fill)
     if not images.size:
         return images.copy()
     count, height, width, _ = images.shape
@@ -171,6 +209,20 @@ def augment(
         colour = _filled(images, 1, 1, fill).view(pixels.dtype)
         np.copyto(pixels, colour, where=rows[:, :, None] & columns[:, None, :])
     return pixels.view(images.dtype).reshape(images.shape)
+
+
+def _check_colour(images: NDArray[Any], fill: ArrayLike) -> None:
+    """Refuse a colour that the images cannot have, and one in [0, 1] for images of 0..255: it would become black."""
+    colour, channels = np.asarray(fill), images.shape[3]
+    if colour.shape not in ((), (1,), (channels,)):
+        raise ValueError(f"augment: fill has the shape {colour.shape}, want a number or ({channels},)")
+    if np.issubdtype(images.dtype, np.integer):
+        limits = np.iinfo(images.dtype)
+        if not (limits.min <= colour.min() and colour.max() <= limits.max) or 0 < colour.max() < 1:
+            raise ValueError(
+                f"augment: fill is {fill!r}, but images are {images.dtype}, {limits.min}..{limits.max}. "
+                "From [0, 1]: fill=255 * colour"
+            )
 
 
 # A pixel, and a row of pixels, are each one item of bytes here. NumPy copies items whole; it would copy the three

@@ -70,6 +70,9 @@ def load_shapes(train: int = 5000, test: int = 1000, seed: int = 0) -> Dataset:
     >>> load_shapes(train=200, test=100).classes[:3]
     ('disc', 'ring', 'square')
     """
+    for name, count in (("train", train), ("test", test)):
+        if not isinstance(count, int | np.integer) or count < 0:
+            raise ValueError(f"load_shapes: {name} is {count!r}, want a number of images")
     train_images, train_labels = _draw(train, np.random.default_rng([seed, 0]))
     test_images, test_labels = _draw(test, np.random.default_rng([seed, 1]))
     return Dataset("shapes (synthetic)", tuple(_SHAPES), train_images, train_labels, test_images, test_labels)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import autograd_cnn as ag
 from autograd_cnn.data import Dataset, as_float32, channel_statistics, load_shapes, one_hot
 
 
@@ -130,15 +131,43 @@ IMAGES, LABELS = arrays()
             LABELS + 1,
             {},
             ValueError,
-            "Dataset: labels are 4 numbers in 1..4, expected 0..3. "
-            "Labels that start at 1: labels - 1. If some classes have no images, name all: classes=[...]",
+            "Dataset: labels are 4 numbers in 1..4, expected 0..3. Labels that start at 1: labels - 1",
+        ),
+        (
+            IMAGES,
+            2 * LABELS,
+            {},
+            ValueError,
+            "Dataset: labels are 4 numbers in 0..6, expected 0..3. "
+            "If some classes have no images, name all: classes=[...]",
+        ),
+        (
+            IMAGES,
+            LABELS + 20,
+            {"classes": list("abcd")},
+            ValueError,
+            "Dataset: training label 20 at [0], but classes are 0..3. Labels that start at 20: labels - 20",
+        ),
+        (
+            IMAGES,
+            LABELS,
+            {"classes": "abcd"},
+            TypeError,
+            """Dataset: classes are 'abcd', want their names: ("cat", "dog")""",
+        ),
+        (
+            IMAGES,
+            LABELS,
+            {"classes": range(4)},
+            TypeError,
+            'Dataset: classes are range(0, 4), want their names: ("cat", "dog")',
         ),
         (
             IMAGES,
             LABELS,
             {"classes": ["a", "b", "c"], "test": (IMAGES[:2], LABELS[:2])},
             ValueError,
-            "Dataset: training label 3 at [3], but classes are 0..2. Labels that start at 1: labels - 1",
+            "Dataset: training label 3 at [3], but classes are 0..2. Name all: 4 classes",
         ),
         (
             IMAGES,
@@ -229,14 +258,65 @@ def test_one_hot_marks_each_label(integer, dtype):
     assert one_hot(np.array([], np.int64), classes=4).shape == (0, 4)
 
 
-def test_one_hot_names_the_wrong_label():
-    labels = np.zeros(20, np.int64)
-    labels[17] = 10
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 10], "label 10 at [1], but classes are 0..9. For all of them: classes=11"),
+        ([1, 10], "label 10 at [1], but classes are 0..9. Labels that start at 1: labels - 1"),
+        ([29, 20], "label 29 at [0], but classes are 0..9. Labels that start at 20: labels - 20"),
+        ([5, 20], "label 20 at [1], but classes are 0..9. For all of them: classes=21"),
+        (
+            [3, -1],
+            "label -1 at [1], but classes are 0..9. "
+            "Leave out what has no label: keep = labels >= 0, then images[keep] and labels[keep]",
+        ),
+    ],
+)
+def test_one_hot_names_the_wrong_label_and_the_cure_that_fits(labels, message):
     with pytest.raises(ValueError) as caught:
-        one_hot(labels)
-    assert str(caught.value) == ("one_hot: label 10 at [17], but classes are 0..9. Labels that start at 1: labels - 1")
-    with pytest.raises(ValueError, match=r"label -1 at \[0\], but classes are 0\.\.2"):
-        one_hot(np.array([-1, 3]), classes=3)
+        one_hot(np.array(labels))
+    assert str(caught.value) == f"one_hot: {message}"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: as_float32([[0, 255]]), TypeError, "as_float32: images are a list, want an array (N, H, W, C) uint8"),
+        (
+            lambda: channel_statistics(IMAGES / 255),
+            TypeError,
+            "channel_statistics: images are float64, expected uint8 (0..255). Converted already?",
+        ),
+        (lambda: channel_statistics(IMAGES[:0]), ValueError, "channel_statistics: images (0, 4, 5, 3) have no pixel"),
+        (
+            lambda: Dataset("mine", ("a",), IMAGES.tolist(), LABELS, IMAGES, LABELS),
+            TypeError,
+            "Dataset: training images are a list, want an array: np.asarray(images)",
+        ),
+        (lambda: load_shapes(train=-1), ValueError, "load_shapes: train is -1, want a number of images"),
+        (lambda: load_shapes(10, 2.5), ValueError, "load_shapes: test is 2.5, want a number of images"),
+        (lambda: load_shapes(10, 10).take(2.5), TypeError, "take: training is 2.5, want a number of images"),
+    ],
+)
+def test_other_wrong_arguments_are_named(call, error, message):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("load_mnist", "Here: ag.data.load_fashion_mnist(), or ag.data.Dataset.from_arrays(images, labels)"),
+        ("DataLoader", "Here: ag.data.batches(images, labels, batch_size, rng)"),
+        ("ImageFolder", "Here: ag.data.load_folder(path, size)"),
+        ("load_cifar", "Did you mean 'load_cifar10'?"),
+    ],
+)
+def test_names_of_other_packages_lead_to_ours(name, text):
+    with pytest.raises(AttributeError) as caught:
+        getattr(ag.data, name)
+    assert str(caught.value) == f"autograd_cnn.data has no {name!r}. {text}"
 
 
 def test_one_hot_refuses_other_shapes_and_dtypes():
