@@ -211,6 +211,22 @@ def overwrites(tensor: Any, node: Any) -> TypeError:
     )
 
 
+def assigned(tensor: Any, source: Any) -> TypeError:
+    label, value = label_of(tensor), source.name or "v"
+    return TypeError(
+        f"{label}[...] = {value} would leave the graph: an assignment is not recorded. Build a new tensor: "
+        f"{label} = {label}.at[...].set({value}), or ag.stack([...]). As a constant: {value}.data"
+    )
+
+
+def copied(tensor: Any) -> TypeError:
+    label = label_of(tensor)
+    return TypeError(
+        f"Tensor({label}) would leave the graph: {label} is the result of {tensor._node}. Use {label} itself; without "
+        f"its history: {label}.detach()"
+    )
+
+
 def replaces(tensor: Any, sign: str) -> TypeError:
     return TypeError(
         f"{label_of(tensor)} {sign} ... would replace the parameter by a result. Use {advice['-=']}, "

@@ -135,6 +135,14 @@ def plain(value: Any) -> Any:
     return value
 
 
+def recorded(value: Any) -> Any:
+    """Return a Tensor that requires a gradient in nested lists and tuples, or None."""
+    if isinstance(value, (tuple, list)):
+        return next((found for part in value if (found := recorded(part)) is not None), None)
+    is_tensor = getattr(type(value), "__array_function__", None) is array_function
+    return value if is_tensor and value.requires_grad else None
+
+
 def frozen(index: Any) -> Any:
     """Return an index with copies of its arrays, which the walk reads again."""
     if isinstance(index, (tuple, list)):

@@ -17,7 +17,7 @@ from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import as_array, numeric
 from autograd_cnn.engine.messages import describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, frozen, plain
+from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, frozen, plain, recorded
 from autograd_cnn.engine.registry import doors, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import exclusive, walk
@@ -46,7 +46,8 @@ class Tensor:
     Raises
     ------
     TypeError
-        If `requires_grad` is set for integers or bools, or if `data` is a list of Tensors.
+        If `requires_grad` is set for integers or bools, or if `data` is a list of Tensors, or the result of a recorded
+        operation: a copy would have no history.
 
     Examples
     --------
@@ -67,6 +68,8 @@ class Tensor:
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(data, Tensor):
+            if isinstance(data._node, Node) and current.get().recording and not requires_grad:
+                raise errors.copied(data)
             data = data._array
         self._array = numeric(data, "Tensor: data", copy=True)
         self._name = name
@@ -458,6 +461,8 @@ class Tensor:
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._node is not None or not self._array.flags.writeable:
             raise errors.overwrites(self, self._node)
+        if current.get().recording and (source := recorded(value)) is not None:
+            raise errors.assigned(self, source)
         self._array[plain(index)] = plain(value)
 
     def _in_place(self, other: Any, sign: str) -> None:

@@ -1,6 +1,7 @@
 """The engine's errors, word for word, with the user's numbers, names and lines; and that their cures work."""
 
 import copy
+import operator
 import pickle
 
 import numpy as np
@@ -132,6 +133,75 @@ def test_assignment_into_a_result():
 )
 def test_assignment_into_a_parameter():
     leaf(2, name="w")[0] = 0.0
+
+
+BUFFER_AND_SOURCE = {  # a write of a recorded Tensor into the memory of a Tensor that is not recorded
+    "a number": lambda b, x: b.__setitem__(0, x[0]),
+    "a parameter": lambda b, x: b.__setitem__(slice(None), x),
+    "a slice": lambda b, x: b.__setitem__(slice(0, 1), x[:1] * 2),
+    "a mask": lambda b, x: b.__setitem__(x > 1, x[x > 1]),
+    "a list": lambda b, x: b.__setitem__(slice(None), [0.0, x[1]]),
+    "a nested list": lambda b, x: b.__setitem__(np.newaxis, [[x[0], (x[1])]]),
+    "an array": lambda b, x: b.data.__setitem__(slice(None), x),
+    "data": lambda b, x: setattr(b, "data", x * 2),
+    "data of a list": lambda b, x: setattr(b, "data", [x[0], x[1]]),
+    "into data": lambda b, x: operator.iadd(b.data, x),
+    "a copy": lambda b, x: Tensor(x * 2),
+    "a list of them": lambda b, x: Tensor([x[0], x[1]]),
+}
+
+
+@pytest.mark.parametrize("name", BUFFER_AND_SOURCE)
+@pytest.mark.parametrize("inside", [lambda f: f, lambda f: lambda b, x: ag.grad(lambda x: f(b, x))(x.data)])
+def test_a_recorded_tensor_does_not_enter_the_memory_of_another_in_silence(name, inside):
+    b = Tensor(np.zeros(2))
+    with pytest.raises(TypeError, match="would leave the graph|with out= is not recorded|cannot take a result"):
+        inside(BUFFER_AND_SOURCE[name])(b, Tensor([1.0, 2.0], requires_grad=True))
+    assert b.tolist() == [0, 0]
+
+
+def test_a_tensor_that_is_not_recorded_is_an_array_to_write_into():
+    b, x = Tensor(np.zeros(2)), Tensor([1.0, 2.0], requires_grad=True)
+    b[0] = 5
+    b[1:] = [Tensor(6.0)]
+    with ag.no_grad():
+        b[0] += x[0] * 2
+    assert b.tolist() == [7, 6]
+    b[:] = (x * 2).detach()
+    assert Tensor(x).tolist() == [1, 2]
+    h = Tensor(x * 2, requires_grad=True)  # a new leaf
+    (h * h).sum().backward()
+    assert h.grad.tolist() == [4, 8]
+    assert x.grad is None
+
+
+@says(
+    TypeError,
+    "b[...] = v would leave the graph: an assignment is not recorded. Build a new tensor: b = b.at[...].set(v), or "
+    "ag.stack([...]). As a constant: v.data",
+)
+def test_an_assignment_to_a_tensor_of_zeros():
+    x, b = leaf(2, name="x"), Tensor(np.zeros(2), name="b")
+    b[0] = x[0]
+
+
+def test_the_cure_of_an_assignment_works():
+    x, b, w = leaf(2), Tensor(np.zeros(2)), np.array([3.0, 4.0])
+    for i in range(2):
+        b = b.at[i].set(x[i])
+    (b * w).sum().backward()
+    assert x.grad.tolist() == [3, 4]
+
+
+@says(
+    TypeError,
+    "Tensor(h) would leave the graph: h is the result of multiply ({here}). Use h itself; without its history: "
+    "h.detach()",
+)
+def test_a_copy_of_a_result():
+    h = leaf(2) * 2  # here
+    h.name = "h"
+    Tensor(h)
 
 
 def cured_step():
