@@ -19,11 +19,12 @@ LARGEST = 64_000_000  # bytes, unpacked; the training images have 47 million
 
 
 def _decode(images: bytes, labels: bytes) -> Records:
-    return _read_idx(images, axes=3)[..., None].copy(), _read_idx(labels, axes=1).astype(np.int64)
+    return _read_idx(images, 28, 28)[..., None].copy(), _read_idx(labels).astype(np.int64)
 
 
-def _read_idx(raw: bytes, axes: int) -> NDArray[np.uint8]:
-    """Read an array: 0, 0, 8 (which is uint8), the number of axes, their lengths in four bytes each, the data."""
+def _read_idx(raw: bytes, *item: int) -> NDArray[np.uint8]:
+    """Read an array of items of a shape: 0, 0, 8 (for uint8), the number of axes, a length in four bytes each, data."""
+    axes = 1 + len(item)
     unpacker = zlib.decompressobj(wbits=31)  # of gzip
     try:
         content = unpacker.decompress(raw, LARGEST)
@@ -31,11 +32,15 @@ def _read_idx(raw: bytes, axes: int) -> NDArray[np.uint8]:
         raise ValueError(f"not compressed by gzip ({error})") from error
     if not unpacker.eof:
         raise ValueError(f"cut short, or more than {LARGEST:,} bytes")
+    if unpacker.unused_data:
+        raise ValueError(f"{len(unpacker.unused_data):,} bytes behind its end")
     start = 4 + 4 * axes
     if content[:4] != bytes([0, 0, 8, axes]) or len(content) < start:
         raise ValueError(f"not an array of uint8 with {axes} axes in the format idx")
-    shape = np.frombuffer(content, ">u4", axes, offset=4)
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape.tolist())
+    shape = tuple(np.frombuffer(content, ">u4", axes, offset=4).tolist())
+    if shape[1:] != item:
+        raise ValueError(f"has the shape {shape}, want (N{''.join(f', {side}' for side in item)})")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 _SUMS = {  # TensorFlow Datasets, url_checksums/fashion_mnist.txt; the sums also in Keras, datasets/fashion_mnist.py

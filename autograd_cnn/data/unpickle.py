@@ -1,6 +1,6 @@
 """Reads the pickled CIFAR-10 batches without executing them.
 
-Imports the standard library only. A pickle is a program for a stack machine whose dangerous instructions are GLOBAL,
+Imports `autograd_cnn.environment`. A pickle is a program for a stack machine whose dangerous instructions are GLOBAL,
 which imports any name, and REDUCE, which calls it. The machine here has only the instructions in which Python 2, or
 Python 3 in any of its protocols, writes batches. None of them calls anything: GLOBAL accepts the names of arrays and
 bytes only, and returns them as strings; REDUCE and BUILD record the call and its arguments. So nothing runs, nothing is
@@ -17,6 +17,8 @@ import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from autograd_cnn.environment import plain
 
 MOST = 1_000_000  # instructions; a batch of 10,000 images has at most 120,000
 LONGEST = 1000  # characters of a key, since a long one can be hashed again and again
@@ -104,7 +106,7 @@ def _allowed(module: str, name: str) -> str:
     if not (isinstance(module, str) and isinstance(name, str)):
         raise ValueError("asks for something without a name: refused")
     if f"{module}.{name}" not in GLOBALS:
-        raise ValueError(f"asks for {module[:LONGEST]}.{name[:LONGEST]}: refused")
+        raise ValueError(f"asks for {plain(f'{module[:LONGEST]}.{name[:LONGEST]}')}: refused")
     return f"{module}.{name}"
 
 

@@ -119,6 +119,25 @@ class Published:
 
 
 @pytest.fixture
+def damaged(rng):
+    """Yield copies of some bytes: cut off at many places, with many bytes changed, and with more bytes at the end."""
+
+    def damaged(raw, cuts=20, flips=60, head=40):
+        for k in np.unique(np.linspace(0, len(raw) - 1, cuts).astype(int)):
+            yield raw[:k]
+        for k in {
+            *range(min(head, len(raw))),
+            *range(max(0, len(raw) - 8), len(raw)),
+            *rng.integers(0, len(raw), flips),
+        }:
+            yield raw[:k] + bytes([raw[k] ^ rng.choice([1, 16, 128, 255])]) + raw[k + 1 :]
+        yield raw + b"\0"
+        yield raw + raw
+
+    return damaged
+
+
+@pytest.fixture
 def pack_archive():
     return pack
 

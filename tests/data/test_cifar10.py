@@ -398,6 +398,56 @@ def test_a_hostile_pickle_is_named_and_runs_nothing(published, home):
     assert not (home / "executed").exists()
 
 
+# Damage at many places
+
+
+@pytest.mark.parametrize("key", ["binary", "python"])
+@pytest.mark.parametrize("verify", [True, False])
+def test_damage_anywhere_in_a_file_is_refused_or_without_checks_changes_values_only(
+    published, home, damaged, key, verify
+):
+    folder = published.write_folder(key, home)
+    file = folder / list(published.files[key])[-1]
+    refused = 0
+    for raw in damaged(published.files[key][file.name]):
+        file.write_bytes(raw)
+        try:
+            data = load_cifar10(folder, verify=verify)
+        except ValueError as error:
+            assert str(error).startswith(f"{file}: ")
+            refused += 1
+        else:
+            assert not verify and data.name == "CIFAR-10 (unverified copy)"
+            assert data.test_images.shape[1:] == (32, 32, 3) and data.test_images.dtype == np.uint8
+            assert data.test_labels.shape == (len(data.test_images),) and data.test_labels.max() < 10
+    assert refused > 20
+
+
+@pytest.mark.parametrize("key", ["binary", "python"])
+def test_damage_anywhere_in_an_archive_is_refused(published, home, damaged, key):
+    archive = published.write_archive(key, home)
+    before = set(home.parent.rglob("*"))
+    for raw in damaged(published.archives[key], flips=20):
+        archive.write_bytes(raw)
+        with pytest.raises(ValueError, match="bytes, want|the content differs"):
+            load_cifar10(archive, verify=False)
+    assert set(home.parent.rglob("*")) == before
+
+
+def test_a_damaged_archive_of_the_right_sum_is_refused_by_the_reader(published, home, damaged):
+    """As if the published archive itself were the damaged one: nothing but the reader of archives can refuse it."""
+    files, whole = list(published.files["binary"].values()), published.archives["binary"]
+    for raw in damaged(whole, cuts=10, flips=20, head=20):
+        published.publish("binary", files, raw)
+        published.write_archive("binary", home)
+        try:
+            data = load_cifar10(home)
+        except ValueError as error:
+            assert str(home / "cifar-10-binary.tar.gz") in str(error)
+        else:
+            published.check(data)  # the damage is behind the data, or in a date
+
+
 # The real images
 
 

@@ -131,6 +131,28 @@ def fashion(monkeypatch, home, clothes):
     )
 
 
+@pytest.mark.parametrize("name", [None, 0, 1, 2, 3])
+@pytest.mark.parametrize("verify", [True, False])
+def test_damage_anywhere_in_a_file_is_refused_or_changes_values_only(fashion, cifar, home, damaged, name, verify):
+    """Of CIFAR-100 (None), and of each of the four files of Fashion-MNIST."""
+    load, files = (load_cifar100, cifar[0]) if name is None else (load_fashion_mnist, fashion)
+    folder = write(home / ("cifar-100-binary" if name is None else "fashion-mnist"), files)
+    file, refused = folder / list(files)[-1 if name is None else name], 0
+    for raw in damaged(files[file.name]):
+        file.write_bytes(raw)
+        try:
+            data = load(folder, verify=verify)
+        except ValueError as error:
+            assert str(file) in str(error)
+            refused += 1
+        else:
+            assert not verify and data.name.endswith(" (unverified copy)")
+            for images, labels in ((data.train_images, data.train_labels), (data.test_images, data.test_labels)):
+                assert images.shape[1:] == (32, 32, 3) if name is None else (28, 28, 1)
+                assert labels.shape == (len(images),) and labels.max() < len(data.classes)
+    assert refused > 20
+
+
 @pytest.mark.parametrize("name", ["fashion-mnist", "FashionMNIST/raw", "fashion", ""])
 def test_fashion_mnist_is_found_and_decoded(fashion, clothes, home, name):
     folder = write(home / name, fashion)
@@ -168,10 +190,31 @@ def test_not_found_names_the_four_files(fashion, home):
         (gzip.compress(bytes(64_000_001), 1), "cut short, or more than 64,000,000 bytes"),
         (idx(np.zeros(3)), "not an array of uint8 with 3 axes"),
         (gzip.compress(bytes([0, 0, 8, 3, 0])), "not an array of uint8 with 3 axes"),
-        (gzip.compress(bytes([0, 0, 8, 3]) + b"\xff" * 12 + bytes(9)), "cannot reshape"),
+        (
+            gzip.compress(bytes([0, 0, 8, 3]) + b"\xff" * 12 + bytes(9)),
+            r"has the shape \(4294967295, 4294967295, .*, want",
+        ),
+        (idx(np.zeros((20, 28, 27))), r"has the shape \(20, 28, 27\), want \(N, 28, 28\)"),
+        (idx(np.zeros((20, 0, 28))), r"has the shape \(20, 0, 28\), want \(N, 28, 28\)"),
+        (gzip.compress(bytes([0, 0, 8, 3, 255, 0, 0, 0, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(9)), "cannot reshape"),
+        (idx(np.zeros((20, 28, 28))) + b"more", "4 bytes behind its end"),
+        (idx(np.zeros((20, 28, 28))) * 2, r"\d+ bytes behind its end"),
         (idx(np.zeros((3, 28, 28))), r"3 images, but labels of shape \(20,\)"),
     ],
-    ids=["no gzip", "cut short", "too large", "one axis", "short header", "negative sizes", "too few"],
+    ids=[
+        "no gzip",
+        "cut short",
+        "too large",
+        "one axis",
+        "short header",
+        "huge sides",
+        "narrow",
+        "flat",
+        "huge number",
+        "more behind",
+        "twice",
+        "too few",
+    ],
 )
 def test_what_is_no_idx_file_is_refused_even_unverified(fashion, home, content, message):
     folder = write(home / "fashion-mnist", fashion)

@@ -120,6 +120,14 @@ def test_the_error_names_what_is_refused():
         read_pickle(pickle.dumps({"k" * 1001: 3}, 2))
 
 
+def test_what_a_pickle_asks_for_cannot_reach_the_terminal():
+    with pytest.raises(ValueError, match=r"^asks for os\\x1b\[2J.\\x07: refused$"):
+        read_pickle(b"\x80\x02cos\x1b[2J\n\x07\n.")
+    with pytest.raises(ValueError) as caught:
+        read_pickle(b"c" + b"o" * 1_000_000 + b"\nsystem\n.")
+    assert len(str(caught.value)) < 3000
+
+
 def test_the_number_of_instructions_is_limited():
     """Each byte of `]` makes a list of 56 bytes."""
     assert read_pickle(b"]" * 999_999 + b".") == []
