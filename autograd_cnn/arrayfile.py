@@ -1,5 +1,6 @@
-"""Reads and writes named arrays and JSON in one safetensors file, the format of weights and checkpoints.
+"""Reads and writes files with checksums: named arrays and JSON in one safetensors file, and JSON by itself.
 
+The first is the format of weights and checkpoints, the second that of settings and histories.
 Imports NumPy, safetensors, `autograd_cnn.files` and `environment`. Any reader of safetensors opens such a file. Its
 metadata have one entry: JSON with a SHA-256 of the whole file, computed with zeros in place of its own 64 digits.
 Nothing is compressed, executed or memory-mapped: the arrays are copies, so the file may be replaced at once.
@@ -19,6 +20,7 @@ import numpy as np
 from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 
+SUM = "sha256"  # the entry of JSON that has the checksum
 KEY = "autograd_cnn"  # one entry, because the library would write several in an arbitrary order
 ZEROS = "0" * 64
 LONGEST_HEADER = 100_000_000
@@ -109,7 +111,58 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     except KeyError as error:
         raise CheckpointError(f"{path}: NumPy has no dtype {error}") from error
     except (ValueError, AttributeError, TypeError, RecursionError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path}: damaged, or not a safetensors file ({error})") from error
+        raise CheckpointError(
+            f"{path}: damaged, or not a safetensors file ({error}). Restore it from a copy"
+        ) from error
+
+
+def write_json(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
+    """Write a record as JSON, with its checksum as the last entry, "sha256".
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(f"{folder}/run.json", {"step": 7})
+    ...     read_json(f"{folder}/run.json")
+    {'step': 7}
+    """
+    text = json.dumps({**spelled(record), SUM: _sum_of(spelled(record))}, indent=1, allow_nan=False)
+    write_atomically(path, text.encode())
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a file of `write_json`.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or has no checksum.
+    OSError
+        If the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        raw = file.read()
+    try:
+        record = json.loads(raw, object_pairs_hook=_without_duplicates)
+        if not isinstance(record, dict) or SUM not in record:
+            raise ValueError("it has no checksum")
+        if record.pop(SUM) != _sum_of(record):
+            raise ValueError("its checksum is wrong")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path}: damaged, or changed since it was written ({error}). Restore it from a copy"
+        ) from error
+    return record
+
+
+def _sum_of(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
 def spelled(value: Any) -> Any:

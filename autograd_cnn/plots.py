@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.engine.naming import publish
-from autograd_cnn.environment import needs
+from autograd_cnn.environment import needs, plain
 from autograd_cnn.files import write_atomically
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _loss_figure(history: History, path: str | os.PathLike[str]) -> Figure:
         above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}  # above the panel, where no line is
         panel.legend(frameon=False, ncols=3, columnspacing=1.2, handlelength=1.6, **above)
     title = f"Training on {history.name}" if history.name else "Training"
-    figure.suptitle(", ".join(filter(None, [title, history.ended])))
+    figure.suptitle(plain(", ".join(filter(None, [title, history.ended]))), parse_math=False)
     return figure
 
 
@@ -151,7 +151,7 @@ def predictions(
             f"predictions: {len(images)} images, {len(labels)} labels, {len(probabilities)} rows of probabilities"
         )
     predicted, confidence = probabilities.argmax(-1), probabilities.max(-1)
-    right = predicted == labels
+    right, names = predicted == labels, [plain(str(text)) for text in classes]
     order = np.lexsort([np.where(right, confidence, -confidence), right])[:count]
     rows = max(-(-len(order) // columns), 1)
     figure = _figure(1.25 * columns, 1.55 * rows + 0.6, path)
@@ -160,14 +160,16 @@ def predictions(
         panel.axis("off")
     for panel, i in zip(panels, order, strict=False):
         panel.imshow(images[i].squeeze(), cmap="gray", interpolation="nearest")
-        answer = f"{classes[predicted[i]]} {confidence[i]:.0%} {'✓' if right[i] else '✗'}"
+        answer = f"{names[predicted[i]]} {confidence[i]:.0%} {'✓' if right[i] else '✗'}"
         panel.set_title(
-            answer if right[i] else f"{answer}\nis {classes[labels[i]]}",
+            answer if right[i] else f"{answer}\nis {names[labels[i]]}",
+            parse_math=False,
             color=GREEN if right[i] else RED,
             fontsize=8,
             pad=3,
         )
-    figure.suptitle(f"{name}: {np.count_nonzero(~right):,} of {len(labels):,} wrong, the surest first")
+    wrong = np.count_nonzero(~right)
+    figure.suptitle(f"{plain(name)}: {wrong:,} of {len(labels):,} wrong, the surest first", parse_math=False)
     _save(figure, path)
 
 
@@ -198,9 +200,9 @@ def confusion_matrix(
     figure = _figure(7, 6.6, path)
     panel = figure.subplots()
     panel.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(classes))
-    panel.set_xticks(ticks, classes, rotation=45, ha="right", rotation_mode="anchor")
-    panel.set_yticks(ticks, classes)
+    ticks, names = range(len(classes)), [plain(str(text)) for text in classes]
+    panel.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    panel.set_yticks(ticks, names, parse_math=False)
     panel.set(xlabel="the network says", ylabel="the image shows")
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
@@ -218,7 +220,7 @@ def confusion_matrix(
                 weight="bold" if row == column else "normal",
             )
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
-    figure.suptitle(f"{name}: {accuracy:.1%} of {matrix.sum():,} images right")
+    figure.suptitle(f"{plain(name)}: {accuracy:.1%} of {matrix.sum():,} images right", parse_math=False)
     _save(figure, path)
 
 

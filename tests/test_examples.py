@@ -83,7 +83,7 @@ def test_the_code_of_the_docs_runs(tmp_path, page):
 
 
 RESULTS = [
-    "best.safetensors", "confusion.png", "graph.svg", "history.csv", "history.json", "last.safetensors", "looks.txt",
+    "best.safetensors", "confusion.png", "graph.svg", "history.csv", "history.json", "last.safetensors", "looks.json",
     "loss.png", "model.py", "net.html", "predictions.png", "report.html", "report.txt", "settings.json",
 ]  # fmt: skip
 

@@ -206,3 +206,14 @@ def test_the_confusion_matrix_counts(words):
 def test_classes_without_images_are_drawn(tmp_path):
     ag.plots.confusion_matrix(np.zeros((3, 3), int), CLASSES, tmp_path / "a.png", "nothing")
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_names_are_text_and_no_formulas(tmp_path, suffix):
+    """Dollars, an invalid formula among them, and control characters."""
+    names = ("$x_{$", "a\x1b[31m\nb", "$5 or $6")
+    images = np.zeros((3, 4, 4, 3), np.uint8)
+    path = tmp_path / f"picture{suffix}"
+    ag.plots.predictions(images, np.array([1, 2, 0]), np.eye(3), names, path, "$\\frac{$ \x07")
+    ag.plots.confusion_matrix(np.eye(3, dtype=int), names, path, "$\\frac{$ \x07")
+    ag.plots.loss_curve(history(name="$\\frac{$ \x07"), path)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.arrayfile import read_json
 from autograd_cnn.environment import command
 from autograd_cnn.report.advice import next_steps
 from autograd_cnn.report.facts import Facts
@@ -301,4 +302,34 @@ def test_the_report_says_how_often_the_test_images_were_looked_at(tmp_path):
         figures(passes).save(run.folder.path / "history.json")
         assert f"test images, looked at {looks}" in run.write()
         assert f"The test images were looked at {looks}" in run.html
-    assert (run.folder.path / "looks.txt").read_text() == "30\n40\n"
+    assert read_json(run.folder.path / "looks.json") == {"steps": [30, 40]}
+
+
+NASTY = ["\x1b]0;owned\x07red\x1b[31m", '"><script>alert(1)</script>', "$x_{$ \u202e\r\n</svg>"]
+
+
+def test_names_of_classes_and_folders_steer_no_terminal_and_no_page(tmp_path):
+    run = Run(tmp_path)
+    run.folder.settings.update(classes=NASTY, data="\x1b[2J", recipe="<b>")
+    nasty = tmp_path / "run\x1b[31m"
+    run.folder.path.rename(nasty)
+    run.folder.path, run.folder.best = nasty, nasty / "best.safetensors"
+    text = run.write()
+    for said in text, (nasty / "report.txt").read_text(), run.html, (nasty / "net.html").read_text(encoding="utf-8"):
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", said)
+    assert "\\x1b]0;owned\\x07red\\x1b[31m" in text and "\\u202e" in text
+    page = Page(run.html)
+    assert not any("alert" in text for text in page.texts.get("script", []))
+    assert {tag for tag, _ in page.found if tag in ("b", "script")} <= {"b", "script"}
+
+
+def test_settings_that_do_not_suit_the_results_are_refused(tmp_path):
+    run = Run(tmp_path)
+    run.folder.settings["classes"] = ["disc", "ring"]
+    with pytest.raises(
+        ValueError, match=r"report: the results have 3 classes, and settings\.json names 2: \{'classes': "
+    ):
+        run.write()
+    del run.folder.settings["classes"]
+    with pytest.raises(ValueError, match=r"report: the results have 3 classes, and settings\.json names 0"):
+        run.write()

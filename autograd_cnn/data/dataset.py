@@ -1,7 +1,7 @@
 """A set of labelled images, and the explicit conversions of images and labels for a network.
 
-Imports NumPy only. Images are stored as uint8 in NHWC (image, row, column, colour). Nothing converts them implicitly:
-float32 takes four times the memory, so the user decides.
+Imports NumPy and `environment`. Images are stored as uint8 in NHWC (image, row, column, colour). Nothing converts them
+implicitly: float32 takes four times the memory, so the user decides.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from autograd_cnn.environment import plain
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,7 +107,7 @@ class Dataset:
     def __repr__(self) -> str:
         shape = self.train_images.shape[1:]
         return (
-            f"<{self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images "
+            f"<{plain(self.name)}: {len(self.train_images):,} training and {len(self.test_images):,} test images "
             f"{shape} {self.train_images.dtype}, {len(self.classes)} classes>"
         )
 

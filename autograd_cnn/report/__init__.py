@@ -68,7 +68,8 @@ def write(
     Raises
     ------
     ValueError
-        If the numbers of images, labels and results differ, or if the results are not those of classes.
+        If the numbers of images, labels and results differ, if the results are not those of classes, or if the settings
+        of the run do not name these classes.
     OSError
         If a file cannot be written.
     """
@@ -79,6 +80,12 @@ def write(
         )
     if not result.confusion.size:
         raise ValueError("report: the results have no classes: labels are (N,) integers, outputs (N, classes)")
+    named, known = len(folder.settings.get("classes", ())), result.outputs.shape[1]
+    if named != known:
+        raise ValueError(
+            f"report: the results have {known} classes, and settings.json names {named}: {{'classes': [...]}} belongs "
+            "to the settings of a new RunFolder"
+        )
     model = folder.model()
     parameters = dict(model.named_parameters())
     facts = Facts(

@@ -6,6 +6,7 @@ import os
 import textwrap
 from collections.abc import Sequence
 
+from autograd_cnn.environment import plain
 from autograd_cnn.report.advice import Step
 from autograd_cnn.report.facts import Facts, passes_table
 
@@ -32,7 +33,7 @@ def text_of(facts: Facts, steps: Sequence[Step], moments: int) -> str:
         *_section("What to do next", [line for step in steps for line in _step(step)]),
         *_section("Open this", _pages(facts.folder, moments)),
     ]
-    return "\n".join(parts) + "\n"
+    return "\n".join(map(plain, parts)) + "\n"  # names from the user cannot steer a terminal
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from autograd_cnn.arrayfile import CheckpointError, read_arrays, spelled
+from autograd_cnn.arrayfile import SUM, CheckpointError, read_arrays, read_json, spelled, write_json
 from autograd_cnn.files import write_atomically
 from autograd_cnn.nn import Module
 from autograd_cnn.plots import loss_curve
@@ -26,8 +26,8 @@ from autograd_cnn.training.history import History
 
 SETTINGS, CODE, HISTORY, TABLE, PICTURE = "settings.json", "model.py", "history.json", "history.csv", "loss.png"
 LAST, BEST = "last.safetensors", "best.safetensors"
-LOOKS = "looks.txt"
-SUMS = "sha256"  # the entry of settings.json that has checksums
+LOOKS = "looks.json"
+CODE_SUM = f"{SUM} of {CODE}"  # an entry of settings.json
 
 
 class RunFolder:
@@ -39,7 +39,7 @@ class RunFolder:
     ``history.json``       the History, ``history.csv``, a row for each pass, and ``loss.png``, its picture
     ``last.safetensors``   the checkpoint, from which `fit` resumes
     ``best.safetensors``   the weights after the best pass
-    ``looks.txt``          the steps after which the test images were looked at
+    ``looks.json``         the steps after which the test images were looked at
     =====================  =============================================================================
 
     Parameters
@@ -107,13 +107,17 @@ class RunFolder:
     ) -> None:
         self.path = Path(path)
         self.last, self.best = self.path / LAST, self.path / BEST
-        self._sums: dict[str, str] = {}
+        self._code_sum: str | None = None
         exists = (self.path / SETTINGS).exists()
         if settings is None and not exists:
             raise FileNotFoundError(f"{self.path}: there is no run here, since {SETTINGS} is missing")
         if settings is None:
             self.settings = self._read_settings()
             return
+        if not isinstance(settings, Mapping):
+            raise TypeError(f"RunFolder: settings is {type(settings).__name__}, want a dict")
+        if reserved := [name for name in (SUM, CODE_SUM) if name in settings]:
+            raise ValueError(f"RunFolder: settings have {reserved[0]!r}, which is reserved for a checksum; rename it")
         self.settings = json.loads(json.dumps(spelled(settings)))  # as a later process will read them
         code = None if source is None else Path(source).read_bytes()
         if not exists:
@@ -133,11 +137,9 @@ class RunFolder:
             raise FileExistsError(f"{self.path}: has {', '.join(found)}, but no run. Choose another folder")
         self.path.mkdir(parents=True, exist_ok=True)
         if code is not None:
-            self._sums = {CODE: hashlib.sha256(code).hexdigest()}
+            self._code_sum = hashlib.sha256(code).hexdigest()
             write_atomically(self.path / CODE, code)
-        record = {**self.settings, SUMS: self._sums}
-        record[SUMS] = {**self._sums, SETTINGS: _sum_of(record)}
-        write_atomically(self.path / SETTINGS, json.dumps(record, indent=1).encode())
+        write_json(self.path / SETTINGS, {**self.settings, CODE_SUM: self._code_sum})
 
     def _compare(self, code: bytes | None) -> None:
         """Raise an error unless the run in the folder has these settings and this code."""
@@ -153,22 +155,20 @@ class RunFolder:
             raise ValueError(f"{self.path}: has another run: {'; '.join(other)}. Choose another folder")
 
     def _read_settings(self) -> dict[str, Any]:
-        path = self.path / SETTINGS
-        try:
-            record = dict(json.loads(path.read_bytes()))
-            self._sums = record.setdefault(SUMS, {})
-            if self._sums.pop(SETTINGS, None) not in (None, _sum_of(record)):
-                raise ValueError("its checksum is wrong")
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path}: damaged, or changed since the run began ({error})") from error
-        del record[SUMS]
+        record = read_json(self.path / SETTINGS)
+        self._code_sum = record.pop(CODE_SUM, None)
         return record
 
     def _read_code(self) -> bytes:
         path = self.path / CODE
         code = path.read_bytes()
-        if self._sums.get(CODE) not in (None, hashlib.sha256(code).hexdigest()):
-            raise ValueError(f"{path}: damaged, or changed since the run began (its checksum is wrong)")
+        if self._code_sum is None:
+            raise ValueError(f"{path}: the run began without code, so it is not of this run")
+        if self._code_sum != hashlib.sha256(code).hexdigest():
+            raise ValueError(
+                f"{path}: damaged, or changed since the run began (its checksum is wrong). Restore it from a copy; for "
+                "other code begin a new run"
+            )
         return code
 
     def callback(self, model: Module) -> Callable[[History], None]:
@@ -181,6 +181,7 @@ class RunFolder:
         draws = find_spec("matplotlib") is not None
 
         def write(history: History) -> None:
+            self._compare(None)  # another run may have been begun in this folder at the same moment
             keep(history)
             history.save(self.path / HISTORY)
             history.save_csv(self.path / TABLE)
@@ -200,11 +201,11 @@ class RunFolder:
         `autograd_cnn.report.write` calls it. A run that ended early and went on looks at them a second time. Looks at
         the same step of the training are one.
         """
-        path, step = self.path / LOOKS, str(len(self.history().losses))
-        steps = path.read_text().split() if path.exists() else []
+        path, step = self.path / LOOKS, len(self.history().losses)
+        steps = read_json(path)["steps"] if path.exists() else []
         if step not in steps:
             steps.append(step)
-            write_atomically(path, "".join(f"{step}\n" for step in steps).encode())
+            write_json(path, {"steps": steps})
         return len(steps)
 
     def module(self) -> ModuleType:
@@ -240,7 +241,9 @@ class RunFolder:
         path = next((path for path in (self.best, self.last) if path.exists()), None)
         if path is None:
             raise FileNotFoundError(f"{self.path}: has no weights, neither {BEST} nor {LAST}")
-        arrays, _ = read_arrays(path)
+        arrays, state = read_arrays(path)
+        if state is None:
+            raise CheckpointError(f"{path}: has no checksum, so it is not of this run. Restore it from a copy")
         if path == self.last:
             arrays = {name.removeprefix("model."): x for name, x in arrays.items() if name.startswith("model.")}
         try:
@@ -261,10 +264,6 @@ def load_run(path: str | os.PathLike[str]) -> Module:
         If a file is damaged; the message names it.
     """
     return RunFolder(path).model()
-
-
-def _sum_of(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:

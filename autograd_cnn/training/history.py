@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.arrayfile import spelled
+from autograd_cnn.arrayfile import read_json, write_json
+from autograd_cnn.environment import plain
 from autograd_cnn.files import write_atomically
 from autograd_cnn.plots import loss_curve_png
 
@@ -110,7 +110,7 @@ class History:
 
     def __repr__(self) -> str:
         count = f"epochs {len(self.epochs)}, steps {len(self.losses)}"
-        head = f"History of {self.name or 'a run'}: {', '.join(filter(None, [count, self.ended]))}"
+        head = f"History of {plain(self.name) or 'a run'}: {', '.join(filter(None, [count, self.ended]))}"
         return "\n".join([head, *(f"  {line}" for line in self._table())])
 
     def _table(self) -> list[str]:
@@ -142,8 +142,8 @@ class History:
         return int(np.nanargmin(figures[:, 0 if validated else 1]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the History as JSON."""
-        write_atomically(path, json.dumps(spelled(asdict(self)), indent=1).encode())
+        """Write the History as JSON, with a checksum."""
+        write_json(path, asdict(self))
 
     def save_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the numbers of each pass as a row of a table. Cells of figures that were not computed are empty.
@@ -166,13 +166,13 @@ class History:
         Raises
         ------
         ValueError
-            If the file holds no History.
+            If the file is damaged, or holds no History.
         """
-        with open(path, "rb") as file:
-            try:
-                return cls.from_record(json.load(file))
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                raise ValueError(f"{path}: no saved History ({error!r})") from error
+        record = read_json(path)
+        try:
+            return cls.from_record(record)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{path}: no saved History ({error!r})") from error
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> History:

@@ -9,7 +9,7 @@ import math
 import sys
 from typing import Any
 
-from autograd_cnn.environment import needs
+from autograd_cnn.environment import needs, plain
 from autograd_cnn.notebook import LiveText, in_notebook
 from autograd_cnn.training.run import Run
 
@@ -46,7 +46,8 @@ class Progress:
             self._bar.close()
 
     def line(self, text: str) -> None:
-        """Write a line above the bar."""
+        """Write a line above the bar. Paths and names in it cannot steer the terminal."""
+        text = plain(text)
         if self._text is not None:
             self._text.line(text)
         elif self._bar is not None:

@@ -5,6 +5,7 @@ Imports its neighbours, `optim` and `arrayfile`.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import time
@@ -64,6 +65,7 @@ class Run:
         self.steps_per_pass = math.ceil(images / batch_size)
         self.total = int(steps) if steps is not None else int(epochs or 0) * self.steps_per_pass
         self.current = Pass()
+        self._written: tuple[int, int] | None = None  # the stamp of the checkpoint that this run has read or written
         self._infinite: Mapping[str, str] | None = None  # arrays that were not finite at the start
         self._began = time.perf_counter()
 
@@ -179,7 +181,12 @@ class Run:
             "pass": asdict(self.current),
             "elapsed": self.elapsed,
         }
+        if _stamp(path) not in (None, self._written):
+            raise OSError(
+                errno.EBUSY, "another run has written this checkpoint since this one began; end one of them", str(path)
+            )
         save_checkpoint(path, model, optimiser, self.generators, state)
+        self._written = _stamp(path)
 
     def resume(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
         """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.
@@ -189,6 +196,7 @@ class Run:
         CheckpointError
             If the checkpoint does not match.
         """
+        self._written = _stamp(path)
         state, restore = check_checkpoint(path, self.ranks.first(read_arrays, path), model, optimiser, self.generators)
         if state.get("sizes") != self.sizes:
             raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
@@ -209,3 +217,12 @@ class Run:
             if p.grad is not None
         }
         return norms or self.current.gradients
+
+
+def _stamp(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Return what tells one version of a file from the next, or None if there is no file."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -1,5 +1,7 @@
 """Conversions of stored images and labels for a network; none of them happens implicitly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,10 @@ def shapes():
 
 def test_repr_is_short_and_names_the_images(shapes):
     assert repr(shapes) == ("<shapes (synthetic): 60 training and 30 test images (32, 32, 3) uint8, 10 classes>")
+
+
+def test_repr_cannot_steer_a_terminal(shapes):
+    assert repr(replace(shapes, name="a\x1b[2J\nb")).startswith("<a\\x1b[2J\\nb: 60 training")
 
 
 def test_a_dataset_is_frozen(shapes):

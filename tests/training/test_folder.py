@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import autograd_cnn as ag
 from autograd_cnn import files
@@ -192,31 +193,146 @@ def test_a_creation_that_was_cut_short_is_completed(tmp_path, recipe):
     assert RunFolder(tmp_path / "a", SETTINGS, recipe).module().Settings().width == 4
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in ("history.csv", "loss.png")])
-def test_a_damaged_file_is_named(tmp_path, recipe, unpainted, name):
-    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
-    train(folder, epochs=1)
-    if name == "last.safetensors":
-        folder.best.unlink()
-    path = folder.path / name
-    raw = path.read_bytes()
+def weights(folder):
+    return {name: array.tobytes() for name, array in folder.model().state_dict().items()}
 
-    def use():
-        again = RunFolder(folder.path)
-        again.history()
-        return [array.tobytes() for array in again.model().state_dict().values()]
 
-    want, noticed = use(), 0
-    for position in np.random.default_rng(0).integers(0, len(raw), 40):
-        for wrong in (raw[:position], raw[:position] + bytes([raw[position] ^ 1]) + raw[position + 1 :]):
+READ = {  # every file that is read again, and what is read of it
+    "settings.json": lambda folder: folder.settings,
+    "model.py": lambda folder: folder.module().__name__,
+    "history.json": lambda folder: folder.history(),
+    "looks.json": lambda folder: folder.count_look(),
+    "best.safetensors": weights,
+    "last.safetensors": weights,
+}
+
+
+@pytest.fixture
+def damage(tmp_path, recipe, unpainted):
+    """Write other bytes into a file of a run; assert that it is refused by name, or read as if nothing had happened."""
+
+    def start(name):
+        folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
+        train(folder, epochs=1)
+        folder.count_look()
+        if name == "last.safetensors":
+            folder.best.unlink()
+        path = folder.path / name
+        raw, want = path.read_bytes(), READ[name](folder)
+
+        def read(wrong):
             path.write_bytes(wrong)
             try:
-                assert use() == want  # a figure of history.json, or the name of a checksum
+                assert READ[name](RunFolder(folder.path)) == want
             except ValueError as error:
-                noticed += 1
-                assert str(error).startswith(str(path))
-                assert isinstance(error, CheckpointError) == path.name.endswith("safetensors")
-    assert noticed >= (40 if name == "history.json" else 70)
+                assert str(error).startswith(str(path)) and "copy" in str(error)
+                assert isinstance(error, CheckpointError) == name.endswith("safetensors")
+                return True
+            return False
+
+        return raw, read
+
+    return start
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("all_of_them", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_every_flip_and_every_truncation_is_refused_by_name_or_harmless(damage, name, all_of_them):
+    raw, read = damage(name)
+    positions = range(len(raw)) if all_of_them else np.random.default_rng(0).integers(0, len(raw), 60)
+    flips = [1 << bit for bit in range(8)] if all_of_them else [1, 32]
+    harmless = [raw[:at] for at in positions if not read(raw[:at])]
+    harmless += [
+        at for at in positions for flip in flips if not read(raw[:at] + bytes([raw[at] ^ flip]) + raw[at + 1 :])
+    ]
+    assert all(raw[at : at + 1].isspace() for at in harmless)  # JSON between its values
+    assert len(harmless) < len(positions)
+
+
+@pytest.mark.parametrize("name", [name for name in READ if name.endswith("json")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: [],
+        lambda record: None,
+        lambda record: {},
+        lambda record: {name: value for name, value in record.items() if name != "sha256"},
+        lambda record: {**record, "sha256": None},
+        lambda record: {**record, "sha256": record["sha256"].upper()},
+        lambda record: {**record, "version": 2},
+        lambda record: {name: str(value) for name, value in record.items()},
+    ],
+)
+def test_another_content_is_refused_by_name(damage, name, change):
+    raw, read = damage(name)
+    assert read(json.dumps(change(json.loads(raw))).encode())
+
+
+@pytest.mark.parametrize("name", READ)
+def test_other_files_under_its_name_are_refused_by_name(damage, name):
+    _, read = damage(name)
+    for wrong in (b"", b"\0" * 100, b"{" * 10**5, b'{"a": 1, "a": 1}', b"\xff\xfe", safetensors.numpy.save({})):
+        assert read(wrong)
+
+
+def test_weights_without_a_checksum_are_refused(damage):
+    raw, read = damage("best.safetensors")
+    assert read(safetensors.numpy.save(safetensors.numpy.load(raw)))
+
+
+def test_code_that_came_after_the_run_began_is_not_executed(tmp_path):
+    RunFolder(tmp_path / "a", {"seed": 0})
+    (tmp_path / "a" / "model.py").write_text("raise SystemExit")
+    with pytest.raises(ValueError, match=r"model\.py: the run began without code, so it is not of this run"):
+        RunFolder(tmp_path / "a").module()
+
+
+@pytest.mark.parametrize("name", [name for name in READ if name != "best.safetensors"])
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, recipe, unpainted, name):
+    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
+    train(folder, epochs=1)
+    folder.count_look()
+    (folder.path / name).unlink()
+    (folder.path / name).mkdir()
+    with pytest.raises(OSError, match=name):
+        train(RunFolder(folder.path), epochs=2)
+        folder.count_look()
+
+
+@pytest.mark.parametrize("settings", [[("seed", 0)], {"sha256": "mine"}, {"sha256 of model.py": "mine"}])
+def test_settings_that_cannot_be_kept_are_refused(tmp_path, settings):
+    with pytest.raises(
+        (TypeError, ValueError), match=r"RunFolder: settings (is list, want a dict|have 'sha256.*reserved)"
+    ):
+        RunFolder(tmp_path / "a", settings)
+    assert not (tmp_path / "a").exists()
+
+
+def test_two_runs_in_one_folder_do_not_mix(tmp_path, recipe, unpainted):
+    """The second one begins while the first is in its third pass; the one that saves later is refused."""
+    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
+    calls, saved = [], []
+
+    def loss(outputs, labels):
+        calls.append(1)
+        if len(calls) == 11:
+            train(RunFolder(folder.path))
+            saved.append(contents(folder.path))
+        return ag.cross_entropy(outputs, labels)
+
+    with pytest.raises(OSError, match="another run has written this checkpoint since this one began") as caught:
+        train(folder, loss)
+    assert caught.value.filename == str(folder.last) and contents(folder.path) == saved[0]
+
+
+def test_a_folder_that_another_run_has_taken_is_left_to_it(tmp_path, recipe, unpainted):
+    """Two runs that were begun in one new folder at the same moment: the settings are those of the second."""
+    folder = RunFolder(tmp_path / "a", SETTINGS, recipe)
+    other = RunFolder(tmp_path / "b", {**SETTINGS, "seed": 1}, recipe)
+    (folder.path / "settings.json").write_bytes((other.path / "settings.json").read_bytes())
+    with pytest.raises(ValueError, match=r"a: has another run: seed is 0, was 1\. Choose another folder"):
+        train(folder)
+    assert not folder.best.exists() and not (folder.path / "history.json").exists()
 
 
 def test_code_without_weights_for_it_is_refused(tmp_path, recipe, unpainted):

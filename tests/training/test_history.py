@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
+from autograd_cnn.arrayfile import write_json
 from autograd_cnn.training import Epoch, History
 
 
@@ -39,9 +40,21 @@ def test_a_pass_that_was_cut_short_is_the_best_only_at_the_planned_end(ended, be
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"name": "", "losses": [[]], "epochs": [], "ended": ""}', "[" * 9**6]
+    "content", ["", "[]", "{}", '{"name": "", "losses": [], "epochs": [], "ended": ""}', "[" * 9**6]
 )
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "h.json").write_text(content)
+    with pytest.raises(
+        ValueError, match=r"h\.json: damaged, or changed since it was written \(.*\)\. Restore it from a c"
+    ):
+        History.load(tmp_path / "h.json")
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    write_json(tmp_path / "h.json", {"name": "", "losses": [[]], "epochs": [], "ended": ""})
     with pytest.raises(ValueError, match=r"h\.json: no saved History"):
         History.load(tmp_path / "h.json")
+
+
+def test_a_name_cannot_steer_a_terminal():
+    assert repr(History("a\x1b[2J\nb")) == "History of a\\x1b[2J\\nb: epochs 0, steps 0"
