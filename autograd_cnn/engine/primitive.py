@@ -282,7 +282,7 @@ def primitive(
     def register(f: Callable[P, Any]) -> Primitive[P]:
         made = Primitive(f, byproducts, strict, examples, symbol, moves, rectifies, flops, name)
         known = registry.get(made.name)
-        if known is not None and known.__module__.startswith("autograd_cnn.") and f.__module__ != known.__module__:
+        if known is not None and str(known.__module__).startswith("autograd_cnn.") and f.__module__ != known.__module__:
             raise ValueError(f"primitive: {made.name} is one of the package's own operations. Choose another name")
         registry[made.name] = made
         return made

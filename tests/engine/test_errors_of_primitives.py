@@ -251,6 +251,13 @@ def test_a_name_that_is_taken():
         return x
 
 
+def test_a_primitive_of_code_without_a_module_is_defined_again():
+    for factor in (2, 3):
+        names = {"ag": ag, "factor": factor}
+        exec("@ag.primitive\ndef scaled(x):\n    return factor * x", names)
+        assert names["scaled"](1.0) == factor
+
+
 def test_flops_with_an_unknown_parameter():
     with pytest.raises(TypeError) as error:
         Primitive(lambda x, w: x @ w, flops=lambda out_shape, v_shape: 1)

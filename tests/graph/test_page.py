@@ -587,6 +587,14 @@ def test_all_frames_must_show_the_same_network(net, models):
     assert data["labels"] == ["at the start", "epoch <1>"] and data["frames"][0] == data["frames"][1]
     with pytest.raises(ValueError, match="frame epoch 2 is another network"):
         graph.page([("epoch 2", models["square"])])
+    x, w, v = (ag.Tensor(np.ones(2), requires_grad=k > 0, name=n) for k, n in enumerate("xwv"))
+    with pytest.raises(ValueError, match="or other tensors of it require a gradient"):
+        ag.trace(lambda x, w: (x * w).sum(), x, w).page([("later", ag.trace(lambda x, w: (x * w).sum(), v, w))])
+    with pytest.raises(ValueError, match=r"shapes|broadcast") as caught:
+        ag.trace(lambda x, w: (x * w + np.ones(7)).sum(), x, w)
+    failed, whole = caught.value.graph, ag.trace(lambda x, w: x * w, x, w)
+    with pytest.raises(ValueError, match="another network"):
+        whole.page([("later", failed)])
     for frames in ([graph], "later", [("a", graph, 1)]):
         with pytest.raises(TypeError, match=r'frames are pairs: page\(\[\("after 100 steps", ag.trace'):
             graph.page(frames)

@@ -109,7 +109,7 @@ function sum(id, o) {
     const one = figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : ""), "", id);
     cards.push(i ? signed("+", one) : one);
   });
-  cards.push(complete ? signed("=", figure(g, gradientOf(id), type, "gradient")) : signed(`+ ${parts.length - last - 1} more to come`));
+  cards.push(complete ? signed("=", figure(g, gradientOf(id), type, "gradient", "", id)) : signed(`+ ${parts.length - last - 1} more to come`));
   return row(`goes out: ${gradientOf(id)} is a sum`, ...cards);
 }
 
@@ -159,9 +159,9 @@ function maps(entry) {
   if (!entry.numbers.length) return [make("p", {}, "This browser cannot unpack images: it has no DecompressionStream.")];
   const { id, name, words, numbers, gradient, fresh } = entry;
   const [filters, count, tall, wide] = entry.shape;
-  const sides = reach && entry.step === 1 ? { ...Object.fromEntries((reach.each || []).map((x) => [x, "each"])), [reach.fine]: "fine", [reach.coarse]: "coarse", [reach.w]: "w" } : {};
   const out = spotted().out;
-  entry.side = sides[id] || (reach?.each && id === out ? "each" : "");
+  const sides = reach?.each ? { each: [out, ...reach.each] } : { ...reach };
+  entry.side = (entry.step === 1 && ["each", "fine", "coarse", "w"].find((side) => [sides[side]].flat().includes(id))) || "";
   entry.result = Boolean(entry.side) && (way() ? gradient && id !== out && (fresh || !(value(id).parts?.length > 1)) : id === out);
   const bars = filters * count * tall === 1;
   const key = make("small", { class: "key" }, words);

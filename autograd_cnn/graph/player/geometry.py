@@ -29,8 +29,9 @@ def geometry(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
         return None
     given = dict(zip(op.call.primitive.parameters, op.call.arguments, strict=False))
     uses = {name: use.value.id for name, use in given.items() if isinstance(use, Use)}
+    distinct = len({v for _, v in op.inputs}) == len(op.inputs)  # in x @ x an element of x is in a row and in a column
     with suppress(Exception):  # a user's primitive may take anything under these names
-        return _window(op, given, uses, arrays) or _row(op, arrays) or _each(op, arrays)
+        return (distinct and (_window(op, given, uses, arrays) or _row(op, arrays))) or _each(op, arrays)
     return None
 
 

@@ -34,11 +34,18 @@ def look(array: Any, whole: bool = True) -> dict[str, Any]:
         found["s"] = [_short(s) for s in (f.min(), f.sum() / f.size, rms(f), f.max())]
         found["z"] = share((a.size - np.count_nonzero(a)) / a.size)
         if whole and finite.size > FEW and f.min() < f.max():
-            counts = np.histogram(f, BINS)[0]
+            counts = _histogram(f)
             found["h"] = [int(n) for n in np.ceil(99 * counts / counts.max())]
     if finite.size < a.size:
         found["bad"] = a.size - finite.size
     return found
+
+
+def _histogram(numbers: np.ndarray) -> np.ndarray:
+    """Count numbers in `BINS` equal parts of their range, which may be the whole of float64 or a last digit."""
+    numbers = numbers / np.abs(numbers).max()
+    numbers = numbers - numbers.min()
+    return np.histogram(numbers / (numbers.max() or 1), BINS, (0, 1))[0]
 
 
 def _short(number: Any) -> str:

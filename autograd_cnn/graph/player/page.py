@@ -52,7 +52,10 @@ def page(
         raise TypeError('graph: frames are pairs: page([("after 100 steps", ag.trace(f, ...)), ...])')
     for label, other in frames:
         if _structure(other) != _structure(graph):
-            raise ValueError(f"graph: the frame {clip(label)} is another network. Trace the same function each time")
+            raise ValueError(
+                f"graph: the frame {clip(label)} is another network, or other tensors of it require a gradient. "
+                "Trace the same function with the same parameters each time"
+            )
     if images and len(images) != 1 + len(frames):
         raise ValueError(f"graph: {len(images)} images for {1 + len(frames)} moments. The first is of the graph itself")
     folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
@@ -169,6 +172,5 @@ def _hash(text: str) -> str:
 
 
 def _structure(graph: Graph) -> Any:
-    return [(op.name, op.inputs, op.output) for op in graph.ops], [
-        (v.id, v.shape, v.dtype) for v in graph.values.values()
-    ]
+    ops = [(op.name, op.inputs, op.output, sorted(op.rules)) for op in graph.ops]
+    return ops, [(v.id, v.shape, v.dtype) for v in graph.values.values()], graph.failure is not None

@@ -514,6 +514,13 @@ function reading() {
   fill($("reading"), found ? `${lens}: ${found[0]}` : "");
 }
 
+// Those of this moment: another may lack some
+function lenses() {
+  const all = Object.entries(facts.overlays).map(([value, { missing: title }]) => make("option", title ? { value, title, disabled: "" } : { value }, title ? `${value} (not at hand)` : value));
+  fill($("overlay"), make("option", { value: "" }, "none"), ...all);
+  if (!facts.overlays[lens]?.boxes) lens = "";
+}
+
 function overlay(name) {
   lens = name;
   paint();
@@ -696,8 +703,7 @@ function begin(text) {
       action();
     });
   }
-  $("overlay").append(make("option", { value: "" }, "none"));
-  for (const [name, { missing }] of Object.entries(facts.overlays)) $("overlay").append(make("option", { value: name, ...(missing ? { disabled: "", title: missing } : {}) }, missing ? `${name} (not at hand)` : name));
+  lenses();
   $("overlay").addEventListener("change", () => overlay($("overlay").value));
   $("search").addEventListener("input", () => search($("search").value));
   $("slider").max = facts.steps.length - 1;
@@ -716,6 +722,7 @@ function begin(text) {
     $("frame").setAttribute("aria-valuetext", DATA.labels[k]);
     $("all").querySelector(".scroll")?.remove();
     if ($("all").open) table();
+    lenses();
     paint();
     show(at);
   });

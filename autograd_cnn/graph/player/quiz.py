@@ -93,7 +93,7 @@ def _meaning(lesson: Lesson, op: Op) -> Iterator[Question]:
 def _forward(lesson: Lesson, op: Op, k: int) -> Iterator[Question]:
     out, given = lesson.values[op.output], [lesson.values[v] for _, v in op.inputs]
     arrays = [lesson.array(v) for v in [out, *given]]
-    if len(given) < 3 and all(a is not None and np.size(a) == 1 for a in arrays):
+    if len(given) < 3 and all(a is not None and np.size(a) == 1 and np.all(np.isfinite(a)) for a in arrays):
         numbers = [float(np.reshape(a, -1)[0]) for a in arrays[1:]]
         said = dict.fromkeys(f"{clip(v.name)} = {number(x)}" for v, x in zip(given, numbers, strict=True))
         line = bare(lesson.author.forward_lines[k - 1].partition(" = ")[2])

@@ -1,0 +1,63 @@
+// Uses every control of a page once, at every step; returns how many it used, and pixels too wide
+async () => {
+    const rest = () => new Promise((done) => requestAnimationFrame(done));
+    const all = (query) => [...document.querySelectorAll(query)].filter((element) => element.getClientRects().length);
+    const mouse = {bubbles: true, cancelable: true, pointerType: "mouse", isPrimary: true};
+    let count = 0;
+    const press = (element, key) => element.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+    const pointAt = (pane) => {
+        const {left, top, width, height} = pane.getBoundingClientRect();
+        for (const part of [0.01, 0.3, 0.55, 0.99]) {
+            const [x, y] = [left + part * width, top + part * height];
+            const target = pane.matches(".bars") ? pane.children[Math.floor(part * pane.children.length)] : pane;
+            for (const kind of ["pointermove", "pointerdown"]) target.dispatchEvent(new PointerEvent(kind, {...mouse, clientX: x, clientY: y}));
+        }
+        for (const key of ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp", "ArrowUp", "Enter"]) press(pane, key);
+        count++;
+    };
+    const click = (element) => { element.dispatchEvent(new MouseEvent("click", mouse)); count++; };
+    for (const panel of document.querySelectorAll("main details")) panel.open = true;
+    for (let step = 0; step < facts.steps.length; step++) {
+        show(step);
+        all("#tensors canvas, #tensors .bars").forEach(pointAt);
+        all("#trial input").forEach(click);
+        all("#update input").forEach((rate) => {
+            for (rate.value = rate.min; rate.value < rate.max; rate.value++) rate.dispatchEvent(new Event("input")), count++;
+        });
+        all("summary").forEach(click);
+        all("main details:not([open]) > summary").forEach(click);
+    }
+    for (const option of [...document.getElementById("overlay").options].filter((option) => !option.disabled)) {
+        document.getElementById("overlay").value = option.value;
+        document.getElementById("overlay").dispatchEvent(new Event("change"));
+        for (const id of ["first", "loss", "last", "before", "after", "back", "next", "twin"]) click(document.getElementById(id));
+    }
+    for (const id of ["fold", "unfold", "unfold", "unfold", "list", "fold", "list", "fold", "fold", "fold"]) {
+        click(document.getElementById(id));
+        all("#picture [role=button], #picture .frame").forEach(click);
+        all("#rows button").forEach(click);
+        for (const key of ["ArrowDown", "ArrowUp", "Enter"]) all("#picture [role=button], #rows button").slice(0, 3).forEach((row) => { row.focus(); press(row, key); });
+    }
+    for (const words of ["a", "(", "no such name", "\\", ""]) {
+        document.getElementById("search").value = words;
+        document.getElementById("search").dispatchEvent(new Event("input"));
+        press(document.getElementById("search"), "Enter");
+        count++;
+    }
+    for (const key of ["+", "-", "0", "=", "t", "t", "?", "?", "r", "r", "[", "]", "l", "b", "/", "Escape", " ", " ", "Shift", "é"]) press(document.body, key), count++;
+    window.dispatchEvent(new Event("beforeprint"));
+    for (const hash of ["#step=2&overlay=zeros", "#step=99999&depth=0", "#overlay=__proto__&depth=x&step=-1", "#<script>"]) { location.hash = hash; await rest(); count++; }
+    const wide = document.documentElement.scrollWidth - innerWidth;
+    const frame = document.getElementById("frame");
+    for (frame.value = 0; frame.value < frame.max; frame.value++) frame.dispatchEvent(new Event("input")), count++;
+    document.getElementById("first").click();
+    if (!quiz.on) click(document.getElementById("quiz"));
+    for (let k = 0; k < 4 * facts.steps.length && at < facts.steps.length - 1; k++) {
+        const answers = all("#ask button:not([disabled])");
+        if (answers.length && k % 5) click(answers[k % answers.length]);
+        press(document.body, "ArrowRight");
+        count++;
+    }
+    press(document.body, "Escape");
+    return [count, wide, at];
+}
