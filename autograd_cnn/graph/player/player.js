@@ -514,7 +514,7 @@ function reading() {
   fill($("reading"), found ? `${lens}: ${found[0]}` : "");
 }
 
-// Those of this moment: another may lack some
+// Those of this moment only
 function lenses() {
   const all = Object.entries(facts.overlays).map(([value, { missing: title }]) => make("option", title ? { value, title, disabled: "" } : { value }, title ? `${value} (not at hand)` : value));
   fill($("overlay"), make("option", { value: "" }, "none"), ...all);
