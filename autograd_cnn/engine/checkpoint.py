@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +19,44 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.engine.walk import walk
 
 Result = TypeVar("Result")
+Draws = dict[int, tuple[Any, Any]]  # by id: a bit generator, and its state before the function drew from it
+
+_draws: ContextVar[tuple[Draws, ...]] = ContextVar("draws", default=())  # of the functions that run
+_again: ContextVar[bool] = ContextVar("again", default=False)
+
+
+def note_draw(rng: np.random.Generator) -> None:
+    """Note that `rng` is about to draw, so that a second run of a function draws the same numbers."""
+    for draws in _draws.get():
+        draws.setdefault(id(rng.bit_generator), (rng.bit_generator, rng.bit_generator.state))
+
+
+def runs_again() -> bool:
+    """Return whether backward runs a function again, which must not move statistics a second time."""
+    return _again.get()
+
+
+@contextmanager
+def _noting(draws: Draws) -> Iterator[None]:
+    token = _draws.set((*_draws.get(), draws))
+    try:
+        yield
+    finally:
+        _draws.reset(token)
+
+
+@contextmanager
+def _drawing_again(draws: Draws) -> Iterator[None]:
+    """Set generators back to the noted states, and at the end to those that they had."""
+    token, before = _again.set(True), [(bits, bits.state) for bits, _ in draws.values()]
+    try:
+        for bits, state in draws.values():
+            bits.state = state
+        yield
+    finally:
+        for bits, state in before:
+            bits.state = state
+        _again.reset(token)
 
 
 def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
@@ -27,7 +67,8 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     Parameters
     ----------
     f : callable
-        Takes Tensors and returns one Tensor. A second run must give the same bits, so it must not draw random numbers.
+        Takes Tensors and returns one Tensor. A second run must give the same bits. Dropout draws the same mask again,
+        and batch norm moves its statistics once; `f` must not draw from a generator of your own.
     *args : array_like or Tensor
 
     Raises
@@ -50,7 +91,9 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     if not is_recording():
         return f(*args)
     before = Leaf((), np.dtype(float), None).birth  # older nodes are outside `f`
-    out: Any = f(*args)
+    draws: Draws = {}
+    with _noting(draws):
+        out: Any = f(*args)
     if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
         return out
     inside = [n for n in history(out._node) if n.birth > before]
@@ -62,12 +105,12 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
 
     def run_again() -> Any:
         fresh = [Tensor._of(a, n) if n is not None else a for a, n in zip(inputs, origins, strict=True)]
-        with enable_grad():
+        with enable_grad(), _drawing_again(draws):
             result: Any = f(*fresh)
         if zlib.crc32(np.ascontiguousarray(result.data).data) != checksum:
             raise RuntimeError(
-                "checkpoint: f gave another result when backward ran it again. Does it draw random numbers, or did a "
-                "parameter change? Draw outside f, and pass the numbers as an argument"
+                "checkpoint: f gave another result when backward ran it again. Does it draw random numbers itself, or "
+                "did a parameter change? Draw outside f, and pass the numbers as an argument"
             )
         return result
 

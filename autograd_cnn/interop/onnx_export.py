@@ -107,7 +107,7 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
         import onnx
     if not isinstance(path, (str, os.PathLike)) or not callable(f):
         raise TypeError("export_onnx: call export_onnx(path, f, *example)")
-    inputs = [Tensor(a) for a in example]
+    inputs = [Tensor(a.data if isinstance(a, Tensor) else a) for a in example]
     with in_training_mode(f, training=False), np.errstate(all="ignore"):
         calls, result = calls_of(f, tuple(inputs))
         others, again, second = _second_run(f, inputs, calls, dynamic)

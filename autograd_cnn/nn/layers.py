@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
+from autograd_cnn.engine.checkpoint import runs_again
 from autograd_cnn.engine.checks import count, number
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.normalization import moments
@@ -330,6 +331,8 @@ class BatchNorm2d(Module):
                 "Use a larger batch, or model.eval()"
             )
         out = batch_norm(x, self.w, self.b, self.eps)
+        if runs_again():
+            return out
         mean, variance = _moments(out, array)
         count = array.size // array.shape[-1]
         self._move(self.running_mean, mean)

@@ -6,6 +6,8 @@ from functools import cache
 
 import numpy as np
 
+from autograd_cnn.engine.checkpoint import note_draw
+
 
 @cache
 def _default() -> np.random.Generator:
@@ -36,18 +38,18 @@ def seed(n: int) -> None:
 
 
 def generator(rng: np.random.Generator | None, caller: str) -> np.random.Generator:
-    """Return `rng`, or the default generator for None.
+    """Return `rng`, or the default generator for None, which is about to draw.
 
     Raises
     ------
     TypeError
         For a seed: layers that are each given the same seed would start with the same weights.
     """
-    if rng is None:
-        return _default()
+    rng = _default() if rng is None else rng
     if not isinstance(rng, np.random.Generator):
         raise TypeError(
             f"{caller}: rng is {rng!r}. One generator serves the whole model: rng = np.random.default_rng(0), then "
             f"{caller}(..., rng=rng); or leave it out and call ag.nn.seed(0) once"
         )
+    note_draw(rng)
     return rng
