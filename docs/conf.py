@@ -1,23 +1,18 @@
-"""Sphinx configuration: Markdown pages, an API page made from the docstrings, and a gallery made from the examples."""
+"""Sphinx configuration: Markdown pages, API pages made from the docstrings, and a gallery made from the examples."""
 
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stdout
-from inspect import Signature, cleandoc, signature
 from io import StringIO
 from pathlib import Path
-from textwrap import indent
-from typing import Any
-
-from sphinx.ext.napoleon import NumpyDocstring
 
 import autograd_cnn
 from autograd_cnn.__main__ import demo
-from autograd_cnn.engine.registry import registry
 from autograd_cnn.live.page import write
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))  # for gallery_of_examples
+
+import api_pages  # noqa: E402
 
 project = "autograd_cnn"
 author = "The autograd_cnn developers"
@@ -30,7 +25,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "_extra", "gallery/*.ipynb", "package.md"]  # the last: for a package index
+exclude_patterns = ["_build", "_extra", "jupyter_execute", "gallery/*.ipynb", "package.md"]  # the last: for an index
 html_theme = "furo"
 pygments_dark_style = "one-dark"
 html_title = "autograd_cnn"
@@ -64,25 +59,7 @@ myst_heading_anchors = 3
 nb_execution_mode = "off"  # the notebooks have their outputs; notebooks/execute.py makes them
 
 
-def operations() -> str:
-    """The operations as reStructuredText, by family, which autodoc does not see: it takes primitives for objects."""
-    families: dict[str, list[str]] = {}
-    for key in sorted(registry):
-        f = registry[key]
-        family = str(f.__module__)
-        if family.startswith("autograd_cnn.ops."):
-            text = indent(str(NumpyDocstring(cleandoc(f.__doc__ or ""))), "   ")
-            entry = f".. py:function:: autograd_cnn.{key}{_signature(f)}\n\n{text}\n"
-            families.setdefault(family.rpartition(".")[2], []).append(entry)
-    return "\n".join(f"{f.capitalize()}\n{'-' * len(f)}\n\n" + "\n".join(families[f]) for f in sorted(families))
-
-
-def _signature(f: Callable[..., Any]) -> str:
-    plain = [p.replace(annotation=p.empty) for p in signature(f).parameters.values()]
-    return str(Signature(plain))
-
-
-(HERE / "operations.txt").write_text(operations())
+api_pages.write(HERE / "api")
 with redirect_stdout(StringIO()):  # it prints the names of the pages
     demo(HERE / "_extra" / "players", show=False)
 write(HERE / "_extra" / "live" / "index.html")

@@ -14,6 +14,7 @@ import sys
 import warnings
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 
 import pytest
 
@@ -127,3 +128,18 @@ def test_a_message_of_the_faq_stands_below_a_part_of_it():
     assert len(entries) > 20
     for title, text in entries:
         assert title in " ".join(text.split()), title
+
+
+def test_every_public_name_is_on_one_page_of_the_api(tmp_path):
+    pytest.importorskip("sphinx", reason="sphinx, which makes the pages, is not installed")
+    runpy.run_path(str(ROOT / "docs" / "api_pages.py"))["write"](tmp_path)
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.rst")}
+    entries = {
+        k: re.findall(r"^\.\. (?:py:|auto)\w+:: (?:autograd_cnn\.)?([\w.]+)\W", text, re.M) for k, text in pages.items()
+    }
+    found = [name for names in entries.values() for name in names if name != "autograd_cnn"]
+    rooms = {name: getattr(ag, name) for name in ag.__all__ if isinstance(getattr(ag, name), ModuleType)}
+    public = {name for name in ag.__all__ if name not in rooms}
+    public |= {f"{room}.{name}" for room, module in rooms.items() for name in module.__all__}
+    assert public <= set(found) and len(found) == len(set(found)) > 350
+    assert len(pages) > 25 and max(map(len, entries.values())) < 60

@@ -40,7 +40,7 @@ def tree(tmp_path_factory):
     """A copy of the project, without what programs have left in it."""
     tree = tmp_path_factory.mktemp("tree")
     left = shutil.ignore_patterns(
-        "__pycache__", "*.egg-info", "_build", "_extra", "gallery", "operations.txt", "runs", ".*_cache"
+        "__pycache__", "*.egg-info", "_build", "_extra", "gallery", "api", "jupyter_execute", "runs", ".*_cache"
     )
     for name in FOLDERS:
         shutil.copytree(ROOT / name, tree / name, ignore=left)
