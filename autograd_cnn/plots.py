@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["confusion_matrix", "loss_curve", "predictions"]
 
 
-def __dir__() -> list[str]:
-    return __all__
-
-
 # Okabe and Ito's colours, distinguishable with all kinds of colour vision: https://jfly.uni-koeln.de/color/
 BLUE, GREEN, RED = "#0072B2", "#007A5A", "#D55E00"
 _FIGURES = ("accuracy", "validation_loss", "validation_accuracy")

@@ -114,7 +114,7 @@ def test_after_backward_a_graph_says_briefly_how_to_see_it(name):
         RuntimeError, match=r"the arrays of multiply \(test_notebook.py:\d+\) were freed. Call"
     ) as caught:
         getattr(loss.graph(), name)()
-    assert len(caught.traceback) <= 4
+    assert len([entry for entry in caught.traceback if entry.path.name != "naming.py"]) <= 4
 
 
 # Programs

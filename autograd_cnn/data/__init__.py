@@ -3,8 +3,6 @@
 Imports NumPy, `autograd_cnn.files`, `environment` and the engine's messages, and nothing about networks.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from autograd_cnn.data.cifar10 import load_cifar10, searched
 from autograd_cnn.data.cifar100 import load_cifar100
 from autograd_cnn.data.dataset import Dataset, as_float32, channel_statistics, one_hot
@@ -14,7 +12,6 @@ from autograd_cnn.data.image import read_image
 from autograd_cnn.data.minibatches import augment, batches, split
 from autograd_cnn.data.published import cache_dir
 from autograd_cnn.data.shapes import load_shapes
-from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.naming import publish
 
 __all__ = [
@@ -35,13 +32,3 @@ __all__ = [
     "split",
 ]
 publish(globals())
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        raise AttributeError(missing(name, __name__, __all__))

@@ -6,14 +6,15 @@ operation and the user's line, and ends with a cure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from inspect import Signature
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import did_you_mean, label_of, spell
-from autograd_cnn.engine.registry import advice
+from autograd_cnn.engine.messages import code_of, did_you_mean, label_of, library_called, spell, written
+from autograd_cnn.engine.registry import advice, registry
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
 # Errors of the walk
@@ -142,6 +143,8 @@ def wrong_arguments(name: str, signature: Signature, args: tuple[Any, ...], opti
     try:
         signature.bind(*args, **options)
     except TypeError as error:
+        if len(args) > len(known) and all(isinstance(a, (int, np.integer)) for a in args[1:]):
+            return TypeError(f"{name}: {error}. Pass a shape, or axes, as one argument: {args[1:]}")
         return TypeError(f"{name}: {error}; its parameters are {_short(signature)}")
     return TypeError(f"{name}: got too many or repeated arguments for {_short(signature)}")
 
@@ -203,7 +206,7 @@ def no_gradient_of(tensor: Any) -> TypeError:
 
 
 def overwrites(tensor: Any, node: Any) -> TypeError:
-    label, needed = label_of(tensor), f" ({node})" if isinstance(node, Node) else ""
+    label, needed = code_of(tensor), f" ({node})" if isinstance(node, Node) else ""
     target = "a parameter" if isinstance(node, Leaf) else f"data that backward needs{needed}"
     return TypeError(
         f"{label}[...] = v would overwrite {target}. Build a new tensor: {label} = {label}.at[...].set(v), "
@@ -230,31 +233,56 @@ def copied(tensor: Any) -> TypeError:
 def replaces(tensor: Any, sign: str) -> TypeError:
     return TypeError(
         f"{label_of(tensor)} {sign} ... would replace the parameter by a result. Use {advice['-=']}, "
-        f"or change its array after backward(): {tensor.name or 'w'}.data {sign} ..."
+        f"or change its array after backward(): {code_of(tensor)}.data {sign} ..."
     )
 
 
 def owns_history(tensor: Any, node: Node) -> TypeError:
+    code = code_of(tensor)
     return TypeError(
-        f"deepcopy: {label_of(tensor)} is the result of {node} and has a history. Copy {label_of(tensor)}.detach()"
+        f"{written() or 'deepcopy'}: {label_of(tensor)} is the result of {node} and has a history. "
+        f"Without it: {code}.detach(), or the array {code}.data"
     )
 
 
 def leaves_graph(tensor: Any) -> TypeError:
-    label = label_of(tensor)
-    return TypeError(f"np.asarray({label}) would leave the graph. Use {label}.data, or to join tensors ag.stack([...])")
+    code = code_of(tensor)
+    call = written() or f"np.asarray({code})"
+    name = re.split(r"[(\[]", call)[0].rpartition(".")[2].strip()
+    library = library_called()
+    ours = next((n for n in (f"linalg.{name}", name) if n in registry), None)
+    if f"{name}()" in advice:
+        cure = re.sub(r"\bx\b", code, advice[f"{name}()"])
+    elif library.startswith("scipy.sparse"):
+        cure = f"A dense matrix instead: matrix.toarray() @ {code}"
+    elif library.startswith("scipy.") and ours:
+        cure = f"Here: ag.{ours}"
+    elif library.startswith("scipy."):
+        cure = f"Write its formula with operations of ag, or a rule: @ag.primitive. Outside the graph: {code}.data"
+    else:
+        cure = f"Use {code}.data, or to join tensors ag.stack([...])"
+    return TypeError(f"{call} would leave the graph. {cure}")
 
 
 def in_place(tensor: Any, name: str) -> AttributeError:
-    label = label_of(tensor)
-    return AttributeError(f"Tensor has no {name!r}, which changes an array in place. Here: y = ag.{name}({label}, ...)")
+    return AttributeError(
+        f"Tensor has no {name!r}, which changes an array in place. Here: y = ag.{name}({code_of(tensor)}, ...)"
+    )
+
+
+def in_place_of_array(name: str) -> TypeError:
+    """Return the error about a Tensor that is written into an array: ``total += x``, or ``out=total``."""
+    call = written()
+    found = re.fullmatch(r"(.+?) ?(\*\*|//|[-+*/@%])= ?(.+)", call)
+    cure = "{0} = {0} {1} {2}".format(*found.groups()) if found else f"Leave it out: y = {name}(...)"
+    return TypeError(f"{call if found else f'{name} with out='}: an array cannot take a result with a history. {cure}")
 
 
 def becomes_float(tensor: Any) -> TypeError:
-    label = label_of(tensor)
+    code = code_of(tensor)
     return TypeError(
-        f"float({label}) would leave the graph, inside a transform such as ag.grad. To fill an array: "
-        f"x = x.at[i].set({label}), or ag.stack([...]). As a constant: {label}.item()"
+        f"float({code}) would leave the graph, inside a transform such as ag.grad. To fill an array: "
+        f"out = ag.stack([...]), or out = ag.Tensor(out) and out = out.at[i].set({code}). As a constant: {code}.item()"
     )
 
 
@@ -265,6 +293,40 @@ def constant(caller: str, argnums: tuple[int, ...]) -> str:
         f"{caller}: the result of the function does not depend on {which}, and the gradient is 0. Are there .data, "
         ".item() or .detach() in it? They leave the graph: compute with the argument itself"
     )
+
+
+def no_leaf(tensor: Any, node: Node) -> str:
+    """Return the text of the warning about the ``.grad`` of a result, which is always None."""
+    code = code_of(tensor)
+    return (
+        f"{code}.grad is None: {label_of(tensor)} is the result of {node}, not a leaf. A step changes the array of a "
+        f"parameter: w.data = w.data - lr * w.grad. The gradient of a result: loss.gradient({code})"
+    )
+
+
+def not_differentiable(place: str, value: Any, dtype: Any) -> TypeError:
+    """Return the error about a leaf of an argument of a transform that has no gradient."""
+    found = repr(value)[:40] if np.ndim(value) == 0 else f"{np.shape(value)} {dtype}"
+    if dtype.kind in "iub":
+        cure = f"pass {value}.0" if isinstance(value, int) else "pass it .astype(np.float32)"
+        cure += ", or take it out of the tree and let f have it by keyword" if "[" in place else ""
+    else:
+        cure = "pass it by keyword, or let f have it from outside"
+    return TypeError(f"{place} is {found}: only floats have a gradient, {cure}")
+
+
+def explain_function(error: Exception, f: Any, differentiated: list[Any]) -> None:
+    """Raise a better error than `f` raised, in a transform, if its cause is that a list or a Tensor is no array."""
+    cause = error.__cause__
+    if isinstance(cause, TypeError) and "would leave the graph" in str(cause):  # NumPy replaced it
+        raise cause from None
+    for i, value in enumerate(differentiated):
+        if isinstance(value, (list, tuple)) and value and all(isinstance(v, (int, float)) for v in value):
+            kind, name = type(value).__name__, getattr(f, "__name__", "f").replace("<lambda>", "f")
+            raise TypeError(
+                f"{name}: argument {i} is a {kind} of {len(value)} numbers, so {name} gets a {kind} of Tensors "
+                f"({error}). For one Tensor pass an array: np.array({value!r:.40})"
+            ) from error
 
 
 def running_total(tensor: Any, why: str) -> str:

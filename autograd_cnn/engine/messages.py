@@ -7,8 +7,10 @@ user's arrays alive. They are resolved when a message is made.
 
 from __future__ import annotations
 
+import linecache
 import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Collection, Iterable
@@ -35,6 +37,11 @@ class _Inside(dict[str, bool]):
 
 
 inside = _Inside()
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+
+
+def _is_library(filename: str) -> bool:
+    return "site-packages" in filename or "dist-packages" in filename or filename.startswith(_STANDARD_LIBRARY)
 
 
 def user_frame() -> FrameType:
@@ -78,9 +85,53 @@ def spell(place: Place | None) -> str:
     return "an unknown line" if place is None else f"{file_of(place[0])}:{line_of(place)}"
 
 
+def program_frame() -> FrameType:
+    """Return the innermost frame of the user's program, outside of the package and of the libraries that called it."""
+    return _program()[0]
+
+
+def library_called() -> str:
+    """Return the module that the user's program called, and that called the package, ``scipy.linalg``, or ""."""
+    return _program()[1]
+
+
+def _program() -> tuple[FrameType, str]:
+    frame, library = user_frame(), ""
+    while frame.f_back is not None and (inside[file := frame.f_code.co_filename] or _is_library(file)):
+        library = "" if inside[file] else frame.f_globals.get("__name__", "")
+        frame = frame.f_back
+    return frame, library
+
+
+def written() -> str:
+    """Return the call on the user's line as it is written there, ``np.float32(loss)``, or "" if the source is unknown.
+
+    Python 3.10 does not know where on the line the call is, and the whole line is returned.
+    """
+    frame = program_frame()
+    line, start, end = frame.f_lineno, None, None
+    if hasattr(frame.f_code, "co_positions"):
+        first, last, start, end = [*frame.f_code.co_positions()][frame.f_lasti // 2]
+        line, end = first or line, end if first == last else None
+    text = linecache.getline(frame.f_code.co_filename, line).encode()[start:end].decode().strip()
+    return text if len(text) <= 60 else text[:56] + " ..."
+
+
+def variable_of(tensor: Any) -> str:
+    """Return the name of a variable of the user's function that holds `tensor`, or ""."""
+    frame = program_frame()
+    scopes = (frame.f_locals, frame.f_globals)
+    return next((n for scope in scopes for n, v in [*scope.items()] if v is tensor and not n.startswith("_")), "")
+
+
 def label_of(tensor: Any) -> str:
-    """Return the name of a Tensor in a message."""
-    return tensor.name or "this tensor"
+    """Return what a message calls a Tensor."""
+    return tensor.name or variable_of(tensor) or "this tensor"
+
+
+def code_of(tensor: Any) -> str:
+    """Return what code to paste calls a Tensor."""
+    return variable_of(tensor) or tensor.name or "x"
 
 
 def describe(value: Any, label: str = "") -> str:
@@ -110,7 +161,7 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
     labelled = [*labelled]
     operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
     problem, _, cure = getattr(error, "explained", None) or str(error).partition("\n")
-    problem = problem.removeprefix(name + ": ")
+    problem = re.sub(rf"^{re.escape(name)}\w*: ", "", problem)  # also that of its own primitive, such as pad_constant
     kind = next((k for k in _KINDS if isinstance(error, k)), TypeError)
     if absent := [n for n, v in labelled if v is None and n in needed]:
         problem, cure = f"{absent[0]} is None", "Does the function that computes it end with `return ...`?"
@@ -177,8 +228,9 @@ def _column_cure(first: tuple[str, Any], second: tuple[str, Any]) -> str:
 def missing(name: str, owner: str, known: Iterable[str]) -> str:
     """Return the text of an error, ``Tensor has no 'view'. Here: ag.reshape(x, shape)``."""
     text = f"{owner} has no {name!r}"
-    if name in advice:
-        return f"{text}. Here: {advice[name]}"
+    for known_there in (f"{owner}.{name}", name):
+        if known_there in advice:
+            return f"{text}. Here: {advice[known_there]}"
     if name.startswith("_"):  # NumPy, pickle and notebooks look for many private names
         return text
     if name.endswith("_"):

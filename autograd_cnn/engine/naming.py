@@ -19,7 +19,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arguments import untyped
-from autograd_cnn.engine.messages import explained, inside, is_explained
+from autograd_cnn.engine.messages import explained, inside, is_explained, missing
 from autograd_cnn.engine.registry import counterparts, numpys, registry
 from autograd_cnn.engine.tensor import Tensor
 
@@ -54,6 +54,9 @@ def publish(room: dict[str, Any], *later: str, prefix: bool = False) -> None:
     `later` has names instead of ``__all__``. Names that are imported when they are first used are left out. With
     `prefix`, errors about arguments of constructors begin with the name of the class.
     """
+    if not later:
+        room.setdefault("__dir__", lambda: room["__all__"])
+        room.setdefault("__getattr__", partial(_absent, room))
     for name in later or room["__all__"]:
         value = room.get(name)
         if not getattr(value, "__module__", FACE).startswith(FACE + "."):
@@ -66,6 +69,10 @@ def publish(room: dict[str, Any], *later: str, prefix: bool = False) -> None:
             named = _named(value, partial(_same, name), _refused)
             for names in (room, vars(sys.modules[value.__module__])):
                 names.update({n: named for n, v in names.items() if v is value})
+
+
+def _absent(room: dict[str, Any], name: str) -> Any:
+    raise AttributeError(missing(name, room["__name__"], room["__all__"]))
 
 
 def _publish_methods(cls: type, constructor: Better) -> None:

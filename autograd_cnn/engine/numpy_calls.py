@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.messages import library_called, written
 from autograd_cnn.engine.registry import advice, counterparts, numpys, registry
 
 counterparts.update(
@@ -96,6 +98,8 @@ def _call(theirs: Any, name: str, args: Iterable[Any], options: dict[str, Any]) 
         raise TypeError(_no_rule(name))
     ours = counterparts[theirs]
     for option in options:
+        if option == "out":
+            raise errors.in_place_of_array(name)
         if option not in _signature(registry[ours]).parameters:
             raise TypeError(f"{name} with {option}= is not recorded. Use ag.{ours}, or leave the graph: .data")
     return registry[ours](*args, **options)
@@ -114,6 +118,10 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def _no_rule(name: str) -> str:
+    if library_called().startswith("numpy"):  # one of NumPy's own functions called it, such as np.full_like
+        name = written().partition("(")[0] or name
+        if (cure := advice.get(f"{name.rpartition('.')[2]}()")) is not None:
+            return f"{name} is not recorded. {cure}"
     bare = name.removeprefix("np.").removeprefix("scipy.special.")
     if name != bare and bare in advice:
         return f"{name} is not recorded. Here: {advice[bare]}"

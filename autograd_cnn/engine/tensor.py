@@ -75,7 +75,7 @@ class Tensor:
         self._name = name
         self._node = None
         if requires_grad:
-            self.requires_grad = True
+            self.requires_grad = requires_grad
 
     def __init_subclass__(cls) -> None:
         raise TypeError("Tensor is final: hold one as an attribute, or write a function of tensors")
@@ -173,6 +173,8 @@ class Tensor:
         An array of this Tensor's shape and dtype, or a Tensor after ``backward(create_graph=True)``. Only leaves have
         one; for other tensors call ``loss.gradient(h)``.
         """
+        if isinstance(self._node, Node):
+            warn(errors.no_leaf(self, self._node))
         return self._node.grad if isinstance(self._node, Leaf) else None
 
     @grad.setter
@@ -252,6 +254,9 @@ class Tensor:
         (array(3.), array(27.))
         """
         if not all(isinstance(t, Tensor) for t in targets):
+            if isinstance(targets[0], (list, tuple)):
+                kind = type(targets[0]).__name__
+                raise TypeError(f"gradient: a target is a {kind}. Its Tensors one by one: gradient(*targets)")
             raise TypeError(f"gradient: want Tensors that {label_of(self)} was computed from, such as model.conv1.w")
         nodes = [t._node for t in targets]
         found = self._gradients("gradient", None, True, create_graph, {n for n in nodes if n is not None})

@@ -7,8 +7,8 @@ Tensors that can be differentiated again: ``grad(grad(f))`` is the second deriva
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
 from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
@@ -20,7 +20,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import history
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.engine.trees import leaves_like, ravel_pytree, tree_leaves, tree_map
+from autograd_cnn.engine.trees import leaves_like, ravel_pytree, tree_leaves, tree_map, tree_paths
 from autograd_cnn.engine.walk import walk
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -71,9 +71,14 @@ class _Run:
             )
         with enable_grad():
             for i in argnums:
-                fresh[i] = tree_map(self._variable, fresh[i])
+                places = tree_paths(fresh[i], f"argument {i}")
+                fresh[i] = tree_map(partial(self._variable, places), fresh[i])
             with in_mode(transforms=(*outer, self)):
-                self.value = f(*fresh, **(options or {}))
+                try:
+                    self.value = f(*fresh, **(options or {}))
+                except (TypeError, ValueError, AttributeError) as error:
+                    errors.explain_function(error, f, [args[i] for i in argnums])
+                    raise
         self.arguments = [fresh[i] for i in argnums]
         if not isinstance(self.value, Tensor):
             if isinstance(self.value, (tuple, list, dict)) or self.value is None:
@@ -85,15 +90,15 @@ class _Run:
             oldest = min((n.birth for n in around), default=0)
             self.nested = not around.isdisjoint(history(self.value._node, oldest))
 
-    def _variable(self, value: Any) -> Tensor:
+    def _variable(self, places: Iterator[str], value: Any) -> Tensor:
+        place = next(places)
         if isinstance(value, Tensor) and value.requires_grad:
             self.nested = True
             variable = alias(value)
         else:
             data = value.data if isinstance(value, Tensor) else np.asarray(value)
             if data.dtype.kind != "f":
-                cure = f"pass {value}.0" if isinstance(value, int) else "pass it .astype(np.float32)"
-                raise TypeError(f"an argument to differentiate is {data.dtype}: only floats have a gradient, {cure}")
+                raise errors.not_differentiable(place, value, data.dtype)
             variable = Tensor(data, requires_grad=True)
         self.variables.append(variable)
         return variable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,15 @@ def tree_leaves(tree: Any) -> list[Any]:
     leaves: list[Any] = []
     tree_map(leaves.append, tree)
     return leaves
+
+
+def tree_paths(tree: Any, path: str) -> Iterator[str]:
+    """Yield the place of every leaf, such as ``argument 0['conv1']['w']``, in the order of `tree_leaves`."""
+    if isinstance(tree, (dict, list, tuple)) or (dataclasses.is_dataclass(tree) and not isinstance(tree, type)):
+        for key, part in _parts(tree).items():
+            yield from tree_paths(part, f"{path}[{key!r}]")
+    elif tree is not None:
+        yield path
 
 
 def leaves_like(caller: str, tree: Any, other: Any, path: str) -> list[Any]:

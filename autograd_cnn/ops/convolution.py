@@ -362,6 +362,10 @@ def conv1d(x: Any, w: Any, b: Any = None, stride: int = 1, padding: Any = 0, dil
     `x` is (N, L, C), `w` is (K, C // groups, O), and the result (N, L', O): `conv2d` of images one pixel high.
     `padding` is an int, a pair (before, after), "same" or "valid".
     """
+    channels, takes = np.shape(x)[-1:], np.shape(w)[-2:-1]
+    if len(np.shape(w)) == 3 and channels and channels[0] != takes[0] * groups:
+        want = f"w should be ({np.shape(w)[0]}, {channels[0] // groups}, {np.shape(w)[2]})"
+        raise ValueError(f"x has {channels[0]} channels, w expects {takes[0] * groups}\n{want}")
     rows = conv2d(as_images(x), expand_dims(w, 0), b, (1, stride), _line(padding), (1, dilation), groups)
     return squeeze(rows, 1)
 

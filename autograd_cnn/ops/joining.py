@@ -132,13 +132,22 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = 
 def _split(f: Callable[..., Any], x: Any, indices_or_sections: Any, axis: int) -> list[Any]:
     """Returns the slices of `x` whose ends NumPy's function `f` finds."""
     axis = normalize_axis_index(axis, np.ndim(x))
-    parts = [p.tolist() for p in f(np.arange(np.shape(x)[axis]), plain(indices_or_sections))]
+    n, cuts = np.shape(x)[axis], plain(indices_or_sections)
+    if np.ndim(cuts) == 0 and f is np.split and n % cuts:
+        raise ValueError(
+            f"axis {axis} of {np.shape(x)} has length {n}, which {cuts} equal parts do not divide\n"
+            f"Unequal parts: ag.array_split(x, {cuts}, {axis}); parts of {cuts} each: range({cuts}, {n}, {cuts})"
+        )
+    parts = [p.tolist() for p in f(np.arange(n), cuts)]
     before = (slice(None),) * axis
     return [getitem(x, (*before, slice(p[0], p[-1] + 1) if p else slice(0))) for p in parts]
 
 
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """Cuts `x` along `axis` into so many equal parts, or before each of several indices."""
+    """Cuts `x` along `axis` into so many equal parts, or before each of several indices.
+
+    An int is the number of parts, as in NumPy; in PyTorch it is their length.
+    """
     return _split(np.split, x, indices_or_sections, axis)
 
 
@@ -174,7 +183,19 @@ def _pairs(values: Any, ndim: int) -> Any:
         for axis, width in values.items():
             pairs[axis] = width
         return pairs.tolist()
-    return np.broadcast_to(values, (ndim, 2)).tolist()
+    try:
+        return np.broadcast_to(values, (ndim, 2)).tolist()
+    except ValueError:
+        text = f"{values} is not one (before, after) pair for each of {ndim} axes"
+        raise ValueError(text + _of_torch(values, ndim)) from None
+
+
+def _of_torch(values: Any, ndim: int) -> str:
+    """Returns PyTorch's margins, (left, right, top, bottom) of images, as those of NHWC."""
+    if np.ndim(values) != 1 or len(values) not in (4, 6) or ndim != len(values) // 2 + 2:
+        return ""
+    pairs = [tuple(values[i : i + 2]) for i in range(0, len(values), 2)]
+    return f"\nPyTorch's order is the opposite; here {((0, 0), *pairs[::-1], (0, 0))}"
 
 
 @primitive(moves=True, examples=with_options((((1, 0), (2, 1), (0, 0)),), (1, 0.5)))
@@ -203,7 +224,8 @@ def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") 
     ----------
     x : (...)
     pad_width : int, pair, one pair per axis, or dict
-        The number of elements before and after. A dict has the axes to pad.
+        The number of elements before and after. A dict has the axes to pad. One pair is for every axis, as in NumPy;
+        in PyTorch it is for the last.
     constant_values : float, pair, or one pair per axis
         The elements of a margin with ``mode="constant"``.
     mode : str

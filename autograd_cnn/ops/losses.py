@@ -21,7 +21,7 @@ from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import log, maximum, through
 from autograd_cnn.ops.linalg import vector_norm
-from autograd_cnn.ops.shapes import X
+from autograd_cnn.ops.shapes import X, channel_axis
 
 __all__ = [
     "bce", "bce_with_logits", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "gaussian_nll_loss",
@@ -466,19 +466,21 @@ def margin_ranking_loss(x1: Any, x2: Any, y: Any, reduction: Reduction = "mean",
     return _reduce(np.clip(_difference(x1, x2) * sign + margin, 0, None), reduction)
 
 
-def cosine_similarity(x1: Any, x2: Any, axis: int = -1, eps: float = 1e-8) -> Any:
+def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e-8) -> Any:
     """Computes the cosine of the angle between vectors along `axis`, whose lengths count as at least `eps`.
 
-    Vectors of zeros have similarity 0.
+    Vectors of zeros have similarity 0. Without `axis`, it is the last: that of a vector, of each row, or the channels
+    of images (N, H, W, C). Arrays of three axes need an `axis`.
     """
     x1, x2 = np.broadcast_arrays(x1, x2)
+    axis = channel_axis(x1) if axis is None else axis
     first, second = (np.sqrt(np.clip(np.sum(np.square(x), axis), float(eps) ** 2, None)) for x in (x1, x2))
     return np.sum(np.multiply(x1, x2), axis) / (first * second)
 
 
 def cosine_embedding_loss(x1: Any, x2: Any, y: Any, reduction: Reduction = "mean", margin: float = 0.0) -> Any:
     """Measures 1 - `cosine_similarity` where the target is 1, and its excess over `margin` where it is -1."""
-    cosine = cosine_similarity(x1, x2)
+    cosine = cosine_similarity(x1, x2, -1)
     return _reduce(np.where(_is_one(y, np.shape(cosine)), 1 - cosine, np.clip(cosine - margin, 0, None)), reduction)
 
 

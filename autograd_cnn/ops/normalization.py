@@ -22,7 +22,7 @@ from autograd_cnn.ops.linalg import vector_norm
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import mean, sum, var
-from autograd_cnn.ops.shapes import Axis, X, reshape
+from autograd_cnn.ops.shapes import Axis, X, channel_axis, reshape
 
 __all__ = [
     "batch_norm", "dropout", "dropout2d", "embedding", "group_norm", "instance_norm", "layer_norm",
@@ -200,11 +200,13 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
     return x / (k + alpha * reshape(avg_pool1d(squares, size, 1), x.shape)) ** beta
 
 
-def normalize(x: Any, p: float = 2.0, axis: int = -1, eps: float = 1e-12) -> Any:
+def normalize(x: Any, p: float = 2.0, axis: int | None = None, eps: float = 1e-12) -> Any:
     """Divides by the p-norm along `axis`, or by `eps` if that is larger.
 
-    The gradient of the norm at 0 is 0.
+    The gradient of the norm at 0 is 0. Without `axis`, it is the last: that of a vector, of each row, or the channels
+    of images (N, H, W, C). Arrays of three axes need an `axis`.
     """
+    axis = channel_axis(x) if axis is None else axis
     return x / maximum(vector_norm(x, axis=axis, keepdims=True, ord=p), eps)
 
 

@@ -32,12 +32,21 @@ def with_options(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
     return lambda rng: [(rng.normal(size=(2, 3, 4)), *rest) for rest in options]
 
 
+def channel_axis(x: Any) -> int:
+    """Returns the last axis, unless `x` has three: PyTorch takes the second then."""
+    if np.ndim(x) == 3:
+        raise ValueError(f"x {np.shape(x)} has three axes\nThe last one: axis=-1. PyTorch takes the second: axis=1")
+    return -1
+
+
 @primitive(moves=True, examples=with_options(((3, 8),), (-1,), ((4, 6), "F")))
 def reshape(x: Any, shape: Shape, order: Order = "C") -> Any:
     """Arranges the same numbers in another `shape`.
 
     One extent may be -1. `order` is "C" or "F": whether the last index changes fastest, or the first.
     """
+    if isinstance(order, (int, np.integer)):
+        raise TypeError(f"the shape is one argument\n({shape}, {order}, ...), as in ag.reshape(x, ({shape}, {order}))")
     if order not in ("C", "F"):
         raise ValueError(f"reshape: order is {order!r}, want 'C' or 'F'. The memory of a Tensor has no order to follow")
     return np.reshape(x, shape, order)
@@ -61,6 +70,9 @@ def ravel(x: X, order: Order = "C") -> X:
 @primitive(moves=True, examples=with_options((), ((1, 2, 0),)))
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Puts the axes in another order, reversed by default."""
+    if axes is not None and np.size(axes) != np.ndim(x):
+        cure = f"\nTo exchange two: x.swapaxes{tuple(axes)}" if np.size(axes) == 2 else ""
+        raise ValueError(f"x {np.shape(x)} has {np.ndim(x)} axes, and axes {axes} puts {np.size(axes)} in order{cure}")
     return np.transpose(x, axes)
 
 

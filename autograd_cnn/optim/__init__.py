@@ -1,8 +1,5 @@
 """Optimisers, which change parameters by their gradients, schedules of the learning rate, clipping and averaging."""
 
-from typing import TYPE_CHECKING, Any
-
-from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.optim import algorithms, averages, clipping, schedules
 from autograd_cnn.optim.algorithms import *
@@ -17,13 +14,3 @@ __all__ += averages.__all__
 __all__ += clipping.__all__
 __all__ += schedules.__all__
 publish(globals())
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        raise AttributeError(missing(name, __name__, __all__))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.engine.messages import describe, warn
+from autograd_cnn.engine.messages import describe, missing, warn
 from autograd_cnn.engine.tape import next_birth
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels.threads import map_tiles
@@ -113,7 +113,8 @@ class Optimiser:
         grouped = _grouped(optimiser, parameters, settings)
         self.parameters = [p for p, _ in grouped]
         if not self.parameters:
-            raise TypeError(f"{optimiser}: parameters is empty. Is it a used generator? Call model.parameters() again")
+            cure = "Has the model a Tensor with requires_grad=True? A used generator is empty: model.parameters() again"
+            raise TypeError(f"{optimiser}: parameters is empty. {cure}")
         for i, p in enumerate(self.parameters):
             if not (isinstance(p, Tensor) and p.is_leaf and p.requires_grad):
                 raise TypeError(
@@ -140,6 +141,11 @@ class Optimiser:
         the user, so it is not written into.
         """
         raise NotImplementedError
+
+    if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing attributes
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(missing(name, type(self).__name__, [*vars(self), *dir(type(self))]))
 
     def step(self) -> None:
         """Move every parameter that has a gradient by one step.

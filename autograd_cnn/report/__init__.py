@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Moments", "write"]
 
 
-def __dir__() -> list[str]:
-    return __all__
-
-
 def write(
     folder: RunFolder,
     images: NDArray[Any],

@@ -1,8 +1,6 @@
 """The engine's errors, word for word, with the user's numbers, names and lines; and that their cures work."""
 
-import copy
 import operator
-import pickle
 
 import numpy as np
 import pytest
@@ -242,20 +240,6 @@ def test_gradient_of_another_dtype():
     leaf(2, name="w").grad = np.ones(2)
 
 
-@pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy, pickle.dumps])
-def test_a_result_is_not_copied_with_its_history(copying):
-    @says(
-        TypeError,
-        "deepcopy: h is the result of relu ({forward}) and has a history. Copy h.detach()",
-        cure=lambda: copying(ag.relu(leaf(2)).detach()),
-    )
-    def program():
-        h = named(ag.relu(leaf(2)), "h")  # forward
-        copying(h)
-
-    program()
-
-
 @says(
     TypeError,
     "labels is int64: only floats have a gradient. Tensor(np.float32(labels), requires_grad=True)",
@@ -344,7 +328,7 @@ def test_a_method_of_a_ufunc():
     np.subtract.reduce(leaf(2))
 
 
-@says(TypeError, "np.multiply with out= is not recorded. Use ag.multiply, or leave the graph: .data")
+@says(TypeError, "array *= leaf(2): an array cannot take a result with a history. array = array * leaf(2)")
 def test_an_array_times_equals_a_tensor():
     array = np.ones(2, np.float32)
     array *= leaf(2)
@@ -356,16 +340,18 @@ def test_an_array_times_equals_a_tensor():
     cure=lambda: np.asarray(leaf(2).data),
 )
 def test_asarray_of_a_result():
-    np.asarray(named(leaf(2) * 2, "loss"))
+    loss = named(leaf(2) * 2, "loss")
+    np.asarray(loss)
 
 
 @says(
     TypeError,
-    "np.asarray(a) would leave the graph. Use a.data, or to join tensors ag.stack([...])",
+    "np.array(parts) would leave the graph. Use a.data, or to join tensors ag.stack([...])",
     cure=lambda: ag.stack([leaf(2), leaf(2)]).sum().backward(),
 )
 def test_an_array_of_tensors():
-    np.array([leaf(2, name="a"), leaf(2, name="b")])
+    parts = [leaf(2, name="a"), leaf(2, name="b")]
+    np.array(parts)
 
 
 # Transforms
@@ -397,8 +383,8 @@ def test_tangents_come_in_a_tuple(transform, args, tangents):
 
 @says(
     RuntimeError,
-    "checkpoint: f gave another result when backward ran it again. Does it draw random numbers, or did a parameter "
-    "change? Draw outside f, and pass the numbers as an argument",
+    "checkpoint: f gave another result when backward ran it again. Does it draw random numbers itself, or "
+    "did a parameter change? Draw outside f, and pass the numbers as an argument",
 )
 def test_checkpoint_of_something_random():
     rng = np.random.default_rng(0)

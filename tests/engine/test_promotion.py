@@ -244,7 +244,7 @@ def test_masked_and_complex_arrays_are_refused(f, other, text):
 
 def test_a_masked_array_on_the_left_is_refused():
     for f in (operator.mul, operator.add, operator.truediv, operator.iadd, operator.gt, np.ma.multiply, np.ma.maximum):
-        with pytest.raises(TypeError, match=r"np\.asarray\(x\) would leave the graph. Use x\.data"):
+        with pytest.raises(TypeError, match=r"f\(MASKED, .*would leave the graph. Use x\.data"):
             f(MASKED, Tensor([1.0, 2.0], requires_grad=True, name="x"))
 
 

@@ -164,10 +164,13 @@ USES = [
         b,
         want=lambda x, y: np.mean(np.maximum(-grid * (x - y) + 0.5, 0)),
     ),
-    use("cosine_similarity", ag.cosine_similarity, a, b, want=cosine),
+    use("cosine_similarity", lambda x, y: ag.cosine_similarity(x, y, -1), a, b, want=cosine),
     use("cosine_similarity", lambda x, y: ag.cosine_similarity(x, y, axis=0), a, b, want=lambda x, y: cosine(x, y, 0)),
     use(
-        "cosine_similarity", lambda x: ag.cosine_similarity(x, x[:, :1]), a, want=lambda x: cosine(x, x[:, :1] + 0 * x)
+        "cosine_similarity",
+        lambda x: ag.cosine_similarity(x, x[:, :1], -1),
+        a,
+        want=lambda x: cosine(x, x[:, :1] + 0 * x),
     ),
     use(
         "cosine_embedding_loss",

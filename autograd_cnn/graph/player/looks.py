@@ -207,7 +207,7 @@ def html(tensor: Any) -> str:
     """Return a Tensor as HTML for a notebook: name, shape, dtype, numbers and picture, with its gradient beside it."""
     role = "activation" if not tensor.is_leaf else "parameter" if tensor.requires_grad else "input"
     cells = [_cell(tensor.name or "Tensor", tensor.data, role, False)]
-    if tensor.grad is not None:
+    if tensor.is_leaf and tensor.grad is not None:
         cells.append(_cell("gradient", tensor.grad, role, True))
     return f'<div style="display:flex;flex-wrap:wrap;gap:1.5em;font-family:monospace">{"".join(cells)}</div>'
 

@@ -1,0 +1,238 @@
+"""The errors and warnings of a Tensor in a call of another library, and of transforms, word for word.
+
+A message quotes the call as it stands on the user's line. Python 3.10 knows the line only, so that each call here is a
+line of its own.
+"""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+from wording import says, warns
+
+
+def leaf(*shape, name=None, dtype=np.float32):
+    return Tensor(np.full(shape, 0.5, dtype), requires_grad=True, name=name)
+
+
+def squares():
+    v = leaf(3)
+    return (v * v).sum()
+
+
+# NumPy
+
+
+@says(
+    TypeError,
+    "np.float32(loss) would leave the graph. As a number: loss.item(); in the graph: loss.astype(dtype)",
+    cure=lambda: (squares().item(), squares().astype(np.float32)),
+)
+def test_a_number_of_numpy():
+    loss = squares()
+    np.float32(loss)
+
+
+@says(
+    TypeError,
+    "np.full(3, loss) would leave the graph. Repeat it: ag.broadcast_to(loss, shape)",
+    cure=lambda: ag.broadcast_to(squares(), 3),
+)
+def test_an_array_full_of_a_tensor():
+    loss = squares()
+    np.full(3, loss)
+
+
+@says(TypeError, "np.full_like is not recorded. Repeat it: ag.broadcast_to(x, shape)")
+def test_an_array_like_another_full_of_a_tensor():
+    np.full_like(np.ones(3), squares())
+
+
+@says(TypeError, "np.r_[v, v] would leave the graph. Join tensors: ag.concatenate([v, ...])")
+def test_the_shorthand_for_joining():
+    v = leaf(3)
+    np.r_[v, v]
+
+
+@says(
+    TypeError,
+    "total += v: an array cannot take a result with a history. total = total + v",
+    cure=lambda: np.zeros(3) + leaf(3),
+)
+def test_a_total_that_is_an_array():
+    total, v = np.zeros(3), leaf(3)
+    total += v
+
+
+@says(TypeError, "np.add with out=: an array cannot take a result with a history. Leave it out: y = np.add(...)")
+def test_an_output_of_numpy():
+    np.add(leaf(3), 1, out=np.zeros(3))
+
+
+# Other libraries
+
+
+def test_a_list_of_losses_in_a_plot():
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    @says(
+        TypeError,
+        "axes.plot(losses) would leave the graph. Draw numbers: loss.data; collect numbers: losses.append(loss.item())",
+    )
+    def program():
+        axes, loss = Figure().subplots(), squares()
+        losses = [loss]
+        axes.plot(losses)
+
+    program()
+
+
+def test_functions_of_scipy():
+    special, linalg, sparse = (pytest.importorskip(f"scipy.{room}") for room in ("special", "linalg", "sparse"))
+
+    @says(
+        TypeError,
+        "linalg.expm(a) would leave the graph. Write its formula with operations of ag, or a rule: @ag.primitive. "
+        "Outside the graph: a.data",
+    )
+    def unknown():
+        a = leaf(2, 2)
+        linalg.expm(a)
+
+    @says(TypeError, "linalg.inv(a) would leave the graph. Here: ag.linalg.inv")
+    def known():
+        a = leaf(2, 2)
+        linalg.inv(a)
+
+    @says(
+        TypeError,
+        "scipy.special.erf is not recorded. Here: 2 * ag.normal_cdf(x * np.sqrt(2)) - 1",
+        cure=lambda: np.testing.assert_allclose(
+            2 * ag.normal_cdf(np.ones(2) * np.sqrt(2)) - 1, special.erf(np.ones(2)), rtol=1e-12
+        ),
+    )
+    def a_ufunc():
+        special.erf(leaf(2))
+
+    @says(TypeError, "matrix @ v would leave the graph. A dense matrix instead: matrix.toarray() @ v")
+    def a_sparse_matrix():
+        matrix, v = sparse.csr_matrix(np.eye(2)), leaf(2)
+        matrix @ v
+
+    for program in (unknown, known, a_ufunc, a_sparse_matrix):
+        program()
+
+    with pytest.raises(TypeError, match=r"(?s)matmul: y is a sparse matrix\n.*  A dense one: y\.toarray\(\)$"):
+        leaf(2) @ sparse.csr_matrix(np.eye(2))
+
+
+@pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_result_is_not_copied_with_its_history(copying):
+    @says(
+        TypeError,
+        "copying(h): h is the result of relu ({forward}) and has a history. Without it: h.detach(), or the array "
+        "h.data",
+        cure=lambda: copying(ag.relu(leaf(2)).detach()),
+    )
+    def program():
+        h = ag.relu(leaf(2))  # forward
+        copying(h)
+
+    program()
+
+
+# The variable of the user
+
+
+@says(
+    TypeError,
+    "u[...] = v would overwrite data that backward needs (multiply ({forward})). Build a new tensor: "
+    "u = u.at[...].set(v), ag.where(mask, v, u), ag.stack([...])",
+)
+def test_a_variable_is_called_by_its_name():
+    u = leaf(2) * 2  # forward
+    u[1] = 0.0
+
+
+@warns(
+    UserWarning,
+    "w.grad is None: w is the result of subtract ({here}), not a leaf. A step changes the array of a parameter: "
+    "w.data = w.data - lr * w.grad. The gradient of a result: loss.gradient(w)",
+)
+def test_the_gradient_of_a_parameter_that_a_step_replaced():
+    w = leaf(2)
+    (w * w).sum().backward()
+    w = w - 0.1 * w.grad; w.grad  # fmt: skip  # noqa: B018, E702  # here
+
+
+# Transforms
+
+
+@says(
+    TypeError,
+    "f: argument 0 is a list of 2 numbers, so f gets a list of Tensors (can't multiply sequence by non-int of type "
+    "'list'). For one Tensor pass an array: np.array([1.0, 2.0])",
+    cure=lambda: ag.grad(lambda x: (x * x).sum())(np.array([1.0, 2.0])),
+)
+def test_a_list_of_numbers_is_a_tree():
+    ag.grad(lambda x: (x * x).sum())([1.0, 2.0])
+
+
+def test_a_list_of_numbers_that_the_function_takes_apart():
+    assert ag.grad(lambda p: p[0] * p[1])([2.0, 3.0]) == [3.0, 2.0]
+
+
+LEAVES = [
+    (3, "argument 0 is 3: only floats have a gradient, pass 3.0"),
+    (
+        {"w": np.ones(3), "n": 3},
+        "argument 0['n'] is 3: only floats have a gradient, pass 3.0, or take it out of the tree and let f have it by "
+        "keyword",
+    ),
+    (
+        {"conv": [{"w": np.ones(3, int)}]},
+        "argument 0['conv'][0]['w'] is (3,) int64: only floats have a gradient, pass it .astype(np.float32), or "
+        "take it out of the tree and let f have it by keyword",
+    ),
+    (
+        (np.ones(3), "adam"),
+        "argument 0[1] is 'adam': only floats have a gradient, pass it by keyword, or let f have it from outside",
+    ),
+]
+
+
+@pytest.mark.parametrize(("argument", "text"), LEAVES, ids=["number", "key", "path", "word"])
+def test_a_leaf_that_has_no_gradient(argument, text):
+    with pytest.raises(TypeError) as caught:
+        ag.grad(lambda p: 1.0)(argument)
+    assert str(caught.value) == text
+
+
+@says(
+    TypeError,
+    "float(part) would leave the graph, inside a transform such as ag.grad. To fill an array: out = ag.stack([...]), "
+    "or out = ag.Tensor(out) and out = out.at[i].set(part). As a constant: part.item()",
+)
+def test_an_array_that_a_function_fills():
+    def f(x):
+        out, part = np.zeros(2), x[0] * 2
+        out[0] = part
+        return out.sum()
+
+    ag.grad(f)(np.ones(2))
+
+
+@says(TypeError, "gradient: a target is a list. Its Tensors one by one: gradient(*targets)")
+def test_targets_in_a_list():
+    a, b = leaf(2), leaf(2)
+    (a * b).sum().gradient([a, b])
+
+
+@says(TypeError, "requires_grad is 'yes', want True or False")
+def test_a_word_for_requires_grad():
+    Tensor([1.0], requires_grad="yes")
