@@ -322,6 +322,9 @@ def script() -> int:
     except BrokenPipeError:  # as in `info | head`; Python flushes once more when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        code = 130  # as a shell reports a program that SIGINT has ended
     return code
 
 

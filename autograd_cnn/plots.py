@@ -53,22 +53,24 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
     ValueError
         If `path` has another suffix.
     """
-    _save(_loss_figure(history, path), path)
+    _check_suffix(path)
+    _save(loss_figure(history), path)
 
 
 def loss_curve_png(history: History) -> bytes:
     """Return the picture of `loss_curve` as PNG, for a notebook."""
     data = io.BytesIO()
-    _loss_figure(history, "curve.png").savefig(data, format="png", dpi=100, metadata=SUFFIXES[".png"])
+    loss_figure(history).savefig(data, format="png", dpi=100, metadata=SUFFIXES[".png"])
     return data.getvalue()
 
 
-def _loss_figure(history: History, path: str | os.PathLike[str]) -> Figure:
+def loss_figure(history: History) -> Figure:
+    """Return the picture of `loss_curve` as a figure of matplotlib, for `History.plot`."""
     steps, losses = np.arange(1, len(history.losses) + 1), np.array(history.losses)
     ends = [epoch.step for epoch in history.epochs]
     columns = {name: [getattr(epoch, name) for epoch in history.epochs] for name in _FIGURES}
     has_accuracy = not np.isnan(columns["accuracy"]).all()
-    figure = _figure(9.6 if has_accuracy else 6.4, 4.2, path)
+    figure = _figure(9.6 if has_accuracy else 6.4, 4.2)
     panels = figure.subplots(1, 2 if has_accuracy else 1, squeeze=False)[0]
     window = max(1, len(losses) // 50)
     style = {"alpha": 0.3, "lw": 0.8} if window > 1 else {"marker": "o"}
@@ -150,7 +152,8 @@ def predictions(
     right, names = predicted == labels, [plain(str(text)) for text in classes]
     order = np.lexsort([np.where(right, confidence, -confidence), right])[:count]
     rows = max(-(-len(order) // columns), 1)
-    figure = _figure(1.25 * columns, 1.55 * rows + 0.6, path)
+    _check_suffix(path)
+    figure = _figure(1.25 * columns, 1.55 * rows + 0.6)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels:
         panel.axis("off")
@@ -193,7 +196,8 @@ def confusion_matrix(
         If `path` has another suffix.
     """
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = _figure(7, 6.6, path)
+    _check_suffix(path)
+    figure = _figure(7, 6.6)
     panel = figure.subplots()
     panel.imshow(share, cmap="Blues", vmin=0, vmax=1)
     ticks, names = range(len(classes)), [plain(str(text)) for text in classes]
@@ -220,10 +224,12 @@ def confusion_matrix(
     _save(figure, path)
 
 
-def _figure(width: float, height: float, path: str | os.PathLike[str]) -> Figure:
-    """Return an empty figure, after checking that it can be saved."""
+def _check_suffix(path: str | os.PathLike[str]) -> None:
     if Path(path).suffix.lower() not in SUFFIXES:
         raise ValueError(f"{path}: a picture is saved as {', '.join(SUFFIXES)}")
+
+
+def _figure(width: float, height: float) -> Figure:
     with needs("matplotlib", "autograd_cnn.plots"):
         from matplotlib.figure import Figure
     return Figure(figsize=(width, height), dpi=150, layout="constrained")

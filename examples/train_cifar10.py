@@ -191,7 +191,8 @@ def train(
         (images, labels), validation = ag.data.split(images, labels, settings.validation, rng)
     model = ranks.broadcast(recipe.build(settings, rng, images))
     if ranks.rank == 0:
-        print(data, model.summary((settings.batch_size, *images.shape[1:])), sep="\n\n", end="\n\n")
+        notes = filter(None, [getattr(recipe, "NOTE", "")])
+        print(data, model.summary((settings.batch_size, *images.shape[1:])), *notes, sep="\n\n", end="\n\n")
     steps = settings.epochs * -(-len(images) // settings.batch_size)
     loss = partial(recipe.loss, settings)
     moments = ag.report.Moments(model, loss, images[:4], labels[:4])
@@ -270,5 +271,15 @@ def main() -> int:
     return 0
 
 
+def script() -> int:
+    """Run the program; after Ctrl-C outside of the training, which has an end of its own, say what is left."""
+    try:
+        return main()
+    except KeyboardInterrupt:
+        saved = "What was trained until the last checkpoint is in the folder of the run: --resume FOLDER goes on"
+        print(f"\ninterrupted. {saved}", file=sys.stderr)
+        return 130
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(script())

@@ -165,6 +165,38 @@ def test_a_place_that_takes_no_folder_is_named_with_the_option_for_another(run, 
     assert done.returncode == 2 and re.fullmatch(r"\[Errno \d+\] .*'runs.*'\. Elsewhere: --out FOLDER\n", done.stderr)
 
 
+INTERRUPTED = """
+import runpy, signal, sys
+import autograd_cnn as ag
+
+def interrupt(*arguments, **options):
+    signal.raise_signal(signal.SIGINT)
+
+{place} = interrupt
+sys.argv = sys.argv[1:]
+sys.path.insert(0, {examples!r})
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "ag.data.load_shapes",
+        *(pytest.param(f"ag.{place}", marks=pytest.mark.slow) for place in ("report.write", "plots.predictions")),
+    ],
+)
+def test_ctrl_c_while_data_is_drawn_or_during_the_report_is_one_line(tmp_path, place):
+    program = INTERRUPTED.format(place=place, examples=str(EXAMPLES))
+    options = ["--images", "32", "--epochs", "1", "--minutes", "1e-9", "--out", "out"]
+    command = [sys.executable, "-c", program, EXAMPLES / "train_cifar10.py", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    told = "What was trained until the last checkpoint is in the folder of the run: --resume FOLDER goes on"
+    assert done.stderr.endswith(f"\ninterrupted. {told}\n")
+
+
 def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
     options = ["--images", 64, "--epochs", 1, "--batch-size", 32, "--clip", 1, "--out", "out"]
     done = run("train_cifar10.py", *options, "--minutes", 1e-9)

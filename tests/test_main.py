@@ -1,6 +1,7 @@
 """`python -m autograd_cnn`: info never fails, check finds wrong primitives, predict reads images of every kind."""
 
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -382,3 +383,11 @@ def test_predict_without_pillow_names_the_cure(trained, tmp_path, capsys, monkey
     error = capsys.readouterr().err
     assert error.startswith("reading images needs pillow (") and error.count("\n") == 1
     assert error.endswith("): " + command("-m", "pip", "install", "autograd_cnn[images]") + "\n")
+
+
+def test_ctrl_c_is_one_line_and_the_exit_code_of_a_shell(monkeypatch, capsys):
+    from autograd_cnn import __main__
+
+    monkeypatch.setattr(__main__, "main", lambda: signal.raise_signal(signal.SIGINT))
+    assert __main__.script() == 130
+    assert capsys.readouterr() == ("", "\ninterrupted\n")

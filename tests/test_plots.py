@@ -217,3 +217,19 @@ def test_names_are_text_and_no_formulas(tmp_path, suffix):
     ag.plots.predictions(images, np.array([1, 2, 0]), np.eye(3), names, path, "$\\frac{$ \x07")
     ag.plots.confusion_matrix(np.eye(3, dtype=int), names, path, "$\\frac{$ \x07")
     ag.plots.loss_curve(history(name="$\\frac{$ \x07"), path)
+
+
+def test_a_history_draws_itself(tmp_path):
+    figure = history().plot()
+    assert [panel.get_xlabel() for panel in figure.axes] == ["step", "step"]
+    ag.plots.loss_curve(history(), tmp_path / "same.png")
+    figure.savefig(tmp_path / "own.png", metadata={"Software": None})
+    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "same.png").read_bytes()
+    assert len(History("", [0.5]).plot().axes) == 1
+    assert len(History().plot().axes) == 1  # before the first step
+
+
+def test_without_matplotlib_a_history_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"needs matplotlib .* install"):
+        history().plot()

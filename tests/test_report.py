@@ -5,6 +5,7 @@ import re
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -214,6 +215,50 @@ def test_results_of_other_images_are_refused(run):
         ag.report.write(run.folder, run.images, run.labels, plain, ag.cross_entropy)
 
 
+def many(run, times=5):
+    """The same run with so many times the test images."""
+    outputs, labels = np.tile(run.result.outputs, (times, 1)), np.tile(run.labels, times)
+    result = ag.training.evaluate(lambda x: ag.Tensor(outputs), ag.cross_entropy, outputs, labels, 10**4)
+    parts = {"result": result, "labels": labels, "probabilities": np.tile(run.probabilities, (times, 1))}
+    return SimpleNamespace(folder=run.folder, **parts)
+
+
+def test_few_cases_give_no_advice(run):
+    """13 mistakes say little about classes, 40 images about confidence, and 5 about the gap."""
+    assert len(run.labels) == 40 and not said(advice(run, figures()), "confuse")
+    near = run.probabilities * 0 + (1 - run.result.accuracy - 0.08) / 2
+    near[np.arange(40), run.result.outputs.argmax(1)] = run.result.accuracy + 0.08
+    assert not said(advice(run, figures(), probabilities=near), "confidence")
+    assert said(advice(many(run, 20), figures(), probabilities=np.tile(near, (20, 1))), "confidence")
+    history = figures()
+    history.epochs[2].validation_accuracy = 0.7
+    for share, sure in (0.05, False), (0.5, True):  # 5 and 100 validation images
+        settings = {**run.folder.settings, "settings": {"validation": share}}
+        facts = Facts("", settings, history, run.result, run.labels, run.probabilities, 625)
+        assert any("Training accuracy is 20 points above" in step.text for step in next_steps(facts)) == sure
+
+
+def test_probabilities_that_do_not_add_up_are_explained(tmp_path):
+    run = Run(tmp_path)
+    told = "Each of the 3 classes has a probability of its own, yes or no, so those of an image need not add up to 100%"
+    assert told not in run.write() and told not in run.html
+    run.folder.module().probabilities = lambda outputs: 1 / (1 + np.exp(-outputs))
+    try:
+        text = run.write()
+    finally:
+        del sys.modules[run.folder.module().__name__]
+    assert told in " ".join(text.split()) and told in run.html
+    assert re.search(r"\(here \d+% to \d+%\); a loss that is the mean of such questions is", " ".join(text.split()))
+
+
+def test_a_report_without_origin_begins_its_line_with_a_word(tmp_path):
+    run = Run(tmp_path)
+    for name in ("data", "recipe", "seed"):
+        del run.folder.settings[name]
+    run.write()
+    assert '<p class="quiet">The test images were looked at once' in run.html
+
+
 def advice(run, history, result=None, probabilities=None):
     facts = Facts(
         "runs/tiny", run.folder.settings, history, result or run.result, run.labels,
@@ -250,7 +295,9 @@ def test_advice_follows_from_the_gap(run):
 def test_advice_follows_from_layers_and_speed(run):
     history = figures()
     assert said(advice(run, history), "50% of the channels of relu of 0 are 0 in all images of a batch, so they hardly")
-    assert said(advice(run, history), "Steps waited for data 5.00% of the time")
+    assert said(
+        advice(run, history), "waited for data 5.00% of the time, so a simpler augmentation, or images that are"
+    )
     for epoch in history.epochs:
         epoch.dead, epoch.silent, epoch.waited = {"relu of 0": 0.4}, {"relu of fc": 0.6}, 0.01
     assert not said(advice(run, history), "0 in all images") and not said(advice(run, history), "waited")
@@ -269,6 +316,7 @@ def test_advice_after_a_run_that_ended_early(run, monkeypatch):
 
 
 def test_advice_names_the_classes_that_are_confused(run):
+    run = many(run)
     c = run.result.confusion
     pairs = {(i, j): c[i, j] + c[j, i] for i in range(3) for j in range(i)}
     i, j = max(pairs, key=pairs.get)
@@ -280,8 +328,9 @@ def test_advice_names_the_classes_that_are_confused(run):
 
 def test_advice_follows_from_confidence(run):
     sure = np.where(run.probabilities == run.probabilities.max(axis=1, keepdims=True), 0.99, 0.005)
-    assert said(advice(run, figures(), probabilities=sure), "gives its answer 99%")
-    assert said(advice(run, figures(), probabilities=sure), "surer than it should be. Label smoothing")
+    (text,) = [text for text in advice(run, figures(), probabilities=sure) if "confidence" in text]
+    assert text.startswith("The model's mean confidence is 99%, its accuracy ")
+    assert "it is surer than it should be. Label smoothing" in text
 
 
 def test_many_classes_are_a_picture_and_a_table(tmp_path):

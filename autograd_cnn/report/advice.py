@@ -18,6 +18,7 @@ DEAD = 0.5  # share of the channels of a layer: a trained network can have some
 WAITED = 0.03  # share of the time
 SURE = 0.05  # mean confidence against accuracy
 OFTEN = 0.1  # share of the mistakes
+MISTAKES = 30  # fewer say little about classes
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ def next_steps(facts: Facts) -> list[Step]:
         Step("Ask the model about images of your own:", predict),
         Step("Take the model into a program of your own:", f'model = ag.training.load_run("{facts.folder}")'),
     ]
+
+
+def error_of(images: int) -> float:
+    """Return twice the largest standard error of a share of so many images; smaller differences may be chance."""
+    return 1 / math.sqrt(images) if images else 0.0
 
 
 def _ended(facts: Facts) -> Iterator[Step]:
@@ -68,13 +74,13 @@ def _course(facts: Facts) -> Iterator[Step]:
             f"{losses[last]:.4f}: the weights of that pass are kept. Stop there, or regularise more: weight decay, "
             "augmentation, dropout."
         )
-    gap = epochs[last].accuracy - epochs[last].validation_accuracy
-    if gap > GAP:
+    gap, least = epochs[last].accuracy - epochs[last].validation_accuracy, max(GAP, error_of(facts.held_apart))
+    if gap > least:
         yield Step(
             f"Training accuracy is {100 * gap:.0f} points above validation accuracy: the model learns images by heart. "
             "More augmentation, weight decay or dropout will narrow the gap; so will more images."
         )
-    elif gap < -GAP:
+    elif gap < -least:
         yield Step(
             f"Training accuracy is {-100 * gap:.0f} points below validation accuracy: augmentation and dropout make "
             "training harder than the task. There is room for more passes, a larger model, or less of both."
@@ -97,13 +103,13 @@ def _layers(facts: Facts) -> Iterator[Step]:
 def _speed(facts: Facts) -> Iterator[Step]:
     if facts.waited > WAITED:
         yield Step(
-            f"Steps waited for data {percent(facts.waited)} of the time: preparing a batch takes longer than a step. "
-            "Simplify the augmentation, or convert the images once."
+            f"Steps waited for data {percent(facts.waited)} of the time, so a simpler augmentation, or images that are "
+            "converted once, would save no more than that."
         )
 
 
 def _classes(facts: Facts) -> Iterator[Step]:
-    if not facts.mistakes:
+    if len(facts.mistakes) < MISTAKES:
         return
     names, wrong = facts.classes, len(facts.mistakes)
     most = [f"{names[p.first]} and {names[p.second]} ({p.count:,})" for p in facts.pairs[:3]]
@@ -118,11 +124,11 @@ def _classes(facts: Facts) -> Iterator[Step]:
 
 def _confidence(facts: Facts) -> Iterator[Step]:
     over = float(np.mean(facts.confidences)) - facts.result.accuracy
-    if abs(over) > SURE:
+    if abs(over) > max(SURE, error_of(len(facts.labels))):
         smoothed = facts.settings.get("settings", {}).get("label_smoothing")
         less = "Less label smoothing makes it more honest" if smoothed else "Longer training makes it surer"
         how, cure = ("surer", "Label smoothing makes it more honest") if over > 0 else ("less sure", less)
         yield Step(
-            f"On average the model gives its answer {np.mean(facts.confidences):.0%}, and is right in "
+            f"The model's mean confidence is {np.mean(facts.confidences):.0%}, its accuracy "
             f"{facts.result.accuracy:.0%}: it is {how} than it should be. {cure}."
         )

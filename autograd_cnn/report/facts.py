@@ -78,6 +78,25 @@ class Facts:
     looks: int = 1
 
     @property
+    def held_apart(self) -> int:
+        """The number of validation images, or 0 if the settings do not have it."""
+        share = self.settings.get("settings", {}).get("validation")
+        images = self.settings.get("images_per_pass")
+        return round(images * share / (1 - share)) if images and share else 0
+
+    @cached_property
+    def sums(self) -> str:
+        """A sentence on probabilities that do not add up to 1, or "" if they do."""
+        sums = self.probabilities.sum(axis=1)
+        if np.allclose(sums, 1, atol=0.01):
+            return ""
+        return (
+            f"Each of the {self.probabilities.shape[1]} classes has a probability of its own, yes or no, so those of "
+            f"an image need not add up to 100% (here {sums.min():.0%} to {sums.max():.0%}); a loss that is the mean of "
+            "such questions is small before many answers are right."
+        )
+
+    @property
     def looked(self) -> str:
         """How often the test images were looked at, and when."""
         if self.looks == 1:

@@ -105,7 +105,9 @@ def page(
 
 
 def _header(facts: Facts) -> str:
-    origin = " · ".join(f"{name} {value}" for name, value in facts.origin.items())
+    origin = clean(" · ".join(f"{name} {value}" for name, value in facts.origin.items()))
+    told = f"{origin}. The" if origin else "The"
+    sums = f" {clean(facts.sums)}" if facts.sums else ""
     tiles = "".join(
         f"<div><dt>{clean(name)}</dt><dd>{clean(value)}</dd></div>"
         for name, value in facts.figures.items()
@@ -116,7 +118,7 @@ def _header(facts: Facts) -> str:
     return (
         f'<header><div><p class="quiet">Training report of {clean(facts.folder)}</p>\n'
         f"<h1><b>{percent(facts.result.accuracy)}</b> of {len(facts.labels):,} test images right</h1>\n"
-        f'<p class="quiet">{clean(origin)}. The test images were {clean(facts.looked)}.{ended}</p></div>\n'
+        f'<p class="quiet">{told} test images were {clean(facts.looked)}.{ended}{sums}</p></div>\n'
         f"<dl>{tiles}</dl>{command}</header>\n"
     )
 

@@ -26,6 +26,7 @@ def text_of(facts: Facts, steps: Sequence[Step], moments: int) -> str:
         f"{len(facts.labels):,} test images, {facts.looked}",
         "",
         *(f"  {name:{width}}  {value}" for name, value in facts.figures.items()),
+        *(["", *textwrap.wrap(facts.sums, WIDTH, initial_indent="  ", subsequent_indent="  ")] if facts.sums else []),
         *(["", f"  {facts.command}"] if facts.command else []),
         *_section("Passes", _passes(facts)),
         *_section("Confused most, on the test images", _pairs(facts)),

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from autograd_cnn.arrayfile import read_json, write_json
 from autograd_cnn.environment import plain
 from autograd_cnn.files import write_atomically
-from autograd_cnn.plots import loss_curve_png
+from autograd_cnn.plots import loss_curve_png, loss_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -129,6 +132,28 @@ class History:
         if self.losses and find_spec("matplotlib"):
             bundle["image/png"] = loss_curve_png(self)
         return bundle
+
+    def plot(self) -> Figure:
+        """Draw the loss of every step and, if there are any, the losses and accuracies of every pass.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Its ``axes`` can be changed, and ``savefig`` saves it. It belongs to no window and to no `pyplot`.
+            `autograd_cnn.plots.loss_curve` saves the same picture.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+
+        Examples
+        --------
+        >>> history = History("digits", [0.7, 0.6], [Epoch(2, 0.65, 0.1, 0.6, 0.12, 1.5)])
+        >>> [panel.get_ylabel() for panel in history.plot().axes]
+        ['loss', 'accuracy, %']
+        """
+        return loss_figure(self)
 
     @property
     def best(self) -> int:

@@ -39,6 +39,11 @@ class Settings:
 ORIGINAL = Settings(version="original", epochs=2, lr=1e-3, weight_decay=0, validation=0)
 
 
+NOTE = """The loss is the mean of ten yes-or-no questions, one for each class: 0.69 is that of a coin, 0.33 that of a
+model that only knows that each class is one in ten. So it is small before many answers are right, and the ten
+probabilities of an image need not add up to 100%."""
+
+
 # As plain functions ---------------------------------------------------------------------------------------------------
 
 

@@ -258,7 +258,7 @@ def test_what_looks_wrong_is_listed_with_its_step(rng):
 
     facts = facts_of(ag.trace(f, np.abs(rng.normal(size=(4, 3)))).page())["frames"][0]
     warned = facts["steps"][2]
-    assert warned["warn"].startswith("Dead relu: 1 of 3 channels of h are 0 in the whole batch (1). ")
+    assert warned["warn"].startswith("Dead relu: 1 of 3 channels of h are 0 in the whole batch of 4 (1). ")
     passes, blocked = (visible(line) for line in warned["formulas"][0]["lines"])
     assert passes.endswith(": slope 1") and blocked.startswith("h[0, 1] = relu(−") and blocked.endswith(" = 0: slope 0")
     found = {text.split(":")[0]: step for text, step in facts["worth"]}

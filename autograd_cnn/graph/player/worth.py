@@ -29,7 +29,8 @@ def worth(lesson: Trials) -> list[tuple[str, int]]:
             found.append((f"{name}: {spread} spread to {shape_text(a.shape)}, which is often a mistake", k))
         if op.call.primitive.rectifies and len(dead := lesson.dead(op)):
             which = f"{len(dead):,} of {a.shape[-1] if a.ndim else 1:,} channels of {name}"
-            found.append((f"dead {op.name}: {which} are 0 in the whole batch ({listed(list(map(str, dead)))})", k))
+            batch = f"the whole batch of {len(a):,}" if a.ndim else "the whole batch"  # of few, it may be chance
+            found.append((f"dead {op.name}: {which} are 0 in {batch} ({listed(list(map(str, dead)))})", k))
         low = {"tanh": -1, "sigmoid": 0}.get(op.name)
         if low is not None and (part := float(np.mean((a < low + ENDS) | (a > 1 - ENDS)))) > 0.5:
             which = f"{100 * part:.0f} % of {name}"
