@@ -12,7 +12,8 @@ Images are NHWC, weights HWIO: (KH, KW, C // groups, O). Options come normalised
 they may have any strides, and there may be no images or no channels. The output has their common dtype, and the same
 bits in every run (see `tiles`).
 
-Imports NumPy and its neighbours `columns`, `depthwise`, `direct`, `fused`, `memory`, `twins`, `windows` and `winograd`.
+Imports NumPy and its neighbours `columns`, `depthwise`, `direct`, `fused`, `memory`, `spread`, `twins`, `windows` and
+`winograd`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import columns, depthwise, direct, fused, winograd
+from . import columns, depthwise, direct, fused, spread, winograd
 from .memory import empty
 from .twins import kernel_set
 from .windows import Padding, Pair, Shape, output_size
@@ -54,7 +55,11 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
         y[...] = 0 if b is None else b
     elif is_depthwise(x.shape, groups):
         depthwise.conv2d(x, w, b, y, stride, padding, dilation)
-    elif suits_winograd(y, w.shape, stride, dilation, groups):
+    elif suits_winograd(y, w.shape, stride, dilation, groups) and (even := _even(x, y.dtype, w)).any():
+        if not even.all():
+            for some in even, ~even:
+                y[some] = conv2d(x[some], w, b, stride, padding, dilation, groups)
+            return y
         for i, o in _groups(w.shape, groups):
             _winograd().conv2d(x[..., i], w[..., o], None if b is None else b[o], y[..., o], padding, dilation)
     elif suits_direct(y, w.shape, dilation, groups):
@@ -119,7 +124,10 @@ def conv2d_weight_gradient(
     if is_depthwise(x.shape, groups):
         return depthwise.weight_gradient(x, g, w_shape, stride, padding, dilation)
     shape = *w_shape[:3], w_shape[3] // groups
-    if suits_winograd(g, w_shape, stride, dilation, groups):
+    if suits_winograd(g, w_shape, stride, dilation, groups) and (even := _even(x, g.dtype) & _even(g, g.dtype)).any():
+        if not even.all():
+            options = w_shape, stride, padding, dilation, groups
+            return np.add(*(conv2d_weight_gradient(x[some], g[some], *options) for some in (even, ~even)))
         gradient = partial(_winograd().weight_gradient, w_shape=shape, padding=padding, dilation=dilation)
     elif suits_direct(g, w_shape, dilation, groups):
         gradient = partial(direct.weight_gradient, w_shape=shape, stride=stride, padding=padding)
@@ -142,6 +150,11 @@ def suits_winograd(y: Array, w_shape: Shape, stride: Pair, dilation: Pair, group
     fewest = 32 if kernel_set() == "numba" else 128  # tiles for which it pays to transform the weights
     # `fused` fills a register, of up to 16 numbers, with input channels. Fewer channels of either kind do not pay.
     return cheaper and tiles >= fewest and min(w_shape[2], w_shape[3] // groups) >= 16
+
+
+def _even(x: Array, dtype: Any, w: Array | None = None) -> Array:
+    """Which images Winograd's algorithm can compute: an array (N,) of bool. The others go to the next algorithm."""
+    return spread.even(x.astype(dtype, copy=False), None if w is None else np.abs(w).sum(axis=(0, 1)))
 
 
 def suits_direct(y: Array, w_shape: Shape, dilation: Pair, groups: int) -> bool:

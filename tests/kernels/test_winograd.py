@@ -121,3 +121,139 @@ def test_float16_and_few_channels_use_matrices(rng):
     assert convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), (2, 2), 1)
     assert not convolution.suits_winograd(y, (3, 3, 64, 64), (1, 1), (16, 16), 1)  # tiles of one output
     assert not convolution.suits_winograd(y, (4, 4, 64, 64), (1, 1), (1, 1), 1)  # more than half of 6x6 would be zeros
+
+
+PADDED = (1, 1), ONE, (1, 1), 1
+
+
+@pytest.fixture
+def both_ways(way, monkeypatch):
+    """A function that returns the result and both gradients: in float32 by Winograd, and directly in float64."""
+
+    def direct(*_):
+        return False
+
+    def all_three(x, w, g):
+        chosen = direct if x.dtype == float else lambda y, shape, *_: shape[:2] == (3, 3)
+        monkeypatch.setattr(convolution, "suits_winograd", chosen)
+        with np.errstate(all="ignore"):
+            return (
+                conv2d(x, w, None, *PADDED),
+                conv2d_input_gradient(g, w, x.shape, *PADDED),
+                conv2d_weight_gradient(x, g, w.shape, *PADDED),
+            )
+
+    def run(*arrays):
+        return all_three(*(a.astype(np.float32) for a in arrays)), all_three(*(a.astype(float) for a in arrays))
+
+    run.exact = all_three
+    return run
+
+
+def ordinary(rng, images=4, size=16, inputs=16, outputs=32):
+    """Images after relu, weights, and a gradient that is often 0, as behind max pooling."""
+    x = np.maximum(rng.standard_normal((images, size, size, inputs)), 0)
+    g = rng.standard_normal((images, size, size, outputs)) * (rng.random((images, size, size, outputs)) < 0.2)
+    return [a.astype(np.float32).astype(float) for a in (x, rng.standard_normal((3, 3, inputs, outputs)), g)]
+
+
+def rms(images):
+    return np.sqrt(np.square(images.astype(np.float32).astype(float)).mean(axis=(1, 2, 3)))
+
+
+def errors(both_ways, arrays, scale_x, scale_g):
+    """Largest error of each of the three, in units of 1e-5 of the sum over its own or over a typical window."""
+    results, truths = both_ways(*arrays)
+    x, w, g = (np.abs(a.astype(np.float32).astype(float)) for a in arrays)
+    typical = (
+        scale_x[:, None, None, None] * w.sum(axis=(0, 1, 2)),
+        scale_g[:, None, None, None] * w.sum(axis=(0, 1, 3)),
+        scale_x @ g.sum(axis=(1, 2)),
+    )
+    bounds = [1e-5 * np.maximum(own, usual) for own, usual in zip(both_ways.exact(x, w, g), typical, strict=True)]
+    return [float((np.abs(r - t) / b).max()) for r, t, b in zip(results, truths, bounds, strict=True)]
+
+
+@pytest.mark.parametrize("size", [4, 8, 16])
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e12])
+@pytest.mark.parametrize("channels", [slice(5, 6), slice(None)], ids=["one number", "all channels"])
+def test_a_far_pixel_counts_only_in_windows_that_hold_it(rng, both_ways, size, far, channels):
+    x, w, g = ordinary(rng, size=size)
+    scales = rms(x), rms(g)  # without the far pixels
+    x[1, 2, 3, channels] = far
+    g[2, size - 1, 0, channels] = -far
+    assert max(errors(both_ways, (x, w, g), *scales)) < 1
+
+
+def spread_over_1e12(rng, *shape):
+    return 10 ** rng.uniform(-6, 6, shape)
+
+
+SCALES = {  # of x, w and g
+    "numbers": ((4, 16, 16, 16), (1, 1), (4, 16, 16, 32)),
+    "pixels": ((4, 16, 16, 1), (1, 1), (4, 16, 16, 1)),
+    "rows": ((4, 16, 1, 1), (1, 1), (4, 16, 1, 1)),
+    "images": ((4, 1, 1, 1), (1, 1), (4, 1, 1, 1)),
+    "channels": ((16,), (1, 1), (32,)),
+    "weights": ((1,), (3, 3, 16, 32), (1,)),
+    "weights of inputs": ((1,), (16, 1), (1,)),
+    "weights of outputs": ((1,), (32,), (1,)),
+    "all": ((4, 16, 16, 16), (3, 3, 16, 32), (4, 16, 16, 32)),
+    "pixels, weights of inputs": ((4, 16, 16, 1), (16, 1), (4, 16, 16, 1)),
+}
+
+
+@pytest.mark.parametrize("shapes", SCALES.values(), ids=SCALES.keys())
+def test_errors_stay_below_1e_5_of_a_typical_window_for_any_scales(rng, both_ways, shapes):
+    arrays = [a * spread_over_1e12(rng, *shape) for a, shape in zip(ordinary(rng), shapes, strict=True)]
+    assert max(errors(both_ways, arrays, rms(arrays[0]), rms(arrays[2]))) < 1
+
+
+def test_outliers_in_a_channel_that_has_all_the_weight(rng, both_ways):
+    x, w, g = ordinary(rng)
+    w[:, :, np.arange(16) != 3] *= 1e-4
+    x[:, np.arange(16), rng.integers(0, 16, 16), 3] = 30
+    assert max(errors(both_ways, (x, w, g), rms(x), rms(g))) < 1
+
+
+def kinds(a):
+    return np.select([np.isnan(a), np.isinf(a)], [9, np.sign(a)], 0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e36])
+@pytest.mark.parametrize("which", ["x", "w", "g", "xg"])
+def test_nan_and_inf_spoil_exactly_their_windows(rng, both_ways, which, value):
+    x, w, g = ordinary(rng, size=12)
+    if "x" in which:
+        x[1, 4, 5, 6] = x[2, 0, 0, 3] = value
+    if "w" in which:
+        w[1, 1, 6, 7] = value
+    if "g" in which:
+        g[1, 5, 5, 7] = value
+    for result, truth in zip(*both_ways(x, w, g), strict=True):
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal(kinds(result), kinds(truth.astype(np.float32)))
+
+
+def test_only_images_that_hold_a_far_pixel_are_computed_directly(rng, way):
+    x, w, g = (a.astype(np.float32) for a in ordinary(rng, images=40, size=8))
+    y = conv2d(x, w, None, *PADDED)
+    assert way == [1]
+    x[7, 3, 3, 3] = np.nan
+    np.testing.assert_array_equal(np.delete(conv2d(x, w, None, *PADDED), 7, axis=0), np.delete(y, 7, axis=0))
+    assert way == [1] * 2
+    x[:, 0, 0, 0] = np.inf
+    conv2d(x, w, None, *PADDED)
+    conv2d_weight_gradient(x, g, w.shape, *PADDED)
+    assert way == [1] * 2
+
+
+def test_a_far_pixel_changes_no_bit_with_the_number_of_threads(rng, way, num_threads):
+    x, w, g = (a.astype(np.float32) for a in ordinary(rng, images=40))
+    x[7, 3, 3, 3] = g[9, 4, 4] = 1e9
+    found = set()
+    for n in 1, 2, 3:
+        num_threads(n)
+        results = conv2d(x, w, None, *PADDED), conv2d_weight_gradient(x, g, w.shape, *PADDED)
+        found.add(b"".join(a.tobytes() for a in results))
+    assert len(found) == 1
