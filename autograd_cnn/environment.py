@@ -29,6 +29,12 @@ def command(*arguments: str | os.PathLike[str]) -> str:
     return shlex.join(words)
 
 
+def program() -> str:
+    """Return the line that runs this program again, or "" in an interactive session, which no line repeats."""
+    interactive = "", "-c", "-m", "ipykernel_launcher.py"
+    return "" if os.path.basename(sys.argv[0] if sys.argv else "") in interactive else command(*sys.argv)
+
+
 @contextmanager
 def needs(package: str, task: str, extra: str = "") -> Iterator[None]:
     """Import a package inside this block; without it, the error has the line that installs it.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.environment import command, needs, plain
+from autograd_cnn.environment import command, needs, plain, program
 from autograd_cnn.report.saliency import write_why
 
 IMAGES, LABELS = np.zeros((4, 2), np.float32), np.arange(4) % 2
@@ -109,6 +109,24 @@ def test_numpy_alone_suffices_to_train_and_to_draw(python, tmp_path, monkeypatch
     assert "numpy, in tiles" in python(BARE.replace("{packages}", repr(packages.split())))
 
 
+CHOSEN = """
+import sys
+sys.modules["numba"] = None
+from autograd_cnn.kernels.twins import kernel_set
+try:
+    kernel_set()
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_compiled_kernels_that_are_asked_for_and_cannot_be_had_say_what_to_install(python, monkeypatch):
+    monkeypatch.setenv("AUTOGRAD_CNN_KERNELS", "numba")
+    message = python(CHOSEN)
+    assert message.startswith("AUTOGRAD_CNN_KERNELS is numba: ") and message.count("\n") == 1
+    assert message.endswith(command("-m", "pip", "install", "autograd_cnn[fast]") + "\n")
+
+
 # Commands
 
 
@@ -136,6 +154,14 @@ def executable(monkeypatch, tmp_path):
 def test_a_command_has_the_interpreter_in_use(executable, tmp_path, place, shown):
     executable(place.format(here=tmp_path))
     assert command("-m", "autograd_cnn", "my run") == f"{shown.format(here=tmp_path)} -m autograd_cnn 'my run'"
+
+
+@pytest.mark.parametrize("name", ["", "-c", "-m", "/usr/lib/python3/ipykernel_launcher.py"])
+def test_an_interactive_session_has_no_command(monkeypatch, name):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--out", "my run"])
+    assert program() == command("train.py", "--out", "my run")
+    monkeypatch.setattr(sys, "argv", [name, "-f", "kernel.json"])
+    assert program() == ""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="another shell there")

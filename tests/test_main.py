@@ -1,6 +1,7 @@
 """`python -m autograd_cnn`: info never fails, check finds wrong primitives, predict reads images of every kind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -175,15 +176,15 @@ def test_check_names_inputs_without_a_rule(run, tmp_path):
 @pytest.mark.parametrize(
     ("change", "place", "message"),
     [
-        (("x, out: g", "x, ouput: g"), ":9", "TypeError: swish.vjp(x): the rule has an unknown parameter 'ouput'"),
-        (("swish", "relu"), ":5", "ValueError: "),
+        (("x, out: g", "x, ouput: g"), ":9", r"TypeError: swish.vjp\(x\): the rule has an unknown parameter 'ouput'"),
+        (("swish", "relu"), ":[56]", "ValueError: "),  # Python 3.10 names the line below that of a decorator
         (("return", "retrun"), "", "SyntaxError: "),
     ],
 )
 def test_check_shows_an_error_in_the_file_itself(run, tmp_path, change, place, message):
     (tmp_path / "my_ops.py").write_text(RIGHT.replace(*change))
     done = run("check", "my_ops.py")
-    assert done.returncode == 2 and done.stderr.startswith(f"my_ops.py{place}: {message}"), done.stderr
+    assert done.returncode == 2 and re.match(rf"my_ops\.py{place}: {message}", done.stderr), done.stderr
     assert done.stderr.count("\n") == 1
 
 

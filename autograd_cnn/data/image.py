@@ -111,7 +111,7 @@ def _bits(file: Any) -> str:
     """The layout of the bits in a file, as Pillow names it; its mode does not tell 12 bits from 16, or 4 from 8."""
     if file.format == "PPM" and file.mode == "I":
         return "I;16B"  # whatever it has in the file, Pillow scales it to 16 bits
-    arguments = file.tile[0].args if file.tile else ""
+    arguments = file.tile[0][3] if file.tile else ""
     return arguments if isinstance(arguments, str) else str(arguments[0]) if arguments else ""
 
 

@@ -6,7 +6,6 @@ Every number is formatted here once, so that the page and the text agree.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.environment import command
+from autograd_cnn.environment import program
 from autograd_cnn.training import Epoch, Evaluation, History
 
 Array = NDArray[Any]
@@ -167,7 +166,7 @@ class Facts:
     @property
     def command(self) -> str:
         """The command that runs this program, or "" in an interactive session."""
-        return command(*sys.argv) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
+        return program()
 
     @cached_property
     def figures(self) -> dict[str, str]:
