@@ -2,7 +2,7 @@
 
 import numpy as np
 
-CONSTANT = {"Pad": (2,), "Resize": (1, 2, 3), "Upsample": (1,)} | dict.fromkeys(  # inputs without a gradient
+CONSTANT = {"Pad": (2,), "Resize": (1, 2, 3)} | dict.fromkeys(  # inputs without a gradient
     ["NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"], (2,)
 )
 
@@ -10,8 +10,7 @@ IMAGES = "AveragePool Conv ConvTranspose LpPool MaxPool Resize"
 SKIPPED = [  # (reason, operators, whether a case has the input or the attribute)
     ("three dimensions", IMAGES, lambda arrays, o: arrays[0].ndim > 4),
     ("more padding at the start", IMAGES, lambda arrays, o: o.get("auto_pad") == "SAME_LOWER"),
-    ("integers, which NumPy makes longer or divides into floats", "CumProd CumSum Div Pow",
-     lambda arrays, o: arrays[0].dtype.kind in "iu"),
+    ("lists of arrays", "Identity", lambda arrays, o: not hasattr(arrays[0], "dtype")),
     ("windows with gaps", "AveragePool LpPool", lambda arrays, o: "dilations" in o),
     ("the size of the result", "ConvTranspose", lambda arrays, o: "output_shape" in o),
     ("more padding at one end", "ConvTranspose", lambda arrays, o: "auto_pad" in o),
@@ -19,19 +18,15 @@ SKIPPED = [  # (reason, operators, whether a case has the input or the attribute
     ("the maximum of nothing", "ReduceMax ReduceMin", lambda arrays, o: arrays[0].size == 0),
     ("products and maxima of repeated positions", "ScatterElements ScatterND",
      lambda arrays, o: o.get("reduction", "none") not in ("none", "add")),
-    ("another grid of pixels", "Resize", lambda arrays, o: not fits(arrays, **o)),
+    ("a grid with several meanings, or smoothing", "Resize", lambda arrays, o: refused(arrays, **o)),
 ]  # fmt: skip
 
 
-def fits(
-    arrays, mode="nearest", coordinate_transformation_mode="half_pixel", nearest_mode="round_prefer_floor", **options
-):
-    """Whether `interpolate` has the grid of a Resize: PyTorch's."""
-    if options or mode == "cubic":
-        return False
-    if mode == "linear":
-        return coordinate_transformation_mode == "half_pixel" or (
-            coordinate_transformation_mode == "align_corners" and np.all(arrays[2] == np.round(arrays[2]))
-        )
-    upscaled = arrays[2] is not None and np.all(arrays[2] >= 1)
-    return upscaled and coordinate_transformation_mode == "half_pixel" and nearest_mode == "round_prefer_floor"
+def refused(arrays, coordinate_transformation_mode="half_pixel", mode="nearest", **options):
+    """Whether a Resize crops, smooths, or aligns corners of a size that is not whole."""
+    sizes = arrays[2] is not None and np.size(arrays[2]) and arrays[2] * arrays[0].shape[-len(arrays[2]) :]
+    return (
+        coordinate_transformation_mode in ("tf_crop_and_resize", "half_pixel_symmetric")
+        or (options.get("antialias") and mode != "nearest")
+        or (coordinate_transformation_mode == "align_corners" and np.any(sizes != np.round(sizes)))
+    )

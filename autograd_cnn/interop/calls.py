@@ -15,6 +15,7 @@ from autograd_cnn.engine.mode import current, in_mode
 from autograd_cnn.engine.tensor import Tensor
 
 _COMPOSITES = os.path.join(PACKAGE, "ops", "")
+_WITHIN = (_COMPOSITES, os.path.join(PACKAGE, "engine", ""))
 
 
 @dataclass(slots=True, eq=False)
@@ -62,8 +63,9 @@ def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], 
             values, elements = primitive.bind(args, dict(options))
             function = ""
             frame: Any = sys._getframe(2)
-            while frame.f_code.co_filename.startswith(_COMPOSITES):
-                function, frame = frame.f_code.co_name, frame.f_back
+            while frame.f_code.co_filename.startswith(_WITHIN):
+                function = frame.f_code.co_name if frame.f_code.co_filename.startswith(_COMPOSITES) else function
+                frame = frame.f_back
             names, scope = primitive.flat_names(elements), current.get().scope
             calls.append(Call(primitive, names, list(values), out, spell(here()), function, scope[0] if scope else ""))
         return out

@@ -68,8 +68,13 @@ def _sinc(onnx: Any, x: Any) -> Any:
     return onnx.Where(onnx.Equal(x, 0.0), 1.0, onnx.Div(onnx.Sin(angle), angle))
 
 
+def _difference(onnx: Any, x: Any, y: Any) -> Any:
+    """The difference, which is 0 of equal infinities."""
+    return onnx.Where(onnx.Equal(x, y), 0.0, onnx.Sub(x, y))
+
+
 def _logaddexp(onnx: Any, x: Any, y: Any) -> Any:
-    return onnx.Add(onnx.Max(x, y), onnx.Log(onnx.Add(onnx.Exp(onnx.Neg(onnx.Abs(onnx.Sub(x, y)))), 1.0)))
+    return onnx.Add(onnx.Max(x, y), onnx.Log(onnx.Add(onnx.Exp(onnx.Neg(onnx.Abs(_difference(onnx, x, y)))), 1.0)))
 
 
 def _logaddexp2(onnx: Any, x: Any, y: Any) -> Any:
@@ -77,11 +82,35 @@ def _logaddexp2(onnx: Any, x: Any, y: Any) -> Any:
     return onnx.Div(_logaddexp(onnx, x, y), math.log(2))
 
 
+def _ratio(onnx: Any, x: Any, y: Any) -> Any:
+    """The quotient of two numbers that are not negative: 0 of zeros, and 1 of infinities."""
+    return onnx.Where(onnx.Equal(x, y), onnx.Where(onnx.Equal(x, 0.0), 0.0, 1.0), onnx.Div(x, y))
+
+
+def _negative(onnx: Any, x: Any) -> Any:
+    """Whether a number has a minus, as -0.0 has."""
+    return onnx.Less(onnx.Where(onnx.Equal(x, 0.0), onnx.Reciprocal(x), x), 0.0)
+
+
 def _arctan2(onnx: Any, x: Any, y: Any) -> Any:
-    """The angle of the point (y, x), from that of its quadrant."""
-    angle = onnx.Atan(onnx.Div(x, y))
-    turned = onnx.Where(onnx.Less(x, 0.0), onnx.Sub(angle, math.pi), onnx.Add(angle, math.pi))
-    return onnx.Where(onnx.Less(y, 0.0), turned, angle)
+    """The angle of the point (y, x), from that of the point in the first quadrant."""
+    angle = onnx.Atan(_ratio(onnx, onnx.Abs(x), onnx.Abs(y)))
+    angle = onnx.Where(_negative(onnx, y), onnx.Sub(math.pi, angle), angle)
+    return onnx.Where(_negative(onnx, x), onnx.Neg(angle), angle)
+
+
+def _hypot(onnx: Any, x: Any, y: Any) -> Any:
+    x, y = onnx.Abs(x), onnx.Abs(y)
+    ratio = _ratio(onnx, onnx.Min(x, y), onnx.Max(x, y))
+    length = onnx.Mul(onnx.Max(x, y), onnx.Sqrt(onnx.Add(onnx.Mul(ratio, ratio), 1.0)))
+    return onnx.Where(onnx.Or(onnx.IsInf(x), onnx.IsInf(y)), math.inf, length)
+
+
+def _remainder(onnx: Any, x: Any, y: Any) -> Any:
+    """The remainder, whose sign is that of `y`."""
+    rest = onnx.Mod(x, y, fmod=1)
+    turned = onnx.Xor(onnx.Less(rest, 0.0), onnx.Less(y, 0.0))
+    return onnx.Where(onnx.And(onnx.Not(onnx.Equal(rest, 0.0)), turned), onnx.Add(rest, y), rest)
 
 
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
@@ -95,18 +124,18 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "deg2rad": lambda onnx, x: onnx.Mul(x, math.pi / 180),
     "rad2deg": lambda onnx, x: onnx.Mul(x, 180 / math.pi),
     "sinc": _sinc,
-    "hypot": lambda onnx, x, y: onnx.Sqrt(onnx.Add(onnx.Mul(x, x), onnx.Mul(y, y))),
+    "hypot": _hypot,
     "arctan2": _arctan2,
     "logaddexp": _logaddexp,
     "logaddexp2": _logaddexp2,
     "fmax": lambda onnx, x, y: onnx.Where(onnx.IsNaN(x), y, onnx.Where(onnx.IsNaN(y), x, onnx.Max(x, y))),
     "fmin": lambda onnx, x, y: onnx.Where(onnx.IsNaN(x), y, onnx.Where(onnx.IsNaN(y), x, onnx.Min(x, y))),
-    "remainder": lambda onnx, x, y: onnx.Sub(x, onnx.Mul(y, onnx.Floor(onnx.Div(x, y)))),
+    "remainder": _remainder,
     "fmod": lambda onnx, x, y: onnx.Mod(x, y, fmod=1),
     "ldexp": lambda onnx, x, y: onnx.Mul(x, onnx.Pow(2.0, y)),
     "clip": lambda onnx, x, min, max: _limited(onnx, x, min, max),
     "hardtanh": lambda onnx, x, min_val, max_val: _limited(onnx, x, min_val, max_val),
-    "relu_gradient": lambda onnx, x, y: onnx.Where(onnx.Greater(y, 0.0), x, 0.0),
+    "relu_gradient": lambda onnx, x, y: onnx.Where(onnx.LessOrEqual(y, 0.0), 0.0, x),
     "leaky_relu": _leaky_relu,
     "elu": _elu,
     "softplus": lambda onnx, x, beta: (

@@ -130,8 +130,10 @@ def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) 
     for t in inputs:
         array = np.concatenate([t.data, t.data[:1]]) if dynamic else t.data
         if array.dtype.kind == "f" and array.size:
-            low, high = array.min(), array.max()
-            array = rng.uniform(*((low, high) if low < high else (low - 1, low + 1)), array.shape).astype(array.dtype)
+            finite = array[np.isfinite(array)]
+            low, high = (float(f(finite)) if finite.size else 0.0 for f in (np.min, np.max))
+            low, high = (low, high) if low < high else (low - 1, low + 1)
+            array = (low + (high / 2 - low / 2) * rng.uniform(0, 2, array.shape)).astype(array.dtype)
         else:
             array = np.roll(array, 1)
         others.append(Tensor(array))

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
-from autograd_cnn.interop.onnx_operators import OPERATORS
+from autograd_cnn.interop.onnx_operators import NUMBERS, OPERATORS
 from autograd_cnn.nn import Module
 
 OLDEST = 13  # before, axes and sizes were attributes of some operators, and softmax had another meaning
+MOST_NODES = 200_000  # after functions are written out; each may call others twice
 
 _BUFFERS = {"BatchNormalization": (3, 4)}  # inputs that are no parameters, by operator
-_OPTIONS = {"Pad": (2,), "Resize": (1, 2, 3), "Upsample": (1,)}
+_OPTIONS = {"Pad": (2,), "Resize": (1, 2, 3)}
 
 
 class OnnxModule(Module):
     """The network in an ONNX file, which `load_onnx` makes.
 
-    Its parameters are the float constants of the file that have an axis, under their names there. It takes the inputs
-    of the file in their order, and returns its output, or a tuple of several.
+    Its parameters are the float constants of the file that have an axis, under their names there; a name that every
+    Module has gets a ``_``. It takes the inputs of the file in their order, and returns its output, or a tuple of
+    several.
 
     Attributes
     ----------
@@ -31,59 +36,141 @@ class OnnxModule(Module):
         Shapes by name. An extent is an int, or a name for any size.
     """
 
-    def __init__(self, model: Any) -> None:
-        from onnx import helper, numpy_helper
+    def __init__(self, model: Any, file: str = "the file") -> None:
+        from onnx import numpy_helper
 
         graph = model.graph
+        self._file, self._constants, self._tensors_by_name = file, {}, {}
         constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        self.inputs = {i.name: _shape(i) for i in graph.input if i.name not in constants}
+        self.outputs = {o.name: _shape(o) for o in graph.output}
+        self._dtypes = {i.name: _dtype(i) for i in graph.input if i.name not in constants}
+        self._nodes = _nodes(model)
         places = [(name, node.op_type, i) for node in graph.node for i, name in enumerate(node.input)]
         buffers = {name for name, operator, i in places if i in _BUFFERS.get(operator, ())}
         options = {name for name, operator, i in places if i in _OPTIONS.get(operator, ())}
-        self._constants = {}
-        self._tensors_by_name = {}
-        for name, array in constants.items():
-            if array.dtype.kind != "f" or not array.ndim or name in options:
-                self._constants[name] = array
-            else:
-                path = name if not hasattr(self, name) else f"{name}_"
-                setattr(self, path, Tensor(array.copy(), requires_grad=name not in buffers))
-                self._tensors_by_name[name] = path
-        self.inputs = {i.name: _shape(i) for i in graph.input if i.name not in constants}
-        self.outputs = {o.name: _shape(o) for o in graph.output}
-        last = {name: k for k, node in enumerate(graph.node) for name in node.input}
-        self._nodes = []
-        for k, node in enumerate(graph.node):
-            attributes = {a.name: _value(helper.get_attribute_value(a)) for a in node.attribute}
-            if node.op_type == "Split":
-                attributes["outputs"] = len(node.output)
-            ends = [name for name in {*node.input} if last[name] == k and name not in self.outputs]
-            label = f"{node.op_type} {node.name}".strip()
-            self._nodes.append((OPERATORS[node.op_type], label, [*node.input], [*node.output], attributes, ends))
+        tensors = [n for n, a in constants.items() if a.dtype.kind == "f" and a.ndim and n not in options]
+        self._constants = {name: array for name, array in constants.items() if name not in tensors}
+        self._tensors_by_name = _paths(self, tensors)
+        for name, path in self._tensors_by_name.items():
+            setattr(self, path, Tensor(constants[name].copy(), requires_grad=name not in buffers))
 
     def forward(self, *inputs: Any) -> Any:
         if len(inputs) != len(self.inputs):
             raise TypeError(f"{type(self).__name__}: {len(inputs)} inputs, want {self._signature()}")
         values: dict[str, Any] = {"": None, **self._constants}
         values |= {name: vars(self)[path] for name, path in self._tensors_by_name.items()}
-        for x, (name, shape) in zip(inputs, self.inputs.items(), strict=True):
-            values[name] = x if isinstance(x, Tensor) else np.asarray(x)
-            got = values[name].shape
-            if len(got) != len(shape) or any(isinstance(m, int) and n != m for n, m in zip(got, shape, strict=True)):
-                raise ValueError(f"{type(self).__name__}: {name} is {got}, want {self._signature()}")
-        for function, label, operands, results, attributes, ends in self._nodes:
-            try:
-                out = function(*(values[name] for name in operands), **attributes)
-            except (TypeError, KeyError) as error:  # an option, or a further result, that has no counterpart
-                raise TypeError(f"{label}: {error}") from error
-            out = out if isinstance(out, (list, tuple)) else (out,)
-            values.update(zip(results, out, strict=False))
-            for name in ends:
-                values.pop(name, None)
+        for x, name in zip(inputs, self.inputs, strict=True):
+            values[name] = self._checked(name, x)
+        for node in self._nodes:
+            node.run(values, self._file)
         outputs = [values[name] for name in self.outputs]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
+    def _checked(self, name: str, x: Any) -> Any:
+        """Return an input as an array or a Tensor, after a check of its shape and its kind of numbers."""
+        x = x if isinstance(x, Tensor) else np.asarray(x)
+        shape, want = self.inputs[name], self._dtypes[name]
+        if len(x.shape) != len(shape) or any(
+            isinstance(m, int) and n != m for n, m in zip(x.shape, shape, strict=True)
+        ):
+            raise ValueError(f"{type(self).__name__}: {name} is {x.shape}, want {self._signature()}")
+        if "f" in (x.dtype.kind, want.kind) and x.dtype.kind != want.kind:
+            cure = f"{name}.astype(np.{want})"
+            raise TypeError(f"{type(self).__name__}: {name} is {x.dtype}, want {want}: {cure}")
+        if want.kind != "f" and x.dtype != want:
+            if not np.can_cast(x.dtype, want):
+                raise TypeError(f"{type(self).__name__}: {name} is {x.dtype}, want {want}: {name}.astype(np.{want})")
+            x = plain(x).astype(want)
+        return x
+
     def _signature(self) -> str:
-        return ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in self.inputs.items())
+        inputs = self.inputs.items()
+        return ", ".join(_printable(f"{name} ({', '.join(map(str, shape))})") for name, shape in inputs)
+
+
+class _Node:
+    """One node of the file.
+
+    `like` has for each result the number of the operand whose dtype it has, or None; `ends` are the values that no
+    later node needs.
+    """
+
+    def __init__(self, node: Any, like: list[int | None], ends: list[str]) -> None:
+        from onnx import helper
+
+        self.operator, self.like, self.ends = node.op_type, like, ends
+        self.label = _printable(f"{node.op_type} {node.name}".strip())
+        self.operands, self.results = [*node.input], [*node.output]
+        self.attributes = {a.name: _value(helper.get_attribute_value(a)) for a in node.attribute}
+        if node.op_type == "Split":
+            self.attributes["outputs"] = len(node.output)
+
+    def run(self, values: dict[str, Any], file: str) -> None:
+        """Compute the results, and drop the values that nobody needs any more."""
+        operands = [values[name] for name in self.operands]
+        try:
+            out = OPERATORS[self.operator](*operands, **self.attributes)
+            results = out if isinstance(out, (list, tuple)) else (out,)
+            if len([name for name in self.results if name]) > len(results):
+                raise ValueError(f"only the first of its results has a counterpart, and {self.results[1:]} are used")
+            for name, value, like in zip(self.results, results, self.like, strict=False):
+                values[name] = value if like is None else _cast(value, operands[like].dtype)
+        except Exception as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            problem, *lines = str(error).split("\n")
+            raise kind("\n".join([f"{file}: {self.label}: {problem}", *lines])) from error
+        for name in self.ends:
+            values.pop(name, None)
+
+
+def _cast(value: Any, dtype: Any) -> Any:
+    """Give a result the dtype that ONNX gives it: NumPy adds up int32 as int64, for instance."""
+    if value.dtype == dtype:
+        return value
+    if value.dtype.kind == "f" and dtype.kind != "f":
+        raise ValueError(f"its numbers are {value.dtype} here, and {dtype} in ONNX")
+    return registry["astype"](value, dtype) if dtype.kind == "f" else plain(value).astype(dtype)
+
+
+def _nodes(model: Any) -> list[_Node]:
+    from onnx import defs
+
+    graph, opset = model.graph, _opset(model)
+    outputs = {o.name for o in graph.output}
+    used = {name for node in graph.node for name in node.input} | outputs
+    last = {name: k for k, node in enumerate(graph.node) for name in node.input}
+    nodes = []
+    for k, node in enumerate(graph.node):
+        schema = defs.get_schema(node.op_type, opset, "")
+        kinds = [i.type_str for i in schema.inputs]
+        kinds += kinds[-1:] * (len(node.input) - len(kinds))  # the last one may occur several times
+        given = [kind if name else "" for kind, name in zip(kinds, node.input, strict=False)]
+        wanted = [o.type_str for o in schema.outputs]
+        wanted += wanted[-1:] * (len(node.output) - len(wanted))
+        like = [given.index(kind) if kind in given else None for kind in wanted]
+        ends = [name for name in {*node.input} if last[name] == k and name not in outputs]
+        made = _Node(node, like, ends)
+        made.results = [name if name in used or i == 0 else "" for i, name in enumerate(made.results)]
+        while len(made.results) > 1 and not made.results[-1]:
+            made.results.pop()
+        nodes.append(made)
+    return nodes
+
+
+def _paths(module: Module, names: list[str]) -> dict[str, str]:
+    """Return an attribute for each name: the name itself, or with ``_`` if it is taken."""
+    taken = {*dir(module), "requires_grad"}
+    free = [name for name in names if name not in taken and name == _printable(name)]
+    paths = {name: name for name in free}
+    taken |= {*free}
+    for name in names:
+        path = _printable(name)
+        while name not in free and path in taken:
+            path += "_"
+        taken.add(path)
+        paths[name] = path
+    return {name: paths[name] for name in names}
 
 
 def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
@@ -106,7 +193,8 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
     ImportError
         If ONNX is not installed.
     ValueError
-        If it is not an ONNX file, is older, or has operators that this package lacks; the message lists them.
+        If it is not an ONNX file, is older, too large, or has operators or dtypes that this package lacks; the message
+        lists them.
     OSError
         If the file cannot be read.
     """
@@ -120,24 +208,89 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
         raise
     except Exception as error:  # protobuf and the checker have classes of their own
         raise ValueError(f"load_onnx: {path} is damaged, or not an ONNX file ({error})") from None
+    count = _written_out(model)
+    if count > MOST_NODES:
+        raise ValueError(f"load_onnx: {path} has {count:.3g} nodes with its functions written out, want {MOST_NODES:,}")
     model = inline_local_functions(model)
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    opset = _opset(model)
     if opset < OLDEST:
         raise ValueError(f"load_onnx: {path} has opset {opset}, want {OLDEST} or later. Export it again")
+    _check_vocabulary(path, model)
+    return OnnxModule(model, os.path.basename(os.fspath(path)))
+
+
+def _check_vocabulary(path: Any, model: Any) -> None:
+    """Raise an error if a file has an operator, or a dtype, that this package lacks."""
+    from onnx import TensorProto, helper
+
     unknown = Counter(
         n.op_type if n.domain in ("", "ai.onnx") else f"{n.domain}.{n.op_type}"
         for n in model.graph.node
         if n.op_type not in OPERATORS or n.domain not in ("", "ai.onnx")
     )
     if unknown:
-        names = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
+        names = ", ".join(_printable(f"{name} ({count})") for name, count in sorted(unknown.items()))
         raise ValueError(f"load_onnx: {path} has operators that this package lacks: {names}")
-    return OnnxModule(model)
+    if model.graph.sparse_initializer:
+        raise ValueError(f"load_onnx: {path} has sparse constants, which this package lacks")
+    tensors = [(t.name, t.data_type) for t in model.graph.initializer]
+    tensors += [(i.name, i.type.tensor_type.elem_type) for i in (*model.graph.input, *model.graph.output)]
+    for name, kind in tensors:
+        if not kind or helper.tensor_dtype_to_np_dtype(kind).kind not in NUMBERS:
+            raise ValueError(
+                f"load_onnx: {name} in {path} is {TensorProto.DataType.Name(kind)}, want floats or integers"
+            )
+
+
+def _opset(model: Any) -> int:
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+
+
+def _written_out(model: Any) -> int:
+    """Return the number of nodes of a model when its functions are written out, without doing so."""
+    functions = {(f.domain, f.name): f for f in model.functions}
+    counts: dict[Any, int] = {}
+
+    def count(nodes: Iterable[Any]) -> int:
+        return sum(counts.get((n.domain, n.op_type), 1) + sum(map(count, _graphs(n))) for n in nodes)
+
+    waiting = [*functions]
+    while waiting:  # the functions that it calls come first
+        key = waiting[-1]
+        needed = [k for k in _called(functions[key].node) if k in functions and k not in counts]
+        if not needed or key in counts:
+            counts.setdefault(key, count(functions[key].node))
+            waiting.pop()
+        elif len(waiting) > len(functions) ** 2 + len(functions):
+            raise ValueError(f"load_onnx: the function {key[1]} of the file calls itself")
+        else:
+            waiting.extend(needed)
+    return count(model.graph.node)
+
+
+def _called(nodes: Iterable[Any]) -> list[Any]:
+    return [key for n in nodes for key in [(n.domain, n.op_type), *(k for g in _graphs(n) for k in _called(g))]]
+
+
+def _graphs(node: Any) -> list[Any]:
+    """Return the nodes of each graph in the attributes of a node."""
+    return [g.node for a in node.attribute for g in ([a.g] if a.HasField("g") else a.graphs)]
+
+
+def _printable(name: str) -> str:
+    """Spell out the characters of a name that a terminal would not print but obey."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def _shape(value: Any) -> tuple[int | str, ...]:
     dims = value.type.tensor_type.shape.dim
     return tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims)
+
+
+def _dtype(value: Any) -> Any:
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    return np.dtype(tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
 
 
 def _value(value: Any) -> Any:

@@ -15,13 +15,14 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.interop.onnx_resize import resize
 
 Call = Callable[..., Any]
 
 SAME = """
     Abs=abs Acos=acos Acosh=acosh Add=add Asin=asin Asinh=asinh Atan=atan Atanh=atanh Cos=cos Cosh=cosh Det=linalg.det
     Elu=elu Exp=exp Gelu=gelu HardSwish=hardswish Log=log LogSoftmax=log_softmax
-    MatMul=matmul Mish=mish Mul=multiply Neg=negative PRelu=prelu Pow=power Reciprocal=reciprocal Relu=relu
+    MatMul=matmul Mish=mish Mul=multiply Neg=negative PRelu=prelu Reciprocal=reciprocal Relu=relu
     Sigmoid=sigmoid Sin=sin Sinh=sinh Softmax=softmax Softplus=softplus Softsign=softsign Sqrt=sqrt Sub=subtract Tan=tan
     Tanh=tanh Where=where Identity=copy
 """.split()
@@ -31,6 +32,10 @@ NUMPY = """
     LessOrEqual=less_equal Or=logical_or Xor=logical_xor BitwiseAnd=bitwise_and BitwiseNot=invert BitwiseOr=bitwise_or
     BitwiseXor=bitwise_xor Ceil=ceil Floor=floor Round=round Sign=sign
 """.split()
+
+
+NUMBERS = "fiub"
+"""Kinds of dtypes that a network may have."""
 
 
 def ints(array: Any) -> Any:
@@ -45,7 +50,7 @@ def images(f: Call, x: Any) -> Any:
     return ag.squeeze(y, 2) if x.ndim == 3 else y
 
 
-def window(x: Any, strides: Any, pads: Any, dilations: Any, auto_pad: str) -> tuple[Any, Any, Any]:
+def window(x: Any, size: Any, strides: Any, pads: Any, dilations: Any, auto_pad: str) -> tuple[Any, Any, Any]:
     """Return stride, padding and dilation for images; a sequence gets a first axis of one row."""
     if x.ndim > 4:
         raise ValueError(f"x is {x.shape}: images have two dimensions here")
@@ -53,6 +58,11 @@ def window(x: Any, strides: Any, pads: Any, dilations: Any, auto_pad: str) -> tu
         raise ValueError("auto_pad=SAME_LOWER puts more padding at the start, which this package does not")
     line, n = (1,) * (4 - x.ndim), x.ndim - 2
     steps, gaps = (*line, *(strides or (1,) * n)), (*line, *(dilations or (1,) * n))
+    extents = [d * (k - 1) + 1 for k, d in zip(size, gaps[-n:], strict=True)]
+    if auto_pad == "SAME_UPPER" and any(
+        k < s and m % s != 1 for k, s, m in zip(extents, steps[-n:], x.shape[2:], strict=True)
+    ):
+        raise ValueError("auto_pad=SAME_UPPER with steps longer than the window may begin at several places")
     if auto_pad in ("SAME_UPPER", "VALID"):
         return steps, "same" if auto_pad == "SAME_UPPER" else 0, gaps
     sides = [*zip(pads[:n], pads[n:], strict=True)] if pads else [(0, 0)] * n
@@ -66,7 +76,9 @@ def pooling(f: Call) -> Call:
         x: Any, *, kernel_shape: Any, strides: Any = None, pads: Any = None, auto_pad: str = "NOTSET",
         dilations: Any = None, ceil_mode: int = 0, count_include_pad: int = 0, storage_order: int = 0,
     ) -> Any:  # fmt: skip
-        steps, padding, gaps = window(x, strides, pads, dilations, auto_pad)
+        steps, padding, gaps = window(x, kernel_shape, strides, pads, dilations, auto_pad)
+        if auto_pad == "SAME_UPPER" and set(gaps) != {1}:
+            raise ValueError("auto_pad=SAME_UPPER with dilations has several meanings for a pool")
         options: Any = {"dilation": gaps} if f is ag.max_pool2d else {"count_include_pad": bool(count_include_pad)}
         if f is ag.avg_pool2d and set(gaps) != {1}:
             raise ValueError("AveragePool with dilations has no counterpart")
@@ -80,9 +92,11 @@ def lp_pool(
     x: Any, *, kernel_shape: Any, p: int = 2, strides: Any = None, pads: Any = None, dilations: Any = None,
     auto_pad: str = "NOTSET", ceil_mode: int = 0,
 ) -> Any:  # fmt: skip
-    steps, padding, gaps = window(x, strides, pads, dilations, auto_pad)
+    steps, padding, gaps = window(x, kernel_shape, strides, pads, dilations, auto_pad)
     if padding == "same" or np.any(padding) or set(gaps) != {1}:
         raise ValueError("LpPool with padding or dilations has no counterpart")
+    if ceil_mode and any((m - k) % s for m, k, s in zip(x.shape[:1:-1], kernel_shape[::-1], steps[::-1], strict=False)):
+        raise ValueError("LpPool with ceil_mode and windows over the end has no counterpart")
     size = (*(1,) * (4 - x.ndim), *kernel_shape)
     return images(lambda x: ag.lp_pool2d(abs(x), p, size, steps, bool(ceil_mode)), x)
 
@@ -91,7 +105,7 @@ def conv(
     x: Any, w: Any, b: Any = None, *, kernel_shape: Any = None, pads: Any = None, strides: Any = None,
     dilations: Any = None, group: int = 1, auto_pad: str = "NOTSET",
 ) -> Any:  # fmt: skip
-    options = window(x, strides, pads, dilations, auto_pad)
+    options = window(x, w.shape[2:], strides, pads, dilations, auto_pad)
     return images(lambda x: ag.conv2d(x, kernel(w), b, *options, group), x)
 
 
@@ -102,7 +116,7 @@ def conv_transpose(
 ) -> Any:  # fmt: skip
     if output_shape or auto_pad != "NOTSET":
         raise ValueError("ConvTranspose with output_shape or auto_pad has no counterpart")
-    steps, padding, gaps = window(x, strides, pads, dilations, auto_pad)
+    steps, padding, gaps = window(x, w.shape[2:], strides, pads, dilations, auto_pad)
     extra = (*(0,) * (4 - x.ndim), *(output_padding or (0,) * (x.ndim - 2)))
     return images(lambda x: ag.conv_transpose2d(x, kernel(w), b, steps, padding, extra, gaps, group), x)
 
@@ -168,7 +182,59 @@ def blocks(mode: Any, deep: Any) -> Any:
 
 def gemm(a: Any, b: Any, c: Any = None, *, alpha: Any = 1.0, beta: Any = 1.0, transA: Any = 0, transB: Any = 0) -> Any:
     product = (a.T if transA else a) @ (b.T if transB else b)
-    return alpha * product + (0 if c is None else beta * c)
+    product = product if alpha == 1 else alpha * product
+    return product if c is None else product + (c if beta == 1 else beta * c)
+
+
+def quotient(x: Any, y: Any) -> Any:
+    """Divide; integers are cut off towards 0."""
+    if "f" in (x.dtype.kind, y.dtype.kind):
+        return ag.divide(x, y)
+    x, y = plain((x, y))
+    if not np.all(y):
+        raise ValueError("it divides integers by 0")
+    floor = x // y
+    return floor + ((x % y != 0) & ((x < 0) != (y < 0)))
+
+
+def power(x: Any, y: Any) -> Any:
+    """Raise to a power, in the dtype of the base."""
+    if x.dtype.kind == "f":
+        return ag.power(x, y if y.dtype.kind == "f" else plain(y).astype(x.dtype))
+    x, y = plain((x, y))
+    if np.any(y < 0) or np.any(y != np.round(y)):
+        raise ValueError(f"it raises {x.dtype} to exponents that are negative, or not whole")
+    return np.power(x, y.astype(np.uint64 if x.dtype.kind == "u" else np.int64)).astype(x.dtype)
+
+
+def pooled(f: Any) -> Any:
+    """The mean or maximum over all pixels."""
+    return lambda x: f(x, tuple(range(2, x.ndim)), keepdims=True)
+
+
+def mean_variance(x: Any, axes: Any = (0, 2, 3)) -> Any:
+    centred = x - ag.mean(x, tuple(axes), keepdims=True)
+    return centred / (ag.sqrt(ag.mean(centred * centred, tuple(axes), keepdims=True)) + 1e-9)
+
+
+def local_response(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
+    """An even window has one channel more behind than before, and in PyTorch the reverse."""
+    if size % 2:
+        return channels_last(ag.local_response_norm)(x, size, alpha, beta, bias)
+    return ag.flip(channels_last(ag.local_response_norm)(ag.flip(x, 1), size, alpha, beta, bias), 1)
+
+
+def normalized(x: Any, axis: int = -1, p: int = 2) -> Any:
+    norm = ag.linalg.norm(x, p, axis, keepdims=True)
+    return x / ag.where(norm == 0, 1, norm)
+
+
+def constant(**value: Any) -> Any:
+    (name, content), *_ = value.items()
+    kinds = {"value": None, "value_float": "f4", "value_floats": "f4", "value_int": "i8", "value_ints": "i8"}
+    if name not in kinds:
+        raise ValueError(f"a Constant by {name} has no counterpart")
+    return np.asarray(content, kinds[name])
 
 
 def grid(axis: Any, index: Any) -> Any:
@@ -188,13 +254,19 @@ def gather_nd(x: Any, indices: Any, batch_dims: Any = 0) -> Any:
 
 
 def scatter_nd(x: Any, indices: Any, updates: Any, reduction: Any = "none") -> Any:
-    at = x.at[tuple(np.moveaxis(indices, -1, 0))]
-    return {"none": at.set, "add": at.add}[reduction](updates)
+    return written(x, tuple(np.moveaxis(plain(indices), -1, 0)), updates, reduction)
 
 
 def scatter_elements(x: Any, indices: Any, updates: Any, axis: Any = 0, reduction: Any = "none") -> Any:
-    at = x.at[grid(axis, indices)]
-    return {"none": at.set, "add": at.add}[reduction](updates)
+    return written(x, grid(axis, plain(indices)), updates, reduction)
+
+
+def written(x: Any, index: Any, updates: Any, reduction: str) -> Any:
+    """Write, or add, numbers at an index."""
+    if reduction not in ("none", "add"):
+        raise ValueError(f"reduction={reduction!r} has no counterpart")
+    at = (x if isinstance(x, ag.Tensor) else ag.Tensor(x)).at[index]
+    return at.set(updates) if reduction == "none" else at.add(updates)
 
 
 def pad(x: Any, pads: Any, value: Any = None, axes: Any = None, mode: Any = "constant") -> Any:
@@ -210,8 +282,16 @@ def sliced(x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) 
     starts, ends, axes, steps = map(ints, (starts, ends, axes, steps))
     index = [slice(None)] * x.ndim
     for i, axis in enumerate(axes or range(len(starts))):
-        index[axis] = slice(starts[i], ends[i], steps[i] if steps else 1)
+        index[axis] = part(starts[i], ends[i], steps[i] if steps else 1, x.shape[axis])
     return x[tuple(index)]
+
+
+def part(start: int, end: int, step: int, n: int) -> slice:
+    """Return the slice of an axis. A start before the axis is its first element, also on the way back."""
+    if step > 0 or not n:
+        return slice(start, end, abs(step))
+    start, end = (m + n if m < 0 else m for m in (start, end))
+    return slice(min(max(start, 0), n - 1), end if end >= 0 else None, step)
 
 
 def classes_last(f: Any) -> Any:
@@ -226,27 +306,6 @@ def split(x: Any, sizes: Any = None, axis: Any = 0, num_outputs: Any = None, out
         return ag.split(x, np.cumsum(sizes)[:-1], axis)
     size = -(-x.shape[axis] // outputs)
     return ag.split(x, range(size, x.shape[axis], size), axis)
-
-
-def resize(
-    x: Any, roi: Any = None, scales: Any = None, sizes: Any = None, *, mode: str = "nearest",
-    coordinate_transformation_mode: str = "half_pixel", nearest_mode: str = "round_prefer_floor", axes: Any = None,
-    cubic_coeff_a: float = -0.75, **others: Any,
-) -> Any:  # fmt: skip
-    size = ints(sizes)[-2:] if np.size(sizes) and sizes is not None else None
-    scale = (float(scales[-2]), float(scales[-1])) if size is None else None
-    grid, corners = coordinate_transformation_mode, coordinate_transformation_mode == "align_corners"
-    if mode == "nearest":
-        larger = scale is None or min(scale) >= 1
-        fits = (grid, nearest_mode) == ("asymmetric", "floor") or (
-            larger and (grid, nearest_mode) == ("half_pixel", "round_prefer_floor")
-        )
-    else:
-        fits = mode == "linear" and (corners or grid in ("half_pixel", "pytorch_half_pixel"))
-    if not fits or others:
-        raise ValueError(f"Resize with {mode}, {grid}, {nearest_mode} has no counterpart")
-    options: Any = {"mode": "bilinear", "align_corners": corners} if mode == "linear" else {}
-    return images(lambda x: ag.interpolate(x, size, scale, **options), x)
 
 
 def top_k(x: Any, k: Any, *, axis: Any = -1, largest: Any = 1, sorted: Any = 1) -> Any:
@@ -277,6 +336,8 @@ def cast(x: Any, to: int) -> Any:
     from onnx.helper import tensor_dtype_to_np_dtype
 
     dtype = tensor_dtype_to_np_dtype(to)
+    if dtype.kind not in NUMBERS:
+        raise ValueError(f"{dtype} has no counterpart")
     return ag.astype(x, dtype) if dtype.kind == x.dtype.kind == "f" else plain(x).astype(dtype)
 
 
@@ -304,10 +365,10 @@ CALLS: dict[str, Call] = {
     "CumProd": scan(ag.cumprod, 1),
     "CumSum": scan(ag.cumsum, 0),
     "DepthToSpace": blocks("DCR", True),
-    "Constant": lambda **value: np.asarray(next(iter(value.values()))),
+    "Constant": constant,
     "ConstantOfShape": lambda shape, value=None: np.full(ints(shape), np.float32(0) if value is None else value[0]),
     "Cast": lambda x, to, saturate=1: cast(x, to),
-    "Div": lambda x, y: ag.divide(x, y) if "f" in (x.dtype.kind, y.dtype.kind) else np.trunc(x / y).astype(x.dtype),
+    "Div": quotient,
     "Dropout": lambda x, ratio=0.5, training_mode=False, seed=0: x,
     "Einsum": lambda *arrays, equation: ag.einsum(equation, *arrays),
     "Erf": lambda x: 2 * ag.normal_cdf(x * math.sqrt(2)) - 1,
@@ -317,28 +378,27 @@ CALLS: dict[str, Call] = {
     "GatherElements": lambda x, indices, axis=0: x[grid(axis, indices)],
     "GatherND": gather_nd,
     "Gemm": gemm,
-    "GlobalAveragePool": lambda x: ag.mean(x, (2, 3), keepdims=True),
-    "GlobalMaxPool": lambda x: ag.max(x, (2, 3), keepdims=True),
+    "GlobalAveragePool": pooled(ag.mean),
+    "GlobalMaxPool": pooled(ag.max),
     "GroupNormalization": lambda x, w, b, num_groups, epsilon=1e-5: channels_last(ag.group_norm)(
         x, num_groups, w, b, epsilon
     ),
     "HardSigmoid": lambda x, alpha=0.2, beta=0.5: ag.clip(alpha * x + beta, 0, 1),
     "InstanceNormalization": lambda x, w, b, epsilon=1e-5: channels_last(ag.instance_norm)(x, w, b, epsilon),
-    "LRN": lambda x, size, alpha=1e-4, beta=0.75, bias=1.0: channels_last(ag.local_response_norm)(
-        x, size, alpha, beta, bias
-    ),
+    "LRN": local_response,
     "LayerNormalization": layer(ag.layer_norm),
     "LeakyRelu": lambda x, alpha=0.01: ag.leaky_relu(x, alpha),
-    "LpNormalization": lambda x, axis=-1, p=2: ag.normalize(x, p, axis),
+    "LpNormalization": normalized,
     "LpPool": lp_pool,
     "Max": folded(ag.maximum),
     "MaxPool": pooling(ag.max_pool2d),
-    "Mean": lambda *arrays: ag.mean(ag.stack(arrays), 0),
-    "MeanVarianceNormalization": lambda x: ag.standardize(x, (0, 2, 3), 1e-9),
+    "Mean": lambda *arrays: folded(ag.add)(*arrays) / len(arrays),
+    "MeanVarianceNormalization": mean_variance,
     "Min": folded(ag.minimum),
     "Mod": lambda x, y, fmod=0: ag.fmod(x, y) if fmod else x % y,
     "NegativeLogLikelihoodLoss": classes_last(ag.nll_loss),
     "Pad": pad,
+    "Pow": power,
     "RMSNormalization": layer(ag.rms_norm),
     "ReduceL1": reduction(lambda x, *args, **options: ag.sum(abs(x), *args, **options)),
     "ReduceL2": reduction(lambda x, *args, **options: ag.sqrt(ag.sum(x * x, *args, **options))),
@@ -353,7 +413,6 @@ CALLS: dict[str, Call] = {
     "Reshape": reshaped,
     "Resize": resize,
     "Range": lambda start, limit, delta: np.arange(*plain((start, limit, delta)), dtype=start.dtype),
-    "Scatter": scatter_elements,
     "ScatterElements": scatter_elements,
     "ScatterND": scatter_nd,
     "Selu": lambda x, alpha=1.6732632, gamma=1.0507009: gamma * ag.elu(x, alpha),
@@ -373,7 +432,6 @@ CALLS: dict[str, Call] = {
     "Transpose": lambda x, perm=None: ag.transpose(x, perm),
     "Trilu": trilu,
     "Unsqueeze": lambda x, axes: ag.expand_dims(x, ints(axes)),
-    "Upsample": lambda x, scales, mode: resize(x, None, scales, mode=mode),
 }
 
 

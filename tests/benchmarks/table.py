@@ -2,7 +2,7 @@
 
     python tests/benchmarks/table.py FILE.json
 
-Ratios that miss their aim are bold; if there were several runs, the least and the greatest ratio follow in brackets.
+A ratio is bold if it misses its aim; of several runs, the smallest and the largest ratio follow in brackets.
 """
 
 from __future__ import annotations

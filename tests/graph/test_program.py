@@ -921,7 +921,8 @@ def test_a_wrapped_line_is_bracketed_and_read_down(rng):
 
     head, *rows = str(ag.trace(f, x, w).program()).splitlines()
     assert "backward: read up, from / to \\ down" in head
-    marks, texts = zip(*((row[61], row[63:]) for row in rows), strict=True)
+    bar = head.index("| backward")
+    marks, texts = zip(*((row[bar], row[bar + 2 :]) for row in rows), strict=True)
     start = marks.index("/")
     assert texts[start].startswith("g_the_first_weights = ag.conv2d_weight_gradient(")
     assert marks[start + 1] == "\\" and texts[start + 1].startswith("    ")

@@ -61,6 +61,22 @@ def test_the_examples_of_a_primitive(tmp_path, name):
     assert written
 
 
+NUMBERS = np.array([0, -0.0, 1, -1, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-30, -1e30, 1e-8, 20, -90, 100], np.float32)
+
+
+@pytest.mark.parametrize("name", sorted(n for n, c in CONVERTERS.items() if c.kind == "elementwise"))
+def test_zeros_infinities_and_nan_of_an_elementwise_function(tmp_path, name):
+    operation = PRIMITIVES[name]
+    count = sum(p not in operation.defaults for p in operation.parameters)
+    if count > 2 or name == "ldexp":
+        pytest.skip("it takes conditions or integers, too")
+    numbers = [a.ravel() for a in np.meshgrid(*[NUMBERS] * count)]
+    f = (lambda x: operation(x)) if count == 1 else (lambda x, y: operation(x, y))
+    with np.errstate(all="ignore"):
+        ag.interop.export_onnx(tmp_path / "f", f, *numbers, dynamic=False)
+        agree(tmp_path / "f", f, *numbers)
+
+
 @pytest.mark.parametrize(("make", "x"), [*MODELS, (lambda n: Images(), X), (lambda n: resnet(), X)])
 def test_a_network_runs_on_any_batch(tmp_path, make, x):
     model = randomised(make(nn))

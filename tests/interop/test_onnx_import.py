@@ -1,5 +1,7 @@
 """Networks that PyTorch exported: outputs and gradients are PyTorch's."""
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -134,8 +136,103 @@ def test_inputs_are_checked(tmp_path):
         model(1.0, 2.0)
 
 
-def test_a_constant_with_the_name_of_a_method_is_renamed(tmp_path):
-    constant = onnx.numpy_helper.from_array(np.array([2, 3], "f"), "forward")
-    model = ag.interop.load_onnx(small(tmp_path, ("Mul", ["x", "forward"], ["y"]), constants=[constant]))
-    assert model(np.ones((1, 2), "f")).data.tolist() == [[2, 3]]
-    assert [name for name, _ in model.named_parameters()] == ["forward_"]
+NAMES = [
+    *"forward forward_ train eval path training parameters _nodes _constants _file inputs outputs".split(),
+    *"requires_grad __class__ __dict__ a.b a/b é 1 class forward__".split(), "a b", "\x1b[31m",
+]  # fmt: skip
+
+
+def test_constants_may_have_any_name(tmp_path):
+    """Each keeps its numbers, and its name unless every Module has it."""
+    constants = [onnx.numpy_helper.from_array(np.array([k, k + 1], "f"), name) for k, name in enumerate(NAMES)]
+    path = small(tmp_path, ("Sum", ["x", *NAMES], ["y"]), constants=constants)
+    model = ag.interop.load_onnx(path)
+    n = len(NAMES)
+    assert model(np.ones((1, 2), "f")).data.tolist() == [[1 + n * (n - 1) / 2, 1 + n * (n + 1) / 2]]
+    found = dict(model.named_parameters())
+    assert [found[p].data[0] for p in found] == [*range(n)]
+    assert {"a.b", "a/b", "é", "forward_", "forward__"} <= {*found}
+    assert found["forward_"].data[0] == 1 and found["forward___"].data[0] == 0
+    assert model.training and not model.eval().training and isinstance(repr(model), str)
+    assert "\x1b" not in repr(model)
+    twin = ag.interop.load_onnx(path)
+    twin.load_state_dict(model.state_dict())
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_loaded_network_is_copied(tmp_path, again):
+    ag.interop.export_onnx(tmp_path / "f", randomised(cnn(nn)), X)
+    model = ag.interop.load_onnx(tmp_path / "f")
+    twin = again(model)
+    np.testing.assert_array_equal(twin(X).data, model(X).data)
+    next(twin.parameters()).data = 0 * next(twin.parameters()).data
+    assert not np.array_equal(twin(X).data, model(X).data)
+
+
+def test_an_error_names_the_node_and_the_file(tmp_path):
+    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], "/encoder/conv1", auto_pad="SAME_LOWER")
+    graph = onnx.helper.make_graph(
+        [node], "g", [onnx.helper.make_tensor_value_info("x", 1, [None] * 4)],
+        [onnx.helper.make_tensor_value_info("y", 1, [None] * 4)],
+        [onnx.numpy_helper.from_array(np.ones((1, 1, 3, 3), "f"), "w")],
+    )  # fmt: skip
+    opset = [onnx.helper.make_opsetid("", 20)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "net.onnx")
+    model = ag.interop.load_onnx(tmp_path / "net.onnx")
+    with pytest.raises(ValueError, match=r"^net.onnx: Conv /encoder/conv1: auto_pad=SAME_LOWER puts more padding"):
+        model(np.ones((1, 1, 5, 5), "f"))
+    node.ClearField("attribute")
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "net.onnx")
+    graph.node[0].ClearField("attribute")
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "net.onnx")
+    model = ag.interop.load_onnx(tmp_path / "net.onnx")
+    with pytest.raises(ValueError, match=r"^net.onnx: Conv /encoder/conv1: conv2d: .*3 channels.*"):
+        model(np.ones((1, 3, 5, 5), "f"))
+
+
+def test_numbers_of_another_kind_are_refused(tmp_path):
+    model = ag.interop.load_onnx(small(tmp_path, ("Div", ["x", "x"], ["y"])))
+    with pytest.raises(TypeError, match=r"x is int64, want float32: x.astype\(np.float32\)"):
+        model(np.ones((3, 2), int))
+    assert model(np.ones((3, 2))).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype"),
+    [({"value_float": 0.5}, "f4"), ({"value_floats": [0.5, 1]}, "f4"), ({"value_int": 2}, "i8"),
+     ({"value_ints": [2, 3]}, "i8"), ({"value": np.array(2.0)}, "f8")],
+)  # fmt: skip
+def test_a_constant_node_has_the_dtype_of_its_attribute(tmp_path, options, dtype):
+    from autograd_cnn.interop.onnx_operators import OPERATORS
+
+    assert OPERATORS["Constant"](**options).dtype == dtype
+
+
+def test_integers_are_divided_exactly(tmp_path):
+    from autograd_cnn.interop.onnx_operators import OPERATORS
+
+    x, y = np.array([2**53 + 1, -7, 7, -(2**63)]), np.array([1, 2, -2, 2])
+    assert OPERATORS["Div"](x, y).tolist() == [2**53 + 1, -3, -3, -(2**62)]
+
+
+def chain(tmp_path, count, last):
+    """A model of functions, each of which calls the one before it twice."""
+    opset = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("own", 1)]
+    functions = [
+        onnx.helper.make_function("own", "f0", ["a"], ["b"], [onnx.helper.make_node("Relu", ["a"], ["b"])], opset)
+    ]
+    for k in range(1, count):
+        nodes = [onnx.helper.make_node(f"f{k - 1}", [i], [o], domain="own") for i, o in (("a", "c"), ("c", "b"))]
+        functions.append(onnx.helper.make_function("own", f"f{k}", ["a"], ["b"], nodes, opset))
+    node = onnx.helper.make_node(last, ["x"], ["y"], domain="own")
+    values = [onnx.helper.make_tensor_value_info(n, 1, [2]) for n in "xy"]
+    graph = onnx.helper.make_graph([node], "g", values[:1], values[1:])
+    onnx.save(onnx.helper.make_model(graph, functions=functions, opset_imports=opset, ir_version=8), tmp_path / "f")
+    return tmp_path / "f"
+
+
+def test_functions_that_grow_too_large_are_refused(tmp_path):
+    model = ag.interop.load_onnx(chain(tmp_path, 5, "f4"))
+    assert model(np.array([-1, 2], "f")).data.tolist() == [0, 2]
+    with pytest.raises(ValueError, match=r"f has 1.07e\+09 nodes with its functions written out, want 200,000"):
+        ag.interop.load_onnx(chain(tmp_path, 31, "f30"))

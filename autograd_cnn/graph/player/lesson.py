@@ -18,7 +18,7 @@ from autograd_cnn.graph.program.expressions import names_in, parsed, renamed
 from autograd_cnn.graph.records import Op, Value
 from autograd_cnn.graph.text import clip, count_text, listed
 
-RATES = [0.03, 0.1, 0.3, 1, 3, 10, 30]  # times a rate that would remove a tenth to all of the loss, were it a plane
+RATES = [0.03, 0.1, 0.3, 1, 3, 10, 30]  # times a base rate: a step at it would remove 10 to 100 % of a linear loss
 SHOWN, MANY = 5, 4  # shares, parameters
 
 

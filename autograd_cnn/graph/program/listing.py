@@ -14,7 +14,7 @@ import numpy as np
 from autograd_cnn.graph.records import Graph
 from autograd_cnn.graph.text import bytes_text, clip, plain, shape_text
 
-COLUMN, WIDTH = 56, 72  # characters of the left and the right column
+COLUMN, WIDTH = 56, 72  # most characters of the left and the right column
 FULL = 140  # characters of both, with their margins
 NARROWEST = 40
 
@@ -68,21 +68,22 @@ def text_of(listing: Listing, width: int) -> str:
 
 def side_by_side(listing: Listing) -> str:
     """Print both columns; the right one is read upwards, but each wrapped line in it has a bracket and is read down."""
-    digits = len(str(len(listing.rows))) + 1
-    rows, wrapped = [], False
+    digits, wrapped = len(str(len(listing.rows))) + 1, False
+    rows: list[tuple[str, str, str, str, str]] = []  # number, left, bracket, right, rms
     for i, row in enumerate(listing.rows, 1):
         left, right, rule = _wrapped(f"{row.forward}\n{row.detail}", COLUMN), [], ""
         for text, size in reversed(row.backward):
-            first, *rest = _wrapped(text, WIDTH)
-            right += [f"{first:<{WIDTH}} {_number(size)}", *rest]
-            rule += "/" + "|" * (len(rest) - 1) + "\\" if rest else "|"
-            wrapped = wrapped or bool(rest)
-        for k, (a, bar, b) in enumerate(zip_longest(left, rule, right, fillvalue="")):
-            rows.append(f"{'' if k else i:>{digits}}  {a:<{COLUMN}} {bar or '|'} {b}")
+            lines = _wrapped(text, WIDTH)
+            right += zip_longest(lines, [_number(size)], fillvalue="")
+            rule += "/" + "|" * (len(lines) - 2) + "\\" if len(lines) > 1 else "|"
+            wrapped = wrapped or len(lines) > 1
+        for k, (a, bar, b) in enumerate(zip_longest(left, rule, right)):
+            rows.append(("" if k else str(i), a or "", bar or "|", *(b or ("", ""))))
     up = "backward: read up" + (", from / to \\ down" if wrapped else "")
-    rows.insert(0, f"{'#':>{digits}}  {'forward: read down':<{COLUMN}} | {up:<{WIDTH}} rms")
-    rows.append(f"{'':>{digits}}  {listing.total:<{COLUMN}} | {listing.seed}    start here")
-    return "\n".join(row.rstrip() for row in rows)
+    rows.insert(0, ("#", "forward: read down", "|", up, "rms"))
+    rows.append(("", listing.total, "|", f"{listing.seed}    start here", ""))
+    wide, broad = (max(len(row[k]) for row in rows) for k in (1, 3))
+    return "\n".join(f"{n:>{digits}}  {a:<{wide}} {bar} {b:<{broad}} {c}".rstrip() for n, a, bar, b, c in rows)
 
 
 def one_column(listing: Listing, width: int) -> str:

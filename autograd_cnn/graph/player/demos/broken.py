@@ -1,6 +1,6 @@
-"""Five operations with the five classic slips: every rule of theirs runs, and every one is wrong.
+"""Five operations. The rule of each one runs without an error, but has one of the five classic mistakes.
 
-Go back step by step, open "Is this rule right?", and let the differences tell you which slip it is.
+Go back step by step, open "Is this rule right?", and find the mistake with the help of the differences.
 """
 
 from pathlib import Path

@@ -1,0 +1,111 @@
+"""ONNX's Resize: along each axis, every new element is a mean of old ones. Imports the face and NumPy."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+
+Array = np.ndarray[Any, Any]
+_ONE = np.float32(1)  # coordinates are computed in float32, as ONNX Runtime does
+
+
+def resize(
+    x: Any, roi: Any = None, scales: Any = None, sizes: Any = None, *, mode: str = "nearest", antialias: int = 0,
+    coordinate_transformation_mode: str = "half_pixel", nearest_mode: str = "round_prefer_floor", axes: Any = None,
+    cubic_coeff_a: float = -0.75, exclude_outside: int = 0, extrapolation_value: float = 0.0,
+    keep_aspect_ratio_policy: str = "stretch",
+) -> Any:  # fmt: skip
+    """Resize the given axes, by default all, one after the other."""
+    given = range(x.ndim) if axes is None else [a % x.ndim for a in axes]
+    extents = [x.shape[a] for a in given]
+    new, factors = _target(extents, scales, sizes, keep_aspect_ratio_policy)
+    if antialias and mode != "nearest" and min(factors) < 1:
+        raise ValueError("Resize with antialias has no counterpart where it shrinks")
+    grid = coordinate_transformation_mode
+    if grid == "align_corners" and any(n * f != m for n, f, m in zip(extents, factors, new, strict=True)):
+        raise ValueError("Resize with align_corners and a scale that gives no whole size has several meanings")
+    if mode != "nearest" and x.dtype.kind != "f":
+        raise ValueError(f"Resize with {mode} of {x.dtype} has no counterpart")
+    for axis, old, size, factor in zip(given, extents, new, factors, strict=True):
+        if size == old and factor == 1:
+            continue
+        if not old:
+            raise ValueError(f"Resize: axis {axis} is empty")
+        at = _places(old, size, factor, grid)
+        if mode == "nearest":
+            x = _picked(x, _nearest(at, nearest_mode).clip(0, old - 1).astype(int), axis)
+        else:
+            weights = _weights(at, old, mode, cubic_coeff_a, exclude_outside)
+            x = ag.moveaxis(ag.matmul(ag.moveaxis(x, axis, -1), weights.T.astype(x.dtype)), -1, axis)
+    return x
+
+
+def _target(extents: list[int], scales: Any, sizes: Any, policy: str) -> tuple[list[int], list[Any]]:
+    """Return the new extents and the factors."""
+    if sizes is None or not np.size(sizes):
+        factors = [np.float32(s) for s in np.ravel(scales)]
+        return [math.floor(n * s) for n, s in zip(extents, factors, strict=True)], factors
+    wanted = [int(n) for n in np.ravel(sizes)]
+    factors = [np.float32(m) / np.float32(max(n, 1)) for n, m in zip(extents, wanted, strict=True)]
+    if policy == "stretch":
+        return wanted, factors
+    factor = (min if policy == "not_larger" else max)(factors)
+    return [int(factor * n + np.float32(0.5)) for n in extents], [factor] * len(factors)
+
+
+def _places(old: int, new: int, factor: Any, grid: str) -> Array:
+    """Return the place of each new element among the old ones."""
+    i, half = np.arange(new, dtype=np.float32), np.float32(0.5)
+    if grid == "align_corners":
+        return i * np.float32(old - 1) / np.float32(max(new - 1, 1))
+    if grid == "asymmetric":
+        return i / factor
+    if grid == "pytorch_half_pixel" and new == 1:
+        return 0 * i
+    if grid == "half_pixel_symmetric":
+        offset = np.float32(old) / 2 * (_ONE - np.float32(new) / (factor * np.float32(old)))
+        return offset + (i + half) / factor - half
+    if grid not in ("half_pixel", "pytorch_half_pixel"):
+        raise ValueError(f"Resize with {grid} has no counterpart")
+    return (i + half) / factor - half
+
+
+def _nearest(at: Array, mode: str) -> Array:
+    if mode == "round_prefer_floor":
+        return np.ceil(at - np.float32(0.5))
+    if mode == "round_prefer_ceil":
+        return np.floor(at + np.float32(0.5))
+    return np.floor(at) if mode == "floor" else np.ceil(at)
+
+
+def _picked(x: Any, index: Array, axis: int) -> Any:
+    """Take elements along an axis; if each is taken equally often, without an index, whose adjoint is slow."""
+    n = x.shape[axis]
+    times = len(index) // n
+    return (
+        ag.repeat(x, times, axis) if np.array_equal(index, np.repeat(np.arange(n), times)) else ag.take(x, index, axis)
+    )
+
+
+def _weights(at: Array, old: int, mode: str, a: float, exclude_outside: int) -> Array:
+    """Return the matrix (new, old) whose rows are the weights of the old elements."""
+    first = np.floor(at)
+    neighbours = first[:, None] + (np.arange(2) if mode == "linear" else np.arange(-1, 3))
+    d = np.abs(at[:, None] - neighbours).astype(np.float64)
+    if mode == "linear":
+        weights = 1 - d
+    else:
+        near = ((a + 2) * d - (a + 3)) * d * d + 1
+        weights = np.where(d <= 1, near, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a)
+    if exclude_outside:
+        if mode == "linear":
+            raise ValueError("Resize with linear and exclude_outside has no counterpart")
+        weights = np.where((neighbours < 0) | (neighbours >= old), 0, weights)
+        weights = weights / weights.sum(axis=1, keepdims=True)
+    matrix = np.zeros((len(at), old))
+    np.add.at(matrix, (np.arange(len(at))[:, None], neighbours.clip(0, old - 1).astype(int)), weights)
+    return matrix
