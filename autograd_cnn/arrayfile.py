@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.environment import needs
-from autograd_cnn.files import write_atomically
+from autograd_cnn.files import read, write_atomically
 
 SUM = "sha256"  # the entry of JSON that has the checksum
 KEY = "autograd_cnn"  # one entry, because the library would write several in an arbitrary order
@@ -87,8 +87,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     with needs("safetensors", "loading weights"):
         import safetensors.numpy
 
-    with open(path, "rb") as file:
-        raw = file.read(os.fstat(file.fileno()).st_size)  # not to the end: a device may have none
+    raw = read(path)
     try:
         if raw.startswith(b"PK"):
             raise ValueError("it is a ZIP file, as torch.save writes: use safetensors.torch.save_file")
@@ -146,8 +145,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     OSError
         If the file cannot be read.
     """
-    with open(path, "rb") as file:
-        raw = file.read()
+    raw = read(path)
     try:
         record = json.loads(raw, object_pairs_hook=_without_duplicates)
         if not isinstance(record, dict) or SUM not in record:

@@ -83,6 +83,23 @@ def write_atomically(
         raise
 
 
+def read(path: str | os.PathLike[str]) -> bytes:
+    """Read a file as it is now.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read. The error names the file.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(os.fstat(file.fileno()).st_size)  # not to the end: a device may have none
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # the disk fails amid the file
+            error.filename = os.fspath(path)
+        raise
+
+
 def _part_of(path: Path) -> Path:
     """The name of the temporary file; short if that of the file is long, because file systems limit the length."""
     name = os.fsencode(path.name)

@@ -141,7 +141,8 @@ def names_not_finite(model: Any, optimiser: Optimiser) -> dict[str, str]:
         parameter = optimiser.parameters[int(number)].name or f"parameter {number}"
         return f"the {slot} of {parameter}" if slot else parameter
 
-    arrays, _ = _split(model, optimiser)
+    arrays, settings = _split(model, optimiser)
+    arrays |= {f"settings.{name}": np.asarray(number) for name, number in settings.items()}
     return {label(name): bad for name, x in arrays.items() if (bad := not_finite(x))}
 
 

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from autograd_cnn.arrayfile import SUM, CheckpointError, read_arrays, read_json, spelled, write_json
-from autograd_cnn.files import write_atomically
+from autograd_cnn.files import read, write_atomically
 from autograd_cnn.nn import Module
 from autograd_cnn.plots import loss_curve
 from autograd_cnn.training.callbacks import keep_best
@@ -161,7 +161,7 @@ class RunFolder:
 
     def _read_code(self) -> bytes:
         path = self.path / CODE
-        code = path.read_bytes()
+        code = read(path)
         if self._code_sum is None:
             raise ValueError(f"{path}: the run began without code, so it is not of this run")
         if self._code_sum != hashlib.sha256(code).hexdigest():

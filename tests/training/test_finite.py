@@ -142,16 +142,23 @@ def test_a_step_that_overflows_is_not_saved(tmp_path, optimiser, scale, name):
     assert not (tmp_path / "c").exists()
 
 
-def test_what_a_callback_spoils_is_not_saved(tmp_path):
+@pytest.mark.parametrize(("what", "told"), [("w", "w is nan in 4 of 4 numbers"), ("lr", "lr is inf in 1 of 1 numbers")])
+def test_what_a_callback_spoils_is_not_saved(tmp_path, what, told):
     x, y = points()
     w, model, optimiser = line()
 
     def spoil(history):
-        w.data = w.data * np.nan
+        if what == "w":
+            w.data = w.data * np.nan
+        else:
+            optimiser.lr = math.inf
 
-    with pytest.raises(FloatingPointError, match="fit: w is nan in 4 of 4 numbers after step 3"):
-        train(model, optimiser, x, y, epochs=2, checkpoint=tmp_path / "c", callbacks=[spoil])
+    options = {"epochs": 2, "checkpoint": tmp_path / "c"}
+    with pytest.raises(FloatingPointError, match=f"fit: {told} after step 3"):
+        train(model, optimiser, x, y, callbacks=[spoil], **options)
     assert_finite(tmp_path / "c")
+    w, model, optimiser = line()
+    assert len(train(model, optimiser, x, y, **options).epochs) == 2 and optimiser.lr == 1
 
 
 def test_numbers_that_were_infinite_at_the_start_stay(tmp_path):
