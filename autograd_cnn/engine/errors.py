@@ -334,6 +334,24 @@ def running_total(tensor: Any, why: str) -> str:
     return f"total += {label_of(tensor)}: {why}. For a running total: total += {label_of(tensor)}.item()"
 
 
+def not_finite(spoilt: list[Any], gradients: dict[Any, Any]) -> str:
+    """Return the text of the warning about gradients that are not finite, though the loss is."""
+    first = spoilt[0]
+    label = first.name or (str(first) if isinstance(first, Node) else f"a leaf {first.shape}")
+    more = f", and of {len(spoilt) - 1} more," if len(spoilt) > 1 else ""
+    return f"{_share(gradients[first])} numbers of the gradient of {label}{more} are nan or inf; the loss is finite."
+
+
+def began(node: Node, rule: Any, contribution: Any) -> str:
+    """Return the sentence about the first contribution to a gradient that is not finite."""
+    return f"First in the rule of {node} for {rule.name}: {_share(contribution)}"
+
+
+def _share(value: Any) -> str:
+    array = np.asarray(getattr(value, "_array", value))
+    return f"{array.size - int(np.isfinite(array).sum())} of {array.size}"
+
+
 def first_not_finite(root: Node) -> str:
     """Name the first operation that gave a NaN or an infinity, as far as the saved arrays show it."""
     finite: set[Any] = set()  # nodes known to be finite

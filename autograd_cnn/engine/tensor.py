@@ -20,7 +20,7 @@ from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, frozen, plain, recorded
 from autograd_cnn.engine.registry import doors, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
-from autograd_cnn.engine.walk import exclusive, walk
+from autograd_cnn.engine.walk import exclusive, is_finite, walk
 
 if TYPE_CHECKING:
     from autograd_cnn.graph.records import Graph
@@ -29,6 +29,13 @@ operations: dict[str, Callable[..., Tensor]] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__
 IN_PLACE = frozenset(["partition", "resize", "sort"])  # methods of arrays; the functions of these names copy
 LONG = 100  # a sum of this many `+=` looks like a running total
+
+Report = Callable[[str, str], None]  # of a gradient that is not finite: the problem, and where it began or ""
+
+
+def _warn_not_finite(problem: str, began: str) -> None:
+    cure = "To see where they began: the forward code again, and backward(retain_graph=True)"
+    warn(f"{problem} {began or cure}", RuntimeWarning)
 
 
 class Tensor:
@@ -212,8 +219,19 @@ class Tensor:
             If nothing was recorded, or if `grad` is missing and this Tensor is not one number.
         RuntimeError
             If the graph was walked before and its saved arrays were freed.
+
+        Warns
+        -----
+        RuntimeWarning
+            If this Tensor or, without `grad`, a gradient is NaN or infinite. It names the operation where that began.
         """
-        gradients = self._gradients("backward", grad, retain_graph or create_graph, create_graph, None)
+        self._backward(_warn_not_finite if grad is None else None, grad, retain_graph or create_graph, create_graph)
+
+    def _backward(
+        self, report: Report | None, grad: Any = None, retain_graph: bool = False, create_graph: bool = False
+    ) -> None:
+        """Run `backward`, and report a gradient that is not finite in another way than by a warning, or not at all."""
+        gradients = self._gradients("backward", grad, retain_graph, create_graph, None, report)
         leaves: Any = [*gradients]
         with exclusive.lock:
             before = [leaf.grad for leaf in leaves]  # kept alive, so that no finaliser runs amid the changes
@@ -259,22 +277,33 @@ class Tensor:
                 raise TypeError(f"gradient: a target is a {kind}. Its Tensors one by one: gradient(*targets)")
             raise TypeError(f"gradient: want Tensors that {label_of(self)} was computed from, such as model.conv1.w")
         nodes = [t._node for t in targets]
-        found = self._gradients("gradient", None, True, create_graph, {n for n in nodes if n is not None})
+        wanted = {n for n in nodes if n is not None}
+        found = self._gradients("gradient", None, True, create_graph, wanted, _warn_not_finite)
         for target, node in zip(targets, nodes, strict=True):
             if node not in found:
                 raise errors.does_not_depend(self, target)
         results = tuple(found[node] for node in nodes)
         return results[0] if len(results) == 1 else results
 
-    def _gradients(self, caller: str, grad: Any, retain: bool, create_graph: bool, targets: Any) -> dict[Any, Any]:
+    def _gradients(
+        self,
+        caller: str,
+        grad: Any,
+        retain: bool,
+        create_graph: bool,
+        targets: Any,
+        report: Report | None,
+    ) -> dict[Any, Any]:
         if self._node is None:
             raise errors.no_history(caller, self)
         if grad is None:
             if self.size != 1:
                 raise errors.many_numbers(caller, self)
-            if not np.isfinite(self._array).all() and isinstance(self._node, Node):
-                culprit = errors.first_not_finite(self._node)
-                warn(f"{label_of(self)} is {self._array.item()}. {culprit}", RuntimeWarning)
+            if not np.isfinite(self._array).all():
+                report = None
+                if isinstance(self._node, Node):
+                    culprit = errors.first_not_finite(self._node)
+                    warn(f"{label_of(self)} is {self._array.item()}. {culprit}", RuntimeWarning)
             seed: Any = np.ones(self.shape, self.dtype)
         elif create_graph and isinstance(grad, Tensor):
             seed = grad
@@ -283,10 +312,15 @@ class Tensor:
             seed.setflags(False)  # so that the walk does not add into the caller's array
         if seed.shape != self.shape:
             raise ValueError(f"{caller}: grad is {seed.shape}, {label_of(self)} is {self.shape}")
-        if not create_graph:
-            return walk(self._node, seed, retain=retain, targets=targets)
-        seed = seed if isinstance(seed, Tensor) else Tensor(seed, name="seed")
-        return walk(self._node, seed, retain=True, wrap=Tensor._of, targets=targets)
+        origin: list[Any] | None = None if report is None else []
+        first = seed if not create_graph or isinstance(seed, Tensor) else Tensor(seed, name="seed")
+        wrap = Tensor._of if create_graph else None
+        found = walk(self._node, first, retain=retain, wrap=wrap, targets=targets, origin=origin)
+        if report is not None and (spoilt := [node for node, g in found.items() if not is_finite(g)]):
+            if not origin and retain:
+                walk(self._node, seed, retain=True, targets=targets, origin=origin, watched=True)
+            report(errors.not_finite(spoilt, found), errors.began(*origin) if origin else "")
+        return found
 
     # Leaving the graph
 

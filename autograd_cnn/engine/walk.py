@@ -12,6 +12,7 @@ leaf without a copy. Any other contribution may be in use elsewhere.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Collection
@@ -25,6 +26,7 @@ from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import as_array, fit
 from autograd_cnn.engine.messages import Place, here, note
 from autograd_cnn.engine.mode import current
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.ownership import is_ours
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
@@ -62,6 +64,10 @@ def walk(root: Node | Leaf, seed: Any, **options: Any) -> dict[Node | Leaf, Any]
         Carry `seed` to these nodes only.
     through : bool
         Whether to continue behind a target, to further targets that it was computed from.
+    origin : list, optional
+        Receives the node, the rule and the contribution that was the first one not finite, if the walk notices it.
+    watched : bool
+        Look at every contribution. Else the walk does so only after NumPy met an invalid number or an overflow.
     """
     # The walk runs in a copy of the context, so an interrupt cannot leave NumPy's errstate or the mode changed.
     return copy_context().run(_walk, root, seed, here(), **options)
@@ -75,6 +81,8 @@ def _walk(
     wrap: Wrap | None = None,
     targets: Collection[Node | Leaf] | None = None,
     through: bool = True,
+    origin: list[Any] | None = None,
+    watched: bool = False,
 ) -> dict[Node | Leaf, Any]:
     np.seterr(all="ignore")  # the forward pass has warned already
     if wrap is not None:
@@ -84,7 +92,10 @@ def _walk(
     _claim(root, None if retain else place)
     steps_of = _chosen(root, targets)
     results: dict[Node | Leaf, Any] = {}
-    sums = _Sums(root, seed, wrap)
+    sums = _Sums(root, seed, wrap, [] if origin is None else origin, watched)
+    if origin is not None:
+        np.seterr(divide="call", over="call", invalid="call")
+        np.seterrcall(sums.watch)
     entries, heap = sums.entries, sums.heap
     while heap:
         node, g, ours = entries.pop(-heappop(heap))  # the youngest
@@ -124,15 +135,22 @@ def _walk(
 class _Sums:
     """The partial sums of gradients, by birth of their node: entries ``[node, sum, whether the walk owns the sum]``."""
 
-    __slots__ = ("entries", "heap", "wrap")
+    __slots__ = ("entries", "heap", "origin", "watched", "wrap")
 
-    def __init__(self, root: Node | Leaf, seed: Any, wrap: Wrap | None) -> None:
+    def __init__(self, root: Node | Leaf, seed: Any, wrap: Wrap | None, origin: list[Any], watched: bool) -> None:
         self.entries: dict[int, list[Any]] = {root.birth: [root, seed, False]}
         self.heap = [-root.birth]
         self.wrap = wrap
+        self.origin, self.watched = origin, watched
+
+    def watch(self, error: str, flag: int) -> None:
+        """Look at the contributions from now on: NumPy calls this where an operation gives NaN or infinity."""
+        self.watched = True
 
     def add(self, parent: Any, c: Any, g: Any, node: Node, rule: Any) -> None:
         """Add `c`, the contribution that `rule` computed from `g`, to the sum of `parent`."""
+        if self.watched and not self.origin and not is_finite(c) and is_finite(g):
+            self.origin += node, rule, c
         if (
             c.__class__ is not ndarray
             or c.shape != parent.shape
@@ -172,6 +190,15 @@ class _Sums:
             return None
         entry[2] = True
         return entry[1]
+
+
+SMALL = 4096  # numbers; up to so many, one product of BLAS takes less time than two passes of NumPy
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether no number of an array or a Tensor is NaN or infinite."""
+    array = np.asarray(plain(value))
+    return (array.size <= SMALL and math.isfinite(np.vdot(array, array))) or bool(np.isfinite(array).all())
 
 
 def _claim(root: Node | Leaf, place: Place | None) -> None:

@@ -66,6 +66,7 @@ class Run:
         self.total = int(steps) if steps is not None else int(epochs or 0) * self.steps_per_pass
         self.current = Pass()
         self._written: tuple[int, int] | None = None  # the stamp of the checkpoint that this run has read or written
+        self._origin = ""  # where a gradient began to be not finite
         self._infinite: Mapping[str, str] | None = None  # arrays that were not finite at the start
         self._began = time.perf_counter()
 
@@ -147,6 +148,10 @@ class Run:
 
         self.ranks.compare(state, f"fit: {when}")
 
+    def note_gradient(self, problem: str, began: str) -> None:
+        """Note where a gradient began to be not finite, for `check_gradients`."""
+        self._origin = self._origin or (f"{began}. " if began else "")
+
     def check_gradients(self, loss: float, optimiser: Optimiser) -> None:
         """Raise an error, before the step, if a gradient is not finite."""
         for i, p in enumerate(optimiser.parameters):
@@ -154,9 +159,9 @@ class Run:
             if grad is not None and (bad := not_finite(grad)):
                 raise FloatingPointError(
                     f"fit: the gradient of {p.name or f'parameter {i}'} is {bad} at step {self.step:,}, though the "
-                    f"loss is {loss:.5g}. Nothing was changed. The slope of a root, a norm or a logarithm is infinite "
-                    "at 0: add a small number there, as in ag.sqrt(x + 1e-12). If numbers have grown too large: a "
-                    "lower learning rate"
+                    f"loss is {loss:.5g}. Nothing was changed. {self._origin}The slope of a root, a norm or a "
+                    "logarithm is infinite at 0: add a small number there, as in ag.sqrt(x + 1e-12). If numbers have "
+                    "grown too large: a lower learning rate"
                 )
 
     def check_state(self, model: Any, optimiser: Optimiser) -> None:

@@ -1,6 +1,7 @@
 """The engine's warnings, word for word: running totals, numbers that leave the graph, float64, NaN."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -162,3 +163,103 @@ def test_every_array_of_a_list_is_known_to_be_finite():
 def test_no_warning_about_nan_with_an_explicit_gradient():
     with np.errstate(all="ignore"):
         ag.sqrt(Tensor([-1.0], requires_grad=True)).backward(np.ones(1))
+
+
+# Gradients that are not finite, of a loss that is
+
+
+@warns(
+    RuntimeWarning,
+    "3 of 3 numbers of the gradient of x are nan or inf; the loss is finite. First in the rule of sqrt ({forward}) for "
+    "x: 1 of 1",
+    cure=lambda: ag.sqrt(ag.sum(ag.square(leaf(3))) + 1e-12).backward(),
+)
+def test_the_norm_of_zeros():
+    x = Tensor(np.zeros(3), requires_grad=True, name="x")
+    h = ag.sum(x * x)
+    loss = ag.sqrt(h) * 2  # forward
+    loss.backward()  # here
+
+
+@warns(
+    RuntimeWarning,
+    "1 of 1 numbers of the gradient of a leaf (), and of 1 more, are nan or inf; the loss is finite. First in the "
+    "rule of divide ({forward}) for x: 1 of 2",
+)
+def test_an_overflow_in_the_walk():
+    x, w = leaf(2, dtype=np.float64), leaf(dtype=np.float64)
+    loss = (x * w * [0.0, 1.0] / [1e-200, 1.0] / [1e-200, 1.0]).sum()  # forward
+    loss.backward()  # here
+
+
+HIDDEN = {  # a number that is not finite is saved, and hidden in the loss; nothing is computed of it on the way back
+    "an index": lambda x: (x * [np.nan, 1.0])[1:].sum(),
+    "where": lambda x: ag.where(np.array([False, True]), x, 0.0).sum() + (x * [np.inf, 0.5])[1],
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_where_a_hidden_number_enters_is_found_if_the_graph_is_kept(name):
+    x = Tensor([1.0, 2.0], requires_grad=True, name="x")
+    with pytest.warns(RuntimeWarning, match="1 of 2 numbers of the gradient of x are nan or inf") as caught:
+        HIDDEN[name](x).backward(retain_graph=True)
+    assert len(caught) == 1
+    assert re.search(r"First in the rule of multiply \(test_warnings.py:\d+\) for x: 1 of 2$", str(caught[0].message))
+
+
+@warns(
+    RuntimeWarning,
+    "1 of 2 numbers of the gradient of x are nan or inf; the loss is finite. To see where they began: the forward "
+    "code again, and backward(retain_graph=True)",
+)
+def test_a_hidden_number():
+    x = Tensor([1.0, 2.0], requires_grad=True, name="x")
+    HIDDEN["an index"](x).backward()  # here
+
+
+@pytest.mark.parametrize(
+    "walk",
+    [
+        lambda loss, x: loss.backward(),
+        lambda loss, x: loss.backward(create_graph=True),
+        lambda loss, x: loss.gradient(x),
+        lambda loss, x: loss.gradient(x, create_graph=True),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 5000, 400_000])  # of large arrays, blocks are computed on threads
+def test_each_way_to_a_gradient_warns_once_and_names_the_operation(walk, size):
+    x = Tensor(np.zeros(size), requires_grad=True)
+    with pytest.warns(RuntimeWarning, match="First in the rule of sqrt") as caught:
+        walk(ag.sqrt(x).sum(), x)
+    assert len(caught) == 1
+
+
+def test_no_warning_where_an_infinite_slope_is_not_used_or_the_loss_warned_or_a_gradient_is_given():
+    x = Tensor([0.0, 4.0], requires_grad=True)
+    (ag.sqrt(x) * [0.0, 1.0]).sum().backward()
+    assert x.grad.tolist() == [0, 0.25]
+    ag.sqrt(x).backward(np.ones(2))
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match="is -inf") as caught:
+        ag.log(x).sum().backward()
+    assert len(caught) == 1
+
+
+def test_large_numbers_whose_squares_overflow_are_finite():
+    x = Tensor(np.full(3, 1e-300), requires_grad=True)
+    (x * 1e300).sum().backward()
+    assert x.grad.tolist() == [1e300] * 3
+
+
+def test_the_look_at_contributions_changes_no_bit(rng):
+    """An operation that meets an infinite slope, which is not used, makes the walk look at all that follow."""
+    x = Tensor(rng.normal(size=(4, 4)), requires_grad=True)
+    zero = Tensor(np.zeros(1), requires_grad=True)
+    gradients = []
+    for extra in (0.0, ag.sum(ag.sqrt(zero) * 0.0)):
+        h = x
+        for i in range(4):
+            h = ag.tanh(h @ x) + h[i] * h[0] + h.T
+        x.grad = None
+        (h.sum() + extra).backward()
+        gradients.append(x.grad)
+    np.testing.assert_array_equal(*gradients)

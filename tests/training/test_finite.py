@@ -39,7 +39,8 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(tmp_path, s
     w, model, optimiser = line(momentum=0.9)
     options = {"epochs": 3, "checkpoint": tmp_path / "c", "every": every, **options}
     told = (
-        rf"fit: the gradient of w is {number} in 4 of 4 numbers at step {step - 1}, though the loss is 0\.\d+\. Nothing"
+        rf"fit: the gradient of w is {number} in 4 of 4 numbers at step {step - 1}, though the loss is 0\.\d+. Nothing "
+        r"was changed. First in the rule of sqrt \(test_finite.py:\d+\) for x: 1 of 1. The slope"
     )
     with pytest.raises(FloatingPointError, match=told):
         train(model, optimiser, x, y, loss=bad_gradient(w, step, number), **options)
