@@ -1,7 +1,7 @@
 """Type checkers know the package: mypy, and pyright where it is installed, read the program below.
 
 A line that ends in ``#: type`` is an expression of that type, one that ends in ``#: error`` is a mistake, and no other
-line is wrong.
+line is wrong. A network of one's own has no wrong line under the strict rules of both.
 """
 
 import json
@@ -243,6 +243,9 @@ nn.GroupNorm(2, 4).groups  #: error
 """
 
 STRICT = """
+# pyright: strict
+# mypy: disallow-untyped-defs, disallow-untyped-calls, disallow-incomplete-defs, disallow-any-generics
+# mypy: disallow-subclassing-any, disallow-untyped-decorators, warn-return-any, warn-unused-ignores, strict-equality
 import numpy as np
 
 import autograd_cnn as ag
@@ -288,11 +291,12 @@ SOURCES = str(Path(ag.__file__).parents[1])
 
 
 @pytest.fixture
-def program(tmp_path):
-    """The program in a file, each expression of known type in ``reveal_type``."""
-    path = tmp_path / "program.py"
-    path.write_text(re.sub(r"^( *)(.*?)  #: (?!error).*", r"\1reveal_type(\2)", PROGRAM, flags=re.MULTILINE))
-    return path
+def programs(tmp_path):
+    """A folder with the program, each expression of known type in ``reveal_type``, and a network under strict rules."""
+    revealed = re.sub(r"^( *)(.*?)  #: (?!error).*", r"\1reveal_type(\2)", PROGRAM, flags=re.MULTILINE)
+    (tmp_path / "program.py").write_text(revealed)
+    (tmp_path / "strict.py").write_text(STRICT)
+    return tmp_path
 
 
 def run(*command):
@@ -310,10 +314,14 @@ def short(revealed):
 
 
 def compare(reports):
-    """Compare what a checker reports, (line, severity, message), with the program's comments."""
+    """Compare what a checker reports, (file, line, severity, message), with the program's comments."""
     found = {}
-    for line, severity, message in reports:
-        if severity == "error":
+    for file, line, severity, message in reports:
+        if file.endswith("strict.py"):
+            pytest.fail(f"{line}: {message}: {STRICT.splitlines()[line - 1]}")
+        elif not file.endswith("program.py"):
+            continue
+        elif severity == "error":
             found[line] = "error"
         elif revealed := re.search(r'[Tt]ype .*is "([^"]*)"$', message):
             found.setdefault(line, short(revealed[1]))
@@ -330,45 +338,23 @@ def test_the_program_has_every_operation():
     assert operations <= set(re.findall(r"^ag\.(\w+)\(.*#: Tensor$", PROGRAM, re.MULTILINE))
 
 
-def test_mypy(program, tmp_path):
+def test_mypy(programs):
     pytest.importorskip("mypy", reason="mypy is not installed")
-    done = run(sys.executable, "-m", "mypy", "--config-file=", f"--cache-dir={tmp_path}", "--output=json", str(program))
+    options = "--config-file=", f"--cache-dir={programs}", "--output=json"
+    done = run(sys.executable, "-m", "mypy", *options, *map(str, programs.glob("*.py")))
     assert not done.stderr
     reports = map(json.loads, done.stdout.splitlines())
-    compare([(r["line"], r["severity"], r["message"]) for r in reports if r["file"].endswith("program.py")])
+    compare([(r["file"], r["line"], r["severity"], r["message"]) for r in reports])
 
 
-def test_a_network_of_your_own_passes_strict_mypy(tmp_path):
-    pytest.importorskip("mypy", reason="mypy is not installed")
-    (tmp_path / "own.py").write_text(STRICT)
-    done = run(
-        sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(tmp_path / "own.py")
-    )
-    assert [line for line in done.stdout.splitlines() if "own.py" in line] == [] and not done.stderr
-
-
-@pytest.fixture
-def pyright(tmp_path):
-    """Run pyright on the files of a folder; return its reports."""
+def test_pyright(programs):
     command = shutil.which("pyright", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
     if command is None:
         pytest.skip("pyright is not installed")
-
-    def reports(**settings):
-        settings = {"extraPaths": [SOURCES], "reportUnusedExpression": False, **settings}
-        (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
-        done = run(command, "--outputjson", f"--pythonpath={sys.executable}", "-p", str(tmp_path))
-        if not done.stdout.startswith("{"):
-            pytest.skip(f"pyright does not start without a network: {done.stderr[-200:]}")
-        return json.loads(done.stdout)["generalDiagnostics"]
-
-    return reports
-
-
-def test_pyright(program, pyright):
-    compare([(r["range"]["start"]["line"] + 1, r["severity"], r["message"]) for r in pyright()])
-
-
-def test_a_network_of_your_own_passes_strict_pyright(pyright, tmp_path):
-    (tmp_path / "own.py").write_text(STRICT)
-    assert [r["message"] for r in pyright(typeCheckingMode="strict")] == []
+    settings = {"extraPaths": [SOURCES], "reportUnusedExpression": False}
+    (programs / "pyrightconfig.json").write_text(json.dumps(settings))
+    done = run(command, "--outputjson", f"--pythonpath={sys.executable}", "-p", str(programs))
+    if not done.stdout.startswith("{"):
+        pytest.skip(f"pyright does not start without a network: {done.stderr[-200:]}")
+    reports = json.loads(done.stdout)["generalDiagnostics"]
+    compare([(r["file"], r["range"]["start"]["line"] + 1, r["severity"], r["message"]) for r in reports])
