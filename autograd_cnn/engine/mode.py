@@ -6,7 +6,7 @@ The mode is a context variable, so every thread and every asynchronous task has 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -59,7 +59,8 @@ current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 class in_mode(ContextDecorator):
     """Context manager that changes attributes of the mode, and decorator that runs a function in the changed mode.
 
-    A decorated generator runs in the changed mode each time it is resumed, and its consumer does not.
+    A decorated generator, asynchronous or not, runs in the changed mode each time it is resumed, and its consumer does
+    not. But `with` around a ``yield`` changes the mode of the consumer too, since Python gives both one context.
     """
 
     def __init__(self, **changes: Any) -> None:
@@ -77,21 +78,20 @@ class in_mode(ContextDecorator):
         current.set(self._before.pop())
 
     def __call__(self, function: F) -> F:
-        if inspect.isasyncgenfunction(function):
-            raise TypeError(f"{function.__name__} is an asynchronous generator: use `with` inside it")
-        if not (inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)):
+        resumed = _Resumed if inspect.isgeneratorfunction(function) else _ResumedAsync
+        if not (inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function) or resumed is _Resumed):
             return super().__call__(function)
 
         @wraps(function)
         def generator(*args: Any, **options: Any) -> Any:
-            return _Resumed(function(*args, **options), self._changes)
+            return resumed(function(*args, **options), self._changes)
 
         @wraps(function)
         async def coroutine(*args: Any, **options: Any) -> Any:
             with self._recreate_cm():
                 return await function(*args, **options)
 
-        result: Any = generator if inspect.isgeneratorfunction(function) else coroutine
+        result: Any = coroutine if inspect.iscoroutinefunction(function) else generator
         return result
 
 
@@ -111,6 +111,22 @@ class _Resumed(Generator[Any, Any, Any]):
             return self._generator.throw(*error)
 
 
+class _ResumedAsync(AsyncGenerator[Any, Any]):
+    """An asynchronous generator that runs in a changed mode each time it is resumed."""
+
+    def __init__(self, generator: AsyncGenerator[Any, Any], changes: dict[str, Any]) -> None:
+        self._generator = generator
+        self._changes = changes
+
+    async def asend(self, value: Any) -> Any:
+        with in_mode(**self._changes):
+            return await self._generator.asend(value)
+
+    async def athrow(self, *error: Any) -> Any:
+        with in_mode(**self._changes):
+            return await self._generator.athrow(*error)
+
+
 def is_recording() -> bool:
     """Return whether operations are recorded in this context."""
     return current.get().recording
@@ -118,6 +134,9 @@ def is_recording() -> bool:
 
 def no_grad() -> in_mode:
     """Context manager (and decorator) that turns recording off in this thread or asynchronous task.
+
+    Decorate a generator with it, ``@ag.no_grad()``. A ``yield`` inside of ``with ag.no_grad()`` leaves recording off
+    for the code that consumes the generator.
 
     Examples
     --------

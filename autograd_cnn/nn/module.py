@@ -44,7 +44,7 @@ def _walk(
     elif isinstance(value, (list, tuple)):
         value = dict(enumerate(value))
     if isinstance(value, Mapping):
-        for name, child in value.items():
+        for name, child in [*value.items()]:  # another thread, or the caller, may set an attribute meanwhile
             yield from _walk(child, _join(path, name), owner, _join(key, name), visited)
 
 
@@ -446,7 +446,7 @@ class Sequential(Module):
         return x
 
     def __iter__(self) -> Iterator[Module]:
-        return (layer for layer in vars(self).values() if isinstance(layer, Module))
+        return iter([layer for layer in [*vars(self).values()] if isinstance(layer, Module)])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

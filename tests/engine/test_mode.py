@@ -92,12 +92,31 @@ def test_overlapping_tasks_have_modes_of_their_own():
     assert records()
 
 
-def test_an_asynchronous_generator_is_refused():
-    with pytest.raises(TypeError, match="stream is an asynchronous generator: use `with` inside it"):
+def test_a_decorated_asynchronous_generator_runs_in_the_mode_and_its_consumer_does_not():
+    closed = []
 
-        @ag.no_grad()
-        async def stream():
-            yield records()
+    @ag.no_grad()
+    async def stream(count):
+        try:
+            for _ in range(count):
+                await asyncio.sleep(0)
+                sent = yield records()
+                assert sent in (None, records())
+        except KeyError:
+            yield records(), "thrown"
+        finally:
+            closed.append(records())
+
+    async def consume():
+        found = [(recorded, records()) async for recorded in stream(2)]
+        second = stream(2)
+        found += [(await second.__anext__(), records()), (await second.asend(False), records())]
+        assert await second.athrow(KeyError()) == (False, "thrown")
+        await second.aclose()
+        return found
+
+    assert asyncio.run(consume()) == [(False, True)] * 4
+    assert closed == [False, False]
 
 
 def test_a_mode_can_be_entered_again_and_a_decorated_function_can_recurse():

@@ -147,6 +147,23 @@ def test_train_and_eval_reach_every_module_and_return_the_model(net):
     assert all(m.training for m in net.train().modules())
 
 
+def test_a_model_may_change_while_it_is_walked(rng):
+    """As by another thread that switches it to evaluation: each pass goes through the layers that it began with."""
+    model = perceptron(rng)
+    for walked in (iter(model), model.modules()):
+        next(walked)
+        model.eval().note = len(vars(model))
+        model[0].note = model[1].note = 1
+        setattr(model, f"note{len(vars(model))}", 1)
+        assert len(list(walked)) >= 2
+    for module in model.modules():
+        model.last = module.training
+        module.seen = True
+    calls = []
+    model = nn.Sequential(lambda x: calls.append(model.eval()) or x, nn.Linear(4, 2, rng=rng))
+    assert model(np.ones((3, 4), np.float32)).shape == (3, 2)
+
+
 def test_a_model_is_freed_without_the_garbage_collector(rng):
     net = Net(rng)
     gone = weakref.ref(net.blocks[1].conv1.w)
