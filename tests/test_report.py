@@ -238,6 +238,14 @@ def test_few_cases_give_no_advice(run):
         assert any("Training accuracy is 20 points above" in step.text for step in next_steps(facts)) == sure
 
 
+def test_a_model_that_has_hardly_learnt_gets_no_advice_on_classes(run):
+    wrong = many(run)
+    wrong.labels = (wrong.labels + 1) % 3
+    outputs = wrong.result.outputs
+    wrong.result = ag.training.evaluate(lambda x: ag.Tensor(outputs), ag.cross_entropy, outputs, wrong.labels, 10**4)
+    assert wrong.result.accuracy < 0.5 and not said(advice(wrong, figures()), "confuse")
+
+
 def test_probabilities_that_do_not_add_up_are_explained(tmp_path):
     run = Run(tmp_path)
     told = "Each of the 3 classes has a probability of its own, yes or no, so those of an image need not add up to 100%"

@@ -19,6 +19,7 @@ WAITED = 0.03  # share of the time
 SURE = 0.05  # mean confidence against accuracy
 OFTEN = 0.1  # share of the mistakes
 MISTAKES = 30  # fewer say little about classes
+LEARNT = 0.5  # accuracy; below it, most images are confused with something
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _speed(facts: Facts) -> Iterator[Step]:
 
 
 def _classes(facts: Facts) -> Iterator[Step]:
-    if len(facts.mistakes) < MISTAKES:
+    if len(facts.mistakes) < MISTAKES or facts.result.accuracy < LEARNT:
         return
     names, wrong = facts.classes, len(facts.mistakes)
     most = [f"{names[p.first]} and {names[p.second]} ({p.count:,})" for p in facts.pairs[:3]]

@@ -239,8 +239,9 @@ def damage(tmp_path, recipe, unpainted):
 @pytest.mark.parametrize("all_of_them", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_flip_and_every_truncation_is_refused_by_name_or_harmless(damage, name, all_of_them):
     raw, read = damage(name)
-    positions = range(len(raw)) if all_of_them else np.random.default_rng(0).integers(0, len(raw), 60)
-    flips = [1 << bit for bit in range(8)] if all_of_them else [1, 32]
+    step = 11 if name.endswith("safetensors") else 1  # tests/test_arrayfile.py flips every byte of such a file
+    positions = range(0, len(raw), step) if all_of_them else np.random.default_rng(0).integers(0, len(raw), 60)
+    flips = [1 << bit for bit in range(8)] if all_of_them and step == 1 else [1, 32]
     assert all(read(raw[:at]) for at in positions)
     flipped = [read(raw[:at] + bytes([raw[at] ^ flip]) + raw[at + 1 :]) for at in positions for flip in flips]
     assert flipped.count(False) < len(flipped) / 8  # spaces of JSON, and 1e-5 as 1E-5: what was read is the same
@@ -339,6 +340,21 @@ def test_code_without_weights_for_it_is_refused(tmp_path, recipe, unpainted):
     folder.best.write_bytes(other.best.read_bytes())
     with pytest.raises(CheckpointError, match=r"a.best\.safetensors: Sequential\.load_state_dict: the state does not"):
         folder.model()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+def test_files_that_are_links_or_come_from_the_future_are_used_as_they_are(tmp_path, recipe, unpainted, stopped_clock):
+    straight, folder = (RunFolder(tmp_path / name, SETTINGS, recipe) for name in ("straight", "moved"))
+    train(straight)
+    train(folder, epochs=1)
+    (tmp_path / "elsewhere").mkdir()
+    for path in list(folder.path.iterdir()):
+        os.utime(path, (2**33, 2**33))  # the clock went back since
+        path.symlink_to(path.rename(tmp_path / "elsewhere" / path.name))
+    (tmp_path / "link").symlink_to(folder.path)
+    train(RunFolder(tmp_path / "link", SETTINGS, recipe, resume=True))
+    assert contents(folder.path) == contents(straight.path)
+    assert all(path.is_symlink() for path in folder.path.iterdir())
 
 
 # Kills and full disks
