@@ -21,6 +21,7 @@ import numpy as np
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.plan import Rule
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.environment import plain
 from autograd_cnn.files import write_atomically
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -232,7 +233,7 @@ class profile:
             spent, made = cost.forward + cost.backward, (cost.forward_bytes + cost.backward_bytes) / 1e6
             rest -= spent
             times = [_ms(cost.forward), _ms(cost.backward), f"{spent / total:.1%}"]
-            rows.append([cost.name, f"{cost.calls:,}", *times, f"{made:,.1f} MB"])
+            rows.append([plain(cost.name), f"{cost.calls:,}", *times, f"{made:,.1f} MB"])
         rows.append(["all else", "", "", "", f"{rest / (total or 1):.1%}", ""])
         rows.append(["in all", "", _ms(total), "", "", ""])
         first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -33,7 +33,7 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "interop": f"engine ops nn state arrayfile files environment {FACE}",  # operators of a file are calls of the face
     "graph": f"engine ops files notebook environment {FACE}",  # the programs that it writes call the face
     "plots": "engine files environment",
-    "profiler": "engine files",
+    "profiler": "engine environment files",
     "live": "engine ops graph files",
     "report": "engine kernels nn data training graph files environment",
     FACE: "engine kernels ops elsewhere nn optim data distributed training interop graph plots profiler report",

@@ -192,6 +192,13 @@ def _attach(error: Exception, calls: _Calls, arguments: dict[Any, tuple[str, str
         note(error, "trace: the attribute `graph` of this error has what was computed before it: error.graph.show()")
 
 
+def _raised_before(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield `error` and the errors in whose place it was raised: a layer words an operation's error anew."""
+    while error is not None:
+        yield error
+        error = error.__context__
+
+
 def _user_line(error: Exception) -> tuple[Any, int]:
     """Return code and offset of the user's line that failed: not of NumPy's, nor of this package's."""
     found, entry = here(), error.__traceback__
@@ -288,7 +295,7 @@ class _Writer:
         inputs: list[tuple[int, str]] = []
         ports: list[str] = []
         options: dict[str, str] = {}
-        if failed and failed[0] is error:
+        if failed and failed[0] in _raised_before(error):
             _, primitive, args, keywords = failed
             given: list[Any] = []
             with suppress(TypeError):  # the error may be that they do not fit the parameters

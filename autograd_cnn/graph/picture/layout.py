@@ -253,7 +253,8 @@ class _Ladder:
         if row.last and self.failure:
             message = self.failure.message
             whole = plain(f"{self.failure.error}: {message}")
-            row.left = Box("error", "error", whole, self.failure.error, below=clip(message.partition("\n")[0], MESSAGE))
+            row.left = Box("error", "error", whole, clip(self.failure.error))
+            row.left.below = clip(message.partition("\n")[0], MESSAGE)
             return
         kind = "result" if row.straight else _kind(value)
         beside = self.overlay.values.get(value.id, f"{shape_text(value.shape)} {value.dtype}")
@@ -455,5 +456,5 @@ def _kind(value: Value) -> str:
 
 def _title(value: Value) -> str:
     if value.id[0] != "t":  # several values, drawn as one
-        return f"{value.name}, {value.size:,} elements"
+        return plain(f"{value.name}, {value.size:,} elements")
     return plain(f"{value.role} {value.name} {value.shape} {value.dtype}, {value.size:,} elements")

@@ -158,13 +158,14 @@ class _Watch(Author):
 
     def operation(self, op: Op, line: str) -> dict[str, Any]:
         lines = self.rules[op.id]
+        scopes = (f"{called(s, ())}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes)
         fact: dict[str, Any] = {
             "id": op.id,
             "name": clip(op.name),
             "in": _inputs(op),
             "out": op.output,
             "learns": _learning(op),
-            "scope": "/".join(f"{called(s, ())}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes),
+            "scope": plain("/".join(scopes)),
             "forward": line,
             "rules": lines,
             "calls": [f"{f.__name__}: {_first_line(f)}".replace("`", "") for f in _called(lines)],

@@ -71,7 +71,8 @@ def side_by_side(listing: Listing) -> str:
     digits, wrapped = len(str(len(listing.rows))) + 1, False
     rows: list[tuple[str, str, str, str, str]] = []  # number, left, bracket, right, rms
     for i, row in enumerate(listing.rows, 1):
-        left, right, rule = _wrapped(f"{row.forward}\n{row.detail}", COLUMN), [], ""
+        left, rule = _wrapped(f"{row.forward}\n{row.detail}", COLUMN), ""
+        right: list[tuple[str, str]] = []
         for text, size in reversed(row.backward):
             lines = _wrapped(text, WIDTH)
             right += zip_longest(lines, [_number(size)], fillvalue="")

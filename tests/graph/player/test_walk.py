@@ -12,6 +12,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.live.run import run
+from hostile import NAMES, network
 from random_programs import program
 
 PACKAGE = Path(ag.__file__).parent
@@ -140,6 +141,21 @@ def test_random_programs_are_walked(walk, first):
         registry.clear()
         registry.update(before)
     assert not wrong, "\n".join(f"{seed}: {complaints}\n{text}" for seed, (complaints, text) in wrong.items())
+
+
+@pytest.mark.slow
+def test_pages_full_of_hostile_names_are_walked(walk, reader):
+    for name in NAMES.values():
+        f, arguments = network(name)
+
+        def fails(p, x, f=f, name=name):
+            raise ValueError(name, f(p, x).shape)
+
+        for text in (traced(f, *arguments), traced(fails, *arguments)):
+            assert walk(text) == []
+            assert reader[0].title().startswith("Backprop player") and not reader[0].query_selector(
+                "#taken, img[src=x]"
+            )
 
 
 @pytest.mark.slow
