@@ -92,12 +92,17 @@ def read(path: str | os.PathLike[str]) -> bytes:
         If the file cannot be read. The error names the file.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             return file.read(os.fstat(file.fileno()).st_size)  # not to the end: a device may have none
     except OSError as error:
         if error.errno is not None and error.filename is None:  # the disk fails amid the file
             error.filename = os.fspath(path)
         raise
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for somebody to write to it, if it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _part_of(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Checks a state (a dict of values) before it is loaded, and numbers before they are used. Imports NumPy only."""
+"""Checks a state (a dict of values) before it is loaded, and numbers before they are used. Imports `environment`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from autograd_cnn.environment import plain
 
 
 def not_finite(array: np.ndarray) -> str:
@@ -54,7 +56,7 @@ def check_state(caller: str, own: Mapping[str, Any], state: Mapping[str, Any]) -
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
     lines = [f"  missing: {', '.join(missing)}"] if missing else []
-    lines += [f"  unexpected: {', '.join(unexpected)}"] if unexpected else []
+    lines += [f"  unexpected: {', '.join(map(plain, unexpected))}"] if unexpected else []
     lines += [
         f"  {name}: {form(state[name])}, want {form(value)}"
         for name, value in own.items()

@@ -19,7 +19,7 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "environment": "",
     "files": "",
     "arrayfile": "files environment",
-    "state": "",
+    "state": "environment",
     "notebook": "",
     "engine": "",
     "elsewhere": "engine",

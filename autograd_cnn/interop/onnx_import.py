@@ -13,12 +13,14 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
+from autograd_cnn.environment import plain as printable
 from autograd_cnn.interop.onnx_operators import NUMBERS, OPERATORS
 from autograd_cnn.nn import Module
 
 OLDEST = 13  # before, axes and sizes were attributes of some operators, and softmax had another meaning
 MOST_NODES = 200_000  # after functions are written out; each may call others twice
 
+_DOMAINS = ("", "ai.onnx")  # of ONNX's own operators
 _BUFFERS = {"BatchNormalization": (3, 4)}  # inputs that are no parameters, by operator
 _OPTIONS = {"Pad": (2,), "Resize": (1, 2, 3)}
 
@@ -86,7 +88,7 @@ class OnnxModule(Module):
 
     def _signature(self) -> str:
         inputs = self.inputs.items()
-        return ", ".join(_printable(f"{name} ({', '.join(map(str, shape))})") for name, shape in inputs)
+        return ", ".join(printable(f"{name} ({', '.join(map(str, shape))})") for name, shape in inputs)
 
 
 class _Node:
@@ -100,7 +102,7 @@ class _Node:
         from onnx import helper
 
         self.operator, self.like, self.ends = node.op_type, like, ends
-        self.label = _printable(f"{node.op_type} {node.name}".strip())
+        self.label = printable(f"{node.op_type} {node.name}".strip())
         self.operands, self.results = [*node.input], [*node.output]
         self.attributes = {a.name: _value(helper.get_attribute_value(a)) for a in node.attribute}
         if node.op_type == "Split":
@@ -161,11 +163,11 @@ def _nodes(model: Any) -> list[_Node]:
 def _paths(module: Module, names: list[str]) -> dict[str, str]:
     """Return an attribute for each name: the name itself, or with ``_`` if it is taken."""
     taken = {*dir(module), "requires_grad"}
-    free = [name for name in names if name not in taken and name == _printable(name)]
+    free = [name for name in names if name not in taken and name == printable(name)]
     paths = {name: name for name in free}
     taken |= {*free}
     for name in names:
-        path = _printable(name)
+        path = printable(name)
         while name not in free and path in taken:
             path += "_"
         taken.add(path)
@@ -201,22 +203,49 @@ def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
     with needs("onnx", "load_onnx", "onnx"):
         import onnx
         from onnx.inliner import inline_local_functions
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(f"load_onnx: {path} is not a regular file")
     try:
         model = onnx.load(path)
-        onnx.checker.check_model(model)
+        if len(model.graph.node) <= MOST_NODES:  # else the check would take minutes
+            onnx.checker.check_model(model)
     except OSError:
         raise
     except Exception as error:  # protobuf and the checker have classes of their own
-        raise ValueError(f"load_onnx: {path} is damaged, or not an ONNX file ({error})") from None
-    count = _written_out(model)
-    if count > MOST_NODES:
-        raise ValueError(f"load_onnx: {path} has {count:.3g} nodes with its functions written out, want {MOST_NODES:,}")
+        raise _damaged(path, error) from None
+    _check_limits(path, model)
     model = inline_local_functions(model)
-    opset = _opset(model)
+    _check_vocabulary(path, model)
+    try:
+        return OnnxModule(model, printable(os.path.basename(os.fspath(path))))
+    except (ValueError, TypeError, LookupError) as error:  # numbers that do not fit their shape, or text that is none
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Any, error: Exception) -> ValueError:
+    return ValueError(f"load_onnx: {path} is damaged, or not an ONNX file ({printable(' '.join(str(error).split()))})")
+
+
+def _check_limits(path: Any, model: Any) -> None:
+    """Raise an error if a file has more nodes than can be held, or a version that is too old, too new or unclear."""
+    from onnx import defs
+
+    nodes = len(model.graph.node)
+    count, how = (nodes, "") if nodes > MOST_NODES else (_written_out(model), " with its functions written out")
+    if count > MOST_NODES:
+        raise ValueError(f"load_onnx: {path} has {count:.3g} nodes{how}, want {MOST_NODES:,} at most")
+    opsets = {o.version for o in model.opset_import if o.domain in _DOMAINS}
+    if len(opsets) > 1 or any(f.domain in _DOMAINS for f in model.functions):
+        raise ValueError(f"load_onnx: {path} has several versions of ONNX's operators, or replaces them by functions")
+    opset, newest = _opset(model), defs.onnx_opset_version()
     if opset < OLDEST:
         raise ValueError(f"load_onnx: {path} has opset {opset}, want {OLDEST} or later. Export it again")
-    _check_vocabulary(path, model)
-    return OnnxModule(model, os.path.basename(os.fspath(path)))
+    if opset > newest:
+        raise ValueError(
+            f"load_onnx: {path} has opset {opset}; the installed ONNX ends at {newest}: pip install -U onnx"
+        )
+    if not model.graph.output:
+        raise ValueError(f"load_onnx: {path} has no outputs")
 
 
 def _check_vocabulary(path: Any, model: Any) -> None:
@@ -224,26 +253,26 @@ def _check_vocabulary(path: Any, model: Any) -> None:
     from onnx import TensorProto, helper
 
     unknown = Counter(
-        n.op_type if n.domain in ("", "ai.onnx") else f"{n.domain}.{n.op_type}"
+        n.op_type if n.domain in _DOMAINS else f"{n.domain}.{n.op_type}"
         for n in model.graph.node
-        if n.op_type not in OPERATORS or n.domain not in ("", "ai.onnx")
+        if n.op_type not in OPERATORS or n.domain not in _DOMAINS
     )
     if unknown:
-        names = ", ".join(_printable(f"{name} ({count})") for name, count in sorted(unknown.items()))
+        names = ", ".join(printable(f"{name} ({count})") for name, count in sorted(unknown.items()))
         raise ValueError(f"load_onnx: {path} has operators that this package lacks: {names}")
     if model.graph.sparse_initializer:
         raise ValueError(f"load_onnx: {path} has sparse constants, which this package lacks")
     tensors = [(t.name, t.data_type) for t in model.graph.initializer]
     tensors += [(i.name, i.type.tensor_type.elem_type) for i in (*model.graph.input, *model.graph.output)]
+    kinds = {number: name for name, number in TensorProto.DataType.items() if number}
     for name, kind in tensors:
-        if not kind or helper.tensor_dtype_to_np_dtype(kind).kind not in NUMBERS:
-            raise ValueError(
-                f"load_onnx: {name} in {path} is {TensorProto.DataType.Name(kind)}, want floats or integers"
-            )
+        if kind not in kinds or helper.tensor_dtype_to_np_dtype(kind).kind not in NUMBERS:
+            what = kinds.get(kind, "no array" if not kind else f"of the unknown dtype {kind}")
+            raise ValueError(f"load_onnx: {printable(name)} in {path} is {what}, want floats or integers")
 
 
 def _opset(model: Any) -> int:
-    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    return next((o.version for o in model.opset_import if o.domain in _DOMAINS), 0)
 
 
 def _written_out(model: Any) -> int:
@@ -275,11 +304,6 @@ def _called(nodes: Iterable[Any]) -> list[Any]:
 def _graphs(node: Any) -> list[Any]:
     """Return the nodes of each graph in the attributes of a node."""
     return [g.node for a in node.attribute for g in ([a.g] if a.HasField("g") else a.graphs)]
-
-
-def _printable(name: str) -> str:
-    """Spell out the characters of a name that a terminal would not print but obey."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def _shape(value: Any) -> tuple[int | str, ...]:

@@ -48,6 +48,8 @@ def _target(extents: list[int], scales: Any, sizes: Any, policy: str) -> tuple[l
     """Return the new extents and the factors."""
     if sizes is None or not np.size(sizes):
         factors = [np.float32(s) for s in np.ravel(scales)]
+        if not all(0 < s < np.inf for s in factors):
+            raise ValueError(f"scales are {', '.join(map(str, factors))}, want numbers greater than 0")
         return [math.floor(n * s) for n, s in zip(extents, factors, strict=True)], factors
     wanted = [int(n) for n in np.ravel(sizes)]
     factors = [np.float32(m) / np.float32(max(n, 1)) for n, m in zip(extents, wanted, strict=True)]
