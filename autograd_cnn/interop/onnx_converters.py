@@ -145,6 +145,8 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     ),
     "normal_cdf": _normal_cdf,
     "silu": lambda onnx, x: onnx.Mul(x, onnx.Sigmoid(x)),
+    "mish": lambda onnx, x: onnx.Mul(x, onnx.Tanh(onnx.Softplus(x))),
+    "tanhshrink": lambda onnx, x: onnx.Sub(x, onnx.Tanh(x)),
     "gelu": lambda onnx, x, approximate: onnx.Gelu(x, approximate=approximate),
 }
 

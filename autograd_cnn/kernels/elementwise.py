@@ -30,6 +30,7 @@ LARGE = 1 << 15  # numbers of an array from which on a result is cut out of reus
 BLOCK = 1 << 18  # numbers; a thread waits for the interpreter between passes over smaller blocks
 SINGLE = 1 << 20  # numbers of a block for a single pass, which has no temporary arrays; half of it takes one thread
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of a standard normal number at 0
+FLAT = 1000.0  # from here on, silu and gelu have the slope 1; at infinity, 0 * x would be NaN
 SUMMED = 1 << 17  # numbers in a partial sum; adding partial sums loses fewer digits than one long sum
 
 
@@ -183,6 +184,15 @@ def sigmoid(x: Any) -> Any:
     return _map(sigmoid_tile, x) if _suits(x) else _sigmoid(x)
 
 
+@blocked
+def tanh(x: Any) -> Any:
+    """The hyperbolic tangent; in float32 rounded from float64, since the last digit of NumPy's may be wrong."""
+    if not isinstance(x, ndarray) or x.dtype != np.float32:
+        return np.tanh(x)
+    wide = x.astype(np.float64)
+    return np.tanh(wide, out=wide).astype(np.float32)
+
+
 def silu(x: Any) -> Any:
     """``x * sigmoid(x)``."""
     return _map(silu_tile, x) if _suits(x) else x * _sigmoid(x)
@@ -305,8 +315,7 @@ def silu_tile(x: Array, out: Array) -> None:
 @twin("elementwise.silu_gradient_tile", writes=("out",), only="f")
 def silu_gradient_tile(g: Array, x: Array, out: Array) -> None:
     """Write `g` times the derivative of `silu` into `out`."""
-    s = _sigmoid(x)
-    np.multiply(g, s * (1 + x * (1 - s)), out=out)
+    np.multiply(g, _sigmoid(x) * (1 + np.minimum(x, FLAT) * _sigmoid(-x)), out=out)
 
 
 @blocked
@@ -403,7 +412,7 @@ def gelu_tile(x: Array, out: Array) -> None:
 def gelu_gradient_tile(g: Array, x: Array, out: Array) -> None:
     """Write `g` times the derivative of `gelu` into `out`."""
     cdf, bell = _normal(x)
-    bell *= x
+    bell *= np.minimum(x, FLAT)
     bell *= DENSITY
     cdf += bell
     np.multiply(g, cdf, out=out)

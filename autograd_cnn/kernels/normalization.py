@@ -4,7 +4,7 @@ Arrays are treated as matrices with a column for each channel. Each tile sums it
 are in the cache. Then the moments of the tiles are merged (Chan, Golub and LeVeque, 1979), so large batches lose no
 digits.
 
-Imports NumPy and its neighbours `memory`, `tiles` and `twins`.
+Imports NumPy and its neighbours `memory`, `scaling`, `tiles` and `twins`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .memory import empty, scratch
+from .scaling import rescaling
 from .tiles import map_rows
 from .twins import twin
 
@@ -29,7 +30,8 @@ def moments(x: Array) -> tuple[Array, Array]:
 
     def tile(x: Array) -> tuple[int, Array, Array]:
         mean, squares = np.empty((2, x.shape[1]), x.dtype)
-        moments_tile(x, mean, squares)
+        with np.errstate(over="ignore", invalid="ignore"):  # as the compiled twin
+            moments_tile(x, mean, squares)
         return len(x), mean, squares
 
     if not x.size:
@@ -37,9 +39,27 @@ def moments(x: Array) -> tuple[Array, Array]:
     parts = map_rows(tile, x)
     counts = np.array([count for count, _, _ in parts], float)
     means = np.array([mean for _, mean, _ in parts], float)
-    mean = counts @ means / counts.sum()
-    squares = np.sum([squares for _, _, squares in parts], axis=0, dtype=float) + counts @ (means - mean) ** 2
-    return mean.astype(x.dtype), (squares / counts.sum()).astype(x.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = counts @ means / counts.sum()
+        squares = np.sum([squares for _, _, squares in parts], axis=0, dtype=float) + counts @ (means - mean) ** 2
+        return mean.astype(x.dtype), (squares / counts.sum()).astype(x.dtype)
+
+
+def batch_norm(x: Array, w: Array, b: Array, eps: float) -> tuple[Array, Array, Array]:
+    """``(x - mean) / sqrt(variance + eps) * w + b``, and the mean and variance of x."""
+    mean, variance = moments(x)
+    scaled = _rescaled(x, variance, eps)
+    inner, spread, least, x, _ = scaled or (mean, variance, x.dtype.type(eps), x, None)
+    return normalise(x, inner, w / np.sqrt(spread + least), b), mean, variance
+
+
+def _rescaled(x: Array, variance: Array, eps: float) -> tuple[Array, Array, Array, Array, Array] | None:
+    """For channels whose variance does not fit their dtype: the moments, eps and x times powers of two, and these."""
+    powers = rescaling(x, tuple(range(x.ndim - 1)), variance + x.dtype.type(eps))
+    if powers is None:
+        return None
+    x = x * powers
+    return (*moments(x), eps * powers * powers, x, powers)
 
 
 def normalise(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
@@ -58,15 +78,24 @@ def batch_norm_gradient(
 
     See section 3 of Ioffe and Szegedy (2015). The gradients of w and b are also terms of the gradient of x.
     """
+    if not x.size:
+        return np.zeros_like(x), np.zeros_like(w), np.zeros_like(w)
+    if scaled := _rescaled(x, variance, eps):
+        mean, variance, least, x, powers = scaled
+        gx, gw, gb = _batch_norm_gradient(g, x, mean, variance, w, least)
+        return gx * powers, gw, gb
+    return _batch_norm_gradient(g, x, mean, variance, w, x.dtype.type(eps))
 
+
+def _batch_norm_gradient(
+    g: Array, x: Array, mean: Array, variance: Array, w: Array, eps: Any
+) -> tuple[Array, Array, Array]:
     def tile(g: Array, x: Array) -> Array:
         sums = np.empty((2, x.shape[1]), x.dtype)
         gradient_sums_tile(g, x, sums, mean)
         return sums
 
-    if not x.size:
-        return np.zeros_like(x), np.zeros_like(w), np.zeros_like(w)
-    scale = 1 / np.sqrt(variance + x.dtype.type(eps))
+    scale = 1 / np.sqrt(variance + eps)
     gb, gw = np.sum(map_rows(tile, g, x), axis=0)
     gw *= scale
     count = x.size // x.shape[-1]

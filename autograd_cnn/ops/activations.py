@@ -10,9 +10,21 @@ import numpy as np
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.kernels import elementwise, rows
-from autograd_cnn.kernels.elementwise import blocked
+from autograd_cnn.kernels.elementwise import FLAT, blocked
 from autograd_cnn.kernels.tiles import SMALL
-from autograd_cnn.ops.arithmetic import clip, divide, exp, expm1, multiply, negative, square, subtract, tanh, where
+from autograd_cnn.ops.arithmetic import (
+    clip,
+    divide,
+    exp,
+    expm1,
+    minimum,
+    multiply,
+    negative,
+    square,
+    subtract,
+    tanh,
+    where,
+)
 from autograd_cnn.ops.joining import split
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import Axis, X
@@ -250,8 +262,7 @@ def silu(x: Any) -> Any:
 def _silu_rule(g: Any, x: Any) -> Any:
     if isinstance(g, np.ndarray) and g.size >= SMALL:
         return elementwise.silu_gradient(g, x)
-    s = sigmoid(x)
-    return g * (s * (1 + x * (1 - s)))
+    return g * (sigmoid(x) * (1 + minimum(x, FLAT) * sigmoid(-x)))  # 1 - sigmoid(x) loses digits
 
 
 silu.vjp(x=_silu_rule)
@@ -277,13 +288,15 @@ LINEAR, CUBIC = math.sqrt(8 / math.pi), math.sqrt(8 / math.pi) * 0.044715
 
 @blocked
 def _approximate_gelu(x: Any) -> Any:
-    return x * elementwise.sigmoid(x * (LINEAR + CUBIC * (x * x)))  # (1 + tanh(u / 2)) / 2 is sigmoid(u)
+    a = np.clip(x, -100, 100)  # beyond, the sigmoid is 0 or 1, and squares could overflow
+    return x * elementwise.sigmoid(a * (LINEAR + CUBIC * (a * a)))  # (1 + tanh(u / 2)) / 2 is sigmoid(u)
 
 
 @blocked
 def _approximate_gelu_gradient(g: Any, x: Any) -> Any:
-    s = sigmoid(x * (LINEAR + CUBIC * (x * x)))
-    return g * (s * (1 + x * (LINEAR + 3 * CUBIC * (x * x)) * (1 - s)))
+    x = clip(x, -100, 100)
+    u = x * (LINEAR + CUBIC * (x * x))
+    return g * (sigmoid(u) * (1 + x * (LINEAR + 3 * CUBIC * (x * x)) * sigmoid(-u)))  # 1 - sigmoid(u) loses digits
 
 
 def _gelu_rule(g: Any, x: Any, approximate: str) -> Any:
@@ -291,7 +304,7 @@ def _gelu_rule(g: Any, x: Any, approximate: str) -> Any:
         return _approximate_gelu_gradient(g, x)
     if isinstance(g, np.ndarray) and g.size >= SMALL:
         return elementwise.gelu_gradient(g, x)
-    return g * (normal_cdf(x) + x * _density(x))
+    return g * (normal_cdf(x) + minimum(x, FLAT) * _density(x))
 
 
 def _gelu_over(g: Any, x: Any, approximate: str) -> Any:
@@ -347,9 +360,26 @@ def hardswish(x: Any) -> Any:
 hardswish.vjp(x=blocked(lambda g, x: g * where(x >= 3, 1, where(x <= -3, 0, x / 3 + 0.5))))
 
 
-def mish(x: X) -> X:
-    """Multiplies every number by the tanh of its `softplus` (D. Misra, 2019)."""
-    return multiply(x, tanh(softplus(x)))
+@primitive
+@blocked
+def mish(x: Any) -> Any:
+    """Multiplies every number by the tanh of its `softplus` (D. Misra, 2019).
+
+    At -inf it is NaN.
+    """
+    return x * np.tanh(elementwise.softplus(x, 1.0))
+
+
+@blocked
+def _mish_rule(g: Any, x: Any) -> Any:
+    """The tanh of log(1 + w), where w is exp(x), is n / (n + 2), where n is w (w + 2)."""
+    x = minimum(x, 30)  # from here on, the slope is 1
+    w = exp(x)
+    n = w * (w + 2)
+    return g * ((n + x * (4 * w * (1 + w) / (n + 2))) / (n + 2))
+
+
+mish.vjp(x=_mish_rule)
 
 
 def logsigmoid(x: X) -> X:
@@ -357,9 +387,14 @@ def logsigmoid(x: X) -> X:
     return negative(softplus(negative(x)))
 
 
-def tanhshrink(x: X) -> X:
+@primitive
+@blocked
+def tanhshrink(x: Any) -> Any:
     """Subtracts the hyperbolic tangent: ``x - tanh(x)``."""
-    return subtract(x, tanh(x))
+    return x - np.tanh(x)
+
+
+tanhshrink.vjp(x=blocked(lambda g, x: g * square(tanh(x))))
 
 
 def softshrink(x: X, lambd: float = 0.5) -> X:

@@ -62,9 +62,16 @@ def _turn(side: Any, x: Any, y: Any) -> Any:
 
 
 def _sinc_slope(x: Any, out: Any) -> Any:
-    near, s = np.less(abs(x), 0.02), (math.pi * x) * (math.pi * x)
-    series = x * (1 - s / 10 + s * s / 280) * (-math.pi * math.pi / 3)  # the difference below would cancel
+    near, s = np.less(abs(x), 0.1), (math.pi * x) * (math.pi * x)
+    series = 1 - s / 10 * (1 - s / 28 * (1 - s / 54 * (1 - s / 88)))  # the difference below would cancel
+    series = x * series * (-math.pi * math.pi / 3)
     return where(near, series, (cos(math.pi * x) - out) / where(near, 1, x))
+
+
+def _rise(x: Any, y: Any) -> Any:
+    """Computes ``y - x``, and 0 where both are inf: they share the gradient, as in logsumexp."""
+    rise = y - x
+    return where(np.logical_and(x == np.inf, y == np.inf), 0, rise) if np.isnan(rise).any() else rise
 
 
 # fmt: off
@@ -99,11 +106,11 @@ arctan2 = _ufunc(np.arctan2, "Takes the angle of the point `x` above and `y` rig
                  "The gradient at (0, 0) is 0.",
                  x=lambda g, x, y: through(g, _turn(y, x, y)), y=lambda g, x, y: through(g, -_turn(x, x, y)))
 logaddexp = _ufunc(np.logaddexp, "Computes ``log(exp(x) + exp(y))`` without overflow.",
-                   x=lambda g, x, y: through(g, 1 / (1 + exp(y - x))),
-                   y=lambda g, x, y: through(g, 1 / (1 + exp(x - y))))
+                   x=lambda g, x, y: through(g, 1 / (1 + exp(_rise(x, y)))),
+                   y=lambda g, x, y: through(g, 1 / (1 + exp(_rise(y, x)))))
 logaddexp2 = _ufunc(np.logaddexp2, "Computes ``log2(2**x + 2**y)`` without overflow.",
-                    x=lambda g, x, y: through(g, 1 / (1 + exp2(y - x))),
-                    y=lambda g, x, y: through(g, 1 / (1 + exp2(x - y))))
+                    x=lambda g, x, y: through(g, 1 / (1 + exp2(_rise(x, y)))),
+                    y=lambda g, x, y: through(g, 1 / (1 + exp2(_rise(y, x)))))
 fmax = _ufunc(np.fmax, "Takes the larger of `x` and `y`, or the one that is a number.\n\n"
               "Where they are equal, each receives half of the gradient.",
               x=choice, y=lambda g, x, y, out: choice(g, y, x, out))

@@ -423,6 +423,11 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     return where(flat, plain(total) ** (1 / ord), where(flat, 1, total) ** (1 / ord))
 
 
+def order_of_powers(ord: float) -> float:
+    """Returns the order of the powers that a vector norm adds up, or 1 if it needs none."""
+    return float(np.abs(ord)) if 1 < np.abs(ord) < np.inf else 1.0
+
+
 def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """Computes norms of matrices, as `norm` does."""
     if ord in ("fro", "f"):

@@ -20,7 +20,8 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import log, maximum, through
-from autograd_cnn.ops.linalg import vector_norm
+from autograd_cnn.ops.linalg import order_of_powers, vector_norm
+from autograd_cnn.ops.reductions import in_range
 from autograd_cnn.ops.shapes import X, channel_axis
 
 __all__ = [
@@ -42,12 +43,19 @@ def _weighted(values: Any, weight: Any) -> Any:
 def _reduce(values: Any, reduction: Reduction, weight: Any = None, count: float | None = None) -> Any:
     values = values if weight is None else _weighted(values, weight)
     if reduction == "mean":
-        return np.mean(values) if count is None else np.sum(values) / count
+        return _mean(values, count)
     if reduction == "sum":
         return np.sum(values)
     if reduction == "none":
         return values
     raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
+
+
+def _mean(values: Any, count: float | None) -> Any:
+    """Divides the sum by `count`, or, where it overflows, the values before they are added up."""
+    with np.errstate(over="ignore"):
+        out = np.mean(values) if count is None else np.sum(values) / count
+    return np.sum(values / (count or np.size(values))) if np.isinf(out) else out
 
 
 def _divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> Any:
@@ -355,7 +363,12 @@ def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
         If the shapes differ.
     """
     _same_shape(p, y)
-    return _reduce(np.square(p - y), reduction)
+    if reduction != "mean":
+        return _reduce(np.square(p - y), reduction)
+    with np.errstate(over="ignore"):
+        out = np.mean(np.square(p - y))
+    # The mean may be finite where a square is not.
+    return np.sum(np.square((p - y) / math.sqrt(np.size(p)))) if np.isinf(out) else out
 
 
 mse.vjp(
@@ -390,11 +403,15 @@ def huber_loss(p: Any, y: Any, reduction: Reduction = "mean", delta: float = 1.0
 
     d is ``|p - y|`` (P. J. Huber, 1964).
     """
+    return _huber(p, y, reduction, delta, 1.0)
+
+
+def _huber(p: Any, y: Any, reduction: Reduction, delta: float, scale: float) -> Any:
     if not delta > 0:
         raise ValueError(f"huber_loss: delta is {delta}. It is greater than 0")
     d = _difference(p, y)
     near = np.clip(d, -float(delta), float(delta))
-    return _reduce(near * (d - near / 2), reduction)
+    return _reduce(near / scale * (d - near / 2), reduction)
 
 
 def smooth_l1_loss(p: Any, y: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
@@ -402,7 +419,7 @@ def smooth_l1_loss(p: Any, y: Any, reduction: Reduction = "mean", beta: float = 
 
     With ``beta=0`` it is `l1_loss`.
     """
-    return huber_loss(p, y, reduction, beta) / float(beta) if beta else l1_loss(p, y, reduction)
+    return _huber(p, y, reduction, beta, float(beta)) if beta else l1_loss(p, y, reduction)
 
 
 def kl_div(p: Any, y: Any, reduction: Reduction | Literal["batchmean"] = "mean", log_target: bool = False) -> Any:
@@ -414,7 +431,7 @@ def kl_div(p: Any, y: Any, reduction: Reduction | Literal["batchmean"] = "mean",
     """
     _same_shape(p, y)
     logarithm = y if log_target else np.log(np.where(np.equal(y, 0), 1, y))
-    terms = np.multiply(np.exp(y) if log_target else y, np.subtract(logarithm, p))
+    terms = _product(np.exp(y) if log_target else y, np.subtract(logarithm, p))
     return _reduce(terms, "sum") / len(terms) if reduction == "batchmean" else _reduce(terms, reduction)
 
 
@@ -444,7 +461,7 @@ def gaussian_nll_loss(
     if np.shape(var) not in (np.shape(p), (*np.shape(p)[:-1], 1), ()) or np.any(np.less(var, 0)):
         raise ValueError(f"gaussian_nll_loss: var needs the shape {np.shape(p)}, or 1 for its last axis, and no sign")
     var = np.add(var, np.maximum(float(eps) - np.asarray(plain(var)), 0))
-    losses = (np.log(var) + np.square(_difference(p, y)) / var) / 2
+    losses = (np.log(var) + np.square(_difference(p, y) / np.sqrt(var))) / 2
     return _reduce(losses + math.log(2 * math.pi) / 2 if full else losses, reduction)
 
 
@@ -474,8 +491,12 @@ def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e
     """
     x1, x2 = np.broadcast_arrays(x1, x2)
     axis = channel_axis(x1) if axis is None else axis
-    first, second = (np.sqrt(np.clip(np.sum(np.square(x), axis), float(eps) ** 2, None)) for x in (x1, x2))
-    return np.sum(np.multiply(x1, x2), axis) / (first * second)
+
+    def squares(x: Any, s: Any) -> Any:
+        return np.clip(np.sum(np.square(x), axis), (float(eps) * s) ** 2, None)
+
+    (x1, first, _), (x2, second, _) = (in_range(squares, x, axis) for x in (x1, x2))
+    return np.sum(np.multiply(x1, x2), axis) / (np.sqrt(first) * np.sqrt(second))
 
 
 def cosine_embedding_loss(x1: Any, x2: Any, y: Any, reduction: Reduction = "mean", margin: float = 0.0) -> Any:
@@ -489,7 +510,12 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
 
     The gradient at distance 0 is 0.
     """
-    return vector_norm(np.subtract(x1, x2) + eps, axis=-1, keepdims=keepdims, ord=p)
+
+    def norm(x: Any, s: Any) -> Any:
+        return vector_norm(x, axis=-1, keepdims=keepdims, ord=p)
+
+    _, length, s = in_range(norm, np.subtract(x1, x2) + eps, -1, order_of_powers(p))
+    return length if s is None else length / s
 
 
 def triplet_margin_loss(

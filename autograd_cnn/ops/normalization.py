@@ -15,13 +15,14 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels import normalization as kernels
-from autograd_cnn.ops.arithmetic import divide, maximum, multiply, power, sqrt, square
+from autograd_cnn.kernels.scaling import rescaling
+from autograd_cnn.ops.arithmetic import divide, maximum, multiply, sqrt, square
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import pad
-from autograd_cnn.ops.linalg import vector_norm
+from autograd_cnn.ops.linalg import order_of_powers, vector_norm
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
-from autograd_cnn.ops.reductions import mean, sum, var
+from autograd_cnn.ops.reductions import in_range, mean, sum, var
 from autograd_cnn.ops.shapes import Axis, X, channel_axis, reshape
 
 __all__ = [
@@ -85,7 +86,9 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5, mean: Any = None, vari
     arrays = [x, w, b] if mean is None else [x, w, b, mean, variance]
     dtype = np.result_type(*arrays)
     x, w, b, *given = (a.astype(dtype, copy=False) for a in arrays)
-    mean, variance = [a.copy() for a in given] or kernels.moments(x)  # not the arrays of the caller: they get locked
+    if not given:
+        return kernels.batch_norm(x, w, b, eps)
+    mean, variance = (a.copy() for a in given)  # not the arrays of the caller: they get locked
     scale = 1 / np.sqrt(variance + x.dtype.type(eps))
     return kernels.normalise(x, mean, scale * w, b), mean, variance
 
@@ -101,18 +104,19 @@ def _batch_norm_rules(
         return kernels.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
     # For derivatives of derivatives the rule is recorded, with mean and scale as functions of x.
     count = builtins.max(x.size // builtins.max(x.shape[-1], 1), 1)
-    centred = x - _per_channel(x) / count
-    scale = divide(1, sqrt(_per_channel(centred * centred) / count + eps))
-    normal = centred * scale
+    axes = tuple(range(len(x.shape) - 1))
+    x, size, s = in_range(lambda x, s: _per_channel(square(x - _per_channel(x) / count)) / count + eps * s * s, x, axes)
+    scale = divide(1, sqrt(size))
+    normal = (x - _per_channel(x) / count) * scale
     gw, gb = _per_channel(g * normal), _per_channel(g)
-    return (scale * w) * (g - gb / count - normal * (gw / count)), gw, gb
+    return (scale * w if s is None else scale * w * s) * (g - gb / count - normal * (gw / count)), gw, gb
 
 
 batch_norm.vjp(x=_batch_norm_rules, w=_batch_norm_rules, b=_batch_norm_rules)
 batch_norm.vjp(
     mean=lambda g, w, eps, variance: -_per_channel(g) * w / sqrt(variance + eps),
     variance=lambda g, x, w, eps, mean, variance: (
-        _per_channel(g * (x - mean)) * w * (-0.5 * power(variance + eps, -1.5))
+        _per_channel(g * ((x - mean) / sqrt(variance + eps))) * w * -0.5 / (variance + eps)
     ),
 )
 
@@ -123,12 +127,19 @@ def standardize(x: Any, axis: Axis = -1, eps: float = 1e-5) -> Any:
 
     The variance divides by the count.
     """
-    centred = x - np.mean(x, axis, keepdims=True)
-    return centred / np.sqrt(np.mean(centred * centred, axis, keepdims=True) + centred.dtype.type(eps))
+    with np.errstate(over="ignore", invalid="ignore"):
+        centred = x - np.mean(x, axis, keepdims=True)
+        size = np.mean(centred * centred, axis, keepdims=True) + centred.dtype.type(eps)
+    if (s := rescaling(x, axis, size)) is not None:
+        centred = x * s
+        centred = centred - np.mean(centred, axis, keepdims=True)
+        size = np.mean(centred * centred, axis, keepdims=True) + eps * s * s
+    return centred / np.sqrt(size)
 
 
 def _standardize_rule(g: Any, x: Any, out: Any, axis: Axis, eps: float) -> Any:
-    scale = divide(1, sqrt(var(x, axis, keepdims=True) + eps))
+    _, size, s = in_range(lambda x, s: var(x, axis, keepdims=True) + eps * s * s, x, axis)
+    scale = divide(1 if s is None else s, sqrt(size))
     return scale * (g - mean(g, axis, keepdims=True) - out * mean(g * out, axis, keepdims=True))
 
 
@@ -166,7 +177,8 @@ def rms_norm(x: Any, normalized_shape: int | tuple[int, ...], w: Any = None, eps
     """
     eps = float(np.finfo(x.dtype).eps) if eps is None else eps
     axes = _last_axes(x, normalized_shape)
-    return _scaled(x / sqrt(mean(square(x), axes, keepdims=True) + eps), w, None, len(axes))
+    x, size, _ = in_range(lambda x, s: mean(square(x), axes, keepdims=True) + eps * s * s, x, axes)
+    return _scaled(x / sqrt(size), w, None, len(axes))
 
 
 def group_norm(x: Any, num_groups: int, w: Any = None, b: Any = None, eps: float = 1e-5) -> Any:
@@ -196,8 +208,13 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
 
     `x` is (N, ..., C). Channels beyond the first and the last count as 0.
     """
-    squares = pad(reshape(square(x), (-1, x.shape[-1], 1)), ((0, 0), (size // 2, (size - 1) // 2), (0, 0)))
-    return x / (k + alpha * reshape(avg_pool1d(squares, size, 1), x.shape)) ** beta
+
+    def total(x: Any, s: Any) -> Any:
+        squares = pad(reshape(square(x), (-1, x.shape[-1], 1)), ((0, 0), (size // 2, (size - 1) // 2), (0, 0)))
+        return k * s * s + alpha * reshape(avg_pool1d(squares, size, 1), x.shape)
+
+    x, base, s = in_range(total, x, -1, 4)
+    return x / base**beta if s is None else x / base**beta * s ** (2 * beta - 1)
 
 
 def normalize(x: Any, p: float = 2.0, axis: int | None = None, eps: float = 1e-12) -> Any:
@@ -207,7 +224,10 @@ def normalize(x: Any, p: float = 2.0, axis: int | None = None, eps: float = 1e-1
     of images (N, H, W, C). Arrays of three axes need an `axis`.
     """
     axis = channel_axis(x) if axis is None else axis
-    return x / maximum(vector_norm(x, axis=axis, keepdims=True, ord=p), eps)
+    x, length, _ = in_range(
+        lambda x, s: maximum(vector_norm(x, axis=axis, keepdims=True, ord=p), eps * s), x, axis, order_of_powers(p)
+    )
+    return x / length
 
 
 def _indices(indices: Any, count: int | None = None) -> tuple[Any, int]:

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.naming import enrol
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.kernels import elementwise
+from autograd_cnn.kernels.scaling import rescaling
 from autograd_cnn.kernels.tiles import SMALL
-from autograd_cnn.ops.arithmetic import exp
+from autograd_cnn.ops.arithmetic import exp, where
 from autograd_cnn.ops.scans import axes_of, cast, cumulative_prod, in_dtype_of, kept, masked
 from autograd_cnn.ops.shapes import Axis, broadcast_to, flip, reshape, transpose
 
@@ -234,7 +236,10 @@ def std(
 
 
 def _std_rule(g: Any, x: Any, out: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, correction: Any) -> Any:
-    """The rule of the root, then that of `var`."""
+    """The rule of the root, then that of `var`; neither changes with the scale of the numbers."""
+    if (s := rescaling(np.asarray(plain(x)), axis, np.asarray(plain(out)), 2)) is not None:
+        x = in_dtype_of(g, x) * s.reshape(kept(x.shape, axis))
+        out = std(x, axis, ddof, keepdims, None, where, correction)
     spreads = out != 0
     halved = masked(g, spreads) / (2 * masked(out, spreads, 1))
     return _var_rule(halved, x, axis, ddof, keepdims, where, correction)
@@ -249,6 +254,8 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Computes a smooth maximum over `axis`: ``log(sum(exp(x)))``.
 
     It is exact at ``|x| = 1000``. A -inf among finite numbers adds nothing. It is -inf for no numbers.
+
+    An infinity takes the whole gradient, several share it evenly. If all numbers are -inf, the gradient is NaN.
     """
     top = np.max(x, axis=axis, keepdims=True) if np.size(x) else x.dtype.type(0)
     top = np.where(np.isfinite(top), top, 0)
@@ -259,11 +266,30 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def _shares(x: Any, out: Any, axis: Axis, keepdims: bool) -> Any:
     """Returns the softmax of `x`, divided by its sum, since the rounding error of a large `out` scales all of it."""
-    e = exp(x - spread(out, x.shape, axis, keepdims))
+    out = spread(out, x.shape, axis, keepdims)
+    below, infinite = x - out, np.equal(plain(out), np.inf)
+    if infinite.any():
+        below = where(np.equal(plain(x), np.inf), 0, where(infinite, -np.inf, below))
+    e = exp(below)
     return e / sum(e, axis, keepdims=True)
 
 
 logsumexp.vjp(x=lambda g, x, out, axis, keepdims: spread(g, x.shape, axis, keepdims) * _shares(x, out, axis, keepdims))
+
+
+def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, Any, Any]:
+    """Returns `x`, its measure along `axis`, and None; if a measure does not fit its dtype, both of ``x * s``, and s.
+
+    s has a power of two for each row. ``measure(x, s)`` is a sum of squares and of constants times ``s * s``, or a root
+    of such a sum; its power of `order` must fit.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = measure(x, 1)
+    s = rescaling(np.asarray(plain(x)), axis, np.asarray(plain(size)), order)
+    if s is None:
+        return x, size, None
+    x = x * s.reshape(kept(x.shape, axis))
+    return x, measure(x, s), s
 
 
 def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:

@@ -196,6 +196,8 @@ TEXTBOOK = {
     "normal_cdf": elementwise(normal_cdf),
     "silu": elementwise(lambda v: v * sigmoid(v)),
     "gelu": elementwise(gelu),
+    "mish": elementwise(lambda v: v * math.tanh(math.log(1 + math.exp(v)))),
+    "tanhshrink": elementwise(lambda v: v - math.tanh(v)),
     "hardswish": elementwise(lambda v: v * min(max(v + 3, 0), 6) / 6),
     "softmax": along(lambda v: np.exp(v) / np.exp(v).sum()),
     "log_softmax": along(lambda v: np.log(np.exp(v) / np.exp(v).sum())),

@@ -21,6 +21,7 @@ LEAST, RAISED, LOWER = f32(-110), np.int32(127 + 64), f32(2**-64)  # exp(LEAST) 
 E2, E3, E4, E5, E6 = f32(0.49999988), f32(0.16666453), f32(0.04166918), f32(0.0083761134), f32(0.0013799315)
 L1, L2, L3, L4 = f32(0.66666416), f32(0.40021527), f32(0.28001805), f32(0.28011987)
 DENSITY, THREE, FAR, LEADING = f32(1 / math.sqrt(2 * math.pi)), f32(3), f32(40), np.int32(-4096)
+FLAT = f32(1000)  # at infinity, 0 * x would be NaN
 M0, M1, M2, M3, M4, M5, M6, M7, M8, M9 = (
     f32(4.980949114413713e-06), f32(0.13284107655758687), f32(0.13467613807469453), f32(0.10649860654058083),
     f32(0.13942394932803248), f32(-0.09431399756411991), f32(0.27381198290642883), f32(-0.31665223294266437),
@@ -102,7 +103,7 @@ def silu_gradient_tile(g, x, out):
             large = ONE / (ONE + e)
             small = e * large  # 1 - large would lose digits
             s, rest = (large, small) if v > ZERO else (small, large)
-            part[i] *= s + s * rest * v
+            part[i] *= s + s * rest * (FLAT if v > FLAT else v)
 
 
 @kernel
@@ -162,4 +163,4 @@ def gelu_gradient_tile(g, x, out):
         for i in range(part.size):
             v = numbers[i]
             bell = _bell(v)
-            part[i] *= _normal_cdf(v, bell) + v * bell * DENSITY
+            part[i] *= _normal_cdf(v, bell) + (FLAT if v > FLAT else v) * bell * DENSITY

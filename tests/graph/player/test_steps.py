@@ -208,7 +208,7 @@ def test_without_source_a_step_says_so_and_has_its_derived_line(opened, rng):
     page = opened(ag.trace(lambda x: ag.sum(ag.tanh(x)), rng.normal(size=3)).page(source=False), "#step=5")
     yours, derived = page.locator("#code > section").all()
     assert yours.inner_text().endswith("The code of this line is not in this page.")
-    assert derived.locator("mark").inner_text() == "g_x = g_tanh * (1 - tanh * tanh)"
+    assert derived.locator("mark").inner_text() == "g_x = g_tanh * ((1 - tanh) * (1 + tanh))"
 
 
 def test_a_slider_moves_through_training(opened, rng):

@@ -1,0 +1,191 @@
+"""Values and gradients from the least normal number to the greatest, at infinities and ties, in float32 and float64.
+
+The reference is longdouble, whose exponents reach 4900: nothing overflows there, and 0 and infinity have neighbours.
+"""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.ops import activations
+
+both_precisions = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+inf = np.inf
+
+
+def weights(shape, dtype):
+    """Incoming gradients, none of them 0."""
+    return np.cos(np.arange(np.prod(shape, dtype=int))).reshape(shape).astype(dtype)
+
+
+def value_and_gradients(f, *inputs):
+    leaves = [Tensor(x, requires_grad=True) for x in inputs]
+    out = f(*leaves)
+    out.backward(weights(out.shape, out.dtype))
+    return out.data, [leaf.grad for leaf in leaves]
+
+
+# The slopes of activations
+
+NOT_ELEMENTWISE = "softmax log_softmax softmin glu prelu threshold relu_gradient".split()  # or with further inputs
+ACTIVATIONS = {name: getattr(ag, name) for name in activations.__all__ if name not in NOT_ELEMENTWISE}
+ACTIVATIONS |= {"tanh": ag.tanh, "expm1": ag.expm1, "gelu, tanh": lambda x: ag.gelu(x, "tanh")}
+ACTIVATIONS |= {"softplus, sharp": lambda x: ag.softplus(x, 2.0), "celu, 0.5": lambda x: ag.celu(x, 0.5)}
+FINE = np.concatenate([np.geomspace(1e-30, 1e4, 700), np.linspace(0, 20, 601)])
+GRID = np.unique(np.concatenate([-FINE, FINE])).astype(np.float32)
+
+
+def slope(f, x):
+    with np.errstate(over="ignore"):
+        out = f(leaf := Tensor(x, requires_grad=True))
+    out.backward(np.ones_like(x))
+    return leaf.grad
+
+
+def in_both_forms(f):
+    """Slopes on the grid, in small arrays and in one that is large enough for blocks and compiled kernels."""
+    small = np.concatenate([slope(f, x) for x in np.array_split(GRID, 20)])
+    return [small, slope(f, np.resize(GRID, 1 << 16))[: len(GRID)]]
+
+
+def scale(slopes):
+    """The largest slope nearby: where a slope crosses 0, the terms of its formula do not."""
+    ends = np.searchsorted(GRID, [GRID - 0.5, GRID + 0.5])
+    return np.array([np.abs(slopes[a : b + 1]).max() for a, b in ends.T])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_slopes_in_float32_have_six_digits(name):
+    """`sigmoid` and `tanh` keep their output, which is 1 from 17 and from 9 on."""
+    want = slope(ACTIVATIONS[name], GRID.astype(np.longdouble))
+    flat = 1e-7 if name in ("sigmoid", "tanh") else np.finfo(np.float32).tiny
+    inside = np.abs(want) < np.finfo(np.float32).max
+    for got in in_both_forms(ACTIVATIONS[name]):
+        assert (np.abs(got - want) <= 2e-6 * scale(want) + flat)[inside].all()
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_slopes_in_float32_are_as_good_as_pytorchs(name, torch):
+    functional = torch.nn.functional
+    other = {
+        "tanh": torch.tanh, "sigmoid": torch.sigmoid, "expm1": torch.expm1, "normal_cdf": torch.special.ndtr,
+        "gelu, tanh": lambda x: functional.gelu(x, approximate="tanh"),
+        "softplus, sharp": lambda x: functional.softplus(x, 2.0), "celu, 0.5": lambda x: functional.celu(x, 0.5),
+    }  # fmt: skip
+    theirs = torch.tensor(GRID, requires_grad=True)
+    other.get(name, getattr(functional, name, None))(theirs).sum().backward()
+    want = slope(ACTIVATIONS[name], GRID.astype(np.longdouble))
+    error = np.abs(theirs.grad.numpy() - want)
+    allowed = np.where(np.isnan(error), inf, error) + 2.0**-21 * scale(want) + np.finfo(np.float32).tiny
+    for got in in_both_forms(ACTIVATIONS[name]):
+        assert ((got == want) | (np.abs(got - want) <= allowed) | np.isinf(allowed)).all()
+
+
+@both_precisions
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_slopes_at_infinity_are_their_limits(name, dtype):
+    if name == "softsign":
+        pytest.skip("its value there is NaN, as PyTorch's")
+    for size in (1, 1 << 15):
+        ends = np.resize(np.array([inf, 1e30], dtype), (size, 2))
+        got = slope(ACTIVATIONS[name], ends)
+        np.testing.assert_array_equal(got[:, 0], got[:, 1])
+
+
+# Normalisations, similarities and losses
+
+random = np.random.default_rng(0)
+A, B, C, V = random.normal(size=(4, 4, 3, 6))
+SIGNS = np.where(A[..., 0] > 0, 1, -1)
+
+
+def beside(f):
+    """A function of one array whose other input has a moderate size."""
+    return lambda x: f(x, B.astype(x.dtype))
+
+
+def with_all(f):
+    """A function of one array whose other inputs have the same size."""
+    return lambda x: f(x, *(x * (c / A).astype(x.dtype) for c in (B, C)))
+
+
+def channel(f):
+    return lambda x: f(x, *(v.astype(x.dtype) for v in V[0, :2]))
+
+
+NETWORKS = {
+    "normalize": lambda x: ag.normalize(x, axis=-1),
+    "normalize, p = 3": lambda x: ag.normalize(x, 3.0, -1),
+    "normalize, p = 1": lambda x: ag.normalize(x, 1.0, -1),
+    "normalize, p = inf": lambda x: ag.normalize(x, inf, axis=1),
+    "normalize, eps = 0": lambda x: ag.normalize(x, axis=-1, eps=0.0),
+    "standardize": lambda x: ag.standardize(x, (0, 2)),
+    "layer_norm": lambda x: ag.layer_norm(x, (3, 6)),
+    "layer_norm, eps = 0": lambda x: ag.layer_norm(x, 6, eps=0.0),
+    "rms_norm": lambda x: ag.rms_norm(x, 6, eps=1e-6),
+    "group_norm": lambda x: ag.group_norm(x, 3),
+    "instance_norm": ag.instance_norm,
+    "batch_norm": channel(ag.batch_norm),
+    "batch_norm, of given moments": lambda x: ag.batch_norm(
+        x, *V[0, :2].astype(x.dtype), 1e-5, x[0, 0], abs(x[1, 0])
+    ),
+    "local_response_norm": lambda x: ag.local_response_norm(x, 3),
+    "local_response_norm, beta = 0.4": lambda x: ag.local_response_norm(x, 3, beta=0.4),
+    "cosine_similarity": beside(lambda x, y: ag.cosine_similarity(x, y, -1)),
+    "cosine_similarity of two": with_all(lambda x, y, _: ag.cosine_similarity(x, y, -1)),
+    "cosine_embedding_loss": lambda x: ag.cosine_embedding_loss(x[:, 0], B[:, 0].astype(x.dtype), SIGNS[:, 0]),
+    "pairwise_distance": beside(ag.pairwise_distance),
+    "pairwise_distance, p = 3": lambda x: ag.pairwise_distance(x, B.astype(x.dtype), 3.0, keepdims=True),
+    "triplet_margin_loss": with_all(ag.triplet_margin_loss),
+    "margin_ranking_loss": lambda x: ag.margin_ranking_loss(x[..., 0], x[..., 1], SIGNS),
+    "hinge_embedding_loss": lambda x: ag.hinge_embedding_loss(x[..., 0], SIGNS),
+    "l1_loss": beside(ag.l1_loss),
+    "huber_loss": beside(ag.huber_loss),
+    "smooth_l1_loss": lambda x: ag.smooth_l1_loss(x, B.astype(x.dtype), beta=10.0),
+    "mse": beside(ag.mse),
+    "gaussian_nll_loss": with_all(lambda x, y, v: ag.gaussian_nll_loss(x, y, abs(v))),
+    "poisson_nll_loss": lambda x: ag.poisson_nll_loss(abs(x), abs(B).astype(x.dtype), log_input=False),
+    "kl_div": beside(lambda x, y: ag.kl_div(x, abs(y))),
+    "bce_with_logits": lambda x: ag.bce_with_logits(x, (B > 0).astype(x.dtype)),
+    "bce_with_logits, weights": lambda x: ag.bce_with_logits(x, (B > 0).astype(x.dtype), pos_weight=2.0),
+    "cross_entropy": lambda x: ag.cross_entropy(x, (SIGNS + 1) // 2),
+    "cross_entropy, smoothed": lambda x: ag.cross_entropy(x, (SIGNS + 1) // 2, label_smoothing=0.1),
+    "nll_loss": lambda x: ag.nll_loss(-abs(x), (SIGNS + 1) // 2),
+    "softmax": ag.softmax,
+    "log_softmax": ag.log_softmax,
+    "logsumexp": lambda x: ag.logsumexp(x, 1),
+}  # fmt: skip
+SCALES = [-1.0, -0.97, -0.8, -0.52, -0.3, 0.0, 0.3, 0.48, 0.52, 0.8, 0.97]  # times the greatest exponent
+
+
+def near(got, want, digits):
+    """Compares numbers, and 0 with what is less than the normal range; an infinity only with what exceeds it."""
+    info = np.finfo(got.dtype)
+    finite = np.abs(want) <= info.max
+    top = np.max(np.abs(want[finite]), initial=0)
+    error = np.abs(got - want, where=finite, out=np.zeros_like(want))
+    return bool((error <= digits * top + 4 * info.tiny).all())
+
+
+@both_precisions
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_functions_over_the_whole_range(name, dtype):
+    f, exponent = NETWORKS[name], np.finfo(dtype).maxexp
+    for share in SCALES:
+        x = (A * 2.0 ** int(share * (exponent - 4))).astype(dtype)
+        with np.errstate(over="ignore", under="ignore"):
+            value, (gradient,) = value_and_gradients(f, x)
+            want, (slopes,) = value_and_gradients(f, x.astype(np.longdouble))
+        digits = 1e-4 if dtype == np.float32 else 1e-10
+        assert near(value, want, digits), (share, value, want)
+        assert near(gradient, slopes, digits), (share, gradient, slopes)
+
+
+@both_precisions
+def test_parallel_vectors_of_any_size_are_similar(dtype):
+    for share in SCALES:
+        x = (A * 2.0 ** int(share * (np.finfo(dtype).maxexp - 4))).astype(dtype)
+        value, (gradient,) = value_and_gradients(lambda x: ag.cosine_similarity(x, x / 2, -1, eps=0.0), x)
+        np.testing.assert_allclose(value, np.ones((4, 3)), rtol=1e-6)
+        assert np.max(np.abs(gradient * x)) < 1e-6
