@@ -163,6 +163,7 @@ class Run:
                     "logarithm is infinite at 0: add a small number there, as in ag.sqrt(x + 1e-12). If numbers have "
                     "grown too large: a lower learning rate"
                 )
+        self._origin = ""  # it was of a leaf that is not trained
 
     def check_state(self, model: Any, optimiser: Optimiser) -> None:
         """Raise an error if a number of the model or the optimiser is not finite, and was when the run began."""
