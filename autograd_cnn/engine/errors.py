@@ -46,6 +46,13 @@ def returned_nothing(node: Node, rule: Any) -> TypeError:
     return TypeError(f"{node.plan.primitive.name}: the rule for {rule.name} returned None: is there a return?")
 
 
+def returned_tensor(node: Node, rule: Any) -> TypeError:
+    return TypeError(
+        f"{node.plan.primitive.name}: the rule for {rule.name} returned a Tensor: it computes with one that is not "
+        "among its parameters. Make that an argument of the function; or as a constant, take its array: w.data"
+    )
+
+
 def returned_dtype(node: Node, rule: Any, dtype: Any, want: Any) -> TypeError:
     return TypeError(
         f"{node.plan.primitive.name}: the rule for {rule.name} returned {dtype} for a {want} gradient: "
@@ -114,6 +121,13 @@ def nested(primitive: Any, name: str, value: Any, path: str) -> TypeError:
         cure = f"Join them first: ag.stack({name})"
         cure += "" if primitive.packaged else f"; or give a rule the parameter `position`, and {name} is a list"
     return TypeError(f"{path} is a Tensor inside of a {type(value).__name__}, where no rule reaches it\n{cure}")
+
+
+def several_results(results: tuple[Any, ...]) -> TypeError:
+    return TypeError(
+        f"the function returns a tuple of {len(results)}, want one array\n"
+        "Name the further results, which rules may use: @ag.primitive(byproducts=(...))"
+    )
 
 
 def not_an_argument() -> TypeError:

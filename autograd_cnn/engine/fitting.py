@@ -42,6 +42,8 @@ def fit(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> Any:
         raise errors.returned_nothing(node, rule)
     if g.dtype.kind != "f":
         raise errors.no_floats(node)
+    if wrap is None and hasattr(c, "_node"):
+        raise errors.returned_tensor(node, rule)
     if not hasattr(c, "dtype") or isinstance(c, (np.generic, np.ndarray)):
         c = numeric(c, f"the gradient of {rule.name}, from its rule in {node.plan.primitive.name},")
     if wrap is not None and isinstance(c, np.ndarray):

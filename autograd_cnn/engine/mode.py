@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Mode:
-    """Determines what happens to operations in a context. A Mode is immutable; `but` makes a changed copy.
+    """Determines what happens to operations in a context. Only `ended` is ever changed; `but` makes a changed copy.
 
     Attributes
     ----------
@@ -30,12 +30,15 @@ class Mode:
     scope : (str, scope, str) or None
         The place in the model: a name, the enclosing scope, and the class of the module or "". Entering a scope makes
         a new tuple.
+    ended : Mode or None
+        The mode to go on with, if what entered this mode has left it before what it entered later.
     transforms : tuple
         The evaluations of functions by transforms (`grad`, ...) that are running, innermost last.
     """
 
-    __slots__ = ("call", "recording", "scope", "steps", "transforms")
+    __slots__ = ("call", "ended", "recording", "scope", "steps", "transforms")
     call: Callable[..., Any]
+    ended: Mode | None
     steps: Callable[[Any], Any] | None
     recording: bool
     scope: Any
@@ -45,13 +48,14 @@ class Mode:
         """Return a copy of this mode with some attributes changed."""
         mode = Mode()
         mode.call, mode.steps, mode.transforms = self.call, self.steps, self.transforms
-        mode.recording, mode.scope = self.recording, self.scope
+        mode.recording, mode.scope, mode.ended = self.recording, self.scope, None
         for name, value in changes.items():
             setattr(mode, name, value)
         return mode
 
 
 ordinary = Mode()  # `primitive` adds its `call`
+ordinary.ended = None
 ordinary.steps, ordinary.recording, ordinary.scope, ordinary.transforms = None, True, None, ()
 current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
@@ -65,17 +69,25 @@ class in_mode(ContextDecorator):
 
     def __init__(self, **changes: Any) -> None:
         self._changes = changes
-        self._before: list[Mode] = []
+        self._entered: list[tuple[Mode, Mode]] = []  # the mode before, and the changed one
 
     def _recreate_cm(self) -> in_mode:  # for every call of a decorated function
         return in_mode(**self._changes)
 
     def __enter__(self) -> None:
-        self._before.append(current.get())
-        current.set(self._before[-1].but(**self._changes))
+        before = current.get()
+        changed = before.but(**self._changes)
+        self._entered.append((before, changed))
+        current.set(changed)
 
     def __exit__(self, *error: object) -> None:
-        current.set(self._before.pop())
+        mode, changed = self._entered.pop()
+        if current.get() is not changed:  # a generator that waited inside of `with`, or ends in another context
+            changed.ended = mode
+            return
+        while mode.ended is not None:
+            mode = mode.ended
+        current.set(mode)
 
     def __call__(self, function: F) -> F:
         resumed = _Resumed if inspect.isgeneratorfunction(function) else _ResumedAsync

@@ -27,6 +27,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arguments import Arguments, P
+from autograd_cnn.engine.fitting import numeric
 from autograd_cnn.engine.messages import explained, is_explained
 from autograd_cnn.engine.mode import Mode, ordinary
 from autograd_cnn.engine.plan import Plan, Rule
@@ -157,9 +158,9 @@ class Primitive(Arguments[P]):
         if self.byproducts:
             out, *byproducts = out
         if out.__class__ is not ndarray:
-            if out.__class__ is Tensor:
-                raise explained(errors.not_an_argument(), self.name, *self.described(args, elements))
-            if tensors:
+            if not isinstance(out, np.generic):
+                out = self._result(out, tensors, args, elements)
+            elif tensors:
                 out = np.asarray(out)
         if not tensors:
             return out
@@ -177,6 +178,17 @@ class Primitive(Arguments[P]):
             tensor._node = plan.record(values, inputs, mode, sys._getframe(2))
         tensor._array = out
         return tensor
+
+    def _result(self, out: Any, tensors: bool, args: Any, elements: int) -> Any:
+        """Return a result that is no plain array as one, if there are Tensors, or raise an error."""
+        try:
+            if out.__class__ is Tensor:
+                raise errors.not_an_argument()
+            if tensors and isinstance(out, tuple):
+                raise errors.several_results(out)
+            return numeric(out, f"the function returned {type(out).__name__}, which") if tensors else out
+        except (TypeError, ValueError) as error:
+            raise explained(error, self.name, *self.described(args, elements)) from None
 
     def compute(self, values: list[Any], elements: int) -> Any:
         """Call the plain function with flat arguments."""

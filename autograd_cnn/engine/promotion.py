@@ -7,6 +7,7 @@ other classes (`np.matrix`, `np.memmap`, a DataFrame) become plain ones; masked 
 
 from __future__ import annotations
 
+from numbers import Rational
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,8 @@ def _plain(value: Any, name: str, port: bool) -> Any:
         raise TypeError(f"{name} is {value!r}, want numbers")
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} is a sparse matrix\nA dense one: {name}.toarray()")
+    if port and isinstance(value, Rational) and not isinstance(value, int):
+        return float(value)  # a fraction, of which NumPy would make an array of objects
     wrapped = hasattr(type(value), "__array__") and not isinstance(value, str)
     if not (wrapped or isinstance(value, complex) or (port and isinstance(value, list))):
         return value

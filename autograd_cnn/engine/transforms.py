@@ -59,18 +59,21 @@ class _Run:
     def __init__(
         self, caller: str, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None
     ) -> None:
-        self.caller, self.argnums = caller, argnums
+        self.caller, self.argnums = caller, tuple(i + len(args) if i < 0 else i for i in argnums)
         self.variables: list[Tensor] = []
         self.nested = self.differentiated = False
         fresh = list(args)
         outer = current.get().transforms
-        if max(argnums, default=-1) >= len(args):
-            raise TypeError(
-                f"{getattr(f, '__name__', 'f')}: cannot differentiate argument {max(argnums)}, counted from 0: "
-                f"{len(args)} positional arguments were passed. Arguments by keyword are constants"
-            )
+        for wanted, i in zip(argnums, self.argnums, strict=True):
+            if not 0 <= i < len(args):
+                raise TypeError(
+                    f"{getattr(f, '__name__', 'f')}: cannot differentiate argument {wanted}, counted from 0: "
+                    f"{len(args)} positional arguments were passed. Arguments by keyword are constants"
+                )
+        if len({*self.argnums}) < len(argnums):
+            raise TypeError(f"argnums is {argnums}: an argument is there twice. Name each once")
         with enable_grad():
-            for i in argnums:
+            for i in self.argnums:
                 places = tree_paths(fresh[i], f"argument {i}")
                 fresh[i] = tree_map(partial(self._variable, places), fresh[i])
             with in_mode(transforms=(*outer, self)):

@@ -3,6 +3,7 @@
 import re
 import traceback
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -412,3 +413,38 @@ def test_the_cures_of_nested_lists_work():
     a, b, c = (ag.Tensor(float(i), requires_grad=True) for i in (1, 2, 3))
     ag.sum(ag.stack([ag.stack([a, 1.0]), ag.stack([b, c])]) * [[1.0, 2.0], [3.0, 4.0]]).backward()
     assert [t.grad for t in (a, b, c)] == [1, 3, 4]
+
+
+# Results that are no arrays
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (lambda x: None, "the function returned NoneType, which is not an array of numbers"),
+        (lambda x: (y for y in x), "the function returned generator, which is not an array of numbers"),
+        (lambda x: "text", "the function returned str, which is not an array of numbers"),
+        (lambda x: np.ma.masked_array(x, [0, 1]), "the function returned MaskedArray, which is a masked array"),
+        (lambda x: (x * 2, x > 0), r"the function returns a tuple of 2, want one array\n.*\n.*\n  Name the further"),
+    ],
+)
+def test_a_result_that_is_no_array_is_refused(result, message):
+    with pytest.raises(TypeError, match=message):
+        own(result)(leaf(2))
+
+
+def test_a_rule_that_computes_with_a_tensor_of_its_own_is_refused():
+    x, w = leaf(2), leaf(2)
+    scaled = Primitive(lambda x: x * w.data)
+    scaled.vjp(x=lambda g: g * w)
+    with pytest.raises(TypeError, match="the rule for x returned a Tensor: it computes with one that is not among its"):
+        scaled(x).sum().backward()
+    assert x.grad is None
+
+
+def test_a_fraction_is_a_number():
+    x = leaf(2)
+    out = x * Fraction(1, 4) + Fraction(1, 2)
+    assert (out.dtype, out.tolist()) == (np.float32, [0.625, 0.625])
+    out.sum().backward()
+    assert x.grad.tolist() == [0.25, 0.25]

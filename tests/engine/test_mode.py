@@ -1,6 +1,7 @@
 """Recording in generators and asynchronous tasks."""
 
 import asyncio
+from contextvars import copy_context
 
 import numpy as np
 import pytest
@@ -117,6 +118,34 @@ def test_a_decorated_asynchronous_generator_runs_in_the_mode_and_its_consumer_do
 
     assert asyncio.run(consume()) == [(False, True)] * 4
     assert closed == [False, False]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1), (1, 2, 0), (2, 0, 1)])
+def test_generators_that_end_in_any_order_leave_recording_as_it_was(order):
+    def waiting():
+        with ag.no_grad():
+            yield
+
+    generators = [waiting() for _ in range(3)]
+    for generator in generators:
+        next(generator)
+    for i in order:
+        assert not records()
+        next(generators[i], None)
+    assert records()
+
+
+def test_a_generator_that_ends_in_another_context_does_not_change_the_mode_there():
+    def waiting():
+        with ag.enable_grad():
+            yield
+
+    generator = waiting()
+    copy_context().run(next, generator)
+    with ag.no_grad():
+        generator.close()
+        assert not records()
+    assert records()
 
 
 def test_a_mode_can_be_entered_again_and_a_decorated_function_can_recurse():

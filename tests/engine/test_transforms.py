@@ -99,6 +99,17 @@ def test_the_derivative_of_a_linear_function_is_constant_without_a_warning(name,
     assert not np.any(TRANSFORMS[transform](lambda x: ag.sum(DIFFERENTIATED[name](x))))
 
 
+def test_arguments_are_counted_from_either_end():
+    f = lambda x, y: ag.sum(x * y * y)  # noqa: E731
+    close(ag.grad(f, -1)(DX, 3 * DX), [6, 6])
+    close(ag.grad(f, (-1, 0))(DX, 3 * DX), [[6, 6], [9, 9]])
+    for argnums in ((0, 0), (0, -2)):
+        with pytest.raises(TypeError, match="an argument is there twice. Name each once"):
+            ag.grad(f, argnums)(DX, DX)
+    with pytest.raises(TypeError, match="cannot differentiate argument -3, counted from 0: 2 positional"):
+        ag.grad(f, -3)(DX, DX)
+
+
 def test_one_of_several_arguments_may_be_unused():
     f = lambda x, y, **rest: ag.sum(y * y)  # noqa: E731
     close(ag.grad(f, (0, 1))(DX, DX), [[0, 0], [2, 2]])
