@@ -141,7 +141,11 @@ def check_array(caller: str, name: str, array: Any) -> None:
         cure = f": {noun}.data" if isinstance(array, Tensor) else "" if array is None else f": np.asarray({noun})"
         raise TypeError(f"{caller}: {name} is {described(array)}, want an array{cure}")
     if array.ndim == 0 or array.dtype.kind not in "buif":
-        raise ValueError(f"{caller}: {name} {array.shape} {array.dtype}, want numbers with a first axis, (N, ...)")
+        words = noun == "labels" and array.dtype.kind in "USO"
+        cure = ". From names: classes, labels = np.unique(labels, return_inverse=True)" if words else ""
+        raise ValueError(
+            f"{caller}: {name} {array.shape} {array.dtype}, want numbers with a first axis, (N, ...){cure}"
+        )
 
 
 def check_batch_size(caller: str, batch_size: Any) -> None:

@@ -431,6 +431,10 @@ def test_a_model_that_returns_nothing_is_named():
         (lambda m, x, y: predict(m, x, 2.5), "predict: batch_size is 2.5, want an int"),
         (lambda m, x, y: predict(m, np.array(["a"])), r"predict: images \(1,\) <U1, want numbers with a first axis"),
         (
+            lambda m, x, y: evaluate(m, ag.cross_entropy, x, np.array(["cat", "dog"])[y]),
+            r"evaluate: labels \(60,\) <U3, want .* classes, labels = np\.unique\(labels, return_inverse=True\)",
+        ),
+        (
             lambda m, x, y: evaluate(m, ag.cross_entropy, x, y[:3]),
             "evaluate: 60 images and 3 labels, want equally many and at least one",
         ),
