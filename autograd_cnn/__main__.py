@@ -70,10 +70,14 @@ def main(arguments: list[str] | None = None) -> int:
         "predict", help="classify images with a model that was trained", description=PREDICT
     )
     predicting.add_argument("run", type=Path, help="the folder of a run; the code in its model.py is executed")
-    predicting.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="files of any size, mode and format")
+    predicting.add_argument(
+        "images", type=Path, nargs="+", metavar="IMAGE", help="BMP, GIF, JPEG, PNG, PPM, TIFF or WebP"
+    )
     predicting.add_argument("--why", action="store_true", help=WHY)
     predicting.add_argument("--out", type=Path, metavar="FOLDER", help="for the pictures of --why, instead of RUN/why")
     options = parser.parse_args(arguments)
+    if options.command == "predict" and options.out and not options.why:
+        predicting.error("--out is for the pictures of --why")
     if options.command == "demo":
         return demo(options.folder, not options.no_open)
     if options.command == "live":

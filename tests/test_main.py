@@ -346,6 +346,12 @@ def test_what_decided_is_written_nowhere_near_the_images_and_over_no_file(traine
     assert before.items() <= after.items() and set(after) - set(before) == set(wanted)
 
 
+def test_a_place_without_pictures_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", "run", "a.png", "--out", str(tmp_path)])
+    assert capsys.readouterr().err.endswith("error: --out is for the pictures of --why\n")
+
+
 def test_a_place_that_cannot_be_written_is_named_with_the_cure(trained, tmp_path, capsys):
     file = picture(tmp_path / "a.png", "red")
     assert main(["predict", trained(), file, "--why", "--out", file]) == 2
