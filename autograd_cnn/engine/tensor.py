@@ -533,6 +533,22 @@ class Tensor:
         self._in_place(other, "/=")
         return operations["divide"](self, other)
 
+    def __imod__(self, other: Any) -> Tensor:
+        self._in_place(other, "%=")
+        return operations["remainder"](self, other)
+
+    def __ipow__(self, other: Any) -> Tensor:
+        self._in_place(other, "**=")
+        return operations["power"](self, other)
+
+    def __imatmul__(self, other: Any) -> Tensor:
+        self._in_place(other, "@=")
+        return operations["matmul"](self, other)
+
+    def __ifloordiv__(self, other: Any) -> np.ndarray:
+        self._in_place(other, "//=")
+        return self // other
+
     # NumPy's methods. `options` are further parameters of the operation, such as `where`.
 
     def sum(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Tensor:

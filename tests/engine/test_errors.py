@@ -133,6 +133,19 @@ def test_assignment_into_a_parameter():
     leaf(2, name="w")[0] = 0.0
 
 
+@pytest.mark.parametrize(
+    "sign", [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod,
+             operator.ipow, operator.imatmul],
+)  # fmt: skip
+def test_no_operator_replaces_a_parameter_and_each_makes_a_new_result_of_others(sign):
+    w, h = leaf(2, 2, name="w"), leaf(2, 2) * 2.0
+    with pytest.raises(TypeError, match=r"w \S+= ... would replace the parameter by a result"):
+        sign(w, 2 * np.ones((2, 2), np.float32))
+    before = h.data
+    assert sign(h, 2 * np.ones((2, 2), np.float32)) is not h
+    assert h.data is before and before.tolist() == [[1, 1], [1, 1]]
+
+
 BUFFER_AND_SOURCE = {  # a write of a recorded Tensor into the memory of a Tensor that is not recorded
     "a number": lambda b, x: b.__setitem__(0, x[0]),
     "a parameter": lambda b, x: b.__setitem__(slice(None), x),
