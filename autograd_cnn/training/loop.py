@@ -134,7 +134,7 @@ def fit(
         or of the optimiser has become so, before it is saved. A number that is not finite reaches a checkpoint only if
         the model had it at the start.
     CheckpointError
-        If `checkpoint` is damaged, or belongs to another model or run.
+        If `checkpoint` is damaged, or belongs to another model or run, or to other images or labels.
     RuntimeError
         If the models, optimisers or generators of the ranks differ, at the start or after a pass.
     TypeError, ValueError
@@ -156,7 +156,7 @@ def fit(
     arguments = locals()
     check_arguments(arguments)
     ranks.compare(lambda: compared(arguments), SAME_ARGUMENTS)
-    run = Run(name, rng, len(images), batch_size, epochs, steps, ranks)
+    run = Run(name, rng, images, labels, batch_size, epochs, steps, ranks)
     if checkpoint is not None and ranks.first(os.path.exists, checkpoint):
         run.resume(checkpoint, model, optimiser)
     run.compare("at the start (seed all ranks alike, and call ranks.broadcast(model) first)", model, optimiser)

@@ -6,6 +6,7 @@ Imports its neighbours, `optim` and `arrayfile`.
 from __future__ import annotations
 
 import errno
+import hashlib
 import math
 import os
 import time
@@ -53,7 +54,8 @@ class Run:
         self,
         name: str,
         rng: Generator | None,
-        images: int,
+        images: Array,
+        labels: Array,
         batch_size: int,
         epochs: int | None,
         steps: int | None,
@@ -61,8 +63,9 @@ class Run:
     ) -> None:
         self.history = History(name)
         self.rng, self.ranks = rng, ranks
-        self.sizes = {"images": int(images), "batch_size": int(batch_size)}
-        self.steps_per_pass = math.ceil(images / batch_size)
+        self.sizes = {"images": len(images), "batch_size": int(batch_size)}
+        self.steps_per_pass = math.ceil(len(images) / batch_size)
+        self._data = _digest(images) + _digest(labels)
         self.total = int(steps) if steps is not None else int(epochs or 0) * self.steps_per_pass
         self.current = Pass()
         self._written: tuple[int, int] | None = None  # the stamp of the checkpoint that this run has read or written
@@ -184,6 +187,7 @@ class Run:
         state = {
             "history": asdict(self.history),
             "sizes": self.sizes,
+            "data": self._data,
             "pass": asdict(self.current),
             "elapsed": self.elapsed,
         }
@@ -208,9 +212,15 @@ class Run:
             raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
         try:
             history, elapsed = History.from_record(state["history"]), float(state["elapsed"])
+            data = str(state["data"])
             current = Pass(**{name: number(x) for name, x in state["pass"].items()})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: not from this version of fit ({error!r})") from error
+        if data != self._data:
+            raise CheckpointError(
+                f"{path}: the checkpoint is of a run with other images or labels, or with the same in another order. "
+                "Were they split or shuffled with another seed? For a new run: another checkpoint="
+            )
         self.history, self.current = replace(history, name=self.history.name), current
         self._began = time.perf_counter() - elapsed
         restore()
@@ -223,6 +233,13 @@ class Run:
             if p.grad is not None
         }
         return norms or self.current.gradients
+
+
+def _digest(array: Array) -> str:
+    """Return what tells data from others: of integers a hash of some hundred rows, as floats are rounded elsewhere."""
+    form = f"{array.shape[1:]} {array.dtype}".encode()
+    rows = array[:: -(-len(array) // 256)] if array.dtype.kind in "biu" else array[:0]
+    return hashlib.sha256(form + np.ascontiguousarray(rows).tobytes()).hexdigest()[:16]
 
 
 def _stamp(path: str | os.PathLike[str]) -> tuple[int, int] | None:

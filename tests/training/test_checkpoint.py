@@ -84,6 +84,38 @@ def test_a_run_in_two_parts_equals_the_run_in_one(job, straight, tmp_path, stop)
     assert job(job.build(), checkpoint=path) == straight  # there is nothing left to do
 
 
+OTHERS = {
+    "labels in another order": lambda x, y: (x, y[::-1]),
+    "another label": lambda x, y: (x, np.where(np.arange(len(y)) == 7, 1 - y, y)),
+    "images in another order": lambda x, y: (x[::-1], y),
+    "images of another type": lambda x, y: (x.view(np.int8), y),
+    "another number of labels": lambda x, y: (x, np.eye(2)[y]),
+}
+
+
+@pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
+def test_a_run_does_not_resume_with_other_images_or_labels(tmp_path, change):
+    x, y = np.random.default_rng(1).integers(0, 256, (60, 2), np.uint8), np.arange(60) % 2
+    w = ag.Tensor(np.zeros((2, 2), np.float32), requires_grad=True, name="w")
+    model, optimiser, options = (lambda x: x @ w), ag.optim.SGD([w], 0.1), {"checkpoint": tmp_path / "c"}
+    train(model, optimiser, x, y, epochs=1, **options)
+    before = w.data.copy()
+    with pytest.raises(
+        CheckpointError, match=r"c: the checkpoint is of a run with other images or labels, or .* seed\?"
+    ):
+        train(model, optimiser, *change(x, y), epochs=2, **options)
+    assert (w.data == before).all()
+    assert len(train(model, optimiser, x, y, epochs=2, **options).epochs) == 2
+
+
+def test_a_run_resumes_with_floats_that_another_processor_rounds_otherwise(tmp_path):
+    x, y = points()
+    _, model, optimiser = line()
+    for epochs, images in (1, x), (2, np.nextafter(x, 0)):
+        history = train(model, optimiser, images, y, epochs=epochs, checkpoint=tmp_path / "c")
+    assert len(history.epochs) == 2
+
+
 @pytest.mark.parametrize(("call", "steps"), [(2, 2), (4, 4), (5, 4), (7, 6)])  # the fifth call is in the validation
 def test_an_interrupted_run_resumes(job, straight, tmp_path, call, steps):
     path = tmp_path / "run.safetensors"
