@@ -201,3 +201,10 @@ def test_no_windows_give_a_gradient_of_zeros(stride, width):
     g, w = np.ones((2, 0, 3, 4)), np.ones((2, 2, 5, 4))
     gx = conv2d_input_gradient(g, w, (2, 1, width, 5), stride, ((0, 0), (0, 0)), (1, 1), 1)
     np.testing.assert_array_equal(gx, np.zeros((2, 1, width, 5)))
+
+
+def test_errors_of_a_long_sum_of_equal_products_do_not_add_up():
+    x, g = np.full((40, 32, 32, 3), 0.1, np.float32), np.full((40, 32, 32, 16), 0.1, np.float32)
+    options = (3, 3, 3, 16), (1, 1), ONE, (1, 1), 1
+    exact = conv2d_weight_gradient(x.astype(float), g.astype(float), *options)
+    np.testing.assert_allclose(conv2d_weight_gradient(x, g, *options), exact, rtol=5e-6)

@@ -28,6 +28,7 @@ ROWS = 8 if _WIDE else 4
 VECTOR = 512 if _WIDE else 256  # bits
 HALF = ROWS // 2
 BAND = 128  # pixels whose gradients `weight_gradient` reads together: they stay in the first-level cache
+CHAIN = 256  # pixels in a partial sum, at least: the rounding errors of one long sum of like numbers do not cancel
 
 
 @intrinsic
@@ -281,6 +282,7 @@ def weight_gradient(x, g, gw, padded, top, left, stride):
     kh, numbers, outputs = gw.shape
     down, across = stride
     rows = max(1, BAND // g.shape[2])
+    part, pixels = np.zeros_like(gw), 0
     for image in range(len(g)):
         _copy_into(padded, x[image], top, left)
         for row in range(0, g.shape[1], rows):
@@ -292,7 +294,13 @@ def weight_gradient(x, g, gw, padded, top, left, stride):
                     (numbers, len(band), g.shape[2]),
                     (1, down * wide * channels, across * channels),
                 )
-                multiply(windows, gradients, strided(gw[i], (numbers, outputs), (outputs, 1)), gw[i])
+                multiply(windows, gradients, strided(part[i], (numbers, outputs), (outputs, 1)), part[i])
+            pixels += len(band) * g.shape[2]
+            if pixels >= CHAIN:
+                gw += part
+                part[:] = 0
+                pixels = 0
+    gw += part
 
 
 @numba.njit(nogil=True)
