@@ -49,7 +49,8 @@ _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype":
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Implement ``Tensor.__array_ufunc__``."""
-    if ufunc in _constants:
+    lost = inputs[1:] if ufunc is np.heaviside else ()  # its value at 0
+    if ufunc in _constants and recorded(lost) is None:
         return getattr(ufunc, method)(*map(plain, inputs), **plain(options))
     options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":

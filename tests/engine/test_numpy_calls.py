@@ -289,6 +289,7 @@ def test_complex_numbers_are_refused(program):
         lambda t: np.interp(t, [0.0, 1.0], [2.0, 3.0], period=1.0),
         lambda t: np.histogram(np.ones(2), weights=t),
         lambda t: np.full_like(t, t),
+        lambda t: np.heaviside(np.zeros(2), t),
         lambda t: np.linspace(t, 1.0, retstep=True),
         lambda t: np.linalg.svd(t, hermitian=True),
         lambda t: np.dot(t, t, out=np.zeros(())),
