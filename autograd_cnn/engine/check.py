@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.checks import count, number
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
@@ -60,6 +61,9 @@ def check_gradients(
     >>> ag.check_gradients(lambda x: ag.exp(ag.sin(x)), np.linspace(0, 1, 5), order=2) < 1e-6
     True
     """
+    if count(order, "order") > 6:
+        raise ValueError(f"check_gradients: order is {order}, want 6 or less")
+    number(eps, "eps", 1e-12)
     arrays = [np.asarray(a.data if isinstance(a, Tensor) else a) for a in inputs]
     arrays = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
     varied = [i for i, a in enumerate(arrays) if a.dtype.kind == "f" and a.size]

@@ -142,7 +142,11 @@ def describe(value: Any, label: str = "") -> str:
 
 
 _KINDS = (np.linalg.LinAlgError, ValueError, TypeError, IndexError)
-_INTERNAL = (AttributeError, OverflowError)  # of code that met an argument of a kind that it does not expect
+# Errors of code that met an argument of a kind or a size that it does not expect
+_INTERNAL = (AttributeError, OverflowError, MemoryError, ZeroDivisionError)
+
+
+_SIMPLE = (int, float, bool, str, bytes, list, tuple, dict, type, slice)
 
 
 def is_explained(error: Exception, packaged: bool = True) -> bool:
@@ -162,15 +166,14 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
     operands = [(label, v) for label, v in labelled if hasattr(v, "dtype")]
     problem, _, cure = getattr(error, "explained", None) or str(error).partition("\n")
     problem = re.sub(rf"^{re.escape(name)}\w*: ", "", problem)  # also that of its own primitive, such as pad_constant
-    kind = next((k for k in _KINDS if isinstance(error, k)), TypeError)
+    kind: type[Exception] = next((k for k in _KINDS if isinstance(error, k)), TypeError)
     if absent := [n for n, v in labelled if v is None and n in needed]:
         problem, cure = f"{absent[0]} is None", "Does the function that computes it end with `return ...`?"
         kind = TypeError
-    elif isinstance(error, AttributeError):
-        lists = [f"{n} is a {type(v).__name__}, want an array" for n, v in labelled if _lacks(v, error)]
-        if not lists:
+    elif isinstance(error, _INTERNAL):
+        kind, problem, cure = _unsuited(error, labelled, problem)
+        if not problem:
             return error
-        problem = lists[0]
     elif "could not be broadcast together with shapes" in problem and len(operands) == 2:
         problem = " and ".join(_short(v, label) for label, v in operands) + " do not broadcast"
         cure = _column_cure(*operands)
@@ -191,9 +194,16 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
     return explanation
 
 
-def _lacks(value: Any, error: AttributeError) -> bool:
-    """Return whether `error` says that `value` lacks an attribute of arrays."""
-    return value is not None and not hasattr(value, "dtype") and f"'{type(value).__name__}' object" in str(error)
+def _unsuited(error: Exception, labelled: list[tuple[str, Any]], problem: str) -> tuple[type[Exception], str, str]:
+    """Return kind, problem and cure of an error inside code that met an argument of another kind or size."""
+    if isinstance(error, AttributeError):
+        lacking = [(n, v) for n, v in labelled if f"'{type(v).__name__}' object" in str(error)]
+        strange = [(n, v) for n, v in labelled if not (hasattr(v, "dtype") or v is None or type(v) in _SIMPLE)]
+        found = [(n, v) for n, v in lacking + strange if not hasattr(v, "dtype")]
+        name, value = found[0] if found else ("", "")
+        want = "" if value is None else ", want an array"
+        return TypeError, f"{name} is {value!r:.40}{want}" if found else "", ""
+    return ValueError, problem or "too large for the memory", ""
 
 
 def _short(value: Any, label: str) -> str:

@@ -8,6 +8,7 @@ costs one frame.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial, wraps
@@ -24,6 +25,8 @@ from autograd_cnn.engine.registry import counterparts, numpys, registry
 from autograd_cnn.engine.tensor import Tensor
 
 FACE = "autograd_cnn"
+_NAMED = re.compile(r"\S+: ")  # a text that begins with the name of a function
+_OF_NO_ARRAY = re.compile("'(int|float|bool|str|list|tuple|dict|NoneType|object)' object")
 # Methods that must not cost a frame. `Module.__call__` explains the errors of `forward`.
 UNNAMED = frozenset("clip detach flatten forward item numpy reshape tolist transpose".split())
 _NUMPY = os.path.dirname(np.__file__)
@@ -48,11 +51,11 @@ def enrol(room: dict[str, Any], prefix: str = "") -> None:
             counterparts[theirs] = prefix + name
 
 
-def publish(room: dict[str, Any], *later: str, prefix: bool = False) -> None:
+def publish(room: dict[str, Any], *later: str) -> None:
     """Give the functions and classes in ``__all__`` of a room errors about calls that do not fit their parameters.
 
-    `later` has names instead of ``__all__``. Names that are imported when they are first used are left out. With
-    `prefix`, errors about arguments of constructors begin with the name of the class.
+    Errors about an argument get the name before them. `later` has names instead of ``__all__``. Names that are imported
+    when they are first used are left out.
     """
     if not later:
         room.setdefault("__dir__", lambda: room["__all__"])
@@ -64,9 +67,9 @@ def publish(room: dict[str, Any], *later: str, prefix: bool = False) -> None:
         if isinstance(value, type):
             for base in value.__mro__:
                 if base.__module__.startswith(FACE + "."):
-                    _publish_methods(base, _prefixed if prefix else _refused)
+                    _publish_methods(base)
         elif isfunction(value) and not _is_named(value):
-            named = _named(value, partial(_same, name), _refused)
+            named = _named(value, partial(_same, name), _prefixed)
             for names in (room, vars(sys.modules[value.__module__])):
                 names.update({n: named for n, v in names.items() if v is value})
 
@@ -75,12 +78,12 @@ def _absent(room: dict[str, Any], name: str) -> Any:
     raise AttributeError(missing(name, room["__name__"], room["__all__"]))
 
 
-def _publish_methods(cls: type, constructor: Better) -> None:
+def _publish_methods(cls: type) -> None:
     for name, function in [*vars(cls).items()]:
         public = name == "__init__" or not name.startswith("_")
         if not (public and isfunction(function)) or _is_named(function) or name in UNNAMED:
             continue
-        better = constructor if name == "__init__" else _refused
+        better = _prefixed if name == "__init__" and cls is not Tensor else _refused
         passed_on = any(p.kind is p.VAR_KEYWORD for p in untyped(function).parameters.values())
         if not passed_on or better is _prefixed:
             setattr(cls, name, _named(function, partial(_title, cls, name), better))
@@ -146,7 +149,11 @@ def _explained(
         several = signature.parameters[name].kind is Parameter.VAR_POSITIONAL
         labelled += [(name, v) for v in value] if several else [(name, value)]
     needed = {n for n, p in signature.parameters.items() if p.default is p.empty}
+    if str(error).startswith(f"{title}: ") and isinstance(error, ZeroDivisionError):  # NumPy's kind, of `average`
+        return None
     better: Any = explained(error, title, labelled, needed)
+    if better is error:
+        return None
     problem, *rest = better.explained
     better.explained = problem.removeprefix(title + ": "), *rest  # a function that called this one has a name, too
     return better
@@ -158,10 +165,15 @@ def _prefixed(
     """Return an error about an argument with the name of the class before it."""
     if refused := _refused(error, title, function, args, options):
         return refused
-    text = ". ".join(str(error).split("\n"))
-    if not isinstance(error, (TypeError, ValueError)) or text.startswith(title + ": ") or "\n  at " in str(error):
+    problem, *cure = str(error).split("\n")
+    kind: Any = next((k for k in (TypeError, ValueError) if isinstance(error, k)), None)
+    if isinstance(error, (OverflowError, MemoryError, ZeroDivisionError)):
+        kind, problem = ValueError, problem or "too large for the memory"
+    elif isinstance(error, AttributeError):
+        kind = TypeError if _OF_NO_ARRAY.match(problem) else None
+    if kind is None or _NAMED.match(problem) or any(map(_foreign, _codes(error.__traceback__))):
         return None
-    return None if any(map(_foreign, _codes(error.__traceback__))) else type(error)(f"{title}: {text}")
+    return kind(f"{title}: {'. '.join([problem, *cure])}")
 
 
 def _codes(trace: TracebackType | None) -> Iterator[CodeType]:
@@ -173,4 +185,4 @@ def _codes(trace: TracebackType | None) -> Iterator[CodeType]:
 
 def _foreign(code: CodeType) -> bool:
     """Return whether code is neither the package's nor NumPy's."""
-    return not inside[code.co_filename] and not code.co_filename.startswith(_NUMPY)
+    return not inside[code.co_filename] and not code.co_filename.startswith(("numpy", _NUMPY))

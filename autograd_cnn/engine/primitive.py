@@ -149,7 +149,7 @@ class Primitive(Arguments[P]):
                 settle(self, values, inputs, elements)
             out = self.compute(values, elements) if self.sequence else self.raw(*values)
         except Exception as error:
-            if is_explained(error, self.packaged):
+            if is_explained(error, self.packaged) and not (self.packaged and hasattr(error, "explained")):
                 raise
             cause = None if self.packaged else error
             error = self.nested(args, elements) or error
@@ -191,8 +191,11 @@ class Primitive(Arguments[P]):
             raise explained(error, self.name, *self.described(args, elements)) from None
 
     def compute(self, values: list[Any], elements: int) -> Any:
-        """Call the plain function with flat arguments."""
-        return self.raw(*self.grouped(values, elements))
+        """Call the plain function with flat arguments, some of which are a sequence."""
+        out = self.raw(*self.grouped(values, elements))
+        if getattr(out, "dtype", np.dtype(float)).hasobject:
+            raise TypeError(f"{self.sequence} are not all arrays of numbers")
+        return out
 
     def described(self, args: Any, elements: int) -> tuple[list[tuple[str, Any]], set[str]]:
         """Return the arguments that are not defaults, by name, and the names of those that must not be None."""

@@ -19,6 +19,7 @@ from autograd_cnn.engine.registry import advice
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
 _options = frozenset({int, float, bool, str, tuple, slice, type(None)})
+_NUMBERS = (int, float, complex, list, tuple, np.ndarray, np.generic)
 _float32, _float64 = {np.dtype(np.float32)}, {np.dtype(np.float64)}
 
 
@@ -35,7 +36,7 @@ def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) 
     ports = [p for p, name in enumerate(names) if name in primitive.rules]
     for p, value in enumerate(values):
         if value.__class__ is not np.ndarray or value.ndim == 0 or value.dtype.kind not in "fiub":
-            values[p] = _plain(value, names[p], p in ports)
+            values[p] = _plain(value, names[p], p in ports and not (value is None and names[p] in primitive.defaults))
     arrays = [p for p in ports if isinstance(values[p], (np.ndarray, np.generic))]
     weak = [p for p in arrays if not isinstance(inputs[p], (Node, Leaf))]
     lists = [p for p in weak if isinstance(inputs[p], list)]
@@ -55,12 +56,12 @@ def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) 
 
 def _plain(value: Any, name: str, port: bool) -> Any:
     """Return an array of any class as a plain one, and an option that NumPy wraps, ``np.float64(0.1)``, as a number."""
-    if port and isinstance(value, (str, bytes)):
-        raise TypeError(f"{name} is {value!r}, want numbers")
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} is a sparse matrix\nA dense one: {name}.toarray()")
     if port and isinstance(value, Rational) and not isinstance(value, int):
         return float(value)  # a fraction, of which NumPy would make an array of objects
+    if port and not (isinstance(value, _NUMBERS) or hasattr(type(value), "__array__")):
+        raise TypeError(f"{name} is {value!r:.40}, want numbers")
     wrapped = hasattr(type(value), "__array__") and not isinstance(value, str)
     if not (wrapped or isinstance(value, complex) or (port and isinstance(value, list))):
         return value

@@ -31,7 +31,7 @@ __all__ = ["Module", "Sequential", "seed"]
 __all__ += functions.__all__
 __all__ += init.__all__
 __all__ += layers.__all__
-publish(globals(), prefix=True)
+publish(globals())
 
 
 def __dir__() -> list[str]:

@@ -119,6 +119,8 @@ def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
 
     On the bounds the gradient is 0, other than that of `clip`.
     """
+    if min_val is None or max_val is None:
+        raise TypeError(f"min_val is {min_val}, max_val is {max_val}, want numbers")
     return np.clip(x, min_val, max_val)
 
 
@@ -172,6 +174,8 @@ softplus.over(x=lambda g, x, beta: _softplus_rule(g, x, beta, over=True))
 @primitive
 def normal_cdf(x: Any) -> Any:
     """Computes the probability that a standard normal number is less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
+    if x is None:
+        raise TypeError("x is None")
     return elementwise.normal_cdf(x)
 
 

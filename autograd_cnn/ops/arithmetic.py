@@ -328,6 +328,8 @@ def astype(x: Array, dtype: Any) -> Array:
 
     The gradient is converted back. Integers and bools have no gradient, so the result has no history.
     """
+    if np.dtype(dtype).kind not in "fiub":
+        raise TypeError(f"dtype is {np.dtype(dtype)}, want one of real numbers")
     if np.dtype(dtype).kind == "f":
         return _converted(x, dtype)
     with no_grad():

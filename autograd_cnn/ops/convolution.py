@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.kernels import convolution as kernels
@@ -318,6 +319,8 @@ def conv2d_weight_gradient(
 
     `x` is (N, H, W, C), `gy` is (N, H', W', O), and the result has `w_shape`.
     """
+    if len(w_shape) != 4 or count(groups, "groups") * w_shape[2] != x.shape[-1]:
+        raise ValueError(f"w_shape is {w_shape}, want (KH, KW, {x.shape[-1]} // groups, O), with groups={groups}")
     geometry = window(x.shape[1:3], w_shape[:2], stride, padding, dilation)
     return kernels.conv2d_weight_gradient(x, gy, w_shape, *geometry[1:], groups)
 
@@ -363,7 +366,7 @@ def conv1d(x: Any, w: Any, b: Any = None, stride: int = 1, padding: Any = 0, dil
     `padding` is an int, a pair (before, after), "same" or "valid".
     """
     channels, takes = np.shape(x)[-1:], np.shape(w)[-2:-1]
-    if len(np.shape(w)) == 3 and channels and channels[0] != takes[0] * groups:
+    if len(np.shape(w)) == 3 and channels and channels[0] != takes[0] * count(groups, "groups"):
         want = f"w should be ({np.shape(w)[0]}, {channels[0] // groups}, {np.shape(w)[2]})"
         raise ValueError(f"x has {channels[0]} channels, w expects {takes[0] * groups}\n{want}")
     rows = conv2d(as_images(x), expand_dims(w, 0), b, (1, stride), _line(padding), (1, dilation), groups)

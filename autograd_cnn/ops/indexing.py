@@ -97,6 +97,8 @@ def set_at(x: Any, index: Any, values: Any) -> Any:
 
     If the index repeats, the last value is written, as in NumPy, and only that one receives a gradient.
     """
+    if values is None:
+        raise TypeError("values is None")
     out = _copied(x, values)
     out[index] = np.broadcast_to(values, out[index].shape)
     return out

@@ -411,6 +411,8 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
         raise ValueError(f"linalg.norm: vectors have no norm of order {ord!r}")
     along = {"axis": axis, "keepdims": keepdims}
     x = x if isinstance(x, Tensor) else np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise TypeError("x is no array of numbers")
     x = x if x.dtype.kind == "f" else x.astype(np.float64)  # the square of an integer may be too large for its dtype
     if ord in _OF_ABSOLUTES:
         return _OF_ABSOLUTES[ord](abs(x), **along)
@@ -458,6 +460,8 @@ def matrix_power(a: Any, n: int) -> Any:
 
     For ``n = 0``, the identity is a plain array.
     """
+    if np.ndim(a) < 2:
+        raise ValueError(f"a is {np.ndim(a)}-dimensional, want a square matrix")
     if operator.index(n) < 0:
         return matrix_power(inv(a), -n)
     if n < 2:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import numpy as np
 
-from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.checks import number
+from autograd_cnn.engine.messages import explained, warn
 from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
@@ -266,7 +267,11 @@ class _OfLabels(Primitive[P]):
             logits, labels, reduction, *rest = self.bind(args, options)[0]
             soft = np.shape(labels) == np.shape(logits) and not _classes(labels)
             if soft or rest[0] != 0 or any(option is not None for option in rest[1:]):
-                return _of_scores(log_softmax(logits), labels, reduction, *rest)
+                try:
+                    return _of_scores(log_softmax(logits), labels, reduction, *rest)
+                except (TypeError, ValueError) as error:
+                    labelled = zip(self.parameters, (logits, labels, reduction, *rest), strict=True)
+                    raise explained(error, self.name, [*labelled][:2], ()) from None
             return super().__call__(logits, labels, reduction, *rest)
 
 
@@ -419,7 +424,9 @@ def smooth_l1_loss(p: Any, y: Any, reduction: Reduction = "mean", beta: float = 
 
     With ``beta=0`` it is `l1_loss`.
     """
-    return _huber(p, y, reduction, beta, float(beta)) if beta else l1_loss(p, y, reduction)
+    if number(beta, "beta", 0) == 0:
+        return l1_loss(p, y, reduction)
+    return _huber(p, y, reduction, beta, float(beta))
 
 
 def kl_div(p: Any, y: Any, reduction: Reduction | Literal["batchmean"] = "mean", log_target: bool = False) -> Any:

@@ -64,6 +64,11 @@ def _completed(size: int, kernel: int, stride: int, padding: Pair, dilation: int
     return before, after + (stride - rest if rest and (steps + 1) * stride < size + before else 0)
 
 
+def _check_shape(shape: Shape) -> None:
+    if len(shape) != 4:
+        raise ValueError(f"shape is {shape}, want (N, H, W, C)")
+
+
 def _pools(rng: np.random.Generator) -> list[Any]:
     def distinct(*shape: int) -> Any:
         return rng.permutation(np.prod(shape)).reshape(shape) * 0.1
@@ -142,6 +147,7 @@ def max_unpool2d(
 
     The result has `shape` (N, H, W, C). Numbers that meet at one place are added.
     """
+    _check_shape(shape)
     return kernels.max_unpool2d(x, argmax, shape, *_window(shape[1:3], kernel_size, stride, padding, dilation))
 
 
@@ -244,6 +250,7 @@ def avg_unpool2d(x: Any, shape: Shape, kernel_size: Extent, stride: Steps = None
 
     This is the adjoint of `avg_pool2d`.
     """
+    _check_shape(shape)
     return kernels.avg_unpool2d(x, shape, *_window(shape[1:3], kernel_size, stride, padding)[:3])
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.kernels import matrices as kernels
@@ -277,6 +278,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     if np.ndim(repeats):
         return take(x, np.repeat(positions(x), repeats, axis))
     if axis is None or not np.ndim(x):
+        normalize_axis_tuple(axis or 0, 1)
         return repeat(reshape(x, -1), repeats, 0)
     counts = [1] * np.ndim(x)
     counts[axis] = repeats
@@ -353,12 +355,18 @@ def polyadd(a1: Any, a2: Any) -> Any:
 
 def polyder(p: Any, m: int = 1) -> Any:
     """Differentiates a polynomial `m` times."""
-    return polyder(p[:-1] * np.arange(len(p) - 1, 0, -1), m - 1) if m else p
+    for _ in range(min(count(m, "m", 0), len(p))):
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+    return p
 
 
 def polyint(p: Any, m: int = 1, k: float = 0) -> Any:
     """Integrates a polynomial `m` times, with one constant `k`."""
-    return polyint(pad(p / np.arange(len(p), 0, -1), (0, 1), constant_values=float(k)), m - 1, k) if m else p
+    if count(m, "m", 0) > 10_000:
+        raise ValueError(f"m is {m}, which gives a polynomial of {m} coefficients more")
+    for _ in range(m):
+        p = pad(p / np.arange(len(p), 0, -1), (0, 1), constant_values=float(k))
+    return p
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:

@@ -28,6 +28,7 @@ __all__ = [
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     """Returns `axis` as a tuple of non-negative axes; NumPy ignores the axis of a 0-d array."""
     if axis is None or ndim == 0:
+        normalize_axis_tuple(() if axis is None else axis, 1)  # NumPy takes 0 and -1 for a single number
         return tuple(range(ndim))
     return tuple(a % ndim for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
 
@@ -60,6 +61,8 @@ def operand(x: Any, beside: Any = None) -> Any:
     if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and (x.ndim or beside is None)):
         return x
     array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{x!r:.40} is no array of numbers")
     return array if beside is None else array.astype(np.result_type(beside.dtype, array.dtype.type().item()))
 
 
@@ -177,7 +180,7 @@ def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     if n < 0 or not x.ndim:
         raise ValueError(f"diff: n is {n}, x is {x.ndim}-dimensional\nWant n of 0 or more, and an axis")
     x = _with_ends(x, prepend, append, axis) if n else x
-    for _ in range(n):
+    for _ in range(min(n, x.shape[normalize_axis_index(axis, x.ndim)])):  # then nothing is left
         x = cut(x, axis, 1) - cut(x, axis, None, -1)
     return x
 

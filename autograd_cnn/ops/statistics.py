@@ -68,9 +68,9 @@ def _in_order(x: Any, arranged: Any, axis: int | None) -> Any:
     return take_along_axis(x, np.take_along_axis(order, np.argsort(places, axis), axis), axis)
 
 
-def sort(x: Any, axis: int | None = -1, kind: str | None = None, stable: bool | None = None) -> Any:
+def sort(x: Any, axis: int | None = -1, kind: Any = None, stable: bool | None = None) -> Any:
     """Sorts along `axis`, or the flattened array, and returns a new array. It is stable whatever `kind` is."""
-    return _in_order(x, np.sort(plain(x), axis), axis)
+    return _in_order(x, np.sort(plain(x), axis, kind, stable=stable), axis)
 
 
 def partition(x: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect") -> Any:

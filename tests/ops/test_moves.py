@@ -56,7 +56,7 @@ REFUSED = [
     (lambda x: np.repeat(x, 2.5, axis=1), TypeError, "'float' object"),
     (lambda x: np.repeat(x, 2, axis=2), IndexError, "index out of range"),
     (lambda x: np.tile(x, (2, -1)), ValueError, "negative dimensions"),
-    (lambda x: np.split(x, 2, axis=1), ValueError, "equal division"),
+    (lambda x: np.split(x, 2, axis=1), ValueError, "2 equal parts do not divide"),
     (lambda x: np.split(x, 2, axis=2), ValueError, "axis 2 is out of bounds"),
     (lambda _: ag.hstack([]), ValueError, "at least one array"),
     (lambda x: np.diag(np.expand_dims(x, 0)), ValueError, "Input must be 1- or 2-d"),
