@@ -105,7 +105,7 @@ def test_an_augmentation_that_writes_into_its_images_leaves_those_of_the_user():
     images, labels = np.zeros((5, 4, 4, 1), np.uint8), np.arange(5)
     for _ in range(2):
         assert all(
-            (batch == ag.data.as_float32(np.uint8(9))).all() for batch, _ in prepared(images, labels, 2, 0, brighten)
+            (batch == ag.data.as_float32(np.uint8([9]))).all() for batch, _ in prepared(images, labels, 2, 0, brighten)
         )
     assert not images.any()
 
