@@ -1,10 +1,12 @@
 """The live page: programs as it runs them, what the page contains, and a Python that has as little as a browser's."""
 
+import base64
 import hashlib
 import io
 import os
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import autograd_cnn as ag
 from autograd_cnn.__main__ import main
 from autograd_cnn.live import page as live
 from autograd_cnn.live.run import MOST, run
+from hostile import NAMES
 
 EXAMPLES = Path(live.__file__).parent / "examples"
 TRACE = "import autograd_cnn as ag\ndef f(x):\n    return ag.exp(x)\n"
@@ -212,3 +215,22 @@ print("all there")
 def test_a_python_without_locks_threads_and_other_packages_trains_and_draws(python, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert python(BARE) == "all there\n"
+
+
+@pytest.mark.slow
+def test_a_program_in_an_address_stays_text(browser, tmp_path):
+    """Without Python, which the page would fetch: the editor alone."""
+    (tmp_path / "live.html").write_text(live.page(), encoding="utf-8")
+    context = browser.new_context(offline=True)
+    opened, raised = context.new_page(), []
+    opened.on("pageerror", lambda error: raised.append(str(error)))
+    opened.on("dialog", lambda dialog: raised.append(dialog.message))
+    for name in NAMES.values():
+        code = f"x = 1  # {name}".encode(errors="replace").decode()
+        packed = zlib.compress(code.encode(), wbits=-15)
+        opened.goto("about:blank")
+        opened.goto(f"{(tmp_path / 'live.html').as_uri()}#code={base64.urlsafe_b64encode(packed).decode().rstrip('=')}")
+        opened.wait_for_selector("#status:has-text('could not be loaded')")
+        shown = opened.input_value("#code")
+        assert shown == code.replace("\r\n", "\n") and opened.title() == "autograd_cnn, live" and not raised
+    context.close()
