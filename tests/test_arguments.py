@@ -242,9 +242,7 @@ def title_of(function):
     return getattr(function, "title", function.__name__)
 
 
-@pytest.mark.parametrize(
-    ("function", "args"), [(f, args) for f, *args in OTHERS], ids=[title_of(f) for f, *_ in OTHERS]
-)
+@pytest.mark.parametrize("other", OTHERS, ids=[title_of(f) for f, *_ in OTHERS])
 def test_a_bad_argument_of_another_room_is_refused_by_a_clear_error(other):
     function, *args = other
     signature, complaints = inspect.signature(function), []

@@ -340,3 +340,173 @@ def test_linear_after_flatten():
 )
 def test_matrices_that_do_not_fit():
     leaf(4, 3) @ leaf(4, 3)  # here
+
+
+# PyTorch's meanings
+
+
+@says(
+    ValueError,
+    """
+    transpose: x (2, 3, 4) has 3 axes, and axes (-2, -1) puts 2 in order
+      x (2, 3, 4) float32
+      at {here}
+      To exchange two: x.swapaxes(-2, -1)
+    """,
+    cure=lambda: leaf(2, 3, 4).swapaxes(-2, -1),
+)
+def test_two_axes_are_no_order_of_three():
+    leaf(2, 3, 4).transpose(-2, -1)  # here
+
+
+@says(TypeError, "transpose: too many positional arguments. Pass a shape, or axes, as one argument: (0, 1)")
+def test_axes_one_by_one():
+    ag.transpose(leaf(2, 3), 0, 1)
+
+
+@says(
+    TypeError,
+    """
+    reshape: the shape is one argument
+      x (2, 18) float32
+      at {here}
+      (3, 12, ...), as in ag.reshape(x, (3, 12))
+    """,
+    cure=lambda: ag.reshape(leaf(2, 18), (3, 12)),
+)
+def test_a_shape_one_by_one():
+    ag.reshape(leaf(2, 18), 3, 12)  # here
+
+
+@says(
+    ValueError,
+    """
+    split: axis 1 of (2, 6) has length 6, which 4 equal parts do not divide
+      x (2, 6) float32
+      at {here}
+      Unequal parts: ag.array_split(x, 4, 1); parts of 4 each: range(4, 6, 4)
+    """,
+    cure=lambda: (ag.array_split(leaf(2, 6), 4, 1), leaf(2, 6).split(range(4, 6, 4), 1)),
+)
+def test_parts_of_a_length():
+    leaf(2, 6).split(4, -1)  # here
+
+
+@says(
+    ValueError,
+    """
+    pad: (1, 2, 3, 4) is not one (before, after) pair for each of 4 axes
+      x (2, 6, 6, 3) float32
+      at {here}
+      PyTorch's order is the opposite; here ((0, 0), (3, 4), (1, 2), (0, 0))
+    """,
+    cure=lambda: ag.pad(leaf(2, 6, 6, 3), ((0, 0), (3, 4), (1, 2), (0, 0))),
+)
+def test_margins_of_images_in_one_row():
+    ag.pad(leaf(2, 6, 6, 3), (1, 2, 3, 4))  # here
+
+
+@pytest.mark.parametrize("name", ["normalize", "cosine_similarity"])
+def test_three_axes_need_an_axis(name):
+    f = ag.normalize if name == "normalize" else lambda x, **axis: ag.cosine_similarity(x, x, **axis)
+    with pytest.raises(ValueError, match=f"(?s){name}: x .2, 3, 4. has three axes.*PyTorch takes the second: axis=1"):
+        f(leaf(2, 3, 4))
+    assert f(leaf(2, 3, 4), axis=1).shape != f(leaf(2, 3, 4)[0]).shape
+    assert f(leaf(2, 5, 5, 3)).shape[0] == 2  # channels are the last axis of images
+
+
+# Arguments of another place
+
+
+@says(
+    TypeError,
+    """
+    conv2d: b is 1
+      x (1, 4, 4, 3) float32    w (3, 3, 3, 2) float32
+      at {here}
+      stride=1?
+    """,
+    cure=lambda: ag.conv2d(leaf(1, 4, 4, 3), leaf(3, 3, 3, 2), stride=1),
+)
+def test_a_stride_in_place_of_the_bias():
+    ag.conv2d(leaf(1, 4, 4, 3), leaf(3, 3, 3, 2), 1)  # here
+
+
+@says(
+    ValueError,
+    """
+    linear: x (4, 6, 6, 4) @ w (144, 2): 4 is not 144
+      x (4, 6, 6, 4) float32    w (144, 2) float32
+      at {here}
+      ag.flatten(x, 1) first: 6*6*4 = 144
+    """,
+    cure=lambda: ag.linear(ag.flatten(leaf(4, 6, 6, 4), 1), leaf(144, 2)),
+)
+def test_images_that_were_not_flattened():
+    ag.linear(leaf(4, 6, 6, 4), leaf(144, 2))  # here
+
+
+@says(
+    TypeError,
+    """
+    where: x is 'a', want numbers
+      condition (2,) bool    y (2,) float32
+      at {here}
+    """,
+)
+def test_a_word_in_place_of_numbers():
+    ag.where(np.ones(2, bool), "a", leaf(2))  # here
+
+
+@says(
+    ValueError,
+    """
+    flatten: x (2, 3) has no axis 5
+      x (2, 3) float32
+      at {here}
+      nn.Flatten() and ag.flatten(x, 1) keep the first axis
+    """,
+    cure=lambda: ag.flatten(leaf(2, 3), 1),
+)
+def test_an_axis_that_is_not_there():
+    ag.flatten(leaf(2, 3), 5)  # here
+
+
+# Functions made of primitives
+
+
+@says(
+    ValueError,
+    """
+    layer_norm: x (6, 4), normalized_shape 5
+      x (6, 4) float32
+      at {here}
+      It has the extents of x's last axes
+    """,
+)
+def test_a_function_of_primitives():
+    ag.layer_norm(leaf(6, 4), 5)  # here
+
+
+@says(
+    ValueError,
+    """
+    quantile: Quantiles must be in the range [0, 1]
+      x (3,) float32    q=1.5
+      at {here}
+    """,
+)
+def test_a_function_of_numpy_that_is_made_of_primitives():
+    np.quantile(leaf(3), 1.5)  # here
+
+
+@says(
+    TypeError,
+    """
+    pixel_shuffle: x is [[1.0]], want an array
+      upscale_factor=2
+      at {here}
+    """,
+)
+def test_a_list_in_place_of_images():
+    ag.pixel_shuffle([[1.0]], 2)  # here
