@@ -82,8 +82,7 @@ def batch_norm_gradient(
         return np.zeros_like(x), np.zeros_like(w), np.zeros_like(w)
     if scaled := _rescaled(x, variance, eps):
         mean, variance, least, x, powers = scaled
-        gx, gw, gb = _batch_norm_gradient(g, x, mean, variance, w, least)
-        return gx * powers, gw, gb
+        return _batch_norm_gradient(g, x, mean, variance, w * powers, least)  # only gx depends on w
     return _batch_norm_gradient(g, x, mean, variance, w, x.dtype.type(eps))
 
 

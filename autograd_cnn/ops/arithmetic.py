@@ -197,7 +197,7 @@ def square(x: Any) -> Any:
     """Multiplies every number by itself: ``x * x``."""
 
 
-square.vjp(x=blocked(lambda g, x: g * (2 * x)))
+square.vjp(x=blocked(lambda g, x: through(g, 2 * x)))
 
 
 def sign_of(x: Any) -> Any:
@@ -248,7 +248,7 @@ tanh.vjp(x=blocked(lambda g, out: g * ((1 - out) * (1 + out))))  # 1 - out * out
 @blocked
 def choice(g: Any, x: Any, y: Any, out: Any) -> Any:
     """Passes `g` to `x` where `out` is `x` or NaN, and half of it where `y` is equal: the rule of maximum and fmax."""
-    return g * (np.logical_or(x == out, np.isnan(out)) - 0.5 * (x == y)).astype(g.dtype)
+    return where(np.equal(x, y), 0.5 * g, where(np.logical_or(x == out, np.isnan(out)), g, 0))  # 0 for an infinite g
 
 
 @primitive(rectifies=True)
@@ -308,9 +308,9 @@ def _within(x: Any, min: Any, max: Any) -> Any:
 
 
 clip.vjp(
-    x=blocked(lambda g, x, min, max: g * _within(x, min, max)),
-    min=blocked(lambda g, x, min, max: g * np.logical_and(x < min, _within(min, None, max))),
-    max=blocked(lambda g, x, min, max: g * ((x if min is None else maximum(x, min)) > max)),
+    x=blocked(lambda g, x, min, max: where(_within(x, min, max), g, 0)),
+    min=blocked(lambda g, x, min, max: where(np.logical_and(x < min, _within(min, None, max)), g, 0)),
+    max=blocked(lambda g, x, min, max: where((x if min is None else maximum(x, min)) > max, g, 0)),
 )
 
 

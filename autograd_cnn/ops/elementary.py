@@ -56,9 +56,19 @@ def _ratio(x: Any, y: Any) -> Any:
 
 
 def _turn(side: Any, x: Any, y: Any) -> Any:
-    """Computes ``side / (x**2 + y**2)`` without overflow, but 0 at the origin."""
+    """Computes ``side / (x**2 + y**2)`` without overflow, but 0 at the origin and at infinity."""
     h = np.hypot(x, y)
-    return _ratio(_ratio(side, h), h)
+    turn = _ratio(_ratio(side, h), h)
+    return where(np.isinf(h), 0, turn) if np.isnan(turn).any() else turn
+
+
+def _lean(x: Any, y: Any, out: Any) -> Any:
+    """Computes ``x / out``, the slope of hypot, but 0 at the origin. Infinities count alike, and the rest as 0."""
+    lean = _ratio(x, out)
+    if not np.isnan(lean).any():
+        return lean
+    side, diagonal = np.sign(x), np.sign(x) * 0.5**0.5
+    return where(np.isinf(x), where(np.isinf(y), diagonal, side), where(np.isinf(y), 0, lean))
 
 
 def _sinc_slope(x: Any, out: Any) -> Any:
@@ -101,7 +111,7 @@ sinc = _ufunc(np.sinc, "Computes ``sin(pi * x) / (pi * x)``, which is 1 at 0.",
               x=lambda g, x, out: g * _sinc_slope(x, out))
 
 hypot = _ufunc(np.hypot, "Computes the hypotenuse ``sqrt(x * x + y * y)``.\n\nThe gradient at (0, 0) is 0.",
-               x=lambda g, x, out: through(g, _ratio(x, out)), y=lambda g, y, out: through(g, _ratio(y, out)))
+               x=lambda g, x, y, out: through(g, _lean(x, y, out)), y=lambda g, x, y, out: through(g, _lean(y, x, out)))
 arctan2 = _ufunc(np.arctan2, "Takes the angle of the point `x` above and `y` right of the origin, from -pi to pi.\n\n"
                  "The gradient at (0, 0) is 0.",
                  x=lambda g, x, y: through(g, _turn(y, x, y)), y=lambda g, x, y: through(g, -_turn(x, x, y)))
@@ -183,7 +193,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     last = len(xp) - 1
     i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     j = np.minimum(i + 1, last)
-    part = _ratio(x - take(xp, i), take(xp, j) - take(xp, i))
+    part = _ratio(where(np.isinf(x), 0, x) - take(xp, i), take(xp, j) - take(xp, i))
     out = take(fp, i) + through(part, take(fp, j) - take(fp, i))
     out = where(np.less(x, take(xp, 0)), take(fp, 0) if left is None else left, out)
     return where(np.greater(x, take(xp, last)), take(fp, last) if right is None else right, out)

@@ -17,7 +17,7 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.kernels import normalization as kernels
 from autograd_cnn.kernels.scaling import rescaling
-from autograd_cnn.ops.arithmetic import divide, maximum, multiply, sqrt, square
+from autograd_cnn.ops.arithmetic import divide, maximum, multiply, sqrt, square, where
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import pad
 from autograd_cnn.ops.linalg import order_of_powers, vector_norm
@@ -216,8 +216,13 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
         squares = pad(reshape(square(x), (-1, x.shape[-1], 1)), ((0, 0), (size // 2, (size - 1) // 2), (0, 0)))
         return k * s * s + alpha * reshape(avg_pool1d(squares, size, 1), x.shape)
 
-    x, base, s = in_range(total, x, -1, 4)
-    return x / base**beta if s is None else x / base**beta * s ** (2 * beta - 1)
+    scaled, base, s = in_range(total, x, -1, 4)
+    if s is None:
+        return x / base**beta
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        ordinary = total(x, 1)
+        each = np.asarray(rescaling(np.asarray(plain(x)), (), np.asarray(plain(ordinary)), 4))
+        return where(each == 1, x / ordinary**beta, scaled / base**beta * s ** (2 * beta - 1))
 
 
 def normalize(x: Any, p: float = 2.0, axis: int | None = None, eps: float = 1e-12) -> Any:

@@ -179,13 +179,14 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
     return np.min(x, axis=axis, keepdims=keepdims, **_given(initial=initial, where=where))
 
 
-for _extreme in (max, min):
-    _extreme.vjp(
-        x=lambda g, x, out, axis, keepdims, initial, where: (
-            spread(g, x.shape, axis, keepdims, where)
-            * _tied(x, spread(out, x.shape, axis, keepdims), axis, g.dtype, initial, where)
-        )
-    )
+def _extreme_rule(g: Any, x: Any, out: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Any:
+    share = _tied(x, spread(out, x.shape, axis, keepdims), axis, g.dtype, initial, where)
+    gx = spread(g, x.shape, axis, keepdims, where)
+    return gx * share if np.isfinite(g).all() else masked(gx, share != 0) * share  # 0 of an infinite g is 0
+
+
+max.vjp(x=_extreme_rule)
+min.vjp(x=_extreme_rule)
 
 
 def _shifted(x: Any, axis: Axis, mask: Any) -> Any:
@@ -237,7 +238,7 @@ def std(
 
 def _std_rule(g: Any, x: Any, out: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, correction: Any) -> Any:
     """The rule of the root, then that of `var`; neither changes with the scale of the numbers."""
-    if (s := rescaling(np.asarray(plain(x)), axis, np.asarray(plain(out)), 2)) is not None:
+    if (s := rescaling(masked(np.asarray(plain(x)), where), axis, np.asarray(plain(out)), 2)) is not None:
         x = in_dtype_of(g, x) * s.reshape(kept(x.shape, axis))
         out = std(x, axis, ddof, keepdims, None, where, correction)
     spreads = out != 0

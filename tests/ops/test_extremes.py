@@ -3,12 +3,18 @@
 The reference is longdouble, whose exponents reach 4900: nothing overflows there, and 0 and infinity have neighbours.
 """
 
+import warnings
+
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.check import examples_of, split
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops import activations
+from autograd_cnn.ops import activations, arithmetic, losses
+from uses import every_use
 
 both_precisions = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 inf = np.inf
@@ -189,3 +195,122 @@ def test_parallel_vectors_of_any_size_are_similar(dtype):
         value, (gradient,) = value_and_gradients(lambda x: ag.cosine_similarity(x, x / 2, -1, eps=0.0), x)
         np.testing.assert_allclose(value, np.ones((4, 3)), rtol=1e-6)
         assert np.max(np.abs(gradient * x)) < 1e-6
+
+
+@both_precisions
+def test_a_far_channel_leaves_the_others_normal(dtype):
+    x = np.array([[1, 2, 3, 4, 2.0 ** (np.finfo(dtype).maxexp // 2 + 9)]], dtype)
+    value, (gradient,) = value_and_gradients(lambda x: ag.local_response_norm(x, 3), x)
+    want, (slopes,) = value_and_gradients(lambda x: ag.local_response_norm(x, 3), x.astype(np.longdouble))
+    np.testing.assert_allclose(value, want, rtol=1e-5)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-5, atol=1e-30)
+
+
+# Every operation: no gradient is NaN where the true one is finite
+
+PRIMITIVES = [p for p in registry.values() if isinstance(p, Primitive) and p.__module__.startswith("autograd_cnn.")]
+PRIMITIVES = [*dict.fromkeys([*PRIMITIVES, arithmetic._converted, losses._logistic])]
+CALLS = {}  # by name: calls (function, its inputs) that are tried
+for _p in PRIMITIVES:
+    for _args, _options in examples_of(_p, np.random.default_rng(0))[:2]:
+        CALLS.setdefault(_p.name, []).append(split(_p, _args, _options))
+for _use in every_use():
+    CALLS.setdefault(_use.name, []).append((_use.f, [np.asarray(x) for x in _use.inputs]))
+
+PRODUCTS = "cross diagonal matmul matrix_transpose multi_dot norm outer tensordot trace vecdot vector_norm".split()
+UNTRIED = {
+    "LAPACK has no longdouble": [
+        name for name in CALLS if name.startswith("linalg.") and name.removeprefix("linalg.") not in PRODUCTS
+    ],
+    "windows and images: tests/kernels try infinities and far pixels": """
+        conv1d conv2d conv_transpose1d conv_transpose2d conv2d_weight_gradient
+    """.split(),
+}
+NOT_A_NUMBER = {  # (operation, points), where a NaN is right, promised, or in a product of the operation's definition
+    "both are -inf, as promised": [("logaddexp", "-inf"), ("logaddexp2", "-inf")],
+    "an exponent of -inf": [("power", "-inf"), ("float_power", "-inf")],
+    "the product that the call itself takes": [("select", "inf"), ("select", "-inf")],
+    "an infinity among the points of the grid": [("interp", "inf"), ("interp", "-inf")],
+    "a ratio of 0 or of infinity is no geometric sequence": [
+        ("geomspace", point) for point in ("zeros", "one 0", "greatest", "inf")
+    ],
+    "a polynomial of numbers whose square overflows": [
+        ("polyval", point) for point in ("large", "one large", "mixed", "greatest")
+    ],
+    "infinitely likely: the slope is log(inf)": [("kl_div", "inf")],
+    "covariances underflow, as NumPy's": [("corrcoef", "small")],
+}
+
+
+def placed(value):
+    def change(a):
+        a = a.copy()
+        a.reshape(-1)[:1] = value
+        return a
+
+    return change
+
+
+def points(dtype):
+    """Changes of an array, by name."""
+    info = np.finfo(dtype)
+    large = dtype(2.0) ** int(0.53 * info.maxexp)
+    return {
+        "zeros": lambda a: a * 0, "one 0": placed(0), "equal": lambda a: np.full_like(a, a.flat[0]), "ones": np.sign,
+        "tied": np.round, "least": lambda a: a * info.tiny * 64, "small": lambda a: a / large,
+        "large": lambda a: a * large, "greatest": lambda a: a * dtype(2.0) ** (info.maxexp - 3),
+        "mixed": lambda a: a * np.resize(np.array([large, 1, 1 / large], dtype), a.size).reshape(a.shape),
+        "one large": placed(large), "inf": placed(inf), "-inf": placed(-inf),
+    }  # fmt: skip
+
+
+def neighbour(a, side):
+    """`a` as longdouble; 0 and infinity are replaced by numbers next to them."""
+    a, far = a.astype(np.longdouble), np.longdouble(2) ** 4000
+    a = np.where(a == 0, side * np.resize([1, 0.7, 1.3], a.size).reshape(a.shape) / far, a)
+    return np.where(np.isinf(a), np.sign(a) * far * (1.5 + side / 2), a)
+
+
+def gradients(f, inputs):
+    """The values and the gradients of the recorded part of a result."""
+    leaves = [Tensor(x, requires_grad=True) for x in inputs]
+    parts = f(*leaves)
+    parts = [p for p in (parts if isinstance(parts, (tuple, list)) else [parts]) if isinstance(p, Tensor)]
+    out = ag.concatenate([ag.reshape(p, (-1,)) for p in parts])
+    out.backward(np.resize(np.array([1, 0.5, 0.75, 1.25, 1.5], out.dtype), out.shape))
+    return out.data, [np.zeros(x.shape) if x.grad is None else x.grad for x in leaves]
+
+
+def tried(f, inputs, dtype):
+    """(point, gradients that are NaN where the limit from a side is finite), for all inputs and for each alone."""
+    inputs = [x.astype(dtype) for x in inputs]
+    alone = [[i] for i in range(len(inputs))] if len(inputs) > 1 else []
+    for point, change in points(dtype).items():
+        for changed in [range(len(inputs)), *alone]:
+            xs = [change(x) if i in changed else x for i, x in enumerate(inputs)]
+            try:
+                value, got = gradients(f, xs)
+                sides = [gradients(f, [neighbour(x, side) for x in xs])[1] for side in (1, -1)]
+            except (ValueError, TypeError, ArithmeticError):  # refused, as probabilities of 2
+                continue
+            if not np.isnan(value).any():
+                limits = [[np.isfinite(s.astype(dtype)) for s in side] for side in sides]
+                yield point, any((np.isnan(g) & (a | b)).any() for g, a, b in zip(got, *limits, strict=True))
+
+
+OPERATIONS = [name for name in CALLS if not any(name in names for names in UNTRIED.values())]
+
+
+@both_precisions
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_gradient_is_nan_where_the_true_one_is_finite(name, dtype):
+    known = {point for pairs in NOT_A_NUMBER.values() for operation, point in pairs if operation == name}
+    count = 0
+    for f, inputs in CALLS[name][:3]:
+        if all(x.size and x.dtype.kind == "f" for x in inputs):
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                results = list(tried(f, inputs, dtype))
+            count += len(results)
+            assert {point for point, wrong in results if wrong} <= known
+    assert count or name == "bincount"
