@@ -134,6 +134,8 @@ class Form:
             to_images = axes == (0, *range(2, n), 1) and (n > 3 or (n == 3 and self.split))
             order = EITHER if to_images else same(n)
         moved = tuple(self.axes[a] for a in axes)
+        if self.order == first(n) != same(n) and order == UNKNOWN and axes[-1] != n - 1:
+            moved = (None,) * n  # in PyTorch, these axes may hold others
         return replace(self, axes=moved, order=order, split=0 if order == EITHER else self.split)
 
     def reshaped(self, shape: Shape, tokens: bool) -> Form:
@@ -163,6 +165,10 @@ class Form:
             order = same(len(shape))
         if tokens and len(shape) < len(self.axes) and order != same(len(shape)):
             order = UNKNOWN
+        torn = any(mixed(axis) and not any(_has(g, k, self.axes) for g in groups) for k, axis in enumerate(self.axes))
+        cut = any(len(place) > 2 for group in groups for _, _, place in group)
+        if torn and (cut or order != first(len(shape)) or any(map(mixed, axes))):  # not back to the images
+            return replace(self, axes=(None,) * len(shape), order=UNKNOWN)
         return self._features(axes, order, groups)
 
     def _features(self, axes: list[Axis | None], order: Any, groups: Any) -> Form:
@@ -175,6 +181,11 @@ class Form:
         elif axes and axes[-1] is not None and math.prod(extent for extent, _ in axes[-1]) == split:
             axes[-1], split = tidy(axes[-1]), 0
         return replace(self, axes=tuple(axes), order=order, split=split)
+
+
+def _has(group: Sequence[tuple[int, int, Any]], k: int, axes: Sequence[Axis | None]) -> bool:
+    """Whether a new axis contains all of an old one."""
+    return math.prod(n for n, axis, _ in group if axis == k) == math.prod(n for n, _ in axes[k] or ())
 
 
 def _regrouped(factors: Sequence[tuple[int, int, Any]], shape: Shape) -> list[list[tuple[int, int, Any]]] | None:
