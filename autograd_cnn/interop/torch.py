@@ -218,9 +218,9 @@ class _Step:
         """Demand for the weights of an elementwise operation the order of the result's axes, whose form is `x`."""
         n = len(x.axes)
         for _, w in self.weights:
-            lost, several = n - w.ndim, sum(m > 1 for m in w.shape)
+            lost = n - w.ndim
             rows = [() if m == 1 else x.axes[k + lost] for k, m in enumerate(w.shape)]
-            if w.ndim < 2 or x.order == same(n) or (several < 2 and not (isinstance(x.order, tuple) and lost < 2)):
+            if w.ndim < 2 or x.order == same(n) or w.size == 1:
                 axes = same(w.ndim)
             elif isinstance(x.order, tuple) and lost < 2:
                 axes = tuple(a - lost for a in x.order if a >= lost)
