@@ -59,7 +59,9 @@ def _turn(side: Any, x: Any, y: Any) -> Any:
     """Computes ``side / (x**2 + y**2)`` without overflow, but 0 at the origin and at infinity."""
     h = np.hypot(x, y)
     turn = _ratio(_ratio(side, h), h)
-    return where(np.isinf(h), 0, turn) if np.isnan(turn).any() else turn
+    if not np.isnan(turn).any():
+        return turn
+    return where(np.logical_or(np.isnan(x), np.isnan(y)), np.nan, where(np.isinf(h), 0, turn))
 
 
 def _lean(x: Any, y: Any, out: Any) -> Any:

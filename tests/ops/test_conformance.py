@@ -459,7 +459,7 @@ REFUSED = [
     (lambda x: ag.gelu(x, "erf"), r'It takes "none" or "tanh"'),
     (lambda x: ag.softshrink(x, -1), r"lambd is -1"),
     (lambda x: ag.huber_loss(x, x, delta=0), r"delta is 0"),
-    (lambda x: ag.smooth_l1_loss(x, x, beta=-1), r"delta is -1"),
+    (lambda x: ag.smooth_l1_loss(x, x, beta=-1), r"beta is -1"),
     (lambda x: ag.glu(x), r"axis -1 of \(2, 4, 5, 3\) cannot be halved"),
     (lambda x: ag.dropout(x, 1.5), r"p is 1.5, want a probability"),
     (lambda x: ag.dropout(x, 0.5, 3), r"dropout: rng is 3"),

@@ -67,7 +67,10 @@ ALIKE = {
     3: "clip",
 }
 DIFFERENT = {  # where our conventions are not PyTorch's
-    "hypot": lambda x, y: (x == 0) & (y == 0),
+    "hypot": lambda x, y: ((x == 0) & (y == 0)) | np.isinf(x) | np.isinf(y),  # we have the limit
+    "arctan2": lambda x, y: np.isinf(x) | np.isinf(y),
+    "logaddexp": lambda x, y: (x == inf) & (y == inf),  # we share
+    "logaddexp2": lambda x, y: (x == inf) & (y == inf),
     "fmax": lambda x, y: (x == y) | (np.isnan(x) & np.isnan(y)),  # we share
     "fmin": lambda x, y: (x == y) | (np.isnan(x) & np.isnan(y)),
     "clip": lambda x, low, high: ((x < low) & (low == high)) | np.isnan(x) | np.isnan(low),
