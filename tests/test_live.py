@@ -72,7 +72,7 @@ def test_the_last_value_is_shown_or_printed(result, last, shown):
         ("1 / 0", 1, "ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(3)", 2, "SystemExit: 3"),
         ("import json\n\njson.loads('{')", 3, "json.decoder.JSONDecodeError: "),
-        (TRACE + "ag.trace(3, 1.0)", 4, "TypeError: trace draws what"),
+        (TRACE + "ag.trace(3, 1.0)", 4, "TypeError: trace: it draws what"),
     ],
 )
 def test_an_error_has_its_message_and_its_line(result, source, line, message):

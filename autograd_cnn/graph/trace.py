@@ -154,7 +154,7 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
         if isinstance(f, Tensor):
             passed = f"{f.name}, a Tensor" if f.name else "a Tensor"
             cure = f"{f.name or 't'}.graph(), or {cure}"
-        raise TypeError(f"trace draws what a function does to tensors; you passed {passed}: {cure}")
+        raise TypeError(f"trace: it draws what a function does to tensors; you passed {passed}: {cure}")
     if not hasattr(repeat, "__index__") or repeat < 0:
         raise ValueError(f"trace: repeat is {repeat!r}, want the number of extra runs, such as repeat=3")
     names = _argument_names(f, len(args))

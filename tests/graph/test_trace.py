@@ -383,13 +383,13 @@ def test_graph_changes_nothing(cnn):
         (
             lambda: ag.trace(ag.Tensor(1.0, name="loss")),
             TypeError,
-            "trace draws what a function does to tensors; you passed loss, a Tensor: loss.graph(), "
+            "trace: it draws what a function does to tensors; you passed loss, a Tensor: loss.graph(), "
             "or ag.trace(loss_of, x, y)",
         ),
         (
             lambda: ag.trace(3),
             TypeError,
-            "trace draws what a function does to tensors; you passed 3: ag.trace(loss_of, x, y)",
+            "trace: it draws what a function does to tensors; you passed 3: ag.trace(loss_of, x, y)",
         ),
         (lambda: ag.trace(float, 3.0), TypeError, "trace: float returned float 3.0, want a Tensor"),
         (lambda: ag.trace(lambda x: None, 3.0), TypeError, "trace: <lambda> returned None, want a Tensor"),

@@ -275,7 +275,7 @@ def test_the_environment_sets_the_default():
 @pytest.mark.parametrize("wrong", ["0", "two", "-1", "1.5"])
 def test_a_wrong_environment_is_named(wrong):
     message = f"AUTOGRAD_CNN_NUM_THREADS is {wrong!r}: give a number from 1 up, or unset it"
-    assert run(ASK, AUTOGRAD_CNN_NUM_THREADS=wrong).endswith(f"ValueError: {message}\n")
+    assert run(ASK, AUTOGRAD_CNN_NUM_THREADS=wrong).endswith(f": {message}\n")
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
