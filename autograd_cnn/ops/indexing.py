@@ -174,6 +174,10 @@ def take(x: Any, indices: Any, axis: int | None = None, mode: Mode = "raise") ->
 
     Indices beyond the ends raise an error, or are wrapped or clipped, depending on `mode`.
     """
+    if (dtype := np.asarray(indices).dtype).kind not in "iub" and np.size(indices):
+        raise TypeError(f"indices are {dtype}, want integers")
+    if mode == "wrap" and (n := np.size(x) if axis is None else np.shape(x)[axis]):
+        indices = np.mod(indices, n)  # NumPy subtracts n again and again, for years if an index is large enough
     return np.take(x, indices, axis, mode=mode)
 
 
