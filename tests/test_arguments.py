@@ -143,7 +143,6 @@ def complaint(name, parameter, bad, bound):
     return f"accepted, gives {got!r:.60}"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", OURS)
 def test_a_bad_argument_is_refused_or_means_something(name):
     complaints = [
