@@ -104,6 +104,13 @@ def test_a_session_prints_what_the_page_says(page, tmp_path):
         assert [re.sub("<.*?>", "", text) for text in drawn] == [re.sub("<.*?>", "", text) for text in shown]
 
 
+def test_the_tests_that_the_page_of_promises_names_exist():
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8"))
+    assert len(named) > 50
+    for file, test in named:
+        assert f"\ndef {test}(" in "\n" + (ROOT / file).read_text(encoding="utf-8") if test else (ROOT / file).exists()
+
+
 def test_the_names_that_a_page_gives_for_those_of_other_libraries_exist():
     text = (ROOT / "docs" / "coming_from.md").read_text(encoding="utf-8")
     names = set(re.findall(r"\bag((?:\.\w+)+)", text))
