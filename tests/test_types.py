@@ -102,6 +102,8 @@ ag.flip(t, (0, 1))  #: Tensor
 ag.gelu(t)  #: Tensor
 ag.getitem(t, 0)  #: Tensor
 ag.hardswish(t)  #: Tensor
+ag.mish(t)  #: Tensor
+ag.tanhshrink(t)  #: Tensor
 ag.hardtanh(t)  #: Tensor
 ag.leaky_relu(t, 0.2)  #: Tensor
 ag.linear(a, t, t)  #: Tensor

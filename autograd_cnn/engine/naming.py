@@ -171,7 +171,8 @@ def _prefixed(
         kind, problem = ValueError, problem or "too large for the memory"
     elif isinstance(error, AttributeError):
         kind = TypeError if _OF_NO_ARRAY.match(problem) else None
-    if kind is None or _NAMED.match(problem) or any(map(_foreign, _codes(error.__traceback__))):
+    told = hasattr(error, "explained") or _NAMED.match(problem)
+    if kind is None or told or any(map(_foreign, _codes(error.__traceback__))):
         return None
     return kind(f"{title}: {'. '.join([problem, *cure])}")
 

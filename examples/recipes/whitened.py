@@ -39,7 +39,7 @@ BEST = Settings(epochs=18, widths=(64, 192, 256), convolutions=3, shift=3, cutou
 def norm(channels: int) -> nn.BatchNorm2d:
     """A batch norm that follows its batches quickly, and whose scale is not trained: the next weights have one."""
     layer = nn.BatchNorm2d(channels, momentum=0.4)
-    layer.w = ag.Tensor(layer.w.data)
+    layer.w.requires_grad = False
     return layer
 
 

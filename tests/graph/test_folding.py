@@ -68,7 +68,7 @@ def test_a_module_that_fails_under_trace_fails_with_its_own_error_and_leaves_no_
             return self.inner(x)
 
     model = Faulty()
-    with pytest.raises(ValueError, match=r"linear: .*\(2, 4\)"):
+    with pytest.raises(ValueError, match="Linear inner.layer: x has 4 features"):
         ag.trace(model, np.ones((2, 4), np.float32))
     assert current.get() is ordinary
 
