@@ -12,21 +12,19 @@ Images are NHWC, weights HWIO: (KH, KW, C // groups, O). Options come normalised
 they may have any strides, and there may be no images or no channels. The output has their common dtype, and the same
 bits in every run (see `tiles`).
 
-Imports NumPy and its neighbours `columns`, `depthwise`, `direct`, `fused`, `memory`, `spread`, `twins`, `windows` and
-`winograd`.
+Imports NumPy and its neighbours `columns`, `depthwise`, `direct`, `fused`, `memory`, `twins`, `windows` and `winograd`.
 """
 
 from __future__ import annotations
 
 import math
-from functools import partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import columns, depthwise, direct, fused, spread, winograd
+from . import columns, depthwise, direct, fused, winograd
 from .memory import empty
 from .twins import kernel_set
 from .windows import Padding, Pair, Shape, output_size
@@ -55,19 +53,25 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
         y[...] = 0 if b is None else b
     elif is_depthwise(x.shape, groups):
         depthwise.conv2d(x, w, b, y, stride, padding, dilation)
-    elif suits_winograd(y, w.shape, stride, dilation, groups) and (even := _even(x, y.dtype, w)).any():
-        if not even.all():
-            for some in even, ~even:
-                y[some] = conv2d(x[some], w, b, stride, padding, dilation, groups)
-            return y
+    elif suits_winograd(y, w.shape, stride, dilation, groups):
         for i, o in _groups(w.shape, groups):
-            _winograd().conv2d(x[..., i], w[..., o], None if b is None else b[o], y[..., o], padding, dilation)
-    elif suits_direct(y, w.shape, dilation, groups):
+            bias = None if b is None else b[o]
+            _winograd().conv2d(x[..., i], w[..., o], bias, y[..., o], padding, dilation, _directly)
+    else:
+        _directly(x, w, b, y, padding, stride, dilation, groups)
+    return y
+
+
+def _directly(
+    x: Array, w: Array, b: Array | None, y: Array, padding: Padding,
+    stride: Pair = (1, 1), dilation: Pair = (1, 1), groups: int = 1,
+) -> None:  # fmt: skip
+    """Write the convolution of `x` with `w` into `y`, window by window."""
+    if suits_direct(y, w.shape, dilation, groups):
         for i, o in _groups(w.shape, groups):
             direct.conv2d(x[..., i], w[..., o], None if b is None else b[o], y[..., o], stride, padding)
     else:
         columns.conv2d(x, w, b, y, (stride, padding, dilation, groups))
-    return y
 
 
 def conv2d_input_gradient(
@@ -123,17 +127,25 @@ def conv2d_weight_gradient(
         return np.zeros(w_shape, g.dtype)
     if is_depthwise(x.shape, groups):
         return depthwise.weight_gradient(x, g, w_shape, stride, padding, dilation)
-    shape = *w_shape[:3], w_shape[3] // groups
-    if suits_winograd(g, w_shape, stride, dilation, groups) and (even := _even(x, g.dtype) & _even(g, g.dtype)).any():
-        if not even.all():
-            options = w_shape, stride, padding, dilation, groups
-            return np.add(*(conv2d_weight_gradient(x[some], g[some], *options) for some in (even, ~even)))
-        gradient = partial(_winograd().weight_gradient, w_shape=shape, padding=padding, dilation=dilation)
-    elif suits_direct(g, w_shape, dilation, groups):
-        gradient = partial(direct.weight_gradient, w_shape=shape, stride=stride, padding=padding)
-    else:
+    if not suits_winograd(g, w_shape, stride, dilation, groups):
+        return _gradient_directly(x, g, w_shape, padding, stride, dilation, groups)
+    shape, algorithm = (*w_shape[:3], w_shape[3] // groups), _winograd()
+    parts = [
+        algorithm.weight_gradient(x[..., i], g[..., o], shape, padding, dilation, _gradient_directly)
+        for i, o in _groups(w_shape, groups)
+    ]
+    return parts[0] if groups == 1 else np.concatenate(parts, axis=3)
+
+
+def _gradient_directly(
+    x: Array, g: Array, w_shape: Shape, padding: Padding,
+    stride: Pair = (1, 1), dilation: Pair = (1, 1), groups: int = 1,
+) -> Array:  # fmt: skip
+    """Gradient of `_directly` with respect to `w`."""
+    if not suits_direct(g, w_shape, dilation, groups):
         return columns.weight_gradient(x, g, w_shape, (stride, padding, dilation, groups))
-    parts = [gradient(x[..., i], g[..., o]) for i, o in _groups(w_shape, groups)]
+    shape = *w_shape[:3], w_shape[3] // groups
+    parts = [direct.weight_gradient(x[..., i], g[..., o], shape, stride, padding) for i, o in _groups(w_shape, groups)]
     return parts[0] if groups == 1 else np.concatenate(parts, axis=3)
 
 
@@ -150,11 +162,6 @@ def suits_winograd(y: Array, w_shape: Shape, stride: Pair, dilation: Pair, group
     fewest = 32 if kernel_set() == "numba" else 128  # tiles for which it pays to transform the weights
     # `fused` fills a register, of up to 16 numbers, with input channels. Fewer channels of either kind do not pay.
     return cheaper and tiles >= fewest and min(w_shape[2], w_shape[3] // groups) >= 16
-
-
-def _even(x: Array, dtype: Any, w: Array | None = None) -> Array:
-    """Which images Winograd's algorithm can compute: an array (N,) of bool. The others go to the next algorithm."""
-    return spread.even(x.astype(dtype, copy=False), None if w is None else np.abs(w).sum(axis=(0, 1)))
 
 
 def suits_direct(y: Array, w_shape: Shape, dilation: Pair, groups: int) -> bool:

@@ -4,24 +4,26 @@
 Here the tiles of a few rows go through all three steps before the next ones start. The outputs are cut into panels, so
 that a product reads the transformed weights of a panel in one run.
 
-Imports NumPy and its neighbours `direct`, `memory`, `threads`, `tiles`, `twins`, `windows` and `winograd`.
+Imports NumPy and its neighbours `direct`, `memory`, `spread`, `threads`, `tiles`, `twins`, `windows` and `winograd`.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import spread
 from .direct import read_only
 from .memory import empty, scratch
 from .threads import map_tiles
 from .tiles import PARTS
 from .twins import compiled_pass
 from .windows import Padding, Pair, Shape
-from .winograd import Block, blocks, parts
+from .winograd import Block, Directly, blocks, parts
 
 Array = NDArray[Any]
 
@@ -33,16 +35,17 @@ FEW = 64  # tiles that are multiplied together, at least
 TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
 
 
-def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair) -> None:
-    """Write the convolution of `x` with `w`, at stride 1, into `y`."""
-    u = _transformed(w, y.dtype)
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair, directly: Directly) -> None:
+    """Write the convolution of `x` with `w`, at stride 1, into `y`: see `winograd.conv2d`."""
+    u, concentration = _transformed(w, y.dtype), spread.concentration(w.astype(y.dtype, copy=False))
     bias = np.zeros(len(u) * u.shape[3], y.dtype)
     if b is not None:
         bias[: len(b)] = b
     work = blocks(x, y, w.shape, padding, dilation, 16)
 
     def compute(index: int) -> None:
-        block = work[index]
+        block = work[index].in_order(y.dtype)
+        far = ~spread.even(block.x, concentration)
         whole = block.y if block.y.flags.c_contiguous else scratch("out", block.y.shape, y.dtype)
         arrays = _buffers(block, u.shape, w.shape, y.dtype)
         images = read_only(block.x, y.dtype)
@@ -51,12 +54,13 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dila
         )
         if whole is not block.y:
             block.y[...] = whole
+        block.compute_far(far, w, b, directly)
 
     map_tiles(compute, len(work), products=False)
 
 
-def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair) -> Array:
-    """Gradient of `conv2d` for `w`."""
+def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, directly: Directly) -> Array:
+    """Gradient of `conv2d` for `w`: see `winograd.weight_gradient`."""
     gw: Array = np.empty(w_shape, np.result_type(x, g))
     work = blocks(x, g, w_shape, padding, dilation, 16)
     panels, entries, inputs, size = shape = _weights_shape(w_shape, gw.dtype)
@@ -66,11 +70,13 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
     count = min(len(work), PARTS, max(-(-TASKS // groups), TOTALS // (panels * panel_bytes)))
     totals = empty((count, *shape), gw.dtype)
 
-    def compute(index: int) -> None:
+    def compute(index: int) -> list[Array]:
         part, first = index % count, index // count * step
         u = totals[part, first : first + step]
         u[...] = 0
-        for block in work[part * len(work) // count : (part + 1) * len(work) // count]:
+        apart: list[Array] = []
+        for each in work[part * len(work) // count : (part + 1) * len(work) // count]:
+            block = each.in_order(gw.dtype).without_far(w_shape, directly, apart)
             padded, half, v, m = _buffers(block, shape, w_shape, gw.dtype)
             rows = scratch("rows", (4, 4 * block.across, size), gw.dtype)
             rows[...] = 0
@@ -78,11 +84,12 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
             compiled_pass("products.winograd_weight_gradient")(
                 images, gradients, u, padded, rows, half, v, m, block.top, block.left, parts(w_shape), first * size
             )
+        return apart
 
-    map_tiles(compute, count * groups, products=False)
+    apart = map_tiles(compute, count * groups, products=False)[:count]  # other panels meet the same images
     collect = compiled_pass("products.collect_weights")
     map_tiles(lambda panel: collect(totals, gw, parts(w_shape), panel), panels, products=False)
-    return gw
+    return sum(itertools.chain(*apart), gw)
 
 
 def _transformed(w: Array, dtype: Any) -> Array:

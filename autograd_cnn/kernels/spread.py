@@ -5,7 +5,9 @@ tile; a NaN spoils them all. As long as the numbers of an image are of one kind,
 ``|x| |w|`` over a typical window. An image with a pixel that stands out is computed directly instead: there an error
 stays in the windows of its pixel.
 
-Imports NumPy and its neighbours `memory`, `tiles` and `twins`.
+The images of a block are looked at when it is about to be transformed, so that they are read from memory once.
+
+Imports NumPy and its neighbours `memory` and `twins`.
 """
 
 from __future__ import annotations
@@ -16,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .memory import scratch
-from .tiles import map_images
-from .twins import kernel_set, twin
+from .twins import twin
 
 Array = NDArray[Any]
 
@@ -27,28 +28,36 @@ LOSS = 8  # times the root mean square: an error of up to 1e-5 of a typical wind
 LIMIT = 0.375  # power of the largest float: the transforms of larger numbers, and their products, could overflow
 
 
-def even(x: Array, sums: Array | None = None) -> Array:
-    """Whether Winograd's algorithm may compute each image: an array (N,) of bool.
+def even(x: Array, concentration: float = 0.0) -> Array:
+    """Whether Winograd's algorithm may compute each image, or band of an image: an array (N,) of bool.
 
     Parameters
     ----------
     x : array (N, H, W, C)
-        Images, or gradients of images.
-    sums : array (C, O), optional
-        Of ``|w|`` over the taps. Where one channel has most of the weight, the errors of channels do not cancel.
+        Images, or gradients of images, in C order.
+    concentration : float
+        That of the weights; without it, the rule for one heavy channel is left out.
     """
+    if not x.size:
+        return np.ones(len(x), bool)
     largest, typical, squares = np.empty((3, len(x)), x.dtype)
-    in_numpy = x.dtype != np.float32 or kernel_set() == "numpy"
     with np.errstate(all="ignore"):  # NaN compares as false
-        map_images(extent_tile, np.ascontiguousarray(x), largest, typical, squares, products=in_numpy)
-        limit = np.finfo(x.dtype).max ** LIMIT
-        fine: Array = largest <= np.minimum(FAR * typical, limit)
-        if sums is not None:
-            total = np.maximum(sums.sum(axis=0), 1 / limit)
-            concentration = (np.einsum("co,co->o", sums, sums) / total**2).max()  # 1, or 1 / C if all weigh the same
-            fine &= largest**2 * concentration <= LOSS**2 / x[0].size * squares
-            fine &= total.max() <= limit
-    return fine
+        extent_tile(x, largest, typical, squares)
+        fine: Array = largest <= np.minimum(FAR * typical, np.finfo(x.dtype).max ** LIMIT)
+        return fine & (largest**2 * concentration <= LOSS**2 / x[0].size * squares)
+
+
+def concentration(w: Array) -> float:
+    """Tell how unevenly the weights of an output are spread over C channels: from 1 / C to 1, if one has them all.
+
+    Where one channel has most of the weight, the errors of channels do not cancel. Infinite, NaN or huge weights give
+    inf: then no image is even.
+    """
+    sums, limit = np.abs(w).sum(axis=(0, 1)), np.finfo(w.dtype).max ** LIMIT
+    total = np.maximum(sums.sum(axis=0), 1 / limit)
+    if not total.max() <= limit:
+        return np.inf
+    return float((np.einsum("co,co->o", sums, sums) / total**2).max())
 
 
 @twin("spread.extent_tile", writes=("largest", "typical", "squares"), only="f")

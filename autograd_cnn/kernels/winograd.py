@@ -19,25 +19,28 @@ Larger weights are cut into parts of 3x3; each part reads the image 3 pixels fur
 additional channels, so the sum over channels includes them. 5x5 weights take 144 multiplications for 16 pixels rather
 than 400.
 
-Imports NumPy and its neighbours `memory`, `threads`, `tiles` and `windows`.
+Imports NumPy and its neighbours `memory`, `spread`, `threads`, `tiles` and `windows`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from . import spread
 from .memory import empty, scratch
 from .threads import map_tiles
 from .tiles import in_parts, tiles
 from .windows import Padding, Pair, Shape
 
 Array = NDArray[Any]
+Directly = Callable[..., Any]
 
 _POINTS = np.array([0, 2 / 3, -2 / 3, 3 / 2, -3 / 2])  # and infinity, which is the last row of each matrix
 _OTHERS = [np.delete(_POINTS, i) for i in range(5)]
@@ -53,48 +56,58 @@ def parts(w_shape: Shape) -> tuple[int, int]:
     return -(-w_shape[0] // 3), -(-w_shape[1] // 3)
 
 
-def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair) -> None:
-    """Write the convolution of `x` with `w`, at stride 1, into `y`."""
+def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair, directly: Directly) -> None:
+    """Write the convolution of `x` with `w`, at stride 1, into `y`.
+
+    ``directly(x, w, b, y, padding)`` computes images that hold a far pixel: see `spread`.
+    """
     w = w.astype(y.dtype, copy=False)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
+    concentration = spread.concentration(w)
     (u,) = map_tiles(lambda _: transform_weights(w), 1)
     work = blocks(x, y, w.shape, padding, dilation)
 
     def compute(index: int) -> None:
-        block = work[index]
-        v = _transformed(block, w.shape, y.dtype)
-        m = _matrices("m", v.shape[1], y.shape[3], y.dtype)
-        np.matmul(v, u, out=m[:, : v.shape[1]])
+        block = work[index].in_order(y.dtype)
+        far = ~spread.even(block.x, concentration)
         whole = block.y if block.y.flags.c_contiguous else scratch("out", block.y.shape, block.y.dtype)
-        collect_images(m, bias, whole, block.down, block.across)
+        with np.errstate(all="ignore"):  # far pixels are computed again
+            v = _transformed(block, w.shape, y.dtype)
+            m = _matrices("m", v.shape[1], y.shape[3], y.dtype)
+            np.matmul(v, u, out=m[:, : v.shape[1]])
+            collect_images(m, bias, whole, block.down, block.across)
         if whole is not block.y:
             block.y[...] = whole
+        block.compute_far(far, w, b, directly)
 
     map_tiles(compute, len(work))
 
 
-def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair) -> Array:
-    """Gradient of `conv2d` for `w`."""
+def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, directly: Directly) -> Array:
+    """Gradient of `conv2d` for `w`; ``directly(x, g, padding)`` is that of images that hold a far pixel."""
     dtype = np.result_type(x, g)
     work = in_parts(blocks(x, g, w_shape, padding, dilation))
     inputs, outputs = w_shape[2] * math.prod(parts(w_shape)), w_shape[3]
     totals = empty((len(work), 36, inputs, outputs), dtype)
 
-    def compute(index: int) -> None:
+    def compute(index: int) -> list[Array]:
         total = product = totals[index]  # the first product is the sum so far
-        for block in work[index]:
+        apart: list[Array] = []
+        for each in work[index]:
+            block = each.in_order(dtype).without_far(w_shape, directly, apart)
             v = _transformed(block, w_shape, dtype)
             m = _matrices("m", v.shape[1], outputs, dtype)
-            transform_gradients(np.ascontiguousarray(block.y, dtype), m, block.down, block.across)
+            transform_gradients(block.y, m, block.down, block.across)
             np.matmul(v.swapaxes(1, 2), m[:, : v.shape[1]], out=product)
             if product is not total:
                 total += product
             product = scratch("product", total.shape, dtype)
+        return apart
 
-    map_tiles(compute, len(work))
+    apart = map_tiles(compute, len(work))
     # One call sums each of the 36 entries: threads wait for the interpreter between calls.
     total = np.stack(map_tiles(lambda entry: np.add.reduce(totals[:, entry]), 36))
-    return map_tiles(lambda _: collect_weights(total, w_shape), 1)[0]
+    return sum(itertools.chain(*apart), map_tiles(lambda _: collect_weights(total, w_shape), 1)[0])
 
 
 class Block(NamedTuple):
@@ -106,6 +119,33 @@ class Block(NamedTuple):
     y: Array
     down: int  # 4x4 tiles of each image of y
     across: int
+
+    def in_order(self, dtype: Any) -> Block:
+        """Return the block with its pixels in C order, of `dtype`."""
+        return self._replace(x=np.ascontiguousarray(self.x, dtype))
+
+    def padding(self, w_shape: Shape) -> Padding:
+        """Zeros around `x`, with which its windows are those of `y`; negative numbers cut off."""
+        (rows, columns), (height, width) = self.y.shape[1:3], self.x.shape[1:3]
+        bottom, right = rows + w_shape[0] - 1 - self.top - height, columns + w_shape[1] - 1 - self.left - width
+        return (self.top, bottom), (self.left, right)
+
+    def compute_far(self, far: Array, w: Array, b: Array | None, directly: Directly) -> None:
+        """Write the outputs of the images that hold a far pixel."""
+        if far.any():
+            y = np.empty_like(self.y[far])
+            directly(self.x[far], w, b, y, self.padding(w.shape))
+            self.y[far] = y
+
+    def without_far(self, w_shape: Shape, directly: Directly, apart: list[Array]) -> Block:
+        """Return the block without the images that hold a far pixel; append the gradient that follows from these."""
+        g = np.ascontiguousarray(self.y, self.x.dtype)
+        even = spread.even(self.x) & spread.even(g)
+        if even.all():
+            return self._replace(y=g)
+        apart.append(directly(self.x[~even], g[~even], w_shape, self.padding(w_shape)))
+        kept = even[:, None, None, None]
+        return self._replace(x=np.where(kept, self.x, 0), y=np.where(kept, g, 0))
 
 
 def blocks(x: Array, y: Array, w_shape: Shape, padding: Padding, dilation: Pair, numbers: int = 36) -> list[Block]:
@@ -139,7 +179,7 @@ def _transformed(block: Block, w_shape: Shape, dtype: Any) -> Array:
     x, top, left, y, down, across = block
     count = len(y) * down * across
     v = _matrices("v", count, math.prod(parts(w_shape)) * x.shape[3], dtype)
-    transform_images(np.ascontiguousarray(x, dtype), v, top, left, down, across, parts(w_shape))
+    transform_images(x, v, top, left, down, across, parts(w_shape))
     return v[:, :count]
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from autograd_cnn.kernels import spread
 
-SAME = np.ones((16, 4), np.float32)  # all channels have the same weight
-ONE = np.zeros((16, 4), np.float32)  # channel 3 has all of it
-ONE[3] = 1
+SAME = np.ones((1, 1, 16, 4), np.float32)  # all channels have the same weight
+ONE = np.zeros((1, 1, 16, 4), np.float32)  # channel 3 has all of it
+ONE[:, :, 3] = 1
 
 
 def changed(size, *place):
@@ -41,20 +41,20 @@ CASES = {  # what happens to the images, and whether they are even if all channe
 def test_which_images_are_even(rng, dtype, change, spread_weights, one_channel):
     x = rng.uniform(-1, 1, (3, 8, 8, 16)).astype(dtype)
     change(x)
-    assert spread.even(x, SAME.astype(dtype))[0] == spread.even(x)[0] == spread_weights
-    assert spread.even(x, ONE.astype(dtype))[0] == one_channel
+    assert spread.even(x, spread.concentration(SAME.astype(dtype)))[0] == spread.even(x)[0] == spread_weights
+    assert spread.even(x, spread.concentration(ONE.astype(dtype)))[0] == one_channel
     if np.abs(x[1]).max() <= 1:
-        assert spread.even(x, SAME.astype(dtype))[1:].all()
+        assert spread.even(x, spread.concentration(SAME.astype(dtype)))[1:].all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
 def test_no_image_is_even_for_weights_that_are_not_finite_or_huge(rng, value):
     x, sums = rng.uniform(-1, 1, (3, 8, 8, 16)).astype(np.float32), SAME.copy()
-    sums[2, 1] = value
-    assert not spread.even(x, sums).any()
+    sums[..., 2, 1] = value
+    assert not spread.even(x, spread.concentration(sums)).any()
 
 
 def test_outputs_without_weights_do_not_matter(rng):
     sums = SAME.copy()
-    sums[:, 1] = 0
-    assert spread.even(rng.uniform(-1, 1, (3, 8, 8, 16)).astype(np.float32), sums).all()
+    sums[..., 1] = 0
+    assert spread.even(rng.uniform(-1, 1, (3, 8, 8, 16)).astype(np.float32), spread.concentration(sums)).all()
