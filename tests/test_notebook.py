@@ -111,7 +111,7 @@ def test_after_backward_a_graph_says_briefly_how_to_see_it(name):
     loss = ag.sum(w * w)
     loss.backward()
     with pytest.raises(
-        RuntimeError, match=r"the arrays of multiply \(test_notebook.py:\d+\) were freed. Call"
+        RuntimeError, match=r"the arrays of multiply \(test_notebook.py:\d+\) were freed by backward"
     ) as caught:
         getattr(loss.graph(), name)()
     assert len([entry for entry in caught.traceback if entry.path.name != "naming.py"]) <= 4

@@ -45,6 +45,7 @@ class Arguments(Generic[P]):
     """
 
     __name__: str
+    __qualname__: str
 
     def __init__(self, function: Callable[P, Any], name: str | None) -> None:
         update_wrapper(self, function)

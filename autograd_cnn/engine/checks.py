@@ -6,6 +6,8 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
+
 
 def count(value: Any, name: str, least: int = 1) -> int:
     """Return `value` as an int of at least `least`; a bool is none."""
@@ -32,4 +34,11 @@ def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf
         bounds = f" from {low} to {high}" if high < math.inf else f", {low} or more" if low > -math.inf else ""
         kind = ValueError if isinstance(value, (int, float)) else TypeError
         raise kind(f"{name} is {value!r:.40}, want a number{bounds}")
+    return value
+
+
+def flag(value: Any, name: str, cure: str = "") -> Any:
+    """Return `value`, a bool. A number in its place may be meant for another parameter, which `cure` names."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r:.40}, want True or False" + (f"\n{cure}" if cure else ""))
     return value

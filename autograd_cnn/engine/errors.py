@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import code_of, did_you_mean, label_of, library_called, spell, written
+from autograd_cnn.engine.messages import code_of, did_you_mean, label_of, library_called, spell, variable_of, written
 from autograd_cnn.engine.registry import advice, registry
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
@@ -82,9 +82,14 @@ def masked(label: str) -> TypeError:
     return TypeError(f"{label} is a masked array\nFill it, m.filled(0), or choose: ag.where(m.mask, 0, m.data)")
 
 
-def not_numbers(label: str, dtype: np.dtype) -> TypeError:
-    if dtype.kind == "c":
-        return TypeError(f"{label} is {dtype}: only floats have a gradient\nKeep the parts apart: z.real and z.imag")
+def not_numbers(label: str, array: np.ndarray) -> TypeError:
+    if array.dtype.kind in "US" or (array.size and isinstance(array.flat[0], (str, bytes))):
+        cure = "From names: classes, labels = np.unique(labels, return_inverse=True)"
+        return TypeError(f"{label} is not an array of numbers\n{cure}")
+    if array.dtype.kind == "c":
+        return TypeError(
+            f"{label} is {array.dtype}: only floats have a gradient\nKeep the parts apart: z.real and z.imag"
+        )
     return TypeError(f"{label} is not an array of numbers. For a list of tensors: ag.stack([...])")
 
 
@@ -93,6 +98,14 @@ def ragged(label: str) -> ValueError:
 
 
 # Errors of a primitive
+
+
+def unnamed_rule(primitive: Any) -> TypeError:
+    x = primitive.parameters[0] if primitive.parameters else "x"
+    return TypeError(
+        f"{primitive.name}.vjp: a rule is passed by the name of its input, and vjp is no decorator. "
+        f"{primitive.name}.vjp({x}=lambda g, {x}: ...), or {primitive.name}.vjp({x}=rule) after def rule(g, {x})"
+    )
 
 
 def unknown_input(primitive: Any, name: str) -> TypeError:
@@ -157,6 +170,8 @@ def wrong_arguments(name: str, signature: Signature, args: tuple[Any, ...], opti
     try:
         signature.bind(*args, **options)
     except TypeError as error:
+        if cure := advice.get(f"{name}(*)"):
+            return TypeError(f"{name}: {error}. {cure.format(args[1:])}")
         if len(args) > len(known) and all(isinstance(a, (int, np.integer)) for a in args[1:]):
             return TypeError(f"{name}: {error}. Pass a shape, or axes, as one argument: {args[1:]}")
         return TypeError(f"{name}: {error}; its parameters are {_short(signature)}")
@@ -290,6 +305,17 @@ def in_place_of_array(name: str) -> TypeError:
     found = re.fullmatch(r"(.+?) ?(\*\*|//|[-+*/@%])= ?(.+)", call)
     cure = "{0} = {0} {1} {2}".format(*found.groups()) if found else f"Leave it out: y = {name}(...)"
     return TypeError(f"{call if found else f'{name} with out='}: an array cannot take a result with a history. {cure}")
+
+
+def number_leaves(tensor: Any) -> str:
+    """Return the text of the warning about ``float(w)``, which other libraries and items of arrays call."""
+    code, call = variable_of(tensor) or tensor.name or "t", written()
+    text = f"float({code}) leaves the graph. If that is intended: {code}.item()"
+    if (found := re.fullmatch(r"math\.(\w+)\(.*", call)) and found[1] in registry:
+        return f"{text}. In the graph: {call.replace('math.', 'ag.', 1)}"
+    if found := re.fullmatch(r"(\w+\[[^\]=]*\])( ?=[^=].*)?", call):
+        return f"{found[1]} = ...: {text}. In the graph: ag.stack([...])"
+    return text if not call or code in call else f"{call}: {text}"
 
 
 def becomes_float(tensor: Any) -> TypeError:

@@ -27,7 +27,7 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
     except ValueError as error:
         raise errors.ragged(label) if "inhomogeneous" in str(error) else error from None
     if array.dtype.kind not in "fiub":
-        raise errors.not_numbers(label, array.dtype)
+        raise errors.not_numbers(label, array)
     return array
 
 

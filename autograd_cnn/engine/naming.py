@@ -126,7 +126,8 @@ def _refused(
     error: Exception, title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
 ) -> Exception | None:
     """Return an explanation if `function` was not entered, since the arguments do not fit its parameters."""
-    if not isinstance(error, TypeError) or unwrap(function).__code__ in _codes(error.__traceback__):
+    entered = hasattr(error, "explained") or unwrap(function).__code__ in _codes(error.__traceback__)
+    if entered or not isinstance(error, TypeError):
         return None
     signature = untyped(function)
     first = next(iter(signature.parameters.values()), None)

@@ -74,7 +74,10 @@ class Primitive(Arguments[P]):
         self.rules: dict[str, Rule] = {}
         self.plans: dict[Any, Plan] = {}
 
-    def vjp(self, **rules: Callable[..., Any]) -> None:
+    def __reduce__(self) -> str:  # for pickle and copy: by reference, as for a function
+        return self.__qualname__
+
+    def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register one rule per input, ``name=lambda g, ...: gradient``.
 
         A function that is passed for several inputs is a joint rule: it is called once, and returns a gradient for each
@@ -86,6 +89,8 @@ class Primitive(Arguments[P]):
         TypeError
             If a rule is for an unknown input, or has an unknown parameter.
         """
+        if unnamed:
+            raise errors.unnamed_rule(self)
         for name, function in rules.items():
             if name not in self.parameters:
                 raise errors.unknown_input(self, name)

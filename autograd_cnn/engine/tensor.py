@@ -361,7 +361,7 @@ class Tensor:
         if self._node is not None and current.get().transforms:
             raise errors.becomes_float(self)
         if self._node is not None and getattr(self._node, "walked", None) is None:
-            warn(f"float({label_of(self)}) leaves the graph. If that is intended: {label_of(self)}.item()")
+            warn(errors.number_leaves(self))
         return float(number)
 
     def __int__(self) -> int:
@@ -567,13 +567,13 @@ class Tensor:
         """Return the minimum over `axis`."""
         return operations["min"](self, axis, keepdims, **options)
 
-    def var(self, axis: Any = None, ddof: float = 0, keepdims: bool = False, **options: Any) -> Tensor:
+    def var(self, axis: Any = None, keepdims: bool = False, ddof: float = 0, **options: Any) -> Tensor:
         """Return the variance over `axis`: the sum of squares divided by count - `ddof`."""
-        return operations["var"](self, axis, ddof, keepdims, **options)
+        return operations["var"](self, axis, keepdims, ddof, **options)
 
-    def std(self, axis: Any = None, ddof: float = 0, keepdims: bool = False, **options: Any) -> Tensor:
+    def std(self, axis: Any = None, keepdims: bool = False, ddof: float = 0, **options: Any) -> Tensor:
         """Return the standard deviation over `axis`."""
-        return operations["std"](self, axis, ddof, keepdims, **options)
+        return operations["std"](self, axis, keepdims, ddof, **options)
 
     def reshape(self, *shape: Any, order: str = "C") -> Tensor:
         """Return the same elements in another shape; one length may be -1."""

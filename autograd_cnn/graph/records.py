@@ -26,6 +26,8 @@ from autograd_cnn.notebook import show_page
 if TYPE_CHECKING:
     from autograd_cnn.graph.program.program import Program
 
+EARLIER = "Do it before backward(), or keep them: backward(retain_graph=True), or ag.trace(f, ...)"
+
 
 @dataclass(slots=True)
 class Value:
@@ -254,8 +256,8 @@ class Graph:
         """Raise an error if backward has freed the arrays; this early, so that the user's traceback is short."""
         if self.arrays is None and (op := next((op for op in self.ops if op.kept is None), None)):
             raise RuntimeError(
-                f"{caller}: the arrays of {op.name} ({op.place.file}:{op.place.line}) were freed. Call this before "
-                "backward(), or use ag.trace(f, ...)"
+                f"{caller}: the arrays of {op.name} ({op.place.file}:{op.place.line}) were freed by "
+                f"backward(). {EARLIER}"
             )
 
     def show(self) -> None:

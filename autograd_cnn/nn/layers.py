@@ -86,7 +86,7 @@ class _Convolution(Module):
     def _input(self) -> Input:
         *kernel, channels, outputs = self.w.shape
         size = kernel[0] if len(set(kernel)) == 1 else tuple(kernel)
-        return Input((channels * self.groups,), "channel", f"{{}}, {outputs}, {size}")
+        return Input((channels * self.groups,), "channel", f"{{}}, {{}}, {size}", outputs, self._axes + 2)
 
 
 class Conv2d(_Convolution):
@@ -166,7 +166,7 @@ class _Transposed(_Convolution):
     def _input(self) -> Input:
         *kernel, outputs, channels = self.w.shape
         size = kernel[0] if len(set(kernel)) == 1 else tuple(kernel)
-        return Input((channels,), "channel", f"{{}}, {outputs * self.groups}, {size}")
+        return Input((channels,), "channel", f"{{}}, {{}}, {size}", outputs * self.groups, self._axes + 2)
 
     def _all(self) -> tuple[Any, ...]:
         return self.w, self.b, self.stride, self.padding, self.output_padding, self.dilation, self.groups
@@ -230,7 +230,7 @@ class Linear(Module):
         self.b = _parameter(np.zeros(out_features, dtype)) if bias else None
 
     def _input(self) -> Input:
-        return Input(self.w.shape[:1], "feature", f"{{}}, {self.w.shape[1]}")
+        return Input(self.w.shape[:1], "feature", "{}, {}", self.w.shape[1])
 
     def forward(self, x: Any) -> Any:
         return linear(x, self.w, self.b)

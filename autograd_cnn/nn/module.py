@@ -67,11 +67,32 @@ def _name(parts: Iterable[Part]) -> None:
 
 
 class Input(NamedTuple):
-    """What a layer takes: the last extents of its input, their noun, and the arguments that made it, with a gap."""
+    """What a layer takes: the last extents of its input, their noun, and the arguments that made it, with gaps.
+
+    The second gap is for the layer's `outputs`, if it has a number of them; `axes` counts the input's axes, 0 for any.
+    """
 
     extents: tuple[int, ...]
     noun: str
     remade: str
+    outputs: int = 0
+    axes: int = 0
+
+    def cure(self, shape: tuple[int, ...], layer: str) -> str:
+        """Return what to do about an input of this shape, whose last extents differ."""
+        few, many = (e[0] if len(e) == 1 else e for e in (shape[-len(self.extents) :], self.extents))
+        if math.prod(shape[1:]) == many:
+            return f"nn.Flatten() before it: {'*'.join(map(str, shape[1:]))} = {many}"
+        if len(shape) == 4 and shape[1] == many:
+            return "x looks like NCHW: x.transpose(0, 2, 3, 1)"
+        if len(shape) == self.axes - 1 and many == 1:
+            return f"x {shape} has no axis of channels: x[..., None]"
+        if len(shape) == 2 and not self.axes and math.prod(shape) == many:
+            return f"{'*'.join(map(str, shape))} = {many}: one image? The network takes a batch, images[None]"
+        if isinstance(few, int) and isinstance(many, int) and len(shape) == 1 and few > many and few % many == 0:
+            return f"{few // many}*{many} = {few}: was the batch joined as well? ag.flatten(x, 1) keeps it"
+        made = (few, many) if few == self.outputs else (few, self.outputs)
+        return f"nn.{layer}({self.remade.format(*made)})?"
 
 
 def _check_kept(place: str, name: str, before: Any, value: Any) -> None:
@@ -188,15 +209,9 @@ class Module:
         shape, wanted = getattr(args[0], "shape", None) if args else None, self._input()
         if shape is None or wanted is None or not shape or shape[-len(wanted.extents) :] == wanted.extents:
             return None
-        found = shape[-len(wanted.extents) :]
-        few, many = (e[0] if len(e) == 1 else e for e in (found, wanted.extents))
+        few, many = (e[0] if len(e) == 1 else e for e in (shape[-len(wanted.extents) :], wanted.extents))
         problem = f"x has {few} {wanted.noun}{'s' * (few != 1)}, the layer takes {many}"
-        if math.prod(shape[1:]) == many:
-            cure = f"nn.Flatten() before it: {'*'.join(map(str, shape[1:]))} = {many}"
-        elif len(shape) == 4 and shape[1] == many:
-            cure = "x looks like NCHW: x.transpose(0, 2, 3, 1)"
-        else:
-            cure = f"nn.{type(self).__name__}({wanted.remade.format(few)})?"
+        cure = wanted.cure(shape, type(self).__name__)
         return explained(ValueError(f"{problem}\n{cure}"), title, [("x", args[0])], ())
 
     def _title(self) -> str:

@@ -45,7 +45,7 @@ def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, symbol: str =
     compute = computes(ufunc) if isinstance(ufunc, np.ufunc) else blocked
     function = compute(two if inputs == 2 else one)
     made = primitive(name=ufunc.__name__, examples=examples, symbol=symbol)(function)
-    made.__name__, made.__doc__ = made.name, doc
+    made.__name__, made.__qualname__, made.__doc__ = made.name, made.name, doc
     made.vjp(**{name: blocked(rule) for name, rule in rules.items()})
     return made
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
@@ -96,6 +97,8 @@ def pinv(a: Any, rcond: Any = None, rtol: Any = None) -> Any:
 
     The derivative holds where the rank does not change. Backward refuses an `rcond` that drops more than zeros.
     """
+    if isinstance(rtol, (bool, np.bool_)):
+        raise TypeError(f"rtol is {rtol}, want numbers\nNumPy's third parameter, hermitian, is not here: leave it out")
     return np.linalg.pinv(a, rtol if rcond is None else rcond)
 
 
@@ -396,6 +399,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     The gradient is 0 where the norm is 0, and where an element is 0 for orders that have a kink there. Ties share it
     evenly. Order 0 counts, and gives a plain array.
     """
+    flag(keepdims, "keepdims")
     axes = normalize_axis_tuple(range(np.ndim(x)) if axis is None else axis, np.ndim(x))
     if ord is None or len(axes) == 1:
         return vector_norm(x, axis=axes, keepdims=keepdims, ord=2 if ord is None else ord)
@@ -432,6 +436,7 @@ def order_of_powers(ord: float) -> float:
 
 def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """Computes norms of matrices, as `norm` does."""
+    flag(keepdims, "keepdims")
     if ord in ("fro", "f"):
         result = vector_norm(x, axis=(-2, -1))
     elif ord in _OF_SINGULAR_VALUES:

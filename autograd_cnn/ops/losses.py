@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 import numpy as np
 
 from autograd_cnn.engine.checks import number
+from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.messages import explained, warn
 from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import log, maximum, through
 from autograd_cnn.ops.linalg import order_of_powers, vector_norm
@@ -205,6 +207,8 @@ def _check_labels(
         raise ValueError(f"label_smoothing is {smoothing}\nIt is a share, from 0 to 1")
     if weight is not None and np.shape(weight) != (classes,):
         raise ValueError(f"weight {np.shape(weight)}, logits {logits.shape}\nOne number per class: ({classes},)")
+    if labels.dtype.kind not in "biuf":
+        raise not_numbers("labels", labels)
     if labels.dtype.kind not in "iu":
         if labels.shape != logits.shape:
             cure = f"Integers {rows}, or probabilities {logits.shape}"
@@ -213,6 +217,8 @@ def _check_labels(
             raise ValueError(f"labels {labels.shape} {labels.dtype}\n{cure}")
         if ignore_index is not None:
             raise ValueError("ignore_index is for class ids\nProbabilities of 0 in a whole row ignore it")
+        if labels.size and not (least := labels.min()) >= 0:
+            raise ValueError(f"labels have {least:g}, but probabilities are 0 or more\nOf logits: ag.softmax(labels)")
     elif labels.shape != rows:
         cure = "labels[:, 0]?" if labels.shape == (*rows, 1) else f"One integer per row: {rows}"
         if labels.shape == logits.shape:
@@ -239,7 +245,7 @@ def _one_hot(labels: Any, classes: int) -> Any:
 
 def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
     """Computes a cross-entropy from logarithms of probabilities, for labels and options of every kind."""
-    scores, labels = (np.asarray(x) if isinstance(x, list) else x for x in (scores, labels))
+    scores, labels = (x if isinstance(x, Tensor) else np.asarray(x) for x in (scores, labels))
     _check_labels(scores, plain(labels), smoothing, weight, ignored)
     target = (_one_hot(labels, scores.shape[-1]) if _classes(labels) else labels).astype(scores.dtype)
     if smoothing != 0:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
@@ -54,9 +55,14 @@ def _count(shape: tuple[int, ...], axis: Axis, keepdims: bool = False, mask: Any
     return math.prod(shape[a] for a in axes_of(axis, len(shape)))
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    """Returns the options of one of NumPy's reductions that are not at their defaults."""
-    return {name: value for name, value in options.items() if value is not None and value is not True}
+def _along(axis: Axis, keepdims: Any, **options: Any) -> dict[str, Any]:
+    """Returns the axis of one of NumPy's reductions, and the options that are not at their defaults."""
+    if not isinstance(keepdims, bool):
+        several = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
+        cure = f"Several axes: axis={(*several, keepdims)}" + f"; or ddof={keepdims}" * ("correction" in options)
+        flag(keepdims, "keepdims", cure if isinstance(keepdims, int) else "Other parameters by name: dtype=...")
+    given = {name: value for name, value in options.items() if value is not None and value is not True}
+    return {"axis": axis, "keepdims": keepdims, **given}
 
 
 def _examples(**initial: float) -> Callable[[np.random.Generator], list[Any]]:
@@ -87,11 +93,11 @@ def sum(
     >>> ag.sum(x, axis=0)
     Tensor([4., 6.], float64, from sum)
     """
-    x, options = cast(x, dtype), _given(initial=initial, where=where)
-    large = np.size(x) >= SMALL and x.dtype.char in "fd" and not options
+    x, options = cast(x, dtype), _along(axis, keepdims, initial=initial, where=where)
+    large = np.size(x) >= SMALL and x.dtype.char in "fd" and len(options) == 2
     if large and not keepdims and axes_of(axis, x.ndim) == tuple(range(x.ndim - 1)):
         return elementwise.sum_rows(x)
-    return np.sum(x, axis=axis, keepdims=keepdims, **options)
+    return np.sum(x, **options)
 
 
 sum.vjp(x=lambda g, x_shape, axis, keepdims, where: spread(g, x_shape, axis, keepdims, where))
@@ -105,7 +111,7 @@ def prod(
 
     The product of no numbers is 1. The gradient is the product of all other numbers, also beside zeros.
     """
-    return np.prod(cast(x, dtype), axis=axis, keepdims=keepdims, **_given(initial=initial, where=where))
+    return np.prod(cast(x, dtype), **_along(axis, keepdims, initial=initial, where=where))
 
 
 def _others(x: Any, axis: Axis, initial: Any, mask: Any) -> Any:
@@ -132,7 +138,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, w
 
     The mean of no numbers is NaN.
     """
-    return np.mean(cast(x, dtype), axis=axis, keepdims=keepdims, **_given(where=where))
+    return np.mean(cast(x, dtype), **_along(axis, keepdims, where=where))
 
 
 mean.vjp(
@@ -162,7 +168,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
     ValueError
         If there are no numbers.
     """
-    return np.max(x, axis=axis, keepdims=keepdims, **_given(initial=initial, where=where))
+    return np.max(x, **_along(axis, keepdims, initial=initial, where=where))
 
 
 @primitive(examples=_examples(initial=0.3))
@@ -176,7 +182,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
     ValueError
         If there are no numbers.
     """
-    return np.min(x, axis=axis, keepdims=keepdims, **_given(initial=initial, where=where))
+    return np.min(x, **_along(axis, keepdims, initial=initial, where=where))
 
 
 def _extreme_rule(g: Any, x: Any, out: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Any:
@@ -197,15 +203,16 @@ def _shifted(x: Any, axis: Axis, mask: Any) -> Any:
     return x - x[tuple(slice(1) if i in axes else slice(None) for i in range(len(x.shape)))]
 
 
-def _moment(f: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, dtype: Any, mask: Any, correction: Any) -> Any:
+def _moment(f: Any, x: Any, axis: Any, keepdims: Any, ddof: Any, dtype: Any, mask: Any, correction: Any) -> Any:
     """Computes `f`, which is NumPy's var or std."""
+    options = _along(axis, keepdims, where=mask, correction=correction)
     x = _shifted(np.asarray(cast(x, dtype)), axis, mask)
-    return f(x, axis=axis, ddof=ddof, keepdims=keepdims, **_given(where=mask, correction=correction))
+    return f(x, ddof=ddof, **options)
 
 
 @primitive(examples=_examples())
 def var(
-    x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, dtype: Any = None, where: Any = True,
+    x: Any, axis: Axis = None, keepdims: bool = False, ddof: float = 0, dtype: Any = None, where: Any = True,
     correction: float | None = None,
 ) -> Any:  # fmt: skip
     """Measures the spread along `axis`: the mean square of the distances from the mean.
@@ -213,7 +220,7 @@ def var(
     The sum of squares is divided by count - `ddof`, but at least 0; `correction` is another name of `ddof`. The
     gradient is 0 where all numbers are equal.
     """
-    return _moment(np.var, x, axis, ddof, keepdims, dtype, where, correction)
+    return _moment(np.var, x, axis, keepdims, ddof, dtype, where, correction)
 
 
 def _var_rule(g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, correction: Any) -> Any:
@@ -226,21 +233,21 @@ def _var_rule(g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, c
 
 @primitive(examples=_examples())
 def std(
-    x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, dtype: Any = None, where: Any = True,
+    x: Any, axis: Axis = None, keepdims: bool = False, ddof: float = 0, dtype: Any = None, where: Any = True,
     correction: float | None = None,
 ) -> Any:  # fmt: skip
     """Measures the spread along `axis`: the square root of `var`, with its parameters.
 
     The gradient is 0 where all numbers are equal.
     """
-    return _moment(np.std, x, axis, ddof, keepdims, dtype, where, correction)
+    return _moment(np.std, x, axis, keepdims, ddof, dtype, where, correction)
 
 
 def _std_rule(g: Any, x: Any, out: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, correction: Any) -> Any:
     """The rule of the root, then that of `var`; neither changes with the scale of the numbers."""
     if (s := rescaling(masked(np.asarray(plain(x)), where), axis, np.asarray(plain(out)), 2)) is not None:
         x = in_dtype_of(g, x) * s.reshape(kept(x.shape, axis))
-        out = std(x, axis, ddof, keepdims, None, where, correction)
+        out = std(x, axis, keepdims, ddof, None, where, correction)
     spreads = out != 0
     halved = masked(g, spreads) / (2 * masked(out, spreads, 1))
     return _var_rule(halved, x, axis, ddof, keepdims, where, correction)
@@ -258,7 +265,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
     An infinity takes the whole gradient, several share it evenly. If all numbers are -inf, the gradient is NaN.
     """
-    top = np.max(x, axis=axis, keepdims=True) if np.size(x) else x.dtype.type(0)
+    top = np.max(x, **{**_along(axis, keepdims), "keepdims": True}) if np.size(x) else x.dtype.type(0)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
         out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
@@ -295,7 +302,7 @@ def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, An
 
 def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Takes the largest number less the smallest, along `axis` or of all."""
-    return max(x, axis, keepdims) - min(x, axis, keepdims)
+    return max(x, **_along(axis, keepdims)) - min(x, axis, keepdims)
 
 
 def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Callable[..., Any]:

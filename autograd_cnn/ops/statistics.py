@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.ops.arithmetic import clip, sqrt, where
@@ -80,6 +81,7 @@ def partition(x: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect"
 
 def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan: bool) -> Any:
     """Mixes the two elements around the place of the quantile in the sorted row, or picks a NaN."""
+    flag(keepdims, "keepdims")
     x, q = operand(x), np.asarray(q, float)
     axis = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
     rows = together(x, axis)

@@ -621,7 +621,7 @@ def test_a_tape_has_a_page_until_backward(weights):
     facts = facts_of(loss.graph().page())["frames"][0]
     loss.backward()
     assert np.array_equal(numbers(by_name(facts)["w"]["g"]["x"], float), w.grad)
-    with pytest.raises(RuntimeError, match=r"Call this before backward\(\), or use ag.trace"):
+    with pytest.raises(RuntimeError, match=r"Do it before backward\(\), or keep them: backward\(retain"):
         loss.graph().page()
 
 

@@ -963,8 +963,8 @@ def test_messages(w):
         ),
         (
             lambda: loss.graph().program(),
-            "program: the arrays of add (test_program.py:LINE) were freed. "
-            "Call this before backward(), or use ag.trace(f, ...)",
+            "program: the arrays of add (test_program.py:LINE) were freed by backward(). "
+            "Do it before backward(), or keep them: backward(retain_graph=True), or ag.trace(f, ...)",
         ),
     ):
         with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:

@@ -503,3 +503,39 @@ def test_an_error_inside_a_module_of_the_user_is_its_own():
 
     with pytest.raises(ValueError, match="^mine$"):
         nn.Sequential(Net())(images(2, 3))
+
+
+# (layer, shape of the input, end of the error)
+MISTAKES = {
+    "swapped channels": (lambda: nn.Conv2d(16, 3, 3), (2, 8, 8, 3), "nn.Conv2d(3, 16, 3)?"),
+    "swapped channels of a transposed one": (
+        lambda: nn.ConvTranspose2d(16, 3, 3),
+        (2, 8, 8, 3),
+        "nn.ConvTranspose2d(3, 16, 3)?",
+    ),
+    "swapped features": (lambda: nn.Linear(10, 64), (2, 64), "nn.Linear(64, 10)?"),
+    "other features": (lambda: nn.Linear(10, 64), (2, 32), "nn.Linear(32, 64)?"),
+    "no axis of channels": (
+        lambda: nn.Conv2d(1, 8, 3),
+        (16, 28, 28),
+        "x (16, 28, 28) has no axis of channels: x[..., None]",
+    ),
+    "one image": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)),
+        (32, 32, 3),
+        "32*96 = 3072: one image? The network takes a batch, images[None]",
+    ),
+    "a batch that was joined": (
+        lambda: nn.Linear(64, 10),
+        (320,),
+        "5*64 = 320: was the batch joined as well? ag.flatten(x, 1) keeps it",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_the_cure_of_an_input_that_does_not_fit(name):
+    layer, shape, cure = MISTAKES[name]
+    with pytest.raises(ValueError, match="the layer takes") as caught:
+        layer()(np.zeros(shape, np.float32))
+    assert str(caught.value).splitlines()[-1] == f"  {cure}"

@@ -510,3 +510,67 @@ def test_a_function_of_numpy_that_is_made_of_primitives():
 )
 def test_a_list_in_place_of_images():
     ag.pixel_shuffle([[1.0]], 2)  # here
+
+
+@pytest.mark.parametrize("options", [{}, {"weight": np.ones(2)}, {"label_smoothing": 0.1}])
+@pytest.mark.parametrize("labels", [np.array(["cat", "dog"]), np.array(["cat", "dog"], object), ["cat", "dog"], "cat"])
+def test_names_as_labels(labels, options):
+    cure = r"From names: classes, labels = np.unique\(labels, return_inverse=True\)$"
+    for logits in (leaf(2, 2), leaf(2, 2).data):
+        with pytest.raises(TypeError, match=f"not an array of numbers(?s:.)*{cure}"):
+            ag.cross_entropy(logits, labels, **options)
+    _, labels = np.unique(labels, return_inverse=True)
+    assert ag.cross_entropy(leaf(*labels.shape, 2), labels).shape == ()
+
+
+@says(
+    ValueError,
+    """
+    cross_entropy: labels have -1.5, but probabilities are 0 or more
+      logits (2, 3) float32    labels (2, 3) float64
+      at {here}
+      Of logits: ag.softmax(labels)
+    """,
+    cure=lambda: ag.cross_entropy(leaf(2, 3), ag.softmax(np.full((2, 3), -1.5))),
+)
+def test_logits_as_probabilities():
+    ag.cross_entropy(leaf(2, 3), np.full((2, 3), -1.5))  # here
+
+
+def test_a_probability_that_is_nan():
+    with pytest.raises(ValueError, match="labels have nan, but probabilities are 0 or more"):
+        ag.cross_entropy(leaf(2, 3), np.full((2, 3), np.nan))
+
+
+@says(TypeError, "repeat: too many positional arguments. Copies side by side, as in PyTorch: ag.tile(x, (2, 1, 1))")
+def test_repeat_of_pytorch():
+    leaf(2).repeat(2, 1, 1)
+
+
+@says(
+    TypeError,
+    "SGD.step: too many positional arguments. It calls no closure. Before it: optimiser.zero_grad(), loss = ..., "
+    "loss.backward(); then optimiser.step()",
+)
+def test_a_closure_for_a_step():
+    ag.optim.SGD([leaf(2)], 0.1).step(None)
+
+
+@says(TypeError, "SGD: lr is '0.1', want a number")
+def test_a_rate_that_is_text():
+    ag.optim.SGD([leaf(2)], "0.1")
+
+
+@says(
+    TypeError,
+    "doubled.vjp: a rule is passed by the name of its input, and vjp is no decorator. doubled.vjp(x=lambda g, x: ...), "
+    "or doubled.vjp(x=rule) after def rule(g, x)",
+)
+def test_a_rule_as_a_decorated_function():
+    @ag.primitive
+    def doubled(x):
+        return 2 * x
+
+    @doubled.vjp
+    def rule(g, x):
+        return 2 * g

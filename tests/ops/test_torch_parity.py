@@ -129,7 +129,7 @@ def test_reductions(compare, torch, axis, keepdims, rng):
     for name in ("var", "std"):
         for ddof in (0, 1):
             compare(
-                lambda x, name=name, ddof=ddof: getattr(ag, name)(x, axis, ddof, keepdims),
+                lambda x, name=name, ddof=ddof: getattr(ag, name)(x, axis, keepdims, ddof),
                 lambda x, name=name, ddof=ddof: getattr(torch, name)(x, axis, correction=ddof, keepdim=keepdims),
                 x,
             )

@@ -27,7 +27,7 @@ from autograd_cnn.graph.program.listing import Line, listing, rms
 from autograd_cnn.graph.program.namespace import Namespace
 from autograd_cnn.graph.program.program import Program, as_recorded
 from autograd_cnn.graph.program.read import Reader
-from autograd_cnn.graph.records import Graph, Op, Use, Value
+from autograd_cnn.graph.records import EARLIER, Graph, Op, Use, Value
 from autograd_cnn.graph.text import clip
 
 OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy's ** has faster paths for some exponents, and np.power has none
@@ -172,9 +172,7 @@ class Author(Namespace):
         """Use the arrays that the tape saved, because the line of `op` cannot run."""
         node = op.call.node
         if node.saved is None:
-            raise RuntimeError(
-                f"program: the arrays of {node} were freed. Call this before backward(), or use ag.trace(f, ...)"
-            )
+            raise RuntimeError(f"program: the arrays of {node} were freed by backward(). {EARLIER}")
         places = [*op.call.arguments, *targets]
         for (shape, p), i in node.plan.sources.items():
             index = isinstance(places[p], tuple)

@@ -1,0 +1,33 @@
+"""Operations in pickle: by reference, as functions are."""
+
+import copy
+import pickle
+
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import data, nn, optim, training
+
+PUBLIC = {
+    f"{room.__name__}.{name}": getattr(room, name)
+    for room in (ag, ag.linalg, nn, optim, training, data)
+    for name in room.__all__
+    if callable(getattr(room, name))
+}
+
+
+@ag.primitive
+def doubled(x):
+    return 2 * x
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_function_is_pickled_by_reference(name):
+    assert pickle.loads(pickle.dumps(PUBLIC[name])) is PUBLIC[name]
+
+
+def test_a_model_with_functions_is_pickled():
+    model = pickle.loads(pickle.dumps(nn.Sequential(nn.Linear(3, 2), ag.relu, doubled)))
+    assert ag.relu in vars(model[1]).values()
+    assert doubled in vars(model[2]).values()
+    assert copy.deepcopy(doubled) is doubled
