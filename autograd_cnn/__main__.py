@@ -39,6 +39,7 @@ from autograd_cnn.kernels.twins import kernel_set
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests pillow numba".split()
 VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS".split()
+UNSURE = 0.5  # a best probability below it
 GREY = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 
 OFFLINE = """write live.html with Python inside (12 MB) into this folder: it needs no network. Without, the page loads
@@ -218,7 +219,7 @@ def predict(run: Path, files: list[Path], why: Path | None = None) -> int:
                 image = np.rint(image @ GREY)[..., None].astype(np.uint8)
             (row,) = probabilities(outputs_of(model, image[None]))
             best = (f"{row[i]:6.1%} {classes[i]:{wide}}" for i in (-row).argsort(kind="stable")[:3])
-            print(f"{name:{width}}", *best, sep="  ")
+            print(f"{name:{width}}", *best, *["(unsure)"] * bool(row.max() < UNSURE), sep="  ")
             if why is not None:
                 path = _write_why(why, file.stem, image, saliency(model, as_float32(image)))
                 print(f"{'':{width}}  {plain(str(path))}")

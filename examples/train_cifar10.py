@@ -33,10 +33,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-from recipes import standard, whitened
+NOTHING = "\ninterrupted. Nothing was trained yet"
+try:
+    import numpy as np
+    from recipes import standard, whitened
 
-import autograd_cnn as ag
+    import autograd_cnn as ag
+    from autograd_cnn.environment import command
+except KeyboardInterrupt:
+    print(NOTHING, file=sys.stderr)
+    sys.exit(130)
 
 RECIPES = {  # the file, and its settings
     "standard": (standard, standard.Settings()),
@@ -154,13 +160,18 @@ def folder_of(args: argparse.Namespace, data: ag.data.Dataset) -> ag.training.Ru
     names = itertools.chain([""], (f"-{n}" for n in itertools.count(2)))
     free = (path for name in names if not (path := Path("runs", f"{args.data}-{args.recipe}{name}")).exists())
     count = len(data.train_images)
+    apart = math.ceil(settings.validation * count)
+    if apart == count:
+        raise ValueError(
+            f"--images {count}: held apart to compare passes, so none is left to train on. --images 2 does"
+        )
     facts = {
         **{name: getattr(args, name) for name in OPTIONS},
         "settings": dataclasses.asdict(settings),
         "name": data.name,
         "classes": data.classes,
         "image_shape": data.train_images.shape[1:],
-        "images_per_pass": count - math.ceil(settings.validation * count),
+        "images_per_pass": count - apart,
     }
     path = args.out or next(free)
     try:
@@ -241,7 +252,8 @@ def show(
     loss(model(batch), labels[:100]).graph().save(folder.path / "graph.svg")
 
 
-def main() -> int:
+def main(begun: list[ag.training.RunFolder]) -> int:
+    """Run the program; `begun` gets the folder of the run as soon as there is one."""
     args, ranks = arguments(), ag.distributed.ranks()
     say = partial(print, file=sys.stderr) if ranks.rank == 0 else lambda text: None
     try:
@@ -252,8 +264,12 @@ def main() -> int:
                 if ranks.rank == 0:
                     print(f"{folder.path}: the training has ended. Its report: {folder.path / 'report.html'}")
                 return 0
+            begun.append(folder)
+            if not folder.last.exists():
+                say(f"{folder.path}: has no checkpoint yet, so the training begins at its start")
         data = ranks.first(load, args)
         folder = ranks.first(folder_of, args, data)
+        begun.append(folder)
     except (ImportError, OSError, ValueError) as error:
         text = str(error)
         for word, ours in WORDS.items():
@@ -273,11 +289,15 @@ def main() -> int:
 
 def script() -> int:
     """Run the program; after Ctrl-C outside of the training, which has an end of its own, say what is left."""
+    begun: list[ag.training.RunFolder] = []
     try:
-        return main()
+        return main(begun)
     except KeyboardInterrupt:
-        saved = "What was trained until the last checkpoint is in the folder of the run: --resume FOLDER goes on"
-        print(f"\ninterrupted. {saved}", file=sys.stderr)
+        if begun and begun[-1].last.exists():
+            resume = command(sys.argv[0], "--resume", begun[-1].path)
+            print(f"\ninterrupted. Go on from the last checkpoint:\n    {resume}", file=sys.stderr)
+        else:
+            print(NOTHING, file=sys.stderr)
         return 130
 
 

@@ -193,8 +193,35 @@ def test_ctrl_c_while_data_is_drawn_or_during_the_report_is_one_line(tmp_path, p
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
-    told = "What was trained until the last checkpoint is in the folder of the run: --resume FOLDER goes on"
-    assert done.stderr.endswith(f"\ninterrupted. {told}\n")
+    if place == "ag.data.load_shapes":
+        assert done.stderr.endswith("\ninterrupted. Nothing was trained yet\n") and not (tmp_path / "out").exists()
+    else:
+        assert re.search(
+            r"\ninterrupted\. Go on from the last checkpoint:\n    \S+ \S*train_cifar10\.py --resume out\n$",
+            done.stderr,
+        )
+
+
+def test_ctrl_c_during_the_imports_is_one_line(tmp_path):
+    (tmp_path / "numpy.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, EXAMPLES / "train_cifar10.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert (done.returncode, done.stderr) == (130, "\ninterrupted. Nothing was trained yet\n")
+
+
+def test_one_image_is_refused_before_there_is_a_folder(run, tmp_path):
+    done = run("train_cifar10.py", "--images", 1, "--out", "out")
+    assert done.returncode == 2 and not (tmp_path / "out").exists()
+    assert done.stderr == ("--images 1: held apart to compare passes, so none is left to train on. --images 2 does\n")
+    done = run("train_cifar10.py", "--images", 2, "--epochs", 1, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "out" / "last.safetensors").unlink()
+    for name in ("history.json", "best.safetensors", "report.html"):
+        (tmp_path / "out" / name).unlink()
+    done = run("train_cifar10.py", "--resume", "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("out: has no checkpoint yet, so the training begins at its start\n")
 
 
 def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):

@@ -291,6 +291,13 @@ def test_predict_prints_the_three_most_probable_classes(trained, tmp_path, capsy
     assert lines[1].startswith(f"{files[1]}  100.0% blue ") and len(lines) == 2
 
 
+def test_predict_says_when_it_is_unsure(trained, tmp_path, capsys):
+    files = [picture(tmp_path / "a.png", (255, 255, 255)), picture(tmp_path / "b.png", (255, 204, 0))]
+    assert main(["predict", trained(), *files]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("  (unsure)") and "unsure" not in second
+
+
 def test_predict_reads_grey_images_for_a_grey_model(trained, tmp_path, capsys):
     files = [picture(tmp_path / f"{mode}.png", "white", mode) for mode in ("L", "LA", "1", "RGB")]
     assert main(["predict", trained(channels=1), *files]) == 0

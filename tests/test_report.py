@@ -341,6 +341,30 @@ def test_advice_follows_from_confidence(run):
     assert "it is surer than it should be. Label smoothing" in text
 
 
+@pytest.mark.parametrize(
+    ("scale", "cure"), [(20, "train again with a learning rate 10 times smaller"), (0.1, "more passes, such as 30,")]
+)
+def test_a_model_that_guesses_gets_one_advice(run, scale, cure):
+    """It is not told that it is surer than it should be, or what it confuses."""
+    labels, outputs = np.arange(300) % 3, scale * np.eye(3, dtype=np.float32)[np.arange(300) // 3 % 3]
+    result = ag.training.evaluate(lambda x: ag.Tensor(outputs), ag.cross_entropy, outputs, labels, 10**4)
+    guess = SimpleNamespace(
+        folder=run.folder, result=result, labels=labels, probabilities=run.folder.module().probabilities(outputs)
+    )
+    first, *own = advice(guess, figures())
+    assert first.startswith(
+        "The model has learned next to nothing yet: its accuracy, 33.33%, is about that of guessing"
+    )
+    assert cure in first and len(own) == 2
+
+
+def test_passes_that_were_cut_short_have_one_form(run):
+    history = figures(1)
+    history.epochs[0].part = 4 / 19
+    facts = Facts("", run.folder.settings, history, run.result, run.labels, run.probabilities, 625)
+    assert facts.figures["best pass"] == "0.211 of 0.211"
+
+
 def test_many_classes_are_a_picture_and_a_table(tmp_path):
     run = Run(tmp_path)
     run.folder.settings["classes"] = [f"class {i}" for i in range(30)]

@@ -15,14 +15,16 @@ from autograd_cnn.environment import needs, plain
 ENDINGS = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 UNREAD = {".avif", ".heic", ".heif"}  # photos too; without a word they would be missing
 NAMED = 10  # damaged files in one message
+PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "eval"}  # of a split, in any case
 
 
 def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0.2, seed: int = 0) -> Dataset:
     """Load a folder that has a folder of images for each class.
 
-    It has either `train/<class>/...` and `test/<class>/...`, or `<class>/...`, of which a share is held out for the
-    test. The names of the folders, in order, are the names of the classes. Images may lie in folders of their own
-    inside, which are no links; files without an ending of images, and hidden ones, are passed over.
+    It has either `train/<class>/...` and `test/<class>/...`, in upper or lower case, or `<class>/...`, of which a share
+    is held out for the test. Beside `train` and `test`, other folders are passed over. The names of the folders, in
+    order, are the names of the classes. Images may lie in folders of their own inside, which are no links; files
+    without an ending of images, and hidden ones, are passed over.
 
     Parameters
     ----------
@@ -46,8 +48,9 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
     FileNotFoundError
         If there is no such folder.
     ValueError
-        If `size` or `test` cannot be, which is checked first; if files are damaged or cannot be read, or a class has no
-        image: the message names them.
+        If `size` or `test` cannot be, which is checked first; if folders have names of parts, such as `train` and
+        `val`, but are not `train` and `test`; if files are damaged or cannot be read, or a class has no image: the
+        message names them.
 
     Examples
     --------
@@ -62,19 +65,41 @@ def load_folder(path: AnyPath, size: tuple[int, int] = (32, 32), test: float = 0
     folder = Path(os.path.expanduser(path))
     if not folder.is_dir():
         raise FileNotFoundError(f"load_folder: {folder} {'is a file' if folder.exists() else 'does not exist'}")
-    inside = {part for part in ("train", "test") if (folder / part).is_dir()}
-    if len(inside) == 1:
-        raise ValueError(f"load_folder: {folder} has {inside.pop()}/, but not both train/ and test/")
-    classes = _folders(folder / "train" if inside else folder)
+    parts = _parts(folder)
+    trained = parts[0] if parts else folder
+    classes = _folders(trained)
     if not classes:
-        raise ValueError(f"load_folder: {folder} has no folder; want one for each class, such as {folder / 'cat'}")
+        raise ValueError(f"load_folder: {trained} has no folder; want one for each class, such as {trained / 'cat'}")
     name = folder.resolve().name
-    if not inside:
+    if not parts:
         return Dataset.from_arrays(*_read_all(folder, classes, size), test, classes, name, seed)
-    if strangers := [each for each in _folders(folder / "test") if each not in classes]:
-        raise ValueError(f"load_folder: {folder / 'test' / strangers[0]} is a class that {folder / 'train'} lacks")
-    train_part, test_part = (_read_all(folder / part, classes, size) for part in ("train", "test"))
+    tested = _folders(parts[1])
+    if strangers := [each for each in tested if each not in classes]:
+        raise ValueError(f"load_folder: {parts[1] / strangers[0]} is a class that {trained} lacks")
+    if missing := [each for each in classes if each not in tested]:
+        raise ValueError(
+            f"load_folder: {parts[1]} has no folder {missing[0]}: add it, with images of this class, or remove "
+            f"{trained / missing[0]}"
+        )
+    train_part, test_part = (_read_all(part, classes, size) for part in parts)
     return Dataset.from_arrays(*train_part, test_part, classes, name)
+
+
+def _parts(folder: Path) -> tuple[Path, Path] | None:
+    """Return the folders of the training and the test images, or None if those in `folder` are classes."""
+    names = _folders(folder)
+    train, test = ([name for name in names if name.lower() == part] for part in ("train", "test"))
+    if len(train) == len(test) == 1:
+        return folder / train[0], folder / test[0]
+    found = [name for name in names if name.lower() in PARTS]
+    if not found or (found != names and not any(_folders(folder / name) for name in found)):
+        return None  # a class may be called train, if others are not called like parts
+    one = next((name for name in found if name.lower().startswith("train")), found[0])
+    rename = "Rename the parts train/ and test/; or load" if len(found) > 1 else "Load"
+    raise ValueError(
+        f"load_folder: {folder} has {', '.join(f'{name}/' for name in found)}, but not train/ and test/, one of each. "
+        f"{rename} one part, of which a share is held out: load_folder({str(folder / one)!r})"
+    )
 
 
 def _folders(folder: Path) -> list[str]:

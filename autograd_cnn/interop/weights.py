@@ -20,6 +20,7 @@ from autograd_cnn.nn import Module
 from autograd_cnn.state import check_state
 
 Model = Module | Mapping[str, Tensor]
+OTHERS = {".pt", ".pth", ".bin", ".h5", ".npz", ".pkl"}  # endings of other formats, whose readers fail on this one
 
 
 def save_weights(path: str | os.PathLike[str], model: Model, layout: str | None = None, example: Any = None) -> None:
@@ -28,7 +29,7 @@ def save_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
     Parameters
     ----------
     path : path
-        Replaced as a whole or, on failure, left as it was.
+        Replaced as a whole or, on failure, left as it was. Ends in ``.safetensors``, or in no ending of another format.
     model : Module, or dict of str to Tensor
     layout : "torch", optional
         Writes what the same model in PyTorch loads, ``net.load_state_dict(safetensors.torch.load_file(path))``. `w` and
@@ -45,11 +46,19 @@ def save_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
         If the arguments are swapped, or `model` is of another type, or `layout` comes without an `example`.
     ValueError
         If a weight is called ``__metadata__``, which safetensors reserves, or if `layout` is unknown, or if it is
-        unknown how PyTorch has a weight. The message names the weight and the line that makes it unknown.
+        unknown how PyTorch has a weight: the message names the weight and the line that makes it unknown. If `path` has
+        the ending of another format, such as ``.pt``.
     OSError
         If the file cannot be written.
     """
     arrays = _arrays("save_weights", path, model)
+    stem, ending = os.path.splitext(os.fspath(path))
+    if ending.lower() in OTHERS:
+        name = f"{stem}.safetensors"
+        raise ValueError(
+            f"save_weights: {os.fspath(path)} would be a safetensors file, which what reads {ending} cannot read. "
+            f"Call it {name}; in PyTorch: safetensors.torch.load_file({name!r})"
+        )
     if layout is None:
         write_arrays(path, arrays, {})
     else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autograd_cnn.environment import command
-from autograd_cnn.report.facts import Facts, percent
+from autograd_cnn.report.facts import Facts, count_of, percent
 
 FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
 GAP = 0.05  # training accuracy above validation accuracy
@@ -19,7 +19,10 @@ WAITED = 0.03  # share of the time
 SURE = 0.05  # mean confidence against accuracy
 OFTEN = 0.1  # share of the mistakes
 MISTAKES = 30  # fewer say little about classes
+GUESS = 1.3  # times the accuracy of guessing: of few images, the standard error alone would pass for more
+NO_BETTER, WORSE = 0.95, 1.1  # times the loss of a constant answer
 LEARNT = 0.5  # accuracy; below it, most images are confused with something
+KNOWN = "It knows only what it was trained on: other sizes, orientations or line widths may mislead it"
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,14 @@ class Step:
 
 def next_steps(facts: Facts) -> list[Step]:
     """Return what to do next, the most useful first."""
-    found = [*_ended(facts), *_course(facts), *_layers(facts), *_speed(facts), *_classes(facts), *_confidence(facts)]
+    found = [*_ended(facts)]
+    rest = (_chance,) if _at_chance(facts) else (_course, _layers, _speed, _classes, _confidence)
+    for room in rest:
+        found += room(facts)
     predict = command("-m", "autograd_cnn", "predict", facts.folder, "IMAGE.png", "--why")
     return [
         *found,
-        Step("Ask the model about images of your own:", predict),
+        Step(f"Ask the model about images of your own. {KNOWN}:", predict),
         Step("Take the model into a program of your own:", f'model = ag.training.load_run("{facts.folder}")'),
     ]
 
@@ -57,6 +63,28 @@ def _ended(facts: Facts) -> Iterator[Step]:
             yield Step(f"{text} The same program, with RunFolder(..., resume=True), goes on from where it stopped.")
 
 
+def _at_chance(facts: Facts) -> bool:
+    """Whether the accuracy is within three standard errors of that of guessing, or less, and the loss says the same."""
+    p = facts.chance
+    most = min(GUESS * p, p + 3 * math.sqrt(p * (1 - p) / len(facts.labels)))
+    return p < 1 and facts.result.accuracy <= most and not facts.relative_loss < NO_BETTER
+
+
+def _chance(facts: Facts) -> Iterator[Step]:
+    text = (
+        f"The model has learned next to nothing yet: its accuracy, {percent(facts.result.accuracy)}, is about that of "
+        f"guessing ({percent(facts.chance)})."
+    )
+    if not facts.relative_loss <= WORSE:
+        yield Step(
+            f"{text} Its loss is larger than that of the same answer to all images: train again with a learning rate "
+            "10 times smaller, and repeat this until the loss falls."
+        )
+    else:
+        longer = f", such as {10 * math.ceil(facts.passes[-1])}," if facts.epochs else ""
+        yield Step(f"{text} Train again with more passes{longer} with more images, or with a larger learning rate.")
+
+
 def _course(facts: Facts) -> Iterator[Step]:
     """Compare the last passes with each other, and training with validation."""
     epochs, best, last = facts.epochs, facts.history.best if facts.epochs else 0, len(facts.epochs) - 1
@@ -71,7 +99,7 @@ def _course(facts: Facts) -> Iterator[Step]:
         )
     elif facts.validated and best < last and losses[last] > losses[best] * (1 + FALLING):
         yield Step(
-            f"The validation loss was least after pass {facts.passes[best]:g} ({losses[best]:.4f}) and rose to "
+            f"The validation loss was least after pass {count_of(facts.passes[best])} ({losses[best]:.4f}) and rose to "
             f"{losses[last]:.4f}: the weights of that pass are kept. Stop there, or regularise more: weight decay, "
             "augmentation, dropout."
         )

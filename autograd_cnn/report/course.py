@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from autograd_cnn.report.charts import Array, Axis, Clock, Line, axis_of, chart, spark
-from autograd_cnn.report.facts import Facts, passes_table
+from autograd_cnn.report.facts import Facts, count_of, passes_table
 from autograd_cnn.report.sections import clean, details, table
 
 
@@ -70,7 +70,7 @@ def layers(facts: Facts, kernels: set[str]) -> str:
             "images are among them: only a share that nears 100% is a worry.</p>",
         ]
     parts.append("</div>\n")
-    ends = [f"{at:.3g}" for at in facts.passes]
+    ends = [count_of(at) for at in facts.passes]
     numbers = [[name, *(f"{x:.3g}" for x in row)] for name, row in [*gradients.items(), *dead.items(), *silent.items()]]
     tables = details("All numbers, pass by pass, biases included", table(["gradient norm, dead share", *ends], numbers))
     return f'<div class="grid">{"".join(parts)}</div>\n{tables}'

@@ -163,6 +163,23 @@ class Facts:
         turned = [p if p.forth >= p.back else Pair(p.second, p.first, p.back, p.forth) for p in pairs if p.count]
         return sorted(turned, key=lambda pair: -pair.count)
 
+    @cached_property
+    def chance(self) -> float:
+        """The accuracy of a model that answers without a look at the images: the same class always, or any."""
+        counts = np.bincount(self.labels, minlength=self.probabilities.shape[1])
+        return float(max(counts.max() / len(self.labels), 1 / len(counts)))
+
+    @cached_property
+    def relative_loss(self) -> float:
+        """The logarithmic loss, divided by that of the shares of the classes as the answer to every image."""
+        targets, own = np.eye(self.probabilities.shape[1])[self.labels], bool(self.sums)
+
+        def loss(probabilities: Array) -> float:
+            p = np.clip(np.asarray(probabilities, np.float64), 1e-7, 1 - 1e-7)
+            return -float(np.mean(np.sum(targets * np.log(p) + own * (1 - targets) * np.log1p(-p), axis=1)))
+
+        return loss(self.probabilities) / loss(targets.mean(axis=0))
+
     @property
     def command(self) -> str:
         """The command that runs this program, or "" in an interactive session."""
@@ -175,7 +192,7 @@ class Facts:
         if self.best is not None:
             if math.isfinite(self.best.validation_accuracy):
                 found["validation accuracy"] = percent(self.best.validation_accuracy)
-            found["best pass"] = f"{self.passes[self.history.best]:g} of {self.passes[-1]:.3g}"
+            found["best pass"] = f"{count_of(self.passes[self.history.best])} of {count_of(self.passes[-1])}"
             found["time"] = duration(self.seconds)
             if "images_per_pass" in self.settings and self.seconds:
                 found["images a second"] = f"{self.settings['images_per_pass'] * self.passes[-1] / self.seconds:,.0f}"
@@ -204,10 +221,15 @@ COLUMNS: dict[str, Callable[[Epoch], str]] = {  # of the table of passes: the he
 def passes_table(facts: Facts) -> tuple[list[str], list[list[str]]]:
     """Return the heads and the rows of the table of passes, without the columns that have no number."""
     pairs = zip(facts.passes, facts.epochs, strict=True)
-    rows = [[f"{at:.3g}", *(form(epoch) for form in COLUMNS.values())] for at, epoch in pairs]
+    rows = [[count_of(at), *(form(epoch) for form in COLUMNS.values())] for at, epoch in pairs]
     heads = ["pass", *COLUMNS]
     keep = [i for i in range(len(heads)) if any("nan" not in row[i] for row in rows)]
     return [heads[i] for i in keep], [[row[i].replace("nan%", "").replace("nan", "") for i in keep] for row in rows]
+
+
+def count_of(passes: float) -> str:
+    """Format a number of passes, of which the last may be cut short: ``3``, ``0.211``, ``1500``."""
+    return f"{round(float(passes), 3):.15g}"
 
 
 def percent(share: float) -> str:

@@ -55,7 +55,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     with ranks.all_or_none():
         _check_numbers(arguments)
         check_set("fit", arguments["images"], arguments["labels"])
-        _warn_of_bytes("images", arguments["images"])
+        warn_of_bytes("fit", "images", arguments["images"])
         if arguments["validation"] is not None:
             _check_validation(arguments["validation"])
         for i, callback in enumerate(arguments["callbacks"]):
@@ -86,7 +86,7 @@ def _check_validation(validation: Any) -> None:
         raise ValueError(f"fit: validation has {len(validation)} parts, want (images, labels)")
     images, labels = validation
     check_set("fit", images, labels, "validation ")
-    _warn_of_bytes("validation images", images)
+    warn_of_bytes("fit", "validation images", images)
 
 
 def compared(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,11 +156,13 @@ def check_batch_size(caller: str, batch_size: Any) -> None:
         raise ValueError(f"{caller}: batch_size is {batch_size}, want 1 or more")
 
 
-def _warn_of_bytes(name: str, images: NDArray[Any]) -> None:
+def warn_of_bytes(caller: str, name: str, images: NDArray[Any]) -> None:
+    """Warn if the images are floats that go from 0 to 255, while uint8 images become numbers in [0, 1]."""
     if are_bytes(images):
         warn(
-            f"fit: {name} are {images.dtype} from 0 to {images[:100].max():g}, and are taken as they are. "
-            "Networks learn faster from numbers near 1: images / 255. uint8 images are converted by themselves"
+            f"{caller}: {name} are {images.dtype} from 0 to {images[:100].max():g}, and are taken as they are. "
+            "Networks learn faster from numbers near 1, and one that was fitted on uint8 images, which are converted "
+            "by themselves, needs them: images / 255"
         )
 
 

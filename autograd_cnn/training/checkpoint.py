@@ -21,6 +21,7 @@ from autograd_cnn.optim import Optimiser
 from autograd_cnn.state import check_state, not_finite
 
 Array = NDArray[Any]
+SLOTS = {"square": "mean of squares", "mean": "mean of gradients"}  # what a message calls them
 
 
 def save_checkpoint(
@@ -139,7 +140,7 @@ def names_not_finite(model: Any, optimiser: Optimiser) -> dict[str, str]:
         if not number.isdecimal() or int(number) >= len(optimiser.parameters) or (room == "model" and slot):
             return rest
         parameter = optimiser.parameters[int(number)].name or f"parameter {number}"
-        return f"the {slot} of {parameter}" if slot else parameter
+        return f"the optimiser's {SLOTS.get(slot, slot)} for {parameter}" if slot else parameter
 
     arrays, settings = _split(model, optimiser)
     arrays |= {f"settings.{name}": np.asarray(number) for name, number in settings.items()}

@@ -18,7 +18,7 @@ from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.module import in_training_mode
-from autograd_cnn.training.arguments import check_array, check_batch_size, check_set
+from autograd_cnn.training.arguments import check_array, check_batch_size, check_set, warn_of_bytes
 from autograd_cnn.training.history import Evaluation
 
 Model = Callable[[Tensor], Tensor]
@@ -51,6 +51,11 @@ def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
     """
     check_array("predict", "images", images)
     check_batch_size("predict", batch_size)
+    warn_of_bytes("predict", "images", images)
+    return _predicted(model, images, batch_size)
+
+
+def _predicted(model: Model, images: Array, batch_size: int) -> Array:
     with in_training_mode(model, training=False), no_grad():
         starts = range(0, max(len(images), 1), batch_size)
         return np.concatenate([_outputs(model, images[i : i + batch_size]) for i in starts])
@@ -93,7 +98,14 @@ def evaluate(
     0.67 [[1, 0], [1, 1]]
     """
     check_set("evaluate", images, labels)
-    outputs = ranks.join(predict(model, images[ranks.share(len(images))], batch_size))
+    check_batch_size("evaluate", batch_size)
+    warn_of_bytes("evaluate", "images", images)
+    return evaluated(model, loss, images, labels, batch_size, ranks)
+
+
+def evaluated(model: Model, loss: Loss, images: Array, labels: Array, batch_size: int, ranks: Ranks) -> Evaluation:
+    """Evaluate as `evaluate` does, after its checks."""
+    outputs = ranks.join(_predicted(model, images[ranks.share(len(images))], batch_size))
     confusion = np.zeros((0, 0), np.int64)
     if _are_classes(outputs, labels):
         confusion = np.zeros((outputs.shape[1],) * 2, np.int64)

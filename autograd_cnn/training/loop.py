@@ -29,7 +29,7 @@ from autograd_cnn.optim import Optimiser, clip_grad_norm
 from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.training.arguments import check_arguments, compared
 from autograd_cnn.training.checkpoint import all_generators
-from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluate, one_number
+from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluated, one_number
 from autograd_cnn.training.feeding import Augment, fed
 from autograd_cnn.training.history import History
 from autograd_cnn.training.progress import Progress
@@ -232,7 +232,7 @@ def fit(
                         save()
             run.compare(f"after step {run.step:,}", model, optimiser)
             save()  # if evaluation or a callback fails, a resumed run begins with them
-            run.close(evaluate(model, loss, *validation, batch_size, ranks) if validation else None, optimiser)
+            run.close(evaluated(model, loss, *validation, batch_size, ranks) if validation else None, optimiser)
             look(*ranks.sum(stops()))
             shown.epoch()
             run.history.ended = ranks.first(call)

@@ -29,6 +29,7 @@ from autograd_cnn.training.feeding import Augment, prepared
 from autograd_cnn.training.history import Epoch, Evaluation, History, number
 
 Array = NDArray[Any]
+LARGE = 1e6  # among the inputs of a network
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Run:
     ) -> None:
         self.history = History(name)
         self.rng, self.ranks = rng, ranks
+        self._inputs = images
         self.sizes = {"images": len(images), "batch_size": int(batch_size)}
         self.steps_per_pass = math.ceil(len(images) / batch_size)
         self._data = _digest(images) + _digest(labels)
@@ -164,7 +166,7 @@ class Run:
                     f"fit: the gradient of {p.name or f'parameter {i}'} is {bad} at step {self.step:,}, though the "
                     f"loss is {loss:.5g}. Nothing was changed. {self._origin}The slope of a root, a norm or a "
                     "logarithm is infinite at 0: add a small number there, as in ag.sqrt(x + 1e-12). If numbers have "
-                    "grown too large: a lower learning rate"
+                    f"grown too large: a lower learning rate{self._large_inputs()}"
                 )
         self._origin = ""  # it was of a leaf that is not trained
 
@@ -178,7 +180,14 @@ class Run:
                 raise FloatingPointError(
                     f"fit: {name} is {bad} after step {self.step:,}, and was finite before. A checkpoint is unchanged: "
                     "it is of an earlier step. A lower learning rate, or clip=1, keeps numbers small"
+                    f"{self._large_inputs()}"
                 )
+
+    def _large_inputs(self) -> str:
+        """Return a sentence on very large numbers in the images, or "" if there are none."""
+        x = self._inputs
+        largest = max(float(x.max()), -float(x.min())) if x.dtype.kind == "f" and x.size else 0.0
+        return f". The images may be the cause: they hold numbers as large as {largest:.3g}" if largest > LARGE else ""
 
     def save(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
         """Write a checkpoint, on rank 0."""

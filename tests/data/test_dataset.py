@@ -237,6 +237,24 @@ def test_as_float32_refuses_dtypes_other_than_uint8(dtype):
         as_float32(np.zeros((1, 2, 2, 3), dtype))
 
 
+@pytest.mark.parametrize(
+    ("images", "cure"),
+    [
+        (np.full((1, 2, 2, 3), 65535, np.uint16), "16 bits a pixel: (images / 65535).astype(np.float32)"),
+        (np.ones((1, 2, 2, 3), bool), "In [0, 1] already? images.astype(np.float32)"),
+        (np.ones((1, 2, 2, 3)), "In [0, 1] already? images.astype(np.float32)"),
+        (np.full((1, 2, 2, 3), 200), "Bytes in another dtype: images.astype(np.uint8)"),
+        (np.full((1, 2, 2, 3), 200.0), "Bytes in another dtype: images.astype(np.uint8)"),
+        (np.full((1, 2, 2, 3), -1), "Bring them to 0..255, then images.astype(np.uint8)"),
+    ],
+    ids=str,
+)
+def test_as_float32_says_how_to_convert_other_images(images, cure):
+    with pytest.raises(TypeError) as caught:
+        as_float32(images)
+    assert str(caught.value) == f"as_float32: images are {images.dtype}, expected uint8 (0..255). {cure}"
+
+
 def test_channel_statistics_are_those_of_the_converted_images(shapes):
     mean, std = channel_statistics(shapes.train_images)
     x = as_float32(shapes.train_images).astype(np.float64)
@@ -291,7 +309,8 @@ def test_one_hot_names_the_wrong_label_and_the_cure_that_fits(labels, message):
         (
             lambda: channel_statistics(IMAGES / 255),
             TypeError,
-            "channel_statistics: images are float64, expected uint8 (0..255). Converted already?",
+            "channel_statistics: images are float64, expected uint8 (0..255). In [0, 1] already? images."
+            "astype(np.float32), with .mean(axis=(0, 1, 2)) and .std(axis=(0, 1, 2))",
         ),
         (lambda: channel_statistics(IMAGES[:0]), ValueError, "channel_statistics: images (0, 4, 5, 3) have no pixel"),
         (

@@ -1,5 +1,6 @@
 """Folders of images: classes in a fixed order; damage, wrong arguments and files that cannot be read are named."""
 
+import itertools
 import os
 import sys
 
@@ -97,11 +98,48 @@ def test_a_folder_of_another_form_is_refused(flowers, tmp_path):
     with pytest.raises(ValueError, match=r"rose has no folder; want one for each class, such as .*cat$"):
         load_folder(flowers / "rose")
     save(tmp_path / "half" / "train" / "cat" / "a.png")
-    with pytest.raises(ValueError, match="half has train/, but not both train/ and test/$"):
-        load_folder(tmp_path / "half")
     save(tmp_path / "half" / "test" / "dog" / "a.png")
     with pytest.raises(ValueError, match=r"test.dog is a class that .*train lacks$"):
         load_folder(tmp_path / "half")
+    save(tmp_path / "half" / "train" / "dog" / "a.png")
+    told = r"^load_folder: \S*half.test has no folder cat: add it, with images of this class, or remove \S*train.cat$"
+    with pytest.raises(ValueError, match=told):
+        load_folder(tmp_path / "half")
+
+
+@pytest.mark.parametrize(
+    ("parts", "cure"),
+    [
+        (["train"], "Load one part, .*train'"),
+        (["Training", "validation"], "Rename the parts train/ and test/; or load one part, .*Training'"),
+        (["train", "val"], "Rename the parts train/ and test/; or load one part, .*train'"),
+        (["eval", "other"], "Load one part, .*eval'"),
+    ],
+)
+def test_parts_of_a_split_are_not_taken_for_classes(tmp_path, parts, cure):
+    for part in parts:
+        for name in ("cat", "dog"):
+            for number in range(5):
+                save(tmp_path / "f" / part / name / f"{number}.png")
+    with pytest.raises(
+        ValueError, match=rf"^load_folder: \S*f has {parts[0]}/.*, but not train/ and test/.*\. {cure}\)$"
+    ):
+        load_folder(tmp_path / "f")
+    assert load_folder(tmp_path / "f" / parts[0]).classes == ("cat", "dog")
+    for number in range(5):
+        save(tmp_path / "flat" / parts[0] / f"{number}.png")
+    with pytest.raises(ValueError, match="but not train/ and test/"):
+        load_folder(tmp_path / "flat")
+    for number in range(5):  # trains, and cars
+        save(tmp_path / "flat" / "car" / f"{number}.png")
+    assert load_folder(tmp_path / "flat").classes == tuple(sorted([parts[0], "car"]))
+
+
+def test_train_and_test_may_be_in_upper_case(tmp_path):
+    for part, name in itertools.product(("Train", "TEST"), ("cat", "dog")):
+        save(tmp_path / "f" / part / name / "a.png")
+    data = load_folder(tmp_path / "f")
+    assert data.classes == ("cat", "dog") and data.test_labels.tolist() == [0, 1]
 
 
 def test_without_pillow_the_error_has_the_install_line(flowers, monkeypatch):

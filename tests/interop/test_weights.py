@@ -165,3 +165,14 @@ def test_a_file_is_loaded_in_the_layout_in_which_it_was_saved(tmp_path):
     safetensors.numpy.save_file({"kernel": np.ascontiguousarray(model.kernel.data.T)}, tmp_path / "c")
     ag.interop.load_weights(tmp_path / "c", twin, **torch)  # from elsewhere: the caller knows
     assert values(twin) == values(model)
+
+
+@pytest.mark.parametrize("ending", [".pt", ".pth", ".bin", ".h5", ".npz", ".PKL"])
+@pytest.mark.parametrize("options", [{}, {"layout": "torch", "example": np.ones((1, 2), np.float32)}])
+def test_weights_are_not_saved_under_the_ending_of_another_format(tmp_path, ending, options):
+    path, model = tmp_path / f"t{ending}", ag.nn.Linear(2, 3, rng=np.random.default_rng(0))
+    with pytest.raises(
+        ValueError, match=r"Call it (\S*t\.safetensors); in PyTorch: safetensors\.torch\.load_file\('\1'\)$"
+    ):
+        ag.interop.save_weights(path, model, **options)
+    assert not path.exists()

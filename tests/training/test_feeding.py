@@ -304,3 +304,20 @@ def test_an_epoch_has_the_time_of_its_steps_and_what_of_it_was_waiting(clock, no
     x, y = points()
     epochs = train(*line()[1:], x, y, epochs=2, augment=augment, loss=loss, validation=(x, y)).epochs
     assert [(epoch.waited, epoch.seconds) for epoch in epochs] == [(3, 33), (3, 33)]
+
+
+@pytest.mark.parametrize("images", [np.float32([[[[0, 255.0]]]]), np.uint8([[[[0, 255]]]]), np.float32([[[[0, 1]]]])])
+def test_floats_from_0_to_255_are_warned_of_wherever_images_go_in(images):
+    calls = {
+        "predict": lambda: ag.training.predict(lambda x: x.reshape(1, 2), images),
+        "evaluate": lambda: ag.training.evaluate(lambda x: x.reshape(1, 2), ag.cross_entropy, images, np.array([0])),
+    }
+    for name, call in calls.items():
+        if images.dtype == np.uint8 or images.max() == 1:
+            call()
+        else:
+            with pytest.warns(
+                UserWarning, match=f"^{name}: images are float32 from 0 to 255, .* images / 255$"
+            ) as found:
+                call()
+            assert len(found) == 1
