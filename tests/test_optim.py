@@ -441,7 +441,7 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
             "model.parameters() again",
         ),
         (lambda: optim.SGD([W], -0.1), ValueError, "SGD: lr is -0.1, want 0 or more"),
-        (lambda: optim.SGD([W], "0.1"), ValueError, "SGD: lr is '0.1', want 0 or more"),
+        (lambda: optim.SGD([W], "0.1"), ValueError, "SGD: lr is '0.1', want a number"),
         (lambda: optim.SGD([W], None), ValueError, "SGD: lr is None, want 0 or more"),
         (lambda: optim.Adam([W], betas=0.9), ValueError, "Adam: betas are 0.9, want both in [0, 1)"),
         (lambda: optim.SGD([W], float("nan")), ValueError, "SGD: lr is nan, want 0 or more"),
@@ -455,7 +455,7 @@ W = ag.Tensor(np.ones(3), requires_grad=True, name="w")
         (lambda: optim.SGD([W], 0.1, momentum=-1), ValueError, "SGD: momentum is -1, want it in [0, 1)"),
         (lambda: optim.SGD([W], 0.1, momentum=2), ValueError, "SGD: momentum is 2, want it in [0, 1)"),
         (lambda: optim.RMSprop([W], momentum=1), ValueError, "RMSprop: momentum is 1, want it in [0, 1)"),
-        (lambda: optim.RMSprop([W], alpha="0.9"), ValueError, "RMSprop: alpha is '0.9', want it in [0, 1)"),
+        (lambda: optim.RMSprop([W], alpha="0.9"), ValueError, "RMSprop: alpha is '0.9', want a number"),
         (lambda: optim.RMSprop([W], centered="no"), TypeError, "RMSprop: centered is 'no', want True or False"),
         (lambda: optim.SGD([W], 0.1, 0.9, nesterov=2), TypeError, "SGD: nesterov is 2, want True or False"),
         (

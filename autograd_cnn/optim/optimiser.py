@@ -39,8 +39,8 @@ def described(value: Any) -> str:
 def check_number(caller: str, name: str, value: Any, below: float = math.inf) -> None:
     """Raise a ValueError unless a setting is a number from 0 on, and less than `below`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < below:
-        if not isinstance(value, (int, float, np.number)):
-            raise TypeError(f"{caller}: {name} is {value!r:.40}, want a number")
+        if isinstance(value, str):
+            raise ValueError(f"{caller}: {name} is {value!r:.40}, want a number")
         want = "0 or more" if below == math.inf else f"it in [0, {below})"
         finite = ", and finite" if isinstance(value, (float, np.number)) and value == below == math.inf else ""
         raise ValueError(f"{caller}: {name} is {value!r}, want {want}{finite}")

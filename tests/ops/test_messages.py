@@ -556,7 +556,7 @@ def test_a_closure_for_a_step():
     ag.optim.SGD([leaf(2)], 0.1).step(None)
 
 
-@says(TypeError, "SGD: lr is '0.1', want a number")
+@says(ValueError, "SGD: lr is '0.1', want a number")
 def test_a_rate_that_is_text():
     ag.optim.SGD([leaf(2)], "0.1")
 
