@@ -120,6 +120,7 @@ def test_the_training_script_saves_its_results(run, tmp_path, models):
     assert figures == {"test accuracy": f"{result.accuracy:.2%}", "test loss": f"{result.loss:.4f}"}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path):
     options = ["--images", 96, "--epochs", 2, "--batch-size", 32]
     for extra in (["--out", "whole"], ["--out", "cut", "--minutes", 1e-9]):

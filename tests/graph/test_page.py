@@ -92,6 +92,7 @@ def test_statistics_of_a_large_gradient_equal_those_of_grad(standard_cnn, rng):
         assert values[f"p.{name}"]["g"]["s"] == want
 
 
+@pytest.mark.slow
 def test_pages_are_small(standard_cnn, rng):
     graph = ag.trace(standard_cnn, *standard_cnn.arguments(rng))
     assert len(graph.page()) < 300_000
