@@ -84,7 +84,7 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dila
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, directly: Directly) -> Array:
-    """Gradient of `conv2d` for `w`; ``directly(x, g, padding)`` is that of images that hold a far pixel."""
+    """Gradient of `conv2d` for `w`; ``directly(x, g, w_shape, padding)`` is that of images that hold a far pixel."""
     dtype = np.result_type(x, g)
     work = in_parts(blocks(x, g, w_shape, padding, dilation))
     inputs, outputs = w_shape[2] * math.prod(parts(w_shape)), w_shape[3]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
@@ -125,6 +126,14 @@ def _check_kept(place: str, name: str, before: Any, value: Any) -> None:
             )
 
 
+def _check_found(place: str, value: Any) -> None:
+    """Raise an error if a collection that `_walk` does not enter has parts of a model."""
+    if isinstance(value, (Set, deque)) or (isinstance(value, np.ndarray) and value.dtype == object):
+        items = value.flat if isinstance(value, np.ndarray) else value
+        if any(isinstance(item, (Module, Tensor)) for item in items):
+            raise TypeError(f"{place}: parts of a model in a {type(value).__name__} would not be found. Use a list")
+
+
 class _Thread(threading.local):
     calls: Any = None  # while `Module.summary` runs, a list of [module, text of its output's shape]
 
@@ -181,6 +190,7 @@ class Module:
             )
         if vars(self).get(name) is not None:
             _check_kept(f"{type(self).__name__}.{name}", name, vars(self)[name], value)
+        _check_found(f"{type(self).__name__}.{name}", value)
         object.__setattr__(self, name, value)
         _name(_walk(value, owner=self, key=name))
 

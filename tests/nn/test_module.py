@@ -6,6 +6,7 @@ import itertools
 import pickle
 import re
 import weakref
+from collections import deque
 
 import numpy as np
 import pytest
@@ -475,3 +476,12 @@ def test_buffers_are_the_tensors_that_are_not_trained_each_once():
     model[2].b.requires_grad = False
     assert [b.name for b in model.buffers()] == ["0.running_mean", "0.running_var", "2.b"]
     assert [*model.named_buffers()] == [(b.name, b) for b in model.buffers()]
+
+
+@pytest.mark.parametrize("collection", [set, frozenset, deque, lambda layers: np.array(layers, object)])
+def test_layers_in_a_collection_without_lasting_places_are_refused(rng, collection):
+    model = nn.Module()
+    with pytest.raises(TypeError, match="Module.layers: parts of a model in a .* would not be found. Use a list"):
+        model.layers = collection([nn.Linear(2, 2, rng=rng), nn.Linear(2, 2, rng=rng)])
+    model.layers, model.names = [nn.Linear(2, 2, rng=rng)], {"a", "b"}
+    assert len(list(model.parameters())) == 2
