@@ -131,6 +131,8 @@ ADVICE = {
         "LBFGS": "scipy.optimize.minimize, on the vector of ag.ravel_pytree(parameters)",
         "jacrev jacfwd": "ag.jacobian(f)",
         "vmap": "operations take stacks: matrices and vectors are the last axes",
+        "no_grad(*)": "With brackets: @ag.no_grad(), or with ag.no_grad(): ...",
+        "enable_grad(*)": "With brackets: @ag.enable_grad(), or with ag.enable_grad(): ...",
         "repeat(*)": "Copies side by side, as in PyTorch: ag.tile(x, {})",
         "SGD.step(*) Adam.step(*) AdamW.step(*) RMSprop.step(*)": (
             "It calls no closure. Before it: optimiser.zero_grad(), loss = ..., loss.backward(); then optimiser.step()"

@@ -574,3 +574,10 @@ def test_a_rule_as_a_decorated_function():
     @doubled.vjp
     def rule(g, x):
         return 2 * g
+
+
+@says(TypeError, "no_grad: too many positional arguments. With brackets: @ag.no_grad(), or with ag.no_grad(): ...")
+def test_no_grad_as_a_decorator_without_brackets():
+    @ag.no_grad
+    def f():
+        pass
