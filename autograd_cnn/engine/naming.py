@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial, wraps
-from inspect import Parameter, isfunction, unwrap
+from inspect import CO_VARKEYWORDS, Parameter, isfunction, unwrap
 from types import CodeType, TracebackType
 from typing import Any
 
@@ -84,7 +84,7 @@ def _publish_methods(cls: type) -> None:
         if not (public and isfunction(function)) or _is_named(function) or name in UNNAMED:
             continue
         better = _prefixed if name == "__init__" and cls is not Tensor else _refused
-        passed_on = any(p.kind is p.VAR_KEYWORD for p in untyped(function).parameters.values())
+        passed_on = unwrap(function).__code__.co_flags & CO_VARKEYWORDS
         if not passed_on or better is _prefixed:
             setattr(cls, name, _named(function, partial(_title, cls, name), better))
 
