@@ -225,6 +225,7 @@ def test_one_image_is_refused_before_there_is_a_folder(run, tmp_path):
     assert done.stderr.startswith("out: has no checkpoint yet, so the training begins at its start\n")
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_says_so_in_one_line(run, tmp_path):
     options = ["--images", 64, "--epochs", 1, "--batch-size", 32, "--clip", 1, "--out", "out"]
     done = run("train_cifar10.py", *options, "--minutes", 1e-9)

@@ -128,6 +128,7 @@ def test_what_a_pickle_asks_for_cannot_reach_the_terminal():
     assert len(str(caught.value)) < 3000
 
 
+@pytest.mark.slow
 def test_the_number_of_instructions_is_limited():
     """Each byte of `]` makes a list of 56 bytes."""
     assert read_pickle(b"]" * 999_999 + b".") == []

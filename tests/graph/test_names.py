@@ -23,7 +23,10 @@ from pages import facts_of
 CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
-@pytest.fixture(params=NAMES)
+QUICK = ("script", "end of script", "attribute", "terminal", "surrogate", "nul", "formula")
+
+
+@pytest.fixture(params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES])
 def name(request):
     return NAMES[request.param]
 

@@ -306,6 +306,7 @@ def test_dot_draws_the_ramp(overlaid):
     assert [fills[box.id] for box in boxes] == [LIGHT[fill(box)] for box in boxes]
 
 
+@pytest.mark.slow
 def test_matplotlib_draws_the_ramp(overlaid):
     paint = pytest.importorskip("autograd_cnn.graph.picture.paint").paint
     from matplotlib.image import imread
