@@ -81,7 +81,7 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5, mean: Any = None, vari
     ----------
     S. Ioffe, C. Szegedy, "Batch Normalization", 2015.
     """
-    number(eps, "eps", 0)
+    number(eps, "eps")
     if (mean is None) != (variance is None):
         raise ValueError("batch_norm takes both mean and variance, or neither")
     _check_shapes(x, x.shape[-1:], w=w, b=b, mean=mean, variance=variance)
@@ -129,7 +129,7 @@ def standardize(x: Any, axis: Axis = -1, eps: float = 1e-5) -> Any:
 
     The variance divides by the count.
     """
-    number(eps, "eps", 0)
+    number(eps, "eps")
     with np.errstate(over="ignore", invalid="ignore"):
         centred = x - np.mean(x, axis, keepdims=True)
         size = np.mean(centred * centred, axis, keepdims=True) + centred.dtype.type(eps)
@@ -178,7 +178,7 @@ def rms_norm(x: Any, normalized_shape: int | tuple[int, ...], w: Any = None, eps
 
     `eps`, by default that of the dtype, is added to the mean square.
     """
-    eps = float(np.finfo(x.dtype).eps) if eps is None else number(eps, "eps", 0)
+    eps = float(np.finfo(x.dtype).eps) if eps is None else number(eps, "eps")
     axes = _last_axes(x, normalized_shape)
     x, size, _ = in_range(lambda x, s: mean(square(x), axes, keepdims=True) + eps * s * s, x, axes)
     return _scaled(x / sqrt(size), w, None, len(axes))
