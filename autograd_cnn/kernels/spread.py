@@ -40,11 +40,9 @@ def even(x: Array, concentration: float = 0.0) -> Array:
     """
     if not x.size:
         return np.ones(len(x), bool)
-    largest, typical, squares = np.empty((3, len(x)), x.dtype)
-    with np.errstate(all="ignore"):  # NaN compares as false
-        extent_tile(x, largest, typical, squares)
-        fine: Array = largest <= np.minimum(FAR * typical, np.finfo(x.dtype).max ** LIMIT)
-        return fine & (largest**2 * concentration <= LOSS**2 / x[0].size * squares)
+    fine = np.empty(len(x), np.uint8)
+    even_tile(x, concentration, fine)
+    return fine.view(bool)
 
 
 def concentration(w: Array) -> float:
@@ -60,9 +58,9 @@ def concentration(w: Array) -> float:
     return float((np.einsum("co,co->o", sums, sums) / total**2).max())
 
 
-@twin("spread.extent_tile", writes=("largest", "typical", "squares"), only="f")
-def extent_tile(x: Array, largest: Array, typical: Array, squares: Array) -> None:
-    """Write the largest magnitude of a few images, that of a typical band of rows, and the sum of the squares.
+@twin("spread.even_tile", writes=("fine",), only="f")
+def even_tile(x: Array, concentration: float, fine: Array) -> None:
+    """Write whether each image is even: from its largest magnitude, that of a typical band, and the sum of squares.
 
     The typical band has the geometric mean of all bands that are not 0. The bits of a float, read as an integer, grow
     as its logarithm, so their mean stands for it.
@@ -74,7 +72,10 @@ def extent_tile(x: Array, largest: Array, typical: Array, squares: Array) -> Non
     np.bitwise_and(numbers.view(integer), np.iinfo(integer).max, out=bits[:, : numbers.shape[1]])
     bits[:, numbers.shape[1] :] = 0  # the last band may have fewer rows
     tops = bands.max(axis=2)
-    largest[...] = tops.max(axis=1).view(x.dtype)
+    largest = tops.max(axis=1).view(x.dtype)
     mean = tops.sum(axis=1, dtype=float) / np.maximum(1, np.count_nonzero(tops, axis=1))
-    typical[...] = mean.astype(integer).view(x.dtype)
-    np.vecdot(numbers, numbers, out=squares)
+    typical = mean.astype(integer).view(x.dtype)
+    with np.errstate(all="ignore"):  # NaN compares as false
+        squares = np.vecdot(numbers, numbers)
+        fine[...] = largest <= np.minimum(FAR * typical, np.finfo(x.dtype).max ** LIMIT)
+        fine &= largest**2 * concentration <= LOSS**2 / x[0].size * squares

@@ -7,7 +7,8 @@ import numpy as np
 
 from . import kernel
 
-BANDS = 8  # as in `kernels.spread`
+BANDS, FAR, LOSS = 8, np.float32(16), np.float32(8)  # as in `kernels.spread`
+LARGEST = np.finfo(np.float32).max ** 0.375
 ONE = np.uint32(1)
 
 
@@ -22,8 +23,8 @@ def _extent(run):
 
 
 @kernel
-def extent_tile(x, largest, typical, squares):
-    step = -(-x.shape[1] // BANDS)
+def even_tile(x, concentration, fine):
+    step, size = -(-x.shape[1] // BANDS), x.shape[1] * x.shape[2] * x.shape[3]
     for image in range(len(x)):
         top, levels, filled, total = np.uint32(0), 0, 0, np.float32(0)
         for row in range(0, x.shape[1], step):
@@ -32,6 +33,7 @@ def extent_tile(x, largest, typical, squares):
             levels += level >> ONE
             filled += level > 0
             total += part
-        largest[image] = np.uint32(top >> ONE).view(np.float32)
-        typical[image] = np.uint32(levels / max(1, filled)).view(np.float32)
-        squares[image] = total
+        largest = np.uint32(top >> ONE).view(np.float32)
+        typical = np.uint32(levels / max(1, filled)).view(np.float32)
+        near = largest <= FAR * typical and largest <= LARGEST
+        fine[image] = near and largest * largest * concentration <= LOSS * LOSS / size * total
