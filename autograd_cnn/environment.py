@@ -44,7 +44,7 @@ def needs(package: str, task: str, extra: str = "") -> Iterator[None]:
     package : str
         The name under which pip knows it.
     task : str
-        What it is needed for: the beginning of the message.
+        The purpose of the package, which begins the message.
     extra : str
         The extra of this package that brings it, unless it is required.
 

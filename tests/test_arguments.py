@@ -123,7 +123,7 @@ def numpys(theirs, bound):
 
 
 def complaint(name, parameter, bad, bound):
-    """What is wrong with the outcome of a call, or ""."""
+    """Return the fault in the outcome of a call, or ""."""
     function = registry[name]
     got = outcome(function, bound)
     if isinstance(got, Exception):

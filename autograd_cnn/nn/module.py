@@ -68,7 +68,7 @@ def _name(parts: Iterable[Part]) -> None:
 
 
 class Input(NamedTuple):
-    """What a layer takes: the last extents of its input, their noun, and the arguments that made it, with gaps.
+    """The input of a layer: its last extents, their noun, and the arguments that made the layer, with gaps.
 
     The second gap is for the layer's `outputs`, if it has a number of them; `axes` counts the input's axes, 0 for any.
     """

@@ -218,7 +218,7 @@ def _check_labels(
         if ignore_index is not None:
             raise ValueError("ignore_index is for class ids\nProbabilities of 0 in a whole row ignore it")
         if labels.size and not (least := labels.min()) >= 0:
-            raise ValueError(f"labels have {least:g}, but probabilities are 0 or more\nOf logits: ag.softmax(labels)")
+            raise ValueError(f"labels have {least:g}, but probabilities are 0 or more\nFor logits: ag.softmax(labels)")
     elif labels.shape != rows:
         cure = "labels[:, 0]?" if labels.shape == (*rows, 1) else f"One integer per row: {rows}"
         if labels.shape == logits.shape:

@@ -214,7 +214,7 @@ def test_a_size_that_cannot_be_is_named(tmp_path, size):
     assert read_image(tmp_path / "a.png", np.array([2, 3])).shape == (2, 3, 3)
 
 
-# What is no file
+# Pipes, devices and folders
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes and devices in folders there")

@@ -87,6 +87,28 @@ def test_all_three_equal_explicit_loops(case, naive, rng, monkeypatch, cache):
         )
 
 
+@pytest.mark.parametrize("far", [np.nan, 1e9])
+@pytest.mark.parametrize("cache", [tiles.CACHE, 4000], ids=["large tiles", "small tiles"])
+def test_images_with_a_far_pixel_equal_explicit_loops(case, naive, monkeypatch, cache, far):
+    """In every geometry, and where an image is cut into bands: the band that holds the pixel is computed directly."""
+    x, w, b, options = case
+    if x.shape[1:3] == (1, 1):
+        pytest.skip("the only pixel of an image is far from no other")
+    monkeypatch.setattr(tiles, "CACHE", cache)
+    x[1, x.shape[1] // 2, -1, 0] = far
+    plain = ((1, 1), ((0, 0), (0, 0)), *options[2:])
+    y = conv2d(x, w, b, *options)
+    assert_equal_but_for_rounding(
+        np.delete(y, 1, 0), naive.conv2d(np.delete(padded(x, options[1]), 1, 0), w, b, *plain)
+    )
+    truth = naive.conv2d(padded(x, options[1]), w, b, *plain)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(truth))
+    np.testing.assert_allclose(y, truth, rtol=1e-9, atol=1e-7)
+    g = np.ones(y.shape)
+    truth = naive.conv2d_weight_gradient(padded(x, options[1]), g, w.shape, *plain)
+    np.testing.assert_allclose(conv2d_weight_gradient(x, g, w.shape, *options), truth, rtol=1e-9, atol=1e-7)
+
+
 @pytest.mark.parametrize(("kernel", "channels", "error"), [(3, 64, 3e-6), (3, 256, 5e-6), (5, 64, 5e-6)])
 def test_it_is_chosen_for_wide_layers_and_its_error_in_float32_is_small(rng, monkeypatch, way, kernel, channels, error):
     x = np.maximum(rng.standard_normal((8, 16, 16, channels), np.float32), 0)

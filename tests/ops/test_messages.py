@@ -529,7 +529,7 @@ def test_names_as_labels(labels, options):
     cross_entropy: labels have -1.5, but probabilities are 0 or more
       logits (2, 3) float32    labels (2, 3) float64
       at {here}
-      Of logits: ag.softmax(labels)
+      For logits: ag.softmax(labels)
     """,
     cure=lambda: ag.cross_entropy(leaf(2, 3), ag.softmax(np.full((2, 3), -1.5))),
 )
