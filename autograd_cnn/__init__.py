@@ -3,24 +3,22 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autograd_cnn import ops
+from autograd_cnn import ops, vocabulary
+from autograd_cnn.calculus.check import check_gradients
+from autograd_cnn.calculus.checkpoint import checkpoint
+from autograd_cnn.calculus.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autograd_cnn.calculus.trees import ravel_pytree
 from autograd_cnn.elsewhere import ADVICE
 from autograd_cnn.engine import registry
-from autograd_cnn.engine.check import check_gradients
-from autograd_cnn.engine.checkpoint import checkpoint
 from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.mode import enable_grad, no_grad, scope
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-from autograd_cnn.engine.trees import ravel_pytree
-from autograd_cnn.kernels.threads import get_num_threads, set_num_threads
-from autograd_cnn.ops import linalg
+from autograd_cnn.fast.threads import get_num_threads, set_num_threads
 from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
 from autograd_cnn.ops.convolution import *
-from autograd_cnn.ops.elementary import *
 from autograd_cnn.ops.indexing import *
 from autograd_cnn.ops.joining import *
 from autograd_cnn.ops.losses import *
@@ -28,16 +26,19 @@ from autograd_cnn.ops.normalization import *
 from autograd_cnn.ops.pooling import *
 from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
-from autograd_cnn.ops.resizing import *
-from autograd_cnn.ops.scans import *
 from autograd_cnn.ops.shapes import *
-from autograd_cnn.ops.statistics import *
+from autograd_cnn.vocabulary import linalg
+from autograd_cnn.vocabulary.elementary import *
+from autograd_cnn.vocabulary.resizing import *
+from autograd_cnn.vocabulary.scans import *
+from autograd_cnn.vocabulary.statistics import *
 
 if TYPE_CHECKING:
-    from autograd_cnn import data, distributed, interop, nn, optim, plots, report, training
-    from autograd_cnn.graph.records import Graph
-    from autograd_cnn.graph.trace import trace
-    from autograd_cnn.profiler import profile
+    from autograd_cnn import data, distributed, interop, nn, optim, plots, training
+    from autograd_cnn.studio import report
+    from autograd_cnn.studio.profiler import profile
+    from autograd_cnn.studio.records import Graph
+    from autograd_cnn.studio.trace import trace
 
 __version__ = "0.1.0"
 
@@ -49,7 +50,7 @@ __all__ = [
 __all__ += ops.activations.__all__
 __all__ += ops.arithmetic.__all__
 __all__ += ops.convolution.__all__
-__all__ += ops.elementary.__all__
+__all__ += vocabulary.elementary.__all__
 __all__ += ops.indexing.__all__
 __all__ += ops.joining.__all__
 __all__ += ops.losses.__all__
@@ -57,13 +58,14 @@ __all__ += ops.normalization.__all__
 __all__ += ops.pooling.__all__
 __all__ += ops.products.__all__
 __all__ += ops.reductions.__all__
-__all__ += ops.scans.__all__
-__all__ += ops.resizing.__all__
+__all__ += vocabulary.scans.__all__
+__all__ += vocabulary.resizing.__all__
 __all__ += ops.shapes.__all__
-__all__ += ops.statistics.__all__
+__all__ += vocabulary.statistics.__all__
 
-_ROOMS = ("data", "distributed", "interop", "nn", "optim", "plots", "report", "training")
-_LATER = {"Graph": "graph.trace", "trace": "graph.trace", "profile": "profiler"}
+_ROOMS = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}
+_ROOMS["report"] = "studio.report"
+_LATER = {"Graph": "studio.trace", "trace": "studio.trace", "profile": "studio.profiler"}
 
 
 def _open(place: str, name: str) -> Any:
@@ -76,11 +78,11 @@ def _open(place: str, name: str) -> Any:
 publish(globals())
 registry.advice.update(ADVICE)
 registry.doors.update(
-    graph=lambda tensor: _open("graph.trace", "graph_of")(tensor),
-    html=lambda tensor: _open("graph.player.looks", "html")(tensor),
+    graph=lambda tensor: _open("studio.trace", "graph_of")(tensor),
+    html=lambda tensor: _open("studio.player.looks", "html")(tensor),
     at=ops.indexing.At,
     mT=ops.shapes.matrix_transpose,
-    real=ops.elementary.positive,
+    real=vocabulary.elementary.positive,
 )
 
 
@@ -88,12 +90,12 @@ if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing 
 
     def __getattr__(name: str) -> object:
         if name in _ROOMS:
-            return import_module(f"autograd_cnn.{name}")
+            return import_module(f"autograd_cnn.{_ROOMS[name]}")
         if name in _LATER:
             return _open(_LATER[name], name)
         if not name.startswith("_") and name not in registry.advice:
-            for room in _ROOMS:
-                if name in import_module(f"autograd_cnn.{room}").__all__:
+            for room, place in _ROOMS.items():
+                if name in import_module(f"autograd_cnn.{place}").__all__:
                     raise AttributeError(f"autograd_cnn has no {name!r}. Here: ag.{room}.{name}")
         raise AttributeError(missing(name, "autograd_cnn", __dir__()))
 

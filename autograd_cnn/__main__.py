@@ -26,16 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn import __version__
+from autograd_cnn.calculus.check import conformance
 from autograd_cnn.data import as_float32, cache_dir, cifar100, fashion_mnist, read_image, searched
 from autograd_cnn.data.published import Published
 from autograd_cnn.data.published import searched as searched_for
-from autograd_cnn.engine.check import conformance
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.environment import command, plain
-from autograd_cnn.kernels import memory, tiles
-from autograd_cnn.kernels.threads import get_num_threads
-from autograd_cnn.kernels.twins import kernel_set
+from autograd_cnn.fast import memory, tiles
+from autograd_cnn.fast.threads import get_num_threads
+from autograd_cnn.fast.twins import kernel_set
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests pillow numba".split()
 VARIABLES = "XDG_CACHE_HOME LOCALAPPDATA KERAS_HOME OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS".split()
@@ -123,7 +123,7 @@ def demo(folder: Path, show: bool = True) -> int:
     entries = []
     for name, title in DEMOS.items():
         script = folder / f"{name}.py"
-        shutil.copyfile(Path(__file__).parent / "graph" / "player" / "demos" / script.name, script)
+        shutil.copyfile(Path(__file__).parent / "studio" / "player" / "demos" / script.name, script)
         said = escape(runpy.run_path(str(script), run_name="__main__")["__doc__"]).strip().replace("\n\n", "<br>")
         entries.append(
             f'<h2><a href="{name}.html">{title}</a></h2>\n<p>{said}</p>\n<small>made by {script.name}</small>\n'
@@ -139,7 +139,7 @@ def demo(folder: Path, show: bool = True) -> int:
 
 def live(offline: Path | None, show: bool = True) -> int:
     """Write the live page, and open it; 0, or 2 if a file cannot be read, downloaded or written."""
-    from autograd_cnn.live.page import write
+    from autograd_cnn.studio.live.page import write
 
     try:
         page = (offline or Path(tempfile.mkdtemp(prefix="autograd_cnn_"))) / "live.html"
@@ -193,7 +193,7 @@ def predict(run: Path, files: list[Path], why: Path | None = None) -> int:
 
     Return 0, or 2 if the run or an image cannot be read, or a picture cannot be written.
     """
-    from autograd_cnn.report.saliency import saliency
+    from autograd_cnn.studio.report.saliency import saliency
     from autograd_cnn.training import RunFolder
     from autograd_cnn.training import predict as outputs_of
 
@@ -231,7 +231,7 @@ def predict(run: Path, files: list[Path], why: Path | None = None) -> int:
 
 def _write_why(folder: Path, name: str, image: NDArray[np.uint8], found: NDArray[Any]) -> Path:
     """Write NAME.png into a folder, or NAME-2.png and so on if it exists; return the path."""
-    from autograd_cnn.report.saliency import write_why
+    from autograd_cnn.studio.report.saliency import write_why
 
     names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
     try:

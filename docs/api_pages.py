@@ -36,7 +36,7 @@ ENGINE = {  # page -> title, and its names with their members
         {
             "trace": "",
             "Graph": "save, show, page, program, svg, dot, mermaid",
-            "graph.program.program.Program": "run",
+            "studio.program.program.Program": "run",
             "profile": "export_chrome_trace",
             "set_num_threads": "",
             "get_num_threads": "",
@@ -68,20 +68,19 @@ def write(folder: Path) -> None:
         pages[page] = title, "".join(_entry(name, shown) for name, shown in members.items()), list(members)
     families: dict[str, list[str]] = {}
     for key in sorted(registry):
-        _, ours, family = str(registry[key].__module__).rpartition("autograd_cnn.ops.")
-        if ours:
-            families.setdefault(family, []).append(key)
-    for family, keys in sorted(families.items()):
-        text = f"{_intro(f'autograd_cnn.ops.{family}')}.. py:currentmodule:: autograd_cnn\n\n" + "".join(
-            map(_operation, keys)
-        )
+        module = str(registry[key].__module__)
+        if module.startswith(("autograd_cnn.ops.", "autograd_cnn.vocabulary.")):
+            families.setdefault(module, []).append(key)
+    for module, keys in sorted(families.items()):
+        family = module.rpartition(".")[2]
+        text = f"{_intro(module)}.. py:currentmodule:: autograd_cnn\n\n" + "".join(map(_operation, keys))
         pages[f"ops_{family}"] = f"Operations: {family}", text, keys
     for part, title in NN.items():
         module = f"autograd_cnn.nn.{part}"
         names = [f"nn.{name}" for name in nn.__all__ if getattr(nn, name).__module__ == module]
         pages[f"nn_{part}"] = f"Networks: {title}", _intro(module) + "".join(map(_entry, names)), names
     for room, title in ROOMS.items():
-        module = import_module(f"autograd_cnn.{room}")
+        module = getattr(autograd_cnn, room)
         names = [f"{room}.{name}" for name in module.__all__]
         pages[room] = title, _intro(module.__name__) + "".join(map(_entry, names)), names
     for page, (title, text, _) in pages.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import autograd_cnn
 from autograd_cnn.__main__ import demo
-from autograd_cnn.live.page import write
+from autograd_cnn.studio.live.page import write
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))  # for gallery_of_examples

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.check import examples_of
+from autograd_cnn.calculus.check import examples_of
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts, registry
 from autograd_cnn.engine.tensor import Tensor
@@ -41,7 +41,8 @@ LAX = {  # arguments that are accepted although they say nothing, as NumPy accep
     **{"concat": ["axis", "dtype"], "pad_constant": ["constant_values"], "permute_dims": ["x"], "set_at": ["x"]},
     **{"clip": ["x"], "relu_gradient": ["x"]},
 }
-OURS = sorted({id(f): n for n, f in registry.items() if f.__module__.startswith("autograd_cnn.ops.")}.values())
+FAMILIES = "autograd_cnn.ops.", "autograd_cnn.vocabulary."  # the packages of operations
+OURS = sorted({id(f): n for n, f in registry.items() if f.__module__.startswith(FAMILIES)}.values())
 
 
 def is_array(value):

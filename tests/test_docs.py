@@ -122,7 +122,7 @@ def test_the_names_that_a_page_gives_for_those_of_other_libraries_exist():
 
 
 def test_the_players_of_the_pages_are_those_of_the_demo():
-    names = {path.stem for path in (PACKAGE / "graph" / "player" / "demos").glob("*.py")}
+    names = {path.stem for path in (PACKAGE / "studio" / "player" / "demos").glob("*.py")}
     linked = {
         name for page in PAGES for name in re.findall(r'href="players/(\w+)\.html"', page.read_text(encoding="utf-8"))
     }

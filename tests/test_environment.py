@@ -11,7 +11,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.environment import command, needs, plain, program
-from autograd_cnn.report.saliency import write_why
+from autograd_cnn.studio.report.saliency import write_why
 
 IMAGES, LABELS = np.zeros((4, 2), np.float32), np.arange(4) % 2
 
@@ -33,7 +33,7 @@ def absent(monkeypatch, *packages):
     load = builtins.__import__
     for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "autograd_cnn.graph.picture.paint", raising=False)
+    monkeypatch.delitem(sys.modules, "autograd_cnn.studio.picture.paint", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
 
 
@@ -112,7 +112,7 @@ def test_numpy_alone_suffices_to_train_and_to_draw(python, tmp_path, monkeypatch
 CHOSEN = """
 import sys
 sys.modules["numba"] = None
-from autograd_cnn.kernels.twins import kernel_set
+from autograd_cnn.fast.twins import kernel_set
 try:
     kernel_set()
 except ImportError as error:

@@ -46,7 +46,8 @@ def test_a_frozen_signature(line):
     assert str(inspect.Signature(plain)) == "(" + parameters
 
 
-OPERATIONS = [name for name, f in registry.items() if getattr(f, "__module__", "").startswith("autograd_cnn.ops.")]
+FAMILIES = "autograd_cnn.ops.", "autograd_cnn.vocabulary."  # the packages of operations
+OPERATIONS = [name for name, f in registry.items() if getattr(f, "__module__", "").startswith(FAMILIES)]
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -22,30 +22,28 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "state": "environment",
     "notebook": "",
     "engine": "",
+    "calculus": "engine",
     "elsewhere": "engine",
-    "kernels": "environment",
-    "ops": "engine kernels",
-    "nn": "engine kernels ops state",
-    "optim": "engine kernels state",
+    "fast": "environment",
+    "ops": "engine calculus vocabulary fast",
+    "vocabulary": "engine ops fast",
+    "nn": "engine calculus fast ops vocabulary state",
+    "optim": "engine fast state",
     "data": "engine files environment",
     "distributed": "engine environment",
-    "training": "engine kernels ops nn optim data state arrayfile distributed files notebook plots environment",
+    "training": "engine fast ops nn optim data state arrayfile distributed files notebook plots environment",
     "interop": f"engine ops nn state arrayfile files environment {FACE}",  # operators of a file are calls of the face
-    "graph": f"engine ops files notebook environment {FACE}",  # the programs that it writes call the face
+    "studio": f"engine calculus ops fast nn data training files notebook environment {FACE}",  # programs call the face
     "plots": "engine files environment",
-    "profiler": "engine environment files",
-    "live": "engine ops graph files",
-    "report": "engine kernels nn data training graph files environment",
-    FACE: "engine kernels ops elsewhere nn optim data distributed training interop graph plots profiler report",
-    "__main__": f"{FACE} environment engine kernels ops nn optim data training interop graph plots profiler report "
-    "live",
+    FACE: "engine calculus fast ops vocabulary elsewhere nn optim data distributed training interop studio plots",
+    "__main__": f"{FACE} environment engine calculus fast ops nn optim data training interop studio plots",
 }
-PROGRAMS = "graph.player.demos", "live.examples"  # programs to be played: they import the face and nothing else
+PROGRAMS = "studio.player.demos", "studio.live.examples"  # programs to be played: they import the face and nothing else
 
 HEAVY = {
     "matplotlib", "numba", "graphviz", "torch", "tqdm", "requests", "safetensors", "playwright", "mpi4py", "onnx",
 }  # fmt: skip
-FOR_HEAVY = {"kernels.compiled", "graph.picture.paint"}  # exist for it, and are imported when they are asked for
+FOR_HEAVY = {"fast.compiled", "studio.picture.paint"}  # exist for it, and are imported when they are asked for
 
 
 def private(name):
@@ -172,26 +170,26 @@ def test_the_house_is_searched_to_the_last_corner(tmp_path):
     """A package with one mistake of each kind: every one of them is found."""
     for file, source in {
         "__init__.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n",
-        "engine/tape.py": "def f():\n    if f:\n        from autograd_cnn.graph.trace import trace\n",
-        "graph/trace.py": "import autograd_cnn.graph.records\nfrom autograd_cnn.engine.tape import _hidden\n",
-        "graph/records.py": "class Graph:\n    async def f(self):\n        from autograd_cnn.graph import trace\n",
-        "ops/linalg.py": "from autograd_cnn.kernels import tiles\ntiles._cut\n",
-        "kernels/tiles.py": "from . import memory\nfrom .memory import _free\nif memory:\n    import numba\n",
-        "kernels/memory.py": "from ..kernels.tiles import tile\n",
+        "engine/tape.py": "def f():\n    if f:\n        from autograd_cnn.studio.trace import trace\n",
+        "studio/trace.py": "import autograd_cnn.studio.records\nfrom autograd_cnn.engine.tape import _hidden\n",
+        "studio/records.py": "class Graph:\n    async def f(self):\n        from autograd_cnn.studio import trace\n",
+        "ops/linalg.py": "from autograd_cnn.fast import tiles\ntiles._cut\n",
+        "fast/tiles.py": "from . import memory\nfrom .memory import _free\nif memory:\n    import numba\n",
+        "fast/memory.py": "from ..fast.tiles import tile\n",
         "plots.py": "def f():\n    import matplotlib\n",
     }.items():
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text(source)
     house = House(tmp_path)
-    assert set(house.strangers()) == {("engine.tape", "graph.trace")}
+    assert set(house.strangers()) == {("engine.tape", "studio.trace")}
     assert house.privates == {
-        ("graph.trace", "engine.tape._hidden"),
-        ("ops.linalg", "kernels.tiles._cut"),
-        ("kernels.tiles", "kernels.memory._free"),
+        ("studio.trace", "engine.tape._hidden"),
+        ("ops.linalg", "fast.tiles._cut"),
+        ("fast.tiles", "fast.memory._free"),
     }
-    assert house.heavy == {("kernels.tiles", "numba")}
+    assert house.heavy == {("fast.tiles", "numba")}
     assert len(house.circle()) > 2
-    for circle in ("graph.records", "graph.trace"), ("kernels.memory", "kernels.tiles"):
+    for circle in ("studio.records", "studio.trace"), ("fast.memory", "fast.tiles"):
         house.edges = {circle, circle[::-1]}
         assert set(house.circle()) == set(circle)
     house.edges.pop()

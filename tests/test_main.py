@@ -13,7 +13,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.__main__ import main
 from autograd_cnn.environment import command
-from autograd_cnn.report.saliency import HEAT
+from autograd_cnn.studio.report.saliency import HEAT
 from autograd_cnn.training import RunFolder
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow, which reads images, is not installed")

@@ -100,4 +100,4 @@ def _is_exclusive(base: Any) -> bool:
         exporter = memoryview(base).obj
     except TypeError:  # memory of another library
         return False
-    return isinstance(exporter, bytes) or getattr(exporter, "lent", False)  # the latter: of `kernels.memory`
+    return isinstance(exporter, bytes) or getattr(exporter, "lent", False)  # the latter: of `fast.memory`

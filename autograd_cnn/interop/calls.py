@@ -14,8 +14,8 @@ from autograd_cnn.engine.messages import PACKAGE, here, spell
 from autograd_cnn.engine.mode import current, in_mode
 from autograd_cnn.engine.tensor import Tensor
 
-_COMPOSITES = os.path.join(PACKAGE, "ops", "")
-_WITHIN = (_COMPOSITES, os.path.join(PACKAGE, "engine", ""))
+_COMPOSITES = os.path.join(PACKAGE, "ops", ""), os.path.join(PACKAGE, "vocabulary", "")
+_WITHIN = (*_COMPOSITES, os.path.join(PACKAGE, "engine", ""), os.path.join(PACKAGE, "fast", ""))
 
 
 @dataclass(slots=True, eq=False)

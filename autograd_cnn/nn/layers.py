@@ -8,10 +8,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
-from autograd_cnn.engine.checkpoint import runs_again
+from autograd_cnn.calculus.checkpoint import runs_again
 from autograd_cnn.engine.checks import count, number
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.kernels.normalization import moments
+from autograd_cnn.fast.normalization import moments
 from autograd_cnn.nn.init import Initialiser, he_normal, standard_normal
 from autograd_cnn.nn.module import Input, Module
 from autograd_cnn.ops.activations import prelu

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from autograd_cnn.calculus.trees import tree_leaves
 from autograd_cnn.engine.arguments import untyped
 from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.messages import describe, explained, missing
 from autograd_cnn.engine.mode import current, in_mode, no_grad
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.engine.trees import tree_leaves
 from autograd_cnn.state import check_state
 
 Part = tuple[str, "Module | None", str, Any]

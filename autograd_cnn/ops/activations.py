@@ -9,9 +9,9 @@ import numpy as np
 
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.kernels import elementwise, rows
-from autograd_cnn.kernels.elementwise import FLAT, blocked
-from autograd_cnn.kernels.tiles import SMALL
+from autograd_cnn.fast import elementwise, rows
+from autograd_cnn.fast.elementwise import FLAT, blocked
+from autograd_cnn.fast.tiles import SMALL
 from autograd_cnn.ops.arithmetic import (
     clip,
     divide,

@@ -15,8 +15,8 @@ import numpy as np
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.kernels import elementwise
-from autograd_cnn.kernels.elementwise import LARGE, blocked
+from autograd_cnn.fast import elementwise
+from autograd_cnn.fast.elementwise import LARGE, blocked
 
 __all__ = [
     "abs", "absolute", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",

@@ -2,7 +2,7 @@
 
 Images are NHWC, weights HWIO. ``y = conv(x, w)`` is linear in each argument, and its two adjoints are
 ``gx = conv_transpose(g, w)`` and ``gw = weight_gradient(x, g)``. Each of the three is bilinear, with the other two as
-its adjoints, so derivatives of every order stay in the family. The arithmetic is in `autograd_cnn.kernels.convolution`.
+its adjoints, so derivatives of every order stay in the family. The arithmetic is in `autograd_cnn.fast.convolution`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.kernels import convolution as kernels
-from autograd_cnn.kernels.windows import Padding, Pair, Shape
+from autograd_cnn.fast import convolution as kernels
+from autograd_cnn.fast.windows import Padding, Pair, Shape
 from autograd_cnn.ops.joining import pad
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import expand_dims, squeeze

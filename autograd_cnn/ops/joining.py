@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from autograd_cnn.calculus.trees import tree_leaves, tree_map
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.trees import tree_leaves, tree_map
 from autograd_cnn.ops import shapes
 from autograd_cnn.ops.indexing import Mode, getitem, positions, take
 from autograd_cnn.ops.shapes import X, reshape, with_options

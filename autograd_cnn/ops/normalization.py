@@ -15,16 +15,16 @@ from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.kernels import normalization as kernels
-from autograd_cnn.kernels.scaling import rescaling
+from autograd_cnn.fast import normalization as kernels
+from autograd_cnn.fast.scaling import rescaling
 from autograd_cnn.ops.arithmetic import divide, maximum, multiply, sqrt, square, where
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import pad
-from autograd_cnn.ops.linalg import order_of_powers, vector_norm
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import in_range, mean, sum, var
 from autograd_cnn.ops.shapes import Axis, X, channel_axis, reshape
+from autograd_cnn.vocabulary.linalg import order_of_powers, vector_norm
 
 __all__ = [
     "batch_norm", "dropout", "dropout2d", "embedding", "group_norm", "instance_norm", "layer_norm",

@@ -2,7 +2,7 @@
 
 Maximum pooling gathers elements and its gradient scatters them back: `max_unpool2d` and `max_gather2d` are adjoints of
 each other. Average pooling is linear, and `avg_unpool2d` is its adjoint. The arithmetic is in
-`autograd_cnn.kernels.pooling`.
+`autograd_cnn.fast.pooling`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.kernels import pooling as kernels
-from autograd_cnn.kernels.windows import Padding, Pair, Shape
+from autograd_cnn.fast import pooling as kernels
+from autograd_cnn.fast.windows import Padding, Pair, Shape
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.convolution import (
     Extent,

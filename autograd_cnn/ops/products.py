@@ -17,7 +17,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.kernels import matrices as kernels
+from autograd_cnn.fast import matrices as kernels
 from autograd_cnn.ops.arithmetic import astype, multiply, power, where
 from autograd_cnn.ops.indexing import getitem, positions, take
 from autograd_cnn.ops.joining import pad, stack

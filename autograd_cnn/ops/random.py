@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from autograd_cnn.engine.checkpoint import note_draw
+from autograd_cnn.calculus.checkpoint import note_draw
 
 
 @cache

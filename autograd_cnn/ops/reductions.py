@@ -17,12 +17,12 @@ from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.kernels import elementwise
-from autograd_cnn.kernels.scaling import rescaling
-from autograd_cnn.kernels.tiles import SMALL
+from autograd_cnn.fast import elementwise
+from autograd_cnn.fast.scaling import rescaling
+from autograd_cnn.fast.tiles import SMALL
 from autograd_cnn.ops.arithmetic import exp, where
-from autograd_cnn.ops.scans import axes_of, cast, cumulative_prod, in_dtype_of, kept, masked
 from autograd_cnn.ops.shapes import Axis, broadcast_to, flip, reshape, transpose
+from autograd_cnn.vocabulary.scans import axes_of, cast, cumulative_prod, in_dtype_of, kept, masked
 
 __all__ = [
     "logsumexp", "max", "mean", "min", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar", "prod",

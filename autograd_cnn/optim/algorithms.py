@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.kernels.memory import scratch
-from autograd_cnn.kernels.updates import adam, sgd
+from autograd_cnn.fast.memory import scratch
+from autograd_cnn.fast.updates import adam, sgd
 from autograd_cnn.optim.optimiser import Array, Optimiser, check_flag, check_number
 
 __all__ = ["SGD", "Adam", "AdamW", "RMSprop"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from autograd_cnn.engine.messages import describe, missing, warn
 from autograd_cnn.engine.tape import next_birth
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.kernels.threads import map_tiles
+from autograd_cnn.fast.threads import map_tiles
 from autograd_cnn.state import check_state
 
 Array = NDArray[Any]

@@ -18,7 +18,7 @@ from autograd_cnn.distributed import Ranks, versions
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
-from autograd_cnn.kernels.twins import kernel_set
+from autograd_cnn.fast.twins import kernel_set
 from autograd_cnn.optim import Optimiser
 
 WHOLE = int | np.integer

@@ -198,7 +198,7 @@ class RunFolder:
     def count_look(self) -> int:
         """Note that the test images are looked at now, and return how many such looks there were, this one included.
 
-        `autograd_cnn.report.write` calls it. A run that ended early and went on looks at them a second time. Looks at
+        `ag.report.write` calls it. A run that ended early and went on looks at them a second time. Looks at
         the same step of the training are one.
         """
         path, step = self.path / LOOKS, len(self.history().losses)

@@ -95,7 +95,7 @@ def _products(graph: Any, op: Any) -> list[tuple[int, int]]:
 
 def _convolution(out: tuple[int, ...], w: tuple[int, ...], stride: int) -> int:
     """Multiplications of our convolution with these shapes of output and weights."""
-    from autograd_cnn.kernels import convolution, winograd
+    from autograd_cnn.fast import convolution, winograd
 
     if not convolution.suits_winograd(np.empty(out, np.float32), w, (stride, stride), (1, 1), 1):
         return math.prod(out) * math.prod(w[:-1])

@@ -135,7 +135,7 @@ def machine() -> dict[str, Any]:
     """Processor, versions, threads and kernels."""
     from threadpoolctl import threadpool_info
 
-    from autograd_cnn.kernels.twins import kernel_set
+    from autograd_cnn.fast.twins import kernel_set
 
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []

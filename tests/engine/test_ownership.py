@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.check import conformance
+from autograd_cnn.calculus.check import conformance
 from autograd_cnn.engine.ownership import is_ours
 from autograd_cnn.engine.primitive import Primitive
 

@@ -10,7 +10,7 @@ import pytest
 
 import autograd_cnn as ag
 import oracles
-from autograd_cnn.engine.check import check_gradients, conformance, examples_of, split
+from autograd_cnn.calculus.check import check_gradients, conformance, examples_of, split
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor

@@ -5,7 +5,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import linalg
-from autograd_cnn.engine.check import check_gradients
+from autograd_cnn.calculus.check import check_gradients
 from autograd_cnn.engine.tensor import Tensor
 
 inf = np.inf

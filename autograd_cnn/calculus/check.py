@@ -1,0 +1,289 @@
+"""Checks gradients against central differences in float64, and the conformance of primitives.
+
+A correct rule of a smooth function agrees with central differences to about 1e-9, and a rule that is wrong by 0.1 %
+differs by 1e-3. The tolerance, 1e-6, is far from both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.calculus.transforms import grad, vjp
+from autograd_cnn.engine.checks import count, number
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
+
+FULL = 200  # up to so many elements every derivative is checked, beyond that random directions
+
+
+def check_gradients(
+    f: Callable[..., Any],
+    *inputs: Any,
+    order: int = 1,
+    eps: float = 1e-6,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+) -> float:
+    """Compare the derivatives of `f` with central differences, in float64.
+
+    Parameters
+    ----------
+    f : callable
+        Takes Tensors and returns one Tensor of any shape. It must give the same result in every call.
+    *inputs : array_like
+        Floats are converted to float64 and differentiated; integers and bools are passed on.
+    order : int
+        2 also checks the derivative of the derivative.
+    eps : float
+        The step of the differences; 1 is exact for functions that are linear in each input.
+    rtol, atol : float
+        An error of ``atol + rtol * scale`` passes, where `scale` is the largest derivative.
+
+    Returns
+    -------
+    float
+        The largest error, divided by the largest derivative.
+
+    Raises
+    ------
+    AssertionError
+        If they differ. The message names the input and the element, and shows both numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.check_gradients(lambda x: ag.exp(ag.sin(x)), np.linspace(0, 1, 5), order=2) < 1e-6
+    True
+    """
+    if count(order, "order") > 6:
+        raise ValueError(f"check_gradients: order is {order}, want 6 or less")
+    number(eps, "eps", 1e-12)
+    arrays = [np.asarray(a.data if isinstance(a, Tensor) else a) for a in inputs]
+    arrays = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
+    varied = [i for i, a in enumerate(arrays) if a.dtype.kind == "f" and a.size]
+    rng = np.random.default_rng(0)
+
+    def at(*variables: Any) -> Any:
+        full = list(arrays)
+        for i, v in zip(varied, variables, strict=True):
+            full[i] = v
+        return f(*full)
+
+    worst = _compare(at, [arrays[i] for i in varied], varied, getattr(f, "__name__", "f"), eps, rtol, atol, rng)
+    if order == 1:
+        return worst
+    shape = _plain(at(*[Tensor(arrays[i]) for i in varied])).shape
+    weights = rng.standard_normal(shape)
+
+    def slopes(*variables: Any) -> Any:
+        gradients = grad(lambda *v: registry["sum"](at(*v) * weights), tuple(range(len(varied))))(*variables)
+        return registry["concatenate"]([registry["reshape"](g, (-1,)) for g in gradients])
+
+    rest = [a for i, a in enumerate(arrays) if i in varied]
+    return max(worst, check_gradients(slopes, *rest, order=order - 1, eps=eps, rtol=rtol, atol=atol))
+
+
+def _plain(value: Any) -> np.ndarray:
+    return value.data if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _compare(
+    f: Callable[..., Any],
+    arrays: list[np.ndarray],
+    positions: list[int],
+    name: str,
+    eps: float,
+    rtol: float,
+    atol: float,
+    rng: np.random.Generator,
+) -> float:
+    value, back = vjp(f, *arrays)
+    value = _plain(value)
+    if value.size <= FULL:
+        seeds = np.eye(value.size).reshape(-1, *value.shape)
+    else:
+        seeds = rng.standard_normal((3, *value.shape))
+    rules = [back(seed) for seed in seeds]
+    worst, skipped, tried, total = 0.0, 0, 0, 0
+    failures: list[str] = []
+    for k, x in enumerate(arrays):
+        slopes = np.array([np.ravel(rule[k]) for rule in rules])  # (seeds, size of x)
+        directions = np.eye(x.size) if x.size <= FULL else rng.standard_normal((5, x.size)) / math.sqrt(x.size)
+        got = slopes @ directions.T
+        want = np.empty_like(got)
+        for j, direction in enumerate(directions):
+            want[:, j] = _difference(f, arrays, k, direction, eps, seeds)
+        scale = max(1e-300, float(np.abs(want).max(initial=0)), float(np.abs(got).max(initial=0)))
+        error = np.abs(got - want)
+        wrong = ~(error <= atol + rtol * scale)
+        total += wrong.size
+        tried += len(directions)
+        for j in map(int, np.nonzero(wrong.any(axis=0))[0]):
+            if _kink(f, arrays, k, directions[j], eps, seeds):
+                skipped += 1
+                error[:, j], wrong[:, j] = 0, False
+            else:
+                finer = _difference(f, arrays, k, directions[j], eps * 10, seeds)
+                wrong[:, j] &= ~(np.abs(got[:, j] - finer) <= atol + rtol * scale)
+        worst = max(worst, float(error[~wrong].max(initial=0)) / scale)
+        for row, column in zip(*np.nonzero(wrong), strict=True):
+            element = [int(i) for i in np.unravel_index(int(column), x.shape)]
+            place = f"input {positions[k]}{element}" if x.size <= FULL else f"input {positions[k]}, direction {column}"
+            pair = f"rule {got[row, column]:.6g}, differences {want[row, column]:.6g}"
+            failures.append(f"{name}, {place}: {pair}, off by {error[row, column]:.1e}")
+    if failures:
+        raise AssertionError(f"{failures[0]}; {len(failures)} of {total} elements")
+    if skipped > 0.1 * tried:
+        raise AssertionError(f"{name}: {skipped} of {tried} elements lie on kinks. Choose other inputs")
+    return worst
+
+
+def _shifted(f: Any, arrays: list[np.ndarray], k: int, direction: np.ndarray, step: float) -> np.ndarray:
+    moved = list(arrays)
+    moved[k] = arrays[k] + step * direction.reshape(arrays[k].shape)
+    return _plain(f(*[Tensor(a) for a in moved])).astype(np.float64)
+
+
+def _difference(f: Any, arrays: Any, k: int, direction: np.ndarray, eps: float, seeds: np.ndarray) -> np.ndarray:
+    slope = (_shifted(f, arrays, k, direction, eps) - _shifted(f, arrays, k, direction, -eps)) / (2 * eps)
+    return seeds.reshape(len(seeds), -1) @ slope.ravel()
+
+
+def _kink(f: Any, arrays: Any, k: int, direction: np.ndarray, eps: float, seeds: np.ndarray) -> bool:
+    """Return whether the slopes from the left and from the right differ."""
+    middle = _shifted(f, arrays, k, direction, 0.0)
+    right = _shifted(f, arrays, k, direction, eps / 10) - middle
+    left = middle - _shifted(f, arrays, k, direction, -eps / 10)
+    return bool(np.abs(right - left).max() > 1e-3 * eps / 10 * max(1.0, np.abs(right).max() / (eps / 10)))
+
+
+def examples_of(primitive: Primitive[...], rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Return arguments to try a primitive on: its own examples, or standard normal arrays of shape (2, 3)."""
+    if primitive.examples is None:
+        required = [p for p in primitive.parameters if p not in primitive.defaults]
+        return [(tuple(rng.standard_normal((2, 3)) for _ in required), {})]
+    made = primitive.examples(rng)
+    _require(
+        made and all(isinstance(e, tuple) for e in made),
+        f"{primitive.name}: examples must return a list of arguments of calls: [(x, w), ((x, w), {{'stride': 2}})]",
+    )
+    return [e if len(e) == 2 and isinstance(e[1], dict) else (e, {}) for e in made]
+
+
+def split(
+    primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any], dtype: Any = None
+) -> tuple[Callable[..., Any], list[np.ndarray]]:
+    """Split an example into a function of its differentiable inputs, and these inputs.
+
+    Arrays of floats are converted to `dtype`, if it is given.
+    """
+    flat, elements = primitive.bind(args, dict(options))
+    flat = [v.astype(dtype) if dtype and isinstance(v, np.ndarray) and v.dtype.kind == "f" else v for v in flat]
+    names = primitive.flat_names(elements)
+    varied = [
+        i
+        for i, (n, v) in enumerate(zip(names, flat, strict=True))
+        if n in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind == "f"
+    ]
+
+    def call(*variables: Any) -> Any:
+        full = list(flat)
+        for i, v in zip(varied, variables, strict=True):
+            full[i] = v
+        return primitive(*primitive.grouped(full, elements))
+
+    call.__name__ = primitive.name
+    return call, [flat[i] for i in varied]
+
+
+def conformance(primitive: Primitive[...], seed: int = 0) -> int:
+    """Check on its examples that a primitive does what its users rely on.
+
+    A recorded call gives the same values as the raw call, leaves its inputs unchanged, and accepts any memory layout.
+    Gradients agree with central differences in first and second order. A gradient of 0 gives 0. float32 stays float32.
+    No rule writes into its arguments.
+
+    Returns
+    -------
+    int
+        The number of examples.
+
+    Raises
+    ------
+    AssertionError, TypeError, ValueError
+        If one of these does not hold.
+    """
+    _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
+    examples = examples_of(primitive, np.random.default_rng(seed))
+    for args, options in examples:
+        f, inputs = split(primitive, args, options)
+        _check_values(primitive.name, f, inputs)
+        for order in (1, 2):
+            check_gradients(f, *inputs, order=order)
+        _check_rules(primitive.name, f, inputs)
+        _check_float32(primitive, *split(primitive, args, options, np.float32))
+        value, back = vjp(f, *inputs)
+        for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):
+            _require(not np.any(g), f"{primitive.name}: a gradient of 0 gives {g.ravel()[:3]}, input {x.shape}")
+    return len(examples)
+
+
+def _require(condition: Any, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
+    before = [a.copy() for a in inputs]
+    raw = f(*inputs)
+    _require(raw is not None, f"{name}: returns None")
+    _require(
+        all(np.array_equal(a, b) for a, b in zip(before, inputs, strict=True)),
+        f"{name}: writes into its inputs. Return a new array",
+    )
+    recorded = f(*[Tensor(a, requires_grad=True) for a in inputs])
+    _require(isinstance(recorded, Tensor) and recorded.requires_grad, f"{name}: a recorded call left no history")
+    _require(np.array_equal(raw, recorded.data, equal_nan=True), f"{name}: the raw call and the recorded call differ")
+    layouts: list[Callable[[Any], Any]] = [
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a,
+    ]
+    for layout in layouts:
+        laid = [layout(a) for a in inputs]
+        for a in laid:
+            a.flags.writeable = False
+        _require(
+            np.allclose(raw, f(*laid), rtol=1e-12, atol=1e-12, equal_nan=True),
+            f"{name}: another memory layout or a read-only input changes the result",
+        )
+
+
+def _check_rules(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
+    """Check that a rule does not overwrite an earlier result, which the walk may still need."""
+    out = f(*[Tensor(a, requires_grad=True) for a in inputs])
+    node, g = out._node, np.random.default_rng(0).standard_normal(out.shape)
+    for _, rule, pick in node.plan.steps:
+        results = rule.function(g, *pick(node.saved))
+        copies = [np.array(c) for c in (results if rule.joint else (results,))]
+        rule.function(2 * g, *pick(node.saved))
+        kept = all(map(np.array_equal, copies, results if rule.joint else (results,)))
+        _require(kept, f"{name}: the rule for {rule.name} overwrites what it returned before. Return a new array")
+
+
+def _check_float32(primitive: Primitive[...], f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
+    leaves = [Tensor(a, requires_grad=True) for a in inputs]
+    out = f(*leaves)
+    if primitive.name != "astype":
+        _require(out.dtype == np.float32, f"{primitive.name}: float32 in, {out.dtype} out")
+    seed = np.ones(out.shape, out.dtype)
+    out.backward(seed)
+    for leaf in leaves:
+        g = leaf.grad
+        fits = g is not None and g.dtype == leaf.dtype and g.shape == leaf.shape
+        _require(fits, f"{primitive.name}: gradient {g!r} of {leaf}")

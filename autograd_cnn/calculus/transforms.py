@@ -1,0 +1,382 @@
+"""Transforms of functions, such as `grad` and `jacobian`: each is a short composition of recording and walking.
+
+Arguments may be arrays, numbers, Tensors, or trees of them (see `trees`), and a gradient has the structure of its
+argument. The results are arrays. If an argument requires a gradient already, as inside another transform, they are
+Tensors that can be differentiated again: ``grad(grad(f))`` is the second derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
+from typing import Any, Protocol, TypeVar, overload
+
+import numpy as np
+
+from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_leaves, tree_map, tree_paths
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.mode import current, enable_grad, in_mode
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tape import history
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.engine.walk import walk
+
+Result_co = TypeVar("Result_co", covariant=True)
+Plain = np.ndarray | np.generic | float
+
+
+class Transformed(Protocol[Result_co]):
+    """The type of a function that a transform returns: for arrays, its result is an array.
+
+    For other arguments its result is Any: gradients have their structure, and are Tensors inside another transform.
+    """
+
+    @overload
+    def __call__(self, *args: Plain, **options: Any) -> Result_co: ...
+
+    @overload
+    def __call__(self, *args: object, **options: Any) -> Any: ...
+
+
+@primitive
+def alias(x: Any) -> Any:
+    """Gives `x` a node of its own, so that nested transforms do not share a variable."""
+    return x.view()
+
+
+alias.vjp(x=lambda g: g)
+
+
+class _Run:
+    """An evaluation of `f`, with new variables in place of the arguments to differentiate.
+
+    `nested` says whether `f` depends on a transform around this one, and `differentiated` whether a derivative was
+    taken in `f`: then a result that does not depend on the arguments is no mistake, as that of a linear function.
+    """
+
+    def __init__(
+        self, caller: str, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None
+    ) -> None:
+        self.caller, self.argnums = caller, tuple(i + len(args) if i < 0 else i for i in argnums)
+        self.variables: list[Tensor] = []
+        self.nested = self.differentiated = False
+        fresh = list(args)
+        outer = current.get().transforms
+        for wanted, i in zip(argnums, self.argnums, strict=True):
+            if not 0 <= i < len(args):
+                raise TypeError(
+                    f"{getattr(f, '__name__', 'f')}: cannot differentiate argument {wanted}, counted from 0: "
+                    f"{len(args)} positional arguments were passed. Arguments by keyword are constants"
+                )
+        if len({*self.argnums}) < len(argnums):
+            raise TypeError(f"argnums is {argnums}: an argument is there twice. Name each once")
+        with enable_grad():
+            for i in self.argnums:
+                places = tree_paths(fresh[i], f"argument {i}")
+                fresh[i] = tree_map(partial(self._variable, places), fresh[i])
+            with in_mode(transforms=(*outer, self)):
+                try:
+                    self.value = f(*fresh, **(options or {}))
+                except (TypeError, ValueError, AttributeError) as error:
+                    errors.explain_function(error, f, [args[i] for i in argnums])
+                    raise
+        self.arguments = [fresh[i] for i in argnums]
+        if not isinstance(self.value, Tensor):
+            if isinstance(self.value, (tuple, list, dict)) or self.value is None:
+                raise TypeError(f"{getattr(f, '__name__', 'f')}: returned {type(self.value).__name__}, want one tensor")
+            self.value = Tensor(self.value)
+        if outer and not self.nested and self.value._node is not None:
+            # `f` may close over the variable of a transform around this one
+            around = {v._node for run in outer for v in run.variables}
+            oldest = min((n.birth for n in around), default=0)
+            self.nested = not around.isdisjoint(history(self.value._node, oldest))
+
+    def _variable(self, places: Iterator[str], value: Any) -> Tensor:
+        place = next(places)
+        if isinstance(value, Tensor) and value.requires_grad:
+            self.nested = True
+            variable = alias(value)
+        else:
+            data = value.data if isinstance(value, Tensor) else np.asarray(value)
+            if data.dtype.kind != "f":
+                raise errors.not_differentiable(place, value, data.dtype)
+            variable = Tensor(data, requires_grad=True)
+        self.variables.append(variable)
+        return variable
+
+    def back(self, seed: Any, create_graph: bool, retain: bool = False) -> list[Any]:
+        """Return the gradient of every variable for `seed` = d loss / d value: zeros if it does not depend on it.
+
+        Warn if it depends on none of them.
+        """
+        nodes = [v._node for v in self.variables]
+        found: dict[Any, Any] = {}
+        if self.value._node is not None:
+            if create_graph:
+                seed = seed if isinstance(seed, Tensor) else Tensor(seed, name="seed")
+                found = walk(self.value._node, seed, retain=True, wrap=Tensor._of, targets=set(nodes))
+            else:
+                found = walk(self.value._node, np.array(seed), retain=retain, targets=set(nodes))
+        if nodes and not found and not self.differentiated:
+            warn(errors.constant(self.caller, self.argnums))
+            for run in (*current.get().transforms, self):  # once is enough
+                run.differentiated = True
+        zeros = [None if n in found else np.zeros(n.shape, n.dtype) for n in nodes]
+        return [found[n] if z is None else Tensor(z) if create_graph else z for n, z in zip(nodes, zeros, strict=True)]
+
+    def shaped(self, gradients: list[Any]) -> tuple[Any, ...]:
+        """Return gradients in the structure of the arguments."""
+        supply = iter(gradients)
+        return tuple(tree_map(lambda _: next(supply), a) for a in self.arguments)
+
+    def out(self, value: Tensor) -> Any:
+        return value if self.nested else value.data
+
+
+def _tuple(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
+    found = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not all(isinstance(i, (int, np.integer)) for i in found):
+        raise TypeError(f"argnums is {argnums!r}, want an int or a tuple of them")
+    return found
+
+
+def _one_number(value: Tensor, caller: str) -> np.ndarray:
+    if value.size != 1:
+        raise ValueError(
+            f"{caller}: f returned {value.shape}, want one number: .mean() or .sum(). For all of them: ag.jacobian"
+        )
+    return np.ones(value.shape, value.dtype)
+
+
+@overload
+def value_and_grad(f: Callable[..., Any], argnums: int = 0) -> Transformed[tuple[np.ndarray, np.ndarray]]: ...
+
+
+@overload
+def value_and_grad(
+    f: Callable[..., Any], argnums: tuple[int, ...]
+) -> Transformed[tuple[np.ndarray, tuple[np.ndarray, ...]]]: ...
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
+    """Return a function that computes ``(f(*args), gradient)``.
+
+    Warns if the result does not depend on any of the arguments to differentiate. Their gradients are 0 then.
+
+    Parameters
+    ----------
+    f : callable
+        A function that returns one number.
+    argnums : int or tuple of int
+        Which arguments to differentiate; a tuple gives a tuple of gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.value_and_grad(lambda p, x: ag.sum(p["w"] * x))({"w": np.array([1.0, 2.0])}, np.array([3.0, 4.0]))
+    (array(11.), {'w': array([3., 4.])})
+    """
+
+    @wraps(f)
+    def evaluate(*args: Any, **options: Any) -> Any:
+        run = _Run("grad", f, args, _tuple(argnums), options)
+        gradients = run.shaped(run.back(_one_number(run.value, "grad"), run.nested))
+        return run.out(run.value), gradients if isinstance(argnums, tuple) else gradients[0]
+
+    return evaluate
+
+
+@overload
+def grad(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]: ...
+
+
+@overload
+def grad(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[np.ndarray, ...]]: ...
+
+
+def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
+    """Return a function that computes the gradient of `f`. Parameters as for `value_and_grad`.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.grad(ag.grad(lambda x: x**3))(2.0)
+    array(12.)
+    """
+    evaluate: Callable[..., Any] = value_and_grad(f, argnums)
+    return wraps(f)(lambda *args, **options: evaluate(*args, **options)[1])
+
+
+@overload
+def vjp(f: Callable[..., Any], *args: Plain) -> tuple[np.ndarray, Callable[[Any], tuple[Any, ...]]]: ...
+
+
+@overload
+def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]: ...
+
+
+def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """Return ``f(*args)``, and a function that carries d loss / d f back to d loss / d args.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> y, back = ag.vjp(lambda x: x * x, np.array([1.0, 2.0]))
+    >>> back(np.array([1.0, 10.0]))
+    (array([ 2., 40.]),)
+    """
+    run = _Run("vjp", f, args, tuple(range(len(args))))
+
+    def back(g: Any) -> tuple[Any, ...]:
+        nested = run.nested or (isinstance(g, Tensor) and g.requires_grad)
+        seed = g if nested else np.asarray(g.data if isinstance(g, Tensor) else g, run.value.dtype)
+        if np.shape(seed) != run.value.shape:
+            raise ValueError(f"vjp: g is {np.shape(seed)}, f returned {run.value.shape}")
+        return run.shaped(run.back(seed, nested, retain=True))
+
+    return run.out(run.value), back
+
+
+def _flat_tangents(caller: str, args: Any, tangents: Any) -> list[Any]:
+    """Return the leaves of `tangents` in the order of those of `args`."""
+    if not (isinstance(args, (tuple, list)) and isinstance(tangents, (tuple, list)) and len(args) == len(tangents)):
+        raise TypeError(f"{caller}: want as many tangents as arguments, both in tuples: ag.{caller}(f, (x,), (dx,))")
+    pairs = enumerate(zip(args, tangents, strict=True))
+    return [leaf for i, (a, t) in pairs for leaf in leaves_like(caller, a, t, f"argument {i}")]
+
+
+@overload
+def jvp(f: Callable[..., Any], args: tuple[Plain, ...], tangents: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@overload
+def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]: ...
+
+
+def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return ``f(*args)`` and its derivative in the direction `tangents`, as the vjp of a vjp.
+
+    A vjp multiplies by the transposed Jacobian and is linear in `g`, so its own vjp multiplies by the Jacobian
+    (J. Townsend, "A new trick for calculating Jacobian vector products", 2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.jvp(ag.sqrt, (np.array([4.0, 9.0]),), (np.array([1.0, 0.0]),))
+    (array([2., 3.]), array([0.25, 0.  ]))
+    """
+    flat = _flat_tangents("jvp", args, tangents)
+    run = _Run("jvp", f, args, tuple(range(len(args))))
+    g = Tensor(np.zeros(run.value.shape, run.value.dtype), requires_grad=True)
+    with enable_grad():
+        products = [registry["sum"](gx * t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad]
+        total = sum(products[1:], products[0]) if products else Tensor(0.0)
+    if not total.requires_grad or g._node not in (found := _reach(total, g, run.nested)):
+        return run.out(run.value), run.out(Tensor(np.zeros(g.shape, g.dtype)))
+    return run.out(run.value), found[g._node]
+
+
+def _reach(total: Tensor, g: Tensor, nested: bool) -> dict[Any, Any]:
+    seed = np.ones(total.shape, total.dtype)
+    if not nested:
+        return walk(total._node, seed, targets={g._node})
+    return walk(total._node, Tensor(seed, name="seed"), retain=True, wrap=Tensor._of, targets={g._node})
+
+
+def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Multiply the Hessian of `f` by `tangents`, at the cost of two gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.hvp(lambda x: ag.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
+    (array([ 6., 12.]),)
+    """
+    flat = _flat_tangents("hvp", args, tangents)
+    argnums = tuple(range(len(args)))
+
+    def slope(*inner: Any) -> Any:
+        gradients = tree_leaves(grad(f, argnums)(*inner))
+        products = [registry["sum"](g * t) for g, t in zip(gradients, flat, strict=True)]
+        return sum(products[1:], products[0])
+
+    return grad(slope, argnums)(*args)
+
+
+@overload
+def jacobian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]: ...
+
+
+@overload
+def jacobian(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[np.ndarray, ...]]: ...
+
+
+def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
+    """Return a function that computes all derivatives of `f`, as an array of shape ``f.shape + x.shape``.
+
+    If `f` returns a tree, the result has its structure, and each leaf of it the structure of the argument.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.jacobian(lambda x: x**2)(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [0., 4.]])
+    """
+
+    @wraps(f)
+    def evaluate(*args: Any, **options: Any) -> Any:
+        returned: list[Any] = []
+
+        def flat(*inner: Any, **rest: Any) -> Any:
+            returned.append(f(*inner, **rest))
+            return ravel_pytree(returned[0])[0]
+
+        run = _Run("jacobian", flat, args, _tuple(argnums), options)
+        units = np.eye(run.value.size, dtype=run.value.dtype)
+        rows = iter([run.back(unit, run.nested, retain=True) for unit in units])
+
+        def block(value: Any) -> Any:
+            found = [next(rows) for _ in range(np.size(value))]
+            blocks = [_stacked([row[k] for row in found], np.shape(value), v) for k, v in enumerate(run.variables)]
+            return run.shaped(blocks) if isinstance(argnums, tuple) else run.shaped(blocks)[0]
+
+        return tree_map(block, returned[0])
+
+    return evaluate
+
+
+def _stacked(rows: list[Any], shape: tuple[int, ...], variable: Tensor) -> Any:
+    shape = shape + variable.shape
+    return registry["reshape"](registry["stack"](rows), shape) if rows else np.zeros(shape, variable.dtype)
+
+
+@overload
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]: ...
+
+
+@overload
+def hessian(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[tuple[np.ndarray, ...], ...]]: ...
+
+
+def hessian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
+    """Return a function that computes the second derivatives of a scalar `f`, of shape ``x.shape + x.shape``.
+
+    For a tree it returns the blocks: ``hessian(f)(p)["w"]["b"]`` is the derivative by w and b.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
+    array([[6., 2.],
+           [2., 0.]])
+    """
+    return jacobian(grad(f, argnums), argnums)

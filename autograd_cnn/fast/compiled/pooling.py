@@ -1,0 +1,250 @@
+"""Compiled twins of the passes in `fast.pooling`."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from . import kernel
+
+
+@kernel
+def _copy(run, out):
+    for k in range(out.size):
+        out[k] = run[k]
+
+
+@kernel
+def _fill(out, value):
+    for k in range(out.size):
+        out[k] = value
+
+
+@kernel
+def _accumulate(run, out):
+    for k in range(out.size):
+        out[k] += run[k]
+
+
+@numba.njit(inline="always")
+def _stays(best, more):
+    """Whether a later number leaves the maximum as it is: the first of equal numbers wins, and the first NaN."""
+    return more <= best or np.isnan(best)
+
+
+@kernel
+def max_argmax_tile(x, y, argmax, kernel_size, stride, padding):
+    n, height, _, channels = x.shape
+    (kh, kw), wide = kernel_size, y.shape[2]
+    # Maxima over single rows of windows, and the columns of these maxima; overlapping windows share them.
+    maxima = np.empty((kh, wide, channels), x.dtype)
+    columns = np.empty((kh, wide, channels), argmax.dtype)
+    for image in range(n):
+        done = -1
+        for r in range(y.shape[1]):
+            top = r * stride[0] - padding[0][0]
+            first, last = max(0, top), min(top + kh, height)
+            for row in range(max(first, done + 1), last):
+                _max_of_row(x[image, row], maxima[row % kh], columns[row % kh], kw, stride[1], padding[1][0])
+            done = last - 1
+            best, place = y[image, r].reshape(-1), argmax[image, r].reshape(-1)
+            _copy(maxima[first % kh].reshape(-1), best)
+            column, before = columns[first % kh].reshape(-1), (first - top) * kw
+            for k in range(best.size):
+                place[k] = column[k] + before
+            for row in range(first + 1, last):
+                more, column = maxima[row % kh].reshape(-1), columns[row % kh].reshape(-1)
+                before = (row - top) * kw
+                for k in range(best.size):
+                    stays = _stays(best[k], more[k])
+                    best[k] = best[k] if stays else more[k]
+                    place[k] = place[k] if stays else column[k] + before
+
+
+@kernel
+def max_tile(x, y, kernel_size, stride, padding):
+    n, height, width, channels = x.shape
+    column = np.empty((width, channels), x.dtype)  # maxima of columns, over the rows of a window
+    for image in range(n):
+        for r in range(y.shape[1]):
+            top = r * stride[0] - padding[0][0]
+            first, last = max(0, top), min(top + kernel_size[0], height)
+            best = column.reshape(-1)
+            _copy(x[image, first].reshape(-1), best)
+            for row in range(first + 1, last):
+                more = x[image, row].reshape(-1)
+                for k in range(best.size):
+                    best[k] = best[k] if _stays(best[k], more[k]) else more[k]
+            for c in range(y.shape[2]):
+                left = c * stride[1] - padding[1][0]
+                first, last = max(0, left), min(left + kernel_size[1], width)
+                out = y[image, r, c]
+                _copy(column[first], out)
+                for j in range(first + 1, last):
+                    for k in range(channels):
+                        out[k] = out[k] if _stays(out[k], column[j, k]) else column[j, k]
+
+
+@kernel
+def _max_of_row(x, best, place, kw, stride, before):
+    width, channels = x.shape
+    inside = len(best), len(best)  # windows that lie wholly on the image, so that they read adjacent numbers
+    if stride == 1 and kw > 1 and before + width >= kw:
+        inside = max(0, before), max(0, before) + max(0, min(len(best), before + width - kw + 1) - max(0, before))
+        at = inside[0] - before
+        _max_of_run(
+            x[at:].reshape(-1),
+            channels,
+            best[inside[0] : inside[1]].reshape(-1),
+            place[inside[0] : inside[1]].reshape(-1),
+            kw,
+        )
+    for c in range(len(best)):
+        if inside[0] <= c < inside[1]:
+            continue
+        left = c * stride - before
+        first, last = max(0, -left), min(kw, width - left)
+        start = x[left + first]
+        if first + 1 == last:
+            best[c] = start
+            place[c] = first
+            continue
+        more = x[left + first + 1]
+        for k in range(channels):
+            stays = _stays(start[k], more[k])
+            best[c, k] = start[k] if stays else more[k]
+            place[c, k] = first if stays else first + 1
+        for j in range(first + 2, last):
+            more = x[left + j]
+            for k in range(channels):
+                stays = _stays(best[c, k], more[k])
+                best[c, k] = best[c, k] if stays else more[k]
+                place[c, k] = place[c, k] if stays else j
+
+
+@kernel
+def _max_of_run(x, channels, best, place, kw):
+    more = x[channels:]
+    for k in range(best.size):
+        stays = _stays(x[k], more[k])
+        best[k] = x[k] if stays else more[k]
+        place[k] = 0 if stays else 1
+    for j in range(2, kw):
+        more = x[j * channels :]
+        for k in range(best.size):
+            stays = _stays(best[k], more[k])
+            best[k] = best[k] if stays else more[k]
+            place[k] = place[k] if stays else j
+
+
+@kernel
+def max_unpool_tile(g, argmax, gx, kernel_size, stride, padding):
+    n, height, width, channels = gx.shape
+    (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
+    # At stride 1 a tap of adjacent windows lies on adjacent columns. With zeros around them, rows of windows and of
+    # columns are runs of the same length.
+    padded = np.zeros((windows + 2 * kw - 2) * channels, g.dtype)
+    places = np.zeros(padded.size, argmax.dtype)
+    inner = slice((kw - 1) * channels, (kw - 1 + windows) * channels)
+    gx[:] = 0
+    for image in range(n):
+        for r in range(g.shape[1]):
+            top = r * stride[0] - padding[0][0]
+            if stride[1] == 1:
+                _copy(g[image, r].reshape(-1), padded[inner])
+                _copy(argmax[image, r].reshape(-1), places[inner])
+            for i in range(max(0, -top), min(kh, height - top)):
+                if stride[1] == 1:
+                    out = gx[image, top + i].reshape(-1)
+                    for j in range(kw):
+                        at = (kw - 1 + before - j) * channels  # the window whose tap j lies on column 0
+                        if j % 3 == 0 and j + 3 <= kw:
+                            at -= 2 * channels
+                            _unpool_three(padded[at:], places[at:], out, channels, i * kw + j)
+                        elif j >= kw - kw % 3:
+                            _unpool_one(padded[at:], places[at:], out, i * kw + j)
+                    continue
+                for j in range(kw):
+                    for c in range(windows):
+                        column = c * stride[1] + j - before
+                        if 0 <= column < width:
+                            for k in range(channels):
+                                chosen = argmax[image, r, c, k] == i * kw + j
+                                gx[image, top + i, column, k] += g[image, r, c, k] if chosen else 0
+
+
+@kernel
+def _unpool_one(g, argmax, out, place):
+    wanted = argmax.dtype.type(place)
+    for k in range(out.size):
+        out[k] += g[k] if argmax[k] == wanted else 0
+
+
+@kernel
+def _unpool_three(g, argmax, out, channels, place):
+    a, b, c = g[2 * channels :], g[channels:], g
+    p, q, r = argmax[2 * channels :], argmax[channels:], argmax
+    # Places are converted to the dtype of argmax: in a wider one, vectors would hold fewer numbers.
+    first, second, third = argmax.dtype.type(place), argmax.dtype.type(place + 1), argmax.dtype.type(place + 2)
+    for k in range(out.size):
+        out[k] = (
+            out[k] + (a[k] if p[k] == first else 0) + (b[k] if q[k] == second else 0) + (c[k] if r[k] == third else 0)
+        )
+
+
+@kernel
+def avg_tile(x, y, kernel_size, stride, padding):
+    n, height, width, channels = x.shape
+    (kh, kw), (before, after) = kernel_size, padding[1]
+    line = np.zeros((before + width + after, channels), x.dtype)  # sums of columns, between the padding
+    sums, padded = line[before : before + width].reshape(-1), line.reshape(-1)
+    for image in range(n):
+        for r in range(y.shape[1]):
+            top = r * stride[0] - padding[0][0]
+            _fill(sums, 0)
+            for row in range(max(0, top), min(top + kh, height)):
+                _accumulate(x[image, row].reshape(-1), sums)
+            out = y[image, r].reshape(-1)
+            if stride[1] == 1:
+                _copy(padded, out)
+                for j in range(1, kw):
+                    _accumulate(padded[j * channels :], out)
+            else:
+                for c in range(y.shape[2]):
+                    at = c * stride[1]
+                    for k in range(channels):
+                        y[image, r, c, k] = line[at, k]
+                    for j in range(at + 1, at + kw):
+                        for k in range(channels):
+                            y[image, r, c, k] += line[j, k]
+            for k in range(out.size):
+                out[k] /= kh * kw
+
+
+@kernel
+def avg_unpool_tile(g, gx, kernel_size, stride, padding):
+    n, height, width, channels = gx.shape
+    (kh, kw), windows, before = kernel_size, g.shape[2], padding[1][0]
+    padded = np.zeros((windows + 2 * kw - 2, channels), g.dtype)  # the share of a pixel in each window, between zeros
+    shares = padded[kw - 1 : kw - 1 + windows].reshape(-1)
+    line = np.empty((width, channels), g.dtype)  # sum of the shares of each pixel of a row
+    sums = line.reshape(-1)
+    gx[:] = 0
+    for image in range(n):
+        for r in range(g.shape[1]):
+            _copy(g[image, r].reshape(-1), shares)
+            for k in range(shares.size):
+                shares[k] /= kh * kw
+            _fill(sums, 0)
+            for j in range(kw):
+                if stride[1] == 1:
+                    _accumulate(padded[kw - 1 + before - j :].reshape(-1), sums)
+                    continue
+                for c in range(windows):
+                    column = c * stride[1] + j - before
+                    if 0 <= column < width:
+                        for k in range(channels):
+                            line[column, k] += padded[kw - 1 + c, k]
+            top = r * stride[0] - padding[0][0]
+            for row in range(max(0, top), min(top + kh, height)):
+                _accumulate(sums, gx[image, row].reshape(-1))

@@ -1,0 +1,469 @@
+"""Compiled convolutions whose sums stay in the processor's registers: those of `fast.direct` and `fast.fused`.
+
+`add_products` is the inner loop of all of them: one block of a matrix product, up to eight rows by two vectors of
+columns. Numba's own loops would write such sums back to memory at every step, so the block is written in LLVM's
+language. `multiply` covers a whole matrix with blocks. Its left operand may have any strides, so the windows of an
+image are the rows of a matrix, though they overlap in memory.
+
+Nothing checks bounds: the callers in `fast.direct` and `fast.fused` choose the sizes of all buffers.
+
+Imports Numba, llvmlite and NumPy, and from `fast.winograd` its three matrices.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils, imputils
+from numba.extending import intrinsic
+from numba.np import arrayobj
+
+from ..winograd import BT, A, G
+from . import kernel
+
+_WIDE = binding.get_host_cpu_features().get("avx512f", False)  # 32 registers of 64 bytes; else at least 16 of 32 bytes
+ROWS = 8 if _WIDE else 4
+VECTOR = 512 if _WIDE else 256  # bits
+HALF = ROWS // 2
+BAND = 128  # pixels whose gradients `weight_gradient` reads together: they stay in the first-level cache
+CHAIN = 256  # pixels in a partial sum, at least: the rounding errors of one long sum of like numbers do not cancel
+
+
+@intrinsic
+def strided(context, array, shape, strides):
+    """Return a read-only view of an array in C order, with another shape and with `strides` in numbers, not bytes."""
+    result = types.Array(array.dtype, len(shape), "A", readonly=True)
+
+    def code(context, builder, signature, arguments):
+        source = context.make_array(signature.args[0])(context, builder, arguments[0])
+        sizes, steps = (cgutils.unpack_tuple(builder, a) for a in arguments[1:])
+        steps = [builder.mul(step, source.itemsize) for step in steps]
+        view = context.make_array(result)(context, builder)
+        arrayobj.populate_array(view, source.data, sizes, steps, source.itemsize, source.meminfo)
+        return imputils.impl_ret_borrowed(context, builder, result, view._getvalue())
+
+    return result(array, shape, strides), code
+
+
+@intrinsic(prefer_literal=True)
+def add_products(context, a, b, start, c, row, column, rows, vectors, bits):
+    """Compute one block of `multiply`: `rows` rows from `row` on, and `vectors` vectors of columns from `column` on.
+
+    A vector has `bits` bits, but at least one number. The last three arguments are constants of the compiled code.
+    """
+    signature = types.void(a, b, start, c, types.intp, types.intp, rows, vectors, bits)
+    height, width = rows.literal_value, vectors.literal_value
+    lanes = max(1, bits.literal_value // a.dtype.bitwidth)
+
+    def code(context, builder, signature, arguments):
+        arrays = [
+            context.make_array(t)(context, builder, v) for t, v in zip(signature.args[:4], arguments, strict=False)
+        ]
+        strides = [cgutils.unpack_tuple(builder, array.strides) for array in arrays]
+        number, word, byte = arrays[0].data.type.pointee, arguments[4].type, ir.IntType(8).as_pointer()
+        vector = ir.VectorType(number, lanes)
+        places = [(m, v) for m in range(height) for v in range(width)]
+
+        def pointer(which, kind, *indices):
+            place = builder.bitcast(arrays[which].data, byte)
+            for index, stride in zip(indices, strides[which], strict=True):
+                place = builder.gep(place, [builder.mul(index, stride)])
+            return builder.bitcast(place, kind.as_pointer())
+
+        def at(which, m, v):
+            column = builder.add(arguments[5], word(v * lanes))
+            return pointer(which, vector, builder.add(arguments[4], word(m)), column)
+
+        def load(place):
+            return builder.load(place, align=signature.args[0].dtype.bitwidth // 8)
+
+        def loop(count, sums, body):
+            """Call ``body(index, sums)``, which returns new sums, `count` (at least 1) times; return the last sums."""
+            before, inside, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+            builder.branch(inside)
+            builder.position_at_end(inside)
+            index = builder.phi(word)
+            now = [builder.phi(vector) for _ in sums]
+            then = body(index, now)
+            following = builder.add(index, word(1))
+            for phi, first, later in zip([index, *now], [word(0), *sums], [following, *then], strict=True):
+                phi.add_incoming(first, before)
+                phi.add_incoming(later, builder.block)
+            builder.cbranch(builder.icmp_signed("<", following, count), inside, after)
+            builder.position_at_end(after)
+            return then
+
+        def step(i, k, sums):
+            columns = [load(pointer(1, vector, i, k, builder.add(arguments[5], word(v * lanes)))) for v in range(width)]
+            factors = []
+            for m in range(height):
+                # A vector of equal numbers: the shuffle takes all of them from place 0.
+                single = builder.load(pointer(0, number, builder.add(arguments[4], word(m)), i, k))
+                first = builder.insert_element(ir.Constant(vector, ir.Undefined), single, ir.IntType(32)(0))
+                zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+                factors.append(builder.shuffle_vector(first, first, zeros))
+            name = f"llvm.fmuladd.v{lanes}{number.intrinsic_name}"
+            fused = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+            return [builder.call(fused, [factors[m], columns[v], s]) for (m, v), s in zip(places, sums, strict=True)]
+
+        outer, inner = cgutils.unpack_tuple(builder, arrays[1].shape)[:2]
+        sums = [load(at(2, m, v)) for m, v in places]
+        sums = loop(outer, sums, lambda i, sums: loop(inner, sums, lambda k, sums: step(i, k, sums)))
+        for (m, v), total in zip(places, sums, strict=True):
+            builder.store(total, at(3, m, v), align=signature.args[0].dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return signature, code
+
+
+def _compiled_as(function, name):
+    """Compile a function under the name `name`.
+
+    Numba finds machine code by the name and the types of the arguments, even code that another process left on disk. So
+    two functions with one definition, and thus one name, would be taken for each other.
+    """
+    function.__name__ = function.__qualname__ = name
+    return numba.njit(nogil=True)(function)
+
+
+def _panel(vectors, bits):
+    """Return a function that computes a panel of `multiply`: `vectors` vectors of `bits` bits, from `column` on."""
+
+    def panel(a, b, start, c, column):
+        row, count = 0, len(a)
+        while row + ROWS <= count:
+            add_products(a, b, start, c, row, column, ROWS, vectors, bits)
+            row += ROWS
+        if row + HALF <= count:
+            add_products(a, b, start, c, row, column, HALF, vectors, bits)
+            row += HALF
+        while row < count:
+            add_products(a, b, start, c, row, column, 1, vectors, bits)
+            row += 1
+
+    return _compiled_as(panel, f"panel_{vectors}_{bits}")
+
+
+_two_vectors = _panel(2, VECTOR)
+_vector = _panel(1, VECTOR)
+_half_vector = _panel(1, VECTOR // 2)
+_number = _panel(1, 0)
+
+
+@kernel
+def multiply(a, b, start, c):
+    """Write ``start + np.einsum("mik,ikn->mn", a, b)`` into `c`, which may be `start`.
+
+    Parameters
+    ----------
+    a : array (M, I, K), of any strides
+    b : array (I, K, N); I and K at least 1
+    start : array (M, N)
+    c : array (M, N)
+        Written. It may have more rows, which are left as they are.
+
+    The last axes of `b`, `start` and `c` are contiguous.
+    """
+    columns, wide = c.shape[1], VECTOR // (8 * c.itemsize)
+    for pair in range(columns // (2 * wide)):
+        _two_vectors(a, b, start, c, 2 * wide * pair)
+    column = columns - columns % (2 * wide)
+    if column + wide <= columns:
+        _vector(a, b, start, c, column)
+        column += wide
+    if column + wide // 2 <= columns:
+        _half_vector(a, b, start, c, column)
+        column += wide // 2
+    while column < columns:
+        _number(a, b, start, c, column)
+        column += 1
+
+
+def _linear_map(name, matrix, add_start=False):
+    """Return a function that multiplies vectors by a constant matrix: target = matrix @ source.
+
+    The matrix is part of the code: each entry that is not 0 is one instruction. Source and target lie in flat arrays:
+
+        vector j of the source is  source[place + j * step :][:count]
+        vector i of the target is  target[to + i * to_step :][:count]
+
+    `count` numbers must fill a register; the last two registers of a vector may overlap. The whole happens `times`
+    times, each time `hop` and `to_hop` numbers further on. With `add_start`, ``start[:count]`` is added to every
+    vector of the target; otherwise `start` is any array.
+    """
+    rows = [[(j, factor) for j, factor in enumerate(row) if factor] for row in matrix.tolist()]
+
+    @intrinsic
+    def block(context, source, place, step, start, target, to, to_step, index):
+        signature = types.void(source, *[types.intp] * 2, start, target, *[types.intp] * 3)
+        lanes = VECTOR // source.dtype.bitwidth
+
+        def code(context, builder, signature, arguments):
+            arrays = [context.make_array(signature.args[i])(context, builder, arguments[i]) for i in (0, 3, 4)]
+            number, word, align = arrays[0].data.type.pointee, arguments[1].type, source.dtype.bitwidth // 8
+            vector = ir.VectorType(number, lanes)
+            fused = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{lanes}{number.intrinsic_name}"
+            )
+
+            def at(array, place, step, i):
+                place = builder.add(builder.add(place, arguments[7]), builder.mul(step, word(i)))
+                return builder.bitcast(builder.gep(array.data, [place]), vector.as_pointer())
+
+            columns = {j for row in rows for j, _ in row}
+            values = {j: builder.load(at(arrays[0], arguments[1], arguments[2], j), align=align) for j in columns}
+            first = builder.load(at(arrays[1], word(0), word(0), 0), align=align) if add_start else None
+            for i, row in enumerate(rows):
+                total = first
+                for j, factor in row:
+                    same = ir.Constant(vector, [factor] * lanes)
+                    if total is None:
+                        total = values[j] if factor == 1 else builder.fmul(values[j], same)
+                    elif factor == 1:
+                        total = builder.fadd(total, values[j])
+                    else:
+                        total = builder.call(fused, [values[j], same, total])
+                builder.store(total, at(arrays[2], arguments[5], arguments[6], i), align=align)
+            return context.get_dummy_value()
+
+        return signature, code
+
+    def apply(source, place, step, hop, start, target, to, to_step, to_hop, count, times):
+        last = count - VECTOR // (8 * target.itemsize)
+        for _ in range(times):
+            for index in range(0, count, count - last):
+                block(source, place, step, start, target, to, to_step, min(index, last))
+            place += hop
+            to += to_hop
+
+    return _compiled_as(apply, f"linear_map_{name}")
+
+
+_image_map, _gradient_map = _linear_map("image", BT), _linear_map("gradient", A)
+_weight_map, _weight_gradient_map = _linear_map("weight", G), _linear_map("weight_gradient", G.T)
+_sum_map, _sum_and_bias_map = _linear_map("sum", A.T), _linear_map("sum_and_bias", A.T, add_start=True)
+
+
+@kernel
+def conv2d(x, w, b, y, padded, top, left, stride):
+    wide, channels = padded.shape[1:]
+    kh, kw, _, outputs = w.shape
+    down, across = stride
+    windows = strided(
+        padded,
+        (y.shape[1], y.shape[2], kh, kw * channels),
+        (down * wide * channels, across * channels, wide * channels, 1),
+    )
+    weights = strided(w, (kh, kw * channels, outputs), (kw * channels * outputs, outputs, 1))
+    bias = strided(b, (y.shape[2], outputs), (0, 1))
+    for image in range(len(y)):
+        _copy_into(padded, x[image], top, left)
+        for row in range(y.shape[1]):
+            multiply(windows[row], weights, bias, y[image, row])
+
+
+@numba.njit(nogil=True)
+def _copy_into(padded, image, top, left):
+    """Copy an image to row `top` and column `left` of `padded`; leave out what lies beyond its edges."""
+    channels = image.shape[2]
+    first, last = max(0, -left), min(image.shape[1], padded.shape[1] - left)
+    for row in range(max(0, -top), min(image.shape[0], padded.shape[0] - top)):
+        source, out = image[row], padded[row + top]
+        for column in range(first, last):
+            for k in range(channels):
+                out[column + left, k] = source[column, k]
+
+
+@kernel
+def weight_gradient(x, g, gw, padded, top, left, stride):
+    wide, channels = padded.shape[1:]
+    kh, numbers, outputs = gw.shape
+    down, across = stride
+    rows = max(1, BAND // g.shape[2])
+    part, pixels = np.zeros_like(gw), 0
+    for image in range(len(g)):
+        _copy_into(padded, x[image], top, left)
+        for row in range(0, g.shape[1], rows):
+            band = g[image, row : row + rows]
+            gradients = strided(band, band.shape, (g.shape[2] * outputs, outputs, 1))
+            for i in range(kh):
+                windows = strided(
+                    padded[row * down + i :],
+                    (numbers, len(band), g.shape[2]),
+                    (1, down * wide * channels, across * channels),
+                )
+                multiply(windows, gradients, strided(part[i], (numbers, outputs), (outputs, 1)), part[i])
+            pixels += len(band) * g.shape[2]
+            if pixels >= CHAIN:
+                gw += part
+                part[:] = 0
+                pixels = 0
+    gw += part
+
+
+@numba.njit(nogil=True)
+def _tiles(padded, parts):
+    """Number of tiles of an image: (down, across)."""
+    return (padded.shape[0] - 3 * parts[0] + 1) // 4, (padded.shape[1] - 3 * parts[1] + 1) // 4
+
+
+@numba.njit(nogil=True)
+def _transform_images(x, padded, half, v, top, left, parts, first):
+    """Fill `v` with rows of tiles, counted over all images, from `first` on; return the row after the last one.
+
+    `padded` holds the image of the row before `first`.
+    """
+    down, across = _tiles(padded, parts)
+    last = min(first + v.shape[1] // across, len(x) * down)
+    for row in range(first, last):
+        if row % down == 0:
+            _copy_into(padded, x[row // down], top, left)
+        _transform_image_row(padded, row % down, half, v, (row - first) * across, across, parts)
+    return last
+
+
+@kernel
+def winograd_conv2d(x, u, b, y, padded, half, v, m, top, left, parts):
+    down, across = _tiles(padded, parts)
+    panels, _, inputs, size = u.shape
+    corner = np.empty(4 * size, y.dtype)
+    none = strided(np.zeros(size, y.dtype), (m.shape[1], size), (0, 1))
+    last = 0
+    while last < len(y) * down:
+        first, last = last, _transform_images(x, padded, half, v, top, left, parts, last)
+        tiles = (last - first) * across
+        for panel in range(panels):
+            for entry in range(36):
+                a = strided(v[entry], (tiles, 1, inputs), (inputs, inputs, 1))
+                multiply(a, strided(u[panel, entry], (1, inputs, size), (0, size, 1)), none, m[entry])
+            for done in range(first, last):
+                rows = y[done // down, 4 * (done % down) : 4 * (done % down) + 4]
+                _collect_row(m, (done - first) * across, across, half, b, rows, panel * size, corner)
+
+
+@numba.njit(nogil=True)
+def _transform_image_row(padded, row, half, v, place, across, parts):
+    """Write Bᵀ d B of a row of tiles into `v`, from the tile `place` on; `half` holds Bᵀ d."""
+    _, wide, channels = padded.shape
+    pitch, inputs = wide * channels, v.shape[2]
+    image, entries, entry_size = padded.reshape(-1), v.reshape(-1), v.shape[1] * inputs
+    for i in range(parts[0]):
+        _image_map(image, (4 * row + 3 * i) * pitch, pitch, 0, image, half, 0, pitch, 0, pitch, 1)
+        for j in range(parts[1]):
+            to = place * inputs + (i * parts[1] + j) * channels
+            for k in range(6):
+                _image_map(
+                    half, k * pitch + 3 * j * channels, channels, 4 * channels,
+                    image, entries, to + 6 * k * entry_size, entry_size, inputs, channels, across,
+                )  # fmt: skip
+
+
+@numba.njit(nogil=True)
+def _collect_row(m, place, across, half, b, y, channel, corner):
+    """Write Aᵀ m A of a row of tiles, plus the bias, into the outputs from `channel` on of up to four rows `y`."""
+    (height, width, outputs), size = y.shape, m.shape[2]
+    entries, out, entry_size, run = m.reshape(-1), y.reshape(-1), m.shape[1] * size, across * size
+    count = min(size, outputs - channel)
+    whole = width // 4 if count >= VECTOR // (8 * y.itemsize) else 0  # tiles that can be written in place
+    for k in range(6):
+        _sum_map(entries, k * entry_size + place * size, 6 * entry_size, 0, b, half, k * run, 6 * run, 0, run, 1)
+    for i in range(height):
+        start, at, to = b[channel:], 6 * i * run, i * width * outputs + channel
+        _sum_and_bias_map(half, at, run, size, start, out, to, outputs, 4 * outputs, count, whole)
+        for tile in range(whole, across):
+            _sum_and_bias_map(half, at + tile * size, run, 0, start, corner, 0, size, 0, size, 1)
+            for column in range(4 * tile, min(4 * tile + 4, width)):
+                for k in range(count):
+                    y[i, column, channel + k] = corner[(column - 4 * tile) * size + k]
+
+
+@kernel
+def winograd_weight_gradient(x, g, u, padded, rows, half, v, m, top, left, parts, channel):
+    down, across = _tiles(padded, parts)
+    panels, _, inputs, size = u.shape
+    last = 0
+    while last < len(g) * down:
+        first, last = last, _transform_images(x, padded, half, v, top, left, parts, last)
+        tiles = (last - first) * across
+        for panel in range(panels):
+            for done in range(first, last):
+                band = g[done // down, 4 * (done % down) : 4 * (done % down) + 4]
+                _transform_gradient_row(band, channel + panel * size, rows, half, m, (done - first) * across)
+            for entry in range(36):
+                a = strided(v[entry], (inputs, 1, tiles), (1, inputs, inputs))
+                total = u[panel, entry]
+                start = strided(total, (inputs, size), (size, 1))
+                multiply(a, strided(m[entry], (1, tiles, size), (0, size, 1)), start, total)
+
+
+@numba.njit(nogil=True)
+def _transform_gradient_row(g, channel, rows, half, m, place):
+    """Write A g Aᵀ of a row of tiles, for the outputs from `channel` on, into `m`, from the tile `place` on.
+
+    Places in `rows` to the right of `g` must be 0. If fewer outputs are left than `m` is wide, `rows` keeps numbers of
+    an earlier call behind them; `collect_weights` leaves out the gradients that follow from these.
+    """
+    (height, width, outputs), size = g.shape, m.shape[2]
+    count, pitch, entry_size = min(size, outputs - channel), rows.shape[1] * size, m.shape[1] * size
+    rows[height:] = 0
+    for i in range(height):
+        for column in range(width):
+            source, out = g[i, column, channel:], rows[i, column]
+            for k in range(count):
+                out[k] = source[k]
+    _gradient_map(rows.reshape(-1), 0, pitch, 0, half, half, 0, pitch, 0, pitch, 1)
+    for k in range(6):
+        _gradient_map(
+            half, k * pitch, size, 4 * size,
+            half, m.reshape(-1), 6 * k * entry_size + place * size, entry_size, size, size, rows.shape[1] // 4,
+        )  # fmt: skip
+
+
+@kernel
+def transform_weights(w, u, parts, panel):
+    kh, kw, channels, outputs = w.shape
+    _, _, inputs, size = u.shape
+    values, half, entries = np.empty((3, 3, size), u.dtype), np.empty(18 * size, u.dtype), u.reshape(-1)
+    first = panel * size
+    count = min(size, outputs - first)
+    for part in range(parts[0] * parts[1]):
+        top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
+        values[:] = 0
+        for c in range(channels):
+            for i in range(min(3, kh - top)):
+                for j in range(min(3, kw - left)):
+                    source, out = w[top + i, left + j, c, first:], values[i, j]
+                    for k in range(count):
+                        out[k] = source[k]
+            _weight_map(values.reshape(-1), 0, 3 * size, 0, half, half, 0, 3 * size, 0, 3 * size, 1)
+            to = (36 * panel * inputs + part * channels + c) * size
+            hop, to_hop = 3 * size, 6 * inputs * size
+            _weight_map(half, 0, size, hop, half, entries, to, inputs * size, to_hop, size, 6)
+
+
+@kernel
+def collect_weights(totals, gw, parts, panel):
+    kh, kw, channels, outputs = gw.shape
+    count, _, _, _, size = totals.shape
+    entries = np.empty((36, size), gw.dtype)
+    half = np.empty(18 * size, gw.dtype)
+    values = np.empty((3, 3, size), gw.dtype)
+    for part in range(parts[0] * parts[1]):
+        top, left = 3 * (part // parts[1]), 3 * (part % parts[1])
+        for c in range(channels):
+            entries[:] = 0
+            for index in range(count):
+                for entry in range(36):
+                    source, total = totals[index, panel, entry, part * channels + c], entries[entry]
+                    for k in range(size):
+                        total[k] += source[k]
+            _weight_gradient_map(entries.reshape(-1), 0, 6 * size, 0, half, half, 0, 6 * size, 0, 6 * size, 1)
+            out = values.reshape(-1)
+            _weight_gradient_map(half, 0, size, 6 * size, half, out, 0, size, 3 * size, size, 3)
+            for i in range(min(3, kh - top)):
+                for j in range(min(3, kw - left)):
+                    target = gw[top + i, left + j, c, panel * size :]
+                    for k in range(min(size, outputs - panel * size)):
+                        target[k] = values[i, j, k]

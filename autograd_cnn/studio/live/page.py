@@ -1,0 +1,143 @@
+"""Writes the live page: an editor, and below it the player of the program, which Python runs in the browser.
+
+Python is Pyodide: CPython, compiled to WebAssembly. The page contains this package as a zip. It fetches Pyodide from a
+public server, and the browser refuses every file with another SHA-256; or it contains Pyodide too, and then it opens
+from a disk without a network. A worker runs the programs, so that a loop without end can be stopped. The policy of the
+page forbids requests to any other address, to the page, to the worker and to the player in its frame.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import urllib.request
+import zipfile
+from html import unescape
+from importlib import import_module
+from pathlib import Path
+from string import Template
+
+from autograd_cnn.files import write_atomically
+from autograd_cnn.studio.trace import trace
+
+VERSION = "0.27.7"
+NUMPY = "numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl"
+NPM = f"https://cdn.jsdelivr.net/npm/pyodide@{VERSION}/"
+FULL = f"https://cdn.jsdelivr.net/pyodide/v{VERSION}/full/"
+FILES = {  # of Pyodide: address of the folder, bytes, SHA-256
+    "pyodide.js": (NPM, 14_913, "b4cb23a53aba19c221659b9fb40a2f18281d685691dc06647fb0afd0681baf98"),
+    "pyodide.asm.js": (NPM, 1_255_688, "6b4c90de5b7172873f04f21884d0e9d2274e305fe32116558fe3e4fbe3618d51"),
+    "pyodide.asm.wasm": (NPM, 10_105_545, "a50dd1843f805a0b7c45b61037ee0d7b26dfe85efe0e18ef95a34ad24e401f5f"),
+    "python_stdlib.zip": (NPM, 2_360_737, "16611534726e5d8ac2bd8f926410b2dcb8d6f49aa24913463533b457a2115c16"),
+    "pyodide-lock.json": (NPM, 112_205, "9c45b916001a750f4102fc287494f3eab215909c7535c626a20db80fd6333e2c"),
+    NUMPY: (FULL, 3_061_133, "ebb61241d962b98b21597d7ce43b67668a6d5bab3acec4fbe958657320d7cd08"),
+}
+PACKAGE = "package.zip"
+EXAMPLES = "chain_rule", "dead_relu", "spiral", "cnn", "own_primitive"
+TIMEOUT = 30  # seconds that the server may be silent
+
+
+def page(offline: bool = False) -> str:
+    """Return the live page.
+
+    Parameters
+    ----------
+    offline : bool
+        Whether the page contains Pyodide (13 MB), and needs no network. Its files are read from the folder that
+        `AUTOGRAD_CNN_PYODIDE` names, or downloaded.
+
+    Raises
+    ------
+    OSError
+        If a file can neither be read nor downloaded.
+    ValueError
+        If a file has another SHA-256.
+    """
+    inside = {PACKAGE: packed()}
+    if offline:
+        inside |= {name: _read(name) for name in FILES}
+    files = [{"name": PACKAGE, "size": len(inside[PACKAGE])}]
+    for name, (folder, size, sha256) in FILES.items():
+        integrity = f"sha256-{base64.b64encode(bytes.fromhex(sha256)).decode()}"
+        files.append({"name": name, "size": size, "url": folder + name, "integrity": integrity})
+    reached = "'none'" if offline else " ".join(folder + name for name, (folder, *_) in FILES.items())
+    here, script = Path(__file__).parent, _part("live.js")
+    sources = [(here / "examples" / f"{name}.py").read_text(encoding="utf-8") for name in EXAMPLES]
+    palette = _part("player.css", "player").partition("\n* {")[0]
+    return Template(_part("page.html")).substitute(
+        policy=f"default-src 'none'; script-src {_hash(script)} {_script_src()} blob: 'wasm-unsafe-eval'; "
+        f"worker-src blob:; connect-src {reached}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
+        style=palette + _part("live.css"),
+        script=script,
+        worker=_part("worker.js"),
+        files=_json(files),
+        examples=_json([[source.partition("\n")[0].removeprefix("# "), source] for source in sources]),
+        inside="\n".join(
+            f'<script type="application/octet-stream" id="{name}">'
+            f"{base64.b64encode(gzip.compress(data, mtime=0)).decode()}</script>"
+            for name, data in inside.items()
+        ),
+    )
+
+
+def write(path: Path, offline: bool = False) -> None:
+    """Write the live page, and make its folder if necessary. Errors as in `page`."""
+    text = page(offline)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text.encode())
+
+
+def packed() -> bytes:
+    """Return the installed package as a zip, which is not compressed; the same files give the same bytes."""
+    root, content = Path(__file__).parents[2], io.BytesIO()
+    found = [path for path in root.rglob("*") if path.suffix in (".py", ".html", ".js", ".css")]
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, path in sorted((path.relative_to(root.parent).as_posix(), path) for path in found):
+            entry = zipfile.ZipInfo(name)  # of 1980, whenever the file was written
+            entry.create_system = 3  # on Windows as well
+            archive.writestr(entry, path.read_bytes())
+    return content.getvalue()
+
+
+def _read(name: str) -> bytes:
+    """Return a file of Pyodide with the right SHA-256, from the folder that the variable names, or from the server."""
+    folder, size, sha256 = FILES[name]
+    if given := os.environ.get("AUTOGRAD_CNN_PYODIDE"):
+        place, cure = str(Path(given) / name), "AUTOGRAD_CNN_PYODIDE names the folder"
+        data = Path(place).read_bytes()
+    else:
+        place, cure = folder + name, "Files from elsewhere: AUTOGRAD_CNN_PYODIDE=FOLDER"
+        try:
+            with urllib.request.urlopen(place, timeout=TIMEOUT) as answer:
+                data = answer.read(size + 1)
+        except OSError as error:
+            raise OSError(f"{place}: {getattr(error, 'reason', error)}. {cure}") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ValueError(f"{place}: not the file of Pyodide {VERSION}, whose SHA-256 is {sha256}. {cure}")
+    return data
+
+
+def _script_src() -> str:
+    """Return the scripts that the player's page allows itself: its frame inherits the policy of the live page."""
+    player = trace(lambda x: x * x, 1.0).page()
+    found = re.search(r"script-src ([^;]*)", unescape(player))
+    return found[1] if found else ""
+
+
+def _part(name: str, room: str = "live") -> str:
+    folder = Path(str(import_module(f"autograd_cnn.studio.{room}").__file__)).parent
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value).replace("<", "\\u003c")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

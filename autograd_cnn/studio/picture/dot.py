@@ -1,0 +1,149 @@
+"""Writes the ladder as Graphviz text, and draws it as PNG or PDF by Graphviz, or else by matplotlib.
+
+The text contains the positions of the ladder. Graphviz keeps them because of ``layout=nop2``; its own layout would
+tangle edges that skip rows, but is available to anyone who removes that attribute. Every edge of the graph is an edge
+in the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+
+from autograd_cnn.environment import command
+from autograd_cnn.studio.picture.ladder import ladder
+from autograd_cnn.studio.picture.layout import SMALL, TEXT, Box, Picture, Wire, wide
+from autograd_cnn.studio.picture.styles import FONT, LIGHT, fill, shaft
+from autograd_cnn.studio.records import Graph
+from autograd_cnn.studio.text import clip
+
+_STYLES = {"forward": "solid", "backward": "dashed", "kept": "dotted"}
+
+
+def dot(graph: Graph, depth: int | None = None, overlay: str | None = None) -> str:
+    """Return the picture of `graph` in the DOT language."""
+    return _dot(ladder(graph, depth, overlay))
+
+
+def _dot(picture: Picture, notes: bool = False) -> str:
+    """Return `picture` as DOT; if `notes`, with extra nodes that draw the headings, forks and sums."""
+    font = f'fontname="{FONT}", fontsize'
+    width, height = _n(picture.width), _n(-picture.height)
+    lines = [
+        "digraph tape {",
+        f'graph [label={_quoted(picture.caption)}, labelloc=t, {font}={TEXT}, bb="0,{height},{width},0", layout=nop2];',
+        f"node [{font}={SMALL}, fixedsize=true];",
+        f"edge [{font}={SMALL}, arrowsize=0.6];",
+        *framed(picture, _cluster, '"{}";'.format, "}"),
+        *map(_node, picture.boxes),
+        *map(_edge, picture.wires),
+        *(_notes(picture) if notes else ()),
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _n(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _at(*point: float) -> str:
+    """Format a position; y points upwards, and the page lies below 0."""
+    return f"{_n(point[0])},{_n(-point[1])}"
+
+
+def _quoted(*texts: str) -> str:
+    """Quote `texts` as one DOT string that shows each text on its own line, with all characters escaped."""
+    escaped = (t.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') for t in texts if t)
+    return '"' + "\\n".join(escaped) + '"'
+
+
+def framed(picture: Picture, begin: Callable[[int, Box], str], name: Callable[[str], str], end: str) -> Iterator[str]:
+    """Yield the lines of nested frames, each from `begin` to `end`, around the boxes, which `name` writes."""
+    inside: dict[int, list[str]] = {}
+    for box in picture.boxes:
+        inside.setdefault(box.frame, []).append(name(box.id))
+    stack: list[int] = []
+    for i, frame in enumerate(picture.frames):
+        while stack and stack[-1] != frame.frame:
+            stack.pop()
+            yield end
+        stack.append(i)
+        yield begin(i, frame)
+        yield from inside.get(i, ())
+    yield from [end] * len(stack)
+
+
+def _cluster(i: int, frame: Box) -> str:
+    ends = f"{_at(frame.left, frame.top + frame.height)},{_at(frame.left + frame.width, frame.top)}"
+    name = _at(frame.left + 8 + wide(frame.text, SMALL) / 2, frame.top + 9)
+    return (
+        f'subgraph "cluster_{i}" {{\nlabel={_quoted(frame.text)}; labeljust=l; style=rounded; '
+        f'color="{LIGHT["frame"]}"; fontsize={SMALL}; bb="{ends}"; lp="{name}";'
+    )
+
+
+def _node(box: Box) -> str:
+    style = "filled" + ",rounded" * (box.kind not in ("input", "loss", "result", "error")) + ",dashed" * box.back
+    border = 8 if box.kind == "loss" else 0  # Graphviz draws the second border outside the first
+    parts = [
+        f"label={_quoted(f'{box.text} {box.beside}'.strip(), box.below)}",
+        f'shape=box, style="{style}", fillcolor="{LIGHT[fill(box)]}", color="{LIGHT[box.kind + "_line"]}"',
+        f'pos="{_at(box.x, box.y)}", width={_n((box.width - border) / 72)}, height={_n((box.height - border) / 72)}',
+        f"tooltip={_quoted(clip(box.title, 400))}",
+        *["peripheries=2"] * bool(border),
+    ]
+    return f'"{box.id}" [{", ".join(parts)}];'
+
+
+def _notes(picture: Picture) -> Iterator[str]:
+    colours = f'fillcolor="{LIGHT["page"]}", color="{LIGHT["backward"]}"'
+    plus = f'label="+", shape=circle, width=0.12, height=0.12, style=filled, {colours}'
+    point = f'label="", shape=point, width=0.07, color="{LIGHT["forward"]}"'
+    for i, (x, heading) in enumerate(picture.headings):
+        yield f'"heading_{i}" [label={_quoted(heading)}, shape=plaintext, fixedsize=shape, pos="{_at(x, 45)}"];'
+    for i, (x, y, summed) in enumerate(picture.marks):
+        yield f'"mark_{i}" [{plus if summed else point}, fixedsize=shape, pos="{_at(x, y)}"];'
+
+
+def _edge(wire: Wire) -> str:
+    line, head = shaft(wire)
+    tip = f"e,{_at(*head[0])} " if head else ""
+    curve = [line[0]] + [p for a, b in pairwise(line) for p in (a, b, b)]  # straight Béziers
+    parts = [f'style={_STYLES[wire.kind]}, color="{LIGHT[wire.kind]}"']
+    parts.append(f'pos="{tip}{" ".join(_at(*point) for point in curve)}"')
+    parts += ["dir=none"] * (not wire.arrow)
+    if wire.label:
+        x, y, anchor = wire.label_at
+        x += {"start": 0.5, "middle": 0, "end": -0.5}[anchor] * 0.6 * SMALL * len(wire.label)
+        parts.append(f'label={_quoted(wire.label)}, lp="{_at(x, y - 3)}"')
+    parts += ["constraint=false"] * (wire.kind == "kept")
+    parts.append(f"tooltip={_quoted(clip(wire.title, 400))}")
+    return f'"{wire.tail}" -> "{wire.head}" [{", ".join(parts)}];'
+
+
+def _rendered(suffix: str, graph: Graph, depth: int | None = None, overlay: str | None = None) -> bytes:
+    """Return the picture as a ``.png`` or ``.pdf`` file."""
+    picture = ladder(graph, depth, overlay, suffix)
+    try:
+        import graphviz
+
+        try:
+            return graphviz.Source(_dot(picture, notes=True)).pipe(format=suffix[1:], quiet=True)
+        except graphviz.ExecutableNotFound:
+            missing = "The Python package graphviz is installed, but its program dot is not on PATH"
+    except ImportError:
+        missing = "The Python package graphviz is not installed"
+    try:
+        from autograd_cnn.studio.picture.paint import paint
+    except ImportError as error:
+        raise ImportError(
+            f'{suffix} needs matplotlib or Graphviz. Neither is needed for loss.graph().save("g.svg"). {missing}: '
+            f"apt install graphviz (macOS: brew, Windows: winget) and {command('-m', 'pip', 'install', 'graphviz')}. "
+            f"Or: {command('-m', 'pip', 'install', 'matplotlib')}"
+        ) from error
+    return paint(picture, suffix)
+
+
+png, pdf = partial(_rendered, ".png"), partial(_rendered, ".pdf")

@@ -1,0 +1,355 @@
+"""Folds a graph that is too long to read into a shorter one, in which an operation may stand for many.
+
+The operations of one scope form a group. Operations that repeat with a period also form a group, if they come from the
+same lines with the same shapes and the same wiring: the rounds of a loop, or the blocks of one class. An open group has
+a frame around its rows; a closed one is a single row. `depth` is the number of open levels. Only the first of repeated
+rounds is drawn, unless all levels are open. Reads records, and returns records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, zip_longest
+
+from autograd_cnn.studio.records import Graph, Kept, Op, Rule, Scope, Value
+
+READABLE = 40  # rows; more are folded unless `depth` says otherwise
+LIMIT = 1000  # rows: 50,000 points of paper
+OUTPUTS = 8  # of a closed group; more than these are drawn as one
+
+
+Items = list["Op | Group"]
+
+
+@dataclass(slots=True)
+class Group:
+    """Repeated rounds of items, of which the first is drawn; items that do not repeat are one round."""
+
+    rounds: list[Items]
+    key: int = 0
+    scopes: list[Scope] = field(default_factory=list)  # one for each round, if each round is a scope
+    elided: bool = False
+
+
+@dataclass(slots=True)
+class Frame:
+    """An open group: rows `first` to `last`, inside `level` other frames; `path` is the path of its scope, or empty."""
+
+    label: str
+    path: str
+    first: int
+    last: int
+    level: int
+
+
+@dataclass(slots=True)
+class View:
+    """The folded graph and its frames; `all_at` is the depth that folds nothing, `stands` maps values to drawn ones."""
+
+    graph: Graph
+    frames: list[Frame]
+    all_at: int
+    stands: dict[str, str]
+
+    def rows(self, whole: Graph) -> list[str]:
+        """Return, for each operation of the `whole` graph in order, the id of the operation that is drawn for it."""
+        made = {part.output: op.id for op in self.graph.ops for part in op.parts or (op,)}
+
+        def row(value: str) -> str:
+            while value not in made:
+                value = self.stands[value]
+            return made[value]
+
+        return [row(op.output) for op in whole.ops]
+
+
+def fold(graph: Graph, depth: int | None = None) -> View:
+    """Fold `graph` with `depth` levels open; by default into at most 40 rows, if its scopes and loops allow it."""
+    return Folding(graph).view(depth)
+
+
+class Folding:
+    """A graph in groups, viewed at any depth; ``rows[depth]`` is the number of rows, and the last depth opens all."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.keys: dict[object, int] = {}
+        self.items = self.grouped(graph.ops)
+        self.rows, items = [len(self.items)], self.items
+        while self.rows[-1] < len(graph.ops) and any(isinstance(item, Group) for item in items):
+            items = [inner for item in items for inner in (item.rounds[0] if isinstance(item, Group) else [item])]
+            self.rows.append(len(items))
+        if self.rows[-1] < len(graph.ops):  # so far, only the first of repeated rounds is open
+            self.rows.append(len(graph.ops))
+
+    def grouped(self, ops: Iterable[Op], level: int = 0) -> Items:
+        """Group the operations of each scope that has more than one, and then the rounds of each loop."""
+        items: Items = []
+        for scope, run in groupby(ops, lambda op: op.scopes[level] if level < len(op.scopes) else None):
+            inside = list(run)
+            if scope is None or len(inside) == 1:
+                items += inside
+            else:
+                inner = self.grouped(inside, level + 1)
+                items.append(Group([inner], self.key("scope", *map(self.key_of, inner)), [scope]))
+        while len(shorter := self.shortened(items)) < len(items):
+            items = shorter
+        return items
+
+    def key(self, *parts: object) -> int:
+        """Return a number for `parts`; equal parts have equal numbers."""
+        return self.keys.setdefault(parts, len(self.keys))
+
+    def key_of(self, item: Op | Group) -> int:
+        """Return a number for `item`; it is the same for items that may correspond in two rounds of a loop."""
+        if isinstance(item, Group):
+            return item.key
+        value, place = self.graph.values[item.output], item.place
+        line = place.file, place.line, place.columns
+        return self.key(item.name, value.shape, value.dtype, line, len(item.inputs), tuple(item.rules))
+
+    def shortened(self, items: Items) -> Items:
+        """Group the rounds of the shortest period; grouping an inner loop shortens the period of the outer one."""
+        keys = [self.key_of(item) for item in items]
+        before: dict[int, int] = {}
+        periods: dict[int, list[int]] = {}  # distance to the next item with the same key: indices
+        for i, key in enumerate(keys):
+            if key in before:
+                periods.setdefault(i - before[key], []).append(before[key])
+            before[key] = i
+        for period in sorted(periods):
+            shorter: Items = []
+            done = end = 0
+            for i in periods[period]:
+                end = max(end, i)
+                while end + period < len(keys) and keys[end] == keys[end + period]:
+                    end += 1
+                if i >= done and end - i >= period:
+                    start = i + (end - i) % period  # cut the first round rather than the last one
+                    rounds = _alike(items[k : k + period] for k in range(start, end + period, period))
+                    if len(rounds) > 1:
+                        shorter += [*items[done:start], self.repeated(rounds)]
+                        done = start + len(rounds) * period
+            if done:
+                return shorter + items[done:]
+        return items
+
+    def repeated(self, rounds: list[Items]) -> Group:
+        """Return the group of `rounds`; if each round is one scope, of the items inside these scopes."""
+        only = [item for items in rounds for item in items if len(items) == 1]
+        blocks = [b for b in only if isinstance(b, Group) and len(b.rounds) == 1]
+        if blocks:
+            rounds = [b.rounds[0] for b in blocks]
+        key = self.key("rounds", len(rounds), *map(self.key_of, rounds[0]))
+        return Group(rounds, key, [b.scopes[0] for b in blocks])
+
+    def rounds(self) -> dict[str, str]:
+        """Return texts such as ``round 2 of 3, 18 of 49`` by operation, with the rounds of outer loops first."""
+        found: dict[str, str] = {}
+
+        def number(items: Items, around: list[str]) -> None:
+            for item in items:
+                if isinstance(item, Group):
+                    loop = len(item.rounds) if not item.scopes else 1
+                    for k, inside in enumerate(item.rounds, 1):
+                        number(inside, [*around, f"{k:,} of {loop:,}"] if loop > 1 else around)
+                elif around:
+                    found[item.id] = f"round {', '.join(around)}"
+
+        number(self.items, [])
+        return found
+
+    def view(self, depth: int | None = None) -> View:
+        """Return the folded graph; see `fold`."""
+        items, rows, all_at = self.items, self.rows, len(self.rows) - 1
+        if depth is None:
+            depth = next((d for d in range(all_at, -1, -1) if rows[d] <= READABLE), 0)
+            if rows[depth] > LIMIT:
+                items, all_at = [*items[:19], Group([items[19:-20]], elided=True), *items[-20:]], max(1, all_at)
+        elif not hasattr(depth, "__index__") or depth < 0:
+            raise ValueError(f"graph: depth is {depth!r}, want 0 (everything closed) to {all_at} (all operations)")
+        return _Folder(self.graph, items, depth, all_at).view
+
+
+def _ops(items: Iterable[Op | Group]) -> Iterator[Op]:
+    """Yield all operations in `items`, of all rounds."""
+    for item in items:
+        if isinstance(item, Op):
+            yield item
+        else:
+            for one in item.rounds:
+                yield from _ops(one)
+
+
+def _alike(rounds: Iterable[Items]) -> list[Items]:
+    """Return the first rounds of `rounds`, as far as they are wired alike.
+
+    In rounds that are wired alike, corresponding inputs come from corresponding operations of the same round or of the
+    round before. An input from elsewhere is the same array in all rounds, or a different one in each.
+    """
+    found: list[Items] = []
+    wirings: list[tuple[list[int | None], list[int | str]]] = []  # of the first round, and of the others
+    before: dict[str, int] = {}
+    previous: list[str] = []
+    for items in rounds:
+        ops = list(_ops(items))
+        made = {op.output: i for i, op in enumerate(ops)}
+        inputs = [v for op in ops for _, v in op.inputs]
+        inner = [made.get(v) for v in inputs]
+        outer = [before.get(v, "same" if v == w else "another") for v, w in zip(inputs, previous, strict=False)]
+        if len(wirings) < 2:
+            wirings.append((inner, outer))
+        if inner != wirings[0][0] or outer != wirings[len(found) > 0][1]:
+            break
+        found.append(items)
+        before, previous = made, inputs
+    return found
+
+
+class _Folder:
+    """Builds the folded graph and its frames from groups."""
+
+    def __init__(self, graph: Graph, items: Items, depth: int, all_at: int) -> None:
+        self.graph = graph
+        self.values = dict(graph.values)
+        self.all = depth >= all_at
+        self.ops: list[Op] = []
+        self.frames: list[Frame] = []
+        self.stands: dict[str, str] = {}  # value -> the value that is drawn in its place
+        self.differ: dict[str, set[str]] = {}  # operation -> options that differ between rounds
+        self.last_use = {v: i for i, op in enumerate(graph.ops) for _, v in op.inputs} | {graph.result: len(graph.ops)}
+        if graph.failure:
+            self.last_use |= {v: len(graph.ops) for _, v in graph.failure.op.inputs}
+        self.made = {op.output: i for i, op in enumerate(graph.ops)}
+        self.emit(items, depth, [])
+        failure = graph.failure and replace(graph.failure, op=self.open(graph.failure.op))
+        result = self.drawn(graph.result)
+        folded = replace(graph, ops=self.ops, values=self.values, result=result, failure=failure)
+        self.view = View(folded, self.frames, all_at, self.stands)
+
+    def emit(self, items: Items, depth: int, around: list[str]) -> None:
+        """Add the rows of `items`; `around` are the paths of the frames around them."""
+        for item in items:
+            if isinstance(item, Op):
+                self.ops.append(self.open(item))
+            elif not depth:
+                self.ops.append(self.closed(item, around))
+            elif self.all and len(item.rounds) > 1:
+                for one, scope in zip_longest(item.rounds, item.scopes):
+                    self.emit([Group([one], scopes=[scope])] if scope else one, depth, around)
+            else:
+                self.framed(item, depth - 1, around)
+
+    def framed(self, group: Group, depth: int, around: list[str]) -> None:
+        """Add the first round in a frame; values that are used after the loop have their names of the last round."""
+        alike = list(zip(*map(_ops, group.rounds), strict=True))
+        for first, *others in alike:
+            differ = (first.options.items() ^ other.options.items() for other in others)
+            self.differ.setdefault(first.id, set()).update(name for options in differ for name, _ in options)
+        path = group.scopes[0].path if group.scopes else ""
+        frame = Frame(_label(group, around), path, len(self.ops), 0, len(around))
+        self.frames.append(frame)
+        self.emit(group.rounds[0], depth, [*around, path])
+        frame.last = len(self.ops) - 1
+        for same in alike:
+            self.stands |= {op.output: same[0].output for op in same[1:]}
+            names = [self.graph.values[op.output].name for op in same]
+            used = [self.graph.values[v].name for v in self.used_after(alike[-1][-1], same)]
+            if used and used != names[:1]:
+                drawn = self.drawn(same[0].output)
+                self.values[drawn] = replace(self.values[drawn], name=_through(used))
+                if len(used) == 1 and not path:
+                    frame.label += f": {_through(names)}"
+
+    def used_after(self, last: Op, ops: Iterable[Op]) -> list[str]:
+        """Return the outputs of `ops` that are used after the operation `last`."""
+        return [op.output for op in ops if self.last_use.get(op.output, -1) > self.made[last.output]]
+
+    def drawn(self, value: str) -> str:
+        while value in self.stands:
+            value = self.stands[value]
+        return value
+
+    def open(self, op: Op) -> Op:
+        """Connect `op` to the drawn values, with one edge for each."""
+        first: dict[str, str] = {}
+        inputs = [(port, value) for port, v in op.inputs if first.setdefault(value := self.drawn(v), v) == v]
+        if differ := self.differ.get(op.id):
+            op = replace(op, options=op.options | dict.fromkeys(sorted(differ), "…"))
+        if inputs == op.inputs:
+            return op
+        kept = op.kept and [replace(k, value=k.value and self.drawn(k.value)) for k in op.kept]
+        return replace(op, inputs=inputs, kept=kept)
+
+    def closed(self, group: Group, around: list[str]) -> Op:
+        """Return one operation for the whole group, whose parameters become one value, as do its kept arrays."""
+        ops = list(_ops([group]))
+        first, made = ops[0], {op.output for op in ops}
+        outputs = self.used_after(ops[-1], ops) or [ops[-1].output]
+        if len(group.rounds) > 1 or len(outputs) > OUTPUTS:
+            *others, last = outputs
+            self.stands |= dict.fromkeys(others, last)
+            self.values[last] = replace(self.values[last], name=_through([self.values[v].name for v in outputs]))
+            outputs = [last]
+        outside = list(dict.fromkeys(self.drawn(v) for op in ops for _, v in op.inputs if v not in made))
+        learnt = {self.drawn(v) for op in ops for p, v in op.inputs if p in op.rules}
+        outside = self.merged(outside, learnt, "parameter", 1, f"p{first.id[1:]}")
+        outside = self.merged(outside, learnt, "input", 4, f"i{first.id[1:]}")
+        names = [self.values[v].name for v in outside]
+        rules = {p: Rule((names[p],), ()) for p, v in enumerate(outside) if v in learnt}
+        own = [k for op in ops for k in self.graph.added(op)]
+        kept = [Kept(f"{len(own)} array{'s' * (len(own) > 1)}", None, sum(k.nbytes for k in own), None)] if own else []
+        return Op(
+            first.id, _label(group, around), {}, names, list(enumerate(outside)), outputs[-1], [], first.place, rules,
+            None if first.kept is None else kept, first.call, first.scopes, tuple(ops), tuple(outputs[:-1]),
+        )  # fmt: skip
+
+    def merged(self, outside: list[str], learnt: set[str], role: str, most: int, key: str) -> list[str]:
+        """Replace the parameters in `outside`, or the other leaves, by the one value `key` if they exceed `most`."""
+        leaves = [self.values[v] for v in outside if v not in self.made]
+        several = {v.id: v for v in leaves if (v.role == "parameter") == (role == "parameter")}
+        if len(several) <= most:
+            return outside
+        size, dtype = sum(v.size for v in several.values()), next(iter(several.values())).dtype
+        self.values[key] = Value(key, f"{len(several)} {role}s", role, (size,), dtype)
+        if not learnt.isdisjoint(several):
+            learnt.add(key)
+        return [*(v for v in outside if v not in several), key]
+
+
+def _through(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+
+
+def _label(group: Group, around: list[str]) -> str:
+    """Return a label such as ``Block blocks.0-2 ×3``, ``encoder`` or ``loop net.py:14-16 ×400``."""
+    places = [op.place for op in _ops([group])]
+    if group.elided:
+        return f"… {len(places):,} operations"
+    if group.scopes:
+        first, last = group.scopes[0].path, group.scopes[-1].path
+        stem = first.rstrip("0123456789")
+        label = called(group.scopes[0], around)
+        if stem == last.rstrip("0123456789") and len({stem, first, last}) == 3:
+            label += f"-{last[len(stem) :]}"
+        elif group.scopes[0].instance > 1:
+            label += f" ({group.scopes[0].instance})"
+    else:
+        lines = {place.line for place in places if place.file == places[0].file}
+        label = f"loop {places[0].file}:{min(lines)}" + (f"-{max(lines)}" if len(lines) > 1 else "")
+    return label + (f" ×{len(group.rounds):,}" if len(group.rounds) > 1 else "")
+
+
+def called(scope: Scope, around: Sequence[str]) -> str:
+    """Return the relative path of `scope`, after its class if the path ends in a number: ``Block 0``."""
+    path = within(scope.path, around)
+    return f"{scope.kind} {path}" if scope.kind and path.rpartition(".")[2].isdigit() else path
+
+
+def within(path: str, around: Sequence[str]) -> str:
+    """Return `path` relative to the innermost frame that contains it."""
+    for outer in reversed(around):
+        if outer and path.startswith(f"{outer}."):
+            return path[len(outer) + 1 :]
+    return path

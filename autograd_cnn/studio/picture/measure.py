@@ -1,0 +1,143 @@
+"""Measures the time, values and gradients of every operation and rule by running the program of a trace.
+
+Operations and rules are pure functions, so each can be run again to be timed. Reads records and the program.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from inspect import signature
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.studio.program.listing import rms
+from autograd_cnn.studio.program.program import as_recorded
+from autograd_cnn.studio.program.write import Author, asked, every
+from autograd_cnn.studio.records import Graph, Op, Value
+
+
+@dataclass(slots=True)
+class Stats:
+    """Statistics of an array; its last axis has `channels` channels, and `dead` of them are 0 everywhere."""
+
+    rms: float
+    zeros: float
+    bad: int
+    dead: int
+    channels: int
+
+    @classmethod
+    def of(cls, array: Any) -> Stats:
+        array = np.asarray(array)
+        nonzero, channels, dead = np.count_nonzero(array), array.shape[-1] if array.ndim > 1 and array.size else 0, 0
+        if channels and nonzero < array.size:
+            dead = channels - np.count_nonzero(array.any(axis=tuple(range(array.ndim - 1))))
+        bad = array.size - np.count_nonzero(np.isfinite(array))
+        return cls(rms(array), 1 - nonzero / max(array.size, 1), int(bad), int(dead), channels)
+
+
+@dataclass(slots=True)
+class Measures:
+    """Milliseconds of operations and of their rules, by operation; statistics of values and gradients, by value."""
+
+    forward: dict[str, float] = field(default_factory=dict)
+    rules: dict[str, dict[str, float]] = field(default_factory=dict)
+    values: dict[str, Stats] = field(default_factory=dict)
+    gradients: dict[str, Stats] = field(default_factory=dict)
+
+
+def measure(graph: Graph, repeat: int = 0) -> Measures:
+    """Run `graph` again, and time each part: the shortest of `repeat` runs, infinite if `repeat` is 0.
+
+    Raises
+    ------
+    ValueError
+        If `graph` has no arrays, because `trace` did not make it.
+    """
+    if graph.arrays is None:
+        raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
+    with as_recorded():
+        return _Watch(graph, repeat).measured()
+
+
+def statistics(author: Author) -> Measures:
+    """Return the statistics of what a written program has computed; the times are infinite."""
+    graph, scope = author.graph, author.scope
+    found = Measures({op.id: math.inf for op in graph.ops}, {op.id: {} for op in graph.ops})
+    for v in graph.values.values():
+        name, gradient = author.name(v), author.gradient(v)
+        if name in scope:
+            found.values[v.id] = Stats.of(scope[name])
+        if graph.loss is not None and gradient in author.received:  # else the graph is forward only
+            found.gradients[v.id] = Stats.of(scope[gradient])
+    return found
+
+
+class _Watch(Author):
+    """Times every operation and rule while the program is written, and reads the arrays afterwards."""
+
+    def __init__(self, graph: Graph, repeat: int) -> None:
+        super().__init__(graph)
+        self.repeat = repeat
+        self.whole = {part.id: op.id for op in graph.ops for part in every([op])}  # also of parts of checkpoints
+        self.forward_ms = {op.id: 0.0 for op in graph.ops}
+        self.rules_ms: dict[str, dict[str, float]] = {op.id: {} for op in graph.ops}
+
+    def measured(self) -> Measures:
+        self.write()
+        found = statistics(self)
+        found.forward = self.forward_ms
+        if self.graph.loss is not None:
+            for op in self.graph.ops:
+                if op.call.inside and op.rules:
+                    self.rules_ms[op.id]["again"] = self.forward_ms[op.id]
+            found.rules = self.rules_ms
+        return found
+
+    def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
+        shortest = math.inf
+        for _ in range(self.repeat):
+            start = perf_counter()
+            again()
+            shortest = min(shortest, perf_counter() - start)
+        whole = self.whole[op.id]
+        if rule is None:
+            self.forward_ms[whole] += 1000 * shortest
+        else:
+            name = rule.name if whole == op.id else "walked"
+            self.rules_ms[whole][name] = self.rules_ms[whole].get(name, 0) + 1000 * shortest
+
+    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
+        again, name = super().into(op, rule, value, texts), self.gradient(value)
+        gradient, self.scope[name] = self.scope[name], self.scope[name].copy()
+        self.ran(op, rule, again)
+        self.scope[name] = gradient
+        return again
+
+
+def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
+    """Count the floating-point operations of `op` and of each of its rules, by input.
+
+    If the primitive declares a count, each of its rules has the same count. The exception is the rule of an addend,
+    such as a bias: it only sums `g`, and is recognised because it takes no input while other rules do. Without a
+    declared count, a primitive that moves elements counts 0, and any other counts 1 per element of its largest array.
+    """
+    if parts := op.parts or (op.call.inside.ops if op.call.inside else ()):
+        counts = [flops(graph, part) for part in parts]
+        return sum(count for count, _ in counts), {"": sum(sum(rules.values()) for _, rules in counts)}
+    primitive, out = op.call.primitive, graph.values[op.output]
+    asks = signature(primitive.flops).parameters if primitive.flops else ()
+    declared = primitive.flops(**{ask: asked(op, ask, out) for ask in asks}) if primitive.flops else 0
+    elements = 0 if primitive.moves else max(out.size, *(graph.values[v].size for _, v in op.inputs))
+    factors = [name for name, rule in primitive.rules.items() if not primitive.rules.keys().isdisjoint(rule.asks)]
+    rules: dict[str, float] = {}
+    for port, rule in op.rules.items():
+        name = ", ".join(rule.inputs)
+        if len(rule.inputs) == 1 or name not in rules:  # a joint rule runs once for all its inputs
+            addend = factors and op.ports[port] not in factors
+            rules[name] = rules.get(name, 0) + (elements if not declared else out.size if addend else declared)
+    return declared or elements, rules

@@ -1,0 +1,167 @@
+"""Computes overlays: a number and a bar in every row of a picture, for time, FLOP, bytes, gradients or zeros.
+
+Reads records and measurements, and returns texts and lengths of bars.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+from autograd_cnn.studio.picture.layout import Overlay, Reading
+from autograd_cnn.studio.picture.measure import Measures, Stats, flops, measure
+from autograd_cnn.studio.records import Graph, Op
+from autograd_cnn.studio.text import bytes_text, clip
+
+
+def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:
+    """Return the overlay `name` for `ops`, the rows of the folded `graph`; None if `name` is None."""
+    if name is None:
+        return None
+    if name not in list(OVERLAYS):  # not in the dict, since `name` may be a list, which has no hash
+        raise ValueError(f"graph: overlay is {name!r}. There are {', '.join(OVERLAYS)}")
+    return OVERLAYS[name](graph, ops)
+
+
+def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, float]]) -> dict[str, Reading]:
+    """Divide the numbers of `readings` by the largest number in them and in `others`."""
+    largest = max((n for r in (readings, *others) for _, n in r.values()), default=0) or 1
+    return {op: (text, n / largest) for op, (text, n) in readings.items()}
+
+
+def _costs(
+    graph: Graph, ops: list[Op], cost: Callable[[Op], tuple[float, dict[str, float]]], write: Callable[[float], str]
+) -> Overlay:
+    """Return the overlay of `cost`, which returns the cost of an operation, and those of its rules by input."""
+    forward, backward = {}, {}
+    for op in ops:
+        own, rules = cost(op)
+        forward[op.id] = write(own), own
+        if op.rules:
+            shares = rules if op.parts else _by_gradient(graph, op, rules)
+            backward[op.id] = _split(shares, write), sum(rules.values())
+    costs = [cost(op) for op in graph.ops]
+    total, back = sum(own for own, _ in costs), sum(sum(rules.values()) for _, rules in costs)
+    caption = f"forward {write(total)}, backward {write(back)}"
+    return Overlay(caption, _bars(forward, backward), _bars(backward, forward))
+
+
+def _by_gradient(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, float]:
+    """Return the costs of `rules` by the names of the gradients that they compute."""
+    made: dict[str, list[str]] = {}
+    for port, v in op.inputs:
+        if port in op.rules:
+            name = ".".join(graph.values[v].name.split(".")[-2:])  # the layer and the parameter are enough
+            made.setdefault(", ".join(op.rules[port].inputs), []).append(f"g_{clip(name, 16)}")
+    costs: dict[str, float] = {}
+    for rule, cost in rules.items():
+        name = ", ".join(dict.fromkeys(made.get(rule, [rule])))
+        costs[name] = costs.get(name, 0) + cost
+    return costs
+
+
+def _split(shares: dict[str, float], write: Callable[[float], str]) -> str:
+    """Format costs as ``5.4 ms: g_x 3.1, g_w 2.2``, without those below a tenth of the sum."""
+    total = sum(shares.values())
+    text = write(total)
+    unit = next(unit for unit in ("FLOP", "ms", "us") if text.endswith(unit))
+    brief = {name: write(share).removesuffix(unit).rstrip() for name, share in shares.items() if share >= 0.1 * total}
+    return f"{text}: {', '.join(map(' '.join, brief.items()))}" if len(brief) > 1 else text
+
+
+def _ms(number: float) -> str:
+    if number < 0.00995:
+        return f"{1000 * number:.2g} us"
+    return f"{number:#.2g} ms" if number < 9.95 else f"{number:.0f} ms"
+
+
+def _flop(number: float) -> str:
+    """Format a number of operations as ``2.4 MFLOP``."""
+    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= 0.9995 * scale:
+            return f"{number / scale:.3g} {prefix}FLOP"
+    return f"{number:.3g} FLOP"
+
+
+def _time(graph: Graph, ops: list[Op]) -> Overlay:
+    measures: Measures | None = graph.measured
+    if measures is None or math.inf in measures.forward.values():
+        raise ValueError("graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest")
+
+    def cost(op: Op) -> tuple[float, dict[str, float]]:
+        rules = [measures.rules.get(part.id, {}) for part in op.parts or (op,)]  # empty if no rule ran
+        forward = sum(measures.forward[part.id] for part in op.parts or (op,))
+        return forward, {"": sum(sum(r.values()) for r in rules)} if op.parts else rules[0]
+
+    return _costs(graph, ops, cost, _ms)
+
+
+def _flops(graph: Graph, ops: list[Op]) -> Overlay:
+    return _costs(graph, ops, partial(flops, graph), _flop)
+
+
+def _bytes(graph: Graph, ops: list[Op]) -> Overlay:
+    if graph.kept_bytes is None:
+        raise ValueError("graph: the saved arrays were freed. Take the graph before backward()")
+    totals = {op.id: sum(k.nbytes for k in graph.added(op)) for op in ops}
+    texts = {op: f"keeps {bytes_text(total) if total else 'nothing new'}" for op, total in totals.items()}
+    return Overlay("bars: bytes kept", _bars({op: (texts[op], total) for op, total in totals.items()}))
+
+
+def _measures(graph: Graph) -> Measures:
+    graph.measured = graph.measured or measure(graph)
+    measures: Measures = graph.measured
+    return measures
+
+
+def _faults(graph: Graph, measures: Measures) -> str:
+    """Report the place of the first nan or infinity, if there is one."""
+    for op in graph.ops:
+        if measures.values[op.output].bad:
+            return f"first nan or inf in {op.name}, {op.place.file}:{op.place.line}"
+    for op in reversed(graph.ops):
+        for _, v in op.inputs:
+            if v in measures.gradients and measures.gradients[v].bad:
+                return f"first nan or inf in the gradient of {graph.values[v].name}"
+    return ""
+
+
+def _or_fault(stats: Stats, text: str) -> str:
+    return f"{stats.bad:,} nan or inf" if stats.bad else text
+
+
+def _gradient(graph: Graph, ops: list[Op]) -> Overlay:
+    """Return the root mean square of the gradient that each rule receives, on a scale of eight decades."""
+    measures = _measures(graph)
+    every = [s.rms for s in measures.gradients.values() if 0 < s.rms < math.inf]
+    largest = max(every, default=1)
+
+    def bar(stats: Stats) -> float:
+        return 1.0 if stats.bad else max(0.02, 1 + math.log10(stats.rms / largest) / 8) if stats.rms > 0 else 0.0
+
+    incoming = {op.id: measures.gradients[op.output] for op in ops if op.rules and op.output in measures.gradients}
+    caption = f"rms of gradients, {min(every, default=0):.1e} to {largest:.1e}"
+    leaves = {v: _or_fault(s, f"{s.rms:.1e}") for v, s in measures.gradients.items()}
+    backward: dict[str, Reading] = {op: (_or_fault(s, f"rms of g {s.rms:.1e}"), bar(s)) for op, s in incoming.items()}
+    return Overlay(_faults(graph, measures) or caption, {}, backward, leaves)
+
+
+def _zeros(graph: Graph, ops: list[Op]) -> Overlay:
+    measures, dead = _measures(graph), 0
+    forward: dict[str, Reading] = {}
+    backward: dict[str, Reading] = {}
+    for op in ops:
+        value, g = measures.values[op.output], measures.gradients.get(op.output)
+        text = f"{100 * value.zeros:.0f} % zero"
+        if value.dead and op.call.primitive.rectifies and not op.parts:
+            dead += value.dead
+            text += f", {value.dead:,} of {value.channels:,} dead"
+        forward[op.id] = _or_fault(value, text), value.zeros
+        if g and op.rules:
+            backward[op.id] = _or_fault(g, f"{100 * g.zeros:.0f} % of arriving g zero"), g.zeros
+    caption = f"{dead:,} dead channels (0 in the whole batch)"
+    return Overlay(_faults(graph, measures) or caption, forward, backward)
+
+
+OVERLAYS = {"time": _time, "flops": _flops, "bytes": _bytes, "gradient": _gradient, "zeros": _zeros}

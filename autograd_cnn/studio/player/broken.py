@@ -1,0 +1,221 @@
+"""Compares the lines of every rule, and versions of them with one mistake, with central differences.
+
+Examples of a mistake are a missing factor, swapped operands, a missing transpose, an inverted mask and a wrong sign. A
+version is used only if its gradient is wrong. The lines come from the program, and run in float64 with the recorded
+inputs and the recorded gradient.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.studio.program.expressions import Rewriter, parsed
+from autograd_cnn.studio.program.write import Author
+from autograd_cnn.studio.records import Op
+
+ENTRIES, SLIPS, STEP, TRIED = 3, 4, 1e-6, 8
+CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
+LARGEST = 300_000  # elements of an input or output; for more, differences take too long
+
+
+def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, Any] | None:
+    """Test the `lines` of the rules of `op`, and broken versions of them, against differences; None if impossible.
+
+    `tried` lists, for each input, its name, some elements, their differences, the gradient from the rule, and whether
+    these agree. `slips` lists, for each broken line, its number, its text, its mistake, and the same table for the
+    first input whose gradient is wrong.
+    """
+    values = [author.graph.values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
+    output = author.graph.values[op.output]
+    if not lines or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
+        return None
+    names, scope = [author.name(v) for v in values], dict(author.scope)
+    for name in [*names, f"g_{author.name(output)}"]:
+        if name not in scope or np.asarray(scope[name]).dtype.kind != "f":
+            return None
+        scope[name] = np.array(scope[name], np.float64)
+    program = compile(forward, "<forward>", "exec")
+    try:
+        exec(program, scope)
+        right = _run(lines, scope, names)
+        tests = [_Test(n, right[n], _slopes(scope, program, author.name(output), n)) for n in names]
+        tried = [{**t.table(t.elements, t.gradient), "ok": t.agrees()} for t in tests]
+    except Exception:  # a user's rule that does not work in float64
+        return None
+    slips: list[dict[str, Any]] = []
+    for k, line in enumerate(lines):
+        limit = min(SLIPS, len(slips) + (SLIPS - 1 if len(lines) == 1 else SLIPS // 2))
+        for text, what in _slips(line):
+            if len(slips) == limit:
+                break
+            try:
+                wrong = _run([*lines[:k], text, *lines[k + 1 :]], scope, names)
+            except Exception:  # the broken line does not run
+                continue
+            test = next((t for t in tests if t.differs(wrong[t.name])), None)
+            if test and test.gradient.shape == wrong[test.name].shape and text not in [s["text"] for s in slips]:
+                slip = test.slip(wrong[test.name])
+                if slip["rule"] != slip["fd"]:
+                    slips.append({"line": k, "text": text, "what": what, **slip})
+    return {"tried": tried, "slips": slips}
+
+
+def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
+    """Run `lines`, and return what they contribute to the gradients of `names`.
+
+    A broken line may bind a gradient to an input, and the next line add to it in place. So the arrays of `scope` are
+    copied, unless every line binds a name.
+    """
+    adds = not all(re.match(r"[\w, ]+ = ", line) for line in lines)
+    used = set(re.findall(r"\w+", " ".join(lines))) if adds else set()
+    inner = {n: np.array(a) if n in used and isinstance(a, np.ndarray) else a for n, a in scope.items()}
+    inner |= {f"g_{n}": np.zeros(scope[n].shape) for n in names}
+    for line in lines:
+        exec(line, inner)
+    return {n: np.asarray(inner[f"g_{n}"], np.float64) for n in names}
+
+
+def _slopes(scope: dict[str, Any], program: Any, output: str, name: str) -> Callable[[int], tuple[float, bool]]:
+    """Return a function that estimates the derivative for an element of an input, and detects a kink there."""
+
+    def at(i: int, move: float) -> Any:
+        moved = scope[name].copy()
+        moved.flat[i] += move
+        inner = {**scope, name: moved}
+        exec(program, inner)
+        return inner[output]
+
+    @cache
+    def slope(i: int) -> tuple[float, bool]:
+        step = STEP * max(1.0, abs(float(scope[name].flat[i])))
+        up, here, down = at(i, step), scope[output], at(i, -step)
+        changes = here - down, up - here, up - down
+        left, right, both = (float(np.sum(scope[f"g_{output}"] * change)) / step for change in changes)
+        return both / 2, abs(left - right) > 1e-2 * max(abs(left), abs(right))
+
+    return slope
+
+
+class _Test:
+    """Compares the gradient of one input with differences, at its largest element and two of middling size.
+
+    At a kink, as in a tie of a pool, there is no slope to compare with: another element takes its place.
+    """
+
+    def __init__(self, name: str, gradient: np.ndarray, slope: Callable[[int], tuple[float, bool]]) -> None:
+        self.name = name
+        self.gradient = gradient
+        self.slope = slope
+        sizes = np.abs(gradient).reshape(-1)
+        some = np.unique([*largest(sizes), *range(0, sizes.size, 1 + sizes.size // 1000)])  # to sort all takes long
+        order = some[np.argsort(-sizes[some], kind="stable")]
+        nonzero = max(1, int(np.count_nonzero(sizes[some])))
+        starts = [nonzero * i // ENTRIES for i in range(ENTRIES)]
+        self.elements = sorted({i for k in starts for i in self.smooth(order[k:])})
+
+    def smooth(self, order: np.ndarray) -> list[int]:
+        """Return the first element of `order` that does not lie at a kink; [] if there is none among the first."""
+        return list(islice((int(i) for i in order[:TRIED] if not self.slope(int(i))[1]), 1))
+
+    def agrees(self) -> bool:
+        pairs = [(self.slope(i)[0], float(self.gradient.flat[i])) for i in self.elements]
+        return all(abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9 for d, r in pairs)
+
+    def differs(self, wrong: np.ndarray) -> bool:
+        right = self.gradient
+        return wrong.shape != right.shape or not np.allclose(wrong, right, rtol=1e-3, atol=1e-12, equal_nan=True)
+
+    def slip(self, wrong: np.ndarray) -> dict[str, Any]:
+        """Return the table of a wrong gradient, with its worst element first, and the size of the error."""
+        worst = self.smooth(largest(np.abs(np.nan_to_num(wrong - self.gradient)).reshape(-1)))
+        elements = list(dict.fromkeys([*worst, *self.elements]))[:ENTRIES]
+        slopes = np.array([self.slope(i)[0] for i in elements])
+        return {**self.table(elements, wrong), "off": _how_far(wrong.flat[elements], slopes)}
+
+    def table(self, elements: list[int], gradient: np.ndarray) -> dict[str, Any]:
+        """Return the indices of elements, their differences, and their gradient."""
+        at = [str(list(map(int, np.unravel_index(i, gradient.shape)))) for i in elements]
+        slopes = [f"{self.slope(i)[0]:.6g}" for i in elements]
+        return {"name": self.name, "at": at, "fd": slopes, "rule": [f"{float(gradient.flat[i]):.6g}" for i in elements]}
+
+
+def largest(sizes: np.ndarray) -> np.ndarray:
+    """Return the indices of the first largest elements, in falling order: much faster than to sort all."""
+    least = np.partition(sizes, -TRIED)[-TRIED] if sizes.size > TRIED else 0
+    found = np.flatnonzero(sizes >= least)
+    return found[np.argsort(-sizes[found], kind="stable")]
+
+
+def _how_far(found: np.ndarray, want: np.ndarray) -> str:
+    if not np.any(found):
+        return "it is 0"
+    ratio = found[want != 0] / want[want != 0]
+    if len(ratio) == len(found) and np.ptp(ratio) < 1e-3 * abs(ratio[0]):
+        return "the sign is wrong" if abs(ratio[0] + 1) < 1e-3 else f"off by a factor of {ratio[0]:.4g}"
+    return f"off by up to {float(np.max(np.abs(found - want))):.2g}"
+
+
+def _slips(line: str) -> Iterator[tuple[str, str]]:
+    """Yield versions of `line` with one mistake, and the mistake; subtle ones come first."""
+    tree: Any = next(iter(ast.parse(line).body), None)
+    if not isinstance(tree, (ast.Assign, ast.AugAssign)):  # a comment
+        return
+    # in ``g = g + ...`` only the right operand changes
+    begun = isinstance(tree, ast.Assign) and line.startswith(f"{(name := ast.unparse(tree.targets[0]))} = {name} + ")
+    value: Any = tree.value
+    contribution = value.right if begun else value
+
+    def changed(target: Any, new: Any) -> str:
+        return ast.unparse(ast.fix_missing_locations(_Change(target, new).visit(tree)))
+
+    for node in ast.walk(contribution):
+        for what, new in _changes(node):
+            yield changed(node, new), what
+    if not isinstance(contribution, ast.Tuple):
+        yield changed(contribution, ast.UnaryOp(ast.USub(), contribution)), "the sign is wrong"
+        yield changed(contribution, ast.BinOp(ast.Constant(2), ast.Mult(), contribution)), "counted twice"
+
+
+class _Change(Rewriter):
+    """Replaces the node `target` by `new`."""
+
+    def __init__(self, target: Any, new: Any) -> None:
+        self.target = target
+        self.new = new
+
+    def visit(self, node: Any) -> Any:
+        return self.new if node is self.target else self.generic_visit(node)
+
+
+def _changes(node: Any) -> Iterator[tuple[str, Any]]:
+    match node:
+        case ast.BinOp(left, ast.Mult(), right):
+            yield "a factor is missing", left
+            yield "a factor is missing", right
+        case ast.BinOp(left, ast.Div()):
+            yield "a factor is missing", left
+        case ast.BinOp(left, ast.Sub() | ast.MatMult() as operator, right):
+            yield "operands are swapped", ast.BinOp(right, operator, left)
+        case ast.Compare():
+            yield "the mask is inverted", ast.Call(parsed("np.logical_not"), [node], [])
+        case ast.Attribute(value, "T"):
+            yield "a transpose is missing", value
+        case ast.Call(function, args, keywords):
+            home, _, called = ast.unparse(function).rpartition(".")
+            if called == "logical_not":
+                yield "the mask is inverted", args[0]
+            if called == "transpose" and len(args) == 1:
+                yield "a transpose is missing", args[0]
+            if called in ("conv2d", "conv_transpose2d"):
+                turned = parsed(f"({ast.unparse(args[1])})[::-1, ::-1]")
+                yield "the kernel is turned by 180°", ast.Call(function, [args[0], turned, *args[2:]], keywords)
+            if other := CONFUSED.get(called):
+                confused = parsed(f"{home}.{other}" if home else other)
+                yield f"{other} in place of {called}", ast.Call(confused, args, keywords)

@@ -1,0 +1,230 @@
+"""Shows an array as text, a histogram and numbers of four digits, in the player's page, and as a picture in notebooks.
+
+Values are drawn from black to white, gradients from blue through white, which is 0, to vermilion. Reads arrays.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import struct
+import zlib
+from html import escape
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_cnn.studio.program.listing import rms
+from autograd_cnn.studio.text import clip, shape_text
+
+EXACT, BEGIN, FEW, CHANNELS, SIDE, MATRIX, BARS, BINS, WIDTH = 64, 4, 12, 9, 64, 32, 16, 32, 208
+BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
+_LEVELS = np.clip((np.arange(256) - 128) / 127, -1, 1)[:, None]  # level 0 is transparent, 128 is the middle
+SIGNED = np.rint(255 - np.abs(_LEVELS) ** 0.7 * (255 - np.where(_LEVELS < 0, BLUE, VERMILION))).astype(np.uint8)
+
+
+def look(array: Any, whole: bool = True) -> dict[str, Any]:
+    """Return statistics and elements of an array and, if `whole`, its histogram."""
+    a = np.asarray(array)
+    finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
+    exact = 2 if not whole else BEGIN if a.size > EXACT else EXACT
+    found: dict[str, Any] = {"n": int(a.size), "x": [str(x) for x in a.reshape(-1)[:exact]]}
+    if finite.size > 1 and a.dtype.kind in "fiu":
+        f = finite.astype(np.float64)
+        found["s"] = [_short(s) for s in (f.min(), f.sum() / f.size, rms(f), f.max())]
+        found["z"] = share((a.size - np.count_nonzero(a)) / a.size)
+        if whole and finite.size > FEW and f.min() < f.max():
+            counts = _histogram(f)
+            found["h"] = [int(n) for n in np.ceil(99 * counts / counts.max())]
+    if finite.size < a.size:
+        found["bad"] = a.size - finite.size
+    return found
+
+
+def _histogram(numbers: np.ndarray) -> np.ndarray:
+    """Count numbers in `BINS` equal parts of their range, which may be the whole of float64 or a last digit."""
+    numbers = numbers / np.abs(numbers).max()
+    numbers = numbers - numbers.min()
+    return np.histogram(numbers / (numbers.max() or 1), BINS, (0, 1))[0]
+
+
+def _short(number: Any) -> str:
+    return f"{float(number):.4g}"
+
+
+def share(part: Any) -> str:
+    """Format a fraction as ``81 %``; only a fraction of exactly 1 is ``100 %``, and only 0 is ``0 %``."""
+    percent = 100 * float(part)
+    if percent in (0, 100):
+        return f"{percent:.0f} %"
+    return "under 1 %" if percent < 1 else f"{min(percent, 99):.0f} %"
+
+
+class Maps(NamedTuple):
+    """The part of an array that is drawn: maps (filters, channels, height, width), in words, and its index.
+
+    In the index ``k, c, y, x`` stand for the axes. Of the two last, every `step`-th element is there.
+    """
+
+    numbers: np.ndarray
+    words: str
+    at: str
+    step: int
+
+
+def maps(array: Any, role: str, channels: int = CHANNELS) -> Maps | None:
+    """Return the maps of an array; None if it has no elements, only one, or elements that are no numbers.
+
+    A parameter of four axes has the layout HWIO; any other such array has the layout NHWC, of which item 0 is drawn. A
+    vector, and item 0 of a batch of vectors, is one row.
+    """
+    a = np.asarray(array)
+    if a.size < 2 or a.dtype.kind not in "fiub":
+        return None
+    index, a = "0, " * (a.ndim - 4), a[(0,) * (a.ndim - 4)]
+    if a.ndim == 4 and role == "parameter":
+        cut = np.transpose(a, (3, 2, 0, 1))[:channels, :channels]
+        words, index = (
+            f"filter {{k}} of {a.shape[3]}: {_of(cut.shape[1], a.shape[2], 'input channel')}",
+            index + "y, x, c, k",
+        )
+    elif a.ndim == 4:
+        cut = np.moveaxis(a[:1], -1, 1)[:, :channels]
+        words, index = f"item 0: {_of(cut.shape[1], a.shape[3], 'channel')}", index + "0, y, x, c"
+    elif a.ndim == 3 or (a.ndim == 2 and role == "parameter"):
+        matrix = a[0] if a.ndim == 3 else a
+        cut = matrix[None, None, :MATRIX, :MATRIX]
+        words, index = "item 0" if a.ndim == 3 else "", "0, y, x" if a.ndim == 3 else "y, x"
+        if cut.size < matrix.size:
+            words = f"the first {cut.shape[2]} × {cut.shape[3]}"
+    else:
+        row = a[0] if a.ndim == 2 else a
+        cut, index = row[None, None, None, :BARS], "0, x" if a.ndim == 2 else "x"
+        words = ", ".join(filter(None, ["item 0" * (a.ndim == 2), f"the first {BARS}" * (row.size > BARS)]))
+    step = max(1, -(-max(cut.shape[2:]) // SIDE))
+    return Maps(cut[:, :, ::step, ::step].astype(np.float64), words, index, step) if cut.size else None
+
+
+def _of(shown: int, count: int, what: str) -> str:
+    return f"{shown} of {count} {what}s" if shown < count else f"{count} {what}{'s' * (count > 1)}"
+
+
+def _ends(numbers: np.ndarray, gradient: bool) -> tuple[float, float, str]:
+    """Return the numbers of the darkest and the lightest level, or of full blue and vermilion, and both in words."""
+    finite = numbers[np.isfinite(numbers)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    if gradient:
+        high = max(-low, high)
+        low = -high
+    words = f"blue −{_short(high)}, orange {_short(high)}" if gradient else f"black {_short(low)}, white {_short(high)}"
+    return low, high, words if high > low else f"all {_short(low)}"
+
+
+class Store:
+    """Keeps numbers of four digits, an array at a time, each different array once.
+
+    A number is ``digits * 10 ** power``. The powers of an array come first, a byte each, -128 for 0; then the low bytes
+    of the digits of numbers other than 0, and their high bytes. Digits of 32767 mean nan or inf.
+    """
+
+    def __init__(self) -> None:
+        self.places: dict[bytes, int] = {}
+        self.size = 0
+
+    def add(self, numbers: np.ndarray) -> int:
+        """Keep the numbers, and return the place of their first byte."""
+        packed = four_digits(numbers.reshape(-1))
+        if packed not in self.places:
+            self.places[packed] = self.size
+            self.size += len(packed)
+        return self.places[packed]
+
+    def drawn(self, found: Maps, gradient: bool, role: str) -> list[Any]:
+        """Keep the maps; return their place, shape, words, index and step, and whether they are in colour."""
+        shape, bars = found.numbers.shape, found.numbers.shape[1:3] == (1, 1)
+        words = ", ".join(filter(None, [found.words, "" if bars else _ends(found.numbers, gradient)[2]]))
+        colour = int(role == "input" and shape[1] == 3 and not gradient)
+        return [self.add(found.numbers), list(shape), words, found.at, found.step, colour]
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.places)
+
+
+def four_digits(numbers: np.ndarray) -> bytes:
+    """Return numbers rounded to four digits, in up to three bytes each; below 1e-120 they become 0."""
+    finite = np.isfinite(numbers) & (np.abs(numbers) < 1e120)
+    there = ~finite | (np.abs(numbers) > 1e-120)
+    sizes = np.where(finite & there, np.abs(numbers), 1)
+    powers = np.floor(np.log10(sizes)).astype(int) - 3
+    digits = np.rint(sizes * 10.0**-powers)
+    powers += digits == 10_000
+    digits = np.where(digits == 10_000, 1000, digits) * np.sign(np.where(finite, numbers, 0))
+    digits = np.where(finite, digits, 32767)[there].astype("<i2").view(np.uint8)
+    return np.where(there, powers, -128).astype(np.int8).tobytes() + digits[::2].tobytes() + digits[1::2].tobytes()
+
+
+def _picture(found: Maps, gradient: bool, role: str) -> tuple[str, int, int, str]:
+    """Return the address, width, height and description of a picture of maps; of filters, the first input channel."""
+    tiles, words = found.numbers[0], found.words
+    if role == "parameter" and "{k}" in words:
+        tiles, words = found.numbers[:, 0], f"input channel 0, {len(found.numbers)} filters"
+    count, height, width = tiles.shape
+    low, high, ends = _ends(tiles, gradient)
+    finite = np.where(np.isfinite(tiles), tiles, low)
+    levels = np.rint(254 * (finite - low) / (high - low if high > low else 1)).astype(np.uint8) + 1
+    if role == "input" and count == 3 and not gradient:
+        pixels, words = np.moveaxis(levels, 0, -1), "item 0, in colour"
+    else:
+        columns = math.ceil(math.sqrt(count))
+        rows = -(-count // columns)
+        sheet = np.zeros((rows, columns, height + 1, width + 1), np.uint8)  # level 0 is transparent
+        sheet.reshape(-1, height + 1, width + 1)[:count, :height, :width] = levels
+        pixels = sheet.swapaxes(1, 2).reshape(rows * (height + 1), -1)[:-1, :-1]
+        words = ", ".join(filter(None, [words, ends]))
+    scale = max(1, min(24, round(WIDTH / max(pixels.shape[:2]))))
+    return png(pixels, SIGNED if gradient else None), scale * pixels.shape[1], scale * pixels.shape[0], words
+
+
+def png(pixels: np.ndarray, palette: np.ndarray | None = None) -> str:
+    """Return levels (height, width), 0 transparent, or colours (height, width, 3), as the URL of a PNG file."""
+    height, width = pixels.shape[:2]
+    colour = pixels.ndim == 3
+    rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # every row begins with its filter type, 0 for none
+    kind = 2 if colour else 0 if palette is None else 3
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
+    if palette is not None:
+        chunks += [(b"PLTE", palette[: int(pixels.max()) + 1].tobytes()), (b"tRNS", b"\0")]
+    elif not colour:
+        chunks.append((b"tRNS", b"\0\0"))
+    chunks += [(b"IDAT", zlib.compress(rows.astype(np.uint8).tobytes(), 9)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, body in chunks:
+        data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def html(tensor: Any) -> str:
+    """Return a Tensor as HTML for a notebook: name, shape, dtype, numbers and picture, with its gradient beside it."""
+    role = "activation" if not tensor.is_leaf else "parameter" if tensor.requires_grad else "input"
+    cells = [_cell(tensor.name or "Tensor", tensor.data, role, False)]
+    if tensor.is_leaf and tensor.grad is not None:
+        cells.append(_cell("gradient", tensor.grad, role, True))
+    return f'<div style="display:flex;flex-wrap:wrap;gap:1.5em;font-family:monospace">{"".join(cells)}</div>'
+
+
+def _cell(name: str, array: Any, role: str, gradient: bool) -> str:
+    array = getattr(array, "data", array) if not isinstance(array, np.ndarray) else array
+    found, drawn = look(array), maps(array, role) if array.size > EXACT // 2 else None
+    lines = [f"<b>{escape(clip(name))}</b> {escape(shape_text(array.shape))} {escape(str(array.dtype))}"]
+    if "s" in found:
+        low, mean, rms, high = found["s"]
+        lines.append(f"min {low} &nbsp;mean {mean} &nbsp;rms {rms} &nbsp;max {high} &nbsp;zeros {found['z']}")
+    if array.size <= EXACT // 2:
+        lines.append(escape(np.array2string(array, separator=", ")).replace("\n", "<br>"))
+    elif drawn:
+        address, width, height, words = _picture(drawn, gradient, role)
+        between = "silver" if gradient else "lightblue"  # not a level, so that white maps have visible edges
+        style = f"image-rendering:pixelated;outline:1px solid gray;background:{between}"
+        size = f'width="{width}" height="{height}" style="{style}"'
+        lines += [f'<img src="{address}" {size} alt="{escape(words)}">', escape(words)]
+    return f"<div>{'<br>'.join(lines)}</div>"

@@ -1,0 +1,176 @@
+"""Writes the backprop player: one HTML file that steps through a network, forward and backward.
+
+The file contains the template, the style, the script, the ladder at every readable depth, and the facts as JSON, which
+are compressed if they are long. Its content security policy allows no other script and no request. Names from the user
+enter the page as text only: they are escaped here, and the script turns them into text nodes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.studio.picture.fold import READABLE, Folding, View
+from autograd_cnn.studio.picture.layout import Overlay, Picture, Wire, drawn, wide
+from autograd_cnn.studio.picture.overlays import OVERLAYS
+from autograd_cnn.studio.picture.svg import written
+from autograd_cnn.studio.player.facts import facts_of
+from autograd_cnn.studio.player.looks import CHANNELS, Store, png
+from autograd_cnn.studio.player.wording import bare
+from autograd_cnn.studio.records import Graph, Op
+from autograd_cnn.studio.text import clip, plain
+
+LIMIT = 10_000  # operations
+DRAWN = 100  # rows of a picture; the page lists every operation in any case
+PLAIN = 40_000  # characters of facts; longer ones are compressed
+
+
+def page(
+    graph: Graph,
+    frames: Sequence[tuple[str, Graph]] = (),
+    quiz: bool = False,
+    source: bool = True,
+    images: Sequence[Any] = (),
+) -> str:
+    """Return the page of `graph`; of several frames and their `images`, those of `graph` itself are the first."""
+    if len(graph.ops) > LIMIT:
+        raise ValueError(
+            f"graph: {len(graph.ops):,} operations are too many to step through (at most {LIMIT:,}). "
+            'Trace a part, one block or one step; or graph.save("backward.py") for the whole as code'
+        )
+    if not all(isinstance(frame, (tuple, list)) and len(frame) == 2 for frame in frames):
+        raise TypeError('graph: frames are pairs: page([("after 100 steps", ag.trace(f, ...)), ...])')
+    for label, other in frames:
+        if _structure(other) != _structure(graph):
+            raise ValueError(
+                f"graph: the frame {clip(label)} is another network, or other tensors of it require a gradient. "
+                "Trace the same function with the same parameters each time"
+            )
+    if images and len(images) != 1 + len(frames):
+        raise ValueError(f"graph: {len(images)} images for {1 + len(frames)} moments. The first is of the graph itself")
+    folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
+    depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
+    views = [folding.view(depth) for depth in depths]
+    rounds = folding.rounds()
+    moments = [graph, *(g for _, g in frames)]
+    facts = [{**facts_of(g, channels, source, rounds, store), "overlays": _overlays(g, views)} for g in moments]
+    pictures = [_drawn(graph, view, facts[0]) for view in views]
+    data = {
+        "frames": facts,
+        "labels": ["at the start", *(plain(label) for label, _ in frames)],
+        "pictures": [{"depth": d, **_picture(graph, v, p)} for d, v, p in zip(depths, views, pictures, strict=True)],
+        "quiz": quiz,
+        "usual": sum(len(view.graph.ops) <= READABLE for view in views) - 1,
+    }
+    drawings = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
+    style, script = _bare(_part("player.css")), _bare(_part("player.js") + _part("arrays.js"))
+    styles = [style, *re.findall(r"<style>(.*?)</style>", drawings, re.DOTALL)]
+    for frame, image in zip(facts, images, strict=False):
+        frame["image"] = png(np.asarray(image, np.uint8))
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    long = len(text) > PLAIN
+    return Template(_part("page.html")).substitute(
+        policy=f"default-src 'none'; script-src {_hash(script)}; style-src {' '.join(map(_hash, styles))}; "
+        "img-src data:; base-uri 'none'; form-action 'none'",
+        title=escape(plain(", ".join(graph.summary()))),
+        style=style,
+        script=script,
+        picture=drawings,
+        kind="octet-stream" if long else "json",
+        data=_packed(text.encode()) if long else text.replace("<", "\\u003c"),
+        numbers=_packed(bytes(store)),
+    )
+
+
+def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
+    """Lay out a view with room for the numbers of leaves, and lines in the boxes of operations where they fit."""
+    scalars = {
+        v: fact
+        for v, fact in facts["values"].items()
+        if "n" in fact and graph.values[v].role not in ("activation", "loss")
+    }
+    room = "= −0.0000"
+    picture = drawn(graph, view, Overlay(leaves=dict.fromkeys(scalars, room), values=dict.fromkeys(scalars, room)))
+    lines = {op["id"]: bare(op["forward"]) for op in facts["ops"]}
+    closed = {op.id for op in view.graph.ops if op.parts}
+    for box in picture.boxes:
+        line = lines.get(box.id, "")
+        fits = [text for text in (line, line.partition(" = ")[2]) if text and wide(text) < box.width - 8]
+        if fits and box.id not in closed:
+            box.text, box.beside = fits[0], ""
+    picture.caption = re.sub(r"keeps [^·]*· ", "", picture.caption)  # bytes stand beside the steps
+    for wire in picture.wires:
+        wire.label = re.sub(r" ([\d.]+ [kMGT]?B\b|\(shared\)|\(\))", "", wire.label)
+    return picture
+
+
+def _picture(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
+    """Return boxes with centres as fractions of width and height, wires, and the row of every operation.
+
+    A wire has its ends and, if it has a label, the value that it carries, or 1 for a rung.
+    """
+    made = {op.id[1:]: op.output for op in view.graph.ops}
+
+    def carried(wire: Wire) -> Any:
+        return wire.label and (
+            1 if wire.kind == "kept" else made[(wire.head if wire.kind == "backward" else wire.tail)[1:]]
+        )
+
+    return {
+        "boxes": [[b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)] for b in picture.boxes],
+        "wires": [[w.tail, w.head, carried(w)] for w in picture.wires],
+        "rows": [int(row[1:]) for row in view.rows(graph)],
+        "result": view.graph.result,
+    }
+
+
+def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
+    """Return the readings of operations and of folded rows, by overlay, or the reason that an overlay is missing."""
+
+    def readings(ops: list[Op], name: str) -> dict[str, Any]:
+        found = OVERLAYS[name](graph, ops)
+        boxes = [*found.forward.items(), *((f"r{op[1:]}", reading) for op, reading in found.backward.items())]
+        return {"caption": plain(found.caption), "boxes": {box: (t, b and round(b, 3)) for box, (t, b) in boxes}}
+
+    overlays: dict[str, Any] = {}
+    for name in OVERLAYS:
+        try:
+            levels = [view.graph.ops for view in views]
+            folded = [readings(ops, name)["boxes"] if any(op.parts for op in ops) else None for ops in levels]
+            overlays[name] = {**readings(graph.ops, name), "folded": folded}
+        except ValueError as missing:
+            overlays[name] = {"missing": plain(str(missing).removeprefix("graph: "))}
+    return overlays
+
+
+def _part(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _bare(text: str) -> str:
+    """Return a script or style without indents and comments at the ends of lines, which no browser needs."""
+    lines = (re.sub(r"\s+// .*$", "", line.strip()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 7)).decode()
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _structure(graph: Graph) -> Any:
+    ops = [(op.name, op.inputs, op.output, sorted(op.rules)) for op in graph.ops]
+    return ops, [(v.id, v.shape, v.dtype) for v in graph.values.values()], graph.failure is not None

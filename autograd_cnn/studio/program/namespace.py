@@ -1,0 +1,66 @@
+"""Chooses the names in a program, and collects their imports and values."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+import sys
+import unicodedata
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.studio.program.expressions import NoSource
+
+LONGEST = 40  # characters of an identifier
+
+
+class Namespace:
+    """Chooses a different identifier for each object; the lines of the program run in `scope`."""
+
+    def __init__(self) -> None:
+        self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
+        self.taken = {"np", "ag", "step", "registry", "_", *keyword.kwlist, *dir(builtins)}
+        self.imports: dict[str, None] = {}
+        self.scope: dict[str, Any] = {"np": np, "ag": ag}
+
+    def named(self, key: Any, hint: str, companion: str = "") -> str:
+        """Return the identifier of `key`: `hint`, numbered until it is free both alone and after `companion`."""
+        if key not in self.names:
+            layer = re.match(r"\d+\.", hint)
+            hint = re.sub(r"\W", "_", unicodedata.normalize("NFKC", hint))[:LONGEST]
+            hint = found = hint if hint.isidentifier() else f"{'layer' if layer else 'v_'}{hint}"
+            count = 1
+            while found in self.taken or companion + found in self.taken:
+                count += 1
+                found = f"{hint}_{count}"
+            self.taken |= {found, companion + found}
+            self.names[key] = found
+        return self.names[key]
+
+    def known(self, thing: Any, hint: str) -> str:
+        """Return an expression for a function, class or module, and add its import if it needs one."""
+        name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
+        for module, short in ((ag, "ag"), (np, "np"), (ag.linalg, "ag.linalg"), (np.linalg, "np.linalg")):
+            if thing is module or vars(module).get(name) is thing:
+                return short if thing is module else f"{short}.{name}"
+        if vars(builtins).get(name) is thing:
+            return name
+        if isinstance(thing, ModuleType):
+            line = f"import {name}"
+        elif name.isidentifier() and getattr(sys.modules.get(str(home)), name, None) is thing:
+            line, hint = f"from {home} import {name}", name.lstrip("_")
+        elif (key := getattr(thing, "name", "")) and registry.get(key) is thing:
+            self.imports["from autograd_cnn.engine.registry import registry"] = None
+            self.scope["registry"] = registry
+            return f"registry[{key!r}]"
+        else:
+            raise NoSource
+        alias = self.named(line, hint)
+        self.imports[line if alias == name else f"{line} as {alias}"] = None
+        self.scope[alias] = thing
+        return alias

@@ -1,0 +1,335 @@
+"""Translates a derivative rule into text by running it on stand-ins for arrays, which record each operation.
+
+A stand-in has the shape and dtype of its array, and options are passed as they are. So Python decides the conditions,
+unrolls the loops and computes the constants, and only operations on arrays become text. A helper from the rule's own
+package runs on stand-ins too, so the operations in it replace the call. A call of any other function becomes a call in
+the text, without the options that have their default. The text of a stand-in is evaluated for its value, and has the
+operands in the same order as the rule, so it gives the same bits.
+
+A rule cannot be read if it writes into an array, or decides by the numbers in an array. Then the helper that does so,
+or else the whole rule, is called by its name. In the rules of this package, a condition on numbers is an edge case, and
+the program asserts its outcome.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import CellType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn.studio.program.expressions import NoSource, index, literal, names_in, numbered, passed, renamed
+
+SHORT = 2  # operations; a longer expression stays in its variable, even if used once
+LONGEST = 2_000  # characters of a rule; a longer one, such as an unrolled loop, is called by its name
+OPERATORS = {
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@",
+    "and": "&", "or": "|", "xor": "^", "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "ge": ">=", "gt": ">",
+}  # fmt: skip
+
+
+class Reader:
+    """Reads a rule once for all arguments of the same shapes and dtypes, and inserts the names of each call.
+
+    `scope` maps the names in the arguments to arrays.
+    """
+
+    def __init__(self, scope: dict[str, Any]) -> None:
+        self.scope = scope
+        self.templates: dict[Any, tuple[list[str], dict[str, str]] | None] = {}
+
+    def read(
+        self,
+        function: Any,
+        given: list[str],
+        known: Callable[[Any, str], str],
+        local: Callable[[str, str], str],
+        buffer: bool,
+    ) -> list[str]:
+        """Return the lines of `function`: the first paragraph of its docstring, its statements, and its result.
+
+        The expressions in `given` replace its parameters. ``known(object, name)`` writes an object that has this name
+        in the source, ``local(name, identifier)`` a variable. Raises `NoSource` if `function` cannot be read.
+        """
+        names: dict[str, str] = {}
+        given = [numbered(text, names) for text in given]
+        values = {n: _read_only(self.scope.get(name, getattr(builtins, name, None))) for name, n in names.items()}
+        key = id(function), *given, *((v.shape, v.dtype) if _is_array(v) else id(v) for v in values.values())
+        template = self.templates.get(key)
+        if key not in self.templates:
+            reading = _Reading(function, values, known)
+            template = reading.template(given, buffer)
+            if reading.reusable:
+                self.templates[key] = template
+        if template is None:
+            raise NoSource
+        new = {number: name for name, number in names.items()} | {v: local(n, v) for v, n in template[1].items()}
+        return [text if text[0] == "#" else renamed(text, lambda name: new.get(name, name)) for text in template[0]]
+
+
+class _Reading:
+    """One run of a rule on stand-ins; `scope` maps their names to values, so that texts can be evaluated."""
+
+    def __init__(self, function: Any, values: dict[str, Any], known: Callable[[Any, str], str]) -> None:
+        self.function = function
+        self.values = values
+        self.known = known
+        self.package = _package(function)
+        self.reusable = True  # whether the lines depend on shapes and dtypes only
+        self.scope: dict[str, Any] = {"np": np}
+        self.stand_ins: dict[str, _StandIn] = {}
+        self.modules: dict[int, dict[str, Any]] = {}  # id of a module's globals -> a copy with stand-ins
+        self.asserts: list[str] = []
+        self.effects: list[str] = []  # statements that add to the buffer of a rule
+        self.uses: Counter[str] = Counter()
+        self.lines: list[str] = []
+        self.variables: dict[str, str] = {}  # identifier -> name in the source
+
+    def template(self, given: list[str], buffer: bool) -> tuple[list[str], dict[str, str]] | None:
+        """Return the lines and their variables, or None if the rule cannot be read."""
+        try:
+            names = {n: _StandIn(self, v, n, given=_data(v)) for n, v in self.values.items()}
+            arguments = [eval(text, names) for text in given]
+            self.buffer = arguments[0] if buffer else None
+            self.write(self.spelled(self.entered(self.function)(*arguments)))
+        except Exception:  # such as an operation that stand-ins do not support
+            return None
+        finally:
+            self.buffer = None
+            self.stand_ins.clear()  # no cycle keeps the arrays alive
+            self.modules.clear()
+        comment = (inspect.getdoc(self.function) or "").partition("\n\n")[0]
+        return [f"# {line}" for line in comment.splitlines()] + self.lines, self.variables
+
+    # Functions
+
+    def entered(self, function: Any) -> Callable[..., Any]:
+        """Return a copy of `function` that finds stand-ins in place of the functions and modules that it refers to."""
+        code, outer = function.__code__, function.__globals__
+        if id(outer) not in self.modules:
+            self.modules[id(outer)] = {name: self.referred(value, name) for name, value in outer.items()}
+        inner = zip(code.co_freevars, function.__closure__ or (), strict=True)
+        cells = tuple(CellType(self.referred(cell.cell_contents, name)) for name, cell in inner)
+        return FunctionType(code, self.modules[id(outer)], code.co_name, function.__defaults__, cells)
+
+    def referred(self, value: Any, name: str) -> Any:
+        """Return the value of a global or enclosing variable as the rule sees it."""
+        if isinstance(value, type) or _data(value) or name.startswith("__"):
+            return value
+        stand_in = _StandIn(self, value, hint=name)
+        if not isinstance(value, FunctionType) or _package(value) != self.package:
+            return stand_in
+
+        def helper(*args: Any, **options: Any) -> Any:
+            asserts = len(self.asserts)
+            try:
+                return self.entered(value)(*args, **options)
+            except Exception:
+                del self.asserts[asserts:]
+                return stand_in(*args, **options)
+
+        return helper
+
+    # Expressions
+
+    def evaluated(self, text: str) -> Any:
+        """Return the value of `text`, or a stand-in if it is an array or function or depends on the arguments."""
+        value = eval(text, self.scope)
+        self.name_variables()
+        parts = [self.stand_ins[name] for name in names_in(text) if name in self.stand_ins]
+        given = any(part._given for part in parts)
+        if value is None and given:
+            raise NoSource  # it may have written into an array
+        if isinstance(value, type) or (_data(value) and not given and not isinstance(value, np.ndarray)):
+            return value
+        return _StandIn(self, _read_only(value), text=text, given=given)
+
+    def name_variables(self) -> None:
+        """Name stand-ins after the local variables of the rule."""
+        frame: Any = sys._getframe(1)
+        while frame.f_code.co_filename == __file__:
+            frame = frame.f_back
+        for name, value in frame.f_locals.items():
+            if type(value) is _StandIn and not value._hint:
+                value._hint = name
+
+    def spelled(self, value: Any, _: str = "") -> str:
+        """Write `value` as an expression, with the names of stand-ins."""
+        return literal(value, self.name)
+
+    def name(self, value: Any) -> str:
+        if type(value) is not _StandIn:
+            if _data(value):
+                raise NoSource
+            value = _StandIn(self, value, hint="function")
+        return str(value._name)
+
+    # Lines
+
+    def write(self, result: str) -> None:
+        """Write the statements and the result."""
+        for text in (*self.effects, result):
+            self.count(text)
+        for text in (*self.asserts, *self.effects, result):
+            self.lines.append(renamed(text, self.written))
+        self.lines = [ast.unparse(ast.parse(line)) for line in self.lines]
+        if sum(map(len, self.lines)) > LONGEST:
+            raise NoSource
+
+    def count(self, text: str) -> None:
+        for name in names_in(text):
+            self.uses[name] += 1
+            if self.uses[name] == 1 and name in self.stand_ins:
+                self.count(self.stand_ins[name]._text)
+
+    def written(self, name: str) -> str:
+        """Return the expression of a stand-in: a variable if it is used twice, or is long and named by the rule."""
+        stand_in = self.stand_ins.get(name)
+        if stand_in is None or name in self.values:
+            return name
+        if not stand_in._text:
+            return self.known(stand_in._value, stand_in._hint)
+        text = renamed(stand_in._text, self.written)
+        short = self.uses[name] < 2 and (not stand_in._hint or text.count("(") <= SHORT)
+        if short or text in self.variables:
+            return text
+        hint = stand_in._hint or "part"
+        stand_in._text = variable = f"_{hint}_{[*self.variables.values()].count(hint)}"
+        self.variables[variable] = hint
+        self.lines.append(f"{variable} = {text}")
+        return variable
+
+
+class _StandIn:
+    """Stands for a value in a rule, and records each operation on it.
+
+    `text` is the expression that made the value, with names of other stand-ins; for arguments and globals it is empty.
+    `given` is true if the value depends on the arguments.
+    """
+
+    __slots__ = ("_given", "_hint", "_name", "_reading", "_text", "_value")
+    __array_ufunc__ = None  # so that NumPy's arrays leave their operators to this class
+    __hash__ = object.__hash__
+
+    def __init__(
+        self, reading: _Reading, value: Any, name: str = "", text: str = "", hint: str = "", given: bool = False
+    ) -> None:
+        self._reading = reading
+        self._value = value
+        self._name = name or f"_v{len(reading.stand_ins)}"
+        self._text = text
+        self._hint = hint
+        self._given = given
+        reading.stand_ins[self._name] = self
+        reading.scope[self._name] = value
+
+    @property  # type: ignore[misc]  # for `isinstance`
+    def __class__(self) -> Any:
+        return np.ndarray if _is_array(self._value) else _StandIn
+
+    def __getattr__(self, name: str) -> Any:
+        reading, value = self._reading, getattr(self._value, name)
+        if isinstance(self._value, ModuleType) and (hasattr(value, "raw") or _package(self._value) == reading.package):
+            return _StandIn(reading, value, hint=name)
+        if name in ("shape", "ndim", "size", "dtype") and _is_array(self._value):
+            reading.reusable &= not (self._given and self._text)
+            return value
+        return reading.evaluated(f"{self._name}.{name}")
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        reading, stand_ins = self._reading, [a for a in args if type(a) is _StandIn]
+        if "out" in options:
+            raise NoSource
+        if self._value is np.asarray and len(args) == len(stand_ins) == 1 and _is_array(args[0]._value) and not options:
+            return args[0]
+        if len(args) == 2 and stand_ins and getattr(self._value, "symbol", "") in ("+", "-", "*", "/"):
+            return _operation(f"({{}} {self._value.symbol} {{}})")(*args)
+        given = passed(getattr(self._value, "raw", self._value), args, options, _StandIn, reading.spelled)
+        text = f"{self._name}({given})"
+        if any(a is reading.buffer for a in stand_ins):
+            return reading.effects.append(text)
+        return reading.evaluated(text)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._reading.evaluated(f"{self._name}[{index(key, self._reading.name)}]")
+
+    def __iadd__(self, other: Any) -> Any:
+        reading = self._reading
+        if reading.buffer is None or not self._text.startswith(f"{reading.buffer._name}["):
+            raise NoSource
+        reading.effects.append(f"{self._text} += {reading.spelled(other)}")
+        return reading.effects
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if value is not self._reading.effects:  # as `__iadd__` returns
+            raise NoSource
+
+    def __bool__(self) -> bool:
+        reading, holds = self._reading, bool(self._value)
+        if self._given:
+            if reading.package != ag.__name__:
+                raise NoSource
+            reading.reusable = False
+            reading.asserts.append(f"assert {'' if holds else 'not '}{self._name}")
+        return holds
+
+    def __len__(self) -> int:
+        self._reading.reusable &= not (self._given and self._text)
+        return len(self._value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, *_: Any) -> Any:
+        raise NoSource  # a function without a stand-in needs the numbers
+
+
+def _operation(form: str) -> Any:
+    """Return a method of `_StandIn` that writes an operator."""
+
+    def method(*operands: Any) -> Any:
+        reading = next(o._reading for o in operands if type(o) is _StandIn)
+        return reading.evaluated(form.format(*map(reading.spelled, operands)))
+
+    return method
+
+
+def _refused(*_: Any) -> Any:
+    raise NoSource
+
+
+for _name, _symbol in OPERATORS.items():
+    setattr(_StandIn, f"__{_name}__", _operation(f"({{}} {_symbol} {{}})"))
+    setattr(_StandIn, f"__r{_name}__", _operation(f"({{1}} {_symbol} {{0}})"))
+    if not hasattr(_StandIn, f"__i{_name}__"):
+        setattr(_StandIn, f"__i{_name}__", _refused)
+for _name, _form in {"neg": "(-{})", "invert": "(~{})", "abs": "abs({})"}.items():
+    setattr(_StandIn, f"__{_name}__", _operation(_form))
+
+
+def _data(value: Any) -> bool:
+    """Return whether `value` is neither a function nor a class nor a module."""
+    return not hasattr(value, "__name__")
+
+
+def _package(value: Any) -> str:
+    return str(getattr(value, "__module__", None) or value.__name__).partition(".")[0]
+
+
+def _read_only(value: Any) -> Any:
+    """Return a read-only view of an array, which a rule cannot write into; any other value as it is."""
+    if _is_array(value):
+        value = np.asarray(value).view()
+        value.flags.writeable = False
+    return value
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, np.generic))

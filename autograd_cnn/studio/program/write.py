@@ -1,0 +1,361 @@
+"""Writes the derived program: forward lines with the user's names, and backward lines read from the rules.
+
+A backward line consists of the operations of a rule, applied to the arguments of the call. If a rule cannot be read,
+the line calls it by its name.
+
+Each line runs as soon as it is written, on the arrays that a trace copied or the tape saved. The result determines the
+next step of the walk: undo broadcasting, convert to a dtype, add in place or into a new array. So the program calls the
+same functions on the same arrays in the same order as the walk, and gives the same bits.
+
+Reads records and the engine's registry. Similar programs: Tangent (from source) and JAX's ``make_jaxpr`` (by tracing).
+"""
+
+from __future__ import annotations
+
+import copy
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.calculus.checkpoint import Checkpoint
+from autograd_cnn.engine.fitting import unbroadcast
+from autograd_cnn.studio.program.expressions import NoSource, index, literal, passed, tidy
+from autograd_cnn.studio.program.listing import Line, listing, rms
+from autograd_cnn.studio.program.namespace import Namespace
+from autograd_cnn.studio.program.program import Program, as_recorded
+from autograd_cnn.studio.program.read import Reader
+from autograd_cnn.studio.records import EARLIER, Graph, Op, Use, Value
+from autograd_cnn.studio.text import clip
+
+OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy's ** has faster paths for some exponents, and np.power has none
+
+
+def write(graph: Graph) -> Program:
+    """Write the program of `graph`."""
+    with as_recorded():
+        return Author(graph).program()
+
+
+def source(graph: Graph) -> str:
+    """Return the text of the program of `graph`, for a file."""
+    return write(graph).source
+
+
+class Author(Namespace):
+    """Writes a program by running it; afterwards `scope` maps identifiers to all values and gradients."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        self.reader = Reader(self.scope)
+        self.inputs: dict[str, str] = {}  # identifier -> name
+        self.received: set[str] = set()  # gradients that have received a contribution
+        self.inner: dict[str, str] = {}  # value -> identifier of its gradient inside a checkpoint
+        self.lines: list[Line] = []
+        self.forward_lines: list[str] = []  # one for each operation
+        self.seed = ""
+        self.backward_lines: list[list[Line]] = []  # for each operation, the last one first
+        self.made = {op.output for op in every(graph.ops)}
+        self.initial = [v for v in graph.values.values() if v.id not in self.made]
+
+    def write(self) -> None:
+        """Write both passes, line by line."""
+        graph, result = self.graph, self.graph.values[self.graph.result]
+        for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # primitives choose names first
+            if not isinstance(primitive, Checkpoint):
+                self.text(primitive, primitive.name)
+        for value in self.initial:
+            self.inputs[self.name(value)] = value.name
+            if graph.arrays and value.id in graph.arrays:
+                self.scope[self.name(value)] = graph.arrays[value.id]
+        self.forward_lines = [self.forward(op) for op in graph.ops]
+        copied = copy.copy if graph.arrays is None else lambda array: array  # the arrays of a trace are copies
+        self.leaves = {name: copied(self.scope[i]) for i, name in self.inputs.items() if i in self.scope}
+        self.scope[g := self.gradient(result)] = np.ones(result.shape, result.dtype)
+        self.received.add(g)
+        if graph.loss is None:
+            self.inputs[g] = f"g_{result.name}"
+        else:
+            self.seed = f"{g} = np.ones_like({self.name(result)})"
+        self.backward_lines = [self.backward(op) for op in reversed(graph.ops)]
+
+    def program(self) -> Program:
+        self.write()
+        graph, result = self.graph, self.graph.values[self.graph.result]
+        given = {} if self.seed else {self.inputs[self.gradient(result)]: result.shape}
+        gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in self.learnt())
+        body = [*self.forward_lines, "", self.seed, *(text for lines in self.backward_lines for text, _ in lines)]
+        body.append(f"return {self.name(result)}, {{{gradients}}}")
+        head = [f"# {', '.join(graph.summary())}", "import numpy as np", "", "import autograd_cnn as ag", *self.imports]
+        head += ["", "", '@np.errstate(all="ignore")', f"def step({', '.join(self.inputs)}):"]
+        step = textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n").lstrip(), "    ")
+        return Program(
+            "\n".join([*head, step, ""]),
+            listing(graph, self.forward_lines, self.backward_lines[::-1], self.seed),
+            list(self.inputs.values()),
+            self.leaves,
+            {v.name: v.shape for v in self.initial} | given,
+        )
+
+    def learnt(self) -> list[Value]:
+        """Return the values whose gradients the program returns."""
+        return [v for v in self.initial if self.gradient(v) in self.received]
+
+    def returned(self, value: Value) -> str:
+        """Write a gradient as the walk returns it, in an array that nothing else uses."""
+        return (name := self.gradient(value)) + ("" if _ours(self.scope[name]) else ".copy()")
+
+    # Names
+
+    def name(self, value: Value) -> str:
+        """Return the identifier of `value`; ``g_`` before it names the gradient."""
+        return self.named(value.id, value.name, "g_")
+
+    def gradient(self, value: Value) -> str:
+        return self.inner.get(value.id) or f"g_{self.name(value)}"
+
+    def text(self, value: Any, hint: str) -> str:
+        """Write an argument as an expression; an object without an expression becomes an input of the program."""
+
+        def other(part: Any) -> str:
+            if isinstance(part, Use):
+                cast = ".item()" if part.cast == "item" else f".astype(np.{part.cast})" if part.cast else ""
+                return self.name(part.value) + cast
+            with suppress(NoSource):
+                return self.known(part, hint)
+            name = self.named(id(part), hint)
+            self.inputs[name], self.scope[name] = hint, part
+            return name
+
+        return literal(value, other)
+
+    # Forward
+
+    def forward(self, op: Op) -> str:
+        """Write the line of `op`, and run it."""
+        name = self.name(self.graph.values[op.output])
+        if op.call.inside:
+            lines = [f"# {clip(op.name)}: backward runs this again", *map(self.forward, op.call.inside.ops)]
+            lines.append(f"{name} = {self.name(self.graph.values[op.call.inside.result])}")
+            exec(lines[-1], self.scope)
+            return "\n".join(lines)
+        if isinstance(op.call.primitive, Checkpoint):
+            raise ValueError(f"program: {clip(op.name)} keeps no operations. ag.trace(f, ...) runs it and records them")
+        targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts if op.call.steps)]
+        text = tidy(self.call(op))
+        parts = [p for a in op.call.arguments for p in (a if isinstance(a, tuple) else (a,))]  # of an index too
+        if all(self.name(p.value) in self.scope for p in parts if isinstance(p, Use)):
+            run = self.compiled([text])
+            for target, array in zip(targets, run() if targets[1:] else [run()], strict=True):
+                self.scope[target] = _frozen(array)
+            self.ran(op, None, run)
+        elif op.call.node is not None:
+            self.recall(op, targets)
+        return f"{', '.join(targets)} = {text}"
+
+    def call(self, op: Op) -> str:
+        """Write the call as a user would: with operators, and with options by name if they differ from the default."""
+        primitive, arguments = op.call.primitive, op.call.arguments
+        texts = [self.text(a, n) for a, n in zip(arguments, op.ports, strict=True)]
+        if primitive.symbol in OPERATORS:
+            return f"({texts[0]}) {primitive.symbol} ({texts[1]})" if texts[1:] else f"{primitive.symbol}({texts[0]})"
+        if primitive.symbol == "[]":
+            return f"{texts[0]}[{index(arguments[1], lambda part: self.text(part, 'index'))}]"
+        raw = ".raw" if op.byproducts and op.call.steps else ""  # the function that returns by-products as well
+        given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
+        return f"{self.text(primitive, primitive.name)}{raw}({passed(primitive.raw, given, {}, Use, self.text)})"
+
+    def recall(self, op: Op, targets: list[str]) -> None:
+        """Use the arrays that the tape saved, because the line of `op` cannot run."""
+        node = op.call.node
+        if node.saved is None:
+            raise RuntimeError(f"program: the arrays of {node} were freed by backward(). {EARLIER}")
+        places = [*op.call.arguments, *targets]
+        for (shape, p), i in node.plan.sources.items():
+            index = isinstance(places[p], tuple)
+            pairs = zip(places[p], node.saved[i], strict=True) if index else [(places[p], node.saved[i])]
+            for place, array in pairs:
+                if not shape and (p >= len(op.ports) or isinstance(place, Use)):
+                    self.scope[self.name(place.value) if isinstance(place, Use) else place] = array
+
+    # Backward
+
+    def backward(self, op: Op) -> list[Line]:
+        """Write the lines of the rules of `op`, and run them."""
+        start = len(self.lines)
+        if op.call.steps:
+            _frozen(self.scope[self.gradient(self.graph.values[op.output])])
+        rule: Any
+        for positions, rule in op.call.steps:
+            parents: list[Any] = [None if p is None else op.call.arguments[p].value for p in positions]
+            buffer = self.gradient(parents[0]) if rule.into and not rule.joint else ""
+            if op.call.inside:
+                self.walk_inside(op, rule, parents)
+            elif buffer in self.received and _ours(self.scope[buffer]):
+                self.into(op, rule, parents[0], self.rule(op, rule, rule.into, positions, buffer))
+            else:
+                *statements, text = texts = self.rule(op, rule, rule.function, positions)
+                self.lines += [(statement, None) for statement in statements]
+                run = self.compiled(texts)
+                result = run()
+                self.ran(op, rule, run)
+                if rule.joint:
+                    self.joint(op, rule, parents, text, result)
+                else:
+                    self.receive(op, rule, parents[0], text, result)
+        return self.lines[start:]
+
+    def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> list[str]:
+        """Return the statements of `function` for the arguments that the walk passes, and its result as last line."""
+        port = next(p for p in positions if p is not None)
+        given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
+
+        def local(name: str, identifier: str) -> str:
+            return self.named((op.id, identifier), f"{name.lstrip('_')}_{op.id}")
+
+        with suppress(NoSource):
+            return self.reader.read(function, given, self.known, local, bool(buffer))
+        try:
+            called = self.known(function, "rule")
+        except NoSource:
+            called = f"{self.text(op.call.primitive, op.name)}.rules[{rule.inputs[0]!r}]"
+            called += ".into" if buffer else ".function"
+            self.lines.append((f"# {op.name}: the rule itself is called", None))
+        return [tidy(f"{called}({', '.join(given)})")]
+
+    def asked(self, op: Op, ask: str, port: int) -> str:
+        """Return the expression for the parameter `ask` of a rule."""
+        if ask == "position":
+            return repr(port - op.ports.index(op.call.primitive.sequence))
+        if ask in op.byproducts:
+            return self.names[op.id, ask]
+        return self.text(asked(op, ask, self.graph.values[op.output]), ask)
+
+    def receive(self, op: Op, rule: Any, value: Value, text: str, c: Any) -> None:
+        """Fit the contribution `c`, which is written as `text`, to `value`, and add it as the walk does."""
+        if np.shape(c) != value.shape:
+            whole, extra = np.asarray(c), np.ndim(c) - len(value.shape)
+            axes = tuple(i for i, n in enumerate(whole.shape) if i < extra or value.shape[i - extra] != n)
+            text = tidy(f"({text}).sum(axis={axes[0] if len(axes) == 1 else axes})")
+            text += f".reshape({value.shape})" if len(axes) != extra else ""
+            c = unbroadcast(whole, value.shape)
+            self.ran(op, rule, lambda: unbroadcast(whole, value.shape))
+        if c.dtype != value.dtype:
+            text, c = tidy(f"({text}).astype(np.{value.dtype})"), c.astype(value.dtype)
+        name = self.gradient(value)
+        if name not in self.received:
+            self.received.add(name)
+            self.scope[name], line = c, f"{name} = {text}"
+        elif _ours(self.scope[name]):
+            self.scope[name] += c
+            line = f"{name} += {text}"
+        else:
+            self.scope[name] = self.scope[name] + c
+            line = f"{name} = {tidy(f'{name} + ({text})')}"
+        self.lines.append((line, rms(c) if np.size(c) else None))
+        self.contributed(op, value, c)
+
+    def joint(self, op: Op, rule: Any, parents: list[Any], text: str, result: Any) -> None:
+        """Write one tuple assignment, then add the contributions that do not fit `parents` or are not the first."""
+        pairs, targets = [], []
+        for value, name, c in zip(parents, rule.inputs, result, strict=True):
+            target = "_" if value is None else self.gradient(value)
+            if target in self.received or (value and (np.shape(c), c.dtype) != (value.shape, value.dtype)):
+                target = self.named((op.id, "g", name), f"g_{name}_{op.id}")
+            elif value:
+                self.received.add(target)
+            targets.append(target)
+            pairs += [(value, target)] if value else []
+            self.scope[target] = c
+        self.lines.append((f"{', '.join(targets)} = {text}", None))
+        if len(set(map(id, result))) < len(result):  # two inputs share an array
+            for _, target in pairs:
+                if isinstance(self.scope[target], np.ndarray):
+                    self.line(f"{target} = {target}.copy()")
+        for value, target in pairs:
+            if target == self.gradient(value):
+                self.contributed(op, value, self.scope[target])
+        for value, target in pairs:
+            if target != self.gradient(value):
+                self.receive(op, rule, value, target, self.scope[target])
+
+    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
+        """Run the form of a rule that adds to the gradient of `value`; return a function that adds the same again."""
+        name = self.gradient(value)
+        if isinstance(self.scope[name], np.generic):
+            self.line(f"{name} = np.asarray({name})")
+        run = self.compiled(texts)
+        run()
+        self.lines += [(text, None) for text in texts if text != "None"]
+        return run
+
+    def walk_inside(self, op: Op, rule: Any, parents: list[Any]) -> None:
+        """Write the walk inside a checkpoint, which sums the gradients of outside values separately at first."""
+        g, outer = self.gradient(self.graph.values[op.output]), self.inner
+        inside: Any = op.call.inside
+        self.inner = {v.id: self.named((op.id, v.id), f"g_{v.name}_{op.id}") for v in parents}
+        name = self.gradient(self.graph.values[inside.result])
+        self.line(f"{name} = {g}")
+        self.received.add(name)
+        for inner in reversed(inside.ops):
+            self.backward(inner)
+        sums = [(v, self.gradient(v) + ".copy()" if v.id in self.made else self.returned(v)) for v in parents]
+        self.inner = outer
+        for value, text in sums:
+            self.receive(op, rule, value, text, eval(text, self.scope))
+
+    def line(self, text: str) -> None:
+        exec(text, self.scope)
+        self.lines.append((text, None))
+
+    def compiled(self, texts: list[str]) -> Callable[[], Any]:
+        """Return a function that runs the lines and returns the value of the last one."""
+        code = compile("\n".join([*texts[:-1], f"_ = {texts[-1]}"]), "<program>", "exec")
+
+        def run() -> Any:
+            exec(code, self.scope)
+            return self.scope.pop("_")
+
+        return run
+
+    # Subclasses override these to observe the run
+
+    def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
+        """React to a run of `op`, of a `rule` of it, or of a part of one; `again` repeats it and changes nothing."""
+
+    def contributed(self, op: Op, value: Value, contribution: Any) -> None:
+        """React to a line that has added `contribution` to the gradient of `value`."""
+
+
+def every(ops: list[Op]) -> Iterator[Op]:
+    """Yield the operations, including those inside checkpoints."""
+    for op in ops:
+        yield op
+        yield from every(op.call.inside.ops if op.call.inside else [])
+
+
+def asked(op: Op, ask: str, out: Value) -> Any:
+    """Return the argument of `op` that `ask` names, or its shape; for a sequence of inputs, a list."""
+    given = [*zip(op.ports, op.call.arguments, strict=True), ("out", Use(out, ""))]
+    found = [a for name, a in given if name == ask] or [
+        a.value.shape if isinstance(a, Use) else np.shape(a) for name, a in given if f"{name}_shape" == ask
+    ]
+    return found if ask.removesuffix("_shape") == op.call.primitive.sequence else found[0]
+
+
+def _ours(array: Any) -> bool:
+    """Return whether the walk would add into `array`; a NumPy scalar counts as a fresh array."""
+    return isinstance(array, np.generic) or array.flags.writeable
+
+
+def _frozen(array: Any) -> Any:
+    if isinstance(array, np.ndarray):
+        array.flags.writeable = False
+    return array
+
+
+def _quoted(name: str) -> str:
+    return '"' + repr('"' + name)[2:-1].replace('"', '\\"') + '"'

@@ -1,0 +1,163 @@
+"""Says what to do next, in sentences that follow from the facts of the run."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from autograd_cnn.environment import command
+from autograd_cnn.studio.report.facts import Facts, count_of, percent
+
+FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
+GAP = 0.05  # training accuracy above validation accuracy
+DEAD = 0.5  # share of the channels of a layer: a trained network can have some
+WAITED = 0.03  # share of the time
+SURE = 0.05  # mean confidence against accuracy
+OFTEN = 0.1  # share of the mistakes
+MISTAKES = 30  # fewer say little about classes
+GUESS = 1.3  # times the accuracy of guessing: of few images, the standard error alone would pass for more
+NO_BETTER, WORSE = 0.95, 1.1  # times the loss of a constant answer
+LEARNT = 0.5  # accuracy; below it, most images are confused with something
+KNOWN = "It knows only what it was trained on: other sizes, orientations or line widths may mislead it"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sentence, and the command for it, if there is one."""
+
+    text: str
+    command: str = ""
+
+
+def next_steps(facts: Facts) -> list[Step]:
+    """Return what to do next, the most useful first."""
+    found = [*_ended(facts)]
+    rest = (_chance,) if _at_chance(facts) else (_course, _layers, _speed, _classes, _confidence)
+    for room in rest:
+        found += room(facts)
+    predict = command("-m", "autograd_cnn", "predict", facts.folder, "IMAGE.png", "--why")
+    return [
+        *found,
+        Step(f"Ask the model about images of your own. {KNOWN}:", predict),
+        Step("Take the model into a program of your own:", f'model = ag.training.load_run("{facts.folder}")'),
+    ]
+
+
+def error_of(images: int) -> float:
+    """Return twice the largest standard error of a share of so many images; smaller differences may be chance."""
+    return 1 / math.sqrt(images) if images else 0.0
+
+
+def _ended(facts: Facts) -> Iterator[Step]:
+    ended = facts.history.ended
+    if ended and ended != "early stop":
+        text = f"The run ended early: {ended}."
+        if facts.command and "recipe" in facts.settings:
+            resume = command(sys.argv[0], "--resume", facts.folder)
+            yield Step(f"{text} Go on from where it stopped:", resume)
+        else:
+            yield Step(f"{text} The same program, with RunFolder(..., resume=True), goes on from where it stopped.")
+
+
+def _at_chance(facts: Facts) -> bool:
+    """Whether the accuracy is within three standard errors of that of guessing, or less, and the loss says the same."""
+    p = facts.chance
+    most = min(GUESS * p, p + 3 * math.sqrt(p * (1 - p) / len(facts.labels)))
+    return p < 1 and facts.result.accuracy <= most and not facts.relative_loss < NO_BETTER
+
+
+def _chance(facts: Facts) -> Iterator[Step]:
+    text = (
+        f"The model has learned next to nothing yet: its accuracy, {percent(facts.result.accuracy)}, is about that of "
+        f"guessing ({percent(facts.chance)})."
+    )
+    if not facts.relative_loss <= WORSE:
+        yield Step(
+            f"{text} Its loss is larger than that of the same answer to all images: train again with a learning rate "
+            "10 times smaller, and repeat this until the loss falls."
+        )
+    else:
+        longer = f", such as {10 * math.ceil(facts.passes[-1])}," if facts.epochs else ""
+        yield Step(f"{text} Train again with more passes{longer} with more images, or with a larger learning rate.")
+
+
+def _course(facts: Facts) -> Iterator[Step]:
+    """Compare the last passes with each other, and training with validation."""
+    epochs, best, last = facts.epochs, facts.history.best if facts.epochs else 0, len(facts.epochs) - 1
+    if last < 1:
+        return
+    name = "validation" if facts.validated else "training"
+    losses = [epoch.validation_loss if facts.validated else epoch.loss for epoch in epochs]
+    if best == last and losses[last - 1] > 0 and 1 - losses[last] / losses[last - 1] > FALLING:
+        yield Step(
+            f"The {name} loss was still falling in the last pass ({losses[last - 1]:.4f} to {losses[last]:.4f}): "
+            f"train longer, with {2 * math.ceil(facts.passes[-1])} passes."
+        )
+    elif facts.validated and best < last and losses[last] > losses[best] * (1 + FALLING):
+        yield Step(
+            f"The validation loss was least after pass {count_of(facts.passes[best])} ({losses[best]:.4f}) and rose to "
+            f"{losses[last]:.4f}: the weights of that pass are kept. Stop there, or regularise more: weight decay, "
+            "augmentation, dropout."
+        )
+    gap, least = epochs[last].accuracy - epochs[last].validation_accuracy, max(GAP, error_of(facts.held_apart))
+    if gap > least:
+        yield Step(
+            f"Training accuracy is {100 * gap:.0f} points above validation accuracy: the model learns images by heart. "
+            "More augmentation, weight decay or dropout will narrow the gap; so will more images."
+        )
+    elif gap < -least:
+        yield Step(
+            f"Training accuracy is {-100 * gap:.0f} points below validation accuracy: augmentation and dropout make "
+            "training harder than the task. There is room for more passes, a larger model, or less of both."
+        )
+
+
+def _layers(facts: Facts) -> Iterator[Step]:
+    if not facts.epochs:
+        return
+    dead = {name: share for name, share in facts.epochs[-1].dead.items() if share >= DEAD}
+    if dead:
+        worst = max(dead, key=lambda name: dead[name])
+        yield Step(
+            f"{dead[worst]:.0%} of the channels of {worst} are 0 in all images of a batch"
+            + (f" (in {len(dead)} layers more than {DEAD:.0%})" if len(dead) > 1 else "")
+            + ", so they hardly learn: lower the learning rate, warm it up, or use leaky_relu."
+        )
+
+
+def _speed(facts: Facts) -> Iterator[Step]:
+    if facts.waited > WAITED:
+        yield Step(
+            f"Steps waited for data {percent(facts.waited)} of the time, so a simpler augmentation, or images that are "
+            "converted once, would save no more than that."
+        )
+
+
+def _classes(facts: Facts) -> Iterator[Step]:
+    if len(facts.mistakes) < MISTAKES or facts.result.accuracy < LEARNT:
+        return
+    names, wrong = facts.classes, len(facts.mistakes)
+    most = [f"{names[p.first]} and {names[p.second]} ({p.count:,})" for p in facts.pairs[:3]]
+    share = sum(pair.count for pair in facts.pairs[:3]) / wrong
+    if share < OFTEN:
+        return
+    yield Step(
+        f"Of {wrong:,} mistakes, {share:.0%} confuse {', '.join(most)}: look at these images first; more of them, or a "
+        "higher resolution, would help most."
+    )
+
+
+def _confidence(facts: Facts) -> Iterator[Step]:
+    over = float(np.mean(facts.confidences)) - facts.result.accuracy
+    if abs(over) > max(SURE, error_of(len(facts.labels))):
+        smoothed = facts.settings.get("settings", {}).get("label_smoothing")
+        less = "Less label smoothing makes it more honest" if smoothed else "Longer training makes it surer"
+        how, cure = ("surer", "Label smoothing makes it more honest") if over > 0 else ("less sure", less)
+        yield Step(
+            f"The model's mean confidence is {np.mean(facts.confidences):.0%}, its accuracy "
+            f"{facts.result.accuracy:.0%}: it is {how} than it should be. {cure}."
+        )

@@ -1,0 +1,108 @@
+"""Looks into the model of a run: its filters, what its first layers make of an image, its ladder and its player."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_cnn.engine import mode
+from autograd_cnn.engine.mode import no_grad
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.nn import Module
+from autograd_cnn.nn.module import in_training_mode
+from autograd_cnn.studio.records import Graph
+from autograd_cnn.studio.trace import trace
+from autograd_cnn.training import History
+from autograd_cnn.training.evaluation import as_tensor
+
+Array = NDArray[Any]
+Loss = Callable[[Tensor, Any], Tensor]
+
+BATCH = 4  # images in the player
+DEEPEST = 3  # convolutions whose maps are shown
+
+
+class Moments:
+    """A callback of `fit` that traces the model on a few images: at the start, and after passes 1, 2, 4, 8, ...
+
+    The player in the report has a slider for these moments. Make it before `fit` is called.
+
+    Parameters
+    ----------
+    model : Module
+    loss : callable
+        As for `fit`.
+    images : array, (N, H, W, C), NHWC
+        The first four are traced.
+    labels : array, (N,) integer
+    """
+
+    def __init__(self, model: Module, loss: Loss, images: Array, labels: Array) -> None:
+        self.model, self.loss = model, loss
+        self.images, self.labels = images[:BATCH], labels[:BATCH]
+        self.graphs = [("at the start", self.graph(model))]
+
+    def __call__(self, history: History) -> None:
+        done = len(history.epochs)
+        if done & (done - 1) == 0:
+            self.graphs.append((f"after pass {done}", self.graph(self.model)))
+
+    def graph(self, model: Module) -> Graph:
+        """Trace `model` on the images."""
+        return graph_of(model, self.loss, self.images, self.labels)
+
+
+def graph_of(model: Module, loss: Loss, images: Array, labels: Array) -> Graph:
+    """Trace the loss of a model in evaluation mode."""
+    with in_training_mode(model, training=False):
+        return trace(lambda images: loss(model(images), labels), as_tensor(images))
+
+
+def player_of(graphs: list[tuple[str, Graph]]) -> str:
+    """Return the player's page of a network at some moments, or "" if it has too many operations."""
+    try:
+        return graphs[0][1].page(graphs[1:])
+    except ValueError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution: its weights (HWIO), the maps that it reads, and those that it writes, (H, W, channels)."""
+
+    name: str
+    weights: Array
+    before: Array
+    after: Array
+
+
+def convolutions(model: Module, image: Array) -> list[Layer]:
+    """Run a model on one image, and return its first convolutions."""
+    found: list[Layer] = []
+    plain = mode.current.get().call
+
+    def call(primitive: Any, args: Any, options: Any, now: Any) -> Any:
+        out = plain(primitive, args, dict(options), now)
+        if primitive.name == "conv2d" and len(found) < DEEPEST:
+            x, w = (np.asarray(a.data if isinstance(a, Tensor) else a) for a in primitive.bind(args, options)[0][:2])
+            name = now.scope[0] if now.scope else f"conv2d {len(found) + 1}"
+            found.append(Layer(name, w.copy(), x[0].copy(), np.array(out.data[0])))
+        return out
+
+    with in_training_mode(model, training=False), no_grad(), mode.in_mode(call=call):
+        model(as_tensor(image[None]))
+    return found
+
+
+def stages(layers: list[Layer]) -> list[tuple[str, Array]]:
+    """Return the maps to show: those that a convolution writes, and what the next one reads of them."""
+    found: list[tuple[str, Array]] = []
+    for layer in layers:
+        if found and (layer.before.shape != found[-1][1].shape or not np.array_equal(layer.before, found[-1][1])):
+            found.append((f"read by {layer.name}", layer.before))
+        found.append((f"written by {layer.name}", layer.after))
+    return found

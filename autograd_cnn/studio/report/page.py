@@ -1,0 +1,180 @@
+"""Writes the report as one HTML file, which makes no request: sections, tables and pictures, and the player inside it.
+
+The policy of the page allows its own styles and two scripts: the player's, and one that starts the player when its
+place is opened. The player's frame inherits this policy. Names from the user are escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Sequence
+from html import unescape
+from importlib import import_module
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from autograd_cnn.fast.twins import kernel_set
+from autograd_cnn.studio.records import Graph
+from autograd_cnn.studio.report.advice import Step
+from autograd_cnn.studio.report.course import course, layers
+from autograd_cnn.studio.report.facts import Array, Facts, percent
+from autograd_cnn.studio.report.network import Layer
+from autograd_cnn.studio.report.sections import clean, confusions, mistakes, seen, table
+
+Moment = tuple[str, Graph]
+
+LISTED = 30  # parts of a setting
+
+TITLES = {
+    "next": "What to do next",
+    "course": "Course of the training",
+    "layers": "Layers",
+    "seen": "Filters and maps",
+    "mistakes": "Worst mistakes",
+    "confusions": "Confusions",
+    "network": "Network",
+    "settings": "Settings",
+}
+
+
+def page(
+    facts: Facts,
+    steps: Sequence[Step],
+    images: Array,
+    convolutions: Sequence[Layer],
+    kernels: set[str],
+    moments: Sequence[Moment],
+    player: str,
+) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    facts : Facts
+    steps : list of Step
+        The advice.
+    images : array, (N, H, W, C), NHWC
+        The test images; the first is shown on its way through `convolutions`.
+    convolutions : list of Layer
+    kernels : set of str
+        Names of the parameters that are matrices or filters.
+    moments : list of (str, Graph)
+        The network at moments of its training, the last one as it is now.
+    player : str
+        The player's page of these moments, or "" if the network has too many operations for it.
+    """
+    drawing, framed, policy = _network(moments, player)
+    shown = f"test image 0, {facts.classes[facts.labels[0]]}"
+    contents = {
+        "next": _steps(steps),
+        "course": course(facts),
+        "layers": layers(facts, kernels),
+        "seen": seen(convolutions, images[0], shown) if convolutions else "",
+        "mistakes": mistakes(facts, images),
+        "confusions": confusions(facts),
+        "network": drawing + framed,
+        "settings": _settings(facts),
+    }
+    contents = {name: content for name, content in contents.items() if content}
+    links = "".join(f'<a href="#{name}">{TITLES[name]}</a>' for name in contents)
+    sections = "".join(
+        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{TITLES[name]}</h2>\n'
+        f"{content}</section>\n"
+        for name, content in contents.items()
+    )
+    palette = _part("player.css", "player").partition("\n* {")[0]
+    style, script = palette + _part("report.css"), _part("report.js")
+    styles = [style, *re.findall(r"<style>(.*?)</style>", drawing, re.DOTALL)]
+    script_src = " ".join(filter(None, [_hash(script), *_sources(policy, "script-src")]))
+    style_src = " ".join(dict.fromkeys([*map(_hash, styles), *_sources(policy, "style-src")]))
+    return Template(_part("report.html")).substitute(
+        policy=f"default-src 'none'; script-src {script_src}; style-src {style_src}; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
+        title=clean(f"{facts.figures['test accuracy']}: report of {facts.folder}"),
+        style=style,
+        body=f'{_header(facts)}<nav aria-label="Sections">{links}</nav>\n<main>\n{sections}</main>',
+        script=script,
+    )
+
+
+def _header(facts: Facts) -> str:
+    origin = clean(" · ".join(f"{name} {value}" for name, value in facts.origin.items()))
+    told = f"{origin}. The" if origin else "The"
+    sums = f" {clean(facts.sums)}" if facts.sums else ""
+    tiles = "".join(
+        f"<div><dt>{clean(name)}</dt><dd>{clean(value)}</dd></div>"
+        for name, value in facts.figures.items()
+        if name != "test accuracy"
+    )
+    ended = f" The run ended early: {clean(facts.history.ended)}." if facts.history.ended else ""
+    command = f"<pre><code>{clean(facts.command)}</code></pre>" if facts.command else ""
+    return (
+        f'<header><div><p class="quiet">Training report of {clean(facts.folder)}</p>\n'
+        f"<h1><b>{percent(facts.result.accuracy)}</b> of {len(facts.labels):,} test images right</h1>\n"
+        f'<p class="quiet">{told} test images were {clean(facts.looked)}.{ended}{sums}</p></div>\n'
+        f"<dl>{tiles}</dl>{command}</header>\n"
+    )
+
+
+def _steps(steps: Sequence[Step]) -> str:
+    items = [
+        f"<li>{clean(step.text)}{f'<pre><code>{clean(step.command)}</code></pre>' if step.command else ''}</li>"
+        for step in steps
+    ]
+    return f"<ol>{''.join(items)}</ol>\n"
+
+
+def _network(moments: Sequence[Moment], text: str) -> tuple[str, str, str]:
+    """Return the ladder, the place of the player, and the policy of the player's page."""
+    _, last = moments[-1]
+    ladder = f'<div class="ladder" tabindex="0" role="group" aria-label="Ladder">{last.svg()}</div>'
+    drawing = f"<details open><summary>The ladder: forward down, backward up</summary>{ladder}</details>\n"
+    if not text:
+        return drawing, "<p>The player is left out: the network has too many operations.</p>\n", ""
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', text)
+    names = clean(", ".join(label for label, _ in moments))
+    quoted = json.dumps(text).replace("<", "\\u003c")
+    player = (
+        f'<details id="player"><summary>The player: step through this network, forward and back ({names})</summary>\n'
+        '<button type="button" id="alone">open in a tab of its own</button>\n'
+        '<iframe title="Backprop player of this network" sandbox="allow-scripts"></iframe></details>\n'
+        f'<script type="application/json" id="player-page">{quoted}</script>\n'
+    )
+    return drawing, player, unescape(policy[1]) if policy else ""
+
+
+def _settings(facts: Facts) -> str:
+    """Return every setting of the run, and the machine that wrote the report."""
+    settings = {**facts.settings, **facts.settings.get("settings", {})}
+    rows = [[name, _value(value)] for name, value in settings.items() if name != "settings"]
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {kernel_set()} kernels"
+    rows.append(["made with", f"{versions}, {os.cpu_count()} cores, {platform.machine()}"])
+    return table(["setting", "value"], rows, "words")
+
+
+def _value(value: object) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    more = f" and {len(value) - LISTED:,} more" if len(value) > LISTED else ""
+    return ", ".join(map(str, value[:LISTED])) + more
+
+
+def _sources(policy: str, directive: str) -> list[str]:
+    found = re.search(rf"{directive} ([^;]*)", policy)
+    return found[1].split() if found else []
+
+
+def _part(name: str, room: str = "report") -> str:
+    folder = Path(str(import_module(f"autograd_cnn.studio.{room}").__file__)).parent
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,489 @@
+"""Makes a `Graph` in two ways: `graph_of` reads the tape behind a result, `trace` runs a function and observes it.
+
+Both describe nodes in records. `trace` also observes each call, so it has the arrays, and makes a node for a call that
+the tape does not record. No traversal of nodes recurses, so a long tape does not overflow the stack.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import math
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.calculus.checkpoint import Checkpoint
+from autograd_cnn.calculus.transforms import alias
+from autograd_cnn.engine.errors import no_history
+from autograd_cnn.engine.messages import file_of, here, note
+from autograd_cnn.engine.mode import Mode, current, in_mode
+from autograd_cnn.engine.plan import Plan
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.promotion import settle
+from autograd_cnn.engine.tape import Constant, Leaf, Node, history, next_birth
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.studio.names import Site, Source
+from autograd_cnn.studio.records import Call, Failure, Graph, Kept, Op, Place, Rule, Scope, Use, Value
+from autograd_cnn.studio.text import spelled
+
+
+class _Calls:
+    """The observed calls, each with its node and its arrays."""
+
+    def __init__(self) -> None:
+        self.given: dict[Node, list[Any]] = {}  # flat arguments, before weak operands were converted
+        self.made: dict[int, Node] = {}  # by id of the resulting array
+        self.copies: dict[int, np.ndarray] = {}  # by id of an array that no call made
+        self.results: list[Tensor] = []  # kept alive, so that no id is used again
+        self.failed: tuple[Exception, Primitive, Any, dict[str, Any]] | None = None  # the latest that raised an error
+
+    def add(self, primitive: Primitive, args: Any, options: dict[str, Any], out: Tensor, mode: Mode) -> None:
+        given, elements = primitive.bind(args, options)
+        for array in map(_array, _flat(given)):
+            if array is not None and id(array) not in self.made:
+                self.copies.setdefault(id(array), _copied(array))
+        node: Any = out._node or _unrecorded(primitive, given, elements, out, mode)
+        self.given[node] = list(given)
+        self.made[id(out._array)] = node
+        self.results.append(out)
+
+
+def _unrecorded(primitive: Primitive, given: Any, elements: int, out: Tensor, mode: Mode) -> Node:
+    """Make a node for a call that the tape does not record, since it needs no gradient."""
+    values = [a._array if isinstance(a, Tensor) else a for a in given]
+    nodes = [getattr(a, "_node", None) or a for a in given]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the call itself has warned
+        settle(primitive, values, nodes, elements)
+    return Plan(primitive, 0, elements).record([*values, out._array], list(given), mode, sys._getframe())
+
+
+@contextmanager
+def _observed(calls: _Calls) -> Iterator[None]:
+    """Record operations, and add every call that returns a Tensor to `calls`."""
+    plain = current.get().call
+
+    def call(primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
+        try:
+            out = plain(primitive, args, dict(options), mode)
+        except Exception as error:
+            calls.failed = error, primitive, args, options
+            raise
+        if isinstance(out, Tensor):
+            calls.add(primitive, args, options, out, mode)
+        return out
+
+    with in_mode(call=call, recording=True):
+        yield
+
+
+def _copied(array: np.ndarray) -> np.ndarray:
+    """Copy an array with its strides, because a sum over another memory layout rounds differently."""
+    low, high = np.lib.array_utils.byte_bounds(array)
+    start = array.__array_interface__["data"][0] - low
+    copy = np.ndarray(array.shape, array.dtype, np.empty(high - low, np.uint8), start, array.strides)
+    copy[...] = array
+    return copy
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (Node, Leaf, Constant, Tensor, np.ndarray))
+
+
+def _array(value: Any) -> np.ndarray | None:
+    value = value._array if isinstance(value, Tensor) else value
+    return value if isinstance(value, np.ndarray) else None
+
+
+def _flat(arguments: Any) -> Iterator[Any]:
+    """Yield the arguments, and the parts of an index one by one."""
+    for a in arguments:
+        yield from a if isinstance(a, tuple) else (a,)
+
+
+def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
+    """Run ``f(*args)`` and return its graph.
+
+    Parameters
+    ----------
+    f : callable
+        Returns a Tensor. If it returns several, the graph leads to the first.
+    *args
+        Arrays and floats, also inside dicts, lists and tuples, become Tensors named after the parameters of `f`.
+        Tensors and all other objects are passed as they are. If the result depends on nothing that requires a
+        gradient, `f` runs a second time, and then all floating-point arguments require one.
+    repeat : int
+        Run every operation and every rule `repeat` more times, and store the shortest time for ``overlay="time"``.
+
+    Returns
+    -------
+    Graph
+
+    Raises
+    ------
+    TypeError
+        If `f` is not a function, or does not return a Tensor.
+    ValueError
+        If the result depends on nothing that requires a gradient.
+    Exception
+        An error of `f` passes through, with the graph up to there as its attribute `graph`. In pictures the operation
+        that failed is marked; if it was no operation of this package, the line.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.trace(lambda x: x * x + x, 3.0)
+    Graph: 2 operations, loss 12
+    >>> try:
+    ...     ag.trace(lambda x: (x * x)[7], 3.0)
+    ... except IndexError as error:
+    ...     error.graph.summary()[0]
+    '1 operation'
+    """
+    if not callable(f):
+        passed, cure = f"{f!r:.40}", "ag.trace(loss_of, x, y)"
+        if isinstance(f, Tensor):
+            passed = f"{f.name}, a Tensor" if f.name else "a Tensor"
+            cure = f"{f.name or 't'}.graph(), or {cure}"
+        raise TypeError(f"trace: it draws what a function does to tensors; you passed {passed}: {cure}")
+    if not hasattr(repeat, "__index__") or repeat < 0:
+        raise ValueError(f"trace: repeat is {repeat!r}, want the number of extra runs, such as repeat=3")
+    names = _argument_names(f, len(args))
+    for requires_grad in (False, True):
+        arguments: dict[Any, tuple[str, str]] = {}
+        tensors = [_as_tensors(a, n, requires_grad, arguments, "input") for a, n in zip(args, names, strict=True)]
+        calls = _Calls()
+        try:
+            with _observed(calls):
+                result = f(*tensors)
+        except Exception as error:
+            _attach(error, calls, arguments, tensors)
+            raise
+        while isinstance(result, (tuple, list)) and result:
+            result = result[0]
+        if not isinstance(result, Tensor) and (requires_grad or not isinstance(result, (np.ndarray, np.generic))):
+            whole = next((f". Integers have no gradient: pass {a}.0" for a in args if type(a) is int), "")
+            raise TypeError(f"trace: {getattr(f, '__name__', 'f')} returned {_kind(result)}, want a Tensor{whole}")
+        if isinstance(result, Tensor) and result.requires_grad:
+            break
+    graph = graph_of(result, arguments, calls)
+    if repeat:
+        from autograd_cnn.studio.picture.measure import measure
+
+        graph.measured = measure(graph, repeat)
+    return graph
+
+
+def _attach(error: Exception, calls: _Calls, arguments: dict[Any, tuple[str, str]], tensors: list[Any]) -> None:
+    """Store the graph up to the `error` as its attribute `graph`."""
+    failed, calls.failed = calls.failed, None  # the error would keep itself alive through its traceback
+    with suppress(Exception):  # whatever else is wrong, the user gets the error of the function
+        graph = _Writer(arguments, calls).failed(error, failed, tensors)
+        error.graph = graph  # type: ignore[attr-defined]  # any exception gets it
+        note(error, "trace: the attribute `graph` of this error has what was computed before it: error.graph.show()")
+
+
+def _raised_before(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield `error` and the errors in whose place it was raised: a layer words an operation's error anew."""
+    while error is not None:
+        yield error
+        error = error.__context__
+
+
+def _user_line(error: Exception) -> tuple[Any, int]:
+    """Return code and offset of the user's line that failed: not of NumPy's, nor of this package's."""
+    found, entry = here(), error.__traceback__
+    while entry is not None:
+        if str(entry.tb_frame.f_globals.get("__name__")).partition(".")[0] not in ("autograd_cnn", "numpy"):
+            found = entry.tb_frame.f_code, entry.tb_lasti
+        entry = entry.tb_next
+    return found
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"{type(value).__name__} {value!r:.40}"
+
+
+def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
+    try:
+        parameters = list(inspect.signature(getattr(f, "forward", f)).parameters.values())  # of a Module
+    except (TypeError, ValueError):  # some builtins have none
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
+    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "x")
+    return names + [f"{rest}.{i}" for i in range(count - len(names))]
+
+
+def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any, tuple[str, str]], role: str) -> Any:
+    """Return `value` with named Tensors for its arrays; add those that require a gradient to `arguments`."""
+    if type(value) is dict:
+        return {k: _as_tensors(v, f"{name}.{k}", requires_grad, arguments, "parameter") for k, v in value.items()}
+    if type(value) in (list, tuple):
+        items = (_as_tensors(v, f"{name}.{i}", requires_grad, arguments, "parameter") for i, v in enumerate(value))
+        return type(value)(items)
+    if isinstance(value, Tensor):
+        if value.requires_grad:
+            role = "parameter"
+        elif requires_grad or value.name is None:
+            value = Tensor(value, name=value.name or name)
+    elif isinstance(value, (np.ndarray, np.generic, float)) and np.asarray(value).dtype.kind in "fiub":
+        value = Tensor(value, name=name)
+    else:
+        return value
+    if requires_grad and value.dtype.kind == "f":
+        value.requires_grad = True
+    if value.requires_grad:
+        arguments[value._node] = (value.name or name, role)
+    return value
+
+
+def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None, calls: _Calls | None = None) -> Graph:
+    """Return the graph behind `tensor`, before or after the backward walk.
+
+    `arguments` overrides the name and the role of leaves. `calls` are the observed calls that led to `tensor`.
+    """
+    if tensor._node is None:
+        raise no_history("graph", tensor)
+    return _Writer(arguments or {}, calls).graph(tensor)
+
+
+class _Writer:
+    """Describes nodes in records, the oldest first."""
+
+    def __init__(self, arguments: dict[Any, tuple[str, str]], calls: _Calls | None) -> None:
+        self.arguments = arguments
+        self.traced = calls is not None
+        self.calls = calls or _Calls()
+        self.tape: set[Node | Leaf] = set()  # the nodes that gradients reach
+        self.values: dict[str, Value] = {}
+        self.arrays: dict[str, Any] = {}
+        self.known: dict[Any, Value] = {}  # by `origin`
+        self.used: dict[str, int] = {}
+        self.keepers: dict[int, tuple[str, Any]] = {}  # by id of the array that owns memory: first keeper, array
+        self.source = Source()
+        self.written = cache(partial(_written, self.source))  # a loop reads the same line many times
+        self.scopes: dict[int, tuple[Any, tuple[Scope, ...]]] = {}  # by id of the mode's scope, kept alive here
+        self.entered: Counter[str] = Counter()
+
+    def graph(self, tensor: Tensor) -> Graph:
+        root: Any = tensor._node
+        if isinstance(root, Leaf):
+            name, role = self.arguments.get(root, (root.name, "parameter"))
+            value = self.value(name or "x", role, root)
+            return Graph([], self.values, value.id, None, {value.id: np.array(tensor._array)})
+        ops = self.ops(self.nodes(root), "n")
+        result, loss = self.known[root], None
+        if tensor.size == 1:
+            result.role, loss = "loss", float(tensor.item())
+        return Graph(ops, self.values, result.id, loss, self.arrays if self.traced else None)
+
+    def failed(self, error: Exception, failed: Any, tensors: list[Any]) -> Graph:
+        """Return the graph of all calls before `error`; `failed` is the latest call that raised one."""
+        code, offset = _user_line(error)
+        nodes: list[Any] = sorted(self.calls.given, key=attrgetter("birth"))
+        ops = self.ops(nodes, "n", (code, offset))
+        place, primitive = _place(self.source, code, offset), None
+        inputs: list[tuple[int, str]] = []
+        ports: list[str] = []
+        options: dict[str, str] = {}
+        if failed and failed[0] in _raised_before(error):
+            _, primitive, args, keywords = failed
+            given: list[Any] = []
+            with suppress(TypeError):  # the error may be that they do not fit the parameters
+                given, elements = primitive.bind(args, keywords)
+                ports = primitive.flat_names(elements)
+            _, variables, _ = self.written(code, offset, primitive, tuple(ports))
+            call: Any = SimpleNamespace(plan=SimpleNamespace(names=ports, primitive=primitive))
+            for port, (name, value) in enumerate(zip(ports, given, strict=True)):
+                use = self.argument(call, port, value, value, variables.get(port), None)
+                if isinstance(use, Use):
+                    inputs.append((port, use.value.id))
+                elif spelled(value) != spelled(primitive.defaults.get(name)):
+                    options[name] = spelled(value)
+        if not self.values:  # nothing has run: the graph begins and ends with the arguments
+            for value in filter(_is_array, _flat(tensors)):
+                self.value(value.name, "input", value)
+        line = linecache.getline(code.co_filename, place.line).strip() or type(error).__name__
+        name, call = primitive.name if primitive else line, Call(primitive, [], [], None, None)
+        op = Op("failed", name, options, ports, inputs, "failed", [], place, {}, [], call)
+        result = ops[-1].output if ops else next(iter(self.values))
+        failure = Failure(op, type(error).__name__, str(error))
+        return Graph(ops, self.values, result, None, self.arrays, failure=failure)
+
+    def inside(self, checkpoint: Checkpoint, prefix: str) -> Graph:
+        """Return the computation that a checkpoint runs again."""
+        start = next_birth()
+        with _observed(self.calls):
+            root = checkpoint.raw()._node
+        ops = self.ops(self.nodes(root, start), prefix)
+        return Graph(ops, self.values, ops[-1].output, None)
+
+    def nodes(self, root: Node, oldest: int = 0) -> list[Node]:
+        """Return the nodes behind `root`, the oldest first; after a trace also those that no gradient reaches."""
+        past = history(root, oldest)
+        self.tape.update(past)
+        waiting = [n for n in past if isinstance(n, Node)]
+        found = set(waiting)
+        while waiting:
+            for given in filter(_is_array, _flat(self.calls.given.get(waiting.pop(), ()))):
+                maker = self.origin(given)
+                if isinstance(maker, Node) and maker.birth > oldest and maker not in found:
+                    found.add(maker)
+                    waiting.append(maker)
+        return sorted(found, key=attrgetter("birth"))
+
+    def ops(self, nodes: list[Node], prefix: str, end: Any = None) -> list[Op]:
+        following = [*((n.code, n.offset) for n in nodes[1:]), end][: len(nodes)]
+        return [self.op(n, after, f"{prefix}{i}") for i, (n, after) in enumerate(zip(nodes, following, strict=True), 1)]
+
+    def op(self, node: Node, following: Any, rank: str) -> Op:
+        plan, primitive = node.plan, node.plan.primitive
+        steps = plan.steps if node in self.tape else []
+        saved = {p: node.saved[i] for (shape, p), i in plan.sources.items() if not shape} if node.saved else {}
+        site, variables, place = self.written(node.code, node.offset, primitive, tuple(plan.names))
+        given = self.calls.given.get(node, node.inputs)
+        arguments = [
+            self.argument(node, port, value, settled, variables.get(port), saved.get(port))
+            for port, (value, settled) in enumerate(zip(given, node.inputs, strict=True))
+        ]
+        options = {
+            name: spelled(value)
+            for name, value in zip(plan.names, given, strict=True)
+            if not _is_array(value)
+            and (name not in primitive.defaults or spelled(value) != spelled(primitive.defaults[name]))
+        }
+        inputs = [(port, a.value.id) for port, a in enumerate(arguments) if isinstance(a, Use)]
+        name = "loss" if following is None and math.prod(node.shape) == 1 else primitive.name
+        name = self.values[inputs[0][1]].name if primitive is alias else name
+        # if one of the user's calls runs several operations, the last one computes the value of the variable
+        if site and site.target and (site.calls(primitive) or following != (node.code, node.offset)):
+            name = site.target
+        output = self.known[node] = self.value(node.name or name, "activation", node)
+        rules = {p: Rule(r.inputs, tuple(r.asks)) for ports, r, _ in steps for p in ports if p is not None}
+        kept = self.kept(rank, node, saved, dict(inputs))
+        again = self.inside(primitive, f"{rank}_") if isinstance(primitive, Checkpoint) and self.traced else None
+        recorded = None if node in self.calls.given else node
+        call = Call(primitive, arguments, [(ports, rule) for ports, rule, _ in steps], recorded, again)
+        byproducts = list(primitive.byproducts)
+        scopes = self.scopes_around(node.scope)
+        return Op(
+            rank, primitive.name, options, plan.names, inputs, output.id, byproducts, place, rules, kept, call, scopes
+        )
+
+    def scopes_around(self, scope: Any) -> tuple[Scope, ...]:
+        """Return the scopes around an operation, the outermost first."""
+        if scope is None:
+            return ()
+        if id(scope) not in self.scopes:
+            outside = self.scopes_around(scope[1])
+            self.entered[scope[0]] += 1
+            self.scopes[id(scope)] = scope, (*outside, Scope(scope[0], self.entered[scope[0]], scope[2]))
+        return self.scopes[id(scope)][1]
+
+    def argument(self, node: Node, port: int, given: Any, settled: Any, variable: str | None, saved: Any) -> Any:
+        """Return an argument for the program; `settled` is `given` after promotion, and `saved` is the saved array."""
+        name = node.plan.names[port]
+        if isinstance(given, tuple):  # an index, which may contain arrays
+            parts = zip(given, settled, saved or settled, strict=True)
+            return tuple([self.argument(node, port, g, s, name, array) for g, s, array in parts])
+        if isinstance(given, list) and isinstance(settled, Constant):
+            return np.asarray(given, settled.dtype)
+        if not _is_array(given):
+            return settled
+        origin = self.origin(given, saved)
+        if origin not in self.known:  # the graph begins with it
+            leaf, target = isinstance(origin, Leaf), port > 0 and "reduction" in node.plan.primitive.parameters
+            named = getattr(given, "name", None), "parameter" if leaf else "input"
+            label, role = self.arguments.get(origin, named)
+            label = label or variable or (name if leaf or target else None)
+            role = "target" if target and role == "input" else role if label else "constant"
+            self.known[origin] = self.value(label or "constant", role, given)
+        value, array = self.known[origin], _array(given)
+        if array is not None and value.role != "activation":
+            self.known.setdefault(id(array), value)
+            if value.id not in self.arrays:
+                copy = self.calls.copies.get(id(array))
+                self.arrays[value.id] = _copied(array) if copy is None else copy
+        dtype = getattr(settled, "dtype", None)
+        return Use(value, "item" if dtype is None else "" if dtype == given.dtype else str(dtype))
+
+    def origin(self, given: Any, saved: Any = None) -> Any:
+        """Return a key for an array: the node or leaf that made it, or else its id.
+
+        The tape does not keep the arrays of constants. The key of a constant is its name, shape and dtype, or else the
+        id of the saved array.
+        """
+        node = given._node if isinstance(given, Tensor) else given
+        if isinstance(node, Leaf) or (isinstance(node, Node) and node in self.tape):
+            return node
+        if (array := _array(given)) is not None:
+            return self.calls.made.get(id(array), id(array))
+        return (given.name, given.shape, given.dtype) if given.name else id(given if saved is None else saved)
+
+    def value(self, name: str, role: str, array: Any) -> Value:
+        unique = name
+        while unique in self.used:
+            self.used[name] += 1
+            unique = f"{name}_{self.used[name]}"
+        self.used[unique] = 1
+        value = Value(f"t{len(self.values) + 1}", unique, role, tuple(array.shape), str(array.dtype))
+        self.values[value.id] = value
+        return value
+
+    def kept(self, op: str, node: Node, saved: dict[int, Any], inputs: dict[int, str]) -> list[Kept] | None:
+        """Return the arrays that `node` keeps for backward; None after the walk."""
+        if node not in self.tape or node.saved is None:
+            return None if node in self.tape else []
+        names, output = [*node.plan.names, "out", *node.plan.primitive.byproducts], self.known[node]
+        values = {**inputs, len(node.plan.names): output.id}
+        found: dict[str, Kept] = {}
+        for position, array in sorted(saved.items()):
+            value = values.get(position)
+            label = self.values[value].name if value else f"{names[position]}_{output.name}"
+            if label in found or not isinstance(array, np.ndarray):
+                continue
+            owner = array
+            while isinstance(owner.base, np.ndarray):
+                owner = owner.base
+            viewed = self.viewed(node.inputs[position]) if position in inputs and owner is not array else None
+            first, _ = self.keepers.get(id(owner), (viewed, owner))
+            self.keepers.setdefault(id(owner), (viewed or op, owner))  # keeps the owner alive, and so its id
+            found[label] = Kept(label, value, owner.nbytes, first)
+        return list(found.values())
+
+    def viewed(self, node: Any) -> str | None:
+        """Return the parameter that the output of `node` is a view of, or None; repeats its moves on empty memory."""
+        moves = []
+        while isinstance(node, Node) and (p := node.plan.primitive).moves and not p.sequence:
+            if any(map(_is_array, _flat(node.inputs[1:]))):  # an index that contains arrays makes a copy
+                return None
+            moves.append(node)
+            node = node.inputs[0]
+        if not isinstance(node, Leaf) or self.known[node].role != "parameter":
+            return None
+        whole = view = np.empty(node.shape, node.dtype)
+        for move in reversed(moves):
+            view = move.plan.primitive.raw(view, *move.inputs[1:])
+        return self.known[node].id if np.may_share_memory(whole, view) else None
+
+
+def _written(
+    source: Source, code: Any, offset: int, primitive: Primitive, names: tuple[str, ...]
+) -> tuple[Site | None, dict[int, str], Place]:
+    """Return the expression in which the user wrote an operation, its variables by port, and its place."""
+    site = source.site((code, offset), primitive)
+    return site, site.variables(primitive, list(names)) if site else {}, _place(source, code, offset)
+
+
+def _place(source: Source, code: Any, offset: int) -> Place:
+    first, last, start, end = source.position((code, offset))
+    return Place(file_of(code), first, code.co_name, (start, end) if first == last else None, code)

@@ -1,0 +1,243 @@
+"""NumPy's other elementary functions: (...) -> (...), broadcasting like NumPy.
+
+Most are a line each: NumPy's ufunc, what it does, the range of its examples, and its rules. The others are functions of
+primitives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.naming import enrol
+from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.primitive import Primitive, primitive
+from autograd_cnn.fast.elementwise import blocked
+from autograd_cnn.ops.arithmetic import choice, computes, cos, exp, multiply, power, sign_of, sqrt, through, where
+from autograd_cnn.ops.indexing import scatter, take
+
+__all__ = [
+    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan",
+    "atan2", "atanh", "bincount", "cbrt", "conj", "conjugate", "copysign", "cosh", "deg2rad", "degrees", "divmod",
+    "exp2", "fabs", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "hypot", "interp", "ldexp", "linspace",
+    "log2", "log10", "logaddexp", "logaddexp2", "logspace", "mod", "modf", "nan_to_num", "positive",
+    "rad2deg", "radians", "real", "real_if_close", "reciprocal", "remainder", "select", "sinc", "sinh", "tan", "unwrap",
+]  # fmt: skip
+
+
+def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, symbol: str = "", **rules: Any) -> Primitive[...]:
+    """Makes a primitive of NumPy's function; the numbers of its examples are between `low` and `high`."""
+
+    def one(x: Any) -> Any:
+        return ufunc(x)
+
+    def two(x: Any, y: Any) -> Any:
+        return ufunc(x, y)
+
+    def examples(rng: np.random.Generator) -> list[Any]:
+        return [tuple(rng.uniform(low, high, (inputs, 2, 3)))]
+
+    inputs = getattr(ufunc, "nin", 1)
+    compute = computes(ufunc) if isinstance(ufunc, np.ufunc) else blocked
+    function = compute(two if inputs == 2 else one)
+    made = primitive(name=ufunc.__name__, examples=examples, symbol=symbol)(function)
+    made.__name__, made.__qualname__, made.__doc__ = made.name, made.name, doc
+    made.vjp(**{name: blocked(rule) for name, rule in rules.items()})
+    return made
+
+
+def _ratio(x: Any, y: Any) -> Any:
+    """Computes ``x / y``, but 0 where y = 0."""
+    return where(y == 0, 0, x / where(y == 0, 1, y))
+
+
+def _turn(side: Any, x: Any, y: Any) -> Any:
+    """Computes ``side / (x**2 + y**2)`` without overflow, but 0 at the origin and at infinity."""
+    h = np.hypot(x, y)
+    turn = _ratio(_ratio(side, h), h)
+    if not np.isnan(turn).any():
+        return turn
+    return where(np.logical_or(np.isnan(x), np.isnan(y)), np.nan, where(np.isinf(h), 0, turn))
+
+
+def _lean(x: Any, y: Any, out: Any) -> Any:
+    """Computes ``x / out``, the slope of hypot, but 0 at the origin. Infinities count alike, and the rest as 0."""
+    lean = _ratio(x, out)
+    if not np.isnan(lean).any():
+        return lean
+    side, diagonal = np.sign(x), np.sign(x) * 0.5**0.5
+    return where(np.isinf(x), where(np.isinf(y), diagonal, side), where(np.isinf(y), 0, lean))
+
+
+def _sinc_slope(x: Any, out: Any) -> Any:
+    near, s = np.less(abs(x), 0.1), (math.pi * x) * (math.pi * x)
+    series = 1 - s / 10 * (1 - s / 28 * (1 - s / 54 * (1 - s / 88)))  # the difference below would cancel
+    series = x * series * (-math.pi * math.pi / 3)
+    return where(near, series, (cos(math.pi * x) - out) / where(near, 1, x))
+
+
+def _rise(x: Any, y: Any) -> Any:
+    """Computes ``y - x``, and 0 where both are inf: they share the gradient, as in logsumexp."""
+    rise = y - x
+    return where(np.logical_and(x == np.inf, y == np.inf), 0, rise) if np.isnan(rise).any() else rise
+
+
+# fmt: off
+positive = _ufunc(np.positive, "Copies the numbers.", x=lambda g: g)
+fabs = _ufunc(np.fabs, "Drops the sign.\n\nThe gradient at 0 and NaN is 0.", x=lambda g, x: g * sign_of(x))
+reciprocal = _ufunc(np.reciprocal, "Computes ``1 / x``.", 0.5, x=lambda g, out: through(g, -out * out))
+cbrt = _ufunc(np.cbrt, "Takes the cube root.", 0.5, x=lambda g, out: through(g, 1 / (3 * out * out)))
+exp2 = _ufunc(np.exp2, "Raises 2 to the power `x`.", x=lambda g, out: through(g, out * math.log(2)))
+log2 = _ufunc(np.log2, "Takes the logarithm to base 2.", 0.5, x=lambda g, x: through(g, 1 / math.log(2) / x))
+log10 = _ufunc(np.log10, "Takes the logarithm to base 10.", 0.5, x=lambda g, x: through(g, 1 / math.log(10) / x))
+deg2rad = _ufunc(np.deg2rad, "Converts degrees to radians.", x=lambda g: g * (math.pi / 180))
+rad2deg = _ufunc(np.rad2deg, "Converts radians to degrees.", x=lambda g: g * (180 / math.pi))
+tan = _ufunc(np.tan, "Takes the tangent of an angle in radians.", -1.5, 1.5, x=lambda g, out: through(g, 1 + out * out))
+arcsin = _ufunc(np.arcsin, "Takes the angle from -pi/2 to pi/2 whose sine is `x`.", -0.9, 0.9,
+                x=lambda g, x: through(g, 1 / sqrt((1 - x) * (1 + x))))
+arccos = _ufunc(np.arccos, "Takes the angle from 0 to pi whose cosine is `x`.", -0.9, 0.9,
+                x=lambda g, x: through(g, -1 / sqrt((1 - x) * (1 + x))))
+arctan = _ufunc(np.arctan, "Takes the angle whose tangent is `x`.", x=lambda g, x: g / (1 + x * x))
+sinh = _ufunc(np.sinh, "Takes the hyperbolic sine.", x=lambda g, x: through(g, np.cosh(x)))
+cosh = _ufunc(np.cosh, "Takes the hyperbolic cosine.", x=lambda g, x: through(g, np.sinh(x)))
+arcsinh = _ufunc(np.arcsinh, "Inverts the hyperbolic sine.", x=lambda g, x: g / np.hypot(1, x))
+arccosh = _ufunc(np.arccosh, "Inverts the hyperbolic cosine.", 1.5,
+                 x=lambda g, x: through(g, 1 / sqrt((x - 1) * (x + 1))))
+arctanh = _ufunc(np.arctanh, "Inverts the hyperbolic tangent.", -0.9, 0.9,
+                 x=lambda g, x: through(g, 1 / ((1 - x) * (1 + x))))
+sinc = _ufunc(np.sinc, "Computes ``sin(pi * x) / (pi * x)``, which is 1 at 0.",
+              x=lambda g, x, out: g * _sinc_slope(x, out))
+
+hypot = _ufunc(np.hypot, "Computes the hypotenuse ``sqrt(x * x + y * y)``.\n\nThe gradient at (0, 0) is 0.",
+               x=lambda g, x, y, out: through(g, _lean(x, y, out)), y=lambda g, x, y, out: through(g, _lean(y, x, out)))
+arctan2 = _ufunc(np.arctan2, "Takes the angle of the point `x` above and `y` right of the origin, from -pi to pi.\n\n"
+                 "The gradient at (0, 0) is 0.",
+                 x=lambda g, x, y: through(g, _turn(y, x, y)), y=lambda g, x, y: through(g, -_turn(x, x, y)))
+logaddexp = _ufunc(np.logaddexp, "Computes ``log(exp(x) + exp(y))`` without overflow.",
+                   x=lambda g, x, y: through(g, 1 / (1 + exp(_rise(x, y)))),
+                   y=lambda g, x, y: through(g, 1 / (1 + exp(_rise(y, x)))))
+logaddexp2 = _ufunc(np.logaddexp2, "Computes ``log2(2**x + 2**y)`` without overflow.",
+                    x=lambda g, x, y: through(g, 1 / (1 + exp2(_rise(x, y)))),
+                    y=lambda g, x, y: through(g, 1 / (1 + exp2(_rise(y, x)))))
+fmax = _ufunc(np.fmax, "Takes the larger of `x` and `y`, or the one that is a number.\n\n"
+              "Where they are equal, each receives half of the gradient.",
+              x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
+fmin = _ufunc(np.fmin, "Takes the smaller of `x` and `y`, or the one that is a number.\n\n"
+              "Where they are equal, each receives half of the gradient.",
+              x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
+copysign = _ufunc(np.copysign, "Gives `x` the sign of `y`.\n\n"
+                  "The gradient of `x` is 0 where `x` is 0 or NaN, that of `y` is 0 everywhere.",
+                  x=lambda g, x, out: g * (sign_of(x) * sign_of(out)), y=lambda g: where(False, g, 0))
+remainder = _ufunc(np.remainder, "Computes ``x % y``, the remainder with the sign of `y`.", 0.5, symbol="%",
+                   x=lambda g: g, y=lambda g, x, y: through(g, -np.floor_divide(x, y)))
+fmod = _ufunc(np.fmod, "Computes the remainder of ``x / y`` with the sign of `x`.", 0.5,
+              x=lambda g: g, y=lambda g, x, y, out: through(g, -np.rint((x - out) / y)))
+# fmt: on
+
+
+@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.integers(-3, 3, 3))])
+def ldexp(x: Any, y: Any) -> Any:
+    """Computes ``x * 2**y`` for integers `y`."""
+    return np.ldexp(x, y)
+
+
+ldexp.vjp(x=lambda g, y: ldexp(g, y))
+
+
+def float_power(x: Any, y: Any) -> Any:
+    """Raises `x` to the power `y` as floats, without converting float32 to float64."""
+    whole = "f" not in (np.asarray(plain(x)).dtype.kind, np.asarray(plain(y)).dtype.kind)
+    return power(multiply(x, 1.0) if whole else x, y)
+
+
+def divmod(x: Any, y: Any) -> tuple[Any, Any]:
+    """Returns the floor of the quotient, as a plain array, and the remainder."""
+    return np.floor_divide(x, y), remainder(x, y)
+
+
+def modf(x: Any) -> tuple[Any, Any]:
+    """Returns the fraction, and the integral part as a plain array. The fraction of an infinity is 0."""
+    finite = where(np.isinf(x), 0, x)
+    return finite - np.trunc(finite), np.trunc(x)
+
+
+def frexp(x: Any) -> tuple[Any, Any]:
+    """Returns the mantissa, from 0.5 to 1, and the exponent of 2 as a plain array."""
+    exponent = np.frexp(plain(x))[1]
+    return ldexp(x, -exponent), exponent
+
+
+# Choices, interpolation, spacing
+
+
+def nan_to_num(x: Any, *, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """Replaces NaN and infinities, by default by 0 and the largest numbers. The gradient there is 0."""
+    return where(np.isfinite(x), x, np.nan_to_num(plain(x), nan=nan, posinf=posinf, neginf=neginf))
+
+
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    """Takes each element from the first choice whose condition holds, else `default`."""
+    cases = [*zip(condlist, choicelist, strict=True)]
+    return reduce(lambda rest, case: where(case[0], case[1], rest), reversed(cases), default)
+
+
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
+    """Interpolates linearly between the points (`xp`, `fp`), with gradients for all three.
+
+    At a point the slope is that to its right, at the last one that to its left. Outside, the gradient of `x` is 0.
+    """
+    if np.ndim(xp) != 1 or np.shape(xp) != np.shape(fp):
+        raise ValueError(f"interp: xp is {np.shape(xp)}, fp {np.shape(fp)}. Both are vectors of one length")
+    last = len(xp) - 1
+    i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
+    j = np.minimum(i + 1, last)
+    part = _ratio(where(np.isinf(x), 0, x) - take(xp, i), take(xp, j) - take(xp, i))
+    out = take(fp, i) + through(part, take(fp, j) - take(fp, i))
+    out = where(np.less(x, take(xp, 0)), take(fp, 0) if left is None else left, out)
+    return where(np.greater(x, take(xp, last)), take(fp, last) if right is None else right, out)
+
+
+def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """Adds up the `weights` of each integer in `x`. Without weights it counts, into a plain array."""
+    sums = np.bincount(plain(x), plain(weights), minlength)
+    return sums if weights is None else scatter(multiply(weights, 1.0), np.asarray(plain(x)), sums.shape)
+
+
+def _steps(span: Any, num: int, endpoint: bool) -> Any:
+    return np.linspace(0, 1, num, endpoint, dtype=np.result_type(span.dtype, 1.0)).reshape(-1, *(1,) * np.ndim(span))
+
+
+def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any:
+    """Returns `num` numbers from `start` to `stop`, evenly spaced along a new first axis."""
+    span = np.subtract(stop, start)
+    return start + span * _steps(span, num, endpoint)
+
+
+def logspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0) -> Any:
+    """Returns `num` numbers from ``base**start`` to ``base**stop``, each a constant multiple of the one before."""
+    return power(base, linspace(start, stop, num, endpoint))
+
+
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any:
+    """Returns `num` numbers from `start` to `stop`, each a constant multiple of the one before."""
+    ratio = np.divide(stop, start)
+    return start * power(ratio, _steps(ratio, num, endpoint))
+
+
+def unwrap(p: Any, discont: float | None = None, axis: int = -1, *, period: float = 2 * math.pi) -> Any:
+    """Adds multiples of `period` along `axis`, so that no step exceeds half of it. The gradient is that of `p`."""
+    wrapped = np.asarray(plain(p))
+    return p + (np.unwrap(wrapped, discont, axis, period=period) - wrapped)
+
+
+# Other names
+
+acos, asin, atan, acosh, asinh, atanh, atan2 = arccos, arcsin, arctan, arccosh, arcsinh, arctanh, arctan2
+degrees, radians, mod = rad2deg, deg2rad, remainder
+conj = conjugate = real = real_if_close = positive
+
+enrol(globals())

@@ -1,0 +1,196 @@
+"""Averages, quantiles, sorted numbers and covariances: functions of primitives.
+
+A quantile and a sort pick elements in the order of a stable argsort, so the one that comes first has the lower place
+among ties, and the gradient goes where the number came from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from autograd_cnn.engine.checks import flag
+from autograd_cnn.engine.naming import enrol
+from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.ops.arithmetic import clip, sqrt, where
+from autograd_cnn.ops.indexing import take_along_axis
+from autograd_cnn.ops.joining import concatenate, pad
+from autograd_cnn.ops.products import matmul
+from autograd_cnn.ops.reductions import mean, sum, together
+from autograd_cnn.ops.shapes import broadcast_to, moveaxis, reshape, squeeze, transpose
+from autograd_cnn.vocabulary.scans import axes_of, kept, operand
+
+__all__ = [
+    "average", "corrcoef", "cov", "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile",
+    "quantile", "sort",
+]  # fmt: skip
+
+
+def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
+    """Takes the weighted mean along `axis`, or of all numbers.
+
+    Parameters
+    ----------
+    x : (...)
+    axis : int or tuple of int, optional
+    weights : array_like, optional
+        They have the shape of `x`, or its extents along `axis`, and are differentiated too.
+    returned : bool
+        Return the sum of the weights as well.
+
+    Raises
+    ------
+    ZeroDivisionError
+        If weights add up to 0.
+    """
+    x = operand(x)
+    if weights is None:
+        out = mean(x, axis, keepdims)
+        return (out, np.full(out.shape, x.size / max(out.size, 1), x.dtype)) if returned else out
+    weights, axes = operand(weights, x), axes_of(axis, x.ndim)
+    if weights.shape != x.shape:
+        if axis is None or weights.shape != tuple(x.shape[a] for a in axes):
+            raise ValueError(f"weights are {weights.shape}\nWant the shape of x, {x.shape}, or its extents along axis")
+        ordered = transpose(weights, np.argsort(axes).tolist())
+        weights = reshape(ordered, [n if i in axes else 1 for i, n in enumerate(x.shape)])
+    total = sum(weights, axis, keepdims)
+    if np.any(plain(total) == 0):
+        raise ZeroDivisionError("average: weights add up to 0")
+    out = sum(x * weights, axis, keepdims) / total
+    return (out, broadcast_to(total, out.shape)) if returned else out
+
+
+def _in_order(x: Any, arranged: Any, axis: int | None) -> Any:
+    """Picks the elements of `x` in the order in which `arranged` has them, ties in their order in `x`."""
+    x, axis = (reshape(x, (-1,)), -1) if axis is None else (x, axis)
+    order, places = (np.argsort(a, axis, kind="stable") for a in (plain(x), arranged))
+    return take_along_axis(x, np.take_along_axis(order, np.argsort(places, axis), axis), axis)
+
+
+def sort(x: Any, axis: int | None = -1, kind: Any = None, stable: bool | None = None) -> Any:
+    """Sorts along `axis`, or the flattened array, and returns a new array. It is stable whatever `kind` is."""
+    return _in_order(x, np.sort(plain(x), axis, kind, stable=stable), axis)
+
+
+def partition(x: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect") -> Any:
+    """Moves numbers along `axis` so that element `kth` is where a sort puts it, the smaller before it."""
+    return _in_order(x, np.partition(plain(x), kth, axis, kind), axis)
+
+
+def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan: bool) -> Any:
+    """Mixes the two elements around the place of the quantile in the sorted row, or picks a NaN."""
+    flag(keepdims, "keepdims")
+    x, q = operand(x), np.asarray(q, float)
+    axis = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    rows = together(x, axis)
+    if not rows.shape[-1]:
+        rows = pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, 1)], constant_values=np.nan)
+    n, number = rows.shape[-1], ~np.isnan(rows)
+    order = np.argsort(plain(rows), -1, kind="stable")  # NaN come last
+    count = np.asarray(number.sum(-1) if ignore_nan else n * number.all(-1))
+    place = np.full((*count.shape, q.size), n - 1.0)
+    for c in np.unique(count[count > 0]):  # NumPy's quantile of 0, 1, 2, ... is the place, by every method
+        place[count == c] = np.quantile(np.arange(float(c)), np.ravel(q), method=method)
+    parts = np.where(place % 1 == 0, 0.5, place % 1).astype(x.dtype if x.dtype.kind == "f" else float)
+    below, above = (
+        take_along_axis(rows, np.take_along_axis(order, i.astype(int), -1), -1)
+        for i in (np.floor(place), np.ceil(place))
+    )
+    out = moveaxis(below * (1 - parts) + above * parts, -1, 0)
+    return reshape(out, q.shape + (kept(x.shape, axis) if keepdims else count.shape))
+
+
+def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Finds the number below which a share `q` of the numbers along `axis` lies.
+
+    Parameters
+    ----------
+    x : (...)
+    q : array_like
+        Shares from 0 to 1, constants. Their axes come first in the result.
+    axis : int or tuple of int, optional
+    method : str
+        How to choose between two numbers: one of NumPy's.
+
+    Returns
+    -------
+    array
+        NaN where a number is, and for no numbers.
+    """
+    return _quantile(x, q, axis, method, keepdims, False)
+
+
+def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Finds a `quantile` of the numbers that are not NaN."""
+    return _quantile(x, q, axis, method, keepdims, True)
+
+
+def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Finds a `quantile`, with `q` in percent."""
+    return _quantile(x, np.asarray(q) / 100, axis, method, keepdims, False)
+
+
+def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """Finds a `percentile` of the numbers that are not NaN."""
+    return _quantile(x, np.asarray(q) / 100, axis, method, keepdims, True)
+
+
+def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Finds the number in the middle along `axis`, or the mean of the two in the middle."""
+    return _quantile(x, 0.5, axis, "linear", keepdims, False)
+
+
+def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Finds the `median` of the numbers that are not NaN."""
+    return _quantile(x, 0.5, axis, "linear", keepdims, True)
+
+
+def _variables(x: Any, rowvar: bool) -> Any:
+    """Returns a matrix with one variable in each row."""
+    x = operand(x)
+    return reshape(x, (1, -1)) if x.ndim < 2 else x if rowvar else transpose(x)
+
+
+def cov(
+    x: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
+    aweights: Any = None, dtype: Any = None,
+) -> Any:  # fmt: skip
+    """Computes the covariances of variables, one in each row of `x` (or column, without `rowvar`) and of `y`.
+
+    Parameters
+    ----------
+    x, y : (variables, observations), or (observations,)
+    bias : bool
+        Divide by the number of observations, and not by one less. `ddof` overrides it.
+    fweights, aweights : (observations,), optional
+        How often each was observed, and how much it weighs.
+
+    Returns
+    -------
+    (variables, variables), or ()
+    """
+    rows = _variables(x, rowvar)
+    rows = rows if y is None else concatenate([rows, _variables(y, rowvar)])
+    rows = rows if dtype is None else rows.astype(dtype)
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    weights = np.broadcast_to(1 if fweights is None else np.asarray(fweights), rows.shape[1:]).astype(rows.dtype)
+    weights = weights if aweights is None else weights * operand(aweights, rows)
+    total = sum(weights)
+    lost = ddof if aweights is None else ddof * (sum(weights * aweights) / total)
+    centred = rows - sum(rows * weights, 1, keepdims=True) / total
+    freedom = total - lost
+    return squeeze(matmul(centred * weights, transpose(centred)) / where(freedom > 0, freedom, 0))
+
+
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Any:
+    """Computes the correlations of variables, which are given as in `cov`: covariances over standard deviations."""
+    c = cov(x, y, rowvar, dtype=dtype)
+    if c.ndim == 0:
+        return c / c
+    deviations = sqrt(c[(np.arange(len(c)),) * 2])
+    return clip(c / deviations[:, None] / deviations, -1, 1)
+
+
+enrol(globals())

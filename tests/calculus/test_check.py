@@ -1,0 +1,236 @@
+"""`check_gradients` and `conformance` accept right rules and reject wrong ones."""
+
+import functools
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.calculus.check import check_gradients, conformance
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.registry import registry
+
+RULES = {
+    f"{name}.{'+'.join(inputs)}": (primitive, inputs)
+    for name, primitive in registry.items()
+    if isinstance(primitive, Primitive) and primitive.__module__.startswith("autograd_cnn.") and primitive.name == name
+    for inputs in dict.fromkeys(rule.inputs for rule in primitive.rules.values())  # a joint rule once
+}
+every_rule = pytest.mark.parametrize("rule", RULES)
+every_rule_but_zero = pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule not in ("relu_gradient.y", "copysign.y")]
+)
+
+
+def mutant(name, change):
+    """A copy of a primitive, one of whose rules has its result changed."""
+    primitive, inputs = RULES[name]
+    right = primitive.rules[inputs[0]].function
+
+    @functools.wraps(right)
+    def wrong(*args):
+        result = right(*args)
+        return tuple(map(change, result)) if len(inputs) > 1 else change(result)
+
+    twisted = object.__new__(type(primitive))
+    vars(twisted).update(vars(primitive))
+    twisted.rules, twisted.plans = dict(primitive.rules), {}
+    twisted.vjp(**dict.fromkeys(inputs, wrong))
+    return twisted
+
+
+def rejected(primitive):
+    with pytest.raises((AssertionError, TypeError, ValueError)) as caught:
+        conformance(primitive)
+    assert primitive.name in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("rule", ["multiply.x", "concatenate.tensors", "batch_norm.x+w+b", "max_pool2d.x"])
+def test_an_unchanged_copy_passes(rule):
+    assert conformance(mutant(rule, lambda g: g)) > 0
+
+
+@every_rule_but_zero
+def test_an_error_of_a_thousandth_is_caught(rule):
+    assert "off by" in rejected(mutant(rule, lambda g: g * 1.001))
+
+
+@every_rule_but_zero
+def test_a_wrong_sign_is_caught(rule):
+    rejected(mutant(rule, lambda g: -g))
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "astype.x"])  # whose output is float64 anyway
+def test_float64_for_float32_is_caught(rule):
+    assert "returned float64 for a float32 gradient" in rejected(mutant(rule, lambda g: g * np.ones(1)))
+
+
+@every_rule
+def test_an_offset_that_ignores_g_is_caught(rule):
+    rejected(mutant(rule, lambda g: g + 0.001))
+
+
+def one(function, byproducts=(), examples=None, **rules):
+    """A primitive outside the registry."""
+    made = Primitive(function, byproducts, examples=examples)
+    made.vjp(**rules)
+    return made
+
+
+def cube(x):
+    return x**3
+
+
+def product(x, y):
+    return x @ y
+
+
+def row_sum(x, b):
+    return x + b
+
+
+def total(x):
+    return np.sum(x, axis=0)
+
+
+def rolled(x):
+    return np.roll(x, 1, axis=1)
+
+
+def picked(x):
+    return x[[0, 0, 1]]
+
+
+squares = {"examples": lambda rng: [(rng.normal(size=(3, 3)), rng.normal(size=(3, 3)))]}
+bias = {"examples": lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=3))]}
+
+
+def overwriting(g, x):
+    g *= 3 * x**2
+    return g
+
+
+def spoiling(g, x):
+    x *= x
+    return 3 * g * x
+
+
+def forgetting_repeats(g, x):
+    gx = np.zeros_like(x)
+    gx[[0, 0, 1]] = g
+    return gx
+
+
+WRONG = {
+    "transposed": (one(product, **squares, x=lambda g, y: g @ y, y=lambda g, x: x.T @ g), r"product, input 0\["),
+    "not summed over the batch": (one(row_sum, **bias, x=lambda g: g, b=lambda g: g[0]), r"row_sum, input 1\[0\]"),
+    "not spread out": (one(total, x=lambda g: g[None] * np.float32(0.5)), r"total"),
+    "wrong shape": (one(total, x=lambda g: g[:2]), r"the rule for x .*returned \(2,\), .* \(2, 3\)"),
+    "shifted the wrong way": (one(rolled, x=lambda g: np.roll(g, 1, axis=1)), r"rolled, input 0\["),
+    "= for +=": (one(picked, x=forgetting_repeats), r"picked, input 0\[0, 0\]"),
+    "writes into g": (one(cube, x=overwriting), r"cube: the rule for x writes into g.*Return a new array"),
+    "writes into what was saved": (one(cube, x=spoiling), r"cube: the rule for x writes into .*Return a new array"),
+    "returns nothing": (one(cube, x=lambda g, x: None), r"cube: the rule for x"),
+    "right once, wrong in the second order": (
+        one(cube, x=lambda g, x: g * (3 * np.asarray(getattr(x, "data", x)) ** 2)),
+        r"off by",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_wrong_rule_is_rejected(kind):
+    primitive, message = WRONG[kind]
+    with pytest.raises((AssertionError, TypeError, ValueError), match=message):
+        conformance(primitive)
+
+
+def test_right_rules_are_accepted():
+    for primitive in (
+        one(cube, x=lambda g, x: g * (3 * x**2)),
+        one(product, **squares, x=lambda g, y: g @ ag.transpose(y), y=lambda g, x: ag.transpose(x) @ g),
+        one(row_sum, **bias, x=lambda g: g, b=lambda g: g),
+    ):
+        assert conformance(primitive) == 1
+
+
+def changing(x):
+    x += 1
+    return x
+
+
+def not_the_same_twice():
+    count = iter(range(1000))
+
+    def shifting(x):
+        return x + next(count)
+
+    return shifting
+
+
+def float64_out(x):
+    return x * np.float64(2)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (changing, "changing: writes into its inputs. Return a new array"),
+        (not_the_same_twice(), "shifting: the raw call and the recorded call differ"),
+        (lambda x: x * np.ones(1), "<lambda>: float32 in, float64 out"),
+        (lambda x: None, "<lambda>: returns None"),
+    ],
+)
+def test_a_wrong_forward_function_is_rejected(function, message):
+    with pytest.raises(AssertionError) as caught:
+        conformance(one(function, x=lambda g: g))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("examples", [lambda rng: [], lambda rng: [rng.normal(size=3)], lambda rng: [3]])
+def test_malformed_examples_are_rejected(examples):
+    with pytest.raises(AssertionError) as caught:
+        conformance(one(lambda x: -x, examples=examples, x=lambda g: -g))
+    assert str(caught.value) == (
+        "<lambda>: examples must return a list of arguments of calls: [(x, w), ((x, w), {'stride': 2})]"
+    )
+
+
+def test_a_primitive_without_a_rule_is_rejected():
+    with pytest.raises(AssertionError) as caught:
+        conformance(one(lambda x: x * 2.0))
+    assert str(caught.value) == "<lambda>: has no rule. <lambda>.vjp(x=lambda g, ...: ...)"
+
+
+def test_the_element_that_is_wrong_is_named():
+    def f(x):
+        return nearly(x)
+
+    def nearly_raw(x):
+        return x**2
+
+    nearly = one(nearly_raw, x=lambda g, x: g * np.where(np.arange(3) == 2, 2.002, 2) * x)
+    with pytest.raises(AssertionError) as caught:
+        check_gradients(f, np.array([1.0, 2.0, 3.0]))
+    assert str(caught.value) == "f, input 0[2]: rule 6.006, differences 6, off by 6.0e-03; 1 of 9 elements"
+
+
+def test_one_wrong_element_of_many_is_caught(rng):
+    """Beyond 200 elements random directions are tried: each of them sees every element."""
+    factor = np.ones(1000)
+    factor[617] = 1.001
+    f = one(lambda x: x * 1.0, x=lambda g: g * factor)
+    with pytest.raises(AssertionError, match="input 0, direction 0: rule"):
+        check_gradients(f, rng.normal(size=1000))
+
+
+def test_kinks_are_skipped_and_too_many_are_rejected():
+    assert check_gradients(ag.relu, np.array([0.0, *np.linspace(1, 2, 10)])) < 1e-6
+    with pytest.raises(AssertionError, match=r"relu: 1 of 2 elements lie on kinks\. Choose other inputs"):
+        check_gradients(ag.relu, np.array([0.0, 1.0]))
+
+
+def test_integers_are_not_differentiated_in_second_order(rng):
+    logits, labels = rng.normal(size=(4, 3)), np.array([0, 1, 2, 2])
+    assert check_gradients(ag.cross_entropy, logits, labels, order=2) < 1e-6

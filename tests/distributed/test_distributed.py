@@ -1,0 +1,787 @@
+"""Several ranks train as one does: shares, messages, replicas, failures; in threads, and on MPI where it is."""
+
+import importlib.util
+import itertools
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import nn
+from autograd_cnn.distributed import MPIRanks, Ranks
+from autograd_cnn.training import early_stop, evaluate, fit
+from runs import points
+
+# Ranks as threads
+
+
+class Request:
+    def __init__(self, test):
+        self.Test = self.Wait = test
+
+
+class Threads:
+    """A communicator among threads: what `MPIRanks` uses of mpi4py's."""
+
+    class Aborted(BaseException):
+        pass
+
+    def __init__(self, rank, size, board, barrier, mail=None):
+        self.rank, self.size, self.board, self.barrier, self.mail = rank, size, board, barrier, mail
+
+    def Isend(self, note, dest, tag):
+        self.mail[self.rank, dest].put(note.copy())
+        return Request(lambda: True)
+
+    def Irecv(self, note, source, tag):
+        def arrived():
+            if self.barrier.broken:
+                raise Threads.Aborted
+            try:
+                note[...] = self.mail[source, self.rank].get_nowait()
+            except queue.Empty:
+                return False
+            return True
+
+        return Request(arrived)
+
+    def allgather(self, value):
+        try:
+            self.board[self.rank] = value
+            self.barrier.wait(60)
+            values = list(self.board)
+            self.barrier.wait(60)
+        except threading.BrokenBarrierError:
+            raise Threads.Aborted from None
+        return values
+
+    def bcast(self, value):
+        return self.allgather(value)[0]
+
+    def Allreduce(self, own, total):
+        arrays = self.allgather(own.copy())
+        assert len({(array.shape, array.dtype) for array in arrays}) == 1
+        total[...] = sum(arrays[1:], arrays[0])
+
+    def Abort(self, code):
+        self.barrier.abort()
+
+
+def together(size, program):
+    """Call ``program(ranks)`` on `size` ranks; return their results, or raise the first error that is not an abort."""
+    board, barrier = [None] * size, threading.Barrier(size)
+    mail = {pair: queue.SimpleQueue() for pair in itertools.product(range(size), repeat=2)}
+    results, errors = [None] * size, []
+
+    def run(rank):
+        try:
+            results[rank] = program(MPIRanks(Threads(rank, size, board, barrier, mail), patience=60))
+        except BaseException as error:
+            errors.append(error)
+            barrier.abort()
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in sorted(errors, key=lambda error: isinstance(error, Threads.Aborted)):
+        raise error
+    return results
+
+
+def images(count=22, size=8):
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8), rng.integers(0, 10, count)
+
+
+def cnn(*more, rng=0):
+    rng = np.random.default_rng(rng)
+    layers = [nn.Conv2d(3, 4, 3, padding=1, rng=rng), *more, ag.relu, nn.MaxPool2d(4), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(16, 10, rng=rng))
+
+
+def training(model=cnn, count=22, optimiser=lambda p: ag.optim.SGD(p, 0.05, momentum=0.9), **options):
+    """A program for `together`: train, and return the History and all weights."""
+
+    def program(ranks):
+        net = ranks.broadcast(model())
+        x, y = images(count)
+        settings = {"rng": np.random.default_rng(0), "epochs": 3, "batch_size": 7, "progress": False, **options}
+        history = fit(net, ag.cross_entropy, optimiser(net.parameters()), x, y, ranks=ranks, **settings)
+        return history, net.state_dict()
+
+    return program
+
+
+def assert_equal_runs(one, other, rtol=1e-5):
+    (history, weights), (twin, others) = one, other
+    np.testing.assert_allclose(history.losses, twin.losses, rtol=rtol)
+    assert [e.accuracy for e in history.epochs] == pytest.approx([e.accuracy for e in twin.epochs])
+    for name, array in weights.items():
+        np.testing.assert_allclose(array, others[name], rtol=1e-3, atol=1e-6)
+
+
+def assert_same_bits(results):
+    (history, weights), *others = results
+    for other, arrays in others:
+        assert other.losses == history.losses and other.ended == history.ended
+        assert [e.validation_loss for e in other.epochs] == pytest.approx(
+            [e.validation_loss for e in history.epochs], rel=0, nan_ok=True
+        )
+        for name, array in weights.items():
+            assert array.tobytes() == arrays[name].tobytes()
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 3), (1, 2), (7, 2), (100, 64), (5, 8)])
+def test_shares_are_the_whole_in_order_and_nearly_equal(count, size):
+    ranks = [MPIRanks(Threads(rank, size, None, None)) for rank in range(size)]
+    parts = [list(range(count))[r.share(count)] for r in ranks]
+    assert [i for part in parts for i in part] == list(range(count))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+OPTIONS = {
+    "uneven shares": {},
+    "a last batch smaller than the ranks": {"count": 15},
+    "augmentation": {"augment": ag.data.augment},
+    "clipping": {"clip": 0.5},
+    "parts": {"accumulate": 2},
+    "validation": {"validation": images(11)},
+    "lookahead": {"optimiser": lambda p: ag.optim.Lookahead(ag.optim.AdamW(list(p)), every=2)},
+}
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_losses_equal_those_of_one_rank(options, size):
+    alone = training(**options)(Ranks())
+    results = together(size, training(**options))
+    assert_equal_runs(alone, results[0])
+    assert_same_bits(results)
+    if "validation" in options:
+        assert results[-1][0].epochs[-1].validation_loss == pytest.approx(alone[0].epochs[-1].validation_loss, rel=1e-5)
+        assert results[-1][0].epochs[-1].validation_accuracy == alone[0].epochs[-1].validation_accuracy
+
+
+def test_a_parameter_without_a_gradient_stays_without():
+    def program(ranks):
+        unused = ag.Tensor(np.ones(3), requires_grad=True, name="unused")
+        w = ag.Tensor(np.zeros((2, 2)), requires_grad=True)
+        sgd = ag.optim.SGD([w, unused], 0.1, weight_decay=0.5)
+        with pytest.warns(UserWarning, match="no gradient for 1 of 2 parameters"):
+            fit(lambda x: x @ w, ag.cross_entropy, sgd, *points(8), rng=None, steps=1, progress=False, ranks=ranks)
+        return unused.data, w.data
+
+    results = [program(MPIRanks(Threads(0, 1, [None], threading.Barrier(1))))]
+    assert results[0][0].tolist() == [1, 1, 1] and results[0][1].any()
+
+
+def test_running_statistics_are_averages_over_the_ranks():
+    """Each rank normalises its share by its own moments; the mean over the batch is the same, and all buffers are."""
+
+    def model():
+        return cnn(nn.BatchNorm2d(4))
+
+    _, alone = training(model, epochs=1, count=7)(Ranks())
+    results = together(2, training(model, epochs=1, count=7))
+    assert_same_bits(results)
+    np.testing.assert_allclose(results[0][1]["1.running_mean"], alone["1.running_mean"], rtol=1e-4)
+    assert np.abs(results[0][1]["1.running_var"] - alone["1.running_var"]).max() < 0.1
+
+
+class Counting(nn.Module):
+    """A network that counts its calls, and how many it makes of an image is up to `count`."""
+
+    def __init__(self, dtype, count):
+        self.net, self.count = cnn(), count
+        self.calls = ag.Tensor(np.array([0, 0], dtype))
+
+    def forward(self, x):
+        if self.training:
+            self.calls.data = self.count(self.calls.data)
+        return self.net(x)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "count", "want"),
+    [
+        (np.int64, lambda n: n + np.array([1, 5]), [9, 45]),
+        (np.int64, lambda n: n + 2**40, [9 * 2**40] * 2),
+        (np.uint8, lambda n: n - np.uint8([1, 0]), [247, 0]),
+        (bool, lambda n: ~n, [True, True]),
+    ],
+    ids=["int64", "large", "uint8", "bool"],
+)
+@pytest.mark.parametrize("size", [2, 3, 9])
+def test_integers_that_move_alike_on_all_ranks_are_kept(dtype, count, want, size):
+    """Three passes of three steps, the last of each with one image: the other ranks have none."""
+    for _, weights in together(size, training(lambda: Counting(dtype, count), count=15)):
+        assert weights["calls"].tolist() == want and weights["calls"].dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.int64, bool])
+def test_integers_that_move_otherwise_on_one_rank_are_an_error(dtype):
+    def program(ranks):
+        model = Counting(dtype, lambda n: n ^ np.array([1, ranks.rank], dtype))
+        return training(lambda: model)(ranks)
+
+    with pytest.raises(
+        RuntimeError, match=r"calls \(2,\) (int64|bool) of rank \d is not that of the other ranks, and has"
+    ):
+        together(3, program)
+
+
+def test_lookahead_draws_the_same_running_statistics_back_on_all_ranks():
+    def program(ranks):
+        net = ranks.broadcast(cnn(nn.BatchNorm2d(4)))
+        sgd = ag.optim.SGD(net.parameters(), 0.05)
+        ahead = ag.optim.Lookahead(sgd, every=2, buffers=net.buffers())
+        x, y = images(20)
+        rng = np.random.default_rng(0)
+        history = fit(net, ag.cross_entropy, ahead, x, y, rng=rng, epochs=2, batch_size=7, progress=False, ranks=ranks)
+        return history, net.state_dict()
+
+    assert_same_bits(together(2, program))
+
+
+def test_buffers_that_do_not_change_keep_their_bits():
+    def model():
+        net = cnn()
+        net.constant = ag.Tensor(np.float32([0.1, 0.7, 1 / 3]))
+        return net
+
+    for _, weights in together(3, training(model)):
+        assert weights["constant"].tobytes() == np.float32([0.1, 0.7, 1 / 3]).tobytes()
+
+
+def test_dropout_draws_other_masks_on_each_rank_and_the_same_again_in_a_resumed_run(tmp_path):
+    masks = {}
+
+    def model():
+        def note(x):
+            masks.setdefault(threading.get_ident(), []).append((x.data != 0).tobytes())
+            return x
+
+        net = cnn(nn.Dropout(0.5, rng=np.random.default_rng(5)))
+        return nn.Sequential(net[0], net[1], note, *list(net)[2:])
+
+    whole = together(2, training(model, count=16, batch_size=8))
+    first, second = masks.values()
+    assert len({*first, *second}) == len(first) + len(second)
+    assert_same_bits(whole)
+
+    def training_to(steps):
+        return training(model, count=16, batch_size=8, epochs=None, steps=steps, checkpoint=tmp_path / "c")
+
+    together(2, training_to(3))
+    assert_same_bits([whole[0], *together(2, training_to(6))])
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 3)])
+def test_a_run_resumes_on_another_number_of_ranks(tmp_path, before, after):
+    part = {"epochs": None, "checkpoint": tmp_path / "checkpoint", "augment": ag.data.augment}
+    together(before, training(steps=5, **part))
+    results = together(after, training(steps=12, **part))
+    assert_equal_runs(training(epochs=3, augment=ag.data.augment)(Ranks()), results[0])
+    assert_same_bits(results)
+
+
+def test_rank_0_alone_calls_callbacks_and_all_stop_with_it(tmp_path, capsys):
+    calls = []
+
+    def note(history):
+        calls.append(threading.get_ident())
+        return len(history.epochs) == 2
+
+    results = together(2, training(callbacks=[note], checkpoint=tmp_path / "checkpoint", progress=True))
+    assert len(calls) == 2 and len(set(calls)) == 1
+    assert [history.ended for history, _ in results] == ["early stop"] * 2
+    assert_same_bits(results)
+    assert capsys.readouterr().err.count("epoch 1/3") == 1
+    results = together(2, training(callbacks=[early_stop(1)], checkpoint=tmp_path / "checkpoint", epochs=3))
+    assert_same_bits(results)
+
+
+def test_a_limit_of_time_is_that_of_rank_0(monkeypatch):
+    """The clock of rank 1 runs ahead, and nothing happens; then that of rank 0 does, and both stop."""
+    from autograd_cnn.training.run import Run
+
+    ahead = {1: 1000.0}
+    monkeypatch.setattr(Run, "elapsed", property(lambda run: ahead.get(run.ranks.rank, 0.0)))
+    assert [h.ended for h, _ in together(2, training(time_limit=500))] == ["", ""]
+    ahead[0] = 1000.0
+    results = together(2, training(time_limit=500))
+    assert [(h.ended, len(h.losses)) for h, _ in results] == [("time limit", 1)] * 2
+
+
+def test_the_results_of_an_evaluation_are_those_of_all_images():
+    x, y = images(11)
+    model = cnn()
+    want = evaluate(model, ag.cross_entropy, x, y)
+    for got in together(3, lambda ranks: evaluate(cnn(), ag.cross_entropy, x, y, ranks=ranks)):
+        np.testing.assert_allclose(got.outputs, want.outputs, rtol=1e-5, atol=1e-6)
+        assert (got.accuracy, got.confusion.tolist()) == (want.accuracy, want.confusion.tolist())
+
+
+def test_evaluation_of_fewer_images_than_ranks():
+    x, y = images(1)
+    for got in together(2, lambda ranks: evaluate(cnn(), ag.cross_entropy, x, y, ranks=ranks)):
+        assert got.outputs.shape == (1, 10)
+
+
+def test_a_function_that_rank_0_calls_returns_or_raises_on_all():
+    calls = []
+    assert together(2, lambda ranks: ranks.first(lambda: calls.append(1) or "result")) == ["result"] * 2
+    assert calls == [1]
+    raised = []
+
+    def program(ranks):
+        try:
+            ranks.first(int, "seven")
+        except ValueError as error:
+            raised.append(str(error))
+
+    together(2, program)
+    assert len(raised) == 2 and "seven" in raised[0]
+
+
+# Differences and failures
+
+
+def differing(change, **options):
+    """A program in which rank 1 changes something."""
+
+    def program(ranks):
+        net = cnn()
+        sgd = ag.optim.SGD(net.parameters(), 0.05, momentum=0.9)
+        rng = np.random.default_rng(0)
+        calls = []
+
+        def loss(outputs, labels):
+            calls.append(1)
+            if ranks.rank == 1:
+                change(net, sgd, rng, len(calls))
+            return ag.cross_entropy(outputs, labels)
+
+        if ranks.rank == 1:
+            change(net, sgd, rng, 0)
+        fit(net, loss, sgd, *images(14), rng=rng, epochs=2, batch_size=7, progress=False, ranks=ranks)
+
+    return program
+
+
+def weights_at(call):
+    def change(net, sgd, rng, calls):
+        if calls == call:
+            w = net[-1].w.data.copy()
+            w[3, 3] = np.nextafter(w[3, 3], np.float32(9))
+            net[-1].w.data = w
+
+    return change
+
+
+def test_weights_that_differ_at_the_start_are_an_error():
+    with pytest.raises(
+        RuntimeError,
+        match=r"fit: at the start \(.*ranks.broadcast\(model\) first\), model\.4\.w of rank 1 is not that of rank 0",
+    ):
+        together(3, differing(weights_at(0)))
+
+
+def test_other_seeds_are_an_error():
+    with pytest.raises(RuntimeError, match=r"fit: at the start .*, generator\.fit of rank 1 is not that of rank 0"):
+        together(2, differing(lambda net, sgd, rng, calls: rng.random() if calls == 0 else None))
+
+
+def test_one_bit_that_differs_after_a_pass_is_an_error_that_names_rank_and_parameter(capsys):
+    with pytest.raises(RuntimeError, match=r"fit: after step 2, model\.4\.w of rank 1 is not that of rank 0"):
+        together(2, differing(weights_at(2)))
+    assert "of 2 ends the job" in capsys.readouterr().err
+
+
+def test_a_state_of_the_optimiser_that_differs_is_an_error():
+    def change(net, sgd, rng, calls):
+        if calls == 2:
+            state = sgd.state_dict()
+            sgd.load_state_dict({**state, "momentum.1": state["momentum.1"] + 1})
+
+    with pytest.raises(RuntimeError, match=r"fit: after step 2, (model\.0\.b|optimiser\.momentum\.1) of rank 1"):
+        together(2, differing(change))
+
+
+def test_an_error_on_one_rank_ends_all(capsys):
+    def change(net, sgd, rng, calls):
+        if calls == 2:
+            raise ValueError("no such class: 11")
+
+    with pytest.raises(ValueError, match="no such class"):
+        together(2, differing(change))
+    err = capsys.readouterr().err
+    assert "rank 1 of 2 ends the job:\nTraceback" in err and "ValueError: no such class: 11" in err
+
+
+START = r"^fit: at the start \(all ranks pass the same arguments; data of rank 0 for all: ranks\.first\(load\)\), "
+BRIGHTER = images(22)[0].copy()
+BRIGHTER[7, 0, 0, 0] ^= 1
+ARGUMENTS = {  # of one rank, the others have those of `training`, and the rest of the error
+    "an image": ({"x": BRIGHTER}, "images of rank 1 is not that of rank 0"),
+    "images in another order": ({"x": images(22)[0][::-1]}, "images of rank 1 is not that"),
+    "images of another type": ({"x": images(22)[0].view(np.int8)}, "images of rank 1 is not that"),
+    "fewer images": ({"x": images(22)[0][:21], "y": images(22)[1][:21]}, "images of rank 1 is not that"),
+    "a label": ({"y": images(22)[1] ^ 1}, "labels of rank 1 is not that"),
+    "batch size": ({"batch_size": 8}, "batch_size is 8.0 on rank 1, and 7.0 on rank 0"),
+    "passes": ({"epochs": 4}, "epochs is 4.0 on rank 1, and 3.0 on rank 0"),
+    "steps": ({"epochs": None, "steps": 9}, "epochs is None on rank 1, and 3.0 on rank 0"),
+    "clipping": ({"clip": 1}, "clip is 1.0 on rank 1, and None on rank 0"),
+    "parts": ({"accumulate": 2}, "accumulate is 2.0 on rank 1, and 1.0"),
+    "validation": ({"validation": images(5)}, "validation is 'given' on rank 1, and 'missing' on rank 0"),
+    "a schedule": ({"schedule": ag.optim.constant(0.05)}, "schedule is 'given' on rank 1, and 'missing'"),
+    "augmentation": ({"augment": ag.data.augment}, "augment is 'given' on rank 1, and 'missing' on rank 0"),
+    "a checkpoint": ({"checkpoint": "c"}, "checkpoint is 'given' on rank 1, and 'missing' on rank 0"),
+}
+
+
+def with_arguments(ranks, x=None, y=None, **options):
+    images_, labels = images(22)
+    net = cnn()
+    sgd = ag.optim.SGD(net.parameters(), 0.05)
+    settings = {"rng": np.random.default_rng(0), "epochs": 3, "batch_size": 7, "progress": False, **options}
+    x, y = images_ if x is None else x, labels if y is None else y
+    return fit(net, ag.cross_entropy, sgd, x, y, ranks=ranks, **settings)
+
+
+@pytest.mark.parametrize(("other", "message"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_arguments_of_one_rank_that_differ_are_an_error(other, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match=START + message):
+        together(3, lambda ranks: with_arguments(ranks, **(other if ranks.rank == 1 else {})))
+
+
+def test_other_validation_images_on_one_rank_are_an_error():
+    with pytest.raises(RuntimeError, match=START + "validation labels of rank 2 is not that of rank 0"):
+        together(3, lambda ranks: with_arguments(ranks, validation=(images(5)[0], np.arange(5) + ranks.rank // 2)))
+
+
+def test_validation_on_rank_0_alone_is_an_error():
+    with pytest.raises(RuntimeError, match=START + "validation is 'missing' on rank 1, and 'given' on rank 0"):
+        together(3, lambda ranks: with_arguments(ranks, validation=None if ranks.rank else images(5)))
+
+
+def test_other_versions_or_kernels_are_an_error(monkeypatch):
+    from autograd_cnn.training import arguments
+
+    mine = threading.local()
+    monkeypatch.setattr(arguments, "kernel_set", lambda: mine.kernels)
+
+    def program(ranks):
+        mine.kernels = "numpy" if ranks.rank else "numba"
+        with_arguments(ranks)
+
+    with pytest.raises(
+        RuntimeError, match=r"versions is 'autograd_cnn .* numpy kernels' on rank 1, and '.* numba kern"
+    ):
+        together(2, program)
+
+
+def test_a_model_or_a_rate_of_one_rank_that_differs_is_an_error():
+    def program(ranks, lr=0.05, more=()):
+        x, y = images(14)
+        net = cnn(*more)
+        rng = np.random.default_rng(0)
+        sgd = ag.optim.SGD(net.parameters(), lr)
+        fit(net, ag.cross_entropy, sgd, x, y, rng=rng, epochs=1, progress=False, ranks=ranks)
+
+    with pytest.raises(RuntimeError, match=r"model\.\d\.\w+ of rank 1 is not that of rank 0"):
+        together(2, lambda ranks: program(ranks, more=[nn.BatchNorm2d(4)] * ranks.rank))
+    with pytest.raises(RuntimeError, match="settings.*0.1.* on rank 1, and .*0.05.* on rank 0"):
+        together(2, lambda ranks: program(ranks, lr=0.1 if ranks.rank else 0.05))
+
+
+def test_an_argument_that_is_wrong_on_one_rank_ends_all(capsys):
+    with pytest.raises(TypeError, match="fit: clip is 'a lot', want the largest norm of the gradients"):
+        together(2, lambda ranks: with_arguments(ranks, clip="a lot" if ranks.rank else 1.0))
+    assert "rank 1 of 2 ends the job" in capsys.readouterr().err
+
+
+CALLS = {
+    "an evaluation of rank 0 alone": (
+        lambda ranks: evaluate(cnn(), ag.cross_entropy, *images(5), ranks=ranks) if ranks.rank == 0 else ranks.sum([1]),
+        r"rank \d is at `(join|sum)`, .*, and rank \d at `(join|sum)`, .* rank 0 alone: ranks\.first\(function\)",
+    ),
+    "a broadcast that one leaves out": (
+        lambda ranks: ranks.sum([1]) if ranks.rank == 2 else ranks.broadcast(cnn()),
+        r"rank \d is at .*`first` or `broadcast`",
+    ),
+    "another number of figures": (
+        lambda ranks: ranks.sum([1] * (1 + ranks.rank // 2)),
+        r"rank \d is at `sum`, a step of fit of (4|8) bytes, and rank \d at `sum`, a step of fit of (4|8) bytes",
+    ),
+    "the end of a program": (
+        lambda ranks: ranks.end() if ranks.rank == 1 else ranks.join(np.zeros(1)),
+        r"and rank 1 at the end of the program\.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("program", "message"), CALLS.values(), ids=CALLS)
+def test_ranks_that_make_different_calls_are_named(program, message):
+    with pytest.raises(RuntimeError, match=message):
+        together(3, program)
+
+
+def test_a_rank_that_does_not_come_is_named_after_a_time():
+    """Rank 1 never comes, nor does rank 3."""
+    mail = {pair: queue.SimpleQueue() for pair in itertools.product(range(4), repeat=2)}
+    communicator = Threads(2, 4, None, threading.Barrier(4), mail)
+    mail[0, 2].put(np.array([1, 4]))
+    told = (
+        r"rank 2 has waited 0 s in `sum`, a step of fit, for ranks 1, 3: it hangs, .* AUTOGRAD_CNN_RANKS_TIMEOUT=7200"
+    )
+    with pytest.raises(RuntimeError, match=told):
+        MPIRanks(communicator, patience=0.01).sum([1.0])
+
+
+def test_what_cannot_be_sent_is_an_error_on_all():
+    def program(ranks):
+        with pytest.raises(TypeError, match=r"first: function <function .*lambda.* is not picklable \(.*others cannot"):
+            ranks.first(lambda: lambda: 1)
+        return ranks.rank
+
+    assert together(2, program) == [0, 1]
+
+
+# Starting
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "nan"])
+def test_a_timeout_that_is_no_time_is_refused(monkeypatch, text):
+    from autograd_cnn import distributed
+
+    monkeypatch.setenv("AUTOGRAD_CNN_RANKS_TIMEOUT", text)
+    with pytest.raises(ValueError, match=f"ranks: AUTOGRAD_CNN_RANKS_TIMEOUT is '{text}', want a number of seconds"):
+        distributed._patience()
+
+
+@pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"])
+def test_without_mpi4py_several_processes_are_an_error(monkeypatch, name):
+    monkeypatch.setenv(name, "4")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    ag.distributed.ranks.cache_clear()
+    with pytest.raises(ImportError, match=r"one of 4 processes, .* pip install 'autograd_cnn\[mpi\]'"):
+        ag.distributed.ranks()
+
+
+def test_one_process_needs_no_mpi4py(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    ag.distributed.ranks.cache_clear()
+    assert ag.distributed.ranks().size == 1
+    ag.distributed.ranks.cache_clear()
+
+
+def test_one_rank_does_nothing_to_a_step():
+    ranks, model = Ranks(), cnn()
+    generator = np.random.default_rng(0)
+    assert ranks.broadcast(model) is model and ranks.share(7) == slice(0, 7)
+    with ranks.own_draws([generator], [1]), ranks.all_or_none():
+        generator.random()
+    assert generator.bit_generator.state != np.random.default_rng(0).bit_generator.state
+    figures = [1.0, 2.0]
+    assert ranks.sum(figures, list(model.parameters())) is figures
+    ranks.compare(lambda: pytest.fail("hashed"), "fit")
+
+
+# On MPI
+
+MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+needs_mpi = pytest.mark.skipif(
+    not (MPIRUN and importlib.util.find_spec("mpi4py")), reason="mpirun or mpi4py is not installed: [mpi]"
+)
+
+PROGRAM = """
+import os, sys
+from pathlib import Path
+import numpy as np
+import autograd_cnn as ag
+sys.path.insert(0, {tests!r})
+from test_distributed import cnn, images, training
+ranks = ag.distributed.ranks()
+{body}
+"""
+
+
+@pytest.fixture
+def mpirun(tmp_path):
+    """Run a program on `size` ranks; return the finished process."""
+
+    def run(size, body, *arguments, script=None, timeout=600):
+        if script is None:
+            script = tmp_path / "program.py"
+            script.write_text(PROGRAM.format(tests=str(Path(__file__).parents[1]), body=body))
+        launcher = (
+            [MPIRUN, "--oversubscribe", "-n", str(size)] if "Open MPI" in version() else [MPIRUN, "-n", str(size)]
+        )
+        return subprocess.run(
+            [*launcher, sys.executable, str(script), *map(str, arguments)],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "AUTOGRAD_CNN_NUM_THREADS": "1",
+                "OMPI_ALLOW_RUN_AS_ROOT": "1",
+                "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            },
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+def version():
+    return subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=True).stdout
+
+
+SAVE = "np.savez(f'of-{ranks.size}-{ranks.rank}', losses=history.losses, **weights)"
+
+
+@pytest.mark.slow
+@needs_mpi
+@pytest.mark.parametrize("count", [22, 15])
+def test_losses_on_mpi_equal_those_of_one_process(mpirun, tmp_path, count):
+    done = mpirun(2, f"history, weights = training(count={count}, augment=ag.data.augment)(ranks)\n{SAVE}")
+    assert done.returncode == 0, done.stderr
+    history, _ = training(count=count, augment=ag.data.augment)(Ranks())
+    first, second = (np.load(tmp_path / f"of-2-{rank}.npz") for rank in (0, 1))
+    np.testing.assert_allclose(first["losses"], history.losses, rtol=1e-5)
+    for name in first:
+        assert first[name].tobytes() == second[name].tobytes()
+
+
+@pytest.mark.slow
+@needs_mpi
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_a_run_on_mpi_resumes_on_another_number_of_ranks(mpirun, tmp_path, before, after):
+    for size, steps in ((before, 5), (after, 12)):
+        done = mpirun(size, f"history, weights = training(epochs=None, steps={steps}, checkpoint='c')(ranks)\n{SAVE}")
+        assert done.returncode == 0, done.stderr
+    history, _ = training()(Ranks())
+    np.testing.assert_allclose(np.load(tmp_path / f"of-{after}-0.npz")["losses"], history.losses, rtol=1e-5)
+
+
+FAILING = """
+def augment(x, rng):
+    if ranks.rank == 1 and Path("c").exists():
+        {failure}
+    return x
+training(epochs=20, checkpoint="c", every=1, augment=augment)(ranks)
+"""
+FAILURES = {
+    "killed": ("os.kill(os.getpid(), 9)", "signal 9"),
+    "raises": ("raise ValueError('no such class: 11')", "ValueError: no such class: 11"),
+    "exits": ("sys.exit(3)", "rank 1 of 2 ends the job"),
+}
+
+
+@pytest.mark.slow
+@needs_mpi
+@pytest.mark.parametrize(("failure", "message"), FAILURES.values(), ids=FAILURES)
+def test_a_rank_that_fails_ends_the_job_and_its_checkpoint_resumes(mpirun, tmp_path, failure, message):
+    done = mpirun(2, FAILING.format(failure=failure), timeout=30)  # an end by time would be an error
+    assert done.returncode != 0 and message in done.stderr + done.stdout
+    done = mpirun(
+        2, "history, weights = training(checkpoint='c', every=1, epochs=20)(ranks); print(len(history.losses))"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["80", "80"]
+
+
+@pytest.mark.slow
+@needs_mpi
+def test_an_error_outside_of_fit_ends_the_job(mpirun):
+    done = mpirun(2, "if ranks.rank == 1: raise OSError('no data here')\nranks.broadcast(cnn())", timeout=30)
+    assert done.returncode != 0 and "OSError: no data here" in done.stderr
+
+
+HANGING = {
+    "validation on rank 0 alone": (
+        "training(epochs=1, validation=None if ranks.rank else images(5))(ranks)",
+        "validation is 'missing' on rank 1, and 'given' on rank 0",
+    ),
+    "an evaluation of rank 0 alone": (
+        "if ranks.rank == 0: ag.training.evaluate(cnn(), ag.cross_entropy, *images(5), ranks=ranks)",
+        "and rank 1 at the end of the program.",
+    ),
+    "an early end of rank 1": ("if ranks.rank == 1: sys.exit(3)\nranks.broadcast(cnn())", "at the end of the program."),
+    "a rank that waits": (
+        "import threading\ntraining(augment=lambda x, rng: threading.Event().wait() if ranks.rank == 1 else x)(ranks)",
+        "rank 0 has waited 2 s in `sum`, a step of fit, for rank 1: it hangs",
+    ),
+    "a rank that is stopped": (
+        "training(augment=lambda x, rng: os.kill(os.getpid(), 19) if ranks.rank == 1 else x)(ranks)",
+        "rank 0 has waited 2 s in `sum`, a step of fit, for rank 1: it hangs",
+    ),
+    "a callback that waits": (
+        "import threading\ntraining(callbacks=[lambda history: threading.Event().wait()])(ranks)",
+        "rank 1 has waited 2 s in `first` or `broadcast`, for rank 0: it hangs",
+    ),
+}
+
+
+@pytest.mark.slow
+@needs_mpi
+@pytest.mark.parametrize(("body", "message"), HANGING.values(), ids=HANGING)
+def test_what_would_hang_ends_with_an_error_that_names_the_rank(mpirun, monkeypatch, body, message):
+    monkeypatch.setenv("AUTOGRAD_CNN_RANKS_TIMEOUT", "2")
+    done = mpirun(2, body)
+    assert done.returncode != 0 and message in done.stderr
+
+
+@pytest.mark.slow
+@needs_mpi
+def test_a_long_report_of_rank_0_outlasts_the_timeout(mpirun, monkeypatch):
+    monkeypatch.setenv("AUTOGRAD_CNN_RANKS_TIMEOUT", "1")
+    body = "import threading\nif ranks.rank == 0: threading.Event().wait(3)\nprint('done')"
+    done = mpirun(2, body)
+    assert done.returncode == 0 and done.stdout.split() == ["done", "done"], done.stderr
+
+
+@pytest.mark.slow
+@needs_mpi
+def test_ctrl_c_on_one_rank_ends_all_after_the_same_step(mpirun):
+    body = """
+import signal
+def augment(x, rng):
+    if ranks.rank == 1 and Path("c").exists() and not sent:
+        sent.append(os.kill(os.getpid(), signal.SIGINT))
+    return x
+sent = []
+history, weights = training(epochs=1000, checkpoint="c", every=1, augment=augment)(ranks)
+print(history.ended == f"interrupted at step {len(history.losses)}" and len(history.losses))
+"""
+    done = mpirun(2, body)
+    assert done.returncode == 0, done.stderr
+    one, other = done.stdout.split()
+    assert one == other and one.isdecimal()
+
+
+@pytest.mark.slow
+@needs_mpi
+def test_the_example_trains_on_mpi(mpirun, tmp_path):
+    script = Path(__file__).parents[2] / "examples" / "train_cifar10.py"
+    options = ["--images", 300, "--epochs", 2, "--out", "run"]
+    done = mpirun(2, "", *options, script=script, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run/report.html") == 1 and done.stderr.count("epoch 2/2") == 1
+    assert (tmp_path / "run" / "report.html").exists()
+    done = mpirun(2, "", *options, script=script)
+    assert done.returncode == 2 and done.stderr.count("has a run already") == 1

@@ -1,0 +1,79 @@
+"""Fixtures for the tests of the kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import oracles
+from autograd_cnn.fast import threads, tiles
+
+
+@pytest.fixture(scope="session")
+def naive():
+    """The kernels written as explicit loops, under the same names."""
+    return oracles
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def num_threads():
+    """`set_num_threads`, whose effect ends with the test."""
+    before = threads.get_num_threads()
+    yield threads.set_num_threads
+    threads.set_num_threads(before)
+
+
+@pytest.fixture
+def same_on_any_number_of_threads(num_threads):
+    """Compare a function of float32 arrays with a plain one: the same bits on 1 to 3 threads, arguments only read."""
+
+    def check(function, plain, *args):
+        before = [a.copy() for a in args]
+        results = []
+        for n in 1, 2, 3:
+            num_threads(n)
+            results.append(function(*args))
+        np.testing.assert_allclose(results[0], plain(*args), rtol=1e-5, atol=1e-5)
+        assert results[0].dtype == np.float32
+        for result in results[1:]:
+            np.testing.assert_array_equal(result, results[0])
+        for array, copy in zip(args, before, strict=True):
+            np.testing.assert_array_equal(array, copy)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def normal():
+    """Standard normal numbers in float32, by shape and seed."""
+    return lambda *shape, seed=0: np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """A cache so small that images of a few pixels are cut into many tiles, and into rows."""
+    monkeypatch.setattr(tiles, "CACHE", 1000)
+
+
+@pytest.fixture(scope="session")
+def other_layouts():
+    """The same numbers in other memory layouts: read-only, Fortran order, every other one, backwards."""
+
+    def all_of(a):
+        read_only = a.copy()
+        read_only.flags.writeable = False
+        every_other = np.zeros([2 * n for n in a.shape], a.dtype)
+        every_other[(slice(None, None, 2),) * a.ndim] = a
+        return {
+            "read-only": read_only,
+            "Fortran": np.asfortranarray(a),
+            "every other": every_other[(slice(None, None, 2),) * a.ndim],
+            "backwards": a[(slice(None, None, -1),) * a.ndim].copy()[(slice(None, None, -1),) * a.ndim],
+        }
+
+    return all_of

@@ -1,0 +1,210 @@
+"""conv2d and its two gradients against explicit loops and against each other.
+
+Whole numbers are compared exactly, since their sums are exact in any order. Only other numbers have a tolerance.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd_cnn.fast import convolution, tiles
+from autograd_cnn.fast.convolution import conv2d, conv2d_input_gradient, conv2d_weight_gradient, kernel_set
+
+NONE = ((0, 0), (0, 0))
+ONE = ((1, 1), (1, 1))
+
+# image, kernel, (C, O), stride, padding, dilation, groups
+GEOMETRIES = {
+    "all sizes different": ((7, 9), (3, 2), (4, 5), (2, 3), ((2, 1), (0, 3)), (1, 2), 1),
+    "padding 1": ((5, 6), (3, 3), (2, 3), (1, 1), ONE, (1, 1), 1),
+    "even kernel, same size": ((5, 6), (2, 4), (2, 3), (1, 1), ((0, 1), (1, 2)), (1, 1), 1),
+    "stride does not divide": ((8, 8), (3, 3), (2, 2), (3, 2), NONE, (1, 1), 1),
+    "stride over kernel": ((9, 8), (2, 1), (2, 3), (3, 4), NONE, (1, 1), 1),
+    "dilated": ((9, 8), (3, 2), (2, 3), (1, 1), ((2, 0), (1, 1)), (3, 2), 1),
+    "dilated, strided": ((9, 8), (3, 2), (2, 3), (2, 2), ((2, 0), (1, 1)), (3, 2), 1),
+    "dilation over output": ((6, 5), (2, 2), (2, 3), (1, 1), NONE, (5, 4), 1),
+    "1x1 kernel": ((4, 5), (1, 1), (3, 4), (1, 1), NONE, (1, 1), 1),
+    "1x1 kernel, strided": ((4, 5), (1, 1), (3, 4), (2, 3), NONE, (1, 1), 1),
+    "1x1 kernel, padded": ((4, 5), (1, 1), (3, 4), (1, 1), ((1, 0), (2, 1)), (1, 1), 1),
+    "1x1 kernel, groups": ((4, 5), (1, 1), (4, 6), (1, 1), NONE, (1, 1), 2),
+    "1x1 image": ((1, 1), (3, 3), (2, 3), (1, 1), ONE, (1, 1), 1),
+    "kernel is the image": ((4, 3), (4, 3), (2, 3), (1, 1), NONE, (1, 1), 1),
+    "padding over kernel": ((3, 4), (2, 2), (2, 3), (1, 1), ((3, 2), (2, 4)), (1, 1), 1),
+    "padding over kernel, strided": ((3, 4), (2, 2), (2, 3), (2, 3), ((3, 2), (2, 4)), (1, 1), 1),
+    "groups": ((5, 4), (3, 2), (4, 6), (1, 1), ONE, (1, 1), 2),
+    "groups, strided, dilated": ((7, 6), (3, 2), (6, 3), (2, 1), ONE, (1, 2), 3),
+    "depthwise": ((5, 4), (3, 2), (4, 4), (1, 1), ((1, 1), (0, 1)), (1, 1), 4),
+    "depthwise, two outputs a channel": ((6, 7), (2, 3), (3, 6), (2, 1), ONE, (1, 2), 3),
+    "one channel": ((5, 4), (3, 2), (1, 1), (1, 1), ONE, (1, 1), 1),
+}
+
+
+@pytest.fixture(autouse=True, scope="module", params=["compiled", "matrices"])
+def way(request):
+    """With Numba, small convolutions are computed directly. The matrices that others use must give the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "matrices":
+            patch.setattr(convolution, "suits_direct", lambda *_: False)
+        elif kernel_set() == "numpy":
+            pytest.skip("Numba is not installed")
+        yield
+
+
+@pytest.fixture(params=GEOMETRIES.values(), ids=GEOMETRIES.keys())
+def geometry(request):
+    return request.param
+
+
+def all_three(x, w, b, g, options):
+    return (
+        conv2d(x, w, b, *options),
+        conv2d_input_gradient(g, w, x.shape, *options),
+        conv2d_weight_gradient(x, g, w.shape, *options),
+    )
+
+
+def make(rng, geometry, images=2, draw=None):
+    """x, w, b, g and the options (stride, padding, dilation, groups) of a geometry."""
+    size, kernel, (channels, outputs), *options = geometry
+    draw = draw or (lambda shape: rng.integers(-4, 5, shape).astype(float))
+    x, w, b = draw((images, *size, channels)), draw((*kernel, channels // options[3], outputs)), draw(outputs)
+    return x, w, b, draw(conv2d(x, w, None, *options).shape), options
+
+
+def check_against_loops(naive, x, w, b, g, options):
+    y, gx, gw = all_three(x, w, b, g, options)
+    np.testing.assert_array_equal(y, naive.conv2d(x, w, b, *options))
+    np.testing.assert_array_equal(gx, naive.conv2d_input_gradient(g, w, x.shape, *options))
+    np.testing.assert_array_equal(gw, naive.conv2d_weight_gradient(x, g, w.shape, *options))
+
+
+def test_the_three_equal_explicit_loops(naive, rng, geometry):
+    check_against_loops(naive, *make(rng, geometry))
+
+
+def test_the_three_equal_explicit_loops_in_small_tiles(naive, rng, geometry, small_tiles):
+    check_against_loops(naive, *make(rng, geometry, images=3))
+
+
+edges = st.tuples(st.integers(0, 3), st.integers(0, 3))
+axis = st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(1, 3), edges, st.integers(1, 3))
+axis = axis.filter(lambda a: a[0] + sum(a[3]) > a[4] * (a[1] - 1))
+
+
+@given(axis, axis, st.tuples(*[st.integers(1, 3)] * 3), st.integers(0, 2), st.integers(0, 2**32))
+@settings(max_examples=80, deadline=None)
+def test_random_geometry(naive, down, across, channels, images, seed):
+    groups, inputs, outputs = channels
+    size, kernel, stride, padding, dilation = zip(down, across, strict=True)
+    geometry = size, kernel, (groups * inputs, groups * outputs), stride, padding, dilation, groups
+    check_against_loops(naive, *make(np.random.default_rng(seed), geometry, images))
+
+
+def test_the_three_are_adjoints(rng, geometry):
+    x, w, _, g, options = make(rng, geometry, draw=rng.standard_normal)
+    y, gx, gw = all_three(x, w, None, g, options)
+    scale = np.vdot(abs(y), abs(g))
+    assert np.vdot(y, g) == pytest.approx(np.vdot(x, gx), rel=0, abs=1e-12 * scale)
+    assert np.vdot(y, g) == pytest.approx(np.vdot(w, gw), rel=0, abs=1e-12 * scale)
+
+
+def test_float32_stays_float32(rng, geometry):
+    x, w, b, g, options = make(rng, geometry)
+    for result, exact in zip(
+        all_three(*(a.astype(np.float32) for a in (x, w, b, g)), options),
+        all_three(x, w, b, g, options),
+        strict=True,
+    ):
+        assert result.dtype == np.float32
+        np.testing.assert_array_equal(result, exact)
+
+
+@pytest.mark.parametrize("wide", ["x", "w", "b"])
+def test_the_output_has_the_common_dtype(naive, rng, wide):
+    x, w, b, _, options = make(rng, GEOMETRIES["groups"], draw=rng.standard_normal)
+    mixed = [a if name == wide else a.astype(np.float32) for name, a in zip("xwb", (x, w, b), strict=True)]
+    y = conv2d(*mixed, *options)
+    assert y.dtype == np.float64
+    # The kernel multiplies in the wide dtype as well: nothing is rounded to float32 on the way.
+    np.testing.assert_allclose(y, naive.conv2d(*(a.astype(float) for a in mixed), *options), rtol=1e-12)
+
+
+def test_any_memory_layout_gives_the_same_bits_and_is_only_read(rng, geometry, other_layouts):
+    x, w, b, g, options = make(rng, geometry, draw=rng.standard_normal)
+    expected = all_three(x, w, b, g, options)
+    for layout in other_layouts(x):
+        inputs = [other_layouts(a)[layout] for a in (x, w, b, g)]
+        for result, plain in zip(all_three(*inputs, options), expected, strict=True):
+            np.testing.assert_array_equal(result, plain, err_msg=layout)
+        for array, original in zip(inputs, (x, w, b, g), strict=True):
+            np.testing.assert_array_equal(array, original, err_msg=layout)
+
+
+def test_no_images(geometry):
+    x, w, b, g, options = make(np.random.default_rng(0), geometry, images=0)
+    y, gx, gw = all_three(x, w, b, g, options)
+    assert len(y) == 0
+    assert gx.shape == x.shape
+    assert gw.shape == w.shape and not gw.any()
+
+
+@pytest.mark.parametrize("geometry", ["stride over kernel", "stride does not divide", "dilation over output"])
+def test_pixels_that_no_window_covers_get_exactly_zero(rng, geometry):
+    size, kernel, _, stride, _, dilation, _ = GEOMETRIES[geometry]
+    x, w, _, g, options = make(rng, GEOMETRIES[geometry], draw=rng.standard_normal)
+    covered = np.zeros(size, bool)
+    for r, s, i, j in itertools.product(*map(range, g.shape[1:3]), *map(range, kernel)):
+        covered[r * stride[0] + i * dilation[0], s * stride[1] + j * dilation[1]] = True
+    assert not covered.all()
+    gx = conv2d_input_gradient(g, w, x.shape, *options)
+    assert (gx[:, ~covered] == 0).all()
+    assert (gx[:, covered] != 0).all()
+
+
+def test_a_zero_gradient_gives_exactly_zero(rng, geometry):
+    x, w, b, g, options = make(rng, geometry, draw=rng.standard_normal)
+    _, gx, gw = all_three(x, w, b, 0 * g, options)
+    assert not gx.any() and not gw.any()
+
+
+@pytest.mark.parametrize("name", ["padding 1", "stride does not divide", "groups", "depthwise", "1x1 kernel"])
+def test_the_number_of_threads_changes_no_bit(rng, name, small_tiles, num_threads):
+    draw = lambda shape: rng.standard_normal(shape, np.float32)  # noqa: E731
+    x, w, b, g, options = make(rng, GEOMETRIES[name], images=40, draw=draw)
+    results = set()
+    for n in 1, 2, 3, 3:
+        num_threads(n)
+        results.add(b"".join(a.tobytes() for a in all_three(x, w, b, g, options)))
+    assert len(results) == 1
+
+
+def test_a_deep_batch_equals_its_images(rng, monkeypatch):
+    monkeypatch.setattr(tiles, "CACHE", 1 << 17)
+    x, w, b, g, options = make(rng, GEOMETRIES["padding 1"], images=3000)
+    y, gx, gw = all_three(x, w, b, g, options)
+    row_bytes = y.shape[2] * w[..., 0].size * y.itemsize
+    assert len(tiles.tiles(len(x), y.shape[1], row_bytes)) > 5 * tiles.PARTS
+    some = slice(2990, 2992)
+    np.testing.assert_array_equal(y[some], conv2d(x[some], w, b, *options))
+    np.testing.assert_array_equal(gx[some], conv2d_input_gradient(g[some], w, x[some].shape, *options))
+    halves = [conv2d_weight_gradient(x[i::2], g[i::2], w.shape, *options) for i in (0, 1)]
+    np.testing.assert_array_equal(gw, sum(halves))
+
+
+@pytest.mark.parametrize(("stride", "width"), [((1, 1), 4), ((2, 2), 7)])
+def test_no_windows_give_a_gradient_of_zeros(stride, width):
+    g, w = np.ones((2, 0, 3, 4)), np.ones((2, 2, 5, 4))
+    gx = conv2d_input_gradient(g, w, (2, 1, width, 5), stride, ((0, 0), (0, 0)), (1, 1), 1)
+    np.testing.assert_array_equal(gx, np.zeros((2, 1, width, 5)))
+
+
+def test_errors_of_a_long_sum_of_equal_products_do_not_add_up():
+    x, g = np.full((40, 32, 32, 3), 0.1, np.float32), np.full((40, 32, 32, 16), 0.1, np.float32)
+    options = (3, 3, 3, 16), (1, 1), ONE, (1, 1), 1
+    exact = conv2d_weight_gradient(x.astype(float), g.astype(float), *options)
+    np.testing.assert_allclose(conv2d_weight_gradient(x, g, *options), exact, rtol=5e-6)

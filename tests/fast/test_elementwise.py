@@ -1,0 +1,227 @@
+"""Elementwise passes, over arrays large enough for tiles."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from autograd_cnn.fast import elementwise, memory
+from autograd_cnn.fast.elementwise import LARGE, blocked
+
+
+def test_relu(normal, same_on_any_number_of_threads):
+    same_on_any_number_of_threads(elementwise.relu, lambda x: np.maximum(x, 0), normal(700, 900))
+
+
+def test_relu_gradient(normal, same_on_any_number_of_threads):
+    y = np.maximum(normal(700, 900, seed=1), 0)
+    same_on_any_number_of_threads(elementwise.relu_gradient, lambda g, y: np.where(y > 0, g, 0), normal(700, 900), y)
+
+
+def test_sum_rows(normal, same_on_any_number_of_threads):
+    x = normal(100, 700, 9)
+    same_on_any_number_of_threads(elementwise.sum_rows, lambda x: x.astype(float).sum((0, 1)), x)
+
+
+def test_layout_changes_no_bit(normal):
+    x = normal(600, 500)
+    np.testing.assert_array_equal(elementwise.relu(np.asfortranarray(x)), elementwise.relu(x))
+    np.testing.assert_array_equal(elementwise.relu(np.repeat(x, 2, axis=1)[:, ::2]), elementwise.relu(x))
+
+
+@pytest.mark.parametrize("shape", [(3,), (300, 400)])
+def test_relu_keeps_nan_and_its_gradient_is_zero_at_zero(shape):
+    x = np.zeros(shape, np.float32)
+    x.reshape(-1)[:3] = np.nan, np.inf, -1
+    g = np.full(shape, 2, np.float32)
+    y = elementwise.relu(x)
+    np.testing.assert_array_equal(y.reshape(-1)[:3], [np.nan, np.inf, 0])
+    np.testing.assert_array_equal(elementwise.relu_gradient(g, y).reshape(-1)[:3], [2, 2, 0])
+    assert elementwise.relu_gradient(g, y, into=g) is g
+    assert g.sum() == 4
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, ">f4"])
+def test_select(dtype, rng):
+    a = rng.integers(-3, 4, 100).astype(dtype)
+    a[::9] = np.nan
+    condition = rng.integers(0, 2, 100).astype(bool)
+    result = elementwise.select(condition, a)
+    assert result.dtype.kind == "f" and result.itemsize == a.itemsize
+    np.testing.assert_array_equal(result, np.where(condition, a, 0))
+
+
+@pytest.mark.parametrize("slope", [0.01, 2, np.float32(0.5), np.linspace(0, 1, 400, dtype=np.float32)])
+@pytest.mark.parametrize("size", [3, 300])
+def test_leaky_relu(slope, size, normal):
+    x, g = normal(size, 400), normal(size, 400, seed=1)
+    x[0, :3] = np.nan, np.inf, -np.inf
+    np.testing.assert_array_equal(elementwise.leaky_relu(x, slope), np.where(x > 0, x, slope * x), strict=True)
+    if np.ndim(slope) == 0:
+        expected = np.where(x > 0, g, slope * g)
+        np.testing.assert_array_equal(elementwise.leaky_relu_gradient(g, x, slope), expected, strict=True)
+        result = elementwise.leaky_relu_gradient(g, x, slope, over=True)
+        assert (result is g) == (size == 300)
+        np.testing.assert_array_equal(result, expected)
+
+
+FORMULAS = {
+    "a ufunc": (np.add, 2),
+    "a formula": (lambda x, y: x * np.exp(-np.abs(y)), 2),
+    "a choice": (lambda x, y: elementwise.where(x > y, x, 0), 2),
+    "another dtype": (lambda x: np.isfinite(x), 1),
+    "in blocks inside": (lambda x: elementwise.sigmoid(elementwise.normal_cdf(x)), 1),
+}
+SHAPES = {
+    "equal": ((700, 901), (700, 901)),
+    "an array and a number": ((700, 901), ()),
+    "channels": ((700, 901), (901,)),
+    "rows": ((700, 901), (700, 1)),
+    "images": ((90, 7, 1001), (90, 1, 1001)),
+    "one row": ((1, 700, 901), (700, 901)),
+    "both broadcast": ((1, 901), (700, 1)),
+    "no images": ((0, 200, 300), (200, 300)),
+}
+
+
+@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(("formula", "inputs"), FORMULAS.values(), ids=FORMULAS)
+def test_blocks_change_no_bit(formula, inputs, shapes, normal, num_threads):
+    arrays = [normal(*shape, seed=seed) for seed, shape in enumerate(shapes[:inputs])]
+    for n in 1, 2, 3:
+        num_threads(n)
+        result, expected = blocked(formula)(*arrays), formula(*arrays)
+        assert result.dtype == expected.dtype
+        np.testing.assert_array_equal(result, expected, strict=True)
+
+
+def test_arrays_that_are_not_in_c_order_are_computed_whole(normal, other_layouts):
+    x = normal(700, 901)
+    for other in other_layouts(x).values():
+        np.testing.assert_array_equal(blocked(np.exp)(other), np.exp(x))
+    assert blocked(np.exp)(np.asfortranarray(x)).flags.f_contiguous
+
+
+def test_a_large_result_reuses_memory(normal):
+    x = normal(LARGE)
+    for f in blocked(np.add), blocked(lambda x, y: x + y):
+        place = memory.empty(x.shape, x.dtype).ctypes.data
+        assert f(x, x).ctypes.data == place
+        assert f(x, 1.0).ctypes.data == place
+
+
+def test_an_error_in_a_block_is_raised(normal):
+    def formula(x):
+        if len(x):
+            raise ValueError("wrong")
+        return x
+
+    with pytest.raises(ValueError, match="wrong"):
+        blocked(formula)(normal(700, 901))
+    np.testing.assert_array_equal(blocked(np.negative)(normal(700, 901)), -normal(700, 901))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, ">f4"])
+@pytest.mark.parametrize("condition", [bool, np.int64])
+def test_where(dtype, condition, rng):
+    x, y = rng.normal(size=(2, 200, 300)).astype(dtype)
+    x[0], y[1] = np.nan, -np.inf
+    condition = rng.integers(0, 2, x.shape).astype(condition)
+    for a, b in ((x, y), (x, 0), (-0.0, y), (x[:1], y), (x, y[0, 0]), (1.5, -2)):
+        expected = np.where(condition, a, b)
+        result = elementwise.where(condition, a, b)
+        assert result.dtype == expected.dtype
+        np.testing.assert_array_equal(result, expected)
+        np.testing.assert_array_equal(np.signbit(result), np.signbit(expected))
+
+
+def exact(function, x):
+    return np.array([function(v) for v in x.tolist()])
+
+
+def logistic(v):
+    return 1 / (1 + math.exp(-v)) if v > -700 else 0.0
+
+
+def softened(v):
+    return max(v, 0) + math.log1p(math.exp(-abs(v)))
+
+
+def cdf(v):
+    return math.erfc(-v * math.sqrt(0.5)) / 2
+
+
+def logistic_slope(v):
+    return logistic(v) * (1 + v * (1 - logistic(v)))
+
+
+def gelu_slope(v):
+    return cdf(v) + v * math.exp(-v * v / 2) / math.sqrt(2 * math.pi)
+
+
+# Relative errors; of gradients, which cross 0, absolute ones
+ACCURATE = {
+    "sigmoid": (elementwise.sigmoid, logistic, 80, 4e-7),
+    "silu": (elementwise.silu, lambda v: v * logistic(v), 80, 5e-7),
+    "softplus": (lambda x: elementwise.softplus(x, 1.0), softened, 80, 5e-7),
+    "softplus, beta 2": (lambda x: elementwise.softplus(x, 2), lambda v: softened(2 * v) / 2, 40, 5e-7),
+    "normal_cdf": (elementwise.normal_cdf, cdf, 12, 1e-6),
+    "gelu": (elementwise.gelu, lambda v: v * cdf(v), 12, 1e-6),
+    "silu gradient": (lambda x: elementwise.silu_gradient(np.ones_like(x), x), logistic_slope, 80, 1.5e-6),
+    "softplus gradient": (lambda x: elementwise.softplus_gradient(np.ones_like(x), x, 1), logistic, 80, 5e-7),
+    "gelu gradient": (lambda x: elementwise.gelu_gradient(np.ones_like(x), x), gelu_slope, 12, 5e-7),
+}
+
+
+@pytest.mark.parametrize("size", [3000, 40_001])
+@pytest.mark.parametrize("name", ACCURATE)
+def test_accuracy_in_float32(name, size):
+    function, formula, end, error = ACCURATE[name]
+    x = np.linspace(-end, end, size, dtype=np.float32)
+    expected = exact(formula, x)
+    least = 1 if "gradient" in name else 1e-37
+    assert np.max(np.abs(function(x) - expected) / np.maximum(np.abs(expected), least)) < error
+
+
+@pytest.mark.parametrize("name", ACCURATE)
+def test_a_number_has_the_same_bits_wherever_it_stands(name, rng):
+    """A compiled loop ends with numbers that fill no vector."""
+    function = ACCURATE[name][0]
+    x = (4 * rng.standard_normal(40_000)).astype(np.float32)
+    y = function(x)
+    for start, stop in ((1, 20_000), (3, 20_018), (0, 39_999), (17, 40_000)):
+        np.testing.assert_array_equal(function(x[start:stop]), y[start:stop])
+
+
+def softplus_gradient(g, x, over=False):
+    return elementwise.softplus_gradient(g, x, 2, over)
+
+
+@pytest.mark.parametrize("gradient", [elementwise.silu_gradient, elementwise.gelu_gradient, softplus_gradient])
+def test_a_gradient_may_be_written_over_g(gradient, normal):
+    x, g = normal(300, 400), normal(300, 400, seed=1)
+    expected = gradient(g, x)
+    g.flags.writeable = False
+    assert gradient(g, x, over=True) is not g
+    g.flags.writeable = True
+    result = gradient(g, x, over=True)
+    assert result is g
+    np.testing.assert_array_equal(result, expected)
+    transposed = np.asfortranarray(normal(300, 400, seed=1))
+    np.testing.assert_array_equal(gradient(transposed, x, over=True), expected)
+
+
+@pytest.mark.parametrize("size", [7, 70_000])
+def test_the_ends_of_the_range(size):
+    x = np.resize(np.array([np.nan, np.inf, 1000, -1000, -200, 0], np.float32), size)
+    for function, *ends in (
+        (elementwise.sigmoid, np.nan, 1, 1, 0, 0, 0.5),
+        (elementwise.normal_cdf, np.nan, 1, 1, 0, 0, 0.5),
+        (elementwise.silu, np.nan, np.inf, 1000, 0, 0, 0),
+        (lambda x: elementwise.softplus(x, 1), np.nan, np.inf, 1000, 0, 0, np.float32(math.log(2))),
+        (elementwise.gelu, np.nan, np.inf, 1000, 0, 0, 0),
+    ):
+        np.testing.assert_array_equal(function(x)[:6], ends)
+    assert elementwise.sigmoid(x - 100)[5] > 0  # a denormal number

@@ -1,0 +1,243 @@
+"""Pooling and its gradients against explicit loops, at ties, NaN and -inf, and against each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd_cnn.fast.pooling import avg_pool2d, avg_unpool2d, max_gather2d, max_pool2d, max_unpool2d
+
+NONE = ((0, 0), (0, 0))
+NAN, INF = np.nan, np.inf
+
+# image, then the options: kernel_size, stride, padding
+GEOMETRIES = {
+    "2 by 2": ((6, 8), (2, 2), (2, 2), NONE),
+    "all sizes different": ((7, 9), (3, 2), (2, 3), ((1, 2), (0, 1))),
+    "overlapping": ((5, 6), (3, 3), (1, 1), NONE),
+    "overlapping, padded": ((5, 6), (3, 3), (1, 2), ((1, 1), (1, 1))),
+    "stride does not divide": ((8, 7), (3, 3), (3, 2), NONE),
+    "stride over kernel": ((9, 8), (2, 1), (3, 4), NONE),
+    "apart down, overlapping across": ((6, 6), (2, 3), (2, 1), NONE),
+    "rows only": ((6, 5), (3, 1), (1, 1), ((1, 1), (0, 0))),
+    "1 by 1": ((3, 4), (1, 1), (1, 1), NONE),
+    "1x1 image": ((1, 1), (3, 2), (1, 1), ((1, 1), (0, 1))),
+    "window is the image": ((4, 5), (4, 5), (1, 1), NONE),
+}
+
+
+@pytest.fixture(params=GEOMETRIES.values(), ids=GEOMETRIES.keys())
+def geometry(request):
+    return request.param
+
+
+def make(rng, geometry, images=2, channels=3):
+    """Images with many ties, and the options of a geometry."""
+    size, *options = geometry
+    return rng.integers(-2, 3, (images, *size, channels)).astype(float), options
+
+
+def check_max(naive, x, options):
+    y, argmax = max_pool2d(x, *options)
+    expected, where = naive.max_pool2d(x, *options)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(argmax, where)
+    np.testing.assert_array_equal(max_gather2d(x, argmax, *options), y)
+
+
+def check_unpool(naive, x, options, rng):
+    y, argmax = max_pool2d(x, *options)
+    g = rng.integers(-4, 5, y.shape).astype(float)
+    gx = max_unpool2d(g, argmax, x.shape, *options)
+    np.testing.assert_array_equal(gx, naive.max_unpool2d(g, argmax, x.shape, *options))
+    assert gx.sum() == g.sum()
+
+
+def check_avg(naive, x, options, rng):
+    y = avg_pool2d(x, *options)
+    np.testing.assert_allclose(y, naive.avg_pool2d(x, *options), rtol=1e-14, atol=1e-14)
+    g = rng.integers(-4, 5, y.shape).astype(float)
+    gx = avg_unpool2d(g, x.shape, *options)
+    np.testing.assert_allclose(gx, naive.avg_unpool2d(g, x.shape, *options), rtol=1e-14, atol=1e-14)
+
+
+def test_pooling_equals_explicit_loops(naive, rng, geometry):
+    x, options = make(rng, geometry)
+    check_max(naive, x, options)
+    check_unpool(naive, x, options, rng)
+    check_avg(naive, x, options, rng)
+
+
+def test_pooling_equals_explicit_loops_in_small_tiles(naive, rng, geometry, small_tiles):
+    x, options = make(rng, geometry, images=5)
+    check_max(naive, x, options)
+    check_unpool(naive, x, options, rng)
+    check_avg(naive, x, options, rng)
+
+
+axis = st.tuples(*(st.integers(*bounds) for bounds in [(1, 7), (1, 4), (1, 4), (0, 2), (0, 2)]))
+axis = axis.filter(lambda a: max(a[3:]) <= a[1] // 2 and a[0] + sum(a[3:]) >= a[1])
+
+
+@given(axis, axis, st.integers(0, 2), st.integers(1, 3), st.integers(0, 2**32))
+@settings(max_examples=80, deadline=None)
+def test_random_geometry_with_special_values(naive, down, across, images, channels, seed):
+    size, kernel_size, stride, before, after = zip(down, across, strict=True)
+    options = kernel_size, stride, tuple(zip(before, after, strict=True))
+    rng = np.random.default_rng(seed)
+    x = rng.choice([NAN, -INF, -INF, -1.0, -0.0, 0.0, 2.0, INF], (images, *size, channels))
+    check_max(naive, x, options)
+    check_unpool(naive, x, options, rng)
+    check_avg(naive, rng.standard_normal(x.shape), options, rng)
+
+
+@pytest.mark.parametrize(
+    "window, place, value",
+    [
+        ([3, 3, 3, 3], 0, 3),
+        ([1, 3, 2, 3], 1, 3),
+        ([0.0, -0.0, -1, -1], 0, 0),
+        ([-0.0, 0.0, -1, -1], 0, 0),
+        ([-INF, -INF, -INF, -INF], 0, -INF),
+        ([-INF, -INF, -5, -INF], 2, -5),
+        ([1, NAN, INF, NAN], 1, NAN),
+        ([INF, 1, INF, NAN], 3, NAN),
+        ([NAN, NAN, NAN, NAN], 0, NAN),
+        ([-INF, NAN, -INF, -INF], 1, NAN),
+    ],
+)
+def test_ties_go_to_the_first_and_nan_wins(window, place, value):
+    y, argmax = max_pool2d(np.array(window, float).reshape(1, 2, 2, 1), (2, 2), (2, 2), NONE)
+    assert argmax.item() == place
+    np.testing.assert_array_equal(y.item(), value)
+
+
+@pytest.mark.parametrize("x", [-INF, -1e30, NAN])
+def test_padding_never_wins(x):
+    x = np.full((1, 2, 2, 1), x)
+    y, argmax = max_pool2d(x, (3, 3), (1, 1), ((1, 1), (1, 1)))
+    np.testing.assert_array_equal(y, np.broadcast_to(x[0, 0, 0, 0], y.shape))
+    # The first place inside the image: 4 in the window around its first pixel, 3 one to the right, 1 below.
+    np.testing.assert_array_equal(argmax[0, :, :, 0], [[4, 3], [1, 0]])
+    gx = max_unpool2d(np.ones_like(y), argmax, x.shape, (3, 3), (1, 1), ((1, 1), (1, 1)))
+    np.testing.assert_array_equal(gx[0, :, :, 0], [[4, 0], [0, 0]])
+
+
+def test_overlapping_windows_add_up():
+    x = np.zeros((1, 3, 3, 1))
+    x[0, 1, 1, 0] = 1
+    y, argmax = max_pool2d(x, (2, 2), (1, 1), NONE)
+    g = np.array([1.0, 2.0, 4.0, 8.0]).reshape(y.shape)
+    assert max_unpool2d(g, argmax, x.shape, (2, 2), (1, 1), NONE)[0, 1, 1, 0] == 15
+
+
+@pytest.mark.parametrize("stride", [(2, 2), (1, 1)])
+@pytest.mark.parametrize("special", [INF, NAN])
+def test_special_values_reach_the_chosen_places_only(special, stride):
+    x = np.arange(16.0).reshape(1, 4, 4, 1)
+    y, argmax = max_pool2d(x, (2, 2), stride, NONE)
+    gx = max_unpool2d(np.full_like(y, special), argmax, x.shape, (2, 2), stride, NONE)
+    chosen = np.isin(x, y)
+    assert (gx[~chosen] == 0).all()
+    np.testing.assert_array_equal(gx[chosen], special)
+    np.testing.assert_array_equal(max_gather2d(np.where(chosen, 5, special), argmax, (2, 2), stride, NONE), 5)
+
+
+@pytest.mark.parametrize("window, dtype", [((15, 17), np.uint8), ((16, 16), np.uint16), ((1, 300), np.uint16)])
+def test_argmax_of_the_last_place_of_large_windows(window, dtype):
+    places = window[0] * window[1]
+    x = np.zeros((places + 1, *window, 1))
+    for place in range(places):
+        x[place].flat[place] = 1  # and the last image is all ties
+    y, argmax = max_pool2d(x, window, (1, 1), NONE)
+    assert argmax.dtype == dtype
+    np.testing.assert_array_equal(argmax.ravel(), [*range(places), 0])
+    np.testing.assert_array_equal(max_unpool2d(y, argmax, x.shape, window, (1, 1), NONE), x)
+    x[:] = 0
+    x.reshape(len(x), -1)[:, -1] = NAN
+    assert (max_pool2d(x, window, (1, 1), NONE)[1] == places - 1).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_padding_never_wins_over_integers(rng, dtype):
+    x = rng.integers(-5 * (dtype == np.int32), 5, (2, 5, 4, 3)).astype(dtype)
+    window = (3, 3), (2, 2), ((1, 1), (1, 1))
+    for y, expected in zip(max_pool2d(x, *window), max_pool2d(x.astype(float), *window), strict=True):
+        np.testing.assert_array_equal(y, expected)
+
+
+def test_the_pairs_are_adjoints(rng, geometry):
+    x, options = make(rng, geometry)
+    y, argmax = max_pool2d(x, *options)
+    x, g = rng.standard_normal(x.shape), rng.standard_normal(y.shape)
+    scale = np.abs(x).sum() + np.abs(g).sum()
+    picked, put_back = max_gather2d(x, argmax, *options), max_unpool2d(g, argmax, x.shape, *options)
+    assert np.vdot(picked, g) == pytest.approx(np.vdot(x, put_back), rel=0, abs=1e-12 * scale)
+    mean, spread = avg_pool2d(x, *options), avg_unpool2d(g, x.shape, *options)
+    assert np.vdot(mean, g) == pytest.approx(np.vdot(x, spread), rel=0, abs=1e-12 * scale)
+
+
+def all_five(x, g, options):
+    y, argmax = max_pool2d(x, *options)
+    return (
+        y,
+        argmax,
+        max_unpool2d(g, argmax, x.shape, *options),
+        max_gather2d(x, argmax, *options),
+        avg_pool2d(x, *options),
+        avg_unpool2d(g, x.shape, *options),
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_dtype_is_kept(rng, geometry, dtype):
+    x, options = make(rng, geometry)
+    y, argmax, *others = all_five(x.astype(dtype), max_pool2d(x, *options)[0].astype(dtype), options)
+    assert argmax.dtype == np.uint8
+    assert {a.dtype for a in (y, *others)} == {np.dtype(dtype)}
+    np.testing.assert_array_equal(y, max_pool2d(x, *options)[0])
+
+
+def test_values_are_the_same_without_places(rng, geometry):
+    x, options = make(rng, geometry)
+    x.reshape(-1)[::7] = np.nan
+    y, argmax = max_pool2d(x, *options, places=False)
+    assert argmax is None
+    np.testing.assert_array_equal(y, max_pool2d(x, *options)[0])
+
+
+def test_no_images(geometry):
+    x, options = make(np.random.default_rng(0), geometry, images=0)
+    y, argmax, gx, picked, mean, spread = all_five(x, max_pool2d(x, *options)[0], options)
+    assert len(y) == 0 and y.shape == argmax.shape == picked.shape == mean.shape
+    assert gx.shape == spread.shape == x.shape
+
+
+@pytest.mark.parametrize("name", ["2 by 2", "overlapping, padded"])
+def test_any_memory_layout_gives_the_same_bits_and_is_only_read(rng, name, other_layouts):
+    x, options = make(rng, GEOMETRIES[name])
+    g = rng.standard_normal(max_pool2d(x, *options)[0].shape)
+    expected = all_five(x, g, options)
+    argmax = expected[1]
+    for layout, of_x in other_layouts(x).items():
+        of_g, of_argmax = other_layouts(g)[layout], other_layouts(argmax)[layout]
+        for result, plain in zip(all_five(of_x, of_g, options), expected, strict=True):
+            np.testing.assert_array_equal(result, plain, err_msg=layout)
+        np.testing.assert_array_equal(max_unpool2d(of_g, of_argmax, x.shape, *options), expected[2])
+        np.testing.assert_array_equal(max_gather2d(of_x, of_argmax, *options), expected[3])
+        for array, original in (of_x, x), (of_g, g), (of_argmax, argmax):
+            np.testing.assert_array_equal(array, original, err_msg=layout)
+
+
+@pytest.mark.parametrize("name", ["2 by 2", "overlapping, padded"])
+def test_the_number_of_threads_changes_no_bit(rng, name, small_tiles, num_threads):
+    _, options = make(rng, GEOMETRIES[name])
+    x = rng.standard_normal((40, *GEOMETRIES[name][0], 3), np.float32)
+    g = rng.standard_normal(max_pool2d(x, *options)[0].shape, np.float32)
+    results = set()
+    for n in 1, 2, 3, 3:
+        num_threads(n)
+        results.add(b"".join(a.tobytes() for a in all_five(x, g, options)))
+    assert len(results) == 1

@@ -1,0 +1,62 @@
+"""Softmax of rows, its logarithm and its gradient, against the formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autograd_cnn.fast import rows
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def test_softmax(normal, same_on_any_number_of_threads):
+    same_on_any_number_of_threads(rows.softmax, softmax, normal(30_000, 10))
+
+
+def test_log_softmax(normal, same_on_any_number_of_threads):
+    same_on_any_number_of_threads(rows.log_softmax, lambda x: np.log(softmax(x)), normal(30, 1000, 10))
+
+
+def test_softmax_gradient(normal, same_on_any_number_of_threads):
+    g, y = normal(30_000, 10), softmax(normal(30_000, 10, seed=1))
+    formula = lambda g, y: y * (g - (g * y).sum(-1, keepdims=True))  # noqa: E731
+    same_on_any_number_of_threads(rows.softmax_gradient, formula, g, y)
+
+
+def test_log_softmax_gradient(normal, same_on_any_number_of_threads):
+    g, y = normal(30_000, 10), np.log(softmax(normal(30_000, 10, seed=1)))
+    formula = lambda g, y: g - np.exp(y) * g.sum(-1, keepdims=True)  # noqa: E731
+    same_on_any_number_of_threads(rows.log_softmax_gradient, formula, g, y)
+
+
+@pytest.mark.parametrize("length", [1, 10, 64, 1000, 5000])
+def test_rows_of_every_length(length, normal):
+    x = 5 * normal(60_000 // length, length)
+    exact = softmax(x.astype(float))
+    np.testing.assert_allclose(rows.softmax(x), exact, rtol=5e-6)
+    np.testing.assert_allclose(rows.log_softmax(x), np.log(exact), rtol=1e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("count", [1, 5000])
+def test_the_ends_of_the_range(count):
+    x = np.repeat(np.float32([[np.nan, 0, 1], [-np.inf, 0, 0], [1000, -1000, 1000], [-np.inf] * 3]), count, axis=0)
+    x[-count:, -1] = np.inf
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for place, expected in enumerate(([np.nan] * 3, [0, 0.5, 0.5], [0.5, 0, 0.5], [np.nan] * 3)):
+            np.testing.assert_array_equal(rows.softmax(x)[place * count], expected)
+        np.testing.assert_allclose(rows.log_softmax(x)[count], [-np.inf, -np.log(2), -np.log(2)], rtol=1e-6)
+
+
+def test_small_arrays_too(normal):
+    x = normal(3, 5, 10)
+    np.testing.assert_allclose(rows.softmax(x), softmax(x), rtol=1e-6)
+
+
+def test_layout_changes_no_bit(normal):
+    x = normal(600, 500)
+    np.testing.assert_array_equal(rows.softmax(np.asfortranarray(x)), rows.softmax(x))
+    np.testing.assert_array_equal(rows.softmax(np.repeat(x, 2, axis=1)[:, ::2]), rows.softmax(x))

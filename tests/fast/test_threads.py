@@ -1,0 +1,338 @@
+"""Tiles on threads: order, exceptions, nesting, many callers, the threads of BLAS, and forks."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from autograd_cnn.fast import columns, threads
+from autograd_cnn.fast.threads import get_num_threads, map_tiles, set_num_threads
+
+ROOT = Path(threads.__file__).parents[2]
+
+
+def blas_threads():
+    """Those of the libraries that multiply for us: SciPy, which Numba may import, brings another one."""
+    return {library.num_threads for library in threads._blas()}
+
+
+def run(script, **environment):
+    """Run a script in a new process; return its output."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(params=[1, 2, 3])
+def n(request, num_threads):
+    num_threads(request.param)
+    return request.param
+
+
+def test_results_are_in_order_whichever_tile_ends_first(n):
+    assert map_tiles(lambda tile: tile * tile, 100) == [tile * tile for tile in range(100)]
+    assert map_tiles(str, 0) == []
+
+
+def test_tiles_run_at_the_same_time(num_threads):
+    num_threads(3)
+    together = threading.Barrier(3, timeout=30)
+    arrivals = map_tiles(lambda tile: (together.wait(), threading.get_ident()), 3)
+    assert len({who for _, who in arrivals}) == 3
+
+
+def test_one_tile_runs_in_the_callers_thread(num_threads):
+    num_threads(2)
+    assert map_tiles(lambda tile: threading.get_ident(), 1) == [threading.get_ident()]
+    assert map_tiles(lambda tile: threading.get_ident(), 1, products=False) == [threading.get_ident()]
+    with pytest.raises(ZeroDivisionError):
+        map_tiles(lambda tile: 1 // tile, 1, products=False)
+
+
+def test_one_thread_is_the_callers_own(num_threads):
+    num_threads(1)
+    assert set(map_tiles(lambda tile: threading.get_ident(), 20)) == {threading.get_ident()}
+
+
+def test_an_exception_in_a_tile_is_raised_unchanged_and_drops_the_rest(n):
+    error = KeyError("tile 3")
+    begun = []
+
+    def tile(index):
+        begun.append(index)
+        if index == 3:
+            raise error
+
+    with pytest.raises(KeyError) as caught:
+        map_tiles(tile, 10_000)
+    assert caught.value is error
+    assert len(begun) < 10_000
+    assert map_tiles(abs, 3) == [0, 1, 2]
+
+
+def test_running_tiles_end_before_an_exception_is_raised(num_threads):
+    num_threads(2)
+    failed, ended = threading.Event(), []
+
+    def tile(index):
+        if index == 0:
+            failed.set()
+            raise ValueError("tile 0")
+        assert failed.wait(30)
+        ended.append(index)
+
+    with pytest.raises(ValueError, match="tile 0"):
+        map_tiles(tile, 2)
+    assert ended in ([], [1])
+    before = list(ended)
+    map_tiles(abs, 2)
+    assert ended == before
+
+
+def test_an_interrupt_in_a_tile_is_raised_too(n):
+    def tile(index):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        map_tiles(tile, 8)
+    assert map_tiles(abs, 3) == [0, 1, 2]
+
+
+def test_an_exception_leaves_no_cycle(n):
+    def tile(index):
+        raise ValueError(index)
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(ValueError):
+            map_tiles(tile, 4)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_tiles_inside_a_tile_run_in_its_thread(n):
+    def inner(_):
+        return threading.get_ident()
+
+    def outer(_):
+        return threading.get_ident(), set(map_tiles(inner, 5))
+
+    for who, inside in map_tiles(outer, 10):
+        assert inside == {who}
+
+
+def test_many_user_threads_at_once(n):
+    failures = []
+
+    def use(seed):
+        for count in range(40):
+            if map_tiles(lambda tile: (seed, tile), count) != [(seed, tile) for tile in range(count)]:
+                failures.append((seed, count))
+
+    users = [threading.Thread(target=use, args=(seed,)) for seed in range(8)]
+    before = blas_threads()
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    assert not failures
+    assert blas_threads() == before
+
+
+def test_blas_is_limited_to_one_thread_until_the_last_caller_leaves(num_threads):
+    num_threads(2)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("threadpoolctl cannot set the threads of this BLAS")
+        inside, leave, done = threading.Event(), threading.Event(), []
+
+        def stay(_):
+            done.append(blas_threads())
+            inside.set()
+            assert leave.wait(30)
+            done.append(blas_threads())
+
+        other = threading.Thread(target=map_tiles, args=(stay, 1))
+        other.start()
+        assert inside.wait(30)
+        assert map_tiles(lambda tile: blas_threads(), 4) == [{1}] * 4
+        assert blas_threads() == {1}  # the other caller is still inside
+        leave.set()
+        other.join()
+        assert done == [{1}, {1}]
+        assert blas_threads() == {2}
+        with pytest.raises(ZeroDivisionError):
+            map_tiles(lambda tile: 1 // tile, 4)
+        assert blas_threads() == {2}
+
+
+def test_a_convolution_of_one_block_keeps_blas_on_one_thread(monkeypatch):
+    """A thread that BLAS wakes stays awake for milliseconds, on the core of the next tiles."""
+    seen, im2col = [], columns.im2col
+    monkeypatch.setattr(columns, "im2col", lambda *args: (seen.append(blas_threads()), im2col(*args))[1])
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("threadpoolctl cannot set the threads of this BLAS")
+        x, w = np.ones((2, 5, 5, 3)), np.ones((2, 2, 3, 4))
+        columns.conv2d(x, w, None, np.empty((2, 4, 4, 4)), ((1, 1), ((0, 0), (0, 0)), (1, 1), 1))
+    assert seen == [{1}]
+
+
+def test_blas_on_openmp_is_limited_and_restored_in_each_thread(num_threads, monkeypatch):
+    class OpenMP(threading.local):
+        threading_layer = "openmp"
+        num_threads = 4
+
+        def set_num_threads(self, number):
+            self.num_threads = number
+
+    library = OpenMP()
+    monkeypatch.setattr(threads, "_blas", lambda: [library])
+    num_threads(3)
+    inside, leave, restored = threading.Event(), threading.Event(), []
+
+    def stay(_):
+        inside.set()
+        assert leave.wait(30)
+
+    def other_caller():
+        map_tiles(stay, 1)
+        restored.append(library.num_threads)
+
+    other = threading.Thread(target=other_caller)
+    other.start()
+    assert inside.wait(30)
+    together = threading.Barrier(3, timeout=30)
+    assert map_tiles(lambda tile: (together.wait(), library.num_threads)[1], 3) == [1, 1, 1]
+    assert library.num_threads == 4  # though the other caller is still inside
+    leave.set()
+    other.join()
+    assert restored == [4]
+
+
+def test_errstate_of_the_caller_applies_in_every_tile(n):
+    def tile(_):
+        return np.array([1.0]) / 0
+
+    with np.errstate(divide="ignore"):
+        assert np.isinf(map_tiles(tile, 50)).all()
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        map_tiles(tile, 50)
+
+
+def test_the_number_of_threads_can_change_while_others_compute():
+    before = get_num_threads()
+    stop, failures = threading.Event(), []
+
+    def use():
+        while not stop.is_set():
+            if map_tiles(abs, 20) != list(range(20)):
+                failures.append(1)
+
+    users = [threading.Thread(target=use) for _ in range(3)]
+    for user in users:
+        user.start()
+    for change in range(60):
+        set_num_threads(1 + change % 4)
+    set_num_threads(before)
+    stop.set()
+    for user in users:
+        user.join()
+    assert not failures
+
+
+@pytest.mark.parametrize("wrong", [0, -2])
+def test_less_than_one_thread_is_refused(wrong):
+    with pytest.raises(ValueError) as caught:
+        set_num_threads(wrong)
+    assert str(caught.value) == (f"set_num_threads: n is {wrong}, and the caller's own thread counts: give 1 or more")
+
+
+@pytest.mark.parametrize("wrong", ["2", 2.5, None])
+def test_a_number_of_threads_that_is_not_whole(wrong):
+    with pytest.raises(TypeError, match="want a whole number"):
+        set_num_threads(wrong)
+
+
+ASK = "from autograd_cnn.fast.threads import get_num_threads; print(get_num_threads())"
+
+
+def test_the_environment_sets_the_default():
+    assert run(ASK, AUTOGRAD_CNN_NUM_THREADS="5") == "5\n"
+
+
+@pytest.mark.parametrize("wrong", ["0", "two", "-1", "1.5"])
+def test_a_wrong_environment_is_named(wrong):
+    message = f"AUTOGRAD_CNN_NUM_THREADS is {wrong!r}: give a number from 1 up, or unset it"
+    assert run(ASK, AUTOGRAD_CNN_NUM_THREADS=wrong).endswith(f": {message}\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
+def test_the_default_is_the_cores_this_process_may_use():
+    one_core = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
+    assert run(one_core + ASK, AUTOGRAD_CNN_NUM_THREADS="") == "1\n"
+
+
+FORK = """
+import os, sys, threading
+import numpy as np, threadpoolctl
+from autograd_cnn.fast import convolution, threads
+
+threads.set_num_threads(3)
+x = np.random.default_rng(0).standard_normal((200, 16, 16, 8), np.float32)
+w = np.random.default_rng(1).standard_normal((3, 3, 8, 8), np.float32)
+same = ((1, 1), (1, 1))
+
+def compute():
+    return convolution.conv2d(x, w, None, (1, 1), same, (1, 1), 1).tobytes()
+
+def blas():
+    return [i["num_threads"] for i in threadpoolctl.threadpool_info() if i["user_api"] == "blas"]
+
+expected, free = compute(), blas()
+inside, leave = threading.Event(), threading.Event()
+other = threading.Thread(target=threads.map_tiles, args=(lambda tile: (inside.set(), leave.wait()), 1))
+other.start()
+inside.wait()  # when the process forks, another thread is in a tile and limits BLAS
+child = os.fork()
+if not child:
+    ok = blas() == free and compute() == expected and blas() == free and threading.active_count() > 1
+    os._exit(0 if ok else 1)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+leave.set()
+other.join()
+print(status, compute() == expected, blas() == free)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_makes_a_pool_of_its_own_and_gives_the_same_bits():
+    assert run("import warnings; warnings.simplefilter('ignore')" + FORK) == "0 True True\n"
+
+
+def test_it_runs_without_threadpoolctl():
+    script = (
+        "import sys; sys.modules['threadpoolctl'] = None;"
+        "from autograd_cnn.fast.threads import *; set_num_threads(2); print(map_tiles(abs, 3))"
+    )
+    assert run(script) == "[0, 1, 2]\n"
+
+
+def test_tiles_while_python_is_ending():
+    script = (
+        "import atexit;"
+        "from autograd_cnn.fast.threads import *; set_num_threads(3);"
+        "atexit.register(lambda: print(map_tiles(abs, 3))); map_tiles(abs, 9)"
+    )
+    assert run(script) == "[0, 1, 2]\n"

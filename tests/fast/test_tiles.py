@@ -1,0 +1,44 @@
+"""How work is cut: whole images, rows of one image, and parts of a sum."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autograd_cnn.fast import tiles
+
+
+def test_small_tiles_cut_images_into_rows(small_tiles):
+    assert tiles.tiles(images=2, rows=5, row_bytes=400)[:3] == [
+        (slice(0, 1), slice(0, 2)), (slice(0, 1), slice(2, 4)), (slice(0, 1), slice(4, 5)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("images", [0, 1, 3, 4, 100])
+@pytest.mark.parametrize("row_bytes", [0, 10, 400, 5000])
+def test_tiles_cover_every_row_of_every_image_once(images, row_bytes, small_tiles):
+    covered = np.zeros((images, 7), int)
+    for tile in tiles.tiles(images, rows=7, row_bytes=row_bytes):
+        covered[tile] += 1
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 100])
+def test_parts_keep_the_order_of_the_tiles(count):
+    parts = tiles.in_parts(list(range(count)))
+    assert [tile for part in parts for tile in part] == list(range(count))
+    assert len(parts) == min(count, tiles.PARTS) and all(parts)
+
+
+def test_map_images_passes_the_same_images_of_each_array(small_tiles):
+    x, y = np.arange(700.0).reshape(100, 7), np.arange(100)
+    blocks = tiles.map_images(lambda x, y: (x, y), x, y)
+    assert len(blocks) > 1
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in blocks]), x)
+    np.testing.assert_array_equal(np.concatenate([y for _, y in blocks]), y)
+
+
+def test_map_rows_writes_into_arrays_in_c_order():
+    x, y = np.asfortranarray(np.arange(600_000.0).reshape(200, 300, 10)), np.empty((200, 300, 10))
+    tiles.map_rows(lambda x, y: np.multiply(x, 2, out=y), x, y)
+    np.testing.assert_array_equal(y, 2 * x)

@@ -1,0 +1,293 @@
+"""Compiled twins: each exists, and equals its NumPy function, exponentials up to rounding; the choice between them."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autograd_cnn.fast import elementwise, pooling, twins
+from autograd_cnn.fast.twins import twin
+
+needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
+POOL = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
+
+
+def whole(shape, dtype=np.float32):
+    """Whole numbers with ties: sums are exact in any order."""
+    return np.random.default_rng(0).integers(-3, 4, shape).astype(dtype)
+
+
+def empty_like(shape, dtype=np.float32):
+    return np.full(shape, 7, dtype)
+
+
+def special(shape):
+    x = whole(shape)
+    x.reshape(-1)[::5] = np.nan
+    x.reshape(-1)[1::7] = np.inf
+    return x
+
+
+IMAGES, POOLED = (2, 6, 5, 3), (2, 3, 5, 3)
+IMAGE, ROWS = whole(IMAGES), whole((8, 3))
+CONV = (3, 2), ((1, 0), (0, 2)), (2, 3)
+STEP = np.array([1, 0, 0.25, 0.5, 0.5, 2, 0.5, 0.25], np.float32)
+CASES = {
+    "max": ("pooling.max_tile", (special(IMAGES), empty_like(POOLED))),
+    "max and places": ("pooling.max_argmax_tile", (special(IMAGES), empty_like(POOLED), empty_like(POOLED, np.uint8))),
+    "max unpool": ("pooling.max_unpool_tile", (whole(POOLED), whole(POOLED).astype(np.uint8) % 6, empty_like(IMAGES))),
+    "average": ("pooling.avg_tile", (6 * whole(IMAGES), empty_like(POOLED))),
+    "average unpool": ("pooling.avg_unpool_tile", (6 * whole(POOLED), empty_like(IMAGES))),
+    "col2im": ("columns.col2im", (whole((1, 12, 18)), empty_like(IMAGES), (2, 3), (2, 3), *CONV)),
+    "col2im, whole rows": (
+        "columns.col2im",
+        (whole((1, 12, 18)), empty_like(IMAGES), (2, 3), (2, 3), (3, 2), ((1, 0), (2, 0)), (2, 1)),
+    ),
+    "col2im, groups": (
+        "columns.col2im",
+        (whole((3, 12, 6)), empty_like(IMAGES), (2, 3), (3, 2), (2, 2), ((1, 0), (2, 0)), (2, 1)),
+    ),
+    "depthwise": ("depthwise.output_tile", (IMAGE, whole((3, 2, 1, 3)), whole(3), empty_like((2, 2, 3, 3)), *CONV)),
+    "depthwise, 2 outputs": (
+        "depthwise.output_tile",
+        (IMAGE, whole((3, 2, 1, 6)), whole(6), empty_like((2, 2, 3, 6)), *CONV),
+    ),
+    "depthwise, whole rows": (
+        "depthwise.output_tile",
+        (IMAGE, whole((3, 4, 1, 3)), whole(3), empty_like((2, 3, 4, 3)), (2, 1), ((1, 0), (0, 2)), (1, 1)),
+    ),
+    "depthwise, whole rows, cut off": (
+        "depthwise.output_tile",
+        (IMAGE, whole((2, 2, 1, 3)), whole(3), empty_like((2, 5, 3, 3)), (1, 1), ((-1, 1), (2, -3)), (1, 1)),
+    ),
+    "depthwise weights, whole rows": (
+        "depthwise.weight_gradient_tile",
+        (IMAGE, whole((2, 3, 4, 3)), empty_like((3, 4, 1, 3)), (2, 1), ((1, 0), (0, 2)), (1, 1)),
+    ),
+    "depthwise input": (
+        "depthwise.input_gradient_tile",
+        (whole((2, 2, 3, 6)), whole((3, 2, 1, 6)), empty_like(IMAGES), *CONV),
+    ),
+    "depthwise weights": (
+        "depthwise.weight_gradient_tile",
+        (IMAGE, whole((2, 2, 3, 6)), empty_like((3, 2, 1, 6)), *CONV),
+    ),
+    "moments": ("normalization.moments_tile", (4 * whole((8, 3)), empty_like(3), empty_like(3))),
+    "normalise": ("normalization.normalise_tile", (ROWS, empty_like((8, 3)), whole(3), whole(3), whole(3))),
+    "sums of the gradient": (
+        "normalization.gradient_sums_tile",
+        (ROWS, ROWS[::-1].copy(), empty_like((2, 3)), whole(3)),
+    ),
+    "gradient": (
+        "normalization.input_gradient_tile",
+        (ROWS, ROWS[::-1].copy(), empty_like((8, 3)), *whole((4, 3))),
+    ),
+    "SGD": ("updates.sgd", (whole(50), whole(50), empty_like(0), np.array([0.5, 0.25, 0, 0]))),
+    "SGD, momentum": ("updates.sgd", (whole(50), whole(50), whole(50), np.array([0.5, 0, 0.5, 0]))),
+    "SGD, Nesterov": ("updates.sgd", (whole(50), whole(50), whole(50), np.array([0.5, 0.25, 0.5, 0.5]))),
+    "Adam": ("updates.adam", (whole(50), whole(50), whole(50), whole(50) ** 2, STEP)),
+    "Adam, decay": ("updates.adam", (whole(50), whole(50), whole(50), whole(50) ** 2, 0.5 * STEP)),
+    "relu": ("elementwise.relu_tile", (special(100), empty_like(100))),
+    "leaky relu": ("elementwise.leaky_relu_tile", (special(100), np.roll(special(100), 3), 0.25, empty_like(100))),
+    "sigmoid": ("elementwise.sigmoid_tile", (special(100), empty_like(100))),
+    "silu": ("elementwise.silu_tile", (special(100), empty_like(100))),
+    "silu gradient": ("elementwise.silu_gradient_tile", (special(100), whole(100), empty_like(100))),
+    "softplus": ("elementwise.softplus_tile", (special(100), 0.5, empty_like(100))),
+    "softplus gradient": ("elementwise.softplus_gradient_tile", (special(100), whole(100), 0.5, empty_like(100))),
+    "gelu": ("elementwise.gelu_tile", (special(100), empty_like(100))),
+    "gelu gradient": ("elementwise.gelu_gradient_tile", (special(100), whole(100), empty_like(100))),
+    "softmax": ("rows.softmax_tile", (whole((300, 11)), empty_like((300, 11)))),
+    "softmax, special": ("rows.softmax_tile", (special((300, 11)), empty_like((300, 11)))),
+    "log softmax": ("rows.log_softmax_tile", (whole((300, 11)), empty_like((300, 11)))),
+    "log softmax, special": ("rows.log_softmax_tile", (special((300, 11)), empty_like((300, 11)))),
+    "softmax gradient": ("rows.softmax_gradient_tile", (*whole((2, 300, 11)), empty_like((300, 11)))),
+    "log softmax gradient": (
+        "rows.log_softmax_gradient_tile",
+        (whole((300, 11)), -np.abs(whole((300, 11))), empty_like((300, 11))),
+    ),
+    "even": ("spread.even_tile", (whole((3, 17, 4, 5)), 0.2, np.empty(3, np.uint8))),
+    "even, special": ("spread.even_tile", (special((3, 5, 4, 5)), 0.2, np.empty(3, np.uint8))),
+    "mask": ("elementwise.mask_tile", (special(100), np.roll(special(100), 3))),
+}
+
+
+EXPONENTIALS = "sigmoid silu silu_gradient softplus softplus_gradient gelu gelu_gradient".split()
+ROUNDED = [f"elementwise.{name}_tile" for name in EXPONENTIALS]  # float32 only; their last bits differ
+ROUNDED += [f"rows.{name}_tile" for name in ("softmax", "log_softmax", "log_softmax_gradient")]
+FLOAT32 = [*ROUNDED, "spread.even_tile"]
+
+KERNELS = Path(twins.__file__).parent
+
+
+def functions(path):
+    """Functions of a file: triples (name, parameters, decorators)."""
+    found = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+    return [(f.name, [a.arg for a in f.args.args], f.decorator_list) for f in found]
+
+
+def declared_twins():
+    """Parameters of each NumPy function that has a twin, by the name of the twin."""
+    found = {}
+    for path in KERNELS.glob("*.py"):
+        for name, parameters, decorators in functions(path):
+            for decorator in decorators:
+                if isinstance(decorator, ast.Call) and decorator.func.id == "twin":
+                    twin = decorator.args[0].value
+                    assert twin == f"{path.stem}.{name}" and twin not in found
+                    found[twin] = parameters
+    return found
+
+
+def compiled_passes():
+    """Parameters of each public compiled function that is a twin, by file and name; read without Numba.
+
+    Those of `products` are faster ways to `columns` and `winograd`, with which the tests of the two compare them.
+    """
+    return {
+        f"{path.stem}.{name}": parameters
+        for path in (KERNELS / "compiled").glob("*.py")
+        for name, parameters, decorators in functions(path)
+        if decorators and not name.startswith("_") and path.stem != "products"
+    }
+
+
+def test_every_twin_exists_with_the_parameters_of_its_function_and_has_a_test():
+    assert declared_twins() == compiled_passes()
+    assert set(declared_twins()) == {name for name, _ in CASES.values()}
+
+
+def test_no_compiled_file_calls_another():
+    """Numba would not notice a change in the other file, and would run old code from disk."""
+    for path in (KERNELS / "compiled").glob("*.py"):
+        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        names = {alias.name for node in imports if node.level for alias in node.names}
+        constants = {"A", "BT", "G"}  # the matrices of Winograd's algorithm
+        assert names <= {"kernel", "inlined"} | constants, path.name
+
+
+def numpy_pass(name):
+    file, function = name.split(".")
+    return getattr(import_module(f"autograd_cnn.fast.{file}"), function)
+
+
+def assert_same(name, result, expected):
+    if name in ROUNDED:
+        np.testing.assert_allclose(result, expected, rtol=1e-6, atol=2e-7)
+    else:
+        np.testing.assert_array_equal(result, expected)
+
+
+def results(run, name, args, change):
+    """The arrays of a case, changed by `change`, after a pass."""
+    own = [change(a) if isinstance(a, np.ndarray) else a for a in args]
+    run(*own, **(POOL if name.startswith("pooling.") else {}))
+    return [a for a in own if isinstance(a, np.ndarray)]
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
+def test_a_twin_equals_its_numpy_function(name, args, dtype):
+    if name in FLOAT32:
+        dtype = np.float32
+
+    def change(a):
+        return a.astype(dtype if a.dtype.kind == "f" else a.dtype)
+
+    plain = results(numpy_pass(name).__wrapped__, name, args, change)
+    for slow, fast in zip(plain, results(twins.compiled_pass(name), name, args, change), strict=True):
+        assert_same(name, fast, slow)
+
+
+FOREIGN = {
+    "other byte order": lambda a: a.astype(a.dtype.newbyteorder()),
+    "float16": lambda a: a.astype(np.float16 if a.dtype.kind == "f" else a.dtype),
+    "longdouble": lambda a: a.astype(np.longdouble if a.dtype.kind == "f" else a.dtype),
+    "wide places": lambda a: a.astype(a.dtype if a.dtype.kind == "f" else np.int64),
+    "Fortran order": lambda a: np.asfortranarray(a.copy()),
+}
+
+
+@pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN.keys())
+@pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
+def test_arrays_that_do_not_suit_a_twin_run_in_numpy(name, args, change):
+    if name == "spread.even_tile" and change is FOREIGN["longdouble"]:
+        pytest.skip("there are no integers of this size, and Winograd's algorithm is for float32 and float64")
+    plain = results(numpy_pass(name).__wrapped__, name, args, change)
+    for expected, result in zip(plain, results(numpy_pass(name), name, args, change), strict=True):
+        assert_same(name, result, expected)
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f4", np.float16, np.longdouble])
+def test_large_relu_and_pooling_accept_every_real_dtype(dtype):
+    x = whole((20, 30, 31, 8), dtype)
+    y, g = elementwise.relu(x), whole(x.shape, dtype)
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    np.testing.assert_array_equal(elementwise.relu_gradient(g, y), np.where(x > 0, g, 0))
+    window = (2, 3), (2, 3), ((0, 0), (0, 2))
+    y, argmax = pooling.max_pool2d(x, *window)
+    expected, places = pooling.max_pool2d(x.astype(float), *window)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(argmax, places)
+    np.testing.assert_array_equal(
+        pooling.max_unpool2d(y, argmax, x.shape, *window),
+        pooling.max_unpool2d(expected, places, x.shape, *window),
+    )
+
+
+@needs_numba
+def test_only_arrays_that_suit_it_reach_a_twin(monkeypatch):
+    ran = []
+    monkeypatch.setattr(twins, "compiled_pass", lambda name: lambda *args: ran.append(name))
+    monkeypatch.setattr(twins, "kernel_set", lambda: "numba")
+    x, y = np.ones(10, np.float32), np.empty(10, np.float32)
+    elementwise.relu_tile(x, y)
+    assert ran == ["elementwise.relu_tile"]
+    for other in x[::2], x.astype(np.float16), x.astype(float), x.astype(">f4"):
+        elementwise.relu_tile(other, y[: len(other)])
+    elementwise.relu_tile(x.astype(float), y.astype(float))
+    assert len(ran) == 2
+    elementwise.gelu_tile(x.astype(float), y.astype(float))
+    assert len(ran) == 2
+
+
+def kernel_set(value):
+    script = "from autograd_cnn.fast.twins import kernel_set; print(kernel_set())"
+    environment = {**os.environ, "AUTOGRAD_CNN_KERNELS": value}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).splitlines()[-1]
+
+
+def test_numba_is_imported_with_the_first_pass_and_not_before(python):
+    python(
+        "import sys, numpy as np, autograd_cnn as ag\n"
+        "from autograd_cnn.fast import convolution, elementwise, twins\n"
+        "ag.nn, ag.optim\n"
+        "assert 'numba' not in sys.modules\n"
+        "elementwise.relu(np.ones(100_000))\n"
+        "assert ('numba' in sys.modules) == (twins.kernel_set() == 'numba')\n"
+    )
+
+
+def test_the_environment_chooses():
+    assert kernel_set("numpy") == "numpy"
+    assert kernel_set("") == ("numba" if find_spec("numba") else "numpy")
+    assert kernel_set("cuda").startswith("ValueError: AUTOGRAD_CNN_KERNELS is 'cuda': set it to numpy or to numba")
+    if find_spec("numba") is None:
+        assert kernel_set("numba").endswith("pip install 'autograd_cnn[fast]'")
+
+
+def test_a_twin_that_writes_into_an_unknown_parameter_is_refused():
+    with pytest.raises(TypeError, match=r"twin\('rows.sums'\): sums has no parameter out"):
+
+        @twin("rows.sums", writes=("out",))
+        def sums(x, total):
+            total[...] = x.sum(axis=1)

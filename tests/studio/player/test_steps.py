@@ -1,0 +1,245 @@
+"""Stepping in a browser: every step by keyboard, numbers equal to `.grad`, links, the slider of training."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.studio.player.looks import SIGNED
+from pages import card, cards, choose, elements, where
+
+pytestmark = pytest.mark.slow
+
+
+def statistics(figure):
+    return dict(zip(*(figure.locator(tag).all_text_contents() for tag in ("dt", "dd")), strict=True))
+
+
+def test_every_step_by_keyboard_forward_and_back(opened, cnn_page):
+    page = opened(cnn_page[2])
+    steps = page.evaluate("facts.steps.map((step) => brief(step.say))")
+    sentences = [page.inner_text("#sentence")]
+    for _ in steps[1:]:
+        page.keyboard.press("ArrowRight")
+        sentences.append(page.inner_text("#sentence"))
+        assert page.evaluate("[...document.images].every((image) => image.alt)")
+    assert sentences == steps
+    page.wait_for_url(f"**#step={len(steps) - 1}")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#sentence") == steps[-1]
+    for sentence in steps[-2::-1]:
+        page.keyboard.press("ArrowLeft")
+        assert page.inner_text("#sentence") == sentence
+
+
+def test_the_numbers_at_the_end_equal_grad(opened, small):
+    text, w, v = small
+    page = opened(text)
+    page.keyboard.press("End")
+    for p in (w, v):
+        assert np.array_equal(elements(card(page, f"g_{p.name}")), p.grad.ravel())
+
+
+def test_the_statistics_of_the_cnn_equal_those_of_grad(opened, cnn_page):
+    p, loss_of, text = cnn_page
+    for parameter in p.values():
+        parameter.grad = None
+    loss_of().backward()
+    page = opened(text)
+    page.keyboard.press("End")
+    for name, parameter in p.items():
+        rms = np.sqrt(np.mean(parameter.grad.astype(np.float64) ** 2))
+        assert statistics(card(page, f"g_{name}"))["rms"] == f"{rms:.4g}"
+
+
+def test_contributions_are_shown_before_their_sum(opened, small):
+    page = opened(small[0])
+    step = page.evaluate("facts.steps.findIndex((step) => step.say.includes('3 of 3'))")
+    page.evaluate("step => show(step)", step)
+    parts = [elements(cards(page, f"contribution {i} of 3").first) for i in (1, 2, 3)]
+    assert np.array_equal(parts[0] + parts[1] + parts[2], elements(card(page, "g_h")))
+    assert page.locator(".sign").all_inner_texts() == ["+", "+", "="]
+    assert "h is used 3 times" in page.inner_text("#sentence")
+    lines = page.text_content("#formulas pre").splitlines()
+    i = page.evaluate("value(op(facts.steps[at]).in[0]).at")  # of item 0, which is drawn
+    shares = [f"{part[i]:.4g}".replace("-", "−") for part in parts]
+    through = ["through s", "through r", "through h @ v"]
+    assert lines[:3] == [f"{words}: {share}" for words, share in zip(through, shares, strict=True)]
+    assert lines[3].endswith(f" = {elements(card(page, 'g_h'))[i]:.4g}".replace("-", "−"))
+
+
+def test_an_image_shows_the_colours_of_its_array(opened, cnn_page):
+    p, loss_of, text = cnn_page
+    p["w1"].grad = None
+    loss_of().backward()
+    page = opened(text)
+    page.keyboard.press("End")
+    most = np.abs(p["w1"].grad[:, :, :, :9]).max()
+    for c in range(3):
+        pixels = page.evaluate(
+            """c => { const entry = scene.find((entry) => entry.name === "g_w1"); spot = null; channel.coarse = 0;
+            return [...tile(entry, 4, c).getContext("2d").getImageData(0, 0, 3, 3).data]; }""",
+            c,
+        )
+        level = 128 + 127 * p["w1"].grad[:, :, c, 4].astype(np.float64) / most
+        shown = np.reshape(pixels, (3, 3, 4))
+        assert (shown[..., 3] == 255).all()
+        np.testing.assert_allclose(shown[..., :3], SIGNED[np.rint(level).astype(int)], atol=4)  # half a level
+
+
+def test_help_and_table_open_and_close_by_keys(opened, small):
+    page = opened(small[0])
+    for key, panel in (("?", "#help"), ("t", "#all")):
+        page.keyboard.press(key)
+        assert page.get_attribute(panel, "open") == ""
+        page.keyboard.press("Escape")
+        assert page.get_attribute(panel, "open") is None
+    page.keyboard.press("?")
+    page.uncheck("#letters")
+    page.evaluate("document.activeElement.blur()")
+    for key in "torq/[]":
+        page.keyboard.press(key)
+    assert page.get_attribute("#all", "open") is None and page.is_hidden("#rows") and page.input_value("#overlay") == ""
+    assert page.evaluate("!quiz.on && document.activeElement === document.body")
+    text = page.inner_text("#help")
+    for button in page.locator("[aria-keyshortcuts]").all():
+        key = button.get_attribute("aria-keyshortcuts").removeprefix("Shift+").removeprefix("Arrow")
+        assert {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓"}.get(key, key) in text
+
+
+def test_your_expression_is_marked_beside_the_derived_line(opened, small):
+    page = opened(small[0], "#step=4")
+    assert page.inner_text("#position") == "forward 4 of 7" and page.inner_text("#where") == "What is ag.relu(h @ v)?"
+    assert page.inner_text("#sentence") == (
+        "Your code gives ag.relu(h @ v) no name; here it is called relu. "
+        "Keeps positive numbers and sets the rest to 0: max(matmul_2, 0)."
+    )
+    yours, derived = page.locator("#code > section").all()
+    assert "    r = h + ag.relu(h @ v)" in yours.inner_text()
+    assert yours.locator("mark").inner_text() in ("ag.relu(h @ v)", "    r = h + ag.relu(h @ v)")
+    assert derived.is_hidden()
+    page.keyboard.press("b")
+    assert page.locator("#code mark").last.inner_text() == "g_matmul_2 = ag.where(relu <= 0, 0, g_relu)"
+
+
+def test_keys_links_slider_and_buttons_lead_to_the_same_steps(opened, small):
+    page = opened(small[0], "#step=9")
+    count = int(page.get_attribute("#slider", "max"))
+    assert page.input_value("#slider") == "9"
+    page.keyboard.press("l")
+    assert where(page) == "Loss"
+    page.keyboard.press("Home")
+    assert where(page) == "Start" and page.get_attribute("#back", "aria-disabled") == "true"
+    choose(page, "#last")
+    assert where(page) == "Update" and page.get_attribute("#next", "aria-disabled") == "true"
+    page.keyboard.press("ArrowLeft")
+    assert page.input_value("#slider") == str(count - 1)
+    page.keyboard.press("ArrowRight")
+    page.focus("#slider")
+    page.keyboard.press("ArrowLeft")
+    assert where(page).startswith("rule of matmul")
+    page.wait_for_url(f"**#step={count - 1}")
+    page.evaluate("location.hash = '#step=2'")
+    page.wait_for_function("document.getElementById('slider').value === '2'")
+    page.evaluate("document.activeElement.blur(); document.getElementById('letters').checked = false")
+    page.keyboard.press("l")
+    assert page.input_value("#slider") == "2"
+    page.click("#picture svg > g:last-of-type")
+    assert where(page) in ("Loss", "Update") or where(page).startswith("rule of")
+
+
+@pytest.mark.parametrize("step", ["abc", "1.5", "-3", ""])
+def test_a_link_to_no_whole_number_is_ignored(opened, small, step):
+    page = opened(small[0], f"#step={step}")
+    assert where(page) == "Start"
+    page.keyboard.press("End")
+    page.evaluate("step => { location.hash = '#overlay=zeros&step=' + step; }", step)
+    page.wait_for_function("document.getElementById('overlay').value === 'zeros'")
+    assert where(page) == "Update"
+
+
+def test_the_link_is_updated_once_after_a_held_key(opened, small):
+    page = opened(small[0], "#step=1")
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)
+    page.evaluate("() => { window.links = []; history.replaceState = (_, __, link) => window.links.push(link); }")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        page.clock.run_for(30)
+    page.clock.run_for(1000)
+    assert page.evaluate("window.links") == ["#step=4"]
+
+
+def test_playing_walks_to_the_end_in_silence(opened, small):
+    page = opened(small[0], "#step=14")
+    page.clock.install()
+    choose(page, "#play")
+    page.clock.run_for(1000)
+    assert page.input_value("#slider") == "15"
+    assert page.text_content("#play") == "pause"
+    page.keyboard.press("ArrowLeft")  # stops it
+    assert page.text_content("#play") == "play"
+    page.keyboard.press(" ")
+    assert page.get_attribute("#play", "title") == "Pause (Space)"
+    page.clock.run_for(1000)
+    assert page.get_attribute("#sentence", "aria-live") == "off" and page.input_value("#slider") == "15"
+    page.clock.run_for(5000)
+    assert where(page) == "Update" and page.text_content("#play") == "play"
+
+
+def test_a_step_begins_at_its_title(opened, cnn_page):
+    page = opened(cnn_page[2], "#step=9")
+    page.evaluate("scrollTo(0, 2000)")
+    page.keyboard.press("ArrowRight")
+    assert 0 <= page.locator("#where").bounding_box()["y"] < 400
+
+
+def test_the_menu_closes_by_escape_and_by_a_choice(opened, small):
+    page = opened(small[0])
+    for close in (lambda: page.keyboard.press("Escape"), lambda: page.click("#loss"), lambda: page.click("h1")):
+        page.click("#menu summary")
+        assert page.is_visible("#search")
+        close()
+        assert page.is_hidden("#search")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "search"
+
+
+def test_without_source_a_step_says_so_and_has_its_derived_line(opened, rng):
+    page = opened(ag.trace(lambda x: ag.sum(ag.tanh(x)), rng.normal(size=3)).page(source=False), "#step=5")
+    yours, derived = page.locator("#code > section").all()
+    assert yours.inner_text().endswith("The code of this line is not in this page.")
+    assert derived.locator("mark").inner_text() == "g_x = g_tanh * ((1 - tanh) * (1 + tanh))"
+
+
+def test_a_slider_moves_through_training(opened, rng):
+    w = ag.Tensor([1.0, 2.0], True, "w")
+    graphs = []
+    for scale in (1, 3):
+        w.data[...] = [scale, 2.0]
+        graphs.append(ag.trace(lambda x: ag.sum(x * w * w), np.ones(2)))
+    page = opened(graphs[0].page([("later", graphs[1])]), "#step=8")
+    first = elements(card(page, "g_w"))
+    page.focus("#frame")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#moment") == "later" and where(page) == "Update"
+    assert np.array_equal(first, [2, 4]) and np.array_equal(elements(card(page, "g_w")), [6, 4])
+    assert page.inner_text("#summary") == "loss 13" and "complete" in page.inner_text("#sentence")
+    shown = page.locator("#picture text").all_text_contents()
+    assert any(text.endswith(" · loss 13") for text in shown) and any(text.endswith(" 13") for text in shown[1:])
+    assert not any(text.endswith((" 5", "loss 5")) for text in shown)
+
+
+def test_five_thousand_operations_open_and_step(opened):
+    def chain(x, w):
+        for _ in range(2500):
+            x = ag.tanh(x) * w
+        return ag.sum(x)
+
+    page = opened(ag.trace(chain, np.ones(3), ag.Tensor(np.ones(3), True, "w")).page())
+    page.keyboard.press("r")
+    assert page.locator("#rows li").count() == 5001 and page.locator("*").count() < 16_000
+    page.keyboard.press("End")
+    assert where(page) == "Update"
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("figure").count() < 20
+    assert page.inner_text("#sentence").count("this is share 2,500 of 2,500.") == 1

@@ -1,0 +1,236 @@
+"""The live page: programs as it runs them, what the page contains, and a Python that has as little as a browser's."""
+
+import base64
+import hashlib
+import io
+import os
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.__main__ import main
+from autograd_cnn.studio.live import page as live
+from autograd_cnn.studio.live.run import MOST, run
+from hostile import NAMES
+
+EXAMPLES = Path(live.__file__).parent / "examples"
+TRACE = "import autograd_cnn as ag\ndef f(x):\n    return ag.exp(x)\n"
+
+
+@pytest.fixture
+def result():
+    """Run a program: its result, and the text that it printed."""
+
+    def result(source):
+        printed = []
+        return run(source, printed.append), "".join(printed)
+
+    return result
+
+
+@pytest.mark.parametrize("name", live.EXAMPLES)
+def test_every_example_ends_in_a_player(result, name):
+    found, _ = result((EXAMPLES / f"{name}.py").read_text())
+    assert found["error"] == "" and found["page"].startswith("<!doctype html>")
+
+
+def test_the_examples_are_those_of_the_folder():
+    assert sorted(live.EXAMPLES) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+def test_the_example_with_a_mistake_is_found_out_and_its_cure_is_right(result):
+    source = (EXAMPLES / "own_primitive.py").read_text()
+    assert "swish, input 0[0]: rule" in result(source)[1]
+    assert result(source.replace("1 + out", "1 - out"))[1] == "The rule agrees with finite differences.\n"
+
+
+def test_the_dead_relu_lives_with_another_bias(result):
+    source = (EXAMPLES / "dead_relu.py").read_text()
+    assert " 0.        ]" in result(source)[1]
+    assert " 0.        ]" not in result(source.replace("[0.0, -1.0]", "[0.0, 4.0]"))[1]
+
+
+@pytest.mark.parametrize(
+    ("last", "shown"),
+    [("ag.trace(f, 2.0)", True), ("ag.trace(f, 2.0).page()", True), ("ag.trace(f, 2.0).show(); 1", True), ("1", False)],
+)
+def test_the_last_value_is_shown_or_printed(result, last, shown):
+    found, printed = result(TRACE + last)
+    assert ("loss 7.389" in found["page"]) == shown and found["error"] == ""
+    assert printed == ("1\n" if last.endswith("1") else "")
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        (TRACE + "ag.trace(f, 'x')", 3, "TypeError: exp: "),
+        ("1\nx = (1,\n", 2, "SyntaxError: '(' was never closed"),
+        ("1 / 0", 1, "ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(3)", 2, "SystemExit: 3"),
+        ("import json\n\njson.loads('{')", 3, "json.decoder.JSONDecodeError: "),
+        (TRACE + "ag.trace(3, 1.0)", 4, "TypeError: trace: it draws what"),
+    ],
+)
+def test_an_error_has_its_message_and_its_line(result, source, line, message):
+    found, _ = result(source)
+    assert found["line"] == line and found["error"].startswith(message) and found["page"] == ""
+
+
+def test_our_message_names_the_line_of_the_editor(result):
+    found, _ = result("import autograd_cnn as ag\nimport numpy as np\nag.Tensor(np.ones((2, 3))) @ np.ones((2, 3))")
+    assert "3 is not 2" in found["error"] and "at live.py:3" in found["error"]
+
+
+def test_a_run_leaves_nothing_to_the_next(result):
+    before = list(warnings.filters)
+    source = (EXAMPLES / "own_primitive.py").read_text()
+    assert result(source) == result(source)
+    assert "swish" not in dir(ag)
+    assert result("import warnings\nwarnings.simplefilter('error')")[0]["error"] == ""
+    assert warnings.filters == before
+    draw = "import autograd_cnn as ag\nprint(ag.nn.Linear(2, 2).w.data)"
+    assert result(draw) == result(draw)
+
+
+def test_the_player_shows_the_source_of_this_run(result):
+    result(TRACE + "ag.trace(f, 2.0)")
+    assert "ag.exp(x) * 3" in result(TRACE.replace("ag.exp(x)", "ag.exp(x) * 3") + "ag.trace(f, 2.0)")[0]["page"]
+
+
+def test_output_without_end_is_shown_in_part(result):
+    found, printed = result(f"import sys\nprint('first', file=sys.stderr)\nfor _ in range(3): print('x' * {MOST // 2})")
+    assert found["error"] == "" and printed.startswith("first\nxxx")
+    assert len(printed) < MOST + 100 and printed.endswith("shows no more than 100,000 characters)\n")
+
+
+def test_the_zip_is_the_package_and_the_same_each_time(tmp_path):
+    data = live.packed()
+    assert data == live.packed()
+    zipfile.ZipFile(io.BytesIO(data)).extractall(tmp_path)
+    for name in "__init__.py", "studio/player/page.html", "studio/picture/svg.css", "studio/live/run.py":
+        assert (tmp_path / "autograd_cnn" / name).read_bytes() == (Path(ag.__file__).parent / name).read_bytes()
+    assert not list(tmp_path.rglob("*.pyc"))
+
+
+def test_the_page_asks_for_pinned_files_only():
+    text = live.page()
+    policy = text.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
+    allowed = policy.partition("connect-src ")[2].partition(";")[0].split()
+    assert len(allowed) == len(live.FILES) == text.count('"integrity": "sha256-')
+    assert all(url.startswith("https://cdn.jsdelivr.net/") and live.VERSION in url for url in allowed)
+    assert len(text) < 1_000_000
+
+
+def test_the_command_writes_the_page(tmp_path, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main(["live"]) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>") and opened == [path.resolve().as_uri()]
+
+
+def test_a_wrong_or_missing_file_of_pyodide_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("AUTOGRAD_CNN_PYODIDE", str(tmp_path))
+    assert main(["live", "--offline", str(tmp_path / "page"), "--no-open"]) == 2
+    assert "pyodide.js" in capsys.readouterr().err
+    (tmp_path / "pyodide.js").write_bytes(b"alert(1)")
+    assert main(["live", "--offline", str(tmp_path / "page"), "--no-open"]) == 2
+    assert "not the file of Pyodide 0.27.7, whose SHA-256 is b4cb23a5" in capsys.readouterr().err
+    assert not (tmp_path / "page").exists()
+
+
+def test_files_of_pyodide_are_downloaded_and_checked(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("AUTOGRAD_CNN_PYODIDE", raising=False)
+    asked = []
+
+    def serve(url, timeout):
+        asked.append(url)
+        return io.BytesIO(b"pyodide")
+
+    monkeypatch.setattr("urllib.request.urlopen", serve)
+    sha256 = hashlib.sha256(b"pyodide").hexdigest()
+    monkeypatch.setattr(live, "FILES", {"a.js": ("https://one/", 7, sha256), "b.js": ("https://two/", 7, sha256)})
+    assert main(["live", "--offline", str(tmp_path), "--no-open"]) == 0
+    assert asked == ["https://one/a.js", "https://two/b.js"]
+    assert "connect-src 'none'" in (tmp_path / "live.html").read_text(encoding="utf-8")
+    monkeypatch.setattr(live, "FILES", {"a.js": ("https://one/", 6, sha256[::-1])})
+    assert main(["live", "--offline", str(tmp_path), "--no-open"]) == 2
+    assert "https://one/a.js: not the file of Pyodide" in capsys.readouterr().err
+
+
+def test_without_a_network_the_command_says_what_to_do(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("AUTOGRAD_CNN_PYODIDE", raising=False)
+
+    def refuse(url, timeout):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    assert main(["live", "--offline", str(tmp_path), "--no-open"]) == 2
+    message = f"{live.NPM}pyodide.js: no route to host. Files from elsewhere: AUTOGRAD_CNN_PYODIDE=FOLDER\n"
+    assert capsys.readouterr().err == message and os.listdir(tmp_path) == []
+
+
+BARE = """
+import sys, threading
+for name in "fcntl msvcrt tqdm safetensors requests threadpoolctl matplotlib graphviz numba PIL".split():
+    sys.modules[name] = None
+
+def start(self):
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = start
+from pathlib import Path
+import numpy as np
+import autograd_cnn as ag
+from autograd_cnn import nn
+
+ag.set_num_threads(2)
+data = ag.data.load_shapes(train=40, test=10)
+model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4096, 10))
+optimiser = ag.optim.Adam(model.parameters(), lr=1e-3)
+images, labels = ag.data.as_float32(data.train_images), data.train_labels
+loss_of = lambda images, labels: ag.cross_entropy(model(images), labels)
+before = loss_of(images, labels)
+before.backward()
+optimiser.step()
+assert loss_of(images, labels).item() < before.item()
+graph = ag.trace(loss_of, images[:2], labels[:2])
+graph.save("page.html")
+graph.save("ladder.svg")
+assert Path("page.html").read_text(encoding="utf-8") == graph.page()
+assert graph.program().run()[0] == loss_of(images[:2], labels[:2]).item()
+ag.training.fit(
+    model, ag.cross_entropy, optimiser, data.train_images, data.train_labels, rng=np.random.default_rng(0), epochs=1,
+    batch_size=20, progress=False,
+)
+print("all there")
+"""
+
+
+def test_a_python_without_locks_threads_and_other_packages_trains_and_draws(python, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert python(BARE) == "all there\n"
+
+
+@pytest.mark.slow
+def test_a_program_in_an_address_stays_text(browser, tmp_path):
+    """Without Python, which the page would fetch: the editor alone."""
+    (tmp_path / "live.html").write_text(live.page(), encoding="utf-8")
+    context = browser.new_context(offline=True)
+    opened, raised = context.new_page(), []
+    opened.on("pageerror", lambda error: raised.append(str(error)))
+    opened.on("dialog", lambda dialog: raised.append(dialog.message))
+    for name in NAMES.values():
+        code = f"x = 1  # {name}".encode(errors="replace").decode()
+        packed = zlib.compress(code.encode(), wbits=-15)
+        opened.goto("about:blank")
+        opened.goto(f"{(tmp_path / 'live.html').as_uri()}#code={base64.urlsafe_b64encode(packed).decode().rstrip('=')}")
+        opened.wait_for_selector("#status:has-text('could not be loaded')")
+        shown = opened.input_value("#code")
+        assert shown == code.replace("\r\n", "\n") and opened.title() == "autograd_cnn, live" and not raised
+    context.close()

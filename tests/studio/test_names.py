@@ -1,0 +1,157 @@
+"""Names of every kind that carry markup or escape sequences stay text in every format.
+
+Each name stands for a Tensor, a scope, a module's class, a function, a primitive, a file, an option and an error.
+"""
+
+import ast
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.studio.live.run import run
+from autograd_cnn.studio.picture.ladder import ladder
+from autograd_cnn.studio.picture.paint import paint
+from autograd_cnn.studio.player.looks import html
+from hostile import NAMES, called, network
+from pages import facts_of
+
+CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+QUICK = ("script", "end of script", "attribute", "terminal", "surrogate", "nul", "formula")
+
+
+@pytest.fixture(params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES])
+def name(request):
+    return NAMES[request.param]
+
+
+@pytest.fixture
+def graph(name):
+    f, arguments = network(name)
+    return ag.trace(f, *arguments)
+
+
+@pytest.fixture
+def failed(name):
+    """The graph of a call whose error has the name as its text."""
+    f, arguments = network(name)
+
+    def fails(p, x):
+        f(p, x)
+        raise called(name, ValueError)(name)
+
+    with pytest.raises(ValueError) as caught:
+        ag.trace(fails, *arguments)
+    return caught.value.graph
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.active = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.active += [
+            f"{tag} {key}={value}" for key, value in attributes if key.startswith("on") or "script:" in (value or "")
+        ]
+
+
+@pytest.fixture
+def both(graph, failed):
+    return graph, failed
+
+
+def test_svg(both):
+    for graph in both:
+        text = graph.svg()
+        assert not CONTROLS.search(text)
+        tags = {e.tag.rpartition("}")[2] for e in ElementTree.fromstring(text.encode()).iter()}
+        assert tags <= {"svg", "title", "style", "g", "rect", "path", "text", "tspan", "circle"}
+        assert not Tags(text).active
+
+
+def test_dot(both, graphviz):
+    for graph in both:
+        assert not CONTROLS.search(graph.dot())
+        ElementTree.fromstring(graphviz(graph.dot(), "svg"))
+
+
+@pytest.mark.parametrize("suffix", [".png", pytest.param(".pdf", marks=pytest.mark.slow)])
+def test_images(both, suffix):
+    for graph in both:
+        assert paint(ladder(graph, None, None, suffix), suffix)[:4] in (b"\x89PNG", b"%PDF")
+
+
+def test_mermaid(both):
+    for graph in both:
+        text = graph.mermaid()
+        assert not CONTROLS.search(text)
+        for words in re.findall(r'"([^"]*)"', text):
+            assert re.fullmatch(r"(?:[\w .,:=()/×·-]|#\d+;|<br>)*", words), words
+
+
+def test_program(graph, tmp_path):
+    program = graph.program()
+    for text in (program.source, str(program), repr(program)):
+        assert not CONTROLS.search(text)
+        text.encode()
+    ast.parse(program.source)
+    loss, _ = program.run()
+    assert loss == graph.loss
+    graph.save(tmp_path / "net.py")
+    assert Tags(program._repr_html_()).active == [] and "script" not in Tags(program._repr_html_()).tags
+
+
+def test_page(both):
+    for graph in both:
+        text = graph.page()
+        tags = Tags(text)
+        assert tags.tags.count("script") == 3 and not tags.active and not {"img", "b", "base"} & set(tags.tags)
+        assert not CONTROLS.search(text)
+        words = json.dumps(facts_of(text), ensure_ascii=False)
+        assert not CONTROLS.search(words)
+
+
+def test_texts(both, name):
+    for graph in both:
+        for text in (repr(graph), str(graph), *graph.summary()):
+            assert not CONTROLS.search(text), text
+
+
+def test_notebook(both, name):
+    for graph in both:
+        bundle = graph._repr_mimebundle_()
+        assert not CONTROLS.search("".join(bundle.values()))
+        assert "script" not in Tags("".join(bundle.values())).tags
+    w = ag.Tensor(np.arange(60.0).reshape(6, 10), requires_grad=True, name=name)
+    tags = Tags(html(w))
+    assert set(tags.tags) <= {"div", "b", "br", "img"} and not tags.active and not CONTROLS.search(html(w))
+
+
+def test_profile(name, tmp_path):
+    f, arguments = network(name)
+    with ag.profile() as p:
+        f(arguments[0], ag.Tensor(arguments[1])).backward()
+    assert not CONTROLS.search(str(p)) and not CONTROLS.search(repr(p))
+    p.export_chrome_trace(tmp_path / "trace.json")
+    text = (tmp_path / "trace.json").read_text(encoding="utf-8")
+    assert json.loads(text)["traceEvents"] and not CONTROLS.search(text)
+
+
+def test_live(name):
+    lines = "import autograd_cnn as ag", f"w = ag.Tensor([1.0, 2.0], True, {name!r})", "(w * w).sum().graph()"
+    source = "\n".join(lines)
+    result = run(source, lambda _: None)
+    assert (
+        not result["error"] and Tags(result["page"]).tags.count("script") == 3 and not CONTROLS.search(result["page"])
+    )
+    result = run(f"raise ValueError({name!r})", lambda _: None)
+    assert result["line"] == 1 and result["error"]

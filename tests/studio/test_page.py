@@ -1,0 +1,787 @@
+"""The player's page without a browser: it shows the computed numbers, and any name is only text."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
+import zlib
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.studio.picture.styles import DARK, LIGHT
+from autograd_cnn.studio.player import page as page_module
+from autograd_cnn.studio.player.looks import SIGNED, Store, four_digits, look, maps, png
+from pages import facts_of
+
+
+class Parsed(HTMLParser):
+    """Elements of a page with their attributes and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements = []
+        self.open = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs), ""))
+        self.open = True
+
+    def handle_endtag(self, tag):
+        self.open = False
+
+    def handle_data(self, data):
+        if self.open:
+            tag, attributes, text = self.elements[-1]
+            self.elements[-1] = tag, attributes, text + data
+
+    def all(self, tag):
+        return [(attributes, text) for t, attributes, text in self.elements if t == tag]
+
+
+def tanh_net(w, v, x, y):
+    h = ag.tanh(x @ w)
+    r = h + ag.relu(h @ v)
+    s = r * h
+    return ag.mse(s, y)
+
+
+@pytest.fixture
+def net(rng):
+    """A traced network in which h is used three times, and its parameters after a backward of their own."""
+    w, v = (ag.Tensor(rng.normal(size=shape).astype(np.float32), True, name) for name, shape in NAMES.items())
+    x, y = (rng.normal(size=shape).astype(np.float32) for shape in ((4, 3), (4, 5)))
+    tanh_net(w, v, x, y).backward()
+    return ag.trace(tanh_net, w, v, x, y), w, v
+
+
+OCTETS = ["application/octet-stream"]  # the numbers of the images
+NAMES = {"w": (3, 5), "v": (5, 5)}
+
+
+def by_name(facts):
+    return {value["name"]: value for value in facts["values"].values()}
+
+
+def numbers(texts, dtype):
+    return np.array([dtype(t) for t in texts])
+
+
+def test_every_element_of_a_small_gradient_equals_grad(net):
+    graph, w, v = net
+    values = by_name(facts_of(graph.page())["frames"][0])
+    for p in (w, v):
+        assert np.array_equal(numbers(values[p.name]["g"]["x"], np.float32), p.grad.ravel())
+
+
+def test_statistics_of_a_large_gradient_equal_those_of_grad(standard_cnn, rng):
+    p, x, y = standard_cnn.arguments(rng)
+    text = ag.trace(standard_cnn, p, x, y).page()
+    values = by_name(facts_of(text)["frames"][0])
+    standard_cnn(p, x, y).backward()
+    for name, parameter in p.items():
+        g = parameter.grad.astype(np.float64)
+        want = [f"{s:.4g}" for s in (g.min(), g.mean(), np.sqrt(np.mean(g * g)), g.max())]
+        assert values[f"p.{name}"]["g"]["s"] == want
+
+
+@pytest.mark.slow
+def test_pages_are_small(standard_cnn, rng):
+    graph = ag.trace(standard_cnn, *standard_cnn.arguments(rng))
+    assert len(graph.page()) < 300_000
+    assert len(graph.page([(f"epoch {i}", graph) for i in range(7)])) < 1_000_000
+    assert len(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page()) < 120_000
+    files = ("arrays.js", "player.js", "player.css", "page.html")
+    assert sum(len(page_module._part(name)) for name in files) < 85_500
+
+
+def test_each_moment_has_its_image_or_none_has(net):
+    graph = net[0]
+    images = [np.full((2, 3, 3), level, np.uint8) for level in (0, 255)]
+    facts = facts_of(graph.page([("later", graph)], images=images))
+    for frame, image in zip(facts["frames"], images, strict=True):
+        pixels, _ = decoded(frame["image"])
+        assert np.array_equal(pixels, image)
+    with pytest.raises(ValueError, match="1 images for 2 moments"):
+        graph.page([("later", graph)], images=images[:1])
+    assert "image" not in facts_of(graph.page())["frames"][0]
+
+
+def test_contributions_add_up_to_the_gradient_in_the_order_of_the_walk(net):
+    value = by_name(facts_of(net[0].page())["frames"][0])["h"]
+    c = [numbers(part["look"]["x"], np.float32) for part in value["parts"]]
+    assert len(c) == 3
+    assert np.array_equal(c[0] + c[1] + c[2], numbers(value["g"]["x"], np.float32))
+
+
+def test_a_twin_that_adds_in_place_and_a_joint_rule_contribute_too(rng):
+    def f(x, scale, shift):
+        n = ag.batch_norm(x, scale, shift)
+        return ag.sum(n[1:3] * n[0:2]) + ag.sum(n[2] * scale)
+
+    scale, shift = (ag.Tensor(rng.normal(size=2), True, name) for name in ("scale", "shift"))
+    x = rng.normal(size=(4, 2))
+    values = by_name(facts_of(ag.trace(f, x, scale, shift).page())["frames"][0])
+    f(x, scale, shift).backward()
+    for p in (scale, shift):
+        assert np.array_equal(numbers(values[p.name]["g"]["x"], float), p.grad)
+    (normed,) = (v for v in values.values() if len(v.get("parts", [])) == 3)
+    total = sum(numbers(part["look"]["x"], float) for part in normed["parts"])
+    np.testing.assert_allclose(total, numbers(normed["g"]["x"], float), rtol=1e-12)
+
+
+def test_a_checkpoint_is_one_step_with_the_contributions_that_leave_it(rng):
+    w = ag.Tensor(rng.normal(size=3), True, "w")
+
+    def f(x):
+        return ag.sum(ag.checkpoint(lambda x: ag.tanh(x * w) * w, x))
+
+    x = rng.normal(size=3)
+    facts = facts_of(ag.trace(f, x).page())["frames"][0]
+    f(x).backward()
+    assert np.array_equal(numbers(by_name(facts)["w"]["g"]["x"], float), w.grad)
+    assert [step["kind"] for step in facts["steps"]].count("backward") == 2
+    assert len(by_name(facts)["w"]["parts"]) == 1  # summed inside
+
+
+def visible(text):
+    """The text that a reader sees: numbers with four digits."""
+    return re.sub("\ue000([^\ue001\ue002]*)[^\ue002]*\ue002", r"\1", text)
+
+
+def lines_of(facts, ask):
+    (step,) = (s for s in facts["steps"] if visible(s["ask"]) == ask)
+    return [[visible(line) for line in formula["lines"]] for formula in step["formulas"]]
+
+
+def test_a_scalar_has_the_chain_rule_with_its_numbers():
+    def f(x, y):
+        h = x * y
+        s = ag.sin(h)
+        return s + x
+
+    facts = facts_of(ag.trace(f, 2.0, 3.0).page())["frames"][0]
+    assert lines_of(facts, "What is h?") == [["h = x × y", "= 2 × 3 = 6"]]
+    assert lines_of(facts, "How does the loss change with h?") == [["g_h = g_s × cos(h)", "= 1 × 0.9602 = 0.9602"]]
+    assert lines_of(facts, "How does the loss change with x and y?") == [
+        ["through loss: g_loss × 1 = 1 × 1 = 1", "through h: g_h × y = 0.9602 × 3 = 2.881", "g_x = 1 + 2.881 = 3.881"],
+        ["g_y = g_h × x", "= 0.9602 × 2 = 1.92"],
+    ]
+    assert lines_of(facts, "How does the loss change with s and x?")[1] == [
+        "through loss: g_loss × 1 = 1 × 1 = 1",
+        "g_x = 1 + 1 more to come",
+    ]
+
+
+def test_a_number_has_all_its_digits_behind_the_four():
+    facts = facts_of(ag.trace(lambda x: ag.sin(x), 0.6).page())["frames"][0]
+    (value,) = (v for v in facts["values"].values() if v["role"] == "loss")
+    assert value["n"] == f"\ue0000.5646\ue001{np.sin(0.6)}\ue002"
+
+
+def test_of_an_array_the_largest_element_is_a_sum_of_products(rng):
+    w, x = ag.Tensor(rng.normal(size=(3, 2)), True, "w"), rng.normal(size=(4, 3))
+    facts = facts_of(ag.trace(lambda x: ag.sum(ag.tanh(x @ w)), x).page())["frames"][0]
+    ag.sum(ag.tanh(x @ w)).backward()
+    i, j = np.unravel_index(np.abs(w.grad).argmax(), w.shape)
+    ((head, terms),) = lines_of(facts, "How does the loss change with w?")
+    assert head == f"g_w[{i}, {j}] = sum over the 4 numbers of matmul that it changes"
+    assert terms.endswith(f" = {w.grad[i, j]:.4g}".replace("-", "−"))
+    every = np.abs(x[:, i] * (1 - np.tanh(x @ w.data)[:, j] ** 2))
+    first, second = every[0], np.sort(every[1:])[-1]  # item 0 is drawn, so the example is there
+    shown = [float(n) for n in re.findall(r"[\d.]+", terms)]
+    np.testing.assert_allclose([shown[0] * shown[1], shown[2] * shown[3]], [first, second], rtol=2e-3)
+
+
+def test_a_trial_is_a_run_of_the_function_and_its_prediction_the_gradient():
+    def f(x, y):
+        return ag.exp(-(ag.sin(x * y) + x * x))
+
+    facts = facts_of(ag.trace(f, 0.5, 1.2).page())["frames"][0]
+    (told,) = (
+        visible(formula["try"])
+        for s in facts["steps"]
+        for formula in s.get("formulas", [])
+        if "Raise x" in formula.get("try", "")
+    )
+
+    def loss(x, y):
+        return np.exp(-(np.sin(x * y) + x * x))
+
+    g = (loss(0.5 + 1e-6, 1.2) - loss(0.5 - 1e-6, 1.2)) / 2e-6
+    change = loss(0.51, 1.2) - loss(0.5, 1.2)
+    before, after = f"{loss(0.5, 1.2):.5f}", f"{loss(0.51, 1.2):.5f}"
+    want = f"Raise x by 0.01: the loss goes from {before} to {after}, down by {float(before) - float(after):.5f}. "
+    assert told == want + f"Predicted: 0.01 × (−{-g:.4f}) = −{-0.01 * g:.6f}."
+    assert abs(float(before) - float(after) + change) < 1e-5
+    begin = facts["steps"][0]
+    assert visible(begin["say"]) == "With x = 0.5 and y = 1.2 the result is 0.4428."
+    assert visible(begin["goal"][0]).endswith(
+        f"Raise x by 0.01 and the loss falls by {float(before) - float(after):.5f}."
+    )
+
+
+def test_the_update_is_a_step_of_numpy_at_each_rate(net):
+    graph, w, v = net
+    update = facts_of(graph.page())["frames"][0]["update"]
+    arrays = {v.name: graph.arrays[v.id] for v in graph.values.values() if v.id in graph.arrays}
+    assert len({choice["rate"] for choice in update["choices"]}) == 7
+    for choice in update["choices"]:
+        new = {p.name: p.data - np.float32(choice["rate"]) * p.grad for p in (w, v)}
+        h = np.tanh(arrays["x"] @ new["w"])
+        r = h + np.maximum(h @ new["v"], 0)
+        loss = np.mean((r * h - arrays["y"]) ** 2)
+        assert choice["after"] == pytest.approx(loss, rel=1e-5)
+        for (name, text), p in zip(choice["lines"], (w, v), strict=True):
+            i = np.abs(p.grad).argmax()
+            element = f"{p.name}[{', '.join(map(str, np.unravel_index(i, p.shape)))}]"
+            assert name == f"{element} ← {element} − lr × g_{element}"
+            exact = re.findall("\ue001([^\ue002]*)\ue002", text)
+            assert float(exact[0]) == p.data.flat[i] and float(exact[-1]) == new[p.name].flat[i]
+
+
+def test_what_looks_wrong_is_listed_with_its_step(rng):
+    w, dead, gone = (ag.Tensor(rng.normal(size=(3, 3)), True, n) for n in ("w", "dead", "gone"))
+    dead.data[...] = np.abs(dead.data)
+    dead.data[:, 1] = -100
+
+    def f(x):
+        h = ag.relu(x @ dead)
+        s = ag.tanh(1e4 * (h @ w) + 10)
+        return ag.mean(s) + ag.sum(gone * 0.0)
+
+    facts = facts_of(ag.trace(f, np.abs(rng.normal(size=(4, 3)))).page())["frames"][0]
+    warned = facts["steps"][2]
+    assert warned["warn"].startswith("Dead relu: 1 of 3 channels of h are 0 in the whole batch of 4 (1). ")
+    passes, blocked = (visible(line) for line in warned["formulas"][0]["lines"])
+    assert passes.endswith(": slope 1") and blocked.startswith("h[0, 1] = relu(−") and blocked.endswith(" = 0: slope 0")
+    found = {text.split(":")[0]: step for text, step in facts["worth"]}
+    assert found.keys() >= {"dead relu", "saturated tanh", "the gradient of gone is 0"}
+    assert facts["ops"][facts["steps"][found["dead relu"]]["op"]]["name"] == "relu"
+    assert facts["steps"][found["the gradient of gone is 0"]]["kind"] == "end"
+    with np.errstate(all="ignore"):
+        facts = facts_of(ag.trace(lambda x: ag.sum(ag.log(x - 2.0) * w), np.ones(3)).page())["frames"][0]
+    ((text, step),) = facts["worth"]
+    assert (
+        text.startswith("log is the first with nan or infinity")
+        and facts["ops"][facts["steps"][step]["op"]]["name"] == "log"
+    )
+
+
+def test_gradients_that_shrink_a_hundred_times_within_a_layer_are_listed(rng):
+    a, b = (ag.Tensor(scale * np.eye(3), True, name) for name, scale in (("a", 1.0), ("b", 1e-3)))
+    facts = facts_of(ag.trace(lambda x: ag.sum((x @ a) @ b), np.ones((2, 3))).page())["frames"][0]
+    ((text, step),) = facts["worth"]
+    assert (
+        text == "the gradient shrinks 1,000 times on the way back to matmul"
+        and facts["steps"][step]["kind"] == "backward"
+    )
+
+
+def test_nothing_is_listed_when_nothing_looks_wrong(net):
+    assert facts_of(net[0].page())["frames"][0]["worth"] == []
+
+
+def test_memory_rises_in_the_forward_pass_and_falls_to_zero_in_the_backward_pass(models):
+    graph = models["residual"]
+    steps = facts_of(graph.page())["frames"][0]["steps"]
+    held = [step["held"] for step in steps]
+    turn = [step["kind"] for step in steps].index("loss")
+    assert held[0] == held[-1] == 0 and held[turn] == graph.kept_bytes > 0
+    assert sorted(held[:turn]) == held[:turn] and sorted(held[turn:], reverse=True) == held[turn:]
+
+
+@pytest.mark.skipif(not hasattr(tanh_net.__code__, "co_positions"), reason="Python tells columns from 3.11 on")
+def test_the_expression_is_marked_in_the_users_line(net):
+    facts = facts_of(net[0].page())["frames"][0]
+    marked = [facts["places"][op["place"]]["marked"] for op in facts["ops"]]
+    assert [m[1] for m in marked] == ["x @ w", "ag.tanh(x @ w)", "h @ v", "ag.relu(h @ v)", "h + ag.relu(h @ v)",
+                                     "r * h", "ag.mse(s, y)"]  # fmt: skip
+    function = facts["functions"][facts["places"][0]["function"]]
+    assert function["lines"][0] == "def tanh_net(w, v, x, y):"
+    line = function["lines"][facts["places"][facts["ops"][0]["place"]]["line"] - function["first"]]
+    assert "".join(marked[0]) == line == "    h = ag.tanh(x @ w)"
+
+
+def test_a_script_without_functions_is_shown_around_its_operations(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        '"""A script."""\nimport autograd_cnn as ag\n\nx = ag.Tensor(2.0, requires_grad=True)\nh = ag.sin(x)\n'
+    )
+    facts = facts_of(runpy.run_path(str(script))["h"].graph().page())["frames"][0]
+    (place,) = facts["places"]
+    function = facts["functions"][place["function"]]
+    assert function["lines"][place["line"] - function["first"]] == "h = ag.sin(x)"
+
+
+# Is the rule right?
+
+
+@pytest.mark.parametrize("name", ["cnn", "residual", "hub", "branches", "dense", "square", "matrix"])
+def test_every_rule_agrees_with_differences_and_every_broken_rule_is_found(models, name):
+    facts = facts_of(models[name].page())["frames"][0]
+    trials = [op["trial"] for op in facts["ops"] if op["trial"]]
+    assert trials
+    for trial in trials:
+        assert all(t["ok"] for t in trial["tried"])
+        for slip in trial["slips"]:
+            pairs = [(float(r), float(d)) for r, d in zip(slip["rule"], slip["fd"], strict=True)]
+            assert any(not np.isclose(r, d, rtol=1e-3, atol=1e-12) for r, d in pairs), slip
+
+
+def test_a_wrong_rule_is_reported(rng):
+    @ag.primitive
+    def cube(x):
+        return x**3
+
+    cube.vjp(x=lambda g, x: g * 2 * x**2)
+    facts = facts_of(ag.trace(lambda x: ag.sum(ag.tanh(cube(x))), rng.normal(size=4)).page())["frames"][0]
+    assert [op["trial"]["tried"][0]["ok"] for op in facts["ops"]] == [False, True, True]
+
+
+def test_a_kink_is_not_an_error():
+    facts = facts_of(ag.trace(lambda x: ag.sum(ag.relu(x)), np.array([0.0, 1.0, -1.0])).page())["frames"][0]
+    assert facts["ops"][0]["trial"]["tried"][0]["ok"]
+
+
+def test_slips_of_a_product_lose_a_factor():
+    facts = facts_of(ag.trace(lambda x, y: ag.sin(x * y), 2.0, 3.0).page())["frames"][0]
+    slips = {slip["text"]: slip["what"] for slip in facts["ops"][0]["trial"]["slips"]}
+    assert list(slips.values())[:2] == ["a factor is missing"] * 2 and {"g_x = g_multiply", "g_x = y"} <= slips.keys()
+    assert "off by a factor of 0.3333" in [slip["off"] for slip in facts["ops"][0]["trial"]["slips"]]
+
+
+def test_a_broken_rule_leaves_the_inputs_as_they_were():
+    def f(x, y):
+        h = x * y
+        s = ag.sin(h)
+        t = s + x * x
+        return ag.exp(-t)
+
+    facts = facts_of(ag.trace(f, 0.5, 1.2).page())["frames"][0]
+    x, y = 0.5, 1.2
+    loss = np.exp(-(np.sin(x * y) + x * x))
+    g_h, product = -loss * np.cos(x * y), -loss * x  # of x * x, a line gives this
+    inputs = {"x": x, "y": y, "h": x * y, "loss": loss, "g_multiply": -loss, "g_h": g_h, "g_s": -loss, "g_t": -loss}
+    inputs |= {"g_negative": loss, "g_loss": 1.0, "ag": ag, "np": np, "s": np.sin(x * y), "multiply": x * x}
+    tested = 0
+    for op in facts["ops"]:
+        for slip in op["trial"]["slips"]:
+            total = {}
+            for k, line in enumerate(op["rules"]):
+                name, part = re.fullmatch(r"(\w+) \+?= (.*)", slip["text"] if k == slip["line"] else line).groups()
+                total[name] = total.get(name, 0) + eval(part, dict(inputs))
+            assert float(slip["rule"][0]) == pytest.approx(float(total[f"g_{slip['name']}"]), rel=1e-5), slip["text"]
+            tested += 1
+    assert tested > 10
+    (squared,) = (op for op in facts["ops"] if op["rules"] == ["g_x = g_multiply * x", "g_x += g_multiply * x"])
+    gives = {slip["text"]: float(slip["rule"][0]) for slip in squared["trial"]["slips"]}
+    assert gives["g_x = x"] == pytest.approx(x + product, rel=1e-5)
+    assert gives["g_x = g_multiply"] == pytest.approx(-loss + product, rel=1e-5)
+
+
+def test_a_tie_of_a_pool_is_no_row_of_the_table(rng):
+    x = rng.uniform(size=(1, 4, 4, 1))
+    x[0, :2, :2] = 0.5  # the four tie
+    facts = facts_of(ag.trace(lambda x: ag.sum(9 * ag.max_pool2d(x, 2)), x).page())["frames"][0]
+    (tried,) = facts["ops"][0]["trial"]["tried"]
+    assert tried["ok"] and tried["at"] and tried["fd"] == tried["rule"]
+    assert not {"[0, 0, 0, 0]", "[0, 0, 1, 0]", "[0, 1, 0, 0]", "[0, 1, 1, 0]"} & set(tried["at"])
+
+
+def test_the_numbers_of_the_quiz_are_right():
+    facts = facts_of(ag.trace(lambda x, y: ag.exp(-(ag.sin(x * y) + x * x)), 0.5, 1.2).page())["frames"][0]
+    answers = {}
+    for question in facts["quiz"]:
+        texts = [visible(answer) for answer, _ in question["answers"]]
+        assert 2 <= len(set(texts)) == len(texts)
+        answers[visible(question["text"])] = texts
+    x, y = ag.Tensor(0.5, True), ag.Tensor(1.2, True)
+    ag.exp(-(ag.sin(x * y) + x * x)).backward()
+    (gradient,) = (a for text, a in answers.items() if text.startswith("The ways of x send back"))
+    assert gradient[0] == f"{x.grad:.4f}".replace("-", "−")
+    (updated,) = (a for text, a in answers.items() if "after a step with lr = 0.03" in text)
+    rates = [0.5 - 0.03 * x.grad, 0.5 + 0.03 * x.grad, 0.5 - x.grad, 0.03 * x.grad]
+    assert updated == [f"{n:.4f}".replace("-", "−") for n in rates]
+    steps = [question["step"] for question in facts["quiz"]]
+    assert steps == sorted(steps) and len(steps) <= 10
+    for words in ("What does that say?", "Why is g_x the sum of the shares", "a minus?"):
+        assert sum(words in text for text in answers) == 1
+
+
+def test_examples_follow_one_way_and_are_those_of_the_images(standard_cnn, rng):
+    facts = facts_of(ag.trace(standard_cnn, *standard_cnn.arguments(rng)).page())["frames"][0]
+    incoming = {}
+    followed = 0
+    for step in (s for s in facts["steps"] if s["kind"] == "backward"):
+        formula, op = step["formulas"][0], facts["ops"][step["op"]]
+        head, note = visible(formula["lines"][0]), visible(formula["note"])
+        name = head.partition(" = ")[0]
+        used = re.search(r"(?<= = )g_\w+\[[^]]*\]", head) or re.search(r"(?<=first that of )g_\w+\[[^]]*\]", note)
+        if used and facts["values"][op["out"]]["name"] in incoming:
+            followed += used[0] == incoming[facts["values"][op["out"]]["name"]]
+        incoming[name[2:].partition("[")[0]] = name
+    assert followed >= 12
+    assert all("at" in v for v in facts["values"].values() if v["name"] in ("h1", "m1", "h2", "z"))
+
+
+def exact(text):
+    """A text with all digits of its numbers, as Python writes it."""
+    return (
+        re.sub("\ue000([^\ue001\ue002]*)\ue001?([^\ue002]*)\ue002", lambda n: n[2] or n[1], text)
+        .replace("×", "*")
+        .replace("−", "-")
+    )
+
+
+def test_a_rule_is_written_with_the_numbers_of_one_element_and_gives_its_gradient(standard_cnn, rng):
+    facts = facts_of(ag.trace(standard_cnn, *standard_cnn.arguments(rng)).page())["frames"][0]
+    found = {}
+    for step in (s for s in facts["steps"] if s["kind"] == "backward"):
+        lines, note = (step["formulas"][0][part] for part in ("lines", "note"))
+        assert note.startswith(("incoming gradient × local slope", "each: incoming gradient × local slope"))
+        if rule := re.search("the rule gives ([^;]*)", note):
+            value = eval(exact(rule[1]), {"where": np.where, "maximum": np.maximum})
+            assert value == pytest.approx(float(exact(lines[-1]).rpartition(" = ")[2]), rel=1e-5)
+            found[facts["ops"][step["op"]]["name"]] = visible(rule[1])
+    assert found.keys() == {"bce", "sigmoid", "relu"}
+    assert re.fullmatch(r"\S+ × \((\S+) × \(1 - \1\)\)", found["sigmoid"])
+
+
+def test_a_failed_trace_ends_with_the_error(rng):
+    w = ag.Tensor(rng.normal(size=(3, 4)), True, "w")
+
+    def f(x):
+        h = ag.tanh(x @ w)
+        return h @ w
+
+    with pytest.raises(ValueError, match="4 is not 3") as caught:
+        ag.trace(f, np.ones((2, 3)))
+    facts = facts_of(caught.value.graph.page())["frames"][0]
+    assert [step["kind"] for step in facts["steps"]] == ["begin", "forward", "forward", "failed"]
+    last = facts["steps"][-1]
+    assert last["say"].startswith("matmul raises ValueError") and last["formulas"][0]["note"] == "ValueError"
+    assert "\n".join(last["formulas"][0]["lines"]) == str(caught.value)
+    place = facts["places"][last["place"]]
+    function = facts["functions"][place["function"]]
+    assert function["lines"][place["line"] - function["first"]].strip() == "return h @ w"
+    assert [facts["values"][v]["name"] for v in last["in"]] == ["h", "w"]
+
+
+# The file
+
+
+def test_the_page_fetches_nothing_and_its_policy_blocks_other_scripts(net):
+    text = net[0].page()
+    page = Parsed(text)
+    assert set(re.findall(r"https?://[\w./]+", text)) == {"http://www.w3.org/2000/svg"}
+    used = {name for _, attributes, _ in page.elements for name in attributes if name in ("src", "href", "style")}
+    assert not used and not any(name.startswith("on") for _, attributes, _ in page.elements for name in attributes)
+    policy = next(a["content"] for a, _ in page.all("meta") if "http-equiv" in a)
+    rules = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"
+
+    def digest(text):
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    scripts = [text for attributes, text in page.all("script") if "type" not in attributes]
+    assert [digest(text) for text in scripts] == rules["script-src"].split()
+    assert [digest(text) for _, text in page.all("style")] == rules["style-src"].split()
+
+
+def test_the_script_cannot_turn_text_into_markup():
+    script = page_module._part("player.js") + page_module._part("arrays.js")
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "getBBox"):
+        assert word not in script
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_colours_have_contrast(dark):
+    blocks = re.findall(r":root \{(.*?)\}", page_module._part("player.css"), re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#\w+);", blocks[dark]))
+
+    def luminance(name):
+        digits = colours[name][1:]
+        digits = digits if len(digits) == 6 else "".join(2 * d for d in digits)
+        c = np.array([int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)])
+        return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    def contrast(a, b):
+        low, high = sorted([luminance(a), luminance(b)])
+        return (high + 0.05) / (low + 0.05)
+
+    for paper in ("page", "panel"):
+        assert all(contrast(ink, paper) >= 4.5 for ink in ("text", "quiet", "forward", "backward", "good", "bad"))
+    assert contrast("text", "mark") >= 7
+    assert all(contrast("text", f"heat{i}") >= 4.5 for i in range(5))
+    static = DARK if dark else LIGHT
+    assert all(colours[f"heat{i}"].upper() == static[f"heat{i}"] for i in range(5))  # as in the static picture
+    assert all(contrast("on", way) >= 4.5 for way in ("forward", "backward"))
+
+
+HOSTILE = {
+    "quotes": "\"'`",
+    "tags": "</script><script>alert(1)</script><!--<b>",
+    "backslashes": "\\u003c\\N{BULLET}\\",
+    "braces": "${title} $title {a|b}",
+    "emoji": "🦆 ümläut",
+    "hidden": "a\n\0\ud800\u202e\u2028",
+    "long": "n" * 10_000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_names_stay_text(kind, weights):
+    name = HOSTILE[kind]
+    h = weights(2, 2, name=name) * np.ones((2, 2))
+    h.name = name
+    text = ag.sum(h * 2.0).graph().page()
+    for page in (Parsed(text), Parsed(h.graph().page())):  # of the second, the name is in the title
+        assert [a.get("type") for a, _ in page.all("script")][1:] == [*OCTETS, None]
+        assert not page.all("b")
+    shown = name
+    for hidden in "\n\0\ud800\u202e\u2028":
+        shown = shown.replace(hidden, hidden.encode("unicode_escape").decode())
+    values = facts_of(text)["frames"][0]["values"].values()
+    assert {v.get("full", v["name"]) for v in values if v["role"] == "parameter"} == {shown}
+    assert len(text) < 400_000
+
+
+PROGRAM = """
+import numpy as np, autograd_cnn as ag
+def f(p, x, y):
+    h = ag.tanh(x @ p["w"] + p["b"])
+    return ag.mse(h + x @ p["w"], y)
+g = ag.trace(f, {"w": np.eye(3), "b": np.ones(3)}, np.ones((2, 3)), np.zeros((2, 3)))
+print(g.page([("later", g)]))
+"""
+
+
+def test_two_processes_write_the_same_bytes(python, monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    first = python(PROGRAM)
+    monkeypatch.setenv("PYTHONHASHSEED", "2")
+    assert first == python(PROGRAM)
+    assert " at 0x" not in first
+
+
+def test_the_users_arrays_do_not_change(rng):
+    w = ag.Tensor(rng.normal(size=3), True, "w")
+    w.grad = np.ones(3)
+    before, state = w.data.copy(), np.random.get_state()[1].copy()
+    ag.trace(lambda x: ag.sum(ag.tanh(x * w)), rng.normal(size=3)).page()
+    assert np.array_equal(w.grad, np.ones(3)) and np.array_equal(w.data, before)
+    assert np.array_equal(np.random.get_state()[1], state)
+    w.data[0] = 5  # still writable
+
+
+def test_all_frames_must_show_the_same_network(net, models):
+    graph = net[0]
+    data = facts_of(graph.page([("epoch <1>", graph)]))
+    assert data["labels"] == ["at the start", "epoch <1>"] and data["frames"][0] == data["frames"][1]
+    with pytest.raises(ValueError, match="frame epoch 2 is another network"):
+        graph.page([("epoch 2", models["square"])])
+    x, w, v = (ag.Tensor(np.ones(2), requires_grad=k > 0, name=n) for k, n in enumerate("xwv"))
+    with pytest.raises(ValueError, match="or other tensors of it require a gradient"):
+        ag.trace(lambda x, w: (x * w).sum(), x, w).page([("later", ag.trace(lambda x, w: (x * w).sum(), v, w))])
+    with pytest.raises(ValueError, match=r"shapes|broadcast") as caught:
+        ag.trace(lambda x, w: (x * w + np.ones(7)).sum(), x, w)
+    failed, whole = caught.value.graph, ag.trace(lambda x, w: x * w, x, w)
+    with pytest.raises(ValueError, match="another network"):
+        whole.page([("later", failed)])
+    for frames in ([graph], "later", [("a", graph, 1)]):
+        with pytest.raises(TypeError, match=r'frames are pairs: page\(\[\("after 100 steps", ag.trace'):
+            graph.page(frames)
+
+
+def test_a_result_of_many_numbers_is_summed(models):
+    facts = facts_of(models["matrix"].page())["frames"][0]
+    assert "its sum is differentiated" in next(s["say"] for s in facts["steps"] if s["kind"] == "loss")
+
+
+@pytest.mark.parametrize("x", [np.zeros((0, 3)), np.array([np.nan, 1.0]), np.array([[0.0]]), np.float32(2)], ids=str)
+def test_any_array_has_a_page(x):
+    facts = facts_of(ag.trace(lambda x: ag.sum(x * x + x), x).page())["frames"][0]
+    assert [s["kind"] for s in facts["steps"]].count("backward") == 3
+
+
+def test_a_leaf_alone_has_a_page(models):
+    assert [s["kind"] for s in facts_of(models["leaf"].page())["frames"][0]["steps"]] == ["begin", "loss", "end"]
+
+
+def test_a_tape_has_a_page_until_backward(weights):
+    w = weights(3, name="w")
+    loss = ag.sum(ag.exp(w))
+    facts = facts_of(loss.graph().page())["frames"][0]
+    loss.backward()
+    assert np.array_equal(numbers(by_name(facts)["w"]["g"]["x"], float), w.grad)
+    with pytest.raises(RuntimeError, match=r"Do it before backward\(\), or keep them: backward\(retain"):
+        loss.graph().page()
+
+
+def test_pages_of_large_graphs_are_smaller_and_larger_ones_refused(monkeypatch):
+    def chain(x):
+        for _ in range(1200):
+            x = ag.tanh(x)
+        return ag.sum(x)
+
+    graph = ag.trace(chain, np.ones(3))
+    text = graph.page()
+    assert len(text) < 400_000 and Parsed(text).all("script")[0][0]["type"] == "application/octet-stream"
+    data = facts_of(text)
+    assert len(data["frames"][0]["ops"]) == 1201 and [len(p["boxes"]) for p in data["pictures"]] == [8, 8]
+    monkeypatch.setattr(page_module, "LIMIT", 1000)
+    with pytest.raises(ValueError, match=r"1,201 operations are too many to step through \(at most 1,000\)"):
+        graph.page()
+
+
+def test_save_writes_the_page(models, tmp_path):
+    models["square"].save(tmp_path / "net.html")
+    assert (tmp_path / "net.html").read_text(encoding="utf-8") == models["square"].page()
+
+
+def test_without_source_none_of_the_users_code_is_in_the_page(net, tmp_path):
+    graph, _, _ = net
+    for source, there in (True, True), (False, False):
+        graph.save(tmp_path / "net.html", source=source)
+        text = (tmp_path / "net.html").read_text(encoding="utf-8")
+        (facts,) = facts_of(text)["frames"]
+        assert bool(facts["functions"]) == there
+        if hasattr(tanh_net.__code__, "co_positions"):
+            assert there == any("marked" in place for place in facts["places"])
+        assert all(place["at"].startswith("test_page.py:") for place in facts["places"])
+        assert ("return ag.mse(s, y)" in text + json.dumps(facts)) == there
+
+
+# Images of arrays
+
+
+def decoded(address):
+    """Pixels and palette of one of our images."""
+    data, chunks, at = base64.b64decode(address.partition(",")[2]), {}, 8
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        kind, body = data[at + 4 : at + 8].decode(), data[at + 8 : at + 8 + size]
+        assert zlib.crc32(kind.encode() + body) == int.from_bytes(data[at + 8 + size : at + 12 + size], "big")
+        chunks[kind], at = body, at + 12 + size
+    width, height = (int.from_bytes(chunks["IHDR"][i : i + 4], "big") for i in (0, 4))
+    rows = np.frombuffer(zlib.decompress(chunks["IDAT"]), np.uint8).reshape(height, -1)
+    assert not rows[:, 0].any()
+    return rows[:, 1:].reshape(height, width, -1), chunks.get("PLTE")
+
+
+def test_an_image_is_its_pixels(rng):
+    levels = rng.integers(1, 256, (3, 5)).astype(np.uint8)
+    for palette in (None, SIGNED):
+        pixels, used = decoded(png(levels, palette))
+        assert np.array_equal(pixels[..., 0], levels)
+        assert used == (None if palette is None else SIGNED[: levels.max() + 1].tobytes())
+    colours = rng.integers(0, 256, (2, 4, 3)).astype(np.uint8)
+    pixels, palette = decoded(png(colours))
+    assert np.array_equal(pixels, colours) and palette is None
+
+
+def test_zero_is_white_in_a_gradient_and_signs_are_hues():
+    w = ag.Tensor(np.linspace(1, 2, 36).reshape(6, 6), requires_grad=True)
+    ag.sum(w * np.linspace(-1, 0.5, 36).reshape(6, 6)).backward()
+    address = re.findall(r'<img src="(.*?)"', w._repr_html_())[1]
+    pixels, palette = decoded(address)
+    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3)[pixels[:, :, 0].ravel()].astype(int)
+    assert (colours[24] >= 225).all() and colours[0].argmax() == 2 and colours[-1].argmax() == 0
+    assert colours[0].sum() < colours[-1].sum()  # twice as far from 0, so darker
+
+
+def test_maps_of_an_activation_are_its_channels_and_of_a_parameter_its_filters(rng):
+    a = rng.normal(size=(2, 3, 4, 5))
+    drawn = maps(a, "activation")
+    assert np.array_equal(drawn.numbers, np.moveaxis(a[:1], -1, 1)) and drawn.words == "item 0: 5 channels"
+    kernels = maps(a, "parameter")
+    assert np.array_equal(kernels.numbers, np.transpose(a, (3, 2, 0, 1))) and "4 input channels" in kernels.words
+    assert maps(np.ones((1, 8, 8, 30)), "activation").words == "item 0: 9 of 30 channels"
+
+
+def test_numbers_are_kept_with_four_digits_and_equal_arrays_once(rng):
+    a = rng.normal(size=200) * 10.0 ** rng.integers(-30, 30, 200)
+    a[:5] = 0, np.nan, 0.99999, -1234.5, 1e-300
+    packed = np.frombuffer(four_digits(a), np.int8)
+    powers, there = packed[:200].astype(int), packed[:200] != -128
+    low, high = packed[200:].view(np.uint8).reshape(2, -1).astype(int)
+    digits = np.zeros(200, int)
+    digits[there] = (low + 256 * high + 32768) % 65536 - 32768
+    assert digits[1] == 32767
+    assert [float(f"{d}e{p}") for d, p in zip(digits[2:], powers[2:], strict=True)] == [
+        float(f"{v:.4g}") if abs(v) > 1e-120 else 0 for v in a[2:]
+    ]
+    store = Store()
+    assert store.add(a) == 0 < store.add(a[:50]) and store.add(a.copy()) == 0
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((0, 3)), np.float32(2), np.ones(20, bool), np.arange(20), np.full(20, np.nan), np.zeros((2, 0, 3, 3)),
+     np.ones((2, 2, 2, 2, 3)), np.array([np.inf] + [1.0] * 20), np.ones((3, 4, 5)), 1j * np.ones(20)],
+    ids=str,
+)  # fmt: skip
+def test_every_array_can_be_shown(array):
+    found, drawn = look(array), maps(array, "activation")
+    json.dumps([found, drawn and Store().drawn(drawn, True, "activation")])
+    assert found["n"] == np.size(array)
+    if np.size(array) and not np.isfinite(array).all():
+        assert found["bad"] == np.size(array) - np.count_nonzero(np.isfinite(array))
+
+
+def test_a_notebook_shows_a_tensor_with_its_gradient_and_its_name_as_text():
+    w = ag.Tensor(np.arange(60.0).reshape(6, 10), True, "<b>w</b>")
+    assert w._repr_html_().count("<img") == 1
+    ag.sum(w * w).backward()
+    html = w._repr_html_()
+    assert html.count("<img") == 2 and "&lt;b&gt;w&lt;/b&gt;" in html and "<b>w</b>" not in html
+    assert ag.Tensor(3.0)._repr_html_() and ag.Tensor(np.zeros((0, 3)))._repr_html_()
+
+
+@pytest.mark.parametrize("walked", [False, True])
+def test_a_notebook_reads_a_tensor_as_the_player_does_and_gives_its_picture_an_edge(rng, walked):
+    w = ag.Tensor(rng.normal(size=(3, 3, 3, 32)), requires_grad=True)
+    h = ag.conv2d(rng.normal(size=(1, 5, 5, 3)), w)
+    if walked:
+        ag.sum(h).backward()
+    assert "input channel 0, 9 filters" in w._repr_html_() and "outline:1px" in w._repr_html_()
+    assert "item 0: 9 of 32 channels" in h._repr_html_()
+
+
+# The demo
+
+
+def test_the_demo_writes_four_pages_and_an_index(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "autograd_cnn", "demo", str(tmp_path / "out"), "--no-open"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "spiral", "cnn", "broken", "index")]
+    assert done.stdout.split() == [str(path) for path in pages]
+    counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages[:-1]]
+    assert counts == [1, 4, 2, 1]
+    assert all(f'href="{path.name}"' in pages[-1].read_text(encoding="utf-8") for path in pages[:-1])
+
+
+def test_only_rectifiers_let_through_or_shut():
+    def f(x, b):
+        return ag.sum(ag.relu(x + b) * 2.0)
+
+    x, b = np.array([[0.0, 1.0], [-1.0, 2.0]]), np.zeros(2)
+    reaches = [op.get("reach") for op in facts_of(ag.trace(f, x, b).page())["frames"][0]["ops"]]
+    assert [bool(reach and reach["gate"]) for reach in reaches[:3]] == [False, True, False]
+    assert reaches[0]["others"], "the bias, which has another shape, is named beside x"

@@ -1,0 +1,620 @@
+"""The pictures: well-formed, true to the graph, legible, the same in every run, and safe with any name."""
+
+import re
+import runpy
+import sys
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.environment import command
+from autograd_cnn.studio.picture import dot as dot_module
+from autograd_cnn.studio.picture.ladder import ladder
+from autograd_cnn.studio.picture.layout import EM, wide
+from autograd_cnn.studio.picture.styles import DARK, LIGHT
+from autograd_cnn.studio.text import bytes_text, clip_names
+
+MODELS = [
+    "cnn", "residual", "hub", "branches", "dense", "square", "matrix", "data first", "leaf", "many inputs", "detached",
+    "second derivative",
+]  # fmt: skip
+FOLDED = [
+    *((name, None, None) for name in MODELS), ("blocks", None, None), ("blocks", 0, None), ("blocks", 1, None),
+    ("blocks", 1, "gradient"), ("recurrent", None, None), ("recurrent", 0, None), ("recurrent", 9, None),
+    ("nested", None, None), ("nested", 1, None), ("two ways out", 0, None), ("two ways out", None, "flops"),
+    ("cnn", None, "bytes"),
+]  # fmt: skip
+HOSTILE = {
+    "quote": 'a"b', "apostrophe": "a'b", "backslash": "a\\", "escape": "\\N\\G\\l", "tag": "<b>bold</b>",
+    "cdata": "]]>", "script": "</script>", "record": "{a|b}", "newline": "a\nb", "nul": "a\0b",
+    "surrogate": "a\ud800b", "override": "a\u202eb", "emoji": "a🙂b", "entity": "&amp;&lt;&#65;", "long": "x" * 10_000,
+    "separator": "a\u2028b", "noncharacter": "a\uffffb", "wide": "\u4f60\u597d", "empty comment": "<!-- -->",
+}  # fmt: skip
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def wires(root, kind):
+    return [p for p in root.iter(f"{SVG}path") if p.get("class") == f"wire {kind}"]
+
+
+def texts(root):
+    return ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
+
+
+def edges_with_rule(graph):
+    return sum(port in op.rules for op in graph.ops for port, _ in op.inputs)
+
+
+@pytest.fixture(params=MODELS)
+def graph(request, models):
+    return models[request.param]
+
+
+@pytest.fixture(params=FOLDED, ids="{0[0]}-{0[1]}-{0[2]}".format)
+def picture(request, models):
+    name, *how = request.param
+    return ladder(models[name], *how)
+
+
+# True to the graph
+
+
+def test_every_edge_is_a_wire_down_and_where_a_rule_runs_a_wire_up(graph, drawn):
+    root = drawn(graph.svg())
+    assert len(wires(root, "forward")) == sum(len(op.inputs) for op in graph.ops) + bool(graph.ops)
+    assert len(wires(root, "backward")) == (0 if graph.loss is None else edges_with_rule(graph) + 2)
+
+
+def test_dot_has_the_same_edges(graph, edges_of):
+    made = {op.output: op.id for op in graph.ops}
+    expected = [(made.get(v, v), op.id) for op in graph.ops for _, v in op.inputs]
+    expected += [(graph.ops[-1].id, graph.result)] if graph.ops else []
+    # a chip is called after its value, its operation and its port
+    found = [(tail.split("_")[0], head) for tail, head, style in edges_of(graph.dot()) if style == "solid"]
+    assert sorted(found) == sorted(expected)
+
+
+def test_a_square_shows_two_edges(models, edges_of):
+    edges = edges_of(models["square"].dot())
+    assert edges.count(("t1", "n1", "solid")) == 2
+    assert edges.count(("r1", "g_t1", "dashed")) == 2
+
+
+def test_a_shared_parameter_is_a_chip_at_every_use(models, drawn):
+    shown = texts(drawn(models["hub"].svg()))
+    assert shown.count("w (8,8) used 5×") == 5
+    assert shown.count("g_w") == 5
+    assert texts(drawn(models["residual"].svg())).count("w (3,3,4,4) used 2×") == 2
+
+
+def test_the_cnn_has_its_names_shapes_and_sizes(models, drawn):
+    graph = models["cnn"]
+    shown = texts(drawn(graph.svg()))
+    assert shown[0] == f"15 operations · 620,362 parameters · keeps 1.3 MB · loss {graph.loss:.4g}"
+    for text in (
+        "conv2d padding=1", "max_pool2d kernel_size=2", "x (4,32,32,3) float32", "w4 (2048,256)", "y (4,10)",
+        f"loss {graph.loss:.4g}", "rule of conv2d", "for w1, b1", "for m, w2, b2", "x 49 kB", "m 131 kB, w2",
+        "argmax_m 33 kB", "v (shared), w5", "q (shared), y 160 B", "g_loss = 1", "h (4,32,32,32)", "g_h",
+    ):  # fmt: skip
+        assert text in shown, text
+    assert "g_x" not in shown
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 keeps the line of an operation, not its columns")
+def test_tooltips_have_the_full_text(models):
+    titles = {box.id: re.sub(r":\d+", "", box.title) for box in ladder(models["cnn"]).boxes}
+    assert titles["t1"] == "input x (4, 32, 32, 3) float32, 12,288 elements"
+    assert titles["n4"] == "h_2 = conv2d(x=m, w=w2, b=b2, padding=1), conftest.py in standard_cnn"
+    assert titles["r4"] == "gradients for m, w2, b2; asks for w, x_shape, stride, padding, dilation, groups, x, w_shape"
+    assert titles["g_t3_n1_2"] == "gradient of parameter b1 (32,) float32, 32 elements"
+    titles = {box.id: re.sub(r":\d+", "", box.title) for box in ladder(models["blocks"], 0).boxes}
+    assert titles["n1"] == "x_2 = conv2d(x=x, w=stem.w, b=stem.b, padding=1), conftest.py in forward, stem"
+    assert titles["n2"] == "relu_6 = 15 operations from conftest.py in forward"
+    assert titles["r2"] == "gradients for x_2, 12 parameters"
+    assert titles["g_p2_n2_1"] == "gradient of 12 parameters, 888 elements"
+    assert "gradients for multiply_2; asks for nothing but g" in [b.title for b in ladder(models["data first"]).boxes]
+
+
+def test_the_columns_have_headings(models, drawn):
+    assert texts(drawn(models["cnn"].svg()))[1:6] == [
+        "forward: read down", "backward: read up", "kept", "parameters", "gradients",
+    ]  # fmt: skip
+    assert texts(drawn(models["second derivative"].svg()))[1:5] == [
+        "forward: read down", "backward: read up", "kept", "inputs",
+    ]  # fmt: skip
+    assert "read down" not in models["matrix"].svg()
+
+
+def test_after_backward_the_rungs_have_names_but_no_bytes(cnn, drawn):
+    cnn.backward()
+    shown = texts(drawn(cnn.graph().svg()))
+    assert "keeps" not in shown[0]
+    assert {"m, w2", "argmax_m", "v, w5", "q, y"} <= set(shown)
+    assert not [t for t in shown if t.endswith(" kB")]
+
+
+def test_an_operation_that_saves_nothing_has_no_label_for_it(models):
+    assert ladder(models["branches"]).caption.startswith("8 operations · loss ")
+
+
+def test_a_result_of_many_numbers_is_forward_only(models, drawn):
+    root = drawn(models["matrix"].svg())
+    assert texts(root)[0] == "1 operation · 12 parameters · forward only: matmul (2,4) is not one number"
+    assert not wires(root, "backward") and not wires(root, "kept")
+
+
+def test_an_edge_that_forks_is_marked_and_its_gradients_are_summed(models):
+    marks = ladder(models["residual"]).marks
+    assert [summed for *_, summed in marks] == [False, True]
+    assert len(ladder(models["hub"]).marks) == 5  # x needs no gradient: four taps and the fork
+
+
+def test_no_gradient_comes_back_where_no_rule_runs(models):
+    graph, picture = models["detached"], ladder(models["detached"])
+    boxes = {box.id: box for box in picture.boxes}
+    back = [wire for wire in picture.wires if wire.kind == "backward"]
+    assert all(wire.tail in boxes and wire.head in boxes for wire in back)
+    rules = {(f"r{op.id[1:]}", v) for op in graph.ops for port, v in op.inputs if port in op.rules}
+    made = {op.output: f"r{op.id[1:]}" for op in graph.ops}
+    assert {(w.tail, w.head) for w in back if w.head in made.values()} == {
+        *((rule, made[v]) for rule, v in rules if v in made), (f"g_{graph.result}", made[graph.result])
+    }  # fmt: skip
+    labels = sorted(wire.label for wire in back if wire.label)
+    assert labels == sorted(f"g_{graph.values[op.output].name}" for op in graph.ops[:-1] if op.rules)
+
+
+def on(point, wire):
+    """Whether `wire` runs over `point`, but does not begin or end there."""
+    x, y = point
+    over = any(min(a, c) <= x <= max(a, c) and min(b, d) <= y <= max(b, d) for (a, b), (c, d) in pairwise(wire.points))
+    return over and point not in (wire.points[0], wire.points[-1])
+
+
+def test_a_mark_shows_where_edges_of_one_value_fork_or_join(picture):
+    for x, y, summed in picture.marks:
+        wires = [wire for wire in picture.wires if wire.kind == ("backward" if summed else "forward")]
+        (one,) = [wire for wire in wires if (x, y) == wire.points[-1 if summed else 0]]
+        assert [wire.title for wire in wires if on((x, y), wire)] == [one.title]
+        assert one.arrow != summed
+    sums = {(x, y) for x, y, summed in picture.marks if summed}
+    assert sums == {wire.points[-1] for wire in picture.wires if wire.kind == "backward" and not wire.arrow}
+
+
+def test_a_lane_is_free_after_the_last_use_of_its_value(weights):
+    y = weights(2)
+    for _ in range(4):
+        y = y + ag.tanh(ag.sin(y))
+    picture = ladder(y.sum().graph(), 2)
+    upright = {a[0] for wire in picture.wires if len(wire.points) > 2 for a, b in pairwise(wire.points) if a[0] == b[0]}
+    assert len({x for x in upright if x < picture.boxes[0].x - picture.boxes[0].width / 2}) == 1
+
+
+# Legible
+
+
+def boxes_and_edges(picture):
+    for box in picture.boxes:
+        x, y = box.width / 2, box.height / 2
+        yield box, (box.x - x, box.y - y, box.x + x, box.y + y)
+
+
+def test_boxes_do_not_overlap_and_stay_on_the_page(picture):
+    found = list(boxes_and_edges(picture))
+    for i, (box, (left, top, right, bottom)) in enumerate(found):
+        assert left >= 0 and top >= 40 - 10 and right <= picture.width and bottom <= picture.height, box
+        for other, (l2, t2, r2, b2) in found[:i]:
+            assert right <= l2 or r2 <= left or bottom <= t2 or b2 <= top, (box, other)
+
+
+def test_no_wire_enters_a_box(picture):
+    for wire in picture.wires:
+        for (x, y), (x2, y2) in pairwise(wire.points):
+            assert x == x2 or y == y2  # level or upright
+            for box, (left, top, right, bottom) in boxes_and_edges(picture):
+                over_x = min(x, x2) < right - 0.01 and max(x, x2) > left + 0.01
+                over_y = min(y, y2) < bottom - 0.01 and max(y, y2) > top + 0.01
+                assert not (over_x and over_y), (wire, box)
+
+
+def test_wires_of_different_values_do_not_run_on_each_other(picture):
+    segments = []
+    for wire in picture.wires:
+        value = wire.title.removeprefix("gradient of ")
+        for (x, y), (x2, y2) in pairwise(wire.points):
+            segments.append(("|", x, *sorted((y, y2)), value) if x == x2 else ("-", y, *sorted((x, x2)), value))
+    for i, (way, place, start, end, value) in enumerate(segments):
+        for way2, place2, start2, end2, other in segments[:i]:
+            apart = way != way2 or place != place2 or end <= start2 or end2 <= start
+            assert apart or value == other, (value, other)
+
+
+def test_text_fits_into_its_box(picture):
+    for box in picture.boxes:
+        small = f" {box.beside}" if box.beside else ""
+        assert wide(box.text, box.size) + EM * 10 * len(small) <= box.width, box
+        assert wide(box.below, 10) <= box.width, box
+
+
+def test_frames_hold_their_boxes_whole_and_no_others_and_their_names_stand_free(picture):
+    for i, frame in enumerate(picture.frames):
+        inside = {i} | {j for j, f in enumerate(picture.frames) if f.frame == i}
+        inside |= {j for j, f in enumerate(picture.frames) if f.frame in inside}
+        x, y, name = frame.width / 2, frame.height / 2, (frame.x - frame.width / 2 + 8, frame.y - frame.height / 2)
+        assert frame.x - x >= 0 and frame.x + x <= picture.width and name[0] + wide(frame.text, 10) <= picture.width
+        for box, (left, top, right, bottom) in boxes_and_edges(picture):
+            held = frame.x - x <= left and right <= frame.x + x and frame.y - y <= top and bottom <= frame.y + y
+            assert held == (box.frame in inside)
+            assert held or bottom < frame.y - y or top > frame.y + y
+            free = top >= name[1] + 15 or bottom <= name[1] or left >= name[0] + wide(frame.text, 10)
+            assert free, (frame, box)
+    assert any(f.text for f in picture.frames) == bool(picture.frames)
+
+
+def test_frames_stand_inside_each_other_or_apart(picture):
+    def edges(frame):
+        x, y = frame.width / 2, frame.height / 2
+        return frame.x - x, frame.y - y, frame.x + x, frame.y + y
+
+    for i, frame in enumerate(picture.frames):
+        around, outer = set(), frame.frame
+        while outer >= 0:
+            around.add(outer)
+            outer = picture.frames[outer].frame
+        left, top, right, bottom = edges(frame)
+        for j, other in enumerate(picture.frames[:i]):
+            l2, t2, r2, b2 = edges(other)
+            if j in around:
+                assert l2 + 5 <= left and t2 + 15 <= top and right <= r2 - 5 and bottom <= b2 - 5
+            else:
+                assert b2 + 5 <= top
+
+
+def test_labels_of_edges_do_not_overlap(picture):
+    spans = []
+    for wire in picture.wires:
+        if wire.label:
+            x, y, anchor = wire.label_at
+            left = x - {"start": 0, "middle": 0.5, "end": 1}[anchor] * wide(wire.label, 10)
+            spans.append((left, y, left + wide(wire.label, 10), wire.label))
+    for i, (left, y, right, label) in enumerate(spans):
+        for l2, y2, r2, other in spans[:i]:
+            assert abs(y - y2) >= 10 or right <= l2 or r2 <= left, (label, other)
+
+
+def test_the_cnn_fits_one_page(models):
+    picture = ladder(models["cnn"])
+    assert picture.width <= 700 and picture.height <= 1000
+    assert len(models["cnn"].svg()) < 40_000
+
+
+def test_long_names_are_clipped_and_whole_in_the_tooltip(weights, drawn):
+    name = "encoder." * 20 + "w"
+    root = drawn((weights(2, name=name) * 2).sum().graph().svg())
+    assert any(t.startswith("encoder.") and "…" in t and len(t) < 60 for t in texts(root))
+    assert any(name in (t.text or "") for t in root.iter(f"{SVG}title"))
+
+
+def contrast(one, other):
+    def light(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((light(one), light(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK])
+def test_colours_have_contrast(colours):
+    page, text, quiet = colours["page"], colours["text"], colours["quiet"]
+    for kind in ("input", "parameter", "op", "rule", "loss", "result"):
+        assert contrast(colours[f"{kind}_line"], page) >= 5
+        assert contrast(text, colours[kind]) >= 9
+        assert contrast(quiet, colours[kind]) >= 7
+    assert all(contrast(colours[line], page) >= 5 for line in ("forward", "backward", "kept", "frame"))
+    for step in range(5):
+        assert contrast(text, colours[f"heat{step}"]) >= 4.5 and contrast(quiet, colours[f"heat{step}"]) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (9_999, "10 kB"), (393_216, "393 kB"), (999_600, "1.0 MB")],
+)
+def test_bytes(count, text):
+    assert bytes_text(count) == text
+
+
+# Any name
+
+
+@pytest.fixture(params=HOSTILE)
+def hostile(request, weights):
+    """A graph in which everything has one hostile name, and how that name is to be shown."""
+    name = HOSTILE[request.param]
+    with ag.scope(name):
+        h = weights(2, 2, name=name) * np.ones((2, 2))
+        h.name = name
+        h = ag.reshape(h, (4,))
+    graph = ag.sum(h * ag.Tensor(np.ones(4), name=name)).graph()
+    for hidden in "\n\0\ud800\u202e\u2028\uffff":
+        name = name.replace(hidden, hidden.encode("unicode_escape").decode())
+    return graph, name
+
+
+def test_hostile_names_stay_text_in_svg(hostile, drawn):
+    graph, shown = hostile
+    root = drawn(graph.svg())
+    assert any(t.startswith(shown[:30]) for t in texts(root))
+    assert any(shown in (t.text or "") for t in root.iter(f"{SVG}title"))
+    assert [t.get("class") for t in root.iter(f"{SVG}text")].count("small label frame-name") == 1
+    ours = {"svg", "title", "style", "g", "rect", "path", "text", "tspan", "circle"}
+    assert {e.tag.removeprefix(SVG) for e in root.iter()} <= ours
+
+
+def test_hostile_names_stay_text_in_dot(hostile, drawn, graphviz):
+    graph, shown = hostile
+    assert graphviz(graph.dot(), "canon").decode().count(" -> ") == len(ladder(graph).wires)
+    assert any(t.startswith(shown[:30]) for t in texts(drawn(graphviz(graph.dot(), "svg").decode())))
+
+
+ODD = '<i>"\\'
+
+
+@pytest.fixture
+def odd(weights):
+    """A graph with an odd file, operation and option."""
+    scope = {"ag": ag, "w": weights(2)}
+    exec(compile("v = ag.exp(w)", 'folder/<a&"b\\N>.py', "exec"), scope)
+
+    @ag.primitive
+    def plain(x, text="plain"):
+        return x * 1
+
+    plain.vjp(x=lambda g: g)
+    plain.name = ODD
+    return plain(scope["v"], text="</svg>\n").sum().graph()
+
+
+def test_an_odd_file_operation_and_option_in_svg(odd, drawn):
+    shown = texts(drawn(odd.svg()))
+    assert '<a&"b\\N>.py:1' in shown
+    assert f"{ODD} text='</svg>\\n'" in shown
+
+
+def test_an_odd_file_operation_and_option_in_dot(odd, drawn, graphviz):
+    shown = texts(drawn(graphviz(odd.dot(), "svg").decode()))
+    assert '<a&"b\\N>.py:1' in shown
+    assert f"{ODD} text='</svg>\\n'" in shown
+
+
+# The same in every run; nothing from outside
+
+
+PROGRAM = """
+import numpy as np, autograd_cnn as ag
+def f(p, x, y):
+    h = ag.tanh(x @ p["w"] + p["b"])
+    return ag.mse(h + x @ p["w"], y)
+g = ag.trace(f, {"w": np.eye(3), "b": np.ones(3)}, np.ones((2, 3)), np.zeros((2, 3)))
+print(g.svg(), g.dot())
+"""
+
+
+def test_two_processes_write_the_same_bytes(python, monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    first = python(PROGRAM)
+    monkeypatch.setenv("PYTHONHASHSEED", "2")
+    assert first == python(PROGRAM)
+    assert "0x" not in first
+
+
+def test_a_wide_picture_is_scaled_to_the_page(graph):
+    assert "max-width:100%;height:auto" in graph.svg()
+
+
+def test_two_pictures_on_one_page_do_not_mix(models):
+    names = set()
+    for graph in models.values():
+        text = graph.svg()
+        (name,) = re.findall(r' id="(\w+)"', text)
+        style = text[text.index("<style>") + 7 : text.index("</style>")]
+        rules = [line for line in style.strip().splitlines() if not line.startswith(("@media", "}"))]
+        assert rules and all(line.startswith(f"#{name}") for line in rules)
+        names.add(name)
+    assert len(names) == len(models)
+
+
+def test_the_picture_fetches_nothing(graph):
+    text = graph.svg().replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"http|href|url\(|@import|<script|<image|<use", text)
+
+
+# Files and notebooks
+
+
+def test_save_writes_by_suffix(models, tmp_path):
+    graph = models["square"]
+    graph.save(tmp_path / "g.svg")
+    graph.save(str(tmp_path / "g.DOT"))
+    assert (tmp_path / "g.svg").read_text(encoding="utf-8") == graph.svg()
+    assert (tmp_path / "g.DOT").read_text(encoding="utf-8") == graph.dot()
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])
+def test_graphviz_draws_png_and_pdf(models, tmp_path, graphviz, suffix, magic):
+    pytest.importorskip("graphviz")
+    models["cnn"].save(tmp_path / f"g{suffix}")
+    data = (tmp_path / f"g{suffix}").read_bytes()
+    assert data.startswith(magic) and len(data) > 5_000
+
+
+def test_graphviz_keeps_our_positions(models, graphviz):
+    picture = ladder(models["residual"])
+    placed = {}
+    for line in graphviz(models["residual"].dot(), "plain").decode().splitlines():
+        kind, name, *numbers = [*line.split(" ")[:4], ""]
+        if kind == "node":
+            placed[name.strip('"')] = [72 * float(n) for n in numbers[:2]]
+    first = picture.boxes[0]
+    shift = placed[first.id][0] - first.x, placed[first.id][1] + first.y
+    for box in picture.boxes:
+        np.testing.assert_allclose(placed[box.id], (box.x + shift[0], shift[1] - box.y), atol=0.2)
+
+
+def test_graphviz_draws_headings_forks_and_sums_too_but_the_text_has_the_graph_only(models, graphviz, drawn):
+    graph, picture = models["residual"], ladder(models["residual"])
+    root = drawn(graphviz(dot_module._dot(picture, notes=True), "svg").decode())
+    shown = ["".join(t.itertext()) for t in root.iter(f"{SVG}text")]
+    assert {"parameters", "forward: read down", "kept", "backward: read up", "gradients", "+"} <= set(shown)
+    assert len(list(root.iter(f"{SVG}ellipse"))) == len(picture.marks) == 2
+    assert "heading" not in graph.dot() and "mark" not in graph.dot()
+
+
+def test_png_has_headings_forks_and_sums_too(models, tmp_path, monkeypatch):
+    graphviz = pytest.importorskip("graphviz")
+    given = []
+
+    class Source:
+        def __init__(self, text):
+            given.append(text)
+
+        def pipe(self, **options):
+            return b"PNG"
+
+    monkeypatch.setattr(graphviz, "Source", Source)
+    models["residual"].save(tmp_path / "g.png")
+    assert "heading_4" in given[0] and "mark_1" in given[0]
+
+
+def test_dot_has_edges_without_arrows_and_an_outer_border(models):
+    text, picture = models["residual"].dot(), ladder(models["residual"])
+    bare = re.findall(r'^"(\w+)" -> "(\w+)" .*dir=none', text, re.M)
+    assert bare == [(wire.tail, wire.head) for wire in picture.wires if not wire.arrow]
+    (size,) = re.findall(r"width=(\S+), height=(\S+), .*peripheries=2", text)
+    (loss,) = [box for box in picture.boxes if box.kind == "loss"]
+    assert [float(n) for n in size] == pytest.approx([(loss.width - 8) / 72, (loss.height - 8) / 72], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "option", "others"),
+    [
+        (".py", {"depth": 0}, "depth; .svg, .dot, .mmd, .png and .pdf do"),
+        (".html", {"depth": 1}, "depth; .svg, .dot, .mmd, .png and .pdf do"),
+        (".py", {"overlay": "flops"}, "overlay; .svg, .dot, .png and .pdf do"),
+        (".mmd", {"overlay": "flops"}, "overlay; .svg, .dot, .png and .pdf do"),
+        (".svg", {"quiz": True}, "quiz; .html does"),
+        (".py", {"source": False}, "source; .html does"),
+    ],
+)
+def test_an_option_that_a_suffix_does_not_have_is_refused(models, tmp_path, suffix, option, others):
+    with pytest.raises(ValueError) as caught:
+        models["square"].save(tmp_path / f"net{suffix}", **option)
+    assert str(caught.value) == f"graph: {suffix} takes no {others}" and not any(tmp_path.iterdir())
+
+
+def test_an_unknown_suffix_is_refused_with_the_list_of_suffixes(models, tmp_path):
+    with pytest.raises(ValueError) as caught:
+        models["square"].save("net.jpeg")
+    assert (
+        str(caught.value) == "graph: 'net.jpeg' ends in '.jpeg'. There are .html, .svg, .dot, .mmd, .py, .png and .pdf"
+    )
+
+
+WITHOUT = (
+    '.png needs matplotlib or Graphviz. Neither is needed for loss.graph().save("g.svg"). {}: apt install graphviz '
+    f"(macOS: brew, Windows: winget) and {command('-m', 'pip', 'install', 'graphviz')}. "
+    f"Or: {command('-m', 'pip', 'install', 'matplotlib')}"
+)
+
+
+@pytest.fixture(params=["program", "package"])
+def no_graphviz(request, tmp_path, monkeypatch):
+    """Graphviz is missing; returns the part of the message about it."""
+    if request.param == "package":
+        monkeypatch.setitem(sys.modules, "graphviz", None)
+        return "The Python package graphviz is not installed"
+    pytest.importorskip("graphviz")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return "The Python package graphviz is installed, but its program dot is not on PATH"
+
+
+def test_without_graphviz_and_matplotlib_the_message_names_the_cure(models, tmp_path, monkeypatch, no_graphviz):
+    monkeypatch.setitem(sys.modules, "autograd_cnn.studio.picture.paint", None)
+    with pytest.raises(ImportError) as caught:
+        models["square"].save(tmp_path / "g.png")
+    assert str(caught.value) == WITHOUT.format(no_graphviz)
+    models["square"].save(tmp_path / "g.svg")
+    assert [p.name for p in tmp_path.iterdir()] == ["g.svg"]
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])
+def test_without_graphviz_matplotlib_draws(models, weights, tmp_path, no_graphviz, suffix, magic):
+    pytest.importorskip("matplotlib")
+    for name in ("cnn", "blocks"):
+        path = tmp_path / f"{name}{suffix}"
+        models[name].save(path, depth=0, overlay="flops")
+        data = path.read_bytes()
+        assert data.startswith(magic) and len(data) > 5_000
+        models[name].save(path, depth=0, overlay="flops")
+        assert path.read_bytes() == data
+    (weights(2, name="$\\frac{a$ <b>") * 2).sum().graph().save(tmp_path / f"odd{suffix}")  # is no formula
+
+
+def test_a_picture_of_too_many_rows_is_refused_with_a_cure(weights, tmp_path):
+    y = weights(1)
+    for _ in range(1001):
+        y = y + 1.0
+    graph = y.graph()
+    for suffix in (".svg", ".png", ".mmd"):
+        with pytest.raises(ValueError) as caught:
+            graph.save(tmp_path / f"g{suffix}", depth=2)
+        assert str(caught.value) == (
+            f"graph: 1,001 rows are too many for {suffix} (at most 1,000). Without depth=2, repeated "
+            "rounds are drawn once; .dot has no limit"
+        )
+    graph.save(tmp_path / "g.dot", depth=2)
+    graph.save(tmp_path / "g.svg")
+    assert "1,001 operations in 1 row ·" in (tmp_path / "g.svg").read_text(encoding="utf-8")
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 keeps the line of an operation, not its columns")
+def test_the_pictures_of_the_documentation_are_those_that_its_script_draws(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def texts_of(text):  # machines differ in the last digits of a loss
+        return [
+            re.sub(r"loss \S+", "loss", "".join(t.itertext())) for t in ElementTree.fromstring(text).iter(f"{SVG}text")
+        ]
+
+    graphs = runpy.run_path(str(DOCS / "draw.py"))["graphs"]()
+    assert set(graphs) == {"cnn.svg", "residual.svg"}
+    for name, graph in graphs.items():
+        assert texts_of((DOCS / name).read_text(encoding="utf-8")) == texts_of(graph.svg(depth=1))
+
+
+def test_a_notebook_shows_the_picture(models):
+    graph = models["square"]
+    assert graph._repr_mimebundle_() == {"image/svg+xml": graph.svg(), "text/plain": "Graph: 2 operations, loss 12"}
+
+
+def test_a_long_label_drops_whole_names_and_the_tooltip_has_all(weights):
+    names = ["first_" + "a" * 10, "second_" + "b" * 10, "third_" + "c" * 10]
+    w = [weights(2, 2, name=name) for name in names]
+    out = ag.einsum("ij,jk,kl->il", *w)
+    picture = ladder(out.sum().graph())
+    (kept,) = [wire for wire in picture.wires if wire.kind == "kept"]
+    assert kept.label == f"{names[0]} and 2 more" and kept.title == f"kept: {', '.join(names)}"
+    assert f"for {names[0]} and 2 more" in [box.below for box in picture.boxes]
+
+
+def test_a_name_that_is_too_long_is_cut_and_the_others_are_counted():
+    assert clip_names("a" * 50 + ", b, c", 20) == "aaaaaaaa… and 2 more"
+    assert clip_names("a" * 50, 20) == "a" * 19 + "…"
+    assert clip_names("a, b, c", 7) == "a, b, c"
