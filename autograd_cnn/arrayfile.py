@@ -1,9 +1,9 @@
 """Reads and writes files with checksums: named arrays and JSON in one safetensors file, and JSON by itself.
 
-The first is the format of weights and checkpoints, the second that of settings and histories.
-Imports NumPy, safetensors, `autograd_cnn.files` and `environment`. Any reader of safetensors opens such a file. Its
-metadata have one entry: JSON with a SHA-256 of the whole file, computed with zeros in place of its own 64 digits.
-Nothing is compressed, executed or memory-mapped: the arrays are copies, so the file may be replaced at once.
+The first is the format of weights and checkpoints, the second that of settings and histories. Any reader of safetensors
+opens such a file. Its metadata have one entry: JSON with a SHA-256 of the whole file, computed with zeros in place of
+its own 64 digits. Nothing is compressed, executed or memory-mapped: the arrays are copies, so the file may be replaced
+at once.
 """
 
 from __future__ import annotations

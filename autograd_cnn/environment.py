@@ -1,7 +1,4 @@
-"""The Python that runs this: its command line, the packages that it may lack, and text that any terminal can show.
-
-Imports the standard library only.
-"""
+"""The Python that runs this: its command line, the packages that it may lack, and text that any terminal can show."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """Writes files atomically, so that no failure leaves half of one; the whole package saves through this file.
 
-Imports the standard library only. A file is replaced, never overwritten: the new bytes go to `NAME.part` beside it,
-reach the disk, and take the name in one step that file systems perform whole or not at all; then the folder, which
-holds the name, is flushed too. Without the first flush, a power cut can leave the new name on an empty file (Pillai et
-al., "All File Systems Are Not Created Equal", OSDI 2014). The `.part` has a fixed name, so the next save reuses the one
-that a killed process left behind. A lock on it, which ends with its process, keeps a second writer out. Only a plain
-file with no other name is reused, because writing into a link would overwrite the file that it leads to.
+A file is replaced, never overwritten: the new bytes go to `NAME.part` beside it, reach the disk, and take the name in
+one step that file systems perform whole or not at all; then the folder, which holds the name, is flushed too. Without
+the first flush, a power cut can leave the new name on an empty file (Pillai et al., "All File Systems Are Not Created
+Equal", OSDI 2014). The `.part` has a fixed name, so the next save reuses the one that a killed process left behind. A
+lock on it, which ends with its process, keeps a second writer out. Only a plain file with no other name is reused,
+because writing into a link would overwrite the file that it leads to.
 """
 
 from __future__ import annotations

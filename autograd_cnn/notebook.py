@@ -1,7 +1,4 @@
-"""Shows HTML and text below a cell of a notebook; elsewhere, a page in the browser.
-
-Imports the standard library only and, in a notebook, IPython.
-"""
+"""Shows HTML and text below a cell of a notebook; elsewhere, a page in the browser."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Draws pictures of a training run: the loss curve, predictions for single images, and the confusion matrix.
 
-Imports NumPy, `autograd_cnn.files` and, when a picture is drawn, matplotlib. Its object interface needs no display, and
-leaves the user's own figures and backend alone. Titles name the data, so a picture of synthetic images says so. The
-same numbers give the same bytes.
+The object interface of matplotlib needs no display, and leaves the user's own figures and backend alone. Titles name
+the data, so a picture of synthetic images says so. The same numbers give the same bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks a state (a dict of values) before it is loaded, and numbers before they are used. Imports `environment`."""
+"""Checks a state (a dict of values) before it is loaded, and numbers before they are used."""
 
 from __future__ import annotations
 

@@ -94,9 +94,9 @@ def write(folder: Path) -> None:
 
 
 def _intro(module: str) -> str:
-    """Return the first line of a module's docstring without what it imports."""
+    """Return the first line of a module's docstring."""
     line = (getdoc(import_module(module)) or "").partition("\n")[0]
-    return re.sub(r" Imports .*", "", re.sub(r"(?<!`)(`[^`]+`)(?!`)", r"`\1`", line)) + "\n\n"
+    return re.sub(r"(?<!`)(`[^`]+`)(?!`)", r"`\1`", line) + "\n\n"
 
 
 def _entry(name: str, members: str | None = None) -> str:

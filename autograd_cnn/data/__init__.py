@@ -1,7 +1,4 @@
-"""Loads images (CIFAR-10, your own, drawn shapes that need no download), converts them, and cuts them into batches.
-
-Imports NumPy, `autograd_cnn.files`, `environment` and the engine's messages, and nothing about networks.
-"""
+"""Loads images (CIFAR-10, your own, drawn shapes that need no download), converts them, and cuts them into batches."""
 
 from autograd_cnn.data.cifar10 import load_cifar10, searched
 from autograd_cnn.data.cifar100 import load_cifar100

@@ -1,8 +1,8 @@
 """CIFAR-10: the table of its two versions, and how their files are decoded.
 
-Imports NumPy and its neighbours. Krizhevsky published the images with "Learning Multiple Layers of Features from Tiny
-Images" (2009), at https://www.cs.toronto.edu/~kriz/cifar.html, in two versions with the same pixels: one binary, one
-pickled. Pickles are read without executing them (see `unpickle`).
+Krizhevsky published the images with "Learning Multiple Layers of Features from Tiny Images" (2009), at
+https://www.cs.toronto.edu/~kriz/cifar.html, in two versions with the same pixels: one binary, one pickled. Pickles are
+read without executing them (see `unpickle`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """CIFAR-100: the table of its binary version, which is decoded as that of CIFAR-10.
 
-Imports its neighbours. Krizhevsky published the images beside CIFAR-10, and in the same form, except that a record has
-two labels: one of 20 groups, and one of 100 classes, which is the label here.
+Krizhevsky published the images beside CIFAR-10, and in the same form, except that a record has two labels: one of 20
+groups, and one of 100 classes, which is the label here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A set of labelled images, and the explicit conversions of images and labels for a network.
 
-Imports NumPy and `environment`. Images are stored as uint8 in NHWC (image, row, column, colour). Nothing converts them
-implicitly: float32 takes four times the memory, so the user decides.
+Images are stored as uint8 in NHWC (image, row, column, colour). Nothing converts them implicitly: float32 takes four
+times the memory, so the user decides.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Downloads a file of known length and SHA-256, and keeps it only if both are right.
 
-Imports the standard library, `autograd_cnn.files`, `environment` and, for a download, requests, which talks to the
-server, and tqdm. This file adds what must hold whatever the server does: the bytes go to a locked `.part` file, which
-gets the final name only if the checksum is right; their number and the time are bounded; and an error states what
-arrived instead, and what to do.
+This file adds what must hold whatever the server does: the bytes go to a locked `.part` file, which gets the final name
+only if the checksum is right; their number and the time are bounded; and an error states what arrived instead, and what
+to do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fashion-MNIST: the table of its four files, and how they are decoded.
 
-Imports NumPy and its neighbours. Zalando published the images at https://github.com/zalandoresearch/fashion-mnist, in
-the format of MNIST: one file of images and one of labels, each compressed by gzip.
+Zalando published the images at https://github.com/zalandoresearch/fashion-mnist, in the format of MNIST: one file of
+images and one of labels, each compressed by gzip.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads a folder of images for each class. Imports NumPy, its neighbours and, when it reads, tqdm."""
+"""Reads a folder of images for each class."""
 
 from __future__ import annotations
 

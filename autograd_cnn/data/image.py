@@ -1,8 +1,7 @@
 """Reads one image file: whatever its format, mode and size, it becomes uint8, red, green and blue, of one size.
 
-Imports NumPy, `autograd_cnn.environment` and, when it reads, Pillow, which decodes the files. Pillow is asked for
-formats that it decodes itself: for others, such as PostScript, it starts a program. What a file leaves open, such as
-the range of its numbers, is not guessed: the file is refused, with the cure.
+Pillow is asked for formats that it decodes itself: for others, such as PostScript, it starts a program. What a file
+leaves open, such as the range of its numbers, is not guessed: the file is refused, with the cure.
 """
 
 from __future__ import annotations

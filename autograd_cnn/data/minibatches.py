@@ -1,7 +1,7 @@
 """Batches of one pass over a set of images, a part of it set apart for validation, and random augmentation.
 
-Imports NumPy only. All random numbers come from the caller's generator, never from the global one, so that a run can
-be repeated, interrupted and resumed.
+All random numbers come from the caller's generator, never from the global one, so that a run can be repeated,
+interrupted and resumed.
 """
 
 from __future__ import annotations

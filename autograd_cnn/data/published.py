@@ -1,7 +1,6 @@
 """Finds published images on disk or downloads them, and checks every byte before it decodes any.
 
-Imports NumPy, the standard library, `autograd_cnn.files` and its neighbours. Each set is a table (`Published`) in a
-file of its own, with the function that decodes its files.
+Each set is a table (`Published`) in a file of its own, with the function that decodes its files.
 
 All safety rests on the checksums in these tables. Each is computed from the same bytes that are decoded afterwards, so
 data that passes is the published data, wherever it came from. Archives are never unpacked by path: their members are

@@ -1,10 +1,10 @@
 """Draws images of ten shapes: a set in the format of CIFAR-10 that can be learnt and needs no download.
 
-Imports NumPy only. Each shape is a function on the plane that is negative inside it. An image evaluates this function
-on a grid that is moved, turned and scaled at random, and paints the shape over a random texture. Only the outline
-identifies the class: colours, place and size have the same distributions for all classes, and a shape is lighter than
-its background as often as darker. So a linear classifier gets 14 to 20 % of the test images right, while a small
-convolutional network passes 90 % in four or five epochs of 5,000 images and reaches 98 %.
+Each shape is a function on the plane that is negative inside it. An image evaluates this function on a grid that is
+moved, turned and scaled at random, and paints the shape over a random texture. Only the outline identifies the class:
+colours, place and size have the same distributions for all classes, and a shape is lighter than its background as often
+as darker. So a linear classifier gets 14 to 20 % of the test images right, while a small convolutional network passes
+90 % in four or five epochs of 5,000 images and reaches 98 %.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Reads the pickled CIFAR-10 batches without executing them.
 
-Imports `autograd_cnn.environment`. A pickle is a program for a stack machine whose dangerous instructions are GLOBAL,
-which imports any name, and REDUCE, which calls it. The machine here has only the instructions in which Python 2, or
-Python 3 in any of its protocols, writes batches. None of them calls anything: GLOBAL accepts the names of arrays and
-bytes only, and returns them as strings; REDUCE and BUILD record the call and its arguments. So nothing runs, nothing is
-imported, no NumPy object is built from untrusted state, and the result is plain data. `pickletools`, the standard
-library's description of the machine, decodes the instructions and states what each takes from the stack.
+A pickle is a program for a stack machine whose dangerous instructions are GLOBAL, which imports any name, and REDUCE,
+which calls it. The machine here has only the instructions in which Python 2, or Python 3 in any of its protocols,
+writes batches. None of them calls anything: GLOBAL accepts the names of arrays and bytes only, and returns them as
+strings; REDUCE and BUILD record the call and its arguments. So nothing runs, nothing is imported, no NumPy object is
+built from untrusted state, and the result is plain data. `pickletools`, the standard library's description of the
+machine, decodes the instructions and states what each takes from the stack.
 
 A value may occur in itself many times, through the memo: a few hundred bytes can stand for 2**50 tuples. So nothing
 here walks, compares, hashes or prints a value before it knows that the value is a string or a number.

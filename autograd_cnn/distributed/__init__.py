@@ -1,4 +1,4 @@
-"""Trains one model on several processes, the ranks of an MPI job, on one machine or many. Imports NumPy and mpi4py.
+"""Trains one model on several processes, the ranks of an MPI job, on one machine or many.
 
 Every rank has a replica of the model and computes its share of each batch. The gradients are added up in one message,
 so all ranks make the same step. A program is the same for one process and for many: it calls `ranks`, and passes the

@@ -4,8 +4,6 @@
 matrix. The weights are a matrix with one column for each output channel. So a convolution is y = im2col(x) @ w, and the
 gradient of w is im2col(x).T @ g. The gradient of x is col2im(g @ w.T), where `col2im`, the adjoint of `im2col`, adds
 each number of a window to the pixel that it came from.
-
-Imports NumPy and its neighbours `memory`, `threads`, `tiles`, `twins` and `windows`.
 """
 
 from __future__ import annotations

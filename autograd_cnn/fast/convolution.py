@@ -11,8 +11,6 @@ each other's derivatives, to any order.
 Images are NHWC, weights HWIO: (KH, KW, C // groups, O). Options come normalised, as in `windows`. Inputs are only read;
 they may have any strides, and there may be no images or no channels. The output has their common dtype, and the same
 bits in every run (see `tiles`).
-
-Imports NumPy and its neighbours `columns`, `depthwise`, `direct`, `fused`, `memory`, `twins`, `windows` and `winograd`.
 """
 
 from __future__ import annotations

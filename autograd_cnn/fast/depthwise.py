@@ -2,8 +2,6 @@
 
 Written as matrix products, they would have matrices of one column. Instead, each tap of the kernel is one pass over a
 tile.
-
-Imports NumPy and its neighbours `tiles`, `twins` and `windows`.
 """
 
 from __future__ import annotations

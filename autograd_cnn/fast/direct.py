@@ -2,8 +2,6 @@
 
 With Numba, the fastest way for small kernels that Winograd's algorithm does not suit: with a stride, or with the few
 channels of a first layer.
-
-Imports NumPy and its neighbours `memory`, `threads`, `tiles`, `twins` and `windows`.
 """
 
 from __future__ import annotations

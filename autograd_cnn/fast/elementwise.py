@@ -2,8 +2,6 @@
 
 A formula of several NumPy calls runs over one block after another, so its temporary arrays stay near a core's cache.
 Every number is computed as in the whole array, so blocks change no bit.
-
-Imports NumPy, the standard library and its neighbours `memory`, `threads`, `tiles` and `twins`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 `winograd` explains the algorithm and computes the same with NumPy. There every step runs over all tiles of a block.
 Here the tiles of a few rows go through all three steps before the next ones start. The outputs are cut into panels, so
 that a product reads the transformed weights of a panel in one run.
-
-Imports NumPy and its neighbours `direct`, `memory`, `spread`, `threads`, `tiles`, `twins`, `windows` and `winograd`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 BLAS has its own threads. After a product they stay awake for some milliseconds in case another one follows, and occupy
 the cores that the tiles of the next operation need: with them, a training step took half as long again.
-
-Imports NumPy, the standard library and its neighbours `memory` and `threads`.
 """
 
 from __future__ import annotations

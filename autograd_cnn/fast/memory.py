@@ -3,8 +3,6 @@
 `empty` cuts arrays out of large regions. When the last view of an array is gone, its part of the region is free again,
 merges with free parts beside it, and serves a later array. So a training step runs in the memory that the previous step
 freed, which is little more than the peak of its use. `scratch` provides the temporary arrays of a tile.
-
-Imports NumPy and the standard library.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 Arrays are treated as matrices with a column for each channel. Each tile sums its rows around its own mean while they
 are in the cache. Then the moments of the tiles are merged (Chan, Golub and LeVeque, 1979), so large batches lose no
 digits.
-
-Imports NumPy and its neighbours `memory`, `scaling`, `tiles` and `twins`.
 """
 
 from __future__ import annotations

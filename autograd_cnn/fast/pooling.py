@@ -7,8 +7,6 @@ picks entries of x (`max_gather2d`); its adjoint puts them back (`max_unpool2d`)
 
 Images are NHWC. Options come normalised, as in `windows`. Inputs are only read; they may have any strides, and there
 may be no images at all. Outputs have the dtype of the input.
-
-Imports NumPy and its neighbours `elementwise`, `memory`, `tiles`, `twins` and `windows`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 NumPy reduces short rows slowly, one at a time. Here the maximum is taken over the columns of the transpose, and the sum
 is a product with ones: for rows of 10, that is 5 to 10 times as fast.
-
-Imports NumPy and its neighbours `memory`, `tiles` and `twins`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Powers of two for rows whose sum of squares overflows or underflows, although the result does not.
 
 Products with powers of two are exact. A row that fits keeps its bits, and costs two comparisons of its sum.
-
-Imports NumPy and the standard library.
 """
 
 from __future__ import annotations

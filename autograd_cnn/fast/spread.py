@@ -6,8 +6,6 @@ tile; a NaN spoils them all. As long as the numbers of an image are of one kind,
 stays in the windows of its pixel.
 
 The images of a block are looked at when it is about to be transformed, so that they are read from memory once.
-
-Imports NumPy and its neighbours `memory` and `twins`.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ small enough to stay in a core's cache over several passes, and the threads take
 empty. BLAS has threads of its own, which would compete for the same cores: while tiles run it is limited to one.
 Neither the tiles nor the order in which their results are joined depend on the number of threads, so every result has
 the same bits on any number of threads.
-
-Imports NumPy, the standard library and, when the first tile runs, threadpoolctl.
 """
 
 from __future__ import annotations

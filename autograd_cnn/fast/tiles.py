@@ -2,8 +2,6 @@
 
 All passes over a tile run while it is in a core's cache. Tiles depend on shapes alone, and partial sums are added in
 the order of the tiles, so every result has the same bits on any number of threads.
-
-Imports NumPy and its neighbour `threads`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 The twins are in the package `compiled`, and need Numba (``pip install "autograd_cnn[fast]"``). Numba compiles
 each at its first call, and keeps it on disk. ``AUTOGRAD_CNN_KERNELS=numpy`` turns the twins off, and ``numba`` requires
 them.
-
-Imports NumPy, the standard library and, when the first pass runs, `compiled`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Updates of optimisers, in place, for a piece of a parameter together with its gradient and moments.
-
-Imports NumPy and its neighbours `memory` and `twins`.
-"""
+"""Updates of optimisers, in place, for a piece of a parameter together with its gradient and moments."""
 
 from __future__ import annotations
 

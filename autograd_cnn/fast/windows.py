@@ -2,8 +2,6 @@
 
 Images are NHWC. Options come normalised: `stride` and `dilation` are (vertical, horizontal), `padding` is
 ((top, bottom), (left, right)). Padding less than 0 cuts rows or columns off.
-
-Imports the standard library only.
 """
 
 from __future__ import annotations

@@ -18,8 +18,6 @@ Points in pairs p, -p halve the work of the transforms, and those of a pair and 
 Larger weights are cut into parts of 3x3; each part reads the image 3 pixels further on. In the products the parts are
 additional channels, so the sum over channels includes them. 5x5 weights take 144 multiplications for 16 pixels rather
 than 400.
-
-Imports NumPy and its neighbours `memory`, `spread`, `threads`, `tiles` and `windows`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Follows the axes of an array through the operations of a model: their order here, and in PyTorch. Imports NumPy only.
+"""Follows the axes of an array through the operations of a model: their order here, and in PyTorch.
 
 PyTorch has images as (N, C, H, W). A flatten joins what is there in the order of its memory: (H, W, C) here, (C, H, W)
 there. So each axis has its factors, and each array has the order of its axes. A step that has two meanings in PyTorch,

@@ -1,4 +1,4 @@
-"""Lists the calls of primitives in a run of a function, for its neighbours. Imports the engine and `nn`."""
+"""Lists the calls of primitives in a run of a function, for its neighbours."""
 
 from __future__ import annotations
 

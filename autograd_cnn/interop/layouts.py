@@ -1,7 +1,4 @@
-"""Converts weights between the layouts here and in PyTorch, and follows layouts back through operations on weights.
-
-Imports NumPy and its neighbours.
-"""
+"""Converts weights between the layouts here and in PyTorch, and follows layouts back through operations on weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each primitive is written in ONNX: the vocabulary of `export_onnx`. Imports `ops` for the meaning of options.
+"""How each primitive is written in ONNX: the vocabulary of `export_onnx`.
 
 A converter gets the file, ``onnx``, and the arguments of the call that its parameters name: operands as names in the
 file, options as values, and shapes, with None for an extent that depends on the batch.

@@ -1,4 +1,4 @@
-"""Writes a function of primitives as an ONNX file. Imports the engine, `nn`, `files` and its neighbours.
+"""Writes a function of primitives as an ONNX file.
 
 The function runs twice, on the example and on other numbers in a larger batch. Each call of a primitive becomes the
 nodes that its converter, in `onnx_converters`, makes. A shape that differs between the runs depends on the batch, and

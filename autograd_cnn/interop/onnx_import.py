@@ -1,4 +1,4 @@
-"""Reads an ONNX file as a Module. Imports `nn`, the engine and its neighbour, the vocabulary `onnx_operators`."""
+"""Reads an ONNX file as a Module."""
 
 from __future__ import annotations
 

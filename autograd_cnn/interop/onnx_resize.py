@@ -1,4 +1,4 @@
-"""ONNX's Resize: along each axis, every new element is a mean of old ones. Imports the face and NumPy."""
+"""ONNX's Resize: along each axis, every new element is a mean of old ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds how each weight of a model looks in PyTorch, which is not needed. Imports the engine, `nn`, its neighbours.
+"""Finds how each weight of a model looks in PyTorch, which is not needed.
 
 PyTorch has images as (N, C, H, W), weights of convolutions as (out, in, KH, KW) and of dense layers as (out, in). A
 dense layer behind a flatten also changes the order of its rows, from (H, W, C) to (C, H, W). So one run of the model is

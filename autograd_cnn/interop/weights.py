@@ -1,7 +1,7 @@
 """Saves and loads the weights of a model in a safetensors file, in this package's layout or in PyTorch's.
 
-Imports the engine, `nn`, `state`, `arrayfile` and its neighbour `torch`. In this package's layout, weights have their
-names in the model, convolutions are (KH, KW, in, out), and linear layers are (in, out).
+In this package's layout, weights have their names in the model, convolutions are (KH, KW, in, out), and linear layers
+are (in, out).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Layers without parameters: each names a function, whose options it takes. Imports its neighbours, ops and the engine.
+"""Layers without parameters: each names a function, whose options it takes.
 
 A layer keeps its options as attributes of their names: ``MaxPool2d(2).kernel_size``.
 """

@@ -1,4 +1,4 @@
-"""Initialisers, which draw the initial weights of a layer: (shape, rng, dtype) -> array. Imports NumPy only."""
+"""Initialisers, which draw the initial weights of a layer: (shape, rng, dtype) -> array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers with parameters, buffers or a generator. Imports its neighbours, ops, the engine and kernels."""
+"""Layers with parameters, buffers or a generator."""
 
 from __future__ import annotations
 

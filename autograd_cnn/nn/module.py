@@ -1,4 +1,4 @@
-"""Modules: functions that hold parameters, and sequences of them. Imports the engine and `autograd_cnn.state`.
+"""Modules: functions that hold parameters, and sequences of them.
 
 One function, `_walk`, finds the parts of a module; everything else is built on it.
 """

@@ -1,1 +1,1 @@
-"""Every operation and its rules, one file for each family. Imports kernels and the engine only."""
+"""Every operation and its rules, one file for each family."""

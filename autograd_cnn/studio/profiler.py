@@ -1,8 +1,6 @@
 """Measures calls, milliseconds and bytes of results of each primitive, forward and backward.
 
 An open `profile` observes the calls and rules of its context. It neither measures nor slows down anything else.
-
-Imports the engine, and `files`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Checks the arguments of `fit`, `evaluate` and `predict`, so that a mistake is named before any work begins.
-
-Imports `optim`, `distributed`, `environment`, `kernels` and the engine.
-"""
+"""Checks the arguments of `fit`, `evaluate` and `predict`, so that a mistake is named before any work begins."""
 
 from __future__ import annotations
 

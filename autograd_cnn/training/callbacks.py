@@ -1,7 +1,4 @@
-"""Callbacks of `fit`, which calls them with the History after each pass.
-
-Imports its neighbour, `nn` and `arrayfile`.
-"""
+"""Callbacks of `fit`, which calls them with the History after each pass."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 One checksummed safetensors file holds all that determines the next step: parameters and buffers, the state of the
 optimiser, the state of every random generator and, for a run of `fit`, the number of the step (hence the place in the
-schedule and in the pass) and the seed of the pass. Imports `nn`, `optim`, `state` and `arrayfile`.
+schedule and in the pass) and the seed of the pass.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Predictions of a model, and their evaluation; nothing is recorded.
-
-Imports its neighbours, `nn`, `data`, `distributed` and the engine.
-"""
+"""Predictions of a model, and their evaluation; nothing is recorded."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Everything random in a batch follows from the seed of the pass and the number of the batch, so neither the thread nor a
 new start in mid-pass changes a bit. The thread indexes, augments and converts in few long calls of NumPy, which release
-the interpreter's lock. Imports its neighbour, NumPy and `data`.
+the interpreter's lock.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A folder for one run: its settings and code, history and pictures, a checkpoint to resume from, and the best weights.
 
-Imports its neighbours, `nn`, `plots`, `arrayfile` and `files`. Every file is replaced atomically, so after a kill or on
-a full disk each is whole, old or new. The checkpoint of a pass is written last: a run that resumes from an earlier one
-computes the same bits again, and replaces the files that were ahead of it.
+Every file is replaced atomically, so after a kill or on a full disk each is whole, old or new. The checkpoint of a pass
+is written last: a run that resumes from an earlier one computes the same bits again, and replaces the files that were
+ahead of it.
 """
 
 from __future__ import annotations

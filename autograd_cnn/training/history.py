@@ -1,4 +1,4 @@
-"""The results of training and of evaluation. Imports `plots`, `files` and `arrayfile` of the package."""
+"""The results of training and of evaluation."""
 
 from __future__ import annotations
 

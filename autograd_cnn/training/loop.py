@@ -1,7 +1,4 @@
-"""The training loop: take a batch, run forward and backward, step the optimiser, repeat.
-
-Imports its neighbours, `optim` and the engine.
-"""
+"""The training loop: take a batch, run forward and backward, step the optimiser, repeat."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Shows the progress of `fit`: on stderr as lines, with a bar on a terminal; in a notebook as a text below the cell.
-
-Imports its neighbour, `autograd_cnn.notebook`, `environment` and, if anything is shown, tqdm.
-"""
+"""Shows the progress of `fit`: on stderr as lines, with a bar on a terminal; in a notebook as a text below the cell."""
 
 from __future__ import annotations
 

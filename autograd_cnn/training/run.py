@@ -1,7 +1,4 @@
-"""The state of a run of `fit`: how far it is, the figures so far, and all that a resumed run needs.
-
-Imports its neighbours, `optim` and `arrayfile`.
-"""
+"""The state of a run of `fit`: how far it is, the figures so far, and all that a resumed run needs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """A chain of small operations, whose time is the engine's own: y = y * c + x, LINKS times on 10 numbers, then the
 gradient of the sum.
-
-Imports NumPy and `work`, and a library when a workload is built.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Layers, elementwise functions and an optimiser's update, each in both libraries, forward and backward.
-
-Imports NumPy and `work`, and a library when a workload is built.
-"""
+"""Layers, elementwise functions and an optimiser's update, each in both libraries, forward and backward."""
 
 from __future__ import annotations
 

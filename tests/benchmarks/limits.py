@@ -11,8 +11,6 @@ wrote each result once:
 
 Views count nothing, nor do the copies and transforms of our algorithms. A result that stays in a cache is read faster
 than from memory, so this is a scale rather than a strict limit.
-
-Imports NumPy and `work`, and the package when a step is counted.
 """
 
 from __future__ import annotations

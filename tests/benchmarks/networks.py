@@ -1,7 +1,4 @@
-"""The networks, each built once for both libraries: their `nn` have the same layers, with the same arguments.
-
-Imports NumPy and `work`, and a library when a workload is built, so a process that runs one alone holds no other.
-"""
+"""The networks, each built once for both libraries: their `nn` have the same layers, with the same arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of the table: which ratio each of them shows, and its aim. Imports the names of the contests."""
+"""The rows of the table: which ratio each of them shows, and its aim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Work`, a workload to time, and the conversion of arrays to PyTorch's layouts and back. Imports NumPy."""
+"""`Work`, a workload to time, and the conversion of arrays to PyTorch's layouts and back."""
 
 from __future__ import annotations
 

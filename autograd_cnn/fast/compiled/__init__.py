@@ -1,4 +1,4 @@
-"""Compiled passes over tiles, as plain loops: one file for each file of `kernels` with such passes.
+"""Compiled passes over tiles, as plain loops: one file for each file of `fast` with such passes.
 
 A public function is the twin of the NumPy function of the same file and name, and has the same parameters (see
 `fast.twins`). `products` is the exception: its functions belong to `fast.direct` and `fast.fused`, which have
@@ -10,7 +10,7 @@ No file calls a function of another one: Numba keeps compiled code on disk until
 does not look at the files of the functions that it calls. For the same reason, delete `__pycache__` here after a change
 of the matrices in `fast.winograd`, which are constants of the code of `products`.
 
-Imports Numba, NumPy and, in `products`, llvmlite and `fast.winograd`. Only `twins` imports this package.
+Only `twins` imports this package.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ language. `multiply` covers a whole matrix with blocks. Its left operand may hav
 image are the rows of a matrix, though they overlap in memory.
 
 Nothing checks bounds: the callers in `fast.direct` and `fast.fused` choose the sizes of all buffers.
-
-Imports Numba, llvmlite and NumPy, and from `fast.winograd` its three matrices.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Runs a program of the live page; returns the player's page of its result, or its error and the line of it.
 
-Runs inside the page, where Pyodide is the Python; nothing here depends on it. Imports the engine, and the records and
-the player of graphs.
+Runs inside the page, where Pyodide is the Python; nothing here depends on it.
 """
 
 from __future__ import annotations
