@@ -1,6 +1,6 @@
 """Draws the table as a bar chart: one bar for each ratio, on a logarithmic axis around 1, with its target as a tick.
 
-    python tests/benchmarks/chart.py FILE.json CHART     draws a file of `compare.py --json`
+``python tests/benchmarks/chart.py FILE.json CHART`` draws a file of `compare.py --json`.
 """
 
 from __future__ import annotations
