@@ -7,8 +7,8 @@ from typing import Any
 from sphinx_gallery.scrapers import figure_rst
 
 ORDER = [
-    "by_hand", "spiral", "cnn", "resnet", "autoencoder", "language_model", "saliency", "own_primitive", "newton_cg",
-    "ode", "pinn",
+    "hundred_lines", "by_hand", "spiral", "cnn", "resnet", "autoencoder", "language_model", "saliency",
+    "own_primitive", "newton_cg", "ode", "pinn",
 ]  # fmt: skip
 
 

@@ -48,6 +48,10 @@ def test_the_spiral_is_separated(printed):
     losses = numbers(r"loss ([\d.]+)", text)
     assert losses == sorted(losses, reverse=True) and losses[-1] < 0.01
 
+    small = subprocess.check_output([sys.executable, "-W", "error", EXAMPLES / "hundred_lines.py"], text=True)
+    figures = [set(re.findall(r"step +(\d+): loss (\S+), (\S+)%", of)) for of in (text, small)]
+    assert len(figures[0] & figures[1]) == 3  # steps 0, 100 and 400, by another engine
+
 
 @pytest.mark.slow
 def test_the_cnn_learns_shapes(printed):
