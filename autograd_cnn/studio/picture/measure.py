@@ -17,7 +17,7 @@ import numpy as np
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.write import Author, asked, every
-from autograd_cnn.studio.records import Graph, Op, Value
+from autograd_cnn.studio.records import Graph, Op
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
     with as_recorded():
-        return _Watch(graph, repeat).measured()
+        return _measured(graph, repeat)
 
 
 def statistics(author: Author) -> Measures:
@@ -77,46 +77,34 @@ def statistics(author: Author) -> Measures:
     return found
 
 
-class _Watch(Author):
-    """Times every operation and rule while the program is written, and reads the arrays afterwards."""
+def _measured(graph: Graph, repeat: int) -> Measures:
+    """Time every operation and rule while the program is written, and read the arrays afterwards."""
+    whole = {part.id: op.id for op in graph.ops for part in every([op])}  # also of parts of checkpoints
+    forward = {op.id: 0.0 for op in graph.ops}
+    rules: dict[str, dict[str, float]] = {op.id: {} for op in graph.ops}
 
-    def __init__(self, graph: Graph, repeat: int) -> None:
-        super().__init__(graph)
-        self.repeat = repeat
-        self.whole = {part.id: op.id for op in graph.ops for part in every([op])}  # also of parts of checkpoints
-        self.forward_ms = {op.id: 0.0 for op in graph.ops}
-        self.rules_ms: dict[str, dict[str, float]] = {op.id: {} for op in graph.ops}
-
-    def measured(self) -> Measures:
-        self.write()
-        found = statistics(self)
-        found.forward = self.forward_ms
-        if self.graph.loss is not None:
-            for op in self.graph.ops:
-                if op.call.inside and op.rules:
-                    self.rules_ms[op.id]["again"] = self.forward_ms[op.id]
-            found.rules = self.rules_ms
-        return found
-
-    def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
+    def ran(op: Op, rule: Any, again: Callable[[], Any]) -> None:
         shortest = math.inf
-        for _ in range(self.repeat):
+        for _ in range(repeat):
             start = perf_counter()
             again()
             shortest = min(shortest, perf_counter() - start)
-        whole = self.whole[op.id]
         if rule is None:
-            self.forward_ms[whole] += 1000 * shortest
+            forward[whole[op.id]] += 1000 * shortest
         else:
-            name = rule.name if whole == op.id else "walked"
-            self.rules_ms[whole][name] = self.rules_ms[whole].get(name, 0) + 1000 * shortest
+            times, name = rules[whole[op.id]], rule.name if whole[op.id] == op.id else "walked"
+            times[name] = times.get(name, 0) + 1000 * shortest
 
-    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
-        again, name = super().into(op, rule, value, texts), self.gradient(value)
-        gradient, self.scope[name] = self.scope[name], self.scope[name].copy()
-        self.ran(op, rule, again)
-        self.scope[name] = gradient
-        return again
+    author = Author(graph, ran=ran)
+    author.write()
+    found = statistics(author)
+    found.forward = forward
+    if graph.loss is not None:
+        for op in graph.ops:
+            if op.call.inside and op.rules:
+                rules[op.id]["again"] = forward[op.id]
+        found.rules = rules
+    return found
 
 
 def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -50,7 +50,7 @@ class _Watch(Author):
     """Records the contribution of every line while the program is written."""
 
     def __init__(self, graph: Graph, channels: int, rounds: Mapping[str, str], store: Store) -> None:
-        super().__init__(graph)
+        super().__init__(graph, contributed=self.contribution)
         self.channels = channels
         self.rounds = rounds
         self.store = store
@@ -64,22 +64,15 @@ class _Watch(Author):
 
     # While the program is written
 
-    def contributed(self, op: Op, value: Value, contribution: Any) -> None:
+    def contribution(self, op: Op, value: Value, array: Any) -> None:
         if self.inner:  # inside a checkpoint
             return
         part: dict[str, Any] = {"op": op.id}
         if self.counts[value.id] > 1:  # a single contribution is the gradient itself
-            part["look"] = self.looked(contribution, value, True)
-            contribution = np.array(contribution) if self.whole else None  # the walk may add to it in place
-        self.shares[value.id].append(Share(op, self.lines[-1][0], contribution))
+            part["look"] = self.looked(array, value, True)
+            array = np.array(array) if self.whole else None  # the walk may add to it in place
+        self.shares[value.id].append(Share(op, self.lines[-1][0], array))
         self.parts[value.id].append(part)
-
-    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
-        name = self.gradient(value)
-        before = self.scope[name].copy()
-        run = super().into(op, rule, value, texts)
-        self.contributed(op, value, self.scope[name] - before)
-        return run
 
     def role(self, value: Value) -> str:
         images = len(value.shape) == 4 and value.role == "parameter" and value.id not in self.filters

@@ -45,11 +45,23 @@ def source(graph: Graph) -> str:
 
 
 class Author(Namespace):
-    """Writes a program by running it; afterwards `scope` maps identifiers to all values and gradients."""
+    """Writes a program by running it; afterwards `scope` maps identifiers to all values and gradients.
 
-    def __init__(self, graph: Graph) -> None:
+    Two functions may observe the run. ``ran(op, rule, again)`` is called after a run of `op`, of a `rule` of it, or of
+    a part of either; `again` repeats it and changes nothing. ``contributed(op, value, contribution)`` is called after
+    a line has added `contribution` to the gradient of `value`.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        ran: Callable[[Op, Any, Callable[[], Any]], None] | None = None,
+        contributed: Callable[[Op, Value, Any], None] | None = None,
+    ) -> None:
         super().__init__()
         self.graph = graph
+        self.ran, self.contributed = ran or _ignore, contributed or _ignore
+        self.observed = bool(ran or contributed)
         self.reader = Reader(self.scope)
         self.inputs: dict[str, str] = {}  # identifier -> name
         self.received: set[str] = set()  # gradients that have received a contribution
@@ -282,15 +294,20 @@ class Author(Namespace):
             if target != self.gradient(value):
                 self.receive(op, rule, value, target, self.scope[target])
 
-    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> Callable[[], Any]:
-        """Run the form of a rule that adds to the gradient of `value`; return a function that adds the same again."""
+    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> None:
+        """Run the form of a rule that adds to the gradient of `value`."""
         name = self.gradient(value)
         if isinstance(self.scope[name], np.generic):
             self.line(f"{name} = np.asarray({name})")
-        run = self.compiled(texts)
+        run, gradient = self.compiled(texts), self.scope[name]
+        before = gradient.copy() if self.observed else None
         run()
         self.lines += [(text, None) for text in texts if text != "None"]
-        return run
+        if self.observed:
+            self.contributed(op, value, gradient - before)
+            self.scope[name] = before  # a repeated run adds to the copy
+            self.ran(op, rule, run)
+            self.scope[name] = gradient
 
     def walk_inside(self, op: Op, rule: Any, parents: list[Any]) -> None:
         """Write the walk inside a checkpoint, which sums the gradients of outside values separately at first."""
@@ -321,13 +338,9 @@ class Author(Namespace):
 
         return run
 
-    # Subclasses override these to observe the run
 
-    def ran(self, op: Op, rule: Any, again: Callable[[], Any]) -> None:
-        """React to a run of `op`, of a `rule` of it, or of a part of one; `again` repeats it and changes nothing."""
-
-    def contributed(self, op: Op, value: Value, contribution: Any) -> None:
-        """React to a line that has added `contribution` to the gradient of `value`."""
+def _ignore(*_: Any) -> None:
+    """Observe nothing."""
 
 
 def every(ops: list[Op]) -> Iterator[Op]:
