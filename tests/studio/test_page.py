@@ -10,15 +10,19 @@ import subprocess
 import sys
 import zlib
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.styles import DARK, LIGHT
 from autograd_cnn.studio.player import page as page_module
 from autograd_cnn.studio.player.looks import SIGNED, Store, four_digits, look, maps, png
 from pages import facts_of
+
+STUDIO = Path(assets.__file__).parent
 
 
 class Parsed(HTMLParser):
@@ -98,8 +102,9 @@ def test_pages_are_small(standard_cnn, rng):
     assert len(graph.page()) < 300_000
     assert len(graph.page([(f"epoch {i}", graph) for i in range(7)])) < 1_000_000
     assert len(ag.trace(lambda x, y: ag.sin(x * y) + x, 2.0, 3.0).page()) < 120_000
-    files = ("arrays.js", "player.js", "player.css", "page.html")
-    assert sum(len(page_module._part(name)) for name in files) < 85_500
+    player = ("player/arrays.js", "player/player.js", "player/player.css", "player/page.html")
+    files = ("page.html", "palette.css", *player)
+    assert sum(len((STUDIO / name).read_text(encoding="utf-8")) for name in files) < 85_500
 
 
 def test_each_moment_has_its_image_or_none_has(net):
@@ -497,14 +502,14 @@ def test_the_page_fetches_nothing_and_its_policy_blocks_other_scripts(net):
 
 
 def test_the_script_cannot_turn_text_into_markup():
-    script = page_module._part("player.js") + page_module._part("arrays.js")
+    script = page_module.script()
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "getBBox"):
         assert word not in script
 
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_colours_have_contrast(dark):
-    blocks = re.findall(r":root \{(.*?)\}", page_module._part("player.css"), re.DOTALL)
+    blocks = re.findall(r":root \{(.*?)\}", (STUDIO / "palette.css").read_text(), re.DOTALL)
     colours = dict(re.findall(r"--(\w+): (#\w+);", blocks[dark]))
 
     def luminance(name):

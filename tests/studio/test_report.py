@@ -13,6 +13,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.arrayfile import read_json
 from autograd_cnn.environment import command
+from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.report.advice import next_steps
 from autograd_cnn.studio.report.facts import Facts
 from autograd_cnn.training import Evaluation, History
@@ -124,8 +125,21 @@ def test_the_page_asks_for_nothing(run, page):
     places = [a.get(name) for _, a in page.found for name in ("src", "href", "action", "srcdoc", "style")]
     assert all(place.startswith(("data:image/png;base64,", "#")) for place in places if place)
     assert set(re.findall(r"http(?!-equiv)[\w:./]*", run.html)) == {"http://www.w3.org/2000/svg"}
+    policy = policy_of(page)
+    assert policy["default-src"] == {"'none'"} and "unsafe" not in str(policy)
+
+
+def policy_of(page):
     (policy,) = [a["content"] for tag, a in page.found if a.get("http-equiv") == "Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
+    return {name: set(sources) for name, *sources in (directive.split() for directive in policy.split("; "))}
+
+
+def test_the_page_allows_what_the_player_in_its_frame_needs(run, page):
+    player = policy_of(Page((run.folder.path / "net.html").read_text(encoding="utf-8")))
+    own = policy_of(page)
+    for directive in "script-src", "style-src":
+        assert player[directive] < own[directive]
+    assert player["script-src"] < set(re.findall(r"'sha256-.*?'", live.page()))
 
 
 def test_every_picture_has_words_and_every_section_a_heading(page):

@@ -173,7 +173,7 @@ function bytesOf(base64) {
 }
 
 function unpacked(base64) {
-  return through(new DecompressionStream("gzip"), bytesOf(base64));
+  return through(new DecompressionStream("deflate"), bytesOf(base64));
 }
 
 async function link() {

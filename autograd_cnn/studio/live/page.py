@@ -9,21 +9,17 @@ page forbids requests to any other address, to the page, to the worker and to th
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import io
-import json
 import os
-import re
 import urllib.request
 import zipfile
-from html import unescape
-from importlib import import_module
 from pathlib import Path
 from string import Template
 
 from autograd_cnn.files import write_atomically
-from autograd_cnn.studio.trace import trace
+from autograd_cnn.studio import assets
+from autograd_cnn.studio.player.page import script as script_of_players
 
 VERSION = "0.27.7"
 NUMPY = "numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl"
@@ -65,24 +61,27 @@ def page(offline: bool = False) -> str:
     for name, (folder, size, sha256) in FILES.items():
         integrity = f"sha256-{base64.b64encode(bytes.fromhex(sha256)).decode()}"
         files.append({"name": name, "size": size, "url": folder + name, "integrity": integrity})
-    reached = "'none'" if offline else " ".join(folder + name for name, (folder, *_) in FILES.items())
-    here, script = Path(__file__).parent, _part("live.js")
-    sources = [(here / "examples" / f"{name}.py").read_text(encoding="utf-8") for name in EXAMPLES]
-    palette = _part("player.css", "player").partition("\n* {")[0]
-    return Template(_part("page.html")).substitute(
-        policy=f"default-src 'none'; script-src {_hash(script)} {_script_src()} blob: 'wasm-unsafe-eval'; "
-        f"worker-src blob:; connect-src {reached}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
-        style=palette + _part("live.css"),
-        script=script,
-        worker=_part("worker.js"),
-        files=_json(files),
-        examples=_json([[source.partition("\n")[0].removeprefix("# "), source] for source in sources]),
+    sources = [(Path(__file__).parent / "examples" / f"{name}.py").read_text(encoding="utf-8") for name in EXAMPLES]
+    body = Template(assets.part("live/page.html")).substitute(
+        worker=assets.part("live/worker.js"),
+        files=assets.as_json(files),
+        examples=assets.as_json([[source.partition("\n")[0].removeprefix("# "), source] for source in sources]),
         inside="\n".join(
-            f'<script type="application/octet-stream" id="{name}">'
-            f"{base64.b64encode(gzip.compress(data, mtime=0)).decode()}</script>"
+            f'<script type="application/octet-stream" id="{name}">{assets.packed(data)}</script>'
             for name, data in inside.items()
         ),
+    )
+    return assets.page(
+        "autograd_cnn, live",
+        body,
+        assets.part("live/live.css"),
+        assets.part("live/live.js"),
+        scripts=[assets.source(script_of_players()), "blob:", "'wasm-unsafe-eval'"],
+        policy={
+            "style-src": "'unsafe-inline'",  # each picture of a player has its own style
+            "worker-src": "blob:",
+            "connect-src": "'none'" if offline else " ".join(folder + name for name, (folder, *_) in FILES.items()),
+        },
     )
 
 
@@ -121,23 +120,3 @@ def _read(name: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ValueError(f"{place}: not the file of Pyodide {VERSION}, whose SHA-256 is {sha256}. {cure}")
     return data
-
-
-def _script_src() -> str:
-    """Return the scripts that the player's page allows itself: its frame inherits the policy of the live page."""
-    player = trace(lambda x: x * x, 1.0).page()
-    found = re.search(r"script-src ([^;]*)", unescape(player))
-    return found[1] if found else ""
-
-
-def _part(name: str, room: str = "live") -> str:
-    folder = Path(str(import_module(f"autograd_cnn.studio.{room}").__file__)).parent
-    return (folder / name).read_text(encoding="utf-8")
-
-
-def _json(value: object) -> str:
-    return json.dumps(value).replace("<", "\\u003c")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -7,19 +7,15 @@ enter the page as text only: they are escaped here, and the script turns them in
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import re
-import zlib
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from string import Template
 from typing import Any
 
 import numpy as np
 
+from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.fold import READABLE, Folding, View
 from autograd_cnn.studio.picture.layout import Overlay, Picture, Wire, drawn, wide
 from autograd_cnn.studio.picture.overlays import OVERLAYS
@@ -41,7 +37,7 @@ def page(
     quiz: bool = False,
     source: bool = True,
     images: Sequence[Any] = (),
-) -> str:
+) -> assets.Page:
     """Return the page of `graph`; of several frames and their `images`, those of `graph` itself are the first."""
     if len(graph.ops) > LIMIT:
         raise ValueError(
@@ -73,23 +69,25 @@ def page(
         "usual": sum(len(view.graph.ops) <= READABLE for view in views) - 1,
     }
     drawings = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
-    style, script = _bare(_part("player.css")), _bare(_part("player.js") + _part("arrays.js"))
-    styles = [style, *re.findall(r"<style>(.*?)</style>", drawings, re.DOTALL)]
     for frame, image in zip(facts, images, strict=False):
         frame["image"] = png(np.asarray(image, np.uint8))
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = assets.as_json(data)
     long = len(text) > PLAIN
-    return Template(_part("page.html")).substitute(
-        policy=f"default-src 'none'; script-src {_hash(script)}; style-src {' '.join(map(_hash, styles))}; "
-        "img-src data:; base-uri 'none'; form-action 'none'",
-        title=escape(plain(", ".join(graph.summary()))),
-        style=style,
-        script=script,
+    title = escape(plain(", ".join(graph.summary())))
+    body = Template(assets.part("player/page.html")).substitute(
+        title=title,
         picture=drawings,
         kind="octet-stream" if long else "json",
-        data=_packed(text.encode()) if long else text.replace("<", "\\u003c"),
-        numbers=_packed(bytes(store)),
+        data=assets.packed(text.encode()) if long else text,
+        numbers=assets.packed(bytes(store)),
     )
+    styles = assets.sources_of_styles(drawings)
+    return assets.page(f"Backprop player: {title}", body, assets.part("player/player.css"), script(), styles=styles)
+
+
+def script() -> str:
+    """Return the script of every player, which the page around a frame with a player has to allow."""
+    return assets.part("player/player.js", "player/arrays.js")
 
 
 def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
@@ -151,24 +149,6 @@ def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
         except ValueError as missing:
             overlays[name] = {"missing": plain(str(missing).removeprefix("graph: "))}
     return overlays
-
-
-def _part(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-def _bare(text: str) -> str:
-    """Return a script or style without indents and comments at the ends of lines, which no browser needs."""
-    lines = (re.sub(r"\s+// .*$", "", line.strip()) for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
-
-
-def _packed(data: bytes) -> str:
-    return base64.b64encode(zlib.compress(data, 7)).decode()
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _structure(graph: Graph) -> Any:

@@ -14,6 +14,8 @@ from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
+from autograd_cnn.studio.assets import Page
+from autograd_cnn.studio.player.page import page as player_page
 from autograd_cnn.studio.records import Graph
 from autograd_cnn.studio.trace import trace
 from autograd_cnn.training import History
@@ -62,12 +64,12 @@ def graph_of(model: Module, loss: Loss, images: Array, labels: Array) -> Graph:
         return trace(lambda images: loss(model(images), labels), as_tensor(images))
 
 
-def player_of(graphs: list[tuple[str, Graph]]) -> str:
-    """Return the player's page of a network at some moments, or "" if it has too many operations."""
+def player_of(graphs: list[tuple[str, Graph]]) -> Page:
+    """Return the player of a network at some moments, or an empty page if it has too many operations."""
     try:
-        return graphs[0][1].page(graphs[1:])
+        return player_page(graphs[0][1], graphs[1:])
     except ValueError:
-        return ""
+        return Page()
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,15 @@ place is opened. The player's frame inherits this policy. Names from the user ar
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import os
 import platform
-import re
 from collections.abc import Sequence
-from html import unescape
-from importlib import import_module
-from pathlib import Path
-from string import Template
 
 import numpy as np
 
 from autograd_cnn.fast.twins import kernel_set
+from autograd_cnn.studio import assets
+from autograd_cnn.studio.assets import Page
 from autograd_cnn.studio.records import Graph
 from autograd_cnn.studio.report.advice import Step
 from autograd_cnn.studio.report.course import course, layers
@@ -51,8 +45,8 @@ def page(
     convolutions: Sequence[Layer],
     kernels: set[str],
     moments: Sequence[Moment],
-    player: str,
-) -> str:
+    player: Page,
+) -> Page:
     """Return the page.
 
     Parameters
@@ -67,10 +61,10 @@ def page(
         Names of the parameters that are matrices or filters.
     moments : list of (str, Graph)
         The network at moments of its training, the last one as it is now.
-    player : str
-        The player's page of these moments, or "" if the network has too many operations for it.
+    player : Page
+        The player of these moments, or an empty page if the network has too many operations for it.
     """
-    drawing, framed, policy = _network(moments, player)
+    ladder = moments[-1][1].svg()
     shown = f"test image 0, {facts.classes[facts.labels[0]]}"
     contents = {
         "next": _steps(steps),
@@ -79,7 +73,7 @@ def page(
         "seen": seen(convolutions, images[0], shown) if convolutions else "",
         "mistakes": mistakes(facts, images),
         "confusions": confusions(facts),
-        "network": drawing + framed,
+        "network": _network(ladder, [label for label, _ in moments], player),
         "settings": _settings(facts),
     }
     contents = {name: content for name, content in contents.items() if content}
@@ -89,18 +83,13 @@ def page(
         f"{content}</section>\n"
         for name, content in contents.items()
     )
-    palette = _part("player.css", "player").partition("\n* {")[0]
-    style, script = palette + _part("report.css"), _part("report.js")
-    styles = [style, *re.findall(r"<style>(.*?)</style>", drawing, re.DOTALL)]
-    script_src = " ".join(filter(None, [_hash(script), *_sources(policy, "script-src")]))
-    style_src = " ".join(dict.fromkeys([*map(_hash, styles), *_sources(policy, "style-src")]))
-    return Template(_part("report.html")).substitute(
-        policy=f"default-src 'none'; script-src {script_src}; style-src {style_src}; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
-        title=clean(f"{facts.figures['test accuracy']}: report of {facts.folder}"),
-        style=style,
-        body=f'{_header(facts)}<nav aria-label="Sections">{links}</nav>\n<main>\n{sections}</main>',
-        script=script,
+    return assets.page(
+        clean(f"{facts.figures['test accuracy']}: report of {facts.folder}"),
+        f'{_header(facts)}<nav aria-label="Sections">{links}</nav>\n<main>\n{sections}</main>',
+        assets.part("report/report.css"),
+        assets.part("report/report.js"),
+        scripts=player.scripts,
+        styles=[*assets.sources_of_styles(ladder), *player.styles],
     )
 
 
@@ -131,23 +120,19 @@ def _steps(steps: Sequence[Step]) -> str:
     return f"<ol>{''.join(items)}</ol>\n"
 
 
-def _network(moments: Sequence[Moment], text: str) -> tuple[str, str, str]:
-    """Return the ladder, the place of the player, and the policy of the player's page."""
-    _, last = moments[-1]
-    ladder = f'<div class="ladder" tabindex="0" role="group" aria-label="Ladder">{last.svg()}</div>'
-    drawing = f"<details open><summary>The ladder: forward down, backward up</summary>{ladder}</details>\n"
-    if not text:
-        return drawing, "<p>The player is left out: the network has too many operations.</p>\n", ""
-    policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', text)
-    names = clean(", ".join(label for label, _ in moments))
-    quoted = json.dumps(text).replace("<", "\\u003c")
-    player = (
-        f'<details id="player"><summary>The player: step through this network, forward and back ({names})</summary>\n'
+def _network(ladder: str, labels: Sequence[str], player: Page) -> str:
+    """Return the ladder, and the place of the player of the moments with these labels."""
+    framed = f'<div class="ladder" tabindex="0" role="group" aria-label="Ladder">{ladder}</div>'
+    drawing = f"<details open><summary>The ladder: forward down, backward up</summary>{framed}</details>\n"
+    if not player:
+        return f"{drawing}<p>The player is left out: the network has too many operations.</p>\n"
+    return (
+        f'{drawing}<details id="player"><summary>The player: step through this network, forward and back '
+        f"({clean(', '.join(labels))})</summary>\n"
         '<button type="button" id="alone">open in a tab of its own</button>\n'
         '<iframe title="Backprop player of this network" sandbox="allow-scripts"></iframe></details>\n'
-        f'<script type="application/json" id="player-page">{quoted}</script>\n'
+        f'<script type="application/json" id="player-page">{assets.as_json(player)}</script>\n'
     )
-    return drawing, player, unescape(policy[1]) if policy else ""
 
 
 def _settings(facts: Facts) -> str:
@@ -164,17 +149,3 @@ def _value(value: object) -> str:
         return str(value)
     more = f" and {len(value) - LISTED:,} more" if len(value) > LISTED else ""
     return ", ".join(map(str, value[:LISTED])) + more
-
-
-def _sources(policy: str, directive: str) -> list[str]:
-    found = re.search(rf"{directive} ([^;]*)", policy)
-    return found[1].split() if found else []
-
-
-def _part(name: str, room: str = "report") -> str:
-    folder = Path(str(import_module(f"autograd_cnn.studio.{room}").__file__)).parent
-    return (folder / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
