@@ -1,14 +1,14 @@
 """Draws line charts as SVG inside HTML: sharp at every width, light and dark, without a script.
 
-Text keeps its size when a chart becomes narrow: the lines are drawn in a picture that is stretched, and texts and dots
-in one that is not, at positions in per cent. No element has a style of its own, because the policy of the page forbids
+Text keeps its size when a chart becomes narrow: texts and dots have positions in per cent, and the lines are drawn in a
+picture inside, which is stretched. No element has a style of its own, because the policy of the page forbids
 it: colours belong to classes. Pointing at a chart shows the numbers of the nearest pass.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -20,7 +20,7 @@ Array = NDArray[Any]
 Format = Callable[[float], str]
 
 WIDE, TALL, TOP = 1000, 180, 20  # of the stretched picture; pixels of the plot, and of the axis of minutes above it
-POINTS = 300  # of a line; more are averaged
+POINTS, DOTS = 300, 60  # of a line: more points are averaged, more dots are left out
 FEWEST = 4  # ticks
 
 
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Axis:
-    """Positions of numbers between two ends, in [0, 1], with ticks at round numbers."""
+    """Positions of numbers between two ends, in [0, 1], with ticks at round numbers; others are moved to the ends."""
 
     low: float
     high: float
@@ -45,11 +45,13 @@ class Axis:
 
     def __call__(self, value: Any) -> Any:
         low, high, value = (np.log(x) if self.log else x for x in (self.low, self.high, value))
-        return (value - low) / (high - low)
+        return np.clip((value - low) / (high - low), 0, 1)
 
 
-def axis_of(numbers: Array, log: bool = False, zero: bool = False, most: int = 6) -> Axis:
-    """Return an axis for the numbers: logarithmic if `log` and all are positive, or with 0 on it if `zero`.
+def axis_of(numbers: Array, log: bool = False, zero: bool = False, most: int = 6, end: float = math.inf) -> Axis:
+    """Return an axis for the finite ones of some numbers, which stops at `end`, with about `most` ticks.
+
+    It is logarithmic if `log` and all numbers are positive, or has 0 on it if `zero`.
 
     Examples
     --------
@@ -64,11 +66,12 @@ def axis_of(numbers: Array, log: bool = False, zero: bool = False, most: int = 6
     """
     numbers = numbers[np.isfinite(numbers)]
     low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 1.0)
-    low = min(low, 0.0) if zero else low
-    high = high if high > low else low + (abs(low) or 1.0)
+    if zero or low == high:
+        low, high = min(low, 0.0), max(high, 0.0)
+    high = high if high > low else 1.0
     step = _round_up((high - low) / (most - 1))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    ticks = [_clean(i * step) for i in range(first, last + 1)]
+    ticks = [tick for i in range(first, last + 1) if (tick := _clean(i * step)) <= end]
     if not log or low <= 0:
         return Axis(ticks[0], ticks[-1], False, ticks)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -99,51 +102,35 @@ class Clock:
     passes: Array
     minutes: Array
 
-    @property
-    def end(self) -> float:
-        return float(self.passes[-1])
+    def across(self, passes: Any) -> Any:
+        """Return where numbers of passes are on the axis, in [0, 1]."""
+        return passes / self.passes[-1]
+
+    def time(self, passes: float) -> str:
+        minutes = float(np.interp(passes, self.passes, self.minutes))
+        return f"{minutes:.1f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
+
+    def ticks(self) -> list[float]:
+        end = float(self.passes[-1])
+        return [tick for tick in axis_of(np.array([0, max(end, 5)]), zero=True).ticks if tick <= end]
 
 
-def chart(
-    title: str,
-    lines: Sequence[Line],
-    clock: Clock,
-    form: Format,
-    log: bool = False,
-    zero: bool = False,
-    most: float = math.inf,
-) -> str:
+def chart(title: str, lines: Sequence[Line], clock: Clock, form: Format, **axis: Any) -> str:
     """Return a chart of lines against passes, with an axis of minutes above.
 
-    Parameters
-    ----------
-    title : str
-    lines : sequence of Line
-        `x` are passes, from 0. Numbers that are not finite are left out.
-    clock : Clock
-    form : callable
-        Formats a number of the vertical axis.
-    log : bool
-        Whether the axis is logarithmic, unless a number is 0 or negative.
-    zero : bool
-        Whether 0 is on the axis.
-    most : float
-        The largest number that can be, where the axis ends.
+    `form` formats a number of the lines, and `axis` are options of `axis_of`. Numbers that are not finite are left out.
     """
-    lines = [_finite(line) for line in lines]
-    lines = [line for line in lines if line.y.size]
-    y = axis_of(np.concatenate([line.y for line in lines]) if lines else np.zeros(0), log, zero)
-    if y.high > most:
-        y = Axis(y.low, most, y.log, [tick for tick in y.ticks if tick <= most])
-    ticks = [tick for tick in axis_of(np.array([0, max(clock.end, 5)]), zero=True).ticks if tick <= clock.end]
-    kind = " (log axis)" if y.log else ""
+    lines = [line for line in map(_finite, lines) if line.y.size]
+    y = axis_of(np.concatenate([np.zeros(0), *(line.y for line in lines)]), **axis)
+    name = f"{title} (log axis)" if y.log else title
     keys = "".join(f'<span class="key line{i}">{escape(line.name)}</span>' for i, line in enumerate(lines))
     told = "; ".join(f"{line.name} from {form(line.y[0])} to {form(line.y[-1])}" for line in lines) or "no numbers"
-    label = f"{title}{kind} against passes: {told}"
-    parts = _left(y, form), _drawn(lines, y, clock.end, ticks), _marks(lines, y, clock, form), _bottom(ticks, clock.end)
+    left = "".join(f'<text class="end" x="-6" y="{_n(_down(y, tick) + 4)}">{form(tick)}</text>' for tick in y.ticks)
+    drawn = [left, _times(clock), _passes(clock), _drawn(lines, y, clock), *_dots(lines, y, clock)]
     return (
-        f'<figure class="chart"><figcaption><h3>{escape(title)}{kind}</h3>{keys}</figcaption>\n'
-        f'<div class="plot" role="img" aria-label="{escape(label)}">{"".join(parts)}</div></figure>\n'
+        f'<figure class="chart"><figcaption><h3>{escape(name)}</h3>{keys}</figcaption>\n'
+        f'<svg class="plot" role="img" aria-label="{escape(f"{name} against passes: {told}")}">'
+        f"{''.join(drawn)}{''.join(_tips(lines, clock, form))}</svg></figure>\n"
     )
 
 
@@ -152,22 +139,42 @@ def _finite(line: Line) -> Line:
     return Line(line.name, line.x[keep], line.y[keep], line.dotted)
 
 
-def _left(y: Axis, form: Format) -> str:
-    texts = [f'<text x="42" y="{_n(TOP + _down(y, tick) + 4)}">{escape(form(tick))}</text>' for tick in y.ticks]
-    return f'<svg class="left" aria-hidden="true">{"".join(texts)}</svg>'
+def _times(clock: Clock) -> str:
+    """Return the axis of minutes (of seconds, in a short run), above the axis of passes."""
+    unit, scale = ("s", 60.0) if clock.minutes[-1] < 2 else ("min", 1.0)
+    spent = scale * clock.minutes
+    ticks = [tick for tick in axis_of(spent, zero=True, most=5).ticks if tick <= spent[-1]]
+    return _along(clock.across(np.interp(ticks, spent, clock.passes)), ticks, -7, "", f" {unit}")
 
 
-def _drawn(lines: Sequence[Line], y: Axis, passes: float, ticks: Sequence[float]) -> str:
-    """Return the grid and the lines, in the picture that is stretched."""
+def _passes(clock: Clock) -> str:
+    ticks = clock.ticks()
+    return _along(clock.across(np.array(ticks)), ticks, TALL + 13, "pass ", "")
+
+
+def _along(places: Array, ticks: Sequence[float], y: float, before: str, after: str) -> str:
+    """Return numbers along an axis; the last one has the unit."""
+    texts = []
+    for at, tick in zip(places, ticks, strict=True):
+        side = "start" if at < 0.02 else "end" if at > 0.95 else "middle"
+        text = f"{before}{tick:g}{after}" if tick == ticks[-1] else f"{tick:g}"
+        texts.append(f'<text class="{side}" x="{_p(at)}" y="{y}">{text}</text>')
+    return "".join(texts)
+
+
+def _drawn(lines: Sequence[Line], y: Axis, clock: Clock) -> str:
+    """Return the grid and the lines, in a picture that is stretched."""
     grid = "".join(f"M0 {_n(_down(y, tick))}h{WIDE}" for tick in y.ticks)
-    grid += "".join(f"M{_n(WIDE * tick / passes)} 0v{TALL}" for tick in ticks)
+    grid += "".join(f"M{_n(WIDE * clock.across(tick))} 0v{TALL}" for tick in clock.ticks())
     paths = [f'<path class="grid" d="{grid}"/>']
     for i, line in enumerate(lines):
         x, value = (line.x, line.y) if line.dotted else _averaged(line)
-        points = zip(WIDE * x / passes, _down(y, np.clip(value, y.low, y.high)), strict=True)
-        paths.append(f'<path class="line{i}" d="M{"L".join(f"{_n(a)} {_n(b)}" for a, b in points)}"/>')
-    view = f'viewBox="0 0 {WIDE} {TALL}" preserveAspectRatio="none"'
-    return f'<svg class="lines" {view} aria-hidden="true">{"".join(paths)}</svg>'
+        paths.append(_path(i, WIDE * clock.across(x), _down(y, value)))
+    return f'<svg viewBox="0 0 {WIDE} {TALL}" preserveAspectRatio="none">{"".join(paths)}</svg>'
+
+
+def _path(i: int, x: Array, y: Array) -> str:
+    return f'<path class="line{i}" d="M{"L".join(f"{_n(a)} {_n(b)}" for a, b in zip(x, y, strict=True))}"/>'
 
 
 def _averaged(line: Line) -> tuple[Array, Array]:
@@ -178,64 +185,37 @@ def _averaged(line: Line) -> tuple[Array, Array]:
     return np.add.reduceat(line.x, cuts[:-1]) / sizes, np.add.reduceat(line.y, cuts[:-1]) / sizes
 
 
-def _marks(lines: Sequence[Line], y: Axis, clock: Clock, form: Format) -> str:
-    """Return the axis of minutes, the dots, and what is shown at the pointer."""
-    parts, passes = [_top(clock)], clock.end
-    dotted = [(i, line) for i, line in enumerate(lines) if line.dotted]
-    ends = sorted({float(x) for _, line in dotted for x in line.x})
-    if len(ends) <= 60:
-        for i, line in dotted:
-            where = [f'cx="{_p(x / passes)}" cy="{_n(TOP + _down(y, v))}"' for x, v in zip(line.x, line.y, strict=True)]
-            parts += [f'<circle class="line{i}" {at} r="2.5"/>' for at in where]
-    before = 0.0
-    for k, x in enumerate(ends):
-        after = (x + ends[k + 1]) / 2 if k + 1 < len(ends) else passes
-        found = [f"{line.name} {form(float(line.y[line.x == x][0]))}" for _, line in dotted if (line.x == x).any()]
-        told = " · ".join([f"pass {x:g}", _time(float(np.interp(x, clock.passes, clock.minutes))), *found])
-        parts.append(
-            f'<g class="at"><rect x="{_p(before / passes)}" width="{_p((after - before) / passes)}" y="0" '
-            f'height="{TOP + TALL}"/><line x1="{_p(x / passes)}" x2="{_p(x / passes)}" y1="{TOP}" y2="{TOP + TALL}"/>'
-            f'<g class="tip"><rect width="100%" height="{TOP - 2}"/><text x="0" y="13">{escape(told)}</text></g></g>'
+def _dots(lines: Sequence[Line], y: Axis, clock: Clock) -> Iterator[str]:
+    for i, line in enumerate(lines):
+        if line.dotted and line.x.size <= DOTS:
+            for at, down in zip(clock.across(line.x), _down(y, line.y), strict=True):
+                yield f'<circle class="line{i}" cx="{_p(at)}" cy="{_n(down)}" r="2.5"/>'
+
+
+def _tips(lines: Sequence[Line], clock: Clock, form: Format) -> Iterator[str]:
+    """Yield what is shown at the pointer: the numbers of each pass, in a strip that ends half-way to the next one."""
+    lines = [line for line in lines if line.dotted]
+    ends = sorted({float(x) for line in lines for x in line.x})
+    edges = [0.0, *np.add(ends[1:], ends[:-1]) / 2, float(clock.passes[-1])]
+    for x, before, after in zip(ends, edges, edges[1:], strict=False):
+        found = [f"{line.name} {form(float(line.y[line.x == x][0]))}" for line in lines if (line.x == x).any()]
+        told = " · ".join([f"pass {x:g}", clock.time(x), *found])
+        at, start, width = (_p(clock.across(number)) for number in (x, before, after - before))
+        yield (
+            f'<g class="at"><rect x="{start}" width="{width}" y="-{TOP}" height="{TOP + TALL}"/>'
+            f'<line x1="{at}" x2="{at}" y1="0" y2="{TALL}"/><g class="tip"><rect width="100%" y="-{TOP}" '
+            f'height="{TOP - 2}"/><text x="0" y="-7">{escape(told)}</text></g></g>'
         )
-        before = after
-    return f'<svg class="marks" aria-hidden="true">{"".join(parts)}</svg>'
-
-
-def _top(clock: Clock) -> str:
-    """Return the axis of minutes (of seconds, in a short run), above the axis of passes."""
-    unit, scale = ("s", 60.0) if clock.minutes[-1] < 2 else ("min", 1.0)
-    spent = scale * clock.minutes
-    ticks = [tick for tick in axis_of(spent, zero=True, most=5).ticks if tick <= spent[-1]]
-    return _along([(np.interp(tick, spent, clock.passes) / clock.end, f"{tick:g}") for tick in ticks], "", f" {unit}")
-
-
-def _bottom(ticks: Sequence[float], passes: float) -> str:
-    texts = _along([(tick / passes, f"{tick:g}") for tick in ticks], "pass ", "")
-    return f'<svg class="bottom" aria-hidden="true">{texts}</svg>'
-
-
-def _along(ticks: Sequence[tuple[float, str]], before: str, after: str) -> str:
-    """Return texts at positions along an axis; the last one has the unit."""
-    texts = []
-    for i, (at, text) in enumerate(ticks):
-        side = "start" if at < 0.02 else "end" if at > 0.95 else "middle"
-        whole = f"{before}{text}{after}" if i == len(ticks) - 1 else text
-        texts.append(f'<text class="{side}" x="{_p(at)}" y="13">{whole}</text>')
-    return "".join(texts)
 
 
 def spark(numbers: Array, y: Axis) -> str:
     """Return a line without axes, for a row of a table; `y` is the common axis of its rows."""
     keep = np.isfinite(numbers) & ((numbers > 0) | (not y.log))
-    x = np.linspace(0, 100, len(numbers))[keep] if len(numbers) > 1 else np.zeros(keep.sum())
-    heights = 22 - 20 * np.clip(y(numbers[keep]), 0, 1)
-    points = [f"{_n(a)} {_n(b)}" for a, b in zip(x, heights, strict=True)]
-    line = f'<path class="line0" d="M{"L".join(points)}{"h100" * (len(numbers) == 1)}"/>' if points else ""
+    x, value = np.linspace(0, 100, len(numbers))[keep], numbers[keep]
+    if len(numbers) == 1:
+        x, value = np.array([0, 100]), np.repeat(value, 2)
+    line = _path(0, x, 22 - 20 * y(value)) if value.size else ""
     return f'<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">{line}</svg>'
-
-
-def _time(minutes: float) -> str:
-    return f"{minutes:.1f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
 
 
 def _down(y: Axis, value: Any) -> Any:
@@ -247,4 +227,4 @@ def _n(value: float) -> str:
 
 
 def _p(share: float) -> str:
-    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + "%"
+    return f"{100 * share:.4g}%"
