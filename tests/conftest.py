@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,3 +112,22 @@ def python(tmp_path):
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """A notebook; the list of what its cells display, in which an update replaces."""
+    shown = []
+
+    def display(bundle, raw, display_id=False):
+        assert raw
+        shown.append(bundle)
+        place = len(shown) - 1
+        return SimpleNamespace(update=lambda bundle, raw: shown.__setitem__(place, bundle))
+
+    ipython, displays = ModuleType("IPython"), ModuleType("IPython.display")
+    ipython.get_ipython = lambda: SimpleNamespace(kernel=object())
+    displays.display = display
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", displays)
+    return shown

@@ -15,8 +15,8 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import nn
-from autograd_cnn.training import CheckpointError
-from torch_networks import X, randomised
+from autograd_cnn.arrayfile import CheckpointError
+from interop.torch_networks import X, randomised
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
 node, from_array = onnx.helper.make_node, onnx.numpy_helper.from_array

@@ -10,7 +10,7 @@ from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.interop import onnx_export
 from autograd_cnn.interop.onnx_converters import CONVERTERS
-from torch_networks import MODELS, Images, X, cnn, randomised, resnet
+from interop.torch_networks import MODELS, Images, X, cnn, randomised, resnet
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which runs the files, is not installed")

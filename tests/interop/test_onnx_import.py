@@ -9,7 +9,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import nn
-from torch_networks import MODELS, X, cnn, randomised, resnet, torch_resnet
+from interop.torch_networks import MODELS, X, cnn, randomised, resnet, torch_resnet
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
 

@@ -14,7 +14,7 @@ import pytest
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.interop.onnx_import import OnnxModule
 from autograd_cnn.interop.onnx_operators import OPERATORS
-from onnx_variants import MAKERS, Draw
+from interop.onnx_variants import MAKERS, Draw
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which is compared with, is not installed")

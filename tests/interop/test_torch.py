@@ -5,8 +5,8 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn import nn
-from autograd_cnn.training import CheckpointError
-from torch_networks import MODELS, Images, X, cnn, randomised, resnet, torch_resnet
+from autograd_cnn.arrayfile import CheckpointError
+from interop.torch_networks import MODELS, Images, X, cnn, randomised, resnet, torch_resnet
 
 
 def there(x):

@@ -5,7 +5,7 @@ import pytest
 import safetensors.numpy
 
 import autograd_cnn as ag
-from autograd_cnn.training import CheckpointError
+from autograd_cnn.arrayfile import CheckpointError
 
 
 def net(seed, features=4):

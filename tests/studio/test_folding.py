@@ -12,7 +12,7 @@ from autograd_cnn.engine.mode import current, ordinary
 from autograd_cnn.studio.picture.fold import READABLE, Folding, fold
 from autograd_cnn.studio.picture.ladder import ladder
 from autograd_cnn.studio.picture.layout import SMALL, wide
-from pages import facts_of
+from studio.pages import facts_of
 
 FOLDABLE = ["cnn", "blocks", "recurrent", "nested", "two ways out", "residual", "hub"]
 

@@ -15,7 +15,7 @@ import autograd_cnn as ag
 from autograd_cnn.__main__ import main
 from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.live.run import MOST, run
-from hostile import NAMES
+from studio.hostile import NAMES
 
 EXAMPLES = Path(live.__file__).parent / "examples"
 TRACE = "import autograd_cnn as ag\ndef f(x):\n    return ag.exp(x)\n"
@@ -173,48 +173,6 @@ def test_without_a_network_the_command_says_what_to_do(tmp_path, capsys, monkeyp
     assert main(["live", "--offline", str(tmp_path), "--no-open"]) == 2
     message = f"{live.NPM}pyodide.js: no route to host. Files from elsewhere: AUTOGRAD_CNN_PYODIDE=FOLDER\n"
     assert capsys.readouterr().err == message and os.listdir(tmp_path) == []
-
-
-BARE = """
-import sys, threading
-for name in "fcntl msvcrt tqdm safetensors requests threadpoolctl matplotlib graphviz numba PIL".split():
-    sys.modules[name] = None
-
-def start(self):
-    raise RuntimeError("can't start new thread")
-
-threading.Thread.start = start
-from pathlib import Path
-import numpy as np
-import autograd_cnn as ag
-from autograd_cnn import nn
-
-ag.set_num_threads(2)
-data = ag.data.load_shapes(train=40, test=10)
-model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4096, 10))
-optimiser = ag.optim.Adam(model.parameters(), lr=1e-3)
-images, labels = ag.data.as_float32(data.train_images), data.train_labels
-loss_of = lambda images, labels: ag.cross_entropy(model(images), labels)
-before = loss_of(images, labels)
-before.backward()
-optimiser.step()
-assert loss_of(images, labels).item() < before.item()
-graph = ag.trace(loss_of, images[:2], labels[:2])
-graph.save("page.html")
-graph.save("ladder.svg")
-assert Path("page.html").read_text(encoding="utf-8") == graph.page()
-assert graph.program().run()[0] == loss_of(images[:2], labels[:2]).item()
-ag.training.fit(
-    model, ag.cross_entropy, optimiser, data.train_images, data.train_labels, rng=np.random.default_rng(0), epochs=1,
-    batch_size=20, progress=False,
-)
-print("all there")
-"""
-
-
-def test_a_python_without_locks_threads_and_other_packages_trains_and_draws(python, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert python(BARE) == "all there\n"
 
 
 @pytest.mark.slow

@@ -17,8 +17,8 @@ from autograd_cnn.studio.live.run import run
 from autograd_cnn.studio.picture.ladder import ladder
 from autograd_cnn.studio.picture.paint import paint
 from autograd_cnn.studio.player.looks import html
-from hostile import NAMES, called, network
-from pages import facts_of
+from studio.hostile import NAMES, called, network
+from studio.pages import facts_of
 
 CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 

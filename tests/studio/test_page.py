@@ -3,11 +3,8 @@
 import base64
 import hashlib
 import json
-import os
 import re
 import runpy
-import subprocess
-import sys
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +17,7 @@ from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.styles import DARK, LIGHT
 from autograd_cnn.studio.player import page as page_module
 from autograd_cnn.studio.player.looks import SIGNED, Store, four_digits, look, maps, png
-from pages import facts_of
+from studio.pages import facts_of
 
 STUDIO = Path(assets.__file__).parent
 
@@ -759,27 +756,6 @@ def test_a_notebook_reads_a_tensor_as_the_player_does_and_gives_its_picture_an_e
         ag.sum(h).backward()
     assert "input channel 0, 9 filters" in w._repr_html_() and "outline:1px" in w._repr_html_()
     assert "item 0: 9 of 32 channels" in h._repr_html_()
-
-
-# The demo
-
-
-def test_the_demo_writes_four_pages_and_an_index(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "autograd_cnn", "demo", str(tmp_path / "out"), "--no-open"],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    pages = [tmp_path / "out" / f"{name}.html" for name in ("chain_rule", "spiral", "cnn", "broken", "index")]
-    assert done.stdout.split() == [str(path) for path in pages]
-    counts = [len(facts_of(path.read_text(encoding="utf-8"))["frames"]) for path in pages[:-1]]
-    assert counts == [1, 4, 2, 1]
-    assert all(f'href="{path.name}"' in pages[-1].read_text(encoding="utf-8") for path in pages[:-1])
 
 
 def test_only_rectifiers_let_through_or_shut():

@@ -6,7 +6,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.training import Epoch, History, early_stop, keep_best
-from runs import line, points, train
+from training.runs import line, points, train
 
 
 def history(*losses, validated=True):

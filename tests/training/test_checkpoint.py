@@ -13,7 +13,7 @@ import safetensors.numpy
 import autograd_cnn as ag
 from autograd_cnn.arrayfile import read_arrays
 from autograd_cnn.training import CheckpointError, fit, load_checkpoint, save_checkpoint
-from runs import interrupting, line, points, train
+from training.runs import interrupting, line, points, train
 
 # Stopping and resuming
 

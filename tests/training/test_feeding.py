@@ -13,7 +13,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.training.feeding import fed, prepared
-from runs import line, points, train
+from training.runs import line, points, train
 
 NAME = "autograd_cnn batches"
 

@@ -9,7 +9,7 @@ import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.arrayfile import read_arrays
 from autograd_cnn.training import RunFolder, fit
-from runs import line, points, train
+from training.runs import line, points, train
 
 
 def assert_finite(path):

@@ -19,7 +19,7 @@ import autograd_cnn as ag
 from autograd_cnn import files
 from autograd_cnn.arrayfile import read_arrays
 from autograd_cnn.training import CheckpointError, History, RunFolder, early_stop, evaluate, fit, load_run
-from runs import interrupting
+from training.runs import interrupting
 
 RECIPE = '''
 """A small network, as a recipe."""

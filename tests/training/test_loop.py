@@ -12,7 +12,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.training import evaluate, predict
-from runs import interrupting, line, points, train
+from training.runs import interrupting, line, points, train
 
 # Training
 

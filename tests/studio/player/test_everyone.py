@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from pages import card
+from studio.pages import card
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from pages import where
+from studio.pages import where
 
 pytestmark = pytest.mark.slow
 

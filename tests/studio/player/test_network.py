@@ -7,7 +7,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.studio.picture.overlays import OVERLAYS
-from pages import choose, where
+from studio.pages import choose, where
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.studio.player.looks import SIGNED
-from pages import card, cards, choose, elements, where
+from studio.pages import card, cards, choose, elements, where
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.studio.live.run import run
-from hostile import NAMES, network
-from random_programs import program
+from studio.hostile import NAMES, network
+from studio.player.random_programs import program
 
 PACKAGE = Path(ag.__file__).parent
 DEMOS = sorted((PACKAGE / "studio" / "player" / "demos").glob("*.py"))

@@ -17,8 +17,8 @@ from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.report.advice import next_steps
 from autograd_cnn.studio.report.facts import Facts
 from autograd_cnn.training import Evaluation, History
-from pages import facts_of
-from reports import CLASSES, Run, figures
+from studio.pages import facts_of
+from studio.training.reports import CLASSES, Run, figures
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 
 import autograd_cnn as ag
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
-from vocabulary import MISSING, PAGE, REFUSED, fate, is_here, numpy_functions, page, torch_functions
+from together.numpy_names import MISSING, PAGE, REFUSED, fate, is_here, numpy_functions, page, torch_functions
 
 FUNCTIONS = numpy_functions()
 
@@ -46,7 +46,7 @@ def test_every_function_of_pytorch_is_here_or_has_a_reason(torch):
 
 
 def test_the_page_is_up_to_date(torch):
-    """`python tests/vocabulary.py` writes it, for the versions of NumPy and PyTorch that it names."""
+    """`python tests/together/numpy_names.py` writes it, for the versions of NumPy and PyTorch that it names."""
     if f"NumPy {np.__version__.rpartition('.')[0]} has" not in PAGE.read_text(encoding="utf-8"):
         pytest.skip("the page describes another version of NumPy")
     assert PAGE.read_text(encoding="utf-8") == page()

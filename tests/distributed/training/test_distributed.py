@@ -17,7 +17,7 @@ import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.distributed import MPIRanks, Ranks
 from autograd_cnn.training import early_stop, evaluate, fit
-from runs import points
+from training.runs import points
 
 # Ranks as threads
 
@@ -624,7 +624,7 @@ def mpirun(tmp_path):
     def run(size, body, *arguments, script=None, timeout=600):
         if script is None:
             script = tmp_path / "program.py"
-            script.write_text(PROGRAM.format(tests=str(Path(__file__).parents[1]), body=body))
+            script.write_text(PROGRAM.format(tests=str(Path(__file__).parent), body=body))
         launcher = (
             [MPIRUN, "--oversubscribe", "-n", str(size)] if "Open MPI" in version() else [MPIRUN, "-n", str(size)]
         )
@@ -777,7 +777,7 @@ print(history.ended == f"interrupted at step {len(history.losses)}" and len(hist
 @pytest.mark.slow
 @needs_mpi
 def test_the_example_trains_on_mpi(mpirun, tmp_path):
-    script = Path(__file__).parents[2] / "examples" / "train_cifar10.py"
+    script = Path(__file__).parents[3] / "examples" / "train_cifar10.py"
     options = ["--images", 300, "--epochs", 2, "--out", "run"]
     done = mpirun(2, "", *options, script=script, timeout=300)
     assert done.returncode == 0, done.stderr

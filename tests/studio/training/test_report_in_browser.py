@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports import Run
+from studio.training.reports import Run
 
 pytestmark = pytest.mark.slow
 

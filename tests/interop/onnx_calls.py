@@ -1,4 +1,4 @@
-"""Which of ONNX's cases of its operators tests/ops/test_onnx_cases.py leaves out, and why."""
+"""Which of ONNX's cases of its operators tests/interop/test_onnx_cases.py leaves out, and why."""
 
 import numpy as np
 

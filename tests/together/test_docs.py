@@ -20,7 +20,7 @@ import pytest
 
 import autograd_cnn as ag
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PACKAGE = Path(ag.__file__).parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 QUOTATIONS = [

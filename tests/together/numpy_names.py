@@ -1,6 +1,6 @@
 """The fate of NumPy's functions here, and of torch.nn.functional's: recorded, plain, or refused.
 
-``python tests/vocabulary.py`` writes the tables into docs/vocabulary.md.
+``python tests/together/numpy_names.py`` writes the tables into docs/vocabulary.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from autograd_cnn.engine.registry import counterparts, numpys, registry
 from autograd_cnn.interop.onnx_converters import CONVERTERS, SAME
 from autograd_cnn.interop.onnx_operators import OPERATORS
 
-PAGE = Path(__file__).parents[1] / "docs" / "vocabulary.md"
+PAGE = Path(__file__).parents[2] / "docs" / "vocabulary.md"
 
 REFUSED = {
     "complex numbers are not supported": """
@@ -123,7 +123,7 @@ def page() -> str:
     parts = [
         f"""# Vocabulary
 
-This page is made by `python tests/vocabulary.py`, and a test compares it with the code.
+This page is made by `python tests/together/numpy_names.py`, and a test compares it with the code.
 
 ## NumPy
 

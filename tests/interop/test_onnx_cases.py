@@ -1,6 +1,6 @@
 """ONNX's own cases of its operators: values, dtypes, and that every float input gets a gradient of its dtype.
 
-``python tests/ops/test_onnx_cases.py [operator ...]`` prints the counts.
+``python tests/interop/test_onnx_cases.py [operator ...]`` prints the counts.
 """
 
 import sys
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # pytest does so by itself
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.interop.onnx_import import OnnxModule
 from autograd_cnn.interop.onnx_operators import OPERATORS
-from onnx_calls import CONSTANT, SKIPPED
+from interop.onnx_calls import CONSTANT, SKIPPED
 
 OURS = {name: f for name, f in OPERATORS.items() if name not in ("Cast", "Constant", "ConstantOfShape", "Dropout")}
 
