@@ -58,6 +58,26 @@ def test_a_quotation_stands_in_the_file_that_it_names(page, head, text):
         assert place, f"{page.name} quotes what is not in {file}, or not in this order:\n{piece}"
 
 
+def test_the_tree_of_packages_is_that_of_the_package():
+    """Every file that `design.md` lists exists, and every folder and file at the top is in its list."""
+    (tree,) = re.findall(
+        r"^autograd_cnn/\n(.*?)^```", (ROOT / "docs" / "design.md").read_text(encoding="utf-8"), re.S | re.M
+    )
+    folders, listed = {0: PACKAGE}, set()
+    for line in filter(None, tree.splitlines()):
+        depth = len(line) - len(line.lstrip())
+        above = folders[max(d for d in folders if d < depth)]
+        for name in re.findall(r"[\w/]+\.py\b|^ +\w+/", line):
+            path = above / name.strip()
+            assert path.exists(), f"{path} is in the tree, and not in the package"
+            listed.add(path.relative_to(PACKAGE).parts[0])
+            if name.endswith("/"):
+                folders = {d: f for d, f in folders.items() if d < depth} | {depth: path}
+                above = path
+    there = {path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there - {"__init__.py"} == listed
+
+
 def test_there_are_quotations():
     assert len(QUOTATIONS) > 5
 

@@ -1,1 +1,1 @@
-"""Writes the derived backward pass as code that runs, line by line, reading each line from its rule."""
+"""Writes the derived backward pass as code that runs: each line is what its rule computes, run on stand-ins."""
