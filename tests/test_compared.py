@@ -1,0 +1,176 @@
+"""What the table "Compared" of the README says of other libraries holds for the versions that it names."""
+
+import re
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+INPUT = np.array([0.5, 0.2, 0.3])
+
+
+def library(title, package, module=None):
+    """Import a library, if it is there in the version that the README names."""
+    found = pytest.importorskip(module or package, reason=f"{package} is not installed")
+    (named,) = re.findall(rf"{title} ([\d.]+\d)", README.partition("## Measured")[0])
+    if not version(package).startswith(named):
+        pytest.skip(f"the README describes {package} {named}")
+    return found
+
+
+@pytest.fixture
+def torch():
+    return library("PyTorch", "torch")
+
+
+@pytest.fixture
+def hips():
+    library("HIPS autograd", "autograd")
+    return pytest.importorskip("autograd")
+
+
+@pytest.fixture
+def mygrad():
+    return library("MyGrad", "mygrad")
+
+
+class TestTheBackwardPassAsCode:
+    def test_pytorch_has_it_through_aot_autograd(self, torch):
+        from functorch.compile import aot_function, make_boxed_func
+
+        codes = []
+
+        def keep(graph, inputs):
+            codes.append(graph.code)
+            return make_boxed_func(graph.forward)
+
+        x = torch.ones(3, requires_grad=True)
+        aot_function(lambda x: torch.tanh(x).sum(), fw_compiler=keep, bw_compiler=keep)(x).backward()
+        assert "aten.tanh." in codes[0] and "aten.tanh_backward." in codes[1]
+        assert torch.allclose(x.grad, 1 - torch.tanh(x) ** 2)
+
+
+class TestAnInputThatIsOverwrittenBeforeBackward:
+    """`w * a`, of which `a` is overwritten: the right gradient of w is the old `a`."""
+
+    def test_is_refused_here_except_through_a_view_taken_before(self):
+        for writes in (False, True):
+            x = ag.Tensor(INPUT, requires_grad=True)
+            view = x.data[:]
+            loss = ag.sum(x * x)
+            if writes:
+                view[:] = 100
+            else:
+                with pytest.raises(ValueError, match="read-only"):
+                    x.data[:] = 100
+            loss.backward()
+            assert np.array_equal(x.grad, 2 * (x.data if writes else INPUT))
+
+    def test_pytorch_finds_its_own_operations(self, torch):
+        w, a = torch.ones(3, requires_grad=True), torch.tensor(INPUT, dtype=torch.float32)
+        loss = (w * a).sum()
+        a.mul_(2)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+    def test_pytorch_does_not_find_numpys(self, torch):
+        w, a = torch.ones(3, requires_grad=True), torch.tensor(INPUT, dtype=torch.float32)
+        loss = (w * a).sum()
+        a.numpy()[:] = 100
+        loss.backward()
+        assert w.grad.tolist() == [100.0] * 3
+
+    def test_mygrad_refuses(self, mygrad):
+        w, a = mygrad.tensor(np.ones(3)), INPUT.copy()
+        _loss = (w * a).sum()
+        with pytest.raises(ValueError, match="read-only"):
+            a[:] = 100
+
+    def test_hips_autograd_does_not_notice(self, hips):
+        from autograd.core import make_vjp
+
+        a = INPUT.copy()
+        vjp, _ = make_vjp(lambda w: w * a, np.ones(3))
+        a[:] = 100
+        assert vjp(np.ones(3)).tolist() == [100.0] * 3
+
+
+class TestPlainNumPy:
+    def test_hips_autograd_records_ufuncs_and_needs_its_namespace_for_the_rest(self, hips):
+        import autograd.numpy as anp
+
+        kinds = []
+
+        def f(x, numpy):
+            kinds.append(type(numpy.concatenate([x, x])))
+            return anp.sum(np.tanh(x))
+
+        for numpy in (np, anp):
+            gradient = hips.grad(partial(f, numpy=numpy))(INPUT)
+            assert np.allclose(gradient, 1 - np.tanh(INPUT) ** 2)
+        assert kinds[0] is np.ndarray and issubclass(kinds[1], hips.extend.Box)
+
+    def test_mygrad_records_a_part(self, mygrad):
+        x = mygrad.tensor(INPUT)
+        assert isinstance(np.tanh(x), mygrad.Tensor) and isinstance(np.cumsum(x), mygrad.Tensor)
+        for f in (np.sort, np.median, np.fft.fft, lambda x: np.quantile(x, 0.5), lambda x: np.pad(x, 1)):
+            with pytest.raises(TypeError, match="no implementation found"):
+                f(x)
+
+    def test_pytorch_does_not(self, torch):
+        with pytest.raises(RuntimeError, match="Can't call numpy"):
+            np.tanh(torch.ones(3, requires_grad=True))
+
+
+class TestOrdersAndDtypes:
+    def test_pytorch_has_second_derivatives_and_float32_stays(self, torch):
+        x = torch.tensor(2.0, requires_grad=True)
+        (first,) = torch.autograd.grad(2.0 * x**3, x, create_graph=True)
+        (second,) = torch.autograd.grad(first, x)
+        assert second.item() == 24.0 and second.dtype == torch.float32
+
+    def test_hips_autograd_has_second_derivatives_and_float32_becomes_float64_in_some_operations(self, hips):
+        import autograd.numpy as anp
+
+        assert hips.grad(hips.grad(lambda x: x**3))(2.0) == 12.0
+        single, zero = INPUT.astype(np.float32), np.zeros(3, np.float32)
+        changed = {
+            "mean": lambda x: anp.mean(x),
+            "maximum": lambda x: anp.sum(anp.maximum(x, zero)),
+            "where": lambda x: anp.sum(anp.where(x > 0, x, zero)),
+        }
+        assert {name: hips.grad(f)(single).dtype for name, f in changed.items()} == dict.fromkeys(changed, np.float64)
+        assert hips.grad(lambda x: anp.sum(2.0 * anp.tanh(x)))(single).dtype == np.float32
+
+    def test_mygrad_has_first_derivatives_and_float32_becomes_float64_beside_numbers(self, mygrad):
+        x = mygrad.tensor(INPUT.astype(np.float32))
+        assert (2.0 * x).dtype == np.float64 and mygrad.tanh(x).dtype == np.float32
+        (x * x).sum().backward()
+        assert type(x.grad) is np.ndarray  # no Tensor, so nothing to differentiate again
+
+    def test_here_both_hold(self):
+        x = ag.Tensor(INPUT.astype(np.float32), requires_grad=True)
+        first = ag.sum(ag.where(x > 0, 2.0 * x**3, ag.maximum(ag.mean(x), 0))).gradient(x, create_graph=True)
+        second = ag.sum(first).gradient(x)
+        assert np.allclose(second, 12 * INPUT) and second.dtype == np.float32
+
+
+class TestConvolutions:
+    def test_those_of_mygrad_are_a_product_of_blas_and_those_of_hips_autograd_are_not(self, mygrad, hips, monkeypatch):
+        from autograd.scipy.signal import convolve
+        from mygrad.nnet.layers import conv_nd
+
+        calls = []
+        for name in ("tensordot", "einsum"):
+            f = getattr(np, name)
+            monkeypatch.setattr(
+                np, name, lambda *args, f=f, name=name, **options: calls.append(name) or f(*args, **options)
+            )
+        conv_nd(mygrad.tensor(np.ones((1, 1, 4, 4))), np.ones((1, 1, 3, 3)), stride=1)
+        convolve(np.ones((1, 4, 4)), np.ones((1, 3, 3)), axes=([1, 2], [1, 2]), dot_axes=([0], [0]), mode="valid")
+        assert calls == ["tensordot", "einsum"]
