@@ -10,7 +10,7 @@ import pytest
 
 import autograd_cnn as ag
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 INPUT = np.array([0.5, 0.2, 0.3])
 
 
