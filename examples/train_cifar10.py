@@ -3,7 +3,7 @@
     python examples/train_cifar10.py                              drawn shapes: no download, ends within two minutes
     python examples/train_cifar10.py --data cifar10 --download    the real images, 24 passes
     python examples/train_cifar10.py --data cifar10 --recipe quick
-    python examples/train_cifar10.py --resume runs/cifar10-quick  goes on where a run stopped, to the same bits
+    python examples/train_cifar10.py --resume runs/cifar10-quick  continues a run that stopped, bit for bit
 
 The same run as the hand-written code that this project replaces, two steps on one batch of 100 images:
 

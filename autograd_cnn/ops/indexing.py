@@ -1,7 +1,7 @@
 """Operations that pick elements, and their adjoints: those that write or add elements at an index.
 
-Many of NumPy's functions only move elements. Such a function, applied to the positions 0, 1, 2, ..., returns the
-position that each element of its result comes from, and `take` at these positions does the same to a Tensor.
+Many of NumPy's functions only move elements. Applied to an array of indices 0, 1, 2, ..., such a function returns the
+source index of each output element, and `take` at these indices does the same to a Tensor.
 """
 
 from __future__ import annotations

@@ -535,9 +535,9 @@ def triplet_margin_loss(
     anchor: Any, positive: Any, negative: Any, reduction: Reduction = "mean", margin: float = 1.0, p: float = 2.0,
     eps: float = 1e-6, swap: bool = False,
 ) -> Any:  # fmt: skip
-    """Measures how far `negative` is from being farther from `anchor` than `positive` is, by `margin`.
+    """Computes ``max(0, d(anchor, positive) - d(anchor, negative) + margin)``.
 
-    Distances are those of `pairwise_distance`. With `swap`, `negative` is compared with the nearer of the two others.
+    The distance d is `pairwise_distance`. With `swap`, `negative` is compared with the nearer of the two others.
     """
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     far = np.minimum(far, pairwise_distance(positive, negative, p, eps)) if swap else far

@@ -273,7 +273,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _shares(x: Any, out: Any, axis: Axis, keepdims: bool) -> Any:
-    """Returns the softmax of `x`, divided by its sum, since the rounding error of a large `out` scales all of it."""
+    """Return softmax(x), normalised again: a rounding error in a large `out` would scale every element."""
     out = spread(out, x.shape, axis, keepdims)
     below, infinite = x - out, np.equal(plain(out), np.inf)
     if infinite.any():

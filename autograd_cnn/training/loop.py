@@ -108,8 +108,8 @@ def fit(
         Write the checkpoint after every so many steps as well.
     callbacks : list of callable
         ``callback(history)`` is called after each pass, before the checkpoint is written; so if the process is killed
-        in between, it is called again. A true result ends the run when all have been called; `history.ended` says so
-        to those behind in the list. See `early_stop`, `keep_best` and `RunFolder`.
+        in between, it is called again. If one returns True, the remaining callbacks are still called, and see it in
+        `history.ended`; then the run ends. See `early_stop`, `keep_best` and `RunFolder`.
     name : str
         Describes the images in the History and in pictures.
     progress : bool

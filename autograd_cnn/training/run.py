@@ -83,7 +83,7 @@ class Run:
 
     @property
     def end(self) -> int:
-        """The number of steps after which the run ends, for all that is known now."""
+        """The step at which the run will end unless something stops it earlier."""
         return self.step if self.history.ended else self.total
 
     @property
