@@ -30,8 +30,8 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "nn": "engine calculus fast ops vocabulary state",
     "optim": "engine fast state",
     "data": "engine files environment",
-    "distributed": "engine environment",
-    "training": "engine fast ops nn optim data state arrayfile distributed files notebook plots environment",
+    "training": "engine nn optim data state arrayfile files notebook plots environment",
+    "distributed": "engine fast nn training environment",
     "interop": f"engine ops nn state arrayfile files environment {FACE}",  # operators of a file are calls of the face
     "studio": f"engine calculus ops fast nn data training files notebook environment {FACE}",  # programs call the face
     "plots": "engine files environment",

@@ -20,9 +20,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random import Generator
@@ -30,16 +30,15 @@ from numpy.typing import NDArray
 
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.environment import command
+from autograd_cnn.fast.twins import kernel_set
+from autograd_cnn.training.ranks import Model, Ranks, Result
 
 if TYPE_CHECKING:
     from autograd_cnn.engine.tensor import Tensor
-    from autograd_cnn.nn import Module
 
 __all__ = ["Ranks", "ranks"]
 
 Array = NDArray[Any]
-Result = TypeVar("Result")
-Model = TypeVar("Model", bound="Module")
 
 CALLS = {  # the collective ones, and what they are part of
     "first": "`first` or `broadcast`",
@@ -52,99 +51,6 @@ LONGEST = 80  # characters of a value that an error shows
 TAG = 1917  # of the notes
 PATIENCE = 1800.0  # seconds; rank 0 may download data meanwhile, or write a report
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")  # set by the starters of Open MPI, MPICH and Slurm
-
-
-class Ranks:
-    """The processes that train one model together. This class is one process alone: nothing is sent anywhere.
-
-    Attributes
-    ----------
-    rank, size : int
-        The number of this process, from 0, and the number of all.
-
-    Examples
-    --------
-    >>> ranks = Ranks()
-    >>> ranks.rank, ranks.size, ranks.share(100), ranks.first(max, 3, 7)
-    (0, 1, slice(0, 100, None), 7)
-    """
-
-    rank, size = 0, 1
-
-    def share(self, count: int) -> slice:
-        """Return this rank's part of `count` images. Parts differ by at most one image, and may be empty."""
-        return slice(-(-count * self.rank // self.size), -(-count * (self.rank + 1) // self.size))
-
-    def broadcast(self, model: Model) -> Model:
-        """Give the model of every rank the parameters and buffers of rank 0, and return it.
-
-        Call it before the optimiser is made, which may copy them.
-        """
-        return model
-
-    def first(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call a function on rank 0 only. Return its result on every rank, or raise its exception on every rank.
-
-        For what only one process should do, such as to download data or to make a folder. The result has to be
-        picklable.
-        """
-        return function(*arguments)
-
-    def sum(
-        self,
-        figures: Sequence[float],
-        parameters: Sequence[Tensor] = (),
-        buffers: Sequence[tuple[Tensor, Array]] = (),
-        weight: float = 1,
-    ) -> Sequence[float]:
-        """Add up figures and gradients of all ranks, and average buffers, in one message.
-
-        Parameters
-        ----------
-        figures : sequence of float
-        parameters : sequence of Tensor
-            The `grad` of each becomes the sum; it stays None if no rank has one.
-        buffers : sequence of (Tensor, array)
-            Buffers, and the arrays that they had when they were equal on all ranks. Floats are averaged. Integers and
-            bools, which have no average, must have moved alike on all ranks that had images.
-        weight : float
-            The part that the buffers of this rank have in the average. The weights of all ranks add up to 1.
-
-        Returns
-        -------
-        sequence of float
-            The sums of the figures.
-
-        Raises
-        ------
-        RuntimeError
-            If a buffer of integers or bools has moved otherwise than on the other ranks.
-        """
-        return figures
-
-    def join(self, array: Array) -> Array:
-        """Return the arrays of all ranks, joined along the first axis in the order of the ranks."""
-        return array
-
-    def compare(self, state: Callable[[], Mapping[str, Any]], when: str) -> None:
-        """Raise a RuntimeError unless a state, of arrays and other values, has the same bits on all ranks.
-
-        The message begins with `when`, and names the rank and the first value that differs.
-        """
-
-    def own_draws(self, generators: Sequence[Generator], seed: Sequence[int]) -> AbstractContextManager[None]:
-        """Let the generators draw numbers of this rank's own from a seed; they have their earlier state afterwards.
-
-        One process alone draws on from the state that they have.
-        """
-        return nullcontext()
-
-    def all_or_none(self) -> AbstractContextManager[None]:
-        """End the processes of all ranks, with a traceback, if an exception leaves the ``with`` block on one.
-
-        The others would wait for this one forever. One process alone just raises the exception.
-        """
-        return nullcontext()
 
 
 class MPIRanks(Ranks):
@@ -244,7 +150,8 @@ class MPIRanks(Ranks):
 
     def compare(self, state: Callable[[], Mapping[str, Any]], when: str) -> None:
         self.meet("compare")
-        first, *others = self.communicator.allgather({name: _short(value) for name, value in state().items()})
+        own = {"versions": versions(), **state()}
+        first, *others = self.communicator.allgather({name: _short(value) for name, value in own.items()})
         for rank, other in enumerate(others, 1):
             for name in {**first, **other}:
                 one, two = first.get(name), other.get(name)
@@ -286,9 +193,10 @@ class MPIRanks(Ranks):
 
 
 def versions() -> str:
-    """Return the versions that have to be the same on all ranks."""
+    """Return the versions, and the kernels, that have to be the same on all ranks."""
     own = getattr(sys.modules.get(__package__ or ""), "__version__", "")
-    return f"autograd_cnn {own}, NumPy {np.__version__}, Python {platform.python_version()}"
+    packages = f"autograd_cnn {own}, NumPy {np.__version__}, Python {platform.python_version()}"
+    return f"{packages}, {kernel_set()} kernels"
 
 
 def _place(note: Array) -> str:

@@ -314,12 +314,7 @@ class Module:
           unexpected: bias
           w: (2, 4) float32, want (2, 3) float32
         """
-        own = self._tensors()
-        arrays = {path: tensor.data for path, tensor in own.items()}
-        check_state(f"{type(self).__name__}.load_state_dict", arrays, state)
-        copies = [np.array(state[path], order="C") for path in own]
-        for tensor, array in zip(own.values(), copies, strict=True):
-            tensor.data = array
+        load_tensors(f"{type(self).__name__}.load_state_dict", self._tensors(), state)
 
     def _described(self) -> str:
         """Format as ``Conv2d(padding=1)``, with the constructor's arguments that are attributes and no defaults."""
@@ -398,6 +393,14 @@ class Module:
         ]
         rows.append(["total", "", "", f"{_count(tensors):,}"])
         return "\n".join(_aligned(rows))
+
+
+def load_tensors(caller: str, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    """Give every Tensor a copy of the array of its name in `state`, or raise an error and change none."""
+    check_state(caller, {name: tensor.data for name, tensor in tensors.items()}, state)
+    copies = [np.array(state[name], order="C") for name in tensors]
+    for tensor, array in zip(tensors.values(), copies, strict=True):
+        tensor.data = array
 
 
 def _is_plain(value: Any) -> bool:

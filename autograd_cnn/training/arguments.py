@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,12 +10,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from autograd_cnn.distributed import Ranks, versions
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.environment import needs
-from autograd_cnn.fast.twins import kernel_set
 from autograd_cnn.optim import Optimiser
+from autograd_cnn.training.ranks import Ranks
 
 WHOLE = int | np.integer
 NUMBER = int | float | np.number
@@ -44,80 +41,45 @@ ABOVE_ZERO = "clip", "time_limit"
 BRIGHT = 127  # floats from 0 to more than this, and at most 255, are the numbers of bytes
 
 
-def check_arguments(arguments: Mapping[str, Any]) -> None:
-    """Raise an error unless the arguments of `fit`, by name, have the right types and match each other."""
-    ranks = arguments["ranks"]
+def check(caller: str, /, **arguments: Any) -> None:
+    """Raise an error unless arguments, by name, have the right types, and numbers are large enough."""
+    for name, value in arguments.items():
+        expected, want = TYPES[name]
+        if not isinstance(value, expected) or isinstance(value, bool):
+            raise TypeError(f"{caller}: {name} is {described(value)}, want {want}")
+        if value is not None and name in LEAST and value < LEAST[name]:
+            raise ValueError(f"{caller}: {name} is {value}, want {LEAST[name]} or more")
+        if value is not None and name in ABOVE_ZERO and not value > 0:
+            raise ValueError(f"{caller}: {name} is {value}, want more than 0, or None for no limit")
+
+
+def check_ranks(ranks: Any) -> None:
+    """Raise an error unless these are the ranks of a job."""
     if not isinstance(ranks, Ranks):
         raise TypeError(f"fit: ranks is {described(ranks)}, want ag.distributed.ranks()")
-    with ranks.all_or_none():
-        _check_numbers(arguments)
-        check_set("fit", arguments["images"], arguments["labels"])
-        warn_of_bytes("fit", "images", arguments["images"])
-        if arguments["validation"] is not None:
-            _check_validation(arguments["validation"])
-        for i, callback in enumerate(arguments["callbacks"]):
-            if not callable(callback):
-                cure = "folder.callback(model)" if hasattr(callback, "callback") else "a function of the History"
-                raise TypeError(f"fit: callbacks[{i}] is {described(callback)}, want {cure}")
-        _check_checkpoint(arguments["checkpoint"], arguments["every"], ranks)
 
 
-def _check_numbers(given: Mapping[str, Any]) -> None:
-    if (given["epochs"] is None) == (given["steps"] is None):
-        raise TypeError("fit: pass one of epochs= and steps=")
-    for name, (expected, want) in TYPES.items():
-        if not isinstance(given[name], expected) or isinstance(given[name], bool):
-            raise TypeError(f"fit: {name} is {described(given[name])}, want {want}")
-    for name, least in LEAST.items():
-        if given[name] is not None and given[name] < least:
-            raise ValueError(f"fit: {name} is {given[name]}, want {least} or more")
-    for name in ABOVE_ZERO:
-        if given[name] is not None and not given[name] > 0:
-            raise ValueError(f"fit: {name} is {given[name]}, want more than 0, or None for no limit")
-    if given["augment"] is not None and given["rng"] is None:
-        raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
+def check_validation(validation: Any) -> None:
+    """Raise an error unless this is None, or images with their labels."""
+    check("fit", validation=validation)
+    if validation is not None:
+        if len(validation) != 2:
+            raise ValueError(f"fit: validation has {len(validation)} parts, want (images, labels)")
+        images, labels = validation
+        check_set("fit", images, labels, "validation ")
 
 
-def _check_validation(validation: Any) -> None:
-    if len(validation) != 2:
-        raise ValueError(f"fit: validation has {len(validation)} parts, want (images, labels)")
-    images, labels = validation
-    check_set("fit", images, labels, "validation ")
-    warn_of_bytes("fit", "validation images", images)
-
-
-def compared(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def compared(
+    numbers: Mapping[str, Any], optional: Mapping[str, Any], images: NDArray[Any], labels: NDArray[Any]
+) -> dict[str, Any]:
     """Return what has to be the same on all ranks, besides the state of model, optimiser and generators."""
-    images, labels = arguments["validation"] or (None, None)
-    numbers = {name: arguments[name] for name in (*LEAST, "clip")}
-    optional = ("schedule", "augment", "validation", "checkpoint")
-    given = {name: "missing" if arguments[name] is None else "given" for name in optional}
-    data = {"images": arguments["images"], "labels": arguments["labels"]}
+    validation = optional["validation"] or (None, None)
     return {
-        "versions": f"{versions()}, {kernel_set()} kernels",
         **{name: None if number is None else float(number) for name, number in numbers.items()},
-        **given,
-        **data,
-        "validation images": images,
-        "validation labels": labels,
+        **{name: "missing" if value is None else "given" for name, value in optional.items()},
+        **{"images": images, "labels": labels},
+        **dict(zip(("validation images", "validation labels"), validation, strict=True)),
     }
-
-
-def _check_checkpoint(path: str | os.PathLike[str] | None, every: int | None, ranks: Ranks) -> None:
-    """Raise an error unless the file can be written, as far as its folder shows, before hours of work are in it."""
-    if path is None and every is not None:
-        raise ValueError(f"fit: every is {every}, but there is no checkpoint to write: checkpoint='last.safetensors'")
-    if path is None or ranks.rank != 0:
-        return
-    with needs("safetensors", "fit(checkpoint=...)"):
-        import safetensors  # noqa: F401
-    path, folder = os.fspath(path), os.path.dirname(os.path.realpath(path))
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, "fit: checkpoint is a folder, want a file in it", path)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(errno.ENOENT, "fit: checkpoint is in no folder; create it with os.makedirs", folder)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, "fit: checkpoint is in a folder that cannot be written", folder)
 
 
 def check_set(caller: str, images: Any, labels: Any, whose: str = "") -> None:
@@ -129,6 +91,7 @@ def check_set(caller: str, images: Any, labels: Any, whose: str = "") -> None:
             f"{caller}: {len(images):,} {whose}images and {len(labels):,} {whose}labels, want equally many and at "
             "least one"
         )
+    warn_of_bytes(caller, f"{whose}images", images)
 
 
 def check_array(caller: str, name: str, array: Any) -> None:
@@ -143,14 +106,6 @@ def check_array(caller: str, name: str, array: Any) -> None:
         raise ValueError(
             f"{caller}: {name} {array.shape} {array.dtype}, want numbers with a first axis, (N, ...){cure}"
         )
-
-
-def check_batch_size(caller: str, batch_size: Any) -> None:
-    """Raise an error unless `batch_size` is a whole number from 1 on."""
-    if not isinstance(batch_size, WHOLE) or isinstance(batch_size, bool):
-        raise TypeError(f"{caller}: batch_size is {described(batch_size)}, want an int")
-    if batch_size < 1:
-        raise ValueError(f"{caller}: batch_size is {batch_size}, want 1 or more")
 
 
 def warn_of_bytes(caller: str, name: str, images: NDArray[Any]) -> None:

@@ -8,15 +8,17 @@ schedule and in the pass) and the seed of the pass.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
+from autograd_cnn.nn.module import load_tensors
 from autograd_cnn.optim import Optimiser
 from autograd_cnn.state import check_state, not_finite
 
@@ -51,8 +53,7 @@ def save_checkpoint(
     OSError
         If the file cannot be written.
     """
-    arrays, settings, bits = full_state(model, optimiser, generators)
-    write_arrays(path, arrays, {"optimiser": settings, "generators": bits, "state": state or {}})
+    write_state(path, full_state(model, optimiser, generators), state or {})
 
 
 def load_checkpoint(
@@ -83,12 +84,32 @@ def load_checkpoint(
     return state
 
 
-def full_state(
-    model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None
-) -> tuple[dict[str, Array], dict[str, Any], dict[str, Any]]:
-    """Return all that determines the next step: arrays, settings of the optimiser, and states of the generators."""
-    states = {name: g.bit_generator.state for name, g in all_generators(model, generators).items()}
-    return *_split(model, optimiser), states
+class State(NamedTuple):
+    """All that determines the next step: arrays, settings of the optimiser, and states of the generators, by name."""
+
+    arrays: dict[str, Array]
+    settings: dict[str, Any]
+    generators: dict[str, Any]
+
+
+def full_state(model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None) -> State:
+    """Return the state of a model, its optimiser and all generators that they draw from."""
+    if isinstance(model, Module):
+        weights = model.state_dict()
+    else:
+        weights = {str(i): p.data for i, p in enumerate(optimiser.parameters)}
+    state = optimiser.state_dict()
+    arrays = {f"model.{name}": x for name, x in weights.items()}
+    arrays |= {f"optimiser.{name}": x for name, x in state.items() if isinstance(x, np.ndarray)}
+    settings = {name: x for name, x in state.items() if not isinstance(x, np.ndarray)}
+    drawn = all_generators(model, generators)
+    return State(arrays, settings, {name: g.bit_generator.state for name, g in drawn.items()})
+
+
+def write_state(path: str | os.PathLike[str], state: State, progress: Mapping[str, Any]) -> None:
+    """Write a checkpoint: a state, and anything else that the run needs."""
+    record = {"optimiser": state.settings, "generators": state.generators, "state": progress}
+    write_arrays(path, state.arrays, record)
 
 
 def check_checkpoint(
@@ -104,59 +125,58 @@ def check_checkpoint(
         raise CheckpointError(
             f"{path}: has no checksum, so it is no checkpoint. For weights: ag.interop.load_weights(path, model)"
         )
-    own_arrays, own_settings = _split(model, optimiser)
-    own_generators = all_generators(model, generators)
+    own, drawn = full_state(model, optimiser, generators), all_generators(model, generators)
     try:
-        check_state("checkpoint", own_arrays, arrays)
-        check_state("checkpoint", own_settings, record["optimiser"])
-        check_state("checkpoint", dict.fromkeys(own_generators, 0), dict.fromkeys(record["generators"], 0))
-        for name, generator in own_generators.items():  # a fresh generator of the same kind takes the state, or raises
+        check_state("checkpoint", own.arrays, arrays)
+        check_state("checkpoint", own.settings, record["optimiser"])
+        check_state("checkpoint", dict.fromkeys(drawn, 0), dict.fromkeys(record["generators"], 0))
+        for name, generator in drawn.items():  # a fresh generator of the same kind takes the state, or raises
             type(generator.bit_generator)().state = record["generators"][name]
         state = dict(record["state"])
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path}: {error}") from error
 
     def restore() -> None:
-        weights = {name.removeprefix("model."): x for name, x in arrays.items() if name.startswith("model.")}
-        slots = {name.removeprefix("optimiser."): x for name, x in arrays.items() if name.startswith("optimiser.")}
+        weights = _of("model.", arrays)
         if isinstance(model, Module):
             model.load_state_dict(weights)
         else:
-            for i, parameter in enumerate(optimiser.parameters):
-                parameter.data = weights[str(i)]
-        optimiser.load_state_dict({**slots, **record["optimiser"]})
-        for name, generator in own_generators.items():
+            load_tensors("checkpoint", {str(i): p for i, p in enumerate(optimiser.parameters)}, weights)
+        optimiser.load_state_dict({**_of("optimiser.", arrays), **record["optimiser"]})
+        for name, generator in drawn.items():
             generator.bit_generator.state = record["generators"][name]
 
     return state, restore
 
 
-def names_not_finite(model: Any, optimiser: Optimiser) -> dict[str, str]:
-    """Return the names of the arrays of a model and its optimiser that hold NaN or infinities, with a description."""
+def load_model(path: str | os.PathLike[str], model: Module) -> None:
+    """Fill a model from a checkpoint, or from the file of weights of `keep_best`."""
+    arrays, record = read_arrays(path)
+    if record is None:
+        raise CheckpointError(f"{path}: has no checksum, so it is not of this run. Restore it from a copy")
+    try:
+        model.load_state_dict(_of("model.", arrays) if "optimiser" in record else arrays)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _of(room: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(room): x for name, x in arrays.items() if name.startswith(room)}
+
+
+def names_not_finite(state: State, parameters: Sequence[Tensor]) -> dict[str, str]:
+    """Return the names of the arrays and settings of a state that hold NaN or infinities, with a description."""
 
     def label(name: str) -> str:
         room, _, rest = name.partition(".")
         slot, _, number = rest.rpartition(".")
-        if not number.isdecimal() or int(number) >= len(optimiser.parameters) or (room == "model" and slot):
+        if not number.isdecimal() or int(number) >= len(parameters) or (room == "model" and slot):
             return rest
-        parameter = optimiser.parameters[int(number)].name or f"parameter {number}"
+        parameter = parameters[int(number)].name or f"parameter {number}"
         return f"the optimiser's {SLOTS.get(slot, slot)} for {parameter}" if slot else parameter
 
-    arrays, settings = _split(model, optimiser)
-    arrays |= {f"settings.{name}": np.asarray(number) for name, number in settings.items()}
-    return {label(name): bad for name, x in arrays.items() if (bad := not_finite(x))}
-
-
-def _split(model: Any, optimiser: Optimiser) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return the arrays of a model and its optimiser, by name, and the settings of the optimiser."""
-    if isinstance(model, Module):
-        weights = model.state_dict()
-    else:
-        weights = {str(i): p.data for i, p in enumerate(optimiser.parameters)}
-    state = optimiser.state_dict()
-    arrays = {f"model.{name}": x for name, x in weights.items()}
-    arrays |= {f"optimiser.{name}": x for name, x in state.items() if isinstance(x, np.ndarray)}
-    return arrays, {name: x for name, x in state.items() if not isinstance(x, np.ndarray)}
+    numbers = {f"settings.{name}": np.asarray(x) for name, x in state.settings.items()}
+    return {label(name): bad for name, x in {**state.arrays, **numbers}.items() if (bad := not_finite(x))}
 
 
 def all_generators(model: Any, others: Mapping[str, Generator] | None) -> dict[str, Generator]:

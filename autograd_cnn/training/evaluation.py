@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.data import as_float32
-from autograd_cnn.distributed import Ranks
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.module import in_training_mode
-from autograd_cnn.training.arguments import check_array, check_batch_size, check_set, warn_of_bytes
+from autograd_cnn.training.arguments import check, check_array, check_set, warn_of_bytes
 from autograd_cnn.training.history import Evaluation
+from autograd_cnn.training.ranks import Ranks
 
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Any], Tensor]
@@ -47,7 +47,7 @@ def predict(model: Model, images: Array, batch_size: int = 100) -> Array:
     array([3., 3., 3., 3., 3.], dtype=float32)
     """
     check_array("predict", "images", images)
-    check_batch_size("predict", batch_size)
+    check("predict", batch_size=batch_size)
     warn_of_bytes("predict", "images", images)
     return _predicted(model, images, batch_size)
 
@@ -94,9 +94,8 @@ def evaluate(
     >>> print(f"{result.accuracy:.2f}", result.confusion.tolist())
     0.67 [[1, 0], [1, 1]]
     """
+    check("evaluate", batch_size=batch_size)
     check_set("evaluate", images, labels)
-    check_batch_size("evaluate", batch_size)
-    warn_of_bytes("evaluate", "images", images)
     return evaluated(model, loss, images, labels, batch_size, ranks)
 
 

@@ -7,13 +7,14 @@ the interpreter's lock.
 
 from __future__ import annotations
 
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
 from itertools import islice
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from autograd_cnn.training.arguments import are_bytes
 Array = NDArray[Any]
 Augment = Callable[[Array, Generator], Array]
 Item = TypeVar("Item")
+OVER: Any = object()  # what follows the last item
 
 
 def prepared(
@@ -88,52 +90,28 @@ def fed(items: Iterable[Item], ahead: int = 2) -> Iterator[Iterator[tuple[Item, 
     ...     [square for square, waited in squares]
     [0, 1, 4]
     """
-    ready: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-    room, over = threading.Semaphore(ahead), threading.Event()
+    source: Any = iter(items)
+    context: Any = copy_context()  # the caller's, which holds NumPy's errstate
+    pool = ThreadPoolExecutor(1, "autograd_cnn batches")
+    waiting: deque[Callable[[], Any]] = deque()
 
-    def prepare() -> None:
-        source = iter(items)
-        while room.acquire() and not over.is_set():
-            try:
-                ready.put((next(source), None))
-            except BaseException as error:  # StopIteration as well: it ends the caller's loop
-                ready.put((None, error))
-                return
+    def request() -> Callable[[], Any]:
+        return pool.submit(context.run, next, source, OVER).result
 
-    def arriving() -> Iterator[Item]:
-        while True:
-            item, error = ready.get()
-            try:
-                if isinstance(error, StopIteration):
-                    return
-                if error is not None:
-                    raise error
-            finally:
-                del error  # error -> traceback -> this frame -> error would be a cycle
-            room.release()
-            yield item
-
-    # The thread works in a copy of the caller's context, which holds NumPy's errstate.
-    thread = threading.Thread(target=copy_context().run, args=(prepare,), name="autograd_cnn batches", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # there are too many threads, or this Python has none
-        yield _timed(iter(items))
-        return
-    try:
-        yield _timed(arriving())
-    finally:
-        over.set()
-        room.release()
-        thread.join()
-
-
-def _timed(items: Iterator[Item]) -> Iterator[tuple[Item, float]]:
-    """Yield each item with the seconds that it took to come."""
-    while True:
+    def arriving() -> Iterator[tuple[Item, float]]:
         began = time.perf_counter()
-        try:
-            item = next(items)
-        except StopIteration:
-            return
-        yield item, time.perf_counter() - began
+        while (item := waiting.popleft()()) is not OVER:
+            waited = time.perf_counter() - began
+            waiting.append(request())
+            yield item, waited
+            began = time.perf_counter()
+
+    try:
+        waiting.extend(request() for _ in range(ahead))
+    except RuntimeError:  # there are too many threads, or this Python has none
+        request = lambda: partial(next, source, OVER)  # noqa: E731
+        waiting.append(request())
+    try:
+        yield arriving()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -12,17 +12,16 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from autograd_cnn.arrayfile import SUM, CheckpointError, read_arrays, read_json, spelled, write_json
+from autograd_cnn.arrayfile import SUM, read_json, spelled, write_json
 from autograd_cnn.files import read, write_atomically
 from autograd_cnn.nn import Module
-from autograd_cnn.plots import loss_curve
-from autograd_cnn.training.callbacks import keep_best
-from autograd_cnn.training.history import History
+from autograd_cnn.training.checkpoint import load_model
+from autograd_cnn.training.history import History, drawing
+from autograd_cnn.training.hooks import keep_best
 
 SETTINGS, CODE, HISTORY, TABLE, PICTURE = "settings.json", "model.py", "history.json", "history.csv", "loss.png"
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -178,15 +177,15 @@ class RunFolder:
         matplotlib there is no picture.
         """
         keep = keep_best(self.best, model)
-        draws = find_spec("matplotlib") is not None
+        plots = drawing()
 
         def write(history: History) -> None:
             self._compare(None)  # another run may have been begun in this folder at the same moment
             keep(history)
             history.save(self.path / HISTORY)
             history.save_csv(self.path / TABLE)
-            if draws:
-                loss_curve(history, self.path / PICTURE)
+            if plots:
+                plots.loss_curve(history, self.path / PICTURE)
 
         return write
 
@@ -241,15 +240,7 @@ class RunFolder:
         path = next((path for path in (self.best, self.last) if path.exists()), None)
         if path is None:
             raise FileNotFoundError(f"{self.path}: has no weights, neither {BEST} nor {LAST}")
-        arrays, state = read_arrays(path)
-        if state is None:
-            raise CheckpointError(f"{path}: has no checksum, so it is not of this run. Restore it from a copy")
-        if path == self.last:
-            arrays = {name.removeprefix("model."): x for name, x in arrays.items() if name.startswith("model.")}
-        try:
-            model.load_state_dict(arrays)
-        except ValueError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+        load_model(path, model)
         return model.eval()
 
 

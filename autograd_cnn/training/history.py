@@ -8,7 +8,9 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +19,11 @@ from numpy.typing import NDArray
 from autograd_cnn.arrayfile import read_json, write_json
 from autograd_cnn.environment import plain
 from autograd_cnn.files import write_atomically
-from autograd_cnn.plots import loss_curve_png, loss_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PLOTS = "autograd_cnn.plots"
 
 
 @dataclass
@@ -129,8 +132,8 @@ class History:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """Return the curve for a notebook; without matplotlib or losses, the table only."""
         bundle: dict[str, Any] = {"text/plain": repr(self)}
-        if self.losses and find_spec("matplotlib"):
-            bundle["image/png"] = loss_curve_png(self)
+        if self.losses and (plots := drawing()):
+            bundle["image/png"] = plots.loss_curve_png(self)
         return bundle
 
     def plot(self) -> Figure:
@@ -153,6 +156,8 @@ class History:
         >>> [panel.get_ylabel() for panel in history.plot().axes]
         ['loss', 'accuracy, %']
         """
+        from autograd_cnn.plots import loss_figure
+
         return loss_figure(self)
 
     @property
@@ -204,6 +209,11 @@ class History:
         """Build a History from the dict that `dataclasses.asdict` made of one, also after a round trip through JSON."""
         epochs = [Epoch(**{name: number(x) for name, x in epoch.items()}) for epoch in record["epochs"]]
         return cls(str(record["name"]), [float(x) for x in record["losses"]], epochs, str(record["ended"]))
+
+
+def drawing() -> ModuleType | None:
+    """Return the room that draws a History, or None if it or matplotlib is missing."""
+    return import_module(PLOTS) if find_spec("matplotlib") and find_spec(PLOTS) else None
 
 
 def number(value: Any) -> Any:

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from autograd_cnn.distributed import Ranks
-from autograd_cnn.engine.errors import first_not_finite
-from autograd_cnn.engine.messages import warn
-from autograd_cnn.engine.tape import Node, history
-from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.optim import Optimiser, clip_grad_norm
 from autograd_cnn.optim.schedules import Schedule
-from autograd_cnn.training.arguments import check_arguments, compared
-from autograd_cnn.training.checkpoint import all_generators
-from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluated, one_number
-from autograd_cnn.training.feeding import Augment, fed
+from autograd_cnn.training.arguments import check, check_ranks, check_validation, compared
+from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluated
+from autograd_cnn.training.feeding import Augment
+from autograd_cnn.training.health import Health
 from autograd_cnn.training.history import History
+from autograd_cnn.training.hooks import EARLY_STOP, Callback, Callbacks, Checkpoint, Stops, ctrl_c
 from autograd_cnn.training.progress import Progress
-from autograd_cnn.training.run import Run
+from autograd_cnn.training.ranks import Ranks
+from autograd_cnn.training.run import Hook, Run
 
-Callback = Callable[[History], object]
 Array = NDArray[Any]
-EARLY_STOP = "early stop"
 SAME_ARGUMENTS = "fit: at the start (all ranks pass the same arguments; data of rank 0 for all: ranks.first(load))"
+SAME_STATE = "at the start (seed all ranks alike, and call ranks.broadcast(model) first)"
 
 
 def fit(
@@ -150,111 +141,81 @@ def fit(
     >>> history.epochs[-1].accuracy > 0.95
     True
     """
-    arguments = locals()
-    check_arguments(arguments)
-    ranks.compare(lambda: compared(arguments), SAME_ARGUMENTS)
-    run = Run(name, rng, images, labels, batch_size, epochs, steps, ranks)
+    check_ranks(ranks)
+    with ranks.all_or_none():
+        check("fit", model=model, loss=loss, optimiser=optimiser, schedule=schedule)
+        check("fit", accumulate=accumulate, clip=clip)
+        run = Run(model, optimiser, images, labels, rng, epochs, steps, batch_size, augment, time_limit, name, ranks)
+        check_validation(validation)
+        health, stops, called = Health(run), Stops(run), Callbacks(run, callbacks)
+        saved = Checkpoint(run, health, checkpoint, every)
+    numbers = {"epochs": epochs, "steps": steps, "batch_size": batch_size, "accumulate": accumulate, "every": every}
+    optional = {"schedule": schedule, "augment": augment, "validation": validation, "checkpoint": checkpoint}
+    ranks.compare(lambda: compared({**numbers, "clip": clip}, optional, images, labels), SAME_ARGUMENTS)
+    ended = ""
     if checkpoint is not None and ranks.first(os.path.exists, checkpoint):
-        run.resume(checkpoint, model, optimiser)
-    run.compare("at the start (seed all ranks alike, and call ranks.broadcast(model) first)", model, optimiser)
-    shows = progress and ranks.rank == 0
-    buffers = list(model.buffers()) if isinstance(model, Module) else []
-    generators = list(all_generators(model, run.generators).values())
-    run.check_state(model, optimiser)
-
-    def save() -> None:
-        run.check_state(model, optimiser)
-        if checkpoint is not None and ranks.rank == 0:
-            run.save(checkpoint, model, optimiser)
-
-    with (
-        ranks.all_or_none(),
-        in_training_mode(model, training=True),
-        _ctrl_c() as interrupt,
-        Progress(run, shows) as shown,
-    ):
-
-        def stops() -> tuple[float, float]:
-            """Return 1 or 0 for each reason to end now: Ctrl-C, and the time of rank 0."""
-            late = time_limit is not None and ranks.rank == 0 and run.elapsed >= time_limit
-            return float(interrupt.is_set()), float(late)
-
-        def look(interrupted: float, late: float) -> None:
-            """Note why the run ends here, if it does. All ranks have the same reasons."""
-            if interrupted:
-                end(f"interrupted at step {run.step:,}")
-            elif late:
-                end("time limit")
-
-        def end(reason: str) -> None:
-            if not run.history.ended and run.step < run.total:
-                run.history.ended = reason
-                shown.line(reason)
-
-        def call() -> str:
-            for callback in callbacks:
-                if callback(run.history):
-                    end(EARLY_STOP)
-            return run.history.ended
-
+        ended = run.resume(checkpoint)
+    run.compare(SAME_STATE)
+    health.checked_state()
+    shown = progress and ranks.rank == 0
+    with ranks.all_or_none(), in_training_mode(model, True), ctrl_c(run.interrupt), Progress(run, shown) as bar:
+        hooks = stops, bar, called, saved
         if run.step:
-            shown.line(f"resuming after step {run.step:,}, from {checkpoint}")
-            stopped, run.history.ended = run.history.ended == EARLY_STOP, ""
-            if stopped:
-                run.history.ended = ranks.first(call)
-            look(*ranks.sum(stops()))
+            bar.line(f"resuming after step {run.step:,}, from {checkpoint}")
+            if ended == EARLY_STOP:
+                called.on_pass()
+            stops.on_pass()
         while run.closed < run.end:
-            with fed(run.batches(images, labels, augment)) as feed:
-                for (x, y), waited in feed:
-                    began = time.perf_counter()
-                    if schedule is not None:
-                        optimiser.lr = _rate(schedule, run.step)
-                    optimiser.zero_grad()
-                    before = [(buffer, buffer.data) for buffer in buffers]
-                    weight = len(y) / run.images_of_step
-                    with ranks.own_draws(generators, [run.current.seed or 0, run.step]):
-                        own = _backward(run, model, loss, x, y, accumulate, weight)
-                    sums = ranks.sum([*own, *stops()], optimiser.parameters, before, weight)
-                    run.check_gradients(sums[0], optimiser)
-                    if clip is not None:
-                        clip_grad_norm(optimiser.parameters, clip)
-                    optimiser.step()
-                    value, hits, *reasons = sums
-                    run.add(value, hits, time.perf_counter() - began + waited, waited)
-                    shown.step()
-                    look(*reasons)
-                    if run.history.ended:
-                        break
-                    if every and run.step % every == 0:
-                        save()
-            run.compare(f"after step {run.step:,}", model, optimiser)
-            save()  # if evaluation or a callback fails, a resumed run begins with them
-            run.close(evaluated(model, loss, *validation, batch_size, ranks) if validation else None, optimiser)
-            look(*ranks.sum(stops()))
-            shown.epoch()
-            run.history.ended = ranks.first(call)
-            if run.history.epochs[-1].part == 1:  # else a resumed run completes the pass
-                save()
+            _one_pass(run, loss, schedule, accumulate, clip, health, hooks)
+            run.compare(f"after step {run.step:,}")
+            saved.save()  # if evaluation or a callback fails, a resumed run begins with them
+            run.close(evaluated(model, loss, *validation, batch_size, ranks) if validation else None)
+            for hook in hooks:
+                hook.on_pass()
     return run.history
 
 
-def _backward(
-    run: Run, model: Model, loss: Loss, x: Array, y: Array, accumulate: int, weight: float
-) -> tuple[float, float]:
-    """Add the gradients of these images, which are the part `weight` of a batch.
+def _one_pass(
+    run: Run,
+    loss: Loss,
+    schedule: Schedule | None,
+    accumulate: int,
+    clip: float | None,
+    health: Health,
+    hooks: Sequence[Hook],
+) -> None:
+    """Make the steps of a pass, or as many as are left of it."""
+    model, optimiser = run.model, run.optimiser
+    with run.batches() as batches:
+        for images, labels in batches:
+            if schedule is not None:
+                optimiser.lr = _rate(schedule, run.step)
+            optimiser.zero_grad()
+            with run.shared(len(labels)) as weight:
+                for x, y in _parts(images, labels, accumulate):
+                    outputs = model(as_tensor(x))
+                    value = loss(outputs, y)
+                    health.check_loss(value)
+                    share = weight * len(y) / len(labels)
+                    value._backward(health.note_gradient, np.full(value.shape, share, value.dtype))
+                    run.count(share * value.item(), correct(outputs.data, y))
+            health.check_gradients()
+            if clip is not None:
+                clip_grad_norm(optimiser.parameters, clip)
+            optimiser.step()
+            run.finish_step()
+            for hook in hooks:
+                hook.on_step()
+            if run.history.ended:
+                break
 
-    Return their part of the loss of the batch, and the number of labels that had the largest output.
-    """
-    total = hits = 0.0
-    for part in _parts(len(y), accumulate):
-        outputs = model(as_tensor(x[part]))
-        value = loss(outputs, y[part])
-        _check_loss(value, run)
-        share = weight * len(y[part]) / len(y)
-        value._backward(run.note_gradient, np.full(value.shape, share, value.dtype))
-        total += share * value.item()
-        hits += correct(outputs.data, y[part])
-    return total, hits
+
+def _parts(images: Array, labels: Array, count: int) -> Iterator[tuple[Array, Array]]:
+    """Cut a batch into parts of nearly equal size."""
+    count, size = min(count, len(labels)), len(labels)
+    for i in range(count):
+        part = slice(i * size // count, (i + 1) * size // count)
+        yield images[part], labels[part]
 
 
 def _rate(schedule: Schedule, step: int) -> float:
@@ -266,69 +227,3 @@ def _rate(schedule: Schedule, step: int) -> float:
         kind = ValueError if -math.inf < rate < 0 else FloatingPointError
         raise kind(f"{problem} {rate}, want a number from 0 on. Nothing was changed at this step")
     return float(rate)
-
-
-def _parts(images: int, count: int) -> list[slice]:
-    """Cut a batch into parts of nearly equal size."""
-    count = min(count, images)
-    return [slice(i * images // count, (i + 1) * images // count) for i in range(count)]
-
-
-def _check_loss(value: Any, run: Run) -> None:
-    """Raise an error unless the loss is one finite number; at the first step of a pass, note the dead channels."""
-    number, node = one_number("fit", value), value._node
-    if not math.isfinite(number):
-        culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
-        raise FloatingPointError(f"fit: loss is {number} at step {run.step:,}.{culprit}")
-    if run.step == run.closed and isinstance(node, Node) and not (run.current.dead or run.current.silent):
-        run.current.dead, run.current.silent = _dead_channels(node)
-
-
-def _dead_channels(root: Node) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the share of channels that are 0 in the whole batch, for each rectifier of maps, and of units.
-
-    Warn if it is all of them.
-    """
-    dead: dict[str, float] = {}
-    silent: dict[str, float] = {}
-    for node in history(root):
-        out = node.kept("out") if isinstance(node, Node) and node.plan.primitive.rectifies else None
-        if isinstance(node, Node) and out is not None and out.size:
-            alive = out.reshape(-1, out.shape[-1] if out.ndim > 1 else 1).any(axis=0)
-            shares = dead if out.ndim > 2 else silent
-            shares[_name(node, shares)] = 1 - float(alive.mean())
-            if not alive.any():
-                warn(
-                    f"{node}: all {out.size:,} outputs are 0 for all {len(out)} images, so no gradient passes through "
-                    "it. Lower the learning rate? He initialisation?",
-                    RuntimeWarning,
-                )
-    return dead, silent
-
-
-def _name(node: Node, others: Mapping[str, float]) -> str:
-    """Name an operation after its module, or else after its line; number it if others have this name."""
-    name = f"{node.scope[0]}.{node.plan.primitive.name}" if node.scope else str(node)
-    count = next(i for i in itertools.count(1) if (name if i == 1 else f"{name} {i}") not in others)
-    return name if count == 1 else f"{name} {count}"
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[threading.Event]:
-    """Yield an event that the first Ctrl-C sets, so that no step is cut short. A handler of the user stays in place."""
-    event = threading.Event()
-
-    def handle(signum: int, frame: Any) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    replaced = default and threading.current_thread() is threading.main_thread()
-    if replaced:
-        signal.signal(signal.SIGINT, handle)
-    try:
-        yield event
-    finally:
-        if replaced:
-            signal.signal(signal.SIGINT, signal.default_int_handler)

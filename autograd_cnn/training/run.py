@@ -6,8 +6,10 @@ import errno
 import hashlib
 import math
 import os
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -17,16 +19,26 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays
-from autograd_cnn.distributed import Ranks
-from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.nn import Module
 from autograd_cnn.optim import Optimiser
-from autograd_cnn.state import not_finite
-from autograd_cnn.training.checkpoint import check_checkpoint, full_state, names_not_finite, save_checkpoint
-from autograd_cnn.training.feeding import Augment, prepared
+from autograd_cnn.training.arguments import check, check_set
+from autograd_cnn.training.checkpoint import State, all_generators, check_checkpoint, full_state, write_state
+from autograd_cnn.training.feeding import Augment, fed, prepared
 from autograd_cnn.training.history import Epoch, Evaluation, History, number
+from autograd_cnn.training.ranks import Ranks
 
 Array = NDArray[Any]
-LARGE = 1e6  # among the inputs of a network
+
+
+class Hook:
+    """Looks at a run after each of its steps, and after each of its passes."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_step(self) -> None: ...
+
+    def on_pass(self) -> None: ...
 
 
 @dataclass
@@ -43,33 +55,40 @@ class Pass:
 
 
 class Run:
-    """The state of a run, besides the model and the optimiser.
+    """How far a run is. It knows its model, optimiser, images and ranks, but computes no step.
 
     A pass that is cut short gets its Epoch in the returned History; the checkpoint still counts it as unfinished.
     """
 
     def __init__(
-        self,
-        name: str,
-        rng: Generator | None,
-        images: Array,
-        labels: Array,
-        batch_size: int,
-        epochs: int | None,
-        steps: int | None,
-        ranks: Ranks,
-    ) -> None:
+        self, model: Any, optimiser: Optimiser, images: Array, labels: Array, rng: Generator | None, epochs: int | None,
+        steps: int | None, batch_size: int, augment: Augment | None, time_limit: float | None, name: str, ranks: Ranks,
+    ) -> None:  # fmt: skip
+        if (epochs is None) == (steps is None):
+            raise TypeError("fit: pass one of epochs= and steps=")
+        check("fit", rng=rng, epochs=epochs, steps=steps, batch_size=batch_size, augment=augment, name=name)
+        check("fit", time_limit=time_limit)
+        if augment is not None and rng is None:
+            raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
+        check_set("fit", images, labels)
+        self.model, self.optimiser, self.images, self.labels = model, optimiser, images, labels
+        self.rng, self.augment, self.ranks = rng, augment, ranks
         self.history = History(name)
-        self.rng, self.ranks = rng, ranks
-        self._inputs = images
         self.sizes = {"images": len(images), "batch_size": int(batch_size)}
         self.steps_per_pass = math.ceil(len(images) / batch_size)
-        self._data = _digest(images) + _digest(labels)
         self.total = int(steps) if steps is not None else int(epochs or 0) * self.steps_per_pass
         self.current = Pass()
+        self.generators = {} if rng is None else {"fit": rng}
+        self.time_limit, self.interrupt = time_limit, threading.Event()
+        self.reasons: Sequence[float] = (
+            0,
+            0,
+        )  # to end after the step or pass: Ctrl-C on any rank, and the time of rank 0
+        self._all_generators = [*all_generators(model, self.generators).values()]
+        self._buffers = [*model.buffers()] if isinstance(model, Module) else []
+        self._data = _digest(images) + _digest(labels)
+        self._figures = [0.0, 0.0]  # of the step under way: its loss, and the number of right labels
         self._written: tuple[int, int] | None = None  # the stamp of the checkpoint that this run has read or written
-        self._origin = ""  # where a gradient began to be not finite
-        self._infinite: Mapping[str, str] | None = None  # arrays that were not finite at the start
         self._began = time.perf_counter()
 
     @property
@@ -92,120 +111,127 @@ class Run:
         return time.perf_counter() - self._began
 
     @property
-    def generators(self) -> dict[str, Generator]:
-        return {} if self.rng is None else {"fit": self.rng}
+    def accuracy(self) -> float:
+        """The share of correct labels among the images of this pass so far."""
+        return self.current.correct / (self.images_of(self.step) - self.images_of(self.closed))
 
-    @property
-    def images_of_step(self) -> int:
-        """The number of images in the batch of the step under way."""
-        return self.images(self.step + 1) - self.images(self.step)
-
-    def images(self, step: int) -> int:
+    def images_of(self, step: int) -> int:
         """Return the number of images in the first `step` steps."""
         passes, batches = divmod(step, self.steps_per_pass)
         return passes * self.sizes["images"] + batches * self.sizes["batch_size"]
 
-    def batches(self, images: Array, labels: Array, augment: Augment | None) -> Iterator[tuple[Array, Array]]:
-        """Draw the seed of this pass, if it is new, and return an iterator over its remaining batches."""
+    def own_reasons(self) -> list[float]:
+        """Return 1 or 0 for each reason to end that this rank has now."""
+        late = self.time_limit is not None and self.ranks.rank == 0 and self.elapsed >= self.time_limit
+        return [float(self.interrupt.is_set()), float(late)]
+
+    def stop(self, reason: str) -> None:
+        """Let the run end after this step or pass, if it is not the last one."""
+        if not self.history.ended and self.step < self.total:
+            self.history.ended = reason
+
+    @contextmanager
+    def batches(self) -> Iterator[Iterator[tuple[Array, Array]]]:
+        """Prepare the remaining batches of this pass on a thread, until the ``with`` block ends."""
         if self.step == self.closed and self.rng is not None:
             self.current.seed = int(self.rng.integers(2**63))
-        start = self.step - self.closed
-        remaining = prepared(
-            images, labels, self.sizes["batch_size"], self.current.seed, augment, start, self.ranks.share
-        )
-        return islice(remaining, max(self.end - self.step, 0))
+        items = prepared(
+            self.images, self.labels, self.sizes["batch_size"], self.current.seed, self.augment,
+            self.step - self.closed, self.ranks.share,
+        )  # fmt: skip
+        with fed(islice(items, max(self.end - self.step, 0))) as feed:
+            yield self._timed(feed)
 
-    def add(self, loss: float, correct: float, seconds: float, waited: float) -> None:
-        """Count a step."""
-        self.history.losses.append(loss)
-        self.current.correct += correct
-        self.current.seconds += seconds
-        self.current.waited += waited
+    def _timed(self, feed: Iterator[tuple[tuple[Array, Array], float]]) -> Iterator[tuple[Array, Array]]:
+        for batch, self._waited in feed:
+            self._step_began = time.perf_counter()
+            yield batch
+
+    @contextmanager
+    def shared(self, count: int) -> Iterator[float]:
+        """Let this rank compute with `count` images, its share of a batch; then add up what all ranks computed.
+
+        Yields the part of the batch that these images are: 1 if this is the only rank.
+        """
+        weight = count / (self.images_of(self.step + 1) - self.images_of(self.step))
+        before = [(buffer, buffer.data) for buffer in self._buffers]
+        self._figures = [0.0, 0.0]
+        with self.ranks.own_draws(self._all_generators, [self.current.seed or 0, self.step]):
+            yield weight
+        figures = [*self._figures, *self.own_reasons()]
+        loss, correct, *self.reasons = self.ranks.sum(figures, self.optimiser.parameters, before, weight)
+        self._figures = [loss, correct]
+
+    def count(self, loss: float, correct: float) -> None:
+        """Add the loss of some images, and the number of right labels, to the figures of the step under way."""
+        self._figures[0] += loss
+        self._figures[1] += correct
 
     @property
-    def accuracy(self) -> float:
-        """The share of correct labels among the images of this pass so far."""
-        return self.current.correct / (self.images(self.step) - self.images(self.closed))
+    def loss(self) -> float:
+        """The loss of the step under way, for all of its images."""
+        return self._figures[0]
 
-    def close(self, validation: Evaluation | None, optimiser: Optimiser) -> None:
+    def finish_step(self) -> None:
+        """Note the figures of a step, which is over."""
+        loss, correct = self._figures
+        self.history.losses.append(loss)
+        self.current.correct += correct
+        self.current.seconds += time.perf_counter() - self._step_began + self._waited
+        self.current.waited += self._waited
+
+    def close(self, validation: Evaluation | None) -> None:
         """Append the Epoch of this pass."""
-        sizes = np.diff([self.images(step) for step in range(self.closed, self.step + 1)])
+        sizes = np.diff([self.images_of(step) for step in range(self.closed, self.step + 1)])
         loss = float(np.average(self.history.losses[self.closed :], weights=sizes))
         figures = (validation.loss, validation.accuracy) if validation else (math.nan, math.nan)
         now = self.current
         epoch = Epoch(
-            self.step, loss, self.accuracy, *figures, now.seconds, now.waited, float(optimiser.lr),
-            self._gradients(optimiser), now.dead, int(sizes.sum()) / self.sizes["images"], now.silent,
+            self.step, loss, self.accuracy, *figures, now.seconds, now.waited, float(self.optimiser.lr),
+            self._gradients(), now.dead, int(sizes.sum()) / self.sizes["images"], now.silent,
         )  # fmt: skip
         self.history.epochs.append(epoch)
         self.current = Pass()
 
-    def compare(self, when: str, model: Any, optimiser: Optimiser) -> None:
+    def state(self) -> State:
+        """Return the arrays, settings and generators that determine the next step."""
+        return full_state(self.model, self.optimiser, self.generators)
+
+    def compare(self, when: str) -> None:
         """Raise an error unless all ranks are in the same state, bit for bit."""
 
         def state() -> dict[str, Any]:
-            arrays, settings, generators = full_state(model, optimiser, self.generators)
+            arrays, settings, generators = self.state()
             names = {f"generator.{name}": bits for name, bits in generators.items()}
             return {**arrays, **names, "settings": (self.sizes, self.total, settings)}
 
         self.ranks.compare(state, f"fit: {when}")
 
-    def note_gradient(self, problem: str, began: str) -> None:
-        """Note where a gradient began to be not finite, for `check_gradients`."""
-        self._origin = self._origin or (f"{began}. " if began else "")
-
-    def check_gradients(self, loss: float, optimiser: Optimiser) -> None:
-        """Raise an error, before the step, if a gradient is not finite."""
-        for i, p in enumerate(optimiser.parameters):
-            grad = p.grad.data if isinstance(p.grad, Tensor) else p.grad
-            if grad is not None and (bad := not_finite(grad)):
-                raise FloatingPointError(
-                    f"fit: the gradient of {p.name or f'parameter {i}'} is {bad} at step {self.step:,}, though the "
-                    f"loss is {loss:.5g}. Nothing was changed. {self._origin}The slope of a root, a norm or a "
-                    "logarithm is infinite at 0: add a small number there, as in ag.sqrt(x + 1e-12). If numbers have "
-                    f"grown too large: a lower learning rate{self._large_inputs()}"
-                )
-        self._origin = ""  # it was of a leaf that is not trained
-
-    def check_state(self, model: Any, optimiser: Optimiser) -> None:
-        """Raise an error if a number of the model or the optimiser is not finite, and was when the run began."""
-        found = names_not_finite(model, optimiser)
-        if self._infinite is None:
-            self._infinite = found
-        for name, bad in found.items():
-            if name not in self._infinite:
-                raise FloatingPointError(
-                    f"fit: {name} is {bad} after step {self.step:,}, and was finite before. A checkpoint is unchanged: "
-                    "it is of an earlier step. A lower learning rate, or clip=1, keeps numbers small"
-                    f"{self._large_inputs()}"
-                )
-
-    def _large_inputs(self) -> str:
-        """Return a sentence on very large numbers in the images, or "" if there are none."""
-        x = self._inputs
-        largest = max(float(x.max()), -float(x.min())) if x.dtype.kind == "f" and x.size else 0.0
-        return f". The images may be the cause: they hold numbers as large as {largest:.3g}" if largest > LARGE else ""
-
-    def save(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
-        """Write a checkpoint, on rank 0."""
+    def save(self, path: str | os.PathLike[str], state: State) -> None:
+        """Write a checkpoint with the state of model, optimiser and generators."""
         if self.step > self.closed:
-            self.current.gradients = self._gradients(optimiser)
-        state = {
+            self.current.gradients = self._gradients()
+        if _stamp(path) not in (None, self._written):
+            raise OSError(
+                errno.EBUSY, "another run has written this checkpoint since this one began; end one of them", str(path)
+            )
+        progress = {
             "history": asdict(self.history),
             "sizes": self.sizes,
             "data": self._data,
             "pass": asdict(self.current),
             "elapsed": self.elapsed,
         }
-        if _stamp(path) not in (None, self._written):
-            raise OSError(
-                errno.EBUSY, "another run has written this checkpoint since this one began; end one of them", str(path)
-            )
-        save_checkpoint(path, model, optimiser, self.generators, state)
+        write_state(path, state, progress)
         self._written = _stamp(path)
 
-    def resume(self, path: str | os.PathLike[str], model: Any, optimiser: Optimiser) -> None:
+    def resume(self, path: str | os.PathLike[str]) -> str:
         """Continue from a checkpoint: restore the run, the model, the optimiser and the generators, or change nothing.
+
+        Returns
+        -------
+        str
+            Why the run had ended, or "".
 
         Raises
         ------
@@ -213,7 +239,8 @@ class Run:
             If the checkpoint does not match.
         """
         self._written = _stamp(path)
-        state, restore = check_checkpoint(path, self.ranks.first(read_arrays, path), model, optimiser, self.generators)
+        contents = self.ranks.first(read_arrays, path)
+        state, restore = check_checkpoint(path, contents, self.model, self.optimiser, self.generators)
         if state.get("sizes") != self.sizes:
             raise CheckpointError(f"fit: the checkpoint is of a run with {state.get('sizes')}, want {self.sizes}")
         try:
@@ -227,15 +254,16 @@ class Run:
                 f"{path}: the checkpoint is of a run with other images or labels, or with the same in another order. "
                 "Were they split or shuffled with another seed? For a new run: another checkpoint="
             )
-        self.history, self.current = replace(history, name=self.history.name), current
+        self.history, self.current = replace(history, name=self.history.name, ended=""), current
         self._began = time.perf_counter() - elapsed
         restore()
+        return history.ended
 
-    def _gradients(self, optimiser: Optimiser) -> dict[str, float]:
+    def _gradients(self) -> dict[str, float]:
         """Return the norm of the gradient of each parameter; those noted before, if the run has resumed since."""
         norms = {
             p.name or f"parameter {i}": float(np.sqrt(np.square(p.grad, dtype=np.float64).sum()))
-            for i, p in enumerate(optimiser.parameters)
+            for i, p in enumerate(self.optimiser.parameters)
             if p.grad is not None
         }
         return norms or self.current.gradients

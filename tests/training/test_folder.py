@@ -96,7 +96,7 @@ def stopped_clock(monkeypatch):
 @pytest.fixture
 def unpainted(monkeypatch):
     """Without matplotlib, which takes most of the time of these runs."""
-    monkeypatch.setattr("autograd_cnn.training.folder.find_spec", lambda name: None)
+    monkeypatch.setattr("autograd_cnn.training.history.find_spec", lambda name: None)
 
 
 # What is in it
@@ -379,7 +379,7 @@ def test_a_file_that_cannot_be_written_ends_the_run_and_loses_nothing(
     tmp_path, recipe, stopped_clock, monkeypatch, name
 ):
     if name != "loss.png":
-        monkeypatch.setattr("autograd_cnn.training.folder.find_spec", lambda name: None)
+        monkeypatch.setattr("autograd_cnn.training.history.find_spec", lambda name: None)
     straight, folder = (RunFolder(tmp_path / name, SETTINGS, recipe) for name in ("straight", "full"))
     train(straight, epochs=2)
     replace, tries, fails = os.replace, [], 1 if name == "best.safetensors" else 2

@@ -476,10 +476,8 @@ def test_validation_on_rank_0_alone_is_an_error():
 
 
 def test_other_versions_or_kernels_are_an_error(monkeypatch):
-    from autograd_cnn.training import arguments
-
     mine = threading.local()
-    monkeypatch.setattr(arguments, "kernel_set", lambda: mine.kernels)
+    monkeypatch.setattr(ag.distributed, "kernel_set", lambda: mine.kernels)
 
     def program(ranks):
         mine.kernels = "numpy" if ranks.rank else "numba"

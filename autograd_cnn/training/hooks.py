@@ -1,0 +1,158 @@
+"""What looks at a run of `fit` after each step and each pass: reasons to end, callbacks, and the checkpoint."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.arrayfile import write_arrays
+from autograd_cnn.environment import needs
+from autograd_cnn.nn import Module
+from autograd_cnn.training.arguments import check, described
+from autograd_cnn.training.health import Health
+from autograd_cnn.training.history import History
+from autograd_cnn.training.run import Hook, Run
+
+Callback = Callable[[History], object]
+EARLY_STOP = "early stop"
+
+
+class Stops(Hook):
+    """Ends the run on Ctrl-C, and when its time is over. All ranks have the same reasons."""
+
+    def on_step(self) -> None:
+        interrupted, late = self.run.reasons
+        if interrupted:
+            self.run.stop(f"interrupted at step {self.run.step:,}")
+        elif late:
+            self.run.stop("time limit")
+
+    def on_pass(self) -> None:
+        self.run.reasons = self.run.ranks.sum(self.run.own_reasons())
+        self.on_step()
+
+
+class Callbacks(Hook):
+    """Calls the user's functions after each pass, on rank 0."""
+
+    def __init__(self, run: Run, callbacks: Sequence[Callback]) -> None:
+        check("fit", callbacks=callbacks)
+        for i, callback in enumerate(callbacks):
+            if not callable(callback):
+                cure = "folder.callback(model)" if hasattr(callback, "callback") else "a function of the History"
+                raise TypeError(f"fit: callbacks[{i}] is {described(callback)}, want {cure}")
+        super().__init__(run)
+        self.callbacks = callbacks
+
+    def on_pass(self) -> None:
+        self.run.history.ended = self.run.ranks.first(self._call)
+
+    def _call(self) -> str:
+        for callback in self.callbacks:
+            if callback(self.run.history):
+                self.run.stop(EARLY_STOP)
+        return self.run.history.ended
+
+
+class Checkpoint(Hook):
+    """Writes the checkpoint after every so many steps, and after each pass; without a path, checks the numbers only."""
+
+    def __init__(self, run: Run, health: Health, path: str | os.PathLike[str] | None, every: int | None) -> None:
+        check("fit", checkpoint=path, every=every)
+        if path is None and every is not None:
+            raise ValueError(
+                f"fit: every is {every}, but there is no checkpoint to write: checkpoint='last.safetensors'"
+            )
+        if path is not None and run.ranks.rank == 0:
+            _check_place(path)
+        super().__init__(run)
+        self.health, self.path, self.every = health, path, every
+
+    def save(self) -> None:
+        state = self.health.checked_state()
+        if self.path is not None and self.run.ranks.rank == 0:
+            self.run.save(self.path, state)
+
+    def on_step(self) -> None:
+        if self.every and self.run.step % self.every == 0 and not self.run.history.ended:
+            self.save()
+
+    def on_pass(self) -> None:
+        if self.run.history.epochs[-1].part == 1:  # else a resumed run completes the pass
+            self.save()
+
+
+def _check_place(path: str | os.PathLike[str]) -> None:
+    """Raise an error unless the file can be written, as far as its folder shows, before hours of work are in it."""
+    with needs("safetensors", "fit(checkpoint=...)"):
+        import safetensors  # noqa: F401
+    path, folder = os.fspath(path), os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, "fit: checkpoint is a folder, want a file in it", path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "fit: checkpoint is in no folder; create it with os.makedirs", folder)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, "fit: checkpoint is in a folder that cannot be written", folder)
+
+
+@contextmanager
+def ctrl_c(event: threading.Event) -> Iterator[None]:
+    """Set an event at the first Ctrl-C, so that no step is cut short. A handler of the user stays in place."""
+
+    def handle(signum: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    replaced = default and threading.current_thread() is threading.main_thread()
+    if replaced:
+        signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        if replaced:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def early_stop(patience: int) -> Callable[[History], bool]:
+    """End a run when `patience` passes have gone by without a better one.
+
+    Passes are compared by validation loss, or by training loss if nothing was validated. All of them are in the
+    History, so a run that was interrupted and resumed ends after the same pass.
+
+    Examples
+    --------
+    >>> from autograd_cnn.training import Epoch, History
+    >>> losses = [0.9, 0.5, 0.6, 0.7]
+    >>> history = History("", losses, [Epoch(i + 1, x, 1.0, x, 1.0, 1.0) for i, x in enumerate(losses)])
+    >>> early_stop(2)(history), early_stop(3)(history)
+    (True, False)
+    """
+    if not isinstance(patience, (int, np.integer)) or isinstance(patience, bool):
+        raise TypeError(f"early_stop: patience is {patience!r}, want an int")
+    if patience < 1:
+        raise ValueError(f"early_stop: patience is {patience}, want 1 or more passes")
+    return lambda history: len(history.epochs) - 1 - history.best >= patience
+
+
+def keep_best(path: str | os.PathLike[str], model: Module) -> Callable[[History], None]:
+    """Save the weights of `model` after each pass that is better than all before.
+
+    Passes are compared as by `early_stop`. ``ag.interop.load_weights(path, model)`` reads the file.
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"keep_best: model is {type(model).__name__}, want a Module: keep_best(path, model)")
+
+    def save(history: History) -> None:
+        if history.best == len(history.epochs) - 1:
+            write_arrays(path, model.state_dict(), {})
+
+    return save
