@@ -32,7 +32,7 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "data": "engine files environment",
     "training": "engine nn optim data state arrayfile files notebook plots environment",
     "distributed": "engine fast nn training environment",
-    "interop": f"engine ops nn state arrayfile files environment {FACE}",  # operators of a file are calls of the face
+    "interop": f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its calls
     "studio": f"engine calculus ops fast nn data training files notebook environment {FACE}",  # programs call the face
     "plots": "engine files environment",
     FACE: "engine calculus fast ops vocabulary elsewhere nn optim data distributed training interop studio plots",

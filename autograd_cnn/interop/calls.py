@@ -35,6 +35,11 @@ class Call:
     function: str
     scope: str
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments by name; of a sequence, the last."""
+        return dict(zip(self.names, self.values, strict=True))
+
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
         """Iterate over the names and arrays of the operands."""
         for name, value in zip(self.names, self.values, strict=True):
@@ -47,6 +52,15 @@ def array_of(value: Any) -> np.ndarray | None:
     """Return the array of a Tensor or an array, and None for an option."""
     value = value.data if isinstance(value, Tensor) else value
     return value if isinstance(value, np.ndarray) else None
+
+
+def parts_of(index: Any, ndim: int) -> tuple[Any, ...]:
+    """Return an index as a tuple, with a slice for each axis that it leaves out."""
+    parts = index if isinstance(index, tuple) else (index,)
+    k = next((k for k, i in enumerate(parts) if i is ...), len(parts))
+    # An array of bools takes as many axes as it has
+    used = sum(np.ndim(i) if np.asarray(i).dtype == bool else 1 for i in parts if i is not None and i is not ...)
+    return (*parts[:k], *[slice(None)] * (ndim - used), *parts[k + 1 :])
 
 
 def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], Any]:

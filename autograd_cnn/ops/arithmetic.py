@@ -315,12 +315,12 @@ clip.vjp(
 
 
 @primitive(name="astype", examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
-def _converted(x: Any, dtype: Any) -> Any:
+def converted(x: Any, dtype: Any) -> Any:
     """Converts the numbers to another float dtype."""
     return x.astype(dtype)
 
 
-_converted.vjp(x=lambda g: g)  # the walk converts it to the dtype of `x`
+converted.vjp(x=lambda g: g)  # the walk converts it to the dtype of `x`
 
 
 def astype(x: Array, dtype: Any) -> Array:
@@ -331,9 +331,9 @@ def astype(x: Array, dtype: Any) -> Array:
     if np.dtype(dtype).kind not in "fiub":
         raise TypeError(f"dtype is {np.dtype(dtype)}, want one of real numbers")
     if np.dtype(dtype).kind == "f":
-        return _converted(x, dtype)
+        return converted(x, dtype)
     with no_grad():
-        return _converted(x, dtype)
+        return converted(x, dtype)
 
 
 absolute, pow, true_divide = abs, power, divide

@@ -29,7 +29,7 @@ def _resampled(x: Any, rows: Any, columns: Any) -> Any:
     return matmul(columns.astype(dtype), reshape(y, (n, len(rows), width, channels)))
 
 
-def _picked(x: Any, index: Any, axis: int) -> Any:
+def picked(x: Any, index: Any, axis: int) -> Any:
     """Takes elements along an axis; if each is taken equally often, without an index, since its adjoint is slow."""
     n = x.shape[axis]
     times = len(index) // max(n, 1)
@@ -89,7 +89,7 @@ def interpolate(
         raise ValueError(f"the new size would be {new}\nEach is 1 or more")
     rows, columns = (_sources(n, m, s, mode, align_corners) for n, m, s in zip(old, new, scales, strict=True))
     if mode == "nearest":
-        return _picked(_picked(x, rows.astype(int), 1), columns.astype(int), 2)
+        return picked(picked(x, rows.astype(int), 1), columns.astype(int), 2)
     # A hat over each source is 1 there and 0 from the next pixels on.
     hats = [np.maximum(0, 1 - np.abs(at[:, None] - np.arange(n))) for at, n in zip((rows, columns), old, strict=True)]
     return _resampled(x, *hats)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.interop.onnx_import import OnnxModule
-from autograd_cnn.interop.onnx_operators import OPERATORS
+from autograd_cnn.interop.onnx.load import OnnxModule
+from autograd_cnn.interop.onnx.table import OPERATORS
 from interop.onnx_variants import MAKERS, Draw
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")

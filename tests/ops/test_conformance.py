@@ -21,7 +21,7 @@ PRIMITIVES = {
     for name, p in registry.items()
     if isinstance(p, Primitive) and p.__module__.startswith("autograd_cnn.") and p.name == name
 }
-PRIMITIVES["astype"] = arithmetic._converted  # the function of that name calls it for floats
+PRIMITIVES["astype"] = arithmetic.converted  # the function of that name calls it for floats
 PRIMITIVES["bce_with_logits"] = losses._logistic  # likewise, before it reduces
 every_primitive = pytest.mark.parametrize("name", PRIMITIVES)
 

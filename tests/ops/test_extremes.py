@@ -209,7 +209,7 @@ def test_a_far_channel_leaves_the_others_normal(dtype):
 # Every operation: no gradient is NaN where the true one is finite
 
 PRIMITIVES = [p for p in registry.values() if isinstance(p, Primitive) and p.__module__.startswith("autograd_cnn.")]
-PRIMITIVES = [*dict.fromkeys([*PRIMITIVES, arithmetic._converted, losses._logistic])]
+PRIMITIVES = [*dict.fromkeys([*PRIMITIVES, arithmetic.converted, losses._logistic])]
 CALLS = {}  # by name: calls (function, its inputs) that are tried
 for _p in PRIMITIVES:
     for _args, _options in examples_of(_p, np.random.default_rng(0))[:2]:

@@ -16,8 +16,7 @@ import autograd_cnn as ag
 from autograd_cnn.engine import numpy_calls
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts, numpys, registry
-from autograd_cnn.interop.onnx_converters import CONVERTERS, SAME
-from autograd_cnn.interop.onnx_operators import OPERATORS
+from autograd_cnn.interop.onnx.table import CONVERTERS, OPERATORS
 
 PAGE = Path(__file__).parents[2] / "docs" / "vocabulary.md"
 
@@ -170,9 +169,9 @@ It has {len(here) + len(absent)} functions; {len(here)} are here, on NHWC images
 def onnx() -> str:
     """The part of the page on ONNX."""
     primitives = {f.name for f in registry.values() if isinstance(f, Primitive) and f.packaged} | {"astype"}
-    written = primitives & {*CONVERTERS}  # a test may have added its own
-    pairs = [pair.split("=") for pair in SAME]
-    renamed = fill(", ".join(f"`{ours}` is {theirs}" for ours, theirs in pairs if ours != theirs.lower()), 120)
+    written = primitives & {p.name for p in CONVERTERS if p.packaged}  # a test may have added its own
+    pairs = {e.primitive.name: e.operator for e in OPERATORS.values() if e.primitive and not e.write}
+    renamed = fill(", ".join(f"`{p}` is {operator}" for p, operator in pairs.items() if p != operator.lower()), 120)
     return f"""## ONNX
 
 `ag.interop.export_onnx` writes {len(written)} of the {len(primitives)} primitives, and so every function of them.

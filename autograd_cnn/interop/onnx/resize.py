@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
+from autograd_cnn.vocabulary.resizing import picked
 
 Array = np.ndarray[Any, Any]
 _ONE = np.float32(1)  # coordinates are computed in float32, as ONNX Runtime does
@@ -37,7 +38,7 @@ def resize(
             raise ValueError(f"Resize: axis {axis} is empty")
         at = _places(old, size, factor, grid)
         if mode == "nearest":
-            x = _picked(x, _nearest(at, nearest_mode).clip(0, old - 1).astype(int), axis)
+            x = picked(x, _nearest(at, nearest_mode).clip(0, old - 1).astype(int), axis)
         else:
             weights = _weights(at, old, mode, cubic_coeff_a, exclude_outside)
             x = ag.moveaxis(ag.matmul(ag.moveaxis(x, axis, -1), weights.T.astype(x.dtype)), -1, axis)
@@ -82,15 +83,6 @@ def _nearest(at: Array, mode: str) -> Array:
     if mode == "round_prefer_ceil":
         return np.floor(at + np.float32(0.5))
     return np.floor(at) if mode == "floor" else np.ceil(at)
-
-
-def _picked(x: Any, index: Array, axis: int) -> Any:
-    """Take elements along an axis; if each is taken equally often, without an index, whose adjoint is slow."""
-    n = x.shape[axis]
-    times = len(index) // n
-    return (
-        ag.repeat(x, times, axis) if np.array_equal(index, np.repeat(np.arange(n), times)) else ag.take(x, index, axis)
-    )
 
 
 def _weights(at: Array, old: int, mode: str, a: float, exclude_outside: int) -> Array:

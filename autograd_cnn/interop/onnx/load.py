@@ -14,15 +14,14 @@ from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
 from autograd_cnn.environment import plain as printable
-from autograd_cnn.interop.onnx_operators import NUMBERS, OPERATORS
+from autograd_cnn.interop.onnx.shapes import NUMBERS
+from autograd_cnn.interop.onnx.table import OPERATORS
 from autograd_cnn.nn import Module
 
 OLDEST = 13  # before, axes and sizes were attributes of some operators, and softmax had another meaning
 MOST_NODES = 200_000  # after functions are written out; each may call others twice
 
 _DOMAINS = ("", "ai.onnx")  # of ONNX's own operators
-_BUFFERS = {"BatchNormalization": (3, 4)}  # inputs that are no parameters, by operator
-_OPTIONS = {"Pad": (2,), "Resize": (1, 2, 3)}
 
 
 class OnnxModule(Module):
@@ -48,9 +47,9 @@ class OnnxModule(Module):
         self.outputs = {o.name: _shape(o) for o in graph.output}
         self._dtypes = {i.name: _dtype(i) for i in graph.input if i.name not in constants}
         self._nodes = _nodes(model)
-        places = [(name, node.op_type, i) for node in graph.node for i, name in enumerate(node.input)]
-        buffers = {name for name, operator, i in places if i in _BUFFERS.get(operator, ())}
-        options = {name for name, operator, i in places if i in _OPTIONS.get(operator, ())}
+        places = [(name, OPERATORS[n.op_type], i) for n in graph.node for i, name in enumerate(n.input)]
+        buffers = {name for name, operator, i in places if i in operator.buffers}
+        options = {name for name, operator, i in places if i in operator.options}
         tensors = [n for n, a in constants.items() if a.dtype.kind == "f" and a.ndim and n not in options]
         self._constants = {name: array for name, array in constants.items() if name not in tensors}
         self._tensors_by_name = _paths(self, tensors)
@@ -77,14 +76,11 @@ class OnnxModule(Module):
             isinstance(m, int) and n != m for n, m in zip(x.shape, shape, strict=True)
         ):
             raise ValueError(f"{type(self).__name__}: {name} is {x.shape}, want {self._signature()}")
-        if "f" in (x.dtype.kind, want.kind) and x.dtype.kind != want.kind:
-            cure = f"{name}.astype(np.{want})"
-            raise TypeError(f"{type(self).__name__}: {name} is {x.dtype}, want {want}: {cure}")
-        if want.kind != "f" and x.dtype != want:
-            if not np.can_cast(x.dtype, want):
-                raise TypeError(f"{type(self).__name__}: {name} is {x.dtype}, want {want}: {name}.astype(np.{want})")
-            x = plain(x).astype(want)
-        return x
+        if x.dtype == want or x.dtype.kind == want.kind == "f":
+            return x
+        if "f" in (x.dtype.kind, want.kind) or not np.can_cast(x.dtype, want):
+            raise TypeError(f"{type(self).__name__}: {name} is {x.dtype}, want {want}: {name}.astype(np.{want})")
+        return plain(x).astype(want)
 
     def _signature(self) -> str:
         inputs = self.inputs.items()
@@ -112,7 +108,7 @@ class _Node:
         """Compute the results, and drop the values that nobody needs any more."""
         operands = [values[name] for name in self.operands]
         try:
-            out = OPERATORS[self.operator](*operands, **self.attributes)
+            out = OPERATORS[self.operator].compute(*operands, **self.attributes)
             results = out if isinstance(out, (list, tuple)) else (out,)
             if len([name for name in self.results if name]) > len(results):
                 raise ValueError(f"only the first of its results has a counterpart, and {self.results[1:]} are used")

@@ -26,9 +26,12 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 from autograd_cnn.interop.calls import Call, array_of, calls_of
-from autograd_cnn.interop.onnx_converters import CONVERTERS, Converter
+from autograd_cnn.interop.onnx.entry import Converter
+from autograd_cnn.interop.onnx.table import CONVERTERS
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
+from autograd_cnn.ops.arithmetic import converted
+from autograd_cnn.vocabulary.scans import axes_of
 
 OPSET, IR_VERSION = 20, 10
 BATCH = "N"
@@ -71,7 +74,7 @@ def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str])
     for ask in list(inspect.signature(convert).parameters)[1:]:
         if ask not in allowed:
             raise errors.unknown_parameter(f"onnx_converter({operation.name}): the converter", ask, ["onnx", *allowed])
-    CONVERTERS[operation.name] = Converter(convert)
+    CONVERTERS[operation] = Converter(convert)
 
 
 def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: Any, dynamic: bool = True) -> None:
@@ -245,7 +248,7 @@ class _Writer:
     def convert(self, call: Call, other: Call) -> None:
         """Add the nodes of a call; `other` is the same call in the second run."""
         self.call, self.extents = call, [*zip(call.out.shape, other.out.shape, strict=True)]
-        converter = CONVERTERS.get(call.primitive.name)
+        converter = CONVERTERS.get(call.primitive)
         if converter is None:
             example = f"ag.interop.onnx_converter({call.primitive.name!r}, lambda onnx, ...: ...)"
             raise _refused(call, f"no ONNX converter; add one with {example}")
@@ -285,11 +288,10 @@ class _Writer:
             ndims.append(4 if constant and array.ndim < 4 else array.ndim)
         if not stored or set(ndims) != {4}:
             return False
-        axis = dict(zip(call.names, call.values, strict=True)).get("axis", ())
+        axis = call.arguments.get("axis", ())
         if converter.kind == "elementwise" or call.out.ndim == 4:
             return axis is not None or call.out.ndim == 4
-        gone = range(4) if axis is None else [a % 4 for a in (axis if isinstance(axis, tuple) else (axis,))]
-        rest = [_IMAGE_AXIS[a] for a in range(4) if a not in gone]
+        rest = [_IMAGE_AXIS[a] for a in range(4) if a not in axes_of(axis, 4)]
         return rest == sorted(rest)
 
     def arguments(
@@ -319,12 +321,11 @@ class _Writer:
     def operand(self, call: Call, name: str, value: Any, array: np.ndarray, image: bool) -> str:
         """Return the name of an operand, in the dtype that the operation computes in."""
         weak = name in call.primitive.rules and array.dtype != call.out.dtype and call.out.dtype.kind == "f"
-        weak = weak and call.primitive.name != "astype"
+        weak = weak and call.primitive is not converted
         if id(array) not in self.forms:  # a parameter or a constant
             label = self.tensors.get(id(array)) or getattr(value, "name", None) or name
-            converted = array.astype(call.out.dtype) if weak and array.dtype.kind != "f" else array
-            converted = converted.astype(call.out.dtype) if weak and not array.ndim else converted
-            self.forms[id(array)] = {"plain": self.constant(converted, label)}
+            stored = array.astype(call.out.dtype) if weak and (array.dtype.kind != "f" or not array.ndim) else array
+            self.forms[id(array)] = {"plain": self.constant(stored, label)}
             self.kept.append(array)
         found = self.forms[id(array)]
         form = "image" if image and array.ndim else "plain"

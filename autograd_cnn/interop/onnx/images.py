@@ -1,0 +1,226 @@
+"""Operations on images, which are (N, H, W, C) here, and (N, C, H, W) in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn.interop.onnx.entry import Entry
+from autograd_cnn.interop.onnx.resize import resize
+from autograd_cnn.ops.convolution import margins, pair
+
+# The options of a window: `size`, `stride`, `padding` and `dilation` here, attributes there
+
+
+def _attributes(image: Any, size: Any, stride: Any, padding: Any, dilation: Any = 1) -> dict[str, Any]:
+    """Return the attributes of a window over an image; None is an extent that depends on the batch."""
+    if None in (*(image or ()), *(size if isinstance(size, tuple) else ())):
+        raise ValueError("the size of its images or windows depends on the batch")
+    size, dilation = pair(size, "kernel_size"), pair(dilation, "dilation")
+    stride = size if stride is None else pair(stride, "stride")
+    (top, bottom), (left, right) = margins(padding, size, stride, dilation, image)
+    attributes = {"kernel_shape": size, "strides": stride, "pads": (top, left, bottom, right), "dilations": dilation}
+    return {name: list(value) for name, value in attributes.items()}
+
+
+def _window(
+    x: Any, kernel_shape: Any, *, strides: Any = None, pads: Any = None, dilations: Any = None,
+    auto_pad: str = "NOTSET",
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
+    """Return size, stride, padding and dilation of a window over `x`; a sequence gets a first axis of one row."""
+    if x.ndim > 4:
+        raise ValueError(f"x is {x.shape}: images have two dimensions here")
+    if auto_pad == "SAME_LOWER":
+        raise ValueError("auto_pad=SAME_LOWER puts more padding at the start, which this package does not")
+    line, n = (1,) * (4 - x.ndim), x.ndim - 2
+    steps, gaps = strides or (1,) * n, dilations or (1,) * n
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel_shape, gaps, strict=True)]
+    if auto_pad == "SAME_UPPER" and any(
+        k < s and m % s != 1 for k, s, m in zip(extents, steps, x.shape[2:], strict=True)
+    ):
+        raise ValueError("auto_pad=SAME_UPPER with steps longer than the window may begin at several places")
+    padding: Any = ((0, 0),) * 2
+    if auto_pad == "SAME_UPPER":
+        padding = "same"
+    elif pads and auto_pad != "VALID":
+        padding = (*((0, 0) for _ in line), *zip(pads[:n], pads[n:], strict=True))
+    return (*line, *kernel_shape), (*line, *steps), padding, (*line, *gaps)
+
+
+def channels_last(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `f`, which takes and returns (N, ..., C), as a function of (N, C, ...)."""
+    return lambda x, *args, **options: ag.moveaxis(f(ag.moveaxis(x, 1, -1), *args, **options), -1, 1)
+
+
+def _images(f: Callable[..., Any], x: Any, *args: Any, **options: Any) -> Any:
+    """Call `f`, which takes images (N, H, W, C), on (N, C, H, W), or on sequences (N, C, L) as images of one row."""
+    y = channels_last(f)(ag.expand_dims(x, 2) if x.ndim == 3 else x, *args, **options)
+    return ag.squeeze(y, 2) if x.ndim == 3 else y
+
+
+# Convolutions
+
+
+def _given(b: Any) -> list[Any]:
+    return [] if b is None else [b]
+
+
+def _write_conv(
+    onnx: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: Any, x_shape: Any, w_shape: Any
+) -> Any:
+    options = _attributes(x_shape[1:3], w_shape[:2], stride, padding, dilation)
+    return onnx.Conv(x, onnx.transposed(w, (3, 2, 0, 1)), *_given(b), group=groups, **options)
+
+
+def _write_conv_transpose(
+    onnx: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any,
+    w_shape: Any,
+) -> Any:  # fmt: skip
+    options = _attributes(None, w_shape[:2], stride, padding, dilation)
+    extra = pair(output_padding, "output_padding")
+    if any(e >= max(s, d) for e, s, d in zip(extra, options["strides"], options["dilations"], strict=True)):
+        raise ValueError(f"output_padding {extra} is not less than the stride, as ONNX wants")
+    w = onnx.transposed(w, (3, 2, 0, 1))
+    return onnx.ConvTranspose(x, w, *_given(b), group=groups, output_padding=list(extra), **options)
+
+
+def _kernel(w: Any) -> Any:
+    """Return the weights of a convolution, (out, in, KH, KW) or (out, in, K), as (KH, KW, in, out)."""
+    return ag.transpose(ag.expand_dims(w, 2) if w.ndim == 3 else w, (2, 3, 1, 0))
+
+
+def _conv(x: Any, w: Any, b: Any = None, *, kernel_shape: Any = None, group: int = 1, **given: Any) -> Any:
+    _, *options = _window(x, w.shape[2:], **given)
+    return _images(ag.conv2d, x, _kernel(w), b, *options, group)
+
+
+def _conv_transpose(
+    x: Any, w: Any, b: Any = None, *, kernel_shape: Any = None, group: int = 1, output_padding: Any = None,
+    output_shape: Any = None, auto_pad: str = "NOTSET", **given: Any,
+) -> Any:  # fmt: skip
+    if output_shape or auto_pad != "NOTSET":
+        raise ValueError("ConvTranspose with output_shape or auto_pad has no counterpart")
+    _, stride, padding, dilation = _window(x, w.shape[2:], **given)
+    extra = (*(0,) * (4 - x.ndim), *(output_padding or (0,) * (x.ndim - 2)))
+    return _images(ag.conv_transpose2d, x, _kernel(w), b, stride, padding, extra, dilation, group)
+
+
+# Pools
+
+
+def _write_max_pool(
+    onnx: Any, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, x_shape: Any
+) -> Any:
+    options = _attributes(x_shape[1:3], kernel_size, stride, padding, dilation)
+    return onnx.MaxPool(x, ceil_mode=int(ceil_mode), **options)
+
+
+def _write_avg_pool(
+    onnx: Any, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, count_include_pad: Any, x_shape: Any
+) -> Any:
+    options = _attributes(x_shape[1:3], kernel_size, stride, padding)
+    return onnx.AveragePool(x, ceil_mode=int(ceil_mode), count_include_pad=int(count_include_pad), **options)
+
+
+def _pool_window(x: Any, kernel_shape: Any, **given: Any) -> tuple[Any, Any, Any, Any]:
+    size, stride, padding, dilation = _window(x, kernel_shape, **given)
+    if padding == "same" and set(dilation) != {1}:
+        raise ValueError("auto_pad=SAME_UPPER with dilations has several meanings for a pool")
+    return size, stride, padding, dilation
+
+
+def _max_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, storage_order: int = 0, **given: Any) -> Any:
+    return _images(ag.max_pool2d, x, *_pool_window(x, kernel_shape, **given), bool(ceil_mode))
+
+
+def _avg_pool(x: Any, *, kernel_shape: Any, ceil_mode: int = 0, count_include_pad: int = 0, **given: Any) -> Any:
+    *options, dilation = _pool_window(x, kernel_shape, **given)
+    if set(dilation) != {1}:
+        raise ValueError("AveragePool with dilations has no counterpart")
+    return _images(ag.avg_pool2d, x, *options, bool(ceil_mode), bool(count_include_pad))
+
+
+def _lp_pool(x: Any, *, kernel_shape: Any, p: int = 2, ceil_mode: int = 0, **given: Any) -> Any:
+    size, stride, padding, dilation = _window(x, kernel_shape, **given)
+    if padding == "same" or np.any(padding) or set(dilation) != {1}:
+        raise ValueError("LpPool with padding or dilations has no counterpart")
+    if ceil_mode and any((m - k) % s for m, k, s in zip(x.shape[2:], kernel_shape, stride[4 - x.ndim :], strict=True)):
+        raise ValueError("LpPool with ceil_mode and windows over the end has no counterpart")
+    return _images(ag.lp_pool2d, abs(x), p, size, stride, bool(ceil_mode))
+
+
+def _global(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the mean or maximum over all pixels."""
+    return lambda x: f(x, tuple(range(2, x.ndim)), keepdims=True)
+
+
+# Normalisation
+
+
+def _write_batch_norm(onnx: Any, x: Any, w: Any, b: Any, eps: Any, mean: Any, variance: Any, x_shape: Any) -> Any:
+    if mean is None:
+        raise ValueError("it takes the statistics of the batch; call model.eval() first")
+    n = len(x_shape)
+    x = onnx.transposed(x, (0, 2, 1)) if n == 3 else x
+    out = onnx.BatchNormalization(x, w, b, mean, variance, epsilon=float(eps))
+    return onnx.transposed(out, (0, 2, 1)) if n == 3 else out
+
+
+def _batch_norm(
+    x: Any, w: Any, b: Any, mean: Any, variance: Any, epsilon: float = 1e-5, momentum: float = 0.9,
+    training_mode: int = 0,
+) -> Any:  # fmt: skip
+    running = {} if training_mode else {"mean": mean, "variance": variance}
+    return channels_last(ag.batch_norm)(x, w, b, epsilon, **running)
+
+
+def _local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
+    """An even window has one channel more behind than before, and in PyTorch the reverse."""
+    x = x if size % 2 else ag.flip(x, 1)
+    y = channels_last(ag.local_response_norm)(x, size, alpha, beta, bias)
+    return y if size % 2 else ag.flip(y, 1)
+
+
+# Pixels and channels
+
+
+def _swapped(x: Any, first: int, second: int) -> Any:
+    """Exchange the two factors of the axis of channels."""
+    n, c, *size = x.shape
+    return ag.reshape(ag.moveaxis(ag.reshape(x, (n, first, second, *size)), 1, 2), (n, c, *size))
+
+
+def _depth_to_space(x: Any, blocksize: int, mode: str = "DCR") -> Any:
+    """The mode CRD is `pixel_shuffle`; in DCR the channels of a pixel are far apart."""
+    b, c = blocksize, x.shape[1]
+    return channels_last(ag.pixel_shuffle)(x if mode == "CRD" else _swapped(x, b**2, c // b**2), b)
+
+
+def _space_to_depth(x: Any, blocksize: int) -> Any:
+    return _swapped(channels_last(ag.pixel_unshuffle)(x, blocksize), x.shape[1], blocksize**2)
+
+
+ENTRIES = [
+    Entry("Conv", ag.conv2d, _write_conv, _conv),
+    Entry("ConvTranspose", ag.conv_transpose2d, _write_conv_transpose, _conv_transpose),
+    Entry("MaxPool", ag.max_pool2d, _write_max_pool, _max_pool),
+    Entry("AveragePool", ag.avg_pool2d, _write_avg_pool, _avg_pool),
+    Entry("BatchNormalization", ag.batch_norm, _write_batch_norm, _batch_norm, buffers=(3, 4)),
+    Entry(
+        "GroupNormalization",
+        read=lambda x, w, b, num_groups, epsilon=1e-5: channels_last(ag.group_norm)(x, num_groups, w, b, epsilon),
+    ),
+    Entry(
+        "InstanceNormalization", read=lambda x, w, b, epsilon=1e-5: channels_last(ag.instance_norm)(x, w, b, epsilon)
+    ),
+    Entry("LRN", read=_local_response_norm),
+    Entry("LpPool", read=_lp_pool),
+    Entry("GlobalAveragePool", read=_global(ag.mean)),
+    Entry("GlobalMaxPool", read=_global(ag.max)),
+    Entry("DepthToSpace", read=_depth_to_space),
+    Entry("SpaceToDepth", read=_space_to_depth),
+    Entry("Resize", read=resize, options=(1, 2, 3)),
+]

@@ -1,0 +1,172 @@
+"""Indices: operations that pick elements, or write them. What is written takes arrays as they are here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.interop.calls import parts_of
+from autograd_cnn.interop.onnx.entry import Entry
+from autograd_cnn.interop.onnx.reductions import ints
+
+_END = 2**31 - 1  # of an axis, for Slice
+
+
+def _sliced(onnx: Any, x: Any, slices: list[tuple[int, int, int, int]]) -> Any:
+    """Add a Slice by (axis, start, stop, step)."""
+    axes, starts, stops, steps = zip(*slices, strict=True)
+    return onnx.Slice(x, starts, stops, axes, steps)
+
+
+def _positions(shape: Any) -> Any:
+    """Return the positions 0, 1, ... of the elements of an array."""
+    if None in shape:
+        raise ValueError("this index into an array of any batch has no counterpart; dynamic=False fixes the batch")
+    return np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
+
+
+# How primitives are written
+
+
+def _getitem(onnx: Any, x: Any, index: Any, x_shape: Any, out_shape: Any) -> Any:
+    if isinstance(index, str):
+        return onnx.Gather(x, index, axis=0)
+    parts = parts_of(index, len(x_shape))
+    if all(i is None or isinstance(i, (int, np.integer, slice)) for i in parts):
+        return _basic(onnx, x, parts, out_shape)
+    arrays = [i for i in parts if isinstance(i, np.ndarray) and i.dtype.kind in "iu"]
+    if len(arrays) == 1 and all(isinstance(i, slice) and i == slice(None) for i in parts if i is not arrays[0]):
+        return onnx.Gather(x, arrays[0].astype(np.int64), axis=[i is arrays[0] for i in parts].index(True))
+    if x_shape[0] is None and isinstance(parts[0], slice) and parts[0] == slice(None):
+        places = _positions(x_shape[1:])[parts[1:]]
+        if out_shape == (None, *places.shape):  # else the arrays stand apart, and NumPy puts their axes first
+            return onnx.Gather(onnx.reshaped(x, (None, math.prod(x_shape[1:]))), places, axis=1)
+    return onnx.Gather(onnx.Reshape(x, (-1,)), _positions(x_shape)[index], axis=0)
+
+
+def _basic(onnx: Any, x: Any, parts: Any, out_shape: Any) -> Any:
+    """Index with integers, slices and None."""
+    slices = []
+    for axis, i in enumerate(i for i in parts if i is not None):
+        if isinstance(i, slice) and i != slice(None):
+            step = 1 if i.step is None else i.step
+            ends = (0, _END) if step > 0 else (-1, -_END)
+            start, stop = (end if given is None else given for given, end in zip((i.start, i.stop), ends, strict=True))
+            slices.append((axis, start, stop, step))
+        elif not isinstance(i, slice):
+            slices.append((axis, int(i), int(i) + 1 if i != -1 else _END, 1))
+    x = _sliced(onnx, x, slices) if slices else x
+    return x if all(isinstance(i, slice) for i in parts) else onnx.reshaped(x, out_shape)
+
+
+def _take(onnx: Any, x: Any, indices: Any, axis: Any, mode: Any) -> Any:
+    if mode != "raise":
+        raise ValueError(f"mode={mode!r} has no counterpart")
+    x = onnx.Reshape(x, (-1,)) if axis is None else x
+    indices = indices if isinstance(indices, str) else np.asarray(indices, np.int64)
+    return onnx.Gather(x, indices, axis=axis or 0)
+
+
+def _flip(onnx: Any, x: Any, axis: Any, x_shape: Any) -> Any:
+    axes = range(len(x_shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return _sliced(onnx, x, [(a, -1, -_END, -1) for a in axes])
+
+
+def _roll(onnx: Any, x: Any, shift: Any, axis: Any, x_shape: Any) -> Any:
+    if axis is None:
+        return onnx.reshaped(_rolled(onnx, onnx.Reshape(x, (-1,)), shift, 0, _positions(x_shape).size), x_shape)
+    for a, s in zip(*np.broadcast_arrays(np.ravel(axis), np.ravel(shift)), strict=True):
+        if x_shape[a] is None:
+            raise ValueError("it rolls the batch; dynamic=False fixes its size")
+        x = _rolled(onnx, x, int(s), int(a), x_shape[a])
+    return x
+
+
+def _rolled(onnx: Any, x: Any, shift: int, axis: int, extent: int) -> Any:
+    cut = -shift % extent
+    return onnx.Concat(_sliced(onnx, x, [(axis, cut, _END, 1)]), _sliced(onnx, x, [(axis, 0, cut, 1)]), axis=axis)
+
+
+def _at(reduction: str) -> Callable[..., Any]:
+    """Return the converter of `set_at`, or with "add" of `add_at`."""
+
+    def write(onnx: Any, x: Any, index: Any, values: Any, x_shape: Any) -> Any:
+        places = _positions(x_shape)[index]
+        values = onnx.Reshape(onnx.Expand(values, np.array(places.shape, np.int64)), (-1,))
+        flat = onnx.ScatterElements(onnx.Reshape(x, (-1,)), places.ravel(), values, reduction=reduction)
+        return onnx.reshaped(flat, x_shape)
+
+    return write
+
+
+def _scatter(onnx: Any, x: Any, index: Any, shape: Any) -> Any:
+    return _at("add")(onnx, np.zeros(shape, onnx.call.out.dtype), index, x, tuple(shape))
+
+
+# What operators do
+
+
+def _slice(x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Any:
+    starts, ends, axes, steps = map(ints, (starts, ends, axes, steps))
+    index = [slice(None)] * x.ndim
+    for i, axis in enumerate(axes or range(len(starts))):
+        index[axis] = _part(starts[i], ends[i], steps[i] if steps else 1, x.shape[axis])
+    return x[tuple(index)]
+
+
+def _part(start: int, end: int, step: int, n: int) -> slice:
+    """Return the slice of an axis. A start before the axis is its first element, also on the way back."""
+    if step > 0 or not n:
+        return slice(start, end, abs(step))
+    start, end = (m + n if m < 0 else m for m in (start, end))
+    return slice(min(max(start, 0), n - 1), end if end >= 0 else None, step)
+
+
+def _grid(axis: int, index: Any) -> Any:
+    """Return the index of the elements that `index` picks along `axis`, as GatherElements means it."""
+    places: list[Any] = list(np.ogrid[tuple(map(slice, index.shape))])
+    places[axis] = index.astype(int)
+    return tuple(places)
+
+
+def _gather_nd(x: Any, indices: Any, batch_dims: int = 0) -> Any:
+    batch = np.ogrid[tuple(map(slice, x.shape[:batch_dims]))] if batch_dims else []
+    extra = indices.ndim - 1 - batch_dims
+    index = (*(b.reshape(b.shape + (1,) * extra) for b in batch), *np.moveaxis(indices, -1, 0))
+    return x[index]
+
+
+def _scatter_nd(x: Any, indices: Any, updates: Any, reduction: str = "none") -> Any:
+    return _written(x, tuple(np.moveaxis(plain(indices), -1, 0)), updates, reduction)
+
+
+def _scatter_elements(x: Any, indices: Any, updates: Any, axis: int = 0, reduction: str = "none") -> Any:
+    return _written(x, _grid(axis, plain(indices)), updates, reduction)
+
+
+def _written(x: Any, index: Any, updates: Any, reduction: str) -> Any:
+    """Write, or add, numbers at an index."""
+    if reduction not in ("none", "add"):
+        raise ValueError(f"reduction={reduction!r} has no counterpart")
+    at = (x if isinstance(x, ag.Tensor) else ag.Tensor(x)).at[index]
+    return at.set(updates) if reduction == "none" else at.add(updates)
+
+
+ENTRIES = [
+    Entry("Slice", ag.getitem, _getitem, _slice),
+    Entry("Gather", ag.take, _take, lambda x, indices, axis=0: ag.take(x, indices, axis)),
+    Entry("GatherElements", read=lambda x, indices, axis=0: x[_grid(axis, indices)]),
+    Entry("GatherND", read=_gather_nd),
+    Entry("Compress", read=lambda x, condition, axis=None: ag.compress(condition, x, axis)),
+    Entry(None, ag.flip, _flip),
+    Entry(None, ag.roll, _roll),
+    Entry("ScatterElements", ag.add_at, _at("add"), _scatter_elements),
+    Entry("ScatterND", read=_scatter_nd),
+    Entry(None, ag.set_at, _at("none")),
+    Entry(None, ag.scatter, _scatter),
+]

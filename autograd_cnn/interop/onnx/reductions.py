@@ -1,0 +1,147 @@
+"""Operations along axes. Those that are written take images in either order of axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn.interop.onnx.entry import Entry
+
+
+def _axes(axis: Any) -> Any:
+    """Return an option `axis` as the input of an operator; None, for all axes, stays."""
+    return None if axis is None else axis if isinstance(axis, tuple) else (axis,)
+
+
+def ints(array: Any) -> Any:
+    """Return an input or attribute that holds sizes or axes as a tuple; None stays."""
+    return None if array is None else tuple(int(n) for n in np.ravel(array))
+
+
+def _reads(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what an operator ReduceX does, if `f` is the reduction."""
+
+    def read(x: Any, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Any:
+        axes = ints(axes)
+        if not axes and noop_with_empty_axes:
+            return f(x[None], 0)
+        return f(x, axes or None, keepdims=bool(keepdims))
+
+    return read
+
+
+def _reduction(operator: str, primitive: Any, neutral: float, join: str) -> Entry:
+    """Return the entry of a reduction. `neutral` changes no result, and the operator `join` adds a number to one."""
+
+    def write(onnx: Any, x: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
+        x = x if where is True else onnx.Where(where, x, neutral)
+        out = onnx.node(operator, x, _axes(axis), keepdims=int(keepdims))
+        return out if initial is None else onnx.node(join, out, float(initial))
+
+    return Entry(operator, primitive, write, _reads(primitive))
+
+
+def _mean(onnx: Any, x: Any, axis: Any, keepdims: Any, where: Any) -> Any:
+    _refuse_where(where)
+    return onnx.ReduceMean(x, _axes(axis), keepdims=int(keepdims))
+
+
+def _refuse_where(where: Any) -> None:
+    if where is not True:
+        raise ValueError("where has no counterpart")
+
+
+def var(onnx: Any, x: Any, axis: Any, keepdims: Any, x_shape: Any, ddof: Any, where: Any, correction: Any) -> Any:
+    """Write a variance."""
+    _refuse_where(where)
+    out = _variance(onnx, _centred(onnx, x, axis), axis, keepdims)
+    lost = ddof if correction is None else correction
+    if lost:
+        extents = x_shape if axis is None else [x_shape[a] for a in _axes(axis)]
+        if None in extents:
+            raise ValueError("ddof needs the size of the batch; dynamic=False fixes it")
+        count = math.prod(extents)
+        out = onnx.Mul(out, count / (count - lost))
+    return out
+
+
+def std(onnx: Any, x: Any, axis: Any, keepdims: Any, x_shape: Any, ddof: Any, where: Any, correction: Any) -> Any:
+    """Write a standard deviation."""
+    return onnx.Sqrt(var(onnx, x, axis, keepdims, x_shape, ddof, where, correction))
+
+
+def _centred(onnx: Any, x: Any, axis: Any) -> Any:
+    return onnx.Sub(x, onnx.ReduceMean(x, _axes(axis), keepdims=1))
+
+
+def _variance(onnx: Any, centred: Any, axis: Any, keepdims: Any = True) -> Any:
+    return onnx.ReduceMean(onnx.Mul(centred, centred), _axes(axis), keepdims=int(keepdims))
+
+
+def _standardize(onnx: Any, x: Any, axis: Any, eps: Any) -> Any:
+    centred = _centred(onnx, x, axis)
+    return onnx.Div(centred, onnx.Sqrt(onnx.Add(_variance(onnx, centred, axis), float(eps))))
+
+
+def _softmax(onnx: Any, x: Any, axis: Any) -> Any:
+    if isinstance(axis, int):
+        return onnx.Softmax(x, axis=axis)
+    e = onnx.Exp(onnx.Sub(x, onnx.ReduceMax(x, _axes(axis), keepdims=1)))
+    return onnx.Div(e, onnx.ReduceSum(e, _axes(axis), keepdims=1))
+
+
+def _log_softmax(onnx: Any, x: Any, axis: Any) -> Any:
+    if isinstance(axis, int):
+        return onnx.LogSoftmax(x, axis=axis)
+    return onnx.Sub(x, onnx.ReduceLogSumExp(x, _axes(axis), keepdims=1))
+
+
+def _concatenate(onnx: Any, tensors: Any, axis: Any) -> Any:
+    if axis is None:
+        return onnx.Concat(*(onnx.Reshape(x, (-1,)) for x in tensors), axis=0)
+    return onnx.Concat(*tensors, axis=axis)
+
+
+def _standardized(x: Any, axes: Any = (0, 2, 3)) -> Any:
+    centred = x - ag.mean(x, tuple(axes), keepdims=True)
+    return centred / (ag.sqrt(ag.mean(centred * centred, tuple(axes), keepdims=True)) + 1e-9)
+
+
+def _normalized(x: Any, axis: int = -1, p: int = 2) -> Any:
+    norm = ag.linalg.norm(x, p, axis, keepdims=True)
+    return x / ag.where(norm == 0, 1, norm)
+
+
+def _layer_norm(f: Any) -> Callable[..., Any]:
+    return lambda x, *weights, axis=-1, epsilon=1e-5, stash_type=1: f(x, x.shape[axis:], *weights, eps=epsilon)
+
+
+ENTRIES = [
+    _reduction("ReduceSum", ag.sum, 0.0, "Add"),
+    _reduction("ReduceProd", ag.prod, 1.0, "Mul"),
+    _reduction("ReduceMax", ag.max, -math.inf, "Max"),
+    _reduction("ReduceMin", ag.min, math.inf, "Min"),
+    Entry("ReduceMean", ag.mean, _mean, _reads(ag.mean)),
+    Entry(
+        "ReduceLogSumExp",
+        ag.logsumexp,
+        lambda onnx, x, axis, keepdims: onnx.ReduceLogSumExp(x, _axes(axis), keepdims=int(keepdims)),
+        _reads(ag.logsumexp),
+    ),
+    Entry("Softmax", ag.softmax, _softmax),
+    Entry("LogSoftmax", ag.log_softmax, _log_softmax),
+    Entry("Concat", ag.concatenate, _concatenate, lambda *arrays, axis: ag.concatenate(arrays, axis)),
+    Entry(None, ag.standardize, _standardize),
+    Entry("MeanVarianceNormalization", read=_standardized),
+    Entry("LpNormalization", read=_normalized),
+    Entry("LayerNormalization", read=_layer_norm(ag.layer_norm)),
+    Entry("RMSNormalization", read=_layer_norm(ag.rms_norm)),
+    Entry("ReduceL1", read=_reads(lambda x, *args, **options: ag.sum(abs(x), *args, **options))),
+    Entry("ReduceL2", read=_reads(lambda x, *args, **options: ag.sqrt(ag.sum(x * x, *args, **options)))),
+    Entry("ReduceLogSum", read=_reads(lambda x, *args, **options: ag.log(ag.sum(x, *args, **options)))),
+    Entry("ReduceSumSquare", read=_reads(lambda x, *args, **options: ag.sum(ag.square(x), *args, **options))),
+]

@@ -1,0 +1,199 @@
+"""Shapes, constants, products and losses. What is written takes arrays as they are here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import autograd_cnn as ag
+from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.interop.onnx.entry import Entry
+from autograd_cnn.interop.onnx.reductions import ints, std, var
+from autograd_cnn.ops.arithmetic import converted
+from autograd_cnn.ops.products import letters
+
+NUMBERS = "fiub"
+"""Kinds of dtypes that a network may have."""
+_ZERO = np.zeros(1, np.float32)
+
+# Shapes
+
+
+def _write_reshape(onnx: Any, x: Any, order: Any, x_shape: Any, out_shape: Any) -> Any:
+    if order == "C":
+        return onnx.reshaped(x, out_shape)
+    x = onnx.reshaped(_write_transpose(onnx, x, None, x_shape), out_shape[::-1])
+    return _write_transpose(onnx, x, None, out_shape)
+
+
+def _reshape(x: Any, shape: Any, allowzero: int = 0) -> Any:
+    return ag.reshape(x, tuple(x.shape[i] if n == 0 and not allowzero else n for i, n in enumerate(ints(shape))))
+
+
+def _reshaped(onnx: Any, x: Any, out_shape: Any) -> Any:
+    return onnx.reshaped(x, out_shape)
+
+
+def _write_flatten(onnx: Any, x: Any, start_axis: Any, out_shape: Any) -> Any:
+    return onnx.Flatten(x, axis=1) if start_axis == 1 else onnx.reshaped(x, out_shape)
+
+
+def _write_transpose(onnx: Any, x: Any, axes: Any, x_shape: Any) -> Any:
+    n = len(x_shape)
+    return onnx.Transpose(x, perm=[a % n for a in axes] if axes else [*reversed(range(n))])
+
+
+def _expand(x: Any, shape: Any) -> Any:
+    return ag.broadcast_to(x, np.broadcast_shapes(x.shape, ints(shape)))
+
+
+def _split(x: Any, sizes: Any = None, axis: int = 0, num_outputs: Any = None, outputs: int = 1) -> Any:
+    if sizes is not None:
+        return ag.split(x, np.cumsum(sizes)[:-1], axis)
+    size = -(-x.shape[axis] // outputs)
+    return ag.split(x, range(size, x.shape[axis], size), axis)
+
+
+def _write_pad(onnx: Any, x: Any, pad_width: Any, constant_values: Any, x_shape: Any) -> Any:
+    if np.ndim(constant_values):
+        raise ValueError("constant_values has one number for all axes in ONNX")
+    widths = np.broadcast_to(pad_width, (len(x_shape), 2)).T
+    return onnx.Pad(x, widths.ravel().astype(np.int64), float(constant_values))
+
+
+def _pad(x: Any, pads: Any, value: Any = None, axes: Any = None, mode: str = "constant") -> Any:
+    width = np.zeros((x.ndim, 2), int)
+    width[list(range(x.ndim) if axes is None else ints(axes))] = np.reshape(ints(pads), (2, -1)).T
+    if mode != "constant":
+        return ag.pad(x, width, mode=mode)
+    return ag.pad(x, width, constant_values=0 if value is None else value)
+
+
+# Constants and dtypes
+
+
+def _constant(**value: Any) -> Any:
+    (name, content), *_ = value.items()
+    kinds = {"value": None, "value_float": "f4", "value_floats": "f4", "value_int": "i8", "value_ints": "i8"}
+    if name not in kinds:
+        raise ValueError(f"a Constant by {name} has no counterpart")
+    return np.asarray(content, kinds[name])
+
+
+def _write_cast(onnx: Any, x: Any) -> Any:
+    from onnx.helper import np_dtype_to_tensor_dtype
+
+    return onnx.Cast(x, to=int(np_dtype_to_tensor_dtype(onnx.call.out.dtype)))
+
+
+def _cast(x: Any, to: int, saturate: int = 1) -> Any:
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    dtype = tensor_dtype_to_np_dtype(to)
+    if dtype.kind not in NUMBERS:
+        raise ValueError(f"{dtype} has no counterpart")
+    return ag.astype(x, dtype) if dtype.kind == x.dtype.kind == "f" else plain(x).astype(dtype)
+
+
+# Along an axis
+
+
+def _scan(f: Callable[..., Any], neutral: int) -> Callable[..., Any]:
+    """Return an operator of running sums or products; `neutral` changes no result."""
+
+    def read(x: Any, axis: Any, exclusive: int = 0, reverse: int = 0) -> Any:
+        axis = int(axis)
+        x = ag.flip(x, axis) if reverse else x
+        if exclusive:
+            first = np.full_like(np.take(x, [0], axis), neutral)
+            x = ag.concatenate([first, np.take(x, range(x.shape[axis] - 1), axis)], axis)
+        y = f(x, axis)
+        return ag.flip(y, axis) if reverse else y
+
+    return read
+
+
+def _write_cumsum(onnx: Any, x: Any, axis: Any) -> Any:
+    return onnx.CumSum(onnx.Reshape(x, (-1,)) if axis is None else x, np.array(axis or 0, np.int64))
+
+
+def _top_k(x: Any, k: Any, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> Any:
+    s = ag.sort(x, axis)
+    return ag.take(ag.flip(s, axis) if largest else s, range(int(k[0])), axis)
+
+
+# Products and losses
+
+
+def _write_linear(onnx: Any, x: Any, w: Any, b: Any, x_shape: Any) -> Any:
+    if len(x_shape) == 2:
+        return onnx.Gemm(*(a for a in (x, w, b) if a is not None))
+    out = onnx.MatMul(x, w)
+    return out if b is None else onnx.Add(out, b)
+
+
+def _gemm(a: Any, b: Any, c: Any = None, *, alpha: Any = 1.0, beta: Any = 1.0, transA: int = 0, transB: int = 0) -> Any:
+    product = (a.T if transA else a) @ (b.T if transB else b)
+    product = product if alpha == 1 else alpha * product
+    return product if c is None else product + (c if beta == 1 else beta * c)
+
+
+def _write_contract(onnx: Any, operands: Any, subscripts: Any) -> Any:
+    arrays = [a for name, a in onnx.call.arrays() if name == "operands"]
+    terms, output = letters(subscripts, [a.shape for a in arrays])
+    return onnx.Einsum(*operands, equation=f"{','.join(terms)}->{output}")
+
+
+def _write_mse(onnx: Any, p: Any, y: Any, reduction: Any) -> Any:
+    error = onnx.Sub(p, y)
+    squares = onnx.Mul(error, error)
+    return squares if reduction == "none" else onnx.node(f"Reduce{reduction.title()}", squares, keepdims=0)
+
+
+def _of_classes(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a loss whose classes are the axis 1."""
+
+    def read(x: Any, y: Any, weight: Any = None, reduction: Any = "mean", ignore_index: Any = None) -> Any:
+        return f(ag.moveaxis(x, 1, -1), y, reduction, weight=weight, ignore_index=ignore_index)
+
+    return read
+
+
+ENTRIES = [
+    Entry("Reshape", ag.reshape, _write_reshape, _reshape),
+    Entry("Flatten", ag.flatten, _write_flatten, lambda x, axis=1: ag.reshape(x, (math.prod(x.shape[:axis]), -1))),
+    Entry("Squeeze", ag.squeeze, _reshaped, lambda x, axes=None: ag.squeeze(x, ints(axes))),
+    Entry("Unsqueeze", ag.expand_dims, _reshaped, lambda x, axes: ag.expand_dims(x, ints(axes))),
+    Entry("Transpose", ag.transpose, _write_transpose, lambda x, perm=None: ag.transpose(x, perm)),
+    Entry("Expand", ag.broadcast_to, lambda onnx, x, out_shape: onnx.Expand(x, onnx.shape(out_shape)), _expand),
+    Entry("Pad", ag.pad_constant, _write_pad, _pad, options=(2,)),
+    Entry(
+        None,
+        ag.stack,
+        lambda onnx, tensors, axis: onnx.Concat(*(onnx.Unsqueeze(x, (axis,)) for x in tensors), axis=axis),
+    ),
+    Entry("Split", read=_split),
+    Entry("Tile", read=lambda x, repeats: ag.tile(x, ints(repeats))),
+    Entry("Trilu", read=lambda x, k=0, upper=1: (ag.triu if upper else ag.tril)(x, int(k))),
+    Entry("Constant", read=_constant),
+    Entry("ConstantOfShape", read=lambda shape, value=_ZERO: np.full(ints(shape), value[0])),
+    Entry("Range", read=lambda start, limit, delta: np.arange(*plain((start, limit, delta)), dtype=start.dtype)),
+    Entry("Shape", read=lambda x, start=0, end=None: np.array(x.shape[start:end], np.int64)),
+    Entry("Cast", converted, _write_cast, _cast),
+    Entry("Dropout", read=lambda x, ratio=0.5, training_mode=False, seed=0: x),
+    Entry("CumSum", ag.cumsum, _write_cumsum, _scan(ag.cumsum, 0)),
+    Entry("CumProd", read=_scan(ag.cumprod, 1)),
+    Entry(None, ag.var, var),
+    Entry(None, ag.std, std),
+    Entry("TopK", read=_top_k),
+    Entry("MatMul", ag.matmul),
+    Entry("Gemm", ag.linear, _write_linear, _gemm),
+    Entry("Einsum", ag.contract, _write_contract, lambda *arrays, equation: ag.einsum(equation, *arrays)),
+    Entry("Det", ag.linalg.det),
+    Entry(None, ag.mse, _write_mse),
+    Entry("NegativeLogLikelihoodLoss", read=_of_classes(ag.nll_loss)),
+    Entry("SoftmaxCrossEntropyLoss", read=_of_classes(ag.cross_entropy)),
+]

@@ -1,0 +1,22 @@
+"""The table: an entry for each operator of ONNX and each primitive, from which a file is written and read."""
+
+from __future__ import annotations
+
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.interop.onnx import elementwise, images, indices, reductions, shapes
+from autograd_cnn.interop.onnx.entry import Converter, Entry, Kind
+
+TABLE: dict[Kind, list[Entry]] = {
+    "elementwise": elementwise.ENTRIES,
+    "axes": reductions.ENTRIES,
+    "image": images.ENTRIES,
+    "plain": [*shapes.ENTRIES, *indices.ENTRIES],
+}
+
+CONVERTERS: dict[Primitive[...], Converter] = {
+    e.primitive: e.converter(kind) for kind, entries in TABLE.items() for e in entries if e.primitive
+}
+"""How each primitive is written. `onnx_converter` adds to it."""
+
+OPERATORS: dict[str, Entry] = {e.operator: e for entries in TABLE.values() for e in entries if e.operator}
+"""What each operator does."""
