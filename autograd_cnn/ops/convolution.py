@@ -32,12 +32,12 @@ Normaliser = TypeVar("Normaliser", bound=Callable[..., Window])
 
 
 def normals(*cases: Any) -> Callable[[np.random.Generator], list[Any]]:
-    """Returns the `examples` of a primitive: standard normal arrays of the shapes in each case, then its options."""
+    """Return the `examples` of a primitive: standard normal arrays of the shapes in each case, then its options."""
     return lambda rng: [(tuple(rng.normal(size=shape) for shape in shapes), options) for *shapes, options in cases]
 
 
 def remembered(function: Normaliser) -> Normaliser:
-    """Remembers the results for plain arguments, because a network normalises the same few options in every step.
+    """Remember the results for plain arguments, because a network normalises the same few options in every step.
 
     ``(1.0, 1.0) == (1, 1)``, and only one of them is a valid stride: so a tuple is plain if all in it are ints.
     """
@@ -55,7 +55,7 @@ def remembered(function: Normaliser) -> Normaliser:
 
 
 def pair(value: Any, name: str) -> Pair:
-    """Returns an int, or a pair of ints, as a pair."""
+    """Return an int, or a pair of ints, as a pair."""
     if isinstance(value, (int, np.integer)):
         return int(value), int(value)
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(v, (int, np.integer)) for v in value):
@@ -64,7 +64,7 @@ def pair(value: Any, name: str) -> Pair:
 
 
 def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: Shape | None = None) -> Padding:
-    """Turns `padding` (int, pair, word, or a (before, after) pair per axis) into ((top, bottom), (left, right)).
+    """Turn `padding` (int, pair, word, or a (before, after) pair per axis) into ((top, bottom), (left, right)).
 
     Only "same" with a stride needs the `size` (H, W) of the image.
     """
@@ -92,21 +92,21 @@ def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: 
 
 
 def as_images(x: Any) -> Any:
-    """Turns sequences (N, L, C) into images one pixel high."""
+    """Turn sequences (N, L, C) into images one pixel high."""
     if np.ndim(x) != 3:
         raise ValueError(f"x is {np.ndim(x)}-dimensional, want (N, L, C)\nOne sequence (L, C): x[None]")
     return expand_dims(x, 1)
 
 
 def _line(padding: Any) -> Any:
-    """Returns the padding of sequences as that of images one pixel high."""
+    """Return the padding of sequences as that of images one pixel high."""
     if isinstance(padding, str):
         return padding
     return (0, 0), padding if isinstance(padding, tuple) else (padding, padding)
 
 
 def check_images(x: Any) -> None:
-    """Raises an error unless `x` is a batch of images."""
+    """Raise an error unless `x` is a batch of images."""
     if x.ndim != 4:
         cure = "One image (H, W, C): x[None]. Images without channels (N, H, W): x[..., None]"
         raise ValueError(f"x is {x.ndim}-dimensional, want (N, H, W, C)\n{cure}")
@@ -114,7 +114,7 @@ def check_images(x: Any) -> None:
 
 @remembered
 def window(size: Shape | None, kernel_size: Any, stride: Extent, padding: Margins, dilation: Extent) -> Window:
-    """Normalises the options of a window, and raises an error unless it fits into images of `size`, (H, W) or any."""
+    """Normalise the options of a window, and raise an error unless it fits into images of `size`, (H, W) or any."""
     kernel, stride, dilation = pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
     padding = margins(padding, kernel, stride, dilation, size)
     axes = zip(("height", "width"), size or (), kernel, stride, padding, dilation, strict=False)
@@ -129,12 +129,12 @@ def window(size: Shape | None, kernel_size: Any, stride: Extent, padding: Margin
 
 
 def check_window(kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1) -> None:
-    """Raises an error unless images of some size suit a window; "same" depends on the size, and suits every window."""
+    """Raise an error unless images of some size suit a window; "same" depends on the size, and suits every window."""
     window(None, kernel_size, kernel_size if stride is None else stride, 0 if padding == "same" else padding, dilation)
 
 
 def _other_order(x: Any, w: Any, groups: int) -> str:
-    """Suggests to transpose images in NCHW, weights in OIHW, or both, if the shapes look like that; else returns ""."""
+    """Suggest to transpose images in NCHW, weights in OIHW, or both, if the shapes look like that; else return ""."""
     x_cure, w_cure = "x looks like NCHW: x.transpose(0, 2, 3, 1)", "w looks like OIHW: w.transpose(2, 3, 1, 0)"
     oihw = w.shape[2] == w.shape[3] and w.shape[0] != w.shape[1]  # the kernel is square in that order only
     channels = x.shape[1] if x.ndim == 4 else 0
@@ -144,7 +144,7 @@ def _other_order(x: Any, w: Any, groups: int) -> str:
 
 
 def _check(x: Any, w: Any, b: Any, groups: int, transposed: bool = False) -> None:
-    """Checks images, weights and bias against each other: dtype, and channels."""
+    """Check images, weights and bias against each other: dtype, and channels."""
     check_images(x)
     if x.dtype.kind in "iub":  # of arrays: the engine refuses integers beside Tensors
         raise TypeError(f"x is {x.dtype}\nConvert once: x.astype(np.float32)" + " / 255" * (x.dtype == np.uint8))
@@ -232,7 +232,7 @@ def conv2d(
 
 
 def _transposed_size(shape: Shape, window: Window, output_padding: Pair) -> tuple[int, int]:
-    """Returns (H, W) of the result of a transposed convolution."""
+    """Return (H, W) of the result of a transposed convolution."""
     high, wide = (
         (n - 1) * s - before - after + d * (k - 1) + 1 + extra
         for n, k, s, (before, after), d, extra in zip(shape[1:3], *window, output_padding, strict=True)
@@ -241,7 +241,7 @@ def _transposed_size(shape: Shape, window: Window, output_padding: Pair) -> tupl
 
 
 def _with_idle_windows(x: Any, stride: Extent, output_padding: Extent) -> Any:
-    """Adds zeros at the end of `x`, for the windows of `conv2d` that lie wholly in the `output_padding`."""
+    """Add zeros at the end of `x`, for the windows of `conv2d` that lie wholly in the `output_padding`."""
     windows = [e // s for e, s in zip(pair(output_padding, "output_padding"), pair(stride, "stride"), strict=True)]
     return pad(x, [(0, 0), *((0, n) for n in windows), (0, 0)]) if any(windows) else x
 
@@ -328,7 +328,7 @@ def conv2d_weight_gradient(
 def conv2d_input_gradient(
     g: Any, w: Any, x_shape: Shape, stride: Extent, padding: Margins, dilation: Extent, groups: int
 ) -> Any:
-    """Calls `conv_transpose2d` for the exact size of the image, including rows that no window covered."""
+    """Call `conv_transpose2d` for the exact size of the image, including rows that no window covered."""
     geometry = _, steps, sides, _ = window(x_shape[1:3], w.shape[:2], stride, padding, dilation)
     high, wide = _transposed_size(g.shape, geometry, (0, 0))
     rest = (x_shape[1] - high, x_shape[2] - wide)

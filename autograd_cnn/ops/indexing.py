@@ -27,7 +27,7 @@ Mode = Literal["raise", "wrap", "clip"]
 
 
 def _indices() -> list[Any]:
-    """Returns indices of every kind into an array of shape (4, 5)."""
+    """Return indices of every kind into an array of shape (4, 5)."""
     mask = np.arange(20).reshape(4, 5) % 3 == 0
     basic: list[Any] = [(slice(1, 3), slice(None, None, 2)), 2, (..., None, 1)]
     rows, columns = np.array([0, 2, 0]), np.array([1, 1, -4])  # the first and the last are one element
@@ -35,7 +35,7 @@ def _indices() -> list[Any]:
 
 
 def _repeats(index: Any) -> bool:
-    """Returns whether `index` may pick an element twice."""
+    """Return whether `index` may pick an element twice."""
     parts = index if isinstance(index, tuple) else (index,)
     arrays = [np.asarray(i) for i in parts if not (i is None or i is ... or isinstance(i, (int, slice)))]
     if all(a.dtype == bool for a in arrays):
@@ -47,7 +47,7 @@ def _repeats(index: Any) -> bool:
 
 
 def _add_at(buffer: Any, g: Any, index: Any) -> None:
-    """Computes ``buffer[index] += g``, and adds up where the index repeats, which takes longer."""
+    """Compute ``buffer[index] += g``, and add up where the index repeats, which takes longer."""
     if not _repeats(index):
         buffer[index] += g
     elif buffer.ndim == 1 and isinstance(index, np.ndarray):  # NumPy's `add.at` is fast for one axis alone
@@ -82,7 +82,7 @@ scatter.vjp(x=lambda g, index: g[index])
 
 
 def _writing(rng: np.random.Generator) -> list[Any]:
-    """Returns examples of functions that write values at an index."""
+    """Return examples of functions that write values at an index."""
     x = rng.normal(size=(4, 5))
     return [(x, i, rng.normal(size=x[i].shape)) for i in _indices()] + [(x, [2, 1, 2], rng.normal(size=5)), (x, 1, 2.5)]
 
@@ -105,7 +105,7 @@ def set_at(x: Any, index: Any, values: Any) -> Any:
 
 
 def _kept(g: Any, index: Any) -> Any:
-    """Returns ``g[index]``, but 0 for a value that was written over by a later one."""
+    """Return ``g[index]``, but 0 for a value that was written over by a later one."""
     if not _repeats(index):
         return g[index]
     last = np.zeros(g.shape, int)
@@ -193,7 +193,7 @@ take.vjp(x=_take_rule)
 
 
 def positions(x: Any, start: int = 0) -> Any:
-    """Returns the position of each element of `x`, counted from `start`."""
+    """Return the position of each element of `x`, counted from `start`."""
     return start + np.arange(np.size(x)).reshape(np.shape(x))
 
 

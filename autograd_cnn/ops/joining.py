@@ -30,7 +30,7 @@ def concatenate(tensors: Sequence[Any], axis: int | None = 0, dtype: Any = None)
 
 
 def _slab(g: Any, position: int, tensors_shape: Sequence[tuple[int, ...]], axis: int | None) -> Any:
-    """Returns the part of `g` for the tensor at `position`."""
+    """Return the part of `g` for the tensor at `position`."""
     sizes = [math.prod(shape) if axis is None else shape[axis] for shape in tensors_shape]
     start = sum(sizes[:position])
     slab = slice(start, start + sizes[position])
@@ -82,7 +82,7 @@ def append(x: Any, values: Any, axis: int | None = None) -> Any:
 
 
 def _numbered(arrays: Sequence[Any]) -> list[Any]:
-    """Returns the positions of the elements of each array in ``concatenate(arrays, None)``."""
+    """Return the positions of the elements of each array in ``concatenate(arrays, None)``."""
     starts = np.cumsum([0, *map(np.size, arrays)])
     return [positions(x, start) for x, start in zip(arrays, starts, strict=False)]
 
@@ -130,7 +130,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = 
 
 
 def _split(f: Callable[..., Any], x: Any, indices_or_sections: Any, axis: int) -> list[Any]:
-    """Returns the slices of `x` whose ends NumPy's function `f` finds."""
+    """Return the slices of `x` whose ends NumPy's function `f` finds."""
     axis = normalize_axis_index(axis, np.ndim(x))
     n, cuts = np.shape(x)[axis], plain(indices_or_sections)
     if np.ndim(cuts) == 0 and f is np.split and n % cuts:
@@ -177,7 +177,7 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
 
 
 def _pairs(values: Any, ndim: int) -> Any:
-    """Expands NumPy's shorthand for padding to one (before, after) pair per axis."""
+    """Expand NumPy's shorthand for padding to one (before, after) pair per axis."""
     if isinstance(values, dict):
         pairs = np.full((ndim, 2), 0, object)
         for axis, width in values.items():
@@ -191,7 +191,7 @@ def _pairs(values: Any, ndim: int) -> Any:
 
 
 def _of_torch(values: Any, ndim: int) -> str:
-    """Returns PyTorch's margins, (left, right, top, bottom) of images, as those of NHWC."""
+    """Return PyTorch's margins, (left, right, top, bottom) of images, as those of NHWC."""
     if np.ndim(values) != 1 or len(values) not in (4, 6) or ndim != len(values) // 2 + 2:
         return ""
     pairs = [tuple(values[i : i + 2]) for i in range(0, len(values), 2)]

@@ -239,7 +239,7 @@ def normalize(x: Any, p: float = 2.0, axis: int | None = None, eps: float = 1e-1
 
 
 def _indices(indices: Any, count: int | None = None) -> tuple[Any, int]:
-    """Returns integers as an array, and their `count`, by default the largest plus 1; others raise an error."""
+    """Return integers as an array, and their `count`, by default the largest plus 1; others raise an error."""
     indices = np.asarray(plain(indices))
     if indices.dtype.kind not in "iu":
         raise IndexError(f"indices are {indices.dtype}, want integers\nindices.astype(np.int64)")

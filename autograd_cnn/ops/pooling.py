@@ -46,7 +46,7 @@ Steps = Extent | None
 def _window(
     size: Shape, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1, ceil_mode: bool = False
 ) -> tuple[Pair, Pair, Padding, Pair]:
-    """Returns kernel, stride, padding and dilation for images of `size` (H, W); `ceil_mode` adds to the padding."""
+    """Return kernel, stride, padding and dilation for images of `size` (H, W); `ceil_mode` adds to the padding."""
     kernel, dilation = pair(kernel_size, "kernel_size"), pair(dilation, "dilation")
     stride = kernel if stride is None else pair(stride, "stride")
     padding = margins(padding, kernel, stride, dilation, size)
@@ -58,7 +58,7 @@ def _window(
 
 
 def _completed(size: int, kernel: int, stride: int, padding: Pair, dilation: int) -> Pair:
-    """Adds padding at the end for one more window, if that covers pixels which the others leave over."""
+    """Add padding at the end for one more window, if that covers pixels which the others leave over."""
     before, after = padding
     steps, rest = divmod(size + before + after - dilation * (kernel - 1) - 1, stride)
     return before, after + (stride - rest if rest and (steps + 1) * stride < size + before else 0)
@@ -230,7 +230,7 @@ def avg_pool2d(
 def _shares(
     size: Shape, dtype: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
 ) -> Any:
-    """Returns the share of each window that counts: (1, H', W', 1)."""
+    """Return the share of each window that counts: (1, H', W', 1)."""
     kernel, steps, padded, _ = _window(size, kernel_size, stride, padding, 1, ceil_mode)
     if count_include_pad:
         (top, bottom), (left, right) = margins(padding, kernel, steps, (1, 1), size)
@@ -290,7 +290,7 @@ def lp_pool2d(
 
 
 def _bins(x: Any, output_size: Extent) -> list[tuple[Any, Any]]:
-    """Returns for rows and for columns where each bin starts and ends: floor(i * n / m), ceil((i + 1) * n / m)."""
+    """Return for rows and for columns where each bin starts and ends: floor(i * n / m), ceil((i + 1) * n / m)."""
     check_images(x)
     sizes = pair(output_size, "output_size")
     if min(sizes) < 1:
@@ -300,7 +300,7 @@ def _bins(x: Any, output_size: Extent) -> list[tuple[Any, Any]]:
 
 
 def _even(bins: list[tuple[Any, Any]]) -> Pair | None:
-    """Returns the extent of the bins, if all have the same and none overlap."""
+    """Return the extent of the bins, if all have the same and none overlap."""
     high, wide = (int(ends[0]) for _, ends in bins)
     return (high, wide) if all(ends[0] * len(ends) == ends[-1] for _, ends in bins) else None
 

@@ -34,13 +34,13 @@ Mode = Literal["full", "same", "valid"]
 
 
 def axes_last(x: Any, *axes: int) -> Any:
-    """Moves `axes`, in this order, behind the others."""
+    """Move `axes`, in this order, behind the others."""
     last = range(np.ndim(x) - len(axes), np.ndim(x))
     return x if normalize_axis_tuple(axes, np.ndim(x)) == (*last,) else moveaxis(x, axes, last)
 
 
 def _as_matrices(g: Any, x_ndim: int, y_ndim: int) -> Any:
-    """Restores the axes of `g` that NumPy drops for one-dimensional operands."""
+    """Restore the axes of `g` that NumPy drops for one-dimensional operands."""
     g = expand_dims(g, -1) if y_ndim == 1 else g
     return expand_dims(g, -2) if x_ndim == 1 else g
 
@@ -84,12 +84,12 @@ matmul.vjp(
 
 
 def _flat(x: Any) -> Any:
-    """Joins all axes but the last: (..., n) -> (rows, n)."""
+    """Join all axes but the last: (..., n) -> (rows, n)."""
     return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _misfit(x: tuple[int, ...], w: tuple[int, ...]) -> str:
-    """Returns the problem and the cure for an `x` and a `w` that do not fit each other."""
+    """Return the problem and the cure for an `x` and a `w` that do not fit each other."""
     if len(w) != 2:
         return f"w is {len(w)}-dimensional, want (in, out)"
     problem = f"x {x} @ w {w}: {x[-1] if x else 'no axis'} is not {w[0]}\n"
@@ -136,7 +136,7 @@ linear.vjp(
 
 
 def letters(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[str], str]:
-    """Returns the subscripts of each operand, and of the output, with letters in place of the ellipsis."""
+    """Return the subscripts of each operand, and of the output, with letters in place of the ellipsis."""
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     if not arrow:
         once = [c for c in sorted({*inputs} - {*",."}) if inputs.count(c) == 1]
@@ -151,7 +151,7 @@ def letters(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> tuple[list[st
 def _contract_rule(
     g: Any, position: int, operands: Sequence[Any], operands_shape: Sequence[tuple[int, ...]], subscripts: str
 ) -> Any:
-    """Contracts `g` with the other operands, which gives the axes that have a letter in common with them.
+    """Contract `g` with the other operands, which gives the axes that have a letter in common with them.
 
     The result is repeated along the others, and put on the diagonal of axes that have the same letter.
     """
@@ -170,7 +170,7 @@ def _contract_rule(
 
 
 def _contract_flops(subscripts: str, operands_shape: Sequence[tuple[int, ...]]) -> int:
-    """Counts a multiplication and an addition for every combination of the letters."""
+    """Count a multiplication and an addition for every combination of the letters."""
     terms, _ = letters(subscripts, operands_shape)
     pairs = sorted(p for term, shape in zip(terms, operands_shape, strict=True) for p in zip(shape, term, strict=True))
     return 2 * math.prod({c: n for n, c in pairs}.values())
@@ -314,7 +314,7 @@ def vecmat(x1: Any, x2: Any) -> Any:
 
 
 def _convolve_rule(g: Any, other: Any, extent: int) -> Any:
-    """Convolves `g`, completed by zeros to what mode "full" would give, with the other vector backwards."""
+    """Convolve `g`, completed by zeros to what mode "full" would give, with the other vector backwards."""
     missing = len(other) + extent - 1 - len(g)
     return convolve(pad(g, (missing // 2, missing - missing // 2)), flip(other), "valid")
 

@@ -23,17 +23,17 @@ X = TypeVar("X", bound=Any)
 
 
 def normal(*cases: Sequence[Any]) -> Callable[[np.random.Generator], list[Any]]:
-    """Returns examples of an operation: for each case a tuple of arrays of normal numbers, of these shapes."""
+    """Return examples of an operation: for each case a tuple of arrays of normal numbers, of these shapes."""
     return lambda rng: [tuple(rng.normal(size=shape) for shape in case) for case in cases]
 
 
 def with_options(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
-    """Returns examples of an operation on an array of shape (2, 3, 4): one for each tuple of `options`."""
+    """Return examples of an operation on an array of shape (2, 3, 4): one for each tuple of `options`."""
     return lambda rng: [(rng.normal(size=(2, 3, 4)), *rest) for rest in options]
 
 
 def channel_axis(x: Any) -> int:
-    """Returns the last axis, unless `x` has three: PyTorch takes the second then."""
+    """Return the last axis, unless `x` has three: PyTorch takes the second then."""
     if np.ndim(x) == 3:
         raise ValueError(f"x {np.shape(x)} has three axes\nThe last one: axis=-1. PyTorch takes the second: axis=1")
     return -1
@@ -77,7 +77,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 
 def _inverse(axes: Sequence[int] | None, ndim: int) -> tuple[int, ...] | None:
-    """Returns the order of axes that undoes `axes`."""
+    """Return the order of axes that undoes `axes`."""
     return None if axes is None else tuple(np.argsort(np.ravel(axes) % ndim).tolist())
 
 
@@ -86,7 +86,7 @@ permute_dims = transpose
 
 
 def _reordered(x: X, f: Callable[..., Any], *options: Any) -> X:
-    """Transposes `x` as NumPy's function `f` does.
+    """Transpose `x` as NumPy's function `f` does.
 
     Axis i of an empty array has extent i, so the shape of its result shows which axis goes where.
     """
@@ -138,7 +138,7 @@ for _operation in (flatten, squeeze, expand_dims):
 
 
 def _atleast(f: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
-    """Reshapes each array to the shape that NumPy's function `f` gives it."""
+    """Reshape each array to the shape that NumPy's function `f` gives it."""
     made = tuple(reshape(x, f(np.broadcast_to(0, np.shape(x))).shape) for x in arrays)
     return made[0] if len(made) == 1 else made
 

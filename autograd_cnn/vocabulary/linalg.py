@@ -201,7 +201,7 @@ def slogdet(a: Any) -> SlogdetResult:
 
 
 def _symmetric(a: Any, lower: bool) -> Any:
-    """Copies one triangle to the other. Both share the gradient."""
+    """Copy one triangle to the other. Both share the gradient."""
     array = np.asarray(plain(a))
     if array.shape[-1:] != array.shape[-2:-1]:
         raise np.linalg.LinAlgError(f"linalg: want square matrices, got {array.shape}")
@@ -220,7 +220,7 @@ def _below(values: Any, vectors: Any) -> Any:
 
 
 def _inverse_gaps(w: Any) -> Any:
-    """Returns ``1 / (w[j] - w[i])``, and 0 on the diagonal."""
+    """Return ``1 / (w[j] - w[i])``, and 0 on the diagonal."""
     return divide(1, where(_eye(w), np.inf, w[..., None, :] - w[..., None]))
 
 
@@ -319,7 +319,7 @@ def _svd_rule(g: Any, out: Any, a_shape: tuple[int, ...]) -> Any:
 
 
 def _outside(q: Any, x: Any) -> Any:
-    """Subtracts the part of the columns of `x` that lies in the space of the columns of `q`."""
+    """Subtract the part of the columns of `x` that lies in the space of the columns of `q`."""
     return x - q @ (q.mT @ x)
 
 
@@ -430,7 +430,7 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
 
 
 def order_of_powers(ord: float) -> float:
-    """Returns the order of the powers that a vector norm adds up, or 1 if it needs none."""
+    """Return the order of the powers that a vector norm adds up, or 1 if it needs none."""
     return float(np.abs(ord)) if 1 < np.abs(ord) < np.inf else 1.0
 
 

@@ -22,7 +22,7 @@ __all__ = ["fold", "interpolate", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 
 
 def _resampled(x: Any, rows: Any, columns: Any) -> Any:
-    """Multiplies the rows and the columns of images by matrices (H', H) and (W', W)."""
+    """Multiply the rows and the columns of images by matrices (H', H) and (W', W)."""
     n, height, width, channels = x.shape
     dtype = x.dtype if x.dtype.kind == "f" else np.float64
     y = matmul(rows.astype(dtype), reshape(x, (n, height, width * channels)))
@@ -30,14 +30,14 @@ def _resampled(x: Any, rows: Any, columns: Any) -> Any:
 
 
 def picked(x: Any, index: Any, axis: int) -> Any:
-    """Takes elements along an axis; if each is taken equally often, without an index, since its adjoint is slow."""
+    """Take elements along an axis; if each is taken equally often, without an index, since its adjoint is slow."""
     n = x.shape[axis]
     times = len(index) // max(n, 1)
     return repeat(x, times, axis) if np.array_equal(index, np.repeat(np.arange(n), times)) else take(x, index, axis)
 
 
 def _sources(n: int, m: int, scale: Any, mode: str, align_corners: bool) -> Any:
-    """Returns the place in an axis of `n` pixels that each of `m` new pixels comes from."""
+    """Return the place in an axis of `n` pixels that each of `m` new pixels comes from."""
     if align_corners:
         return np.arange(m) * (n - 1) / max(m - 1, 1)
     half = 0.5 if mode == "bilinear" else 0  # the centre of a pixel
@@ -117,7 +117,7 @@ def pixel_unshuffle(x: Any, downscale_factor: int) -> Any:
 
 
 def _patches(size: Shape, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Returns the padding, and the index (:, H', W', KH, KW) of the windows in padded images."""
+    """Return the padding, and the index (:, H', W', KH, KW) of the windows in padded images."""
     options = window(size, kernel_size, stride, padding, dilation)
     rows, columns = (
         np.arange(output_size(n, k, s, *p, d))[:, None] * s + np.arange(k) * d

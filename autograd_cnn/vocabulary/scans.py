@@ -26,7 +26,7 @@ __all__ = [
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Returns `axis` as a tuple of non-negative axes; NumPy ignores the axis of a 0-d array."""
+    """Return `axis` as a tuple of non-negative axes; NumPy ignores the axis of a 0-d array."""
     if axis is None or ndim == 0:
         normalize_axis_tuple(() if axis is None else axis, 1)  # NumPy takes 0 and -1 for a single number
         return tuple(range(ndim))
@@ -34,30 +34,30 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def kept(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
-    """Returns `shape` with 1 for each axis in `axis`."""
+    """Return `shape` with 1 for each axis in `axis`."""
     axes = axes_of(axis, len(shape))
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """Converts a plain array to `dtype`, if that is given; floats only to floats."""
+    """Convert a plain array to `dtype`, if that is given; floats only to floats."""
     if dtype is not None and np.dtype(dtype).kind != "f" and np.asarray(x).dtype.kind == "f":
         raise TypeError(f"dtype is {np.dtype(dtype)}, which has no derivative\nConvert the result: .data.astype(dtype)")
     return x if dtype is None else np.asarray(x, dtype)
 
 
 def in_dtype_of(g: Any, x: Any) -> Any:
-    """Converts `x` to the dtype of `g`, in rules of operations that take `dtype`."""
+    """Convert `x` to the dtype of `g`, in rules of operations that take `dtype`."""
     return x if x.dtype == g.dtype else astype(x, g.dtype)
 
 
 def masked(x: Any, mask: Any, fill: float = 0) -> Any:
-    """Puts `fill` where `mask` does not hold."""
+    """Put `fill` where `mask` does not hold."""
     return x if mask is True else where(mask, x, fill)
 
 
 def operand(x: Any, beside: Any = None) -> Any:
-    """Returns lists and numbers as arrays, in the dtype that a Python number has `beside` an array."""
+    """Return lists and numbers as arrays, in the dtype that a Python number has `beside` an array."""
     if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and (x.ndim or beside is None)):
         return x
     array = np.asarray(x)
@@ -67,7 +67,7 @@ def operand(x: Any, beside: Any = None) -> Any:
 
 
 def cut(x: Any, axis: int, start: int | None, stop: int | None = None) -> Any:
-    """Takes ``start:stop`` of `axis`."""
+    """Take ``start:stop`` of `axis`."""
     return x[(slice(None),) * normalize_axis_index(axis, len(x.shape)) + (slice(start, stop),)]
 
 
@@ -116,7 +116,7 @@ cumprod.vjp(x=lambda g, x, axis: reshape(_cumprod_rule(g, reshape(in_dtype_of(g,
 
 
 def _with_ends(x: Any, start: Any, end: Any, axis: int) -> Any:
-    """Joins `start` and `end` to `x` along `axis`: each an array, a number, or None."""
+    """Join `start` and `end` to `x` along `axis`: each an array, a number, or None."""
     parts = [x if part is x else operand(part, x) for part in (start, x, end) if part is not None]
     parts = [part if part.ndim else broadcast_to(part, kept(x.shape, axis)) for part in parts]
     return concatenate(parts, axis) if len(parts) > 1 else x
@@ -151,7 +151,7 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 
 def _running(extreme: np.ufunc, x: Any, axis: int) -> Any:
-    """Picks the last of the elements so far that are the most extreme, or that are NaN."""
+    """Pick the last of the elements so far that are the most extreme, or that are NaN."""
     values = np.asarray(plain(x))
     record = (values == extreme.accumulate(values, axis)) | np.isnan(values)
     places = np.where(record, np.indices(values.shape, sparse=True)[axis], 0)
@@ -192,12 +192,12 @@ def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 
 
 def _as_column(h: Any, axis: int, ndim: int) -> Any:
-    """Shapes ``(n,)`` so that it broadcasts along `axis`."""
+    """Shape ``(n,)`` so that it broadcasts along `axis`."""
     return reshape(h, (-1, *(1,) * (ndim - 1 - axis)))
 
 
 def _slope(f: Any, h: Any, axis: int, edge_order: int) -> Any:
-    """Averages the slopes to both neighbours, each weighted with the distance to the other neighbour."""
+    """Average the slopes to both neighbours, each weighted with the distance to the other neighbour."""
     n = f.shape[axis]
     if edge_order not in (1, 2) or n <= edge_order:
         raise ValueError(f"axis {axis} has {n} points\nedge_order is 1 or 2, and wants more points than that")

@@ -63,7 +63,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
 
 def _in_order(x: Any, arranged: Any, axis: int | None) -> Any:
-    """Picks the elements of `x` in the order in which `arranged` has them, ties in their order in `x`."""
+    """Pick the elements of `x` in the order in which `arranged` has them, ties in their order in `x`."""
     x, axis = (reshape(x, (-1,)), -1) if axis is None else (x, axis)
     order, places = (np.argsort(a, axis, kind="stable") for a in (plain(x), arranged))
     return take_along_axis(x, np.take_along_axis(order, np.argsort(places, axis), axis), axis)
@@ -80,7 +80,7 @@ def partition(x: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect"
 
 
 def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan: bool) -> Any:
-    """Mixes the two elements around the place of the quantile in the sorted row, or picks a NaN."""
+    """Mix the two elements around the place of the quantile in the sorted row, or pick a NaN."""
     flag(keepdims, "keepdims")
     x, q = operand(x), np.asarray(q, float)
     axis = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
@@ -148,7 +148,7 @@ def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _variables(x: Any, rowvar: bool) -> Any:
-    """Returns a matrix with one variable in each row."""
+    """Return a matrix with one variable in each row."""
     x = operand(x)
     return reshape(x, (1, -1)) if x.ndim < 2 else x if rowvar else transpose(x)
 
