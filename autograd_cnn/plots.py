@@ -20,6 +20,7 @@ from autograd_cnn.environment import needs, plain
 from autograd_cnn.files import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from autograd_cnn.training import History
@@ -29,7 +30,6 @@ __all__ = ["confusion_matrix", "loss_curve", "predictions"]
 
 # Okabe and Ito's colours, distinguishable with all kinds of colour vision: https://jfly.uni-koeln.de/color/
 BLUE, GREEN, RED = "#0072B2", "#007A5A", "#D55E00"
-_FIGURES = ("accuracy", "validation_loss", "validation_accuracy")
 SUFFIXES = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # no date, no version
 
 
@@ -52,7 +52,6 @@ def loss_curve(history: History, path: str | os.PathLike[str]) -> None:
     ValueError
         If `path` has another suffix.
     """
-    _check_suffix(path)
     _save(loss_figure(history), path)
 
 
@@ -65,33 +64,20 @@ def loss_curve_png(history: History) -> bytes:
 
 def loss_figure(history: History) -> Figure:
     """Return the picture of `loss_curve` as a figure of matplotlib, for `History.plot`."""
-    steps, losses = np.arange(1, len(history.losses) + 1), np.array(history.losses)
-    ends = [epoch.step for epoch in history.epochs]
-    columns = {name: [getattr(epoch, name) for epoch in history.epochs] for name in _FIGURES}
-    has_accuracy = not np.isnan(columns["accuracy"]).all()
+    epochs, losses = history.epochs, np.array(history.losses)
+    steps, ends = np.arange(1, losses.size + 1), [epoch.step for epoch in epochs]
+    accuracies = [100 * epoch.accuracy for epoch in epochs]
+    has_accuracy = not np.isnan(accuracies).all()
     figure = _figure(9.6 if has_accuracy else 6.4, 4.2)
     panels = figure.subplots(1, 2 if has_accuracy else 1, squeeze=False)[0]
-    window = max(1, len(losses) // 50)
-    style = {"alpha": 0.3, "lw": 0.8} if window > 1 else {"marker": "o"}
-    panels[0].plot(steps, losses, color=BLUE, label="each step", **style)
-    if window > 1:
-        smooth = np.convolve(losses, np.full(window, 1 / window), "valid")
-        panels[0].plot(steps[window - 1 :], smooth, color=BLUE, lw=1.8, label=f"mean of {window} steps")
-    panels[0].set(xlabel="step", ylabel="loss")
-    panels[0].ticklabel_format(axis="y", useOffset=False)
-    if losses.size and 0 < losses.min() < losses.max() / 10:  # a linear axis hides what the last passes gained
-        panels[0].set(yscale="log", ylabel="loss, log axis")
-    elif losses.size and 0 <= losses.min() < losses.max() / 2:
-        panels[0].set_ylim(bottom=0)
+    _draw_losses(panels[0], steps, losses)
     if has_accuracy:
-        panels[1].plot(
-            ends, np.multiply(100, columns["accuracy"]), "o-", color=BLUE, label="training, mean over the pass"
-        )
+        panels[1].plot(ends, accuracies, "o-", color=BLUE, label="training, mean over the pass")
         panels[1].set(xlabel="step", ylabel="accuracy, %", ylim=(0, 102), xlim=panels[0].get_xlim())
-    for panel, name, unit in zip(panels, ("validation_loss", "validation_accuracy"), (1, 100), strict=False):
-        if not np.isnan(columns[name]).all():
-            panel.plot(ends, np.multiply(unit, columns[name]), "s--", color=RED, label="validation")
-    for panel in panels:
+    validation = [e.validation_loss for e in epochs], [100 * e.validation_accuracy for e in epochs]
+    for panel, numbers in zip(panels, validation, strict=False):
+        if not np.isnan(numbers).all():
+            panel.plot(ends, numbers, "s--", color=RED, label="validation")
         panel.grid(color="#E5E5E5")
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
@@ -101,6 +87,22 @@ def loss_figure(history: History) -> Figure:
     title = f"Training on {history.name}" if history.name else "Training"
     figure.suptitle(plain(", ".join(filter(None, [title, history.ended]))), parse_math=False)
     return figure
+
+
+def _draw_losses(panel: Axes, steps: NDArray[Any], losses: NDArray[Any]) -> None:
+    """Draw the loss of each step and, of many, their mean in a window."""
+    window = max(1, losses.size // 50)
+    style: dict[str, Any] = {"alpha": 0.3, "lw": 0.8} if window > 1 else {"marker": "o"}
+    panel.plot(steps, losses, color=BLUE, label="each step", **style)
+    if window > 1:
+        smooth = np.convolve(losses, np.full(window, 1 / window), "valid")
+        panel.plot(steps[window - 1 :], smooth, color=BLUE, lw=1.8, label=f"mean of {window} steps")
+    panel.set(xlabel="step", ylabel="loss")
+    panel.ticklabel_format(axis="y", useOffset=False)
+    if losses.size and 0 < losses.min() < losses.max() / 10:  # a linear axis hides what the last passes gained
+        panel.set(yscale="log", ylabel="loss, log axis")
+    elif losses.size and 0 <= losses.min() < losses.max() / 2:
+        panel.set_ylim(bottom=0)
 
 
 def predictions(
@@ -151,21 +153,15 @@ def predictions(
     right, names = predicted == labels, [plain(str(text)) for text in classes]
     order = np.lexsort([np.where(right, confidence, -confidence), right])[:count]
     rows = max(-(-len(order) // columns), 1)
-    _check_suffix(path)
     figure = _figure(1.25 * columns, 1.55 * rows + 0.6)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels:
         panel.axis("off")
     for panel, i in zip(panels, order, strict=False):
         panel.imshow(images[i].squeeze(), cmap="gray", interpolation="nearest")
-        answer = f"{names[predicted[i]]} {confidence[i]:.0%} {'✓' if right[i] else '✗'}"
-        panel.set_title(
-            answer if right[i] else f"{answer}\nis {names[labels[i]]}",
-            parse_math=False,
-            color=GREEN if right[i] else RED,
-            fontsize=8,
-            pad=3,
-        )
+        mark = "✓" if right[i] else f"✗\nis {names[labels[i]]}"
+        title, colour = f"{names[predicted[i]]} {confidence[i]:.0%} {mark}", GREEN if right[i] else RED
+        panel.set_title(title, parse_math=False, color=colour, fontsize=8, pad=3)
     wrong = np.count_nonzero(~right)
     figure.suptitle(f"{plain(name)}: {wrong:,} of {len(labels):,} wrong, the surest first", parse_math=False)
     _save(figure, path)
@@ -195,7 +191,6 @@ def confusion_matrix(
         If `path` has another suffix.
     """
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    _check_suffix(path)
     figure = _figure(7, 6.6)
     panel = figure.subplots()
     panel.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -207,25 +202,12 @@ def confusion_matrix(
     panel.spines[:].set_visible(False)
     for (row, column), count in np.ndenumerate(matrix):
         if count:
-            dark = share[row, column] > 0.5
-            panel.text(
-                column,
-                row,
-                f"{count:,}",
-                ha="center",
-                va="center",
-                fontsize=9,
-                color="white" if dark else "black",
-                weight="bold" if row == column else "normal",
-            )
+            colour = "white" if share[row, column] > 0.5 else "black"
+            weight = "bold" if row == column else "normal"
+            panel.text(column, row, f"{count:,}", ha="center", va="center", fontsize=9, color=colour, weight=weight)
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
     figure.suptitle(f"{plain(name)}: {accuracy:.1%} of {matrix.sum():,} images right", parse_math=False)
     _save(figure, path)
-
-
-def _check_suffix(path: str | os.PathLike[str]) -> None:
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path}: a picture is saved as {', '.join(SUFFIXES)}")
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -235,9 +217,11 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path}: a picture is saved as {', '.join(SUFFIXES)}")
     from matplotlib import rc_context
 
-    suffix = Path(path).suffix.lower()
     with rc_context({"svg.hashsalt": "autograd_cnn"}):  # identifiers in an SVG are random otherwise
         write_atomically(path, lambda file: figure.savefig(file, format=suffix[1:], metadata=SUFFIXES[suffix]))
 

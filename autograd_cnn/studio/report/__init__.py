@@ -16,7 +16,7 @@ from autograd_cnn.engine.naming import publish
 from autograd_cnn.files import write_atomically
 from autograd_cnn.studio.report.advice import next_steps
 from autograd_cnn.studio.report.facts import Facts
-from autograd_cnn.studio.report.network import Loss, Moments, convolutions, graph_of, player_of
+from autograd_cnn.studio.report.network import BATCH, Loss, Moments, convolutions, graph_of, player_of
 from autograd_cnn.studio.report.page import page
 from autograd_cnn.studio.report.text import text_of
 
@@ -95,10 +95,8 @@ def write(
         folder.count_look(),
     )
     steps = next_steps(facts)
-    if moments is None:
-        graphs = [("after the training", graph_of(model, loss, images[:4], labels[:4]))]
-    else:
-        graphs = [*moments.graphs, ("after the training", moments.graph(model))]
+    last = moments.graph(model) if moments else graph_of(model, loss, images[:BATCH], labels[:BATCH])
+    graphs = [*(moments.graphs if moments else []), ("after the training", last)]
     kernels = {name for name, p in parameters.items() if p.ndim > 1}
     player = player_of(graphs)
     html = page(facts, steps, images, convolutions(model, images[0]), kernels, graphs, player)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autograd_cnn.environment import command
+from autograd_cnn.environment import command, program
 from autograd_cnn.studio.report.facts import Facts, count_of, percent
 
 FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
@@ -56,7 +56,7 @@ def _ended(facts: Facts) -> Iterator[Step]:
     ended = facts.history.ended
     if ended and ended != "early stop":
         text = f"The run ended early: {ended}."
-        if facts.command and "recipe" in facts.settings:
+        if program() and "recipe" in facts.settings:
             resume = command(sys.argv[0], "--resume", facts.folder)
             yield Step(f"{text} Go on from where it stopped:", resume)
         else:
@@ -141,8 +141,8 @@ def _classes(facts: Facts) -> Iterator[Step]:
     if len(facts.mistakes) < MISTAKES or facts.result.accuracy < LEARNT:
         return
     names, wrong = facts.classes, len(facts.mistakes)
-    most = [f"{names[p.first]} and {names[p.second]} ({p.count:,})" for p in facts.pairs[:3]]
-    share = sum(pair.count for pair in facts.pairs[:3]) / wrong
+    most = [f"{names[p.first]} and {names[p.second]} ({p.total:,})" for p in facts.pairs[:3]]
+    share = sum(pair.total for pair in facts.pairs[:3]) / wrong
     if share < OFTEN:
         return
     yield Step(

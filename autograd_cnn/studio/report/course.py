@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from autograd_cnn.studio.report.charts import Array, Axis, Clock, Line, axis_of, chart, spark
-from autograd_cnn.studio.report.facts import Facts, count_of, passes_table
-from autograd_cnn.studio.report.sections import Html, details, table
+from autograd_cnn.studio.report.facts import Facts, Table, count_of, digits, passes_table
+from autograd_cnn.studio.report.sections import Html, details, quiet, table
 from autograd_cnn.training import Epoch
 
 
@@ -31,15 +31,14 @@ def course(facts: Facts) -> str:
     whole = line("time of a whole pass", lambda e: e.seconds / e.part)
     waited = line("of it waited for data", lambda e: e.waited / e.part)
     charts = [
-        chart("Loss", loss, clock, _digits, log=True),
+        chart("Loss", loss, clock, digits, log=True),
         chart("Accuracy", accuracy, clock, lambda x: f"{100 * x:.3g}%", end=1.0),
-        chart("Learning rate", rate, clock, _digits, zero=True),
-        chart("Seconds of a pass", [whole, waited], clock, _digits, zero=True),
+        chart("Learning rate", rate, clock, digits, zero=True),
+        chart("Seconds of a pass", [whole, waited], clock, digits, zero=True),
     ]
-    heads, rows = passes_table(facts)
-    best = f"the best one, whose weights are kept, is {rows[facts.history.best][0]}"
-    passes = details(f"All {len(rows)} passes as a table; {best}", table(heads, rows, marked=facts.history.best))
-    return f'<div class="grid">{"".join(charts)}</div>\n{passes}'
+    passes, best = passes_table(facts), facts.history.best
+    summary = f"All {len(epochs)} passes as a table; the best one, whose weights are kept, is {passes.rows[best][0]}"
+    return f'<div class="grid">{"".join(charts)}</div>\n{details(summary, table(passes, marked=best))}'
 
 
 def layers(facts: Facts, kernels: set[str]) -> str:
@@ -54,20 +53,19 @@ def layers(facts: Facts, kernels: set[str]) -> str:
     values = np.concatenate([*shown.values(), np.zeros(0)])
     axis, share = axis_of(values[values > 0], log=True), Axis(0, 1, False, [])
     scale = f"one {'log ' * axis.log}axis for all rows, {axis.low:.2g} to {axis.high:.2g}"
-    left = _sparks("Norm of the gradient of each weight", "weight", shown, axis, _digits)
+    left = _sparks("Norm of the gradient of each weight", "weight", shown, axis, digits)
+    left += quiet(f"At the last step of each pass; {scale}.")
     right = _sparks("Share of dead channels of each rectifier", "rectifier", dead, share, _percent)
-    right += f"{_quiet('Channels that are 0 for the whole first batch of each pass, 0 to 100%.')}\n"
+    right += quiet("Channels that are 0 for the whole first batch of each pass, 0 to 100%.")
     if silent:
-        right += _sparks("Share of silent units of each rectifier", "rectifier", silent, share, _percent)
-        right += _quiet(
+        right += _sparks("Share of silent units of each rectifier", "rectifier", silent, share, _percent) + quiet(
             "Behind a dense layer, where a unit has one number per image. Units that answer to few images are among "
             "them: only a share that nears 100% is a worry."
         )
-    ends = [count_of(at) for at in facts.passes]
-    numbers = [[name, *map(_digits, row)] for name, row in [*gradients.items(), *dead.items(), *silent.items()]]
-    tables = details("All numbers, pass by pass, biases included", table(["gradient norm, dead share", *ends], numbers))
-    at_the_last = _quiet(f"At the last step of each pass; {scale}.")
-    return f'<div class="grid"><div>{left}{at_the_last}</div>\n<div>{right}</div>\n</div>\n{tables}'
+    rows = [[name, *map(digits, row)] for name, row in [*gradients.items(), *dead.items(), *silent.items()]]
+    numbers = table(Table(["gradient norm, dead share", *map(count_of, facts.passes)], rows))
+    grid = f'<div class="grid"><div>{left}</div>\n<div>{right}</div>\n</div>\n'
+    return grid + details("All numbers, pass by pass, biases included", numbers)
 
 
 def _columns(records: Sequence[Mapping[str, float]]) -> dict[str, Array]:
@@ -77,23 +75,12 @@ def _columns(records: Sequence[Mapping[str, float]]) -> dict[str, Array]:
 
 
 def _sparks(title: str, head: str, numbers: Mapping[str, Array], axis: Axis, form: Callable[[float], str]) -> str:
-    heads = [head, "over the passes", "first", "last"]
-    rows = [
-        [name, Html(spark(row, axis)), _shown(row[0], form), _shown(row[-1], form)] for name, row in numbers.items()
-    ]
-    return f"<h3>{title}</h3>{table(heads, rows, 'sparks') if rows else '<p>None.</p>'}"
-
-
-def _shown(number: float, form: Callable[[float], str]) -> str:
-    return form(number) if math.isfinite(number) else ""
-
-
-def _quiet(text: str) -> str:
-    return f'<p class="quiet">{text}</p>'
-
-
-def _digits(number: float) -> str:
-    return f"{number:.3g}"
+    rows = []
+    for name, row in numbers.items():
+        first, last = (form(number) if math.isfinite(number) else "" for number in (row[0], row[-1]))
+        rows.append([name, Html(spark(row, axis)), first, last])
+    lines = table(Table([head, "over the passes", "first", "last"], rows), "sparks") if rows else "<p>None.</p>"
+    return f"<h3>{title}</h3>{lines}"
 
 
 def _percent(share: float) -> str:

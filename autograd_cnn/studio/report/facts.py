@@ -6,15 +6,14 @@ Every number is formatted here once, so that the page and the text agree.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.environment import program
 from autograd_cnn.training import Epoch, Evaluation, History
 
 Array = NDArray[Any]
@@ -31,8 +30,14 @@ class Mistake:
     chance: float
 
 
-@dataclass(frozen=True)
-class Pair:
+class Table(NamedTuple):
+    """A table of formatted numbers, which the page and the text both show; the first column names the rows."""
+
+    heads: list[str]
+    rows: list[list[str]]
+
+
+class Pair(NamedTuple):
     """Two classes that the model confuses: how many images of `first` it took for `second`, and the reverse."""
 
     first: int
@@ -41,7 +46,7 @@ class Pair:
     back: int
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         return self.forth + self.back
 
 
@@ -84,12 +89,15 @@ class Facts:
         return round(images * share / (1 - share)) if images and share else 0
 
     @cached_property
+    def independent(self) -> bool:
+        """Whether each class has a probability of its own: those of an image do not add up to 1."""
+        return not np.allclose(self.probabilities.sum(axis=1), 1, atol=0.01)
+
+    @property
     def sums(self) -> str:
         """A sentence on probabilities that do not add up to 1, or "" if they do."""
         sums = self.probabilities.sum(axis=1)
-        if np.allclose(sums, 1, atol=0.01):
-            return ""
-        return (
+        return self.independent * (
             f"Each of the {self.probabilities.shape[1]} classes has a probability of its own, yes or no, so those of "
             f"an image need not add up to 100% (here {sums.min():.0%} to {sums.max():.0%}); a loss that is the mean of "
             "such questions is small before many answers are right."
@@ -135,33 +143,30 @@ class Facts:
 
     @cached_property
     def guesses(self) -> Array:
-        guesses: Array = self.result.outputs.argmax(-1)
-        return guesses
+        return np.argmax(self.result.outputs, axis=-1)
 
     @cached_property
     def confidences(self) -> Array:
         """The probability of the predicted class of each test image."""
-        confidences: Array = self.probabilities[np.arange(len(self.labels)), self.guesses]
-        return confidences
+        return np.take_along_axis(self.probabilities, self.guesses[:, None], axis=1)[:, 0]
 
     @cached_property
     def mistakes(self) -> list[Mistake]:
         """All mistakes on the test images, those with most confidence first."""
         wrong = np.flatnonzero(self.guesses != self.labels)
-        order = wrong[np.argsort(-self.confidences[wrong], kind="stable")]
-        chances = self.probabilities[np.arange(len(self.labels)), self.labels]
-        return [
-            Mistake(int(i), int(self.labels[i]), int(self.guesses[i]), float(self.confidences[i]), float(chances[i]))
-            for i in order
-        ]
+        found = []
+        for i in wrong[np.argsort(-self.confidences[wrong], kind="stable")].tolist():
+            label, guess = int(self.labels[i]), int(self.guesses[i])
+            found.append(Mistake(i, label, guess, *map(float, self.probabilities[i, [guess, label]])))
+        return found
 
     @cached_property
     def pairs(self) -> list[Pair]:
         """The pairs of classes that are confused, the most frequent first."""
-        c = self.result.confusion
-        pairs = [Pair(i, j, int(c[i, j]), int(c[j, i])) for i in range(len(c)) for j in range(i + 1, len(c))]
-        turned = [p if p.forth >= p.back else Pair(p.second, p.first, p.back, p.forth) for p in pairs if p.count]
-        return sorted(turned, key=lambda pair: -pair.count)
+        c = self.result.confusion.tolist()
+        both = [(i, j) if c[i][j] >= c[j][i] else (j, i) for i, j in combinations(range(len(c)), 2)]
+        pairs = [Pair(i, j, c[i][j], c[j][i]) for i, j in both if c[i][j]]
+        return sorted(pairs, key=lambda pair: -pair.total)
 
     @cached_property
     def chance(self) -> float:
@@ -172,18 +177,13 @@ class Facts:
     @cached_property
     def relative_loss(self) -> float:
         """The logarithmic loss, divided by that of the shares of the classes as the answer to every image."""
-        targets, own = np.eye(self.probabilities.shape[1])[self.labels], bool(self.sums)
+        targets, own = np.eye(self.probabilities.shape[1])[self.labels], self.independent
 
         def loss(probabilities: Array) -> float:
             p = np.clip(np.asarray(probabilities, np.float64), 1e-7, 1 - 1e-7)
             return -float(np.mean(np.sum(targets * np.log(p) + own * (1 - targets) * np.log1p(-p), axis=1)))
 
         return loss(self.probabilities) / loss(targets.mean(axis=0))
-
-    @property
-    def command(self) -> str:
-        """The command that runs this program, or "" in an interactive session."""
-        return program()
 
     @cached_property
     def figures(self) -> dict[str, str]:
@@ -203,33 +203,55 @@ class Facts:
     @property
     def origin(self) -> dict[str, str]:
         """The names of the data and the recipe, and the seed, as far as the settings have them."""
-        names = {"data": "data", "recipe": "recipe", "seed": "seed"}
-        return {name: str(self.settings[key]) for name, key in names.items() if key in self.settings}
+        return {name: str(self.settings[name]) for name in ("data", "recipe", "seed") if name in self.settings}
 
 
-COLUMNS: dict[str, Callable[[Epoch], str]] = {  # of the table of passes: the head, and the formatted figure of an Epoch
-    "loss": lambda epoch: f"{epoch.loss:.4f}",
-    "accuracy": lambda epoch: percent(epoch.accuracy),
-    "val. loss": lambda epoch: f"{epoch.validation_loss:.4f}",
-    "val. accuracy": lambda epoch: percent(epoch.validation_accuracy),
-    "rate": lambda epoch: f"{epoch.rate:.3g}",
-    "time": lambda epoch: f"{epoch.seconds:.1f} s",
-    "waited": lambda epoch: f"{epoch.waited:.2f} s",
+COLUMNS = {  # of the table of passes: the attribute of an Epoch, and its format
+    "loss": ("loss", "{:.4f}"),
+    "accuracy": ("accuracy", "{:.2%}"),
+    "val. loss": ("validation_loss", "{:.4f}"),
+    "val. accuracy": ("validation_accuracy", "{:.2%}"),
+    "rate": ("rate", "{:.3g}"),
+    "time": ("seconds", "{:.1f} s"),
+    "waited": ("waited", "{:.2f} s"),
 }
 
 
-def passes_table(facts: Facts) -> tuple[list[str], list[list[str]]]:
-    """Return the heads and the rows of the table of passes, without the columns that have no number."""
-    pairs = zip(facts.passes, facts.epochs, strict=True)
-    rows = [[count_of(at), *(form(epoch) for form in COLUMNS.values())] for at, epoch in pairs]
-    heads = ["pass", *COLUMNS]
-    keep = [i for i in range(len(heads)) if any("nan" not in row[i] for row in rows)]
-    return [heads[i] for i in keep], [[row[i].replace("nan%", "").replace("nan", "") for i in keep] for row in rows]
+def passes_table(facts: Facts) -> Table:
+    """Return the figures of each pass, without the columns that have no number."""
+    columns = {"pass": [count_of(at) for at in facts.passes]}
+    for head, (name, form) in COLUMNS.items():
+        numbers = [getattr(epoch, name) for epoch in facts.epochs]
+        if not np.isnan(numbers).all():
+            columns[head] = ["" if math.isnan(number) else form.format(number) for number in numbers]
+    return Table(list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
+
+
+def pairs_table(facts: Facts, most: int) -> Table:
+    """Return the classes that are confused most."""
+    names, found = facts.classes, Table(["pair", "mistakes", "1st as 2nd", "2nd as 1st"], [])
+    for pair in facts.pairs[:most]:
+        counts = (f"{count:,}" for count in (pair.total, pair.forth, pair.back))
+        found.rows.append([f"{names[pair.first]}, {names[pair.second]}", *counts])
+    return found
+
+
+def mistakes_table(facts: Facts, most: int) -> Table:
+    """Return the mistakes that were made with most confidence."""
+    heads = ["test image", "the model says", "confidence", "it is", "probability of that"]
+    names, wrong = facts.classes, facts.mistakes[:most]
+    return Table(
+        heads, [[f"{m.index}", names[m.guess], f"{m.confidence:.1%}", names[m.label], f"{m.chance:.1%}"] for m in wrong]
+    )
 
 
 def count_of(passes: float) -> str:
     """Format a number of passes, of which the last may be cut short: ``3``, ``0.211``, ``1500``."""
     return f"{round(float(passes), 3):.15g}"
+
+
+def digits(number: float) -> str:
+    return f"{number:.3g}"
 
 
 def percent(share: float) -> str:

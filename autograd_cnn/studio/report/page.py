@@ -12,30 +12,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from autograd_cnn.environment import program
 from autograd_cnn.fast.twins import kernel_set
 from autograd_cnn.studio import assets
 from autograd_cnn.studio.assets import Page
 from autograd_cnn.studio.records import Graph
 from autograd_cnn.studio.report.advice import Step
 from autograd_cnn.studio.report.course import course, layers
-from autograd_cnn.studio.report.facts import Array, Facts, percent
+from autograd_cnn.studio.report.facts import Array, Facts, Table, percent
 from autograd_cnn.studio.report.network import Layer
-from autograd_cnn.studio.report.sections import clean, confusions, mistakes, seen, table
+from autograd_cnn.studio.report.sections import clean, confusions, mistakes, quiet, seen, table
 
 Moment = tuple[str, Graph]
 
 LISTED = 30  # parts of a setting
-
-TITLES = {
-    "next": "What to do next",
-    "course": "Course of the training",
-    "layers": "Layers",
-    "seen": "Filters and maps",
-    "mistakes": "Worst mistakes",
-    "confusions": "Confusions",
-    "network": "Network",
-    "settings": "Settings",
-}
 
 
 def page(
@@ -66,26 +56,25 @@ def page(
     """
     ladder = moments[-1][1].svg()
     shown = f"test image 0, {facts.classes[facts.labels[0]]}"
-    contents = {
-        "next": _steps(steps),
-        "course": course(facts),
-        "layers": layers(facts, kernels),
-        "seen": seen(convolutions, images[0], shown) if convolutions else "",
-        "mistakes": mistakes(facts, images),
-        "confusions": confusions(facts),
-        "network": _network(ladder, [label for label, _ in moments], player),
-        "settings": _settings(facts),
-    }
-    contents = {name: content for name, content in contents.items() if content}
-    links = "".join(f'<a href="#{name}">{TITLES[name]}</a>' for name in contents)
-    sections = "".join(
-        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{TITLES[name]}</h2>\n'
-        f"{content}</section>\n"
-        for name, content in contents.items()
+    sections = [
+        ("next", "What to do next", _steps(steps)),
+        ("course", "Course of the training", course(facts)),
+        ("layers", "Layers", layers(facts, kernels)),
+        ("seen", "Filters and maps", seen(convolutions, images[0], shown) if convolutions else ""),
+        ("mistakes", "Worst mistakes", mistakes(facts, images)),
+        ("confusions", "Confusions", confusions(facts)),
+        ("network", "Network", _network(ladder, [label for label, _ in moments], player)),
+        ("settings", "Settings", _settings(facts)),
+    ]
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, content in sections if content)
+    contents = "".join(
+        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{title}</h2>\n{content}</section>\n'
+        for name, title, content in sections
+        if content
     )
     return assets.page(
         clean(f"{facts.figures['test accuracy']}: report of {facts.folder}"),
-        f'{_header(facts)}<nav aria-label="Sections">{links}</nav>\n<main>\n{sections}</main>',
+        f'{_header(facts)}<nav aria-label="Sections">{links}</nav>\n<main>\n{contents}</main>',
         assets.part("report/report.css"),
         assets.part("report/report.js"),
         scripts=player.scripts,
@@ -94,30 +83,23 @@ def page(
 
 
 def _header(facts: Facts) -> str:
-    origin = clean(" · ".join(f"{name} {value}" for name, value in facts.origin.items()))
-    told = f"{origin}. The" if origin else "The"
-    sums = f" {clean(facts.sums)}" if facts.sums else ""
-    tiles = "".join(
-        f"<div><dt>{clean(name)}</dt><dd>{clean(value)}</dd></div>"
-        for name, value in facts.figures.items()
-        if name != "test accuracy"
-    )
-    ended = f" The run ended early: {clean(facts.history.ended)}." if facts.history.ended else ""
-    command = f"<pre><code>{clean(facts.command)}</code></pre>" if facts.command else ""
+    origin = " · ".join(f"{name} {value}" for name, value in facts.origin.items())
+    found = [f"{origin}." if origin else "", f"The test images were {facts.looked}."]
+    found += [f"The run ended early: {facts.history.ended}." if facts.history.ended else "", facts.sums]
+    tiles = [f"<div><dt>{clean(name)}</dt><dd>{clean(value)}</dd></div>" for name, value in facts.figures.items()]
     return (
-        f'<header><div><p class="quiet">Training report of {clean(facts.folder)}</p>\n'
+        f"<header><div>{quiet(f'Training report of {facts.folder}')}"
         f"<h1><b>{percent(facts.result.accuracy)}</b> of {len(facts.labels):,} test images right</h1>\n"
-        f'<p class="quiet">{told} test images were {clean(facts.looked)}.{ended}{sums}</p></div>\n'
-        f"<dl>{tiles}</dl>{command}</header>\n"
+        f"{quiet(' '.join(filter(None, found)))}</div>\n<dl>{''.join(tiles[1:])}</dl>{_command(program())}</header>\n"
     )
+
+
+def _command(line: str) -> str:
+    return f"<pre><code>{clean(line)}</code></pre>" if line else ""
 
 
 def _steps(steps: Sequence[Step]) -> str:
-    items = [
-        f"<li>{clean(step.text)}{f'<pre><code>{clean(step.command)}</code></pre>' if step.command else ''}</li>"
-        for step in steps
-    ]
-    return f"<ol>{''.join(items)}</ol>\n"
+    return f"<ol>{''.join(f'<li>{clean(step.text)}{_command(step.command)}</li>' for step in steps)}</ol>\n"
 
 
 def _network(ladder: str, labels: Sequence[str], player: Page) -> str:
@@ -141,7 +123,7 @@ def _settings(facts: Facts) -> str:
     rows = [[name, _value(value)] for name, value in settings.items() if name != "settings"]
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {kernel_set()} kernels"
     rows.append(["made with", f"{versions}, {os.cpu_count()} cores, {platform.machine()}"])
-    return table(["setting", "value"], rows, "words")
+    return table(Table(["setting", "value"], rows), "words")
 
 
 def _value(value: object) -> str:

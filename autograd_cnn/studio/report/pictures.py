@@ -32,16 +32,13 @@ def filters(weights: Array) -> list[str]:
     return [photo(np.asarray(scaled[..., i], np.float32)) for i in range(weights.shape[-1])]
 
 
-def maps(array: Array, most: int) -> tuple[list[str], list[int]]:
-    """Return the maps of (H, W, channels) that vary most, from black to white, and the numbers of their channels."""
+def maps(array: Array, most: int) -> list[str]:
+    """Return the maps of (H, W, channels) that vary most, from black to white, in the order of their channels."""
     spread = array.std(axis=(0, 1), dtype=np.float64)
-    chosen = sorted(np.argsort(-spread, kind="stable")[:most].tolist())
-    found = []
-    for channel in chosen:
-        one = array[..., channel].astype(np.float64)
-        low, high = one.min(), one.max()
-        found.append(photo((one - low)[..., None] / (high - low if high > low else 1)))
-    return found, chosen
+    chosen = array[..., np.sort(np.argsort(-spread, kind="stable")[:most])].astype(np.float64)
+    low, high = chosen.min(axis=(0, 1)), chosen.max(axis=(0, 1))
+    scaled = (chosen - low) / np.where(high > low, high - low, 1)
+    return [photo(scaled[..., [i]]) for i in range(scaled.shape[-1])]
 
 
 def heat(matrix: Array) -> str:

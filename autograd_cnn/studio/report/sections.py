@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autograd_cnn.studio.report.facts import Array, Facts
+from autograd_cnn.studio.report.facts import Array, Facts, Table, digits, mistakes_table, pairs_table
 from autograd_cnn.studio.report.network import Layer, stages
 from autograd_cnn.studio.report.pictures import filters, heat, maps, photo
 from autograd_cnn.studio.text import plain, shape_text
@@ -19,7 +18,6 @@ from autograd_cnn.studio.text import plain, shape_text
 FILTERS, MAPS, MISTAKES, LISTED = 128, 16, 24, 200
 CLASSES = 20  # classes of which a table has a column each
 STEPS = 4  # of the ramp of errors
-LINE = "\n"
 
 
 class Html(str):
@@ -31,64 +29,71 @@ def clean(text: object) -> str:
     return text if isinstance(text, Html) else escape(plain(str(text)))
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "", marked: int | None = None) -> str:
-    """Return a table whose first column has the heads of the rows; `marked` is the row of the best pass."""
-    head = "".join(f'<th scope="col">{clean(text)}</th>' for text in heads)
+def table(content: Table, kind: str = "", marked: int | None = None) -> str:
+    """Return a table as HTML; `marked` is the row of the best pass."""
+    head = "".join(f'<th scope="col">{clean(text)}</th>' for text in content.heads)
     body = []
-    for i, (first, *rest) in enumerate(rows):
+    for i, (first, *rest) in enumerate(content.rows):
         cells = "".join(f"<td>{clean(text)}</td>" for text in rest)
         best = ' class="best"' * (i == marked)
-        body.append(f'<tr{best}><th scope="row">{clean(first)}</th>{cells}</tr>')
+        body.append(f'<tr{best}><th scope="row">{clean(first)}</th>{cells}</tr>\n')
     kind = f' class="{kind}"' if kind else ""
-    inner = f"<thead><tr>{head}</tr></thead>\n<tbody>{LINE.join(body)}</tbody>"
-    return f'<div class="scroll" tabindex="0" role="group" aria-label="Table"><table{kind}>{inner}</table></div>'
+    inner = f"<table{kind}><thead><tr>{head}</tr></thead>\n<tbody>{''.join(body)}</tbody></table>"
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="Table">{inner}</div>'
 
 
 def details(summary: str, content: str) -> str:
     return f"<details><summary>{clean(summary)}</summary>{content}</details>\n"
 
 
-def _tiles(addresses: Sequence[str], label: str) -> str:
-    images = "".join(f'<img src="{address}" alt="">' for address in addresses)
-    return f'<div class="tiles" role="img" aria-label="{clean(label)}">{images}</div>\n'
+def quiet(text: str) -> str:
+    return f'<p class="quiet">{clean(text)}</p>\n'
 
 
 def seen(layers: Sequence[Layer], image: Array, name: str) -> str:
     """Return the filters of the first convolution, and the maps of the first ones for an image with this name."""
-    first = layers[0]
-    height, width, colours, count = first.weights.shape
-    parts = []
-    if colours in (1, 3):
-        shown = filters(first.weights[..., :FILTERS])
-        words = f"{len(shown)} filters" if len(shown) == count else f"{len(shown)} of {count} filters"
-        label = f"{words} of {first.name}, {height} × {width} pixels, {'colours' if colours == 3 else 'grey'}"
-        parts += [f"<h3>{clean(label)}</h3>", _tiles(shown, label)]
-        parts.append('<p class="quiet">Each filter on a scale of its own: grey is 0.</p>\n')
-        strengths = np.sqrt((first.weights.astype(np.float64) ** 2).sum(axis=(0, 1, 2)))
-        rows = [
-            [f"{i}", f"{strengths[i]:.3g}", *(f"{x:.3g}" for x in first.weights[..., i].mean(axis=(0, 1)))]
-            for i in range(count)
-        ]
-        heads = ["filter", "norm", *(["red", "green", "blue"] if colours == 3 else ["grey"])]
-        parts.append(details("Norm and mean weights of each filter", table(heads, rows)))
-    parts.append(f"<h3>Feature maps of {clean(name)}</h3>\n")
-    parts.append(f'<div class="maps"><img src="{photo(image)}" alt="{clean(name)}"><div>')
-    rows = []
-    for title, array in stages(list(layers)):
-        pictures, channels = maps(array, MAPS)
-        count = array.shape[-1]
-        most = f"{len(channels)} of {count} channels" if len(channels) < count else f"{count} channels"
-        label = f"{title}: {most}, {array.shape[0]} × {array.shape[1]}"
-        parts += [f'<p class="quiet">{clean(label)}</p>', _tiles(pictures, label)]
-        empty = int((np.abs(array).max(axis=(0, 1)) == 0).sum())
-        numbers = [f"{x:.3g}" for x in (array.min(), array.mean(), array.max())]
-        rows.append([title, shape_text(array.shape), *numbers, f"{np.mean(array == 0):.0%}", f"{empty} of {count}"])
-    parts.append("</div></div>\n")
-    parts.append(
-        '<p class="quiet">The channels that vary most, each from its least value, black, to its greatest.</p>\n'
+    return f"{_filters(layers[0])}<h3>Feature maps of {clean(name)}</h3>\n{_maps(layers, image, name)}"
+
+
+def _filters(layer: Layer) -> str:
+    height, width, colours, count = layer.weights.shape
+    if colours not in (1, 3):
+        return ""
+    shown = filters(layer.weights[..., :FILTERS])
+    words = f"{len(shown)} filters" if len(shown) == count else f"{len(shown)} of {count} filters"
+    label = f"{words} of {layer.name}, {height} × {width} pixels, {'colours' if colours == 3 else 'grey'}"
+    norms = np.sqrt((layer.weights.astype(np.float64) ** 2).sum(axis=(0, 1, 2)))
+    means = layer.weights.mean(axis=(0, 1))
+    rows = [[f"{i}", digits(norms[i]), *map(digits, means[:, i])] for i in range(count)]
+    numbers = Table(["filter", "norm", *(["red", "green", "blue"] if colours == 3 else ["grey"])], rows)
+    return (
+        f"<h3>{clean(label)}</h3>{_tiles(shown, label)}{quiet('Each filter on a scale of its own: grey is 0.')}"
+        f"{details('Norm and mean weights of each filter', table(numbers))}"
     )
-    heads = ["maps", "shape", "least", "mean", "greatest", "zeros", "channels all 0"]
-    return "".join(parts) + details("Numbers of these maps", table(heads, rows))
+
+
+def _maps(layers: Sequence[Layer], image: Array, name: str) -> str:
+    numbers = Table(["maps", "shape", "least", "mean", "greatest", "zeros", "channels all 0"], [])
+    parts = []
+    for title, array in stages(list(layers)):
+        height, width, count = array.shape
+        pictures = maps(array, MAPS)
+        most = f"{len(pictures)} of {count} channels" if len(pictures) < count else f"{count} channels"
+        label = f"{title}: {most}, {height} × {width}"
+        parts.append(f"{quiet(label)}{_tiles(pictures, label)}")
+        empty = f"{np.count_nonzero((array == 0).all(axis=(0, 1)))} of {count}"
+        row = [title, shape_text(array.shape), *map(digits, (array.min(), array.mean(), array.max()))]
+        numbers.rows.append([*row, f"{np.mean(array == 0):.0%}", empty])
+    return (
+        f'<div class="maps"><img src="{photo(image)}" alt="{clean(name)}"><div>{"".join(parts)}</div></div>\n'
+        f"{quiet('The channels that vary most, each from its least value, black, to its greatest.')}"
+        f"{details('Numbers of these maps', table(numbers))}"
+    )
+
+
+def _tiles(addresses: Sequence[str], label: str) -> str:
+    images = "".join(f'<img src="{address}" alt="">' for address in addresses)
+    return f'<div class="tiles" role="img" aria-label="{clean(label)}">{images}</div>\n'
 
 
 def mistakes(facts: Facts, images: Array) -> str:
@@ -98,71 +103,57 @@ def mistakes(facts: Facts, images: Array) -> str:
         return f"<p>None of the {total:,} test images is wrong.</p>\n"
     shots = []
     for m in wrong[:MISTAKES]:
-        label = f"test image {m.index}, {names[m.label]}"
-        shots.append(
-            f'<li><img src="{photo(images[m.index])}" alt="{clean(label)}"><span><b>{clean(names[m.guess])}</b> '
-            f"{m.confidence:.1%}<br>is {clean(names[m.label])} {m.chance:.1%}</span></li>"
-        )
-    rows = [
-        [f"{m.index}", names[m.guess], f"{m.confidence:.1%}", names[m.label], f"{m.chance:.1%}"] for m in wrong[:LISTED]
-    ]
-    heads = ["test image", "the model says", "confidence", "it is", "probability of that"]
+        guess, label = clean(names[m.guess]), clean(names[m.label])
+        image = f'<img src="{photo(images[m.index])}" alt="test image {m.index}, {label}">'
+        shots.append(f"<li>{image}<span><b>{guess}</b> {m.confidence:.1%}<br>is {label} {m.chance:.1%}</span></li>")
     listed = f"the first {LISTED}" if len(wrong) > LISTED else "all"
     return (
         f"<p>{len(wrong):,} of {total:,} test images are wrong. These are the ones of which the model was surest: what "
         "it says, what it is, and the probability that it gives to each.</p>\n"
-        f'<ul class="shots">{"".join(shots)}</ul>\n' + details(f"As a table: {listed}", table(heads, rows))
+        f'<ul class="shots">{"".join(shots)}</ul>\n'
+        f"{details(f'As a table: {listed}', table(mistakes_table(facts, LISTED)))}"
     )
 
 
 def confusions(facts: Facts) -> str:
     """Return the confusion matrix, the pairs of classes that are confused most, and the figures of each class."""
-    c, names = facts.result.confusion, facts.classes
-    few = len(c) <= CLASSES
-    matrix = _matrix(c, names) if few else _heat(c)
-    pairs = [
-        [f"{names[p.first]}, {names[p.second]}", f"{p.count:,}", f"{p.forth:,}", f"{p.back:,}"]
-        for p in facts.pairs[: 10 if few else 24]
-    ]
-    heads = ["pair", "mistakes", "1st as 2nd", "2nd as 1st"]
-    most = table(heads, pairs) if pairs else "<p>No image is wrong.</p>"
-    each = table(*_of_classes(facts))
+    count = len(facts.classes)
+    pairs = pairs_table(facts, 10 if count <= CLASSES else 24)
     return (
-        f'<div class="grid"><div><h3>The image shows (row), the model says (column)</h3>{matrix}</div>\n'
-        f"<div><h3>Confused most</h3>{most}</div></div>\n" + details(f"Each of the {len(c)} classes", each)
+        f'<div class="grid"><div><h3>The image shows (row), the model says (column)</h3>{_matrix(facts)}</div>\n'
+        f"<div><h3>Confused most</h3>{table(pairs) if pairs.rows else '<p>No image is wrong.</p>'}</div></div>\n"
+        f"{details(f'Each of the {count} classes', table(_of_classes(facts)))}"
     )
 
 
-def _of_classes(facts: Facts) -> tuple[list[str], list[list[str]]]:
+def _of_classes(facts: Facts) -> Table:
     c, names = facts.result.confusion, facts.classes
-    rows = []
+    found = Table(
+        ["class", "images", "right", "found (recall)", "right when it says so (precision)", "taken most for"], []
+    )
     for i, name in enumerate(names):
         wrong = np.where(np.arange(len(c)) == i, 0, c[i])
         other = int(wrong.argmax())
         taken = f"{names[other]} ({wrong[other]:,})" if wrong[other] else ""
-        shares = [f"{c[i, i] / n:.1%}" if (n := int(total)) else "" for total in (c[i].sum(), c[:, i].sum())]
-        rows.append([name, f"{c[i].sum():,}", f"{c[i, i]:,}", *shares, taken])
-    return ["class", "images", "right", "found (recall)", "right when it says so (precision)", "taken most for"], rows
+        shares = [f"{c[i, i] / total:.1%}" if total else "" for total in (c[i].sum(), c[:, i].sum())]
+        found.rows.append([name, f"{c[i].sum():,}", f"{c[i, i]:,}", *shares, taken])
+    return found
 
 
-def _matrix(c: NDArray[np.int64], names: Sequence[str]) -> str:
+def _matrix(facts: Facts) -> str:
+    """Return the matrix as a table, or as a picture of many classes; the darker a cell, the more frequent the error."""
+    c, names = facts.result.confusion, [clean(name) for name in facts.classes]
     shares = c / np.maximum(c.sum(axis=1, keepdims=True), 1)
+    if len(c) > CLASSES:
+        label = f"Confusion matrix of {len(c)} classes; numbers of each class in the table below"
+        return f'<img class="matrix" src="{heat(shares)}" alt="{label}">'
     errors = shares * (1 - np.eye(len(c)))
-    most = max(float(errors.max()), 1e-12)
-    heads = "".join(f'<th scope="col"><span>{clean(name)}</span></th>' for name in names)
+    steps = np.minimum(STEPS * errors / max(float(errors.max()), 1e-12), STEPS - 1).astype(int)
+    heads = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names)
     rows = []
     for i, name in enumerate(names):
-        cells = []
-        for j, count in enumerate(c[i]):
-            step = min(STEPS - 1, int(STEPS * errors[i, j] / most))
-            kind = "right" if i == j else f"error{step}" if count else "none"
-            cells.append(f'<td class="{kind}">{count or ""}</td>')
-        rows.append(f'<tr><th scope="row">{clean(name)}</th>{"".join(cells)}</tr>')
+        kinds = ["right" if i == j else f"error{steps[i, j]}" if count else "none" for j, count in enumerate(c[i])]
+        cells = [f'<td class="{kind}">{count or ""}</td>' for kind, count in zip(kinds, c[i], strict=True)]
+        rows.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>\n')
     head = f'<thead><tr><th scope="col">is</th>{heads}</tr></thead>'
-    return f'<table class="confusion">{head}\n<tbody>{LINE.join(rows)}</tbody></table>'
-
-
-def _heat(c: NDArray[np.int64]) -> str:
-    label = f"Confusion matrix of {len(c)} classes; numbers of each class in the table below"
-    shares = c / np.maximum(c.sum(axis=1, keepdims=True), 1)
-    return f'<img class="matrix" src="{heat(shares)}" alt="{label}">'
+    return f'<table class="confusion">{head}\n<tbody>{"".join(rows)}</tbody></table>'

@@ -6,9 +6,9 @@ import os
 import textwrap
 from collections.abc import Sequence
 
-from autograd_cnn.environment import plain
+from autograd_cnn.environment import plain, program
 from autograd_cnn.studio.report.advice import Step
-from autograd_cnn.studio.report.facts import Facts, passes_table
+from autograd_cnn.studio.report.facts import Facts, Table, mistakes_table, pairs_table, passes_table
 
 WIDTH = 100
 ROWS, PAIRS, MISTAKES = 30, 5, 5
@@ -27,10 +27,10 @@ def text_of(facts: Facts, steps: Sequence[Step], moments: int) -> str:
         "",
         *(f"  {name:{width}}  {value}" for name, value in facts.figures.items()),
         *(["", *textwrap.wrap(facts.sums, WIDTH, initial_indent="  ", subsequent_indent="  ")] if facts.sums else []),
-        *(["", f"  {facts.command}"] if facts.command else []),
-        *_section("Passes", _passes(facts)),
-        *_section("Confused most, on the test images", _pairs(facts)),
-        *_section("Worst mistakes, on the test images", _mistakes(facts)),
+        *(["", f"  {program()}"] if program() else []),
+        *_section("Passes", _table(_passes(facts))),
+        *_section("Confused most, on the test images", _table(pairs_table(facts, PAIRS))),
+        *_section("Worst mistakes, on the test images", _table(mistakes_table(facts, MISTAKES))),
         *_section("What to do next", [line for step in steps for line in _step(step)]),
         *_section("Open this", _pages(facts.folder, moments)),
     ]
@@ -41,37 +41,23 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
     return ["", title, *(f"  {line}".rstrip() for line in lines)] if lines else []
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (heads, *rows)]
-
-
-def _passes(facts: Facts) -> list[str]:
-    """Return the table of passes; of a long run about `ROWS` of them, with the best and the last."""
-    if not facts.epochs:
+def _table(table: Table) -> list[str]:
+    if not table.rows:
         return []
+    widths = [max(map(len, column)) for column in zip(*table.rows, table.heads, strict=True)]
+    lines = [table.heads, *table.rows]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+
+
+def _passes(facts: Facts) -> Table:
+    """Return the table of passes; of a long run about `ROWS` of them, with the best and the last."""
     heads, rows = passes_table(facts)
-    rows[facts.history.best][0] = f"best {rows[facts.history.best][0]}"
-    every = -(-len(rows) // ROWS)
-    keep = {*range(every - 1, len(rows), every), facts.history.best, len(rows) - 1}
-    return _table(heads, [rows[i] for i in sorted(keep)])
-
-
-def _pairs(facts: Facts) -> list[str]:
-    names = facts.classes
-    rows = [
-        [f"{p.count:,}", names[p.first], f"{p.forth:,}", names[p.second], f"{p.back:,}"] for p in facts.pairs[:PAIRS]
-    ]
-    return _table(["mistakes", "class", "taken for other", "class", "taken for other"], rows) if rows else []
-
-
-def _mistakes(facts: Facts) -> list[str]:
-    names = facts.classes
-    rows = [
-        [f"{m.index:,}", names[m.guess], f"{m.confidence:.1%}", names[m.label], f"{m.chance:.1%}"]
-        for m in facts.mistakes[:MISTAKES]
-    ]
-    return _table(["image", "model says", "", "it is", ""], rows) if rows else []
+    if not rows:
+        return Table(heads, rows)
+    best, every = facts.history.best, -(-len(rows) // ROWS)
+    rows[best][0] = f"best {rows[best][0]}"
+    keep = {*range(every - 1, len(rows), every), best, len(rows) - 1}
+    return Table(heads, [rows[i] for i in sorted(keep)])
 
 
 def _pages(folder: str, moments: int) -> list[str]:

@@ -15,6 +15,7 @@ from autograd_cnn.arrayfile import read_json
 from autograd_cnn.environment import command
 from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.report.advice import next_steps
+from autograd_cnn.studio.report.course import course
 from autograd_cnn.studio.report.facts import Facts
 from autograd_cnn.training import Evaluation, History
 from studio.pages import facts_of
@@ -377,6 +378,16 @@ def test_passes_that_were_cut_short_have_one_form(run):
     history.epochs[0].part = 4 / 19
     facts = Facts("", run.folder.settings, history, run.result, run.labels, run.probabilities, 625)
     assert facts.figures["best pass"] == "0.211 of 0.211"
+
+
+def test_equal_numbers_of_all_passes_are_drawn(run):
+    """The accuracy cannot rise above 1, where its axis ends."""
+    history = figures()
+    for epoch in history.epochs:
+        epoch.accuracy = epoch.validation_accuracy = 1.0
+    drawn = course(Facts("", run.folder.settings, history, run.result, run.labels, run.probabilities, 625))
+    assert drawn.count("<circle") == 3 * (2 + 2 + 1 + 2) and "nan" not in drawn
+    assert "Accuracy against passes: training from 100% to 100%; validation from 100% to 100%" in drawn
 
 
 def test_many_classes_are_a_picture_and_a_table(tmp_path):
