@@ -21,7 +21,7 @@ import numpy as np
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.arguments import untyped
 from autograd_cnn.engine.messages import explained, inside, is_explained, missing
-from autograd_cnn.engine.registry import counterparts, numpys, registry
+from autograd_cnn.engine.registry import composites, counterparts, numpys, registry
 from autograd_cnn.engine.tensor import Tensor
 
 FACE = "autograd_cnn"
@@ -46,6 +46,7 @@ def enrol(room: dict[str, Any], prefix: str = "") -> None:
         if isfunction(function) and not _is_named(function):
             named = _named(function, partial(_same, prefix + function.__name__), _explained)
             room.update({n: named for n in room["__all__"] if room[n] is function})
+            composites[unwrap(function).__code__] = named
         registry[prefix + name] = room[name]
         if (theirs := numpys(prefix + name)) is not None:
             counterparts[theirs] = prefix + name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ counterparts: dict[Any, str] = {}
 
 A pair of a ufunc and the name of its method stands for the method.
 """
+
+
+composites: dict[CodeType, Callable[..., Any]] = {}
+"""Each public function of primitives, by its code: so an observer can tell which one the user's line called."""
 
 
 def numpys(name: str) -> Any:

@@ -1,8 +1,8 @@
-"""Lists the calls of primitives in a run of a function, for its neighbours."""
+"""Lists the calls of primitives in a run of a function, and reads their arguments."""
 
 from __future__ import annotations
 
-import os
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,48 +10,72 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import PACKAGE, here, spell
+from autograd_cnn.engine.messages import here, inside
 from autograd_cnn.engine.mode import current, in_mode
+from autograd_cnn.engine.registry import composites
 from autograd_cnn.engine.tensor import Tensor
-
-_COMPOSITES = os.path.join(PACKAGE, "ops", ""), os.path.join(PACKAGE, "vocabulary", "")
-_WITHIN = (*_COMPOSITES, os.path.join(PACKAGE, "engine", ""), os.path.join(PACKAGE, "fast", ""))
+from autograd_cnn.vocabulary import scans
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A call of a primitive that returned a Tensor.
-
-    `names` and `values` are the flat arguments: Tensors, arrays and options. `function` is the name of the
-    function of `ops` that made the call, or "" if the user's code did; `place` is the user's line, and `scope` the path
-    of the module around it.
-    """
-
     primitive: Any
     names: list[str]
     values: list[Any]
     out: Tensor
-    place: str
-    function: str
-    scope: str
+    place: Any
+    function: Any
+    module: str
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments by name; of a sequence, the last."""
         return dict(zip(self.names, self.values, strict=True))
 
-    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Iterate over the names and arrays of the operands."""
-        for name, value in zip(self.names, self.values, strict=True):
-            array = array_of(value)
-            if array is not None:
-                yield name, array
+
+def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], Any]:
+    """Run ``f(*args)`` without recording, and return its calls that made a Tensor, in order, and its result.
+
+    Each array in a call is the same object wherever it occurs, so its `id` identifies it.
+    """
+    calls: list[Call] = []
+    plain = current.get().call
+
+    def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Any) -> Any:
+        out = plain(primitive, args, dict(options), mode)
+        if isinstance(out, Tensor):
+            values, elements = primitive.bind(args, dict(options))
+            function = None
+            frame: Any = sys._getframe(2)
+            while frame and inside[frame.f_code.co_filename]:
+                function = composites.get(frame.f_code, function)
+                frame = frame.f_back
+            names, scope = primitive.flat_names(elements), current.get().scope
+            calls.append(Call(primitive, names, list(values), out, here(), function, scope[0] if scope else ""))
+        return out
+
+    with in_mode(call=call, recording=False):
+        return calls, f(*args)
 
 
 def array_of(value: Any) -> np.ndarray | None:
     """Return the array of a Tensor or an array, and None for an option."""
     value = value.data if isinstance(value, Tensor) else value
     return value if isinstance(value, np.ndarray) else None
+
+
+def arrays_of(call: Call) -> Iterator[tuple[str, np.ndarray]]:
+    """Iterate over the names and arrays of the operands."""
+    for name, value in zip(call.names, call.values, strict=True):
+        array = array_of(value)
+        if array is not None:
+            yield name, array
+
+
+def axes_of(call: Call) -> tuple[int, ...]:
+    """Return the axes along which a call works: those of its option `axis`."""
+    _, array = next(arrays_of(call))
+    return scans.axes_of(call.arguments["axis"], array.ndim)
 
 
 def parts_of(index: Any, ndim: int) -> tuple[Any, ...]:
@@ -63,26 +87,37 @@ def parts_of(index: Any, ndim: int) -> tuple[Any, ...]:
     return (*parts[:k], *[slice(None)] * (ndim - used), *parts[k + 1 :])
 
 
-def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], Any]:
-    """Run ``f(*args)`` without recording, and return its calls, in order, and its result.
+def is_elementwise(call: Call) -> bool:
+    """Find by experiment whether a number of the result depends on the operands' numbers at its own place only.
 
-    Each array in a call is the same object wherever it occurs, so its `id` identifies it.
+    The operation runs on random numbers, then on the same numbers in another order.
     """
-    calls: list[Call] = []
-    plain = current.get().call
+    shape, rng = call.out.shape, np.random.default_rng(0)
+    shapes = [a.shape for _, a in arrays_of(call)]
+    if call.primitive.sequence or not shapes or not all(_fits(s, shape) for s in shapes):
+        return False
+    order = rng.permutation(math.prod(shape))
+    runs: list[list[Any]] = [[], []]
+    for value in call.values:
+        array = array_of(value)
+        if array is None or not array.ndim:
+            numbers = shuffled = value if array is None else array
+        else:
+            numbers = np.array(np.broadcast_to(array, shape))
+            numbers = rng.uniform(0.1, 0.9, shape).astype(array.dtype) if array.dtype.kind == "f" else numbers
+            shuffled = numbers.ravel()[order].reshape(shape)
+        runs[0].append(numbers)
+        runs[1].append(shuffled)
+    try:
+        with np.errstate(all="ignore"):
+            results = [call.primitive.raw(*values) for values in runs]
+        want, got = (np.asarray(r[0] if call.primitive.byproducts else r) for r in results)
+        return np.allclose(want.ravel()[order].reshape(shape), got, rtol=1e-5, atol=1e-7, equal_nan=True)
+    except Exception:  # it wants other shapes
+        return False
 
-    def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Any) -> Any:
-        out = plain(primitive, args, dict(options), mode)
-        if isinstance(out, Tensor):
-            values, elements = primitive.bind(args, dict(options))
-            function = ""
-            frame: Any = sys._getframe(2)
-            while frame.f_code.co_filename.startswith(_WITHIN):
-                function = frame.f_code.co_name if frame.f_code.co_filename.startswith(_COMPOSITES) else function
-                frame = frame.f_back
-            names, scope = primitive.flat_names(elements), current.get().scope
-            calls.append(Call(primitive, names, list(values), out, spell(here()), function, scope[0] if scope else ""))
-        return out
 
-    with in_mode(call=call, recording=False):
-        return calls, f(*args)
+def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether an array broadcasts to a shape."""
+    pairs = zip(shape[::-1], whole[::-1], strict=False)
+    return len(shape) <= len(whole) and all(n in (1, m) for n, m in pairs)

@@ -2,35 +2,35 @@
 
 PyTorch has images as (N, C, H, W), weights of convolutions as (out, in, KH, KW) and of dense layers as (out, in). A
 dense layer behind a flatten also changes the order of its rows, from (H, W, C) to (C, H, W). So one run of the model is
-observed. `axes` follows the axes of its activations, and an operation that uses a weight shows the weight's layout. If
-the weight passed through operations before, `layouts` follows the layout back through these. A layout that cannot be
+observed. `moves` has the axes of its activations, and an operation that uses a weight shows the weight's layout. If the
+weight passed through operations before, `moves` follows the layout back through these. A layout that cannot be
 followed, or has two meanings in PyTorch, is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
 
+import autograd_cnn as ag
+from autograd_cnn.engine.messages import spell
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.interop import axes as forms
-from autograd_cnn.interop import layouts
 from autograd_cnn.interop.axes import Axis, Form, Refused, first, images, joined, mixed, plain, same, whole
-from autograd_cnn.interop.calls import Call, array_of, calls_of
-from autograd_cnn.interop.layouts import Layout, as_it_is, axes_of, is_elementwise
+from autograd_cnn.interop.calls import Call, array_of, arrays_of, axes_of, calls_of, is_elementwise
+from autograd_cnn.interop.layouts import Layout, as_it_is
+from autograd_cnn.interop.moves import MOVES, before
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
 
 _NAMES = {"w": "weight", "b": "bias"}
-_CONVOLUTIONS = {"conv2d": 2, "conv_transpose2d": 3}  # the axis of w that meets the channels of x
-_POOLS = {"max_pool2d", "avg_pool2d", "max_unpool2d", "avg_unpool2d", "max_gather2d"}
-_IN_ORDER = {"cumsum", "cumprod", "flip", "roll"}
-_FROM_IMAGES = {
-    "adaptive_avg_pool2d", "adaptive_max_pool2d", "interpolate", "local_response_norm", "pixel_shuffle",
-    "pixel_unshuffle",
+_POOLS = {ag.max_pool2d, ag.avg_pool2d, ag.max_unpool2d, ag.avg_unpool2d, ag.max_gather2d}
+_FROM_IMAGES: set[Any] = {
+    ag.adaptive_avg_pool2d, ag.adaptive_max_pool2d, ag.interpolate, ag.local_response_norm, ag.pixel_shuffle,
+    ag.pixel_unshuffle,
 }  # fmt: skip
 """Functions with PyTorch's meaning, which calculate images from images in several steps."""
 
@@ -98,7 +98,7 @@ class _Finder:
     def fail(self, array: np.ndarray | None, reason: str) -> NoReturn:
         """Refuse the first weight that an array was made from."""
         while id(array) in self.made:
-            array = next(a for _, a in self.made[id(array)].arrays() if self.is_weight(a))
+            array = next(a for _, a in arrays_of(self.made[id(array)]) if self.is_weight(a))
         if id(array) in self.weights:
             self.refuse(self.weights[id(array)], reason)
         raise ValueError(f"{self.caller}: cannot convert the weights to PyTorch's layout: {reason}. {_BY_HAND}")
@@ -109,7 +109,7 @@ class _Finder:
     def see(self, call: Call) -> None:
         """Note what one call shows."""
         step = _Step(self, call)
-        if step.forms or (step.weights and (step.looks_up or call.primitive.name in (*_CONVOLUTIONS, "linear"))):
+        if step.forms or (step.weights and (step.looks_up or call.primitive in _LAYERS)):
             try:
                 form = step.form()
             except Refused as error:
@@ -134,11 +134,11 @@ class _Finder:
 
     def back(self, call: Call, layout: Layout, described: str) -> None:
         """Follow a layout back to the operands of a call. From equal weights, PyTorch calculates equal results."""
-        for _, array in call.arrays():
+        for _, array in arrays_of(call):
             if self.is_weight(array):
-                earlier = as_it_is(array.ndim) if layout.trivial else layouts.before(call, array, layout)
+                earlier = as_it_is(array.ndim) if layout.trivial else before(call, array.shape, layout)
                 if earlier is None:
-                    place = f"{call.primitive.name} {array.shape} -> {call.out.shape} ({call.place})"
+                    place = f"{call.primitive.name} {array.shape} -> {call.out.shape} ({spell(call.place)})"
                     self.fail(array, f"it passes {place} before {described}. {_CURE}")
                 self.demand(array, earlier, described)
 
@@ -148,43 +148,43 @@ class _Step:
 
     def __init__(self, finder: _Finder, call: Call) -> None:
         self.finder, self.call = finder, call
-        self.name, self.shape = call.primitive.name, call.out.shape
-        self.described = f"{self.name} ({call.place})"
-        self.operands = list(call.arrays())
+        self.primitive, self.shape, self.place = call.primitive, call.out.shape, spell(call.place)
+        self.described = f"{self.primitive.name} ({self.place})"
+        self.operands = list(arrays_of(call))
         self.weights = [(name, a) for name, a in self.operands if finder.is_weight(a)]
         self.forms = [finder.forms[id(a)] for _, a in self.operands if id(a) in finder.forms]
 
     @property
     def looks_up(self) -> bool:
         """Whether rows of a table are picked, perhaps by numbers of the input: the index is a copy of these."""
-        if self.name not in ("getitem", "take"):
+        if self.primitive not in (ag.getitem, ag.take):
             return False
-        index = self.call.values[1] if isinstance(self.call.values[1], tuple) else (self.call.values[1],)
-        return any(np.ndim(array_of(i)) > 0 for i in index if array_of(i) is not None)  # type: ignore[arg-type]
+        index = self.call.values[1]
+        arrays = map(array_of, index if isinstance(index, tuple) else (index,))
+        return any(a is not None and a.ndim for a in arrays)
 
     def form(self) -> Form:
         """Note the layouts that the weights have, and return the form of the result."""
-        if self.name in _CONVOLUTIONS:
-            return self.convolution(_CONVOLUTIONS[self.name])
-        if self.name == "linear":
-            return self.linear()
-        if self.name == "matmul":
+        if self.primitive in _LAYERS:
+            return _LAYERS[self.primitive](self)
+        if self.primitive is ag.matmul:
             return self.matmul()
         if self.weights and self.looks_up:
             return self.other()
         x = self.forms[0]
         if self.call.function in _FROM_IMAGES:
             return images(self.shape) if len(self.shape) == 4 else self.lost(x)
-        if self.name in _POOLS:
+        if self.primitive in _POOLS:
             self.check_images(x)
             return images(self.shape, x.axes[-1], given=x.given)
-        moved = None if self.weights else self.moved(x)
+        move = None if self.weights else MOVES.get(self.primitive)
+        moved = move.forward(self.call, x) if move is not None else None
         if moved is not None:
             return moved
-        if self.name == "batch_norm":
+        if self.primitive is ag.batch_norm:
             self.align(x)
             return x
-        if self.name == "concatenate":
+        if self.primitive is ag.concatenate:
             return self.concatenation()
         if is_elementwise(self.call):
             form = joined(self.forms, self.shape)
@@ -194,11 +194,11 @@ class _Step:
 
     def mixes(self) -> str:
         """Return why the form of the result is unknown."""
-        if self.name in ("linear", "matmul"):
+        if self.primitive in (ag.linear, ag.matmul):
             return f"{self.described} takes images, whose axes PyTorch may have in any order"
         x = self.operands[0][1]
         what = "makes images of features" if x.ndim < len(self.shape) else "mixes pixels, or examples, with channels"
-        return f"{self.name} {x.shape} -> {self.shape} ({self.call.place}) {what}"
+        return f"{self.primitive.name} {x.shape} -> {self.shape} ({self.place}) {what}"
 
     # Layouts
 
@@ -258,13 +258,14 @@ class _Step:
             raise Refused("takes a weight that is calculated from inputs, or picked by an index")
         return w
 
-    def convolution(self, axis: int) -> Form:
+    def convolution(self) -> Form:
+        axis = 2 if self.primitive is ag.conv2d else 3  # of w, which meets the channels of x
         operands = dict(self.operands)
         x, w = self.activation(operands["x"], images), self.kernel(operands["w"])
         self.check_images(x)
         rows: list[Axis | None] = [*map(whole, w.shape)]
         rows[axis] = x.axes[-1]
-        if mixed(x.axes[-1]) and dict(zip(self.call.names, self.call.values, strict=True))["groups"] != 1:
+        if mixed(x.axes[-1]) and self.call.arguments["groups"] != 1:
             raise Refused("takes groups of channels that PyTorch has in another order")
         if w.shape[axis] != operands["x"].shape[-1]:  # of a group
             rows[axis] = whole(w.shape[axis])
@@ -340,7 +341,7 @@ class _Step:
         return self.lost(self.forms[0])
 
     def concatenation(self) -> Form:
-        n, (axis, *_) = len(self.shape), axes_of(self.call, len(self.shape))
+        n, (axis, *_) = len(self.shape), axes_of(self.call)
         if any(mixed(f.axes[axis]) for f in self.forms):
             return self.other()
         longer = whole(self.shape[axis])
@@ -351,48 +352,8 @@ class _Step:
         self.align(form)
         return form
 
-    def moved(self, x: Form) -> Form | None:
-        """Return the form after an operation that moves, picks or reduces elements of one operand, or None."""
-        name, n, m = self.name, len(x.axes), len(self.shape)
-        options = dict(zip(self.call.names, self.call.values, strict=True))
-        if name in layouts.RESHAPES and options.get("order", "C") == "C":
-            return x.reshaped(self.shape, tokens=not self.call.function)
-        if name in layouts.TRANSPOSITIONS:
-            return x.transposed(tuple(a % n for a in options["axes"] or range(-1, -n - 1, -1)))
-        if name in layouts.REDUCTIONS:
-            gone = axes_of(self.call, n)
-            return x.only([k for k in range(n) if n == m or k not in gone], ones=gone)
-        if name in layouts.ALONG:
-            return x
-        if name == "pad_constant":
-            return self.changed(x, [k for k in range(n) if self.shape[k] != self.operands[0][1].shape[k]])
-        if name == "broadcast_to":
-            return joined([x], self.shape)
-        picks = name == "take" and np.ndim(options["indices"]) == 1
-        if (picks or name in _IN_ORDER) and options["axis"] is not None:
-            return self.changed(x, axes_of(self.call, n))
-        return self.indexed(x, options["index"]) if name == "getitem" else None
 
-    def changed(self, x: Form, axes: Sequence[int]) -> Form:
-        """Return the form after an operation along axes, in which the order of their elements counts."""
-        found = [(None if mixed(a) else whole(self.shape[k])) if k in axes else a for k, a in enumerate(x.axes)]
-        return replace(x, axes=tuple(found))
-
-    def indexed(self, x: Form, index: Any) -> Form | None:
-        """Return the form after an index of integers, slices and new axes; None for another one."""
-        index = index if isinstance(index, tuple) else (index,)
-        if not all(i is None or i is ... or isinstance(i, (int, np.integer, slice)) for i in index):
-            return None
-        at = next((k for k, i in enumerate(index) if i is ...), len(index))
-        used = sum(i is not None and i is not ... for i in index)
-        kept: list[int | None] = []
-        changed, axis = [], 0
-        for i in (*index[:at], *[slice(None)] * (len(x.axes) - used), *index[at + 1 :]):
-            if i is not None and i != slice(None):
-                if not isinstance(i, slice) and mixed(x.axes[axis]):
-                    return None
-                changed += [len(kept)] if isinstance(i, slice) else []
-            if i is None or isinstance(i, slice):
-                kept.append(None if i is None else axis)
-            axis += i is not None
-        return self.changed(x.only(kept), changed)
+_LAYERS: dict[Any, Callable[[_Step], Form]] = {
+    ag.conv2d: _Step.convolution, ag.conv_transpose2d: _Step.convolution, ag.linear: _Step.linear,
+}  # fmt: skip
+"""Operations that PyTorch has in layers, whose weights it has in another order."""

@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.messages import spell
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
-from autograd_cnn.interop.calls import Call, array_of, calls_of
+from autograd_cnn.interop.calls import Call, array_of, arrays_of, calls_of
 from autograd_cnn.interop.onnx.entry import Converter
 from autograd_cnn.interop.onnx.table import CONVERTERS
 from autograd_cnn.nn import Module
@@ -155,7 +156,7 @@ def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) 
 
 
 def _refused(call: Call, reason: str) -> ValueError:
-    return ValueError(f"cannot export {call.primitive.name!r} ({call.place}): {reason}")
+    return ValueError(f"cannot export {call.primitive.name!r} ({spell(call.place)}): {reason}")
 
 
 def _shape(array: Any, other: Any) -> Shape:
@@ -197,7 +198,7 @@ class _Writer:
         names = ["" if a is None else a if isinstance(a, str) else self.constant(a) for a in operands]
         call = self.call
         label = call.primitive.name if call else operator.lower()
-        out = self.unique(f"{call.scope}.{label}" if call and call.scope else label)
+        out = self.unique(f"{call.module}.{label}" if call and call.module else label)
         self.nodes.append((operator, names, out, attributes))
         return out
 
@@ -281,7 +282,7 @@ class _Writer:
         if converter.kind in ("plain", "image"):
             return converter.kind == "image" and call.out.ndim == 4
         ndims, stored = [], False
-        for _, array in call.arrays():
+        for _, array in arrays_of(call):
             found = self.forms.get(id(array), {})
             stored = stored or ("image" in found and "plain" not in found)
             constant = not found or found.get("plain") in self.constants

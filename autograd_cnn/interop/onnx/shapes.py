@@ -10,6 +10,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.interop.calls import arrays_of
 from autograd_cnn.interop.onnx.entry import Entry
 from autograd_cnn.interop.onnx.reductions import ints, std, var
 from autograd_cnn.ops.arithmetic import converted
@@ -142,7 +143,7 @@ def _gemm(a: Any, b: Any, c: Any = None, *, alpha: Any = 1.0, beta: Any = 1.0, t
 
 
 def _write_contract(onnx: Any, operands: Any, subscripts: Any) -> Any:
-    arrays = [a for name, a in onnx.call.arrays() if name == "operands"]
+    arrays = [a for name, a in arrays_of(onnx.call) if name == "operands"]
     terms, output = letters(subscripts, [a.shape for a in arrays])
     return onnx.Einsum(*operands, equation=f"{','.join(terms)}->{output}")
 
