@@ -79,7 +79,7 @@ publish(globals())
 registry.advice.update(ADVICE)
 registry.doors.update(
     graph=lambda tensor: _open("studio.trace", "graph_of")(tensor),
-    html=lambda tensor: _open("studio.player.looks", "html")(tensor),
+    html=lambda tensor: _open("studio.player.array_views", "html")(tensor),
     at=ops.indexing.At,
     mT=ops.shapes.matrix_transpose,
     real=vocabulary.elementary.positive,

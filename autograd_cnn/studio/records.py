@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -31,13 +31,14 @@ EARLIER = "Do it before backward(), or keep them: backward(retain_graph=True), o
 
 @dataclass(slots=True)
 class Value:
-    """An array; `role` is input, target, parameter, constant, activation or loss."""
+    """An array, or `count` of them that are drawn as one; `role` is input, target, parameter, constant, ... or loss."""
 
     id: str
     name: str
     role: str
     shape: tuple[int, ...]
     dtype: str
+    count: int = 1
 
     @property
     def size(self) -> int:
@@ -86,6 +87,11 @@ class Kept:
     value: str | None  # None for a by-product
     nbytes: int
     first: str | None
+
+
+def kept_bytes_text(kept: Kept) -> str:
+    """Format the memory that `kept` costs."""
+    return "(shared)" if kept.first else bytes_text(kept.nbytes)
 
 
 @dataclass(slots=True)
@@ -201,8 +207,10 @@ class Graph:
         """Return the arrays that stay in memory only because `op` keeps them."""
         return [k for k in op.kept or () if k.first is None and self.counted(k)]
 
-    def kept(self, op: Op, names: Mapping[str, str] = MappingProxyType({})) -> str:
-        """List the arrays that `op` keeps, with bytes unless they were freed; `names` are short names by value."""
+    def kept(
+        self, op: Op, names: Mapping[str, str] = MappingProxyType({}), cost: Callable[[Kept], str] = kept_bytes_text
+    ) -> str:
+        """List the arrays that `op` keeps, each with its `cost` unless it was freed; `names` are short names."""
 
         def name(value: str) -> str:
             return names.get(value, self.values[value].name)
@@ -213,10 +221,8 @@ class Graph:
             kept += [name(op.output)] * ("out" in asks)
             kept += [f"{b}_{name(op.output)}" for b in op.byproducts if b in asks]
             return ", ".join(dict.fromkeys(kept))
-        costs = ["(shared)" if k.first else bytes_text(k.nbytes) for k in op.kept]
-        labels = [name(k.value) if k.value else k.label for k in op.kept]
-        each = zip(op.kept, labels, costs, strict=True)
-        return ", ".join(f"{label} {cost}" if self.counted(k) else label for k, label, cost in each)
+        labels = [(name(k.value) if k.value else k.label, cost(k) if self.counted(k) else "") for k in op.kept]
+        return ", ".join(f"{label} {text}".rstrip() for label, text in labels)
 
     def program(self) -> Program:
         """Write both passes as code: see `autograd_cnn.studio.program.program.Program`."""

@@ -11,6 +11,7 @@ from autograd_cnn.engine.errors import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.ops.activations import alive_channels
 from autograd_cnn.state import not_finite
 from autograd_cnn.training.checkpoint import State, names_not_finite
 from autograd_cnn.training.evaluation import one_number
@@ -85,7 +86,7 @@ def _dead_channels(root: Node) -> tuple[dict[str, float], dict[str, float]]:
     for node in history(root):
         out = node.kept("out") if isinstance(node, Node) and node.plan.primitive.rectifies else None
         if isinstance(node, Node) and out is not None and out.size:
-            alive = out.reshape(-1, out.shape[-1] if out.ndim > 1 else 1).any(axis=0)
+            alive = alive_channels(out)
             shares = dead if out.ndim > 2 else silent
             shares[_name(node, shares)] = 1 - float(alive.mean())
             if not alive.any():

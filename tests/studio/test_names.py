@@ -16,7 +16,7 @@ import autograd_cnn as ag
 from autograd_cnn.studio.live.run import run
 from autograd_cnn.studio.picture.ladder import ladder
 from autograd_cnn.studio.picture.paint import paint
-from autograd_cnn.studio.player.looks import html
+from autograd_cnn.studio.player.array_views import html
 from studio.hostile import NAMES, called, network
 from studio.pages import facts_of
 

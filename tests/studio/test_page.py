@@ -16,7 +16,7 @@ import autograd_cnn as ag
 from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.styles import DARK, LIGHT
 from autograd_cnn.studio.player import page as page_module
-from autograd_cnn.studio.player.looks import SIGNED, Store, four_digits, look, maps, png
+from autograd_cnn.studio.player.array_views import SIGNED, Store, four_digits, look, maps, png
 from studio.pages import facts_of
 
 STUDIO = Path(assets.__file__).parent

@@ -312,7 +312,7 @@ class _Folder:
         if len(several) <= most:
             return outside
         size, dtype = sum(v.size for v in several.values()), next(iter(several.values())).dtype
-        self.values[key] = Value(key, f"{len(several)} {role}s", role, (size,), dtype)
+        self.values[key] = Value(key, f"{len(several)} {role}s", role, (size,), dtype, len(several))
         if not learnt.isdisjoint(several):
             learnt.add(key)
         return [*(v for v in outside if v not in several), key]

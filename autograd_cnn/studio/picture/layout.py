@@ -37,6 +37,7 @@ class Overlay:
     backward: dict[str, Reading] = field(default_factory=dict)
     leaves: dict[str, str] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)  # in place of shapes
+    brief: bool = False  # without bytes, and without the shape of a single number
 
 
 @dataclass(slots=True)
@@ -232,7 +233,7 @@ class _Ladder:
 
     def _chip(self, value: Value, used: int) -> list[tuple[str, str, float]]:
         """Return text, small text and width of the chips of `value` and of its gradient; each use of it has both."""
-        several, name = value.id[0] != "t", self.names.get(value.id, value.name)
+        several, name = value.count > 1, self.names.get(value.id, value.name)
         shape = (f"{value.size:,}" if several else shape_text(value.shape)) + (f" used {used}×" if used > 1 else "")
         shape = self.overlay.values.get(value.id, shape)
         gradient = value.name.replace("parameter", "gradient") if several else f"g_{name}"
@@ -291,7 +292,8 @@ class _Ladder:
         below, bar = self.overlay.backward.get(op.id, (below, None))
         name = clip(op.name if op.parts else f"rule of {op.name}")
         row.right = Box(right, "rule", plain(title), name, below=clip(below), back=True, bar=bar)
-        row.kept = clip_names(self.graph.kept(op, self.names)), plain(self.graph.kept(op))
+        kept = self.graph.kept(op, self.names, lambda _: "") if self.overlay.brief else self.graph.kept(op, self.names)
+        row.kept = clip_names(kept), plain(self.graph.kept(op))
 
     # Columns and heights
 
@@ -419,7 +421,8 @@ class _Ladder:
         gradient = clip(f"g_{value.name}", min(room // 2, LONGEST))
         if back:
             return gradient, (*self._mirror(at), "end")
-        return clip(f"{value.name} {shape_text(value.shape)}", min(room - len(gradient), LONGEST)), (*at, "start")
+        name = value.name if self.overlay.brief and not value.shape else f"{value.name} {shape_text(value.shape)}"
+        return clip(name, min(room - len(gradient), LONGEST)), (*at, "start")
 
     def _mirror(self, point: Point) -> Point:
         x, y = point
@@ -434,7 +437,7 @@ def _caption(graph: Graph, view: View, overlay: Overlay) -> str:
             parts[0] += f", depth={view.all_at} draws all"
     if graph.ops and graph.loss is None and not graph.failure:
         parts[-1] = f"forward only: {parts[-1]} is not one number"
-    elif graph.kept_bytes:
+    elif graph.kept_bytes and not overlay.brief:
         parts.insert(-1, f"keeps {bytes_text(graph.kept_bytes)}")
     return plain(" · ".join([*parts, overlay.caption] if overlay.caption else parts))
 
@@ -455,6 +458,6 @@ def _kind(value: Value) -> str:
 
 
 def _title(value: Value) -> str:
-    if value.id[0] != "t":  # several values, drawn as one
+    if value.count > 1:
         return plain(f"{value.name}, {value.size:,} elements")
     return plain(f"{value.role} {value.name} {value.shape} {value.dtype}, {value.size:,} elements")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.ops.activations import alive_channels
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.write import Author, asked, every
@@ -35,7 +36,7 @@ class Stats:
         array = np.asarray(array)
         nonzero, channels, dead = np.count_nonzero(array), array.shape[-1] if array.ndim > 1 and array.size else 0, 0
         if channels and nonzero < array.size:
-            dead = channels - np.count_nonzero(array.any(axis=tuple(range(array.ndim - 1))))
+            dead = channels - np.count_nonzero(alive_channels(array))
         bad = array.size - np.count_nonzero(np.isfinite(array))
         return cls(rms(array), 1 - nonzero / max(array.size, 1), int(bad), int(dead), channels)
 

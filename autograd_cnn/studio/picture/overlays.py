@@ -14,6 +14,8 @@ from autograd_cnn.studio.picture.measure import Measures, Stats, flops, measure
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import bytes_text, clip
 
+Amount = tuple[str, str]  # a number with a space and a prefix, and its unit, which several amounts may share
+
 
 def overlay_of(graph: Graph, ops: list[Op], name: str | None) -> Overlay | None:
     """Return the overlay `name` for `ops`, the rows of the folded `graph`; None if `name` is None."""
@@ -31,19 +33,19 @@ def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, 
 
 
 def _costs(
-    graph: Graph, ops: list[Op], cost: Callable[[Op], tuple[float, dict[str, float]]], write: Callable[[float], str]
+    graph: Graph, ops: list[Op], cost: Callable[[Op], tuple[float, dict[str, float]]], write: Callable[[float], Amount]
 ) -> Overlay:
     """Return the overlay of `cost`, which returns the cost of an operation, and those of its rules by input."""
     forward, backward = {}, {}
     for op in ops:
         own, rules = cost(op)
-        forward[op.id] = write(own), own
+        forward[op.id] = "".join(write(own)), own
         if op.rules:
             shares = rules if op.parts else _by_gradient(graph, op, rules)
             backward[op.id] = _split(shares, write), sum(rules.values())
     costs = [cost(op) for op in graph.ops]
     total, back = sum(own for own, _ in costs), sum(sum(rules.values()) for _, rules in costs)
-    caption = f"forward {write(total)}, backward {write(back)}"
+    caption = f"forward {''.join(write(total))}, backward {''.join(write(back))}"
     return Overlay(caption, _bars(forward, backward), _bars(backward, forward))
 
 
@@ -61,27 +63,27 @@ def _by_gradient(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, flo
     return costs
 
 
-def _split(shares: dict[str, float], write: Callable[[float], str]) -> str:
+def _split(shares: dict[str, float], write: Callable[[float], Amount]) -> str:
     """Format costs as ``5.4 ms: g_x 3.1, g_w 2.2``, without those below a tenth of the sum."""
     total = sum(shares.values())
-    text = write(total)
-    unit = next(unit for unit in ("FLOP", "ms", "us") if text.endswith(unit))
-    brief = {name: write(share).removesuffix(unit).rstrip() for name, share in shares.items() if share >= 0.1 * total}
-    return f"{text}: {', '.join(map(' '.join, brief.items()))}" if len(brief) > 1 else text
+    text, unit = write(total)
+    large = {name: write(share) for name, share in shares.items() if share >= 0.1 * total}
+    parts = [f"{name} {part.rstrip() if own == unit else part + own}" for name, (part, own) in large.items()]
+    return f"{text}{unit}: {', '.join(parts)}" if len(parts) > 1 else f"{text}{unit}"
 
 
-def _ms(number: float) -> str:
+def _ms(number: float) -> Amount:
     if number < 0.00995:
-        return f"{1000 * number:.2g} us"
-    return f"{number:#.2g} ms" if number < 9.95 else f"{number:.0f} ms"
+        return f"{1000 * number:.2g} ", "us"
+    return f"{number:#.2g} " if number < 9.95 else f"{number:.0f} ", "ms"
 
 
-def _flop(number: float) -> str:
+def _flop(number: float) -> Amount:
     """Format a number of operations as ``2.4 MFLOP``."""
     for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= 0.9995 * scale:
-            return f"{number / scale:.3g} {prefix}FLOP"
-    return f"{number:.3g} FLOP"
+            return f"{number / scale:.3g} {prefix}", "FLOP"
+    return f"{number:.3g} ", "FLOP"
 
 
 def _time(graph: Graph, ops: list[Op]) -> Overlay:

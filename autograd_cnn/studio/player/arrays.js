@@ -1,6 +1,6 @@
 // Arrays: of item 0 and its first channels there are numbers of four digits, and each of them can be pointed at
 
-let packed = new Uint8Array(); // see Store in looks.py
+let packed = new Uint8Array(); // see Store in array_views.py
 let scene = []; // the maps of this step
 let spot = null; // the element that is pointed at: { entry, c, y, x, step }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py

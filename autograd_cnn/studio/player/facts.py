@@ -18,18 +18,18 @@ import numpy as np
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.studio.picture.fold import called
 from autograd_cnn.studio.picture.measure import statistics
-from autograd_cnn.studio.player.broken import trial
+from autograd_cnn.studio.player.array_views import Store, look, maps, share
+from autograd_cnn.studio.player.diagnose import diagnosed
 from autograd_cnn.studio.player.geometry import geometry
 from autograd_cnn.studio.player.lesson import Lesson
-from autograd_cnn.studio.player.looks import Store, look, maps, share
+from autograd_cnn.studio.player.mistakes import compared
 from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.trials import Share
 from autograd_cnn.studio.player.wording import ARRAYS, DEAD, INDEX, MINUS, TERMS, number
-from autograd_cnn.studio.player.worth import worth
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.write import Author
-from autograd_cnn.studio.records import Graph, Op, Place, Use, Value
+from autograd_cnn.studio.records import Graph, Kept, Op, Place, Use, Value
 from autograd_cnn.studio.text import bytes_text, clip, listed, plain, shape_text
 
 WHOLE = 300  # operations; longer graphs have no images and no trials
@@ -99,7 +99,7 @@ class _Watch(Author):
         self.functions = functions = _functions(graph) if source else {}
         self.expressions = {op.id: self.expression(op) for op in graph.ops}
         self.lesson = Lesson(self, self.shares, self.called, self.drawn, self.whole)
-        self.found = [] if graph.failure else worth(self.lesson)
+        self.found = [] if graph.failure else diagnosed(self.lesson)
         self.rules = {
             op.id: [text for text, _ in shown(lines)]
             for op, lines in zip(graph.ops, reversed(self.backward_lines), strict=True)
@@ -164,7 +164,7 @@ class _Watch(Author):
             "calls": [f"{f.__name__}: {_first_line(f)}".replace("`", "") for f in _called(lines)],
         }
         if self.whole:
-            fact["trial"] = trial(self, op, line, lines)
+            fact["trial"] = compared(self, op, line, lines)
             fact["reach"] = self.reach(op)
         return fact
 
@@ -201,7 +201,7 @@ class _Watch(Author):
             if op >= 0 and (around := self.rounds.get(graph.ops[op].id)):
                 fact["round"] = around
             if peak is not None:
-                fact |= {"held": held, "holds": f"{long_bytes(held)} of {long_bytes(peak)}"}
+                fact |= {"held": held, "holds": f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"}
             if kind in TERMS and kind not in [s["kind"] for s in steps[-1:]]:
                 begins = kind == "begin" and not self.scalar()
                 images = begins and any(len(v.shape) == 4 for v in graph.values.values())
@@ -270,7 +270,7 @@ class _Watch(Author):
             say = f"Your code gives {called} no name; here it is called {name}. {say}"
         costs = [f"Its shape is {shape_text(out.shape)}." if out.shape else ""]
         if kept:
-            costs.append(f"It keeps {long_bytes(kept)} for the way back: {self.kept(op)}.")
+            costs.append(f"It keeps {bytes_text(kept, 'bytes')} for the way back: {self.kept(op)}.")
         elif op.kept:
             costs.append(f"It keeps nothing new: {self.kept(op)}.")
         elif not op.rules and not self.graph.failure:
@@ -280,8 +280,10 @@ class _Watch(Author):
         return say, " ".join(filter(None, [*costs, *self.notes(out, self.name(out), name)]))
 
     def kept(self, op: Op) -> str:
-        text = re.sub(r"(\d) B\b", r"\1 bytes", clip(self.graph.kept(op), 120))
-        return text.replace("(shared)", "(kept before, counted once)")
+        def cost(kept: Kept) -> str:
+            return "(kept before, counted once)" if kept.first else bytes_text(kept.nbytes, "bytes")
+
+        return clip(self.graph.kept(op, cost=cost), 120)
 
     def backward_costs(self, op: Op, values: list[Value]) -> str:
         kept = self.kept(op)
@@ -377,7 +379,3 @@ def _called(lines: list[str]) -> list[Any]:
 
 def _first_line(function: Any) -> str:
     return (inspect.getdoc(function) or "").partition("\n")[0]
-
-
-def long_bytes(count: int) -> str:
-    return re.sub(r" B$", " bytes", bytes_text(count))

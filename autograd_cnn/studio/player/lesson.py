@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.broken import largest
+from autograd_cnn.studio.player.mistakes import largest
 from autograd_cnn.studio.player.trials import EFFORT, RAISE, Pick, Share, Trials, is_float
 from autograd_cnn.studio.player.wording import ADD, apart, bare, brief, number, signed
 from autograd_cnn.studio.program.expressions import names_in, parsed, renamed

@@ -20,8 +20,8 @@ from autograd_cnn.studio.picture.fold import READABLE, Folding, View
 from autograd_cnn.studio.picture.layout import Overlay, Picture, Wire, drawn, wide
 from autograd_cnn.studio.picture.overlays import OVERLAYS
 from autograd_cnn.studio.picture.svg import written
+from autograd_cnn.studio.player.array_views import CHANNELS, Store, png
 from autograd_cnn.studio.player.facts import facts_of
-from autograd_cnn.studio.player.looks import CHANNELS, Store, png
 from autograd_cnn.studio.player.wording import bare
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import clip, plain
@@ -98,7 +98,8 @@ def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
         if "n" in fact and graph.values[v].role not in ("activation", "loss")
     }
     room = "= −0.0000"
-    picture = drawn(graph, view, Overlay(leaves=dict.fromkeys(scalars, room), values=dict.fromkeys(scalars, room)))
+    spaces = dict.fromkeys(scalars, room)
+    picture = drawn(graph, view, Overlay(leaves=spaces, values=spaces, brief=True))  # bytes stand beside the steps
     lines = {op["id"]: bare(op["forward"]) for op in facts["ops"]}
     closed = {op.id for op in view.graph.ops if op.parts}
     for box in picture.boxes:
@@ -106,9 +107,6 @@ def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
         fits = [text for text in (line, line.partition(" = ")[2]) if text and wide(text) < box.width - 8]
         if fits and box.id not in closed:
             box.text, box.beside = fits[0], ""
-    picture.caption = re.sub(r"keeps [^·]*· ", "", picture.caption)  # bytes stand beside the steps
-    for wire in picture.wires:
-        wire.label = re.sub(r" ([\d.]+ [kMGT]?B\b|\(shared\)|\(\))", "", wire.label)
     return picture
 
 

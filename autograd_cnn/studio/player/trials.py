@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_cnn.ops.activations import alive_channels
 from autograd_cnn.studio.picture.measure import flops
-from autograd_cnn.studio.player.broken import LARGEST, STEP
+from autograd_cnn.studio.player.mistakes import LARGEST, STEP
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op, Value
 from autograd_cnn.studio.text import clip
@@ -199,8 +200,7 @@ class Trials:
 
     def dead(self, op: Op) -> Any:
         """Return the channels that are 0 in the whole batch."""
-        y = np.asarray(self.array(self.values[op.output]))
-        return np.flatnonzero(~(y.any(axis=tuple(range(y.ndim - 1))) if y.ndim > 1 else y.astype(bool)))
+        return np.flatnonzero(~alive_channels(np.asarray(self.array(self.values[op.output]))))
 
 
 def is_float(array: Any) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.studio.player.looks import SIGNED
+from autograd_cnn.studio.player.array_views import SIGNED
 from studio.pages import card, cards, choose, elements, where
 
 pytestmark = pytest.mark.slow

@@ -25,7 +25,7 @@ CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
 LARGEST = 300_000  # elements of an input or output; for more, differences take too long
 
 
-def trial(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, Any] | None:
+def compared(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, Any] | None:
     """Test the `lines` of the rules of `op`, and broken versions of them, against differences; None if impossible.
 
     `tried` lists, for each input, its name, some elements, their differences, the gradient from the rule, and whether

@@ -13,7 +13,7 @@ from autograd_cnn.studio.text import clip, count_text, listed, shape_text
 FAR, ENDS = 100, 0.02  # ratio between layers, distance from the end of a range
 
 
-def worth(lesson: Trials) -> list[tuple[str, int]]:
+def diagnosed(lesson: Trials) -> list[tuple[str, int]]:
     """Return what looks wrong, each with the step that shows it."""
     found: list[tuple[str, int]] = []
     layers: list[tuple[float, str, int]] = []  # norms of gradients of operations with parameters, the last one first
@@ -24,11 +24,11 @@ def worth(lesson: Trials) -> list[tuple[str, int]]:
         if bad := a.size - np.count_nonzero(np.isfinite(a)):
             return [*found, (f"{name} is the first with nan or infinity, in {count_text(int(bad), 'number')}", k)]
         shapes = [lesson.values[v].shape for _, v in op.inputs]
-        if op.call.primitive.symbol in tuple("+-*/") and all(math.prod(s) not in (1, a.size) for s in shapes):
+        if op.call.primitive.symbol not in ("", "@", "[]") and all(math.prod(s) not in (1, a.size) for s in shapes):
             spread = " and ".join(map(shape_text, shapes))
             found.append((f"{name}: {spread} spread to {shape_text(a.shape)}, which is often a mistake", k))
         if op.call.primitive.rectifies and len(dead := lesson.dead(op)):
-            which = f"{len(dead):,} of {a.shape[-1] if a.ndim else 1:,} channels of {name}"
+            which = f"{len(dead):,} of {a.shape[-1] if a.ndim > 1 else 1:,} channels of {name}"
             batch = f"the whole batch of {len(a):,}" if a.ndim else "the whole batch"  # of few, it may be chance
             found.append((f"dead {op.name}: {which} are 0 in {batch} ({listed(list(map(str, dead)))})", k))
         low = {"tanh": -1, "sigmoid": 0}.get(op.name)
