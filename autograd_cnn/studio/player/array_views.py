@@ -14,31 +14,37 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_cnn.studio.player.schema import Look, Maps
 from autograd_cnn.studio.program.listing import rms
+from autograd_cnn.studio.records import Graph, Use, Value
 from autograd_cnn.studio.text import clip, shape_text
 
-EXACT, BEGIN, FEW, CHANNELS, SIDE, MATRIX, BARS, BINS, WIDTH = 64, 4, 12, 9, 64, 32, 16, 32, 208
+EXACT, BEGIN = 64, 4  # elements that are written out: at most all of 64, or else the first 4
+FEW, BINS = 12, 32  # more elements than these have a histogram; its bars
+CHANNELS, SIDE = 9, 64  # maps that are drawn, and their most rows and columns, of which others are skipped
+MATRIX, BARS = 32, 16  # rows and columns of a matrix, and elements of a vector, that are drawn
+WHOLE = 300  # operations; longer graphs have no images and no trials
+WIDTH = 208  # pixels of a picture in a notebook
 BLUE, VERMILION = np.array([0, 90, 160]), np.array([213, 94, 0])
 _LEVELS = np.clip((np.arange(256) - 128) / 127, -1, 1)[:, None]  # level 0 is transparent, 128 is the middle
 SIGNED = np.rint(255 - np.abs(_LEVELS) ** 0.7 * (255 - np.where(_LEVELS < 0, BLUE, VERMILION))).astype(np.uint8)
 
 
-def look(array: Any, whole: bool = True) -> dict[str, Any]:
-    """Return statistics and elements of an array and, if `whole`, its histogram."""
+def look(array: Any, whole: bool = True, drawn: Maps | None = None) -> Look:
+    """Return statistics and elements of an array, its histogram if `whole`, and the maps that are `drawn`."""
     a = np.asarray(array)
     finite = a[np.isfinite(a)] if a.dtype.kind in "fc" else a.reshape(-1)
     exact = 2 if not whole else BEGIN if a.size > EXACT else EXACT
-    found: dict[str, Any] = {"n": int(a.size), "x": [str(x) for x in a.reshape(-1)[:exact]]}
+    statistics = zeros = bars = None
     if finite.size > 1 and a.dtype.kind in "fiu":
         f = finite.astype(np.float64)
-        found["s"] = [_short(s) for s in (f.min(), f.sum() / f.size, rms(f), f.max())]
-        found["z"] = share((a.size - np.count_nonzero(a)) / a.size)
+        statistics = [_short(s) for s in (f.min(), f.sum() / f.size, rms(f), f.max())]
+        zeros = share((a.size - np.count_nonzero(a)) / a.size)
         if whole and finite.size > FEW and f.min() < f.max():
             counts = _histogram(f)
-            found["h"] = [int(n) for n in np.ceil(99 * counts / counts.max())]
-    if finite.size < a.size:
-        found["bad"] = a.size - finite.size
-    return found
+            bars = [int(n) for n in np.ceil(99 * counts / counts.max())]
+    elements = [str(x) for x in a.reshape(-1)[:exact]]
+    return Look(int(a.size), elements, statistics, zeros, bars, a.size - finite.size or None, drawn)
 
 
 def _histogram(numbers: np.ndarray) -> np.ndarray:
@@ -60,7 +66,7 @@ def share(part: Any) -> str:
     return "under 1 %" if percent < 1 else f"{min(percent, 99):.0f} %"
 
 
-class Maps(NamedTuple):
+class Cut(NamedTuple):
     """The part of an array that is drawn: maps (filters, channels, height, width), in words, and its index.
 
     In the index ``k, c, y, x`` stand for the axes. Of the two last, every `step`-th element is there.
@@ -72,7 +78,7 @@ class Maps(NamedTuple):
     step: int
 
 
-def maps(array: Any, role: str, channels: int = CHANNELS) -> Maps | None:
+def maps(array: Any, role: str, channels: int = CHANNELS) -> Cut | None:
     """Return the maps of an array; None if it has no elements, only one, or elements that are no numbers.
 
     A parameter of four axes has the layout HWIO; any other such array has the layout NHWC, of which item 0 is drawn. A
@@ -102,7 +108,7 @@ def maps(array: Any, role: str, channels: int = CHANNELS) -> Maps | None:
         cut, index = row[None, None, None, :BARS], "0, x" if a.ndim == 2 else "x"
         words = ", ".join(filter(None, ["item 0" * (a.ndim == 2), f"the first {BARS}" * (row.size > BARS)]))
     step = max(1, -(-max(cut.shape[2:]) // SIDE))
-    return Maps(cut[:, :, ::step, ::step].astype(np.float64), words, index, step) if cut.size else None
+    return Cut(cut[:, :, ::step, ::step].astype(np.float64), words, index, step) if cut.size else None
 
 
 def _of(shown: int, count: int, what: str) -> str:
@@ -139,15 +145,43 @@ class Store:
             self.size += len(packed)
         return self.places[packed]
 
-    def drawn(self, found: Maps, gradient: bool, role: str) -> list[Any]:
-        """Keep the maps; return their place, shape, words, index and step, and whether they are in colour."""
+    def drawn(self, found: Cut, gradient: bool, role: str) -> Maps:
+        """Keep the numbers of the maps, and describe them."""
         shape, bars = found.numbers.shape, found.numbers.shape[1:3] == (1, 1)
         words = ", ".join(filter(None, [found.words, "" if bars else _ends(found.numbers, gradient)[2]]))
         colour = int(role == "input" and shape[1] == 3 and not gradient)
-        return [self.add(found.numbers), list(shape), words, found.at, found.step, colour]
+        return Maps(self.add(found.numbers), list(shape), words, found.at, found.step, colour)
 
     def __bytes__(self) -> bytes:
         return b"".join(self.places)
+
+
+class Views:
+    """Shows the arrays of a graph, at most `channels` maps of each; no maps if it is too long to be shown `whole`."""
+
+    def __init__(self, graph: Graph, channels: int, store: Store) -> None:
+        self.channels, self.store, self.whole = channels, store, len(graph.ops) <= WHOLE
+        calls = [zip(op.call.primitive.parameters, op.call.arguments, strict=False) for op in graph.ops]
+        self.filters = {a.value.id for call in calls for name, a in call if name == "w" and isinstance(a, Use)}
+
+    def role(self, value: Value) -> str:
+        images = len(value.shape) == 4 and value.role == "parameter" and value.id not in self.filters
+        return "activation" if images else value.role
+
+    def look(self, array: Any, value: Value, gradient: bool) -> Look:
+        """Return the look of an array that belongs to `value`, with its maps."""
+        cut = maps(array, self.role(value), self.channels) if self.whole else None
+        return look(array, self.whole, cut and self.store.drawn(cut, gradient, self.role(value)))
+
+    def drawn(self, value: Value) -> Any:
+        """Return the flat indices of the elements that are drawn, or None."""
+        cut = maps(np.arange(value.size).reshape(value.shape), self.role(value), self.channels)
+        return cut and cut.numbers.astype(int).ravel()
+
+    def winners(self, places: Any) -> Maps | None:
+        """Return the maps of the places of a pool's winners in their windows."""
+        cut = maps(places, "activation", self.channels)
+        return cut and self.store.drawn(cut, False, "")
 
 
 def four_digits(numbers: np.ndarray) -> bytes:
@@ -163,7 +197,7 @@ def four_digits(numbers: np.ndarray) -> bytes:
     return np.where(there, powers, -128).astype(np.int8).tobytes() + digits[::2].tobytes() + digits[1::2].tobytes()
 
 
-def _picture(found: Maps, gradient: bool, role: str) -> tuple[str, int, int, str]:
+def _picture(found: Cut, gradient: bool, role: str) -> tuple[str, int, int, str]:
     """Return the address, width, height and description of a picture of maps; of filters, the first input channel."""
     tiles, words = found.numbers[0], found.words
     if role == "parameter" and "{k}" in words:
@@ -216,9 +250,9 @@ def _cell(name: str, array: Any, role: str, gradient: bool) -> str:
     array = getattr(array, "data", array) if not isinstance(array, np.ndarray) else array
     found, drawn = look(array), maps(array, role) if array.size > EXACT // 2 else None
     lines = [f"<b>{escape(clip(name))}</b> {escape(shape_text(array.shape))} {escape(str(array.dtype))}"]
-    if "s" in found:
-        low, mean, rms, high = found["s"]
-        lines.append(f"min {low} &nbsp;mean {mean} &nbsp;rms {rms} &nbsp;max {high} &nbsp;zeros {found['z']}")
+    if found.statistics:
+        low, mean, rms, high = found.statistics
+        lines.append(f"min {low} &nbsp;mean {mean} &nbsp;rms {rms} &nbsp;max {high} &nbsp;zeros {found.zeros}")
     if array.size <= EXACT // 2:
         lines.append(escape(np.array2string(array, separator=", ")).replace("\n", "<br>"))
     elif drawn:

@@ -19,10 +19,10 @@ function tensors(step) {
   const same = before && scene.find((entry) => entry.name === before.entry.name);
   const first = same || scene.find((entry) => entry.result) || scene.at(-1);
   const [, count, tall, wide] = first.shape;
-  const example = value(first.id)?.at ?? first.numbers.reduce((best, number, i) => (Math.abs(number) > Math.abs(first.numbers[best]) ? i : best), 0);
+  const example = value(first.id)?.example ?? first.numbers.reduce((best, number, i) => (Math.abs(number) > Math.abs(first.numbers[best]) ? i : best), 0);
   for (const side of same || !reach?.kernel ? [] : ["fine", "coarse"]) {
     const entry = scene.find((entry) => entry.id === reach[side]);
-    if (entry) channel[side] = Math.floor((value(entry.id).at ?? 0) / (entry.shape[2] * entry.shape[3])) % entry.shape[1];
+    if (entry) channel[side] = Math.floor((value(entry.id).example ?? 0) / (entry.shape[2] * entry.shape[3])) % entry.shape[1];
   }
   if (!same && first.side === "w") channel.coarse = Math.floor(example / (count * tall * wide));
   if (same) point(same, before.c, before.y, before.x);
@@ -38,23 +38,23 @@ function moment() {
 }
 
 function figuresOf(step) {
-  const made = new Set(facts.ops.map((o) => o.out));
+  const made = new Set(facts.ops.map((o) => o.output));
   const begun = Object.keys(facts.values).filter((id) => !made.has(id));
   if (step.kind === "begin") return [...tagged("goes in", begun), sumOf];
-  if (step.kind === "failed") return [...tagged("in", step.in), sumOf];
+  if (step.kind === "failed") return [...tagged("in", step.inputs), sumOf];
   if (step.kind === "loss") return [...tagged("result", [facts.result]), ...tagged("its gradient", [facts.result], "g"), sumOf];
-  if (step.kind === "end") return [...few(begun.filter((id) => value(id).g), (id) => row(headed(value(id).name, id), card(id), card(id, "g"))), sumOf];
+  if (step.kind === "end") return [...few(begun.filter((id) => value(id).gradient), (id) => row(headed(value(id).name, id), card(id), card(id, "g"))), sumOf];
   const o = op(step);
   const { w, b, pool, gate } = reach || {};
-  const late = (id) => w && id !== o.in[0]; // beside the weights' own
-  if (step.kind === "forward") return [...tagged("in", o.in.filter((id) => id !== b)), ...tagged("out", [o.out]), sumOf, ...tagged("in", o.in.filter((id) => id === b))];
+  const late = (id) => w && id !== o.inputs[0]; // beside the weights' own
+  if (step.kind === "forward") return [...tagged("in", o.inputs.filter((id) => id !== b)), ...tagged("out", [o.output]), sumOf, ...tagged("in", o.inputs.filter((id) => id === b))];
   const sums = o.learns.filter((id) => (value(id).parts || []).length > 1);
   const single = o.learns.filter((id) => !sums.includes(id));
-  const needed = used(o);
+  const needed = o.used; // by the lines of the rule
   const early = tagged("goes out", single.filter((id) => !late(id)), "g");
   return [
-    ...tagged("comes in", [o.out], "g"),
-    ...tagged("went in", pool || gate ? o.in.filter((id) => !needed.includes(id)) : []),
+    ...tagged("comes in", [o.output], "g"),
+    ...tagged("went in", pool || gate ? o.inputs.filter((id) => !needed.includes(id)) : []),
     ...tagged("is used", needed.filter((id) => !w || id === w)),
     ...early,
     ...(early.length ? [sumOf] : []),
@@ -63,13 +63,6 @@ function figuresOf(step) {
     ...sums.map((id) => sum(id, o)),
     ...(early.length ? [] : [sumOf]),
   ];
-}
-
-// What the lines of a rule name beside gradients and functions
-const words = (o) => new Set(o.rules.flatMap((text) => text.match(/(?<![.\p{L}\p{N}_])[\p{L}\p{N}_]+(?![\p{L}\p{N}_(])/gu)));
-function used(o) {
-  const said = words(o);
-  return [...o.in, o.out].filter((id) => said.has(value(id).code || value(id).name));
 }
 
 function tagged(heading, ids, gradient) {
@@ -96,7 +89,7 @@ function row(heading, ...cards) {
 
 // A gradient: each contribution before the sum
 function sum(id, o) {
-  const { parts, type, g } = value(id);
+  const { parts, type, gradient } = value(id);
   const last = parts.findLastIndex((part) => part.op === o.id);
   const first = Math.max(0, last - 5); // of many, those before are counted
   const complete = last === parts.length - 1;
@@ -105,17 +98,17 @@ function sum(id, o) {
   parts.slice(first, last + 1).forEach((part, k) => {
     const i = first + k;
     const from = facts.ops[part.op.slice(1) - 1];
-    const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.out).name}`;
+    const name = `contribution ${i + 1} of ${parts.length}, from ${from.name} → ${value(from.output).name}`;
     const one = figure(part.look, name, type, "gradient" + (part.op === o.id ? " fresh" : ""), "", id);
     cards.push(i ? signed("+", one) : one);
   });
-  cards.push(complete ? signed("=", figure(g, gradientOf(id), type, "gradient", "", id)) : signed(`+ ${parts.length - last - 1} more to come`));
+  cards.push(complete ? signed("=", figure(gradient, gradientOf(id), type, "gradient", "", id)) : signed(`+ ${parts.length - last - 1} more to come`));
   return row(`goes out: ${gradientOf(id)} is a sum`, ...cards);
 }
 
 function card(id, gradient) {
   const v = value(id);
-  return figure(gradient ? v.g : v.v, gradient ? gradientOf(id) : v.name, v.type, gradient ? "gradient" : v.role, v.full, id);
+  return figure(gradient ? v.gradient : v.array, gradient ? gradientOf(id) : v.name, v.type, gradient ? "gradient" : v.role, v.full, id);
 }
 
 function figure(look, name, type, role, full, id) {
@@ -123,15 +116,15 @@ function figure(look, name, type, role, full, id) {
   if (full) caption.title = full;
   const card = make("figure", { class: role }, caption);
   if (!look) card.append(make("p", {}, "not at hand"));
-  else if (look.n === 1) card.append(numbers(look.x, type));
+  else if (look.size === 1) card.append(numbers(look.elements, type));
   else {
-    const told = make("details", opened || look.n <= 16 ? { open: "" } : {}, make("summary", {}, "numbers"));
-    told.addEventListener("toggle", () => look.n > 16 && (opened = told.open));
-    if (look.m) card.append(...maps({ ...entryOf(look, name), id, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
-    if (look.h) told.append(histogram(look, name));
-    if (look.s) told.append(statistics(look));
-    told.append(look.n <= look.x.length ? numbers(look.x, type) : make("p", { class: "begins" }, "begins ", ...apart(look.x.slice(0, 4))));
-    card.append(...(look.m ? [told] : [...told.children].slice(1)));
+    const told = make("details", opened || look.size <= 16 ? { open: "" } : {}, make("summary", {}, "numbers"));
+    told.addEventListener("toggle", () => look.size > 16 && (opened = told.open));
+    if (look.maps) card.append(...maps({ ...entryOf(look, name), id, gradient: role.startsWith("gradient"), fresh: role.endsWith("fresh") }));
+    if (look.bars) told.append(histogram(look, name));
+    if (look.statistics) told.append(statistics(look));
+    told.append(look.size <= look.elements.length ? numbers(look.elements, type) : make("p", { class: "begins" }, "begins ", ...apart(look.elements.slice(0, 4))));
+    card.append(...(look.maps ? [told] : [...told.children].slice(1)));
   }
   if (look?.bad) card.append(make("p", { class: "bad" }, `${look.bad} not finite`));
   return card;
@@ -139,7 +132,7 @@ function figure(look, name, type, role, full, id) {
 
 // The numbers of an array, as maps[k][c][y][x]; a number outside a map is 0, as padding is
 function entryOf(look, name) {
-  const [start, shape, words, index, step, colour] = look.m;
+  const { start, shape, words, index, step, colour } = look.maps;
   const [filters, count, tall, wide] = shape;
   const size = filters * count * tall * wide;
   const signed = (byte) => (byte << 24) >> 24;
@@ -159,7 +152,7 @@ function maps(entry) {
   if (!entry.numbers.length) return [make("p", {}, "This browser cannot unpack images: it has no DecompressionStream.")];
   const { id, name, words, numbers, gradient, fresh } = entry;
   const [filters, count, tall, wide] = entry.shape;
-  const out = spotted().out;
+  const out = spotted().output;
   const sides = reach?.each ? { each: [out, ...reach.each] } : { ...reach };
   entry.side = (entry.step === 1 && ["each", "fine", "coarse", "w"].find((side) => [sides[side]].flat().includes(id))) || "";
   entry.result = Boolean(entry.side) && (way() ? gradient && id !== out && (fresh || !(value(id).parts?.length > 1)) : id === out);
@@ -245,8 +238,8 @@ function draw(entry) {
 
 // The first map of an array, as the address of an image
 function chipOf(look, gradient) {
-  if (!look?.m || look.m[1][2] < 2) return "";
-  return (look.chip ??= tile({ ...entryOf(look, ""), gradient }, 0, -look.m[5]).toDataURL());
+  if (!look?.maps || look.maps.shape[2] < 2) return "";
+  return (look.chip ??= tile({ ...entryOf(look, ""), gradient }, 0, -look.maps.colour).toDataURL());
 }
 
 // A map as an image of its pixels, made once; c is -1 for all three channels as colours
@@ -330,13 +323,13 @@ function computed() {
   const own = make("b", {}, text(entry.read(c, y, x, k)));
   const begins = make("b", {}, entry.label(c, y, x, k));
   const source = (id, gradient) => {
-    const look = id && (gradient ? value(id).g : value(id).v);
-    return look?.m?.[4] === 1 ? entryOf(look, gradient ? gradientOf(id) : value(id).name) : null;
+    const look = id && (gradient ? value(id).gradient : value(id).array);
+    return look?.maps?.step === 1 ? entryOf(look, gradient ? gradientOf(id) : value(id).name) : null;
   };
   const line = (...parts) => make("p", {}, begins, " = ", ...parts);
   const plain = [line(own)];
   if (!entry.result) return reach?.kernel && entry.side && entry.side !== "w" ? [line(own, `: ${met(entry.side, c, y, x)}`)] : plain;
-  const out = spotted().out;
+  const out = spotted().output;
   if (reach.each) {
     if (!back) {
       const from = reach.each.map((id) => source(id)).filter(Boolean);
@@ -396,7 +389,7 @@ function met(side, c, y, x) {
 }
 
 // Whether place i, j of a window holds its largest number
-const wins = (c, i, j, v, u) => Boolean(reach.won) && entryOf((reach.places ??= { m: reach.won }), "").read(c, v, u) === i * reach.kernel[1] + j;
+const wins = (c, i, j, v, u) => Boolean(reach.won) && entryOf((reach.places ??= { maps: reach.won }), "").read(c, v, u) === i * reach.kernel[1] + j;
 
 function pooled(entry, from, own, line, c, y, x) {
   const [down, across] = [taps(entry.side, 0, y), taps(entry.side, 1, x)];
@@ -442,14 +435,14 @@ function numbers(texts, type) {
 const apart = (texts) => texts.flatMap((text) => [make("code", {}, text), " "]);
 
 function statistics(look) {
-  const [low, mean, rms, high] = look.s;
-  const terms = Object.entries({ min: low, mean, rms, max: high, zeros: look.z });
+  const [low, mean, rms, high] = look.statistics;
+  const terms = Object.entries({ min: low, mean, rms, max: high, zeros: look.zeros });
   return make("dl", {}, ...terms.map(([term, text]) => make("div", {}, make("dt", {}, term), make("dd", {}, text))));
 }
 
 function histogram(look, name) {
-  const bars = look.h.map((height, i) => `M${8 * i} 40v-${(height * 0.4).toFixed(1)}h7v${(height * 0.4).toFixed(1)}z`).join("");
-  const drawing = make("svg", { viewBox: "0 0 256 41", class: "histogram", role: "img", "aria-label": `histogram of ${name}, from ${look.s[0]} to ${look.s[3]}` });
+  const bars = look.bars.map((height, i) => `M${8 * i} 40v-${(height * 0.4).toFixed(1)}h7v${(height * 0.4).toFixed(1)}z`).join("");
+  const drawing = make("svg", { viewBox: "0 0 256 41", class: "histogram", role: "img", "aria-label": `histogram of ${name}, from ${look.statistics[0]} to ${look.statistics[3]}` });
   drawing.append(make("path", { d: bars }));
   return drawing;
 }

@@ -13,21 +13,21 @@ from autograd_cnn.studio.text import clip, count_text, listed, shape_text
 FAR, ENDS = 100, 0.02  # ratio between layers, distance from the end of a range
 
 
-def diagnosed(lesson: Trials) -> list[tuple[str, int]]:
+def diagnosed(t: Trials) -> list[tuple[str, int]]:
     """Return what looks wrong, each with the step that shows it."""
     found: list[tuple[str, int]] = []
     layers: list[tuple[float, str, int]] = []  # norms of gradients of operations with parameters, the last one first
-    for k, op in enumerate(lesson.ops, 1):
-        a, name = np.asarray(lesson.array(lesson.values[op.output])), clip(lesson.values[op.output].name)
+    for k, op in enumerate(t.ops, 1):
+        a, name = np.asarray(t.array(t.values[op.output])), clip(t.values[op.output].name)
         if a.dtype.kind != "f" or not a.size:
             continue
         if bad := a.size - np.count_nonzero(np.isfinite(a)):
             return [*found, (f"{name} is the first with nan or infinity, in {count_text(int(bad), 'number')}", k)]
-        shapes = [lesson.values[v].shape for _, v in op.inputs]
+        shapes = [t.values[v].shape for _, v in op.inputs]
         if op.call.primitive.symbol not in ("", "@", "[]") and all(math.prod(s) not in (1, a.size) for s in shapes):
             spread = " and ".join(map(shape_text, shapes))
             found.append((f"{name}: {spread} spread to {shape_text(a.shape)}, which is often a mistake", k))
-        if op.call.primitive.rectifies and len(dead := lesson.dead(op)):
+        if op.call.primitive.rectifies and len(dead := t.dead(op)):
             which = f"{len(dead):,} of {a.shape[-1] if a.ndim > 1 else 1:,} channels of {name}"
             batch = f"the whole batch of {len(a):,}" if a.ndim else "the whole batch"  # of few, it may be chance
             found.append((f"dead {op.name}: {which} are 0 in {batch} ({listed(list(map(str, dead)))})", k))
@@ -35,16 +35,14 @@ def diagnosed(lesson: Trials) -> list[tuple[str, int]]:
         if low is not None and (part := float(np.mean((a < low + ENDS) | (a > 1 - ENDS)))) > 0.5:
             which = f"{100 * part:.0f} % of {name}"
             found.append((f"saturated {op.name}: {which} is at its ends, where the slope is almost 0", k))
-        if op.id in lesson.back and any(lesson.values[v].role == "parameter" for _, v in op.inputs):
-            g = np.asarray(lesson.scope[lesson.author.gradient(lesson.values[op.output])], np.float64)
-            layers.append((float(np.linalg.norm(g)), name, lesson.back[op.id]))
+        if op.id in t.back and any(t.values[v].role == "parameter" for _, v in op.inputs):
+            g = np.asarray(t.scope[t.author.gradient(t.values[op.output])], np.float64)
+            layers.append((float(np.linalg.norm(g)), name, t.back[op.id]))
     for (far, name, step), (near, _, _) in pairwise(layers):
         if 0 < far < math.inf and 0 < near < math.inf and max(near / far, far / near) > FAR:
             word, ratio = ("shrinks", near / far) if near > far else ("grows", far / near)
             found.append((f"the gradient {word} {ratio:,.0f} times on the way back to {name}", step))
-    for v in lesson.graph.parameters:
-        if v.id not in lesson.shares or not np.any(lesson.scope[lesson.author.gradient(v)]):
-            found.append(
-                (f"the gradient of {clip(v.name)} is 0: it does not learn", len(lesson.ops) + 2 + len(lesson.back))
-            )
+    for v in t.graph.parameters:
+        if v.id not in t.shares or not np.any(t.scope[t.author.gradient(v)]):
+            found.append((f"the gradient of {clip(v.name)} is 0: it does not learn", len(t.ops) + 2 + len(t.back)))
     return found

@@ -7,16 +7,17 @@ user's own primitives are shown in the same way.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.ops.convolution import margins, pair
+from autograd_cnn.studio.player.lines import Refusal, attempt
+from autograd_cnn.studio.player.schema import Each, Reach, Rows, Window
 from autograd_cnn.studio.records import Op, Use
 
 
-def geometry(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
+def geometry(op: Op, arrays: dict[str, Any]) -> Reach | None:
     """Return how the output of `op` depends on its inputs, or None if it is none of these.
 
     A window joins pixels of a `fine` image to a pixel of a `coarse` image, by weights `w` or as a `pool`, max or mean.
@@ -30,12 +31,13 @@ def geometry(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
     given = dict(zip(op.call.primitive.parameters, op.call.arguments, strict=False))
     uses = {name: use.value.id for name, use in given.items() if isinstance(use, Use)}
     distinct = len({v for _, v in op.inputs}) == len(op.inputs)  # in x @ x an element of x is in a row and in a column
-    with suppress(Exception):  # a user's primitive may take anything under these names
-        return (distinct and (_window(op, given, uses, arrays) or _row(op, arrays))) or _each(op, arrays)
-    return None
+    found = attempt(  # a user's primitive may take anything under these names
+        lambda: (distinct and (_window(op, given, uses, arrays) or _row(op, arrays))) or _each(op, arrays)
+    )
+    return None if isinstance(found, Refusal) else found
 
 
-def _window(op: Op, given: dict[str, Any], uses: dict[str, str], arrays: dict[str, Any]) -> dict[str, Any] | None:
+def _window(op: Op, given: dict[str, Any], uses: dict[str, str], arrays: dict[str, Any]) -> Reach | None:
     if not {"x", "stride", "padding"} <= given.keys() or arrays[uses["x"]].ndim != 4 != arrays[op.output].ndim:
         return None
     fine, coarse = (op.output, uses["x"]) if "output_padding" in given else (uses["x"], op.output)
@@ -43,21 +45,15 @@ def _window(op: Op, given: dict[str, Any], uses: dict[str, str], arrays: dict[st
     stride = kernel if given["stride"] is None else pair(given["stride"], "stride")
     dilation = pair(given.get("dilation", 1), "dilation")
     (top, _), (left, _) = margins(given["padding"], kernel, stride, dilation, arrays[fine].shape[1:3])
-    found = {
-        "fine": fine,
-        "coarse": coarse,
-        "kernel": kernel,
-        "stride": stride,
-        "pad": (top, left),
-        "dilation": dilation,
-    }
-    if "w" in uses:
-        fines, coarses, groups = arrays[fine].shape[-1], arrays[coarse].shape[-1], given["groups"]
-        return found | {"w": uses["w"], "b": uses.get("b"), "group": (fines // groups, coarses // groups)}
-    return found | {"pool": "max" if op.byproducts else "mean"}
+    w, b, group, pool = uses.get("w"), uses.get("b"), None, None
+    if w:
+        group = arrays[fine].shape[-1] // given["groups"], arrays[coarse].shape[-1] // given["groups"]
+    else:
+        pool = "max" if op.byproducts else "mean"
+    return Window(fine, coarse, kernel, stride, (top, left), dilation, w, b, group, pool, None)
 
 
-def _row(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
+def _row(op: Op, arrays: dict[str, Any]) -> Reach | None:
     if len(op.inputs) not in (2, 3) or {arrays[v].ndim for _, v in op.inputs[:2]} != {2}:
         return None
     x, w, *b = (v for _, v in op.inputs)
@@ -66,10 +62,10 @@ def _row(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
     product = arrays[x][:1] @ arrays[w] + (arrays[b[0]] if b else 0)
     if product.shape[1:] != arrays[op.output].shape[1:] or not np.allclose(product, arrays[op.output][:1], 1e-4, 1e-6):
         return None
-    return {"rows": True, "fine": x, "coarse": op.output, "w": w, "b": b[0] if b else None, "group": arrays[w].shape}
+    return Rows(True, x, op.output, w, b[0] if b else None, arrays[w].shape)
 
 
-def _each(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
+def _each(op: Op, arrays: dict[str, Any]) -> Reach | None:
     out = arrays[op.output]
     if not out.size:
         return None
@@ -90,8 +86,5 @@ def _each(op: Op, arrays: dict[str, Any]) -> dict[str, Any] | None:
     if not inputs:
         return None
     gate = op.call.primitive.rectifies and len(inputs) == 1 and bool(np.all((out == 0) | (out == arrays[inputs[0]])))
-    return {
-        "each": inputs,
-        "gate": gate,
-        "others": [v for v in dict.fromkeys(v for _, v in op.inputs) if v not in inputs],
-    }
+    others = [v for v in dict.fromkeys(v for _, v in op.inputs) if v not in inputs]
+    return Each(inputs, others, gate)

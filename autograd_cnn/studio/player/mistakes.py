@@ -8,7 +8,6 @@ inputs and the recorded gradient.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import islice
@@ -16,22 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.studio.player.lines import Refusal, attempt, contribution, names_in, statement
+from autograd_cnn.studio.player.schema import Comparison, Mistake, Table
 from autograd_cnn.studio.program.expressions import Rewriter, parsed
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op
 
-ENTRIES, SLIPS, STEP, TRIED = 3, 4, 1e-6, 8
+ENTRIES, MISTAKES = 3, 4  # elements in a table, and broken lines of an operation
+STEP, TRIED = 1e-6, 8  # of differences; elements that may be at a kink
 CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
 LARGEST = 300_000  # elements of an input or output; for more, differences take too long
 
 
-def compared(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str, Any] | None:
-    """Test the `lines` of the rules of `op`, and broken versions of them, against differences; None if impossible.
-
-    `tried` lists, for each input, its name, some elements, their differences, the gradient from the rule, and whether
-    these agree. `slips` lists, for each broken line, its number, its text, its mistake, and the same table for the
-    first input whose gradient is wrong.
-    """
+def compared(author: Author, op: Op, forward: str, lines: list[str]) -> Comparison | None:
+    """Test the `lines` of the rules of `op`, and broken versions of them, against differences; None if impossible."""
     values = [author.graph.values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
     output = author.graph.values[op.output]
     if not lines or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
@@ -41,44 +38,44 @@ def compared(author: Author, op: Op, forward: str, lines: list[str]) -> dict[str
         if name not in scope or np.asarray(scope[name]).dtype.kind != "f":
             return None
         scope[name] = np.array(scope[name], np.float64)
-    program = compile(forward, "<forward>", "exec")
-    try:
+    program, trees = compile(forward, "<forward>", "exec"), [statement(line) for line in lines]
+
+    def tested() -> list[_Test]:
         exec(program, scope)
-        right = _run(lines, scope, names)
-        tests = [_Test(n, right[n], _slopes(scope, program, author.name(output), n)) for n in names]
-        tried = [{**t.table(t.elements, t.gradient), "ok": t.agrees()} for t in tests]
-    except Exception:  # a user's rule that does not work in float64
+        right = _run(trees, scope, names)
+        return [_Test(n, right[n], _slopes(scope, program, author.name(output), n)) for n in names]
+
+    tests = attempt(tested)  # a user's rule may not work in float64
+    if isinstance(tests, Refusal):
         return None
-    slips: list[dict[str, Any]] = []
-    for k, line in enumerate(lines):
-        limit = min(SLIPS, len(slips) + (SLIPS - 1 if len(lines) == 1 else SLIPS // 2))
-        for text, what in _slips(line):
-            if len(slips) == limit:
+    found = Comparison([t.table(t.elements, t.gradient) for t in tests], [t.agrees() for t in tests], [])
+    for k, tree in enumerate(trees):
+        limit = min(MISTAKES, len(found.mistakes) + (MISTAKES - 1 if len(lines) == 1 else MISTAKES // 2))
+        for broken, what in _mistakes(tree):
+            if len(found.mistakes) == limit:
                 break
-            try:
-                wrong = _run([*lines[:k], text, *lines[k + 1 :]], scope, names)
-            except Exception:  # the broken line does not run
-                continue
-            test = next((t for t in tests if t.differs(wrong[t.name])), None)
-            if test and test.gradient.shape == wrong[test.name].shape and text not in [s["text"] for s in slips]:
-                slip = test.slip(wrong[test.name])
-                if slip["rule"] != slip["fd"]:
-                    slips.append({"line": k, "text": text, "what": what, **slip})
-    return {"tried": tried, "slips": slips}
+            wrong, text = attempt(_run, [*trees[:k], broken, *trees[k + 1 :]], scope, names), ast.unparse(broken)
+            test = None if isinstance(wrong, Refusal) else next((t for t in tests if t.differs(wrong[t.name])), None)
+            if test and test.gradient.shape == wrong[test.name].shape and text not in [m.text for m in found.mistakes]:
+                table, off = test.worst(wrong[test.name])
+                if table.rule != table.differences:
+                    found.mistakes.append(Mistake(k, text, what, table, off))
+    return found
 
 
-def _run(lines: list[str], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
-    """Run `lines`, and return what they contribute to the gradients of `names`.
+def _run(trees: list[Any], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
+    """Run statements, and return what they contribute to the gradients of `names`.
 
     A broken line may bind a gradient to an input, and the next line add to it in place. So the arrays of `scope` are
     copied, unless every line binds a name.
     """
-    adds = not all(re.match(r"[\w, ]+ = ", line) for line in lines)
-    used = set(re.findall(r"\w+", " ".join(lines))) if adds else set()
+    body = [tree for tree in trees if tree is not None]
+    binds = ast.Name, ast.Tuple
+    adds = not all(isinstance(tree, ast.Assign) and isinstance(tree.targets[0], binds) for tree in trees)
+    used = set().union(*map(names_in, body)) if adds else set()
     inner = {n: np.array(a) if n in used and isinstance(a, np.ndarray) else a for n, a in scope.items()}
     inner |= {f"g_{n}": np.zeros(scope[n].shape) for n in names}
-    for line in lines:
-        exec(line, inner)
+    exec(compile(ast.fix_missing_locations(ast.Module(body, [])), "<rule>", "exec"), inner)
     return {n: np.asarray(inner[f"g_{n}"], np.float64) for n in names}
 
 
@@ -132,18 +129,17 @@ class _Test:
         right = self.gradient
         return wrong.shape != right.shape or not np.allclose(wrong, right, rtol=1e-3, atol=1e-12, equal_nan=True)
 
-    def slip(self, wrong: np.ndarray) -> dict[str, Any]:
+    def worst(self, wrong: np.ndarray) -> tuple[Table, str]:
         """Return the table of a wrong gradient, with its worst element first, and the size of the error."""
         worst = self.smooth(largest(np.abs(np.nan_to_num(wrong - self.gradient)).reshape(-1)))
         elements = list(dict.fromkeys([*worst, *self.elements]))[:ENTRIES]
         slopes = np.array([self.slope(i)[0] for i in elements])
-        return {**self.table(elements, wrong), "off": _how_far(wrong.flat[elements], slopes)}
+        return self.table(elements, wrong), _how_far(wrong.flat[elements], slopes)
 
-    def table(self, elements: list[int], gradient: np.ndarray) -> dict[str, Any]:
-        """Return the indices of elements, their differences, and their gradient."""
+    def table(self, elements: list[int], gradient: np.ndarray) -> Table:
         at = [str(list(map(int, np.unravel_index(i, gradient.shape)))) for i in elements]
         slopes = [f"{self.slope(i)[0]:.6g}" for i in elements]
-        return {"name": self.name, "at": at, "fd": slopes, "rule": [f"{float(gradient.flat[i]):.6g}" for i in elements]}
+        return Table(self.name, at, slopes, [f"{float(gradient.flat[i]):.6g}" for i in elements])
 
 
 def largest(sizes: np.ndarray) -> np.ndarray:
@@ -162,25 +158,18 @@ def _how_far(found: np.ndarray, want: np.ndarray) -> str:
     return f"off by up to {float(np.max(np.abs(found - want))):.2g}"
 
 
-def _slips(line: str) -> Iterator[tuple[str, str]]:
-    """Yield versions of `line` with one mistake, and the mistake; subtle ones come first."""
-    tree: Any = next(iter(ast.parse(line).body), None)
-    if not isinstance(tree, (ast.Assign, ast.AugAssign)):  # a comment
+def _mistakes(tree: Any) -> Iterator[tuple[Any, str]]:
+    """Yield versions of a statement with one mistake, and the mistake; subtle ones come first."""
+    if not isinstance(tree, (ast.Assign, ast.AugAssign)):
         return
-    # in ``g = g + ...`` only the right operand changes
-    begun = isinstance(tree, ast.Assign) and line.startswith(f"{(name := ast.unparse(tree.targets[0]))} = {name} + ")
-    value: Any = tree.value
-    contribution = value.right if begun else value
-
-    def changed(target: Any, new: Any) -> str:
-        return ast.unparse(ast.fix_missing_locations(_Change(target, new).visit(tree)))
-
-    for node in ast.walk(contribution):
-        for what, new in _changes(node):
-            yield changed(node, new), what
-    if not isinstance(contribution, ast.Tuple):
-        yield changed(contribution, ast.UnaryOp(ast.USub(), contribution)), "the sign is wrong"
-        yield changed(contribution, ast.BinOp(ast.Constant(2), ast.Mult(), contribution)), "counted twice"
+    target: Any = tree.targets[0] if isinstance(tree, ast.Assign) else tree.target
+    added = contribution(tree, getattr(target, "id", "")) or tree.value
+    changes = [change for node in ast.walk(added) for change in _changes(node)]
+    if not isinstance(added, ast.Tuple):
+        changes.append((added, "the sign is wrong", ast.UnaryOp(ast.USub(), added)))
+        changes.append((added, "counted twice", ast.BinOp(ast.Constant(2), ast.Mult(), added)))
+    for node, what, new in changes:
+        yield _Change(node, new).visit(tree), what
 
 
 class _Change(Rewriter):
@@ -194,28 +183,29 @@ class _Change(Rewriter):
         return self.new if node is self.target else self.generic_visit(node)
 
 
-def _changes(node: Any) -> Iterator[tuple[str, Any]]:
+def _changes(node: Any) -> Iterator[tuple[Any, str, Any]]:
+    """Yield a part of an expression, a mistake, and what the mistake puts in place of the part."""
     match node:
         case ast.BinOp(left, ast.Mult(), right):
-            yield "a factor is missing", left
-            yield "a factor is missing", right
+            yield node, "a factor is missing", left
+            yield node, "a factor is missing", right
         case ast.BinOp(left, ast.Div()):
-            yield "a factor is missing", left
+            yield node, "a factor is missing", left
         case ast.BinOp(left, ast.Sub() | ast.MatMult() as operator, right):
-            yield "operands are swapped", ast.BinOp(right, operator, left)
+            yield node, "operands are swapped", ast.BinOp(right, operator, left)
         case ast.Compare():
-            yield "the mask is inverted", ast.Call(parsed("np.logical_not"), [node], [])
+            yield node, "the mask is inverted", ast.Call(parsed("np.logical_not"), [node], [])
         case ast.Attribute(value, "T"):
-            yield "a transpose is missing", value
+            yield node, "a transpose is missing", value
         case ast.Call(function, args, keywords):
             home, _, called = ast.unparse(function).rpartition(".")
             if called == "logical_not":
-                yield "the mask is inverted", args[0]
+                yield node, "the mask is inverted", args[0]
             if called == "transpose" and len(args) == 1:
-                yield "a transpose is missing", args[0]
+                yield node, "a transpose is missing", args[0]
             if called in ("conv2d", "conv_transpose2d"):
                 turned = parsed(f"({ast.unparse(args[1])})[::-1, ::-1]")
-                yield "the kernel is turned by 180°", ast.Call(function, [args[0], turned, *args[2:]], keywords)
+                yield node, "the kernel is turned by 180°", ast.Call(function, [args[0], turned, *args[2:]], keywords)
             if other := CONFUSED.get(called):
                 confused = parsed(f"{home}.{other}" if home else other)
-                yield f"{other} in place of {called}", ast.Call(confused, args, keywords)
+                yield node, f"{other} in place of {called}", ast.Call(confused, args, keywords)

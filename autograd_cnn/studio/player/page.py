@@ -7,7 +7,6 @@ enter the page as text only: they are escaped here, and the script turns them in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 from string import Template
@@ -22,7 +21,8 @@ from autograd_cnn.studio.picture.overlays import OVERLAYS
 from autograd_cnn.studio.picture.svg import written
 from autograd_cnn.studio.player.array_views import CHANNELS, Store, png
 from autograd_cnn.studio.player.facts import facts_of
-from autograd_cnn.studio.player.wording import bare
+from autograd_cnn.studio.player.lines import as_mathematics, statement
+from autograd_cnn.studio.player.schema import Moment, plain_data
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import clip, plain
 
@@ -59,19 +59,21 @@ def page(
     views = [folding.view(depth) for depth in depths]
     rounds = folding.rounds()
     moments = [graph, *(g for _, g in frames)]
-    facts = [{**facts_of(g, channels, source, rounds, store), "overlays": _overlays(g, views)} for g in moments]
+    addresses = [png(np.asarray(image, np.uint8)) for image in images] or [""] * len(moments)
+    facts = [
+        facts_of(g, channels, source, rounds, store)._replace(overlays=_overlays(g, views), image=image or None)
+        for g, image in zip(moments, addresses, strict=True)
+    ]
     pictures = [_drawn(graph, view, facts[0]) for view in views]
     data = {
         "frames": facts,
         "labels": ["at the start", *(plain(label) for label, _ in frames)],
-        "pictures": [{"depth": d, **_picture(graph, v, p)} for d, v, p in zip(depths, views, pictures, strict=True)],
+        "pictures": [_picture(graph, d, v, p) for d, v, p in zip(depths, views, pictures, strict=True)],
         "quiz": quiz,
         "usual": sum(len(view.graph.ops) <= READABLE for view in views) - 1,
     }
     drawings = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
-    for frame, image in zip(facts, images, strict=False):
-        frame["image"] = png(np.asarray(image, np.uint8))
-    text = assets.as_json(data)
+    text = assets.as_json(plain_data(data))
     long = len(text) > PLAIN
     title = escape(plain(", ".join(graph.summary())))
     body = Template(assets.part("player/page.html")).substitute(
@@ -90,27 +92,25 @@ def script() -> str:
     return assets.part("player/player.js", "player/arrays.js")
 
 
-def _drawn(graph: Graph, view: View, facts: dict[str, Any]) -> Picture:
+def _drawn(graph: Graph, view: View, moment: Moment) -> Picture:
     """Lay out a view with room for the numbers of leaves, and lines in the boxes of operations where they fit."""
-    scalars = {
-        v: fact
-        for v, fact in facts["values"].items()
-        if "n" in fact and graph.values[v].role not in ("activation", "loss")
-    }
-    room = "= −0.0000"
-    spaces = dict.fromkeys(scalars, room)
+    leaves = [v for v, fact in moment.values.items() if graph.values[v].role not in ("activation", "loss")]
+    spaces = {v: "= −0.0000" for v in leaves if moment.values[v].number}
     picture = drawn(graph, view, Overlay(leaves=spaces, values=spaces, brief=True))  # bytes stand beside the steps
-    lines = {op["id"]: bare(op["forward"]) for op in facts["ops"]}
+    lines = {
+        op.id: statement(fact.forward) for op, fact in zip(graph.ops, moment.ops, strict=True) if not op.call.inside
+    }
     closed = {op.id for op in view.graph.ops if op.parts}
     for box in picture.boxes:
-        line = lines.get(box.id, "")
-        fits = [text for text in (line, line.partition(" = ")[2]) if text and wide(text) < box.width - 8]
-        if fits and box.id not in closed:
-            box.text, box.beside = fits[0], ""
+        if box.id in lines and box.id not in closed:
+            line = lines[box.id]
+            fits = [text for text in (as_mathematics(line), as_mathematics(line.value)) if wide(text) < box.width - 8]
+            if fits:
+                box.text, box.beside = fits[0], ""
     return picture
 
 
-def _picture(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
+def _picture(graph: Graph, depth: int, view: View, picture: Picture) -> dict[str, Any]:
     """Return boxes with centres as fractions of width and height, wires, and the row of every operation.
 
     A wire has its ends and, if it has a label, the value that it carries, or 1 for a rung.
@@ -123,6 +123,7 @@ def _picture(graph: Graph, view: View, picture: Picture) -> dict[str, Any]:
         )
 
     return {
+        "depth": depth,
         "boxes": [[b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)] for b in picture.boxes],
         "wires": [[w.tail, w.head, carried(w)] for w in picture.wires],
         "rows": [int(row[1:]) for row in view.rows(graph)],

@@ -24,13 +24,9 @@ const op = (step) => facts.ops[step.op];
 const value = (id) => facts.values[id];
 const gradientOf = (id) => "g_" + value(id).name;
 
-// Text in which a number has four digits, and all of them behind it
-const NUMBER = /\ue000([^\ue001\ue002]*)\ue001?([^\ue002]*)\ue002/;
-const brief = (text) => text.replace(new RegExp(NUMBER, "g"), "$1");
-function rich(text) {
-  const parts = text.split(NUMBER); // words, digits, all digits, words, ...
-  return parts.flatMap((part, i) => (i % 3 === 2 || part === "" ? [] : i % 3 === 0 ? [part] : [make("data", { value: parts[i + 1] || part, title: parts[i + 1] || part }, part)]));
-}
+// A text is a string, or pieces, of which a number is a list: four digits, and all of them if there are more
+const brief = (text) => [text].flat().map((piece) => [piece].flat()[0]).join("");
+const rich = (...texts) => texts.flat().map((piece) => (typeof piece === "string" ? piece : make("data", { value: piece.at(-1), title: piece.at(-1) }, piece[0])));
 
 document.addEventListener("copy", (event) => {
   const chosen = getSelection();
@@ -112,7 +108,7 @@ function remember() {
 function title(step) {
   if (step.op < 0) return { begin: "Start", loss: "Loss", end: "Update", failed: "Error" }[step.kind];
   const o = op(step);
-  return step.kind === "forward" ? `${o.name} → ${value(o.out).name}` : `rule of ${o.name} → ${o.learns.map(gradientOf).join(", ")}`;
+  return step.kind === "forward" ? `${o.name} → ${value(o.output).name}` : `rule of ${o.name} → ${o.learns.map(gradientOf).join(", ")}`;
 }
 
 function twin() {
@@ -133,9 +129,9 @@ function module(way) {
 
 // The chain rule with its numbers, and a trial of it
 
-function formula({ lines, note, try: tried }) {
+function formula({ lines, note, check }) {
   const texts = lines.map((text) => make("span", { class: "line" }, ...rich(text), "\n"));
-  return make("section", {}, make("pre", {}, ...texts), note ? make("small", {}, ...rich(note)) : null, tried ? make("p", { class: "try" }, make("b", {}, "Check. "), ...rich(tried)) : null);
+  return make("section", {}, make("pre", {}, ...texts), note ? make("small", {}, ...rich(note)) : null, check ? make("p", { class: "try" }, make("b", {}, "Check. "), ...rich(check)) : null);
 }
 
 function worth() {
@@ -170,7 +166,7 @@ function code(step) {
   if (step.kind === "failed") return [make("section", { "aria-label": "Your line" }, make("h3", {}, `you wrote, ${facts.places[step.place].at}`), source(step))];
   if (step.op < 0) return [];
   const o = op(step);
-  const renamed = [...o.in, o.out].filter((id) => value(id).code).map((id) => `${value(id).name} is ${value(id).code}`);
+  const renamed = [...o.inputs, o.output].filter((id) => value(id).code).map((id) => `${value(id).name} is ${value(id).code}`);
   const back = step.kind === "backward";
   const rules = o.rules.map((text) => line(text, "back", back));
   const forward = back ? [] : o.forward.split("\n").map((text) => line(text, "", true));
@@ -203,7 +199,7 @@ function source(o, whole) {
 
 function trial(step) {
   const panel = $("trial");
-  const tests = step.kind === "backward" ? op(step).trial : null;
+  const tests = step.kind === "backward" ? op(step).comparison : null;
   panel.hidden = step.kind !== "backward";
   const body = panel.lastElementChild;
   if (!tests) {
@@ -211,33 +207,32 @@ function trial(step) {
     return;
   }
   const o = op(step);
-  const choices = [{}, ...tests.slips];
+  const choices = [null, ...tests.mistakes];
   const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rule and differences" });
   const options = choices.map((slip, i) => {
     const radio = make("input", { type: "radio", name: "slip", value: i, ...(i ? {} : { checked: "" }) });
     radio.addEventListener("change", () => fill(table, verdict(tests, slip)));
     radio.addEventListener("click", () => radio.matches(":focus-visible") || radio.blur()); // after the mouse, arrows step
-    return make("label", { class: "slip" }, radio, i ? make("code", {}, slip.text) : "as written", i ? make("small", {}, slip.what) : null);
+    return make("label", { class: "slip" }, radio, slip ? make("code", {}, slip.text) : "as written", slip ? make("small", {}, slip.what) : null);
   });
   fill(table, verdict(tests, choices[0]));
   fill(body, make("fieldset", {}, make("legend", {}, "Rule"), ...options), table);
 }
 
 function verdict(tests, slip) {
-  const broken = slip.rule !== undefined;
   const o = op(facts.steps[at]);
   const shared = o.learns.filter((id) => value(id).parts?.some((part) => part.op !== o.id)).map((id) => value(id).code || value(id).name);
-  const shown = broken ? [slip] : tests.tried;
+  const shown = slip ? [slip.table] : tests.tables;
   const rows = shown.flatMap((t) =>
     t.at.map((place, i) => {
       const says = t.rule[i];
-      const near = Math.abs(says - t.fd[i]) <= 1e-4 * Math.max(Math.abs(says), Math.abs(t.fd[i])) + 1e-9;
-      return make("tr", {}, make("th", { scope: "row" }, `g_${t.name}${place === "[]" ? "" : place}${shared.includes(t.name) ? ", this rule's part" : ""}`), make("td", {}, t.fd[i]), make("td", { class: near ? "" : "far" }, says));
+      const near = Math.abs(says - t.differences[i]) <= 1e-4 * Math.max(Math.abs(says), Math.abs(t.differences[i])) + 1e-9;
+      return make("tr", {}, make("th", { scope: "row" }, `g_${t.name}${place === "[]" ? "" : place}${shared.includes(t.name) ? ", this rule's part" : ""}`), make("td", {}, t.differences[i]), make("td", { class: near ? "" : "far" }, says));
     }),
   );
-  const good = !broken && shown.every((t) => t.ok);
-  const words = !rows.length ? "Nothing to compare: only kinks." : good ? "They agree: the rule is right here." : broken ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.${o.rules.length > 1 ? " The other lines are as written." : ""}` : "They do not agree: the rule is wrong.";
-  const head = make("tr", {}, make("th", { scope: "col" }, "element"), make("th", { scope: "col" }, "finite differences"), make("th", { scope: "col" }, broken ? "broken rule" : "rule"));
+  const good = !slip && tests.agree.every(Boolean);
+  const words = !rows.length ? "Nothing to compare: only kinks." : good ? "They agree: the rule is right here." : slip ? `Wrong: ${slip.what}${slip.off === slip.what ? "" : `; at these elements ${slip.off}`}.${o.rules.length > 1 ? " The other lines are as written." : ""}` : "They do not agree: the rule is wrong.";
+  const head = make("tr", {}, make("th", { scope: "col" }, "element"), make("th", { scope: "col" }, "finite differences"), make("th", { scope: "col" }, slip ? "broken rule" : "rule"));
   return make("div", {}, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)), make("p", { class: good ? "good" : "bad", role: "status" }, words));
 }
 
@@ -277,10 +272,11 @@ function reply(number, chosen) {
     else if (button === chosen) button.className = "bad";
   }
   const score = `${quiz.right} of ${quiz.seen.size - quiz.skipped} right${quiz.skipped ? `, ${quiz.skipped} skipped` : ""}`;
-  const said = answer === right[0] ? `Right: ${answer}.` : `${chosen ? `You chose ${answer}. ${why}` : "Skipped."} Right: ${right[0]}.`;
+  const chose = chosen ? ["You chose ", answer, ". ", why] : ["Skipped."];
+  const said = [...(answer === right[0] ? [] : [...chose, " "]), "Right: ", right[0], "."];
   quiz.on = facts.quiz.some(({ step }, i) => step >= at && !quiz.seen.has(i));
   locate();
-  fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(said)), quiz.on ? ` So far ${score}.` : ` The quiz is over: ${score}.`);
+  fill($("sentence"), ...rich(text), " ", make("b", {}, ...rich(...said)), quiz.on ? ` So far ${score}.` : ` The quiz is over: ${score}.`);
   $("told")?.remove();
   $("goal").prepend(make("p", { id: "told" }, ...rich(facts.steps[at].say)));
   $("next").setAttribute("aria-disabled", at === facts.steps.length - 1 && due() < 0);
@@ -330,7 +326,7 @@ function read({ depth, boxes, wires, rows, result }, k) {
       if (many) fold(1);
     });
     const [, back, leaf] = /^(g_)?(t\d+)/.exec(id) || [];
-    const scalar = value(leaf)?.[back ? "gn" : "n"] && id !== result;
+    const scalar = value(leaf)?.[back ? "slope" : "number"] && id !== result;
     return { id, x, y, from, group, shape, below: text[1], words: text[1]?.textContent, bar: null, leaf: scalar && leaf, back, beside: group.querySelector("tspan") };
   });
   const by = Object.fromEntries(own.map((box) => [box.id, box.group]));
@@ -352,8 +348,8 @@ const complete = (id, back) => (!back ? 0 : value(id).parts ? moments.r[value(id
 // What is known is written on the edge: a number, or an image of the array
 function carry({ id, back, label, words, chip, from }, number) {
   const known = number >= from && number >= complete(id, back);
-  const text = known && value(id)?.[back ? "gn" : "n"];
-  const image = known && !text && chipOf(value(id)?.[back ? "g" : "v"], back);
+  const text = known && value(id)?.[back ? "slope" : "number"];
+  const image = known && !text && chipOf(value(id)?.[back ? "gradient" : "array"], back);
   label.textContent = text ? (back ? `${words} = ${brief(text)}` : brief(text)) : words;
   label.classList.toggle("number", Boolean(text));
   chip.toggleAttribute("hidden", !image);
@@ -390,7 +386,7 @@ function picture(number) {
     group.classList.toggle("now", lit);
     group.classList.toggle("later", from > number && !lit);
     group.setAttribute("tabindex", lit ? 0 : -1);
-    if (leaf && beside) beside.textContent = number < complete(leaf, back) ? "" : `= ${brief(value(leaf)[back ? "gn" : "n"])}`;
+    if (leaf && beside) beside.textContent = number < complete(leaf, back) ? "" : `= ${brief(value(leaf)[back ? "slope" : "number"])}`;
     if (lit) scroll(x, y);
   }
   for (const wire of wires) {
@@ -438,7 +434,7 @@ function list(on) {
   if (on && !listed) {
     listed = facts.ops.map((o, i) => {
       const cell = (text, step) => step === undefined ? null : Object.assign(make("button", { type: "button", tabindex: -1, class: step < lossStep ? "forward" : "backward" }, text), { step });
-      return [cell(`${i + 1} ${o.name} → ${value(o.out).name}`, moments.n[i]), cell(`rule of ${o.name}`, moments.r[i])];
+      return [cell(`${i + 1} ${o.name} → ${value(o.output).name}`, moments.n[i]), cell(`rule of ${o.name}`, moments.r[i])];
     });
     for (let i = 0; i < listed.length; i += 50) { // a part out of sight costs nothing
       $("rows").append(make("ol", {}, ...listed.slice(i, i + 50).map((pair) => make("li", {}, ...pair))));
@@ -552,7 +548,7 @@ function search(words) {
   let found = 0;
   listed?.forEach(([there], i) => {
     const o = facts.ops[i];
-    const v = value(o.out);
+    const v = value(o.output);
     const text = [v.name, o.name, v.type, facts.places[o.place].at, o.scope].join(" ").toLowerCase();
     found += !(there.parentNode.hidden = Boolean(wanted) && !text.includes(wanted));
   });
@@ -569,7 +565,7 @@ function table() {
     const o = step.op < 0 ? null : op(step);
     const lines = !o ? [] : step.kind === "forward" ? [o.forward] : o.rules;
     const link = make("a", { href: `#step=${i}` }, title(step));
-    const tried = o && step.kind === "backward" && o.trial ? (o.trial.tried.every((t) => t.ok) ? "agree" : "do not agree") : "";
+    const tried = o && step.kind === "backward" && o.comparison ? (o.comparison.agree.every(Boolean) ? "agree" : "do not agree") : "";
     return make("tr", {}, make("td", {}, String(i)), make("th", { scope: "row" }, link), make("td", {}, ...lines.map((text) => make("code", {}, text))), make("td", {}, step.holds || ""), make("td", {}, tried));
   });
   const heads = ["step", "what", "line", "kept", "differences"].map((text) => make("th", { scope: "col" }, text));

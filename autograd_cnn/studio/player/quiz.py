@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lesson import Lesson
-from autograd_cnn.studio.player.trials import RAISE
-from autograd_cnn.studio.player.wording import ADD, MINUS, bare, brief, number
+from autograd_cnn.studio.player.lesson import movement, stepped
+from autograd_cnn.studio.player.lines import as_mathematics, statement
+from autograd_cnn.studio.player.schema import Operation, Question, Update
+from autograd_cnn.studio.player.trials import RAISE, Trials
+from autograd_cnn.studio.player.wording import ADD, MINUS, brief, number, visible
 from autograd_cnn.studio.records import Op
 from autograd_cnn.studio.text import clip, count_text, listed
 
@@ -19,65 +19,58 @@ QUESTIONS, WRONG = 10, 3
 GLARING = "the sign is wrong", "counted twice"  # mistakes that are seen without understanding the rule
 MEANING, COUNT = range(2)  # the questions about meaning come first if there are too many
 
-Question = tuple[int, int, str, str, list[tuple[str, str]]]  # kind, step, text, the right answer, wrong ones, reasons
+Draft = tuple[int, int, str, str, list[tuple[str, str]]]  # kind, step, text, the right answer, wrong ones, reasons
 
 
-def questions(lesson: Lesson, ops: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return at most ten questions in the order of their steps, each with its answers, of which the first is right.
-
-    `ops` are the facts of the operations, with their rules and broken versions of these.
-    """
-    found: dict[str, tuple[int, dict[str, Any]]] = {}
-    for kind, step, text, right, wrong in _all(lesson, ops):
-        others = {visible(answer): [answer, why] for answer, why in wrong if visible(answer) != visible(right)}
+def questions(t: Trials, ops: list[Operation], update: Update | None) -> list[Question]:
+    """Return at most ten questions in the order of their steps."""
+    found: dict[str, tuple[int, Question]] = {}
+    for kind, step, text, right, wrong in _all(t, ops, update):
+        others = {visible(answer): (answer, why) for answer, why in wrong if visible(answer) != visible(right)}
         if others:
-            answers = [[right, ""], *list(others.values())[:WRONG]]
-            found.setdefault(visible(text), (kind, {"step": step, "text": text, "answers": answers}))
+            answers = [(right, ""), *list(others.values())[:WRONG]]
+            found.setdefault(visible(text), (kind, Question(step, text, answers)))
     meaning, rest = ([q for kind, q in found.values() if kind == k] for k in (MEANING, COUNT))
     room = QUESTIONS - len(meaning)
     if len(rest) > room:
         rest = [rest[round(k * (len(rest) - 1) / (room - 1))] for k in range(room)]
-    return sorted([*rest, *meaning], key=lambda q: int(q["step"]))
+    return sorted([*rest, *meaning], key=lambda q: q.step)
 
 
-def visible(text: str) -> str:
-    """Return what a reader sees: numbers with four digits."""
-    return re.sub("\ue000([^\ue001\ue002]*)[^\ue002]*\ue002", r"\1", text)
-
-
-def _all(lesson: Lesson, ops: list[dict[str, Any]]) -> Iterator[Question]:
-    for k, op in enumerate(lesson.ops, 1):
-        yield from _forward(lesson, op, k)
-    if lesson.graph.loss is not None:
+def _all(t: Trials, ops: list[Operation], update: Update | None) -> Iterator[Draft]:
+    for k, op in enumerate(t.ops, 1):
+        yield from _forward(t, op, k)
+    if t.graph.loss is not None:
         why = f"If the loss rises by {RAISE}, the loss rises by {RAISE}, not by "
-        wrong = [("0", f"{why}0."), (number(lesson.graph.loss), why + number(RAISE * lesson.graph.loss) + ".")]
-        text = f"What is g_{lesson.end}, with which the way back begins?"
-        yield COUNT, len(lesson.ops) + 1, text, "1", wrong
+        wrong = [("0", f"{why}0."), (number(t.graph.loss), why + number(RAISE * t.graph.loss) + ".")]
+        text = f"What is g_{t.end}, with which the way back begins?"
+        yield COUNT, len(t.ops) + 1, text, "1", wrong
     meant = added = False
     asked = set()  # operations about whose gates there was a question
-    for op, fact in reversed(list(zip(lesson.ops, ops, strict=True))):
-        if op.id not in lesson.back:
+    for op, fact in reversed(list(zip(t.ops, ops, strict=True))):
+        if op.id not in t.back:
             continue
         if not meant:
-            for question in _meaning(lesson, op):
+            for question in _meaning(t, op):
                 meant = True
                 yield question
-        sums = list(_sum(lesson, op, added))
+        sums = list(_sum(t, op, added))
         added = added or bool(sums)
-        gates = [] if op.name in asked else list(_gate(lesson, op))
+        gates = [] if op.name in asked else list(_gate(t, op))
         asked |= {op.name} if gates else set()
-        yield from sums or gates or _rule(lesson, op, fact)
-    yield from _updated(lesson)
+        yield from sums or gates or _rule(t, op, fact)
+    if update:
+        yield from _updated(t, update)
 
 
-def _meaning(lesson: Lesson, op: Op) -> Iterator[Question]:
+def _meaning(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask what the gradient of a result says, at the step that uses it."""
-    out = lesson.values[op.output]
-    if out.id not in lesson.trials or out is lesson.result:
+    out = t.values[op.output]
+    if out.id not in t.trials or out is t.result:
         return
-    if math.isclose(abs(float(lesson.pick(out).g)), abs(lesson.base), rel_tol=1e-3):
+    if math.isclose(abs(float(t.pick(out).g)), abs(t.base), rel_tol=1e-3):
         return  # "the loss is ..." would be right
-    pick, (way, _), goal = lesson.pick(out), lesson.moved(out), lesson.goal
+    pick, (way, _), goal = t.pick(out), movement(t, out), t.goal
     predicted = RAISE * abs(float(pick.g))
     far = number(predicted, brief(predicted, 3))
     other = "up" if way == "down" else "down"
@@ -85,18 +78,18 @@ def _meaning(lesson: Lesson, op: Op) -> Iterator[Question]:
     wrong = [
         (f"Raise {pick.name} by {RAISE}, and {goal} goes {other} by about {far}", "That is the other sign."),
         (f"{pick.name} changes by {number(pick.g)} in this step", "Nothing changes: it is how fast the loss would."),
-        (f"{goal} is {number(pick.g)}", f"That is the slope; {goal} is {number(lesson.base)}."),
+        (f"{goal} is {number(pick.g)}", f"That is the slope; {goal} is {number(t.base)}."),
     ]
-    yield MEANING, lesson.back[op.id], f"g_{pick.name} is {number(pick.g)}. What does that say?", right, wrong
+    yield MEANING, t.back[op.id], f"g_{pick.name} is {number(pick.g)}. What does that say?", right, wrong
 
 
-def _forward(lesson: Lesson, op: Op, k: int) -> Iterator[Question]:
-    out, given = lesson.values[op.output], [lesson.values[v] for _, v in op.inputs]
-    arrays = [lesson.array(v) for v in [out, *given]]
+def _forward(t: Trials, op: Op, k: int) -> Iterator[Draft]:
+    out, given = t.values[op.output], [t.values[v] for _, v in op.inputs]
+    arrays = [t.array(v) for v in [out, *given]]
     if len(given) < 3 and all(a is not None and np.size(a) == 1 and np.all(np.isfinite(a)) for a in arrays):
         numbers = [float(np.reshape(a, -1)[0]) for a in arrays[1:]]
         said = dict.fromkeys(f"{clip(v.name)} = {number(x)}" for v, x in zip(given, numbers, strict=True))
-        line = bare(lesson.author.forward_lines[k - 1].partition(" = ")[2])
+        line = as_mathematics(statement(t.lines[op.id]).value)
         right = number(np.reshape(arrays[0], -1)[0])
         wrong = [(number(x), f"That is {how}.") for x, how in _near(*[clip(v.name) for v in given], numbers=numbers)]
         yield COUNT, k, f"{listed(list(said))}. What is {line}?", right, wrong
@@ -111,13 +104,13 @@ def _near(a: str, b: str = "", *, numbers: list[float]) -> Iterator[tuple[float,
         yield from ((x + y, f"{a} + {b}"), (x * y, f"{a} × {b}"), (x - y, f"{a} − {b}"), (x, f"{a} alone"))
 
 
-def _sum(lesson: Lesson, op: Op, asked: bool) -> Iterator[Question]:
+def _sum(t: Trials, op: Op, asked: bool) -> Iterator[Draft]:
     """Ask for a gradient that this step completes, from its shares, and why these add up."""
     for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules):
-        shares = lesson.shares[v]
-        if len(shares) == 1 or shares[-1].op is not op or not lesson.whole or not lesson.values[v].size:
+        shares = t.shares[v]
+        if len(shares) == 1 or shares[-1].op is not op or not t.whole or not t.values[v].size:
             continue
-        pick, step, name = lesson.pick(lesson.values[v]), lesson.back[op.id], clip(lesson.values[v].name)
+        pick, step, name = t.pick(t.values[v]), t.back[op.id], clip(t.values[v].name)
         parts = [float(np.reshape(s.array, -1)[pick.i]) for s in shares]
         near = {"last share alone": parts[-1], "mean": sum(parts) / len(parts), "product": math.prod(parts)}
         wrong = [(number(x), f"That is the {how}; the shares add up.") for how, x in near.items()]
@@ -134,13 +127,13 @@ def _sum(lesson: Lesson, op: Op, asked: bool) -> Iterator[Question]:
             asked = True
 
 
-def _gate(lesson: Lesson, op: Op) -> Iterator[Question]:
+def _gate(t: Trials, op: Op) -> Iterator[Draft]:
     """Ask what comes back where a relu was shut, or to the losers of a pool."""
-    out, given, step = lesson.values[op.output], lesson.values[op.inputs[0][1]], lesson.back[op.id]
-    if lesson.rectified(op) and (i := lesson.blocked(op)) is not None:
-        x, y = lesson.named(given, i), lesson.named(out, i)
-        g = float(np.reshape(lesson.scope[lesson.author.gradient(out)], -1)[i])
-        a = float(np.reshape(lesson.array(given), -1)[i])
+    out, given, step = t.values[op.output], t.values[op.inputs[0][1]], t.back[op.id]
+    if t.rectified(op) and (i := t.blocked(op)) is not None:
+        x, y = t.named(given, i), t.named(out, i)
+        g = float(np.reshape(t.scope[t.author.gradient(out)], -1)[i])
+        a = float(np.reshape(t.array(given), -1)[i])
         if not g:  # nothing arrives, so nothing can be asked
             return
         wrong = [
@@ -159,41 +152,38 @@ def _gate(lesson: Lesson, op: Op) -> Iterator[Question]:
         yield MEANING, step, text, "Nothing", wrong
 
 
-def _rule(lesson: Lesson, op: Op, fact: dict[str, Any]) -> Iterator[Question]:
+def _rule(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the line of a rule, among broken ones that were run."""
-    trial, name = fact.get("trial") or {"slips": []}, clip(op.name)
-    slips = [s for s in trial["slips"] if s["line"] == trial["slips"][0]["line"]]
-    rest = ", with the other line as written" if len(fact["rules"]) == 2 else ""
-    rest = ", with the other lines as written" if len(fact["rules"]) > 2 else rest
+    mistakes, name = fact.comparison.mistakes if fact.comparison else [], clip(op.name)
+    mistakes = [m for m in mistakes if m.line == mistakes[0].line]
+    rest = ", with the other line as written" if len(fact.rules) == 2 else ""
+    rest = ", with the other lines as written" if len(fact.rules) > 2 else rest
     wrong = []
-    for s in slips:
-        element = f"g_{s['name']}{s['at'][0].replace('[]', '')}"
-        gives = f"{element} = {number(float(s['rule'][0]))}{rest}; differences give {number(float(s['fd'][0]))}"
-        wrong.append((s["text"], f"It gives {gives}: {s['what']}."))
-    if any(s["what"] not in GLARING for s in slips):
-        line = fact["rules"][slips[0]["line"]]
-        text = f"Which line is {'the rule' if len(fact['rules']) == 1 else 'one of the rules'} of {name}?"
-        yield COUNT, lesson.back[op.id], text, line, wrong
+    for m in mistakes:
+        element = f"g_{m.table.name}{m.table.at[0].replace('[]', '')}"
+        rule, differences = float(m.table.rule[0]), float(m.table.differences[0])
+        gives = f"{element} = {number(rule)}{rest}; differences give {number(differences)}"
+        wrong.append((m.text, f"It gives {gives}: {m.what}."))
+    if any(m.what not in GLARING for m in mistakes):
+        text = f"Which line is {'the rule' if len(fact.rules) == 1 else 'one of the rules'} of {name}?"
+        yield COUNT, t.back[op.id], text, fact.rules[mistakes[0].line], wrong
 
 
-def _updated(lesson: Lesson) -> Iterator[Question]:
-    if update := lesson.update:
-        choice = update["choices"][update["start"]]
-        pick, lr, step = lesson.pick(lesson.learnt[0]), choice["lr"], len(lesson.ops) + 2 + len(lesson.back)
-        x, g, rate, name = float(pick.x), float(pick.g), choice["rate"], pick.name
-        before, right = lesson.stepped(lesson.learnt[0], rate)
-        digits = len(visible(right).partition(".")[2])
-        near = (
-            (x + rate * g, f"{name} + lr × g_{name}, which climbs"),
-            (x - g, f"{name} − g_{name}, without lr"),
-            (rate * g, f"lr × g_{name}, the step alone"),
-        )
-        wrong = [(number(n, f"{n:.{digits}f}"), f"That is {how}.") for n, how in near]
-        text = f"{name} is {before}, and g_{name} is {number(g)}. What is {name} after a step with lr = {lr}?"
-        yield MEANING, step, text, right, wrong
-        wrong = [
-            ("Gradients are negative, and minus makes them positive", "They have either sign."),
-            ("So that every number becomes smaller", "Where g is below 0, the number grows."),
-        ]
-        text = f"Why has {name} − lr × g_{name} a minus?"
-        yield MEANING, step, text, MINUS.partition(";")[0], wrong
+def _updated(t: Trials, update: Update) -> Iterator[Draft]:
+    choice, pick, step = update.choices[update.start], t.pick(t.learnt[0]), len(t.ops) + 2 + len(t.back)
+    x, g, rate, name = float(pick.x), float(pick.g), choice.rate, pick.name
+    before, right = stepped(t, t.learnt[0], rate)
+    digits = len(visible(right).partition(".")[2])
+    near = (
+        (x + rate * g, f"{name} + lr × g_{name}, which climbs"),
+        (x - g, f"{name} − g_{name}, without lr"),
+        (rate * g, f"lr × g_{name}, the step alone"),
+    )
+    wrong = [(number(n, f"{n:.{digits}f}"), f"That is {how}.") for n, how in near]
+    text = f"{name} is {before}, and g_{name} is {number(g)}. What is {name} after a step with lr = {choice.lr}?"
+    yield MEANING, step, text, right, wrong
+    wrong = [
+        ("Gradients are negative, and minus makes them positive", "They have either sign."),
+        ("So that every number becomes smaller", "Where g is below 0, the number grows."),
+    ]
+    yield MEANING, step, f"Why has {name} − lr × g_{name} a minus?", MINUS.partition(";")[0], wrong

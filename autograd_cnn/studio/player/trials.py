@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +14,10 @@ import numpy as np
 
 from autograd_cnn.ops.activations import alive_channels
 from autograd_cnn.studio.picture.measure import flops
+from autograd_cnn.studio.player.lines import Refusal, attempt
 from autograd_cnn.studio.player.mistakes import LARGEST, STEP
+from autograd_cnn.studio.player.schema import Look
+from autograd_cnn.studio.player.wording import bare
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op, Value
 from autograd_cnn.studio.text import clip
@@ -26,11 +28,15 @@ EFFORT, RUNS = 1.2e9, 4000  # floating-point operations and lines for all trials
 
 @dataclass(slots=True)
 class Share:
-    """A contribution to a gradient: the operation whose rule made it, its line, and the numbers if they are kept."""
+    """A contribution to a gradient: the operation whose rule made it, and its expression if a line adds it alone.
+
+    `array` has the numbers if they are kept; `look` shows them if there are several contributions.
+    """
 
     op: Op
-    line: str
+    expression: Any
     array: Any
+    look: Look | None
 
 
 class Pick(NamedTuple):
@@ -45,27 +51,27 @@ class Pick(NamedTuple):
 class Trials:
     """Tries a written program; `shares` are the contributions to each gradient, in the order of the walk.
 
-    `called` returns the expression of an operation whose result has no name, or "", and `drawn` the flat indices of the
-    elements of a value that the page draws, or None. Unless the graph is shown `whole`, nothing is tried.
+    `expressions` are the user's expressions of operations whose results have no name, or "", and ``drawn(value)``
+    returns the flat indices of the elements that the page draws, or None. Unless the graph is shown `whole`, nothing is
+    tried.
     """
 
     def __init__(
         self,
         author: Author,
         shares: dict[str, list[Share]],
-        called: Callable[[Op], str],
+        expressions: dict[str, str],
         drawn: Callable[[Value], Any],
         whole: bool,
     ) -> None:
-        self.called, self.drawn = called, drawn
+        self.expressions, self.drawn = expressions, drawn
         self.author, self.graph, self.shares, self.whole = author, author.graph, shares, whole
         self.values, self.ops, self.scope = author.graph.values, author.graph.ops, author.scope
         self.result = self.values[self.graph.result]
         self.end = clip(self.result.name)
         self.goal = "the loss" if self.graph.loss is not None else f"the sum of {self.end}"
-        self.codes = {
-            op.id: compile(t, "<forward>", "exec") for op, t in zip(self.ops, author.forward_lines, strict=True)
-        }
+        self.lines = dict(zip([op.id for op in self.ops], author.forward_lines, strict=True))
+        self.codes = {op: compile(line, "<forward>", "exec") for op, line in self.lines.items()}
         self.costs = [flops(self.graph, op)[0] for op in self.ops] if whole else []
         self.mine: dict[tuple[str, str], list[int]] = {}  # operation, value -> the indices of its shares
         for v, all_ in shares.items():
@@ -76,16 +82,16 @@ class Trials:
         self.back = {op: len(self.ops) + 2 + k for k, op in enumerate(back)}  # operation -> its step on the way back
         self.makers = {op.output: op for op in self.ops}
         self.picks: dict[str, Pick] = {}
-        self.double: dict[str, Any] = {}
+        self.double: dict[str, Any] = {}  # the whole scope in float64; empty if the program does not run in it
         self.known: dict[tuple[str, str, int], Any] = {}  # operation, value, element -> slopes
         self.trials: dict[str, tuple[float, float]] = {}  # value -> loss after its example is raised, change
         if whole:
-            with suppress(Exception):  # a user's operation that needs its own dtype, or arrays that are not at hand
-                double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
-                self.base = self.run(double, set(author.inputs))
-                self.double = double
+            double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
+            loss = self.run(double, set(author.inputs))
+            if not isinstance(loss, Refusal):
+                self.base, self.double = loss, double
                 self.follow()
-                self.tried()
+                self.try_examples()
 
     def array(self, value: Value) -> Any:
         return self.scope.get(self.author.name(value))
@@ -93,9 +99,9 @@ class Trials:
     def pick(self, value: Value) -> Pick:
         if value.id in self.picks:
             return self.picks[value.id]
-        return self.chosen(value, np.reshape(self.scope[self.author.gradient(value)], -1))
+        return self.choose(value, np.reshape(self.scope[self.author.gradient(value)], -1))
 
-    def chosen(self, value: Value, scores: Any) -> Pick:
+    def choose(self, value: Value, scores: Any) -> Pick:
         """Make the element with the largest of `scores` the example, if possible one that is drawn."""
         places, scores = self.drawn(value) if self.whole else None, np.abs(np.nan_to_num(scores))
         if places is None or not scores[places].any():
@@ -111,27 +117,30 @@ class Trials:
             given = [self.values[v] for p, v in op.inputs if p in op.rules]
             if op.id in self.back and given:
                 value, out = next((v for v in given if v.id in self.picks), given[0]), self.values[op.output]
-                with suppress(Exception):
-                    terms = self.slopes(op, value, self.pick(value).i) * np.reshape(
-                        self.scope[self.author.gradient(out)], -1
-                    )
+                slopes = self.slopes(op, value, self.pick(value).i) if value.size else Refusal("no elements")
+                if not isinstance(slopes, Refusal):
+                    terms = slopes * np.reshape(self.scope[self.author.gradient(out)], -1)
                     if np.any(np.nan_to_num(terms)):
-                        self.chosen(out, terms)
+                        self.choose(out, terms)
 
     def named(self, value: Value, i: int) -> str:
         """Return the name of the i-th element: ``h[2, 5]``."""
         place = ", ".join(str(int(k)) for k in np.unravel_index(i, value.shape))
         return clip(value.name) + (f"[{place}]" if value.shape else "")
 
-    def run(self, scope: dict[str, Any], stale: set[str]) -> float:
+    def run(self, scope: dict[str, Any], stale: set[str]) -> float | Refusal:
         """Run in `scope` the lines that read the names `stale` or the results of such lines; return the loss."""
-        for op in self.ops:
-            if any(self.author.name(self.values[v]) in stale for _, v in op.inputs):
-                exec(self.codes[op.id], scope)
-                stale.add(self.author.name(self.values[op.output]))
-        return float(np.sum(scope[self.author.name(self.result)]))
 
-    def tried(self) -> None:
+        def loss() -> float:
+            for op in self.ops:
+                if any(self.author.name(self.values[v]) in stale for _, v in op.inputs):
+                    exec(self.codes[op.id], scope)
+                    stale.add(self.author.name(self.values[op.output]))
+            return float(np.sum(scope[self.author.name(self.result)]))
+
+        return attempt(loss)
+
+    def try_examples(self) -> None:
         """Raise the example of each value, first of those that are learnt, while that is cheap."""
         first: dict[str, int] = {}
         for k, op in enumerate(self.ops):
@@ -146,33 +155,43 @@ class Trials:
             raised = np.array(self.double[name])
             raised.flat[self.pick(value).i] += RAISE
             after = self.run({**self.double, name: raised}, {name})
-            if math.isfinite(after - self.base):
+            if not isinstance(after, Refusal) and math.isfinite(after - self.base):
                 self.trials[value.id] = after, after - self.base
 
     def slopes(self, op: Op, value: Value, i: int) -> Any:
-        """Return how fast each number of the result of `op` changes when the i-th number in `value` is raised."""
-        if (key := (op.id, value.id, i)) in self.known:
-            return self.known[key]
-        out, name = self.values[op.output], self.author.name(value)
+        """Return how fast each number of the result of `op` changes when the i-th number in `value` is raised.
+
+        Return a `Refusal` if there are too many numbers, or if the operation does not run in float64.
+        """
+        key, out, name = (op.id, value.id, i), self.values[op.output], self.author.name(value)
         if max(out.size, value.size) > 4 * LARGEST:
-            raise ValueError
-        step, ends = STEP * max(1.0, abs(float(self.double[name].flat[i]))), []
-        for move in (step, -step):
-            raised = np.array(self.double[name])
-            raised.flat[i] += move
-            scope = {**self.double, name: raised}
-            exec(self.codes[op.id], scope)
-            ends.append(np.reshape(np.asarray(scope[self.author.name(out)], np.float64), -1))
-        return self.known.setdefault(key, (ends[0] - ends[1]) / (2 * step))
+            return Refusal("too large")
+
+        def differences() -> Any:
+            step, ends = STEP * max(1.0, abs(float(self.double[name].flat[i]))), []
+            for move in (step, -step):
+                raised = np.array(self.double[name])
+                raised.flat[i] += move
+                scope = {**self.double, name: raised}
+                exec(self.codes[op.id], scope)
+                ends.append(np.reshape(np.asarray(scope[self.author.name(out)], np.float64), -1))
+            return (ends[0] - ends[1]) / (2 * step)
+
+        if key not in self.known:
+            self.known[key] = attempt(differences)
+        return self.known[key]
 
     def changed(self, op: Op, value: Value) -> int:
         """Return how many numbers of the result of `op` the example of `value` changes; 1 if that cannot be tried."""
-        if not self.double:
+        slopes = self.slopes(op, value, self.pick(value).i) if value.size else Refusal("no elements")
+        if isinstance(slopes, Refusal) or not slopes.size:
             return 1
-        with suppress(Exception):  # the operation does not run in float64, or is large
-            slopes = np.abs(self.slopes(op, value, self.pick(value).i))
-            return int(np.count_nonzero(slopes > STEP * slopes.max()))
-        return 1
+        return int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max()))
+
+    def words(self, value: Value) -> str:
+        """Return the name of a value, or the expression that makes it if the user's code gives it no name."""
+        op = self.makers.get(value.id)
+        return (bare(self.expressions[op.id]) if op else "") or clip(value.name)
 
     def rectified(self, op: Op) -> bool:
         """Return whether `op` is a relu of an array at hand."""

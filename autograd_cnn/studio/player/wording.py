@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,27 @@ ADD = (
 MINUS = "Where g is above 0, raising the number raises the loss, so it goes down; where g is below 0, it goes up."
 
 
+_NUMBER = re.compile("\ue000([^\ue001\ue002]*)\ue001?([^\ue002]*)\ue002")  # no name contains these: `plain`
+
+
 def number(x: Any, short: str = "") -> str:
-    """Format a number with four digits, followed by all of its digits between characters that no name contains."""
+    """Format a number with four digits, and mark it up with all of its digits; `pieces` and `visible` read the mark."""
     short = (short or f"{x if np.iscomplexobj(x) else float(x):.4g}").replace("-", "−")
     return f"\ue000{short}\ue001{x}\ue002" if short != str(x) else f"\ue000{short}\ue002"
+
+
+def pieces(text: str) -> str | list[Any]:
+    """Return the text as the page reads it: words, and each number as a list of four digits and all digits."""
+    if "\ue000" not in text:
+        return text
+    words, short, exact = (_NUMBER.split(text)[k::3] for k in range(3))
+    numbers = [[a, b] if b else [a] for a, b in zip(short, exact, strict=True)]
+    return [piece for pair in zip_longest(words, numbers) for piece in pair if piece]
+
+
+def visible(text: str) -> str:
+    """Return what a reader sees: numbers with four digits."""
+    return _NUMBER.sub(r"\1", text)
 
 
 def signed(x: Any) -> str:
@@ -66,5 +84,4 @@ def apart(before: float, after: float) -> list[str]:
 @lru_cache(4096)
 def bare(line: str) -> str:
     """Return a line of the program as mathematics is written: without modules, with × for ``*``."""
-    text = re.sub(r"(?<!\*) \* (?!\*)", " × ", re.sub(r"\b(ag|np)\.", "", line))
-    return re.sub(r"\((\(\ue000[^()]*\ue002\))\)", r"\1", text)
+    return re.sub(r"\b(ag|np)\.", "", line).replace(" * ", " × ")

@@ -156,7 +156,7 @@ def test_edges_of_arrays_carry_images_once_they_are_known(opened, cnn_page):
     assert chips.count() == 0
     page.evaluate("show(lossStep)")
     assert 5 <= chips.count() <= page.evaluate("lossStep")
-    addresses = page.evaluate("Object.values(facts.values).map((v) => chipOf(v.v))")
+    addresses = page.evaluate("Object.values(facts.values).map((v) => chipOf(v.array))")
     assert all(chip.get_attribute("href") in addresses for chip in chips.all())
 
 

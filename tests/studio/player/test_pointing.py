@@ -84,7 +84,7 @@ def traced():
 def go(page, name, way):
     """Show the step of the operation that makes `name`."""
     page.evaluate(
-        "([name, way]) => show(facts.steps.findIndex((s) => s.kind === way && value(op(s).out).name === name))",
+        "([name, way]) => show(facts.steps.findIndex((s) => s.kind === way && value(op(s).output).name === name))",
         [name, way],
     )
     page.evaluate("channel.fine = channel.coarse = 0")  # not those of the example

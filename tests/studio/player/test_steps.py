@@ -60,7 +60,7 @@ def test_contributions_are_shown_before_their_sum(opened, small):
     assert page.locator(".sign").all_inner_texts() == ["+", "+", "="]
     assert "h is used 3 times" in page.inner_text("#sentence")
     lines = page.text_content("#formulas pre").splitlines()
-    i = page.evaluate("value(op(facts.steps[at]).in[0]).at")  # of item 0, which is drawn
+    i = page.evaluate("value(op(facts.steps[at]).inputs[0]).example")  # of item 0, which is drawn
     shares = [f"{part[i]:.4g}".replace("-", "−") for part in parts]
     through = ["through s", "through r", "through h @ v"]
     assert lines[:3] == [f"{words}: {share}" for words, share in zip(through, shares, strict=True)]

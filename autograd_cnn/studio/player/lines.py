@@ -1,0 +1,101 @@
+"""Takes the lines of a derived program apart, as syntax trees, and runs parts of them; text is made of them last."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.studio.player.wording import bare
+from autograd_cnn.studio.program.expressions import Rewriter
+
+
+@lru_cache(4096)
+def statement(line: str) -> Any:
+    """Return the last statement of a line of the program, or None if the line is a comment."""
+    return next(iter(ast.parse(line).body[-1:]), None)
+
+
+def contribution(tree: Any, gradient: str) -> Any:
+    """Return what a statement adds to the variable `gradient`, or None if it does not add to it alone."""
+    match tree:
+        case ast.Assign([ast.Name(name)], ast.BinOp(ast.Name(left), ast.Add(), added)) if name == left == gradient:
+            return added
+        case ast.Assign([ast.Name(name)], added) if name == gradient:
+            return added
+        case ast.AugAssign(ast.Name(name), ast.Add(), added) if name == gradient:
+            return added
+    return None
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The reason why something could not be computed."""
+
+    reason: str
+
+
+def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the value of a call, or a `Refusal` if it raises an error.
+
+    A user's operation may need its own dtype or the recorded arrays, and may raise anything.
+    """
+    try:
+        return function(*arguments)
+    except Exception as error:
+        return Refusal(f"{type(error).__name__}: {error}")
+
+
+def evaluated(tree: Any, scope: dict[str, Any]) -> Any:
+    """Return the value of an expression, flat, or a `Refusal`."""
+    code = compile(ast.fix_missing_locations(ast.Expression(tree)), "<line>", "eval")
+    return attempt(lambda: np.reshape(eval(code, dict(scope)), -1))
+
+
+def factor(tree: Any, g: str) -> Any:
+    """Return the factor of the name `g` in a product, or None if the expression is not a product with one `g`."""
+    match tree:
+        case ast.Name(name) if name == g:
+            return ast.Constant(1)
+        case ast.UnaryOp(ast.USub(), inner):
+            return (found := factor(inner, g)) and ast.UnaryOp(ast.USub(), found)
+        case ast.BinOp(left, ast.Div(), right) if g not in names_in(right):
+            return (found := factor(left, g)) and ast.BinOp(found, ast.Div(), right)
+        case ast.BinOp(left, ast.Mult(), right) if (g in names_in(left)) != (g in names_in(right)):
+            inside, other = (left, right) if g in names_in(left) else (right, left)
+            found = factor(inside, g)
+            return other if is_one(found) else found and ast.BinOp(found, ast.Mult(), other)
+    return None
+
+
+def is_one(tree: Any) -> bool:
+    return isinstance(tree, ast.Constant) and tree.value == 1
+
+
+def as_mathematics(tree: Any, number: Callable[[str, bool], str | None] = lambda name, alone: None) -> str:
+    """Write an expression as mathematics; ``number(name, alone)`` replaces a name, `alone` in parentheses."""
+    return bare(ast.unparse(ast.fix_missing_locations(_Numbered(number).visit(tree))))
+
+
+class _Numbered(Rewriter):
+    """Replaces names by numbers."""
+
+    def __init__(self, number: Callable[[str, bool], str | None]) -> None:
+        self.number = number
+
+    def visit_Name(self, node: ast.Name, alone: bool = False) -> ast.Name:
+        return ast.Name(self.number(node.id, alone) or node.id)
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        match node:
+            case ast.Call(function, [ast.Name() as only], []):
+                return ast.Call(self.visit(function), [self.visit_Name(only, alone=True)], [])
+        return self.generic_visit(node)
