@@ -16,6 +16,7 @@ import autograd_cnn as ag
 from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.styles import DARK, LIGHT
 from autograd_cnn.studio.player import page as page_module
+from autograd_cnn.studio.player import schema
 from autograd_cnn.studio.player.array_views import SIGNED, Store, four_digits, look, maps, png
 from studio.pages import facts_of
 
@@ -498,6 +499,15 @@ def test_the_page_fetches_nothing_and_its_policy_blocks_other_scripts(net):
     scripts = [text for attributes, text in page.all("script") if "type" not in attributes]
     assert [digest(text) for text in scripts] == rules["script-src"].split()
     assert [digest(text) for _, text in page.all("style")] == rules["style-src"].split()
+
+
+def test_the_script_reads_every_name_of_the_schema():
+    script = page_module.script()
+    objects = [thing for thing in vars(schema).values() if hasattr(thing, "_fields")]
+    names = {name for thing in objects for name in thing._fields}
+    assert len(objects) > 15
+    unread = {name for name in names if not re.search(rf"[.{{, \[\"]{name}\b", script)}
+    assert unread == {"held"}  # bytes, which the page shows as a sentence
 
 
 def test_the_script_cannot_turn_text_into_markup():
