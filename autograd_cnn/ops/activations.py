@@ -401,14 +401,6 @@ def tanhshrink(x: Any) -> Any:
 tanhshrink.vjp(x=blocked(lambda g, x: g * square(tanh(x))))
 
 
-def alive_channels(out: Any) -> Any:
-    """Return, for each channel, whether any number is other than 0 in the whole batch; if not, the channel is dead.
-
-    Channels are on the last axis. A vector is one channel.
-    """
-    return out.reshape(-1, out.shape[-1] if out.ndim > 1 else 1).any(axis=0)
-
-
 def softshrink(x: X, lambd: float = 0.5) -> X:
     """Moves every number towards 0 by `lambd`, but not past it. The gradient at ``|x| = lambd`` is 0."""
     if not lambd >= 0:

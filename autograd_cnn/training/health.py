@@ -11,7 +11,7 @@ from autograd_cnn.engine.errors import first_not_finite
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tape import Node, history
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops.activations import alive_channels
+from autograd_cnn.nn.functions import alive_channels
 from autograd_cnn.state import not_finite
 from autograd_cnn.training.checkpoint import State, names_not_finite
 from autograd_cnn.training.evaluation import one_number

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.ops.activations import alive_channels
+from autograd_cnn.nn.functions import alive_channels
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.write import Author, asked, every

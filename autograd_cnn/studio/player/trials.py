@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_cnn.ops.activations import alive_channels
+from autograd_cnn.nn.functions import alive_channels
 from autograd_cnn.studio.picture.measure import flops
 from autograd_cnn.studio.player.lines import Refusal, attempt
 from autograd_cnn.studio.player.mistakes import LARGEST, STEP
