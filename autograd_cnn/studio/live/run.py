@@ -8,21 +8,16 @@ from __future__ import annotations
 import ast
 import io
 import linecache
-import os
 import traceback
-import webbrowser
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 from warnings import catch_warnings
 
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.ops.random import seed
-from autograd_cnn.studio.records import Graph
+from autograd_cnn.studio import records
 
 FILE = "live.py"  # in messages and tracebacks
 MOST = 100_000  # characters of output that the page shows
@@ -59,18 +54,13 @@ def run(source: str, write: Callable[[str], object]) -> dict[str, Any]:
     """
     linecache.cache[FILE] = len(source), None, source.splitlines(keepends=True), FILE  # for `inspect`
     shown: list[str] = []
-
-    def show(url: str, *_: Any) -> bool:
-        shown.append(Path(url2pathname(urlparse(url).path)).read_text(encoding="utf-8"))
-        return True
-
     before, out = dict(registry), _Output(write)
     seed(0)
     try:
-        browser = patch.object(webbrowser, "open", show), patch.dict(os.environ, BROWSER=FILE)  # `show` asks for one
-        with redirect_stdout(out), redirect_stderr(out), catch_warnings(), browser[0], browser[1]:
+        showing = patch.object(records, "show_page", shown.append)  # for `Graph.show`
+        with redirect_stdout(out), redirect_stderr(out), catch_warnings(), showing:
             value = _evaluated(source)
-            if isinstance(value, Graph):
+            if isinstance(value, records.Graph):
                 shown.append(value.page())
             elif isinstance(value, str) and value.startswith("<!doctype html>"):
                 shown.append(value)

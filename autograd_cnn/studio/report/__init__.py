@@ -1,9 +1,8 @@
 """Writes the report of a training run, one page and the same facts as text, and what `predict` shows of an image.
 
-`facts` collects what is known, `advice` says what to do next, `text` writes both as text, and `page` as HTML, with the
-sections that `course` and `sections` write, the lines of `charts`, the images of `pictures` and, from `network`, the
-filters, the ladder and the player. `saliency` explains the answer to one image. May import everything
-below `autograd_cnn.training`, and the graph.
+`facts` collects what is known of a run, `advice` says what to do next, and `network` looks into the model. `text`
+writes the report as text, and `page` as HTML: `course` and `sections` write its sections with the elements of `markup`,
+and `charts` and `pictures` draw for them. `saliency` explains the answer to one image.
 """
 
 from __future__ import annotations
@@ -57,9 +56,8 @@ def write(
     Returns
     -------
     str
-        The content of `report.txt`, to be printed.
-
-    It says how often the test images have been looked at: once for each step of the training at which it was written.
+        The content of `report.txt`, to be printed. It says how often the test images have been looked at: once for each
+        step of the training at which a report was written.
 
     Raises
     ------
@@ -97,9 +95,9 @@ def write(
     steps = next_steps(facts)
     last = moments.graph(model) if moments else graph_of(model, loss, images[:BATCH], labels[:BATCH])
     graphs = [*(moments.graphs if moments else []), ("after the training", last)]
-    kernels = {name for name, p in parameters.items() if p.ndim > 1}
+    weights = {name for name, p in parameters.items() if p.ndim > 1}
     player = player_of(graphs)
-    html = page(facts, steps, images, convolutions(model, images[0]), kernels, graphs, player)
+    html = page(facts, steps, images, convolutions(model, images[0]), weights, graphs, player)
     text = text_of(facts, steps, len(graphs) if player else 0)
     write_atomically(folder.path / "report.html", html.encode())
     if player:

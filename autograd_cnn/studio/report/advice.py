@@ -35,13 +35,10 @@ class Step:
 
 def next_steps(facts: Facts) -> list[Step]:
     """Return what to do next, the most useful first."""
-    found = [*_ended(facts)]
-    rest = (_chance,) if _at_chance(facts) else (_course, _layers, _speed, _classes, _confidence)
-    for room in rest:
-        found += room(facts)
+    rules = [_chance] if _at_chance(facts) else [_course, _layers, _speed, _classes, _confidence]
     predict = command("-m", "autograd_cnn", "predict", facts.folder, "IMAGE.png", "--why")
     return [
-        *found,
+        *(step for rule in (_ended, *rules) for step in rule(facts)),
         Step(f"Ask the model about images of your own. {KNOWN}:", predict),
         Step("Take the model into a program of your own:", f'model = ag.training.load_run("{facts.folder}")'),
     ]

@@ -1,8 +1,8 @@
 """Draws line charts as SVG inside HTML: sharp at every width, light and dark, without a script.
 
 Text keeps its size when a chart becomes narrow: texts and dots have positions in per cent, and the lines are drawn in a
-picture inside, which is stretched. No element has a style of its own, because the policy of the page forbids
-it: colours belong to classes. Pointing at a chart shows the numbers of the nearest pass.
+picture inside, which is stretched. Colours belong to classes, because the policy of the page forbids styles of single
+elements. Pointing at a chart shows the numbers of the nearest pass.
 """
 
 from __future__ import annotations
@@ -124,12 +124,12 @@ def chart(title: str, lines: Sequence[Line], clock: Clock, form: Format, **axis:
     y = axis_of(np.concatenate([np.zeros(0), *(line.y for line in lines)]), **axis)
     name = f"{title} (log axis)" if y.log else title
     keys = "".join(f'<span class="key line{i}">{escape(line.name)}</span>' for i, line in enumerate(lines))
-    told = "; ".join(f"{line.name} from {form(line.y[0])} to {form(line.y[-1])}" for line in lines) or "no numbers"
+    ranges = "; ".join(f"{line.name} from {form(line.y[0])} to {form(line.y[-1])}" for line in lines) or "no numbers"
     left = "".join(f'<text class="end" x="-6" y="{_n(_down(y, tick) + 4)}">{form(tick)}</text>' for tick in y.ticks)
     drawn = [left, _times(clock), _passes(clock), _drawn(lines, y, clock), *_dots(lines, y, clock)]
     return (
         f'<figure class="chart"><figcaption><h3>{escape(name)}</h3>{keys}</figcaption>\n'
-        f'<svg class="plot" role="img" aria-label="{escape(f"{name} against passes: {told}")}">'
+        f'<svg class="plot" role="img" aria-label="{escape(f"{name} against passes: {ranges}")}">'
         f"{''.join(drawn)}{''.join(_tips(lines, clock, form))}</svg></figure>\n"
     )
 
@@ -199,12 +199,12 @@ def _tips(lines: Sequence[Line], clock: Clock, form: Format) -> Iterator[str]:
     edges = [0.0, *np.add(ends[1:], ends[:-1]) / 2, float(clock.passes[-1])]
     for x, before, after in zip(ends, edges, edges[1:], strict=False):
         found = [f"{line.name} {form(float(line.y[line.x == x][0]))}" for line in lines if (line.x == x).any()]
-        told = " · ".join([f"pass {x:g}", clock.time(x), *found])
+        text = " · ".join([f"pass {x:g}", clock.time(x), *found])
         at, start, width = (_p(clock.across(number)) for number in (x, before, after - before))
         yield (
             f'<g class="at"><rect x="{start}" width="{width}" y="-{TOP}" height="{TOP + TALL}"/>'
             f'<line x1="{at}" x2="{at}" y1="0" y2="{TALL}"/><g class="tip"><rect width="100%" y="-{TOP}" '
-            f'height="{TOP - 2}"/><text x="0" y="-7">{escape(told)}</text></g></g>'
+            f'height="{TOP - 2}"/><text x="0" y="-7">{escape(text)}</text></g></g>'
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from autograd_cnn.studio.report.charts import Array, Axis, Clock, Line, axis_of, chart, spark
 from autograd_cnn.studio.report.facts import Facts, Table, count_of, digits, passes_table
-from autograd_cnn.studio.report.sections import Html, details, quiet, table
+from autograd_cnn.studio.report.markup import Html, details, quiet, table
 from autograd_cnn.training import Epoch
 
 
@@ -41,15 +41,15 @@ def course(facts: Facts) -> str:
     return f'<div class="grid">{"".join(charts)}</div>\n{details(summary, table(passes, marked=best))}'
 
 
-def layers(facts: Facts, kernels: set[str]) -> str:
+def layers(facts: Facts, weights: set[str]) -> str:
     """Return the gradient norms of weights, and the dead channels and silent units of rectifiers.
 
-    `kernels` are the names of matrices.
+    `weights` are the names of the parameters that are matrices or filters.
     """
     gradients = _columns([epoch.gradients for epoch in facts.epochs])
     dead = _columns([epoch.dead for epoch in facts.epochs])
     silent = _columns([epoch.silent for epoch in facts.epochs])
-    shown = {name: numbers for name, numbers in gradients.items() if name in kernels} or gradients
+    shown = {name: numbers for name, numbers in gradients.items() if name in weights} or gradients
     values = np.concatenate([*shown.values(), np.zeros(0)])
     axis, share = axis_of(values[values > 0], log=True), Axis(0, 1, False, [])
     scale = f"one {'log ' * axis.log}axis for all rows, {axis.low:.2g} to {axis.high:.2g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,11 +100,11 @@ def convolutions(model: Module, image: Array) -> list[Layer]:
     return found
 
 
-def stages(layers: list[Layer]) -> list[tuple[str, Array]]:
+def stages(layers: Sequence[Layer]) -> list[tuple[str, Array]]:
     """Return the maps to show: those that a convolution writes, and what the next one reads of them."""
     found: list[tuple[str, Array]] = []
     for layer in layers:
-        if found and (layer.before.shape != found[-1][1].shape or not np.array_equal(layer.before, found[-1][1])):
+        if found and not np.array_equal(layer.before, found[-1][1]):
             found.append((f"read by {layer.name}", layer.before))
         found.append((f"written by {layer.name}", layer.after))
     return found

@@ -1,7 +1,7 @@
 """Writes the report as one HTML file, which makes no request: sections, tables and pictures, and the player inside it.
 
 The policy of the page allows its own styles and two scripts: the player's, and one that starts the player when its
-place is opened. The player's frame inherits this policy. Names from the user are escaped.
+place is opened, since its frame inherits this policy.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from autograd_cnn.studio.records import Graph
 from autograd_cnn.studio.report.advice import Step
 from autograd_cnn.studio.report.course import course, layers
 from autograd_cnn.studio.report.facts import Array, Facts, Table, percent
+from autograd_cnn.studio.report.markup import clean, quiet, table
 from autograd_cnn.studio.report.network import Layer
-from autograd_cnn.studio.report.sections import clean, confusions, mistakes, quiet, seen, table
+from autograd_cnn.studio.report.sections import confusions, filters_and_maps, mistakes
 
 Moment = tuple[str, Graph]
 
@@ -33,7 +34,7 @@ def page(
     steps: Sequence[Step],
     images: Array,
     convolutions: Sequence[Layer],
-    kernels: set[str],
+    weights: set[str],
     moments: Sequence[Moment],
     player: Page,
 ) -> Page:
@@ -47,7 +48,7 @@ def page(
     images : array, (N, H, W, C), NHWC
         The test images; the first is shown on its way through `convolutions`.
     convolutions : list of Layer
-    kernels : set of str
+    weights : set of str
         Names of the parameters that are matrices or filters.
     moments : list of (str, Graph)
         The network at moments of its training, the last one as it is now.
@@ -59,8 +60,8 @@ def page(
     sections = [
         ("next", "What to do next", _steps(steps)),
         ("course", "Course of the training", course(facts)),
-        ("layers", "Layers", layers(facts, kernels)),
-        ("seen", "Filters and maps", seen(convolutions, images[0], shown) if convolutions else ""),
+        ("layers", "Layers", layers(facts, weights)),
+        ("seen", "Filters and maps", filters_and_maps(convolutions, images[0], shown) if convolutions else ""),
         ("mistakes", "Worst mistakes", mistakes(facts, images)),
         ("confusions", "Confusions", confusions(facts)),
         ("network", "Network", _network(ladder, [label for label, _ in moments], player)),

@@ -1,7 +1,4 @@
-"""Shows which pixels of an image decided the answer of a model.
-
-Pillow, which writes the picture, is imported when it is needed.
-"""
+"""Shows which pixels of an image decided the answer of a model."""
 
 from __future__ import annotations
 

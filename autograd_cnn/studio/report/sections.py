@@ -6,51 +6,21 @@ Each section shows pictures, and the same facts as numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
 from autograd_cnn.studio.report.facts import Array, Facts, Table, digits, mistakes_table, pairs_table
+from autograd_cnn.studio.report.markup import clean, details, quiet, table
 from autograd_cnn.studio.report.network import Layer, stages
 from autograd_cnn.studio.report.pictures import filters, heat, maps, photo
-from autograd_cnn.studio.text import plain, shape_text
+from autograd_cnn.studio.text import shape_text
 
 FILTERS, MAPS, MISTAKES, LISTED = 128, 16, 24, 200
 CLASSES = 20  # classes of which a table has a column each
 STEPS = 4  # of the ramp of errors
 
 
-class Html(str):
-    """A text that is HTML already."""
-
-
-def clean(text: object) -> str:
-    """Return a text of the user's as HTML."""
-    return text if isinstance(text, Html) else escape(plain(str(text)))
-
-
-def table(content: Table, kind: str = "", marked: int | None = None) -> str:
-    """Return a table as HTML; `marked` is the row of the best pass."""
-    head = "".join(f'<th scope="col">{clean(text)}</th>' for text in content.heads)
-    body = []
-    for i, (first, *rest) in enumerate(content.rows):
-        cells = "".join(f"<td>{clean(text)}</td>" for text in rest)
-        best = ' class="best"' * (i == marked)
-        body.append(f'<tr{best}><th scope="row">{clean(first)}</th>{cells}</tr>\n')
-    kind = f' class="{kind}"' if kind else ""
-    inner = f"<table{kind}><thead><tr>{head}</tr></thead>\n<tbody>{''.join(body)}</tbody></table>"
-    return f'<div class="scroll" tabindex="0" role="group" aria-label="Table">{inner}</div>'
-
-
-def details(summary: str, content: str) -> str:
-    return f"<details><summary>{clean(summary)}</summary>{content}</details>\n"
-
-
-def quiet(text: str) -> str:
-    return f'<p class="quiet">{clean(text)}</p>\n'
-
-
-def seen(layers: Sequence[Layer], image: Array, name: str) -> str:
+def filters_and_maps(layers: Sequence[Layer], image: Array, name: str) -> str:
     """Return the filters of the first convolution, and the maps of the first ones for an image with this name."""
     return f"{_filters(layers[0])}<h3>Feature maps of {clean(name)}</h3>\n{_maps(layers, image, name)}"
 
@@ -75,7 +45,7 @@ def _filters(layer: Layer) -> str:
 def _maps(layers: Sequence[Layer], image: Array, name: str) -> str:
     numbers = Table(["maps", "shape", "least", "mean", "greatest", "zeros", "channels all 0"], [])
     parts = []
-    for title, array in stages(list(layers)):
+    for title, array in stages(layers):
         height, width, count = array.shape
         pictures = maps(array, MAPS)
         most = f"{len(pictures)} of {count} channels" if len(pictures) < count else f"{count} channels"
