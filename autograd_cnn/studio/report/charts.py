@@ -14,9 +14,9 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from autograd_cnn.studio.report.facts import Array, duration
+
 Format = Callable[[float], str]
 
 WIDE, TALL, TOP = 1000, 180, 20  # of the stretched picture; pixels of the plot, and of the axis of minutes above it
@@ -97,22 +97,18 @@ def _clean(number: float) -> float:
 
 @dataclass(frozen=True)
 class Clock:
-    """The horizontal axis: passes, from 0 and ascending, with the minutes that had gone by at each of them."""
+    """The horizontal axis: passes, from 0 and ascending, with the seconds that had gone by at each of them."""
 
     passes: Array
-    minutes: Array
+    seconds: Array
 
     def across(self, passes: Any) -> Any:
         """Return where numbers of passes are on the axis, in [0, 1]."""
         return passes / self.passes[-1]
 
-    def time(self, passes: float) -> str:
-        minutes = float(np.interp(passes, self.passes, self.minutes))
-        return f"{minutes:.1f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
-
     def ticks(self) -> list[float]:
         end = float(self.passes[-1])
-        return [tick for tick in axis_of(np.array([0, max(end, 5)]), zero=True).ticks if tick <= end]
+        return axis_of(np.array([0, max(end, 5)]), zero=True, end=end).ticks
 
 
 def chart(title: str, lines: Sequence[Line], clock: Clock, form: Format, **axis: Any) -> str:
@@ -141,9 +137,8 @@ def _finite(line: Line) -> Line:
 
 def _times(clock: Clock) -> str:
     """Return the axis of minutes (of seconds, in a short run), above the axis of passes."""
-    unit, scale = ("s", 60.0) if clock.minutes[-1] < 2 else ("min", 1.0)
-    spent = scale * clock.minutes
-    ticks = [tick for tick in axis_of(spent, zero=True, most=5).ticks if tick <= spent[-1]]
+    unit, spent = ("s", clock.seconds) if clock.seconds[-1] < 120 else ("min", clock.seconds / 60)
+    ticks = axis_of(spent, zero=True, most=5, end=spent[-1]).ticks
     return _along(clock.across(np.interp(ticks, spent, clock.passes)), ticks, -7, "", f" {unit}")
 
 
@@ -199,7 +194,7 @@ def _tips(lines: Sequence[Line], clock: Clock, form: Format) -> Iterator[str]:
     edges = [0.0, *np.add(ends[1:], ends[:-1]) / 2, float(clock.passes[-1])]
     for x, before, after in zip(ends, edges, edges[1:], strict=False):
         found = [f"{line.name} {form(float(line.y[line.x == x][0]))}" for line in lines if (line.x == x).any()]
-        text = " · ".join([f"pass {x:g}", clock.time(x), *found])
+        text = " · ".join([f"pass {x:g}", duration(float(np.interp(x, clock.passes, clock.seconds))), *found])
         at, start, width = (_p(clock.across(number)) for number in (x, before, after - before))
         yield (
             f'<g class="at"><rect x="{start}" width="{width}" y="-{TOP}" height="{TOP + TALL}"/>'

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from autograd_cnn.studio.report.charts import Array, Axis, Clock, Line, axis_of, chart, spark
-from autograd_cnn.studio.report.facts import Facts, Table, count_of, digits, passes_table
+from autograd_cnn.studio.report.charts import Axis, Clock, Line, axis_of, chart, spark
+from autograd_cnn.studio.report.facts import Array, Facts, Table, count_of, digits, passes_table
 from autograd_cnn.studio.report.markup import Html, details, quiet, table
 from autograd_cnn.training import Epoch
 
@@ -18,7 +18,7 @@ def course(facts: Facts) -> str:
     epochs, ends = facts.epochs, facts.passes
     if not epochs:
         return "<p>No pass was completed.</p>\n"
-    clock = Clock(np.append(0.0, ends), np.append(0.0, np.cumsum([epoch.seconds for epoch in epochs]) / 60))
+    clock = Clock(np.append(0.0, ends), np.cumsum([0.0, *(epoch.seconds for epoch in epochs)]))
 
     def line(name: str, figure: Callable[[Epoch], float]) -> Line:
         return Line(name, ends, np.array([figure(epoch) for epoch in epochs]))
