@@ -235,7 +235,7 @@ def test_the_time_of_a_checkpoint_includes_the_recomputation_and_its_walk(weight
     ],
 )  # fmt: skip
 def test_numbers_are_short(write, number, text):
-    assert getattr(overlays, write)(number) == text
+    assert "".join(getattr(overlays, write)(number)) == text
 
 
 def test_times_of_rules_are_assigned_by_the_gradients_that_they_return(rng, weights):
