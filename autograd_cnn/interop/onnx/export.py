@@ -1,7 +1,7 @@
 """Writes a function of primitives as an ONNX file.
 
 The function runs twice, on the example and on other numbers in a larger batch. Each call of a primitive becomes the
-nodes that its converter, in `onnx_converters`, makes. A shape that differs between the runs depends on the batch, and
+nodes that its converter, in `table`, makes. A shape that differs between the runs depends on the batch, and
 any other difference is a number that the function computes outside of recorded operations, which a file cannot have.
 
 ONNX has images as (N, C, H, W). A value has up to two forms, the array as it is here and the image; each is made from
