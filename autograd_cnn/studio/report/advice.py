@@ -11,6 +11,7 @@ import numpy as np
 
 from autograd_cnn.environment import command, program
 from autograd_cnn.studio.report.facts import Facts, count_of, percent
+from autograd_cnn.training.hooks import EARLY_STOP
 
 FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
 GAP = 0.05  # training accuracy above validation accuracy
@@ -51,7 +52,7 @@ def error_of(images: int) -> float:
 
 def _ended(facts: Facts) -> Iterator[Step]:
     ended = facts.history.ended
-    if ended and ended != "early stop":
+    if ended and ended != EARLY_STOP:
         text = f"The run ended early: {ended}."
         if program() and "recipe" in facts.settings:
             resume = command(sys.argv[0], "--resume", facts.folder)

@@ -119,11 +119,6 @@ class Facts:
         return self.history.epochs
 
     @property
-    def best(self) -> Epoch | None:
-        """The pass whose weights are in `best.safetensors`."""
-        return self.epochs[self.history.best] if self.epochs else None
-
-    @property
     def validated(self) -> bool:
         return any(math.isfinite(epoch.validation_loss) for epoch in self.epochs)
 
@@ -189,10 +184,11 @@ class Facts:
     def figures(self) -> dict[str, str]:
         """The headline, by name."""
         found = {"test accuracy": percent(self.result.accuracy), "test loss": f"{self.result.loss:.4f}"}
-        if self.best is not None:
-            if math.isfinite(self.best.validation_accuracy):
-                found["validation accuracy"] = percent(self.best.validation_accuracy)
-            found["best pass"] = f"{count_of(self.passes[self.history.best])} of {count_of(self.passes[-1])}"
+        if self.epochs:
+            best = self.history.best  # the pass whose weights are in `best.safetensors`
+            if math.isfinite(accuracy := self.epochs[best].validation_accuracy):
+                found["validation accuracy"] = percent(accuracy)
+            found["best pass"] = f"{count_of(self.passes[best])} of {count_of(self.passes[-1])}"
             found["time"] = duration(self.seconds)
             if "images_per_pass" in self.settings and self.seconds:
                 found["images a second"] = f"{self.settings['images_per_pass'] * self.passes[-1] / self.seconds:,.0f}"

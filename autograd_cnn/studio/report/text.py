@@ -62,12 +62,12 @@ def _passes(facts: Facts) -> Table:
 
 def _pages(folder: str, moments: int) -> list[str]:
     """Return the paths of the pages of a run, with their contents."""
-    pages = [("report.html", "this report, with its pictures")]
+    pages = {"report.html": "this report, with its pictures"}
     if moments:
         at = f", at {moments} moments of the training" if moments > 1 else ""
-        pages.append(("net.html", f"this network, forward and back, step by step{at}"))
-    paths = [os.path.join(folder, name) for name, _ in pages]
-    return [f"{path:{max(map(len, paths))}}  {what}" for path, (_, what) in zip(paths, pages, strict=True)]
+        pages["net.html"] = f"this network, forward and back, step by step{at}"
+    width = max(len(os.path.join(folder, name)) for name in pages)
+    return [f"{os.path.join(folder, name):{width}}  {content}" for name, content in pages.items()]
 
 
 def _step(step: Step) -> list[str]:
