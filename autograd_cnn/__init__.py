@@ -1,6 +1,8 @@
 """A tiny reverse-mode autograd engine on NumPy: write a model as forward code, call backward, look at the graph."""
 
+import re
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from autograd_cnn import ops, vocabulary
@@ -63,39 +65,49 @@ __all__ += vocabulary.resizing.__all__
 __all__ += ops.shapes.__all__
 __all__ += vocabulary.statistics.__all__
 
-_ROOMS = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}
-_ROOMS["report"] = "studio.report"
-_LATER = {"Graph": "studio.trace", "trace": "studio.trace", "profile": "studio.profiler"}
+_LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}
+_LATER |= {"report": "studio.report", "Graph": "studio.trace:Graph", "trace": "studio.trace:trace"}
+_LATER |= {"profile": "studio.profiler:profile"}
 
 
-def _open(place: str, name: str) -> Any:
-    """Import a name from a room above the engine when it is first used, so that ``import autograd_cnn`` is fast."""
-    room = import_module(f"autograd_cnn.{place}")
-    publish(vars(room), name)
-    return getattr(room, name)
+def _is_here(place: str) -> bool:
+    """Return whether the folder of a place is in the package: it works without some of them."""
+    return find_spec(f"autograd_cnn.{place.partition('.')[0]}") is not None
 
 
+def _open(place: str) -> Any:
+    """Import a room, or a name from it, when it is first used, so that ``import autograd_cnn`` is fast."""
+    if not _is_here(place):
+        folder, name = place.partition(".")[0], re.split("[.:]", place)[-1]
+        raise AttributeError(f"autograd_cnn has no folder {folder!r}, which has {name!r}. Install the package again")
+    room, _, name = place.partition(":")
+    module = import_module(f"autograd_cnn.{room}")
+    if not name:
+        return module
+    publish(vars(module), name)
+    return getattr(module, name)
+
+
+__all__[:] = [name for name in __all__ if name not in _LATER or _is_here(_LATER[name])]
 publish(globals())
 registry.advice.update(ADVICE)
 registry.doors.update(
-    graph=lambda tensor: _open("studio.trace", "graph_of")(tensor),
-    html=lambda tensor: _open("studio.player.array_views", "html")(tensor),
+    graph=lambda tensor: _open("studio.trace:graph_of")(tensor),
     at=ops.indexing.At,
     mT=ops.shapes.matrix_transpose,
     real=vocabulary.elementary.positive,
 )
-
+if _is_here("studio"):
+    registry.doors["html"] = lambda tensor: _open("studio.player.array_views:html")(tensor)
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing names
 
     def __getattr__(name: str) -> object:
-        if name in _ROOMS:
-            return import_module(f"autograd_cnn.{_ROOMS[name]}")
         if name in _LATER:
-            return _open(_LATER[name], name)
+            return _open(_LATER[name])
         if not name.startswith("_") and name not in registry.advice:
-            for room, place in _ROOMS.items():
-                if name in import_module(f"autograd_cnn.{place}").__all__:
+            for room, place in _LATER.items():
+                if room in __all__ and ":" not in place and name in _open(place).__all__:
                     raise AttributeError(f"autograd_cnn has no {name!r}. Here: ag.{room}.{name}")
         raise AttributeError(missing(name, "autograd_cnn", __dir__()))
 

@@ -131,3 +131,21 @@ def shown(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", displays)
     return shown
+
+
+@pytest.fixture
+def autograd_cnn(tmp_path):
+    """Run the command line in a folder of its own; returns the finished process."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-m", "autograd_cnn", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    return run

@@ -1,6 +1,7 @@
 """The face of the package: the names that ``import autograd_cnn as ag`` offers."""
 
 import inspect
+from functools import partial
 from operator import attrgetter
 
 import pytest
@@ -18,8 +19,7 @@ PUBLIC = """
     unfold fold layer_norm rms_norm group_norm instance_norm local_response_norm normalize embedding one_hot
     bce bce_with_logits cross_entropy mse
     grad value_and_grad vjp jvp hvp jacobian hessian checkpoint check_gradients no_grad enable_grad scope primitive
-    trace
-    nn optim data training plots interop report
+    nn optim plots
 """
 
 
@@ -64,9 +64,31 @@ def test_the_only_operation_that_is_not_on_the_face_belongs_to_the_transforms():
     assert own - set(OPERATIONS) == {"alias"}
 
 
+REMOVED = """
+import sys
+sys.modules["autograd_cnn.studio"] = None  # as if nobody had the folder
+import autograd_cnn as ag
+
+x = ag.Tensor([1.0], requires_grad=True)
+assert not {"Graph", "profile", "report", "trace"} & {*ag.__all__, *dir(ag)} and x._repr_html_() is None
+for use in lambda: ag.trace, lambda: ag.report, x.graph:
+    try:
+        use()
+    except AttributeError as error:
+        print(error)
+"""
+
+
+def test_a_name_of_a_folder_that_was_removed_says_so(python):
+    assert python(REMOVED).splitlines() == [
+        f"autograd_cnn has no folder 'studio', which has {name!r}. Install the package again"
+        for name in ("trace", "report", "graph_of")
+    ]
+
+
 # Keywords
 
-ROOMS = (ag, ag.linalg, ag.nn, ag.optim, ag.training, ag.data, ag.plots, ag.interop, ag.distributed, ag.report)
+ROOMS = ag, *filter(inspect.ismodule, map(partial(getattr, ag), ag.__all__))
 
 
 def keywords(function):

@@ -64,7 +64,10 @@ class profile:
     >>> model = ag.nn.Sequential(ag.nn.Linear(2, 16, rng=rng), ag.nn.ReLU(), ag.nn.Linear(16, 2, rng=rng))
     >>> sgd = ag.optim.SGD(model.parameters(), lr=0.1)
     >>> with ag.profile() as p:
-    ...     history = ag.training.fit(model, ag.cross_entropy, sgd, x, y, rng=rng, epochs=1, progress=False)
+    ...     for batch in slice(0, 100), slice(100, 200):
+    ...         ag.cross_entropy(model(x[batch]), y[batch]).backward()
+    ...         sgd.step()
+    ...         sgd.zero_grad()
     >>> p.costs["linear"].calls, p.costs["linear"].forward_bytes  # two layers, two batches
     (4, 14400)
     >>> p  # doctest: +ELLIPSIS

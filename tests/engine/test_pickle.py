@@ -2,15 +2,17 @@
 
 import copy
 import pickle
+from functools import partial
+from inspect import ismodule
 
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn import data, nn, optim, training
+from autograd_cnn import nn
 
 PUBLIC = {
     f"{room.__name__}.{name}": getattr(room, name)
-    for room in (ag, ag.linalg, nn, optim, training, data)
+    for room in (ag, *filter(ismodule, map(partial(getattr, ag), ag.__all__)))
     for name in room.__all__
     if callable(getattr(room, name))
 }

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
+from arguments import complaints_of
 from autograd_cnn.fast import columns, threads
 from autograd_cnn.fast.threads import get_num_threads, map_tiles, set_num_threads
 
@@ -336,3 +337,7 @@ def test_tiles_while_python_is_ending():
         "atexit.register(lambda: print(map_tiles(abs, 3))); map_tiles(abs, 9)"
     )
     assert run(script) == "[0, 1, 2]\n"
+
+
+def test_a_bad_number_of_threads_is_refused_by_a_clear_error():
+    assert complaints_of(threads.set_num_threads, 1) == []

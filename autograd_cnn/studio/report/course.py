@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autograd_cnn.studio.report.charts import Axis, Clock, Line, axis_of, chart, spark
 from autograd_cnn.studio.report.facts import Array, Facts, Table, count_of, digits, passes_table
 from autograd_cnn.studio.report.markup import Html, details, quiet, table
-from autograd_cnn.training import Epoch
+
+if TYPE_CHECKING:
+    from autograd_cnn.training import Epoch
 
 
 def course(facts: Facts) -> str:

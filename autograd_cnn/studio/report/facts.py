@@ -9,12 +9,13 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.training import Epoch, Evaluation, History
+if TYPE_CHECKING:
+    from autograd_cnn.training import Epoch, Evaluation, History
 
 Array = NDArray[Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,9 @@ from autograd_cnn.studio.assets import Page
 from autograd_cnn.studio.player.page import page as player_page
 from autograd_cnn.studio.records import Graph
 from autograd_cnn.studio.trace import trace
-from autograd_cnn.training import History
-from autograd_cnn.training.evaluation import as_tensor
+
+if TYPE_CHECKING:
+    from autograd_cnn.training import History
 
 Array = NDArray[Any]
 Loss = Callable[[Tensor, Any], Tensor]
@@ -60,6 +61,8 @@ class Moments:
 
 def graph_of(model: Module, loss: Loss, images: Array, labels: Array) -> Graph:
     """Trace the loss of a model in evaluation mode."""
+    from autograd_cnn.training.evaluation import as_tensor
+
     with in_training_mode(model, training=False):
         return trace(lambda images: loss(model(images), labels), as_tensor(images))
 
@@ -84,6 +87,8 @@ class Layer:
 
 def convolutions(model: Module, image: Array) -> list[Layer]:
     """Run a model on one image, and return its first convolutions."""
+    from autograd_cnn.training.evaluation import as_tensor
+
     found: list[Layer] = []
     plain = mode.current.get().call
 

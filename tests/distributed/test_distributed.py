@@ -775,7 +775,7 @@ print(history.ended == f"interrupted at step {len(history.losses)}" and len(hist
 @pytest.mark.slow
 @needs_mpi
 def test_the_example_trains_on_mpi(mpirun, tmp_path):
-    script = Path(__file__).parents[3] / "examples" / "train_cifar10.py"
+    script = Path(__file__).parents[2] / "examples" / "train_cifar10.py"
     options = ["--images", 300, "--epochs", 2, "--out", "run"]
     done = mpirun(2, "", *options, script=script, timeout=300)
     assert done.returncode == 0, done.stderr

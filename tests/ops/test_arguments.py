@@ -1,0 +1,139 @@
+"""Arguments out of range, for every operation: a clear error, NumPy's own result, or an ordinary one.
+
+The calls are those of `uses` and the examples of primitives. In each, one argument after the other is replaced by each
+of `BAD`.
+"""
+
+import inspect
+from functools import cache, wraps
+from operator import attrgetter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from arguments import BAD, THING, outcome
+from autograd_cnn.calculus.check import examples_of
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.registry import counterparts, registry
+from autograd_cnn.engine.tensor import Tensor
+from uses import every_use
+
+NO_NUMBERS = ["a", None, THING]  # in place of an array
+LEGAL = [
+    ("axis", None),
+    ("axis", ()),
+    ("axis", []),
+    ("num_classes", None),
+    ("index", None),
+    ("index", ()),
+    ("index", []),
+]
+LAX = {  # arguments that are accepted although they say nothing, as NumPy accepts them elsewhere
+    **{"sum": ["x"], "max": ["x"], "min": ["x"], "nanmean": ["axis"], "nanvar": ["axis"]},  # of None, and of a number
+    **{"einsum": ["optimize"], "poisson_nll_loss": ["eps"], "nll_loss": ["ignore_index"], "interp": ["left", "right"]},
+    **{"concat": ["axis", "dtype"], "pad_constant": ["constant_values"], "permute_dims": ["x"], "set_at": ["x"]},
+    **{"clip": ["x"], "relu_gradient": ["x"]},
+}
+FAMILIES = "autograd_cnn.ops.", "autograd_cnn.vocabulary."  # the packages of operations
+OURS = sorted({id(f): n for n, f in registry.items() if f.__module__.startswith(FAMILIES)}.values())
+
+
+def is_array(value):
+    return isinstance(value, (Tensor, np.ndarray)) or (isinstance(value, (list, tuple)) and any(map(is_array, value)))
+
+
+@cache
+def calls():
+    """{name: its calls in `uses` and examples, as pairs of arguments and options}."""
+    found = {name: [] for name in OURS}
+
+    def recorded(name, function):
+        @wraps(function)
+        def call(*args, **options):
+            found[name].append((args, options))
+            return function(*args, **options)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in OURS:
+            owner = attrgetter(name.rpartition(".")[0])(ag) if "." in name else ag
+            stand_in = recorded(name, registry[name])
+            patch.setitem(registry, name, stand_in)
+            patch.setattr(owner, name.rpartition(".")[2], stand_in)
+        for use in every_use():
+            use.f(*(Tensor(x) for x in use.inputs))
+    for name in OURS:
+        if isinstance(registry[name], Primitive):
+            found[name] += examples_of(registry[name], np.random.default_rng(0))
+    return found
+
+
+def parameters_of(function):
+    return getattr(function, "__signature__", None) or inspect.signature(function)
+
+
+def replaced(name):
+    """Yield (parameter, bad value, arguments) for the first calls of an operation."""
+    signature, tried = parameters_of(registry[name]), set()
+    for args, options in calls()[name]:
+        bound = signature.bind(*args, **options)
+        bound.apply_defaults()
+        for parameter, value in bound.arguments.items():
+            kind = parameter, is_array(value)
+            if kind in tried:
+                continue
+            tried.add(kind)
+            for bad in NO_NUMBERS if is_array(value) else BAD:
+                again = signature.bind(*args, **options)
+                if signature.parameters[parameter].kind is inspect.Parameter.VAR_POSITIONAL:
+                    again.arguments[parameter] = (bad, *value[1:])
+                else:
+                    again.arguments[parameter] = bad
+                yield parameter, bad, again
+
+
+def numpys(theirs, bound):
+    """The outcome of NumPy's function: for the arguments by position, else with the options by name."""
+    plain = [[v.data if isinstance(v, Tensor) else v for v in a] if type(a) is list else a for a in bound.args]
+    plain = [a.data if isinstance(a, Tensor) else a for a in plain]
+    first = outcome(theirs, SimpleNamespace(args=plain, kwargs=bound.kwargs))
+    if not isinstance(first, Exception):
+        return first
+    names = [*bound.arguments]
+    arrays = [a for a, v in zip(plain, bound.args, strict=True) if is_array(v)]
+    options = {n: a for n, a, v in zip(names, plain, bound.args, strict=False) if not is_array(v)}
+    return outcome(theirs, SimpleNamespace(args=arrays, kwargs=options | bound.kwargs))
+
+
+def complaint(name, parameter, bad, bound):
+    """Return the fault in the outcome of a call, or ""."""
+    function = registry[name]
+    got = outcome(function, bound)
+    if isinstance(got, Exception):
+        kinds = (ValueError, TypeError, IndexError)
+        if not isinstance(got, kinds) and name != "average":
+            return f"{type(got).__name__}: {got}"
+        return "" if str(got).startswith((name, function.__name__)) else f"unnamed {type(got).__name__}: {got}"
+    default = parameters_of(function).parameters[parameter].default
+    nonsense = bad is None or isinstance(bad, (str, list, tuple)) or bad is THING
+    if not nonsense or type(default) is type(bad) or isinstance(default, bool) or (parameter, bad) in LEGAL:
+        return ""
+    if parameter in LAX.get(name, ()):
+        return ""
+    theirs = next((f for f, n in counterparts.items() if n == name and callable(f)), None)
+    if theirs is not None and not isinstance(numpys(theirs, bound), Exception):
+        return ""  # NumPy takes it as well
+    return f"accepted, gives {got!r:.60}"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_bad_argument_is_refused_or_means_something(name):
+    complaints = [
+        f"{name}({parameter}={bad!r:.25}): {found}"
+        for parameter, bad, bound in replaced(name)
+        if (found := complaint(name, parameter, bad, bound))
+    ]
+    assert not complaints, "\n".join(complaints)
