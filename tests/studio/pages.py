@@ -13,6 +13,13 @@ def facts_of(html):
     return json.loads(data if kind == "json" else zlib.decompress(base64.b64decode(data)))
 
 
+def visible(text):
+    """The text that a reader sees: numbers with four digits."""
+    return "".join(
+        piece if isinstance(piece, str) else piece[0] for piece in ([text] if isinstance(text, str) else text)
+    )
+
+
 def cards(page, name):
     """Figures whose caption begins with `name`."""
     return page.locator("figure").filter(has=page.locator("figcaption > b", has_text=name))

@@ -18,7 +18,7 @@ from autograd_cnn.studio.picture.styles import DARK, LIGHT
 from autograd_cnn.studio.player import page as page_module
 from autograd_cnn.studio.player import schema
 from autograd_cnn.studio.player.array_views import SIGNED, Store, four_digits, look, maps, png
-from studio.pages import facts_of
+from studio.pages import facts_of, visible
 
 STUDIO = Path(assets.__file__).parent
 
@@ -152,13 +152,6 @@ def test_a_checkpoint_is_one_step_with_the_contributions_that_leave_it(rng):
     assert np.array_equal(numbers(by_name(facts)["w"]["gradient"]["elements"], float), w.grad)
     assert [step["kind"] for step in facts["steps"]].count("backward") == 2
     assert len(by_name(facts)["w"]["parts"]) == 1  # summed inside
-
-
-def visible(text):
-    """The text that a reader sees: numbers with four digits."""
-    return "".join(
-        piece if isinstance(piece, str) else piece[0] for piece in ([text] if isinstance(text, str) else text)
-    )
 
 
 def lines_of(facts, ask):

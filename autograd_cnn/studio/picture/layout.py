@@ -307,7 +307,8 @@ class _Ladder:
         content, middle, g_chip = left + self.wide, 0.0, 0.0
         if self.backward:
             self.rule = _column([row.right for row in self.rows if row.right])
-            middle = max([60, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
+            least = 84 if self.overlay.brief else 60  # the player writes numbers on the edges
+            middle = max([least, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
             g_chip = _widest("gradients", [self.chips[v.id][1][2] for row, port, v in self.leaves if row.learns(port)])
             content += middle + self.rule + gutter + g_chip
         around = INSET * max((level for level, _, _ in self.frames), default=0)

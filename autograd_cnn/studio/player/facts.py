@@ -62,7 +62,7 @@ def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str
             graph.measured = graph.measured or statistics(author)
         functions = functions_of(graph) if source else {}
         expressions = {op.id: _expression(op, graph.values[op.output], functions) for op in graph.ops}
-        trials = Trials(author, shares, expressions, views.drawn, views.whole)
+        trials = Trials(author, shares, expressions, views)
         return _Facts(trials, views, rounds).moment(functions)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections import namedtuple
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from autograd_cnn.studio.player.wording import bare
 from autograd_cnn.studio.program.expressions import Rewriter
+
+ONE = ast.Constant(1)
 
 
 @lru_cache(4096)
@@ -36,11 +38,7 @@ def names_in(tree: ast.AST) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The reason why something could not be computed."""
-
-    reason: str
+Refusal = namedtuple("Refusal", "reason")  # in place of a value that could not be computed
 
 
 def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -64,7 +62,7 @@ def factor(tree: Any, g: str) -> Any:
     """Return the factor of the name `g` in a product, or None if the expression is not a product with one `g`."""
     match tree:
         case ast.Name(name) if name == g:
-            return ast.Constant(1)
+            return ONE
         case ast.UnaryOp(ast.USub(), inner):
             return (found := factor(inner, g)) and ast.UnaryOp(ast.USub(), found)
         case ast.BinOp(left, ast.Div(), right) if g not in names_in(right):
@@ -72,12 +70,8 @@ def factor(tree: Any, g: str) -> Any:
         case ast.BinOp(left, ast.Mult(), right) if (g in names_in(left)) != (g in names_in(right)):
             inside, other = (left, right) if g in names_in(left) else (right, left)
             found = factor(inside, g)
-            return other if is_one(found) else found and ast.BinOp(found, ast.Mult(), other)
+            return other if found is ONE else found and ast.BinOp(found, ast.Mult(), other)
     return None
-
-
-def is_one(tree: Any) -> bool:
-    return isinstance(tree, ast.Constant) and tree.value == 1
 
 
 def as_mathematics(tree: Any, number: Callable[[str, bool], str | None] = lambda name, alone: None) -> str:

@@ -6,7 +6,6 @@ So the page tells what happens to the loss when a number is raised, and what one
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from autograd_cnn.nn.functions import alive_channels
 from autograd_cnn.studio.picture.measure import flops
+from autograd_cnn.studio.player.array_views import Views
 from autograd_cnn.studio.player.lines import Refusal, attempt
 from autograd_cnn.studio.player.mistakes import LARGEST, STEP
 from autograd_cnn.studio.player.schema import Look
@@ -51,28 +51,22 @@ class Pick(NamedTuple):
 class Trials:
     """Tries a written program; `shares` are the contributions to each gradient, in the order of the walk.
 
-    `expressions` are the user's expressions of operations whose results have no name, or "", and ``drawn(value)``
-    returns the flat indices of the elements that the page draws, or None. Unless the graph is shown `whole`, nothing is
-    tried.
+    `expressions` are the user's expressions of operations whose results have no name, or "". Unless the graph is shown
+    whole, nothing is tried.
     """
 
     def __init__(
-        self,
-        author: Author,
-        shares: dict[str, list[Share]],
-        expressions: dict[str, str],
-        drawn: Callable[[Value], Any],
-        whole: bool,
+        self, author: Author, shares: dict[str, list[Share]], expressions: dict[str, str], views: Views
     ) -> None:
-        self.expressions, self.drawn = expressions, drawn
-        self.author, self.graph, self.shares, self.whole = author, author.graph, shares, whole
+        self.expressions, self.views, self.whole = expressions, views, views.whole
+        self.author, self.graph, self.shares = author, author.graph, shares
         self.values, self.ops, self.scope = author.graph.values, author.graph.ops, author.scope
         self.result = self.values[self.graph.result]
         self.end = clip(self.result.name)
         self.goal = "the loss" if self.graph.loss is not None else f"the sum of {self.end}"
         self.lines = dict(zip([op.id for op in self.ops], author.forward_lines, strict=True))
         self.codes = {op: compile(line, "<forward>", "exec") for op, line in self.lines.items()}
-        self.costs = [flops(self.graph, op)[0] for op in self.ops] if whole else []
+        self.costs = [flops(self.graph, op)[0] for op in self.ops] if self.whole else []
         self.mine: dict[tuple[str, str], list[int]] = {}  # operation, value -> the indices of its shares
         for v, all_ in shares.items():
             for k, share in enumerate(all_):
@@ -85,7 +79,7 @@ class Trials:
         self.double: dict[str, Any] = {}  # the whole scope in float64; empty if the program does not run in it
         self.known: dict[tuple[str, str, int], Any] = {}  # operation, value, element -> slopes
         self.trials: dict[str, tuple[float, float]] = {}  # value -> loss after its example is raised, change
-        if whole:
+        if self.whole:
             double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
             loss = self.run(double, set(author.inputs))
             if not isinstance(loss, Refusal):
@@ -103,7 +97,7 @@ class Trials:
 
     def choose(self, value: Value, scores: Any) -> Pick:
         """Make the element with the largest of `scores` the example, if possible one that is drawn."""
-        places, scores = self.drawn(value) if self.whole else None, np.abs(np.nan_to_num(scores))
+        places, scores = self.views.drawn(value) if self.whole else None, np.abs(np.nan_to_num(scores))
         if places is None or not scores[places].any():
             places = np.arange(scores.size)
         i = int(places[np.argmax(scores[places])])
