@@ -97,8 +97,10 @@ class Facts:
     @property
     def sums(self) -> str:
         """A sentence on probabilities that do not add up to 1, or "" if they do."""
+        if not self.independent:
+            return ""
         sums = self.probabilities.sum(axis=1)
-        return self.independent * (
+        return (
             f"Each of the {self.probabilities.shape[1]} classes has a probability of its own, yes or no, so those of "
             f"an image need not add up to 100% (here {sums.min():.0%} to {sums.max():.0%}); a loss that is the mean of "
             "such questions is small before many answers are right."
