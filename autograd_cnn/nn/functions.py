@@ -10,7 +10,8 @@ from functools import partial
 from inspect import Signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from autograd_cnn.engine.arguments import Arguments
+from autograd_cnn.engine.arguments import untyped
+from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.messages import explained
 from autograd_cnn.nn.module import Module
 from autograd_cnn.ops import activations, arithmetic, normalization, pooling, reductions, shapes
@@ -26,11 +27,13 @@ __all__ = [
 ]  # fmt: skip
 
 
+WINDOW = "kernel_size", "stride", "padding", "dilation"
+
+
 class _Layer(Module):
     """Calls the function that its subclass names, with the options that the constructor takes."""
 
     _function: ClassVar[Callable[..., Any]]
-    _options: ClassVar[Arguments[...]]
     __signature__: ClassVar[Signature]
 
     if TYPE_CHECKING:  # the options are attributes
@@ -40,16 +43,18 @@ class _Layer(Module):
     def __init_subclass__(cls, function: Callable[..., Any] | None = None) -> None:
         if function is not None:
             cls._function = staticmethod(function)
-            cls._options = Arguments(partial(function, None), cls.__name__)  # without x
-            cls.__signature__ = cls._options.signature
+            cls.__signature__ = untyped(partial(function, None))  # without x
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        values, _ = self._options.bind(args, options)
-        for name, value in zip(self._options.parameters, values, strict=True):
+        try:
+            given = self.__signature__.bind(*args, **options)
+        except TypeError:
+            raise wrong_arguments(type(self).__name__, self.__signature__, args, options) from None
+        given.apply_defaults()
+        for name, value in given.arguments.items():
             setattr(self, name, value)
-        if "kernel_size" in self._options.parameters:
-            options = {n: getattr(self, n) for n in ("stride", "padding", "dilation") if hasattr(self, n)}
-            check_window(self.kernel_size, **options)
+        if "kernel_size" in given.arguments:
+            check_window(**{n: v for n, v in given.arguments.items() if n in WINDOW})
 
     def _reworded(self, error: Exception, args: tuple[Any, ...], options: dict[str, Any]) -> Exception | None:
         better = super()._reworded(error, args, options)
@@ -58,7 +63,7 @@ class _Layer(Module):
         return better
 
     def forward(self, x: Any) -> Any:
-        return self._function(x, *(getattr(self, name) for name in self._options.parameters))
+        return self._function(x, *(getattr(self, name) for name in self.__signature__.parameters))
 
 
 # Activations

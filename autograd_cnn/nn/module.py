@@ -46,7 +46,8 @@ def _walk(
         value = dict(enumerate(value))
     if isinstance(value, Mapping):
         for name, child in [*value.items()]:  # another thread, or the caller, may set an attribute meanwhile
-            yield from _walk(child, _join(path, name), owner, _join(key, name), visited)
+            if isinstance(child, (Tensor, Module, list, tuple, Mapping)):
+                yield from _walk(child, _join(path, name), owner, _join(key, name), visited)
 
 
 def _join(path: str, name: object) -> str:
