@@ -24,14 +24,14 @@ ROOMS = {  # a folder or a file at the top, and the rooms that its files may imp
     "engine": "",
     "calculus": "engine",
     "elsewhere": "engine",
-    "fast": "environment",
+    "fast": "environment engine",
     "ops": "engine calculus vocabulary fast",
     "vocabulary": "engine ops fast",
-    "nn": "engine calculus fast ops vocabulary state",
-    "optim": "engine fast state",
+    "nn": "engine calculus ops vocabulary state",
+    "optim": "engine state",
     "data": "engine files environment",
     "training": "engine nn optim data state arrayfile files notebook plots environment",
-    "distributed": "engine fast nn training environment",
+    "distributed": "engine nn training environment",
     "interop": f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its calls
     "studio": f"engine calculus ops fast nn data training files notebook environment {FACE}",  # programs call the face
     "plots": "engine files environment",

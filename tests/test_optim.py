@@ -2,7 +2,6 @@
 
 import copy
 import json
-import tracemalloc
 import warnings
 
 import numpy as np
@@ -52,15 +51,9 @@ def set_gradients(ps, rng):
         p.grad = np.asarray(rng.normal(size=p.shape)).astype(p.dtype)
 
 
-@pytest.fixture
-def small_pieces(monkeypatch):
-    """Pieces that do not divide the parameters, so that updates cross their boundaries."""
-    monkeypatch.setattr(optim.optimiser, "PIECE", 7)
-
-
 @recipes
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
-def test_twenty_steps_equal_pytorch(recipe, dtype, tolerance, small_pieces, rng, torch):
+def test_twenty_steps_equal_pytorch(recipe, dtype, tolerance, rng, torch):
     make, options = RECIPES[recipe]
     ours = parameters(rng, dtype)
     theirs = [torch.tensor(p.data, requires_grad=True) for p in ours]
@@ -181,22 +174,6 @@ def test_average_of_weights(rng):
         optim.EMA(ps[:2]).load_state_dict(average.state_dict())
 
 
-def test_the_size_of_pieces_changes_no_bit(monkeypatch, rng):
-    results = []
-    for piece in (1, 7, 1 << 16):
-        monkeypatch.setattr(optim.optimiser, "PIECE", piece)
-        draws = np.random.default_rng(1)
-        ps = parameters(draws, np.float32)
-        optimiser = optim.Adam(ps, weight_decay=0.1)
-        for _ in range(3):
-            set_gradients(ps, draws)
-            optimiser.step()
-        results.append([p.data for p in ps])
-    for other in results[1:]:
-        for a, b in zip(results[0], other, strict=True):
-            np.testing.assert_array_equal(a, b)
-
-
 @recipes
 def test_a_rate_in_float64_changes_no_bit_of_a_float32_step(recipe, rng):
     make, options = RECIPES[recipe]
@@ -273,26 +250,6 @@ def test_parameters_and_gradients_may_have_any_layout(layout, rng):
         p.data, p.grad = as_parameter(start), as_gradient(grad)
         optim.SGD([p], lr=0.5, momentum=0.9).step()
         np.testing.assert_array_equal(p.data, start - 0.5 * grad)
-
-
-@recipes
-def test_a_step_allocates_no_copy_of_a_parameter(recipe, rng):
-    make, options = RECIPES[recipe]
-    p = ag.Tensor(rng.random((1000, 1000), np.float32), requires_grad=True)
-    p.grad = rng.random((1000, 1000), np.float32)
-    optimiser = make([p], **{"lr": 0.1, **options})
-    threads = ag.get_num_threads()
-    ag.set_num_threads(1)
-    optimiser.step()  # allocates the scratch memory of the thread
-    p.grad = rng.random((1000, 1000), np.float32)
-    tracemalloc.start()
-    try:
-        optimiser.step()
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-        ag.set_num_threads(threads)
-    assert peak < 50_000  # the parameter has 4 MB
 
 
 def test_a_step_is_not_recorded_and_accepts_recorded_gradients(rng):

@@ -10,8 +10,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from autograd_cnn.calculus.checkpoint import runs_again
 from autograd_cnn.engine.checks import count, number
+from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.fast.normalization import moments
 from autograd_cnn.nn.init import Initialiser, he_normal, standard_normal
 from autograd_cnn.nn.module import Input, Module
 from autograd_cnn.ops.activations import prelu
@@ -350,6 +350,17 @@ def _moments(out: Tensor, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     node = out._node
     mean = None if node is None else node.kept("mean_x")
     return moments(x) if mean is None else (mean, node.kept("variance_x"))
+
+
+@accelerated
+def moments(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return mean and variance (divided by n, not n - 1) of each channel: (..., C) -> two arrays (C,).
+
+    Those of no numbers are 0.
+    """
+    rows = x.reshape(-1, x.shape[-1]) if x.size else np.zeros((1, x.shape[-1]), x.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return rows.mean(axis=0), rows.var(axis=0)
 
 
 class BatchNorm1d(BatchNorm2d):

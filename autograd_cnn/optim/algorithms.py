@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.fast.memory import scratch
-from autograd_cnn.fast.updates import adam, sgd
+from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.optim.optimiser import Array, Optimiser, check_flag, check_number
 
 __all__ = ["SGD", "Adam", "AdamW", "RMSprop"]
@@ -49,12 +48,7 @@ class SGD(Optimiser):
     """
 
     def __init__(
-        self,
-        parameters: Iterable[Any],
-        lr: float,
-        momentum: float = 0,
-        nesterov: bool = False,
-        weight_decay: float = 0,
+        self, parameters: Iterable[Any], lr: float, momentum: float = 0, nesterov: bool = False, weight_decay: float = 0
     ) -> None:
         check_flag("SGD", "nesterov", nesterov)
         if nesterov and not momentum:
@@ -66,7 +60,19 @@ class SGD(Optimiser):
     def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
         p, g, *slots = arrays
         coefficients = lr, decay, self.momentum, self.momentum if self.nesterov else 0
-        sgd(p, g, slots[0] if slots else p[:0], np.array(coefficients, p.dtype))
+        sgd_update(p, g, slots[0] if slots else p[:0], np.array(coefficients, p.dtype))
+
+
+@accelerated
+def sgd_update(p: Array, g: Array, v: Array, coefficients: Array) -> None:
+    """Move `p` against `g`, along the momentum `v`, which is empty if there is none."""
+    lr, decay, momentum, ahead = coefficients
+    g = g + decay * p if decay else g
+    if len(v):
+        v *= momentum
+        v += g
+        g = g + ahead * v if ahead else v
+    p -= lr * g
 
 
 class RMSprop(Optimiser):
@@ -121,25 +127,30 @@ class RMSprop(Optimiser):
 
     def _update(self, lr: float, decay: float, step: int, arrays: tuple[Array, ...]) -> None:
         p, g, v, *slots = arrays
-        s, t = scratch("update", (2, p.size), p.dtype)
-        if decay:
-            g = np.add(g, np.multiply(p, decay, out=s), out=s)
-        v *= self.alpha
-        v += np.multiply(np.multiply(g, g, out=t), 1 - self.alpha, out=t)
-        if self.centered:
-            mean = slots.pop(0)
-            mean += np.multiply(np.subtract(g, mean, out=t), 1 - self.alpha, out=t)
-            np.subtract(v, np.multiply(mean, mean, out=t), out=t)
-            np.maximum(t, 0, out=t)  # rounding may leave less than 0
-        np.sqrt(t if self.centered else v, out=t)
-        t += self.eps
-        np.divide(g, t, out=t)
-        if self.momentum:
-            slots[0] *= self.momentum
-            slots[0] += t
-            np.copyto(t, slots[0])
-        t *= lr
-        p -= t
+        rmsprop_update(p, g, v, slots, lr, decay, self.alpha, self.eps, self.momentum, self.centered)
+
+
+@accelerated
+def rmsprop_update(
+    p: Array, g: Array, v: Array, slots: Sequence[Array], lr: float, decay: float, alpha: float, eps: float,
+    momentum: float, centered: bool,
+) -> None:  # fmt: skip
+    """Move `p` against `g`, scaled by the running mean square `v`; `slots` has the mean, and the momentum."""
+    g = g + decay * p if decay else g
+    v *= alpha
+    v += (1 - alpha) * (g * g)
+    variance = v
+    if centered:
+        mean = slots[0]
+        mean += (1 - alpha) * (g - mean)
+        variance = np.maximum(v - mean * mean, 0)  # rounding may leave less than 0
+    move = g / (np.sqrt(variance) + eps)
+    if momentum:
+        held = slots[-1]
+        held *= momentum
+        held += move
+        move = held
+    p -= lr * move
 
 
 class Adam(Optimiser):
@@ -198,7 +209,20 @@ class Adam(Optimiser):
         root, rate = 1 / math.sqrt(1 - beta2**step), lr / (1 - beta1**step)
         coefficients = shrink, decay, 1 - beta1, beta2, 1 - beta2, root, self.eps, rate
         p, g, m, v = arrays
-        adam(p, g, m, v, np.array(coefficients, p.dtype))
+        adam_update(p, g, m, v, np.array(coefficients, p.dtype))
+
+
+@accelerated
+def adam_update(p: Array, g: Array, m: Array, v: Array, coefficients: Array) -> None:
+    """Move `p` against `g`, scaled by the running moments `m` and `v`."""
+    shrink, decay, fresh1, beta2, fresh2, root, eps, rate = coefficients
+    if shrink != 1:
+        p *= shrink
+    g = g + decay * p if decay else g
+    m += fresh1 * (g - m)
+    v *= beta2
+    v += fresh2 * (g * g)
+    p -= rate * (m / (root * np.sqrt(v) + eps))
 
 
 class AdamW(Adam):

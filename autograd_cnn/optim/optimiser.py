@@ -1,30 +1,27 @@
-"""The base of all optimisers: groups of parameters, slots, states, and updates in pieces.
+"""The base of all optimisers: groups of parameters, slots and states.
 
-Updates happen in place and are not recorded, so a graph never holds training state. A step updates parameters in pieces
-that fit the cache together with their gradients and slots, on all threads. So main memory is read and written once, and
-each thread needs scratch space for two pieces only, not for two copies of the parameters.
+Updates happen in place and are not recorded, so a graph never holds training state. They are elementwise, so it does
+not matter in which pieces, in which order and on how many threads the elements are updated.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autograd_cnn.engine.messages import describe, missing, warn
+from autograd_cnn.engine.registry import accelerated
 from autograd_cnn.engine.tape import next_birth
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.fast.threads import map_tiles
 from autograd_cnn.state import check_state
 
 Array = NDArray[Any]
 
-PIECE = 1 << 17  # elements of a parameter in one update
 BELOW = {"momentum": 1}  # settings that are less than a number
-SHARE = 1 << 20  # least elements per thread: starting one costs as much as updating 100 000
 
 
 def described(value: Any) -> str:
@@ -68,6 +65,13 @@ def _grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[t
             if found.setdefault(id(p), (p, own))[1] != own:
                 raise ValueError(f"{optimiser}: {getattr(p, 'name', None) or 'a parameter'} is in two groups")
     return list(found.values())
+
+
+@accelerated
+def update_all(update: Callable[..., None], work: list[tuple[float, float, int, tuple[Array, ...]]]) -> None:
+    """Call ``update(lr, decay, step, arrays)`` for each parameter: `arrays` = parameter, gradient, slots, all flat."""
+    for arguments in work:
+        update(*arguments)
 
 
 class Optimiser:
@@ -170,20 +174,12 @@ class Optimiser:
             # An array that is not contiguous is updated by way of a copy; one that a live graph has locked is replaced
             array = p.data if p.data.flags.carray else p.data.copy()
             grad = p.grad.data if isinstance(p.grad, Tensor) else p.grad
-            flat = [a.reshape(-1) for a in (array, grad, *(slot[i] for slot in self._slots.values()))]
+            flat = tuple(a.reshape(-1) for a in (array, grad, *(slot[i] for slot in self._slots.values())))
             decay = self._decays[i]
             decay = self.weight_decay if decay is None else float(decay)
-            for start in range(0, p.size, PIECE):
-                pieces = tuple(a[start : start + PIECE] for a in flat)
-                work.append((lr * self._rates[i], decay, self.steps[i], pieces))
+            work.append((lr * self._rates[i], decay, self.steps[i], flat))
             changed.append((p, array))
-        count = max(1, sum(a.size for *_, arrays in work for a in arrays) // SHARE)
-
-        def tile(index: int) -> None:
-            for piece in work[index::count]:
-                self._update(*piece)
-
-        map_tiles(tile, count, products=False)
+        update_all(self._update, work)
         for p, array in changed:
             if array is not p.data and p.data.flags.writeable:
                 p.data[...] = array

@@ -477,7 +477,7 @@ def test_validation_on_rank_0_alone_is_an_error():
 
 def test_other_versions_or_kernels_are_an_error(monkeypatch):
     mine = threading.local()
-    monkeypatch.setattr(ag.distributed, "kernel_set", lambda: mine.kernels)
+    monkeypatch.setattr(ag.distributed, "kernels", lambda: mine.kernels)
 
     def program(ranks):
         mine.kernels = "numpy" if ranks.rank else "numba"
