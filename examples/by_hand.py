@@ -1,6 +1,6 @@
 """
-The whole idea in one script
-============================
+A first network
+===============
 
 Forward code as in NumPy, ``backward``, a falling loss. The picture is the graph, drawn as a ladder: forward is read
 down, backward up, and between them stands what is kept in memory.
