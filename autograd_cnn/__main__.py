@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 import autograd_cnn as ag
 from autograd_cnn.calculus.check import conformance
+from autograd_cnn.engine.observe import operations
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.registry import registry
 from autograd_cnn.environment import command, plain
 
 PACKAGES = "autograd_cnn numpy threadpoolctl safetensors matplotlib graphviz tqdm requests pillow numba".split()
@@ -132,7 +132,7 @@ def check(file: Path) -> int:
     """Run a user's file and check every primitive it registers; 0 if all pass, 1 if one fails, 2 if none can be."""
     if not file.is_file():
         return _failed(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}")
-    ours = set(registry)
+    ours = set(operations)
     sys.path.insert(0, str(file.parent))  # the file may import its neighbours, as a script may
     try:
         runpy.run_path(str(file))
@@ -140,7 +140,7 @@ def check(file: Path) -> int:
         lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(file)]
         place = f"{file}:{lines[-1]}" if lines else file  # the message of a SyntaxError has its line
         return _failed(f"{place}: {type(error).__name__}: {error}")
-    own = [p for name, p in registry.items() if isinstance(p, Primitive) and name not in ours]
+    own = [p for name, p in operations.items() if isinstance(p, Primitive) and name not in ours]
     if not own:
         return _failed(f"{file}: registers no primitive. @ag.primitive above a function does")
     failed = False

@@ -95,7 +95,7 @@ class House:
 
     def __init__(self, package):
         self.files = {self.dotted(path.relative_to(package)): path for path in package.rglob("*.py")}
-        self.edges, self.privates, self.heavy = set(), set(), set()
+        self.edges, self.names, self.privates, self.heavy = set(), set(), set(), set()
         for file, path in self.files.items():
             folder = [FACE, *path.relative_to(package).parts[:-1]]
             for name, waits in Imports(path.read_text(encoding="utf-8"), folder).found:
@@ -116,6 +116,7 @@ class House:
         while module and module not in self.files:
             module = module.rpartition(".")[0]
         self.edges.add((file, module or FACE))
+        self.names.add((file, name))
         if private(name.removeprefix(module).removeprefix(".")):
             self.privates.add((file, name))
 
@@ -160,6 +161,17 @@ def test_no_files_import_each_other_in_a_circle(house):
 
 def test_no_file_imports_the_private_name_of_another(house):
     assert house.privates == set()
+
+
+def test_only_the_mechanism_reads_the_parts_of_a_tensor_and_the_registry(house):
+    """Elsewhere: `Tensor.data`, `Tensor.node` and `observe.operations`."""
+    found = set()
+    for file, path in house.files.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if {getattr(node, "attr", ""), str(getattr(node, "value", ""))} & {"_node", "_array", "_of"}:
+                found.add(file)
+    found |= {file for file, name in house.names if name == "engine.registry.registry"}
+    assert {file.split(".")[0] for file in found} == {"engine", "calculus"}
 
 
 def test_nothing_heavy_is_imported_before_a_function_needs_it(house):

@@ -114,6 +114,11 @@ class Tensor:
         self._array = array
 
     @property
+    def node(self) -> Any:
+        """Its place on the tape: the `Node` of a result, the `Leaf` of a parameter, or None."""
+        return self._node
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Length of every axis."""
         return self._array.shape

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.messages import here, inside
-from autograd_cnn.engine.mode import current, in_mode
-from autograd_cnn.engine.registry import composites
+from autograd_cnn.engine.observe import Call, observing
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.vocabulary import scans
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    primitive: Any
-    names: list[str]
-    values: list[Any]
-    out: Tensor
-    place: Any
-    function: Any
-    module: str
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The arguments by name; of a sequence, the last."""
-        return dict(zip(self.names, self.values, strict=True))
 
 
 def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], Any]:
@@ -39,23 +19,9 @@ def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], 
     Each array in a call is the same object wherever it occurs, so its `id` identifies it.
     """
     calls: list[Call] = []
-    plain = current.get().call
-
-    def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Any) -> Any:
-        out = plain(primitive, args, dict(options), mode)
-        if isinstance(out, Tensor):
-            values, elements = primitive.bind(args, dict(options))
-            function = None
-            frame: Any = sys._getframe(2)
-            while frame and inside[frame.f_code.co_filename]:
-                function = composites.get(frame.f_code, function)
-                frame = frame.f_back
-            names, scope = primitive.flat_names(elements), current.get().scope
-            calls.append(Call(primitive, names, list(values), out, here(), function, scope[0] if scope else ""))
-        return out
-
-    with in_mode(call=call, recording=False):
-        return calls, f(*args)
+    with observing(calls.append, recording=False):
+        result = f(*args)
+    return [call for call in calls if isinstance(call.out, Tensor)], result
 
 
 def array_of(value: Any) -> np.ndarray | None:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import autograd_cnn as ag
+from autograd_cnn.engine.observe import Call
 from autograd_cnn.interop.axes import Axis, Form, Shape, joined, mixed, same, whole
-from autograd_cnn.interop.calls import Call, arrays_of, axes_of, is_elementwise, parts_of
+from autograd_cnn.interop.calls import arrays_of, axes_of, is_elementwise, parts_of
 from autograd_cnn.interop.layouts import Layout
 
 

@@ -17,10 +17,11 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.messages import spell
+from autograd_cnn.engine.observe import Call
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.interop import axes as forms
 from autograd_cnn.interop.axes import Axis, Form, Refused, first, images, joined, mixed, plain, same, whole
-from autograd_cnn.interop.calls import Call, array_of, arrays_of, axes_of, calls_of, is_elementwise
+from autograd_cnn.interop.calls import array_of, arrays_of, axes_of, calls_of, is_elementwise
 from autograd_cnn.interop.layouts import Layout, as_it_is
 from autograd_cnn.interop.moves import MOVES, before
 from autograd_cnn.nn import Module

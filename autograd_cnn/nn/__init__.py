@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from autograd_cnn.engine.messages import missing
 from autograd_cnn.engine.naming import publish
-from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.observe import operations
 from autograd_cnn.nn import functions, init, layers
 from autograd_cnn.nn.functions import *
 from autograd_cnn.nn.init import *
@@ -41,4 +41,4 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        raise AttributeError(missing(name, __name__, [*__all__, *(f"ag.{n}" for n in registry)]))
+        raise AttributeError(missing(name, __name__, [*__all__, *(f"ag.{n}" for n in operations)]))

@@ -113,7 +113,7 @@ def _check_kept(place: str, name: str, before: Any, value: Any) -> None:
                     f".{name}.data = array; to freeze it: .{name}.requires_grad = False"
                 )
         elif value is not None:
-            what = f"the result of {value._node}" if isinstance(value, Tensor) else describe(value)
+            what = f"the result of {value.node}" if isinstance(value, Tensor) else describe(value)
             raise TypeError(
                 f"{place} = ... would replace a {kind} by {what}. To change its numbers: .{name}.data = array; to keep "
                 "a result, give it another name"
@@ -123,7 +123,7 @@ def _check_kept(place: str, name: str, before: Any, value: Any) -> None:
         if result is not None:
             raise TypeError(
                 f"{place} = ... would replace {', '.join(lost[:3])}{', ...' * (len(lost) > 3)} by the result of "
-                f"{result._node}. To change numbers: {lost[0]}.data = array; to keep a result, give it another name"
+                f"{result.node}. To change numbers: {lost[0]}.data = array; to keep a result, give it another name"
             )
 
 

@@ -9,15 +9,14 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
-from copy import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.mode import Mode, current, in_mode
-from autograd_cnn.engine.plan import Rule
+from autograd_cnn.engine.mode import current
+from autograd_cnn.engine.observe import Call, RuleRun, observing
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import plain
 from autograd_cnn.files import write_atomically
@@ -81,16 +80,12 @@ class profile:
         self.costs: dict[str, Cost] = {}
         self.seconds = 0.0
         self._start: float | None = None
-        self._events: list[tuple[str, str, float, float, int, Any, Shapes, Shapes]] = []  # as `_timed` makes them
-        self._scope: Any = None  # of the node that the walk has reached
+        self._events: list[tuple[str, str, float, float, int, Any, Shapes, Shapes]] = []  # as `_note` makes them
 
     def __enter__(self) -> profile:
-        mode = current.get()
-        if mode.steps is not None:
+        if current.get().steps is not None:
             raise RuntimeError("profile: another one is open. Open one around both")
-        self._plain, self._busy = mode.call, False
-        self._rules: dict[Rule, Rule] = {}  # copies of rules, with clocks around their functions
-        self._open = in_mode(call=self._call, steps=self._steps)
+        self._open = observing(self._called, derived=self._derived)
         self._open.__enter__()
         self._start = time.perf_counter()
         return self
@@ -158,65 +153,29 @@ class profile:
         lines = ",\n".join(map(json.dumps, events))
         write_atomically(path, f'{{"traceEvents": [\n{lines}\n], "displayTimeUnit": "ms"}}\n'.encode())
 
-    def _call(self, primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
-        """Run a call of a primitive with a clock. Used as `Mode.call`."""
-        if self._busy:
-            return self._plain(primitive, args, options, mode)
-        given = _shapes((*args, *options.values()))
-        name = primitive.name
-        result = self._timed(name, name, "forward", mode.scope, given, self._plain, primitive, args, options, mode)
-        if isinstance(result, Tensor) and result._node is not None:
-            made = [result._node.kept(byproduct) for byproduct in primitive.byproducts]
+    def _called(self, call: Call) -> None:
+        name = call.primitive.name
+        self._note(name, name, "forward", call, call.mode.scope, call.values, [call.out])
+        if isinstance(call.out, Tensor) and call.out.node is not None:
+            made = [call.out.node.kept(byproduct) for byproduct in call.primitive.byproducts]
             self.costs[name].forward_bytes += sum(a.nbytes for a in made if a is not None)
-        return result
 
-    def _steps(self, node: Any) -> list[Any]:
-        """Return the steps of a node, with clocks around the rules. Used as `Mode.steps`."""
-        if not self._busy:
-            self._scope = node.scope
-        return [(ports, self._clocked(rule, node.plan.primitive.name), pick) for ports, rule, pick in node.plan.steps]
+    def _derived(self, run: RuleRun) -> None:
+        name, out = run.node.plan.primitive.name, run.out
+        results = run.args[:1] if out is None else out if isinstance(out, tuple) else (out,)  # a rule may add to a sum
+        self._note(name, f"{name} backward {run.rule.name}", "backward", run, run.node.scope, run.args, results)
 
-    def _clocked(self, rule: Rule, name: str) -> Rule:
-        if rule not in self._rules:
-            self._rules[rule] = clocked = copy(rule)
-            label = f"{name} backward {rule.name}"
-            for attribute in ("function", "into", "over"):
-                if (function := getattr(rule, attribute)) is not None:
-                    setattr(clocked, attribute, self._clock(function, name, label))
-        return self._rules[rule]
-
-    def _clock(self, function: Callable[..., Any], name: str, label: str) -> Callable[..., Any]:
-        """Return `function`, which belongs to a rule, with a clock around it."""
-
-        def clocked(*args: Any) -> Any:
-            if self._busy:
-                return function(*args)
-            return self._timed(name, label, "backward", self._scope, _shapes(args), function, *args)
-
-        return clocked
-
-    def _timed(
-        self, name: str, label: str, phase: str, scope: Any, inputs: Shapes, function: Callable[..., Any], *args: Any
-    ) -> Any:
-        """Call `function`, add its cost to that of the primitive `name`, and keep an event called `label`."""
-        self._busy, start = True, time.perf_counter()
-        try:
-            result = function(*args)
-        finally:
-            self._busy = False
-        seconds = time.perf_counter() - start
+    def _note(self, name: str, label: str, phase: str, event: Any, scope: Any, given: Any, results: Any) -> None:
+        """Add the cost of a call or a rule to that of the primitive `name`, and keep an event called `label`."""
         cost = self.costs.setdefault(name, Cost(name))
         cost.calls += phase == "forward"
-        setattr(cost, phase, getattr(cost, phase) + seconds)
-        results = result if isinstance(result, tuple) else (result,)
-        if result is None:
-            results = args[:1]  # the sum that a rule added to
-        arrays = [r._array if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
-        made = sum(a.nbytes for a in arrays if a is not args[0])  # a rule that returns g itself made nothing
+        setattr(cost, phase, getattr(cost, phase) + event.seconds)
+        arrays = [r.data if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
+        first = next(iter(given), None)
+        made = sum(a.nbytes for a in arrays if a is not first)  # a rule that returns g itself made nothing
         setattr(cost, f"{phase}_bytes", getattr(cost, f"{phase}_bytes") + made)
         thread = threading.get_native_id()
-        self._events.append((label, phase, start, seconds, thread, scope, inputs, _shapes(arrays)))
-        return result
+        self._events.append((label, phase, event.start, event.seconds, thread, scope, _shapes(given), _shapes(arrays)))
 
     def _spent(self) -> float:
         """Return the seconds of the block, or those so far while it is open."""

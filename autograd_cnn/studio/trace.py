@@ -9,26 +9,20 @@ from __future__ import annotations
 import inspect
 import linecache
 import math
-import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache, partial
 from operator import attrgetter
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.calculus.transforms import alias
+from autograd_cnn.engine import observe
 from autograd_cnn.engine.errors import no_history
 from autograd_cnn.engine.messages import file_of, here, note
-from autograd_cnn.engine.mode import Mode, current, in_mode
-from autograd_cnn.engine.plan import Plan
-from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.promotion import settle
 from autograd_cnn.engine.tape import Constant, Leaf, Node, history, next_birth
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.studio.names import Site, Source
@@ -44,46 +38,25 @@ class _Calls:
         self.made: dict[int, Node] = {}  # by id of the resulting array
         self.copies: dict[int, np.ndarray] = {}  # by id of an array that no call made
         self.results: list[Tensor] = []  # kept alive, so that no id is used again
-        self.failed: tuple[Exception, Primitive, Any, dict[str, Any]] | None = None  # the latest that raised an error
+        self.failure: tuple[Any, Any] = None, None  # the latest call that raised an error, and the error
 
-    def add(self, primitive: Primitive, args: Any, options: dict[str, Any], out: Tensor, mode: Mode) -> None:
-        given, elements = primitive.bind(args, options)
-        for array in map(_array, _flat(given)):
+    def observed(self) -> Any:
+        """Record operations, and add every call that returns a Tensor."""
+        return observe.observing(self.add, self.fail, recording=True)
+
+    def add(self, call: observe.Call) -> None:
+        if not isinstance(call.out, Tensor):
+            return
+        for array in map(_array, _flat(call.values)):
             if array is not None and id(array) not in self.made:
                 self.copies.setdefault(id(array), _copied(array))
-        node: Any = out._node or _unrecorded(primitive, given, elements, out, mode)
-        self.given[node] = list(given)
-        self.made[id(out._array)] = node
-        self.results.append(out)
+        node = call.node()
+        self.given[node] = call.values
+        self.made[id(call.out.data)] = node
+        self.results.append(call.out)
 
-
-def _unrecorded(primitive: Primitive, given: Any, elements: int, out: Tensor, mode: Mode) -> Node:
-    """Make a node for a call that the tape does not record, since it needs no gradient."""
-    values = [a._array if isinstance(a, Tensor) else a for a in given]
-    nodes = [getattr(a, "_node", None) or a for a in given]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the call itself has warned
-        settle(primitive, values, nodes, elements)
-    return Plan(primitive, 0, elements).record([*values, out._array], list(given), mode, sys._getframe())
-
-
-@contextmanager
-def _observed(calls: _Calls) -> Iterator[None]:
-    """Record operations, and add every call that returns a Tensor to `calls`."""
-    plain = current.get().call
-
-    def call(primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
-        try:
-            out = plain(primitive, args, dict(options), mode)
-        except Exception as error:
-            calls.failed = error, primitive, args, options
-            raise
-        if isinstance(out, Tensor):
-            calls.add(primitive, args, options, out, mode)
-        return out
-
-    with in_mode(call=call, recording=True):
-        yield
+    def fail(self, call: observe.Call, error: Exception) -> None:
+        self.failure = call, error
 
 
 def _copied(array: np.ndarray) -> np.ndarray:
@@ -100,7 +73,7 @@ def _is_array(value: Any) -> bool:
 
 
 def _array(value: Any) -> np.ndarray | None:
-    value = value._array if isinstance(value, Tensor) else value
+    value = value.data if isinstance(value, Tensor) else value
     return value if isinstance(value, np.ndarray) else None
 
 
@@ -163,7 +136,7 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
         tensors = [_as_tensors(a, n, requires_grad, arguments, "input") for a, n in zip(args, names, strict=True)]
         calls = _Calls()
         try:
-            with _observed(calls):
+            with calls.observed():
                 result = f(*tensors)
         except Exception as error:
             _attach(error, calls, arguments, tensors)
@@ -185,9 +158,11 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
 
 def _attach(error: Exception, calls: _Calls, arguments: dict[Any, tuple[str, str]], tensors: list[Any]) -> None:
     """Store the graph up to the `error` as its attribute `graph`."""
-    failed, calls.failed = calls.failed, None  # the error would keep itself alive through its traceback
+    call, latest = calls.failure
+    calls.failure = None, None  # the error would keep itself alive through its traceback
+    call = call if latest in _raised_before(error) else None
     with suppress(Exception):  # whatever else is wrong, the user gets the error of the function
-        graph = _Writer(arguments, calls).failed(error, failed, tensors)
+        graph = _Writer(arguments, calls).failed(error, call, tensors)
         error.graph = graph  # type: ignore[attr-defined]  # any exception gets it
         note(error, "trace: the attribute `graph` of this error has what was computed before it: error.graph.show()")
 
@@ -242,7 +217,7 @@ def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any,
     if requires_grad and value.dtype.kind == "f":
         value.requires_grad = True
     if value.requires_grad:
-        arguments[value._node] = (value.name or name, role)
+        arguments[value.node] = (value.name or name, role)
     return value
 
 
@@ -251,7 +226,7 @@ def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None
 
     `arguments` overrides the name and the role of leaves. `calls` are the observed calls that led to `tensor`.
     """
-    if tensor._node is None:
+    if tensor.node is None:
         raise no_history("graph", tensor)
     return _Writer(arguments or {}, calls).graph(tensor)
 
@@ -275,36 +250,30 @@ class _Writer:
         self.entered: Counter[str] = Counter()
 
     def graph(self, tensor: Tensor) -> Graph:
-        root: Any = tensor._node
+        root: Any = tensor.node
         if isinstance(root, Leaf):
             name, role = self.arguments.get(root, (root.name, "parameter"))
             value = self.value(name or "x", role, root)
-            return Graph([], self.values, value.id, None, {value.id: np.array(tensor._array)})
+            return Graph([], self.values, value.id, None, {value.id: np.array(tensor.data)})
         ops = self.ops(self.nodes(root), "n")
         result, loss = self.known[root], None
         if tensor.size == 1:
             result.role, loss = "loss", float(tensor.item())
         return Graph(ops, self.values, result.id, loss, self.arrays if self.traced else None)
 
-    def failed(self, error: Exception, failed: Any, tensors: list[Any]) -> Graph:
-        """Return the graph of all calls before `error`; `failed` is the latest call that raised one."""
+    def failed(self, error: Exception, failed: observe.Call | None, tensors: list[Any]) -> Graph:
+        """Return the graph of all calls before `error`; `failed` is the call that raised it, if a call did."""
         code, offset = _user_line(error)
         nodes: list[Any] = sorted(self.calls.given, key=attrgetter("birth"))
         ops = self.ops(nodes, "n", (code, offset))
-        place, primitive = _place(self.source, code, offset), None
+        place, primitive, ports = _place(self.source, code, offset), None, []
         inputs: list[tuple[int, str]] = []
-        ports: list[str] = []
         options: dict[str, str] = {}
-        if failed and failed[0] in _raised_before(error):
-            _, primitive, args, keywords = failed
-            given: list[Any] = []
-            with suppress(TypeError):  # the error may be that they do not fit the parameters
-                given, elements = primitive.bind(args, keywords)
-                ports = primitive.flat_names(elements)
+        if failed:
+            primitive, ports = failed.primitive, failed.names
             _, variables, _ = self.written(code, offset, primitive, tuple(ports))
-            call: Any = SimpleNamespace(plan=SimpleNamespace(names=ports, primitive=primitive))
-            for port, (name, value) in enumerate(zip(ports, given, strict=True)):
-                use = self.argument(call, port, value, value, variables.get(port), None)
+            for port, (name, value) in enumerate(zip(ports, failed.values, strict=True)):
+                use = self.argument(primitive, name, port, value, value, variables.get(port), None)
                 if isinstance(use, Use):
                     inputs.append((port, use.value.id))
                 elif spelled(value) != spelled(primitive.defaults.get(name)):
@@ -322,8 +291,8 @@ class _Writer:
     def inside(self, checkpoint: Checkpoint, prefix: str) -> Graph:
         """Return the computation that a checkpoint runs again."""
         start = next_birth()
-        with _observed(self.calls):
-            root = checkpoint.raw()._node
+        with self.calls.observed():
+            root = checkpoint.raw().node
         ops = self.ops(self.nodes(root, start), prefix)
         return Graph(ops, self.values, ops[-1].output, None)
 
@@ -352,8 +321,8 @@ class _Writer:
         site, variables, place = self.written(node.code, node.offset, primitive, tuple(plan.names))
         given = self.calls.given.get(node, node.inputs)
         arguments = [
-            self.argument(node, port, value, settled, variables.get(port), saved.get(port))
-            for port, (value, settled) in enumerate(zip(given, node.inputs, strict=True))
+            self.argument(primitive, name, port, value, settled, variables.get(port), saved.get(port))
+            for port, (name, value, settled) in enumerate(zip(plan.names, given, node.inputs, strict=True))
         ]
         options = {
             name: spelled(value)
@@ -389,19 +358,20 @@ class _Writer:
             self.scopes[id(scope)] = scope, (*outside, Scope(scope[0], self.entered[scope[0]], scope[2]))
         return self.scopes[id(scope)][1]
 
-    def argument(self, node: Node, port: int, given: Any, settled: Any, variable: str | None, saved: Any) -> Any:
+    def argument(
+        self, primitive: Any, name: str, port: int, given: Any, settled: Any, variable: str | None, saved: Any
+    ) -> Any:
         """Return an argument for the program; `settled` is `given` after promotion, and `saved` is the saved array."""
-        name = node.plan.names[port]
         if isinstance(given, tuple):  # an index, which may contain arrays
             parts = zip(given, settled, saved or settled, strict=True)
-            return tuple([self.argument(node, port, g, s, name, array) for g, s, array in parts])
+            return tuple([self.argument(primitive, name, port, g, s, name, array) for g, s, array in parts])
         if isinstance(given, list) and isinstance(settled, Constant):
             return np.asarray(given, settled.dtype)
         if not _is_array(given):
             return settled
         origin = self.origin(given, saved)
         if origin not in self.known:  # the graph begins with it
-            leaf, target = isinstance(origin, Leaf), port > 0 and "reduction" in node.plan.primitive.parameters
+            leaf, target = isinstance(origin, Leaf), port > 0 and "reduction" in primitive.parameters
             named = getattr(given, "name", None), "parameter" if leaf else "input"
             label, role = self.arguments.get(origin, named)
             label = label or variable or (name if leaf or target else None)
@@ -422,7 +392,7 @@ class _Writer:
         The tape does not keep the arrays of constants. The key of a constant is its name, shape and dtype, or else the
         id of the saved array.
         """
-        node = given._node if isinstance(given, Tensor) else given
+        node = given.node if isinstance(given, Tensor) else given
         if isinstance(node, Leaf) or (isinstance(node, Node) and node in self.tape):
             return node
         if (array := _array(given)) is not None:
@@ -477,7 +447,7 @@ class _Writer:
 
 
 def _written(
-    source: Source, code: Any, offset: int, primitive: Primitive, names: tuple[str, ...]
+    source: Source, code: Any, offset: int, primitive: Any, names: tuple[str, ...]
 ) -> tuple[Site | None, dict[int, str], Place]:
     """Return the expression in which the user wrote an operation, its variables by port, and its place."""
     site = source.site((code, offset), primitive)

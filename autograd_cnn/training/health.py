@@ -30,7 +30,7 @@ class Health:
 
     def check_loss(self, value: Any) -> None:
         """Raise an error unless the loss is one finite number; at the first step of a pass, note the dead channels."""
-        number, node, run = one_number("fit", value), value._node, self.run
+        number, node, run = one_number("fit", value), value.node, self.run
         if not math.isfinite(number):
             culprit = f" {first_not_finite(node)}" if isinstance(node, Node) else ""
             raise FloatingPointError(f"fit: loss is {number} at step {run.step:,}.{culprit}")

@@ -544,7 +544,8 @@ def test_a_rule_that_depends_on_numbers_is_called(w, rng):
     try:
         program = check(lambda x: ag.sum(bent(x)), w("x", 3))
         assert "# bent: the rule itself is called" in program.source
-        assert "registry['bent'].rules['x'].function(g_bent, x)" in program.source
+        assert "bent_op.rules['x'].function(g_bent, x)" in program.source
+        assert program.inputs == ["x", "bent_op"] and "engine" not in program.source  # no module holds `bent`
         program.run(x=np.abs(rng.normal(size=3)))
     finally:
         del registry["bent"]
@@ -834,9 +835,19 @@ def test_objects_that_cannot_be_spelled_are_inputs(w):
     applied.vjp(x=lambda g, x, by: g * by.slope(x))
     by = type("By", (), {"__call__": lambda self, x: x * x, "slope": lambda self, x: 2 * x})()
     try:
-        assert check(lambda x: ag.sum(applied(x, by)), w("x", 3)).inputs[-1] == "by"
+        assert check(lambda x: ag.sum(applied(x, by)), w("x", 3)).inputs == ["x", "by", "applied_op"]
     finally:
         del registry["applied"]
+
+
+def test_an_input_that_is_no_array_has_a_name_that_no_array_has():
+    @ag.primitive
+    def scaled(x):
+        return 2 * x
+
+    scaled.vjp(x=lambda g: 2 * g)
+    program = check(lambda x: ag.sum(scaled(x)), leaf(np.ones(3), "scaled_op"))
+    assert program.inputs == ["scaled_op", "scaled_op_"]
 
 
 # The same text everywhere

@@ -21,12 +21,12 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import spell
+from autograd_cnn.engine.observe import Call, operations
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
-from autograd_cnn.interop.calls import Call, array_of, arrays_of, calls_of
+from autograd_cnn.interop.calls import array_of, arrays_of, calls_of
 from autograd_cnn.interop.onnx.entry import Converter
 from autograd_cnn.interop.onnx.table import CONVERTERS
 from autograd_cnn.nn import Module
@@ -68,7 +68,7 @@ def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str])
     ...     return x**4
     >>> ag.interop.onnx_converter(fourth_power, lambda onnx, x: onnx.Pow(x, 4.0))
     """
-    operation = registry.get(primitive) if isinstance(primitive, str) else primitive
+    operation = operations.get(primitive) if isinstance(primitive, str) else primitive
     if not isinstance(operation, Primitive):
         raise TypeError(f"onnx_converter: {primitive!r} is no primitive")
     allowed = [*operation.parameters, *(f"{p}_shape" for p in operation.parameters), "out_shape"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.observe import operations
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
 from autograd_cnn.environment import plain as printable
@@ -128,7 +128,7 @@ def _cast(value: Any, dtype: Any) -> Any:
         return value
     if value.dtype.kind == "f" and dtype.kind != "f":
         raise ValueError(f"its numbers are {value.dtype} here, and {dtype} in ONNX")
-    return registry["astype"](value, dtype) if dtype.kind == "f" else plain(value).astype(dtype)
+    return operations["astype"](value, dtype) if dtype.kind == "f" else plain(value).astype(dtype)
 
 
 def _nodes(model: Any) -> list[_Node]:

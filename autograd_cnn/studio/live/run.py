@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 from warnings import catch_warnings
 
-from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.observe import own_operations
 from autograd_cnn.ops.random import seed
 from autograd_cnn.studio import records
 
@@ -54,11 +54,11 @@ def run(source: str, write: Callable[[str], object]) -> dict[str, Any]:
     """
     linecache.cache[FILE] = len(source), None, source.splitlines(keepends=True), FILE  # for `inspect`
     shown: list[str] = []
-    before, out = dict(registry), _Output(write)
+    out = _Output(write)
     seed(0)
     try:
         showing = patch.object(records, "show_page", shown.append)  # for `Graph.show`
-        with redirect_stdout(out), redirect_stderr(out), catch_warnings(), showing:
+        with redirect_stdout(out), redirect_stderr(out), catch_warnings(), own_operations(), showing:
             value = _evaluated(source)
             if isinstance(value, records.Graph):
                 shown.append(value.page())
@@ -68,9 +68,6 @@ def run(source: str, write: Callable[[str], object]) -> dict[str, Any]:
                 print(repr(value))
     except BaseException as error:  # a program that ends itself leaves the page running
         return {"page": "", "error": _message(error), "line": _line(error)}
-    finally:
-        registry.clear()
-        registry.update(before)
     return {"page": shown[-1] if shown else "", "error": "", "line": 0}
 
 

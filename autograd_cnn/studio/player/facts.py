@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.observe import operations
 from autograd_cnn.studio.picture.fold import called
 from autograd_cnn.studio.picture.measure import statistics
 from autograd_cnn.studio.player import lesson
@@ -280,7 +280,8 @@ def _learning(op: Op) -> list[str]:
 def _called(lines: list[str]) -> list[Any]:
     """Return the functions of the library that the lines of a rule call."""
     names = dict.fromkeys(re.findall(r"\bag\.(\w+)\(", " ".join(lines)))
-    return [registry[name] for name in names if name in registry and name != "where"]  # explained at the slope of relu
+    names.pop("where", None)  # explained at the slope of relu
+    return [operations[name] for name in names if name in operations]
 
 
 def _first_line(function: Any) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.engine.registry import registry
 from autograd_cnn.studio.program.expressions import NoSource
 
 LONGEST = 40  # characters of an identifier
@@ -24,7 +23,7 @@ class Namespace:
 
     def __init__(self) -> None:
         self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
-        self.taken = {"np", "ag", "step", "registry", "_", *keyword.kwlist, *dir(builtins)}
+        self.taken = {"np", "ag", "step", "_", *keyword.kwlist, *dir(builtins)}
         self.imports: dict[str, None] = {}
         self.scope: dict[str, Any] = {"np": np, "ag": ag}
 
@@ -54,10 +53,6 @@ class Namespace:
             line = f"import {name}"
         elif name.isidentifier() and getattr(sys.modules.get(str(home)), name, None) is thing:
             line, hint = f"from {home} import {name}", name.lstrip("_")
-        elif (key := getattr(thing, "name", "")) and registry.get(key) is thing:
-            self.imports["from autograd_cnn.engine.registry import registry"] = None
-            self.scope["registry"] = registry
-            return f"registry[{key!r}]"
         else:
             raise NoSource
         alias = self.named(line, hint)

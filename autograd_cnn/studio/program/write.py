@@ -77,8 +77,8 @@ class Author(Namespace):
         """Write both passes, line by line."""
         graph, result = self.graph, self.graph.values[self.graph.result]
         for primitive in dict.fromkeys(op.call.primitive for op in every(graph.ops)):  # primitives choose names first
-            if not isinstance(primitive, Checkpoint):
-                self.text(primitive, primitive.name)
+            with suppress(NoSource):
+                self.known(primitive, primitive.name)
         for value in self.initial:
             self.inputs[self.name(value)] = value.name
             if graph.arrays and value.id in graph.arrays:
@@ -138,8 +138,9 @@ class Author(Namespace):
                 return self.name(part.value) + cast
             with suppress(NoSource):
                 return self.known(part, hint)
-            name = self.named(id(part), hint)
-            self.inputs[name], self.scope[name] = hint, part
+            clash = any(hint == value.name for value in self.initial)
+            name = self.named(id(part), f"{hint}_" if clash else hint)
+            self.inputs[name], self.scope[name] = name, part
             return name
 
         return literal(value, other)
@@ -178,7 +179,8 @@ class Author(Namespace):
             return f"{texts[0]}[{index(arguments[1], lambda part: self.text(part, 'index'))}]"
         raw = ".raw" if op.byproducts and op.call.steps else ""  # the function that returns by-products as well
         given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
-        return f"{self.text(primitive, primitive.name)}{raw}({passed(primitive.raw, given, {}, Use, self.text)})"
+        called = self.text(primitive, f"{primitive.name}_op")
+        return f"{called}{raw}({passed(primitive.raw, given, {}, Use, self.text)})"
 
     def recall(self, op: Op, targets: list[str]) -> None:
         """Use the arrays that the tape saved, because the line of `op` cannot run."""
@@ -233,7 +235,7 @@ class Author(Namespace):
         try:
             called = self.known(function, "rule")
         except NoSource:
-            called = f"{self.text(op.call.primitive, op.name)}.rules[{rule.inputs[0]!r}]"
+            called = f"{self.text(op.call.primitive, f'{op.name}_op')}.rules[{rule.inputs[0]!r}]"
             called += ".into" if buffer else ".function"
             self.lines.append((f"# {op.name}: the rule itself is called", None))
         return [tidy(f"{called}({', '.join(given)})")]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.engine import mode
-from autograd_cnn.engine.mode import no_grad
+from autograd_cnn.engine.observe import Call, observing
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
+from autograd_cnn.ops.convolution import conv2d
 from autograd_cnn.studio.assets import Page
 from autograd_cnn.studio.player.page import page as player_page
 from autograd_cnn.studio.records import Graph
@@ -90,17 +90,14 @@ def convolutions(model: Module, image: Array) -> list[Layer]:
     from autograd_cnn.training.evaluation import as_tensor
 
     found: list[Layer] = []
-    plain = mode.current.get().call
 
-    def call(primitive: Any, args: Any, options: Any, now: Any) -> Any:
-        out = plain(primitive, args, dict(options), now)
-        if primitive.name == "conv2d" and len(found) < DEEPEST:
-            x, w = (np.asarray(a.data if isinstance(a, Tensor) else a) for a in primitive.bind(args, options)[0][:2])
-            name = now.scope[0] if now.scope else f"conv2d {len(found) + 1}"
-            found.append(Layer(name, w.copy(), x[0].copy(), np.array(out.data[0])))
-        return out
+    def note(call: Call) -> None:
+        if call.primitive is conv2d and len(found) < DEEPEST:
+            x, w = (np.asarray(a.data if isinstance(a, Tensor) else a) for a in call.values[:2])
+            name = call.module or f"conv2d {len(found) + 1}"
+            found.append(Layer(name, w.copy(), x[0].copy(), np.array(call.out.data[0])))
 
-    with in_training_mode(model, training=False), no_grad(), mode.in_mode(call=call):
+    with in_training_mode(model, training=False), observing(note, recording=False):
         model(as_tensor(image[None]))
     return found
 

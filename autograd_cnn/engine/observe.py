@@ -1,0 +1,183 @@
+"""The door for observers of a run: every call of a primitive in their context, and every rule of a walk.
+
+Tracing, profiles, exporters and reports come in here. An observer sees the outermost calls only: what a primitive or a
+rule calls in its turn, and what the observer itself calls, is not observed. Observers may stand inside of each other.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from copy import copy
+from dataclasses import dataclass, field
+from functools import partial
+from time import perf_counter
+from types import MappingProxyType
+from typing import Any
+
+from autograd_cnn.engine.messages import Place, inside
+from autograd_cnn.engine.mode import Mode, current, in_mode
+from autograd_cnn.engine.plan import Plan, Rule
+from autograd_cnn.engine.promotion import settle
+from autograd_cnn.engine.registry import composites, registry
+from autograd_cnn.engine.tape import Node
+from autograd_cnn.engine.tensor import Tensor
+
+operations = MappingProxyType(registry)
+"""Every operation by name."""
+
+
+@contextmanager
+def own_operations() -> Iterator[None]:
+    """Forget the operations that are registered inside the block when it ends."""
+    before = dict(registry)
+    try:
+        yield
+    finally:
+        registry.clear()
+        registry.update(before)
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call of a primitive.
+
+    Attributes
+    ----------
+    names, values : list
+        The flat arguments, as they were passed, and the parameter of each; empty if they do not fit the parameters.
+    out : Tensor or ndarray
+        The result.
+    place : (code, offset)
+        The user's line.
+    function : callable or None
+        The function of the package, made of primitives, that the user's line called.
+    mode : Mode
+        The mode of the call, with its `scope`.
+    start, seconds : float
+        When it began, on the clock of `time.perf_counter`, and how long it took.
+    """
+
+    primitive: Any
+    mode: Mode
+    place: Place
+    function: Any
+    names: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    out: Any = None
+    start: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments by name; of a sequence, the last."""
+        return dict(zip(self.names, self.values, strict=True))
+
+    @property
+    def module(self) -> str:
+        """The path of the module around the call, or ""."""
+        return self.mode.scope[0] if self.mode.scope else ""
+
+    def node(self) -> Any:
+        """Return the node on the tape. For a call that the tape does not record, make one; call this while it runs."""
+        if self.out.node is not None:
+            return self.out.node
+        arrays = [a.data if isinstance(a, Tensor) else a for a in self.values]
+        inputs = [getattr(a, "node", None) or a for a in self.values]
+        elements = self.names.count(self.primitive.sequence)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the call itself has warned
+            settle(self.primitive, arrays, inputs, elements)
+        plan = Plan(self.primitive, 0, elements)
+        return plan.record([*arrays, self.out.data], list(self.values), self.mode, sys._getframe())
+
+
+@dataclass(slots=True, eq=False)
+class RuleRun:
+    """A run of a rule of `node`: `args` begin with `g`, or with the sum that it adds to; `out` may be a Tensor."""
+
+    node: Node
+    rule: Rule
+    args: tuple[Any, ...]
+    out: Any = None
+    start: float = 0.0
+    seconds: float = 0.0
+
+
+@contextmanager
+def observing(
+    called: Callable[[Call], None],
+    failed: Callable[[Call, Exception], None] | None = None,
+    derived: Callable[[RuleRun], None] | None = None,
+    **mode: Any,
+) -> Iterator[None]:
+    """Pass every call of a primitive to `called`, one that raised an error to `failed`, and every rule to `derived`.
+
+    `mode` changes the mode as well, as in ``recording=False``.
+    """
+    outside = current.get()
+    if derived is not None:
+        mode["steps"] = _steps(outside, derived)
+    with in_mode(call=_call(outside, called, failed), **mode):
+        yield
+
+
+def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callable[..., Any]:
+    """Return a function for `Mode.call`, which calls that of the mode `outside`."""
+
+    def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
+        event = Call(primitive, mode, *_origin(sys._getframe(1)))
+        with in_mode(call=outside.call, steps=outside.steps):
+            with suppress(TypeError):  # where the arguments do not fit, the call raises an error
+                values, elements = primitive.bind(args, dict(options))
+                event.names, event.values = primitive.flat_names(elements), list(values)
+            try:
+                _timed(event, outside.call, primitive, args, options, mode)
+            except Exception as error:
+                if failed is not None:
+                    failed(event, error)
+                raise
+            called(event)
+        return event.out
+
+    return call
+
+
+def _origin(frame: Any) -> tuple[Place, Any]:
+    """Return the user's line, and the function of the package that it called, if that is made of primitives."""
+    function = None
+    while inside[frame.f_code.co_filename] and frame.f_back is not None:
+        function = composites.get(frame.f_code, function)
+        frame = frame.f_back
+    return (frame.f_code, frame.f_lasti), function
+
+
+def _steps(outside: Mode, derived: Callable[[RuleRun], None]) -> Callable[[Node], list[Any]]:
+    """Return a function for `Mode.steps`, which observes the rules of a node."""
+
+    def run(node: Node, rule: Rule, function: Callable[..., Any], *args: Any) -> Any:
+        event = RuleRun(node, rule, args)
+        with in_mode(call=outside.call, steps=outside.steps):
+            _timed(event, function, *args)
+            derived(event)
+        return event.out
+
+    def steps(node: Node) -> list[Any]:
+        found = []
+        for ports, rule, pick in outside.steps(node) if outside.steps else node.plan.steps:
+            observed = copy(rule)
+            for form in ("function", "into", "over"):
+                if (function := getattr(rule, form)) is not None:
+                    setattr(observed, form, partial(run, node, rule, function))
+            found.append((ports, observed, pick))
+        return found
+
+    return steps
+
+
+def _timed(event: Any, function: Callable[..., Any], *args: Any) -> None:
+    event.start = perf_counter()
+    event.out = function(*args)
+    event.seconds = perf_counter() - event.start
