@@ -118,6 +118,17 @@ def test_images_stay_images_between_convolutions(tmp_path):
     assert operators(tmp_path / "f").count("Transpose") == 1
 
 
+def test_images_that_are_joined_without_their_axes_are_read_in_our_order(tmp_path):
+    conv = nn.Conv2d(3, 4, 3)
+
+    def f(x):
+        y = conv(x)
+        return ag.concatenate([y, 2 * y], None)
+
+    ag.interop.export_onnx(tmp_path / "f", f, X, dynamic=False)
+    agree(tmp_path / "f", f, X)
+
+
 def test_results_and_inputs_have_names(tmp_path):
     def f(images, scale):
         y = images.mean((1, 2)) * scale

@@ -130,17 +130,7 @@ def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) 
         firsts = ", ".join(str(t.shape) for t in inputs)
         raise ValueError(f"export_onnx: the inputs {firsts} have no first axis in common for a batch. dynamic=False")
     rng = np.random.default_rng(0)
-    others = []
-    for t in inputs:
-        array = np.concatenate([t.data, t.data[:1]]) if dynamic else t.data
-        if array.dtype.kind == "f" and array.size:
-            finite = array[np.isfinite(array)]
-            low, high = (float(f(finite)) if finite.size else 0.0 for f in (np.min, np.max))
-            low, high = (low, high) if low < high else (low - 1, low + 1)
-            array = (low + (high / 2 - low / 2) * rng.uniform(0, 2, array.shape)).astype(array.dtype)
-        else:
-            array = np.roll(array, 1)
-        others.append(Tensor(array))
+    others = [Tensor(_other_numbers(np.concatenate([t.data, t.data[:1]]) if dynamic else t.data, rng)) for t in inputs]
     try:
         again, result = calls_of(f, tuple(others))
     except Exception as error:
@@ -153,6 +143,16 @@ def _second_run(f: Any, inputs: list[Tensor], calls: list[Call], dynamic: bool) 
     if len(calls) != len(again):
         raise ValueError("export_onnx: the number of operations depends on the batch or on numbers in the inputs")
     return others, again, result
+
+
+def _other_numbers(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return random numbers between the extremes of an array of floats; integers change places."""
+    if array.dtype.kind != "f" or not array.size:
+        return np.roll(array, 1)
+    finite = array[np.isfinite(array)]
+    low, high = (float(f(finite)) if finite.size else 0.0 for f in (np.min, np.max))
+    low, high = (low, high) if low < high else (low - 1, low + 1)
+    return (low + (high / 2 - low / 2) * rng.uniform(0, 2, array.shape)).astype(array.dtype)
 
 
 def _refused(call: Call, reason: str) -> ValueError:
@@ -173,9 +173,8 @@ class _Writer:
         self.bases: dict[str, str] = {}  # of constants in another order of axes: the name of the first one
         self.used: dict[str, int] = {}
         self.forms: dict[int, dict[str, str]] = {}  # by id of the array: the names of "plain" and "image"
-        self.tensors = {}
-        if isinstance(f, Module):
-            self.tensors = {id(t.data): name for name, t in [*f.named_parameters(), *f.named_buffers()]}
+        named = [*f.named_parameters(), *f.named_buffers()] if isinstance(f, Module) else []
+        self.tensors = {id(t.data): name for name, t in named}
         self.kept: list[np.ndarray] = []  # arrays made here, since their ids are keys
         names = map(self.unique, _argument_names(f, len(inputs)))
         self.inputs = []
@@ -239,6 +238,10 @@ class _Writer:
         known = shape.count(None) == 1 and 0 not in shape
         return self.node("Reshape", x, tuple(-1 if n is None else n for n in shape) if known else self.shape(shape))
 
+    def cast(self, x: str) -> str:
+        """Add a Cast to the dtype of the call's result."""
+        return self.node("Cast", x, to=_onnx_type(self.call.out.dtype))
+
     # Calls
 
     def unique(self, name: str) -> str:
@@ -256,9 +259,8 @@ class _Writer:
         try:
             self.check(call, other, converter)
             image = self.takes_images(call, converter)
-            names, shapes = self.arguments(call, other, image, converter)
-            asked = [shapes.get(ask, names.get(ask)) for ask in converter.asks]
-            out = converter.function(self, *asked)
+            arguments = self.arguments(call, other, image, converter)
+            out = converter.function(self, *(arguments.get(ask) for ask in converter.asks))
         except ValueError as error:
             raise _refused(call, str(error)) from error
         form = "image" if image and call.out.ndim == 4 else "plain"
@@ -289,17 +291,14 @@ class _Writer:
             ndims.append(4 if constant and array.ndim < 4 else array.ndim)
         if not stored or set(ndims) != {4}:
             return False
-        axis = call.arguments.get("axis", ())
-        if converter.kind == "elementwise" or call.out.ndim == 4:
-            return axis is not None or call.out.ndim == 4
-        rest = [_IMAGE_AXIS[a] for a in range(4) if a not in axes_of(axis, 4)]
-        return rest == sorted(rest)
+        if call.out.ndim == 4:
+            return True
+        rest = [_IMAGE_AXIS[a] for a in range(4) if a not in axes_of(call.arguments["axis"], 4)]
+        return rest == sorted(rest) and len(rest) == call.out.ndim  # else it joins images without their axes
 
-    def arguments(
-        self, call: Call, other: Call, image: bool, converter: Converter
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the arguments for a converter by name: names in the file, or options; and the shapes."""
-        values: dict[str, Any] = {call.primitive.sequence: []} if call.primitive.sequence else {}
+    def arguments(self, call: Call, other: Call, image: bool, converter: Converter) -> dict[str, Any]:
+        """Return the arguments for a converter by name: names in the file, options, and shapes."""
+        values: dict[str, Any] = {}
         shapes: dict[str, Any] = {"out_shape": _shape(call.out, other.out)}
         for port, (name, given, again) in enumerate(zip(call.names, call.values, other.values, strict=True)):
             value, array = given, array_of(given)
@@ -313,11 +312,8 @@ class _Writer:
                     value = self.operand(call, name, given, array, image and (converter.kind != "image" or port == 0))
             elif image and name == "axis" and value is not None:
                 value = tuple(_IMAGE_AXIS[a % 4] for a in value) if isinstance(value, tuple) else _IMAGE_AXIS[value % 4]
-            if name == call.primitive.sequence:
-                values[name].append(value)
-            else:
-                values[name] = value
-        return values, shapes
+            values[name] = [*values.get(name, []), value] if name == call.primitive.sequence else value
+        return values | shapes
 
     def operand(self, call: Call, name: str, value: Any, array: np.ndarray, image: bool) -> str:
         """Return the name of an operand, in the dtype that the operation computes in."""
@@ -337,7 +333,7 @@ class _Writer:
                 found[form] = self.transposed(found["plain"], _TO_IMAGE, (1,) * (4 - array.ndim) + array.shape)
         result = found[form]
         dtype = self.constants[result].dtype if result in self.constants else array.dtype
-        return self.node("Cast", result, to=_onnx_type(call.out.dtype)) if weak and dtype != call.out.dtype else result
+        return self.cast(result) if weak and dtype != call.out.dtype else result
 
     # The file
 

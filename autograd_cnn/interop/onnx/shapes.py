@@ -84,12 +84,6 @@ def _constant(**value: Any) -> Any:
     return np.asarray(content, kinds[name])
 
 
-def _write_cast(onnx: Any, x: Any) -> Any:
-    from onnx.helper import np_dtype_to_tensor_dtype
-
-    return onnx.Cast(x, to=int(np_dtype_to_tensor_dtype(onnx.call.out.dtype)))
-
-
 def _cast(x: Any, to: int, saturate: int = 1) -> Any:
     from onnx.helper import tensor_dtype_to_np_dtype
 
@@ -183,7 +177,7 @@ ENTRIES = [
     Entry("ConstantOfShape", read=lambda shape, value=_ZERO: np.full(ints(shape), value[0])),
     Entry("Range", read=lambda start, limit, delta: np.arange(*plain((start, limit, delta)), dtype=start.dtype)),
     Entry("Shape", read=lambda x, start=0, end=None: np.array(x.shape[start:end], np.int64)),
-    Entry("Cast", converted, _write_cast, _cast),
+    Entry("Cast", converted, lambda onnx, x: onnx.cast(x), _cast),
     Entry("Dropout", read=lambda x, ratio=0.5, training_mode=False, seed=0: x),
     Entry("CumSum", ag.cumsum, _write_cumsum, _scan(ag.cumsum, 0)),
     Entry("CumProd", read=_scan(ag.cumprod, 1)),
