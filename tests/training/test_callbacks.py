@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
-import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.training import Epoch, History, early_stop, keep_best
 from training.runs import line, points, train
@@ -63,7 +63,5 @@ def test_the_best_weights_are_kept(tmp_path, rng):
     for losses in ((3,), (3, 2), (3, 2, 5), (3, 2, 5, 1.5), (3, 2, 5, 1.5, 4)):
         model.w.data = np.full((2, 2), losses[-1], np.float32)
         save(history(*losses))
-        twin = nn.Linear(2, 2, rng=rng)
-        ag.interop.load_weights(path, twin)
-        saved.append(twin.w.data[0, 0])
+        saved.append(safetensors.numpy.load_file(path)["w"][0, 0])
     assert saved == [3, 2, 2, 1.5, 1.5]
