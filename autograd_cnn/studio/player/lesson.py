@@ -81,10 +81,9 @@ def forward(t: Trials, op: Op) -> list[Formula]:
     if out.size != 1 or op.call.inside or t.array(out) is None:
         return []
 
-    def number_of(name: str, alone: bool) -> str | None:
+    def number_of(name: str) -> Any:
         a: Any = t.scope.get(name)
-        there = is_float(a) and np.size(a) == 1
-        return (number if alone else signed)(np.reshape(a, -1)[0]) if there else None
+        return np.reshape(a, -1)[0] if is_float(a) and np.size(a) == 1 else None
 
     right = statement(t.lines[op.id]).value
     plain, filled = as_mathematics(right), as_mathematics(right, number_of)
@@ -237,9 +236,7 @@ def _rule_at(t: Trials, value: Value, share: Share, i: int, c: float) -> str:
     made = evaluated(share.expression, {**t.scope, **numbers})  # refused if the rule needs whole arrays
     if isinstance(made, Refusal) or made.size != 1 or not abs(float(made[0]) - c) <= 1e-6 * abs(c):
         return ""
-    return as_mathematics(
-        share.expression, lambda n, alone: (number if alone else signed)(numbers[n]) if n in numbers else None
-    )
+    return as_mathematics(share.expression, numbers.get)
 
 
 # The update

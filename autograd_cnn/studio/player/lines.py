@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.wording import bare
+from autograd_cnn.studio.player.wording import bare, number, signed
 from autograd_cnn.studio.program.expressions import Rewriter
 
 ONE = ast.Constant(1)
@@ -74,22 +74,35 @@ def factor(tree: Any, g: str) -> Any:
     return None
 
 
-def as_mathematics(tree: Any, number: Callable[[str, bool], str | None] = lambda name, alone: None) -> str:
-    """Write an expression as mathematics; ``number(name, alone)`` replaces a name, `alone` in parentheses."""
-    return bare(ast.unparse(ast.fix_missing_locations(_Numbered(number).visit(tree))))
+def as_mathematics(tree: Any, value: Callable[[str], Any] = lambda name: None) -> str:
+    """Write an expression or a statement as mathematics; a variable with a `value` becomes a number."""
 
-
-class _Numbered(Rewriter):
-    """Replaces names by numbers."""
-
-    def __init__(self, number: Callable[[str, bool], str | None]) -> None:
-        self.number = number
-
-    def visit_Name(self, node: ast.Name, alone: bool = False) -> ast.Name:
-        return ast.Name(self.number(node.id, alone) or node.id)
-
-    def visit_Call(self, node: ast.Call) -> Any:
+    def number_of(node: Any) -> Any:
         match node:
-            case ast.Call(function, [ast.Name() as only], []):
-                return ast.Call(self.visit(function), [self.visit_Name(only, alone=True)], [])
-        return self.generic_visit(node)
+            case ast.Call(function, [ast.Name(name)], []) if (x := value(name)) is not None:
+                return ast.Call(rewriter.visit(function), [ast.Name(number(x))], [])  # in parentheses anyway
+            case ast.Name(name) if (x := value(name)) is not None:
+                return ast.Name(signed(x))
+        return None
+
+    rewriter = Replaced(number_of)
+    return bare(ast.unparse(ast.fix_missing_locations(rewriter.visit(tree))))
+
+
+class Replaced(Rewriter):
+    """Replaces each node for which ``new(node)`` is a node."""
+
+    def __init__(self, new: Callable[[Any], Any]) -> None:
+        self.new = new
+
+    def visit(self, node: Any) -> Any:
+        return self.new(node) or self.generic_visit(node)
+
+
+def result_at(code: Any, scope: dict[str, Any], name: str, i: int, move: float, output: str) -> Any:
+    """Run code with the i-th number of an array moved, and return the array `output`."""
+    moved = np.array(scope[name])
+    moved.flat[i] += move
+    inner = {**scope, name: moved}
+    exec(code, inner)
+    return inner[output]

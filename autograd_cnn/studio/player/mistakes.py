@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lines import Refusal, attempt, contribution, names_in, statement
+from autograd_cnn.studio.player.lines import Refusal, Replaced, attempt, contribution, names_in, result_at, statement
 from autograd_cnn.studio.player.schema import Comparison, Mistake, Table
-from autograd_cnn.studio.program.expressions import Rewriter, parsed
+from autograd_cnn.studio.program.expressions import parsed
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op
 
@@ -82,17 +82,11 @@ def _run(trees: list[Any], scope: dict[str, Any], names: list[str]) -> dict[str,
 def _slopes(scope: dict[str, Any], program: Any, output: str, name: str) -> Callable[[int], tuple[float, bool]]:
     """Return a function that estimates the derivative for an element of an input, and detects a kink there."""
 
-    def at(i: int, move: float) -> Any:
-        moved = scope[name].copy()
-        moved.flat[i] += move
-        inner = {**scope, name: moved}
-        exec(program, inner)
-        return inner[output]
-
     @cache
     def slope(i: int) -> tuple[float, bool]:
         step = STEP * max(1.0, abs(float(scope[name].flat[i])))
-        up, here, down = at(i, step), scope[output], at(i, -step)
+        up, down = (result_at(program, scope, name, i, move, output) for move in (step, -step))
+        here = scope[output]
         changes = here - down, up - here, up - down
         left, right, both = (float(np.sum(scope[f"g_{output}"] * change)) / step for change in changes)
         return both / 2, abs(left - right) > 1e-2 * max(abs(left), abs(right))
@@ -168,19 +162,8 @@ def _mistakes(tree: Any) -> Iterator[tuple[Any, str]]:
     if not isinstance(added, ast.Tuple):
         changes.append((added, "the sign is wrong", ast.UnaryOp(ast.USub(), added)))
         changes.append((added, "counted twice", ast.BinOp(ast.Constant(2), ast.Mult(), added)))
-    for node, what, new in changes:
-        yield _Change(node, new).visit(tree), what
-
-
-class _Change(Rewriter):
-    """Replaces the node `target` by `new`."""
-
-    def __init__(self, target: Any, new: Any) -> None:
-        self.target = target
-        self.new = new
-
-    def visit(self, node: Any) -> Any:
-        return self.new if node is self.target else self.generic_visit(node)
+    for part, what, new in changes:
+        yield Replaced({part: new}.get).visit(tree), what
 
 
 def _changes(node: Any) -> Iterator[tuple[Any, str, Any]]:

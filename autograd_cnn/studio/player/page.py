@@ -22,7 +22,7 @@ from autograd_cnn.studio.picture.svg import written
 from autograd_cnn.studio.player.array_views import CHANNELS, Store, png
 from autograd_cnn.studio.player.facts import facts_of
 from autograd_cnn.studio.player.lines import as_mathematics, statement
-from autograd_cnn.studio.player.schema import Moment, plain_data
+from autograd_cnn.studio.player.schema import Drawing, Lens, Moment, Page, plain_data
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import clip, plain
 
@@ -39,6 +39,34 @@ def page(
     images: Sequence[Any] = (),
 ) -> assets.Page:
     """Return the page of `graph`; of several frames and their `images`, those of `graph` itself are the first."""
+    _check(graph, frames, images)
+    folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
+    depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
+    views, rounds, moments = [folding.view(depth) for depth in depths], folding.rounds(), []
+    for k, each in enumerate([graph, *(g for _, g in frames)]):
+        image = png(np.asarray(images[k], np.uint8)) if images else None
+        facts = facts_of(each, channels, source, rounds, store)
+        moments.append(facts._replace(overlays=_overlays(each, views), image=image))
+    pictures = [_drawn(graph, view, moments[0]) for view in views]
+    labels = ["at the start", *(plain(label) for label, _ in frames)]
+    drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]
+    usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
+    text = assets.as_json(plain_data(Page(moments, labels, drawings, quiz, usual)))
+    drawn = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
+    long = len(text) > PLAIN
+    title = escape(plain(", ".join(graph.summary())))
+    body = Template(assets.part("player/page.html")).substitute(
+        title=title,
+        picture=drawn,
+        kind="octet-stream" if long else "json",
+        data=assets.packed(text.encode()) if long else text,
+        numbers=assets.packed(bytes(store)),
+    )
+    styles = assets.sources_of_styles(drawn)
+    return assets.page(f"Backprop player: {title}", body, assets.part("player/player.css"), script(), styles=styles)
+
+
+def _check(graph: Graph, frames: Sequence[tuple[str, Graph]], images: Sequence[Any]) -> None:
     if len(graph.ops) > LIMIT:
         raise ValueError(
             f"graph: {len(graph.ops):,} operations are too many to step through (at most {LIMIT:,}). "
@@ -54,37 +82,6 @@ def page(
             )
     if images and len(images) != 1 + len(frames):
         raise ValueError(f"graph: {len(images)} images for {1 + len(frames)} moments. The first is of the graph itself")
-    folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
-    depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
-    views = [folding.view(depth) for depth in depths]
-    rounds = folding.rounds()
-    moments = [graph, *(g for _, g in frames)]
-    addresses = [png(np.asarray(image, np.uint8)) for image in images] or [""] * len(moments)
-    facts = [
-        facts_of(g, channels, source, rounds, store)._replace(overlays=_overlays(g, views), image=image or None)
-        for g, image in zip(moments, addresses, strict=True)
-    ]
-    pictures = [_drawn(graph, view, facts[0]) for view in views]
-    data = {
-        "frames": facts,
-        "labels": ["at the start", *(plain(label) for label, _ in frames)],
-        "pictures": [_picture(graph, d, v, p) for d, v, p in zip(depths, views, pictures, strict=True)],
-        "quiz": quiz,
-        "usual": sum(len(view.graph.ops) <= READABLE for view in views) - 1,
-    }
-    drawings = "".join(written(picture).replace('role="img"', 'role="group"', 1) for picture in pictures)
-    text = assets.as_json(plain_data(data))
-    long = len(text) > PLAIN
-    title = escape(plain(", ".join(graph.summary())))
-    body = Template(assets.part("player/page.html")).substitute(
-        title=title,
-        picture=drawings,
-        kind="octet-stream" if long else "json",
-        data=assets.packed(text.encode()) if long else text,
-        numbers=assets.packed(bytes(store)),
-    )
-    styles = assets.sources_of_styles(drawings)
-    return assets.page(f"Backprop player: {title}", body, assets.part("player/player.css"), script(), styles=styles)
 
 
 def script() -> str:
@@ -110,43 +107,34 @@ def _drawn(graph: Graph, view: View, moment: Moment) -> Picture:
     return picture
 
 
-def _picture(graph: Graph, depth: int, view: View, picture: Picture) -> dict[str, Any]:
-    """Return boxes with centres as fractions of width and height, wires, and the row of every operation.
-
-    A wire has its ends and, if it has a label, the value that it carries, or 1 for a rung.
-    """
+def _drawing(graph: Graph, depth: int, view: View, picture: Picture) -> Drawing:
     made = {op.id[1:]: op.output for op in view.graph.ops}
 
     def carried(wire: Wire) -> Any:
-        return wire.label and (
-            1 if wire.kind == "kept" else made[(wire.head if wire.kind == "backward" else wire.tail)[1:]]
-        )
+        end = wire.head if wire.kind == "backward" else wire.tail
+        return wire.label and (1 if wire.kind == "kept" else made[end[1:]])
 
-    return {
-        "depth": depth,
-        "boxes": [[b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)] for b in picture.boxes],
-        "wires": [[w.tail, w.head, carried(w)] for w in picture.wires],
-        "rows": [int(row[1:]) for row in view.rows(graph)],
-        "result": view.graph.result,
-    }
+    boxes = [(b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)) for b in picture.boxes]
+    wires = [(w.tail, w.head, carried(w)) for w in picture.wires]
+    return Drawing(depth, boxes, wires, [int(row[1:]) for row in view.rows(graph)], view.graph.result)
 
 
 def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
     """Return the readings of operations and of folded rows, by overlay, or the reason that an overlay is missing."""
 
-    def readings(ops: list[Op], name: str) -> dict[str, Any]:
+    def readings(ops: list[Op], name: str) -> tuple[str, dict[str, Any]]:
         found = OVERLAYS[name](graph, ops)
         boxes = [*found.forward.items(), *((f"r{op[1:]}", reading) for op, reading in found.backward.items())]
-        return {"caption": plain(found.caption), "boxes": {box: (t, b and round(b, 3)) for box, (t, b) in boxes}}
+        return plain(found.caption), {box: (text, bar and round(bar, 3)) for box, (text, bar) in boxes}
 
     overlays: dict[str, Any] = {}
     for name in OVERLAYS:
         try:
             levels = [view.graph.ops for view in views]
-            folded = [readings(ops, name)["boxes"] if any(op.parts for op in ops) else None for ops in levels]
-            overlays[name] = {**readings(graph.ops, name), "folded": folded}
+            folded = [readings(ops, name)[1] if any(op.parts for op in ops) else None for ops in levels]
+            overlays[name] = Lens(*readings(graph.ops, name), folded)
         except ValueError as missing:
-            overlays[name] = {"missing": plain(str(missing).removeprefix("graph: "))}
+            overlays[name] = Lens(missing=plain(str(missing).removeprefix("graph: ")))
     return overlays
 
 

@@ -11,6 +11,13 @@ from typing import Any
 
 from autograd_cnn.studio.player.wording import pieces
 
+# The network at some moments of its training, and its pictures at some depths, of which one is the usual
+Page = namedtuple("Page", "frames labels pictures quiz usual")
+# Boxes with their centres as fractions of width and height; wires with their ends and, if labelled, the value that they
+# carry, or 1 for what is kept; and the row of each operation
+Drawing = namedtuple("Drawing", "depth boxes wires rows result")
+# An overlay: its texts and bars by box, and those of the rows of folded pictures; or the reason why it is missing
+Lens = namedtuple("Lens", "caption boxes folded missing", defaults=(None, None, None, None))
 # Everything about the network at one moment of its training; `worth` are remarks with the steps that show them
 Moment = namedtuple(
     "Moment", "name scalar steps ops values functions places result summary update worth quiz overlays image"

@@ -14,7 +14,7 @@ import numpy as np
 from autograd_cnn.nn.functions import alive_channels
 from autograd_cnn.studio.picture.measure import flops
 from autograd_cnn.studio.player.array_views import Views
-from autograd_cnn.studio.player.lines import Refusal, attempt
+from autograd_cnn.studio.player.lines import Refusal, attempt, result_at
 from autograd_cnn.studio.player.mistakes import LARGEST, STEP
 from autograd_cnn.studio.player.schema import Look
 from autograd_cnn.studio.player.wording import bare
@@ -162,14 +162,10 @@ class Trials:
             return Refusal("too large")
 
         def differences() -> Any:
-            step, ends = STEP * max(1.0, abs(float(self.double[name].flat[i]))), []
-            for move in (step, -step):
-                raised = np.array(self.double[name])
-                raised.flat[i] += move
-                scope = {**self.double, name: raised}
-                exec(self.codes[op.id], scope)
-                ends.append(np.reshape(np.asarray(scope[self.author.name(out)], np.float64), -1))
-            return (ends[0] - ends[1]) / (2 * step)
+            step, result = STEP * max(1.0, abs(float(self.double[name].flat[i]))), self.author.name(out)
+            ends = (result_at(self.codes[op.id], self.double, name, i, move, result) for move in (step, -step))
+            up, down = (np.reshape(np.asarray(end, np.float64), -1) for end in ends)
+            return (up - down) / (2 * step)
 
         if key not in self.known:
             self.known[key] = attempt(differences)
