@@ -150,9 +150,9 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
             break
     graph = graph_of(result, arguments, calls)
     if repeat:
-        from autograd_cnn.studio.picture.measure import measure
+        from autograd_cnn.studio.program.measure import measure
 
-        graph.measured = measure(graph, repeat)
+        measure(graph, repeat)
     return graph
 
 

@@ -11,8 +11,8 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn.studio.picture import overlays
 from autograd_cnn.studio.picture.ladder import ladder
-from autograd_cnn.studio.picture.measure import Measures, flops, measure
 from autograd_cnn.studio.picture.styles import LIGHT, fill
+from autograd_cnn.studio.program.measure import Measures, flops, measure
 
 TRACED = [
     "residual", "hub", "branches", "dense", "square", "data first", "many inputs", "blocks", "recurrent", "nested",
@@ -212,14 +212,14 @@ def test_bars_of_both_ways_have_one_scale():
 
 def test_the_shortest_time_counts(monkeypatch):
     ticks = itertools.cycle([0, 5, 5, 8, 8, 12])  # three calls: 5, 3 and 4 s
-    monkeypatch.setattr("autograd_cnn.studio.picture.measure.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("autograd_cnn.studio.program.measure.perf_counter", lambda: next(ticks))
     found = measure(ag.trace(lambda x: ag.sum(ag.tanh(x)), np.ones(3)), 3)
     assert found.forward == {"n1": 3000, "n2": 3000} and found.rules == {"n1": {"x": 3000}, "n2": {"x": 3000}}
 
 
 def test_the_time_of_a_checkpoint_includes_the_recomputation_and_its_walk(weights, monkeypatch):
     w = weights(3, name="w")
-    monkeypatch.setattr("autograd_cnn.studio.picture.measure.perf_counter", itertools.count().__next__)  # a second each
+    monkeypatch.setattr("autograd_cnn.studio.program.measure.perf_counter", itertools.count().__next__)  # a second each
     found = measure(ag.trace(lambda x: ag.sum(ag.checkpoint(lambda h: ag.tanh(h * w), x * w)), np.ones(3)), 1)
     assert found.forward == {"n1": 1000, "n2": 2000, "n3": 1000}
     assert found.rules["n2"] == {"again": 2000, "walked": 3000}
@@ -252,7 +252,7 @@ def test_times_of_rules_are_assigned_by_the_gradients_that_they_return(rng, weig
 
 def test_the_time_of_a_rule_includes_the_sum_over_broadcast_axes(monkeypatch):
     ticks = itertools.count()
-    monkeypatch.setattr("autograd_cnn.studio.picture.measure.perf_counter", ticks.__next__)  # a second each
+    monkeypatch.setattr("autograd_cnn.studio.program.measure.perf_counter", ticks.__next__)  # a second each
     graph = ag.trace(lambda x, b: ag.sum(x + b), np.ones((4, 3)), np.ones(3))
     assert measure(graph, 1).rules["n1"] == {"x": 1000, "y": 2000}
 

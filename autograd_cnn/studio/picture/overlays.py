@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from autograd_cnn.studio.picture.layout import Overlay, Reading
-from autograd_cnn.studio.picture.measure import Measures, Stats, flops, measure
+from autograd_cnn.studio.program.measure import Measures, Stats, flops, measures
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import bytes_text, clip
 
@@ -87,13 +87,13 @@ def _flop(number: float) -> Amount:
 
 
 def _time(graph: Graph, ops: list[Op]) -> Overlay:
-    measures: Measures | None = graph.measured
-    if measures is None or math.inf in measures.forward.values():
+    found: Measures | None = graph.measured
+    if found is None or math.inf in found.forward.values():
         raise ValueError("graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest")
 
     def cost(op: Op) -> tuple[float, dict[str, float]]:
-        rules = [measures.rules.get(part.id, {}) for part in op.parts or (op,)]  # empty if no rule ran
-        forward = sum(measures.forward[part.id] for part in op.parts or (op,))
+        rules = [found.rules.get(part.id, {}) for part in op.parts or (op,)]  # empty if no rule ran
+        forward = sum(found.forward[part.id] for part in op.parts or (op,))
         return forward, {"": sum(sum(r.values()) for r in rules)} if op.parts else rules[0]
 
     return _costs(graph, ops, cost, _ms)
@@ -111,20 +111,14 @@ def _bytes(graph: Graph, ops: list[Op]) -> Overlay:
     return Overlay("bars: bytes kept", _bars({op: (texts[op], total) for op, total in totals.items()}))
 
 
-def _measures(graph: Graph) -> Measures:
-    graph.measured = graph.measured or measure(graph)
-    measures: Measures = graph.measured
-    return measures
-
-
-def _faults(graph: Graph, measures: Measures) -> str:
+def _faults(graph: Graph, found: Measures) -> str:
     """Report the place of the first nan or infinity, if there is one."""
     for op in graph.ops:
-        if measures.values[op.output].bad:
+        if found.values[op.output].bad:
             return f"first nan or inf in {op.name}, {op.place.file}:{op.place.line}"
     for op in reversed(graph.ops):
         for _, v in op.inputs:
-            if v in measures.gradients and measures.gradients[v].bad:
+            if v in found.gradients and found.gradients[v].bad:
                 return f"first nan or inf in the gradient of {graph.values[v].name}"
     return ""
 
@@ -135,26 +129,26 @@ def _or_fault(stats: Stats, text: str) -> str:
 
 def _gradient(graph: Graph, ops: list[Op]) -> Overlay:
     """Return the root mean square of the gradient that each rule receives, on a scale of eight decades."""
-    measures = _measures(graph)
-    every = [s.rms for s in measures.gradients.values() if 0 < s.rms < math.inf]
+    found = measures(graph)
+    every = [s.rms for s in found.gradients.values() if 0 < s.rms < math.inf]
     largest = max(every, default=1)
 
     def bar(stats: Stats) -> float:
         return 1.0 if stats.bad else max(0.02, 1 + math.log10(stats.rms / largest) / 8) if stats.rms > 0 else 0.0
 
-    incoming = {op.id: measures.gradients[op.output] for op in ops if op.rules and op.output in measures.gradients}
+    incoming = {op.id: found.gradients[op.output] for op in ops if op.rules and op.output in found.gradients}
     caption = f"rms of gradients, {min(every, default=0):.1e} to {largest:.1e}"
-    leaves = {v: _or_fault(s, f"{s.rms:.1e}") for v, s in measures.gradients.items()}
+    leaves = {v: _or_fault(s, f"{s.rms:.1e}") for v, s in found.gradients.items()}
     backward: dict[str, Reading] = {op: (_or_fault(s, f"rms of g {s.rms:.1e}"), bar(s)) for op, s in incoming.items()}
-    return Overlay(_faults(graph, measures) or caption, {}, backward, leaves)
+    return Overlay(_faults(graph, found) or caption, {}, backward, leaves)
 
 
 def _zeros(graph: Graph, ops: list[Op]) -> Overlay:
-    measures, dead = _measures(graph), 0
+    found, dead = measures(graph), 0
     forward: dict[str, Reading] = {}
     backward: dict[str, Reading] = {}
     for op in ops:
-        value, g = measures.values[op.output], measures.gradients.get(op.output)
+        value, g = found.values[op.output], found.gradients.get(op.output)
         text = f"{100 * value.zeros:.0f} % zero"
         if value.dead and op.call.primitive.rectifies and not op.parts:
             dead += value.dead
@@ -163,7 +157,7 @@ def _zeros(graph: Graph, ops: list[Op]) -> Overlay:
         if g and op.rules:
             backward[op.id] = _or_fault(g, f"{100 * g.zeros:.0f} % of arriving g zero"), g.zeros
     caption = f"{dead:,} dead channels (0 in the whole batch)"
-    return Overlay(_faults(graph, measures) or caption, forward, backward)
+    return Overlay(_faults(graph, found) or caption, forward, backward)
 
 
 OVERLAYS = {"time": _time, "flops": _flops, "bytes": _bytes, "gradient": _gradient, "zeros": _zeros}

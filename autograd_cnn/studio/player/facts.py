@@ -16,7 +16,6 @@ import numpy as np
 
 from autograd_cnn.engine.observe import operations
 from autograd_cnn.studio.picture.fold import called
-from autograd_cnn.studio.picture.measure import statistics
 from autograd_cnn.studio.player import lesson
 from autograd_cnn.studio.player.array_views import Store, Views, share
 from autograd_cnn.studio.player.diagnose import diagnosed
@@ -29,6 +28,7 @@ from autograd_cnn.studio.player.sources import functions_of, source_of
 from autograd_cnn.studio.player.trials import Share, Trials
 from autograd_cnn.studio.player.wording import ARRAYS, DEAD, INDEX, MINUS, TERMS, number
 from autograd_cnn.studio.program.listing import shown
+from autograd_cnn.studio.program.measure import keep_statistics
 from autograd_cnn.studio.program.program import as_recorded
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Graph, Kept, Op
@@ -58,8 +58,7 @@ def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str
     with as_recorded():
         author = Author(graph, contributed=contributed)
         author.write()
-        if graph.arrays is not None:  # the overlays need not run the program again
-            graph.measured = graph.measured or statistics(author)
+        keep_statistics(author)
         functions = functions_of(graph) if source else {}
         expressions = {op.id: _expression(op, graph.values[op.output], functions) for op in graph.ops}
         trials = Trials(author, shares, expressions, views)

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_cnn.nn.functions import alive_channels
-from autograd_cnn.studio.picture.measure import flops
 from autograd_cnn.studio.player.array_views import Views
 from autograd_cnn.studio.player.lines import Refusal, attempt, result_at
 from autograd_cnn.studio.player.mistakes import LARGEST, STEP
 from autograd_cnn.studio.player.schema import Look
 from autograd_cnn.studio.player.wording import bare
+from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op, Value
 from autograd_cnn.studio.text import clip

@@ -52,7 +52,7 @@ class Measures:
 
 
 def measure(graph: Graph, repeat: int = 0) -> Measures:
-    """Run `graph` again, and time each part: the shortest of `repeat` runs, infinite if `repeat` is 0.
+    """Run `graph` again, time each part, and keep the results: the shortest of `repeat` runs, infinite for 0 runs.
 
     Raises
     ------
@@ -62,7 +62,20 @@ def measure(graph: Graph, repeat: int = 0) -> Measures:
     if graph.arrays is None:
         raise ValueError("graph: the numbers are not at hand. ag.trace(f, ...) keeps what it takes to compute them")
     with as_recorded():
-        return _measured(graph, repeat)
+        found = graph.measured = _measured(graph, repeat)
+    return found
+
+
+def measures(graph: Graph) -> Measures:
+    """Return what is known of `graph`, and measure it if nothing is."""
+    return graph.measured or measure(graph)
+
+
+def keep_statistics(author: Author) -> None:
+    """Keep the statistics of a written program, so that the overlays of its graph need not run it again."""
+    graph = author.graph
+    if graph.arrays is not None:
+        graph.measured = graph.measured or statistics(author)
 
 
 def statistics(author: Author) -> Measures:
