@@ -7,7 +7,7 @@ Each line runs as soon as it is written, on the arrays that a trace copied or th
 next step of the walk: undo broadcasting, convert to a dtype, add in place or into a new array. So the program calls the
 same functions on the same arrays in the same order as the walk, and gives the same bits.
 
-Reads records and the engine's registry. Similar programs: Tangent (from source) and JAX's ``make_jaxpr`` (by tracing).
+Similar programs: Tangent (from source) and JAX's ``make_jaxpr`` (by tracing).
 """
 
 from __future__ import annotations
