@@ -51,7 +51,7 @@ def same(ndim: int) -> Shape:
     return tuple(range(ndim))
 
 
-def first(ndim: int) -> Shape:
+def channels_first(ndim: int) -> Shape:
     """Return the axes (N, ..., C) in the order (N, C, ...)."""
     return (0, ndim - 1, *range(1, ndim - 1)) if ndim > 1 else same(ndim)
 
@@ -101,7 +101,8 @@ class Form:
     def images(self) -> bool:
         """Whether an operation on images (N, ..., C) has one meaning."""
         n = len(self.axes)
-        fits = self.order in (EITHER, UNKNOWN) or self.sequence(n) in [self.sequence(n, o(n)) for o in (first, same)]
+        either = [self.sequence(n, channels_first(n)), self.sequence(n, same(n))]
+        fits = self.order in (EITHER, UNKNOWN) or self.sequence(n) in either
         return fits and not self.split and not any(map(mixed, self.axes[1:-1]))
 
     def sequence(self, ndim: int, order: Shape | None = None) -> list[int]:
@@ -128,13 +129,13 @@ class Form:
         order: Any = UNKNOWN
         if axes == same(n):
             order = self.order
-        elif axes == self.order or (self.order == EITHER and axes == first(n)):
+        elif axes == self.order or (self.order == EITHER and axes == channels_first(n)):
             order = same(n)
         elif self.order == same(n):
             to_images = axes == (0, *range(2, n), 1) and (n > 3 or (n == 3 and self.split))
             order = EITHER if to_images else same(n)
         moved = tuple(self.axes[a] for a in axes)
-        if self.order == first(n) != same(n) and order == UNKNOWN and axes[-1] != n - 1:
+        if self.order == channels_first(n) != same(n) and order == UNKNOWN and axes[-1] != n - 1:
             moved = (None,) * n  # in PyTorch, these axes may hold others
         return replace(self, axes=moved, order=order, split=0 if order == EITHER else self.split)
 
@@ -167,7 +168,7 @@ class Form:
             order = UNKNOWN
         torn = any(mixed(axis) and not any(_has(g, k, self.axes) for g in groups) for k, axis in enumerate(self.axes))
         cut = any(len(place) > 2 for group in groups for _, _, place in group)
-        if torn and (cut or order != first(len(shape)) or any(map(mixed, axes))):  # not back to the images
+        if torn and (cut or order != channels_first(len(shape)) or any(map(mixed, axes))):  # not back to the images
             return replace(self, axes=(None,) * len(shape), order=UNKNOWN)
         return self._features(axes, order, groups)
 
@@ -212,7 +213,7 @@ def _regrouped(factors: Sequence[tuple[int, int, Any]], shape: Shape) -> list[li
     return None if waiting else groups
 
 
-def plain(shape: Shape, **options: Any) -> Form:
+def as_here(shape: Shape, **options: Any) -> Form:
     """Return the form of an array that is the same in PyTorch."""
     return Form(tuple(map(whole, shape)), same(len(shape)), **options)
 
@@ -220,7 +221,7 @@ def plain(shape: Shape, **options: Any) -> Form:
 def images(shape: Shape, channels: Axis | None = None, **options: Any) -> Form:
     """Return the form of images (N, ..., C), whose channels may have an order of their own."""
     axes = (*map(whole, shape[:-1]), whole(shape[-1]) if channels is None else channels)
-    return Form(axes, first(len(shape)), **options)
+    return Form(axes, channels_first(len(shape)), **options)
 
 
 def joined(forms: Sequence[Form], shape: Shape) -> Form:

@@ -20,7 +20,7 @@ from autograd_cnn.engine.messages import spell
 from autograd_cnn.engine.observe import Call
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.interop import axes as forms
-from autograd_cnn.interop.axes import Axis, Form, Refused, first, images, joined, mixed, plain, same, whole
+from autograd_cnn.interop.axes import Axis, Form, Refused, as_here, channels_first, images, joined, mixed, same, whole
 from autograd_cnn.interop.calls import array_of, arrays_of, axes_of, calls_of, is_elementwise
 from autograd_cnn.interop.layouts import Layout, as_it_is
 from autograd_cnn.interop.moves import MOVES, before
@@ -77,7 +77,7 @@ class _Finder:
         self.caller, self.tensors = caller, tensors
         self.weights = {id(t.data): path for path, t in tensors.items()}
         self.made: dict[int, Call] = {}  # by the id of the result: calls that have only weights and constants
-        self.forms = {id(t.data): (images if t.ndim == 4 else plain)(t.shape, given=True) for t in inputs}
+        self.forms = {id(t.data): (images if t.ndim == 4 else as_here)(t.shape, given=True) for t in inputs}
         self.found: dict[str, tuple[Layout, str]] = {}
 
     def all(self) -> dict[str, Layout]:
@@ -277,7 +277,7 @@ class _Step:
 
     def linear(self) -> Form:
         operands = dict(self.operands)
-        x, w = self.activation(operands["x"], plain), self.kernel(operands["w"])
+        x, w = self.activation(operands["x"], as_here), self.kernel(operands["w"])
         if self.finder.is_weight(w):
             self.need(w, (1, 0), (x.axes[-1], whole(w.shape[1])), x)
         elif mixed(x.axes[-1]):
@@ -294,7 +294,7 @@ class _Step:
 
     def matmul(self) -> Form:
         (_, a), (_, b) = self.operands
-        left, right = (self.finder.forms.get(id(v)) or plain(v.shape) for v in (a, b))
+        left, right = (self.finder.forms.get(id(v)) or as_here(v.shape) for v in (a, b))
         row = right.axes[-2] if b.ndim > 1 else right.axes[-1]
         if self.finder.is_weight(b):
             if b.ndim > 2 and left.order != same(a.ndim):
@@ -336,7 +336,7 @@ class _Step:
         if all(f.trivial for f in self.forms):
             for _, w in self.weights:
                 self.finder.demand(w, as_it_is(w.ndim), self.described)
-            return plain(self.shape, split=max((f.split for f in self.forms), default=0))
+            return as_here(self.shape, split=max((f.split for f in self.forms), default=0))
         for _, w in self.weights:
             self.finder.fail(w, next((f.reason for f in self.forms if f.reason), self.combines()))
         return self.lost(self.forms[0])
@@ -348,7 +348,7 @@ class _Step:
         longer = whole(self.shape[axis])
         forms = [replace(f, axes=(*f.axes[:axis], longer, *f.axes[axis + 1 :])) for f in self.forms]
         form = joined(forms, self.shape)
-        if form.order not in (same(n), first(n)) and any(w.ndim > 1 and w.size > 1 for _, w in self.weights):
+        if form.order not in (same(n), channels_first(n)) and any(w.ndim > 1 and w.size > 1 for _, w in self.weights):
             self.finder.fail(self.weights[0][1], form.reason or self.combines())
         self.align(form)
         return form

@@ -15,16 +15,16 @@ Kind = Literal["plain", "elementwise", "axes", "image"]
 class Converter:
     """Writes the calls of a primitive as nodes: ``function(onnx, x, ...) -> name``.
 
-    `asks` names the arguments of the call that the function takes after the file, ``onnx``: operands as names in the
+    `needs` names the arguments of the call that the function takes after the file, ``onnx``: operands as names in the
     file, options as values, and shapes, with None for an extent that depends on the batch.
 
     `kind` tells what operands are. "plain" takes arrays as they are here, "image" its first operand as (N, C, H, W).
     The others take either: "elementwise", and "axes", whose option `axis` then counts the axes of the image.
     """
 
-    def __init__(self, function: Callable[..., str], kind: Kind = "plain", asks: list[str] | None = None) -> None:
+    def __init__(self, function: Callable[..., str], kind: Kind = "plain", needs: list[str] | None = None) -> None:
         self.function, self.kind = function, kind
-        self.asks = list(inspect.signature(function).parameters)[1:] if asks is None else asks
+        self.needs = list(inspect.signature(function).parameters)[1:] if needs is None else needs
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Entry:
         if self.write is not None:
             return Converter(self.write, kind)
         operation: Any = self.primitive
-        asks = [p for p in operation.parameters if p not in operation.defaults]
-        return Converter(lambda onnx, *operands: onnx.node(self.operator, *operands), kind, asks)
+        needs = [p for p in operation.parameters if p not in operation.defaults]
+        return Converter(lambda onnx, *operands: onnx.node(self.operator, *operands), kind, needs)
 
     def compute(self, *inputs: Any, **attributes: Any) -> Any:
         """Compute the operator."""

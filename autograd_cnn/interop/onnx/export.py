@@ -260,7 +260,7 @@ class _Writer:
             self.check(call, other, converter)
             image = self.takes_images(call, converter)
             arguments = self.arguments(call, other, image, converter)
-            out = converter.function(self, *(arguments.get(ask) for ask in converter.asks))
+            out = converter.function(self, *(arguments.get(name) for name in converter.needs))
         except ValueError as error:
             raise _refused(call, str(error)) from error
         form = "image" if image and call.out.ndim == 4 else "plain"
@@ -272,7 +272,7 @@ class _Writer:
             array = array_of(value)
             if array is not None and id(array) in self.forms:
                 continue
-            shape = name == "shape" and name not in converter.asks  # they take the shapes of arrays instead
+            shape = name == "shape" and name not in converter.needs  # they take the shapes of arrays instead
             if not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (value, again))):
                 raise ValueError(
                     f"{name} depends on the batch or on numbers of the inputs, and no recorded operation computes it "

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.engine.observe import operations
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
 from autograd_cnn.environment import plain as printable
 from autograd_cnn.interop.onnx.shapes import NUMBERS
 from autograd_cnn.interop.onnx.table import OPERATORS
 from autograd_cnn.nn import Module
+from autograd_cnn.ops.arithmetic import astype
 
 OLDEST = 13  # before, axes and sizes were attributes of some operators, and softmax had another meaning
 MOST_NODES = 200_000  # after functions are written out; each may call others twice
@@ -128,7 +128,7 @@ def _cast(value: Any, dtype: Any) -> Any:
         return value
     if value.dtype.kind == "f" and dtype.kind != "f":
         raise ValueError(f"its numbers are {value.dtype} here, and {dtype} in ONNX")
-    return operations["astype"](value, dtype) if dtype.kind == "f" else plain(value).astype(dtype)
+    return astype(value, dtype) if dtype.kind == "f" else plain(value).astype(dtype)
 
 
 def _nodes(model: Any) -> list[_Node]:

@@ -1,4 +1,7 @@
-"""The table: an entry for each operator of ONNX and each primitive, from which a file is written and read."""
+"""The table: an entry for each operator of ONNX and each primitive, from which a file is written and read.
+
+The entries stand in five files by what they do. A new operator is a new entry there, and needs nothing else.
+"""
 
 from __future__ import annotations
 
