@@ -6,7 +6,6 @@ the other, and in `test_examples` those of the other pages. A block fenced as ``
 warning, whose text is the block after it, fenced as ``text``. In a session, such a block is what is printed.
 """
 
-import ast
 import os
 import re
 import runpy
@@ -20,6 +19,7 @@ from types import ModuleType
 import pytest
 
 import autograd_cnn as ag
+from lines import code_lines
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(ag.__file__).parent
@@ -63,14 +63,7 @@ def test_the_mechanism_of_the_engine_has_about_as_many_lines_as_the_readme_says(
     """Lines with code, of the files in the first list of the tour."""
     tour = (ROOT / "docs" / "engine.md").read_text(encoding="utf-8")
     files = re.findall(r"^- `(\w+\.py)`", tour.partition("**The idea**")[2].partition("**A Tensor")[0], re.M)
-    count = 0
-    for file in files:
-        source = (PACKAGE / "engine" / file).read_text(encoding="utf-8")
-        tree = ast.parse(source)
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
-                node.body[0].value.value = ""
-        count += len([line for line in ast.unparse(tree).splitlines() if line.strip(" '\"")])
+    count = sum(code_lines((PACKAGE / "engine" / file).read_text(encoding="utf-8")) for file in files)
     assert len(files) >= 10
     (stated,) = re.findall(r"engine of about ([\d,]+) lines", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert abs(count / int(stated.replace(",", "")) - 1) < 0.25

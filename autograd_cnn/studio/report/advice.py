@@ -11,7 +11,6 @@ import numpy as np
 
 from autograd_cnn.environment import command, program
 from autograd_cnn.studio.report.facts import Facts, count_of, percent
-from autograd_cnn.training.hooks import EARLY_STOP
 
 FALLING = 0.01  # a loss that falls by so much in a pass, relatively, has not converged
 GAP = 0.05  # training accuracy above validation accuracy
@@ -51,6 +50,8 @@ def error_of(images: int) -> float:
 
 
 def _ended(facts: Facts) -> Iterator[Step]:
+    from autograd_cnn.training.hooks import EARLY_STOP
+
     ended = facts.history.ended
     if ended and ended != EARLY_STOP:
         text = f"The run ended early: {ended}."
