@@ -13,7 +13,7 @@ from autograd_cnn.studio.text import clip, count_text, listed, shape_text
 FAR, ENDS = 100, 0.02  # ratio between layers, distance from the end of a range
 
 
-def diagnosed(t: Trials) -> list[tuple[str, int]]:
+def diagnose(t: Trials) -> list[tuple[str, int]]:
     """Return what looks wrong, each with the step that shows it."""
     found: list[tuple[str, int]] = []
     layers: list[tuple[float, str, int]] = []  # norms of gradients of operations with parameters, the last one first

@@ -18,10 +18,10 @@ from autograd_cnn.engine.observe import operations
 from autograd_cnn.studio.picture.fold import called
 from autograd_cnn.studio.player import lesson
 from autograd_cnn.studio.player.array_views import Store, Views, share
-from autograd_cnn.studio.player.diagnose import diagnosed
+from autograd_cnn.studio.player.diagnose import diagnose
 from autograd_cnn.studio.player.geometry import geometry
 from autograd_cnn.studio.player.lines import contribution, names_in, statement
-from autograd_cnn.studio.player.mistakes import compared
+from autograd_cnn.studio.player.mistakes import compare
 from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Part, Reach, Step, Value, Window
 from autograd_cnn.studio.player.sources import functions_of, source_of
@@ -79,7 +79,7 @@ class _Facts:
 
     def moment(self, functions: Mapping[Any, Any]) -> Moment:
         graph, lines = self.graph, reversed(self.author.backward_lines)
-        found = [] if graph.failure else diagnosed(self.trials)
+        found = [] if graph.failure else diagnose(self.trials)
         update = None if graph.failure else lesson.update(self.trials)
         ops = [
             self.operation(op, [text for text, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)
@@ -113,7 +113,7 @@ class _Facts:
         words = set().union(*(names_in(tree) for tree in map(statement, rules) if tree))
         used = [v for v in [*inputs, op.output] if self.author.name(self.graph.values[v]) in words]
         calls = [f"{f.__name__}: {_first_line(f)}".replace("`", "") for f in _called(rules)]
-        comparison = compared(self.author, op, line, rules) if self.views.whole else None
+        comparison = compare(self.author, op, line, rules) if self.views.whole else None
         return Operation(
             op.id, clip(op.name), inputs, op.output, _learning(op), plain("/".join(scopes)), line, rules, used, calls,
             self.numbers[_key(op)], comparison, self.reach(op) if self.views.whole else None,

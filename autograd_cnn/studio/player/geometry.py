@@ -23,8 +23,7 @@ def geometry(op: Op, arrays: dict[str, Any]) -> Reach | None:
     A window joins pixels of a `fine` image to a pixel of a `coarse` image, by weights `w` or as a `pool`, max or mean.
     The output is the coarse image or, in a transposed convolution, the fine one. A row (`rows`) joins vectors in the
     same way, and `each` lists inputs whose elements give the same element of the output, beside `others`; a `gate` lets
-    through or shuts, as relu does. `arrays` holds the inputs and
-    the output by id.
+    through or shuts, as relu does. `arrays` holds the inputs and the output by id.
     """
     if op.call.inside or any(v not in arrays for v in (op.output, *(v for _, v in op.inputs))):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lines import Refusal, as_mathematics, evaluated, factor, names_in, statement
+from autograd_cnn.studio.player.lines import Refusal, as_mathematics, evaluate, factor, names_in, statement
 from autograd_cnn.studio.player.mistakes import largest
 from autograd_cnn.studio.player.schema import Choice, Formula, Update
 from autograd_cnn.studio.player.trials import EFFORT, RAISE, Share, Trials, is_float
@@ -182,7 +182,7 @@ def _scalar_product(t: Trials, op: Op, value: Value, share: Share) -> tuple[list
     """Write a share of one number, whose slope is read from the rule; return None if the rule is no product."""
     g = t.author.gradient(t.values[op.output])
     slope = share.expression and factor(share.expression, g)
-    number_of_slope = evaluated(slope, t.scope) if slope else Refusal("no product")
+    number_of_slope = evaluate(slope, t.scope) if slope else Refusal("no product")
     if isinstance(number_of_slope, Refusal):
         return None
     text, incoming = as_mathematics(slope), np.reshape(t.scope[g], -1)[0]
@@ -233,7 +233,7 @@ def _rule_at(t: Trials, value: Value, share: Share, i: int, c: float) -> str:
     if not share.expression or any(a.size not in (1, value.size) for a in arrays.values()):
         return ""
     numbers = {n: np.reshape(a, -1)[min(i, a.size - 1)] for n, a in arrays.items()}
-    made = evaluated(share.expression, {**t.scope, **numbers})  # refused if the rule needs whole arrays
+    made = evaluate(share.expression, {**t.scope, **numbers})  # refused if the rule needs whole arrays
     if isinstance(made, Refusal) or made.size != 1 or not abs(float(made[0]) - c) <= 1e-6 * abs(c):
         return ""
     return as_mathematics(share.expression, numbers.get)
@@ -242,7 +242,7 @@ def _rule_at(t: Trials, value: Value, share: Share, i: int, c: float) -> str:
 # The update
 
 
-def stepped(t: Trials, value: Value, lr: float) -> list[str]:
+def before_and_after(t: Trials, value: Value, lr: float) -> list[str]:
     """Return the example of `value` before and after a step, with digits enough to see their difference."""
     pick = t.pick(value)
     return apart(pick.x, pick.x - np.asarray(lr, pick.x.dtype) * pick.g)[:2]
@@ -264,7 +264,7 @@ def update(t: Trials) -> Update | None:
         after = math.nan if isinstance(ran, Refusal) else ran  # the program may hold for the recorded numbers only
         lines = []
         for v in t.learnt[:MANY]:
-            pick, (x, y) = t.pick(v), stepped(t, v, lr)
+            pick, (x, y) = t.pick(v), before_and_after(t, v, lr)
             line = f"{pick.name} ← {pick.name} − lr × g_{pick.name}"
             lines.append((line, f"= {x} − {number(lr)} × {signed(pick.g)} = {y}"))
         x, y, _ = apart(loss, after)

@@ -52,7 +52,7 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
         return Refusal(f"{type(error).__name__}: {error}")
 
 
-def evaluated(tree: Any, scope: dict[str, Any]) -> Any:
+def evaluate(tree: Any, scope: dict[str, Any]) -> Any:
     """Return the value of an expression, flat, or a `Refusal`."""
     code = compile(ast.fix_missing_locations(ast.Expression(tree)), "<line>", "eval")
     return attempt(lambda: np.reshape(eval(code, dict(scope)), -1))

@@ -27,7 +27,7 @@ CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
 LARGEST = 300_000  # elements of an input or output; for more, differences take too long
 
 
-def compared(author: Author, op: Op, forward: str, lines: list[str]) -> Comparison | None:
+def compare(author: Author, op: Op, forward: str, lines: list[str]) -> Comparison | None:
     """Test the `lines` of the rules of `op`, and broken versions of them, against differences; None if impossible."""
     values = [author.graph.values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
     output = author.graph.values[op.output]

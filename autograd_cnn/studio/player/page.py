@@ -47,7 +47,7 @@ def page(
         image = png(np.asarray(images[k], np.uint8)) if images else None
         facts = facts_of(each, channels, source, rounds, store)
         moments.append(facts._replace(overlays=_overlays(each, views), image=image))
-    pictures = [_drawn(graph, view, moments[0]) for view in views]
+    pictures = [_lay_out(graph, view, moments[0]) for view in views]
     labels = ["at the start", *(plain(label) for label, _ in frames)]
     drawings = [_drawing(graph, *facts) for facts in zip(depths, views, pictures, strict=True)]
     usual = sum(len(view.graph.ops) <= READABLE for view in views) - 1
@@ -89,7 +89,7 @@ def script() -> str:
     return assets.part("player/player.js", "player/arrays.js")
 
 
-def _drawn(graph: Graph, view: View, moment: Moment) -> Picture:
+def _lay_out(graph: Graph, view: View, moment: Moment) -> Picture:
     """Lay out a view with room for the numbers of leaves, and lines in the boxes of operations where they fit."""
     leaves = [v for v, fact in moment.values.items() if graph.values[v].role not in ("activation", "loss")]
     spaces = {v: "= −0.0000" for v in leaves if moment.values[v].number}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from autograd_cnn.studio.player.lesson import movement, stepped
+from autograd_cnn.studio.player.lesson import before_and_after, movement
 from autograd_cnn.studio.player.lines import as_mathematics, statement
 from autograd_cnn.studio.player.schema import Operation, Question, Update
 from autograd_cnn.studio.player.trials import RAISE, Trials
@@ -156,8 +156,8 @@ def _rule(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
     """Ask for the line of a rule, among broken ones that were run."""
     mistakes, name = fact.comparison.mistakes if fact.comparison else [], clip(op.name)
     mistakes = [m for m in mistakes if m.line == mistakes[0].line]
-    rest = ", with the other line as written" if len(fact.rules) == 2 else ""
-    rest = ", with the other lines as written" if len(fact.rules) > 2 else rest
+    others = len(fact.rules) - 1
+    rest = f", with the other line{'s' * (others > 1)} as written" if others else ""
     wrong = []
     for m in mistakes:
         element = f"g_{m.table.name}{m.table.at[0].replace('[]', '')}"
@@ -172,7 +172,7 @@ def _rule(t: Trials, op: Op, fact: Operation) -> Iterator[Draft]:
 def _updated(t: Trials, update: Update) -> Iterator[Draft]:
     choice, pick, step = update.choices[update.start], t.pick(t.learnt[0]), len(t.ops) + 2 + len(t.back)
     x, g, rate, name = float(pick.x), float(pick.g), choice.rate, pick.name
-    before, right = stepped(t, t.learnt[0], rate)
+    before, right = before_and_after(t, t.learnt[0], rate)
     digits = len(visible(right).partition(".")[2])
     near = (
         (x + rate * g, f"{name} + lr × g_{name}, which climbs"),

@@ -53,6 +53,7 @@ Mistake = namedtuple("Mistake", "line text what table off")
 Update = namedtuple("Update", "start choices more why")
 Choice = namedtuple("Choice", "lr rate after lines say")
 Question = namedtuple("Question", "step text answers")  # of the answers, each with its reason, the first is right
+Excerpt = namedtuple("Excerpt", "first lines")  # of a function of the user: the number of the first line
 Source = namedtuple("Source", "at function line marked")  # a line, in three parts if its expression is known
 
 

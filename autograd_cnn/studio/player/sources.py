@@ -7,7 +7,7 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import Any
 
-from autograd_cnn.studio.player.schema import Source
+from autograd_cnn.studio.player.schema import Excerpt, Source
 from autograd_cnn.studio.records import Graph, Place
 from autograd_cnn.studio.text import clip, plain
 
@@ -25,7 +25,7 @@ class Function:
         start = max(self.first, min(lines) - CONTEXT)
         text = [line.rstrip("\n") for line in self.source[start - self.first : max(lines) - self.first + CONTEXT + 1]]
         self.margin = min((len(line) - len(line.lstrip()) for line in text if line.strip()), default=0)
-        self.text = {"first": start, "lines": [plain(line[self.margin :])[:400] for line in text]}
+        self.text = Excerpt(start, [plain(line[self.margin :])[:400] for line in text])
 
     def marked(self, place: Place) -> list[str]:
         """Split a line into the text before, in and after the expression; return [] if that is unknown or too long."""
