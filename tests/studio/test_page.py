@@ -17,7 +17,8 @@ from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.styles import DARK, LIGHT
 from autograd_cnn.studio.player import page as page_module
 from autograd_cnn.studio.player import schema
-from autograd_cnn.studio.player.array_views import SIGNED, Store, four_digits, look, maps, png
+from autograd_cnn.studio.player.array_views import SIGNED, Store, four_digits, look, maps
+from autograd_cnn.studio.png import png
 from studio.pages import facts_of, visible
 
 STUDIO = Path(assets.__file__).parent

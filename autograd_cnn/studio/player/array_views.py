@@ -5,16 +5,14 @@ Values are drawn from black to white, gradients from blue through white, which i
 
 from __future__ import annotations
 
-import base64
 import math
-import struct
-import zlib
 from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from autograd_cnn.studio.player.schema import Look, Maps
+from autograd_cnn.studio.png import png
 from autograd_cnn.studio.program.listing import rms
 from autograd_cnn.studio.records import Graph, Use, Value
 from autograd_cnn.studio.text import clip, shape_text
@@ -215,24 +213,6 @@ def _picture(found: Cut, gradient: bool, role: str) -> tuple[str, int, int, str]
         words = ", ".join(filter(None, [words, ends]))
     scale = max(1, min(24, round(WIDTH / max(pixels.shape[:2]))))
     return png(pixels, SIGNED if gradient else None), scale * pixels.shape[1], scale * pixels.shape[0], words
-
-
-def png(pixels: np.ndarray, palette: np.ndarray | None = None) -> str:
-    """Return levels (height, width), 0 transparent, or colours (height, width, 3), as the URL of a PNG file."""
-    height, width = pixels.shape[:2]
-    colour = pixels.ndim == 3
-    rows = np.insert(pixels.reshape(height, -1), 0, 0, axis=1)  # every row begins with its filter type, 0 for none
-    kind = 2 if colour else 0 if palette is None else 3
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
-    if palette is not None:
-        chunks += [(b"PLTE", palette[: int(pixels.max()) + 1].tobytes()), (b"tRNS", b"\0")]
-    elif not colour:
-        chunks.append((b"tRNS", b"\0\0"))
-    chunks += [(b"IDAT", zlib.compress(rows.astype(np.uint8).tobytes(), 9)), (b"IEND", b"")]
-    data = b"\x89PNG\r\n\x1a\n"
-    for name, body in chunks:
-        data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-    return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
 def html(tensor: Any) -> str:

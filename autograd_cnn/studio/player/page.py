@@ -19,10 +19,11 @@ from autograd_cnn.studio.picture.fold import READABLE, Folding, View
 from autograd_cnn.studio.picture.layout import Overlay, Picture, Wire, drawn, wide
 from autograd_cnn.studio.picture.overlays import OVERLAYS
 from autograd_cnn.studio.picture.svg import written
-from autograd_cnn.studio.player.array_views import CHANNELS, Store, png
+from autograd_cnn.studio.player.array_views import CHANNELS, Store
 from autograd_cnn.studio.player.facts import facts_of
 from autograd_cnn.studio.player.lines import as_mathematics, statement
 from autograd_cnn.studio.player.schema import Drawing, Lens, Moment, Page, plain_data
+from autograd_cnn.studio.png import png
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import clip, plain
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_cnn.studio.player.array_views import png
+from autograd_cnn.studio.png import png
 
 Array = NDArray[Any]
 
