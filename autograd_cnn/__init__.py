@@ -39,8 +39,8 @@ from autograd_cnn.vocabulary.statistics import *
 if TYPE_CHECKING:
     from autograd_cnn import data, distributed, interop, nn, optim, plots, training
     from autograd_cnn.studio import report
+    from autograd_cnn.studio.graph import Graph
     from autograd_cnn.studio.profiler import profile
-    from autograd_cnn.studio.records import Graph
     from autograd_cnn.studio.trace import trace
 
 __version__ = "0.1.0"

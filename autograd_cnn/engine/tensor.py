@@ -23,7 +23,7 @@ from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import exclusive, is_finite, walk
 
 if TYPE_CHECKING:
-    from autograd_cnn.studio.records import Graph
+    from autograd_cnn.studio.graph import Graph
 
 operations: dict[str, Callable[..., Tensor]] = registry
 _set_grad: Any = vars(Leaf)["grad"].__set__

@@ -3,28 +3,20 @@
 Records hold text and numbers. Only a `Call`, which the program needs, holds arrays and functions. Ids count operations
 ``n1...`` in order of birth, and values ``t1...`` in order of first use. Files are listed by base name, so that the same
 run writes the same bytes everywhere. Unknown facts are absent, never 0. Edges are a list, because ``x * x`` has two.
-Nothing here imports the engine, and `renderers` imports a renderer when it is first called.
+Nothing here imports the engine or a renderer.
 """
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autograd_cnn.files import write_atomically
-from autograd_cnn.notebook import show_page
-from autograd_cnn.studio.renderers import data, load, text
 from autograd_cnn.studio.text import bytes_text, count_text, shape_text
-
-if TYPE_CHECKING:
-    from autograd_cnn.studio.program.program import Program
 
 EARLIER = "Do it before backward(), or keep them: backward(retain_graph=True), or ag.trace(f, ...)"
 
@@ -151,33 +143,7 @@ class Failure:
 
 @dataclass(slots=True, repr=False)
 class Graph:
-    """A recorded computation that can be drawn or written as code; made by `Tensor.graph` and `trace`.
-
-    Attributes
-    ----------
-    ops : list of Op
-        Every operation, in the order in which they ran.
-    values : dict of str to Value
-        All arrays, by id.
-    result : str
-        Id of the last value.
-    loss : float or None
-        The last value, if it is one number.
-    arrays : dict of str to ndarray, or None
-        Copies of the inputs, parameters and constants, by id; None unless `trace` made the graph.
-    failure : Failure or None
-        What raised the error, if the function under `trace` did; the graph then ends there.
-
-    Examples
-    --------
-    >>> import autograd_cnn as ag
-    >>> w = ag.Tensor([1.0, 2.0], requires_grad=True, name="w")
-    >>> g = (w * w).sum().graph()
-    >>> g
-    Graph: 2 operations, 2 parameters, loss 5
-    >>> [(op.name, op.inputs) for op in g.ops]
-    [('multiply', [(0, 't1'), (1, 't1')]), ('sum', [(0, 't2')])]
-    """
+    """The records of a computation, which renderers read; the subclass `autograd_cnn.Graph` calls the renderers."""
 
     ops: list[Op]
     values: dict[str, Value]
@@ -224,111 +190,6 @@ class Graph:
         labels = [(name(k.value) if k.value else k.label, cost(k) if self.counted(k) else "") for k in op.kept]
         return ", ".join(f"{label} {text}".rstrip() for label, text in labels)
 
-    def program(self) -> Program:
-        """Write both passes as code: see `autograd_cnn.studio.program.program.Program`."""
-        self._check_kept("program")
-        program: Program = load("program.write:write")(self)
-        return program
-
-    def page(
-        self,
-        frames: Sequence[tuple[str, Graph]] = (),
-        quiz: bool = False,
-        source: bool = True,
-        images: Sequence[NDArray[np.uint8]] = (),
-    ) -> str:
-        """Return the backprop player as HTML text: one page that steps through this network forward and backward.
-
-        Parameters
-        ----------
-        frames : sequence of (str, Graph)
-            The same network at later moments of its training, each with a label; the page has a slider for them.
-        quiz, source : bool
-            See `save`.
-        images : sequence of array, (H, W, 3) uint8
-            A picture of each moment, this graph's first: for instance, points and a decision boundary.
-
-        Raises
-        ------
-        ValueError
-            If a frame is not the same network, if there are too many operations, or not as many images as moments.
-        RuntimeError
-            If ``backward()`` has freed the saved arrays. ``ag.trace(f, ...)`` keeps copies.
-        """
-        self._check_kept("page")
-        return text(self, ".html", frames=frames, quiz=quiz, source=source, images=images)
-
-    def _check_kept(self, caller: str) -> None:
-        """Raise an error if backward has freed the arrays; this early, so that the user's traceback is short."""
-        if self.arrays is None and (op := next((op for op in self.ops if op.kept is None), None)):
-            raise RuntimeError(
-                f"{caller}: the arrays of {op.name} ({op.place.file}:{op.place.line}) were freed by "
-                f"backward(). {EARLIER}"
-            )
-
-    def show(self) -> None:
-        """Show the player: below the cell in a notebook, wherever `show` stands in the cell; else in the browser.
-
-        On a machine without a screen, print the path of the page.
-
-        Raises
-        ------
-        ValueError, RuntimeError
-            See `page`.
-        """
-        show_page(self.page())
-
-    def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
-        """Return the picture as SVG text, for light and dark pages. See `save`."""
-        return text(self, ".svg", depth=depth, overlay=overlay)
-
-    def dot(self, depth: int | None = None, overlay: str | None = None) -> str:
-        """Return the picture as Graphviz text, with positions. See `save`."""
-        return text(self, ".dot", depth=depth, overlay=overlay)
-
-    def mermaid(self, depth: int | None = None) -> str:
-        """Return the picture as Mermaid text, for Markdown. See `save`."""
-        return text(self, ".mmd", depth=depth)
-
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        depth: int | None = None,
-        overlay: str | None = None,
-        quiz: bool = False,
-        source: bool = True,
-    ) -> None:
-        """Write a picture, the player or the program, in the format that the suffix of `path` names.
-
-        Parameters
-        ----------
-        path : path
-            ``.html`` (the player), ``.svg``, ``.dot``, ``.mmd`` (Mermaid) and ``.py`` (the program) need nothing else.
-            ``.png`` and ``.pdf`` are drawn by Graphviz, or by matplotlib if Graphviz is missing.
-        depth : int, optional
-            How many levels of modules and loops to open. At 0, each of them is one row. Only the first of repeated
-            rounds is drawn, except at the depth that the caption names. Default: the most that fit into 40 rows.
-        overlay : str, optional
-            The quantity that every row shows as a number and a bar: "time" (needs ``trace(f, *args, repeat=3)``),
-            "flops", "bytes" (kept), "gradient" (root mean square) or "zeros" (and dead channels). The last two need a
-            graph from `trace`.
-        quiz : bool
-            Whether the player begins in quiz mode, in which it asks about a step before it shows it.
-        source : bool
-            Whether the player shows your code. If not, it still shows names, line numbers and the derived program, in
-            which your own rules appear as you wrote them.
-
-        Raises
-        ------
-        ValueError
-            If the suffix or the overlay is unknown, if the format does not take an option, if the graph lacks the
-            measurements for an overlay, or if `depth` makes the picture too large to read: more than 1,000 rows
-            (``.dot`` has no limit), or more than 400 edges in Mermaid.
-        ImportError
-            If ``.png`` or ``.pdf`` is wanted, and both Graphviz and matplotlib are missing.
-        """
-        write_atomically(path, data(self, path, depth=depth, overlay=overlay, quiz=quiz, source=source))
-
     def __repr__(self) -> str:
         return f"Graph: {', '.join(self.summary())}"
 
@@ -344,6 +205,3 @@ class Graph:
             place = f"{op.place.file}:{op.place.line}"
             end = f"fails in {op.name} ({place})" if op.call.primitive else f"fails at {place}"
         return [*parts, end]
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg(), "text/plain": repr(self)}

@@ -25,8 +25,9 @@ from autograd_cnn.engine.errors import no_history
 from autograd_cnn.engine.messages import file_of, here, note
 from autograd_cnn.engine.tape import Constant, Leaf, Node, history, next_birth
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.studio.graph import Graph
 from autograd_cnn.studio.names import Site, Source
-from autograd_cnn.studio.records import Call, Failure, Graph, Kept, Op, Place, Rule, Scope, Use, Value
+from autograd_cnn.studio.records import Call, Failure, Kept, Op, Place, Rule, Scope, Use, Value
 from autograd_cnn.studio.text import spelled
 
 

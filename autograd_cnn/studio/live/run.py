@@ -17,7 +17,7 @@ from warnings import catch_warnings
 
 from autograd_cnn.engine.observe import own_operations
 from autograd_cnn.ops.random import seed
-from autograd_cnn.studio import records
+from autograd_cnn.studio import graph
 
 FILE = "live.py"  # in messages and tracebacks
 MOST = 100_000  # characters of output that the page shows
@@ -57,10 +57,10 @@ def run(source: str, write: Callable[[str], object]) -> dict[str, Any]:
     out = _Output(write)
     seed(0)
     try:
-        showing = patch.object(records, "show_page", shown.append)  # for `Graph.show`
+        showing = patch.object(graph, "show_page", shown.append)  # for `Graph.show`
         with redirect_stdout(out), redirect_stderr(out), catch_warnings(), own_operations(), showing:
             value = _evaluated(source)
-            if isinstance(value, records.Graph):
+            if isinstance(value, graph.Graph):
                 shown.append(value.page())
             elif isinstance(value, str) and value.startswith("<!doctype html>"):
                 shown.append(value)

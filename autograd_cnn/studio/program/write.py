@@ -39,11 +39,6 @@ def write(graph: Graph) -> Program:
         return Author(graph).program()
 
 
-def source(graph: Graph) -> str:
-    """Return the text of the program of `graph`, for a file."""
-    return write(graph).source
-
-
 class Author(Namespace):
     """Writes a program by running it; afterwards `scope` maps identifiers to all values and gradients.
 

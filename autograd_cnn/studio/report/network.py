@@ -15,8 +15,8 @@ from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.ops.convolution import conv2d
 from autograd_cnn.studio.assets import Page
+from autograd_cnn.studio.graph import Graph
 from autograd_cnn.studio.player.page import page as player_page
-from autograd_cnn.studio.records import Graph
 from autograd_cnn.studio.trace import trace
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from autograd_cnn.environment import program
 from autograd_cnn.fast.twins import kernel_set
 from autograd_cnn.studio import assets
 from autograd_cnn.studio.assets import Page
-from autograd_cnn.studio.records import Graph
+from autograd_cnn.studio.graph import Graph
 from autograd_cnn.studio.report.advice import Step
 from autograd_cnn.studio.report.course import course, layers
 from autograd_cnn.studio.report.facts import Array, Facts, Table, percent

@@ -1,0 +1,205 @@
+"""Makes a picture, the player or the derived program of a graph. A renderer is imported when it is first used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_cnn.files import write_atomically
+from autograd_cnn.notebook import show_page
+from autograd_cnn.studio import records
+from autograd_cnn.studio.records import EARLIER
+from autograd_cnn.studio.text import listed
+
+if TYPE_CHECKING:
+    from autograd_cnn.studio.program.program import Program
+
+
+@dataclass(slots=True, repr=False)
+class Graph(records.Graph):
+    """A recorded computation that can be drawn or written as code; made by `Tensor.graph` and `trace`.
+
+    Attributes
+    ----------
+    ops : list of Op
+        Every operation, in the order in which they ran.
+    values : dict of str to Value
+        All arrays, by id.
+    result : str
+        Id of the last value.
+    loss : float or None
+        The last value, if it is one number.
+    arrays : dict of str to ndarray, or None
+        Copies of the inputs, parameters and constants, by id; None unless `trace` made the graph.
+    failure : Failure or None
+        What raised the error, if the function under `trace` did; the graph then ends there.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> w = ag.Tensor([1.0, 2.0], requires_grad=True, name="w")
+    >>> g = (w * w).sum().graph()
+    >>> g
+    Graph: 2 operations, 2 parameters, loss 5
+    >>> [(op.name, op.inputs) for op in g.ops]
+    [('multiply', [(0, 't1'), (1, 't1')]), ('sum', [(0, 't2')])]
+    """
+
+    def program(self) -> Program:
+        """Write both passes as code: see `autograd_cnn.studio.program.program.Program`."""
+        self._check_kept("program")
+        from autograd_cnn.studio.program.write import write
+
+        return write(self)
+
+    def page(
+        self,
+        frames: Sequence[tuple[str, Graph]] = (),
+        quiz: bool = False,
+        source: bool = True,
+        images: Sequence[NDArray[np.uint8]] = (),
+    ) -> str:
+        """Return the backprop player as HTML text: one page that steps through this network forward and backward.
+
+        Parameters
+        ----------
+        frames : sequence of (str, Graph)
+            The same network at later moments of its training, each with a label; the page has a slider for them.
+        quiz, source : bool
+            See `save`.
+        images : sequence of array, (H, W, 3) uint8
+            A picture of each moment, this graph's first: for instance, points and a decision boundary.
+
+        Raises
+        ------
+        ValueError
+            If a frame is not the same network, if there are too many operations, or not as many images as moments.
+        RuntimeError
+            If ``backward()`` has freed the saved arrays. ``ag.trace(f, ...)`` keeps copies.
+        """
+        self._check_kept("page")
+        from autograd_cnn.studio.player.page import page
+
+        return page(self, frames=frames, quiz=quiz, source=source, images=images)
+
+    def _check_kept(self, caller: str) -> None:
+        """Raise an error if backward has freed the arrays; this early, so that the user's traceback is short."""
+        if self.arrays is None and (op := next((op for op in self.ops if op.kept is None), None)):
+            raise RuntimeError(
+                f"{caller}: the arrays of {op.name} ({op.place.file}:{op.place.line}) were freed by "
+                f"backward(). {EARLIER}"
+            )
+
+    def show(self) -> None:
+        """Show the player: below the cell in a notebook, wherever `show` stands in the cell; else in the browser.
+
+        On a machine without a screen, print the path of the page.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            See `page`.
+        """
+        show_page(self.page())
+
+    def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
+        """Return the picture as SVG text, for light and dark pages. See `save`."""
+        from autograd_cnn.studio.picture.svg import svg
+
+        return svg(self, depth, overlay)
+
+    def dot(self, depth: int | None = None, overlay: str | None = None) -> str:
+        """Return the picture as Graphviz text, with positions. See `save`."""
+        from autograd_cnn.studio.picture.dot import dot
+
+        return dot(self, depth, overlay)
+
+    def mermaid(self, depth: int | None = None) -> str:
+        """Return the picture as Mermaid text, for Markdown. See `save`."""
+        from autograd_cnn.studio.picture.mermaid import mermaid
+
+        return mermaid(self, depth)
+
+    def _png(self, depth: int | None = None, overlay: str | None = None) -> bytes:
+        from autograd_cnn.studio.picture.dot import png
+
+        return png(self, depth, overlay)
+
+    def _pdf(self, depth: int | None = None, overlay: str | None = None) -> bytes:
+        from autograd_cnn.studio.picture.dot import pdf
+
+        return pdf(self, depth, overlay)
+
+    def _source(self) -> str:
+        return self.program().source
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        depth: int | None = None,
+        overlay: str | None = None,
+        quiz: bool = False,
+        source: bool = True,
+    ) -> None:
+        """Write a picture, the player or the program, in the format that the suffix of `path` names.
+
+        Parameters
+        ----------
+        path : path
+            ``.html`` (the player), ``.svg``, ``.dot``, ``.mmd`` (Mermaid) and ``.py`` (the program) need nothing else.
+            ``.png`` and ``.pdf`` are drawn by Graphviz, or by matplotlib if Graphviz is missing.
+        depth : int, optional
+            How many levels of modules and loops to open. At 0, each of them is one row. Only the first of repeated
+            rounds is drawn, except at the depth that the caption names. Default: the most that fit into 40 rows.
+        overlay : str, optional
+            The quantity that every row shows as a number and a bar: "time" (needs ``trace(f, *args, repeat=3)``),
+            "flops", "bytes" (kept), "gradient" (root mean square) or "zeros" (and dead channels). The last two need a
+            graph from `trace`.
+        quiz : bool
+            Whether the player begins in quiz mode, in which it asks about a step before it shows it.
+        source : bool
+            Whether the player shows your code. If not, it still shows names, line numbers and the derived program, in
+            which your own rules appear as you wrote them.
+
+        Raises
+        ------
+        ValueError
+            If the suffix or the overlay is unknown, if the format does not take an option, if the graph lacks the
+            measurements for an overlay, or if `depth` makes the picture too large to read: more than 1,000 rows
+            (``.dot`` has no limit), or more than 400 edges in Mermaid.
+        ImportError
+            If ``.png`` or ``.pdf`` is wanted, and both Graphviz and matplotlib are missing.
+        """
+        options, defaults = {"depth": depth, "overlay": overlay, "quiz": quiz, "source": source}, signature(Graph.save)
+        suffix = Path(path).suffix.lower()
+        if suffix not in _FORMATS:
+            raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are {listed(list(_FORMATS))}")
+        taken = {other: signature(render).parameters for other, render in _FORMATS.items()}
+        given = {name: value for name, value in options.items() if value != defaults.parameters[name].default}
+        for name in given:
+            if name not in taken[suffix]:
+                takers = [other for other in _FORMATS if name in taken[other]]
+                raise ValueError(f"graph: {suffix} takes no {name}; {listed(takers)} {'do' if takers[1:] else 'does'}")
+        rendered = _FORMATS[suffix](self, **given)
+        write_atomically(path, rendered.encode() if isinstance(rendered, str) else rendered)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
+
+
+_FORMATS: dict[str, Callable[..., str | bytes]] = {
+    ".html": Graph.page,
+    ".svg": Graph.svg,
+    ".dot": Graph.dot,
+    ".mmd": Graph.mermaid,
+    ".py": Graph._source,
+    ".png": Graph._png,
+    ".pdf": Graph._pdf,
+}
