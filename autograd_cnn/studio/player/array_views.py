@@ -6,8 +6,9 @@ Values are drawn from black to white, gradients from blue through white, which i
 from __future__ import annotations
 
 import math
+from collections import namedtuple
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -64,16 +65,9 @@ def share(part: Any) -> str:
     return "under 1 %" if percent < 1 else f"{min(percent, 99):.0f} %"
 
 
-class Cut(NamedTuple):
-    """The part of an array that is drawn: maps (filters, channels, height, width), in words, and its index.
-
-    In the index ``k, c, y, x`` stand for the axes. Of the two last, every `step`-th element is there.
-    """
-
-    numbers: np.ndarray
-    words: str
-    at: str
-    step: int
+# The part of an array that is drawn: maps (filters, channels, height, width), in words, and its index, in which
+# ``k, c, y, x`` stand for the axes. Of the two last, every `step`-th element is there
+Cut = namedtuple("Cut", "numbers words at step")
 
 
 def maps(array: Any, role: str, channels: int = CHANNELS) -> Cut | None:

@@ -6,8 +6,8 @@ So the page tells what happens to the loss when a number is raised, and what one
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from autograd_cnn.nn.functions import alive_channels
 from autograd_cnn.studio.player.array_views import Views
 from autograd_cnn.studio.player.lines import Refusal, attempt, result_at
 from autograd_cnn.studio.player.mistakes import LARGEST, STEP
-from autograd_cnn.studio.player.schema import Look
 from autograd_cnn.studio.player.wording import bare
 from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.write import Author
@@ -25,27 +24,10 @@ from autograd_cnn.studio.text import clip
 RAISE = 0.01  # of a number that is tried
 EFFORT, RUNS = 1.2e9, 4000  # floating-point operations and lines for all trials
 
-
-@dataclass(slots=True)
-class Share:
-    """A contribution to a gradient: the operation whose rule made it, and its expression if a line adds it alone.
-
-    `array` has the numbers if they are kept; `look` shows them if there are several contributions.
-    """
-
-    op: Op
-    expression: Any
-    array: Any
-    look: Look | None
-
-
-class Pick(NamedTuple):
-    """The element of a value that is the example: its flat index, name, number and gradient."""
-
-    i: int
-    name: str
-    x: Any
-    g: Any
+# A contribution to a gradient: the operation whose rule made it; its expression, if a line adds it alone; the numbers,
+# if they are kept; and their look, if there are several contributions
+Share = namedtuple("Share", "op expression array look")
+Pick = namedtuple("Pick", "i name x g")  # the element that is the example: its flat index, name, number and gradient
 
 
 class Trials:
