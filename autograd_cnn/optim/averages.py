@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.optim.optimiser import Optimiser, check_number, described
+from autograd_cnn.optim.optimiser import Optimiser, Steps, check_number, described
 from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.state import check_state, not_finite
 
 __all__ = ["EMA", "Lookahead"]
 
 
-class Lookahead(Optimiser):
+class Lookahead:
     """Lets another optimiser run ahead for some steps, then draws the parameters back towards where they were.
 
     After each `every` steps, the slow weights move by a share of the way to the parameters, and become the parameters.
@@ -49,9 +49,9 @@ class Lookahead(Optimiser):
     """
 
     def __init__(
-        self, optimiser: Optimiser, every: int = 5, share: float | Schedule = 0.5, buffers: Iterable[Tensor] = ()
+        self, optimiser: Steps, every: int = 5, share: float | Schedule = 0.5, buffers: Iterable[Tensor] = ()
     ) -> None:
-        if not isinstance(optimiser, Optimiser):
+        if not isinstance(optimiser, Steps):
             raise TypeError(f"Lookahead: optimiser is {described(optimiser)}, want one such as SGD(parameters, lr)")
         if not isinstance(every, (int, np.integer)) or isinstance(every, bool):
             raise TypeError(f"Lookahead: every is {every!r}, want an int")
@@ -63,6 +63,9 @@ class Lookahead(Optimiser):
         self.parameters, self.taken = optimiser.parameters, 0
         self._fast = [*self.parameters, *buffers]
         self._slow = [t.numpy() for t in self._fast]
+
+    if not TYPE_CHECKING:
+        __getattr__ = Optimiser.__getattr__
 
     @property
     def lr(self) -> float:
@@ -85,6 +88,10 @@ class Lookahead(Optimiser):
         for fast, slow in zip(self._fast, self._slow, strict=True):
             slow[...] += share * (fast.data - slow)
             fast.data = slow.copy()
+
+    def zero_grad(self) -> None:
+        """Set the `grad` of every parameter to None. Call it once per step, before `backward`."""
+        self.optimiser.zero_grad()
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the other optimiser's state, the number of steps, `taken`, and the slow weights."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,22 @@ def _grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[t
             if found.setdefault(id(p), (p, own))[1] != own:
                 raise ValueError(f"{optimiser}: {getattr(p, 'name', None) or 'a parameter'} is in two groups")
     return list(found.values())
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """What `fit` and `Lookahead` need of an optimiser."""
+
+    parameters: list[Tensor]
+    lr: float
+
+    def step(self) -> None: ...
+
+    def zero_grad(self) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
 @accelerated

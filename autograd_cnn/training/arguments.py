@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.optim import Optimiser
+from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.training.ranks import Ranks
 
 WHOLE = int | np.integer
@@ -20,7 +20,7 @@ NUMBER = int | float | np.number
 TYPES: dict[str, tuple[Any, str]] = {
     "model": (Callable, "a Module, or a function of images"),
     "loss": (Callable, "a function such as ag.cross_entropy"),
-    "optimiser": (Optimiser, "one such as ag.optim.Adam(model.parameters())"),
+    "optimiser": (Steps, "one such as ag.optim.Adam(model.parameters())"),
     "rng": (Generator | None, "np.random.default_rng(0)"),
     "epochs": (WHOLE | None, "an int"),
     "steps": (WHOLE | None, "an int"),

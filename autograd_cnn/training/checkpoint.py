@@ -19,7 +19,7 @@ from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import load_tensors
-from autograd_cnn.optim import Optimiser
+from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.state import check_state, not_finite
 
 Array = NDArray[Any]
@@ -29,7 +29,7 @@ SLOTS = {"square": "mean of squares", "mean": "mean of gradients"}  # what a mes
 def save_checkpoint(
     path: str | os.PathLike[str],
     model: Any,
-    optimiser: Optimiser,
+    optimiser: Steps,
     generators: Mapping[str, Generator] | None = None,
     state: Mapping[str, Any] | None = None,
 ) -> None:
@@ -57,7 +57,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: str | os.PathLike[str], model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None = None
+    path: str | os.PathLike[str], model: Any, optimiser: Steps, generators: Mapping[str, Generator] | None = None
 ) -> dict[str, Any]:
     """Restore the model, the optimiser and the generators that `save_checkpoint` saved, or change nothing.
 
@@ -92,7 +92,7 @@ class State(NamedTuple):
     generators: dict[str, Any]
 
 
-def full_state(model: Any, optimiser: Optimiser, generators: Mapping[str, Generator] | None) -> State:
+def full_state(model: Any, optimiser: Steps, generators: Mapping[str, Generator] | None) -> State:
     """Return the state of a model, its optimiser and all generators that they draw from."""
     if isinstance(model, Module):
         weights = model.state_dict()
@@ -116,7 +116,7 @@ def check_checkpoint(
     path: str | os.PathLike[str],
     contents: tuple[dict[str, Array], dict[str, Any] | None],
     model: Any,
-    optimiser: Optimiser,
+    optimiser: Steps,
     generators: Mapping[str, Generator] | None,
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """Check the contents of a checkpoint. Return the `state` in it, and a function that restores the rest."""

@@ -12,7 +12,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from autograd_cnn.nn.module import in_training_mode
-from autograd_cnn.optim import Optimiser, clip_grad_norm
+from autograd_cnn.optim import clip_grad_norm
+from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.optim.schedules import Schedule
 from autograd_cnn.training.arguments import check, check_ranks, check_validation, compared
 from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluated
@@ -32,7 +33,7 @@ SAME_STATE = "at the start (seed all ranks alike, and call ranks.broadcast(model
 def fit(
     model: Model,
     loss: Loss,
-    optimiser: Optimiser,
+    optimiser: Steps,
     images: Array,
     labels: Array,
     *,

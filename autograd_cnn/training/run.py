@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays
 from autograd_cnn.nn import Module
-from autograd_cnn.optim import Optimiser
+from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.training.arguments import check, check_set
 from autograd_cnn.training.checkpoint import State, all_generators, check_checkpoint, full_state, write_state
 from autograd_cnn.training.feeding import Augment, fed, prepared
@@ -61,7 +61,7 @@ class Run:
     """
 
     def __init__(
-        self, model: Any, optimiser: Optimiser, images: Array, labels: Array, rng: Generator | None, epochs: int | None,
+        self, model: Any, optimiser: Steps, images: Array, labels: Array, rng: Generator | None, epochs: int | None,
         steps: int | None, batch_size: int, augment: Augment | None, time_limit: float | None, name: str, ranks: Ranks,
     ) -> None:  # fmt: skip
         if (epochs is None) == (steps is None):
