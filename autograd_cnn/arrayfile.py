@@ -116,21 +116,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
 
 
 def write_json(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
-    """Write a record as JSON, with its checksum as the last entry, "sha256".
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_json(f"{folder}/run.json", {"step": 7})
-    ...     read_json(f"{folder}/run.json")
-    {'step': 7}
-    """
+    """Write a record as JSON, with its checksum as the last entry, "sha256". Raises OSError if that fails."""
     text = json.dumps({**spelled(record), SUM: _sum_of(spelled(record))}, indent=1, allow_nan=False)
     write_atomically(path, text.encode())
 
@@ -144,6 +130,14 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         If the file is damaged, or has no checksum.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(f"{folder}/run.json", {"step": 7})
+    ...     read_json(f"{folder}/run.json")
+    {'step': 7}
     """
     raw = read(path)
     try:

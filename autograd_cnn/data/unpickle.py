@@ -23,15 +23,9 @@ from autograd_cnn.environment import plain
 MOST = 1_000_000  # instructions; a batch of 10,000 images has at most 120,000
 LONGEST = 1000  # characters of a key, since a long one can be hashed again and again
 GLOBALS = {
-    "numpy.ndarray",
-    "numpy.dtype",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
-    "numpy.core.numeric._frombuffer",
-    "numpy._core.numeric._frombuffer",
-    "_codecs.encode",
-    "__builtin__.bytes",
-}
+    "numpy.ndarray", "numpy.dtype", "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
+    "numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer", "_codecs.encode", "__builtin__.bytes",
+}  # fmt: skip
 
 
 @dataclass
@@ -147,19 +141,9 @@ def _build(target: Unbuilt, state: Any) -> Unbuilt:
 
 
 _LITERALS = {
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "INT",
-    "SHORT_BINSTRING",
-    "BINSTRING",
-    "SHORT_BINBYTES",
-    "BINBYTES",
-    "BYTEARRAY8",
-    "SHORT_BINUNICODE",
-    "BINUNICODE",
-    "UNICODE",
-}
+    "BININT", "BININT1", "BININT2", "INT", "SHORT_BINSTRING", "BINSTRING", "SHORT_BINBYTES", "BINBYTES", "BYTEARRAY8",
+    "SHORT_BINUNICODE", "BINUNICODE", "UNICODE",
+}  # fmt: skip
 
 _EFFECTS: dict[str, Callable[..., Any]] = {
     "NONE": lambda: None,

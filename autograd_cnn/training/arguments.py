@@ -35,6 +35,7 @@ TYPES: dict[str, tuple[Any, str]] = {
     "every": (WHOLE | None, "an int"),
     "callbacks": (list | tuple, "a list of functions of the History"),
     "name": (str, "a text"),
+    "ranks": (Ranks, "ag.distributed.ranks()"),
 }
 LEAST = {"epochs": 0, "steps": 0, "batch_size": 1, "accumulate": 1, "every": 1}
 ABOVE_ZERO = "clip", "time_limit"
@@ -51,12 +52,6 @@ def check(caller: str, /, **arguments: Any) -> None:
             raise ValueError(f"{caller}: {name} is {value}, want {LEAST[name]} or more")
         if value is not None and name in ABOVE_ZERO and not value > 0:
             raise ValueError(f"{caller}: {name} is {value}, want more than 0, or None for no limit")
-
-
-def check_ranks(ranks: Any) -> None:
-    """Raise an error unless these are the ranks of a job."""
-    if not isinstance(ranks, Ranks):
-        raise TypeError(f"fit: ranks is {described(ranks)}, want ag.distributed.ranks()")
 
 
 def check_validation(validation: Any) -> None:
@@ -77,8 +72,7 @@ def compared(
     return {
         **{name: None if number is None else float(number) for name, number in numbers.items()},
         **{name: "missing" if value is None else "given" for name, value in optional.items()},
-        **{"images": images, "labels": labels},
-        **dict(zip(("validation images", "validation labels"), validation, strict=True)),
+        **{"images": images, "labels": labels, "validation images": validation[0], "validation labels": validation[1]},
     }
 
 

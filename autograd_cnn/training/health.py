@@ -48,9 +48,9 @@ class Health:
             if grad is not None and (bad := not_finite(grad)):
                 raise FloatingPointError(
                     f"fit: the gradient of {p.name or f'parameter {i}'} is {bad} at step {self.run.step:,}, though the "
-                    f"loss is {self.run.loss:.5g}. Nothing was changed. {self._origin}The slope of a root, a norm or a "
-                    "logarithm is infinite at 0: add a small number there, as in ag.sqrt(x + 1e-12). If numbers have "
-                    f"grown too large: a lower learning rate{self._large_inputs()}"
+                    f"loss is {self.run.figures[0]:.5g}. Nothing was changed. {self._origin}The slope of a root, a "
+                    "norm or a logarithm is infinite at 0: add a small number there, as in ag.sqrt(x + 1e-12). If "
+                    f"numbers have grown too large: a lower learning rate{self._large_inputs()}"
                 )
         self._origin = ""  # it was of a leaf that is not trained
 

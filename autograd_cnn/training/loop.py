@@ -15,7 +15,7 @@ from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.optim import clip_grad_norm
 from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.optim.schedules import Schedule
-from autograd_cnn.training.arguments import check, check_ranks, check_validation, compared
+from autograd_cnn.training.arguments import check, check_validation, compared
 from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, correct, evaluated
 from autograd_cnn.training.feeding import Augment
 from autograd_cnn.training.health import Health
@@ -142,7 +142,7 @@ def fit(
     >>> history.epochs[-1].accuracy > 0.95
     True
     """
-    check_ranks(ranks)
+    check("fit", ranks=ranks)
     with ranks.all_or_none():
         check("fit", model=model, loss=loss, optimiser=optimiser, schedule=schedule)
         check("fit", accumulate=accumulate, clip=clip)

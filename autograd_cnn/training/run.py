@@ -87,7 +87,7 @@ class Run:
         self._all_generators = [*all_generators(model, self.generators).values()]
         self._buffers = [*model.buffers()] if isinstance(model, Module) else []
         self._data = _digest(images) + _digest(labels)
-        self._figures = [0.0, 0.0]  # of the step under way: its loss, and the number of right labels
+        self.figures = [0.0, 0.0]  # of the step under way: its loss, and the number of right labels
         self._written: tuple[int, int] | None = None  # the stamp of the checkpoint that this run has read or written
         self._began = time.perf_counter()
 
@@ -155,26 +155,21 @@ class Run:
         """
         weight = count / (self.images_of(self.step + 1) - self.images_of(self.step))
         before = [(buffer, buffer.data) for buffer in self._buffers]
-        self._figures = [0.0, 0.0]
+        self.figures = [0.0, 0.0]
         with self.ranks.own_draws(self._all_generators, [self.current.seed or 0, self.step]):
             yield weight
-        figures = [*self._figures, *self.own_reasons()]
+        figures = [*self.figures, *self.own_reasons()]
         loss, correct, *self.reasons = self.ranks.sum(figures, self.optimiser.parameters, before, weight)
-        self._figures = [loss, correct]
+        self.figures = [loss, correct]
 
     def count(self, loss: float, correct: float) -> None:
         """Add the loss of some images, and the number of right labels, to the figures of the step under way."""
-        self._figures[0] += loss
-        self._figures[1] += correct
-
-    @property
-    def loss(self) -> float:
-        """The loss of the step under way, for all of its images."""
-        return self._figures[0]
+        self.figures[0] += loss
+        self.figures[1] += correct
 
     def finish_step(self) -> None:
         """Note the figures of a step, which is over."""
-        loss, correct = self._figures
+        loss, correct = self.figures
         self.history.losses.append(loss)
         self.current.correct += correct
         self.current.seconds += time.perf_counter() - self._step_began + self._waited
