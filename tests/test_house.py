@@ -34,7 +34,7 @@ ROOMS = {
     "ops": Room(2100, "engine calculus vocabulary fast", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(550, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(720, "engine calculus ops vocabulary state", "modules, layers and their initial weights"),
-    "optim": Room(430, "engine state", "optimisers, schedules, averages"),
+    "optim": Room(440, "engine state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(40, "environment", "checks of a state before it is loaded"),
     "environment": Room(40, "", "this Python: its command line, and packages that are absent"),

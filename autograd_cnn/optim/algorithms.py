@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.registry import accelerated
-from autograd_cnn.optim.optimiser import Array, Optimiser, check_flag, check_number
+from autograd_cnn.optim.optimiser import Array, Optimiser, check_number
 
 __all__ = ["SGD", "Adam", "AdamW", "RMSprop"]
 
@@ -50,7 +51,7 @@ class SGD(Optimiser):
     def __init__(
         self, parameters: Iterable[Any], lr: float, momentum: float = 0, nesterov: bool = False, weight_decay: float = 0
     ) -> None:
-        check_flag("SGD", "nesterov", nesterov)
+        flag(nesterov, "nesterov")
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov=True looks ahead along the momentum, which is 0. momentum=0.9?")
         self.slots = ("momentum",) if momentum else ()
@@ -119,7 +120,7 @@ class RMSprop(Optimiser):
         centered: bool = False,
     ) -> None:
         check_number("RMSprop", "alpha", alpha, below=1)
-        check_flag("RMSprop", "centered", centered)
+        flag(centered, "centered")
         self.slots = ("square", *["mean"] * centered, *["momentum"] * bool(momentum))
         super().__init__(parameters, lr, eps=eps, weight_decay=weight_decay, momentum=momentum)
         self.alpha, self.eps, self.momentum, self.centered = float(alpha), float(eps), float(momentum), centered
@@ -146,10 +147,7 @@ def rmsprop_update(
         variance = np.maximum(v - mean * mean, 0)  # rounding may leave less than 0
     move = g / (np.sqrt(variance) + eps)
     if momentum:
-        held = slots[-1]
-        held *= momentum
-        held += move
-        move = held
+        slots[-1][...] = move = momentum * slots[-1] + move
     p -= lr * move
 
 

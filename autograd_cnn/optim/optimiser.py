@@ -43,12 +43,6 @@ def check_number(caller: str, name: str, value: Any, below: float = math.inf) ->
         raise ValueError(f"{caller}: {name} is {value!r}, want {want}{finite}")
 
 
-def check_flag(caller: str, name: str, value: Any) -> None:
-    """Raise a TypeError unless a setting is True or False."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{caller}: {name} is {value!r}, want True or False")
-
-
 def _grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[tuple[Tensor, dict[str, float]]]:
     """Return each parameter with the settings of its group. A shared parameter is there once, so it takes one step."""
     found: dict[int, tuple[Tensor, dict[str, float]]] = {}
@@ -148,9 +142,8 @@ class Optimiser:
         if not lr and any(own.get("lr") for _, own in grouped):
             raise ValueError(f"{optimiser}: lr is 0, and the rates of groups keep their ratio to it")
         self.lr = float(lr)
-        self._rates = [
-            float(own["lr"] / lr) if own.get("lr", lr) != lr else 1.0 for _, own in grouped
-        ]  # relative to `lr`
+        # The rates of groups, relative to `lr`.
+        self._rates = [float(own["lr"] / lr) if own.get("lr", lr) != lr else 1.0 for _, own in grouped]
         self._decays = [own.get("weight_decay") for _, own in grouped]  # None: that of the optimiser
         self.steps = [0] * len(self.parameters)
         self._stepped = 0  # the time of the latest step, which used all gradients that began before
