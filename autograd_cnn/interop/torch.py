@@ -233,16 +233,13 @@ class _Step:
         others = [a.shape for _, a in self.operands if not self.finder.is_weight(a)]
         return f"{self.described} combines it with {', '.join(map(str, others))}"
 
-    def reasons(self) -> str:
-        """Return the operations that made something unknown, for a message."""
-        found = sorted({f.reason for f in self.forms if f.reason})
-        return f" ({'; '.join(found)})" if found else ""
-
     # Operations with weights of their own
 
     def check_images(self, x: Form) -> None:
         if not x.images:
-            raise Refused(f"takes images that were made of features{self.reasons()}. {_CURE_IMAGES}")
+            found = sorted({f.reason for f in self.forms if f.reason})
+            reasons = f" ({'; '.join(found)})" if found else ""
+            raise Refused(f"takes images that were made of features{reasons}. {_CURE_IMAGES}")
 
     def activation(self, array: np.ndarray, form: Any) -> Form:
         """Return the form of an activation, or demand that of a weight in its place."""

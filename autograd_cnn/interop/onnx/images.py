@@ -152,11 +152,6 @@ def _lp_pool(x: Any, *, kernel_shape: Any, p: int = 2, ceil_mode: int = 0, **giv
     return _images(ag.lp_pool2d, abs(x), p, size, stride, bool(ceil_mode))
 
 
-def _global(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the mean or maximum over all pixels."""
-    return lambda x: f(x, tuple(range(2, x.ndim)), keepdims=True)
-
-
 # Normalisation
 
 
@@ -218,8 +213,8 @@ ENTRIES = [
     ),
     Entry("LRN", read=_local_response_norm),
     Entry("LpPool", read=_lp_pool),
-    Entry("GlobalAveragePool", read=_global(ag.mean)),
-    Entry("GlobalMaxPool", read=_global(ag.max)),
+    Entry("GlobalAveragePool", read=lambda x: ag.mean(x, tuple(range(2, x.ndim)), keepdims=True)),
+    Entry("GlobalMaxPool", read=lambda x: ag.max(x, tuple(range(2, x.ndim)), keepdims=True)),
     Entry("DepthToSpace", read=_depth_to_space),
     Entry("SpaceToDepth", read=_space_to_depth),
     Entry("Resize", read=resize, options=(1, 2, 3)),

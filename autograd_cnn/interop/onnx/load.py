@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -279,17 +280,12 @@ def _written_out(model: Any) -> int:
     def count(nodes: Iterable[Any]) -> int:
         return sum(counts.get((n.domain, n.op_type), 1) + sum(map(count, _graphs(n))) for n in nodes)
 
-    waiting = [*functions]
-    while waiting:  # the functions that it calls come first
-        key = waiting[-1]
-        needed = [k for k in _called(functions[key].node) if k in functions and k not in counts]
-        if not needed or key in counts:
-            counts.setdefault(key, count(functions[key].node))
-            waiting.pop()
-        elif len(waiting) > len(functions) ** 2 + len(functions):
-            raise ValueError(f"load_onnx: the function {key[1]} of the file calls itself")
-        else:
-            waiting.extend(needed)
+    called = {key: [k for k in _called(f.node) if k in functions] for key, f in functions.items()}
+    try:
+        for key in TopologicalSorter(called).static_order():
+            counts[key] = count(functions[key].node)
+    except CycleError as error:
+        raise ValueError(f"load_onnx: the function {error.args[1][0][1]} of the file calls itself") from None
     return count(model.graph.node)
 
 

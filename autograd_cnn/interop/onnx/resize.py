@@ -11,7 +11,11 @@ import autograd_cnn as ag
 from autograd_cnn.vocabulary.resizing import picked
 
 Array = np.ndarray[Any, Any]
-_ONE = np.float32(1)  # coordinates are computed in float32, as ONNX Runtime does
+_ONE, _HALF = np.float32(1), np.float32(0.5)  # coordinates are computed in float32, as ONNX Runtime does
+_NEAREST: dict[str, Any] = {
+    "round_prefer_floor": lambda at: np.ceil(at - _HALF), "round_prefer_ceil": lambda at: np.floor(at + _HALF),
+    "floor": np.floor, "ceil": np.ceil,
+}  # fmt: skip
 
 
 def resize(
@@ -29,6 +33,8 @@ def resize(
     grid = coordinate_transformation_mode
     if grid == "align_corners" and any(n * f != m for n, f, m in zip(extents, factors, new, strict=True)):
         raise ValueError("Resize with align_corners and a scale that gives no whole size has several meanings")
+    if nearest_mode not in _NEAREST:
+        raise ValueError(f"Resize with {nearest_mode} has no counterpart")
     if mode != "nearest" and x.dtype.kind != "f":
         raise ValueError(f"Resize with {mode} of {x.dtype} has no counterpart")
     for axis, old, size, factor in zip(given, extents, new, factors, strict=True):
@@ -38,7 +44,7 @@ def resize(
             raise ValueError(f"Resize: axis {axis} is empty")
         at = _places(old, size, factor, grid)
         if mode == "nearest":
-            x = picked(x, _nearest(at, nearest_mode).clip(0, old - 1).astype(int), axis)
+            x = picked(x, _NEAREST[nearest_mode](at).clip(0, old - 1).astype(int), axis)
         else:
             weights = _weights(at, old, mode, cubic_coeff_a, exclude_outside)
             x = ag.moveaxis(ag.matmul(ag.moveaxis(x, axis, -1), weights.T.astype(x.dtype)), -1, axis)
@@ -57,12 +63,12 @@ def _target(extents: list[int], scales: Any, sizes: Any, policy: str) -> tuple[l
     if policy == "stretch":
         return wanted, factors
     factor = (min if policy == "not_larger" else max)(factors)
-    return [int(factor * n + np.float32(0.5)) for n in extents], [factor] * len(factors)
+    return [int(factor * n + _HALF) for n in extents], [factor] * len(factors)
 
 
 def _places(old: int, new: int, factor: Any, grid: str) -> Array:
     """Return the place of each new element among the old ones."""
-    i, half = np.arange(new, dtype=np.float32), np.float32(0.5)
+    i = np.arange(new, dtype=np.float32)
     if grid == "align_corners":
         return i * np.float32(old - 1) / np.float32(max(new - 1, 1))
     if grid == "asymmetric":
@@ -71,18 +77,10 @@ def _places(old: int, new: int, factor: Any, grid: str) -> Array:
         return 0 * i
     if grid == "half_pixel_symmetric":
         offset = np.float32(old) / 2 * (_ONE - np.float32(new) / (factor * np.float32(old)))
-        return offset + (i + half) / factor - half
+        return offset + (i + _HALF) / factor - _HALF
     if grid not in ("half_pixel", "pytorch_half_pixel"):
         raise ValueError(f"Resize with {grid} has no counterpart")
-    return (i + half) / factor - half
-
-
-def _nearest(at: Array, mode: str) -> Array:
-    if mode == "round_prefer_floor":
-        return np.ceil(at - np.float32(0.5))
-    if mode == "round_prefer_ceil":
-        return np.floor(at + np.float32(0.5))
-    return np.floor(at) if mode == "floor" else np.ceil(at)
+    return (i + _HALF) / factor - _HALF
 
 
 def _weights(at: Array, old: int, mode: str, a: float, exclude_outside: int) -> Array:
