@@ -1,4 +1,4 @@
-"""Makes a picture, the player or the derived program of a graph. A renderer is imported when it is first used."""
+"""Makes a picture, the player or the derived program of a graph. The player is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from autograd_cnn.files import write_atomically
 from autograd_cnn.notebook import show_page
 from autograd_cnn.studio import records
+from autograd_cnn.studio.picture.dot import dot, pdf, png
+from autograd_cnn.studio.picture.mermaid import mermaid
+from autograd_cnn.studio.picture.svg import svg
+from autograd_cnn.studio.program.program import Program
+from autograd_cnn.studio.program.write import write
 from autograd_cnn.studio.records import EARLIER
 from autograd_cnn.studio.text import listed
-
-if TYPE_CHECKING:
-    from autograd_cnn.studio.program.program import Program
 
 
 @dataclass(slots=True, repr=False)
@@ -55,8 +57,6 @@ class Graph(records.Graph):
     def program(self) -> Program:
         """Write both passes as code: see `autograd_cnn.studio.program.program.Program`."""
         self._check_kept("program")
-        from autograd_cnn.studio.program.write import write
-
         return write(self)
 
     def page(
@@ -111,34 +111,15 @@ class Graph(records.Graph):
 
     def svg(self, depth: int | None = None, overlay: str | None = None) -> str:
         """Return the picture as SVG text, for light and dark pages. See `save`."""
-        from autograd_cnn.studio.picture.svg import svg
-
         return svg(self, depth, overlay)
 
     def dot(self, depth: int | None = None, overlay: str | None = None) -> str:
         """Return the picture as Graphviz text, with positions. See `save`."""
-        from autograd_cnn.studio.picture.dot import dot
-
         return dot(self, depth, overlay)
 
     def mermaid(self, depth: int | None = None) -> str:
         """Return the picture as Mermaid text, for Markdown. See `save`."""
-        from autograd_cnn.studio.picture.mermaid import mermaid
-
         return mermaid(self, depth)
-
-    def _png(self, depth: int | None = None, overlay: str | None = None) -> bytes:
-        from autograd_cnn.studio.picture.dot import png
-
-        return png(self, depth, overlay)
-
-    def _pdf(self, depth: int | None = None, overlay: str | None = None) -> bytes:
-        from autograd_cnn.studio.picture.dot import pdf
-
-        return pdf(self, depth, overlay)
-
-    def _source(self) -> str:
-        return self.program().source
 
     def save(
         self,
@@ -196,10 +177,10 @@ class Graph(records.Graph):
 
 _FORMATS: dict[str, Callable[..., str | bytes]] = {
     ".html": Graph.page,
-    ".svg": Graph.svg,
-    ".dot": Graph.dot,
-    ".mmd": Graph.mermaid,
-    ".py": Graph._source,
-    ".png": Graph._png,
-    ".pdf": Graph._pdf,
+    ".svg": svg,
+    ".dot": dot,
+    ".mmd": mermaid,
+    ".py": lambda graph: write(graph).source,
+    ".png": png,
+    ".pdf": pdf,
 }

@@ -171,8 +171,7 @@ class profile:
         cost.calls += phase == "forward"
         setattr(cost, phase, getattr(cost, phase) + event.seconds)
         arrays = [r.data if isinstance(r, Tensor) else np.asarray(r) for r in results if r is not None]
-        first = next(iter(given), None)
-        made = sum(a.nbytes for a in arrays if a is not first)  # a rule that returns g itself made nothing
+        made = sum(a.nbytes for a in arrays if a is not next(iter(given), None))  # g itself was there before
         setattr(cost, f"{phase}_bytes", getattr(cost, f"{phase}_bytes") + made)
         thread = threading.get_native_id()
         self._events.append((label, phase, event.start, event.seconds, thread, scope, _shapes(given), _shapes(arrays)))

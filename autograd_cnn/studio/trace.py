@@ -145,8 +145,9 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
         while isinstance(result, (tuple, list)) and result:
             result = result[0]
         if not isinstance(result, Tensor) and (requires_grad or not isinstance(result, (np.ndarray, np.generic))):
+            got = "None" if result is None else f"{type(result).__name__} {result!r:.40}"
             whole = next((f". Integers have no gradient: pass {a}.0" for a in args if type(a) is int), "")
-            raise TypeError(f"trace: {getattr(f, '__name__', 'f')} returned {_kind(result)}, want a Tensor{whole}")
+            raise TypeError(f"trace: {getattr(f, '__name__', 'f')} returned {got}, want a Tensor{whole}")
         if isinstance(result, Tensor) and result.requires_grad:
             break
     graph = graph_of(result, arguments, calls)
@@ -183,10 +184,6 @@ def _user_line(error: Exception) -> tuple[Any, int]:
             found = entry.tb_frame.f_code, entry.tb_lasti
         entry = entry.tb_next
     return found
-
-
-def _kind(value: Any) -> str:
-    return "None" if value is None else f"{type(value).__name__} {value!r:.40}"
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:

@@ -73,9 +73,8 @@ def measures(graph: Graph) -> Measures:
 
 def keep_statistics(author: Author) -> None:
     """Keep the statistics of a written program, so that the overlays of its graph need not run it again."""
-    graph = author.graph
-    if graph.arrays is not None:
-        graph.measured = graph.measured or statistics(author)
+    if author.graph.arrays is not None:
+        author.graph.measured = author.graph.measured or statistics(author)
 
 
 def statistics(author: Author) -> Measures:
