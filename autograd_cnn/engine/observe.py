@@ -1,7 +1,7 @@
 """The door for observers of a run: every call of a primitive in their context, and every rule of a walk.
 
-Tracing, profiles, exporters and reports come in here. An observer sees the outermost calls only: what a primitive or a
-rule calls in its turn, and what the observer itself calls, is not observed. Observers may stand inside of each other.
+Tracing, profiles, exporters and reports come in here. An observer sees the outermost calls only: what an observed call
+or rule calls in its turn, and what the observer calls, is not observed. Observers may stand inside of each other.
 """
 
 from __future__ import annotations

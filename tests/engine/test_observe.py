@@ -1,0 +1,63 @@
+"""The door for observers: what they see of a call and of a rule, and that they see the outermost calls only."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.observe import observing, operations, own_operations
+
+
+@pytest.fixture
+def x():
+    return ag.Tensor([1.0, 2.0], requires_grad=True, name="x")
+
+
+def test_a_call_has_its_arguments_result_place_and_scope(x):
+    calls = []
+    with observing(calls.append), ag.scope("encoder"):
+        out = ag.sum(x, keepdims=True)
+    (call,) = calls
+    assert call.primitive is ag.sum and call.out is out and call.module == "encoder"
+    assert call.values[0] is x and call.arguments["axis"] is None and call.arguments["keepdims"] and call.seconds > 0
+    assert call.place[0] is test_a_call_has_its_arguments_result_place_and_scope.__code__
+
+
+def test_a_call_that_the_tape_does_not_record_has_a_node_of_its_own(x):
+    nodes = []
+    with observing(lambda call: nodes.append(call.node())):
+        y = x * 2
+        y.detach() * np.float64(3)
+    assert nodes[0] is y.node and nodes[-1].plan.primitive is ag.multiply and not nodes[-1].plan.steps
+
+
+def test_a_call_that_fails_is_passed_with_its_error(x):
+    calls, failures = [], []
+    with observing(calls.append, lambda call, error: failures.append((call.primitive, call.values, error))):
+        with pytest.raises(ValueError) as raised:
+            x @ np.ones((3, 3))
+        with pytest.raises(TypeError, match="exp"):
+            ag.exp(x, x)
+    assert calls == [] and [primitive for primitive, *_ in failures] == [ag.matmul, ag.exp]
+    assert failures[0][2] is raised.value and failures[1][1] == []  # the arguments do not fit
+
+
+def test_calls_inside_of_a_primitive_and_of_a_rule_are_not_observed(x):
+    @ag.primitive
+    def doubled(x):
+        return ag.add(x, x)
+
+    doubled.vjp(x=lambda g: ag.add(g, g))
+    outer, inner, rules = [], [], []
+    with observing(outer.append), observing(inner.append, derived=rules.append):
+        doubled(x).backward(np.ones(2))
+    assert [call.primitive for call in inner] == [doubled]
+    assert [call.primitive for call in outer] == [doubled, ag.add]  # it does not observe the rule
+    assert [(run.node.plan.primitive, run.rule.inputs) for run in rules] == [(doubled, ("x",))]
+    assert rules[0].out.tolist() == x.grad.tolist() == [2.0, 2.0]
+
+
+def test_operations_of_a_block_are_forgotten():
+    with own_operations():
+        ag.primitive(name="passing")(lambda x: x * 1)
+        assert "passing" in operations
+    assert "passing" not in operations
