@@ -194,8 +194,9 @@ def _depth_to_space(x: Any, blocksize: int, mode: str = "DCR") -> Any:
     return channels_last(ag.pixel_shuffle)(x if mode == "CRD" else _swapped(x, b**2, c // b**2), b)
 
 
-def _space_to_depth(x: Any, blocksize: int) -> Any:
-    return _swapped(channels_last(ag.pixel_unshuffle)(x, blocksize), x.shape[1], blocksize**2)
+def _space_to_depth(x: Any, blocksize: int, mode: str = "DCR") -> Any:
+    y = channels_last(ag.pixel_unshuffle)(x, blocksize)
+    return y if mode == "CRD" else _swapped(y, x.shape[1], blocksize**2)
 
 
 ENTRIES = [
