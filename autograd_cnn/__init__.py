@@ -17,8 +17,8 @@ from autograd_cnn.engine.mode import enable_grad, no_grad, scope
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.fast.attach import attach
 from autograd_cnn.fast.threads import get_num_threads, set_num_threads
-from autograd_cnn.fast.updates import accelerate_functions
 from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
 from autograd_cnn.ops.convolution import *
@@ -90,7 +90,7 @@ def _open(place: str) -> Any:
 
 
 __all__[:] = [name for name in __all__ if name not in _LATER or _is_here(_LATER[name])]
-accelerate_functions()
+attach()
 publish(globals())
 registry.advice.update(ADVICE)
 registry.doors.update(

@@ -46,7 +46,7 @@ ROOMS = {
     "__main__": Room(240, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(800, "engine ops fast", "the rest of NumPy: functions of a few lines over operations"),
-    "fast": Room(2900, "engine environment", "speed: tiles, threads, memory, Winograd, Numba"),
+    "fast": Room(2900, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1200, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1220,
@@ -60,7 +60,7 @@ ROOMS = {
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        5670,
+        5700,
         f"engine calculus ops fast nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

@@ -24,7 +24,7 @@ class Mode:
         ``(primitive, args, options, mode) -> result``, which runs every call. It is `Primitive.run`, or the function of
         an observer (`autograd_cnn.trace`, `autograd_cnn.profile`), which calls the one that it replaced.
     steps : callable, optional
-        ``node -> steps``. An observer sets it to replace the steps of a node's plan during a walk.
+        ``(node, steps) -> steps``. An observer sets it to replace the steps of a node during a walk.
     recording : bool
         False under `no_grad`.
     scope : (str, scope, str) or None
@@ -39,7 +39,7 @@ class Mode:
     __slots__ = ("call", "ended", "recording", "scope", "steps", "transforms")
     call: Callable[..., Any]
     ended: Mode | None
-    steps: Callable[[Any], Any] | None
+    steps: Callable[[Any, Any], Any] | None
     recording: bool
     scope: Any
     transforms: tuple[Any, ...]

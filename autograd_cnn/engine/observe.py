@@ -154,7 +154,7 @@ def _origin(frame: Any) -> tuple[Place, Any]:
     return (frame.f_code, frame.f_lasti), function
 
 
-def _steps(outside: Mode, derived: Callable[[RuleRun], None]) -> Callable[[Node], list[Any]]:
+def _steps(outside: Mode, derived: Callable[[RuleRun], None]) -> Callable[[Node, list[Any]], list[Any]]:
     """Return a function for `Mode.steps`, which observes the rules of a node."""
 
     def run(node: Node, rule: Rule, function: Callable[..., Any], *args: Any) -> Any:
@@ -164,11 +164,11 @@ def _steps(outside: Mode, derived: Callable[[RuleRun], None]) -> Callable[[Node]
             derived(event)
         return event.out
 
-    def steps(node: Node) -> list[Any]:
+    def steps(node: Node, planned: list[Any]) -> list[Any]:
         found = []
-        for ports, rule, pick in outside.steps(node) if outside.steps else node.plan.steps:
+        for ports, rule, pick in outside.steps(node, planned) if outside.steps else planned:
             observed = copy(rule)
-            for form in ("function", "into", "over"):
+            for form in ("function", "into"):
                 if (function := getattr(rule, form)) is not None:
                     setattr(observed, form, partial(run, node, rule, function))
             found.append((ports, observed, pick))

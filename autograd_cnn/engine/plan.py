@@ -22,20 +22,52 @@ ndarray = np.ndarray
 _new = object.__new__
 
 
+def _always(*_: Any) -> bool:
+    return True
+
+
 class Rule:
     """A derivative rule: its function, the inputs that it serves (several for a joint rule), and its parameters.
 
-    `asks` has the names of all parameters but `g`: the values that the rule asks the tape to save.
+    Attributes
+    ----------
+    asks : list of str
+        The names of all parameters but `g`: the values that the rule asks the tape to save.
+    textbook : Rule
+        The formula. It is the rule itself, unless `Primitive.accelerate` has put a faster one in its place.
+    may_write : bool
+        Whether the function writes its result into `g`, if `g` is writable.
+    exact : bool
+        Whether the results have the bits and the memory order of the formula's.
+    applies : callable
+        Of the arguments of `function`: whether it does not leave them to the formula.
+    into : callable, optional
+        Adds the gradient to an array, which is passed before `g`.
     """
 
-    def __init__(self, function: Callable[..., Any], inputs: tuple[str, ...]) -> None:
+    def __init__(self, function: Callable[..., Any], inputs: tuple[str, ...], textbook: Rule | None = None) -> None:
         self.function = function
         self.inputs = inputs
         self.name = ", ".join(inputs)
         self.joint = len(inputs) > 1
-        self.into: Callable[..., None] | None = None
-        self.over: Callable[..., Any] | None = None
         self.asks = [p for p in inspect.signature(function).parameters if p != "g"]
+        self._textbook = textbook  # not `self`, since nothing here may refer to itself
+        self.may_write = False
+        self.exact = True
+        self.applies: Callable[..., bool] = getattr(function, "applies", _always)
+        self.into: Callable[..., None] | None = None
+
+    def __call__(self, g: Any, *values: Any) -> Any:
+        """Return the gradient. A program that cannot show the formula calls the rule."""
+        return self.function(g, *values)
+
+    @property
+    def textbook(self) -> Rule:
+        return self._textbook or self
+
+    def is_formula(self, g: Any, *values: Any) -> bool:
+        """Return whether the gradient has the bits of the formula's for these arguments."""
+        return self.exact or not self.applies(g, *values)
 
 
 class Plan:
@@ -52,6 +84,8 @@ class Plan:
     steps : list of (ports, rule, pick)
         The rules to run: the positions of the inputs that a rule contributes to (None for an input that needs no
         gradient), the rule, and a function that picks its arguments from `saved`.
+    formulas : list of (ports, rule, pick)
+        The same with the textbook's rules, for a walk that is recorded.
     """
 
     def __init__(self, primitive: Any, wanted: int, elements: int) -> None:
@@ -69,13 +103,17 @@ class Plan:
                 if any(rule is known for _, known, _ in self.steps):
                     continue
                 ports = tuple(p if wanted >> (p := self.names.index(n)) & 1 else None for n in rule.inputs)
-            self.steps.append((ports, rule, self._picker(rule, position)))
-        self.over = self.steps[0][1].over if len(self.steps) == 1 else None
+            self.steps.append((ports, rule, self._picker(rule, ports)))
+        self.may_write = len(self.steps) == 1 and self.steps[0][1].may_write  # another rule would need the same `g`
+        self.formulas = self.steps
+        if any(rule.textbook is not rule for _, rule, _ in self.steps):
+            textbook = [(ports, rule.textbook) for ports, rule, _ in self.steps]
+            self.formulas = [(ports, rule, self._picker(rule, ports)) for ports, rule in textbook]
         self.constants = [p for p in range(len(self.names)) if not wanted >> p & 1]
         self.keep = self._keeper()
         self.guarded = [(i, p) for (shape, p), i in self.sources.items() if not shape and p <= len(self.names)]
 
-    def _picker(self, rule: Rule, position: int) -> Callable[[Any], Any]:
+    def _picker(self, rule: Rule, ports: tuple[int | None, ...]) -> Callable[[Any], Any]:
         """Return a function that picks the arguments of `rule` from `saved`."""
         sequence = self.primitive.sequence
         getters: list[Any] = []  # indices into `saved`, or functions of it
@@ -83,7 +121,7 @@ class Plan:
             shape = ask not in self.positions and ask != sequence and ask.endswith("_shape")
             name = ask.removesuffix("_shape") if shape else ask
             if name == "position":
-                index = position - self.names.index(sequence)
+                index = (ports[0] or 0) - self.names.index(sequence)
                 getters.append(lambda _, index=index: index)
             elif name == sequence:
                 indices = [self._source(shape, p) for p, n in enumerate(self.names) if n == name]

@@ -39,6 +39,7 @@ ndarray = np.ndarray
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 _plain = frozenset({int, float, bool, str, tuple, slice, type(None)})
 _new = object.__new__
+Accelerator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Primitive(Arguments[P]):
@@ -51,19 +52,24 @@ class Primitive(Arguments[P]):
         strict: bool = False,
         examples: Callable[[np.random.Generator], list[Any]] | None = None,
         symbol: str = "",
+        elementwise: bool = False,
         moves: bool = False,
         rectifies: bool = False,
         flops: Callable[..., int] | None = None,
+        check: Callable[..., Any] | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(function, name)
-        self.raw: Callable[..., Any] = function
+        self.textbook: Callable[..., Any] = function
+        self.check = check
+        self._use(function)
         self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
         self.plain = _plain if self.packaged else _plain - {tuple}  # our own tuples hold no Tensors
         self.byproducts = byproducts
         self.strict = strict
         self.examples = examples
         self.symbol = symbol
+        self.elementwise = elementwise
         self.moves = moves
         self.rectifies = rectifies
         self.flops = flops
@@ -116,14 +122,41 @@ class Primitive(Arguments[P]):
         for name, function in functions.items():
             self.rules[name].into = function
 
-    def over(self, **functions: Callable[..., Any]) -> None:
-        """Register twins of rules, ``name=lambda g, ...``, which may write the gradient into `g` if it is writable.
+    def accelerate(
+        self,
+        forward: Accelerator | None = None,
+        *,
+        may_write: bool = False,
+        exact: bool = False,
+        **rules: Accelerator,
+    ) -> None:
+        """Put faster functions in the place of the function and of rules, ``name=accelerator``.
 
-        The walk calls a twin if the node has no other rule. Parameters and results are those of the rule.
+        An accelerator takes the textbook's function and returns the faster one, which calls the textbook's where its
+        ``applies(*args)``, an attribute, does not hold. A faster rule may ask for more values. The name of one of its
+        inputs stands for a joint rule.
+
+        `may_write` says that the rules write their results into `g` if it is writable, which it is if nobody else needs
+        it. `exact` says that their results have the bits and the memory order of the textbook's.
         """
-        for name, function in functions.items():
-            self.rules[name].over = function
+        if forward is not None:
+            self._use(forward(self.textbook))
+        for name, accelerator in rules.items():
+            formula = self.rules[name].textbook
+            faster = Rule(accelerator(formula.function), formula.inputs, formula)
+            faster.may_write, faster.exact, faster.into = may_write, exact, self.rules[name].into
+            self.rules.update(dict.fromkeys(formula.inputs, faster))
         self.plans.clear()
+
+    def _use(self, function: Callable[..., Any]) -> None:
+        """Compute by `function`, behind the check of its arguments: `forward` takes all of them, in order."""
+        check = self.check
+        self.forward: Callable[..., Any] = function if check is None else lambda *args: function(*check(*args))
+
+    def raw(self, *args: Any, **options: Any) -> Any:
+        """Compute with arrays, and return the by-products, too, if there are any."""
+        flat = options or len(args) != self.arity
+        return self.forward(*(self.grouped(*self.bind(args, options)) if flat else args))
 
     def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
         """Take the arrays out of the Tensors, compute, and record. Without observers, this is `Mode.call`."""
@@ -152,7 +185,7 @@ class Primitive(Arguments[P]):
         try:
             if promote and (tensors or list in map(type, args)):
                 settle(self, values, inputs, elements)
-            out = self.compute(values, elements) if self.sequence else self.raw(*values)
+            out = self.compute(values, elements) if self.sequence else self.forward(*values)
         except Exception as error:
             if is_explained(error, self.packaged) and not (self.packaged and hasattr(error, "explained")):
                 raise
@@ -197,7 +230,7 @@ class Primitive(Arguments[P]):
 
     def compute(self, values: list[Any], elements: int) -> Any:
         """Call the plain function with flat arguments, some of which are a sequence."""
-        out = self.raw(*self.grouped(values, elements))
+        out = self.forward(*self.grouped(values, elements))
         if getattr(out, "dtype", np.dtype(float)).hasobject:
             raise TypeError(f"{self.sequence} are not all arrays of numbers")
         return out
@@ -230,9 +263,11 @@ def primitive(
     strict: bool = False,
     examples: Callable[[np.random.Generator], list[Any]] | None = None,
     symbol: str = "",
+    elementwise: bool = False,
     moves: bool = False,
     rectifies: bool = False,
     flops: Callable[..., int] | None = None,
+    check: Callable[..., Any] | None = None,
     name: str | None = None,
 ) -> Callable[[Callable[P, Any]], Primitive[P]]: ...
 
@@ -244,9 +279,11 @@ def primitive(
     strict: bool = False,
     examples: Callable[[np.random.Generator], list[Any]] | None = None,
     symbol: str = "",
+    elementwise: bool = False,
     moves: bool = False,
     rectifies: bool = False,
     flops: Callable[..., int] | None = None,
+    check: Callable[..., Any] | None = None,
     name: str | None = None,
 ) -> Any:
     """Turn a plain NumPy function into a recorded operation.
@@ -264,6 +301,8 @@ def primitive(
         a tuple and a dict of options. Default: standard normal arrays of shape (2, 3).
     symbol : str
         Python's operator for it, such as ``"+"``, or ``"[]"`` for an index. The derived program uses it.
+    elementwise : bool
+        Whether an element of the result depends on the elements of the arguments at its own place only.
     moves : bool
         Whether it only moves elements. Then it has no floating-point operations, and its result may be a view.
     rectifies : bool
@@ -271,6 +310,9 @@ def primitive(
     flops : callable, optional
         ``(out_shape, w_shape, ...) -> int``: the number of floating-point operations, from parameters named as in a
         rule. Each rule counts as many again. Default: one per element.
+    check : callable, optional
+        Takes the arguments of a call, raises an error if they do not fit, and returns all arguments as the function
+        takes them, so that the function is the formula and nothing else.
     name : str, optional
         The name of the operation, such as ``"linalg.inv"``. Default: the function's name.
 
@@ -300,7 +342,7 @@ def primitive(
     """
 
     def register(f: Callable[P, Any]) -> Primitive[P]:
-        made = Primitive(f, byproducts, strict, examples, symbol, moves, rectifies, flops, name)
+        made = Primitive(f, byproducts, strict, examples, symbol, elementwise, moves, rectifies, flops, check, name)
         known = registry.get(made.name)
         if known is not None and str(known.__module__).startswith("autograd_cnn.") and f.__module__ != known.__module__:
             raise ValueError(f"primitive: {made.name} is one of the package's own operations. Choose another name")

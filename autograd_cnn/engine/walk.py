@@ -5,7 +5,7 @@ same node are added. Nodes wait in a heap that returns the youngest first. Contr
 so all contributions to a node have arrived when its turn comes.
 
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
-walk makes `g` read-only before a rule receives it, unless the rule may write into it (`Primitive.over`). So if a
+walk makes `g` read-only before a rule receives it, unless the rule may write into it (`Rule.may_write`). So if a
 contribution is *writable* and nobody else refers to it, it is a fresh array: the walk may add into it, and pass it to a
 leaf without a copy. Any other contribution may be in use elsewhere.
 """
@@ -109,18 +109,18 @@ def _walk(
             raise errors.walked_before(node)
         if wrap is not None:
             saved = plan.wrapped(node, wrap)
-        elif plan.over is None or not (ours or is_ours(g)):
+        elif not plan.may_write or not (ours or is_ours(g)):
             g.setflags(False)
-        for ports, rule, pick in plan.steps if steps_of is None else steps_of(node):
+        steps = plan.steps if wrap is None else plan.formulas
+        for ports, rule, pick in steps if steps_of is None else steps_of(node, steps):
             try:
                 if rule.into is not None and (buffer := sums.buffer(node.inputs[ports[0]])) is not None:
                     rule.into(buffer, g, *pick(saved))
                     continue
-                function = rule.function if plan.over is None or wrap is not None else rule.over
                 if rule.joint:
-                    sums.add_all(ports, function(g, *pick(saved)), g, node, rule)
+                    sums.add_all(ports, rule.function(g, *pick(saved)), g, node, rule)
                 else:  # a name for the result would be one more reference, and `is_ours` counts them
-                    sums.add(node.inputs[ports[0]], function(g, *pick(saved)), g, node, rule)
+                    sums.add(node.inputs[ports[0]], rule.function(g, *pick(saved)), g, node, rule)
             except BaseException as error:
                 if errors.is_read_only(error):
                     raise errors.wrote(node, rule) from error
@@ -210,10 +210,10 @@ def _claim(root: Node | Leaf, place: Place | None) -> None:
             root.walked = place
 
 
-def _chosen(root: Node | Leaf, targets: Collection[Node | Leaf] | None) -> Callable[[Node], Any] | None:
-    """Return the function ``node -> steps`` that chooses the steps of the walk, or None for all steps of every plan.
+def _chosen(root: Node | Leaf, targets: Collection[Node | Leaf] | None) -> Callable[[Node, Any], Any] | None:
+    """Return the function ``(node, steps) -> steps`` that chooses the steps of the walk, or None for all of them.
 
-    It chooses the steps that lead to the targets, and takes them from the observer if there is one.
+    It chooses those that lead to the targets, and takes them from the observer if there is one.
     """
     observed = current.get().steps
     if targets is None:
@@ -223,9 +223,9 @@ def _chosen(root: Node | Leaf, targets: Collection[Node | Leaf] | None) -> Calla
         if any(parent in needed for parent in parents(node)):
             needed.add(node)
 
-    def steps(node: Node) -> list[Any]:
+    def steps(node: Node, all_steps: list[Any]) -> list[Any]:
         chosen = []
-        for ports, rule, pick in observed(node) if observed else node.plan.steps:
+        for ports, rule, pick in observed(node, all_steps) if observed else all_steps:
             leading = [p if p is not None and node.inputs[p] in needed else None for p in ports]
             if any(p is not None for p in leading):
                 chosen.append((leading, rule, pick))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .memory import empty
 from .threads import map_tiles
 from .tiles import SMALL
-from .twins import kernel_set, twin
+from .twins import compiled_pass, kernel_set, suited, twin
 
 Array = NDArray[Any]
 Formula = TypeVar("Formula", bound=Callable[..., Any])
@@ -50,7 +50,7 @@ def blocked(formula: Formula) -> Formula:
     array([ 1.,  0., -3.])
     """
     if isinstance(formula, np.ufunc):
-        return _blocked_ufunc(formula)  # type: ignore[return-value]
+        return blocked_ufunc(formula)  # type: ignore[return-value]
 
     @wraps(formula)
     def run(*args: Any) -> Any:
@@ -63,7 +63,7 @@ def blocked(formula: Formula) -> Formula:
     return run  # type: ignore[return-value]
 
 
-def _blocked_ufunc(ufunc: np.ufunc) -> Callable[..., Any]:
+def blocked_ufunc(ufunc: np.ufunc) -> Callable[..., Any]:
     def one(x: Any) -> Any:
         return _in_blocks(ufunc, (x,)) if x.__class__ is ndarray and x.size >= LARGE else ufunc(x)
 
@@ -131,26 +131,15 @@ def _let_malloc_keep_blocks() -> None:
 
 def relu(x: Array) -> Array:
     """``max(x, 0)``; NaN stays NaN."""
-    return np.maximum(x, 0) if np.size(x) < SMALL else _map(relu_tile, x, single=True)
+    return mapped(relu_tile, x, single=True)
 
 
 def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
-    """`g` where ``y = relu(x)`` is not 0, else 0.
+    """`g` where ``y = relu(x)`` is not 0, else 0, in `into`, which may be `g`, or in a new array.
 
-    Parameters
-    ----------
-    g, y : array
-        Two arrays of the same shape and dtype.
-    into : array, optional
-        Receives the result; of the same shape and dtype. It may be `g`.
+    All arrays have the same shape and dtype.
     """
-    if np.size(g) < SMALL or (into is not None and not into.flags.c_contiguous):
-        if into is None:
-            return np.where(y <= 0, 0, g).astype(np.result_type(g, y), copy=False)
-        np.copyto(into, g)
-        into[y <= 0] = 0
-        return into
-    return _map(_relu_gradient_tile, y, g, into=into, single=True)
+    return mapped(_relu_gradient_tile, y, g, into=into, single=True)
 
 
 @blocked
@@ -161,70 +150,6 @@ def where(condition: Any, x: Any, y: Any) -> Any:
         return np.where(condition, x, y)
     x, y = (np.asarray(a, dtype).view(f"i{dtype.itemsize}") for a in (x, y))
     return (((x ^ y) & np.negative(condition.view(np.int8))) ^ y).view(dtype)
-
-
-def leaky_relu(x: Any, slope: Any) -> Any:
-    """`x` where it is positive, else ``slope * x``."""
-    if isinstance(slope, (int, float)) and _suits(x) and x.flags.c_contiguous:
-        return _map(leaky_relu_tile, x, x, x.dtype.type(slope))
-    return _leaky_relu(x, x, slope)
-
-
-def leaky_relu_gradient(g: Array, x: Array, slope: float, over: bool = False) -> Array:
-    """`g` where `x` is positive, else ``slope * g``; with `over` and where possible, in `g`."""
-    if not (_suits(g) and g.flags.c_contiguous and x.flags.c_contiguous):
-        return _leaky_relu(g, x, slope)
-    return _map(leaky_relu_tile, g, x, g.dtype.type(slope), into=g if over and g.flags.carray else None)
-
-
-def sigmoid(x: Any) -> Any:
-    """``1 / (1 + exp(-x))``, without overflow."""
-    return _map(sigmoid_tile, x) if _suits(x) else _sigmoid(x)
-
-
-@blocked
-def tanh(x: Any) -> Any:
-    """The hyperbolic tangent; in float32 rounded from float64, since the last digit of NumPy's may be wrong."""
-    if not isinstance(x, ndarray) or x.dtype != np.float32:
-        return np.tanh(x)
-    wide = x.astype(np.float64)
-    return np.tanh(wide, out=wide).astype(np.float32)
-
-
-def silu(x: Any) -> Any:
-    """``x * sigmoid(x)``."""
-    return _map(silu_tile, x) if _suits(x) else x * _sigmoid(x)
-
-
-def silu_gradient(g: Array, x: Array, over: bool = False) -> Array:
-    """`g` times the derivative of `silu`, in a new array or, with `over` and where possible, in `g`."""
-    return _map(silu_gradient_tile, g, x, into=g if over and g.flags.carray else None)
-
-
-def softplus(x: Any, beta: Any) -> Any:
-    """``log(1 + exp(beta * x)) / beta``, without overflow."""
-    if isinstance(beta, (int, float)) and _suits(x):
-        return _map(softplus_tile, x, x.dtype.type(beta))
-    return _softplus(x, beta)
-
-
-def softplus_gradient(g: Array, x: Array, beta: float, over: bool = False) -> Array:
-    """`g` times the derivative of `softplus`, in a new array or, with `over` and where possible, in `g`."""
-    return _map(softplus_gradient_tile, g, x, g.dtype.type(beta), into=g if over and g.flags.carray else None)
-
-
-def gelu(x: Any) -> Any:
-    """``x * normal_cdf(x)``."""
-    return _map(gelu_tile, x) if _suits(x) else x * normal_cdf(x)
-
-
-def gelu_gradient(g: Array, x: Array, over: bool = False) -> Array:
-    """`g` times the derivative of `gelu`, in a new array or, with `over` and where possible, in `g`."""
-    return _map(gelu_gradient_tile, g, x, into=g if over and g.flags.carray else None)
-
-
-def _suits(x: Any) -> bool:
-    return isinstance(x, ndarray) and x.size >= SMALL and x.dtype.kind == "f"
 
 
 def sum_rows(x: Array) -> Array:
@@ -239,7 +164,7 @@ def sum_rows(x: Array) -> Array:
     return np.sum(map_tiles(parts, 1)[0], axis=0, dtype=x.dtype)  # one thread reads as fast as two
 
 
-def _map(function: Callable[..., None], *arrays: Array, into: Array | None = None, single: bool = False) -> Array:
+def mapped(function: Callable[..., None], *arrays: Array, into: Array | None = None, single: bool = False) -> Array:
     """Fill `into`, or a new array, by calling ``function(*arrays, out)`` block by block, and return it.
 
     `single` says that also the NumPy function is a single pass, as all float32 twins are.
@@ -249,6 +174,43 @@ def _map(function: Callable[..., None], *arrays: Array, into: Array | None = Non
     return _fill(
         function, tuple(np.ascontiguousarray(a) if a.ndim else a for a in arrays), out, SINGLE if single else BLOCK
     )
+
+
+def is_large(x: Any, *others: Any) -> bool:
+    """Return whether `x` is an array of floats for which tiles pay."""
+    return isinstance(x, ndarray) and x.size >= SMALL and x.dtype.kind == "f"
+
+
+def by_twin(name: str, may_write: bool = False) -> Callable[[Formula], Formula]:
+    """Return an accelerator of an elementwise formula: of large arrays, those of float32 go to a compiled pass.
+
+    The others are computed by the formula, block by block. With `may_write`, the result is written into the first
+    array, if that is writable and in C order.
+    """
+
+    def accelerator(formula: Formula) -> Formula:
+        in_blocks = blocked(formula)
+
+        def tile(*args: Any) -> None:
+            passed = suited(args, {len(args) - 1}, "f")
+            if passed is None:
+                args[-1][...] = formula(*args[:-1])
+            else:
+                compiled_pass(f"elementwise.{name}")(*passed)
+
+        @wraps(formula)
+        def run(x: Any, *others: Any) -> Any:
+            if not is_large(x):
+                return formula(x, *others)
+            if any(isinstance(a, ndarray) and a.shape != x.shape for a in others):
+                return in_blocks(x, *others)
+            numbers = [a if isinstance(a, ndarray) else x.dtype.type(a) for a in others]
+            return mapped(tile, x, *numbers, into=x if may_write and x.flags.carray else None)
+
+        run.applies = is_large  # type: ignore[attr-defined]
+        return run  # type: ignore[return-value]
+
+    return accelerator
 
 
 @twin("elementwise.relu_tile", writes=("y",))
@@ -291,47 +253,6 @@ def _leaky_relu(g: Any, x: Any, slope: Any) -> Any:
 def leaky_relu_tile(g: Array, x: Array, slope: Any, out: Array) -> None:
     """Write `g`, where `x` is positive, else ``slope * g`` into `out`."""
     out[...] = _leaky_relu(g, x, slope)
-
-
-def _sigmoid(x: Any) -> Any:
-    e = np.exp(-np.abs(x))
-    return np.maximum(e, np.greater_equal(x, 0)) / (1 + e)
-
-
-@twin("elementwise.sigmoid_tile", writes=("out",), only="f")
-def sigmoid_tile(x: Array, out: Array) -> None:
-    """Write `sigmoid` of a block into `out`."""
-    out[...] = _sigmoid(x)
-
-
-@twin("elementwise.silu_tile", writes=("out",), only="f")
-def silu_tile(x: Array, out: Array) -> None:
-    """Write `silu` of a block into `out`."""
-    np.multiply(x, _sigmoid(x), out=out)
-
-
-@twin("elementwise.silu_gradient_tile", writes=("out",), only="f")
-def silu_gradient_tile(g: Array, x: Array, out: Array) -> None:
-    """Write `g` times the derivative of `silu` into `out`."""
-    np.multiply(g, _sigmoid(x) * (1 + np.minimum(x, FLAT) * _sigmoid(-x)), out=out)
-
-
-@blocked
-def _softplus(x: Any, beta: Any) -> Any:
-    z = np.multiply(x, beta)
-    return (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
-
-
-@twin("elementwise.softplus_tile", writes=("out",), only="f")
-def softplus_tile(x: Array, beta: Any, out: Array) -> None:
-    """Write `softplus` of a block into `out`."""
-    out[...] = _softplus(x, beta)
-
-
-@twin("elementwise.softplus_gradient_tile", writes=("out",), only="f")
-def softplus_gradient_tile(g: Array, x: Array, beta: Any, out: Array) -> None:
-    """Write `g` times the derivative of `softplus` into `out`."""
-    np.multiply(g, _sigmoid(x * beta), out=out)
 
 
 @blocked
@@ -400,16 +321,10 @@ def _scaled_tail() -> Any:
     return np.polynomial.chebyshev.Chebyshev.interpolate(tail, 34, domain=[0.1, 1])
 
 
-@twin("elementwise.gelu_tile", writes=("out",), only="f")
-def gelu_tile(x: Array, out: Array) -> None:
-    """Write `gelu` of a block into `out`."""
-    np.multiply(x, normal_cdf(x), out=out)
-
-
 @twin("elementwise.gelu_gradient_tile", writes=("out",), only="f")
 def gelu_gradient_tile(g: Array, x: Array, out: Array) -> None:
     """Write `g` times the derivative of `gelu` into `out`."""
-    cdf, bell = _normal(x)
+    cdf, bell = _normal(x)  # both at once, of one exponential
     bell *= np.minimum(x, FLAT)
     bell *= DENSITY
     cdf += bell

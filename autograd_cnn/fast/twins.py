@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache, wraps
 from importlib import import_module
 from importlib.util import find_spec
@@ -72,31 +72,37 @@ def twin(name: str, *, writes: tuple[str, ...], only: str = "fd") -> Callable[[P
         parameters = [*signature(function).parameters]
         if unknown := set(writes).difference(parameters):
             raise TypeError(f"twin({name!r}): {function.__name__} has no parameter {', '.join(unknown)}")
-        kinds = only + "BH"
-        reads = [parameter not in writes for parameter in parameters]
+        written = {parameters.index(name) for name in writes}
 
         @wraps(function)
         def run(*args: Any, **options: Any) -> None:
-            if kernel_set() == "numpy":
-                return function(*args, **options)
-            passed = list(args)
-            real = ""
-            for i, a in enumerate(args):
-                if not isinstance(a, np.ndarray):
-                    continue
-                kind = a.dtype.char
-                suits = a.flags.c_contiguous and kind in kinds and a.dtype.isnative
-                if not suits or (kind in "fd" and real not in ("", kind)):
-                    return function(*args, **options)
-                real = kind if kind in "fd" else real
-                if reads[i] and a.flags.writeable:  # Numba would compile again for each mix of read-only arguments
-                    passed[i] = a.view()
-                    passed[i].setflags(write=False)
-            return compiled_pass(name)(*passed, **options)
+            passed = suited(args, written, only)
+            return function(*args, **options) if passed is None else compiled_pass(name)(*passed, **options)
 
         return run  # type: ignore[return-value]
 
     return decorate
+
+
+def suited(args: tuple[Any, ...], written: Collection[int], kinds: str) -> list[Any] | None:
+    """Return the arguments for a compiled pass that writes into those at `written`; None if it does not run on them."""
+    if kernel_set() == "numpy":
+        return None
+    passed, real = list(args), ""
+    for i, a in enumerate(args):
+        if not isinstance(a, np.ndarray):
+            continue
+        kind = a.dtype.char
+        if not (a.flags.c_contiguous and (kind in kinds or kind in "BH") and a.dtype.isnative):
+            return None
+        if kind in "fd":
+            if real not in ("", kind):
+                return None
+            real = kind
+        if i not in written and a.flags.writeable:  # Numba would compile again for each mix of read-only arguments
+            passed[i] = a.view()
+            passed[i].setflags(write=False)
+    return passed
 
 
 @cache

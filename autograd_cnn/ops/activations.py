@@ -9,9 +9,6 @@ import numpy as np
 
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.fast import elementwise, rows
-from autograd_cnn.fast.elementwise import FLAT, blocked
-from autograd_cnn.fast.tiles import SMALL
 from autograd_cnn.ops.arithmetic import (
     clip,
     divide,
@@ -36,7 +33,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@primitive(rectifies=True)
+@primitive(elementwise=True, rectifies=True)
 def relu(x: Any) -> Any:
     """Keeps positive numbers and sets the rest to 0: ``max(x, 0)``.
 
@@ -48,25 +45,17 @@ def relu(x: Any) -> Any:
     >>> ag.relu(ag.Tensor([-1.0, 0.0, 2.0]))
     Tensor([0., 0., 2.], float64)
     """
-    return elementwise.relu(x)
+    return np.maximum(x, 0)
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
+@primitive(elementwise=True, examples=lambda rng: [(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
 def relu_gradient(x: Any, y: Any) -> Any:
     """Keeps `x` where `y`, a result of `relu`, is positive, and sets the rest to 0."""
-    return elementwise.relu_gradient(x, y)
+    # A product with a mask would turn an infinite x into NaN.
+    return np.where(y <= 0, 0, x).astype(np.result_type(x, y), copy=False)
 
 
-# While the walk is recorded, `out` must be an operand, since a plain mask would be a constant.
-relu.vjp(x=lambda g, out: where(out <= 0, 0, g) if isinstance(g, np.ndarray) else relu_gradient(g, out))
-# For a transposed g, the kernel's result would differ from the rule's in layout, and sums over it in the last bits.
-relu.over(
-    x=lambda g, out: (
-        elementwise.relu_gradient(g, out, into=g if g.flags.writeable else None)
-        if g.flags.c_contiguous
-        else where(out <= 0, 0, g)
-    )
-)
+relu.vjp(x=lambda g, out: relu_gradient(g, out))
 relu_gradient.vjp(x=lambda g, y: relu_gradient(g, y), y=lambda g: g * 0)
 
 
@@ -74,131 +63,121 @@ def _slopes(rng: np.random.Generator) -> list[Any]:
     return [(rng.normal(size=(2, 3)), *rest) for rest in ((), (0.2,), (rng.uniform(0.1, 2, 3),))]
 
 
-@primitive(examples=_slopes)
+@primitive(elementwise=True, examples=_slopes)
 def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Any:
     """Keeps positive numbers and multiplies the rest by `negative_slope`, which may be a Tensor that is learnt.
 
     The gradient at 0 is `negative_slope`.
     """
-    return elementwise.leaky_relu(x, negative_slope)
+    return np.where(np.greater(x, 0), x, np.multiply(x, negative_slope))
 
 
 leaky_relu.vjp(
-    x=blocked(lambda g, x, negative_slope: where(x > 0, g, g * negative_slope)),
-    negative_slope=blocked(lambda g, x: g * where(x > 0, 0, x)),
-)
-leaky_relu.over(
-    x=lambda g, x, negative_slope: (
-        elementwise.leaky_relu_gradient(g, x, negative_slope, over=True)
-        if isinstance(negative_slope, (int, float))
-        else where(x > 0, g, g * negative_slope)
-    )
+    x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope),
+    negative_slope=lambda g, x: g * where(x > 0, 0, x),
 )
 
 
-@primitive(examples=_slopes)
-@blocked
+@primitive(elementwise=True, examples=_slopes)
 def elu(x: Any, alpha: Any = 1.0) -> Any:
     """Keeps positive numbers and bends the rest towards `-alpha`: ``alpha (exp(x) - 1)``.
 
     The gradient at 0 is `alpha` (D.-A. Clevert et al., 2015).
     """
-    return elementwise.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
+    return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
 
 
 elu.vjp(  # the exponential of positive numbers could overflow
-    x=blocked(lambda g, x, alpha: where(x > 0, g, g * (alpha * exp(where(x > 0, 0, x))))),
-    alpha=blocked(lambda g, x: g * expm1(where(x > 0, 0, x))),
+    x=lambda g, x, alpha: where(x > 0, g, g * (alpha * exp(where(x > 0, 0, x)))),
+    alpha=lambda g, x: g * expm1(where(x > 0, 0, x)),
 )
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), *b) for b in ((), (-rng.random(3), rng.random((2, 1))))])
-@blocked
+def _limits(x: Any, min_val: Any, max_val: Any) -> tuple[Any, ...]:
+    if min_val is None or max_val is None:
+        raise TypeError(f"min_val is {min_val}, max_val is {max_val}, want numbers")
+    return x, min_val, max_val
+
+
+@primitive(
+    elementwise=True,
+    check=_limits,
+    examples=lambda rng: [(rng.normal(size=(2, 3)), *b) for b in ((), (-rng.random(3), rng.random((2, 1))))],
+)
 def hardtanh(x: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
     """Limits every number to at least `min_val` and at most `max_val`.
 
     On the bounds the gradient is 0, other than that of `clip`.
     """
-    if min_val is None or max_val is None:
-        raise TypeError(f"min_val is {min_val}, max_val is {max_val}, want numbers")
     return np.clip(x, min_val, max_val)
 
 
 hardtanh.vjp(
-    x=blocked(lambda g, x, min_val, max_val: where(np.logical_or(x <= min_val, x >= max_val), 0, g)),
-    min_val=blocked(lambda g, x, min_val: where(x <= min_val, g, 0)),
-    max_val=blocked(lambda g, x, max_val: where(x >= max_val, g, 0)),
+    x=lambda g, x, min_val, max_val: where(np.logical_or(x <= min_val, x >= max_val), 0, g),
+    min_val=lambda g, x, min_val: where(x <= min_val, g, 0),
+    max_val=lambda g, x, max_val: where(x >= max_val, g, 0),
 )
 
 
-@primitive
+@primitive(elementwise=True)
 def sigmoid(x: Any) -> Any:
     """Squeezes every number into the range from 0 to 1, along an S-curve: ``1 / (1 + exp(-x))``.
 
     This is the logistic function, exact and without warnings at ``|x| = 1000``. From 17 on, its float32 value is 1 and
     its gradient 0. A loss on logits (`bce_with_logits`) keeps the gradient.
     """
-    return elementwise.sigmoid(x)
+    e = np.exp(-np.abs(x))  # at most 1, while exp(-x) could overflow
+    return np.maximum(e, np.greater_equal(x, 0)) / (1 + e)
 
 
-sigmoid.vjp(x=blocked(lambda g, out: g * (out * (1 - out))))
+sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
 
 
-@primitive(examples=_slopes)
+@primitive(elementwise=True, examples=_slopes)
 def softplus(x: Any, beta: Any = 1.0) -> Any:
     """Rounds the corner of `relu`: ``log(1 + exp(beta x)) / beta``.
 
     It is exact and without warnings at ``|x| = 1000``.
     """
-    return elementwise.softplus(x, beta)
-
-
-def _softplus_rule(g: Any, x: Any, beta: Any, over: bool = False) -> Any:
-    if isinstance(g, np.ndarray) and g.size >= SMALL and isinstance(beta, (int, float)):
-        return elementwise.softplus_gradient(g, x, beta, over)
-    return _softplus_formula(g, x, beta)
-
-
-@blocked
-def _softplus_formula(g: Any, x: Any, beta: Any) -> Any:
-    return g * sigmoid(x * beta)
+    z = np.multiply(x, beta)
+    return (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
 
 
 softplus.vjp(
-    x=lambda g, x, beta: _softplus_rule(g, x, beta),
-    beta=blocked(lambda g, x, beta, out: g * ((x * sigmoid(x * beta) - out) / beta)),
+    x=lambda g, x, beta: g * sigmoid(x * beta),
+    beta=lambda g, x, beta, out: g * ((x * sigmoid(x * beta) - out) / beta),
 )
-softplus.over(x=lambda g, x, beta: _softplus_rule(g, x, beta, over=True))
 
 
-@primitive
-def normal_cdf(x: Any) -> Any:
-    """Computes the probability that a standard normal number is less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
+def _number(x: Any) -> tuple[Any, ...]:
     if x is None:
         raise TypeError("x is None")
-    return elementwise.normal_cdf(x)
+    return (x,)
+
+
+@primitive(elementwise=True, check=_number)
+def normal_cdf(x: Any) -> Any:
+    """Computes the probability that a standard normal number is less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
+    return (0.5 * _erfc(np.multiply(x, -math.sqrt(0.5)))).astype(np.result_type(x, 1.0))  # 1 + erf would lose digits
+
+
+_erfc = np.vectorize(math.erfc, otypes=[float])
 
 
 def _density(x: Any) -> Any:
     return exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
 
 
-normal_cdf.vjp(x=blocked(lambda g, x: g * _density(x)))
+normal_cdf.vjp(x=lambda g, x: g * _density(x))
 
 
-@primitive
-@blocked
+@primitive(elementwise=True)
 def softsign(x: Any) -> Any:
     """Squeezes every number into the range from -1 to 1: ``x / (1 + |x|)``."""
     return x / (1 + np.abs(x))
 
 
-softsign.vjp(x=blocked(lambda g, x: g / square(1 + np.abs(x))))
-
-
-def _in_rows(shape: tuple[int, ...], dtype: Any, axis: Axis) -> bool:
-    """Returns whether `axis` is the last of several axes, and the kernels support the shape and the dtype."""
-    return axis in (-1, len(shape) - 1) and len(shape) > 1 and math.prod(shape) > 0 and dtype.char in "fd"
+softsign.vjp(x=lambda g, x: g / square(1 + np.abs(x)))
 
 
 def _rows(rng: np.random.Generator) -> list[Any]:
@@ -212,19 +191,11 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     It is exact and without warnings at ``|x| = 1000``. A row of -inf gives NaN.
     """
     with np.errstate(invalid="ignore"):
-        if _in_rows(x.shape, x.dtype, axis):
-            return rows.softmax(x)
         e = np.exp(x - (np.max(x, axis=axis, keepdims=True) if np.size(x) else 0))
         return e / np.sum(e, axis=axis, keepdims=True)
 
 
-def _softmax_rule(g: Any, out: Any, axis: Axis) -> Any:
-    if isinstance(g, np.ndarray) and g.size >= SMALL and _in_rows(g.shape, g.dtype, axis):
-        return rows.softmax_gradient(g, out)
-    return out * (g - sum(g * out, axis, keepdims=True))
-
-
-softmax.vjp(x=_softmax_rule)
+softmax.vjp(x=lambda g, out, axis: out * (g - sum(g * out, axis, keepdims=True)))
 
 
 @primitive(examples=_rows)
@@ -234,19 +205,11 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     It is exact and without warnings at ``|x| = 1000``.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        if _in_rows(x.shape, x.dtype, axis):
-            return rows.log_softmax(x)
         shifted = x - (np.max(x, axis=axis, keepdims=True) if np.size(x) else 0)
         return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
-def _log_softmax_rule(g: Any, out: Any, axis: Axis) -> Any:
-    if isinstance(g, np.ndarray) and g.size >= SMALL and _in_rows(g.shape, g.dtype, axis):
-        return rows.log_softmax_gradient(g, out)
-    return g - exp(out) * sum(g, axis, keepdims=True)
-
-
-log_softmax.vjp(x=_log_softmax_rule)
+log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum(g, axis, keepdims=True))
 
 
 def softmin(x: X, axis: Axis = -1) -> X:
@@ -254,26 +217,32 @@ def softmin(x: X, axis: Axis = -1) -> X:
     return softmax(negative(x), axis)
 
 
-@primitive
+FLAT = 1000.0  # from here on, silu and gelu have the slope 1; at infinity, 0 * x would be NaN
+
+
+@primitive(elementwise=True)
 def silu(x: Any) -> Any:
     """Multiplies every number by its own sigmoid: ``x * sigmoid(x)``.
 
     It is also called swish. At -inf it is NaN.
     """
-    return elementwise.silu(x)
+    return x * sigmoid.raw(x)
 
 
-def _silu_rule(g: Any, x: Any) -> Any:
-    if isinstance(g, np.ndarray) and g.size >= SMALL:
-        return elementwise.silu_gradient(g, x)
-    return g * (sigmoid(x) * (1 + minimum(x, FLAT) * sigmoid(-x)))  # 1 - sigmoid(x) loses digits
+silu.vjp(x=lambda g, x: g * (sigmoid(x) * (1 + minimum(x, FLAT) * sigmoid(-x))))  # 1 - sigmoid(x) loses digits
 
 
-silu.vjp(x=_silu_rule)
-silu.over(x=lambda g, x: elementwise.silu_gradient(g, x, over=True) if g.size >= SMALL else _silu_rule(g, x))
+def _kind(x: Any, approximate: str) -> tuple[Any, ...]:
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f'approximate is {approximate!r}\nIt takes "none" or "tanh"')
+    return x, approximate
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), *rest) for rest in ((), ("tanh",))])
+@primitive(
+    elementwise=True,
+    check=_kind,
+    examples=lambda rng: [(rng.normal(size=(2, 3)), *rest) for rest in ((), ("tanh",))],
+)
 def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
     """Multiplies every number by its `normal_cdf`: ``x * normal_cdf(x)``.
 
@@ -282,42 +251,24 @@ def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
 
     At -inf it is NaN (D. Hendrycks, K. Gimpel, 2016).
     """
-    if approximate not in ("none", "tanh"):
-        raise ValueError(f'approximate is {approximate!r}\nIt takes "none" or "tanh"')
-    return elementwise.gelu(x) if approximate == "none" else _approximate_gelu(x)
+    if approximate == "none":
+        return x * normal_cdf.raw(x)
+    a = np.clip(x, -100, 100)  # beyond, the sigmoid is 0 or 1, and squares could overflow
+    return x * sigmoid.raw(a * (LINEAR + CUBIC * (a * a)))  # (1 + tanh(u / 2)) / 2 is sigmoid(u)
 
 
 LINEAR, CUBIC = math.sqrt(8 / math.pi), math.sqrt(8 / math.pi) * 0.044715
 
 
-@blocked
-def _approximate_gelu(x: Any) -> Any:
-    a = np.clip(x, -100, 100)  # beyond, the sigmoid is 0 or 1, and squares could overflow
-    return x * elementwise.sigmoid(a * (LINEAR + CUBIC * (a * a)))  # (1 + tanh(u / 2)) / 2 is sigmoid(u)
-
-
-@blocked
-def _approximate_gelu_gradient(g: Any, x: Any) -> Any:
+def _gelu_rule(g: Any, x: Any, approximate: str) -> Any:
+    if approximate == "none":
+        return g * (normal_cdf(x) + minimum(x, FLAT) * _density(x))
     x = clip(x, -100, 100)
     u = x * (LINEAR + CUBIC * (x * x))
     return g * (sigmoid(u) * (1 + x * (LINEAR + 3 * CUBIC * (x * x)) * sigmoid(-u)))  # 1 - sigmoid(u) loses digits
 
 
-def _gelu_rule(g: Any, x: Any, approximate: str) -> Any:
-    if approximate == "tanh":
-        return _approximate_gelu_gradient(g, x)
-    if isinstance(g, np.ndarray) and g.size >= SMALL:
-        return elementwise.gelu_gradient(g, x)
-    return g * (normal_cdf(x) + minimum(x, FLAT) * _density(x))
-
-
-def _gelu_over(g: Any, x: Any, approximate: str) -> Any:
-    large = g.size >= SMALL and approximate == "none"
-    return elementwise.gelu_gradient(g, x, over=True) if large else _gelu_rule(g, x, approximate)
-
-
 gelu.vjp(x=_gelu_rule)
-gelu.over(x=_gelu_over)
 
 
 def prelu(x: X, weight: Any) -> X:
@@ -354,27 +305,24 @@ def hardsigmoid(x: X) -> X:
     return divide(relu6(np.add(x, 3)), 6)
 
 
-@primitive(examples=lambda rng: [(rng.uniform(-4, 4, (2, 3)),)])
-@blocked
+@primitive(elementwise=True, examples=lambda rng: [(rng.uniform(-4, 4, (2, 3)),)])
 def hardswish(x: Any) -> Any:
     """Multiplies every number by its `hardsigmoid`. The gradient at -3 is 0, and at 3 it is 1."""
     return x * (np.clip(np.add(x, 3), 0, 6) / 6)
 
 
-hardswish.vjp(x=blocked(lambda g, x: g * where(x >= 3, 1, where(x <= -3, 0, x / 3 + 0.5))))
+hardswish.vjp(x=lambda g, x: g * where(x >= 3, 1, where(x <= -3, 0, x / 3 + 0.5)))
 
 
-@primitive
-@blocked
+@primitive(elementwise=True)
 def mish(x: Any) -> Any:
     """Multiplies every number by the tanh of its `softplus` (D. Misra, 2019).
 
     At -inf it is NaN.
     """
-    return x * np.tanh(elementwise.softplus(x, 1.0))
+    return x * np.tanh(softplus.raw(x))
 
 
-@blocked
 def _mish_rule(g: Any, x: Any) -> Any:
     """The tanh of log(1 + w), where w is exp(x), is n / (n + 2), where n is w (w + 2)."""
     x = minimum(x, 30)  # from here on, the slope is 1
@@ -391,14 +339,13 @@ def logsigmoid(x: X) -> X:
     return negative(softplus(negative(x)))
 
 
-@primitive
-@blocked
+@primitive(elementwise=True)
 def tanhshrink(x: Any) -> Any:
     """Subtracts the hyperbolic tangent: ``x - tanh(x)``."""
     return x - np.tanh(x)
 
 
-tanhshrink.vjp(x=blocked(lambda g, x: g * square(tanh(x))))
+tanhshrink.vjp(x=lambda g, x: g * square(tanh(x)))
 
 
 def softshrink(x: X, lambd: float = 0.5) -> X:

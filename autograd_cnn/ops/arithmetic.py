@@ -6,8 +6,6 @@ slope is infinite. `through` alone ensures this.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,8 +13,6 @@ import numpy as np
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.fast import elementwise
-from autograd_cnn.fast.elementwise import LARGE, blocked
 
 __all__ = [
     "abs", "absolute", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",
@@ -24,12 +20,6 @@ __all__ = [
 ]  # fmt: skip
 
 Array = TypeVar("Array")  # a Tensor or an array
-Declared = TypeVar("Declared", bound=Callable[..., Any])
-
-
-def computes(function: Any) -> Callable[[Declared], Declared]:
-    """Returns a decorator for a function that has a signature and a docstring only, and computes NumPy's `function`."""
-    return lambda declaration: wraps(declaration)(blocked(function))  # type: ignore[return-value]
 
 
 def through(g: Any, slope: Any) -> Any:
@@ -41,8 +31,7 @@ def through(g: Any, slope: Any) -> Any:
     return g * slope if np.isfinite(slope).all() else g * where(np.logical_and(g == 0, ~np.isfinite(slope)), 0, slope)
 
 
-@primitive(symbol="+")
-@computes(np.add)
+@primitive(elementwise=True, symbol="+")
 def add(x: Any, y: Any) -> Any:
     """Adds, element by element: ``x + y``.
 
@@ -54,52 +43,49 @@ def add(x: Any, y: Any) -> Any:
     >>> x.grad
     array([1., 1.])
     """
+    return np.add(x, y)
 
 
 add.vjp(x=lambda g: g, y=lambda g: g)
 
 
-@primitive(symbol="-")
-@computes(np.subtract)
+@primitive(elementwise=True, symbol="-")
 def subtract(x: Any, y: Any) -> Any:
     """Subtracts, element by element: ``x - y``."""
+    return np.subtract(x, y)
 
 
 subtract.vjp(x=lambda g: g, y=lambda g: -g)
 
 
-@primitive(symbol="*")
-@computes(np.multiply)
+@primitive(elementwise=True, symbol="*")
 def multiply(x: Any, y: Any) -> Any:
     """Multiplies, element by element: ``x * y``."""
+    return np.multiply(x, y)
 
 
-# A primitive on arrays computes large ones in blocks.
-multiply.vjp(
-    x=lambda g, y: g * y if g.size < LARGE else multiply(g, y),
-    y=lambda g, x: g * x if g.size < LARGE else multiply(g, x),
-)
+multiply.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
 
 
-@primitive(symbol="/")
-@computes(np.divide)
+@primitive(elementwise=True, symbol="/")
 def divide(x: Any, y: Any) -> Any:
     """Divides, element by element: ``x / y``.
 
     Division by 0 follows IEEE 754. Its gradient is 0 for ``g = 0``.
     """
+    return np.divide(x, y)
 
 
 divide.vjp(
-    x=blocked(lambda g, y: through(g, divide(g.dtype.type(1), y))),  # 1 in g's dtype: 1 / (a plain y) would be float64
-    y=blocked(lambda g, y, out: through(g, -divide(out, y))),  # not x / (y * y), since y * y could underflow
+    x=lambda g, y: through(g, divide(g.dtype.type(1), y)),  # 1 in g's dtype: 1 / (a plain y) would be float64
+    y=lambda g, y, out: through(g, -divide(out, y)),  # not x / (y * y), since y * y could underflow
 )
 
 
-@primitive(symbol="-")
-@computes(np.negative)
+@primitive(elementwise=True, symbol="-")
 def negative(x: Any) -> Any:
     """Changes the sign: ``-x``."""
+    return np.negative(x)
 
 
 negative.vjp(x=lambda g: -g)
@@ -117,68 +103,68 @@ def base_slope(x: Any, y: Any, out: Any) -> Any:
 
 
 @primitive(
+    elementwise=True,
     symbol="**",
     examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), rng.normal(size=(2, 3))), (rng.normal(size=(2, 3)), 3)],
 )
-@computes(np.power)
 def power(x: Any, y: Any) -> Any:
     """Raises `x` to the power `y`: ``x ** y``.
 
     If `y` is a constant, the gradient does not need ``log(x)``. d/dy is NaN for x < 0.
     """
+    return np.power(x, y)
 
 
 power.vjp(
-    x=blocked(lambda g, x, y: through(g, exponent_slope(x, y))),
-    y=blocked(lambda g, x, y, out: through(g, base_slope(x, y, out))),
+    x=lambda g, x, y: through(g, exponent_slope(x, y)),
+    y=lambda g, x, y, out: through(g, base_slope(x, y, out)),
 )
 
 
-@primitive
-@computes(np.exp)
+@primitive(elementwise=True)
 def exp(x: Any) -> Any:
     """Raises e = 2.718... to the power `x`."""
+    return np.exp(x)
 
 
-exp.vjp(x=blocked(lambda g, out: through(g, out)))
+exp.vjp(x=lambda g, out: through(g, out))
 
 
-@primitive
-@computes(np.expm1)
+@primitive(elementwise=True)
 def expm1(x: Any) -> Any:
     """Computes ``exp(x) - 1`` without loss of digits near 0."""
+    return np.expm1(x)
 
 
-expm1.vjp(x=blocked(lambda g, x: through(g, exp(x))))  # out + 1 would lose digits near -1
+expm1.vjp(x=lambda g, x: through(g, exp(x)))  # out + 1 would lose digits near -1
 
 
 def _positive(rng: np.random.Generator) -> list[Any]:
     return [(rng.uniform(0.5, 2, (2, 3)),)]
 
 
-@primitive(examples=_positive)
-@computes(np.log)
+@primitive(elementwise=True, examples=_positive)
 def log(x: Any) -> Any:
     """Takes the natural logarithm: the power to which e must be raised to give `x`.
 
     At 0 the logarithm is -inf, and the gradient is inf, or 0 for ``g = 0``.
     """
+    return np.log(x)
 
 
-log.vjp(x=blocked(lambda g, x: through(g, divide(1, x))))
+log.vjp(x=lambda g, x: through(g, divide(1, x)))
 
 
-@primitive(examples=_positive)
-@computes(np.log1p)
+@primitive(elementwise=True, examples=_positive)
 def log1p(x: Any) -> Any:
     """Computes ``log(1 + x)`` without loss of digits near 0."""
+    return np.log1p(x)
 
 
-log1p.vjp(x=blocked(lambda g, x: through(g, divide(1, 1 + x))))
+log1p.vjp(x=lambda g, x: through(g, divide(1, 1 + x)))
 
 
-@primitive(examples=_positive)
-@computes(np.sqrt)
+@primitive(elementwise=True, examples=_positive)
 def sqrt(x: Any) -> Any:
     """Takes the square root.
 
@@ -186,18 +172,19 @@ def sqrt(x: Any) -> Any:
 
     ``sqrt(sum(x * x))`` has no derivative at 0, and its gradient there is NaN: add 1e-12 under the root.
     """
+    return np.sqrt(x)
 
 
-sqrt.vjp(x=blocked(lambda g, out: through(g, divide(0.5, out))))
+sqrt.vjp(x=lambda g, out: through(g, divide(0.5, out)))
 
 
-@primitive
-@computes(np.square)
+@primitive(elementwise=True)
 def square(x: Any) -> Any:
     """Multiplies every number by itself: ``x * x``."""
+    return np.square(x)
 
 
-square.vjp(x=blocked(lambda g, x: through(g, 2 * x)))
+square.vjp(x=lambda g, x: through(g, 2 * x))
 
 
 def sign_of(x: Any) -> Any:
@@ -205,81 +192,83 @@ def sign_of(x: Any) -> Any:
     return np.nan_to_num(np.sign(x))
 
 
-@primitive
-@computes(np.abs)
+@primitive(elementwise=True)
 def abs(x: Any) -> Any:
     """Drops the sign: ``|x|``.
 
     The gradient at 0 and NaN is 0.
     """
+    return np.abs(x)
 
 
-abs.vjp(x=blocked(lambda g, x: g * sign_of(x)))
+abs.vjp(x=lambda g, x: g * sign_of(x))
 
 
-@primitive
-@computes(np.sin)
+@primitive(elementwise=True)
 def sin(x: Any) -> Any:
     """Takes the sine of an angle in radians."""
+    return np.sin(x)
 
 
-@primitive
-@computes(np.cos)
+@primitive(elementwise=True)
 def cos(x: Any) -> Any:
     """Takes the cosine of an angle in radians."""
+    return np.cos(x)
 
 
-sin.vjp(x=blocked(lambda g, x: g * cos(x)))
-cos.vjp(x=blocked(lambda g, x: -g * sin(x)))
+sin.vjp(x=lambda g, x: g * cos(x))
+cos.vjp(x=lambda g, x: -g * sin(x))
 
 
-@primitive
+@primitive(elementwise=True)
 def tanh(x: Any) -> Any:
     """Squeezes every number into the range from -1 to 1, along an S-curve: the hyperbolic tangent.
 
     Exact at ``|x| = 1000``. float32 is rounded from float64: near -1 and 1 the gradient depends on the last digit.
     """
-    return elementwise.tanh(x)
+    return np.tanh(x, dtype=float).astype(np.float32) if np.result_type(x) == np.float32 else np.tanh(x)
 
 
-tanh.vjp(x=blocked(lambda g, out: g * ((1 - out) * (1 + out))))  # 1 - out * out would lose digits where out is near 1
+tanh.vjp(x=lambda g, out: g * ((1 - out) * (1 + out)))  # 1 - out * out would lose digits where out is near 1
 
 
-@blocked
 def choice(g: Any, x: Any, y: Any, out: Any) -> Any:
     """Passes `g` to `x` where `out` is `x` or NaN, and half of it where `y` is equal: the rule of maximum and fmax."""
     return where(np.equal(x, y), 0.5 * g, where(np.logical_or(x == out, np.isnan(out)), g, 0))  # 0 for an infinite g
 
 
-@primitive(rectifies=True)
-@computes(np.maximum)
+@primitive(elementwise=True, rectifies=True)
 def maximum(x: Any, y: Any) -> Any:
     """Takes the larger of `x` and `y`, element by element.
 
     The result is NaN where either is NaN. Where they are equal, each receives half of the gradient.
     """
+    return np.maximum(x, y)
 
 
-@primitive
-@computes(np.minimum)
+@primitive(elementwise=True)
 def minimum(x: Any, y: Any) -> Any:
     """Takes the smaller of `x` and `y`, element by element.
 
     The result is NaN where either is NaN. Where they are equal, each receives half of the gradient.
     """
+    return np.minimum(x, y)
 
 
 for _extreme in (maximum, minimum):
     _extreme.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
 
 
-@primitive(examples=lambda rng: [(rng.random((2, 3)) < 0.5, rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))])
+@primitive(
+    elementwise=True,
+    examples=lambda rng: [(rng.random((2, 3)) < 0.5, rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))],
+)
 def where(condition: Any, x: Any, y: Any) -> Any:
     """Takes `x` where `condition` holds, else `y`.
 
     The branch that is not taken receives exactly 0, even if it is NaN or inf.
     """
-    return elementwise.where(condition, x, y)
+    return np.where(condition, x, y)
 
 
 where.vjp(x=lambda g, condition: where(condition, g, 0), y=lambda g, condition: where(condition, 0, g))
@@ -290,8 +279,7 @@ def _bounds(rng: np.random.Generator) -> list[Any]:
     return [(x, -0.5, 0.5), (x, rng.uniform(-1, 0, 3), rng.uniform(-0.2, 0.8, 3))]
 
 
-@primitive(examples=_bounds)
-@blocked
+@primitive(elementwise=True, examples=_bounds)
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """Limits every number to at least `min` and at most `max`. Where `min` exceeds `max`, the result is `max`.
 
@@ -308,9 +296,9 @@ def _within(x: Any, min: Any, max: Any) -> Any:
 
 
 clip.vjp(
-    x=blocked(lambda g, x, min, max: where(_within(x, min, max), g, 0)),
-    min=blocked(lambda g, x, min, max: where(np.logical_and(x < min, _within(min, None, max)), g, 0)),
-    max=blocked(lambda g, x, min, max: where((x if min is None else maximum(x, min)) > max, g, 0)),
+    x=lambda g, x, min, max: where(_within(x, min, max), g, 0),
+    min=lambda g, x, min, max: where(np.logical_and(x < min, _within(min, None, max)), g, 0),
+    max=lambda g, x, min, max: where((x if min is None else maximum(x, min)) > max, g, 0),
 )
 
 

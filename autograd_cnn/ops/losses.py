@@ -61,7 +61,7 @@ def _mean(values: Any, count: float | None) -> Any:
     return np.sum(values / (count or np.size(values))) if np.isinf(out) else out
 
 
-def _divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> Any:
+def divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> Any:
     """Applies the adjoint of `_reduce`, except that it leaves the repetition of `g` to broadcasting."""
     g = g / (count or 1) if reduction == "mean" else g
     return g if weight is None else g * np.asarray(weight, g.dtype)
@@ -148,10 +148,10 @@ def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> An
 
 bce.vjp(
     p=lambda g, p, y, reduction, weight: (
-        _divided(g, math.prod(p.shape), reduction, weight) * ((p - y) / maximum(p * (1 - p), 1e-12))
+        divided(g, math.prod(p.shape), reduction, weight) * ((p - y) / maximum(p * (1 - p), 1e-12))
     ),
     y=lambda g, p, reduction, weight: (
-        _divided(g, math.prod(p.shape), reduction, weight) * (maximum(log(1 - p), -100) - maximum(log(p), -100))
+        divided(g, math.prod(p.shape), reduction, weight) * (maximum(log(1 - p), -100) - maximum(log(p), -100))
     ),
 )
 
@@ -326,30 +326,21 @@ def cross_entropy(
     """
     labels = np.asarray(labels)
     _check_labels(logits, labels)
-    losses = -(log_softmax.raw(logits).reshape(-1)[_places(labels, logits.shape[-1])])
+    losses = -(log_softmax.raw(logits).reshape(-1)[places(labels, logits.shape[-1])])
     return _reduce(losses.reshape(labels.shape), reduction, count=losses.size or None)
 
 
-def _places(labels: Any, classes: int) -> Any:
+def places(labels: Any, classes: int) -> Any:
     """Returns the places of the labels' scores in the flat array of all scores."""
     return np.arange(0, labels.size * classes, classes) + labels.reshape(-1).astype(np.intp, copy=False)
 
 
-def _gradient_in_place(g: Any, logits: Any, labels: Any, reduction: Reduction) -> Any:
-    """Computes the rule with fewer passes."""
-    gx = np.ascontiguousarray(softmax.raw(logits))
-    gx.reshape(-1)[_places(np.asarray(labels), gx.shape[-1])] -= 1
-    gx *= g[..., None] if reduction == "none" else _divided(g, math.prod(logits.shape[:-1]), reduction)
-    return gx
-
-
 cross_entropy.vjp(
     logits=lambda g, logits, labels, reduction: (
-        (g[..., None] if reduction == "none" else _divided(g, math.prod(logits.shape[:-1]), reduction))
+        (g[..., None] if reduction == "none" else divided(g, math.prod(logits.shape[:-1]), reduction))
         * (softmax(logits) - _one_hot(labels, logits.shape[-1]))
     )
 )
-cross_entropy.over(logits=_gradient_in_place)
 
 
 @primitive(examples=lambda rng: [(*rng.normal(size=(2, 2, 3)), r) for r in REDUCTIONS])
@@ -383,8 +374,8 @@ def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
 
 
 mse.vjp(
-    p=lambda g, p, y, reduction: _divided(g, math.prod(p.shape), reduction) * (2 * (p - y)),
-    y=lambda g, p, y, reduction: _divided(g, math.prod(p.shape), reduction) * (2 * (y - p)),
+    p=lambda g, p, y, reduction: divided(g, math.prod(p.shape), reduction) * (2 * (p - y)),
+    y=lambda g, p, y, reduction: divided(g, math.prod(p.shape), reduction) * (2 * (y - p)),
 )
 
 

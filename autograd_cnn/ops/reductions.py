@@ -311,7 +311,7 @@ def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Cal
     So do the variance and the standard deviation of at most `ddof` numbers.
     """
 
-    @wraps(reduction.raw)
+    @wraps(reduction.textbook)
     def f(*args: Any, **options: Any) -> Any:
         given = reduction.signature.bind(*args, **options).arguments
         x, axis, mask = given["x"], given.get("axis"), given.get("where", True)

@@ -16,8 +16,7 @@ import numpy as np
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.fast.elementwise import blocked
-from autograd_cnn.ops.arithmetic import choice, computes, cos, exp, multiply, power, sign_of, sqrt, through, where
+from autograd_cnn.ops.arithmetic import choice, cos, exp, multiply, power, sign_of, sqrt, through, where
 from autograd_cnn.ops.indexing import scatter, take
 
 __all__ = [
@@ -42,11 +41,10 @@ def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, symbol: str =
         return [tuple(rng.uniform(low, high, (inputs, 2, 3)))]
 
     inputs = getattr(ufunc, "nin", 1)
-    compute = computes(ufunc) if isinstance(ufunc, np.ufunc) else blocked
-    function = compute(two if inputs == 2 else one)
-    made = primitive(name=ufunc.__name__, examples=examples, symbol=symbol)(function)
+    function = two if inputs == 2 else one
+    made = primitive(elementwise=True, name=ufunc.__name__, examples=examples, symbol=symbol)(function)
     made.__name__, made.__qualname__, made.__doc__ = made.name, made.name, doc
-    made.vjp(**{name: blocked(rule) for name, rule in rules.items()})
+    made.vjp(**rules)
     return made
 
 

@@ -25,7 +25,7 @@ every_rule_but_zero = pytest.mark.parametrize(
 def mutant(name, change):
     """A copy of a primitive, one of whose rules has its result changed."""
     primitive, inputs = RULES[name]
-    right = primitive.rules[inputs[0]].function
+    right = primitive.rules[inputs[0]].textbook.function
 
     @functools.wraps(right)
     def wrong(*args):

@@ -60,12 +60,12 @@ def test_a_joint_rule_is_called_once():
     assert (len(calls), y.grad) == (2, 4)
 
 
-# Twins that write over the gradient
+# Faster rules that write over the gradient
 
 
 @pytest.fixture
 def doubled():
-    """A primitive whose rule has a twin that writes over g where it may, and the calls in which it did."""
+    """A primitive whose faster rule writes over g where it may, and the calls in which it did."""
     calls = []
 
     def write_over(g):
@@ -78,11 +78,11 @@ def doubled():
     double = Primitive(lambda x: x * 2)
     double.name = "double"
     double.vjp(x=lambda g: g * 2)
-    double.over(x=write_over)
+    double.accelerate(x=lambda formula: write_over, may_write=True)
     return double, calls
 
 
-def test_a_twin_writes_over_a_gradient_that_the_walk_owns(doubled):
+def test_a_faster_rule_writes_over_a_gradient_that_the_walk_owns(doubled):
     double, calls = doubled
     x = leaf(np.array([1.0, 2.0]))
     ag.sum(double(x) * np.array([3.0, 5.0])).backward()
@@ -90,7 +90,7 @@ def test_a_twin_writes_over_a_gradient_that_the_walk_owns(doubled):
     assert len(calls) == 1
 
 
-def test_a_twin_does_not_write_over_the_users_gradient(doubled):
+def test_a_faster_rule_does_not_write_over_the_users_gradient(doubled):
     double, calls = doubled
     x, seed = leaf(np.array([1.0, 2.0])), np.array([3.0, 5.0])
     double(x).backward(seed)  # the user's
@@ -103,7 +103,7 @@ def test_a_twin_does_not_write_over_the_users_gradient(doubled):
     assert not calls
 
 
-def test_a_twin_does_not_write_over_a_gradient_that_is_returned(doubled):
+def test_a_faster_rule_does_not_write_over_a_gradient_that_is_returned(doubled):
     double, calls = doubled
     x = leaf(np.array([1.0, 2.0]))
     h = double(x)
@@ -114,7 +114,7 @@ def test_a_twin_does_not_write_over_a_gradient_that_is_returned(doubled):
     np.testing.assert_array_equal(ag.sum(slope).gradient(x).data, [4.0, 4.0])
 
 
-def test_a_twin_does_not_write_over_one_array_for_two_inputs(doubled):
+def test_a_faster_rule_does_not_write_over_one_array_for_two_inputs(doubled):
     double, calls = doubled
 
     def rule(g):

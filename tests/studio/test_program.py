@@ -55,7 +55,7 @@ def test_the_program_of_a_primitive_equals_its_walk(name, dtype):
     for f, leaves in cases(name, dtype):
         weights = np.random.default_rng(1).normal(size=f(*leaves).shape).astype(dtype)
         program = check(lambda *v, f=f, w=weights: ag.sum(f(*v) * w), *leaves)
-        assert "rules[" not in program.source
+        assert "rules[" not in program.source or name in ("contract", "linalg.cofactors")  # which decide by numbers
 
 
 @pytest.mark.slow
@@ -146,7 +146,7 @@ def test_the_standard_cnn(rng, standard_cnn):
         "g_v = ag.matmul(g_z, w5.T)",
         "g_w5 = ag.matmul(v.T, g_z)",
         "g_b5 = ag.sum(g_z, axis=0)",
-        "g_u = ag.where(v <= 0, 0, g_v)",
+        "g_u = ag.relu_gradient(g_v, v)",
         "g_m_3 = ag.reshape(g_f, (4, 4, 4, 128))",
         "g_r = ag.max_unpool2d(g_m, argmax_m, (4, 32, 32, 32), kernel_size=2)",
         "g_w1 = ag.conv2d_weight_gradient(x, g_h, (3, 3, 3, 32), padding=1)",
@@ -198,7 +198,7 @@ def step(x, W1, b1, W2, b2, y):
     g_b2 = ag.sum(g_u, axis=0)
     g_p = ag.reshape(g_f, (4, 4, 4, 16))
     g_r = ag.max_unpool2d(g_p, argmax_p, (4, 8, 8, 16), kernel_size=2)
-    g_h = ag.where(r <= 0, 0, g_r)
+    g_h = ag.relu_gradient(g_r, r)
     g_W1 = ag.conv2d_weight_gradient(x, g_h, (3, 3, 3, 16), padding=1)
     g_b1 = ag.sum(g_h, axis=(0, 1, 2))
     return loss, {"W1": g_W1, "b1": g_b1, "W2": g_W2, "b2": g_b2}
@@ -246,7 +246,7 @@ def step(x, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask, la
     g_relu = ag.conv_transpose2d(g_conv2d_2, layer3_w, stride=2, output_padding=(1, 1))
     g_layer3_w = ag.conv2d_weight_gradient(relu, g_conv2d_2, (3, 3, 4, 4), stride=2)
     g_layer3_b = ag.sum(g_conv2d_2, axis=(0, 1, 2))
-    g_batch_norm = ag.where(relu <= 0, 0, g_relu)
+    g_batch_norm = ag.relu_gradient(g_relu, relu)
     # gx = w * s * (g - mean(g) - n * mean(g * n)), where n = (x - mean) * s, s = 1 / sqrt(variance + eps)
     g_conv2d, g_layer1_w, g_layer1_b = """
         + """\
@@ -544,7 +544,7 @@ def test_a_rule_that_depends_on_numbers_is_called(w, rng):
     try:
         program = check(lambda x: ag.sum(bent(x)), w("x", 3))
         assert "# bent: the rule itself is called" in program.source
-        assert "bent_op.rules['x'].function(g_bent, x)" in program.source
+        assert "bent_op.rules['x'](g_bent, x)" in program.source
         assert program.inputs == ["x", "bent_op"] and "engine" not in program.source  # no module holds `bent`
         program.run(x=np.abs(rng.normal(size=3)))
     finally:

@@ -185,7 +185,7 @@ def swoosh(x: np.ndarray, beta: float = 1.0) -> np.ndarray:
 
 swish.vjp(x=lambda g, x, out, beta: g * (beta * out + ag.sigmoid(beta * x) * (1 - beta * out)))
 swoosh.into(x=lambda buffer, g: None)
-swoosh.over(x=lambda g: g)
+swoosh.accelerate(x=lambda formula: formula, may_write=True)
 swish(t)  #: Tensor
 swish(t, beta=2.0)  #: Tensor
 swish(t, 2.0)  #: Tensor

@@ -251,7 +251,7 @@ class _StandIn:
             return args[0]
         if len(args) == 2 and stand_ins and getattr(self._value, "symbol", "") in ("+", "-", "*", "/"):
             return _operation(f"({{}} {self._value.symbol} {{}})")(*args)
-        given = passed(getattr(self._value, "raw", self._value), args, options, _StandIn, reading.spelled)
+        given = passed(getattr(self._value, "textbook", self._value), args, options, _StandIn, reading.spelled)
         text = f"{self._name}({given})"
         if any(a is reading.buffer for a in stand_ins):
             return reading.effects.append(text)

@@ -175,7 +175,7 @@ class Author(Namespace):
         raw = ".raw" if op.byproducts and op.call.steps else ""  # the function that returns by-products as well
         given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
         called = self.text(primitive, f"{primitive.name}_op")
-        return f"{called}{raw}({passed(primitive.raw, given, {}, Use, self.text)})"
+        return f"{called}{raw}({passed(primitive.textbook, given, {}, Use, self.text)})"
 
     def recall(self, op: Op, targets: list[str]) -> None:
         """Use the arrays that the tape saved, because the line of `op` cannot run."""
@@ -204,9 +204,9 @@ class Author(Namespace):
             if op.call.inside:
                 self.walk_inside(op, rule, parents)
             elif buffer in self.received and _ours(self.scope[buffer]):
-                self.into(op, rule, parents[0], self.rule(op, rule, rule.into, positions, buffer))
+                self.into(op, rule, parents[0], self.rule(op, rule, positions, buffer))
             else:
-                *statements, text = texts = self.rule(op, rule, rule.function, positions)
+                *statements, text = texts = self.rule(op, rule, positions)
                 self.lines += [(statement, None) for statement in statements]
                 run = self.compiled(texts)
                 result = run()
@@ -217,23 +217,28 @@ class Author(Namespace):
                     self.receive(op, rule, parents[0], text, result)
         return self.lines[start:]
 
-    def rule(self, op: Op, rule: Any, function: Any, positions: Any, *buffer: str) -> list[str]:
-        """Return the statements of `function` for the arguments that the walk passes, and its result as last line."""
-        port = next(p for p in positions if p is not None)
-        given = [*buffer, self.gradient(self.graph.values[op.output]), *(self.asked(op, a, port) for a in rule.asks)]
+    def rule(self, op: Op, rule: Any, positions: Any, *buffer: str) -> list[str]:
+        """Return the statements of a rule for the arguments that the walk passes, and its result as last line.
+
+        A rule that may have other bits than its formula is called, below the formula as a comment.
+        """
+        port, g = next(p for p in positions if p is not None), self.gradient(self.graph.values[op.output])
+        given = [*buffer, g, *(self.asked(op, a, port) for a in rule.asks)]
 
         def local(name: str, identifier: str) -> str:
             return self.named((op.id, identifier), f"{name.lstrip('_')}_{op.id}")
 
+        formula = [*buffer, g, *(self.asked(op, a, port) for a in rule.textbook.asks)]
+        comments = [f"# {op.name}: the rule itself is called"]
         with suppress(NoSource):
-            return self.reader.read(function, given, self.known, local, bool(buffer))
-        try:
-            called = self.known(function, "rule")
-        except NoSource:
-            called = f"{self.text(op.call.primitive, f'{op.name}_op')}.rules[{rule.inputs[0]!r}]"
-            called += ".into" if buffer else ".function"
-            self.lines.append((f"# {op.name}: the rule itself is called", None))
-        return [tidy(f"{called}({', '.join(given)})")]
+            function = rule.into if buffer else rule.textbook.function
+            texts = self.reader.read(function, formula, self.known, local, bool(buffer))
+            if buffer or rule.is_formula(*(eval(text, self.scope) for text in given)):
+                return texts
+            comments = [f"# {text.removeprefix('# ')}" for text in texts]
+        self.lines += [(comment, None) for comment in comments]
+        called = f"{self.text(op.call.primitive, f'{op.name}_op')}.rules[{rule.inputs[0]!r}]"
+        return [tidy(f"{called}{'.into' if buffer else ''}({', '.join(given)})")]
 
     def asked(self, op: Op, ask: str, port: int) -> str:
         """Return the expression for the parameter `ask` of a rule."""

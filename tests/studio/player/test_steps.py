@@ -118,7 +118,7 @@ def test_your_expression_is_marked_beside_the_derived_line(opened, small):
     assert yours.locator("mark").inner_text() in ("ag.relu(h @ v)", "    r = h + ag.relu(h @ v)")
     assert derived.is_hidden()
     page.keyboard.press("b")
-    assert page.locator("#code mark").last.inner_text() == "g_matmul_2 = ag.where(relu <= 0, 0, g_relu)"
+    assert page.locator("#code mark").last.inner_text() == "g_matmul_2 = ag.relu_gradient(g_relu, relu)"
 
 
 def test_keys_links_slider_and_buttons_lead_to_the_same_steps(opened, small):
