@@ -17,6 +17,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.interop.layouts import Layout, as_it_is
 from autograd_cnn.interop.torch import torch_layouts, torch_names
 from autograd_cnn.nn import Module
+from autograd_cnn.nn.module import load_tensors
 from autograd_cnn.state import check_state
 
 Model = Module | Mapping[str, Tensor]
@@ -126,8 +127,7 @@ def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
     if isinstance(model, Module):
         model.load_state_dict(arrays)
     else:
-        for name, tensor in model.items():
-            tensor.data = arrays[name]
+        load_tensors("load_weights", model, arrays)
 
 
 def _torch(caller: str, model: Model, layout: str, example: Any) -> dict[str, tuple[str, Layout]]:
