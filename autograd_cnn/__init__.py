@@ -29,10 +29,10 @@ from autograd_cnn.ops.normalization import *
 from autograd_cnn.ops.pooling import *
 from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
+from autograd_cnn.ops.resizing import *
 from autograd_cnn.ops.shapes import *
 from autograd_cnn.vocabulary import linalg
 from autograd_cnn.vocabulary.elementary import *
-from autograd_cnn.vocabulary.resizing import *
 from autograd_cnn.vocabulary.scans import *
 from autograd_cnn.vocabulary.statistics import *
 
@@ -62,7 +62,7 @@ __all__ += ops.pooling.__all__
 __all__ += ops.products.__all__
 __all__ += ops.reductions.__all__
 __all__ += vocabulary.scans.__all__
-__all__ += vocabulary.resizing.__all__
+__all__ += ops.resizing.__all__
 __all__ += ops.shapes.__all__
 __all__ += vocabulary.statistics.__all__
 

@@ -33,7 +33,7 @@ ROOMS = {
     "engine": Room(2300, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(2100, "engine calculus vocabulary fast", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(550, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(720, "engine calculus ops vocabulary state", "modules, layers and their initial weights"),
+    "nn": Room(720, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(440, "engine state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(40, "environment", "checks of a state before it is loaded"),
@@ -49,18 +49,18 @@ ROOMS = {
     "fast": Room(2900, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1200, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1220,
+        1300,
         "engine nn optim data state arrayfile files notebook plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),
     "distributed": Room(220, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
-        1990,
+        2050,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
         "weights for PyTorch, and ONNX files",
     ),
     "studio": Room(
-        5700,
+        5800,
         f"engine calculus ops fast nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),

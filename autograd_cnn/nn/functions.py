@@ -14,9 +14,8 @@ from autograd_cnn.engine.arguments import untyped
 from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.messages import explained
 from autograd_cnn.nn.module import Module
-from autograd_cnn.ops import activations, arithmetic, normalization, pooling, reductions, shapes
+from autograd_cnn.ops import activations, arithmetic, normalization, pooling, reductions, resizing, shapes
 from autograd_cnn.ops.convolution import check_images, check_window
-from autograd_cnn.vocabulary import resizing
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",

@@ -34,5 +34,7 @@ def use(name: str, f: Callable[..., Any], *inputs: Any, want: Callable[..., Any]
 
 
 def every_use() -> list[Use]:
-    families = sorted(p.stem for p in Path(__file__).parent.glob("[!_]*.py"))
-    return [u for family in families for u in import_module(f"uses.{family}").USES]
+    """Return the uses of all families, here and in the folders `uses` of rings."""
+    tests = Path(__file__).parents[1]
+    families = [path.relative_to(tests).with_suffix("") for path in sorted(tests.rglob("uses/[!_]*.py"))]
+    return [u for family in families for u in import_module(".".join(family.parts)).USES]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.vocabulary.resizing import picked
+from autograd_cnn.ops.resizing import picked
 
 Array = np.ndarray[Any, Any]
 _ONE, _HALF = np.float32(1), np.float32(0.5)  # coordinates are computed in float32, as ONNX Runtime does

@@ -1,6 +1,6 @@
 """Parity with PyTorch's operator database: values, gradients and second derivatives of its own samples.
 
-``python tests/ops/test_torch_operators.py [operator ...]`` prints the counts.
+``python tests/vocabulary/test_torch_operators.py [operator ...]`` prints the counts.
 """
 
 import sys
@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # pytest does so by itself
 
 import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
-from torch_calls import CALLS, OTHER_NAME, SAME_NAME
-from torch_others import FIRST_RESULT, NO_SECOND, NOT_HERE, PLAIN, SIGNS, SKIPPED, VERSION
+from vocabulary.torch_calls import CALLS, OTHER_NAME, SAME_NAME
+from vocabulary.torch_others import FIRST_RESULT, NO_SECOND, NOT_HERE, PLAIN, SIGNS, SKIPPED, VERSION
 
 SAMPLES, SECOND = 25, 8  # of each operator, and how many of them are differentiated twice
 

@@ -1,4 +1,4 @@
-"""PyTorch's operators as calls here: the table for tests/ops/test_torch_operators.py.
+"""PyTorch's operators as calls here: the table for tests/vocabulary/test_torch_operators.py.
 
 The keys are names in PyTorch's operator database (``op_db``), with the variant after a bar. A call takes what the
 operator takes, with `axis` for `dim` and `keepdims` for `keepdim`.
@@ -11,7 +11,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn import linalg
-from torch_forms import (
+from vocabulary.torch_forms import (
     adaptive,
     along,
     attention,
