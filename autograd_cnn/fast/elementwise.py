@@ -24,7 +24,7 @@ Array = NDArray[Any]
 Formula = TypeVar("Formula", bound=Callable[..., Any])
 ndarray = np.ndarray
 
-LARGE = 1 << 15  # numbers of an array from which on a result is cut out of reused memory
+LARGE = 1 << 15  # results of at least this many elements come from the pool in `memory`
 BLOCK = 1 << 18  # numbers; a thread waits for the interpreter between passes over smaller blocks
 SINGLE = 1 << 20  # numbers of a block for a single pass, which has no temporary arrays; half of it takes one thread
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of a standard normal number at 0
