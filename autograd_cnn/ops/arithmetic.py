@@ -23,7 +23,7 @@ Array = TypeVar("Array")  # a Tensor or an array
 
 
 def through(g: Any, slope: Any) -> Any:
-    """Returns ``g * slope``, but 0 where `g` is 0 and the slope is not finite.
+    """Return ``g * slope``, but 0 where `g` is 0 and the slope is not finite.
 
     Masking on ``g == 0`` alone would be wrong: the rule would no longer be differentiable in `g`, and a jvp made of
     two vjps starts from ``g = 0``.
@@ -92,12 +92,12 @@ negative.vjp(x=lambda g: -g)
 
 
 def exponent_slope(x: Any, y: Any) -> Any:
-    """Computes d x**y / d x without a logarithm: 0 where y = 0, for every x."""
+    """Compute d x**y / d x without a logarithm: 0 where y = 0, for every x."""
     return y * power(x, y - 1) if np.all(y) else where(np.equal(y, 0), 0, y * power(x, y - 1))
 
 
 def base_slope(x: Any, y: Any, out: Any) -> Any:
-    """Computes d x**y / d y: 0 at x = 0 for y >= 0, NaN for x < 0."""
+    """Compute d x**y / d y: 0 at x = 0 for y >= 0, NaN for x < 0."""
     flat = np.logical_and(np.equal(x, 0), np.greater_equal(y, 0))
     return where(flat, 0, out * log(where(flat, out.dtype.type(1), x)))  # 1 in out's dtype: log(1) would be float64
 
@@ -188,7 +188,7 @@ square.vjp(x=lambda g, x: through(g, 2 * x))
 
 
 def sign_of(x: Any) -> Any:
-    """Returns the sign of `x`, and 0 at 0 and NaN."""
+    """Return the sign of `x`, and 0 at 0 and NaN."""
     return np.nan_to_num(np.sign(x))
 
 
@@ -233,7 +233,7 @@ tanh.vjp(x=lambda g, out: g * ((1 - out) * (1 + out)))  # 1 - out * out would lo
 
 
 def choice(g: Any, x: Any, y: Any, out: Any) -> Any:
-    """Passes `g` to `x` where `out` is `x` or NaN, and half of it where `y` is equal: the rule of maximum and fmax."""
+    """Pass `g` to `x` where `out` is `x` or NaN, and half of it where `y` is equal: the rule of maximum and fmax."""
     return where(np.equal(x, y), 0.5 * g, where(np.logical_or(x == out, np.isnan(out)), g, 0))  # 0 for an infinite g
 
 
@@ -291,7 +291,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def _within(x: Any, min: Any, max: Any) -> Any:
-    """Returns where `x` is from `min` to `max`, which may be None, and never where it is NaN."""
+    """Return where `x` is from `min` to `max`, which may be None, and never where it is NaN."""
     return np.logical_and(x >= (-np.inf if min is None else min), x <= (np.inf if max is None else max))
 
 

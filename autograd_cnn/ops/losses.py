@@ -39,7 +39,7 @@ P = ParamSpec("P")
 
 
 def _weighted(values: Any, weight: Any) -> Any:
-    """Multiplies by weights, which take the dtype of the values and must not make them more."""
+    """Multiply by weights, which take the dtype of the values and must not make them more."""
     return values * np.broadcast_to(np.asarray(weight, values.dtype), np.shape(values))
 
 
@@ -55,20 +55,20 @@ def _reduce(values: Any, reduction: Reduction, weight: Any = None, count: float 
 
 
 def _mean(values: Any, count: float | None) -> Any:
-    """Divides the sum by `count`, or, where it overflows, the values before they are added up."""
+    """Divide the sum by `count`, or, where it overflows, the values before they are added up."""
     with np.errstate(over="ignore"):
         out = np.mean(values) if count is None else np.sum(values) / count
     return np.sum(values / (count or np.size(values))) if np.isinf(out) else out
 
 
 def divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> Any:
-    """Applies the adjoint of `_reduce`, except that it leaves the repetition of `g` to broadcasting."""
+    """Apply the adjoint of `_reduce`, except that it leaves the repetition of `g` to broadcasting."""
     g = g / (count or 1) if reduction == "mean" else g
     return g if weight is None else g * np.asarray(weight, g.dtype)
 
 
 def _product(share: Any, x: Any) -> Any:
-    """Returns ``share * x``, where 0 * inf is 0: an event that does not happen costs nothing."""
+    """Return ``share * x``, where 0 * inf is 0: an event that does not happen costs nothing."""
     return np.multiply(share, np.where(np.logical_and(np.equal(share, 0), np.isinf(x)), 0, x))
 
 
@@ -83,7 +83,7 @@ def _same_shape(p: Any, y: Any) -> None:
 
 
 def _binary(p: Any, y: Any) -> None:
-    """Raises an error unless `y` are targets in [0, 1] for `p`."""
+    """Raise an error unless `y` are targets in [0, 1] for `p`."""
     _same_shape(p, y)
     if np.size(y) and not (np.min(y) >= 0 and np.max(y) <= 1):
         bad = np.max(y) if not np.max(y) <= 1 else np.min(y)
@@ -235,7 +235,7 @@ def _check_labels(
 
 
 def _classes(labels: Any) -> bool:
-    """Returns whether `labels` are integers, not probabilities."""
+    """Return whether `labels` are integers, not probabilities."""
     return np.asarray(plain(labels)).dtype.kind in "iu"
 
 
@@ -244,7 +244,7 @@ def _one_hot(labels: Any, classes: int) -> Any:
 
 
 def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
-    """Computes a cross-entropy from logarithms of probabilities, for labels and options of every kind."""
+    """Compute a cross-entropy from logarithms of probabilities, for labels and options of every kind."""
     scores, labels = (x if isinstance(x, Tensor) else np.asarray(x) for x in (scores, labels))
     _check_labels(scores, plain(labels), smoothing, weight, ignored)
     target = (_one_hot(labels, scores.shape[-1]) if _classes(labels) else labels).astype(scores.dtype)
@@ -257,7 +257,7 @@ def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weigh
 
 
 def _count(labels: Any, weight: Any, ignored: Any) -> float | None:
-    """Returns the divisor of a mean over rows if it is not their number: the sum of the weights of the labels."""
+    """Return the divisor of a mean over rows if it is not their number: the sum of the weights of the labels."""
     if not _classes(labels) or (weight is None and ignored is None):
         return None
     used = np.asarray(labels)[np.not_equal(labels, ignored)]
@@ -331,7 +331,7 @@ def cross_entropy(
 
 
 def places(labels: Any, classes: int) -> Any:
-    """Returns the places of the labels' scores in the flat array of all scores."""
+    """Return the places of the labels' scores in the flat array of all scores."""
     return np.arange(0, labels.size * classes, classes) + labels.reshape(-1).astype(np.intp, copy=False)
 
 
@@ -470,7 +470,7 @@ def gaussian_nll_loss(
 
 
 def _is_one(y: Any, shape: tuple[int, ...]) -> Any:
-    """Returns where targets, 1 or -1, are 1."""
+    """Return where targets, 1 or -1, are 1."""
     if np.shape(y) != shape or not np.all(np.equal(np.abs(plain(y)), 1)):
         raise ValueError(f"targets {np.shape(y)} must have the shape {shape} and be 1 or -1\nOf 0 and 1: 2 * y - 1")
     return np.equal(y, 1)

@@ -31,21 +31,21 @@ __all__ = [
 
 
 def together(x: Any, axis: Any) -> Any:
-    """Joins the axes in `axis` into a last one."""
+    """Join the axes in `axis` into a last one."""
     axes = axes_of(axis, len(x.shape))
     others = tuple(i for i in range(len(x.shape)) if i not in axes)
     return reshape(transpose(x, (*others, *axes)), (*(x.shape[i] for i in others), _count(x.shape, axis)))
 
 
 def _apart(rows: Any, shape: tuple[int, ...], axis: Any) -> Any:
-    """Undoes `together`."""
+    """Undo `together`."""
     axes = axes_of(axis, len(shape))
     order = (*(i for i in range(len(shape)) if i not in axes), *axes)
     return transpose(reshape(rows, tuple(shape[i] for i in order)), np.argsort(order).tolist())
 
 
 def spread(g: Any, shape: tuple[int, ...], axis: Axis = None, keepdims: bool = False, mask: Any = True) -> Any:
-    """Repeats `g` along the axes that a reduction of `shape` removed: the adjoint of `sum`."""
+    """Repeat `g` along the axes that a reduction of `shape` removed: the adjoint of `sum`."""
     return masked(broadcast_to(g if keepdims or axis is None else reshape(g, kept(shape, axis)), shape), mask)
 
 
@@ -56,7 +56,7 @@ def _count(shape: tuple[int, ...], axis: Axis, keepdims: bool = False, mask: Any
 
 
 def _along(axis: Axis, keepdims: Any, **options: Any) -> dict[str, Any]:
-    """Returns the axis of one of NumPy's reductions, and the options that are not at their defaults."""
+    """Return the axis of one of NumPy's reductions, and the options that are not at their defaults."""
     if not isinstance(keepdims, bool):
         several = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
         cure = f"Several axes: axis={(*several, keepdims)}" + f"; or ddof={keepdims}" * ("correction" in options)
@@ -74,7 +74,7 @@ def _examples(**initial: float) -> Callable[[np.random.Generator], list[Any]]:
 
 
 def _per(g: Any, count: Any, least: int) -> Any:
-    """Divides `g` by the count, or by `least` if that is more, in the dtype of `g`."""
+    """Divide `g` by the count, or by `least` if that is more, in the dtype of `g`."""
     return g / np.maximum(count, least).astype(g.dtype)
 
 
@@ -115,7 +115,7 @@ def prod(
 
 
 def _others(x: Any, axis: Axis, initial: Any, mask: Any) -> Any:
-    """Returns for each element the product of all others: of those before it, and of those behind it."""
+    """Return for each element the product of all others: of those before it, and of those behind it."""
 
     def before(rows: Any) -> Any:
         return cumulative_prod(rows, axis=-1, include_initial=True)[..., :-1]
@@ -149,7 +149,7 @@ mean.vjp(
 
 
 def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any, initial: Any, mask: Any) -> Any:
-    """Returns 1 / (number of ties) at the extreme elements, 0 elsewhere, and NaN where the extreme is NaN."""
+    """Return 1 / (number of ties) at the extreme elements, 0 elsewhere, and NaN where the extreme is NaN."""
     ties = np.logical_and(x == extreme, mask)
     count = ties.sum(axis=axis, keepdims=True)
     if initial is not None:
@@ -196,7 +196,7 @@ min.vjp(x=_extreme_rule)
 
 
 def _shifted(x: Any, axis: Axis, mask: Any) -> Any:
-    """Subtracts one of the numbers along `axis`, so that the variance of equal numbers is exactly 0."""
+    """Subtract one of the numbers along `axis`, so that the variance of equal numbers is exactly 0."""
     if mask is not True:
         return x - max(1.0 * x, axis, True, -np.inf, mask)
     axes = axes_of(axis, len(x.shape))
@@ -204,7 +204,7 @@ def _shifted(x: Any, axis: Axis, mask: Any) -> Any:
 
 
 def _moment(f: Any, x: Any, axis: Any, keepdims: Any, ddof: Any, dtype: Any, mask: Any, correction: Any) -> Any:
-    """Computes `f`, which is NumPy's var or std."""
+    """Compute `f`, which is NumPy's var or std."""
     options = _along(axis, keepdims, where=mask, correction=correction)
     x = _shifted(np.asarray(cast(x, dtype)), axis, mask)
     return f(x, ddof=ddof, **options)
@@ -286,7 +286,7 @@ logsumexp.vjp(x=lambda g, x, out, axis, keepdims: spread(g, x.shape, axis, keepd
 
 
 def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, Any, Any]:
-    """Returns `x`, its measure along `axis`, and None; if a measure does not fit its dtype, both of ``x * s``, and s.
+    """Return `x`, its measure along `axis`, and None; if a measure does not fit its dtype, both of ``x * s``, and s.
 
     s has a power of two for each row. ``measure(x, s)`` is a sum of squares and of constants times ``s * s``, or a root
     of such a sum; its power of `order` must fit.
@@ -306,7 +306,7 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Callable[..., Any]:
-    """Makes NumPy's version of a reduction that ignores NaN. No numbers give NaN, except for a sum and a product.
+    """Make NumPy's version of a reduction that ignores NaN. No numbers give NaN, except for a sum and a product.
 
     So do the variance and the standard deviation of at most `ddof` numbers.
     """

@@ -29,7 +29,7 @@ __all__ = [
 
 
 def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, symbol: str = "", **rules: Any) -> Primitive[...]:
-    """Makes a primitive of NumPy's function; the numbers of its examples are between `low` and `high`."""
+    """Make a primitive of NumPy's function; the numbers of its examples are between `low` and `high`."""
 
     def one(x: Any) -> Any:
         return ufunc(x)
@@ -49,12 +49,12 @@ def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, symbol: str =
 
 
 def _ratio(x: Any, y: Any) -> Any:
-    """Computes ``x / y``, but 0 where y = 0."""
+    """Compute ``x / y``, but 0 where y = 0."""
     return where(y == 0, 0, x / where(y == 0, 1, y))
 
 
 def _turn(side: Any, x: Any, y: Any) -> Any:
-    """Computes ``side / (x**2 + y**2)`` without overflow, but 0 at the origin and at infinity."""
+    """Compute ``side / (x**2 + y**2)`` without overflow, but 0 at the origin and at infinity."""
     h = np.hypot(x, y)
     turn = _ratio(_ratio(side, h), h)
     if not np.isnan(turn).any():
@@ -63,7 +63,7 @@ def _turn(side: Any, x: Any, y: Any) -> Any:
 
 
 def _lean(x: Any, y: Any, out: Any) -> Any:
-    """Computes ``x / out``, the slope of hypot, but 0 at the origin. Infinities count alike, and the rest as 0."""
+    """Compute ``x / out``, the slope of hypot, but 0 at the origin. Infinities count alike, and the rest as 0."""
     lean = _ratio(x, out)
     if not np.isnan(lean).any():
         return lean
@@ -79,7 +79,7 @@ def _sinc_slope(x: Any, out: Any) -> Any:
 
 
 def _rise(x: Any, y: Any) -> Any:
-    """Computes ``y - x``, and 0 where both are inf: they share the gradient, as in logsumexp."""
+    """Compute ``y - x``, and 0 where both are inf: they share the gradient, as in logsumexp."""
     rise = y - x
     return where(np.logical_and(x == np.inf, y == np.inf), 0, rise) if np.isnan(rise).any() else rise
 
