@@ -34,6 +34,18 @@ def attach() -> None:
     accelerate_functions()
 
 
+def detach() -> None:
+    """Put the textbook's functions back in their places, as if this package were not there."""
+    for p in operations.values():
+        if isinstance(p, Primitive):
+            rules: dict[str, Any] = dict.fromkeys(p.rules, _itself)
+            p.accelerate(_itself, exact=True, **rules)
+
+
+def _itself(textbook: Kernel) -> Kernel:
+    return textbook
+
+
 def choose(kernel: Kernel, when: Callable[..., bool], otherwise: Accelerator | None = None) -> Accelerator:
     """Return an accelerator that calls `kernel` if ``when(*args)`` holds, and else the textbook's function."""
 
@@ -81,7 +93,7 @@ def accelerate_activations() -> None:
     )
     activations.sigmoid.accelerate(by_twin("sigmoid_tile"))
     for name in "softplus", "silu":
-        forward, x = by_twin(f"{name}_tile"), by_twin(f"{name}_gradient_tile", may_write=True)
+        forward, x = by_twin(f"{name}_tile"), by_twin(f"{name}_gradient_tile", rule=True)
         getattr(activations, name).accelerate(forward, x=x, may_write=True)
     activations.normal_cdf.accelerate(lambda _: elementwise.normal_cdf)
     activations.gelu.accelerate(_gelu, x=_gelu_rule, may_write=True)

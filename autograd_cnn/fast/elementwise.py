@@ -87,8 +87,11 @@ def _in_blocks(formula: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     def assign(*blocks: Any) -> None:
         blocks[-1][...] = formula(*blocks[:-1])
 
+    def compute(*blocks: Any) -> None:
+        formula(*blocks[:-1], out=blocks[-1])
+
     out = empty(shape, first.dtype)
-    return _fill(formula, args, out, SINGLE) if isinstance(formula, np.ufunc) else _fill(assign, args, out)
+    return _fill(compute, args, out, SINGLE) if isinstance(formula, np.ufunc) else _fill(assign, args, out)
 
 
 def _cut(args: tuple[Any, ...], shape: tuple[int, ...]) -> Callable[[slice], list[Any]]:
@@ -181,12 +184,13 @@ def is_large(x: Any, *others: Any) -> bool:
     return isinstance(x, ndarray) and x.size >= SMALL and x.dtype.kind == "f"
 
 
-def by_twin(name: str, may_write: bool = False) -> Callable[[Formula], Formula]:
+def by_twin(name: str, rule: bool = False) -> Callable[[Formula], Formula]:
     """Return an accelerator of an elementwise formula: of large arrays, those of float32 go to a compiled pass.
 
-    The others are computed by the formula, block by block. With `may_write`, the result is written into the first
-    array, if that is writable and in C order.
+    The others are computed by the formula, block by block. A function takes an array and options; a `rule` takes two
+    arrays, and writes the result into the first, if that is writable and in C order.
     """
+    count = 2 if rule else 1
 
     def accelerator(formula: Formula) -> Formula:
         in_blocks = blocked(formula)
@@ -202,10 +206,11 @@ def by_twin(name: str, may_write: bool = False) -> Callable[[Formula], Formula]:
         def run(x: Any, *others: Any) -> Any:
             if not is_large(x):
                 return formula(x, *others)
-            if any(isinstance(a, ndarray) and a.shape != x.shape for a in others):
+            arrays, options = (x, *others)[:count], others[count - 1 :]
+            if not all(isinstance(a, (int, float)) for a in options):
                 return in_blocks(x, *others)
-            numbers = [a if isinstance(a, ndarray) else x.dtype.type(a) for a in others]
-            return mapped(tile, x, *numbers, into=x if may_write and x.flags.carray else None)
+            into = x if rule and x.flags.carray else None
+            return mapped(tile, *arrays, *map(x.dtype.type, options), into=into)
 
         run.applies = is_large  # type: ignore[attr-defined]
         return run  # type: ignore[return-value]
