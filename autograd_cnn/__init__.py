@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from autograd_cnn import ops, vocabulary
+from autograd_cnn import ops
 from autograd_cnn.calculus.check import check_gradients
 from autograd_cnn.calculus.checkpoint import checkpoint
 from autograd_cnn.calculus.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
@@ -17,8 +17,6 @@ from autograd_cnn.engine.mode import enable_grad, no_grad, scope
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.fast.attach import attach
-from autograd_cnn.fast.threads import get_num_threads, set_num_threads
 from autograd_cnn.ops.activations import *
 from autograd_cnn.ops.arithmetic import *
 from autograd_cnn.ops.convolution import *
@@ -31,13 +29,17 @@ from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
 from autograd_cnn.ops.resizing import *
 from autograd_cnn.ops.shapes import *
-from autograd_cnn.vocabulary import linalg
-from autograd_cnn.vocabulary.elementary import *
-from autograd_cnn.vocabulary.scans import *
-from autograd_cnn.vocabulary.statistics import *
+
+if find_spec("autograd_cnn.vocabulary"):
+    from autograd_cnn import vocabulary
+    from autograd_cnn.vocabulary import linalg
+    from autograd_cnn.vocabulary.elementary import *
+    from autograd_cnn.vocabulary.scans import *
+    from autograd_cnn.vocabulary.statistics import *
 
 if TYPE_CHECKING:
     from autograd_cnn import data, distributed, interop, nn, optim, plots, training
+    from autograd_cnn.fast.threads import get_num_threads, set_num_threads
     from autograd_cnn.studio import report
     from autograd_cnn.studio.graph import Graph
     from autograd_cnn.studio.profiler import profile
@@ -53,7 +55,6 @@ __all__ = [
 __all__ += ops.activations.__all__
 __all__ += ops.arithmetic.__all__
 __all__ += ops.convolution.__all__
-__all__ += vocabulary.elementary.__all__
 __all__ += ops.indexing.__all__
 __all__ += ops.joining.__all__
 __all__ += ops.losses.__all__
@@ -61,18 +62,17 @@ __all__ += ops.normalization.__all__
 __all__ += ops.pooling.__all__
 __all__ += ops.products.__all__
 __all__ += ops.reductions.__all__
-__all__ += vocabulary.scans.__all__
 __all__ += ops.resizing.__all__
 __all__ += ops.shapes.__all__
-__all__ += vocabulary.statistics.__all__
 
 _LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}
 _LATER |= {"report": "studio.report", "Graph": "studio.trace:Graph", "trace": "studio.trace:trace"}
-_LATER |= {"profile": "studio.profiler:profile"}
+_LATER |= {"profile": "studio.profiler:profile", "linalg": "vocabulary.linalg"}
+_LATER |= {name: f"fast.threads:{name}" for name in ("get_num_threads", "set_num_threads")}
 
 
 def _is_here(place: str) -> bool:
-    """Return whether the folder of a place is in the package: it works without some of them."""
+    """Return whether the folder of a place is in the package, which works without some of them."""
     return find_spec(f"autograd_cnn.{place.partition('.')[0]}") is not None
 
 
@@ -90,14 +90,17 @@ def _open(place: str) -> Any:
 
 
 __all__[:] = [name for name in __all__ if name not in _LATER or _is_here(_LATER[name])]
-attach()
+if _is_here("vocabulary"):
+    __all__ += vocabulary.elementary.__all__ + vocabulary.scans.__all__ + vocabulary.statistics.__all__
+    registry.doors["real"] = vocabulary.elementary.positive
+if _is_here("fast"):
+    import_module("autograd_cnn.fast.attach").attach()
 publish(globals())
 registry.advice.update(ADVICE)
 registry.doors.update(
     graph=lambda tensor: _open("studio.trace:graph_of")(tensor),
     at=ops.indexing.At,
     mT=ops.shapes.matrix_transpose,
-    real=vocabulary.elementary.positive,
 )
 if _is_here("studio"):
     registry.doors["html"] = lambda tensor: _open("studio.player.array_views:html")(tensor)

@@ -42,7 +42,7 @@ ROOMS = {
     "arrayfile": Room(90, "files environment", "arrays in files with checksums"),
     "notebook": Room(50, "", "shows a page or a text below a cell"),
     "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
-    FACE: Room(100, "engine calculus fast ops vocabulary elsewhere", "the names that users see"),
+    FACE: Room(110, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "__main__": Room(240, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(800, "engine ops fast", "the rest of NumPy: functions of a few lines over operations"),

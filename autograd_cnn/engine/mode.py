@@ -185,8 +185,8 @@ def scope(name: str) -> Iterator[None]:
     >>> w = ag.Tensor([1.0, 2.0], requires_grad=True, name="w")
     >>> with ag.scope("encoder"):
     ...     h = ag.tanh(w * w)
-    >>> [[s.path for s in op.scopes] for op in ag.sum(h).graph().ops]
-    [['encoder'], ['encoder'], []]
+    >>> h.node.scope[0], ag.sum(h).node.scope
+    ('encoder', None)
     """
     with in_mode(scope=(name, current.get().scope, "")):
         yield

@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
@@ -182,3 +183,19 @@ def test_every_public_name_is_on_one_page_of_the_api(tmp_path):
     public |= {f"{room}.{name}" for room, module in rooms.items() for name in module.__all__}
     assert public <= set(found) and len(found) == len(set(found)) > 350
     assert len(pages) > 25 and max(map(len, entries.values())) < 60
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 keeps the line of an operation, not its columns")
+def test_the_pictures_of_the_documentation_are_those_that_its_script_draws(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def texts_of(text):  # machines differ in the last digits of a loss
+        return [
+            re.sub(r"loss \S+", "loss", "".join(t.itertext()))
+            for t in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")
+        ]
+
+    graphs = runpy.run_path(str(ROOT / "docs" / "draw.py"))["graphs"]()
+    assert set(graphs) == {"cnn.svg", "residual.svg"}
+    for name, graph in graphs.items():
+        assert texts_of((ROOT / "docs" / name).read_text(encoding="utf-8")) == texts_of(graph.svg(depth=1))

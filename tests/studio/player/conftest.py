@@ -1,9 +1,13 @@
 """A browser that opens pages of the player, and networks to step through."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import autograd_cnn as ag
+
+WALK = (Path(__file__).parent / "walk.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -109,3 +113,43 @@ def chain():
 def scalars(chain):
     """Its page."""
     return ag.trace(chain, 0.5, 1.2).page()
+
+
+@pytest.fixture(scope="module")
+def reader(browser):
+    """A page of the browser, with the list of what it logs."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
+    page, logged = context.new_page(), []
+    page.set_default_timeout(60_000)
+    page.on("console", lambda message: logged.append(message.text))
+    page.on("pageerror", lambda error: logged.append(str(error.stack)[:400]))
+    yield page, logged
+    context.close()
+
+
+@pytest.fixture
+def walk(reader, tmp_path):
+    """Walk a page forward in a wide window, and back in a narrow one with all panels open; return the complaints."""
+    page, logged = reader
+
+    def walk(text):
+        path, complaints = tmp_path / "page.html", []
+        path.write_text(text, encoding="utf-8")
+        page.goto("about:blank")  # the same address with another fragment would not load the page again
+        page.goto(path.as_uri())
+        page.wait_for_selector("body.ready")
+        for width, back in ((1280, False), (390, True)):
+            page.set_viewport_size({"width": width, "height": 800})
+            if back:
+                page.evaluate("document.querySelectorAll('main details').forEach((panel) => (panel.open = true))")
+            shown = page.evaluate(WALK, back)
+            steps, positions, *_ = zip(*shown, strict=True)
+            if list(steps) != sorted(range(len(steps)), reverse=back) or len(set(positions)) != len(steps):
+                complaints.append(f"{width}: the steps were {positions}")
+            complaints += [f"{width}: step {step} says nothing" for step, _, length, _ in shown if not length]
+            complaints += [f"{width}: step {step} is {more} px too wide" for step, *_, more in shown if more > 0]
+        complaints += logged
+        logged.clear()
+        return complaints
+
+    return walk

@@ -1,6 +1,5 @@
 """Every page is walked by keyboard, forward and back, and raises no error and prints nothing to the console."""
 
-import runpy
 import warnings
 from contextlib import suppress
 from importlib.util import module_from_spec, spec_from_file_location
@@ -16,52 +15,10 @@ from studio.hostile import NAMES, network
 from studio.player.random_programs import program
 
 PACKAGE = Path(ag.__file__).parent
-DEMOS = sorted((PACKAGE / "studio" / "player" / "demos").glob("*.py"))
 LIVE = sorted((PACKAGE / "studio" / "live" / "examples").glob("*.py"))
 GALLERY = sorted(path for path in (Path(__file__).parents[3] / "examples").glob("*.py") if "train" not in path.stem)
 PROGRAMS, EACH = 200, 10  # random ones, and how many make a test
 CONTROLS = (Path(__file__).parent / "controls.js").read_text(encoding="utf-8")
-WALK = (Path(__file__).parent / "walk.js").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def reader(browser):
-    """A page of the browser, with the list of what it logs."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
-    page, logged = context.new_page(), []
-    page.set_default_timeout(60_000)
-    page.on("console", lambda message: logged.append(message.text))
-    page.on("pageerror", lambda error: logged.append(str(error.stack)[:400]))
-    yield page, logged
-    context.close()
-
-
-@pytest.fixture
-def walk(reader, tmp_path):
-    """Walk a page forward in a wide window, and back in a narrow one with all panels open; return the complaints."""
-    page, logged = reader
-
-    def walk(text):
-        path, complaints = tmp_path / "page.html", []
-        path.write_text(text, encoding="utf-8")
-        page.goto("about:blank")  # the same address with another fragment would not load the page again
-        page.goto(path.as_uri())
-        page.wait_for_selector("body.ready")
-        for width, back in ((1280, False), (390, True)):
-            page.set_viewport_size({"width": width, "height": 800})
-            if back:
-                page.evaluate("document.querySelectorAll('main details').forEach((panel) => (panel.open = true))")
-            shown = page.evaluate(WALK, back)
-            steps, positions, *_ = zip(*shown, strict=True)
-            if list(steps) != sorted(range(len(steps)), reverse=back) or len(set(positions)) != len(steps):
-                complaints.append(f"{width}: the steps were {positions}")
-            complaints += [f"{width}: step {step} says nothing" for step, _, length, _ in shown if not length]
-            complaints += [f"{width}: step {step} is {more} px too wide" for step, *_, more in shown if more > 0]
-        complaints += logged
-        logged.clear()
-        return complaints
-
-    return walk
 
 
 def traced(f, *arguments):
@@ -104,14 +61,6 @@ def gallery_page(path, monkeypatch):
         if not found:
             module.main()
     return found[0]
-
-
-@pytest.mark.parametrize("path", DEMOS, ids=lambda path: path.stem)
-def test_a_demo_is_walked(walk, path, tmp_path):
-    script = tmp_path / path.name
-    script.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    runpy.run_path(str(script), run_name="__main__")
-    assert walk(script.with_suffix(".html").read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.slow
