@@ -28,6 +28,7 @@ from autograd_cnn.ops.pooling import *
 from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
 from autograd_cnn.ops.resizing import *
+from autograd_cnn.ops.running import *
 from autograd_cnn.ops.shapes import *
 
 if find_spec("autograd_cnn.vocabulary"):
@@ -63,6 +64,7 @@ __all__ += ops.pooling.__all__
 __all__ += ops.products.__all__
 __all__ += ops.reductions.__all__
 __all__ += ops.resizing.__all__
+__all__ += ops.running.__all__
 __all__ += ops.shapes.__all__
 
 _LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}

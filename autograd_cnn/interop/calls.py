@@ -10,7 +10,7 @@ import numpy as np
 
 from autograd_cnn.engine.observe import Call, observing
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.vocabulary import scans
+from autograd_cnn.ops import axes
 
 
 def calls_of(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Call], Any]:
@@ -41,7 +41,7 @@ def arrays_of(call: Call) -> Iterator[tuple[str, np.ndarray]]:
 def axes_of(call: Call) -> tuple[int, ...]:
     """Return the axes along which a call works: those of its option `axis`."""
     _, array = next(arrays_of(call))
-    return scans.axes_of(call.arguments["axis"], array.ndim)
+    return axes.axes_of(call.arguments["axis"], array.ndim)
 
 
 def parts_of(index: Any, ndim: int) -> tuple[Any, ...]:

@@ -22,9 +22,9 @@ from autograd_cnn.ops.arithmetic import (
     tanh,
     where,
 )
+from autograd_cnn.ops.axes import Axis, X
 from autograd_cnn.ops.joining import split
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import Axis, X
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",

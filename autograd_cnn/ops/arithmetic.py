@@ -324,6 +324,16 @@ def astype(x: Array, dtype: Any) -> Array:
         return converted(x, dtype)
 
 
+def in_dtype_of(g: Any, x: Any) -> Any:
+    """Convert `x` to the dtype of `g`, in rules of operations that take `dtype`."""
+    return x if x.dtype == g.dtype else astype(x, g.dtype)
+
+
+def masked(x: Any, mask: Any, fill: float = 0) -> Any:
+    """Put `fill` where `mask` does not hold."""
+    return x if mask is True else where(mask, x, fill)
+
+
 absolute, pow, true_divide = abs, power, divide
 
 enrol(globals())

@@ -16,7 +16,8 @@ from autograd_cnn.engine.numpy_calls import frozen, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.shapes import Shape, X, moveaxis, ravel, reshape, with_options
+from autograd_cnn.ops.axes import Shape, X, with_options
+from autograd_cnn.ops.shapes import moveaxis, ravel, reshape
 
 __all__ = [
     "add_at", "compress", "delete", "diag", "diagflat", "diagonal", "extract", "getitem", "matrix_trace", "resize",

@@ -14,8 +14,9 @@ from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops import shapes
+from autograd_cnn.ops.axes import X, with_options
 from autograd_cnn.ops.indexing import Mode, getitem, positions, take
-from autograd_cnn.ops.shapes import X, reshape, with_options
+from autograd_cnn.ops.shapes import reshape
 
 __all__ = [
     "append", "array_split", "block", "choose", "column_stack", "concat", "concatenate", "dsplit", "dstack", "hsplit",

@@ -23,8 +23,8 @@ from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import log, maximum, through
+from autograd_cnn.ops.axes import X, channel_axis
 from autograd_cnn.ops.reductions import in_range
-from autograd_cnn.ops.shapes import X, channel_axis
 from autograd_cnn.vocabulary.linalg import order_of_powers, vector_norm
 
 __all__ = [

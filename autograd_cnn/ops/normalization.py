@@ -18,12 +18,13 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.fast import normalization as kernels
 from autograd_cnn.fast.scaling import rescaling
 from autograd_cnn.ops.arithmetic import divide, maximum, multiply, sqrt, square, where
+from autograd_cnn.ops.axes import Axis, X, channel_axis
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import pad
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import in_range, mean, sum, var
-from autograd_cnn.ops.shapes import Axis, X, channel_axis, reshape
+from autograd_cnn.ops.shapes import reshape
 from autograd_cnn.vocabulary.linalg import order_of_powers, vector_norm
 
 __all__ = [

@@ -19,10 +19,11 @@ from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.fast import matrices as kernels
 from autograd_cnn.ops.arithmetic import astype, multiply, power, where
+from autograd_cnn.ops.axes import Shape, X, normal
 from autograd_cnn.ops.indexing import getitem, positions, take
 from autograd_cnn.ops.joining import pad, stack
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import Shape, X, expand_dims, flip, matrix_transpose, moveaxis, normal, reshape, squeeze
+from autograd_cnn.ops.shapes import expand_dims, flip, matrix_transpose, moveaxis, reshape, squeeze
 
 __all__ = [
     "contract", "convolve", "correlate", "cross", "dot", "einsum", "inner", "kron", "linear", "matmul", "matvec",

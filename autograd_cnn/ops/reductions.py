@@ -20,9 +20,10 @@ from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.fast import elementwise
 from autograd_cnn.fast.scaling import rescaling
 from autograd_cnn.fast.tiles import SMALL
-from autograd_cnn.ops.arithmetic import exp, where
-from autograd_cnn.ops.shapes import Axis, broadcast_to, flip, reshape, transpose
-from autograd_cnn.vocabulary.scans import axes_of, cast, cumulative_prod, in_dtype_of, kept, masked
+from autograd_cnn.ops.arithmetic import exp, in_dtype_of, masked, where
+from autograd_cnn.ops.axes import Axis, axes_of, cast, kept
+from autograd_cnn.ops.running import products_before
+from autograd_cnn.ops.shapes import broadcast_to, flip, reshape, transpose
 
 __all__ = [
     "logsumexp", "max", "mean", "min", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar", "prod",
@@ -116,12 +117,8 @@ def prod(
 
 def _others(x: Any, axis: Axis, initial: Any, mask: Any) -> Any:
     """Return for each element the product of all others: of those before it, and of those behind it."""
-
-    def before(rows: Any) -> Any:
-        return cumulative_prod(rows, axis=-1, include_initial=True)[..., :-1]
-
     rows = together(masked(x, mask, 1), axis)
-    product = before(rows) * flip(before(flip(rows, -1)), -1)
+    product = products_before(rows, -1) * flip(products_before(flip(rows, -1), -1), -1)
     return _apart(product if initial is None else product * initial, x.shape, axis)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.ops.axes import Axis, Shape, X, with_options
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "copy", "expand_dims", "flatten",
@@ -16,27 +17,7 @@ __all__ = [
     "squeeze", "swapaxes", "transpose",
 ]  # fmt: skip
 
-Axis = int | tuple[int, ...] | None
-Shape = int | Sequence[int]
 Order = Literal["C", "F"]
-X = TypeVar("X", bound=Any)
-
-
-def normal(*cases: Sequence[Any]) -> Callable[[np.random.Generator], list[Any]]:
-    """Return examples of an operation: for each case a tuple of arrays of normal numbers, of these shapes."""
-    return lambda rng: [tuple(rng.normal(size=shape) for shape in case) for case in cases]
-
-
-def with_options(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
-    """Return examples of an operation on an array of shape (2, 3, 4): one for each tuple of `options`."""
-    return lambda rng: [(rng.normal(size=(2, 3, 4)), *rest) for rest in options]
-
-
-def channel_axis(x: Any) -> int:
-    """Return the last axis, unless `x` has three: PyTorch takes the second then."""
-    if np.ndim(x) == 3:
-        raise ValueError(f"x {np.shape(x)} has three axes\nThe last one: axis=-1. PyTorch takes the second: axis=1")
-    return -1
 
 
 @primitive(moves=True, examples=with_options(((3, 8),), (-1,), ((4, 6), "F")))

@@ -27,10 +27,11 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import indexing, reductions
 from autograd_cnn.ops.arithmetic import abs, divide, square, through, where
+from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import axes_last, cross, einsum, matmul, outer, tensordot, vecdot
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import expand_dims, matrix_transpose, normal, reshape, squeeze
+from autograd_cnn.ops.shapes import expand_dims, matrix_transpose, reshape, squeeze
 
 __all__ = [
     "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",

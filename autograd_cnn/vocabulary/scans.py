@@ -1,7 +1,4 @@
-"""Running sums, products and extremes along an axis, and differences between neighbours.
-
-Rules of scans are scans in the opposite direction.
-"""
+"""Running extremes along an axis, other forms of running sums and products, and differences between neighbours."""
 
 from __future__ import annotations
 
@@ -12,107 +9,17 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops.arithmetic import astype, where
+from autograd_cnn.ops.arithmetic import masked
+from autograd_cnn.ops.axes import cut, kept, operand
 from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate
-from autograd_cnn.ops.shapes import broadcast_to, flip, reshape
+from autograd_cnn.ops.running import cumprod, cumsum
+from autograd_cnn.ops.shapes import broadcast_to, reshape
 
 __all__ = [
-    "cummax", "cummin", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",
-    "nancumprod", "nancumsum", "trapezoid",
+    "cummax", "cummin", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient", "nancumprod", "nancumsum",
+    "trapezoid",
 ]  # fmt: skip
-
-
-def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Return `axis` as a tuple of non-negative axes; NumPy ignores the axis of a 0-d array."""
-    if axis is None or ndim == 0:
-        normalize_axis_tuple(() if axis is None else axis, 1)  # NumPy takes 0 and -1 for a single number
-        return tuple(range(ndim))
-    return tuple(a % ndim for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
-
-
-def kept(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
-    """Return `shape` with 1 for each axis in `axis`."""
-    axes = axes_of(axis, len(shape))
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
-
-
-def cast(x: Any, dtype: Any) -> Any:
-    """Convert a plain array to `dtype`, if that is given; floats only to floats."""
-    if dtype is not None and np.dtype(dtype).kind != "f" and np.asarray(x).dtype.kind == "f":
-        raise TypeError(f"dtype is {np.dtype(dtype)}, which has no derivative\nConvert the result: .data.astype(dtype)")
-    return x if dtype is None else np.asarray(x, dtype)
-
-
-def in_dtype_of(g: Any, x: Any) -> Any:
-    """Convert `x` to the dtype of `g`, in rules of operations that take `dtype`."""
-    return x if x.dtype == g.dtype else astype(x, g.dtype)
-
-
-def masked(x: Any, mask: Any, fill: float = 0) -> Any:
-    """Put `fill` where `mask` does not hold."""
-    return x if mask is True else where(mask, x, fill)
-
-
-def operand(x: Any, beside: Any = None) -> Any:
-    """Return lists and numbers as arrays, in the dtype that a Python number has `beside` an array."""
-    if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and (x.ndim or beside is None)):
-        return x
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{x!r:.40} is no array of numbers")
-    return array if beside is None else array.astype(np.result_type(beside.dtype, array.dtype.type().item()))
-
-
-def cut(x: Any, axis: int, start: int | None, stop: int | None = None) -> Any:
-    """Take ``start:stop`` of `axis`."""
-    return x[(slice(None),) * normalize_axis_index(axis, len(x.shape)) + (slice(start, stop),)]
-
-
-def _examples(rng: np.random.Generator) -> list[Any]:
-    x = rng.normal(size=(2, 5))
-    return [(x,), (x, 1), (x, 0), (x * [1, 1, 0, 1, 0], -1)]
-
-
-@primitive(examples=_examples)
-def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
-    """Adds up the numbers along `axis`, and keeps every partial sum.
-
-    Without an axis, the array is flattened.
-    """
-    return np.cumsum(cast(x, dtype), axis)
-
-
-cumsum.vjp(x=lambda g, x_shape, axis: reshape(flip(cumsum(flip(g, axis or 0), axis or 0), axis or 0), x_shape))
-
-
-@primitive(examples=_examples)
-def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
-    """Multiplies the numbers along `axis`, and keeps every partial product.
-
-    Without an axis, the array is flattened. The gradient is right beside zeros: its rule divides by no number.
-    """
-    return np.cumprod(cast(x, dtype), axis)
-
-
-def _cumprod_rule(g: Any, x: Any, axis: int) -> Any:
-    """gx[i] = x[0] ... x[i-1] * s[i], where s[i] = g[i] + x[i+1] * s[i+1]
-
-    All s are computed in log2(n) steps: before each, s[i] has the terms of d elements of `g`, and the other factor of
-    s[i+d] is jump[i] = x[i+1] ... x[i+d].
-    """
-    n = x.shape[axis]
-    s, jump, d = g, cut(x, axis, 1), 1
-    while d < n:
-        s = concatenate([cut(s, axis, 0, n - d) + jump * cut(s, axis, d), cut(s, axis, n - d)], axis)
-        jump = cut(jump, axis, 0, max(n - 2 * d, 0)) * cut(jump, axis, d)
-        d *= 2
-    return cut(cumulative_prod(x, axis=axis, include_initial=True), axis, 0, n) * s
-
-
-cumprod.vjp(x=lambda g, x, axis: reshape(_cumprod_rule(g, reshape(in_dtype_of(g, x), g.shape), axis or 0), x.shape))
 
 
 def _with_ends(x: Any, start: Any, end: Any, axis: int) -> Any:

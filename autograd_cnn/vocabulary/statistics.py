@@ -15,12 +15,12 @@ from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.ops.arithmetic import clip, sqrt, where
+from autograd_cnn.ops.axes import axes_of, kept, operand
 from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate, pad
 from autograd_cnn.ops.products import matmul
 from autograd_cnn.ops.reductions import mean, sum, together
 from autograd_cnn.ops.shapes import broadcast_to, moveaxis, reshape, squeeze, transpose
-from autograd_cnn.vocabulary.scans import axes_of, kept, operand
 
 __all__ = [
     "average", "corrcoef", "cov", "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile",

@@ -32,7 +32,7 @@ from autograd_cnn.interop.onnx.table import CONVERTERS
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.ops.arithmetic import converted
-from autograd_cnn.vocabulary.scans import axes_of
+from autograd_cnn.ops.axes import axes_of
 
 OPSET, IR_VERSION = 20, 10
 BATCH = "N"

@@ -1,0 +1,73 @@
+"""Axes, operands and examples: what the files of operations share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from autograd_cnn.engine.tensor import Tensor
+
+Axis = int | tuple[int, ...] | None
+Shape = int | Sequence[int]
+X = TypeVar("X", bound=Any)
+
+
+def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return `axis` as a tuple of non-negative axes; NumPy ignores the axis of a 0-d array."""
+    if axis is None or ndim == 0:
+        normalize_axis_tuple(() if axis is None else axis, 1)  # NumPy takes 0 and -1 for a single number
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+
+
+def kept(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
+    """Return `shape` with 1 for each axis in `axis`."""
+    axes = axes_of(axis, len(shape))
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def channel_axis(x: Any) -> int:
+    """Return the last axis, unless `x` has three: PyTorch takes the second then."""
+    if np.ndim(x) == 3:
+        raise ValueError(f"x {np.shape(x)} has three axes\nThe last one: axis=-1. PyTorch takes the second: axis=1")
+    return -1
+
+
+def cut(x: Any, axis: int, start: int | None, stop: int | None = None) -> Any:
+    """Take ``start:stop`` of `axis`."""
+    return x[(slice(None),) * normalize_axis_index(axis, len(x.shape)) + (slice(start, stop),)]
+
+
+def operand(x: Any, beside: Any = None) -> Any:
+    """Return lists and numbers as arrays, in the dtype that a Python number has `beside` an array."""
+    if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and (x.ndim or beside is None)):
+        return x
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{x!r:.40} is no array of numbers")
+    return array if beside is None else array.astype(np.result_type(beside.dtype, array.dtype.type().item()))
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """Convert a plain array to `dtype`, if that is given; floats only to floats."""
+    if dtype is not None and np.dtype(dtype).kind != "f" and np.asarray(x).dtype.kind == "f":
+        raise TypeError(f"dtype is {np.dtype(dtype)}, which has no derivative\nConvert the result: .data.astype(dtype)")
+    return x if dtype is None else np.asarray(x, dtype)
+
+
+def normal(*cases: Sequence[Any]) -> Callable[[np.random.Generator], list[Any]]:
+    """Return examples of an operation: for each case standard normal arrays of these shapes, then perhaps options."""
+
+    def examples(rng: np.random.Generator) -> list[Any]:
+        split = [(case[:-1], case[-1]) if isinstance(case[-1], dict) else (case, {}) for case in cases]
+        return [(tuple(rng.normal(size=shape) for shape in shapes), options) for shapes, options in split]
+
+    return examples
+
+
+def with_options(*options: Any) -> Callable[[np.random.Generator], list[Any]]:
+    """Return examples of an operation on an array of shape (2, 3, 4): one for each tuple of `options`."""
+    return lambda rng: [(rng.normal(size=(2, 3, 4)), *rest) for rest in options]
