@@ -14,6 +14,21 @@ records a node on the tape if an argument requires a gradient. A rule (vjp, vect
 gradient `g` into the gradient of one input. The names of its other parameters determine which values the tape saves: an
 input, the output (`out`), a by-product or an option by its name, and by ``x_shape`` only the shape of the input `x`.
 The names are read once, when the rule is registered. The tape saves no other values.
+
+``x * x`` calls ``multiply(x, x)``: Tensor's operators look up their primitive by name. A call of a primitive is
+`Primitive.run`, unless somebody observes the calls (see `mode`). `run` computes, and then makes the node:
+
+- Bit i of `wanted` says that a gradient flows to argument i: 0b11 for ``x * x``, 0b01 for ``x * 2``.
+- A `Plan` has, for these bits, the values to save and the steps of the walk. A step is (`ports`, `rule`, `pick`): the
+  positions of the inputs that the rule is for, the rule, and a function: ``pick(node.saved)`` is what the rule needs.
+  For ``x * x``, the step of x has the port 0, the rule ``g * y`` and picks y; the step of y has the port 1, the rule
+  ``g * x`` and picks x. Plans are kept in `plans`, so each is made once.
+- ``plan.record`` saves the values and makes the node, which becomes ``y.node``. The frame that it gets, two calls up,
+  is where the user's line is looked for.
+
+Three words: arguments are *flat* if they are in the order of the parameters, with the arrays of a list (`elements` of
+them, 0 without a list) one after the other; as many as `arity` positional arguments are flat already. A *joint* rule is
+one function for several inputs.
 """
 
 from __future__ import annotations

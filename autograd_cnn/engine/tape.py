@@ -1,5 +1,10 @@
 """The tape: one node for every recorded operation.
 
+A Tensor holds its array and its `node` (`_node`), one of three: a `Leaf` if it was made with ``requires_grad=True``,
+the `Node` of the operation that computed it, or None if no gradient flows to it. After ``y = x * x``, ``y.node.inputs``
+is ``[x.node, x.node]``. ``y.backward()`` walks from ``y.node`` (see `walk`), and stores what arrives at the leaf in
+``x.node.grad``, which ``x.grad`` returns.
+
 A node refers to its parent *nodes*, never to Tensors. So there are no reference cycles, and an activation is freed with
 the last variable that names it, unless a rule needs it. A node also holds the arrays that its rules need, and the
 user's line. A counter numbers the nodes as they are made. Parents are older than their children, so birth order is a
@@ -21,6 +26,7 @@ next_birth = itertools.count(1).__next__
 class Leaf:
     """The part of a Tensor with ``requires_grad=True`` that nodes refer to. It stores the gradient.
 
+    `Tensor.backward` sets `grad` when its walk is over. The two times below only explain a `grad` that is None or old.
     `began` is the time, on the counter of births, when `grad` was last cleared or assigned, or first set by a walk.
     """
 
@@ -38,8 +44,27 @@ class Leaf:
 class Node:
     """A recorded operation: its structure, which pictures show, and its saved arrays, which the walk frees.
 
-    `Plan.record` makes it. `inputs` has one entry per flat argument: a node if a gradient flows to the argument, a
-    `Constant` for any other array, else the value itself.
+    `Plan.record` makes it.
+
+    Attributes
+    ----------
+    inputs : list
+        One entry per argument (each array of a list counts): a node if a gradient flows to the argument, a `Constant`
+        for any other array, else the value itself.
+    plan : Plan
+        Which values the call saved, and the rules that the walk runs.
+    saved : tuple
+        The saved values, or None after a walk has freed them.
+    guards : object
+        Keeps saved arrays read-only while the node is alive.
+    walked : Place
+        The line of the walk that freed the arrays, or None.
+    birth : int
+        Its number on the counter.
+    shape, dtype
+        Those of the output.
+    name, scope, code, offset
+        The user's name of the output, the place in the model, and the user's line.
     """
 
     __slots__ = (

@@ -4,6 +4,12 @@ In reverse mode, each rule of a node turns ``g = d loss / d out`` into ``g * d o
 same node are added. Nodes wait in a heap that returns the youngest first. Contributions come from younger nodes only,
 so all contributions to a node have arrived when its turn comes.
 
+``y.backward()`` calls ``walk(y.node, 1.0)``, and adds each gradient that this returns to `grad` of its leaf. For
+``y = x * x`` at 3, the first node is that of y, with g = 1. Its first step gives ``g * y`` = 3, the first entry of the
+leaf; its second step gives ``g * x`` = 3, which is added. Then the leaf is the youngest, and its sum 6 is the result. A
+first reading may leave out `into` and `may_write` (memory), `wrap` (walks that are recorded, for derivatives of
+derivatives), `targets`, and `origin` with `watched` (the search for the first NaN).
+
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
 walk makes `g` read-only before a rule receives it, unless the rule may write into it (`Rule.may_write`). So if a
 contribution is *writable* and nobody else refers to it, it is a fresh array: the walk may add into it, and pass it to a
@@ -159,21 +165,21 @@ class _Sums:
         ):
             c = fit(c, g, parent, node, rule, self.wrap)
         entry = self.entries.get(parent.birth)
-        if entry is None:
+        if entry is None:  # the first contribution
             if parent.birth >= node.birth:
                 raise errors.cycle(node)
             self.entries[parent.birth] = [parent, c, False]
             heappush(self.heap, -parent.birth)
-        elif entry[2] or (self.wrap is None and is_ours(entry[1])):
+        elif entry[2] or (self.wrap is None and is_ours(entry[1])):  # nobody else has the sum: add into it
             entry[1] += c
             entry[2] = True
         else:
             fresh = [c]
             del c  # `is_ours` counts references
-            if self.wrap is None and is_ours(fresh[0]):
+            if self.wrap is None and is_ours(fresh[0]):  # nobody else has the contribution: add into that
                 fresh[0] += entry[1]
                 entry[1] = fresh[0]
-            else:
+            else:  # both may be in use elsewhere: a new array
                 entry[1] = as_array(entry[1] + fresh[0])
             entry[2] = self.wrap is None
 
