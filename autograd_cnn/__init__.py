@@ -99,13 +99,13 @@ if _is_here("fast"):
     import_module("autograd_cnn.fast.attach").attach()
 publish(globals())
 registry.advice.update(ADVICE)
-registry.doors.update(
+registry.hooks.update(
     graph=lambda tensor: _open("studio.trace:graph_of")(tensor),
     at=ops.indexing.At,
     mT=ops.shapes.matrix_transpose,
 )
 if _is_here("studio"):
-    registry.doors["html"] = lambda tensor: _open("studio.player.array_views:html")(tensor)
+    registry.hooks["html"] = lambda tensor: _open("studio.player.array_views:html")(tensor)
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing names
 

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import update_wrapper
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import Any, Concatenate, Generic, ParamSpec, overload
+from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import describe
-from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.tensor import Tensor
-
-P = ParamSpec("P")
-Q = ParamSpec("Q")
 
 
 def untyped(function: Callable[..., Any]) -> inspect.Signature:
@@ -30,7 +25,7 @@ def untyped(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.Signature([p.replace(annotation=p.empty) for p in parameters])
 
 
-class Arguments(Generic[P]):
+class Parameters:
     """The parameters of a primitive, and the binding of arguments to them.
 
     Attributes
@@ -44,11 +39,7 @@ class Arguments(Generic[P]):
         The number of parameters, or -1 with a sequence input: then the arguments of a call are never flat as they are.
     """
 
-    __name__: str
-    __qualname__: str
-
-    def __init__(self, function: Callable[P, Any], name: str | None) -> None:
-        update_wrapper(self, function)
+    def __init__(self, function: Callable[..., Any], name: str | None) -> None:
         self.name = name or function.__name__
         self.signature = self.__signature__ = untyped(function)  # for messages and `help`
         parameters = self.signature.parameters.values()
@@ -57,33 +48,6 @@ class Arguments(Generic[P]):
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.sequence: str = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
         self.arity = -1 if self.sequence else len(self.parameters)
-
-    def __repr__(self) -> str:
-        return f"<primitive {self.name}{self.signature}>"
-
-    # For type checkers: if one of the first three arguments is a Tensor, so is the result; else it may be an array.
-
-    @overload
-    def __call__(
-        self: Arguments[Concatenate[Any, Q]], x: Tensor | Sequence[Tensor], /, *args: Q.args, **options: Q.kwargs
-    ) -> Tensor: ...
-
-    @overload
-    def __call__(
-        self: Arguments[Concatenate[Any, Any, Q]], x: Any, y: Tensor, /, *args: Q.args, **options: Q.kwargs
-    ) -> Tensor: ...
-
-    @overload
-    def __call__(
-        self: Arguments[Concatenate[Any, Any, Any, Q]], x: Any, y: Any, z: Tensor, /, *args: Q.args, **options: Q.kwargs
-    ) -> Tensor: ...
-
-    @overload
-    def __call__(self, *args: P.args, **options: P.kwargs) -> Any: ...
-
-    def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
-        mode = current.get()
-        return mode.call(self, args, options, mode)
 
     def flat_names(self, elements: int) -> list[str]:
         """Return the parameter of each flat argument, for a sequence input of `elements` arrays."""

@@ -36,7 +36,7 @@ def as_array(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, np.generic) else value
 
 
-def fit(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> Any:
+def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> Any:
     """Bring a contribution to its parent's shape and dtype, or raise an error that names the rule."""
     if c is None:
         raise errors.returned_nothing(node, rule)

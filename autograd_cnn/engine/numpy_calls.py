@@ -152,9 +152,9 @@ def recorded(value: Any) -> Any:
     return value if is_tensor and value.requires_grad else None
 
 
-def frozen(index: Any) -> Any:
+def copied_index(index: Any) -> Any:
     """Return an index with copies of its arrays, which the walk reads again."""
     if isinstance(index, (tuple, list)):
-        return type(index)(map(frozen, index))
+        return type(index)(map(copied_index, index))
     array = plain(index)
     return np.array(array) if isinstance(array, np.ndarray) else index

@@ -20,7 +20,7 @@ from typing import Any
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.plan import Plan, Rule
-from autograd_cnn.engine.promotion import settle
+from autograd_cnn.engine.promotion import promote
 from autograd_cnn.engine.registry import composites, registry
 from autograd_cnn.engine.tape import Node
 from autograd_cnn.engine.tensor import Tensor
@@ -89,7 +89,7 @@ class Call:
         elements = self.names.count(self.primitive.sequence)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the call itself has warned
-            settle(self.primitive, arrays, inputs, elements)
+            promote(self.primitive, arrays, inputs, elements)
         plan = Plan(self.primitive, 0, elements)
         return plan.record([*arrays, self.out.data], list(self.values), self.mode, sys._getframe())
 
@@ -166,12 +166,12 @@ def _steps(outside: Mode, derived: Callable[[RuleRun], None]) -> Callable[[Node,
 
     def steps(node: Node, planned: list[Any]) -> list[Any]:
         found = []
-        for ports, rule, pick in outside.steps(node, planned) if outside.steps else planned:
+        for argnums, rule, pick in outside.steps(node, planned) if outside.steps else planned:
             observed = copy(rule)
             for form in ("function", "into"):
                 if (function := getattr(rule, form)) is not None:
                     setattr(observed, form, partial(run, node, rule, function))
-            found.append((ports, observed, pick))
+            found.append((argnums, observed, pick))
         return found
 
     return steps

@@ -31,8 +31,8 @@ class Rule:
 
     Attributes
     ----------
-    asks : list of str
-        The names of all parameters but `g`: the values that the rule asks the tape to save.
+    needs : list of str
+        The names of all parameters but `g`: the values that the tape saves for the rule.
     textbook : Rule
         The formula. It is the rule itself, unless `Primitive.accelerate` has put a faster one in its place.
     may_write : bool
@@ -50,7 +50,7 @@ class Rule:
         self.inputs = inputs
         self.name = ", ".join(inputs)
         self.joint = len(inputs) > 1
-        self.asks = [p for p in inspect.signature(function).parameters if p != "g"]
+        self.needs = [p for p in inspect.signature(function).parameters if p != "g"]
         self._textbook = textbook  # not `self`, since nothing here may refer to itself
         self.may_write = False
         self.exact = True
@@ -81,47 +81,47 @@ class Plan:
         The name of the parameter that each flat argument belongs to.
     sources : dict of (bool, int) to int
         The index of each saved value in `saved`, by ``(whether only the shape is saved, position)``.
-    steps : list of (ports, rule, pick)
+    steps : list of (argnums, rule, pick)
         The rules to run: the positions of the inputs that a rule contributes to (None for an input that needs no
         gradient), the rule, and a function that picks its arguments from `saved`.
-    formulas : list of (ports, rule, pick)
+    formulas : list of (argnums, rule, pick)
         The same with the textbook's rules, for a walk that is recorded.
     """
 
-    def __init__(self, primitive: Any, wanted: int, elements: int) -> None:
+    def __init__(self, primitive: Any, grad_mask: int, elements: int) -> None:
         self.primitive = primitive
         self.names = primitive.flat_names(elements)
         self.positions = {name: i for i, name in enumerate((*self.names, "out", *primitive.byproducts))}
         self.sources: dict[tuple[bool, int], int] = {}
         self.steps: list[tuple[tuple[int | None, ...], Rule, Callable[[Any], Any]]] = []
         for position, name in enumerate(self.names):
-            if not wanted >> position & 1:
+            if not grad_mask >> position & 1:
                 continue
             rule = primitive.rules[name]
-            ports: tuple[int | None, ...] = (position,)
+            argnums: tuple[int | None, ...] = (position,)
             if rule.joint:
                 if any(rule is known for _, known, _ in self.steps):
                     continue
-                ports = tuple(p if wanted >> (p := self.names.index(n)) & 1 else None for n in rule.inputs)
-            self.steps.append((ports, rule, self._picker(rule, ports)))
+                argnums = tuple(p if grad_mask >> (p := self.names.index(n)) & 1 else None for n in rule.inputs)
+            self.steps.append((argnums, rule, self._picker(rule, argnums)))
         self.may_write = len(self.steps) == 1 and self.steps[0][1].may_write  # another rule would need the same `g`
         self.formulas = self.steps
         if any(rule.textbook is not rule for _, rule, _ in self.steps):
-            textbook = [(ports, rule.textbook) for ports, rule, _ in self.steps]
-            self.formulas = [(ports, rule, self._picker(rule, ports)) for ports, rule in textbook]
-        self.constants = [p for p in range(len(self.names)) if not wanted >> p & 1]
+            textbook = [(argnums, rule.textbook) for argnums, rule, _ in self.steps]
+            self.formulas = [(argnums, rule, self._picker(rule, argnums)) for argnums, rule in textbook]
+        self.constants = [p for p in range(len(self.names)) if not grad_mask >> p & 1]
         self.keep = self._keeper()
         self.guarded = [(i, p) for (shape, p), i in self.sources.items() if not shape and p <= len(self.names)]
 
-    def _picker(self, rule: Rule, ports: tuple[int | None, ...]) -> Callable[[Any], Any]:
+    def _picker(self, rule: Rule, argnums: tuple[int | None, ...]) -> Callable[[Any], Any]:
         """Return a function that picks the arguments of `rule` from `saved`."""
         sequence = self.primitive.sequence
         getters: list[Any] = []  # indices into `saved`, or functions of it
-        for ask in rule.asks:
-            shape = ask not in self.positions and ask != sequence and ask.endswith("_shape")
-            name = ask.removesuffix("_shape") if shape else ask
+        for need in rule.needs:
+            shape = need not in self.positions and need != sequence and need.endswith("_shape")
+            name = need.removesuffix("_shape") if shape else need
             if name == "position":
-                index = (ports[0] or 0) - self.names.index(sequence)
+                index = (argnums[0] or 0) - self.names.index(sequence)
                 getters.append(lambda _, index=index: index)
             elif name == sequence:
                 indices = [self._source(shape, p) for p, n in enumerate(self.names) if n == name]

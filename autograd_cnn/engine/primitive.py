@@ -18,11 +18,11 @@ The names are read once, when the rule is registered. The tape saves no other va
 ``x * x`` calls ``multiply(x, x)``: Tensor's operators look up their primitive by name. A call of a primitive is
 `Primitive.run`, unless somebody observes the calls (see `mode`). `run` computes, and then makes the node:
 
-- Bit i of `wanted` says that a gradient flows to argument i: 0b11 for ``x * x``, 0b01 for ``x * 2``.
-- A `Plan` has, for these bits, the values to save and the steps of the walk. A step is (`ports`, `rule`, `pick`): the
-  positions of the inputs that the rule is for, the rule, and a function: ``pick(node.saved)`` is what the rule needs.
-  For ``x * x``, the step of x has the port 0, the rule ``g * y`` and picks y; the step of y has the port 1, the rule
-  ``g * x`` and picks x. Plans are kept in `plans`, so each is made once.
+- Bit i of `grad_mask` says that a gradient flows to argument i: 0b11 for ``x * x``, 0b01 for ``x * 2``.
+- A `Plan` has, for these bits, the values to save and the steps of the walk. A step is (`argnums`, `rule`, `pick`):
+  the positions of the inputs that the rule is for, the rule, and a function: ``pick(node.saved)`` is what the rule
+  needs. For ``x * x``, the step of x has the argnum 0, the rule ``g * y`` and picks y; the step of y has the argnum 1,
+  the rule ``g * x`` and picks x. Plans are kept in `plans`, so each is made once.
 - ``plan.record`` saves the values and makes the node, which becomes ``y.node``. The frame that it gets, two calls up,
   is where the user's line is looked for.
 
@@ -34,22 +34,28 @@ one function for several inputs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from inspect import signature
-from typing import Any, overload
+from collections.abc import Callable, Sequence
+from functools import update_wrapper
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypedDict, overload
 
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.arguments import Arguments, P
+from autograd_cnn.engine.arguments import Parameters
 from autograd_cnn.engine.fitting import numeric
 from autograd_cnn.engine.messages import explained, is_explained
-from autograd_cnn.engine.mode import Mode, ordinary
+from autograd_cnn.engine.mode import Mode, current, ordinary
 from autograd_cnn.engine.plan import Plan, Rule
-from autograd_cnn.engine.promotion import settle
+from autograd_cnn.engine.promotion import promote
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
 ndarray = np.ndarray
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 _plain = frozenset({int, float, bool, str, tuple, slice, type(None)})
@@ -57,46 +63,77 @@ _new = object.__new__
 Accelerator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Primitive(Arguments[P]):
+class Facts(TypedDict, total=False):
+    """What `primitive` can declare of an operation; it explains each."""
+
+    byproducts: tuple[str, ...]
+    strict: bool
+    examples: Callable[[np.random.Generator], list[Any]] | None
+    symbol: str
+    elementwise: bool
+    moves: bool
+    rectifies: bool
+    flops: Callable[..., int] | None
+    check: Callable[..., Any] | None
+    name: str | None
+
+
+class Primitive(Parameters, Generic[P]):
     """A recorded operation, which `primitive` makes and whose rules `vjp` registers."""
 
-    def __init__(
-        self,
-        function: Callable[P, Any],
-        byproducts: tuple[str, ...] = (),
-        strict: bool = False,
-        examples: Callable[[np.random.Generator], list[Any]] | None = None,
-        symbol: str = "",
-        elementwise: bool = False,
-        moves: bool = False,
-        rectifies: bool = False,
-        flops: Callable[..., int] | None = None,
-        check: Callable[..., Any] | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(function, name)
+    __name__: str
+    __qualname__: str
+    byproducts: tuple[str, ...] = ()
+    strict = elementwise = moves = rectifies = False
+    symbol = ""
+    examples: Callable[[np.random.Generator], list[Any]] | None = None
+    flops: Callable[..., int] | None = None
+    check: Callable[..., Any] | None = None
+
+    def __init__(self, function: Callable[P, Any], **facts: Unpack[Facts]) -> None:
+        super().__init__(function, facts.pop("name", None))
+        update_wrapper(self, function)
+        vars(self).update(facts)
         self.textbook: Callable[..., Any] = function
-        self.check = check
         self._use(function)
         self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
         self.plain = _plain if self.packaged else _plain - {tuple}  # our own tuples hold no Tensors
-        self.byproducts = byproducts
-        self.strict = strict
-        self.examples = examples
-        self.symbol = symbol
-        self.elementwise = elementwise
-        self.moves = moves
-        self.rectifies = rectifies
-        self.flops = flops
-        shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
-        for ask in signature(flops).parameters if flops else ():
-            if ask not in (*shapes, *self.parameters):
-                raise errors.unknown_parameter(f"{self.name}: flops", ask, [*shapes, *self.parameters])
         self.rules: dict[str, Rule] = {}
         self.plans: dict[Any, Plan] = {}
+        shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
+        for need in signature(self.flops).parameters if self.flops else ():
+            if need not in (*shapes, *self.parameters):
+                raise errors.unknown_parameter(f"{self.name}: flops", need, [*shapes, *self.parameters])
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}{self.signature}>"
 
     def __reduce__(self) -> str:  # for pickle and copy: by reference, as for a function
         return self.__qualname__
+
+    # For type checkers: if one of the first three arguments is a Tensor, so is the result; else it may be an array.
+
+    @overload
+    def __call__(
+        self: Primitive[Concatenate[Any, Q]], x: Tensor | Sequence[Tensor], /, *args: Q.args, **options: Q.kwargs
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self: Primitive[Concatenate[Any, Any, Q]], x: Any, y: Tensor, /, *args: Q.args, **options: Q.kwargs
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(
+        self: Primitive[Concatenate[Any, Any, Any, Q]], x: Any, y: Any, z: Tensor, /, *args: Q.args, **options: Q.kwargs
+    ) -> Tensor: ...
+
+    @overload
+    def __call__(self, *args: P.args, **options: P.kwargs) -> Any: ...
+
+    def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
+        mode = current.get()
+        return mode.call(self, args, options, mode)
 
     def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register one rule per input, ``name=lambda g, ...: gradient``.
@@ -118,15 +155,15 @@ class Primitive(Arguments[P]):
             inputs = tuple(n for n, f in rules.items() if f is function)
             rule = next((self.rules[n] for n in inputs if n in self.rules and self.rules[n].function is function), None)
             self.rules[name] = rule or Rule(function, inputs)
-            if "position" in self.rules[name].asks:
+            if "position" in self.rules[name].needs:
                 self.sequence, self.arity = name, -1
         allowed = ["out", *self.parameters, *(f"{p}_shape" for p in self.rules), "out_shape", *self.byproducts]
         if self.sequence:
             allowed.append("position")
         for name in rules:
-            for ask in self.rules[name].asks:
-                if ask not in allowed:
-                    raise errors.unknown_parameter(f"{self.name}.vjp({name}): the rule", ask, ["g", *allowed])
+            for need in self.rules[name].needs:
+                if need not in allowed:
+                    raise errors.unknown_parameter(f"{self.name}.vjp({name}): the rule", need, ["g", *allowed])
         self.plans.clear()
 
     def into(self, **functions: Callable[..., None]) -> None:
@@ -148,7 +185,7 @@ class Primitive(Arguments[P]):
         """Put faster functions in the place of the function and of rules, ``name=accelerator``.
 
         An accelerator takes the textbook's function and returns the faster one, which calls the textbook's where its
-        ``applies(*args)``, an attribute, does not hold. A faster rule may ask for more values. The name of one of its
+        ``applies(*args)``, an attribute, does not hold. A faster rule may need for more values. The name of one of its
         inputs stands for a joint rule.
 
         `may_write` says that the rules write their results into `g` if it is writable, which it is if nobody else needs
@@ -175,10 +212,10 @@ class Primitive(Arguments[P]):
 
     def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
         """Take the arrays out of the Tensors, compute, and record. Without observers, this is `Mode.call`."""
-        position = wanted = elements = 0
+        position = grad_mask = elements = 0
         if options or len(args) != self.arity:
             args, elements = self.bind(args, options)
-        values, inputs, tensors, promote = [*args], [*args], False, self.strict
+        values, inputs, tensors, mixed = [*args], [*args], False, self.strict
         for a in args:
             cls = a.__class__
             if cls is Tensor:
@@ -186,20 +223,20 @@ class Primitive(Arguments[P]):
                 values[position] = data = a._array
                 if (node := a._node) is not None:
                     inputs[position] = node
-                    wanted |= 1 << position
+                    grad_mask |= 1 << position
                 elif ((dtype := data.dtype) is not float32 and dtype is not float64) or not data.shape:
-                    promote = True
+                    mixed = True
             elif cls is ndarray:
                 if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
-                    promote = True
+                    mixed = True
             elif cls not in self.plain:
-                promote = True
+                mixed = True
                 if not self.packaged and (nested := self.nested(args, elements)):
                     raise explained(nested, self.name, *self.described(args, elements))
             position += 1  # noqa: SIM113 - enumerate makes a tuple for every argument
         try:
-            if promote and (tensors or list in map(type, args)):
-                settle(self, values, inputs, elements)
+            if mixed and (tensors or list in map(type, args)):
+                promote(self, values, inputs, elements)
             out = self.compute(values, elements) if self.sequence else self.forward(*values)
         except Exception as error:
             if is_explained(error, self.packaged) and not (self.packaged and hasattr(error, "explained")):
@@ -219,8 +256,10 @@ class Primitive(Arguments[P]):
             return out
         tensor = _new(Tensor)
         tensor._name = tensor._node = None
-        if wanted and mode.recording:
-            plan = self.plans.get((wanted, elements) if elements else wanted) or self._plan(wanted, elements, args)
+        if grad_mask and mode.recording:
+            plan = self.plans.get((grad_mask, elements) if elements else grad_mask) or self._plan(
+                grad_mask, elements, args
+            )
             if out is values[0]:
                 out = out.view()
             out.setflags(False)
@@ -256,11 +295,11 @@ class Primitive(Arguments[P]):
         given = [(name, value) for name, value in pairs if value is not self.defaults.get(name, missing)]
         return given, self.rules.keys() - self.defaults.keys()
 
-    def _plan(self, wanted: int, elements: int, args: Any) -> Plan:
+    def _plan(self, grad_mask: int, elements: int, args: Any) -> Plan:
         for position, name in enumerate(self.flat_names(elements)):
-            if wanted >> position & 1 and name not in self.rules:
+            if grad_mask >> position & 1 and name not in self.rules:
                 raise errors.no_rule(self, name, args[position])
-        plan = self.plans[(wanted, elements) if elements else wanted] = Plan(self, wanted, elements)
+        plan = self.plans[(grad_mask, elements) if elements else grad_mask] = Plan(self, grad_mask, elements)
         return plan
 
 
@@ -272,35 +311,10 @@ def primitive(function: Callable[P, Any], /) -> Primitive[P]: ...
 
 
 @overload
-def primitive(
-    *,
-    byproducts: tuple[str, ...] = (),
-    strict: bool = False,
-    examples: Callable[[np.random.Generator], list[Any]] | None = None,
-    symbol: str = "",
-    elementwise: bool = False,
-    moves: bool = False,
-    rectifies: bool = False,
-    flops: Callable[..., int] | None = None,
-    check: Callable[..., Any] | None = None,
-    name: str | None = None,
-) -> Callable[[Callable[P, Any]], Primitive[P]]: ...
+def primitive(**facts: Unpack[Facts]) -> Callable[[Callable[P, Any]], Primitive[P]]: ...
 
 
-def primitive(
-    function: Callable[..., Any] | None = None,
-    *,
-    byproducts: tuple[str, ...] = (),
-    strict: bool = False,
-    examples: Callable[[np.random.Generator], list[Any]] | None = None,
-    symbol: str = "",
-    elementwise: bool = False,
-    moves: bool = False,
-    rectifies: bool = False,
-    flops: Callable[..., int] | None = None,
-    check: Callable[..., Any] | None = None,
-    name: str | None = None,
-) -> Any:
+def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Facts]) -> Any:
     """Turn a plain NumPy function into a recorded operation.
 
     Parameters
@@ -356,8 +370,11 @@ def primitive(
     array(12.)
     """
 
+    if not facts.keys() <= Facts.__annotations__.keys():
+        raise errors.wrong_arguments("primitive", signature(primitive), (), {**facts})
+
     def register(f: Callable[P, Any]) -> Primitive[P]:
-        made = Primitive(f, byproducts, strict, examples, symbol, elementwise, moves, rectifies, flops, check, name)
+        made = Primitive(f, **facts)
         known = registry.get(made.name)
         if known is not None and str(known.__module__).startswith("autograd_cnn.") and f.__module__ != known.__module__:
             raise ValueError(f"primitive: {made.name} is one of the package's own operations. Choose another name")
@@ -365,3 +382,11 @@ def primitive(
         return made
 
     return register if function is None else register(function)
+
+
+_named = [
+    Parameter(fact, Parameter.KEYWORD_ONLY, default=getattr(Primitive, fact, None)) for fact in Facts.__annotations__
+]
+primitive.__signature__ = Signature(  # type: ignore[attr-defined]
+    [Parameter("function", Parameter.POSITIONAL_ONLY, default=None), *_named]
+)

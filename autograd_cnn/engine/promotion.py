@@ -23,7 +23,7 @@ _NUMBERS = (int, float, complex, list, tuple, np.ndarray, np.generic)
 _float32, _float64 = {np.dtype(np.float32)}, {np.dtype(np.float64)}
 
 
-def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) -> None:
+def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int) -> None:
     """Make `values` plain, in place, and convert weak operands to the dtype of the others.
 
     `inputs` has the nodes of operands.
@@ -33,11 +33,13 @@ def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) 
     if kinds in (_float32, _float64):
         return
     names = primitive.flat_names(elements) if primitive.sequence else primitive.parameters
-    ports = [p for p, name in enumerate(names) if name in primitive.rules]
+    operands = [p for p, name in enumerate(names) if name in primitive.rules]
     for p, value in enumerate(values):
         if value.__class__ is not np.ndarray or value.ndim == 0 or value.dtype.kind not in "fiub":
-            values[p] = _plain(value, names[p], p in ports and not (value is None and names[p] in primitive.defaults))
-    arrays = [p for p in ports if isinstance(values[p], (np.ndarray, np.generic))]
+            values[p] = _plain(
+                value, names[p], p in operands and not (value is None and names[p] in primitive.defaults)
+            )
+    arrays = [p for p in operands if isinstance(values[p], (np.ndarray, np.generic))]
     weak = [p for p in arrays if not isinstance(inputs[p], (Node, Leaf))]
     lists = [p for p in weak if isinstance(inputs[p], list)]
     floats = [values[p].dtype for p in arrays if (values[p].ndim and p not in lists) or p not in weak]
@@ -54,32 +56,32 @@ def settle(primitive: Any, values: list[Any], inputs: list[Any], elements: int) 
             values[p] = values[p].astype(common)
 
 
-def _plain(value: Any, name: str, port: bool) -> Any:
+def _plain(value: Any, name: str, operand: bool) -> Any:
     """Return an array of any class as a plain one, and an option that NumPy wraps, ``np.float64(0.1)``, as a number."""
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} is a sparse matrix\nA dense one: {name}.toarray()")
-    if port and isinstance(value, Rational) and not isinstance(value, int):
+    if operand and isinstance(value, Rational) and not isinstance(value, int):
         return float(value)  # a fraction, of which NumPy would make an array of objects
-    if port and not (isinstance(value, _NUMBERS) or hasattr(type(value), "__array__")):
+    if operand and not (isinstance(value, _NUMBERS) or hasattr(type(value), "__array__")):
         raise TypeError(f"{name} is {value!r:.40}, want numbers")
     wrapped = hasattr(type(value), "__array__") and not isinstance(value, str)
-    if not (wrapped or isinstance(value, complex) or (port and isinstance(value, list))):
+    if not (wrapped or isinstance(value, complex) or (operand and isinstance(value, list))):
         return value
     # A plain view could not be locked together with an array of another class, so that is copied
     array = numeric(value, name, copy=value.__class__ is not np.ndarray or None)
-    if array.ndim or (port and not isinstance(value, np.generic)):
+    if array.ndim or (operand and not isinstance(value, np.generic)):
         return array
-    return array.item() if array.dtype.kind == "f" and not port else value
+    return array.item() if array.dtype.kind == "f" and not operand else value
 
 
 def _check_floats(
-    primitive: Any, values: list[Any], inputs: list[Any], ports: list[int], floats: list[np.dtype]
+    primitive: Any, values: list[Any], inputs: list[Any], operands: list[int], floats: list[np.dtype]
 ) -> None:
     def label(port: int) -> str:
         return getattr(inputs[port], "name", None) or primitive.parameters[port]
 
     widest = np.result_type(*floats) if floats else np.dtype(np.float32)
-    for p in ports:
+    for p in operands:
         if values[p].dtype.kind in "iub" and not isinstance(inputs[p], list):
             name, dtype = label(p), values[p].dtype
             problem, cure = f"{name} is {dtype}", f"Convert once: {name}.astype(np.{widest})"
@@ -88,7 +90,7 @@ def _check_floats(
                 cure += f" / 255, or {advice['uint8'].replace('(x)', f'({name})')}"
             raise TypeError(f"{problem}\n{cure}")
     narrower = [dtype for dtype in floats if dtype.itemsize < widest.itemsize]
-    widest_port = max(ports, key=lambda p: values[p].dtype.itemsize, default=0)
+    widest_port = max(operands, key=lambda p: values[p].dtype.itemsize, default=0)
     if narrower and widest.itemsize >= 8 and not _mixed_before(inputs[widest_port]):
         name = label(widest_port)
         warn(

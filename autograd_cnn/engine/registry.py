@@ -35,11 +35,11 @@ def numpys(name: str) -> Any:
     return found if callable(found) else None
 
 
-doors: dict[str, Callable[..., Any]] = {}
+hooks: dict[str, Callable[..., Any]] = {}
 """Functions of rooms above that a Tensor calls: ``graph`` returns its Graph, ``html``, if it is
 there, its view in a notebook.
 
-The others are attributes: ``t.at`` is ``doors["at"](t)``.
+The others are attributes: ``t.at`` is ``hooks["at"](t)``.
 """
 
 Textbook = TypeVar("Textbook", bound=Callable[..., Any])

@@ -27,14 +27,15 @@ class Leaf:
     """The part of a Tensor with ``requires_grad=True`` that nodes refer to. It stores the gradient.
 
     `Tensor.backward` sets `grad` when its walk is over. The two times below only explain a `grad` that is None or old.
-    `began` is the time, on the counter of births, when `grad` was last cleared or assigned, or first set by a walk.
+    `grad_since` is the time, on the counter of births, when `grad` was last cleared or assigned, or first set by a
+    walk.
     """
 
-    __slots__ = ("began", "birth", "dtype", "grad", "name", "shape")
-    latest = 0  # the time of the latest backward in this process
+    __slots__ = ("birth", "dtype", "grad", "grad_since", "name", "shape")
+    last_backward = 0  # the time of the latest backward in this process
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype, name: str | None) -> None:
-        self.birth = self.began = next_birth()
+        self.birth = self.grad_since = next_birth()
         self.shape = shape
         self.dtype = dtype
         self.name = name

@@ -17,8 +17,8 @@ from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import as_array, numeric
 from autograd_cnn.engine.messages import describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, frozen, plain, recorded
-from autograd_cnn.engine.registry import doors, registry
+from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, copied_index, plain, recorded
+from autograd_cnn.engine.registry import hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import exclusive, is_finite, walk
 
@@ -69,7 +69,7 @@ class Tensor:
     _array: np.ndarray  # not `_data`, which NumPy's masked arrays would read
     _name: str | None
     _node: Any
-    mT: Tensor  # doors, for type checkers
+    mT: Tensor  # hooks, for type checkers
     at: Any
     __array_priority__ = 1000
 
@@ -199,7 +199,7 @@ class Tensor:
                 "or None to clear it"
             )
         self._node.grad = value if value is None or isinstance(value, Tensor) else numeric(value, "grad")
-        self._node.began = next_birth()
+        self._node.grad_since = next_birth()
 
     # Backward
 
@@ -241,9 +241,9 @@ class Tensor:
         with exclusive.lock:
             before = [leaf.grad for leaf in leaves]  # kept alive, so that no finaliser runs amid the changes
             sums = [g if b is None else as_array(b + g) for b, g in zip(before, gradients.values(), strict=True)]
-            Leaf.latest = next_birth()
+            Leaf.last_backward = next_birth()
             for leaf, b in zip(leaves, before, strict=True):
-                leaf.began = Leaf.latest if b is None else leaf.began
+                leaf.grad_since = Leaf.last_backward if b is None else leaf.grad_since
             deque(map(_set_grad, leaves, sums), maxlen=0)  # one call in C, which no interrupt divides
 
     def gradient(self, *targets: Tensor, create_graph: bool = False) -> Any:
@@ -352,7 +352,7 @@ class Tensor:
 
     def graph(self) -> Graph:
         """Return the computation of this Tensor as an `autograd_cnn.Graph`, which can be drawn."""
-        return doors["graph"](self)
+        return hooks["graph"](self)
 
     if not TYPE_CHECKING:  # hidden from type checkers, which would take ``array * tensor`` for an array
 
@@ -404,12 +404,14 @@ class Tensor:
         if isinstance(self._node, Node):
             parts.append(f"from {self._node.plan.primitive.name}")
         elif self._node is not None:
-            reached = "backward ran and did not reach it" if self._node.began < Leaf.latest else "no backward yet"
+            reached = (
+                "backward ran and did not reach it" if self._node.grad_since < Leaf.last_backward else "no backward yet"
+            )
             parts.append(f"grad={'None (' + reached + ')' if self.grad is None else self.grad.shape}")
         return ", ".join(parts) + ")"
 
     def _repr_html_(self) -> str | None:
-        return doors["html"](self) if "html" in doors else None
+        return hooks["html"](self) if "html" in hooks else None
 
     __hash__ = object.__hash__
 
@@ -500,7 +502,7 @@ class Tensor:
         return self._array >= plain(other)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return operations["getitem"](self, frozen(index))
+        return operations["getitem"](self, copied_index(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._node is not None or not self._array.flags.writeable:
@@ -619,15 +621,15 @@ class Tensor:
         return self._array.argmin(axis)
 
     def __dir__(self) -> list[str]:
-        return sorted({*object.__dir__(self), *doors, *(name for name in operations if name.isidentifier())} - IN_PLACE)
+        return sorted({*object.__dir__(self), *hooks, *(name for name in operations if name.isidentifier())} - IN_PLACE)
 
     def __getattr__(self, name: str) -> Callable[..., Tensor]:
         """Make every other operation a method, ``t.relu()``, and every door an attribute, ``t.at``.
 
         Methods of arrays that have no derivative, such as ``t.round()``, return plain arrays.
         """
-        if name in doors:
-            return doors[name](self)
+        if name in hooks:
+            return hooks[name](self)
         if name in IN_PLACE:
             raise errors.in_place(self, name)
         if name in CONSTANT and hasattr(np.ndarray, name):

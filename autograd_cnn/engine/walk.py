@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.fitting import as_array, fit
+from autograd_cnn.engine.fitting import as_array, conform
 from autograd_cnn.engine.messages import Place, here, note
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import plain
@@ -55,7 +55,17 @@ class _Exclusive:
 exclusive = _Exclusive()
 
 
-def walk(root: Node | Leaf, seed: Any, **options: Any) -> dict[Node | Leaf, Any]:
+def walk(
+    root: Node | Leaf,
+    seed: Any,
+    *,
+    retain: bool = False,
+    wrap: Wrap | None = None,
+    targets: Collection[Node | Leaf] | None = None,
+    through: bool = True,
+    origin: list[Any] | None = None,
+    watched: bool = False,
+) -> dict[Node | Leaf, Any]:
     """Carry `seed` = d loss / d root back to the leaves, and return the gradient of each in a fresh array.
 
     The walk changes nothing outside the graph, so a walk that fails changes no leaf.
@@ -76,20 +86,13 @@ def walk(root: Node | Leaf, seed: Any, **options: Any) -> dict[Node | Leaf, Any]
         Look at every contribution. Else the walk does so only after NumPy met an invalid number or an overflow.
     """
     # The walk runs in a copy of the context, so an interrupt cannot leave NumPy's errstate or the mode changed.
-    return copy_context().run(_walk, root, seed, here(), **options)
+    return copy_context().run(_walk, root, seed, here(), retain, wrap, targets, through, origin, watched)
 
 
 def _walk(
-    root: Node | Leaf,
-    seed: Any,
-    place: Place,
-    retain: bool = False,
-    wrap: Wrap | None = None,
-    targets: Collection[Node | Leaf] | None = None,
-    through: bool = True,
-    origin: list[Any] | None = None,
-    watched: bool = False,
-) -> dict[Node | Leaf, Any]:
+    root: Node | Leaf, seed: Any, place: Place, retain: bool, wrap: Any, targets: Any, through: bool, origin: Any,
+    watched: bool,
+) -> dict[Node | Leaf, Any]:  # fmt: skip
     np.seterr(all="ignore")  # the forward pass has warned already
     if wrap is not None:
         current.set(current.get().but(recording=True))
@@ -118,15 +121,15 @@ def _walk(
         elif not plan.may_write or not (ours or is_ours(g)):
             g.setflags(False)
         steps = plan.steps if wrap is None else plan.formulas
-        for ports, rule, pick in steps if steps_of is None else steps_of(node, steps):
+        for argnums, rule, pick in steps if steps_of is None else steps_of(node, steps):
             try:
-                if rule.into is not None and (buffer := sums.buffer(node.inputs[ports[0]])) is not None:
+                if rule.into is not None and (buffer := sums.buffer(node.inputs[argnums[0]])) is not None:
                     rule.into(buffer, g, *pick(saved))
                     continue
                 if rule.joint:
-                    sums.add_all(ports, rule.function(g, *pick(saved)), g, node, rule)
+                    sums.add_all(argnums, rule.function(g, *pick(saved)), g, node, rule)
                 else:  # a name for the result would be one more reference, and `is_ours` counts them
-                    sums.add(node.inputs[ports[0]], rule.function(g, *pick(saved)), g, node, rule)
+                    sums.add(node.inputs[argnums[0]], rule.function(g, *pick(saved)), g, node, rule)
             except BaseException as error:
                 if errors.is_read_only(error):
                     raise errors.wrote(node, rule) from error
@@ -163,7 +166,7 @@ class _Sums:
             or c.dtype is not g.dtype
             or c.dtype is not parent.dtype
         ):
-            c = fit(c, g, parent, node, rule, self.wrap)
+            c = conform(c, g, parent, node, rule, self.wrap)
         entry = self.entries.get(parent.birth)
         if entry is None:  # the first contribution
             if parent.birth >= node.birth:
@@ -183,11 +186,11 @@ class _Sums:
                 entry[1] = as_array(entry[1] + fresh[0])
             entry[2] = self.wrap is None
 
-    def add_all(self, ports: Any, contributions: Any, g: Any, node: Node, rule: Any) -> None:
+    def add_all(self, argnums: Any, contributions: Any, g: Any, node: Node, rule: Any) -> None:
         """Add the contributions of a joint rule to the sums of the parents that need them."""
-        for port, c in zip(ports, contributions, strict=True):
-            if port is not None:
-                self.add(node.inputs[port], c, g, node, rule)
+        for argnum, c in zip(argnums, contributions, strict=True):
+            if argnum is not None:
+                self.add(node.inputs[argnum], c, g, node, rule)
 
     def buffer(self, parent: Any) -> ndarray | None:
         """Return the sum of `parent` if a rule may add into it, else None."""
@@ -231,8 +234,8 @@ def _chosen(root: Node | Leaf, targets: Collection[Node | Leaf] | None) -> Calla
 
     def steps(node: Node, all_steps: list[Any]) -> list[Any]:
         chosen = []
-        for ports, rule, pick in observed(node, all_steps) if observed else all_steps:
-            leading = [p if p is not None and node.inputs[p] in needed else None for p in ports]
+        for argnums, rule, pick in observed(node, all_steps) if observed else all_steps:
+            leading = [p if p is not None and node.inputs[p] in needed else None for p in argnums]
             if any(p is not None for p in leading):
                 chosen.append((leading, rule, pick))
         return chosen

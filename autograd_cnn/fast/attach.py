@@ -69,7 +69,7 @@ def elementwise_operations() -> None:
         if isinstance(p, Primitive) and p.elementwise:
             forward = _ufunc(ufuncs[name]) if name in ufuncs else blocked
             # A rule that asks for nothing passes `g` on, or changes its sign.
-            rules: dict[str, Any] = {n: blocked for n, rule in p.rules.items() if rule.asks}
+            rules: dict[str, Any] = {n: blocked for n, rule in p.rules.items() if rule.needs}
             p.accelerate(forward, exact=True, **rules)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.engine.naming import enrol
-from autograd_cnn.engine.numpy_calls import frozen, plain
+from autograd_cnn.engine.numpy_calls import copied_index, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
@@ -154,7 +154,7 @@ class At:
         self.x, self.index = x, index
 
     def __getitem__(self, index: Any) -> At:
-        return At(self.x, frozen(index))
+        return At(self.x, copied_index(index))
 
     def get(self) -> Tensor:
         """Return the elements: ``x[index]``."""

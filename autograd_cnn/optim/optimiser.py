@@ -205,7 +205,7 @@ class Optimiser:
     def _check_gradients(self) -> None:
         caller, total = f"{type(self).__name__}.step", len(self.parameters)
         without = [i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is None]
-        stale = [i for i, p in enumerate(self.parameters) if p.grad is not None and p.node.began < self._stepped]
+        stale = [i for i, p in enumerate(self.parameters) if p.grad is not None and p.node.grad_since < self._stepped]
         if len(without) == total:
             warn(
                 f"{caller}: none of {total} parameters has a gradient. Call loss.backward() before step(); or are "

@@ -65,10 +65,10 @@ class Scope:
 
 @dataclass(slots=True)
 class Rule:
-    """A derivative rule: `inputs` are those whose gradients it computes, `asks` are its parameters other than `g`."""
+    """A derivative rule: `inputs` are those whose gradients it computes, `needs` are its parameters other than `g`."""
 
     inputs: tuple[str, ...]
-    asks: tuple[str, ...]
+    needs: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -182,10 +182,10 @@ class Graph:
             return names.get(value, self.values[value].name)
 
         if op.kept is None:
-            asks = {a for rule in op.rules.values() for a in rule.asks}
-            kept = [name(v) for port, v in op.inputs if op.ports[port] in asks]
-            kept += [name(op.output)] * ("out" in asks)
-            kept += [f"{b}_{name(op.output)}" for b in op.byproducts if b in asks]
+            needs = {a for rule in op.rules.values() for a in rule.needs}
+            kept = [name(v) for port, v in op.inputs if op.ports[port] in needs]
+            kept += [name(op.output)] * ("out" in needs)
+            kept += [f"{b}_{name(op.output)}" for b in op.byproducts if b in needs]
             return ", ".join(dict.fromkeys(kept))
         labels = [(name(k.value) if k.value else k.label, cost(k) if self.counted(k) else "") for k in op.kept]
         return ", ".join(f"{label} {text}".rstrip() for label, text in labels)

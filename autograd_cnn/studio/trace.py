@@ -335,7 +335,7 @@ class _Writer:
         if site and site.target and (site.calls(primitive) or following != (node.code, node.offset)):
             name = site.target
         output = self.known[node] = self.value(node.name or name, "activation", node)
-        rules = {p: Rule(r.inputs, tuple(r.asks)) for ports, r, _ in steps for p in ports if p is not None}
+        rules = {p: Rule(r.inputs, tuple(r.needs)) for ports, r, _ in steps for p in ports if p is not None}
         kept = self.kept(rank, node, saved, dict(inputs))
         again = self.inside(primitive, f"{rank}_") if isinstance(primitive, Checkpoint) and self.traced else None
         recorded = None if node in self.calls.given else node

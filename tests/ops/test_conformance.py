@@ -304,7 +304,7 @@ def test_an_in_place_twin_adds_what_its_rule_returns(name):
         rule = primitive.rules[input_name]
         bound = primitive.signature.bind(*args, **options).arguments
         x = bound[input_name]
-        asked = [np.shape(x) if ask == f"{input_name}_shape" else bound[ask] for ask in rule.asks]
+        asked = [np.shape(x) if ask == f"{input_name}_shape" else bound[ask] for ask in rule.needs]
         g = np.random.default_rng(4).normal(size=np.shape(primitive(*args, **options)))
         buffer = np.ones_like(x)
         rule.into(buffer, g, *asked)

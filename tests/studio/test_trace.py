@@ -117,7 +117,7 @@ def test_only_the_rules_that_run_are_recorded(cnn):
     first, second = graph.ops[0], graph.ops[3]
     assert [first.ports[p] for p in first.rules] == ["w", "b"]
     assert [second.ports[p] for p in second.rules] == ["x", "w", "b"]
-    assert "x" in first.rules[1].asks
+    assert "x" in first.rules[1].needs
 
 
 # Saved arrays

@@ -286,7 +286,7 @@ class _Ladder:
         receivers = [v for port, v in op.inputs if port in op.rules]
         title = f"gradients for {', '.join(names[v] for v in receivers)}"
         if not op.parts:
-            asks = dict.fromkeys(a for rule in op.rules.values() for a in rule.asks)
+            asks = dict.fromkeys(a for rule in op.rules.values() for a in rule.needs)
             title += f"; asks for {', '.join(asks) or 'nothing but g'}"
         below = clip_names(f"for {', '.join(self.names.get(v, names[v]) for v in receivers)}", 31)
         below, bar = self.overlay.backward.get(op.id, (below, None))

@@ -134,7 +134,7 @@ def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
     asks = signature(primitive.flops).parameters if primitive.flops else ()
     declared = primitive.flops(**{ask: asked(op, ask, out) for ask in asks}) if primitive.flops else 0
     elements = 0 if primitive.moves else max(out.size, *(graph.values[v].size for _, v in op.inputs))
-    factors = [name for name, rule in primitive.rules.items() if not primitive.rules.keys().isdisjoint(rule.asks)]
+    factors = [name for name, rule in primitive.rules.items() if not primitive.rules.keys().isdisjoint(rule.needs)]
     rules: dict[str, float] = {}
     for port, rule in op.rules.items():
         name = ", ".join(rule.inputs)

@@ -223,12 +223,12 @@ class Author(Namespace):
         A rule that may have other bits than its formula is called, below the formula as a comment.
         """
         port, g = next(p for p in positions if p is not None), self.gradient(self.graph.values[op.output])
-        given = [*buffer, g, *(self.asked(op, a, port) for a in rule.asks)]
+        given = [*buffer, g, *(self.asked(op, a, port) for a in rule.needs)]
 
         def local(name: str, identifier: str) -> str:
             return self.named((op.id, identifier), f"{name.lstrip('_')}_{op.id}")
 
-        formula = [*buffer, g, *(self.asked(op, a, port) for a in rule.textbook.asks)]
+        formula = [*buffer, g, *(self.asked(op, a, port) for a in rule.textbook.needs)]
         comments = [f"# {op.name}: the rule itself is called"]
         with suppress(NoSource):
             function = rule.into if buffer else rule.textbook.function
