@@ -94,7 +94,7 @@ def _open(place: str) -> Any:
 __all__[:] = [name for name in __all__ if name not in _LATER or _is_here(_LATER[name])]
 if _is_here("vocabulary"):
     __all__ += vocabulary.elementary.__all__ + vocabulary.scans.__all__ + vocabulary.statistics.__all__
-    registry.doors["real"] = vocabulary.elementary.positive
+    registry.hooks["real"] = vocabulary.elementary.positive
 if _is_here("fast"):
     import_module("autograd_cnn.fast.attach").attach()
 publish(globals())

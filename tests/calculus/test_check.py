@@ -73,7 +73,7 @@ def test_an_offset_that_ignores_g_is_caught(rule):
 
 def one(function, byproducts=(), examples=None, **rules):
     """A primitive outside the registry."""
-    made = Primitive(function, byproducts, examples=examples)
+    made = Primitive(function, byproducts=byproducts, examples=examples)
     made.vjp(**rules)
     return made
 
