@@ -17,26 +17,12 @@ from autograd_cnn.engine.mode import enable_grad, no_grad, scope
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops.activations import *
-from autograd_cnn.ops.arithmetic import *
-from autograd_cnn.ops.convolution import *
-from autograd_cnn.ops.indexing import *
-from autograd_cnn.ops.joining import *
-from autograd_cnn.ops.losses import *
-from autograd_cnn.ops.normalization import *
-from autograd_cnn.ops.pooling import *
-from autograd_cnn.ops.products import *
-from autograd_cnn.ops.reductions import *
-from autograd_cnn.ops.resizing import *
-from autograd_cnn.ops.running import *
-from autograd_cnn.ops.shapes import *
+from autograd_cnn.ops import *
 
 if find_spec("autograd_cnn.vocabulary"):
     from autograd_cnn import vocabulary
+    from autograd_cnn.vocabulary import *
     from autograd_cnn.vocabulary import linalg
-    from autograd_cnn.vocabulary.elementary import *
-    from autograd_cnn.vocabulary.scans import *
-    from autograd_cnn.vocabulary.statistics import *
 
 if TYPE_CHECKING:
     from autograd_cnn import data, distributed, interop, nn, optim, plots, training
@@ -53,19 +39,6 @@ __all__ = [
     "hessian", "hvp", "interop", "jacobian", "jvp", "linalg", "nn", "no_grad", "optim", "plots", "primitive", "profile",
     "ravel_pytree", "report", "scope", "set_num_threads", "trace", "training", "value_and_grad", "vjp",
 ]  # fmt: skip
-__all__ += ops.activations.__all__
-__all__ += ops.arithmetic.__all__
-__all__ += ops.convolution.__all__
-__all__ += ops.indexing.__all__
-__all__ += ops.joining.__all__
-__all__ += ops.losses.__all__
-__all__ += ops.normalization.__all__
-__all__ += ops.pooling.__all__
-__all__ += ops.products.__all__
-__all__ += ops.reductions.__all__
-__all__ += ops.resizing.__all__
-__all__ += ops.running.__all__
-__all__ += ops.shapes.__all__
 
 _LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}
 _LATER |= {"report": "studio.report", "Graph": "studio.trace:Graph", "trace": "studio.trace:trace"}
@@ -92,9 +65,10 @@ def _open(place: str) -> Any:
 
 
 __all__[:] = [name for name in __all__ if name not in _LATER or _is_here(_LATER[name])]
-if _is_here("vocabulary"):
-    __all__ += vocabulary.elementary.__all__ + vocabulary.scans.__all__ + vocabulary.statistics.__all__
-    registry.hooks["real"] = vocabulary.elementary.positive
+if not TYPE_CHECKING:  # type checkers follow the stars
+    __all__ += ops.__all__
+    if _is_here("vocabulary"):
+        __all__ += vocabulary.__all__
 if _is_here("fast"):
     import_module("autograd_cnn.fast.attach").attach()
 publish(globals())

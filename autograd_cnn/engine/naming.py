@@ -1,6 +1,6 @@
 """Errors of public functions and classes, which name what the user called, its arguments and the user's line.
 
-Primitives explain their own errors. `enrol` does the same for the functions of primitives in a file of operations.
+Primitives explain their own errors. `enrol` does the same for the functions of primitives in a package of operations.
 `publish` does it for all that is public in another room, for calls that do not fit the parameters. A call through this
 costs one frame.
 """
@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial, wraps
-from inspect import CO_VARKEYWORDS, Parameter, isfunction, unwrap
+from inspect import CO_VARKEYWORDS, Parameter, isfunction, ismodule, unwrap
 from types import CodeType, TracebackType
 from typing import Any
 
@@ -36,20 +36,22 @@ Better = Callable[[Exception, str, Callable[..., Any], tuple[Any, ...], dict[str
 
 
 def enrol(room: dict[str, Any], prefix: str = "") -> None:
-    """Register the functions in ``__all__`` of a file of operations: ``enrol(globals())`` at its end.
+    """Register the functions in ``__all__`` of a package of operations: ``enrol(globals())`` at its end.
 
     So Tensor's methods find them by name, and NumPy's functions of the same names find them. The errors of functions of
-    primitives get their names.
+    primitives get their names, in the package and in all its files.
     """
+    named: dict[Any, Any] = {}
     for name in room["__all__"]:
         function = room[name]
-        if isfunction(function) and not _is_named(function):
-            named = _named(function, partial(_same, prefix + function.__name__), _explained)
-            room.update({n: named for n in room["__all__"] if room[n] is function})
-            composites[unwrap(function).__code__] = named
-        registry[prefix + name] = room[name]
+        if isfunction(function) and not _is_named(function) and function not in named:
+            named[function] = _named(function, partial(_same, prefix + function.__name__), _explained)
+            composites[unwrap(function).__code__] = named[function]
+        registry[prefix + name] = named.get(function, function)
         if (theirs := numpys(prefix + name)) is not None:
             counterparts[theirs] = prefix + name
+    for names in (room, *(vars(file) for file in room.values() if ismodule(file))):
+        names.update({n: named[v] for n, v in names.items() if isfunction(v) and v in named})
 
 
 def publish(room: dict[str, Any], *later: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import (
     clip,
@@ -371,6 +370,3 @@ def glu(x: X, axis: int = -1) -> X:
         raise ValueError(f"glu: axis {axis} of {np.shape(x)} cannot be halved. It needs an even length")
     first, second = split(x, 2, axis)
     return multiply(first, sigmoid(second))
-
-
-enrol(globals())

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from autograd_cnn.engine.mode import no_grad
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
 
 __all__ = [
@@ -335,5 +334,3 @@ def masked(x: Any, mask: Any, fill: float = 0) -> Any:
 
 
 absolute, pow, true_divide = abs, power, divide
-
-enrol(globals())

@@ -15,7 +15,6 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from autograd_cnn.engine.checks import count
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.fast import convolution as kernels
 from autograd_cnn.fast.windows import Padding, Pair, Shape
@@ -383,6 +382,3 @@ def conv_transpose1d(
     """
     options = (1, stride), _line(padding), (0, output_padding), (1, dilation), groups
     return squeeze(conv_transpose2d(as_images(x), expand_dims(w, 0), b, *options), 1)
-
-
-enrol(globals())

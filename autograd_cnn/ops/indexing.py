@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import copied_index, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
@@ -271,6 +270,3 @@ def trim_zeros(x: X, trim: str = "fb", axis: int | tuple[int, ...] | None = None
         first, last = (found[:, d].min(), found[:, d].max() + 1) if found.size else (0, 0)
         index[d] = slice(first if "f" in trim.lower() else None, last if "b" in trim.lower() or not last else None)
     return getitem(x, tuple(index))
-
-
-enrol(globals())

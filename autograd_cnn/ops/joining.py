@@ -10,7 +10,6 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from autograd_cnn.calculus.trees import tree_leaves, tree_map
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops import shapes
@@ -254,6 +253,3 @@ def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") 
             x = concatenate([x, _STATISTICS[mode](x, axis=axis, keepdims=True)], axis)
             x = take(x, np.pad(np.arange(n), width, constant_values=n), axis)
     return x
-
-
-enrol(globals())

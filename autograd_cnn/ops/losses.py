@@ -17,15 +17,14 @@ from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.messages import explained, warn
 from autograd_cnn.engine.mode import is_recording
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import log, maximum, through
 from autograd_cnn.ops.axes import X, channel_axis
+from autograd_cnn.ops.norms import order_of_powers, vector_norm
 from autograd_cnn.ops.reductions import in_range
-from autograd_cnn.vocabulary.linalg import order_of_powers, vector_norm
 
 __all__ = [
     "bce", "bce_with_logits", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "gaussian_nll_loss",
@@ -533,6 +532,3 @@ def triplet_margin_loss(
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     far = np.minimum(far, pairwise_distance(positive, negative, p, eps)) if swap else far
     return _reduce(np.clip(near - far + margin, 0, None), reduction)
-
-
-enrol(globals())

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import number
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
@@ -21,11 +20,11 @@ from autograd_cnn.ops.arithmetic import divide, maximum, multiply, sqrt, square,
 from autograd_cnn.ops.axes import Axis, X, channel_axis
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import pad
+from autograd_cnn.ops.norms import order_of_powers, vector_norm
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import in_range, mean, sum, var
 from autograd_cnn.ops.shapes import reshape
-from autograd_cnn.vocabulary.linalg import order_of_powers, vector_norm
 
 __all__ = [
     "batch_norm", "dropout", "dropout2d", "embedding", "group_norm", "instance_norm", "layer_norm",
@@ -305,6 +304,3 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
 def dropout2d(x: Any, p: float = 0.5, rng: np.random.Generator | None = None) -> Any:
     """Sets a share `p` of the channels of each image (N, ..., C) to 0, and scales the others, as `dropout` does."""
     return x * dropout(np.ones((x.shape[0], *(1 for _ in x.shape[2:]), x.shape[-1]), x.dtype), p, rng)
-
-
-enrol(globals())

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.mode import is_recording
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.fast import pooling as kernels
@@ -329,6 +328,3 @@ def adaptive_max_pool2d(x: Any, output_size: Extent) -> Any:
         # shorter bins repeat their last pixel, which changes neither the maximum nor its first place
         x = take(x, np.minimum(starts[:, None] + np.arange(extent), ends[:, None] - 1).ravel(), axis)
     return max_pool2d(x, (high, wide))
-
-
-enrol(globals())

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.checks import count
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.fast import matrices as kernels
 from autograd_cnn.ops.arithmetic import astype, multiply, power, where
@@ -374,6 +373,3 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """Raises each element of a vector to the powers N - 1 ... 0, in columns, or 0 ... N - 1 if `increasing`."""
     powers = np.arange(np.size(x) if N is None else N)
     return power(reshape(x, (-1, 1)), powers if increasing else powers[::-1])
-
-
-enrol(globals())

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.fast import elementwise
@@ -330,5 +329,3 @@ def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Cal
 
 nansum, nanprod, nanmean, nanvar, nanstd = (_without_nan(f) for f in (sum, prod, mean, var, std))
 nanmax, nanmin = _without_nan(max, -np.inf), _without_nan(min, np.inf)
-
-enrol(globals())

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.fast.windows import Shape, output_size
 from autograd_cnn.ops.convolution import Extent, Margins, check_images, pair, window
 from autograd_cnn.ops.indexing import scatter, take
@@ -148,6 +147,3 @@ def fold(
     windows = reshape(x, (len(x), down, across, high, wide, channels))
     images = scatter(windows, index, (len(x), top + height + bottom, left + width + right, channels))
     return images[:, top : top + height, left : left + width]
-
-
-enrol(globals())

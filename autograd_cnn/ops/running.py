@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import in_dtype_of
 from autograd_cnn.ops.axes import cast, cut, kept
@@ -64,5 +63,3 @@ def _cumprod_rule(g: Any, x: Any, axis: int) -> Any:
 
 
 cumprod.vjp(x=lambda g, x, axis: reshape(_cumprod_rule(g, reshape(in_dtype_of(g, x), g.shape), axis or 0), x.shape))
-
-enrol(globals())

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.axes import Axis, Shape, X, with_options
 
@@ -195,5 +194,3 @@ def copy(x: Any, order: Literal["K", "A", "C", "F"] = "K") -> Any:
 
 
 copy.vjp(x=lambda g: g)
-
-enrol(globals())

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.ops.arithmetic import choice, cos, exp, multiply, power, sign_of, sqrt, through, where
@@ -237,5 +236,3 @@ def unwrap(p: Any, discont: float | None = None, axis: int = -1, *, period: floa
 acos, asin, atan, acosh, asinh, atanh, atan2 = arccos, arcsin, arctan, arccosh, arcsinh, arctanh, arctan2
 degrees, radians, mod = rad2deg, deg2rad, remainder
 conj = conjugate = real = real_if_close = positive
-
-enrol(globals())

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.ops.arithmetic import masked
 from autograd_cnn.ops.axes import cut, kept, operand
@@ -164,6 +163,3 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
         x = operand(x, y)
         dx = diff(x, axis=axis) if x.ndim > 1 else _as_column(diff(x), axis % y.ndim, y.ndim)
     return (dx * means).sum(axis)
-
-
-enrol(globals())

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.naming import enrol
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.ops.arithmetic import clip, sqrt, where
 from autograd_cnn.ops.axes import axes_of, kept, operand
@@ -191,6 +190,3 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> A
         return c / c
     deviations = sqrt(c[(np.arange(len(c)),) * 2])
     return clip(c / deviations[:, None] / deviations, -1, 1)
-
-
-enrol(globals())
