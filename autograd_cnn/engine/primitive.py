@@ -15,20 +15,27 @@ gradient `g` into the gradient of one input. The names of its other parameters d
 input, the output (`out`), a by-product or an option by its name, and by ``x_shape`` only the shape of the input `x`.
 The names are read once, when the rule is registered. The tape saves no other values.
 
-``x * x`` calls ``multiply(x, x)``: Tensor's operators look up their primitive by name. A call of a primitive is
-`Primitive.run`, unless somebody observes the calls (see `mode`). `run` computes, and then makes the node:
+After ``z = u * u``, where u is a Tensor that requires a gradient:
 
-- Bit i of `grad_mask` says that a gradient flows to argument i: 0b11 for ``x * x``, 0b01 for ``x * 2``.
-- A `Plan` has, for these bits, the values to save and the steps of the walk. A step is (`argnums`, `rule`, `pick`):
-  the positions of the inputs that the rule is for, the rule, and a function: ``pick(node.saved)`` is what the rule
-  needs. For ``x * x``, the step of x has the argnum 0, the rule ``g * y`` and picks y; the step of y has the argnum 1,
-  the rule ``g * x`` and picks x. Plans are kept in `plans`, so each is made once.
-- ``plan.record`` saves the values and makes the node, which becomes ``y.node``. The frame that it gets, two calls up,
-  is where the user's line is looked for.
+1. Tensor's operator has looked up its primitive by name and called ``multiply(u, u)``. The call goes to
+   `Primitive.run`: the mode of a context, `current`, has it as its `call` unless somebody observes the calls.
+2. `run` takes the arrays out of the Tensors and computes. `grad_mask` has a bit for each argument to which a gradient
+   flows: 0b11 for ``u * u``, 0b01 for ``u * 2``.
+3. A `Plan` has, for these bits, the values to save and the steps of the walk. It makes them once, from the names of the
+   rules' parameters, and `plans` keeps it. A step is (`argnums`, `rule`, `pick`): the positions of the inputs that the rule
+   is for, the rule, and a function, for which ``pick(node.saved)`` is what the rule needs. Here they are ``((0,), the
+   rule g * y, a pick of the second factor)`` and ``((1,), the rule g * x, a pick of the first)``.
+4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. It becomes `z.node`.
+   The user's line is looked for from the frame of the operator outwards.
 
-Three words: arguments are *flat* if they are in the order of the parameters, with the arrays of a list (`elements` of
-them, 0 without a list) one after the other; as many as `arity` positional arguments are flat already. A *joint* rule is
-one function for several inputs.
+The words of this file:
+
+- Arguments are *flat* if they are all there, in the order of the parameters, with the arrays of a list one by one.
+- `elements` is the number of arrays in such a list, or 0.
+- `arity` is how many positional arguments are flat already.
+- A *joint* rule is one function for several inputs.
+
+A first reading needs `__call__`, `run` without its errors, and `_plan`.
 """
 
 from __future__ import annotations
@@ -207,15 +214,16 @@ class Primitive(Parameters, Generic[P]):
 
     def raw(self, *args: Any, **options: Any) -> Any:
         """Compute with arrays, and return the by-products, too, if there are any."""
-        flat = options or len(args) != self.arity
-        return self.forward(*(self.grouped(*self.bind(args, options)) if flat else args))
+        is_flat = not options and len(args) == self.arity
+        return self.forward(*(args if is_flat else self.grouped(*self.bind(args, options))))
 
     def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
         """Take the arrays out of the Tensors, compute, and record. Without observers, this is `Mode.call`."""
         position = grad_mask = elements = 0
         if options or len(args) != self.arity:
             args, elements = self.bind(args, options)
-        values, inputs, tensors, mixed = [*args], [*args], False, self.strict
+        values, inputs, tensors = [*args], [*args], False
+        mixed = self.strict  # whether `promote` may have to unify dtypes; for float arrays with axes it does nothing
         for a in args:
             cls = a.__class__
             if cls is Tensor:
@@ -303,7 +311,7 @@ class Primitive(Parameters, Generic[P]):
         return plan
 
 
-ordinary.call = Primitive.run
+ordinary.call = Primitive.run  # the mode that is current if nobody has changed it
 
 
 @overload

@@ -1,14 +1,14 @@
 """The tape: one node for every recorded operation.
 
-A Tensor holds its array and its `node` (`_node`), one of three: a `Leaf` if it was made with ``requires_grad=True``,
-the `Node` of the operation that computed it, or None if no gradient flows to it. After ``y = x * x``, ``y.node.inputs``
-is ``[x.node, x.node]``. ``y.backward()`` walks from ``y.node`` (see `walk`), and stores what arrives at the leaf in
-``x.node.grad``, which ``x.grad`` returns.
+A Tensor holds its array and its `node` (`_node` in the engine), one of three: a `Leaf` if it was made with
+``requires_grad=True``, the `Node` of the operation that computed it, or None if no gradient flows to it. After
+``z = u * u``, ``z.node.inputs`` is ``[u.node, u.node]``. ``z.backward()`` walks from ``z.node`` (see `walk`), and sets
+``u.node.grad``, which ``u.grad`` returns.
 
 A node refers to its parent *nodes*, never to Tensors. So there are no reference cycles, and an activation is freed with
 the last variable that names it, unless a rule needs it. A node also holds the arrays that its rules need, and the
 user's line. A counter numbers the nodes as they are made. Parents are older than their children, so birth order is a
-topological order, and sorting by birth takes the place of recursion.
+topological order: the walk takes the youngest node first, from a heap, and nothing is recursive.
 """
 
 from __future__ import annotations

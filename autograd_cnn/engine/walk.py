@@ -4,16 +4,19 @@ In reverse mode, each rule of a node turns ``g = d loss / d out`` into ``g * d o
 same node are added. Nodes wait in a heap that returns the youngest first. Contributions come from younger nodes only,
 so all contributions to a node have arrived when its turn comes.
 
-``y.backward()`` calls ``walk(y.node, 1.0)``, and adds each gradient that this returns to `grad` of its leaf. For
-``y = x * x`` at 3, the first node is that of y, with g = 1. Its first step gives ``g * y`` = 3, the first entry of the
-leaf; its second step gives ``g * x`` = 3, which is added. Then the leaf is the youngest, and its sum 6 is the result. A
-first reading may leave out `into` and `may_write` (memory), `wrap` (walks that are recorded, for derivatives of
-derivatives), `targets`, and `origin` with `watched` (the search for the first NaN).
+``z.backward()`` calls ``walk(z.node, seed)``, with an array of ones in the shape of z. Each gradient that this returns
+becomes `grad` of its leaf, or is added to that. For ``z = u * u`` at u = 3, the first node is that of z, with g = 1.
+The rule of the first factor gives g times the second, 3: the first entry of the leaf. The rule of the second factor gives 3
+again, which is added. Then the leaf is the youngest, and its sum 6 is the result.
+
+A first reading may leave out `into` and `may_write` (memory), `wrap` (walks that are recorded, for derivatives of
+derivatives), `targets` with `through` and `_chosen`, `origin` with `watched` and `is_finite` (the search for the first
+NaN), `retain`, `_claim` (threads), and `ours` with `is_ours`: they decide whether memory is used again, never a number.
 
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
 walk makes `g` read-only before a rule receives it, unless the rule may write into it (`Rule.may_write`). So if a
-contribution is *writable* and nobody else refers to it, it is a fresh array: the walk may add into it, and pass it to a
-leaf without a copy. Any other contribution may be in use elsewhere.
+contribution is *writable* and nobody else refers to it (`is_ours`, by the count of references), it is a fresh array:
+the walk may add into it, and pass it to a leaf without a copy. Any other contribution may be in use elsewhere.
 """
 
 from __future__ import annotations
@@ -166,7 +169,7 @@ class _Sums:
             or c.dtype is not g.dtype
             or c.dtype is not parent.dtype
         ):
-            c = conform(c, g, parent, node, rule, self.wrap)
+            c = conform(c, g, parent, node, rule, self.wrap)  # a scalar becomes an array; broadcasting is undone
         entry = self.entries.get(parent.birth)
         if entry is None:  # the first contribution
             if parent.birth >= node.birth:
