@@ -21,12 +21,12 @@ After ``z = u * u``, where u is a Tensor that requires a gradient:
    `Primitive.run`: the mode of a context, `current`, has it as its `call` unless somebody observes the calls.
 2. `run` takes the arrays out of the Tensors and computes. `grad_mask` has a bit for each argument to which a gradient
    flows: 0b11 for ``u * u``, 0b01 for ``u * 2``.
-3. A `Plan` has, for these bits, the values to save and the steps of the walk. It makes them once, from the names of the
-   rules' parameters, and `plans` keeps it. A step is (`argnums`, `rule`, `pick`): the positions of the inputs that the rule
-   is for, the rule, and a function, for which ``pick(node.saved)`` is what the rule needs. Here they are ``((0,), the
-   rule g * y, a pick of the second factor)`` and ``((1,), the rule g * x, a pick of the first)``.
-4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. It becomes `z.node`.
-   The user's line is looked for from the frame of the operator outwards.
+3. A `Plan` has, for these bits, the values to save and the steps of the walk. It makes them once, from the names of
+   the rules' parameters, and `plans` keeps it. A step is (`argnums`, `rule`, `pick`): the positions of the inputs that
+   the rule is for, the rule, and a function, for which ``pick(node.saved)`` is what the rule needs. Here they are
+   ``((0,), the rule g * y, a pick of the second factor)`` and ``((1,), the rule g * x, a pick of the first)``.
+4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. It becomes
+   `z.node`. The user's line is looked for from the frame of the operator outwards.
 
 The words of this file:
 

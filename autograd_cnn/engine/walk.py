@@ -6,8 +6,8 @@ so all contributions to a node have arrived when its turn comes.
 
 ``z.backward()`` calls ``walk(z.node, seed)``, with an array of ones in the shape of z. Each gradient that this returns
 becomes `grad` of its leaf, or is added to that. For ``z = u * u`` at u = 3, the first node is that of z, with g = 1.
-The rule of the first factor gives g times the second, 3: the first entry of the leaf. The rule of the second factor gives 3
-again, which is added. Then the leaf is the youngest, and its sum 6 is the result.
+The rule of the first factor gives g times the second, 3: the first entry of the leaf. The rule of the second factor
+gives 3 again, which is added. Then the leaf is the youngest, and its sum 6 is the result.
 
 A first reading may leave out `into` and `may_write` (memory), `wrap` (walks that are recorded, for derivatives of
 derivatives), `targets` with `through` and `_chosen`, `origin` with `watched` and `is_finite` (the search for the first
