@@ -61,7 +61,7 @@ ROOMS = {
     ),
     "studio": Room(
         5800,
-        f"engine calculus ops fast nn training files notebook environment {FACE}",  # programs call the face
+        f"engine calculus ops nn training files notebook environment {FACE}",  # programs call the face
         "what is shown of a computation: pictures, programs, pages, reports",
     ),
 }

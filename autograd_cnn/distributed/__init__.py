@@ -29,7 +29,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from autograd_cnn.engine.naming import publish
-from autograd_cnn.engine.registry import accelerated
+from autograd_cnn.engine.registry import kernels
 from autograd_cnn.environment import command
 from autograd_cnn.training.ranks import Model, Ranks, Result
 
@@ -197,12 +197,6 @@ def versions() -> str:
     own = getattr(sys.modules.get(__package__ or ""), "__version__", "")
     packages = f"autograd_cnn {own}, NumPy {np.__version__}, Python {platform.python_version()}"
     return f"{packages}, {kernels()} kernels"
-
-
-@accelerated
-def kernels() -> str:
-    """Return the name of the functions that compute."""
-    return "textbook"
 
 
 def _place(note: Array) -> str:

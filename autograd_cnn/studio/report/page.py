@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from autograd_cnn.engine.registry import kernels
 from autograd_cnn.environment import program
-from autograd_cnn.fast.twins import kernel_set
 from autograd_cnn.studio import assets
 from autograd_cnn.studio.assets import Page
 from autograd_cnn.studio.graph import Graph
@@ -122,7 +122,7 @@ def _settings(facts: Facts) -> str:
     """Return every setting of the run, and the machine that wrote the report."""
     settings = {**facts.settings, **facts.settings.get("settings", {})}
     rows = [[name, _value(value)] for name, value in settings.items() if name != "settings"]
-    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {kernel_set()} kernels"
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {kernels()} kernels"
     rows.append(["made with", f"{versions}, {os.cpu_count()} cores, {platform.machine()}"])
     return table(Table(["setting", "value"], rows), "words")
 
