@@ -43,6 +43,7 @@ ENGINE = {  # page -> title, and its names with their members
         },
     ),
 }
+PACKAGES = {"ops": "Operations", "vocabulary": "Vocabulary"}
 NN = {
     "module": "modules",
     "layers": "layers with weights",
@@ -72,9 +73,9 @@ def write(folder: Path) -> None:
         if module.startswith(("autograd_cnn.ops.", "autograd_cnn.vocabulary.")):
             families.setdefault(module, []).append(key)
     for module, keys in sorted(families.items()):
-        family = module.rpartition(".")[2]
+        _, package, family = module.split(".")
         text = f"{_intro(module)}.. py:currentmodule:: autograd_cnn\n\n" + "".join(map(_operation, keys))
-        pages[f"ops_{family}"] = f"Operations: {family}", text, keys
+        pages[f"{package}_{family}"] = f"{PACKAGES[package]}: {family}", text, keys
     for part, title in NN.items():
         module = f"autograd_cnn.nn.{part}"
         names = [f"nn.{name}" for name in nn.__all__ if getattr(nn, name).__module__ == module]

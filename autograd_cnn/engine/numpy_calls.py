@@ -25,7 +25,6 @@ counterparts.update(
     | {(np.maximum, "reduce"): "max", (np.minimum, "reduce"): "min"}
     | {(np.fmax, "reduce"): "nanmax", (np.fmin, "reduce"): "nanmin"}
     | {(np.add, "accumulate"): "cumsum", (np.multiply, "accumulate"): "cumprod"}
-    | {(np.maximum, "accumulate"): "cummax", (np.minimum, "accumulate"): "cummin"}
 )
 _OTHER_PARAMETERS = {"a_min": "min", "a_max": "max"}
 CONSTANT = frozenset(

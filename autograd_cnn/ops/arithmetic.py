@@ -15,7 +15,8 @@ from autograd_cnn.engine.primitive import primitive
 
 __all__ = [
     "abs", "absolute", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",
-    "multiply", "negative", "pow", "power", "sin", "sqrt", "square", "subtract", "tanh", "true_divide", "where",
+    "multiply", "negative", "pow", "power", "remainder", "sin", "sqrt", "square", "subtract", "tanh", "true_divide",
+    "where",
 ]  # fmt: skip
 
 Array = TypeVar("Array")  # a Tensor or an array
@@ -79,6 +80,15 @@ divide.vjp(
     x=lambda g, y: through(g, divide(g.dtype.type(1), y)),  # 1 in g's dtype: 1 / (a plain y) would be float64
     y=lambda g, y, out: through(g, -divide(out, y)),  # not x / (y * y), since y * y could underflow
 )
+
+
+@primitive(elementwise=True, symbol="%", examples=lambda rng: [tuple(rng.uniform(0.5, 2, (2, 2, 3)))])
+def remainder(x: Any, y: Any) -> Any:
+    """Computes ``x % y``, the remainder with the sign of `y`."""
+    return np.remainder(x, y)
+
+
+remainder.vjp(x=lambda g: g, y=lambda g, x, y: through(g, -np.floor_divide(x, y)))
 
 
 @primitive(elementwise=True, symbol="-")

@@ -15,13 +15,10 @@ from autograd_cnn.engine.numpy_calls import copied_index, plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.axes import Shape, X, with_options
-from autograd_cnn.ops.shapes import moveaxis, ravel, reshape
+from autograd_cnn.ops.axes import X, with_options
+from autograd_cnn.ops.shapes import moveaxis, reshape
 
-__all__ = [
-    "add_at", "compress", "delete", "diag", "diagflat", "diagonal", "extract", "getitem", "matrix_trace", "resize",
-    "rot90", "scatter", "set_at", "take", "take_along_axis", "tril", "trim_zeros", "triu",
-]  # fmt: skip
+__all__ = ["add_at", "compress", "diagonal", "getitem", "matrix_trace", "scatter", "set_at", "take", "take_along_axis"]
 
 Mode = Literal["raise", "wrap", "clip"]
 
@@ -202,24 +199,9 @@ def take_along_axis(x: X, indices: Any, axis: int | None = -1) -> X:
     return take(x, np.take_along_axis(positions(x), np.asarray(plain(indices)), axis))
 
 
-def resize(x: X, new_shape: Shape) -> X:
-    """Fills an array of `new_shape` with the elements in their order, again and again."""
-    return take(x, np.resize(positions(x), new_shape))
-
-
-def delete(x: X, obj: Any, axis: int | None = None) -> X:
-    """Leaves out the elements at `obj`, a slice, integers or a mask, along `axis` or from the flattened `x`."""
-    return take(x, np.delete(positions(x), plain(obj), axis))
-
-
 def compress(condition: Any, x: X, axis: int | None = None) -> X:
     """Picks the entries along `axis`, or of the flattened `x`, for which `condition` holds."""
     return take(x, np.compress(plain(condition), positions(x), axis))
-
-
-def extract(condition: Any, x: X) -> X:
-    """Picks the elements for which `condition` holds."""
-    return take(x, np.extract(plain(condition), positions(x)))
 
 
 def diagonal(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
@@ -232,41 +214,6 @@ def diagonal(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
     return getitem(matrices, (..., *np.nonzero(np.eye(rows, columns, offset))))
 
 
-def diag(x: X, k: int = 0) -> X:
-    """Picks the `k`-th diagonal of a matrix, or makes the matrix that has `x` on it."""
-    return diagflat(x, k) if np.ndim(x) == 1 else take(x, np.diag(positions(x), k))
-
-
-def diagflat(x: X, k: int = 0) -> X:
-    """Makes the matrix that has the elements of `x` on its `k`-th diagonal, and 0 elsewhere."""
-    i, n = np.arange(np.size(x)), np.size(x) + abs(k)
-    return scatter(ravel(x), (i + max(0, -k), i + max(0, k)), (n, n))
-
-
 def matrix_trace(x: X, offset: int = 0, axis1: int = 0, axis2: int = 1) -> X:
     """Adds up the diagonal of each matrix in `axis1` and `axis2`: ``np.trace``, since ``ag.trace`` records programs."""
     return diagonal(x, offset, axis1, axis2).sum(-1)
-
-
-def tril(x: Any, k: int = 0) -> Any:
-    """Sets the elements above the `k`-th diagonal of each matrix to 0, or to False if they are bools."""
-    return where(np.tril(np.ones(np.shape(x)[-2:], bool), k), x, False)
-
-
-def triu(x: Any, k: int = 0) -> Any:
-    """Sets the elements below the `k`-th diagonal of each matrix to 0, or to False if they are bools."""
-    return where(np.triu(np.ones(np.shape(x)[-2:], bool), k), x, False)
-
-
-def rot90(x: X, k: int = 1, axes: tuple[int, int] = (0, 1)) -> X:
-    """Turns the plane of two `axes` by `k` right angles, from the first axis towards the second."""
-    return take(x, np.rot90(positions(x), k, axes))
-
-
-def trim_zeros(x: X, trim: str = "fb", axis: int | tuple[int, ...] | None = None) -> X:
-    """Leaves out zeros at the front ("f") and at the back ("b"), along `axis` or along all axes."""
-    index, found = [slice(None)] * np.ndim(x), np.argwhere(plain(x))
-    for d in range(len(index)) if axis is None else np.atleast_1d(axis):
-        first, last = (found[:, d].min(), found[:, d].max() + 1) if found.size else (0, 0)
-        index[d] = slice(first if "f" in trim.lower() else None, last if "b" in trim.lower() or not last else None)
-    return getitem(x, tuple(index))

@@ -9,18 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from autograd_cnn.calculus.trees import tree_leaves, tree_map
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops import shapes
 from autograd_cnn.ops.axes import X, with_options
-from autograd_cnn.ops.indexing import Mode, getitem, positions, take
-from autograd_cnn.ops.shapes import reshape
+from autograd_cnn.ops.indexing import getitem, positions, take
+from autograd_cnn.ops.shapes import moveaxis, reshape
 
-__all__ = [
-    "append", "array_split", "block", "choose", "column_stack", "concat", "concatenate", "dsplit", "dstack", "hsplit",
-    "hstack", "insert", "meshgrid", "pad", "pad_constant", "row_stack", "split", "stack", "unstack", "vsplit", "vstack",
-]  # fmt: skip
+__all__ = ["array_split", "concat", "concatenate", "pad", "pad_constant", "split", "stack", "unstack"]
 
 
 @primitive(moves=True, examples=lambda rng: [([*rng.normal(size=(3, 2, 4))], axis) for axis in (0, -1, None)])
@@ -52,83 +47,6 @@ def stack(tensors: Sequence[Any], axis: int = 0, dtype: Any = None) -> Any:
 stack.vjp(tensors=lambda g, position, axis: g[(slice(None),) * (axis % len(g.shape)) + (position,)])
 
 
-def hstack(tup: Sequence[Any], dtype: Any = None) -> Any:
-    """Joins arrays side by side: along axis 1, or axis 0 if they have only one."""
-    parts = [shapes.atleast_1d(x) for x in tup]
-    return concatenate(parts, int(all(np.ndim(x) > 1 for x in parts)), dtype)
-
-
-def vstack(tup: Sequence[Any], dtype: Any = None) -> Any:
-    """Joins arrays one below the other: along axis 0. An array of one axis is a row."""
-    return concatenate([shapes.atleast_2d(x) for x in tup], 0, dtype)
-
-
-row_stack = vstack
-
-
-def dstack(tup: Sequence[Any]) -> Any:
-    """Joins arrays one behind the other: along axis 2."""
-    return concatenate([shapes.atleast_3d(x) for x in tup], 2)
-
-
-def column_stack(tup: Sequence[Any]) -> Any:
-    """Joins arrays side by side: along axis 1. An array of one axis is a column."""
-    return concatenate([x if np.ndim(x) > 1 else shapes.transpose(shapes.atleast_2d(x)) for x in tup], 1)
-
-
-def append(x: Any, values: Any, axis: int | None = None) -> Any:
-    """Joins `values` to the end of `x`, along `axis` or in one row."""
-    return concatenate([x, values], axis)
-
-
-def _numbered(arrays: Sequence[Any]) -> list[Any]:
-    """Return the positions of the elements of each array in ``concatenate(arrays, None)``."""
-    starts = np.cumsum([0, *map(np.size, arrays)])
-    return [positions(x, start) for x, start in zip(arrays, starts, strict=False)]
-
-
-def insert(x: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
-    """Puts `values` before the elements at `obj`, an index or several, along `axis` or into the flattened `x`.
-
-    The result has the dtype of `x`.
-    """
-    numbers = _numbered([x, values])
-    joined = concatenate([x, values], None, getattr(x, "dtype", None))
-    return take(joined, np.insert(numbers[0], plain(obj), numbers[1], axis))
-
-
-def choose(x: Any, choices: Sequence[Any], mode: Mode = "raise") -> Any:
-    """Takes each element from the array ``choices[i]``, where i is the integer in `x` at its place."""
-    return take(concatenate([*choices], None), np.choose(plain(x), _numbered(choices), mode=mode))
-
-
-def block(arrays: Any) -> Any:
-    """Joins nested lists of blocks: the innermost lists along the last axis, the next along the last but one, ...
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import autograd_cnn as ag
-    >>> ag.block([[np.eye(2), np.zeros((2, 1))], [np.ones((1, 2)), 5]])
-    array([[1., 0., 0.],
-           [0., 1., 0.],
-           [1., 1., 5.]])
-    """
-    leaves = tree_leaves(arrays)
-    numbers = iter(_numbered(leaves))
-    return take(concatenate(leaves, None), np.block(tree_map(lambda _: next(numbers), arrays)))
-
-
-def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> tuple[Any, ...]:
-    """Makes the coordinates of a grid from those along its axes: one array for each axis.
-
-    `sparse` leaves out the repetition along the other axes. With ``indexing="xy"``, the first two axes are exchanged.
-    The results are copies, whatever `copy`.
-    """
-    grids = np.meshgrid(*map(positions, xi), sparse=sparse, indexing=indexing)
-    return tuple(take(x, grid) for x, grid in zip(xi, grids, strict=True))
-
-
 def _split(f: Callable[..., Any], x: Any, indices_or_sections: Any, axis: int) -> list[Any]:
     """Return the slices of `x` whose ends NumPy's function `f` finds."""
     axis = normalize_axis_index(axis, np.ndim(x))
@@ -156,24 +74,9 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return _split(np.array_split, x, indices_or_sections, axis)
 
 
-def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
-    """Cuts `x` along axis 1, or axis 0 if it has only one, as `split` does."""
-    return split(x, indices_or_sections, int(np.ndim(x) > 1))
-
-
-def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
-    """Cuts `x` along axis 0, as `split` does."""
-    return split(x, indices_or_sections, 0)
-
-
-def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
-    """Cuts `x` along axis 2, as `split` does."""
-    return split(x, indices_or_sections, 2)
-
-
 def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     """Returns the parts of `x` along `axis`, which they lack."""
-    return tuple(shapes.moveaxis(x, axis, 0))
+    return tuple(moveaxis(x, axis, 0))
 
 
 def _pairs(values: Any, ndim: int) -> Any:

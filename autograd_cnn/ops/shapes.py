@@ -11,9 +11,8 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.axes import Axis, Shape, X, with_options
 
 __all__ = [
-    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "copy", "expand_dims", "flatten",
-    "flip", "fliplr", "flipud", "matrix_transpose", "moveaxis", "permute_dims", "ravel", "reshape", "roll", "rollaxis",
-    "squeeze", "swapaxes", "transpose",
+    "broadcast_arrays", "broadcast_to", "copy", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis",
+    "permute_dims", "ravel", "reshape", "rollaxis", "squeeze", "swapaxes", "transpose",
 ]  # fmt: skip
 
 Order = Literal["C", "F"]
@@ -117,27 +116,6 @@ for _operation in (flatten, squeeze, expand_dims):
     _operation.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
-def _atleast(f: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
-    """Reshape each array to the shape that NumPy's function `f` gives it."""
-    made = tuple(reshape(x, f(np.broadcast_to(0, np.shape(x))).shape) for x in arrays)
-    return made[0] if len(made) == 1 else made
-
-
-def atleast_1d(*arrays: Any) -> Any:
-    """Gives each array at least one axis: the array, or a tuple of several."""
-    return _atleast(np.atleast_1d, arrays)
-
-
-def atleast_2d(*arrays: Any) -> Any:
-    """Gives each array at least two axes, new ones first: the array, or a tuple of several."""
-    return _atleast(np.atleast_2d, arrays)
-
-
-def atleast_3d(*arrays: Any) -> Any:
-    """Gives each array at least three axes, (1, N, 1) or (M, N, 1): the array, or a tuple of several."""
-    return _atleast(np.atleast_3d, arrays)
-
-
 @primitive(moves=True, examples=lambda rng: [(rng.normal(size=(3, 1)), (2, 3, 4)), (rng.normal(size=()), (2, 3))])
 def broadcast_to(x: Any, shape: Shape) -> Any:
     """Repeats `x` until it has `shape`.
@@ -163,28 +141,6 @@ def flip(x: Any, axis: Axis = None) -> Any:
 
 
 flip.vjp(x=lambda g, axis: flip(g, axis))
-
-
-def fliplr(x: X) -> X:
-    """Reverses the order of the columns, axis 1."""
-    return flip(x, 1)
-
-
-def flipud(x: X) -> X:
-    """Reverses the order of the rows, axis 0."""
-    return flip(x, 0)
-
-
-@primitive(moves=True, examples=with_options((5,), (-1, 2), ((1, -2, 3), (0, 1, 1)), (2, (1, 2))))
-def roll(x: Any, shift: Shape, axis: Axis = None) -> Any:
-    """Moves the elements by `shift` along `axis`; those that leave at the end come back at the start.
-
-    Several axes take a shift each. Without `axis`, the elements move in the order of `ravel`.
-    """
-    return np.roll(x, shift, axis)
-
-
-roll.vjp(x=lambda g, shift, axis: roll(g, np.negative(shift), axis))
 
 
 @primitive(moves=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.ops.arithmetic import choice, cos, exp, multiply, power, sign_of, sqrt, through, where
+from autograd_cnn.ops.arithmetic import choice, cos, exp, multiply, power, remainder, sign_of, sqrt, through, where
 from autograd_cnn.ops.indexing import scatter, take
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "atan2", "atanh", "bincount", "cbrt", "conj", "conjugate", "copysign", "cosh", "deg2rad", "degrees", "divmod",
     "exp2", "fabs", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "hypot", "interp", "ldexp", "linspace",
     "log2", "log10", "logaddexp", "logaddexp2", "logspace", "mod", "modf", "nan_to_num", "positive",
-    "rad2deg", "radians", "real", "real_if_close", "reciprocal", "remainder", "select", "sinc", "sinh", "tan", "unwrap",
+    "rad2deg", "radians", "real", "real_if_close", "reciprocal", "select", "sinc", "sinh", "tan", "unwrap",
 ]  # fmt: skip
 
 
@@ -129,8 +129,6 @@ fmin = _ufunc(np.fmin, "Takes the smaller of `x` and `y`, or the one that is a n
 copysign = _ufunc(np.copysign, "Gives `x` the sign of `y`.\n\n"
                   "The gradient of `x` is 0 where `x` is 0 or NaN, that of `y` is 0 everywhere.",
                   x=lambda g, x, out: g * (sign_of(x) * sign_of(out)), y=lambda g: where(False, g, 0))
-remainder = _ufunc(np.remainder, "Computes ``x % y``, the remainder with the sign of `y`.", 0.5, symbol="%",
-                   x=lambda g: g, y=lambda g, x, y: through(g, -np.floor_divide(x, y)))
 fmod = _ufunc(np.fmod, "Computes the remainder of ``x / y`` with the sign of `x`.", 0.5,
               x=lambda g: g, y=lambda g, x, y, out: through(g, -np.rint((x - out) / y)))
 # fmt: on
