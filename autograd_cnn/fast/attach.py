@@ -6,9 +6,7 @@ apply: for small arrays, and for other dtypes, shapes and layouts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import wraps
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,21 +14,20 @@ import numpy as np
 from autograd_cnn.engine.observe import operations
 from autograd_cnn.engine.primitive import Accelerator, Primitive
 from autograd_cnn.engine.registry import counterparts
-from autograd_cnn.ops import activations, arithmetic, losses
+from autograd_cnn.ops import activations, arithmetic
 
-from . import elementwise, rows
+from . import elementwise
+from .attach_sums import accelerate_sums
+from .choose import Kernel, choose
 from .elementwise import LARGE, blocked, blocked_ufunc, by_twin, is_large, mapped
-from .tiles import SMALL
 from .updates import accelerate_functions
-
-Kernel = Callable[..., Any]
 
 
 def attach() -> None:
     """Accelerate all operations."""
     elementwise_operations()
     accelerate_activations()
-    accelerate_softmax()
+    accelerate_sums()
     accelerate_functions()
 
 
@@ -44,22 +41,6 @@ def detach() -> None:
 
 def _itself(textbook: Kernel) -> Kernel:
     return textbook
-
-
-def choose(kernel: Kernel, when: Callable[..., bool], otherwise: Accelerator | None = None) -> Accelerator:
-    """Return an accelerator that calls `kernel` if ``when(*args)`` holds, and else the textbook's function."""
-
-    def accelerator(textbook: Kernel) -> Kernel:
-        slow = textbook if otherwise is None else otherwise(textbook)
-
-        @wraps(textbook)
-        def run(*args: Any) -> Any:
-            return kernel(*args) if when(*args) else slow(*args)
-
-        run.applies = when  # type: ignore[attr-defined]
-        return run
-
-    return accelerator
 
 
 def elementwise_operations() -> None:
@@ -159,41 +140,3 @@ def _gelu_rule(formula: Kernel) -> Kernel:
         return mapped(elementwise.gelu_gradient_tile, g, x, into=g if g.flags.carray else None)
 
     return choose(kernel, lambda g, x, approximate: approximate == "none" and is_large(g), blocked)(formula)
-
-
-def accelerate_softmax() -> None:
-    """Compute softmax over the last axis row by row."""
-    activations.softmax.accelerate(
-        choose(_quiet(rows.softmax), _in_rows), x=choose(_quiet(rows.softmax_gradient), _in_large_rows)
-    )
-    activations.log_softmax.accelerate(
-        choose(_quiet(rows.log_softmax), _in_rows), x=choose(_quiet(rows.log_softmax_gradient), _in_large_rows)
-    )
-    losses.cross_entropy.accelerate(logits=lambda _: _cross_entropy_rule, exact=True)
-
-
-def _cross_entropy_rule(g: Any, logits: Any, labels: Any, reduction: Any) -> Any:
-    """Compute the rule with fewer passes."""
-    gx = np.ascontiguousarray(activations.softmax.raw(logits))
-    gx.reshape(-1)[losses.places(np.asarray(labels), gx.shape[-1])] -= 1
-    gx *= g[..., None] if reduction == "none" else losses.divided(g, prod(logits.shape[:-1]), reduction)
-    return gx
-
-
-def _quiet(kernel: Kernel) -> Kernel:
-    """Return a kernel without its last argument, the axis, and without warnings."""
-
-    def run(*args: Any) -> Any:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return kernel(*args[:-1])
-
-    return run
-
-
-def _in_rows(x: Any, axis: Any) -> bool:
-    """Return whether `axis` is the last of several, and the kernels are for such an array."""
-    return x.ndim > 1 and axis in (-1, x.ndim - 1) and prod(x.shape) > 0 and x.dtype.char in "fd"
-
-
-def _in_large_rows(g: Any, out: Any, axis: Any) -> bool:
-    return g.size >= SMALL and _in_rows(g, axis)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.ops.scaling import rescaling
+
 from .memory import empty, scratch
-from .scaling import rescaling
 from .tiles import map_rows
 from .twins import twin
 

@@ -15,7 +15,6 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.fast import normalization as kernels
-from autograd_cnn.fast.scaling import rescaling
 from autograd_cnn.ops.arithmetic import divide, maximum, multiply, sqrt, square, where
 from autograd_cnn.ops.axes import Axis, X, channel_axis
 from autograd_cnn.ops.indexing import take
@@ -24,6 +23,7 @@ from autograd_cnn.ops.norms import order_of_powers, vector_norm
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import in_range, mean, sum, var
+from autograd_cnn.ops.scaling import rescaling
 from autograd_cnn.ops.shapes import reshape
 
 __all__ = [

@@ -16,7 +16,6 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.fast import matrices as kernels
 from autograd_cnn.ops.arithmetic import astype, multiply, power, where
 from autograd_cnn.ops.axes import Shape, X, normal
 from autograd_cnn.ops.indexing import getitem, positions, take
@@ -65,16 +64,20 @@ _matrices = normal(
 )
 
 
-@primitive(symbol="@", strict=True, flops=_flops, examples=_matrices)
+def _matching(x: Any, y: Any) -> tuple[Any, Any]:
+    x, y = np.asarray(x), np.asarray(y)
+    if x.ndim and y.ndim and x.shape[-1] != y.shape[-min(y.ndim, 2)]:
+        raise ValueError(f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {y.shape[-min(y.ndim, 2)]}")
+    return x, y
+
+
+@primitive(symbol="@", strict=True, flops=_flops, examples=_matrices, check=_matching)
 def matmul(x: Any, y: Any) -> Any:
     """Multiplies matrices, rows by columns: ``x @ y``.
 
     Vectors and stacks of matrices follow NumPy's rules.
     """
-    x, y = np.asarray(x), np.asarray(y)
-    if x.ndim and y.ndim and x.shape[-1] != y.shape[-min(y.ndim, 2)]:
-        raise ValueError(f"{x.shape} @ {y.shape}: {x.shape[-1]} is not {y.shape[-min(y.ndim, 2)]}")
-    return kernels.matmul(x, y)
+    return np.matmul(x, y)
 
 
 matmul.vjp(
@@ -99,7 +102,15 @@ def _misfit(x: tuple[int, ...], w: tuple[int, ...]) -> str:
     return problem + "x's last axis and w's first must have the same length" + order
 
 
-@primitive(strict=True, flops=_flops, examples=normal(((2, 3), (3, 4), (4,)), ((2, 5, 3), (3, 4))))
+def _connected(x: Any, w: Any, b: Any) -> tuple[Any, Any, Any]:
+    if w.ndim != 2 or x.shape[-1:] != w.shape[:1]:
+        raise ValueError(_misfit(x.shape, w.shape))
+    if b is not None and b.shape != w.shape[1:]:
+        raise ValueError(f"b is {b.shape}, w {w.shape} has {w.shape[1]} outputs\nb needs shape ({w.shape[1]},)")
+    return x, w, b
+
+
+@primitive(strict=True, flops=_flops, check=_connected, examples=normal(((2, 3), (3, 4), (4,)), ((2, 5, 3), (3, 4))))
 def linear(x: Any, w: Any, b: Any = None) -> Any:
     """Multiplies by weights and adds a bias: ``x @ w + b``.
 
@@ -118,14 +129,7 @@ def linear(x: Any, w: Any, b: Any = None) -> Any:
     ValueError
         If the shapes do not match.
     """
-    if w.ndim != 2 or x.shape[-1:] != w.shape[:1]:
-        raise ValueError(_misfit(x.shape, w.shape))
-    if b is not None and b.shape != w.shape[1:]:
-        raise ValueError(f"b is {b.shape}, w {w.shape} has {w.shape[1]} outputs\nb needs shape ({w.shape[1]},)")
-    y = kernels.matmul(x.reshape(-1, len(w)), w).reshape(*x.shape[:-1], w.shape[1])
-    if b is None:
-        return y
-    return np.add(y, b, out=y) if y.dtype == np.result_type(y, b) else y + b
+    return x @ w if b is None else x @ w + b
 
 
 linear.vjp(

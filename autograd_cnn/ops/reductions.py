@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,10 @@ import numpy as np
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.fast import elementwise
-from autograd_cnn.fast.scaling import rescaling
-from autograd_cnn.fast.tiles import SMALL
 from autograd_cnn.ops.arithmetic import exp, in_dtype_of, masked, where
 from autograd_cnn.ops.axes import Axis, axes_of, cast, kept
 from autograd_cnn.ops.running import products_before
+from autograd_cnn.ops.scaling import rescaling
 from autograd_cnn.ops.shapes import broadcast_to, flip, reshape, transpose
 
 __all__ = [
@@ -55,14 +54,34 @@ def _count(shape: tuple[int, ...], axis: Axis, keepdims: bool = False, mask: Any
     return math.prod(shape[a] for a in axes_of(axis, len(shape)))
 
 
-def _along(axis: Axis, keepdims: Any, **options: Any) -> dict[str, Any]:
-    """Return the axis of one of NumPy's reductions, and the options that are not at their defaults."""
+UNSET = signature(np.sum).parameters["initial"].default  # NumPy's own default; None would refuse a sum of no numbers
+
+
+def _keeps(keepdims: Any, axis: Axis, ddof: bool = False) -> bool:
+    """Return `keepdims`, unless a second axis, or `ddof`, was passed in its place."""
     if not isinstance(keepdims, bool):
         several = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
-        cure = f"Several axes: axis={(*several, keepdims)}" + f"; or ddof={keepdims}" * ("correction" in options)
+        cure = f"Several axes: axis={(*several, keepdims)}" + f"; or ddof={keepdims}" * ddof
         flag(keepdims, "keepdims", cure if isinstance(keepdims, int) else "Other parameters by name: dtype=...")
-    given = {name: value for name, value in options.items() if value is not None and value is not True}
-    return {"axis": axis, "keepdims": keepdims, **given}
+    return keepdims
+
+
+def _options(x: Any, axis: Axis, keepdims: Any, initial: Any = None, where: Any = True) -> tuple[Any, ...]:
+    return x, axis, _keeps(keepdims, axis), UNSET if initial is None else initial, where
+
+
+def _options_of_sum(x: Any, axis: Axis, keepdims: Any, dtype: Any, initial: Any, where: Any) -> tuple[Any, ...]:
+    return cast(x, dtype), axis, _keeps(keepdims, axis), dtype, UNSET if initial is None else initial, where
+
+
+def _options_of_var(
+    x: Any, axis: Axis, keepdims: Any, ddof: Any, dtype: Any, where: Any, correction: Any
+) -> tuple[Any, ...]:
+    keepdims = _keeps(keepdims, axis, True)
+    if ddof != 0 and correction is not None:
+        raise ValueError("ddof and correction can't be provided simultaneously.")
+    x = np.asarray(cast(x, dtype))
+    return x, axis, keepdims, ddof if correction is None else correction, dtype, where, None
 
 
 def _examples(**initial: float) -> Callable[[np.random.Generator], list[Any]]:
@@ -78,7 +97,7 @@ def _per(g: Any, count: Any, least: int) -> Any:
     return g / np.maximum(count, least).astype(g.dtype)
 
 
-@primitive(examples=_examples(initial=0.3))
+@primitive(examples=_examples(initial=0.3), check=_options_of_sum)
 def sum(
     x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, initial: Any = None, where: Any = True
 ) -> Any:
@@ -93,17 +112,13 @@ def sum(
     >>> ag.sum(x, axis=0)
     Tensor([4., 6.], float64, from sum)
     """
-    x, options = cast(x, dtype), _along(axis, keepdims, initial=initial, where=where)
-    large = np.size(x) >= SMALL and x.dtype.char in "fd" and len(options) == 2
-    if large and not keepdims and axes_of(axis, x.ndim) == tuple(range(x.ndim - 1)):
-        return elementwise.sum_rows(x)
-    return np.sum(x, **options)
+    return np.sum(x, axis, keepdims=keepdims, initial=initial, where=where)
 
 
 sum.vjp(x=lambda g, x_shape, axis, keepdims, where: spread(g, x_shape, axis, keepdims, where))
 
 
-@primitive(examples=_examples(initial=0.3))
+@primitive(examples=_examples(initial=0.3), check=_options_of_sum)
 def prod(
     x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, initial: Any = None, where: Any = True
 ) -> Any:
@@ -111,7 +126,7 @@ def prod(
 
     The product of no numbers is 1. The gradient is the product of all other numbers, also beside zeros.
     """
-    return np.prod(cast(x, dtype), **_along(axis, keepdims, initial=initial, where=where))
+    return np.prod(x, axis, keepdims=keepdims, initial=initial, where=where)
 
 
 def _others(x: Any, axis: Axis, initial: Any, mask: Any) -> Any:
@@ -128,13 +143,16 @@ prod.vjp(
 )
 
 
-@primitive(examples=_examples())
+@primitive(
+    examples=_examples(),
+    check=lambda x, axis, keepdims, dtype, where: (cast(x, dtype), axis, _keeps(keepdims, axis), dtype, where),
+)
 def mean(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, where: Any = True) -> Any:
     """Takes the mean of the numbers along `axis`, or of all of them.
 
     The mean of no numbers is NaN.
     """
-    return np.mean(cast(x, dtype), **_along(axis, keepdims, where=where))
+    return np.mean(x, axis, keepdims=keepdims, where=where)
 
 
 mean.vjp(
@@ -153,7 +171,7 @@ def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any, initial: Any, mask: Any)
     return masked(np.divide(ties, count, dtype=dtype), mask)
 
 
-@primitive(examples=_examples(initial=0.3))
+@primitive(examples=_examples(initial=0.3), check=_options)
 def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the largest number along `axis`, or of all.
 
@@ -164,10 +182,10 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
     ValueError
         If there are no numbers.
     """
-    return np.max(x, **_along(axis, keepdims, initial=initial, where=where))
+    return np.max(x, axis, keepdims=keepdims, initial=initial, where=where)
 
 
-@primitive(examples=_examples(initial=0.3))
+@primitive(examples=_examples(initial=0.3), check=_options)
 def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the smallest number along `axis`, or of all.
 
@@ -178,7 +196,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
     ValueError
         If there are no numbers.
     """
-    return np.min(x, **_along(axis, keepdims, initial=initial, where=where))
+    return np.min(x, axis, keepdims=keepdims, initial=initial, where=where)
 
 
 def _extreme_rule(g: Any, x: Any, out: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Any:
@@ -199,14 +217,7 @@ def _shifted(x: Any, axis: Axis, mask: Any) -> Any:
     return x - x[tuple(slice(1) if i in axes else slice(None) for i in range(len(x.shape)))]
 
 
-def _moment(f: Any, x: Any, axis: Any, keepdims: Any, ddof: Any, dtype: Any, mask: Any, correction: Any) -> Any:
-    """Compute `f`, which is NumPy's var or std."""
-    options = _along(axis, keepdims, where=mask, correction=correction)
-    x = _shifted(np.asarray(cast(x, dtype)), axis, mask)
-    return f(x, ddof=ddof, **options)
-
-
-@primitive(examples=_examples())
+@primitive(examples=_examples(), check=_options_of_var)
 def var(
     x: Any, axis: Axis = None, keepdims: bool = False, ddof: float = 0, dtype: Any = None, where: Any = True,
     correction: float | None = None,
@@ -216,7 +227,8 @@ def var(
     The sum of squares is divided by count - `ddof`, but at least 0; `correction` is another name of `ddof`. The
     gradient is 0 where all numbers are equal.
     """
-    return _moment(np.var, x, axis, keepdims, ddof, dtype, where, correction)
+    x = _shifted(x, axis, where)
+    return np.var(x, axis, ddof=ddof, keepdims=keepdims, where=where)
 
 
 def _var_rule(g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, correction: Any) -> Any:
@@ -227,7 +239,7 @@ def _var_rule(g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, c
     return spread(weight, x.shape, axis, keepdims, where) * masked(x - mean(x, axis, True, None, where), where)
 
 
-@primitive(examples=_examples())
+@primitive(examples=_examples(), check=_options_of_var)
 def std(
     x: Any, axis: Axis = None, keepdims: bool = False, ddof: float = 0, dtype: Any = None, where: Any = True,
     correction: float | None = None,
@@ -236,7 +248,8 @@ def std(
 
     The gradient is 0 where all numbers are equal.
     """
-    return _moment(np.std, x, axis, keepdims, ddof, dtype, where, correction)
+    x = _shifted(x, axis, where)
+    return np.std(x, axis, ddof=ddof, keepdims=keepdims, where=where)
 
 
 def _std_rule(g: Any, x: Any, out: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, correction: Any) -> Any:
@@ -253,7 +266,10 @@ var.vjp(x=_var_rule)
 std.vjp(x=_std_rule)
 
 
-@primitive(examples=lambda rng: _examples()(rng)[:3])
+@primitive(
+    examples=lambda rng: _examples()(rng)[:3],
+    check=lambda x, axis, keepdims: (x, axis, _keeps(keepdims, axis)),
+)
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Computes a smooth maximum over `axis`: ``log(sum(exp(x)))``.
 
@@ -261,7 +277,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
     An infinity takes the whole gradient, several share it evenly. If all numbers are -inf, the gradient is NaN.
     """
-    top = np.max(x, **{**_along(axis, keepdims), "keepdims": True}) if np.size(x) else x.dtype.type(0)
+    top = np.max(x, axis, keepdims=True) if np.size(x) else x.dtype.type(0)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
         out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
@@ -298,7 +314,7 @@ def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, An
 
 def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Takes the largest number less the smallest, along `axis` or of all."""
-    return max(x, **_along(axis, keepdims)) - min(x, axis, keepdims)
+    return max(x, axis, keepdims) - min(x, axis, keepdims)
 
 
 def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Callable[..., Any]:
