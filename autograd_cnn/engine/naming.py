@@ -47,6 +47,9 @@ def enrol(room: dict[str, Any], prefix: str = "") -> None:
         if isfunction(function) and not _is_named(function) and function not in named:
             named[function] = _named(function, partial(_same, prefix + function.__name__), _explained)
             composites[unwrap(function).__code__] = named[function]
+            primitive: Any = registry.get(prefix + name)  # of the same name: a function over it
+            if primitive is not None:
+                named[function].primitive, named[function].rules = primitive, primitive.rules
         registry[prefix + name] = named.get(function, function)
         if (theirs := numpys(prefix + name)) is not None:
             counterparts[theirs] = prefix + name

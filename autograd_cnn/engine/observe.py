@@ -20,6 +20,7 @@ from typing import Any
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.plan import Plan, Rule
+from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.promotion import promote
 from autograd_cnn.engine.registry import composites, registry
 from autograd_cnn.engine.tape import Node
@@ -27,6 +28,12 @@ from autograd_cnn.engine.tensor import Tensor
 
 operations = MappingProxyType(registry)
 """Every operation by name."""
+
+
+def primitives() -> list[Primitive[...]]:
+    """Return every primitive once, also those that have the name of a function which calls them."""
+    found = (getattr(f, "primitive", f) for f in registry.values())
+    return [*dict.fromkeys(p for p in found if isinstance(p, Primitive))]
 
 
 @contextmanager

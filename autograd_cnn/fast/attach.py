@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.observe import operations
+from autograd_cnn.engine.observe import operations, primitives
 from autograd_cnn.engine.primitive import Accelerator, Primitive
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops import activations, arithmetic
@@ -33,10 +33,9 @@ def attach() -> None:
 
 def detach() -> None:
     """Put the textbook's functions back in their places, as if this package were not there."""
-    for p in operations.values():
-        if isinstance(p, Primitive):
-            rules: dict[str, Any] = dict.fromkeys(p.rules, _itself)
-            p.accelerate(_itself, exact=True, **rules)
+    for p in primitives():
+        rules: dict[str, Any] = dict.fromkeys(p.rules, _itself)
+        p.accelerate(_itself, exact=True, **rules)
 
 
 def _itself(textbook: Kernel) -> Kernel:

@@ -8,23 +8,38 @@ nothing is broadcast, except a `weight`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+from typing import Any, Literal
 
 import numpy as np
 
 from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.errors import not_numbers
-from autograd_cnn.engine.messages import explained, warn
+from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.engine.primitive import Primitive, primitive
+from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
-from autograd_cnn.ops.arithmetic import log, maximum, through
+from autograd_cnn.ops.arithmetic import (
+    abs,
+    add,
+    clip,
+    exp,
+    log,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    sqrt,
+    square,
+    subtract,
+    through,
+    where,
+)
 from autograd_cnn.ops.axes import X, channel_axis
 from autograd_cnn.ops.norms import order_of_powers, vector_norm
-from autograd_cnn.ops.reductions import in_range
+from autograd_cnn.ops.reductions import in_range, mean, sum
+from autograd_cnn.ops.shapes import broadcast_arrays
 
 __all__ = [
     "bce", "bce_with_logits", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "gaussian_nll_loss",
@@ -34,7 +49,6 @@ __all__ = [
 
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
-P = ParamSpec("P")
 
 
 def _weighted(values: Any, weight: Any) -> Any:
@@ -42,36 +56,34 @@ def _weighted(values: Any, weight: Any) -> Any:
     return values * np.broadcast_to(np.asarray(weight, values.dtype), np.shape(values))
 
 
-def _reduce(values: Any, reduction: Reduction, weight: Any = None, count: float | None = None) -> Any:
+def reduced(
+    values: Any, reduction: Reduction, weight: Any = None, count: float | None = None, sum: Any = sum, mean: Any = mean
+) -> Any:
+    """Combine the losses of the elements; inside of a primitive by NumPy's `sum` and `mean`."""
     values = values if weight is None else _weighted(values, weight)
-    if reduction == "mean":
-        return _mean(values, count)
     if reduction == "sum":
-        return np.sum(values)
+        return sum(values)
     if reduction == "none":
         return values
-    raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
-
-
-def _mean(values: Any, count: float | None) -> Any:
-    """Divide the sum by `count`, or, where it overflows, the values before they are added up."""
+    if reduction != "mean":
+        raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
     with np.errstate(over="ignore"):
-        out = np.mean(values) if count is None else np.sum(values) / count
-    return np.sum(values / (count or np.size(values))) if np.isinf(out) else out
+        out = mean(values) if count is None else sum(values) / count
+    return sum(values / (count or np.size(values))) if np.isinf(out) else out  # here no sum overflows
 
 
 def divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> Any:
-    """Apply the adjoint of `_reduce`, except that it leaves the repetition of `g` to broadcasting."""
+    """Apply the adjoint of `reduced`, except that it leaves the repetition of `g` to broadcasting."""
     g = g / (count or 1) if reduction == "mean" else g
     return g if weight is None else g * np.asarray(weight, g.dtype)
 
 
-def _product(share: Any, x: Any) -> Any:
+def _product(share: Any, x: Any, where: Any = where) -> Any:
     """Return ``share * x``, where 0 * inf is 0: an event that does not happen costs nothing."""
-    return np.multiply(share, np.where(np.logical_and(np.equal(share, 0), np.isinf(x)), 0, x))
+    return share * where(np.logical_and(np.equal(share, 0), np.isinf(x)), 0, x)
 
 
-def _same_shape(p: Any, y: Any) -> None:
+def _same_shape(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
     if np.shape(p) != np.shape(y):
         try:
             wide = f"would broadcast to {np.broadcast_shapes(np.shape(p), np.shape(y))}"
@@ -79,6 +91,7 @@ def _same_shape(p: Any, y: Any) -> None:
             wide = "differ"
         cure = f"targets.reshape{np.shape(p)}?" if np.size(p) == np.size(y) else "They need equal shapes"
         raise ValueError(f"predictions {np.shape(p)} and targets {np.shape(y)} {wide}\n{cure}")
+    return p, y, *options
 
 
 def _binary(p: Any, y: Any) -> None:
@@ -92,12 +105,28 @@ def _binary(p: Any, y: Any) -> None:
         )
 
 
+def _probabilities(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
+    _binary(p, y)
+    p = np.asarray(p)
+    if p.size and not (p.min() >= 0 and p.max() <= 1) and not np.isnan(p).any():
+        raise ValueError(
+            f"p runs from {p.min():g} to {p.max():g}, but must lie in [0, 1]\nFor logits: bce_with_logits(z, y)"
+        )
+    saturated = int(np.count_nonzero((p == 0) | (p == 1)))
+    if saturated and is_recording():
+        warn(
+            f"bce: {saturated} of {p.size} probabilities are exactly 0 or 1; their gradient is clipped. "
+            "Keep the logits: bce_with_logits"
+        )
+    return p, y, *options
+
+
 def _weighted_examples(rng: np.random.Generator) -> list[Any]:
     p, y, weight = rng.uniform(0.1, 0.9, (3, 2, 3))
     return [((p, y, how), options) for how in REDUCTIONS for options in ({}, {"weight": weight[0]})]
 
 
-@primitive(examples=_weighted_examples)
+@primitive(examples=_weighted_examples, check=_probabilities)
 def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> Any:
     """Computes binary cross-entropy, the distance of probabilities to targets: ``-(y log p + (1 - y) log(1 - p))``.
 
@@ -128,21 +157,9 @@ def bce(p: Any, y: Any, reduction: Reduction = "mean", weight: Any = None) -> An
     >>> print(f"{ag.bce(np.array([0.5, 0.9]), np.array([1.0, 1.0])):.4f}")
     0.3993
     """
-    _binary(p, y)
-    p = np.asarray(p)
-    if p.size and not (p.min() >= 0 and p.max() <= 1) and not np.isnan(p).any():
-        raise ValueError(
-            f"p runs from {p.min():g} to {p.max():g}, but must lie in [0, 1]\nFor logits: bce_with_logits(z, y)"
-        )
-    saturated = int(np.count_nonzero((p == 0) | (p == 1)))
-    if saturated and is_recording():
-        warn(
-            f"bce: {saturated} of {p.size} probabilities are exactly 0 or 1; their gradient is clipped. "
-            "Keep the logits: bce_with_logits"
-        )
     with np.errstate(divide="ignore"):
-        terms = y * np.maximum(np.log(p), -100) + (1 - y) * np.maximum(np.log1p(-p), -100)
-    return _reduce(-terms, reduction, weight)
+        losses = -(y * np.maximum(np.log(p), -100) + (1 - y) * np.maximum(np.log1p(-p), -100))
+    return reduced(losses, reduction, weight, sum=np.sum, mean=np.mean)
 
 
 bce.vjp(
@@ -155,15 +172,19 @@ bce.vjp(
 )
 
 
-@primitive(name="bce_with_logits", examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)))])
-def _logistic(z: Any, y: Any) -> Any:
-    """Measures how far ``sigmoid(z)`` is from each target: ``softplus(z) - z y``."""
+def _logits(z: Any, y: Any) -> tuple[Any, Any]:
     _binary(z, y)
-    z = np.asarray(z, np.result_type(z, y))  # NumPy would make a number float64
-    return _product(1 - y, np.maximum(z, 0)) + _product(y, np.maximum(-z, 0)) + np.log1p(np.exp(-np.abs(z)))
+    return np.asarray(z, np.result_type(z, y)), y  # NumPy would make a number float64
 
 
-_logistic.vjp(z=lambda g, z, y: g * (sigmoid(z) - y), y=lambda g, z: through(g, -z))
+@primitive(name="bce_with_logits", examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)))], check=_logits)
+def logistic_loss(z: Any, y: Any) -> Any:
+    """Measures how far ``sigmoid(z)`` is from each target: ``softplus(z) - z y``."""
+    wrong = _product(1 - y, np.maximum(z, 0), np.where) + _product(y, np.maximum(-z, 0), np.where)
+    return wrong + np.log1p(np.exp(-np.abs(z)))
+
+
+logistic_loss.vjp(z=lambda g, z, y: g * (sigmoid(z) - y), y=lambda g, z: through(g, -z))
 
 
 def bce_with_logits(z: X, y: Any, reduction: Reduction = "mean", weight: Any = None, pos_weight: Any = None) -> X:
@@ -192,10 +213,10 @@ def bce_with_logits(z: X, y: Any, reduction: Reduction = "mean", weight: Any = N
         If the shapes differ, or a target is outside [0, 1].
     """
     if pos_weight is None:
-        return _reduce(_logistic(z, y), reduction, weight)
+        return reduced(logistic_loss(z, y), reduction, weight)
     _binary(z, plain(y))
-    positive = _weighted(softplus(np.negative(z)), pos_weight)
-    return _reduce(_product(y, positive) + _product(np.subtract(1, y), softplus(z)), reduction, weight)
+    positive = _weighted(softplus(negative(z)), pos_weight)
+    return reduced(_product(y, positive) + _product(subtract(1, y), softplus(z)), reduction, weight)
 
 
 def _check_labels(
@@ -252,7 +273,7 @@ def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weigh
     if ignored is not None:
         target = target * np.not_equal(labels, ignored)[..., None]
     target = target if weight is None else _weighted(target, weight)
-    return _reduce(-np.sum(_product(target, scores), axis=-1), reduction, count=_count(labels, weight, ignored))
+    return reduced(-sum(_product(target, scores), -1), reduction, count=_count(labels, weight, ignored))
 
 
 def _count(labels: Any, weight: Any, ignored: Any) -> float | None:
@@ -263,32 +284,35 @@ def _count(labels: Any, weight: Any, ignored: Any) -> float | None:
     return used.size if weight is None else float(np.sum(np.asarray(weight)[used]))
 
 
-class _OfLabels(Primitive[P]):
-    """A primitive of class ids, which have no rule; for probabilities, and with options, a function of primitives."""
-
-    if not TYPE_CHECKING:
-
-        def __call__(self, *args, **options):
-            logits, labels, reduction, *rest = self.bind(args, options)[0]
-            soft = np.shape(labels) == np.shape(logits) and not _classes(labels)
-            if soft or rest[0] != 0 or any(option is not None for option in rest[1:]):
-                try:
-                    return _of_scores(log_softmax(logits), labels, reduction, *rest)
-                except (TypeError, ValueError) as error:
-                    labelled = zip(self.parameters, (logits, labels, reduction, *rest), strict=True)
-                    raise explained(error, self.name, [*labelled][:2], ()) from None
-            return super().__call__(logits, labels, reduction, *rest)
+def _class_ids(logits: Any, labels: Any, reduction: Reduction) -> tuple[Any, ...]:
+    labels = np.asarray(labels)
+    _check_labels(logits, labels)
+    return logits, labels, reduction
 
 
-def _of_labels(f: Callable[P, Any]) -> Primitive[P]:
-    return _OfLabels(f, examples=lambda rng: [(rng.normal(size=(2, 3)), np.array([2, 0]), r) for r in REDUCTIONS])
+@primitive(
+    name="cross_entropy",
+    examples=lambda rng: [(rng.normal(size=(2, 3)), np.array([2, 0]), r) for r in REDUCTIONS],
+    check=_class_ids,
+)
+def cross_entropy_of_labels(logits: Any, labels: Any, reduction: Reduction = "mean") -> Any:
+    """Measures how little probability the right class has: ``-log softmax(logits)[label]``."""
+    losses = -np.take_along_axis(log_softmax.raw(logits), labels[..., None], -1)[..., 0]
+    return reduced(losses, reduction, sum=np.sum, mean=np.mean)
 
 
-@_of_labels
+cross_entropy_of_labels.vjp(
+    logits=lambda g, logits, labels, reduction: (
+        (g[..., None] if reduction == "none" else divided(g, math.prod(logits.shape[:-1]), reduction))
+        * (softmax(logits) - _one_hot(labels, logits.shape[-1]))
+    )
+)
+
+
 def cross_entropy(
-    logits: Any, labels: Any, reduction: Reduction = "mean", label_smoothing: float = 0.0, weight: Any = None,
+    logits: X, labels: Any, reduction: Reduction = "mean", label_smoothing: float = 0.0, weight: Any = None,
     ignore_index: int | None = None,
-) -> Any:  # fmt: skip
+) -> X:  # fmt: skip
     """Measures how little probability the right class has: ``-log softmax(logits)[label]``.
 
     This is cross-entropy over the last axis.
@@ -323,26 +347,13 @@ def cross_entropy(
     >>> ag.cross_entropy(np.array([[-1000.0, 1000.0]]), np.array([0]))
     np.float64(2000.0)
     """
-    labels = np.asarray(labels)
-    _check_labels(logits, labels)
-    losses = -(log_softmax.raw(logits).reshape(-1)[places(labels, logits.shape[-1])])
-    return _reduce(losses.reshape(labels.shape), reduction, count=losses.size or None)
+    soft = np.shape(labels) == np.shape(logits) and not _classes(labels)
+    if soft or label_smoothing != 0 or weight is not None or ignore_index is not None:
+        return _of_scores(log_softmax(logits), labels, reduction, label_smoothing, weight, ignore_index)
+    return cross_entropy_of_labels(logits, labels, reduction)
 
 
-def places(labels: Any, classes: int) -> Any:
-    """Return the places of the labels' scores in the flat array of all scores."""
-    return np.arange(0, labels.size * classes, classes) + labels.reshape(-1).astype(np.intp, copy=False)
-
-
-cross_entropy.vjp(
-    logits=lambda g, logits, labels, reduction: (
-        (g[..., None] if reduction == "none" else divided(g, math.prod(logits.shape[:-1]), reduction))
-        * (softmax(logits) - _one_hot(labels, logits.shape[-1]))
-    )
-)
-
-
-@primitive(examples=lambda rng: [(*rng.normal(size=(2, 2, 3)), r) for r in REDUCTIONS])
+@primitive(examples=lambda rng: [(*rng.normal(size=(2, 2, 3)), r) for r in REDUCTIONS], check=_same_shape)
 def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far predictions are from their targets: ``(p - y)**2``.
 
@@ -363,9 +374,8 @@ def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     ValueError
         If the shapes differ.
     """
-    _same_shape(p, y)
     if reduction != "mean":
-        return _reduce(np.square(p - y), reduction)
+        return reduced(np.square(p - y), reduction, sum=np.sum)
     with np.errstate(over="ignore"):
         out = np.mean(np.square(p - y))
     # The mean may be finite where a square is not.
@@ -391,12 +401,12 @@ def nll_loss(
 
 def _difference(p: Any, y: Any) -> Any:
     _same_shape(p, y)
-    return np.subtract(p, y)
+    return subtract(p, y)
 
 
 def l1_loss(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far predictions are from their targets: ``|p - y|``. The gradient where they are equal is 0."""
-    return _reduce(np.abs(_difference(p, y)), reduction)
+    return reduced(abs(_difference(p, y)), reduction)
 
 
 def huber_loss(p: Any, y: Any, reduction: Reduction = "mean", delta: float = 1.0) -> Any:
@@ -411,8 +421,8 @@ def _huber(p: Any, y: Any, reduction: Reduction, delta: float, scale: float) -> 
     if not delta > 0:
         raise ValueError(f"huber_loss: delta is {delta}. It is greater than 0")
     d = _difference(p, y)
-    near = np.clip(d, -float(delta), float(delta))
-    return _reduce(near / scale * (d - near / 2), reduction)
+    near = clip(d, -float(delta), float(delta))
+    return reduced(near / scale * (d - near / 2), reduction)
 
 
 def smooth_l1_loss(p: Any, y: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
@@ -433,9 +443,9 @@ def kl_div(p: Any, y: Any, reduction: Reduction | Literal["batchmean"] = "mean",
     With ``log_target=True``, `y` has logarithms, too.
     """
     _same_shape(p, y)
-    logarithm = y if log_target else np.log(np.where(np.equal(y, 0), 1, y))
-    terms = _product(np.exp(y) if log_target else y, np.subtract(logarithm, p))
-    return _reduce(terms, "sum") / len(terms) if reduction == "batchmean" else _reduce(terms, reduction)
+    logarithm = y if log_target else log(where(np.equal(y, 0), 1, y))
+    terms = _product(exp(y) if log_target else y, subtract(logarithm, p))
+    return reduced(terms, "sum") / len(terms) if reduction == "batchmean" else reduced(terms, reduction)
 
 
 def poisson_nll_loss(
@@ -447,11 +457,11 @@ def poisson_nll_loss(
     where y > 1.
     """
     _same_shape(p, y)
-    losses = np.exp(p) - np.multiply(y, p) if log_input else np.subtract(p, np.multiply(y, np.log(np.add(p, eps))))
+    losses = exp(p) - multiply(y, p) if log_input else subtract(p, multiply(y, log(add(p, eps))))
     if full:
-        many = np.where(np.greater(y, 1), y, 1).astype(losses.dtype)
-        losses = losses + np.where(many > 1, many * np.log(many) - many + np.log(many * (2 * math.pi)) / 2, 0)
-    return _reduce(losses, reduction)
+        many = where(np.greater(y, 1), y, 1).astype(losses.dtype)
+        losses = losses + where(many > 1, many * log(many) - many + log(many * (2 * math.pi)) / 2, 0)
+    return reduced(losses, reduction)
 
 
 def gaussian_nll_loss(
@@ -463,9 +473,9 @@ def gaussian_nll_loss(
     """
     if np.shape(var) not in (np.shape(p), (*np.shape(p)[:-1], 1), ()) or np.any(np.less(var, 0)):
         raise ValueError(f"gaussian_nll_loss: var needs the shape {np.shape(p)}, or 1 for its last axis, and no sign")
-    var = np.add(var, np.maximum(float(eps) - np.asarray(plain(var)), 0))
-    losses = (np.log(var) + np.square(_difference(p, y) / np.sqrt(var))) / 2
-    return _reduce(losses + math.log(2 * math.pi) / 2 if full else losses, reduction)
+    var = add(var, np.maximum(float(eps) - np.asarray(plain(var)), 0))
+    losses = (log(var) + square(_difference(p, y) / sqrt(var))) / 2
+    return reduced(losses + math.log(2 * math.pi) / 2 if full else losses, reduction)
 
 
 def _is_one(y: Any, shape: tuple[int, ...]) -> Any:
@@ -477,13 +487,13 @@ def _is_one(y: Any, shape: tuple[int, ...]) -> Any:
 
 def hinge_embedding_loss(x: Any, y: Any, reduction: Reduction = "mean", margin: float = 1.0) -> Any:
     """Measures distances `x` where the target is 1, and where it is -1 how far they are below `margin`."""
-    return _reduce(np.where(_is_one(y, np.shape(x)), x, np.clip(np.subtract(margin, x), 0, None)), reduction)
+    return reduced(where(_is_one(y, np.shape(x)), x, clip(subtract(margin, x), 0, None)), reduction)
 
 
 def margin_ranking_loss(x1: Any, x2: Any, y: Any, reduction: Reduction = "mean", margin: float = 0.0) -> Any:
     """Measures how far `x1` is from `x2` plus `margin` where the target is 1, and the reverse where it is -1."""
     sign = np.where(_is_one(y, np.shape(x1)), -1, 1)
-    return _reduce(np.clip(_difference(x1, x2) * sign + margin, 0, None), reduction)
+    return reduced(clip(_difference(x1, x2) * sign + margin, 0, None), reduction)
 
 
 def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e-8) -> Any:
@@ -492,20 +502,20 @@ def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e
     Vectors of zeros have similarity 0. Without `axis`, it is the last: that of a vector, of each row, or the channels
     of images (N, H, W, C). Arrays of three axes need an `axis`.
     """
-    x1, x2 = np.broadcast_arrays(x1, x2)
+    x1, x2 = broadcast_arrays(x1, x2)
     axis = channel_axis(x1) if axis is None else axis
 
     def squares(x: Any, s: Any) -> Any:
-        return np.clip(np.sum(np.square(x), axis), (float(eps) * s) ** 2, None)
+        return clip(sum(square(x), axis), (float(eps) * s) ** 2, None)
 
     (x1, first, _), (x2, second, _) = (in_range(squares, x, axis) for x in (x1, x2))
-    return np.sum(np.multiply(x1, x2), axis) / (np.sqrt(first) * np.sqrt(second))
+    return sum(multiply(x1, x2), axis) / (sqrt(first) * sqrt(second))
 
 
 def cosine_embedding_loss(x1: Any, x2: Any, y: Any, reduction: Reduction = "mean", margin: float = 0.0) -> Any:
     """Measures 1 - `cosine_similarity` where the target is 1, and its excess over `margin` where it is -1."""
     cosine = cosine_similarity(x1, x2, -1)
-    return _reduce(np.where(_is_one(y, np.shape(cosine)), 1 - cosine, np.clip(cosine - margin, 0, None)), reduction)
+    return reduced(where(_is_one(y, np.shape(cosine)), 1 - cosine, clip(cosine - margin, 0, None)), reduction)
 
 
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> Any:
@@ -517,7 +527,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     def norm(x: Any, s: Any) -> Any:
         return vector_norm(x, axis=-1, keepdims=keepdims, ord=p)
 
-    _, length, s = in_range(norm, np.subtract(x1, x2) + eps, -1, order_of_powers(p))
+    _, length, s = in_range(norm, subtract(x1, x2) + eps, -1, order_of_powers(p))
     return length if s is None else length / s
 
 
@@ -530,5 +540,5 @@ def triplet_margin_loss(
     The distance d is `pairwise_distance`. With `swap`, `negative` is compared with the nearer of the two others.
     """
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
-    far = np.minimum(far, pairwise_distance(positive, negative, p, eps)) if swap else far
-    return _reduce(np.clip(near - far + margin, 0, None), reduction)
+    far = minimum(far, pairwise_distance(positive, negative, p, eps)) if swap else far
+    return reduced(clip(near - far + margin, 0, None), reduction)

@@ -11,18 +11,10 @@ import pytest
 import autograd_cnn as ag
 import oracles
 from autograd_cnn.calculus.check import check_gradients, conformance, examples_of, split
-from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.observe import primitives
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops import arithmetic, losses
 
-PRIMITIVES = {
-    name: p
-    for name, p in registry.items()
-    if isinstance(p, Primitive) and p.__module__.startswith("autograd_cnn.") and p.name == name
-}
-PRIMITIVES["astype"] = arithmetic.converted  # the function of that name calls it for floats
-PRIMITIVES["bce_with_logits"] = losses._logistic  # likewise, before it reduces
+PRIMITIVES = {p.name: p for p in primitives() if p.__module__.startswith("autograd_cnn.")}
 every_primitive = pytest.mark.parametrize("name", PRIMITIVES)
 
 

@@ -10,10 +10,9 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.calculus.check import examples_of, split
-from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.observe import primitives
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.ops import activations, arithmetic, losses
+from autograd_cnn.ops import activations
 from uses import every_use
 
 both_precisions = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -208,8 +207,7 @@ def test_a_far_channel_leaves_the_others_normal(dtype):
 
 # Every operation: no gradient is NaN where the true one is finite
 
-PRIMITIVES = [p for p in registry.values() if isinstance(p, Primitive) and p.__module__.startswith("autograd_cnn.")]
-PRIMITIVES = [*dict.fromkeys([*PRIMITIVES, arithmetic.converted, losses._logistic])]
+PRIMITIVES = [p for p in primitives() if p.__module__.startswith("autograd_cnn.")]
 CALLS = {}  # by name: calls (function, its inputs) that are tried
 for _p in PRIMITIVES:
     for _args, _options in examples_of(_p, np.random.default_rng(0))[:2]:

@@ -7,12 +7,14 @@ import keyword
 import re
 import sys
 import unicodedata
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 import autograd_cnn as ag
+from autograd_cnn.engine.observe import operations
 from autograd_cnn.studio.program.expressions import NoSource
 
 LONGEST = 40  # characters of an identifier
@@ -43,6 +45,8 @@ class Namespace:
 
     def known(self, thing: Any, hint: str) -> str:
         """Return an expression for a function, class or module, and add its import if it needs one."""
+        public = operations.get(getattr(thing, "name", ""))
+        thing = public if getattr(public, "primitive", None) is thing and _adds_nothing(public, thing) else thing
         name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
         for module, short in ((ag, "ag"), (np, "np"), (ag.linalg, "ag.linalg"), (np.linalg, "np.linalg")):
             if thing is module or vars(module).get(name) is thing:
@@ -59,3 +63,9 @@ class Namespace:
         self.imports[line if alias == name else f"{line} as {alias}"] = None
         self.scope[alias] = thing
         return alias
+
+
+def _adds_nothing(function: Any, primitive: Any) -> bool:
+    """Return whether a function does what the primitive below it does, unless more options are passed: all are off."""
+    parameters = signature(function).parameters.items()
+    return not any(p.default for name, p in parameters if name not in primitive.parameters)
