@@ -14,8 +14,8 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine import numpy_calls
-from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.registry import counterparts, numpys, registry
+from autograd_cnn.engine.observe import primitives
+from autograd_cnn.engine.registry import counterparts, numpys
 from autograd_cnn.interop.onnx.table import CONVERTERS, OPERATORS
 
 PAGE = Path(__file__).parents[2] / "docs" / "vocabulary.md"
@@ -168,13 +168,13 @@ It has {len(here) + len(absent)} functions; {len(here)} are here, on NHWC images
 
 def onnx() -> str:
     """The part of the page on ONNX."""
-    primitives = {f.name for f in registry.values() if isinstance(f, Primitive) and f.packaged} | {"astype"}
-    written = primitives & {p.name for p in CONVERTERS if p.packaged}  # a test may have added its own
+    known = {p.name for p in primitives() if p.packaged}
+    written = known & {p.name for p in CONVERTERS if p.packaged}  # a test may have added its own
     pairs = {e.primitive.name: e.operator for e in OPERATORS.values() if e.primitive and not e.write}
     renamed = fill(", ".join(f"`{p}` is {operator}" for p, operator in pairs.items() if p != operator.lower()), 120)
     return f"""## ONNX
 
-`ag.interop.export_onnx` writes {len(written)} of the {len(primitives)} primitives, and so every function of them.
+`ag.interop.export_onnx` writes {len(written)} of the {len(known)} primitives, and so every function of them.
 Its tests run the examples of each in ONNX Runtime. `ag.interop.load_onnx` reads {len(OPERATORS)} operators, and its
 tests run ONNX's own cases of them.
 
@@ -187,7 +187,7 @@ These are one operator of another name:
 
 ### Primitives without a converter
 
-{_names(primitives - written)}
+{_names(known - written)}
 
 ### Operators that are read
 

@@ -69,6 +69,7 @@ def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str])
     >>> ag.interop.onnx_converter(fourth_power, lambda onnx, x: onnx.Pow(x, 4.0))
     """
     operation = operations.get(primitive) if isinstance(primitive, str) else primitive
+    operation = getattr(operation, "primitive", operation)  # of a function over it
     if not isinstance(operation, Primitive):
         raise TypeError(f"onnx_converter: {primitive!r} is no primitive")
     allowed = [*operation.parameters, *(f"{p}_shape" for p in operation.parameters), "out_shape"]
