@@ -7,13 +7,13 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.calculus.check import check_gradients, conformance
+from autograd_cnn.engine.observe import primitives
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.engine.registry import registry
 
 RULES = {
-    f"{name}.{'+'.join(inputs)}": (primitive, inputs)
-    for name, primitive in registry.items()
-    if isinstance(primitive, Primitive) and primitive.__module__.startswith("autograd_cnn.") and primitive.name == name
+    f"{primitive.name}.{'+'.join(inputs)}": (primitive, inputs)
+    for primitive in primitives()
+    if primitive.__module__.startswith("autograd_cnn.")
     for inputs in dict.fromkeys(rule.inputs for rule in primitive.rules.values())  # a joint rule once
 }
 every_rule = pytest.mark.parametrize("rule", RULES)
