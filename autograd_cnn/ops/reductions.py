@@ -314,7 +314,7 @@ def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, An
 
 def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Takes the largest number less the smallest, along `axis` or of all."""
-    return max(x, axis, keepdims) - min(x, axis, keepdims)
+    return max(x, axis, _keeps(keepdims, axis)) - min(x, axis, keepdims)
 
 
 def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Callable[..., Any]:
