@@ -9,6 +9,7 @@ import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import (
+    add,
     clip,
     divide,
     exp,
@@ -301,7 +302,7 @@ def relu6(x: X) -> X:
 
 def hardsigmoid(x: X) -> X:
     """Rises from 0 to 1 along a straight line: ``relu6(x + 3) / 6``. The gradient at -3 and at 3 is 0."""
-    return divide(relu6(np.add(x, 3)), 6)
+    return divide(relu6(add(x, 3)), 6)
 
 
 @primitive(elementwise=True, examples=lambda rng: [(rng.uniform(-4, 4, (2, 3)),)])

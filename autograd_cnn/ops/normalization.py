@@ -123,13 +123,15 @@ batch_norm.vjp(
 )
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(3, 4)),), (rng.normal(size=(2, 3, 4)), (0, 2), 1e-3)])
+@primitive(
+    examples=lambda rng: [(rng.normal(size=(3, 4)),), (rng.normal(size=(2, 3, 4)), (0, 2), 1e-3)],
+    check=lambda x, axis, eps: (x, axis, number(eps, "eps")),
+)
 def standardize(x: Any, axis: Axis = -1, eps: float = 1e-5) -> Any:
     """Brings the numbers along `axis` to mean 0 and variance 1: ``(x - mean) / sqrt(variance + eps)``.
 
     The variance divides by the count.
     """
-    number(eps, "eps")
     with np.errstate(over="ignore", invalid="ignore"):
         centred = x - np.mean(x, axis, keepdims=True)
         size = np.mean(centred * centred, axis, keepdims=True) + centred.dtype.type(eps)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
-from autograd_cnn.engine.observe import observing, operations, own_operations
+from autograd_cnn.engine.observe import observing, operations, own_operations, primitives
 
 
 @pytest.fixture
@@ -61,3 +61,11 @@ def test_operations_of_a_block_are_forgotten():
         ag.primitive(name="passing")(lambda x: x * 1)
         assert "passing" in operations
     assert "passing" not in operations
+
+
+def test_a_primitive_is_found_below_the_function_of_its_name():
+    found = [p for p in primitives() if p.name == "cross_entropy"]
+    assert found == [ag.cross_entropy.primitive]
+    assert ag.cross_entropy.rules is found[0].rules
+    loss = ag.cross_entropy(ag.Tensor(np.zeros((2, 3)), requires_grad=True), np.array([0, 2]))
+    assert loss.node.plan.primitive is found[0]

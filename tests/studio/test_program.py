@@ -69,6 +69,13 @@ def test_only_the_rule_of_the_input_that_learns_is_printed(name):
             assert re.findall(r'"(\w+)": g_', program.source) == ["v"]
 
 
+def test_a_primitive_is_called_by_the_function_of_its_name_that_does_the_same():
+    x, labels = leaf(np.zeros((2, 3)), "x"), np.array([0, 2])
+    assert "ag.cross_entropy(x, labels)" in ag.cross_entropy(x, labels).graph().program().source
+    terms = ag.bce_with_logits(x, np.ones((2, 3)), "none")  # with its default, the function takes the mean
+    assert "ag.bce_with_logits" not in ag.sum(terms).graph().program().source
+
+
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_the_program_of_the_second_derivative_equals_its_walk(name):
     for f, leaves in cases(name, np.float64):
