@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import is_recording
@@ -22,30 +21,18 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
 from autograd_cnn.ops.arithmetic import (
     abs,
-    add,
-    clip,
     exp,
     log,
     maximum,
-    minimum,
-    multiply,
     negative,
-    sqrt,
-    square,
     subtract,
     through,
     where,
 )
-from autograd_cnn.ops.axes import X, channel_axis
-from autograd_cnn.ops.norms import order_of_powers, vector_norm
-from autograd_cnn.ops.reductions import in_range, mean, sum
-from autograd_cnn.ops.shapes import broadcast_arrays
+from autograd_cnn.ops.axes import X
+from autograd_cnn.ops.reductions import mean, sum
 
-__all__ = [
-    "bce", "bce_with_logits", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "gaussian_nll_loss",
-    "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse", "nll_loss",
-    "pairwise_distance", "poisson_nll_loss", "smooth_l1_loss", "triplet_margin_loss",
-]  # fmt: skip
+__all__ = ["bce", "bce_with_logits", "cross_entropy", "kl_div", "l1_loss", "mse", "nll_loss"]
 
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
@@ -83,7 +70,7 @@ def _product(share: Any, x: Any, where: Any = where) -> Any:
     return share * where(np.logical_and(np.equal(share, 0), np.isinf(x)), 0, x)
 
 
-def _same_shape(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
+def same_shape(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
     if np.shape(p) != np.shape(y):
         try:
             wide = f"would broadcast to {np.broadcast_shapes(np.shape(p), np.shape(y))}"
@@ -96,7 +83,7 @@ def _same_shape(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
 
 def _binary(p: Any, y: Any) -> None:
     """Raise an error unless `y` are targets in [0, 1] for `p`."""
-    _same_shape(p, y)
+    same_shape(p, y)
     if np.size(y) and not (np.min(y) >= 0 and np.max(y) <= 1):
         bad = np.max(y) if not np.max(y) <= 1 else np.min(y)
         raise ValueError(
@@ -353,7 +340,7 @@ def cross_entropy(
     return cross_entropy_of_labels(logits, labels, reduction)
 
 
-@primitive(examples=lambda rng: [(*rng.normal(size=(2, 2, 3)), r) for r in REDUCTIONS], check=_same_shape)
+@primitive(examples=lambda rng: [(*rng.normal(size=(2, 2, 3)), r) for r in REDUCTIONS], check=same_shape)
 def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far predictions are from their targets: ``(p - y)**2``.
 
@@ -399,40 +386,14 @@ def nll_loss(
     return _of_scores(log_probabilities, labels, reduction, 0, weight, ignore_index)
 
 
-def _difference(p: Any, y: Any) -> Any:
-    _same_shape(p, y)
+def difference(p: Any, y: Any) -> Any:
+    same_shape(p, y)
     return subtract(p, y)
 
 
 def l1_loss(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     """Measures how far predictions are from their targets: ``|p - y|``. The gradient where they are equal is 0."""
-    return reduced(abs(_difference(p, y)), reduction)
-
-
-def huber_loss(p: Any, y: Any, reduction: Reduction = "mean", delta: float = 1.0) -> Any:
-    """Measures how far predictions are from their targets: ``d**2 / 2`` up to `delta`, then ``delta (d - delta / 2)``.
-
-    d is ``|p - y|`` (P. J. Huber, 1964).
-    """
-    return _huber(p, y, reduction, delta, 1.0)
-
-
-def _huber(p: Any, y: Any, reduction: Reduction, delta: float, scale: float) -> Any:
-    if not delta > 0:
-        raise ValueError(f"huber_loss: delta is {delta}. It is greater than 0")
-    d = _difference(p, y)
-    near = clip(d, -float(delta), float(delta))
-    return reduced(near / scale * (d - near / 2), reduction)
-
-
-def smooth_l1_loss(p: Any, y: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
-    """Measures how far predictions are from their targets: `huber_loss` up to `beta`, divided by `beta`.
-
-    With ``beta=0`` it is `l1_loss`.
-    """
-    if number(beta, "beta", 0) == 0:
-        return l1_loss(p, y, reduction)
-    return _huber(p, y, reduction, beta, float(beta))
+    return reduced(abs(difference(p, y)), reduction)
 
 
 def kl_div(p: Any, y: Any, reduction: Reduction | Literal["batchmean"] = "mean", log_target: bool = False) -> Any:
@@ -442,103 +403,7 @@ def kl_div(p: Any, y: Any, reduction: Reduction | Literal["batchmean"] = "mean",
     sum by the length of the first axis, and is the mean of the divergences of the rows; "mean" divides by all elements.
     With ``log_target=True``, `y` has logarithms, too.
     """
-    _same_shape(p, y)
+    same_shape(p, y)
     logarithm = y if log_target else log(where(np.equal(y, 0), 1, y))
     terms = _product(exp(y) if log_target else y, subtract(logarithm, p))
     return reduced(terms, "sum") / len(terms) if reduction == "batchmean" else reduced(terms, reduction)
-
-
-def poisson_nll_loss(
-    p: Any, y: Any, reduction: Reduction = "mean", log_input: bool = True, full: bool = False, eps: float = 1e-8
-) -> Any:
-    """Measures how unlikely counts `y` are if `p` has the logarithms of their means: ``exp(p) - y p``.
-
-    With ``log_input=False`` it has the means: ``p - y log(p + eps)``. `full` adds Stirling's formula for ``log y!``
-    where y > 1.
-    """
-    _same_shape(p, y)
-    losses = exp(p) - multiply(y, p) if log_input else subtract(p, multiply(y, log(add(p, eps))))
-    if full:
-        many = where(np.greater(y, 1), y, 1).astype(losses.dtype)
-        losses = losses + where(many > 1, many * log(many) - many + log(many * (2 * math.pi)) / 2, 0)
-    return reduced(losses, reduction)
-
-
-def gaussian_nll_loss(
-    p: Any, y: Any, var: Any, reduction: Reduction = "mean", full: bool = False, eps: float = 1e-6
-) -> Any:
-    """Measures how unlikely targets are if they are normal with mean `p`: ``(log var + (p - y)**2 / var) / 2``.
-
-    Variances are at least `eps`, which changes no gradient. `full` adds ``log(2 pi) / 2``.
-    """
-    if np.shape(var) not in (np.shape(p), (*np.shape(p)[:-1], 1), ()) or np.any(np.less(var, 0)):
-        raise ValueError(f"gaussian_nll_loss: var needs the shape {np.shape(p)}, or 1 for its last axis, and no sign")
-    var = add(var, np.maximum(float(eps) - np.asarray(plain(var)), 0))
-    losses = (log(var) + square(_difference(p, y) / sqrt(var))) / 2
-    return reduced(losses + math.log(2 * math.pi) / 2 if full else losses, reduction)
-
-
-def _is_one(y: Any, shape: tuple[int, ...]) -> Any:
-    """Return where targets, 1 or -1, are 1."""
-    if np.shape(y) != shape or not np.all(np.equal(np.abs(plain(y)), 1)):
-        raise ValueError(f"targets {np.shape(y)} must have the shape {shape} and be 1 or -1\nOf 0 and 1: 2 * y - 1")
-    return np.equal(y, 1)
-
-
-def hinge_embedding_loss(x: Any, y: Any, reduction: Reduction = "mean", margin: float = 1.0) -> Any:
-    """Measures distances `x` where the target is 1, and where it is -1 how far they are below `margin`."""
-    return reduced(where(_is_one(y, np.shape(x)), x, clip(subtract(margin, x), 0, None)), reduction)
-
-
-def margin_ranking_loss(x1: Any, x2: Any, y: Any, reduction: Reduction = "mean", margin: float = 0.0) -> Any:
-    """Measures how far `x1` is from `x2` plus `margin` where the target is 1, and the reverse where it is -1."""
-    sign = np.where(_is_one(y, np.shape(x1)), -1, 1)
-    return reduced(clip(_difference(x1, x2) * sign + margin, 0, None), reduction)
-
-
-def cosine_similarity(x1: Any, x2: Any, axis: int | None = None, eps: float = 1e-8) -> Any:
-    """Computes the cosine of the angle between vectors along `axis`, whose lengths count as at least `eps`.
-
-    Vectors of zeros have similarity 0. Without `axis`, it is the last: that of a vector, of each row, or the channels
-    of images (N, H, W, C). Arrays of three axes need an `axis`.
-    """
-    x1, x2 = broadcast_arrays(x1, x2)
-    axis = channel_axis(x1) if axis is None else axis
-
-    def squares(x: Any, s: Any) -> Any:
-        return clip(sum(square(x), axis), (float(eps) * s) ** 2, None)
-
-    (x1, first, _), (x2, second, _) = (in_range(squares, x, axis) for x in (x1, x2))
-    return sum(multiply(x1, x2), axis) / (sqrt(first) * sqrt(second))
-
-
-def cosine_embedding_loss(x1: Any, x2: Any, y: Any, reduction: Reduction = "mean", margin: float = 0.0) -> Any:
-    """Measures 1 - `cosine_similarity` where the target is 1, and its excess over `margin` where it is -1."""
-    cosine = cosine_similarity(x1, x2, -1)
-    return reduced(where(_is_one(y, np.shape(cosine)), 1 - cosine, clip(cosine - margin, 0, None)), reduction)
-
-
-def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> Any:
-    """Computes the distances between vectors along the last axis: ``sum(|x1 - x2 + eps|**p)**(1 / p)``.
-
-    The gradient at distance 0 is 0.
-    """
-
-    def norm(x: Any, s: Any) -> Any:
-        return vector_norm(x, axis=-1, keepdims=keepdims, ord=p)
-
-    _, length, s = in_range(norm, subtract(x1, x2) + eps, -1, order_of_powers(p))
-    return length if s is None else length / s
-
-
-def triplet_margin_loss(
-    anchor: Any, positive: Any, negative: Any, reduction: Reduction = "mean", margin: float = 1.0, p: float = 2.0,
-    eps: float = 1e-6, swap: bool = False,
-) -> Any:  # fmt: skip
-    """Computes ``max(0, d(anchor, positive) - d(anchor, negative) + margin)``.
-
-    The distance d is `pairwise_distance`. With `swap`, `negative` is compared with the nearer of the two others.
-    """
-    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
-    far = minimum(far, pairwise_distance(positive, negative, p, eps)) if swap else far
-    return reduced(clip(near - far + margin, 0, None), reduction)

@@ -15,11 +15,10 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.fast import normalization as kernels
-from autograd_cnn.ops.arithmetic import divide, maximum, multiply, sqrt, square, where
-from autograd_cnn.ops.axes import Axis, X, channel_axis
+from autograd_cnn.ops.arithmetic import divide, multiply, sqrt, square, where
+from autograd_cnn.ops.axes import Axis, X
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import pad
-from autograd_cnn.ops.norms import order_of_powers, vector_norm
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import in_range, mean, sum, var
@@ -28,7 +27,7 @@ from autograd_cnn.ops.shapes import reshape
 
 __all__ = [
     "batch_norm", "dropout", "dropout2d", "embedding", "group_norm", "instance_norm", "layer_norm",
-    "local_response_norm", "normalize", "one_hot", "rms_norm", "standardize",
+    "local_response_norm", "one_hot", "rms_norm", "standardize",
 ]  # fmt: skip
 
 
@@ -225,19 +224,6 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
         ordinary = total(x, 1)
         each = np.asarray(rescaling(np.asarray(plain(x)), (), np.asarray(plain(ordinary)), 4))
         return where(each == 1, x / ordinary**beta, scaled / base**beta * s ** (2 * beta - 1))
-
-
-def normalize(x: Any, p: float = 2.0, axis: int | None = None, eps: float = 1e-12) -> Any:
-    """Divides by the p-norm along `axis`, or by `eps` if that is larger.
-
-    The gradient of the norm at 0 is 0. Without `axis`, it is the last: that of a vector, of each row, or the channels
-    of images (N, H, W, C). Arrays of three axes need an `axis`.
-    """
-    axis = channel_axis(x) if axis is None else axis
-    x, length, _ = in_range(
-        lambda x, s: maximum(vector_norm(x, axis=axis, keepdims=True, ord=p), eps * s), x, axis, order_of_powers(p)
-    )
-    return x / length
 
 
 def _indices(indices: Any, count: int | None = None) -> tuple[Any, int]:

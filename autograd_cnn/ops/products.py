@@ -9,27 +9,19 @@ import math
 import string
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.arithmetic import astype, multiply, power, where
-from autograd_cnn.ops.axes import Shape, X, normal
-from autograd_cnn.ops.indexing import getitem, positions, take
-from autograd_cnn.ops.joining import pad, stack
+from autograd_cnn.ops.arithmetic import astype, multiply, where
+from autograd_cnn.ops.axes import normal
+from autograd_cnn.ops.indexing import positions, take
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import expand_dims, flip, matrix_transpose, moveaxis, reshape, squeeze
+from autograd_cnn.ops.shapes import expand_dims, matrix_transpose, moveaxis, reshape, squeeze
 
-__all__ = [
-    "contract", "convolve", "correlate", "cross", "dot", "einsum", "inner", "kron", "linear", "matmul", "matvec",
-    "outer", "polyadd", "polyder", "polyint", "polyval", "repeat", "tensordot", "tile", "vander", "vdot", "vecdot",
-    "vecmat",
-]  # fmt: skip
-
-Mode = Literal["full", "same", "valid"]
+__all__ = ["contract", "dot", "einsum", "inner", "kron", "linear", "matmul", "outer", "repeat", "tensordot", "vdot"]
 
 
 def axes_last(x: Any, *axes: int) -> Any:
@@ -257,19 +249,6 @@ def kron(a: Any, b: Any) -> Any:
     return reshape(multiply(blocks, reshape(b, [n for pair in pairs for n in (1, pair[1])])), [*map(math.prod, pairs)])
 
 
-def tile(x: X, reps: Shape) -> X:
-    """Lays copies of `x` side by side, `reps` along each axis.
-
-    Examples
-    --------
-    >>> import autograd_cnn as ag
-    >>> ag.tile([1, 2], (2, 2))
-    array([[1, 2, 1, 2],
-           [1, 2, 1, 2]])
-    """
-    return kron(np.ones(reps, bool), x)
-
-
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """Repeats each element `repeats` times along `axis`, or those of the flattened `x`; `repeats` may differ for each.
 
@@ -287,93 +266,3 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     counts = [1] * np.ndim(x)
     counts[axis] = repeats
     return kron(x, np.ones(counts, bool))
-
-
-def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
-    """Multiplies vectors of 3 components to vectors at right angles to both: the cross product.
-
-    For vectors of 2 components, add a third of 0.
-    """
-    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis,) * 3
-    a, b = axes_last(a, axisa), axes_last(b, axisb)
-    if (np.shape(a)[-1], np.shape(b)[-1]) != (3, 3):
-        raise ValueError(f"cross: want vectors of 3 components, got {np.shape(a)} and {np.shape(b)}")
-    (a0, a1, a2), (b0, b1, b2) = ([getitem(v, (..., i)) for i in range(3)] for v in (a, b))
-    return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axisc)
-
-
-def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
-    """Sums products over one axis of both: the dot products of stacks of vectors."""
-    return sum(multiply(axes_last(x1, axis), axes_last(x2, axis)), -1)
-
-
-def matvec(x1: Any, x2: Any) -> Any:
-    """Multiplies stacks of matrices by stacks of vectors."""
-    return squeeze(matmul(x1, expand_dims(x2, -1)), -1)
-
-
-def vecmat(x1: Any, x2: Any) -> Any:
-    """Multiplies stacks of vectors by stacks of matrices."""
-    return squeeze(matmul(expand_dims(x1, -2), x2), -2)
-
-
-def _convolve_rule(g: Any, other: Any, extent: int) -> Any:
-    """Convolve `g`, completed by zeros to what mode "full" would give, with the other vector backwards."""
-    missing = len(other) + extent - 1 - len(g)
-    return convolve(pad(g, (missing // 2, missing - missing // 2)), flip(other), "valid")
-
-
-@primitive(
-    examples=lambda rng: [(rng.normal(size=n), rng.normal(size=3), mode) for mode in get_args(Mode) for n in (2, 5)],
-    flops=lambda a_shape, v_shape: 2 * a_shape[0] * v_shape[0],
-)
-def convolve(a: Any, v: Any, mode: Mode = "full") -> Any:
-    """Slides one vector, reversed, along the other, and sums the products at each place.
-
-    `mode` is ``"full"``, ``"same"`` or ``"valid"``, as in NumPy.
-    """
-    return np.convolve(a, v, mode)
-
-
-convolve.vjp(
-    a=lambda g, a_shape, v: _convolve_rule(g, v, a_shape[0]),
-    v=lambda g, a, v_shape: _convolve_rule(g, a, v_shape[0]),
-)
-
-
-def correlate(a: Any, v: Any, mode: Mode = "valid") -> Any:
-    """Slides `v` along `a`, and sums the products at each place."""
-    return flip(convolve(v, flip(a), mode)) if len(a) < len(v) else convolve(a, flip(v), mode)
-
-
-def polyval(p: Any, x: Any) -> Any:
-    """Evaluates the polynomial with the coefficients `p`, highest power first, at `x`."""
-    return reduce(lambda y, coefficient: y * x + coefficient, p, np.zeros_like(x))
-
-
-def polyadd(a1: Any, a2: Any) -> Any:
-    """Adds polynomials, given by their coefficients, highest power first."""
-    longer = len(a2) - len(a1)
-    return pad(a1, (max(longer, 0), 0)) + pad(a2, (max(-longer, 0), 0))
-
-
-def polyder(p: Any, m: int = 1) -> Any:
-    """Differentiates a polynomial `m` times."""
-    for _ in range(min(count(m, "m", 0), len(p))):
-        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
-    return p
-
-
-def polyint(p: Any, m: int = 1, k: float = 0) -> Any:
-    """Integrates a polynomial `m` times, with one constant `k`."""
-    if count(m, "m", 0) > 10_000:
-        raise ValueError(f"m is {m}, which gives a polynomial of {m} coefficients more")
-    for _ in range(m):
-        p = pad(p / np.arange(len(p), 0, -1), (0, 1), constant_values=float(k))
-    return p
-
-
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
-    """Raises each element of a vector to the powers N - 1 ... 0, in columns, or 0 ... N - 1 if `increasing`."""
-    powers = np.arange(np.size(x) if N is None else N)
-    return power(reshape(x, (-1, 1)), powers if increasing else powers[::-1])

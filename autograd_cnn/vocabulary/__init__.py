@@ -2,19 +2,21 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from autograd_cnn import vocabulary
 from autograd_cnn.engine.naming import enrol
-from autograd_cnn.engine.registry import counterparts, hooks
-from autograd_cnn.vocabulary import arrays, elementary, linalg, scans, statistics
+from autograd_cnn.engine.registry import hooks
+from autograd_cnn.vocabulary import elementary, linalg
 from autograd_cnn.vocabulary.arrays import *
 from autograd_cnn.vocabulary.elementary import *
+from autograd_cnn.vocabulary.losses import *
+from autograd_cnn.vocabulary.polynomials import *
 from autograd_cnn.vocabulary.scans import *
 from autograd_cnn.vocabulary.statistics import *
+from autograd_cnn.vocabulary.vectors import *
 
 if not TYPE_CHECKING:  # type checkers follow the stars
-    __all__ = [name for file in (arrays, elementary, scans, statistics) for name in file.__all__]
+    files = [file for file in vars(vocabulary).values() if file is not linalg]
+    __all__ = [name for file in files for name in getattr(file, "__all__", ())]
 enrol(globals())
 enrol(vars(linalg), "linalg.")
 hooks["real"] = elementary.positive
-counterparts.update({(np.maximum, "accumulate"): "cummax", (np.minimum, "accumulate"): "cummin"})

@@ -14,12 +14,13 @@ from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.axes import Axis, Shape, X, with_options
 from autograd_cnn.ops.indexing import Mode, getitem, positions, scatter, take
 from autograd_cnn.ops.joining import concatenate, split
+from autograd_cnn.ops.products import kron
 from autograd_cnn.ops.shapes import flip, ravel, reshape, transpose
 
 __all__ = [
     "append", "atleast_1d", "atleast_2d", "atleast_3d", "block", "choose", "column_stack", "delete", "diag", "diagflat",
     "dsplit", "dstack", "extract", "fliplr", "flipud", "hsplit", "hstack", "insert", "meshgrid", "resize", "roll",
-    "rot90", "row_stack", "tril", "trim_zeros", "triu", "vsplit", "vstack",
+    "rot90", "row_stack", "tile", "tril", "trim_zeros", "triu", "vsplit", "vstack",
 ]  # fmt: skip
 
 
@@ -206,3 +207,16 @@ def trim_zeros(x: X, trim: str = "fb", axis: int | tuple[int, ...] | None = None
         first, last = (found[:, d].min(), found[:, d].max() + 1) if found.size else (0, 0)
         index[d] = slice(first if "f" in trim.lower() else None, last if "b" in trim.lower() or not last else None)
     return getitem(x, tuple(index))
+
+
+def tile(x: X, reps: Shape) -> X:
+    """Lays copies of `x` side by side, `reps` along each axis.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.tile([1, 2], (2, 2))
+    array([[1, 2, 1, 2],
+           [1, 2, 1, 2]])
+    """
+    return kron(np.ones(reps, bool), x)

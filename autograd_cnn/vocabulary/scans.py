@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops.arithmetic import masked
 from autograd_cnn.ops.axes import cut, kept, operand
 from autograd_cnn.ops.indexing import take_along_axis
@@ -78,6 +79,9 @@ def cummin(x: Any, axis: int = 0) -> Any:
     The last one of ties receives the gradient.
     """
     return _running(np.minimum, x, axis)
+
+
+counterparts.update({(np.maximum, "accumulate"): "cummax", (np.minimum, "accumulate"): "cummin"})
 
 
 def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:

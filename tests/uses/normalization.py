@@ -44,13 +44,6 @@ USES = [
     use("group_norm", lambda x, w, b: ag.group_norm(x, 2, w, b, 1e-3), x, w, b, want=grouped),
     use("instance_norm", lambda x: ag.instance_norm(x), x, want=lambda x: standard(x, 1)),
     use("local_response_norm", lambda x: ag.local_response_norm(x, 3, 0.5, 0.6, 2), x, want=responses),
-    use("normalize", lambda x: ag.normalize(x, 2, -1), x, want=lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)),
-    use("normalize", lambda x: ag.normalize(x, 3, 0), x,
-        want=lambda x: x / (np.abs(x) ** 3).sum(0, keepdims=True) ** (1 / 3)),
-    use("normalize", lambda x: ag.normalize(x, np.inf, 1), x, want=lambda x: x / np.abs(x).max(1, keepdims=True)),
-    use("normalize", lambda x: ag.normalize(x, -np.inf, -1), x, want=lambda x: x / np.abs(x).min(-1, keepdims=True)),
-    use("normalize", lambda x: ag.normalize(x, 0, -1), x, want=lambda x: x / x.shape[-1]),
-    use("normalize", lambda x: ag.normalize(x, axis=-1, eps=100), x, want=lambda x: x / 100),
     use("embedding", lambda t: ag.embedding(picks, t), table, want=lambda t: t[picks]),
     use("one_hot", lambda t: (ag.one_hot(picks) * t[:, 0]).sum(-1), table, want=lambda t: t[picks, 0]),
 ]  # fmt: skip

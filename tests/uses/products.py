@@ -1,8 +1,5 @@
-import itertools
-
 import numpy as np
 
-import autograd_cnn as ag
 from uses import use
 
 rng = np.random.default_rng(0)
@@ -21,24 +18,12 @@ USES = [
     use("tensordot", lambda a, b: np.tensordot(a, b, ([1, -1], [2, 0])), w, rng.normal(size=(3, 2, 2))),
     use("tensordot", lambda a, b: np.tensordot(a, b, axes=(0, 1)), x, w),
     *(use("kron", np.kron, a, b) for a, b in ((x, y), (v, v), (x, v), (v, rng.normal(size=(2, 1, 2))))),
-    use("tile", lambda x: np.tile(x, 2), w),
-    use("tile", lambda x: np.tile(x, (3, 1)), w),
-    use("tile", lambda x: np.tile(x, reps=(2, 1, 2)), v),
     use("repeat", lambda x: np.repeat(x, 2), y),
     use("repeat", lambda x: np.repeat(x, 3, axis=-1), y),
     use("repeat", lambda x: x.repeat(2, 0), y),
     use("repeat", lambda x: np.repeat(x, [2, 0, 3], axis=0), y),
     use("repeat", lambda x: np.repeat(x, [2]), y),
     use("repeat", lambda x: np.repeat(x, 3), number),
-    use("cross", np.cross, v, v + rng.normal(size=3)),
-    use("cross", np.cross, x, v),
-    use("cross", lambda a, b: np.cross(a, b, axis=0), y, rng.normal(size=(3, 4))),
-    use("cross", lambda a, b: np.cross(a, b, axisa=0, axisb=1, axisc=0), y, rng.normal(size=(4, 3))),
-    use("vecdot", np.vecdot, x, v),
-    use("vecdot", lambda a, b: np.vecdot(a, b, axis=0), x, x + 1),
-    use("matvec", ag.matvec, w, x[0], want=lambda a, b: np.einsum("...ij,...j", a, b)),
-    use("matvec", ag.matvec, w[:2], x[:, None], want=lambda a, b: np.einsum("...ij,...j", a, b)),
-    use("vecmat", ag.vecmat, x[:, 1], w, want=lambda a, b: np.einsum("...i,...ij", a, b)),
     use("einsum", lambda a, b: np.einsum("ij,jk", a, b), x, y),
     use("einsum", lambda a, b: np.einsum("ij,jk->ki", a, b, optimize=True), x, y),
     use("einsum", lambda a, b: np.einsum("ij,jk->ki", a, b, dtype=None), x, y),
@@ -55,21 +40,4 @@ USES = [
     use("einsum", lambda a, b: np.einsum("ij,jk->ik", a, b), x[:, :1], y),
     use("einsum", lambda a, b, c: np.einsum("ij,jk,ik->", a, b, c), x[:, :1], y, rng.normal(size=(1, 4))),
     use("einsum", lambda a, b: np.einsum("...i,i...", a, b), w[:1, :1], y[:, :2]),
-    *(
-        use(name, lambda a, b, name=name, mode=mode: getattr(np, name)(a, b, mode), a, b)
-        for name, mode in itertools.product(("convolve", "correlate"), ("full", "same", "valid"))
-        for a, b in ((p, v), (v, p), (rng.normal(size=5), p[:2]), (p[:2], rng.normal(size=5)), (p, p + 1))
-    ),
-    use("correlate", np.correlate, p, v),
-    use("polyval", np.polyval, p, x),
-    use("polyval", lambda p: np.polyval(p, 0.5), p),
-    use("polyval", lambda x: np.polyval([1.0, 2.0, 3.0], x), number),
-    use("polyadd", np.polyadd, p, v),
-    use("polyadd", np.polyadd, v, p),
-    use("polyder", np.polyder, p),
-    use("polyder", lambda p: np.polyder(p, m=2), p),
-    use("polyint", np.polyint, p),
-    use("polyint", lambda p: np.polyint(p, 2, 0.5), p),
-    use("vander", np.vander, v),
-    use("vander", lambda x: np.vander(x, 4, increasing=True), v),
 ]

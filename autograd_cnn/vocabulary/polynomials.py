@@ -1,0 +1,48 @@
+"""Polynomials, given by their coefficients."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine.checks import count
+from autograd_cnn.ops.arithmetic import power
+from autograd_cnn.ops.joining import pad
+from autograd_cnn.ops.shapes import reshape
+
+__all__ = ["polyadd", "polyder", "polyint", "polyval", "vander"]
+
+
+def polyval(p: Any, x: Any) -> Any:
+    """Evaluates the polynomial with the coefficients `p`, highest power first, at `x`."""
+    return reduce(lambda y, coefficient: y * x + coefficient, p, np.zeros_like(x))
+
+
+def polyadd(a1: Any, a2: Any) -> Any:
+    """Adds polynomials, given by their coefficients, highest power first."""
+    longer = len(a2) - len(a1)
+    return pad(a1, (max(longer, 0), 0)) + pad(a2, (max(-longer, 0), 0))
+
+
+def polyder(p: Any, m: int = 1) -> Any:
+    """Differentiates a polynomial `m` times."""
+    for _ in range(min(count(m, "m", 0), len(p))):
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+    return p
+
+
+def polyint(p: Any, m: int = 1, k: float = 0) -> Any:
+    """Integrates a polynomial `m` times, with one constant `k`."""
+    if count(m, "m", 0) > 10_000:
+        raise ValueError(f"m is {m}, which gives a polynomial of {m} coefficients more")
+    for _ in range(m):
+        p = pad(p / np.arange(len(p), 0, -1), (0, 1), constant_values=float(k))
+    return p
+
+
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    """Raises each element of a vector to the powers N - 1 ... 0, in columns, or 0 ... N - 1 if `increasing`."""
+    powers = np.arange(np.size(x) if N is None else N)
+    return power(reshape(x, (-1, 1)), powers if increasing else powers[::-1])

@@ -1,0 +1,77 @@
+"""Products of vectors, alone or in stacks: convolutions, cross products, and vectors with matrices."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.ops.arithmetic import multiply
+from autograd_cnn.ops.indexing import getitem
+from autograd_cnn.ops.joining import pad, stack
+from autograd_cnn.ops.products import axes_last, matmul
+from autograd_cnn.ops.reductions import sum
+from autograd_cnn.ops.shapes import expand_dims, flip, squeeze
+
+__all__ = ["convolve", "correlate", "cross", "matvec", "vecdot", "vecmat"]
+
+
+Mode = Literal["full", "same", "valid"]
+
+
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """Multiplies vectors of 3 components to vectors at right angles to both: the cross product.
+
+    For vectors of 2 components, add a third of 0.
+    """
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis,) * 3
+    a, b = axes_last(a, axisa), axes_last(b, axisb)
+    if (np.shape(a)[-1], np.shape(b)[-1]) != (3, 3):
+        raise ValueError(f"cross: want vectors of 3 components, got {np.shape(a)} and {np.shape(b)}")
+    (a0, a1, a2), (b0, b1, b2) = ([getitem(v, (..., i)) for i in range(3)] for v in (a, b))
+    return stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axisc)
+
+
+def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+    """Sums products over one axis of both: the dot products of stacks of vectors."""
+    return sum(multiply(axes_last(x1, axis), axes_last(x2, axis)), -1)
+
+
+def matvec(x1: Any, x2: Any) -> Any:
+    """Multiplies stacks of matrices by stacks of vectors."""
+    return squeeze(matmul(x1, expand_dims(x2, -1)), -1)
+
+
+def vecmat(x1: Any, x2: Any) -> Any:
+    """Multiplies stacks of vectors by stacks of matrices."""
+    return squeeze(matmul(expand_dims(x1, -2), x2), -2)
+
+
+def _convolve_rule(g: Any, other: Any, extent: int) -> Any:
+    """Convolve `g`, completed by zeros to what mode "full" would give, with the other vector backwards."""
+    missing = len(other) + extent - 1 - len(g)
+    return convolve(pad(g, (missing // 2, missing - missing // 2)), flip(other), "valid")
+
+
+@primitive(
+    examples=lambda rng: [(rng.normal(size=n), rng.normal(size=3), mode) for mode in get_args(Mode) for n in (2, 5)],
+    flops=lambda a_shape, v_shape: 2 * a_shape[0] * v_shape[0],
+)
+def convolve(a: Any, v: Any, mode: Mode = "full") -> Any:
+    """Slides one vector, reversed, along the other, and sums the products at each place.
+
+    `mode` is ``"full"``, ``"same"`` or ``"valid"``, as in NumPy.
+    """
+    return np.convolve(a, v, mode)
+
+
+convolve.vjp(
+    a=lambda g, a_shape, v: _convolve_rule(g, v, a_shape[0]),
+    v=lambda g, a, v_shape: _convolve_rule(g, a, v_shape[0]),
+)
+
+
+def correlate(a: Any, v: Any, mode: Mode = "valid") -> Any:
+    """Slides `v` along `a`, and sums the products at each place."""
+    return flip(convolve(v, flip(a), mode)) if len(a) < len(v) else convolve(a, flip(v), mode)
