@@ -31,7 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2300, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1950, "engine calculus fast", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(1990, "engine calculus fast", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(550, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(720, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(440, "engine state", "optimisers, schedules, averages"),
@@ -46,7 +46,7 @@ ROOMS = {
     "__main__": Room(240, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(890, "engine calculus ops", "the rest of NumPy: functions of a few lines over operations"),
-    "fast": Room(2900, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
+    "fast": Room(2950, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1200, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1300,

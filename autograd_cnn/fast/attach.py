@@ -17,6 +17,7 @@ from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops import activations, arithmetic
 
 from . import elementwise
+from .attach_images import accelerate_images
 from .attach_sums import accelerate_sums
 from .choose import Kernel, choose
 from .elementwise import LARGE, blocked, blocked_ufunc, by_twin, is_large, mapped
@@ -28,6 +29,7 @@ def attach() -> None:
     elementwise_operations()
     accelerate_activations()
     accelerate_sums()
+    accelerate_images()
     accelerate_functions()
 
 

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.ops.windows import Padding, Pair, Shape
+
 from .memory import scratch
 from .threads import map_tiles
 from .tiles import in_parts, tiles
 from .twins import twin
-from .windows import Padding, Pair, Shape, taps
+from .windows import taps
 
 Array = NDArray[Any]
 Options = tuple[Pair, Padding, Pair, int]  # stride, padding, dilation, groups

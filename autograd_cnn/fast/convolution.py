@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
+
 from . import columns, depthwise, direct, fused, winograd
 from .memory import empty
 from .twins import kernel_set
-from .windows import Padding, Pair, Shape, output_size
 
 Array = NDArray[Any]
 
@@ -45,7 +46,7 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Padding, 
     -------
     array (N, OH, OW, O), OH and OW by `output_size`
     """
-    height, width = (output_size(x.shape[a + 1], w.shape[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
+    height, width = _output_size(x.shape, w.shape, stride, padding, dilation)
     y = empty((len(x), height, width, w.shape[3]), np.result_type(x, w, *([] if b is None else [b])))
     if not (x.size and w.size and y.size):
         y[...] = 0 if b is None else b
@@ -80,6 +81,7 @@ def conv2d_input_gradient(
     Parameters
     ----------
     g : array (N, OH, OW, O)
+        Windows at the end may be left out.
     w : array (KH, KW, C // groups, O)
     x_shape : (N, H, W, C)
 
@@ -89,6 +91,7 @@ def conv2d_input_gradient(
     """
     if not (g.size and w.size):
         return np.zeros(x_shape, np.result_type(g, w))
+    g = _of_all_windows(g, x_shape, w.shape, stride, padding, dilation)
     if stride == (1, 1) and (groups < x_shape[3] or g.shape[3] == x_shape[3]):
         down, across = dilation[0] * (w.shape[0] - 1), dilation[1] * (w.shape[1] - 1)
         (top, bottom), (left, right) = padding
@@ -123,6 +126,7 @@ def conv2d_weight_gradient(
     g = g.astype(np.result_type(x, g), copy=False)
     if not (x.size and g.size):
         return np.zeros(w_shape, g.dtype)
+    g = _of_all_windows(g, x.shape, w_shape, stride, padding, dilation)
     if is_depthwise(x.shape, groups):
         return depthwise.weight_gradient(x, g, w_shape, stride, padding, dilation)
     if not suits_winograd(g, w_shape, stride, dilation, groups):
@@ -145,6 +149,17 @@ def _gradient_directly(
     shape = *w_shape[:3], w_shape[3] // groups
     parts = [direct.weight_gradient(x[..., i], g[..., o], shape, stride, padding) for i, o in _groups(w_shape, groups)]
     return parts[0] if groups == 1 else np.concatenate(parts, axis=3)
+
+
+def _output_size(x_shape: Shape, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair) -> Pair:
+    height, width = (output_size(x_shape[a + 1], w_shape[a], stride[a], *padding[a], dilation[a]) for a in (0, 1))
+    return height, width
+
+
+def _of_all_windows(g: Array, x_shape: Shape, *geometry: Any) -> Array:
+    """Add zeros to `g` for the windows at the end of an image that it leaves out."""
+    rows, columns = (n - have for n, have in zip(_output_size(x_shape, *geometry), g.shape[1:3], strict=True))
+    return np.pad(g, ((0, 0), (0, rows), (0, columns), (0, 0))) if rows or columns else g
 
 
 def suits_winograd(y: Array, w_shape: Shape, stride: Pair, dilation: Pair, groups: int) -> bool:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.ops.windows import Padding, Pair, Shape
+
 from .tiles import map_images
 from .twins import twin
-from .windows import Index, Padding, Pair, Shape, taps
+from .windows import Index, taps
 
 Array = NDArray[Any]
 

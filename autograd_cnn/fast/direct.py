@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.ops.windows import Padding, Pair, Shape
+
 from .memory import scratch
 from .threads import map_tiles
 from .tiles import in_parts, tiles
 from .twins import compiled_pass
-from .windows import Padding, Pair, Shape
 
 Array = NDArray[Any]
 

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.ops.windows import Padding, Pair, Shape
+
 from . import spread
 from .direct import read_only
 from .memory import empty, scratch
 from .threads import map_tiles
 from .tiles import PARTS
 from .twins import compiled_pass
-from .windows import Padding, Pair, Shape
 from .winograd import Block, Directly, blocks, parts
 
 Array = NDArray[Any]

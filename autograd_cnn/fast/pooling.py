@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.ops.windows import Padding, Pair, Shape, output_size
+
 from .elementwise import select
 from .memory import empty, scratch
 from .tiles import map_images
 from .twins import twin
-from .windows import Index, Padding, Pair, Shape, output_size, taps
+from .windows import Index, taps
 
 Array = NDArray[Any]
 
@@ -44,7 +46,7 @@ def max_pool2d(
     Returns
     -------
     y : array (N, OH, OW, C)
-    argmax : array (N, OH, OW, C) of uint8, or of uint16 if a window has more than 255 places; or None
+    argmax : array (N, OH, OW, C) of the smallest unsigned integers that count the places of a window; or None
         ``row * KW + column`` in the window.
 
     Examples
@@ -61,7 +63,7 @@ def max_pool2d(
         tile = partial(max_tile, kernel_size=kernel_size, stride=stride, padding=padding)
         map_images(tile, np.ascontiguousarray(x), y)
         return y, None
-    argmax = empty(y.shape, np.uint8 if kernel_size[0] * kernel_size[1] <= 255 else np.uint16)
+    argmax = empty(y.shape, np.min_scalar_type(kernel_size[0] * kernel_size[1]))
     tile = partial(max_argmax_tile, kernel_size=kernel_size, stride=stride, padding=padding)
     map_images(tile, np.ascontiguousarray(x), y, argmax)
     return y, argmax
@@ -70,14 +72,12 @@ def max_pool2d(
 def _dilated_maxima(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Array:
     """Write the maxima into `y`, and return their places."""
     unset = kernel_size[0] * kernel_size[1]
-    argmax = np.full(y.shape, unset, np.uint16)
+    argmax = np.full(y.shape, unset, np.min_scalar_type(unset))
     for place, windows, pixels in _places(x.shape, y.shape, kernel_size, stride, padding, dilation):
         best, more, known = y[windows], x[pixels], argmax[windows]
         wins = (known == unset) | (more > best) | (np.isnan(more) & ~np.isnan(best))
         np.copyto(best, more, where=wins)
         np.copyto(known, place, where=wins, casting="unsafe")
-    if (argmax == unset).any():
-        raise ValueError(f"kernel {kernel_size}, dilation {dilation}\nSome windows would see no pixel at all")
     return argmax
 
 

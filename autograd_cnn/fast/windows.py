@@ -1,4 +1,4 @@
-"""The geometry of windows that slide over images, which convolution and pooling share.
+"""The pixels under each tap of a window that slides over images, for convolution and pooling.
 
 Images are NHWC. Options come normalised: `stride` and `dilation` are (vertical, horizontal), `padding` is
 ((top, bottom), (left, right)). Padding less than 0 cuts rows or columns off.
@@ -8,21 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]
-Shape = tuple[int, ...]
+from autograd_cnn.ops.windows import Padding, Pair, Shape
+
 Index = tuple[slice, slice, slice]
-
-
-def output_size(size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1) -> int:
-    """Number of windows along one axis.
-
-    Examples
-    --------
-    >>> output_size(32, kernel=3, stride=2, before=1, after=1)
-    16
-    """
-    return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
 
 
 def taps(

@@ -31,11 +31,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from autograd_cnn.ops.windows import Padding, Pair, Shape
+
 from . import spread
 from .memory import empty, scratch
 from .threads import map_tiles
 from .tiles import in_parts, tiles
-from .windows import Padding, Pair, Shape
 
 Array = NDArray[Any]
 Directly = Callable[..., Any]

@@ -15,7 +15,7 @@ from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.messages import explained
 from autograd_cnn.nn.module import Module
 from autograd_cnn.ops import activations, arithmetic, normalization, pooling, reductions, resizing, shapes
-from autograd_cnn.ops.convolution import check_images, check_window
+from autograd_cnn.ops.windows import check_images, check_window
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d",

@@ -15,16 +15,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.init import Initialiser, he_normal, standard_normal
 from autograd_cnn.nn.module import Input, Module
 from autograd_cnn.ops.activations import prelu
-from autograd_cnn.ops.convolution import (
-    Extent,
-    Margins,
-    check_window,
-    conv1d,
-    conv2d,
-    conv_transpose1d,
-    conv_transpose2d,
-    pair,
-)
+from autograd_cnn.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from autograd_cnn.ops.normalization import (
     batch_norm,
     dropout,
@@ -37,6 +28,7 @@ from autograd_cnn.ops.normalization import (
 )
 from autograd_cnn.ops.products import linear
 from autograd_cnn.ops.random import generator
+from autograd_cnn.ops.windows import Extent, Margins, check_window, pair
 
 __all__ = [
     "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Dropout", "Dropout2d",

@@ -2,92 +2,29 @@
 
 Images are NHWC, weights HWIO. ``y = conv(x, w)`` is linear in each argument, and its two adjoints are
 ``gx = conv_transpose(g, w)`` and ``gw = weight_gradient(x, g)``. Each of the three is bilinear, with the other two as
-its adjoints, so derivatives of every order stay in the family. The arithmetic is in `autograd_cnn.fast.convolution`.
+its adjoints, so derivatives of every order stay in the family.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache, wraps
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.fast import convolution as kernels
-from autograd_cnn.fast.windows import Padding, Pair, Shape
-from autograd_cnn.ops.joining import pad
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import expand_dims, squeeze
+from autograd_cnn.ops.windows import Extent, Margins, Shape, add_windows, check_images, pair, window, windows
 
 __all__ = ["conv1d", "conv2d", "conv2d_weight_gradient", "conv_transpose1d", "conv_transpose2d"]
-
-Extent = int | Pair
-Margins = Extent | Literal["same", "valid"] | Padding
-Window = tuple[Pair, Pair, Padding, Pair]
-Normaliser = TypeVar("Normaliser", bound=Callable[..., Window])
 
 
 def normals(*cases: Any) -> Callable[[np.random.Generator], list[Any]]:
     """Return the `examples` of a primitive: standard normal arrays of the shapes in each case, then its options."""
     return lambda rng: [(tuple(rng.normal(size=shape) for shape in shapes), options) for *shapes, options in cases]
-
-
-def remembered(function: Normaliser) -> Normaliser:
-    """Remember the results for plain arguments, because a network normalises the same few options in every step.
-
-    ``(1.0, 1.0) == (1, 1)``, and only one of them is a valid stride: so a tuple is plain if all in it are ints.
-    """
-    known = lru_cache(maxsize=1024, typed=True)(function)
-    scalars, ints = {int, bool, str, type(None)}, {int}
-
-    @wraps(function)
-    def run(*args: Any) -> Window:
-        for a in args:
-            if a.__class__ not in scalars and not (a.__class__ is tuple and ints.issuperset(map(type, a))):
-                return function(*args)
-        return known(*args)
-
-    return run  # type: ignore[return-value]
-
-
-def pair(value: Any, name: str) -> Pair:
-    """Return an int, or a pair of ints, as a pair."""
-    if isinstance(value, (int, np.integer)):
-        return int(value), int(value)
-    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(v, (int, np.integer)) for v in value):
-        return int(value[0]), int(value[1])
-    raise TypeError(f"{name} is {value!r}, want an int, or a pair of ints (height, width)")
-
-
-def margins(padding: Margins, kernel: Pair, stride: Pair, dilation: Pair, size: Shape | None = None) -> Padding:
-    """Turn `padding` (int, pair, word, or a (before, after) pair per axis) into ((top, bottom), (left, right)).
-
-    Only "same" with a stride needs the `size` (H, W) of the image.
-    """
-    for name, (high, wide) in ("kernel_size", kernel), ("stride", stride), ("dilation", dilation):
-        if min(high, wide) < 1:
-            raise ValueError(f"{name} is {high if high == wide else (high, wide)}, want 1 or more")
-    if padding == "same":
-        if size is None and stride != (1, 1):
-            raise ValueError(
-                f'padding="same" with stride {stride}: images of several sizes fit\nGive padding as numbers'
-            )
-        # ceil(n / s) windows, the last of which starts (n - 1) % s pixels before the last pixel
-        ends = ((n - 1) % s for n, s in zip(size or (1, 1), stride, strict=True))
-        high, wide = (max(0, d * (k - 1) - end) for k, d, end in zip(kernel, dilation, ends, strict=True))
-        return (high // 2, high - high // 2), (wide // 2, wide - wide // 2)
-    if isinstance(padding, str) and padding != "valid":
-        raise ValueError(f'padding is {padding!r}, want an int, a pair, "same" or "valid"')
-    sides: Any = 0 if padding == "valid" else padding
-    if not (isinstance(sides, (tuple, list)) and len(sides) == 2 and all(isinstance(p, (tuple, list)) for p in sides)):
-        sides = [(p, p) for p in pair(sides, "padding")]
-    down, across = (pair(side, "padding") for side in sides)
-    if min(*down, *across) < 0:
-        raise ValueError(f"padding is {padding!r}, want 0 or more\nTo cut off a margin: x[:, 1:-1, 1:-1]")
-    return down, across
 
 
 def as_images(x: Any) -> Any:
@@ -102,34 +39,6 @@ def _line(padding: Any) -> Any:
     if isinstance(padding, str):
         return padding
     return (0, 0), padding if isinstance(padding, tuple) else (padding, padding)
-
-
-def check_images(x: Any) -> None:
-    """Raise an error unless `x` is a batch of images."""
-    if x.ndim != 4:
-        cure = "One image (H, W, C): x[None]. Images without channels (N, H, W): x[..., None]"
-        raise ValueError(f"x is {x.ndim}-dimensional, want (N, H, W, C)\n{cure}")
-
-
-@remembered
-def window(size: Shape | None, kernel_size: Any, stride: Extent, padding: Margins, dilation: Extent) -> Window:
-    """Normalise the options of a window, and raise an error unless it fits into images of `size`, (H, W) or any."""
-    kernel, stride, dilation = pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
-    padding = margins(padding, kernel, stride, dilation, size)
-    axes = zip(("height", "width"), size or (), kernel, stride, padding, dilation, strict=False)
-    for word, n, k, s, (before, after), d in axes:
-        room = n + before + after - d * (k - 1) - 1
-        if room < 0:
-            raise ValueError(
-                f"{word} {n} + {before} + {after} padding < kernel {k} (dilation {d})\nOutput ({n} + {before} + "
-                f"{after} - {d}*({k} - 1) - 1) // {s} + 1 = {room // s + 1}. More padding, or a smaller kernel"
-            )
-    return kernel, stride, padding, dilation
-
-
-def check_window(kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1) -> None:
-    """Raise an error unless images of some size suit a window; "same" depends on the size, and suits every window."""
-    window(None, kernel_size, kernel_size if stride is None else stride, 0 if padding == "same" else padding, dilation)
 
 
 def _other_order(x: Any, w: Any, groups: int) -> str:
@@ -169,8 +78,20 @@ def _check(x: Any, w: Any, b: Any, groups: int, transposed: bool = False) -> Non
         raise ValueError(f"b is {b.shape}, want ({results},): one number per output channel{cure}")
 
 
+def _products(formula: str, a: Any, b: Any, groups: int) -> Any:
+    """Multiply and sum as `einsum` does, each group of channels apart. They lie on axis 3 of both and of the result."""
+    pairs = zip(np.split(a, groups, 3), np.split(b, groups, 3), strict=True)
+    return np.concatenate([np.einsum(formula, *pair, order="C", optimize=True) for pair in pairs], 3)
+
+
+def _convolution(x: Any, w: Any, b: Any, *options: Any) -> tuple[Any, ...]:
+    _check(x, w, b, options[-1])
+    return x, w, b, *window(x.shape[1:3], w.shape[:2], *options[:-1])[1:], options[-1]
+
+
 @primitive(
     strict=True,
+    check=_convolution,
     flops=lambda out_shape, w_shape: 2 * math.prod((*out_shape, *w_shape[:-1])),
     examples=normals(
         ((2, 5, 4, 3), (3, 2, 3, 4), 4, {}),
@@ -226,31 +147,37 @@ def conv2d(
     >>> ag.conv2d(images, w, padding=1).shape
     (8, 32, 32, 16)
     """
-    _check(x, w, b, groups)
-    return kernels.conv2d(x, w, b, *window(x.shape[1:3], w.shape[:2], stride, padding, dilation)[1:], groups)
+    # y[n,i,j,o] = sum over k,l,c of x[n, i + k, j + l, c] * w[k,l,c,o], without the options
+    y = _products("nijckl,klco->nijo", windows(x, w.shape[:2], stride, padding, dilation), w, groups)
+    return y if b is None else y + b
 
 
-def _transposed_size(shape: Shape, window: Window, output_padding: Pair) -> tuple[int, int]:
-    """Return (H, W) of the result of a transposed convolution."""
-    high, wide = (
-        (n - 1) * s - before - after + d * (k - 1) + 1 + extra
-        for n, k, s, (before, after), d, extra in zip(shape[1:3], *window, output_padding, strict=True)
-    )
-    return high, wide
+def transposed_shape(
+    x_shape: Shape, w_shape: Shape, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: int
+) -> Shape:
+    """Return the shape of the result of a transposed convolution, with normalised options."""
+    axes = zip(x_shape[1:3], w_shape[:2], stride, padding, output_padding, dilation, strict=True)
+    size = ((n - 1) * s - sides[0] - sides[1] + d * (k - 1) + 1 + extra for n, k, s, sides, extra, d in axes)
+    return x_shape[0], *size, w_shape[2] * groups
 
 
-def _with_idle_windows(x: Any, stride: Extent, output_padding: Extent) -> Any:
-    """Add zeros at the end of `x`, for the windows of `conv2d` that lie wholly in the `output_padding`."""
-    windows = [e // s for e, s in zip(pair(output_padding, "output_padding"), pair(stride, "stride"), strict=True)]
-    return pad(x, [(0, 0), *((0, n) for n in windows), (0, 0)]) if any(windows) else x
-
-
-def _without_idle_windows(gx: Any, x_shape: Shape) -> Any:
-    return gx if gx.shape == x_shape else gx[:, : x_shape[1], : x_shape[2]]
+def _transposed(
+    x: Any, w: Any, b: Any, stride: Extent, padding: Margins, output_padding: Extent, dilation: Extent, groups: int
+) -> tuple[Any, ...]:
+    _check(x, w, b, groups, transposed=True)
+    _, steps, sides, holes = window(None, w.shape[:2], stride, padding, dilation)
+    extra = pair(output_padding, "output_padding")
+    if min(extra) < 0:
+        raise ValueError(f"output_padding is {output_padding}, want 0 or more")
+    shape = transposed_shape(x.shape, w.shape, steps, sides, extra, holes, groups)
+    if min(shape[1:3]) < 1:
+        raise ValueError(f"the result would be {shape}\nLess padding, or a larger input")
+    return x, w, b, steps, sides, extra, holes, groups
 
 
 @primitive(
     strict=True,
+    check=_transposed,
     flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),
     examples=normals(
         ((2, 3, 2, 4), (3, 2, 3, 4), 3, {}),
@@ -294,20 +221,21 @@ def conv_transpose2d(
     >>> ag.conv_transpose2d(np.ones((1, 4, 4, 8)), np.ones((2, 2, 3, 8)), stride=2).shape
     (1, 8, 8, 3)
     """
-    _check(x, w, b, groups, transposed=True)
-    geometry = window(None, w.shape[:2], stride, padding, dilation)
-    extra = pair(output_padding, "output_padding")
-    if min(extra) < 0:
-        raise ValueError(f"output_padding is {output_padding}, want 0 or more")
-    shape = (x.shape[0], *_transposed_size(x.shape, geometry, extra), w.shape[2] * groups)
-    if min(shape[1:3]) < 1:
-        raise ValueError(f"the result would be {shape}\nLess padding, or a larger input")
-    x = _with_idle_windows(x, stride, output_padding)
-    out = kernels.conv2d_input_gradient(x, w, shape, *geometry[1:], groups)
-    return out if b is None else out + b
+    shape = transposed_shape(x.shape, w.shape, stride, padding, output_padding, dilation, groups)
+    spread = _products("nijo,klco->nijckl", x, w, groups)  # each number, times each weight
+    y = add_windows(spread, shape, stride, padding, dilation)
+    return y if b is None else y + b
+
+
+def _gradient(x: Any, gy: Any, w_shape: Shape, *options: Any) -> tuple[Any, ...]:
+    groups = options[-1]
+    if len(w_shape) != 4 or count(groups, "groups") * w_shape[2] != x.shape[-1]:
+        raise ValueError(f"w_shape is {w_shape}, want (KH, KW, {x.shape[-1]} // groups, O), with groups={groups}")
+    return x, gy, w_shape, *window(x.shape[1:3], w_shape[:2], *options[:-1])[1:], groups
 
 
 @primitive(
+    check=_gradient,
     examples=normals(((2, 5, 4, 3), (2, 3, 3, 4), {"w_shape": (3, 2, 3, 4)})),
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),
 )
@@ -318,21 +246,24 @@ def conv2d_weight_gradient(
 
     `x` is (N, H, W, C), `gy` is (N, H', W', O), and the result has `w_shape`.
     """
-    if len(w_shape) != 4 or count(groups, "groups") * w_shape[2] != x.shape[-1]:
-        raise ValueError(f"w_shape is {w_shape}, want (KH, KW, {x.shape[-1]} // groups, O), with groups={groups}")
-    geometry = window(x.shape[1:3], w_shape[:2], stride, padding, dilation)
-    return kernels.conv2d_weight_gradient(x, gy, w_shape, *geometry[1:], groups)
+    seen = windows(x, w_shape[:2], stride, padding, dilation)[:, : gy.shape[1], : gy.shape[2]]
+    return _products("nijckl,nijo->klco", seen, gy, groups)
 
 
 def conv2d_input_gradient(
     g: Any, w: Any, x_shape: Shape, stride: Extent, padding: Margins, dilation: Extent, groups: int
 ) -> Any:
     """Call `conv_transpose2d` for the exact size of the image, including rows that no window covered."""
-    geometry = _, steps, sides, _ = window(x_shape[1:3], w.shape[:2], stride, padding, dilation)
-    high, wide = _transposed_size(g.shape, geometry, (0, 0))
+    _, steps, sides, holes = window(x_shape[1:3], w.shape[:2], stride, padding, dilation)
+    _, high, wide, _ = transposed_shape(g.shape, w.shape, steps, sides, (0, 0), holes, groups)
     rest = (x_shape[1] - high, x_shape[2] - wide)
     padding = sides if padding == "same" and steps != (1, 1) else padding
     return conv_transpose2d(g, w, None, stride, padding, rest if any(rest) else 0, dilation, groups)
+
+
+def _first_windows(y: Any, shape: Shape) -> Any:
+    """Leave out the last windows of `y`, beyond `shape`: with `output_padding`, a transposed convolution has fewer."""
+    return y if y.shape == shape else y[:, : shape[1], : shape[2]]
 
 
 conv2d.vjp(
@@ -343,18 +274,17 @@ conv2d.vjp(
     b=lambda g: sum(g, axis=(0, 1, 2)),
 )  # fmt: skip
 conv_transpose2d.vjp(
-    x=lambda g, w, x_shape, stride, padding, output_padding, dilation, groups: _without_idle_windows(
+    x=lambda g, w, x_shape, stride, padding, dilation, groups: _first_windows(
         conv2d(g, w, stride=stride, padding=padding, dilation=dilation, groups=groups), x_shape),
-    w=lambda g, x, w_shape, stride, padding, output_padding, dilation, groups: conv2d_weight_gradient(
-        g, _with_idle_windows(x, stride, output_padding), w_shape,
-        stride=stride, padding=padding, dilation=dilation, groups=groups),
+    w=lambda g, x, w_shape, stride, padding, dilation, groups: conv2d_weight_gradient(
+        g, x, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
     b=lambda g: sum(g, axis=(0, 1, 2)),
 )  # fmt: skip
 conv2d_weight_gradient.vjp(
     x=lambda g, gy, x_shape, stride, padding, dilation, groups: conv2d_input_gradient(
         gy, g, x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups),
-    gy=lambda g, x, stride, padding, dilation, groups: conv2d(
-        x, g, stride=stride, padding=padding, dilation=dilation, groups=groups),
+    gy=lambda g, x, gy_shape, stride, padding, dilation, groups: _first_windows(
+        conv2d(x, g, stride=stride, padding=padding, dilation=dilation, groups=groups), gy_shape),
 )  # fmt: skip
 
 

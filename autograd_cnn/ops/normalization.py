@@ -14,7 +14,6 @@ from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.fast import normalization as kernels
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt, square, where
 from autograd_cnn.ops.axes import Axis, X
 from autograd_cnn.ops.indexing import take
@@ -32,7 +31,13 @@ __all__ = [
 
 
 def _per_channel(x: Any) -> Any:
+    """Sum over all axes but the last."""
     return sum(x, tuple(range(len(x.shape) - 1)))
+
+
+def _average(x: Any) -> Any:
+    """Take the mean of each channel; that of no numbers is 0."""
+    return _per_channel(x) / builtins.max(x.size // builtins.max(x.shape[-1], 1), 1)
 
 
 def _check_shapes(x: Any, shape: tuple[int, ...], **arrays: Any) -> None:
@@ -44,8 +49,21 @@ def _check_shapes(x: Any, shape: tuple[int, ...], **arrays: Any) -> None:
             raise ValueError(f"{found}\n{cure}")
 
 
+def _same_dtype(x: Any, w: Any, b: Any, eps: float, mean: Any, variance: Any) -> tuple[Any, ...]:
+    number(eps, "eps")
+    if (mean is None) != (variance is None):
+        raise ValueError("batch_norm takes both mean and variance, or neither")
+    _check_shapes(x, x.shape[-1:], w=w, b=b, mean=mean, variance=variance)
+    dtype = np.result_type(*(a for a in (x, w, b, mean, variance) if a is not None))
+    x, w, b = (a.astype(dtype, copy=False) for a in (x, w, b))
+    if mean is not None:
+        mean, variance = mean.astype(dtype), variance.astype(dtype)  # not the arrays of the caller: they get locked
+    return x, w, b, float(eps), mean, variance
+
+
 @primitive(
     byproducts=("mean_x", "variance_x"),
+    check=_same_dtype,
     examples=lambda rng: [
         (rng.normal(size=(4, 2, 3, 2)), rng.normal(size=2), rng.normal(size=2)),
         (rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=3), 1e-3),
@@ -80,40 +98,34 @@ def batch_norm(x: Any, w: Any, b: Any, eps: float = 1e-5, mean: Any = None, vari
     ----------
     S. Ioffe, C. Szegedy, "Batch Normalization", 2015.
     """
-    number(eps, "eps")
-    if (mean is None) != (variance is None):
-        raise ValueError("batch_norm takes both mean and variance, or neither")
-    _check_shapes(x, x.shape[-1:], w=w, b=b, mean=mean, variance=variance)
-    arrays = [x, w, b] if mean is None else [x, w, b, mean, variance]
-    dtype = np.result_type(*arrays)
-    x, w, b, *given = (a.astype(dtype, copy=False) for a in arrays)
-    if not given:
-        return kernels.batch_norm(x, w, b, eps)
-    mean, variance = (a.copy() for a in given)  # not the arrays of the caller: they get locked
-    scale = 1 / np.sqrt(variance + x.dtype.type(eps))
-    return kernels.normalise(x, mean, scale * w, b), mean, variance
+    with np.errstate(over="ignore", invalid="ignore"):
+        if mean is not None:
+            return (x - mean) / np.sqrt(variance + eps) * w + b, mean, variance
+        mean = _average(x)
+        return _normal(x, eps)[0] * w + b, mean, _average(np.square(x - mean))
 
 
-def _batch_norm_rules(
-    g: Any, x: Any, w: Any, eps: float, mean: Any, variance: Any, mean_x: Any, variance_x: Any
-) -> tuple[Any, Any, Any]:
-    """gx = w * s * (g - mean(g) - n * mean(g * n)), where n = (x - mean) * s, s = 1 / sqrt(variance + eps)"""
-    if mean is not None:
-        scale = divide(1, sqrt(variance + eps))
-        return g * (w * scale), _per_channel(g * (x - mean)) * scale, _per_channel(g)
-    if isinstance(g, np.ndarray) and g.dtype == x.dtype == variance_x.dtype == w.dtype:
-        return kernels.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
-    # For derivatives of derivatives the rule is recorded, with mean and scale as functions of x.
-    count = builtins.max(x.size // builtins.max(x.shape[-1], 1), 1)
+def _normal(x: Any, eps: float) -> tuple[Any, Any]:
+    """Return ``(x - mean) / deviation`` for each channel, and 1 / deviation, also if the variance overflows."""
     axes = tuple(range(len(x.shape) - 1))
-    x, size, s = in_range(lambda x, s: _per_channel(square(x - _per_channel(x) / count)) / count + eps * s * s, x, axes)
+    x, size, s = in_range(lambda x, s: _average(square(x - _average(x))) + eps * s * s, x, axes)
     scale = divide(1, sqrt(size))
-    normal = (x - _per_channel(x) / count) * scale
-    gw, gb = _per_channel(g * normal), _per_channel(g)
-    return (scale * w if s is None else scale * w * s) * (g - gb / count - normal * (gw / count)), gw, gb
+    return (x - _average(x)) * scale, scale if s is None else scale * s
 
 
-batch_norm.vjp(x=_batch_norm_rules, w=_batch_norm_rules, b=_batch_norm_rules)
+def _batch_norm_rule(g: Any, x: Any, w: Any, eps: float, mean: Any, variance: Any) -> tuple[Any, Any, Any]:
+    """gx = (h - mean(h) - n * mean(h * n)) / deviation, where n = (x - mean(x)) / deviation and h = g * w"""
+    h = g * w
+    if mean is None:
+        normal, scale = _normal(x, eps)
+        gx = (h - _average(h) - normal * _average(h * normal)) * scale
+    else:
+        scale = divide(1, sqrt(variance + eps))
+        normal, gx = (x - mean) * scale, h * scale
+    return gx, _per_channel(g * normal), _per_channel(g)
+
+
+batch_norm.vjp(x=_batch_norm_rule, w=_batch_norm_rule, b=_batch_norm_rule)
 batch_norm.vjp(
     mean=lambda g, w, eps, variance: -_per_channel(g) * w / sqrt(variance + eps),
     variance=lambda g, x, w, eps, mean, variance: (

@@ -1,37 +1,36 @@
 """Pooling over windows of NHWC images: any kernel and stride, overlapping windows included.
 
 Maximum pooling gathers elements and its gradient scatters them back: `max_unpool2d` and `max_gather2d` are adjoints of
-each other. Average pooling is linear, and `avg_unpool2d` is its adjoint. The arithmetic is in
-`autograd_cnn.fast.pooling`.
+each other. Average pooling is linear, and `avg_unpool2d` is its adjoint.
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.mode import is_recording
+from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.fast import pooling as kernels
-from autograd_cnn.fast.windows import Padding, Pair, Shape
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.convolution import (
-    Extent,
-    Margins,
-    as_images,
-    check_images,
-    margins,
-    normals,
-    pair,
-    remembered,
-    window,
-)
+from autograd_cnn.ops.convolution import as_images, normals
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import stack
 from autograd_cnn.ops.reductions import mean
 from autograd_cnn.ops.shapes import squeeze
+from autograd_cnn.ops.windows import (
+    Extent,
+    Margins,
+    Shape,
+    add_windows,
+    check_images,
+    coverage,
+    pair,
+    pool_window,
+    windows,
+)
 
 __all__ = [
     "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool1d", "avg_pool2d", "avg_unpool2d", "lp_pool2d",
@@ -41,31 +40,18 @@ __all__ = [
 Steps = Extent | None
 
 
-@remembered
-def _window(
-    size: Shape, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1, ceil_mode: bool = False
-) -> tuple[Pair, Pair, Padding, Pair]:
-    """Return kernel, stride, padding and dilation for images of `size` (H, W); `ceil_mode` adds to the padding."""
-    kernel, dilation = pair(kernel_size, "kernel_size"), pair(dilation, "dilation")
-    stride = kernel if stride is None else pair(stride, "stride")
-    padding = margins(padding, kernel, stride, dilation, size)
-    for k, d, sides in zip(kernel, dilation, padding, strict=True):
-        if max(sides) > d * (k - 1):
-            raise ValueError(f"padding {sides} is not less than the kernel {k}\nSome windows would see no pixel at all")
-    padding = tuple(map(_completed, size, kernel, stride, padding, dilation)) if ceil_mode else padding
-    return window(size, kernel, stride, padding, dilation)
+def _in_rows(parts: Any) -> Any:
+    """Turn windows (N, H', W', C, KH, KW) into rows (N, H', W', C, KH * KW)."""
+    return parts.reshape(*parts.shape[:4], prod(parts.shape[4:]))
 
 
-def _completed(size: int, kernel: int, stride: int, padding: Pair, dilation: int) -> Pair:
-    """Add padding at the end for one more window, if that covers pixels which the others leave over."""
-    before, after = padding
-    steps, rest = divmod(size + before + after - dilation * (kernel - 1) - 1, stride)
-    return before, after + (stride - rest if rest and (steps + 1) * stride < size + before else 0)
+def _in_windows(rows: Any, kernel_size: Any) -> Any:
+    """Turn rows (N, H', W', C, KH * KW) into windows (N, H', W', C, KH, KW)."""
+    return rows.reshape(*rows.shape[:4], *kernel_size)
 
 
-def _check_shape(shape: Shape) -> None:
-    if len(shape) != 4:
-        raise ValueError(f"shape is {shape}, want (N, H, W, C)")
+def _area(kernel_size: Any) -> int:
+    return prod(kernel_size)
 
 
 def _pools(rng: np.random.Generator) -> list[Any]:
@@ -82,6 +68,7 @@ def _pools(rng: np.random.Generator) -> list[Any]:
 
 @primitive(
     byproducts=("argmax",),
+    check=lambda x, *options: (check_images(x), *pool_window(x.shape[1:3], *options), options[-1]),
     examples=lambda rng: [*_pools(rng), ((_pools(rng)[2][0], 2, 1, 1), {"dilation": (3, 2), "ceil_mode": True})],
 )
 def max_pool2d(
@@ -125,9 +112,14 @@ def max_pool2d(
     array([[ 5.,  7.],
            [13., 15.]])
     """
-    check_images(x)
-    options = _window(x.shape[1:3], kernel_size, stride, padding, dilation, ceil_mode)
-    return kernels.max_pool2d(x, *options, places=is_recording())
+    sliding = kernel_size, stride, padding, dilation
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    seen = _in_rows(windows(x, *sliding, fill=lowest))
+    real = _in_rows(windows(np.ones(x.shape, bool), *sliding, fill=False))  # padding never wins, not even against -inf
+    largest = seen.max(axis=-1, keepdims=True)  # NaN if there is one
+    argmax = (real & ((seen == largest) | np.isnan(seen))).argmax(axis=-1)  # the first of those that win
+    y = np.take_along_axis(seen, argmax[..., None], axis=-1)[..., 0]
+    return y, argmax.astype(np.min_scalar_type(seen.shape[-1]))
 
 
 def _places(rng: np.random.Generator, gradient: bool) -> list[Any]:
@@ -138,7 +130,16 @@ def _places(rng: np.random.Generator, gradient: bool) -> list[Any]:
     return cases
 
 
-@primitive(examples=lambda rng: _places(rng, True))
+def _size(shape: Shape) -> Shape:
+    if len(shape) != 4:
+        raise ValueError(f"shape is {shape}, want (N, H, W, C)")
+    return shape[1:3]
+
+
+@primitive(
+    check=lambda x, argmax, shape, *options: (x, argmax, shape, *pool_window(_size(shape), *options)),
+    examples=lambda rng: _places(rng, True),
+)
 def max_unpool2d(
     x: Any, argmax: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Any = 0, dilation: Extent = 1
 ) -> Any:
@@ -146,21 +147,25 @@ def max_unpool2d(
 
     The result has `shape` (N, H, W, C). Numbers that meet at one place are added.
     """
-    _check_shape(shape)
-    return kernels.max_unpool2d(x, argmax, shape, *_window(shape[1:3], kernel_size, stride, padding, dilation))
+    rows = np.where(argmax[..., None] == np.arange(_area(kernel_size)), x[..., None], 0)
+    return add_windows(_in_windows(rows, kernel_size), shape, stride, padding, dilation)
 
 
-@primitive(examples=lambda rng: _places(rng, False))
+@primitive(
+    check=lambda x, argmax, *options: (x, argmax, *pool_window(x.shape[1:3], *options)),
+    examples=lambda rng: _places(rng, False),
+)
 def max_gather2d(
     x: Any, argmax: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, dilation: Extent = 1
 ) -> Any:
     """Takes from every window of `x` the number at which `argmax` points."""
-    return kernels.max_gather2d(x, argmax, *_window(x.shape[1:3], kernel_size, stride, padding, dilation))
+    seen = _in_rows(windows(x, kernel_size, stride, padding, dilation))
+    return np.take_along_axis(seen, argmax[..., None], axis=-1)[..., 0]
 
 
 max_pool2d.vjp(x=lambda g, argmax, x_shape, kernel_size, stride, padding, dilation, ceil_mode: max_unpool2d(
     g, argmax, x_shape, kernel_size=kernel_size, stride=stride, dilation=dilation,
-    padding=_window(x_shape[1:3], kernel_size, stride, padding, dilation, True)[2] if ceil_mode else padding,
+    padding=pool_window(x_shape[1:3], kernel_size, stride, padding, dilation, True)[2] if ceil_mode else padding,
 ))  # fmt: skip
 max_unpool2d.vjp(x=lambda g, argmax, kernel_size, stride, padding, dilation: max_gather2d(
     g, argmax, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation
@@ -177,10 +182,10 @@ def max_pool2d_with_indices(
     """Returns `max_pool2d`, and for each maximum the index of its pixel, ``row * W + column``, as in PyTorch."""
     options = kernel_size, stride, padding, dilation, ceil_mode
     y, (_, high, wide, _) = max_pool2d(x, *options), x.shape
-    sliding = _window((high, wide), *options)
     pixels = np.broadcast_to(np.arange(high * wide).reshape(high, wide, 1), x.shape)
-    argmax: Any = kernels.max_pool2d(plain(x), *sliding)[1]
-    return y, kernels.max_gather2d(pixels, argmax, *sliding)
+    with enable_grad():  # else the places may be left out
+        _, argmax = max_pool2d.raw(plain(x), *options)
+    return y, max_gather2d.raw(pixels, argmax, *pool_window((high, wide), *options))
 
 
 def max_pool1d(
@@ -190,7 +195,7 @@ def max_pool1d(
     return squeeze(max_pool2d(as_images(x), *_line(kernel_size, stride, padding), (1, dilation), ceil_mode), 1)
 
 
-def _line(kernel_size: int, stride: int | None, padding: int) -> tuple[Pair, Pair, Pair]:
+def _line(kernel_size: int, stride: int | None, padding: int) -> tuple[Extent, Extent, Extent]:
     return (1, kernel_size), (1, kernel_size if stride is None else stride), (0, padding)
 
 
@@ -199,7 +204,7 @@ def _averages(rng: np.random.Generator) -> list[Any]:
     return [*_pools(rng), *(((rng.normal(size=(1, 6, 5, 2)), 3, 2, (1, 0)), options) for options in more)]
 
 
-@primitive(examples=_averages)
+@primitive(check=lambda x, *options: (check_images(x), *options), examples=_averages)
 def avg_pool2d(
     x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
@@ -219,46 +224,34 @@ def avg_pool2d(
     array([[ 2.5,  4.5],
            [10.5, 12.5]])
     """
-    check_images(x)
-    y = kernels.avg_pool2d(x, *_window(x.shape[1:3], kernel_size, stride, padding, 1, ceil_mode)[:3])
-    if ceil_mode or not count_include_pad:
-        y /= _shares(x.shape[1:3], x.dtype, kernel_size, stride, padding, ceil_mode, count_include_pad)
-    return y
-
-
-def _shares(
-    size: Shape, dtype: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
-) -> Any:
-    """Return the share of each window that counts: (1, H', W', 1)."""
-    kernel, steps, padded, _ = _window(size, kernel_size, stride, padding, 1, ceil_mode)
-    if count_include_pad:
-        (top, bottom), (left, right) = margins(padding, kernel, steps, (1, 1), size)
-        size = size[0] + top + bottom, size[1] + left + right
-        padded = (0, padded[0][1] - bottom), (0, padded[1][1] - right)
-    return kernels.avg_pool2d(np.ones((1, *size, 1), dtype), kernel, steps, padded)
+    sliding, share = coverage(x.shape[1:3], kernel_size, stride, padding, ceil_mode, count_include_pad)
+    y = windows(x, *sliding).mean(axis=(-2, -1))
+    return y if share is None else y / share.astype(y.dtype)
 
 
 @primitive(
+    check=lambda x, shape, *options: (x, shape, *pool_window(_size(shape), *options)[:3]),
     examples=normals(
         ((2, 2, 2, 2), {"shape": (2, 5, 4, 2), "kernel_size": 2}),
         ((2, 5, 4, 2), {"shape": (2, 5, 4, 2), "kernel_size": 3, "stride": 1, "padding": 1}),
-    )
+    ),
 )
 def avg_unpool2d(x: Any, shape: Shape, kernel_size: Extent, stride: Steps = None, padding: Margins = 0) -> Any:
     """Spreads every number evenly over its window, in images of `shape`.
 
     This is the adjoint of `avg_pool2d`.
     """
-    _check_shape(shape)
-    return kernels.avg_unpool2d(x, shape, *_window(shape[1:3], kernel_size, stride, padding)[:3])
+    area = _area(kernel_size)
+    rows = np.repeat(x[..., None] / area, area, axis=-1)
+    return add_windows(_in_windows(rows, kernel_size), shape, stride, padding)
 
 
 def _avg_pool2d_rule(
     g: Any, x_shape: Shape, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
 ) -> Any:
-    if ceil_mode or not count_include_pad:
-        g = g / _shares(x_shape[1:3], g.dtype, kernel_size, stride, padding, ceil_mode, count_include_pad)
-        padding = _window(x_shape[1:3], kernel_size, stride, padding, 1, ceil_mode)[2]
+    sliding, share = coverage(x_shape[1:3], kernel_size, stride, padding, ceil_mode, count_include_pad)
+    if share is not None:
+        g, padding = g / share.astype(g.dtype), sliding[2]
     return avg_unpool2d(g, x_shape, kernel_size=kernel_size, stride=stride, padding=padding)
 
 
@@ -298,7 +291,7 @@ def _bins(x: Any, output_size: Extent) -> list[tuple[Any, Any]]:
     return [(np.arange(m) * n // m, -(-np.arange(1, m + 1) * n // m)) for m, n in axes]
 
 
-def _even(bins: list[tuple[Any, Any]]) -> Pair | None:
+def _even(bins: list[tuple[Any, Any]]) -> Extent | None:
     """Return the extent of the bins, if all have the same and none overlap."""
     high, wide = (int(ends[0]) for _, ends in bins)
     return (high, wide) if all(ends[0] * len(ends) == ends[-1] for _, ends in bins) else None

@@ -10,12 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autograd_cnn.fast.windows import Shape, output_size
-from autograd_cnn.ops.convolution import Extent, Margins, check_images, pair, window
 from autograd_cnn.ops.indexing import scatter, take
 from autograd_cnn.ops.joining import pad
 from autograd_cnn.ops.products import matmul, repeat
 from autograd_cnn.ops.shapes import reshape, transpose
+from autograd_cnn.ops.windows import Extent, Margins, Shape, check_images, output_size, pair, window
 
 __all__ = ["fold", "interpolate", "pixel_shuffle", "pixel_unshuffle", "unfold"]
 

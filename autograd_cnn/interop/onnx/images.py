@@ -10,7 +10,7 @@ import numpy as np
 import autograd_cnn as ag
 from autograd_cnn.interop.onnx.entry import Entry
 from autograd_cnn.interop.onnx.resize import resize
-from autograd_cnn.ops.convolution import margins, pair
+from autograd_cnn.ops.windows import margins, pair
 
 # The options of a window: `size`, `stride`, `padding` and `dilation` here, attributes there
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.ops.convolution import margins, pair
+from autograd_cnn.ops.windows import margins, pair
 from autograd_cnn.studio.player.lines import Refusal, attempt
 from autograd_cnn.studio.player.schema import Each, Reach, Rows, Window
 from autograd_cnn.studio.records import Op, Use
