@@ -20,7 +20,7 @@ from autograd_cnn.studio.player import lesson
 from autograd_cnn.studio.player.array_views import Store, Views, share
 from autograd_cnn.studio.player.diagnose import diagnose
 from autograd_cnn.studio.player.geometry import geometry
-from autograd_cnn.studio.player.lines import contribution, names_in, statement
+from autograd_cnn.studio.player.lines import contribution, statement
 from autograd_cnn.studio.player.mistakes import compare
 from autograd_cnn.studio.player.quiz import questions
 from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Part, Reach, Step, Value, Window
@@ -30,6 +30,7 @@ from autograd_cnn.studio.player.wording import ARRAYS, DEAD, INDEX, MINUS, TERMS
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.measure import keep_statistics
 from autograd_cnn.studio.program.program import as_recorded
+from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Graph, Kept, Op
 from autograd_cnn.studio.records import Value as Recorded

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lines import Refusal, as_mathematics, evaluate, factor, names_in, statement
+from autograd_cnn.studio.player.lines import Refusal, as_mathematics, factor, flat_value, statement
 from autograd_cnn.studio.player.mistakes import largest
 from autograd_cnn.studio.player.schema import Choice, Formula, Update
 from autograd_cnn.studio.player.trials import EFFORT, RAISE, Share, Trials, is_float
 from autograd_cnn.studio.player.wording import ADD, apart, brief, number, signed
+from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.records import Op, Value
 from autograd_cnn.studio.text import clip, count_text, listed
 
@@ -182,7 +183,7 @@ def _scalar_product(t: Trials, op: Op, value: Value, share: Share) -> tuple[list
     """Write a share of one number, whose slope is read from the rule; return None if the rule is no product."""
     g = t.author.gradient(t.values[op.output])
     slope = share.expression and factor(share.expression, g)
-    number_of_slope = evaluate(slope, t.scope) if slope else Refusal("no product")
+    number_of_slope = flat_value(slope, t.scope) if slope else Refusal("no product")
     if isinstance(number_of_slope, Refusal):
         return None
     text, incoming = as_mathematics(slope), np.reshape(t.scope[g], -1)[0]
@@ -233,7 +234,7 @@ def _rule_at(t: Trials, value: Value, share: Share, i: int, c: float) -> str:
     if not share.expression or any(a.size not in (1, value.size) for a in arrays.values()):
         return ""
     numbers = {n: np.reshape(a, -1)[min(i, a.size - 1)] for n, a in arrays.items()}
-    made = evaluate(share.expression, {**t.scope, **numbers})  # refused if the rule needs whole arrays
+    made = flat_value(share.expression, {**t.scope, **numbers})  # refused if the rule needs whole arrays
     if isinstance(made, Refusal) or made.size != 1 or not abs(float(made[0]) - c) <= 1e-6 * abs(c):
         return ""
     return as_mathematics(share.expression, numbers.get)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.studio.player.wording import bare, number, signed
-from autograd_cnn.studio.program.expressions import Rewriter
+from autograd_cnn.studio.program.syntax import Replaced, evaluate, names_in
 
 ONE = ast.Constant(1)
 
@@ -34,10 +34,6 @@ def contribution(tree: Any, gradient: str) -> Any:
     return None
 
 
-def names_in(tree: ast.AST) -> set[str]:
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
 Refusal = namedtuple("Refusal", "reason")  # in place of a value that could not be computed
 
 
@@ -52,10 +48,9 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
         return Refusal(f"{type(error).__name__}: {error}")
 
 
-def evaluate(tree: Any, scope: dict[str, Any]) -> Any:
+def flat_value(tree: Any, scope: dict[str, Any]) -> Any:
     """Return the value of an expression, flat, or a `Refusal`."""
-    code = compile(ast.fix_missing_locations(ast.Expression(tree)), "<line>", "eval")
-    return attempt(lambda: np.reshape(eval(code, dict(scope)), -1))
+    return attempt(lambda: np.reshape(evaluate(tree, dict(scope)), -1))
 
 
 def factor(tree: Any, g: str) -> Any:
@@ -87,16 +82,6 @@ def as_mathematics(tree: Any, value: Callable[[str], Any] = lambda name: None) -
 
     rewriter = Replaced(number_of)
     return bare(ast.unparse(ast.fix_missing_locations(rewriter.visit(tree))))
-
-
-class Replaced(Rewriter):
-    """Replaces each node for which ``new(node)`` is a node."""
-
-    def __init__(self, new: Callable[[Any], Any]) -> None:
-        self.new = new
-
-    def visit(self, node: Any) -> Any:
-        return self.new(node) or self.generic_visit(node)
 
 
 def result_at(code: Any, scope: dict[str, Any], name: str, i: int, move: float, output: str) -> Any:

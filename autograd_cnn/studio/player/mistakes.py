@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lines import Refusal, Replaced, attempt, contribution, names_in, result_at, statement
+from autograd_cnn.studio.player.lines import Refusal, attempt, contribution, result_at, statement
 from autograd_cnn.studio.player.schema import Comparison, Mistake, Table
-from autograd_cnn.studio.program.expressions import parsed
+from autograd_cnn.studio.program.syntax import Replaced, names_in, parsed
 from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op
 

@@ -15,7 +15,7 @@ import numpy as np
 
 import autograd_cnn as ag
 from autograd_cnn.engine.observe import operations
-from autograd_cnn.studio.program.expressions import NoSource
+from autograd_cnn.studio.program.syntax import NoSource
 
 LONGEST = 40  # characters of an identifier
 

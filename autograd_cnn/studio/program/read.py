@@ -25,14 +25,18 @@ from typing import Any
 import numpy as np
 
 import autograd_cnn as ag
-from autograd_cnn.studio.program.expressions import NoSource, index, literal, names_in, numbered, passed, renamed
+from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, form, index, literal, names_in, parsed, renamed
 
-SHORT = 2  # operations; a longer expression stays in its variable, even if used once
+OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call)
+SHORT = 2  # operations and tuples; a longer expression stays in its variable, even if used once
 LONGEST = 2_000  # characters of a rule; a longer one, such as an unrolled loop, is called by its name
 OPERATORS = {
     "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@",
     "and": "&", "or": "|", "xor": "^", "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "ge": ">=", "gt": ">",
 }  # fmt: skip
+
+Names = Callable[[Any, str], str]
+Template = tuple[list[str], list[tuple[str, Any]], dict[str, str]]  # of `_Reading`: comments, lines and variables
 
 
 class Reader:
@@ -43,25 +47,19 @@ class Reader:
 
     def __init__(self, scope: dict[str, Any]) -> None:
         self.scope = scope
-        self.templates: dict[Any, tuple[list[str], dict[str, str]] | None] = {}
+        self.templates: dict[Any, Template | None] = {}
 
-    def read(
-        self,
-        function: Any,
-        given: list[str],
-        known: Callable[[Any, str], str],
-        local: Callable[[str, str], str],
-        buffer: bool,
-    ) -> list[str]:
-        """Return the lines of `function`: the first paragraph of its docstring, its statements, and its result.
+    def read(self, function: Any, given: list[Any], known: Names, local: Names, buffer: bool) -> tuple[list[str], Any]:
+        """Return the first paragraph of the docstring of `function` and its statements, and the tree of its result.
 
-        The expressions in `given` replace its parameters. ``known(object, name)`` writes an object that has this name
+        The trees in `given` replace its parameters. ``known(object, name)`` writes an object that has this name
         in the source, ``local(name, identifier)`` a variable. Raises `NoSource` if `function` cannot be read.
         """
-        names: dict[str, str] = {}
-        given = [numbered(text, names) for text in given]
-        values = {n: _read_only(self.scope.get(name, getattr(builtins, name, None))) for name, n in names.items()}
-        key = id(function), *given, *((v.shape, v.dtype) if _is_array(v) else id(v) for v in values.values())
+        names: dict[str, Any] = {}
+        given = [renamed(tree, lambda name: names.setdefault(name, parsed(f"_{len(names)}"))) for tree in given]
+        values = {n.id: _read_only(self.scope.get(name, getattr(builtins, name, None))) for name, n in names.items()}
+        shapes = ((v.shape, v.dtype) if _is_array(v) else id(v) for v in values.values())
+        key = id(function), *map(ast.dump, given), *shapes
         template = self.templates.get(key)
         if key not in self.templates:
             reading = _Reading(function, values, known)
@@ -70,14 +68,17 @@ class Reader:
                 self.templates[key] = template
         if template is None:
             raise NoSource
-        new = {number: name for name, number in names.items()} | {v: local(n, v) for v, n in template[1].items()}
-        return [text if text[0] == "#" else renamed(text, lambda name: new.get(name, name)) for text in template[0]]
+        comments, lines, variables = template
+        new = {n.id: parsed(name) for name, n in names.items()} | {v: parsed(local(n, v)) for v, n in variables.items()}
+        *statements, (_, result) = [(target, renamed(tree, new.get)) for target, tree in lines]
+        texts = [(f"{new[target].id} = " if target else "") + ast.unparse(tree) for target, tree in statements]
+        return [*comments, *texts], result
 
 
 class _Reading:
-    """One run of a rule on stand-ins; `scope` maps their names to values, so that texts can be evaluated."""
+    """One run of a rule on stand-ins; `scope` maps their names to values, so that trees can be evaluated."""
 
-    def __init__(self, function: Any, values: dict[str, Any], known: Callable[[Any, str], str]) -> None:
+    def __init__(self, function: Any, values: dict[str, Any], known: Names) -> None:
         self.function = function
         self.values = values
         self.known = known
@@ -86,17 +87,17 @@ class _Reading:
         self.scope: dict[str, Any] = {"np": np}
         self.stand_ins: dict[str, _StandIn] = {}
         self.modules: dict[int, dict[str, Any]] = {}  # id of a module's globals -> a copy with stand-ins
-        self.asserts: list[str] = []
-        self.effects: list[str] = []  # statements that add to the buffer of a rule
+        self.asserts: list[Any] = []
+        self.effects: list[Any] = []  # statements that add to the buffer of a rule
         self.uses: Counter[str] = Counter()
-        self.lines: list[str] = []
+        self.lines: list[tuple[str, Any]] = []  # variable or "", and tree; the last one is the result
         self.variables: dict[str, str] = {}  # identifier -> name in the source
 
-    def template(self, given: list[str], buffer: bool) -> tuple[list[str], dict[str, str]] | None:
-        """Return the lines and their variables, or None if the rule cannot be read."""
+    def template(self, given: list[Any], buffer: bool) -> Template | None:
+        """Return the comments, lines and variables of the rule, or None if it cannot be read."""
         try:
             names = {n: _StandIn(self, v, n, given=_data(v)) for n, v in self.values.items()}
-            arguments = [eval(text, names) for text in given]
+            arguments = [evaluate(tree, names) for tree in given]
             self.buffer = arguments[0] if buffer else None
             self.write(self.spelled(self.entered(self.function)(*arguments)))
         except Exception:  # such as an operation that stand-ins do not support
@@ -106,7 +107,7 @@ class _Reading:
             self.stand_ins.clear()  # no cycle keeps the arrays alive
             self.modules.clear()
         comment = (inspect.getdoc(self.function) or "").partition("\n\n")[0]
-        return [f"# {line}" for line in comment.splitlines()] + self.lines, self.variables
+        return [f"# {line}" for line in comment.splitlines()], self.lines, self.variables
 
     # Functions
 
@@ -139,17 +140,16 @@ class _Reading:
 
     # Expressions
 
-    def evaluated(self, text: str) -> Any:
-        """Return the value of `text`, or a stand-in if it is an array or function or depends on the arguments."""
-        value = eval(text, self.scope)
+    def evaluated(self, tree: Any) -> Any:
+        """Return the value of `tree`, or a stand-in if it is an array or function or depends on the arguments."""
+        value = evaluate(tree, self.scope)
         self.name_variables()
-        parts = [self.stand_ins[name] for name in names_in(text) if name in self.stand_ins]
-        given = any(part._given for part in parts)
+        given = any(self.stand_ins[name]._given for name in names_in(tree) if name in self.stand_ins)
         if value is None and given:
             raise NoSource  # it may have written into an array
         if isinstance(value, type) or (_data(value) and not given and not isinstance(value, np.ndarray)):
             return value
-        return _StandIn(self, _read_only(value), text=text, given=given)
+        return _StandIn(self, _read_only(value), tree=tree, given=given)
 
     def name_variables(self) -> None:
         """Name stand-ins after the local variables of the rule."""
@@ -160,71 +160,70 @@ class _Reading:
             if type(value) is _StandIn and not value._hint:
                 value._hint = name
 
-    def spelled(self, value: Any, _: str = "") -> str:
+    def spelled(self, value: Any, _: str = "") -> Any:
         """Write `value` as an expression, with the names of stand-ins."""
         return literal(value, self.name)
 
-    def name(self, value: Any) -> str:
+    def name(self, value: Any) -> Any:
         if type(value) is not _StandIn:
             if _data(value):
                 raise NoSource
             value = _StandIn(self, value, hint="function")
-        return str(value._name)
+        return parsed(value._name)
 
     # Lines
 
-    def write(self, result: str) -> None:
+    def write(self, result: Any) -> None:
         """Write the statements and the result."""
-        for text in (*self.effects, result):
-            self.count(text)
-        for text in (*self.asserts, *self.effects, result):
-            self.lines.append(renamed(text, self.written))
-        self.lines = [ast.unparse(ast.parse(line)) for line in self.lines]
-        if sum(map(len, self.lines)) > LONGEST:
+        for tree in (*self.effects, result):
+            self.count(tree)
+        for tree in (*self.asserts, *self.effects, result):
+            self.lines.append(("", renamed(tree, self.written)))
+        if sum(len(target) + len(ast.unparse(tree)) for target, tree in self.lines) > LONGEST:
             raise NoSource
 
-    def count(self, text: str) -> None:
-        for name in names_in(text):
+    def count(self, tree: Any) -> None:
+        for name in names_in(tree):
             self.uses[name] += 1
-            if self.uses[name] == 1 and name in self.stand_ins:
-                self.count(self.stand_ins[name]._text)
+            if self.uses[name] == 1 and name in self.stand_ins and self.stand_ins[name]._tree:
+                self.count(self.stand_ins[name]._tree)
 
-    def written(self, name: str) -> str:
+    def written(self, name: str) -> Any:
         """Return the expression of a stand-in: a variable if it is used twice, or is long and named by the rule."""
         stand_in = self.stand_ins.get(name)
         if stand_in is None or name in self.values:
-            return name
-        if not stand_in._text:
-            return self.known(stand_in._value, stand_in._hint)
-        text = renamed(stand_in._text, self.written)
-        short = self.uses[name] < 2 and (not stand_in._hint or text.count("(") <= SHORT)
-        if short or text in self.variables:
-            return text
-        hint = stand_in._hint or "part"
-        stand_in._text = variable = f"_{hint}_{[*self.variables.values()].count(hint)}"
-        self.variables[variable] = hint
-        self.lines.append(f"{variable} = {text}")
-        return variable
+            return None
+        if stand_in._tree is None:
+            return parsed(self.known(stand_in._value, stand_in._hint))
+        tree, hint = renamed(stand_in._tree, self.written), stand_in._hint
+        short = self.uses[name] < 2 and (not hint or sum(map(_counts, ast.walk(tree))) <= SHORT)
+        if short or (type(tree) is ast.Name and tree.id in self.variables):
+            return tree
+        hint = hint or "part"
+        variable = f"_{hint}_{[*self.variables.values()].count(hint)}"
+        self.variables[variable], stand_in._tree = hint, parsed(variable)
+        self.lines.append((variable, tree))
+        return stand_in._tree
 
 
 class _StandIn:
     """Stands for a value in a rule, and records each operation on it.
 
-    `text` is the expression that made the value, with names of other stand-ins; for arguments and globals it is empty.
+    `tree` is the expression that made the value, with names of other stand-ins; arguments and globals have None.
     `given` is true if the value depends on the arguments.
     """
 
-    __slots__ = ("_given", "_hint", "_name", "_reading", "_text", "_value")
+    __slots__ = ("_given", "_hint", "_name", "_reading", "_tree", "_value")
     __array_ufunc__ = None  # so that NumPy's arrays leave their operators to this class
     __hash__ = object.__hash__
 
     def __init__(
-        self, reading: _Reading, value: Any, name: str = "", text: str = "", hint: str = "", given: bool = False
+        self, reading: _Reading, value: Any, name: str = "", tree: Any = None, hint: str = "", given: bool = False
     ) -> None:
         self._reading = reading
         self._value = value
         self._name = name or f"_v{len(reading.stand_ins)}"
-        self._text = text
+        self._tree = tree
         self._hint = hint
         self._given = given
         reading.stand_ins[self._name] = self
@@ -239,9 +238,9 @@ class _StandIn:
         if isinstance(self._value, ModuleType) and (hasattr(value, "raw") or _package(self._value) == reading.package):
             return _StandIn(reading, value, hint=name)
         if name in ("shape", "ndim", "size", "dtype") and _is_array(self._value):
-            reading.reusable &= not (self._given and self._text)
+            reading.reusable &= not (self._given and self._tree)
             return value
-        return reading.evaluated(f"{self._name}.{name}")
+        return reading.evaluated(form(f"a.{name}", parsed(self._name)))
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         reading, stand_ins = self._reading, [a for a in args if type(a) is _StandIn]
@@ -250,22 +249,23 @@ class _StandIn:
         if self._value is np.asarray and len(args) == len(stand_ins) == 1 and _is_array(args[0]._value) and not options:
             return args[0]
         if len(args) == 2 and stand_ins and getattr(self._value, "symbol", "") in ("+", "-", "*", "/"):
-            return _operation(f"({{}} {self._value.symbol} {{}})")(*args)
-        given = passed(getattr(self._value, "textbook", self._value), args, options, _StandIn, reading.spelled)
-        text = f"{self._name}({given})"
+            return _operation(f"a {self._value.symbol} b")(*args)
+        function = getattr(self._value, "textbook", self._value)
+        tree = call(parsed(self._name), function, args, options, _StandIn, reading.spelled)
         if any(a is reading.buffer for a in stand_ins):
-            return reading.effects.append(text)
-        return reading.evaluated(text)
+            return reading.effects.append(tree)
+        return reading.evaluated(tree)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._reading.evaluated(f"{self._name}[{index(key, self._reading.name)}]")
+        return self._reading.evaluated(form("a[b]", parsed(self._name), index(key, self._reading.name)))
 
     def __iadd__(self, other: Any) -> Any:
         reading = self._reading
-        if reading.buffer is None or not self._text.startswith(f"{reading.buffer._name}["):
-            raise NoSource
-        reading.effects.append(f"{self._text} += {reading.spelled(other)}")
-        return reading.effects
+        match self._tree:
+            case ast.Subscript(ast.Name(name)) if reading.buffer is reading.stand_ins[name]:
+                reading.effects.append(ast.AugAssign(self._tree, ast.Add(), reading.spelled(other)))
+                return reading.effects
+        raise NoSource
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if value is not self._reading.effects:  # as `__iadd__` returns
@@ -277,11 +277,11 @@ class _StandIn:
             if reading.package != ag.__name__:
                 raise NoSource
             reading.reusable = False
-            reading.asserts.append(f"assert {'' if holds else 'not '}{self._name}")
+            reading.asserts.append(ast.Assert(form("a" if holds else "not a", parsed(self._name))))
         return holds
 
     def __len__(self) -> int:
-        self._reading.reusable &= not (self._given and self._text)
+        self._reading.reusable &= not (self._given and self._tree)
         return len(self._value)
 
     def __iter__(self) -> Iterator[Any]:
@@ -291,12 +291,12 @@ class _StandIn:
         raise NoSource  # a function without a stand-in needs the numbers
 
 
-def _operation(form: str) -> Any:
+def _operation(text: str) -> Any:
     """Return a method of `_StandIn` that writes an operator."""
 
     def method(*operands: Any) -> Any:
         reading = next(o._reading for o in operands if type(o) is _StandIn)
-        return reading.evaluated(form.format(*map(reading.spelled, operands)))
+        return reading.evaluated(form(text, *map(reading.spelled, operands)))
 
     return method
 
@@ -306,17 +306,24 @@ def _refused(*_: Any) -> Any:
 
 
 for _name, _symbol in OPERATORS.items():
-    setattr(_StandIn, f"__{_name}__", _operation(f"({{}} {_symbol} {{}})"))
-    setattr(_StandIn, f"__r{_name}__", _operation(f"({{1}} {_symbol} {{0}})"))
+    setattr(_StandIn, f"__{_name}__", _operation(f"a {_symbol} b"))
+    setattr(_StandIn, f"__r{_name}__", _operation(f"b {_symbol} a"))
     if not hasattr(_StandIn, f"__i{_name}__"):
         setattr(_StandIn, f"__i{_name}__", _refused)
-for _name, _form in {"neg": "(-{})", "invert": "(~{})", "abs": "abs({})"}.items():
+for _name, _form in {"neg": "-a", "invert": "~a", "abs": "abs(a)"}.items():
     setattr(_StandIn, f"__{_name}__", _operation(_form))
 
 
 def _data(value: Any) -> bool:
     """Return whether `value` is neither a function nor a class nor a module."""
     return not hasattr(value, "__name__")
+
+
+def _counts(node: Any) -> bool:
+    """Return whether `node` is an operation or a tuple; a negative number and an index are neither."""
+    if isinstance(node, ast.Tuple):
+        return not any(isinstance(part, ast.Slice) for part in node.elts)
+    return isinstance(node, OPERATIONS) and not isinstance(getattr(node, "operand", None), ast.Constant)
 
 
 def _package(value: Any) -> str:

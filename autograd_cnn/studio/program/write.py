@@ -12,6 +12,7 @@ Similar programs: Tangent (from source) and JAX's ``make_jaxpr`` (by tracing).
 
 from __future__ import annotations
 
+import ast
 import copy
 import textwrap
 from collections.abc import Callable, Iterator
@@ -22,11 +23,11 @@ import numpy as np
 
 from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.engine.fitting import unbroadcast
-from autograd_cnn.studio.program.expressions import NoSource, index, literal, passed, tidy
 from autograd_cnn.studio.program.listing import Line, listing, rms
 from autograd_cnn.studio.program.namespace import Namespace
 from autograd_cnn.studio.program.program import Program, as_recorded
 from autograd_cnn.studio.program.read import Reader
+from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, form, index, literal, parsed, text_of
 from autograd_cnn.studio.records import EARLIER, Graph, Op, Use, Value
 from autograd_cnn.studio.text import clip
 
@@ -124,19 +125,19 @@ class Author(Namespace):
     def gradient(self, value: Value) -> str:
         return self.inner.get(value.id) or f"g_{self.name(value)}"
 
-    def text(self, value: Any, hint: str) -> str:
+    def expression(self, value: Any, hint: str) -> Any:
         """Write an argument as an expression; an object without an expression becomes an input of the program."""
 
-        def other(part: Any) -> str:
+        def other(part: Any) -> Any:
             if isinstance(part, Use):
                 cast = ".item()" if part.cast == "item" else f".astype(np.{part.cast})" if part.cast else ""
-                return self.name(part.value) + cast
+                return parsed(self.name(part.value) + cast)
             with suppress(NoSource):
-                return self.known(part, hint)
+                return parsed(self.known(part, hint))
             clash = any(hint == value.name for value in self.initial)
             name = self.named(id(part), f"{hint}_" if clash else hint)
             self.inputs[name], self.scope[name] = name, part
-            return name
+            return parsed(name)
 
         return literal(value, other)
 
@@ -153,7 +154,7 @@ class Author(Namespace):
         if isinstance(op.call.primitive, Checkpoint):
             raise ValueError(f"program: {clip(op.name)} keeps no operations. ag.trace(f, ...) runs it and records them")
         targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts if op.call.steps)]
-        text = tidy(self.call(op))
+        text = text_of(self.call(op))
         parts = [p for a in op.call.arguments for p in (a if isinstance(a, tuple) else (a,))]  # of an index too
         if all(self.name(p.value) in self.scope for p in parts if isinstance(p, Use)):
             run = self.compiled([text])
@@ -164,18 +165,18 @@ class Author(Namespace):
             self.recall(op, targets)
         return f"{', '.join(targets)} = {text}"
 
-    def call(self, op: Op) -> str:
+    def call(self, op: Op) -> Any:
         """Write the call as a user would: with operators, and with options by name if they differ from the default."""
         primitive, arguments = op.call.primitive, op.call.arguments
-        texts = [self.text(a, n) for a, n in zip(arguments, op.ports, strict=True)]
+        trees = [self.expression(a, n) for a, n in zip(arguments, op.ports, strict=True)]
         if primitive.symbol in OPERATORS:
-            return f"({texts[0]}) {primitive.symbol} ({texts[1]})" if texts[1:] else f"{primitive.symbol}({texts[0]})"
+            return form(f"a {primitive.symbol} b" if trees[1:] else f"{primitive.symbol}a", *trees)
         if primitive.symbol == "[]":
-            return f"{texts[0]}[{index(arguments[1], lambda part: self.text(part, 'index'))}]"
+            return form("a[b]", trees[0], index(arguments[1], lambda part: self.expression(part, "index")))
         raw = ".raw" if op.byproducts and op.call.steps else ""  # the function that returns by-products as well
         given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
-        called = self.text(primitive, f"{primitive.name}_op")
-        return f"{called}{raw}({passed(primitive.textbook, given, {}, Use, self.text)})"
+        called = form(f"a{raw}", self.expression(primitive, f"{primitive.name}_op"))
+        return call(called, primitive.textbook, given, {}, Use, self.expression)
 
     def recall(self, op: Op, targets: list[str]) -> None:
         """Use the arrays that the tape saved, because the line of `op` cannot run."""
@@ -204,75 +205,75 @@ class Author(Namespace):
             if op.call.inside:
                 self.walk_inside(op, rule, parents)
             elif buffer in self.received and _ours(self.scope[buffer]):
-                self.into(op, rule, parents[0], self.rule(op, rule, positions, buffer))
+                self.into(op, rule, parents[0], *self.rule(op, rule, positions, buffer))
             else:
-                *statements, text = texts = self.rule(op, rule, positions)
+                statements, tree = self.rule(op, rule, positions)
                 self.lines += [(statement, None) for statement in statements]
-                run = self.compiled(texts)
+                run = self.compiled([*statements, text_of(tree)])
                 result = run()
                 self.ran(op, rule, run)
                 if rule.joint:
-                    self.joint(op, rule, parents, text, result)
+                    self.joint(op, rule, parents, tree, result)
                 else:
-                    self.receive(op, rule, parents[0], text, result)
+                    self.receive(op, rule, parents[0], tree, result)
         return self.lines[start:]
 
-    def rule(self, op: Op, rule: Any, positions: Any, *buffer: str) -> list[str]:
-        """Return the statements of a rule for the arguments that the walk passes, and its result as last line.
+    def rule(self, op: Op, rule: Any, positions: Any, *buffer: str) -> tuple[list[str], Any]:
+        """Return the statements of a rule for the arguments that the walk passes, and the tree of its result.
 
         A rule that may have other bits than its formula is called, below the formula as a comment.
         """
         port, g = next(p for p in positions if p is not None), self.gradient(self.graph.values[op.output])
-        given = [*buffer, g, *(self.asked(op, a, port) for a in rule.needs)]
 
         def local(name: str, identifier: str) -> str:
             return self.named((op.id, identifier), f"{name.lstrip('_')}_{op.id}")
 
-        formula = [*buffer, g, *(self.asked(op, a, port) for a in rule.textbook.needs)]
+        needs = rule.needs, rule.textbook.needs
+        given, formula = ([*map(parsed, [*buffer, g]), *(self.asked(op, a, port) for a in names)] for names in needs)
         comments = [f"# {op.name}: the rule itself is called"]
         with suppress(NoSource):
             function = rule.into if buffer else rule.textbook.function
-            texts = self.reader.read(function, formula, self.known, local, bool(buffer))
-            if buffer or rule.is_formula(*(eval(text, self.scope) for text in given)):
-                return texts
-            comments = [f"# {text.removeprefix('# ')}" for text in texts]
+            statements, tree = self.reader.read(function, formula, self.known, local, bool(buffer))
+            if buffer or rule.is_formula(*(evaluate(argument, self.scope) for argument in given)):
+                return statements, tree
+            comments = [f"# {text.removeprefix('# ')}" for text in (*statements, text_of(tree))]
         self.lines += [(comment, None) for comment in comments]
-        called = f"{self.text(op.call.primitive, f'{op.name}_op')}.rules[{rule.inputs[0]!r}]"
-        return [tidy(f"{called}{'.into' if buffer else ''}({', '.join(given)})")]
+        called = self.expression(op.call.primitive, f"{op.name}_op")
+        return [], ast.Call(form(f"a.rules[b]{'.into' if buffer else ''}", called, literal(rule.inputs[0])), given, [])
 
-    def asked(self, op: Op, ask: str, port: int) -> str:
+    def asked(self, op: Op, ask: str, port: int) -> Any:
         """Return the expression for the parameter `ask` of a rule."""
         if ask == "position":
-            return repr(port - op.ports.index(op.call.primitive.sequence))
+            return literal(port - op.ports.index(op.call.primitive.sequence))
         if ask in op.byproducts:
-            return self.names[op.id, ask]
-        return self.text(asked(op, ask, self.graph.values[op.output]), ask)
+            return parsed(self.names[op.id, ask])
+        return self.expression(asked(op, ask, self.graph.values[op.output]), ask)
 
-    def receive(self, op: Op, rule: Any, value: Value, text: str, c: Any) -> None:
-        """Fit the contribution `c`, which is written as `text`, to `value`, and add it as the walk does."""
+    def receive(self, op: Op, rule: Any, value: Value, tree: Any, c: Any) -> None:
+        """Fit the contribution `c`, which is written as `tree`, to `value`, and add it as the walk does."""
         if np.shape(c) != value.shape:
             whole, extra = np.asarray(c), np.ndim(c) - len(value.shape)
             axes = tuple(i for i, n in enumerate(whole.shape) if i < extra or value.shape[i - extra] != n)
-            text = tidy(f"({text}).sum(axis={axes[0] if len(axes) == 1 else axes})")
-            text += f".reshape({value.shape})" if len(axes) != extra else ""
+            tree = form("a.sum(axis=b)", tree, literal(axes[0] if len(axes) == 1 else axes))
+            tree = form("a.reshape(b)", tree, literal(value.shape)) if len(axes) != extra else tree
             c = unbroadcast(whole, value.shape)
             self.ran(op, rule, lambda: unbroadcast(whole, value.shape))
         if c.dtype != value.dtype:
-            text, c = tidy(f"({text}).astype(np.{value.dtype})"), c.astype(value.dtype)
-        name = self.gradient(value)
+            tree, c = form(f"a.astype(np.{value.dtype})", tree), c.astype(value.dtype)
+        name, sign = self.gradient(value), "="
         if name not in self.received:
             self.received.add(name)
-            self.scope[name], line = c, f"{name} = {text}"
+            self.scope[name] = c
         elif _ours(self.scope[name]):
             self.scope[name] += c
-            line = f"{name} += {text}"
+            sign = "+="
         else:
             self.scope[name] = self.scope[name] + c
-            line = f"{name} = {tidy(f'{name} + ({text})')}"
-        self.lines.append((line, rms(c) if np.size(c) else None))
+            tree = form("a + b", parsed(name), tree)
+        self.lines.append((f"{name} {sign} {text_of(tree)}", rms(c) if np.size(c) else None))
         self.contributed(op, value, c)
 
-    def joint(self, op: Op, rule: Any, parents: list[Any], text: str, result: Any) -> None:
+    def joint(self, op: Op, rule: Any, parents: list[Any], tree: Any, result: Any) -> None:
         """Write one tuple assignment, then add the contributions that do not fit `parents` or are not the first."""
         pairs, targets = [], []
         for value, name, c in zip(parents, rule.inputs, result, strict=True):
@@ -284,7 +285,7 @@ class Author(Namespace):
             targets.append(target)
             pairs += [(value, target)] if value else []
             self.scope[target] = c
-        self.lines.append((f"{', '.join(targets)} = {text}", None))
+        self.lines.append((f"{', '.join(targets)} = {text_of(tree)}", None))
         if len(set(map(id, result))) < len(result):  # two inputs share an array
             for _, target in pairs:
                 if isinstance(self.scope[target], np.ndarray):
@@ -294,14 +295,14 @@ class Author(Namespace):
                 self.contributed(op, value, self.scope[target])
         for value, target in pairs:
             if target != self.gradient(value):
-                self.receive(op, rule, value, target, self.scope[target])
+                self.receive(op, rule, value, parsed(target), self.scope[target])
 
-    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> None:
+    def into(self, op: Op, rule: Any, value: Value, statements: list[str], tree: Any) -> None:
         """Run the form of a rule that adds to the gradient of `value`."""
         name = self.gradient(value)
         if isinstance(self.scope[name], np.generic):
             self.line(f"{name} = np.asarray({name})")
-        run, gradient = self.compiled(texts), self.scope[name]
+        run, gradient = self.compiled(texts := [*statements, text_of(tree)]), self.scope[name]
         before = gradient.copy() if self.observed else None
         run()
         self.lines += [(text, None) for text in texts if text != "None"]
@@ -321,10 +322,10 @@ class Author(Namespace):
         self.received.add(name)
         for inner in reversed(inside.ops):
             self.backward(inner)
-        sums = [(v, self.gradient(v) + ".copy()" if v.id in self.made else self.returned(v)) for v in parents]
+        sums = [(v, parsed(self.gradient(v) + ".copy()" if v.id in self.made else self.returned(v))) for v in parents]
         self.inner = outer
-        for value, text in sums:
-            self.receive(op, rule, value, text, eval(text, self.scope))
+        for value, tree in sums:
+            self.receive(op, rule, value, tree, evaluate(tree, self.scope))
 
     def line(self, text: str) -> None:
         exec(text, self.scope)
