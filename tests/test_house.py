@@ -45,7 +45,7 @@ ROOMS = {
     FACE: Room(110, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "__main__": Room(240, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
-    "vocabulary": Room(890, "engine calculus ops", "the rest of NumPy: functions of a few lines over operations"),
+    "vocabulary": Room(930, "engine calculus ops", "the rest of NumPy: functions of a few lines over operations"),
     "fast": Room(2950, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1200, "engine files environment", "published images, folders of images, batches"),
     "training": Room(

@@ -23,7 +23,6 @@ counterparts.update(
     {numpys("amax"): "max", numpys("amin"): "min", np.trace: "matrix_trace"}
     | {(np.add, "reduce"): "sum", (np.multiply, "reduce"): "prod", (np.logaddexp, "reduce"): "logsumexp"}
     | {(np.maximum, "reduce"): "max", (np.minimum, "reduce"): "min"}
-    | {(np.fmax, "reduce"): "nanmax", (np.fmin, "reduce"): "nanmin"}
     | {(np.add, "accumulate"): "cumsum", (np.multiply, "accumulate"): "cumprod"}
 )
 _OTHER_PARAMETERS = {"a_min": "min", "a_max": "max"}

@@ -19,16 +19,7 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
-from autograd_cnn.ops.arithmetic import (
-    abs,
-    exp,
-    log,
-    maximum,
-    negative,
-    subtract,
-    through,
-    where,
-)
+from autograd_cnn.ops.arithmetic import abs, exp, log, maximum, negative, subtract, through, where
 from autograd_cnn.ops.axes import X
 from autograd_cnn.ops.reductions import mean, sum
 

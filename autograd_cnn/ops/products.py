@@ -19,15 +19,9 @@ from autograd_cnn.ops.arithmetic import astype, multiply, where
 from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.indexing import positions, take
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import expand_dims, matrix_transpose, moveaxis, reshape, squeeze
+from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
 
 __all__ = ["contract", "dot", "einsum", "inner", "kron", "linear", "matmul", "outer", "repeat", "tensordot", "vdot"]
-
-
-def axes_last(x: Any, *axes: int) -> Any:
-    """Move `axes`, in this order, behind the others."""
-    last = range(np.ndim(x) - len(axes), np.ndim(x))
-    return x if normalize_axis_tuple(axes, np.ndim(x)) == (*last,) else moveaxis(x, axes, last)
 
 
 def _as_matrices(g: Any, x_ndim: int, y_ndim: int) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import wraps
 from inspect import signature
 from typing import Any
 
@@ -16,31 +15,14 @@ import numpy as np
 
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.engine.primitive import Primitive, primitive
+from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import exp, in_dtype_of, masked, where
 from autograd_cnn.ops.axes import Axis, axes_of, cast, kept
 from autograd_cnn.ops.running import products_before
 from autograd_cnn.ops.scaling import rescaling
-from autograd_cnn.ops.shapes import broadcast_to, flip, reshape, transpose
+from autograd_cnn.ops.shapes import apart, broadcast_to, flip, reshape, together
 
-__all__ = [
-    "logsumexp", "max", "mean", "min", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar", "prod",
-    "ptp", "std", "sum", "var",
-]  # fmt: skip
-
-
-def together(x: Any, axis: Any) -> Any:
-    """Join the axes in `axis` into a last one."""
-    axes = axes_of(axis, len(x.shape))
-    others = tuple(i for i in range(len(x.shape)) if i not in axes)
-    return reshape(transpose(x, (*others, *axes)), (*(x.shape[i] for i in others), _count(x.shape, axis)))
-
-
-def _apart(rows: Any, shape: tuple[int, ...], axis: Any) -> Any:
-    """Undo `together`."""
-    axes = axes_of(axis, len(shape))
-    order = (*(i for i in range(len(shape)) if i not in axes), *axes)
-    return transpose(reshape(rows, tuple(shape[i] for i in order)), np.argsort(order).tolist())
+__all__ = ["logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]
 
 
 def spread(g: Any, shape: tuple[int, ...], axis: Axis = None, keepdims: bool = False, mask: Any = True) -> Any:
@@ -48,7 +30,7 @@ def spread(g: Any, shape: tuple[int, ...], axis: Axis = None, keepdims: bool = F
     return masked(broadcast_to(g if keepdims or axis is None else reshape(g, kept(shape, axis)), shape), mask)
 
 
-def _count(shape: tuple[int, ...], axis: Axis, keepdims: bool = False, mask: Any = True) -> Any:
+def count_of(shape: tuple[int, ...], axis: Axis, keepdims: bool = False, mask: Any = True) -> Any:
     if mask is not True:
         return np.sum(np.broadcast_to(mask, shape), axis=axis, keepdims=keepdims)
     return math.prod(shape[a] for a in axes_of(axis, len(shape)))
@@ -57,7 +39,7 @@ def _count(shape: tuple[int, ...], axis: Axis, keepdims: bool = False, mask: Any
 UNSET = signature(np.sum).parameters["initial"].default  # NumPy's own default; None would refuse a sum of no numbers
 
 
-def _keeps(keepdims: Any, axis: Axis, ddof: bool = False) -> bool:
+def keeps(keepdims: Any, axis: Axis, ddof: bool = False) -> bool:
     """Return `keepdims`, unless a second axis, or `ddof`, was passed in its place."""
     if not isinstance(keepdims, bool):
         several = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
@@ -67,17 +49,17 @@ def _keeps(keepdims: Any, axis: Axis, ddof: bool = False) -> bool:
 
 
 def _options(x: Any, axis: Axis, keepdims: Any, initial: Any = None, where: Any = True) -> tuple[Any, ...]:
-    return x, axis, _keeps(keepdims, axis), UNSET if initial is None else initial, where
+    return x, axis, keeps(keepdims, axis), UNSET if initial is None else initial, where
 
 
 def _options_of_sum(x: Any, axis: Axis, keepdims: Any, dtype: Any, initial: Any, where: Any) -> tuple[Any, ...]:
-    return cast(x, dtype), axis, _keeps(keepdims, axis), dtype, UNSET if initial is None else initial, where
+    return cast(x, dtype), axis, keeps(keepdims, axis), dtype, UNSET if initial is None else initial, where
 
 
 def _options_of_var(
     x: Any, axis: Axis, keepdims: Any, ddof: Any, dtype: Any, where: Any, correction: Any
 ) -> tuple[Any, ...]:
-    keepdims = _keeps(keepdims, axis, True)
+    keepdims = keeps(keepdims, axis, True)
     if ddof != 0 and correction is not None:
         raise ValueError("ddof and correction can't be provided simultaneously.")
     x = np.asarray(cast(x, dtype))
@@ -133,7 +115,7 @@ def _others(x: Any, axis: Axis, initial: Any, mask: Any) -> Any:
     """Return for each element the product of all others: of those before it, and of those behind it."""
     rows = together(masked(x, mask, 1), axis)
     product = products_before(rows, -1) * flip(products_before(flip(rows, -1), -1), -1)
-    return _apart(product if initial is None else product * initial, x.shape, axis)
+    return apart(product if initial is None else product * initial, x.shape, axis)
 
 
 prod.vjp(
@@ -145,7 +127,7 @@ prod.vjp(
 
 @primitive(
     examples=_examples(),
-    check=lambda x, axis, keepdims, dtype, where: (cast(x, dtype), axis, _keeps(keepdims, axis), dtype, where),
+    check=lambda x, axis, keepdims, dtype, where: (cast(x, dtype), axis, keeps(keepdims, axis), dtype, where),
 )
 def mean(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, where: Any = True) -> Any:
     """Takes the mean of the numbers along `axis`, or of all of them.
@@ -157,7 +139,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, w
 
 mean.vjp(
     x=lambda g, x_shape, axis, keepdims, where: spread(
-        _per(g, _count(x_shape, axis, keepdims, where), 1), x_shape, axis, keepdims, where
+        _per(g, count_of(x_shape, axis, keepdims, where), 1), x_shape, axis, keepdims, where
     )
 )
 
@@ -234,7 +216,7 @@ def var(
 def _var_rule(g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, correction: Any) -> Any:
     """gx = g * 2 * (x - mean) / (count - ddof)"""
     lost = ddof if correction is None else correction
-    weight = _per(g, _count(x.shape, axis, keepdims, where) - lost, 0) * 2
+    weight = _per(g, count_of(x.shape, axis, keepdims, where) - lost, 0) * 2
     x = _shifted(in_dtype_of(g, x), axis, where)
     return spread(weight, x.shape, axis, keepdims, where) * masked(x - mean(x, axis, True, None, where), where)
 
@@ -268,7 +250,7 @@ std.vjp(x=_std_rule)
 
 @primitive(
     examples=lambda rng: _examples()(rng)[:3],
-    check=lambda x, axis, keepdims: (x, axis, _keeps(keepdims, axis)),
+    check=lambda x, axis, keepdims: (x, axis, keeps(keepdims, axis)),
 )
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Computes a smooth maximum over `axis`: ``log(sum(exp(x)))``.
@@ -310,38 +292,3 @@ def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, An
         return x, size, None
     x = x * s.reshape(kept(x.shape, axis))
     return x, measure(x, s), s
-
-
-def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Takes the largest number less the smallest, along `axis` or of all."""
-    return max(x, axis, _keeps(keepdims, axis)) - min(x, axis, keepdims)
-
-
-def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Callable[..., Any]:
-    """Make NumPy's version of a reduction that ignores NaN. No numbers give NaN, except for a sum and a product.
-
-    So do the variance and the standard deviation of at most `ddof` numbers.
-    """
-
-    @wraps(reduction.textbook)
-    def f(*args: Any, **options: Any) -> Any:
-        given = reduction.signature.bind(*args, **options).arguments
-        x, axis, mask = given["x"], given.get("axis"), given.get("where", True)
-        number = ~np.isnan(x)
-        if not number.ndim:
-            given["axis"] = axis = None  # these accept an axis of a number, unlike `mean`
-        if not np.all(number):
-            if initial is not None and mask is True and given.get("initial") is None:
-                number, given["initial"] = number | ~np.any(number, axis, keepdims=True), initial
-            given["where"] = np.logical_and(number, mask)
-        out, lost = reduction(**given), given.get("correction") or given.get("ddof", 0)
-        enough = not lost or _count(np.shape(x), axis, given.get("keepdims", False), number & mask) > lost
-        return masked(out, enough, np.nan)
-
-    f.__name__ = f.__qualname__ = f"nan{reduction.name}"
-    f.__doc__ = f"Ignores NaN, and else does what `{reduction.name}` does, with the same parameters."
-    return f
-
-
-nansum, nanprod, nanmean, nanvar, nanstd = (_without_nan(f) for f in (sum, prod, mean, var, std))
-nanmax, nanmin = _without_nan(max, -np.inf), _without_nan(min, np.inf)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.axes import Axis, Shape, X, with_options
+from autograd_cnn.ops.axes import Axis, Shape, X, axes_of, with_options
 
 __all__ = [
-    "broadcast_arrays", "broadcast_to", "copy", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis",
-    "permute_dims", "ravel", "reshape", "rollaxis", "squeeze", "swapaxes", "transpose",
+    "broadcast_to", "copy", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis", "permute_dims", "ravel",
+    "reshape", "rollaxis", "squeeze", "swapaxes", "transpose",
 ]  # fmt: skip
 
 Order = Literal["C", "F"]
@@ -128,12 +130,6 @@ def broadcast_to(x: Any, shape: Shape) -> Any:
 broadcast_to.vjp(x=lambda g: g)
 
 
-def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
-    """Repeats the arrays until all have one shape."""
-    shape = np.broadcast_shapes(*map(np.shape, arrays))
-    return tuple(broadcast_to(x, shape) for x in arrays)
-
-
 @primitive(moves=True, examples=with_options((), (1,), ((0, -1),)))
 def flip(x: Any, axis: Axis = None) -> Any:
     """Reverses the order of the elements along `axis`, or along all axes."""
@@ -150,3 +146,23 @@ def copy(x: Any, order: Literal["K", "A", "C", "F"] = "K") -> Any:
 
 
 copy.vjp(x=lambda g: g)
+
+
+def together(x: Any, axis: Any) -> Any:
+    """Join the axes in `axis` into a last one."""
+    axes = axes_of(axis, len(x.shape))
+    others = tuple(i for i in range(len(x.shape)) if i not in axes)
+    return reshape(transpose(x, (*others, *axes)), (*(x.shape[i] for i in others), math.prod(x.shape[a] for a in axes)))
+
+
+def apart(rows: Any, shape: tuple[int, ...], axis: Any) -> Any:
+    """Undo `together`."""
+    axes = axes_of(axis, len(shape))
+    order = (*(i for i in range(len(shape)) if i not in axes), *axes)
+    return transpose(reshape(rows, tuple(shape[i] for i in order)), np.argsort(order).tolist())
+
+
+def axes_last(x: Any, *axes: int) -> Any:
+    """Move `axes`, in this order, behind the others."""
+    last = range(np.ndim(x) - len(axes), np.ndim(x))
+    return x if normalize_axis_tuple(axes, np.ndim(x)) == (*last,) else moveaxis(x, axes, last)

@@ -15,12 +15,18 @@ from autograd_cnn.ops.axes import Axis, Shape, X, with_options
 from autograd_cnn.ops.indexing import Mode, getitem, positions, scatter, take
 from autograd_cnn.ops.joining import concatenate, split
 from autograd_cnn.ops.products import kron
-from autograd_cnn.ops.shapes import flip, ravel, reshape, transpose
+from autograd_cnn.ops.shapes import (
+    broadcast_to,
+    flip,
+    ravel,
+    reshape,
+    transpose,
+)
 
 __all__ = [
-    "append", "atleast_1d", "atleast_2d", "atleast_3d", "block", "choose", "column_stack", "delete", "diag", "diagflat",
-    "dsplit", "dstack", "extract", "fliplr", "flipud", "hsplit", "hstack", "insert", "meshgrid", "resize", "roll",
-    "rot90", "row_stack", "tile", "tril", "trim_zeros", "triu", "vsplit", "vstack",
+    "append", "atleast_1d", "atleast_2d", "atleast_3d", "block", "broadcast_arrays", "choose", "column_stack", "delete",
+    "diag", "diagflat", "dsplit", "dstack", "extract", "fliplr", "flipud", "hsplit", "hstack", "insert", "meshgrid",
+    "resize", "roll", "rot90", "row_stack", "tile", "tril", "trim_zeros", "triu", "vsplit", "vstack",
 ]  # fmt: skip
 
 
@@ -220,3 +226,9 @@ def tile(x: X, reps: Shape) -> X:
            [1, 2, 1, 2]])
     """
     return kron(np.ones(reps, bool), x)
+
+
+def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+    """Repeats the arrays until all have one shape."""
+    shape = np.broadcast_shapes(*map(np.shape, arrays))
+    return tuple(broadcast_to(x, shape) for x in arrays)

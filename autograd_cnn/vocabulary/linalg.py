@@ -28,9 +28,9 @@ from autograd_cnn.ops import indexing, reductions
 from autograd_cnn.ops.arithmetic import abs, divide, square, through, where
 from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.joining import concatenate
-from autograd_cnn.ops.products import axes_last, einsum, matmul, outer, tensordot
+from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
 from autograd_cnn.ops.reductions import sum
-from autograd_cnn.ops.shapes import expand_dims, matrix_transpose, reshape, squeeze
+from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
 from autograd_cnn.vocabulary.vectors import cross, vecdot
 
 __all__ = [

@@ -9,23 +9,11 @@ import numpy as np
 
 from autograd_cnn.engine.checks import number
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.ops.arithmetic import (
-    add,
-    clip,
-    exp,
-    log,
-    maximum,
-    minimum,
-    multiply,
-    sqrt,
-    square,
-    subtract,
-    where,
-)
+from autograd_cnn.ops.arithmetic import add, clip, exp, log, maximum, minimum, multiply, sqrt, square, subtract, where
 from autograd_cnn.ops.axes import channel_axis
 from autograd_cnn.ops.losses import Reduction, difference, l1_loss, reduced, same_shape
 from autograd_cnn.ops.reductions import in_range, sum
-from autograd_cnn.ops.shapes import broadcast_arrays
+from autograd_cnn.vocabulary.arrays import broadcast_arrays
 from autograd_cnn.vocabulary.linalg import order_of_powers, vector_norm
 
 __all__ = [

@@ -6,6 +6,8 @@ among ties, and the gradient goes where the number came from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -13,17 +15,20 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.numpy_calls import plain
-from autograd_cnn.ops.arithmetic import clip, sqrt, where
-from autograd_cnn.ops.axes import axes_of, kept, operand
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.registry import counterparts
+from autograd_cnn.ops import reductions
+from autograd_cnn.ops.arithmetic import clip, masked, sqrt, where
+from autograd_cnn.ops.axes import Axis, axes_of, kept, operand
 from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate, pad
 from autograd_cnn.ops.products import matmul
-from autograd_cnn.ops.reductions import mean, sum, together
-from autograd_cnn.ops.shapes import broadcast_to, moveaxis, reshape, squeeze, transpose
+from autograd_cnn.ops.reductions import count_of, keeps, mean, prod, std, sum, var
+from autograd_cnn.ops.shapes import broadcast_to, moveaxis, reshape, squeeze, together, transpose
 
 __all__ = [
-    "average", "corrcoef", "cov", "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile",
-    "quantile", "sort",
+    "average", "corrcoef", "cov", "median", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod",
+    "nanquantile", "nanstd", "nansum", "nanvar", "partition", "percentile", "ptp", "quantile", "sort",
 ]  # fmt: skip
 
 
@@ -190,3 +195,39 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> A
         return c / c
     deviations = sqrt(c[(np.arange(len(c)),) * 2])
     return clip(c / deviations[:, None] / deviations, -1, 1)
+
+
+def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Takes the largest number less the smallest, along `axis` or of all."""
+    return reductions.max(x, axis, keeps(keepdims, axis)) - reductions.min(x, axis, keepdims)
+
+
+def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Callable[..., Any]:
+    """Make NumPy's version of a reduction that ignores NaN. No numbers give NaN, except for a sum and a product.
+
+    So do the variance and the standard deviation of at most `ddof` numbers.
+    """
+
+    @wraps(reduction.textbook)
+    def f(*args: Any, **options: Any) -> Any:
+        given = reduction.signature.bind(*args, **options).arguments
+        x, axis, mask = given["x"], given.get("axis"), given.get("where", True)
+        number = ~np.isnan(x)
+        if not number.ndim:
+            given["axis"] = axis = None  # these accept an axis of a number, unlike `mean`
+        if not np.all(number):
+            if initial is not None and mask is True and given.get("initial") is None:
+                number, given["initial"] = number | ~np.any(number, axis, keepdims=True), initial
+            given["where"] = np.logical_and(number, mask)
+        out, lost = reduction(**given), given.get("correction") or given.get("ddof", 0)
+        enough = not lost or count_of(np.shape(x), axis, given.get("keepdims", False), number & mask) > lost
+        return masked(out, enough, np.nan)
+
+    f.__name__ = f.__qualname__ = f"nan{reduction.name}"
+    f.__doc__ = f"Ignores NaN, and else does what `{reduction.name}` does, with the same parameters."
+    return f
+
+
+nansum, nanprod, nanmean, nanvar, nanstd = (_without_nan(f) for f in (sum, prod, mean, var, std))
+nanmax, nanmin = _without_nan(reductions.max, -np.inf), _without_nan(reductions.min, np.inf)
+counterparts.update({(np.fmax, "reduce"): "nanmax", (np.fmin, "reduce"): "nanmin"})

@@ -27,7 +27,6 @@ USES = [
     use("squeeze", lambda x: np.squeeze(x, axis=(0, -1)), X[:1, :, :1]),
     use("expand_dims", lambda x: np.expand_dims(x, axis=(0, 2)), X),
     use("broadcast_to", lambda x: np.broadcast_to(x, shape=(2, 3, 4)), ROW),
-    use("broadcast_arrays", lambda x, y: np.broadcast_arrays(x, y, 1.0), ROW, X[:, 0, :1]),
     use("flip", lambda x: np.flip(x, axis=(0, 2)), X),
     use("copy", lambda x: np.copy(x), X.T),
     use("copy", lambda x: np.copy(x, order="F"), X),

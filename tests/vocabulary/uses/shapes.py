@@ -16,4 +16,5 @@ USES = [
     use("roll", lambda x: np.roll(x, -1, axis=1), X),
     use("roll", lambda x: np.roll(x, (1, 7), (0, 2)), X),
     use("roll", lambda x: np.roll(x, 1, axis=(0, 0)), X),
+    use("broadcast_arrays", lambda x, y: np.broadcast_arrays(x, y, 1.0), ROW, X[:, 0, :1]),
 ]
