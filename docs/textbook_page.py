@@ -4,10 +4,9 @@ import ast
 import inspect
 from functools import cache
 from pathlib import Path
-from textwrap import dedent
 
 from autograd_cnn import ops
-from autograd_cnn.engine.observe import operations
+from autograd_cnn.engine.observe import operations, primitives
 
 CHAPTERS = {  # what a CNN with batch norm and cross-entropy computes, forward and backward
     "Arithmetic": "add subtract multiply divide negative exp log sqrt square maximum where",
@@ -27,50 +26,46 @@ faster functions in their place, and a test compares the two.
 
 @cache
 class Source:
-    """The source of the file of a primitive, and what it defines."""
+    """The source of a file of operations, and what it defines."""
 
     def __init__(self, module):
-        self.text = inspect.getsource(module)
-        self.lines = self.text.splitlines()
-        self.tree = ast.parse(self.text)
+        self.module = module
+        text = inspect.getsource(module)
+        self.lines, self.tree = text.splitlines(), ast.parse(text)
         self.functions = {node.name: node for node in self.tree.body if isinstance(node, ast.FunctionDef)}
 
     def function(self, name):
         """Return a function without decorators, types and docstring; the first line of that is a comment."""
         node = self.functions[name]
-        parameters = node.args
-        for argument in ast.walk(parameters):
+        for argument in ast.walk(node.args):
             if isinstance(argument, ast.arg):
                 argument.annotation = None
-        first, *rest = node.body
-        lines = [f"def {name}({ast.unparse(parameters)}):"]
-        if ast.get_docstring(node):
-            lines.append(f"    # {ast.get_docstring(node).partition(chr(10))[0]}")
-        else:
-            rest = [first, *rest]
-        body = self.lines[rest[0].lineno - 1 : node.end_lineno]
-        return "\n".join([*lines, *body])
+        documented = ast.get_docstring(node)
+        lines = [f"def {name}({ast.unparse(node.args)}):"]
+        if documented:
+            lines.append(f"    # {documented.partition(chr(10))[0]}")
+        body = node.body[1 if documented else 0]
+        return "\n".join([*lines, *self.lines[body.lineno - 1 : node.end_lineno]])
 
     def rules(self, name):
         """Return the statements that register rules of the primitive `name`."""
-        found = [node for node in self.tree.body if isinstance(node, ast.Expr) and self._is_rule(node.value, name)]
+        found = [node for node in self.tree.body if isinstance(node, ast.Expr) and _is_rule(node.value, name)]
         return ["\n".join(self.lines[node.lineno - 1 : node.end_lineno]) for node in found]
 
-    @staticmethod
-    def _is_rule(node, name):
-        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "vjp"
-        return is_call and ast.unparse(node.func.value) == name
+    def helpers(self, text):
+        """Return the functions of this package, other than operations and checks, to which a text refers."""
+        names = dict.fromkeys(node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))
+        for value in (getattr(self.module, name, None) for name in names):
+            home = str(getattr(value, "__module__", ""))
+            if inspect.isfunction(value) and home.startswith(ops.__name__) and value.__name__ not in operations:
+                source = Source(inspect.getmodule(value))
+                if value.__name__ in source.functions and "raise " not in source.function(value.__name__):
+                    yield source, value.__name__
 
-    def helpers(self, texts):
-        """Return the functions of the file that the texts use, and those that these use, in the order of the file."""
-        found, waiting = set(), list(texts)
-        while waiting:
-            names = {node.id for node in ast.walk(ast.parse(dedent(waiting.pop()))) if isinstance(node, ast.Name)}
-            for name in names & self.functions.keys() - found:
-                if not hasattr(operations.get(name), "rules"):
-                    found.add(name)
-                    waiting.append(self.function(name))
-        return [name for name in self.functions if name in found]
+
+def _is_rule(node, name):
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "vjp"
+    return is_call and ast.unparse(node.func.value) == name
 
 
 def page() -> str:
@@ -78,23 +73,26 @@ def page() -> str:
     parts, written = [INTRODUCTION.format(count=sum(len(names.split()) for names in CHAPTERS.values()))], set()
     for chapter, names in CHAPTERS.items():
         parts.append(f"## {chapter}\n")
-        for name in names.split():
-            parts.append(f"```py\n{_entry(name, written)}\n```\n")
+        parts += [f"```py\n{_entry(name, written)}\n```\n" for name in names.split()]
     return "\n".join(parts)
 
 
 def _entry(name, written):
-    primitive = operations[name]
+    """Return the text of an operation, below the helpers that no operation before it needed."""
+    primitive = next(p for p in primitives() if p.name == name)
     source = Source(inspect.getmodule(primitive.textbook))
     texts = [source.function(primitive.textbook.__name__), *source.rules(primitive.textbook.__name__)]
-    helpers = [helper for helper in source.helpers(texts) if (source, helper) not in written]
-    written.update((source, helper) for helper in helpers)
-    return "\n\n".join([*(source.function(helper) for helper in helpers), *texts])
+    found, waiting = [], [(source, text) for text in texts]
+    while waiting:
+        origin, text = waiting.pop(0)
+        for helper in origin.helpers(text):
+            if helper not in written:
+                written.add(helper)
+                found.append(helper[0].function(helper[1]))
+                waiting.append((helper[0], found[-1]))
+    return "\n\n".join([*reversed(found), *texts])
 
 
 def write(folder: Path) -> None:
     """Write the page into `folder`."""
     (folder / "textbook.md").write_text(page(), encoding="utf-8")
-
-
-assert ops  # its files have registered the operations

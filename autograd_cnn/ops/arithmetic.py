@@ -264,8 +264,8 @@ def minimum(x: Any, y: Any) -> Any:
     return np.minimum(x, y)
 
 
-for _extreme in (maximum, minimum):
-    _extreme.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
+maximum.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
+minimum.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
 
 
 @primitive(

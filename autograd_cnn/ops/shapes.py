@@ -20,16 +20,20 @@ __all__ = [
 Order = Literal["C", "F"]
 
 
-@primitive(moves=True, examples=with_options(((3, 8),), (-1,), ((4, 6), "F")))
+def _shape_and_order(x: Any, shape: Shape, order: Order) -> tuple[Any, ...]:
+    if isinstance(order, (int, np.integer)):
+        raise TypeError(f"the shape is one argument\n({shape}, {order}, ...), as in ag.reshape(x, ({shape}, {order}))")
+    if order not in ("C", "F"):
+        raise ValueError(f"reshape: order is {order!r}, want 'C' or 'F'. The memory of a Tensor has no order to follow")
+    return x, shape, order
+
+
+@primitive(moves=True, check=_shape_and_order, examples=with_options(((3, 8),), (-1,), ((4, 6), "F")))
 def reshape(x: Any, shape: Shape, order: Order = "C") -> Any:
     """Arranges the same numbers in another `shape`.
 
     One extent may be -1. `order` is "C" or "F": whether the last index changes fastest, or the first.
     """
-    if isinstance(order, (int, np.integer)):
-        raise TypeError(f"the shape is one argument\n({shape}, {order}, ...), as in ag.reshape(x, ({shape}, {order}))")
-    if order not in ("C", "F"):
-        raise ValueError(f"reshape: order is {order!r}, want 'C' or 'F'. The memory of a Tensor has no order to follow")
     return np.reshape(x, shape, order)
 
 
@@ -48,12 +52,16 @@ def ravel(x: X, order: Order = "C") -> X:
     return reshape(x, -1, order)
 
 
-@primitive(moves=True, examples=with_options((), ((1, 2, 0),)))
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
-    """Puts the axes in another order, reversed by default."""
+def _all_axes(x: Any, axes: Sequence[int] | None) -> tuple[Any, ...]:
     if axes is not None and np.size(axes) != np.ndim(x):
         cure = f"\nTo exchange two: x.swapaxes{tuple(axes)}" if np.size(axes) == 2 else ""
         raise ValueError(f"x {np.shape(x)} has {np.ndim(x)} axes, and axes {axes} puts {np.size(axes)} in order{cure}")
+    return x, axes
+
+
+@primitive(moves=True, check=_all_axes, examples=with_options((), ((1, 2, 0),)))
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """Puts the axes in another order, reversed by default."""
     return np.transpose(x, axes)
 
 

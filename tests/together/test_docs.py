@@ -170,6 +170,19 @@ def test_a_message_of_the_faq_stands_below_a_part_of_it():
         assert title in " ".join(text.split()), title
 
 
+def test_the_page_of_the_textbook_has_functions_and_formulas_and_nothing_else(tmp_path):
+    module = runpy.run_path(str(ROOT / "docs" / "textbook_page.py"))
+    module["write"](tmp_path)
+    page = (tmp_path / "textbook.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```py\n(.*?)^```", page, re.S | re.M)
+    names = " ".join(module["CHAPTERS"].values()).split()
+    assert len(blocks) == len(names) >= 25
+    for name, block in zip(names, blocks, strict=True):
+        compile(block, name, "exec")
+        assert ".vjp(" in block, name
+        assert not re.search(r"\b(Any|elementwise|kernels|raise)\b", block), block
+
+
 def test_every_public_name_is_on_one_page_of_the_api(tmp_path):
     pytest.importorskip("sphinx", reason="sphinx, which makes the pages, is not installed")
     runpy.run_path(str(ROOT / "docs" / "api_pages.py"))["write"](tmp_path)
