@@ -160,6 +160,8 @@ def test_nan_and_infinity(case, seed):
     rng = np.random.default_rng(seed)
     p, args, options = case(rng)
     args = [a.astype(DTYPES[seed % 2]) if is_float(a) else a for a in args]
+    if case is max_pool2d:
+        args[0][0] = -np.inf  # padding does not win
     args[0].flat[rng.integers(args[0].size, size=3)] = SPECIAL
     if case in POOLS:
         compare(lambda: results(p, args, options, np.random.default_rng(seed)), TOLERANCE[DTYPES[seed % 2]])
