@@ -40,7 +40,12 @@ def page(
     images: Sequence[Any] = (),
 ) -> assets.Page:
     """Return the page of `graph`; of several frames and their `images`, those of `graph` itself are the first."""
-    _check(graph, frames, images)
+    if not all(isinstance(frame, (tuple, list)) and len(frame) == 2 for frame in frames):
+        raise TypeError('graph: frames are pairs: page([("after 100 steps", ag.trace(f, ...)), ...])')
+    if reason := refusal(graph, frames):
+        raise ValueError(f"graph: {reason}")
+    if images and len(images) != 1 + len(frames):
+        raise ValueError(f"graph: {len(images)} images for {1 + len(frames)} moments. The first is of the graph itself")
     folding, channels, store = Folding(graph), 2 * CHANNELS // 3 if frames else CHANNELS, Store()
     depths = [depth for depth, rows in enumerate(folding.rows) if 0 < rows <= DRAWN]  # whose pictures are readable
     views, rounds, moments = [folding.view(depth) for depth in depths], folding.rounds(), []
@@ -67,22 +72,20 @@ def page(
     return assets.page(f"Backprop player: {title}", body, assets.part("player/player.css"), script(), styles=styles)
 
 
-def _check(graph: Graph, frames: Sequence[tuple[str, Graph]], images: Sequence[Any]) -> None:
+def refusal(graph: Graph, frames: Sequence[tuple[str, Graph]]) -> str:
+    """Return why these graphs have no player, with a cure, or "" if they have one."""
     if len(graph.ops) > LIMIT:
-        raise ValueError(
-            f"graph: {len(graph.ops):,} operations are too many to step through (at most {LIMIT:,}). "
+        return (
+            f"{len(graph.ops):,} operations are too many to step through (at most {LIMIT:,}). "
             'Trace a part, one block or one step; or graph.save("backward.py") for the whole as code'
         )
-    if not all(isinstance(frame, (tuple, list)) and len(frame) == 2 for frame in frames):
-        raise TypeError('graph: frames are pairs: page([("after 100 steps", ag.trace(f, ...)), ...])')
     for label, other in frames:
         if _structure(other) != _structure(graph):
-            raise ValueError(
-                f"graph: the frame {clip(label)} is another network, or other tensors of it require a gradient. "
+            return (
+                f"the frame {clip(label)} is another network, or other tensors of it require a gradient. "
                 "Trace the same function with the same parameters each time"
             )
-    if images and len(images) != 1 + len(frames):
-        raise ValueError(f"graph: {len(images)} images for {1 + len(frames)} moments. The first is of the graph itself")
+    return ""
 
 
 def script() -> str:

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.files import write_atomically
+from autograd_cnn.studio.assets import Page
+from autograd_cnn.studio.player.page import page as player_page
+from autograd_cnn.studio.player.page import refusal
 from autograd_cnn.studio.report.advice import next_steps
 from autograd_cnn.studio.report.facts import Facts
-from autograd_cnn.studio.report.network import BATCH, Loss, Moments, convolutions, graph_of, player_of
+from autograd_cnn.studio.report.network import BATCH, Loss, Moments, convolutions, graph_of
 from autograd_cnn.studio.report.page import page
 from autograd_cnn.studio.report.text import text_of
 
@@ -35,10 +38,11 @@ def write(
 ) -> str:
     """Write `report.html`, `report.txt` and `net.html` into the folder of a run.
 
-    `net.html` is the player: it steps through the network at several moments of the training. It is left out if the
-    network has too many operations. The report contains it, and needs no other file and no network. It shows the
-    course of the training, its layers, filters and feature maps, the worst mistakes and the confusions on the test
-    images, the network as ladder and player, and what to do next.
+    `net.html` is the player: it steps through the network at several moments of the training. If it is left out,
+    because the network has too many operations or is another one at some moment, the report says so. The report
+    contains it, and needs no other file and no network. It shows the course of the training, its layers, filters and
+    feature maps, the worst mistakes and the confusions on the test images, the network as ladder and player, and what
+    to do next.
 
     Parameters
     ----------
@@ -96,8 +100,9 @@ def write(
     last = moments.graph(model) if moments else graph_of(model, loss, images[:BATCH], labels[:BATCH])
     graphs = [*(moments.graphs if moments else []), ("after the training", last)]
     weights = {name for name, p in parameters.items() if p.ndim > 1}
-    player = player_of(graphs)
-    html = page(facts, steps, images, convolutions(model, images[0]), weights, graphs, player)
+    missing = refusal(graphs[0][1], graphs[1:])
+    player = Page() if missing else player_page(graphs[0][1], graphs[1:])
+    html = page(facts, steps, images, convolutions(model, images[0]), weights, graphs, player, missing)
     text = text_of(facts, steps, len(graphs) if player else 0)
     write_atomically(folder.path / "report.html", html.encode())
     if player:

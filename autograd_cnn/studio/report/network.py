@@ -14,9 +14,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.ops.convolution import conv2d
-from autograd_cnn.studio.assets import Page
 from autograd_cnn.studio.graph import Graph
-from autograd_cnn.studio.player.page import page as player_page
 from autograd_cnn.studio.trace import trace
 
 if TYPE_CHECKING:
@@ -65,14 +63,6 @@ def graph_of(model: Module, loss: Loss, images: Array, labels: Array) -> Graph:
 
     with in_training_mode(model, training=False):
         return trace(lambda images: loss(model(images), labels), as_tensor(images))
-
-
-def player_of(graphs: list[tuple[str, Graph]]) -> Page:
-    """Return the player of a network at some moments, or an empty page if it has too many operations."""
-    try:
-        return player_page(graphs[0][1], graphs[1:])
-    except ValueError:
-        return Page()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def page(
     weights: set[str],
     moments: Sequence[Moment],
     player: Page,
+    missing: str,
 ) -> Page:
     """Return the page.
 
@@ -53,7 +54,9 @@ def page(
     moments : list of (str, Graph)
         The network at moments of its training, the last one as it is now.
     player : Page
-        The player of these moments, or an empty page if the network has too many operations for it.
+        The player of these moments, or an empty page.
+    missing : str
+        Why there is no player, or "".
     """
     ladder = moments[-1][1].svg()
     shown = f"test image 0, {facts.classes[facts.labels[0]]}"
@@ -64,7 +67,7 @@ def page(
         ("seen", "Filters and maps", filters_and_maps(convolutions, images[0], shown) if convolutions else ""),
         ("mistakes", "Worst mistakes", mistakes(facts, images)),
         ("confusions", "Confusions", confusions(facts)),
-        ("network", "Network", _network(ladder, [label for label, _ in moments], player)),
+        ("network", "Network", _network(ladder, [label for label, _ in moments], player, missing)),
         ("settings", "Settings", _settings(facts)),
     ]
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title, content in sections if content)
@@ -103,12 +106,12 @@ def _steps(steps: Sequence[Step]) -> str:
     return f"<ol>{''.join(f'<li>{clean(step.text)}{_command(step.command)}</li>' for step in steps)}</ol>\n"
 
 
-def _network(ladder: str, labels: Sequence[str], player: Page) -> str:
+def _network(ladder: str, labels: Sequence[str], player: Page, missing: str) -> str:
     """Return the ladder, and the place of the player of the moments with these labels."""
     framed = f'<div class="ladder" tabindex="0" role="group" aria-label="Ladder">{ladder}</div>'
     drawing = f"<details open><summary>The ladder: forward down, backward up</summary>{framed}</details>\n"
-    if not player:
-        return f"{drawing}<p>The player is left out: the network has too many operations.</p>\n"
+    if missing:
+        return f"{drawing}<p>The player is left out: {clean(missing)}.</p>\n"
     return (
         f'{drawing}<details id="player"><summary>The player: step through this network, forward and back '
         f"({clean(', '.join(labels))})</summary>\n"

@@ -190,6 +190,16 @@ def test_the_player_has_the_moments_of_the_training(run, tmp_path):
     assert "at the start, after pass 1, after pass 2, after pass 4, after the training" in run.html
 
 
+def test_a_report_without_a_player_says_why(tmp_path):
+    run = Run(tmp_path)
+    recipe = run.folder.module()
+    model = recipe.build(recipe.Settings())
+    next(model.parameters()).requires_grad = False
+    moments = ag.report.Moments(model, ag.cross_entropy, run.images, run.labels)
+    assert "net.html" not in run.write(moments=moments) and not (run.folder.path / "net.html").exists()
+    assert "The player is left out: the frame after the training is another network, or other tensors" in run.html
+
+
 def test_moments_leave_the_training_alone(run):
     model = ag.nn.Sequential(ag.nn.BatchNorm2d(3), ag.nn.Flatten(), ag.nn.Dropout(0.5), ag.nn.Linear(192, 3))
     state = {name: array.copy() for name, array in model.state_dict().items()}
