@@ -280,7 +280,6 @@ def _learning(op: Op) -> list[str]:
 def _called(lines: list[str]) -> list[Any]:
     """Return the functions of the library that the lines of a rule call."""
     names = dict.fromkeys(re.findall(r"\bag\.(\w+)\(", " ".join(lines)))
-    names.pop("where", None)  # explained at the slope of relu
     return [operations[name] for name in names if name in operations]
 
 

@@ -119,8 +119,7 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
     kept = [clip(k.label) for k in op.kept or ()]
     if op.call.primitive.rectifies and len(op.inputs) == 1:
         words.append(
-            f"The slope is 1 where {out} is above 0, and 0 where it is 0: there nothing comes back. So {out} was "
-            "kept. In the rule, ag.where(a, b, c) is b where a holds, and c elsewhere."
+            f"The slope is 1 where {out} is above 0, and 0 where it is 0: there nothing comes back. So {out} was kept."
         )
     elif any(name.startswith("argmax") for name in op.byproducts):
         words.append(
