@@ -8,23 +8,18 @@ its adjoints, so derivatives of every order stay in the family.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.engine.checks import count
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import expand_dims, squeeze
 from autograd_cnn.ops.windows import Extent, Margins, Shape, add_windows, check_images, pair, window, windows
 
 __all__ = ["conv1d", "conv2d", "conv2d_weight_gradient", "conv_transpose1d", "conv_transpose2d"]
-
-
-def normals(*cases: Any) -> Callable[[np.random.Generator], list[Any]]:
-    """Return the `examples` of a primitive: standard normal arrays of the shapes in each case, then its options."""
-    return lambda rng: [(tuple(rng.normal(size=shape) for shape in shapes), options) for *shapes, options in cases]
 
 
 def as_images(x: Any) -> Any:
@@ -93,7 +88,7 @@ def _convolution(x: Any, w: Any, b: Any, *options: Any) -> tuple[Any, ...]:
     strict=True,
     check=_convolution,
     flops=lambda out_shape, w_shape: 2 * math.prod((*out_shape, *w_shape[:-1])),
-    examples=normals(
+    examples=normal(
         ((2, 5, 4, 3), (3, 2, 3, 4), 4, {}),
         ((2, 6, 5, 2), (2, 3, 2, 3), {"stride": (2, 1), "padding": (1, 2)}),
         ((1, 6, 6, 4), (3, 3, 2, 2), {"padding": "same", "dilation": 2, "groups": 2}),
@@ -179,7 +174,7 @@ def _transposed(
     strict=True,
     check=_transposed,
     flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),
-    examples=normals(
+    examples=normal(
         ((2, 3, 2, 4), (3, 2, 3, 4), 3, {}),
         ((2, 3, 2, 4), (3, 2, 2, 4), {"stride": 2, "padding": (1, 0), "output_padding": (1, 0), "groups": 2}),
         ((1, 1, 2, 2), (2, 2, 3, 2), {"stride": (1, 2), "output_padding": (2, 3), "dilation": 3}),
@@ -236,7 +231,7 @@ def _gradient(x: Any, gy: Any, w_shape: Shape, *options: Any) -> tuple[Any, ...]
 
 @primitive(
     check=_gradient,
-    examples=normals(((2, 5, 4, 3), (2, 3, 3, 4), {"w_shape": (3, 2, 3, 4)})),
+    examples=normal(((2, 5, 4, 3), (2, 3, 3, 4), {"w_shape": (3, 2, 3, 4)})),
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),
 )
 def conv2d_weight_gradient(

@@ -11,11 +11,11 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.axes import X, with_options
-from autograd_cnn.ops.indexing import getitem, positions, take
+from autograd_cnn.ops.axes import with_options
+from autograd_cnn.ops.indexing import getitem
 from autograd_cnn.ops.shapes import moveaxis, reshape
 
-__all__ = ["array_split", "concat", "concatenate", "pad", "pad_constant", "split", "stack", "unstack"]
+__all__ = ["array_split", "concat", "concatenate", "pad_constant", "split", "stack", "unstack"]
 
 
 @primitive(moves=True, examples=lambda rng: [([*rng.normal(size=(3, 2, 4))], axis) for axis in (0, -1, None)])
@@ -79,7 +79,7 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     return tuple(moveaxis(x, axis, 0))
 
 
-def _pairs(values: Any, ndim: int) -> Any:
+def widths_of(values: Any, ndim: int) -> Any:
     """Expand NumPy's shorthand for padding to one (before, after) pair per axis."""
     if isinstance(values, dict):
         pairs = np.full((ndim, 2), 0, object)
@@ -107,52 +107,12 @@ def pad_constant(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
 
     `pad_width` is an int, one (before, after) pair, or one pair per axis.
     """
-    return np.pad(x, _pairs(pad_width, x.ndim) or 0, constant_values=constant_values)
+    return np.pad(x, widths_of(pad_width, x.ndim) or 0, constant_values=constant_values)
 
 
 def _crop(g: Any, x_shape: tuple[int, ...], pad_width: Any) -> Any:
-    pairs = _pairs(pad_width, len(x_shape))
+    pairs = widths_of(pad_width, len(x_shape))
     return g[tuple(slice(before, before + n) for (before, _), n in zip(pairs, x_shape, strict=True))]
 
 
 pad_constant.vjp(x=_crop)
-
-_STATISTICS: dict[str, Any] = {"mean": np.mean, "maximum": np.max, "minimum": np.min, "median": np.median}
-
-
-def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") -> X:
-    """Puts a margin around `x`.
-
-    Parameters
-    ----------
-    x : (...)
-    pad_width : int, pair, one pair per axis, or dict
-        The number of elements before and after. A dict has the axes to pad. One pair is for every axis, as in NumPy;
-        in PyTorch it is for the last.
-    constant_values : float, pair, or one pair per axis
-        The elements of a margin with ``mode="constant"``.
-    mode : str
-        NumPy's: "constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "mean", "median", "maximum",
-        "minimum" or "empty". A "linear_ramp" ends at 0, and a "mean" (...) is that of a whole axis.
-
-    Returns
-    -------
-    (...)
-    """
-    if isinstance(constant_values, str):  # NumPy's third argument is the mode
-        mode, constant_values = constant_values, 0
-    if mode in ("constant", "empty"):
-        return pad_constant(x, pad_width, constant_values)
-    widths = _pairs(pad_width, np.ndim(x))
-    if mode in ("edge", "wrap", "reflect", "symmetric"):
-        return take(x, np.pad(positions(x), widths or 0, mode))
-    if mode == "linear_ramp":
-        return pad(x, pad_width, mode="edge") * np.pad(np.ones_like(x) * 1.0, widths or 0, mode)
-    if mode not in _STATISTICS:
-        raise ValueError(f"pad: mode is {mode!r}, want one of NumPy's names")
-    for axis, width in enumerate(widths):
-        if any(width):
-            n = np.shape(x)[axis]
-            x = concatenate([x, _STATISTICS[mode](x, axis=axis, keepdims=True)], axis)
-            x = take(x, np.pad(np.arange(n), width, constant_values=n), axis)
-    return x

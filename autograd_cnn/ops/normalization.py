@@ -17,7 +17,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt, square, where
 from autograd_cnn.ops.axes import Axis, X
 from autograd_cnn.ops.indexing import take
-from autograd_cnn.ops.joining import pad
+from autograd_cnn.ops.joining import pad_constant
 from autograd_cnn.ops.pooling import avg_pool1d
 from autograd_cnn.ops.random import generator
 from autograd_cnn.ops.reductions import in_range, mean, sum, var
@@ -226,7 +226,7 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
     """
 
     def total(x: Any, s: Any) -> Any:
-        squares = pad(reshape(square(x), (-1, x.shape[-1], 1)), ((0, 0), (size // 2, (size - 1) // 2), (0, 0)))
+        squares = pad_constant(reshape(square(x), (-1, x.shape[-1], 1)), ((0, 0), (size // 2, (size - 1) // 2), (0, 0)))
         return k * s * s + alpha * reshape(avg_pool1d(squares, size, 1), x.shape)
 
     scaled, base, s = in_range(total, x, -1, 4)

@@ -15,7 +15,8 @@ from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.convolution import as_images, normals
+from autograd_cnn.ops.axes import normal
+from autograd_cnn.ops.convolution import as_images
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import stack
 from autograd_cnn.ops.reductions import mean
@@ -231,7 +232,7 @@ def avg_pool2d(
 
 @primitive(
     check=lambda x, shape, *options: (x, shape, *pool_window(_size(shape), *options)[:3]),
-    examples=normals(
+    examples=normal(
         ((2, 2, 2, 2), {"shape": (2, 5, 4, 2), "kernel_size": 2}),
         ((2, 5, 4, 2), {"shape": (2, 5, 4, 2), "kernel_size": 3, "stride": 1, "padding": 1}),
     ),

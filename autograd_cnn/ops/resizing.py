@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from autograd_cnn.ops.indexing import scatter, take
-from autograd_cnn.ops.joining import pad
+from autograd_cnn.ops.joining import pad_constant
 from autograd_cnn.ops.products import matmul, repeat
 from autograd_cnn.ops.shapes import reshape, transpose
 from autograd_cnn.ops.windows import Extent, Margins, Shape, check_images, output_size, pair, window
@@ -131,7 +131,7 @@ def unfold(x: Any, kernel_size: Extent, dilation: Extent = 1, padding: Margins =
     """
     check_images(x)
     sides, index = _patches(x.shape[1:3], kernel_size, dilation, padding, stride)
-    n, down, across, high, wide, channels = (windows := pad(x, ((0, 0), *sides, (0, 0)))[index]).shape
+    n, down, across, high, wide, channels = (windows := pad_constant(x, ((0, 0), *sides, (0, 0)))[index]).shape
     return reshape(windows, (n, down * across, high * wide * channels))
 
 

@@ -13,20 +13,14 @@ from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.axes import Axis, Shape, X, with_options
 from autograd_cnn.ops.indexing import Mode, getitem, positions, scatter, take
-from autograd_cnn.ops.joining import concatenate, split
+from autograd_cnn.ops.joining import concatenate, pad_constant, split, widths_of
 from autograd_cnn.ops.products import kron
-from autograd_cnn.ops.shapes import (
-    broadcast_to,
-    flip,
-    ravel,
-    reshape,
-    transpose,
-)
+from autograd_cnn.ops.shapes import broadcast_to, flip, ravel, reshape, transpose
 
 __all__ = [
     "append", "atleast_1d", "atleast_2d", "atleast_3d", "block", "broadcast_arrays", "choose", "column_stack", "delete",
     "diag", "diagflat", "dsplit", "dstack", "extract", "fliplr", "flipud", "hsplit", "hstack", "insert", "meshgrid",
-    "resize", "roll", "rot90", "row_stack", "tile", "tril", "trim_zeros", "triu", "vsplit", "vstack",
+    "pad", "resize", "roll", "rot90", "row_stack", "tile", "tril", "trim_zeros", "triu", "vsplit", "vstack",
 ]  # fmt: skip
 
 
@@ -232,3 +226,44 @@ def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
     """Repeats the arrays until all have one shape."""
     shape = np.broadcast_shapes(*map(np.shape, arrays))
     return tuple(broadcast_to(x, shape) for x in arrays)
+
+
+_STATISTICS: dict[str, Any] = {"mean": np.mean, "maximum": np.max, "minimum": np.min, "median": np.median}
+
+
+def pad(x: X, pad_width: Any, constant_values: Any = 0, mode: Any = "constant") -> X:
+    """Puts a margin around `x`.
+
+    Parameters
+    ----------
+    x : (...)
+    pad_width : int, pair, one pair per axis, or dict
+        The number of elements before and after. A dict has the axes to pad. One pair is for every axis, as in NumPy;
+        in PyTorch it is for the last.
+    constant_values : float, pair, or one pair per axis
+        The elements of a margin with ``mode="constant"``.
+    mode : str
+        NumPy's: "constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "mean", "median", "maximum",
+        "minimum" or "empty". A "linear_ramp" ends at 0, and a "mean" (...) is that of a whole axis.
+
+    Returns
+    -------
+    (...)
+    """
+    if isinstance(constant_values, str):  # NumPy's third argument is the mode
+        mode, constant_values = constant_values, 0
+    if mode in ("constant", "empty"):
+        return pad_constant(x, pad_width, constant_values)
+    widths = widths_of(pad_width, np.ndim(x))
+    if mode in ("edge", "wrap", "reflect", "symmetric"):
+        return take(x, np.pad(positions(x), widths or 0, mode))
+    if mode == "linear_ramp":
+        return pad(x, pad_width, mode="edge") * np.pad(np.ones_like(x) * 1.0, widths or 0, mode)
+    if mode not in _STATISTICS:
+        raise ValueError(f"pad: mode is {mode!r}, want one of NumPy's names")
+    for axis, width in enumerate(widths):
+        if any(width):
+            n = np.shape(x)[axis]
+            x = concatenate([x, _STATISTICS[mode](x, axis=axis, keepdims=True)], axis)
+            x = take(x, np.pad(np.arange(n), width, constant_values=n), axis)
+    return x

@@ -9,8 +9,8 @@ import numpy as np
 
 from autograd_cnn.engine.checks import count
 from autograd_cnn.ops.arithmetic import power
-from autograd_cnn.ops.joining import pad
 from autograd_cnn.ops.shapes import reshape
+from autograd_cnn.vocabulary.arrays import pad
 
 __all__ = ["polyadd", "polyder", "polyint", "polyval", "vander"]
 

@@ -21,10 +21,11 @@ from autograd_cnn.ops import reductions
 from autograd_cnn.ops.arithmetic import clip, masked, sqrt, where
 from autograd_cnn.ops.axes import Axis, axes_of, kept, operand
 from autograd_cnn.ops.indexing import take_along_axis
-from autograd_cnn.ops.joining import concatenate, pad
+from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import matmul
 from autograd_cnn.ops.reductions import count_of, keeps, mean, prod, std, sum, var
 from autograd_cnn.ops.shapes import broadcast_to, moveaxis, reshape, squeeze, together, transpose
+from autograd_cnn.vocabulary.arrays import pad
 
 __all__ = [
     "average", "corrcoef", "cov", "median", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod",

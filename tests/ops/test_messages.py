@@ -491,13 +491,13 @@ def test_a_function_of_primitives():
 @says(
     ValueError,
     """
-    quantile: Quantiles must be in the range [0, 1]
-      x (3,) float32    q=1.5
+    moveaxis: destination: axis 2 is out of bounds for array of dimension 1
+      x (3,) float32    source=0
       at {here}
     """,
 )
 def test_a_function_of_numpy_that_is_made_of_primitives():
-    np.quantile(leaf(3), 1.5)  # here
+    np.moveaxis(leaf(3), 0, 2)  # here
 
 
 @says(

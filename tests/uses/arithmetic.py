@@ -19,8 +19,6 @@ USES = [
     use("remainder", operator.mod, X, Y),
     use("remainder", lambda x: x % 0.75, X),
     use("remainder", lambda y: 5 % y, Y),
-    use("divmod", divmod, X, Y),
-    use("divmod", lambda y: divmod(5, y), Y),
     use("absolute", np.absolute, X),
     use("pow", lambda x: ag.pow(x, 3), X, want=lambda x: x**3),
     use("true_divide", np.true_divide, X, Y),
