@@ -20,6 +20,7 @@ RINGS = {  # and the folders that go with it
     "interop": "interop",
     "training": "training data distributed",
     "distributed": "distributed",
+    "fast": "fast",
     "vocabulary": "vocabulary interop",  # files of ONNX call all of it
 }
 ROOT = Path(__file__).resolve().parents[1]

@@ -225,6 +225,7 @@ def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Cal
         return masked(out, enough, np.nan)
 
     f.__name__ = f.__qualname__ = f"nan{reduction.name}"
+    f.__module__ = __name__  # where pickle looks for it
     f.__doc__ = f"Ignores NaN, and else does what `{reduction.name}` does, with the same parameters."
     return f
 

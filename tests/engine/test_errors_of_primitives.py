@@ -111,8 +111,12 @@ def test_an_operand_that_a_function_did_not_return():
 
 
 def test_an_operand_that_is_none_without_a_tensor():
-    for f, args in ((ag.cross_entropy, (None, np.array([0]))), (ag.mse, (None, np.ones(2))), (ag.relu, (None,))):
-        with pytest.raises(TypeError, match=rf"{f.name}: {f.parameters[0]} is None\n"):
+    for f, args, operand in (
+        (ag.cross_entropy, (None, np.array([0])), "logits"),
+        (ag.mse, (None, np.ones(2)), "p"),
+        (ag.relu, (None,), "x"),
+    ):
+        with pytest.raises(TypeError, match=rf"{f.__name__}: {operand} is None\n"):
             f(*args)
 
 
