@@ -18,8 +18,9 @@ from autograd_cnn.studio import records
 from autograd_cnn.studio.picture.dot import dot, pdf, png
 from autograd_cnn.studio.picture.mermaid import mermaid
 from autograd_cnn.studio.picture.svg import svg
-from autograd_cnn.studio.program.program import Program
-from autograd_cnn.studio.program.write import write
+from autograd_cnn.studio.program.program import Program, as_recorded
+from autograd_cnn.studio.program.standalone import Standalone
+from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import EARLIER
 from autograd_cnn.studio.text import listed
 
@@ -54,10 +55,14 @@ class Graph(records.Graph):
     [('multiply', [(0, 't1'), (1, 't1')]), ('sum', [(0, 't2')])]
     """
 
-    def program(self) -> Program:
-        """Write both passes as code: see `autograd_cnn.studio.program.program.Program`."""
+    def program(self, standalone: bool = False) -> Program:
+        """Write both passes as code: see `autograd_cnn.studio.program.program.Program`.
+
+        A `standalone` program has the source of all functions that it calls, and needs NumPy alone: see `save`.
+        """
         self._check_kept("program")
-        return write(self)
+        with as_recorded():
+            return (Standalone if standalone else Author)(self).program()
 
     def page(
         self,
@@ -128,6 +133,7 @@ class Graph(records.Graph):
         overlay: str | None = None,
         quiz: bool = False,
         source: bool = True,
+        standalone: bool = False,
     ) -> None:
         """Write a picture, the player or the program, in the format that the suffix of `path` names.
 
@@ -148,6 +154,9 @@ class Graph(records.Graph):
         source : bool
             Whether the player shows your code. If not, it still shows names, line numbers and the derived program, in
             which your own rules appear as you wrote them.
+        standalone : bool
+            Whether the program (``.py``) has the source of all functions that it calls, so that it needs NumPy alone.
+            They are the plain formulas of the operations, so its numbers agree with those of the fast ones to rounding.
 
         Raises
         ------
@@ -158,7 +167,8 @@ class Graph(records.Graph):
         ImportError
             If ``.png`` or ``.pdf`` is wanted, and both Graphviz and matplotlib are missing.
         """
-        options, defaults = {"depth": depth, "overlay": overlay, "quiz": quiz, "source": source}, signature(Graph.save)
+        options = {"depth": depth, "overlay": overlay, "quiz": quiz, "source": source, "standalone": standalone}
+        defaults = signature(Graph.save)
         suffix = Path(path).suffix.lower()
         if suffix not in _FORMATS:
             raise ValueError(f"graph: {os.fspath(path)!r} ends in {suffix!r}. There are {listed(list(_FORMATS))}")
@@ -175,12 +185,16 @@ class Graph(records.Graph):
         return {"image/svg+xml": self.svg(), "text/plain": repr(self)}
 
 
+def _source(graph: Graph, standalone: bool = False) -> str:
+    return graph.program(standalone).source
+
+
 _FORMATS: dict[str, Callable[..., str | bytes]] = {
     ".html": Graph.page,
     ".svg": svg,
     ".dot": dot,
     ".mmd": mermaid,
-    ".py": lambda graph: write(graph).source,
+    ".py": _source,
     ".png": png,
     ".pdf": pdf,
 }

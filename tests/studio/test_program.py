@@ -56,7 +56,9 @@ def test_the_program_of_a_primitive_equals_its_walk(name, dtype):
     for f, leaves in cases(name, dtype):
         weights = np.random.default_rng(1).normal(size=f(*leaves).shape).astype(dtype)
         program = check(lambda *v, f=f, w=weights: ag.sum(f(*v) * w), *leaves)
-        assert "rules[" not in program.source or name in ("batch_norm", "contract", "linalg.cofactors")
+        assert "from autograd_cnn" not in program.source
+        if "rules[" in program.source:  # a rule that decides by numbers, or whose fast form has other bits
+            assert name in ("avg_pool2d", "batch_norm", "contract", "linalg.cofactors", "set_at")
 
 
 @pytest.mark.slow
@@ -73,7 +75,7 @@ def test_a_primitive_is_called_by_the_function_of_its_name_that_does_the_same():
     x, labels = leaf(np.zeros((2, 3)), "x"), np.array([0, 2])
     assert "ag.cross_entropy(x, labels)" in ag.cross_entropy(x, labels).graph().program().source
     terms = ag.bce_with_logits(x, np.ones((2, 3)), "none")  # with its default, the function takes the mean
-    assert "ag.bce_with_logits" not in ag.sum(terms).graph().program().source
+    assert "ag.bce_with_logits(x, constant, reduction='none')" in ag.sum(terms).graph().program().source
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)

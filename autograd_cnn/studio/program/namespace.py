@@ -9,7 +9,7 @@ import sys
 import unicodedata
 from inspect import signature
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,12 @@ LONGEST = 40  # characters of an identifier
 
 
 class Namespace:
-    """Chooses a different identifier for each object; the lines of the program run in `scope`."""
+    """Chooses a different identifier for each object; the lines of the program run in `scope`.
+
+    A program refers to what is in `faces` by its public name, and to nothing else of the packages there.
+    """
+
+    faces: ClassVar[dict[str, ModuleType]] = {"ag": ag, "np": np, "ag.linalg": ag.linalg, "np.linalg": np.linalg}
 
     def __init__(self) -> None:
         self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
@@ -48,11 +53,15 @@ class Namespace:
         public = operations.get(getattr(thing, "name", ""))
         thing = public if getattr(public, "primitive", None) is thing and _adds_nothing(public, thing) else thing
         name, home = getattr(thing, "__name__", ""), getattr(thing, "__module__", None)
-        for module, short in ((ag, "ag"), (np, "np"), (ag.linalg, "ag.linalg"), (np.linalg, "np.linalg")):
+        for short, module in self.faces.items():
             if thing is module or vars(module).get(name) is thing:
                 return short if thing is module else f"{short}.{name}"
         if vars(builtins).get(name) is thing:
             return name
+        if str(home or name).partition(".")[0] == ag.__name__:
+            if hasattr(thing, "textbook") and thing.name in vars(ag):
+                return f"ag.{thing.name}"  # the public function of which it is the last part
+            raise NoSource
         if isinstance(thing, ModuleType):
             line = f"import {name}"
         elif name.isidentifier() and getattr(sys.modules.get(str(home)), name, None) is thing:

@@ -22,22 +22,17 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.calculus.checkpoint import Checkpoint
+from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.studio.program.listing import Line, listing, rms
 from autograd_cnn.studio.program.namespace import Namespace
-from autograd_cnn.studio.program.program import Program, as_recorded
+from autograd_cnn.studio.program.program import Program
 from autograd_cnn.studio.program.read import Reader
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, form, index, literal, parsed, text_of
 from autograd_cnn.studio.records import EARLIER, Graph, Op, Use, Value
 from autograd_cnn.studio.text import clip
 
 OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy's ** has faster paths for some exponents, and np.power has none
-
-
-def write(graph: Graph) -> Program:
-    """Write the program of `graph`."""
-    with as_recorded():
-        return Author(graph).program()
 
 
 class Author(Namespace):
@@ -97,8 +92,8 @@ class Author(Namespace):
         gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in self.learnt())
         body = [*self.forward_lines, "", self.seed, *(text for lines in self.backward_lines for text, _ in lines)]
         body.append(f"return {self.name(result)}, {{{gradients}}}")
-        head = [f"# {', '.join(graph.summary())}", "import numpy as np", "", "import autograd_cnn as ag", *self.imports]
-        head += ["", "", '@np.errstate(all="ignore")', f"def step({', '.join(self.inputs)}):"]
+        head = [f"# {', '.join(graph.summary())}", *self.head(), '@np.errstate(all="ignore")']
+        head.append(f"def step({', '.join(self.inputs)}):")
         step = textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n").lstrip(), "    ")
         return Program(
             "\n".join([*head, step, ""]),
@@ -107,6 +102,10 @@ class Author(Namespace):
             self.leaves,
             {v.name: v.shape for v in self.initial} | given,
         )
+
+    def head(self) -> list[str]:
+        """Return what stands above the function."""
+        return ["import numpy as np", "", "import autograd_cnn as ag", *self.imports, "", ""]
 
     def learnt(self) -> list[Value]:
         """Return the values whose gradients the program returns."""
@@ -173,10 +172,15 @@ class Author(Namespace):
             return form(f"a {primitive.symbol} b" if trees[1:] else f"{primitive.symbol}a", *trees)
         if primitive.symbol == "[]":
             return form("a[b]", trees[0], index(arguments[1], lambda part: self.expression(part, "index")))
+        if primitive is alias:
+            return form("a.view()", *trees)
         raw = ".raw" if op.byproducts and op.call.steps else ""  # the function that returns by-products as well
         given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
         called = form(f"a{raw}", self.expression(primitive, f"{primitive.name}_op"))
-        return call(called, primitive.textbook, given, {}, Use, self.expression)
+        made = call(called, primitive.textbook, given, {}, Use, self.expression)
+        if text_of(called) == "ag.bce_with_logits":  # it reduces the losses; the primitive of that name does not
+            made.keywords.append(ast.keyword("reduction", literal("none")))
+        return made
 
     def recall(self, op: Op, targets: list[str]) -> None:
         """Use the arrays that the tape saved, because the line of `op` cannot run."""
@@ -238,8 +242,12 @@ class Author(Namespace):
                 return statements, tree
             comments = [f"# {text.removeprefix('# ')}" for text in (*statements, text_of(tree))]
         self.lines += [(comment, None) for comment in comments]
-        called = self.expression(op.call.primitive, f"{op.name}_op")
-        return [], ast.Call(form(f"a.rules[b]{'.into' if buffer else ''}", called, literal(rule.inputs[0])), given, [])
+        called = form("a.into" if buffer else "a", self.itself(op, rule))
+        return [], ast.Call(called, given, [])
+
+    def itself(self, op: Op, rule: Any) -> Any:
+        """Write a rule that is called, since its formula cannot take its place."""
+        return form("a.rules[b]", self.expression(op.call.primitive, f"{op.name}_op"), literal(rule.inputs[0]))
 
     def asked(self, op: Op, ask: str, port: int) -> Any:
         """Return the expression for the parameter `ask` of a rule."""

@@ -1,0 +1,217 @@
+"""A standalone program has the source of the textbook, needs NumPy alone, and gives the bits of the engine without
+`fast`.
+"""
+
+import ast
+import linecache
+import pickle
+import re
+import runpy
+import subprocess
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.calculus.check import examples_of, split
+from autograd_cnn.engine.observe import primitives
+from autograd_cnn.engine.registry import registry
+from studio.player import random_programs
+
+PRIMITIVES = sorted({p.name: p for p in primitives() if p.rules and p.packaged}.items())
+STUDIO = Path(ag.__file__).parent / "studio"
+DEMOS, EXAMPLES = STUDIO / "player" / "demos", STUDIO / "live" / "examples"
+
+RUN = """
+import sys
+sys.modules["autograd_cnn"] = None
+import pickle, runpy
+with open("given", "rb") as file:
+    given = pickle.load(file)
+results = [runpy.run_path(f"{i}.py")["step"](*arrays) for i, arrays in enumerate(given)]
+with open("results", "wb") as file:
+    pickle.dump(results, file)
+"""
+
+
+@pytest.fixture(autouse=True)
+def textbook():
+    """Without the faster functions, if they are there."""
+    fast = sys.modules.get("autograd_cnn.fast.attach")
+    if fast:
+        fast.detach()
+    yield
+    if fast:
+        fast.attach()
+
+
+def same(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def compare(graphs, folder):
+    """Run the files of all graphs in a process without this package, and compare with their other programs."""
+    given = []
+    for i, graph in enumerate(graphs):
+        graph.save(folder / f"{i}.py", standalone=True)
+        program = graph.program(standalone=True)
+        assert program.source == (folder / f"{i}.py").read_text(encoding="utf-8")
+        arrays = {name: program.leaves[name] for name in program.inputs if name in program.leaves}
+        arrays |= {n: np.ones(program.shapes[n]) for n in program.inputs if n not in arrays}
+        given.append([arrays[name] for name in program.inputs])
+    (folder / "given").write_bytes(pickle.dumps(given))
+    done = subprocess.run(
+        [sys.executable, "-c", RUN], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for graph, (value, gradients) in zip(graphs, pickle.loads((folder / "results").read_bytes()), strict=True):
+        program = graph.program()
+        seed = {n: np.ones(program.shapes[n]) for n in program.inputs if n not in program.leaves}
+        wanted, walked = program.run(**seed)
+        assert same(value, wanted)
+        assert list(gradients) == list(walked)
+        for name in walked:
+            assert same(gradients[name], walked[name]), name
+
+
+def traced(f, *leaves):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ag.trace(f, *leaves)
+
+
+def leaf(data, name):
+    return ag.Tensor(data, requires_grad=True, name=name)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
+def test_every_primitive(dtype, tmp_path):
+    graphs = []
+    for _, primitive in PRIMITIVES:
+        for args, options in examples_of(primitive, np.random.default_rng(0)):
+            f, inputs = split(primitive, args, options)
+            leaves = [leaf(a.astype(dtype), f"v{i}") for i, a in enumerate(inputs)]
+            weights = np.random.default_rng(1).normal(size=f(*leaves).shape).astype(dtype)
+            graphs.append(traced(lambda *v, f=f, w=weights: ag.sum(f(*v) * w), *leaves))
+    assert len(graphs) > 100
+    compare(graphs, tmp_path)
+
+
+def small_cnn(x, W1, b1, W2, b2, y):
+    h = ag.conv2d(x, W1, b1, padding=1)
+    r = ag.relu(h)
+    p = ag.max_pool2d(r, 2)
+    f = ag.flatten(p, 1)
+    z = ag.linear(f, W2, b2)
+    return ag.cross_entropy(z, y)
+
+
+def test_a_cnn_reads_like_one_by_hand(rng, tmp_path):
+    shapes = {"W1": (3, 3, 3, 16), "b1": (16,), "W2": (256, 10), "b2": (10,)}
+    leaves = [leaf((0.1 * rng.normal(size=shape)).astype(np.float32), name) for name, shape in shapes.items()]
+    x, y = rng.random((4, 8, 8, 3), np.float32), np.array([3, 1, 4, 1])
+    graph = traced(small_cnn, x, *leaves, y)
+    compare([graph], tmp_path)
+    source = graph.program(standalone=True).source
+    assert len(source.splitlines()) <= 150
+    functions = {f.name: f for f in ast.parse(source).body if isinstance(f, ast.FunctionDef)}
+    for name, f in functions.items():
+        above = source.splitlines()[f.lineno - 2]
+        assert name == "step" or name[0] == "_" or above.startswith("# "), name
+    for line in (
+        "    return np.maximum(x, 0)",
+        "def linear(x, w, b):\n    return x @ w + b",
+        "    h = conv2d(x, W1, b1)",
+        "    p, argmax_p = max_pool2d(r, (2, 2))",
+        "    g_z = g_loss / 4 * (softmax(z) - (y[..., None] == np.arange(10)))",
+        "    g_W2 = np.matmul(f.T, g_z)",
+        "    g_b2 = np.sum(g_z, 0)",
+        "    g_h = relu_gradient(g_r, r)",
+    ):
+        assert f"{line}\n" in source, line
+    assert not re.search(r"autograd_cnn|\bag\.|\.raw|Any|raise|errstate\(.*\):|is None", source)
+    loss = small_cnn(x, *leaves, y)
+    loss.backward()
+    value, gradients = pickle.loads((tmp_path / "results").read_bytes())[0]
+    assert same(value, loss.data)
+    for tensor in leaves:
+        assert same(gradients[tensor.name], tensor.grad)
+
+
+def test_networks(rng, standard_cnn, tmp_path):
+    nn = ag.nn
+    body = [nn.Conv2d(3, 4, 3, padding=1, rng=rng), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2, rng=rng)]
+    model = nn.Sequential(*body, nn.Flatten(), nn.Dropout(0.5, rng=rng), nn.Linear(36, 10, rng=rng))
+    x, y = rng.random((2, 8, 8, 3), np.float32), np.array([3, 1])
+    graphs = [traced(lambda x: ag.cross_entropy(model(x), y), x)]
+    model.eval()
+    graphs.append(traced(lambda x: ag.cross_entropy(model(x), y), x))
+    p, images, labels = standard_cnn.arguments(rng)
+    graphs.append(traced(lambda *ws: standard_cnn(dict(zip(p, ws, strict=True)), images, labels), *p.values()))
+    w, v = leaf(rng.normal(size=(3, 5)), "w"), leaf(rng.normal(size=(5, 2)), "v")
+    rows, targets = rng.normal(size=(4, 3)), rng.random((4, 2))
+    graphs.append(traced(lambda w, v: ag.bce_with_logits(ag.gelu(rows @ w) @ v, targets), w, v))
+    graphs.append(traced(lambda w: ag.checkpoint(lambda t: ag.tanh(t * t), w).sum(axis=0).max(), w))
+    graphs.append(traced(lambda w: ag.sum(w[[0, 2, 0]] * w[1, None, 2]), w))
+    graphs.append(traced(lambda w: ag.sum(ag.grad(lambda t: ag.sum(ag.sin(t) * t))(w) * 2), w))
+    compare(graphs, tmp_path)
+
+
+@pytest.mark.slow
+def test_demos_and_examples(tmp_path, monkeypatch):
+    graphs, trace = [], ag.trace
+
+    def noted(f, *args, **options):
+        graphs.append(trace(f, *args, **options))
+        return graphs[-1]
+
+    monkeypatch.setattr(ag, "trace", noted)
+    for path in [*sorted(EXAMPLES.glob("*.py")), *sorted(DEMOS.glob("*.py"))]:
+        copied = tmp_path / path.name
+        copied.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+        monkeypatch.setattr(
+            ag, "trace", lambda f, *args, **options: graphs.append(trace(f, *args, **options)) or graphs[-1]
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            runpy.run_path(str(copied), run_name="__main__")
+    assert len(graphs) >= 9
+    compare(graphs, tmp_path)
+
+
+@pytest.mark.slow
+def test_random_programs(tmp_path, monkeypatch):
+    lines = random_programs.HEAD.splitlines(keepends=True)
+    monkeypatch.setitem(linecache.cache, "<head>", (len(random_programs.HEAD), None, lines, "<head>"))
+    graphs = []
+    for seed in range(30):
+        f, args, _ = random_programs.program(seed)
+        with suppress(Exception):
+            graphs.append(traced(f, *args))
+    assert len(graphs) >= 20
+    compare(graphs, tmp_path)
+
+
+def test_what_cannot_stand_alone_is_refused(rng, tmp_path):
+    scope = {"ag": ag}
+    exec("@ag.primitive\ndef bent(x):\n    return x + x\nbent.vjp(x=lambda g: g + g)", scope)
+    x = leaf(rng.normal(size=3), "x")
+    try:
+        graph = traced(lambda x: ag.sum(scope["bent"](x)), x)
+        with pytest.raises(ValueError, match="program: the source of bent is not in a file"):
+            graph.program(standalone=True)
+        assert graph.program().source
+    finally:
+        del registry["bent"]
+    u = leaf(rng.normal(size=(3, 4)), "u")
+    loss = ag.sum(ag.exp(u)[np.array([0, 1]), np.array([1, 0])])
+    loss = ag.sum(ag.log_softmax(ag.exp(loss + u)))
+    with pytest.raises(ValueError, match="standalone needs all arrays: ag.trace"):
+        loss.graph().program(standalone=True)
+    with pytest.raises(ValueError, match=".svg takes no standalone; .py does"):
+        graph.save(tmp_path / "net.svg", standalone=True)
