@@ -1,9 +1,10 @@
-"""Remove each ring from a copy of the project, and run the default tests of what is left there.
+"""Remove each ring from a copy of the project, and run the default tests of the other rings there.
 
     python tests/rings.py [ring ...]
 
 A ring is a folder of the package that the rest can do without. Its tests are the folders of its name in `tests`, at any
-depth: those in ``tests/studio/training`` need two rings, and those in ``tests/together`` all of them.
+depth: those in ``tests/studio/training`` need two rings, and those in ``tests/together`` all of them. The tests of the
+library, which are in no such folder, run once: in the copy "all", which has no ring.
 """
 
 import os
@@ -23,6 +24,7 @@ RINGS = {  # and the folders that go with it
     "fast": "fast",
     "vocabulary": "vocabulary interop",  # files of ONNX call all of it
 }
+RINGS["all"] = " ".join(dict.fromkeys(" ".join(RINGS.values()).split()))
 ROOT = Path(__file__).resolve().parents[1]
 LEFT = "_build", "_extra", "gallery", "api", "jupyter_execute", "runs", "*.egg-info", "__pycache__", ".git", ".*_cache"
 TESTS = sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"
@@ -41,6 +43,13 @@ def copy_without(ring: str, place: Path) -> None:
             shutil.rmtree(path)
 
 
+def paths_of_tests(ring: str, place: Path) -> list[str]:
+    """Return the folders of the other rings and of their tests, or nothing, which stands for all, without any ring."""
+    others = [] if ring == "all" else [name for name in RINGS["all"].split() if name not in RINGS[ring].split()]
+    folders = [place / folder / name for name in others for folder in ("autograd_cnn", "tests")]
+    return [str(path) for path in folders if path.exists()]
+
+
 def show(ring: str, line: str) -> None:
     """Show how far the tests are, if pytest's line says so and somebody watches."""
     if (found := re.search(r"\[ *(\d+%)\]$", line.rstrip())) and sys.stderr.isatty():
@@ -49,14 +58,15 @@ def show(ring: str, line: str) -> None:
 
 
 def passes(ring: str, place: Path) -> bool:
-    """Run the default tests without a ring, print a line about them, and return whether they pass."""
+    """Run tests without a ring, print a line about them, and return whether they pass."""
     copy_without(ring, place)
     lines = []
     environment = {**os.environ, "PYTHONPATH": str(place)}  # the copy comes before an installed package
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": place, "env": environment}
-    found = subprocess.run([sys.executable, "-c", f"import autograd_cnn.{ring}"], check=False, **options)
+    gone = RINGS[ring].split()[0]
+    found = subprocess.run([sys.executable, "-c", f"import autograd_cnn.{gone}"], check=False, **options)
     assert "ModuleNotFoundError" in found.stdout
-    with subprocess.Popen(TESTS, **options) as tests:
+    with subprocess.Popen([*TESTS, *paths_of_tests(ring, place)], **options) as tests:
         for line in tests.stdout:
             lines.append(line)
             show(ring, line)
