@@ -20,6 +20,7 @@ import autograd_cnn as ag
 from autograd_cnn.calculus.check import examples_of, split
 from autograd_cnn.engine.observe import primitives
 from autograd_cnn.engine.registry import registry
+from autograd_cnn.studio.program.shorten import shorten
 from studio.player import random_programs
 
 PRIMITIVES = sorted({p.name: p for p in primitives() if p.rules and p.packaged}.items())
@@ -160,6 +161,23 @@ def test_networks(rng, standard_cnn, tmp_path):
     graphs.append(traced(lambda w: ag.sum(w[[0, 2, 0]] * w[1, None, 2]), w))
     graphs.append(traced(lambda w: ag.sum(ag.grad(lambda t: ag.sum(ag.sin(t) * t))(w) * 2), w))
     compare(graphs, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted", "body"),
+    [
+        (["y = f(x, x)", "z = f(x)"], ["y = f(x, x)", "z = f(x)"], "x if max is None else np.minimum(x, max)"),
+        (["y = f(x, x)"], ["y = f(x, x)"], "np.minimum(x, max)"),
+        (["y = f(x)"], ["y = f(x)"], "x"),
+    ],
+)
+def test_what_all_calls_decide_is_decided(lines, wanted, body):
+    text = (
+        "def f(x, max=None):\n    return x if max is None else np.minimum(x, max)"  # no builtin, in spite of its name
+    )
+    functions = {"f": ast.parse(text).body[0]}
+    assert shorten(lines, functions) == wanted
+    assert ast.unparse(functions["f"].body) == f"return {body}"
 
 
 @pytest.mark.slow

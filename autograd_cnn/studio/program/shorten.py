@@ -28,14 +28,16 @@ def shorten(texts: list[str], functions: dict[str, Any]) -> list[str]:
         calls = [n for n in nodes if isinstance(n, ast.Call) and n.func in uses]
         starred = any(isinstance(a, ast.Starred) for call in calls for a in call.args)
         plain = isinstance(function, ast.FunctionDef) and not function.args.vararg and not starred
+        inlined = False
         if calls and len(calls) == len(uses) and plain:
             _specialise(function, calls, outer.issuperset(map(id, calls)))
-            if _is_expression(function, calls):
-                uses = [_Inlined(function).visit(user) for user in users][:0]
-        if uses:
-            users.append(function)
-        else:
+            inlined = _is_expression(function, calls)
+        if inlined:
+            users = [_Inlined(function).visit(user) for user in users]
+        if inlined or not uses:
             del functions[name]
+        else:
+            users.append(function)
     return [ast.unparse(line) if line.body else text for line, text in zip(lines, texts, strict=True)]
 
 
@@ -75,7 +77,8 @@ def _specialise(function: Any, calls: list[ast.Call], outer: bool) -> None:
         elif outer and all(g[name] is not defaults.get(name) for g in given) and name not in own:
             arrays.add(name)
             defaults.pop(name, None)
-    function.body = _Folder(values, arrays, given[0]).block(function.body)
+    outside = {"np", *dir(builtins)} - given[0].keys() - own
+    function.body = _Folder(values, arrays, given[0], outside).block(function.body)
     parameters = [a for a in function.args.args if any(a.arg in _names(part) for part in function.body)]
     last = max((i for i, a in enumerate(parameters, 1) if a.arg not in defaults), default=0)
     function.args.args, function.args.defaults = parameters, [defaults[a.arg] for a in parameters[last:]]
@@ -122,12 +125,13 @@ class _Inlined(ast.NodeTransformer):
 
 
 class _Folder(_Named):
-    """Decides conditions on known `values`, and on whether `arrays` are None."""
+    """Decides conditions on known `values` and names from `outside`, and on whether `arrays` are None."""
 
-    def __init__(self, values: dict[str, Any], arrays: set[str], texts: dict[str, ast.expr]) -> None:
+    def __init__(self, values: dict[str, Any], arrays: set[str], texts: dict[str, ast.expr], outside: set[str]) -> None:
         short = {n for n, v in values.items() if v in (None, np._NoValue) or isinstance(v, (bool, str)) or callable(v)}
         super().__init__({name: texts[name] for name in short})
-        self.values, self.absent = values, {f"{name} is None" for name in arrays}
+        self.values, self.known = values, values.keys() | outside
+        self.absent = {f"{name} is None" for name in arrays}
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         """Return the statements up to the first that ends the block."""
@@ -143,7 +147,7 @@ class _Folder(_Named):
         """Return whether a condition holds, or None if it depends on what is not known."""
         if ast.unparse(test) in self.absent:
             return False
-        if _names(test) <= self.values.keys() | {"np", *dir(builtins)}:
+        if _names(test) <= self.known:
             return bool(eval(ast.unparse(test), {"np": np, **self.values}))
         ends = isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or)  # what decides the whole
         parts = test.values if isinstance(test, ast.BoolOp) else []
