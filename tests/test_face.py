@@ -13,10 +13,10 @@ from autograd_cnn.engine.registry import registry
 PUBLIC = """
     Tensor add subtract multiply divide negative power exp log log1p expm1 sqrt square abs sin cos tanh maximum minimum
     where clip sum mean max min var std logsumexp reshape transpose flatten squeeze expand_dims broadcast_to
-    concatenate stack pad flip take matmul linear einsum relu leaky_relu gelu silu sigmoid softplus softmax log_softmax
+    concatenate stack flip take matmul linear einsum relu leaky_relu gelu silu sigmoid softplus softmax log_softmax
     conv2d conv_transpose2d max_pool2d avg_pool2d batch_norm dropout conv1d conv_transpose1d max_pool2d_with_indices
     max_pool1d avg_pool1d lp_pool2d adaptive_avg_pool2d adaptive_max_pool2d interpolate pixel_shuffle pixel_unshuffle
-    unfold fold layer_norm rms_norm group_norm instance_norm local_response_norm normalize embedding one_hot
+    unfold fold layer_norm rms_norm group_norm instance_norm local_response_norm embedding one_hot
     bce bce_with_logits cross_entropy mse
     grad value_and_grad vjp jvp hvp jacobian hessian checkpoint check_gradients no_grad enable_grad scope primitive
     nn optim plots
@@ -33,7 +33,6 @@ FROZEN = """
     max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)
     linear(x, w, b=None)
     bce(p, y, reduction='mean', weight=None)
-    pad(x, pad_width, constant_values=0, mode='constant')
     concatenate(tensors, axis=0, dtype=None)
 """
 

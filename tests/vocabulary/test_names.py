@@ -1,8 +1,11 @@
 """NumPy's names of functions of the vocabulary, around a Tensor."""
 
+import inspect
+
 import numpy as np
 import pytest
 
+import autograd_cnn as ag
 from autograd_cnn.engine.tensor import Tensor
 from wording import says
 
@@ -54,3 +57,10 @@ def test_a_function_of_scipy_has_a_counterpart():
 )
 def test_a_function_that_is_made_of_primitives():
     np.quantile(leaf([1.0, 2.0, 3.0]), 1.5)  # here
+
+
+def test_the_signature_of_pad_is_frozen():
+    parameters = inspect.signature(ag.pad).parameters.values()
+    assert [(p.name, p.default) for p in parameters][1:] == [
+        ("pad_width", inspect.Parameter.empty), ("constant_values", 0), ("mode", "constant"),
+    ]  # fmt: skip
