@@ -392,29 +392,6 @@ def test_parts_of_a_length():
     leaf(2, 6).split(4, -1)  # here
 
 
-@says(
-    ValueError,
-    """
-    pad: (1, 2, 3, 4) is not one (before, after) pair for each of 4 axes
-      x (2, 6, 6, 3) float32
-      at {here}
-      PyTorch's order is the opposite; here ((0, 0), (3, 4), (1, 2), (0, 0))
-    """,
-    cure=lambda: ag.pad(leaf(2, 6, 6, 3), ((0, 0), (3, 4), (1, 2), (0, 0))),
-)
-def test_margins_of_images_in_one_row():
-    ag.pad(leaf(2, 6, 6, 3), (1, 2, 3, 4))  # here
-
-
-@pytest.mark.parametrize("name", ["normalize", "cosine_similarity"])
-def test_three_axes_need_an_axis(name):
-    f = ag.normalize if name == "normalize" else lambda x, **axis: ag.cosine_similarity(x, x, **axis)
-    with pytest.raises(ValueError, match=f"(?s){name}: x .2, 3, 4. has three axes.*PyTorch takes the second: axis=1"):
-        f(leaf(2, 3, 4))
-    assert f(leaf(2, 3, 4), axis=1).shape != f(leaf(2, 3, 4)[0]).shape
-    assert f(leaf(2, 5, 5, 3)).shape[0] == 2  # channels are the last axis of images
-
-
 # Arguments of another place
 
 
