@@ -1,10 +1,10 @@
-"""Remove each ring from a copy of the project, and run the default tests of the other rings there.
+"""Test the library in a copy of the project without any ring, and each ring beside nothing but what it needs.
 
-    python tests/rings.py [ring ...]
+    python tests/rings.py [copy ...]
 
 A ring is a folder of the package that the rest can do without. Its tests are the folders of its name in `tests`, at any
-depth: those in ``tests/studio/training`` need two rings, and those in ``tests/together`` all of them. The tests of the
-library, which are in no such folder, run once: in the copy "all", which has no ring.
+depth: those in ``tests/studio/training`` need two rings, and those in ``tests/together`` all of them. A test that
+passes here needs no ring that is not in its path, so any other ring can be deleted.
 """
 
 import os
@@ -16,15 +16,19 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-RINGS = {  # and the folders that go with it
-    "studio": "studio",
-    "interop": "interop",
-    "training": "training data distributed",
-    "distributed": "distributed",
+RINGS = "studio interop training data distributed fast vocabulary".split()
+COPIES = {  # and the rings that each has; the tests are those in the folders of its name
     "fast": "fast",
-    "vocabulary": "vocabulary interop",  # files of ONNX call all of it
+    "studio": "studio",
+    "library": "",
+    "vocabulary": "vocabulary",
+    "interop": "interop vocabulary",  # files of ONNX call all of it
+    "training": "training data",
+    "data": "training data",
+    "distributed": "distributed training data",
+    "studio/training": "studio training data",
+    "vocabulary/studio": "vocabulary studio",
 }
-RINGS["all"] = " ".join(dict.fromkeys(" ".join(RINGS.values()).split()))
 ROOT = Path(__file__).resolve().parents[1]
 LEFT = "_build", "_extra", "gallery", "api", "jupyter_execute", "runs", "*.egg-info", "__pycache__", ".git", ".*_cache"
 TESTS = sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"
@@ -32,54 +36,53 @@ TESTS = sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"
 shares: dict[str, str] = {}  # of the tests that have run, for the line of progress
 
 
-def copy_without(ring: str, place: Path) -> None:
-    """Copy the project to `place`, without a ring and its tests."""
+def copy_of(name: str, place: Path) -> None:
+    """Copy the project to `place`, with the rings of a copy and the tests that need no other."""
     shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*LEFT))
-    gone = RINGS[ring].split()
+    gone = {*RINGS} - {*COPIES[name].split()}
     for folder in gone:
         shutil.rmtree(place / "autograd_cnn" / folder)
     for path in [*(place / "tests").rglob("*/")]:
-        if path.name in (*gone, "together") and path.exists():
+        if path.name in gone | {"together"} and path.exists():
             shutil.rmtree(path)
 
 
-def paths_of_tests(ring: str, place: Path) -> list[str]:
-    """Return the folders of the other rings and of their tests, or nothing, which stands for all, without any ring."""
-    others = [] if ring == "all" else [name for name in RINGS["all"].split() if name not in RINGS[ring].split()]
-    folders = [place / folder / name for name in others for folder in ("autograd_cnn", "tests")]
-    return [str(path) for path in folders if path.exists()]
+def paths_of_tests(name: str, place: Path) -> list[str]:
+    """Return the folders of the tests of a copy, or nothing, which stands for all that are left, for the library."""
+    paths = [] if name == "library" else [place / "tests" / name, place / "autograd_cnn" / name]
+    return [str(path) for path in paths if path.exists()]
 
 
-def show(ring: str, line: str) -> None:
+def show(name: str, line: str) -> None:
     """Show how far the tests are, if pytest's line says so and somebody watches."""
     if (found := re.search(r"\[ *(\d+%)\]$", line.rstrip())) and sys.stderr.isatty():
-        shares[ring] = found[1]
-        print("\r" + ", ".join(f"{name} {share}" for name, share in shares.items()), end="  ", file=sys.stderr)
+        shares[name] = found[1]
+        print("\r" + ", ".join(f"{copy} {share}" for copy, share in shares.items()), end="  ", file=sys.stderr)
 
 
-def passes(ring: str, place: Path) -> bool:
-    """Run tests without a ring, print a line about them, and return whether they pass."""
-    copy_without(ring, place)
+def passes(name: str, place: Path) -> bool:
+    """Run the default tests of a copy, print a line about them, and return whether they pass."""
+    copy_of(name, place)
     lines = []
     environment = {**os.environ, "PYTHONPATH": str(place)}  # the copy comes before an installed package
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": place, "env": environment}
-    gone = RINGS[ring].split()[0]
-    found = subprocess.run([sys.executable, "-c", f"import autograd_cnn.{gone}"], check=False, **options)
+    absent = next(ring for ring in RINGS if ring not in COPIES[name].split())
+    found = subprocess.run([sys.executable, "-c", f"import autograd_cnn.{absent}"], check=False, **options)
     assert "ModuleNotFoundError" in found.stdout
-    with subprocess.Popen([*TESTS, *paths_of_tests(ring, place)], **options) as tests:
+    with subprocess.Popen([*TESTS, *paths_of_tests(name, place)], **options) as tests:
         for line in tests.stdout:
             lines.append(line)
-            show(ring, line)
+            show(name, line)
     if tests.returncode:
         print("".join(lines))
-    print(f"without {ring}: {lines[-1].strip(' =')}", flush=True)
+    print(f"{name} with {COPIES[name] or 'no ring'}: {lines[-1].strip(' =')}", flush=True)
     return tests.returncode == 0
 
 
-def main(rings: list[str]) -> int:
-    """Test the rings, as many at a time as there are cores; return the exit code."""
+def main(names: list[str]) -> int:
+    """Test the copies, as many at a time as there are cores; return the exit code."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
-        passed = [*pool.map(lambda ring: passes(ring, Path(folder) / ring), rings or RINGS)]
+        passed = [*pool.map(lambda name: passes(name, Path(folder) / name), names or COPIES)]
     return 0 if all(passed) else 1
 
 

@@ -4,6 +4,7 @@ import linecache
 import re
 import sys
 import weakref
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -216,6 +217,7 @@ def step(x, W1, b1, W2, b2, y):
     )
 
 
+@pytest.mark.skipif(not find_spec("autograd_cnn.fast"), reason="of batch norm, the formula runs, and is printed")
 def test_the_whole_text_of_modules(rng):
     nn = ag.nn
     body = [nn.Conv2d(3, 4, 3, padding=1, rng=rng), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2, rng=rng)]
