@@ -45,17 +45,19 @@ The others are attributes: ``t.at`` is ``hooks["at"](t)``.
 Textbook = TypeVar("Textbook", bound=Callable[..., Any])
 
 accelerators: dict[str, Callable[[Any], Any]] = {}
-"""By name, what makes a function faster that is no operation, such as the update of an optimiser."""
+"""By module and name, what makes a function faster that is no operation, such as ``optim.algorithms.sgd_update``."""
 
 
 def accelerated(textbook: Textbook) -> Textbook:
     """Return what is registered in `accelerators` in the place of a function, or the function itself."""
-    return accelerators.get(textbook.__name__, lambda function: function)(textbook)
+    place = f"{textbook.__module__}.{textbook.__name__}".removeprefix("autograd_cnn.")
+    return accelerators.get(place, lambda function: function)(textbook)
 
 
 def kernels() -> str:
     """Return the name of the functions that compute: the textbook's, if none are registered."""
-    return accelerated(kernels)() if kernels.__name__ in accelerators else "textbook"
+    named = accelerated(kernels)
+    return "textbook" if named is kernels else named()
 
 
 advice: dict[str, str] = {}

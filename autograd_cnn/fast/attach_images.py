@@ -14,7 +14,7 @@ from autograd_cnn.ops.convolution import transposed_shape
 from autograd_cnn.ops.windows import coverage
 
 from . import convolution, normalization, pooling
-from .updates import instead
+from .choose import instead
 
 
 def accelerate_images() -> None:

@@ -1,4 +1,4 @@
-"""An accelerator that chooses between a kernel and the textbook's function by the arguments."""
+"""Accelerators: a kernel in the place of the textbook's function, for all arguments or for some."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from typing import Any
 from autograd_cnn.engine.primitive import Accelerator
 
 Kernel = Callable[..., Any]
+
+
+def instead(kernel: Kernel) -> Accelerator:
+    """Return an accelerator that calls `kernel` in the place of the textbook's function, whatever the arguments are."""
+    return lambda textbook: wraps(textbook)(lambda *args: kernel(*args))
 
 
 def choose(kernel: Kernel, when: Callable[..., bool], otherwise: Accelerator | None = None) -> Accelerator:

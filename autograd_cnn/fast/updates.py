@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from autograd_cnn.engine.registry import accelerators
 
+from .choose import instead
 from .memory import scratch
 from .normalization import moments
 from .threads import map_tiles
@@ -25,17 +25,12 @@ SHARE = 1 << 20  # least elements per thread: starting one costs as much as upda
 
 def accelerate_functions() -> None:
     """Register the faster functions for those that are no operations."""
-    accelerators["update_all"] = instead(in_pieces)
-    accelerators["sgd_update"] = instead(sgd)
-    accelerators["adam_update"] = instead(adam)
-    accelerators["rmsprop_update"] = instead(rmsprop)
-    accelerators["moments"] = instead(moments)
-    accelerators["kernels"] = instead(kernel_set)
-
-
-def instead(function: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Return an accelerator that puts a function in the place of the textbook's, whatever its arguments are."""
-    return lambda textbook: wraps(textbook)(lambda *args: function(*args))
+    accelerators["optim.optimiser.update_all"] = instead(in_pieces)
+    accelerators["optim.algorithms.sgd_update"] = instead(sgd)
+    accelerators["optim.algorithms.adam_update"] = instead(adam)
+    accelerators["optim.algorithms.rmsprop_update"] = instead(rmsprop)
+    accelerators["nn.layers.moments"] = instead(moments)
+    accelerators["engine.registry.kernels"] = instead(kernel_set)
 
 
 def in_pieces(update: Callable[..., None], work: list[Work]) -> None:
