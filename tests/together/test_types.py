@@ -128,6 +128,7 @@ ag.pad(t, ((1, 0), (2, 1)))  #: Tensor
 ag.pad(t, 1, mode="edge")  #: Tensor
 ag.pad_constant(t, 1)  #: Tensor
 ag.permute_dims(t, (1, 0))  #: Tensor
+ag.remainder(t, a)  #: Tensor
 ag.power(2, t)  #: Tensor
 ag.prod(t, axis=1, initial=2.0)  #: Tensor
 ag.relu(t)  #: Tensor
