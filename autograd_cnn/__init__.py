@@ -46,16 +46,24 @@ _LATER |= {"profile": "studio.profiler:profile", "linalg": "vocabulary.linalg"}
 _LATER |= {name: f"fast.threads:{name}" for name in ("get_num_threads", "set_num_threads")}
 
 
-def _is_here(place: str) -> bool:
-    """Return whether the folder of a place is in the package, which works without some of them."""
-    return find_spec(f"autograd_cnn.{place.partition('.')[0]}") is not None
+_NEEDS = {"interop": ("vocabulary",), "training": ("data",), "distributed": ("training", "data")}
+
+
+def _absent(place: str) -> str:
+    """Return the folder of a place, or one that it needs, if that is not in the package; else ""."""
+    folder = place.partition(".")[0].partition(":")[0]
+    folders = folder, *_NEEDS.get(folder, ())
+    return next((name for name in folders if find_spec(f"autograd_cnn.{name}") is None), "")
 
 
 def _open(place: str) -> Any:
     """Import a room, or a name from it, when it is first used, so that ``import autograd_cnn`` is fast."""
-    if not _is_here(place):
-        folder, name = place.partition(".")[0], re.split("[.:]", place)[-1]
-        raise AttributeError(f"autograd_cnn has no folder {folder!r}, which has {name!r}. Install the package again")
+    if folder := _absent(place):
+        name = re.split("[.:]", place)[-1]
+        raise AttributeError(
+            f"autograd_cnn.{name} needs the folder {folder!r} of the package, which was removed. Put it back, or "
+            "install the package again"
+        )
     room, _, name = place.partition(":")
     module = import_module(f"autograd_cnn.{room}")
     if not name:
@@ -64,12 +72,12 @@ def _open(place: str) -> Any:
     return getattr(module, name)
 
 
-__all__[:] = [name for name in __all__ if name not in _LATER or _is_here(_LATER[name])]
+__all__[:] = [name for name in __all__ if name not in _LATER or not _absent(_LATER[name])]
 if not TYPE_CHECKING:  # type checkers follow the stars
     __all__ += ops.__all__
-    if _is_here("vocabulary"):
+    if not _absent("vocabulary"):
         __all__ += vocabulary.__all__
-if _is_here("fast"):
+if not _absent("fast"):
     import_module("autograd_cnn.fast.attach").attach()
 publish(globals())
 registry.advice.update(ADVICE)
@@ -78,7 +86,7 @@ registry.hooks.update(
     at=ops.indexing.At,
     mT=ops.shapes.matrix_transpose,
 )
-if _is_here("studio"):
+if not _absent("studio"):
     registry.hooks["html"] = lambda tensor: _open("studio.player.array_views:html")(tensor)
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing names

@@ -80,9 +80,25 @@ for use in lambda: ag.trace, lambda: ag.report, x.graph:
 
 def test_a_name_of_a_folder_that_was_removed_says_so(python):
     assert python(REMOVED).splitlines() == [
-        f"autograd_cnn has no folder 'studio', which has {name!r}. Install the package again"
+        f"autograd_cnn.{name} needs the folder 'studio' of the package, which was removed. Put it back, or install the "
+        "package again"
         for name in ("trace", "report", "graph_of")
     ]
+
+
+@pytest.mark.parametrize("folder", ["studio", "interop", "training", "data", "distributed", "fast", "vocabulary"])
+def test_an_unknown_name_is_unknown_whatever_was_removed(python, folder):
+    program = f"""
+import sys
+sys.modules["autograd_cnn.{folder}"] = None
+import autograd_cnn as ag
+try:
+    ag.no_such_name
+except AttributeError as error:
+    print(error)
+assert all(getattr(ag, name) is not None for name in dir(ag))
+"""
+    assert python(program) == "autograd_cnn has no 'no_such_name'\n"
 
 
 # Keywords

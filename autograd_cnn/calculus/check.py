@@ -223,6 +223,11 @@ def conformance(primitive: Primitive[...], seed: int = 0) -> int:
     examples = examples_of(primitive, np.random.default_rng(seed))
     for args, options in examples:
         f, inputs = split(primitive, args, options)
+        if primitive.check:
+            bound, elements = primitive.bind(args, dict(options))
+            checked = primitive.check(*primitive.grouped([*bound], elements))
+            fits = isinstance(checked, tuple) and len(checked) == len(primitive.parameters)
+            _require(fits, f"{primitive.name}: its check returns {checked!r:.40}, want a tuple of all arguments")
         _check_values(primitive.name, f, inputs)
         for order in (1, 2):
             check_gradients(f, *inputs, order=order)

@@ -201,6 +201,8 @@ class Primitive(Parameters, Generic[P]):
         if forward is not None:
             self._use(forward(self.textbook))
         for name, accelerator in rules.items():
+            if name not in self.rules:
+                raise errors.unknown_parameter(f"{self.name}.accelerate", name, ["forward", *self.rules])
             formula = self.rules[name].textbook
             faster = Rule(accelerator(formula.function), formula.inputs, formula)
             faster.may_write, faster.exact, faster.into = may_write, exact, self.rules[name].into
