@@ -90,7 +90,8 @@ def leaf(data, name):
     return ag.Tensor(data, requires_grad=True, name=name)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_every_primitive(dtype, tmp_path):
     graphs = []
     for _, primitive in PRIMITIVES:
