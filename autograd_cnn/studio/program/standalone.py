@@ -48,6 +48,15 @@ class Standalone(Author):
         sources = [f"{self.comments.get(name, '')}{ast.unparse(f)}\n\n" for name, f in self.functions.items()]
         return ["import numpy as np", *self.imports, "\n", *sources]
 
+    def opening(self) -> list[str]:
+        """Refuse arrays of other shapes: numbers of the program, such as the size of the batch, are not for them."""
+        learnt = {self.name(value) for value in self.learnt()}
+        shapes = {name: np.shape(self.scope[name]) for name in self.inputs.values() if name in self.scope}
+        named = [name for name in shapes if name not in learnt] or [*shapes]
+        found, wanted = ", ".join(f"{name}.shape" for name in named), ", ".join(str(shapes[name]) for name in named)
+        test = f"({found}) == ({wanted})" if named[1:] else f"{found} == {wanted}"
+        return [f'assert {test}, "written for arrays of these shapes"'] if named else []
+
     # Functions
 
     def known(self, thing: Any, hint: str) -> str:

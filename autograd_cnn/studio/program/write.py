@@ -90,7 +90,8 @@ class Author(Namespace):
         graph, result = self.graph, self.graph.values[self.graph.result]
         given = {} if self.seed else {self.inputs[self.gradient(result)]: result.shape}
         gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in self.learnt())
-        body = [*self.forward_lines, "", self.seed, *(text for lines in self.backward_lines for text, _ in lines)]
+        backward = [text for lines in self.backward_lines for text, _ in lines]
+        body = [*self.opening(), *self.forward_lines, "", self.seed, *backward]
         body.append(f"return {self.name(result)}, {{{gradients}}}")
         head = [f"# {', '.join(graph.summary())}", *self.head(), '@np.errstate(all="ignore")']
         head.append(f"def step({', '.join(self.inputs)}):")
@@ -106,6 +107,10 @@ class Author(Namespace):
     def head(self) -> list[str]:
         """Return what stands above the function."""
         return ["import numpy as np", "", "import autograd_cnn as ag", *self.imports, "", ""]
+
+    def opening(self) -> list[str]:
+        """Return the first statements of the function."""
+        return []
 
     def learnt(self) -> list[Value]:
         """Return the values whose gradients the program returns."""
