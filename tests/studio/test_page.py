@@ -772,3 +772,8 @@ def test_only_rectifiers_let_through_or_shut():
     reaches = [op.get("reach") for op in facts_of(ag.trace(f, x, b).page())["frames"][0]["ops"]]
     assert [bool(reach and reach["gate"]) for reach in reaches[:3]] == [False, True, False]
     assert reaches[0]["others"], "the bias, which has another shape, is named beside x"
+
+
+def test_a_pool_to_which_no_gradient_flows_is_on_the_page(rng):
+    graph = ag.trace(lambda x: ag.sum(ag.max_pool2d(x.detach(), 2) * x[:, :2, :2]), rng.normal(size=(1, 4, 4, 2)))
+    assert "max_pool2d" in graph.page()

@@ -125,7 +125,7 @@ class _Facts:
         names = {v: self.author.name(self.graph.values[v]) for v in (op.output, *_inputs(op))}
         found = geometry(op, {v: np.asarray(self.scope[name]) for v, name in names.items() if name in self.scope})
         if isinstance(found, Window) and found.pool == "max":
-            winners = self.scope.get(self.author.names[op.id, op.byproducts[0]])
+            winners = self.scope.get(self.author.names.get((op.id, op.byproducts[0]), ""))  # none without a gradient
             return found._replace(won=self.views.winners(winners))
         return found
 

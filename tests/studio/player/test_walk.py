@@ -16,7 +16,8 @@ from studio.player.random_programs import program
 
 PACKAGE = Path(ag.__file__).parent
 LIVE = sorted((PACKAGE / "studio" / "live" / "examples").glob("*.py"))
-GALLERY = sorted(path for path in (Path(__file__).parents[3] / "examples").glob("*.py") if "train" not in path.stem)
+OTHERS = "train", "hundred_lines"  # the latter has an engine of its own
+GALLERY = sorted(p for p in (Path(__file__).parents[3] / "examples").glob("*.py") if not p.stem.startswith(OTHERS))
 PROGRAMS, EACH = 200, 10  # random ones, and how many make a test
 CONTROLS = (Path(__file__).parent / "controls.js").read_text(encoding="utf-8")
 
