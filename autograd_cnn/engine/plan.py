@@ -40,7 +40,7 @@ class Rule:
     exact : bool
         Whether the results have the bits and the memory order of the formula's.
     applies : callable
-        Of the arguments of `function`: whether it does not leave them to the formula.
+        Takes the arguments of `function`, and tells whether it computes them itself, without the formula.
     into : callable, optional
         Adds the gradient to an array, which is passed before `g`.
     """

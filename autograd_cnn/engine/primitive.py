@@ -192,7 +192,7 @@ class Primitive(Parameters, Generic[P]):
         """Put faster functions in the place of the function and of rules, ``name=accelerator``.
 
         An accelerator takes the textbook's function and returns the faster one, which calls the textbook's where its
-        ``applies(*args)``, an attribute, does not hold. A faster rule may need for more values. The name of one of its
+        ``applies(*args)``, an attribute, does not hold. A faster rule may need more values. The name of one of its
         inputs stands for a joint rule.
 
         `may_write` says that the rules write their results into `g` if it is writable, which it is if nobody else needs

@@ -36,8 +36,7 @@ def numpys(name: str) -> Any:
 
 
 hooks: dict[str, Callable[..., Any]] = {}
-"""Functions of rooms above that a Tensor calls: ``graph`` returns its Graph, ``html``, if it is
-there, its view in a notebook.
+"""Functions of rooms above that a Tensor calls: ``graph`` returns its Graph, ``html`` its view in a notebook.
 
 The others are attributes: ``t.at`` is ``hooks["at"](t)``.
 """

@@ -50,7 +50,7 @@ def elementwise_operations() -> None:
     for name, p in operations.items():
         if isinstance(p, Primitive) and p.elementwise:
             forward = _ufunc(ufuncs[name]) if name in ufuncs else blocked
-            # A rule that asks for nothing passes `g` on, or changes its sign.
+            # A rule that needs nothing passes `g` on, or changes its sign.
             rules: dict[str, Any] = {n: blocked for n, rule in p.rules.items() if rule.needs}
             p.accelerate(forward, exact=True, **rules)
 
@@ -82,7 +82,8 @@ def accelerate_activations() -> None:
 
 
 def _alike(g: Any, y: Any, *_: Any) -> bool:
-    return is_large(g) and g.dtype == y.dtype and g.shape == y.shape and g.flags.c_contiguous and y.flags.c_contiguous
+    same = is_large(g) and isinstance(y, np.ndarray) and g.dtype == y.dtype and g.shape == y.shape
+    return same and g.flags.c_contiguous and y.flags.c_contiguous
 
 
 def _is_number(slope: Any) -> bool:

@@ -150,3 +150,9 @@ def test_sums(axis, rng):
     x = rng.uniform(0.1, 1, (60, 30, 20))
     for options in {}, {"keepdims": True}, {"initial": 3}, {"where": x > 0.5}, {"dtype": np.longdouble}:
         compare(operations["sum"], [x, axis], options, rng, np.float64, False)
+
+
+def test_a_number_beside_a_large_array(rng):
+    x = rng.normal(size=SHAPE)
+    np.testing.assert_array_equal(operations["relu_gradient"].raw(x, 1.0), x)
+    np.testing.assert_array_equal(operations["relu_gradient"].raw(x, -1.0), 0 * x)
