@@ -13,7 +13,6 @@ HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))  # for gallery_of_examples
 
 import api_pages  # noqa: E402
-import textbook_page  # noqa: E402
 
 project = "autograd_cnn"
 author = "The autograd_cnn developers"
@@ -61,7 +60,6 @@ nb_execution_mode = "off"  # the notebooks have their outputs; notebooks/execute
 
 
 api_pages.write(HERE / "api")
-textbook_page.write(HERE / "api")
 with redirect_stdout(StringIO()):  # it prints the names of the pages
     demo(HERE / "_extra" / "players", show=False)
 write(HERE / "_extra" / "live" / "index.html")
