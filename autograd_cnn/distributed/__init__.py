@@ -19,26 +19,21 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from autograd_cnn.engine.naming import publish
 from autograd_cnn.engine.registry import kernels
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import command
-from autograd_cnn.training.ranks import Model, Ranks, Result
-
-if TYPE_CHECKING:
-    from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.training.ranks import Array, Buffers, Figures, Model, Ranks, Result
 
 __all__ = ["Ranks", "ranks"]
-
-Array = NDArray[Any]
 
 CALLS = {  # the collective ones, and what they are part of
     "first": "`first` or `broadcast`",
@@ -81,8 +76,9 @@ class MPIRanks(Ranks):
             waited = time.monotonic() - began
             if waited > patience:
                 raise RuntimeError(
-                    f"rank {self.rank} has waited {waited:,.0f} s in {CALLS[call]}, for {_listed(awaited)}: it hangs, "
-                    "or is at work that takes longer. To wait longer: AUTOGRAD_CNN_RANKS_TIMEOUT=7200 (seconds)"
+                    f"rank {self.rank} has waited {waited:,.0f} s in {CALLS[call]}, for "
+                    f"rank{'s' * (len(awaited) > 1)} {', '.join(map(str, awaited))}: it hangs, or is at work that "
+                    "takes longer. To wait longer: AUTOGRAD_CNN_RANKS_TIMEOUT=7200 (seconds)"
                 )
             time.sleep(1e-4 if waited > 1e-3 else 0)
         for request in sent:
@@ -112,12 +108,8 @@ class MPIRanks(Ranks):
         return result
 
     def sum(
-        self,
-        figures: Sequence[float],
-        parameters: Sequence[Tensor] = (),
-        buffers: Sequence[tuple[Tensor, Array]] = (),
-        weight: float = 1,
-    ) -> Sequence[float]:
+        self, figures: Figures, parameters: Sequence[Tensor] = (), buffers: Buffers = (), weight: float = 1
+    ) -> Figures:
         grads = [np.zeros(p.shape, p.dtype) if p.grad is None else np.asarray(p.grad) for p in parameters]
         moves = [_move(buffer, before) for buffer, before in buffers]
         arrays = [np.array(figures, float), np.array([p.grad is not None for p in parameters])]
@@ -194,19 +186,13 @@ class MPIRanks(Ranks):
 
 def versions() -> str:
     """Return the versions, and the kernels, that have to be the same on all ranks."""
-    own = getattr(sys.modules.get(__package__ or ""), "__version__", "")
-    packages = f"autograd_cnn {own}, NumPy {np.__version__}, Python {platform.python_version()}"
-    return f"{packages}, {kernels()} kernels"
+    own = sys.modules["autograd_cnn"].__version__
+    return f"autograd_cnn {own}, NumPy {np.__version__}, Python {platform.python_version()}, {kernels()} kernels"
 
 
 def _place(note: Array) -> str:
     size = f" of {note[1]:,} bytes" if note[1] else ""
     return f"{[*CALLS.values()][note[0]]}{size}"
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    found = [str(number) for number in numbers]
-    return f"rank {found[0]}" if len(found) == 1 else f"ranks {', '.join(found)}"
 
 
 def _pickled(answer: tuple[Any, Any]) -> bytes:
@@ -221,9 +207,7 @@ def _pickled(answer: tuple[Any, Any]) -> bytes:
 
 def _move(buffer: Tensor, before: Array) -> Array:
     """Return how far a buffer has moved: in integers if it has integers or bools, whose types have no minus 1."""
-    if before.dtype.kind == "f":
-        return np.asarray(buffer.data - before)
-    return np.asarray(buffer.data.astype(np.int64) - before.astype(np.int64))
+    return np.asarray(np.subtract(buffer.data, before, dtype=None if before.dtype.kind == "f" else np.int64))
 
 
 def _short(value: Any) -> str | bytes:

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.optim.optimiser import Steps
-from autograd_cnn.training.ranks import Ranks
+from autograd_cnn.training.ranks import Array, Ranks
 
 WHOLE = int | np.integer
 NUMBER = int | float | np.number
@@ -56,7 +55,6 @@ def check(caller: str, /, **arguments: Any) -> None:
 
 def check_validation(validation: Any) -> None:
     """Raise an error unless this is None, or images with their labels."""
-    check("fit", validation=validation)
     if validation is not None:
         if len(validation) != 2:
             raise ValueError(f"fit: validation has {len(validation)} parts, want (images, labels)")
@@ -64,9 +62,7 @@ def check_validation(validation: Any) -> None:
         check_set("fit", images, labels, "validation ")
 
 
-def compared(
-    numbers: Mapping[str, Any], optional: Mapping[str, Any], images: NDArray[Any], labels: NDArray[Any]
-) -> dict[str, Any]:
+def compared(numbers: Mapping[str, Any], optional: Mapping[str, Any], images: Array, labels: Array) -> dict[str, Any]:
     """Return what has to be the same on all ranks, besides the state of model, optimiser and generators."""
     validation = optional["validation"] or (None, None)
     return {
@@ -102,7 +98,7 @@ def check_array(caller: str, name: str, array: Any) -> None:
         )
 
 
-def warn_of_bytes(caller: str, name: str, images: NDArray[Any]) -> None:
+def warn_of_bytes(caller: str, name: str, images: Array) -> None:
     """Warn if the images are floats that go from 0 to 255, while uint8 images become numbers in [0, 1]."""
     if are_bytes(images):
         warn(
@@ -112,7 +108,7 @@ def warn_of_bytes(caller: str, name: str, images: NDArray[Any]) -> None:
         )
 
 
-def are_bytes(images: NDArray[Any]) -> bool:
+def are_bytes(images: Array) -> bool:
     """Return whether images are floats that go from 0 to 255, as the first of them show."""
     some = images[:100]
     if images.ndim != 4 or images.dtype.kind != "f" or not some.size:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays, write_arrays
 from autograd_cnn.engine.tensor import Tensor
@@ -21,8 +20,8 @@ from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import load_tensors
 from autograd_cnn.optim.optimiser import Steps
 from autograd_cnn.state import check_state, not_finite
+from autograd_cnn.training.ranks import Array
 
-Array = NDArray[Any]
 SLOTS = {"square": "mean of squares", "mean": "mean of gradients"}  # what a message calls them
 
 

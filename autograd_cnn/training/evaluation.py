@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autograd_cnn.data import as_float32
 from autograd_cnn.engine.mode import no_grad
@@ -16,11 +15,10 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.training.arguments import check, check_array, check_set, warn_of_bytes
 from autograd_cnn.training.history import Evaluation
-from autograd_cnn.training.ranks import Ranks
+from autograd_cnn.training.ranks import Array, Ranks
 
 Model = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Any], Tensor]
-Array = NDArray[Any]
 ALONE = Ranks()
 
 

@@ -19,12 +19,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from autograd_cnn.data import as_float32, batches
 from autograd_cnn.training.arguments import are_bytes
+from autograd_cnn.training.ranks import Array
 
-Array = NDArray[Any]
 Augment = Callable[[Array, Generator], Array]
 Item = TypeVar("Item")
 OVER: Any = object()  # what follows the last item

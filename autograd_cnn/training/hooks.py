@@ -1,4 +1,4 @@
-"""What looks at a run of `fit` after each step and each pass: reasons to end, callbacks, and the checkpoint."""
+"""What looks at a run of `fit` after each step and each pass: callbacks, and the checkpoint; and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from autograd_cnn.arrayfile import write_arrays
 from autograd_cnn.environment import needs
 from autograd_cnn.nn import Module
-from autograd_cnn.training.arguments import check, described
+from autograd_cnn.training.arguments import described
 from autograd_cnn.training.health import Health
 from autograd_cnn.training.history import History
 from autograd_cnn.training.run import Hook, Run
@@ -24,26 +24,10 @@ Callback = Callable[[History], object]
 EARLY_STOP = "early stop"
 
 
-class Stops(Hook):
-    """Ends the run on Ctrl-C, and when its time is over. All ranks have the same reasons."""
-
-    def on_step(self) -> None:
-        interrupted, late = self.run.reasons
-        if interrupted:
-            self.run.stop(f"interrupted at step {self.run.step:,}")
-        elif late:
-            self.run.stop("time limit")
-
-    def on_pass(self) -> None:
-        self.run.reasons = self.run.ranks.sum(self.run.own_reasons())
-        self.on_step()
-
-
 class Callbacks(Hook):
     """Calls the user's functions after each pass, on rank 0."""
 
     def __init__(self, run: Run, callbacks: Sequence[Callback]) -> None:
-        check("fit", callbacks=callbacks)
         for i, callback in enumerate(callbacks):
             if not callable(callback):
                 cure = "folder.callback(model)" if hasattr(callback, "callback") else "a function of the History"
@@ -65,7 +49,6 @@ class Checkpoint(Hook):
     """Writes the checkpoint after every so many steps, and after each pass; without a path, checks the numbers only."""
 
     def __init__(self, run: Run, health: Health, path: str | os.PathLike[str] | None, every: int | None) -> None:
-        check("fit", checkpoint=path, every=every)
         if path is None and every is not None:
             raise ValueError(
                 f"fit: every is {every}, but there is no checkpoint to write: checkpoint='last.safetensors'"

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.optim import clip_grad_norm
@@ -20,12 +18,11 @@ from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, corr
 from autograd_cnn.training.feeding import Augment
 from autograd_cnn.training.health import Health
 from autograd_cnn.training.history import History
-from autograd_cnn.training.hooks import EARLY_STOP, Callback, Callbacks, Checkpoint, Stops, ctrl_c
+from autograd_cnn.training.hooks import EARLY_STOP, Callback, Callbacks, Checkpoint, ctrl_c
 from autograd_cnn.training.progress import Progress
-from autograd_cnn.training.ranks import Ranks
+from autograd_cnn.training.ranks import Array, Ranks
 from autograd_cnn.training.run import Hook, Run
 
-Array = NDArray[Any]
 SAME_ARGUMENTS = "fit: at the start (all ranks pass the same arguments; data of rank 0 for all: ranks.first(load))"
 SAME_STATE = "at the start (seed all ranks alike, and call ranks.broadcast(model) first)"
 
@@ -143,15 +140,15 @@ def fit(
     True
     """
     check("fit", ranks=ranks)
-    with ranks.all_or_none():
-        check("fit", model=model, loss=loss, optimiser=optimiser, schedule=schedule)
-        check("fit", accumulate=accumulate, clip=clip)
-        run = Run(model, optimiser, images, labels, rng, epochs, steps, batch_size, augment, time_limit, name, ranks)
-        check_validation(validation)
-        health, stops, called = Health(run), Stops(run), Callbacks(run, callbacks)
-        saved = Checkpoint(run, health, checkpoint, every)
     numbers = {"epochs": epochs, "steps": steps, "batch_size": batch_size, "accumulate": accumulate, "every": every}
     optional = {"schedule": schedule, "augment": augment, "validation": validation, "checkpoint": checkpoint}
+    with ranks.all_or_none():
+        check("fit", model=model, loss=loss, optimiser=optimiser, rng=rng, **numbers, **optional)
+        check("fit", clip=clip, time_limit=time_limit, callbacks=callbacks, name=name)
+        run = Run(model, optimiser, images, labels, rng, epochs, steps, batch_size, augment, time_limit, name, ranks)
+        check_validation(validation)
+        health, called = Health(run), Callbacks(run, callbacks)
+        saved = Checkpoint(run, health, checkpoint, every)
     ranks.compare(lambda: compared({**numbers, "clip": clip}, optional, images, labels), SAME_ARGUMENTS)
     ended = ""
     if checkpoint is not None and ranks.first(os.path.exists, checkpoint):
@@ -160,12 +157,12 @@ def fit(
     health.checked_state()
     shown = progress and ranks.rank == 0
     with ranks.all_or_none(), in_training_mode(model, True), ctrl_c(run.interrupt), Progress(run, shown) as bar:
-        hooks = stops, bar, called, saved
+        hooks = bar, called, saved
         if run.step:
             bar.line(f"resuming after step {run.step:,}, from {checkpoint}")
             if ended == EARLY_STOP:
                 called.on_pass()
-            stops.on_pass()
+            run.look_for_reasons()
         while run.closed < run.end:
             _one_pass(run, loss, schedule, accumulate, clip, health, hooks)
             run.compare(f"after step {run.step:,}")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from autograd_cnn.engine.tensor import Tensor
-    from autograd_cnn.nn import Module
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.nn import Module
 
 Array = NDArray[Any]
+Figures = Sequence[float]
+Buffers = Sequence[tuple[Tensor, Array]]
 Result = TypeVar("Result")
-Model = TypeVar("Model", bound="Module")
+Model = TypeVar("Model", bound=Module)
 
 
 class Ranks:
@@ -55,12 +56,8 @@ class Ranks:
         return function(*arguments)
 
     def sum(
-        self,
-        figures: Sequence[float],
-        parameters: Sequence[Tensor] = (),
-        buffers: Sequence[tuple[Tensor, Array]] = (),
-        weight: float = 1,
-    ) -> Sequence[float]:
+        self, figures: Figures, parameters: Sequence[Tensor] = (), buffers: Buffers = (), weight: float = 1
+    ) -> Figures:
         """Add up figures and gradients of all ranks, and average buffers, in one message.
 
         Parameters

@@ -8,7 +8,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -16,18 +16,15 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from autograd_cnn.arrayfile import CheckpointError, read_arrays
 from autograd_cnn.nn import Module
 from autograd_cnn.optim.optimiser import Steps
-from autograd_cnn.training.arguments import check, check_set
+from autograd_cnn.training.arguments import check_set
 from autograd_cnn.training.checkpoint import State, all_generators, check_checkpoint, full_state, write_state
 from autograd_cnn.training.feeding import Augment, fed, prepared
 from autograd_cnn.training.history import Epoch, Evaluation, History, number
-from autograd_cnn.training.ranks import Ranks
-
-Array = NDArray[Any]
+from autograd_cnn.training.ranks import Array, Ranks
 
 
 class Hook:
@@ -66,8 +63,6 @@ class Run:
     ) -> None:  # fmt: skip
         if (epochs is None) == (steps is None):
             raise TypeError("fit: pass one of epochs= and steps=")
-        check("fit", rng=rng, epochs=epochs, steps=steps, batch_size=batch_size, augment=augment, name=name)
-        check("fit", time_limit=time_limit)
         if augment is not None and rng is None:
             raise ValueError("fit: augment draws random numbers from rng: rng=np.random.default_rng(0)")
         check_set("fit", images, labels)
@@ -80,14 +75,11 @@ class Run:
         self.current = Pass()
         self.generators = {} if rng is None else {"fit": rng}
         self.time_limit, self.interrupt = time_limit, threading.Event()
-        self.reasons: Sequence[float] = (
-            0,
-            0,
-        )  # to end after the step or pass: Ctrl-C on any rank, and the time of rank 0
         self._all_generators = [*all_generators(model, self.generators).values()]
         self._buffers = [*model.buffers()] if isinstance(model, Module) else []
         self._data = _digest(images) + _digest(labels)
-        self.figures = [0.0, 0.0]  # of the step under way: its loss, and the number of right labels
+        # of the step under way: its loss, the number of right labels, and from all ranks the reasons to end
+        self.figures = [0.0, 0.0]
         self._written: tuple[int, int] | None = None  # the stamp of the checkpoint that this run has read or written
         self._began = time.perf_counter()
 
@@ -120,10 +112,20 @@ class Run:
         passes, batches = divmod(step, self.steps_per_pass)
         return passes * self.sizes["images"] + batches * self.sizes["batch_size"]
 
-    def own_reasons(self) -> list[float]:
-        """Return 1 or 0 for each reason to end that this rank has now."""
+    def _own_reasons(self) -> list[float]:
+        """Return 1 or 0 for each reason to end that this rank has now: Ctrl-C, and the time limit, which rank 0 has."""
         late = self.time_limit is not None and self.ranks.rank == 0 and self.elapsed >= self.time_limit
         return [float(self.interrupt.is_set()), float(late)]
+
+    def _stop_for(self, interrupted: float, late: float) -> None:
+        if interrupted:
+            self.stop(f"interrupted at step {self.step:,}")
+        elif late:
+            self.stop("time limit")
+
+    def look_for_reasons(self) -> None:
+        """Let the run end if any rank has a reason."""
+        self._stop_for(*self.ranks.sum(self._own_reasons()))
 
     def stop(self, reason: str) -> None:
         """Let the run end after this step or pass, if it is not the last one."""
@@ -158,9 +160,8 @@ class Run:
         self.figures = [0.0, 0.0]
         with self.ranks.own_draws(self._all_generators, [self.current.seed or 0, self.step]):
             yield weight
-        figures = [*self.figures, *self.own_reasons()]
-        loss, correct, *self.reasons = self.ranks.sum(figures, self.optimiser.parameters, before, weight)
-        self.figures = [loss, correct]
+        figures = [*self.figures, *self._own_reasons()]
+        self.figures = [*self.ranks.sum(figures, self.optimiser.parameters, before, weight)]
 
     def count(self, loss: float, correct: float) -> None:
         """Add the loss of some images, and the number of right labels, to the figures of the step under way."""
@@ -168,15 +169,16 @@ class Run:
         self.figures[1] += correct
 
     def finish_step(self) -> None:
-        """Note the figures of a step, which is over."""
-        loss, correct = self.figures
+        """Note the figures of a step, which is over, and end the run if there is a reason."""
+        loss, correct, *reasons = self.figures
         self.history.losses.append(loss)
         self.current.correct += correct
         self.current.seconds += time.perf_counter() - self._step_began + self._waited
         self.current.waited += self._waited
+        self._stop_for(*reasons)
 
     def close(self, validation: Evaluation | None) -> None:
-        """Append the Epoch of this pass."""
+        """Append the Epoch of this pass, and look for reasons to end."""
         sizes = np.diff([self.images_of(step) for step in range(self.closed, self.step + 1)])
         loss = float(np.average(self.history.losses[self.closed :], weights=sizes))
         figures = (validation.loss, validation.accuracy) if validation else (math.nan, math.nan)
@@ -187,6 +189,7 @@ class Run:
         )  # fmt: skip
         self.history.epochs.append(epoch)
         self.current = Pass()
+        self.look_for_reasons()
 
     def state(self) -> State:
         """Return the arrays, settings and generators that determine the next step."""
