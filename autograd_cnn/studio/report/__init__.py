@@ -1,8 +1,8 @@
 """Writes the report of a training run, one page and the same facts as text, and what `predict` shows of an image.
 
 `facts` collects what is known of a run, `advice` says what to do next, and `network` looks into the model. `text`
-writes the report as text, and `page` as HTML: `course` and `sections` write its sections with the elements of `markup`,
-and `charts` and `pictures` draw for them. `saliency` explains the answer to one image.
+writes the report as text, and `page` as HTML: `sections` writes its sections with the elements of `markup`, and
+`charts` and `pictures` draw for them. `saliency` explains the answer to one image.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +26,7 @@ LEARNT = 0.5  # accuracy; below it, most images are confused with something
 KNOWN = "It knows only what it was trained on: other sizes, orientations or line widths may mislead it"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A sentence, and the command for it, if there is one."""
 
     text: str
@@ -56,8 +56,7 @@ def _ended(facts: Facts) -> Iterator[Step]:
     if ended and ended != EARLY_STOP:
         text = f"The run ended early: {ended}."
         if program() and "recipe" in facts.settings:
-            resume = command(sys.argv[0], "--resume", facts.folder)
-            yield Step(f"{text} Go on from where it stopped:", resume)
+            yield Step(f"{text} Go on from where it stopped:", command(sys.argv[0], "--resume", facts.folder))
         else:
             yield Step(f"{text} The same program, with RunFolder(..., resume=True), goes on from where it stopped.")
 
@@ -116,15 +115,14 @@ def _course(facts: Facts) -> Iterator[Step]:
 
 
 def _layers(facts: Facts) -> Iterator[Step]:
-    if not facts.epochs:
-        return
-    dead = {name: share for name, share in facts.epochs[-1].dead.items() if share >= DEAD}
+    shares = facts.epochs[-1].dead if facts.epochs else {}
+    dead = [(share, name) for name, share in shares.items() if share >= DEAD]
     if dead:
-        worst = max(dead, key=lambda name: dead[name])
+        share, name = max(dead, key=itemgetter(0))
+        more = f" (in {len(dead)} layers more than {DEAD:.0%})" if len(dead) > 1 else ""
         yield Step(
-            f"{dead[worst]:.0%} of the channels of {worst} are 0 in all images of a batch"
-            + (f" (in {len(dead)} layers more than {DEAD:.0%})" if len(dead) > 1 else "")
-            + ", so they hardly learn: lower the learning rate, warm it up, or use leaky_relu."
+            f"{share:.0%} of the channels of {name} are 0 in all images of a batch{more}, so they hardly learn: lower "
+            "the learning rate, warm it up, or use leaky_relu."
         )
 
 
@@ -137,17 +135,14 @@ def _speed(facts: Facts) -> Iterator[Step]:
 
 
 def _classes(facts: Facts) -> Iterator[Step]:
-    if len(facts.mistakes) < MISTAKES or facts.result.accuracy < LEARNT:
-        return
-    names, wrong = facts.classes, len(facts.mistakes)
-    most = [f"{names[p.first]} and {names[p.second]} ({p.total:,})" for p in facts.pairs[:3]]
-    share = sum(pair.total for pair in facts.pairs[:3]) / wrong
-    if share < OFTEN:
-        return
-    yield Step(
-        f"Of {wrong:,} mistakes, {share:.0%} confuse {', '.join(most)}: look at these images first; more of them, or a "
-        "higher resolution, would help most."
-    )
+    names, wrong, most = facts.classes, len(facts.mistakes), facts.pairs[:3]
+    share = sum(pair.total for pair in most) / max(wrong, 1)
+    if wrong >= MISTAKES and facts.result.accuracy >= LEARNT and share >= OFTEN:
+        listed = ", ".join(f"{names[p.first]} and {names[p.second]} ({p.total:,})" for p in most)
+        yield Step(
+            f"Of {wrong:,} mistakes, {share:.0%} confuse {listed}: look at these images first; more of them, or a "
+            "higher resolution, would help most."
+        )
 
 
 def _confidence(facts: Facts) -> Iterator[Step]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,8 +23,7 @@ POINTS, DOTS = 300, 60  # of a line: more points are averaged, more dots are lef
 FEWEST = 4  # ticks
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line of a chart; a `dotted` one has a dot at every pass, and its numbers are shown at the pointer."""
 
     name: str
@@ -34,8 +32,7 @@ class Line:
     dotted: bool = True
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """Positions of numbers between two ends, in [0, 1], with ticks at round numbers; others are moved to the ends."""
 
     low: float
@@ -95,107 +92,87 @@ def _clean(number: float) -> float:
     return int(number) if number == int(number) else number
 
 
-@dataclass(frozen=True)
-class Clock:
-    """The horizontal axis: passes, from 0 and ascending, with the seconds that had gone by at each of them."""
+class Clock(NamedTuple):
+    """The passes, from 0 and ascending, with the seconds that had gone by at each of them."""
 
     passes: Array
     seconds: Array
 
-    def across(self, passes: Any) -> Any:
-        """Return where numbers of passes are on the axis, in [0, 1]."""
-        return passes / self.passes[-1]
-
-    def ticks(self) -> list[float]:
-        end = float(self.passes[-1])
-        return axis_of(np.array([0, max(end, 5)]), zero=True, end=end).ticks
-
 
 def chart(title: str, lines: Sequence[Line], clock: Clock, form: Format, **axis: Any) -> str:
-    """Return a chart of lines against passes, with an axis of minutes above.
+    """Return a chart of lines against passes, with an axis of minutes (of seconds, in a short run) above.
 
     `form` formats a number of the lines, and `axis` are options of `axis_of`. Numbers that are not finite are left out.
     """
-    lines = [line for line in map(_finite, lines) if line.y.size]
+    lines = [line._replace(x=line.x[keep], y=line.y[keep]) for line in lines if (keep := np.isfinite(line.y)).any()]
+    end = float(clock.passes[-1])
+    x = axis_of(np.array([0, max(end, 5)]), zero=True, end=end)._replace(high=end)
     y = axis_of(np.concatenate([np.zeros(0), *(line.y for line in lines)]), **axis)
+    unit, spent = ("s", clock.seconds) if clock.seconds[-1] < 120 else ("min", clock.seconds / 60)
+    times = axis_of(spent, zero=True, most=5, end=spent[-1]).ticks
     name = f"{title} (log axis)" if y.log else title
     keys = "".join(f'<span class="key line{i}">{escape(line.name)}</span>' for i, line in enumerate(lines))
     ranges = "; ".join(f"{line.name} from {form(line.y[0])} to {form(line.y[-1])}" for line in lines) or "no numbers"
-    left = "".join(f'<text class="end" x="-6" y="{_n(_down(y, tick) + 4)}">{form(tick)}</text>' for tick in y.ticks)
-    drawn = [left, _times(clock), _passes(clock), _drawn(lines, y, clock), *_dots(lines, y, clock)]
+    drawn = [
+        *(f'<text class="end" x="-6" y="{_n(_down(y, tick) + 4)}">{form(tick)}</text>' for tick in y.ticks),
+        *_along(x(np.interp(times, spent, clock.passes)), times, -7, after=f" {unit}"),
+        *_along(x(np.array(x.ticks)), x.ticks, TALL + 13, before="pass "),
+        _drawn(lines, x, y),
+        *_dots(lines, x, y),
+        *_tips(lines, x, clock, form),
+    ]
     return (
         f'<figure class="chart"><figcaption><h3>{escape(name)}</h3>{keys}</figcaption>\n'
         f'<svg class="plot" role="img" aria-label="{escape(f"{name} against passes: {ranges}")}">'
-        f"{''.join(drawn)}{''.join(_tips(lines, clock, form))}</svg></figure>\n"
+        f"{''.join(drawn)}</svg></figure>\n"
     )
 
 
-def _finite(line: Line) -> Line:
-    keep = np.isfinite(line.y)
-    return Line(line.name, line.x[keep], line.y[keep], line.dotted)
-
-
-def _times(clock: Clock) -> str:
-    """Return the axis of minutes (of seconds, in a short run), above the axis of passes."""
-    unit, spent = ("s", clock.seconds) if clock.seconds[-1] < 120 else ("min", clock.seconds / 60)
-    ticks = axis_of(spent, zero=True, most=5, end=spent[-1]).ticks
-    return _along(clock.across(np.interp(ticks, spent, clock.passes)), ticks, -7, "", f" {unit}")
-
-
-def _passes(clock: Clock) -> str:
-    ticks = clock.ticks()
-    return _along(clock.across(np.array(ticks)), ticks, TALL + 13, "pass ", "")
-
-
-def _along(places: Array, ticks: Sequence[float], y: float, before: str, after: str) -> str:
-    """Return numbers along an axis; the last one has the unit."""
-    texts = []
+def _along(places: Array, ticks: Sequence[float], y: float, before: str = "", after: str = "") -> Iterator[str]:
+    """Yield numbers along an axis; the last one has the unit."""
     for at, tick in zip(places, ticks, strict=True):
         side = "start" if at < 0.02 else "end" if at > 0.95 else "middle"
         text = f"{before}{tick:g}{after}" if tick == ticks[-1] else f"{tick:g}"
-        texts.append(f'<text class="{side}" x="{_p(at)}" y="{y}">{text}</text>')
-    return "".join(texts)
+        yield f'<text class="{side}" x="{_p(at)}" y="{y}">{text}</text>'
 
 
-def _drawn(lines: Sequence[Line], y: Axis, clock: Clock) -> str:
+def _drawn(lines: Sequence[Line], x: Axis, y: Axis) -> str:
     """Return the grid and the lines, in a picture that is stretched."""
     grid = "".join(f"M0 {_n(_down(y, tick))}h{WIDE}" for tick in y.ticks)
-    grid += "".join(f"M{_n(WIDE * clock.across(tick))} 0v{TALL}" for tick in clock.ticks())
-    paths = [f'<path class="grid" d="{grid}"/>']
-    for i, line in enumerate(lines):
-        x, value = (line.x, line.y) if line.dotted else _averaged(line)
-        paths.append(_path(i, WIDE * clock.across(x), _down(y, value)))
-    return f'<svg viewBox="0 0 {WIDE} {TALL}" preserveAspectRatio="none">{"".join(paths)}</svg>'
+    grid += "".join(f"M{_n(WIDE * x(tick))} 0v{TALL}" for tick in x.ticks)
+    paths = "".join(_path(i, WIDE * x(line.x), _down(y, line.y)) for i, line in enumerate(map(_averaged, lines)))
+    return f'<svg viewBox="0 0 {WIDE} {TALL}" preserveAspectRatio="none"><path class="grid" d="{grid}"/>{paths}</svg>'
 
 
 def _path(i: int, x: Array, y: Array) -> str:
     return f'<path class="line{i}" d="M{"L".join(f"{_n(a)} {_n(b)}" for a, b in zip(x, y, strict=True))}"/>'
 
 
-def _averaged(line: Line) -> tuple[Array, Array]:
-    if line.y.size <= POINTS:
-        return line.x, line.y
+def _averaged(line: Line) -> Line:
+    """Return a line of no more than `POINTS` means, unless it is dotted."""
+    if line.dotted or line.y.size <= POINTS:
+        return line
     cuts = np.linspace(0, line.y.size, POINTS + 1).astype(int)
-    sizes = np.diff(cuts)
-    return np.add.reduceat(line.x, cuts[:-1]) / sizes, np.add.reduceat(line.y, cuts[:-1]) / sizes
+    x, y = (np.add.reduceat(numbers, cuts[:-1]) / np.diff(cuts) for numbers in (line.x, line.y))
+    return line._replace(x=x, y=y)
 
 
-def _dots(lines: Sequence[Line], y: Axis, clock: Clock) -> Iterator[str]:
+def _dots(lines: Sequence[Line], x: Axis, y: Axis) -> Iterator[str]:
     for i, line in enumerate(lines):
         if line.dotted and line.x.size <= DOTS:
-            for at, down in zip(clock.across(line.x), _down(y, line.y), strict=True):
+            for at, down in zip(x(line.x), _down(y, line.y), strict=True):
                 yield f'<circle class="line{i}" cx="{_p(at)}" cy="{_n(down)}" r="2.5"/>'
 
 
-def _tips(lines: Sequence[Line], clock: Clock, form: Format) -> Iterator[str]:
+def _tips(lines: Sequence[Line], x: Axis, clock: Clock, form: Format) -> Iterator[str]:
     """Yield what is shown at the pointer: the numbers of each pass, in a strip that ends half-way to the next one."""
     lines = [line for line in lines if line.dotted]
-    ends = sorted({float(x) for line in lines for x in line.x})
-    edges = [0.0, *np.add(ends[1:], ends[:-1]) / 2, float(clock.passes[-1])]
-    for x, before, after in zip(ends, edges, edges[1:], strict=False):
-        found = [f"{line.name} {form(float(line.y[line.x == x][0]))}" for line in lines if (line.x == x).any()]
-        text = " · ".join([f"pass {x:g}", duration(float(np.interp(x, clock.passes, clock.seconds))), *found])
-        at, start, width = (_p(clock.across(number)) for number in (x, before, after - before))
+    ends = sorted({float(end) for line in lines for end in line.x})
+    edges = [0.0, *np.add(ends[1:], ends[:-1]) / 2, x.high]
+    for end, before, after in zip(ends, edges, edges[1:], strict=False):
+        found = [f"{line.name} {form(float(line.y[line.x == end][0]))}" for line in lines if (line.x == end).any()]
+        text = " · ".join([f"pass {end:g}", duration(float(np.interp(end, clock.passes, clock.seconds))), *found])
+        at, start, width = (_p(x(number)) for number in (end, before, after - before))
         yield (
             f'<g class="at"><rect x="{start}" width="{width}" y="-{TOP}" height="{TOP + TALL}"/>'
             f'<line x1="{at}" x2="{at}" y1="0" y2="{TALL}"/><g class="tip"><rect width="100%" y="-{TOP}" '

@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Mistake:
+class Mistake(NamedTuple):
     """A test image that the model got wrong: what it is, what the model says, and the probabilities of both."""
 
-    index: int
+    image: int
     label: int
     guess: int
     confidence: float
@@ -39,16 +38,24 @@ class Table(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two classes that the model confuses: how many images of `first` it took for `second`, and the reverse."""
+    """Two classes that the model confuses: the images of `first` that it took for `second`, the reverse, and both."""
 
+    total: int
     first: int
     second: int
     forth: int
     back: int
 
-    @property
-    def total(self) -> int:
-        return self.forth + self.back
+
+COLUMNS = {  # of the table of passes: the attribute of an Epoch, and its format
+    "loss": ("loss", "{:.4f}"),
+    "accuracy": ("accuracy", "{:.2%}"),
+    "val. loss": ("validation_loss", "{:.4f}"),
+    "val. accuracy": ("validation_accuracy", "{:.2%}"),
+    "rate": ("rate", "{:.3g}"),
+    "time": ("seconds", "{:.1f} s"),
+    "waited": ("waited", "{:.2f} s"),
+}
 
 
 @dataclass(frozen=True)
@@ -152,18 +159,17 @@ class Facts:
     def mistakes(self) -> list[Mistake]:
         """All mistakes on the test images, those with most confidence first."""
         wrong = np.flatnonzero(self.guesses != self.labels)
-        found = []
-        for i in wrong[np.argsort(-self.confidences[wrong], kind="stable")].tolist():
-            label, guess = int(self.labels[i]), int(self.guesses[i])
-            found.append(Mistake(i, label, guess, *map(float, self.probabilities[i, [guess, label]])))
-        return found
+        wrong = wrong[np.argsort(-self.confidences[wrong], kind="stable")]
+        chances = self.probabilities[wrong, self.labels[wrong]]
+        columns = wrong, self.labels[wrong], self.guesses[wrong], self.confidences[wrong], chances
+        return list(map(Mistake, *(column.tolist() for column in columns)))
 
     @cached_property
     def pairs(self) -> list[Pair]:
         """The pairs of classes that are confused, the most frequent first."""
         c = self.result.confusion.tolist()
         both = [(i, j) if c[i][j] >= c[j][i] else (j, i) for i, j in combinations(range(len(c)), 2)]
-        pairs = [Pair(i, j, c[i][j], c[j][i]) for i, j in both if c[i][j]]
+        pairs = [Pair(c[i][j] + c[j][i], i, j, c[i][j], c[j][i]) for i, j in both if c[i][j]]
         return sorted(pairs, key=lambda pair: -pair.total)
 
     @cached_property
@@ -204,44 +210,29 @@ class Facts:
         """The names of the data and the recipe, and the seed, as far as the settings have them."""
         return {name: str(self.settings[name]) for name in ("data", "recipe", "seed") if name in self.settings}
 
+    def passes_table(self) -> Table:
+        """Return the figures of each pass, without the columns that have no number."""
+        columns = {"pass": [count_of(at) for at in self.passes]}
+        for head, (name, form) in COLUMNS.items():
+            numbers = [getattr(epoch, name) for epoch in self.epochs]
+            if not np.isnan(numbers).all():
+                columns[head] = ["" if math.isnan(number) else form.format(number) for number in numbers]
+        return Table(list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
 
-COLUMNS = {  # of the table of passes: the attribute of an Epoch, and its format
-    "loss": ("loss", "{:.4f}"),
-    "accuracy": ("accuracy", "{:.2%}"),
-    "val. loss": ("validation_loss", "{:.4f}"),
-    "val. accuracy": ("validation_accuracy", "{:.2%}"),
-    "rate": ("rate", "{:.3g}"),
-    "time": ("seconds", "{:.1f} s"),
-    "waited": ("waited", "{:.2f} s"),
-}
+    def pairs_table(self, most: int) -> Table:
+        """Return the classes that are confused most."""
+        names, found = self.classes, Table(["pair", "mistakes", "1st as 2nd", "2nd as 1st"], [])
+        for total, first, second, forth, back in self.pairs[:most]:
+            found.rows.append([f"{names[first]}, {names[second]}", f"{total:,}", f"{forth:,}", f"{back:,}"])
+        return found
 
-
-def passes_table(facts: Facts) -> Table:
-    """Return the figures of each pass, without the columns that have no number."""
-    columns = {"pass": [count_of(at) for at in facts.passes]}
-    for head, (name, form) in COLUMNS.items():
-        numbers = [getattr(epoch, name) for epoch in facts.epochs]
-        if not np.isnan(numbers).all():
-            columns[head] = ["" if math.isnan(number) else form.format(number) for number in numbers]
-    return Table(list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
-
-
-def pairs_table(facts: Facts, most: int) -> Table:
-    """Return the classes that are confused most."""
-    names, found = facts.classes, Table(["pair", "mistakes", "1st as 2nd", "2nd as 1st"], [])
-    for pair in facts.pairs[:most]:
-        counts = (f"{count:,}" for count in (pair.total, pair.forth, pair.back))
-        found.rows.append([f"{names[pair.first]}, {names[pair.second]}", *counts])
-    return found
-
-
-def mistakes_table(facts: Facts, most: int) -> Table:
-    """Return the mistakes that were made with most confidence."""
-    heads = ["test image", "the model says", "confidence", "it is", "probability of that"]
-    names, wrong = facts.classes, facts.mistakes[:most]
-    return Table(
-        heads, [[f"{m.index}", names[m.guess], f"{m.confidence:.1%}", names[m.label], f"{m.chance:.1%}"] for m in wrong]
-    )
+    def mistakes_table(self, most: int) -> Table:
+        """Return the mistakes that were made with most confidence."""
+        names, wrong = self.classes, self.mistakes[:most]
+        return Table(
+            ["test image", "the model says", "confidence", "it is", "probability of that"],
+            [[f"{m.image}", names[m.guess], f"{m.confidence:.1%}", names[m.label], f"{m.chance:.1%}"] for m in wrong],
+        )
 
 
 def count_of(passes: float) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autograd_cnn.engine.observe import Call, observing
 from autograd_cnn.engine.tensor import Tensor
@@ -15,12 +13,12 @@ from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
 from autograd_cnn.ops.convolution import conv2d
 from autograd_cnn.studio.graph import Graph
+from autograd_cnn.studio.report.facts import Array
 from autograd_cnn.studio.trace import trace
 
 if TYPE_CHECKING:
     from autograd_cnn.training import History
 
-Array = NDArray[Any]
 Loss = Callable[[Tensor, Any], Tensor]
 
 BATCH = 4  # images in the player
@@ -65,14 +63,15 @@ def graph_of(model: Module, loss: Loss, images: Array, labels: Array) -> Graph:
         return trace(lambda images: loss(model(images), labels), as_tensor(images))
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A convolution: its weights (HWIO), the maps that it reads, and those that it writes, (H, W, channels)."""
+class Layer(NamedTuple):
+    """A convolution: its weights (HWIO), and its maps, (H, W, channels), with what they are.
+
+    It has the maps that it writes and, before them, those that it reads, unless another layer has written them.
+    """
 
     name: str
     weights: Array
-    before: Array
-    after: Array
+    maps: list[tuple[str, Array]]
 
 
 def convolutions(model: Module, image: Array) -> list[Layer]:
@@ -83,20 +82,12 @@ def convolutions(model: Module, image: Array) -> list[Layer]:
 
     def note(call: Call) -> None:
         if call.primitive is conv2d and len(found) < DEEPEST:
-            x, w = (np.asarray(a.data if isinstance(a, Tensor) else a) for a in call.values[:2])
+            x, w, y = (np.array(a.data if isinstance(a, Tensor) else a) for a in (*call.values[:2], call.out))
             name = call.module or f"conv2d {len(found) + 1}"
-            found.append(Layer(name, w.copy(), x[0].copy(), np.array(call.out.data[0])))
+            known = not found or np.array_equal(x[0], found[-1].maps[-1][1])
+            read = [] if known else [(f"read by {name}", x[0])]
+            found.append(Layer(name, w, [*read, (f"written by {name}", y[0])]))
 
     with in_training_mode(model, training=False), observing(note, recording=False):
         model(as_tensor(image[None]))
-    return found
-
-
-def stages(layers: Sequence[Layer]) -> list[tuple[str, Array]]:
-    """Return the maps to show: those that a convolution writes, and what the next one reads of them."""
-    found: list[tuple[str, Array]] = []
-    for layer in layers:
-        if found and not np.array_equal(layer.before, found[-1][1]):
-            found.append((f"read by {layer.name}", layer.before))
-        found.append((f"written by {layer.name}", layer.after))
     return found

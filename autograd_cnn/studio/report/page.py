@@ -18,11 +18,10 @@ from autograd_cnn.studio import assets
 from autograd_cnn.studio.assets import Page
 from autograd_cnn.studio.graph import Graph
 from autograd_cnn.studio.report.advice import Step
-from autograd_cnn.studio.report.course import course, layers
 from autograd_cnn.studio.report.facts import Array, Facts, Table, percent
 from autograd_cnn.studio.report.markup import clean, quiet, table
 from autograd_cnn.studio.report.network import Layer
-from autograd_cnn.studio.report.sections import confusions, filters_and_maps, mistakes
+from autograd_cnn.studio.report.sections import confusions, course, filters_and_maps, layers, mistakes
 
 Moment = tuple[str, Graph]
 

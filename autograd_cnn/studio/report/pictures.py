@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from autograd_cnn.studio.png import png
-
-Array = NDArray[Any]
+from autograd_cnn.studio.report.facts import Array
 
 SIDE = 64  # pixels of the longer side of an image; larger ones are averaged
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 from autograd_cnn.nn import Module
-
-Array = NDArray[Any]
+from autograd_cnn.studio.report.facts import Array
 
 COPIES, NOISE = 16, 0.1  # of the image, whose gradients are averaged; standard deviation of what is added to each
 TALL = 256  # pixels of a picture, at least

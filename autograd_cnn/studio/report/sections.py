@@ -1,23 +1,102 @@
-"""Writes the sections of the page on what the model does with images: filters, maps, mistakes, confusions.
+"""Writes the sections of the page: the course of the training and of its layers, and what the model does with images.
 
-Each section shows pictures, and the same facts as numbers.
+Each section shows charts or pictures, and the same facts as numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autograd_cnn.studio.report.facts import Array, Facts, Table, digits, mistakes_table, pairs_table
-from autograd_cnn.studio.report.markup import clean, details, quiet, table
-from autograd_cnn.studio.report.network import Layer, stages
+from autograd_cnn.studio.report.charts import Axis, Clock, Line, axis_of, chart, spark
+from autograd_cnn.studio.report.facts import Array, Facts, Table, count_of, digits
+from autograd_cnn.studio.report.markup import Html, clean, details, quiet, table
+from autograd_cnn.studio.report.network import Layer
 from autograd_cnn.studio.report.pictures import filters, heat, maps, photo
 from autograd_cnn.studio.text import shape_text
+
+if TYPE_CHECKING:
+    from autograd_cnn.training import Epoch
 
 FILTERS, MAPS, MISTAKES, LISTED = 128, 16, 24, 200
 CLASSES = 20  # classes of which a table has a column each
 STEPS = 4  # of the ramp of errors
+
+
+def course(facts: Facts) -> str:
+    """Return charts of loss, accuracy, rate and time against passes and minutes, and the table of passes."""
+    epochs, ends = facts.epochs, facts.passes
+    if not epochs:
+        return "<p>No pass was completed.</p>\n"
+    clock = Clock(np.append(0.0, ends), np.cumsum([0.0, *(epoch.seconds for epoch in epochs)]))
+
+    def line(name: str, figure: Callable[[Epoch], float]) -> Line:
+        return Line(name, ends, np.array([figure(epoch) for epoch in epochs]))
+
+    losses = np.array(facts.history.losses)
+    each = Line("each step", np.linspace(0, ends[-1], len(losses) + 1)[1:], losses, dotted=False)
+    loss = [line("training", lambda e: e.loss), line("validation", lambda e: e.validation_loss), each]
+    accuracy = [line("training", lambda e: e.accuracy), line("validation", lambda e: e.validation_accuracy)]
+    whole = line("time of a whole pass", lambda e: e.seconds / e.part)
+    waited = line("of it waited for data", lambda e: e.waited / e.part)
+    charts = [
+        chart("Loss", loss, clock, digits, log=True),
+        chart("Accuracy", accuracy, clock, lambda x: f"{100 * x:.3g}%", end=1.0),
+        chart("Learning rate", [line("rate", lambda e: e.rate)], clock, digits, zero=True),
+        chart("Seconds of a pass", [whole, waited], clock, digits, zero=True),
+    ]
+    passes, best = facts.passes_table(), facts.history.best
+    summary = f"All {len(epochs)} passes as a table; the best one, whose weights are kept, is {passes.rows[best][0]}"
+    return f'<div class="grid">{"".join(charts)}</div>\n{details(summary, table(passes, marked=best))}'
+
+
+def layers(facts: Facts, weights: set[str]) -> str:
+    """Return the gradient norms of weights, and the dead channels and silent units of rectifiers.
+
+    `weights` are the names of the parameters that are matrices or filters.
+    """
+    gradients, dead, silent = (
+        _columns([getattr(epoch, name) for epoch in facts.epochs]) for name in ("gradients", "dead", "silent")
+    )
+    shown = {name: numbers for name, numbers in gradients.items() if name in weights} or gradients
+    values = np.concatenate([*shown.values(), np.zeros(0)])
+    axis, share = axis_of(values[values > 0], log=True), Axis(0, 1, False, [])
+    scale = f"one {'log ' * axis.log}axis for all rows, {axis.low:.2g} to {axis.high:.2g}"
+    left = _sparks("Norm of the gradient of each weight", "weight", shown, axis, digits)
+    left += quiet(f"At the last step of each pass; {scale}.")
+    right = _sparks("Share of dead channels of each rectifier", "rectifier", dead, share, _percent)
+    right += quiet("Channels that are 0 for the whole first batch of each pass, 0 to 100%.")
+    if silent:
+        right += _sparks("Share of silent units of each rectifier", "rectifier", silent, share, _percent) + quiet(
+            "Behind a dense layer, where a unit has one number per image. Units that answer to few images are among "
+            "them: only a share that nears 100% is a worry."
+        )
+    rows = [[name, *map(digits, row)] for name, row in [*gradients.items(), *dead.items(), *silent.items()]]
+    numbers = table(Table(["gradient norm, dead share", *map(count_of, facts.passes)], rows))
+    grid = f'<div class="grid"><div>{left}</div>\n<div>{right}</div>\n</div>\n'
+    return grid + details("All numbers, pass by pass, biases included", numbers)
+
+
+def _columns(records: Sequence[Mapping[str, float]]) -> dict[str, Array]:
+    """Turn one record of numbers per pass into the numbers of each name, NaN where a pass has none."""
+    names = dict.fromkeys(name for record in records for name in record)
+    return {name: np.array([record.get(name, math.nan) for record in records]) for name in names}
+
+
+def _sparks(title: str, head: str, numbers: Mapping[str, Array], axis: Axis, form: Callable[[float], str]) -> str:
+    rows = []
+    for name, row in numbers.items():
+        first, last = (form(number) if math.isfinite(number) else "" for number in (row[0], row[-1]))
+        rows.append([name, Html(spark(row, axis)), first, last])
+    lines = table(Table([head, "over the passes", "first", "last"], rows), "sparks") if rows else "<p>None.</p>"
+    return f"<h3>{title}</h3>{lines}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
 
 
 def filters_and_maps(layers: Sequence[Layer], image: Array, name: str) -> str:
@@ -45,7 +124,7 @@ def _filters(layer: Layer) -> str:
 def _maps(layers: Sequence[Layer], image: Array, name: str) -> str:
     numbers = Table(["maps", "shape", "least", "mean", "greatest", "zeros", "channels all 0"], [])
     parts = []
-    for title, array in stages(layers):
+    for title, array in (each for layer in layers for each in layer.maps):
         height, width, count = array.shape
         pictures = maps(array, MAPS)
         most = f"{len(pictures)} of {count} channels" if len(pictures) < count else f"{count} channels"
@@ -74,21 +153,21 @@ def mistakes(facts: Facts, images: Array) -> str:
     shots = []
     for m in wrong[:MISTAKES]:
         guess, label = clean(names[m.guess]), clean(names[m.label])
-        image = f'<img src="{photo(images[m.index])}" alt="test image {m.index}, {label}">'
+        image = f'<img src="{photo(images[m.image])}" alt="test image {m.image}, {label}">'
         shots.append(f"<li>{image}<span><b>{guess}</b> {m.confidence:.1%}<br>is {label} {m.chance:.1%}</span></li>")
     listed = f"the first {LISTED}" if len(wrong) > LISTED else "all"
     return (
         f"<p>{len(wrong):,} of {total:,} test images are wrong. These are the ones of which the model was surest: what "
         "it says, what it is, and the probability that it gives to each.</p>\n"
         f'<ul class="shots">{"".join(shots)}</ul>\n'
-        f"{details(f'As a table: {listed}', table(mistakes_table(facts, LISTED)))}"
+        f"{details(f'As a table: {listed}', table(facts.mistakes_table(LISTED)))}"
     )
 
 
 def confusions(facts: Facts) -> str:
     """Return the confusion matrix, the pairs of classes that are confused most, and the figures of each class."""
     count = len(facts.classes)
-    pairs = pairs_table(facts, 10 if count <= CLASSES else 24)
+    pairs = facts.pairs_table(10 if count <= CLASSES else 24)
     return (
         f'<div class="grid"><div><h3>The image shows (row), the model says (column)</h3>{_matrix(facts)}</div>\n'
         f"<div><h3>Confused most</h3>{table(pairs) if pairs.rows else '<p>No image is wrong.</p>'}</div></div>\n"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autograd_cnn.environment import plain, program
 from autograd_cnn.studio.report.advice import Step
-from autograd_cnn.studio.report.facts import Facts, Table, mistakes_table, pairs_table, passes_table
+from autograd_cnn.studio.report.facts import Facts, Table
 
 WIDTH = 100
 ROWS, PAIRS, MISTAKES = 30, 5, 5
@@ -20,17 +20,16 @@ def text_of(facts: Facts, steps: Sequence[Step], moments: int) -> str:
     The player's page has so many `moments`; there is none if they are 0.
     """
     origin = ", ".join(f"{name} {value}" for name, value in facts.origin.items())
-    width = max(map(len, facts.figures))
     parts = [
         f"Report of {facts.folder}: {origin}" if origin else f"Report of {facts.folder}",
         f"{len(facts.labels):,} test images, {facts.looked}",
         "",
-        *(f"  {name:{width}}  {value}" for name, value in facts.figures.items()),
+        *(f"  {line}" for line in _named(facts.figures)),
         *(["", *textwrap.wrap(facts.sums, WIDTH, initial_indent="  ", subsequent_indent="  ")] if facts.sums else []),
         *(["", f"  {program()}"] if program() else []),
         *_section("Passes", _table(_passes(facts))),
-        *_section("Confused most, on the test images", _table(pairs_table(facts, PAIRS))),
-        *_section("Worst mistakes, on the test images", _table(mistakes_table(facts, MISTAKES))),
+        *_section("Confused most, on the test images", _table(facts.pairs_table(PAIRS))),
+        *_section("Worst mistakes, on the test images", _table(facts.mistakes_table(MISTAKES))),
         *_section("What to do next", [line for step in steps for line in _step(step)]),
         *_section("Open this", _pages(facts.folder, moments)),
     ]
@@ -44,14 +43,19 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
 def _table(table: Table) -> list[str]:
     if not table.rows:
         return []
-    widths = [max(map(len, column)) for column in zip(*table.rows, table.heads, strict=True)]
     lines = [table.heads, *table.rows]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(map(str.rjust, line, widths)) for line in lines]
+
+
+def _named(texts: Mapping[str, str]) -> list[str]:
+    width = max(map(len, texts))
+    return [f"{name:{width}}  {text}" for name, text in texts.items()]
 
 
 def _passes(facts: Facts) -> Table:
     """Return the table of passes; of a long run about `ROWS` of them, with the best and the last."""
-    heads, rows = passes_table(facts)
+    heads, rows = facts.passes_table()
     if not rows:
         return Table(heads, rows)
     best, every = facts.history.best, -(-len(rows) // ROWS)
@@ -62,12 +66,11 @@ def _passes(facts: Facts) -> Table:
 
 def _pages(folder: str, moments: int) -> list[str]:
     """Return the paths of the pages of a run, with their contents."""
-    pages = {"report.html": "this report, with its pictures"}
+    pages = {os.path.join(folder, "report.html"): "this report, with its pictures"}
     if moments:
         at = f", at {moments} moments of the training" if moments > 1 else ""
-        pages["net.html"] = f"this network, forward and back, step by step{at}"
-    width = max(len(os.path.join(folder, name)) for name in pages)
-    return [f"{os.path.join(folder, name):{width}}  {content}" for name, content in pages.items()]
+        pages[os.path.join(folder, "net.html")] = f"this network, forward and back, step by step{at}"
+    return _named(pages)
 
 
 def _step(step: Step) -> list[str]:

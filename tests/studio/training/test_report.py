@@ -15,8 +15,8 @@ from autograd_cnn.arrayfile import read_json
 from autograd_cnn.environment import command
 from autograd_cnn.studio.live import page as live
 from autograd_cnn.studio.report.advice import next_steps
-from autograd_cnn.studio.report.course import course
 from autograd_cnn.studio.report.facts import Facts
+from autograd_cnn.studio.report.sections import course
 from autograd_cnn.training import Evaluation, History
 from studio.pages import facts_of
 from studio.training.reports import CLASSES, Run, figures
