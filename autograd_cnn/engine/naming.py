@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial, wraps
 from inspect import CO_VARKEYWORDS, Parameter, isfunction, ismodule, unwrap
-from types import CodeType, TracebackType
+from traceback import walk_tb
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ UNNAMED = frozenset("clip detach flatten forward item numpy reshape tolist trans
 _NUMPY = os.path.dirname(np.__file__)
 
 
-Better = Callable[[Exception, str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Exception | None]
+Title = Callable[[tuple[Any, ...]], str]  # of the arguments, since a method is named after the class of `self`
+Better = Callable[..., Exception | None]  # of an error, its title, and the function with its arguments and options
 
 
 def enrol(room: dict[str, Any], prefix: str = "") -> None:
@@ -45,7 +47,7 @@ def enrol(room: dict[str, Any], prefix: str = "") -> None:
     for name in room["__all__"]:
         function = room[name]
         if isfunction(function) and not _is_named(function) and function not in named:
-            named[function] = _named(function, partial(_same, prefix + function.__name__), _explained)
+            named[function] = _named(function, prefix + function.__name__, _explained)
             composites[unwrap(function).__code__] = named[function]
             primitive: Any = registry.get(prefix + name)  # of the same name: a function over it
             if primitive is not None:
@@ -75,7 +77,7 @@ def publish(room: dict[str, Any], *later: str) -> None:
                 if base.__module__.startswith(FACE + "."):
                     _publish_methods(base)
         elif isfunction(value) and not _is_named(value):
-            named = _named(value, partial(_same, name), _prefixed)
+            named = _named(value, name, _prefixed)
             for names in (room, vars(sys.modules[value.__module__])):
                 names.update({n: named for n, v in names.items() if v is value})
 
@@ -89,14 +91,10 @@ def _publish_methods(cls: type) -> None:
         public = name == "__init__" or not name.startswith("_")
         if not (public and isfunction(function)) or _is_named(function) or name in UNNAMED:
             continue
-        better = _prefixed if name == "__init__" and cls is not Tensor else _refused
+        better = _prefixed if name == "__init__" and cls is not Tensor else None
         passed_on = unwrap(function).__code__.co_flags & CO_VARKEYWORDS
-        if not passed_on or better is _prefixed:
+        if better or not passed_on:
             setattr(cls, name, _named(function, partial(_title, cls, name), better))
-
-
-def _same(name: str, args: tuple[Any, ...]) -> str:
-    return name
 
 
 def _title(cls: type, name: str, args: tuple[Any, ...]) -> str:
@@ -109,32 +107,30 @@ def _is_named(function: Callable[..., Any]) -> bool:
     return getattr(function, "__code__", None) is _CODE
 
 
-def _named(function: Callable[..., Any], title: Callable[[tuple[Any, ...]], str], better: Better) -> Any:
-    """Return `function` with errors that `better` replaces, or leaves as they are."""
+def _named(function: Callable[..., Any], title: str | Title, better: Better | None) -> Any:
+    """Return `function` with other errors about calls that it refuses; `better` replaces others, or returns None."""
 
     @wraps(function)
     def call(*args: Any, **options: Any) -> Any:
         try:
             return function(*args, **options)
         except Exception as error:
-            named = better(error, title(args), function, args, options)
-            if named is None:
+            name = title if isinstance(title, str) else title(args)
+            entered = hasattr(error, "explained") or unwrap(function).__code__ in _codes(error)
+            if isinstance(error, TypeError) and not entered:
+                raise _refused(name, function, args, options) from None
+            if better is None or (named := better(error, name, function, args, options)) is None:
                 raise
             raise named from None
 
     return call
 
 
-_CODE = _named(print, repr, lambda *_: None).__code__
+_CODE = _named(print, "print", None).__code__
 
 
-def _refused(
-    error: Exception, title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
-) -> Exception | None:
-    """Return an explanation if `function` was not entered, since the arguments do not fit its parameters."""
-    entered = hasattr(error, "explained") or unwrap(function).__code__ in _codes(error.__traceback__)
-    if entered or not isinstance(error, TypeError):
-        return None
+def _refused(title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> TypeError:
+    """Return the error about arguments that do not fit the parameters of `function`, which was not entered."""
     signature = untyped(function)
     first = next(iter(signature.parameters.values()), None)
     if first is not None and first.name == "self":
@@ -146,9 +142,7 @@ def _explained(
     error: Exception, title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
 ) -> Exception | None:
     """Return an explanation of an error about arguments, unless it arose in a function that the user passed."""
-    if refused := _refused(error, title, function, args, options):
-        return refused
-    if (is_explained(error) and not hasattr(error, "explained")) or any(map(_foreign, _codes(error.__traceback__))):
+    if (is_explained(error) and not hasattr(error, "explained")) or any(map(_foreign, _codes(error))):
         return None
     signature = untyped(function)
     labelled: list[tuple[str, Any]] = []
@@ -166,12 +160,8 @@ def _explained(
     return better
 
 
-def _prefixed(
-    error: Exception, title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
-) -> Exception | None:
+def _prefixed(error: Exception, title: str, *call: Any) -> Exception | None:
     """Return an error about an argument with the name of the class before it."""
-    if refused := _refused(error, title, function, args, options):
-        return refused
     problem, *cure = str(error).split("\n")
     kind: Any = next((k for k in (TypeError, ValueError) if isinstance(error, k)), None)
     if isinstance(error, (OverflowError, MemoryError, ZeroDivisionError)):
@@ -179,16 +169,14 @@ def _prefixed(
     elif isinstance(error, AttributeError):
         kind = TypeError if _OF_NO_ARRAY.match(problem) else None
     told = hasattr(error, "explained") or _NAMED.match(problem)
-    if kind is None or told or any(map(_foreign, _codes(error.__traceback__))):
+    if kind is None or told or any(map(_foreign, _codes(error))):
         return None
     return kind(f"{title}: {'. '.join([problem, *cure])}")
 
 
-def _codes(trace: TracebackType | None) -> Iterator[CodeType]:
-    """Return the code of every frame of a traceback."""
-    while trace is not None:
-        yield trace.tb_frame.f_code
-        trace = trace.tb_next
+def _codes(error: Exception) -> list[CodeType]:
+    """Return the code of every frame that an error passed."""
+    return [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
 
 
 def _foreign(code: CodeType) -> bool:

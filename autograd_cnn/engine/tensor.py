@@ -1,6 +1,6 @@
 """Tensor: an array, its node on the tape, and its gradient.
 
-Operators and methods are written out, so that editors complete them. They look up their primitive by name in
+Methods are written out, so that editors complete them. They and the operators look up their primitive by name in
 `registry`, so that the engine imports no operation. NumPy's functions find the same operations: see `numpy_calls`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -30,12 +30,37 @@ _set_grad: Any = vars(Leaf)["grad"].__set__
 IN_PLACE = frozenset(["partition", "resize", "sort"])  # methods of arrays; the functions of these names copy
 LONG = 100  # a sum of this many `+=` looks like a running total
 
+Operator = Callable[["Tensor", Any], "Tensor"]
+Result = TypeVar("Result")
 Report = Callable[[str, str], None]  # of a gradient that is not finite: the problem, and where it began or ""
 
 
 def _warn_not_finite(problem: str, began: str) -> None:
     cure = "To see where they began: the forward code again, and backward(retain_graph=True)"
     warn(f"{problem} {began or cure}", RuntimeWarning)
+
+
+def _operator(name: str) -> tuple[Operator, Operator]:
+    """Return Python's operator for an operation, and the one that Python calls if the Tensor is on the right."""
+
+    def operator(self: Tensor, other: Any) -> Tensor:
+        return operations[name](self, other)
+
+    def reflected(self: Tensor, other: Any) -> Tensor:
+        return operations[name](other, self)
+
+    return operator, reflected
+
+
+def _in_place(sign: str, operator: Callable[[Tensor, Any], Result]) -> Callable[[Tensor, Any], Result]:
+    """Return the operator ``x += y``, which changes no array: it is `operator`, and refused for a parameter."""
+
+    def assign(self: Tensor, other: Any) -> Result:
+        if isinstance(self._node, Leaf):
+            raise errors.replaces(self, sign)
+        return operator(self, other)
+
+    return assign
 
 
 class Tensor:
@@ -420,35 +445,22 @@ class Tensor:
 
     # Operators
 
-    def __add__(self, other: Any) -> Tensor:
-        return operations["add"](self, other)
+    __add__, __radd__ = _operator("add")
+    __sub__, __rsub__ = _operator("subtract")
+    __mul__, __rmul__ = _operator("multiply")
+    __truediv__, __rtruediv__ = _operator("divide")
+    __mod__, __rmod__ = _operator("remainder")
+    __pow__, __rpow__ = _operator("power")
+    __matmul__, __rmatmul__ = _operator("matmul")
 
-    def __radd__(self, other: Any) -> Tensor:
-        return operations["add"](other, self)
+    def __neg__(self) -> Tensor:
+        return operations["negative"](self)
 
-    def __sub__(self, other: Any) -> Tensor:
-        return operations["subtract"](self, other)
+    def __pos__(self) -> Tensor:
+        return self
 
-    def __rsub__(self, other: Any) -> Tensor:
-        return operations["subtract"](other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return operations["multiply"](self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return operations["multiply"](other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return operations["divide"](self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return operations["divide"](other, self)
-
-    def __mod__(self, other: Any) -> Tensor:
-        return operations["remainder"](self, other)
-
-    def __rmod__(self, other: Any) -> Tensor:
-        return operations["remainder"](other, self)
+    def __abs__(self) -> Tensor:
+        return operations["abs"](self)
 
     def __floordiv__(self, other: Any) -> np.ndarray:
         return self._array // plain(other)
@@ -461,27 +473,6 @@ class Tensor:
 
     def __rdivmod__(self, other: Any) -> tuple[np.ndarray, Tensor]:
         return other // self, other % self
-
-    def __pow__(self, other: Any) -> Tensor:
-        return operations["power"](self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return operations["power"](other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return operations["matmul"](self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return operations["matmul"](other, self)
-
-    def __neg__(self) -> Tensor:
-        return operations["negative"](self)
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __abs__(self) -> Tensor:
-        return operations["abs"](self)
 
     def __eq__(self, other: object) -> Any:
         return self._array == plain(other)
@@ -511,50 +502,27 @@ class Tensor:
             raise errors.assigned(self, source)
         self._array[plain(index)] = plain(value)
 
-    def _in_place(self, other: Any, sign: str) -> None:
-        if isinstance(self._node, Leaf):
-            raise errors.replaces(self, sign)
-
-    def __iadd__(self, other: Any) -> Tensor:
-        self._in_place(other, "+=")
+    def _running_total(self, other: Any) -> Tensor:
+        """Add, and warn of ``total += loss`` if that would keep every graph, or add to one that was walked."""
         if isinstance(other, Tensor) and isinstance(other._node, Node) and other._node.walked is not None:
             why = f"{label_of(other)} was walked by backward() already ({spell(other._node.walked)})"
             warn(errors.running_total(other, why))
-            return operations["add"](self, other.detach())
+            return self + other.detach()
         node, length = self._node, 0
         while length < LONG and isinstance(node, Node) and (node.code, node.offset) == here():
             node, length = node.inputs[0], length + 1
         if length == LONG:
             warn(errors.running_total(other, f"a sum of {LONG} losses keeps every graph alive"))
-        return operations["add"](self, other)
+        return self + other
 
-    def __isub__(self, other: Any) -> Tensor:
-        self._in_place(other, "-=")
-        return operations["subtract"](self, other)
-
-    def __imul__(self, other: Any) -> Tensor:
-        self._in_place(other, "*=")
-        return operations["multiply"](self, other)
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        self._in_place(other, "/=")
-        return operations["divide"](self, other)
-
-    def __imod__(self, other: Any) -> Tensor:
-        self._in_place(other, "%=")
-        return operations["remainder"](self, other)
-
-    def __ipow__(self, other: Any) -> Tensor:
-        self._in_place(other, "**=")
-        return operations["power"](self, other)
-
-    def __imatmul__(self, other: Any) -> Tensor:
-        self._in_place(other, "@=")
-        return operations["matmul"](self, other)
-
-    def __ifloordiv__(self, other: Any) -> np.ndarray:
-        self._in_place(other, "//=")
-        return self // other
+    __iadd__ = _in_place("+=", _running_total)
+    __isub__ = _in_place("-=", __sub__)
+    __imul__ = _in_place("*=", __mul__)
+    __itruediv__ = _in_place("/=", __truediv__)
+    __imod__ = _in_place("%=", __mod__)
+    __ipow__ = _in_place("**=", __pow__)
+    __imatmul__ = _in_place("@=", __matmul__)
+    __ifloordiv__ = _in_place("//=", __floordiv__)
 
     # NumPy's methods. `options` are further parameters of the operation, such as `where`.
 
