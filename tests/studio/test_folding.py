@@ -9,7 +9,7 @@ import pytest
 
 import autograd_cnn as ag
 from autograd_cnn.engine.mode import current, ordinary
-from autograd_cnn.studio.picture.fold import READABLE, Folding, fold
+from autograd_cnn.studio.picture.fold import READABLE, Folding
 from autograd_cnn.studio.picture.ladder import ladder
 from autograd_cnn.studio.picture.layout import SMALL, wide
 from studio.pages import facts_of
@@ -17,16 +17,20 @@ from studio.pages import facts_of
 FOLDABLE = ["cnn", "blocks", "recurrent", "nested", "two ways out", "residual", "hub"]
 
 
+def folded(graph, depth=None):
+    return Folding(graph).view(depth)
+
+
 def paths(graph):
     return [".".join(f"{s.path}#{s.instance}" for s in op.scopes) for op in graph.ops]
 
 
 def labels(graph, depth=None):
-    return [frame.label for frame in fold(graph, depth).frames]
+    return [frame.label for frame in folded(graph, depth).frames]
 
 
 def rows(graph, depth=None):
-    return [op.name for op in fold(graph, depth).graph.ops]
+    return [op.name for op in folded(graph, depth).graph.ops]
 
 
 # Scopes
@@ -92,7 +96,7 @@ def test_blocks_of_one_class_are_drawn_once_and_counted(models):
     assert labels(graph, 1) == ["Block blocks.0-2 ×3"]
     assert rows(graph, 1) == ["conv2d", "conv2d", "relu", "conv2d", "add", "relu", "mean", "linear", "mse"]
     assert rows(graph, 0) == ["conv2d", "Block blocks.0-2 ×3", "mean", "linear", "mse"]
-    assert fold(graph).all_at == 2
+    assert folded(graph).all_at == 2
 
 
 def test_a_loop_is_drawn_once_and_counted(models):
@@ -160,7 +164,7 @@ def test_two_operations_on_one_line_are_no_loop(weights):
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])
 @pytest.mark.parametrize("name", FOLDABLE)
 def test_closed_rows_add_up_to_the_whole(models, name, depth):
-    graph, view = models[name], fold(models[name], depth)
+    graph, view = models[name], folded(models[name], depth)
     made = {v for op in view.graph.ops for v in (op.output, *op.others)}
     for op in view.graph.ops:
         for port, v in op.inputs:
@@ -183,11 +187,11 @@ def test_all_operations_are_drawn_at_the_depth_that_the_caption_names(models):
         graph = models[name]
         short = ladder(graph, 0).caption
         if found := re.search(r"in (\d+) rows, depth=(\d+) draws all", short):
-            assert len(fold(graph, 0).graph.ops) == int(found[1])
-            assert [op.id for op in fold(graph, int(found[2])).graph.ops] == [op.id for op in graph.ops]
-            assert len(fold(graph, int(found[2]) - 1).graph.ops) < len(graph.ops)
+            assert len(folded(graph, 0).graph.ops) == int(found[1])
+            assert [op.id for op in folded(graph, int(found[2])).graph.ops] == [op.id for op in graph.ops]
+            assert len(folded(graph, int(found[2]) - 1).graph.ops) < len(graph.ops)
         else:
-            assert len(fold(graph, 0).graph.ops) == len(graph.ops)
+            assert len(folded(graph, 0).graph.ops) == len(graph.ops)
 
 
 def test_parameters_have_a_short_name_in_their_frame_and_the_whole_name_in_the_tooltip(models):
@@ -218,7 +222,7 @@ def test_saved_arrays_have_the_names_that_are_drawn(weights):
     for _ in range(6):
         h = ag.tanh(h @ w)
     graph = (h * h).sum().graph()
-    drawn = fold(graph, 1).graph
+    drawn = folded(graph, 1).graph
     product = drawn.ops[-2]
     assert {drawn.values[v].name for _, v in product.inputs} == {"h_7"}
     assert [wire.label for wire in ladder(graph, 1).wires if wire.kind == "kept"][-1] == "h_7 (shared)"
@@ -233,7 +237,7 @@ def test_a_value_that_leaves_a_loop_has_its_name_from_the_last_round(weights, de
         states.append(h)
 
     def inputs(result):
-        view = fold(result.sum().graph(), depth)
+        view = folded(result.sum().graph(), depth)
         whole = [view.graph.values[v].name for _, v in view.graph.ops[-2].inputs]
         return whole, [frame.label.partition(": ")[2] for frame in view.frames], view.graph.ops[0]
 
@@ -273,11 +277,11 @@ def test_an_option_that_is_the_same_in_all_rounds_is_shown(weights):
     h = weights(2, 3)
     for t in range(4):
         h = ag.flip(h, axis=1) * t
-    assert fold(h.sum().graph(), 1).graph.ops[0].options == {"axis": "1"}
+    assert folded(h.sum().graph(), 1).graph.ops[0].options == {"axis": "1"}
 
 
 def test_a_closed_scope_with_two_results_has_two_ways_out(models):
-    view = fold(models["two ways out"], 0)
+    view = folded(models["two ways out"], 0)
     encoder = view.graph.ops[0]
     assert [view.graph.values[v].name for v in (encoder.output, *encoder.others)] == ["k", "h"]
 
@@ -287,7 +291,7 @@ def test_a_closed_scope_with_more_than_eight_results_has_one_way_out(weights, co
     w = weights(2)
     with ag.scope("many"):
         results = [ag.sin(w * k) for k in range(count)]
-    view = fold(ag.stack(results).sum().graph(), 0)
+    view = folded(ag.stack(results).sum().graph(), 0)
     assert len(view.graph.ops[0].others) == others
     assert len(view.graph.ops[1].inputs) == 1 + others
 
@@ -299,7 +303,7 @@ def test_operations_without_repetition_are_all_drawn_while_they_fit(weights):
 
 
 def test_the_edges_of_unrolled_steps_become_one(models):
-    stack = next(op for op in fold(models["recurrent"], 0).graph.ops if op.name == "stack")
+    stack = next(op for op in folded(models["recurrent"], 0).graph.ops if op.name == "stack")
     assert len(stack.inputs) == 1
 
 

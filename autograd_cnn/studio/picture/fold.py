@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, zip_longest
 
 from autograd_cnn.studio.records import Graph, Kept, Op, Rule, Scope, Value
+from autograd_cnn.studio.text import count_text
 
 READABLE = 40  # rows; more are folded unless `depth` says otherwise
 LIMIT = 1000  # rows: 50,000 points of paper
@@ -34,39 +35,11 @@ class Group:
 
 @dataclass(slots=True)
 class Frame:
-    """An open group: rows `first` to `last`, inside `level` other frames; `path` is the path of its scope, or empty."""
+    """An open group; `path` is that of its scope, or empty, and `around` are the indices of the frames around it."""
 
     label: str
     path: str
-    first: int
-    last: int
-    level: int
-
-
-@dataclass(slots=True)
-class View:
-    """The folded graph and its frames; `all_at` is the depth that folds nothing, `stands` maps values to drawn ones."""
-
-    graph: Graph
-    frames: list[Frame]
-    all_at: int
-    stands: dict[str, str]
-
-    def rows(self, whole: Graph) -> list[str]:
-        """Return, for each operation of the `whole` graph in order, the id of the operation that is drawn for it."""
-        made = {part.output: op.id for op in self.graph.ops for part in op.parts or (op,)}
-
-        def row(value: str) -> str:
-            while value not in made:
-                value = self.stands[value]
-            return made[value]
-
-        return [row(op.output) for op in whole.ops]
-
-
-def fold(graph: Graph, depth: int | None = None) -> View:
-    """Fold `graph` with `depth` levels open; by default into at most 40 rows, if its scopes and loops allow it."""
-    return Folding(graph).view(depth)
+    around: list[int]
 
 
 class Folding:
@@ -161,7 +134,7 @@ class Folding:
         return found
 
     def view(self, depth: int | None = None) -> View:
-        """Return the folded graph; see `fold`."""
+        """Fold with `depth` levels open; by default into at most 40 rows, if the scopes and loops allow it."""
         items, rows, all_at = self.items, self.rows, len(self.rows) - 1
         if depth is None:
             depth = next((d for d in range(all_at, -1, -1) if rows[d] <= READABLE), 0)
@@ -169,7 +142,7 @@ class Folding:
                 items, all_at = [*items[:19], Group([items[19:-20]], elided=True), *items[-20:]], max(1, all_at)
         elif not hasattr(depth, "__index__") or depth < 0:
             raise ValueError(f"graph: depth is {depth!r}, want 0 (everything closed) to {all_at} (all operations)")
-        return _Folder(self.graph, items, depth, all_at).view
+        return View(self.graph, items, depth, all_at)
 
 
 def _ops(items: Iterable[Op | Group]) -> Iterator[Op]:
@@ -207,60 +180,69 @@ def _alike(rounds: Iterable[Items]) -> list[Items]:
     return found
 
 
-class _Folder:
-    """Builds the folded graph and its frames from groups."""
+class View:
+    """The folded `graph`, its `frames`, and the indices of those `around` each operation, outermost first.
 
-    def __init__(self, graph: Graph, items: Items, depth: int, all_at: int) -> None:
-        self.graph = graph
-        self.values = dict(graph.values)
+    `rows` has, for each operation of the whole graph, the id of the one that is drawn for it. The depth `all_at` folds
+    nothing.
+    """
+
+    def __init__(self, whole: Graph, items: Items, depth: int, all_at: int) -> None:
+        self.whole, self.all_at = whole, all_at
+        self.values = dict(whole.values)
         self.all = depth >= all_at
         self.ops: list[Op] = []
         self.frames: list[Frame] = []
+        self.around: list[list[int]] = []
+        self.rows: dict[str, str] = {}
         self.stands: dict[str, str] = {}  # value -> the value that is drawn in its place
         self.differ: dict[str, set[str]] = {}  # operation -> options that differ between rounds
-        self.last_use = {v: i for i, op in enumerate(graph.ops) for _, v in op.inputs} | {graph.result: len(graph.ops)}
-        if graph.failure:
-            self.last_use |= {v: len(graph.ops) for _, v in graph.failure.op.inputs}
-        self.made = {op.output: i for i, op in enumerate(graph.ops)}
+        self.last_use = {v: i for i, op in enumerate(whole.ops) for _, v in op.inputs} | {whole.result: len(whole.ops)}
+        if whole.failure:
+            self.last_use |= {v: len(whole.ops) for _, v in whole.failure.op.inputs}
+        self.made = {op.output: i for i, op in enumerate(whole.ops)}
         self.emit(items, depth, [])
-        failure = graph.failure and replace(graph.failure, op=self.open(graph.failure.op))
-        result = self.drawn(graph.result)
-        folded = replace(graph, ops=self.ops, values=self.values, result=result, failure=failure)
-        self.view = View(folded, self.frames, all_at, self.stands)
+        failure = whole.failure and replace(whole.failure, op=self.open(whole.failure.op))
+        result = self.drawn(whole.result)
+        self.graph = replace(whole, ops=self.ops, values=self.values, result=result, failure=failure)
 
-    def emit(self, items: Items, depth: int, around: list[str]) -> None:
-        """Add the rows of `items`; `around` are the paths of the frames around them."""
+    def emit(self, items: Items, depth: int, around: list[int]) -> None:
+        """Add the rows of `items`, which have the frames `around` them."""
         for item in items:
-            if isinstance(item, Op):
-                self.ops.append(self.open(item))
-            elif not depth:
-                self.ops.append(self.closed(item, around))
-            elif self.all and len(item.rounds) > 1:
+            if isinstance(item, Group) and depth and self.all and len(item.rounds) > 1:
                 for one, scope in zip_longest(item.rounds, item.scopes):
                     self.emit([Group([one], scopes=[scope])] if scope else one, depth, around)
-            else:
+            elif isinstance(item, Group) and depth:
                 self.framed(item, depth - 1, around)
+            else:
+                self.ops.append(self.open(item) if isinstance(item, Op) else self.closed(item, around))
+                self.around.append(around)
+                self.rows |= {op.id: self.ops[-1].id for op in _ops([item])}
 
-    def framed(self, group: Group, depth: int, around: list[str]) -> None:
+    def framed(self, group: Group, depth: int, around: list[int]) -> None:
         """Add the first round in a frame; values that are used after the loop have their names of the last round."""
         alike = list(zip(*map(_ops, group.rounds), strict=True))
         for first, *others in alike:
             differ = (first.options.items() ^ other.options.items() for other in others)
             self.differ.setdefault(first.id, set()).update(name for options in differ for name, _ in options)
         path = group.scopes[0].path if group.scopes else ""
-        frame = Frame(_label(group, around), path, len(self.ops), 0, len(around))
+        frame = Frame(_label(group, self.paths(around)), path, around)
         self.frames.append(frame)
-        self.emit(group.rounds[0], depth, [*around, path])
-        frame.last = len(self.ops) - 1
+        self.emit(group.rounds[0], depth, [*around, len(self.frames) - 1])
         for same in alike:
             self.stands |= {op.output: same[0].output for op in same[1:]}
-            names = [self.graph.values[op.output].name for op in same]
-            used = [self.graph.values[v].name for v in self.used_after(alike[-1][-1], same)]
+            self.rows |= {op.id: self.rows[same[0].id] for op in same[1:]}
+            names = [self.whole.values[op.output].name for op in same]
+            used = [self.whole.values[v].name for v in self.used_after(alike[-1][-1], same)]
             if used and used != names[:1]:
                 drawn = self.drawn(same[0].output)
                 self.values[drawn] = replace(self.values[drawn], name=_through(used))
                 if len(used) == 1 and not path:
                     frame.label += f": {_through(names)}"
+
+    def paths(self, around: list[int]) -> list[str]:
+        """Return the paths of the frames `around` an operation."""
+        return [self.frames[i].path for i in around]
 
     def used_after(self, last: Op, ops: Iterable[Op]) -> list[str]:
         """Return the outputs of `ops` that are used after the operation `last`."""
@@ -282,7 +264,7 @@ class _Folder:
         kept = op.kept and [replace(k, value=k.value and self.drawn(k.value)) for k in op.kept]
         return replace(op, inputs=inputs, kept=kept)
 
-    def closed(self, group: Group, around: list[str]) -> Op:
+    def closed(self, group: Group, around: list[int]) -> Op:
         """Return one operation for the whole group, whose parameters become one value, as do its kept arrays."""
         ops = list(_ops([group]))
         first, made = ops[0], {op.output for op in ops}
@@ -298,11 +280,12 @@ class _Folder:
         outside = self.merged(outside, learnt, "input", 4, f"i{first.id[1:]}")
         names = [self.values[v].name for v in outside]
         rules = {p: Rule((names[p],), ()) for p, v in enumerate(outside) if v in learnt}
-        own = [k for op in ops for k in self.graph.added(op)]
-        kept = [Kept(f"{len(own)} array{'s' * (len(own) > 1)}", None, sum(k.nbytes for k in own), None)] if own else []
-        return Op(
-            first.id, _label(group, around), {}, names, list(enumerate(outside)), outputs[-1], [], first.place, rules,
-            None if first.kept is None else kept, first.call, first.scopes, tuple(ops), tuple(outputs[:-1]),
+        own = [k for op in ops for k in self.whole.added(op)]
+        kept = [Kept(count_text(len(own), "array"), None, sum(k.nbytes for k in own), None)] if own else []
+        return replace(
+            first, name=_label(group, self.paths(around)), options={}, ports=names, inputs=list(enumerate(outside)),
+            output=outputs[-1], byproducts=[], rules=rules, kept=None if first.kept is None else kept, parts=tuple(ops),
+            others=tuple(outputs[:-1]),
         )  # fmt: skip
 
     def merged(self, outside: list[str], learnt: set[str], role: str, most: int, key: str) -> list[str]:
@@ -322,7 +305,7 @@ def _through(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
 
 
-def _label(group: Group, around: list[str]) -> str:
+def _label(group: Group, around: Sequence[str]) -> str:
     """Return a label such as ``Block blocks.0-2 ×3``, ``encoder`` or ``loop net.py:14-16 ×400``."""
     places = [op.place for op in _ops([group])]
     if group.elided:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autograd_cnn.studio.picture.fold import LIMIT, fold
+from autograd_cnn.studio.picture.fold import LIMIT, Folding
 from autograd_cnn.studio.picture.layout import Picture, drawn
 from autograd_cnn.studio.picture.overlays import overlay_of
 from autograd_cnn.studio.records import Graph
@@ -16,10 +16,10 @@ def ladder(graph: Graph, depth: int | None = None, overlay: str | None = None, l
     ValueError
         If the graph has too many rows for the format, or if `depth` or `overlay` is invalid.
     """
-    view = fold(graph, depth)
+    view = Folding(graph).view(depth)
     if limited and (rows := len(view.graph.ops)) > LIMIT:
         raise ValueError(
             f"graph: {rows:,} rows are too many for {limited} (at most {LIMIT:,}). Without depth={depth}, repeated "
             "rounds are drawn once; .dot has no limit"
         )
-    return drawn(graph, view, overlay_of(graph, view.graph.ops, overlay))
+    return drawn(view, overlay_of(graph, view.graph.ops, overlay))

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import product
 
-from autograd_cnn.studio.picture.fold import LIMIT, Frame, View, called, within
-from autograd_cnn.studio.records import Graph, Op, Value
+from autograd_cnn.studio.picture.fold import LIMIT, View, called, within
+from autograd_cnn.studio.records import Op, Value
 from autograd_cnn.studio.text import LONGEST, bytes_text, clip, clip_names, plain, shape_text
 
 TEXT, SMALL, EM = 12, 10, 0.62
@@ -24,7 +26,7 @@ MESSAGE = 72  # characters of an error
 TURN = 12  # distance from a box to the fork below it, which leaves room for both arrowheads
 
 Point = tuple[float, float]
-Route = tuple[list[Point], bool]  # points of a forward edge; whether it forks from another edge of its value
+Route = tuple[list[Point], bool]  # points, from maker to user; whether it forks from another edge of its value
 Reading = tuple[str, "float | None"]  # the text, and the length of the bar
 
 
@@ -68,6 +70,10 @@ class Box:
         return self.y - self.height / 2
 
     @property
+    def bottom(self) -> float:
+        return self.y + self.height / 2
+
+    @property
     def radius(self) -> float:
         """Radius of the corners."""
         return {"parameter": self.height / 2, "op": 6, "failed": 6, "rule": 6, "frame": 8}.get(self.kind, 0)
@@ -109,15 +115,9 @@ class _Row:
     value: Value
     op: Op | None = None
     straight: list[int] = field(default_factory=list)  # ports whose value comes from the row above
-    slots: list[tuple[int, Value]] = field(default_factory=list)  # the other ports
-    around: tuple[str, ...] = ()  # paths of the frames, outermost first
-    last: bool = False  # the value at the end, which the row above made
-    frame: int = -1
-    starts: int = 0
-    ends: int = 0
-    top: float = 0
-    y: float = 0
-    bottom: float = 0
+    slots: dict[int, Value] = field(default_factory=dict)  # the other ports
+    learns: Collection[int] = ()  # ports whose value receives a gradient
+    around: list[int] = field(default_factory=list)  # indices of the frames around it, outermost first
     left: Box = field(init=False)
     right: Box | None = None
     kept: tuple[str, str] = ("", "")  # clipped, whole
@@ -128,21 +128,14 @@ class _Row:
         return (self.op.id, f"r{self.op.id[1:]}") if self.op else (self.value.id, f"g_{self.value.id}")
 
     @property
-    def outputs(self) -> tuple[str, ...]:
-        """Ids of the values computed in this row: the one below the box, then those on its outer side."""
-        return (self.value.id, *self.op.others) if self.op else (self.value.id,)
+    def others(self) -> tuple[str, ...]:
+        """Ids of the outputs besides the one below the box; their wires begin on its outer side."""
+        return self.op.others if self.op else ()
 
-    def learns(self, port: int) -> bool:
-        """Return whether the value at `port` receives a gradient."""
-        return self.op is None or port in self.op.rules
-
-    @property
-    def height(self) -> float:
-        return max(HEIGHT, SLOT * (len(self.slots) + len(self.outputs) - 2) + 8)
-
-    def slot(self, i: int) -> float:
-        """Return y of the i-th wire on the outer side; inputs come first, then outputs."""
-        return self.y + SLOT * (i - (len(self.slots) + len(self.outputs) - 2) / 2)
+    def slot(self, wire: int | str) -> float:
+        """Return y of the wire of a port, or of one of the `others`, on the outer side."""
+        wires = [*self.slots, *self.others]
+        return self.left.y + SLOT * (wires.index(wire) - (len(wires) - 1) / 2)
 
 
 def wide(text: str, size: float = TEXT) -> float:
@@ -151,31 +144,32 @@ def wide(text: str, size: float = TEXT) -> float:
     return EM * size * (len(text) + double)
 
 
-def drawn(graph: Graph, view: View, overlay: Overlay | None = None) -> Picture:
-    """Lay out a `view` of `graph`."""
-    return _Ladder(graph, view, overlay or Overlay()).picture
+def drawn(view: View, overlay: Overlay | None = None) -> Picture:
+    """Lay out a `view` of a graph."""
+    return _Ladder(view, overlay or Overlay()).picture
 
 
 class _Ladder:
-    def __init__(self, whole: Graph, view: View, overlay: Overlay) -> None:
-        self.graph, self.overlay, self.failure = view.graph, overlay, view.graph.failure
-        self.backward = whole.loss is not None
-        self.picture = Picture(_caption(whole, view, overlay))
+    def __init__(self, view: View, overlay: Overlay) -> None:
+        self.view, self.graph, self.overlay, self.failure = view, view.graph, overlay, view.graph.failure
+        self.backward = view.whole.loss is not None
+        self.picture = Picture(_caption(view, overlay))
+        self.picture.frames = [
+            Box("", "frame", plain(frame.label), clip(frame.label), frame=[-1, *frame.around][-1])
+            for frame in view.frames
+        ]
         self.rows = self._rows()
-        self.made = {v: row for row in self.rows if not row.last for v in row.outputs}
-        self.frames = [self._frame(i, frame) for i, frame in enumerate(view.frames)]  # the outer ones come first
-        uses = [(row, port, value) for row in self.rows for port, value in row.slots]
+        self.made = {v: row for row in reversed(self.rows) for v in (row.value.id, *row.others)}
+        uses = [(row, port, value) for row in self.rows for port, value in row.slots.items()]
         self.leaves = [use for use in uses if use[2].id not in self.made]
         self.names = self._names()
-        used = Counter(v for op in whole.ops for _, v in op.inputs)
-        self.chips = {v.id: self._chip(v, used[v.id]) for v in {v.id: v for _, _, v in self.leaves}.values()}
+        used = Counter(v for op in view.whole.ops for _, v in op.inputs)
+        self.chips = {v.id: self._chip(v, used[v.id]) for _, _, v in self.leaves}
         skips = [(v.id, row, port) for row, port, v in uses if v.id in self.made]
-        self.farthest = {(v, False): (row.index, port) for v, row, port in skips}
-        self.farthest |= {(v, True): (row.index, port) for v, row, port in skips if row.learns(port)}
+        self.last_use = {(v, False): (row.index, port) for v, row, port in skips}
+        self.last_use |= {(v, True): (row.index, port) for v, row, port in skips if port in row.learns}
         self.lanes = self._lanes()
-        self.unlabelled = {
-            (op.output, back) for op in self.graph.ops[: None if self.failure else -1] for back in (False, True)
-        }
+        self.unlabelled = set(product([row.value.id for row in self.rows if row.op][:-1], (False, True)))
         for row in self.rows:
             self._write(row)
         self._columns()
@@ -192,39 +186,29 @@ class _Ladder:
         if self.failure:  # a last row without a result, and below it the error
             nothing = Value(self.failure.op.output, self.failure.error, "error", (), "")
             values, ops = {**values, nothing.id: nothing}, [*ops, self.failure.op]
-        for op in ops:
+        for op, around in zip(ops, [*self.view.around, []], strict=False):
             above = rows[-1].value.id if rows else None
             straight = [port for port, v in op.inputs if v == above]
-            slots = [(port, values[v]) for port, v in op.inputs if v != above]
-            rows.append(_Row(len(rows), values[op.output], op, straight, slots))
-        return [*rows, _Row(len(rows), rows[-1].value, straight=[0], last=True)] if ops else rows
-
-    def _frame(self, i: int, frame: Frame) -> tuple[int, Box, list[_Row]]:
-        before = len(self.rows) - len(self.graph.ops) - 1 - bool(self.failure)  # rows before the first operation
-        rows = self.rows[before + frame.first : before + frame.last + 1]
-        box = Box("", "frame", plain(frame.label), clip(frame.label), frame=rows[0].frame)
-        self.picture.frames.append(box)
-        rows[0].starts += 1
-        rows[-1].ends += 1
-        for row in rows:
-            row.around += (frame.path,)
-            row.frame = i
-        return frame.level, box, rows
+            slots = {port: values[v] for port, v in op.inputs if v != above}
+            rows.append(
+                _Row(len(rows), values[op.output], op, straight, slots, op.rules if self.backward else (), around)
+            )
+        return [*rows, _Row(len(rows), rows[-1].value, None, [0], learns=[0] * self.backward)] if ops else rows
 
     def _names(self) -> dict[str, str]:
         """Return the names of parameters relative to their frame, unless several frames use them."""
         found: dict[str, set[str]] = {}
         for row, _, value in self.leaves:
-            if any(row.around):
-                found.setdefault(value.id, set()).add(within(value.name, row.around))
+            if any(paths := self.view.paths(row.around)):
+                found.setdefault(value.id, set()).add(within(value.name, paths))
         return {v: names.pop() for v, names in found.items() if len(names) == 1}
 
     def _lanes(self) -> dict[str, int]:
         """Assign a lane to every value that skips rows; the lane is free again below the last use of the value."""
         lanes: dict[str, int] = {}
         ends: list[int] = []  # by lane: the row of the last use
-        for value in sorted(dict.fromkeys(v for v, _ in self.farthest), key=lambda v: self.made[v].index):
-            begin, (end, _) = self.made[value].index, self.farthest[value, False]
+        for value in sorted(dict.fromkeys(v for v, _ in self.last_use), key=lambda v: self.made[v].index):
+            begin, (end, _) = self.made[value].index, self.last_use[value, False]
             lanes[value] = next((lane for lane, row in enumerate(ends) if row <= begin), len(ends))
             ends[lanes[value] : lanes[value] + 1] = [end]
         return lanes
@@ -251,11 +235,10 @@ class _Ladder:
             row.left = Box(left, "loss", title, f"{name} {self.graph.loss:.4g}")
             row.right = Box(right, "rule", title, f"{gradient} = 1", below="backward starts here", back=True)
             return
-        if row.last and self.failure:
-            message = self.failure.message
-            whole = plain(f"{self.failure.error}: {message}")
-            row.left = Box("error", "error", whole, clip(self.failure.error))
-            row.left.below = clip(message.partition("\n")[0], MESSAGE)
+        if row.straight and self.failure:
+            error, message = self.failure.error, self.failure.message
+            below = clip(message.partition("\n")[0], MESSAGE)
+            row.left = Box("error", "error", plain(f"{error}: {message}"), clip(error), below=below)
             return
         kind = "result" if row.straight else _kind(value)
         beside = self.overlay.values.get(value.id, f"{shape_text(value.shape)} {value.dtype}")
@@ -275,13 +258,14 @@ class _Ladder:
         else:
             given = [f"{op.ports[port]}={names[v]}" for port, v in op.inputs] + [options] * bool(options)
             made = f"{op.name}({', '.join(given)}),"
-            below = f"{called(op.scopes[-1], row.around)} · {place}" if scope and scope not in row.around else place
+            paths = self.view.paths(row.around)
+            below = f"{called(op.scopes[-1], paths)} · {place}" if scope and scope not in paths else place
         below, bar = self.overlay.forward.get(op.id, (below, None))
         title = f"{row.value.name} = {made} {place} in {op.place.function}{scope and f', {scope}'}"
         row.left = Box(left, "op", plain(title), clip(op.name), clip(options), clip(below), bar=bar)
         if self.failure and op is self.failure.op:
             row.left.kind, row.left.title = "failed", plain(f"fails: {title.partition(' = ')[2]}")
-        if not self.backward or not op.rules:
+        if not row.learns:
             return
         receivers = [v for port, v in op.inputs if port in op.rules]
         title = f"gradients for {', '.join(names[v] for v in receivers)}"
@@ -302,21 +286,23 @@ class _Ladder:
         title = "parameters" if any(v.role == "parameter" for _, _, v in self.leaves) else "inputs"
         gutter = LANE * len(set(self.lanes.values())) + (GUTTER if self.chips or self.lanes else 0)
         chip = _widest(title, [there[2] for there, _ in self.chips.values()])
-        left = max([chip, *(wide(box.text, SMALL) + INSET * level + 12 for level, box, _ in self.frames)]) + gutter
+        frames = list(zip(self.view.frames, self.picture.frames, strict=True))
+        left = max([chip, *(wide(box.text, SMALL) + INSET * len(frame.around) + 12 for frame, box in frames)]) + gutter
         self.wide = _column([row.left for row in self.rows])
         content, middle, g_chip = left + self.wide, 0.0, 0.0
         if self.backward:
             self.rule = _column([row.right for row in self.rows if row.right])
             least = 84 if self.overlay.brief else 60  # the player writes numbers on the edges
             middle = max([least, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
-            g_chip = _widest("gradients", [self.chips[v.id][1][2] for row, port, v in self.leaves if row.learns(port)])
+            g_chip = _widest(
+                "gradients", [self.chips[v.id][1][2] for row, port, v in self.leaves if port in row.learns]
+            )
             content += middle + self.rule + gutter + g_chip
-        around = INSET * max((level for level, _, _ in self.frames), default=0)
-        margin = MARGIN + around
-        self.framed = content + 2 * (8 + around)
-        width = max(content, wide(self.picture.caption))
-        self.picture.width = width + 2 * margin
-        self.beside = margin + (width - content) / 2 + left - gutter  # right end of the chips
+        around = INSET * max((len(frame.around) for frame, _ in frames), default=0)
+        self.picture.width = max(content, wide(self.picture.caption)) + 2 * (MARGIN + around)
+        for frame, box in frames:
+            box.x, box.width = self.picture.width / 2, content + 2 * (8 + around - INSET * len(frame.around))
+        self.beside = (self.picture.width - content) / 2 + left - gutter  # right end of the chips
         self.left = self.beside + gutter
         self.spine = self.left + self.wide / 2
         if self.backward:
@@ -334,41 +320,45 @@ class _Ladder:
     def _heights(self) -> None:
         """Place the rows from top to bottom, and the frames around them."""
         bottom = MARGIN + TEXT + 14.0 - GAP + (SMALL + 6 if self.backward else 0)
-        for row in self.rows:
-            row.top = bottom + GAP + ABOVE * row.starts
-            row.y, row.bottom = row.top + row.height / 2, row.top + row.height
-            bottom = row.bottom + BELOW * row.ends
+        tops: dict[int, float] = {}  # of frames
+        for row, below in zip(self.rows, [*self.rows[1:], self.rows[-1]], strict=True):
+            for i in row.around:
+                if i not in tops:
+                    tops[i] = bottom + GAP
+                    bottom += ABOVE
+            row.left.height = max(HEIGHT, SLOT * (len(row.slots) + len(row.others) - 1) + 8)
+            row.left.y = bottom + GAP + row.left.height / 2
+            bottom = row.left.bottom
+            for i in reversed(row.around):
+                if i not in below.around:
+                    frame, end = self.picture.frames[i], bottom + GAP - 2
+                    frame.y, frame.height = (tops[i] + end) / 2, end - tops[i]
+                    bottom += BELOW
         self.picture.height = bottom + MARGIN
-        for level, box, rows in self.frames:
-            first, last = rows[0], rows[-1]
-            top, bottom = first.top - ABOVE * first.starts, last.bottom + GAP - 2 + BELOW * (last.ends - 1)
-            first.starts -= 1  # inner frames begin below this one, and end above its end
-            last.ends -= 1
-            box.x, box.width = self.picture.width / 2, self.framed - 2 * INSET * level
-            box.y, box.height = (top + bottom) / 2, bottom - top
 
     # Drawing
 
     def _draw(self, row: _Row) -> None:
-        self._place(row, row.left, self.spine, row.y, self.wide, row.height)
+        y, height = row.left.y, row.left.height
+        self._place(row, row.left, self.spine, y, self.wide, height)
         if row.right:
-            self._place(row, row.right, self.back, row.y, self.rule, row.height)
-            ends = [(self.left + self.wide, row.y), (self.right - self.rule, row.y)]
+            self._place(row, row.right, self.back, y, self.rule, height)
+            ends = [(self.left + self.wide, y), (self.right - self.rule, y)]
             if row.left.kind == "loss":
                 self.picture.wires.append(Wire("backward", *row.ids, ends, "the way back begins"))
             elif row.kept[0]:
-                at = ((ends[0][0] + ends[1][0]) / 2, row.y - 5, "middle")
+                at = ((ends[0][0] + ends[1][0]) / 2, y - 5, "middle")
                 self.picture.wires.append(Wire("kept", *row.ids, ends, f"kept: {row.kept[1]}", row.kept[0], at, False))
         for i, port in enumerate(row.straight):
             above, x = self.rows[row.index - 1], self.spine + 16 * (i - (len(row.straight) - 1) / 2)
-            way = [(x, above.bottom), (x, row.top)], False
+            way = [(x, above.left.bottom), (x, row.left.top)], False
             self._edge(above.ids, row, port, above.value, way, way)
-        for i, (port, value) in enumerate(row.slots):
+        for port, value in row.slots.items():
             draw = self._draw_lane if value.id in self.made else self._draw_chip
-            draw(row, port, value, row.slot(i))
+            draw(row, port, value, row.slot(port))
 
     def _place(self, row: _Row, box: Box, x: float, y: float, width: float, height: float) -> None:
-        box.x, box.y, box.width, box.height, box.frame = x, y, width, height, row.frame
+        box.x, box.y, box.width, box.height, box.frame = x, y, width, height, [-1, *row.around][-1]
         self.picture.boxes.append(box)
 
     def _draw_chip(self, row: _Row, port: int, value: Value, y: float) -> None:
@@ -378,7 +368,7 @@ class _Ladder:
         self._place(row, box, self.beside - width / 2, y, width, SLOT - 4)
         way = [(self.beside, y), (self.left, y)], False
         self._edge((chip, f"g_{chip}"), row, port, value, way, way)
-        if self.backward and row.learns(port):
+        if port in row.learns:
             box = Box(f"g_{chip}", kind, f"gradient of {title}", g_text, g_small, size=SMALL, back=True)
             self._place(row, box, self._mirror((self.beside, y))[0] + g_width / 2, y, g_width, SLOT - 4)
 
@@ -386,17 +376,17 @@ class _Ladder:
         """Draw an edge along the lane of `value` to a use; the edge to the last use is the lane, others branch."""
         above = self.made[value.id]
         below, x = self.rows[above.index + 1], self.left - 14 - LANE * self.lanes[value.id]
-        out, turn = self.spine - 8 * max(0, len(below.straight) - 1), above.bottom + TURN
+        out, turn = self.spine - 8 * max(0, len(below.straight) - 1), above.left.bottom + TURN
 
         def route(back: bool) -> Route:
             end = [(x, y), (self.left, y)]
-            if self.farthest.get((value.id, back)) != (row.index, port):
+            if self.last_use.get((value.id, back)) != (row.index, port):
                 return end, True
-            if side := above.outputs.index(value.id):
-                leaves = above.slot(len(above.slots) + side - 1)
+            if value.id in above.others:
+                leaves = above.slot(value.id)
                 return [(self.left, leaves), (x, leaves), *end], False
-            forks = any(not back or below.learns(port) for port in below.straight)
-            return [(out, above.bottom)] * (not forks) + [(out, turn), (x, turn), *end], forks
+            forks = any(not back or port in below.learns for port in below.straight)
+            return [(out, above.left.bottom)] * (not forks) + [(out, turn), (x, turn), *end], forks
 
         self._edge(above.ids, row, port, value, route(False), route(True))
 
@@ -405,7 +395,7 @@ class _Ladder:
         (points, forks), title = there, _title(value)
         self.picture.wires.append(Wire("forward", tail[0], row.ids[0], points, title, *self._label(value, False)))
         self.picture.marks += [(*points[0], False)] * forks
-        if self.backward and row.learns(port):
+        if port in row.learns:
             (points, forks), title = back, f"gradient of {title}"
             up, label = [self._mirror(point) for point in reversed(points)], self._label(value, True)
             self.picture.wires.append(Wire("backward", row.ids[1], tail[1], up, title, *label, not forks))
@@ -417,7 +407,7 @@ class _Ladder:
             return "", (0, 0, "middle")
         self.unlabelled.discard((value.id, back))
         row = self.made[value.id]
-        at = self.spine + 8 * max(1, len(self.rows[row.index + 1].straight)), row.bottom + TURN + 2
+        at = self.spine + 8 * max(1, len(self.rows[row.index + 1].straight)), row.left.bottom + TURN + 2
         room = int((self.back - self.spine) / SMALL / EM) - 6 if self.backward else 2 * LONGEST
         gradient = clip(f"g_{value.name}", min(room // 2, LONGEST))
         if back:
@@ -430,7 +420,8 @@ class _Ladder:
         return (self.right + self.left - x if x <= self.left else self.back + self.spine - x), y
 
 
-def _caption(graph: Graph, view: View, overlay: Overlay) -> str:
+def _caption(view: View, overlay: Overlay) -> str:
+    graph = view.whole
     parts, rows = graph.summary(), len(view.graph.ops)
     if rows < len(graph.ops):
         parts[0] += f" in {rows} row{'s' * (rows > 1)}"

@@ -16,16 +16,8 @@ from autograd_cnn.studio.records import Graph
 
 LIMIT = 400  # edges; Mermaid itself draws at most 500
 _ARROWS = {"forward": "-->", "backward": "-.->", "kept": "-.-"}
-_SHAPES = {
-    "input": "[ ]",
-    "parameter": "([ ])",
-    "op": "( )",
-    "rule": "( )",
-    "loss": "[[ ]]",
-    "result": "[ ]",
-    "failed": "( )",
-    "error": "[ ]",
-}
+_SHAPES = {"parameter": "([ ])", "op": "( )", "rule": "( )", "failed": "( )", "loss": "[[ ]]"}
+_KINDS = [kind for kind in LIGHT if f"{kind}_line" in LIGHT]  # of boxes
 
 
 def mermaid(graph: Graph, depth: int | None = None) -> str:
@@ -41,7 +33,7 @@ def mermaid(graph: Graph, depth: int | None = None) -> str:
     for wire in picture.wires:
         label = f"|{_quoted(wire.label)}|" if wire.label else ""
         lines.append(f"{wire.tail} {_ARROWS[wire.kind]}{label} {wire.head}")
-    for kind in _SHAPES:
+    for kind in _KINDS:
         for back, dashes in ("", ""), ("back", ",stroke-dasharray:5 3"):
             colours = f"fill:{LIGHT[kind]},stroke:{LIGHT[kind + '_line']},color:{LIGHT['text']}"
             lines.append(f"classDef {kind}{back} {colours}{dashes}")
@@ -49,7 +41,7 @@ def mermaid(graph: Graph, depth: int | None = None) -> str:
 
 
 def _node(box: Box) -> str:
-    left, right = _SHAPES[box.kind].split()
+    left, right = _SHAPES.get(box.kind, "[ ]").split()
     text = _quoted(f"{box.text} {box.beside}".strip(), box.below)
     return f"{box.id}{left}{text}{right}:::{box.kind}{'back' * box.back}"
 

@@ -97,7 +97,7 @@ def _lay_out(graph: Graph, view: View, moment: Moment) -> Picture:
     """Lay out a view with room for the numbers of leaves, and lines in the boxes of operations where they fit."""
     leaves = [v for v, fact in moment.values.items() if graph.values[v].role not in ("activation", "loss")]
     spaces = {v: "= −0.0000" for v in leaves if moment.values[v].number}
-    picture = drawn(graph, view, Overlay(leaves=spaces, values=spaces, brief=True))  # bytes stand beside the steps
+    picture = drawn(view, Overlay(leaves=spaces, values=spaces, brief=True))  # bytes stand beside the steps
     lines = {
         op.id: statement(fact.forward) for op, fact in zip(graph.ops, moment.ops, strict=True) if not op.call.inside
     }
@@ -120,7 +120,7 @@ def _drawing(graph: Graph, depth: int, view: View, picture: Picture) -> Drawing:
 
     boxes = [(b.id, round(b.x / picture.width, 4), round(b.y / picture.height, 4)) for b in picture.boxes]
     wires = [(w.tail, w.head, carried(w)) for w in picture.wires]
-    return Drawing(depth, boxes, wires, [int(row[1:]) for row in view.rows(graph)], view.graph.result)
+    return Drawing(depth, boxes, wires, [int(view.rows[op.id][1:]) for op in graph.ops], view.graph.result)
 
 
 def _overlays(graph: Graph, views: list[View]) -> dict[str, Any]:
