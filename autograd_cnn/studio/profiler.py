@@ -206,13 +206,8 @@ def _ms(seconds: float) -> str:
 
 def _shapes(values: Iterable[Any]) -> Shapes:
     """Return the shapes of the arrays among `values`, and among the elements of sequences in it."""
-    shapes = []
-    for value in values:
-        if isinstance(value, (Tensor, np.ndarray)):
-            shapes.append(value.shape)
-        elif isinstance(value, (list, tuple)):
-            shapes += [element.shape for element in value if isinstance(element, (Tensor, np.ndarray))]
-    return tuple(shapes)
+    flat = [element for value in values for element in (value if isinstance(value, (list, tuple)) else [value])]
+    return tuple(element.shape for element in flat if isinstance(element, (Tensor, np.ndarray)))
 
 
 def _path(scope: Any) -> str:

@@ -61,8 +61,8 @@ def run(source: str, write: Callable[[str], object]) -> dict[str, Any]:
         with redirect_stdout(out), redirect_stderr(out), catch_warnings(), own_operations(), showing:
             value = _evaluated(source)
             if isinstance(value, graph.Graph):
-                shown.append(value.page())
-            elif isinstance(value, str) and value.startswith("<!doctype html>"):
+                value = value.page()
+            if isinstance(value, str) and value.startswith("<!doctype html>"):
                 shown.append(value)
             elif value is not None:
                 print(repr(value))
@@ -78,13 +78,10 @@ class _Output(io.TextIOBase):
         self.pass_on, self.left = write, MOST
 
     def write(self, text: str) -> int:
-        if 0 < self.left <= len(text):
-            text = f"{text[: self.left]}\n(the page shows no more than {MOST:,} characters)\n"
-            self.left = 0
-            self.pass_on(text)
-        elif self.left:
-            self.left -= len(text)
-            self.pass_on(text)
+        if self.left:
+            shown = text[: self.left]
+            self.left -= len(shown)
+            self.pass_on(shown if self.left else f"{shown}\n(the page shows no more than {MOST:,} characters)\n")
         return len(text)
 
 

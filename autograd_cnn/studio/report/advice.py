@@ -89,7 +89,7 @@ def _course(facts: Facts) -> Iterator[Step]:
     if last < 1:
         return
     name = "validation" if facts.validated else "training"
-    losses = [epoch.validation_loss if facts.validated else epoch.loss for epoch in epochs]
+    losses = facts.column("validation_loss" if facts.validated else "loss").tolist()
     if best == last and losses[last - 1] > 0 and 1 - losses[last] / losses[last - 1] > FALLING:
         yield Step(
             f"The {name} loss was still falling in the last pass ({losses[last - 1]:.4f} to {losses[last]:.4f}): "

@@ -130,21 +130,25 @@ class Facts:
 
     @property
     def validated(self) -> bool:
-        return any(math.isfinite(epoch.validation_loss) for epoch in self.epochs)
+        return bool(np.isfinite(self.column("validation_loss")).any())
+
+    def column(self, name: str) -> Array:
+        """Return an attribute of every Epoch."""
+        return np.array([getattr(epoch, name) for epoch in self.epochs])
 
     @cached_property
     def passes(self) -> Array:
         """The number of passes at the end of each Epoch; the last one may be cut short."""
-        return np.cumsum([epoch.part for epoch in self.epochs])
+        return np.cumsum(self.column("part"))
 
     @property
     def seconds(self) -> float:
-        return math.fsum(epoch.seconds for epoch in self.epochs)
+        return math.fsum(self.column("seconds"))
 
     @property
     def waited(self) -> float:
         """The share of the time in which a step waited for its batch."""
-        return math.fsum(epoch.waited for epoch in self.epochs) / self.seconds if self.seconds else 0.0
+        return math.fsum(self.column("waited")) / self.seconds if self.seconds else 0.0
 
     @cached_property
     def guesses(self) -> Array:
@@ -214,7 +218,7 @@ class Facts:
         """Return the figures of each pass, without the columns that have no number."""
         columns = {"pass": [count_of(at) for at in self.passes]}
         for head, (name, form) in COLUMNS.items():
-            numbers = [getattr(epoch, name) for epoch in self.epochs]
+            numbers = self.column(name)
             if not np.isnan(numbers).all():
                 columns[head] = ["" if math.isnan(number) else form.format(number) for number in numbers]
         return Table(list(columns), [list(row) for row in zip(*columns.values(), strict=True)])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from autograd_cnn.studio.report.network import Layer
 from autograd_cnn.studio.report.pictures import filters, heat, maps, photo
 from autograd_cnn.studio.text import shape_text
 
-if TYPE_CHECKING:
-    from autograd_cnn.training import Epoch
-
 FILTERS, MAPS, MISTAKES, LISTED = 128, 16, 24, 200
 CLASSES = 20  # classes of which a table has a column each
 STEPS = 4  # of the ramp of errors
@@ -28,28 +24,26 @@ STEPS = 4  # of the ramp of errors
 
 def course(facts: Facts) -> str:
     """Return charts of loss, accuracy, rate and time against passes and minutes, and the table of passes."""
-    epochs, ends = facts.epochs, facts.passes
-    if not epochs:
+    column, ends = facts.column, facts.passes
+    if not facts.epochs:
         return "<p>No pass was completed.</p>\n"
-    clock = Clock(np.append(0.0, ends), np.cumsum([0.0, *(epoch.seconds for epoch in epochs)]))
-
-    def line(name: str, figure: Callable[[Epoch], float]) -> Line:
-        return Line(name, ends, np.array([figure(epoch) for epoch in epochs]))
-
+    clock = Clock(np.append(0.0, ends), np.cumsum([0.0, *column("seconds")]))
     losses = np.array(facts.history.losses)
     each = Line("each step", np.linspace(0, ends[-1], len(losses) + 1)[1:], losses, dotted=False)
-    loss = [line("training", lambda e: e.loss), line("validation", lambda e: e.validation_loss), each]
-    accuracy = [line("training", lambda e: e.accuracy), line("validation", lambda e: e.validation_accuracy)]
-    whole = line("time of a whole pass", lambda e: e.seconds / e.part)
-    waited = line("of it waited for data", lambda e: e.waited / e.part)
+    loss, accuracy = (
+        [Line("training", ends, column(name)), Line("validation", ends, column(f"validation_{name}"))]
+        for name in ("loss", "accuracy")
+    )
+    whole = Line("time of a whole pass", ends, column("seconds") / column("part"))
+    waited = Line("of it waited for data", ends, column("waited") / column("part"))
     charts = [
-        chart("Loss", loss, clock, digits, log=True),
+        chart("Loss", [*loss, each], clock, digits, log=True),
         chart("Accuracy", accuracy, clock, lambda x: f"{100 * x:.3g}%", end=1.0),
-        chart("Learning rate", [line("rate", lambda e: e.rate)], clock, digits, zero=True),
+        chart("Learning rate", [Line("rate", ends, column("rate"))], clock, digits, zero=True),
         chart("Seconds of a pass", [whole, waited], clock, digits, zero=True),
     ]
     passes, best = facts.passes_table(), facts.history.best
-    summary = f"All {len(epochs)} passes as a table; the best one, whose weights are kept, is {passes.rows[best][0]}"
+    summary = f"All {len(ends)} passes as a table; the best one, whose weights are kept, is {passes.rows[best][0]}"
     return f'<div class="grid">{"".join(charts)}</div>\n{details(summary, table(passes, marked=best))}'
 
 
@@ -58,19 +52,17 @@ def layers(facts: Facts, weights: set[str]) -> str:
 
     `weights` are the names of the parameters that are matrices or filters.
     """
-    gradients, dead, silent = (
-        _columns([getattr(epoch, name) for epoch in facts.epochs]) for name in ("gradients", "dead", "silent")
-    )
+    gradients, dead, silent = map(_of_each_name, map(facts.column, ("gradients", "dead", "silent")))
     shown = {name: numbers for name, numbers in gradients.items() if name in weights} or gradients
     values = np.concatenate([*shown.values(), np.zeros(0)])
-    axis, share = axis_of(values[values > 0], log=True), Axis(0, 1, False, [])
+    axis, share, percents = axis_of(values[values > 0], log=True), Axis(0, 1, False, []), "{:.1%}".format
     scale = f"one {'log ' * axis.log}axis for all rows, {axis.low:.2g} to {axis.high:.2g}"
     left = _sparks("Norm of the gradient of each weight", "weight", shown, axis, digits)
     left += quiet(f"At the last step of each pass; {scale}.")
-    right = _sparks("Share of dead channels of each rectifier", "rectifier", dead, share, _percent)
+    right = _sparks("Share of dead channels of each rectifier", "rectifier", dead, share, percents)
     right += quiet("Channels that are 0 for the whole first batch of each pass, 0 to 100%.")
     if silent:
-        right += _sparks("Share of silent units of each rectifier", "rectifier", silent, share, _percent) + quiet(
+        right += _sparks("Share of silent units of each rectifier", "rectifier", silent, share, percents) + quiet(
             "Behind a dense layer, where a unit has one number per image. Units that answer to few images are among "
             "them: only a share that nears 100% is a worry."
         )
@@ -80,7 +72,7 @@ def layers(facts: Facts, weights: set[str]) -> str:
     return grid + details("All numbers, pass by pass, biases included", numbers)
 
 
-def _columns(records: Sequence[Mapping[str, float]]) -> dict[str, Array]:
+def _of_each_name(records: Array) -> dict[str, Array]:
     """Turn one record of numbers per pass into the numbers of each name, NaN where a pass has none."""
     names = dict.fromkeys(name for record in records for name in record)
     return {name: np.array([record.get(name, math.nan) for record in records]) for name in names}
@@ -93,10 +85,6 @@ def _sparks(title: str, head: str, numbers: Mapping[str, Array], axis: Axis, for
         rows.append([name, Html(spark(row, axis)), first, last])
     lines = table(Table([head, "over the passes", "first", "last"], rows), "sparks") if rows else "<p>None.</p>"
     return f"<h3>{title}</h3>{lines}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
 
 
 def filters_and_maps(layers: Sequence[Layer], image: Array, name: str) -> str:
