@@ -49,11 +49,11 @@ ROOMS = {
     "fast": Room(2950, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1200, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1300,
+        1190,
         "engine nn optim data state arrayfile files notebook plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),
-    "distributed": Room(220, "engine training environment", "several processes that train one model, on MPI"),
+    "distributed": Room(200, "engine training environment", "several processes that train one model, on MPI"),
     "interop": Room(
         2050,
         f"engine calculus ops vocabulary nn state arrayfile files environment {FACE}",  # operators are its functions
