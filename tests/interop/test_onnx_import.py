@@ -236,3 +236,30 @@ def test_functions_that_grow_too_large_are_refused(tmp_path):
     assert model(np.array([-1, 2], "f")).data.tolist() == [0, 2]
     with pytest.raises(ValueError, match=r"f has 1.07e\+09 nodes with its functions written out, want 200,000 at most"):
         ag.interop.load_onnx(chain(tmp_path, 31, "f30"))
+
+
+def written(path, *nodes, x, y):
+    """A file of nodes from `x` to `y`, which are shapes."""
+    values = [onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("x", x), ("y", y))]
+    constant = onnx.numpy_helper.from_array(np.float32(1), "one")
+    graph = onnx.helper.make_graph(nodes, "g", values[:1], values[1:], [constant])
+    opset = onnx.helper.make_opsetid("", 20)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    return ag.interop.load_onnx(path)
+
+
+def test_a_result_that_nobody_uses_is_no_operand(tmp_path):
+    node = onnx.helper.make_node
+    parts, clipped = node("Split", ["x"], ["a", "b", "c"], num_outputs=3), node("Clip", ["a", "", "one"], ["d"])
+    model = written(tmp_path / "f", parts, clipped, node("Add", ["d", "c"], ["y"]), x=[6], y=[2])
+    assert model(np.array([-3, 2, 9, 9, 4, 5], np.float32)).data.tolist() == [1, 6]
+
+
+def test_further_results_are_refused_only_where_they_are_used(tmp_path):
+    node = onnx.helper.make_node
+    pool, cast = node("MaxPool", ["x"], ["a", "at"], kernel_shape=[2, 2]), node("Cast", ["at"], ["b"], to=1)
+    x, sizes = np.arange(16, dtype="f").reshape(1, 1, 4, 4), {"x": [1, 1, 4, 4], "y": [1, 1, 3, 3]}
+    assert written(tmp_path / "f", pool, node("Relu", ["a"], ["y"]), **sizes)(x).max() == 15
+    model = written(tmp_path / "g", pool, cast, node("Add", ["a", "b"], ["y"]), **sizes)
+    with pytest.raises(ValueError, match=r"^g: MaxPool: only the first .* a counterpart, and \['at'\] are used"):
+        model(x)

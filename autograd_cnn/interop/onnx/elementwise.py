@@ -114,6 +114,10 @@ def _power(x: Any, y: Any) -> Any:
     return np.power(x, y.astype(np.uint64 if x.dtype.kind == "u" else np.int64)).astype(x.dtype)
 
 
+def _shrink(x: Any, lambd: float = 0.5, bias: float = 0.0) -> Any:
+    return ag.where(x < -lambd, x + bias, ag.where(x > lambd, x - bias, 0 * x))
+
+
 SAME: dict[str, Any] = {  # the same operands, and the same numbers
     "Abs": ag.abs, "Acos": ag.arccos, "Acosh": ag.arccosh, "Add": ag.add, "Asin": ag.arcsin, "Asinh": ag.arcsinh,
     "Atan": ag.arctan, "Atanh": ag.arctanh, "Cos": ag.cos, "Cosh": ag.cosh, "Exp": ag.exp, "HardSwish": ag.hardswish,
@@ -132,7 +136,7 @@ CONSTANT: dict[str, Any] = {  # without a gradient
 ENTRIES = [
     *starmap(Entry, SAME.items()),
     *(Entry(operator, read=function) for operator, function in CONSTANT.items()),
-    Entry("Clip", ag.clip, _clip, lambda x, low=None, high=None: ag.clip(x, low, high)),
+    Entry("Clip", ag.clip, _clip),
     Entry("Div", ag.divide, read=_quotient),
     Entry("Elu", ag.elu, _elu),
     Entry("Gelu", ag.gelu, lambda onnx, x, approximate: onnx.Gelu(x, approximate=approximate)),
@@ -152,10 +156,7 @@ ENTRIES = [
     Entry("Mean", read=lambda *arrays: reduce(ag.add, arrays) / len(arrays)),
     Entry("PRelu", read=ag.prelu),
     Entry("Selu", read=lambda x, alpha=1.6732632, gamma=1.0507009: gamma * ag.elu(x, alpha)),
-    Entry(
-        "Shrink",
-        read=lambda x, lambd=0.5, bias=0.0: ag.where(x < -lambd, x + bias, ag.where(x > lambd, x - bias, 0 * x)),
-    ),
+    Entry("Shrink", read=_shrink),
     Entry("Sum", read=lambda *arrays: reduce(ag.add, arrays)),
     Entry("SwiGLU", read=lambda x, y, alpha=1.0: x * ag.sigmoid(alpha * x) * y),
     Entry("Swish", read=lambda x, alpha=1.0: x * ag.sigmoid(alpha * x)),

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from autograd_cnn.engine.primitive import Primitive
 
-Kind = Literal["plain", "elementwise", "axes", "image"]
-
-
-class Converter:
-    """Writes the calls of a primitive as nodes: ``function(onnx, x, ...) -> name``.
-
-    `needs` names the arguments of the call that the function takes after the file, ``onnx``: operands as names in the
-    file, options as values, and shapes, with None for an extent that depends on the batch.
-
-    `kind` tells what operands are. "plain" takes arrays as they are here, "image" its first operand as (N, C, H, W).
-    The others take either: "elementwise", and "axes", whose option `axis` then counts the axes of the image.
-    """
-
-    def __init__(self, function: Callable[..., str], kind: Kind = "plain", needs: list[str] | None = None) -> None:
-        self.function, self.kind = function, kind
-        self.needs = list(inspect.signature(function).parameters)[1:] if needs is None else needs
+Kind = Literal["plain", "image", "either"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +21,18 @@ class Entry:
     operator : str, optional
     primitive : Primitive, optional
     write : callable, optional
-        The function of a `Converter`. By default the primitive becomes one node, with its operands in their order.
+        Writes a call of the primitive as nodes: ``(onnx, x, ...) -> name``. The names of the parameters after the file,
+        ``onnx``, are those of the call's arguments, operands as names in the file and options as values, and shapes,
+        with None for an extent that depends on the batch; ``**options`` are the other arguments. By default the
+        primitive becomes one node, with its operands in their order.
     read : callable, optional
         Computes the operator in calls of this package. It takes the inputs by position, an omitted one as None, and the
         attributes by name. Images are (N, C, H, W), as in the file. By default it is the primitive.
     options, buffers : tuple of int
         Inputs of the operator that are not trained: numbers that must be plain arrays, and statistics.
+    kind : str
+        What operands are written. "plain" takes arrays as they are here, "image" its first operand as (N, C, H, W), and
+        "either" what there is; its option `axis` counts the axes of that.
     """
 
     operator: str | None
@@ -50,14 +41,24 @@ class Entry:
     read: Any = None
     options: tuple[int, ...] = ()
     buffers: tuple[int, ...] = ()
+    kind: Kind = "plain"
 
-    def converter(self, kind: Kind) -> Converter:
-        """Return how the primitive is written."""
-        if self.write is not None:
-            return Converter(self.write, kind)
+    @property
+    def needs(self) -> list[str]:
+        """The arguments of a call that are written."""
         operation: Any = self.primitive
-        needs = [p for p in operation.parameters if p not in operation.defaults]
-        return Converter(lambda onnx, *operands: onnx.node(self.operator, *operands), kind, needs)
+        if self.write is None:
+            return [p for p in operation.parameters if p not in operation.defaults]
+        _, *needs = inspect.signature(self.write).parameters.values()
+        named = [p.name for p in needs if p.kind is not p.VAR_KEYWORD]
+        if len(named) < len(needs):
+            named += [p for p in operation.parameters if p not in named]
+        return named
+
+    def written(self, onnx: Any, arguments: Mapping[str, Any]) -> str:
+        """Add the nodes of a call to the file `onnx`, and return the name of the result."""
+        given = {name: arguments.get(name) for name in self.needs}
+        return onnx.node(self.operator, *given.values()) if self.write is None else self.write(onnx, **given)
 
     def compute(self, *inputs: Any, **attributes: Any) -> Any:
         """Compute the operator."""

@@ -27,7 +27,7 @@ from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.environment import needs
 from autograd_cnn.files import write_atomically
 from autograd_cnn.interop.calls import array_of, arrays_of, calls_of
-from autograd_cnn.interop.onnx.entry import Converter
+from autograd_cnn.interop.onnx.entry import Entry
 from autograd_cnn.interop.onnx.table import CONVERTERS
 from autograd_cnn.nn import Module
 from autograd_cnn.nn.module import in_training_mode
@@ -38,8 +38,8 @@ OPSET, IR_VERSION = 20, 10
 BATCH = "N"
 Shape = tuple["int | None", ...]
 
-_TO_IMAGE, _FROM_IMAGE = (0, 3, 1, 2), (0, 2, 3, 1)
-_IMAGE_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}
+_TO_IMAGE = (0, 3, 1, 2)
+_FROM_IMAGE = (0, 2, 3, 1)  # and the axis of the image that each axis becomes
 
 
 def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str]) -> None:
@@ -76,7 +76,7 @@ def onnx_converter(primitive: Primitive[...] | str, convert: Callable[..., str])
     for ask in list(inspect.signature(convert).parameters)[1:]:
         if ask not in allowed:
             raise errors.unknown_parameter(f"onnx_converter({operation.name}): the converter", ask, ["onnx", *allowed])
-    CONVERTERS[operation] = Converter(convert)
+    CONVERTERS[operation] = Entry(None, operation, convert)
 
 
 def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: Any, dynamic: bool = True) -> None:
@@ -173,18 +173,16 @@ class _Writer:
         self.constants: dict[str, np.ndarray] = {}
         self.bases: dict[str, str] = {}  # of constants in another order of axes: the name of the first one
         self.used: dict[str, int] = {}
-        self.forms: dict[int, dict[str, str]] = {}  # by id of the array: the names of "plain" and "image"
         named = [*f.named_parameters(), *f.named_buffers()] if isinstance(f, Module) else []
         self.tensors = {id(t.data): name for name, t in named}
         self.kept: list[np.ndarray] = []  # arrays made here, since their ids are keys
         names = map(self.unique, _argument_names(f, len(inputs)))
-        self.inputs = []
-        for t, other, name in zip(inputs, others, names, strict=True):
-            self.forms[id(t.data)] = {"plain": name}
-            self.inputs.append((name, t.dtype, _shape(t, other)))
+        self.inputs = [*zip(names, inputs, others, strict=True)]
+        # By id of the array: the names of "plain" and "image"
+        self.forms = {id(t.data): {"plain": name} for name, t, _ in self.inputs}
         self.call: Any = None
+        self.other: Any = None  # the same call in the second run
         self.batch = inputs[0].shape[0] if inputs and inputs[0].ndim else None
-        self.extents: list[tuple[int, int]] = []  # those of the call's result, in both runs
 
     # What converters use
 
@@ -227,8 +225,9 @@ class _Writer:
         """Return a shape for Expand and others: an array, or a node if it depends on the batch."""
         if None not in extents:
             return np.array(extents, np.int64)
-        first, _, shape = self.inputs[0]
-        if shape[0] is not None or not all(n in (m, self.batch) for n, m in self.extents):
+        first, t, other = self.inputs[0]
+        sizes = zip(self.call.out.shape, self.other.out.shape, strict=True)
+        if t.shape[:1] == other.shape[:1] or not all(n in (m, self.batch) for n, m in sizes):
             raise ValueError("its shape depends on the batch, but not as (N, ...); dynamic=False fixes it")
         batch = self.node("Slice", self.node("Shape", first), (0,), (1,))
         parts = [batch if n is None else np.array([n], np.int64) for n in extents]
@@ -252,7 +251,7 @@ class _Writer:
 
     def convert(self, call: Call, other: Call) -> None:
         """Add the nodes of a call; `other` is the same call in the second run."""
-        self.call, self.extents = call, [*zip(call.out.shape, other.out.shape, strict=True)]
+        self.call, self.other = call, other
         converter = CONVERTERS.get(call.primitive)
         if converter is None:
             example = f"ag.interop.onnx_converter({call.primitive.name!r}, lambda onnx, ...: ...)"
@@ -260,14 +259,13 @@ class _Writer:
         try:
             self.check(call, other, converter)
             image = self.takes_images(call, converter)
-            arguments = self.arguments(call, other, image, converter)
-            out = converter.function(self, *(arguments.get(name) for name in converter.needs))
+            out = converter.written(self, self.arguments(call, other, image, converter))
         except ValueError as error:
             raise _refused(call, str(error)) from error
         form = "image" if image and call.out.ndim == 4 else "plain"
         self.forms[id(call.out.data)] = {form: out}
 
-    def check(self, call: Call, other: Call, converter: Converter) -> None:
+    def check(self, call: Call, other: Call, converter: Entry) -> None:
         """Raise an error if an argument that the file cannot compute differs between the runs."""
         for name, value, again in zip(call.names, call.values, other.values, strict=True):
             array = array_of(value)
@@ -280,24 +278,20 @@ class _Writer:
                     "(a comparison, for instance)"
                 )
 
-    def takes_images(self, call: Call, converter: Converter) -> bool:
+    def takes_images(self, call: Call, converter: Entry) -> bool:
         """Return whether a call reads and makes images (N, C, H, W)."""
         if converter.kind in ("plain", "image"):
             return converter.kind == "image" and call.out.ndim == 4
-        ndims, stored = [], False
-        for _, array in arrays_of(call):
-            found = self.forms.get(id(array), {})
-            stored = stored or ("image" in found and "plain" not in found)
-            constant = not found or found.get("plain") in self.constants
-            ndims.append(4 if constant and array.ndim < 4 else array.ndim)
-        if not stored or set(ndims) != {4}:
+        found = [(array.ndim, self.forms.get(id(array), {})) for _, array in arrays_of(call)]
+        fits = all(n == 4 or (n < 4 and self.constants.keys() >= {*names.values()}) for n, names in found)
+        if not fits or not any([*names] == ["image"] for _, names in found):
             return False
         if call.out.ndim == 4:
             return True
-        rest = [_IMAGE_AXIS[a] for a in range(4) if a not in axes_of(call.arguments["axis"], 4)]
+        rest = [_FROM_IMAGE[a] for a in range(4) if a not in axes_of(call.arguments["axis"], 4)]
         return rest == sorted(rest) and len(rest) == call.out.ndim  # else it joins images without their axes
 
-    def arguments(self, call: Call, other: Call, image: bool, converter: Converter) -> dict[str, Any]:
+    def arguments(self, call: Call, other: Call, image: bool, converter: Entry) -> dict[str, Any]:
         """Return the arguments for a converter by name: names in the file, options, and shapes."""
         values: dict[str, Any] = {}
         shapes: dict[str, Any] = {"out_shape": _shape(call.out, other.out)}
@@ -312,7 +306,7 @@ class _Writer:
                 else:
                     value = self.operand(call, name, given, array, image and (converter.kind != "image" or port == 0))
             elif image and name == "axis" and value is not None:
-                value = tuple(_IMAGE_AXIS[a % 4] for a in value) if isinstance(value, tuple) else _IMAGE_AXIS[value % 4]
+                value = tuple(_FROM_IMAGE[a] for a in value) if isinstance(value, tuple) else _FROM_IMAGE[value]
             values[name] = [*values.get(name, []), value] if name == call.primitive.sequence else value
         return values | shapes
 
@@ -325,16 +319,18 @@ class _Writer:
             stored = array.astype(call.out.dtype) if weak and (array.dtype.kind != "f" or not array.ndim) else array
             self.forms[id(array)] = {"plain": self.constant(stored, label)}
             self.kept.append(array)
-        found = self.forms[id(array)]
-        form = "image" if image and array.ndim else "plain"
-        if form not in found:
-            if form == "plain":
-                found[form] = self.transposed(found["image"], _FROM_IMAGE)
-            else:
-                found[form] = self.transposed(found["plain"], _TO_IMAGE, (1,) * (4 - array.ndim) + array.shape)
-        result = found[form]
+        result = self.named(array, "image" if image and array.ndim else "plain")
         dtype = self.constants[result].dtype if result in self.constants else array.dtype
         return self.cast(result) if weak and dtype != call.out.dtype else result
+
+    def named(self, array: np.ndarray, form: str) -> str:
+        """Return the name of an array in a form."""
+        found = self.forms[id(array)]
+        if form not in found and form == "plain":
+            found[form] = self.transposed(found["image"], _FROM_IMAGE)
+        elif form not in found:
+            found[form] = self.transposed(found["plain"], _TO_IMAGE, (1,) * (4 - array.ndim) + array.shape)
+        return found[form]
 
     # The file
 
@@ -346,46 +342,38 @@ class _Writer:
         for i, (out, other) in enumerate(zip(*((r if several else [r]) for r in (result, second)), strict=True)):
             if not isinstance(out, Tensor):
                 raise TypeError(f"export_onnx: f returned {type(out).__name__}, want a Tensor, or several")
-            found = self.forms.get(id(out.data), {})
-            if not found:
+            if id(out.data) not in self.forms:
                 raise ValueError("export_onnx: the result is a constant, which no operation makes from the inputs")
-            name = found["plain"] if "plain" in found else self.transposed(found["image"], _FROM_IMAGE)
+            name = self.named(out.data, "plain")
             if name in names or name not in {n[2] for n in self.nodes}:
                 name = self.node("Identity", name)
             names[name] = self.unique(f"output.{i}" if several else "output")
-            extents = [
-                BATCH if n is None and m == self.batch else n
-                for n, m in zip(_shape(out, other), out.shape, strict=True)
-            ]
-            outputs.append((names[name], out.dtype, extents))
+            outputs.append((names[name], out, other))
         needed, nodes = set(names), []
         for node in reversed(self.nodes):
             if node[2] in needed:
                 nodes.append(node)
                 needed.update(node[1])
         for made, base in self.bases.items():
-            if made in needed and base not in needed:
+            if made in needed and base not in needed and base not in names.values():
                 names[made] = base
-                needed.add(base)
         written = [
             onnx.helper.make_node(operator, [names.get(n, n) for n in operands], [names.get(out, out)], out, **options)
             for operator, operands, out, options in reversed(nodes)
         ]
-        constants = [
-            onnx.numpy_helper.from_array(array, names.get(name, name))
-            for name, array in self.constants.items()
-            if name in needed and (name in names or name not in names.values())
-        ]
+        constants = {names.get(name, name): array for name, array in self.constants.items() if name in needed}
 
-        def info(name: str, dtype: Any, shape: Any) -> Any:
-            return onnx.helper.make_tensor_value_info(name, _onnx_type(dtype), shape)
+        def info(name: str, array: Any, other: Any) -> Any:
+            sizes = zip(array.shape, other.shape, strict=True)
+            shape = [n if n == m else BATCH if n == self.batch else None for n, m in sizes]
+            return onnx.helper.make_tensor_value_info(name, _onnx_type(array.dtype), shape)
 
         graph = onnx.helper.make_graph(
             written,
             "main",
-            [info(n, d, [BATCH if e is None else e for e in s]) for n, d, s in self.inputs],
+            [info(*i) for i in self.inputs],
             [info(*o) for o in outputs],
-            constants,
+            [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
         )
         opset = onnx.helper.make_opsetid("", OPSET)
         return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="autograd_cnn")

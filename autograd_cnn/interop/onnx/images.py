@@ -15,11 +15,11 @@ from autograd_cnn.ops.windows import margins, pair
 # The options of a window: `size`, `stride`, `padding` and `dilation` here, attributes there
 
 
-def _attributes(image: Any, size: Any, stride: Any, padding: Any, dilation: Any = 1) -> dict[str, Any]:
+def _attributes(image: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1) -> dict[str, Any]:
     """Return the attributes of a window over an image; None is an extent that depends on the batch."""
-    if None in (*(image or ()), *(size if isinstance(size, tuple) else ())):
+    if None in (*(image or ()), *(kernel_size if isinstance(kernel_size, tuple) else ())):
         raise ValueError("the size of its images or windows depends on the batch")
-    size, dilation = pair(size, "kernel_size"), pair(dilation, "dilation")
+    size, dilation = pair(kernel_size, "kernel_size"), pair(dilation, "dilation")
     stride = size if stride is None else pair(stride, "stride")
     (top, bottom), (left, right) = margins(padding, size, stride, dilation, image)
     attributes = {"kernel_shape": size, "strides": stride, "pads": (top, left, bottom, right), "dilations": dilation}
@@ -38,15 +38,12 @@ def _window(
     line, n = (1,) * (4 - x.ndim), x.ndim - 2
     steps, gaps = strides or (1,) * n, dilations or (1,) * n
     extents = [d * (k - 1) + 1 for k, d in zip(kernel_shape, gaps, strict=True)]
-    if auto_pad == "SAME_UPPER" and any(
-        k < s and m % s != 1 for k, s, m in zip(extents, steps, x.shape[2:], strict=True)
-    ):
-        raise ValueError("auto_pad=SAME_UPPER with steps longer than the window may begin at several places")
-    padding: Any = ((0, 0),) * 2
+    pads = pads if pads and auto_pad != "VALID" else (0,) * 2 * n
+    padding: Any = (*((0, 0) for _ in line), *zip(pads[:n], pads[n:], strict=True))
     if auto_pad == "SAME_UPPER":
         padding = "same"
-    elif pads and auto_pad != "VALID":
-        padding = (*((0, 0) for _ in line), *zip(pads[:n], pads[n:], strict=True))
+        if any(k < s and m % s != 1 for k, s, m in zip(extents, steps, x.shape[2:], strict=True)):
+            raise ValueError("auto_pad=SAME_UPPER with steps longer than the window may begin at several places")
     return (*line, *kernel_shape), (*line, *steps), padding, (*line, *gaps)
 
 
@@ -68,18 +65,15 @@ def _given(b: Any) -> list[Any]:
     return [] if b is None else [b]
 
 
-def _write_conv(
-    onnx: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: Any, x_shape: Any, w_shape: Any
-) -> Any:
-    options = _attributes(x_shape[1:3], w_shape[:2], stride, padding, dilation)
+def _write_conv(onnx: Any, x: Any, w: Any, b: Any, groups: Any, x_shape: Any, w_shape: Any, **window: Any) -> Any:
+    options = _attributes(x_shape[1:3], w_shape[:2], **window)
     return onnx.Conv(x, onnx.transposed(w, (3, 2, 0, 1)), *_given(b), group=groups, **options)
 
 
 def _write_conv_transpose(
-    onnx: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any,
-    w_shape: Any,
-) -> Any:  # fmt: skip
-    options = _attributes(None, w_shape[:2], stride, padding, dilation)
+    onnx: Any, x: Any, w: Any, b: Any, groups: Any, output_padding: Any, w_shape: Any, **window: Any
+) -> Any:
+    options = _attributes(None, w_shape[:2], **window)
     extra = pair(output_padding, "output_padding")
     if any(e >= max(s, d) for e, s, d in zip(extra, options["strides"], options["dilations"], strict=True)):
         raise ValueError(f"output_padding {extra} is not less than the stride, as ONNX wants")
@@ -111,18 +105,13 @@ def _conv_transpose(
 # Pools
 
 
-def _write_max_pool(
-    onnx: Any, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, x_shape: Any
-) -> Any:
-    options = _attributes(x_shape[1:3], kernel_size, stride, padding, dilation)
-    return onnx.MaxPool(x, ceil_mode=int(ceil_mode), **options)
+def _write_max_pool(onnx: Any, x: Any, x_shape: Any, ceil_mode: Any, **window: Any) -> Any:
+    return onnx.MaxPool(x, ceil_mode=int(ceil_mode), **_attributes(x_shape[1:3], **window))
 
 
-def _write_avg_pool(
-    onnx: Any, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, count_include_pad: Any, x_shape: Any
-) -> Any:
-    options = _attributes(x_shape[1:3], kernel_size, stride, padding)
-    return onnx.AveragePool(x, ceil_mode=int(ceil_mode), count_include_pad=int(count_include_pad), **options)
+def _write_avg_pool(onnx: Any, x: Any, x_shape: Any, ceil_mode: Any, count_include_pad: Any, **window: Any) -> Any:
+    flags = {"ceil_mode": int(ceil_mode), "count_include_pad": int(count_include_pad)}
+    return onnx.AveragePool(x, **flags, **_attributes(x_shape[1:3], **window))
 
 
 def _pool_window(x: Any, kernel_shape: Any, **given: Any) -> tuple[Any, Any, Any, Any]:
@@ -158,10 +147,10 @@ def _lp_pool(x: Any, *, kernel_shape: Any, p: int = 2, ceil_mode: int = 0, **giv
 def _write_batch_norm(onnx: Any, x: Any, w: Any, b: Any, eps: Any, mean: Any, variance: Any, x_shape: Any) -> Any:
     if mean is None:
         raise ValueError("it takes the statistics of the batch; call model.eval() first")
-    n = len(x_shape)
-    x = onnx.transposed(x, (0, 2, 1)) if n == 3 else x
+    sequence = len(x_shape) == 3
+    x = onnx.transposed(x, (0, 2, 1)) if sequence else x
     out = onnx.BatchNormalization(x, w, b, mean, variance, epsilon=float(eps))
-    return onnx.transposed(out, (0, 2, 1)) if n == 3 else out
+    return onnx.transposed(out, (0, 2, 1)) if sequence else out
 
 
 def _batch_norm(
@@ -170,6 +159,14 @@ def _batch_norm(
 ) -> Any:  # fmt: skip
     running = {} if training_mode else {"mean": mean, "variance": variance}
     return channels_last(ag.batch_norm)(x, w, b, epsilon, **running)
+
+
+def _group_norm(x: Any, w: Any, b: Any, num_groups: int, epsilon: float = 1e-5) -> Any:
+    return channels_last(ag.group_norm)(x, num_groups, w, b, epsilon)
+
+
+def _instance_norm(x: Any, w: Any, b: Any, epsilon: float = 1e-5) -> Any:
+    return channels_last(ag.instance_norm)(x, w, b, epsilon)
 
 
 def _local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
@@ -205,13 +202,8 @@ ENTRIES = [
     Entry("MaxPool", ag.max_pool2d, _write_max_pool, _max_pool),
     Entry("AveragePool", ag.avg_pool2d, _write_avg_pool, _avg_pool),
     Entry("BatchNormalization", ag.batch_norm, _write_batch_norm, _batch_norm, buffers=(3, 4)),
-    Entry(
-        "GroupNormalization",
-        read=lambda x, w, b, num_groups, epsilon=1e-5: channels_last(ag.group_norm)(x, num_groups, w, b, epsilon),
-    ),
-    Entry(
-        "InstanceNormalization", read=lambda x, w, b, epsilon=1e-5: channels_last(ag.instance_norm)(x, w, b, epsilon)
-    ),
+    Entry("GroupNormalization", read=_group_norm),
+    Entry("InstanceNormalization", read=_instance_norm),
     Entry("LRN", read=_local_response_norm),
     Entry("LpPool", read=_lp_pool),
     Entry("GlobalAveragePool", read=lambda x: ag.mean(x, tuple(range(2, x.ndim)), keepdims=True)),

@@ -53,13 +53,12 @@ def _basic(onnx: Any, x: Any, parts: Any, out_shape: Any) -> Any:
     """Index with integers, slices and None."""
     slices = []
     for axis, i in enumerate(i for i in parts if i is not None):
-        if isinstance(i, slice) and i != slice(None):
-            step = 1 if i.step is None else i.step
-            ends = (0, _END) if step > 0 else (-1, -_END)
-            start, stop = (end if given is None else given for given, end in zip((i.start, i.stop), ends, strict=True))
+        part = i if isinstance(i, slice) else slice(int(i), int(i) + 1 or None)
+        if part != slice(None):
+            step = 1 if part.step is None else part.step
+            start, stop = (0, _END) if step > 0 else (-1, -_END)
+            start, stop = (start if part.start is None else part.start), (stop if part.stop is None else part.stop)
             slices.append((axis, start, stop, step))
-        elif not isinstance(i, slice):
-            slices.append((axis, int(i), int(i) + 1 if i != -1 else _END, 1))
     x = _sliced(onnx, x, slices) if slices else x
     return x if all(isinstance(i, slice) for i in parts) else onnx.reshaped(x, out_shape)
 

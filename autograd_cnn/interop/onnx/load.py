@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -39,14 +39,15 @@ class OnnxModule(Module):
     """
 
     def __init__(self, model: Any, file: str = "the file") -> None:
-        from onnx import numpy_helper
+        from onnx import helper, numpy_helper
 
         graph = model.graph
         self._file, self._constants, self._tensors_by_name = file, {}, {}
         constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
         self.inputs = {i.name: _shape(i) for i in graph.input if i.name not in constants}
         self.outputs = {o.name: _shape(o) for o in graph.output}
-        self._dtypes = {i.name: _dtype(i) for i in graph.input if i.name not in constants}
+        dtype = helper.tensor_dtype_to_np_dtype
+        self._dtypes = {i.name: dtype(i.type.tensor_type.elem_type) for i in graph.input if i.name not in constants}
         self._nodes = _nodes(model)
         places = [(name, OPERATORS[n.op_type], i) for n in graph.node for i, name in enumerate(n.input)]
         buffers = {name for name, operator, i in places if i in operator.buffers}
@@ -91,19 +92,22 @@ class OnnxModule(Module):
 class _Node:
     """One node of the file.
 
-    `like` has for each result the number of the operand whose dtype it has, or None; `ends` are the values that no
-    later node needs.
+    A result that nobody uses is called "". `like` has for each result the number of the operand whose dtype it has, or
+    None; `ends` are the values that no later node needs.
     """
 
-    def __init__(self, node: Any, like: list[int | None], ends: list[str]) -> None:
-        from onnx import helper
+    def __init__(self, node: Any, opset: int, used: set[str], ends: list[str]) -> None:
+        from onnx import defs, helper
 
-        self.operator, self.like, self.ends = node.op_type, like, ends
+        self.operator, self.ends = node.op_type, ends
         self.label = printable(f"{node.op_type} {node.name}".strip())
-        self.operands, self.results = [*node.input], [*node.output]
+        self.operands, self.results = [*node.input], [name if name in used else "" for name in node.output]
         self.attributes = {a.name: _value(helper.get_attribute_value(a)) for a in node.attribute}
         if node.op_type == "Split":
             self.attributes["outputs"] = len(node.output)
+        schema = defs.get_schema(node.op_type, opset, "")
+        kinds = [kind if name else "" for kind, name in _kinds(schema.inputs, node.input)]
+        self.like = [kinds.index(kind) if kind in kinds else None for kind, _ in _kinds(schema.outputs, node.output)]
 
     def run(self, values: dict[str, Any], file: str) -> None:
         """Compute the results, and drop the values that nobody needs any more."""
@@ -111,10 +115,12 @@ class _Node:
         try:
             out = OPERATORS[self.operator].compute(*operands, **self.attributes)
             results = out if isinstance(out, (list, tuple)) else (out,)
-            if len([name for name in self.results if name]) > len(results):
-                raise ValueError(f"only the first of its results has a counterpart, and {self.results[1:]} are used")
+            if any(self.results[len(results) :]):
+                further = [name for name in self.results[1:] if name]
+                raise ValueError(f"only the first of its results has a counterpart, and {further} are used")
             for name, value, like in zip(self.results, results, self.like, strict=False):
-                values[name] = value if like is None else _cast(value, operands[like].dtype)
+                if name:
+                    values[name] = value if like is None else _cast(value, operands[like].dtype)
         except Exception as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             problem, *lines = str(error).split("\n")
@@ -132,44 +138,33 @@ def _cast(value: Any, dtype: Any) -> Any:
     return astype(value, dtype) if dtype.kind == "f" else plain(value).astype(dtype)
 
 
-def _nodes(model: Any) -> list[_Node]:
-    from onnx import defs
+def _kinds(parameters: Any, names: Any) -> Iterator[tuple[str, str]]:
+    """Return the kind of dtype of each operand or result, and its name; the last parameter may occur several times."""
+    kinds = [p.type_str for p in parameters]
+    return zip(kinds + kinds[-1:] * (len(names) - len(kinds)), names, strict=False)
 
-    graph, opset = model.graph, _opset(model)
-    outputs = {o.name for o in graph.output}
-    used = {name for node in graph.node for name in node.input} | outputs
-    last = {name: k for k, node in enumerate(graph.node) for name in node.input}
-    nodes = []
-    for k, node in enumerate(graph.node):
-        schema = defs.get_schema(node.op_type, opset, "")
-        kinds = [i.type_str for i in schema.inputs]
-        kinds += kinds[-1:] * (len(node.input) - len(kinds))  # the last one may occur several times
-        given = [kind if name else "" for kind, name in zip(kinds, node.input, strict=False)]
-        wanted = [o.type_str for o in schema.outputs]
-        wanted += wanted[-1:] * (len(node.output) - len(wanted))
-        like = [given.index(kind) if kind in given else None for kind in wanted]
-        ends = [name for name in {*node.input} if last[name] == k and name not in outputs]
-        made = _Node(node, like, ends)
-        made.results = [name if name in used or i == 0 else "" for i, name in enumerate(made.results)]
-        while len(made.results) > 1 and not made.results[-1]:
-            made.results.pop()
-        nodes.append(made)
-    return nodes
+
+def _nodes(model: Any) -> list[_Node]:
+    opset, outputs = _opset(model), {o.name for o in model.graph.output}
+    last = {name: k for k, node in enumerate(model.graph.node) for name in node.input}
+    used = {*last, *outputs}
+    return [
+        _Node(node, opset, used, [name for name in {*node.input} - outputs if last[name] == k])
+        for k, node in enumerate(model.graph.node)
+    ]
 
 
 def _paths(module: Module, names: list[str]) -> dict[str, str]:
     """Return an attribute for each name: the name itself, or with ``_`` if it is taken."""
-    taken = {*dir(module), "requires_grad"}
-    free = [name for name in names if name not in taken and name == printable(name)]
-    paths = {name: name for name in free}
-    taken |= {*free}
+    taken, paths = {*dir(module), "requires_grad"}, {}
+    free = {name for name in names if name not in taken and name == printable(name)}
+    taken |= free
     for name in names:
-        path = printable(name)
-        while name not in free and path in taken:
-            path += "_"
-        taken.add(path)
-        paths[name] = path
-    return {name: paths[name] for name in names}
+        paths[name] = printable(name)
+        while name not in free and paths[name] in taken:
+            paths[name] += "_"
+        taken.add(paths[name])
+    return paths
 
 
 def load_onnx(path: str | os.PathLike[str]) -> OnnxModule:
@@ -301,12 +296,6 @@ def _graphs(node: Any) -> list[Any]:
 def _shape(value: Any) -> tuple[int | str, ...]:
     dims = value.type.tensor_type.shape.dim
     return tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims)
-
-
-def _dtype(value: Any) -> Any:
-    from onnx.helper import tensor_dtype_to_np_dtype
-
-    return np.dtype(tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
 
 
 def _value(value: Any) -> Any:

@@ -34,20 +34,18 @@ def _reads(f: Callable[..., Any]) -> Callable[..., Any]:
     return read
 
 
-def _reduction(operator: str, primitive: Any, neutral: float, join: str) -> Entry:
+def _reduction(operator: str, primitive: Any, neutral: Any = None, join: str = "") -> Entry:
     """Return the entry of a reduction. `neutral` changes no result, and the operator `join` adds a number to one."""
 
-    def write(onnx: Any, x: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
+    def write(onnx: Any, x: Any, axis: Any, keepdims: Any, **options: Any) -> Any:
+        where, initial = options.get("where", True), options.get("initial")
+        if neutral is None:
+            _refuse_where(where)
         x = x if where is True else onnx.Where(where, x, neutral)
         out = onnx.node(operator, x, _axes(axis), keepdims=int(keepdims))
         return out if initial is None else onnx.node(join, out, float(initial))
 
     return Entry(operator, primitive, write, _reads(primitive))
-
-
-def _mean(onnx: Any, x: Any, axis: Any, keepdims: Any, where: Any) -> Any:
-    _refuse_where(where)
-    return onnx.ReduceMean(x, _axes(axis), keepdims=int(keepdims))
 
 
 def _refuse_where(where: Any) -> None:
@@ -125,13 +123,8 @@ ENTRIES = [
     _reduction("ReduceProd", ag.prod, 1.0, "Mul"),
     _reduction("ReduceMax", ag.max, -math.inf, "Max"),
     _reduction("ReduceMin", ag.min, math.inf, "Min"),
-    Entry("ReduceMean", ag.mean, _mean, _reads(ag.mean)),
-    Entry(
-        "ReduceLogSumExp",
-        ag.logsumexp,
-        lambda onnx, x, axis, keepdims: onnx.ReduceLogSumExp(x, _axes(axis), keepdims=int(keepdims)),
-        _reads(ag.logsumexp),
-    ),
+    _reduction("ReduceMean", ag.mean),
+    _reduction("ReduceLogSumExp", ag.logsumexp),
     Entry("Softmax", ag.softmax, _softmax),
     Entry("LogSoftmax", ag.log_softmax, _log_softmax),
     Entry("Concat", ag.concatenate, _concatenate, lambda *arrays, axis: ag.concatenate(arrays, axis)),

@@ -11,7 +11,14 @@ import autograd_cnn as ag
 from autograd_cnn.ops.resizing import picked
 
 Array = np.ndarray[Any, Any]
-_ONE, _HALF = np.float32(1), np.float32(0.5)  # coordinates are computed in float32, as ONNX Runtime does
+_HALF = np.float32(0.5)  # coordinates are computed in float32, as ONNX Runtime does
+_PLACES: dict[str, Any] = {  # of the i-th of m new elements among n old ones; f is m / n, or the factor that was given
+    "align_corners": lambda i, n, m, f: i * (n - 1) / max(m - 1, 1),
+    "asymmetric": lambda i, n, m, f: i / f,
+    "half_pixel": lambda i, n, m, f: (i + _HALF) / f - _HALF,
+    "half_pixel_symmetric": lambda i, n, m, f: n / 2 * (1 - m / (f * n)) + (i + _HALF) / f - _HALF,
+    "pytorch_half_pixel": lambda i, n, m, f: 0 * i if m == 1 else (i + _HALF) / f - _HALF,
+}
 _NEAREST: dict[str, Any] = {
     "round_prefer_floor": lambda at: np.ceil(at - _HALF), "round_prefer_ceil": lambda at: np.floor(at + _HALF),
     "floor": np.floor, "ceil": np.ceil,
@@ -33,8 +40,9 @@ def resize(
     grid = coordinate_transformation_mode
     if grid == "align_corners" and any(n * f != m for n, f, m in zip(extents, factors, new, strict=True)):
         raise ValueError("Resize with align_corners and a scale that gives no whole size has several meanings")
-    if nearest_mode not in _NEAREST:
-        raise ValueError(f"Resize with {nearest_mode} has no counterpart")
+    for name, known in (nearest_mode, _NEAREST), (grid, _PLACES):
+        if name not in known:
+            raise ValueError(f"Resize with {name} has no counterpart")
     if mode != "nearest" and x.dtype.kind != "f":
         raise ValueError(f"Resize with {mode} of {x.dtype} has no counterpart")
     for axis, old, size, factor in zip(given, extents, new, factors, strict=True):
@@ -42,7 +50,7 @@ def resize(
             continue
         if not old:
             raise ValueError(f"Resize: axis {axis} is empty")
-        at = _places(old, size, factor, grid)
+        at = _PLACES[grid](np.arange(size, dtype=np.float32), np.float32(old), np.float32(size), factor)
         if mode == "nearest":
             x = picked(x, _NEAREST[nearest_mode](at).clip(0, old - 1).astype(int), axis)
         else:
@@ -64,23 +72,6 @@ def _target(extents: list[int], scales: Any, sizes: Any, policy: str) -> tuple[l
         return wanted, factors
     factor = (min if policy == "not_larger" else max)(factors)
     return [int(factor * n + _HALF) for n in extents], [factor] * len(factors)
-
-
-def _places(old: int, new: int, factor: Any, grid: str) -> Array:
-    """Return the place of each new element among the old ones."""
-    i = np.arange(new, dtype=np.float32)
-    if grid == "align_corners":
-        return i * np.float32(old - 1) / np.float32(max(new - 1, 1))
-    if grid == "asymmetric":
-        return i / factor
-    if grid == "pytorch_half_pixel" and new == 1:
-        return 0 * i
-    if grid == "half_pixel_symmetric":
-        offset = np.float32(old) / 2 * (_ONE - np.float32(new) / (factor * np.float32(old)))
-        return offset + (i + _HALF) / factor - _HALF
-    if grid not in ("half_pixel", "pytorch_half_pixel"):
-        raise ValueError(f"Resize with {grid} has no counterpart")
-    return (i + _HALF) / factor - _HALF
 
 
 def _weights(at: Array, old: int, mode: str, a: float, exclude_outside: int) -> Array:

@@ -51,6 +51,10 @@ def _expand(x: Any, shape: Any) -> Any:
     return ag.broadcast_to(x, np.broadcast_shapes(x.shape, ints(shape)))
 
 
+def _stack(onnx: Any, tensors: Any, axis: Any) -> Any:
+    return onnx.Concat(*(onnx.Unsqueeze(x, (axis,)) for x in tensors), axis=axis)
+
+
 def _split(x: Any, sizes: Any = None, axis: int = 0, num_outputs: Any = None, outputs: int = 1) -> Any:
     if sizes is not None:
         return ag.split(x, np.cumsum(sizes)[:-1], axis)
@@ -165,11 +169,7 @@ ENTRIES = [
     Entry("Transpose", ag.transpose, _write_transpose, lambda x, perm=None: ag.transpose(x, perm)),
     Entry("Expand", ag.broadcast_to, lambda onnx, x, out_shape: onnx.Expand(x, onnx.shape(out_shape)), _expand),
     Entry("Pad", ag.pad_constant, _write_pad, _pad, options=(2,)),
-    Entry(
-        None,
-        ag.stack,
-        lambda onnx, tensors, axis: onnx.Concat(*(onnx.Unsqueeze(x, (axis,)) for x in tensors), axis=axis),
-    ),
+    Entry(None, ag.stack, _stack),
     Entry("Split", read=_split),
     Entry("Tile", read=lambda x, repeats: ag.tile(x, ints(repeats))),
     Entry("Trilu", read=lambda x, k=0, upper=1: (ag.triu if upper else ag.tril)(x, int(k))),

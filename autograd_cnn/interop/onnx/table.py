@@ -5,19 +5,20 @@ The entries stand in five files by what they do. A new operator is a new entry t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.interop.onnx import elementwise, images, indices, reductions, shapes
-from autograd_cnn.interop.onnx.entry import Converter, Entry, Kind
+from autograd_cnn.interop.onnx.entry import Entry, Kind
 
 TABLE: dict[Kind, list[Entry]] = {
-    "elementwise": elementwise.ENTRIES,
-    "axes": reductions.ENTRIES,
+    "either": [*elementwise.ENTRIES, *reductions.ENTRIES],
     "image": images.ENTRIES,
     "plain": [*shapes.ENTRIES, *indices.ENTRIES],
 }
 
-CONVERTERS: dict[Primitive[...], Converter] = {
-    e.primitive: e.converter(kind) for kind, entries in TABLE.items() for e in entries if e.primitive
+CONVERTERS: dict[Primitive[...], Entry] = {
+    e.primitive: replace(e, kind=kind) for kind, entries in TABLE.items() for e in entries if e.primitive
 }
 """How each primitive is written. `onnx_converter` adds to it."""
 
