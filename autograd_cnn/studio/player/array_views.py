@@ -135,8 +135,10 @@ class Store:
             self.size += len(packed)
         return self.places[packed]
 
-    def drawn(self, found: Cut, gradient: bool, role: str) -> Maps:
+    def drawn(self, found: Cut | None, gradient: bool, role: str) -> Maps | None:
         """Keep the numbers of the maps, and describe them."""
+        if found is None:
+            return None
         shape, bars = found.numbers.shape, found.numbers.shape[1:3] == (1, 1)
         words = ", ".join(filter(None, [found.words, "" if bars else _ends(found.numbers, gradient)[2]]))
         colour = int(role == "input" and shape[1] == 3 and not gradient)
@@ -161,7 +163,7 @@ class Views:
     def look(self, array: Any, value: Value, gradient: bool) -> Look:
         """Return the look of an array that belongs to `value`, with its maps."""
         cut = maps(array, self.role(value), self.channels) if self.whole else None
-        return look(array, self.whole, cut and self.store.drawn(cut, gradient, self.role(value)))
+        return look(array, self.whole, self.store.drawn(cut, gradient, self.role(value)))
 
     def drawn(self, value: Value) -> Any:
         """Return the flat indices of the elements that are drawn, or None."""
@@ -170,8 +172,7 @@ class Views:
 
     def winners(self, places: Any) -> Maps | None:
         """Return the maps of the places of a pool's winners in their windows."""
-        cut = maps(places, "activation", self.channels)
-        return cut and self.store.drawn(cut, False, "")
+        return self.store.drawn(maps(places, "activation", self.channels), False, "")
 
 
 def four_digits(numbers: np.ndarray) -> bytes:

@@ -36,13 +36,13 @@ def diagnose(t: Trials) -> list[tuple[str, int]]:
             which = f"{100 * part:.0f} % of {name}"
             found.append((f"saturated {op.name}: {which} is at its ends, where the slope is almost 0", k))
         if op.id in t.back and any(t.values[v].role == "parameter" for _, v in op.inputs):
-            g = np.asarray(t.scope[t.author.gradient(t.values[op.output])], np.float64)
+            g = np.asarray(t.gradient(t.values[op.output]), np.float64)
             layers.append((float(np.linalg.norm(g)), name, t.back[op.id]))
     for (far, name, step), (near, _, _) in pairwise(layers):
         if 0 < far < math.inf and 0 < near < math.inf and max(near / far, far / near) > FAR:
             word, ratio = ("shrinks", near / far) if near > far else ("grows", far / near)
             found.append((f"the gradient {word} {ratio:,.0f} times on the way back to {name}", step))
     for v in t.graph.parameters:
-        if v.id not in t.shares or not np.any(t.scope[t.author.gradient(v)]):
+        if v.id not in t.shares or not np.any(t.gradient(v)):
             found.append((f"the gradient of {clip(v.name)} is 0: it does not learn", len(t.ops) + 2 + len(t.back)))
     return found

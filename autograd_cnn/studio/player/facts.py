@@ -20,13 +20,13 @@ from autograd_cnn.studio.player import lesson
 from autograd_cnn.studio.player.array_views import Store, Views, share
 from autograd_cnn.studio.player.diagnose import diagnose
 from autograd_cnn.studio.player.geometry import geometry
-from autograd_cnn.studio.player.lines import contribution, statement
+from autograd_cnn.studio.player.lines import statement
 from autograd_cnn.studio.player.mistakes import compare
 from autograd_cnn.studio.player.quiz import questions
-from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Part, Reach, Step, Value, Window
+from autograd_cnn.studio.player.schema import Formula, Moment, Operation, Part, Step, Value
 from autograd_cnn.studio.player.sources import functions_of, source_of
-from autograd_cnn.studio.player.trials import Share, Trials
-from autograd_cnn.studio.player.wording import ARRAYS, DEAD, INDEX, MINUS, TERMS, number
+from autograd_cnn.studio.player.trials import Share, Trials, inputs_of, learning
+from autograd_cnn.studio.player.wording import ARRAYS, BACKWARD, DEAD, INDEX, LOSS_AND_GRADIENT, MINUS, SHORT, number
 from autograd_cnn.studio.program.listing import shown
 from autograd_cnn.studio.program.measure import keep_statistics
 from autograd_cnn.studio.program.program import as_recorded
@@ -47,87 +47,74 @@ def facts_of(graph: Graph, channels: int, source: bool, rounds: Mapping[str, str
     shares: dict[str, list[Share]] = defaultdict(list)
     counts = Counter(v for op in graph.ops for p, v in op.inputs if p in op.rules)  # expected contributions
 
-    def contributed(op: Op, value: Recorded, array: Any) -> None:
+    def contributed(op: Op, value: Recorded, tree: Any, array: Any) -> None:
         if author.inner:  # inside a checkpoint
             return
-        added, view = contribution(statement(author.lines[-1][0]), author.gradient(value)), None
+        view = None
         if counts[value.id] > 1:  # a single contribution is the gradient itself
             view = views.look(array, value, True)
             array = np.array(array) if views.whole else None  # the walk may add to it in place
-        shares[value.id].append(Share(op, added, array, view))
+        shares[value.id].append(Share(op, tree, array, view))
 
     with as_recorded():
         author = Author(graph, contributed=contributed)
         author.write()
         keep_statistics(author)
         functions = functions_of(graph) if source else {}
-        expressions = {op.id: _expression(op, graph.values[op.output], functions) for op in graph.ops}
-        trials = Trials(author, shares, expressions, views)
-        return _Facts(trials, views, rounds).moment(functions)
+        expressions = {op.output: _expression(op, graph.values[op.output], functions) for op in graph.ops}
+        return _Facts(Trials(author, shares, expressions, views), rounds).moment(functions)
 
 
 class _Facts:
     """Writes down what was found in a program that was written and tried."""
 
-    def __init__(self, trials: Trials, views: Views, rounds: Mapping[str, str]) -> None:
-        self.trials, self.views, self.rounds = trials, views, rounds
-        self.author, self.graph, self.scope = trials.author, trials.graph, trials.scope
+    def __init__(self, trials: Trials, rounds: Mapping[str, str]) -> None:
+        self.trials, self.rounds = trials, rounds
+        self.author, self.graph = trials.author, trials.graph
         ops = [*self.graph.ops, *([self.graph.failure.op] if self.graph.failure else [])]
         self.places = {_key(op): op.place for op in ops}
         self.numbers = {key: i for i, key in enumerate(self.places)}
         self.scalar = all(v.size == 1 for v in self.graph.values.values())
-        self.outside = {v for op in ops for v in (op.output, *_inputs(op))} | {self.graph.result}
+        self.outside = {v for op in ops for v in (op.output, *inputs_of(op))} | {self.graph.result}
 
     def moment(self, functions: Mapping[Any, Any]) -> Moment:
-        graph, lines = self.graph, reversed(self.author.backward_lines)
-        found = [] if graph.failure else diagnose(self.trials)
-        update = None if graph.failure else lesson.update(self.trials)
-        ops = [
-            self.operation(op, [text for text, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)
-        ]
+        t, graph, lines = self.trials, self.graph, reversed(self.author.backward_lines)
+        ops = [self.operation(op, [x for x, _ in shown(rules)]) for op, rules in zip(graph.ops, lines, strict=True)]
+        found, update = ([], None) if graph.failure else (diagnose(t), lesson.update(t))
+        quiz = [] if graph.failure else questions(t, ops, update)
         values = {v.id: self.value(v) for v in graph.values.values() if v.id in self.outside}
         texts = {f.name: f.text for f in functions.values()}
         places = [source_of(place, functions.get(place.code)) for place in self.places.values()]
-        quiz = [] if graph.failure else questions(self.trials, ops, update)
         return Moment(
             _title(graph), self.scalar, self.steps(found), ops, values, texts, places, graph.result,
             [plain(text) for text in graph.summary()], update, found, quiz, None, None,
         )  # fmt: skip
 
     def value(self, value: Recorded) -> Value:
-        code, gradient, scope = self.author.name(value), self.author.gradient(value), self.scope
+        t, views, code = self.trials, self.trials.views, self.author.name(value)
         name, full, kind = clip(value.name), plain(value.name), f"{shape_text(value.shape)} {value.dtype}"
-        array, g = scope.get(code), scope[gradient] if gradient in self.author.received else None
-        own, slope = (None if a is None or value.size != 1 else number(np.reshape(a, -1)[0]) for a in (array, g))
-        view, view_of_g = (None if a is None else self.views.look(a, value, a is g) for a in (array, g))
-        example = parts = None
-        if g is not None and self.views.whole and (places := self.views.drawn(value)) is not None:
-            example = next(iter(np.flatnonzero(places == self.trials.pick(value).i).tolist()), None)
-        if value.id in self.trials.shares:
-            parts = [Part(s.op.id, s.look) for s in self.trials.shares[value.id]]
+        both = t.array(value), t.gradient(value)
+        own, slope = (None if a is None or value.size != 1 else number(np.reshape(a, -1)[0]) for a in both)
+        array, gradient = (None if a is None else views.look(a, value, a is both[1]) for a in both)
+        example = None
+        if gradient and views.whole and (places := views.drawn(value)) is not None:
+            example = next(iter(np.flatnonzero(places == t.pick(value).i).tolist()), None)
+        parts = [Part(share.op.id, share.look) for share in t.shares.get(value.id, ())] or None
         names = name, value.role, kind, code if code != name else None, full if full != name else None
-        return Value(*names, view, view_of_g, own, slope, example, parts)
+        return Value(*names, array, gradient, own, slope, example, parts)
 
     def operation(self, op: Op, rules: list[str]) -> Operation:
+        t, inputs, trees = self.trials, inputs_of(op), [statement(text) for text in rules]
         scopes = (f"{called(s, ())}{f' ({s.instance})' if s.instance > 1 else ''}" for s in op.scopes)
-        line, inputs = self.trials.lines[op.id], _inputs(op)
-        words = set().union(*(names_in(tree) for tree in map(statement, rules) if tree))
-        used = [v for v in [*inputs, op.output] if self.author.name(self.graph.values[v]) in words]
-        calls = [f"{f.__name__}: {_first_line(f)}".replace("`", "") for f in _called(rules)]
-        comparison = compare(self.author, op, line, rules) if self.views.whole else None
+        words = {name for tree in trees if tree for name in names_in(tree)}
+        used = [v for v in [*inputs, op.output] if self.author.name(t.values[v]) in words]
+        named = dict.fromkeys(re.findall(r"\bag\.(\w+)\(", " ".join(rules)))
+        calls = [f"{name}: {_first_line(operations[name])}".replace("`", "") for name in named if name in operations]
+        comparison, reach = (compare(t, op, trees), geometry(t, op)) if t.whole else (None, None)
         return Operation(
-            op.id, clip(op.name), inputs, op.output, _learning(op), plain("/".join(scopes)), line, rules, used, calls,
-            self.numbers[_key(op)], comparison, self.reach(op) if self.views.whole else None,
+            op.id, clip(op.name), inputs, op.output, learning(op), plain("/".join(scopes)), t.lines[op.id], rules, used,
+            calls, self.numbers[_key(op)], comparison, reach,
         )  # fmt: skip
-
-    def reach(self, op: Op) -> Reach | None:
-        """Return how the output depends on the inputs, with the winners of a pool: places in their windows."""
-        names = {v: self.author.name(self.graph.values[v]) for v in (op.output, *_inputs(op))}
-        found = geometry(op, {v: np.asarray(self.scope[name]) for v, name in names.items() if name in self.scope})
-        if isinstance(found, Window) and found.pool == "max":
-            winners = self.scope.get(self.author.names.get((op.id, op.byproducts[0]), ""))  # none without a gradient
-            return found._replace(won=self.views.winners(winners))
-        return found
 
     def steps(self, found: list[tuple[str, int]]) -> list[Step]:
         """Return the steps of both passes in order: what each asks, means, computes and costs."""
@@ -140,38 +127,30 @@ class _Facts:
             steps += [self.loss(), *(self.backward(i, op) for i, op in back), self.end()]
         held, peak = 0, graph.kept_bytes
         for k, step in enumerate(steps):
-            more: dict[str, Any] = {}
             if step.op >= 0:
-                more["round"] = self.rounds.get(graph.ops[step.op].id)
-                held += self.bytes(graph.ops[step.op]) * (-1 if step.kind == "backward" else 1)
+                op = graph.ops[step.op]
+                held += self.bytes(op) * (-1 if step.kind == "backward" else 1)
+                steps[k] = step._replace(round=self.rounds.get(op.id))
             if peak is not None:
-                more |= {"held": held, "holds": f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"}
-            if step.kind in TERMS and (k == 0 or step.kind != steps[k - 1].kind):
-                more["term"] = self.term(step.kind)
-            steps[k] = step._replace(**more)
+                holds = f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"
+                steps[k] = steps[k]._replace(held=held, holds=holds)
         for text, k in found:
             steps[k] = steps[k]._replace(warn=f"{text[0].upper()}{text[1:]}. {DEAD if text.startswith('dead') else ''}")
         return steps
 
-    def term(self, kind: str) -> str:
-        """Return the explanation of the words that are new at the first step of this kind."""
-        ops, values = self.graph.ops, self.graph.values
-        first = clip(values[ops[0].output].name) if ops else self.trials.end
-        begins = kind == "begin" and not self.scalar
-        images = begins and any(len(v.shape) == 4 for v in values.values())
-        return TERMS[kind].format(first) + ARRAYS * begins + INDEX * images
-
     def begin(self) -> Step:
         say, *goal = lesson.begin(self.trials)
         costs = f"{', '.join(self.graph.summary())}."
-        return Step("begin", f"What does {_title(self.graph)} compute?", say, -1, None, costs, goal)
+        images = not self.scalar and any(len(v.shape) == 4 for v in self.graph.values.values())
+        term = LOSS_AND_GRADIENT + ARRAYS * (not self.scalar) + INDEX * images
+        return Step("begin", f"What does {_title(self.graph)} compute?", say, -1, None, costs, goal, term=term)
 
     def forward(self, i: int, op: Op) -> Step:
-        out, expression, kept = self.graph.values[op.output], self.trials.expressions[op.id], self.bytes(op)
-        name, say = clip(out.name), self.doc(op)
+        t, out, kept = self.trials, self.graph.values[op.output], self.bytes(op)
+        name, say, expression = clip(out.name), self.doc(op), t.expressions[op.output]
         if expression:
             say = f"Your code gives {expression} no name; here it is called {name}. {say}"
-        costs = [f"Its shape is {shape_text(out.shape)}." if out.shape else ""]
+        costs = [f"Its shape is {shape_text(out.shape)}."] if out.shape else []
         if kept:
             costs.append(f"It keeps {bytes_text(kept, 'bytes')} for the way back: {self.kept(op)}.")
         elif op.kept:
@@ -180,37 +159,38 @@ class _Facts:
             say += " Nothing before it learns, so it has no step on the way back."
         elif op.kept is not None:
             costs.append("It keeps nothing for the way back.")
-        text = " ".join(filter(None, [*costs, *self.notes(out, self.author.name(out), name)]))
-        return Step("forward", f"What is {expression or name}?", say, i, lesson.forward(self.trials, op), text)
+        text = " ".join([*costs, *_notes(t.array(out), name)])
+        return Step("forward", f"What is {expression or name}?", say, i, lesson.forward(t, op), text)
 
     def failed(self, op: Op) -> Step:
         failure: Any = self.graph.failure
         name, error = clip(op.name), clip(failure.error)
         say = f"{name} raises {error}, so nothing after it ran, and there is no way back."
         message, place = Formula([plain(text) for text in failure.message.splitlines()], error), self.numbers[_key(op)]
-        return Step("failed", f"Why does {name} fail?", say, -1, [message], place=place, inputs=_inputs(op))
+        return Step("failed", f"Why does {name} fail?", say, -1, [message], place=place, inputs=inputs_of(op))
 
     def loss(self) -> Step:
-        end = self.trials.end
+        graph, end = self.graph, self.trials.end
         say = f"{end} is not one number, so its sum is differentiated, and the way back begins with a gradient of 1."
-        if self.graph.loss is not None:
+        if graph.loss is not None:
             say = (
-                f"The loss is {number(self.graph.loss)}. Now the question turns round: how fast does the loss change "
+                f"The loss is {number(graph.loss)}. Now the question turns round: how fast does the loss change "
                 "when a value is raised? For the loss itself the answer is 1."
             )
-        return Step(
-            "loss", "Where does the way back begin?", say, -1, [Formula([f"g_{end} = 1"], f"d {end} / d {end}")]
-        )
+        term = SHORT.format(clip(graph.values[graph.ops[0].output].name) if graph.ops else end)
+        formula = Formula([f"g_{end} = 1"], f"d {end} / d {end}")
+        return Step("loss", "Where does the way back begin?", say, -1, [formula], term=term)
 
     def backward(self, i: int, op: Op) -> Step:
-        values = [self.graph.values[v] for v in _learning(op)]
-        say, formulas = lesson.backward(self.trials, op, values)
-        ask = f"How does {self.trials.goal} change with {listed([self.trials.words(v) for v in values])}?"
-        kept = self.kept(op)
+        t, values, kept = self.trials, [self.graph.values[v] for v in learning(op)], self.kept(op)
+        say, formulas = lesson.backward(t, op, values)
+        ask = f"How does {t.goal} change with {listed([t.words(v) for v in values])}?"
         others = [clip(self.graph.values[v].name) for v in dict.fromkeys(v for p, v in op.inputs if p not in op.rules)]
-        costs = [f"It uses {kept}." if kept else "", f"No gradient is needed for {listed(others)}." if others else ""]
-        costs += [note for v in values for note in self.notes(v, self.author.gradient(v), f"g_{clip(v.name)}")]
-        return Step("backward", ask, say, i, formulas, " ".join(filter(None, costs)))
+        costs = [f"It uses {kept}."] if kept else []
+        costs += [f"No gradient is needed for {listed(others)}."] if others else []
+        costs += [note for v in values for note in _notes(t.gradient(v), f"g_{clip(v.name)}")]
+        term = BACKWARD if op.id == next(iter(t.back)) else None
+        return Step("backward", ask, say, i, formulas, " ".join(costs), term=term)
 
     def end(self) -> Step:
         names = listed([clip(v.name) for v in self.author.learnt()])
@@ -239,14 +219,15 @@ class _Facts:
 
         return clip(self.graph.kept(op, cost=cost), 120)
 
-    def notes(self, value: Recorded, code: str, name: str) -> list[str]:
-        """Return remarks on zeros, nan and infinities in an array."""
-        a = np.asarray(self.scope.get(code))
-        if value.size < 2 or a.dtype.kind not in "fc":
-            return []
-        zeros, bad = (value.size - np.count_nonzero(a)) / value.size, value.size - np.count_nonzero(np.isfinite(a))
-        found = [f"{share(zeros)} of {name} is zero."] if zeros >= 0.2 else []
-        return found + ([f"{bad:,} of its elements are not finite!"] if bad else [])
+
+def _notes(array: Any, name: str) -> list[str]:
+    """Return remarks on zeros, nan and infinities in an array."""
+    a = np.asarray(array)
+    if a.size < 2 or a.dtype.kind not in "fc":
+        return []
+    zeros, bad = (a.size - np.count_nonzero(a)) / a.size, a.size - np.count_nonzero(np.isfinite(a))
+    found = [f"{share(zeros)} of {name} is zero."] if zeros >= 0.2 else []
+    return found + ([f"{bad:,} of its elements are not finite!"] if bad else [])
 
 
 def _expression(op: Op, value: Recorded, functions: Mapping[Any, Any]) -> str:
@@ -266,21 +247,6 @@ def _title(graph: Graph) -> str:
 
 def _key(op: Op) -> Any:
     return op.place.code, op.place.line, op.place.columns
-
-
-def _inputs(op: Op) -> list[str]:
-    return list(dict.fromkeys(v for _, v in op.inputs))
-
-
-def _learning(op: Op) -> list[str]:
-    """Return the inputs that receive a gradient."""
-    return list(dict.fromkeys(v for p, v in op.inputs if p in op.rules))
-
-
-def _called(lines: list[str]) -> list[Any]:
-    """Return the functions of the library that the lines of a rule call."""
-    names = dict.fromkeys(re.findall(r"\bag\.(\w+)\(", " ".join(lines)))
-    return [operations[name] for name in names if name in operations]
 
 
 def _first_line(function: Any) -> str:

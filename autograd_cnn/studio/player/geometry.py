@@ -11,45 +11,49 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.ops.windows import margins, pair
-from autograd_cnn.studio.player.lines import Refusal, attempt
+from autograd_cnn.ops.windows import window
+from autograd_cnn.studio.player.lines import attempt
 from autograd_cnn.studio.player.schema import Each, Reach, Rows, Window
+from autograd_cnn.studio.player.trials import Trials, inputs_of
 from autograd_cnn.studio.records import Op, Use
 
 
-def geometry(op: Op, arrays: dict[str, Any]) -> Reach | None:
+def geometry(t: Trials, op: Op) -> Reach | None:
     """Return how the output of `op` depends on its inputs, or None if it is none of these.
 
     A window joins pixels of a `fine` image to a pixel of a `coarse` image, by weights `w` or as a `pool`, max or mean.
-    The output is the coarse image or, in a transposed convolution, the fine one. A row (`rows`) joins vectors in the
-    same way, and `each` lists inputs whose elements give the same element of the output, beside `others`; a `gate` lets
-    through or shuts, as relu does. `arrays` holds the inputs and the output by id.
+    The output is the coarse image or, in a transposed convolution, the fine one. Of a pool there are the places of the
+    winners in their windows. A row (`rows`) joins vectors in the same way, and `each` lists inputs whose elements give
+    the same element of the output, beside `others`; a `gate` lets through or shuts, as relu does.
     """
-    if op.call.inside or any(v not in arrays for v in (op.output, *(v for _, v in op.inputs))):
+    known = {v: t.array(t.values[v]) for v in (op.output, *inputs_of(op))}
+    if op.call.inside or any(a is None for a in known.values()):
         return None
-    given = dict(zip(op.call.primitive.parameters, op.call.arguments, strict=False))
-    uses = {name: use.value.id for name, use in given.items() if isinstance(use, Use)}
-    distinct = len({v for _, v in op.inputs}) == len(op.inputs)  # in x @ x an element of x is in a row and in a column
-    found = attempt(  # a user's primitive may take anything under these names
-        lambda: (distinct and (_window(op, given, uses, arrays) or _row(op, arrays))) or _each(op, arrays)
+    arrays = {v: np.asarray(a) for v, a in known.items()}
+    distinct = len(arrays) == 1 + len(op.inputs)  # in x @ x an element of x is in a row and in a column
+    return attempt(  # a user's primitive may take anything under these names
+        lambda: (distinct and (_window(t, op, arrays) or _row(op, arrays))) or _each(op, arrays)
     )
-    return None if isinstance(found, Refusal) else found
 
 
-def _window(op: Op, given: dict[str, Any], uses: dict[str, str], arrays: dict[str, Any]) -> Reach | None:
-    if not {"x", "stride", "padding"} <= given.keys() or arrays[uses["x"]].ndim != 4 != arrays[op.output].ndim:
+def _window(t: Trials, op: Op, arrays: dict[str, Any]) -> Reach | None:
+    given = dict(zip(op.call.primitive.parameters, op.call.arguments, strict=False))
+    uses: Any = {name: use.value.id for name, use in given.items() if isinstance(use, Use)}
+    x, w, b = map(uses.get, "xwb")
+    if not {"x", "stride", "padding"} <= given.keys() or arrays[x].ndim != 4 != arrays[op.output].ndim:
         return None
-    fine, coarse = (op.output, uses["x"]) if "output_padding" in given else (uses["x"], op.output)
-    kernel = pair(arrays[uses["w"]].shape[:2] if "w" in uses else given["kernel_size"], "kernel")
-    stride = kernel if given["stride"] is None else pair(given["stride"], "stride")
-    dilation = pair(given.get("dilation", 1), "dilation")
-    (top, _), (left, _) = margins(given["padding"], kernel, stride, dilation, arrays[fine].shape[1:3])
-    w, b, group, pool = uses.get("w"), uses.get("b"), None, None
+    fine, coarse = (op.output, x) if "output_padding" in given else (x, op.output)
+    kernel, padding = arrays[w].shape[:2] if w else given["kernel_size"], given["padding"]
+    stride, dilation = kernel if given["stride"] is None else given["stride"], given.get("dilation", 1)
+    size = arrays[fine].shape[1:3] if padding == "same" else None  # a pool may look further than its image
+    kernel, stride, ((top, _), (left, _)), dilation = window(size, kernel, stride, padding, dilation)
+    reach = Window(fine, coarse, kernel, stride, (top, left), dilation, w, b, None, None, None)
     if w:
-        group = arrays[fine].shape[-1] // given["groups"], arrays[coarse].shape[-1] // given["groups"]
-    else:
-        pool = "max" if op.byproducts else "mean"
-    return Window(fine, coarse, kernel, stride, (top, left), dilation, w, b, group, pool, None)
+        return reach._replace(group=tuple(arrays[v].shape[-1] // given["groups"] for v in (fine, coarse)))
+    if not op.byproducts:
+        return reach._replace(pool="mean")
+    winners = t.scope.get(t.author.names.get((op.id, op.byproducts[0]), ""))  # none without a gradient
+    return reach._replace(pool="max", won=t.views.winners(winners))
 
 
 def _row(op: Op, arrays: dict[str, Any]) -> Reach | None:
@@ -66,8 +70,6 @@ def _row(op: Op, arrays: dict[str, Any]) -> Reach | None:
 
 def _each(op: Op, arrays: dict[str, Any]) -> Reach | None:
     out = arrays[op.output]
-    if not out.size:
-        return None
     for i in (int(np.argmax(out)), int(np.argmin(out)), out.size // 2, out.size // 3):
         at = np.unravel_index(i, out.shape)
 
@@ -75,15 +77,13 @@ def _each(op: Op, arrays: dict[str, Any]) -> Reach | None:
             if not isinstance(use, Use):
                 return use
             a = arrays[use.value.id]
-            places = at[out.ndim - a.ndim :] if a.ndim else ()
-            return a[tuple(slice(k, k + 1) if n > 1 else slice(None) for k, n in zip(places, a.shape, strict=True))]
+            places = zip(at[out.ndim - a.ndim :], a.shape, strict=True)
+            return a[tuple(slice(k, k + 1) if n > 1 else slice(None) for k, n in places)]
 
         made = op.call.primitive.raw(*map(part, op.call.arguments))
         if np.size(made) != 1 or not np.allclose(made, out.flat[i], 1e-4, 1e-6):
             return None
-    inputs = [v for v in dict.fromkeys(v for _, v in op.inputs) if arrays[v].shape == out.shape]
-    if not inputs:
-        return None
+    given = inputs_of(op)
+    inputs = [v for v in given if arrays[v].shape == out.shape]
     gate = op.call.primitive.rectifies and len(inputs) == 1 and bool(np.all((out == 0) | (out == arrays[inputs[0]])))
-    others = [v for v in dict.fromkeys(v for _, v in op.inputs) if v not in inputs]
-    return Each(inputs, others, gate)
+    return Each(inputs, [v for v in given if v not in inputs], gate) if inputs else None

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lines import Refusal, as_mathematics, factor, flat_value, statement
+from autograd_cnn.studio.player.lines import as_mathematics, factor, flat_value
 from autograd_cnn.studio.player.mistakes import largest
 from autograd_cnn.studio.player.schema import Choice, Formula, Update
-from autograd_cnn.studio.player.trials import EFFORT, RAISE, Share, Trials, is_float
+from autograd_cnn.studio.player.trials import EFFORT, RAISE, Share, Trials, inputs_of, is_float
 from autograd_cnn.studio.player.wording import ADD, apart, brief, number, signed
 from autograd_cnn.studio.program.syntax import names_in
 from autograd_cnn.studio.records import Op, Value
@@ -49,21 +49,16 @@ def check(t: Trials, value: Value) -> str:
 def begin(t: Trials) -> list[str]:
     """Return the result with these numbers, the goal, and how to go on."""
     given = [v for v in t.author.initial if v.role in ("input", "target") and t.array(v) is not None]
-    told = [
-        f"{clip(v.name)} = {number(t.array(v).item())}" if v.size == 1 else f"{clip(v.name)}{_extent(v)}"
-        for v in given[:MANY]
-    ]
+    shown = [clip(v.name) + (f" = {number(t.array(v).item())}" if v.size == 1 else _extent(v)) for v in given[:MANY]]
     if count := sum(v.size for v in t.graph.parameters):
-        told.append(count_text(count, "parameter"))
+        shown.append(count_text(count, "parameter"))
     end = number(t.graph.loss) if t.graph.loss is not None else f"{t.end}, of {t.result.size:,} numbers"
-    lines = [f"With {listed(told)} the result is {end}." if told else f"The result is {end}."]
+    lines = [f"With {listed(shown)} the result is {end}." if shown else f"The result is {end}."]
     for value in t.learnt[:1]:
         name, (way, far) = t.pick(value).name, movement(t, value)
-        about = "" if value.id in t.trials else "about "
-        moves = f"{'falls' if way == 'down' else 'rises'} by {about}{far}"
-        lines.append(
-            f"How does {t.goal} change when {name} changes a little? Raise {name} by {RAISE} and {t.goal} {moves}."
-        )
+        moves = f"{'falls' if way == 'down' else 'rises'} by {'' if value.id in t.trials else 'about '}{far}"
+        ask = f"How does {t.goal} change when {name} changes a little?"
+        lines.append(f"{ask} Raise {name} by {RAISE} and {t.goal} {moves}.")
     return [*lines, "Press → to walk forward; at the loss the way back begins."]
 
 
@@ -73,10 +68,9 @@ def forward(t: Trials, op: Op) -> list[Formula]:
     A rectified array gives two elements instead: one that passes, and one that is blocked.
     """
     out = t.values[op.output]
-    if t.rectified(op):
-        x, y = t.values[op.inputs[0][1]], t.array(out)
-        places = [i for i in (t.passing(op), t.blocked(op)) if i is not None]
-        numbers = [(t.named(out, i), t.array(x).flat[i], y.flat[i]) for i in places]
+    if places := [i for i in t.gate(op) if i is not None]:
+        x, y = t.array(t.values[op.inputs[0][1]]), t.array(out)
+        numbers = [(t.named(out, i), x.flat[i], y.flat[i]) for i in places]
         lines = [f"{name} = {op.name}({number(a)}) = {number(b)}: slope {int(b > 0)}" for name, a, b in numbers]
         return [Formula(lines, "above 0 a number passes; below, it is blocked")]
     if out.size != 1 or op.call.inside or t.array(out) is None:
@@ -86,7 +80,7 @@ def forward(t: Trials, op: Op) -> list[Formula]:
         a: Any = t.scope.get(name)
         return np.reshape(a, -1)[0] if is_float(a) and np.size(a) == 1 else None
 
-    right = statement(t.lines[op.id]).value
+    right = t.author.call(op)
     plain, filled = as_mathematics(right), as_mathematics(right, number_of)
     steps = [filled] if filled != plain and not filled.startswith("-") else []
     value = number(np.reshape(t.array(out), -1)[0])
@@ -131,11 +125,10 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
             f"The slope depends on {listed(kept[:MANY])}, so {'it was' if len(kept) == 1 else 'they were'} kept."
         )
     formulas = [formula(t, op, v) for v in values if v.size]
-    if t.rectified(op) and (i := t.blocked(op)) is not None:
-        result, g = t.values[op.output], t.scope[t.author.gradient(t.values[op.output])]
-        head = f"g_{t.named(t.values[op.inputs[0][1]], i)} = g_{t.named(result, i)} × local slope"
-        numbers = f"= {number(np.reshape(g, -1)[i])} × 0 = 0"
-        formulas.append(Formula([head, numbers], f"blocked: {t.named(result, i)} is 0"))
+    if (i := t.gate(op)[1]) is not None:
+        here, shut = (t.named(t.values[v], i) for v in (op.inputs[0][1], op.output))
+        numbers = f"= {number(t.gradient(t.values[op.output]).flat[i])} × 0 = 0"
+        formulas.append(Formula([f"g_{here} = g_{shut} × local slope", numbers], f"blocked: {shut} is 0"))
     return " ".join(words), formulas
 
 
@@ -145,7 +138,8 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
     last = t.mine[op.id, value.id][-1]
     more, g = len(shares) - 1 - last, f"g_{pick.name}"
     if len(shares) == 1:
-        (first, *rest), note = product(t, op, value, shares[0])
+        product = _scalar_product if value.size == t.values[op.output].size == 1 else _sum_of_products
+        (first, *rest), note = product(t, value, shares[0], pick.g) or ([number(pick.g)], "by the derived line")
         lines = [f"{g} = {first}", *rest]
     elif not t.whole:
         lines = [f"{g}: {more:,} more to come" if more else f"{g} = {number(pick.g)}"]
@@ -157,7 +151,7 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
             uses = t.mine[share.op.id, value.id]
             place = f", place {uses.index(k) + 1} of {len(uses)}" if len(uses) > 1 else ""
             numbers.append(np.reshape(share.array, -1)[pick.i])
-            found = _scalar_product(t, share.op, value, share) if value.size == out.size == 1 else None
+            found = _scalar_product(t, value, share, numbers[-1]) if value.size == out.size == 1 else None
             how = " ".join(found[0]) if found else number(numbers[-1])
             lines.append(f"through {t.words(out)}{place}: {how}")
         sum_ = ("… + " if last >= SHOWN else "") + " + ".join([number(numbers[0]), *map(signed, numbers[1:])])
@@ -165,39 +159,28 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
     return Formula(lines, note, "" if more else check(t, value))
 
 
-def product(t: Trials, op: Op, value: Value, share: Share) -> tuple[list[str], str]:
-    """Write a share as incoming gradient × local slope, or as a sum of such products, with a note."""
-    scalar = value.size == t.values[op.output].size == 1
-    found = _scalar_product(t, op, value, share) if scalar else _sum_of_products(t, op, value, share)
-    return found or ([number(_number_of(t, value, share))], "by the derived line")
-
-
-def _number_of(t: Trials, value: Value, share: Share) -> Any:
-    """Return the number of a share at the example."""
-    pick = t.pick(value)
-    return pick.g if share.array is None else np.reshape(share.array, -1)[pick.i]
-
-
-def _scalar_product(t: Trials, op: Op, value: Value, share: Share) -> tuple[list[str], str] | None:
-    """Write a share of one number, whose slope is read from the rule; return None if the rule is no product."""
-    g = t.author.gradient(t.values[op.output])
+def _scalar_product(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], str] | None:
+    """Write a share `c`, a number, as incoming gradient × local slope; return None if the rule is no product."""
+    op, g = share.op, t.author.gradient(t.values[share.op.output])
     slope = share.expression and factor(share.expression, g)
-    number_of_slope = flat_value(slope, t.scope) if slope else Refusal("no product")
-    if isinstance(number_of_slope, Refusal):
+    number_of_slope = flat_value(slope, t.scope) if slope else None
+    if number_of_slope is None:
         return None
     text, incoming = as_mathematics(slope), np.reshape(t.scope[g], -1)[0]
     whole = isinstance(slope, (ast.Name, ast.Constant, ast.Attribute, ast.Call))
-    told = f"; {text} is that of {clip(op.name)}()" if len(op.inputs) == 1 and text not in ("1", "-1") else ""
-    c = number(_number_of(t, value, share))
-    lines = [f"{g} × {text if whole else f'({text})'}", f"= {number(incoming)} × {signed(number_of_slope[0])} = {c}"]
-    return lines, f"incoming gradient × local slope{told}"
+    whose = f"; {text} is that of {clip(op.name)}()" if len(op.inputs) == 1 and text not in ("1", "-1") else ""
+    numbers = f"= {number(incoming)} × {signed(number_of_slope[0])} = {number(c)}"
+    return [f"{g} × {text if whole else f'({text})'}", numbers], f"incoming gradient × local slope{whose}"
 
 
-def _sum_of_products(t: Trials, op: Op, value: Value, share: Share) -> tuple[list[str], str] | None:
-    """Write a share as the two largest products of its sum; return None unless the slopes are known and explain it."""
-    out, pick, c = t.values[op.output], t.pick(value), _number_of(t, value, share)
-    slopes, incoming = t.slopes(op, value, pick.i), np.reshape(t.scope[t.author.gradient(out)], -1)
-    if isinstance(slopes, Refusal) or not slopes.size:
+def _sum_of_products(t: Trials, value: Value, share: Share, c: Any) -> tuple[list[str], str] | None:
+    """Write a share, which is `c` at the example, as the two largest products of its sum.
+
+    Return None unless the slopes are known and explain it.
+    """
+    op, out, pick = share.op, t.values[share.op.output], t.pick(value)
+    slopes, incoming = t.slopes(op, value), np.reshape(t.gradient(out), -1)
+    if slopes is None:
         return None
     terms = np.nan_to_num(slopes * incoming)
     if not abs(float(terms.sum()) - float(c)) <= 1e-3 * abs(float(c)) + 1e-12:  # or not a number
@@ -212,12 +195,8 @@ def _sum_of_products(t: Trials, op: Op, value: Value, share: Share) -> tuple[lis
         head = f"sum over the {count:,} numbers of {clip(out.name)} that it changes"
         note = f"each: incoming gradient × local slope; first that of {example}"
         return [head, f"= {' + '.join(products)}{dots} = {number(c)}"], note
-    arrays = [(v, t.array(v)) for v in (t.values[v] for v in dict.fromkeys(v for _, v in op.inputs))]
-    at = [
-        f"{t.named(v, pick.i)} = {number(np.reshape(a, -1)[pick.i])}"
-        for v, a in arrays
-        if v.shape == value.shape and a is not None
-    ]
+    alike = [v for v in (t.values[v] for v in inputs_of(op)) if v.shape == value.shape and t.array(v) is not None]
+    at = [f"{t.named(v, pick.i)} = {number(np.reshape(t.array(v), -1)[pick.i])}" for v in alike]
     note = f"incoming gradient × local slope of {clip(op.name)}() at {listed(at)}"
     if rule := _rule_at(t, value, share, pick.i, float(c)):
         note += f"; the rule gives {rule}"
@@ -233,10 +212,9 @@ def _rule_at(t: Trials, value: Value, share: Share, i: int, c: float) -> str:
     if not share.expression or any(a.size not in (1, value.size) for a in arrays.values()):
         return ""
     numbers = {n: np.reshape(a, -1)[min(i, a.size - 1)] for n, a in arrays.items()}
-    made = flat_value(share.expression, {**t.scope, **numbers})  # refused if the rule needs whole arrays
-    if isinstance(made, Refusal) or made.size != 1 or not abs(float(made[0]) - c) <= 1e-6 * abs(c):
-        return ""
-    return as_mathematics(share.expression, numbers.get)
+    made = flat_value(share.expression, {**t.scope, **numbers})  # None if the rule needs whole arrays
+    alone = made is not None and made.size == 1 and abs(float(made[0]) - c) <= 1e-6 * abs(c)
+    return as_mathematics(share.expression, numbers.get) if alone else ""
 
 
 # The update
@@ -250,7 +228,7 @@ def before_and_after(t: Trials, value: Value, lr: float) -> list[str]:
 
 def update(t: Trials) -> Update | None:
     """Return a step against the gradient at some learning rates: its lines, and the loss before and after."""
-    pairs = [(v, t.array(v), t.scope[t.author.gradient(v)]) for v in t.learnt]
+    pairs = [(v, t.array(v), t.gradient(v)) for v in t.learnt]
     slope = sum(float(np.sum(np.square(np.asarray(g, np.float64)))) for _, _, g in pairs)
     loss = math.nan if t.array(t.result) is None else float(np.sum(t.array(t.result)))
     if not t.ops or not slope or not math.isfinite(slope + loss):
@@ -260,13 +238,12 @@ def update(t: Trials) -> Update | None:
     for rate in RATES if t.whole and sum(t.costs) < EFFORT / 4 else RATES[1:6:2]:
         lr = float(f"{unit * rate:.1g}")
         new = {t.author.name(v): np.asarray(w - np.asarray(lr, w.dtype) * g, w.dtype) for v, w, g in pairs}
-        ran = t.run({**t.scope, **new}, set(new))
-        after = math.nan if isinstance(ran, Refusal) else ran  # the program may hold for the recorded numbers only
+        if (after := t.run({**t.scope, **new}, set(new))) is None:
+            after = math.nan  # the program may hold for the recorded numbers only
         lines = []
         for v in t.learnt[:MANY]:
-            pick, (x, y) = t.pick(v), before_and_after(t, v, lr)
-            line = f"{pick.name} ← {pick.name} − lr × g_{pick.name}"
-            lines.append((line, f"= {x} − {number(lr)} × {signed(pick.g)} = {y}"))
+            (_, name, _, g), (x, y) = t.pick(v), before_and_after(t, v, lr)
+            lines.append((f"{name} ← {name} − lr × g_{name}", f"= {x} − {number(lr)} × {signed(g)} = {y}"))
         x, y, _ = apart(loss, after)
         verdict = "It falls." if after < loss else "It does not fall: this step is too long."
         say = f"{t.goal[0].upper()}{t.goal[1:]} goes from {x} to {y}. {verdict}"

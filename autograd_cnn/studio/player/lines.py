@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections import namedtuple
 from collections.abc import Callable
-from functools import lru_cache
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,43 +13,27 @@ from autograd_cnn.studio.player.wording import bare, number, signed
 from autograd_cnn.studio.program.syntax import Replaced, evaluate, names_in
 
 ONE = ast.Constant(1)
+STEP = 1e-6  # of differences
+LARGEST = 300_000  # elements of an input or output; for more, differences take too long
 
 
-@lru_cache(4096)
 def statement(line: str) -> Any:
-    """Return the last statement of a line of the program, or None if the line is a comment."""
+    """Return the last statement of a line of a rule, or None if the line is a comment."""
     return next(iter(ast.parse(line).body[-1:]), None)
 
 
-def contribution(tree: Any, gradient: str) -> Any:
-    """Return what a statement adds to the variable `gradient`, or None if it does not add to it alone."""
-    match tree:
-        case ast.Assign([ast.Name(name)], ast.BinOp(ast.Name(left), ast.Add(), added)) if name == left == gradient:
-            return added
-        case ast.Assign([ast.Name(name)], added) if name == gradient:
-            return added
-        case ast.AugAssign(ast.Name(name), ast.Add(), added) if name == gradient:
-            return added
-    return None
-
-
-Refusal = namedtuple("Refusal", "reason")  # in place of a value that could not be computed
-
-
 def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return the value of a call, or a `Refusal` if it raises an error.
+    """Return the value of a call, or None if it raises an error.
 
     A user's operation may need its own dtype or the recorded arrays, and may raise anything.
     """
-    try:
+    with suppress(Exception):
         return function(*arguments)
-    except Exception as error:
-        return Refusal(f"{type(error).__name__}: {error}")
 
 
 def flat_value(tree: Any, scope: dict[str, Any]) -> Any:
-    """Return the value of an expression, flat, or a `Refusal`."""
-    return attempt(lambda: np.reshape(evaluate(tree, dict(scope)), -1))
+    """Return the value of an expression, flat, or None if it has none."""
+    return attempt(lambda: np.reshape(evaluate(tree, scope), -1))
 
 
 def factor(tree: Any, g: str) -> Any:
@@ -70,7 +53,7 @@ def factor(tree: Any, g: str) -> Any:
 
 
 def as_mathematics(tree: Any, value: Callable[[str], Any] = lambda name: None) -> str:
-    """Write an expression or a statement as mathematics; a variable with a `value` becomes a number."""
+    """Write an expression as mathematics; a variable with a `value` becomes a number."""
 
     def number_of(node: Any) -> Any:
         match node:
@@ -84,10 +67,15 @@ def as_mathematics(tree: Any, value: Callable[[str], Any] = lambda name: None) -
     return bare(ast.unparse(ast.fix_missing_locations(rewriter.visit(tree))))
 
 
-def result_at(code: Any, scope: dict[str, Any], name: str, i: int, move: float, output: str) -> Any:
-    """Run code with the i-th number of an array moved, and return the array `output`."""
-    moved = np.array(scope[name])
-    moved.flat[i] += move
-    inner = {**scope, name: moved}
-    exec(code, inner)
-    return inner[output]
+def nudged(code: Any, scope: dict[str, Any], name: str, i: int, output: str) -> tuple[Any, Any, float]:
+    """Run code with the i-th number of an array a step lower, and a step higher: return both `output`, and the step."""
+    step = STEP * max(1.0, abs(float(scope[name].flat[i])))
+
+    def result(move: float) -> Any:
+        moved = np.array(scope[name])
+        moved.flat[i] += move
+        inner = {**scope, name: moved}
+        exec(code, inner)
+        return inner[output]
+
+    return result(-step), result(step), step

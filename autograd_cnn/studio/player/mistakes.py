@@ -15,64 +15,57 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.studio.player.lines import Refusal, attempt, contribution, result_at, statement
+from autograd_cnn.studio.player.lines import LARGEST, attempt, nudged
 from autograd_cnn.studio.player.schema import Comparison, Mistake, Table
+from autograd_cnn.studio.player.trials import Trials, learning
 from autograd_cnn.studio.program.syntax import Replaced, names_in, parsed
-from autograd_cnn.studio.program.write import Author
 from autograd_cnn.studio.records import Op
 
 ENTRIES, MISTAKES = 3, 4  # elements in a table, and broken lines of an operation
-STEP, TRIED = 1e-6, 8  # of differences; elements that may be at a kink
+TRIED = 8  # elements that may be at a kink
 CONFUSED = {"sum": "mean", "cos": "sin", "sin": "cos"}
-LARGEST = 300_000  # elements of an input or output; for more, differences take too long
 
 
-def compare(author: Author, op: Op, forward: str, lines: list[str]) -> Comparison | None:
-    """Test the `lines` of the rules of `op`, and broken versions of them, against differences; None if impossible."""
-    values = [author.graph.values[v] for v in dict.fromkeys(v for p, v in op.inputs if p in op.rules)]
-    output = author.graph.values[op.output]
-    if not lines or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
+def compare(t: Trials, op: Op, trees: list[Any]) -> Comparison | None:
+    """Test the statements of the rules of `op`, and broken ones, against differences; return None if impossible."""
+    values, output, forward = [t.values[v] for v in learning(op)], t.values[op.output], t.codes[op.id]
+    if not trees or max(v.size for v in [output, *values]) > LARGEST or not all(v.size for v in values):
         return None
-    names, scope = [author.name(v) for v in values], dict(author.scope)
-    for name in [*names, f"g_{author.name(output)}"]:
+    names, result, scope = [t.author.name(v) for v in values], t.author.name(output), dict(t.scope)
+    for name in [*names, f"g_{result}"]:
         if name not in scope or np.asarray(scope[name]).dtype.kind != "f":
             return None
         scope[name] = np.array(scope[name], np.float64)
-    program, trees = compile(forward, "<forward>", "exec"), [statement(line) for line in lines]
 
-    def tested() -> list[_Test]:
-        exec(program, scope)
+    def tests() -> list[_Test]:
+        exec(forward, scope)
         right = _run(trees, scope, names)
-        return [_Test(n, right[n], _slopes(scope, program, author.name(output), n)) for n in names]
+        return [_Test(n, right[n], _slopes(scope, forward, result, n)) for n in names]
 
-    tests = attempt(tested)  # a user's rule may not work in float64
-    if isinstance(tests, Refusal):
+    if (found := attempt(tests)) is None:  # a user's rule may not work in float64
         return None
-    found = Comparison([t.table(t.elements, t.gradient) for t in tests], [t.agrees() for t in tests], [])
+    mistakes: list[Mistake] = []
     for k, tree in enumerate(trees):
-        limit = min(MISTAKES, len(found.mistakes) + (MISTAKES - 1 if len(lines) == 1 else MISTAKES // 2))
+        limit = min(MISTAKES, len(mistakes) + (MISTAKES - 1 if len(trees) == 1 else MISTAKES // 2))
         for broken, what in _mistakes(tree):
-            if len(found.mistakes) == limit:
+            if len(mistakes) == limit:
                 break
-            wrong, text = attempt(_run, [*trees[:k], broken, *trees[k + 1 :]], scope, names), ast.unparse(broken)
-            test = None if isinstance(wrong, Refusal) else next((t for t in tests if t.differs(wrong[t.name])), None)
-            if test and test.gradient.shape == wrong[test.name].shape and text not in [m.text for m in found.mistakes]:
+            wrong, text = attempt(_run, [*trees[:k], broken, *trees[k + 1 :]], scope, names) or {}, ast.unparse(broken)
+            test = next((t for t in found if wrong and t.differs(wrong[t.name])), None)
+            if test and test.gradient.shape == wrong[test.name].shape and text not in [m.text for m in mistakes]:
                 table, off = test.worst(wrong[test.name])
                 if table.rule != table.differences:
-                    found.mistakes.append(Mistake(k, text, what, table, off))
-    return found
+                    mistakes.append(Mistake(k, text, what, table, off))
+    return Comparison([t.table(t.elements, t.gradient) for t in found], [t.agrees() for t in found], mistakes)
 
 
 def _run(trees: list[Any], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
     """Run statements, and return what they contribute to the gradients of `names`.
 
-    A broken line may bind a gradient to an input, and the next line add to it in place. So the arrays of `scope` are
-    copied, unless every line binds a name.
+    A broken line may bind a gradient to an input, and the next line add to it in place. So the arrays are copied.
     """
     body = [tree for tree in trees if tree is not None]
-    binds = ast.Name, ast.Tuple
-    adds = not all(isinstance(tree, ast.Assign) and isinstance(tree.targets[0], binds) for tree in trees)
-    used = set().union(*map(names_in, body)) if adds else set()
+    used = set().union(*map(names_in, body))
     inner = {n: np.array(a) if n in used and isinstance(a, np.ndarray) else a for n, a in scope.items()}
     inner |= {f"g_{n}": np.zeros(scope[n].shape) for n in names}
     exec(compile(ast.fix_missing_locations(ast.Module(body, [])), "<rule>", "exec"), inner)
@@ -84,8 +77,7 @@ def _slopes(scope: dict[str, Any], program: Any, output: str, name: str) -> Call
 
     @cache
     def slope(i: int) -> tuple[float, bool]:
-        step = STEP * max(1.0, abs(float(scope[name].flat[i])))
-        up, down = (result_at(program, scope, name, i, move, output) for move in (step, -step))
+        down, up, step = nudged(program, scope, name, i, output)
         here = scope[output]
         changes = here - down, up - here, up - down
         left, right, both = (float(np.sum(scope[f"g_{output}"] * change)) / step for change in changes)
@@ -154,10 +146,13 @@ def _how_far(found: np.ndarray, want: np.ndarray) -> str:
 
 def _mistakes(tree: Any) -> Iterator[tuple[Any, str]]:
     """Yield versions of a statement with one mistake, and the mistake; subtle ones come first."""
-    if not isinstance(tree, (ast.Assign, ast.AugAssign)):
-        return
-    target: Any = tree.targets[0] if isinstance(tree, ast.Assign) else tree.target
-    added = contribution(tree, getattr(target, "id", "")) or tree.value
+    match tree:
+        case ast.Assign([ast.Name(name)], ast.BinOp(ast.Name(left), ast.Add(), added)) if name == left:
+            pass  # the sum until here is no part of the rule
+        case ast.Assign(_, added) | ast.AugAssign(_, _, added):
+            pass
+        case _:
+            return
     changes = [change for node in ast.walk(added) for change in _changes(node)]
     if not isinstance(added, ast.Tuple):
         changes.append((added, "the sign is wrong", ast.UnaryOp(ast.USub(), added)))

@@ -21,8 +21,8 @@ from autograd_cnn.studio.picture.overlays import OVERLAYS
 from autograd_cnn.studio.picture.svg import written
 from autograd_cnn.studio.player.array_views import CHANNELS, Store
 from autograd_cnn.studio.player.facts import facts_of
-from autograd_cnn.studio.player.lines import as_mathematics, statement
 from autograd_cnn.studio.player.schema import Drawing, Lens, Moment, Page, plain_data
+from autograd_cnn.studio.player.wording import bare
 from autograd_cnn.studio.png import png
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import clip, plain
@@ -98,14 +98,12 @@ def _lay_out(graph: Graph, view: View, moment: Moment) -> Picture:
     leaves = [v for v, fact in moment.values.items() if graph.values[v].role not in ("activation", "loss")]
     spaces = {v: "= −0.0000" for v in leaves if moment.values[v].number}
     picture = drawn(view, Overlay(leaves=spaces, values=spaces, brief=True))  # bytes stand beside the steps
-    lines = {
-        op.id: statement(fact.forward) for op, fact in zip(graph.ops, moment.ops, strict=True) if not op.call.inside
-    }
+    lines = {op.id: bare(fact.forward) for op, fact in zip(graph.ops, moment.ops, strict=True) if not op.call.inside}
     closed = {op.id for op in view.graph.ops if op.parts}
     for box in picture.boxes:
         if box.id in lines and box.id not in closed:
             line = lines[box.id]
-            fits = [text for text in (as_mathematics(line), as_mathematics(line.value)) if wide(text) < box.width - 8]
+            fits = [text for text in (line, line.partition(" = ")[2]) if wide(text) < box.width - 8]
             if fits:
                 box.text, box.beside = fits[0], ""
     return picture

@@ -6,15 +6,14 @@ So the page tells what happens to the loss when a number is raised, and what one
 from __future__ import annotations
 
 import math
-from collections import namedtuple
+from collections import defaultdict, namedtuple
 from typing import Any
 
 import numpy as np
 
 from autograd_cnn.nn.functions import alive_channels
 from autograd_cnn.studio.player.array_views import Views
-from autograd_cnn.studio.player.lines import Refusal, attempt, result_at
-from autograd_cnn.studio.player.mistakes import LARGEST, STEP
+from autograd_cnn.studio.player.lines import LARGEST, STEP, attempt, nudged
 from autograd_cnn.studio.player.wording import bare
 from autograd_cnn.studio.program.measure import flops
 from autograd_cnn.studio.program.write import Author
@@ -33,8 +32,8 @@ Pick = namedtuple("Pick", "i name x g")  # the element that is the example: its 
 class Trials:
     """Tries a written program; `shares` are the contributions to each gradient, in the order of the walk.
 
-    `expressions` are the user's expressions of operations whose results have no name, or "". Unless the graph is shown
-    whole, nothing is tried.
+    `expressions` are the user's expressions of results that have no name. Unless the graph is shown whole, nothing is
+    tried.
     """
 
     def __init__(
@@ -49,22 +48,20 @@ class Trials:
         self.lines = dict(zip([op.id for op in self.ops], author.forward_lines, strict=True))
         self.codes = {op: compile(line, "<forward>", "exec") for op, line in self.lines.items()}
         self.costs = [flops(self.graph, op)[0] for op in self.ops] if self.whole else []
-        self.mine: dict[tuple[str, str], list[int]] = {}  # operation, value -> the indices of its shares
+        self.mine: dict[tuple[str, str], list[int]] = defaultdict(list)  # operation, value -> indices of its shares
         for v, all_ in shares.items():
             for k, share in enumerate(all_):
-                self.mine.setdefault((share.op.id, v), []).append(k)
+                self.mine[share.op.id, v].append(k)
         self.learnt = [v for v in author.learnt() if v.size and is_float(self.array(v))]
         back = [op.id for op, lines in zip(reversed(self.ops), author.backward_lines, strict=True) if lines]
         self.back = {op: len(self.ops) + 2 + k for k, op in enumerate(back)}  # operation -> its step on the way back
-        self.makers = {op.output: op for op in self.ops}
         self.picks: dict[str, Pick] = {}
         self.double: dict[str, Any] = {}  # the whole scope in float64; empty if the program does not run in it
-        self.known: dict[tuple[str, str, int], Any] = {}  # operation, value, element -> slopes
+        self.known: dict[tuple[str, str], Any] = {}  # operation, value -> slopes
         self.trials: dict[str, tuple[float, float]] = {}  # value -> loss after its example is raised, change
         if self.whole:
             double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
-            loss = self.run(double, set(author.inputs))
-            if not isinstance(loss, Refusal):
+            if (loss := self.run(double, set(author.inputs))) is not None:
                 self.base, self.double = loss, double
                 self.follow()
                 self.try_examples()
@@ -72,10 +69,11 @@ class Trials:
     def array(self, value: Value) -> Any:
         return self.scope.get(self.author.name(value))
 
+    def gradient(self, value: Value) -> Any:
+        return self.scope.get(self.author.gradient(value))
+
     def pick(self, value: Value) -> Pick:
-        if value.id in self.picks:
-            return self.picks[value.id]
-        return self.choose(value, np.reshape(self.scope[self.author.gradient(value)], -1))
+        return self.picks.get(value.id) or self.choose(value, np.reshape(self.gradient(value), -1))
 
     def choose(self, value: Value, scores: Any) -> Pick:
         """Make the element with the largest of `scores` the example, if possible one that is drawn."""
@@ -83,28 +81,25 @@ class Trials:
         if places is None or not scores[places].any():
             places = np.arange(scores.size)
         i = int(places[np.argmax(scores[places])])
-        x, g = self.array(value), np.reshape(self.scope[self.author.gradient(value)], -1)
+        x, g = self.array(value), np.reshape(self.gradient(value), -1)
         self.picks[value.id] = Pick(i, self.named(value, i), x if x is None else np.reshape(x, -1)[i], g[i])
         return self.picks[value.id]
 
     def follow(self) -> None:
         """Choose the examples along one way: of each result, the element to which that of the input matters most."""
         for op in self.ops:
-            given = [self.values[v] for p, v in op.inputs if p in op.rules]
-            if op.id in self.back and given:
-                value, out = next((v for v in given if v.id in self.picks), given[0]), self.values[op.output]
-                slopes = self.slopes(op, value, self.pick(value).i) if value.size else Refusal("no elements")
-                if not isinstance(slopes, Refusal):
-                    terms = slopes * np.reshape(self.scope[self.author.gradient(out)], -1)
-                    if np.any(np.nan_to_num(terms)):
-                        self.choose(out, terms)
+            if op.id in self.back:
+                given, out = [self.values[v] for v in learning(op)], self.values[op.output]
+                slopes = self.slopes(op, next((v for v in given if v.id in self.picks), given[0]))
+                if slopes is not None and np.any(np.nan_to_num(terms := slopes * np.reshape(self.gradient(out), -1))):
+                    self.choose(out, terms)
 
     def named(self, value: Value, i: int) -> str:
         """Return the name of the i-th element: ``h[2, 5]``."""
         place = ", ".join(str(int(k)) for k in np.unravel_index(i, value.shape))
         return clip(value.name) + (f"[{place}]" if value.shape else "")
 
-    def run(self, scope: dict[str, Any], stale: set[str]) -> float | Refusal:
+    def run(self, scope: dict[str, Any], stale: set[str]) -> float | None:
         """Run in `scope` the lines that read the names `stale` or the results of such lines; return the loss."""
 
         def loss() -> float:
@@ -118,10 +113,7 @@ class Trials:
 
     def try_examples(self) -> None:
         """Raise the example of each value, first of those that are learnt, while that is cheap."""
-        first: dict[str, int] = {}
-        for k, op in enumerate(self.ops):
-            for _, v in op.inputs:
-                first.setdefault(v, k)
+        first = {v: k for k, op in reversed(list(enumerate(self.ops))) for _, v in op.inputs}
         runs, effort = RUNS, EFFORT
         for value in {v.id: v for v in [*self.learnt, *(self.values[v] for v in self.shares)]}.values():
             start, name = first.get(value.id, len(self.ops)), self.author.name(value)
@@ -131,63 +123,52 @@ class Trials:
             raised = np.array(self.double[name])
             raised.flat[self.pick(value).i] += RAISE
             after = self.run({**self.double, name: raised}, {name})
-            if not isinstance(after, Refusal) and math.isfinite(after - self.base):
+            if after is not None and math.isfinite(after - self.base):
                 self.trials[value.id] = after, after - self.base
 
-    def slopes(self, op: Op, value: Value, i: int) -> Any:
-        """Return how fast each number of the result of `op` changes when the i-th number in `value` is raised.
+    def slopes(self, op: Op, value: Value) -> Any:
+        """Return how fast each number of the result of `op` changes when the example of `value` is raised.
 
-        Return a `Refusal` if there are too many numbers, or if the operation does not run in float64.
+        Return None if there are too many numbers or none, or if the operation does not run in float64.
         """
-        key, out, name = (op.id, value.id, i), self.values[op.output], self.author.name(value)
-        if max(out.size, value.size) > 4 * LARGEST:
-            return Refusal("too large")
+        key, out, name = (op.id, value.id), self.values[op.output], self.author.name(value)
+        i = self.pick(value).i if value.size else 0
 
         def differences() -> Any:
-            step, result = STEP * max(1.0, abs(float(self.double[name].flat[i]))), self.author.name(out)
-            ends = (result_at(self.codes[op.id], self.double, name, i, move, result) for move in (step, -step))
-            up, down = (np.reshape(np.asarray(end, np.float64), -1) for end in ends)
+            ends = nudged(self.codes[op.id], self.double, name, i, self.author.name(out))
+            down, up, step = (np.reshape(np.asarray(end, np.float64), -1) for end in ends)
             return (up - down) / (2 * step)
 
         if key not in self.known:
-            self.known[key] = attempt(differences)
+            fits = out.size and value.size and max(out.size, value.size) <= 4 * LARGEST
+            self.known[key] = attempt(differences) if fits else None
         return self.known[key]
 
     def changed(self, op: Op, value: Value) -> int:
         """Return how many numbers of the result of `op` the example of `value` changes; 1 if that cannot be tried."""
-        slopes = self.slopes(op, value, self.pick(value).i) if value.size else Refusal("no elements")
-        if isinstance(slopes, Refusal) or not slopes.size:
-            return 1
-        return int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max()))
+        slopes = self.slopes(op, value)
+        return 1 if slopes is None else int(np.count_nonzero(np.abs(slopes) > STEP * np.abs(slopes).max()))
 
     def words(self, value: Value) -> str:
         """Return the name of a value, or the expression that makes it if the user's code gives it no name."""
-        op = self.makers.get(value.id)
-        return (bare(self.expressions[op.id]) if op else "") or clip(value.name)
+        return bare(self.expressions.get(value.id, "")) or clip(value.name)
 
-    def rectified(self, op: Op) -> bool:
-        """Return whether `op` is a relu of an array at hand."""
-        if len(op.inputs) != 1 or not op.call.primitive.rectifies:
-            return False
-        out, x = self.array(self.values[op.output]), self.array(self.values[op.inputs[0][1]])
-        return is_float(out) and is_float(x) and np.size(out) > 1 and bool(np.shape(x) == np.shape(out))
+    def gate(self, op: Op) -> tuple[int | None, int | None]:
+        """Return elements of a relu of an array at hand: one that passes, and one that is blocked; else None and None.
 
-    def passing(self, op: Op) -> int | None:
-        """Return the example of a relu if it is above 0, or its largest element."""
-        y = np.reshape(self.array(self.values[op.output]), -1)
-        i = self.picks[op.output].i if op.output in self.picks else 0
-        i = i if y[i] > 0 else int(np.argmax(y))
-        return i if y[i] > 0 else None
-
-    def blocked(self, op: Op) -> int | None:
-        """Return an element at which a relu is 0: of a dead channel, if there is one."""
-        y = self.array(self.values[op.output])
-        shut = y == 0
-        if len(dead := self.dead(op)) and y.ndim > 1:
+        The first is the example or the largest element; the second is of a dead channel, if there is one.
+        """
+        if not op.call.primitive.rectifies or len(op.inputs) != 1:
+            return None, None
+        x, y = (self.array(self.values[v]) for v in (op.inputs[0][1], op.output))
+        if not (is_float(x) and is_float(y) and np.size(y) > 1 and np.shape(x) == np.shape(y)):
+            return None, None
+        shut, dead, g = y == 0, self.dead(op), self.gradient(self.values[op.output])
+        if len(dead) and y.ndim > 1:
             shut = shut & np.isin(np.arange(y.shape[-1]), dead)
-        g = self.scope.get(self.author.gradient(self.values[op.output]))
-        scores = np.where(shut, 1.0 if g is None else np.abs(g) + 1e-30, 0)
-        return int(np.argmax(scores)) if shut.any() else None
+        blocked = int(np.argmax(np.where(shut, 1.0 if g is None else np.abs(g) + 1e-30, 0))) if shut.any() else None
+        places = [self.picks[op.output].i if op.output in self.picks else 0, int(np.argmax(y))]
+        return next((i for i in places if y.flat[i] > 0), None), blocked
 
     def dead(self, op: Op) -> Any:
         """Return the channels that are 0 in the whole batch."""
@@ -196,3 +177,13 @@ class Trials:
 
 def is_float(array: Any) -> bool:
     return isinstance(array, (np.ndarray, np.generic, float)) and np.asarray(array).dtype.kind == "f"
+
+
+def inputs_of(op: Op) -> list[str]:
+    """Return the inputs, each once."""
+    return list(dict.fromkeys(v for _, v in op.inputs))
+
+
+def learning(op: Op) -> list[str]:
+    """Return the inputs that receive a gradient, each once."""
+    return list(dict.fromkeys(v for p, v in op.inputs if p in op.rules))

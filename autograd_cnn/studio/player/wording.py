@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-TERMS = {
-    "begin": "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is "
-    "raised.",
-    "loss": "g_{0} is short for the gradient of the loss with respect to {0}; calculus writes d loss / d {0}.",
-    "backward": "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line "
-    "that multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it. Check: a "
-    "gradient predicts a straight line, which only nearly fits. Numbers are shown with four digits, so a product of "
-    "two can differ in the last.",
-}
+LOSS_AND_GRADIENT = (
+    "Loss: the number at the end, to be made small. Gradient: how fast the loss changes when one number is raised."
+)
+SHORT = "g_{0} is short for the gradient of the loss with respect to {0}; calculus writes d loss / d {0}."
+BACKWARD = (
+    "Local slope: how fast the result of one operation changes when its input is raised. Rule: the line that "
+    "multiplies the incoming gradient by it. Kept: what stayed in memory because a rule needs it. Check: a gradient "
+    "predicts a straight line, which only nearly fits. Numbers are shown with four digits, so a product of two can "
+    "differ in the last."
+)
 ARRAYS = (
     " Parameters: the numbers that training changes. Batch: the items that run together, along the first axis. "
     "Channel: one place on the last axis, as a colour of an image or what one filter makes."

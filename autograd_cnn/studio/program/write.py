@@ -39,15 +39,15 @@ class Author(Namespace):
     """Writes a program by running it; afterwards `scope` maps identifiers to all values and gradients.
 
     Two functions may observe the run. ``ran(op, rule, again)`` is called after a run of `op`, of a `rule` of it, or of
-    a part of either; `again` repeats it and changes nothing. ``contributed(op, value, contribution)`` is called after
-    a line has added `contribution` to the gradient of `value`.
+    a part of either; `again` repeats it and changes nothing. ``contributed(op, value, tree, c)`` is called after a line
+    has added the array `c` to the gradient of `value`; `tree` is its expression, or None if the line adds more or less.
     """
 
     def __init__(
         self,
         graph: Graph,
         ran: Callable[[Op, Any, Callable[[], Any]], None] | None = None,
-        contributed: Callable[[Op, Value, Any], None] | None = None,
+        contributed: Callable[[Op, Value, Any, Any], None] | None = None,
     ) -> None:
         super().__init__()
         self.graph = graph
@@ -273,7 +273,7 @@ class Author(Namespace):
             self.ran(op, rule, lambda: unbroadcast(whole, value.shape))
         if c.dtype != value.dtype:
             tree, c = form(f"a.astype(np.{value.dtype})", tree), c.astype(value.dtype)
-        name, sign = self.gradient(value), "="
+        name, sign, right = self.gradient(value), "=", tree
         if name not in self.received:
             self.received.add(name)
             self.scope[name] = c
@@ -282,9 +282,9 @@ class Author(Namespace):
             sign = "+="
         else:
             self.scope[name] = self.scope[name] + c
-            tree = form("a + b", parsed(name), tree)
-        self.lines.append((f"{name} {sign} {text_of(tree)}", rms(c) if np.size(c) else None))
-        self.contributed(op, value, c)
+            right = form("a + b", parsed(name), tree)
+        self.lines.append((f"{name} {sign} {text_of(right)}", rms(c) if np.size(c) else None))
+        self.contributed(op, value, tree, c)
 
     def joint(self, op: Op, rule: Any, parents: list[Any], tree: Any, result: Any) -> None:
         """Write one tuple assignment, then add the contributions that do not fit `parents` or are not the first."""
@@ -305,7 +305,7 @@ class Author(Namespace):
                     self.line(f"{target} = {target}.copy()")
         for value, target in pairs:
             if target == self.gradient(value):
-                self.contributed(op, value, self.scope[target])
+                self.contributed(op, value, None, self.scope[target])
         for value, target in pairs:
             if target != self.gradient(value):
                 self.receive(op, rule, value, parsed(target), self.scope[target])
@@ -320,7 +320,7 @@ class Author(Namespace):
         run()
         self.lines += [(text, None) for text in texts if text != "None"]
         if self.observed:
-            self.contributed(op, value, gradient - before)
+            self.contributed(op, value, None, gradient - before)
             self.scope[name] = before  # a repeated run adds to the copy
             self.ran(op, rule, run)
             self.scope[name] = gradient
