@@ -18,12 +18,6 @@ from autograd_cnn.data.published import AnyPath, Published, Records, Version
 from autograd_cnn.data.unpickle import read_pickle
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-RECORDS = 10_000  # images in each of the six files
-LARGEST = 64_000_000  # bytes; all files of both versions are smaller, in every protocol of pickle
-URLS = (
-    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-    "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
-)
 
 
 def decode_binary(raw: bytes, labels: int = 1) -> Records:
@@ -61,53 +55,57 @@ def _to_nhwc(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
-VERSIONS = {
-    "binary": Version(
-        archive="cifar-10-binary.tar.gz",
-        size=170_052_171,
-        sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-        folder="cifar-10-batches-bin",
-        file_size=30_730_000,
-        algorithm="sha256",
-        sums={
-            "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-            "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-            "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-            "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-            "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-            "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-        },
-        decode=decode_binary,
-    ),
-    "python": Version(
-        archive="cifar-10-python.tar.gz",
-        size=170_498_071,
-        sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-        folder="cifar-10-batches-py",
-        file_size=None,
-        algorithm="md5",
-        sums={
-            "data_batch_1": "c99cafc152244af753f735de768cd75f",
-            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-            "data_batch_4": "634d18415352ddfa80567beed471001a",
-            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-            "test_batch": "40351d587109b95175f43aff81a1287e",
-        },
-        decode=_decode_python,
-    ),
-}
+_BINARY = Version(
+    folder="cifar-10-batches-bin",
+    archive={
+        "cifar-10-binary.tar.gz": (170_052_171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),
+    },
+    files={
+        "data_batch_1.bin": (30_730_000, "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
+        "data_batch_2.bin": (30_730_000, "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
+        "data_batch_3.bin": (30_730_000, "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
+        "data_batch_4.bin": (30_730_000, "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
+        "data_batch_5.bin": (30_730_000, "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
+        "test_batch.bin": (30_730_000, "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+    },
+    decode=decode_binary,
+    names=("cifar-10-batches-bin", "cifar-10-binary.tar.gz"),
+)
 
-# Names to look for in a folder, in order of preference; the last three are those of Keras.
-NAMES = {
-    "cifar-10-batches-bin": "binary",
-    "cifar-10-binary.tar.gz": "binary",
-    "cifar-10-batches-py": "python",
-    "cifar-10-python.tar.gz": "python",
-    "cifar-10-batches-py-target/cifar-10-batches-py": "python",
-    "cifar-10-batches-py-target_archive": "python",
-    "cifar-10-batches-py.tar.gz": "python",
-}
+_PYTHON = Version(
+    folder="cifar-10-batches-py",
+    archive={
+        "cifar-10-python.tar.gz": (170_498_071, "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"),
+    },
+    files={
+        "data_batch_1": (None, "c99cafc152244af753f735de768cd75f"),
+        "data_batch_2": (None, "d4bba439e000b95fd0a9bffe97cbabec"),
+        "data_batch_3": (None, "54ebc095f3ab1f0389bbae665268c751"),
+        "data_batch_4": (None, "634d18415352ddfa80567beed471001a"),
+        "data_batch_5": (None, "482c414d41f54cd18b22e5b47cb7c3cb"),
+        "test_batch": (None, "40351d587109b95175f43aff81a1287e"),
+    },
+    decode=_decode_python,
+    names=(  # the last three are those of Keras
+        "cifar-10-batches-py",
+        "cifar-10-python.tar.gz",
+        "cifar-10-batches-py-target/cifar-10-batches-py",
+        "cifar-10-batches-py-target_archive",
+        "cifar-10-batches-py.tar.gz",
+    ),
+)
+
+TABLE = Published(
+    name="CIFAR-10",
+    classes=CLASSES,
+    each=(5000, 1000),
+    largest=64_000_000,  # in every protocol of pickle
+    versions=(_BINARY, _PYTHON),
+    urls=(
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz",
+    ),
+)
 
 
 def load_cifar10(
@@ -159,7 +157,7 @@ def load_cifar10(
       no/such/folder: does not exist
     download=True fetches 170 MB. ...
     """
-    return published.load(_table(), path, download, verify, url)
+    return published.load(TABLE, path, download, verify, url)
 
 
 def searched(path: AnyPath | None = None) -> list[tuple[Path, str]]:
@@ -170,9 +168,4 @@ def searched(path: AnyPath | None = None) -> list[tuple[Path, str]]:
     >>> [(str(place), what) for place, what in searched("no/such/folder")]
     [('no/such/folder', 'does not exist')]
     """
-    return published.searched(_table(), path)
-
-
-def _table() -> Published:
-    each = 5 * RECORDS // len(CLASSES), RECORDS // len(CLASSES)
-    return Published("CIFAR-10", CLASSES, each, LARGEST, VERSIONS, NAMES, URLS)
+    return published.searched(TABLE, path)

@@ -26,29 +26,25 @@ CLASSES = tuple(
     """.split()
 )
 
+_BINARY = Version(
+    folder="cifar-100-binary",
+    archive={  # TensorFlow Datasets, url_checksums/cifar100.txt
+        "cifar-100-binary.tar.gz": (168_513_733, "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"),
+    },
+    files={  # ankane/torchvision-ruby, lib/torchvision/datasets/cifar100.rb, which has the sum of the archive too
+        "train.bin": (50_000 * 3074, "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29"),
+        "test.bin": (10_000 * 3074, "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a"),
+    },
+    decode=functools.partial(decode_binary, labels=2),
+    names=("cifar-100-binary", "cifar-100-binary.tar.gz"),
+)
+
 TABLE = Published(
     name="CIFAR-100",
     classes=CLASSES,
     each=(500, 100),
     largest=160_000_000,
-    versions={
-        "binary": Version(
-            # Size and sum of the archive: TensorFlow Datasets, url_checksums/cifar100.txt. Sums of the files, and the
-            # archive's once more: ankane/torchvision-ruby, lib/torchvision/datasets/cifar100.rb.
-            archive="cifar-100-binary.tar.gz",
-            size=168_513_733,
-            sha256="58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
-            folder="cifar-100-binary",
-            file_size={"train.bin": 50_000 * 3074, "test.bin": 10_000 * 3074},
-            algorithm="sha256",
-            sums={
-                "train.bin": "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29",
-                "test.bin": "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a",
-            },
-            decode=functools.partial(decode_binary, labels=2),
-        )
-    },
-    names={"cifar-100-binary": "binary", "cifar-100-binary.tar.gz": "binary"},
+    versions=(_BINARY,),
     urls=(
         "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
         "https://cave.cs.toronto.edu/kriz/cifar-100-binary.tar.gz",

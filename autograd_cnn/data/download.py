@@ -17,6 +17,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -32,8 +33,10 @@ PATIENCE = 60  # seconds before the average counts
 OVERHEAD = 1 << 20  # bytes of headers and redirects
 
 
-def complaint_of(source: Path | str, raw: bytes, size: int | None, want: str, algorithm: str = "sha256") -> str:
+def complaint_of(source: Path | str, raw: bytes, size: int | None, want: str) -> str:
     """Describe a wrong number of bytes, if `size` is given, or a wrong checksum; return "" if both are right.
+
+    `want` is a SHA-256 or, with 32 digits, an MD5.
 
     Examples
     --------
@@ -44,10 +47,10 @@ def complaint_of(source: Path | str, raw: bytes, size: int | None, want: str, al
         page, short = raw.lstrip()[:1] == b"<", len(raw) < size
         cause = "a web page" if page else "cut short" if short else "not what was published"
         return f"{source}: {len(raw):,} bytes, want {size:,}: {cause}"
-    digest = hashlib.new(algorithm, raw, usedforsecurity=False).hexdigest()
+    kind = "MD5" if len(want) == 32 else "SHA-256"
+    digest = hashlib.new(kind.replace("-", ""), raw, usedforsecurity=False).hexdigest()
     if digest == want:
         return ""
-    kind = {"sha256": "SHA-256", "md5": "MD5"}[algorithm]
     as_expected = "" if size is None else ", as expected"
     return (
         f"{source}: {kind} is {digest[:8]}..., want {want[:8]}...; {len(raw):,} bytes{as_expected}: the content differs"
@@ -103,25 +106,10 @@ class _Present(Exception):
     """Another process finished this download while we waited for it."""
 
 
-class _Meter:
-    """Counts the bytes of one download, headers and redirects too, and ends it if they are too many or too slow."""
-
-    def __init__(self, size: int) -> None:
-        self.most, self.received, self.began = size + OVERHEAD, 0, time.monotonic()
-
-    def add(self, count: int) -> None:
-        self.received += count
-        seconds = time.monotonic() - self.began
-        if self.received > self.most:
-            raise ConnectionError(f"sent {self.received:,} bytes, and no end")
-        if seconds > PATIENCE + self.received / SLOWEST:
-            raise ConnectionError(f"too slow: {self.received:,} bytes in {seconds:.0f} s")
-
-
 class _Metered(io.RawIOBase):
     """A socket, as a file, whose every read is counted. A timeout of the socket would start anew with every byte."""
 
-    def __init__(self, raw: io.RawIOBase, meter: _Meter) -> None:
+    def __init__(self, raw: io.RawIOBase, meter: Callable[[int], None]) -> None:
         self.raw, self.meter = raw, meter
 
     def readable(self) -> bool:
@@ -129,7 +117,7 @@ class _Metered(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         count = self.raw.readinto(buffer) or 0
-        self.meter.add(count)
+        self.meter(count)
         return count
 
     def close(self) -> None:
@@ -138,11 +126,20 @@ class _Metered(io.RawIOBase):
 
 
 def _session(size: int) -> requests.Session:
-    """Open a session whose connections share one meter."""
+    """Open a session that fails if headers, redirects and content are too many bytes, or too slow."""
     import requests
     from requests.adapters import HTTPAdapter
 
-    meter = _Meter(size)
+    received, began = 0, time.monotonic()
+
+    def meter(count: int) -> None:
+        nonlocal received
+        received += count
+        seconds = time.monotonic() - began
+        if received > size + OVERHEAD:
+            raise ConnectionError(f"sent {received:,} bytes, and no end")
+        if seconds > PATIENCE + received / SLOWEST:
+            raise ConnectionError(f"too slow: {received:,} bytes in {seconds:.0f} s")
 
     class Response(http.client.HTTPResponse):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -43,34 +43,31 @@ def _read_idx(raw: bytes, *item: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-_SUMS = {  # TensorFlow Datasets, url_checksums/fashion_mnist.txt; the sums also in Keras, datasets/fashion_mnist.py
-    "train-images-idx3-ubyte.gz": (26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-    "train-labels-idx1-ubyte.gz": (29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-    "t10k-images-idx3-ubyte.gz": (4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-    "t10k-labels-idx1-ubyte.gz": (5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
-}
-
 CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
+
+_IDX = Version(
+    folder="fashion-mnist",
+    archive={},
+    files={  # TensorFlow Datasets, url_checksums/fashion_mnist.txt; the sums also in Keras
+        "train-images-idx3-ubyte.gz": (26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+        "train-labels-idx1-ubyte.gz": (29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+        "t10k-images-idx3-ubyte.gz": (4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+        "t10k-labels-idx1-ubyte.gz": (5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+    },
+    decode=_decode,
+    # The folders of this package and of Keras, of torchvision, and of Zalando's repository.
+    names=("fashion-mnist", "FashionMNIST/raw", "fashion"),
+    together=2,
+)
 
 TABLE = Published(
     name="Fashion-MNIST",
     classes=CLASSES,
     each=(6000, 1000),
     largest=LARGEST,
-    versions={
-        "idx": Version(
-            folder="fashion-mnist",
-            file_size={name: size for name, (size, _) in _SUMS.items()},
-            algorithm="sha256",
-            sums={name: sha256 for name, (_, sha256) in _SUMS.items()},
-            decode=_decode,
-            together=2,
-        )
-    },
-    # The folders of this package and of Keras, of torchvision, and of Zalando's repository.
-    names={"fashion-mnist": "idx", "FashionMNIST/raw": "idx", "fashion": "idx"},
+    versions=(_IDX,),
     urls=(
         "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",

@@ -27,35 +27,23 @@ from autograd_cnn.data.download import complaint_of, fetch
 from autograd_cnn.files import write_atomically
 
 AnyPath = str | os.PathLike[str]
+Files = dict[str, tuple[int | None, str]]  # size, if it is known, and SHA-256 (or MD5) by name
 Records = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 class Version(NamedTuple):
-    """One published version: a folder of files, those of the test last, which comes as an archive or as the files.
+    """One published version: a folder of `files`, those of the test last, which comes as an archive or as the files.
 
     `decode` takes the bytes of one file, or of `together` files that follow each other, and returns images and labels.
-    `file_size` is that of every file, or by name, or None if it is not known.
+    `names` are those of folders and archives to look for in a place.
     """
 
     folder: str
-    file_size: int | dict[str, int] | None
-    algorithm: str
-    sums: dict[str, str]
+    archive: Files  # one or none
+    files: Files
     decode: Callable[..., Records]
+    names: tuple[str, ...]
     together: int = 1
-    archive: str = ""
-    size: int = 0
-    sha256: str = ""
-
-    def bytes_of(self, name: str) -> int | None:
-        """The size of a file, if it is known."""
-        return self.file_size[name] if isinstance(self.file_size, dict) else self.file_size
-
-    def downloads(self) -> dict[str, tuple[int, str]]:
-        """Size and SHA-256 of each file to download."""
-        if self.archive:
-            return {self.archive: (self.size, self.sha256)}
-        return {name: (self.bytes_of(name) or 0, self.sums[name]) for name in self.sums}
 
 
 class Published(NamedTuple):
@@ -63,15 +51,14 @@ class Published(NamedTuple):
 
     `each` has the numbers of training and of test images of one class; `largest` is more than the bytes of any file.
     `versions` are in order of preference, and the first is downloaded from the first of `urls` that has it: addresses
-    of its archive, or of the folder of its files. `names` are those to look for in a place, and which version it is.
+    of its archive, or of the folder of its files.
     """
 
     name: str
     classes: tuple[str, ...]
     each: tuple[int, int]
     largest: int
-    versions: dict[str, Version]
-    names: dict[str, str]
+    versions: tuple[Version, ...]
     urls: tuple[str, ...]
 
 
@@ -84,13 +71,13 @@ def load(published: Published, path: AnyPath | None, download: bool, verify: boo
                 return _load(published, version, found, verify)
             except (ValueError, OSError) as error:
                 damage = damage or error
-    version = next(iter(published.versions.values()))
-    folder, files = _destination(version, path), version.downloads()
+    version, urls = published.versions[0], published.urls if url is None else (url,)
+    folder, files = _destination(version, path), version.archive or version.files
     if download:
         for name, (size, sha256) in files.items():
-            addresses = tuple(_address(version, each, name) for each in (published.urls if url is None else (url,)))
-            fetch(addresses, folder / name, size, sha256)
-        return _load(published, version, folder / version.archive, verify)
+            addresses = tuple(each if version.archive else f"{each.rstrip('/')}/{name}" for each in urls)
+            fetch(addresses, folder / name, size or 0, sha256)
+        return _load(published, version, folder.joinpath(*version.archive), verify)
     if damage is not None:
         raise damage
     looked_in = "".join(f"\n  {place}: {what}" for place, what in searched(published, path))
@@ -129,39 +116,32 @@ def _destination(version: Version, path: AnyPath | None) -> Path:
     return place if version.archive or place.name == version.folder else place / version.folder
 
 
-def _address(version: Version, url: str, name: str) -> str:
-    return url if version.archive else f"{url.rstrip('/')}/{name}"
-
-
 def _candidates(published: Published, place: Path, asked: bool) -> Iterator[tuple[Version, Path]]:
     """Yield the candidates in a place; the place itself may be one.
 
     Files that lie in the place without a folder may be another set's, since some sets have common names. If nobody
     `asked` for the place, they count only if the size of the first is right.
     """
-    versions = published.versions
     if os.path.isfile(place):
         yield _whose(published, place)
-    for version in versions.values():
-        first = next(iter(version.sums))
-        if os.path.isfile(place / first):
-            size = os.path.getsize(place / first)
-            if asked or version.bytes_of(first) in (None, size):
-                yield version, place
-    for name, key in published.names.items():
-        if os.path.isfile(place / name) or os.path.isdir(place / name):
-            yield versions[key], place / name
+    for version in published.versions:
+        first, (size, _) = next(iter(version.files.items()))
+        if os.path.isfile(place / first) and (asked or size in (None, os.path.getsize(place / first))):
+            yield version, place
+    for version in published.versions:
+        for name in version.names:
+            if os.path.isfile(place / name) or os.path.isdir(place / name):
+                yield version, place / name
 
 
 def _whose(published: Published, file: Path) -> tuple[Version, Path]:
     """The version that a file belongs to: it is one of its files, or by its size or its name the archive."""
-    versions = list(published.versions.values())
+    versions, size = published.versions, os.path.getsize(file)
     for version in versions:
-        if file.name in version.sums or not version.archive:
+        if file.name in version.files or not version.archive:
             return version, file.parent
-    size = os.path.getsize(file)
-    fits = [version for version in versions if version.size == size]
-    fits += [version for version in versions if version.archive == file.name]
+    fits = [version for version in versions if size in dict(version.archive.values())]
+    fits += [version for version in versions if file.name in version.archive]
     return (fits or versions)[0], file
 
 
@@ -177,28 +157,26 @@ def _describe(published: Published, place: Path, asked: bool) -> str:
 def _state(version: Version, found: Path) -> str:
     """Describe whether the files of a candidate exist and, if their sizes are known, have the right ones."""
     if os.path.isfile(found):
-        size = os.path.getsize(found)
-        return "size right" if size == version.size else f"{size:,} bytes, want {version.size:,}"
-    for name in version.sums:
+        size, ((want, _),) = os.path.getsize(found), version.archive.values()
+        return "size right" if size == want else f"{size:,} bytes, want {want:,}"
+    for name, (want, _) in version.files.items():
         if not os.path.isfile(found / name):
             return f"no {name}"
-        size, want = os.path.getsize(found / name), version.bytes_of(name)
+        size = os.path.getsize(found / name)
         if want not in (None, size):
             return f"{name}: {size:,} bytes, want {want:,}"
-    return "all files" if version.file_size is None else "all sizes right"
+    return "all files" if None in dict(version.files.values()) else "all sizes right"
 
 
 def _load(published: Published, version: Version, found: Path, verify: bool) -> Dataset:
     """Read a candidate; the name of the result says whether every checksum was right."""
-    packed = os.path.isfile(found)
-    members = _unpack(published, version, found) if packed else {}
-    names, parts, known = list(version.sums), [], True
-    for group in (names[k : k + version.together] for k in range(0, len(names), version.together)):
+    members = _unpack(published, version, found) if os.path.isfile(found) else {}
+    files, parts, known = list(version.files.items()), [], True
+    for group in (files[k : k + version.together] for k in range(0, len(files), version.together)):
         raws = []
-        for name in group:
-            raw = members[name] if packed else _read(found / name, published.largest)
-            want, source = version.bytes_of(name), found / name
-            complaint = complaint_of(source, raw, want, version.sums[name], version.algorithm)
+        for name, (size, digest) in group:
+            raw = members[name] if members else _read(found / name, published.largest)
+            complaint = complaint_of(found / name, raw, size, digest)
             if complaint and verify:
                 raise ValueError(
                     f"{complaint}. Delete it, or fetch the images again with download=True; "
@@ -206,14 +184,14 @@ def _load(published: Published, version: Version, found: Path, verify: bool) -> 
                 )
             known = known and not complaint
             raws.append(raw)
-        parts.append(_decode(published, version, ", ".join(str(found / name) for name in group), raws))
+        parts.append(_decode(published, version, ", ".join(str(found / name) for name, _ in group), raws))
     images, labels = zip(*parts, strict=True)
     train_images, train_labels = np.concatenate(images[:-1]), np.concatenate(labels[:-1])
     for y, each in zip((train_labels, labels[-1]), published.each, strict=True):
         counts = np.bincount(y, minlength=len(published.classes))
         if known and (counts != each).any():
             raise ValueError(f"{found}: {counts.tolist()} images of the classes, want {each:,} of each")
-    if packed and found.parent == cache_dir():
+    if members and found.parent == cache_dir():
         _keep(found.parent / version.folder, members)
     name = published.name if known else f"{published.name} (unverified copy)"
     return Dataset(name, published.classes, train_images, train_labels, images[-1], labels[-1])
@@ -235,10 +213,11 @@ def _decode(published: Published, version: Version, source: str, raws: list[byte
 
 def _unpack(published: Published, version: Version, archive: Path) -> dict[str, bytes]:
     """The files of an archive, chosen by exact name, kind and size."""
-    raw = _read(archive, version.size)
-    if complaint := complaint_of(archive, raw, version.size, version.sha256):
+    ((size, digest),) = version.archive.values()
+    raw = _read(archive, size or 0)
+    if complaint := complaint_of(archive, raw, size, digest):
         raise ValueError(f"{complaint}. Delete it, or fetch the images again with download=True")
-    wanted = {f"{version.folder}/{name}": name for name in version.sums}
+    wanted = {f"{version.folder}/{name}": name for name in version.files}
     found = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as tar:

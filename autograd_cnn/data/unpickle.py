@@ -104,10 +104,6 @@ def _allowed(module: str, name: str) -> str:
     return f"{module}.{name}"
 
 
-def _tuple(*items: Any) -> tuple[Any, ...]:
-    return items
-
-
 def _extend(target: list[Any], *items: Any) -> list[Any]:
     list.extend(target, items)
     return target
@@ -149,20 +145,13 @@ _EFFECTS: dict[str, Callable[..., Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
     "NEWFALSE": lambda: False,
-    "EMPTY_LIST": list,
-    "EMPTY_DICT": dict,
-    "LIST": lambda *items: list(items),
-    "DICT": lambda *items: _update({}, *items),
-    "EMPTY_TUPLE": tuple,
-    "TUPLE": _tuple,
-    "TUPLE1": _tuple,
-    "TUPLE2": _tuple,
-    "TUPLE3": _tuple,
-    "APPEND": _extend,
-    "APPENDS": _extend,
-    "SETITEM": _update,
-    "SETITEMS": _update,
+    "EMPTY_LIST LIST": lambda *items: list(items),
+    "EMPTY_DICT DICT": lambda *items: _update({}, *items),
+    "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3": lambda *items: items,
+    "APPEND APPENDS": _extend,
+    "SETITEM SETITEMS": _update,
     "STACK_GLOBAL": _allowed,
     "REDUCE": _reduce,
     "BUILD": _build,
 }
+_EFFECTS = {name: effect for names, effect in _EFFECTS.items() for name in names.split()}

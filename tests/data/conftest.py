@@ -12,6 +12,7 @@ import pytest
 from autograd_cnn.data import cifar10
 
 RECORDS = 20
+KEYS = "binary", "python"  # of the versions
 
 
 class Python2Pickler(pickle._Pickler):
@@ -69,31 +70,38 @@ class Published:
         self.planes = rng.integers(0, 256, (6, RECORDS, 3072), dtype=np.uint8)
         self.labels = np.stack([rng.permutation(np.arange(RECORDS) % 10) for _ in range(6)])
         self.files, self.archives = {}, {}
-        monkeypatch.setattr(cifar10, "RECORDS", RECORDS)
+        self.replace(each=(RECORDS // 2, RECORDS // 10))
         for key, write in (("binary", binary_file), ("python", python_file)):
             self.publish(key, [write(*pair) for pair in zip(self.planes, self.labels, strict=True)])
 
+    def replace(self, **entries):
+        """Replace entries of the table."""
+        self.monkeypatch.setattr(cifar10, "TABLE", cifar10.TABLE._replace(**entries))
+
+    def version(self, key):
+        return cifar10.TABLE.versions[KEYS.index(key)]
+
     def publish(self, key, contents, archive=None):
         """Put the checksums of six files, and of their archive or another one, into the table."""
-        version = cifar10.VERSIONS[key]
-        self.files[key] = dict(zip(version.sums, contents, strict=True))
+        version = self.version(key)
+        self.files[key] = dict(zip(version.files, contents, strict=True))
         if archive is None:
             archive = pack((f"{version.folder}/{name}", raw) for name, raw in self.files[key].items())
         self.archives[key] = archive
-        sums = [hashlib.new(version.algorithm, raw).hexdigest() for raw in contents]
-        self.monkeypatch.setitem(
-            cifar10.VERSIONS,
-            key,
-            version._replace(
-                size=len(archive),
-                sha256=hashlib.sha256(archive).hexdigest(),
-                file_size=version.file_size and len(contents[0]),
-                sums=dict(zip(version.sums, sums, strict=True)),
-            ),
+        known, algorithm = (True, "sha256") if key == "binary" else (False, "md5")
+        version = version._replace(
+            archive={name: (len(archive), hashlib.sha256(archive).hexdigest()) for name in version.archive},
+            files={
+                name: (len(raw) if known else None, hashlib.new(algorithm, raw).hexdigest())
+                for name, raw in self.files[key].items()
+            },
         )
+        versions = list(cifar10.TABLE.versions)
+        versions[KEYS.index(key)] = version
+        self.replace(versions=tuple(versions))
 
     def write_folder(self, key, parent):
-        folder = parent / cifar10.VERSIONS[key].folder
+        folder = parent / self.version(key).folder
         folder.mkdir(parents=True)
         for name, raw in self.files[key].items():
             (folder / name).write_bytes(raw)
@@ -101,7 +109,7 @@ class Published:
 
     def write_archive(self, key, parent):
         parent.mkdir(parents=True, exist_ok=True)
-        archive = parent / cifar10.VERSIONS[key].archive
+        archive = parent.joinpath(*self.version(key).archive)
         archive.write_bytes(self.archives[key])
         return archive
 

@@ -25,10 +25,10 @@ def everything_under(folder):
 def test_a_record_becomes_an_image_with_its_colours_and_the_right_way_up(home, as_binary, as_python):
     row, column = np.mgrid[:32, :32]
     planes = np.stack([row, 100 + column, np.full((32, 32), 200)]).astype(np.uint8).reshape(1, 3072)
-    for key, write in (("binary", as_binary), ("python", as_python)):
-        folder = home / key / cifar10.VERSIONS[key].folder
+    for version, write in zip(cifar10.TABLE.versions, (as_binary, as_python), strict=True):
+        folder = home / version.folder
         folder.mkdir(parents=True)
-        for name in cifar10.VERSIONS[key].sums:
+        for name in version.files:
             (folder / name).write_bytes(write(planes, np.array([7])))
         data = load_cifar10(folder, verify=False)
         assert data.test_images.shape == (1, 32, 32, 3) and data.train_images.shape == (5, 32, 32, 3)
@@ -89,10 +89,12 @@ def test_a_path_is_the_only_place(published, home):
         load_cifar10(home / "elsewhere")
 
 
-@pytest.mark.parametrize("name", list(cifar10.NAMES))
-def test_every_name_is_known(published, home, name):
-    key = cifar10.NAMES[name]
-    if cifar10.VERSIONS[key].folder in (name, name.rpartition("/")[2]):
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [(key, name) for key, v in zip(("binary", "python"), cifar10.TABLE.versions, strict=True) for name in v.names],
+)
+def test_every_name_is_known(published, home, key, name):
+    if published.version(key).folder in (name, name.rpartition("/")[2]):
         published.write_folder(key, (home / name).parent)
     else:
         home.mkdir()
@@ -138,15 +140,15 @@ def test_not_found_says_where_and_how_and_opens_no_connection(published, home, m
     Path("data").mkdir()
     with pytest.raises(FileNotFoundError) as caught:
         load_cifar10()
-    version, cache = cifar10.VERSIONS["binary"], home / ".cache" / "autograd_cnn"
+    ((size, digest),), cache = published.version("binary").archive.values(), home / ".cache" / "autograd_cnn"
     assert str(caught.value) == (
         "CIFAR-10 not found. Looked in:\n"
         f"  {cache}: does not exist\n"
         f"  {home / '.keras' / 'datasets'}: does not exist\n"
         "  data: nothing of CIFAR-10\n"
         "  .: nothing of CIFAR-10\n"
-        f"download=True fetches {version.size / 1e6:.0f} MB. By hand: put cifar-10-binary.tar.gz in {cache} "
-        f"(https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, SHA-256 {version.sha256}). "
+        f"download=True fetches {size / 1e6:.0f} MB. By hand: put cifar-10-binary.tar.gz in {cache} "
+        f"(https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, SHA-256 {digest}). "
         "Without CIFAR-10: ag.data.load_shapes()"
     )
 
@@ -310,9 +312,9 @@ def test_half_a_record_is_refused_even_unverified(published, home):
         load_cifar10(folder, verify=False)
 
 
-def test_huge_files_are_not_read(published, home, monkeypatch):
+def test_huge_files_are_not_read(published, home):
     folder = published.write_folder("binary", home)
-    monkeypatch.setattr(cifar10, "LARGEST", 1000)
+    published.replace(largest=1000)
     with pytest.raises(ValueError, match=r"data_batch_1.bin: [\d,]+ bytes, want at most 1,000"):
         load_cifar10(folder, verify=False)
 
@@ -469,7 +471,7 @@ def test_real_images_are_right():
 
 @pytest.mark.cifar10
 def test_both_versions_of_the_real_images_are_equal():
-    folders = [Path(root()) / cifar10.VERSIONS[key].folder for key in ("binary", "python")]
+    folders = [Path(root()) / version.folder for version in cifar10.TABLE.versions]
     if not all(map(os.path.isdir, folders)):
         pytest.skip("CIFAR10_ROOT has one version only")
     binary, python = (load_cifar10(folder, verify=False) for folder in folders)

@@ -169,14 +169,14 @@ def test_a_redirect_is_followed(published, server, archive):
     assert server.requests == ["/old", "/new"]
 
 
-def test_addresses_are_tried_in_order(published, server, archive, monkeypatch):
+def test_addresses_are_tried_in_order(published, server, archive):
     answers = {
         "/1": sends(b"gone", 404),
         "/2": sends(b"<html>", Content_Type="text/html"),
         "/3": sends(archive),
         "/4": sends(archive),
     }
-    monkeypatch.setattr(cifar10, "URLS", tuple(server.answer(*pair) for pair in answers.items()))
+    published.replace(urls=tuple(server.answer(*pair) for pair in answers.items()))
     published.check(load_cifar10(download=True))
     assert server.requests == ["/1", "/2", "/3"]
 
@@ -224,7 +224,14 @@ def test_wrong_length_and_wrong_sum_are_refused(published, server, archive):
 
 def test_after_an_early_close_the_next_call_recovers(published, server, archive):
     url = server.answer("/a", sends(archive[: len(archive) // 2], Content_Length=len(archive)))
-    fails(OSError, url, url, "IncompleteRead", "In a browser: download", cifar10.VERSIONS["binary"].sha256)
+    fails(
+        OSError,
+        url,
+        url,
+        "IncompleteRead",
+        "In a browser: download",
+        published.version("binary").archive["cifar-10-binary.tar.gz"][1],
+    )
     server.answer("/a", sends(archive))
     published.check(load_cifar10(download=True, url=url))
 
@@ -387,9 +394,9 @@ def test_an_error_names_the_folder_that_cannot_be_made(published, tmp_path, serv
 LOAD_IN_ANOTHER_PROCESS = """
 import json, sys
 from autograd_cnn.data import cifar10
-table, records, url = json.loads(sys.argv[1])
-cifar10.VERSIONS["binary"] = cifar10.VERSIONS["binary"]._replace(**table)
-cifar10.RECORDS = records
+files, each, url = json.loads(sys.argv[1])
+binary = cifar10.TABLE.versions[0]._replace(**files)
+cifar10.TABLE = cifar10.TABLE._replace(versions=(binary,), each=each)
 print("ready", flush=True)
 print(len(cifar10.load_cifar10(download=True, url=url).train_images), flush=True)
 """
@@ -404,13 +411,13 @@ def test_the_second_of_two_processes_waits_and_finds_the_file(published, server,
         assert release.wait(60)
         sends(archive)(handler)
 
-    version = cifar10.VERSIONS["binary"]
-    table = {name: getattr(version, name) for name in ("size", "sha256", "file_size", "sums")}
+    version = published.version("binary")
+    files = {"archive": version.archive, "files": version.files}
     command = [
         sys.executable,
         "-c",
         LOAD_IN_ANOTHER_PROCESS,
-        json.dumps([table, cifar10.RECORDS, server.answer("/a", answer)]),
+        json.dumps([files, cifar10.TABLE.each, server.answer("/a", answer)]),
     ]
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE_FOLDER), "AUTOGRAD_CNN_DATA": str(cache_dir())}
     start = functools.partial(subprocess.Popen, command, env=environment, stdout=subprocess.PIPE, text=True)

@@ -14,13 +14,10 @@ from autograd_cnn.data import cache_dir, cifar100, fashion_mnist, load_cifar100,
 
 def publish(monkeypatch, module, files, each, **table):
     """Replace the sums and sizes of a set by those of `files`."""
-    (key, version), *_ = module.TABLE.versions.items()
-    version = version._replace(
-        file_size={name: len(raw) for name, raw in files.items()},
-        sums={name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
-        **table,
-    )
-    monkeypatch.setattr(module, "TABLE", module.TABLE._replace(versions={key: version}, each=each))
+    (version,) = module.TABLE.versions
+    known = {name: (len(raw), hashlib.sha256(raw).hexdigest()) for name, raw in files.items()}
+    version = version._replace(files=known, **table)
+    monkeypatch.setattr(module, "TABLE", module.TABLE._replace(versions=(version,), each=each))
     return files
 
 
@@ -46,8 +43,8 @@ def records(rng, each):
 def cifar(monkeypatch, home, rng, pack_archive):
     files = {"train.bin": records(rng, 2), "test.bin": records(rng, 1)}
     archive = pack_archive([(f"cifar-100-binary/{name}", raw) for name, raw in files.items()])
-    sha256 = hashlib.sha256(archive).hexdigest()
-    publish(monkeypatch, cifar100, files, (2, 1), size=len(archive), sha256=sha256)
+    known = {"cifar-100-binary.tar.gz": (len(archive), hashlib.sha256(archive).hexdigest())}
+    publish(monkeypatch, cifar100, files, (2, 1), archive=known)
     return files, archive
 
 
@@ -127,7 +124,7 @@ def clothes(rng):
 def fashion(monkeypatch, home, clothes):
     contents = [idx(array) for part in clothes for array in part]
     return publish(
-        monkeypatch, fashion_mnist, dict(zip(fashion_mnist.TABLE.versions["idx"].sums, contents, strict=True)), (2, 1)
+        monkeypatch, fashion_mnist, dict(zip(fashion_mnist.TABLE.versions[0].files, contents, strict=True)), (2, 1)
     )
 
 
@@ -178,7 +175,8 @@ def test_not_found_names_the_four_files(fashion, home):
         "download=True fetches 0 MB. By hand: put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
         f"t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz in {home / 'here' / 'fashion-mnist'} "
         "(https://storage.googleapis.com/tensorflow/tf-keras-datasets/, SHA-256 "
-        f"{', '.join(fashion_mnist.TABLE.versions['idx'].sums.values())}). Without Fashion-MNIST: ag.data.load_shapes()"
+        f"{', '.join(digest for _, digest in fashion_mnist.TABLE.versions[0].files.values())}). "
+        "Without Fashion-MNIST: ag.data.load_shapes()"
     )
 
 

@@ -52,12 +52,12 @@ def test_a_batch_of_any_protocol_is_decoded(protocol, keys):
         raw = pickle.dumps(
             {**dict(zip(keys, [data, [3, 9][: len(data)]], strict=True)), "files": [b"", b"a"]}, protocol
         )
-        images, labels = cifar10.VERSIONS["python"].decode(raw)
+        images, labels = cifar10.TABLE.versions[1].decode(raw)
         np.testing.assert_array_equal(images.transpose(0, 3, 1, 2).reshape(-1, 3072), data)
         assert labels.tolist() == [3, 9][: len(data)]
     for data in (np.asfortranarray(planes), planes.astype(np.int16)):
         with pytest.raises(ValueError, match="its pixels are not uint8 in C order"):
-            cifar10.VERSIONS["python"].decode(pickle.dumps({"data": data, "labels": [3, 9]}, protocol))
+            cifar10.TABLE.versions[1].decode(pickle.dumps({"data": data, "labels": [3, 9]}, protocol))
 
 
 def test_python_2_strings_keep_their_bytes(as_python2_pickle):
@@ -103,7 +103,7 @@ def test_hostile_pickles_are_refused_and_run_nothing(tmp_path):
         with pytest.raises((ValueError, TypeError)):
             read_pickle(raw)
         with pytest.raises(ValueError, match="Use the binary version"):
-            cifar10.VERSIONS["python"].decode(raw)
+            cifar10.TABLE.versions[1].decode(raw)
     assert len(pickles) > 15 and not (tmp_path / "executed").exists()
 
 
@@ -143,7 +143,7 @@ def test_numbers_that_are_nested_are_refused_before_anything_walks_them(as_pytho
     assert raw.count(old) == 1
     new = PAIRS + (b"e" if kind == "labels" else b"")
     with pytest.raises(ValueError, match=f"{kind}: not a flat (list|tuple) of int"):
-        cifar10.VERSIONS["python"].decode(raw.replace(old, new))
+        cifar10.TABLE.versions[1].decode(raw.replace(old, new))
 
 
 def test_array_names_stay_names():
@@ -172,7 +172,7 @@ def test_nesting_may_be_deep():
 def test_damage_anywhere_is_noticed_or_harmless(as_python):
     """Every truncation is refused; a changed byte is refused, or changes values only."""
     raw = as_python(np.zeros((1, 3072), np.uint8), np.array([3]))
-    decode = cifar10.VERSIONS["python"].decode
+    decode = cifar10.TABLE.versions[1].decode
     pixels = raw.index(bytes(3072))
     structure = [k for k in range(len(raw)) if not pixels + 3 <= k < pixels + 3000]
     for k in structure:

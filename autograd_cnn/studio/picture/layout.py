@@ -121,6 +121,7 @@ class _Row:
     left: Box = field(init=False)
     right: Box | None = None
     kept: tuple[str, str] = ("", "")  # clipped, whole
+    outer: dict[int | str, float] = field(default_factory=dict)  # y of wires on the outer side, by port or output
 
     @property
     def ids(self) -> tuple[str, str]:
@@ -128,14 +129,9 @@ class _Row:
         return (self.op.id, f"r{self.op.id[1:]}") if self.op else (self.value.id, f"g_{self.value.id}")
 
     @property
-    def others(self) -> tuple[str, ...]:
-        """Ids of the outputs besides the one below the box; their wires begin on its outer side."""
-        return self.op.others if self.op else ()
-
-    def slot(self, wire: int | str) -> float:
-        """Return y of the wire of a port, or of one of the `others`, on the outer side."""
-        wires = [*self.slots, *self.others]
-        return self.left.y + SLOT * (wires.index(wire) - (len(wires) - 1) / 2)
+    def outputs(self) -> tuple[str, ...]:
+        """Ids of the values computed in this row: the one below the box, then those on its outer side."""
+        return (self.value.id, *self.op.others) if self.op else (self.value.id,)
 
 
 def wide(text: str, size: float = TEXT) -> float:
@@ -159,7 +155,7 @@ class _Ladder:
             for frame in view.frames
         ]
         self.rows = self._rows()
-        self.made = {v: row for row in reversed(self.rows) for v in (row.value.id, *row.others)}
+        self.made = {v: row for row in reversed(self.rows) for v in row.outputs}
         uses = [(row, port, value) for row in self.rows for port, value in row.slots.items()]
         self.leaves = [use for use in uses if use[2].id not in self.made]
         self.names = self._names()
@@ -326,9 +322,11 @@ class _Ladder:
                 if i not in tops:
                     tops[i] = bottom + GAP
                     bottom += ABOVE
-            row.left.height = max(HEIGHT, SLOT * (len(row.slots) + len(row.others) - 1) + 8)
+            outer: list[int | str] = [*row.slots, *row.outputs[1:]]
+            row.left.height = max(HEIGHT, SLOT * (len(outer) - 1) + 8)
             row.left.y = bottom + GAP + row.left.height / 2
             bottom = row.left.bottom
+            row.outer = {wire: row.left.y + SLOT * (i - (len(outer) - 1) / 2) for i, wire in enumerate(outer)}
             for i in reversed(row.around):
                 if i not in below.around:
                     frame, end = self.picture.frames[i], bottom + GAP - 2
@@ -355,7 +353,7 @@ class _Ladder:
             self._edge(above.ids, row, port, above.value, way, way)
         for port, value in row.slots.items():
             draw = self._draw_lane if value.id in self.made else self._draw_chip
-            draw(row, port, value, row.slot(port))
+            draw(row, port, value, row.outer[port])
 
     def _place(self, row: _Row, box: Box, x: float, y: float, width: float, height: float) -> None:
         box.x, box.y, box.width, box.height, box.frame = x, y, width, height, [-1, *row.around][-1]
@@ -382,8 +380,7 @@ class _Ladder:
             end = [(x, y), (self.left, y)]
             if self.last_use.get((value.id, back)) != (row.index, port):
                 return end, True
-            if value.id in above.others:
-                leaves = above.slot(value.id)
+            if leaves := above.outer.get(value.id):
                 return [(self.left, leaves), (x, leaves), *end], False
             forks = any(not back or port in below.learns for port in below.straight)
             return [(out, above.left.bottom)] * (not forks) + [(out, turn), (x, turn), *end], forks
