@@ -31,7 +31,7 @@ class Room(NamedTuple):
 ROOMS = {
     # the library
     "engine": Room(2300, "", "the tape, the recorded call, the walk back, and Tensor"),
-    "ops": Room(1930, "engine calculus", "the textbook: operations, each with its derivative below it"),
+    "ops": Room(1930, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(550, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(720, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(440, "engine state", "optimisers, schedules, averages"),

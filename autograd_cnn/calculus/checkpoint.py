@@ -6,12 +6,11 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import numpy as np
 
-from autograd_cnn.engine.mode import current, enable_grad, is_recording
+from autograd_cnn.engine.mode import current, in_mode, is_recording
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
@@ -21,34 +20,11 @@ from autograd_cnn.engine.walk import walk
 Result = TypeVar("Result")
 Draws = dict[int, tuple[Any, Any]]  # by id: a bit generator, and its state before the function drew from it
 
-_draws: ContextVar[tuple[Draws, ...]] = ContextVar("draws", default=())  # of the functions that run
-_again: ContextVar[bool] = ContextVar("again", default=False)
-
-
-def note_draw(rng: np.random.Generator) -> None:
-    """Note that `rng` is about to draw, so that a second run of a function draws the same numbers."""
-    for draws in _draws.get():
-        draws.setdefault(id(rng.bit_generator), (rng.bit_generator, rng.bit_generator.state))
-
-
-def runs_again() -> bool:
-    """Return whether backward runs a function again, which must not move statistics a second time."""
-    return _again.get()
-
-
-@contextmanager
-def _noting(draws: Draws) -> Iterator[None]:
-    token = _draws.set((*_draws.get(), draws))
-    try:
-        yield
-    finally:
-        _draws.reset(token)
-
 
 @contextmanager
 def _drawing_again(draws: Draws) -> Iterator[None]:
     """Set generators back to the noted states, and at the end to those that they had."""
-    token, before = _again.set(True), [(bits, bits.state) for bits, _ in draws.values()]
+    before = [(bits, bits.state) for bits, _ in draws.values()]
     try:
         for bits, state in draws.values():
             bits.state = state
@@ -56,7 +32,6 @@ def _drawing_again(draws: Draws) -> Iterator[None]:
     finally:
         for bits, state in before:
             bits.state = state
-        _again.reset(token)
 
 
 def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
@@ -92,7 +67,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         return f(*args)
     before = Leaf((), np.dtype(float), None).birth  # older nodes are outside `f`
     draws: Draws = {}
-    with _noting(draws):
+    with in_mode(draws=(*current.get().draws, draws)):
         out: Any = f(*args)
     if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
         return out
@@ -105,7 +80,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
 
     def run_again() -> Any:
         fresh = [Tensor._of(a, n) if n is not None else a for a, n in zip(inputs, origins, strict=True)]
-        with enable_grad(), _drawing_again(draws):
+        with in_mode(recording=True, again=True), _drawing_again(draws):
             result: Any = f(*fresh)
         if zlib.crc32(np.ascontiguousarray(result.data).data) != checksum:
             raise RuntimeError(

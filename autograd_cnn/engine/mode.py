@@ -20,9 +20,9 @@ class Mode:
 
     Attributes
     ----------
-    call : callable
-        ``(primitive, args, options, mode) -> result``, which runs every call. It is `Primitive.run`, or the function of
-        an observer (`autograd_cnn.trace`, `autograd_cnn.profile`), which calls the one that it replaced.
+    call : callable, optional
+        ``(primitive, args, options, mode) -> result``. An observer (`autograd_cnn.trace`, `autograd_cnn.profile`) sets
+        it to run every call in the place of `Primitive.run`.
     steps : callable, optional
         ``(node, steps) -> steps``. An observer sets it to replace the steps of a node during a walk.
     recording : bool
@@ -34,29 +34,30 @@ class Mode:
         The mode to go on with, if what entered this mode has left it before what it entered later.
     transforms : tuple
         The evaluations of functions by transforms (`grad`, ...) that are running, innermost last.
+    draws : tuple of dict
+        For each `checkpoint` that is running, the generators that drew, by their id, and their states before.
+    again : bool
+        Whether backward runs a function again, which must not move statistics a second time.
     """
 
-    __slots__ = ("call", "ended", "recording", "scope", "steps", "transforms")
-    call: Callable[..., Any]
+    call: Callable[..., Any] | None
     ended: Mode | None
     steps: Callable[[Any, Any], Any] | None
     recording: bool
     scope: Any
     transforms: tuple[Any, ...]
+    draws: tuple[dict[int, tuple[Any, Any]], ...]
+    again: bool
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
 
     def but(self, **changes: Any) -> Mode:
         """Return a copy of this mode with some attributes changed."""
-        mode = Mode()
-        mode.call, mode.steps, mode.transforms = self.call, self.steps, self.transforms
-        mode.recording, mode.scope, mode.ended = self.recording, self.scope, None
-        for name, value in changes.items():
-            setattr(mode, name, value)
-        return mode
+        return Mode(**{**vars(self), "ended": None, **changes})
 
 
-ordinary = Mode()  # `primitive` adds its `call`
-ordinary.ended = None
-ordinary.steps, ordinary.recording, ordinary.scope, ordinary.transforms = None, True, None, ()
+ordinary = Mode(call=None, ended=None, steps=None, recording=True, scope=None, transforms=(), draws=(), again=False)
 current: ContextVar[Mode] = ContextVar("mode", default=ordinary)
 
 

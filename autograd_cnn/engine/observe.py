@@ -132,7 +132,7 @@ def observing(
 
 
 def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callable[..., Any]:
-    """Return a function for `Mode.call`, which calls that of the mode `outside`."""
+    """Return a function for `Mode.call`, which calls that of the mode `outside`, if it has one."""
 
     def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
         event = Call(primitive, mode, *_origin(sys._getframe(1)))
@@ -141,7 +141,7 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
                 values, elements = primitive.bind(args, dict(options))
                 event.names, event.values = primitive.flat_names(elements), list(values)
             try:
-                _timed(event, outside.call, primitive, args, options, mode)
+                _timed(event, outside.call or Primitive.run, primitive, args, options, mode)
             except Exception as error:
                 if failed is not None:
                     failed(event, error)

@@ -18,7 +18,7 @@ The names are read once, when the rule is registered. The tape saves no other va
 After ``z = u * u``, where u is a Tensor that requires a gradient:
 
 1. Tensor's operator has looked up its primitive by name and called ``multiply(u, u)``. The call goes to
-   `Primitive.run`: the mode of a context, `current`, has it as its `call` unless somebody observes the calls.
+   `Primitive.run`, unless the mode of the context, `current`, has a `call`: somebody observes then.
 2. `run` takes the arrays out of the Tensors and computes. `grad_mask` has a bit for each argument to which a gradient
    flows: 0b11 for ``u * u``, 0b01 for ``u * 2``.
 3. A `Plan` has, for these bits, the values to save and the steps of the walk. It makes them once, from the names of
@@ -52,7 +52,7 @@ from autograd_cnn.engine import errors
 from autograd_cnn.engine.arguments import Parameters
 from autograd_cnn.engine.fitting import numeric
 from autograd_cnn.engine.messages import explained, is_explained
-from autograd_cnn.engine.mode import Mode, current, ordinary
+from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.plan import Plan, Rule
 from autograd_cnn.engine.promotion import promote
 from autograd_cnn.engine.registry import registry
@@ -140,7 +140,9 @@ class Primitive(Parameters, Generic[P]):
 
     def __call__(self, *args: Any, **options: Any) -> Any:  # type: ignore[misc]  # mypy: does not cover Q
         mode = current.get()
-        return mode.call(self, args, options, mode)
+        if mode.call is not None:  # an observer
+            return mode.call(self, args, options, mode)
+        return self.run(args, options, mode)
 
     def vjp(self, *unnamed: Any, **rules: Callable[..., Any]) -> None:
         """Register one rule per input, ``name=lambda g, ...: gradient``.
@@ -220,7 +222,7 @@ class Primitive(Parameters, Generic[P]):
         return self.forward(*(args if is_flat else self.grouped(*self.bind(args, options))))
 
     def run(self, args: Any, options: dict[str, Any], mode: Mode) -> Any:
-        """Take the arrays out of the Tensors, compute, and record. Without observers, this is `Mode.call`."""
+        """Take the arrays out of the Tensors, compute, and record."""
         position = grad_mask = elements = 0
         if options or len(args) != self.arity:
             args, elements = self.bind(args, options)
@@ -311,9 +313,6 @@ class Primitive(Parameters, Generic[P]):
                 raise errors.no_rule(self, name, args[position])
         plan = self.plans[(grad_mask, elements) if elements else grad_mask] = Plan(self, grad_mask, elements)
         return plan
-
-
-ordinary.call = Primitive.run  # the mode that is current if nobody has changed it
 
 
 @overload

@@ -23,10 +23,11 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Callable, Collection
 from contextvars import copy_context
 from heapq import heappop, heappush
+from threading import RLock
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -43,19 +44,11 @@ ndarray = np.ndarray
 Wrap = Callable[[Any, Any], Any]
 
 
-class _Exclusive:
-    """Holds the lock that a thread takes to claim a graph, or to change the gradients of leaves."""
-
-    def __init__(self) -> None:
-        self.renew()
-        if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that another thread holds
-            os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self) -> None:
-        self.lock = threading.RLock()  # a signal handler may run backward while its thread holds the lock
-
-
-exclusive = _Exclusive()
+# A thread takes the lock to claim a graph, or to change the gradients of leaves. A signal handler may run backward while
+# its thread holds it.
+exclusive = SimpleNamespace(lock=RLock())
+if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that another thread holds
+    os.register_at_fork(after_in_child=lambda: setattr(exclusive, "lock", RLock()))
 
 
 def walk(

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from autograd_cnn.calculus.checkpoint import note_draw
+from autograd_cnn.engine.mode import current
 
 
 @cache
@@ -51,5 +51,6 @@ def generator(rng: np.random.Generator | None, caller: str) -> np.random.Generat
             f"{caller}: rng is {rng!r}. One generator serves the whole model: rng = np.random.default_rng(0), then "
             f"{caller}(..., rng=rng); or leave it out and call ag.nn.seed(0) once"
         )
-    note_draw(rng)
+    for draws in current.get().draws:  # a second run of a checkpoint draws the same numbers
+        draws.setdefault(id(rng.bit_generator), (rng.bit_generator, rng.bit_generator.state))
     return rng
