@@ -400,7 +400,9 @@ def first_not_finite(root: Node) -> str:
         if isinstance(node, Leaf):
             finite.add(node)  # if it is not, it is reported as an operation's input
             continue
-        for label, array, source in _kept_floats(node):
+        for label, array, source in node.saved_values():
+            if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+                continue
             bad = array.size - int(np.isfinite(array).sum())
             if not bad and label not in node.plan.primitive.byproducts:
                 finite.add(source)
@@ -412,14 +414,3 @@ def first_not_finite(root: Node) -> str:
                 unseen = [p for p in parents(node) if p not in finite]
                 return f"First seen in {found}; it may come from {unseen[-1]}" if unseen else f"First in {found}"
     return f"It arose {bound}" if bound else f"It arose in {root} or before"
-
-
-def _kept_floats(node: Node) -> list[tuple[str, Any, Any]]:
-    """Return the arrays of floats that a node keeps, each with its name and the input, or the node, that it is of."""
-    saved, names = node.saved or (), (*node.plan.names, "out", *node.plan.primitive.byproducts)
-    kept = [(p, saved[i]) for (shape, p), i in node.plan.sources.items() if not shape and i < len(saved)]
-    return [
-        (names[p], array, node.inputs[p] if p < len(node.inputs) else node)
-        for p, array in kept
-        if isinstance(array, np.ndarray) and array.dtype.kind == "f"
-    ]

@@ -22,10 +22,6 @@ ndarray = np.ndarray
 _new = object.__new__
 
 
-def _always(*_: Any) -> bool:
-    return True
-
-
 class Rule:
     """A derivative rule: its function, the inputs that it serves (several for a joint rule), and its parameters.
 
@@ -39,8 +35,6 @@ class Rule:
         Whether the function writes its result into `g`, if `g` is writable.
     exact : bool
         Whether the results have the bits and the memory order of the formula's.
-    applies : callable
-        Takes the arguments of `function`, and tells whether it computes them itself, without the formula.
     into : callable, optional
         Adds the gradient to an array, which is passed before `g`.
     """
@@ -54,7 +48,6 @@ class Rule:
         self._textbook = textbook  # not `self`, since nothing here may refer to itself
         self.may_write = False
         self.exact = True
-        self.applies: Callable[..., bool] = getattr(function, "applies", _always)
         self.into: Callable[..., None] | None = None
 
     def __call__(self, g: Any, *values: Any) -> Any:
@@ -66,8 +59,9 @@ class Rule:
         return self._textbook or self
 
     def is_formula(self, g: Any, *values: Any) -> bool:
-        """Return whether the gradient has the bits of the formula's for these arguments."""
-        return self.exact or not self.applies(g, *values)
+        """Return whether the gradient has the bits of the formula's, which a faster function calls if not `applies`."""
+        applies = getattr(self.function, "applies", None)
+        return self.exact or (applies is not None and not applies(g, *values))
 
 
 class Plan:
@@ -78,7 +72,7 @@ class Plan:
     Attributes
     ----------
     names : list of str
-        The name of the parameter that each flat argument belongs to.
+        The name of the parameter that each flat argument belongs to. `labels` has those of the other values, too.
     sources : dict of (bool, int) to int
         The index of each saved value in `saved`, by ``(whether only the shape is saved, position)``.
     steps : list of (argnums, rule, pick)
@@ -91,7 +85,8 @@ class Plan:
     def __init__(self, primitive: Any, grad_mask: int, elements: int) -> None:
         self.primitive = primitive
         self.names = primitive.flat_names(elements)
-        self.positions = {name: i for i, name in enumerate((*self.names, "out", *primitive.byproducts))}
+        self.labels = (*self.names, "out", *primitive.byproducts)
+        self.positions = {name: i for i, name in enumerate(self.labels)}
         self.sources: dict[tuple[bool, int], int] = {}
         self.steps: list[tuple[tuple[int | None, ...], Rule, Callable[[Any], Any]]] = []
         for position, name in enumerate(self.names):
@@ -191,11 +186,6 @@ class Plan:
             if not shape and (origin is node or isinstance(origin, (Node, Leaf))):
                 result[i] = wrap(result[i], origin)
         return result
-
-    def labelled(self, saved: Any) -> list[tuple[str, Any]]:
-        """Return the (name, value) pairs of the saved arrays and options."""
-        names = (*self.names, "out", *self.primitive.byproducts)
-        return [(names[p], saved[i]) for (shape, p), i in self.sources.items() if not shape and i < len(saved)]
 
 
 def _getter(indices: list[int]) -> Callable[[Any], Any]:

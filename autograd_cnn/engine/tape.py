@@ -87,9 +87,15 @@ class Node:
     def __str__(self) -> str:
         return f"{self.plan.primitive.name} ({spell((self.code, self.offset))})"
 
-    def kept(self, name: str) -> Any:
+    def saved_values(self) -> list[tuple[str, Any, Any]]:
+        """Return the saved arrays and options: the name of each, the value, and the input or the node that it is of."""
+        places = [(p, i) for (shape, p), i in self.plan.sources.items() if not shape] if self.saved else []
+        inputs, labels = self.inputs, self.plan.labels
+        return [(labels[p], self.saved[i], inputs[p] if p < len(inputs) else self) for p, i in places]
+
+    def saved_value(self, name: str) -> Any:
         """Return the array saved under `name` (an input, ``out`` or a by-product), or None."""
-        return dict(self.plan.labelled(self.saved or ())).get(name)
+        return next((value for label, value, _ in self.saved_values() if label == name), None)
 
 
 class Constant:

@@ -44,8 +44,8 @@ ndarray = np.ndarray
 Wrap = Callable[[Any, Any], Any]
 
 
-# A thread takes the lock to claim a graph, or to change the gradients of leaves. A signal handler may run backward while
-# its thread holds it.
+# A thread takes the lock to claim a graph, or to change the gradients of leaves. It may take it again, since a signal
+# handler may run backward meanwhile.
 exclusive = SimpleNamespace(lock=RLock())
 if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that another thread holds
     os.register_at_fork(after_in_child=lambda: setattr(exclusive, "lock", RLock()))

@@ -340,8 +340,8 @@ class BatchNorm2d(Module):
 def _moments(out: Tensor, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return mean and variance of each channel of `x`, from the tape if the node of `out` saved them."""
     node = out.node
-    mean = None if node is None else node.kept("mean_x")
-    return moments(x) if mean is None else (mean, node.kept("variance_x"))
+    mean = None if node is None else node.saved_value("mean_x")
+    return moments(x) if mean is None else (mean, node.saved_value("variance_x"))
 
 
 @accelerated

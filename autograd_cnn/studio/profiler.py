@@ -157,7 +157,7 @@ class profile:
         name = call.primitive.name
         self._note(name, name, "forward", call, call.mode.scope, call.values, [call.out])
         if isinstance(call.out, Tensor) and call.out.node is not None:
-            made = [call.out.node.kept(byproduct) for byproduct in call.primitive.byproducts]
+            made = [call.out.node.saved_value(byproduct) for byproduct in call.primitive.byproducts]
             self.costs[name].forward_bytes += sum(a.nbytes for a in made if a is not None)
 
     def _derived(self, run: RuleRun) -> None:

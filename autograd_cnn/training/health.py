@@ -84,7 +84,7 @@ def _dead_channels(root: Node) -> tuple[dict[str, float], dict[str, float]]:
     dead: dict[str, float] = {}
     silent: dict[str, float] = {}
     for node in history(root):
-        out = node.kept("out") if isinstance(node, Node) and node.plan.primitive.rectifies else None
+        out = node.saved_value("out") if isinstance(node, Node) and node.plan.primitive.rectifies else None
         if isinstance(node, Node) and out is not None and out.size:
             alive = alive_channels(out)
             shares = dead if out.ndim > 2 else silent

@@ -339,7 +339,7 @@ def test_everything_that_a_float32_graph_holds_is_float32(name):
         narrow = {option: as_float32(value) for option, value in options.items()}
         f, inputs = split(PRIMITIVES[name], [as_float32(a) for a in args], narrow)
         out = f(*(Tensor(x, requires_grad=True) for x in inputs))
-        kept = [v for _, v in out._node.plan.labelled(out._node.saved) if isinstance(v, np.ndarray)]
+        kept = [v for _, v, _ in out._node.saved_values() if isinstance(v, np.ndarray)]
         assert {a.dtype for a in [out, *kept] if a.dtype.kind == "f"} == {np.dtype(np.float32)}
 
 
