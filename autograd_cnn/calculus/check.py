@@ -69,12 +69,7 @@ def check_gradients(
     varied = [i for i, a in enumerate(arrays) if a.dtype.kind == "f" and a.size]
     rng = np.random.default_rng(0)
 
-    def at(*variables: Any) -> Any:
-        full = list(arrays)
-        for i, v in zip(varied, variables, strict=True):
-            full[i] = v
-        return f(*full)
-
+    at = _of_some(f, arrays, varied)
     worst = _compare(at, [arrays[i] for i in varied], varied, getattr(f, "__name__", "f"), eps, rtol, atol, rng)
     if order == 1:
         return worst
@@ -87,6 +82,16 @@ def check_gradients(
 
     rest = [a for i, a in enumerate(arrays) if i in varied]
     return max(worst, check_gradients(slopes, *rest, order=order - 1, eps=eps, rtol=rtol, atol=atol))
+
+
+def _of_some(f: Callable[..., Any], args: list[Any], varied: list[int]) -> Callable[..., Any]:
+    """Return `f` as a function of the arguments at the positions `varied`; the others are constants."""
+
+    def call(*variables: Any) -> Any:
+        given = dict(zip(varied, variables, strict=True))
+        return f(*[given.get(i, a) for i, a in enumerate(args)])
+
+    return call
 
 
 def _plain(value: Any) -> np.ndarray:
@@ -192,12 +197,7 @@ def split(
         if n in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind == "f"
     ]
 
-    def call(*variables: Any) -> Any:
-        full = list(flat)
-        for i, v in zip(varied, variables, strict=True):
-            full[i] = v
-        return primitive(*primitive.grouped(full, elements))
-
+    call = _of_some(lambda *full: primitive(*primitive.grouped([*full], elements)), flat, varied)
     call.__name__ = primitive.name
     return call, [flat[i] for i in varied]
 

@@ -14,8 +14,7 @@ from autograd_cnn.engine.mode import current, in_mode, is_recording
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
-from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.engine.walk import walk
+from autograd_cnn.engine.tensor import Tensor, carry_back
 
 Result = TypeVar("Result")
 Draws = dict[int, tuple[Any, Any]]  # by id: a bit generator, and its state before the function drew from it
@@ -90,9 +89,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         return result
 
     def rule(g: Any) -> Any:
-        recorded = isinstance(g, Tensor)
-        wrap = Tensor._of if recorded else None
-        found = walk(run_again()._node, g, retain=recorded, wrap=wrap, targets=set(outside), through=False)
+        found = carry_back(run_again()._node, g, isinstance(g, Tensor), targets=set(outside), through=False)
         results = [found[n] for n in outside]
         return results if len(results) > 1 else results[0]
 

@@ -20,8 +20,7 @@ from autograd_cnn.engine.mode import current, enable_grad, in_mode
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import history
-from autograd_cnn.engine.tensor import Tensor
-from autograd_cnn.engine.walk import walk
+from autograd_cnn.engine.tensor import Tensor, carry_back
 
 Result_co = TypeVar("Result_co", covariant=True)
 Plain = np.ndarray | np.generic | float
@@ -114,11 +113,8 @@ class _Run:
         nodes = [v._node for v in self.variables]
         found: dict[Any, Any] = {}
         if self.value._node is not None:
-            if create_graph:
-                seed = seed if isinstance(seed, Tensor) else Tensor(seed, name="seed")
-                found = walk(self.value._node, seed, retain=True, wrap=Tensor._of, targets=set(nodes))
-            else:
-                found = walk(self.value._node, np.array(seed), retain=retain, targets=set(nodes))
+            seed = seed if create_graph else np.array(seed)
+            found = carry_back(self.value._node, seed, create_graph, retain, targets=set(nodes))
         if nodes and not found and not self.differentiated:
             warn(errors.constant(self.caller, self.argnums))
             for run in (*current.get().transforms, self):  # once is enough
@@ -276,16 +272,11 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     with enable_grad():
         products = [registry["sum"](gx * t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad]
         total = sum(products[1:], products[0]) if products else Tensor(0.0)
-    if not total.requires_grad or g._node not in (found := _reach(total, g, run.nested)):
-        return run.out(run.value), run.out(Tensor(np.zeros(g.shape, g.dtype)))
-    return run.out(run.value), found[g._node]
-
-
-def _reach(total: Tensor, g: Tensor, nested: bool) -> dict[Any, Any]:
-    seed = np.ones(total.shape, total.dtype)
-    if not nested:
-        return walk(total._node, seed, targets={g._node})
-    return walk(total._node, Tensor(seed, name="seed"), retain=True, wrap=Tensor._of, targets={g._node})
+    found: dict[Any, Any] = {}
+    if total.requires_grad:
+        found = carry_back(total._node, np.ones(total.shape, total.dtype), run.nested, targets={g._node})
+    zeros = run.out(Tensor(np.zeros(g.shape, g.dtype)))
+    return run.out(run.value), found.get(g._node, zeros)
 
 
 def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -178,23 +178,9 @@ def wrong_arguments(name: str, signature: Signature, args: tuple[Any, ...], opti
     return TypeError(f"{name}: got too many or repeated arguments for {_short(signature)}")
 
 
-def _short(signature: Signature) -> Signature:
-    """Return a signature in which defaults that are no plain values have a short name."""
-    parameters = signature.parameters.values()
-    return signature.replace(parameters=[p.replace(default=_Plain(p.default)) for p in parameters])
-
-
-class _Plain:
-    """Prints as a function's or a class's name, and else as the value does."""
-
-    def __new__(cls, value: Any) -> Any:
-        return super().__new__(cls) if hasattr(value, "__name__") and value is not Signature.empty else value
-
-    def __init__(self, value: Any) -> None:
-        self.name = value.__name__
-
-    def __repr__(self) -> str:
-        return self.name
+def _short(signature: Signature) -> str:
+    """Format a signature, in which functions and classes are given by their names."""
+    return re.sub(r"<(?:function|class) '?(?:\w+\.)*(\w+)[^>]*>", r"\1", str(signature))
 
 
 # Errors of a Tensor

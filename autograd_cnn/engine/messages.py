@@ -85,17 +85,13 @@ def spell(place: Place | None) -> str:
     return "an unknown line" if place is None else f"{file_of(place[0])}:{line_of(place)}"
 
 
-def program_frame() -> FrameType:
-    """Return the innermost frame of the user's program, outside of the package and of the libraries that called it."""
-    return _program()[0]
-
-
 def library_called() -> str:
     """Return the module that the user's program called, and that called the package, ``scipy.linalg``, or ""."""
     return _program()[1]
 
 
 def _program() -> tuple[FrameType, str]:
+    """Return the innermost frame of the user's program, and the module of a library that it called, or ""."""
     frame, library = user_frame(), ""
     while frame.f_back is not None and (inside[file := frame.f_code.co_filename] or _is_library(file)):
         library = "" if inside[file] else frame.f_globals.get("__name__", "")
@@ -108,7 +104,7 @@ def written() -> str:
 
     Python 3.10 does not know where on the line the call is, and the whole line is returned.
     """
-    frame = program_frame()
+    frame, _ = _program()
     line, start, end = frame.f_lineno, None, None
     if hasattr(frame.f_code, "co_positions"):
         first, last, start, end = [*frame.f_code.co_positions()][frame.f_lasti // 2]
@@ -119,7 +115,7 @@ def written() -> str:
 
 def variable_of(tensor: Any) -> str:
     """Return the name of a variable of the user's function that holds `tensor`, or ""."""
-    frame = program_frame()
+    frame, _ = _program()
     scopes = (frame.f_locals, frame.f_globals)
     return next((n for scope in scopes for n, v in [*scope.items()] if v is tensor and not n.startswith("_")), "")
 

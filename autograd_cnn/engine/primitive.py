@@ -269,9 +269,8 @@ class Primitive(Parameters, Generic[P]):
         tensor = _new(Tensor)
         tensor._name = tensor._node = None
         if grad_mask and mode.recording:
-            plan = self.plans.get((grad_mask, elements) if elements else grad_mask) or self._plan(
-                grad_mask, elements, args
-            )
+            key = (grad_mask, elements) if elements else grad_mask
+            plan = self.plans.get(key) or self._plan(key, grad_mask, elements, args)
             if out is values[0]:
                 out = out.view()
             out.setflags(False)
@@ -307,11 +306,11 @@ class Primitive(Parameters, Generic[P]):
         given = [(name, value) for name, value in pairs if value is not self.defaults.get(name, missing)]
         return given, self.rules.keys() - self.defaults.keys()
 
-    def _plan(self, grad_mask: int, elements: int, args: Any) -> Plan:
+    def _plan(self, key: Any, grad_mask: int, elements: int, args: Any) -> Plan:
         for position, name in enumerate(self.flat_names(elements)):
             if grad_mask >> position & 1 and name not in self.rules:
                 raise errors.no_rule(self, name, args[position])
-        plan = self.plans[(grad_mask, elements) if elements else grad_mask] = Plan(self, grad_mask, elements)
+        plan = self.plans[key] = Plan(self, grad_mask, elements)
         return plan
 
 
@@ -393,9 +392,10 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
     return register if function is None else register(function)
 
 
-_named = [
-    Parameter(fact, Parameter.KEYWORD_ONLY, default=getattr(Primitive, fact, None)) for fact in Facts.__annotations__
-]
 primitive.__signature__ = Signature(  # type: ignore[attr-defined]
-    [Parameter("function", Parameter.POSITIONAL_ONLY, default=None), *_named]
+    [Parameter("function", Parameter.POSITIONAL_ONLY, default=None)]
+    + [
+        Parameter(fact, Parameter.KEYWORD_ONLY, default=getattr(Primitive, fact, None))
+        for fact in Facts.__annotations__
+    ]
 )

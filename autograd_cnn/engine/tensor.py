@@ -343,9 +343,7 @@ class Tensor:
         if seed.shape != self.shape:
             raise ValueError(f"{caller}: grad is {seed.shape}, {label_of(self)} is {self.shape}")
         origin: list[Any] | None = None if report is None else []
-        first = seed if not create_graph or isinstance(seed, Tensor) else Tensor(seed, name="seed")
-        wrap = Tensor._of if create_graph else None
-        found = walk(self._node, first, retain=retain, wrap=wrap, targets=targets, origin=origin)
+        found = carry_back(self._node, seed, create_graph, retain, targets=targets, origin=origin)
         if report is not None and (spoilt := [node for node, g in found.items() if not is_finite(g)]):
             if not origin and retain:
                 walk(self._node, seed, retain=True, targets=targets, origin=origin, watched=True)
@@ -605,6 +603,13 @@ class Tensor:
         if name in operations:
             return partial(operations[name], self)
         raise AttributeError(missing(name, "Tensor", [*registry, *vars(Tensor)]))
+
+
+def carry_back(node: Any, seed: Any, create_graph: bool, retain: bool = False, **options: Any) -> dict[Any, Any]:
+    """Call `walk`; with `create_graph`, the rules run on Tensors, the walk is recorded, and its results are Tensors."""
+    if create_graph and not isinstance(seed, Tensor):
+        seed = Tensor(seed, name="seed")
+    return walk(node, seed, retain=retain or create_graph, wrap=Tensor._of if create_graph else None, **options)
 
 
 def _restore(data: np.ndarray, requires_grad: bool, name: str | None, grad: Any) -> Tensor:

@@ -34,10 +34,6 @@ __all__ += layers.__all__
 publish(globals())
 
 
-def __dir__() -> list[str]:
-    return __all__
-
-
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:

@@ -135,11 +135,7 @@ def _check_found(place: str, value: Any) -> None:
             raise TypeError(f"{place}: parts of a model in a {type(value).__name__} would not be found. Use a list")
 
 
-class _Thread(threading.local):
-    calls: Any = None  # while `Module.summary` runs, a list of [module, text of its output's shape]
-
-
-_thread = _Thread()
+_thread = threading.local()  # `calls`: while `Module.summary` runs, a list of [module, text of its output's shape]
 
 
 class Module:
@@ -196,7 +192,7 @@ class Module:
         _name(_walk(value, owner=self, key=name))
 
     def __call__(self, *args: Any, **options: Any) -> Tensor:
-        forward = self.forward if _thread.calls is None else self._listed_forward
+        forward = self._listed_forward if hasattr(_thread, "calls") else self.forward
         try:
             if self.path:
                 with in_mode(scope=(self.path, current.get().scope, type(self).__name__)):
@@ -376,7 +372,7 @@ class Module:
             with no_grad(), np.errstate(all="ignore"):
                 self(Tensor(np.zeros(input_shape, dtype)))
         finally:
-            _thread.calls = None
+            vars(_thread).clear()
             for module, before in attributes:
                 vars(module).clear()
                 vars(module).update(before)
