@@ -69,8 +69,8 @@ def check_gradients(
     varied = [i for i, a in enumerate(arrays) if a.dtype.kind == "f" and a.size]
     rng = np.random.default_rng(0)
 
-    at = _of_some(f, arrays, varied)
-    worst = _compare(at, [arrays[i] for i in varied], varied, getattr(f, "__name__", "f"), eps, rtol, atol, rng)
+    at = _of_some(f, getattr(f, "__name__", "f"), arrays, varied)
+    worst = _compare(at, [arrays[i] for i in varied], varied, eps, lambda scale: atol + rtol * scale, rng)
     if order == 1:
         return worst
     shape = _plain(at(*[Tensor(arrays[i]) for i in varied])).shape
@@ -84,13 +84,14 @@ def check_gradients(
     return max(worst, check_gradients(slopes, *rest, order=order - 1, eps=eps, rtol=rtol, atol=atol))
 
 
-def _of_some(f: Callable[..., Any], args: list[Any], varied: list[int]) -> Callable[..., Any]:
-    """Return `f` as a function of the arguments at the positions `varied`; the others are constants."""
+def _of_some(f: Callable[..., Any], name: str, args: list[Any], varied: list[int]) -> Callable[..., Any]:
+    """Return `f`, called `name`, as a function of the arguments at the positions `varied`; the others are constants."""
 
     def call(*variables: Any) -> Any:
         given = dict(zip(varied, variables, strict=True))
         return f(*[given.get(i, a) for i, a in enumerate(args)])
 
+    call.__name__ = name
     return call
 
 
@@ -99,15 +100,12 @@ def _plain(value: Any) -> np.ndarray:
 
 
 def _compare(
-    f: Callable[..., Any],
-    arrays: list[np.ndarray],
-    positions: list[int],
-    name: str,
-    eps: float,
-    rtol: float,
-    atol: float,
-    rng: np.random.Generator,
+    f: Any, arrays: list[np.ndarray], positions: list[int], eps: float, limit: Any, rng: np.random.Generator
 ) -> float:
+    """Return the largest error of a derivative, divided by the largest derivative, or raise an error.
+
+    An error of ``limit(scale)`` passes.
+    """
     value, back = vjp(f, *arrays)
     value = _plain(value)
     if value.size <= FULL:
@@ -121,12 +119,10 @@ def _compare(
         slopes = np.array([np.ravel(rule[k]) for rule in rules])  # (seeds, size of x)
         directions = np.eye(x.size) if x.size <= FULL else rng.standard_normal((5, x.size)) / math.sqrt(x.size)
         got = slopes @ directions.T
-        want = np.empty_like(got)
-        for j, direction in enumerate(directions):
-            want[:, j] = _difference(f, arrays, k, direction, eps, seeds)
+        want = np.stack([_difference(f, arrays, k, direction, eps, seeds) for direction in directions], axis=1)
         scale = max(1e-300, float(np.abs(want).max(initial=0)), float(np.abs(got).max(initial=0)))
         error = np.abs(got - want)
-        wrong = ~(error <= atol + rtol * scale)
+        wrong = ~(error <= limit(scale))
         total += wrong.size
         tried += len(directions)
         for j in map(int, np.nonzero(wrong.any(axis=0))[0]):
@@ -135,17 +131,17 @@ def _compare(
                 error[:, j], wrong[:, j] = 0, False
             else:
                 finer = _difference(f, arrays, k, directions[j], eps * 10, seeds)
-                wrong[:, j] &= ~(np.abs(got[:, j] - finer) <= atol + rtol * scale)
+                wrong[:, j] &= ~(np.abs(got[:, j] - finer) <= limit(scale))
         worst = max(worst, float(error[~wrong].max(initial=0)) / scale)
         for row, column in zip(*np.nonzero(wrong), strict=True):
             element = [int(i) for i in np.unravel_index(int(column), x.shape)]
             place = f"input {positions[k]}{element}" if x.size <= FULL else f"input {positions[k]}, direction {column}"
             pair = f"rule {got[row, column]:.6g}, differences {want[row, column]:.6g}"
-            failures.append(f"{name}, {place}: {pair}, off by {error[row, column]:.1e}")
+            failures.append(f"{f.__name__}, {place}: {pair}, off by {error[row, column]:.1e}")
     if failures:
         raise AssertionError(f"{failures[0]}; {len(failures)} of {total} elements")
     if skipped > 0.1 * tried:
-        raise AssertionError(f"{name}: {skipped} of {tried} elements lie on kinks. Choose other inputs")
+        raise AssertionError(f"{f.__name__}: {skipped} of {tried} elements lie on kinks. Choose other inputs")
     return worst
 
 
@@ -197,8 +193,7 @@ def split(
         if n in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind == "f"
     ]
 
-    call = _of_some(lambda *full: primitive(*primitive.grouped([*full], elements)), flat, varied)
-    call.__name__ = primitive.name
+    call = _of_some(lambda *all: primitive(*primitive.grouped([*all], elements)), primitive.name, flat, varied)
     return call, [flat[i] for i in varied]
 
 

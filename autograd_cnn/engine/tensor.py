@@ -316,13 +316,7 @@ class Tensor:
         return results[0] if len(results) == 1 else results
 
     def _gradients(
-        self,
-        caller: str,
-        grad: Any,
-        retain: bool,
-        create_graph: bool,
-        targets: Any,
-        report: Report | None,
+        self, caller: str, grad: Any, retain: bool, create_graph: bool, targets: Any, report: Report | None
     ) -> dict[Any, Any]:
         if self._node is None:
             raise errors.no_history(caller, self)

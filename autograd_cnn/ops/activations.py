@@ -149,13 +149,7 @@ softplus.vjp(
 )
 
 
-def _number(x: Any) -> tuple[Any, ...]:
-    if x is None:
-        raise TypeError("x is None")
-    return (x,)
-
-
-@primitive(elementwise=True, check=_number)
+@primitive(elementwise=True)
 def normal_cdf(x: Any) -> Any:
     """Computes the probability that a standard normal number is less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
     return (0.5 * _erfc(np.multiply(x, -math.sqrt(0.5)))).astype(np.result_type(x, 1.0))  # 1 + erf would lose digits
