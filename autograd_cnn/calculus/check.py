@@ -272,8 +272,8 @@ def _check_rules(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> 
         results = rule.function(g, *pick(node.saved))
         copies = [np.array(c) for c in (results if rule.joint else (results,))]
         rule.function(2 * g, *pick(node.saved))
-        kept = all(map(np.array_equal, copies, results if rule.joint else (results,)))
-        _require(kept, f"{name}: the rule for {rule.name} overwrites what it returned before. Return a new array")
+        same = all(map(np.array_equal, copies, results if rule.joint else (results,)))
+        _require(same, f"{name}: the rule for {rule.name} overwrites what it returned before. Return a new array")
 
 
 def _check_float32(primitive: Primitive[...], f: Callable[..., Any], inputs: list[np.ndarray]) -> None:

@@ -89,7 +89,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         return result
 
     def rule(g: Any) -> Any:
-        found = carry_back(run_again()._node, g, isinstance(g, Tensor), targets=set(outside), through=False)
+        found = carry_back(run_again()._node, g, isinstance(g, Tensor), targets=set(outside), past_targets=False)
         results = [found[n] for n in outside]
         return results if len(results) > 1 else results[0]
 

@@ -54,7 +54,7 @@ from autograd_cnn.engine.fitting import numeric
 from autograd_cnn.engine.messages import explained, is_explained
 from autograd_cnn.engine.mode import Mode, current
 from autograd_cnn.engine.plan import Plan, Rule
-from autograd_cnn.engine.promotion import promote
+from autograd_cnn.engine.promotion import OPTIONS, promote
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 
@@ -65,7 +65,6 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 ndarray = np.ndarray
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
-_plain = frozenset({int, float, bool, str, tuple, slice, type(None)})
 _new = object.__new__
 Accelerator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -104,7 +103,7 @@ class Primitive(Parameters, Generic[P]):
         self.textbook: Callable[..., Any] = function
         self._use(function)
         self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
-        self.plain = _plain if self.packaged else _plain - {tuple}  # our own tuples hold no Tensors
+        self.options = OPTIONS if self.packaged else OPTIONS - {tuple}  # our own tuples hold no Tensors
         self.rules: dict[str, Rule] = {}
         self.plans: dict[Any, Plan] = {}
         shapes = ["out_shape", *(f"{p}_shape" for p in self.parameters)]
@@ -241,7 +240,7 @@ class Primitive(Parameters, Generic[P]):
             elif cls is ndarray:
                 if ((dtype := a.dtype) is not float32 and dtype is not float64) or not a.shape:
                     mixed = True
-            elif cls not in self.plain:
+            elif cls not in self.options:
                 mixed = True
                 if not self.packaged and (nested := self.nested(args, elements)):
                     raise explained(nested, self.name, *self.described(args, elements))

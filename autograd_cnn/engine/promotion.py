@@ -18,7 +18,7 @@ from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.registry import advice
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
 
-_options = frozenset({int, float, bool, str, tuple, slice, type(None)})
+OPTIONS = frozenset({int, float, bool, str, tuple, slice, type(None)})  # classes of arguments that are no arrays
 _NUMBERS = (int, float, complex, list, tuple, np.ndarray, np.generic)
 _float32, _float64 = {np.dtype(np.float32)}, {np.dtype(np.float64)}
 
@@ -29,7 +29,7 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int)
     `inputs` has the nodes of operands.
     """
     # Most calls end here: it takes 1 us, and the rest 5
-    kinds = {v.dtype if v.__class__ is np.ndarray and v.ndim else v.__class__ for v in values}.difference(_options)
+    kinds = {v.dtype if v.__class__ is np.ndarray and v.ndim else v.__class__ for v in values}.difference(OPTIONS)
     if kinds in (_float32, _float64):
         return
     names = primitive.flat_names(elements) if primitive.sequence else primitive.parameters

@@ -10,8 +10,9 @@ The rule of the first factor gives g times the second, 3: the first entry of the
 gives 3 again, which is added. Then the leaf is the youngest, and its sum 6 is the result.
 
 A first reading may leave out `into` and `may_write` (memory), `wrap` (walks that are recorded, for derivatives of
-derivatives), `targets` with `through` and `_chosen`, `origin` with `watched` and `is_finite` (the search for the first
-NaN), `retain`, `_claim` (threads), and `ours` with `is_ours`: they decide whether memory is used again, never a number.
+derivatives), `targets` with `past_targets` and `_chosen`, `origin` with `watched` and `is_finite` (the search for the
+first NaN), `retain`, `_claim` (threads), and `ours` with `is_ours`: they decide whether memory is used again, never a
+number.
 
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
 walk makes `g` read-only before a rule receives it, unless the rule may write into it (`Rule.may_write`). So if a
@@ -58,7 +59,7 @@ def walk(
     retain: bool = False,
     wrap: Wrap | None = None,
     targets: Collection[Node | Leaf] | None = None,
-    through: bool = True,
+    past_targets: bool = True,
     origin: list[Any] | None = None,
     watched: bool = False,
 ) -> dict[Node | Leaf, Any]:
@@ -74,7 +75,7 @@ def walk(
         ``(array, node) -> Tensor``. If given, the rules run on Tensors, and the operations in them are recorded.
     targets : collection of nodes, optional
         Carry `seed` to these nodes only.
-    through : bool
+    past_targets : bool
         Whether to continue behind a target, to further targets that it was computed from.
     origin : list, optional
         Receives the node, the rule and the contribution that was the first one not finite, if the walk notices it.
@@ -82,11 +83,11 @@ def walk(
         Look at every contribution. Else the walk does so only after NumPy met an invalid number or an overflow.
     """
     # The walk runs in a copy of the context, so an interrupt cannot leave NumPy's errstate or the mode changed.
-    return copy_context().run(_walk, root, seed, here(), retain, wrap, targets, through, origin, watched)
+    return copy_context().run(_walk, root, seed, here(), retain, wrap, targets, past_targets, origin, watched)
 
 
 def _walk(
-    root: Node | Leaf, seed: Any, place: Place, retain: bool, wrap: Any, targets: Any, through: bool, origin: Any,
+    root: Node | Leaf, seed: Any, place: Place, retain: bool, wrap: Any, targets: Any, past_targets: bool, origin: Any,
     watched: bool,
 ) -> dict[Node | Leaf, Any]:  # fmt: skip
     np.seterr(all="ignore")  # the forward pass has warned already
@@ -105,7 +106,7 @@ def _walk(
     while heap:
         node, g, ours = entries.pop(-heappop(heap))  # the youngest
         if node.__class__ is Leaf or (targets is not None and node in targets):
-            ends = node.__class__ is Leaf or not through
+            ends = node.__class__ is Leaf or not past_targets
             results[node] = g if wrap is not None or (ends and (ours or is_ours(g))) else g.copy()
             if ends:
                 continue

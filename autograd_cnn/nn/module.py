@@ -97,7 +97,7 @@ class Input(NamedTuple):
         return f"nn.{layer}({self.remade.format(*made)})?"
 
 
-def _check_kept(place: str, name: str, before: Any, value: Any) -> None:
+def _check_replaced(place: str, name: str, before: Any, value: Any) -> None:
     """Raise an error if assigning `value` would lose a parameter or a buffer of `before` by mistake.
 
     None, and another Tensor of the same kind, may take its place. What is no Tensor may replace modules and lists.
@@ -186,7 +186,7 @@ class Module:
                 f"{type(self).__name__} has no requires_grad: p.requires_grad = False for each of parameters()"
             )
         if vars(self).get(name) is not None:
-            _check_kept(f"{type(self).__name__}.{name}", name, vars(self)[name], value)
+            _check_replaced(f"{type(self).__name__}.{name}", name, vars(self)[name], value)
         _check_found(f"{type(self).__name__}.{name}", value)
         object.__setattr__(self, name, value)
         _name(_walk(value, owner=self, key=name))

@@ -171,7 +171,7 @@ def softsign(x: Any) -> Any:
     return x / (1 + np.abs(x))
 
 
-softsign.vjp(x=lambda g, x: g / square(1 + np.abs(x)))
+softsign.vjp(x=lambda g, x: g / square(1 + abs(x)))
 
 
 def _rows(rng: np.random.Generator) -> list[Any]:

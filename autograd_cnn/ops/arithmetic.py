@@ -1,7 +1,7 @@
 """Elementwise arithmetic and functions: (...) -> (...), broadcasting like NumPy.
 
 Rules leave broadcasting to the walk. Every rule is linear in `g`: an incoming zero gives exactly zero, even where the
-slope is infinite. `through` alone ensures this.
+slope is infinite. `chain` alone ensures this.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = [
 Array = TypeVar("Array")  # a Tensor or an array
 
 
-def through(g: Any, slope: Any) -> Any:
+def chain(g: Any, slope: Any) -> Any:
     """Return ``g * slope``, but 0 where `g` is 0 and the slope is not finite.
 
     Masking on ``g == 0`` alone would be wrong: the rule would no longer be differentiable in `g`, and a jvp made of
@@ -77,8 +77,8 @@ def divide(x: Any, y: Any) -> Any:
 
 
 divide.vjp(
-    x=lambda g, y: through(g, divide(g.dtype.type(1), y)),  # 1 in g's dtype: 1 / (a plain y) would be float64
-    y=lambda g, y, out: through(g, -divide(out, y)),  # not x / (y * y), since y * y could underflow
+    x=lambda g, y: chain(g, divide(g.dtype.type(1), y)),  # 1 in g's dtype: 1 / (a plain y) would be float64
+    y=lambda g, y, out: chain(g, -divide(out, y)),  # not x / (y * y), since y * y could underflow
 )
 
 
@@ -88,7 +88,7 @@ def remainder(x: Any, y: Any) -> Any:
     return np.remainder(x, y)
 
 
-remainder.vjp(x=lambda g: g, y=lambda g, x, y: through(g, -np.floor_divide(x, y)))
+remainder.vjp(x=lambda g: g, y=lambda g, x, y: chain(g, -np.floor_divide(x, y)))
 
 
 @primitive(elementwise=True, symbol="-")
@@ -125,8 +125,8 @@ def power(x: Any, y: Any) -> Any:
 
 
 power.vjp(
-    x=lambda g, x, y: through(g, exponent_slope(x, y)),
-    y=lambda g, x, y, out: through(g, base_slope(x, y, out)),
+    x=lambda g, x, y: chain(g, exponent_slope(x, y)),
+    y=lambda g, x, y, out: chain(g, base_slope(x, y, out)),
 )
 
 
@@ -136,7 +136,7 @@ def exp(x: Any) -> Any:
     return np.exp(x)
 
 
-exp.vjp(x=lambda g, out: through(g, out))
+exp.vjp(x=lambda g, out: chain(g, out))
 
 
 @primitive(elementwise=True)
@@ -145,7 +145,7 @@ def expm1(x: Any) -> Any:
     return np.expm1(x)
 
 
-expm1.vjp(x=lambda g, x: through(g, exp(x)))  # out + 1 would lose digits near -1
+expm1.vjp(x=lambda g, x: chain(g, exp(x)))  # out + 1 would lose digits near -1
 
 
 def _positive(rng: np.random.Generator) -> list[Any]:
@@ -161,7 +161,7 @@ def log(x: Any) -> Any:
     return np.log(x)
 
 
-log.vjp(x=lambda g, x: through(g, divide(1, x)))
+log.vjp(x=lambda g, x: chain(g, divide(1, x)))
 
 
 @primitive(elementwise=True, examples=_positive)
@@ -170,7 +170,7 @@ def log1p(x: Any) -> Any:
     return np.log1p(x)
 
 
-log1p.vjp(x=lambda g, x: through(g, divide(1, 1 + x)))
+log1p.vjp(x=lambda g, x: chain(g, divide(1, 1 + x)))
 
 
 @primitive(elementwise=True, examples=_positive)
@@ -184,7 +184,7 @@ def sqrt(x: Any) -> Any:
     return np.sqrt(x)
 
 
-sqrt.vjp(x=lambda g, out: through(g, divide(0.5, out)))
+sqrt.vjp(x=lambda g, out: chain(g, divide(0.5, out)))
 
 
 @primitive(elementwise=True)
@@ -193,7 +193,7 @@ def square(x: Any) -> Any:
     return np.square(x)
 
 
-square.vjp(x=lambda g, x: through(g, 2 * x))
+square.vjp(x=lambda g, x: chain(g, 2 * x))
 
 
 def sign_of(x: Any) -> Any:

@@ -101,7 +101,7 @@ def set_at(x: Any, index: Any, values: Any) -> Any:
     return out
 
 
-def _kept(g: Any, index: Any) -> Any:
+def _not_overwritten(g: Any, index: Any) -> Any:
     """Return ``g[index]``, but 0 for a value that was written over by a later one."""
     if not _repeats(index):
         return g[index]
@@ -110,7 +110,7 @@ def _kept(g: Any, index: Any) -> Any:
     return where(last[index] == order, g[index], 0)
 
 
-set_at.vjp(x=lambda g, index: set_at(g, index, 0), values=lambda g, index: _kept(g, index))
+set_at.vjp(x=lambda g, index: set_at(g, index, 0), values=lambda g, index: _not_overwritten(g, index))
 
 
 @primitive(examples=_writing)

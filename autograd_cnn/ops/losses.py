@@ -19,7 +19,7 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
-from autograd_cnn.ops.arithmetic import abs, exp, log, maximum, negative, subtract, through, where
+from autograd_cnn.ops.arithmetic import abs, chain, exp, log, maximum, negative, subtract, where
 from autograd_cnn.ops.axes import X
 from autograd_cnn.ops.reductions import mean, sum
 
@@ -162,7 +162,7 @@ def logistic_loss(z: Any, y: Any) -> Any:
     return wrong + np.log1p(np.exp(-np.abs(z)))
 
 
-logistic_loss.vjp(z=lambda g, z, y: g * (sigmoid(z) - y), y=lambda g, z: through(g, -z))
+logistic_loss.vjp(z=lambda g, z, y: g * (sigmoid(z) - y), y=lambda g, z: chain(g, -z))
 
 
 def bce_with_logits(z: X, y: Any, reduction: Reduction = "mean", weight: Any = None, pos_weight: Any = None) -> X:

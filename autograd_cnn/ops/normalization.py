@@ -296,8 +296,8 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
         raise ValueError(f"dropout: p is {p}, want a probability in [0, 1]")
     if p == 0:
         return multiply(x, 1)
-    kept = generator(rng, "dropout").random(x.shape, np.float32) >= p
-    mask = kept * np.result_type(x.dtype, np.float32).type(1 / (1 - p) if p < 1 else 0)
+    stays = generator(rng, "dropout").random(x.shape, np.float32) >= p
+    mask = stays * np.result_type(x.dtype, np.float32).type(1 / (1 - p) if p < 1 else 0)
     return multiply(x, Tensor(mask, name="mask") if isinstance(x, Tensor) else mask)
 
 

@@ -231,7 +231,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     summed, others = np.shape(a)[len(rows) :], np.shape(b)[len(columns) :]
     if summed != others:
         raise ValueError(f"tensordot: axes {left} of a have the extents {summed}, axes {right} of b {others}")
-    a, b = (reshape(x, (math.prod(kept), math.prod(summed))) for x, kept in ((a, rows), (b, columns)))
+    a, b = (reshape(x, (math.prod(free), math.prod(summed))) for x, free in ((a, rows), (b, columns)))
     return reshape(matmul(a, b.T), (*rows, *columns))
 
 

@@ -17,7 +17,7 @@ from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import exp, in_dtype_of, masked, where
-from autograd_cnn.ops.axes import Axis, axes_of, cast, kept
+from autograd_cnn.ops.axes import Axis, axes_of, cast, keepdims_shape
 from autograd_cnn.ops.running import products_before
 from autograd_cnn.ops.scaling import rescaling
 from autograd_cnn.ops.shapes import apart, broadcast_to, flip, reshape, together
@@ -27,7 +27,7 @@ __all__ = ["logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]
 
 def spread(g: Any, shape: tuple[int, ...], axis: Axis = None, keepdims: bool = False, mask: Any = True) -> Any:
     """Repeat `g` along the axes that a reduction of `shape` removed: the adjoint of `sum`."""
-    return masked(broadcast_to(g if keepdims or axis is None else reshape(g, kept(shape, axis)), shape), mask)
+    return masked(broadcast_to(g if keepdims or axis is None else reshape(g, keepdims_shape(shape, axis)), shape), mask)
 
 
 def count_of(shape: tuple[int, ...], axis: Axis, keepdims: bool = False, mask: Any = True) -> Any:
@@ -237,7 +237,7 @@ def std(
 def _std_rule(g: Any, x: Any, out: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, correction: Any) -> Any:
     """The rule of the root, then that of `var`; neither changes with the scale of the numbers."""
     if (s := rescaling(masked(np.asarray(plain(x)), where), axis, np.asarray(plain(out)), 2)) is not None:
-        x = in_dtype_of(g, x) * s.reshape(kept(x.shape, axis))
+        x = in_dtype_of(g, x) * s.reshape(keepdims_shape(x.shape, axis))
         out = std(x, axis, keepdims, ddof, None, where, correction)
     spreads = out != 0
     halved = masked(g, spreads) / (2 * masked(out, spreads, 1))
@@ -290,5 +290,5 @@ def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, An
     s = rescaling(np.asarray(plain(x)), axis, np.asarray(plain(size)), order)
     if s is None:
         return x, size, None
-    x = x * s.reshape(kept(x.shape, axis))
+    x = x * s.reshape(keepdims_shape(x.shape, axis))
     return x, measure(x, s), s

@@ -8,7 +8,7 @@ import numpy as np
 
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import in_dtype_of
-from autograd_cnn.ops.axes import cast, cut, kept
+from autograd_cnn.ops.axes import cast, cut, keepdims_shape
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.shapes import flip, reshape
 
@@ -43,7 +43,7 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 def products_before(x: Any, axis: int) -> Any:
     """Return for each element the product of those before it along `axis`, which is 1 for the first."""
-    ones = np.ones(kept(x.shape, axis), x.dtype)
+    ones = np.ones(keepdims_shape(x.shape, axis), x.dtype)
     return cut(cumprod(concatenate([ones, x], axis), axis), axis, None, -1)
 
 

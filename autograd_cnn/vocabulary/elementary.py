@@ -15,7 +15,7 @@ import numpy as np
 
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
-from autograd_cnn.ops.arithmetic import choice, cos, exp, multiply, power, remainder, sign_of, sqrt, through, where
+from autograd_cnn.ops.arithmetic import chain, choice, cos, exp, multiply, power, remainder, sign_of, sqrt, where
 from autograd_cnn.ops.indexing import scatter, take
 
 __all__ = [
@@ -86,40 +86,40 @@ def _rise(x: Any, y: Any) -> Any:
 # fmt: off
 positive = _ufunc(np.positive, "Copies the numbers.", x=lambda g: g)
 fabs = _ufunc(np.fabs, "Drops the sign.\n\nThe gradient at 0 and NaN is 0.", x=lambda g, x: g * sign_of(x))
-reciprocal = _ufunc(np.reciprocal, "Computes ``1 / x``.", 0.5, x=lambda g, out: through(g, -out * out))
-cbrt = _ufunc(np.cbrt, "Takes the cube root.", 0.5, x=lambda g, out: through(g, 1 / (3 * out * out)))
-exp2 = _ufunc(np.exp2, "Raises 2 to the power `x`.", x=lambda g, out: through(g, out * math.log(2)))
-log2 = _ufunc(np.log2, "Takes the logarithm to base 2.", 0.5, x=lambda g, x: through(g, 1 / math.log(2) / x))
-log10 = _ufunc(np.log10, "Takes the logarithm to base 10.", 0.5, x=lambda g, x: through(g, 1 / math.log(10) / x))
+reciprocal = _ufunc(np.reciprocal, "Computes ``1 / x``.", 0.5, x=lambda g, out: chain(g, -out * out))
+cbrt = _ufunc(np.cbrt, "Takes the cube root.", 0.5, x=lambda g, out: chain(g, 1 / (3 * out * out)))
+exp2 = _ufunc(np.exp2, "Raises 2 to the power `x`.", x=lambda g, out: chain(g, out * math.log(2)))
+log2 = _ufunc(np.log2, "Takes the logarithm to base 2.", 0.5, x=lambda g, x: chain(g, 1 / math.log(2) / x))
+log10 = _ufunc(np.log10, "Takes the logarithm to base 10.", 0.5, x=lambda g, x: chain(g, 1 / math.log(10) / x))
 deg2rad = _ufunc(np.deg2rad, "Converts degrees to radians.", x=lambda g: g * (math.pi / 180))
 rad2deg = _ufunc(np.rad2deg, "Converts radians to degrees.", x=lambda g: g * (180 / math.pi))
-tan = _ufunc(np.tan, "Takes the tangent of an angle in radians.", -1.5, 1.5, x=lambda g, out: through(g, 1 + out * out))
+tan = _ufunc(np.tan, "Takes the tangent of an angle in radians.", -1.5, 1.5, x=lambda g, out: chain(g, 1 + out * out))
 arcsin = _ufunc(np.arcsin, "Takes the angle from -pi/2 to pi/2 whose sine is `x`.", -0.9, 0.9,
-                x=lambda g, x: through(g, 1 / sqrt((1 - x) * (1 + x))))
+                x=lambda g, x: chain(g, 1 / sqrt((1 - x) * (1 + x))))
 arccos = _ufunc(np.arccos, "Takes the angle from 0 to pi whose cosine is `x`.", -0.9, 0.9,
-                x=lambda g, x: through(g, -1 / sqrt((1 - x) * (1 + x))))
+                x=lambda g, x: chain(g, -1 / sqrt((1 - x) * (1 + x))))
 arctan = _ufunc(np.arctan, "Takes the angle whose tangent is `x`.", x=lambda g, x: g / (1 + x * x))
-sinh = _ufunc(np.sinh, "Takes the hyperbolic sine.", x=lambda g, x: through(g, np.cosh(x)))
-cosh = _ufunc(np.cosh, "Takes the hyperbolic cosine.", x=lambda g, x: through(g, np.sinh(x)))
+sinh = _ufunc(np.sinh, "Takes the hyperbolic sine.", x=lambda g, x: chain(g, np.cosh(x)))
+cosh = _ufunc(np.cosh, "Takes the hyperbolic cosine.", x=lambda g, x: chain(g, np.sinh(x)))
 arcsinh = _ufunc(np.arcsinh, "Inverts the hyperbolic sine.", x=lambda g, x: g / np.hypot(1, x))
 arccosh = _ufunc(np.arccosh, "Inverts the hyperbolic cosine.", 1.5,
-                 x=lambda g, x: through(g, 1 / sqrt((x - 1) * (x + 1))))
+                 x=lambda g, x: chain(g, 1 / sqrt((x - 1) * (x + 1))))
 arctanh = _ufunc(np.arctanh, "Inverts the hyperbolic tangent.", -0.9, 0.9,
-                 x=lambda g, x: through(g, 1 / ((1 - x) * (1 + x))))
+                 x=lambda g, x: chain(g, 1 / ((1 - x) * (1 + x))))
 sinc = _ufunc(np.sinc, "Computes ``sin(pi * x) / (pi * x)``, which is 1 at 0.",
               x=lambda g, x, out: g * _sinc_slope(x, out))
 
 hypot = _ufunc(np.hypot, "Computes the hypotenuse ``sqrt(x * x + y * y)``.\n\nThe gradient at (0, 0) is 0.",
-               x=lambda g, x, y, out: through(g, _lean(x, y, out)), y=lambda g, x, y, out: through(g, _lean(y, x, out)))
+               x=lambda g, x, y, out: chain(g, _lean(x, y, out)), y=lambda g, x, y, out: chain(g, _lean(y, x, out)))
 arctan2 = _ufunc(np.arctan2, "Takes the angle of the point `x` above and `y` right of the origin, from -pi to pi.\n\n"
                  "The gradient at (0, 0) is 0.",
-                 x=lambda g, x, y: through(g, _turn(y, x, y)), y=lambda g, x, y: through(g, -_turn(x, x, y)))
+                 x=lambda g, x, y: chain(g, _turn(y, x, y)), y=lambda g, x, y: chain(g, -_turn(x, x, y)))
 logaddexp = _ufunc(np.logaddexp, "Computes ``log(exp(x) + exp(y))`` without overflow.",
-                   x=lambda g, x, y: through(g, 1 / (1 + exp(_rise(x, y)))),
-                   y=lambda g, x, y: through(g, 1 / (1 + exp(_rise(y, x)))))
+                   x=lambda g, x, y: chain(g, 1 / (1 + exp(_rise(x, y)))),
+                   y=lambda g, x, y: chain(g, 1 / (1 + exp(_rise(y, x)))))
 logaddexp2 = _ufunc(np.logaddexp2, "Computes ``log2(2**x + 2**y)`` without overflow.",
-                    x=lambda g, x, y: through(g, 1 / (1 + exp2(_rise(x, y)))),
-                    y=lambda g, x, y: through(g, 1 / (1 + exp2(_rise(y, x)))))
+                    x=lambda g, x, y: chain(g, 1 / (1 + exp2(_rise(x, y)))),
+                    y=lambda g, x, y: chain(g, 1 / (1 + exp2(_rise(y, x)))))
 fmax = _ufunc(np.fmax, "Takes the larger of `x` and `y`, or the one that is a number.\n\n"
               "Where they are equal, each receives half of the gradient.",
               x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
@@ -130,7 +130,7 @@ copysign = _ufunc(np.copysign, "Gives `x` the sign of `y`.\n\n"
                   "The gradient of `x` is 0 where `x` is 0 or NaN, that of `y` is 0 everywhere.",
                   x=lambda g, x, out: g * (sign_of(x) * sign_of(out)), y=lambda g: where(False, g, 0))
 fmod = _ufunc(np.fmod, "Computes the remainder of ``x / y`` with the sign of `x`.", 0.5,
-              x=lambda g: g, y=lambda g, x, y, out: through(g, -np.rint((x - out) / y)))
+              x=lambda g: g, y=lambda g, x, y, out: chain(g, -np.rint((x - out) / y)))
 # fmt: on
 
 
@@ -191,7 +191,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     i = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     j = np.minimum(i + 1, last)
     part = _ratio(where(np.isinf(x), 0, x) - take(xp, i), take(xp, j) - take(xp, i))
-    out = take(fp, i) + through(part, take(fp, j) - take(fp, i))
+    out = take(fp, i) + chain(part, take(fp, j) - take(fp, i))
     out = where(np.less(x, take(xp, 0)), take(fp, 0) if left is None else left, out)
     return where(np.greater(x, take(xp, last)), take(fp, last) if right is None else right, out)
 

@@ -25,7 +25,7 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import indexing, reductions
-from autograd_cnn.ops.arithmetic import abs, divide, square, through, where
+from autograd_cnn.ops.arithmetic import abs, chain, divide, square, where
 from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
@@ -206,8 +206,8 @@ def _symmetric(a: Any, lower: bool) -> Any:
     array = np.asarray(plain(a))
     if array.shape[-1:] != array.shape[-2:-1]:
         raise np.linalg.LinAlgError(f"linalg: want square matrices, got {array.shape}")
-    kept = np.tri(*array.shape[-2:], dtype=np.bool_)
-    full = np.where(kept if lower else kept.T, array, array.mT)
+    triangle = np.tri(*array.shape[-2:], dtype=np.bool_)
+    full = np.where(triangle if lower else triangle.T, array, array.mT)
     read = np.isfinite(array)  # the other triangle may be anything
     return a if np.array_equal(full, array) else full + (where(read, a, 0) - np.where(read, array, 0))
 
@@ -257,7 +257,7 @@ def _eig_rule(g: Any, out: Any) -> Any:
     v, gv = out[..., 1:, :], g[..., 1:, :]
     t = v.mT
     turned = t @ gv - (t @ v) * sum(v * gv, -2, keepdims=True)
-    return solve(t, where(_eye(v), g[..., :1, :], through(turned, _inverse_gaps(out[..., 0, :]))) @ t)
+    return solve(t, where(_eye(v), g[..., :1, :], chain(turned, _inverse_gaps(out[..., 0, :]))) @ t)
 
 
 eigh_rows.vjp(a=lambda g, out: _mean(_eig_rule(g, out)))
@@ -311,12 +311,12 @@ def _svd_rule(g: Any, out: Any, a_shape: tuple[int, ...]) -> Any:
     m, n = a_shape[-2:]
     u, s, v = out[..., :m, :], out[..., m : m + 1, :], out[..., m + 1 :, :]
     gu, gv, gaps = g[..., :m, :], g[..., m + 1 :, :], _inverse_gaps(square(out[..., m, :]))
-    left, right = (through(x.mT @ gx, gaps) for x, gx in ((u, gu), (v, gv)))
+    left, right = (chain(x.mT @ gx, gaps) for x, gx in ((u, gu), (v, gv)))
     inner = (left + left.mT) * s + s.mT * (right + right.mT)
     result = u @ (inner + where(_eye(s), g[..., m : m + 1, :], 0)) @ v.mT
     if m > n:
-        return result + _outside(u, through(gu, divide(1, s))) @ v.mT
-    return result + u @ _outside(v, through(gv, divide(1, s))).mT if n > m else result
+        return result + _outside(u, chain(gu, divide(1, s))) @ v.mT
+    return result + u @ _outside(v, chain(gv, divide(1, s))).mT if n > m else result
 
 
 def _outside(q: Any, x: Any) -> Any:

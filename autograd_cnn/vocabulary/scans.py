@@ -10,7 +10,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops.arithmetic import masked
-from autograd_cnn.ops.axes import cut, kept, operand
+from autograd_cnn.ops.axes import cut, keepdims_shape, operand
 from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.running import cumprod, cumsum
@@ -25,7 +25,7 @@ __all__ = [
 def _with_ends(x: Any, start: Any, end: Any, axis: int) -> Any:
     """Join `start` and `end` to `x` along `axis`: each an array, a number, or None."""
     parts = [x if part is x else operand(part, x) for part in (start, x, end) if part is not None]
-    parts = [part if part.ndim else broadcast_to(part, kept(x.shape, axis)) for part in parts]
+    parts = [part if part.ndim else broadcast_to(part, keepdims_shape(x.shape, axis)) for part in parts]
     return concatenate(parts, axis) if len(parts) > 1 else x
 
 

@@ -19,7 +19,7 @@ from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops import reductions
 from autograd_cnn.ops.arithmetic import clip, masked, sqrt, where
-from autograd_cnn.ops.axes import Axis, axes_of, kept, operand
+from autograd_cnn.ops.axes import Axis, axes_of, keepdims_shape, operand
 from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import matmul
@@ -104,7 +104,7 @@ def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan
         for i in (np.floor(place), np.ceil(place))
     )
     out = moveaxis(below * (1 - parts) + above * parts, -1, 0)
-    return reshape(out, q.shape + (kept(x.shape, axis) if keepdims else count.shape))
+    return reshape(out, q.shape + (keepdims_shape(x.shape, axis) if keepdims else count.shape))
 
 
 def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
