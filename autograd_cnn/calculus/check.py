@@ -185,13 +185,10 @@ def split(
     Arrays of floats are converted to `dtype`, if it is given.
     """
     flat, elements = primitive.bind(args, dict(options))
-    flat = [v.astype(dtype) if dtype and isinstance(v, np.ndarray) and v.dtype.kind == "f" else v for v in flat]
+    floats = [i for i, v in enumerate(flat) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
+    flat = [v.astype(dtype) if dtype and i in floats else v for i, v in enumerate(flat)]
     names = primitive.flat_names(elements)
-    varied = [
-        i
-        for i, (n, v) in enumerate(zip(names, flat, strict=True))
-        if n in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind == "f"
-    ]
+    varied = [i for i in floats if names[i] in primitive.rules]
 
     call = _of_some(lambda *all: primitive(*primitive.grouped([*all], elements)), primitive.name, flat, varied)
     return call, [flat[i] for i in varied]
@@ -243,25 +240,17 @@ def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) ->
     before = [a.copy() for a in inputs]
     raw = f(*inputs)
     _require(raw is not None, f"{name}: returns None")
-    _require(
-        all(np.array_equal(a, b) for a, b in zip(before, inputs, strict=True)),
-        f"{name}: writes into its inputs. Return a new array",
-    )
+    unchanged = all(map(np.array_equal, before, inputs))
+    _require(unchanged, f"{name}: writes into its inputs. Return a new array")
     recorded = f(*[Tensor(a, requires_grad=True) for a in inputs])
     _require(isinstance(recorded, Tensor) and recorded.requires_grad, f"{name}: a recorded call left no history")
     _require(np.array_equal(raw, recorded.data, equal_nan=True), f"{name}: the raw call and the recorded call differ")
-    layouts: list[Callable[[Any], Any]] = [
-        np.asfortranarray,
-        lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a,
-    ]
-    for layout in layouts:
-        laid = [layout(a) for a in inputs]
+    strided = [np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a for a in inputs]
+    for laid in [*map(np.asfortranarray, inputs)], strided:
         for a in laid:
             a.flags.writeable = False
-        _require(
-            np.allclose(raw, f(*laid), rtol=1e-12, atol=1e-12, equal_nan=True),
-            f"{name}: another memory layout or a read-only input changes the result",
-        )
+        same = np.allclose(raw, f(*laid), rtol=1e-12, atol=1e-12, equal_nan=True)
+        _require(same, f"{name}: another memory layout or a read-only input changes the result")
 
 
 def _check_rules(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:
