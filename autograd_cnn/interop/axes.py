@@ -115,10 +115,7 @@ class Form:
         axes = tuple(() if k is None or k in ones else self.axes[k] for k in kept)
         order = self.order
         if isinstance(order, tuple):
-            keys: list[int] = []
-            for k in kept:
-                keys.append(max(keys, default=0) if k is None else order.index(k))
-            order = tuple(sorted(range(len(kept)), key=lambda i: (keys[i], i)))
+            order = _sorted([None if k is None else (order.index(k),) for k in kept])
         elif len(kept) < 2 or (len(kept) == 2 and kept[0] == 0):  # a batch of features has one order
             order = same(len(kept))
         return replace(self, axes=axes, order=order)
@@ -153,15 +150,13 @@ class Form:
         places = sorted(place for group in groups for _, _, place in group)
         axes: list[Axis | None] = []
         for group in groups:
-            ranks = sorted(places.index(place) for _, _, place in group)
-            close = known and ranks == [*range(ranks[0], ranks[0] + len(ranks))] if ranks else True
+            ranks = [places.index(place) for _, _, place in group]
             alone = len({k for _, k, _ in group}) < 2
-            axes.append(_ranked([(extent, place) for extent, _, place in group]) if close or alone else None)
+            together = alone or (known and max(ranks) - min(ranks) < len(ranks))
+            axes.append(_ranked([(extent, place) for extent, _, place in group]) if together else None)
         order: Any = self.order
         if known:
-            keys = [min((p for _, _, p in group), default=None) for group in groups]
-            keys = [key if key is not None else max([(-1, 0), *filter(None, keys[:i])]) for i, key in enumerate(keys)]
-            order = tuple(sorted(range(len(shape)), key=lambda i: (keys[i], i)))
+            order = _sorted([min((p for _, _, p in group), default=None) for group in groups])
         elif len(shape) < 3 and (not groups[0] or groups[0][0][1] == 0):
             order = same(len(shape))
         if tokens and len(shape) < len(self.axes) and order != same(len(shape)):
@@ -182,6 +177,14 @@ class Form:
         elif axes and axes[-1] is not None and math.prod(extent for extent, _ in axes[-1]) == split:
             axes[-1], split = tidy(axes[-1]), 0
         return replace(self, axes=tuple(axes), order=order, split=split)
+
+
+def _sorted(places: Sequence[tuple[int, ...] | None]) -> Shape:
+    """Return the axes in the order of their places; one without a place goes behind the last of those before it."""
+    found: list[tuple[int, ...]] = []
+    for place in places:
+        found.append(max(found, default=(-1,)) if place is None else place)
+    return tuple(sorted(range(len(found)), key=lambda k: (found[k], k)))
 
 
 def _has(group: Sequence[tuple[int, int, Any]], k: int, axes: Sequence[Axis | None]) -> bool:
@@ -235,17 +238,16 @@ def joined(forms: Sequence[Form], shape: Shape) -> Form:
     n = len(shape)
     fixed = [f for f in forms if not f.given] or forms
     axes = [_common([f.axes[k - n] for f in fixed if len(f.axes) >= n - k], shape[k]) for k in range(n)]
-    known = [(f, f.sequence(n)) for f in fixed if isinstance(f.order, tuple)]
+    shown = [(f, f.sequence(n)) for f in forms if isinstance(f.order, tuple)]
+    known = [s for f, s in shown if f in fixed]
     split = max(f.split for f in forms)
-    contrary = any([a for a in s if a in t] != [a for a in t if a in s] for (_, s), (_, t) in combinations(known, 2))
+    contrary = any([a for a in s if a in t] != [a for a in t if a in s] for s, t in combinations(known, 2))
     if contrary and split:
         raise Refused("joins images with features")
-    order: Any = UNKNOWN if contrary else None
-    shown = known + [(f, f.sequence(n)) for f in forms if f.given and isinstance(f.order, tuple)]
     covering = [f for f, s in shown if len(s) == sum(m != 1 for m in shape)]
-    covering = [f for f in covering if not f.given] or covering
+    order: Any = UNKNOWN
     if not contrary and covering:
-        best = max(covering, key=lambda f: (len(f.axes), f.order != same(len(f.axes))))
+        best = max(covering, key=lambda f: (not f.given, len(f.axes), f.order != same(len(f.axes))))
         order = (*range(n - len(best.axes)), *(a + n - len(best.axes) for a in best.order))
     elif not contrary:
         orders = [f.order for f in fixed]

@@ -65,7 +65,7 @@ def is_elementwise(call: Call) -> bool:
         array = array_of(value)
         if array is None or not array.ndim:
             return value if array is None else array
-        whole = np.array(np.broadcast_to(array, shape))
+        whole = np.broadcast_to(array, shape)
         return rng.uniform(0.1, 0.9, shape).astype(array.dtype) if array.dtype.kind == "f" else whole
 
     def reordered(value: Any) -> Any:

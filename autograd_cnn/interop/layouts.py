@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from autograd_cnn.interop.axes import Axis, mixed, same, tidy
+from autograd_cnn.interop.axes import Axis, mixed, same
 
 
 @dataclass(frozen=True)
 class Layout:
     """Converts a weight: the factors of each axis get PyTorch's order, then the axes do.
 
-    While it is being found, `axes` and each of the `rows` may be None, for any.
+    While it is being found, `axes` and each of the `rows`, which are tidy, may be None, for any.
     """
 
     axes: tuple[int, ...] | None
@@ -26,23 +27,17 @@ class Layout:
 
     def both(self, other: Layout) -> Layout | None:
         """Return the layout that satisfies two, or None."""
-        rows = [(a, b) for a, b in zip(self.rows, other.rows, strict=True) if a is not None and b is not None]
-        if (None not in (self.axes, other.axes) and self.axes != other.axes) or any(
-            tidy(a) != tidy(b) for a, b in rows
-        ):
+        pairs: list[tuple[Any, Any]] = [(self.axes, other.axes), *zip(self.rows, other.rows, strict=True)]
+        if any(a != b for a, b in pairs if a is not None and b is not None):
             return None
-        axes = other.axes if self.axes is None else self.axes
-        return Layout(axes, tuple(b if a is None else a for a, b in zip(self.rows, other.rows, strict=True)))
+        axes, *rows = (b if a is None else a for a, b in pairs)
+        return Layout(axes, tuple(rows))
 
     def _factors(self, shape: tuple[int, ...]) -> tuple[list[int], list[int]]:
         """Return the shape by factors, and their order in PyTorch when each axis stays in its place."""
-        parts: list[int] = []
-        order: list[int] = []
-        for axis, extent in zip(self.rows, shape, strict=True):
-            factors = axis or ((extent, 0),)
-            order += [len(parts) + k for k in sorted(range(len(factors)), key=lambda k: factors[k][1])]
-            parts += [n for n, _ in factors]
-        return parts, order
+        rows = [axis or ((extent, 0),) for axis, extent in zip(self.rows, shape, strict=True)]
+        factors = [(n, (k, place)) for k, axis in enumerate(rows) for n, place in axis]
+        return [n for n, _ in factors], sorted(range(len(factors)), key=lambda i: factors[i][1])
 
     def to_torch(self, array: np.ndarray) -> np.ndarray:
         """Convert a weight of this package."""

@@ -162,20 +162,17 @@ def _before_index(call: Call, shape: Shape, layout: Layout) -> Layout | None:
     return Layout(layout.axes, tuple(rows))
 
 
-def _rows(move: Move, *primitives: Any) -> dict[Any, Move]:
-    return dict.fromkeys(primitives, move)
-
-
-MOVES = {
-    **_rows(Move(_reshape, _before_reshape), ag.reshape, ag.flatten, ag.squeeze, ag.expand_dims),
-    **_rows(Move(lambda call, x: x.transposed(_permutation(call)), _before_transpose), ag.transpose),
-    **_rows(Move(_reduce, _before_reduce), ag.sum, ag.prod, ag.mean, ag.var, ag.std, ag.max, ag.min, ag.logsumexp),
+_MOVES = {
+    (ag.reshape, ag.flatten, ag.squeeze, ag.expand_dims): Move(_reshape, _before_reshape),
+    (ag.transpose,): Move(lambda call, x: x.transposed(_permutation(call)), _before_transpose),
+    (ag.sum, ag.prod, ag.mean, ag.var, ag.std, ag.max, ag.min, ag.logsumexp): Move(_reduce, _before_reduce),
     # Their results do not depend on the order of the elements
-    **_rows(Move(lambda call, x: x, lambda call, shape, layout: layout), ag.softmax, ag.log_softmax, ag.standardize),
-    **_rows(Move(lambda call, x: None, _before_concatenate), ag.concatenate),
-    **_rows(Move(lambda call, x: joined([x], call.out.shape)), ag.broadcast_to),
-    **_rows(Move(_in_order), ag.cumsum, ag.cumprod, ag.flip, ag.roll),
-    **_rows(Move(_take), ag.take),
-    **_rows(Move(_pad), ag.pad_constant),
-    **_rows(Move(_index, _before_index), ag.getitem),
+    (ag.softmax, ag.log_softmax, ag.standardize): Move(lambda call, x: x, lambda call, shape, layout: layout),
+    (ag.concatenate,): Move(lambda call, x: None, _before_concatenate),
+    (ag.broadcast_to,): Move(lambda call, x: joined([x], call.out.shape)),
+    (ag.cumsum, ag.cumprod, ag.flip, ag.roll): Move(_in_order),
+    (ag.take,): Move(_take),
+    (ag.pad_constant,): Move(_pad),
+    (ag.getitem,): Move(_index, _before_index),
 }
+MOVES: dict[Any, Move] = {primitive: move for primitives, move in _MOVES.items() for primitive in primitives}

@@ -92,17 +92,15 @@ class _Finder:
             result[path] = layout
         return result
 
-    def refuse(self, path: str, reason: str) -> NoReturn:
-        shape = self.tensors[path].shape
-        raise ValueError(f"{self.caller}: cannot convert {path} {shape} to PyTorch's layout: {reason}. {_BY_HAND}")
+    def refuse(self, path: str | None, reason: str) -> NoReturn:
+        what = f"{path} {self.tensors[path].shape}" if path is not None else "the weights"
+        raise ValueError(f"{self.caller}: cannot convert {what} to PyTorch's layout: {reason}. {_BY_HAND}")
 
     def fail(self, array: np.ndarray | None, reason: str) -> NoReturn:
         """Refuse the first weight that an array was made from."""
         while id(array) in self.made:
             array = next(a for _, a in arrays_of(self.made[id(array)]) if self.is_weight(a))
-        if id(array) in self.weights:
-            self.refuse(self.weights[id(array)], reason)
-        raise ValueError(f"{self.caller}: cannot convert the weights to PyTorch's layout: {reason}. {_BY_HAND}")
+        self.refuse(self.weights.get(id(array)), reason)
 
     def is_weight(self, array: np.ndarray | None) -> bool:
         return id(array) in self.weights or id(array) in self.made
@@ -182,12 +180,9 @@ class _Step:
         moved = move.forward(self.call, x) if move is not None else None
         if moved is not None:
             return moved
-        if self.primitive is ag.batch_norm:
-            self.align(x)
-            return x
         if self.primitive is ag.concatenate:
             return self.concatenation()
-        if is_elementwise(self.call):
+        if self.primitive is ag.batch_norm or is_elementwise(self.call):
             form = joined(self.forms, self.shape)
             self.align(form)
             return form
@@ -207,7 +202,7 @@ class _Step:
         """Demand a layout for a weight."""
         if any(axis is None for axis in rows):
             self.finder.fail(array, (x and x.reason) or self.combines())
-        found = tuple(whole(n) if axis == () else axis for axis, n in zip(rows, array.shape, strict=True))
+        found = tuple(whole(n) if axis == () else forms.tidy(axis) for axis, n in zip(rows, array.shape, strict=True))
         self.finder.demand(array, Layout(axes, found), self.described)
 
     def bias(self) -> None:
@@ -261,12 +256,11 @@ class _Step:
         operands = dict(self.operands)
         x, w = self.activation(operands["x"], images), self.kernel(operands["w"])
         self.check_images(x)
-        rows: list[Axis | None] = [*map(whole, w.shape)]
-        rows[axis] = x.axes[-1]
         if mixed(x.axes[-1]) and self.call.arguments["groups"] != 1:
             raise Refused("takes groups of channels that PyTorch has in another order")
-        if w.shape[axis] != operands["x"].shape[-1]:  # of a group
-            rows[axis] = whole(w.shape[axis])
+        rows: list[Axis | None] = [*map(whole, w.shape)]
+        if w.shape[axis] == operands["x"].shape[-1]:  # else they are those of a group
+            rows[axis] = x.axes[-1]
         if self.finder.is_weight(w):
             self.need(w, (3, 2, 0, 1), rows, x)
         self.bias()
@@ -274,13 +268,11 @@ class _Step:
 
     def linear(self) -> Form:
         operands = dict(self.operands)
-        x, w = self.activation(operands["x"], as_here), self.kernel(operands["w"])
-        if self.finder.is_weight(w):
-            self.need(w, (1, 0), (x.axes[-1], whole(w.shape[1])), x)
-        elif mixed(x.axes[-1]):
-            return self.lost(x)
+        self.activation(operands["x"], as_here)
+        self.kernel(operands["w"])
+        form = self.matmul()
         self.bias()
-        return self.features(x)
+        return form
 
     def features(self, x: Form) -> Form:
         """Return the form of a product along the last axis, for which PyTorch has to transpose images."""
@@ -290,7 +282,7 @@ class _Step:
         return Form((*x.axes[:-1], whole(self.shape[-1]))[:n], order, split=split, reason=x.reason)
 
     def matmul(self) -> Form:
-        (_, a), (_, b) = self.operands
+        (_, a), (_, b), *_ = self.operands
         left, right = (self.finder.forms.get(id(v)) or as_here(v.shape) for v in (a, b))
         row = right.axes[-2] if b.ndim > 1 else right.axes[-1]
         if self.finder.is_weight(b):
@@ -298,7 +290,7 @@ class _Step:
                 self.finder.fail(b, left.reason or self.combines())
             rows: list[Axis | None] = [*map(whole, b.shape)]
             rows[max(b.ndim - 2, 0)] = left.axes[-1]
-            self.need(b, same(b.ndim), rows, left)
+            self.need(b, (1, 0) if self.primitive is ag.linear else same(b.ndim), rows, left)
             row = left.axes[-1]
         elif self.finder.is_weight(a):
             if right.order != same(b.ndim):

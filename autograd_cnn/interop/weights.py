@@ -60,12 +60,9 @@ def save_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
             f"save_weights: {os.fspath(path)} would be a safetensors file, which what reads {ending} cannot read. "
             f"Call it {name}; in PyTorch: safetensors.torch.load_file({name!r})"
         )
-    if layout is None:
-        write_arrays(path, arrays, {})
-    else:
-        plan = _torch("save_weights", model, layout, example)
-        converted = {name: form.to_torch(arrays[key]) for key, (name, form) in plan.items()}
-        write_arrays(path, converted, {"layout": layout})
+    plan = _plan("save_weights", model, arrays, layout, example)
+    converted = {name: form.to_torch(arrays[key]) for key, (name, form) in plan.items()}
+    write_arrays(path, converted, {} if layout is None else {"layout": layout})
 
 
 def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None = None, example: Any = None) -> None:
@@ -105,10 +102,7 @@ def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
     True
     """
     own = _arrays("load_weights", path, model)
-    if layout is None:
-        plan = {name: (name, as_it_is(array.ndim)) for name, array in own.items()}
-    else:
-        plan = _torch("load_weights", model, layout, example)
+    plan = _plan("load_weights", model, own, layout, example)
     arrays, notes = read_arrays(path)
     if notes is not None and notes.get("layout") != layout:
         whose, options = (
@@ -130,8 +124,12 @@ def load_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
         load_tensors("load_weights", model, arrays)
 
 
-def _torch(caller: str, model: Model, layout: str, example: Any) -> dict[str, tuple[str, Layout]]:
-    """Return PyTorch's name and the layout of every weight."""
+def _plan(
+    caller: str, model: Model, arrays: Mapping[str, np.ndarray], layout: str | None, example: Any
+) -> dict[str, tuple[str, Layout]]:
+    """Return the name in the file and the layout of every weight."""
+    if layout is None:
+        return {name: (name, as_it_is(array.ndim)) for name, array in arrays.items()}
     if layout != "torch":
         raise ValueError(f'{caller}: layout is {layout!r}, want "torch", or None for the layout of this package')
     if not isinstance(model, Module):

@@ -257,26 +257,12 @@ class _Writer:
             example = f"ag.interop.onnx_converter({call.primitive.name!r}, lambda onnx, ...: ...)"
             raise _refused(call, f"no ONNX converter; add one with {example}")
         try:
-            self.check(call, other, converter)
             image = self.takes_images(call, converter)
             out = converter.written(self, self.arguments(call, other, image, converter))
         except ValueError as error:
             raise _refused(call, str(error)) from error
         form = "image" if image and call.out.ndim == 4 else "plain"
         self.forms[id(call.out.data)] = {form: out}
-
-    def check(self, call: Call, other: Call, converter: Entry) -> None:
-        """Raise an error if an argument that the file cannot compute differs between the runs."""
-        for name, value, again in zip(call.names, call.values, other.values, strict=True):
-            array = array_of(value)
-            if array is not None and id(array) in self.forms:
-                continue
-            shape = name == "shape" and name not in converter.needs  # they take the shapes of arrays instead
-            if not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (value, again))):
-                raise ValueError(
-                    f"{name} depends on the batch or on numbers of the inputs, and no recorded operation computes it "
-                    "(a comparison, for instance)"
-                )
 
     def takes_images(self, call: Call, converter: Entry) -> bool:
         """Return whether a call reads and makes images (N, C, H, W)."""
@@ -292,16 +278,29 @@ class _Writer:
         return rest == sorted(rest) and len(rest) == call.out.ndim  # else it joins images without their axes
 
     def arguments(self, call: Call, other: Call, image: bool, converter: Entry) -> dict[str, Any]:
-        """Return the arguments for a converter by name: names in the file, options, and shapes."""
+        """Return the arguments for a converter by name: names in the file, options, and shapes.
+
+        Raises
+        ------
+        ValueError
+            If one that the file cannot compute differs between the runs.
+        """
         values: dict[str, Any] = {}
         shapes: dict[str, Any] = {"out_shape": _shape(call.out, other.out)}
         for port, (name, given, again) in enumerate(zip(call.names, call.values, other.values, strict=True)):
             value, array = given, array_of(given)
+            fixed = array is None or id(array) not in self.forms
+            shape = name == "shape" and name not in converter.needs  # it takes the shapes of arrays instead
+            if fixed and not shape and not _equal(*(v.data if isinstance(v, Tensor) else v for v in (given, again))):
+                raise ValueError(
+                    f"{name} depends on the batch or on numbers of the inputs, and no recorded operation computes it "
+                    "(a comparison, for instance)"
+                )
             if array is None and name in call.primitive.rules and isinstance(value, (list, np.generic)):
                 array = np.asarray(value)
             if array is not None:
                 shapes[f"{name}_shape"] = _shape(given, again)
-                if converter.kind == "plain" and name not in call.primitive.rules and id(array) not in self.forms:
+                if converter.kind == "plain" and name not in call.primitive.rules and fixed:
                     value = array  # an index, which the converter may look into
                 else:
                     value = self.operand(call, name, given, array, image and (converter.kind != "image" or port == 0))

@@ -15,7 +15,9 @@ from autograd_cnn.ops.windows import margins, pair
 # The options of a window: `size`, `stride`, `padding` and `dilation` here, attributes there
 
 
-def _attributes(image: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1) -> dict[str, Any]:
+def _attributes(
+    image: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1, **flags: Any
+) -> dict[str, Any]:
     """Return the attributes of a window over an image; None is an extent that depends on the batch."""
     if None in (*(image or ()), *(kernel_size if isinstance(kernel_size, tuple) else ())):
         raise ValueError("the size of its images or windows depends on the batch")
@@ -23,7 +25,7 @@ def _attributes(image: Any, kernel_size: Any, stride: Any, padding: Any, dilatio
     stride = size if stride is None else pair(stride, "stride")
     (top, bottom), (left, right) = margins(padding, size, stride, dilation, image)
     attributes = {"kernel_shape": size, "strides": stride, "pads": (top, left, bottom, right), "dilations": dilation}
-    return {name: list(value) for name, value in attributes.items()}
+    return {name: list(value) for name, value in attributes.items()} | {name: int(f) for name, f in flags.items()}
 
 
 def _window(
@@ -105,13 +107,8 @@ def _conv_transpose(
 # Pools
 
 
-def _write_max_pool(onnx: Any, x: Any, x_shape: Any, ceil_mode: Any, **window: Any) -> Any:
-    return onnx.MaxPool(x, ceil_mode=int(ceil_mode), **_attributes(x_shape[1:3], **window))
-
-
-def _write_avg_pool(onnx: Any, x: Any, x_shape: Any, ceil_mode: Any, count_include_pad: Any, **window: Any) -> Any:
-    flags = {"ceil_mode": int(ceil_mode), "count_include_pad": int(count_include_pad)}
-    return onnx.AveragePool(x, **flags, **_attributes(x_shape[1:3], **window))
+def _writes_pool(operator: str) -> Callable[..., Any]:
+    return lambda onnx, x, x_shape, **window: onnx.node(operator, x, **_attributes(x_shape[1:3], **window))
 
 
 def _pool_window(x: Any, kernel_shape: Any, **given: Any) -> tuple[Any, Any, Any, Any]:
@@ -154,19 +151,13 @@ def _write_batch_norm(onnx: Any, x: Any, w: Any, b: Any, eps: Any, mean: Any, va
 
 
 def _batch_norm(
-    x: Any, w: Any, b: Any, mean: Any, variance: Any, epsilon: float = 1e-5, momentum: float = 0.9,
-    training_mode: int = 0,
-) -> Any:  # fmt: skip
-    running = {} if training_mode else {"mean": mean, "variance": variance}
-    return channels_last(ag.batch_norm)(x, w, b, epsilon, **running)
+    x: Any, w: Any, b: Any, *running: Any, epsilon: float = 1e-5, momentum: float = 0.9, training_mode: int = 0
+) -> Any:
+    return channels_last(ag.batch_norm)(x, w, b, epsilon, *(() if training_mode else running))
 
 
-def _group_norm(x: Any, w: Any, b: Any, num_groups: int, epsilon: float = 1e-5) -> Any:
-    return channels_last(ag.group_norm)(x, num_groups, w, b, epsilon)
-
-
-def _instance_norm(x: Any, w: Any, b: Any, epsilon: float = 1e-5) -> Any:
-    return channels_last(ag.instance_norm)(x, w, b, epsilon)
+def _reads_norm(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, w, b, *, epsilon=1e-5, **groups: channels_last(f)(x, **groups, w=w, b=b, eps=epsilon)
 
 
 def _local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
@@ -199,11 +190,11 @@ def _space_to_depth(x: Any, blocksize: int, mode: str = "DCR") -> Any:
 ENTRIES = [
     Entry("Conv", ag.conv2d, _write_conv, _conv),
     Entry("ConvTranspose", ag.conv_transpose2d, _write_conv_transpose, _conv_transpose),
-    Entry("MaxPool", ag.max_pool2d, _write_max_pool, _max_pool),
-    Entry("AveragePool", ag.avg_pool2d, _write_avg_pool, _avg_pool),
+    Entry("MaxPool", ag.max_pool2d, _writes_pool("MaxPool"), _max_pool),
+    Entry("AveragePool", ag.avg_pool2d, _writes_pool("AveragePool"), _avg_pool),
     Entry("BatchNormalization", ag.batch_norm, _write_batch_norm, _batch_norm, buffers=(3, 4)),
-    Entry("GroupNormalization", read=_group_norm),
-    Entry("InstanceNormalization", read=_instance_norm),
+    Entry("GroupNormalization", read=_reads_norm(ag.group_norm)),
+    Entry("InstanceNormalization", read=_reads_norm(ag.instance_norm)),
     Entry("LRN", read=_local_response_norm),
     Entry("LpPool", read=_lp_pool),
     Entry("GlobalAveragePool", read=lambda x: ag.mean(x, tuple(range(2, x.ndim)), keepdims=True)),

@@ -244,14 +244,11 @@ def _check_vocabulary(path: Any, model: Any) -> None:
     """Raise an error if a file has an operator, or a dtype, that this package lacks."""
     from onnx import TensorProto, helper
 
-    unknown = Counter(
-        n.op_type if n.domain in _DOMAINS else f"{n.domain}.{n.op_type}"
-        for n in model.graph.node
-        if n.op_type not in OPERATORS or n.domain not in _DOMAINS
-    )
+    names = [n.op_type if n.domain in _DOMAINS else f"{n.domain}.{n.op_type}" for n in model.graph.node]
+    unknown = Counter(name for name in names if name not in OPERATORS)
     if unknown:
-        names = ", ".join(printable(f"{name} ({count})") for name, count in sorted(unknown.items()))
-        raise ValueError(f"load_onnx: {path} has operators that this package lacks: {names}")
+        listed = ", ".join(printable(f"{name} ({count})") for name, count in sorted(unknown.items()))
+        raise ValueError(f"load_onnx: {path} has operators that this package lacks: {listed}")
     if model.graph.sparse_initializer:
         raise ValueError(f"load_onnx: {path} has sparse constants, which this package lacks")
     tensors = [(t.name, t.data_type) for t in model.graph.initializer]
