@@ -47,7 +47,7 @@ ROOMS = {
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(930, "engine calculus ops", "the rest of NumPy: functions of a few lines over operations"),
     "fast": Room(2950, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
-    "data": Room(1200, "engine files environment", "published images, folders of images, batches"),
+    "data": Room(1130, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1190,
         "engine nn optim data state arrayfile files notebook plots environment",

@@ -206,7 +206,7 @@ def augment(
             abs(2 * (np.arange(side) - rng.integers(0, side, (count, 1))) + 1 - cutout % 2) < cutout
             for side in (height, width)
         )
-        colour = _filled(images, 1, 1, fill).view(pixels.dtype)
+        colour = np.full(images.shape[3], fill, images.dtype).view(pixels.dtype)
         np.copyto(pixels, colour, where=rows[:, :, None] & columns[:, None, :])
     return pixels.view(images.dtype).reshape(images.shape)
 
@@ -229,19 +229,12 @@ def _check_colour(images: NDArray[Any], fill: ArrayLike) -> None:
 # colours of a pixel in a loop of three.
 
 
-def _filled(images: NDArray[Any], height: int, width: int, fill: ArrayLike) -> NDArray[Any]:
-    """One image of a single colour, with the dtype and the channels of `images`."""
-    image = np.empty((height, width, images.shape[3]), images.dtype)
-    image[...] = fill
-    return image
-
-
 def _padded(images: NDArray[Any], shift: int, mode: str, fill: ArrayLike) -> NDArray[Any]:
     if mode == "reflect":
         return np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), "reflect")
     count, height, width, channels = images.shape
     padded = np.empty((count, height + 2 * shift, width + 2 * shift, channels), images.dtype)
-    padded[...] = _filled(images, padded.shape[1], padded.shape[2], fill)
+    padded[...] = np.full(padded.shape[1:], fill, images.dtype)
     padded[:, shift : shift + height, shift : shift + width] = images
     return padded
 

@@ -148,10 +148,8 @@ def _whose(published: Published, file: Path) -> tuple[Version, Path]:
 def _describe(published: Published, place: Path, asked: bool) -> str:
     if not os.path.exists(place):
         return "does not exist"
-    candidates = _candidates(published, place, asked)
-    return ", ".join(f"{found.name} ({_state(version, found)})" for version, found in candidates) or (
-        f"nothing of {published.name}"
-    )
+    states = [f"{found.name} ({_state(version, found)})" for version, found in _candidates(published, place, asked)]
+    return ", ".join(states) or f"nothing of {published.name}"
 
 
 def _state(version: Version, found: Path) -> str:

@@ -30,7 +30,6 @@ class Group:
     rounds: list[Items]
     key: int = 0
     scopes: list[Scope] = field(default_factory=list)  # one for each round, if each round is a scope
-    elided: bool = False
 
 
 @dataclass(slots=True)
@@ -139,7 +138,7 @@ class Folding:
         if depth is None:
             depth = next((d for d in range(all_at, -1, -1) if rows[d] <= READABLE), 0)
             if rows[depth] > LIMIT:
-                items, all_at = [*items[:19], Group([items[19:-20]], elided=True), *items[-20:]], max(1, all_at)
+                items, all_at = [*items[:19], Group([items[19:-20]]), *items[-20:]], max(1, all_at)
         elif not hasattr(depth, "__index__") or depth < 0:
             raise ValueError(f"graph: depth is {depth!r}, want 0 (everything closed) to {all_at} (all operations)")
         return View(self.graph, items, depth, all_at)
@@ -308,7 +307,7 @@ def _through(names: list[str]) -> str:
 def _label(group: Group, around: Sequence[str]) -> str:
     """Return a label such as ``Block blocks.0-2 ×3``, ``encoder`` or ``loop net.py:14-16 ×400``."""
     places = [op.place for op in _ops([group])]
-    if group.elided:
+    if len(group.rounds) == 1 and not group.scopes:
         return f"… {len(places):,} operations"
     if group.scopes:
         first, last = group.scopes[0].path, group.scopes[-1].path

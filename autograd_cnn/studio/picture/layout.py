@@ -13,7 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import accumulate, product
 
 from autograd_cnn.studio.picture.fold import LIMIT, View, called, within
 from autograd_cnn.studio.records import Op, Value
@@ -250,7 +250,7 @@ class _Ladder:
         scope = op.scopes[-1].path if op.scopes and not op.parts else ""
         if op.parts:
             count = f"{len(op.parts):,} operations"
-            made, below = f"{count} from", place if "operations" in op.name else count
+            made, below = f"{count} from", place if count in op.name else count
         else:
             given = [f"{op.ports[port]}={names[v]}" for port, v in op.inputs] + [options] * bool(options)
             made = f"{op.name}({', '.join(given)}),"
@@ -281,37 +281,32 @@ class _Ladder:
         """Place the columns, and make each as wide as its widest text."""
         title = "parameters" if any(v.role == "parameter" for _, _, v in self.leaves) else "inputs"
         gutter = LANE * len(set(self.lanes.values())) + (GUTTER if self.chips or self.lanes else 0)
-        chip = _widest(title, [there[2] for there, _ in self.chips.values()])
-        frames = list(zip(self.view.frames, self.picture.frames, strict=True))
-        left = max([chip, *(wide(box.text, SMALL) + INSET * len(frame.around) + 12 for frame, box in frames)]) + gutter
-        self.wide = _column([row.left for row in self.rows])
-        content, middle, g_chip = left + self.wide, 0.0, 0.0
+        insets = [INSET * len(frame.around) for frame in self.view.frames]
+        frames = list(zip(insets, self.picture.frames, strict=True))
+        chip, g_chip = _widest(title, [there[2] for there, _ in self.chips.values()]), 0.0
+        left = max([chip, *(wide(box.text, SMALL) + inset + 12 for inset, box in frames)])
+        widths = [left, gutter, _column([row.left for row in self.rows]), 0, 0, 0, 0]
         if self.backward:
-            self.rule = _column([row.right for row in self.rows if row.right])
             least = 84 if self.overlay.brief else 60  # the player writes numbers on the edges
             middle = max([least, *(wide(row.kept[0], SMALL) + 12 for row in self.rows)])
-            g_chip = _widest(
-                "gradients", [self.chips[v.id][1][2] for row, port, v in self.leaves if port in row.learns]
-            )
-            content += middle + self.rule + gutter + g_chip
-        around = INSET * max((len(frame.around) for frame, _ in frames), default=0)
+            learnt = [self.chips[v.id][1][2] for row, port, v in self.leaves if port in row.learns]
+            g_chip = _widest("gradients", learnt)
+            widths[3:] = [middle, _column([row.right for row in self.rows if row.right]), gutter, g_chip]
+        content, around = sum(widths), max(insets, default=0)
         self.picture.width = max(content, wide(self.picture.caption)) + 2 * (MARGIN + around)
-        for frame, box in frames:
-            box.x, box.width = self.picture.width / 2, content + 2 * (8 + around - INSET * len(frame.around))
-        self.beside = (self.picture.width - content) / 2 + left - gutter  # right end of the chips
-        self.left = self.beside + gutter
-        self.spine = self.left + self.wide / 2
-        if self.backward:
-            self.right = self.left + self.wide + middle + self.rule
-            self.back = self.right - self.rule / 2
-            headings = [
-                (self.spine, "forward: read down", True),
-                (self.back, "backward: read up", True),
-                (self.left + self.wide + middle / 2, "kept", any(row.kept[0] for row in self.rows)),
-                (self.beside - chip / 2, title, chip),
-                (self.right + gutter + g_chip / 2, "gradients", g_chip),
-            ]
-            self.picture.headings = [(x, heading) for x, heading, there in headings if there]
+        for inset, box in frames:
+            box.x, box.width = self.picture.width / 2, content + 2 * (8 + around - inset)
+        ends = accumulate(widths, initial=(self.picture.width - content) / 2)
+        _, self.beside, self.left, self.left_end, self.right_start, self.right, outer, _ = ends
+        self.spine, self.back = (self.left + self.left_end) / 2, (self.right_start + self.right) / 2
+        headings = [
+            (self.spine, "forward: read down", True),
+            (self.back, "backward: read up", True),
+            ((self.left_end + self.right_start) / 2, "kept", any(row.kept[0] for row in self.rows)),
+            (self.beside - chip / 2, title, chip),
+            (outer + g_chip / 2, "gradients", g_chip),
+        ]
+        self.picture.headings = [(x, heading) for x, heading, there in headings if there and self.backward]
 
     def _heights(self) -> None:
         """Place the rows from top to bottom, and the frames around them."""
@@ -338,14 +333,14 @@ class _Ladder:
 
     def _draw(self, row: _Row) -> None:
         y, height = row.left.y, row.left.height
-        self._place(row, row.left, self.spine, y, self.wide, height)
+        self._place(row, row.left, self.left, self.left_end, y, height)
         if row.right:
-            self._place(row, row.right, self.back, y, self.rule, height)
-            ends = [(self.left + self.wide, y), (self.right - self.rule, y)]
+            self._place(row, row.right, self.right_start, self.right, y, height)
+            ends = [(self.left_end, y), (self.right_start, y)]
             if row.left.kind == "loss":
                 self.picture.wires.append(Wire("backward", *row.ids, ends, "the way back begins"))
             elif row.kept[0]:
-                at = ((ends[0][0] + ends[1][0]) / 2, y - 5, "middle")
+                at = ((self.left_end + self.right_start) / 2, y - 5, "middle")
                 self.picture.wires.append(Wire("kept", *row.ids, ends, f"kept: {row.kept[1]}", row.kept[0], at, False))
         for i, port in enumerate(row.straight):
             above, x = self.rows[row.index - 1], self.spine + 16 * (i - (len(row.straight) - 1) / 2)
@@ -355,20 +350,22 @@ class _Ladder:
             draw = self._draw_lane if value.id in self.made else self._draw_chip
             draw(row, port, value, row.outer[port])
 
-    def _place(self, row: _Row, box: Box, x: float, y: float, width: float, height: float) -> None:
-        box.x, box.y, box.width, box.height, box.frame = x, y, width, height, [-1, *row.around][-1]
+    def _place(self, row: _Row, box: Box, left: float, right: float, y: float, height: float) -> None:
+        box.x, box.y, box.width, box.height = (left + right) / 2, y, right - left, height
+        box.frame = row.around[-1] if row.around else -1
         self.picture.boxes.append(box)
 
     def _draw_chip(self, row: _Row, port: int, value: Value, y: float) -> None:
         chip, kind, title = f"{value.id}_{row.ids[0]}_{port}", _kind(value), _title(value)
         (text, small, width), (g_text, g_small, g_width) = self.chips[value.id]
         box = Box(chip, kind, title, text, small, size=SMALL)
-        self._place(row, box, self.beside - width / 2, y, width, SLOT - 4)
+        self._place(row, box, self.beside - width, self.beside, y, SLOT - 4)
         way = [(self.beside, y), (self.left, y)], False
         self._edge((chip, f"g_{chip}"), row, port, value, way, way)
         if port in row.learns:
             box = Box(f"g_{chip}", kind, f"gradient of {title}", g_text, g_small, size=SMALL, back=True)
-            self._place(row, box, self._mirror((self.beside, y))[0] + g_width / 2, y, g_width, SLOT - 4)
+            start, _ = self._mirror((self.beside, y))
+            self._place(row, box, start, start + g_width, y, SLOT - 4)
 
     def _draw_lane(self, row: _Row, port: int, value: Value, y: float) -> None:
         """Draw an edge along the lane of `value` to a use; the edge to the last use is the lane, others branch."""
