@@ -182,8 +182,7 @@ def predict(run: Path, files: list[Path], why: bool, out: Path | None, refuse: C
                 image = ag.data.read_image(file, shape[:2])
             except (OSError, ValueError) as error:
                 cause = error.strerror if isinstance(error, OSError) else None
-                print(f"{name}: {cause}" if cause else error, file=sys.stderr)
-                code = 2
+                code = _failed(f"{name}: {cause}" if cause else error)
                 continue
             if shape[2:] == (1,):
                 image = np.rint(image @ GREY)[..., None].astype(np.uint8)

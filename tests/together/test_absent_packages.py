@@ -23,10 +23,10 @@ def fit(**options):
 def absent(monkeypatch, *packages):
     """Let every import of the packages fail, as if nobody had installed them."""
 
-    def without(name, *rest):
+    def without(name, *rest, **options):
         if name.partition(".")[0] in packages:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return load(name, *rest)
+        return load(name, *rest, **options)
 
     load = builtins.__import__
     for name in [name for name in sys.modules if name.partition(".")[0] in packages]:

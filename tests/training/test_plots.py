@@ -118,10 +118,10 @@ print("well")
 def test_without_matplotlib_the_message_names_the_cure(draw, tmp_path, monkeypatch):
     load = builtins.__import__
 
-    def without(name, *rest):
+    def without(name, *rest, **options):
         if name.startswith("matplotlib"):
             raise ImportError(name)
-        return load(name, *rest)
+        return load(name, *rest, **options)
 
     for name in [name for name in sys.modules if name.startswith("matplotlib")]:
         monkeypatch.delitem(sys.modules, name)

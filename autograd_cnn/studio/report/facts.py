@@ -253,7 +253,13 @@ def percent(share: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Format a time as ``48 s``, ``12.5 min`` or ``1 h 04 min``."""
+    """Format a time in seconds, minutes, or hours and minutes.
+
+    Examples
+    --------
+    >>> duration(48), duration(750), duration(3840)
+    ('48 s', '12.5 min', '1 h 04 min')
+    """
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 3600:

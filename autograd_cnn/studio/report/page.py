@@ -23,8 +23,6 @@ from autograd_cnn.studio.report.markup import clean, quiet, table
 from autograd_cnn.studio.report.network import Layer
 from autograd_cnn.studio.report.sections import confusions, course, filters_and_maps, layers, mistakes
 
-Moment = tuple[str, Graph]
-
 LISTED = 30  # parts of a setting
 
 
@@ -34,7 +32,7 @@ def page(
     images: Array,
     convolutions: Sequence[Layer],
     weights: set[str],
-    moments: Sequence[Moment],
+    moments: Sequence[tuple[str, Graph]],
     player: Page,
     missing: str,
 ) -> Page:
@@ -69,11 +67,11 @@ def page(
         ("network", "Network", _network(ladder, [label for label, _ in moments], player, missing)),
         ("settings", "Settings", _settings(facts)),
     ]
-    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, content in sections if content)
+    sections = [section for section in sections if section[2]]
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in sections)
     contents = "".join(
         f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{title}</h2>\n{content}</section>\n'
         for name, title, content in sections
-        if content
     )
     return assets.page(
         clean(f"{facts.figures['test accuracy']}: report of {facts.folder}"),

@@ -400,6 +400,15 @@ def test_equal_numbers_of_all_passes_are_drawn(run):
     assert "Accuracy against passes: training from 100% to 100%; validation from 100% to 100%" in drawn
 
 
+def test_the_losses_of_many_steps_are_drawn_as_their_means(run):
+    history = figures()
+    history.losses = [1.0] * 1200
+    drawn = course(Facts("", run.folder.settings, history, run.result, run.labels, run.probabilities, 625))
+    (path,) = re.findall(r'<path class="line2" d="M([^"]*)"', drawn)
+    points = [float(point.split()[0]) for point in path.split("L")]
+    assert len(points) == 300 and points[0] == 2.1  # the steps 1 to 4 of 1200, on a picture of width 1000
+
+
 def test_many_classes_are_a_picture_and_a_table(tmp_path):
     run = Run(tmp_path)
     run.folder.settings["classes"] = [f"class {i}" for i in range(30)]
