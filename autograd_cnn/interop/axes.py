@@ -157,7 +157,7 @@ class Form:
         order: Any = self.order
         if known:
             order = _sorted([min((p for _, _, p in group), default=None) for group in groups])
-        elif len(shape) < 3 and (not groups[0] or groups[0][0][1] == 0):
+        elif len(shape) < 3 and all(group[0][1] == 0 for group in groups[:1] if group):
             order = same(len(shape))
         if tokens and len(shape) < len(self.axes) and order != same(len(shape)):
             order = UNKNOWN

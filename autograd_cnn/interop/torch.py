@@ -112,8 +112,7 @@ class _Finder:
             try:
                 form = step.form()
             except Refused as error:
-                weight = next((a for _, a in step.weights), None)
-                self.fail(weight, f"{step.described} {error}")
+                self.fail(next((a for _, a in step.weights), None), f"{step.described} {error}")
             reason = (form.reason or step.mixes()) if form.uncertain else ""
             self.forms[id(call.out.data)] = replace(form, given=form.given and not step.weights, reason=reason)
         elif step.weights:
@@ -159,8 +158,7 @@ class _Step:
         if self.primitive not in (ag.getitem, ag.take):
             return False
         index = self.call.values[1]
-        arrays = map(array_of, index if isinstance(index, tuple) else (index,))
-        return any(a is not None and a.ndim for a in arrays)
+        return any(getattr(array_of(i), "ndim", 0) for i in (index if isinstance(index, tuple) else (index,)))
 
     def form(self) -> Form:
         """Note the layouts that the weights have, and return the form of the result."""

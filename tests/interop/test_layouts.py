@@ -242,6 +242,9 @@ CASES = {  # name: (input, shapes of the weights, here, in PyTorch)
     "a calculated kernel": (WORDS, {"e": (20, 36), "k": (2, 3, 6)},
                             lambda x, p: ag.conv2d(IMAGE, p.e[x[0, :2]].reshape((3, 2, 3, 4))), None),
     "a kernel that is looked up": (WORDS, {"k": (5, 3, 3)}, lambda x, p: ag.linear(x[:, :3] / 9, p.k[x[0, 0]]), None),
+    "a single number": (IMAGE[:1, :1, :1], {"k": (1, 1, 3, 1), "w": (1, 1)},
+                        lambda x, p: ag.linear(ag.conv2d(x, p.k), p.w).reshape(()),
+                        lambda x, p: (F().conv2d(x, p.k) * p.weight).reshape(())),
     "statistics of the weights": (IMAGE, {"m": (3, 2)}, lambda x, p: x.mean((1, 2)) * p.m.mean(1),
                                   lambda x, p: x.mean((2, 3)) * p.m.mean(1)),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -396,9 +397,8 @@ def _equal(value: Any, other: Any) -> bool:
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
     """Return the names of the parameters of `f`, or ``x``, ``x.1``, ..."""
-    try:
-        parameters = list(inspect.signature(getattr(f, "forward", f)).parameters.values())
-    except (TypeError, ValueError):  # some builtins have none
-        parameters = []
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
+    names: list[str] = []
+    with suppress(TypeError, ValueError):  # some builtins have no signature
+        parameters = inspect.signature(getattr(f, "forward", f)).parameters.values()
+        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
     return names + [f"x.{i}" if i else "x" for i in range(len(names), count)]

@@ -74,9 +74,7 @@ class OnnxModule(Module):
         """Return an input as an array or a Tensor, after a check of its shape and its kind of numbers."""
         x = x if isinstance(x, Tensor) else np.asarray(x)
         shape, want = self.inputs[name], self._dtypes[name]
-        if len(x.shape) != len(shape) or any(
-            isinstance(m, int) and n != m for n, m in zip(x.shape, shape, strict=True)
-        ):
+        if len(x.shape) != len(shape) or any(n != m for n, m in zip(x.shape, shape, strict=True) if isinstance(m, int)):
             raise ValueError(f"{type(self).__name__}: {name} is {x.shape}, want {self._signature()}")
         if x.dtype == want or x.dtype.kind == want.kind == "f":
             return x
@@ -85,8 +83,7 @@ class OnnxModule(Module):
         return plain(x).astype(want)
 
     def _signature(self) -> str:
-        inputs = self.inputs.items()
-        return ", ".join(printable(f"{name} ({', '.join(map(str, shape))})") for name, shape in inputs)
+        return ", ".join(printable(f"{name} ({', '.join(map(str, shape))})") for name, shape in self.inputs.items())
 
 
 class _Node:
@@ -123,8 +120,7 @@ class _Node:
                     values[name] = value if like is None else _cast(value, operands[like].dtype)
         except Exception as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            problem, *lines = str(error).split("\n")
-            raise kind("\n".join([f"{file}: {self.label}: {problem}", *lines])) from error
+            raise kind(f"{file}: {self.label}: {error}") from error
         for name in self.ends:
             values.pop(name, None)
 
@@ -270,9 +266,9 @@ def _written_out(model: Any) -> int:
     counts: dict[Any, int] = {}
 
     def count(nodes: Iterable[Any]) -> int:
-        return sum(counts.get((n.domain, n.op_type), 1) + sum(map(count, _graphs(n))) for n in nodes)
+        return sum(counts.get((n.domain, n.op_type), 1) for n in _every(nodes))
 
-    called = {key: [k for k in _called(f.node) if k in functions] for key, f in functions.items()}
+    called = {key: {(n.domain, n.op_type) for n in _every(f.node)} & functions.keys() for key, f in functions.items()}
     try:
         for key in TopologicalSorter(called).static_order():
             counts[key] = count(functions[key].node)
@@ -281,13 +277,11 @@ def _written_out(model: Any) -> int:
     return count(model.graph.node)
 
 
-def _called(nodes: Iterable[Any]) -> list[Any]:
-    return [key for n in nodes for key in [(n.domain, n.op_type), *(k for g in _graphs(n) for k in _called(g))]]
-
-
-def _graphs(node: Any) -> list[Any]:
-    """Return the nodes of each graph in the attributes of a node."""
-    return [g.node for a in node.attribute for g in ([a.g] if a.HasField("g") else a.graphs)]
+def _every(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Iterate over nodes and those of the graphs in their attributes."""
+    for node in nodes:
+        yield node
+        yield from _every(n for a in node.attribute for graph in (a.g, *a.graphs) for n in graph.node)
 
 
 def _shape(value: Any) -> tuple[int | str, ...]:
