@@ -100,10 +100,10 @@ def _before_reduce(call: Call, shape: Shape, layout: Layout) -> Layout:
     return Layout(None, tuple([None if k in gone else row for k, row in enumerate(rows)]))
 
 
-def _before_concatenate(call: Call, shape: Shape, layout: Layout) -> Layout | None:
-    axis, *_ = axes_of(call)
-    others = (*layout.rows[:axis], None, *layout.rows[axis + 1 :])
-    return None if mixed(layout.rows[axis] or ()) else Layout(layout.axes, others)
+def _before_picking(layout: Layout, axes: Sequence[int]) -> Layout | None:
+    """Return the layout with any order of the elements along axes, which an operation cuts or extends."""
+    rows = tuple(None if k in axes else row for k, row in enumerate(layout.rows))
+    return None if any(mixed(layout.rows[k] or ()) for k in axes) else Layout(layout.axes, rows)
 
 
 # Operations in which the order of elements counts
@@ -150,16 +150,10 @@ def _index(call: Call, x: Form) -> Form | None:
 
 def _before_index(call: Call, shape: Shape, layout: Layout) -> Layout | None:
     """Follow a layout back through slices."""
-    rows = list(layout.rows)
     parts = parts_of(call.arguments["index"], len(shape))
     if not all(isinstance(part, slice) for part in parts):
         return None
-    for k, (n, part) in enumerate(zip(shape, parts, strict=True)):
-        if range(n)[part] != range(n):
-            if mixed(rows[k] or ()):
-                return None
-            rows[k] = None
-    return Layout(layout.axes, tuple(rows))
+    return _before_picking(layout, [k for k, n in enumerate(shape) if range(n)[parts[k]] != range(n)])
 
 
 _MOVES = {
@@ -168,7 +162,9 @@ _MOVES = {
     (ag.sum, ag.prod, ag.mean, ag.var, ag.std, ag.max, ag.min, ag.logsumexp): Move(_reduce, _before_reduce),
     # Their results do not depend on the order of the elements
     (ag.softmax, ag.log_softmax, ag.standardize): Move(lambda call, x: x, lambda call, shape, layout: layout),
-    (ag.concatenate,): Move(lambda call, x: None, _before_concatenate),
+    (ag.concatenate,): Move(
+        lambda call, x: None, lambda call, shape, layout: _before_picking(layout, axes_of(call)[:1])
+    ),
     (ag.broadcast_to,): Move(lambda call, x: joined([x], call.out.shape)),
     (ag.cumsum, ag.cumprod, ag.flip, ag.roll): Move(_in_order),
     (ag.take,): Move(_take),
