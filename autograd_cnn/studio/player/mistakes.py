@@ -56,7 +56,8 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> Comparison | None:
                 table, off = test.worst(wrong[test.name])
                 if table.rule != table.differences:
                     mistakes.append(Mistake(k, text, what, table, off))
-    return Comparison([t.table(t.elements, t.gradient) for t in found], [t.agrees() for t in found], mistakes)
+    tables = [test.table(test.elements, test.gradient) for test in found]
+    return Comparison(tables, [all(table.near) for table in tables], mistakes)
 
 
 def _run(trees: list[Any], scope: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
@@ -107,10 +108,6 @@ class _Test:
         """Return the first element of `order` that does not lie at a kink; [] if there is none among the first."""
         return list(islice((int(i) for i in order[:TRIED] if not self.slope(int(i))[1]), 1))
 
-    def agrees(self) -> bool:
-        pairs = [(self.slope(i)[0], float(self.gradient.flat[i])) for i in self.elements]
-        return all(abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9 for d, r in pairs)
-
     def differs(self, wrong: np.ndarray) -> bool:
         right = self.gradient
         return wrong.shape != right.shape or not np.allclose(wrong, right, rtol=1e-3, atol=1e-12, equal_nan=True)
@@ -124,8 +121,9 @@ class _Test:
 
     def table(self, elements: list[int], gradient: np.ndarray) -> Table:
         at = [str(list(map(int, np.unravel_index(i, gradient.shape)))) for i in elements]
-        slopes = [f"{self.slope(i)[0]:.6g}" for i in elements]
-        return Table(self.name, at, slopes, [f"{float(gradient.flat[i]):.6g}" for i in elements])
+        pairs = [(self.slope(i)[0], float(gradient.flat[i])) for i in elements]
+        near = [abs(d - r) <= 1e-4 * max(abs(d), abs(r)) + 1e-9 for d, r in pairs]
+        return Table(self.name, at, [f"{d:.6g}" for d, _ in pairs], [f"{r:.6g}" for _, r in pairs], near)
 
 
 def largest(sizes: np.ndarray) -> np.ndarray:

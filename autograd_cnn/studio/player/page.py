@@ -101,11 +101,9 @@ def _lay_out(graph: Graph, view: View, moment: Moment) -> Picture:
     lines = {op.id: bare(fact.forward) for op, fact in zip(graph.ops, moment.ops, strict=True) if not op.call.inside}
     closed = {op.id for op in view.graph.ops if op.parts}
     for box in picture.boxes:
-        if box.id in lines and box.id not in closed:
-            line = lines[box.id]
-            fits = [text for text in (line, line.partition(" = ")[2]) if wide(text) < box.width - 8]
-            if fits:
-                box.text, box.beside = fits[0], ""
+        line = "" if box.id in closed else lines.get(box.id, "")
+        if fits := [text for text in (line, line.partition(" = ")[2]) if text and wide(text) < box.width - 8]:
+            box.text, box.beside = fits[0], ""
     return picture
 
 

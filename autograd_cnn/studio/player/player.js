@@ -225,9 +225,8 @@ function verdict(tests, slip) {
   const shown = slip ? [slip.table] : tests.tables;
   const rows = shown.flatMap((t) =>
     t.at.map((place, i) => {
-      const says = t.rule[i];
-      const near = Math.abs(says - t.differences[i]) <= 1e-4 * Math.max(Math.abs(says), Math.abs(t.differences[i])) + 1e-9;
-      return make("tr", {}, make("th", { scope: "row" }, `g_${t.name}${place === "[]" ? "" : place}${shared.includes(t.name) ? ", this rule's part" : ""}`), make("td", {}, t.differences[i]), make("td", { class: near ? "" : "far" }, says));
+      const element = `g_${t.name}${place === "[]" ? "" : place}${shared.includes(t.name) ? ", this rule's part" : ""}`;
+      return make("tr", {}, make("th", { scope: "row" }, element), make("td", {}, t.differences[i]), make("td", { class: t.near[i] ? "" : "far" }, t.rule[i]));
     }),
   );
   const good = !slip && tests.agree.every(Boolean);
@@ -621,7 +620,6 @@ const actions = {
   fold: () => fold(-1),
   unfold: () => fold(1),
 };
-const [up, down] = [() => move(-1), () => move(1)];
 const KEYS = {
   ArrowRight: actions.next, ArrowLeft: actions.back, "Shift+ArrowLeft": actions.before, "Shift+ArrowRight": actions.after,
   Home: actions.first, End: actions.last, Escape: escape, " ": actions.play, l: actions.loss, b: actions.twin,
@@ -649,7 +647,7 @@ document.addEventListener("keydown", (event) => {
   const choice = quiz.open && $("ask").querySelectorAll("button")[letter ? "abcd1234".indexOf(key.toLowerCase()) % 4 : -1];
   if (choice) return choice.click();
   if (quiz.on && "abcd".includes(key.toLowerCase())) return; // too late
-  const rows = target.closest("#picture, #rows") && { ArrowUp: up, ArrowDown: down }[key];
+  const rows = target.closest("#picture, #rows") && { ArrowUp: () => move(-1), ArrowDown: () => move(1) }[key];
   const action = rows || KEYS[letter ? key.toLowerCase() : event.shiftKey && key.startsWith("Arrow") ? "Shift+" + key : key];
   if (!action) return;
   event.preventDefault();

@@ -45,9 +45,9 @@ Window = namedtuple("Window", "fine coarse kernel stride pad dilation w b group 
 Rows = namedtuple("Rows", "rows fine coarse w b group")
 Each = namedtuple("Each", "each others gate")
 Reach = Window | Rows | Each
-# Gradients by the rules of an operation and by differences, whether they agree, and broken lines
+# Gradients by the rules of an operation and by differences, whether they agree, all and each, and broken lines
 Comparison = namedtuple("Comparison", "tables agree mistakes")
-Table = namedtuple("Table", "name at differences rule")
+Table = namedtuple("Table", "name at differences rule near")
 Mistake = namedtuple("Mistake", "line text what table off")
 # Steps against the gradient, each at a learning rate, with the loss after it
 Update = namedtuple("Update", "start choices more why")
