@@ -16,7 +16,7 @@ import autograd_cnn as ag
 from autograd_cnn.studio import assets
 from autograd_cnn.studio.picture.styles import DARK, LIGHT
 from autograd_cnn.studio.player import page as page_module
-from autograd_cnn.studio.player import schema
+from autograd_cnn.studio.player import quiz, schema
 from autograd_cnn.studio.player.array_views import SIGNED, Store, four_digits, look, maps
 from autograd_cnn.studio.png import png
 from studio.pages import facts_of, visible
@@ -334,6 +334,7 @@ def test_every_rule_agrees_with_differences_and_every_broken_rule_is_found(model
             columns = slip["table"]["rule"], slip["table"]["differences"]
             pairs = [(float(r), float(d)) for r, d in zip(*columns, strict=True)]
             assert any(not np.isclose(r, d, rtol=1e-3, atol=1e-12) for r, d in pairs), slip
+            assert slip["table"]["near"] == [np.isclose(r, d, rtol=1.5e-4, atol=1e-9) for r, d in pairs]
 
 
 def test_a_wrong_rule_is_reported(rng):
@@ -417,6 +418,23 @@ def test_the_numbers_of_the_quiz_are_right():
     assert steps == sorted(steps) and len(steps) <= 10
     for words in ("What does that say?", "Why is g_x the sum of the shares", "a minus?"):
         assert sum(words in text for text in answers) == 1
+
+
+def test_a_question_is_added_in_one_place_and_asked_once(monkeypatch):
+    def results(t, op, fact):
+        yield quiz.Draft(f"Has {op.name} a result?", "Yes", [("No", "It has one.")], "results")
+
+    monkeypatch.setitem(quiz.ASKED, "forward", [(results, *choice) for choice in quiz.ASKED["forward"]])
+    facts = facts_of(ag.trace(lambda x, y: ag.exp(ag.sin(x * y)), 0.5, 1.2).page())["frames"][0]
+    texts = [visible(question["text"]) for question in facts["quiz"] if question["step"] < 4]
+    assert texts == [
+        "Has multiply a result?", "multiply = 0.6. What is sin(multiply)?", "sin = 0.5646. What is exp(sin)?",
+    ]  # fmt: skip
+
+
+def test_every_formula_has_lines():
+    facts = facts_of(ag.trace(lambda x: ag.sum(ag.relu(x)), np.full(3, np.nan)).page())["frames"][0]
+    assert all(formula["lines"] for step in facts["steps"] for formula in step.get("formulas") or ())
 
 
 def test_examples_follow_one_way_and_are_those_of_the_images(standard_cnn, rng):

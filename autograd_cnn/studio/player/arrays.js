@@ -1,6 +1,6 @@
 // Arrays: of item 0 and its first channels there are numbers of four digits, and each of them can be pointed at
 
-let packed = new Uint8Array(); // see Store in array_views.py
+let packed = new Int8Array(); // see Store in array_views.py
 let scene = []; // the maps of this step
 let spot = null; // the element that is pointed at: { entry, c, y, x, step }
 let reach = null; // how the output of this step's operation depends on its inputs: see geometry.py
@@ -135,13 +135,12 @@ function entryOf(look, name) {
   const { start, shape, words, index, step, colour } = look.maps;
   const [filters, count, tall, wide] = shape;
   const size = filters * count * tall * wide;
-  const signed = (byte) => (byte << 24) >> 24;
   let low = start + size;
-  const there = packed.subarray(start, low).reduce((sum, power) => sum + (power !== 128), 0);
+  const there = packed.subarray(start, low).reduce((sum, power) => sum + (power !== -128), 0);
   look.numbers ??= Array.from({ length: packed.length && size }, (_, i) => {
-    if (packed[start + i] === 128) return 0;
-    const digits = signed(packed[low + there]) * 256 + packed[low++];
-    return digits === 32767 ? NaN : Number(`${digits}e${signed(packed[start + i])}`);
+    if (packed[start + i] === -128) return 0;
+    const digits = packed[low + there] * 256 + (packed[low++] & 255);
+    return digits === 32767 ? NaN : Number(`${digits}e${packed[start + i]}`);
   });
   const read = (c, y, x, k = 0) => (c < 0 || c >= count || k >= filters ? NaN : y < 0 || x < 0 || y >= tall || x >= wide ? 0 : look.numbers[((k * count + c) * tall + y) * wide + x]);
   const label = (c, y, x, k) => `${name}[${index.replace(/[kcyx]/g, (axis) => ({ k, c, y: y * step, x: x * step })[axis])}]`;
@@ -303,7 +302,7 @@ function lights(of) {
     return [entry.side === "w" ? [0, 0, of.side === "fine" ? i : j, 1, 1] : [0, 0, 0, 1, wide]];
   }
   const tile = of.side === "w" ? inGroup() : channel[of.side];
-  const { stride, pad, dilation, kernel } = reach;
+  const { stride, pad, dilation } = reach;
   if (entry.side === "w") {
     const far = entrySide("coarse")?.shape.slice(2) || [1, 1];
     return [of.side === "coarse" ? [tile, 0, 0, tall, wide] : [tile, ...[y, x].map((i, axis) => i * dilation[axis] - pad[axis]), ...far.map((n, axis) => (n - 1) * stride[axis] + 1)]];

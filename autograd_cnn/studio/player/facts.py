@@ -128,12 +128,10 @@ class _Facts:
         held, peak = 0, graph.kept_bytes
         for k, step in enumerate(steps):
             if step.op >= 0:
-                op = graph.ops[step.op]
-                held += self.bytes(op) * (-1 if step.kind == "backward" else 1)
-                steps[k] = step._replace(round=self.rounds.get(op.id))
+                held += self.bytes(graph.ops[step.op]) * (-1 if step.kind == "backward" else 1)
             if peak is not None:
                 holds = f"{bytes_text(held, 'bytes')} of {bytes_text(peak, 'bytes')}"
-                steps[k] = steps[k]._replace(held=held, holds=holds)
+                steps[k] = step._replace(held=held, holds=holds)
         for text, k in found:
             steps[k] = steps[k]._replace(warn=f"{text[0].upper()}{text[1:]}. {DEAD if text.startswith('dead') else ''}")
         return steps
@@ -159,8 +157,8 @@ class _Facts:
             say += " Nothing before it learns, so it has no step on the way back."
         elif op.kept is not None:
             costs.append("It keeps nothing for the way back.")
-        text = " ".join([*costs, *_notes(t.array(out), name)])
-        return Step("forward", f"What is {expression or name}?", say, i, lesson.forward(t, op), text)
+        text, round_ = " ".join([*costs, *_notes(t.array(out), name)]), self.rounds.get(op.id)
+        return Step("forward", f"What is {expression or name}?", say, i, lesson.forward(t, op), text, round=round_)
 
     def failed(self, op: Op) -> Step:
         failure: Any = self.graph.failure
@@ -189,8 +187,8 @@ class _Facts:
         costs = [f"It uses {kept}."] if kept else []
         costs += [f"No gradient is needed for {listed(others)}."] if others else []
         costs += [note for v in values for note in _notes(t.gradient(v), f"g_{clip(v.name)}")]
-        term = BACKWARD if op.id == next(iter(t.back)) else None
-        return Step("backward", ask, say, i, formulas, " ".join(costs), term=term)
+        term, round_ = BACKWARD if op.id == next(iter(t.back)) else None, self.rounds.get(op.id)
+        return Step("backward", ask, say, i, formulas, " ".join(costs), round=round_, term=term)
 
     def end(self) -> Step:
         names = listed([clip(v.name) for v in self.author.learnt()])

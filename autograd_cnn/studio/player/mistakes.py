@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -40,7 +40,7 @@ def compare(t: Trials, op: Op, trees: list[Any]) -> Comparison | None:
     def tests() -> list[_Test]:
         exec(forward, scope)
         right = _run(trees, scope, names)
-        return [_Test(n, right[n], _slopes(scope, forward, result, n)) for n in names]
+        return [_Test(n, right[n], cache(partial(_slope, forward, scope, result, n))) for n in names]
 
     if (found := attempt(tests)) is None:  # a user's rule may not work in float64
         return None
@@ -73,18 +73,12 @@ def _run(trees: list[Any], scope: dict[str, Any], names: list[str]) -> dict[str,
     return {n: np.asarray(inner[f"g_{n}"], np.float64) for n in names}
 
 
-def _slopes(scope: dict[str, Any], program: Any, output: str, name: str) -> Callable[[int], tuple[float, bool]]:
-    """Return a function that estimates the derivative for an element of an input, and detects a kink there."""
-
-    @cache
-    def slope(i: int) -> tuple[float, bool]:
-        down, up, step = nudged(program, scope, name, i, output)
-        here = scope[output]
-        changes = here - down, up - here, up - down
-        left, right, both = (float(np.sum(scope[f"g_{output}"] * change)) / step for change in changes)
-        return both / 2, abs(left - right) > 1e-2 * max(abs(left), abs(right))
-
-    return slope
+def _slope(forward: Any, scope: dict[str, Any], output: str, name: str, i: int) -> tuple[float, bool]:
+    """Estimate the derivative for the i-th element of an input, and detect a kink there."""
+    down, up, step = nudged(forward, scope, name, i, output)
+    changes = scope[output] - down, up - scope[output], up - down
+    left, right, both = (float(np.sum(scope[f"g_{output}"] * change)) / step for change in changes)
+    return both / 2, abs(left - right) > 1e-2 * max(abs(left), abs(right))
 
 
 class _Test:

@@ -206,7 +206,6 @@ function trial(step) {
     fill(body, make("p", {}, "Not tried: too large, or its inputs are not floats that are at hand."));
     return;
   }
-  const o = op(step);
   const choices = [null, ...tests.mistakes];
   const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Rule and differences" });
   const options = choices.map((slip, i) => {
@@ -676,7 +675,7 @@ async function unpack(block) {
 
 async function numbered() {
   const response = await unpack($("numbers")).catch(() => null);
-  if (response) packed = new Uint8Array(await response.arrayBuffer());
+  if (response) packed = new Int8Array(await response.arrayBuffer());
   return (await unpack($("facts"))).text();
 }
 
