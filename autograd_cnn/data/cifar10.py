@@ -69,7 +69,6 @@ _BINARY = Version(
         "test_batch.bin": (30_730_000, "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
     },
     decode=decode_binary,
-    names=("cifar-10-batches-bin", "cifar-10-binary.tar.gz"),
 )
 
 _PYTHON = Version(
@@ -86,9 +85,7 @@ _PYTHON = Version(
         "test_batch": (None, "40351d587109b95175f43aff81a1287e"),
     },
     decode=_decode_python,
-    names=(  # the last three are those of Keras
-        "cifar-10-batches-py",
-        "cifar-10-python.tar.gz",
+    other_names=(  # those of Keras
         "cifar-10-batches-py-target/cifar-10-batches-py",
         "cifar-10-batches-py-target_archive",
         "cifar-10-batches-py.tar.gz",

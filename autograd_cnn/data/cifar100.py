@@ -36,7 +36,6 @@ _BINARY = Version(
         "test.bin": (10_000 * 3074, "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a"),
     },
     decode=functools.partial(decode_binary, labels=2),
-    names=("cifar-100-binary", "cifar-100-binary.tar.gz"),
 )
 
 TABLE = Published(

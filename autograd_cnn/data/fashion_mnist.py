@@ -48,7 +48,7 @@ CLASSES = (
 )  # fmt: skip
 
 _IDX = Version(
-    folder="fashion-mnist",
+    folder="fashion-mnist",  # as in Keras
     archive={},
     files={  # TensorFlow Datasets, url_checksums/fashion_mnist.txt; the sums also in Keras
         "train-images-idx3-ubyte.gz": (26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
@@ -57,8 +57,7 @@ _IDX = Version(
         "t10k-labels-idx1-ubyte.gz": (5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
     },
     decode=_decode,
-    # The folders of this package and of Keras, of torchvision, and of Zalando's repository.
-    names=("fashion-mnist", "FashionMNIST/raw", "fashion"),
+    other_names=("FashionMNIST/raw", "fashion"),  # of torchvision, and of Zalando's repository
     together=2,
 )
 

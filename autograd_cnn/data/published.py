@@ -35,14 +35,14 @@ class Version(NamedTuple):
     """One published version: a folder of `files`, those of the test last, which comes as an archive or as the files.
 
     `decode` takes the bytes of one file, or of `together` files that follow each other, and returns images and labels.
-    `names` are those of folders and archives to look for in a place.
+    In a place, its folder and its archive are looked for, and folders and archives of `other_names`.
     """
 
     folder: str
     archive: Files  # one or none
     files: Files
     decode: Callable[..., Records]
-    names: tuple[str, ...]
+    other_names: tuple[str, ...] = ()
     together: int = 1
 
 
@@ -129,7 +129,7 @@ def _candidates(published: Published, place: Path, asked: bool) -> Iterator[tupl
         if os.path.isfile(place / first) and (asked or size in (None, os.path.getsize(place / first))):
             yield version, place
     for version in published.versions:
-        for name in version.names:
+        for name in (version.folder, *version.archive, *version.other_names):
             if os.path.isfile(place / name) or os.path.isdir(place / name):
                 yield version, place / name
 
@@ -140,9 +140,7 @@ def _whose(published: Published, file: Path) -> tuple[Version, Path]:
     for version in versions:
         if file.name in version.files or not version.archive:
             return version, file.parent
-    fits = [version for version in versions if size in dict(version.archive.values())]
-    fits += [version for version in versions if file.name in version.archive]
-    return (fits or versions)[0], file
+    return max(versions, key=lambda v: (size in dict(v.archive.values()), file.name in v.archive)), file
 
 
 def _describe(published: Published, place: Path, asked: bool) -> str:

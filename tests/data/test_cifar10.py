@@ -91,7 +91,11 @@ def test_a_path_is_the_only_place(published, home):
 
 @pytest.mark.parametrize(
     ("key", "name"),
-    [(key, name) for key, v in zip(("binary", "python"), cifar10.TABLE.versions, strict=True) for name in v.names],
+    [
+        (key, name)
+        for key, version in zip(("binary", "python"), cifar10.TABLE.versions, strict=True)
+        for name in (version.folder, *version.archive, *version.other_names)
+    ],
 )
 def test_every_name_is_known(published, home, key, name):
     if published.version(key).folder in (name, name.rpartition("/")[2]):

@@ -359,3 +359,10 @@ def test_blocks_in_a_sequence_have_their_class_and_batch_norm_is_one_row(trainin
     assert labels(graph) == ["Block 0"]
     assert rows(graph, 0) == ["Block 0", "flatten", "linear", "sum"]
     assert rows(graph, 1) == ["conv2d", "batch_norm", "relu", "flatten", "linear", "sum"]
+
+
+def test_a_closed_scope_of_any_name_says_how_many_operations_it_has(weights):
+    with ag.scope("operations"):
+        h = ag.sin(ag.tanh(weights(2)))
+    boxes = {box.id: box for box in ladder(h.sum().graph(), 0).boxes}
+    assert (boxes["n1"].text, boxes["n1"].below) == ("operations", "2 operations")
