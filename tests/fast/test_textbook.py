@@ -18,7 +18,6 @@ ROWS = {p.name: p for p in operations.values() if isinstance(p, Primitive) and p
 SPECIAL = np.nan, np.inf, -np.inf, 0.0, -0.0, 1000, -1000, 1e-30
 SHAPE = 130, 301  # more numbers than the smallest array for which blocks and tiles pay
 OTHER = {
-    "C order": lambda a: a,
     "Fortran order": np.asfortranarray,
     "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
     "read-only": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),

@@ -13,6 +13,11 @@ TOLERANCE = {np.float32: 1e-4, np.float64: 1e-10}  # of the largest number
 SPECIAL = np.nan, np.inf, -np.inf
 
 
+def some(count, fast):
+    """Seeds, of which all but the first are for slow tests."""
+    return [seed if seed < fast else pytest.param(seed, marks=pytest.mark.slow) for seed in range(count)]
+
+
 def sides(rng, kernel):
     """Padding in one of its forms, less than the kernel."""
     most = max(1, min(kernel))
@@ -144,7 +149,7 @@ def is_float(a):
     return isinstance(a, np.ndarray) and a.dtype.kind == "f"
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", some(24, fast=11))  # each layout in each dtype, large images in both
 @pytest.mark.parametrize("case", CASES)
 def test_an_operation_and_its_derivatives(case, seed, other_layouts):
     p, args, options = case(np.random.default_rng(seed))
@@ -154,7 +159,7 @@ def test_an_operation_and_its_derivatives(case, seed, other_layouts):
     compare(lambda: results(p, args, options, np.random.default_rng(seed)), TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", some(16, fast=6))
 @pytest.mark.parametrize("case", CASES)
 def test_nan_and_infinity(case, seed):
     rng = np.random.default_rng(seed)

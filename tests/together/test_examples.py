@@ -215,6 +215,10 @@ def test_one_image_is_refused_before_there_is_a_folder(run, tmp_path):
     done = run("train_cifar10.py", "--images", 1, "--out", "out")
     assert done.returncode == 2 and not (tmp_path / "out").exists()
     assert done.stderr == ("--images 1: held apart to compare passes, so none is left to train on. --images 2 does\n")
+
+
+@pytest.mark.slow
+def test_two_images_train_and_a_run_without_a_checkpoint_begins_at_its_start(run, tmp_path):
     done = run("train_cifar10.py", "--images", 2, "--epochs", 1, "--out", "out")
     assert done.returncode == 0, done.stderr
     (tmp_path / "out" / "last.safetensors").unlink()
