@@ -75,6 +75,8 @@ def _check(x: Any, w: Any, b: Any, groups: int, transposed: bool = False) -> Non
 
 def _products(formula: str, a: Any, b: Any, groups: int) -> Any:
     """Multiply and sum as `einsum` does, each group of channels apart. They lie on axis 3 of both and of the result."""
+    if groups == 1:
+        return np.einsum(formula, a, b, order="C", optimize=True)
     pairs = zip(np.split(a, groups, 3), np.split(b, groups, 3), strict=True)
     return np.concatenate([np.einsum(formula, *pair, order="C", optimize=True) for pair in pairs], 3)
 

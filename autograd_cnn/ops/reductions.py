@@ -290,5 +290,5 @@ def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, An
     s = rescaling(np.asarray(plain(x)), axis, np.asarray(plain(size)), order)
     if s is None:
         return x, size, None
-    x = x * s.reshape(keepdims_shape(x.shape, axis))
+    x = x * (s if s.ndim == len(x.shape) else np.expand_dims(s, axis))
     return x, measure(x, s), s

@@ -40,8 +40,8 @@ class Listing:
 
 
 def shown(lines: list[Line]) -> list[Line]:
-    """Return the lines that are not assertions."""
-    return [line for line in lines if not line[0].startswith("assert ")]
+    """Return the lines that are not requirements."""
+    return [line for line in lines if not line[0].startswith("require(")]
 
 
 def rms(array: Any) -> float:

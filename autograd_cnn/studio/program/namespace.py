@@ -18,6 +18,7 @@ from autograd_cnn.engine.observe import operations
 from autograd_cnn.studio.program.syntax import NoSource
 
 LONGEST = 40  # characters of an identifier
+LOOP = "name", "array", "shape"  # the variables of the check of shapes
 
 
 class Namespace:
@@ -32,9 +33,9 @@ class Namespace:
 
     def __init__(self) -> None:
         self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier
-        self.taken = {"np", "ag", "step", "_", *keyword.kwlist, *dir(builtins)}
+        self.taken = {"np", "ag", "step", "require", "_", *LOOP, *keyword.kwlist, *dir(builtins)}
         self.imports: dict[str, None] = {}
-        self.scope: dict[str, Any] = {"np": np, "ag": ag}
+        self.scope: dict[str, Any] = {"np": np, "ag": ag, "require": bool}  # they hold for the recorded arrays
 
     def named(self, key: Any, hint: str, companion: str = "") -> str:
         """Return the identifier of `key`: `hint`, numbered until it is free both alone and after `companion`."""

@@ -8,7 +8,7 @@ operands in the same order as the rule, so it gives the same bits.
 
 A rule cannot be read if it writes into an array, or decides by the numbers in an array. Then the helper that does so,
 or else the whole rule, is called by its name. In the rules of this package, a condition on numbers is an edge case, and
-the program asserts its outcome.
+the program requires its outcome.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ OPERATORS = {
 }  # fmt: skip
 
 Names = Callable[[Any, str], str]
-Template = tuple[list[str], list[tuple[str, Any]], dict[str, str]]  # of `_Reading`: comments, lines and variables
+Template = tuple[list[str], list[str], dict[str, str]]  # of `_Reading`: comments, lines and variables
 
 
 class Reader:
@@ -49,8 +50,8 @@ class Reader:
         self.scope = scope
         self.templates: dict[Any, Template | None] = {}
 
-    def read(self, function: Any, given: list[Any], known: Names, local: Names, buffer: bool) -> tuple[list[str], Any]:
-        """Return the first paragraph of the docstring of `function` and its statements, and the tree of its result.
+    def read(self, function: Any, given: list[Any], known: Names, local: Names, buffer: bool) -> list[str]:
+        """Return the first paragraph of the docstring of `function`, its statements, and the expression of its result.
 
         The trees in `given` replace its parameters. ``known(object, name)`` writes an object that has this name
         in the source, ``local(name, identifier)`` a variable. Raises `NoSource` if `function` cannot be read.
@@ -59,7 +60,7 @@ class Reader:
         given = [renamed(tree, lambda name: names.setdefault(name, parsed(f"_{len(names)}"))) for tree in given]
         values = {n.id: _read_only(self.scope.get(name, getattr(builtins, name, None))) for name, n in names.items()}
         shapes = ((v.shape, v.dtype) if _is_array(v) else id(v) for v in values.values())
-        key = id(function), *map(ast.dump, given), *shapes
+        key = id(function), *(t.id if type(t) is ast.Name else ast.dump(t) for t in given), *shapes
         template = self.templates.get(key)
         if key not in self.templates:
             reading = _Reading(function, values, known)
@@ -69,10 +70,8 @@ class Reader:
         if template is None:
             raise NoSource
         comments, lines, variables = template
-        new = {n.id: parsed(name) for name, n in names.items()} | {v: parsed(local(n, v)) for v, n in variables.items()}
-        *statements, (_, result) = [(target, renamed(tree, new.get)) for target, tree in lines]
-        texts = [(f"{new[target].id} = " if target else "") + ast.unparse(tree) for target, tree in statements]
-        return [*comments, *texts], result
+        new = {n.id: name for name, n in names.items()} | {v: local(n, v) for v, n in variables.items()}
+        return [*comments, *(re.sub(r"\b_\w+", lambda found: new.get(found[0], found[0]), line) for line in lines)]
 
 
 class _Reading:
@@ -87,10 +86,10 @@ class _Reading:
         self.scope: dict[str, Any] = {"np": np}
         self.stand_ins: dict[str, _StandIn] = {}
         self.modules: dict[int, dict[str, Any]] = {}  # id of a module's globals -> a copy with stand-ins
-        self.asserts: list[Any] = []
+        self.required: list[Any] = []  # conditions on numbers, with their outcomes
         self.effects: list[Any] = []  # statements that add to the buffer of a rule
         self.uses: Counter[str] = Counter()
-        self.lines: list[tuple[str, Any]] = []  # variable or "", and tree; the last one is the result
+        self.lines: list[str] = []  # the last one is the result
         self.variables: dict[str, str] = {}  # identifier -> name in the source
 
     def template(self, given: list[Any], buffer: bool) -> Template | None:
@@ -129,11 +128,11 @@ class _Reading:
             return stand_in
 
         def helper(*args: Any, **options: Any) -> Any:
-            asserts = len(self.asserts)
+            required = len(self.required)
             try:
                 return self.entered(value)(*args, **options)
             except Exception:
-                del self.asserts[asserts:]
+                del self.required[required:]
                 return stand_in(*args, **options)
 
         return helper
@@ -177,9 +176,9 @@ class _Reading:
         """Write the statements and the result."""
         for tree in (*self.effects, result):
             self.count(tree)
-        for tree in (*self.asserts, *self.effects, result):
-            self.lines.append(("", renamed(tree, self.written)))
-        if sum(len(target) + len(ast.unparse(tree)) for target, tree in self.lines) > LONGEST:
+        for tree in (*self.required, *self.effects, result):
+            self.lines.append(ast.unparse(renamed(tree, self.written)))
+        if sum(map(len, self.lines)) > LONGEST:
             raise NoSource
 
     def count(self, tree: Any) -> None:
@@ -196,13 +195,13 @@ class _Reading:
         if stand_in._tree is None:
             return parsed(self.known(stand_in._value, stand_in._hint))
         tree, hint = renamed(stand_in._tree, self.written), stand_in._hint
-        short = self.uses[name] < 2 and (not hint or sum(map(_counts, ast.walk(tree))) <= SHORT)
+        short = self.uses[name] < 2 and (not hint or is_short(tree))
         if short or (type(tree) is ast.Name and tree.id in self.variables):
             return tree
         hint = hint or "part"
         variable = f"_{hint}_{[*self.variables.values()].count(hint)}"
         self.variables[variable], stand_in._tree = hint, parsed(variable)
-        self.lines.append((variable, tree))
+        self.lines.append(f"{variable} = {ast.unparse(tree)}")
         return stand_in._tree
 
 
@@ -277,7 +276,7 @@ class _StandIn:
             if reading.package != ag.__name__:
                 raise NoSource
             reading.reusable = False
-            reading.asserts.append(ast.Assert(form("a" if holds else "not a", parsed(self._name))))
+            reading.required.append(form("require(a)" if holds else "require(not a)", parsed(self._name)))
         return holds
 
     def __len__(self) -> int:
@@ -319,8 +318,12 @@ def _data(value: Any) -> bool:
     return not hasattr(value, "__name__")
 
 
+def is_short(tree: ast.AST) -> bool:
+    """Return whether a tree has at most two operations and tuples; a negative number and an index are neither."""
+    return sum(map(_counts, ast.walk(tree))) <= SHORT
+
+
 def _counts(node: Any) -> bool:
-    """Return whether `node` is an operation or a tuple; a negative number and an index are neither."""
     if isinstance(node, ast.Tuple):
         return not any(isinstance(part, ast.Slice) for part in node.elts)
     return isinstance(node, OPERATIONS) and not isinstance(getattr(node, "operand", None), ast.Constant)

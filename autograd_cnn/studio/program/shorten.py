@@ -1,18 +1,21 @@
 """Shortens the functions of a standalone program to what its calls need.
 
-An argument that is the same in all calls decides conditions, so that one branch remains. None, a bool, a word and a
+An argument that is the same in all calls decides conditions, so that one branch remains. None, a number, a word and a
 function are written in its place; of another option the value becomes the default. Functions that nothing calls are
-left out. A call of one that is NumPy's of the same name, or a helper of one expression, is that expression.
+left out. A call of one that is NumPy's of the same name, a helper of one expression, or an expression of two operations
+at most is that expression.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-import copy
 from typing import Any
 
 import numpy as np
+
+from autograd_cnn.studio.program.read import is_short
+from autograd_cnn.studio.program.syntax import renamed
 
 NEEDLESS = {"axis=None", "dtype=None", "keepdims=False", "where=True", "initial=np._NoValue", "correction=np._NoValue"}
 
@@ -20,7 +23,7 @@ NEEDLESS = {"axis=None", "dtype=None", "keepdims=False", "where=True", "initial=
 def shorten(texts: list[str], functions: dict[str, Any]) -> list[str]:
     """Return the lines of a program with shorter calls, and shorten its `functions`, which come before their users."""
     lines: list[Any] = [ast.parse(text) for text in texts]
-    outer = {id(call) for line in lines for call in ast.walk(line)}
+    outer = [call for line in lines for call in ast.walk(line)]
     users = [*lines]
     for name, function in reversed([*functions.items()]):
         nodes = [node for user in users for node in ast.walk(user)]
@@ -30,7 +33,7 @@ def shorten(texts: list[str], functions: dict[str, Any]) -> list[str]:
         plain = isinstance(function, ast.FunctionDef) and not function.args.vararg and not starred
         inlined = False
         if calls and len(calls) == len(uses) and plain:
-            _specialise(function, calls, outer.issuperset(map(id, calls)))
+            _specialise(function, calls, {*map(id, outer)}.issuperset(map(id, calls)))
             inlined = _is_expression(function, calls)
         if inlined:
             users = [_Inlined(function).visit(user) for user in users]
@@ -51,8 +54,19 @@ def _given(function: Any, call: ast.Call) -> dict[str, ast.expr]:
     return _defaults(function) | passed | {str(k.arg): k.value for k in call.keywords}
 
 
-def _names(tree: Any) -> set[str]:
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+def _names(tree: Any, *contexts: type) -> set[str]:
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, contexts or ast.expr_context)}
+
+
+def _needed(body: list[ast.stmt]) -> set[str]:
+    """Return the names that `body` reads before it assigns them."""
+    needed: set[str] = set()
+    assigned: set[str] = set()
+    for statement in body:
+        plain = isinstance(statement, ast.Assign)
+        needed |= (_names(statement, ast.Load) if plain else _names(statement)) - assigned
+        assigned |= _names(statement, ast.Store) if plain else set()
+    return needed
 
 
 def _specialise(function: Any, calls: list[ast.Call], outer: bool) -> None:
@@ -64,8 +78,9 @@ def _specialise(function: Any, calls: list[ast.Call], outer: bool) -> None:
     values: dict[str, Any] = {}
     arrays: set[str] = set()
     inner = [n for part in function.body for n in ast.walk(part)]
+    stored = {name for part in function.body for name in _names(part, ast.Store)}
     own = {n.arg for n in inner if isinstance(n, ast.arg)}
-    own |= {n.id for n in inner if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    own |= {name for n in inner if isinstance(n, _REPEATED) for name in _names(n) & stored}
     for name, first in [*given[0].items()]:
         if (
             {ast.unparse(g[name]) for g in given} == {ast.unparse(first)}
@@ -77,9 +92,10 @@ def _specialise(function: Any, calls: list[ast.Call], outer: bool) -> None:
         elif outer and all(g[name] is not defaults.get(name) for g in given) and name not in own:
             arrays.add(name)
             defaults.pop(name, None)
-    outside = {"np", *dir(builtins)} - given[0].keys() - own
+    outside = {"np", *dir(builtins)} - given[0].keys() - own - stored
     function.body = _Folder(values, arrays, given[0], outside).block(function.body)
-    parameters = [a for a in function.args.args if any(a.arg in _names(part) for part in function.body)]
+    needed = _needed(function.body)
+    parameters = [a for a in function.args.args if a.arg in needed]
     last = max((i for i, a in enumerate(parameters, 1) if a.arg not in defaults), default=0)
     function.args.args, function.args.defaults = parameters, [defaults[a.arg] for a in parameters[last:]]
     for call, arguments in zip(calls, given, strict=True):
@@ -91,21 +107,23 @@ def _specialise(function: Any, calls: list[ast.Call], outer: bool) -> None:
 
 
 def _is_expression(function: Any, calls: list[ast.Call]) -> bool:
-    """Return whether a function is NumPy's of the same name, or a helper of one expression that is passed names."""
-    if not isinstance(function.body[0], ast.Return) or not isinstance(result := function.body[0].value, ast.Call):
+    """Return whether a function is NumPy's of the same name, or an expression that is short or a helper.
+
+    Such an expression has each argument once, unless it is a name.
+    """
+    result = getattr(function.body[0], "value", None)
+    if result is None or not isinstance(function.body[0], ast.Return):
         return False
-    simple = all(isinstance(v, (ast.Name, ast.Constant)) for c in calls for v in _given(function, c).values())
-    return ast.unparse(result.func) == f"np.{function.name.removesuffix('_2')}" or (simple and function.name[0] == "_")
-
-
-class _Named(ast.NodeTransformer):
-    """Writes expressions in the place of names."""
-
-    def __init__(self, texts: dict[str, ast.expr]) -> None:
-        self.texts = texts
-
-    def visit_Name(self, node: ast.Name) -> Any:
-        return self.texts.get(node.id, node)
+    if isinstance(result, ast.Call) and ast.unparse(result.func) == f"np.{function.name.removesuffix('_2')}":
+        return True
+    inner = [*ast.walk(result)]
+    names = [n.id for n in inner if isinstance(n, ast.Name)]
+    bound = _names(result, ast.Store) | {n.arg for n in inner if isinstance(n, ast.arg)}
+    given = [pair for call in calls for pair in _given(function, call).items()]
+    once = all(isinstance(value, (ast.Name, ast.Constant)) or names.count(name) == 1 for name, value in given)
+    captured = any(_names(value) & bound for _, value in given)
+    plain = is_short(result) and not any(isinstance(node, ast.IfExp) for node in inner)
+    return once and not captured and (function.name[0] == "_" or plain)
 
 
 class _Inlined(ast.NodeTransformer):
@@ -118,40 +136,52 @@ class _Inlined(ast.NodeTransformer):
         self.generic_visit(node)
         if not (isinstance(node.func, ast.Name) and node.func.id == self.function.name):
             return node
-        call = _Named(_given(self.function, node)).visit(copy.deepcopy(self.function.body[0].value))
-        call.keywords = [k for k in call.keywords if ast.unparse(k) not in NEEDLESS]
-        call.args = [a for a in call.args if ast.unparse(a) != "'C'"]  # the order of memory
-        return call
+        made = renamed(self.function.body[0].value, _given(self.function, node).get)
+        if isinstance(made, ast.Call):
+            made.keywords = [k for k in made.keywords if ast.unparse(k) not in NEEDLESS]
+            made.args = [a for a in made.args if ast.unparse(a) != "'C'"]  # the order of memory
+        return made
 
 
-class _Folder(_Named):
+_REPEATED = ast.Lambda, ast.FunctionDef, ast.For, ast.While, ast.comprehension, ast.NamedExpr
+
+
+class _Folder(ast.NodeTransformer):
     """Decides conditions on known `values` and names from `outside`, and on whether `arrays` are None."""
 
     def __init__(self, values: dict[str, Any], arrays: set[str], texts: dict[str, ast.expr], outside: set[str]) -> None:
-        short = {n for n, v in values.items() if v in (None, np._NoValue) or isinstance(v, (bool, str)) or callable(v)}
-        super().__init__({name: texts[name] for name in short})
-        self.values, self.known = values, values.keys() | outside
-        self.absent = {f"{name} is None" for name in arrays}
+        self.values, self.arrays, self.outside = values, dict.fromkeys(arrays), outside
+        short = {n for n, v in values.items() if v in (None, np._NoValue) or np.isscalar(v) or callable(v)}
+        self.texts = {name: texts[name] for name in short}
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
-        """Return the statements up to the first that ends the block."""
-        kept: list[ast.stmt] = []
+        """Return the statements up to the first that ends the block; after an assignment a name has another value."""
+        kept: list[Any] = []
         for statement in statements:
             found = self.visit(statement)
             kept += found if isinstance(found, list) else [found]
             if kept and isinstance(kept[-1], ast.Return):
                 break
+            for name in _names(statement, ast.Store):
+                for known in (self.texts, self.values, self.arrays):
+                    known.pop(name, None)
+        match kept[-2:]:
+            case [ast.Assign([ast.Name(made)], value), ast.Return(ast.Name(name))] if made == name:
+                kept[-2:] = [ast.Return(value)]
         return kept
 
     def decided(self, test: ast.expr) -> bool | None:
         """Return whether a condition holds, or None if it depends on what is not known."""
-        if ast.unparse(test) in self.absent:
+        if ast.unparse(test) in {f"{name} is None" for name in self.arrays}:
             return False
-        if _names(test) <= self.known:
+        if _names(test) <= self.values.keys() | self.outside:
             return bool(eval(ast.unparse(test), {"np": np, **self.values}))
         ends = isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or)  # what decides the whole
         parts = test.values if isinstance(test, ast.BoolOp) else []
         return ends if any(self.decided(part) is ends for part in parts) else None
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        return self.texts.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
 
     def visit_If(self, node: ast.If) -> Any:
         holds = self.decided(node.test)

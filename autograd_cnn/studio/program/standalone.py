@@ -7,8 +7,11 @@ program passes the arguments that the check would have returned. In the end `sho
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
+import re
 import sys
+from itertools import count
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -19,8 +22,8 @@ from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.studio.program.shorten import shorten
-from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, text_of
-from autograd_cnn.studio.program.write import Author
+from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, parsed
+from autograd_cnn.studio.program.write import Author, every
 from autograd_cnn.studio.records import Op
 
 
@@ -38,6 +41,11 @@ class Standalone(Author):
         self.functions: dict[str, ast.stmt] = {}
         self.comments: dict[str, str] = {}
         self.primitives: dict[str, Any] = {}
+        values, numbers = self.graph.values, count(1)
+        named = {v.name for v in values.values()}
+        for op in every(self.graph.ops):
+            if re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", values[op.output].name):  # the user has no name for it
+                self.named(op.output, next(h for i in numbers if (h := f"h{i}") not in named), "g_")
         super().write()
         texts = [*self.forward_lines, *(text for lines in self.backward_lines for text, _ in lines)]
         lines = iter(shorten(texts, self.functions))
@@ -47,15 +55,6 @@ class Standalone(Author):
     def head(self) -> list[str]:
         sources = [f"{self.comments.get(name, '')}{ast.unparse(f)}\n\n" for name, f in self.functions.items()]
         return ["import numpy as np", *self.imports, "\n", *sources]
-
-    def opening(self) -> list[str]:
-        """Refuse arrays of other shapes: numbers of the program, such as the size of the batch, are not for them."""
-        learnt = {self.name(value) for value in self.learnt()}
-        shapes = {name: np.shape(self.scope[name]) for name in self.inputs.values() if name in self.scope}
-        named = [name for name in shapes if name not in learnt] or [*shapes]
-        found, wanted = ", ".join(f"{name}.shape" for name in named), ", ".join(str(shapes[name]) for name in named)
-        test = f"({found}) == ({wanted})" if named[1:] else f"{found} == {wanted}"
-        return [f'assert {test}, "written for arrays of these shapes"'] if named else []
 
     # Functions
 
@@ -94,23 +93,23 @@ class Standalone(Author):
 
     # Lines
 
-    def call(self, op: Op) -> Any:
+    def call(self, op: Op) -> str:
         return self.resolved(super().call(op))
 
-    def rule(self, op: Op, rule: Any, positions: Any, *buffer: str) -> tuple[list[str], Any]:
-        texts, tree = super().rule(op, rule.textbook, positions, *buffer)
-        statements = []
-        for text in texts:
-            statements.append(ast.unparse(_Calls(self).visit(ast.parse(text))) if text[0] != "#" else text)
-            if not buffer:
-                exec(statements[-1], self.scope)  # the next lines may need the variable
-        return statements, self.resolved(tree)
+    def rule(self, op: Op, rule: Any, positions: Any, *buffer: str) -> list[str]:
+        texts = super().rule(op, rule.textbook, positions, *buffer)
+        for i, text in enumerate(texts):
+            if text[0] != "#":
+                texts[i] = self.resolved(text)
+                if not buffer:
+                    exec(texts[i], self.scope)  # the next lines may need the variable
+        return texts
 
     def itself(self, op: Op, rule: Any) -> Any:
         return ast.Name(self.known(rule.textbook.function, f"{op.name}_gradient"), ast.Load())
 
-    def resolved(self, tree: Any) -> Any:
-        return _Calls(self).visit(_expression(text_of(tree)))
+    def resolved(self, text: str) -> str:
+        return ast.unparse(_Calls(self).visit(ast.parse(text)))
 
     def checked(self, name: str, node: ast.Call) -> ast.Call:
         """Return a call that passes what the check of the primitive returns."""
@@ -123,26 +122,16 @@ class Standalone(Author):
                 given[i] = value  # an option
             elif getattr(values[i], "dtype", None) != getattr(value, "dtype", None):
                 given[i] = _expression(f"np.asarray({ast.unparse(given[i])}, np.{value.dtype})")
-        given = [_Tree(a) if isinstance(a, ast.expr) else a for a in given]
-        function = ast.Name(name, ast.Load())
-        tree = call(function, primitive.textbook, given, {}, _Tree, self.argument)
-        return _expression(ast.unparse(tree))
+        return call(parsed(name), primitive.textbook, given, {}, ast.expr, self.expression)
 
-    def argument(self, value: Any, name: str) -> Any:
-        return value.tree if type(value) is _Tree else self.expression(value, name)
+    def expression(self, value: Any, hint: str) -> Any:
+        return value if isinstance(value, ast.expr) else super().expression(value, hint)
 
     def value(self, tree: Any) -> Any:
         try:
             return evaluate(tree, self.scope)
         except NameError:
             raise ValueError("program: standalone needs all arrays: ag.trace(f, ...) copies them") from None
-
-
-class _Tree:
-    """An expression of the program, among the values of options."""
-
-    def __init__(self, tree: ast.expr) -> None:
-        self.tree = tree
 
 
 def _expression(text: str) -> Any:
@@ -199,8 +188,10 @@ class _Source(ast.NodeTransformer):
         tree.args.defaults = [self.visit(default) for default in tree.args.defaults]
         inner = [*ast.walk(tree)]
         own = {n.id for n in inner if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        own |= {getattr(n, "arg", getattr(n, "name", "")) for n in inner if isinstance(n, (ast.arg, ast.FunctionDef))}
-        self.scope = {name: value for name, value in self.scope.items() if name not in own}
+        self.own = own | {
+            getattr(n, "arg", getattr(n, "name", "")) for n in inner if isinstance(n, (ast.arg, ast.FunctionDef))
+        }
+        self.scope = {name: value for name, value in self.scope.items() if name not in self.own}
         return self.visit(tree)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
@@ -248,6 +239,8 @@ class _Source(ast.NodeTransformer):
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
         outer = self.scope.get(node.value.id) if isinstance(node.value, ast.Name) else None
+        if outer is builtins and node.attr not in self.own:
+            return ast.Name(node.attr, ast.Load())
         if node.attr == "raw" and hasattr(outer, "textbook"):
             return self.visit(node.value)
         if isinstance(outer, ModuleType) and outer.__name__.partition(".")[0] == ag.__name__:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import keyword
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -34,7 +35,8 @@ class Replaced(ast.NodeVisitor):
 
 @lru_cache(maxsize=8192)
 def parsed(text: str) -> Any:
-    return ast.parse(text, mode="eval").body
+    name = text.isidentifier() and not keyword.iskeyword(text)
+    return ast.Name(text, ast.Load()) if name else ast.parse(text, mode="eval").body
 
 
 @lru_cache(maxsize=8192)
@@ -116,7 +118,7 @@ def call(
         if parameter.kind is parameter.VAR_POSITIONAL:
             given += [part(element, port) for element in value]
             continue
-        by_name |= k >= len(args) or (parameter.default is not parameter.empty and type(value) is not array)
+        by_name |= k >= len(args) or (parameter.default is not parameter.empty and not isinstance(value, array))
         if repr(value) != repr(parameter.default):
             tree = part(value, port)
             (named if by_name else given).append(ast.keyword(port, tree) if by_name else tree)

@@ -25,7 +25,7 @@ from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.calculus.transforms import alias
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.studio.program.listing import Line, listing, rms
-from autograd_cnn.studio.program.namespace import Namespace
+from autograd_cnn.studio.program.namespace import LOOP, Namespace
 from autograd_cnn.studio.program.program import Program
 from autograd_cnn.studio.program.read import Reader
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, form, index, literal, parsed, text_of
@@ -33,6 +33,16 @@ from autograd_cnn.studio.records import EARLIER, Graph, Op, Use, Value
 from autograd_cnn.studio.text import clip
 
 OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy's ** has faster paths for some exponents, and np.power has none
+
+AGAIN = "ag.trace(f, ...) with yours writes another"
+REQUIRE = f"""\
+# Refuse numbers for which a derivative has another form.
+def require(holds):
+    if not holds:
+        raise ValueError("program: a derivative has another form for these numbers. {AGAIN}")
+
+
+"""
 
 
 class Author(Namespace):
@@ -88,12 +98,15 @@ class Author(Namespace):
     def program(self) -> Program:
         self.write()
         graph, result = self.graph, self.graph.values[self.graph.result]
-        given = {} if self.seed else {self.inputs[self.gradient(result)]: result.shape}
+        shapes = {self.name(v): v.shape for v in self.initial} | (
+            {} if self.seed else {self.gradient(result): result.shape}
+        )
         gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in self.learnt())
         backward = [text for lines in self.backward_lines for text, _ in lines]
-        body = [*self.opening(), *self.forward_lines, "", self.seed, *backward]
+        body = [*self.opening(shapes), *self.forward_lines, "", self.seed, *backward]
         body.append(f"return {self.name(result)}, {{{gradients}}}")
-        head = [f"# {', '.join(graph.summary())}", *self.head(), '@np.errstate(all="ignore")']
+        required = REQUIRE if any(text.startswith("require(") for text in backward) else ""
+        head = [f"# {', '.join(graph.summary())}", *self.head(), required + '@np.errstate(all="ignore")']
         head.append(f"def step({', '.join(self.inputs)}):")
         step = textwrap.indent("\n".join(body).replace("\n" * 3, "\n\n").lstrip(), "    ")
         return Program(
@@ -101,16 +114,22 @@ class Author(Namespace):
             listing(graph, self.forward_lines, self.backward_lines[::-1], self.seed),
             list(self.inputs.values()),
             self.leaves,
-            {v.name: v.shape for v in self.initial} | given,
+            {self.inputs[name]: shape for name, shape in shapes.items()},
         )
 
     def head(self) -> list[str]:
         """Return what stands above the function."""
         return ["import numpy as np", "", "import autograd_cnn as ag", *self.imports, "", ""]
 
-    def opening(self) -> list[str]:
-        """Return the first statements of the function."""
-        return []
+    def opening(self, shapes: dict[str, tuple[int, ...]]) -> list[str]:
+        """Refuse arrays of other shapes: numbers in the program, such as the size of the batch, are not for them."""
+        rows = ", ".join(f"({_quoted(clip(self.inputs[name]))}, {name}, {shape})" for name, shape in shapes.items())
+        error = f"program: {{name}} is {{np.shape(array)}}, want {{shape}}. The program is for these shapes: {AGAIN}"
+        return [
+            f"for {', '.join(LOOP)} in [{rows}]:",
+            "    if np.shape(array) != shape:",
+            f'        raise ValueError(f"{error}")',
+        ]
 
     def learnt(self) -> list[Value]:
         """Return the values whose gradients the program returns."""
@@ -158,7 +177,7 @@ class Author(Namespace):
         if isinstance(op.call.primitive, Checkpoint):
             raise ValueError(f"program: {clip(op.name)} keeps no operations. ag.trace(f, ...) runs it and records them")
         targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts if op.call.steps)]
-        text = text_of(self.call(op))
+        text = self.call(op)
         parts = [p for a in op.call.arguments for p in (a if isinstance(a, tuple) else (a,))]  # of an index too
         if all(self.name(p.value) in self.scope for p in parts if isinstance(p, Use)):
             run = self.compiled([text])
@@ -169,23 +188,23 @@ class Author(Namespace):
             self.recall(op, targets)
         return f"{', '.join(targets)} = {text}"
 
-    def call(self, op: Op) -> Any:
+    def call(self, op: Op) -> str:
         """Write the call as a user would: with operators, and with options by name if they differ from the default."""
         primitive, arguments = op.call.primitive, op.call.arguments
         trees = [self.expression(a, n) for a, n in zip(arguments, op.ports, strict=True)]
         if primitive.symbol in OPERATORS:
-            return form(f"a {primitive.symbol} b" if trees[1:] else f"{primitive.symbol}a", *trees)
+            return text_of(form(f"a {primitive.symbol} b" if trees[1:] else f"{primitive.symbol}a", *trees))
         if primitive.symbol == "[]":
-            return form("a[b]", trees[0], index(arguments[1], lambda part: self.expression(part, "index")))
+            return text_of(form("a[b]", trees[0], index(arguments[1], lambda part: self.expression(part, "index"))))
         if primitive is alias:
-            return form("a.view()", *trees)
+            return text_of(form("a.view()", *trees))
         raw = ".raw" if op.byproducts and op.call.steps else ""  # the function that returns by-products as well
         given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
         called = form(f"a{raw}", self.expression(primitive, f"{primitive.name}_op"))
         made = call(called, primitive.textbook, given, {}, Use, self.expression)
         if text_of(called) == "ag.bce_with_logits":  # it reduces the losses; the primitive of that name does not
             made.keywords.append(ast.keyword("reduction", literal("none")))
-        return made
+        return text_of(made)
 
     def recall(self, op: Op, targets: list[str]) -> None:
         """Use the arrays that the tape saved, because the line of `op` cannot run."""
@@ -214,21 +233,21 @@ class Author(Namespace):
             if op.call.inside:
                 self.walk_inside(op, rule, parents)
             elif buffer in self.received and _ours(self.scope[buffer]):
-                self.into(op, rule, parents[0], *self.rule(op, rule, positions, buffer))
+                self.into(op, rule, parents[0], self.rule(op, rule, positions, buffer))
             else:
-                statements, tree = self.rule(op, rule, positions)
-                self.lines += [(statement, None) for statement in statements]
-                run = self.compiled([*statements, text_of(tree)])
+                texts = self.rule(op, rule, positions)
+                self.lines += [(statement, None) for statement in texts[:-1]]
+                run = self.compiled(texts)
                 result = run()
                 self.ran(op, rule, run)
                 if rule.joint:
-                    self.joint(op, rule, parents, tree, result)
+                    self.joint(op, rule, parents, texts[-1], result)
                 else:
-                    self.receive(op, rule, parents[0], tree, result)
+                    self.receive(op, rule, parents[0], texts[-1], result)
         return self.lines[start:]
 
-    def rule(self, op: Op, rule: Any, positions: Any, *buffer: str) -> tuple[list[str], Any]:
-        """Return the statements of a rule for the arguments that the walk passes, and the tree of its result.
+    def rule(self, op: Op, rule: Any, positions: Any, *buffer: str) -> list[str]:
+        """Return the statements of a rule for the arguments that the walk passes, and the expression of its result.
 
         A rule that may have other bits than its formula is called, below the formula as a comment.
         """
@@ -242,13 +261,12 @@ class Author(Namespace):
         comments = [f"# {op.name}: the rule itself is called"]
         with suppress(NoSource):
             function = rule.into if buffer else rule.textbook.function
-            statements, tree = self.reader.read(function, formula, self.known, local, bool(buffer))
+            texts = self.reader.read(function, formula, self.known, local, bool(buffer))
             if buffer or rule.is_formula(*(evaluate(argument, self.scope) for argument in given)):
-                return statements, tree
-            comments = [f"# {text.removeprefix('# ')}" for text in (*statements, text_of(tree))]
-        self.lines += [(comment, None) for comment in comments]
+                return texts
+            comments = [f"# {text.removeprefix('# ')}" for text in texts]
         called = form("a.into" if buffer else "a", self.itself(op, rule))
-        return [], ast.Call(called, given, [])
+        return [*comments, text_of(ast.Call(called, given, []))]
 
     def itself(self, op: Op, rule: Any) -> Any:
         """Write a rule that is called, since its formula cannot take its place."""
@@ -262,18 +280,18 @@ class Author(Namespace):
             return parsed(self.names[op.id, ask])
         return self.expression(asked(op, ask, self.graph.values[op.output]), ask)
 
-    def receive(self, op: Op, rule: Any, value: Value, tree: Any, c: Any) -> None:
-        """Fit the contribution `c`, which is written as `tree`, to `value`, and add it as the walk does."""
+    def receive(self, op: Op, rule: Any, value: Value, text: str, c: Any) -> None:
+        """Fit the contribution `c`, which is written as `text`, to `value`, and add it as the walk does."""
         if np.shape(c) != value.shape:
             whole, extra = np.asarray(c), np.ndim(c) - len(value.shape)
             axes = tuple(i for i, n in enumerate(whole.shape) if i < extra or value.shape[i - extra] != n)
-            tree = form("a.sum(axis=b)", tree, literal(axes[0] if len(axes) == 1 else axes))
-            tree = form("a.reshape(b)", tree, literal(value.shape)) if len(axes) != extra else tree
+            text = written("a.sum(axis=b)", text, axes[0] if len(axes) == 1 else axes)
+            text = written("a.reshape(b)", text, value.shape) if len(axes) != extra else text
             c = unbroadcast(whole, value.shape)
             self.ran(op, rule, lambda: unbroadcast(whole, value.shape))
         if c.dtype != value.dtype:
-            tree, c = form(f"a.astype(np.{value.dtype})", tree), c.astype(value.dtype)
-        name, sign, right = self.gradient(value), "=", tree
+            text, c = written(f"a.astype(np.{value.dtype})", text), c.astype(value.dtype)
+        name, sign, right = self.gradient(value), "=", text
         if name not in self.received:
             self.received.add(name)
             self.scope[name] = c
@@ -282,11 +300,11 @@ class Author(Namespace):
             sign = "+="
         else:
             self.scope[name] = self.scope[name] + c
-            right = form("a + b", parsed(name), tree)
-        self.lines.append((f"{name} {sign} {text_of(right)}", rms(c) if np.size(c) else None))
-        self.contributed(op, value, tree, c)
+            right = written(f"{name} + a", text)
+        self.lines.append((f"{name} {sign} {right}", rms(c) if np.size(c) else None))
+        self.contributed(op, value, parsed(text) if self.observed else None, c)
 
-    def joint(self, op: Op, rule: Any, parents: list[Any], tree: Any, result: Any) -> None:
+    def joint(self, op: Op, rule: Any, parents: list[Any], text: str, result: Any) -> None:
         """Write one tuple assignment, then add the contributions that do not fit `parents` or are not the first."""
         pairs, targets = [], []
         for value, name, c in zip(parents, rule.inputs, result, strict=True):
@@ -298,7 +316,7 @@ class Author(Namespace):
             targets.append(target)
             pairs += [(value, target)] if value else []
             self.scope[target] = c
-        self.lines.append((f"{', '.join(targets)} = {text_of(tree)}", None))
+        self.lines.append((f"{', '.join(targets)} = {text}", None))
         if len(set(map(id, result))) < len(result):  # two inputs share an array
             for _, target in pairs:
                 if isinstance(self.scope[target], np.ndarray):
@@ -308,14 +326,14 @@ class Author(Namespace):
                 self.contributed(op, value, None, self.scope[target])
         for value, target in pairs:
             if target != self.gradient(value):
-                self.receive(op, rule, value, parsed(target), self.scope[target])
+                self.receive(op, rule, value, target, self.scope[target])
 
-    def into(self, op: Op, rule: Any, value: Value, statements: list[str], tree: Any) -> None:
+    def into(self, op: Op, rule: Any, value: Value, texts: list[str]) -> None:
         """Run the form of a rule that adds to the gradient of `value`."""
         name = self.gradient(value)
         if isinstance(self.scope[name], np.generic):
             self.line(f"{name} = np.asarray({name})")
-        run, gradient = self.compiled(texts := [*statements, text_of(tree)]), self.scope[name]
+        run, gradient = self.compiled(texts), self.scope[name]
         before = gradient.copy() if self.observed else None
         run()
         self.lines += [(text, None) for text in texts if text != "None"]
@@ -335,10 +353,10 @@ class Author(Namespace):
         self.received.add(name)
         for inner in reversed(inside.ops):
             self.backward(inner)
-        sums = [(v, parsed(self.gradient(v) + ".copy()" if v.id in self.made else self.returned(v))) for v in parents]
+        sums = [(v, self.gradient(v) + ".copy()" if v.id in self.made else self.returned(v)) for v in parents]
         self.inner = outer
-        for value, tree in sums:
-            self.receive(op, rule, value, tree, evaluate(tree, self.scope))
+        for value, text in sums:
+            self.receive(op, rule, value, text, eval(text, self.scope))
 
     def line(self, text: str) -> None:
         exec(text, self.scope)
@@ -384,6 +402,11 @@ def _frozen(array: Any) -> Any:
     if isinstance(array, np.ndarray):
         array.flags.writeable = False
     return array
+
+
+def written(pattern: str, text: str, value: Any = None) -> str:
+    """Write an expression in the place of a, and a plain value in that of b: ``written("a.sum(axis=b)", "x", 0)``."""
+    return text_of(form(pattern, parsed(text), literal(value)))
 
 
 def _quoted(name: str) -> str:
