@@ -265,17 +265,12 @@ class _Writer:
         nodes: list[Any] = sorted(self.calls.given, key=attrgetter("birth"))
         ops = self.ops(nodes, "n", (code, offset))
         place, primitive, ports = _place(self.source, code, offset), None, []
-        inputs: list[tuple[int, str]] = []
-        options: dict[str, str] = {}
+        inputs: Any = []
+        options: Any = {}
         if failed:
             primitive, ports = failed.primitive, failed.names
             _, variables, _ = self.written(code, offset, primitive, tuple(ports))
-            for port, (name, value) in enumerate(zip(ports, failed.values, strict=True)):
-                use = self.argument(primitive, name, port, value, value, variables.get(port), None)
-                if isinstance(use, Use):
-                    inputs.append((port, use.value.id))
-                elif spelled(value) != spelled(primitive.defaults.get(name)):
-                    options[name] = spelled(value)
+            _, inputs, options = self.called(primitive, ports, failed.values, failed.values, variables, {})
         if not self.values:  # nothing has run: the graph begins and ends with the arguments
             for value in filter(_is_array, _flat(tensors)):
                 self.value(value.name, "input", value)
@@ -318,17 +313,7 @@ class _Writer:
         saved = {p: node.saved[i] for (shape, p), i in plan.sources.items() if not shape} if node.saved else {}
         site, variables, place = self.written(node.code, node.offset, primitive, tuple(plan.names))
         given = self.calls.given.get(node, node.inputs)
-        arguments = [
-            self.argument(primitive, name, port, value, settled, variables.get(port), saved.get(port))
-            for port, (name, value, settled) in enumerate(zip(plan.names, given, node.inputs, strict=True))
-        ]
-        options = {
-            name: spelled(value)
-            for name, value in zip(plan.names, given, strict=True)
-            if not _is_array(value)
-            and (name not in primitive.defaults or spelled(value) != spelled(primitive.defaults[name]))
-        }
-        inputs = [(port, a.value.id) for port, a in enumerate(arguments) if isinstance(a, Use)]
+        arguments, inputs, options = self.called(primitive, plan.names, given, node.inputs, variables, saved)
         name = "loss" if following is None and math.prod(node.shape) == 1 else primitive.name
         name = self.values[inputs[0][1]].name if primitive is alias else name
         # if one of the user's calls runs several operations, the last one computes the value of the variable
@@ -355,6 +340,20 @@ class _Writer:
             self.entered[scope[0]] += 1
             self.scopes[id(scope)] = scope, (*outside, Scope(scope[0], self.entered[scope[0]], scope[2]))
         return self.scopes[id(scope)][1]
+
+    def called(
+        self, primitive: Any, names: list[str], given: Any, settled: Any, variables: dict[int, str], saved: Any
+    ) -> tuple[list[Any], list[tuple[int, str]], dict[str, str]]:
+        """Return the arguments of a call for the program, those that are arrays by port, and the options by name."""
+        ports = list(enumerate(zip(names, given, settled, strict=True)))
+        arguments = [self.argument(primitive, n, p, v, s, variables.get(p), saved.get(p)) for p, (n, v, s) in ports]
+        options = {
+            name: spelled(value)
+            for name, value in zip(names, given, strict=True)
+            if not _is_array(value)
+            and spelled(value) != (name in primitive.defaults and spelled(primitive.defaults[name]))
+        }
+        return arguments, [(p, a.value.id) for p, a in enumerate(arguments) if isinstance(a, Use)], options
 
     def argument(
         self, primitive: Any, name: str, port: int, given: Any, settled: Any, variable: str | None, saved: Any

@@ -37,7 +37,7 @@ OPERATORS = {
 }  # fmt: skip
 
 Names = Callable[[Any, str], str]
-Template = tuple[list[str], list[str], dict[str, str]]  # of `_Reading`: comments, lines and variables
+Template = tuple[list[str], dict[str, str]]  # lines and variables of `_Reading`, comments first
 
 
 class Reader:
@@ -69,9 +69,9 @@ class Reader:
                 self.templates[key] = template
         if template is None:
             raise NoSource
-        comments, lines, variables = template
+        lines, variables = template
         new = {n.id: name for name, n in names.items()} | {v: local(n, v) for v, n in variables.items()}
-        return [*comments, *(re.sub(r"\b_\w+", lambda found: new.get(found[0], found[0]), line) for line in lines)]
+        return [re.sub(r"\b_\w+", lambda found: new.get(found[0], found[0]), line) for line in lines]
 
 
 class _Reading:
@@ -93,7 +93,7 @@ class _Reading:
         self.variables: dict[str, str] = {}  # identifier -> name in the source
 
     def template(self, given: list[Any], buffer: bool) -> Template | None:
-        """Return the comments, lines and variables of the rule, or None if it cannot be read."""
+        """Return the lines and variables of the rule, or None if it cannot be read."""
         try:
             names = {n: _StandIn(self, v, n, given=_data(v)) for n, v in self.values.items()}
             arguments = [evaluate(tree, names) for tree in given]
@@ -106,7 +106,7 @@ class _Reading:
             self.stand_ins.clear()  # no cycle keeps the arrays alive
             self.modules.clear()
         comment = (inspect.getdoc(self.function) or "").partition("\n\n")[0]
-        return [f"# {line}" for line in comment.splitlines()], self.lines, self.variables
+        return [*(f"# {line}" for line in comment.splitlines()), *self.lines], self.variables
 
     # Functions
 
@@ -214,7 +214,6 @@ class _StandIn:
 
     __slots__ = ("_given", "_hint", "_name", "_reading", "_tree", "_value")
     __array_ufunc__ = None  # so that NumPy's arrays leave their operators to this class
-    __hash__ = object.__hash__
 
     def __init__(
         self, reading: _Reading, value: Any, name: str = "", tree: Any = None, hint: str = "", given: bool = False

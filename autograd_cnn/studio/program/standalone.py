@@ -101,7 +101,7 @@ class Standalone(Author):
         for i, text in enumerate(texts):
             if text[0] != "#":
                 texts[i] = self.resolved(text)
-                if not buffer:
+                if not buffer and i < len(texts) - 1:
                     exec(texts[i], self.scope)  # the next lines may need the variable
         return texts
 
