@@ -93,9 +93,6 @@ class Standalone(Author):
 
     # Lines
 
-    def call(self, op: Op) -> str:
-        return self.resolved(super().call(op))
-
     def rule(self, op: Op, rule: Any, positions: Any, *buffer: str) -> list[str]:
         texts = super().rule(op, rule.textbook, positions, *buffer)
         for i, text in enumerate(texts):

@@ -177,7 +177,7 @@ class Author(Namespace):
         if isinstance(op.call.primitive, Checkpoint):
             raise ValueError(f"program: {clip(op.name)} keeps no operations. ag.trace(f, ...) runs it and records them")
         targets = [name, *(self.named((op.id, b), f"{b}_{name}") for b in op.byproducts if op.call.steps)]
-        text = self.call(op)
+        text = self.resolved(text_of(self.call(op)))
         parts = [p for a in op.call.arguments for p in (a if isinstance(a, tuple) else (a,))]  # of an index too
         if all(self.name(p.value) in self.scope for p in parts if isinstance(p, Use)):
             run = self.compiled([text])
@@ -188,23 +188,27 @@ class Author(Namespace):
             self.recall(op, targets)
         return f"{', '.join(targets)} = {text}"
 
-    def call(self, op: Op) -> str:
+    def resolved(self, text: str) -> str:
+        """Return a line as the program calls its functions."""
+        return text
+
+    def call(self, op: Op) -> Any:
         """Write the call as a user would: with operators, and with options by name if they differ from the default."""
         primitive, arguments = op.call.primitive, op.call.arguments
         trees = [self.expression(a, n) for a, n in zip(arguments, op.ports, strict=True)]
         if primitive.symbol in OPERATORS:
-            return text_of(form(f"a {primitive.symbol} b" if trees[1:] else f"{primitive.symbol}a", *trees))
+            return form(f"a {primitive.symbol} b" if trees[1:] else f"{primitive.symbol}a", *trees)
         if primitive.symbol == "[]":
-            return text_of(form("a[b]", trees[0], index(arguments[1], lambda part: self.expression(part, "index"))))
+            return form("a[b]", trees[0], index(arguments[1], lambda part: self.expression(part, "index")))
         if primitive is alias:
-            return text_of(form("a.view()", *trees))
+            return form("a.view()", *trees)
         raw = ".raw" if op.byproducts and op.call.steps else ""  # the function that returns by-products as well
         given = primitive.grouped(arguments, op.ports.count(primitive.sequence))
         called = form(f"a{raw}", self.expression(primitive, f"{primitive.name}_op"))
         made = call(called, primitive.textbook, given, {}, Use, self.expression)
         if text_of(called) == "ag.bce_with_logits":  # it reduces the losses; the primitive of that name does not
             made.keywords.append(ast.keyword("reduction", literal("none")))
-        return text_of(made)
+        return made
 
     def recall(self, op: Op, targets: list[str]) -> None:
         """Use the arrays that the tape saved, because the line of `op` cannot run."""
