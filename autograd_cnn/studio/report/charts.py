@@ -59,7 +59,7 @@ def axis_of(numbers: Array, log: bool = False, zero: bool = False, most: int = 6
     >>> axis_of(np.array([1e-4, 2.0]), log=True).ticks
     [0.0001, 0.001, 0.01, 0.1, 1.0]
     >>> axis_of(np.array([3.0, 18.0]), zero=True).ticks
-    [0, 5, 10, 15, 20]
+    [0.0, 5.0, 10.0, 15.0, 20.0]
     """
     numbers = numbers[np.isfinite(numbers)]
     low, high = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 1.0)
@@ -68,7 +68,7 @@ def axis_of(numbers: Array, log: bool = False, zero: bool = False, most: int = 6
     high = high if high > low else 1.0
     step = _round_up((high - low) / (most - 1))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    ticks = [tick for i in range(first, last + 1) if (tick := _clean(i * step)) <= end]
+    ticks = [tick for i in range(first, last + 1) if (tick := float(f"{i * step:.9g}")) <= end]
     if not log or low <= 0:
         return Axis(ticks[0], ticks[-1], False, ticks)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -82,40 +82,28 @@ def axis_of(numbers: Array, log: bool = False, zero: bool = False, most: int = 6
 
 def _round_up(step: float) -> float:
     """Return the least of 1, 2, 5 times a power of ten that is not below `step`."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(_clean(digit * power) for digit in (1, 2, 5, 10) if digit * power >= step * (1 - 1e-9))
+    exponent = math.floor(math.log10(step))
+    return next(up for digit in (1, 2, 5, 10) if (up := float(f"{digit}e{exponent}")) >= step * (1 - 1e-9))
 
 
-def _clean(number: float) -> float:
-    """Remove the rounding error of a product, and write a whole number as an int."""
-    number = float(f"{number:.9g}")
-    return int(number) if number == int(number) else number
-
-
-class Clock(NamedTuple):
-    """The passes, from 0 and ascending, with the seconds that had gone by at each of them."""
-
-    passes: Array
-    seconds: Array
-
-
-def chart(title: str, lines: Sequence[Line], clock: Clock, form: Format, **axis: Any) -> str:
+def chart(title: str, lines: Sequence[Line], clock: Line, form: Format, **axis: Any) -> str:
     """Return a chart of lines against passes, with an axis of minutes (of seconds, in a short run) above.
 
-    `form` formats a number of the lines, and `axis` are options of `axis_of`. Numbers that are not finite are left out.
+    `clock` has the seconds that had gone by at each pass, from 0; `form` formats a number of the lines, and `axis` are
+    options of `axis_of`. Numbers that are not finite are left out.
     """
     lines = [line._replace(x=line.x[keep], y=line.y[keep]) for line in lines if (keep := np.isfinite(line.y)).any()]
-    end = float(clock.passes[-1])
+    end = float(clock.x[-1])
     x = axis_of(np.array([0, max(end, 5)]), zero=True, end=end)._replace(high=end)
     y = axis_of(np.concatenate([np.zeros(0), *(line.y for line in lines)]), **axis)
-    unit, spent = ("s", clock.seconds) if clock.seconds[-1] < 120 else ("min", clock.seconds / 60)
+    unit, spent = ("s", clock.y) if clock.y[-1] < 120 else ("min", clock.y / 60)
     times = axis_of(spent, zero=True, most=5, end=spent[-1]).ticks
     name = f"{title} (log axis)" if y.log else title
     keys = "".join(f'<span class="key line{i}">{escape(line.name)}</span>' for i, line in enumerate(lines))
     ranges = "; ".join(f"{line.name} from {form(line.y[0])} to {form(line.y[-1])}" for line in lines) or "no numbers"
     drawn = [
         *(f'<text class="end" x="-6" y="{_n(_down(y, tick) + 4)}">{form(tick)}</text>' for tick in y.ticks),
-        *_along(x(np.interp(times, spent, clock.passes)), times, -7, after=f" {unit}"),
+        *_along(x(np.interp(times, spent, clock.x)), times, -7, after=f" {unit}"),
         *_along(x(np.array(x.ticks)), x.ticks, TALL + 13, before="pass "),
         _drawn(lines, x, y),
         *_dots(lines, x, y),
@@ -164,14 +152,14 @@ def _dots(lines: Sequence[Line], x: Axis, y: Axis) -> Iterator[str]:
                 yield f'<circle class="line{i}" cx="{_p(at)}" cy="{_n(down)}" r="2.5"/>'
 
 
-def _tips(lines: Sequence[Line], x: Axis, clock: Clock, form: Format) -> Iterator[str]:
+def _tips(lines: Sequence[Line], x: Axis, clock: Line, form: Format) -> Iterator[str]:
     """Yield what is shown at the pointer: the numbers of each pass, in a strip that ends half-way to the next one."""
     lines = [line for line in lines if line.dotted]
     ends = sorted({float(end) for line in lines for end in line.x})
     edges = [0.0, *np.add(ends[1:], ends[:-1]) / 2, x.high]
     for end, before, after in zip(ends, edges, edges[1:], strict=False):
         found = [f"{line.name} {form(float(line.y[line.x == end][0]))}" for line in lines if (line.x == end).any()]
-        text = " · ".join([f"pass {end:g}", duration(float(np.interp(end, clock.passes, clock.seconds))), *found])
+        text = " · ".join([f"pass {end:g}", duration(float(np.interp(end, clock.x, clock.y))), *found])
         at, start, width = (_p(x(number)) for number in (end, before, after - before))
         yield (
             f'<g class="at"><rect x="{start}" width="{width}" y="-{TOP}" height="{TOP + TALL}"/>'

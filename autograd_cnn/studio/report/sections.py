@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from autograd_cnn.studio.report.charts import Axis, Clock, Line, axis_of, chart, spark
+from autograd_cnn.studio.report.charts import Axis, Line, axis_of, chart, spark
 from autograd_cnn.studio.report.facts import Array, Facts, Table, count_of, digits
 from autograd_cnn.studio.report.markup import Html, clean, details, quiet, table
 from autograd_cnn.studio.report.network import Layer
@@ -27,7 +27,7 @@ def course(facts: Facts) -> str:
     column, ends = facts.column, facts.passes
     if not facts.epochs:
         return "<p>No pass was completed.</p>\n"
-    clock = Clock(np.append(0.0, ends), np.cumsum([0.0, *column("seconds")]))
+    clock = Line("time", np.append(0.0, ends), np.cumsum([0.0, *column("seconds")]))
     losses = np.array(facts.history.losses)
     each = Line("each step", np.linspace(0, ends[-1], len(losses) + 1)[1:], losses, dotted=False)
     loss, accuracy = (
@@ -165,9 +165,8 @@ def confusions(facts: Facts) -> str:
 
 def _of_classes(facts: Facts) -> Table:
     c, names = facts.result.confusion, facts.classes
-    found = Table(
-        ["class", "images", "right", "found (recall)", "right when it says so (precision)", "taken most for"], []
-    )
+    heads = ["class", "images", "right", "found (recall)", "right when it says so (precision)", "taken most for"]
+    found = Table(heads, [])
     for i, name in enumerate(names):
         wrong = np.where(np.arange(len(c)) == i, 0, c[i])
         other = int(wrong.argmax())
