@@ -6,7 +6,7 @@ Reads records and measurements, and returns texts and lengths of bars.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from autograd_cnn.studio.picture.layout import Overlay, Reading
@@ -14,6 +14,7 @@ from autograd_cnn.studio.program.measure import Measures, Stats, flops, measures
 from autograd_cnn.studio.records import Graph, Op
 from autograd_cnn.studio.text import bytes_text, clip
 
+Cost = tuple[float, dict[str, float]]  # of an operation, and of each of its rules, by input
 Amount = tuple[str, str]  # a number with a space and a prefix, and its unit, which several amounts may share
 
 
@@ -32,21 +33,23 @@ def _bars(readings: dict[str, tuple[str, float]], *others: dict[str, tuple[str, 
     return {op: (text, n / largest) for op, (text, n) in readings.items()}
 
 
-def _costs(
-    graph: Graph, ops: list[Op], cost: Callable[[Op], tuple[float, dict[str, float]]], write: Callable[[float], Amount]
-) -> Overlay:
-    """Return the overlay of `cost`, which returns the cost of an operation, and those of its rules by input."""
+def _costs(graph: Graph, ops: list[Op], cost: Callable[[Op], Cost], write: Callable[[float], Amount]) -> Overlay:
+    """Return the overlay of `cost`; the cost of a folded row is the sum of those of its parts."""
+    costs = {op.id: cost(op) for op in graph.ops}
     forward, backward = {}, {}
     for op in ops:
-        own, rules = cost(op)
+        own, back = _sums([costs[part.id] for part in op.parts or (op,)])
         forward[op.id] = "".join(write(own)), own
         if op.rules:
-            shares = rules if op.parts else _by_gradient(graph, op, rules)
-            backward[op.id] = _split(shares, write), sum(rules.values())
-    costs = [cost(op) for op in graph.ops]
-    total, back = sum(own for own, _ in costs), sum(sum(rules.values()) for _, rules in costs)
-    caption = f"forward {''.join(write(total))}, backward {''.join(write(back))}"
+            shares = {"": back} if op.parts else _by_gradient(graph, op, costs[op.id][1])
+            backward[op.id] = _split(shares, write), back
+    own, back = _sums(costs.values())
+    caption = f"forward {''.join(write(own))}, backward {''.join(write(back))}"
     return Overlay(caption, _bars(forward, backward), _bars(backward, forward))
+
+
+def _sums(costs: Collection[Cost]) -> tuple[float, float]:
+    return sum(own for own, _ in costs), sum(sum(rules.values()) for _, rules in costs)
 
 
 def _by_gradient(graph: Graph, op: Op, rules: dict[str, float]) -> dict[str, float]:
@@ -90,13 +93,8 @@ def _time(graph: Graph, ops: list[Op]) -> Overlay:
     found: Measures | None = graph.measured
     if found is None or math.inf in found.forward.values():
         raise ValueError("graph: no time was taken. ag.trace(f, *args, repeat=3) does, of several runs the shortest")
-
-    def cost(op: Op) -> tuple[float, dict[str, float]]:
-        rules = [found.rules.get(part.id, {}) for part in op.parts or (op,)]  # empty if no rule ran
-        forward = sum(found.forward[part.id] for part in op.parts or (op,))
-        return forward, {"": sum(sum(r.values()) for r in rules)} if op.parts else rules[0]
-
-    return _costs(graph, ops, cost, _ms)
+    forward, rules = found.forward, found.rules  # without the rules of a computation that has no backward pass
+    return _costs(graph, ops, lambda op: (forward[op.id], rules.get(op.id, {})), _ms)
 
 
 def _flops(graph: Graph, ops: list[Op]) -> Overlay:

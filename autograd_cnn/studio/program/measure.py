@@ -127,8 +127,8 @@ def flops(graph: Graph, op: Op) -> tuple[int, dict[str, float]]:
     such as a bias: it only sums `g`, and is recognised because it takes no input while other rules do. Without a
     declared count, a primitive that moves elements counts 0, and any other counts 1 per element of its largest array.
     """
-    if parts := op.parts or (op.call.inside.ops if op.call.inside else ()):
-        counts = [flops(graph, part) for part in parts]
+    if op.call.inside:
+        counts = [flops(graph, part) for part in op.call.inside.ops]
         return sum(count for count, _ in counts), {"": sum(sum(rules.values()) for _, rules in counts)}
     primitive, out = op.call.primitive, graph.values[op.output]
     asks = signature(primitive.flops).parameters if primitive.flops else ()
