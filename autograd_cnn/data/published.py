@@ -130,7 +130,7 @@ def _candidates(published: Published, place: Path, asked: bool) -> Iterator[tupl
             yield version, place
     for version in published.versions:
         for name in (version.folder, *version.archive, *version.other_names):
-            if os.path.isfile(place / name) or os.path.isdir(place / name):
+            if os.path.isdir(place / name) or (version.archive and os.path.isfile(place / name)):
                 yield version, place / name
 
 

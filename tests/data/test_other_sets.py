@@ -9,7 +9,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from autograd_cnn.data import cache_dir, cifar100, fashion_mnist, load_cifar100, load_fashion_mnist
+from autograd_cnn.data import cache_dir, cifar100, fashion_mnist, load_cifar100, load_fashion_mnist, published
 
 
 def publish(monkeypatch, module, files, each, **table):
@@ -164,6 +164,13 @@ def test_fashion_mnist_is_found_and_decoded(fashion, clothes, home, name):
             np.testing.assert_array_equal(x, images[..., None])
             np.testing.assert_array_equal(y, labels)
             assert y.dtype == np.int64 and x.flags.writeable
+
+
+def test_a_file_with_the_name_of_a_folder_is_passed_over(fashion, home):
+    write(home, {"fashion": b"notes"})
+    assert published.searched(fashion_mnist.TABLE, home) == [(home, "nothing of Fashion-MNIST")]
+    with pytest.raises(FileNotFoundError, match="Fashion-MNIST not found"):
+        load_fashion_mnist(home)
 
 
 def test_not_found_names_the_four_files(fashion, home):
