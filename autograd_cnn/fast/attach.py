@@ -7,30 +7,40 @@ apply: for small arrays, and for other dtypes, shapes and layouts.
 from __future__ import annotations
 
 from functools import wraps
+from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
+from autograd_cnn.engine.mode import is_recording
 from autograd_cnn.engine.observe import operations, primitives
 from autograd_cnn.engine.primitive import Accelerator, Primitive
-from autograd_cnn.engine.registry import counterparts
-from autograd_cnn.ops import activations, arithmetic
+from autograd_cnn.engine.registry import accelerators, counterparts
+from autograd_cnn.ops import activations, arithmetic, losses, products, reductions
+from autograd_cnn.ops import convolution as convolutions
+from autograd_cnn.ops import normalization as norms
+from autograd_cnn.ops import pooling as pools
+from autograd_cnn.ops.convolution import transposed_shape
+from autograd_cnn.ops.windows import coverage
 
-from . import elementwise
-from .attach_images import accelerate_images
-from .attach_sums import accelerate_sums
-from .choose import Kernel, choose
-from .elementwise import LARGE, blocked, blocked_ufunc, by_twin, is_large, mapped
-from .updates import accelerate_functions
+from . import convolution, elementwise, matrices, normalization, pooling, rows, updates
+from .elementwise import Kernel, blocked, blocked_ufunc, by_twin, is_large, where
+from .rows import by_rows
+from .twins import kernel_set, twin
 
 
 def attach() -> None:
-    """Accelerate all operations."""
+    """Accelerate all operations, and the functions that are no operations."""
     elementwise_operations()
     accelerate_activations()
     accelerate_sums()
     accelerate_images()
-    accelerate_functions()
+    accelerators["optim.optimiser.update_all"] = instead(updates.in_pieces)
+    accelerators["optim.algorithms.sgd_update"] = twin("updates.sgd_update", writes=("p", "v"))
+    accelerators["optim.algorithms.adam_update"] = twin("updates.adam_update", writes=("p", "m", "v"))
+    accelerators["nn.layers.moments"] = instead(normalization.moments)
+    accelerators["engine.registry.kernels"] = instead(kernel_set)
 
 
 def detach() -> None:
@@ -42,6 +52,11 @@ def detach() -> None:
 
 def _itself(textbook: Kernel) -> Kernel:
     return textbook
+
+
+def instead(kernel: Kernel) -> Accelerator:
+    """Return an accelerator that calls `kernel` in the place of the textbook's function, whatever the arguments are."""
+    return lambda textbook: wraps(textbook)(lambda *args: kernel(*args))
 
 
 def elementwise_operations() -> None:
@@ -56,89 +71,160 @@ def elementwise_operations() -> None:
 
 
 def _ufunc(ufunc: np.ufunc) -> Accelerator:
-    return lambda _: blocked_ufunc(ufunc)
+    return lambda textbook: wraps(textbook)(blocked_ufunc(ufunc))
 
 
 def accelerate_activations() -> None:
     """Give each activation its kernels."""
-    arithmetic.multiply.accelerate(x=_product, y=_product, exact=True)
-    arithmetic.where.accelerate(lambda _: elementwise.where)
+    product = _ufunc(np.multiply)  # a single pass takes larger blocks than a formula
+    arithmetic.multiply.accelerate(x=product, y=product, exact=True)
+    arithmetic.where.accelerate(instead(where))
     arithmetic.tanh.accelerate(blocked)
-    relu, leaky_relu = activations.relu, activations.leaky_relu
-    relu.accelerate(choose(elementwise.relu, is_large, blocked), x=_relu_rule, may_write=True, exact=True)
-    activations.relu_gradient.accelerate(choose(elementwise.relu_gradient, _alike, blocked))
-    leaky_relu.accelerate(
-        choose(lambda x, slope: _leaky(x, x, slope), lambda x, slope: _alike(x, x) and _is_number(slope), blocked),
-        x=choose(_leaky_over, lambda g, x, slope: _alike(g, x) and _is_number(slope), blocked),
-        may_write=True,
-        exact=True,
+    relu = by_twin("relu", exact=True, numpy=lambda x, out: np.maximum(x, 0, out=out))
+    gradient = by_twin("relu_gradient", 2, exact=True, numpy=elementwise.relu_gradient)
+    rule = by_twin(
+        "relu_gradient", 2, rule=True, exact=True, numpy=elementwise.relu_gradient,
+        formula=lambda g, out: np.where(out <= 0, 0, g),
+    )  # fmt: skip
+    activations.relu.accelerate(relu, x=rule, may_write=True, exact=True)
+    activations.relu_gradient.accelerate(gradient)
+    leaky = by_twin(
+        "leaky_relu", exact=True, formula=lambda x, slope: where(np.greater(x, 0), x, np.multiply(x, slope))
     )
-    activations.sigmoid.accelerate(by_twin("sigmoid_tile"))
+    rule = by_twin("leaky_relu_gradient", 2, rule=True, exact=True)
+    activations.leaky_relu.accelerate(leaky, x=rule, may_write=True, exact=True)
+    activations.sigmoid.accelerate(by_twin("sigmoid"))
     for name in "softplus", "silu":
-        forward, x = by_twin(f"{name}_tile"), by_twin(f"{name}_gradient_tile", rule=True)
-        getattr(activations, name).accelerate(forward, x=x, may_write=True)
-    activations.normal_cdf.accelerate(lambda _: elementwise.normal_cdf)
-    activations.gelu.accelerate(_gelu, x=_gelu_rule, may_write=True)
+        rule = by_twin(f"{name}_gradient", 2, rule=True)
+        getattr(activations, name).accelerate(by_twin(name), x=rule, may_write=True)
+    activations.normal_cdf.accelerate(instead(elementwise.normal_cdf))
+    rule = by_twin("gelu_gradient", 2, rule=True, formula=lambda g, x: g * elementwise.gelu_slope(x))
+    activations.gelu.accelerate(_if_exact(by_twin("gelu")), x=_if_exact(rule), may_write=True)
 
 
-def _alike(g: Any, y: Any, *_: Any) -> bool:
-    same = is_large(g) and isinstance(y, np.ndarray) and g.dtype == y.dtype and g.shape == y.shape
-    return same and g.flags.c_contiguous and y.flags.c_contiguous
+def _if_exact(accelerator: Accelerator) -> Accelerator:
+    """Return an accelerator of `gelu` or its rule for ``approximate="none"``; others are computed in blocks."""
+
+    def of_gelu(textbook: Kernel) -> Kernel:
+        exact: Any = accelerator(lambda *args: textbook(*args, "none"))
+        approximate = blocked(textbook)
+
+        @wraps(textbook)
+        def run(*args: Any) -> Any:
+            return exact(*args[:-1]) if args[-1] == "none" else approximate(*args)
+
+        run.applies = lambda *args: args[-1] == "none" and exact.applies(*args[:-1])  # type: ignore[attr-defined]
+        return run
+
+    return of_gelu
 
 
-def _is_number(slope: Any) -> bool:
-    return isinstance(slope, (int, float))
+def accelerate_sums() -> None:
+    """Compute products in blocks, and sums and softmax over rows, on all threads."""
+    products.matmul.accelerate(instead(matrices.matmul))
+    products.linear.accelerate(instead(_linear))
+    reductions.sum.accelerate(_sum)
+    softmax, log_softmax = activations.softmax, activations.log_softmax
+    softmax.accelerate(by_rows("softmax"), x=by_rows("softmax_gradient", rows.softmax_gradient))
+    log_softmax.accelerate(by_rows("log_softmax"), x=by_rows("log_softmax_gradient", rows.log_softmax_gradient))
+    losses.cross_entropy_of_labels.accelerate(instead(_cross_entropy), logits=instead(_cross_entropy_rule), exact=True)
 
 
-def _product(formula: Kernel) -> Kernel:
-    """Accelerate ``g * factor``: a single pass takes larger blocks than a formula."""
-    multiply = blocked_ufunc(np.multiply)
-
-    @wraps(formula)
-    def run(g: Any, factor: Any) -> Any:
-        return g * factor if g.size < LARGE else multiply(g, factor)  # the formula, without a call of it
-
-    return run
+def _linear(x: Any, w: Any, b: Any) -> Any:
+    y = matrices.matmul(x.reshape(-1, len(w)), w).reshape(*x.shape[:-1], w.shape[1])
+    if b is None:
+        return y
+    return np.add(y, b, out=y) if y.dtype == np.result_type(y, b) else y + b
 
 
-def _relu_rule(formula: Kernel) -> Kernel:
-    small = activations.relu_gradient.textbook
-
-    @wraps(formula)
-    def run(g: Any, out: Any) -> Any:
-        if not g.flags.c_contiguous:  # the kernel's result would have another memory order
-            return small(g, out)
-        if not _alike(g, out):
-            if not g.flags.writeable:
-                return small(g, out)
-            g[out <= 0] = 0
-            return g
-        return elementwise.relu_gradient(g, out, g if g.flags.writeable else None)
-
-    return run
-
-
-def _leaky(g: Any, x: Any, slope: Any, into: Any = None) -> Any:
-    return mapped(elementwise.leaky_relu_tile, g, x, g.dtype.type(slope), into=into)
-
-
-def _leaky_over(g: Any, x: Any, slope: Any) -> Any:
-    return _leaky(g, x, slope, g if g.flags.writeable else None)
-
-
-def _gelu(textbook: Kernel) -> Kernel:
-    exact: Kernel = by_twin("gelu_tile")(lambda x: textbook(x, "none"))
-    approximate = blocked(textbook)
-
+def _sum(textbook: Kernel) -> Kernel:
     @wraps(textbook)
-    def run(x: Any, kind: str) -> Any:
-        return exact(x) if kind == "none" else approximate(x, kind)
+    def run(x: Any, axis: Any, keepdims: bool, dtype: Any, initial: Any, where: Any) -> Any:
+        plain = not keepdims and initial is reductions.UNSET and where is True
+        if plain and is_large(x) and x.dtype.char in "fd" and _all_but_last(axis, x.ndim):
+            return elementwise.sum_rows(x)
+        return textbook(x, axis, keepdims, dtype, initial, where)
 
     return run
 
 
-def _gelu_rule(formula: Kernel) -> Kernel:
-    def kernel(g: Any, x: Any, _: str) -> Any:
-        return mapped(elementwise.gelu_gradient_tile, g, x, into=g if g.flags.carray else None)
+def _all_but_last(axis: Any, ndim: int) -> bool:
+    return axis is not None and normalize_axis_tuple(axis, ndim, allow_duplicate=True) == (*range(ndim - 1),)
 
-    return choose(kernel, lambda g, x, approximate: approximate == "none" and is_large(g), blocked)(formula)
+
+def _cross_entropy(logits: Any, labels: Any, reduction: Any) -> Any:
+    scores = activations.log_softmax.raw(logits)
+    values = -(scores.reshape(-1)[_places(labels, scores.shape[-1])]).reshape(labels.shape)
+    return losses.reduced(values, reduction, None, values.size or None, np.sum, np.mean)  # np.mean takes twice as long
+
+
+def _places(labels: Any, classes: int) -> Any:
+    """Return the places of the labels' scores in the flat array of all scores."""
+    return np.arange(0, labels.size * classes, classes) + labels.reshape(-1).astype(np.intp, copy=False)
+
+
+def _cross_entropy_rule(g: Any, logits: Any, labels: Any, reduction: Any) -> Any:
+    """Compute the rule with fewer passes."""
+    gx = np.ascontiguousarray(activations.softmax.raw(logits))
+    gx.reshape(-1)[_places(np.asarray(labels), gx.shape[-1])] -= 1
+    gx *= g[..., None] if reduction == "none" else losses.divided(g, prod(logits.shape[:-1]), reduction)
+    return gx
+
+
+def accelerate_images() -> None:
+    """Accelerate every operation on images, for all arguments."""
+    for operation, kernel in (
+        (convolutions.conv2d, convolution.conv2d),
+        (convolutions.conv_transpose2d, _conv_transpose2d),
+        (convolutions.conv2d_weight_gradient, convolution.conv2d_weight_gradient),
+        (pools.max_pool2d, _max_pool2d),
+        (pools.max_unpool2d, pooling.max_unpool2d),
+        (pools.max_gather2d, pooling.max_gather2d),
+        (pools.avg_pool2d, _avg_pool2d),
+        (pools.avg_unpool2d, pooling.avg_unpool2d),
+    ):
+        operation.accelerate(instead(kernel))
+    norms.batch_norm.accelerate(instead(_batch_norm), x=_batch_norm_rule)
+
+
+def _conv_transpose2d(
+    x: Any, w: Any, b: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: int
+) -> Any:
+    shape = transposed_shape(x.shape, w.shape, stride, padding, output_padding, dilation, groups)
+    y = convolution.conv2d_input_gradient(x, w, shape, stride, padding, dilation, groups)
+    return y if b is None else y + b
+
+
+def _max_pool2d(x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, _: bool) -> Any:
+    return pooling.max_pool2d(x, kernel_size, stride, padding, dilation, places=is_recording())
+
+
+def _avg_pool2d(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool) -> Any:
+    sliding, share = coverage(x.shape[1:3], kernel_size, stride, padding, ceil_mode, count_include_pad)
+    y = pooling.avg_pool2d(x, *sliding)
+    if share is not None:
+        y /= share.astype(y.dtype)
+    return y
+
+
+def _batch_norm(x: Any, w: Any, b: Any, eps: float, mean: Any, variance: Any) -> Any:
+    if mean is None:
+        return normalization.batch_norm(x, w, b, eps)
+    scale = 1 / np.sqrt(variance + x.dtype.type(eps))
+    return normalization.normalise(x, mean, scale * w, b), mean, variance
+
+
+def _batch_norm_rule(formula: Kernel) -> Kernel:
+    """Use the statistics that the forward pass has computed."""
+
+    def run(g: Any, x: Any, w: Any, eps: float, mean: Any, variance: Any, mean_x: Any, variance_x: Any) -> Any:
+        if _in_one_dtype(g, x, w, eps, mean, variance, mean_x, variance_x):
+            return normalization.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
+        return formula(g, x, w, eps, mean, variance)
+
+    run.applies = _in_one_dtype  # type: ignore[attr-defined]
+    return run
+
+
+def _in_one_dtype(g: Any, x: Any, w: Any, eps: float, mean: Any, variance: Any, mean_x: Any, variance_x: Any) -> bool:
+    return mean is None and g.dtype == x.dtype == variance_x.dtype == w.dtype

@@ -7,7 +7,6 @@ Every number is computed as in the whole array, so blocks change no bit.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, TypeVar
@@ -15,13 +14,16 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.engine.primitive import Accelerator
+
 from .memory import empty
-from .threads import map_tiles
+from .threads import in_tile, map_tiles
 from .tiles import SMALL
-from .twins import compiled_pass, kernel_set, suited, twin
+from .twins import kernel_set, run_twin
 
 Array = NDArray[Any]
 Formula = TypeVar("Formula", bound=Callable[..., Any])
+Kernel = Callable[..., Any]
 ndarray = np.ndarray
 
 LARGE = 1 << 15  # results of at least this many elements come from the pool in `memory`
@@ -32,16 +34,8 @@ FLAT = 1000.0  # from here on, silu and gelu have the slope 1; at infinity, 0 * 
 SUMMED = 1 << 17  # numbers in a partial sum; adding partial sums loses fewer digits than one long sum
 
 
-class _Local(threading.local):
-    def __init__(self) -> None:
-        self.in_block = False
-
-
-_local = _Local()
-
-
 def blocked(formula: Formula) -> Formula:
-    """Make an elementwise formula, or a ufunc of one or two arrays, run in blocks if an array is large.
+    """Make an elementwise formula run in blocks if an array is large.
 
     Examples
     --------
@@ -49,8 +43,6 @@ def blocked(formula: Formula) -> Formula:
     >>> slope(np.ones(3), np.arange(3))
     array([ 1.,  0., -3.])
     """
-    if isinstance(formula, np.ufunc):
-        return blocked_ufunc(formula)  # type: ignore[return-value]
 
     @wraps(formula)
     def run(*args: Any) -> Any:
@@ -64,6 +56,8 @@ def blocked(formula: Formula) -> Formula:
 
 
 def blocked_ufunc(ufunc: np.ufunc) -> Callable[..., Any]:
+    """Make a ufunc of one or two arrays run in blocks if an array is large."""
+
     def one(x: Any) -> Any:
         return _in_blocks(ufunc, (x,)) if x.__class__ is ndarray and x.size >= LARGE else ufunc(x)
 
@@ -77,7 +71,7 @@ def blocked_ufunc(ufunc: np.ufunc) -> Callable[..., Any]:
 
 def _in_blocks(formula: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     arrays = [a for a in args if a.__class__ is ndarray]
-    if _local.in_block or not all(a.flags.c_contiguous for a in arrays):
+    if in_tile() or not all(a.flags.c_contiguous for a in arrays):
         return formula(*args)
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
     first = formula(*_cut(args, shape)(slice(0, 0)))
@@ -104,7 +98,7 @@ def _cut(args: tuple[Any, ...], shape: tuple[int, ...]) -> Callable[[slice], lis
 
 def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array, most: int = BLOCK) -> Array:
     """Fill `out` by calling ``function(*blocks, out)`` on blocks of at most about `most` numbers, and return it."""
-    if _local.in_block:
+    if in_tile():
         function(*args, out)
         return out
     cut = _cut((*args, out), out.shape)
@@ -116,11 +110,7 @@ def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array, most:
     _let_malloc_keep_blocks()
 
     def tile(index: int) -> None:
-        _local.in_block = True
-        try:
-            function(*cut(slice(index * step, (index + 1) * step)))
-        finally:
-            _local.in_block = False
+        function(*cut(slice(index * step, (index + 1) * step)))
 
     map_tiles(tile, -(-rows // step), products=False)
     return out
@@ -130,19 +120,6 @@ def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array, most:
 def _let_malloc_keep_blocks() -> None:
     """Free an array of 16 MB: from then on, the C library keeps smaller ones, rather than return them to the system."""
     np.empty(1 << 24, np.uint8)
-
-
-def relu(x: Array) -> Array:
-    """``max(x, 0)``; NaN stays NaN."""
-    return mapped(relu_tile, x, single=True)
-
-
-def relu_gradient(g: Array, y: Array, into: Array | None = None) -> Array:
-    """`g` where ``y = relu(x)`` is not 0, else 0, in `into`, which may be `g`, or in a new array.
-
-    All arrays have the same shape and dtype.
-    """
-    return mapped(_relu_gradient_tile, y, g, into=into, single=True)
 
 
 @blocked
@@ -167,97 +144,93 @@ def sum_rows(x: Array) -> Array:
     return np.sum(map_tiles(parts, 1)[0], axis=0, dtype=x.dtype)  # one thread reads as fast as two
 
 
-def mapped(function: Callable[..., None], *arrays: Array, into: Array | None = None, single: bool = False) -> Array:
-    """Fill `into`, or a new array, by calling ``function(*arrays, out)`` block by block, and return it.
-
-    `single` says that also the NumPy function is a single pass, as all float32 twins are.
-    """
-    single = single or (kernel_set() == "numba" and arrays[0].dtype == np.float32)
-    out = empty(arrays[0].shape, arrays[0].dtype) if into is None else into
-    return _fill(
-        function, tuple(np.ascontiguousarray(a) if a.ndim else a for a in arrays), out, SINGLE if single else BLOCK
-    )
-
-
-def is_large(x: Any, *others: Any) -> bool:
+def is_large(x: Any) -> bool:
     """Return whether `x` is an array of floats for which tiles pay."""
     return isinstance(x, ndarray) and x.size >= SMALL and x.dtype.kind == "f"
 
 
-def by_twin(name: str, rule: bool = False) -> Callable[[Formula], Formula]:
-    """Return an accelerator of an elementwise formula: of large arrays, those of float32 go to a compiled pass.
+def by_twin(
+    name: str,
+    arrays: int = 1,
+    *,
+    rule: bool = False,
+    exact: bool = False,
+    formula: Callable[..., Any] | None = None,
+    numpy: Callable[..., None] | None = None,
+) -> Accelerator:
+    """Return an accelerator of an elementwise function: large arrays go to a compiled pass, block by block.
 
-    The others are computed by the formula, block by block. A function takes an array and options; a `rule` takes two
-    arrays, and writes the result into the first, if that is writable and in C order.
+    Arrays that do not suit the pass are computed by the formula, and small ones at once.
+
+    Parameters
+    ----------
+    name : str
+        The pass is ``elementwise.<name>_tile``. It takes arrays, numbers, and the array for the result.
+    arrays : int
+        How many of the arguments are arrays; the others are numbers.
+    rule : bool
+        Whether to write the result into the first array, if that is writable and in C order.
+    exact : bool
+        Whether the results have the formula's bits and memory order. Other passes are for float32 only.
+    formula : callable, optional
+        Takes the place of the textbook's formula.
+    numpy : callable, optional
+        A single pass of NumPy with the parameters of the compiled one.
     """
-    count = 2 if rule else 1
 
-    def accelerator(formula: Formula) -> Formula:
-        in_blocks = blocked(formula)
+    def accelerator(textbook: Kernel) -> Kernel:
+        plain = formula or textbook
+        in_blocks = blocked(plain)
 
         def tile(*args: Any) -> None:
-            passed = suited(args, {len(args) - 1}, "f")
-            if passed is None:
-                args[-1][...] = formula(*args[:-1])
-            else:
-                compiled_pass(f"elementwise.{name}")(*passed)
+            if not run_twin(f"elementwise.{name}_tile", args, {len(args) - 1}, "fd" if exact else "f"):
+                if numpy:
+                    numpy(*args)
+                else:
+                    args[-1][...] = plain(*args[:-1])
 
-        @wraps(formula)
-        def run(x: Any, *others: Any) -> Any:
-            if not is_large(x):
-                return formula(x, *others)
-            arrays, options = (x, *others)[:count], others[count - 1 :]
-            if not all(isinstance(a, (int, float)) for a in options):
-                return in_blocks(x, *others)
-            into = x if rule and x.flags.carray else None
-            return mapped(tile, *arrays, *map(x.dtype.type, options), into=into)
+        def applies(x: Any, *others: Any) -> bool:
+            if not (is_large(x) and all(isinstance(a, (int, float)) for a in others[arrays - 1 :])):
+                return False
+            return not exact or all(map(_alike, (x,) * arrays, (x, *others)))
 
-        run.applies = is_large  # type: ignore[attr-defined]
-        return run  # type: ignore[return-value]
+        @wraps(textbook)
+        def run(*args: Any) -> Any:
+            if not applies(*args):
+                return in_blocks(*args)
+            x, single = args[0], numpy or (kernel_set() == "numba" and args[0].dtype == np.float32)
+            given = (*map(np.ascontiguousarray, args[:arrays]), *map(x.dtype.type, args[arrays:]))
+            out = x if rule and x.flags.carray else empty(x.shape, x.dtype)
+            return _fill(tile, given, out, SINGLE if single else BLOCK)
+
+        run.applies = applies  # type: ignore[attr-defined]
+        return run
 
     return accelerator
 
 
-@twin("elementwise.relu_tile", writes=("y",))
-def relu_tile(x: Array, y: Array) -> None:
-    """Write `relu` of a tile into `y`."""
-    np.maximum(x, 0, out=y)
-
-
-def _relu_gradient_tile(y: Array, g: Array, out: Array) -> None:
-    if not np.may_share_memory(out, g):
-        out[...] = g
-    mask_tile(y, out)
-
-
-@twin("elementwise.mask_tile", writes=("out",))
-def mask_tile(y: Array, out: Array) -> None:
-    """Set `out` to 0 where ``y <= 0``; where `y` is NaN, `out` keeps its value."""
-    if out.itemsize > 8:
-        out[y <= 0] = 0
-        return
-    mask = np.subtract((y <= 0).view(np.int8), 1)  # all bits set, or none
-    bits = out.view(f"i{out.itemsize}")
-    np.bitwise_and(bits, mask, out=bits)
+def _alike(x: Array, y: Any) -> bool:
+    same = isinstance(y, ndarray) and x.dtype == y.dtype and x.shape == y.shape
+    return same and x.flags.c_contiguous and y.flags.c_contiguous
 
 
 def select(condition: Array, a: Array) -> Array:
     """``np.where(condition, a, 0)`` by bits rather than branches: 5 times as fast on random conditions."""
+    return masked(np.negative(condition.view(np.int8)), a)
+
+
+def masked(mask: Array, a: Array, out: Array | None = None) -> Array:
+    """Return `a` where `mask` has all bits set, and 0 where it has none, in `out` if it is given."""
     if a.itemsize > 8:  # no integer dtype is as wide
-        return np.where(condition, a, 0)
-    mask = np.negative(condition.view(np.int8))
-    return (mask & a.view(f"i{a.itemsize}")).view(a.dtype)
+        return np.multiply(np.where(mask, a, 0), 1, out=out)
+    integer = f"i{a.itemsize}"
+    bits = np.bitwise_and(mask, a.view(integer), out=None if out is None else out.view(integer))
+    return bits.view(a.dtype)
 
 
-@blocked
-def _leaky_relu(g: Any, x: Any, slope: Any) -> Any:
-    return where(np.greater(x, 0), g, np.multiply(g, slope))
-
-
-@twin("elementwise.leaky_relu_tile", writes=("out",))
-def leaky_relu_tile(g: Array, x: Array, slope: Any, out: Array) -> None:
-    """Write `g`, where `x` is positive, else ``slope * g`` into `out`."""
-    out[...] = _leaky_relu(g, x, slope)
+def relu_gradient(g: Array, y: Array, out: Array) -> None:
+    """Write `g` into `out` where ``y = relu(x)`` is not 0, or is NaN, and else 0."""
+    masked(np.subtract((y <= 0).view(np.int8), 1), g, out)
 
 
 @blocked
@@ -326,11 +299,10 @@ def _scaled_tail() -> Any:
     return np.polynomial.chebyshev.Chebyshev.interpolate(tail, 34, domain=[0.1, 1])
 
 
-@twin("elementwise.gelu_gradient_tile", writes=("out",), only="f")
-def gelu_gradient_tile(g: Array, x: Array, out: Array) -> None:
-    """Write `g` times the derivative of `gelu` into `out`."""
-    cdf, bell = _normal(x)  # both at once, of one exponential
+def gelu_slope(x: Array) -> Array:
+    """The derivative of `gelu`, by one exponential."""
+    cdf, bell = _normal(x)
     bell *= np.minimum(x, FLAT)
     bell *= DENSITY
     cdf += bell
-    np.multiply(g, cdf, out=out)
+    return cdf

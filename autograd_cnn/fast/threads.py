@@ -88,6 +88,11 @@ def set_num_threads(n: int) -> None:
         pool.shutdown(wait=False)
 
 
+def in_tile() -> bool:
+    """Return whether this thread is computing a tile."""
+    return _local.in_tile
+
+
 def map_tiles(function: Callable[[int], Result], count: int, products: bool = True) -> list[Result]:
     """Compute ``function(0)``, ..., ``function(count - 1)`` on all threads, and return the results in this order.
 
@@ -100,7 +105,7 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
     >>> map_tiles(lambda tile: tile * tile, 4)
     [0, 1, 4, 9]
     """
-    if _local.in_tile or (count == 1 and not products):
+    if _local.in_tile:
         return [function(tile) for tile in range(count)]
     waiting = deque(range(count))
     results: dict[int, Result] = {}

@@ -76,33 +76,34 @@ def twin(name: str, *, writes: tuple[str, ...], only: str = "fd") -> Callable[[P
 
         @wraps(function)
         def run(*args: Any, **options: Any) -> None:
-            passed = suited(args, written, only)
-            return function(*args, **options) if passed is None else compiled_pass(name)(*passed, **options)
+            if not run_twin(name, args, written, only, **options):
+                function(*args, **options)
 
         return run  # type: ignore[return-value]
 
     return decorate
 
 
-def suited(args: tuple[Any, ...], written: Collection[int], kinds: str) -> list[Any] | None:
-    """Return the arguments for a compiled pass that writes into those at `written`; None if it does not run on them."""
+def run_twin(name: str, args: tuple[Any, ...], written: Collection[int], only: str, **options: Any) -> bool:
+    """Run the twin `name`, which writes into the arguments at `written`, if the arrays suit it: see `twin`."""
     if kernel_set() == "numpy":
-        return None
+        return False
     passed, real = list(args), ""
     for i, a in enumerate(args):
         if not isinstance(a, np.ndarray):
             continue
         kind = a.dtype.char
-        if not (a.flags.c_contiguous and (kind in kinds or kind in "BH") and a.dtype.isnative):
-            return None
+        if not (a.flags.c_contiguous and (kind in only or kind in "BH") and a.dtype.isnative):
+            return False
         if kind in "fd":
             if real not in ("", kind):
-                return None
+                return False
             real = kind
         if i not in written and a.flags.writeable:  # Numba would compile again for each mix of read-only arguments
             passed[i] = a.view()
             passed[i].setflags(write=False)
-    return passed
+    compiled_pass(name)(*passed, **options)
+    return True
 
 
 @cache

@@ -8,13 +8,16 @@ import subprocess
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from autograd_cnn.fast import elementwise, pooling, twins
+import autograd_cnn as ag
+from autograd_cnn.fast import pooling, spread, twins
 from autograd_cnn.fast.twins import twin
+from autograd_cnn.optim import algorithms
 
 needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed")
 POOL = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
@@ -90,34 +93,24 @@ CASES = {
         "normalization.input_gradient_tile",
         (ROWS, ROWS[::-1].copy(), empty_like((8, 3)), *whole((4, 3))),
     ),
-    "SGD": ("updates.sgd", (whole(50), whole(50), empty_like(0), np.array([0.5, 0.25, 0, 0]))),
-    "SGD, momentum": ("updates.sgd", (whole(50), whole(50), whole(50), np.array([0.5, 0, 0.5, 0]))),
-    "SGD, Nesterov": ("updates.sgd", (whole(50), whole(50), whole(50), np.array([0.5, 0.25, 0.5, 0.5]))),
-    "Adam": ("updates.adam", (whole(50), whole(50), whole(50), whole(50) ** 2, STEP)),
-    "Adam, decay": ("updates.adam", (whole(50), whole(50), whole(50), whole(50) ** 2, 0.5 * STEP)),
-    "relu": ("elementwise.relu_tile", (special(100), empty_like(100))),
-    "leaky relu": ("elementwise.leaky_relu_tile", (special(100), np.roll(special(100), 3), 0.25, empty_like(100))),
-    "gelu gradient": ("elementwise.gelu_gradient_tile", (special(100), whole(100), empty_like(100))),
-    "softmax": ("rows.softmax_tile", (whole((300, 11)), empty_like((300, 11)))),
-    "softmax, special": ("rows.softmax_tile", (special((300, 11)), empty_like((300, 11)))),
-    "log softmax": ("rows.log_softmax_tile", (whole((300, 11)), empty_like((300, 11)))),
-    "log softmax, special": ("rows.log_softmax_tile", (special((300, 11)), empty_like((300, 11)))),
-    "softmax gradient": ("rows.softmax_gradient_tile", (*whole((2, 300, 11)), empty_like((300, 11)))),
-    "log softmax gradient": (
-        "rows.log_softmax_gradient_tile",
-        (whole((300, 11)), -np.abs(whole((300, 11))), empty_like((300, 11))),
-    ),
+    "SGD": ("updates.sgd_update", (whole(50), whole(50), empty_like(0), np.array([0.5, 0.25, 0, 0]))),
+    "SGD, momentum": ("updates.sgd_update", (whole(50), whole(50), whole(50), np.array([0.5, 0, 0.5, 0]))),
+    "SGD, Nesterov": ("updates.sgd_update", (whole(50), whole(50), whole(50), np.array([0.5, 0.25, 0.5, 0.5]))),
+    "Adam": ("updates.adam_update", (whole(50), whole(50), whole(50), whole(50) ** 2, STEP)),
+    "Adam, decay": ("updates.adam_update", (whole(50), whole(50), whole(50), whole(50) ** 2, 0.5 * STEP)),
     "even": ("spread.even_tile", (whole((3, 17, 4, 5)), 0.2, np.empty(3, np.uint8))),
     "even, special": ("spread.even_tile", (special((3, 5, 4, 5)), 0.2, np.empty(3, np.uint8))),
-    "mask": ("elementwise.mask_tile", (special(100), np.roll(special(100), 3))),
 }
 
 
-ROUNDED = ["elementwise.gelu_gradient_tile"]  # float32 only; their last bits differ
-ROUNDED += [f"rows.{name}_tile" for name in ("softmax", "log_softmax", "log_softmax_gradient")]
-FLOAT32 = [*ROUNDED, "spread.even_tile"]
-
+FLOAT32 = ["spread.even_tile"]
 KERNELS = Path(twins.__file__).parent
+UPDATES = "sgd_update", "adam_update"
+
+
+def numpy_pass(name):
+    file, function = name.split(".")
+    return getattr(algorithms if file == "updates" else import_module(f"autograd_cnn.fast.{file}"), function)
 
 
 def functions(path):
@@ -142,27 +135,24 @@ def declared_twins():
 def compiled_passes():
     """Parameters of each public compiled function that is a twin, by file and name; read without Numba.
 
-    Those of `products` are faster ways to `columns` and `winograd`, with which the tests of the two compare them.
+    Those of `products` are faster ways to `columns` and `winograd`, with which the tests of the two compare them. Those
+    of `elementwise` are the formulas of the textbook, with which `test_textbook` compares them.
     """
     return {
         f"{path.stem}.{name}": parameters
         for path in (KERNELS / "compiled").glob("*.py")
         for name, parameters, decorators in functions(path)
-        if decorators and not name.startswith("_") and path.stem != "products"
+        if decorators and not name.startswith("_") and path.stem not in ("products", "elementwise")
     }
 
 
-# Their twin is a formula of the textbook, with which `test_textbook` compares them.
-OF_FORMULAS = {
-    f"elementwise.{name}_tile" for name in "sigmoid silu silu_gradient softplus softplus_gradient gelu".split()
-}
+# Their twin is the textbook's function, which they decorate as they are registered.
+OF_UPDATES = {f"updates.{name}": [*signature(numpy_pass(f"updates.{name}")).parameters] for name in UPDATES}
 
 
 def test_every_twin_exists_with_the_parameters_of_its_function_and_has_a_test():
-    passes = compiled_passes()
-    assert declared_twins() == {name: passes[name] for name in passes.keys() - OF_FORMULAS}
-    assert passes.keys() >= OF_FORMULAS
-    assert set(declared_twins()) == {name for name, _ in CASES.values()}
+    assert compiled_passes() == declared_twins() | OF_UPDATES
+    assert set(compiled_passes()) == {name for name, _ in CASES.values()}
 
 
 def test_no_compiled_file_calls_another():
@@ -172,18 +162,6 @@ def test_no_compiled_file_calls_another():
         names = {alias.name for node in imports if node.level for alias in node.names}
         constants = {"A", "BT", "G"}  # the matrices of Winograd's algorithm
         assert names <= {"kernel", "inlined"} | constants, path.name
-
-
-def numpy_pass(name):
-    file, function = name.split(".")
-    return getattr(import_module(f"autograd_cnn.fast.{file}"), function)
-
-
-def assert_same(name, result, expected):
-    if name in ROUNDED:
-        np.testing.assert_allclose(result, expected, rtol=1e-6, atol=2e-7)
-    else:
-        np.testing.assert_array_equal(result, expected)
 
 
 def results(run, name, args, change):
@@ -205,7 +183,7 @@ def test_a_twin_equals_its_numpy_function(name, args, dtype):
 
     plain = results(numpy_pass(name).__wrapped__, name, args, change)
     for slow, fast in zip(plain, results(twins.compiled_pass(name), name, args, change), strict=True):
-        assert_same(name, fast, slow)
+        np.testing.assert_array_equal(fast, slow)
 
 
 FOREIGN = {
@@ -224,15 +202,15 @@ def test_arrays_that_do_not_suit_a_twin_run_in_numpy(name, args, change):
         pytest.skip("there are no integers of this size, and Winograd's algorithm is for float32 and float64")
     plain = results(numpy_pass(name).__wrapped__, name, args, change)
     for expected, result in zip(plain, results(numpy_pass(name), name, args, change), strict=True):
-        assert_same(name, result, expected)
+        np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize("dtype", [">f4", "<f4", np.float16, np.longdouble])
 def test_large_relu_and_pooling_accept_every_real_dtype(dtype):
     x = whole((20, 30, 31, 8), dtype)
-    y, g = elementwise.relu(x), whole(x.shape, dtype)
+    y, g = ag.relu.raw(x), whole(x.shape, dtype)
     np.testing.assert_array_equal(y, np.maximum(x, 0))
-    np.testing.assert_array_equal(elementwise.relu_gradient(g, y), np.where(x > 0, g, 0))
+    np.testing.assert_array_equal(ag.relu_gradient.raw(g, y), np.where(x > 0, g, 0))
     window = (2, 3), (2, 3), ((0, 0), (0, 2))
     y, argmax = pooling.max_pool2d(x, *window)
     expected, places = pooling.max_pool2d(x.astype(float), *window)
@@ -247,17 +225,19 @@ def test_large_relu_and_pooling_accept_every_real_dtype(dtype):
 @needs_numba
 def test_only_arrays_that_suit_it_reach_a_twin(monkeypatch):
     ran = []
-    monkeypatch.setattr(twins, "compiled_pass", lambda name: lambda *args: ran.append(name))
+    monkeypatch.setattr(twins, "compiled_pass", lambda name: lambda *args, **options: ran.append(name))
     monkeypatch.setattr(twins, "kernel_set", lambda: "numba")
-    x, y = np.ones(10, np.float32), np.empty(10, np.float32)
-    elementwise.relu_tile(x, y)
-    assert ran == ["elementwise.relu_tile"]
-    for other in x[::2], x.astype(np.float16), x.astype(float), x.astype(">f4"):
-        elementwise.relu_tile(other, y[: len(other)])
-    elementwise.relu_tile(x.astype(float), y.astype(float))
+    x, y = np.ones((1, 4, 4, 2), np.float32), np.empty((1, 2, 2, 2), np.float32)
+    window = {"kernel_size": (2, 2), "stride": (2, 2), "padding": ((0, 0), (0, 0))}
+    pooling.max_tile(x, y, **window)
+    assert ran == ["pooling.max_tile"]
+    for other in np.asfortranarray(x), x.astype(np.float16), x.astype(float), x.astype(">f4"):
+        pooling.max_tile(other, y, **window)
+    pooling.max_tile(x.astype(float), y.astype(float), **window)
     assert len(ran) == 2
-    elementwise.gelu_gradient_tile(*np.ones((2, 10)), y.astype(float))
-    assert len(ran) == 2
+    spread.even(x)
+    spread.even(x.astype(float))
+    assert len(ran) == 3
 
 
 def kernel_set(value):
@@ -270,10 +250,10 @@ def kernel_set(value):
 def test_numba_is_imported_with_the_first_pass_and_not_before(python):
     python(
         "import sys, numpy as np, autograd_cnn as ag\n"
-        "from autograd_cnn.fast import convolution, elementwise, twins\n"
+        "from autograd_cnn.fast import twins\n"
         "ag.nn, ag.optim\n"
         "assert 'numba' not in sys.modules\n"
-        "elementwise.relu(np.ones(100_000))\n"
+        "ag.relu(np.ones(100_000))\n"
         "assert ('numba' in sys.modules) == (twins.kernel_set() == 'numba')\n"
     )
 

@@ -1,14 +1,18 @@
-"""Compiled twins of the passes in `fast.elementwise`.
+"""Compiled elementwise functions, and softmax of rows. Their twins are formulas of the textbook.
 
 Exponentials of float32 numbers are polynomials, of which the compiler makes vector instructions; a call of the C
 library for each number takes ten times as long. Float64 would halve the numbers in a vector, so all constants are
 float32: one Python number would make the rest of a formula float64.
+
+Of softmax, a few rows at a time stay in the first-level cache over all loops. The exponentials run over all their
+numbers at once, since the 10 numbers of one row would not fill a vector; sums and maxima run over one row each.
 """
 
 from __future__ import annotations
 
 import math
 
+import numba
 import numpy as np
 
 from . import inlined, kernel
@@ -27,9 +31,10 @@ M0, M1, M2, M3, M4, M5, M6, M7, M8, M9 = (
     f32(0.13942394932803248), f32(-0.09431399756411991), f32(0.27381198290642883), f32(-0.31665223294266437),
     f32(0.15067987699014934), f32(-0.0269703755084688),
 )  # fmt: skip
-
-
 CHUNK = 1 << 12  # numbers that the first-level cache keeps
+BLOCK = 2048  # numbers of a few rows
+HIDE = np.int32(0x7FFFFFFF)
+summing = numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})  # several partial sums, in one vector
 
 
 @inlined
@@ -39,8 +44,9 @@ def _take(g, x, out, start):
     In place, `out` is `g`. A long formula in a loop over both would not be vectorised then, and take ten times as long.
     """
     part, taken = out[start : start + CHUNK], g[start : start + CHUNK]
-    for i in range(part.size):
-        part[i] = taken[i]
+    if part.ctypes.data != taken.ctypes.data:
+        for i in range(part.size):
+            part[i] = taken[i]
     return x[start : start + CHUNK], part
 
 
@@ -52,15 +58,25 @@ def relu_tile(x, y):
 
 
 @kernel
-def mask_tile(y, out):
-    for i in range(out.size):
-        out[i] = 0 if y[i] <= 0 else out[i]
+def relu_gradient_tile(g, y, out):
+    for start in range(0, y.size, CHUNK):
+        numbers, part = _take(g, y, out, start)
+        for i in range(part.size):
+            part[i] = 0 if numbers[i] <= 0 else part[i]
 
 
 @kernel
-def leaky_relu_tile(g, x, slope, out):
+def leaky_relu_tile(x, slope, out):
     for i in range(x.size):
-        out[i] = g[i] if x[i] > 0 else g[i] * slope
+        out[i] = x[i] if x[i] > 0 else x[i] * slope
+
+
+@kernel
+def leaky_relu_gradient_tile(g, x, slope, out):
+    for start in range(0, x.size, CHUNK):
+        numbers, part = _take(g, x, out, start)
+        for i in range(part.size):
+            part[i] = part[i] if numbers[i] > 0 else part[i] * slope
 
 
 @inlined
@@ -164,3 +180,103 @@ def gelu_gradient_tile(g, x, out):
             v = numbers[i]
             bell = _bell(v)
             part[i] *= _normal_cdf(v, bell) + (FLAT if v > FLAT else v) * bell * DENSITY
+
+
+@inlined
+def _ordered(bits):
+    """Map the bits of floats to integers of the same order, and back; a maximum of integers needs no rule for NaN."""
+    return np.int32(bits ^ ((bits >> np.int32(31)) & HIDE))
+
+
+@inlined
+def _maximum(bits, k):
+    most = np.int32(-0x80000000)
+    for i in range(bits.shape[1]):
+        most = max(most, _ordered(bits[k, i]))
+    return np.int32(_ordered(most)).view(np.float32)
+
+
+@summing
+def _sum(x, k):
+    total = x.dtype.type(0)
+    for i in range(x.shape[1]):
+        total += x[k, i]
+    return total
+
+
+@summing
+def _dot(a, b, k):
+    total = a.dtype.type(0)
+    for i in range(a.shape[1]):
+        total += a[k, i] * b[k, i]
+    return total
+
+
+@inlined
+def _shift(x, y, first, last):
+    """Write x minus the maximum of each row into y; a NaN makes the whole row NaN, in the sum at the latest."""
+    bits = x.view(np.int32)
+    for k in range(first, last):
+        most = _maximum(bits, k)
+        for i in range(x.shape[1]):
+            y[k, i] = x[k, i] - most
+
+
+@kernel
+def softmax_tile(x, y):
+    rows, length = x.shape
+    step = max(1, BLOCK // length)
+    flat = y.reshape(y.size)
+    for first in range(0, rows, step):
+        last = min(first + step, rows)
+        _shift(x, y, first, last)
+        block = flat[first * length : last * length]
+        for i in range(block.size):
+            block[i] = _exp(block[i], ZERO)
+        for k in range(first, last):
+            share = ONE / _sum(y, k)
+            for i in range(length):
+                y[k, i] *= share
+
+
+@kernel
+def log_softmax_tile(x, y):
+    rows, length = x.shape
+    step = max(1, BLOCK // length)
+    flat, powers = y.reshape(y.size), np.empty((step, length), np.float32)
+    flat_powers = powers.reshape(powers.size)
+    for first in range(0, rows, step):
+        last = min(first + step, rows)
+        _shift(x, y, first, last)
+        block = flat[first * length : last * length]
+        for i in range(block.size):
+            flat_powers[i] = _exp(block[i], ZERO)
+        for k in range(first, last):
+            logarithm = np.log(_sum(powers, k - first))
+            for i in range(length):
+                y[k, i] -= logarithm
+
+
+@kernel
+def softmax_gradient_tile(g, y, gx):
+    for k in range(len(g)):
+        common = _dot(g, y, k)
+        for i in range(g.shape[1]):
+            gx[k, i] = (g[k, i] - common) * y[k, i]
+
+
+@kernel
+def log_softmax_gradient_tile(g, y, gx):
+    rows, length = g.shape
+    step = max(1, BLOCK // length)
+    flat, out = y.reshape(y.size), gx.reshape(gx.size)
+    for first in range(0, rows, step):
+        last = min(first + step, rows)
+        start, stop = first * length, last * length
+        block, powers = flat[start:stop], out[start:stop]
+        for i in range(block.size):
+            powers[i] = _exp(block[i], ZERO)
+        for k in range(first, last):
+            total = _sum(g, k)
+            for i in range(length):
+                gx[k, i] = g[k, i] - gx[k, i] * total

@@ -1,4 +1,4 @@
-"""Compiled twins of `fast.updates`."""
+"""Compiled twins of the updates in `optim.algorithms`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from . import kernel
 
 
 @kernel
-def sgd(p, g, v, coefficients):
+def sgd_update(p, g, v, coefficients):
     lr, decay, momentum, ahead = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
     if v.size == 0:
         for i in range(p.size):
@@ -22,7 +22,7 @@ def sgd(p, g, v, coefficients):
 
 
 @kernel
-def adam(p, g, m, v, coefficients):
+def adam_update(p, g, m, v, coefficients):
     shrink, decay, fresh1, beta2 = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
     fresh2, root, eps, rate = coefficients[4], coefficients[5], coefficients[6], coefficients[7]
     for i in range(p.size):
