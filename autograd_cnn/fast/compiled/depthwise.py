@@ -97,9 +97,8 @@ def _weight_gradient_runs(x, g, gw, stride, padding, dilation):
 
 @kernel
 def output_tile(x, w, b, y, stride, padding, dilation):
-    n, height, width, channels = x.shape
-    outputs = w.shape[3] // channels
-    if outputs == stride[1] == 1:
+    n, height, width, _ = x.shape
+    if stride[1] == 1:
         _output_runs(x, w, b, y, stride, padding, dilation)
         return
     for image in range(n):
@@ -116,19 +115,13 @@ def output_tile(x, w, b, y, stride, padding, dilation):
                         if not 0 <= column < width:
                             continue
                         pixels, weight = x[image, row, column], w[i, j, 0]
-                        if outputs == 1:
-                            for k in range(channels):
-                                out[k] += pixels[k] * weight[k]
-                        else:
-                            for k in range(channels):
-                                for q in range(k * outputs, (k + 1) * outputs):
-                                    out[q] += pixels[k] * weight[q]
+                        for k in range(out.size):
+                            out[k] += pixels[k] * weight[k]
 
 
 @kernel
 def input_gradient_tile(g, w, gx, stride, padding, dilation):
-    n, height, width, channels = gx.shape
-    outputs = w.shape[3] // channels
+    n, height, width, _ = gx.shape
     gx[:] = 0
     for image in range(n):
         for r in range(g.shape[1]):
@@ -143,20 +136,14 @@ def input_gradient_tile(g, w, gx, stride, padding, dilation):
                         if not 0 <= column < width:
                             continue
                         out, weight = gx[image, row, column], w[i, j, 0]
-                        if outputs == 1:
-                            for k in range(channels):
-                                out[k] += gradient[k] * weight[k]
-                        else:
-                            for k in range(channels):
-                                for q in range(k * outputs, (k + 1) * outputs):
-                                    out[k] += gradient[q] * weight[q]
+                        for k in range(out.size):
+                            out[k] += gradient[k] * weight[k]
 
 
 @kernel
 def weight_gradient_tile(x, g, gw, stride, padding, dilation):
-    n, height, width, channels = x.shape
-    outputs = gw.shape[3] // channels
-    if outputs == stride[1] == 1:
+    n, height, width, _ = x.shape
+    if stride[1] == 1:
         _weight_gradient_runs(x, g, gw, stride, padding, dilation)
         return
     gw[:] = 0
@@ -173,10 +160,5 @@ def weight_gradient_tile(x, g, gw, stride, padding, dilation):
                         if not 0 <= column < width:
                             continue
                         pixels, out = x[image, row, column], gw[i, j, 0]
-                        if outputs == 1:
-                            for k in range(channels):
-                                out[k] += pixels[k] * gradient[k]
-                        else:
-                            for k in range(channels):
-                                for q in range(k * outputs, (k + 1) * outputs):
-                                    out[q] += pixels[k] * gradient[q]
+                        for k in range(out.size):
+                            out[k] += pixels[k] * gradient[k]
