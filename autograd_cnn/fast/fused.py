@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from autograd_cnn.ops.windows import Padding, Pair, Shape
 
-from . import spread
 from .direct import read_only
 from .memory import empty, scratch
 from .threads import map_tiles
 from .tiles import PARTS
 from .twins import compiled_pass
-from .winograd import Block, Directly, blocks, parts
+from .winograd import Block, Directly, blocks, each_block, parts
 
 Array = NDArray[Any]
 
@@ -36,26 +35,19 @@ TOTALS = 1 << 24  # bytes of all partial sums of a weight gradient
 
 def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dilation: Pair, directly: Directly) -> None:
     """Write the convolution of `x` with `w`, at stride 1, into `y`: see `winograd.conv2d`."""
-    u, concentration = _transformed(w, y.dtype), spread.concentration(w.astype(y.dtype, copy=False))
+    w = w.astype(y.dtype, copy=False)
+    u = _transformed(w)
     bias = np.zeros(len(u) * u.shape[3], y.dtype)
     if b is not None:
         bias[: len(b)] = b
-    work = blocks(x, y, w.shape, padding, dilation, 16)
+    bias = read_only(bias, y.dtype)
 
-    def compute(index: int) -> None:
-        block = work[index].in_order(y.dtype)
-        far = ~spread.even(block.x, concentration)
-        whole = block.y if block.y.flags.c_contiguous else scratch("out", block.y.shape, y.dtype)
+    def compute(block: Block, out: Array) -> None:
         arrays = _buffers(block, u.shape, w.shape, y.dtype)
         images = read_only(block.x, y.dtype)
-        compiled_pass("products.winograd_conv2d")(
-            images, u, read_only(bias, y.dtype), whole, *arrays, block.top, block.left, parts(w.shape)
-        )
-        if whole is not block.y:
-            block.y[...] = whole
-        block.compute_far(far, w, b, directly)
+        compiled_pass("products.winograd_conv2d")(images, u, bias, out, *arrays, block.top, block.left, parts(w.shape))
 
-    map_tiles(compute, len(work), products=False)
+    each_block(compute, blocks(x, y, w.shape, padding, dilation, 16), w, b, directly, products=False)
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, directly: Directly) -> Array:
@@ -91,13 +83,12 @@ def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilati
     return sum(itertools.chain(*apart), gw)
 
 
-def _transformed(w: Array, dtype: Any) -> Array:
+def _transformed(w: Array) -> Array:
     """Compute G w Gᵀ of every 3x3 part of the weights: (panels, 36, parts * C, outputs of a panel)."""
-    u = empty(_weights_shape(w.shape, dtype), dtype)
-    w = w.astype(dtype, copy=False)
+    u = empty(_weights_shape(w.shape, w.dtype), w.dtype)
     transform = compiled_pass("products.transform_weights")
     map_tiles(lambda panel: transform(w, u, parts(w.shape), panel), len(u), products=False)
-    return read_only(u, dtype)
+    return read_only(u, w.dtype)
 
 
 def _weights_shape(w_shape: Shape, dtype: Any) -> tuple[int, int, int, int]:

@@ -71,7 +71,7 @@ def normalise(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
 
 
 def batch_norm_gradient(
-    g: Array, x: Array, mean: Array, variance: Array, w: Array, eps: float
+    g: Array, x: Array, mean: Array, variance: Array, w: Array, eps: Any
 ) -> tuple[Array, Array, Array]:
     """Gradients of ``(x - mean) / sqrt(variance + eps) * w + b`` for x, w and b; mean and variance are those of x.
 
@@ -80,20 +80,15 @@ def batch_norm_gradient(
     if not x.size:
         return np.zeros_like(x), np.zeros_like(w), np.zeros_like(w)
     if scaled := _rescaled(x, variance, eps):
-        mean, variance, least, x, powers = scaled
-        return _batch_norm_gradient(g, x, mean, variance, w * powers, least)  # only gx depends on w
-    return _batch_norm_gradient(g, x, mean, variance, w, x.dtype.type(eps))
+        mean, variance, eps, x, powers = scaled
+        w = w * powers  # only gx depends on w
 
-
-def _batch_norm_gradient(
-    g: Array, x: Array, mean: Array, variance: Array, w: Array, eps: Any
-) -> tuple[Array, Array, Array]:
     def tile(g: Array, x: Array) -> Array:
         sums = np.empty((2, x.shape[1]), x.dtype)
         gradient_sums_tile(g, x, sums, mean)
         return sums
 
-    scale = 1 / np.sqrt(variance + eps)
+    scale = 1 / np.sqrt(variance + np.asarray(eps, x.dtype))
     gb, gw = np.sum(map_rows(tile, g, x), axis=0)
     gw *= scale
     count = x.size // x.shape[-1]

@@ -56,29 +56,15 @@ def max_pool2d(
     >>> y.item(), argmax.item()
     (5.0, 1)
     """
-    y = empty(_pooled_shape(x.shape, kernel_size, stride, padding, dilation), x.dtype)
-    if dilation != (1, 1):
-        return y, _dilated_maxima(x, y, kernel_size, stride, padding, dilation)
-    if not places:
-        tile = partial(max_tile, kernel_size=kernel_size, stride=stride, padding=padding)
-        map_images(tile, np.ascontiguousarray(x), y)
+    x, window = np.ascontiguousarray(x), (kernel_size, stride, padding)
+    y = empty(_pooled_shape(x.shape, *window, dilation), x.dtype)
+    if not places and dilation == (1, 1):
+        map_images(lambda x, y: max_tile(x, y, *window), x, y)
         return y, None
     argmax = empty(y.shape, np.min_scalar_type(kernel_size[0] * kernel_size[1]))
-    tile = partial(max_argmax_tile, kernel_size=kernel_size, stride=stride, padding=padding)
-    map_images(tile, np.ascontiguousarray(x), y, argmax)
+    tile: Any = max_argmax_tile if dilation == (1, 1) else partial(_maxima, dilation=dilation)
+    map_images(lambda *arrays: tile(*arrays, *window), x, y, argmax)
     return y, argmax
-
-
-def _dilated_maxima(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Array:
-    """Write the maxima into `y`, and return their places."""
-    unset = kernel_size[0] * kernel_size[1]
-    argmax = np.full(y.shape, unset, np.min_scalar_type(unset))
-    for place, windows, pixels in _places(x.shape, y.shape, kernel_size, stride, padding, dilation):
-        best, more, known = y[windows], x[pixels], argmax[windows]
-        wins = (known == unset) | (more > best) | (np.isnan(more) & ~np.isnan(best))
-        np.copyto(best, more, where=wins)
-        np.copyto(known, place, where=wins, casting="unsafe")
-    return argmax
 
 
 @twin("pooling.max_tile", writes=("y",))
@@ -90,13 +76,19 @@ def max_tile(x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Paddi
 @twin("pooling.max_argmax_tile", writes=("y", "argmax"))
 def max_argmax_tile(x: Array, y: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
     """Write the maxima of a few images into `y`, and their places into `argmax`."""
-    _reduce(np.maximum, _lowest(x.dtype), x, y, kernel_size, stride, padding)
+    _maxima(x, y, argmax, kernel_size, stride, padding)
+
+
+def _maxima(
+    x: Array, y: Array, argmax: Array, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> None:
+    _reduce(np.maximum, _lowest(x.dtype), x, y, kernel_size, stride, padding, dilation)
     # Places that equal the maximum get a score, the first one the highest. A score of 0 means that the maximum is NaN.
     # Arithmetic is 5 times as fast as a branch on every number, which is mispredicted half of the time.
     argmax[...] = 0
     places = kernel_size[0] * kernel_size[1]
     for is_maximum in np.equal, lambda a, _: np.isnan(a):
-        for place, windows, pixels in _places(x.shape, y.shape, kernel_size, stride, padding):
+        for place, windows, pixels in _places(x.shape, y.shape, kernel_size, stride, padding, dilation):
             score = is_maximum(x[pixels], y[windows]).view(np.uint8) * argmax.dtype.type(places - place)
             np.maximum(argmax[windows], score, out=argmax[windows])
         if argmax.all():
@@ -124,13 +116,9 @@ def max_unpool2d(
     -------
     array (N, H, W, C)
     """
-    if dilation != (1, 1):
-        gx = np.zeros(x_shape, g.dtype)
-        for place, windows, pixels in _places(x_shape, g.shape, kernel_size, stride, padding, dilation):
-            gx[pixels] += select(argmax[windows] == place, g[windows])
-        return gx
     gx = empty(x_shape, g.dtype)
-    tile = partial(max_unpool_tile, kernel_size=kernel_size, stride=stride, padding=padding)
+    tile: Any = max_unpool_tile if dilation == (1, 1) else partial(_unpool, dilation=dilation)
+    tile = partial(tile, kernel_size=kernel_size, stride=stride, padding=padding)
     map_images(tile, np.ascontiguousarray(g), np.ascontiguousarray(argmax), gx)
     return gx
 
@@ -138,9 +126,15 @@ def max_unpool2d(
 @twin("pooling.max_unpool_tile", writes=("gx",))
 def max_unpool_tile(g: Array, argmax: Array, gx: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> None:
     """Write `max_unpool2d` of a few images into `gx`."""
-    disjoint = stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]
+    _unpool(g, argmax, gx, kernel_size, stride, padding)
+
+
+def _unpool(
+    g: Array, argmax: Array, gx: Array, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> None:
+    disjoint = dilation == (1, 1) and stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]
     gx[...] = 0
-    for place, windows, pixels in _places(gx.shape, g.shape, kernel_size, stride, padding):
+    for place, windows, pixels in _places(gx.shape, g.shape, kernel_size, stride, padding, dilation):
         chosen = select(argmax[windows] == place, g[windows])
         if disjoint:  # a third faster
             gx[pixels] = chosen
@@ -185,8 +179,7 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Padding) -> A
     array (N, OH, OW, C)
     """
     y = empty(_pooled_shape(x.shape, kernel_size, stride, padding), x.dtype)
-    tile = partial(avg_tile, kernel_size=kernel_size, stride=stride, padding=padding)
-    map_images(tile, np.ascontiguousarray(x), y)
+    map_images(lambda x, y: avg_tile(x, y, kernel_size, stride, padding), np.ascontiguousarray(x), y)
     return y
 
 
@@ -210,8 +203,7 @@ def avg_unpool2d(g: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padd
     array (N, H, W, C)
     """
     gx = empty(x_shape, g.dtype)
-    tile = partial(avg_unpool_tile, kernel_size=kernel_size, stride=stride, padding=padding)
-    map_images(tile, np.ascontiguousarray(g), gx)
+    map_images(lambda g, gx: avg_unpool_tile(g, gx, kernel_size, stride, padding), np.ascontiguousarray(g), gx)
     return gx
 
 
@@ -238,10 +230,11 @@ def _lowest(dtype: np.dtype[Any]) -> float:
 
 
 def _reduce(
-    ufunc: np.ufunc, empty: float, x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding
-) -> None:
+    ufunc: np.ufunc, empty: float, x: Array, y: Array, kernel_size: Pair, stride: Pair, padding: Padding,
+    dilation: Pair = (1, 1),
+) -> None:  # fmt: skip
     """Reduce every window of `x` into `y`; `empty` is the result for an empty window."""
-    down, across = _axes(x.shape, y.shape, kernel_size, stride, padding)
+    down, across = _axes(x.shape, y.shape, kernel_size, stride, padding, dilation)
     rows = scratch("rows", (len(x), y.shape[1], *x.shape[2:]), y.dtype)
     for source, out, axis in (x, rows, down), (rows, y, across):
         steps = [(out[windows], source[pixels]) for _, windows, pixels in taps(*axis)]
@@ -253,11 +246,13 @@ def _reduce(
             ufunc(part, more, out=part)
 
 
-def _axes(x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding) -> Any:
+def _axes(
+    x_shape: Shape, y_shape: Shape, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> Any:
     """Arguments of `taps` for a reduction over the rows of each window, and then over the columns of the result."""
     (_, height, width, _), (_, rows, columns, _) = x_shape, y_shape
-    down = (height, width), (rows, width), (kernel_size[0], 1), (stride[0], 1), (padding[0], (0, 0))
-    across = (rows, width), (rows, columns), (1, kernel_size[1]), (1, stride[1]), ((0, 0), padding[1])
+    down = (height, width), (rows, width), (kernel_size[0], 1), (stride[0], 1), (padding[0], (0, 0)), (dilation[0], 1)
+    across = (rows, width), (rows, columns), (1, kernel_size[1]), (1, stride[1]), ((0, 0), padding[1]), (1, dilation[1])
     return down, across
 
 

@@ -62,24 +62,41 @@ def conv2d(x: Array, w: Array, b: Array | None, y: Array, padding: Padding, dila
     """
     w = w.astype(y.dtype, copy=False)
     bias = np.zeros(y.shape[3], y.dtype) if b is None else b.astype(y.dtype, copy=False)
-    concentration = spread.concentration(w)
     (u,) = map_tiles(lambda _: transform_weights(w), 1)
-    work = blocks(x, y, w.shape, padding, dilation)
 
-    def compute(index: int) -> None:
-        block = work[index].in_order(y.dtype)
-        far = ~spread.even(block.x, concentration)
-        whole = block.y if block.y.flags.c_contiguous else scratch("out", block.y.shape, block.y.dtype)
+    def compute(block: Block, out: Array) -> None:
         with np.errstate(all="ignore"):  # far pixels are computed again
             v = _transformed(block, w.shape, y.dtype)
             m = _matrices("m", v.shape[1], y.shape[3], y.dtype)
             np.matmul(v, u, out=m[:, : v.shape[1]])
-            collect_images(m, bias, whole, block.down, block.across)
-        if whole is not block.y:
-            block.y[...] = whole
-        block.compute_far(far, w, b, directly)
+            collect_images(m, bias, out, block.down, block.across)
 
-    map_tiles(compute, len(work))
+    each_block(compute, blocks(x, y, w.shape, padding, dilation), w, b, directly, products=True)
+
+
+def each_block(
+    compute: Callable[[Block, Array], None], work: list[Block], w: Array, b: Array | None, directly: Directly,
+    products: bool,
+) -> None:  # fmt: skip
+    """Compute the outputs of each block, ``compute(block, out)``, and those of images that hold a far pixel directly.
+
+    `block.x` and `out` are in C order, and of the dtype of the outputs.
+    """
+    concentration = spread.concentration(w)
+
+    def tile(index: int) -> None:
+        block = work[index].in_order(w.dtype)
+        far = ~spread.even(block.x, concentration)
+        out = block.y if block.y.flags.c_contiguous else scratch("out", block.y.shape, w.dtype)
+        compute(block, out)
+        if far.any():
+            part = np.empty_like(out[far])
+            directly(block.x[far], w, b, part, block.padding(w.shape))
+            out[far] = part
+        if out is not block.y:
+            block.y[...] = out
+
+    map_tiles(tile, len(work), products)
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, padding: Padding, dilation: Pair, directly: Directly) -> Array:
@@ -128,13 +145,6 @@ class Block(NamedTuple):
         (rows, columns), (height, width) = self.y.shape[1:3], self.x.shape[1:3]
         bottom, right = rows + w_shape[0] - 1 - self.top - height, columns + w_shape[1] - 1 - self.left - width
         return (self.top, bottom), (self.left, right)
-
-    def compute_far(self, far: Array, w: Array, b: Array | None, directly: Directly) -> None:
-        """Write the outputs of the images that hold a far pixel."""
-        if far.any():
-            y = np.empty_like(self.y[far])
-            directly(self.x[far], w, b, y, self.padding(w.shape))
-            self.y[far] = y
 
     def without_far(self, w_shape: Shape, directly: Directly, apart: list[Array]) -> Block:
         """Return the block without the images that hold a far pixel; append the gradient that follows from these."""
