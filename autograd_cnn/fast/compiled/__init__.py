@@ -1,10 +1,10 @@
 """Compiled passes over tiles, as plain loops: one file for each file of `fast` with such passes.
 
 A public function is the twin of the NumPy function of the same file and name, and has the same parameters (see
-`fast.twins`). `products` is the exception: its functions belong to `fast.direct` and `fast.fused`, which have
-no pass in NumPy. Innermost loops run over channels, which are adjacent in memory, so that the compiler turns them into
-vector instructions. The twins keep no sum across channels. The functions release the interpreter's lock: tiles run on
-all cores.
+`fast.twins`). The twins of those in `elementwise` and `updates` are functions of the textbook. Those of `products`
+belong to `fast.direct` and `fast.fused`, and have no pass in NumPy. Innermost loops run over channels, which are
+adjacent in memory, so that the compiler turns them into vector instructions. The twins keep no sum across channels. The
+functions release the interpreter's lock: tiles run on all cores.
 
 No file calls a function of another one: Numba keeps compiled code on disk until the file of the function changes, and
 does not look at the files of the functions that it calls. For the same reason, delete `__pycache__` here after a change
