@@ -24,16 +24,16 @@ SHOWN, MANY = 5, 4  # shares, parameters
 
 def movement(t: Trials, value: Value) -> tuple[str, str]:
     """Return the way in which raising the example of `value` moves the loss, up or down, and how far."""
-    after, change = t.trials.get(value.id, (0.0, RAISE * float(t.pick(value).g)))
-    far = apart(t.base, after)[2] if value.id in t.trials else number(abs(change), brief(abs(change), 3))
+    after, change = t.outcomes.get(value.id, (0.0, RAISE * float(t.pick(value).g)))
+    far = apart(t.base, after)[2] if value.id in t.outcomes else number(abs(change), brief(abs(change), 3))
     return "down" if change < 0 else "up", far
 
 
 def check(t: Trials, value: Value) -> str:
     """Say what raising the example of `value` did, beside what its gradient predicts."""
-    if value.id not in t.trials:
+    if value.id not in t.outcomes:
         return ""
-    (after, change), pick = t.trials[value.id], t.pick(value)
+    (after, change), pick = t.outcomes[value.id], t.pick(value)
     before, then, _ = apart(t.base, after)
     predicted = RAISE * float(pick.g)
     happens = f"goes from {before} to {then}, {' by '.join(movement(t, value))}" if change else "does not move"
@@ -56,7 +56,7 @@ def begin(t: Trials) -> list[str]:
     lines = [f"With {listed(shown)} the result is {end}." if shown else f"The result is {end}."]
     for value in t.learnt[:1]:
         name, (way, far) = t.pick(value).name, movement(t, value)
-        moves = f"{'falls' if way == 'down' else 'rises'} by {'' if value.id in t.trials else 'about '}{far}"
+        moves = f"{'falls' if way == 'down' else 'rises'} by {'' if value.id in t.outcomes else 'about '}{far}"
         ask = f"How does {t.goal} change when {name} changes a little?"
         lines.append(f"{ask} Raise {name} by {RAISE} and {t.goal} {moves}.")
     return [*lines, "Press → to walk forward; at the loss the way back begins."]
@@ -95,7 +95,7 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
     for v in values:
         shares, here = t.shares[v.id], clip(v.name)
         if len(shares) > 1:
-            mine, ways = [f"{k + 1:,}" for k in t.mine[op.id, v.id]], f"{len(shares):,}"
+            mine, ways = [f"{k + 1:,}" for k in t.uses[op.id, v.id]], f"{len(shares):,}"
             this = "this is share" if len(mine) == 1 else "these are shares"
             words.append(
                 f"{here} is used {ways} times, so it reaches {t.goal} in {ways} ways. {ADD.format(here)} "
@@ -135,7 +135,7 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
 def formula(t: Trials, op: Op, value: Value) -> Formula:
     """Return the chain rule for the example: of one share, or the shares until now and their sum."""
     shares, pick = t.shares[value.id], t.pick(value)
-    last = t.mine[op.id, value.id][-1]
+    last = t.uses[op.id, value.id][-1]
     more, g = len(shares) - 1 - last, f"g_{pick.name}"
     if len(shares) == 1:
         product = _scalar_product if value.size == t.values[op.output].size == 1 else _sum_of_products
@@ -148,7 +148,7 @@ def formula(t: Trials, op: Op, value: Value) -> Formula:
         lines, note, numbers = [], "the share of each way, and their sum", []
         for k in range(max(0, last + 1 - SHOWN), last + 1):
             share, out = shares[k], t.values[shares[k].op.output]
-            uses = t.mine[share.op.id, value.id]
+            uses = t.uses[share.op.id, value.id]
             place = f", place {uses.index(k) + 1} of {len(uses)}" if len(uses) > 1 else ""
             numbers.append(np.reshape(share.array, -1)[pick.i])
             found = _scalar_product(t, value, share, numbers[-1]) if value.size == out.size == 1 else None

@@ -60,17 +60,12 @@ def _result(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
         numbers, names = [float(np.reshape(a, -1)[0]) for a in arrays[1:]], [clip(v.name) for v in values[1:]]
         given = dict.fromkeys(f"{name} = {number(x)}" for name, x in zip(names, numbers, strict=True))
         text = f"{listed(list(given))}. What is {as_mathematics(t.author.call(op))}?"
-        wrong = [(number(x), f"That is {how}.") for x, how in _near(*names, numbers=numbers)]
+        x, y, a, b = numbers[0], numbers[-1], names[0], names[-1]
+        near = [(x + y, f"{a} + {b}"), (x * y, f"{a} × {b}"), (x - y, f"{a} − {b}"), (x, f"{a} alone")]
+        if len(names) == 1:
+            near = [(math.cos(x), f"cos({a})"), (math.sin(x), f"sin({a})"), (-x, f"−{a}"), (x * x, f"{a} × {a}")]
+        wrong = [(number(n), f"That is {how}.") for n, how in near]
         yield Draft(text, number(np.reshape(arrays[0], -1)[0]), wrong)
-
-
-def _near(a: str, b: str = "", *, numbers: list[float]) -> Iterator[tuple[float, str]]:
-    """Yield numbers that may be mistaken for the result, and how they come about."""
-    x, y = numbers[0], numbers[-1]
-    if not b:
-        yield from ((math.cos(x), f"cos({a})"), (math.sin(x), f"sin({a})"), (-x, f"−{a}"), (x * x, f"{a} × {a}"))
-    else:
-        yield from ((x + y, f"{a} + {b}"), (x * y, f"{a} × {b}"), (x - y, f"{a} − {b}"), (x, f"{a} alone"))
 
 
 def _seed(t: Trials, *_: Any) -> Iterator[Draft]:
@@ -83,7 +78,7 @@ def _seed(t: Trials, *_: Any) -> Iterator[Draft]:
 def _slope(t: Trials, op: Op, _: Any) -> Iterator[Draft]:
     """Ask what the gradient of a result says, at the step that uses it."""
     out, goal = t.values[op.output], t.goal
-    if out.id not in t.trials or out is t.result:
+    if out.id not in t.outcomes or out is t.result:
         return
     if math.isclose(abs(float(t.pick(out).g)), abs(t.base), rel_tol=1e-3):
         return  # "the loss is ..." would be right

@@ -48,17 +48,17 @@ class Trials:
         self.lines = dict(zip([op.id for op in self.ops], author.forward_lines, strict=True))
         self.codes = {op: compile(line, "<forward>", "exec") for op, line in self.lines.items()}
         self.costs = [flops(self.graph, op)[0] for op in self.ops] if self.whole else []
-        self.mine: dict[tuple[str, str], list[int]] = defaultdict(list)  # operation, value -> indices of its shares
+        self.uses: dict[tuple[str, str], list[int]] = defaultdict(list)  # operation, value -> indices of its shares
         for v, all_ in shares.items():
             for k, share in enumerate(all_):
-                self.mine[share.op.id, v].append(k)
+                self.uses[share.op.id, v].append(k)
         self.learnt = [v for v in author.learnt() if v.size and is_float(self.array(v))]
         back = [op.id for op, lines in zip(reversed(self.ops), author.backward_lines, strict=True) if lines]
         self.back = {op: len(self.ops) + 2 + k for k, op in enumerate(back)}  # operation -> its step on the way back
         self.picks: dict[str, Pick] = {}
         self.double: dict[str, Any] = {}  # the whole scope in float64; empty if the program does not run in it
         self.known: dict[tuple[str, str], Any] = {}  # operation, value -> slopes
-        self.trials: dict[str, tuple[float, float]] = {}  # value -> loss after its example is raised, change
+        self.outcomes: dict[str, tuple[float, float]] = {}  # value -> loss after its example is raised, change
         if self.whole:
             double = {n: np.asarray(a, np.float64) if is_float(a) else a for n, a in self.scope.items()}
             if (loss := self.run(double, set(author.inputs))) is not None:
@@ -124,7 +124,7 @@ class Trials:
             raised.flat[self.pick(value).i] += RAISE
             after = self.run({**self.double, name: raised}, {name})
             if after is not None and math.isfinite(after - self.base):
-                self.trials[value.id] = after, after - self.base
+                self.outcomes[value.id] = after, after - self.base
 
     def slopes(self, op: Op, value: Value) -> Any:
         """Return how fast each number of the result of `op` changes when the example of `value` is raised.
