@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,20 +16,6 @@ from autograd_cnn.engine.tape import Leaf, Node, history, parents
 from autograd_cnn.engine.tensor import Tensor, carry_back
 
 Result = TypeVar("Result")
-Draws = dict[int, tuple[Any, Any]]  # by id: a bit generator, and its state before the function drew from it
-
-
-@contextmanager
-def _drawing_again(draws: Draws) -> Iterator[None]:
-    """Set generators back to the noted states, and at the end to those that they had."""
-    before = [(bits, bits.state) for bits, _ in draws.values()]
-    try:
-        for bits, state in draws.values():
-            bits.state = state
-        yield
-    finally:
-        for bits, state in before:
-            bits.state = state
 
 
 def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
@@ -65,7 +50,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     if not is_recording():
         return f(*args)
     before = Leaf((), np.dtype(float), None).birth  # older nodes are outside `f`
-    draws: Draws = {}
+    draws: dict[int, tuple[Any, Any]] = {}  # by id: a bit generator, and its state before `f` drew from it
     with in_mode(draws=(*current.get().draws, draws)):
         out: Any = f(*args)
     if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
@@ -79,8 +64,15 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
 
     def run_again() -> Any:
         fresh = [Tensor._of(a, n) if n is not None else a for a, n in zip(inputs, origins, strict=True)]
-        with in_mode(recording=True, again=True), _drawing_again(draws):
-            result: Any = f(*fresh)
+        now = [(bits, bits.state) for bits, _ in draws.values()]
+        try:
+            for bits, state in draws.values():  # `f` draws the same numbers again
+                bits.state = state
+            with in_mode(recording=True, again=True):
+                result: Any = f(*fresh)
+        finally:
+            for bits, state in now:
+                bits.state = state
         if zlib.crc32(np.ascontiguousarray(result.data).data) != checksum:
             raise RuntimeError(
                 "checkpoint: f gave another result when backward ran it again. Does it draw random numbers itself, or "

@@ -138,14 +138,6 @@ def _tuple(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
     return found
 
 
-def _one_number(value: Tensor, caller: str) -> np.ndarray:
-    if value.size != 1:
-        raise ValueError(
-            f"{caller}: f returned {value.shape}, want one number: .mean() or .sum(). For all of them: ag.jacobian"
-        )
-    return np.ones(value.shape, value.dtype)
-
-
 @overload
 def value_and_grad(f: Callable[..., Any], argnums: int = 0) -> Transformed[tuple[np.ndarray, np.ndarray]]: ...
 
@@ -179,7 +171,10 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     @wraps(f)
     def evaluate(*args: Any, **options: Any) -> Any:
         run = _Run("grad", f, args, _tuple(argnums), options)
-        gradients = run.shaped(run.back(_one_number(run.value, "grad"), run.nested))
+        if run.value.size != 1:
+            text = f"grad: f returned {run.value.shape}, want one number: .mean() or .sum()"
+            raise ValueError(f"{text}. For all of them: ag.jacobian")
+        gradients = run.shaped(run.back(np.ones(run.value.shape, run.value.dtype), run.nested))
         return run.out(run.value), gradients if isinstance(argnums, tuple) else gradients[0]
 
     return evaluate

@@ -45,8 +45,8 @@ class Parameters:
         parameters = self.signature.parameters.values()
         self.parameters = tuple(p.name for p in parameters)
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.sequence: str = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+        self.variadic = bool(self.sequence)
         self.arity = -1 if self.sequence else len(self.parameters)
 
     def flat_names(self, elements: int) -> list[str]:

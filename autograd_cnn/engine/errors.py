@@ -27,23 +27,10 @@ def walked_before(node: Node) -> RuntimeError:
     )
 
 
-def cycle(node: Node) -> RuntimeError:
-    return RuntimeError(f"backward: the graph has a cycle through {node}")
-
-
-def is_read_only(error: BaseException) -> bool:
-    """Return whether `error` is NumPy's error about writing into a read-only array."""
-    return isinstance(error, ValueError) and "read-only" in str(error)
-
-
 def wrote(node: Node, rule: Any) -> ValueError:
     return ValueError(
         f"{node.plan.primitive.name}: the rule for {rule.name} writes into g or into a saved array. Return a new array"
     )
-
-
-def returned_nothing(node: Node, rule: Any) -> TypeError:
-    return TypeError(f"{node.plan.primitive.name}: the rule for {rule.name} returned None: is there a return?")
 
 
 def returned_tensor(node: Node, rule: Any) -> TypeError:
@@ -106,10 +93,6 @@ def unnamed_rule(primitive: Any) -> TypeError:
         f"{primitive.name}.vjp: a rule is passed by the name of its input, and vjp is no decorator. "
         f"{primitive.name}.vjp({x}=lambda g, {x}: ...), or {primitive.name}.vjp({x}=rule) after def rule(g, {x})"
     )
-
-
-def unknown_input(primitive: Any, name: str) -> TypeError:
-    return TypeError(f"{primitive.name}.vjp: {name} is not an input. It has {', '.join(primitive.parameters)}")
 
 
 def unknown_parameter(function: str, unknown: str, allowed: list[str]) -> TypeError:

@@ -39,7 +39,7 @@ def as_array(value: Any) -> Any:
 def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> Any:
     """Bring a contribution to its parent's shape and dtype, or raise an error that names the rule."""
     if c is None:
-        raise errors.returned_nothing(node, rule)
+        raise TypeError(f"{node.plan.primitive.name}: the rule for {rule.name} returned None: is there a return?")
     if g.dtype.kind != "f":
         raise errors.no_floats(node)
     if wrap is None and hasattr(c, "_node"):

@@ -159,7 +159,7 @@ class Primitive(Parameters, Generic[P]):
             raise errors.unnamed_rule(self)
         for name, function in rules.items():
             if name not in self.parameters:
-                raise errors.unknown_input(self, name)
+                raise TypeError(f"{self.name}.vjp: {name} is not an input. It has {', '.join(self.parameters)}")
             inputs = tuple(n for n, f in rules.items() if f is function)
             rule = next((self.rules[n] for n in inputs if n in self.rules and self.rules[n].function is function), None)
             self.rules[name] = rule or Rule(function, inputs)

@@ -128,7 +128,7 @@ def _walk(
                 else:  # a name for the result would be one more reference, and `is_ours` counts them
                     sums.add(node.inputs[argnums[0]], rule.function(g, *pick(saved)), g, node, rule)
             except BaseException as error:
-                if errors.is_read_only(error):
+                if isinstance(error, ValueError) and "read-only" in str(error):
                     raise errors.wrote(node, rule) from error
                 note(error, f"while differentiating {node} for {rule.name}")
                 raise
@@ -167,7 +167,7 @@ class _Sums:
         entry = self.entries.get(parent.birth)
         if entry is None:  # the first contribution
             if parent.birth >= node.birth:
-                raise errors.cycle(node)
+                raise RuntimeError(f"backward: the graph has a cycle through {node}")
             self.entries[parent.birth] = [parent, c, False]
             heappush(self.heap, -parent.birth)
         elif entry[2] or (self.wrap is None and is_ours(entry[1])):  # nobody else has the sum: add into it
