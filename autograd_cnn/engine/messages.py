@@ -146,10 +146,13 @@ _SIMPLE = (int, float, bool, str, bytes, list, tuple, dict, type, slice)
 
 
 def is_explained(error: Exception, packaged: bool = True) -> bool:
-    """Return whether `error` needs no explanation: an inner operation explained it, or it is not about operands."""
-    if isinstance(error, _INTERNAL) and not (packaged or "'NoneType'" in str(error)):
-        return True
-    return hasattr(error, "explained") or not isinstance(error, (*_KINDS, *_INTERNAL))
+    """Return whether `error` needs no explanation, since it is not about operands.
+
+    An error of an inner operation is explained again, with the name of the function of the package that called it.
+    """
+    if not packaged and (hasattr(error, "explained") or isinstance(error, _INTERNAL)):
+        return hasattr(error, "explained") or "'NoneType'" not in str(error)
+    return not isinstance(error, (*_KINDS, *_INTERNAL))
 
 
 def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], needed: Collection[str]) -> Exception:

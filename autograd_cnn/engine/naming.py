@@ -142,7 +142,7 @@ def _explained(
     error: Exception, title: str, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
 ) -> Exception | None:
     """Return an explanation of an error about arguments, unless it arose in a function that the user passed."""
-    if (is_explained(error) and not hasattr(error, "explained")) or any(map(_foreign, _codes(error))):
+    if is_explained(error) or any(map(_foreign, _codes(error))):
         return None
     signature = untyped(function)
     labelled: list[tuple[str, Any]] = []

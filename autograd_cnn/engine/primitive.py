@@ -157,12 +157,11 @@ class Primitive(Parameters, Generic[P]):
         """
         if unnamed:
             raise errors.unnamed_rule(self)
+        made = {id(f): Rule(f, tuple(n for n, same in rules.items() if same is f)) for f in rules.values()}
         for name, function in rules.items():
             if name not in self.parameters:
                 raise TypeError(f"{self.name}.vjp: {name} is not an input. It has {', '.join(self.parameters)}")
-            inputs = tuple(n for n, f in rules.items() if f is function)
-            rule = next((self.rules[n] for n in inputs if n in self.rules and self.rules[n].function is function), None)
-            self.rules[name] = rule or Rule(function, inputs)
+            self.rules[name] = made[id(function)]
             if "position" in self.rules[name].needs:
                 self.sequence, self.arity = name, -1
         allowed = ["out", *self.parameters, *(f"{p}_shape" for p in self.rules), "out_shape", *self.byproducts]
@@ -250,7 +249,7 @@ class Primitive(Parameters, Generic[P]):
                 promote(self, values, inputs, elements)
             out = self.compute(values, elements) if self.sequence else self.forward(*values)
         except Exception as error:
-            if is_explained(error, self.packaged) and not (self.packaged and hasattr(error, "explained")):
+            if is_explained(error, self.packaged):
                 raise
             cause = None if self.packaged else error
             error = self.nested(args, elements) or error
