@@ -41,9 +41,7 @@ def he_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -
     >>> w.dtype, round(float(w.std()), 3), round(math.sqrt(2 / (3 * 3 * 32)), 3)
     (dtype('float32'), 0.083, 0.083)
     """
-    w = rng.standard_normal(shape, dtype)
-    w *= math.sqrt(2 / _fans(shape)[0])
-    return w
+    return rng.standard_normal(shape, dtype) * math.sqrt(2 / _fans(shape)[0])
 
 
 def glorot_uniform(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
@@ -57,10 +55,7 @@ def glorot_uniform(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float
     equation 16.
     """
     limit = math.sqrt(6 / sum(_fans(shape)))
-    w = rng.random(shape, dtype)
-    w *= 2 * limit
-    w -= limit
-    return w
+    return rng.random(shape, dtype) * (2 * limit) - limit
 
 
 def dirac(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
@@ -152,9 +147,7 @@ def small_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32
 
     Parameters as for `he_normal`.
     """
-    w = rng.standard_normal(shape, dtype)
-    w *= 0.01
-    return w
+    return rng.standard_normal(shape, dtype) * 0.01
 
 
 def standard_normal(shape: tuple[int, ...], rng: Generator, dtype: Any = np.float32) -> NDArray[Any]:
