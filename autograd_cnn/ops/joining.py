@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.axes import with_options
+from autograd_cnn.ops.axes import cut, with_options
 from autograd_cnn.ops.indexing import getitem
 from autograd_cnn.ops.shapes import moveaxis, reshape
 
@@ -28,10 +28,8 @@ def _slab(g: Any, position: int, tensors_shape: Sequence[tuple[int, ...]], axis:
     """Return the part of `g` for the tensor at `position`."""
     sizes = [math.prod(shape) if axis is None else shape[axis] for shape in tensors_shape]
     start = sum(sizes[:position])
-    slab = slice(start, start + sizes[position])
-    if axis is None:
-        return reshape(g[slab], tensors_shape[position])
-    return g[(slice(None),) * (axis % len(g.shape)) + (slab,)]
+    slab = cut(g, axis or 0, start, start + sizes[position])
+    return reshape(slab, tensors_shape[position]) if axis is None else slab
 
 
 concatenate.vjp(tensors=_slab)

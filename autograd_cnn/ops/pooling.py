@@ -15,7 +15,7 @@ from autograd_cnn.engine.mode import enable_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.axes import normal
+from autograd_cnn.ops.axes import cut, normal
 from autograd_cnn.ops.convolution import as_images
 from autograd_cnn.ops.indexing import take
 from autograd_cnn.ops.joining import stack
@@ -307,8 +307,7 @@ def adaptive_avg_pool2d(x: Any, output_size: Extent) -> Any:
     if kernel := _even(bins):
         return avg_pool2d(x, kernel)
     for axis, (starts, ends) in enumerate(bins, 1):
-        parts = [(slice(None),) * axis + (slice(a, b),) for a, b in zip(starts, ends, strict=True)]
-        x = stack([mean(x[part], axis) for part in parts], axis)
+        x = stack([mean(cut(x, axis, a, b), axis) for a, b in zip(starts, ends, strict=True)], axis)
     return x
 
 
