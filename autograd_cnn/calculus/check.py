@@ -194,7 +194,7 @@ def split(
     return call, [flat[i] for i in varied]
 
 
-def conformance(primitive: Primitive[...], seed: int = 0) -> int:
+def conformance(primitive: Primitive[...]) -> int:
     """Check on its examples that a primitive does what its users rely on.
 
     A recorded call gives the same values as the raw call, leaves its inputs unchanged, and accepts any memory layout.
@@ -212,7 +212,7 @@ def conformance(primitive: Primitive[...], seed: int = 0) -> int:
         If one of these does not hold.
     """
     _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
-    examples = examples_of(primitive, np.random.default_rng(seed))
+    examples = examples_of(primitive, np.random.default_rng(0))
     for args, options in examples:
         f, inputs = split(primitive, args, options)
         if primitive.check:

@@ -27,21 +27,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, symbol: str = "", **rules: Any) -> Primitive[...]:
+def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, **rules: Any) -> Primitive[...]:
     """Make a primitive of NumPy's function; the numbers of its examples are between `low` and `high`."""
-
-    def one(x: Any) -> Any:
-        return ufunc(x)
-
-    def two(x: Any, y: Any) -> Any:
-        return ufunc(x, y)
 
     def examples(rng: np.random.Generator) -> list[Any]:
         return [tuple(rng.uniform(low, high, (inputs, 2, 3)))]
 
-    inputs = getattr(ufunc, "nin", 1)
-    function = two if inputs == 2 else one
-    made = primitive(elementwise=True, name=ufunc.__name__, examples=examples, symbol=symbol)(function)
+    inputs = getattr(ufunc, "nin", 1)  # `sinc` is no ufunc
+    function: Any = (lambda x, y: ufunc(x, y)) if inputs == 2 else (lambda x: ufunc(x))
+    made: Primitive[...] = primitive(elementwise=True, name=ufunc.__name__, examples=examples)(function)
     made.__name__, made.__qualname__, made.__doc__ = made.name, made.name, doc
     made.vjp(**rules)
     return made
