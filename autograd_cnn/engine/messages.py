@@ -174,7 +174,8 @@ def explained(error: Exception, name: str, labelled: Iterable[tuple[str, Any]], 
         if not problem:
             return error
     elif "could not be broadcast together with shapes" in problem and len(operands) == 2:
-        problem = " and ".join(_short(v, label) for label, v in operands) + " do not broadcast"
+        problem = " and ".join(f"{getattr(v, 'name', None) or label} {v.shape}" for label, v in operands)
+        problem += " do not broadcast"
         cure = _column_cure(*operands)
     shown = [describe(v, label) for label, v in operands]
     if not cure:
@@ -203,10 +204,6 @@ def _unsuited(error: Exception, labelled: list[tuple[str, Any]], problem: str) -
         want = "" if value is None else ", want an array"
         return TypeError, f"{name} is {value!r:.40}{want}" if found else "", ""
     return ValueError, problem or "too large for the memory", ""
-
-
-def _short(value: Any, label: str) -> str:
-    return f"{getattr(value, 'name', None) or label} {value.shape}"
 
 
 def _origin(value: Any, label: str) -> str:

@@ -21,8 +21,6 @@ from autograd_cnn.state import check_state
 
 Array = NDArray[Any]
 
-BELOW = {"momentum": 1}  # settings that are less than a number
-
 
 def described(value: Any) -> str:
     """Describe a value that was passed as a parameter, for an error."""
@@ -138,7 +136,7 @@ class Optimiser:
                     "model.parameters() or the values() of a dict"
                 )
         for name, value in [("lr", lr), *settings.items(), *(item for _, own in grouped for item in own.items())]:
-            check_number(optimiser, name, value, BELOW.get(name, math.inf))
+            check_number(optimiser, name, value, 1 if name == "momentum" else math.inf)
         if not lr and any(own.get("lr") for _, own in grouped):
             raise ValueError(f"{optimiser}: lr is 0, and the rates of groups keep their ratio to it")
         self.lr = float(lr)
