@@ -10,7 +10,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
@@ -80,9 +80,8 @@ class Input(NamedTuple):
     outputs: int = 0
     axes: int = 0
 
-    def cure(self, shape: tuple[int, ...], layer: str) -> str:
-        """Return what to do about an input of this shape, whose last extents differ."""
-        few, many = (e[0] if len(e) == 1 else e for e in (shape[-len(self.extents) :], self.extents))
+    def cure(self, shape: tuple[int, ...], few: Any, many: Any, layer: str) -> str:
+        """Return what to do about an input of this shape, whose last extents are `few`, and should be `many`."""
         if math.prod(shape[1:]) == many:
             return f"nn.Flatten() before it: {'*'.join(map(str, shape[1:]))} = {many}"
         if len(shape) == 4 and shape[1] == many:
@@ -194,10 +193,8 @@ class Module:
     def __call__(self, *args: Any, **options: Any) -> Tensor:
         forward = self._listed_forward if hasattr(_thread, "calls") else self.forward
         try:
-            if self.path:
-                with in_mode(scope=(self.path, current.get().scope, type(self).__name__)):
-                    out = forward(*args, **options)
-            else:
+            scope = self.path, current.get().scope, type(self).__name__
+            with in_mode(scope=scope) if self.path else nullcontext():
                 out = forward(*args, **options)
         except (TypeError, ValueError) as error:
             better = self._reworded(error, args, options)
@@ -218,7 +215,7 @@ class Module:
             return None
         few, many = (e[0] if len(e) == 1 else e for e in (shape[-len(wanted.extents) :], wanted.extents))
         problem = f"x has {few} {wanted.noun}{'s' * (few != 1)}, the layer takes {many}"
-        cure = wanted.cure(shape, type(self).__name__)
+        cure = wanted.cure(shape, few, many, type(self).__name__)
         return explained(ValueError(f"{problem}\n{cure}"), title, [("x", args[0])], ())
 
     def _title(self) -> str:
