@@ -49,7 +49,7 @@ ROOMS = {
     "fast": Room(2760, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1130, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
-        1190,
+        1180,
         "engine nn optim data state arrayfile files notebook plots environment",
         "the loop, what looks at a run, and folders of runs that resume",
     ),

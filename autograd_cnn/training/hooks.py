@@ -1,4 +1,4 @@
-"""What looks at a run of `fit` after each step and each pass: callbacks, and the checkpoint; and Ctrl-C."""
+"""What happens beside the steps of a run: callbacks, the checkpoint, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,34 +18,29 @@ from autograd_cnn.nn import Module
 from autograd_cnn.training.arguments import described
 from autograd_cnn.training.health import Health
 from autograd_cnn.training.history import History
-from autograd_cnn.training.run import Hook, Run
+from autograd_cnn.training.run import Run
 
 Callback = Callable[[History], object]
 EARLY_STOP = "early stop"
 
 
-class Callbacks(Hook):
-    """Calls the user's functions after each pass, on rank 0."""
-
-    def __init__(self, run: Run, callbacks: Sequence[Callback]) -> None:
-        for i, callback in enumerate(callbacks):
-            if not callable(callback):
-                cure = "folder.callback(model)" if hasattr(callback, "callback") else "a function of the History"
-                raise TypeError(f"fit: callbacks[{i}] is {described(callback)}, want {cure}")
-        super().__init__(run)
-        self.callbacks = callbacks
-
-    def on_pass(self) -> None:
-        self.run.history.ended = self.run.ranks.first(self._call)
-
-    def _call(self) -> str:
-        for callback in self.callbacks:
-            if callback(self.run.history):
-                self.run.stop(EARLY_STOP)
-        return self.run.history.ended
+def check_callbacks(callbacks: Sequence[Any]) -> None:
+    """Raise an error unless all callbacks can be called."""
+    for i, callback in enumerate(callbacks):
+        if not callable(callback):
+            cure = "folder.callback(model)" if hasattr(callback, "callback") else "a function of the History"
+            raise TypeError(f"fit: callbacks[{i}] is {described(callback)}, want {cure}")
 
 
-class Checkpoint(Hook):
+def called(run: Run, callbacks: Sequence[Callback]) -> str:
+    """Call all callbacks; return why the run ends, if it does."""
+    for callback in callbacks:
+        if callback(run.history):
+            run.stop(EARLY_STOP)
+    return run.history.ended
+
+
+class Checkpoint:
     """Writes the checkpoint after every so many steps, and after each pass; without a path, checks the numbers only."""
 
     def __init__(self, run: Run, health: Health, path: str | os.PathLike[str] | None, every: int | None) -> None:
@@ -55,8 +50,7 @@ class Checkpoint(Hook):
             )
         if path is not None and run.ranks.rank == 0:
             _check_place(path)
-        super().__init__(run)
-        self.health, self.path, self.every = health, path, every
+        self.run, self.health, self.path, self.every = run, health, path, every
 
     def save(self) -> None:
         state = self.health.checked_state()

@@ -18,10 +18,10 @@ from autograd_cnn.training.evaluation import ALONE, Loss, Model, as_tensor, corr
 from autograd_cnn.training.feeding import Augment
 from autograd_cnn.training.health import Health
 from autograd_cnn.training.history import History
-from autograd_cnn.training.hooks import EARLY_STOP, Callback, Callbacks, Checkpoint, ctrl_c
+from autograd_cnn.training.hooks import EARLY_STOP, Callback, Checkpoint, called, check_callbacks, ctrl_c
 from autograd_cnn.training.progress import Progress
 from autograd_cnn.training.ranks import Array, Ranks
-from autograd_cnn.training.run import Hook, Run
+from autograd_cnn.training.run import Run
 
 SAME_ARGUMENTS = "fit: at the start (all ranks pass the same arguments; data of rank 0 for all: ranks.first(load))"
 SAME_STATE = "at the start (seed all ranks alike, and call ranks.broadcast(model) first)"
@@ -147,7 +147,8 @@ def fit(
         check("fit", clip=clip, time_limit=time_limit, callbacks=callbacks, name=name)
         run = Run(model, optimiser, images, labels, rng, epochs, steps, batch_size, augment, time_limit, name, ranks)
         check_validation(validation)
-        health, called = Health(run), Callbacks(run, callbacks)
+        check_callbacks(callbacks)
+        health = Health(run)
         saved = Checkpoint(run, health, checkpoint, every)
     ranks.compare(lambda: compared({**numbers, "clip": clip}, optional, images, labels), SAME_ARGUMENTS)
     ended = ""
@@ -157,19 +158,19 @@ def fit(
     health.checked_state()
     shown = progress and ranks.rank == 0
     with ranks.all_or_none(), in_training_mode(model, True), ctrl_c(run.interrupt), Progress(run, shown) as bar:
-        hooks = bar, called, saved
         if run.step:
             bar.line(f"resuming after step {run.step:,}, from {checkpoint}")
             if ended == EARLY_STOP:
-                called.on_pass()
+                run.history.ended = ranks.first(called, run, callbacks)
             run.look_for_reasons()
         while run.closed < run.end:
-            _one_pass(run, loss, schedule, accumulate, clip, health, hooks)
+            _one_pass(run, loss, schedule, accumulate, clip, health, bar, saved)
             run.compare(f"after step {run.step:,}")
             saved.save()  # if evaluation or a callback fails, a resumed run begins with them
             run.close(evaluated(model, loss, *validation, batch_size, ranks) if validation else None)
-            for hook in hooks:
-                hook.on_pass()
+            bar.on_pass()
+            run.history.ended = ranks.first(called, run, callbacks)
+            saved.on_pass()
     return run.history
 
 
@@ -180,7 +181,8 @@ def _one_pass(
     accumulate: int,
     clip: float | None,
     health: Health,
-    hooks: Sequence[Hook],
+    bar: Progress,
+    saved: Checkpoint,
 ) -> None:
     """Make the steps of a pass, or as many as are left of it."""
     model, optimiser = run.model, run.optimiser
@@ -202,8 +204,8 @@ def _one_pass(
                 clip_grad_norm(optimiser.parameters, clip)
             optimiser.step()
             run.finish_step()
-            for hook in hooks:
-                hook.on_step()
+            bar.on_step()
+            saved.on_step()
             if run.history.ended:
                 break
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from autograd_cnn.environment import needs, plain
 from autograd_cnn.notebook import LiveText, in_notebook
-from autograd_cnn.training.run import Hook, Run
+from autograd_cnn.training.run import Run
 
 CELL = 100  # characters of a bar in a notebook
 
 
-class Progress(Hook):
+class Progress:
     """A bar of the images of a run, with images per second, time left, loss and accuracy, and lines above it."""
 
     def __init__(self, run: Run, shown: bool) -> None:
-        super().__init__(run)
+        self.run = run
         self._bar: Any = None
         self._text: LiveText | None = None
         self._told = ""  # the reason to end that was written

@@ -27,17 +27,6 @@ from autograd_cnn.training.history import Epoch, Evaluation, History, number
 from autograd_cnn.training.ranks import Array, Ranks
 
 
-class Hook:
-    """Looks at a run after each of its steps, and after each of its passes."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def on_step(self) -> None: ...
-
-    def on_pass(self) -> None: ...
-
-
 @dataclass
 class Pass:
     """Holds the seed of the pass under way, and the sums and figures that its Epoch will have."""
