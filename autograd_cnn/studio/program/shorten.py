@@ -122,8 +122,8 @@ def _is_expression(function: Any, calls: list[ast.Call]) -> bool:
     given = [pair for call in calls for pair in _given(function, call).items()]
     once = all(isinstance(value, (ast.Name, ast.Constant)) or names.count(name) == 1 for name, value in given)
     captured = any(_names(value) & bound for _, value in given)
-    plain = is_short(result) and not any(isinstance(node, ast.IfExp) for node in inner)
-    return once and not captured and (function.name[0] == "_" or plain)
+    plain = {*names} <= {"np", *(name for name, _ in given)} and not any(isinstance(node, ast.IfExp) for node in inner)
+    return once and not captured and (function.name[0] == "_" or (plain and is_short(result)))
 
 
 class _Inlined(ast.NodeTransformer):
@@ -143,7 +143,7 @@ class _Inlined(ast.NodeTransformer):
         return made
 
 
-_REPEATED = ast.Lambda, ast.FunctionDef, ast.For, ast.While, ast.comprehension, ast.NamedExpr
+_REPEATED = ast.Lambda, ast.FunctionDef, ast.GeneratorExp, ast.For, ast.While, ast.comprehension, ast.NamedExpr
 
 
 class _Folder(ast.NodeTransformer):
