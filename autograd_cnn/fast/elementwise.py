@@ -180,7 +180,7 @@ def by_twin(
 
     def accelerator(textbook: Kernel) -> Kernel:
         plain = formula or textbook
-        in_blocks = blocked(plain)
+        in_blocks = blocked(plain if exact else textbook)  # a rule that does not apply has the bits of its formula
 
         def tile(*args: Any) -> None:
             if not run_twin(f"elementwise.{name}_tile", args, {len(args) - 1}, "fd" if exact else "f"):

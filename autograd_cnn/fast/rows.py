@@ -24,7 +24,7 @@ def by_rows(name: str, numpy: Callable[..., None] | None = None) -> Accelerator:
     """Return an accelerator of a function of arrays and an axis, if that is the last one.
 
     The compiled pass ``elementwise.<name>_tile``, for float32, takes matrices, and a matrix for the result, as `numpy`
-    does. Without `numpy`, the textbook's function takes its place.
+    does. Without `numpy`, the textbook's function takes its place. With it, small arrays go to the textbook.
     """
 
     def accelerator(textbook: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,7 +40,8 @@ def by_rows(name: str, numpy: Callable[..., None] | None = None) -> Accelerator:
                 out[...] = textbook(*given, -1)
 
         def applies(x: Any, *others: Any) -> bool:
-            return x.ndim > 1 and others[-1] in (-1, x.ndim - 1) and x.size > 0 and x.dtype.char in "fd"
+            least = 1 if numpy is None else SMALL
+            return x.ndim > 1 and others[-1] in (-1, x.ndim - 1) and x.size >= least and x.dtype.char in "fd"
 
         @wraps(textbook)
         def run(*args: Any) -> Any:
