@@ -17,14 +17,16 @@ The names are read once, when the rule is registered. The tape saves no other va
 
 After ``z = u * u``, where u is a Tensor that requires a gradient:
 
-1. Tensor's operator has looked up its primitive by name and called ``multiply(u, u)``. The call goes to
-   `Primitive.run`, unless the mode of the context, `current`, has a `call`: somebody observes then.
+1. Tensor's operator has looked up its primitive by name and called ``multiply(u, u)``. `current` holds the mode, the
+   settings of this context. Its `call` is None, so the call goes to `Primitive.run`; an observer, such as a profiler,
+   sets another function there.
 2. `run` takes the arrays out of the Tensors and computes. `grad_mask` has a bit for each argument to which a gradient
    flows: 0b11 for ``u * u``, 0b01 for ``u * 2``.
-3. A `Plan` has, for these bits, the values to save and the steps of the walk. It makes them once, from the names of
-   the rules' parameters, and `plans` keeps it. A step is (`argnums`, `rule`, `pick`): the positions of the inputs that
-   the rule is for, the rule, and a function, for which ``pick(node.saved)`` is what the rule needs. Here they are
-   ``((0,), the rule g * y, a pick of the second factor)`` and ``((1,), the rule g * x, a pick of the first)``.
+3. A `Plan` has, for these bits, the values to save and the steps of the walk. The first call with these bits makes the
+   plan, from the names of the rules' parameters, and `Primitive.plans` keeps it for the next. A step is (`argnums`,
+   `rule`, `pick`): the positions of the inputs that the rule is for, the rule, and a function, for which
+   ``pick(node.saved)`` is what the rule needs. Here they are ``((0,), the rule g * y, a pick of the second factor)`` and
+   ``((1,), the rule g * x, a pick of the first)``.
 4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. It becomes
    `z.node`. The user's line is looked for from the frame of the operator outwards.
 
@@ -32,7 +34,8 @@ The words of this file:
 
 - Arguments are *flat* if they are all there, in the order of the parameters, with the arrays of a list one by one.
 - `elements` is the number of arrays in such a list, or 0.
-- `arity` is how many positional arguments are flat already.
+- `arity` is the number of parameters, 2 for multiply: a call with so many positional arguments is flat as it is. It is
+  -1 with a list, so that such a call is never.
 - A *joint* rule is one function for several inputs.
 
 A first reading needs `__call__`, `run` without its errors, and `_plan`.
@@ -225,7 +228,9 @@ class Primitive(Parameters, Generic[P]):
         if options or len(args) != self.arity:
             args, elements = self.bind(args, options)
         values, inputs, tensors = [*args], [*args], False
-        mixed = self.strict  # whether `promote` may have to unify dtypes; for float arrays with axes it does nothing
+        mixed = (
+            self.strict
+        )  # whether `promote` must look: it converts integers, and numbers without a node and without axes
         for a in args:
             cls = a.__class__
             if cls is Tensor:

@@ -26,9 +26,9 @@ next_birth = itertools.count(1).__next__
 class Leaf:
     """The part of a Tensor with ``requires_grad=True`` that nodes refer to. It stores the gradient.
 
-    `Tensor.backward` sets `grad` when its walk is over. The two times below only explain a `grad` that is None or old.
-    `grad_since` is the time, on the counter of births, when `grad` was last cleared or assigned, or first set by a
-    walk.
+    `Tensor.backward` sets `grad` when its walk is over. The two times below serve messages only, about a `grad` that is
+    None or old. `grad_since` is the time, on the counter of births, when `grad` was last cleared or assigned, or first
+    set by a walk.
     """
 
     __slots__ = ("birth", "dtype", "grad", "grad_since", "name", "shape")
@@ -59,7 +59,7 @@ class Node:
     guards : object
         Keeps saved arrays read-only while the node is alive.
     walked : Place
-        The line of the walk that freed the arrays, or None.
+        The line of the walk that began here or has freed the arrays, or None.
     birth : int
         Its number on the counter.
     shape, dtype

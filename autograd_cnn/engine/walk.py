@@ -5,14 +5,14 @@ same node are added. Nodes wait in a heap that returns the youngest first. Contr
 so all contributions to a node have arrived when its turn comes.
 
 ``z.backward()`` calls ``walk(z.node, seed)``, with an array of ones in the shape of z. Each gradient that this returns
-becomes `grad` of its leaf, or is added to that. For ``z = u * u`` at u = 3, the first node is that of z, with g = 1.
-The rule of the first factor gives g times the second, 3: the first entry of the leaf. The rule of the second factor
-gives 3 again, which is added. Then the leaf is the youngest, and its sum 6 is the result.
+becomes `grad` of its leaf if that was None, and is added to it otherwise. For ``z = u * u`` at u = 3, the first node is
+that of z, with g = 1. The rule of the first factor gives g times the second, 3: the first entry of the leaf. The rule
+of the second factor gives 3 again, which is added. Then the leaf is the youngest, and its sum 6 is the result.
 
-A first reading may leave out `into` and `may_write` (memory), `wrap` (walks that are recorded, for derivatives of
-derivatives), `targets` with `past_targets` and `_chosen`, `origin` with `watched` and `is_finite` (the search for the
-first NaN), `retain`, `_claim` (threads), and `ours` with `is_ours`: they decide whether memory is used again, never a
-number.
+A first reading may leave out what has its default in ``z.backward()``: `wrap` (walks that are recorded, for derivatives
+of derivatives), `targets` with `past_targets` and `_chosen`, `origin` with `watched` and `is_finite` (the search for
+the first NaN), `retain`, and `_claim` (threads). It may also leave out `into`, `may_write`, `ours` and `is_ours`, which
+decide whether memory is used again, and never change a number.
 
 Only the walk adds contributions, undoes broadcasting, and checks shapes and dtypes. Saved arrays are read-only, and the
 walk makes `g` read-only before a rule receives it, unless the rule may write into it (`Rule.may_write`). So if a
