@@ -25,8 +25,8 @@ After ``z = u * u``, where u is a Tensor that requires a gradient:
 3. A `Plan` has, for these bits, the values to save and the steps of the walk. The first call with these bits makes the
    plan, from the names of the rules' parameters, and `Primitive.plans` keeps it for the next. A step is (`argnums`,
    `rule`, `pick`): the positions of the inputs that the rule is for, the rule, and a function, for which
-   ``pick(node.saved)`` is what the rule needs. Here they are ``((0,), the rule g * y, a pick of the second factor)`` and
-   ``((1,), the rule g * x, a pick of the first)``.
+   ``pick(node.saved)`` is what the rule needs. Here the steps are ``((0,), the rule g * y, a pick of the second
+   factor)`` and ``((1,), the rule g * x, a pick of the first)``.
 4. ``plan.record`` makes the node, with the leaf of u twice in `inputs` and both factors in `saved`. It becomes
    `z.node`. The user's line is looked for from the frame of the operator outwards.
 
@@ -228,9 +228,7 @@ class Primitive(Parameters, Generic[P]):
         if options or len(args) != self.arity:
             args, elements = self.bind(args, options)
         values, inputs, tensors = [*args], [*args], False
-        mixed = (
-            self.strict
-        )  # whether `promote` must look: it converts integers, and numbers without a node and without axes
+        mixed = self.strict  # whether `promote` must look: it converts integers, and constants without axes
         for a in args:
             cls = a.__class__
             if cls is Tensor:
