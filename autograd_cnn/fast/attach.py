@@ -46,12 +46,8 @@ def attach() -> None:
 def detach() -> None:
     """Put the textbook's functions back in their places, as if this package were not there."""
     for p in primitives():
-        rules: dict[str, Any] = dict.fromkeys(p.rules, _itself)
-        p.accelerate(_itself, exact=True, **rules)
-
-
-def _itself(textbook: Kernel) -> Kernel:
-    return textbook
+        rules: dict[str, Any] = dict.fromkeys(p.rules, lambda textbook: textbook)
+        p.accelerate(lambda textbook: textbook, exact=True, **rules)
 
 
 def instead(kernel: Kernel) -> Accelerator:

@@ -26,8 +26,7 @@ Result = TypeVar("Result")
 
 
 class _Local(threading.local):
-    def __init__(self) -> None:
-        self.in_tile = False
+    in_tile = False
 
 
 class _Shared:

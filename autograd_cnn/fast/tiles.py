@@ -63,14 +63,6 @@ def in_parts(tiles: list[Tile]) -> list[list[Tile]]:
     return [tiles[part * len(tiles) // count : (part + 1) * len(tiles) // count] for part in range(count)]
 
 
-def tile_size(size: int) -> int:
-    """Number of elements in a tile of an array of `size` elements, for a single pass.
-
-    A single pass gains nothing from the cache: a tile is a quarter of the array, within bounds worth a thread.
-    """
-    return min(1 << 19, max(1 << 18, -(-size // 4)))
-
-
 def map_images(function: Callable[..., Result], *arrays: Array, products: bool = False) -> list[Result]:
     """Call ``function(*blocks)`` on the same few images of each array at a time; return the results, in order."""
     # Blocks fill twice the cache: their passes are short, and a thread may wait for the interpreter between two.
@@ -85,7 +77,8 @@ def map_rows(function: Callable[..., Result], *arrays: Array, products: bool = T
     """
     length = arrays[0].shape[-1]
     matrices = [np.ascontiguousarray(a).reshape(-1, length) for a in arrays]
-    step = max(1, tile_size(arrays[0].size) // length)
+    # A single pass gains nothing from the cache: a tile is a quarter of the array, within bounds worth a thread.
+    step = max(1, min(1 << 19, max(1 << 18, -(-arrays[0].size // 4))) // length)
 
     def tile(index: int) -> Result:
         return function(*(a[index * step : (index + 1) * step] for a in matrices))
