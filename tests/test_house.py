@@ -46,7 +46,7 @@ ROOMS = {
     "__main__": Room(240, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(920, "engine calculus ops", "the rest of NumPy: functions of a few lines over operations"),
-    "fast": Room(2750, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
+    "fast": Room(2760, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1130, "engine files environment", "published images, folders of images, batches"),
     "training": Room(
         1180,

@@ -34,7 +34,10 @@ def input_gradient(g: Array, w: Array, gx: Array, stride: Pair, padding: Padding
     repeated = gx if g.shape[3] == gx.shape[3] else empty((*gx.shape[:3], g.shape[3]), gx.dtype)
     map_images(lambda g, gx: input_gradient_tile(g, w, gx, stride, padding, dilation), g, repeated)
     if repeated is not gx:
-        np.add.reduce(repeated.reshape(*gx.shape, -1), axis=4, out=gx)
+        times = g.shape[3] // gx.shape[3]
+        gx[...] = repeated[..., ::times]
+        for first in range(1, times):
+            gx += repeated[..., first::times]
 
 
 def weight_gradient(x: Array, g: Array, w_shape: Shape, stride: Pair, padding: Padding, dilation: Pair) -> Array:

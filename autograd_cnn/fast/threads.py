@@ -106,6 +106,12 @@ def map_tiles(function: Callable[[int], Result], count: int, products: bool = Tr
     """
     if _local.in_tile:
         return [function(tile) for tile in range(count)]
+    if count == 1 and not products:  # the way below takes 5 us more
+        _local.in_tile = True
+        try:
+            return [function(0)]
+        finally:
+            _local.in_tile = False
     waiting = deque(range(count))
     results: dict[int, Result] = {}
     errors: list[BaseException] = []
