@@ -22,7 +22,7 @@ CHAPTERS = {  # what a CNN with batch norm and cross-entropy computes, forward a
     "Sums and shapes": "sum mean broadcast_to reshape transpose",
     "Products": "matmul linear",
     "Activations and losses": "relu relu_gradient sigmoid softmax log_softmax cross_entropy bce",
-    "Images": "conv2d conv_transpose2d conv2d_weight_gradient max_pool2d max_unpool2d batch_norm",
+    "Images": "conv2d conv_transpose2d conv2d_weight_gradient max_pool2d max_unpool2d max_gather2d batch_norm",
 }
 INTRODUCTION = """# The textbook
 
@@ -30,18 +30,38 @@ These are the {count} operations with which a CNN is trained, as they stand in `
 function, and below it stands the formula of its derivative. The package runs them as they stand if its folder `fast` is
 removed; `fast` puts faster functions in their place, and a test compares the two. `docs/textbook_page.py` makes this
 page from the source, and leaves out the types, the checks of arguments, the example inputs, and all of a docstring but
-its first line. A function that operations share stands above the first that needs it.
+its first line. A function that operations share stands above the first that needs it. The last section has the names
+that this page does not define.
 
 **Names in a rule.** `g` is the gradient of the result, `out` the result, and `x_shape` the shape of the argument `x`;
-the other parameters of a rule are arguments. `sum`, `where`, `maximum` and the like are the operations of this page, so
-a rule can be differentiated again; NumPy's functions are written `np.sum`. `log_softmax.raw` computes with plain arrays
-and records nothing. `max_pool2d` and `batch_norm` return by-products behind their result: rules may take them, and the
-caller gets the result only.
+the other parameters of a rule are arguments or by-products. `sum`, `where`, `maximum` and the like are the operations
+of this page, so a rule can be differentiated again; NumPy's functions are written `np.sum`. On plain arrays, as inside
+of another operation, an operation records nothing. `log_softmax.raw` also skips the check.
+
+**The walk completes a rule.** Where broadcasting has repeated an argument, the walk sums what the rule returns over the
+repeated axes, and so undoes the broadcasting (`unbroadcast` in `engine/fitting.py`); then it converts the sum to the
+dtype of the argument. So `g` alone is the whole rule of `add` and of `broadcast_to`.
+
+**A parameter hides an operation of the same name.** In `sum`, `mean` and their rules, `where` is the argument: a mask
+of the numbers that count. In `batch_norm` and its rules, `mean` and `variance` are the arguments, which are None
+where the moments of the batch are used. `reduced` gets the functions that it calls `sum` and `mean`.
+
+**A joint rule** is one function that `.vjp` gets for several arguments, as `batch_norm.vjp(x=f, w=f, b=f)`. The walk
+calls it once, and it returns the gradients of `x`, `w` and `b`, in this order.
+
+**By-products** are further values that an operation returns behind its result. Rules may take them, and the caller gets
+the result only. `@primitive(byproducts=...)` names them, in their order. The rule of `max_pool2d` takes `argmax`, the
+place of the maximum in each window. No rule here takes those of `batch_norm`: they serve the running averages of
+`nn.BatchNorm2d`, and a faster rule of `fast`.
+
+**`cross_entropy`** is a function of several operations. For class ids without weights and smoothing it calls
+`cross_entropy_of_labels`, the operation below, which has the name "cross_entropy" in messages and pictures.
 
 **Options** may be written in several ways. The function gets them in one form, which the check of the operation makes.
 Of `conv2d(x, w, stride=2, padding="same")`, for images of 6x5 pixels and a kernel of 3x3, it gets `stride={stride}`,
 `padding={padding}`, which is ((top, bottom), (left, right)), and `dilation={dilation}`. A rule gets the options as
-the caller wrote them, and passes them on to operations that check them again.
+the caller wrote them, and passes them on to operations that check them again. An option that only the check uses does
+not occur in the function: the check of `sum` and `mean` has converted `x` to `dtype`.
 """
 ELSEWHERE = """## Names from elsewhere
 
@@ -62,13 +82,19 @@ class Source:
         self.imported = {alias.name: node.module for node in imports for alias in node.names}
 
     def function(self, name):
-        """Return a function without decorators, types, checks and docstring; the first line of that is a comment."""
+        """Return a function without types, checks and docstring; the first line of that is a comment.
+
+        Of its decorators only the names are left: of by-products, and of the operation if the function has another one.
+        """
         node = self.functions[name]
         for argument in ast.walk(node.args):
             if isinstance(argument, ast.arg):
                 argument.annotation = None
         documented = ast.get_docstring(node)
-        lines = [f"def {name}({ast.unparse(node.args)}):"]
+        options = [o for d in node.decorator_list if isinstance(d, ast.Call) for o in d.keywords]
+        named = [ast.unparse(o).replace("'", '"') for o in options if o.arg in ("name", "byproducts")]
+        lines = [f"@primitive({', '.join(named)})"] if named else []
+        lines.append(f"def {name}({ast.unparse(node.args)}):")
         if documented:
             lines.append(f"    # {documented.partition(chr(10))[0]}")
         body = node.body[1:] if documented else node.body

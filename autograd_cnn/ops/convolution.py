@@ -219,8 +219,8 @@ def conv_transpose2d(
     (1, 8, 8, 3)
     """
     shape = transposed_shape(x.shape, w.shape, stride, padding, output_padding, dilation, groups)
-    spread = _products("nijo,klco->nijckl", x, w, groups)  # each number, times each weight
-    y = add_windows(spread, shape, stride, padding, dilation)
+    parts = _products("nijo,klco->nijckl", x, w, groups)  # each number, times each weight
+    y = add_windows(parts, shape, stride, padding, dilation)
     return y if b is None else y + b
 
 
