@@ -152,6 +152,7 @@ class Graph:
     arrays: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     measured: Any = field(default=None, repr=False, compare=False)  # `Measures`, once an overlay needs them
     failure: Failure | None = None
+    given: list[str] = field(default_factory=list, repr=False)  # arguments of a traced function, in its order
 
     @property
     def parameters(self) -> list[Value]:

@@ -92,7 +92,8 @@ def trace(f: Callable[..., Any], *args: Any, repeat: int = 0) -> Graph:
     f : callable
         Returns a Tensor. If it returns several, the graph leads to the first.
     *args
-        Arrays and floats, also inside dicts, lists and tuples, become Tensors named after the parameters of `f`.
+        Arrays and floats, also inside dicts, lists and tuples, become Tensors named after the parameters of `f`. The
+        program takes them in this order.
         Tensors and all other objects are passed as they are. If the result depends on nothing that requires a
         gradient, `f` runs a second time, and then all floating-point arguments require one.
     repeat : int
@@ -197,7 +198,7 @@ def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
 
 
 def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any, tuple[str, str]], role: str) -> Any:
-    """Return `value` with named Tensors for its arrays; add those that require a gradient to `arguments`."""
+    """Return `value` with named Tensors for its arrays; add them to `arguments`."""
     if type(value) is dict:
         return {k: _as_tensors(v, f"{name}.{k}", requires_grad, arguments, "parameter") for k, v in value.items()}
     if type(value) in (list, tuple):
@@ -214,15 +215,16 @@ def _as_tensors(value: Any, name: str, requires_grad: bool, arguments: dict[Any,
         return value
     if requires_grad and value.dtype.kind == "f":
         value.requires_grad = True
-    if value.requires_grad:
-        arguments[value.node] = (value.name or name, role)
+    key: Any = value.node if value.requires_grad else id(value.data)
+    arguments.setdefault(key, (value.name or name, role if value.requires_grad else "input"))
     return value
 
 
 def graph_of(tensor: Tensor, arguments: dict[Any, tuple[str, str]] | None = None, calls: _Calls | None = None) -> Graph:
     """Return the graph behind `tensor`, before or after the backward walk.
 
-    `arguments` overrides the name and the role of leaves. `calls` are the observed calls that led to `tensor`.
+    `arguments` overrides the name and the role of arrays, in the order of the function's parameters. `calls` are the
+    observed calls that led to `tensor`.
     """
     if tensor.node is None:
         raise no_history("graph", tensor)
@@ -257,7 +259,8 @@ class _Writer:
         result, loss = self.known[root], None
         if tensor.size == 1:
             result.role, loss = "loss", float(tensor.item())
-        return Graph(ops, self.values, result.id, loss, self.arrays if self.traced else None)
+        given = [value.id for origin, value in ((a, self.known.get(a)) for a in self.arguments) if value]
+        return Graph(ops, self.values, result.id, loss, self.arrays if self.traced else None, given=given)
 
     def failed(self, error: Exception, failed: observe.Call | None, tensors: list[Any]) -> Graph:
         """Return the graph of all calls before `error`; `failed` is the call that raised it, if a call did."""

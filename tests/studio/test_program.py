@@ -260,13 +260,13 @@ import autograd_cnn as ag
 
 
 @np.errstate(all="ignore")
-def step(x, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask, layer6_w, layer6_b, y):
+def step(x, y, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask, layer6_w, layer6_b):
 """
         + check_of(
-            '("x", x, (2, 8, 8, 3)), ("0.w", layer0_w, (3, 3, 3, 4)), ("0.b", layer0_b, (4,)), '
+            '("x", x, (2, 8, 8, 3)), ("y", y, (2,)), ("0.w", layer0_w, (3, 3, 3, 4)), ("0.b", layer0_b, (4,)), '
             '("1.w", layer1_w, (4,)), ("1.b", layer1_b, (4,)), ("3.w", layer3_w, (3, 3, 4, 4)), '
             '("3.b", layer3_b, (4,)), ("mask", mask, (2, 36)), ("6.w", layer6_w, (36, 10)), '
-            '("6.b", layer6_b, (10,)), ("y", y, (2,))'
+            '("6.b", layer6_b, (10,))'
         )
         + """\
     conv2d = ag.conv2d(x, layer0_w, layer0_b, padding=1)
@@ -423,7 +423,7 @@ def test_operations_without_a_gradient_are_computed_too(w, rng):
         return ag.sum(h * h.detach())
 
     program = check(f, w("u", 3), ag.Tensor(x, name="x"))
-    assert program.inputs == ["x", "u"]
+    assert program.inputs == ["u", "x"]
     moved = leaf(rng.normal(size=3), "u")
     f(moved, ag.Tensor(2 * x)).backward()
     assert same(program.run(u=moved, x=2 * x)[1]["u"], moved.grad)
@@ -872,6 +872,22 @@ def test_other_shapes_are_refused(standalone, w, tmp_path):
     assert same(step(**arrays)[0], program.run()[0])
 
 
+@pytest.mark.parametrize("standalone", [False, True])
+def test_step_takes_the_arguments_of_the_function_in_its_order(standalone, w):
+    def f(x, p, labels):
+        h = ag.batch_norm(x, p["gamma"], p["beta"]) @ w("v", 3, 2)
+        return ag.cross_entropy(h, labels)
+
+    p = {"beta": w("beta", 3), "gamma": w("gamma", 3)}
+    x, labels = np.arange(12.0).reshape(4, 3) ** 2, np.array([0, 1, 1, 0])
+    program = ag.trace(f, x, p, labels).program(standalone)
+    assert "\ndef step(x, beta, gamma, labels, v):\n" in program.source
+    assert program.inputs == ["x", "beta", "gamma", "labels", "v"] == [*program.leaves]
+    assert list(program.run()[1]) == ["beta", "gamma", "v"]
+    untraced = f(ag.Tensor(x, name="x"), p, labels).graph().program()  # a tape knows the order of use alone
+    assert [*untraced.inputs] == ["x", "gamma", "beta", "v", "labels"]
+
+
 def test_objects_that_cannot_be_spelled_are_inputs(w):
     @ag.primitive
     def applied(x, by):
@@ -959,7 +975,7 @@ def test_the_file_runs_and_every_run_gives_the_same_bytes(python, tmp_path, monk
         outputs.add(python(SCRIPT.replace("FOLDER", repr(str(folder)))))
     (text,) = outputs
     assert str(tmp_path) not in text and " 0x" not in text
-    assert "def step(x, w, v, y):" in text
+    assert "def step(x, y, w, v):" in text
 
 
 def test_writing_it_changes_nothing(cnn):

@@ -32,7 +32,9 @@ class Program:
     source : str
         A module with one function, ``step(leaf, ...)``, which returns the result and a dict of gradients by name.
     inputs : list of str
-        The names of the arrays that the program takes, in the order of ``step``'s parameters.
+        The names of the arrays that the program takes, in the order of ``step``'s parameters. First come the arguments
+        of the function that `trace` ran, in its order, without those that it does not use; then all other arrays, in
+        the order in which they are first used. Without `trace`, all are in the order of first use.
     leaves : dict of str to ndarray
         Copies of these arrays. `trace` copies all of them; other graphs have those that the tape saved.
     shapes : dict of str to tuple

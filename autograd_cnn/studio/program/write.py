@@ -72,7 +72,8 @@ class Author(Namespace):
         self.seed = ""
         self.backward_lines: list[list[Line]] = []  # for each operation, the last one first
         self.made = {op.output for op in every(graph.ops)}
-        self.initial = [v for v in graph.values.values() if v.id not in self.made]
+        order = dict.fromkeys([*graph.given, *graph.values])
+        self.initial = [graph.values[i] for i in order if i not in self.made]
 
     def write(self) -> None:
         """Write both passes, line by line."""
