@@ -236,7 +236,7 @@ def relu_gradient(g: Array, y: Array, out: Array) -> None:
 @blocked
 def normal_cdf(x: Any) -> Any:
     """Probability that a standard normal number is less than `x`, in float32 to 8 units in the last place."""
-    dtype = np.result_type(x, 1.0)
+    dtype = np.result_type(np.asarray(x), 1.0)  # None alone would stand for float64
     numbers = np.atleast_1d(np.asarray(x, np.result_type(dtype, np.float32)))
     cdf = _normal(numbers)[0].astype(dtype, copy=False)
     return cdf if np.ndim(x) else cdf[0]
