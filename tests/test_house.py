@@ -32,7 +32,7 @@ ROOMS = {
     # the library
     "engine": Room(2160, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1930, "engine", "the textbook: operations, each with its derivative below it"),
-    "calculus": Room(490, "engine", "grad and its kin, checkpoint, and checks of gradients"),
+    "calculus": Room(550, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(690, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(440, "engine state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),

@@ -7,7 +7,7 @@ differs by 1e-3. The tolerance, 1e-6, is far from both.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
 
 FULL = 200  # up to so many elements every derivative is checked, beyond that random directions
+LONG = 1 << 15  # elements of an array for which a faster function may be meant
 
 
 def check_gradients(
@@ -199,7 +200,8 @@ def conformance(primitive: Primitive[...]) -> int:
 
     A recorded call gives the same values as the raw call, leaves its inputs unchanged, and accepts any memory layout.
     Gradients agree with central differences in first and second order. A gradient of 0 gives 0. float32 stays float32.
-    No rule writes into its arguments.
+    No rule writes into its arguments. What `Primitive.accelerate` put in a place agrees with the formula, also
+    in float32 and on longer arrays.
 
     Returns
     -------
@@ -221,6 +223,7 @@ def conformance(primitive: Primitive[...]) -> int:
             fits = isinstance(checked, tuple) and len(checked) == len(primitive.parameters)
             _require(fits, f"{primitive.name}: its check returns {checked!r:.40}, want a tuple of all arguments")
         _check_values(primitive.name, f, inputs)
+        _check_faster(primitive, args, options, longer=False)
         for order in (1, 2):
             check_gradients(f, *inputs, order=order)
         _check_rules(primitive.name, f, inputs)
@@ -228,6 +231,7 @@ def conformance(primitive: Primitive[...]) -> int:
         value, back = vjp(f, *inputs)
         for x, g in zip(inputs, back(np.zeros_like(value)), strict=True):
             _require(not np.any(g), f"{primitive.name}: a gradient of 0 gives {g.ravel()[:3]}, input {x.shape}")
+        _check_faster(primitive, args, options, longer=True)
     return len(examples)
 
 
@@ -251,6 +255,70 @@ def _check_values(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) ->
             a.flags.writeable = False
         same = np.allclose(raw, f(*laid), rtol=1e-12, atol=1e-12, equal_nan=True)
         _require(same, f"{name}: another memory layout or a read-only input changes the result")
+
+
+@np.errstate(all="ignore")
+def _check_faster(primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any], longer: bool) -> None:
+    """Compare each faster function with the formula, in float64 and float32, on an example or on longer arrays.
+
+    The largest of the longer arrays has about `LONG` elements, unless its lengths would be over 1000 times those of the
+    example: a formula may make a table of pairs.
+    """
+    if primitive.forward is primitive.formula and all(rule.textbook is rule for rule in primitive.rules.values()):
+        return
+    flat, elements = primitive.bind(args, dict(options))
+    big = max([np.shape(primitive(*args, **options)), *map(np.shape, flat)], key=math.prod)
+    factor = min(1000, math.ceil((LONG / max(1, math.prod(big))) ** (1 / max(1, len(big))))) if longer else 1
+    for dtype in (np.float64, np.float32):
+        rng = np.random.default_rng(0)
+        given = primitive.grouped([_drawn(v, factor, dtype, rng) for v in flat], elements)
+        try:
+            want = primitive.formula(*given)
+        except Exception:
+            if longer:
+                return  # these lengths do not fit together
+            raise
+        _agree(f"{primitive.name}: the faster forward", primitive.forward, given, want, primitive.exact)
+        f, inputs = split(primitive, tuple(given), {})
+        node = f(*[Tensor(x, requires_grad=True) for x in inputs])._node
+        g = rng.standard_normal(node.shape).astype(node.dtype)
+        g.flags.writeable = False
+        for (_, rule, pick), (_, formula, picked) in zip(node.plan.steps, node.plan.formulas, strict=True):
+            for writable in (False, True)[: 1 + rule.may_write] if rule is not formula else ():
+                want = formula.function(g, *picked(node.saved))
+                title = f"{primitive.name}: the faster rule of {rule.name}{', for a writable g,' if writable else ''}"
+                values = g.copy() if writable else g, *pick(node.saved)
+                _agree(title, rule.function, values, want, rule.exact)
+
+
+def _drawn(value: Any, factor: int, dtype: Any, rng: np.random.Generator) -> Any:
+    """Return an array of an example in a dtype; with a factor above 1, numbers in its range, in a longer array."""
+    is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    if factor > 1 and isinstance(value, np.ndarray) and value.size:
+        shape = [n if n == 1 else n * factor for n in value.shape]
+        drawn = rng.uniform(value.min(), value.max(), shape) if is_float else rng.choice(value.ravel(), shape)
+        value = np.asarray(drawn)
+    return value.astype(dtype) if is_float else value
+
+
+def _agree(title: str, faster: Callable[..., Any], args: Sequence[Any], want: Any, exact: bool) -> None:
+    """Check that a faster function gives the arrays `want`: the same bits if it is `exact`, else half of the digits."""
+    try:
+        got = faster(*args)
+    except Exception as error:
+        raise AssertionError(f"{title} raises {error!r}; the formula does not") from error
+    both = zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]
+    pairs = [(np.asarray(a), np.asarray(b)) for a, b in both]
+    scale = max(np.abs(b[np.isfinite(b)]).max(initial=0) for _, b in pairs)
+    for a, b in pairs:
+        form = f"{b.shape} {b.dtype}"
+        _require(form == f"{a.shape} {a.dtype}", f"{title} gives {a.shape} {a.dtype}, the formula {form}")
+        same = (a == b) | (np.isnan(a) & np.isnan(b))
+        off = np.where(same, 0, np.abs(np.subtract(a, b, dtype=np.float64))).max(initial=0)
+        digits = math.sqrt(np.finfo(a.dtype).eps) if a.dtype.kind == "f" else 0
+        fits = same.all() and a.strides == b.strides if exact else off <= digits * scale
+        said = "; exact=True says that bits and memory order are the same" if exact else ""
+        _require(fits, f"{title} differs from the formula by {off:.1e}, on {form}{said}")
 
 
 def _check_rules(name: str, f: Callable[..., Any], inputs: list[np.ndarray]) -> None:

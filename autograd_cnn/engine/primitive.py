@@ -94,6 +94,7 @@ class Primitive(Parameters, Generic[P]):
     __qualname__: str
     byproducts: tuple[str, ...] = ()
     strict = elementwise = moves = rectifies = False
+    exact = True  # whether `forward` has the bits of `formula`
     symbol = ""
     examples: Callable[[np.random.Generator], list[Any]] | None = None
     flops: Callable[..., int] | None = None
@@ -105,6 +106,7 @@ class Primitive(Parameters, Generic[P]):
         vars(self).update(facts)
         self.textbook: Callable[..., Any] = function
         self._use(function)
+        self.formula = self.forward  # `textbook`, behind the check of its arguments
         self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
         self.options = OPTIONS if self.packaged else OPTIONS - {tuple}  # our own tuples hold no Tensors
         self.rules: dict[str, Rule] = {}
@@ -199,10 +201,11 @@ class Primitive(Parameters, Generic[P]):
         inputs stands for a joint rule.
 
         `may_write` says that the rules write their results into `g` if it is writable, which it is if nobody else needs
-        it. `exact` says that their results have the bits and the memory order of the textbook's.
+        it. `exact` says that all results have the bits and the memory order of the textbook's.
         """
         if forward is not None:
             self._use(forward(self.textbook))
+            self.exact = exact
         for name, accelerator in rules.items():
             if name not in self.rules:
                 raise errors.unknown_parameter(f"{self.name}.accelerate", name, ["forward", *self.rules])

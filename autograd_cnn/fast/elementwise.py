@@ -98,10 +98,10 @@ def _cut(args: tuple[Any, ...], shape: tuple[int, ...]) -> Callable[[slice], lis
 
 def _fill(function: Callable[..., Any], args: tuple[Any, ...], out: Array, most: int = BLOCK) -> Array:
     """Fill `out` by calling ``function(*blocks, out)`` on blocks of at most about `most` numbers, and return it."""
-    if in_tile():
-        function(*args, out)
-        return out
     cut = _cut((*args, out), out.shape)
+    if in_tile():
+        function(*cut(slice(None)))
+        return out
     rows = len(cut(slice(None))[-1])
     # Blocks are quarters, unless too small or too large: an even number occupies two threads for the same time.
     quarter = max(most // 2, -(-out.size // 4))

@@ -155,6 +155,112 @@ def test_right_rules_are_accepted():
         assert conformance(primitive) == 1
 
 
+def scaled(x, w):
+    return x * w
+
+
+def rule_of_x(change):
+    return lambda formula: functools.wraps(formula)(lambda g, w: change(formula, g, w))
+
+
+def doubled_if_writable(formula, g, w):
+    if not g.flags.writeable:
+        return formula(g, w)
+    g *= w + 1
+    return g
+
+
+def into_g(formula, g, w):
+    g *= w
+    return g
+
+
+def turned(formula, g, w):
+    return np.asfortranarray(formula(g, w))
+
+
+def failing(formula, g, w):
+    raise KeyError("no table")
+
+
+def attached(exact=False, may_write=False, forward=None, x=None, **facts):
+    """``x * w``, with faster forms that get the formula before their arguments."""
+    made = Primitive(scaled, **{**bias, "check": lambda x, w: (x, w), **facts})
+    made.vjp(x=lambda g, w: g * w, w=lambda g, x: g * x)
+    rules = {} if x is None else {"x": rule_of_x(x)}
+    faster = forward and (lambda formula: lambda x, w: forward(formula, x, w))
+    made.accelerate(faster, exact=exact, may_write=may_write, **rules)
+    return made
+
+
+WRONG_FASTER = {
+    "an offset": (
+        {"forward": lambda formula, x, w: x * w + 1},
+        r"scaled: the faster forward differs from the formula by 1\.0e\+00, on \(2, 3\) float64",
+    ),
+    "a factor": ({"forward": lambda formula, x, w: 1.001 * x * w}, "scaled: the faster forward differs"),
+    "only long arrays": (
+        {"forward": lambda formula, x, w: x * w + (len(x) > 100)},
+        r"scaled: the faster forward differs from the formula by 1\.0e\+00, on \(\d+, \d+\) float64",
+    ),
+    "only float32": (
+        {"x": lambda formula, g, w: g * w * (1 if g.itemsize == 8 else 1.01)},
+        r"scaled: the faster rule of x differs from the formula by .*, on \(2, 3\) float32",
+    ),
+    "only long arrays, in the rule": (
+        {"x": lambda formula, g, w: g * w * (1 + (len(g) > 100))},
+        r"scaled: the faster rule of x differs from the formula by ",
+    ),
+    "NaN": ({"x": lambda formula, g, w: np.where(g < 0, np.nan, g * w)}, "scaled: the faster rule of x differs"),
+    "other bits": (
+        {"forward": lambda formula, x, w: x * w * (1 + 1e-15), "exact": True},
+        "scaled: the faster forward differs from the formula by .*; exact=True says that bits and memory order",
+    ),
+    "another memory order": ({"x": turned, "exact": True}, "scaled: the faster rule of x differs .*memory order"),
+    "only where g is writable": (
+        {"x": doubled_if_writable, "may_write": True},
+        "scaled: the faster rule of x, for a writable g, differs from the formula",
+    ),
+    "writes into g": ({"x": into_g}, "scaled: the faster rule of x raises ValueError.*read-only"),
+    "fails": ({"x": failing}, "scaled: the faster rule of x raises KeyError.*; the formula does not"),
+    "another shape": (
+        {"forward": lambda formula, x, w: (x * w)[:1]},
+        r"scaled: the faster forward gives \(1, 3\) float64, the formula \(2, 3\) float64",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WRONG_FASTER)
+def test_a_wrong_faster_form_is_rejected(kind):
+    facts, message = WRONG_FASTER[kind]
+    with pytest.raises(AssertionError, match=message):
+        conformance(attached(**facts))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"forward": lambda formula, x, w: x * w, "x": lambda formula, g, w: g * w, "exact": True},
+        {"forward": lambda formula, x, w: x / (1 / w)},
+        {"x": lambda formula, g, w: into_g(formula, g, w) if g.flags.writeable else formula(g, w), "may_write": True},
+        {"x": turned},
+    ],
+    ids=["the same bits", "other roundings", "into g", "another memory order"],
+)  # fmt: skip
+def test_a_right_faster_form_is_accepted(facts):
+    assert conformance(attached(**facts)) == 1
+
+
+def test_longer_arrays_that_the_formula_refuses_are_left_out():
+    def three_columns(x, w):
+        if x.shape[1] != 3:
+            raise ValueError("want 3 columns")
+        return x, w
+
+    made = attached(forward=lambda formula, x, w: x * w, check=three_columns)
+    assert conformance(made) == 1
+
+
 def changing(x):
     x += 1
     return x

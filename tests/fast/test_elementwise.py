@@ -244,3 +244,11 @@ def test_the_ends_of_the_range(size):
     ):
         np.testing.assert_array_equal(function(x)[:6], ends)
     assert ag.sigmoid.raw(x - 100)[5] > 0  # a denormal number
+
+
+@pytest.mark.parametrize("shape", [(300,), (400, 1)])
+def test_a_kernel_inside_of_blocks_of_rows(normal, shape):
+    """The rule of softplus for an array `beta` runs in blocks of rows, and calls sigmoid, which has a kernel."""
+    x, g = normal(400, 300), normal(400, 300, seed=1)
+    _, back = ag.vjp(lambda x: ag.softplus(x, np.full(shape, 2, np.float32)), x)
+    np.testing.assert_allclose(back(g)[0], g / (1 + np.exp(-2 * x)), rtol=1e-5, atol=1e-6)
