@@ -179,6 +179,13 @@ def test_a_scalar_has_the_chain_rule_with_its_numbers():
     ]
 
 
+def test_an_expression_without_a_name_is_called_as_the_graph_calls_it():
+    facts = facts_of(ag.trace(lambda t: ag.exp(-t), 0.5).page())["frames"][0]
+    step = next(s for s in facts["steps"] if s["ask"] == "How does the loss change with -t?")
+    assert visible(step["say"]).startswith("-t (here called negative) reaches the loss only through exp(), which makes")
+    assert visible(step["formulas"][0]["check"]).startswith("Raise negative by 0.01: ")
+
+
 def test_a_number_has_all_its_digits_behind_the_four():
     facts = facts_of(ag.trace(lambda x: ag.sin(x), 0.6).page())["frames"][0]
     (value,) = (v for v in facts["values"].values() if v["role"] == "loss")

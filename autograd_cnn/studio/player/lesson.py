@@ -91,7 +91,7 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
     """Return the meaning of a step back, and the chain rule for each of `values`."""
     out, name = clip(t.values[op.output].name), f"{clip(op.name)}()"
     words, alone = [], [v for v in values if len(t.shares[v.id]) == 1]
-    single = [t.words(v) for v in alone]
+    single = [t.introduced(v) for v in alone]
     for v in values:
         shares, here = t.shares[v.id], clip(v.name)
         if len(shares) > 1:
@@ -103,8 +103,8 @@ def backward(t: Trials, op: Op, values: list[Value]) -> tuple[str, list[Formula]
             )
     if single:
         reach, its = ("reaches", f"g_{clip(alone[0].name)}") if len(single) == 1 else ("reach", "each gradient")
-        made = t.words(t.values[op.output])
-        made = f"{made}, here called {out}" if made != out else f"{name}, which makes {out}"
+        made = t.introduced(t.values[op.output])
+        made = f"{name}, which makes {out}" if made == out else made
         many = f", summed over the numbers of {out}" if any(t.changed(op, v) > 1 for v in alone) else ""
         words.append(
             f"{listed(single)} {reach} {t.goal} only through {made}. So {its} is g_{out} times the local slope "

@@ -153,6 +153,11 @@ class Trials:
         """Return the name of a value, or the expression that makes it if the user's code gives it no name."""
         return bare(self.expressions.get(value.id, "")) or clip(value.name)
 
+    def introduced(self, value: Value) -> str:
+        """Return the words for a value, and the name of it on this page if that is another one."""
+        words, name = self.words(value), clip(value.name)
+        return words if words == name else f"{words} (here called {name})"
+
     def gate(self, op: Op) -> tuple[int | None, int | None]:
         """Return elements of a relu of an array at hand: one that passes, and one that is blocked; else None and None.
 

@@ -1,0 +1,65 @@
+"""Photographs the player and the live page, in Chromium, into its own folder: ``python docs/photograph.py``.
+
+The live page needs Pyodide, in the folder that ``AUTOGRAD_CNN_PYODIDE`` names.
+"""
+
+import os
+import runpy
+import shutil
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from autograd_cnn.studio.live import page as live
+from autograd_cnn.studio.player import demos
+
+HERE = Path(__file__).resolve().parent
+
+
+def opened(browser: Browser, file: Path, width: int) -> Page:
+    page = browser.new_page(viewport={"width": width, "height": 1040})
+    page.set_default_timeout(120_000)
+    page.goto(file.as_uri())
+    return page
+
+
+def save(page: Page, name: str, height: int) -> None:
+    """Write the upper part of what the window shows, in 256 colours: a third of the bytes."""
+    page.wait_for_timeout(1000)  # animations end
+    image = Image.open(BytesIO(page.screenshot())).convert("RGB")
+    image.crop((0, 0, image.width, height)).quantize(256).save(HERE / name, optimize=True)
+
+
+def player(browser: Browser, folder: Path) -> None:
+    """The last step back of the demo of a CNN; a narrower window would cut the graph off."""
+    script = shutil.copy(Path(*demos.__path__) / "cnn.py", folder)
+    runpy.run_path(script, run_name="__main__")
+    page = opened(browser, folder / "cnn.html", 1520)
+    page.wait_for_selector("body.ready")
+    page.goto(page.url + "#step=31")
+    save(page, "player.png", 980)
+
+
+def live_page(browser: Browser, folder: Path) -> None:
+    """The first step back of the live page's first program."""
+    live.write(folder / "live.html", offline=True)
+    page = opened(browser, folder / "live.html", 1280)
+    page.wait_for_selector("[data-state=ready]:has(#player:not([hidden]))")
+    player = page.frame_locator("#player iframe")
+    player.locator("body.ready").wait_for()
+    while not player.locator("#position").inner_text().startswith("backward 1"):
+        player.locator("#next").click()
+    page.evaluate("scrollTo(0, 0)")
+    save(page, "live.png", 1030)
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as folder, sync_playwright() as playwright:
+        path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+        chromium = playwright.chromium.launch(executable_path=path)
+        player(chromium, Path(folder))
+        if "AUTOGRAD_CNN_PYODIDE" in os.environ:
+            live_page(chromium, Path(folder))
