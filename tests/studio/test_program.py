@@ -39,12 +39,16 @@ def check(f, *leaves, graph=None):
     return program
 
 
-def check_of(shapes):
-    """The first lines of a step."""
+def check_of(shapes, integer="none"):
+    """The first lines of a step, whose arrays have floats, apart from the one of that name."""
+    rows = re.sub(r"(?<=\))\)", ", np.floating)", shapes)
+    rows = re.sub(rf'(\("{integer}", .*?, )np.floating', r"\1np.integer", rows)
     return (
-        f"    for name, array, shape in [{shapes}]:\n        if np.shape(array) != shape:\n"
-        '            raise ValueError(f"program: {name} is {np.shape(array)}, want {shape}. '
-        'The program is for these shapes: ag.trace(f, ...) with yours writes another")\n'
+        f"    for name, array, shape, kind in [{rows}]:\n"
+        "        if np.shape(array) != shape or not np.issubdtype(np.asarray(array).dtype, kind):\n"
+        '            raise ValueError(f"program: {name} is {np.asarray(array).dtype} {np.shape(array)}, '
+        "want {kind.__name__} {shape}. The program is for these: convert with .astype, or "
+        'ag.trace(f, ...) with yours writes another")\n'
     )
 
 
@@ -266,7 +270,8 @@ def step(x, y, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask,
             '("x", x, (2, 8, 8, 3)), ("y", y, (2,)), ("0.w", layer0_w, (3, 3, 3, 4)), ("0.b", layer0_b, (4,)), '
             '("1.w", layer1_w, (4,)), ("1.b", layer1_b, (4,)), ("3.w", layer3_w, (3, 3, 4, 4)), '
             '("3.b", layer3_b, (4,)), ("mask", mask, (2, 36)), ("6.w", layer6_w, (36, 10)), '
-            '("6.b", layer6_b, (10,))'
+            '("6.b", layer6_b, (10,))',
+            integer="y",
         )
         + """\
     conv2d = ag.conv2d(x, layer0_w, layer0_b, padding=1)
@@ -864,12 +869,43 @@ def test_other_shapes_are_refused(standalone, w, tmp_path):
     arrays = program.leaves
     for name, shape, wanted in (("x", (8, 3), (4, 3)), ("b", (1,), (3,))):  # NumPy would broadcast both
         message = (
-            f"program: {name} is {shape}, want {wanted}. The program is for these shapes: ag.trace(f, ...) with yours"
+            f"program: {name} is float64 {shape}, want floating {wanted}. "
+            "The program is for these: convert with .astype, or ag.trace(f, ...) with yours writes another"
         )
         for run in (program.run, step):
             with pytest.raises(ValueError, match=re.escape(message)):
                 run(**{**arrays, name: np.ones(shape)})
     assert same(step(**arrays)[0], program.run()[0])
+
+
+@pytest.mark.parametrize("standalone", [False, True])
+def test_other_kinds_of_numbers_are_refused(standalone, w):
+    def f(x, mask, y):
+        return ag.cross_entropy((x * mask) @ w("v", 3, 2), y)
+
+    x, mask, y = np.ones((4, 3)), np.array([True, False, True]), np.array([0, 1, 1, 0])
+    program = ag.trace(f, x, mask, y).program(standalone)
+    for name, array, message in (
+        ("x", x.astype(np.uint8), "program: x is uint8 (4, 3), want floating (4, 3)"),
+        ("x", x.astype(int), "program: x is int64 (4, 3), want floating (4, 3)"),
+        ("x", x + 1j, "program: x is complex128 (4, 3), want floating (4, 3)"),
+        ("v", np.ones((3, 2), complex), "program: v is complex128 (3, 2), want floating (3, 2)"),
+        ("mask", np.ones(3), "program: mask is float64 (3,), want bool (3,)"),
+        ("y", y.astype(float), "program: y is float64 (4,), want integer (4,)"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            program.run(**{name: array})
+    for alike in {"y": y.astype(np.uint8)}, {"x": x.astype(np.float32)}:
+        assert same(program.run(**alike)[0], program.run()[0])
+
+
+@pytest.mark.parametrize("standalone", [False, True])
+def test_labels_that_are_no_class_are_refused(standalone, w):
+    labels = np.array([[0, 1], [1, 0]])
+    program = ag.trace(lambda x, y: ag.cross_entropy(x, y.reshape(-1)), w("x", 4, 2), labels).program(standalone)
+    for wrong in (-1, 2):
+        with pytest.raises(ValueError, match=f"label.*{wrong}.*0..1"):
+            program.run(y=np.where(labels, wrong, 0))
 
 
 @pytest.mark.parametrize("standalone", [False, True])

@@ -136,8 +136,11 @@ def test_a_cnn_reads_like_one_by_hand(rng, tmp_path):
         "    g_h = relu_gradient(g_r, r)",
     ):
         assert f"{line}\n" in source, line
-    check = next(line for line in source.splitlines() if "raise" in line)
-    assert not re.search(r"autograd_cnn|\bag\.|\.raw|Any|raise|errstate\(.*\):|is None", source.replace(check, ""))
+    checks = [line for line in source.splitlines() if "raise" in line]
+    assert len(checks) == 2  # of the arrays, and of the labels
+    for check in checks:
+        source = source.replace(check, "")
+    assert not re.search(r"autograd_cnn|\bag\.|\.raw|Any|raise|errstate\(.*\):|is None", source)
     loss = small_cnn(x, *leaves, y)
     loss.backward()
     value, gradients = pickle.loads((tmp_path / "results").read_bytes())[0]
@@ -157,7 +160,7 @@ def test_networks(rng, standard_cnn, tmp_path):
     source = graphs[0].program(standalone=True).source
     assert "    h4 = conv2d(h3, layer3_w, layer3_b, " in source  # layers that the user did not name
     assert not re.search("mean is |builtins|axis_tuple|groups", source)
-    assert len(source.splitlines()) <= 180
+    assert len(source.splitlines()) <= 182
     p, images, labels = standard_cnn.arguments(rng)
     graphs.append(traced(lambda *ws: standard_cnn(dict(zip(p, ws, strict=True)), images, labels), *p.values()))
     assert len(graphs[-1].program(standalone=True).source.splitlines()) <= 150

@@ -18,7 +18,7 @@ from autograd_cnn.engine.observe import operations
 from autograd_cnn.studio.program.syntax import NoSource
 
 LONGEST = 40  # characters of an identifier
-LOOP = "name", "array", "shape"  # the variables of the check of shapes
+LOOP = "name", "array", "shape", "kind"  # the variables of the check of arrays
 
 
 class Namespace:

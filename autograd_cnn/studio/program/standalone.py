@@ -21,10 +21,16 @@ import autograd_cnn as ag
 from autograd_cnn.calculus.checkpoint import Checkpoint
 from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.ops.losses import cross_entropy_of_labels
 from autograd_cnn.studio.program.shorten import shorten
 from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, parsed
 from autograd_cnn.studio.program.write import Author, every
 from autograd_cnn.studio.records import Op
+
+LABELS = """\
+if not ((labels >= 0) & (labels < logits.shape[-1])).all():
+    raise ValueError(f'program: labels have {labels.min()}..{labels.max()}, want 0..{logits.shape[-1] - 1}')
+"""
 
 
 class Standalone(Author):
@@ -85,7 +91,10 @@ class Standalone(Author):
             self.primitives[name] = thing
         comment, outer = (inspect.getdoc(function) or "").partition("\n")[0], inspect.getclosurevars(function).nonlocals
         self.comments[name] = f"# {comment}\n" if comment else ""
-        self.keep(name, _Source(self, {**function.__globals__, **outer}).written(tree))
+        written = _Source(self, {**function.__globals__, **outer}).written(tree)
+        if thing is cross_entropy_of_labels:  # NumPy would count a label of -1 from the end
+            written.body[:0] = ast.parse(LABELS).body
+        self.keep(name, written)
 
     def keep(self, name: str, tree: ast.stmt) -> None:
         exec(ast.unparse(tree), self.scope)

@@ -99,12 +99,10 @@ class Author(Namespace):
     def program(self) -> Program:
         self.write()
         graph, result = self.graph, self.graph.values[self.graph.result]
-        shapes = {self.name(v): v.shape for v in self.initial} | (
-            {} if self.seed else {self.gradient(result): result.shape}
-        )
+        given = {self.name(v): v for v in self.initial} | ({} if self.seed else {self.gradient(result): result})
         gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in self.learnt())
         backward = [text for lines in self.backward_lines for text, _ in lines]
-        body = [*self.opening(shapes), *self.forward_lines, "", self.seed, *backward]
+        body = [*self.opening(given), *self.forward_lines, "", self.seed, *backward]
         body.append(f"return {self.name(result)}, {{{gradients}}}")
         required = REQUIRE if any(text.startswith("require(") for text in backward) else ""
         head = [f"# {', '.join(graph.summary())}", *self.head(), required + '@np.errstate(all="ignore")']
@@ -115,21 +113,22 @@ class Author(Namespace):
             listing(graph, self.forward_lines, self.backward_lines[::-1], self.seed),
             list(self.inputs.values()),
             self.leaves,
-            {self.inputs[name]: shape for name, shape in shapes.items()},
+            {self.inputs[name]: value.shape for name, value in given.items()},
         )
 
     def head(self) -> list[str]:
         """Return what stands above the function."""
         return ["import numpy as np", "", "import autograd_cnn as ag", *self.imports, "", ""]
 
-    def opening(self, shapes: dict[str, tuple[int, ...]]) -> list[str]:
-        """Refuse arrays of other shapes: numbers in the program, such as the size of the batch, are not for them."""
-        rows = ", ".join(f"({_quoted(clip(self.inputs[name]))}, {name}, {shape})" for name, shape in shapes.items())
-        error = f"program: {{name}} is {{np.shape(array)}}, want {{shape}}. The program is for these shapes: {AGAIN}"
+    def opening(self, given: dict[str, Value]) -> list[str]:
+        """Refuse other arrays: the program has the size of the batch, and has no checks of what its lines call."""
+        rows = [f"({_quoted(clip(self.inputs[n]))}, {n}, {v.shape}, {_kind(v)})" for n, v in given.items()]
+        found, wanted = "{np.asarray(array).dtype} {np.shape(array)}", "{kind.__name__} {shape}"
+        cure = f"The program is for these: convert with .astype, or {AGAIN}"
         return [
-            f"for {', '.join(LOOP)} in [{rows}]:",
-            "    if np.shape(array) != shape:",
-            f'        raise ValueError(f"{error}")',
+            f"for {', '.join(LOOP)} in [{', '.join(rows)}]:",
+            "    if np.shape(array) != shape or not np.issubdtype(np.asarray(array).dtype, kind):",
+            f'        raise ValueError(f"program: {{name}} is {found}, want {wanted}. {cure}")',
         ]
 
     def learnt(self) -> list[Value]:
@@ -412,6 +411,11 @@ def _frozen(array: Any) -> Any:
 def written(pattern: str, text: str, value: Any = None) -> str:
     """Write an expression in the place of a, and a plain value in that of b: ``written("a.sum(axis=b)", "x", 0)``."""
     return text_of(form(pattern, parsed(text), literal(value)))
+
+
+def _kind(value: Value) -> str:
+    """Write the kind of the numbers in `value`; floating-point numbers have the precision of the arrays given."""
+    return {"f": "np.floating", "b": "np.bool_"}.get(np.dtype(value.dtype).kind, "np.integer")
 
 
 def _quoted(name: str) -> str:
