@@ -149,6 +149,10 @@ def wrong_arguments(name: str, signature: Signature, args: tuple[Any, ...], opti
     known = [n for n, p in signature.parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     for unknown in options:
         if unknown not in known:
+            runs = args and callable(args[0]) and "*args" in map(str, signature.parameters.values())
+            if runs and not did_you_mean(unknown, known):
+                by_name = f"ag.{name}(lambda x: f(x, {unknown}=...), x)"
+                return TypeError(f"{name}: has no parameter {unknown!r}. Pass what f takes by position, or {by_name}")
             return unknown_keyword(name, unknown, known)
     try:
         signature.bind(*args, **options)

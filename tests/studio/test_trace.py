@@ -392,6 +392,16 @@ def test_graph_changes_nothing(cnn):
             "trace: it draws what a function does to tensors; you passed 3: ag.trace(loss_of, x, y)",
         ),
         (lambda: ag.trace(float, 3.0), TypeError, "trace: float returned float 3.0, want a Tensor"),
+        (
+            lambda: ag.trace(lambda x, k1: x * k1, 3.0, k1=2.0),
+            TypeError,
+            "trace: has no parameter 'k1'. Pass what f takes by position, or ag.trace(lambda x: f(x, k1=...), x)",
+        ),
+        (
+            lambda: ag.trace(lambda x: x, 3.0, repeats=2),
+            TypeError,
+            "trace: has no parameter 'repeats'. Did you mean 'repeat'?",
+        ),
         (lambda: ag.trace(lambda x: None, 3.0), TypeError, "trace: <lambda> returned None, want a Tensor"),
         (
             lambda: ag.trace(lambda x: x * x, 3),

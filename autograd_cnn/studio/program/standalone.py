@@ -23,7 +23,7 @@ from autograd_cnn.engine.mode import no_grad
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.ops.losses import cross_entropy_of_labels
 from autograd_cnn.studio.program.shorten import shorten
-from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, parsed
+from autograd_cnn.studio.program.syntax import NoSource, call, evaluate, literal, names_in, parsed
 from autograd_cnn.studio.program.write import Author, every
 from autograd_cnn.studio.records import Op
 
@@ -134,10 +134,11 @@ class Standalone(Author):
         return value if isinstance(value, ast.expr) else super().expression(value, hint)
 
     def value(self, tree: Any) -> Any:
-        try:
-            return evaluate(tree, self.scope)
-        except NameError:
-            raise ValueError("program: standalone needs all arrays: ag.trace(f, ...) copies them") from None
+        """Return the value of an argument; zeros stand for an array that the tape has not saved: no rule needs it."""
+        names = {*names_in(tree)}
+        values = ((self.names.get(v.id), v) for v in self.graph.values.values() if not names <= self.scope.keys())
+        zeros = {name: np.zeros(v.shape, v.dtype) for name, v in values if name in names and name not in self.scope}
+        return evaluate(tree, {**self.scope, **zeros} if zeros else self.scope)
 
 
 def _expression(text: str) -> Any:
