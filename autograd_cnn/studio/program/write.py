@@ -37,9 +37,9 @@ OPERATORS = ["+", "-", "*", "/", "@"]  # not **: NumPy's ** has faster paths for
 AGAIN = "ag.trace(f, ...) with yours writes another"
 REQUIRE = f"""\
 # Refuse numbers for which a derivative has another form.
-def require(holds):
+def require(holds, value, condition):
     if not holds:
-        raise ValueError("program: a derivative has another form for these numbers. {AGAIN}")
+        raise ValueError(f"program: {{condition}} is false, so the derivative of {{value}} has another form. {AGAIN}")
 
 
 """
@@ -101,7 +101,11 @@ class Author(Namespace):
         graph, result = self.graph, self.graph.values[self.graph.result]
         given = {self.name(v): v for v in self.initial} | ({} if self.seed else {self.gradient(result): result})
         gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in self.learnt())
-        backward = [text for lines in self.backward_lines for text, _ in lines]
+        backward = [
+            _explained(text, self.name(graph.values[op.output]))
+            for op, lines in zip(reversed(graph.ops), self.backward_lines, strict=True)
+            for text, _ in lines
+        ]
         body = [*self.opening(given), *self.forward_lines, "", self.seed, *backward]
         body.append(f"return {self.name(result)}, {{{gradients}}}")
         required = REQUIRE if any(text.startswith("require(") for text in backward) else ""
@@ -411,6 +415,13 @@ def _frozen(array: Any) -> Any:
 def written(pattern: str, text: str, value: Any = None) -> str:
     """Write an expression in the place of a, and a plain value in that of b: ``written("a.sum(axis=b)", "x", 0)``."""
     return text_of(form(pattern, parsed(text), literal(value)))
+
+
+def _explained(text: str, value: str) -> str:
+    """Add to a requirement what its error says: the `value` whose derivative it is for, and the condition."""
+    if not text.startswith("require("):
+        return text
+    return f"{text[:-1]}, {_quoted(value)}, {_quoted(text[8:-1])})"
 
 
 def _kind(value: Value) -> str:
