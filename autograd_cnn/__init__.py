@@ -96,7 +96,7 @@ if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing 
             return _open(_LATER[name])
         if not name.startswith("_") and name not in registry.advice:
             for room, place in _LATER.items():
-                if room in __all__ and ":" not in place and name in _open(place).__all__:
+                if room in __all__ and ":" not in place and name in getattr(_open(place), "__all__", ()):
                     raise AttributeError(f"autograd_cnn has no {name!r}. Here: ag.{room}.{name}")
         raise AttributeError(missing(name, "autograd_cnn", __dir__()))
 

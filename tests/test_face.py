@@ -1,7 +1,9 @@
 """The face of the package: the names that ``import autograd_cnn as ag`` offers."""
 
 import inspect
+import sys
 from functools import partial
+from importlib.util import find_spec, module_from_spec
 from operator import attrgetter
 
 import pytest
@@ -99,6 +101,12 @@ except AttributeError as error:
 assert all(getattr(ag, name) is not None for name in dir(ag))
 """
     assert python(program) == "autograd_cnn has no 'no_such_name'\n"
+
+
+def test_an_unknown_name_is_unknown_while_a_room_is_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "autograd_cnn.nn", module_from_spec(find_spec("autograd_cnn.nn")))  # not run yet
+    with pytest.raises(AttributeError, match="^autograd_cnn has no 'no_such_name'$"):
+        _ = ag.no_such_name
 
 
 # Keywords

@@ -70,6 +70,17 @@ def unary(low=-3.0, high=3.0, **attributes):
     return make
 
 
+def unusual(**attributes):
+    """Make a case of `unary` with NaN and infinities."""
+
+    def make(d):
+        (x,), options = unary(**attributes)(d)
+        strange = d.rng.choice([np.nan, np.inf, -np.inf], x.shape)
+        return [np.where(d.rng.random(x.shape) < 0.5, strange, x).astype(x.dtype)], options
+
+    return make
+
+
 def broadcast(d, count):
     full = d.pick([(2, 3), (3,), (2, 1, 4), (0, 2), (2, 3, 2)])
     parts = [full]
@@ -436,8 +447,9 @@ def cast(d):
 
 
 MAKERS = {
-    **dict.fromkeys("Abs Atan Cos Exp HardSwish Identity IsNaN Not BitwiseNot Ceil Floor Round Sign Erf Sin Sinh Cosh "
+    **dict.fromkeys("Abs Atan Cos Exp HardSwish Identity Not BitwiseNot Ceil Floor Round Sign Erf Sin Sinh Cosh "
                     "Sigmoid Softplus Softsign Tan Tanh Relu Neg Mish Asinh Reciprocal".split(), unary()),
+    "IsNaN": unusual(), "IsInf": unusual(detect_negative=[0, 1], detect_positive=[0, 1]),
     **dict.fromkeys("Acos Asin Atanh".split(), unary(-1, 1)),
     "Acosh": unary(1, 9), "Log": unary(0.1, 9), "Sqrt": unary(0, 9), "Gelu": unary(approximate=["none", "tanh"]),
     "Elu": unary(alpha=(0.1, 2)), "Celu": unary(alpha=(0.1, 2)), "LeakyRelu": unary(alpha=(0.1, 2)),

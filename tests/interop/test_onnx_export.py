@@ -1,4 +1,4 @@
-"""Exported files run in ONNX Runtime, and agree."""
+"""Exported files run in ONNX Runtime, and read back, and agree."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 import autograd_cnn as ag
 from autograd_cnn import nn
 from autograd_cnn.calculus.check import examples_of, split
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.interop.onnx import elementwise, export
 from autograd_cnn.interop.onnx.table import CONVERTERS, TABLE
 from interop.torch_networks import MODELS, Images, X, cnn, randomised, resnet
@@ -20,10 +21,13 @@ def run(path, *inputs):
 
 
 def agree(path, f, *inputs, tolerance=1e-5):
-    want = f(*map(ag.Tensor, inputs))
-    for got, w in zip(run(path, *inputs), want if isinstance(want, tuple) else [want], strict=True):
-        assert got.dtype == w.dtype
-        np.testing.assert_allclose(got, w.data, rtol=tolerance, atol=tolerance)
+    """Compare the results of `f` with those of its file, in ONNX Runtime and read back."""
+    want, back = f(*map(ag.Tensor, inputs)), ag.interop.load_onnx(path)(*inputs)
+    want, back = (results if isinstance(results, tuple) else (results,) for results in (want, back))
+    for results in run(path, *inputs), map(plain, back):
+        for got, w in zip(results, want, strict=True):
+            assert got.dtype == w.dtype
+            np.testing.assert_allclose(got, w.data, rtol=tolerance, atol=tolerance)
 
 
 def operators(path):

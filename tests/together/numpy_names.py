@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from pathlib import Path
 from textwrap import fill
@@ -13,27 +13,13 @@ from textwrap import fill
 import numpy as np
 
 import autograd_cnn as ag
+from autograd_cnn.elsewhere import ADVICE
 from autograd_cnn.engine import numpy_calls
 from autograd_cnn.engine.observe import primitives
 from autograd_cnn.engine.registry import counterparts, numpys
 from autograd_cnn.interop.onnx.table import CONVERTERS, OPERATORS
 
 PAGE = Path(__file__).parents[2] / "docs" / "vocabulary.md"
-
-REFUSED = {
-    "complex numbers are not supported": """
-        angle roots sort_complex fft.fft fft.fft2 fft.fftn fft.fftshift fft.hfft fft.ifft fft.ifft2 fft.ifftn
-        fft.ifftshift fft.ihfft fft.irfft fft.irfft2 fft.irfftn fft.rfft fft.rfft2 fft.rfftn
-    """,
-    "writes into its argument; here: `x = x.at[index].set(values)`": """
-        copyto fill_diagonal place put put_along_axis putmask
-    """,
-    "calls a function with parts of the array; here: operations with `axis=`, `ag.select`": """
-        apply_along_axis apply_over_axes piecewise
-    """,
-    "dates and calendars, not floats": "busday_count busday_offset datetime_as_string is_busday",
-    "no rule here; `@ag.primitive` makes one": "i0 nextafter poly polydiv polyfit polymul polysub",
-}
 
 # Functions of torch.nn.functional that have another name here.
 SPELLED = {
@@ -45,6 +31,7 @@ SPELLED = {
     "upsample_nearest": "interpolate",
 }
 
+# Functions of torch.nn.functional that are not here, and for which ADVICE has no code.
 MISSING = {
     "volumes and sequences: images have two dimensions here, and one for `conv1d` and its pools": """
         adaptive_avg_pool1d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool1d_with_indices adaptive_max_pool3d
@@ -57,9 +44,9 @@ MISSING = {
         rrelu
     """,
     "attention, sampling and sequence losses: not built": """
-        affine_grid bilinear channel_shuffle ctc_loss embedding_bag grid_sample grouped_mm linear_cross_entropy
+        affine_grid bilinear channel_shuffle ctc_loss embedding_bag grouped_mm linear_cross_entropy
         multi_head_attention_forward multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss
-        native_channel_shuffle pdist scaled_dot_product_attention soft_margin_loss scaled_grouped_mm scaled_mm
+        native_channel_shuffle pdist soft_margin_loss scaled_grouped_mm scaled_mm
         triplet_margin_with_distance_loss adaptive_max_pool2d_with_indices
     """,
     "PyTorch's own machinery": """
@@ -69,9 +56,9 @@ MISSING = {
 }
 
 
-def numpy_functions() -> dict[str, object]:
+def numpy_functions() -> dict[str, Callable[..., object]]:
     """NumPy's functions that take arrays, each once: its ufuncs, and those that ``__array_function__`` intercepts."""
-    found: dict[int, tuple[str, object]] = {}
+    found: dict[int, tuple[str, Callable[..., object]]] = {}
     for prefix, module in (("", np), ("linalg.", np.linalg), ("fft.", np.fft)):
         for name in sorted(dir(module)):
             f = getattr(module, name)
@@ -85,6 +72,22 @@ def fate(f: object) -> str:
     """``recorded``, ``plain`` (it returns plain arrays), or ``refused``, as `numpy_calls` decides."""
     plain = {numpys(name) for name in numpy_calls.CONSTANT}
     return "plain" if f in plain else "recorded" if f in counterparts else "refused"
+
+
+def refusal(name: str, f: Callable[..., object]) -> str:
+    """The error of a function that is refused, whatever the arguments."""
+    x = ag.Tensor(np.ones(3), requires_grad=True)
+    for arguments in ((x,), (x, x), (x, x, x), (lambda v: v, 0, x), (x, 0, 1), (x, [0], 1, 0)):
+        try:
+            f(*arguments)
+        except TypeError as error:
+            if "np." in str(error):
+                return str(error)
+        except ValueError:
+            pass
+        else:
+            raise AssertionError(f"np.{name} took {arguments}")
+    raise AssertionError(f"np.{name}: no message of ours")
 
 
 def torch_functions() -> list[str]:
@@ -109,16 +112,21 @@ def _names(names: Iterable[str], prefix: str = "") -> str:
     return fill(", ".join(f"`{prefix}{name}`" for name in sorted(names)), 120, break_on_hyphens=False)
 
 
-def _reasons(table: dict[str, str], prefix: str = "") -> list[str]:
-    return [f"{reason[0].upper()}{reason[1:]}:\n{_names(names.split(), prefix)}\n" for reason, names in table.items()]
+def _reasons(table: dict[str, str]) -> list[str]:
+    return [f"{reason[0].upper()}{reason[1:]}:\n{_names(names.split())}\n" for reason, names in table.items()]
 
 
 def page() -> str:
     """The Markdown of docs/vocabulary.md."""
-    fates = {name: fate(f) for name, f in numpy_functions().items()}
+    functions = numpy_functions()
+    fates = {name: fate(f) for name, f in functions.items()}
     sets = {kind: [name for name, found in fates.items() if found == kind] for kind in ("recorded", "plain", "refused")}
     here = [name for name in torch_functions() if is_here(name)]
     absent = [name for name in torch_functions() if not is_here(name)]
+    instead = "\n".join(f"- `{name}`: `{ADVICE[name]}`" for name in absent if name in ADVICE)
+    refusals: dict[str, list[str]] = {}
+    for name in sets["refused"]:
+        refusals.setdefault(refusal(name, functions[name]).replace(f"np.{name}", "np.f"), []).append(name)
     parts = [
         f"""# Vocabulary
 
@@ -147,9 +155,11 @@ rare keywords are refused by their names.
 {_names(sets["plain"], "np.")}
 
 ### Refused
+
+Errors say, with the name of the function instead of `f`:
 """
     ]
-    parts += _reasons(REFUSED, "np.")
+    parts += [f"`{error}`:\n{_names(names, 'np.')}\n" for error, names in refusals.items()]
     parts += [
         f"""## torch.nn.functional
 
@@ -161,6 +171,10 @@ It has {len(here) + len(absent)} functions; {len(here)} are here, on NHWC images
 {_names(here)}
 
 ### Not here
+
+Errors say what takes their place:
+
+{instead}
 """
     ]
     return "\n".join([*parts, *_reasons(MISSING), onnx()])

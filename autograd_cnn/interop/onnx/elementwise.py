@@ -114,6 +114,10 @@ def _power(x: Any, y: Any) -> Any:
     return np.power(x, y.astype(np.uint64 if x.dtype.kind == "u" else np.int64)).astype(x.dtype)
 
 
+def _is_infinite(x: Any, detect_negative: int = 1, detect_positive: int = 1) -> Any:
+    return np.isinf(x) & np.where(x < 0, bool(detect_negative), bool(detect_positive))
+
+
 def _shrink(x: Any, lambd: float = 0.5, bias: float = 0.0) -> Any:
     return ag.where(x < -lambd, x + bias, ag.where(x > lambd, x - bias, 0 * x))
 
@@ -153,6 +157,7 @@ ENTRIES = [
     Entry("Celu", read=ag.celu),
     Entry("Erf", read=lambda x: 2 * ag.normal_cdf(x * math.sqrt(2)) - 1),
     Entry("HardSigmoid", read=lambda x, alpha=0.2, beta=0.5: ag.clip(alpha * x + beta, 0, 1)),
+    Entry("IsInf", read=_is_infinite),
     Entry("Mean", read=lambda *arrays: reduce(ag.add, arrays) / len(arrays)),
     Entry("PRelu", read=ag.prelu),
     Entry("Selu", read=lambda x, alpha=1.6732632, gamma=1.0507009: gamma * ag.elu(x, alpha)),
