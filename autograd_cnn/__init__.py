@@ -1,6 +1,7 @@
 """A tiny reverse-mode autograd engine on NumPy: write a model as forward code, call backward, look at the graph."""
 
 import re
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ _LATER |= {"report": "studio.report", "Graph": "studio.trace:Graph", "trace": "s
 _LATER |= {"profile": "studio.profiler:profile", "linalg": "vocabulary.linalg"}
 _LATER |= {name: f"fast.threads:{name}" for name in ("get_num_threads", "set_num_threads")}
 
-
+_FOLDERS = {re.split("[.:]", place)[0] for place in _LATER.values()}
 _NEEDS = {"interop": ("vocabulary",), "training": ("data",), "distributed": ("training", "data")}
 
 
@@ -56,14 +57,14 @@ def _absent(place: str) -> str:
     return next((name for name in folders if find_spec(f"autograd_cnn.{name}") is None), "")
 
 
-def _open(place: str) -> Any:
+_REMOVED = "the folder {!r} of the package, which was removed. Put it back, or install the package again"
+
+
+def _open(place: str, title: str = "") -> Any:
     """Import a room, or a name from it, when it is first used, so that ``import autograd_cnn`` is fast."""
     if folder := _absent(place):
-        name = re.split("[.:]", place)[-1]
-        raise AttributeError(
-            f"autograd_cnn.{name} needs the folder {folder!r} of the package, which was removed. Put it back, or "
-            "install the package again"
-        )
+        title = title or "autograd_cnn." + re.split("[.:]", place)[-1]
+        raise AttributeError(f"{title} needs {_REMOVED.format(folder)}")
     room, _, name = place.partition(":")
     module = import_module(f"autograd_cnn.{room}")
     if not name:
@@ -81,8 +82,10 @@ if not _absent("fast"):
     import_module("autograd_cnn.fast.attach").attach()
 publish(globals())
 registry.advice.update(ADVICE)
+if _absent("vocabulary"):
+    registry.advice["*"] = f"It may be in {_REMOVED.format('vocabulary')}"
 registry.hooks.update(
-    graph=lambda tensor: _open("studio.trace:graph_of")(tensor),
+    graph=lambda tensor: _open("studio.trace:graph_of", "Tensor.graph")(tensor),
     at=ops.indexing.At,
     mT=ops.shapes.matrix_transpose,
 )
@@ -92,8 +95,13 @@ if not _absent("studio"):
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report missing names
 
     def __getattr__(name: str) -> object:
-        if name in _LATER:
-            return _open(_LATER[name])
+        if place := _LATER.get(name) or (name in _FOLDERS and _absent(name)):
+            try:
+                return _open(place)
+            except AttributeError as error:
+                if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # ``from autograd_cnn import ...``
+                    raise ImportError(str(error)) from None  # else Python replaces the message
+                raise
         if not name.startswith("_") and name not in registry.advice:
             for room, place in _LATER.items():
                 if room in __all__ and ":" not in place and name in getattr(_open(place), "__all__", ()):

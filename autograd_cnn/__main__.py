@@ -51,27 +51,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m autograd_cnn", description="A tiny autograd engine on NumPy.")
     parser.add_argument("--version", action="version", version=f"autograd_cnn {ag.__version__}")
     commands = parser.add_subparsers(required=True)
-    if "trace" in ag.__all__:
-        _add_pages(commands)
+    _add_pages(commands)
     commands.add_parser("info", help="versions, threads and folders, for bug reports").set_defaults(command=info)
     checking = commands.add_parser("check", help="compare the primitives of your own file with finite differences")
     checking.add_argument("file", type=Path, help="a Python file with @ag.primitive and .vjp(...)")
     checking.set_defaults(command=check)
-    if "training" in ag.__all__:
-        _add_predict(commands)
+    _add_predict(commands)
     options = vars(parser.parse_args(arguments))
-    return options.pop("command")(**options)
+    run, needed = options.pop("command"), options.pop("needs", "Tensor")
+    try:
+        getattr(ag, needed)
+    except AttributeError as error:  # its folder was removed
+        return _failed(error)
+    return run(**options)
 
 
 def _add_pages(commands: Any) -> None:
     showing = commands.add_parser("demo", help="networks to step through: chain rule, spiral, CNN, broken rules")
     showing.add_argument("folder", type=Path, nargs="?", default="autograd_cnn_demo", help=FOLDER)
     showing.add_argument("--no-open", dest="show", action="store_false", help="write the pages, and do not open them")
-    showing.set_defaults(command=demo)
+    showing.set_defaults(command=demo, needs="trace")
     editing = commands.add_parser("live", help="a page in which you edit a program, run it, and step through it")
     editing.add_argument("--offline", type=Path, metavar="FOLDER", help=OFFLINE)
     editing.add_argument("--no-open", dest="show", action="store_false", help="write the page, and do not open it")
-    editing.set_defaults(command=live)
+    editing.set_defaults(command=live, needs="trace")
 
 
 def _add_predict(commands: Any) -> None:
@@ -80,7 +83,7 @@ def _add_predict(commands: Any) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="IMAGE", help="BMP, GIF, JPEG, PNG, PPM, TIFF or WebP")
     parser.add_argument("--why", action="store_true", help=WHY)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the pictures of --why, instead of RUN/why")
-    parser.set_defaults(command=predict, refuse=parser.error)
+    parser.set_defaults(command=predict, needs="training", refuse=parser.error)
 
 
 DEMOS = {"chain_rule": "The chain rule", "spiral": "A spiral", "cnn": "A CNN", "broken": "Five broken rules"}

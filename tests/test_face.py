@@ -72,19 +72,55 @@ import autograd_cnn as ag
 
 x = ag.Tensor([1.0], requires_grad=True)
 assert not {"Graph", "profile", "report", "trace"} & {*ag.__all__, *dir(ag)} and x._repr_html_() is None
-for use in lambda: ag.trace, lambda: ag.report, x.graph:
+for use in lambda: ag.trace, lambda: ag.report, lambda: ag.studio, x.graph:
     try:
         use()
     except AttributeError as error:
         print(error)
+try:
+    from autograd_cnn import trace
+except ImportError as error:
+    print(error)
+assert not hasattr(ag, "trace")
 """
 
 
 def test_a_name_of_a_folder_that_was_removed_says_so(python):
     assert python(REMOVED).splitlines() == [
-        f"autograd_cnn.{name} needs the folder 'studio' of the package, which was removed. Put it back, or install the "
-        "package again"
-        for name in ("trace", "report", "graph_of")
+        f"{name} needs the folder 'studio' of the package, which was removed. Put it back, or install the package again"
+        for name in (
+            *("autograd_cnn.trace", "autograd_cnn.report", "autograd_cnn.studio", "Tensor.graph", "autograd_cnn.trace"),
+        )
+    ]
+
+
+LESS = """
+import sys
+sys.modules["autograd_cnn.vocabulary"] = None
+import numpy as np
+import autograd_cnn as ag
+
+x = ag.Tensor([1.0], requires_grad=True)
+for use in (
+    lambda: np.median(x), lambda: ag.median, lambda: x.median, lambda: ag.huber_loss, lambda: ag.reluu,
+):
+    try:
+        use()
+    except (AttributeError, ImportError, TypeError) as error:
+        print(error)
+"""
+
+
+def test_names_that_may_be_in_a_folder_that_was_removed(python):
+    """Nothing knows the names in `vocabulary` without it."""
+    place = "the folder 'vocabulary' of the package, which was removed. Put it back, or install the package again"
+    assert python(LESS).splitlines() == [
+        "np.median has no derivative here. Leave the graph: np.median(t.data, ...); or write it: @ag.primitive. "
+        f"It may be in {place}",
+        f"autograd_cnn has no 'median'. It may be in {place}",
+        f"Tensor has no 'median'. It may be in {place}",
+        f"autograd_cnn has no 'huber_loss'. It may be in {place}",
+        f"autograd_cnn has no 'reluu'. Did you mean 'relu'? It may be in {place}",
     ]
 
 
@@ -100,12 +136,15 @@ except AttributeError as error:
     print(error)
 assert all(getattr(ag, name) is not None for name in dir(ag))
 """
-    assert python(program) == "autograd_cnn has no 'no_such_name'\n"
+    text = python(program).removesuffix("\n")
+    text, _, place = text.partition(". It may be in the folder 'vocabulary'")
+    assert text == "autograd_cnn has no 'no_such_name'"
+    assert bool(place) == (folder == "vocabulary" or find_spec("autograd_cnn.vocabulary") is None)
 
 
 def test_an_unknown_name_is_unknown_while_a_room_is_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, "autograd_cnn.nn", module_from_spec(find_spec("autograd_cnn.nn")))  # not run yet
-    with pytest.raises(AttributeError, match="^autograd_cnn has no 'no_such_name'$"):
+    with pytest.raises(AttributeError, match="^autograd_cnn has no 'no_such_name'"):
         _ = ag.no_such_name
 
 

@@ -30,10 +30,10 @@ class Room(NamedTuple):
 
 ROOMS = {
     # the library
-    "engine": Room(2165, "", "the tape, the recorded call, the walk back, and Tensor"),
+    "engine": Room(2170, "", "the tape, the recorded call, the walk back, and Tensor"),
     "ops": Room(1930, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(550, "engine", "grad and its kin, checkpoint, and checks of gradients"),
-    "nn": Room(690, "engine calculus ops state", "modules, layers and their initial weights"),
+    "nn": Room(700, "engine calculus ops state", "modules, layers and their initial weights"),
     "optim": Room(440, "engine state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(40, "environment", "checks of a state before it is loaded"),
@@ -43,7 +43,7 @@ ROOMS = {
     "notebook": Room(50, "", "shows a page or a text below a cell"),
     "plots": Room(130, "engine files environment", "pictures of a training, by matplotlib"),
     FACE: Room(110, "engine calculus ops vocabulary elsewhere", "the names that users see"),
-    "__main__": Room(240, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
+    "__main__": Room(250, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
     "vocabulary": Room(920, "engine calculus ops", "the rest of NumPy: functions of a few lines over operations"),
     "fast": Room(2760, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),

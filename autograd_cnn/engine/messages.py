@@ -242,7 +242,10 @@ def missing(name: str, owner: str, known: Iterable[str]) -> str:
     if name.endswith("_"):
         return f"{text}. Nothing works in place; outside a graph: x.data[...] = values"
     known = [k for k in known if not k.startswith("_")]
-    if "sum" in known and (hasattr(np, name) or hasattr(np.ndarray, name)):  # `owner` uses NumPy's names
+    numpys = hasattr(np, name) or hasattr(np.ndarray, name)
+    if "sum" in known and "*" in advice:
+        return f"{text}.{'' if numpys else did_you_mean(name, known)} {advice['*']}"
+    if "sum" in known and numpys:  # `owner` uses NumPy's names
         called = f"x.data.{name}" if hasattr(np.ndarray, name) else f"np.{name}(x.data)"
         return f"{text}. NumPy's, outside the graph: {called}"
     equivalent = [k for k in known if _bare(k) == _bare(name)]

@@ -128,7 +128,8 @@ def _no_rule(name: str) -> str:
         return f"{name} is not recorded. Here: np.{bare}(x)"
     if bare.startswith("fft.") or bare in _COMPLEX:
         return f"{name}: complex numbers are not supported. Leave the graph: {name}(t.data, ...)"
-    return f"{name} has no derivative here. Leave the graph: {name}(t.data, ...); or write it: @ag.primitive"
+    place = f". {advice['*']}" if "*" in advice and name.startswith("np.") else ""
+    return f"{name} has no derivative here. Leave the graph: {name}(t.data, ...); or write it: @ag.primitive{place}"
 
 
 def plain(value: Any) -> Any:

@@ -360,14 +360,20 @@ class Module:
         total                                                   41,418
         """
         inventory, tensors = self._inventory(), self._tensors()
-        dtype = next((t.dtype for t in tensors.values()), np.float32) if dtype is None else dtype
+        dtype = np.dtype(next((t.dtype for t in tensors.values()), np.float32) if dtype is None else dtype)
+        try:
+            x = Tensor(np.zeros(input_shape, dtype))
+        except TypeError:
+            shown = "an array" if hasattr(input_shape, "shape") else f"{input_shape!r:.40}"
+            title = f"{type(self).__name__}.summary"
+            raise TypeError(f"{title}: input_shape is {shown}, want a tuple of ints, such as x.shape") from None
         attributes = [(module, dict(vars(module))) for _, module, _ in inventory.values()]
         calls: list[list[Any]] = []
         try:
             _thread.calls = calls
             self.eval()
             with no_grad(), np.errstate(all="ignore"):
-                self(Tensor(np.zeros(input_shape, dtype)))
+                self(x)
         finally:
             vars(_thread).clear()
             for module, before in attributes:

@@ -284,6 +284,22 @@ def test_summary_shows_shapes_in_the_order_of_the_calls(net):
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (np.ones((2, 3)), "an array"),
+        (ag.Tensor(np.ones((2, 3))), "an array"),
+        ((2, 3.0), "(2, 3.0)"),
+        ("two", "'two'"),
+    ],
+    ids=str,
+)
+def test_summary_wants_a_shape(given, shown):
+    with pytest.raises(TypeError) as caught:
+        nn.Sequential(nn.ReLU()).summary(given)
+    assert str(caught.value) == f"Sequential.summary: input_shape is {shown}, want a tuple of ints, such as x.shape"
+
+
 def test_summary_marks_a_shared_module(rng):
     layer = nn.Linear(3, 3, rng=rng)
     text = nn.Sequential(layer, layer).summary((1, 3))
