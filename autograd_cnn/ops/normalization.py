@@ -114,14 +114,16 @@ def _normal(x: Any, eps: float) -> tuple[Any, Any]:
 
 
 def _batch_norm_rule(g: Any, x: Any, w: Any, eps: float, mean: Any, variance: Any) -> tuple[Any, Any, Any]:
-    """gx = (h - mean(h) - n * mean(h * n)) / deviation, where n = (x - mean(x)) / deviation and h = g * w"""
-    h = g * w
+    """gx = (gn - mean(gn) - n * mean(gn * n)) / deviation, where n = (x - mean(x)) / deviation and gn = g * w
+    gx = gn / deviation if the statistics are given.
+    """
+    gn = g * w
     if mean is None:
         normal, scale = _normal(x, eps)
-        gx = (h - _average(h) - normal * _average(h * normal)) * scale
+        gx = (gn - _average(gn) - normal * _average(gn * normal)) * scale
     else:
         scale = divide(1, sqrt(variance + eps))
-        normal, gx = (x - mean) * scale, h * scale
+        normal, gx = (x - mean) * scale, gn * scale
     return gx, _per_channel(g * normal), _per_channel(g)
 
 

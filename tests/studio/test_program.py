@@ -244,6 +244,15 @@ def step(x, W1, b1, W2, b2, y):
     )
 
 
+def test_the_formula_of_a_rule_has_the_names_of_the_program(w):
+    def f(h, gamma, beta, m, v):
+        return ag.sum(ag.batch_norm(h, gamma, beta, mean=m, variance=v))
+
+    source = ag.trace(f, w("h", 4, 3), w("gamma", 3), w("beta", 3), np.zeros(3), np.ones(3)).program().source
+    assert "where n = (h - mean(h)) / deviation and gn = g_batch_norm * gamma\n" in source
+    assert "    # gx = gn / deviation if the statistics are given.\n" in source
+
+
 @pytest.mark.skipif(not find_spec("autograd_cnn.fast"), reason="of batch norm, the formula runs, and is printed")
 def test_the_whole_text_of_modules(rng):
     nn = ag.nn
@@ -294,7 +303,9 @@ def step(x, y, layer0_w, layer0_b, layer1_w, layer1_b, layer3_w, layer3_b, mask,
     g_layer3_w = ag.conv2d_weight_gradient(relu, g_conv2d_2, (3, 3, 4, 4), stride=2)
     g_layer3_b = ag.sum(g_conv2d_2, axis=(0, 1, 2))
     g_batch_norm = ag.relu_gradient(g_relu, relu)
-    # gx = (h - mean(h) - n * mean(h * n)) / deviation, where n = (x - mean(x)) / deviation and h = g * w
+    # gx = (gn - mean(gn) - n * mean(gn * n)) / deviation, where n = (conv2d - mean(conv2d)) / deviation and gn = """
+        + """g_batch_norm * layer1_w
+    # gx = gn / deviation if the statistics are given.
     # x_n2 = ag.square(conv2d - ag.sum(conv2d, axis=(0, 1, 2)) / 128)
     # size_n2 = ag.sum(x_n2, axis=(0, 1, 2)) / 128 + 1e-05
     # require(((size_n2 >= np.float32(9.860761315262648e-32)) & (size_n2 <= np.float32(3.4028234663852886e+38))).all())

@@ -106,6 +106,11 @@ class _Reading:
             self.stand_ins.clear()  # no cycle keeps the arrays alive
             self.modules.clear()
         comment = (inspect.getdoc(self.function) or "").partition("\n\n")[0]
+        if " = " in comment:  # a formula, with the parameters of the rule
+            own = {
+                n: t.id for n, t in zip(self.function.__code__.co_varnames, given, strict=False) if type(t) is ast.Name
+            }
+            comment = re.sub(r"\b\w+\b(?!\()", lambda found: own.get(found[0], found[0]), comment)
         return [*(f"# {line}" for line in comment.splitlines()), *self.lines], self.variables
 
     # Functions
