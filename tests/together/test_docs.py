@@ -6,6 +6,7 @@ the other, and in `test_examples` those of the other pages. A block fenced as ``
 warning, whose text is the block after it, fenced as ``text``. In a session, such a block is what is printed.
 """
 
+import inspect
 import os
 import re
 import runpy
@@ -20,6 +21,8 @@ from xml.etree import ElementTree
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.observe import own_operations
+from autograd_cnn.engine.registry import registry
 from lines import code_lines
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +102,16 @@ def test_there_are_quotations():
     assert len(QUOTATIONS) > 5
 
 
+@pytest.fixture
+def free_names():
+    """Names of operations that examples in docstrings have taken are free again: they belong to the package there."""
+    with own_operations():
+        for name in [n for n, f in registry.items() if inspect.unwrap(f).__code__.co_filename.startswith("<doctest")]:
+            del registry[name]
+        yield
+
+
+@pytest.mark.usefixtures("free_names")
 @pytest.mark.parametrize(("raises", "code", "text"), PROGRAMS)
 def test_a_program_does_what_the_page_says(raises, code, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
