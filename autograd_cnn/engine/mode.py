@@ -54,7 +54,10 @@ class Mode:
 
     def but(self, **changes: Any) -> Mode:
         """Return a copy of this mode with some attributes changed."""
-        return Mode(**{**vars(self), "ended": None, **changes})
+        mode = Mode()
+        vars(mode).update(vars(self), ended=None)
+        vars(mode).update(changes)
+        return mode
 
 
 ordinary = Mode(call=None, ended=None, steps=None, recording=True, scope=None, transforms=(), draws=(), again=False)
