@@ -267,8 +267,9 @@ def _check_faster(primitive: Primitive[...], args: tuple[Any, ...], options: dic
     if primitive.forward is primitive.formula and all(rule.textbook is rule for rule in primitive.rules.values()):
         return
     flat, elements = primitive.bind(args, dict(options))
-    big = max([np.shape(primitive(*args, **options)), *map(np.shape, flat)], key=math.prod)
-    factor = min(1000, math.ceil((LONG / max(1, math.prod(big))) ** (1 / max(1, len(big))))) if longer else 1
+    shapes = [np.shape(primitive(*args, **options)), *(v.shape for v in flat if isinstance(v, np.ndarray))]
+    roots = [(LONG / max(1, math.prod(shape))) ** (1 / max(1, len(shape))) for shape in shapes]
+    factor = min(1000, math.ceil(min(roots))) if longer else 1
     for dtype in (np.float64, np.float32):
         rng = np.random.default_rng(0)
         given = primitive.grouped([_drawn(v, factor, dtype, rng) for v in flat], elements)

@@ -105,8 +105,7 @@ class Primitive(Parameters, Generic[P]):
         update_wrapper(self, function)
         vars(self).update(facts)
         self.textbook: Callable[..., Any] = function
-        self._use(function)
-        self.formula = self.forward  # `textbook`, behind the check of its arguments
+        self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
         self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
         self.options = OPTIONS if self.packaged else OPTIONS - {tuple}  # our own tuples hold no Tensors
         self.rules: dict[str, Rule] = {}
@@ -204,21 +203,22 @@ class Primitive(Parameters, Generic[P]):
         it. `exact` says that all results have the bits and the memory order of the textbook's.
         """
         if forward is not None:
-            self._use(forward(self.textbook))
-            self.exact = exact
+            function, self.exact = forward(self.textbook), exact
+            self.forward = self.formula if function is self.textbook else self._checked(function)
         for name, accelerator in rules.items():
             if name not in self.rules:
                 raise errors.unknown_parameter(f"{self.name}.accelerate", name, ["forward", *self.rules])
-            formula = self.rules[name].textbook
-            faster = Rule(accelerator(formula.function), formula.inputs, formula)
-            faster.may_write, faster.exact, faster.into = may_write, exact, self.rules[name].into
+            faster = formula = self.rules[name].textbook
+            if (function := accelerator(formula.function)) is not formula.function:
+                faster = Rule(function, formula.inputs, formula)
+                faster.may_write, faster.exact, faster.into = may_write, exact, self.rules[name].into
             self.rules.update(dict.fromkeys(formula.inputs, faster))
         self.plans.clear()
 
-    def _use(self, function: Callable[..., Any]) -> None:
-        """Compute by `function`, behind the check of its arguments: `forward` takes all of them, in order."""
+    def _checked(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` behind the check of its arguments: it takes all of them, in order."""
         check = self.check
-        self.forward: Callable[..., Any] = function if check is None else lambda *args: function(*check(*args))
+        return function if check is None else lambda *args: function(*check(*args))
 
     def raw(self, *args: Any, **options: Any) -> Any:
         """Compute with arrays, and return the by-products, too, if there are any."""

@@ -8,7 +8,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "docs" / "notebooks"
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
-CLOSE = {"cnn.ipynb": 0.05}  # a training differs by so much between kernels and machines
+CLOSE = {"cnn.ipynb": 0.25}  # the first passes of a training differ by so much between kernels and machines
 NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*\.?\d*(?:e[-+]\d+)?")
 
 
