@@ -84,7 +84,8 @@ class Source:
     def function(self, name):
         """Return a function without types, checks and docstring; the first line of that is a comment.
 
-        Of its decorators only the names are left: of by-products, and of the operation if the function has another one.
+        Decorators keep the names of by-products, and the name of the operation if that is not the function's. All else
+        in them is left out.
         """
         node = self.functions[name]
         for argument in ast.walk(node.args):

@@ -109,7 +109,7 @@ def _if_exact(accelerator: Accelerator) -> Accelerator:
         def run(*args: Any) -> Any:
             return exact(*args[:-1]) if args[-1] == "none" else approximate(*args)
 
-        run.applies = lambda *args: args[-1] == "none" and exact.applies(*args[:-1])  # type: ignore[attr-defined]
+        vars(run).update(applies=lambda *args: args[-1] == "none" and exact.applies(*args[:-1]))
         return run
 
     return of_gelu
@@ -218,7 +218,7 @@ def _batch_norm_rule(formula: Kernel) -> Kernel:
             return normalization.batch_norm_gradient(g, x, mean_x, variance_x, w, eps)
         return formula(g, x, w, eps, mean, variance)
 
-    run.applies = _in_one_dtype  # type: ignore[attr-defined]
+    vars(run).update(applies=_in_one_dtype)
     return run
 
 

@@ -203,7 +203,7 @@ def by_twin(
             out = x if rule and x.flags.carray else empty(x.shape, x.dtype)
             return _fill(tile, given, out, SINGLE if single else BLOCK)
 
-        run.applies = applies  # type: ignore[attr-defined]
+        vars(run).update(applies=applies)
         return run
 
     return accelerator

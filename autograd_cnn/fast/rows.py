@@ -56,7 +56,7 @@ def by_rows(name: str, numpy: Callable[..., None] | None = None) -> Accelerator:
                     map_rows(tile, *given, out)
             return out
 
-        run.applies = applies  # type: ignore[attr-defined]
+        vars(run).update(applies=applies)
         return run
 
     return accelerator

@@ -1,4 +1,4 @@
-"""What happens beside the steps of a run: callbacks, the checkpoint, and Ctrl-C."""
+"""Callbacks, the checkpoint and Ctrl-C, which `fit` looks after between the steps of a run."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ Exponentials of float32 numbers are polynomials, of which the compiler makes vec
 library for each number takes ten times as long. Float64 would halve the numbers in a vector, so all constants are
 float32: one Python number would make the rest of a formula float64.
 
-Of softmax, a few rows at a time stay in the first-level cache over all loops. The exponentials run over all their
-numbers at once, since the 10 numbers of one row would not fill a vector; sums and maxima run over one row each.
+Softmax takes a few rows at a time, which stay in the first-level cache over all loops. The exponentials run over all
+numbers of these rows at once, since the 10 numbers of one row would not fill a vector. Sums and maxima run over one row
+each.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ class Entry:
     options, buffers : tuple of int
         Inputs of the operator that are not trained: numbers that must be plain arrays, and statistics.
     kind : str
-        What operands are written. "plain" takes arrays as they are here, "image" its first operand as (N, C, H, W), and
-        "either" what there is; its option `axis` counts the axes of that.
+        The order of axes in which operands are written: "plain" as they are here, "image" the first operand as
+        (N, C, H, W), and "either" as it comes; then the option `axis` counts the axes of that.
     """
 
     operator: str | None
