@@ -11,6 +11,7 @@ from autograd_cnn.calculus.check import check_gradients
 from autograd_cnn.calculus.checkpoint import checkpoint
 from autograd_cnn.calculus.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd_cnn.calculus.trees import ravel_pytree
+from autograd_cnn.calculus.vmap import vmap
 from autograd_cnn.elsewhere import ADVICE
 from autograd_cnn.engine import registry
 from autograd_cnn.engine.messages import missing
@@ -39,6 +40,7 @@ __all__ = [
     "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "get_num_threads", "grad",
     "hessian", "hvp", "interop", "jacobian", "jvp", "linalg", "nn", "no_grad", "optim", "plots", "primitive", "profile",
     "ravel_pytree", "report", "scope", "set_num_threads", "trace", "training", "value_and_grad", "vjp",
+    "vmap",
 ]  # fmt: skip
 
 _LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}

@@ -127,7 +127,6 @@ ADVICE = {
         "param_groups add_param_group": 'at the start: SGD([{"parameters": [w], "lr": 0.01}, ...], lr)',
         "LBFGS": "scipy.optimize.minimize, on the vector of ag.ravel_pytree(parameters)",
         "jacrev jacfwd": "ag.jacobian(f)",
-        "vmap": "operations take stacks: matrices and vectors are the last axes",
         "no_grad(*)": "With brackets: @ag.no_grad(), or with ag.no_grad(): ...",
         "enable_grad(*)": "With brackets: @ag.enable_grad(), or with ag.enable_grad(): ...",
         "repeat(*)": "Copies side by side, as in PyTorch: ag.tile(x, {})",

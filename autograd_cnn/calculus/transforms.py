@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_leaves, tree_map, tree_paths
+from autograd_cnn.calculus.vmap import entered, fresh, is_batched, lowered, raised
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
@@ -39,7 +40,7 @@ class Transformed(Protocol[Result_co]):
     def __call__(self, *args: object, **options: Any) -> Any: ...
 
 
-@primitive
+@primitive(elementwise=True)
 def alias(x: Any) -> Any:
     """Gives `x` a node of its own, so that nested transforms do not share a variable."""
     return x.view()
@@ -96,12 +97,12 @@ class _Run:
         place = next(places)
         if isinstance(value, Tensor) and value.requires_grad:
             self.nested = True
-            variable = alias(value)
+            variable = alias(entered(value))
         else:
-            data = value.data if isinstance(value, Tensor) else np.asarray(value)
+            data = value.data if isinstance(value, Tensor) else value if is_batched(value) else np.asarray(value)
             if data.dtype.kind != "f":
                 raise errors.not_differentiable(place, value, data.dtype)
-            variable = Tensor(data, requires_grad=True)
+            variable = fresh(entered(data))
         self.variables.append(variable)
         return variable
 
@@ -113,6 +114,7 @@ class _Run:
         nodes = [v._node for v in self.variables]
         found: dict[Any, Any] = {}
         if self.value._node is not None:
+            seed = lowered(seed)
             seed = seed if create_graph else np.array(seed)
             found = carry_back(self.value._node, seed, create_graph, retain, targets=set(nodes))
         if nodes and not found and not self.differentiated:
@@ -120,7 +122,8 @@ class _Run:
             for run in (*current.get().transforms, self):  # once is enough
                 run.differentiated = True
         zeros = [None if n in found else np.zeros(n.shape, n.dtype) for n in nodes]
-        return [found[n] if z is None else Tensor(z) if create_graph else z for n, z in zip(nodes, zeros, strict=True)]
+        found |= {n: Tensor(z) if create_graph else z for n, z in zip(nodes, zeros, strict=True) if z is not None}
+        return [raised(found[n]) for n in nodes]
 
     def shaped(self, gradients: list[Any]) -> tuple[Any, ...]:
         """Return gradients in the structure of the arguments."""
@@ -128,7 +131,7 @@ class _Run:
         return tuple(tree_map(lambda _: next(supply), a) for a in self.arguments)
 
     def out(self, value: Tensor) -> Any:
-        return value if self.nested else value.data
+        return value if self.nested else value.detach() if is_batched(value) else value.data
 
 
 def _tuple(argnums: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -224,7 +227,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[A
 
     def back(g: Any) -> tuple[Any, ...]:
         nested = run.nested or (isinstance(g, Tensor) and g.requires_grad)
-        seed = g if nested else np.asarray(g.data if isinstance(g, Tensor) else g, run.value.dtype)
+        seed = g if nested or is_batched(g) else np.asarray(g.data if isinstance(g, Tensor) else g, run.value.dtype)
         if np.shape(seed) != run.value.shape:
             raise ValueError(f"vjp: g is {np.shape(seed)}, f returned {run.value.shape}")
         return run.shaped(run.back(seed, nested, retain=True))
@@ -263,15 +266,16 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     """
     flat = _flat_tangents("jvp", args, tangents)
     run = _Run("jvp", f, args, tuple(range(len(args))))
-    g = Tensor(np.zeros(run.value.shape, run.value.dtype), requires_grad=True)
+    g = fresh(entered(Tensor(np.zeros(run.value.shape, run.value.dtype))))
     with enable_grad():
         products = [registry["sum"](gx * t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad]
         total = sum(products[1:], products[0]) if products else Tensor(0.0)
     found: dict[Any, Any] = {}
     if total.requires_grad:
-        found = carry_back(total._node, np.ones(total.shape, total.dtype), run.nested, targets={g._node})
+        seed = np.array(lowered(np.ones(total.shape, total.dtype)))
+        found = carry_back(total._node, seed, run.nested, targets={g._node})
     zeros = run.out(Tensor(np.zeros(g.shape, g.dtype)))
-    return run.out(run.value), found.get(g._node, zeros)
+    return run.out(run.value), raised(found[g._node]) if found else zeros
 
 
 def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:

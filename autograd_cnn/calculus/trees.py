@@ -36,7 +36,7 @@ def tree_leaves(tree: Any) -> list[Any]:
 def tree_paths(tree: Any, path: str) -> Iterator[str]:
     """Yield the place of every leaf, such as ``argument 0['conv1']['w']``, in the order of `tree_leaves`."""
     if isinstance(tree, (dict, list, tuple)) or (dataclasses.is_dataclass(tree) and not isinstance(tree, type)):
-        for key, part in _parts(tree).items():
+        for key, part in parts_of(tree).items():
             yield from tree_paths(part, f"{path}[{key!r}]")
     elif tree is not None:
         yield path
@@ -51,7 +51,7 @@ def leaves_like(caller: str, tree: Any, other: Any, path: str) -> list[Any]:
         If the trees differ in their structure or in the shape of a leaf. The message names the first such place.
     """
     if tree is None or isinstance(tree, (dict, list, tuple)) or dataclasses.is_dataclass(tree):
-        parts, others = _parts(tree), _parts(other)
+        parts, others = parts_of(tree), parts_of(other)
         if type(tree) is not type(other) or parts.keys() != others.keys():
             raise TypeError(f"{caller}: {path} is a {_outline(tree)}, its tangent a {_outline(other)}")
         return [leaf for k in parts for leaf in leaves_like(caller, parts[k], others[k], f"{path}[{k!r}]")]
@@ -60,7 +60,7 @@ def leaves_like(caller: str, tree: Any, other: Any, path: str) -> list[Any]:
     return [other]
 
 
-def _parts(tree: Any) -> dict[Any, Any]:
+def parts_of(tree: Any) -> dict[Any, Any]:
     """Return the parts of a tree by key, position or field."""
     if dataclasses.is_dataclass(tree):
         return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
@@ -68,7 +68,7 @@ def _parts(tree: Any) -> dict[Any, Any]:
 
 
 def _outline(tree: Any) -> str:
-    parts = _parts(tree)
+    parts = parts_of(tree)
     return f"{type(tree).__name__} of {', '.join(map(repr, parts))}" if parts else type(tree).__name__
 
 

@@ -180,6 +180,12 @@ def no_history(caller: str, tensor: Any) -> ValueError:
     )
 
 
+def of_one_example(caller: str) -> TypeError:
+    return TypeError(
+        f"{caller}: this is a value of one example, in vmap. Write the derivative as a function: ag.grad(f)"
+    )
+
+
 def many_numbers(caller: str, tensor: Any) -> ValueError:
     return ValueError(
         f"{caller}: {label_of(tensor)} {tensor.shape} has {tensor.size} numbers, want one. Reduce it: .mean() "

@@ -22,7 +22,7 @@ class Mode:
     ----------
     call : callable, optional
         ``(primitive, args, options, mode) -> result``. An observer (`autograd_cnn.trace`, `autograd_cnn.profile`) sets
-        it to run every call in the place of `Primitive.run`.
+        it to run every call in the place of `Primitive.run`, also of NumPy's functions without a derivative.
     steps : callable, optional
         ``(node, steps) -> steps``. An observer sets it to replace the steps of a node during a walk.
     recording : bool

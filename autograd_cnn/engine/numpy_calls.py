@@ -17,6 +17,7 @@ import numpy as np
 
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import library_called, written
+from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.registry import advice, counterparts, numpys, registry
 
 counterparts.update(
@@ -49,7 +50,7 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
     """Implement ``Tensor.__array_ufunc__``."""
     lost = inputs[1:] if ufunc is np.heaviside else ()  # its value at 0
     if ufunc in _constants and recorded(lost) is None:
-        return getattr(ufunc, method)(*map(plain, inputs), **plain(options))
+        return constant(ufunc if method == "__call__" else getattr(ufunc, method), inputs, options)
     options = {k: v for k, v in options.items() if not _same(v, _UFUNC_DEFAULTS.get(k, inputs))}
     if method == "outer":
         inputs = registry["reshape"](inputs[0], np.shape(inputs[0]) + (1,) * np.ndim(inputs[1])), inputs[1]
@@ -62,8 +63,16 @@ def array_function(self: Any, function: Any, types: Any, args: Any, options: Any
     """Implement ``Tensor.__array_function__``."""
     given = signature(function).bind(*args, **options).arguments if function in _LOST else {}
     if function in _constants and not isinstance(given.get(_LOST.get(function, "")), type(self)):
-        return function(*plain(args), **plain(options))
+        return constant(function, args, options)
     return _call(function, _name(function), *_translated(function, args, options))
+
+
+def constant(function: Any, args: Any, options: Any) -> Any:
+    """Call a function without a derivative with plain arrays, or let the observer call it."""
+    mode = current.get()
+    if mode.call is not None:
+        return mode.call(function, args, options, mode)
+    return function(*map(plain, args), **plain(options))
 
 
 def _name(function: Any) -> str:

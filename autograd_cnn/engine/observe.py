@@ -19,6 +19,7 @@ from typing import Any
 
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
+from autograd_cnn.engine.numpy_calls import constant
 from autograd_cnn.engine.plan import Plan, Rule
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.promotion import promote
@@ -135,6 +136,9 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
     """Return a function for `Mode.call`, which calls that of the mode `outside`, if it has one."""
 
     def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
+        if not isinstance(primitive, Primitive):  # a function without a derivative
+            with in_mode(call=outside.call, steps=outside.steps):
+                return constant(primitive, args, options)
         event = Call(primitive, mode, *_origin(sys._getframe(1)))
         with in_mode(call=outside.call, steps=outside.steps):
             with suppress(TypeError):  # where the arguments do not fit, the call raises an error

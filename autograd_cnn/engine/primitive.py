@@ -84,6 +84,7 @@ class Facts(TypedDict, total=False):
     rectifies: bool
     flops: Callable[..., int] | None
     check: Callable[..., Any] | None
+    batch: str | Callable[..., Any]
     name: str | None
 
 
@@ -99,6 +100,7 @@ class Primitive(Parameters, Generic[P]):
     examples: Callable[[np.random.Generator], list[Any]] | None = None
     flops: Callable[..., int] | None = None
     check: Callable[..., Any] | None = None
+    batch: Any = ""
 
     def __init__(self, function: Callable[P, Any], **facts: Unpack[Facts]) -> None:
         super().__init__(function, facts.pop("name", None))
@@ -362,6 +364,11 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
     check : callable, optional
         Takes the arguments of a call, raises an error if they do not fit, and returns all arguments as the function
         takes them, so that the function is the formula and nothing else.
+    batch : str or callable, optional
+        How it runs on all examples of a `vmap` at once: "elementwise" (also by that fact), "leading" (operands are
+        stacks of matrices), "axes" (its `axis` counts the axes of an example), "first" (further axes in front of the
+        first operand change nothing), "images" (the first axis of the first operand counts images), or a function
+        ``(primitive, args, batched, size) -> result``, as in `calculus.batching`. Default: one example after the other.
     name : str, optional
         The name of the operation, such as ``"linalg.inv"``. Default: the function's name.
 

@@ -17,7 +17,15 @@ from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import as_array, numeric
 from autograd_cnn.engine.messages import describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
-from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, copied_index, plain, recorded
+from autograd_cnn.engine.numpy_calls import (
+    CONSTANT,
+    array_function,
+    array_ufunc,
+    constant,
+    copied_index,
+    plain,
+    recorded,
+)
 from autograd_cnn.engine.registry import hooks, registry
 from autograd_cnn.engine.tape import Leaf, Node, next_birth
 from autograd_cnn.engine.walk import exclusive, is_finite, walk
@@ -50,6 +58,13 @@ def _operator(name: str) -> tuple[Operator, Operator]:
         return operations[name](other, self)
 
     return operator, reflected
+
+
+def _of_bits(ufunc: np.ufunc) -> tuple[Callable[[Tensor, Any], Any], Callable[[Tensor, Any], Any]]:
+    """Return an operator of integers and bools, such as the result of a comparison, on either side."""
+    return (lambda self, other: constant(ufunc, (self, other), {})), lambda self, other: constant(
+        ufunc, (other, self), {}
+    )
 
 
 def _in_place(sign: str, operator: Callable[[Tensor, Any], Result]) -> Callable[[Tensor, Any], Result]:
@@ -320,6 +335,8 @@ class Tensor:
     ) -> dict[Any, Any]:
         if self._node is None:
             raise errors.no_history(caller, self)
+        if self._node.shape != self.shape:
+            raise errors.of_one_example(caller)
         if grad is None:
             if self.size != 1:
                 raise errors.many_numbers(caller, self)
@@ -444,9 +461,15 @@ class Tensor:
     __mod__, __rmod__ = _operator("remainder")
     __pow__, __rpow__ = _operator("power")
     __matmul__, __rmatmul__ = _operator("matmul")
+    __and__, __rand__ = _of_bits(np.bitwise_and)
+    __or__, __ror__ = _of_bits(np.bitwise_or)
+    __xor__, __rxor__ = _of_bits(np.bitwise_xor)
 
     def __neg__(self) -> Tensor:
         return operations["negative"](self)
+
+    def __invert__(self) -> Any:
+        return constant(np.invert, (self,), {})
 
     def __pos__(self) -> Tensor:
         return self

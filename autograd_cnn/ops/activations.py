@@ -178,7 +178,7 @@ def _rows(rng: np.random.Generator) -> list[Any]:
     return [(rng.normal(size=(2, 3)),), (rng.normal(size=(2, 3)), 0)]
 
 
-@primitive(examples=_rows)
+@primitive(batch="axes", examples=_rows)
 def softmax(x: Any, axis: Axis = -1) -> Any:
     """Turns scores into probabilities that sum to 1 over `axis`: ``exp(x) / sum(exp(x))``.
 
@@ -192,7 +192,7 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
 softmax.vjp(x=lambda g, out, axis: out * (g - sum(g * out, axis, keepdims=True)))
 
 
-@primitive(examples=_rows)
+@primitive(batch="axes", examples=_rows)
 def log_softmax(x: Any, axis: Axis = -1) -> Any:
     """Turns scores into logarithms of probabilities, over `axis`: ``log(softmax(x))``.
 

@@ -87,6 +87,7 @@ def _convolution(x: Any, w: Any, b: Any, *options: Any) -> tuple[Any, ...]:
 
 
 @primitive(
+    batch="images",
     strict=True,
     check=_convolution,
     flops=lambda out_shape, w_shape: 2 * math.prod((*out_shape, *w_shape[:-1])),

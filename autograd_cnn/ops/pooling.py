@@ -68,6 +68,7 @@ def _pools(rng: np.random.Generator) -> list[Any]:
 
 
 @primitive(
+    batch="images",
     byproducts=("argmax",),
     check=lambda x, *options: (check_images(x), *pool_window(x.shape[1:3], *options), options[-1]),
     examples=lambda rng: [*_pools(rng), ((_pools(rng)[2][0], 2, 1, 1), {"dilation": (3, 2), "ceil_mode": True})],
@@ -205,7 +206,7 @@ def _averages(rng: np.random.Generator) -> list[Any]:
     return [*_pools(rng), *(((rng.normal(size=(1, 6, 5, 2)), 3, 2, (1, 0)), options) for options in more)]
 
 
-@primitive(check=lambda x, *options: (check_images(x), *options), examples=_averages)
+@primitive(batch="images", check=lambda x, *options: (check_images(x), *options), examples=_averages)
 def avg_pool2d(
     x: Any, kernel_size: Extent, stride: Steps = None, padding: Margins = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,

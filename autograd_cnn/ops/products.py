@@ -57,7 +57,7 @@ def _matching(x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-@primitive(symbol="@", strict=True, flops=_flops, examples=_matrices, check=_matching)
+@primitive(batch="leading", symbol="@", strict=True, flops=_flops, examples=_matrices, check=_matching)
 def matmul(x: Any, y: Any) -> Any:
     """Multiplies matrices, rows by columns: ``x @ y``.
 

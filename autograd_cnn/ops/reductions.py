@@ -79,7 +79,7 @@ def _per(g: Any, count: Any, least: int) -> Any:
     return g / np.maximum(count, least).astype(g.dtype)
 
 
-@primitive(examples=_examples(initial=0.3), check=_options_of_sum)
+@primitive(batch="axes", examples=_examples(initial=0.3), check=_options_of_sum)
 def sum(
     x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, initial: Any = None, where: Any = True
 ) -> Any:
@@ -100,7 +100,7 @@ def sum(
 sum.vjp(x=lambda g, x_shape, axis, keepdims, where: spread(g, x_shape, axis, keepdims, where))
 
 
-@primitive(examples=_examples(initial=0.3), check=_options_of_sum)
+@primitive(batch="axes", examples=_examples(initial=0.3), check=_options_of_sum)
 def prod(
     x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, initial: Any = None, where: Any = True
 ) -> Any:
@@ -126,6 +126,7 @@ prod.vjp(
 
 
 @primitive(
+    batch="axes",
     examples=_examples(),
     check=lambda x, axis, keepdims, dtype, where: (cast(x, dtype), axis, keeps(keepdims, axis), dtype, where),
 )
@@ -153,7 +154,7 @@ def _tied(x: Any, extreme: Any, axis: Axis, dtype: Any, initial: Any, mask: Any)
     return masked(np.divide(ties, count, dtype=dtype), mask)
 
 
-@primitive(examples=_examples(initial=0.3), check=_options)
+@primitive(batch="axes", examples=_examples(initial=0.3), check=_options)
 def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the largest number along `axis`, or of all.
 
@@ -167,7 +168,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, 
     return np.max(x, axis, keepdims=keepdims, initial=initial, where=where)
 
 
-@primitive(examples=_examples(initial=0.3), check=_options)
+@primitive(batch="axes", examples=_examples(initial=0.3), check=_options)
 def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
     """Takes the smallest number along `axis`, or of all.
 
@@ -199,7 +200,7 @@ def _shifted(x: Any, axis: Axis, mask: Any) -> Any:
     return x - x[tuple(slice(1) if i in axes else slice(None) for i in range(len(x.shape)))]
 
 
-@primitive(examples=_examples(), check=_options_of_var)
+@primitive(batch="axes", examples=_examples(), check=_options_of_var)
 def var(
     x: Any, axis: Axis = None, keepdims: bool = False, ddof: float = 0, dtype: Any = None, where: Any = True,
     correction: float | None = None,
@@ -221,7 +222,7 @@ def _var_rule(g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, c
     return spread(weight, x.shape, axis, keepdims, where) * masked(x - mean(x, axis, True, None, where), where)
 
 
-@primitive(examples=_examples(), check=_options_of_var)
+@primitive(batch="axes", examples=_examples(), check=_options_of_var)
 def std(
     x: Any, axis: Axis = None, keepdims: bool = False, ddof: float = 0, dtype: Any = None, where: Any = True,
     correction: float | None = None,
@@ -249,6 +250,7 @@ std.vjp(x=_std_rule)
 
 
 @primitive(
+    batch="axes",
     examples=lambda rng: _examples()(rng)[:3],
     check=lambda x, axis, keepdims: (x, axis, keeps(keepdims, axis)),
 )

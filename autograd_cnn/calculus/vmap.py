@@ -1,0 +1,344 @@
+"""`vmap`: a function of one example, run once on a batch of them.
+
+Inside, a batched value is a Tensor whose array is an `Example`: it has the shape and the dtype of one example, no
+numbers, and the array of all examples, along axis 0. The node of the Tensor is that of all examples: an operation on
+such values runs once on all of them (`batching`), and they are on the tape as ever. So derivatives inside need no rules
+of their own. The examples do not mix, and the gradient of the sum over them is the gradient of each. A variable of a
+`grad` inside is repeated for each example, as a view without memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.calculus.batching import FORMS, aligned
+from autograd_cnn.calculus.trees import parts_of, tree_leaves, tree_map, tree_paths
+from autograd_cnn.engine.messages import written
+from autograd_cnn.engine.mode import Mode, current, in_mode
+from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, plain, recorded
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tape import Leaf
+from autograd_cnn.engine.tensor import Tensor
+
+
+class Example(np.lib.mixins.NDArrayOperatorsMixin):
+    """Stands for the array of one example. Whoever asks it for a number gets an error."""
+
+    __slots__ = ("batch", "dtype", "level", "ndim", "shape", "size")
+
+    def __init__(self, level: Level, batch: Any) -> None:
+        self.level, self.batch, self.dtype, self.shape = level, batch, batch.dtype, batch.shape[1:]
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a batched number: it has no axes of its own")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"<one of {len(self.batch)} examples, {self.shape}>"
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **options: Any) -> Any:
+        self._check_level()
+        if recorded(args) is None:
+            return self.level.constant(ufunc if method == "__call__" else getattr(ufunc, method), args, options)
+        return array_ufunc(self, ufunc, method, *args, **options)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        if function is np.array2string:
+            return repr(self)
+        self._check_level()
+        if recorded((args, [*options.values()])) is None:
+            return self.level.constant(function, args, options)
+        return array_function(self, function, types, args, options)
+
+    def _check_level(self) -> None:
+        if self.level not in current.get().transforms:
+            raise TypeError(
+                f"vmap: {written() or 'an operation'} uses a value of one example, whose vmap is over\nReturn it from "
+                "the function: then it has all examples"
+            )
+
+    def refused(self, *_: Any, **__: Any) -> Any:
+        """Raise the error about numbers that only all examples have."""
+        self._check_level()
+        raise TypeError(
+            f"vmap: {written() or 'the function'} asks for the numbers of one example, {self.shape} {self.dtype}, and "
+            f"the {self.level.size} examples differ\nInstead of a branch: np.where(condition, x, y). Other libraries: "
+            "call them outside of vmap"
+        )
+
+    __array__ = __bool__ = __contains__ = refused
+
+    def __getitem__(self, index: Any) -> Any:
+        return _tensor(self, None)[index]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in CONSTANT:
+            return partial(getattr(np, name), self)
+        if name in registry or name in ("T", "mT"):
+            return getattr(_tensor(self, None), name)
+        if name.startswith("__array_"):  # NumPy asks for these first
+            raise AttributeError(name)
+        return self.refused()
+
+
+_tensor: Any = Tensor._of  # an Example is an array, but not to type checkers
+_OF_SHAPES = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like, np.result_type}
+
+
+def _blank(value: Any) -> Any:
+    """Return an array of the shape and the dtype of an example, which takes no memory."""
+    value = value._array if isinstance(value, Tensor) else value
+    return np.broadcast_to(np.zeros((), value.dtype), value.shape) if isinstance(value, Example) else value
+
+
+class Level:
+    """A running `vmap` of `size` examples. It is in `Mode.transforms`, and its `call` is `Mode.call`."""
+
+    variables = ()
+    differentiated = nested = False
+
+    def __init__(self, size: int) -> None:
+        self.size, self.outside = size, current.get()
+
+    def below(self) -> in_mode:
+        """Return the mode of operations on all examples: that around this vmap."""
+        return in_mode(call=self.outside.call, transforms=self.outside.transforms)
+
+    def wrapped(self, batch: Any) -> Tensor:
+        """Return the Tensor that stands for one example of a batch."""
+        array, node = (batch._array, batch._node) if isinstance(batch, Tensor) else (np.asarray(batch), None)
+        return _tensor(Example(self, array), node)
+
+    def batch(self, value: Any) -> Tensor | None:
+        """Return all examples of a value of this level, or None."""
+        array, node = (value._array, value._node) if isinstance(value, Tensor) else (value, None)
+        return Tensor._of(array.batch, node) if isinstance(array, Example) and array.level is self else None
+
+    def expanded(self, value: Any) -> Any:
+        """Return all examples of a value, which may be the same for all."""
+        if (batch := self.batch(value)) is not None:
+            return batch
+        with self.below():
+            return registry["broadcast_to"](value, (self.size, *np.shape(value)))
+
+    def has(self, value: Any) -> bool:
+        if isinstance(value, (tuple, list)):
+            return any(map(self.has, value))
+        return self.batch(value) is not None
+
+    def call(self, primitive: Any, args: Any, options: Any, mode: Mode) -> Any:
+        """Run an operation on all examples, or a function of NumPy without a derivative."""
+        if not isinstance(primitive, Primitive):
+            return self.constant(primitive, args, options)
+        flat, elements = primitive.bind(args, dict(options))
+        with self.below():
+            if not self.has(list(flat)):
+                return primitive(*primitive.grouped(flat, elements))
+            return self.wrapped(self.run(primitive, list(flat), elements))
+
+    def run(self, primitive: Any, flat: list[Any], elements: int) -> Any:
+        batched = {i for i, a in enumerate(flat) if self.batch(a) is not None}
+        word = primitive.batch or ("elementwise" if primitive.elementwise else "")
+        form = FORMS.get(word) if isinstance(word, str) else word
+        if form is not None and not any(self.has(a) for i, a in enumerate(flat) if i not in batched):
+            args = [self.batch(a) if i in batched else a for i, a in enumerate(flat)]
+            if (result := form(primitive, args, batched, self.size)) is not NotImplemented:
+                return result
+        return registry["stack"]([
+            primitive(*primitive.grouped(self.example(flat, i), elements)) for i in self.each(primitive.name)
+        ])  # fmt: skip
+
+    def each(self, name: str) -> range:
+        if not self.size:
+            raise ValueError(f"vmap: {name} runs on one example after the other, and there are none")
+        return range(self.size)
+
+    def example(self, value: Any, i: int) -> Any:
+        """Return example `i` of a value, or of the values in one."""
+        if isinstance(value, (tuple, list)):
+            return type(value)(self.example(v, i) for v in value)
+        batch = self.batch(value)
+        if batch is None or (batch._node is None and not isinstance(batch._array, Example)):
+            return value if batch is None else batch._array[i]
+        return registry["getitem"](batch, i)
+
+    def constant(self, function: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
+        """Call a function of NumPy that has no derivative."""
+        if function in _OF_SHAPES:
+            return function(*map(_blank, args), **options)
+        args, options = plain(args), plain(options)
+        ndim = max(map(np.ndim, args), default=0)
+        with self.below():
+            if not self.has([*args, *options.values()]):
+                return function(*args, **options)
+            if isinstance(function, np.ufunc) and function.signature is None and not options:
+                batches = [self.batch(a) for a in args]
+                operands = [a if b is None else plain(aligned(b, ndim)) for a, b in zip(args, batches, strict=True)]
+                return self.wrapped(function(*operands))
+            rows = [
+                function(*self.example(list(args), i), **{k: self.example(v, i) for k, v in options.items()})
+                for i in self.each(function.__name__)
+            ]
+            return self.wrapped(registry["stack"](rows))
+
+
+def levels() -> list[Level]:
+    """Return the vmaps that are running, outermost first."""
+    return [t for t in current.get().transforms if isinstance(t, Level)]
+
+
+def is_batched(value: Any) -> bool:
+    """Return whether a value stands for one example of several."""
+    return isinstance(value._array if isinstance(value, Tensor) else value, Example)
+
+
+def entered(value: Any) -> Any:
+    """Return a value as one of every running vmap: its derivative differs from example to example."""
+    return raised(lowered(value)) if levels() else value
+
+
+def lowered(value: Any) -> Any:
+    """Return all examples of all running vmaps."""
+    for level in reversed(levels()):
+        value = level.expanded(value)
+    return value
+
+
+def raised(batch: Any) -> Any:
+    """Return the value that stands for one example of a batch of all running vmaps."""
+    for level in levels():
+        batch = level.wrapped(batch)
+    return batch
+
+
+def fresh(value: Any) -> Tensor:
+    """Return a value without history as a leaf; an array is copied."""
+    if not is_batched(value):
+        return Tensor(value, requires_grad=True)
+    batch = lowered(value)
+    return Tensor._of(value._array, Leaf(batch.shape, batch.dtype, None))
+
+
+def _leaf_axes(axes: Any, tree: Any, place: str, parameter: str) -> Iterator[tuple[str, Any]]:
+    """Yield the place of every leaf of `tree` and its axis; an entry of `axes` is for all leaves at its place."""
+    if axes is None or isinstance(axes, (int, np.integer)):
+        yield from ((path, axes) for path in tree_paths(tree, place))
+        return
+    theirs, parts = parts_of(axes), parts_of(tree)
+    if not theirs or theirs.keys() != parts.keys():
+        raise ValueError(
+            f"vmap: {parameter} has {axes!r} for {place}, which is {f'a tree of {[*parts]}' if parts else 'no tree'}\n"
+            "Want an int or None for it, or a tree of them of its structure"
+        )
+    for key, part in parts.items():
+        yield from _leaf_axes(theirs[key], part, f"{place}[{key!r}]", parameter)
+
+
+def _size(args: Any, leaves: list[tuple[str, Any]], in_axes: Any) -> int:
+    """Return the number of examples, or raise an error about the arguments."""
+    sizes: dict[str, int] = {}
+    for value, (place, axis) in zip(tree_leaves(args), leaves, strict=True):
+        if axis is None:
+            continue
+        if not hasattr(value, "shape") or not -len(value.shape) <= axis < len(value.shape):
+            what = value.shape if hasattr(value, "shape") else f"{value!r:.40}"
+            raise ValueError(
+                f"vmap: {place} is {what}, and in_axes says that its axis {axis} counts the examples\n"
+                "None in the place of the axis: the same for all examples"
+            )
+        sizes[place] = value.shape[axis]
+    if not sizes:
+        raise ValueError(f"vmap: in_axes is {in_axes!r}, and no argument has an axis of examples")
+    if len({*sizes.values()}) > 1:
+        numbers = ", ".join(f"{place} {size}" for place, size in sizes.items())
+        raise ValueError(f"vmap: the arguments have different numbers of examples: {numbers}. See in_axes")
+    return next(iter(sizes.values()))
+
+
+def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
+    """Return a function that calls `f` for all examples of a batch at once.
+
+    `f` is written for one example and runs once: each operation in it runs on all examples. A derivative inside is that
+    of one example, so ``vmap(grad(loss), (None, 0, 0))`` computes a gradient for each. Arguments by keyword are the
+    same for all examples.
+
+    Parameters
+    ----------
+    f : callable
+        Takes and returns arrays, or trees of them.
+    in_axes : int, None, or tuple
+        The axis of each argument that counts the examples; None for an argument that is the same for all of them. One
+        for all arguments, or a tuple with one for each. For an argument that is a tree, also a tree of axes.
+    out_axes : int, None, or tree
+        Where that axis is in the results. None for a result that is the same for all examples.
+
+    Returns
+    -------
+    callable
+        Its results have the structure of that of `f`: Tensors if an argument is one or a gradient flows, else arrays.
+
+    Raises
+    ------
+    ValueError
+        If an argument has no such axis, or if the arguments have different numbers of examples.
+    TypeError
+        If `f` asks for the numbers of one example, as a branch ``if x > 0:`` does. Write ``np.where(x > 0, ..., ...)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.vmap(np.dot)(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 0.0], [0.0, 1.0]]))
+    array([1., 4.])
+    >>> loss = lambda w, x, y: (x @ w - y) ** 2
+    >>> x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 0.0])
+    >>> ag.vmap(ag.grad(loss), in_axes=(None, 0, 0))(np.zeros(2), x, y)
+    array([[-2., -4.],
+           [ 0.,  0.]])
+    """
+
+    @wraps(f)
+    def mapped(*args: Any, **options: Any) -> Any:
+        axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
+        if len(axes) != len(args):
+            raise ValueError(f"vmap: in_axes has {len(axes)} entries, and {len(args)} positional arguments were passed")
+        places = [pair for i, a in enumerate(args) for pair in _leaf_axes(axes[i], a, f"argument {i}", "in_axes")]
+        level = Level(_size(args, places, in_axes))
+        tensors = any(isinstance(leaf, Tensor) for leaf in tree_leaves(args))
+        supply = iter(places)
+
+        def entering(value: Any) -> Any:
+            _, axis = next(supply)
+            if axis is None:
+                return value
+            return level.wrapped(registry["moveaxis"](value, axis, 0) if axis else value)
+
+        inner = tree_map(entering, args)
+        with in_mode(call=level.call, transforms=(*level.outside.transforms, level)):
+            result = f(*inner, **options)
+        supply = iter([*_leaf_axes(out_axes, result, "the result", "out_axes")])
+
+        def leaving(value: Any) -> Any:
+            place, axis = next(supply)
+            if not (hasattr(value, "shape") or isinstance(value, (int, float))):
+                raise TypeError(f"vmap: {place} is {value!r:.40}, want arrays, numbers or trees of them")
+            if axis is None and level.has(value):
+                raise ValueError(f"vmap: out_axes is None for {place}, which differs from example to example")
+            batch = value if axis is None else level.expanded(value)
+            if axis is not None and not -batch.ndim <= axis < batch.ndim:
+                raise ValueError(f"vmap: out_axes is {axis} for {place}, which is {batch.shape[1:]} for each example")
+            batch = registry["moveaxis"](batch, 0, axis) if axis else batch
+            kept = not isinstance(batch, Tensor) or tensors or batch.requires_grad or is_batched(batch)
+            return batch if kept else batch.data
+
+        return tree_map(leaving, result)
+
+    return mapped
