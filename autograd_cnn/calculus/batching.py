@@ -3,8 +3,10 @@
 A primitive declares how it treats an axis of examples in front of the others, ``@primitive(batch=...)``, by a word of
 `FORMS`, or by a function of its own that is called as they are: ``form(primitive, args, batched, size)``. `args` are
 flat, and in the places `batched` are all examples, with axis 0 in front; `size` is their number. A form calls
-primitives, and returns all results, with axis 0 in front. A form that does not apply to a call returns NotImplemented.
-Then, and if a primitive declares nothing, the operation runs on one example after the other.
+primitives, and returns all results, with axis 0 in front. Or it returns a function of arrays,
+``function(primitive, *args)``, in which axis 0 of each operand counts the examples: then the rules are those of one
+example (`vmap.each`). A form that does not apply to a call returns NotImplemented. Then, and if a primitive declares
+nothing, the operation runs on one example after the other.
 """
 
 from __future__ import annotations
@@ -64,13 +66,28 @@ def _axes(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
 
 def _first(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
     """Leave the call as it is: further axes in front of the first operand change nothing."""
-    return called(primitive, args) if batched == {0} else NotImplemented
+    return called(primitive, args) if batched == {0} else _with_shared_weights
+
+
+def operands(primitive: Any, args: Any) -> list[int]:
+    """Return the positions of the operands of a call."""
+    return [i for i, name in enumerate(primitive.parameters) if name in primitive.rules and args[i] is not None]
+
+
+def _with_shared_weights(primitive: Any, *args: Any) -> Any:
+    """Call a primitive once if all operands but the first are repeated, as are the variables of a `grad` inside."""
+    weights = operands(primitive, args)[1:]
+    shared = [a[0] if i in weights else a for i, a in enumerate(args)]
+    if all(args[i].strides[0] == 0 for i in weights):
+        return FORMS[primitive.batch](primitive, [args[0], *shared[1:]], {0}, len(args[0]))
+    each = operands(primitive, args)
+    return np.stack([primitive(*(a[b] if i in each else a for i, a in enumerate(args))) for b in range(len(args[0]))])
 
 
 def _images(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
     """Join the examples with the images of each: (B, N, H, W, C) -> (B N, H, W, C)."""
     if batched != {0}:
-        return NotImplemented
+        return _with_shared_weights
     x = args[0]
     y = primitive(registry["reshape"](x, (size * x.shape[1], *x.shape[2:])), *args[1:])
     return registry["reshape"](y, (size, x.shape[1], *y.shape[1:]))

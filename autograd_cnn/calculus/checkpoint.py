@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from autograd_cnn.calculus.vmap import levels
 from autograd_cnn.engine.mode import current, in_mode, is_recording
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
@@ -27,7 +28,8 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     ----------
     f : callable
         Takes Tensors and returns one Tensor. A second run must give the same bits. Dropout draws the same mask again,
-        and batch norm moves its statistics once; `f` must not draw from a generator of your own.
+        and batch norm moves its statistics once; `f` must not draw from a generator of your own. Inside `vmap`, `f` is
+        called as it is.
     *args : array_like or Tensor
 
     Raises
@@ -47,7 +49,7 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     >>> bool(abs(x.grad[0] - ag.exp(ag.sin(0.5)) * ag.cos(0.5)) < 1e-15)
     True
     """
-    if not is_recording():
+    if not is_recording() or levels():  # `f` cannot be run again after its vmap
         return f(*args)
     before = Leaf((), np.dtype(float), None).birth  # older nodes are outside `f`
     draws: dict[int, tuple[Any, Any]] = {}  # by id: a bit generator, and its state before `f` drew from it

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import partial, wraps
+from functools import cache, partial, wraps
+from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.batching import FORMS, aligned
+from autograd_cnn.calculus.batching import FORMS, aligned, operands
 from autograd_cnn.calculus.trees import parts_of, tree_leaves, tree_map, tree_paths
+from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.messages import written
 from autograd_cnn.engine.mode import Mode, current, in_mode
 from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, plain, recorded
@@ -71,7 +73,7 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
         raise TypeError(
             f"vmap: {written() or 'the function'} asks for the numbers of one example, {self.shape} {self.dtype}, and "
             f"the {self.level.size} examples differ\nInstead of a branch: np.where(condition, x, y). Other libraries: "
-            "call them outside of vmap"
+            "call them outside of vmap. Running statistics, as of BatchNorm: model.eval()"
         )
 
     __array__ = __bool__ = __contains__ = refused
@@ -99,14 +101,33 @@ def _blank(value: Any) -> Any:
     return np.broadcast_to(np.zeros((), value.dtype), value.shape) if isinstance(value, Example) else value
 
 
+class _Draws:
+    """A generator that draws for each example of a vmap."""
+
+    def __init__(self, level: Level, rng: Any) -> None:
+        self.level, self.rng = level, rng
+
+    def random(self, size: tuple[int, ...], *options: Any) -> Tensor:
+        return self.level.wrapped(self.rng.random((self.level.size, *size), *options))
+
+
 class Level:
     """A running `vmap` of `size` examples. It is in `Mode.transforms`, and its `call` is `Mode.call`."""
 
     variables = ()
     differentiated = nested = False
 
-    def __init__(self, size: int) -> None:
-        self.size, self.outside = size, current.get()
+    def __init__(self, size: int, randomness: str = "same") -> None:
+        self.size, self.randomness, self.outside = size, randomness, current.get()
+
+    def generator(self, rng: Any, caller: str) -> Any:
+        """Return the generator of an operation that is about to draw: for all examples, or for each."""
+        if self.randomness == "error":
+            raise RuntimeError(
+                f'{caller}: draws random numbers in vmap. ag.vmap(f, randomness="different") draws for each example, '
+                'and "same" once for all'
+            )
+        return rng if self.randomness == "same" else _Draws(self, rng)
 
     def below(self) -> in_mode:
         """Return the mode of operations on all examples: that around this vmap."""
@@ -150,16 +171,21 @@ class Level:
         form = FORMS.get(word) if isinstance(word, str) else word
         if form is not None and not any(self.has(a) for i, a in enumerate(flat) if i not in batched):
             args = [self.batch(a) if i in batched else a for i, a in enumerate(flat)]
-            if (result := form(primitive, args, batched, self.size)) is not NotImplemented:
+            result = form(primitive, args, batched, self.size)
+            if callable(result):
+                places = operands(primitive, flat)
+                return each(primitive, result)(*[self.expanded(a) if i in places else a for i, a in enumerate(flat)])
+            if result is not NotImplemented:
                 return result
-        return registry["stack"]([
-            primitive(*primitive.grouped(self.example(flat, i), elements)) for i in self.each(primitive.name)
-        ])  # fmt: skip
+        return self.loop(primitive.name, lambda i: primitive(*primitive.grouped(self.example(flat, i), elements)))
 
-    def each(self, name: str) -> range:
-        if not self.size:
-            raise ValueError(f"vmap: {name} runs on one example after the other, and there are none")
-        return range(self.size)
+    def loop(self, name: str, run: Callable[[int], Any]) -> Any:
+        """Run an operation on one example after the other, and return all results."""
+        results = [run(i) for i in range(self.size)]
+        if len(shapes := [*dict.fromkeys(map(np.shape, results))]) != 1:
+            what = f"results of the shapes {shapes}\nnp.where keeps the shape" if shapes else "no result: no examples"
+            raise ValueError(f"vmap: {name}, which runs on one example after the other, gives {what}")
+        return registry["stack"](results)
 
     def example(self, value: Any, i: int) -> Any:
         """Return example `i` of a value, or of the values in one."""
@@ -181,13 +207,51 @@ class Level:
                 return function(*args, **options)
             if isinstance(function, np.ufunc) and function.signature is None and not options:
                 batches = [self.batch(a) for a in args]
-                operands = [a if b is None else plain(aligned(b, ndim)) for a, b in zip(args, batches, strict=True)]
-                return self.wrapped(function(*operands))
-            rows = [
-                function(*self.example(list(args), i), **{k: self.example(v, i) for k, v in options.items()})
-                for i in self.each(function.__name__)
-            ]
-            return self.wrapped(registry["stack"](rows))
+                args = [a if b is None else plain(aligned(b, ndim)) for a, b in zip(args, batches, strict=True)]
+                return self.wrapped(function(*args))
+            rows = self.loop(
+                function.__name__,
+                lambda i: function(*self.example(list(args), i), **{k: self.example(v, i) for k, v in options.items()}),
+            )
+            return self.wrapped(rows)
+
+
+@cache
+def each(primitive: Any, function: Callable[..., Any]) -> Primitive[...]:
+    """Return `primitive` on all examples as one operation.
+
+    ``function(primitive, *args)`` computes it from arrays, in which axis 0 of the operands counts the examples. The
+    rules are those of one example, under a `Level`.
+    """
+    made: Primitive[...] = Primitive(wraps(primitive.textbook)(partial(function, primitive)), strict=primitive.strict)
+    made.name = f"{primitive.name} of each example"
+    for rule in {r.textbook for r in primitive.rules.values()}:
+        made.vjp(**dict.fromkeys(rule.inputs, _rule_of_each(rule, {*primitive.rules, "out"})))
+    return made
+
+
+def _rule_of_each(rule: Any, arrays: set[str]) -> Callable[..., Any]:
+    """Return a rule of one example as one of all examples."""
+    needs = list(dict.fromkeys([*rule.needs, *(f"{name}_shape" for name in rule.inputs)]))
+
+    def of_all(g: Any, *values: Any) -> Any:
+        level = Level(len(g))
+        given: dict[str, Any] = dict(zip(needs, values, strict=True))
+        for need, value in given.items():
+            if need in arrays and value is not None:
+                given[need] = level.wrapped(value)
+            elif need.removesuffix("_shape") in arrays:
+                given[need] = value[1:]
+        with in_mode(call=level.call, transforms=(*level.outside.transforms, level)):
+            found = rule.function(level.wrapped(g), *(given[need] for need in rule.needs))
+            found = zip(rule.inputs, found if rule.joint else [found], strict=True)
+            found = [level.expanded(unbroadcast(c, given[f"{name}_shape"])) for name, c in found]
+        found = found if isinstance(g, Tensor) else plain(found)
+        return found if rule.joint else found[0]
+
+    names = [Parameter(name, Parameter.POSITIONAL_ONLY) for name in ("g", *needs)]
+    of_all.__signature__ = Signature(names)  # type: ignore[attr-defined]  # the names of what the tape saves
+    return of_all
 
 
 def levels() -> list[Level]:
@@ -263,7 +327,7 @@ def _size(args: Any, leaves: list[tuple[str, Any]], in_axes: Any) -> int:
     return next(iter(sizes.values()))
 
 
-def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
+def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -> Callable[..., Any]:
     """Return a function that calls `f` for all examples of a batch at once.
 
     `f` is written for one example and runs once: each operation in it runs on all examples. A derivative inside is that
@@ -280,6 +344,10 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     out_axes : int, None, or tree
         Where that axis is in the results. None for a result that is the same for all examples.
 
+    randomness : {"error", "same", "different"}
+        Whether an operation that draws random numbers, such as dropout, is refused, draws once for all examples, or
+        for each of them. Generators that `f` calls itself draw once.
+
     Returns
     -------
     callable
@@ -289,6 +357,8 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     ------
     ValueError
         If an argument has no such axis, or if the arguments have different numbers of examples.
+    RuntimeError
+        If an operation draws random numbers, unless `randomness` says how.
     TypeError
         If `f` asks for the numbers of one example, as a branch ``if x > 0:`` does. Write ``np.where(x > 0, ..., ...)``.
 
@@ -305,13 +375,16 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
            [ 0.,  0.]])
     """
 
+    if randomness not in ("error", "same", "different"):
+        raise ValueError(f'vmap: randomness is {randomness!r}, want "error", "same" or "different"')
+
     @wraps(f)
     def mapped(*args: Any, **options: Any) -> Any:
         axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
         if len(axes) != len(args):
             raise ValueError(f"vmap: in_axes has {len(axes)} entries, and {len(args)} positional arguments were passed")
         places = [pair for i, a in enumerate(args) for pair in _leaf_axes(axes[i], a, f"argument {i}", "in_axes")]
-        level = Level(_size(args, places, in_axes))
+        level = Level(_size(args, places, in_axes), randomness)
         tensors = any(isinstance(leaf, Tensor) for leaf in tree_leaves(args))
         supply = iter(places)
 

@@ -232,7 +232,25 @@ def _gradient(x: Any, gy: Any, w_shape: Shape, *options: Any) -> tuple[Any, ...]
     return x, gy, w_shape, *window(x.shape[1:3], w_shape[:2], *options[:-1])[1:], groups
 
 
+def _gradients_of_each(
+    primitive: Any, x: Any, gy: Any, w_shape: Shape, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """Multiply, for each example and each place in the kernel, all pixels under it by all numbers of `gy`."""
+    if groups > 1:
+        rows = zip(x, gy, strict=True)
+        return np.stack([primitive(*row, w_shape, stride, padding, dilation, groups) for row in rows])
+    _, steps, sides, holes = window(x.shape[2:4], w_shape[:2], stride, padding, dilation)
+    x = np.pad(x, ((0, 0), (0, 0), *sides, (0, 0)))
+    ends = [(n - 1) * s + 1 for n, s in zip(gy.shape[2:4], steps, strict=True)]
+    gw = np.empty((len(x), *w_shape), gy.dtype)
+    for i, j in np.ndindex(*w_shape[:2]):
+        seen = x[:, :, i * holes[0] :, j * holes[1] :][:, :, : ends[0] : steps[0], : ends[1] : steps[1]]
+        np.matmul(seen.reshape(len(x), -1, x.shape[-1]).mT, gy.reshape(len(x), -1, gy.shape[-1]), out=gw[:, i, j])
+    return gw
+
+
 @primitive(
+    batch=lambda primitive, args, batched, size: _gradients_of_each,
     check=_gradient,
     examples=normal(((2, 5, 4, 3), (2, 3, 3, 4), {"w_shape": (3, 2, 3, 4)})),
     flops=lambda gy_shape, out_shape: 2 * math.prod((*gy_shape, *out_shape[:-1])),

@@ -300,7 +300,8 @@ def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:
         return multiply(x, 1)
     stays = generator(rng, "dropout").random(x.shape, np.float32) >= p
     mask = stays * np.result_type(x.dtype, np.float32).type(1 / (1 - p) if p < 1 else 0)
-    return multiply(x, Tensor(mask, name="mask") if isinstance(x, Tensor) else mask)
+    constant = isinstance(x, Tensor) and isinstance(mask, np.ndarray)
+    return multiply(x, Tensor(mask, name="mask") if constant else mask)
 
 
 def dropout2d(x: Any, p: float = 0.5, rng: np.random.Generator | None = None) -> Any:

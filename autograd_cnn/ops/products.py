@@ -96,7 +96,13 @@ def _connected(x: Any, w: Any, b: Any) -> tuple[Any, Any, Any]:
     return x, w, b
 
 
-@primitive(strict=True, flops=_flops, check=_connected, examples=normal(((2, 3), (3, 4), (4,)), ((2, 5, 3), (3, 4))))
+@primitive(
+    batch="first",
+    strict=True,
+    flops=_flops,
+    check=_connected,
+    examples=normal(((2, 3), (3, 4), (4,)), ((2, 5, 3), (3, 4))),
+)
 def linear(x: Any, w: Any, b: Any = None) -> Any:
     """Multiplies by weights and adds a bias: ``x @ w + b``.
 

@@ -53,4 +53,6 @@ def generator(rng: np.random.Generator | None, caller: str) -> np.random.Generat
         )
     for draws in current.get().draws:  # a second run of a checkpoint draws the same numbers
         draws.setdefault(id(rng.bit_generator), (rng.bit_generator, rng.bit_generator.state))
+    for level in filter(lambda transform: hasattr(transform, "generator"), current.get().transforms):  # of `vmap`
+        rng = level.generator(rng, caller)
     return rng

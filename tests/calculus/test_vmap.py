@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.observe import observing
 
 RNG = np.random.default_rng(0)
 XS, YS, W = RNG.normal(size=(5, 3)), RNG.integers(0, 2, 5), RNG.normal(size=(3, 2))
@@ -98,6 +99,134 @@ def test_tensors_give_tensors_and_arrays_give_arrays():
     assert isinstance(ag.vmap(ag.sin)(ag.Tensor(XS)), ag.Tensor)
     assert isinstance(ag.vmap(ag.sin)(XS), np.ndarray)
     assert ag.vmap(lambda x: 2.0)(XS).tolist() == [2.0] * 5
+
+
+IMAGES = RNG.normal(size=(5, 2, 6, 5, 4))
+CONVOLUTIONS = {
+    "plain": ((3, 2, 4, 6), {"padding": 1}),
+    "stride": ((3, 3, 4, 2), {"stride": (2, 1), "padding": ((1, 0), (2, 1))}),
+    "dilation": ((2, 2, 4, 3), {"dilation": 2}),
+    "groups": ((3, 3, 2, 4), {"padding": "same", "groups": 2}),
+}
+
+
+def check_weights(f, w, *others):
+    """Compare the gradients by weights that all share, of first and second order, and values for weights of each."""
+    weights = np.stack([w + k for k in range(5)])
+    for arguments, axes in ((w, None), (weights, 0)):
+        every = w[None].repeat(5, 0) if axes is None else weights
+        for g in (f, ag.grad(f), ag.grad(lambda w, x: ag.sum(ag.sin(ag.grad(f)(w, x))))):
+            got = ag.vmap(g, (axes, 0))(arguments, *others)
+            want = loop(g, every, *others)
+            np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_weights_of_a_convolution(name):
+    shape, options = CONVOLUTIONS[name]
+    w, b = RNG.normal(size=shape), RNG.normal(size=shape[-1])
+    check_weights(lambda w, x: ag.sum(ag.conv2d(x, w, None, **options) ** 2), w, IMAGES)
+    check_weights(lambda b, x: ag.sum(ag.tanh(ag.conv2d(x, w, b, **options))), b, IMAGES)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 4, 3)])
+def test_weights_of_a_linear_layer(shape):
+    x = RNG.normal(size=(5, *shape))
+    check_weights(lambda w, x: ag.sum(ag.linear(x, w, np.ones(2)) ** 2), W, x)
+    check_weights(lambda b, x: ag.sum(ag.tanh(ag.linear(x, W, b))), np.ones(2), x)
+
+
+def test_repeated_weights_are_used_once():
+    """The forward pass of a convolution, and its gradient by the images, are one call for all examples."""
+    w, calls = RNG.normal(size=(3, 3, 4, 2)), []
+    with observing(lambda call: calls.append((call.primitive.name, np.shape(call.out)))):
+        ag.vmap(ag.grad(lambda w, x: ag.sum(ag.conv2d(ag.relu(ag.conv2d(x, w)), w[..., :2, :]))), (None, 0))(w, IMAGES)
+    assert sum(name == "conv2d of each example" for name, _ in calls) == 2
+    assert len(calls) < 60
+
+
+def test_modules():
+    model = ag.nn.Sequential(
+        ag.nn.Conv2d(4, 3, 3), ag.nn.ReLU(), ag.nn.MaxPool2d(2), ag.nn.Flatten(), ag.nn.Linear(6, 2)
+    )
+    images = IMAGES.astype(np.float32)
+    with ag.no_grad():
+        np.testing.assert_allclose(ag.vmap(model)(images).data, loop(model, images), rtol=1e-4, atol=1e-6)
+    got = ag.vmap(ag.grad(lambda x: ag.sum(model(x) ** 2)))(images)
+    want = loop(ag.grad(lambda x: ag.sum(model(x) ** 2)), images)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_of_parameters_outside():
+    layer = ag.nn.Linear(3, 2, dtype=np.float64)
+    ag.sum(ag.vmap(lambda x: ag.tanh(layer(x)))(XS) ** 2).backward()
+    found, layer.w.grad = layer.w.grad, None
+    ag.sum(ag.tanh(layer(XS)) ** 2).backward()
+    close(found, layer.w.grad)
+
+
+def test_no_grad_and_checkpoint_inside():
+    def f(x):
+        with ag.no_grad():
+            scale = ag.sum(x * x)
+        return ag.sum(ag.checkpoint(lambda x: ag.sin(x) * scale, x))
+
+    close(ag.vmap(ag.grad(f))(XS), loop(ag.grad(f), XS))
+
+
+def test_checkpoint_around():
+    w = ag.Tensor(W, requires_grad=True)
+    ag.checkpoint(lambda w: ag.sum(ag.vmap(lambda x: ag.sin(x @ w))(XS)), w).backward()
+    close(w.grad, ag.grad(lambda w: ag.sum(ag.sin(XS @ w)))(W))
+
+
+def test_batch_norm():
+    model = ag.nn.BatchNorm2d(4, dtype=np.float64)
+    with pytest.raises(TypeError, match=r"(?s)vmap: .*BatchNorm: model.eval\(\)"):
+        ag.vmap(model)(IMAGES)
+    assert model.running_mean.tolist() == [0.0] * 4
+    model.eval()
+    close(ag.vmap(model)(IMAGES).data, loop(model, IMAGES))
+
+
+def test_random_numbers():
+    rng = np.random.default_rng(0)
+    ones = np.ones((5, 100))
+    with pytest.raises(RuntimeError, match=r'dropout: draws random numbers in vmap. .*randomness="different"'):
+        ag.vmap(lambda x: ag.dropout(x, 0.5, rng))(ones)
+    same = ag.vmap(lambda x: ag.dropout(x, 0.5, rng), randomness="same")(ones)
+    assert len({tuple(row) for row in same}) == 1
+    different = ag.vmap(ag.grad(lambda x: ag.sum(ag.dropout(x, 0.5, rng) ** 2)), randomness="different")(ones)
+    assert len({tuple(row) for row in different}) == 5
+    assert {*different.ravel()} == {0, 8}
+    grid = ag.vmap(
+        lambda x: ag.vmap(lambda y: ag.dropout(x * y, 0.5, rng), randomness="same")(np.ones(3)), randomness="different"
+    )(ones)
+    assert grid.shape == (5, 3, 100)
+    assert len({tuple(row) for row in grid.reshape(15, 100)}) == 5
+    with pytest.raises(ValueError, match="randomness is 'yes'"):
+        ag.vmap(ag.sin, randomness="yes")
+
+
+def test_indices_that_differ():
+    index = np.array([[0, 2], [1, 1], [2, 0], [0, 0], [2, 1]])
+    for f in (
+        lambda x, i: x[i],
+        lambda x, i: ag.take(x, i),
+        lambda x, i: ag.Tensor(x).at[i[0]].set(0.0) if isinstance(x, np.ndarray) else x.at[i[0]].set(0.0),
+    ):
+        close(ag.vmap(f)(XS, index), loop(f, XS, index))
+        g = ag.grad(lambda x, i, f=f: ag.sum(f(x, i) ** 2))
+        close(ag.vmap(g)(XS, index), loop(g, XS, index))
+    with pytest.raises(ValueError, match=r"vmap: getitem.* results of the shapes .*\n.*np.where"):
+        ag.vmap(lambda x: x[x > 0])(XS)
+    close(ag.vmap(lambda x: x[np.isfinite(x)])(XS), XS)
+
+
+def test_no_examples():
+    assert ag.vmap(ag.grad(lambda x: ag.sum(ag.sin(x) ** 2)))(np.ones((0, 3))).shape == (0, 3)
+    with pytest.raises(ValueError, match="vmap: users.* no result: no examples"):
+        ag.vmap(lambda x: users(x, x))(np.ones((0, 3)))
 
 
 SPOILT = {
