@@ -48,6 +48,7 @@ NN = {
     "module": "modules",
     "layers": "layers with weights",
     "functions": "layers without weights",
+    "sequences": "layers for sequences",
     "init": "initial weights",
 }
 ROOMS = {

@@ -16,6 +16,7 @@ from autograd_cnn.ops.products import *
 from autograd_cnn.ops.reductions import *
 from autograd_cnn.ops.resizing import *
 from autograd_cnn.ops.running import *
+from autograd_cnn.ops.sequences import *
 from autograd_cnn.ops.shapes import *
 
 if not TYPE_CHECKING:  # type checkers follow the stars

@@ -34,7 +34,6 @@ def leaf(*shape, name=None, dtype=np.float32):
         ("randn", ". Here: rng = np.random.default_rng(0), and ag.Tensor(rng.normal(size=shape))"),
         ("norm", ". Here: ag.linalg.norm(x)"),
         ("expit", ". Here: ag.sigmoid(x)"),
-        ("LSTM", ". Here: write the step with operations, h = ag.tanh(x @ w + h @ u + b), and loop over it in forward"),
     ],
 )
 @pytest.mark.parametrize(("owner", "it"), [("Tensor", leaf(2)), ("autograd_cnn", ag)])

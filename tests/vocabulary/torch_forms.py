@@ -1,7 +1,5 @@
 """The forms of PyTorch's operators, over ours: helpers for the table in torch_calls.py."""
 
-import math
-
 import numpy as np
 
 import autograd_cnn as ag
@@ -182,12 +180,7 @@ def solve_triangular(a, b, *, upper, left=True, unitriangular=False):
 def attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
     if enable_gqa:
         k, v = (ag.repeat(t, q.shape[-3] // t.shape[-3], -3) for t in (k, v))
-    scores = q @ ag.swapaxes(k, -1, -2) * (scale or 1 / math.sqrt(q.shape[-1]))
-    if is_causal:
-        attn_mask = np.tri(*scores.shape[-2:], dtype=bool)
-    if attn_mask is not None:
-        scores = ag.where(attn_mask, scores, -np.inf) if attn_mask.dtype == bool else scores + attn_mask
-    return ag.softmax(scores, -1) @ v
+    return ag.scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal, scale)
 
 
 def padded(mode):
