@@ -7,9 +7,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from autograd_cnn import ops
+from autograd_cnn.calculus import transforms
 from autograd_cnn.calculus.check import check_gradients
 from autograd_cnn.calculus.checkpoint import checkpoint
-from autograd_cnn.calculus.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from autograd_cnn.calculus.transforms import *
 from autograd_cnn.calculus.trees import ravel_pytree
 from autograd_cnn.calculus.vmap import vmap
 from autograd_cnn.elsewhere import ADVICE
@@ -29,6 +30,7 @@ if find_spec("autograd_cnn.vocabulary"):
 if TYPE_CHECKING:
     from autograd_cnn import data, distributed, interop, nn, optim, plots, training
     from autograd_cnn.fast.threads import get_num_threads, set_num_threads
+    from autograd_cnn.nn.module import functional_call
     from autograd_cnn.studio import report
     from autograd_cnn.studio.graph import Graph
     from autograd_cnn.studio.profiler import profile
@@ -37,15 +39,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "get_num_threads", "grad",
-    "hessian", "hvp", "interop", "jacobian", "jvp", "linalg", "nn", "no_grad", "optim", "plots", "primitive", "profile",
-    "ravel_pytree", "report", "scope", "set_num_threads", "trace", "training", "value_and_grad", "vjp",
-    "vmap",
+    "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "functional_call",
+    "get_num_threads", "interop", "linalg", "nn", "no_grad", "optim", "plots", "primitive", "profile", "ravel_pytree",
+    "report", "scope", "set_num_threads", "trace", "training", "vmap",
 ]  # fmt: skip
 
 _LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}
 _LATER |= {"report": "studio.report", "Graph": "studio.trace:Graph", "trace": "studio.trace:trace"}
 _LATER |= {"profile": "studio.profiler:profile", "linalg": "vocabulary.linalg"}
+_LATER["functional_call"] = "nn.module:functional_call"
 _LATER |= {name: f"fast.threads:{name}" for name in ("get_num_threads", "set_num_threads")}
 
 _FOLDERS = {re.split("[.:]", place)[0] for place in _LATER.values()}
@@ -77,7 +79,7 @@ def _open(place: str, title: str = "") -> Any:
 
 __all__[:] = [name for name in __all__ if name not in _LATER or not _absent(_LATER[name])]
 if not TYPE_CHECKING:  # type checkers follow the stars
-    __all__ += ops.__all__
+    __all__ += ops.__all__ + transforms.__all__
     if not _absent("vocabulary"):
         __all__ += vocabulary.__all__
 if not _absent("fast"):

@@ -29,7 +29,11 @@ ENGINE = {  # page -> title, and its names with their members
     ),
     "transforms": (
         "Transforms",
-        dict.fromkeys("grad value_and_grad vjp jvp hvp jacobian hessian vmap ravel_pytree check_gradients".split(), ""),
+        dict.fromkeys(
+            "grad value_and_grad elementwise_grad vjp jvp hvp jacobian hessian vmap stop_gradient ravel_pytree "
+            "functional_call check_gradients".split(),
+            "",
+        ),
     ),
     "graph": (
         "Graphs, and measuring",

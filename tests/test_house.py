@@ -34,7 +34,7 @@ ROOMS = {
     "ops": Room(2060, "engine", "the textbook: operations, each with its derivative below it"),
     "calculus": Room(840, "engine", "grad and its kin, checkpoint, and checks of gradients"),
     "nn": Room(860, "engine calculus ops state", "modules, layers and their initial weights"),
-    "optim": Room(480, "engine state", "optimisers, schedules, averages"),
+    "optim": Room(480, "engine calculus state", "optimisers, schedules, averages"),
     "elsewhere": Room(180, "", "names of other libraries, and what to write here"),
     "state": Room(40, "environment", "checks of a state before it is loaded"),
     "environment": Room(40, "", "this Python: its command line, and packages that are absent"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import zlib
 from collections.abc import Callable
@@ -27,9 +28,9 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     Parameters
     ----------
     f : callable
-        Takes Tensors and returns one Tensor. A second run must give the same bits. Dropout draws the same mask again,
-        and batch norm moves its statistics once; `f` must not draw from a generator of your own. Inside `vmap`, `f` is
-        called as it is.
+        Takes Tensors and returns one Tensor. A second run must give the same bits. So generators draw the same numbers
+        again: those of layers, and each `np.random.Generator` that is an argument, a variable or an attribute of `f`.
+        Batch norm moves its statistics once. Inside `vmap`, `f` is called as it is.
     *args : array_like or Tensor
 
     Raises
@@ -54,6 +55,9 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     before = Leaf((), np.dtype(float), None).birth  # older nodes are outside `f`
     draws: dict[int, tuple[Any, Any]] = {}  # by id: a bit generator, and its state before `f` drew from it
     with in_mode(draws=(*current.get().draws, draws)):
+        for bits in _generators(f, args):
+            for known in current.get().draws:
+                known.setdefault(id(bits), (bits, bits.state))
         out: Any = f(*args)
     if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
         return out
@@ -78,16 +82,24 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         if zlib.crc32(np.ascontiguousarray(result.data).data) != checksum:
             raise RuntimeError(
                 "checkpoint: f gave another result when backward ran it again. Does it draw random numbers itself, or "
-                "did a parameter change? Draw outside f, and pass the numbers as an argument"
+                "did a parameter change? Draw outside f, or pass the generator as an argument: checkpoint(f, x, rng)"
             )
         return result
 
     def rule(g: Any) -> Any:
         found = carry_back(run_again()._node, g, isinstance(g, Tensor), targets=set(outside), past_targets=False)
-        results = [found[n] for n in outside]
+        results = [c if c.dtype == g.dtype else c.astype(g.dtype) for c in map(found.__getitem__, outside)]
         return results if len(results) > 1 else results[0]
 
     return _joined(run_again, rule, f, outside, out.data, guards)
+
+
+def _generators(f: Any, args: tuple[Any, ...]) -> list[Any]:
+    """Return the bit generators of NumPy's generators among arguments, variables from outside, and attributes."""
+    found = inspect.getclosurevars(f) if inspect.isfunction(f) or inspect.ismethod(f) else None
+    names = {**found.nonlocals, **found.globals} if found else {}
+    values = [*args, *names.values(), *getattr(getattr(f, "__self__", f), "__dict__", {}).values()]
+    return [v.bit_generator for v in values if isinstance(v, np.random.Generator)]
 
 
 class Checkpoint(Primitive[...]):

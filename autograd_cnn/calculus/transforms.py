@@ -13,15 +13,18 @@ from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 
-from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_leaves, tree_map, tree_paths
+from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_items, tree_leaves, tree_map
 from autograd_cnn.calculus.vmap import entered, fresh, is_batched, lowered, raised
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.messages import warn
+from autograd_cnn.engine.messages import describe, warn
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import history
 from autograd_cnn.engine.tensor import Tensor, carry_back
+
+__all__ = ["elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]
 
 Result_co = TypeVar("Result_co", covariant=True)
 Plain = np.ndarray | np.generic | float
@@ -57,8 +60,9 @@ class _Run:
     """
 
     def __init__(
-        self, caller: str, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None
-    ) -> None:
+        self, caller: str, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None,
+        has_aux: bool = False,
+    ) -> None:  # fmt: skip
         self.caller, self.argnums = caller, tuple(i + len(args) if i < 0 else i for i in argnums)
         self.variables: list[Tensor] = []
         self.nested = self.differentiated = False
@@ -74,7 +78,7 @@ class _Run:
             raise TypeError(f"argnums is {argnums}: an argument is there twice. Name each once")
         with enable_grad():
             for i in self.argnums:
-                places = tree_paths(fresh[i], f"argument {i}")
+                places = (place for place, _ in tree_items(fresh[i], f"argument {i}"))
                 fresh[i] = tree_map(partial(self._variable, places), fresh[i])
             with in_mode(transforms=(*outer, self)):
                 try:
@@ -82,16 +86,24 @@ class _Run:
                 except (TypeError, ValueError, AttributeError) as error:
                     errors.explain_function(error, f, [args[i] for i in argnums])
                     raise
+        self.others: list[Any] = []
+        if has_aux:
+            if not isinstance(self.value, tuple) or len(self.value) != 2:
+                raise TypeError(f"grad: has_aux=True, and f returned {describe(self.value)}, want (loss, others)")
+            self.value, *self.others = self.value
         self.arguments = [fresh[i] for i in argnums]
         if not isinstance(self.value, Tensor):
             if isinstance(self.value, (tuple, list, dict)) or self.value is None:
-                raise TypeError(f"{getattr(f, '__name__', 'f')}: returned {type(self.value).__name__}, want one tensor")
+                more = ", or has_aux=True for a loss and others" if caller == "grad" else ""
+                name = getattr(f, "__name__", "f")
+                raise TypeError(f"{name}: returned {type(self.value).__name__}, want one tensor{more}")
             self.value = Tensor(self.value)
-        if outer and not self.nested and self.value._node is not None:
+        found = [t for t in tree_leaves((self.value, self.others)) if isinstance(t, Tensor) and t._node is not None]
+        if outer and not self.nested and found:
             # `f` may close over the variable of a transform around this one
             around = {v._node for run in outer for v in run.variables}
             oldest = min((n.birth for n in around), default=0)
-            self.nested = not around.isdisjoint(history(self.value._node, oldest))
+            self.nested = any(not around.isdisjoint(history(t._node, oldest)) for t in found)
 
     def _variable(self, places: Iterator[str], value: Any) -> Tensor:
         place = next(places)
@@ -151,7 +163,11 @@ def value_and_grad(
 ) -> Transformed[tuple[np.ndarray, tuple[np.ndarray, ...]]]: ...
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
+@overload
+def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_aux: bool) -> Any: ...
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:
     """Return a function that computes ``(f(*args), gradient)``.
 
     Warns if the result does not depend on any of the arguments to differentiate. Their gradients are 0 then.
@@ -162,6 +178,9 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
         A function that returns one number.
     argnums : int or tuple of int
         Which arguments to differentiate; a tuple gives a tuple of gradients.
+    has_aux : bool
+        Whether `f` returns a pair, the number and a tree of other results. They are returned as arrays, without
+        history: ``((number, others), gradient)``, by `grad` ``(gradient, others)``.
 
     Examples
     --------
@@ -173,12 +192,14 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
 
     @wraps(f)
     def evaluate(*args: Any, **options: Any) -> Any:
-        run = _Run("grad", f, args, _tuple(argnums), options)
+        run = _Run("grad", f, args, _tuple(argnums), options, has_aux)
         if run.value.size != 1:
             text = f"grad: f returned {run.value.shape}, want one number: .mean() or .sum()"
             raise ValueError(f"{text}. For all of them: ag.jacobian")
         gradients = run.shaped(run.back(np.ones(run.value.shape, run.value.dtype), run.nested))
-        return run.out(run.value), gradients if isinstance(argnums, tuple) else gradients[0]
+        others = run.others if run.nested else tree_map(plain, run.others)
+        value = (run.out(run.value), *others) if has_aux else run.out(run.value)
+        return value, gradients if isinstance(argnums, tuple) else gradients[0]
 
     return evaluate
 
@@ -191,7 +212,11 @@ def grad(f: Callable[..., Any], argnums: int = 0) -> Transformed[np.ndarray]: ..
 def grad(f: Callable[..., Any], argnums: tuple[int, ...]) -> Transformed[tuple[np.ndarray, ...]]: ...
 
 
-def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
+@overload
+def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_aux: bool) -> Any: ...
+
+
+def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Any:
     """Return a function that computes the gradient of `f`. Parameters as for `value_and_grad`.
 
     Examples
@@ -200,8 +225,36 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
     >>> ag.grad(ag.grad(lambda x: x**3))(2.0)
     array(12.)
     """
-    evaluate: Callable[..., Any] = value_and_grad(f, argnums)
-    return wraps(f)(lambda *args, **options: evaluate(*args, **options)[1])
+    evaluate = value_and_grad(f, argnums, has_aux=has_aux)
+    pick = (lambda value, slopes: (slopes, value[1])) if has_aux else (lambda value, slopes: slopes)
+    return wraps(f)(lambda *args, **options: pick(*evaluate(*args, **options)))
+
+
+def elementwise_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
+    """Return a function that computes the derivative of each element of `f` by its own element of the argument.
+
+    That is the gradient of the sum, which is right if no element of the result depends on another element.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> ag.elementwise_grad(np.sin)(np.array([0.0, np.pi]))
+    array([ 1., -1.])
+    """
+    return grad(wraps(f)(lambda *args, **options: registry["sum"](f(*args, **options))), argnums)
+
+
+def stop_gradient(tree: Any) -> Any:
+    """Return the Tensors of a tree without history, so that no gradient flows through them.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> ag.grad(lambda x: x * ag.stop_gradient(x))(3.0)
+    array(3.)
+    """
+    return tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, tree)
 
 
 @overload

@@ -16,7 +16,7 @@ def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
     if tree is None:
         return None
     if isinstance(tree, dict):
-        return {k: tree_map(f, v) for k, v in tree.items()}
+        return tree | {k: tree_map(f, v) for k, v in tree.items()}  # an OrderedDict or a defaultdict stays one
     if isinstance(tree, (list, tuple)):
         parts = [tree_map(f, v) for v in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)  # of a namedtuple, or not
@@ -26,44 +26,42 @@ def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
     return f(tree)
 
 
-def tree_leaves(tree: Any) -> list[Any]:
-    """Return the leaves from left to right."""
-    leaves: list[Any] = []
-    tree_map(leaves.append, tree)
-    return leaves
-
-
-def tree_paths(tree: Any, path: str) -> Iterator[str]:
-    """Yield the place of every leaf, such as ``argument 0['conv1']['w']``, in the order of `tree_leaves`."""
+def tree_items(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the place of every leaf, such as ``argument 0['conv1']['w']``, and the leaf, from left to right."""
     if isinstance(tree, (dict, list, tuple)) or (dataclasses.is_dataclass(tree) and not isinstance(tree, type)):
         for key, part in parts_of(tree).items():
-            yield from tree_paths(part, f"{path}[{key!r}]")
+            yield from tree_items(part, f"{path}[{key!r}]")
     elif tree is not None:
-        yield path
+        yield path, tree
 
 
-def leaves_like(caller: str, tree: Any, other: Any, path: str) -> list[Any]:
-    """Return the leaves of `other` in the order of those of `tree`.
+def tree_leaves(tree: Any) -> list[Any]:
+    """Return the leaves from left to right."""
+    return [leaf for _, leaf in tree_items(tree)]
+
+
+def leaves_like(caller: str, tree: Any, other: Any, path: str, noun: str = "tangent") -> list[Any]:
+    """Return the leaves of `other`, a `noun` of `tree`, in the order of those of `tree`.
 
     Raises
     ------
     TypeError, ValueError
         If the trees differ in their structure or in the shape of a leaf. The message names the first such place.
     """
-    if tree is None or isinstance(tree, (dict, list, tuple)) or dataclasses.is_dataclass(tree):
+    if tree is None or other is None or isinstance(tree, (dict, list, tuple)) or dataclasses.is_dataclass(tree):
         parts, others = parts_of(tree), parts_of(other)
         if type(tree) is not type(other) or parts.keys() != others.keys():
-            raise TypeError(f"{caller}: {path} is a {_outline(tree)}, its tangent a {_outline(other)}")
-        return [leaf for k in parts for leaf in leaves_like(caller, parts[k], others[k], f"{path}[{k!r}]")]
+            raise TypeError(f"{caller}: {path} is a {_outline(tree)}, its {noun} a {_outline(other)}")
+        return [leaf for k in parts for leaf in leaves_like(caller, parts[k], others[k], f"{path}[{k!r}]", noun)]
     if np.shape(tree) != np.shape(other):
-        raise ValueError(f"{caller}: {path} is {np.shape(tree)}, its tangent {np.shape(other)}")
+        raise ValueError(f"{caller}: {path} is {np.shape(tree)}, its {noun} {np.shape(other)}")
     return [other]
 
 
 def parts_of(tree: Any) -> dict[Any, Any]:
     """Return the parts of a tree by key, position or field."""
     if dataclasses.is_dataclass(tree):
-        return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
+        return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree) if field.init}
     return tree if isinstance(tree, dict) else dict(enumerate(tree)) if isinstance(tree, (list, tuple)) else {}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.calculus.batching import FORMS, aligned, operands
-from autograd_cnn.calculus.trees import parts_of, tree_leaves, tree_map, tree_paths
+from autograd_cnn.calculus.trees import parts_of, tree_items, tree_leaves, tree_map
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.messages import written
 from autograd_cnn.engine.mode import Mode, current, in_mode
@@ -294,7 +294,7 @@ def fresh(value: Any) -> Tensor:
 def _leaf_axes(axes: Any, tree: Any, place: str, parameter: str) -> Iterator[tuple[str, Any]]:
     """Yield the place of every leaf of `tree` and its axis; an entry of `axes` is for all leaves at its place."""
     if axes is None or isinstance(axes, (int, np.integer)):
-        yield from ((path, axes) for path in tree_paths(tree, place))
+        yield from ((path, axes) for path, _ in tree_items(tree, place))
         return
     theirs, parts = parts_of(axes), parts_of(tree)
     if not theirs or theirs.keys() != parts.keys():

@@ -119,10 +119,10 @@ def nested(primitive: Any, name: str, value: Any, path: str) -> TypeError:
     return TypeError(f"{path} is a Tensor inside of a {type(value).__name__}, where no rule reaches it\n{cure}")
 
 
-def several_results(results: tuple[Any, ...]) -> TypeError:
+def several_results(results: Any) -> TypeError:
     return TypeError(
-        f"the function returns a tuple of {len(results)}, want one array\n"
-        "Name the further results, which rules may use: @ag.primitive(byproducts=(...))"
+        f"the function returns a {type(results).__name__} of {len(results)}, want one array\n"
+        "Return np.concatenate of all, and cut it outside; results for the rules alone: @ag.primitive(byproducts=(...))"
     )
 
 
@@ -268,7 +268,7 @@ def leaves_graph(tensor: Any) -> TypeError:
     elif library.startswith("scipy."):
         cure = f"Write its formula with operations of ag, or a rule: @ag.primitive. Outside the graph: {code}.data"
     else:
-        cure = f"Use {code}.data, or to join tensors ag.stack([...])"
+        cure = f"Use {code}.data, or to join tensors ag.array([...])"
     return TypeError(f"{call} would leave the graph. {cure}")
 
 
@@ -331,6 +331,8 @@ def not_differentiable(place: str, value: Any, dtype: Any) -> TypeError:
         cure += ", or take it out of the tree and let f have it by keyword" if "[" in place else ""
     else:
         cure = "pass it by keyword, or let f have it from outside"
+        if hasattr(value, "named_parameters"):
+            cure = "pass dict(model.named_parameters()), and let f call ag.functional_call(model, p, x)"
     return TypeError(f"{place} is {found}: only floats have a gradient, {cure}")
 
 

@@ -211,7 +211,7 @@ def _origin(value: Any, label: str) -> str:
     node: Any = getattr(value, "_node", None)
     if not hasattr(node, "plan") or not node.plan.primitive.moves:
         return ""
-    before = node.inputs[0].shape
+    before = getattr(node.inputs[0], "shape", ())  # that of stack may be a number
     joined = before[len(value.shape) - 1 :]
     if len(joined) < 2 or (*before[: len(value.shape) - 1], math.prod(joined)) != value.shape:
         return ""

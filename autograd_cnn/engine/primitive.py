@@ -86,6 +86,7 @@ class Facts(TypedDict, total=False):
     check: Callable[..., Any] | None
     batch: str | Callable[..., Any]
     name: str | None
+    private: bool
 
 
 class Primitive(Parameters, Generic[P]):
@@ -94,7 +95,7 @@ class Primitive(Parameters, Generic[P]):
     __name__: str
     __qualname__: str
     byproducts: tuple[str, ...] = ()
-    strict = elementwise = moves = rectifies = False
+    strict = elementwise = moves = rectifies = private = False
     exact = True  # whether `forward` has the bits of `formula`
     symbol = ""
     examples: Callable[[np.random.Generator], list[Any]] | None = None
@@ -301,7 +302,7 @@ class Primitive(Parameters, Generic[P]):
         try:
             if out.__class__ is Tensor:
                 raise errors.not_an_argument()
-            if tensors and isinstance(out, tuple):
+            if tensors and isinstance(out, (tuple, dict)):
                 raise errors.several_results(out)
             return numeric(out, f"the function returned {type(out).__name__}, which") if tensors else out
         except (TypeError, ValueError) as error:
@@ -371,6 +372,8 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
         ``(primitive, args, batched, size) -> result``, as in `calculus.batching`. Default: one example after the other.
     name : str, optional
         The name of the operation, such as ``"linalg.inv"``. Default: the function's name.
+    private : bool
+        Whether it is no method of Tensor, ``x.name()``. Then its name may be that of one of the package's operations.
 
     Returns
     -------
@@ -381,7 +384,7 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
     Raises
     ------
     ValueError
-        If the name belongs to one of the package's own operations.
+        If the name belongs to one of the package's own operations, and it is not private.
 
     Examples
     --------
@@ -402,10 +405,12 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
 
     def register(f: Callable[P, Any]) -> Primitive[P]:
         made = Primitive(f, **facts)
-        known = registry.get(made.name)
+        key = f"{f.__module__}.{made.name}" if made.private else made.name
+        known = registry.get(key)
         if known is not None and str(known.__module__).startswith("autograd_cnn.") and f.__module__ != known.__module__:
-            raise ValueError(f"primitive: {made.name} is one of the package's own operations. Choose another name")
-        registry[made.name] = made
+            cure = "Choose another name, or declare it private: @ag.primitive(private=True)"
+            raise ValueError(f"primitive: {made.name} is one of the package's own operations. {cure}")
+        registry[key] = made
         return made
 
     return register if function is None else register(function)

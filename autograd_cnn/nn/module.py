@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from autograd_cnn.calculus.trees import tree_leaves
+from autograd_cnn.calculus.trees import tree_leaves, tree_map
 from autograd_cnn.engine.arguments import untyped
 from autograd_cnn.engine.errors import wrong_arguments
 from autograd_cnn.engine.messages import describe, explained, missing
@@ -401,6 +401,55 @@ def load_tensors(caller: str, tensors: Mapping[str, Tensor], state: Mapping[str,
     copies = [np.array(state[name], order="C") for name in tensors]
     for tensor, array in zip(tensors.values(), copies, strict=True):
         tensor.data = array
+
+
+def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+    """Call a module with other parameters and buffers in the place of its own, which it has again afterwards.
+
+    So transforms differentiate a model: ``ag.grad(lambda p: loss(ag.functional_call(model, p, x)))``. No other thread
+    may use the module meanwhile.
+
+    Parameters
+    ----------
+    module : Module
+    parameters : dict
+        Arrays or Tensors, by names as in `Module.named_parameters` and `named_buffers`. The module uses its own for
+        those that are not there.
+    *args, **options
+        For the module.
+
+    Raises
+    ------
+    ValueError
+        If the module has no such name, or another shape there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> model = ag.nn.Linear(2, 1)
+    >>> ag.functional_call(model, {"w": np.array([[1.0], [2.0]]), "b": np.array([0.5])}, np.array([[10.0, 100.0]]))
+    Tensor([[210.5]], float64)
+    """
+    own = module._tensors()
+    for name, value in parameters.items():
+        if name not in own or np.shape(value) != own[name].shape:
+            has = ", ".join(f"{path} {tensor.shape}" for path, tensor in own.items())
+            raise ValueError(f"functional_call: {name} is {np.shape(value)}, and {module._title()} has {has}")
+    given = {id(own[n]): value if isinstance(value, Tensor) else Tensor(value) for n, value in parameters.items()}
+    before = [
+        (attributes, name, value)
+        for attributes in map(vars, module.modules())
+        for name, value in attributes.items()
+        if not given.keys().isdisjoint(map(id, tree_leaves(value)))
+    ]
+    try:
+        for attributes, name, value in before:
+            attributes[name] = tree_map(lambda leaf: given.get(id(leaf), leaf), value)
+        return module(*args, **options)
+    finally:
+        for attributes, name, value in before:
+            attributes[name] = value
 
 
 def _is_plain(value: Any) -> bool:

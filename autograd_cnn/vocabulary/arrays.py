@@ -8,20 +8,38 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.calculus.trees import tree_leaves, tree_map
+from autograd_cnn.engine.fitting import numeric
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
+from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
 from autograd_cnn.ops.axes import Axis, Shape, X, with_options
 from autograd_cnn.ops.indexing import Mode, getitem, positions, scatter, take
-from autograd_cnn.ops.joining import concatenate, pad_constant, split, widths_of
+from autograd_cnn.ops.joining import concatenate, pad_constant, split, stack, widths_of
 from autograd_cnn.ops.products import kron
-from autograd_cnn.ops.shapes import broadcast_to, flip, ravel, reshape, transpose
+from autograd_cnn.ops.shapes import broadcast_to, copy, flip, ravel, reshape, transpose
 
 __all__ = [
-    "append", "atleast_1d", "atleast_2d", "atleast_3d", "block", "broadcast_arrays", "choose", "column_stack", "delete",
-    "diag", "diagflat", "dsplit", "dstack", "extract", "fliplr", "flipud", "hsplit", "hstack", "insert", "meshgrid",
-    "pad", "resize", "roll", "rot90", "row_stack", "tile", "tril", "trim_zeros", "triu", "vsplit", "vstack",
+    "append", "array", "asarray", "atleast_1d", "atleast_2d", "atleast_3d", "block", "broadcast_arrays", "choose",
+    "column_stack", "delete", "diag", "diagflat", "dsplit", "dstack", "extract", "fliplr", "flipud", "hsplit", "hstack",
+    "insert", "meshgrid", "pad", "resize", "roll", "rot90", "row_stack", "tile", "tril", "trim_zeros", "triu", "vsplit",
+    "vstack",
 ]  # fmt: skip
+
+
+def asarray(object: Any, dtype: Any = None) -> Any:
+    """Joins the tensors and numbers in nested lists into one tensor, of NumPy's dtype for them; returns a tensor."""
+    if isinstance(object, Tensor):
+        return object if dtype in (None, object.dtype) else object.astype(dtype)
+    if isinstance(object, (list, tuple)) and any(isinstance(leaf, Tensor) for leaf in tree_leaves(object)):
+        return stack([asarray(part) for part in object], dtype=dtype)
+    return np.asarray(numeric(object, "object"), dtype)
+
+
+def array(object: Any, dtype: Any = None) -> Any:
+    """Joins the tensors and numbers in nested lists into one tensor, of NumPy's dtype for them; copies a tensor."""
+    made = asarray(object, dtype)
+    return copy(made) if made is object else made
 
 
 def _atleast(f: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:

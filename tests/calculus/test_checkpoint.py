@@ -135,9 +135,46 @@ def test_checkpoint_refuses_a_result_that_changed(layers):
     with pytest.raises(RuntimeError, match="did a parameter change"):
         out.sum().backward()
     assert x.grad is None
-    rng = np.random.default_rng(0)
+    hidden = [np.random.default_rng(0)]
     with pytest.raises(RuntimeError, match="Does it draw random numbers itself"):
-        ag.checkpoint(lambda h: h * rng.random(4), x).sum().backward()
+        ag.checkpoint(lambda h: h * hidden[0].random(4), x).sum().backward()
+
+
+class Noise(ag.nn.Module):
+    def __init__(self, rng):
+        self.rng = rng
+
+    def forward(self, h):
+        return h * self.rng.normal(size=h.shape)
+
+
+GENERATORS = {
+    "argument": lambda wrap, rng, x: wrap(lambda h, own: h * own.random(4), x, rng),
+    "variable": lambda wrap, rng, x: wrap(lambda h: h * rng.random(4), x),
+    "attribute": lambda wrap, rng, x: wrap(Noise(rng), x),
+    "method": lambda wrap, rng, x: wrap(Noise(rng).forward, x),
+    "inside another": lambda wrap, rng, x: wrap(lambda h: 2 * wrap(Noise(rng), h), x),
+}
+
+
+@pytest.mark.parametrize("place", GENERATORS)
+def test_generators_of_the_user_draw_the_same_numbers_in_the_second_run(layers, place):
+    def run(wrap):
+        rng = np.random.default_rng(0)
+        layers[0].grad = None
+        out = GENERATORS[place](wrap, rng, layers[0])
+        between = rng.random()
+        ag.sum(out**2).backward()
+        return out.data, layers[0].grad, between, rng.random()
+
+    for a, b in zip(run(lambda f, *args: f(*args)), run(ag.checkpoint), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_function_that_changes_the_dtype():
+    x = Tensor(np.float32([1, 2]), requires_grad=True)
+    ag.checkpoint(lambda h: h.astype(np.float64) ** 2, x).sum().backward()
+    np.testing.assert_array_equal(x.grad, np.float32([2, 4]))
 
 
 def noisy(rng):

@@ -1,5 +1,7 @@
 """Functions of functions against formulas, against each other, and against PyTorch where it is installed."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -399,3 +401,85 @@ def test_an_array_that_is_filled_element_by_element_would_lose_the_gradient():
     with pytest.raises(TypeError, match="would leave the graph, inside a transform such as ag.grad"):
         ag.grad(f)(np.ones(3))  # and not NumPy's error, whose cause this is
     close(ag.grad(lambda x: x**2 + x.item())(2.0), 4)
+
+
+# Other results, elements, constants
+
+
+class Pair(NamedTuple):
+    a: object
+    b: object
+
+
+def loss_and_others(p, x):
+    h = p["w"] * x
+    return ag.sum(h * h), {"h": h, "pair": Pair(h + 1, [x]), "n": 3}
+
+
+def test_other_results_come_back_as_arrays():
+    p, x = {"w": np.array([1.0, 2.0])}, np.array([3.0, 4.0])
+    (value, others), g = ag.value_and_grad(loss_and_others, has_aux=True)(p, x)
+    assert type(others["h"]) is type(others["pair"].a) is np.ndarray
+    assert isinstance(others["pair"], Pair)
+    assert (value, others["n"], others["pair"].b[0] is x) == (73, 3, True)
+    close(others["h"], [3, 8])
+    again, same = ag.grad(loss_and_others, has_aux=True)(p, x)
+    np.testing.assert_array_equal(again["w"], g["w"])
+    np.testing.assert_array_equal(same["h"], others["h"])
+    (both, _), others = ag.grad(lambda a, b: (a * b, a), (0, 1), has_aux=True)(2.0, 3.0)
+    assert (both, others) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("inner", "want"),
+    [
+        (lambda p, x: (p**3 * x, p * x * x), 12 + 10 * 3 * 2),  # both depend on x
+        (lambda p, x: (p**3, p * x * x), 60),  # the other result alone
+        (lambda p, x: (p**3 * x, p * p), 12),  # the loss alone
+    ],
+)
+def test_other_results_inside_another_transform_have_their_gradient(inner, want):
+    def outer(x):
+        g, other = ag.grad(lambda p: inner(p, x), has_aux=True)(2.0)
+        return g + 5 * other + x * 0
+
+    assert ag.grad(outer)(3.0) == want
+
+
+def test_what_is_no_pair_is_refused():
+    for f in (lambda x: x, lambda x: (x, x, x), lambda x: [x, x]):
+        with pytest.raises(TypeError, match=r"grad: has_aux=True, and f returned .*, want \(loss, others\)"):
+            ag.grad(f, has_aux=True)(1.0)
+    with pytest.raises(TypeError, match="returned tuple, want one tensor, or has_aux=True for a loss and others"):
+        ag.grad(lambda x: (x, x))(1.0)
+
+
+def test_elementwise_derivatives_of_any_order():
+    x = np.linspace(-1, 1, 5)
+    close(ag.elementwise_grad(np.tanh)(x), 1 - np.tanh(x) ** 2)
+    close(ag.elementwise_grad(ag.elementwise_grad(np.sin))(x), -np.sin(x))
+    close(ag.elementwise_grad(lambda x, y: x * y, 1)(x, x + 1), x)
+    assert ag.elementwise_grad(np.sin)(0.0) == 1
+
+
+def test_no_gradient_flows_through_a_stopped_tree():
+    p = {"w": 3.0, "rest": [2.0, None]}
+    g = ag.grad(lambda p: p["w"] * ag.stop_gradient(p)["w"] * p["rest"][0])(p)
+    assert (g["w"], g["rest"][0]) == (6, 9)
+    assert ag.stop_gradient(p) == p
+
+
+def test_other_results_of_each_example_are_arrays():
+    g, others = ag.vmap(ag.grad(lambda p, x: (p**2 * x, [p * x]), has_aux=True), (None, 0))(3.0, np.array([1.0, 2.0]))
+    assert (g.tolist(), others[0].tolist(), type(others[0])) == ([6, 12], [3, 6], np.ndarray)
+
+
+def test_a_module_is_called_with_parameters_of_each_example(rng):
+    model, x = ag.nn.Linear(3, 2, rng=rng, dtype=np.float64), rng.normal(size=(5, 4, 3))
+    w = rng.normal(size=(5, 3, 2))
+
+    def loss(w, x):
+        return ag.sum(ag.functional_call(model, {"w": w}, x) ** 2)
+
+    want = [ag.grad(loss)(w[i], x[i]) for i in range(5)]
+    close(ag.vmap(ag.grad(loss))(w, x), np.stack(want))

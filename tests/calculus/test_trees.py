@@ -1,6 +1,7 @@
 """Trees of arrays: as arguments of transforms, and as one vector."""
 
-from dataclasses import dataclass
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -85,3 +86,43 @@ def test_transforms_take_dataclasses_and_namedtuples():
     j = ag.jacobian(lambda p: p.w * p.b)(Pair(np.array([1.0, 2.0]), np.array(3.0)))
     np.testing.assert_array_equal(j.w, 3 * np.eye(2))
     np.testing.assert_array_equal(j.b, [1, 2])
+
+
+def test_a_mapping_keeps_its_class():
+    ordered = ag.grad(lambda p: p["b"] * p["a"])(OrderedDict(b=2.0, a=3.0))
+    assert type(ordered) is OrderedDict
+    assert [*ordered.items()] == [("b", 3), ("a", 2)]
+    counted = defaultdict(list, a=2.0)
+    found = ag.grad(lambda p: p["a"] * 3)(counted)
+    assert found["a"] == 3
+    assert found["none"] == []
+    assert [*counted] == ["a"]
+
+
+@dataclass
+class Checked:
+    w: object
+    size: int = field(init=False, default=7)
+
+    def __post_init__(self):
+        if self.w is None:
+            raise ValueError("w is None")
+
+
+def test_a_dataclass_is_built_again_from_its_leaves_only():
+    """Listing leaves builds nothing; a field that `__init__` does not take is no part of the tree."""
+    p, tangent = Checked(np.array([1.0, 2.0])), Checked(np.array([1.0, 0.0]))
+    g = ag.grad(lambda p: ag.sum(p.w**2))(p)
+    np.testing.assert_array_equal(g.w, [2, 4])
+    np.testing.assert_array_equal(ag.jvp(lambda p: p.w**2, (p,), (tangent,))[1], [2, 0])
+    assert ag.ravel_pytree(p)[0].tolist() == [1, 2]
+
+
+def test_a_module_as_a_tree_is_refused_with_the_cure(rng):
+    model = nn.Linear(3, 2, rng=rng, dtype=np.float64)
+    x = rng.normal(size=(4, 3))
+    with pytest.raises(TypeError, match=r"pass dict\(model.named_parameters\(\)\), and let f call ag.functional_call"):
+        ag.grad(lambda m: ag.sum(m(x)))(model)
+    model(x).sum().backward()
+    g = ag.grad(lambda p: ag.functional_call(model, p, x).sum())({n: p.data for n, p in model.named_parameters()})
+    np.testing.assert_array_equal(g["w"], model.w.grad)

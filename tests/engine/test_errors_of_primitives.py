@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import autograd_cnn as ag
+from autograd_cnn.engine.observe import own_operations, primitives
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tensor import Tensor
 from wording import says, spelled
@@ -249,11 +250,30 @@ def test_a_rule_that_returns_another_dtype():
     my_softplus(leaf(2)).sum().backward()
 
 
-@says(ValueError, "primitive: relu is one of the package's own operations. Choose another name")
+@says(
+    ValueError,
+    "primitive: relu is one of the package's own operations. Choose another name, or declare it private: "
+    "@ag.primitive(private=True)",
+)
 def test_a_name_that_is_taken():
     @ag.primitive
     def relu(x):
         return x
+
+
+def test_a_private_primitive_may_have_a_name_that_is_taken():
+    with own_operations():
+
+        @ag.primitive(private=True)
+        def relu(x):
+            return 2 * x
+
+        relu.vjp(x=lambda g: 2 * g)
+        x = leaf(2)
+        relu(x).sum().backward()
+        assert x.grad.tolist() == [2, 2]
+        assert x.relu().data.tolist() == np.maximum(x.data, 0).tolist()
+        assert relu in primitives()  # so that `python -m autograd_cnn check` finds it
 
 
 def test_a_primitive_of_code_without_a_module_is_defined_again():
@@ -429,7 +449,8 @@ def test_the_cures_of_nested_lists_work():
         (lambda x: (y for y in x), "the function returned generator, which is not an array of numbers"),
         (lambda x: "text", "the function returned str, which is not an array of numbers"),
         (lambda x: np.ma.masked_array(x, [0, 1]), "the function returned MaskedArray, which is a masked array"),
-        (lambda x: (x * 2, x > 0), r"the function returns a tuple of 2, want one array\n.*\n.*\n  Name the further"),
+        (lambda x: (x * 2, x > 0), r"the function returns a tuple of 2, want one array\n.*\n.*\n  Return np.con"),
+        (lambda x: {"double": x * 2}, r"the function returns a dict of 1, want one array\n.*\n.*\n  Return np.con"),
     ],
 )
 def test_a_result_that_is_no_array_is_refused(result, message):

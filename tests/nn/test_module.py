@@ -501,3 +501,80 @@ def test_layers_in_a_collection_without_lasting_places_are_refused(rng, collecti
         model.layers = collection([nn.Linear(2, 2, rng=rng), nn.Linear(2, 2, rng=rng)])
     model.layers, model.names = [nn.Linear(2, 2, rng=rng)], {"a", "b"}
     assert len(list(model.parameters())) == 2
+
+
+class Shared(nn.Module):
+    """Parameters in attributes, in a list, in a dict, twice in one module, and in a closure over the model."""
+
+    def __init__(self, rng):
+        self.first = nn.Linear(3, 3, rng=rng)
+        self.layers = [nn.Linear(3, 3, rng=rng), self.first]
+        self.scales = {"in": ag.Tensor(np.float32([1, 2, 3]), requires_grad=True), "rest": (self.first.w, None)}
+        self.norm = nn.BatchNorm1d(3)
+        self.last = nn.Sequential(lambda h: self.layers[0](h) @ self.scales["rest"][0])
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x * self.scales["in"])
+        return self.last(self.norm(x))
+
+
+def test_a_module_is_called_with_other_parameters(rng):
+    """Values and gradients are those of a model that has these parameters, and the module keeps its own."""
+    model, twin = Shared(rng), Shared(rng)
+    x = rng.normal(size=(5, 3)).astype(np.float32)
+    others = {name: p.data for name, p in twin.named_parameters()}
+    buffers = {name: ag.Tensor(b.data + 1) for name, b in twin.named_buffers()}
+    before, parts = model.state_dict(), [*model.parameters(), *model.buffers()]
+    out = ag.functional_call(model, {**others, **buffers}, x)
+    twin_out = twin(x)
+    np.testing.assert_array_equal(out.data, twin_out.data)
+    assert not out.requires_grad
+    np.testing.assert_allclose(buffers["norm.running_mean"].data, twin.norm.running_mean.data + 0.9, atol=1e-6)
+
+    found = ag.grad(lambda p: ag.sum(ag.functional_call(model, p, x) ** 2))(others)
+    ag.sum(twin_out**2).backward()
+    for name, p in twin.named_parameters():
+        np.testing.assert_allclose(found[name], p.grad, rtol=1e-5)
+    assert all(a is b for a, b in zip(parts, [*model.parameters(), *model.buffers()], strict=True))
+    for name in others:
+        np.testing.assert_array_equal(model.state_dict()[name], before[name])
+
+
+def test_a_part_of_the_parameters_and_a_direction(rng):
+    model, x = nn.Linear(3, 2, rng=rng, dtype=np.float64), rng.normal(size=(4, 3))
+    b = np.ones(2)
+    value, slope = ag.jvp(lambda b: ag.functional_call(model, {"b": b}, x), (b,), (np.array([1.0, 0.0]),))
+    np.testing.assert_allclose(value, x @ model.w.data + 1)
+    np.testing.assert_array_equal(slope, [[1, 0]] * 4)
+    ag.functional_call(model, {"b": b}, x).sum().backward()
+    assert (model.b.grad, model.w.grad.shape) == (None, (3, 2))
+
+
+def test_calls_with_other_parameters_nest_and_fail_safely(rng):
+    class Twice(nn.Module):
+        def __init__(self):
+            self.scale = ag.Tensor(2.0, requires_grad=True)
+
+        def forward(self, x, deeper=False):
+            if deeper:
+                x = ag.functional_call(self, {"scale": 10.0}, x)
+            self.seen = self.scale.item()  # an attribute that `forward` sets stays
+            return x * self.scale / (x.data != 0)
+
+    model = Twice()
+    own = model.scale
+    assert ag.functional_call(model, {"scale": 3.0}, 1.0 * own, deeper=True).item() == 60
+    assert (model.seen, model.scale) == (3, own)
+    with pytest.raises(TypeError):
+        ag.functional_call(model, {"scale": 3.0}, "text")
+    assert model.scale is own
+
+
+def test_other_parameters_that_do_not_fit_are_named(rng):
+    model = nn.Linear(3, 2, rng=rng)
+    has = r"and Linear has w \(3, 2\), b \(2,\)"
+    with pytest.raises(ValueError, match=rf"functional_call: weight is \(3, 2\), {has}"):
+        ag.functional_call(model, {"weight": np.ones((3, 2))}, np.ones((1, 3)))
+    with pytest.raises(ValueError, match=rf"functional_call: b is \(3,\), {has}"):
+        ag.functional_call(model, {"b": np.ones(3)}, np.ones((1, 3)))

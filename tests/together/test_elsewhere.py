@@ -76,13 +76,11 @@ class Empty(ag.nn.Module):
             "autograd_cnn has no 'int'. Here: labels are plain arrays of integers: array.astype(np.int64)",
         ),
         (ag, "autograd_cnn has no 'eval'. Here: model.eval()"),
-        (ag, "autograd_cnn has no 'stop_gradient'. Here: x.detach()"),
         (ag, "autograd_cnn has no 'linearize'. Here: ag.jvp(f, (x,), (dx,))"),
         (ag, "autograd_cnn has no 'float32'. Here: x.astype(dtype), with NumPy's dtypes"),
         (ag, "autograd_cnn has no 'F'. Here: functions are in ag: ag.relu(x), ag.cross_entropy(logits, labels)"),
         (ag, "autograd_cnn has no 'Function'. Here: @ag.primitive, and f.vjp(x=lambda g, x: ...)"),
         (ag, "autograd_cnn has no 'custom_vjp'. Here: @ag.primitive, and f.vjp(x=lambda g, x: ...)"),
-        (ag, "autograd_cnn has no 'elementwise_grad'. Here: ag.grad(lambda x: ag.sum(f(x)))"),
         (ag, "autograd_cnn has no 'segment_sum'. Here: ag.scatter(x, ids, shape), which adds rows of the same id"),
         (ag.nn, "autograd_cnn.nn has no 'Dense'. Here: ag.nn.Linear(in_features, out_features)"),
         (
@@ -174,8 +172,8 @@ KEYWORDS = [
     ),
     (lambda: ag.grad(len, argnum=0), "grad: has no parameter 'argnum'. Did you mean 'argnums'?"),
     (
-        lambda: ag.value_and_grad(len, has_aux=True),
-        "value_and_grad: has no parameter 'has_aux'. Here: keep what else f computes in a list: kept.append(h.data)",
+        lambda: ag.value_and_grad(len, holomorphic=True),
+        "value_and_grad: has no parameter 'holomorphic'. Here: leave it out: only real floats have a gradient",
     ),
     (lambda: ag.check_gradients(len, tol=1), "check_gradients: has no parameter 'tol'. Did you mean 'rtol'?"),
     (
