@@ -53,11 +53,9 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
     if not is_recording() or levels():  # `f` cannot be run again after its vmap
         return f(*args)
     before = Leaf((), np.dtype(float), None).birth  # older nodes are outside `f`
-    draws: dict[int, tuple[Any, Any]] = {}  # by id: a bit generator, and its state before `f` drew from it
+    # By id: a bit generator, and its state before `f` drew from it. Layers add theirs
+    draws = {id(bits): (bits, bits.state) for bits in _generators(f, args)}
     with in_mode(draws=(*current.get().draws, draws)):
-        for bits in _generators(f, args):
-            for known in current.get().draws:
-                known.setdefault(id(bits), (bits, bits.state))
         out: Any = f(*args)
     if not isinstance(out, Tensor) or not isinstance(out._node, Node) or out._node.birth < before:
         return out

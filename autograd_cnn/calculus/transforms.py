@@ -59,10 +59,7 @@ class _Run:
     taken in `f`: then a result that does not depend on the arguments is no mistake, as that of a linear function.
     """
 
-    def __init__(
-        self, caller: str, f: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], options: Any = None,
-        has_aux: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, caller: str, f: Any, args: Any, argnums: Any, options: Any = None, aux: bool = False) -> None:
         self.caller, self.argnums = caller, tuple(i + len(args) if i < 0 else i for i in argnums)
         self.variables: list[Tensor] = []
         self.nested = self.differentiated = False
@@ -86,11 +83,10 @@ class _Run:
                 except (TypeError, ValueError, AttributeError) as error:
                     errors.explain_function(error, f, [args[i] for i in argnums])
                     raise
-        self.others: list[Any] = []
-        if has_aux:
-            if not isinstance(self.value, tuple) or len(self.value) != 2:
-                raise TypeError(f"grad: has_aux=True, and f returned {describe(self.value)}, want (loss, others)")
-            self.value, *self.others = self.value
+        if aux and not (isinstance(self.value, tuple) and len(self.value) == 2):
+            raise TypeError(f"grad: has_aux=True, and f returned {describe(self.value)}, want (loss, others)")
+        self.others: list[Any] = list(self.value[1:]) if aux else []
+        self.value = self.value[0] if aux else self.value
         self.arguments = [fresh[i] for i in argnums]
         if not isinstance(self.value, Tensor):
             if isinstance(self.value, (tuple, list, dict)) or self.value is None:

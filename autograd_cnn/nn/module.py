@@ -437,12 +437,8 @@ def functional_call(module: Module, parameters: Mapping[str, Any], *args: Any, *
             has = ", ".join(f"{path} {tensor.shape}" for path, tensor in own.items())
             raise ValueError(f"functional_call: {name} is {np.shape(value)}, and {module._title()} has {has}")
     given = {id(own[n]): value if isinstance(value, Tensor) else Tensor(value) for n, value in parameters.items()}
-    before = [
-        (attributes, name, value)
-        for attributes in map(vars, module.modules())
-        for name, value in attributes.items()
-        if not given.keys().isdisjoint(map(id, tree_leaves(value)))
-    ]
+    before = [(vars(m), name, value) for m in module.modules() for name, value in vars(m).items()]
+    before = [place for place in before if not given.keys().isdisjoint(map(id, tree_leaves(place[2])))]
     try:
         for attributes, name, value in before:
             attributes[name] = tree_map(lambda leaf: given.get(id(leaf), leaf), value)
