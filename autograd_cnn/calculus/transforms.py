@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_items, tree_leaves, tree_map
-from autograd_cnn.calculus.vmap import entered, fresh, is_batched, lowered, raised
+from autograd_cnn.calculus.vmap import fresh, is_batched, lowered, raised
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import describe, warn
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
@@ -105,12 +105,12 @@ class _Run:
         place = next(places)
         if isinstance(value, Tensor) and value.requires_grad:
             self.nested = True
-            variable = alias(entered(value))
+            variable = alias(raised(lowered(value)))
         else:
             data = value.data if isinstance(value, Tensor) else value if is_batched(value) else np.asarray(value)
             if data.dtype.kind != "f":
                 raise errors.not_differentiable(place, value, data.dtype)
-            variable = fresh(entered(data))
+            variable = fresh(raised(lowered(data)))
         self.variables.append(variable)
         return variable
 
@@ -315,7 +315,7 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     """
     flat = _flat_tangents("jvp", args, tangents)
     run = _Run("jvp", f, args, tuple(range(len(args))))
-    g = fresh(entered(Tensor(np.zeros(run.value.shape, run.value.dtype))))
+    g = fresh(raised(lowered(np.zeros(run.value.shape, run.value.dtype))))
     with enable_grad():
         products = [registry["sum"](gx * t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad]
         total = sum(products[1:], products[0]) if products else Tensor(0.0)

@@ -10,20 +10,21 @@ of their own. The examples do not mix, and the gradient of the sum over them is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from copy import copy
 from functools import cache, partial, wraps
-from inspect import Parameter, Signature
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.calculus.batching import FORMS, aligned, operands
-from autograd_cnn.calculus.trees import parts_of, tree_items, tree_leaves, tree_map
+from autograd_cnn.calculus.batching import FORMS, operands
+from autograd_cnn.calculus.trees import parts_of, tree_items, tree_map
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.messages import written
 from autograd_cnn.engine.mode import Mode, current, in_mode
-from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, plain, recorded
-from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, plain, recorded
+from autograd_cnn.engine.primitive import Primitive, as_primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import Leaf
 from autograd_cnn.engine.tensor import Tensor
@@ -32,24 +33,20 @@ from autograd_cnn.engine.tensor import Tensor
 class Example(np.lib.mixins.NDArrayOperatorsMixin):
     """Stands for the array of one example. Whoever asks it for a number gets an error."""
 
-    __slots__ = ("batch", "dtype", "level", "ndim", "shape", "size")
-
     def __init__(self, level: Level, batch: Any) -> None:
         self.level, self.batch, self.dtype, self.shape = level, batch, batch.dtype, batch.shape[1:]
         self.ndim, self.size = len(self.shape), math.prod(self.shape)
 
     def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len() of a batched number: it has no axes of its own")
-        return self.shape[0]
+        return len(_blank(self))
 
     def __repr__(self) -> str:
         return f"<one of {len(self.batch)} examples, {self.shape}>"
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **options: Any) -> Any:
         self._check_level()
-        if recorded(args) is None:
-            return self.level.constant(ufunc if method == "__call__" else getattr(ufunc, method), args, options)
+        if recorded(args) is None:  # numbers only, as of a plain array
+            return constant(ufunc if method == "__call__" else getattr(ufunc, method), args, options)
         return array_ufunc(self, ufunc, method, *args, **options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
@@ -57,24 +54,20 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
             return repr(self)
         self._check_level()
         if recorded((args, [*options.values()])) is None:
-            return self.level.constant(function, args, options)
+            return constant(function, args, options)
         return array_function(self, function, types, args, options)
 
     def _check_level(self) -> None:
         if self.level not in current.get().transforms:
-            raise TypeError(
-                f"vmap: {written() or 'an operation'} uses a value of one example, whose vmap is over\nReturn it from "
-                "the function: then it has all examples"
-            )
+            over = f"vmap: {written() or 'the code'} uses a value of one example, whose vmap is over"
+            raise TypeError(f"{over}\nReturn it from the function: then it has all examples")
 
     def refused(self, *_: Any, **__: Any) -> Any:
         """Raise the error about numbers that only all examples have."""
         self._check_level()
-        raise TypeError(
-            f"vmap: {written() or 'the function'} asks for the numbers of one example, {self.shape} {self.dtype}, and "
-            f"the {self.level.size} examples differ\nInstead of a branch: np.where(condition, x, y). Other libraries: "
-            "call them outside of vmap. Running statistics, as of BatchNorm: model.eval()"
-        )
+        asked = f"vmap: {written() or 'the code'} asks for the numbers of one example, {self.shape} {self.dtype}"
+        cures = "For a branch: np.where(condition, x, y). For running statistics, as of BatchNorm: model.eval()"
+        raise TypeError(f"{asked}, and the examples differ\n{cures}. Other libraries: call them outside of vmap")
 
     __array__ = __bool__ = __contains__ = refused
 
@@ -101,16 +94,6 @@ def _blank(value: Any) -> Any:
     return np.broadcast_to(np.zeros((), value.dtype), value.shape) if isinstance(value, Example) else value
 
 
-class _Draws:
-    """A generator that draws for each example of a vmap."""
-
-    def __init__(self, level: Level, rng: Any) -> None:
-        self.level, self.rng = level, rng
-
-    def random(self, size: tuple[int, ...], *options: Any) -> Tensor:
-        return self.level.wrapped(self.rng.random((self.level.size, *size), *options))
-
-
 class Level:
     """A running `vmap` of `size` examples. It is in `Mode.transforms`, and its `call` is `Mode.call`."""
 
@@ -123,15 +106,18 @@ class Level:
     def generator(self, rng: Any, caller: str) -> Any:
         """Return the generator of an operation that is about to draw: for all examples, or for each."""
         if self.randomness == "error":
-            raise RuntimeError(
-                f'{caller}: draws random numbers in vmap. ag.vmap(f, randomness="different") draws for each example, '
-                'and "same" once for all'
-            )
-        return rng if self.randomness == "same" else _Draws(self, rng)
+            cure = 'ag.vmap(f, randomness="different") draws for each example, and "same" once for all'
+            raise RuntimeError(f"{caller}: draws random numbers in vmap. {cure}")
+        each = SimpleNamespace(random=lambda size, *how: self.wrapped(rng.random((self.size, *size), *how)))
+        return rng if self.randomness == "same" else each
 
-    def below(self) -> in_mode:
+    def inside(self) -> in_mode:
+        """Return the mode of the function."""
+        return in_mode(call=self.call, transforms=(*self.outside.transforms, self))
+
+    def below(self, **changes: Any) -> in_mode:
         """Return the mode of operations on all examples: that around this vmap."""
-        return in_mode(call=self.outside.call, transforms=self.outside.transforms)
+        return in_mode(call=self.outside.call, transforms=self.outside.transforms, **changes)
 
     def wrapped(self, batch: Any) -> Tensor:
         """Return the Tensor that stands for one example of a batch."""
@@ -155,14 +141,16 @@ class Level:
             return any(map(self.has, value))
         return self.batch(value) is not None
 
-    def call(self, primitive: Any, args: Any, options: Any, mode: Mode) -> Any:
+    def call(self, function: Any, args: Any, options: Any, mode: Mode) -> Any:
         """Run an operation on all examples, or a function of NumPy without a derivative."""
-        if not isinstance(primitive, Primitive):
-            return self.constant(primitive, args, options)
-        flat, elements = primitive.bind(args, dict(options))
+        if function in _OF_SHAPES:
+            return function(*map(_blank, args), **options)
+        primitive, rest = as_primitive(function, options)
+        flat, elements = primitive.bind(args, rest)
         with self.below():
             if not self.has(list(flat)):
-                return primitive(*primitive.grouped(flat, elements))
+                return function(*args, **options)
+        with self.below(recording=mode.recording and primitive is function):
             return self.wrapped(self.run(primitive, list(flat), elements))
 
     def run(self, primitive: Any, flat: list[Any], elements: int) -> Any:
@@ -196,25 +184,6 @@ class Level:
             return value if batch is None else batch._array[i]
         return registry["getitem"](batch, i)
 
-    def constant(self, function: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
-        """Call a function of NumPy that has no derivative."""
-        if function in _OF_SHAPES:
-            return function(*map(_blank, args), **options)
-        args, options = plain(args), plain(options)
-        ndim = max(map(np.ndim, args), default=0)
-        with self.below():
-            if not self.has([*args, *options.values()]):
-                return function(*args, **options)
-            if isinstance(function, np.ufunc) and function.signature is None and not options:
-                batches = [self.batch(a) for a in args]
-                args = [a if b is None else plain(aligned(b, ndim)) for a, b in zip(args, batches, strict=True)]
-                return self.wrapped(function(*args))
-            rows = self.loop(
-                function.__name__,
-                lambda i: function(*self.example(list(args), i), **{k: self.example(v, i) for k, v in options.items()}),
-            )
-            return self.wrapped(rows)
-
 
 @cache
 def each(primitive: Any, function: Callable[..., Any]) -> Primitive[...]:
@@ -226,32 +195,28 @@ def each(primitive: Any, function: Callable[..., Any]) -> Primitive[...]:
     made: Primitive[...] = Primitive(wraps(primitive.textbook)(partial(function, primitive)), strict=primitive.strict)
     made.name = f"{primitive.name} of each example"
     for rule in {r.textbook for r in primitive.rules.values()}:
-        made.vjp(**dict.fromkeys(rule.inputs, _rule_of_each(rule, {*primitive.rules, "out"})))
+        ours = copy(rule)
+        ours.needs = list(dict.fromkeys([*rule.needs, *(f"{name}_shape" for name in rule.inputs)]))
+        ours.function, ours.into = partial(_of_each, rule, ours.needs, {*primitive.rules, "out"}), None
+        made.rules.update(dict.fromkeys(rule.inputs, ours))
     return made
 
 
-def _rule_of_each(rule: Any, arrays: set[str]) -> Callable[..., Any]:
-    """Return a rule of one example as one of all examples."""
-    needs = list(dict.fromkeys([*rule.needs, *(f"{name}_shape" for name in rule.inputs)]))
-
-    def of_all(g: Any, *values: Any) -> Any:
-        level = Level(len(g))
-        given: dict[str, Any] = dict(zip(needs, values, strict=True))
-        for need, value in given.items():
-            if need in arrays and value is not None:
-                given[need] = level.wrapped(value)
-            elif need.removesuffix("_shape") in arrays:
-                given[need] = value[1:]
-        with in_mode(call=level.call, transforms=(*level.outside.transforms, level)):
-            found = rule.function(level.wrapped(g), *(given[need] for need in rule.needs))
-            found = zip(rule.inputs, found if rule.joint else [found], strict=True)
-            found = [level.expanded(unbroadcast(c, given[f"{name}_shape"])) for name, c in found]
-        found = found if isinstance(g, Tensor) else plain(found)
-        return found if rule.joint else found[0]
-
-    names = [Parameter(name, Parameter.POSITIONAL_ONLY) for name in ("g", *needs)]
-    of_all.__signature__ = Signature(names)  # type: ignore[attr-defined]  # the names of what the tape saves
-    return of_all
+def _of_each(rule: Any, needs: list[str], arrays: set[str], g: Any, *values: Any) -> Any:
+    """Run the rule of one example on all examples."""
+    level = Level(len(g))
+    given: dict[str, Any] = dict(zip(needs, values, strict=True))
+    for need, value in given.items():
+        if need in arrays and value is not None:
+            given[need] = level.wrapped(value)
+        elif need.removesuffix("_shape") in arrays:
+            given[need] = value[1:]
+    with level.inside():
+        found = rule.function(level.wrapped(g), *(given[need] for need in rule.needs))
+        found = zip(rule.inputs, found if rule.joint else [found], strict=True)
+        found = [level.expanded(unbroadcast(c, given[f"{name}_shape"])) for name, c in found]
+    found = found if isinstance(g, Tensor) else plain(found)
+    return found if rule.joint else found[0]
 
 
 def levels() -> list[Level]:
@@ -262,11 +227,6 @@ def levels() -> list[Level]:
 def is_batched(value: Any) -> bool:
     """Return whether a value stands for one example of several."""
     return isinstance(value._array if isinstance(value, Tensor) else value, Example)
-
-
-def entered(value: Any) -> Any:
-    """Return a value as one of every running vmap: its derivative differs from example to example."""
-    return raised(lowered(value)) if levels() else value
 
 
 def lowered(value: Any) -> Any:
@@ -291,40 +251,22 @@ def fresh(value: Any) -> Tensor:
     return Tensor._of(value._array, Leaf(batch.shape, batch.dtype, None))
 
 
-def _leaf_axes(axes: Any, tree: Any, place: str, parameter: str) -> Iterator[tuple[str, Any]]:
-    """Yield the place of every leaf of `tree` and its axis; an entry of `axes` is for all leaves at its place."""
+def _leaves(axes: Any, tree: Any, place: str, parameter: str) -> list[tuple[str, Any, Any]]:
+    """Return the place of every leaf of `tree`, its axis and the leaf. One of `axes` may be for a part of the tree."""
     if axes is None or isinstance(axes, (int, np.integer)):
-        yield from ((path, axes) for path, _ in tree_items(tree, place))
-        return
+        return [(path, axes, leaf) for path, leaf in tree_items(tree, place)]
     theirs, parts = parts_of(axes), parts_of(tree)
     if not theirs or theirs.keys() != parts.keys():
-        raise ValueError(
-            f"vmap: {parameter} has {axes!r} for {place}, which is {f'a tree of {[*parts]}' if parts else 'no tree'}\n"
-            "Want an int or None for it, or a tree of them of its structure"
-        )
-    for key, part in parts.items():
-        yield from _leaf_axes(theirs[key], part, f"{place}[{key!r}]", parameter)
+        what = f"the parts {[*parts]}" if parts else "no parts"
+        cure = "Want an int or None for all of it, or one for each part"
+        raise ValueError(f"vmap: {parameter} has {axes!r} for {place}, which has {what}\n{cure}")
+    return [leaf for k in parts for leaf in _leaves(theirs[k], parts[k], f"{place}[{k!r}]", parameter)]
 
 
-def _size(args: Any, leaves: list[tuple[str, Any]], in_axes: Any) -> int:
-    """Return the number of examples, or raise an error about the arguments."""
-    sizes: dict[str, int] = {}
-    for value, (place, axis) in zip(tree_leaves(args), leaves, strict=True):
-        if axis is None:
-            continue
-        if not hasattr(value, "shape") or not -len(value.shape) <= axis < len(value.shape):
-            what = value.shape if hasattr(value, "shape") else f"{value!r:.40}"
-            raise ValueError(
-                f"vmap: {place} is {what}, and in_axes says that its axis {axis} counts the examples\n"
-                "None in the place of the axis: the same for all examples"
-            )
-        sizes[place] = value.shape[axis]
-    if not sizes:
-        raise ValueError(f"vmap: in_axes is {in_axes!r}, and no argument has an axis of examples")
-    if len({*sizes.values()}) > 1:
-        numbers = ", ".join(f"{place} {size}" for place, size in sizes.items())
-        raise ValueError(f"vmap: the arguments have different numbers of examples: {numbers}. See in_axes")
-    return next(iter(sizes.values()))
+def _check_axis(place: str, axis: int, shape: tuple[int, ...], parameter: str) -> None:
+    if not -len(shape) <= axis < len(shape):
+        cure = "None instead of it: the same for all examples"
+        raise ValueError(f"vmap: {place} is {shape}, and by {parameter}, axis {axis} counts the examples\n{cure}")
 
 
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -> Callable[..., Any]:
@@ -351,7 +293,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
     Returns
     -------
     callable
-        Its results have the structure of that of `f`: Tensors if an argument is one or a gradient flows, else arrays.
+        Its results have the structure of that of `f`: arrays, or Tensors if a gradient flows to them.
 
     Raises
     ------
@@ -380,37 +322,34 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
 
     @wraps(f)
     def mapped(*args: Any, **options: Any) -> Any:
-        axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
-        if len(axes) != len(args):
-            raise ValueError(f"vmap: in_axes has {len(axes)} entries, and {len(args)} positional arguments were passed")
-        places = [pair for i, a in enumerate(args) for pair in _leaf_axes(axes[i], a, f"argument {i}", "in_axes")]
-        level = Level(_size(args, places, in_axes), randomness)
-        tensors = any(isinstance(leaf, Tensor) for leaf in tree_leaves(args))
-        supply = iter(places)
+        leaves = _leaves(in_axes, args, "arguments", "in_axes")
+        for place, axis, value in leaves:
+            _check_axis(place, axis or 0, (1,) if axis is None else np.shape(value), "in_axes")
+        sizes = {place: np.shape(value)[axis] for place, axis, value in leaves if axis is not None}
+        if len({*sizes.values()}) != 1:
+            numbers = ", ".join(f"{size} of {place}" for place, size in sizes.items()) or "none"
+            raise ValueError(f"vmap: want one number of examples, and by in_axes={in_axes!r} there are {numbers}")
+        level, axes = Level(next(iter(sizes.values())), randomness), iter([axis for _, axis, _ in leaves])
 
         def entering(value: Any) -> Any:
-            _, axis = next(supply)
-            if axis is None:
-                return value
-            return level.wrapped(registry["moveaxis"](value, axis, 0) if axis else value)
+            axis = next(axes)
+            return value if axis is None else level.wrapped(registry["moveaxis"](value, axis, 0) if axis else value)
 
         inner = tree_map(entering, args)
-        with in_mode(call=level.call, transforms=(*level.outside.transforms, level)):
+        with level.inside():
             result = f(*inner, **options)
-        supply = iter([*_leaf_axes(out_axes, result, "the result", "out_axes")])
+        results = iter(_leaves(out_axes, result, "the result", "out_axes"))
 
         def leaving(value: Any) -> Any:
-            place, axis = next(supply)
+            place, axis, _ = next(results)
             if not (hasattr(value, "shape") or isinstance(value, (int, float))):
                 raise TypeError(f"vmap: {place} is {value!r:.40}, want arrays, numbers or trees of them")
             if axis is None and level.has(value):
-                raise ValueError(f"vmap: out_axes is None for {place}, which differs from example to example")
+                raise ValueError(f"vmap: {place} differs from example to example, and out_axes for it is None")
             batch = value if axis is None else level.expanded(value)
-            if axis is not None and not -batch.ndim <= axis < batch.ndim:
-                raise ValueError(f"vmap: out_axes is {axis} for {place}, which is {batch.shape[1:]} for each example")
+            _check_axis(place, axis or 0, (1,) if axis is None else batch.shape, "out_axes")
             batch = registry["moveaxis"](batch, 0, axis) if axis else batch
-            kept = not isinstance(batch, Tensor) or tensors or batch.requires_grad or is_batched(batch)
-            return batch if kept else batch.data
+            return batch.data if isinstance(batch, Tensor) and not (batch.requires_grad or is_batched(batch)) else batch
 
         return tree_map(leaving, result)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from autograd_cnn.engine.messages import Place, inside
 from autograd_cnn.engine.mode import Mode, current, in_mode
-from autograd_cnn.engine.numpy_calls import constant
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.plan import Plan, Rule
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.promotion import promote
@@ -137,8 +137,7 @@ def _call(outside: Mode, called: Callable[[Call], None], failed: Any) -> Callabl
 
     def call(primitive: Any, args: tuple[Any, ...], options: dict[str, Any], mode: Mode) -> Any:
         if not isinstance(primitive, Primitive):  # a function without a derivative
-            with in_mode(call=outside.call, steps=outside.steps):
-                return constant(primitive, args, options)
+            return primitive(*plain(args), **plain(options))
         event = Call(primitive, mode, *_origin(sys._getframe(1)))
         with in_mode(call=outside.call, steps=outside.steps):
             with suppress(TypeError):  # where the arguments do not fit, the call raises an error

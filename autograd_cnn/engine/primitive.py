@@ -329,6 +329,21 @@ class Primitive(Parameters, Generic[P]):
         return plan
 
 
+def as_primitive(function: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return a primitive, and the options of a call of it.
+
+    A function of NumPy without a derivative becomes one that takes any operands, has these options, and has no rules.
+    """
+    if isinstance(function, Primitive):
+        return function, {**options}
+    elementwise = isinstance(function, np.ufunc) and function.signature is None
+
+    def of_numpy(*operands: Any) -> Any:
+        return function(*operands, **options)
+
+    return Primitive(of_numpy, name=function.__name__, elementwise=elementwise), {}
+
+
 @overload
 def primitive(function: Callable[P, Any], /) -> Primitive[P]: ...
 
