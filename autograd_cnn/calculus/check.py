@@ -14,6 +14,7 @@ import numpy as np
 
 from autograd_cnn.calculus.transforms import grad, vjp
 from autograd_cnn.engine.checks import count, number
+from autograd_cnn.engine.fitting import FLOATS, in_precision, is_complex, precision
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tensor import Tensor
@@ -37,7 +38,8 @@ def check_gradients(
     f : callable
         Takes Tensors and returns one Tensor of any shape. It must give the same result in every call.
     *inputs : array_like
-        Floats are converted to float64 and differentiated; integers and bools are passed on.
+        Floats are converted to float64 and differentiated; integers and bools are passed on. A complex number is
+        differentiated by its real and by its imaginary part, which messages count along one more axis.
     order : int
         2 also checks the derivative of the derivative.
     eps : float
@@ -67,6 +69,7 @@ def check_gradients(
     number(eps, "eps", 1e-12)
     arrays = [np.asarray(a.data if isinstance(a, Tensor) else a) for a in inputs]
     arrays = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
+    f, arrays = _of_parts(f, arrays)
     varied = [i for i, a in enumerate(arrays) if a.dtype.kind == "f" and a.size]
     rng = np.random.default_rng(0)
 
@@ -83,6 +86,18 @@ def check_gradients(
 
     rest = [a for i, a in enumerate(arrays) if i in varied]
     return max(worst, check_gradients(slopes, *rest, order=order - 1, eps=eps, rtol=rtol, atol=atol))
+
+
+def _of_parts(f: Callable[..., Any], arrays: list[Any]) -> tuple[Callable[..., Any], list[Any]]:
+    """Return `f` as a function of real arrays with one real result: a last axis has the parts of complex numbers."""
+    complex_ = [a.dtype.kind == "c" for a in arrays]
+
+    def call(*given: Any) -> Any:
+        out = f(*[a[..., 0] + 1j * a[..., 1] if c else a for a, c in zip(given, complex_, strict=True)])
+        return registry["stack"]([registry["real"](out), registry["imag"](out)], -1) if is_complex(out) else out
+
+    call.__name__ = getattr(f, "__name__", "f")
+    return call, [np.stack([a.real, a.imag], -1) if c else a for a, c in zip(arrays, complex_, strict=True)]
 
 
 def _of_some(f: Callable[..., Any], name: str, args: list[Any], varied: list[int]) -> Callable[..., Any]:
@@ -183,11 +198,13 @@ def split(
 ) -> tuple[Callable[..., Any], list[np.ndarray]]:
     """Split an example into a function of its differentiable inputs, and these inputs.
 
-    Arrays of floats are converted to `dtype`, if it is given.
+    Arrays of floats are converted to the precision of `dtype`, if it is given.
     """
     flat, elements = primitive.bind(args, dict(options))
-    floats = [i for i, v in enumerate(flat) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
-    flat = [v.astype(dtype) if dtype and i in floats else v for i, v in enumerate(flat)]
+    floats = [i for i, v in enumerate(flat) if isinstance(v, np.ndarray) and v.dtype.kind in FLOATS]
+    flat = [
+        v.astype(in_precision(v.dtype, np.dtype(dtype))) if dtype and i in floats else v for i, v in enumerate(flat)
+    ]
     names = primitive.flat_names(elements)
     varied = [i for i in floats if names[i] in primitive.rules]
 
@@ -195,11 +212,22 @@ def split(
     return call, [flat[i] for i in varied]
 
 
+def _turned(primitive: Primitive[...], args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return an example with complex numbers of the same lengths for its floats."""
+    flat, elements = primitive.bind(args, dict(options))
+    rng, names = np.random.default_rng(0), primitive.flat_names(elements)
+    for i, v in enumerate(flat):
+        if names[i] in primitive.rules and isinstance(v, np.ndarray) and v.dtype.kind == "f":
+            flat[i] = np.asarray(v * np.exp(1j * rng.uniform(-1, 1, v.shape)))
+    return tuple(primitive.grouped([*flat], elements)), {}
+
+
 def conformance(primitive: Primitive[...]) -> int:
     """Check on its examples that a primitive does what its users rely on.
 
     A recorded call gives the same values as the raw call, leaves its inputs unchanged, and accepts any memory layout.
-    Gradients agree with central differences in first and second order. A gradient of 0 gives 0. float32 stays float32.
+    Gradients agree with central differences in first and second order, also at complex numbers if the primitive
+    declares that it takes them. A gradient of 0 gives 0. float32 stays float32.
     No rule writes into its arguments. What `Primitive.accelerate` put in a place agrees with the formula, also
     in float32 and on longer arrays.
 
@@ -215,6 +243,8 @@ def conformance(primitive: Primitive[...]) -> int:
     """
     _require(primitive.rules, f"{primitive.name}: has no rule. {primitive.name}.vjp(x=lambda g, ...: ...)")
     examples = examples_of(primitive, np.random.default_rng(0))
+    if primitive.complex and primitive.name != "astype":
+        examples = [*examples, *(_turned(primitive, *example) for example in examples)]
     for args, options in examples:
         f, inputs = split(primitive, args, options)
         if primitive.check:
@@ -294,6 +324,8 @@ def _check_faster(primitive: Primitive[...], args: tuple[Any, ...], options: dic
 
 def _drawn(value: Any, factor: int, dtype: Any, rng: np.random.Generator) -> Any:
     """Return an array of an example in a dtype; with a factor above 1, numbers in its range, in a longer array."""
+    if is_complex(value):
+        return _drawn(value.real, factor, dtype, rng) + 1j * _drawn(value.imag, factor, dtype, rng)
     is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
     if factor > 1 and isinstance(value, np.ndarray) and value.size:
         shape = [n if n == 1 else n * factor for n in value.shape]
@@ -315,8 +347,9 @@ def _agree(title: str, faster: Callable[..., Any], args: Sequence[Any], want: An
         form = f"{b.shape} {b.dtype}"
         _require(form == f"{a.shape} {a.dtype}", f"{title} gives {a.shape} {a.dtype}, the formula {form}")
         same = (a == b) | (np.isnan(a) & np.isnan(b))
-        off = np.where(same, 0, np.abs(np.subtract(a, b, dtype=np.float64))).max(initial=0)
-        digits = math.sqrt(np.finfo(a.dtype).eps) if a.dtype.kind == "f" else 0
+        off = np.where(same, 0, np.abs(np.subtract(a, b, dtype=np.result_type(a, 1.0)))).max(initial=0)
+        digits = math.sqrt(np.finfo(a.dtype).eps) if a.dtype.kind in FLOATS else 0
+        exact = exact and a.dtype.kind != "c"  # the last of an array's complex powers differ from the others in a bit
         fits = same.all() and a.strides == b.strides if exact else off <= digits * scale
         said = "; exact=True says that bits and memory order are the same" if exact else ""
         _require(fits, f"{title} differs from the formula by {off:.1e}, on {form}{said}")
@@ -338,7 +371,7 @@ def _check_float32(primitive: Primitive[...], f: Callable[..., Any], inputs: lis
     leaves = [Tensor(a, requires_grad=True) for a in inputs]
     out = f(*leaves)
     if primitive.name != "astype":
-        _require(out.dtype == np.float32, f"{primitive.name}: float32 in, {out.dtype} out")
+        _require(precision(out.dtype) == np.float32, f"{primitive.name}: float32 in, {out.dtype} out")
     seed = np.ones(out.shape, out.dtype)
     out.backward(seed)
     for leaf in leaves:

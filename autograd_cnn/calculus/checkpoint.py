@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from autograd_cnn.calculus.vmap import levels
+from autograd_cnn.engine.fitting import in_precision
 from autograd_cnn.engine.mode import current, in_mode, is_recording
 from autograd_cnn.engine.plan import Plan
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.tape import Leaf, Node, history, parents
-from autograd_cnn.engine.tensor import Tensor, carry_back
+from autograd_cnn.engine.tensor import Tensor, carry_through
 
 Result = TypeVar("Result")
 
@@ -85,8 +86,9 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
         return result
 
     def rule(g: Any) -> Any:
-        found = carry_back(run_again()._node, g, isinstance(g, Tensor), targets=set(outside), past_targets=False)
-        results = [c if c.dtype == g.dtype else c.astype(g.dtype) for c in map(found.__getitem__, outside)]
+        found = carry_through(run_again()._node, g, isinstance(g, Tensor), targets=set(outside), past_targets=False)
+        pairs = [(c, in_precision(c.dtype, g.dtype)) for c in map(found.__getitem__, outside)]
+        results = [c if c.dtype == dtype else c.astype(dtype) for c, dtype in pairs]
         return results if len(results) > 1 else results[0]
 
     return _joined(run_again, rule, f, outside, out.data, guards)
@@ -102,6 +104,8 @@ def _generators(f: Any, args: tuple[Any, ...]) -> list[Any]:
 
 class Checkpoint(Primitive[...]):
     """A function as one operation; `raw` runs the function again."""
+
+    complex = True  # the operations in the function refuse numbers that they do not take
 
 
 def _joined(run_again: Any, rule: Any, f: Any, outside: list[Any], out: np.ndarray, guards: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_items, tree_leaves, tree_map
 from autograd_cnn.calculus.vmap import fresh, is_batched, lowered, raised
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.fitting import FLOATS, is_complex
 from autograd_cnn.engine.messages import describe, warn
 from autograd_cnn.engine.mode import current, enable_grad, in_mode
 from autograd_cnn.engine.numpy_calls import plain
@@ -43,7 +44,7 @@ class Transformed(Protocol[Result_co]):
     def __call__(self, *args: object, **options: Any) -> Any: ...
 
 
-@primitive(elementwise=True)
+@primitive(elementwise=True, complex=True)
 def alias(x: Any) -> Any:
     """Gives `x` a node of its own, so that nested transforms do not share a variable."""
     return x.view()
@@ -108,7 +109,7 @@ class _Run:
             variable = alias(raised(lowered(value)))
         else:
             data = value.data if isinstance(value, Tensor) else value if is_batched(value) else np.asarray(value)
-            if data.dtype.kind != "f":
+            if data.dtype.kind not in FLOATS:
                 raise errors.not_differentiable(place, value, data.dtype)
             variable = fresh(raised(lowered(data)))
         self.variables.append(variable)
@@ -192,6 +193,8 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, ha
         if run.value.size != 1:
             text = f"grad: f returned {run.value.shape}, want one number: .mean() or .sum()"
             raise ValueError(f"{text}. For all of them: ag.jacobian")
+        if run.value.dtype.kind == "c":
+            raise errors.complex_loss("grad", "the result of f", "z", run.value.dtype)
         gradients = run.shaped(run.back(np.ones(run.value.shape, run.value.dtype), run.nested))
         others = run.others if run.nested else tree_map(plain, run.others)
         value = (run.out(run.value), *others) if has_aux else run.out(run.value)
@@ -276,7 +279,10 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[A
 
     def back(g: Any) -> tuple[Any, ...]:
         nested = run.nested or (isinstance(g, Tensor) and g.requires_grad)
-        seed = g if nested or is_batched(g) else np.asarray(g.data if isinstance(g, Tensor) else g, run.value.dtype)
+        seed = g if nested or is_batched(g) else np.asarray(plain(g))
+        if is_complex(seed) and run.value.dtype.kind != "c":
+            raise TypeError(f"vjp: g is {seed.dtype}, f returned {run.value.dtype}")
+        seed = seed.astype(run.value.dtype) if type(seed) is np.ndarray else seed
         if np.shape(seed) != run.value.shape:
             raise ValueError(f"vjp: g is {np.shape(seed)}, f returned {run.value.shape}")
         return run.shaped(run.back(seed, nested, retain=True))
@@ -317,14 +323,20 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     run = _Run("jvp", f, args, tuple(range(len(args))))
     g = fresh(raised(lowered(np.zeros(run.value.shape, run.value.dtype))))
     with enable_grad():
-        products = [registry["sum"](gx * t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad]
-        total = sum(products[1:], products[0]) if products else Tensor(0.0)
+        total = _inner([(gx, t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad])
     found: dict[Any, Any] = {}
     if total.requires_grad:
         seed = np.array(lowered(np.ones(total.shape, total.dtype)))
         found = carry_back(total._node, seed, run.nested, targets={g._node})
     zeros = run.out(Tensor(np.zeros(g.shape, g.dtype)))
     return run.out(run.value), raised(found[g._node]) if found else zeros
+
+
+def _inner(pairs: list[tuple[Any, Any]]) -> Any:
+    """Sum the products of each pair of arrays, where a complex number counts as its two parts."""
+    products = [registry["sum"](g * (np.conj(t) if is_complex(t) else t)) for g, t in pairs]
+    products = [registry["real"](p) if is_complex(p) else p for p in products]
+    return sum(products[1:], products[0]) if products else Tensor(0.0)
 
 
 def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -342,8 +354,7 @@ def hvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
 
     def slope(*inner: Any) -> Any:
         gradients = tree_leaves(grad(f, argnums)(*inner))
-        products = [registry["sum"](g * t) for g, t in zip(gradients, flat, strict=True)]
-        return sum(products[1:], products[0])
+        return _inner([*zip(gradients, flat, strict=True)])
 
     return grad(slope, argnums)(*args)
 
@@ -360,6 +371,14 @@ def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
     """Return a function that computes all derivatives of `f`, as an array of shape ``f.shape + x.shape``.
 
     If `f` returns a tree, the result has its structure, and each leaf of it the structure of the argument.
+
+    A complex result has complex derivatives: by a complex number, it must be holomorphic. The derivatives of a real
+    result by complex numbers are its gradients.
+
+    Raises
+    ------
+    ValueError
+        If a complex result is not a holomorphic function of a complex argument, as ``abs(z) * z``.
 
     Examples
     --------
@@ -380,7 +399,7 @@ def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
 
         run = _Run("jacobian", flat, args, _tuple(argnums), options)
         units = np.eye(run.value.size, dtype=run.value.dtype)
-        rows = iter([run.back(unit, run.nested, retain=True) for unit in units])
+        rows = iter([_row(run, unit) for unit in units])
 
         def block(value: Any) -> Any:
             found = [next(rows) for _ in range(np.size(value))]
@@ -390,6 +409,17 @@ def jacobian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Any:
         return tree_map(block, returned[0])
 
     return evaluate
+
+
+def _row(run: _Run, unit: np.ndarray) -> list[Any]:
+    """Return the derivatives of one number: by the gradients of its real and of its imaginary part if it is complex."""
+    row = run.back(unit, run.nested, retain=True)
+    if unit.dtype.kind != "c":
+        return row
+    both = [*zip(row, run.back(1j * unit, run.nested, retain=True), run.variables, strict=True)]
+    if not all(np.allclose(plain(1j * g), plain(h), rtol=1e-4) for g, h, v in both if v.dtype.kind == "c"):
+        raise errors.not_holomorphic()
+    return [np.conj(g) if v.dtype.kind == "c" else g + 1j * h for g, h, v in both]
 
 
 def _stacked(rows: list[Any], shape: tuple[int, ...], variable: Tensor) -> Any:

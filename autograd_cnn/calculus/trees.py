@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.engine.fitting import FLOATS, is_complex
 from autograd_cnn.engine.registry import registry
 
 
@@ -55,6 +56,8 @@ def leaves_like(caller: str, tree: Any, other: Any, path: str, noun: str = "tang
         return [leaf for k in parts for leaf in leaves_like(caller, parts[k], others[k], f"{path}[{k!r}]", noun)]
     if np.shape(tree) != np.shape(other):
         raise ValueError(f"{caller}: {path} is {np.shape(tree)}, its {noun} {np.shape(other)}")
+    if is_complex(other) and not is_complex(tree):
+        raise TypeError(f"{caller}: {path} is of real numbers, its {noun} of complex ones")
     return [other]
 
 
@@ -110,7 +113,7 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     tree = tree_map(lambda leaf: leaf if hasattr(leaf, "dtype") else np.asarray(leaf), tree)
     leaves = tree_leaves(tree)
     for leaf in leaves:
-        if leaf.dtype.kind != "f":
+        if leaf.dtype.kind not in FLOATS:
             raise TypeError(
                 f"ravel_pytree: a leaf is {leaf.dtype}, want floats: take it out of the tree, or convert it"
             )

@@ -55,6 +55,30 @@ def returned_shape(node: Node, rule: Any, shape: tuple[int, ...], want: tuple[in
     )
 
 
+def not_for_complex(primitive: Any, label: str, dtype: np.dtype) -> TypeError:
+    """Return the error about complex numbers where an operation does not declare that it takes them."""
+    cure = "Of real numbers: x.real, x.imag, abs(x)"
+    if not primitive.packaged:
+        cure = "If its rules hold for complex numbers: @ag.primitive(complex=True)"
+    return TypeError(f"{primitive.name}: {label} is {dtype}, and {primitive.name} is for real numbers\n{cure}")
+
+
+def complex_loss(caller: str, label: str, code: str, dtype: np.dtype) -> TypeError:
+    cure = f"Make it one: {code}.real, abs({code}) ** 2"
+    if caller == "backward":
+        cure += f"; or pass d loss / d {code}: {code}.backward(np.{dtype}(1))"
+    elif caller == "grad":
+        cure += "; or ag.jacobian, for a holomorphic function"
+    return TypeError(f"{caller}: {label} is {dtype}, and only real numbers have a gradient. {cure}")
+
+
+def not_holomorphic() -> ValueError:
+    return ValueError(
+        "jacobian: the function is not holomorphic: it has no derivative by a complex number. ag.jvp for a direction; "
+        "ag.jacobian of its real and imaginary part"
+    )
+
+
 def no_floats(node: Node) -> TypeError:
     return TypeError(
         f"{node} gives {node.dtype}, and only floats have a gradient. Return floats, or compute it outside the graph: "
@@ -73,10 +97,6 @@ def not_numbers(label: str, array: np.ndarray) -> TypeError:
     if array.dtype.kind in "US" or (array.size and isinstance(array.flat[0], (str, bytes))):
         cure = "From names: classes, labels = np.unique(labels, return_inverse=True)"
         return TypeError(f"{label} is not an array of numbers\n{cure}")
-    if array.dtype.kind == "c":
-        return TypeError(
-            f"{label} is {array.dtype}: only floats have a gradient\nKeep the parts apart: z.real and z.imag"
-        )
     return TypeError(f"{label} is not an array of numbers. For a list of tensors: ag.stack([...])")
 
 
@@ -382,7 +402,7 @@ def first_not_finite(root: Node) -> str:
             finite.add(node)  # if it is not, it is reported as an operation's input
             continue
         for label, array, source in node.saved_values():
-            if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
                 continue
             bad = array.size - int(np.isfinite(array).sum())
             if not bad and label not in node.plan.primitive.byproducts:

@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine import errors
+from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import Node
+
+FLOATS = "fc"  # kinds of dtypes that have a gradient
+NUMBERS = "fciub"
 
 
 def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
-    """Return `value` as an array of real numbers, of class ndarray; `copy` as in `np.array`.
+    """Return `value` as an array of numbers, of class ndarray; `copy` as in `np.array`.
 
     Raises
     ------
     TypeError
-        If it is a masked array, or not an array of real numbers.
+        If it is a masked array, or not an array of numbers.
     ValueError
         If it is a ragged list.
     """
@@ -26,9 +30,24 @@ def numeric(value: Any, label: str, copy: bool | None = None) -> np.ndarray:
         array = np.array(value, copy=copy)
     except ValueError as error:
         raise errors.ragged(label) if "inhomogeneous" in str(error) else error from None
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in NUMBERS:
         raise errors.not_numbers(label, array)
     return array
+
+
+def is_complex(value: Any) -> bool:
+    """Return whether `value`, an array of any class or a number, is of complex numbers."""
+    return (value if hasattr(value, "dtype") else np.asarray(value)).dtype.kind == "c"
+
+
+def precision(dtype: Any) -> Any:
+    """Return the type of the real and the imaginary part: float32 for complex64, and for float32."""
+    return dtype.type().real.dtype
+
+
+def in_precision(dtype: Any, other: Any) -> Any:
+    """Return the dtype of the kind of `dtype`, real or complex, that has the precision of `other`."""
+    return np.result_type(precision(other), np.complex64) if dtype.kind == "c" else precision(other)
 
 
 def as_array(value: Any) -> Any:
@@ -40,16 +59,20 @@ def conform(c: Any, g: Any, parent: Any, node: Node, rule: Any, wrap: Any) -> An
     """Bring a contribution to its parent's shape and dtype, or raise an error that names the rule."""
     if c is None:
         raise TypeError(f"{node.plan.primitive.name}: the rule for {rule.name} returned None: is there a return?")
-    if g.dtype.kind != "f":
+    if g.dtype.kind not in FLOATS:
         raise errors.no_floats(node)
+    if parent.dtype.kind == "c" and not node.plan.primitive.complex:  # `Plan.record` saw a real result
+        raise errors.not_for_complex(node.plan.primitive, rule.name, parent.dtype)
     if wrap is None and hasattr(c, "_node"):
         raise errors.returned_tensor(node, rule)
     if not hasattr(c, "dtype") or isinstance(c, (np.generic, np.ndarray)):
         c = numeric(c, f"the gradient of {rule.name}, from its rule in {node.plan.primitive.name},")
     if wrap is not None and isinstance(c, np.ndarray):
         c = wrap(c, None)
-    if c.dtype != g.dtype:
+    if c.dtype != g.dtype and not ("c" in (c.dtype.kind, g.dtype.kind) and precision(c.dtype) == precision(g.dtype)):
         raise errors.returned_dtype(node, rule, c.dtype, g.dtype)
+    if c.dtype.kind == "c" and parent.dtype.kind != "c":
+        c = registry["real"](c)
     if c.shape != parent.shape:
         try:
             c = unbroadcast(c, parent.shape)

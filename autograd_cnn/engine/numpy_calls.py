@@ -31,7 +31,7 @@ CONSTANT = frozenset(
     "equal not_equal less less_equal greater greater_equal isfinite isnan isinf isneginf isposinf isnat signbit "
     "logical_and logical_or logical_not logical_xor any all allclose isclose array_equal array_equiv isin "
     "bitwise_and bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm packbits unpackbits "
-    "iscomplex iscomplexobj isreal isrealobj imag common_type result_type can_cast min_scalar_type "
+    "iscomplex iscomplexobj isreal isrealobj common_type result_type can_cast min_scalar_type "
     "sign floor ceil rint trunc fix round around floor_divide heaviside spacing "
     "argmax argmin nanargmax nanargmin argsort argpartition argwhere nonzero flatnonzero count_nonzero lexsort "
     "searchsorted digitize histogram histogram2d histogramdd histogram_bin_edges unique unique_all unique_counts "
@@ -42,7 +42,7 @@ CONSTANT = frozenset(
 )
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
 _LOST = {np.full_like: "fill_value", **dict.fromkeys([np.histogram, np.histogram2d, np.histogramdd], "weights")}
-_COMPLEX = frozenset("angle roots sort_complex".split())
+_COMPLEX = frozenset("roots sort_complex".split())
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 
 

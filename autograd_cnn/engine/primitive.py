@@ -82,6 +82,7 @@ class Facts(TypedDict, total=False):
     elementwise: bool
     moves: bool
     rectifies: bool
+    complex: bool
     flops: Callable[..., int] | None
     check: Callable[..., Any] | None
     batch: str | Callable[..., Any]
@@ -95,7 +96,7 @@ class Primitive(Parameters, Generic[P]):
     __name__: str
     __qualname__: str
     byproducts: tuple[str, ...] = ()
-    strict = elementwise = moves = rectifies = private = False
+    strict = elementwise = moves = rectifies = complex = private = False
     exact = True  # whether `forward` has the bits of `formula`
     symbol = ""
     examples: Callable[[np.random.Generator], list[Any]] | None = None
@@ -106,7 +107,7 @@ class Primitive(Parameters, Generic[P]):
     def __init__(self, function: Callable[P, Any], **facts: Unpack[Facts]) -> None:
         super().__init__(function, facts.pop("name", None))
         update_wrapper(self, function)
-        vars(self).update(facts)
+        vars(self).update({"complex": facts.get("moves", self.complex), **facts})
         self.textbook: Callable[..., Any] = function
         self.forward = self.formula = self._checked(function)  # `textbook`, behind the check of its arguments
         self.packaged = str(getattr(function, "__module__", "")).startswith("autograd_cnn.")
@@ -264,12 +265,15 @@ class Primitive(Parameters, Generic[P]):
         try:
             if mixed and (tensors or list in map(type, args)):
                 promote(self, values, inputs, elements)
+            elif mixed and (refusal := self.refuses(self.flat_names(elements), values)):
+                raise refusal
             out = self.compute(values, elements) if self.sequence else self.forward(*values)
         except Exception as error:
             if is_explained(error, self.packaged):
                 raise
             cause = None if self.packaged else error
-            error = self.nested(args, elements) or error
+            refusal = self.refuses(self.flat_names(elements), values)
+            error = self.nested(args, elements) or refusal or error
             raise explained(error, self.name, *self.described(args, elements)) from cause
         byproducts: Any = ()
         if self.byproducts:
@@ -282,7 +286,7 @@ class Primitive(Parameters, Generic[P]):
         if not tensors:
             return out
         tensor = _new(Tensor)
-        tensor._name = tensor._node = None
+        tensor._name = None
         if grad_mask and mode.recording:
             key = (grad_mask, elements) if elements else grad_mask
             plan = self.plans.get(key) or self._plan(key, grad_mask, elements, args)
@@ -294,6 +298,8 @@ class Primitive(Parameters, Generic[P]):
                 array.setflags(False)
                 values.append(array)
             tensor._node = plan.record(values, inputs, mode, sys._getframe(2))
+        else:
+            tensor._node = None
         tensor._array = out
         return tensor
 
@@ -307,6 +313,15 @@ class Primitive(Parameters, Generic[P]):
             return numeric(out, f"the function returned {type(out).__name__}, which") if tensors else out
         except (TypeError, ValueError) as error:
             raise explained(error, self.name, *self.described(args, elements)) from None
+
+    def refuses(self, names: Sequence[str], values: Sequence[Any]) -> TypeError | None:
+        """Return the error about a complex operand or result, unless the operation takes complex numbers."""
+        if not self.complex:
+            for name, value in zip(names, values, strict=False):
+                dtype = getattr(value, "dtype", np.dtype(complex if type(value) is complex else float))
+                if (name in self.rules or name == "out") and dtype.kind == "c":
+                    return errors.not_for_complex(self, name, dtype)
+        return None
 
     def compute(self, values: list[Any], elements: int) -> Any:
         """Call the plain function with flat arguments, some of which are a sequence."""
@@ -374,6 +389,8 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
         Whether it only moves elements. Then it has no floating-point operations, and its result may be a view.
     rectifies : bool
         Whether it cuts numbers off at 0. Then a channel that is 0 everywhere is dead.
+    complex : bool
+        Whether its rules hold for complex numbers. Otherwise these are refused, unless it `moves` elements.
     flops : callable, optional
         ``(out_shape, w_shape, ...) -> int``: the number of floating-point operations, from parameters named as in a
         rule. Each rule counts as many again. Default: one per element.

@@ -2,7 +2,8 @@
 
 When an operation is recorded, plain numbers, even as `np.float64(2)` or a 0-d array, and integer arrays are weak: they
 take the dtype of the other operands. Strict operations refuse integers, and warn if float64 meets float32. Arrays of
-other classes (`np.matrix`, `np.memmap`, a DataFrame) become plain ones; masked arrays and complex numbers are refused.
+other classes (`np.matrix`, `np.memmap`, a DataFrame) become plain ones; masked arrays are refused, and complex numbers
+where an operation does not declare that it takes them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.fitting import numeric
+from autograd_cnn.engine.fitting import FLOATS, NUMBERS, numeric, precision
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.registry import advice
@@ -35,15 +36,17 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int)
     names = primitive.flat_names(elements) if primitive.sequence else primitive.parameters
     operands = [p for p, name in enumerate(names) if name in primitive.rules]
     for p, value in enumerate(values):
-        if value.__class__ is not np.ndarray or value.ndim == 0 or value.dtype.kind not in "fiub":
+        if value.__class__ is not np.ndarray or value.ndim == 0 or value.dtype.kind not in NUMBERS:
             values[p] = _plain(
                 value, names[p], p in operands and not (value is None and names[p] in primitive.defaults)
             )
     arrays = [p for p in operands if isinstance(values[p], (np.ndarray, np.generic))]
+    if error := primitive.refuses(names, values):
+        raise error
     weak = [p for p in arrays if not isinstance(inputs[p], (Node, Leaf))]
     lists = [p for p in weak if isinstance(inputs[p], list)]
     floats = [values[p].dtype for p in arrays if (values[p].ndim and p not in lists) or p not in weak]
-    floats = [dtype for dtype in floats if dtype.kind == "f"]
+    floats = [dtype for dtype in floats if dtype.kind in FLOATS]
     if primitive.strict:
         _check_floats(primitive, values, inputs, arrays, floats)
     if not floats:
@@ -52,7 +55,7 @@ def promote(primitive: Any, values: list[Any], inputs: list[Any], elements: int)
     for p in weak:
         if values[p].ndim == 0:
             values[p] = values[p].item()
-        elif values[p].dtype.kind != "f" or p in lists:
+        elif values[p].dtype.kind not in FLOATS or p in lists:
             values[p] = values[p].astype(common)
 
 
@@ -65,13 +68,13 @@ def _plain(value: Any, name: str, operand: bool) -> Any:
     if operand and not (isinstance(value, _NUMBERS) or hasattr(type(value), "__array__")):
         raise TypeError(f"{name} is {value!r:.40}, want numbers")
     wrapped = hasattr(type(value), "__array__") and not isinstance(value, str)
-    if not (wrapped or isinstance(value, complex) or (operand and isinstance(value, list))):
+    if not (wrapped or (operand and isinstance(value, list))):
         return value
     # A plain view could not be locked together with an array of another class, so that is copied
     array = numeric(value, name, copy=value.__class__ is not np.ndarray or None)
     if array.ndim or (operand and not isinstance(value, np.generic)):
         return array
-    return array.item() if array.dtype.kind == "f" and not operand else value
+    return array.item() if array.dtype.kind in FLOATS and not operand else value
 
 
 def _check_floats(
@@ -89,13 +92,13 @@ def _check_floats(
                 problem += " (0..255)"
                 cure += f" / 255, or {advice['uint8'].replace('(x)', f'({name})')}"
             raise TypeError(f"{problem}\n{cure}")
-    narrower = [dtype for dtype in floats if dtype.itemsize < widest.itemsize]
-    widest_port = max(operands, key=lambda p: values[p].dtype.itemsize, default=0)
-    if narrower and widest.itemsize >= 8 and not _mixed_before(inputs[widest_port]):
-        name = label(widest_port)
+    narrower = [dtype for dtype in floats if precision(dtype).itemsize < precision(widest).itemsize]
+    widest_port = max(operands, key=lambda p: precision(values[p].dtype).itemsize, default=0)
+    if narrower and precision(widest).itemsize >= 8 and not _mixed_before(inputs[widest_port]):
+        name, dtype = label(widest_port), np.dtype(values[widest_port].dtype.type)
         warn(
-            f"{primitive.name}: {name} is {widest} beside {narrower[0]}: computing in {widest}. "
-            f"{name}.astype(np.float32) is twice as fast"
+            f"{primitive.name}: {name} is {dtype} beside {narrower[0]}: computing in {widest}. "
+            f"{name}.astype(np.{'complex64' if dtype.kind == 'c' else 'float32'}) is twice as fast"
         )
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from autograd_cnn.engine import errors
-from autograd_cnn.engine.fitting import as_array, numeric
-from autograd_cnn.engine.messages import describe, here, label_of, missing, spell, warn
+from autograd_cnn.engine.fitting import FLOATS, as_array, numeric
+from autograd_cnn.engine.messages import code_of, describe, here, label_of, missing, spell, warn
 from autograd_cnn.engine.mode import current
 from autograd_cnn.engine.numpy_calls import (
     CONSTANT,
@@ -86,7 +86,7 @@ class Tensor:
     data : array_like
         Copied. float32 stays float32; Python numbers and lists get NumPy's default dtype.
     requires_grad : bool
-        Whether `backward` stores d loss / d data in `grad`. For floats only.
+        Whether `backward` stores d loss / d data in `grad`. For floats and complex numbers only.
     name : str, optional
         The name in messages and pictures.
 
@@ -110,6 +110,8 @@ class Tensor:
     _name: str | None
     _node: Any
     mT: Tensor  # hooks, for type checkers
+    real: Tensor
+    imag: Tensor
     at: Any
     __array_priority__ = 1000
 
@@ -211,7 +213,7 @@ class Tensor:
             raise RuntimeError(f"{label_of(self)} is the result of {self._node}: detach() gives one without history")
         if wanted not in (True, False):
             raise TypeError(f"requires_grad is {wanted!r}, want True or False")
-        if wanted and self._array.dtype.kind != "f":
+        if wanted and self._array.dtype.kind not in FLOATS:
             raise errors.no_gradient_of(self)
         if wanted == self.requires_grad:
             return
@@ -340,6 +342,8 @@ class Tensor:
         if grad is None:
             if self.size != 1:
                 raise errors.many_numbers(caller, self)
+            if self.dtype.kind == "c":
+                raise errors.complex_loss(caller, label_of(self), code_of(self), self.dtype)
             if not np.isfinite(self._array).all():
                 report = None
                 if isinstance(self._node, Node):
@@ -349,7 +353,10 @@ class Tensor:
         elif create_graph and isinstance(grad, Tensor):
             seed = grad
         else:
-            seed = np.asarray(numeric(plain(grad), f"{caller}: grad"), self.dtype).view()
+            seed = numeric(plain(grad), f"{caller}: grad")
+            if seed.dtype.kind == "c" and self.dtype.kind != "c":
+                raise TypeError(f"{caller}: grad is {seed.dtype}, {label_of(self)} is {self.dtype}")
+            seed = np.asarray(seed, self.dtype).view()
             seed.setflags(False)  # so that the walk does not add into the caller's array
         if seed.shape != self.shape:
             raise ValueError(f"{caller}: grad is {seed.shape}, {label_of(self)} is {self.shape}")
@@ -402,6 +409,9 @@ class Tensor:
         if self._node is not None and getattr(self._node, "walked", None) is None:
             warn(errors.number_leaves(self))
         return float(number)
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex"))
 
     def __int__(self) -> int:
         return int(self._number("int"))
@@ -623,6 +633,17 @@ class Tensor:
 
 
 def carry_back(node: Any, seed: Any, create_graph: bool, retain: bool = False, **options: Any) -> dict[Any, Any]:
+    """Return gradients for `seed` = d loss / d node. Those of complex numbers have the direction in which loss grows.
+
+    Rules multiply by derivatives that are not conjugated, so the walk takes and gives the conjugate of a gradient.
+    """
+    if node.dtype.kind == "c":
+        seed = operations["conjugate"](seed)
+    found = carry_through(node, seed, create_graph, retain, **options)
+    return {n: operations["conjugate"](g) if n.dtype.kind == "c" else g for n, g in found.items()}
+
+
+def carry_through(node: Any, seed: Any, create_graph: bool, retain: bool = False, **options: Any) -> dict[Any, Any]:
     """Call `walk`; with `create_graph`, the rules run on Tensors, the walk is recorded, and its results are Tensors."""
     if create_graph and not isinstance(seed, Tensor):
         seed = Tensor(seed, name="seed")

@@ -22,7 +22,7 @@ the walk may add into it, and pass it to a leaf without a copy. Any other contri
 
 from __future__ import annotations
 
-import math
+import cmath
 import os
 from collections.abc import Callable, Collection
 from contextvars import copy_context
@@ -204,7 +204,7 @@ SMALL = 4096  # numbers; up to so many, one product of BLAS takes less time than
 def is_finite(value: Any) -> bool:
     """Return whether no number of an array or a Tensor is NaN or infinite."""
     array = np.asarray(plain(value))
-    return (array.size <= SMALL and math.isfinite(np.vdot(array, array))) or bool(np.isfinite(array).all())
+    return (array.size <= SMALL and cmath.isfinite(np.vdot(array, array))) or bool(np.isfinite(array).all())
 
 
 def _claim(root: Node | Leaf, place: Place | None) -> None:

@@ -10,13 +10,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from autograd_cnn.engine.fitting import FLOATS, NUMBERS, in_precision, is_complex
 from autograd_cnn.engine.mode import no_grad
+from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 
 __all__ = [
-    "abs", "absolute", "add", "astype", "clip", "cos", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum",
-    "multiply", "negative", "pow", "power", "remainder", "sin", "sqrt", "square", "subtract", "tanh", "true_divide",
-    "where",
+    "abs", "absolute", "add", "angle", "astype", "clip", "conj", "conjugate", "cos", "divide", "exp", "expm1", "imag",
+    "log", "log1p", "maximum", "minimum", "multiply", "negative", "pow", "power", "real", "remainder", "sin", "sqrt",
+    "square", "subtract", "tanh", "true_divide", "where",
 ]  # fmt: skip
 
 Array = TypeVar("Array")  # a Tensor or an array
@@ -31,7 +33,7 @@ def chain(g: Any, slope: Any) -> Any:
     return g * slope if np.isfinite(slope).all() else g * where(np.logical_and(g == 0, ~np.isfinite(slope)), 0, slope)
 
 
-@primitive(elementwise=True, symbol="+")
+@primitive(complex=True, elementwise=True, symbol="+")
 def add(x: Any, y: Any) -> Any:
     """Adds, element by element: ``x + y``.
 
@@ -49,7 +51,7 @@ def add(x: Any, y: Any) -> Any:
 add.vjp(x=lambda g: g, y=lambda g: g)
 
 
-@primitive(elementwise=True, symbol="-")
+@primitive(complex=True, elementwise=True, symbol="-")
 def subtract(x: Any, y: Any) -> Any:
     """Subtracts, element by element: ``x - y``."""
     return np.subtract(x, y)
@@ -58,7 +60,7 @@ def subtract(x: Any, y: Any) -> Any:
 subtract.vjp(x=lambda g: g, y=lambda g: -g)
 
 
-@primitive(elementwise=True, symbol="*")
+@primitive(complex=True, elementwise=True, symbol="*")
 def multiply(x: Any, y: Any) -> Any:
     """Multiplies, element by element: ``x * y``."""
     return np.multiply(x, y)
@@ -67,7 +69,7 @@ def multiply(x: Any, y: Any) -> Any:
 multiply.vjp(x=lambda g, y: g * y, y=lambda g, x: g * x)
 
 
-@primitive(elementwise=True, symbol="/")
+@primitive(complex=True, elementwise=True, symbol="/")
 def divide(x: Any, y: Any) -> Any:
     """Divides, element by element: ``x / y``.
 
@@ -91,7 +93,7 @@ def remainder(x: Any, y: Any) -> Any:
 remainder.vjp(x=lambda g: g, y=lambda g, x, y: chain(g, -np.floor_divide(x, y)))
 
 
-@primitive(elementwise=True, symbol="-")
+@primitive(complex=True, elementwise=True, symbol="-")
 def negative(x: Any) -> Any:
     """Changes the sign: ``-x``."""
     return np.negative(x)
@@ -112,6 +114,7 @@ def base_slope(x: Any, y: Any, out: Any) -> Any:
 
 
 @primitive(
+    complex=True,
     elementwise=True,
     symbol="**",
     examples=lambda rng: [(rng.uniform(0.5, 2, (2, 3)), rng.normal(size=(2, 3))), (rng.normal(size=(2, 3)), 3)],
@@ -130,7 +133,7 @@ power.vjp(
 )
 
 
-@primitive(elementwise=True)
+@primitive(complex=True, elementwise=True)
 def exp(x: Any) -> Any:
     """Raises e = 2.718... to the power `x`."""
     return np.exp(x)
@@ -139,7 +142,7 @@ def exp(x: Any) -> Any:
 exp.vjp(x=lambda g, out: chain(g, out))
 
 
-@primitive(elementwise=True)
+@primitive(complex=True, elementwise=True)
 def expm1(x: Any) -> Any:
     """Computes ``exp(x) - 1`` without loss of digits near 0."""
     return np.expm1(x)
@@ -152,7 +155,7 @@ def _positive(rng: np.random.Generator) -> list[Any]:
     return [(rng.uniform(0.5, 2, (2, 3)),)]
 
 
-@primitive(elementwise=True, examples=_positive)
+@primitive(complex=True, elementwise=True, examples=_positive)
 def log(x: Any) -> Any:
     """Takes the natural logarithm: the power to which e must be raised to give `x`.
 
@@ -164,7 +167,7 @@ def log(x: Any) -> Any:
 log.vjp(x=lambda g, x: chain(g, divide(1, x)))
 
 
-@primitive(elementwise=True, examples=_positive)
+@primitive(complex=True, elementwise=True, examples=_positive)
 def log1p(x: Any) -> Any:
     """Computes ``log(1 + x)`` without loss of digits near 0."""
     return np.log1p(x)
@@ -173,7 +176,7 @@ def log1p(x: Any) -> Any:
 log1p.vjp(x=lambda g, x: chain(g, divide(1, 1 + x)))
 
 
-@primitive(elementwise=True, examples=_positive)
+@primitive(complex=True, elementwise=True, examples=_positive)
 def sqrt(x: Any) -> Any:
     """Takes the square root.
 
@@ -187,7 +190,7 @@ def sqrt(x: Any) -> Any:
 sqrt.vjp(x=lambda g, out: chain(g, divide(0.5, out)))
 
 
-@primitive(elementwise=True)
+@primitive(complex=True, elementwise=True)
 def square(x: Any) -> Any:
     """Multiplies every number by itself: ``x * x``."""
     return np.square(x)
@@ -196,30 +199,78 @@ def square(x: Any) -> Any:
 square.vjp(x=lambda g, x: chain(g, 2 * x))
 
 
+@primitive(elementwise=True, complex=True)
+def conjugate(x: Any) -> Any:
+    """Changes the sign of the imaginary part."""
+    return np.conjugate(x)
+
+
+conjugate.vjp(x=lambda g: conjugate(g))
+
+
 def sign_of(x: Any) -> Any:
     """Return the sign of `x`, and 0 at 0 and NaN."""
     return np.nan_to_num(np.sign(x))
 
 
-@primitive(elementwise=True)
+@primitive(elementwise=True, complex=True)
 def abs(x: Any) -> Any:
-    """Drops the sign: ``|x|``.
+    """Drops the sign: ``|x|``, the length of a complex number.
 
     The gradient at 0 and NaN is 0.
     """
     return np.abs(x)
 
 
-abs.vjp(x=lambda g, x: g * sign_of(x))
+abs.vjp(x=lambda g, x: g * (conjugate(direction(x)) if x.dtype.kind == "c" else sign_of(x)))
 
 
-@primitive(elementwise=True)
+def direction(x: Any) -> Any:
+    """Return complex numbers divided by their lengths, and 0 at 0."""
+    size = abs(x)
+    return x / where(np.equal(plain(size), 0), 1, size)
+
+
+@primitive(elementwise=True, complex=True)
+def real(x: Any) -> Any:
+    """Takes the real part, into a new array."""
+    return np.positive(np.real(x))
+
+
+@primitive(elementwise=True, complex=True)
+def imag(x: Any) -> Any:
+    """Takes the imaginary part, into a new array."""
+    return np.positive(np.imag(x))
+
+
+real.vjp(x=lambda g: g)  # the walk makes it complex
+imag.vjp(x=lambda g: g * -1j)
+
+
+@primitive(complex=True)
+def angle(z: Any, deg: bool = False) -> Any:
+    """Takes the angle of a complex number, from -pi to pi, or in degrees.
+
+    The gradient at 0 is 0.
+    """
+    return np.angle(z, deg)
+
+
+def _turning(z: Any, deg: bool) -> Any:
+    zero = np.equal(plain(z), 0)
+    return where(zero, 0, (-180j / np.pi if deg else -1j) / where(zero, 1, z))
+
+
+angle.vjp(z=lambda g, z, deg: g * _turning(z, deg))
+
+
+@primitive(complex=True, elementwise=True)
 def sin(x: Any) -> Any:
     """Takes the sine of an angle in radians."""
     return np.sin(x)
 
 
-@primitive(elementwise=True)
+@primitive(complex=True, elementwise=True)
 def cos(x: Any) -> Any:
     """Takes the cosine of an angle in radians."""
     return np.cos(x)
@@ -229,7 +280,7 @@ sin.vjp(x=lambda g, x: g * cos(x))
 cos.vjp(x=lambda g, x: -g * sin(x))
 
 
-@primitive(elementwise=True)
+@primitive(complex=True, elementwise=True)
 def tanh(x: Any) -> Any:
     """Squeezes every number into the range from -1 to 1, along an S-curve: the hyperbolic tangent.
 
@@ -269,6 +320,7 @@ minimum.vjp(x=choice, y=lambda g, x, y, out: choice(g, y, x, out))
 
 
 @primitive(
+    complex=True,
     elementwise=True,
     examples=lambda rng: [(rng.random((2, 3)) < 0.5, rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))],
 )
@@ -311,9 +363,9 @@ clip.vjp(
 )
 
 
-@primitive(name="astype", examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
+@primitive(name="astype", complex=True, examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
 def converted(x: Any, dtype: Any) -> Any:
-    """Converts the numbers to another float dtype."""
+    """Converts the numbers to another dtype of floats or complex numbers."""
     return x.astype(dtype)
 
 
@@ -325,17 +377,20 @@ def astype(x: Array, dtype: Any) -> Array:
 
     The gradient is converted back. Integers and bools have no gradient, so the result has no history.
     """
-    if np.dtype(dtype).kind not in "fiub":
-        raise TypeError(f"dtype is {np.dtype(dtype)}, want one of real numbers")
-    if np.dtype(dtype).kind == "f":
+    if np.dtype(dtype).kind not in NUMBERS:
+        raise TypeError(f"dtype is {np.dtype(dtype)}, want one of numbers")
+    if is_complex(x) and np.dtype(dtype).kind != "c":
+        raise TypeError(f"x is {np.asarray(plain(x)).dtype}, dtype {np.dtype(dtype)}\nIts real part: x.real")
+    if np.dtype(dtype).kind in FLOATS:
         return converted(x, dtype)
     with no_grad():
         return converted(x, dtype)
 
 
 def in_dtype_of(g: Any, x: Any) -> Any:
-    """Convert `x` to the dtype of `g`, in rules of operations that take `dtype`."""
-    return x if x.dtype == g.dtype else astype(x, g.dtype)
+    """Convert `x` to the precision of `g`, in rules of operations that take `dtype`."""
+    dtype = in_precision(x.dtype, g.dtype)
+    return x if x.dtype == dtype else astype(x, dtype)
 
 
 def masked(x: Any, mask: Any, fill: float = 0) -> Any:
@@ -343,4 +398,4 @@ def masked(x: Any, mask: Any, fill: float = 0) -> Any:
     return x if mask is True else where(mask, x, fill)
 
 
-absolute, pow, true_divide = abs, power, divide
+absolute, conj, pow, true_divide = abs, conjugate, power, divide

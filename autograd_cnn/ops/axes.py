@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from autograd_cnn.engine.fitting import FLOATS, NUMBERS
 from autograd_cnn.engine.tensor import Tensor
 
 Axis = int | tuple[int, ...] | None
@@ -46,14 +47,14 @@ def operand(x: Any, beside: Any = None) -> Any:
     if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and (x.ndim or beside is None)):
         return x
     array = np.asarray(x)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in NUMBERS:
         raise TypeError(f"{x!r:.40} is no array of numbers")
     return array if beside is None else array.astype(np.result_type(beside.dtype, array.dtype.type().item()))
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """Convert a plain array to `dtype`, if that is given; floats only to floats."""
-    if dtype is not None and np.dtype(dtype).kind != "f" and np.asarray(x).dtype.kind == "f":
+    """Convert a plain array to `dtype`, if that is given; floats only to floats or complex numbers."""
+    if dtype is not None and np.dtype(dtype).kind not in {"f": FLOATS, "c": "c"}.get(np.asarray(x).dtype.kind, NUMBERS):
         raise TypeError(f"dtype is {np.dtype(dtype)}, which has no derivative\nConvert the result: .data.astype(dtype)")
     return x if dtype is None else np.asarray(x, dtype)
 

@@ -62,7 +62,10 @@ def getitem(x: Any, index: Any) -> Any:
     return x[index]
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=3), np.array([0, 2, 0]), (4,)), (rng.normal(size=3), 1, (2, 3))])
+@primitive(
+    complex=True,
+    examples=lambda rng: [(rng.normal(size=3), np.array([0, 2, 0]), (4,)), (rng.normal(size=3), 1, (2, 3))],
+)
 def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Adds `x` to zeros of `shape`, at `index`.
 
@@ -113,7 +116,7 @@ def _not_overwritten(g: Any, index: Any) -> Any:
 set_at.vjp(x=lambda g, index: set_at(g, index, 0), values=lambda g, index: _not_overwritten(g, index))
 
 
-@primitive(examples=_writing)
+@primitive(complex=True, examples=_writing)
 def add_at(x: Any, index: Any, values: Any) -> Any:
     """Adds `values` to the elements at `index`, in a copy: ``x.at[index].add(values)``.
 

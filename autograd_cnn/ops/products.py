@@ -57,7 +57,7 @@ def _matching(x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-@primitive(batch="leading", symbol="@", strict=True, flops=_flops, examples=_matrices, check=_matching)
+@primitive(batch="leading", complex=True, symbol="@", strict=True, flops=_flops, examples=_matrices, check=_matching)
 def matmul(x: Any, y: Any) -> Any:
     """Multiplies matrices, rows by columns: ``x @ y``.
 
@@ -98,6 +98,7 @@ def _connected(x: Any, w: Any, b: Any) -> tuple[Any, Any, Any]:
 
 @primitive(
     batch="first",
+    complex=True,
     strict=True,
     flops=_flops,
     check=_connected,
@@ -177,7 +178,7 @@ def _contractions(rng: np.random.Generator) -> list[Any]:
     return [("ij,jk->ik", x, y), ("...ij,...jk", z, y), ("...ii->i...", z), ("ij,jk->", x[:, :1], y)]
 
 
-@primitive(examples=_contractions, flops=_contract_flops)
+@primitive(complex=True, examples=_contractions, flops=_contract_flops)
 def contract(subscripts: str, *operands: Any) -> Any:
     """Multiplies operands and sums over axes, named by letters: ``contract("ij,jk->ik", x, y)`` is ``x @ y``.
 

@@ -16,7 +16,7 @@ import numpy as np
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.arithmetic import exp, in_dtype_of, masked, where
+from autograd_cnn.ops.arithmetic import conjugate, exp, in_dtype_of, masked, where
 from autograd_cnn.ops.axes import Axis, axes_of, cast, keepdims_shape
 from autograd_cnn.ops.running import products_before
 from autograd_cnn.ops.scaling import rescaling
@@ -79,7 +79,7 @@ def _per(g: Any, count: Any, least: int) -> Any:
     return g / np.maximum(count, least).astype(g.dtype)
 
 
-@primitive(batch="axes", examples=_examples(initial=0.3), check=_options_of_sum)
+@primitive(batch="axes", complex=True, examples=_examples(initial=0.3), check=_options_of_sum)
 def sum(
     x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, initial: Any = None, where: Any = True
 ) -> Any:
@@ -100,7 +100,7 @@ def sum(
 sum.vjp(x=lambda g, x_shape, axis, keepdims, where: spread(g, x_shape, axis, keepdims, where))
 
 
-@primitive(batch="axes", examples=_examples(initial=0.3), check=_options_of_sum)
+@primitive(batch="axes", complex=True, examples=_examples(initial=0.3), check=_options_of_sum)
 def prod(
     x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None, initial: Any = None, where: Any = True
 ) -> Any:
@@ -127,6 +127,7 @@ prod.vjp(
 
 @primitive(
     batch="axes",
+    complex=True,
     examples=_examples(),
     check=lambda x, axis, keepdims, dtype, where: (cast(x, dtype), axis, keeps(keepdims, axis), dtype, where),
 )
@@ -194,13 +195,15 @@ min.vjp(x=_extreme_rule)
 
 def _shifted(x: Any, axis: Axis, mask: Any) -> Any:
     """Subtract one of the numbers along `axis`, so that the variance of equal numbers is exactly 0."""
+    if mask is not True and x.dtype.kind == "c":
+        return x - mean(x, axis, True, None, mask)
     if mask is not True:
         return x - max(1.0 * x, axis, True, -np.inf, mask)
     axes = axes_of(axis, len(x.shape))
     return x - x[tuple(slice(1) if i in axes else slice(None) for i in range(len(x.shape)))]
 
 
-@primitive(batch="axes", examples=_examples(), check=_options_of_var)
+@primitive(batch="axes", complex=True, examples=_examples(), check=_options_of_var)
 def var(
     x: Any, axis: Axis = None, keepdims: bool = False, ddof: float = 0, dtype: Any = None, where: Any = True,
     correction: float | None = None,
@@ -219,10 +222,11 @@ def _var_rule(g: Any, x: Any, axis: Any, ddof: Any, keepdims: Any, where: Any, c
     lost = ddof if correction is None else correction
     weight = _per(g, count_of(x.shape, axis, keepdims, where) - lost, 0) * 2
     x = _shifted(in_dtype_of(g, x), axis, where)
-    return spread(weight, x.shape, axis, keepdims, where) * masked(x - mean(x, axis, True, None, where), where)
+    off = masked(x - mean(x, axis, True, None, where), where)
+    return spread(weight, x.shape, axis, keepdims, where) * (conjugate(off) if x.dtype.kind == "c" else off)
 
 
-@primitive(batch="axes", examples=_examples(), check=_options_of_var)
+@primitive(batch="axes", complex=True, examples=_examples(), check=_options_of_var)
 def std(
     x: Any, axis: Axis = None, keepdims: bool = False, ddof: float = 0, dtype: Any = None, where: Any = True,
     correction: float | None = None,

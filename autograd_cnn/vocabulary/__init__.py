@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from autograd_cnn import vocabulary
 from autograd_cnn.engine.naming import enrol
-from autograd_cnn.engine.registry import hooks
-from autograd_cnn.vocabulary import elementary, linalg
+from autograd_cnn.vocabulary import linalg
 from autograd_cnn.vocabulary.arrays import *
 from autograd_cnn.vocabulary.elementary import *
 from autograd_cnn.vocabulary.losses import *
@@ -19,4 +18,3 @@ if not TYPE_CHECKING:  # type checkers follow the stars
     __all__ = [name for file in files for name in getattr(file, "__all__", ())]
 enrol(globals())
 enrol(vars(linalg), "linalg.")
-hooks["real"] = elementary.positive

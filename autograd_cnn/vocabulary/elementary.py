@@ -20,22 +20,28 @@ from autograd_cnn.ops.indexing import scatter, take
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan",
-    "atan2", "atanh", "bincount", "cbrt", "conj", "conjugate", "copysign", "cosh", "deg2rad", "degrees", "divmod",
+    "atan2", "atanh", "bincount", "cbrt", "copysign", "cosh", "deg2rad", "degrees", "divmod",
     "exp2", "fabs", "float_power", "fmax", "fmin", "fmod", "frexp", "geomspace", "hypot", "interp", "ldexp", "linspace",
     "log2", "log10", "logaddexp", "logaddexp2", "logspace", "mod", "modf", "nan_to_num", "positive",
-    "rad2deg", "radians", "real", "real_if_close", "reciprocal", "select", "sinc", "sinh", "tan", "unwrap",
+    "rad2deg", "radians", "real_if_close", "reciprocal", "select", "sinc", "sinh", "tan", "unwrap",
 ]  # fmt: skip
 
 
 def _ufunc(ufunc: Any, doc: str, low: float = -2, high: float = 2, **rules: Any) -> Primitive[...]:
-    """Make a primitive of NumPy's function; the numbers of its examples are between `low` and `high`."""
+    """Make a primitive of NumPy's function; the numbers of its examples are between `low` and `high`.
+
+    Those that NumPy has for complex numbers are holomorphic, except those that compare or choose.
+    """
 
     def examples(rng: np.random.Generator) -> list[Any]:
         return [tuple(rng.uniform(low, high, (inputs, 2, 3)))]
 
     inputs = getattr(ufunc, "nin", 1)  # `sinc` is no ufunc
     function: Any = (lambda x, y: ufunc(x, y)) if inputs == 2 else (lambda x: ufunc(x))
-    made: Primitive[...] = primitive(elementwise=True, name=ufunc.__name__, examples=examples)(function)
+    holomorphic = "DD->D"[2 - inputs :] in getattr(ufunc, "types", ["D->D"]) and choice not in rules.values()
+    made: Primitive[...] = primitive(elementwise=True, complex=holomorphic, name=ufunc.__name__, examples=examples)(
+        function
+    )
     made.__name__, made.__qualname__, made.__doc__ = made.name, made.name, doc
     made.vjp(**rules)
     return made
@@ -95,9 +101,10 @@ arccos = _ufunc(np.arccos, "Takes the angle from 0 to pi whose cosine is `x`.", 
 arctan = _ufunc(np.arctan, "Takes the angle whose tangent is `x`.", x=lambda g, x: g / (1 + x * x))
 sinh = _ufunc(np.sinh, "Takes the hyperbolic sine.", x=lambda g, x: chain(g, np.cosh(x)))
 cosh = _ufunc(np.cosh, "Takes the hyperbolic cosine.", x=lambda g, x: chain(g, np.sinh(x)))
-arcsinh = _ufunc(np.arcsinh, "Inverts the hyperbolic sine.", x=lambda g, x: g / np.hypot(1, x))
+arcsinh = _ufunc(np.arcsinh, "Inverts the hyperbolic sine.",
+                 x=lambda g, x: g / (sqrt(1 + x * x) if x.dtype.kind == "c" else np.hypot(1, x)))
 arccosh = _ufunc(np.arccosh, "Inverts the hyperbolic cosine.", 1.5,
-                 x=lambda g, x: chain(g, 1 / sqrt((x - 1) * (x + 1))))
+                 x=lambda g, x: chain(g, 1 / (sqrt(x - 1) * sqrt(x + 1))))
 arctanh = _ufunc(np.arctanh, "Inverts the hyperbolic tangent.", -0.9, 0.9,
                  x=lambda g, x: chain(g, 1 / ((1 - x) * (1 + x))))
 sinc = _ufunc(np.sinc, "Computes ``sin(pi * x) / (pi * x)``, which is 1 at 0.",
@@ -227,4 +234,4 @@ def unwrap(p: Any, discont: float | None = None, axis: int = -1, *, period: floa
 
 acos, asin, atan, acosh, asinh, atanh, atan2 = arccos, arcsin, arctan, arccosh, arcsinh, arctanh, arctan2
 degrees, radians, mod = rad2deg, deg2rad, remainder
-conj = conjugate = real = real_if_close = positive
+real_if_close = positive

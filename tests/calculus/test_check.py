@@ -1,6 +1,7 @@
 """`check_gradients` and `conformance` accept right rules and reject wrong ones."""
 
 import functools
+import re
 
 import numpy as np
 import pytest
@@ -63,7 +64,9 @@ def test_a_wrong_sign_is_caught(rule):
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "astype.x"])  # whose output is float64 anyway
 def test_float64_for_float32_is_caught(rule):
-    assert "returned float64 for a float32 gradient" in rejected(mutant(rule, lambda g: g * np.ones(1)))
+    assert re.search(
+        "returned (float64|complex128) for a float32 gradient", rejected(mutant(rule, lambda g: g * np.ones(1)))
+    )
 
 
 @every_rule

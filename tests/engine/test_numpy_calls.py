@@ -179,7 +179,7 @@ def own():
         ("i0", np.i0),
         ("nextafter", lambda x: np.nextafter(x, x)),
         ("fft.fft", np.fft.fft),
-        ("angle", np.angle),
+        ("roots", np.roots),
         ("subtract.reduce", np.subtract.reduce),
         ("amax", np.amax),
         ("add.reduce", np.add.reduce),
@@ -216,7 +216,7 @@ def test_functions_without_a_derivative_return_plain_arrays():
     for out in (
         x > 0, x == y, x != 1, x <= y, np.array([0.0, 0.0]) < x, np.isfinite(x), np.greater(x, y), np.sign(x),
         np.floor(x), np.argmax(x), np.argsort(x), x.argmax(), x.argmin(), np.any(x > 0), np.isclose(x, y), np.shape(x),
-        np.zeros_like(x), np.logical_not(x), np.array_equal(x, y), np.round(x, 1), np.imag(x), np.spacing(x),
+        np.zeros_like(x), np.logical_not(x), np.array_equal(x, y), np.round(x, 1), np.spacing(x),
         np.heaviside(x, 0.5), np.floor_divide(x, y), x // y, x // 2, 5 // y, np.ones(2) // y, [1, 2] // y, round(x),
         round(x, 1), divmod(x, y)[0], divmod(5, y)[0], np.searchsorted(x, y), np.unique(y), np.unique_values(y),
         np.histogram(x)[0], np.histogram(x, 2, None, False, [1, 2])[0], np.digitize(x, y), np.isin(x, y),
@@ -247,21 +247,12 @@ def test_every_constant_function_is_numpys():
 
 # Refused
 
-COMPLEX = [
-    lambda t: np.fft.fft(t),
-    lambda t: np.fft.irfft(t),
-    lambda t: np.angle(t),
-    lambda t: np.roots(t),
-    lambda t: t * 1j,
-    lambda t: np.array([1j, 2]) - t,
-    lambda t: np.multiply(t, np.array(1j)),
-    lambda t: t / np.complex64(2),
-]
+COMPLEX = [lambda t: np.fft.fft(t), lambda t: np.fft.irfft(t), lambda t: np.roots(t)]
 
 
 @pytest.mark.parametrize("program", COMPLEX)
-def test_complex_numbers_are_refused(program):
-    with pytest.raises(TypeError, match="complex numbers are not supported|is complex.*: only floats have a gradient"):
+def test_complex_results_are_refused(program):
+    with pytest.raises(TypeError, match="complex numbers are not supported"):
         program(leaf([1.0, 2.0]))
 
 
@@ -289,7 +280,7 @@ def test_complex_numbers_are_refused(program):
         lambda t: np.copyto(np.zeros(2), t),
         lambda t: np.vectorize(float)(t),
         lambda t: np.mean(t, dtype=int),
-        lambda t: np.cumsum(t, dtype=complex),
+        lambda t: np.cumsum(t * 1j, dtype=float),
     ],
 )
 def test_a_call_that_would_leave_the_graph_raises(program):

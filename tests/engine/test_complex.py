@@ -1,0 +1,207 @@
+"""Complex numbers: the direction of gradients, real operands, the boundary of the walk, and what is refused."""
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.engine.tensor import Tensor
+
+Z = np.array([1.0 + 2.0j, -0.5 + 0.25j, 3.0 - 1.0j])
+
+
+def leaf(data, dtype=None):
+    return Tensor(np.array(data, dtype), requires_grad=True)
+
+
+def test_a_step_against_the_gradient_makes_a_real_loss_smaller():
+    w = leaf(Z)
+    losses = []
+    for _ in range(20):
+        loss = (abs(w * (1 + 2j) - 3j) ** 2).sum()
+        losses.append(loss.item())
+        w.grad = None
+        loss.backward()
+        w.data = w.data - 0.05 * w.grad
+    assert losses[-1] < 1e-3 * losses[0]
+    assert w.grad.dtype == complex
+
+
+def test_gradients_are_the_derivatives_by_both_parts():
+    def loss(z):
+        return (np.real(z * z * np.conj(z)) + np.imag(np.exp(z)) * abs(z) + np.angle(z)).sum()
+
+    x, y = leaf(Z.real), leaf(Z.imag)
+    loss(x + 1j * y).backward()
+    z = leaf(Z)
+    loss(z).backward()
+    np.testing.assert_allclose(z.grad, x.grad + 1j * y.grad)
+    assert x.grad.dtype == float
+
+
+def test_second_derivatives_are_those_of_the_parts():
+    def slope(z):
+        loss = (abs(z) ** 3 + np.real(np.exp(z))).sum()
+        return (abs(loss.gradient(z, create_graph=True)) ** 2).sum()
+
+    x, y, z = leaf(Z.real), leaf(Z.imag), leaf(Z)
+    slope(x + 1j * y).backward()
+    slope(z).backward()
+    np.testing.assert_allclose(z.grad, x.grad + 1j * y.grad)
+
+
+def test_the_seed_is_a_gradient_too():
+    z = leaf(Z)
+    (z * (2 + 1j)).backward(Z)
+    np.testing.assert_allclose(z.grad, Z * (2 - 1j))
+    x = leaf([1.0, 2.0, 3.0])
+    (x * Z).backward(np.ones(3))
+    np.testing.assert_allclose(x.grad, Z.real)
+
+
+def test_complex64_stays():
+    z, x = leaf(Z, np.complex64), leaf(Z.real, np.float32)
+    out = np.exp(z * x) / (2 + z) @ (z * 1j)
+    assert out.dtype == np.complex64
+    abs(out).backward()
+    assert z.grad.dtype == np.complex64
+    assert x.grad.dtype == np.float32
+    assert z.astype(np.complex128).dtype == np.complex128
+
+
+def test_a_complex_loss_needs_a_seed():
+    z = leaf(Z)
+    loss = (z * z).sum()
+    cure = r"loss\.real, abs\(loss\) \*\* 2; or pass d loss / d loss: loss\.backward\(np\.complex128\(1\)\)"
+    with pytest.raises(TypeError, match=f"backward: loss is complex128, and only real numbers.*{cure}"):
+        loss.backward()
+    with pytest.raises(TypeError, match="gradient: loss is complex128"):
+        loss.gradient(z)
+    with pytest.raises(TypeError, match="grad: the result of f is complex128.*ag.jacobian, for a holomorphic"):
+        ag.grad(lambda z: z * z)(1j)
+    loss.backward(np.complex128(1))
+    np.testing.assert_allclose(z.grad, np.conj(2 * Z))
+
+
+def test_a_real_result_has_no_complex_seed():
+    x = leaf([1.0])
+    with pytest.raises(TypeError, match=r"backward: grad is complex128, this tensor is float64"):
+        (x * 2).backward([1j])
+    with pytest.raises(TypeError, match="vjp: g is complex128, f returned float64"):
+        ag.vjp(ag.exp, 1.0)[1](1j)
+    with pytest.raises(TypeError, match="jvp: argument 0 is of real numbers, its tangent of complex ones"):
+        ag.jvp(ag.exp, (1.0,), (1j,))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda z: ag.relu(z), lambda z: np.maximum(z, 0), lambda z: np.max(z), lambda z: np.clip(z, 0, 1),
+        lambda z: np.arctan2(z, 1), lambda z: ag.softplus(z), lambda z: np.fmax(z, 1), lambda z: z % 2,
+    ],
+)  # fmt: skip
+def test_what_is_for_real_numbers_refuses_complex_ones_by_name(f):
+    for z in (leaf(Z), Tensor(Z), leaf(Z) * 1, leaf(Z, np.complex64) * 1):
+        with pytest.raises(TypeError, match=r"(\w+): x is complex\d+, and \1 is for real numbers\n[^$]*x\.real"):
+            f(z)
+    with pytest.raises(TypeError, match="relu: x is complex128, and relu is for real numbers"):
+        ag.relu(Z)
+    with pytest.raises(TypeError, match="maximum: y is complex128"):
+        np.maximum(leaf([1.0]), 1j)
+
+
+def test_astype_drops_no_imaginary_part():
+    with pytest.raises(TypeError, match=r"x is complex128, dtype float32\n.*\n.*\n  Its real part: x\.real|x\.real"):
+        leaf(Z).astype(np.float32)
+    x = leaf([1.0, 2.0], np.float32)
+    z = x.astype(complex) * 1j
+    z.imag.sum().backward()
+    np.testing.assert_array_equal(x.grad, [1, 1])
+
+
+def test_parts_are_attributes():
+    z = leaf(Z)
+    np.testing.assert_array_equal(z.real.data, Z.real)
+    np.testing.assert_array_equal(z.imag.data, Z.imag)
+    np.testing.assert_array_equal(z.conj().data, Z.conj())
+    assert complex(z[0]) == Z[0]
+    assert "1. +2.j" in repr(z)
+    x = leaf([1.0, -2.0])
+    (x.real + x.imag + x.conj() + np.angle(x)).sum().backward()
+    np.testing.assert_array_equal(x.grad, [2, 2])
+
+
+def test_lengths_and_angles_at_0_have_gradient_0():
+    z = leaf([0j, 1j])
+    (abs(z) + np.angle(z)).sum().backward()
+    np.testing.assert_allclose(z.grad, [0, 1j - 1])
+
+
+def test_a_checkpoint_conjugates_nothing():
+    def block(z):
+        return np.exp(z) * np.conj(z)
+
+    gradients = []
+    for f in (block, lambda z: ag.checkpoint(block, z)):
+        z = leaf(Z)
+        (abs(f(z * 1j)) ** 2).sum().backward()
+        gradients.append(z.grad)
+    np.testing.assert_allclose(*gradients)
+
+
+def test_a_gradient_that_is_not_finite_is_reported():
+    z = leaf([0j, 1j])
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match="1 numbers of the gradient|nan or inf"):
+        np.real(np.sqrt(z)).sum().backward()
+
+
+# Transforms
+
+
+def test_vjp_and_jvp_are_adjoint_in_the_product_of_the_parts():
+    def f(z, x):
+        return np.conj(z) * x + z * z * np.sin(x) + abs(z)
+
+    rng = np.random.default_rng(0)
+    z, x = Z, np.array([0.5, 1.0, 2.0])
+    dz, g, dx = (
+        rng.normal(size=3) + 1j * rng.normal(size=3),
+        rng.normal(size=3) + 1j * rng.normal(size=3),
+        rng.normal(size=3),
+    )
+    _, slope = ag.jvp(f, (z, x), (dz, dx))
+    step = 1e-6
+    numeric = (f(z + step * dz, x + step * dx) - f(z - step * dz, x - step * dx)) / (2 * step)
+    np.testing.assert_allclose(slope, numeric, rtol=1e-8)
+    gz, gx = ag.vjp(f, z, x)[1](g)
+    assert gx.dtype == float
+    np.testing.assert_allclose(np.vdot(g, slope).real, np.vdot(gz, dz).real + gx @ dx)
+
+
+def test_jacobians_are_the_derivatives_of_holomorphic_functions():
+    matrix = np.array([[1j, 2.0], [0.5, 1 - 1j]])
+    np.testing.assert_allclose(ag.jacobian(lambda z: matrix @ np.exp(z))(Z[:2]), matrix * np.exp(Z[:2]))
+    x = np.array([0.5, 1.0])
+    np.testing.assert_allclose(ag.jacobian(lambda x: np.exp(1j * x))(x), np.diag(1j * np.exp(1j * x)))
+    np.testing.assert_allclose(ag.jacobian(lambda z: abs(z) ** 2)(Z), np.diag(2 * Z))
+    with pytest.raises(ValueError, match="jacobian: the function is not holomorphic"):
+        ag.jacobian(lambda z: abs(z) * z)(Z)
+
+
+def test_hvp_takes_the_parts_of_complex_numbers():
+    def f(z):
+        return (abs(z) ** 3).sum()
+
+    def parts(x):
+        return f(x[0] + 1j * x[1])
+
+    v = np.array([1j, 2.0, 1 - 1j])
+    (want,) = ag.hvp(parts, (np.stack([Z.real, Z.imag]),), (np.stack([v.real, v.imag]),))
+    np.testing.assert_allclose(ag.hvp(f, (Z,), (v,))[0], want[0] + 1j * want[1])
+
+
+def test_check_gradients_moves_both_parts():
+    assert ag.check_gradients(lambda z, x: np.exp(z) * np.conj(z) * x, Z, Z.real, order=2) < 1e-6
+    wrong = ag.primitive(complex=True)(lambda z: np.conj(z))
+    wrong.vjp(z=lambda g: g)
+    with pytest.raises(AssertionError, match=r"input 0\[0, 1\]: rule 1, differences -1"):
+        ag.check_gradients(wrong, Z)
