@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from copy import copy
-from functools import cache, partial, wraps
+from functools import cache, partial, reduce, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +23,7 @@ from autograd_cnn.calculus.trees import parts_of, tree_items, tree_map
 from autograd_cnn.engine.fitting import unbroadcast
 from autograd_cnn.engine.messages import written
 from autograd_cnn.engine.mode import Mode, current, in_mode
-from autograd_cnn.engine.numpy_calls import CONSTANT, array_function, array_ufunc, constant, plain, recorded
+from autograd_cnn.engine.numpy_calls import CONSTANT, constant, plain
 from autograd_cnn.engine.primitive import Primitive, as_primitive
 from autograd_cnn.engine.registry import registry
 from autograd_cnn.engine.tape import Leaf
@@ -44,18 +44,16 @@ class Example(np.lib.mixins.NDArrayOperatorsMixin):
         return f"<one of {len(self.batch)} examples, {self.shape}>"
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **options: Any) -> Any:
+        if any(isinstance(a, Tensor) for a in args):
+            return NotImplemented  # the Tensor records it
         self._check_level()
-        if recorded(args) is None:  # numbers only, as of a plain array
-            return constant(ufunc if method == "__call__" else getattr(ufunc, method), args, options)
-        return array_ufunc(self, ufunc, method, *args, **options)
+        return constant(ufunc if method == "__call__" else getattr(ufunc, method), args, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        if function is np.array2string:
-            return repr(self)
+        if function is np.array2string or Tensor in types:
+            return repr(self) if function is np.array2string else NotImplemented
         self._check_level()
-        if recorded((args, [*options.values()])) is None:
-            return constant(function, args, options)
-        return array_function(self, function, types, args, options)
+        return constant(function, args, options)
 
     def _check_level(self) -> None:
         if self.level not in current.get().transforms:
@@ -131,10 +129,9 @@ class Level:
 
     def expanded(self, value: Any) -> Any:
         """Return all examples of a value, which may be the same for all."""
-        if (batch := self.batch(value)) is not None:
-            return batch
+        batch = self.batch(value)
         with self.below():
-            return registry["broadcast_to"](value, (self.size, *np.shape(value)))
+            return registry["broadcast_to"](value, (self.size, *np.shape(value))) if batch is None else batch
 
     def has(self, value: Any) -> bool:
         if isinstance(value, (tuple, list)):
@@ -231,16 +228,12 @@ def is_batched(value: Any) -> bool:
 
 def lowered(value: Any) -> Any:
     """Return all examples of all running vmaps."""
-    for level in reversed(levels()):
-        value = level.expanded(value)
-    return value
+    return reduce(lambda value, level: level.expanded(value), reversed(levels()), value)
 
 
 def raised(batch: Any) -> Any:
     """Return the value that stands for one example of a batch of all running vmaps."""
-    for level in levels():
-        batch = level.wrapped(batch)
-    return batch
+    return reduce(lambda batch, level: level.wrapped(batch), levels(), batch)
 
 
 def fresh(value: Any) -> Tensor:

@@ -6,6 +6,7 @@ Methods are written out, so that editors complete them. They and the operators l
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -51,20 +52,18 @@ def _warn_not_finite(problem: str, began: str) -> None:
 def _operator(name: str) -> tuple[Operator, Operator]:
     """Return Python's operator for an operation, and the one that Python calls if the Tensor is on the right."""
 
-    def operator(self: Tensor, other: Any) -> Tensor:
+    def direct(self: Tensor, other: Any) -> Tensor:
         return operations[name](self, other)
 
     def reflected(self: Tensor, other: Any) -> Tensor:
         return operations[name](other, self)
 
-    return operator, reflected
+    return direct, reflected
 
 
-def _of_bits(ufunc: np.ufunc) -> tuple[Callable[[Tensor, Any], Any], Callable[[Tensor, Any], Any]]:
-    """Return an operator of integers and bools, such as the result of a comparison, on either side."""
-    return (lambda self, other: constant(ufunc, (self, other), {})), lambda self, other: constant(
-        ufunc, (other, self), {}
-    )
+def _constant(function: Any, reflected: bool = False) -> Callable[[Tensor, Any], Any]:
+    """Return an operator that has no derivative."""
+    return lambda self, other: constant(function, (other, self) if reflected else (self, other), {})
 
 
 def _in_place(sign: str, operator: Callable[[Tensor, Any], Result]) -> Callable[[Tensor, Any], Result]:
@@ -471,9 +470,12 @@ class Tensor:
     __mod__, __rmod__ = _operator("remainder")
     __pow__, __rpow__ = _operator("power")
     __matmul__, __rmatmul__ = _operator("matmul")
-    __and__, __rand__ = _of_bits(np.bitwise_and)
-    __or__, __ror__ = _of_bits(np.bitwise_or)
-    __xor__, __rxor__ = _of_bits(np.bitwise_xor)
+    __floordiv__, __rfloordiv__ = _constant(np.floor_divide), _constant(np.floor_divide, True)
+    __lt__, __le__ = _constant(np.less), _constant(np.less_equal)
+    __gt__, __ge__ = _constant(np.greater), _constant(np.greater_equal)
+    __and__, __rand__ = _constant(np.bitwise_and), _constant(np.bitwise_and, True)
+    __or__, __ror__ = _constant(np.bitwise_or), _constant(np.bitwise_or, True)
+    __xor__, __rxor__ = _constant(np.bitwise_xor), _constant(np.bitwise_xor, True)
 
     def __neg__(self) -> Tensor:
         return operations["negative"](self)
@@ -487,12 +489,6 @@ class Tensor:
     def __abs__(self) -> Tensor:
         return operations["abs"](self)
 
-    def __floordiv__(self, other: Any) -> np.ndarray:
-        return self._array // plain(other)
-
-    def __rfloordiv__(self, other: Any) -> np.ndarray:
-        return other // self._array
-
     def __divmod__(self, other: Any) -> tuple[np.ndarray, Tensor]:
         return self // other, self % other
 
@@ -500,22 +496,10 @@ class Tensor:
         return other // self, other % self
 
     def __eq__(self, other: object) -> Any:
-        return self._array == plain(other)
+        return constant(np.equal if current.get().call else operator.eq, (self, other), {})
 
     def __ne__(self, other: object) -> Any:
-        return self._array != plain(other)
-
-    def __lt__(self, other: Any) -> np.ndarray:
-        return self._array < plain(other)
-
-    def __le__(self, other: Any) -> np.ndarray:
-        return self._array <= plain(other)
-
-    def __gt__(self, other: Any) -> np.ndarray:
-        return self._array > plain(other)
-
-    def __ge__(self, other: Any) -> np.ndarray:
-        return self._array >= plain(other)
+        return constant(np.not_equal if current.get().call else operator.ne, (self, other), {})
 
     def __getitem__(self, index: Any) -> Tensor:
         return operations["getitem"](self, copied_index(index))
