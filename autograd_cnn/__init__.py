@@ -10,6 +10,7 @@ from autograd_cnn import ops
 from autograd_cnn.calculus import transforms
 from autograd_cnn.calculus.check import check_gradients
 from autograd_cnn.calculus.checkpoint import checkpoint
+from autograd_cnn.calculus.solvers import fixed_point, odeint
 from autograd_cnn.calculus.transforms import *
 from autograd_cnn.calculus.trees import ravel_pytree
 from autograd_cnn.calculus.vmap import vmap
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "functional_call",
-    "get_num_threads", "interop", "linalg", "nn", "no_grad", "optim", "plots", "primitive", "profile", "ravel_pytree",
-    "report", "scope", "set_num_threads", "trace", "training", "vmap",
+    "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "fixed_point",
+    "functional_call", "get_num_threads", "interop", "linalg", "nn", "no_grad", "odeint", "optim", "plots", "primitive",
+    "profile", "ravel_pytree", "report", "scope", "set_num_threads", "trace", "training", "vmap",
 ]  # fmt: skip
 
 _LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}

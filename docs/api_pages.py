@@ -35,6 +35,7 @@ ENGINE = {  # page -> title, and its names with their members
             "",
         ),
     ),
+    "solvers": ("Solvers", dict.fromkeys(["odeint", "fixed_point"], "")),
     "graph": (
         "Graphs, and measuring",
         {

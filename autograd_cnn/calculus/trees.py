@@ -108,7 +108,7 @@ def ravel_pytree(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> unravel(2 * vector)
     {'w': array([[2., 4.]]), 'b': array(6.)}
     """
-    if hasattr(tree, "named_parameters"):
+    if hasattr(type(tree), "named_parameters"):
         tree = {name: parameter.data for name, parameter in tree.named_parameters()}
     tree = tree_map(lambda leaf: leaf if hasattr(leaf, "dtype") else np.asarray(leaf), tree)
     leaves = tree_leaves(tree)

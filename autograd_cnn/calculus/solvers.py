@@ -1,0 +1,253 @@
+"""Solvers whose results have derivatives: of differential equations, and of fixed points.
+
+The arguments of the user's function are joined into one vector, and a solver is an operation on that vector. Its rule
+solves a linear problem of the same kind, with the vjp of the function: by the implicit function theorem for a fixed
+point, and the adjoint equation for a differential equation. The rules call the solvers, so they serve every order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.calculus.transforms import vjp
+from autograd_cnn.calculus.trees import leaves_like, ravel_pytree
+from autograd_cnn.calculus.vmap import levels, lowered, vmap
+from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.registry import registry
+from autograd_cnn.engine.tensor import Tensor
+
+NODES = 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1, 1
+STAGES = (
+    (1 / 5,), (3 / 40, 9 / 40), (44 / 45, -56 / 15, 32 / 9), (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+    (35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+)  # fmt: skip
+ERROR = 71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40
+
+
+def _weighted(weights: Any, slopes: list[Any]) -> Any:
+    return registry["matmul"](np.array(weights, slopes[0].dtype), registry["stack"](slopes))
+
+
+def _numbers(x: Any) -> Any:
+    """Return the numbers of all examples in a `vmap`, which share their steps."""
+    return plain(lowered(x))
+
+
+def _size(x: Any) -> float:
+    return float(np.max(np.sqrt(np.mean(np.square(x), -1))))
+
+
+@np.errstate(all="ignore")  # a step that is too long may overflow, and is made shorter
+def _integrate(y: Any, t: Any, params: Any, func: Any, rtol: float, atol: float, mxstep: int) -> Any:
+    """Return the states (T, n) at the times `t`. Steps end at each of them, and are parts of an interval."""
+    times = np.asarray(plain(t), float)
+    t = t if isinstance(t, Tensor) else times.tolist()
+    states, slope, scale = [y], func(y, params, t[0]), atol + rtol * abs(_numbers(y))
+    length = 0.01 * (_size(_numbers(y) / scale) + 1e-4) / (_size(_numbers(slope) / scale) + 1e-4)
+    length = max(1e-6 * abs(times[-1] - times[0]), length)
+    for i, span in enumerate(np.diff(times)):
+        done, tries = 0.0, 0
+        while done < 1 - 1e-12:
+            part, tries, now = min(length / abs(span), 1 - done), tries + 1, times[i] + span * done
+            if tries > mxstep or not abs(span * part) > 1e-16 * np.max(abs(times)):
+                text = (
+                    f"odeint: {tries - 1} steps from t = {times[i]:.6g} ended at {now:.6g}, not at {times[i + 1]:.6g}"
+                )
+                raise RuntimeError(f"{text}. Is it stiff, or infinite? Steps are longer with larger rtol and atol")
+            h, slopes = (t[i + 1] - t[i]) * part, [slope]
+            for node, weights in zip(NODES, STAGES, strict=True):
+                end = y + h * _weighted(weights, slopes)
+                slopes.append(func(end, params, t[i] + (t[i + 1] - t[i]) * (done + node * part)))
+            scale = atol + rtol * np.maximum(abs(_numbers(y)), abs(_numbers(end)))
+            error = _size(span * part * _numbers(_weighted(ERROR, slopes)) / scale)
+            better = part * abs(span) * min(10.0, max(0.2, 0.9 * max(error, 1e-12) ** -0.2))  # 0.2 for NaN
+            length = max(length, better) if error <= 1 and part == 1 - done else better
+            if error <= 1:
+                y, slope, done = end, slopes[-1], done + part
+        states.append(y)
+    return registry["stack"](states)
+
+
+@contextmanager
+def _outside() -> Iterator[None]:
+    """Compute outside of all vmaps: a rule gets the arrays of one example, or of all."""
+    with levels()[0].below() if levels() else nullcontext():
+        yield
+
+
+@_outside()
+def _adjoint(g: Any, out: Any, t: Any, params: Any, func: Any, rtol: Any, atol: Any, mxstep: Any) -> Any:
+    """Go back from each time to the one before, with the state, its gradient, and that of `params`.
+
+    L. S. Pontryagin et al., 1962; R. T. Q. Chen et al., "Neural Ordinary Differential Equations", 2018.
+    """
+    n, join, total = out.shape[1], registry["concatenate"], registry["sum"]
+
+    def back(z: Any, params: Any, t: Any) -> Any:
+        slope, pull = vjp(lambda y, p: func(y, p, t) + 0 * y, z[:n], params)
+        return join([slope, *(-gradient for gradient in pull(z[n : 2 * n]))])
+
+    gy, gp, gt = g[-1], 0 * params, []
+    for i in range(len(out) - 1)[::-1]:
+        gt.append(total(g[i + 1] * func(out[i + 1], params, t[i + 1])))
+        z = _integrate(join([out[i + 1], gy, gp]), t[i : i + 2][::-1], params, back, rtol, atol, mxstep)[-1]
+        gy, gp = z[n : 2 * n] + g[i], z[2 * n :]
+    gt.append(total((g[0] - gy) * func(out[0], params, t[0])))
+    return gy, registry["stack"](gt[::-1]), gp
+
+
+_solved: Primitive[...] = Primitive(_integrate, name="odeint_adjoint")
+_solved.vjp(y=_adjoint, t=_adjoint, params=_adjoint)
+
+
+def odeint(
+    func: Callable[..., Any], y0: Any, t: Any, *args: Any, rtol: float = 1.4e-8, atol: float = 1.4e-8,
+    mxstep: int = 10_000, adjoint: bool = False,
+) -> Any:  # fmt: skip
+    """Solve the differential equation ``dy/dt = func(y, t, *args)``, and return `y` at each of the times `t`.
+
+    The method is that of Dormand and Prince, of order 5, with steps of varying length, as in ``jax.experimental.ode``.
+    Derivatives with respect to `y0`, `t`, `args`, and what `func` uses besides, are of any order.
+
+    Parameters
+    ----------
+    func : callable
+        Returns the derivative of `y`, of its shape and structure. `t` is a number. If `y` is a vector, also a list.
+    y0 : array of floats, or tree of them
+        `y` at ``t[0]``.
+    t : (T,)
+        Times, which rise or fall.
+    *args : arrays, or trees of them
+    rtol, atol : float
+        Each step has an error of at most about ``atol + rtol * |y|``.
+    mxstep : int
+        The largest number of steps from one time to the next.
+    adjoint : bool
+        False records every step: the gradient is that of the computed numbers, and memory grows with the steps. True
+        solves the adjoint equation backward in time, which keeps only the result in memory, within the same tolerances.
+        Then `func` must get all Tensors that it needs gradients for as `args`, which are floats.
+
+    Returns
+    -------
+    (T, ...), or a tree of such arrays
+
+    Raises
+    ------
+    ValueError
+        If `t` does not rise or fall, or `func` returns another shape.
+    RuntimeError
+        If `mxstep` steps do not suffice, as for stiff problems, or if the solution becomes infinite.
+
+    References
+    ----------
+    J. R. Dormand, P. J. Prince, "A family of embedded Runge-Kutta formulae", 1980.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import autograd_cnn as ag
+    >>> decay = lambda y, t, rate: -rate * y
+    >>> ag.odeint(decay, np.array([1.0]), np.array([0.0, 1.0]), 2.0).round(6)
+    array([[1.      ],
+           [0.135335]])
+    >>> ag.grad(lambda rate: ag.odeint(decay, np.array([1.0]), np.array([0.0, 1.0]), rate)[1, 0])(2.0).round(6)
+    np.float64(-0.135335)
+    """
+    times = np.asarray(plain(t))
+    if times.ndim != 1 or not times.size or abs(np.sum(np.sign(np.diff(times)))) != times.size - 1:
+        raise ValueError(f"odeint: t is {times!r:.60}, want times (T,) that rise, or fall")
+    y, state, params, flat = _vectors("odeint", func, y0, args, adjoint)
+    t = registry["astype"](t, y.dtype) if isinstance(t, Tensor) else t
+    return vmap(state)((_solved if adjoint else _integrate)(y, t, params, flat, rtol, atol, mxstep))
+
+
+def _vectors(caller: str, func: Any, y0: Any, args: Any, closed: bool) -> Any:
+    """Return `y0` as a vector, and what undoes that; `args` as a vector; and `func` as a function of both vectors.
+
+    If it is not `closed`, it may use other Tensors that require a gradient, and gets `args` as they are.
+    """
+    y, state = ravel_pytree(y0)
+    params, unravel = ravel_pytree(args) if closed else (args, lambda given: given)
+
+    def flat(y: Any, params: Any, *t: Any) -> Any:
+        out = func(state(y), *t, *unravel(params))
+        out = registry["stack"](out) if isinstance(out, (tuple, list)) and hasattr(y0, "shape") else out
+        leaves_like(caller, y0, out, "the state")
+        out = registry["astype"](ravel_pytree(out)[0], y.dtype)
+        if closed and isinstance(y, np.ndarray) and isinstance(params, np.ndarray) and isinstance(out, Tensor):
+            if out.requires_grad:
+                raise TypeError(f"{caller}: func uses a Tensor that requires a gradient. Pass it as one of *args")
+            return out.data
+        return out
+
+    return y, state, params, flat
+
+
+def _iterate(params: Any, x: Any, func: Any, xtol: float, maxiter: int) -> Any:
+    tolerance = max(xtol, 4 * np.finfo(x.dtype).eps)
+    for _ in range(maxiter):
+        before, x = x, func(x, params)
+        if np.all(abs(x - before) <= tolerance * np.maximum(abs(x), 1)):
+            return x
+    moved = f"fixed_point: the last of {maxiter} steps moved a number by {np.max(abs(x - before)):.2g}"
+    raise RuntimeError(f"{moved}. Does func contract? Half a step may: lambda x: (x + func(x)) / 2")
+
+
+@_outside()
+def _implicit(g: Any, out: Any, params: Any, func: Any, xtol: float, maxiter: int) -> Any:
+    """Solve ``w = g + w df/dx`` at the solution, and return ``w df/dparams``."""
+
+    def linear(w: Any, g: Any, x: Any, params: Any) -> Any:
+        return g + vjp(func, x, params)[1](w)[0]
+
+    w = fixed_point(linear, g, g, out, params, xtol=xtol, maxiter=maxiter)
+    return vjp(func, out, params)[1](w)[1]
+
+
+_fixed: Primitive[...] = Primitive(_iterate, name="fixed_point_implicit")
+_fixed.vjp(params=_implicit)
+
+
+def fixed_point(func: Callable[..., Any], x0: Any, *args: Any, xtol: float = 1e-8, maxiter: int = 500) -> Any:
+    """Solve ``x = func(x, *args)`` by iteration from `x0`.
+
+    The names are those of ``scipy.optimize.fixed_point``. The derivative with respect to `args` is that of the solution
+    by the implicit function theorem, of any order; the iteration is not recorded, and `x0` gets no gradient.
+
+    Parameters
+    ----------
+    func : callable
+        Must bring points nearer to each other. It gets all Tensors that it needs gradients for as `args`.
+    x0 : array of floats, or tree of them
+    *args : arrays of floats, or trees of them
+    xtol : float
+        The iteration ends when no number moves by more than `xtol`, or `xtol` times its size.
+    maxiter : int
+
+    Returns
+    -------
+    array or tree
+        Of the structure of `x0`.
+
+    Raises
+    ------
+    RuntimeError
+        If `maxiter` steps do not suffice.
+    TypeError
+        If `func` uses another Tensor that requires a gradient.
+
+    Examples
+    --------
+    >>> import autograd_cnn as ag
+    >>> root = lambda a: ag.fixed_point(lambda x, a: (x + a / x) / 2, 1.0, a)
+    >>> print(root(2.0), ag.grad(root)(2.0).round(6), ag.grad(ag.grad(root))(2.0).round(6))
+    1.414213562373095 0.353553 -0.088388
+    """
+    x, state, params, flat = _vectors("fixed_point", func, x0, args, closed=True)
+    return state(_fixed(params, plain(x), flat, xtol, maxiter))

@@ -1,0 +1,210 @@
+"""Solvers: SciPy's numbers, derivatives of three kinds that agree, memory, and errors."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+
+START, TIMES, RATES = np.array([10.0, 5.0]), np.array([0.0, 0.3, 0.7]), np.array([1.1, 0.4, 0.1, 0.4])
+
+
+def hares(y, t, p):
+    """The equations of Lotka and Volterra, with seasons."""
+    return [y[0] * (p[0] + ag.cos(t) - p[1] * y[1]), y[1] * (p[2] * y[0] - p[3])]
+
+
+def loss(y, t, p, f=hares, **options):
+    return ag.sum(ag.sin(ag.odeint(f, y, t, p, **options)))
+
+
+def differences(f, x, step=1e-4):
+    """Central differences."""
+    gradient = np.zeros(x.shape)
+    for i in np.ndindex(x.shape):
+        e = np.zeros(x.shape)
+        e[i] = step
+        gradient[i] = (f(x + e) - f(x - e)) / (2 * step)
+    return gradient
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_gradients_of_a_differential_equation_equal_differences(adjoint):
+    """Those by recording and by the adjoint; for the state, the times and the arguments."""
+    got = ag.grad(loss, (0, 1, 2))(START, TIMES, RATES, adjoint=adjoint)
+    given = [START, TIMES, RATES]
+    for i, g in enumerate(got):
+        want = differences(lambda x, i=i: loss(*given[:i], x, *given[i + 1 :], rtol=1e-10, atol=1e-10), given[i])
+        np.testing.assert_allclose(g, want, 1e-5, 1e-5)
+
+
+def test_the_adjoint_has_the_gradient_of_the_recorded_steps_and_its_derivative():
+    def decay(y, t, rate):
+        return -rate * y
+
+    def end(times, rate, adjoint):
+        return (ag.odeint(decay, np.ones(2), times, rate, adjoint=adjoint)[-1] ** 2).sum()
+
+    times = np.array([0.1, 0.5])
+    for adjoint in (False, True):
+        by_times, by_rate = ag.grad(end, (0, 1))(times, 2.0, adjoint)
+        want = 2 * np.exp(-4 * 0.4)
+        np.testing.assert_allclose([*by_times, by_rate], [4 * want, -4 * want, -0.8 * want], 1e-6)
+        np.testing.assert_allclose(ag.grad(ag.grad(end, 1), 1)(times, 2.0, adjoint), 0.64 * want, 1e-6)
+
+
+@pytest.mark.slow
+def test_second_derivatives_agree():
+    found = [ag.hessian(lambda p, a=a: loss(START, TIMES, p, adjoint=a))(RATES) for a in (False, True)]
+    np.testing.assert_allclose(*found, 1e-4, 1e-3)
+    step = ag.jvp(ag.grad(lambda p: loss(START, TIMES, p)), (RATES,), (np.array([1.0, 0, 0, 0]),))[1]
+    np.testing.assert_allclose(step, found[0][0], 1e-5, 1e-5)
+
+
+def test_trees_dtypes_and_times_that_fall():
+    def turn(y, t, speed):
+        return {"x": -speed["v"] * y["y"], "y": speed["v"] * y["x"]}
+
+    start = {"x": np.ones((2, 1), np.float32), "y": np.zeros((2, 1), np.float32)}
+    speed = {"v": np.float32(2)}
+    for times in (np.linspace(0, 1, 3), np.linspace(0, -1, 3), np.zeros(1)):
+        out = ag.odeint(turn, start, times, speed)
+        assert out["x"].dtype == np.float32 and out["x"].shape == (len(times), 2, 1)
+        np.testing.assert_allclose(out["y"][:, 1, 0], np.sin(2 * times), 1e-5, 1e-5)
+    g = ag.grad(lambda v: ag.odeint(turn, start, [0.0, 1.0], v, adjoint=True)["x"][-1].sum())(speed)
+    np.testing.assert_allclose(g["v"], -2 * np.sin(2), 1e-5)
+
+
+def test_tensors_that_func_uses_besides_get_their_gradients_by_recording():
+    w = ag.Tensor(2.0, requires_grad=True)
+    ag.odeint(lambda y, t: -w * y, 1.0, [0.0, 1.0])[-1].backward()
+    np.testing.assert_allclose(w.grad, -np.exp(-2), 1e-6)
+
+
+@pytest.mark.slow
+def test_the_adjoint_keeps_no_steps():
+    def peak(adjoint):
+        y = ag.Tensor(np.ones(3000), requires_grad=True)
+        tracemalloc.start()
+        out = ag.odeint(
+            lambda y, t, k: ag.sin(20 * k * t) * y, y, np.array([0.0, 0.5]), 1.0, rtol=1e-6, adjoint=adjoint
+        )
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert out.requires_grad
+        return held
+
+    assert 5 * peak(adjoint=True) < peak(adjoint=False)
+
+
+def test_examples_of_a_vmap_share_their_steps_or_have_their_own():
+    rates = np.array([0.5, 2.0])
+    for adjoint in (False, True):
+
+        def end(rate, adjoint=adjoint):
+            return ag.odeint(lambda y, t, k: -k * y, 1.0, [0.0, 1.0], rate, adjoint=adjoint)[-1]
+
+        np.testing.assert_allclose(ag.vmap(end)(rates), np.exp(-rates), 1e-6, 1e-7)
+        np.testing.assert_allclose(ag.vmap(ag.grad(end))(rates), -np.exp(-rates), 1e-6, 1e-7)
+
+
+def test_an_equation_without_the_state_is_an_integral():
+    def end(times):
+        return ag.odeint(lambda y, t: ag.cos(t), 0.0, times, adjoint=True)[-1]
+
+    np.testing.assert_allclose(ag.grad(end)(np.array([0.5, 2.0])), [-np.cos(0.5), np.cos(2)], 1e-6)
+
+
+W = ag.Tensor(0.5, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: ag.odeint(lambda y, t: y * y, 1.0, [0.0, 2.0], rtol=1e-5), RuntimeError,
+         r"odeint: \d+ steps from t = 0 ended at 1, not at 2"),
+        (lambda: ag.odeint(lambda y, t: -1e6 * (y - np.cos(t)), 0.0, [0.0, 1.0], mxstep=50), RuntimeError,
+         r"odeint: 50 steps from t = 0 ended at .*, not at 1. Is it stiff, or infinite\? Steps are longer with"),
+        (lambda: ag.odeint(lambda y, t: y * np.nan, 1.0, [0.0, 1.0]), RuntimeError, "ended at 0, not at 1"),
+        (lambda: ag.odeint(lambda y, t: y, 1.0, [0.0, 2.0, 1.0]), ValueError, "want times .T,. that rise, or fall"),
+        (lambda: ag.odeint(lambda y, t: y, 1.0, [0.0, np.nan, 1.0]), ValueError, "want times .T,. that rise, or fall"),
+        (lambda: ag.odeint(lambda y, t: y[0], np.ones(2), [0.0, 1.0]), ValueError,
+         r"odeint: the state is \(2,\), its tangent \(\)"),
+        (lambda: ag.odeint(lambda y, t: {"x": y["x"]}, {"x": 1.0, "v": 2.0}, [0.0, 1.0]), TypeError,
+         "odeint: the state is a dict of 'x', 'v', its tangent a dict of 'x'"),
+        (lambda: ag.odeint(lambda y, t: W * y, 1.0, [0.0, 1.0], adjoint=True), TypeError, "Pass it as one of .args"),
+        (lambda: ag.fixed_point(lambda x: W * x, 1.0), TypeError, "func uses a Tensor that requires a gradient. Pass"),
+        (lambda: ag.fixed_point(lambda x: 2 * x + 1, 1.0, maxiter=9), RuntimeError,
+         "fixed_point: the last of 9 steps moved a number by 5.1e.02. Does func contract"),
+        (lambda: ag.fixed_point(lambda x: ag.stack([x, x]), 1.0), ValueError, r"the state is \(\), its tangent \(2,\)"),
+    ],
+)  # fmt: skip
+def test_messages(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_fixed_points_have_derivatives_of_every_order():
+    def root(a):
+        return ag.fixed_point(lambda x, a: (x + a / x) / 2, 1.0, a)
+
+    f, want = root, [2**0.5, 0.5 * 2**-0.5, -0.25 * 2**-1.5, 0.375 * 2**-2.5]
+    for value in want:
+        np.testing.assert_allclose(f(2.0), value, 1e-7)
+        f = ag.grad(f)
+    np.testing.assert_allclose(ag.jvp(root, (2.0,), (1.0,))[1], want[1], 1e-7)
+    np.testing.assert_allclose(ag.vmap(ag.grad(root))(np.array([2.0, 8.0])), [want[1], want[1] / 2], 1e-7)
+
+
+def test_fixed_points_of_trees(rng):
+    """A deep equilibrium model: the gradients are those of 200 recorded steps."""
+    p = {"w": 0.2 * rng.normal(size=(3, 3)), "u": rng.normal(size=(2, 3))}
+
+    def step(x, p, u):
+        return {"h": ag.tanh(x["h"] @ p["w"] + u @ p["u"])}
+
+    def recorded(p, u):
+        x = {"h": np.zeros((4, 3))}
+        for _ in range(200):
+            x = step(x, p, u)
+        return (x["h"] ** 2).sum()
+
+    def implicit(p, u):
+        return (ag.fixed_point(step, {"h": np.zeros((4, 3))}, p, u, xtol=1e-12)["h"] ** 2).sum()
+
+    u = rng.normal(size=(4, 2))
+    want, got = (ag.grad(f, (0, 1))(p, u) for f in (recorded, implicit))
+    for a, b in zip([want[0]["w"], want[0]["u"], want[1]], [got[0]["w"], got[0]["u"], got[1]], strict=True):
+        np.testing.assert_allclose(b, a, 1e-9, 1e-11)
+    p32 = {name: w.astype(np.float32) for name, w in p.items()}
+    single = ag.fixed_point(step, {"h": np.zeros((4, 3), np.float32)}, p32, u.astype(np.float32))["h"]
+    assert single.dtype == np.float32
+
+
+def problem(seed):
+    """A random system of up to 4 equations that does not explode: a start, times, weights, and the function."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 5))
+    times = np.concatenate([[0], np.cumsum(rng.uniform(0.1, 1, rng.integers(1, 5)))]) * (-1) ** seed
+    w, b, start = rng.normal(size=(n, n)), rng.normal(size=n), rng.normal(size=n)
+    return start, times, {"w": w, "b": b}, lambda y, t, p: ag.tanh(y @ p["w"] + p["b"] * ag.sin(t)) - 0.1 * y
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_solutions_equal_scipys(seed):
+    integrate = pytest.importorskip("scipy.integrate")
+    start, times, p, f = problem(seed)
+    y = ag.odeint(f, start, times, p)
+    options = {"t_eval": times, "rtol": 1e-11, "atol": 1e-12, "method": "DOP853"}
+    want = integrate.solve_ivp(lambda t, y: f(y, t, p), times[[0, -1]], start, **options).y.T
+    np.testing.assert_allclose(y, want, 1e-6, 1e-6)
+    found = [ag.grad(loss, (0, 1, 2))(start, times, p, f=f, rtol=1e-9, atol=1e-9, adjoint=a) for a in (False, True)]
+    for a, b in zip(*([*g[:2], g[2]["w"], g[2]["b"]] for g in found), strict=True):
+        np.testing.assert_allclose(a, b, 1e-6, 1e-6)
+    got = differences(lambda b: loss(start, times, {**p, "b": b}, f=f, rtol=1e-10, atol=1e-10), p["b"])
+    np.testing.assert_allclose(found[0][2]["b"], got, 1e-5, 1e-5)
