@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 
 from autograd_cnn.calculus.trees import leaves_like, ravel_pytree, tree_items, tree_leaves, tree_map
-from autograd_cnn.calculus.vmap import fresh, is_batched, lowered, raised
+from autograd_cnn.calculus.vmap import is_batched, lowered, raised, variable
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.fitting import FLOATS, is_complex
 from autograd_cnn.engine.messages import describe, warn
@@ -106,14 +106,14 @@ class _Run:
         place = next(places)
         if isinstance(value, Tensor) and value.requires_grad:
             self.nested = True
-            variable = alias(raised(lowered(value)))
+            made = alias(raised(lowered(value)))
         else:
             data = value.data if isinstance(value, Tensor) else value if is_batched(value) else np.asarray(value)
             if data.dtype.kind not in FLOATS:
                 raise errors.not_differentiable(place, value, data.dtype)
-            variable = fresh(raised(lowered(data)))
-        self.variables.append(variable)
-        return variable
+            made = variable(data)
+        self.variables.append(made)
+        return made
 
     def back(self, seed: Any, create_graph: bool, retain: bool = False) -> list[Any]:
         """Return the gradient of every variable for `seed` = d loss / d value: zeros if it does not depend on it.
@@ -321,7 +321,7 @@ def jvp(f: Callable[..., Any], args: tuple[Any, ...], tangents: tuple[Any, ...])
     """
     flat = _flat_tangents("jvp", args, tangents)
     run = _Run("jvp", f, args, tuple(range(len(args))))
-    g = fresh(raised(lowered(np.zeros(run.value.shape, run.value.dtype))))
+    g = variable(np.zeros(run.value.shape, run.value.dtype))
     with enable_grad():
         total = _inner([(gx, t) for gx, t in zip(run.back(g, True), flat, strict=True) if gx.requires_grad])
     found: dict[Any, Any] = {}

@@ -236,12 +236,10 @@ def raised(batch: Any) -> Any:
     return reduce(lambda batch, level: level.wrapped(batch), levels(), batch)
 
 
-def fresh(value: Any) -> Tensor:
-    """Return a value without history as a leaf; an array is copied."""
-    if not is_batched(value):
-        return Tensor(value, requires_grad=True)
-    batch = lowered(value)
-    return Tensor._of(value._array, Leaf(batch.shape, batch.dtype, None))
+def variable(value: Any) -> Any:
+    """Return a copy of a value without history as a leaf, one for each example of all running vmaps."""
+    array = plain(lowered(value)) if levels() else np.array(value)
+    return raised(Tensor._of(array, Leaf(array.shape, array.dtype, None)))
 
 
 def _leaves(axes: Any, tree: Any, place: str, parameter: str) -> list[tuple[str, Any, Any]]:
@@ -256,10 +254,30 @@ def _leaves(axes: Any, tree: Any, place: str, parameter: str) -> list[tuple[str,
     return [leaf for k in parts for leaf in _leaves(theirs[k], parts[k], f"{place}[{k!r}]", parameter)]
 
 
-def _check_axis(place: str, axis: int, shape: tuple[int, ...], parameter: str) -> None:
-    if not -len(shape) <= axis < len(shape):
-        cure = "None instead of it: the same for all examples"
-        raise ValueError(f"vmap: {place} is {shape}, and by {parameter}, axis {axis} counts the examples\n{cure}")
+def _moved(place: str, axis: int | None, value: Any, parameter: str) -> Any:
+    """Move the axis of the examples to the front, or from there."""
+    if axis is None:
+        return value
+    if not -np.ndim(value) <= axis < np.ndim(value):
+        text = f"vmap: {place} is {np.shape(value)}, and by {parameter}, axis {axis} counts the examples"
+        raise ValueError(f"{text}\nNone instead of it: the same for all examples")
+    return registry["moveaxis"](value, *((0, axis) if parameter == "out_axes" else (axis, 0))) if axis else value
+
+
+def _left(level: Level, place: str, axis: int | None, value: Any) -> Any:
+    """Return all examples of a result."""
+    if not (hasattr(value, "shape") or isinstance(value, (int, float))):
+        raise TypeError(f"vmap: {place} is {value!r:.40}, want arrays, numbers or trees of them")
+    if axis is None and level.has(value):
+        raise ValueError(f"vmap: {place} differs from example to example, and out_axes for it is None")
+    value = _moved(place, axis, value if axis is None else level.expanded(value), "out_axes")
+    return value if getattr(value, "requires_grad", False) or is_batched(value) else plain(value)
+
+
+def _filled(tree: Any, leaves: list[Any]) -> Any:
+    """Return a tree with other leaves."""
+    supply = iter(leaves)
+    return tree_map(lambda _: next(supply), tree)
 
 
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -> Callable[..., Any]:
@@ -316,34 +334,15 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, randomness:
     @wraps(f)
     def mapped(*args: Any, **options: Any) -> Any:
         leaves = _leaves(in_axes, args, "arguments", "in_axes")
-        for place, axis, value in leaves:
-            _check_axis(place, axis or 0, (1,) if axis is None else np.shape(value), "in_axes")
-        sizes = {place: np.shape(value)[axis] for place, axis, value in leaves if axis is not None}
+        batches = [_moved(*leaf, "in_axes") for leaf in leaves]
+        sizes = {place: len(b) for (place, axis, _), b in zip(leaves, batches, strict=True) if axis is not None}
         if len({*sizes.values()}) != 1:
             numbers = ", ".join(f"{size} of {place}" for place, size in sizes.items()) or "none"
             raise ValueError(f"vmap: want one number of examples, and by in_axes={in_axes!r} there are {numbers}")
-        level, axes = Level(next(iter(sizes.values())), randomness), iter([axis for _, axis, _ in leaves])
-
-        def entering(value: Any) -> Any:
-            axis = next(axes)
-            return value if axis is None else level.wrapped(registry["moveaxis"](value, axis, 0) if axis else value)
-
-        inner = tree_map(entering, args)
+        level = Level(next(iter(sizes.values())), randomness)
+        inner = [b if axis is None else level.wrapped(b) for (_, axis, _), b in zip(leaves, batches, strict=True)]
         with level.inside():
-            result = f(*inner, **options)
-        results = iter(_leaves(out_axes, result, "the result", "out_axes"))
-
-        def leaving(value: Any) -> Any:
-            place, axis, _ = next(results)
-            if not (hasattr(value, "shape") or isinstance(value, (int, float))):
-                raise TypeError(f"vmap: {place} is {value!r:.40}, want arrays, numbers or trees of them")
-            if axis is None and level.has(value):
-                raise ValueError(f"vmap: {place} differs from example to example, and out_axes for it is None")
-            batch = value if axis is None else level.expanded(value)
-            _check_axis(place, axis or 0, (1,) if axis is None else batch.shape, "out_axes")
-            batch = registry["moveaxis"](batch, 0, axis) if axis else batch
-            return batch.data if isinstance(batch, Tensor) and not (batch.requires_grad or is_batched(batch)) else batch
-
-        return tree_map(leaving, result)
+            result = f(*_filled(args, inner), **options)
+        return _filled(result, [_left(level, *leaf) for leaf in _leaves(out_axes, result, "the result", "out_axes")])
 
     return mapped
