@@ -26,7 +26,7 @@ from autograd_cnn.ops import *
 if find_spec("autograd_cnn.vocabulary"):
     from autograd_cnn import vocabulary
     from autograd_cnn.vocabulary import *
-    from autograd_cnn.vocabulary import linalg
+    from autograd_cnn.vocabulary import fft, linalg
 
 if TYPE_CHECKING:
     from autograd_cnn import data, distributed, interop, nn, optim, plots, training
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "fixed_point",
+    "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "fft", "fixed_point",
     "functional_call", "get_num_threads", "interop", "linalg", "nn", "no_grad", "odeint", "optim", "plots", "primitive",
     "profile", "ravel_pytree", "report", "scope", "set_num_threads", "trace", "training", "vmap",
 ]  # fmt: skip
 
 _LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}
 _LATER |= {"report": "studio.report", "Graph": "studio.trace:Graph", "trace": "studio.trace:trace"}
-_LATER |= {"profile": "studio.profiler:profile", "linalg": "vocabulary.linalg"}
+_LATER |= {"profile": "studio.profiler:profile", "fft": "vocabulary.fft", "linalg": "vocabulary.linalg"}
 _LATER["functional_call"] = "nn.module:functional_call"
 _LATER |= {name: f"fast.threads:{name}" for name in ("get_num_threads", "set_num_threads")}
 

@@ -38,7 +38,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     path : path
         Replaced as a whole or, on failure, left as it was.
     arrays : dict of str to array
-        Bools, integers or floats.
+        Bools, integers, floats or complex numbers; complex128 as pairs of float64 along a last axis.
     state : dict
         Values for JSON; integers may have any length. Infinities and NaN are read back as strings that `float` accepts.
 
@@ -62,8 +62,10 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
 
     if "__metadata__" in arrays:
         raise ValueError(f"{path}: no array can be called '__metadata__', which safetensors reserves; rename it")
-    text = json.dumps({"sha256": ZEROS, **spelled(state)}, allow_nan=False)
+    pairs = [name for name, array in arrays.items() if array.dtype == np.complex128]  # safetensors has complex64 only
+    text = json.dumps({"sha256": ZEROS, **({"complex128": pairs} if pairs else {}), **spelled(state)}, allow_nan=False)
     ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    ordered |= {name: ordered[name][..., None].view(np.float64) for name in pairs}
     raw = safetensors.numpy.save(ordered, {KEY: text})
     digest = hashlib.sha256(raw).hexdigest()
     write_atomically(path, raw.replace(ZEROS.encode(), digest.encode(), 1))  # the first match: metadata come first
@@ -106,7 +108,8 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
             actual.update(rest[start + 64 :])
             if len(digest) != len(ZEROS) or actual.hexdigest() != digest:
                 raise ValueError(f"SHA-256 is {actual.hexdigest()[:8]}..., want {digest[:8]}...")
-        return safetensors.numpy.load(raw), state
+        pairs = (state or {}).pop("complex128", ())
+        return (loaded := safetensors.numpy.load(raw)) | {n: loaded[n].view(complex)[..., 0] for n in pairs}, state
     except KeyError as error:
         raise CheckpointError(f"{path}: NumPy has no dtype {error}") from error
     except (ValueError, AttributeError, TypeError, RecursionError, safetensors.SafetensorError) as error:

@@ -18,7 +18,7 @@ def not_finite(array: np.ndarray) -> str:
     >>> not_finite(np.ones(3)), not_finite(np.array([1.0, np.nan, np.inf]))
     ('', 'nan in 2 of 3 numbers')
     """
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in "fc":
         return ""
     with np.errstate(all="ignore"):
         total = array.sum()  # one pass, without an array of answers; a NaN or an infinity stays in it

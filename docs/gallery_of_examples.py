@@ -8,7 +8,7 @@ from sphinx_gallery.scrapers import figure_rst
 
 ORDER = [
     "hundred_lines", "by_hand", "spiral", "cnn", "resnet", "autoencoder", "language_model", "saliency",
-    "own_primitive", "newton_cg", "ode", "pinn",
+    "own_primitive", "newton_cg", "spectrum", "ode", "pinn",
 ]  # fmt: skip
 
 

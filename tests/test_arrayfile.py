@@ -18,6 +18,9 @@ ARRAYS = {
     "empty": np.zeros((0, 3)),
     "flags": np.array([True, False]),
     "steps": np.array(2**62),
+    "waves": np.array([1 + 2j, -0.0 - 1j], np.complex64),
+    "phase": np.array(1 - 0.1j),
+    "spectra": np.array([[1 + 2j, 3j], [-4, np.nan]]),
 }
 STATE = {"seed": 2**127 + 1, "rate": 0.1, "words": ["naïve", "\n"], "nothing": None}
 
@@ -57,7 +60,9 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
 def test_other_readers_open_the_file(tmp_path):
     write_arrays(tmp_path / "a", ARRAYS, STATE)
     arrays = safetensors.numpy.load_file(tmp_path / "a")
-    assert all(same(arrays[name], ARRAYS[name]) for name in ARRAYS)
+    pairs = {name for name, array in ARRAYS.items() if array.dtype == np.complex128}  # which the format lacks
+    assert all(same(arrays[name], ARRAYS[name]) for name in ARRAYS.keys() - pairs)
+    assert all(same(arrays[name], np.stack([ARRAYS[name].real, ARRAYS[name].imag], -1)) for name in pairs)
     with safetensors.safe_open(tmp_path / "a", "np") as file:
         state = json.loads(file.metadata()["autograd_cnn"])
     raw = (tmp_path / "a").read_bytes()

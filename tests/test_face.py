@@ -178,7 +178,8 @@ def callables():
                 owner = "" if value is ag.Tensor else f"{name}."
                 found |= {owner + n: method for n, method in methods(value)}
             elif callable(value) and not inspect.isclass(value):
-                own = "linalg." * value.__module__.endswith(".linalg") + value.__name__
+                family = value.__module__.rpartition(".")[2]
+                own = f"{family}." * (family in ("fft", "linalg")) + value.__name__
                 found[getattr(value, "name", own)] = value
     return {title: it for title, it in found.items() if keywords(it)}
 

@@ -40,20 +40,24 @@ def test_every_optimiser_is_public_and_compared():
     assert not missing, f"add {missing} to __all__ in its file in autograd_cnn/optim/"
 
 
+def drawn(rng, shape, dtype):
+    x = np.asarray(rng.normal(size=shape))
+    return (x + 1j * rng.normal(size=shape) if np.dtype(dtype).kind == "c" else x).astype(dtype)
+
+
 def parameters(rng, dtype=np.float64, shapes=SHAPES):
-    return [
-        ag.Tensor(rng.normal(size=shape).astype(dtype), requires_grad=True, name=f"p{i}")
-        for i, shape in enumerate(shapes)
-    ]
+    return [ag.Tensor(drawn(rng, shape, dtype), requires_grad=True, name=f"p{i}") for i, shape in enumerate(shapes)]
 
 
 def set_gradients(ps, rng):
     for p in ps:
-        p.grad = np.asarray(rng.normal(size=p.shape)).astype(p.dtype)
+        p.grad = drawn(rng, p.shape, p.dtype)
 
 
 @recipes
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6), ("complex128", 1e-12), ("complex64", 1e-6)]
+)
 def test_twenty_steps_equal_pytorch(recipe, dtype, tolerance, rng, torch):
     make, options = RECIPES[recipe]
     ours = parameters(rng, dtype)
@@ -67,7 +71,7 @@ def test_twenty_steps_equal_pytorch(recipe, dtype, tolerance, rng, torch):
         for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
             if i == 2 and step % 3 == 1:
                 continue  # its moments and its count of steps do not change
-            p.grad = np.asarray(rng.normal(size=p.shape)).astype(dtype)
+            p.grad = drawn(rng, p.shape, dtype)
             q.grad = torch.tensor(p.grad)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -122,12 +126,11 @@ def test_a_wrong_group_is_named(rng):
         optim.SGD([{"parameters": [p], "lr": -1}], lr=1)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
 @pytest.mark.parametrize("norm_type", [1, 2, 3.5, np.inf])
 @pytest.mark.parametrize("max_norm", [0.5, 1e6])
-def test_clipping_equals_pytorch(max_norm, norm_type, rng, torch):
-    ours = parameters(
-        rng, np.float32, SHAPES[:4] if norm_type == np.inf else SHAPES
-    )  # PyTorch refuses an empty maximum
+def test_clipping_equals_pytorch(max_norm, norm_type, dtype, rng, torch):
+    ours = parameters(rng, dtype, SHAPES[:4] if norm_type == np.inf else SHAPES)  # PyTorch refuses an empty maximum
     set_gradients(ours, rng)
     ours[1].grad = None
     ours[2].grad.setflags(write=False)
@@ -140,7 +143,31 @@ def test_clipping_equals_pytorch(max_norm, norm_type, rng, torch):
     for p, q in zip(ours, theirs, strict=True):
         if p.grad is not None:
             np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=1e-5)
-            assert p.grad.dtype == np.float32
+            assert p.grad.dtype == dtype
+
+
+def test_the_averages_of_complex_parameters(rng):
+    (p,) = parameters(rng, np.complex64, [(3,)])
+    start = p.numpy()
+    average, ahead = optim.EMA([p], decay=0.75), optim.Lookahead(optim.SGD([p], lr=1), every=1, share=0.5)
+    p.grad = np.array([1, 1j, 2], np.complex64)
+    ahead.step()
+    np.testing.assert_allclose(p.data, start - p.grad / 2, rtol=1e-6)
+    average.update()
+    np.testing.assert_allclose(average.averages[0], start - p.grad / 8, rtol=1e-6)
+    for state in average, ahead:
+        state.load_state_dict(state.state_dict())
+    p.data = np.full(3, np.nan, np.complex64)
+    with pytest.raises(FloatingPointError, match="p0 is"):
+        average.update()
+
+
+def test_a_complex_gradient_with_gaps_in_memory(rng):
+    (p,) = parameters(rng, np.complex128, [(3,)])
+    start = p.numpy()
+    p.grad = np.arange(6.0)[::2] * (1 + 1j)
+    optim.SGD([p], lr=1).step()
+    np.testing.assert_allclose(p.data, start - [0, 2 + 2j, 4 + 4j])
 
 
 def test_a_norm_that_is_not_finite_changes_no_gradient(rng):

@@ -42,7 +42,6 @@ CONSTANT = frozenset(
 )
 _constants = frozenset(map(numpys, CONSTANT)) - {None}
 _LOST = {np.full_like: "fill_value", **dict.fromkeys([np.histogram, np.histogram2d, np.histogramdd], "weights")}
-_COMPLEX = frozenset("roots sort_complex".split())
 _UFUNC_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 
 
@@ -135,8 +134,6 @@ def _no_rule(name: str) -> str:
         return f"{name} is not recorded. Here: {advice[bare]}"
     if name.startswith("scipy.") and numpys(bare) in counterparts:
         return f"{name} is not recorded. Here: np.{bare}(x)"
-    if bare.startswith("fft.") or bare in _COMPLEX:
-        return f"{name}: complex numbers are not supported. Leave the graph: {name}(t.data, ...)"
     place = f". {advice['*']}" if "*" in advice and name.startswith("np.") else ""
     return f"{name} has no derivative here. Leave the graph: {name}(t.data, ...); or write it: @ag.primitive{place}"
 

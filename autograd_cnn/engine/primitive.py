@@ -82,7 +82,7 @@ class Facts(TypedDict, total=False):
     elementwise: bool
     moves: bool
     rectifies: bool
-    complex: bool
+    complex: bool | str
     flops: Callable[..., int] | None
     check: Callable[..., Any] | None
     batch: str | Callable[..., Any]
@@ -96,7 +96,8 @@ class Primitive(Parameters, Generic[P]):
     __name__: str
     __qualname__: str
     byproducts: tuple[str, ...] = ()
-    strict = elementwise = moves = rectifies = complex = private = False
+    strict = elementwise = moves = rectifies = private = False
+    complex: bool | str = False
     exact = True  # whether `forward` has the bits of `formula`
     symbol = ""
     examples: Callable[[np.random.Generator], list[Any]] | None = None
@@ -389,8 +390,9 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
         Whether it only moves elements. Then it has no floating-point operations, and its result may be a view.
     rectifies : bool
         Whether it cuts numbers off at 0. Then a channel that is 0 everywhere is dead.
-    complex : bool
-        Whether its rules hold for complex numbers. Otherwise these are refused, unless it `moves` elements.
+    complex : bool or str
+        Whether its rules hold for complex numbers. Otherwise these are refused, unless it `moves` elements. A text says
+        that they hold in part; the conformance suite does not try them then.
     flops : callable, optional
         ``(out_shape, w_shape, ...) -> int``: the number of floating-point operations, from parameters named as in a
         rule. Each rule counts as many again. Default: one per element.

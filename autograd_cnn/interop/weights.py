@@ -44,7 +44,8 @@ def save_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
     Raises
     ------
     TypeError
-        If the arguments are swapped, or `model` is of another type, or `layout` comes without an `example`.
+        If the arguments are swapped, or `model` is of another type, or `layout` comes without an `example`, or a weight
+        for PyTorch is complex128, which safetensors does not have.
     ValueError
         If a weight is called ``__metadata__``, which safetensors reserves, or if `layout` is unknown, or if it is
         unknown how PyTorch has a weight: the message names the weight and the line that makes it unknown. If `path` has
@@ -61,6 +62,8 @@ def save_weights(path: str | os.PathLike[str], model: Model, layout: str | None 
             f"Call it {name}; in PyTorch: safetensors.torch.load_file({name!r})"
         )
     plan = _plan("save_weights", model, arrays, layout, example)
+    if layout is not None and (wide := [name for name, array in arrays.items() if array.dtype == np.complex128]):
+        raise TypeError(f"save_weights: {wide[0]} is complex128, which safetensors lacks. .astype(np.complex64)?")
     converted = {name: form.to_torch(arrays[key]) for key, (name, form) in plan.items()}
     write_arrays(path, converted, {} if layout is None else {"layout": layout})
 

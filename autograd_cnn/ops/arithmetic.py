@@ -228,7 +228,8 @@ abs.vjp(x=lambda g, x: g * (conjugate(direction(x)) if x.dtype.kind == "c" else 
 def direction(x: Any) -> Any:
     """Return complex numbers divided by their lengths, and 0 at 0."""
     size = abs(x)
-    return x / where(np.equal(plain(size), 0), 1, size)
+    zero = np.equal(plain(size), 0)
+    return where(zero, 0, x) / where(zero, 1, size)
 
 
 @primitive(elementwise=True, complex=True)
@@ -363,7 +364,9 @@ clip.vjp(
 )
 
 
-@primitive(name="astype", complex=True, examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)])
+@primitive(
+    name="astype", complex="only as the dtype says", examples=lambda rng: [(rng.normal(size=(2, 3)), np.float64)]
+)
 def converted(x: Any, dtype: Any) -> Any:
     """Converts the numbers to another dtype of floats or complex numbers."""
     return x.astype(dtype)

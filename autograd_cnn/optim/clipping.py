@@ -55,7 +55,7 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, norm_type: flo
         parameters = [parameters]
     with_gradient = [p for p in parameters if p.grad is not None]
     arrays = [p.grad.data if isinstance(p.grad, Tensor) else p.grad for p in with_gradient]
-    norms = [float(np.linalg.norm(a.reshape(-1).astype(np.float64), norm_type)) for a in arrays if a.size]
+    norms = [float(np.linalg.norm(np.abs(a.reshape(-1)).astype(np.float64), norm_type)) for a in arrays if a.size]
     norm = float(np.linalg.norm(norms, norm_type)) if norms else 0.0
     if max_norm < norm < math.inf:
         for p, array in zip(with_gradient, arrays, strict=True):

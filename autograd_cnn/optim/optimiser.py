@@ -59,6 +59,12 @@ def _grouped(optimiser: str, parameters: Iterable[Any], settings: Any) -> list[t
     return list(found.values())
 
 
+def _flat(array: Array) -> Array:
+    """Return the numbers of an array along one axis; a complex number is two, as for PyTorch's optimisers."""
+    flat = array.reshape(-1)
+    return np.ascontiguousarray(flat).view(flat.real.dtype) if flat.dtype.kind == "c" else flat
+
+
 @runtime_checkable
 class Steps(Protocol):
     """What `fit` and `Lookahead` need of an optimiser."""
@@ -181,7 +187,7 @@ class Optimiser:
             # An array that is not contiguous is updated by way of a copy; one that a live graph has locked is replaced
             array = p.data if p.data.flags.carray else p.data.copy()
             grad = p.grad.data if isinstance(p.grad, Tensor) else p.grad
-            flat = tuple(a.reshape(-1) for a in (array, grad, *(slot[i] for slot in self._slots.values())))
+            flat = tuple(map(_flat, (array, grad, *(slot[i] for slot in self._slots.values()))))
             decay = self._decays[i]
             decay = self.weight_decay if decay is None else float(decay)
             work.append((lr * self._rates[i], decay, self.steps[i], flat))

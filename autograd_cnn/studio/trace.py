@@ -257,7 +257,7 @@ class _Writer:
             return Graph([], self.values, value.id, None, {value.id: np.array(tensor.data)})
         ops = self.ops(self.nodes(root), "n")
         result, loss = self.known[root], None
-        if tensor.size == 1:
+        if tensor.size == 1 and tensor.dtype.kind != "c":
             result.role, loss = "loss", float(tensor.item())
         given = [value.id for origin, value in ((a, self.known.get(a)) for a in self.arguments) if value]
         return Graph(ops, self.values, result.id, loss, self.arrays if self.traced else None, given=given)

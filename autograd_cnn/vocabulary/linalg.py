@@ -21,11 +21,12 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.checks import flag
+from autograd_cnn.engine.fitting import precision
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import indexing, reductions
-from autograd_cnn.ops.arithmetic import abs, chain, divide, square, where
+from autograd_cnn.ops.arithmetic import abs, chain, conjugate, divide, imag, real, square, where
 from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
@@ -55,6 +56,18 @@ def _eye(x: Any) -> Any:
     return np.eye(x.shape[-1], dtype=bool)
 
 
+def _conj(x: Any) -> Any:
+    return conjugate(x) if x.dtype.kind == "c" else x
+
+
+def _adjoint(x: Any) -> Any:
+    return _conj(x.mT)
+
+
+def _real(x: Any) -> Any:
+    return real(x) if x.dtype.kind == "c" else x
+
+
 def _positive_definite(rng: np.random.Generator) -> list[Any]:
     return [(x @ np.swapaxes(x, -1, -2) + np.eye(3),) for x in (rng.normal(size=(3, 3)), rng.normal(size=(2, 3, 3)))]
 
@@ -66,7 +79,7 @@ _any = normal([(3, 3)], [(2, 4, 3)], [(2, 3)])
 # Inverses
 
 
-@primitive(name="linalg.inv", examples=_square)
+@primitive(name="linalg.inv", complex=True, examples=_square)
 def inv(a: Any) -> Any:
     """Inverts matrices."""
     return np.linalg.inv(a)
@@ -75,7 +88,7 @@ def inv(a: Any) -> Any:
 inv.vjp(a=lambda g, out: -(out.mT @ g @ out.mT))
 
 
-@primitive(name="linalg.solve", examples=normal(((3, 3), 3), ((2, 3, 3), 3), ((2, 3, 3), (3, 4))))
+@primitive(name="linalg.solve", complex=True, examples=normal(((3, 3), 3), ((2, 3, 3), 3), ((2, 3, 3), (3, 4))))
 def solve(a: Any, b: Any) -> Any:
     """Solves linear systems: ``a @ solve(a, b)`` is `b`, one vector or matrices of columns."""
     return np.linalg.solve(a, b)
@@ -92,7 +105,7 @@ def _solve_rules(g: Any, a: Any, b_shape: tuple[int, ...], out: Any) -> Any:
 solve.vjp(a=_solve_rules, b=_solve_rules)
 
 
-@primitive(name="linalg.pinv", examples=_any)
+@primitive(name="linalg.pinv", complex=True, examples=_any)
 def pinv(a: Any, rcond: Any = None, rtol: Any = None) -> Any:
     """Computes the pseudo-inverse of matrices.
 
@@ -107,9 +120,9 @@ def _pinv_rule(g: Any, a: Any, out: Any) -> Any:
     """G. Golub, V. Pereyra, "The differentiation of pseudo-inverses ...", 1973."""
     if np.any(np.linalg.matrix_rank(plain(a)) != np.linalg.matrix_rank(plain(out))):
         raise ValueError("linalg.pinv: rcond must drop the singular values that are 0, and no others; or use svd")
-    gt, pt = g.mT, out.mT
-    left, right = gt @ out @ pt, pt @ out @ gt
-    return left - a @ (out @ left) + right - (right @ out) @ a - pt @ g @ pt
+    gt, pt, adjoint = g.mT, out.mT, _adjoint(out)
+    left, right = gt @ out @ adjoint, adjoint @ out @ gt
+    return _conj(left - a @ (out @ left) + right - (right @ out) @ a) - pt @ g @ pt
 
 
 pinv.vjp(a=_pinv_rule)
@@ -129,7 +142,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
     if rank < min(np.shape(a)):
         raise ValueError(f"linalg.lstsq: a has rank {rank}. The gradient at constant rank: ag.linalg.pinv(a) @ b")
     x = pinv(a, np.finfo(x.dtype).eps) @ b
-    return x, reshape(sum(square(b - a @ x), 0), residuals.shape) if residuals.size else residuals, rank, s
+    return x, reshape(sum(_squares(b - a @ x), 0), residuals.shape) if residuals.size else residuals, rank, s
 
 
 def tensorinv(a: Any, ind: int = 2) -> Any:
@@ -148,7 +161,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
 # Determinants
 
 
-@primitive(name="linalg.det", examples=_square)
+@primitive(name="linalg.det", complex=True, examples=_square)
 def det(a: Any) -> Any:
     """Computes determinants.
 
@@ -157,34 +170,35 @@ def det(a: Any) -> Any:
     return np.linalg.det(a)
 
 
-@primitive(name="linalg.cofactors", examples=_square)
+@primitive(name="linalg.cofactors", complex=True, examples=_square)
 def cofactors(a: Any) -> Any:
     """Computes the derivative of `det`: the determinants of `a` without a row and a column, with signs."""
     u, s, vt = np.linalg.svd(a)
     others = np.prod(np.where(_eye(a), s.dtype.type(1), s[..., None, :]), axis=-1)
-    return np.linalg.det(u @ vt)[..., None, None] * (u * others[..., None, :]) @ vt
+    return np.linalg.det(u @ vt)[..., None, None] * np.conj((u * others[..., None, :]) @ vt)
 
 
 def _cofactors_rule(g: Any, a: Any) -> Any:
-    """With a = u s v', the cofactors are det(u v') u c v', where c has the products of all but one s on its diagonal.
+    """With a = u s v', the cofactors are det(u v') conj(u c v'), where c has the products of all s but one.
 
     Thus no singular value divides, and the rule holds for singular matrices.
     """
     m, eye, rows = a.shape[-1], _eye(a), svd_rows(a)
-    u, s, v = rows[..., :m, :], rows[..., m, :], rows[..., m + 1 :, :]
+    u, s, v = rows[..., :m, :], _real(rows[..., m, :]), rows[..., m + 1 :, :]
     factors = (where(eye[k] | eye[k][:, None], 1, s[..., k, None, None]) for k in range(m))
     others = where(eye, 0, reduce(operator.mul, factors, 1))  # [i, j]: the product of all s but those of i and j
-    inner = u.mT @ g @ v
+    inner = _adjoint(u) @ g @ v
     across = others @ sum(where(eye, inner, 0), -1)[..., None]
-    sign = np.linalg.det(plain(u @ v.mT))[..., None, None]
-    return sign * (u @ where(eye, across, -(others * inner.mT)) @ v.mT)
+    turn = u @ _adjoint(v)
+    sign = (det(turn) if turn.dtype.kind == "c" else np.linalg.det(plain(turn)))[..., None, None]
+    return sign * (_conj(u) @ where(eye, across, -(others * inner.mT)) @ v.mT)
 
 
 det.vjp(a=lambda g, a: g[..., None, None] * cofactors(a))
 cofactors.vjp(a=_cofactors_rule)
 
 
-@primitive(name="linalg.logabsdet", examples=_square)
+@primitive(name="linalg.logabsdet", complex=True, examples=_square)
 def logabsdet(a: Any) -> Any:
     """Computes the logarithm of the absolute value of determinants."""
     return np.linalg.slogdet(a)[1]
@@ -193,9 +207,19 @@ def logabsdet(a: Any) -> Any:
 logabsdet.vjp(a=lambda g, a: g[..., None, None] * inv(a).mT)
 
 
+@primitive(name="linalg.detsign", complex=True, examples=_square)
+def detsign(a: Any) -> Any:
+    """Computes determinants divided by their absolute values."""
+    return np.linalg.slogdet(a)[0]
+
+
+detsign.vjp(a=lambda g, a, out: (imag(g * out) * 1j)[..., None, None] * inv(a).mT)
+
+
 def slogdet(a: Any) -> SlogdetResult:
-    """Computes the sign, a plain array, and the logarithm of the absolute value of determinants."""
-    return SlogdetResult(np.linalg.slogdet(plain(a))[0], logabsdet(a))
+    """Computes the sign, for real matrices a plain array, and the logarithm of the absolute value of determinants."""
+    complex = isinstance(a, Tensor) and a.dtype.kind == "c"
+    return SlogdetResult(detsign(a) if complex else np.linalg.slogdet(plain(a))[0], logabsdet(a))
 
 
 # Decompositions
@@ -207,13 +231,13 @@ def _symmetric(a: Any, lower: bool) -> Any:
     if array.shape[-1:] != array.shape[-2:-1]:
         raise np.linalg.LinAlgError(f"linalg: want square matrices, got {array.shape}")
     triangle = np.tri(*array.shape[-2:], dtype=np.bool_)
-    full = np.where(triangle if lower else triangle.T, array, array.mT)
+    full = np.where(triangle if lower else triangle.T, array, _adjoint(array))
     read = np.isfinite(array)  # the other triangle may be anything
     return a if np.array_equal(full, array) else full + (where(read, a, 0) - np.where(read, array, 0))
 
 
 def _mean(a: Any) -> Any:
-    return (a + a.mT) / 2
+    return (a + _adjoint(a)) / 2
 
 
 def _below(values: Any, vectors: Any) -> Any:
@@ -225,16 +249,16 @@ def _inverse_gaps(w: Any) -> Any:
     return divide(1, where(_eye(w), np.inf, w[..., None, :] - w[..., None]))
 
 
-@primitive(name="linalg.cholesky_factor", examples=_positive_definite)
+@primitive(name="linalg.cholesky_factor", complex=True, examples=_positive_definite)
 def cholesky_factor(a: Any) -> Any:
-    """Computes the lower triangular matrix whose product with its transpose is the mean of `a` and its transpose."""
+    """Computes the lower triangular matrix whose product with its adjoint is the mean of `a` and its adjoint."""
     return np.linalg.cholesky(_mean(a))
 
 
 def _cholesky_rule(g: Any, out: Any) -> Any:
-    t = out.mT
-    half = (t @ g) * (np.tri(t.shape[-1], dtype=g.dtype) - np.eye(t.shape[-1], dtype=g.dtype) / 2)
-    return _mean(solve(t, solve(t, half.mT).mT))
+    t, tri = out.mT, np.tri(out.shape[-1], dtype=precision(out.dtype))
+    half = (t @ g) * (tri - tri * tri.T / 2)
+    return _mean(solve(t, _adjoint(solve(t, _adjoint(half)))))
 
 
 cholesky_factor.vjp(a=_cholesky_rule)
@@ -243,24 +267,32 @@ cholesky_factor.vjp(a=_cholesky_rule)
 def cholesky(a: Any, *, upper: bool = False) -> Any:
     """Computes the lower triangular matrix whose product with its transpose is `a`, or its transpose if `upper`."""
     factor = cholesky_factor(_symmetric(a, not upper))
-    return factor.mT if upper else factor
+    return _adjoint(factor) if upper else factor
 
 
-@primitive(name="linalg.eigh_rows", examples=_square)
+@primitive(name="linalg.eigh_rows", complex="up to phases", examples=_square)
 def eigh_rows(a: Any, UPLO: Triangle = "L") -> Any:
-    """Computes eigenvalues of the mean of `a` and its transpose, and below them its eigenvectors, in columns."""
+    """Computes eigenvalues of the mean of `a` and its adjoint, and below them its eigenvectors, in columns."""
     return _below(*np.linalg.eigh(_mean(a), UPLO))
 
 
-def _eig_rule(g: Any, out: Any) -> Any:
+def _eig_rule(g: Any, out: Any, w: Any) -> Any:
     """The columns of v have length 1, so that a part of `g` along them does not count."""
     v, gv = out[..., 1:, :], g[..., 1:, :]
-    t = v.mT
-    turned = t @ gv - (t @ v) * sum(v * gv, -2, keepdims=True)
-    return solve(t, where(_eye(v), g[..., :1, :], chain(turned, _inverse_gaps(out[..., 0, :]))) @ t)
+    t, along = v.mT, sum(v * gv, -2, keepdims=True)
+    _check_phases(along, g)
+    turned = t @ gv - (t @ _conj(v)) * _real(along)
+    return solve(t, where(_eye(v), g[..., :1, :], chain(turned, _inverse_gaps(w))) @ t)
 
 
-eigh_rows.vjp(a=lambda g, out: _mean(_eig_rule(g, out)))
+def _check_phases(along: Any, g: Any) -> None:
+    """Raise an error if a loss depends on the phases of vectors, which are arbitrary; `along` is ``sum(v * gv)``."""
+    size = np.abs(plain(g)).max(initial=0)
+    if np.any(np.abs(np.imag(plain(along))) > np.finfo(size.dtype).eps ** 0.5 * size):
+        raise ValueError("linalg: the loss depends on the phases of complex vectors, which are arbitrary. Use abs(v)?")
+
+
+eigh_rows.vjp(a=lambda g, out: _mean(_eig_rule(g, out, _real(out[..., 0, :]))))
 
 
 def eigh(a: Any, UPLO: Triangle = "L") -> EighResult:
@@ -269,7 +301,7 @@ def eigh(a: Any, UPLO: Triangle = "L") -> EighResult:
     The gradient of eigenvectors is undefined where eigenvalues are equal, and then inf or NaN.
     """
     rows = eigh_rows(_symmetric(a, UPLO.upper() == "L"), UPLO)
-    return EighResult(rows[..., 0, :], rows[..., 1:, :])
+    return EighResult(_real(rows[..., 0, :]), rows[..., 1:, :])
 
 
 def eigvalsh(a: Any, UPLO: Triangle = "L") -> Any:
@@ -277,51 +309,59 @@ def eigvalsh(a: Any, UPLO: Triangle = "L") -> Any:
     return eigh(a, UPLO)[0]
 
 
-@primitive(name="linalg.eig_rows", examples=lambda rng: [(np.diag([1.0, 2.0, 4.0]) + rng.normal(size=(3, 3)) / 9,)])
+@primitive(
+    name="linalg.eig_rows",
+    complex="up to phases",
+    examples=lambda rng: [(np.diag([1.0, 2.0, 4.0]) + rng.normal(size=(3, 3)) / 9,)],
+)
 def eig_rows(a: Any) -> Any:
-    """Computes real eigenvalues of matrices, and below them the eigenvectors, in columns."""
+    """Computes eigenvalues of matrices, and below them the eigenvectors, in columns."""
     w, v = np.linalg.eig(a)
-    if np.any(w.imag):
-        raise TypeError("the eigenvalues are complex numbers\nOutside the graph: np.linalg.eig(a.data)")
+    if np.any(w.imag) or a.dtype.kind == "c":
+        return _below(w, v)
     return _below(w.real, v.real)  # from version 2.5 on, NumPy's are always complex
 
 
-eig_rows.vjp(a=_eig_rule)
+eig_rows.vjp(a=lambda g, out: _eig_rule(g, out, out[..., 0, :]))
 
 
 def eig(a: Any) -> EigResult:
-    """Computes eigenvalues and eigenvectors of matrices; complex ones are refused."""
+    """Computes eigenvalues and eigenvectors of matrices, which are complex if an eigenvalue of a real matrix is."""
     rows = eig_rows(a)
     return EigResult(rows[..., 0, :], rows[..., 1:, :])
 
 
 def eigvals(a: Any) -> Any:
-    """Computes the eigenvalues of matrices; complex ones are refused."""
+    """Computes the eigenvalues of matrices, which are complex if one of them is."""
     return eig(a)[0]
 
 
-@primitive(name="linalg.svd_rows", examples=_any)
+@primitive(name="linalg.svd_rows", complex="up to phases", examples=_any)
 def svd_rows(a: Any) -> Any:
-    """Computes the singular value decomposition ``u @ diag(s) @ v.T``: u, below it s, and below it v."""
-    u, s, vt = np.linalg.svd(a, full_matrices=False)
-    return np.concatenate([u, s[..., None, :], vt.mT], -2)
+    """Computes the singular value decomposition, u times s times the adjoint of v: u, below it s, and below it v."""
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return np.concatenate([u, s[..., None, :], _adjoint(vh)], -2)
 
 
 def _svd_rule(g: Any, out: Any, a_shape: tuple[int, ...]) -> Any:
     m, n = a_shape[-2:]
-    u, s, v = out[..., :m, :], out[..., m : m + 1, :], out[..., m + 1 :, :]
-    gu, gv, gaps = g[..., :m, :], g[..., m + 1 :, :], _inverse_gaps(square(out[..., m, :]))
+    u, s, v = out[..., :m, :], _real(out[..., m : m + 1, :]), out[..., m + 1 :, :]
+    gu, gs, gv, gaps = g[..., :m, :], g[..., m : m + 1, :], g[..., m + 1 :, :], _inverse_gaps(square(s[..., 0, :]))
+    if g.dtype.kind == "c":
+        along, beside = (sum(x * gx, -2, keepdims=True) for x, gx in ((u, gu), (v, gv)))
+        _check_phases(along + beside, g)
+        gs = gs + chain(imag(along - beside) * 0.5j, divide(1, s))
     left, right = (chain(x.mT @ gx, gaps) for x, gx in ((u, gu), (v, gv)))
-    inner = (left + left.mT) * s + s.mT * (right + right.mT)
-    result = u @ (inner + where(_eye(s), g[..., m : m + 1, :], 0)) @ v.mT
+    inner = (left + _adjoint(left)) * s + s.mT * (right + _adjoint(right))
+    result = _conj(u) @ (inner + where(_eye(s), gs, 0)) @ v.mT
     if m > n:
         return result + _outside(u, chain(gu, divide(1, s))) @ v.mT
-    return result + u @ _outside(v, chain(gv, divide(1, s))).mT if n > m else result
+    return result + _conj(u) @ _adjoint(_outside(v, chain(gv, divide(1, s)))) if n > m else result
 
 
 def _outside(q: Any, x: Any) -> Any:
-    """Subtract the part of the columns of `x` that lies in the space of the columns of `q`."""
-    return x - q @ (q.mT @ x)
+    """Subtract the part of the columns of `x` that lies in the space of the conjugate columns of `q`."""
+    return x - _conj(q) @ (q.mT @ x)
 
 
 svd_rows.vjp(a=_svd_rule)
@@ -342,15 +382,15 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     rows, (m, n) = svd_rows(a), np.shape(a)[-2:]
     if full_matrices and m != n:
         raise ValueError("linalg.svd: full_matrices adds columns without a derivative. Pass full_matrices=False")
-    return SVDResult(rows[..., :m, :], rows[..., m, :], rows[..., m + 1 :, :].mT)
+    return SVDResult(rows[..., :m, :], _real(rows[..., m, :]), _adjoint(rows[..., m + 1 :, :]))
 
 
 def svdvals(x: Any) -> Any:
     """Computes the singular values of matrices, in descending order."""
-    return svd_rows(x)[..., np.shape(x)[-2], :]
+    return _real(svd_rows(x)[..., np.shape(x)[-2], :])
 
 
-@primitive(name="linalg.qr_rows", examples=_tall)
+@primitive(name="linalg.qr_rows", complex=True, examples=_tall)
 def qr_rows(a: Any) -> Any:
     """Computes the decomposition ``q @ r`` into orthonormal columns and a triangle: q, and below it r transposed."""
     q, r = np.linalg.qr(a)
@@ -358,11 +398,11 @@ def qr_rows(a: Any) -> Any:
 
 
 def _qr_rule(g: Any, out: Any) -> Any:
-    m, tri = out.shape[-2] - out.shape[-1], np.tri(out.shape[-1], dtype=g.dtype)
+    m, tri = out.shape[-2] - out.shape[-1], np.tri(out.shape[-1], dtype=precision(out.dtype))
     q, r, gq = out[..., :m, :], out[..., m:, :].mT, g[..., :m, :]
     inner = (r @ g[..., m:, :] - gq.mT @ q) * tri
-    inner = inner + (inner * (tri - tri * tri.T)).mT
-    return solve(r, (gq + q @ inner).mT).mT
+    inner = (inner + _adjoint(inner)) * (1 - tri * tri.T / 2)
+    return solve(r, (gq + _conj(q @ inner)).mT).mT
 
 
 qr_rows.vjp(a=_qr_rule)
@@ -382,7 +422,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     rows = qr_rows(a[..., :m] if n > m else a)
     q, r = rows[..., :m, :], rows[..., m:, :].mT
     if n > m:
-        r = concatenate([r, q.mT @ a[..., m:]], -1)
+        r = concatenate([r, _adjoint(q) @ a[..., m:]], -1)
     return r if mode == "r" else QRResult(q, r)
 
 
@@ -416,18 +456,24 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
         raise ValueError(f"linalg.norm: vectors have no norm of order {ord!r}")
     along = {"axis": axis, "keepdims": keepdims}
     x = x if isinstance(x, Tensor) else np.asarray(x)
-    if x.dtype.kind not in "fiub":
+    if x.dtype.kind not in "fciub":
         raise TypeError("x is no array of numbers")
-    x = x if x.dtype.kind == "f" else x.astype(np.float64)  # the square of an integer may be too large for its dtype
+    if x.dtype.kind in "iub":
+        x = x.astype(np.float64)  # the square of an integer may be too large for its dtype
     if ord in _OF_ABSOLUTES:
         return _OF_ABSOLUTES[ord](abs(x), **along)
     if ord == 0:
         return np.linalg.vector_norm(plain(x), ord=0, **along)
     zero = x == 0
-    powers = square(x) if ord == 2 else where(zero, 0.0 if ord > 0 else np.inf, where(zero, 1, abs(x)) ** ord)
+    powers = _squares(x) if ord == 2 else where(zero, 0.0 if ord > 0 else np.inf, where(zero, 1, abs(x)) ** ord)
     total = sum(powers, **along)
     flat = total == (0 if ord > 0 else np.inf)
     return where(flat, plain(total) ** (1 / ord), where(flat, 1, total) ** (1 / ord))
+
+
+def _squares(x: Any) -> Any:
+    """Square absolute values; at 0, unlike these, they have both derivatives."""
+    return square(real(x)) + square(imag(x)) if x.dtype.kind == "c" else square(x)
 
 
 def order_of_powers(ord: float) -> float:

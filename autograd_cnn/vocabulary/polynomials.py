@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import count
+from autograd_cnn.engine.fitting import precision
+from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import power
+from autograd_cnn.ops.axes import normal
 from autograd_cnn.ops.shapes import reshape
 from autograd_cnn.vocabulary.arrays import pad
 
-__all__ = ["polyadd", "polyder", "polyint", "polyval", "vander"]
+__all__ = ["polyadd", "polyder", "polyint", "polyval", "roots", "vander"]
 
 
 def polyval(p: Any, x: Any) -> Any:
@@ -40,6 +43,25 @@ def polyint(p: Any, m: int = 1, k: float = 0) -> Any:
     for _ in range(m):
         p = pad(p / np.arange(len(p), 0, -1), (0, 1), constant_values=float(k))
     return p
+
+
+@primitive(complex=True, examples=normal([3], [4]))
+def roots(p: Any) -> Any:
+    """Computes the roots of a polynomial, given by its coefficients, highest power first.
+
+    The gradient is undefined where roots are equal, and then inf or NaN.
+    """
+    return np.roots(p)
+
+
+def _roots_rule(g: Any, p: Any, out: Any) -> Any:
+    """Where p(r) = 0, a step dp moves the root by ``-dp(r) / p'(r)``."""
+    degrees = np.arange(len(p) - 1, -1, -1, dtype=precision(p.dtype))
+    powers = out[:, None] ** degrees
+    return -(powers.mT @ (g / (powers[:, 1:] @ (p * degrees)[:-1])))
+
+
+roots.vjp(p=_roots_rule)
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:

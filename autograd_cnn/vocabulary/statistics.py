@@ -18,7 +18,7 @@ from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops import reductions
-from autograd_cnn.ops.arithmetic import clip, masked, sqrt, where
+from autograd_cnn.ops.arithmetic import astype, clip, masked, sqrt, where
 from autograd_cnn.ops.axes import Axis, axes_of, keepdims_shape, operand
 from autograd_cnn.ops.indexing import take_along_axis
 from autograd_cnn.ops.joining import concatenate
@@ -30,6 +30,7 @@ from autograd_cnn.vocabulary.arrays import pad
 __all__ = [
     "average", "corrcoef", "cov", "median", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod",
     "nanquantile", "nanstd", "nansum", "nanvar", "partition", "percentile", "ptp", "quantile", "sort",
+    "sort_complex",
 ]  # fmt: skip
 
 
@@ -77,6 +78,12 @@ def _in_order(x: Any, arranged: Any, axis: int | None) -> Any:
 def sort(x: Any, axis: int | None = -1, kind: Any = None, stable: bool | None = None) -> Any:
     """Sorts along `axis`, or the flattened array, and returns a new array. It is stable whatever `kind` is."""
     return _in_order(x, np.sort(plain(x), axis, kind, stable=stable), axis)
+
+
+def sort_complex(a: Any) -> Any:
+    """Sorts along the last axis, by real part and then by imaginary part, and returns complex numbers."""
+    a = operand(a)
+    return astype(sort(a), np.result_type(a.dtype, np.complex64))
 
 
 def partition(x: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect") -> Any:

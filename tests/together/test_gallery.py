@@ -92,6 +92,17 @@ def test_the_rates_of_the_differential_equation_are_found(printed):
 
 
 @pytest.mark.slow
+def test_the_lines_of_the_spectrum_are_found(printed):
+    text = printed("spectrum")
+    losses, (noise,) = numbers(r"loss ([\d.]+)", text), numbers(r"noise alone has ([\d.]+)", text)
+    assert losses[0] > losses[1] > noise > losses[-1]
+    found, true = (
+        numbers(r"[\d.]+", part) for part in re.findall(r"frequencies found: \[(.*?)\] true: \[(.*?)\]", text)[0]
+    )
+    assert all(abs(f - t) < 0.05 for f, t in zip(found, true, strict=True))
+
+
+@pytest.mark.slow
 def test_the_language_model_knows_the_rhyme(printed):
     text = printed("language_model")
     assert numbers(r"loss ([\d.]+)", text)[-1] < 0.15

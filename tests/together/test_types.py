@@ -142,6 +142,7 @@ ag.roll(t, 1, axis=0)  #: Tensor
 ag.rot90(t)  #: Tensor
 ag.scatter(t, 0, (4,))  #: Tensor
 ag.set_at(a, 0, t)  #: Tensor
+ag.roots(t)  #: Tensor
 ag.sigmoid(t)  #: Tensor
 ag.silu(t)  #: Tensor
 ag.sin(t)  #: Tensor

@@ -172,11 +172,13 @@ CALLS = {
     "index_select": lambda x, axis, index: ag.take(x, index, axis),
     "kthvalue": kthvalue,
     "lerp": lambda x, y, weight: x + weight * (y - x),
-    "linalg.cholesky": lambda a, upper=False: linalg.cholesky((a + a.mT) / 2, upper=upper),
-    "cholesky": lambda a, upper=False: linalg.cholesky((a + a.mT) / 2, upper=upper),
-    "linalg.cholesky_ex": lambda a, upper=False, check_errors=False: linalg.cholesky((a + a.mT) / 2, upper=upper),
-    "cholesky_inverse": lambda t, upper=False: linalg.inv(t.mT @ t if upper else t @ t.mT),
-    "cholesky_solve": lambda b, t, upper=False: linalg.solve(t.mT @ t if upper else t @ t.mT, b),
+    "linalg.cholesky": lambda a, upper=False: linalg.cholesky((a + a.mT.conj()) / 2, upper=upper),
+    "cholesky": lambda a, upper=False: linalg.cholesky((a + a.mT.conj()) / 2, upper=upper),
+    "linalg.cholesky_ex": lambda a, upper=False, check_errors=False: linalg.cholesky(
+        (a + a.mT.conj()) / 2, upper=upper
+    ),
+    "cholesky_inverse": lambda t, upper=False: linalg.inv(t.mT.conj() @ t if upper else t @ t.mT.conj()),
+    "cholesky_solve": lambda b, t, upper=False: linalg.solve(t.mT.conj() @ t if upper else t @ t.mT.conj(), b),
     "linalg.diagonal": lambda x, offset=0, dim1=-2, dim2=-1: ag.diagonal(x, offset, dim1, dim2),
     "linalg.eigh": lambda a, UPLO="L": linalg.eigh(a, UPLO),
     "linalg.inv_ex": lambda a, check_errors=False: linalg.inv(a),
@@ -199,7 +201,7 @@ CALLS = {
     "linalg.vector_norm": lambda x, ord=2, axis=None, keepdims=False, dtype=None: linalg.vector_norm(
         x, ord=ord, axis=axis, keepdims=keepdims
     ),
-    "logdet": lambda a: linalg.slogdet(a)[1],
+    "logdet": lambda a: ag.log(linalg.det(a)) if np.iscomplexobj(a) else linalg.slogdet(a)[1],
     "logit": logit,
     "masked.amax": lambda x, axis=None, *, mask=None, keepdims=False, dtype=None: ag.max(
         x, axis, keepdims, initial=-np.inf, where=True if mask is None else np.broadcast_to(mask, x.shape)

@@ -46,7 +46,7 @@ def shown(lines: list[Line]) -> list[Line]:
 
 def rms(array: Any) -> float:
     """Return the root mean square, summed in float64."""
-    squares = np.square(array, dtype=np.float64)
+    squares = np.square(np.abs(array), dtype=np.float64)
     return math.sqrt(squares.sum() / max(squares.size, 1))
 
 

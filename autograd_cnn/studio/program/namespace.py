@@ -27,9 +27,9 @@ class Namespace:
     A program refers to what is in `faces` by its public name, and to nothing else of the packages there.
     """
 
-    faces: ClassVar[dict[str, ModuleType]] = {"ag": ag, "np": np, "np.linalg": np.linalg}
+    faces: ClassVar[dict[str, ModuleType]] = {"ag": ag, "np": np, "np.fft": np.fft, "np.linalg": np.linalg}
     if "linalg" in ag.__all__:  # it is part of a folder that may be absent
-        faces["ag.linalg"] = ag.linalg
+        faces |= {"ag.fft": ag.fft, "ag.linalg": ag.linalg}
 
     def __init__(self) -> None:
         self.names: dict[Any, str] = {}  # value, (operation, by-product or variable), import -> identifier

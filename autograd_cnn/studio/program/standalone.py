@@ -38,6 +38,7 @@ class Standalone(Author):
 
     faces: ClassVar[dict[str, ModuleType]] = {
         "np": np,
+        "np.fft": np.fft,
         "np.linalg": np.linalg,
         "np.lib.stride_tricks": np.lib.stride_tricks,
     }

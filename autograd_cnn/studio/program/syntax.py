@@ -78,6 +78,8 @@ def literal(value: Any, other: Callable[[Any], Any] = _refuse) -> Any:
         return form(f"np.{value.dtype.name}(a)", literal(value.item()))
     if isinstance(value, float):
         return parsed(repr(value) if math.isfinite(value) else re.sub("inf|nan", r"np.\g<0>", repr(value)))
+    if isinstance(value, complex):
+        return form("complex(a, b)", literal(value.real), literal(value.imag))  # its own form may lose the sign of a 0
     if isinstance(value, np.dtype):
         return parsed(f"np.{value.name}" if value == getattr(np, value.name, None) else f"np.dtype({value.str!r})")
     if isinstance(value, slice):

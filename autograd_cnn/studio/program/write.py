@@ -92,6 +92,7 @@ class Author(Namespace):
         self.received.add(g)
         if graph.loss is None:
             self.inputs[g] = f"g_{result.name}"
+            self.seed = f"{g} = {g}.conj()" if np.dtype(result.dtype).kind == "c" else ""
         else:
             self.seed = f"{g} = np.ones_like({self.name(result)})"
         self.backward_lines = [self.backward(op) for op in reversed(graph.ops)]
@@ -99,7 +100,8 @@ class Author(Namespace):
     def program(self) -> Program:
         self.write()
         graph, result = self.graph, self.graph.values[self.graph.result]
-        given = {self.name(v): v for v in self.initial} | ({} if self.seed else {self.gradient(result): result})
+        given = {self.name(v): v for v in self.initial}
+        given |= {self.gradient(result): result} if graph.loss is None else {}
         gradients = ", ".join(f"{_quoted(v.name)}: {self.returned(v)}" for v in self.learnt())
         backward = [
             _explained(text, self.name(graph.values[op.output]))
@@ -141,7 +143,8 @@ class Author(Namespace):
 
     def returned(self, value: Value) -> str:
         """Write a gradient as the walk returns it, in an array that nothing else uses."""
-        return (name := self.gradient(value)) + ("" if _ours(self.scope[name]) else ".copy()")
+        own = "" if _ours(self.scope[name := self.gradient(value)]) else ".copy()"
+        return name + (".conj()" if np.dtype(value.dtype).kind == "c" else own)
 
     # Names
 
@@ -297,6 +300,8 @@ class Author(Namespace):
             text = written("a.reshape(b)", text, value.shape) if len(axes) != extra else text
             c = unbroadcast(whole, value.shape)
             self.ran(op, rule, lambda: unbroadcast(whole, value.shape))
+        if np.iscomplexobj(c) and np.dtype(value.dtype).kind == "f":
+            text, c = written("a.real", text), c.real
         if c.dtype != value.dtype:
             text, c = written(f"a.astype(np.{value.dtype})", text), c.astype(value.dtype)
         name, sign, right = self.gradient(value), "=", text
@@ -426,7 +431,8 @@ def _explained(text: str, value: str) -> str:
 
 def _kind(value: Value) -> str:
     """Write the kind of the numbers in `value`; floating-point numbers have the precision of the arrays given."""
-    return {"f": "np.floating", "b": "np.bool_"}.get(np.dtype(value.dtype).kind, "np.integer")
+    kinds = {"f": "np.floating", "c": "np.complexfloating", "b": "np.bool_"}
+    return kinds.get(np.dtype(value.dtype).kind, "np.integer")
 
 
 def _quoted(name: str) -> str:

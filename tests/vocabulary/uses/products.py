@@ -30,6 +30,7 @@ USES = [
     use("correlate", np.correlate, p, v),
     use("polyval", np.polyval, p, x),
     use("polyval", lambda p: np.polyval(p, 0.5), p),
+    use("roots", lambda p: abs(np.roots(p)), p),
     use("polyval", lambda x: np.polyval([1.0, 2.0, 3.0], x), number),
     use("polyadd", np.polyadd, p, v),
     use("polyadd", np.polyadd, v, p),

@@ -42,6 +42,7 @@ USES = [
     use("sort", lambda x: np.sort(x, axis=0, kind="stable"), x),
     use("sort", lambda x: np.sort(x, axis=None, stable=True), x),
     use("sort", lambda x: np.sort(x, axis=1), image),
+    use("sort_complex", lambda x: np.real(np.sort_complex(x * (1 + 2j))), x, want=lambda x: np.sort(x)),
     use("partition", lambda x: np.partition(x, 2), x),
     use("partition", lambda x: np.partition(x, (1, 5), axis=None, kind="introselect"), x),
     use("partition", lambda x: np.partition(x, 1, axis=0), image),
