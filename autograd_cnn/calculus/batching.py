@@ -12,6 +12,7 @@ nothing, the operation runs on one example after the other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,35 +34,50 @@ def aligned(x: Any, ndim: int) -> Any:
     return registry["reshape"](x, (x.shape[0], *(1,) * missing, *x.shape[1:])) if missing > 0 else x
 
 
+def expanded(x: Any, size: int) -> Any:
+    """Return `x` for each example, as a view."""
+    return registry["broadcast_to"](x, (size, *np.shape(x)))
+
+
 def _elementwise(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
     """Align the axes of the operands from the right, as broadcasting does."""
-    ndim = max(np.ndim(a) - (i in batched) for i, a in enumerate(args) if i in batched or not isinstance(a, str))
+    operands = [i for i, a in enumerate(args) if not isinstance(a, (str, type))]
+    ndim = max(np.ndim(args[i]) - (i in batched) for i in operands)
     return called(primitive, [aligned(a, ndim) if i in batched else a for i, a in enumerate(args)])
 
 
 def _leading(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
-    """Align leading axes, if each operand has the last two: those of matrices."""
-    operands = [i for i, name in enumerate(primitive.parameters) if name in primitive.rules and args[i] is not None]
-    if primitive.sequence or not batched <= {*operands} or min(np.ndim(args[i]) - (i in batched) for i in operands) < 2:
+    """Align the axes before the last two, those of matrices. A vector is a row at first, or else a column."""
+    places = [i for i, name in enumerate(primitive.parameters) if name in primitive.rules]
+    ndims = [np.ndim(args[i]) - (i in batched) for i in places]
+    if not batched <= {*places} or not min(ndims):
         return NotImplemented
-    ndim = max(np.ndim(args[i]) - (i in batched) for i in operands)
-    return primitive(*[aligned(a, ndim) if i in batched else a for i, a in enumerate(args)])
+    if batched == {0} and ndims[0] == 1 and max(ndims) < 3:
+        return primitive(*args)  # the examples are the rows of a matrix
+    gone = {i: (-2, -1)[i > 0] for i in batched if ndims[i] == 1}
+    args = [registry["expand_dims"](a, gone[i]) if i in gone else a for i, a in enumerate(args)]
+    result = primitive(*[aligned(a, max(2, *ndims)) if i in batched else a for i, a in enumerate(args)])
+    return registry["squeeze"](result, tuple(gone.values())) if gone else result
 
 
-def moved(axis: Any, ndim: int) -> Any:
-    """Return the place of an axis, or of some, of an example with `ndim` axes behind that of the examples."""
-    if isinstance(axis, (tuple, list)):
-        return tuple(moved(a, ndim) for a in axis)
-    return axis + 1 if axis >= 0 else axis
+def moved(axis: Any) -> Any:
+    """Return the place of an axis, or of several, of an example behind that of the examples."""
+    return tuple(map(moved, axis)) if isinstance(axis, (tuple, list)) else axis + (axis >= 0)
 
 
-def _axes(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
-    """Move the axes of the first operand by 1. None stands for all of them."""
-    ndim, place = np.ndim(args[0]) - 1, primitive.parameters.index("axis")
-    if batched != {0} or ndim == 0:
+def _along(primitive: Any, args: list[Any], batched: set[int], size: int, every: bool) -> Any:
+    """Move the axes of the first operand, or of each of a sequence, by 1; `every` says that None stands for all."""
+    names = primitive.flat_names(len(args) - len(primitive.parameters) + 1)
+    first, place = names.count(names[0]), names.index("axis")
+    ndim, axis = max(np.ndim(a) - (i in batched) for i, a in enumerate(args[:first])), args[place]
+    if axis is None and (every or ndim == 1):
+        axis = tuple(range(ndim)) if every else 0
+    axes = axis if isinstance(axis, (tuple, list)) else [axis]
+    fits = axis is not None and all(-ndim <= a and (a < ndim or primitive.moves) for a in axes)
+    if not fits or any(i >= first and names[i] != "where" for i in batched):
         return NotImplemented
-    axis = range(ndim) if args[place] is None else args[place]
-    return primitive(*args[:place], moved(tuple(axis) if axis is not args[place] else axis, ndim), *args[place + 1 :])
+    args = [aligned(a, ndim) if i in batched else expanded(a, size) if i < first else a for i, a in enumerate(args)]
+    return called(primitive, [*args[:place], moved(axis), *args[place + 1 :]])
 
 
 def _first(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
@@ -85,14 +101,38 @@ def _with_shared_weights(primitive: Any, *args: Any) -> Any:
 
 
 def _images(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
-    """Join the examples with the images of each: (B, N, H, W, C) -> (B N, H, W, C)."""
-    if batched != {0}:
+    """Join the examples with the images of each, and with what there is for each image: (B, N, ...) -> (B N, ...)."""
+    names = primitive.parameters
+    joined = {i for i, name in enumerate(names) if not i or name == "argmax"}
+    if not batched <= joined:
         return _with_shared_weights
+    each = [a if i in batched else expanded(a, size) if i in joined else a for i, a in enumerate(args)]
+    n = each[0].shape[1]
+    args = [registry["reshape"](a, (size * n, *a.shape[2:])) if i in joined else a for i, a in enumerate(each)]
+    y = primitive(*((size * n, *a[1:]) if name == "shape" else a for a, name in zip(args, names, strict=True)))
+    return registry["reshape"](y, (size, n, *y.shape[1:]))
+
+
+def _reshape(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
+    """Give each example the shape that it gets alone."""
+    if batched != {0} or args[1:][-1:] == ["F"]:
+        return NotImplemented
     x = args[0]
-    y = primitive(registry["reshape"](x, (size * x.shape[1], *x.shape[2:])), *args[1:])
-    return registry["reshape"](y, (size, x.shape[1], *y.shape[1:]))
+    return registry["reshape"](x, (size, *np.shape(primitive.raw(np.empty(x.shape[1:], x.dtype), *args[1:]))))
+
+
+def _losses(primitive: Any, args: list[Any], batched: set[int], size: int) -> Any:
+    """Compute the losses of all elements, or rows, then their sum or mean for each example."""
+    reduction, *weight = args[2:] or ["none"]
+    if 2 in batched or reduction not in ("none", "sum", "mean"):
+        return NotImplemented
+    p, y = (a if i in batched else expanded(a, size) for i, a in enumerate(args[:2]))
+    weight = [aligned(w, p.ndim - 1) if 3 in batched else w for w in weight]
+    values = primitive(p, y, *args[2:3] and ["none"], *weight)
+    return values if reduction == "none" else registry[reduction](values, tuple(range(1, values.ndim)))
 
 
 FORMS: dict[str, Form] = {
-    "elementwise": _elementwise, "leading": _leading, "axes": _axes, "first": _first, "images": _images,
+    "elementwise": _elementwise, "leading": _leading, "axes": partial(_along, every=True),
+    "axis": partial(_along, every=False), "first": _first, "reshape": _reshape, "images": _images, "losses": _losses,
 }  # fmt: skip

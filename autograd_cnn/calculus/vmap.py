@@ -117,8 +117,10 @@ class Level:
         """Return the mode of operations on all examples: that around this vmap."""
         return in_mode(call=self.outside.call, transforms=self.outside.transforms, **changes)
 
-    def wrapped(self, batch: Any) -> Tensor:
-        """Return the Tensor that stands for one example of a batch."""
+    def wrapped(self, batch: Any) -> Any:
+        """Return the Tensor that stands for one example of a batch, or one for each of several."""
+        if isinstance(batch, tuple):
+            return tuple(map(self.wrapped, batch))
         array, node = (batch._array, batch._node) if isinstance(batch, Tensor) else (np.asarray(batch), None)
         return _tensor(Example(self, array), node)
 
@@ -151,22 +153,31 @@ class Level:
             return self.wrapped(self.run(primitive, list(flat), elements))
 
     def run(self, primitive: Any, flat: list[Any], elements: int) -> Any:
-        batched = {i for i, a in enumerate(flat) if self.batch(a) is not None}
+        flat = flat if primitive.rules else plain(flat)
+        batched = {i for i, a in enumerate(flat) if self.has(a)}
         word = primitive.batch or ("elementwise" if primitive.elementwise else "")
         form = FORMS.get(word) if isinstance(word, str) else word
-        if form is not None and not any(self.has(a) for i, a in enumerate(flat) if i not in batched):
-            args = [self.batch(a) if i in batched else a for i, a in enumerate(flat)]
-            result = form(primitive, args, batched, self.size)
-            if callable(result):
+        if form is not None:
+            args = self.batches(flat)
+            result = form(primitive, args if primitive.rules else plain(args), batched, self.size)
+            if callable(result) and self.size:
                 places = operands(primitive, flat)
                 return each(primitive, result)(*[self.expanded(a) if i in places else a for i, a in enumerate(flat)])
-            if result is not NotImplemented:
+            if result is not NotImplemented and not callable(result):
                 return result
         return self.loop(primitive.name, lambda i: primitive(*primitive.grouped(self.example(flat, i), elements)))
 
+    def batches(self, value: Any) -> Any:
+        """Return all examples of a value, or of the values in one."""
+        if isinstance(value, (tuple, list)):
+            return type(value)(map(self.batches, value))
+        return value if (batch := self.batch(value)) is None else batch
+
     def loop(self, name: str, run: Callable[[int], Any]) -> Any:
-        """Run an operation on one example after the other, and return all results."""
+        """Run an operation on one example after the other, and return all results, or those of each of several."""
         results = [run(i) for i in range(self.size)]
+        if results and isinstance(results[0], (tuple, list)):
+            return tuple(self.loop(name, part.__getitem__) for part in zip(*results, strict=True))
         if len(shapes := [*dict.fromkeys(map(np.shape, results))]) != 1:
             what = f"results of the shapes {shapes}\nnp.where keeps the shape" if shapes else "no result: no examples"
             raise ValueError(f"vmap: {name}, which runs on one example after the other, gives {what}")

@@ -149,6 +149,18 @@ def plain(value: Any) -> Any:
     return value
 
 
+def plain_array(value: Any) -> Any:
+    """Return the numbers of a value as a plain array, or under `vmap` as what stands for those of one example."""
+    value = plain(value)
+    return value if hasattr(value, "__array_function__") else np.asarray(value)
+
+
+def holds(condition: Any, unknown: bool) -> bool:
+    """Return whether a condition holds, or `unknown` if that is different for the examples of a `vmap`."""
+    condition = plain(condition)
+    return bool(condition) if isinstance(condition, (bool, np.bool_, np.ndarray)) else unknown
+
+
 def recorded(value: Any) -> Any:
     """Return a Tensor that requires a gradient in nested lists and tuples, or None."""
     if isinstance(value, (tuple, list)):

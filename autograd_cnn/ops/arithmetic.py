@@ -248,7 +248,7 @@ real.vjp(x=lambda g: g)  # the walk makes it complex
 imag.vjp(x=lambda g: g * -1j)
 
 
-@primitive(complex=True)
+@primitive(complex=True, batch="elementwise")
 def angle(z: Any, deg: bool = False) -> Any:
     """Takes the angle of a complex number, from -pi to pi, or in degrees.
 
@@ -372,6 +372,7 @@ def converted(x: Any, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
+converted.batch = "elementwise"
 converted.vjp(x=lambda g: g)  # the walk converts it to the dtype of `x`
 
 

@@ -59,6 +59,11 @@ def cast(x: Any, dtype: Any) -> Any:
     return x if dtype is None else np.asarray(x, dtype)
 
 
+def of_first(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a form for `vmap` from ``f(x, *options)``, which takes all examples of the first operand alone."""
+    return lambda primitive, args, batched, size: f(*args) if batched == {0} else NotImplemented
+
+
 def normal(*cases: Sequence[Any]) -> Callable[[np.random.Generator], list[Any]]:
     """Return examples of an operation: for each case standard normal arrays of these shapes, then perhaps options."""
 

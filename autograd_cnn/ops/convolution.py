@@ -174,6 +174,7 @@ def _transposed(
 
 
 @primitive(
+    batch="images",
     strict=True,
     check=_transposed,
     flops=lambda x_shape, w_shape: 2 * math.prod((*x_shape, *w_shape[:-1])),

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autograd_cnn.engine.numpy_calls import copied_index, plain
+from autograd_cnn.engine.numpy_calls import copied_index, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import where
-from autograd_cnn.ops.axes import X, with_options
-from autograd_cnn.ops.shapes import moveaxis, reshape
+from autograd_cnn.ops.axes import X, of_first, with_options
+from autograd_cnn.ops.shapes import broadcast_to, moveaxis, reshape
 
 __all__ = ["add_at", "compress", "diagonal", "getitem", "matrix_trace", "scatter", "set_at", "take", "take_along_axis"]
 
@@ -76,6 +76,49 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
+def _in_each(index: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+    """Return an index into an array of `shape` as one into each array of a batch, and the shape that these need for it.
+
+    They need to be flat for several arrays: if those stand apart, NumPy puts their axes before all others.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    arrays = [i for i in parts if not (i is None or i is ... or isinstance(i, slice))]
+    if len(arrays) < 2 or all(isinstance(i, (int, np.integer)) for i in arrays):
+        return (slice(None), *parts), shape
+    places = np.arange(math.prod(shape)).reshape(shape)
+    return (slice(None), places[index]), (places.size,)
+
+
+def _all_picked(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
+    x, index = args
+    if 1 not in batched:
+        index, shape = _in_each(index, x.shape[1:])
+        return getitem(reshape(x, (size, *shape)), index)
+    if not isinstance(index, Tensor) or index.dtype == bool:  # masks pick another number of elements for each example
+        return NotImplemented
+    rows = np.arange(size).reshape(size, *(1,) * (index.ndim - 1))
+    return getitem(x, (rows, plain(index)) if 0 in batched else plain(index))
+
+
+def _all_scattered(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    index, flat = _in_each(index, shape)
+    return reshape(scatter(x, index, (len(x), *flat)), (len(x), *shape))
+
+
+def _all_written(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
+    x, index, values = args
+    if 1 in batched:
+        return NotImplemented
+    shape = np.shape(x)[0 in batched :]
+    index, flat = _in_each(index, shape)
+    x = reshape(x if 0 in batched else broadcast_to(x, (size, *shape)), (size, *flat))
+    if 2 in batched:
+        ones = (1,) * (np.empty(x.shape, bool)[index].ndim - values.ndim)
+        values = reshape(values, (size, *ones, *values.shape[1:]))
+    return reshape(primitive(x, index, values), (size, *shape))
+
+
+getitem.batch, scatter.batch = _all_picked, of_first(_all_scattered)
 getitem.vjp(x=lambda g, index, x_shape: scatter(g, index, x_shape))
 getitem.into(x=lambda buffer, g, index, x_shape: _add_at(buffer, g, index))
 scatter.vjp(x=lambda g, index: g[index])
@@ -127,6 +170,7 @@ def add_at(x: Any, index: Any, values: Any) -> Any:
     return out
 
 
+set_at.batch = add_at.batch = _all_written
 add_at.vjp(x=lambda g: g, values=lambda g, index: g[index])
 
 
@@ -189,6 +233,16 @@ def _take_rule(g: Any, indices: Any, axis: int | None, x_shape: tuple[int, ...],
     return gx if shape == x_shape else reshape(gx, x_shape)
 
 
+def _all_taken(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
+    x, indices, axis, mode = args
+    if axis is None:
+        x, axis = reshape(x, (size, math.prod(x.shape[1:])) if 0 in batched else -1), 0
+    if 1 not in batched:
+        return take(x, indices, axis % (x.ndim - 1) + 1, mode)
+    return _all_picked(getitem, [x, indices], batched, size) if axis == 0 and mode == "raise" else NotImplemented
+
+
+take.batch = _all_taken
 take.vjp(x=_take_rule)
 
 
@@ -199,7 +253,7 @@ def positions(x: Any, start: int = 0) -> Any:
 
 def take_along_axis(x: X, indices: Any, axis: int | None = -1) -> X:
     """Picks elements at `indices` that differ for each row along `axis`: ``np.argsort`` returns such indices."""
-    return take(x, np.take_along_axis(positions(x), np.asarray(plain(indices)), axis))
+    return take(x, np.take_along_axis(positions(x), plain_array(indices), axis))
 
 
 def compress(condition: Any, x: X, axis: int | None = None) -> X:

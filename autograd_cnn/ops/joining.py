@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.axes import cut, with_options
+from autograd_cnn.ops.axes import cut, of_first, with_options
 from autograd_cnn.ops.indexing import getitem
 from autograd_cnn.ops.shapes import moveaxis, reshape
 
@@ -42,6 +42,7 @@ def stack(tensors: Sequence[Any], axis: int = 0, dtype: Any = None) -> Any:
     return np.stack(tensors, axis, dtype=dtype)
 
 
+concatenate.batch = stack.batch = "axis"
 stack.vjp(tensors=lambda g, position, axis: g[(slice(None),) * (axis % len(g.shape)) + (position,)])
 
 
@@ -113,4 +114,9 @@ def _crop(g: Any, x_shape: tuple[int, ...], pad_width: Any) -> Any:
     return g[tuple(slice(before, before + n) for (before, _), n in zip(pairs, x_shape, strict=True))]
 
 
+def _all_padded(x: Any, pad_width: Any, value: Any) -> Any:
+    return NotImplemented if np.ndim(value) else pad_constant(x, ((0, 0), *widths_of(pad_width, x.ndim - 1)), value)
+
+
+pad_constant.batch = of_first(_all_padded)
 pad_constant.vjp(x=_crop)

@@ -15,7 +15,7 @@ import numpy as np
 from autograd_cnn.engine.errors import not_numbers
 from autograd_cnn.engine.messages import warn
 from autograd_cnn.engine.mode import is_recording
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import constant, holds, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.activations import log_softmax, sigmoid, softmax, softplus
@@ -31,7 +31,7 @@ REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
 
 def _weighted(values: Any, weight: Any) -> Any:
     """Multiply by weights, which take the dtype of the values and must not make them more."""
-    return values * np.broadcast_to(np.asarray(weight, values.dtype), np.shape(values))
+    return values * np.broadcast_to(plain_array(weight).astype(values.dtype), np.shape(values))
 
 
 def reduced(
@@ -47,7 +47,8 @@ def reduced(
         raise ValueError(f'reduction is {reduction!r}\nIt takes "mean", "sum" or "none"')
     with np.errstate(over="ignore"):
         out = mean(values) if count is None else sum(values) / count
-    return sum(values / (count or np.size(values))) if np.isinf(out) else out  # here no sum overflows
+    overflows = np.isinf(out) if mean is np.mean else holds(np.isinf(out), np.size(values) > 0)
+    return sum(values / (np.size(values) if count is None else count)) if overflows else out  # here no sum overflows
 
 
 def divided(g: Any, count: float, reduction: Reduction, weight: Any = None) -> Any:
@@ -72,8 +73,8 @@ def same_shape(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
     return p, y, *options
 
 
-def _binary(p: Any, y: Any) -> None:
-    """Raise an error unless `y` are targets in [0, 1] for `p`."""
+def _binary(p: Any, y: Any) -> Any:
+    """Return `y`, or raise an error unless they are targets in [0, 1] for `p`."""
     same_shape(p, y)
     if np.size(y) and not (np.min(y) >= 0 and np.max(y) <= 1):
         bad = np.max(y) if not np.max(y) <= 1 else np.min(y)
@@ -81,6 +82,7 @@ def _binary(p: Any, y: Any) -> None:
             f"targets reach {bad:g}, but must lie in [0, 1]\nClass ids: cross_entropy(logits, labels), "
             "or np.eye(10, dtype=np.float32)[labels]"
         )
+    return y
 
 
 def _probabilities(p: Any, y: Any, *options: Any) -> tuple[Any, ...]:
@@ -155,7 +157,11 @@ def _logits(z: Any, y: Any) -> tuple[Any, Any]:
     return np.asarray(z, np.result_type(z, y)), y  # NumPy would make a number float64
 
 
-@primitive(name="bce_with_logits", examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)))], check=_logits)
+@primitive(
+    name="bce_with_logits",
+    examples=lambda rng: [(rng.normal(size=(2, 3)), rng.random((2, 3)))],
+    check=_logits,
+)
 def logistic_loss(z: Any, y: Any) -> Any:
     """Measures how far ``sigmoid(z)`` is from each target: ``softplus(z) - z y``."""
     wrong = _product(1 - y, np.maximum(z, 0), np.where) + _product(y, np.maximum(-z, 0), np.where)
@@ -192,14 +198,14 @@ def bce_with_logits(z: X, y: Any, reduction: Reduction = "mean", weight: Any = N
     """
     if pos_weight is None:
         return reduced(logistic_loss(z, y), reduction, weight)
-    _binary(z, plain(y))
+    constant(_binary, (z, y), {})
     positive = _weighted(softplus(negative(z)), pos_weight)
     return reduced(_product(y, positive) + _product(subtract(1, y), softplus(z)), reduction, weight)
 
 
 def _check_labels(
     logits: Any, labels: Any, smoothing: float = 0.0, weight: Any = None, ignore_index: Any = None
-) -> None:
+) -> Any:
     rows, classes = logits.shape[:-1], logits.shape[-1]
     if not 0 <= smoothing <= 1:
         raise ValueError(f"label_smoothing is {smoothing}\nIt is a share, from 0 to 1")
@@ -230,36 +236,37 @@ def _check_labels(
             label, cure = labels[tuple(place)], "\nLabels that start at 1: labels - 1" if labels.min() >= 1 else ""
             cure = "\nTo leave rows out: ignore_index=-100" if label == -100 else cure
             raise ValueError(f"label {label} at {place}, but logits {logits.shape} have classes 0..{classes - 1}{cure}")
+    return labels
 
 
 def _classes(labels: Any) -> bool:
     """Return whether `labels` are integers, not probabilities."""
-    return np.asarray(plain(labels)).dtype.kind in "iu"
+    return plain_array(labels).dtype.kind in "iu"
 
 
 def _one_hot(labels: Any, classes: int) -> Any:
-    return np.asarray(labels)[..., None] == np.arange(classes)
+    return plain_array(labels)[..., None] == np.arange(classes)
 
 
 def _of_scores(scores: Any, labels: Any, reduction: Any, smoothing: float, weight: Any, ignored: int | None) -> Any:
     """Compute a cross-entropy from logarithms of probabilities, for labels and options of every kind."""
     scores, labels = (x if isinstance(x, Tensor) else np.asarray(x) for x in (scores, labels))
-    _check_labels(scores, plain(labels), smoothing, weight, ignored)
+    constant(_check_labels, (scores, labels, smoothing, weight, ignored), {})
     target = (_one_hot(labels, scores.shape[-1]) if _classes(labels) else labels).astype(scores.dtype)
     if smoothing != 0:
         target = target * (1 - float(smoothing)) + float(smoothing) / scores.shape[-1]
     if ignored is not None:
         target = target * np.not_equal(labels, ignored)[..., None]
     target = target if weight is None else _weighted(target, weight)
-    return reduced(-sum(_product(target, scores), -1), reduction, count=_count(labels, weight, ignored))
+    mean_of_rows = not _classes(labels) or (weight is None and ignored is None)
+    count = None if mean_of_rows else constant(_count, (labels, weight, ignored, scores.dtype), {})
+    return reduced(-sum(_product(target, scores), -1), reduction, count=count)
 
 
-def _count(labels: Any, weight: Any, ignored: Any) -> float | None:
-    """Return the divisor of a mean over rows if it is not their number: the sum of the weights of the labels."""
-    if not _classes(labels) or (weight is None and ignored is None):
-        return None
+def _count(labels: Any, weight: Any, ignored: Any, dtype: Any) -> Any:
+    """Return the number of the labels that are used, or the sum of their weights."""
     used = np.asarray(labels)[np.not_equal(labels, ignored)]
-    return used.size if weight is None else float(np.sum(np.asarray(weight)[used]))
+    return dtype.type(used.size if weight is None else np.sum(np.asarray(weight)[used]))
 
 
 def _class_ids(logits: Any, labels: Any, reduction: Reduction) -> tuple[Any, ...]:
@@ -360,6 +367,8 @@ def mse(p: Any, y: Any, reduction: Reduction = "mean") -> Any:
     return np.sum(np.square((p - y) / math.sqrt(np.size(p)))) if np.isinf(out) else out
 
 
+for _loss in (bce, logistic_loss, cross_entropy_of_labels, mse):
+    _loss.batch = "losses"
 mse.vjp(
     p=lambda g, p, y, reduction: divided(g, math.prod(p.shape), reduction) * (2 * (p - y)),
     y=lambda g, p, y, reduction: divided(g, math.prod(p.shape), reduction) * (2 * (y - p)),

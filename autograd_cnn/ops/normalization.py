@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import number
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import constant, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops.arithmetic import divide, multiply, sqrt, square, where
@@ -61,8 +61,20 @@ def _same_dtype(x: Any, w: Any, b: Any, eps: float, mean: Any, variance: Any) ->
     return x, w, b, float(eps), mean, variance
 
 
+def _all_normalized(primitive: Any, args: Any, batched: Any, size: int) -> Any:
+    """Each example has statistics of its own, if none are given."""
+    x, w, b, eps, mean, variance = (
+        reshape(a, (size, *(1,) * (args[0].ndim - 1 - (0 in batched)), a.shape[-1])) if i in batched - {0} else a
+        for i, a in enumerate(args)
+    )
+    if mean is None:
+        return standardize(x, tuple(range(0 in batched, x.ndim - 1)), eps) * w + b
+    return (x - mean) / sqrt(variance + eps) * w + b
+
+
 @primitive(
     byproducts=("mean_x", "variance_x"),
+    batch=_all_normalized,
     check=_same_dtype,
     examples=lambda rng: [
         (rng.normal(size=(4, 2, 3, 2)), rng.normal(size=2), rng.normal(size=2)),
@@ -137,6 +149,7 @@ batch_norm.vjp(
 
 
 @primitive(
+    batch="axes",
     examples=lambda rng: [(rng.normal(size=(3, 4)),), (rng.normal(size=(2, 3, 4)), (0, 2), 1e-3)],
     check=lambda x, axis, eps: (x, axis, number(eps, "eps")),
 )
@@ -236,19 +249,18 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
         return x / base**beta
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         ordinary = total(x, 1)
-        each = np.asarray(rescaling(np.asarray(plain(x)), (), np.asarray(plain(ordinary)), 4))
+        each = plain_array(rescaling(plain_array(x), (), plain_array(ordinary), 4))
         return where(each == 1, x / ordinary**beta, scaled / base**beta * s ** (2 * beta - 1))
 
 
-def _indices(indices: Any, count: int | None = None) -> tuple[Any, int]:
-    """Return integers as an array, and their `count`, by default the largest plus 1; others raise an error."""
-    indices = np.asarray(plain(indices))
+def _indices(indices: Any, count: int) -> Any:
+    """Return integers as an array; others, and those that are no index of `count` rows, raise an error."""
+    indices = np.asarray(indices)
     if indices.dtype.kind not in "iu":
         raise IndexError(f"indices are {indices.dtype}, want integers\nindices.astype(np.int64)")
-    count = int(indices.max(initial=-1)) + 1 if count is None else count
     for place in np.argwhere((indices < 0) | (indices >= count))[:1].tolist():
         raise IndexError(f"index {indices[tuple(place)]} at {place}, want 0..{count - 1}")
-    return indices, count
+    return indices
 
 
 def embedding(indices: Any, weight: Any) -> Any:
@@ -256,7 +268,7 @@ def embedding(indices: Any, weight: Any) -> Any:
 
     A row that is picked twice receives both gradients. Negative indices are refused.
     """
-    return take(weight, _indices(indices, len(weight))[0], 0)
+    return take(weight, constant(_indices, (indices, len(weight)), {}), 0)
 
 
 def one_hot(indices: Any, num_classes: int = -1) -> Any:
@@ -264,8 +276,9 @@ def one_hot(indices: Any, num_classes: int = -1) -> Any:
 
     `num_classes` is by default the largest index plus 1.
     """
-    indices, count = _indices(indices, None if num_classes == -1 else num_classes)
-    return (indices[..., None] == np.arange(count)).astype(np.int64)
+    count = int(plain_array(indices).max(initial=-1)) + 1 if num_classes == -1 else num_classes
+    indices = constant(_indices, (indices, count), {})
+    return np.where(indices[..., None] == np.arange(count), 1, 0)
 
 
 def dropout(x: X, p: float = 0.5, rng: np.random.Generator | None = None) -> X:

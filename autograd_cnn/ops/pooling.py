@@ -139,6 +139,7 @@ def _size(shape: Shape) -> Shape:
 
 
 @primitive(
+    batch="images",
     check=lambda x, argmax, shape, *options: (x, argmax, shape, *pool_window(_size(shape), *options)),
     examples=lambda rng: _places(rng, True),
 )
@@ -154,6 +155,7 @@ def max_unpool2d(
 
 
 @primitive(
+    batch="images",
     check=lambda x, argmax, *options: (x, argmax, *pool_window(x.shape[1:3], *options)),
     examples=lambda rng: _places(rng, False),
 )
@@ -232,6 +234,7 @@ def avg_pool2d(
 
 
 @primitive(
+    batch="images",
     check=lambda x, shape, *options: (x, shape, *pool_window(_size(shape), *options)[:3]),
     examples=normal(
         ((2, 2, 2, 2), {"shape": (2, 5, 4, 2), "kernel_size": 2}),

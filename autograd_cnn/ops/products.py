@@ -178,7 +178,15 @@ def _contractions(rng: np.random.Generator) -> list[Any]:
     return [("ij,jk->ik", x, y), ("...ij,...jk", z, y), ("...ii->i...", z), ("ij,jk->", x[:, :1], y)]
 
 
-@primitive(complex=True, examples=_contractions, flops=_contract_flops)
+def _all_contracted(primitive: Any, args: Any, batched: set[int], size: int) -> Any:
+    subscripts, *operands = args
+    terms, output = letters(subscripts, [np.shape(a)[i in batched :] for i, a in enumerate(operands, 1)])
+    examples = next(c for c in string.ascii_letters if c not in output + "".join(terms))
+    terms = [examples * (i in batched) + term for i, term in enumerate(terms, 1)]
+    return contract(",".join(terms) + "->" + examples + output, *operands)
+
+
+@primitive(batch=_all_contracted, complex=True, examples=_contractions, flops=_contract_flops)
 def contract(subscripts: str, *operands: Any) -> Any:
     """Multiplies operands and sums over axes, named by letters: ``contract("ij,jk->ik", x, y)`` is ``x @ y``.
 

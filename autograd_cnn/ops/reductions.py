@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.ops.arithmetic import conjugate, exp, in_dtype_of, masked, where
 from autograd_cnn.ops.axes import Axis, axes_of, cast, keepdims_shape
@@ -293,7 +293,7 @@ def in_range(measure: Any, x: Any, axis: Any, order: float = 1) -> tuple[Any, An
     """
     with np.errstate(over="ignore", invalid="ignore"):
         size = measure(x, 1)
-    s = rescaling(np.asarray(plain(x)), axis, np.asarray(plain(size)), order)
+    s = rescaling(plain_array(x), axis, plain_array(size), order)
     if s is None:
         return x, size, None
     x = x * (s if s.ndim == len(x.shape) else np.expand_dims(s, axis))

@@ -20,7 +20,7 @@ def _examples(rng: np.random.Generator) -> list[Any]:
     return [(x,), (x, 1), (x, 0), (x * [1, 1, 0, 1, 0], -1)]
 
 
-@primitive(complex=True, examples=_examples)
+@primitive(batch="axis", complex=True, examples=_examples)
 def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Adds up the numbers along `axis`, and keeps every partial sum.
 
@@ -32,7 +32,7 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 cumsum.vjp(x=lambda g, x_shape, axis: reshape(flip(cumsum(flip(g, axis or 0), axis or 0), axis or 0), x_shape))
 
 
-@primitive(complex=True, examples=_examples)
+@primitive(batch="axis", complex=True, examples=_examples)
 def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Multiplies the numbers along `axis`, and keeps every partial product.
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_cnn.engine.numpy_calls import holds
+
 Array = NDArray[Any]
 
 
@@ -41,14 +43,14 @@ def rescaling(x: Array, axis: Any, size: Array, order: float = 1) -> Array | Non
         One for each row. None if each is 1, as for ordinary numbers, rows of 0, and rows with NaN or infinity.
     """
     least, most, exponent = _limits(size.dtype, order)
-    if ((size >= least) & (size <= most)).all():
-        return None
     fits = (size >= least) & (size <= most)
+    if holds(fits.all(), False):
+        return None
     if fits.shape == x.shape:
         fits = fits.all(axis, keepdims=True)
     top = np.max(np.abs(x), axis, initial=0).reshape(fits.shape)
-    fits |= (top == 0) | ~np.isfinite(top)
-    if fits.all():
+    fits = fits | (top == 0) | ~np.isfinite(top)
+    if holds(fits.all(), False):
         return None
     powers = np.where(fits, 0, -np.clip(np.frexp(top)[1], -exponent, exponent))
     return np.ldexp(np.ones(fits.shape, size.dtype), powers)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.primitive import primitive
-from autograd_cnn.ops.axes import Axis, Shape, X, axes_of, with_options
+from autograd_cnn.ops.axes import Axis, Shape, X, axes_of, of_first, with_options
 
 __all__ = [
     "broadcast_to", "copy", "expand_dims", "flatten", "flip", "matrix_transpose", "moveaxis", "permute_dims", "ravel",
@@ -37,6 +37,7 @@ def reshape(x: Any, shape: Shape, order: Order = "C") -> Any:
     return np.reshape(x, shape, order)
 
 
+reshape.batch = "reshape"
 reshape.vjp(x=lambda g, x_shape, order: reshape(g, x_shape, order))
 
 
@@ -70,6 +71,9 @@ def _inverse(axes: Sequence[int] | None, ndim: int) -> tuple[int, ...] | None:
     return None if axes is None else tuple(np.argsort(np.ravel(axes) % ndim).tolist())
 
 
+transpose.batch = of_first(
+    lambda x, axes: transpose(x, (0, *(a + 1 for a in np.transpose(np.empty(range(x.ndim - 1)), axes).shape)))
+)
 transpose.vjp(x=lambda g, axes: transpose(g, _inverse(axes, len(g.shape))))
 permute_dims = transpose
 
@@ -123,6 +127,7 @@ def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
 
 
 for _operation in (flatten, squeeze, expand_dims):
+    _operation.batch = "reshape"
     _operation.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 
 
@@ -135,10 +140,17 @@ def broadcast_to(x: Any, shape: Shape) -> Any:
     return np.broadcast_to(x, shape)
 
 
+def _all_repeated(x: Any, shape: Shape) -> Any:
+    shape = np.broadcast_shapes(shape)
+    ones = (1,) * (len(shape) + 1 - x.ndim)
+    return broadcast_to(reshape(x, (len(x), *ones, *x.shape[1:])), (len(x), *shape))
+
+
+broadcast_to.batch = of_first(_all_repeated)
 broadcast_to.vjp(x=lambda g: g)
 
 
-@primitive(moves=True, examples=with_options((), (1,), ((0, -1),)))
+@primitive(moves=True, batch="axes", examples=with_options((), (1,), ((0, -1),)))
 def flip(x: Any, axis: Axis = None) -> Any:
     """Reverses the order of the elements along `axis`, or along all axes."""
     return np.flip(x, axis)
@@ -147,7 +159,7 @@ def flip(x: Any, axis: Axis = None) -> Any:
 flip.vjp(x=lambda g, axis: flip(g, axis))
 
 
-@primitive(moves=True)
+@primitive(moves=True, batch="elementwise")
 def copy(x: Any, order: Literal["K", "A", "C", "F"] = "K") -> Any:
     """Copies the numbers to a new array; `order` is that of its memory."""
     return np.copy(x, order)

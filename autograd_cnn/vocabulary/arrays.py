@@ -73,7 +73,7 @@ def flipud(x: X) -> X:
     return flip(x, 0)
 
 
-@primitive(moves=True, examples=with_options((5,), (-1, 2), ((1, -2, 3), (0, 1, 1)), (2, (1, 2))))
+@primitive(moves=True, batch="axis", examples=with_options((5,), (-1, 2), ((1, -2, 3), (0, 1, 1)), (2, (1, 2))))
 def roll(x: Any, shift: Shape, axis: Axis = None) -> Any:
     """Moves the elements by `shift` along `axis`; those that leave at the end come back at the start.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import plain, plain_array
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.ops.arithmetic import chain, choice, cos, exp, multiply, power, remainder, sign_of, sqrt, where
 from autograd_cnn.ops.indexing import scatter, take
@@ -135,7 +135,7 @@ fmod = _ufunc(np.fmod, "Computes the remainder of ``x / y`` with the sign of `x`
 # fmt: on
 
 
-@primitive(examples=lambda rng: [(rng.normal(size=(2, 3)), rng.integers(-3, 3, 3))])
+@primitive(batch="elementwise", examples=lambda rng: [(rng.normal(size=(2, 3)), rng.integers(-3, 3, 3))])
 def ldexp(x: Any, y: Any) -> Any:
     """Computes ``x * 2**y`` for integers `y`."""
     return np.ldexp(x, y)
@@ -146,7 +146,7 @@ ldexp.vjp(x=lambda g, y: ldexp(g, y))
 
 def float_power(x: Any, y: Any) -> Any:
     """Raises `x` to the power `y` as floats, without converting float32 to float64."""
-    whole = "f" not in (np.asarray(plain(x)).dtype.kind, np.asarray(plain(y)).dtype.kind)
+    whole = "f" not in (plain_array(x).dtype.kind, plain_array(y).dtype.kind)
     return power(multiply(x, 1.0) if whole else x, y)
 
 

@@ -37,25 +37,25 @@ def __dir__() -> list[str]:
 # One axis
 
 
-@primitive(name="fft.fft", complex=True, examples=_examples)
+@primitive(name="fft.fft", batch="axes", complex=True, examples=_examples)
 def fft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """Computes the spectrum of `n` numbers along `axis`: `a` is cut, or padded with zeros."""
     return np.fft.fft(a, n, axis, norm)
 
 
-@primitive(name="fft.ifft", complex=True, examples=_examples)
+@primitive(name="fft.ifft", batch="axes", complex=True, examples=_examples)
 def ifft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """Computes the numbers that have a spectrum: inverts `fft`."""
     return np.fft.ifft(a, n, axis, norm)
 
 
-@primitive(name="fft.rfft", complex="only as results", examples=_examples)
+@primitive(name="fft.rfft", batch="axes", complex="only as results", examples=_examples)
 def rfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """Computes the first half of the spectrum of real numbers; the second half is its conjugate."""
     return np.fft.rfft(a, n, axis, norm)
 
 
-@primitive(name="fft.irfft", complex=True, examples=_examples)
+@primitive(name="fft.irfft", batch="axes", complex=True, examples=_examples)
 def irfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """Computes the `n` real numbers that have half a spectrum: inverts `rfft`."""
     return np.fft.irfft(a, n, axis, norm)

@@ -22,7 +22,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.checks import flag
 from autograd_cnn.engine.fitting import precision
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import holds, plain, plain_array
 from autograd_cnn.engine.primitive import primitive
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.ops import indexing, reductions
@@ -79,7 +79,7 @@ _any = normal([(3, 3)], [(2, 4, 3)], [(2, 3)])
 # Inverses
 
 
-@primitive(name="linalg.inv", complex=True, examples=_square)
+@primitive(name="linalg.inv", batch="leading", complex=True, examples=_square)
 def inv(a: Any) -> Any:
     """Inverts matrices."""
     return np.linalg.inv(a)
@@ -102,10 +102,11 @@ def _solve_rules(g: Any, a: Any, b_shape: tuple[int, ...], out: Any) -> Any:
     return -(gb @ out.mT), squeeze(gb, -1) if vector else gb
 
 
+solve.batch = "leading"
 solve.vjp(a=_solve_rules, b=_solve_rules)
 
 
-@primitive(name="linalg.pinv", complex=True, examples=_any)
+@primitive(name="linalg.pinv", batch="leading", complex=True, examples=_any)
 def pinv(a: Any, rcond: Any = None, rtol: Any = None) -> Any:
     """Computes the pseudo-inverse of matrices.
 
@@ -161,7 +162,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
 # Determinants
 
 
-@primitive(name="linalg.det", complex=True, examples=_square)
+@primitive(name="linalg.det", batch="leading", complex=True, examples=_square)
 def det(a: Any) -> Any:
     """Computes determinants.
 
@@ -170,7 +171,7 @@ def det(a: Any) -> Any:
     return np.linalg.det(a)
 
 
-@primitive(name="linalg.cofactors", complex=True, examples=_square)
+@primitive(name="linalg.cofactors", batch="leading", complex=True, examples=_square)
 def cofactors(a: Any) -> Any:
     """Computes the derivative of `det`: the determinants of `a` without a row and a column, with signs."""
     u, s, vt = np.linalg.svd(a)
@@ -198,7 +199,7 @@ det.vjp(a=lambda g, a: g[..., None, None] * cofactors(a))
 cofactors.vjp(a=_cofactors_rule)
 
 
-@primitive(name="linalg.logabsdet", complex=True, examples=_square)
+@primitive(name="linalg.logabsdet", batch="leading", complex=True, examples=_square)
 def logabsdet(a: Any) -> Any:
     """Computes the logarithm of the absolute value of determinants."""
     return np.linalg.slogdet(a)[1]
@@ -207,7 +208,7 @@ def logabsdet(a: Any) -> Any:
 logabsdet.vjp(a=lambda g, a: g[..., None, None] * inv(a).mT)
 
 
-@primitive(name="linalg.detsign", complex=True, examples=_square)
+@primitive(name="linalg.detsign", batch="leading", complex=True, examples=_square)
 def detsign(a: Any) -> Any:
     """Computes determinants divided by their absolute values."""
     return np.linalg.slogdet(a)[0]
@@ -227,13 +228,13 @@ def slogdet(a: Any) -> SlogdetResult:
 
 def _symmetric(a: Any, lower: bool) -> Any:
     """Copy one triangle to the other. Both share the gradient."""
-    array = np.asarray(plain(a))
+    array = plain_array(a)
     if array.shape[-1:] != array.shape[-2:-1]:
         raise np.linalg.LinAlgError(f"linalg: want square matrices, got {array.shape}")
     triangle = np.tri(*array.shape[-2:], dtype=np.bool_)
     full = np.where(triangle if lower else triangle.T, array, _adjoint(array))
     read = np.isfinite(array)  # the other triangle may be anything
-    return a if np.array_equal(full, array) else full + (where(read, a, 0) - np.where(read, array, 0))
+    return a if holds(np.array_equal(full, array), False) else full + (where(read, a, 0) - np.where(read, array, 0))
 
 
 def _mean(a: Any) -> Any:
@@ -249,7 +250,7 @@ def _inverse_gaps(w: Any) -> Any:
     return divide(1, where(_eye(w), np.inf, w[..., None, :] - w[..., None]))
 
 
-@primitive(name="linalg.cholesky_factor", complex=True, examples=_positive_definite)
+@primitive(name="linalg.cholesky_factor", batch="leading", complex=True, examples=_positive_definite)
 def cholesky_factor(a: Any) -> Any:
     """Computes the lower triangular matrix whose product with its adjoint is the mean of `a` and its adjoint."""
     return np.linalg.cholesky(_mean(a))
@@ -270,7 +271,7 @@ def cholesky(a: Any, *, upper: bool = False) -> Any:
     return _adjoint(factor) if upper else factor
 
 
-@primitive(name="linalg.eigh_rows", complex="up to phases", examples=_square)
+@primitive(name="linalg.eigh_rows", batch="leading", complex="up to phases", examples=_square)
 def eigh_rows(a: Any, UPLO: Triangle = "L") -> Any:
     """Computes eigenvalues of the mean of `a` and its adjoint, and below them its eigenvectors, in columns."""
     return _below(*np.linalg.eigh(_mean(a), UPLO))
@@ -322,6 +323,7 @@ def eig_rows(a: Any) -> Any:
     return _below(w.real, v.real)  # from version 2.5 on, NumPy's are always complex
 
 
+eig_rows.batch = "leading"
 eig_rows.vjp(a=lambda g, out: _eig_rule(g, out, out[..., 0, :]))
 
 
@@ -336,7 +338,7 @@ def eigvals(a: Any) -> Any:
     return eig(a)[0]
 
 
-@primitive(name="linalg.svd_rows", complex="up to phases", examples=_any)
+@primitive(name="linalg.svd_rows", batch="leading", complex="up to phases", examples=_any)
 def svd_rows(a: Any) -> Any:
     """Computes the singular value decomposition, u times s times the adjoint of v: u, below it s, and below it v."""
     u, s, vh = np.linalg.svd(a, full_matrices=False)
@@ -390,7 +392,7 @@ def svdvals(x: Any) -> Any:
     return _real(svd_rows(x)[..., np.shape(x)[-2], :])
 
 
-@primitive(name="linalg.qr_rows", complex=True, examples=_tall)
+@primitive(name="linalg.qr_rows", batch="leading", complex=True, examples=_tall)
 def qr_rows(a: Any) -> Any:
     """Computes the decomposition ``q @ r`` into orthonormal columns and a triangle: q, and below it r transposed."""
     q, r = np.linalg.qr(a)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import constant
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops.arithmetic import masked
 from autograd_cnn.ops.axes import cut, keepdims_shape, operand
@@ -57,12 +57,15 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     return cumprod(masked(x, ~np.isnan(x), 1), axis, dtype)
 
 
+def _records(extreme: np.ufunc, x: Any, axis: int) -> Any:
+    """Return the places of the last elements so far that are the most extreme, or that are NaN."""
+    x = np.asarray(x)
+    record = (x == extreme.accumulate(x, axis)) | np.isnan(x)
+    return np.maximum.accumulate(np.where(record, np.indices(x.shape, sparse=True)[axis], 0), axis)
+
+
 def _running(extreme: np.ufunc, x: Any, axis: int) -> Any:
-    """Pick the last of the elements so far that are the most extreme, or that are NaN."""
-    values = np.asarray(plain(x))
-    record = (values == extreme.accumulate(values, axis)) | np.isnan(values)
-    places = np.where(record, np.indices(values.shape, sparse=True)[axis], 0)
-    return take_along_axis(x, np.maximum.accumulate(places, axis), axis)
+    return take_along_axis(x, constant(_records, (extreme, x, axis), {}), axis)
 
 
 def cummax(x: Any, axis: int = 0) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autograd_cnn.engine.checks import flag
-from autograd_cnn.engine.numpy_calls import plain
+from autograd_cnn.engine.numpy_calls import constant, holds, plain
 from autograd_cnn.engine.primitive import Primitive
 from autograd_cnn.engine.registry import counterparts
 from autograd_cnn.ops import reductions
@@ -62,7 +62,7 @@ def average(x: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         ordered = transpose(weights, np.argsort(axes).tolist())
         weights = reshape(ordered, [n if i in axes else 1 for i, n in enumerate(x.shape)])
     total = sum(weights, axis, keepdims)
-    if np.any(plain(total) == 0):
+    if holds(np.any(plain(total) == 0), False):
         raise ZeroDivisionError("average: weights add up to 0")
     out = sum(x * weights, axis, keepdims) / total
     return (out, broadcast_to(total, out.shape)) if returned else out
@@ -91,6 +91,15 @@ def partition(x: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect"
     return _in_order(x, np.partition(plain(x), kth, axis, kind), axis)
 
 
+def _places(count: Any, n: int, q: Any, method: Any) -> Any:
+    """Return the places of quantiles in rows of `n` numbers, of which the first `count` count."""
+    count = np.asarray(count)
+    place = np.full((*count.shape, q.size), n - 1.0)
+    for c in np.unique(count[count > 0]):  # NumPy's quantile of 0, 1, 2, ... is the place, by every method
+        place[count == c] = np.quantile(np.arange(float(c)), np.ravel(q), method=method)
+    return place
+
+
 def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan: bool) -> Any:
     """Mix the two elements around the place of the quantile in the sorted row, or pick a NaN."""
     flag(keepdims, "keepdims")
@@ -101,10 +110,8 @@ def _quantile(x: Any, q: Any, axis: Any, method: Any, keepdims: bool, ignore_nan
         rows = pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, 1)], constant_values=np.nan)
     n, number = rows.shape[-1], ~np.isnan(rows)
     order = np.argsort(plain(rows), -1, kind="stable")  # NaN come last
-    count = np.asarray(number.sum(-1) if ignore_nan else n * number.all(-1))
-    place = np.full((*count.shape, q.size), n - 1.0)
-    for c in np.unique(count[count > 0]):  # NumPy's quantile of 0, 1, 2, ... is the place, by every method
-        place[count == c] = np.quantile(np.arange(float(c)), np.ravel(q), method=method)
+    count = number.sum(-1) if ignore_nan else n * number.all(-1)
+    place = constant(_places, (count, n, q, method), {})
     parts = np.where(place % 1 == 0, 0.5, place % 1).astype(x.dtype if x.dtype.kind == "f" else float)
     below, above = (
         take_along_axis(rows, np.take_along_axis(order, i.astype(int), -1), -1)
@@ -223,7 +230,7 @@ def _without_nan(reduction: Primitive[...], initial: float | None = None) -> Cal
         number = ~np.isnan(x)
         if not number.ndim:
             given["axis"] = axis = None  # these accept an axis of a number, unlike `mean`
-        if not np.all(number):
+        if not holds(np.all(number), False):
             if initial is not None and mask is True and given.get("initial") is None:
                 number, given["initial"] = number | ~np.any(number, axis, keepdims=True), initial
             given["where"] = np.logical_and(number, mask)

@@ -1,0 +1,140 @@
+"""Every primitive under `vmap`: on batches of its own examples, it does what a loop over the examples does."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+import vmapped
+from autograd_cnn.calculus.check import examples_of
+from autograd_cnn.engine.observe import primitives
+
+SIZE = 3
+PRIMITIVES = {p.name: p for p in primitives() if p.__module__.startswith("autograd_cnn.")}
+every_primitive = pytest.mark.parametrize("name", PRIMITIVES)
+
+LOOPS = "concatenate convolve cumprod cumsum reshape roll roots"  # all but convolve and roots only in some cases
+OF_EACH = "conv2d conv2d_weight_gradient conv_transpose2d linear".split()  # with weights for each example
+
+
+def calls(primitive, dtype=np.float64):
+    """Functions of the operands that have a rule, and these operands, for each example of a primitive."""
+    for args, options in examples_of(primitive, np.random.default_rng(0)):
+        flat, elements = primitive.bind(args, dict(options))
+        names = primitive.flat_names(elements)
+        flat = [a.astype(dtype) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in flat]
+        places = [i for i, a in enumerate(flat) if isinstance(a, np.ndarray) and names[i] in primitive.rules]
+
+        def f(*arrays, flat=flat, places=places, elements=elements):
+            filled = list(flat)
+            for place, array in zip(places, arrays, strict=True):
+                filled[place] = array
+            return [primitive(*primitive.grouped(filled, elements))]
+
+        yield f, [flat[i] for i in places]
+
+
+def batch(array, size=SIZE, axis=0):
+    """Copies of an array whose numbers change a little, and not their order."""
+    return np.stack([array * array.dtype.type(1 - 0.01 * i) for i in range(size)], axis)
+
+
+def ways(n):
+    """Axes of the examples in `n` operands: in one of them, in each, and along another axis."""
+    ones = [[0 if i == k else None for i in range(n)] for k in range(n)]
+    return [*ones, [0] * n, [-1] * n] if n > 1 else [[0], [-1]]
+
+
+def batched(arrays, axes, size=SIZE):
+    return [
+        a if axis is None else batch(a, size, a.ndim if axis == -1 else axis)
+        for a, axis in zip(arrays, axes, strict=True)
+    ]
+
+
+def positive(arrays, axes):
+    return [a.ndim if axis == -1 else axis for a, axis in zip(arrays, axes, strict=True)]
+
+
+def cases(name, dtype=np.float64):
+    """A function of each example of a primitive, batches of its operands, and their axes."""
+    for f, arrays in calls(PRIMITIVES[name], dtype):
+        for way in ways(len(arrays)):
+            yield f, arrays, batched(arrays, way), positive(arrays, way)
+
+
+def gradients(f, arrays, dtype=np.float64):
+    """The gradients of ``f(*arrays)``, for a random cotangent."""
+    g = np.random.default_rng(1).normal(size=np.shape(vmapped.numbers(f(*arrays)[0]))).astype(dtype)
+    return vmapped.slopes(f, [g], range(len(arrays)))
+
+
+def repeated(f, times, x):
+    return f(*[x] * times)
+
+
+@every_primitive
+def test_values(name):
+    for f, _, given, axes in cases(name):
+        got, _ = vmapped.mapped(f, given, axes)
+        vmapped.check(got, vmapped.looped(f, given, axes, SIZE), f"{name} {axes}")
+
+
+def test_which_primitives_run_in_a_loop():
+    looping = {n for name in PRIMITIVES for f, _, given, axes in cases(name) for n in vmapped.mapped(f, given, axes)[1]}
+    assert looping == set(LOOPS.split())
+
+
+@pytest.mark.slow
+@every_primitive
+def test_gradients(name):
+    for f, arrays, given, axes in cases(name):
+        g = gradients(f, arrays)
+        vmapped.check(vmapped.mapped(g, given, axes)[0], vmapped.looped(g, given, axes, SIZE), f"{name} {axes}")
+
+
+@pytest.mark.slow
+@every_primitive
+def test_float32(name):
+    for f, arrays, given, axes in cases(name, np.float32):
+        for g in f, gradients(f, arrays, np.float32):
+            want = vmapped.looped(g, given, axes, SIZE)
+            vmapped.check(vmapped.mapped(g, given, axes)[0], want, f"{name} {axes}", 1e-4)
+
+
+@pytest.mark.slow
+@every_primitive
+def test_nested(name):
+    f, arrays = next(calls(PRIMITIVES[name]))
+    once = [batch(a) for a in arrays]
+    given, outer = [batch(once[0], 2), *once[1:]], [0, *[None] * (len(arrays) - 1)]
+    for g in f, gradients(f, arrays):
+        got, _ = vmapped.mapped(ag.vmap(g), given, outer)
+        rows = [vmapped.looped(g, [row, *once[1:]], [0] * len(arrays), SIZE) for row in given[0]]
+        vmapped.check(got, [np.stack(parts) for parts in zip(*rows, strict=True)], name)
+
+
+@pytest.mark.slow
+@every_primitive
+def test_one_array_for_all_operands(name):
+    for f, arrays in calls(PRIMITIVES[name]):
+        if len(arrays) > 1 and len({a.shape for a in arrays}) == 1 and name != "bce_with_logits":
+            again, given = partial(repeated, f, len(arrays)), [batch(arrays[0])]
+            for g in again, gradients(again, arrays[:1]):
+                vmapped.check(vmapped.mapped(g, given, [0])[0], vmapped.looped(g, given, [0], SIZE), name)
+
+
+@pytest.mark.slow
+@every_primitive
+def test_batches_of_one_example_or_none(name):
+    for f, arrays in calls(PRIMITIVES[name]):
+        axes, one = [0] * len(arrays), [a[None] for a in arrays]
+        got, looping = vmapped.mapped(f, one, axes)
+        vmapped.check(got, vmapped.looped(f, one, axes, 1), name)
+        none = [np.empty((0, *a.shape)) for a in arrays]
+        if looping or name in OF_EACH:
+            with pytest.raises(ValueError, match="no examples"):
+                vmapped.mapped(f, none, axes)
+        else:
+            assert vmapped.mapped(f, none, axes)[0][0].shape == (0, *got[0].shape[1:])

@@ -1,0 +1,194 @@
+"""Parity of `vmap` with a loop, and with `torch.func.vmap`, on the samples of PyTorch's operator database.
+
+``python tests/vocabulary/test_torch_vmap.py [operator ...]`` prints the counts.
+"""
+
+import sys
+import warnings
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # pytest does so by itself
+
+import vmapped
+from vocabulary.test_torch_operators import OURS, PLAIN, converted, database, parts, samples
+
+SIZE, SAMPLES, GRADIENTS = 3, 8, 3  # examples in a batch; samples of each operator, and how many are differentiated
+
+REFUSED = """
+    bincount cov linalg.lstsq|grad_oriented masked_scatter masked_select narrow put repeat_interleave tensor_split
+"""  # for some arguments: shapes depend on numbers that differ, or NumPy itself asks for the numbers
+OTHERS = {
+    "cholesky linalg.cholesky linalg.cholesky_ex cholesky_solve": "PyTorch reads one triangle",
+    "index_fill": "torch.func.vmap fills in the last value for every example",
+}
+ALONE = " ".join(OTHERS).split()  # operators that are compared with a loop alone
+
+
+def operands(value, found):
+    """Replace the tensors in the arguments of PyTorch by their places in the list `found`."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        found.append(value)
+        return Place(len(found) - 1)
+    if type(value) in (list, tuple):
+        return type(value)(operands(v, found) for v in value)
+    return {k: operands(v, found) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+class Place(int):
+    """The place of an operand among the operands."""
+
+
+def filled(value, arrays):
+    """Replace places by arrays."""
+    if isinstance(value, Place):
+        return arrays[value]
+    if type(value) in (list, tuple):
+        return type(value)(filled(v, arrays) for v in value)
+    return {k: filled(v, arrays) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+class Sample:
+    """A sample of an operator: functions of its operands, ours and PyTorch's, which return lists of floats."""
+
+    def __init__(self, name, sample):
+        self.name, self.op, found = name, database()[name], []
+        self.theirs = operands([sample.input, sample.args, sample.kwargs], found)
+        self.ours = converted(self.theirs, [])
+        self.arrays = [t.detach().numpy() for t in found]
+        self.floats = [i for i, a in enumerate(self.arrays) if a.dtype == np.float64 and a.size]
+
+    def f(self, *arrays):
+        x, args, options = filled(self.ours, arrays)
+        found = parts(OURS[self.name](x, *args, **options), self.name)
+        return [p for p in found if self.name in PLAIN or p.dtype.kind == "f"]
+
+    def torch(self, *tensors):
+        import torch
+
+        x, args, options = filled(self.theirs, tensors)
+        found = parts(self.op(x, *args, **options), self.name)
+        return tuple(p for p in found if isinstance(p, torch.Tensor) and (self.name in PLAIN or p.is_floating_point()))
+
+    def batches(self, i):
+        """Ways to batch the operands: an axis for each of them, or None."""
+        n, floats = len(self.arrays), self.floats
+        others = [k for k in range(n) if k not in floats and self.arrays[k].size]
+        ways = [[0 if k in floats else None for k in range(n)]] if floats else []
+        if floats:
+            ways.append([self.arrays[k].ndim if k == floats[i % len(floats)] else None for k in range(n)])
+        if others:
+            ways += [[0 if k in others else None for k in range(n)], [0] * n]
+        return [way for i, way in enumerate(ways) if way not in ways[:i] and any(a is not None for a in way)]
+
+
+def copies(array, axis, rng, gentle):
+    """Stack an array, one with changed numbers, and one in another order, or again changed if that must be `gentle`."""
+    if axis is None:
+        return array
+    if array.dtype.kind == "f":
+        changed = [array * rng.uniform(1, 1.1, array.shape) for _ in range(2)]
+    else:
+        changed = [array, array]
+    moved = changed[1] if gentle or not array.ndim else np.roll(changed[1], 1, -1)
+    return np.stack([array, changed[0], moved], axis)
+
+
+def by_torch(sample, batches, axes):
+    """The results of `torch.func.vmap`, or None where it refuses."""
+    import torch
+
+    try:
+        tensors = [torch.tensor(b) for b in batches]
+        return [t.numpy(force=True) for t in torch.func.vmap(sample.torch, in_dims=tuple(axes))(*tensors)]
+    except Exception:
+        return None
+
+
+def loop_of(f, sample, axes):
+    """Return batches of the operands and the results of a loop over the examples; None if it refuses both."""
+    for gentle in (False, True):
+        rng = np.random.default_rng(7)
+        batches = [copies(a, axis, rng, gentle) for a, axis in zip(sample.arrays, axes, strict=True)]
+        try:
+            want = vmapped.looped(f, batches, axes, SIZE)
+        except Exception:
+            continue
+        if want is not None:
+            return batches, want
+    return None, None
+
+
+def compare(sample, axes, counts, gradients):
+    batches, want = loop_of(sample.f, sample, axes)
+    if want is None:
+        counts["a loop refuses"] += 1
+        return
+    f = sample.f
+    varied = [i for i in sample.floats if axes[i] is not None]
+    if gradients and varied and all(w.dtype.kind == "f" for w in want):
+        rng = np.random.default_rng(3)
+        f = vmapped.slopes(sample.f, [rng.normal(size=w.shape[1:]) for w in want], varied)
+    for what, g in ("values", sample.f), ("gradients", f):
+        if what == "gradients":
+            if g is sample.f:
+                return
+            want = vmapped.looped(g, batches, axes, SIZE)
+        try:
+            got, looping = vmapped.mapped(g, batches, axes)
+        except TypeError as error:
+            if "vmap" not in str(error):
+                raise
+            counts[f"{what}: refused"] += 1
+            counts["refusals of " + sample.name] += 1
+            return
+        vmapped.check(got, want, what)
+        counts[f"{what}: " + ("some by loop" if looping else "by form")] += 1
+        counts.update(f"loops: {loop}" for loop in looping)
+        if what == "values" and sample.name not in ALONE and (theirs := by_torch(sample, batches, axes)) is not None:
+            vmapped.check(
+                [t.astype(w.dtype) for t, w in zip(theirs, want, strict=True)], want, "PyTorch's " + what, 1e-7
+            )
+            counts["equal to torch.func.vmap"] += 1
+
+
+def referee(name, counts):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for i, (sample, reason) in enumerate(islice(samples(name), SAMPLES)):
+            if reason:
+                continue
+            counts["samples"] += 1
+            of_operator = Sample(name, sample)
+            for axes in of_operator.batches(i):
+                try:
+                    compare(of_operator, axes, counts, i < GRADIENTS and name not in PLAIN)
+                except Exception as error:
+                    raise AssertionError(f"{name}, sample {i}, axes {axes}, {sample.summary()}: {error!r}") from error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_an_operator(name):
+    counts = Counter()
+    referee(name, counts)
+    assert (counts["refusals of " + name] > 0) == (name in REFUSED.split()), counts
+
+
+if __name__ == "__main__":
+    counts, failed = Counter(), 0
+    for name in sys.argv[1:] or OURS:
+        try:
+            referee(name, counts)
+        except Exception as error:
+            failed += 1
+            print(name, " ".join(str(error).split())[:400])
+    print(f"{len(OURS)} operators, {failed} failed")
+    for what, n in sorted(counts.items()):
+        print(f"{n:8} {what}")
