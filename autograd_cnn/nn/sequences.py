@@ -35,9 +35,8 @@ class _Cell(Module):
     _suffixes: tuple[str, ...] = ("",)
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, rng: Generator | None = None,
-        dtype: Any = np.float32,
-    ) -> None:  # fmt: skip
+        self, input_size: int, hidden_size: int, bias: bool = True, rng: Any = None, dtype: Any = np.float32
+    ) -> None:
         self.input_size, self.hidden_size = count(input_size, "input_size"), count(hidden_size, "hidden_size")
         draw, limit = generator(rng, type(self).__name__).random, 1 / math.sqrt(hidden_size)  # as PyTorch does
         for suffix in self._suffixes:
@@ -52,16 +51,19 @@ class _Cell(Module):
     def _input(self) -> Input:
         return Input((self.input_size,), "feature", "{}, {}", self.hidden_size)
 
-    def _initial(self, hx: Any, *shape: int) -> Any:
-        """Return the initial states, zeros by default."""
-        zeros = [np.zeros(shape, self._weights(self._suffixes[0])[0].dtype)] * self._states
-        given = zeros if hx is None else hx if isinstance(hx, (tuple, list)) else [hx]
+    def _initial(self, hx: Any, sets: tuple[int, ...], batch: tuple[int, ...]) -> Any:
+        """Return the initial states: by default zeros, which are the same for any batch."""
+        shape = (*sets, *batch, self.hidden_size)
+        if hx is None:
+            zeros = np.zeros((*sets, *(1 for _ in batch), self.hidden_size), self._weights(self._suffixes[0])[0].dtype)
+            return [zeros] * self._states
+        given = hx if isinstance(hx, (tuple, list)) else [hx]
         if (shapes := [np.shape(state) for state in given]) != [shape] * self._states:
             raise ValueError(f"{self._title()}: hx has {str(shapes)[1:-1]}, want {str([shape] * self._states)[1:-1]}")
         return given
 
     def forward(self, x: Any, hx: Any = None) -> Any:
-        states = self._initial(hx, *np.shape(x)[:-1], self.hidden_size)
+        states = self._initial(hx, (), np.shape(x)[:-1])
         _, new = scan(self._step, x[None], states, self._weights(""))
         return new if len(new) > 1 else new[0]
 
@@ -73,8 +75,8 @@ class _Layer(_Cell):
     ) -> None:  # fmt: skip
         self.num_layers, self.bidirectional = count(num_layers, "num_layers"), bidirectional
         self.batch_first, self.dropout = batch_first, Dropout(dropout, rng)
-        ends = ("", "_reverse")[: 1 + bidirectional]
-        self._suffixes = tuple(f"_l{k}{end}" for k in range(num_layers) for end in ends)
+        ways = "", "_reverse"
+        self._suffixes = tuple(f"_l{k}{way}" for k in range(num_layers) for way in ways[: 1 + bidirectional])
         super().__init__(input_size, hidden_size, bias, rng, dtype)
 
     def forward(self, x: Any, hx: Any = None, lengths: Any = None) -> Any:
@@ -83,7 +85,7 @@ class _Layer(_Cell):
         x = x.swapaxes(0, -2) if self.batch_first else x
         alive = None if lengths is None else _alive(np.asarray(plain(lengths)), *x.shape[:-1])
         x = x if alive is None else where(alive, x, 0)  # a NaN in the padding would reach the gradients of the weights
-        states = self._initial(hx, len(self._suffixes), *x.shape[1:-1], self.hidden_size)
+        states = self._initial(hx, (len(self._suffixes),), x.shape[1:-1])
         found: list[Any] = []
         for k, suffix in enumerate(self._suffixes):
             start, backward = [state[k] for state in states], suffix.endswith("_reverse")
@@ -268,8 +270,8 @@ class MultiheadAttention(Module):
         if count(embed_dim, "embed_dim") % count(num_heads, "num_heads"):
             raise ValueError(f"MultiheadAttention: num_heads={num_heads} does not divide embed_dim={embed_dim}")
         self.num_heads, self.batch_first, self.dropout = num_heads, batch_first, Dropout(dropout, rng)
-        drawn = glorot_uniform((3 * embed_dim, embed_dim), self.dropout.rng, dtype)
-        self.in_proj_weight = Tensor(drawn, requires_grad=True)
+        shape = 3 * embed_dim, embed_dim
+        self.in_proj_weight = Tensor(glorot_uniform(shape, self.dropout.rng, dtype), requires_grad=True)
         self.in_proj_bias = Tensor(np.zeros(3 * embed_dim, dtype), requires_grad=True) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias, glorot_uniform, rng, dtype)
 
@@ -343,8 +345,5 @@ class TransformerEncoderLayer(Module):
         def feed(x: Any) -> Any:
             return self.dropout(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
-        if self.norm_first:
-            x = src + attend(self.norm1(src))
-            return x + feed(self.norm2(x))
-        x = self.norm1(src + attend(src))
-        return self.norm2(x + feed(x))
+        x = src + attend(self.norm1(src)) if self.norm_first else self.norm1(src + attend(src))
+        return x + feed(self.norm2(x)) if self.norm_first else self.norm2(x + feed(x))

@@ -18,6 +18,8 @@ SKIPPED = [  # (reason, operators, whether a case has the input or the attribute
     ("the maximum of nothing", "ReduceMax ReduceMin", lambda arrays, o: arrays[0].size == 0),
     ("products and maxima of repeated positions", "ScatterElements ScatterND",
      lambda arrays, o: o.get("reduction", "none") not in ("none", "add")),
+    ("the batch first", "LSTM RNN", lambda arrays, o: o.get("layout")),
+    ("peepholes", "LSTM", lambda arrays, o: len(arrays) > 7),
     ("a grid with several meanings, or smoothing", "Resize", lambda arrays, o: refused(arrays, **o)),
 ]  # fmt: skip
 

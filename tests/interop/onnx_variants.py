@@ -446,6 +446,26 @@ def cast(d):
     return [np.abs(x) if x.dtype.kind == "f" else x], {"to": d.pick([1, 11, 10, 6, 7, 9, 3, 2])}
 
 
+def recurrent(gates, *activations, **wanted):
+    """Make a case of an operator with these gates; seldom with an attribute that has no counterpart."""
+
+    def make(d):
+        direction = d.pick(["forward", "reverse", "bidirectional"])
+        ways, t, n, features, h = 1 + (direction == "bidirectional"), *(d.int(1, 4) for _ in range(4))
+        arrays = [d.array((t, n, features)), d.array((ways, gates * h, features), 1), d.array((ways, gates * h, h), 2)]
+        arrays.append(d.array((ways, 2 * gates * h), 3) if d.flip() else None)
+        arrays.append(d.rng.integers(1, t + 1, n).astype(np.int32) if d.flip() else None)
+        arrays += [d.array((ways, n, h), 5 + k) if d.flip() else None for k in range(1 + (gates == 4))]
+        while arrays[-1] is None:
+            arrays.pop()
+        options = {"hidden_size": h, "direction": direction, **wanted}
+        chosen = [d.pick(activations) for _ in range(ways)]
+        options |= d.some(activations=[name for names in chosen for name in names.split()])
+        return arrays, options | (d.some(clip=0.5, layout=1, **dict.fromkeys(wanted, 0)) if d.flip(0.1) else {})
+
+    return make
+
+
 MAKERS = {
     **dict.fromkeys("Abs Atan Cos Exp HardSwish Identity Not BitwiseNot Ceil Floor Round Sign Erf Sin Sinh Cosh "
                     "Sigmoid Softplus Softsign Tan Tanh Relu Neg Mish Asinh Reciprocal".split(), unary()),
@@ -475,7 +495,8 @@ MAKERS = {
     "Concat": concat, "Split": split, "Resize": resize, "CumSum": cumulative,
     "CumProd": cumulative, "DepthToSpace": depth, "SpaceToDepth": depth, "TopK": top_k, "Trilu": tril, "Einsum": einsum,
     "Clip": clip, "Range": ranged, "NegativeLogLikelihoodLoss": loss, "SoftmaxCrossEntropyLoss": loss,
-    "Compress": compress, "Cast": cast,
+    "Compress": compress, "Cast": cast, "GRU": recurrent(3, "Sigmoid Tanh", linear_before_reset=1),
+    "LSTM": recurrent(4, "Sigmoid Tanh Tanh"), "RNN": recurrent(1, "Tanh", "Relu"),
     "Tile": lambda d: ([d.array((2, 3)), int64(d.int(0, 2), d.int(1, 3))], {}),
     "Transpose": lambda d: ([d.array((2, 3, 4))], d.some(perm=[int(i) for i in d.rng.permutation(3)])),
     "Shape": lambda d: ([d.array((2, 3, 4))], d.some(start=d.int(-4, 4), end=d.int(-4, 4))),

@@ -19,7 +19,8 @@ from autograd_cnn.interop.onnx.load import OnnxModule
 from autograd_cnn.interop.onnx.table import OPERATORS
 from interop.onnx_calls import CONSTANT, SKIPPED
 
-OURS = {name for name in OPERATORS if name not in ("Cast", "Constant", "ConstantOfShape", "Dropout")}
+# ONNX's cases of GRU have the reset gate before the product, as PyTorch has not
+OURS = {name for name in OPERATORS if name not in ("Cast", "Constant", "ConstantOfShape", "Dropout", "GRU")}
 
 
 @cache

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_cnn.calculus.trees import tree_leaves
 from autograd_cnn.engine import errors
 from autograd_cnn.engine.messages import spell
 from autograd_cnn.engine.observe import Call, operations
@@ -91,7 +92,7 @@ def export_onnx(path: str | os.PathLike[str], f: Callable[..., Any], *example: A
     path : path
         Replaced as a whole or, on failure, left as it was.
     f : callable
-        Returns a Tensor, or several. It may branch on options, but not on numbers in arrays.
+        Returns a Tensor, or a tree of several. It may branch on options, but not on numbers in arrays.
     *example : array_like
         Arguments of `f`, whose shapes and dtypes the inputs of the file have.
     dynamic : bool
@@ -339,7 +340,7 @@ class _Writer:
         self.call = None
         several = isinstance(result, (tuple, list))
         outputs, names = [], {}
-        for i, (out, other) in enumerate(zip(*((r if several else [r]) for r in (result, second)), strict=True)):
+        for i, (out, other) in enumerate(zip(tree_leaves(result), tree_leaves(second), strict=True)):
             if not isinstance(out, Tensor):
                 raise TypeError(f"export_onnx: f returned {type(out).__name__}, want a Tensor, or several")
             if id(out.data) not in self.forms:

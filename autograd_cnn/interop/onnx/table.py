@@ -1,6 +1,6 @@
 """The table: an entry for each operator of ONNX and each primitive, from which a file is written and read.
 
-The entries stand in five files by what they do. A new operator is a new entry there, with a maker of random inputs in
+The entries stand in six files by what they do. A new operator is a new entry there, with a maker of random inputs in
 `MAKERS` of tests/interop/onnx_variants.py; ``python tests/together/numpy_names.py`` adds it to docs/vocabulary.md.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autograd_cnn.engine.primitive import Primitive
-from autograd_cnn.interop.onnx import elementwise, images, indices, reductions, shapes
+from autograd_cnn.interop.onnx import elementwise, images, indices, recurrent, reductions, shapes
 from autograd_cnn.interop.onnx.entry import Entry, Kind
 
 TABLE: dict[Kind, list[Entry]] = {
     "either": [*elementwise.ENTRIES, *reductions.ENTRIES],
     "image": images.ENTRIES,
-    "plain": [*shapes.ENTRIES, *indices.ENTRIES],
+    "plain": [*shapes.ENTRIES, *indices.ENTRIES, *recurrent.ENTRIES],
 }
 
 CONVERTERS: dict[Primitive[...], Entry] = {

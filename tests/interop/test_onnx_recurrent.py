@@ -1,0 +1,91 @@
+"""Recurrent layers and attention in ONNX files: PyTorch's files here, and ours in ONNX Runtime."""
+
+import contextlib
+import io
+import warnings
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn import nn
+from autograd_cnn.calculus.trees import tree_leaves
+
+pytest.importorskip("onnx", reason="ONNX is not installed")
+runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime, which is compared with, is not installed")
+X = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
+
+
+def run(path, x):
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: x})
+
+
+def equal(ours, theirs):
+    for a, b in zip(tree_leaves(ours), theirs, strict=True):
+        np.testing.assert_allclose(a.data, b, 1e-5, 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dynamo", [False, True])
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_files_of_pytorch(name, dynamo, tmp_path):
+    torch = pytest.importorskip("torch")
+    for layers, bidirectional, bias in [(1, False, True), (2, True, True), (1, True, False), (2, False, False)]:
+        net = getattr(torch.nn, name)(4, 6, layers, bidirectional=bidirectional, bias=bias, batch_first=True)
+        path = tmp_path / "net.onnx"
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(net, (torch.tensor(X),), path, dynamo=dynamo)
+        module = ag.interop.load_onnx(path)
+        out = module(X)
+        equal(out, run(path, X))
+        if dynamo:  # its files have the initial states as constants
+            continue
+        out[0].sum().backward()
+        net(torch.tensor(X))[0].sum().backward()
+        total = sum(float(p.grad.sum()) for p in module.parameters() if p.grad is not None)
+        assert total == pytest.approx(sum(float(p.grad.sum()) for p in net.parameters()), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_layers_are_written_as_their_steps(name, tmp_path):
+    layer = getattr(nn, name)(4, 3, 2, bidirectional=True)
+    ag.interop.export_onnx(tmp_path / "layer.onnx", layer, X)
+    for x in (X, X[:1]):  # any batch
+        equal(layer(x), run(tmp_path / "layer.onnx", x))
+
+
+def test_attention_is_written(tmp_path):
+    layer = nn.TransformerEncoderLayer(4, 2, 8)
+    layer.eval()
+    ag.interop.export_onnx(tmp_path / "layer.onnx", lambda x: layer(x, is_causal=True), X)
+    for x in (X, X[:1]):
+        equal(layer(x, is_causal=True), run(tmp_path / "layer.onnx", x))
+
+
+@pytest.mark.parametrize(
+    ("operator", "count", "options", "message"),
+    [
+        ("LSTM", 3, {"clip": 0.5}, "clip"),
+        ("LSTM", 3, {"input_forget": 1}, "input_forget"),
+        ("LSTM", 8, {}, "P"),
+        ("GRU", 3, {}, "linear_before_reset"),
+        ("RNN", 3, {"layout": 1}, "layout"),
+        ("RNN", 3, {"activations": ["Sigmoid"]}, "activations Sigmoid"),
+        ("GRU", 3, {"linear_before_reset": 1, "activations": ["Tanh", "Relu"]}, "activations Tanh Relu"),
+    ],
+)
+def test_what_has_no_counterpart_is_refused_by_name(operator, count, options, message):
+    from onnx import helper
+
+    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[operator]
+    shapes = [(2, 1, 1), (1, gates, 1), (1, gates, 1), (1, 2 * gates), None, (1, 1, 1), (1, 1, 1), (1, 3)][:count]
+    names = ["" if shape is None else f"x{i}" for i, shape in enumerate(shapes)]
+    inputs = [helper.make_tensor_value_info(f"x{i}", 1, s) for i, s in enumerate(shapes) if s]
+    node = helper.make_node(operator, names, ["y"], "case", hidden_size=1, **options)
+    graph = helper.make_graph([node], "g", inputs, [helper.make_tensor_value_info("y", 1, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+    module = ag.interop.OnnxModule(model, "f.onnx")
+    with pytest.raises(ValueError, match=f"f.onnx: {operator} case: {message}, as given or by default, has no counter"):
+        module(*(np.ones(shape, np.float32) for shape in shapes if shape))
