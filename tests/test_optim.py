@@ -701,7 +701,7 @@ class Layer:
 
 
 @recipes
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex64"])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_the_functional_form_has_the_bits_of_the_class(recipe, dtype, wrapped, rng):
     make, options = RECIPES[recipe]
@@ -818,3 +818,11 @@ def test_the_functional_form_refuses_what_it_cannot_do():
     ):
         with pytest.raises(TypeError, match=r"and an update is not recorded. .* To differentiate through a step"):
             ag.grad(step)(np.ones(2))
+
+
+def test_one_example_of_several_is_refused():
+    adam = optim.functional("Adam")
+    state, slope = adam.init(np.ones(2)), ag.grad(lambda p, x: ag.sum(p * x))
+    for step in (lambda x: adam.update(slope(np.ones(2), x), state, np.ones(2)), lambda x: adam.update(x, state, x)):
+        with pytest.raises(TypeError, match="vmap: .* asks for the numbers of one example"):
+            ag.vmap(step)(np.ones((3, 2)))

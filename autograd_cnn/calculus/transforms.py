@@ -91,9 +91,8 @@ class _Run:
         self.arguments = [fresh[i] for i in argnums]
         if not isinstance(self.value, Tensor):
             if isinstance(self.value, (tuple, list, dict)) or self.value is None:
-                more = ", or has_aux=True for a loss and others" if caller == "grad" else ""
-                name = getattr(f, "__name__", "f")
-                raise TypeError(f"{name}: returned {type(self.value).__name__}, want one tensor{more}")
+                text = f"{getattr(f, '__name__', 'f')}: returned {type(self.value).__name__}, want one tensor"
+                raise TypeError(f"{text}. For a loss and others: ag.grad(f, has_aux=True)")
             self.value = Tensor(self.value)
         found = [t for t in tree_leaves((self.value, self.others)) if isinstance(t, Tensor) and t._node is not None]
         if outer and not self.nested and found:
