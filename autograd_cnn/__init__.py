@@ -26,7 +26,7 @@ from autograd_cnn.ops import *
 if find_spec("autograd_cnn.vocabulary"):
     from autograd_cnn import vocabulary
     from autograd_cnn.vocabulary import *
-    from autograd_cnn.vocabulary import fft, linalg
+    from autograd_cnn.vocabulary import fft, linalg, special, stats
 
 if TYPE_CHECKING:
     from autograd_cnn import data, distributed, interop, nn, optim, plots, training
@@ -42,12 +42,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Graph", "Tensor", "check_gradients", "checkpoint", "data", "distributed", "enable_grad", "fft", "fixed_point",
     "functional_call", "get_num_threads", "interop", "linalg", "nn", "no_grad", "odeint", "optim", "plots", "primitive",
-    "profile", "ravel_pytree", "report", "scope", "set_num_threads", "trace", "training", "vmap",
+    "profile", "ravel_pytree", "report", "scope", "set_num_threads", "special", "stats", "trace", "training", "vmap",
 ]  # fmt: skip
 
 _LATER = {room: room for room in ("data", "distributed", "interop", "nn", "optim", "plots", "training")}
 _LATER |= {"report": "studio.report", "Graph": "studio.trace:Graph", "trace": "studio.trace:trace"}
-_LATER |= {"profile": "studio.profiler:profile", "fft": "vocabulary.fft", "linalg": "vocabulary.linalg"}
+_LATER |= {"profile": "studio.profiler:profile"}
+_LATER |= {name: f"vocabulary.{name}" for name in ("fft", "linalg", "special", "stats")}
 _LATER["functional_call"] = "nn.module:functional_call"
 _LATER |= {name: f"fast.threads:{name}" for name in ("get_num_threads", "set_num_threads")}
 

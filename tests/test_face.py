@@ -179,7 +179,7 @@ def callables():
                 found |= {owner + n: method for n, method in methods(value)}
             elif callable(value) and not inspect.isclass(value):
                 family = value.__module__.rpartition(".")[2]
-                own = f"{family}." * (family in ("fft", "linalg")) + value.__name__
+                own = f"{family}." * (family in ("fft", "linalg", "special")) + value.__name__
                 found[getattr(value, "name", own)] = value
     return {title: it for title, it in found.items() if keywords(it)}
 

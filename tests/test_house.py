@@ -45,7 +45,9 @@ ROOMS = {
     FACE: Room(130, "engine calculus ops vocabulary elsewhere", "the names that users see"),
     "__main__": Room(250, f"{FACE} environment engine calculus fast studio", "python -m autograd_cnn"),
     # the rings, each of which can be removed (tests/rings.py)
-    "vocabulary": Room(1200, "engine calculus ops", "the rest of NumPy: functions of a few lines over operations"),
+    "vocabulary": Room(
+        1200, "engine calculus ops environment", "the rest of NumPy, and SciPy: functions of a few lines"
+    ),
     "fast": Room(2760, "engine environment ops", "speed: tiles, threads, memory, Winograd, Numba"),
     "data": Room(1130, "engine files environment", "published images, folders of images, batches"),
     "training": Room(

@@ -278,11 +278,13 @@ def leaves_graph(tensor: Any) -> TypeError:
     call = written() or f"np.asarray({code})"
     name = re.split(r"[(\[]", call)[0].rpartition(".")[2].strip()
     library = library_called()
-    ours = next((n for n in (f"linalg.{name}", name) if n in registry), None)
+    ours = next((n for n in (f"{library[6:].partition('.')[0]}.{name}", name) if n in registry), None)
     if f"{name}()" in advice:
         cure = re.sub(r"\bx\b", code, advice[f"{name}()"])
     elif library.startswith("scipy.sparse"):
         cure = f"A dense matrix instead: matrix.toarray() @ {code}"
+    elif library.startswith("scipy.stats"):
+        cure = "Here: ag.stats has densities with SciPy's names and parameters"
     elif library.startswith("scipy.") and ours:
         cure = f"Here: ag.{ours}"
     elif library.startswith("scipy."):

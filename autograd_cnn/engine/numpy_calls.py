@@ -101,9 +101,9 @@ def _translated(f: Any, args: Any, options: Any) -> tuple[list[Any], dict[str, A
 
 
 def _call(theirs: Any, name: str, args: Iterable[Any], options: dict[str, Any]) -> Any:
-    if theirs not in counterparts:
+    ours = counterparts.get(theirs) or (name[6:] if name.startswith("scipy.special.") else "")
+    if ours not in registry:
         raise TypeError(_no_rule(name))
-    ours = counterparts[theirs]
     for option in options:
         if option == "out":
             raise errors.in_place_of_array(name)

@@ -152,10 +152,10 @@ softplus.vjp(
 @primitive(elementwise=True)
 def normal_cdf(x: Any) -> Any:
     """Computes the probability that a standard normal number is less than `x`: ``(1 + erf(x / sqrt 2)) / 2``."""
-    return (0.5 * _erfc(np.multiply(x, -math.sqrt(0.5)))).astype(np.result_type(x, 1.0))  # 1 + erf would lose digits
+    return (0.5 * erfc_of(np.multiply(x, -math.sqrt(0.5)))).astype(np.result_type(x, 1.0))  # 1 + erf would lose digits
 
 
-_erfc = np.vectorize(math.erfc, otypes=[float])
+erfc_of = np.vectorize(math.erfc, otypes=[float])
 
 
 def _density(x: Any) -> Any:

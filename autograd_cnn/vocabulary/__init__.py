@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from autograd_cnn import vocabulary
 from autograd_cnn.engine.naming import enrol
-from autograd_cnn.vocabulary import fft, linalg
+from autograd_cnn.vocabulary import fft, linalg, special, stats
 from autograd_cnn.vocabulary.arrays import *
 from autograd_cnn.vocabulary.elementary import *
 from autograd_cnn.vocabulary.losses import *
@@ -14,8 +14,9 @@ from autograd_cnn.vocabulary.statistics import *
 from autograd_cnn.vocabulary.vectors import *
 
 if not TYPE_CHECKING:  # type checkers follow the stars
-    files = [file for file in vars(vocabulary).values() if file not in (fft, linalg)]
+    files = [file for file in vars(vocabulary).values() if file not in (fft, linalg, special, stats)]
     __all__ = [name for file in files for name in getattr(file, "__all__", ())]
 enrol(globals())
 enrol(vars(fft), "fft.")
 enrol(vars(linalg), "linalg.")
+enrol(vars(special), "special.")

@@ -32,12 +32,14 @@ from autograd_cnn.ops.joining import concatenate
 from autograd_cnn.ops.products import einsum, matmul, outer, tensordot
 from autograd_cnn.ops.reductions import sum
 from autograd_cnn.ops.shapes import axes_last, expand_dims, matrix_transpose, reshape, squeeze
+from autograd_cnn.vocabulary.arrays import atleast_2d, pad
 from autograd_cnn.vocabulary.vectors import cross, vecdot
 
 __all__ = [
-    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "lstsq", "matmul",
-    "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve",
-    "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals",
+    "eigvalsh", "expm", "inv", "lstsq", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "multi_dot",
+    "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot", "tensorinv",
+    "tensorsolve", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 Triangle = Literal["L", "U", "l", "u"]
@@ -144,6 +146,27 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
         raise ValueError(f"linalg.lstsq: a has rank {rank}. The gradient at constant rank: ag.linalg.pinv(a) @ b")
     x = pinv(a, np.finfo(x.dtype).eps) @ b
     return x, reshape(sum(_squares(b - a @ x), 0), residuals.shape) if residuals.size else residuals, rank, s
+
+
+def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False) -> Any:
+    """Solves linear systems with a triangle of `a`, by default the upper one; `trans` transposes it.
+
+    The other triangle is not read, and neither is the diagonal if `unit_diagonal` is set.
+    """
+    triangle = np.tri(np.shape(a)[-1], k=-unit_diagonal, dtype=bool)
+    a = where(triangle if lower else triangle.T, a, np.eye(len(triangle), dtype=bool) if unit_diagonal else 0)
+    return solve(a.mT if trans in (1, 2, "T", "C") else a, b)
+
+
+def cho_factor(a: Any, lower: bool = False) -> tuple[Any, bool]:
+    """Returns a Cholesky factor for `cho_solve`, and whether it is the lower one."""
+    return cholesky(a, upper=not lower), lower
+
+
+def cho_solve(c_and_lower: Any, b: Any) -> Any:
+    """Solves linear systems of a matrix whose Cholesky factor `cho_factor` has computed."""
+    c, lower = c_and_lower
+    return solve_triangular(c, solve_triangular(c, b, not lower, lower), lower, lower)
 
 
 def tensorinv(a: Any, ind: int = 2) -> Any:
@@ -522,6 +545,33 @@ def matrix_power(a: Any, n: int) -> Any:
         return a if n else np.linalg.matrix_power(plain(a), 0)
     half = matrix_power(matmul(a, a), n // 2)
     return matmul(half, a) if n % 2 else half
+
+
+def expm(A: Any) -> Any:
+    """Computes exponentials of matrices: ``I + A + A @ A / 2 + ...``.
+
+    Pade's approximant of order 13 is exact for matrices of small norm (N. Higham, 2005), hence of A / 2**s, and is
+    squared s times.
+    """
+    norm = np.abs(plain(A)).sum(-2).max(initial=0)
+    s = max(0, int(np.frexp(norm / 5.37)[1]))
+    power = above = below = np.eye(np.shape(A)[-1], dtype=np.result_type(plain(A), np.float16))
+    A, c = divide(A, 2.0**s), 1.0
+    for k in range(1, 14):
+        power, c = matmul(A, power), c * (14 - k) / (k * (27 - k))
+        above, below = above + c * power, below + (-1) ** k * c * power
+    out = solve(below, above)
+    return reduce(lambda out, _: matmul(out, out), range(s), out)
+
+
+def block_diag(*arrs: Any) -> Any:
+    """Puts matrices on the diagonal of a matrix of zeros. Vectors are rows."""
+
+    def below(corner: Any, x: Any) -> Any:
+        (p, q), (r, s) = np.shape(corner), np.shape(x)
+        return pad(corner, ((0, r), (0, s))) + pad(x, ((p, 0), (q, 0)))
+
+    return reduce(below, map(atleast_2d, arrs))
 
 
 def multi_dot(arrays: Any) -> Any:

@@ -44,6 +44,7 @@ ABSENT = {
         ("safetensors", "loading weights", lambda: ag.interop.load_weights("w.safetensors", MODULE)),
         ("safetensors", "fit(checkpoint=...)", lambda: fit(progress=False, checkpoint="run.safetensors")),
     ],
+    "scipy": [("scipy", "ag.special.gammaln", lambda: ag.special.gammaln(MODULE.w))],
     "matplotlib": [("matplotlib", "autograd_cnn.plots", lambda: ag.plots.loss_curve(ag.training.History(), "a.png"))],
     "PIL": [
         ("autograd_cnn[images]", "reading images", lambda: ag.data.read_image("a.png", (2, 2))),

@@ -1,0 +1,145 @@
+"""Densities and distribution functions by SciPy's names and parameters: ``ag.stats.norm.logpdf(x, loc=0, scale=1)``.
+
+A family is data: its logarithmic density, its distribution function, and its support. Functions of operations, they
+have gradients of any order for all parameters; a `cdf` refuses that of a shape which has no formula. Outside of the
+support, a density is 0 and so is the gradient. Parameters that are out of range give NaN, and a gradient of 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from inspect import Parameter, Signature
+from typing import Any
+
+import numpy as np
+
+from autograd_cnn.engine import errors
+from autograd_cnn.engine.arguments import untyped
+from autograd_cnn.engine.tensor import Tensor
+from autograd_cnn.vocabulary import special as sp
+from autograd_cnn.vocabulary.linalg import cholesky, diagonal, solve_triangular
+
+__all__ = [
+    "bernoulli", "beta", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "laplace", "logistic",
+    "multivariate_normal", "norm", "poisson", "t", "uniform",
+]  # fmt: skip
+
+
+class Continuous:
+    """Distributions of real numbers: each method takes a number, the shapes, ``loc=0`` and ``scale=1``.
+
+    `log_density`, `cdf` and `log_cdf` are those of the standard distribution, from `low` to `high`.
+    """
+
+    placed: tuple[str, ...] = "loc", "scale"
+
+    def __init__(
+        self, log_density: Any, cdf: Any, low: float = -np.inf, high: float = np.inf, log_cdf: Any = None
+    ) -> None:
+        ends = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=int(name == "scale")) for name in self.placed]
+        self.signature, self.low, self.high = Signature([*untyped(log_density).parameters.values(), *ends]), low, high
+        self.density = lambda scale, *given: log_density(*given) - np.log(scale)
+        self.share = lambda scale, *given: cdf(*given)
+        self.log_share = lambda scale, *given: log_cdf(*given) if log_cdf else np.log(cdf(*given))
+
+    def logpdf(self, *args: Any, **parameters: Any) -> Any:
+        """Compute the logarithm of the density."""
+        return self._inside(self.density, -np.inf, None, args, parameters)
+
+    def pdf(self, *args: Any, **parameters: Any) -> Any:
+        """Compute the density."""
+        return np.exp(self.logpdf(*args, **parameters))
+
+    def cdf(self, *args: Any, **parameters: Any) -> Any:
+        """Compute the probability of a number that is less or equal."""
+        return self._inside(self.share, 0, 1, args, parameters)
+
+    def logcdf(self, *args: Any, **parameters: Any) -> Any:
+        """Compute the logarithm of `cdf`."""
+        return self._inside(self.log_share, -np.inf, 0, args, parameters)
+
+    @np.errstate(divide="ignore")
+    def _inside(self, f: Callable[..., Any], below: float, above: float | None, args: Any, parameters: Any) -> Any:
+        """Compute `f` inside of the support, else `below`; a distribution function is `above` from its end on."""
+        try:
+            bound = self.signature.bind(*args, **parameters)
+        except TypeError:
+            raise errors.wrong_arguments("stats", self.signature, args, parameters) from None
+        bound.apply_defaults()
+        given: dict[str, Any] = {"scale": 1} | bound.arguments
+        real = len(self.placed) == 2
+        arrays = [v for v in given.values() if isinstance(v, Tensor) or (isinstance(v, np.ndarray) and v.ndim)]
+        dtype = np.result_type(*[v.dtype for v in arrays if v.dtype.kind == "f"] or [float])
+        given = {n: v if isinstance(v, Tensor) else np.asarray(v, dtype) for n, v in given.items()}
+        z = given.pop(next(iter(self.signature.parameters))) - given.pop("loc")
+        fits = [np.logical_and(v > 0 if real else v >= 0, v <= (1 if n == "p" else np.inf)) for n, v in given.items()]
+        scale, *shapes = (np.where(ok, v, 1) for ok, v in zip(fits, given.values(), strict=True))
+        z, high = z / scale, given.get("n", self.high)
+        over = np.logical_or(z > high if above is None else z >= high, z == np.inf)
+        gap = z == -np.inf if real or above is not None else z > np.floor(z)
+        wrong = np.logical_not(reduce(np.logical_and, fits))
+        under = z <= self.low if real and above is not None else z < self.low
+        outside = reduce(np.logical_or, [over, gap, under, wrong])
+        value = f(scale, np.where(outside, real / 2, z if real or above is None else np.floor(z)), *shapes)
+        rest = np.where(wrong, np.nan, np.where(over, below if above is None else above, below))
+        return np.where(np.logical_or(outside, value == -np.inf), rest.astype(dtype), value)
+
+
+class Discrete(Continuous):
+    """Distributions of whole numbers: each method takes a number, the shapes and ``loc=0``."""
+
+    placed = ("loc",)
+    logpmf, pmf = Continuous.logpdf, Continuous.pdf
+
+
+def _choices(k: Any, n: Any, p: Any) -> Any:
+    return sp.gammaln(n + 1) - sp.gammaln(k + 1) - sp.gammaln(n - k + 1) + sp.xlogy(k, p) + sp.xlog1py(n - k, -p)
+
+
+# fmt: off
+norm = Continuous(lambda x: -np.square(x) / 2 - math.log(2 * math.pi) / 2, sp.ndtr, log_cdf=sp.log_ndtr)
+t = Continuous(sp.t_density, lambda x, df: sp.stdtr(df, x))
+cauchy = Continuous(lambda x: -math.log(math.pi) - np.log1p(x * x), lambda x: 0.5 + np.arctan(x) / math.pi)
+laplace = Continuous(lambda x: -np.abs(x) - math.log(2),
+                     lambda x: np.exp(np.minimum(x, 0)) / 2 - np.expm1(-np.maximum(x, 0)) / 2)
+logistic = Continuous(lambda x: sp.log_expit(x) + sp.log_expit(-x), sp.expit, log_cdf=sp.log_expit)
+uniform = Continuous(lambda x: 0 * x, lambda x: x, 0, 1)
+expon = Continuous(lambda x: -x, lambda x: -np.expm1(-x), 0)
+gamma = Continuous(sp.gamma_density, lambda x, a: sp.gammainc(a, x), 0)
+chi2 = Continuous(lambda x, df: sp.gamma_density(x / 2, df / 2) - math.log(2),
+                  lambda x, df: sp.gammainc(df / 2, x / 2), 0)
+beta = Continuous(sp.beta_density, lambda x, a, b: sp.betainc(a, b, x), 0, 1)
+poisson = Discrete(lambda k, mu: sp.xlogy(k, mu) - sp.gammaln(k + 1) - mu, lambda k, mu: sp.gammaincc(k + 1, mu), 0)
+binom = Discrete(_choices, lambda k, n, p: sp.betainc(n - k, k + 1, 1 - p), 0)
+bernoulli = Discrete(lambda k, p: sp.xlogy(k, p) + sp.xlog1py(1 - k, -p), lambda k, p: 1 - p + 0 * k, 0, 1)
+# fmt: on
+
+
+class _MultivariateNormal:
+    """Vectors, in the last axis of `x`, of normal numbers with a covariance: a matrix, variances, or one variance."""
+
+    pdf = Continuous.pdf
+
+    def logpdf(self, x: Any, mean: Any = 0, cov: Any = 1) -> Any:
+        """Compute the logarithm of the density."""
+        d = np.subtract(x, mean)
+        factor = cholesky(cov if np.ndim(cov) == 2 else np.multiply(cov, np.eye(d.shape[-1], dtype=d.dtype)))
+        z = solve_triangular(factor, np.reshape(d, (-1, d.shape[-1])).T, lower=True)
+        out = -np.sum(np.square(z), 0) / 2 - np.sum(np.log(diagonal(factor))) - len(z) / 2 * math.log(2 * math.pi)
+        return np.reshape(out, d.shape[:-1])
+
+
+class _Dirichlet:
+    """Shares that sum to 1, in the first axis of `x`, with concentrations `alpha`."""
+
+    pdf = Continuous.pdf
+
+    def logpdf(self, x: Any, alpha: Any) -> Any:
+        """Compute the logarithm of the density."""
+        powers = sp.xlogy(np.subtract(alpha, 1), np.transpose(x))
+        return np.sum(powers, -1) + sp.gammaln(np.sum(alpha)) - np.sum(sp.gammaln(alpha))
+
+
+multivariate_normal, dirichlet = _MultivariateNormal(), _Dirichlet()

@@ -1,0 +1,254 @@
+"""`ag.special` and `ag.stats` beside SciPy, HIPS autograd and PyTorch: numbers, ends of domains, SciPy's own ufuncs.
+
+The conformance suite checks the rules of each function of `ag.special`, twice.
+"""
+
+import inspect
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+
+import autograd_cnn as ag
+from autograd_cnn.calculus.check import check_gradients
+from autograd_cnn.engine.primitive import Primitive
+from autograd_cnn.engine.tensor import Tensor
+
+special = pytest.importorskip("scipy.special")
+distributions = pytest.importorskip("scipy.stats")
+inf, nan = np.inf, np.nan
+rng = np.random.default_rng(0)
+
+PRIMITIVES = [name for name in ag.special.__all__ if isinstance(getattr(ag.special, name), Primitive)]
+POINTS = [0.0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 1e-30, 1e-8, 30, -30, 171, 172, 1e30, -1e30, 0.999999, inf, -inf, nan]
+POINTS = np.array([*POINTS, *rng.normal(size=40), *rng.uniform(0, 10, 40)])
+ORDERS = np.array([-1.0, 0, 1, 2, 2.5, 7])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_numbers_are_scipys(name, dtype):
+    ours, theirs = getattr(ag.special, name), getattr(special, name)
+    sets = [ORDERS[2:] if p == "n" else ORDERS if p == "v" else POINTS for p in ours.parameters]
+    sets = [s[:30] if len(sets) > 2 else s for s in sets]
+    args = [a.ravel().astype(dtype) for a in np.meshgrid(*sets)]
+    if name in ("yn", "polygamma"):
+        args[0] = np.floor(args[0])
+    got = ours(*map(Tensor, args)).data
+    with np.errstate(all="ignore"):
+        want = theirs(*(args if name != "polygamma" else [a.astype(float) for a in args])).astype(dtype)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, want, rtol=1e-6 if dtype == np.float32 else 1e-9, atol=1e-300)
+
+
+@pytest.mark.parametrize("name", [n for n in ag.special.__all__ if isinstance(getattr(special, n), np.ufunc)])
+def test_a_ufunc_of_scipy_on_a_tensor_is_ours(name):
+    ufunc = getattr(special, name)
+    x = Tensor(np.array([0.25, 0.5]), requires_grad=True)
+    args = [np.array([1, 2])] * (ufunc.nin - 1)
+    got, want = ufunc(*args, x), getattr(ag.special, name)(*args, x)
+    np.testing.assert_array_equal(got.data, want.data)
+    np.testing.assert_array_equal(got.sum().gradient(x), want.sum().gradient(x))
+
+
+@pytest.mark.parametrize(
+    ("use", "cure"),
+    [
+        (lambda x: special.logsumexp(x), "ag.special.logsumexp"),
+        (lambda x: special.softmax(x), "ag.special.softmax"),
+        (lambda x: special.multigammaln(x, 2), "ag.special.multigammaln"),
+        (lambda x: special.polygamma(1, x), "ag.special.polygamma"),
+        (lambda x: distributions.norm.logpdf(x), "ag.stats has densities with SciPy's names and parameters"),
+        (lambda x: distributions.norm(x, 1).cdf(0), "ag.stats has densities with SciPy's names and parameters"),
+    ],
+)
+def test_functions_that_are_no_ufuncs_are_refused_with_ours(use, cure):
+    with pytest.raises(TypeError, match="would leave the graph. Here: " + cure):
+        use(Tensor(np.array([0.25, 0.5]), requires_grad=True))
+
+
+def test_a_parameter_without_a_rule_refuses_a_gradient():
+    with pytest.raises(TypeError, match=r"special.gammainc: no rule for a"):
+        ag.special.gammainc(Tensor([1.0], requires_grad=True), 2.0)
+    with pytest.raises(TypeError, match="special.erf is for real numbers"):
+        ag.special.erf(Tensor([1.0], requires_grad=True) * 1j)
+
+
+@pytest.mark.slow
+def test_scipy_is_imported_by_what_needs_it_only(python):
+    program = """
+import sys
+import autograd_cnn as ag
+x = ag.Tensor([0.5], requires_grad=True)
+(ag.special.erf(x) + ag.special.logit(x) + ag.special.xlogy(x, x) + ag.special.logsumexp(x)).sum().backward()
+assert "scipy" not in sys.modules
+ag.special.gammaln(x)
+assert "scipy" in sys.modules
+"""
+    assert python(program) == ""
+
+
+AT_ENDS = {  # name: points
+    "xlogy": [(0.0, 0.0), (0.0, -1.0), (0.0, 2.0), (1.0, 0.0), (1.0, 2.0)],
+    "xlog1py": [(0.0, -1.0), (0.0, -2.0), (0.0, 2.0), (1.0, -1.0)],
+    "entr": [(0.0,), (1.0,), (2.0,)],
+    "logit": [(0.0,), (1.0,), (0.5,)],
+    "erfinv": [(1.0,), (-1.0,), (0.0,)],
+    "i0e": [(0.0,), (1e4,), (-1e4,)],
+    "i1": [(0.0,)],
+    "i1e": [(0.0,), (1e4,)],
+    "log_ndtr": [(10.0,), (-10.0,), (0.0,)],
+    "gammaln": [(1e30,), (0.0,)],
+    "gammainc": [(2.0, 0.0), (0.5, 1e30)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "point"), [(name, p) for name, points in AT_ENDS.items() for p in points])
+def test_gradients_at_ends_of_the_domain_are_pytorchs(name, point, torch):
+    theirs = [
+        torch.tensor(v, dtype=torch.float64, requires_grad=name != "gammainc" or i > 0) for i, v in enumerate(point)
+    ]
+    out = getattr(torch.special, name)(*theirs)
+    out.backward()
+    ours = [Tensor(v, requires_grad=t.requires_grad) for v, t in zip(point, theirs, strict=True)]
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = getattr(ag.special, name)(*ours)
+        result.backward()
+    for mine, other in zip(ours, theirs, strict=True):
+        if other.requires_grad:
+            want = other.grad.item()  # at (0, 0), PyTorch divides 0 by 0
+            np.testing.assert_allclose(mine.grad, 0 if np.isnan(want) and name.startswith("xlog") else want, rtol=1e-12)
+
+
+# Distributions
+
+SHAPES = {
+    "norm": (), "cauchy": (), "laplace": (), "logistic": (), "uniform": (), "expon": (), "t": (3.0,), "gamma": (2.0,),
+    "chi2": (3.0,), "beta": (2.0, 0.75), "poisson": (2.5,), "binom": (5, 0.3), "bernoulli": (0.3,),
+}  # fmt: skip
+WHOLE = "poisson", "binom", "bernoulli"
+X = np.array([-inf, -3, -1, -0.5, 0, 1e-9, 0.25, 0.5, 1, 1.5, 2, 3, 5, 7, 50, nan])
+
+
+def methods(name):
+    return ("logpmf", "pmf", "cdf", "logcdf") if name in WHOLE else ("logpdf", "pdf", "cdf", "logcdf")
+
+
+CASES = [(name, method) for name in SHAPES for method in methods(name)]
+
+
+@pytest.mark.parametrize(("name", "method"), CASES)
+def test_densities_are_scipys(name, method):
+    """Also for parameters that are out of range, except that SciPy's logcdf of whole numbers is 0 there."""
+    ours, theirs = (getattr(getattr(module, name), method) for module in (ag.stats, distributions))
+    choices = [[s, 1] if n == "n" else [s, 1, 0, -1, 1.5] for n, s in zip(names(name), SHAPES[name], strict=True)]
+    count = 0
+    for shapes in itertools.product(*choices):
+        for placed in [(0,), (0.5,)] if name in WHOLE else [(0, 1), (0.5, 2), (0, -1)]:
+            got = ours(X, *shapes, *placed)
+            with np.errstate(all="ignore"):
+                want = theirs(X, *shapes, *placed)
+            compared = ~np.isnan(got) if name in WHOLE and method == "logcdf" else np.full(X.shape, True)
+            np.testing.assert_allclose(got[compared], want[compared], rtol=1e-11, atol=1e-14)
+            count += compared.sum()
+    assert count > 40
+
+
+def names(name):
+    return [n for n in getattr(ag.stats, name).signature.parameters if n not in ("x", "k", "loc", "scale")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "method"), CASES)
+def test_derivatives_of_densities(name, method):
+    """Of first and second order, for all parameters that have one; float32 stays float32; 0 outside of the support."""
+    f = getattr(getattr(ag.stats, name), method)
+    smooth = method.startswith(("log", "p")) and "cdf" not in method
+    x = np.array([0, 1, 1]) if name in WHOLE else np.array([0.2, 0.55, 0.6])
+    free = [n for n in names(name) if (smooth or n in ("mu", "p")) and n != "n"]
+    given = {n: np.full(3, s) for n, s in zip(names(name), SHAPES[name], strict=True) if n in free}
+    others = {n: s for n, s in zip(names(name), SHAPES[name], strict=True) if n not in free}
+    if name not in WHOLE:
+        given |= {"loc": np.array([0.1, 0.05, -0.1]), "scale": np.array([0.9, 1.5, 1.2])}
+    first = [] if name in WHOLE else [x]
+
+    def call(*values):
+        values = [*values] if first else [x, *values]
+        return f(values[0], **dict(zip(given, values[1:], strict=True)), **others)
+
+    assert check_gradients(call, *first, *given.values(), order=2, rtol=1e-5) < 1.1
+    leaves = [Tensor(np.float32(v), requires_grad=True) for v in (*first, *given.values())]
+    assert call(*leaves).dtype == np.float32
+    outside = Tensor(np.array([-2.0, -7.5, -inf]), requires_grad=True)
+    if name not in ("norm", "t", "cauchy", "laplace", "logistic") and not (name in WHOLE and "cdf" in method):
+        out = f(outside, *SHAPES[name], 1.0)
+        out.backward(np.ones(3))
+        np.testing.assert_array_equal(outside.grad, np.zeros(3))
+
+
+@pytest.mark.slow
+def test_densities_have_the_gradients_of_hips_autograd():
+    stats, grad = pytest.importorskip("autograd.scipy.stats"), pytest.importorskip("autograd").grad
+    a, b, c, v = rng.uniform(0.1, 0.9, (4, 5))
+    cases = [("norm", m, (v - 1, a, b)) for m in ("logpdf", "pdf", "cdf", "logcdf")]
+    cases += [(n, m, args) for m in ("logpdf", "pdf") for n, args in (
+        ("t", (v - 1, a + 2, b, c)), ("gamma", (a, b + 1)), ("beta", (a, b + 1, c + 1)), ("chi2", (a, 3 * np.ones(5))),
+    )]  # fmt: skip
+    points, root = rng.normal(size=(5, 3)), rng.normal(size=(3, 3))
+    cases += [("multivariate_normal", m, (points, a[:3], root @ root.T + np.eye(3))) for m in ("logpdf", "pdf")]
+    cases += [("dirichlet", "logpdf", (a / a.sum(), b + 1)), ("poisson", "logpmf", (np.arange(5.0), a))]
+    for name, method, args in cases:
+        for i in range(name == "poisson", len(args)):
+            if (name, i) == ("chi2", 1):
+                continue
+            of = [getattr(getattr(module, name), method) for module in (ag.stats, stats)]
+            ours = ag.grad(lambda *z, f=of[0]: ag.sum(f(*z)), i)(*args)
+            theirs = grad(lambda *z, f=of[1]: f(*z).sum(), i)(*args)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_vectors_and_shares_are_scipys():
+    x, root, p = rng.normal(size=(2, 5, 3)), rng.normal(size=(3, 3)), rng.uniform(1, 2, (3, 4))
+    for cov in (root @ root.T, 2.0, np.array([1.0, 2, 3])):
+        for at in (x, x[0], x[0, 0]):
+            ours = ag.stats.multivariate_normal.logpdf(at, p[:, 0], cov)
+            np.testing.assert_allclose(ours, distributions.multivariate_normal.logpdf(at, p[:, 0], cov), rtol=1e-12)
+    p /= p.sum(0)
+    for at in (p, p[:, 0]):
+        ours = ag.stats.dirichlet.pdf(at, np.array([0.5, 2, 3]))
+        np.testing.assert_allclose(ours, distributions.dirichlet.pdf(at, np.array([0.5, 2, 3])), rtol=1e-12)
+    scale = Tensor(root, requires_grad=True)
+    f = ag.stats.multivariate_normal.logpdf
+    check_gradients(lambda r: f(x[0], p[:, 0], r @ r.T + np.eye(3)), scale, order=2, rtol=1e-5)
+    with pytest.raises(np.linalg.LinAlgError):
+        f(x, p[:, 0], -np.eye(3))
+
+
+def test_a_wrong_parameter_of_a_density_is_named():
+    with pytest.raises(TypeError, match="stats: has no parameter 'mean'. It has x, loc, scale"):
+        ag.stats.norm.logpdf(1.0, mean=2)
+    with pytest.raises(TypeError, match=r"stats: missing a required argument: 'df'; its parameters are \(x, df"):
+        ag.stats.t.pdf(1.0)
+    assert not inspect.signature(ag.stats.dirichlet.pdf).parameters.keys() & {"loc"}
+
+
+@pytest.mark.slow
+def test_expm_is_scipys_and_pytorchs(torch):
+    linalg = pytest.importorskip("scipy.linalg")
+    for size in (1e-3, 1.0, 30.0):
+        a = rng.normal(size=(4, 5, 5)) * size
+        a -= 3 * size * np.eye(5)
+        np.testing.assert_allclose(
+            ag.linalg.expm(a), linalg.expm(a), rtol=1e-9, atol=1e-9 * np.abs(linalg.expm(a)).max()
+        )
+        theirs = torch.tensor(a, requires_grad=True)
+        g = rng.normal(size=a.shape)
+        torch.linalg.matrix_exp(theirs).backward(torch.tensor(g))
+        mine = Tensor(a, requires_grad=True)
+        ag.linalg.expm(mine).backward(g)
+        np.testing.assert_allclose(mine.grad, theirs.grad, rtol=1e-8, atol=1e-9 * np.abs(mine.grad).max())
+    with pytest.raises(TypeError, match="would leave the graph. Here: ag.linalg.expm"):
+        linalg.expm(mine)
