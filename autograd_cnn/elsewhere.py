@@ -112,7 +112,7 @@ ADVICE = {
         "segment_sum": "ag.scatter(x, ids, shape), which adds rows of the same id",
         "grid_sample": "ag.interpolate(x, size); at other places take pixels, x[n, rows, columns], and weigh them",
         "Adagrad Adadelta Adamax NAdam RAdam Rprop": "ag.optim.Adam(parameters, lr)",
-        "erf erfc erfinv expit logit log_expit xlogy digamma polygamma lgamma mvlgamma ndtr i0": "ag.special has it",
+        "erf erfc erfinv expit logit log_expit xlogy digamma polygamma gammaln ndtr": "ag.special has it",
         "SGD Adam AdamW RMSprop": "ag.optim has it",
         "param_groups add_param_group": 'at the start: SGD([{"parameters": [w], "lr": 0.01}, ...], lr)',
         "LBFGS": "scipy.optimize.minimize, on the vector of ag.ravel_pytree(parameters)",

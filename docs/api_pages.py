@@ -62,6 +62,7 @@ ROOMS = {
     "training": "Training",
     "distributed": "Several processes",
     "plots": "Plots",
+    "stats": "Densities and distribution functions",
     "report": "Reports",
     "interop": "Weights and networks of other programs",
 }
@@ -112,7 +113,7 @@ def _entry(name: str, members: str | None = None) -> str:
     for part in name.split("."):
         value = getattr(value, part) if hasattr(value, part) else import_module(f"{value.__name__}.{part}")
     if not isclass(value):
-        return f".. autofunction:: autograd_cnn.{name}\n"
+        return f".. auto{'function' if callable(value) else 'data'}:: autograd_cnn.{name}\n"
     return f".. autoclass:: autograd_cnn.{name}\n   :members: {members or ''}\n"
 
 

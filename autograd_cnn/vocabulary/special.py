@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import reduce
 from inspect import Parameter, Signature, signature
 from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine.numpy_calls import plain
 from autograd_cnn.engine.primitive import Primitive, primitive
 from autograd_cnn.environment import needs
-from autograd_cnn.ops import activations, reductions
 from autograd_cnn.ops.activations import erfc_of, logsigmoid, sigmoid
-from autograd_cnn.ops.arithmetic import add, chain, exp, log, log1p, multiply, sign_of, where
-from autograd_cnn.ops.axes import Axis
+from autograd_cnn.ops.arithmetic import chain, exp, log, log1p, sign_of, where
+from autograd_cnn.ops.reductions import logsumexp
 
 
 def _of(call: str, doc: str, formula: Callable[..., Any] | None = None, **slopes: Callable[..., Any]) -> Primitive[...]:
@@ -36,16 +33,13 @@ def _of(call: str, doc: str, formula: Callable[..., Any] | None = None, **slopes
             out = (formula or getattr(special, name))(*x)
         return np.asarray(out, np.result_type(*floats or [float]))
 
-    def rule(slope: Callable[..., Any]) -> Callable[..., Any]:
-        return _with(["g", *signature(slope).parameters], lambda g, *values: chain(g, slope(*values)))
-
     def examples(rng: np.random.Generator) -> list[Any]:
         return [tuple(rng.integers(3, size=(2, 3)) if p in "nv" else rng.uniform(0.1, 0.9, (2, 3)) for p in parameters)]
 
     function.__name__, function.__qualname__, function.__doc__ = name, name, doc
     make = primitive(elementwise=True, name=f"special.{name}", examples=examples)
     made: Primitive[...] = make(_with(parameters, function))
-    made.vjp(**{parameter: rule(slope) for parameter, slope in slopes.items()})
+    made.vjp(**{parameter: _rule(slope) for parameter, slope in slopes.items()})
     return made
 
 
@@ -53,6 +47,10 @@ def _with(parameters: list[str], function: Callable[..., Any]) -> Callable[..., 
     """Name the parameters of a function."""
     vars(function)["__signature__"] = Signature([Parameter(p, Parameter.POSITIONAL_OR_KEYWORD) for p in parameters])
     return function
+
+
+def _rule(slope: Callable[..., Any]) -> Callable[..., Any]:
+    return _with(["g", *signature(slope).parameters], lambda g, *values: chain(g, slope(*values)))
 
 
 def _bessel(letter: str, kind: str, sign: int, end: str = "") -> list[Primitive[...]]:
@@ -143,31 +141,6 @@ y0, y1, yv = _bessel("y", "second kind of", -1)
 i0, i1, iv = _bessel("i", "modified", 1)
 i0e, i1e, ive = _bessel("i", "modified, scaled", 1, "e")
 digamma, expit, log_expit, jn, yn = psi, sigmoid, logsigmoid, jv, yv
-__all__ = ["digamma", "expit", "jn", "log_expit", "log_softmax", "logsumexp", "multigammaln", "softmax", "yn"]
+__all__ = ["digamma", "expit", "jn", "log_expit", "logsumexp", "yn"]
 __all__ += [name for name, f in vars().items() if isinstance(f, Primitive) and f.name == f"special.{name}"]
 # fmt: on
-
-
-def multigammaln(a: Any, d: int) -> Any:
-    """Computes the logarithm of the gamma function of `d` dimensions."""
-    return reduce(add, (gammaln(np.subtract(a, j / 2)) for j in range(d)), d * (d - 1) / 4 * math.log(math.pi))
-
-
-def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False) -> Any:
-    """Computes ``log(sum(b * exp(a)))`` over `axis`, without overflow. The weights `b` are constants."""
-    if b is None:
-        return reductions.logsumexp(a, axis, keepdims)
-    b = np.asarray(b, np.result_type(np.asarray(plain(a)), 1.0))
-    a = where(b == 0, -np.inf, a)  # it may be huge there
-    shares = reductions.sum(multiply(b, activations.softmax(a, axis)), axis, keepdims)
-    return reductions.logsumexp(a, axis, keepdims) + log(shares)
-
-
-def softmax(x: Any, axis: Axis = None) -> Any:
-    """Turns scores into probabilities that sum to 1 over `axis`, by default over all."""
-    return activations.softmax(x, axis)
-
-
-def log_softmax(x: Any, axis: Axis = None) -> Any:
-    """Turns scores into logarithms of probabilities, over `axis`, by default over all."""
-    return activations.log_softmax(x, axis)

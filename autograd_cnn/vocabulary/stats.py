@@ -15,16 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from autograd_cnn.engine import errors
 from autograd_cnn.engine.arguments import untyped
 from autograd_cnn.engine.tensor import Tensor
 from autograd_cnn.vocabulary import special as sp
 from autograd_cnn.vocabulary.linalg import cholesky, diagonal, solve_triangular
-
-__all__ = [
-    "bernoulli", "beta", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma", "laplace", "logistic",
-    "multivariate_normal", "norm", "poisson", "t", "uniform",
-]  # fmt: skip
 
 
 class Continuous:
@@ -63,21 +57,17 @@ class Continuous:
     @np.errstate(divide="ignore")
     def _inside(self, f: Callable[..., Any], below: float, above: float | None, args: Any, parameters: Any) -> Any:
         """Compute `f` inside of the support, else `below`; a distribution function is `above` from its end on."""
-        try:
-            bound = self.signature.bind(*args, **parameters)
-        except TypeError:
-            raise errors.wrong_arguments("stats", self.signature, args, parameters) from None
+        bound = self.signature.bind(*args, **parameters)
         bound.apply_defaults()
-        given: dict[str, Any] = {"scale": 1} | bound.arguments
-        real = len(self.placed) == 2
+        given, real = {"scale": 1} | bound.arguments, len(self.placed) == 2
         arrays = [v for v in given.values() if isinstance(v, Tensor) or (isinstance(v, np.ndarray) and v.ndim)]
         dtype = np.result_type(*[v.dtype for v in arrays if v.dtype.kind == "f"] or [float])
         given = {n: v if isinstance(v, Tensor) else np.asarray(v, dtype) for n, v in given.items()}
         z = given.pop(next(iter(self.signature.parameters))) - given.pop("loc")
         fits = [np.logical_and(v > 0 if real else v >= 0, v <= (1 if n == "p" else np.inf)) for n, v in given.items()]
         scale, *shapes = (np.where(ok, v, 1) for ok, v in zip(fits, given.values(), strict=True))
-        z, high = z / scale, given.get("n", self.high)
-        over = np.logical_or(z > high if above is None else z >= high, z == np.inf)
+        z = z / scale
+        over = np.logical_or(z > self.high if above is None else z >= self.high, z == np.inf)
         gap = z == -np.inf if real or above is not None else z > np.floor(z)
         wrong = np.logical_not(reduce(np.logical_and, fits))
         under = z <= self.low if real and above is not None else z < self.low
@@ -94,10 +84,6 @@ class Discrete(Continuous):
     logpmf, pmf = Continuous.logpdf, Continuous.pdf
 
 
-def _choices(k: Any, n: Any, p: Any) -> Any:
-    return sp.gammaln(n + 1) - sp.gammaln(k + 1) - sp.gammaln(n - k + 1) + sp.xlogy(k, p) + sp.xlog1py(n - k, -p)
-
-
 # fmt: off
 norm = Continuous(lambda x: -np.square(x) / 2 - math.log(2 * math.pi) / 2, sp.ndtr, log_cdf=sp.log_ndtr)
 t = Continuous(sp.t_density, lambda x, df: sp.stdtr(df, x))
@@ -112,7 +98,6 @@ chi2 = Continuous(lambda x, df: sp.gamma_density(x / 2, df / 2) - math.log(2),
                   lambda x, df: sp.gammainc(df / 2, x / 2), 0)
 beta = Continuous(sp.beta_density, lambda x, a, b: sp.betainc(a, b, x), 0, 1)
 poisson = Discrete(lambda k, mu: sp.xlogy(k, mu) - sp.gammaln(k + 1) - mu, lambda k, mu: sp.gammaincc(k + 1, mu), 0)
-binom = Discrete(_choices, lambda k, n, p: sp.betainc(n - k, k + 1, 1 - p), 0)
 bernoulli = Discrete(lambda k, p: sp.xlogy(k, p) + sp.xlog1py(1 - k, -p), lambda k, p: 1 - p + 0 * k, 0, 1)
 # fmt: on
 
@@ -143,3 +128,4 @@ class _Dirichlet:
 
 
 multivariate_normal, dirichlet = _MultivariateNormal(), _Dirichlet()
+__all__ = [name for name, family in vars().items() if hasattr(family, "pdf") and not isinstance(family, type)]

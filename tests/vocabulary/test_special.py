@@ -3,7 +3,6 @@
 The conformance suite checks the rules of each function of `ag.special`, twice.
 """
 
-import inspect
 import itertools
 import warnings
 
@@ -56,8 +55,7 @@ def test_a_ufunc_of_scipy_on_a_tensor_is_ours(name):
     ("use", "cure"),
     [
         (lambda x: special.logsumexp(x), "ag.special.logsumexp"),
-        (lambda x: special.softmax(x), "ag.special.softmax"),
-        (lambda x: special.multigammaln(x, 2), "ag.special.multigammaln"),
+        (lambda x: special.softmax(x), "ag.softmax"),
         (lambda x: special.polygamma(1, x), "ag.special.polygamma"),
         (lambda x: distributions.norm.logpdf(x), "ag.stats has densities with SciPy's names and parameters"),
         (lambda x: distributions.norm(x, 1).cdf(0), "ag.stats has densities with SciPy's names and parameters"),
@@ -127,9 +125,9 @@ def test_gradients_at_ends_of_the_domain_are_pytorchs(name, point, torch):
 
 SHAPES = {
     "norm": (), "cauchy": (), "laplace": (), "logistic": (), "uniform": (), "expon": (), "t": (3.0,), "gamma": (2.0,),
-    "chi2": (3.0,), "beta": (2.0, 0.75), "poisson": (2.5,), "binom": (5, 0.3), "bernoulli": (0.3,),
+    "chi2": (3.0,), "beta": (2.0, 0.75), "poisson": (2.5,), "bernoulli": (0.3,),
 }  # fmt: skip
-WHOLE = "poisson", "binom", "bernoulli"
+WHOLE = "poisson", "bernoulli"
 X = np.array([-inf, -3, -1, -0.5, 0, 1e-9, 0.25, 0.5, 1, 1.5, 2, 3, 5, 7, 50, nan])
 
 
@@ -144,7 +142,7 @@ CASES = [(name, method) for name in SHAPES for method in methods(name)]
 def test_densities_are_scipys(name, method):
     """Also for parameters that are out of range, except that SciPy's logcdf of whole numbers is 0 there."""
     ours, theirs = (getattr(getattr(module, name), method) for module in (ag.stats, distributions))
-    choices = [[s, 1] if n == "n" else [s, 1, 0, -1, 1.5] for n, s in zip(names(name), SHAPES[name], strict=True)]
+    choices = [[s, 1, 0, -1, 1.5] for s in SHAPES[name]]
     count = 0
     for shapes in itertools.product(*choices):
         for placed in [(0,), (0.5,)] if name in WHOLE else [(0, 1), (0.5, 2), (0, -1)]:
@@ -168,7 +166,7 @@ def test_derivatives_of_densities(name, method):
     f = getattr(getattr(ag.stats, name), method)
     smooth = method.startswith(("log", "p")) and "cdf" not in method
     x = np.array([0, 1, 1]) if name in WHOLE else np.array([0.2, 0.55, 0.6])
-    free = [n for n in names(name) if (smooth or n in ("mu", "p")) and n != "n"]
+    free = [n for n in names(name) if (smooth or n in ("mu", "p"))]
     given = {n: np.full(3, s) for n, s in zip(names(name), SHAPES[name], strict=True) if n in free}
     others = {n: s for n, s in zip(names(name), SHAPES[name], strict=True) if n not in free}
     if name not in WHOLE:
@@ -228,11 +226,10 @@ def test_vectors_and_shares_are_scipys():
 
 
 def test_a_wrong_parameter_of_a_density_is_named():
-    with pytest.raises(TypeError, match="stats: has no parameter 'mean'. It has x, loc, scale"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'mean'"):
         ag.stats.norm.logpdf(1.0, mean=2)
-    with pytest.raises(TypeError, match=r"stats: missing a required argument: 'df'; its parameters are \(x, df"):
+    with pytest.raises(TypeError, match="missing a required argument: 'df'"):
         ag.stats.t.pdf(1.0)
-    assert not inspect.signature(ag.stats.dirichlet.pdf).parameters.keys() & {"loc"}
 
 
 @pytest.mark.slow
