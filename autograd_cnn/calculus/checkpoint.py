@@ -96,9 +96,9 @@ def checkpoint(f: Callable[..., Result], *args: Any) -> Result:
 
 def _generators(f: Any, args: tuple[Any, ...]) -> list[Any]:
     """Return the bit generators of NumPy's generators among arguments, variables from outside, and attributes."""
-    found = inspect.getclosurevars(f) if inspect.isfunction(f) or inspect.ismethod(f) else None
-    names = {**found.nonlocals, **found.globals} if found else {}
-    values = [*args, *names.values(), *getattr(getattr(f, "__self__", f), "__dict__", {}).values()]
+    names: Any = inspect.getclosurevars(f) if inspect.isfunction(f) or inspect.ismethod(f) else ({}, {})
+    attributes = getattr(getattr(f, "__self__", f), "__dict__", {})
+    values = [*args, *names[0].values(), *names[1].values(), *attributes.values()]
     return [v.bit_generator for v in values if isinstance(v, np.random.Generator)]
 
 

@@ -442,8 +442,7 @@ def primitive(function: Callable[..., Any] | None = None, /, **facts: Unpack[Fac
         key = f"{f.__module__}.{made.name}" if made.private else made.name
         known = registry.get(key)
         if known is not None and str(known.__module__).startswith("autograd_cnn.") and f.__module__ != known.__module__:
-            cure = "Choose another name, or declare it private: @ag.primitive(private=True)"
-            raise ValueError(f"primitive: {made.name} is one of the package's own operations. {cure}")
+            raise ValueError(f"primitive: {made.name} is the package's own. Rename it, or @ag.primitive(private=True)")
         registry[key] = made
         return made
 

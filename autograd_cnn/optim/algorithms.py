@@ -241,7 +241,7 @@ class AdamW(Adam):
 
 
 class Functional(NamedTuple):
-    """The two functions of an optimiser: `functional` explains them."""
+    """The two functions of an optimiser; see `functional`."""
 
     init: Callable[[Any], dict[str, Any]]
     update: Callable[[Any, dict[str, Any], Any], tuple[Any, dict[str, Any]]]
@@ -287,19 +287,15 @@ def functional(optimiser: str | type[Optimiser], **settings: Any) -> Functional:
     >>> params["w"].round(6), params["b"].round(6)
     (array([   0.9, -199.9]), array(0.4))
     """
-    by_name = {known.__name__: known for known in (SGD, Adam, AdamW, RMSprop)}
-    make: Any = by_name.get(optimiser, optimiser) if isinstance(optimiser, str) else optimiser
+    make: Any = globals()[optimiser] if optimiser in __all__ else optimiser
     if not (isinstance(make, type) and issubclass(make, Optimiser)):
-        raise TypeError(f"functional: {optimiser!r:.40} is no optimiser. Want a class, or one of {[*by_name]}")
+        raise TypeError(f"functional: {optimiser!r:.40} is no optimiser. Want a class, or one of {__all__[:-1]}")
     rate = settings.get("lr")
     settings |= {"lr": rate(0)} if callable(rate) else {}
     make([Tensor(0.0, requires_grad=True)], **settings)  # an error about a setting is raised at once
 
     def copied(params: Any) -> Any:
         return make([Tensor(_constant(leaf, at), True, at) for at, leaf in tree_items(params, "params")], **settings)
-
-    def init(params: Any) -> dict[str, Any]:
-        return copied(params).state_dict()
 
     def update(grads: Any, state: dict[str, Any], params: Any) -> tuple[Any, dict[str, Any]]:
         own = copied(params)
@@ -312,7 +308,7 @@ def functional(optimiser: str | type[Optimiser], **settings: Any) -> Functional:
         made = iter(own.parameters)
         return tree_map(lambda old: _like(next(made), old), params), own.state_dict()
 
-    return Functional(init, update)
+    return Functional(lambda params: copied(params).state_dict(), update)
 
 
 def _constant(leaf: Any, path: str) -> Any:
