@@ -256,8 +256,8 @@ class _Writer:
         self.call, self.other = call, other
         converter = CONVERTERS.get(call.primitive)
         if converter is None:
-            example = f"ag.interop.onnx_converter({call.primitive.name!r}, lambda onnx, ...: ...)"
-            raise _refused(call, f"no ONNX converter; add one with {example}")
+            name = repr(call.primitive.name) if call.primitive.packaged else call.primitive.name
+            raise _refused(call, f"no ONNX converter: ag.interop.onnx_converter({name}, lambda onnx, ...: ...)")
         try:
             image = self.takes_images(call, converter)
             out = converter.written(self, self.arguments(call, other, image, converter))
